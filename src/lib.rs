@@ -1,0 +1,5 @@
+//! skeleton
+#![allow(missing_docs)]
+pub mod clock;
+pub mod failure;
+pub mod time;
