@@ -32,6 +32,11 @@ pub enum TimeError {
 }
 
 impl Timestamp {
+    /// The earliest instant there is: the year 1.
+    pub const MIN: Self = Self(EARLIEST);
+    /// The latest instant there is: the year 9999.
+    pub const MAX: Self = Self(LATEST);
+
     /// The instant `micros` microseconds after the Unix epoch, held to the years 1 to 9999.
     pub fn from_micros(micros: i64) -> Self {
         Self(micros.clamp(EARLIEST, LATEST))

@@ -1,0 +1,104 @@
+//! The times for which a patient's consent holds, and windows cut to them.
+
+use crate::time::Timestamp;
+
+/// A half-open stretch of time: `from` is in it, `until` is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval {
+    /// The first instant.
+    pub from: Timestamp,
+    /// The first instant past the end.
+    pub until: Timestamp,
+}
+
+/// One grant of a consent, and its withdrawal where there was one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// When the patient agreed.
+    pub granted: Timestamp,
+    /// When the patient withdrew.
+    pub withdrawn: Option<Timestamp>,
+}
+
+/// The instants whose samples may be ingested: disjoint, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allowed(Vec<Interval>);
+
+impl Allowed {
+    /// What a patient's grants of one scope allow. Samples from before the first grant are allowed;
+    /// those from between a withdrawal and the next grant are not. Nothing is where no grant stands.
+    pub fn from_grants(grants: &[Grant]) -> Self {
+        if !grants.iter().any(|grant| grant.withdrawn.is_none()) {
+            return Self::default();
+        }
+        let mut grants = grants.to_vec();
+        grants.sort_by_key(|grant| grant.granted);
+        let mut allowed: Vec<Interval> = Vec::with_capacity(grants.len());
+        for grant in grants {
+            let until = grant.withdrawn.unwrap_or(Timestamp::MAX);
+            match allowed.last_mut() {
+                None => allowed.push(Interval { from: Timestamp::MIN, until }),
+                Some(last) if grant.granted <= last.until => last.until = last.until.max(until),
+                Some(_) => allowed.push(Interval { from: grant.granted, until }),
+            }
+        }
+        Self(allowed)
+    }
+
+    /// Whether nothing is allowed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a sample of this instant may be ingested.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.0.iter().any(|interval| interval.from <= at && at < interval.until)
+    }
+
+    /// The parts of `window` that are allowed, in order.
+    pub fn cut(&self, window: Interval) -> impl Iterator<Item = Interval> + '_ {
+        self.0.iter().filter_map(move |interval| {
+            let from = interval.from.max(window.from);
+            let until = interval.until.min(window.until);
+            (from < until).then_some(Interval { from, until })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_micros(hour * 3_600_000_000)
+    }
+
+    fn grant(granted: i64, withdrawn: Option<i64>) -> Grant {
+        Grant { granted: at(granted), withdrawn: withdrawn.map(at) }
+    }
+
+    fn cut(allowed: &Allowed, from: i64, until: i64) -> Vec<(i64, i64)> {
+        let window = Interval { from: at(from), until: at(until) };
+        allowed.cut(window).map(|part| (part.from.hour(), part.until.hour())).collect()
+    }
+
+    #[test]
+    fn the_first_grant_reaches_back_and_a_later_one_does_not() {
+        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]);
+        assert_eq!(cut(&allowed, 0, 40), [(0, 20), (30, 40)]);
+        assert!(allowed.contains(at(5)) && !allowed.contains(at(20)) && !allowed.contains(at(29)));
+        assert!(allowed.contains(at(30)));
+    }
+
+    #[test]
+    fn a_withdrawn_consent_allows_nothing_not_even_the_past() {
+        assert!(Allowed::from_grants(&[grant(10, Some(20))]).is_empty());
+        assert!(Allowed::from_grants(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_window_outside_every_interval_is_cut_to_nothing() {
+        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]);
+        assert_eq!(cut(&allowed, 20, 30), []);
+    }
+}

@@ -1,0 +1,9 @@
+//! Open mHealth: samples become data points, and data points documents. Pure, without I/O.
+
+mod convert;
+mod identity;
+mod render;
+
+pub use convert::{Point, convert};
+pub use identity::identifier;
+pub use render::{CSV_HEADER, csv_record, fhir_observation, omh_document};

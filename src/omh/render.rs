@@ -1,0 +1,241 @@
+//! Observations as documents: the same row gives the same bytes, every time.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::identifier;
+use crate::store::observation::{Observation, StreamInfo};
+
+/// The system under which a patient without a number in JHE is named: by the OW user id.
+const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
+
+/// The columns of [`csv_record`].
+pub const CSV_HEADER: [&str; 9] =
+    ["patient", "code", "date_time", "value", "unit", "provider", "device", "identifier", "revision"];
+
+#[derive(Serialize)]
+struct Document<'a> {
+    header: Header<'a>,
+    body: Body,
+}
+
+#[derive(Serialize)]
+struct Header<'a> {
+    uuid: Uuid,
+    schema_id: SchemaId<'a>,
+    source_creation_date_time: String,
+    modality: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_datasheets: Option<[Datasheet<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct SchemaId<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    version: &'a str,
+}
+
+#[derive(Serialize)]
+struct Datasheet<'a> {
+    datasheet_type: &'static str,
+    datasheet_reference: &'a str,
+}
+
+#[derive(Serialize)]
+struct Body {
+    heart_rate: UnitValue,
+    effective_time_frame: TimeFrame,
+}
+
+#[derive(Serialize)]
+struct UnitValue {
+    value: f64,
+    unit: &'static str,
+}
+
+#[derive(Serialize)]
+struct TimeFrame {
+    date_time: String,
+}
+
+const BEATS_PER_MINUTE: &str = "beats/min";
+
+/// The data point: one line of ASCII JSON, its keys in the reference converter's order.
+///
+/// # Errors
+/// None for what the store holds: every value in it is finite.
+pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
+    let mut schema = stream.code.splitn(3, ':');
+    let mut part = || schema.next().unwrap_or_default();
+    let document = Document {
+        header: Header {
+            uuid: identifier(stream, observation.instant),
+            schema_id: SchemaId { namespace: part(), name: part(), version: part() },
+            source_creation_date_time: observation.instant.to_string(),
+            modality: "sensed",
+            external_datasheets: manufacturer(stream).map(|datasheet_reference| {
+                [Datasheet { datasheet_type: "manufacturer", datasheet_reference }]
+            }),
+        },
+        body: Body {
+            heart_rate: UnitValue { value: observation.value, unit: BEATS_PER_MINUTE },
+            effective_time_frame: TimeFrame { date_time: date_time(observation) },
+        },
+    };
+    serde_json::to_string(&document).map(ascii)
+}
+
+/// The FHIR R5 Observation that carries the data point. `subject` names JHE's patient, where JHE knows the
+/// patient, and else the OW user.
+///
+/// # Errors
+/// As [`omh_document`].
+pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
+    let document = omh_document(stream, observation)?;
+    let subject = match stream.jhe_id {
+        Some(id) => json!({ "reference": format!("Patient/{id}") }),
+        None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
+    };
+    let resource = json!({
+        "resourceType": "Observation",
+        "status": if observation.revision == 0 { "final" } else { "corrected" },
+        "code": { "coding": [
+            { "system": stream.code_system, "code": stream.code, "display": stream.display },
+        ] },
+        "subject": subject,
+        "device": { "display": manufacturer(stream).unwrap_or_default() },
+        "effectiveDateTime": date_time(observation),
+        "identifier": [{ "system": stream.system, "value": identifier_value(stream, observation) }],
+        "valueAttachment": { "contentType": "application/json", "data": STANDARD.encode(document) },
+    });
+    serde_json::to_string(&resource).map(ascii)
+}
+
+/// The fields of one row of a table, in the order of [`CSV_HEADER`].
+pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> [String; 9] {
+    [
+        stream.patient.to_string(),
+        stream.code.clone(),
+        date_time(observation),
+        observation.value.to_string(),
+        BEATS_PER_MINUTE.to_owned(),
+        stream.provider.clone(),
+        stream.device.clone(),
+        identifier_value(stream, observation),
+        observation.revision.to_string(),
+    ]
+}
+
+/// JHE knows no update: each revision goes there under a name of its own.
+fn identifier_value(stream: &StreamInfo, observation: &Observation) -> String {
+    let uuid = identifier(stream, observation.instant);
+    match observation.revision {
+        0 => uuid.to_string(),
+        revision => format!("{uuid}#r{revision}"),
+    }
+}
+
+/// The reference converter's rule: the device, else the provider.
+fn manufacturer(stream: &StreamInfo) -> Option<&str> {
+    [stream.device.as_str(), stream.provider.as_str()].into_iter().find(|name| !name.is_empty())
+}
+
+fn date_time(observation: &Observation) -> String {
+    observation.instant.local(observation.zone).to_string()
+}
+
+/// JHE takes attachments in ASCII only. Outside of strings JSON is ASCII anyway, and inside of them every
+/// character may be written as an escape.
+fn ascii(json: String) -> String {
+    if json.is_ascii() {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patient::PatientId;
+    use crate::time::{Timestamp, ZoneOffset};
+
+    fn stream() -> StreamInfo {
+        StreamInfo {
+            id: 1,
+            patient: PatientId::new(7),
+            jhe_id: None,
+            subject: "009edd1e-49f6-4e35-a7b9-952f45e501e9".into(),
+            system: "ow:normalized".into(),
+            series_type: "heart_rate".into(),
+            provider: "oura".into(),
+            source: "oura".into(),
+            device: String::new(),
+            daily_total: false,
+            code_system: "https://w3id.org/openmhealth".into(),
+            code: "omh:heart-rate:2.0".into(),
+            display: "Heart Rate".into(),
+            converter: 1,
+        }
+    }
+
+    fn observation() -> Observation {
+        let instant = Timestamp::parse("2026-11-21T08:20:00Z").unwrap();
+        Observation { instant, value: 72.0, zone: None, revision: 0 }
+    }
+
+    #[test]
+    fn the_document_of_a_sample_never_changes() {
+        let expected = concat!(
+            r#"{"header":{"uuid":"UUID","schema_id":{"namespace":"omh","name":"heart-rate","version":"2.0"},"#,
+            r#""source_creation_date_time":"2026-11-21T08:20:00Z","modality":"sensed","#,
+            r#""external_datasheets":[{"datasheet_type":"manufacturer","datasheet_reference":"oura"}]},"#,
+            r#""body":{"heart_rate":{"value":72.0,"unit":"beats/min"},"#,
+            r#""effective_time_frame":{"date_time":"2026-11-21T08:20:00Z"}}}"#,
+        );
+        assert_eq!(omh_document(&stream(), &observation()).unwrap(), expected);
+    }
+
+    #[test]
+    fn local_time_is_written_where_the_sample_told_it() {
+        let observation = Observation { zone: ZoneOffset::from_minutes(120), ..observation() };
+        let document = omh_document(&stream(), &observation).unwrap();
+        assert!(document.contains(r#""date_time":"2026-11-21T10:20:00+02:00""#), "{document}");
+    }
+
+    #[test]
+    fn a_document_is_ascii_whatever_the_device_is_called() {
+        let stream = StreamInfo { device: "Ōura \u{1F48D}".into(), ..stream() };
+        let document = omh_document(&stream, &observation()).unwrap();
+        assert!(document.is_ascii());
+        let read: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(read["header"]["external_datasheets"][0]["datasheet_reference"], "Ōura \u{1F48D}");
+    }
+
+    #[test]
+    fn the_fhir_resource_carries_the_document_and_names_a_revision() {
+        let observation = Observation { revision: 2, ..observation() };
+        let stream = StreamInfo { jhe_id: Some(40001), ..stream() };
+        let resource: serde_json::Value =
+            serde_json::from_str(&fhir_observation(&stream, &observation).unwrap()).unwrap();
+        assert_eq!(resource["status"], "corrected");
+        assert_eq!(resource["subject"]["reference"], "Patient/40001");
+        let name = format!("{}#r2", identifier(&stream, observation.instant));
+        assert_eq!(resource["identifier"][0]["value"], name);
+        let attachment = STANDARD.decode(resource["valueAttachment"]["data"].as_str().unwrap()).unwrap();
+        assert_eq!(attachment, omh_document(&stream, &observation).unwrap().as_bytes());
+    }
+}

@@ -1,0 +1,57 @@
+//! Codes and data sources.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+use crate::catalog::{CODES, DATA_SOURCES, DataSource};
+
+/// Makes the codes and data sources of the catalogue that are not there yet; answers how many it made.
+///
+/// # Errors
+/// Where they cannot be written.
+pub fn seed(db: &Connection) -> Result<usize, StoreError> {
+    let mut made = 0;
+    for code in &CODES {
+        made += db
+            .prepare_cached("INSERT INTO code (system, code, display) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")?
+            .execute(params![code.system, code.code, code.display])?;
+    }
+    for source in &DATA_SOURCES {
+        made += seed_source(db, source)?;
+    }
+    Ok(made)
+}
+
+fn seed_source(db: &Connection, source: &DataSource) -> Result<usize, StoreError> {
+    let made = db.execute(
+        "INSERT INTO data_source (name, kind) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        params![source.name, source.kind],
+    )?;
+    for code in source.codes {
+        db.execute(
+            "INSERT INTO data_source_code (data_source, code)
+             SELECT data_source.id, code.id FROM data_source, code WHERE data_source.name = ? AND code.code = ?
+             ON CONFLICT DO NOTHING",
+            params![source.name, code],
+        )?;
+    }
+    Ok(made)
+}
+
+/// The row of a code, where there is one.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn find(db: &Connection, code: &str) -> Result<Option<i64>, StoreError> {
+    let mut query = db.prepare_cached("SELECT id FROM code WHERE code = ?")?;
+    Ok(query.query_row([code], |row| row.get(0)).optional()?)
+}
+
+/// The row of a code that has to be there.
+///
+/// # Errors
+/// The sentence that sends the operator to `jhe-ow seed`, where it is not.
+pub fn require(db: &Connection, code: &str) -> Result<i64, StoreError> {
+    find(db, code)?
+        .ok_or_else(|| StoreError::Refused(format!("CodeableConcept '{code}' not found. Run seed first.")))
+}

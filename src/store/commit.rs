@@ -1,0 +1,368 @@
+//! One transaction: samples, their counters, and the mark that speaks for them.
+//!
+//! Whatever was true when OW was asked is asked again here, in the same transaction: that the tick still
+//! holds the lock, that the link stands, and that the patient still consents.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub use super::merge::Sample;
+use super::merge::{self, Change};
+use super::rejected::{self, Rejected};
+pub use super::stream::{Owner, StreamKey};
+use super::{StoreError, backfill, code, consent, lock, stream};
+use crate::catalog;
+use crate::time::Timestamp;
+
+/// Hours of sample time for which counts per hour are kept: the pages show a week at most.
+const COUNTED_HOURS: i64 = 8 * 24;
+
+/// Samples of one stream, in the order of time, each instant once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// Which stream.
+    pub key: StreamKey,
+    /// Its samples.
+    pub samples: Vec<Sample>,
+}
+
+/// What a read brought for one patient. It holds every sample that OW showed of each instant in it, so
+/// that a stream that changed its name can be told from a second device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Whose.
+    pub owner: Owner,
+    /// The link it came through.
+    pub link: i64,
+    /// The mode of ingestion, as the marks are kept by it.
+    pub mode: &'static str,
+    /// The samples.
+    pub parts: Vec<Part>,
+    /// What could not be converted.
+    pub rejected: Vec<Rejected>,
+    /// High-water marks that stand once this batch does: series type, newest sample time.
+    pub marks: Vec<(&'static str, Timestamp)>,
+    /// How far the patient's backfill has come with this batch: what was asked, and the instant.
+    pub backfilled: Option<(String, Timestamp)>,
+}
+
+/// What became of the samples of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Kept as new observations.
+    pub created: u64,
+    /// Kept as revisions of observations.
+    pub revised: u64,
+    /// Known already.
+    pub unchanged: u64,
+    /// Could not be converted, and had not been met before.
+    pub rejected: u64,
+    /// Left out, since consent does not cover their time.
+    pub withheld: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.created += other.created;
+        self.revised += other.revised;
+        self.unchanged += other.unchanged;
+        self.rejected += other.rejected;
+        self.withheld += other.withheld;
+    }
+}
+
+/// What one part means for the store, before anything is written.
+struct Resolved {
+    code: i64,
+    stream: Option<stream::Known>,
+    newest: Option<Timestamp>,
+    /// Changes to this stream itself.
+    own: Vec<Change>,
+    /// Changes to the stream that this one continues under a new name.
+    before: Vec<(i64, Change)>,
+    continues: Option<i64>,
+    withheld: u64,
+    unchanged: u64,
+}
+
+/// Writes a batch for the tick that holds the lock as `lock_owner`.
+///
+/// # Errors
+/// [`StoreError::LockLost`] and [`StoreError::ConsentEnded`] where that is so; nothing is written then.
+pub fn commit(db: &Connection, batch: &Batch, lock_owner: &str, now: Timestamp) -> Result<Tally, StoreError> {
+    lock::check(db, lock_owner, now)?;
+    let mut tally = Tally::default();
+    for (part, resolved) in batch.parts.iter().zip(resolve(db, batch)?) {
+        tally += write_part(db, &batch.owner, &part.key, &resolved, now)?;
+    }
+    for one in &batch.rejected {
+        tally.rejected += u64::from(rejected::keep(db, batch.owner.patient, batch.owner.system, one, now)?);
+    }
+    if !batch.rejected.is_empty() {
+        rejected::trim(db, batch.owner.patient)?;
+    }
+    for (series_type, newest) in &batch.marks {
+        move_mark(db, batch, series_type, *newest)?;
+    }
+    if let Some((asked, position)) = &batch.backfilled {
+        backfill::advance(db, batch.owner.patient, asked, *position)?;
+    }
+    count(db, "observations", tally.created)?;
+    count(db, "revisions", tally.revised)?;
+    count(db, "rejected", tally.rejected)?;
+    Ok(tally)
+}
+
+/// What [`commit`] would do with a batch. Writes nothing and needs no lock.
+///
+/// # Errors
+/// [`StoreError::ConsentEnded`] where the link or the consent no longer stands.
+pub fn preview(db: &Connection, batch: &Batch) -> Result<Tally, StoreError> {
+    let mut tally = Tally { rejected: batch.rejected.len() as u64, ..Tally::default() };
+    for resolved in resolve(db, batch)? {
+        tally += resolved.tally();
+    }
+    Ok(tally)
+}
+
+impl Resolved {
+    fn tally(&self) -> Tally {
+        let mut tally = Tally { unchanged: self.unchanged, withheld: self.withheld, ..Tally::default() };
+        for change in self.own.iter().chain(self.before.iter().map(|(_, change)| change)) {
+            match change {
+                Change::New(_) => tally.created += 1,
+                Change::Revised { .. } => tally.revised += 1,
+                Change::Placed(_) => tally.unchanged += 1,
+            }
+        }
+        tally
+    }
+}
+
+fn resolve(db: &Connection, batch: &Batch) -> Result<Vec<Resolved>, StoreError> {
+    require_link(db, batch)?;
+    batch.parts.iter().map(|part| resolve_part(db, batch, part)).collect()
+}
+
+fn require_link(db: &Connection, batch: &Batch) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached("SELECT 1 FROM link WHERE id = ? AND patient = ? AND state = 'active'")?;
+    let stands = query.query_row(params![batch.link, batch.owner.patient], |_| Ok(())).optional()?;
+    stands.ok_or(StoreError::ConsentEnded)
+}
+
+fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved, StoreError> {
+    let owner = &batch.owner;
+    let series = catalog::series(part.key.series_type)
+        .ok_or_else(|| StoreError::Other(format!("no series type '{}'", part.key.series_type)))?;
+    let allowed = consent::allowed(db, owner.patient, series.code)?;
+    if allowed.is_empty() {
+        return Err(StoreError::ConsentEnded);
+    }
+    let mut samples = part.samples.clone();
+    samples.retain(|sample| allowed.contains(sample.instant));
+    let stream = stream::find(db, owner, &part.key)?;
+    let kept = match (stream, samples.first(), samples.last()) {
+        (Some(known), Some(first), Some(last)) => {
+            stream::samples(db, known.id, first.instant, last.instant)?
+        }
+        _ => Vec::new(),
+    };
+    let mut resolved = Resolved {
+        code: code::require(db, series.code)?,
+        stream,
+        newest: samples.last().map(|sample| sample.instant),
+        own: merge::merge(&kept, &samples),
+        before: Vec::new(),
+        continues: stream.and_then(|known| known.continues),
+        withheld: (part.samples.len() - samples.len()) as u64,
+        unchanged: 0,
+    };
+    resolved.unchanged = (samples.len() - resolved.own.len()) as u64;
+    follow_renames(db, batch, part, &mut resolved)?;
+    Ok(resolved)
+}
+
+/// A stream whose device or source was renamed shows again, under the new name, what is kept under the
+/// old: those rows have left the old stream and are the same samples.
+fn follow_renames(
+    db: &Connection,
+    batch: &Batch,
+    part: &Part,
+    resolved: &mut Resolved,
+) -> Result<(), StoreError> {
+    let new = |change: &Change| match change {
+        Change::New(sample) => Some(*sample),
+        _ => None,
+    };
+    let Some(first) = resolved.own.iter().find_map(new) else { return Ok(()) };
+    let last = resolved.own.iter().rev().find_map(new).unwrap_or(first);
+    for (id, key) in stream::siblings(db, &batch.owner, &part.key)? {
+        let kept = stream::samples(db, id, first.instant, last.instant)?;
+        let shown = batch.parts.iter().find(|other| other.key == key);
+        let gone: Vec<Sample> = kept.into_iter().filter(|sample| !shows(shown, sample.instant)).collect();
+        adopt(id, &gone, resolved);
+    }
+    Ok(())
+}
+
+fn shows(part: Option<&Part>, instant: Timestamp) -> bool {
+    part.is_some_and(|part| part.samples.binary_search_by_key(&instant, |sample| sample.instant).is_ok())
+}
+
+/// Takes the samples that continue those `gone` from stream `before` out of the new ones.
+#[expect(clippy::float_cmp, reason = "the same sample comes back with the very same bits")]
+fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
+    let kept_at = |instant| {
+        let at = gone.binary_search_by_key(&instant, |sample: &Sample| sample.instant).ok()?;
+        gone.get(at).copied()
+    };
+    let same = |change: &Change| match change {
+        Change::New(sample) => kept_at(sample.instant).is_some_and(|kept| kept.value == sample.value),
+        _ => false,
+    };
+    if resolved.own.iter().any(same) {
+        resolved.continues = Some(before);
+    }
+    if resolved.continues != Some(before) {
+        return;
+    }
+    let (taken, own) = std::mem::take(&mut resolved.own).into_iter().partition(
+        |change| matches!(change, Change::New(sample) if kept_at(sample.instant).is_some()),
+    );
+    resolved.own = own;
+    let taken: Vec<Change> = taken;
+    for change in taken {
+        let Change::New(sample) = change else { continue };
+        match kept_at(sample.instant).and_then(|kept| merge::compare(kept, sample)) {
+            Some(change) => resolved.before.push((before, change)),
+            None => resolved.unchanged += 1,
+        }
+    }
+}
+
+fn write_part(
+    db: &Connection,
+    owner: &Owner,
+    key: &StreamKey,
+    resolved: &Resolved,
+    now: Timestamp,
+) -> Result<Tally, StoreError> {
+    let Some(newest) = resolved.newest else { return Ok(resolved.tally()) };
+    let known = match resolved.stream {
+        Some(known) => known,
+        None if resolved.own.is_empty() && resolved.continues.is_none() => return Ok(resolved.tally()),
+        None => {
+            let id = stream::add(db, owner, key, resolved.code, newest)?;
+            stream::Known { id, newest, continues: None }
+        }
+    };
+    if newest > known.newest {
+        stream::set_newest(db, known.id, newest)?;
+    }
+    if let Some(before) = resolved.continues
+        && known.continues != Some(before)
+    {
+        stream::set_continues(db, known.id, before)?;
+    }
+    for change in &resolved.own {
+        write_change(db, known.id, change, now)?;
+    }
+    for (stream, change) in &resolved.before {
+        write_change(db, *stream, change, now)?;
+    }
+    count_hours(db, owner, resolved, now)?;
+    note_newest(db, owner, newest)?;
+    Ok(resolved.tally())
+}
+
+fn write_change(db: &Connection, stream: i64, change: &Change, now: Timestamp) -> Result<(), StoreError> {
+    match change {
+        Change::New(sample) => {
+            db.prepare_cached("INSERT INTO observation (stream, instant, value, zone, revision) VALUES (?, ?, ?, ?, 0)")?
+                .execute(params![stream, sample.instant, sample.value, sample.zone])?;
+        }
+        Change::Revised { sample, .. } => {
+            db.prepare_cached(
+                "INSERT INTO revision (stream, instant, revision, value, zone, replaced_at)
+                 SELECT stream, instant, revision, value, zone, ?3 FROM observation
+                 WHERE stream = ?1 AND instant = ?2",
+            )?
+            .execute(params![stream, sample.instant, now])?;
+            db.prepare_cached(
+                "UPDATE observation SET value = ?3, zone = ?4, revision = revision + 1
+                 WHERE stream = ?1 AND instant = ?2",
+            )?
+            .execute(params![stream, sample.instant, sample.value, sample.zone])?;
+        }
+        Change::Placed(sample) => {
+            db.prepare_cached("UPDATE observation SET zone = ?3 WHERE stream = ?1 AND instant = ?2")?
+                .execute(params![stream, sample.instant, sample.zone])?;
+        }
+    }
+    Ok(())
+}
+
+fn count_hours(
+    db: &Connection,
+    owner: &Owner,
+    resolved: &Resolved,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let oldest = now.hour() - COUNTED_HOURS;
+    let mut hours: Vec<(i64, i64)> = Vec::new();
+    for change in &resolved.own {
+        let Change::New(sample) = change else { continue };
+        match (sample.instant.hour(), hours.last_mut()) {
+            (hour, _) if hour < oldest => {}
+            (hour, Some((last, count))) if *last == hour => *count += 1,
+            (hour, _) => hours.push((hour, 1)),
+        }
+    }
+    let mut add = db.prepare_cached(
+        "INSERT INTO hour_count (patient, hour, code, samples) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET samples = samples + excluded.samples",
+    )?;
+    for (hour, samples) in hours {
+        add.execute(params![owner.patient, hour, resolved.code, samples])?;
+    }
+    Ok(())
+}
+
+/// Forgets the counts of hours that no page shows any more.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn trim_hours(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    db.execute("DELETE FROM hour_count WHERE hour < ?", [now.hour() - COUNTED_HOURS])?;
+    Ok(())
+}
+
+fn note_newest(db: &Connection, owner: &Owner, newest: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO patient_state (patient, newest) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET newest = max(coalesce(newest, ?2), ?2)",
+    )?
+    .execute(params![owner.patient, newest])?;
+    Ok(())
+}
+
+/// A mark only ever moves forward.
+fn move_mark(db: &Connection, batch: &Batch, series_type: &str, newest: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO mark (link, mode, series_type, instant) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET instant = max(instant, excluded.instant)",
+    )?
+    .execute(params![batch.link, batch.mode, series_type, newest])?;
+    Ok(())
+}
+
+fn count(db: &Connection, name: &str, by: u64) -> Result<(), StoreError> {
+    if by == 0 {
+        return Ok(());
+    }
+    let by = i64::try_from(by).unwrap_or(i64::MAX);
+    db.prepare_cached(
+        "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+    )?
+    .execute(params![name, by])?;
+    Ok(())
+}

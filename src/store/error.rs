@@ -1,0 +1,65 @@
+//! What can go wrong in the store, by what the caller must do about it.
+
+use rusqlite::ErrorCode;
+
+use crate::failure::Failure;
+
+/// Why a read or a write did not happen. Nothing of it was kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another tick took the lock: this one must stop.
+    #[error("the lock ow.sync_in_progress was taken or cleared while this tick ran")]
+    LockLost,
+    /// The link or the consent that the rows were read under is gone: drop them, ask again next tick.
+    #[error("the link or the consent ended while the samples were being read")]
+    ConsentEnded,
+    /// The disk has no room.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The file or its file system refuses writes.
+    #[error("the database is read-only")]
+    ReadOnly,
+    /// Another process held the write lock longer than [`super::BUSY_TIMEOUT`].
+    #[error("another process kept the database busy")]
+    Busy,
+    /// The file is not a sound database.
+    #[error("the database is damaged ({0})")]
+    Damaged(String),
+    /// Something that the caller gave contradicts what is kept; the text says what.
+    #[error("{0}")]
+    Refused(String),
+    /// The writer has stopped.
+    #[error("the store is closed")]
+    Closed,
+    /// Anything else SQLite said.
+    #[error("SQLite: {0}")]
+    Other(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let next = match &error {
+            StoreError::Refused(what) => return Failure::usage(what.clone(), ""),
+            StoreError::DiskFull => "make room on the disk of the data directory; what was committed is safe",
+            StoreError::ReadOnly => "make the data directory and its files writable for this user",
+            StoreError::Busy => "end the other process that uses the data directory, or try again",
+            StoreError::Damaged(_) => "keep a copy of the file, then restore a backup",
+            StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
+            StoreError::ConsentEnded => "nothing to do; the next tick asks for what is still consented",
+            StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",
+        };
+        Failure::failed(error.to_string(), next)
+    }
+}

@@ -1,0 +1,245 @@
+//! The lock `ow.sync_in_progress`: a setting that operators see and may clear, a token that says whose
+//! it is, and a file lock that says whether its holder still lives.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{StoreError, setting};
+use crate::time::Timestamp;
+
+/// The setting that holds the timestamp of the tick that runs, empty when none does.
+pub const KEY: &str = "ow.sync_in_progress";
+/// A timestamp older than this was left behind: the predecessor's rule, which operators know.
+pub const STALE: Duration = Duration::from_mins(30);
+/// How often a tick that makes progress renews its timestamp: far below [`STALE`], and rare enough to
+/// cost nothing.
+const RENEW: Duration = Duration::from_mins(1);
+
+/// Proof that this tick holds the lock. Dropping it does not release the lock; see [`release`].
+#[derive(Debug)]
+pub struct Hold {
+    owner: String,
+    path: PathBuf,
+    /// The operating system lets go of this lock when the process ends, however it ends.
+    _alive: File,
+}
+
+/// How taking the lock went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It was free.
+    Free,
+    /// It was left behind and was reclaimed; the text says why and is meant as a warning.
+    Reclaimed(String),
+    /// Another tick holds it since this value.
+    Held(String),
+}
+
+impl Hold {
+    /// Prepares to take the lock: draws a token and locks this tick's own file in `directory`.
+    ///
+    /// # Errors
+    /// Where the file cannot be made.
+    pub fn prepare(directory: &Path) -> Result<Self, StoreError> {
+        let mut token = [0; 16];
+        getrandom::fill(&mut token).map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
+        let owner = uuid::Builder::from_random_bytes(token).into_uuid().simple().to_string();
+        let path = alive_path(directory, &owner);
+        let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
+        let alive = opened.and_then(|file| file.lock().map(|()| file)).map_err(|error| {
+            StoreError::Other(format!("{} cannot be made: {error}", path.display()))
+        })?;
+        Ok(Self { owner, path, _alive: alive })
+    }
+
+    /// The token under which the rows of this tick are written.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes the lock for `owner`, or says who has it.
+///
+/// # Errors
+/// Where the store cannot be read or written.
+pub fn take(db: &Connection, directory: &Path, owner: &str, now: Timestamp) -> Result<Taken, StoreError> {
+    let value = setting::get(db, KEY)?.unwrap_or_default();
+    let taken = judge(db, directory, &value, now)?;
+    if !matches!(taken, Taken::Held(_)) {
+        write(db, owner, now)?;
+    }
+    Ok(taken)
+}
+
+fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Result<Taken, StoreError> {
+    if value.is_empty() {
+        return Ok(Taken::Free);
+    }
+    let Ok(since) = Timestamp::parse(value) else {
+        return Ok(Taken::Reclaimed(format!("{KEY} holds '{value}', which is no time: reclaimed")));
+    };
+    // A timestamp of the future is judged by its distance too: clocks step backwards.
+    let age = now.since(since).max(since.since(now));
+    if age >= STALE {
+        return Ok(Taken::Reclaimed(format!("{KEY} stood since {value} without renewal: reclaimed")));
+    }
+    match holder(db)? {
+        Some((owner, held)) if held == value && !is_alive(directory, &owner) => {
+            Ok(Taken::Reclaimed(format!("{KEY} since {value} belongs to a process that has ended: reclaimed")))
+        }
+        _ => Ok(Taken::Held(value.to_owned())),
+    }
+}
+
+/// Checks that `owner` still holds the lock, and renews its timestamp where that is due. Called inside
+/// each transaction of a tick, so that one whose lock was taken or cleared writes nothing more.
+///
+/// # Errors
+/// [`StoreError::LockLost`] where it does not.
+pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreError> {
+    let value = setting::get(db, KEY)?.unwrap_or_default();
+    match holder(db)? {
+        Some((holder, held)) if holder == owner && held == value => {}
+        _ => return Err(StoreError::LockLost),
+    }
+    let renewed = Timestamp::parse(&value).unwrap_or(Timestamp::MIN);
+    if now.since(renewed) >= RENEW { write(db, owner, now) } else { Ok(()) }
+}
+
+/// Clears the lock where `owner` still holds it; another's is left alone.
+///
+/// # Errors
+/// Where the store cannot be written.
+pub fn release(db: &Connection, owner: &str) -> Result<(), StoreError> {
+    let value = setting::get(db, KEY)?.unwrap_or_default();
+    match holder(db)? {
+        Some((holder, held)) if holder == owner && held == value => {
+            setting::unset(db, KEY)?;
+            db.execute("DELETE FROM lock", [])?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreError> {
+    let value = now.to_string();
+    setting::set(db, KEY, &value)?;
+    db.execute(
+        "INSERT INTO lock (id, owner, value) VALUES (1, ?, ?)
+         ON CONFLICT DO UPDATE SET owner = excluded.owner, value = excluded.value",
+        [owner, &value],
+    )?;
+    Ok(())
+}
+
+fn holder(db: &Connection) -> Result<Option<(String, String)>, StoreError> {
+    let mut query = db.prepare_cached("SELECT owner, value FROM lock")?;
+    Ok(query.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+fn alive_path(directory: &Path, owner: &str) -> PathBuf {
+    directory.join(format!("tick-{owner}.lock"))
+}
+
+/// Whether the process that drew this token still holds its file; the file of one that does not is
+/// cleared away.
+fn is_alive(directory: &Path, owner: &str) -> bool {
+    let path = alive_path(directory, owner);
+    let Ok(file) = File::open(&path) else { return false };
+    let alive = file.try_lock().is_err();
+    if !alive {
+        let _ = fs::remove_file(&path);
+    }
+    alive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    fn database() -> Connection {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("migrations/V1__store.sql")).unwrap();
+        db
+    }
+
+    #[test]
+    fn a_second_tick_steps_aside_until_the_first_releases() {
+        let (db, directory) = (database(), tempfile::tempdir().unwrap());
+        let (first, second) = (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
+        let now = at("2026-11-21T08:00:00Z");
+        assert_eq!(take(&db, directory.path(), first.owner(), now), Ok(Taken::Free));
+        let held = Taken::Held("2026-11-21T08:00:00Z".into());
+        assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(held));
+        release(&db, second.owner()).unwrap();
+        assert_eq!(check(&db, first.owner(), now), Ok(()), "nobody releases another's lock");
+        release(&db, first.owner()).unwrap();
+        assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(Taken::Free));
+    }
+
+    #[test]
+    fn the_lock_of_a_dead_process_is_reclaimed_at_once() {
+        let (db, directory) = (database(), tempfile::tempdir().unwrap());
+        let now = at("2026-11-21T08:00:00Z");
+        let dead = Hold::prepare(directory.path()).unwrap();
+        take(&db, directory.path(), dead.owner(), now).unwrap();
+        drop(dead);
+        let heir = Hold::prepare(directory.path()).unwrap();
+        let taken = take(&db, directory.path(), heir.owner(), now).unwrap();
+        assert!(matches!(taken, Taken::Reclaimed(_)), "{taken:?}");
+    }
+
+    #[test]
+    fn a_timestamp_set_by_hand_is_obeyed_while_fresh_and_reclaimed_when_stale_or_unreadable() {
+        let (db, directory) = (database(), tempfile::tempdir().unwrap());
+        let now = at("2026-11-21T08:00:00Z");
+        for (value, held) in [
+            ("2026-11-21T07:30:01Z", true),
+            ("2026-11-21T08:29:59Z", true),
+            ("2026-11-21T07:30:00Z", false),
+            ("2026-11-21T09:00:00Z", false),
+            ("true", false),
+        ] {
+            setting::set(&db, KEY, value).unwrap();
+            let taken = take(&db, directory.path(), "somebody", now).unwrap();
+            assert_eq!(matches!(taken, Taken::Held(_)), held, "{value}: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_thief_wins_and_its_victim_fails_closed() {
+        let (db, directory) = (database(), tempfile::tempdir().unwrap());
+        let (victim, thief) = (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
+        let now = at("2026-11-21T08:00:00Z");
+        take(&db, directory.path(), victim.owner(), now).unwrap();
+        let later = at("2026-11-21T08:31:00Z");
+        take(&db, directory.path(), thief.owner(), later).unwrap();
+        assert_eq!(check(&db, victim.owner(), later), Err(StoreError::LockLost));
+        release(&db, victim.owner()).unwrap();
+        assert_eq!(check(&db, thief.owner(), later), Ok(()));
+    }
+
+    #[test]
+    fn progress_renews_the_timestamp() {
+        let (db, directory) = (database(), tempfile::tempdir().unwrap());
+        let hold = Hold::prepare(directory.path()).unwrap();
+        take(&db, directory.path(), hold.owner(), at("2026-11-21T08:00:00Z")).unwrap();
+        check(&db, hold.owner(), at("2026-11-21T08:02:00Z")).unwrap();
+        assert_eq!(setting::get(&db, KEY).unwrap().as_deref(), Some("2026-11-21T08:02:00Z"));
+    }
+}

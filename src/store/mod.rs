@@ -1,0 +1,122 @@
+//! The SQLite file: every line of SQL, the schema, the one writer and the read-only readers.
+//!
+//! Functions that read or write take a `&Connection` and are handed to [`Store::read`] or
+//! [`Store::write`]: those decide on which thread and in which transaction they run. Instants are
+//! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
+
+pub mod audit;
+pub mod backfill;
+pub mod code;
+pub mod commit;
+pub mod consent;
+mod error;
+pub mod lock;
+mod merge;
+pub mod observation;
+mod open;
+pub mod patient;
+pub mod plan;
+pub mod rejected;
+pub mod run;
+pub mod setting;
+pub mod status;
+pub mod stream;
+mod types;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+pub use error::StoreError;
+pub use open::{Migration, migrations};
+
+use crate::failure::Failure;
+use writer::Writer;
+
+/// How long SQLite waits for another process's write before it gives up.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Name of the database in the data directory.
+pub const FILE_NAME: &str = "jhe-ow.sqlite3";
+
+/// The open store of one data directory. Cheap to clone; the last clone closes it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    directory: PathBuf,
+    writer: Writer,
+    /// Read-only connections that nobody uses at the moment.
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Store {
+    /// Opens the store in `directory`, makes both where they are missing, and brings the schema up to
+    /// date.
+    ///
+    /// # Errors
+    /// Where the file is not ours, is newer than this program, or cannot be written: a sentence, what to
+    /// do, and nothing changed.
+    pub fn open(directory: &Path) -> Result<Self, Failure> {
+        let connection = open::open(directory)?;
+        let writer = Writer::start(connection).map_err(|error| {
+            Failure::failed(format!("no thread for the writer: {error}"), "raise the limit on threads")
+        })?;
+        let inner = Inner { directory: directory.to_owned(), writer, idle: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.inner.directory
+    }
+
+    /// Runs `work` in the writer's next transaction and answers once that is on the disk. Where `work`
+    /// fails, nothing of it is kept.
+    ///
+    /// # Errors
+    /// What `work` returned, or why the transaction did not stand.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.write(work).await
+    }
+
+    /// Runs `work` on a read-only connection, in one snapshot, off the async threads.
+    ///
+    /// # Errors
+    /// What `work` returned, or why the file could not be read.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let store = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let mut reader = store.inner.reader()?;
+            let snapshot = reader.transaction()?;
+            let result = work(&snapshot);
+            drop(snapshot);
+            store.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            result
+        });
+        done.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl Inner {
+    fn reader(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(reader) => Ok(reader),
+            None => open::reader(&self.directory.join(FILE_NAME)),
+        }
+    }
+}

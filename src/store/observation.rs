@@ -1,0 +1,127 @@
+//! Observations, read in short steps: a slow reader holds no snapshot and so no write-ahead log.
+
+use rusqlite::{Connection, Row, params};
+
+use super::StoreError;
+use crate::patient::PatientId;
+use crate::time::{Timestamp, ZoneOffset};
+
+/// Rows of one step: some milliseconds of reading, and little memory.
+pub const STEP: u32 = 1000;
+
+/// Which observations are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this patient only.
+    pub patient: Option<PatientId>,
+    /// Of this code only.
+    pub code: Option<String>,
+    /// From this instant on.
+    pub since: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
+}
+
+/// What all observations of one stream share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// The stream's row.
+    pub id: i64,
+    /// Whose.
+    pub patient: PatientId,
+    /// JHE's number of the patient.
+    pub jhe_id: Option<i64>,
+    /// The identity of the patient's samples.
+    pub subject: String,
+    /// `ow:normalized` or `ow:raw`.
+    pub system: String,
+    /// OW's series type.
+    pub series_type: String,
+    /// OW's `source.provider`.
+    pub provider: String,
+    /// OW's `source.source`.
+    pub source: String,
+    /// OW's `source.device`.
+    pub device: String,
+    /// Whether each sample is the total of a day.
+    pub daily_total: bool,
+    /// The terminology of the code.
+    pub code_system: String,
+    /// The code.
+    pub code: String,
+    /// What people call the code.
+    pub display: String,
+    /// Version of the renderer.
+    pub converter: i64,
+}
+
+/// One observation of a stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    /// When it was measured.
+    pub instant: Timestamp,
+    /// The value.
+    pub value: f64,
+    /// The local offset, where the sample said.
+    pub zone: Option<ZoneOffset>,
+    /// How often OW has changed it since it was first kept.
+    pub revision: i64,
+}
+
+/// The streams that may hold what `filter` wants, patient by patient.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn streams(db: &Connection, filter: &Filter) -> Result<Vec<StreamInfo>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT stream.id, stream.patient, jhe_id, stream.subject, stream.system, series_type, provider, source,
+                device, daily_total, code.system, code.code, code.display, converter
+         FROM stream JOIN code ON code.id = stream.code JOIN patient ON patient.id = stream.patient
+         WHERE set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1) AND (?2 IS NULL OR code.code = ?2)
+         ORDER BY stream.patient, stream.id",
+    )?;
+    let streams = query.query_map(params![filter.patient, filter.code], stream_from_row)?;
+    Ok(streams.collect::<Result<_, _>>()?)
+}
+
+/// The next [`STEP`] observations of a stream after the instant `after`, within `filter`.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn step(
+    db: &Connection,
+    stream: i64,
+    after: Option<Timestamp>,
+    filter: &Filter,
+) -> Result<Vec<Observation>, StoreError> {
+    let since = filter.since.unwrap_or(Timestamp::MIN).micros();
+    let from = after.map_or(since, |after| since.max(after.micros() + 1));
+    let until = filter.until.unwrap_or(Timestamp::MAX);
+    let mut query = db.prepare_cached(
+        "SELECT instant, value, zone, revision FROM observation
+         WHERE stream = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?",
+    )?;
+    let rows = query.query_map(params![stream, from, until, STEP], |row| {
+        Ok(Observation { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, revision: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn stream_from_row(row: &Row) -> rusqlite::Result<StreamInfo> {
+    Ok(StreamInfo {
+        id: row.get(0)?,
+        patient: row.get(1)?,
+        jhe_id: row.get(2)?,
+        subject: row.get(3)?,
+        system: row.get(4)?,
+        series_type: row.get(5)?,
+        provider: row.get(6)?,
+        source: row.get(7)?,
+        device: row.get(8)?,
+        daily_total: row.get(9)?,
+        code_system: row.get(10)?,
+        code: row.get(11)?,
+        display: row.get(12)?,
+        converter: row.get(13)?,
+    })
+}

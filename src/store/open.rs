@@ -1,0 +1,249 @@
+//! Opening the file: whose it is, whether this program may touch it, and its schema.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::{BUSY_TIMEOUT, FILE_NAME, StoreError};
+use crate::failure::Failure;
+
+mod embedded {
+    refinery::embed_migrations!("src/store/migrations");
+}
+
+/// "JHOW" in SQLite's header: says that a file is ours.
+const APPLICATION_ID: i32 = 0x4A48_4F57;
+/// The first SQLite without the write-ahead-log bug that corrupts, as `rusqlite::version_number` counts.
+const OLDEST_SQLITE: i32 = 3_051_003;
+/// The first bytes of every SQLite file.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// Held while the schema is brought up to date, so that two processes do not do it at once.
+const MIGRATE_LOCK: &str = "migrate.lock";
+/// Only the owner reads patients' data.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+/// Page cache of a connection in KiB, negative as SQLite wants it: enough for the hot end of a hundred
+/// patients' streams, small beside the memory the daemon is allowed.
+const CACHE_KIB: i32 = -4096;
+/// Pages of write-ahead log before a checkpoint: 4 MiB.
+const CHECKPOINT_PAGES: i32 = 1000;
+/// The log is cut back to this many bytes after a checkpoint, so that one big backfill does not leave
+/// a big file behind.
+const LOG_BYTES: i32 = 16 * 1024 * 1024;
+
+/// One step of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number, from 1.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
+    /// When it was applied (RFC 3339), where it was.
+    pub applied: Option<String>,
+}
+
+/// Opens the file for the writer, with its schema up to date.
+pub(super) fn open(directory: &Path) -> Result<Connection, Failure> {
+    refuse_old_sqlite()?;
+    let path = directory.join(FILE_NAME);
+    make_directory(directory)?;
+    let _one_at_a_time = migrate_lock(directory)?;
+    make_file(&path)?;
+    inspect(&path)?;
+    let told = |error: rusqlite::Error| trouble(&path, &error.into());
+    let mut connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(told)?;
+    prepare_writer(&connection).map_err(told)?;
+    embedded::migrations::runner().run(&mut connection).map_err(|error| {
+        let failed = &path.display();
+        Failure::failed(
+            format!("the schema of {failed} could not be brought up to date: {error}"),
+            "nothing was changed; make room on the disk and see that this user may write there",
+        )
+    })?;
+    Ok(connection)
+}
+
+/// A read-only connection to a file that [`open`] has opened.
+pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// The steps of the schema that this program knows, and which of them the store in `directory` has.
+/// Changes nothing.
+///
+/// # Errors
+/// Where the file is not ours or cannot be read.
+pub fn migrations(directory: &Path) -> Result<Vec<Migration>, Failure> {
+    let path = directory.join(FILE_NAME);
+    let applied = if path.exists() { inspect(&path)? } else { Vec::new() };
+    let mut all: Vec<Migration> = known()
+        .into_iter()
+        .map(|(version, name)| {
+            let applied = applied.iter().find(|have| have.version == version).and_then(|m| m.applied.clone());
+            Migration { version, name, applied }
+        })
+        .collect();
+    all.sort_by_key(|migration| migration.version);
+    Ok(all)
+}
+
+fn known() -> Vec<(i64, String)> {
+    let runner = embedded::migrations::runner();
+    runner.get_migrations().iter().map(|m| (i64::from(m.version()), m.name().to_owned())).collect()
+}
+
+fn refuse_old_sqlite() -> Result<(), Failure> {
+    if rusqlite::version_number() >= OLDEST_SQLITE {
+        return Ok(());
+    }
+    Err(Failure::failed(
+        format!("this program was built with SQLite {}, which can corrupt its files", rusqlite::version()),
+        "build it with the SQLite that its Cargo.lock names (3.51.3 or newer)",
+    ))
+}
+
+fn make_directory(directory: &Path) -> Result<(), Failure> {
+    let told = |error: std::io::Error| {
+        Failure::failed(
+            format!("the data directory {} cannot be made: {error}", directory.display()),
+            "name another with --data-dir or JHE_OW_DATA_DIR, or give this user the right to write there",
+        )
+    };
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(told)
+}
+
+fn migrate_lock(directory: &Path) -> Result<File, Failure> {
+    let path = directory.join(MIGRATE_LOCK);
+    let told = |error: std::io::Error| {
+        Failure::failed(
+            format!("the data directory cannot be written: {}: {error}", path.display()),
+            "make it and its files writable for this user, or name another with --data-dir",
+        )
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(told)?;
+    file.lock().map_err(told)?;
+    Ok(file)
+}
+
+/// Makes the file with its narrow rights before SQLite sees it: the log beside it inherits them.
+fn make_file(path: &Path) -> Result<(), Failure> {
+    let made = OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => narrow_rights(path),
+        Err(error) => Err(Failure::failed(
+            format!("{} cannot be made: {error}", path.display()),
+            "make the data directory writable for this user, or name another with --data-dir",
+        )),
+    }
+}
+
+fn narrow_rights(path: &Path) -> Result<(), Failure> {
+    let told = |error: std::io::Error| {
+        Failure::failed(format!("{}: {error}", path.display()), "make the file readable for this user")
+    };
+    let mut rights = fs::metadata(path).map_err(told)?.permissions();
+    if rights.mode() & 0o077 != 0 {
+        rights.set_mode(FILE_MODE);
+        fs::set_permissions(path, rights).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Looks at a file without changing it: refuses what is not ours or newer than this program, and
+/// answers which migrations it has.
+fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
+    if !has_magic(path)? {
+        return Err(foreign(path, "is not a SQLite database"));
+    }
+    let told = |error: rusqlite::Error| trouble(path, &error.into());
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(told)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
+    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(told)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(told)?;
+    match id {
+        APPLICATION_ID => {}
+        0 if tables == 0 => return Ok(Vec::new()),
+        _ => return Err(foreign(path, "is a database of another program")),
+    }
+    let applied = applied(&connection).map_err(told)?;
+    let newest = known().iter().map(|(version, _)| *version).max().unwrap_or(0);
+    match applied.iter().find(|migration| migration.version > newest) {
+        None => Ok(applied),
+        Some(newer) => Err(Failure::failed(
+            format!(
+                "{} was written by a newer jhe-ow (schema {}, this program knows {newest})",
+                path.display(),
+                newer.version
+            ),
+            "use that newer version; nothing was changed",
+        )),
+    }
+}
+
+fn applied(connection: &Connection) -> rusqlite::Result<Vec<Migration>> {
+    let table = "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    if connection.query_row(table, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut query =
+        connection.prepare("SELECT version, name, applied_on FROM refinery_schema_history ORDER BY version")?;
+    let rows = query.query_map([], |row| {
+        Ok(Migration { version: row.get(0)?, name: row.get(1)?, applied: row.get(2)? })
+    })?;
+    rows.collect()
+}
+
+/// Whether the file begins as SQLite files do; an empty one is about to.
+fn has_magic(path: &Path) -> Result<bool, Failure> {
+    let mut start = Vec::with_capacity(MAGIC.len());
+    File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
+        .map_err(|error| {
+            let next = "make the file readable for this user, or name another data directory";
+            Failure::failed(format!("{} cannot be read: {error}", path.display()), next)
+        })?;
+    Ok(start.is_empty() || start == MAGIC)
+}
+
+/// `busy_timeout` comes first: the other pragmas may have to wait for another process themselves.
+fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
+    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if id == APPLICATION_ID { Ok(()) } else { connection.pragma_update(None, "application_id", APPLICATION_ID) }
+}
+
+fn foreign(path: &Path, why: &str) -> Failure {
+    let next = "name another data directory with --data-dir or JHE_OW_DATA_DIR; this file was not touched";
+    Failure::failed(format!("{} {why}", path.display()), next)
+}
+
+fn trouble(path: &Path, error: &StoreError) -> Failure {
+    let mut failure = Failure::from(error.clone());
+    failure.what = format!("{}: {}", path.display(), failure.what);
+    failure
+}

@@ -1,0 +1,224 @@
+//! Patients and their links to OW users.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::StoreError;
+use crate::patient::{OwUser, PatientId, PatientRef};
+use crate::time::Timestamp;
+
+/// A patient about to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPatient {
+    /// What people call the patient.
+    pub name: String,
+    /// Where to write to.
+    pub email: Option<String>,
+    /// IANA name of the time zone whose days are the patient's.
+    pub time_zone: String,
+}
+
+/// A patient as the store holds one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patient {
+    /// The daemon's own number.
+    pub id: PatientId,
+    /// What people call the patient.
+    pub name: String,
+    /// Where to write to.
+    pub email: Option<String>,
+    /// IANA name of the time zone whose days are the patient's.
+    pub time_zone: String,
+    /// JHE's number, where JHE knows the patient.
+    pub jhe_id: Option<i64>,
+    /// OW user id under which the patient's samples are identified: that of the first link.
+    pub subject: Option<String>,
+    /// The link, where there is one.
+    pub link: Option<Link>,
+}
+
+/// A patient's link to an OW user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The OW user.
+    pub ow_user: OwUser,
+    /// Whether OW no longer knows the user.
+    pub needs_relink: bool,
+}
+
+/// What an operator says about a second OW user for a patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relink {
+    /// Nothing: there must be nothing to decide.
+    Unsaid,
+    /// It is the same person: the history goes on under the first identity.
+    SamePerson,
+    /// The earlier link was a mistake: what came through it is set aside.
+    Mistake,
+}
+
+const SELECT: &str = "
+    SELECT patient.id, name, email, time_zone, jhe_id, subject, link.ow_user, link.state = 'needs_relink'
+    FROM patient LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'";
+
+/// Keeps a new patient.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn add(db: &Connection, new: &NewPatient, now: Timestamp) -> Result<PatientId, StoreError> {
+    db.execute(
+        "INSERT INTO patient (name, email, time_zone, created_at) VALUES (?, ?, ?, ?)",
+        params![new.name, new.email, new.time_zone, now],
+    )?;
+    Ok(PatientId::new(db.last_insert_rowid()))
+}
+
+/// Every patient, by number.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn list(db: &Connection) -> Result<Vec<Patient>, StoreError> {
+    let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY patient.id"))?;
+    let patients = query.query_map([], from_row)?;
+    Ok(patients.collect::<Result<_, _>>()?)
+}
+
+/// The patient whom `who` names.
+///
+/// # Errors
+/// A sentence where there is none.
+pub fn find(db: &Connection, who: PatientRef) -> Result<Patient, StoreError> {
+    let (column, number) = match who {
+        PatientRef::Own(id) => ("patient.id", id.get()),
+        PatientRef::Jhe(id) => ("jhe_id", id),
+    };
+    let mut query = db.prepare_cached(&format!("{SELECT} WHERE {column} = ?"))?;
+    let patient = query.query_row([number], from_row).optional()?;
+    patient.ok_or_else(|| StoreError::Refused(format!("there is no patient {who}; `jhe-ow patient list` shows all")))
+}
+
+/// Links a patient to an OW user.
+///
+/// # Errors
+/// A sentence where the patient has a link, the OW user belongs to another patient, or the operator has
+/// to say first what a second OW user means.
+pub fn link(
+    db: &Connection,
+    patient: &Patient,
+    ow_user: &OwUser,
+    relink: Relink,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(link) = &patient.link {
+        if link.ow_user == *ow_user && !link.needs_relink {
+            return Ok(());
+        }
+        if !link.needs_relink {
+            return Err(StoreError::Refused(format!(
+                "patient {} is linked to {}; unlink first: jhe-ow patient unlink {}",
+                patient.id, link.ow_user, patient.id
+            )));
+        }
+    }
+    refuse_taken(db, patient.id, ow_user)?;
+    settle_subject(db, patient, ow_user, relink)?;
+    end_link(db, patient.id, now)?;
+    db.execute(
+        "INSERT INTO link (patient, ow_user, state, linked_at) VALUES (?, ?, 'active', ?)",
+        params![patient.id, ow_user, now],
+    )?;
+    // A new link is checked with OW before anything is read through it.
+    db.execute("UPDATE patient_state SET checked_at = NULL, error = NULL WHERE patient = ?", [patient.id])?;
+    Ok(())
+}
+
+/// Ends a patient's link; answers whether there was one.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn end_link(db: &Connection, patient: PatientId, now: Timestamp) -> Result<bool, StoreError> {
+    let ended = db.execute(
+        "UPDATE link SET state = 'unlinked', ended_at = ? WHERE patient = ? AND state <> 'unlinked'",
+        params![now, patient],
+    )?;
+    Ok(ended > 0)
+}
+
+/// Notes that OW no longer knows the user behind a link.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn needs_relink(db: &Connection, link: i64) -> Result<(), StoreError> {
+    db.execute("UPDATE link SET state = 'needs_relink' WHERE id = ? AND state = 'active'", [link])?;
+    Ok(())
+}
+
+fn refuse_taken(db: &Connection, patient: PatientId, ow_user: &OwUser) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT patient FROM link WHERE ow_user = ? AND state <> 'unlinked' AND patient <> ?",
+    )?;
+    let holder: Option<PatientId> = query.query_row(params![ow_user, patient], |row| row.get(0)).optional()?;
+    match holder {
+        None => Ok(()),
+        Some(other) => Err(StoreError::Refused(format!(
+            "{ow_user} is linked to patient {other}; an OW user belongs to one patient at a time"
+        ))),
+    }
+}
+
+/// Decides under which identity the samples of the new link are kept.
+fn settle_subject(
+    db: &Connection,
+    patient: &Patient,
+    ow_user: &OwUser,
+    relink: Relink,
+) -> Result<(), StoreError> {
+    let known = patient.subject.as_deref();
+    if known == Some(ow_user.as_str()) {
+        return Ok(());
+    }
+    match (known, relink) {
+        (None, _) => {}
+        (Some(_), Relink::SamePerson) => return Ok(()),
+        (Some(before), Relink::Mistake) => set_aside(db, patient.id, before)?,
+        (Some(before), Relink::Unsaid) => {
+            return Err(StoreError::Refused(format!(
+                "patient {} was linked to ow:{before} before. Say which it is: --same-person (the history goes on) \
+                 or --mistake (what came through ow:{before} is set aside)",
+                patient.id
+            )));
+        }
+    }
+    db.execute("UPDATE patient SET subject = ? WHERE id = ?", params![ow_user, patient.id])?;
+    Ok(())
+}
+
+fn set_aside(db: &Connection, patient: PatientId, subject: &str) -> Result<(), StoreError> {
+    let through_others: i64 = db.query_row(
+        "SELECT count(*) FROM link WHERE patient = ? AND ow_user <> ?",
+        params![patient, subject],
+        |row| row.get(0),
+    )?;
+    if through_others > 0 {
+        return Err(StoreError::Refused(format!(
+            "what patient {patient} has came through more than one OW user; it cannot be told apart any more"
+        )));
+    }
+    db.execute("UPDATE stream SET set_aside = 1 WHERE patient = ? AND subject = ?", params![patient, subject])?;
+    db.execute("DELETE FROM hour_count WHERE patient = ?", [patient])?;
+    db.execute("UPDATE patient_state SET newest = NULL WHERE patient = ?", [patient])?;
+    Ok(())
+}
+
+fn from_row(row: &Row) -> rusqlite::Result<Patient> {
+    let ow_user: Option<OwUser> = row.get(6)?;
+    let needs_relink = row.get::<_, Option<bool>>(7)?.unwrap_or(false);
+    Ok(Patient {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        email: row.get(2)?,
+        time_zone: row.get(3)?,
+        jhe_id: row.get(4)?,
+        subject: row.get(5)?,
+        link: ow_user.map(|ow_user| Link { ow_user, needs_relink }),
+    })
+}

@@ -1,0 +1,150 @@
+//! What a tick has to know of each patient before it asks OW for anything.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{StoreError, consent};
+use crate::catalog::{SERIES, Series};
+use crate::intervals::Allowed;
+use crate::patient::{OwUser, PatientId};
+use crate::time::Timestamp;
+
+/// A stream that has been silent for longer than this, seen from its type's mark, holds the mark back no
+/// more: a device that was put away must not make every tick read weeks.
+const ACTIVE: Duration = Duration::from_hours(7 * 24);
+
+/// A patient who is linked and consents to something: worth asking OW about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Who.
+    pub patient: PatientId,
+    /// The link that stands.
+    pub link: i64,
+    /// OW's user.
+    pub ow_user: OwUser,
+    /// The identity of the patient's samples.
+    pub subject: String,
+    /// When the link was made.
+    pub linked: Timestamp,
+    /// The last read of a week.
+    pub deep: Option<Timestamp>,
+    /// The last read of five weeks.
+    pub wide: Option<Timestamp>,
+    /// The last check of the OW user itself.
+    pub checked: Option<Timestamp>,
+    /// What may be asked for.
+    pub wanted: Vec<Wanted>,
+}
+
+/// A series type that a patient consents to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The type.
+    pub series: &'static Series,
+    /// The times that may be ingested.
+    pub allowed: Allowed,
+    /// From where the next hot read goes on: the high-water mark, held back to the slowest active stream.
+    pub mark: Option<Timestamp>,
+}
+
+/// Everybody with a link that stands and a consent that stands, those longest unpolled first; only
+/// `patient`, where one is given.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn due(
+    db: &Connection,
+    patient: Option<PatientId>,
+    mode: &str,
+    system: &str,
+) -> Result<Vec<Due>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT link.patient, link.id, link.ow_user, coalesce(patient.subject, link.ow_user), link.linked_at,
+                state.deep_at, state.wide_at, state.checked_at
+         FROM link JOIN patient ON patient.id = link.patient
+         LEFT JOIN patient_state AS state ON state.patient = link.patient
+         WHERE link.state = 'active' AND (?1 IS NULL OR link.patient = ?1)
+         ORDER BY coalesce(state.polled_at, 0), link.patient",
+    )?;
+    let linked = query.query_map([patient], from_row)?.collect::<Result<Vec<Due>, _>>()?;
+    let mut due = Vec::with_capacity(linked.len());
+    for mut one in linked {
+        one.wanted = wanted(db, &one, mode, system)?;
+        if !one.wanted.is_empty() {
+            due.push(one);
+        }
+    }
+    Ok(due)
+}
+
+fn from_row(row: &Row) -> rusqlite::Result<Due> {
+    Ok(Due {
+        patient: row.get(0)?,
+        link: row.get(1)?,
+        ow_user: row.get(2)?,
+        subject: row.get(3)?,
+        linked: row.get(4)?,
+        deep: row.get(5)?,
+        wide: row.get(6)?,
+        checked: row.get(7)?,
+        wanted: Vec::new(),
+    })
+}
+
+fn wanted(db: &Connection, due: &Due, mode: &str, system: &str) -> Result<Vec<Wanted>, StoreError> {
+    let mut wanted = Vec::new();
+    for series in &SERIES {
+        let allowed = consent::allowed(db, due.patient, series.code)?;
+        if !allowed.is_empty() {
+            let mark = effective_mark(db, due, mode, system, series.series_type)?;
+            wanted.push(Wanted { series, allowed, mark });
+        }
+    }
+    Ok(wanted)
+}
+
+/// The mark of a type, held back to the slowest of its streams that were active in the days before it. A
+/// stream that another one continues under a new name has ended and holds nothing back.
+fn effective_mark(
+    db: &Connection,
+    due: &Due,
+    mode: &str,
+    system: &str,
+    series_type: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT instant FROM mark WHERE link = ? AND mode = ? AND series_type = ?")?;
+    let mark: Option<Timestamp> =
+        query.query_row(params![due.link, mode, series_type], |row| row.get(0)).optional()?;
+    let Some(mark) = mark else { return Ok(None) };
+    let mut query = db.prepare_cached(
+        "SELECT min(newest) FROM stream
+         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND newest >= ?
+           AND id NOT IN (SELECT continues FROM stream WHERE patient = ?1 AND continues IS NOT NULL)",
+    )?;
+    let slowest: Option<Timestamp> = query.query_row(
+        params![due.patient, due.subject, system, series_type, mark.minus(ACTIVE)],
+        |row| row.get(0),
+    )?;
+    Ok(Some(slowest.map_or(mark, |slowest| slowest.min(mark))))
+}
+
+/// How many observations of one type a patient has in a stretch of time. For the daily comparison with
+/// OW's own count only: it reads every row.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn count(
+    db: &Connection,
+    patient: PatientId,
+    series_type: &str,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<i64, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT count(*) FROM stream JOIN observation ON observation.stream = stream.id
+         WHERE stream.patient = ? AND series_type = ? AND set_aside = 0 AND instant >= ? AND instant < ?",
+    )?;
+    Ok(query.query_row(params![patient, series_type, from, until], |row| row.get(0))?)
+}

@@ -1,0 +1,92 @@
+//! The history of ticks.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+use super::commit::Tally;
+use crate::time::Timestamp;
+
+/// How long the history reaches back.
+const KEPT: Duration = Duration::from_hours(90 * 24);
+
+/// A tick that ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; none while it runs or where it was killed.
+    pub ended: Option<Timestamp>,
+    /// How it ended, in the words that a command-line poll prints.
+    pub outcome: Option<String>,
+    /// Patients that were read.
+    pub patients: i64,
+    /// Of them, those in error.
+    pub failed: i64,
+    /// New observations.
+    pub created: i64,
+}
+
+/// Notes that a tick begins; answers its number.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn begin(db: &Connection, kind: &str, mode: &str, now: Timestamp) -> Result<i64, StoreError> {
+    db.execute("DELETE FROM run WHERE started_at < ?", [now.minus(KEPT)])?;
+    db.execute("INSERT INTO run (kind, mode, started_at) VALUES (?, ?, ?)", params![kind, mode, now])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Notes how a tick ended.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn end(
+    db: &Connection,
+    run: i64,
+    outcome: &str,
+    patients: u64,
+    failed: u64,
+    tally: &Tally,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    db.execute(
+        "UPDATE run SET ended_at = ?2, outcome = ?3, patients = ?4, failed = ?5, created = ?6, revised = ?7,
+                        rejected = ?8 WHERE id = ?1",
+        params![
+            run,
+            now,
+            outcome,
+            number(patients),
+            number(failed),
+            number(tally.created),
+            number(tally.revised),
+            number(tally.rejected)
+        ],
+    )?;
+    Ok(())
+}
+
+/// The last tick that ended, where there is one.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn last(db: &Connection) -> Result<Option<Run>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT started_at, ended_at, outcome, patients, failed, created FROM run
+         WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT 1",
+    )?;
+    let run = query.query_row([], |row| {
+        Ok(Run {
+            started: row.get(0)?,
+            ended: row.get(1)?,
+            outcome: row.get(2)?,
+            patients: row.get(3)?,
+            failed: row.get(4)?,
+            created: row.get(5)?,
+        })
+    });
+    Ok(run.optional()?)
+}

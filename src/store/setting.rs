@@ -1,0 +1,44 @@
+//! The settings that an operator flips at run time, as rows.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+
+/// Every setting that was set, as (key, value).
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn all(db: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let mut query = db.prepare_cached("SELECT key, value FROM setting")?;
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The value of one setting, where it was set.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn get(db: &Connection, key: &str) -> Result<Option<String>, StoreError> {
+    let mut query = db.prepare_cached("SELECT value FROM setting WHERE key = ?")?;
+    Ok(query.query_row([key], |row| row.get(0)).optional()?)
+}
+
+/// Sets one setting.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn set(db: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![key, value])?;
+    Ok(())
+}
+
+/// Puts one setting back to its default; answers whether it was set.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn unset(db: &Connection, key: &str) -> Result<bool, StoreError> {
+    Ok(db.execute("DELETE FROM setting WHERE key = ?", [key])? > 0)
+}

@@ -1,0 +1,153 @@
+//! Streams: what a sample's identity has besides its instant, kept once.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::StoreError;
+use super::merge::Sample;
+use crate::patient::PatientId;
+use crate::time::Timestamp;
+
+/// Version of the converter and renderer that new streams get. An older stream keeps its own, so that
+/// its documents stay the same, byte for byte.
+pub const CONVERTER: i64 = 1;
+
+/// Where a sample comes from, as OW tells it; what OW leaves out is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StreamKey {
+    /// OW's series type.
+    pub series_type: &'static str,
+    /// `source.provider`.
+    pub provider: String,
+    /// `source.source`.
+    pub source: String,
+    /// `source.device`.
+    pub device: String,
+    /// Whether a sample is the total of a day.
+    pub daily_total: bool,
+}
+
+/// Whose stream, under which identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The patient.
+    pub patient: PatientId,
+    /// The OW user id under which the patient's samples are identified.
+    pub subject: String,
+    /// `ow:normalized` or `ow:raw`.
+    pub system: &'static str,
+}
+
+/// A stream's row, as far as a commit needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) id: i64,
+    pub(super) newest: Timestamp,
+    pub(super) continues: Option<i64>,
+}
+
+pub(super) fn find(db: &Connection, owner: &Owner, key: &StreamKey) -> Result<Option<Known>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, newest, continues FROM stream
+         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND provider = ? AND source = ?
+           AND device = ? AND daily_total = ?",
+    )?;
+    let found = query.query_row(
+        params![
+            owner.patient,
+            owner.subject,
+            owner.system,
+            key.series_type,
+            key.provider,
+            key.source,
+            key.device,
+            key.daily_total
+        ],
+        |row| Ok(Known { id: row.get(0)?, newest: row.get(1)?, continues: row.get(2)? }),
+    );
+    Ok(found.optional()?)
+}
+
+pub(super) fn add(
+    db: &Connection,
+    owner: &Owner,
+    key: &StreamKey,
+    code: i64,
+    newest: Timestamp,
+) -> Result<i64, StoreError> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO stream (patient, subject, system, series_type, provider, source, device, daily_total,
+                             code, converter, newest)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    Ok(insert.insert(params![
+        owner.patient,
+        owner.subject,
+        owner.system,
+        key.series_type,
+        key.provider,
+        key.source,
+        key.device,
+        key.daily_total,
+        code,
+        CONVERTER,
+        newest
+    ])?)
+}
+
+/// The other streams of one owner that differ from `key` in the names of device and source only.
+pub(super) fn siblings(
+    db: &Connection,
+    owner: &Owner,
+    key: &StreamKey,
+) -> Result<Vec<(i64, StreamKey)>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, source, device FROM stream
+         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND provider = ? AND daily_total = ?
+           AND NOT (source = ? AND device = ?)",
+    )?;
+    let sibling = |row: &Row| {
+        Ok((row.get(0)?, StreamKey { source: row.get(1)?, device: row.get(2)?, ..key.clone() }))
+    };
+    let rows = query.query_map(
+        params![
+            owner.patient,
+            owner.subject,
+            owner.system,
+            key.series_type,
+            key.provider,
+            key.daily_total,
+            key.source,
+            key.device
+        ],
+        sibling,
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn set_newest(db: &Connection, stream: i64, newest: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE stream SET newest = ?2 WHERE id = ?1 AND newest < ?2")?
+        .execute(params![stream, newest])?;
+    Ok(())
+}
+
+pub(super) fn set_continues(db: &Connection, stream: i64, before: i64) -> Result<(), StoreError> {
+    db.prepare_cached("UPDATE stream SET continues = ?2 WHERE id = ?1")?.execute(params![stream, before])?;
+    Ok(())
+}
+
+/// The samples that a stream holds between two instants, both included, in order.
+pub(super) fn samples(
+    db: &Connection,
+    stream: i64,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Sample>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT instant, value, zone FROM observation
+         WHERE stream = ? AND instant BETWEEN ? AND ? ORDER BY instant",
+    )?;
+    let rows = query.query_map(params![stream, from, until], |row| {
+        Ok(Sample { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,124 @@
+//! The one thread that writes. It commits the work of many patients together: each job runs in a
+//! savepoint of its own, so that one that fails takes nothing else with it, and whoever asked hears
+//! back only after the commit.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::StoreError;
+
+/// Jobs that wait while the disk syncs; the senders of more wait in line. Each holds at most a few
+/// thousand rows, so this bounds memory too.
+const QUEUE: usize = 64;
+/// How long one transaction gathers jobs before it commits, so that nobody waits long for a sync.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Tells the one who asked how it went, once it is known whether the commit stood.
+type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// Work, given a connection with an open transaction or the reason why there is none.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Reply + Send>;
+
+/// The sending side of the writer thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<mpsc::SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+        let (jobs, inbox) = mpsc::sync_channel(QUEUE);
+        let thread =
+            std::thread::Builder::new().name("writer".into()).spawn(move || run(&connection, &inbox))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs `work` in the next transaction; answers when that is on the disk.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = connection.and_then(|connection| in_savepoint(connection, work));
+            Box::new(move |committed| {
+                // Nobody listens any more: the work stands all the same.
+                let _ = answer.send(committed.and(result));
+            })
+        });
+        self.send(job).await?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
+        let job = match jobs.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::TrySendError::Disconnected(_)) => return Err(StoreError::Closed),
+            Err(mpsc::TrySendError::Full(job)) => job,
+        };
+        let jobs = jobs.clone();
+        let sent = tokio::task::spawn_blocking(move || jobs.send(job).is_ok()).await;
+        if sent.unwrap_or(false) { Ok(()) } else { Err(StoreError::Closed) }
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for the jobs that were accepted.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.execute_batch("SAVEPOINT job")?;
+    let result = work(connection);
+    let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    connection.execute_batch(end)?;
+    result
+}
+
+fn run(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
+    while let Ok(first) = inbox.recv() {
+        let began = Instant::now();
+        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+            let error = StoreError::from(error);
+            first(Err(error.clone()))(Err(error));
+            continue;
+        }
+        let mut replies = vec![first(Ok(connection))];
+        // SQLite ends the transaction itself when the disk is full: then there is nothing to add to.
+        while !connection.is_autocommit() && began.elapsed() < GATHER {
+            let Ok(job) = inbox.try_recv() else { break };
+            replies.push(job(Ok(connection)));
+        }
+        let committed = commit(connection);
+        for reply in replies {
+            reply(committed.clone());
+        }
+    }
+}
+
+fn commit(connection: &Connection) -> Result<(), StoreError> {
+    if connection.is_autocommit() {
+        return Err(StoreError::DiskFull);
+    }
+    connection.execute_batch("COMMIT").map_err(|error| {
+        // SQLite rolls some failed transactions back by itself; then there is none to roll back.
+        if !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        StoreError::from(error)
+    })
+}
