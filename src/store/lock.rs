@@ -28,6 +28,25 @@ pub struct Hold {
     _alive: File,
 }
 
+/// What the lock is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A tick: another tick steps aside.
+    Tick,
+    /// A slice of a backfill: a tick waits for its end, which is near.
+    Backfill,
+}
+
+impl Kind {
+    /// As the tables write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tick => "tick",
+            Self::Backfill => "backfill",
+        }
+    }
+}
+
 /// How taking the lock went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
@@ -35,8 +54,13 @@ pub enum Taken {
     Free,
     /// It was left behind and was reclaimed; the text says why and is meant as a warning.
     Reclaimed(String),
-    /// Another tick holds it since this value.
-    Held(String),
+    /// Somebody else holds it.
+    Held {
+        /// The setting's value.
+        since: String,
+        /// Whether the holder is a backfill, which lets others in soon.
+        by_backfill: bool,
+    },
 }
 
 impl Hold {
@@ -72,11 +96,21 @@ impl Drop for Hold {
 ///
 /// # Errors
 /// Where the store cannot be read or written.
-pub fn take(db: &Connection, directory: &Path, owner: &str, now: Timestamp) -> Result<Taken, StoreError> {
+pub fn take(
+    db: &Connection,
+    directory: &Path,
+    owner: &str,
+    kind: Kind,
+    now: Timestamp,
+) -> Result<Taken, StoreError> {
     let value = setting::get(db, KEY)?.unwrap_or_default();
     let taken = judge(db, directory, &value, now)?;
-    if !matches!(taken, Taken::Held(_)) {
-        write(db, owner, now)?;
+    if !matches!(taken, Taken::Held { .. }) {
+        setting::set(db, KEY, &now.to_string())?;
+        db.execute(
+            "INSERT OR REPLACE INTO lock (id, owner, value, kind) VALUES (1, ?, ?, ?)",
+            [owner, &now.to_string(), kind.as_str()],
+        )?;
     }
     Ok(taken)
 }
@@ -93,11 +127,15 @@ fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Resu
     if age >= STALE {
         return Ok(Taken::Reclaimed(format!("{KEY} stood since {value} without renewal: reclaimed")));
     }
-    match holder(db)? {
-        Some((owner, held)) if held == value && !is_alive(directory, &owner) => {
+    let ours = holder(db)?.filter(|holder| holder.value == value);
+    match ours {
+        Some(holder) if !is_alive(directory, &holder.owner) => {
             Ok(Taken::Reclaimed(format!("{KEY} since {value} belongs to a process that has ended: reclaimed")))
         }
-        _ => Ok(Taken::Held(value.to_owned())),
+        ours => Ok(Taken::Held {
+            since: value.to_owned(),
+            by_backfill: ours.is_some_and(|holder| holder.kind == Kind::Backfill.as_str()),
+        }),
     }
 }
 
@@ -107,13 +145,13 @@ fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Resu
 /// # Errors
 /// [`StoreError::LockLost`] where it does not.
 pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreError> {
-    let value = setting::get(db, KEY)?.unwrap_or_default();
-    match holder(db)? {
-        Some((holder, held)) if holder == owner && held == value => {}
-        _ => return Err(StoreError::LockLost),
-    }
+    let Some(value) = held_by(db, owner)? else { return Err(StoreError::LockLost) };
     let renewed = Timestamp::parse(&value).unwrap_or(Timestamp::MIN);
-    if now.since(renewed) >= RENEW { write(db, owner, now) } else { Ok(()) }
+    if now.since(renewed) >= RENEW {
+        setting::set(db, KEY, &now.to_string())?;
+        db.execute("UPDATE lock SET value = ?", [now.to_string()])?;
+    }
+    Ok(())
 }
 
 /// Clears the lock where `owner` still holds it; another's is left alone.
@@ -121,31 +159,31 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
 /// # Errors
 /// Where the store cannot be written.
 pub fn release(db: &Connection, owner: &str) -> Result<(), StoreError> {
-    let value = setting::get(db, KEY)?.unwrap_or_default();
-    match holder(db)? {
-        Some((holder, held)) if holder == owner && held == value => {
-            setting::unset(db, KEY)?;
-            db.execute("DELETE FROM lock", [])?;
-            Ok(())
-        }
-        _ => Ok(()),
+    if held_by(db, owner)?.is_some() {
+        setting::unset(db, KEY)?;
+        db.execute("DELETE FROM lock", [])?;
     }
-}
-
-fn write(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreError> {
-    let value = now.to_string();
-    setting::set(db, KEY, &value)?;
-    db.execute(
-        "INSERT INTO lock (id, owner, value) VALUES (1, ?, ?)
-         ON CONFLICT DO UPDATE SET owner = excluded.owner, value = excluded.value",
-        [owner, &value],
-    )?;
     Ok(())
 }
 
-fn holder(db: &Connection) -> Result<Option<(String, String)>, StoreError> {
-    let mut query = db.prepare_cached("SELECT owner, value FROM lock")?;
-    Ok(query.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+/// The setting's value, where it is the one that `owner` wrote.
+fn held_by(db: &Connection, owner: &str) -> Result<Option<String>, StoreError> {
+    let value = setting::get(db, KEY)?.unwrap_or_default();
+    let holder = holder(db)?.filter(|holder| holder.owner == owner && holder.value == value);
+    Ok(holder.map(|holder| holder.value))
+}
+
+struct Holder {
+    owner: String,
+    value: String,
+    kind: String,
+}
+
+fn holder(db: &Connection) -> Result<Option<Holder>, StoreError> {
+    let mut query = db.prepare_cached("SELECT owner, value, kind FROM lock")?;
+    let holder =
+        query.query_row([], |row| Ok(Holder { owner: row.get(0)?, value: row.get(1)?, kind: row.get(2)? }));
+    Ok(holder.optional()?)
 }
 
 fn alive_path(directory: &Path, owner: &str) -> PathBuf {
@@ -172,6 +210,10 @@ mod tests {
         Timestamp::parse(text).unwrap()
     }
 
+    fn take(db: &Connection, directory: &Path, owner: &str, now: Timestamp) -> Result<Taken, StoreError> {
+        super::take(db, directory, owner, Kind::Tick, now)
+    }
+
     fn database() -> Connection {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(include_str!("migrations/V1__store.sql")).unwrap();
@@ -184,7 +226,7 @@ mod tests {
         let (first, second) = (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
         let now = at("2026-11-21T08:00:00Z");
         assert_eq!(take(&db, directory.path(), first.owner(), now), Ok(Taken::Free));
-        let held = Taken::Held("2026-11-21T08:00:00Z".into());
+        let held = Taken::Held { since: "2026-11-21T08:00:00Z".into(), by_backfill: false };
         assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(held));
         release(&db, second.owner()).unwrap();
         assert_eq!(check(&db, first.owner(), now), Ok(()), "nobody releases another's lock");
@@ -217,7 +259,7 @@ mod tests {
         ] {
             setting::set(&db, KEY, value).unwrap();
             let taken = take(&db, directory.path(), "somebody", now).unwrap();
-            assert_eq!(matches!(taken, Taken::Held(_)), held, "{value}: {taken:?}");
+            assert_eq!(matches!(taken, Taken::Held { .. }), held, "{value}: {taken:?}");
         }
     }
 

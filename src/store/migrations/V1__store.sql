@@ -141,7 +141,8 @@ CREATE TABLE setting (
 CREATE TABLE lock (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     owner TEXT NOT NULL,
-    value TEXT NOT NULL
+    value TEXT NOT NULL,
+    kind  TEXT NOT NULL CHECK (kind IN ('tick', 'backfill'))
 ) STRICT;
 
 CREATE TABLE run (

@@ -1,0 +1,109 @@
+//! The configuration file.
+
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::environment::CONFIG_VARIABLE;
+use super::{Environment, Found, KEYS, nearest};
+use crate::failure::Failure;
+use crate::settings;
+
+/// Its name, wherever it is looked for.
+const NAME: &str = "jhe-ow.toml";
+/// Where a machine's own configuration is.
+const SYSTEM: &str = "/etc/jhe-ow/jhe-ow.toml";
+
+/// A configuration file that holds known keys only; an empty one where there is none.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    path: PathBuf,
+    values: Vec<(String, Found)>,
+}
+
+impl File {
+    /// Reads the file that was named, or else the first that is found where such files are.
+    pub(super) fn find(named: Option<&Path>, environment: &Environment) -> Result<Self, Failure> {
+        let named = named.map(Path::to_owned).or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
+        if let Some(path) = named {
+            return Self::read(&environment.absolute(path));
+        }
+        let systemd = environment.first_directory("CONFIGURATION_DIRECTORY");
+        let home = ProjectDirs::from("", "", "jhe-ow");
+        let candidates = [
+            Some(environment.absolute(NAME)),
+            systemd.map(|directory| Path::new(&directory).join(NAME)),
+            home.map(|home| home.config_dir().join(NAME)),
+            Some(PathBuf::from(SYSTEM)),
+        ];
+        match candidates.into_iter().flatten().find(|path| path.is_file()) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(
+                format!("the configuration file {} cannot be read: {error}", path.display()),
+                "name one that exists with --config or JHE_OW_CONFIG, and make it readable for this user",
+            )
+        })?;
+        Self::parse(path, &text)
+    }
+
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+        let table = DeTable::parse(text).map_err(|error| {
+            Failure::usage(
+                format!("{} is not TOML: {error}", path.display()),
+                "see jhe-ow.toml.example for how it looks",
+            )
+        })?;
+        let mut file = Self { path: path.to_owned(), values: Vec::new() };
+        file.add(text, "", table.get_ref())?;
+        Ok(file)
+    }
+
+    pub(super) fn find_key(&self, key: &str) -> Option<Found> {
+        self.values.iter().find(|(name, _)| name == key).map(|(_, found)| found.clone())
+    }
+
+    fn add(&mut self, text: &str, prefix: &str, table: &DeTable<'_>) -> Result<(), Failure> {
+        for (name, value) in table {
+            let key = format!("{prefix}{}", name.get_ref());
+            let place = self.place(text, value);
+            match value.get_ref() {
+                DeValue::Table(inner) if is_table(&key) => self.add(text, &format!("{key}."), inner)?,
+                _ if !KEYS.iter().any(|known| known.path == key) => {
+                    return Err(unknown(&key, &self.place(text, name)));
+                }
+                DeValue::String(value) => self.values.push((key, Found { value: value.to_string(), place })),
+                // What is not a text is read as it was written: the key's own check says what it takes.
+                _ => self.values.push((key, Found { value: text[value.span()].to_owned(), place })),
+            }
+        }
+        Ok(())
+    }
+
+    fn place<T>(&self, text: &str, part: &Spanned<T>) -> String {
+        let line = text[..part.span().start].matches('\n').count() + 1;
+        format!("{} line {line}", self.path.display())
+    }
+}
+
+fn is_table(key: &str) -> bool {
+    KEYS.iter().any(|known| known.path.starts_with(&format!("{key}.")))
+}
+
+fn unknown(key: &str, place: &str) -> Failure {
+    let next = match nearest(key, KEYS.iter().map(|known| known.path)) {
+        _ if settings::find(key).is_ok() => {
+            format!("it is set while the daemon runs: jhe-ow settings set {key} VALUE")
+        }
+        Some(near) => format!("did you mean {near}?"),
+        None => "jhe-ow.toml.example lists every key".to_owned(),
+    };
+    Failure::usage(format!("{key} ({place}) is not a known key"), next)
+}

@@ -1,0 +1,58 @@
+//! Every key of the configuration, once.
+
+use super::Flags;
+
+/// A key of the configuration file, and its other names.
+pub(super) struct Key {
+    /// Its place in the file: `table.key`.
+    pub(super) path: &'static str,
+    /// Its environment variable.
+    pub(super) variable: &'static str,
+    /// Its flag, where it has one.
+    pub(super) flag: Option<Flag>,
+    /// What holds where nobody says; none where nothing can.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the test of the example file asks"))]
+    pub(super) default: Option<&'static str>,
+}
+
+pub(super) struct Flag {
+    pub(super) name: &'static str,
+    pub(super) value: fn(&Flags) -> Option<String>,
+}
+
+const fn key(path: &'static str, variable: &'static str, default: Option<&'static str>) -> Key {
+    Key { path, variable, flag: None, default }
+}
+
+const fn flag(name: &'static str, value: fn(&Flags) -> Option<String>) -> Option<Flag> {
+    Some(Flag { name, value })
+}
+
+pub(super) const BIND: Key = Key {
+    flag: flag("--bind", |flags| flags.bind.clone()),
+    ..key("server.bind", "JHE_OW_BIND", Some("127.0.0.1:8002"))
+};
+pub(super) const DATA_DIR: Key = Key {
+    flag: flag("--data-dir", |flags| flags.data_dir.as_ref().map(|path| path.display().to_string())),
+    ..key("data_dir", "JHE_OW_DATA_DIR", None)
+};
+pub(super) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
+pub(super) const OW_API_KEY: Key = key("ow.api_key", "OW_API_KEY", None);
+pub(super) const OW_API_KEY_FILE: Key = key("ow.api_key_file", "OW_API_KEY_FILE", None);
+pub(super) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
+pub(super) const LOG_LEVEL: Key = Key {
+    flag: flag("--log", |flags| flags.log.clone()),
+    ..key("log.level", "JHE_OW_LOG", Some("info"))
+};
+pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
+
+pub(super) const KEYS: [&Key; 8] = [
+    &BIND,
+    &DATA_DIR,
+    &OW_API_URL,
+    &OW_API_KEY,
+    &OW_API_KEY_FILE,
+    &OW_TIMEOUT,
+    &LOG_LEVEL,
+    &LOG_FORMAT,
+];

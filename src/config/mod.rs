@@ -1,0 +1,190 @@
+//! What a process needs to start: where it listens, where its data are, how OW is reached.
+//!
+//! Flags beat the environment, the environment beats `.env`, that beats the file, and that beats the
+//! defaults. What an operator flips at run time is not here but in [`crate::settings`].
+
+mod base_url;
+mod environment;
+mod file;
+mod keys;
+mod secret;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use directories::ProjectDirs;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+
+pub use base_url::BaseUrl;
+pub use environment::Environment;
+
+use crate::failure::Failure;
+use crate::time::{parse_duration, show_duration};
+use file::File;
+use keys::{KEYS, Key};
+
+/// The shortest and the longest time that OW may be given for one answer.
+const OW_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
+
+/// What may be said on the command line about every command.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Flags {
+    /// Read this configuration file instead of looking for one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep the data here
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Listen here (serve, demo)
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    pub bind: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or a filter such as jhe_ow=debug
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The configuration of a process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the HTTP server listens; 127.0.0.1:8002 by default.
+    pub bind: SocketAddr,
+    /// Where the database is.
+    pub data_dir: PathBuf,
+    /// Where OW is; none until somebody says.
+    pub ow_api_url: Option<BaseUrl>,
+    /// The key that OW knows us by.
+    pub ow_api_key: Option<SecretString>,
+    /// How long one answer of OW may take; 30 seconds by default.
+    pub ow_timeout: Duration,
+    /// A level or a filter; `info` by default.
+    pub log_level: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// A value and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Found {
+    value: String,
+    place: String,
+}
+
+/// Where values are looked for.
+struct Sources<'a> {
+    flags: &'a Flags,
+    environment: &'a Environment,
+    file: File,
+}
+
+/// Reads flags, environment and file, and checks every value.
+///
+/// # Errors
+/// A usage failure that names key, value, place, and what is allowed.
+pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure> {
+    environment.refuse_unknown()?;
+    let file = File::find(flags.config.as_deref(), environment)?;
+    let sources = Sources { flags, environment, file };
+    Ok(Config {
+        bind: sources.parse(&keys::BIND, parse_bind)?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8002))),
+        data_dir: sources.data_dir()?,
+        ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
+        ow_api_key: secret::find(&sources, &keys::OW_API_KEY, &keys::OW_API_KEY_FILE)?,
+        ow_timeout: sources.parse(&keys::OW_TIMEOUT, parse_timeout)?.unwrap_or(Duration::from_secs(30)),
+        log_level: sources.parse(&keys::LOG_LEVEL, parse_level)?.unwrap_or_else(|| "info".to_owned()),
+        log_format: sources.parse(&keys::LOG_FORMAT, parse_format)?.unwrap_or(LogFormat::Auto),
+    })
+}
+
+impl Sources<'_> {
+    /// The value of a key, from the strongest source that has one. An empty value counts as none.
+    fn find(&self, key: &Key) -> Option<Found> {
+        let flag = key.flag.as_ref().and_then(|flag| {
+            (flag.value)(self.flags).map(|value| Found { value, place: format!("flag {}", flag.name) })
+        });
+        let found = flag.or_else(|| self.environment.find(key.variable)).or_else(|| self.file.find_key(key.path));
+        found.filter(|found| !found.value.trim().is_empty())
+    }
+
+    fn parse<T>(&self, key: &Key, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Failure> {
+        let Some(found) = self.find(key) else { return Ok(None) };
+        match parse(found.value.trim()) {
+            Ok(value) => Ok(Some(value)),
+            Err(allowed) => Err(Failure::usage(
+                format!("{} = '{}' ({}) is not a value it can have", key.path, found.value, found.place),
+                allowed,
+            )),
+        }
+    }
+
+    /// `STATE_DIRECTORY` is what systemd makes for a unit; it stands below what a person wrote.
+    fn data_dir(&self) -> Result<PathBuf, Failure> {
+        let said = self.find(&keys::DATA_DIR).map(|found| found.value);
+        let given = said.or_else(|| self.environment.first_directory("STATE_DIRECTORY"));
+        if let Some(directory) = given {
+            return Ok(self.environment.absolute(&directory));
+        }
+        match ProjectDirs::from("", "", "jhe-ow") {
+            Some(home) => Ok(home.data_dir().to_owned()),
+            None => Err(Failure::usage(
+                "there is no home directory to keep the data in",
+                "name a data directory with --data-dir or JHE_OW_DATA_DIR",
+            )),
+        }
+    }
+}
+
+fn parse_bind(text: &str) -> Result<SocketAddr, String> {
+    let numbers = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    numbers.parse().map_err(|_| "give an address and a port, such as 127.0.0.1:8002 or [::1]:8002".to_owned())
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text)?;
+    if OW_TIMEOUT.contains(&length) {
+        return Ok(length);
+    }
+    let (least, most) = (show_duration(*OW_TIMEOUT.start()), show_duration(*OW_TIMEOUT.end()));
+    Err(format!("give a time from {least} to {most}"))
+}
+
+fn parse_level(text: &str) -> Result<String, String> {
+    let levels = "give error, warn, info, debug, trace, or a filter such as jhe_ow=debug";
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| levels.to_owned())
+}
+
+fn parse_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("give auto, pretty or json".to_owned()),
+    }
+}
+
+/// The known name that is nearest to `name`, where one is near enough to have been meant.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests;

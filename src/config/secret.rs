@@ -1,0 +1,54 @@
+//! Secrets, each of which may also stand in a file of its own.
+
+use secrecy::SecretString;
+
+use super::Sources;
+use super::keys::Key;
+use crate::failure::Failure;
+
+/// A secret, from the strongest source that has it: its own key, its `_file` twin, or systemd's
+/// credentials. Its value is in no message.
+pub(super) fn find(sources: &Sources<'_>, key: &Key, file_key: &Key) -> Result<Option<SecretString>, Failure> {
+    let secret = match (sources.find(key), sources.find(file_key)) {
+        (Some(plain), Some(file)) => {
+            return Err(Failure::usage(
+                format!("both {} ({}) and {} ({}) are set", key.path, plain.place, file_key.path, file.place),
+                "keep one of them",
+            ));
+        }
+        (Some(plain), None) => plain.value,
+        (None, Some(file)) => read(&sources.environment.absolute(&file.value), &file.place)?,
+        (None, None) => match credential(sources, key)? {
+            Some(secret) => secret,
+            None => return Ok(None),
+        },
+    };
+    let secret = secret.trim();
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::usage(
+            format!("the value of {} is empty or holds characters that no key has", key.path),
+            "copy it again, on one line",
+        ));
+    }
+    Ok(Some(secret.to_owned().into()))
+}
+
+/// systemd puts credentials into files named after them.
+fn credential(sources: &Sources<'_>, key: &Key) -> Result<Option<String>, Failure> {
+    let Some(directory) = sources.environment.get("CREDENTIALS_DIRECTORY") else { return Ok(None) };
+    let directory = sources.environment.absolute(directory);
+    let names = [key.variable.to_lowercase(), key.variable.to_owned()];
+    match names.iter().map(|name| directory.join(name)).find(|path| path.is_file()) {
+        Some(path) => read(&path, "CREDENTIALS_DIRECTORY").map(Some),
+        None => Ok(None),
+    }
+}
+
+fn read(path: &std::path::Path, place: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(
+            format!("the secret in {} ({place}) cannot be read: {error}", path.display()),
+            "name a file that exists and that this user may read",
+        )
+    })
+}

@@ -1,0 +1,124 @@
+use super::*;
+use std::path::Path;
+
+const EXAMPLE: &str = include_str!("../../jhe-ow.toml.example");
+
+fn environment(variables: &[(&str, &str)], directory: &Path) -> Environment {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Environment::new(variables, directory.to_owned()).unwrap()
+}
+
+fn load_from(file: &str, variables: &[(&str, &str)]) -> Result<Config, Failure> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("jhe-ow.toml"), file).unwrap();
+    let flags = Flags { data_dir: Some("data".into()), ..Flags::default() };
+    load(&flags, &environment(variables, directory.path()))
+}
+
+#[test]
+fn the_example_names_every_key_and_variable() {
+    for key in KEYS {
+        let name = key.path.rsplit('.').next().unwrap();
+        assert!(EXAMPLE.contains(&format!("# {name} = ")), "{}", key.path);
+        assert!(EXAMPLE.contains(key.variable), "{}", key.variable);
+    }
+}
+
+#[test]
+fn the_example_parses_as_it_is_and_with_every_key_uncommented() {
+    load_from(EXAMPLE, &[]).unwrap();
+    let uncommented: Vec<&str> = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => rest,
+            _ => line,
+        })
+        .collect();
+    let uncommented = uncommented.join("\n");
+    let file = File::parse(Path::new("example"), &uncommented).unwrap();
+    for key in KEYS {
+        let found = file.find_key(key.path).unwrap_or_else(|| panic!("{} is not in the example", key.path));
+        if let Some(default) = key.default {
+            assert_eq!(found.value, default, "{}", key.path);
+        }
+    }
+}
+
+#[test]
+fn flags_beat_environment_beats_dotenv_beats_file() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("jhe-ow.toml"), "[log]\nlevel = \"error\"\nformat = \"json\"").unwrap();
+    let level = |flag: Option<&str>, variables: &[(&str, &str)]| {
+        let flags = Flags { log: flag.map(str::to_owned), data_dir: Some("data".into()), ..Flags::default() };
+        load(&flags, &environment(variables, directory.path())).unwrap().log_level
+    };
+    assert_eq!(level(None, &[]), "error");
+    std::fs::write(directory.path().join(".env"), "JHE_OW_LOG=warn\n").unwrap();
+    assert_eq!(level(None, &[]), "warn");
+    assert_eq!(level(None, &[("JHE_OW_LOG", "debug")]), "debug");
+    assert_eq!(level(Some("trace"), &[("JHE_OW_LOG", "debug")]), "trace");
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_key_its_place_and_what_is_allowed() {
+    let failure = load_from("[log]\n\nformat = \"xml\"", &[]).unwrap_err();
+    assert!(failure.what.contains("log.format = 'xml'") && failure.what.contains("line 3"), "{failure}");
+    assert_eq!((failure.next.as_str(), failure.code), ("give auto, pretty or json", 2));
+    for (variable, value) in [
+        ("JHE_OW_BIND", "8002"),
+        ("JHE_OW_OW_TIMEOUT", "10m"),
+        ("OW_API_URL", "localhost:8000"),
+        ("OW_API_URL", "http://user:pass@localhost:8000"),
+        ("OW_API_URL", "http://localhost:8000/?x=1"),
+        ("JHE_OW_LOG", "jhe_ow=loud"),
+    ] {
+        let failure = load_from("", &[(variable, value)]).unwrap_err();
+        assert!(failure.what.contains(variable) && failure.what.contains(value), "{failure}");
+    }
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_one() {
+    let failure = load_from("[ow]\napi_ulr = \"http://127.0.0.1:8000\"", &[]).unwrap_err();
+    assert!(failure.what.contains("ow.api_ulr") && failure.what.contains("line 2"), "{failure}");
+    assert_eq!(failure.next, "did you mean ow.api_url?");
+    let failure = load_from("", &[("JHE_OW_DATADIR", "/x")]).unwrap_err();
+    assert!(failure.next.contains("JHE_OW_DATA_DIR"), "{failure}");
+}
+
+#[test]
+fn a_runtime_setting_in_the_file_sends_to_the_command_that_sets_it() {
+    let failure = load_from("[ow]\ningest_mode = \"raw\"", &[]).unwrap_err();
+    assert!(failure.next.contains("jhe-ow settings set ow.ingest_mode"), "{failure}");
+}
+
+#[test]
+fn a_secret_comes_from_its_variable_its_file_or_systemd_and_never_shows() {
+    use secrecy::ExposeSecret;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ow_api_key");
+    std::fs::write(&file, "sk-from-file\n").unwrap();
+    let key = |variables: &[(&str, &str)]| {
+        load_from("", variables).map(|config| config.ow_api_key.map(|key| key.expose_secret().to_owned()))
+    };
+    assert_eq!(key(&[("OW_API_KEY", "sk-plain")]), Ok(Some("sk-plain".into())));
+    assert_eq!(key(&[("OW_API_KEY_FILE", file.to_str().unwrap())]), Ok(Some("sk-from-file".into())));
+    let systemd = directory.path().to_str().unwrap();
+    assert_eq!(key(&[("CREDENTIALS_DIRECTORY", systemd)]), Ok(Some("sk-from-file".into())));
+    assert_eq!(key(&[("OW_API_KEY", "")]), Ok(None));
+    let failure = key(&[("OW_API_KEY", "sk-se cret")]).unwrap_err();
+    assert!(!failure.to_string().contains("cret"), "{failure}");
+    assert!(key(&[("OW_API_KEY_FILE", "/nowhere")]).unwrap_err().what.contains("/nowhere"));
+    assert!(key(&[("OW_API_KEY", "a"), ("OW_API_KEY_FILE", "b")]).is_err());
+}
+
+#[test]
+fn systemds_state_directory_stands_below_what_a_person_wrote() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = |variables: &[(&str, &str)]| {
+        load(&Flags::default(), &environment(variables, directory.path())).unwrap().data_dir
+    };
+    assert_eq!(data_dir(&[("STATE_DIRECTORY", "/var/lib/jhe-ow:/x")]), Path::new("/var/lib/jhe-ow"));
+    let both = [("STATE_DIRECTORY", "/var/lib/jhe-ow"), ("JHE_OW_DATA_DIR", "/data")];
+    assert_eq!(data_dir(&both), Path::new("/data"));
+}

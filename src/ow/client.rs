@@ -1,0 +1,342 @@
+//! The HTTP client: key, timeouts, size limits, retries, and no redirect to strangers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::OwError;
+use super::retry::{self, Failed};
+use crate::config::BaseUrl;
+use crate::failure::Failure;
+use crate::intervals::Interval;
+use crate::patient::OwUser;
+
+/// The header in which OW takes its key.
+const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
+/// A connection that is not up by then will not come up: OW is in the same data centre or on this machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of one answer. A page of 1000 records is 225 kB; far more than that is not a page.
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+/// Records per page that newer versions of OW give; older ones say in a 400 how many they do.
+const LARGEST_PAGE: u32 = 1000;
+/// Redirects that are followed, all within OW's own origin.
+const REDIRECTS: usize = 3;
+/// Characters of an error's text that are passed on.
+const ERROR_CHARS: usize = 200;
+
+/// A client of one OW.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: BaseUrl,
+    /// Records asked for per page: what this OW is known to give.
+    page_size: AtomicU32,
+}
+
+/// What a page of `/timeseries` is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest<'a> {
+    /// Whose samples.
+    pub user: &'a OwUser,
+    /// Which series types.
+    pub types: &'a [&'static str],
+    /// Of which time: OW's own sense, with the start in it and without the end.
+    pub range: Interval,
+    /// From where on; none for the first page.
+    pub cursor: Option<&'a str>,
+}
+
+/// A user's connection to a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Connection {
+    /// The provider's name, as OW's paths take it.
+    pub provider: String,
+    /// `active` or something else.
+    pub status: String,
+    /// Whether OW fetches the data itself.
+    #[serde(default)]
+    pub rest_pull: bool,
+    /// `pull` where OW does so in everyday operation.
+    #[serde(default)]
+    pub live_sync_mode: Option<String>,
+}
+
+impl Connection {
+    /// Whether OW fetches this connection's data by itself, and so may have missed what came late.
+    pub fn is_pulled(&self) -> bool {
+        let mode = self.live_sync_mode.as_deref();
+        self.status == "active" && (mode == Some("pull") || (mode.is_none() && self.rest_pull))
+    }
+}
+
+#[derive(Deserialize)]
+struct Counts {
+    #[serde(default)]
+    series_type_counts: HashMap<String, i64>,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+/// How one try ended where it brought no answer.
+enum Trouble {
+    Final(OwError),
+    Transient { what: String, retry_after: Option<Duration> },
+}
+
+impl Client {
+    /// A client of the OW at `base`. Calls nothing yet.
+    ///
+    /// # Errors
+    /// Where the key cannot stand in a header, or this machine has no root certificates for https.
+    pub fn new(base: &BaseUrl, key: &SecretString, timeout: Duration) -> Result<Self, Failure> {
+        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| {
+            Failure::usage("OW_API_KEY holds characters that no key has", "copy the key again; it begins with sk-")
+        })?;
+        key.set_sensitive(true);
+        let http = reqwest::Client::builder()
+            .default_headers(HeaderMap::from_iter([(KEY_HEADER, key)]))
+            .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .redirect(redirect::Policy::custom(stay_home))
+            // Without https there is no need of root certificates, which a bare machine may not have.
+            .tls_built_in_native_certs(base.as_str().starts_with("https:"))
+            .build()
+            .map_err(|error| {
+                let next = "install this machine's root certificates (Debian: ca-certificates)";
+                Failure::failed(format!("no HTTPS client: {error}"), next)
+            })?;
+        Ok(Self { http, base: base.clone(), page_size: AtomicU32::new(LARGEST_PAGE) })
+    }
+
+    /// The text of one page of samples, at most 16 MiB.
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<u8>, OwError> {
+        loop {
+            let size = self.page_size.load(Ordering::Relaxed);
+            let url = self.page_url(request, size)?;
+            match self.call(Method::GET, url).await {
+                Err(OwError::Wrong(what)) => match smaller_page(&what, size) {
+                    Some(smaller) => self.page_size.store(smaller, Ordering::Relaxed),
+                    None => return Err(OwError::Wrong(what)),
+                },
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Asks whether OW knows the user: its data endpoints answer "nothing" for one that is gone.
+    ///
+    /// # Errors
+    /// [`OwError::UnknownUser`] where it does not.
+    pub async fn require_user(&self, user: &OwUser) -> Result<(), OwError> {
+        let url = self.url(&["users", user.as_str()])?;
+        self.call(Method::GET, url).await.map(drop)
+    }
+
+    /// A user's connections to providers.
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn connections(&self, user: &OwUser) -> Result<Vec<Connection>, OwError> {
+        let url = self.url(&["users", user.as_str(), "connections"])?;
+        read(&self.call(Method::GET, url).await?)
+    }
+
+    /// Has OW fetch the last `days` from a provider again; OW does so later, by itself.
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn historical_sync(&self, provider: &str, user: &OwUser, days: u32) -> Result<(), OwError> {
+        let mut url = self.url(&["providers", provider, "users", user.as_str(), "sync", "historical"])?;
+        url.query_pairs_mut().append_pair("days", &days.to_string());
+        self.call(Method::POST, url).await.map(drop)
+    }
+
+    /// How many samples of each series type OW has of a user in `range`, which should begin and end at
+    /// midnight UTC.
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn counts(&self, user: &OwUser, range: Interval) -> Result<HashMap<String, i64>, OwError> {
+        let mut url = self.url(&["users", user.as_str(), "summaries", "data"])?;
+        url.query_pairs_mut()
+            .append_pair("start_date", &range.from.to_string())
+            .append_pair("end_date", &range.until.as_range_end().to_string());
+        read::<Counts>(&self.call(Method::GET, url).await?).map(|counts| counts.series_type_counts)
+    }
+
+    fn page_url(&self, request: &PageRequest<'_>, size: u32) -> Result<Url, OwError> {
+        let mut url = self.url(&["users", request.user.as_str(), "timeseries"])?;
+        let mut query = url.query_pairs_mut();
+        for series_type in request.types {
+            query.append_pair("types", series_type);
+        }
+        query
+            .append_pair("start_time", &request.range.from.to_string())
+            .append_pair("end_time", &request.range.until.as_range_end().to_string())
+            .append_pair("limit", &size.to_string());
+        if let Some(cursor) = request.cursor {
+            query.append_pair("cursor", cursor);
+        }
+        drop(query);
+        Ok(url)
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url, OwError> {
+        let wrong = || OwError::Wrong(format!("{} cannot be called", self.base.as_str()));
+        let mut url = Url::parse(self.base.as_str()).map_err(|_| wrong())?;
+        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["api", "v1"]).extend(path);
+        Ok(url)
+    }
+
+    /// Makes a call, several times where that may help.
+    async fn call(&self, method: Method, url: Url) -> Result<Vec<u8>, OwError> {
+        let began = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let (what, retry_after) = match self.attempt(method.clone(), url.clone()).await {
+                Ok(body) => return Ok(body),
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::Transient { what, retry_after }) => (what, retry_after),
+            };
+            let failed = Failed { attempt, elapsed: began.elapsed(), retry_after };
+            let Some(pause) = retry::pause(&failed, random_fraction()) else { return Err(OwError::Later(what)) };
+            tracing::debug!(attempt, ?pause, "OW: {what}; trying again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, method: Method, url: Url) -> Result<Vec<u8>, Trouble> {
+        let mut response = self.http.request(method, url).send().await.map_err(trouble)?;
+        let status = response.status();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = wait.map(retry::retry_after);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(trouble)? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                let what = format!("OW's answer is larger than {} MiB", LARGEST_ANSWER / 1024 / 1024);
+                return Err(Trouble::Final(OwError::Wrong(what)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        match status {
+            status if status.is_success() => Ok(body),
+            StatusCode::UNAUTHORIZED => Err(Trouble::Final(OwError::Unauthorized)),
+            StatusCode::NOT_FOUND => Err(Trouble::Final(not_found(&body))),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+                Err(Trouble::Transient { what: describe(status, &body), retry_after })
+            }
+            status if status.is_server_error() => {
+                Err(Trouble::Transient { what: describe(status, &body), retry_after })
+            }
+            status => Err(Trouble::Final(OwError::Wrong(describe(status, &body)))),
+        }
+    }
+}
+
+/// Follows redirects within one origin only: the key must not travel to another.
+fn stay_home(attempt: redirect::Attempt) -> redirect::Action {
+    let home = attempt.previous().first().map(Url::origin);
+    if home.as_ref() != Some(&attempt.url().origin()) {
+        let target = attempt.url().origin().ascii_serialization();
+        return attempt.error(format!("it redirects to {target}, which is not the configured OW"));
+    }
+    if attempt.previous().len() > REDIRECTS { attempt.error("it redirects for ever") } else { attempt.follow() }
+}
+
+fn trouble(error: reqwest::Error) -> Trouble {
+    let error = error.without_url();
+    let cause = deepest_cause(&error);
+    if error.is_redirect() {
+        return Trouble::Final(OwError::Wrong(format!("OW's answer was refused: {cause}")));
+    }
+    let what = match () {
+        () if error.is_timeout() => "OW did not answer in time".to_owned(),
+        () if error.is_connect() => format!("OW cannot be reached ({cause})"),
+        () => format!("the connection to OW broke ({cause})"),
+    };
+    Trouble::Transient { what, retry_after: None }
+}
+
+fn deepest_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// A 404 about a user means that the user is gone; one about a path means that this is no OW.
+fn not_found(body: &[u8]) -> OwError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) if problem.detail.starts_with("User ") => OwError::UnknownUser,
+        _ => OwError::Wrong("404: the address in OW_API_URL is not an OW's (no /api/v1 there)".to_owned()),
+    }
+}
+
+fn describe(status: StatusCode, body: &[u8]) -> String {
+    let text = match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.detail,
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    let text: String = text.chars().take(ERROR_CHARS).collect();
+    format!("OW answered {}: {text}", status.as_u16())
+}
+
+/// How many records per page this OW gives, where `what` is its refusal of `asked`.
+fn smaller_page(what: &str, asked: u32) -> Option<u32> {
+    let (_, most) = what.split_once("less than or equal to ")?;
+    let digits = most.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|most| (1..asked).contains(most))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, OwError> {
+    serde_json::from_slice(body).map_err(|error| OwError::Wrong(format!("OW's answer cannot be read ({error})")))
+}
+
+fn random_fraction() -> f64 {
+    let mut byte = [0];
+    // Without randomness there is no jitter, which is no reason to fail.
+    let _ = getrandom::fill(&mut byte);
+    f64::from(byte[0]) / 255.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_ows_refusal_says_how_much_it_gives() {
+        let refusal = "OW answered 400: Input should be less than or equal to 100";
+        assert_eq!(smaller_page(refusal, 1000), Some(100));
+        assert_eq!(smaller_page(refusal, 100), None, "asked within the limit, it is another trouble");
+        assert_eq!(smaller_page("OW answered 400: Field required", 1000), None);
+    }
+
+    #[test]
+    fn only_what_ow_pulls_itself_is_worth_asking_for_again() {
+        let connection = |status: &str, mode: Option<&str>| Connection {
+            provider: "oura".into(),
+            status: status.into(),
+            rest_pull: true,
+            live_sync_mode: mode.map(str::to_owned),
+        };
+        assert!(connection("active", Some("pull")).is_pulled());
+        assert!(connection("active", None).is_pulled());
+        assert!(!connection("active", Some("webhook")).is_pulled());
+        assert!(!connection("revoked", Some("pull")).is_pulled());
+    }
+}

@@ -1,0 +1,26 @@
+//! What can go wrong with a call to OW, by what the caller must do about it.
+
+use super::PageError;
+
+/// Why OW did not give what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwError {
+    /// The key is not accepted: every other call would fail alike, so the tick stops.
+    #[error("401 Invalid or missing API key")]
+    Unauthorized,
+    /// OW does not know the user: the patient has to be linked anew.
+    #[error("OW does not know this user any more (404)")]
+    UnknownUser,
+    /// It may go well later: the next tick tries again.
+    #[error("{0}")]
+    Later(String),
+    /// It will not go well by itself: somebody has to look at OW's answer.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl From<PageError> for OwError {
+    fn from(error: PageError) -> Self {
+        Self::Wrong(error.to_string())
+    }
+}
