@@ -7,6 +7,7 @@ pub mod intervals;
 pub mod omh;
 pub mod ow;
 pub mod patient;
+pub mod poll;
 pub mod settings;
 pub mod store;
 pub mod time;

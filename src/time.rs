@@ -69,6 +69,18 @@ impl Timestamp {
         self.0.rem_euclid(MICROS_PER_DAY) == 0
     }
 
+    /// The UTC midnight that this instant's day began with.
+    #[must_use]
+    pub fn midnight(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(MICROS_PER_DAY))
+    }
+
+    /// The first UTC midnight that is not before this instant.
+    #[must_use]
+    pub fn next_midnight(self) -> Self {
+        Self::from_micros(self.0.saturating_add(MICROS_PER_DAY - 1)).midnight()
+    }
+
     /// Whole hours since the Unix epoch, rounded down.
     pub fn hour(self) -> i64 {
         self.0.div_euclid(3600 * MICROS_PER_SECOND)

@@ -9,7 +9,7 @@ pub use super::merge::Sample;
 use super::merge::{self, Change};
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
-use super::{StoreError, backfill, code, consent, lock, stream};
+use super::{StoreError, code, consent, lock, stream};
 use crate::catalog;
 use crate::time::Timestamp;
 
@@ -41,8 +41,6 @@ pub struct Batch {
     pub rejected: Vec<Rejected>,
     /// High-water marks that stand once this batch does: series type, newest sample time.
     pub marks: Vec<(&'static str, Timestamp)>,
-    /// How far the patient's backfill has come with this batch: what was asked, and the instant.
-    pub backfilled: Option<(String, Timestamp)>,
 }
 
 /// What became of the samples of a batch.
@@ -102,9 +100,6 @@ pub fn commit(db: &Connection, batch: &Batch, lock_owner: &str, now: Timestamp) 
     }
     for (series_type, newest) in &batch.marks {
         move_mark(db, batch, series_type, *newest)?;
-    }
-    if let Some((asked, position)) = &batch.backfilled {
-        backfill::advance(db, batch.owner.patient, asked, *position)?;
     }
     count(db, "observations", tally.created)?;
     count(db, "revisions", tally.revised)?;

@@ -56,16 +56,6 @@ pub fn compare(kept: Sample, shown: Sample) -> Option<Change> {
     }
 }
 
-/// Puts samples into the order of time and leaves one of each instant: the last one shown.
-pub fn tidy(samples: &mut Vec<Sample>) {
-    if samples.is_sorted_by(|a, b| a.instant < b.instant) {
-        return;
-    }
-    samples.reverse();
-    samples.sort_by_key(|sample| sample.instant);
-    samples.dedup_by_key(|sample| sample.instant);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,12 +89,5 @@ mod tests {
         assert_eq!(merge(&[placed(1, 60.0, 60)], &[sample(1, 60.0)]), []);
         let (kept, sample) = (placed(1, 60.0, 60), placed(1, 61.0, 60));
         assert_eq!(merge(&[kept], &[self::sample(1, 61.0)]), [Change::Revised { sample, kept }]);
-    }
-
-    #[test]
-    fn of_two_samples_of_one_instant_the_last_shown_counts() {
-        let mut samples = vec![sample(2, 1.0), sample(1, 2.0), sample(2, 3.0)];
-        tidy(&mut samples);
-        assert_eq!(samples, [sample(1, 2.0), sample(2, 3.0)]);
     }
 }

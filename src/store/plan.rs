@@ -48,6 +48,50 @@ pub struct Wanted {
     pub mark: Option<Timestamp>,
 }
 
+/// Why OW is not asked about a patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// There is no link.
+    NoLink,
+    /// OW no longer knows the linked user.
+    NeedsRelink,
+    /// No consent stands.
+    NoConsent,
+}
+
+/// Everybody about whom OW is not asked, and why; only `patient`, where one is given.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn idle(db: &Connection, patient: Option<PatientId>) -> Result<Vec<(PatientId, Idle)>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT patient.id, link.state FROM patient
+         LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
+         WHERE ?1 IS NULL OR patient.id = ?1 ORDER BY patient.id",
+    )?;
+    let states = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut idle = Vec::new();
+    for state in states {
+        let (patient, link): (PatientId, Option<String>) = state?;
+        match link.as_deref() {
+            None => idle.push((patient, Idle::NoLink)),
+            Some("needs_relink") => idle.push((patient, Idle::NeedsRelink)),
+            Some(_) if !consents(db, patient)? => idle.push((patient, Idle::NoConsent)),
+            Some(_) => {}
+        }
+    }
+    Ok(idle)
+}
+
+fn consents(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+    for series in &SERIES {
+        if !consent::allowed(db, patient, series.code)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Everybody with a link that stands and a consent that stands, those longest unpolled first; only
 /// `patient`, where one is given.
 ///

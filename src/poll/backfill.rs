@@ -1,0 +1,136 @@
+//! A read of the past: slice by slice, the lock let go in between so that ticks are not kept waiting,
+//! and each patient's progress kept, so that one that was killed goes on where it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::tick::{Entry, Outcome, Summary, outcome, skipped};
+use super::turn::{Turn, TurnError};
+use super::windows::{self, Reach, slices};
+use super::{Ask, Context, Past, Poller, Progress};
+use crate::failure::Failure;
+use crate::intervals::Interval;
+use crate::settings::Snapshot;
+use crate::store::lock::{self, Kind};
+use crate::store::plan::Due;
+use crate::store::status::Reads;
+use crate::store::{StoreError, backfill};
+
+/// How long the lock is free between two slices: a tick that waits looks several times in it.
+const GAP: Duration = Duration::from_secs(1);
+
+/// A patient's part in a backfill.
+struct Job {
+    due: Due,
+    /// What is left to read.
+    rest: Interval,
+}
+
+impl Poller {
+    pub(super) async fn backfill(
+        &self,
+        ask: &Ask,
+        past: &Past,
+        settings: &Snapshot,
+        progress: &Arc<Progress>,
+    ) -> Result<Outcome, Failure> {
+        let mut context = match self.context(settings, None).await? {
+            Ok(context) => context,
+            Err(aborted) => return Ok(Outcome::Aborted(aborted)),
+        };
+        let (all, idle) = context.patients(ask).await?;
+        let mut summary = Summary { idle, ..Summary::new(context.mode, false) };
+        // The first slice steps aside for a running tick, as a tick would; later ones wait their turn: a
+        // lock that has not moved for that long counts as left behind.
+        let mut hold = match self.enter(Kind::Backfill, Duration::ZERO).await? {
+            Entry::Held(since) => return Ok(Outcome::Skipped(skipped(&since))),
+            Entry::Taken(hold) => hold,
+        };
+        context.lock_owner = Some(hold.owner().to_owned());
+        let run = context.begin_run(Kind::Backfill).await?;
+        let mut jobs = context.jobs(all, past).await?;
+        progress.expect(jobs.len(), jobs.iter().map(|job| slices(job.rest).count()).sum());
+        let stopped = loop {
+            let stopped = context.round(&mut jobs, past, &mut summary, progress).await;
+            if stopped.is_some() || jobs.is_empty() {
+                break stopped;
+            }
+            self.leave(hold).await?;
+            tokio::time::sleep(GAP).await;
+            hold = match self.enter(Kind::Backfill, lock::STALE).await? {
+                Entry::Held(since) => return Ok(Outcome::Skipped(skipped(&since))),
+                Entry::Taken(hold) => hold,
+            };
+            context.lock_owner = Some(hold.owner().to_owned());
+        };
+        context.end_run(run, &summary, stopped.as_ref()).await;
+        self.leave(hold).await?;
+        Ok(outcome(summary, stopped))
+    }
+}
+
+impl Context {
+    /// Each patient's part; what an earlier backfill of the same question has read is left out.
+    async fn jobs(&self, all: Vec<Due>, past: &Past) -> Result<Vec<Job>, StoreError> {
+        let range = Interval { until: past.range.until.min(self.started), ..past.range };
+        let (asked, now) = (past.asked.clone(), self.started);
+        let begin = move |db: &_| {
+            let jobs = all.into_iter().map(|due| {
+                let rest = backfill::begin(db, due.patient, &asked, range, now)?;
+                Ok(Job { due, rest })
+            });
+            jobs.collect()
+        };
+        self.poller.store.write(begin).await
+    }
+
+    /// Reads the next slice of every patient, several patients at a time; those who are done, or in error,
+    /// leave the list.
+    async fn round(
+        &self,
+        jobs: &mut Vec<Job>,
+        past: &Past,
+        summary: &mut Summary,
+        progress: &Progress,
+    ) -> Option<TurnError> {
+        let mut turns = futures_util::stream::iter(std::mem::take(jobs))
+            .map(|job| async move {
+                let turn = self.slice(&job, past, progress).await;
+                (job, turn)
+            })
+            .buffer_unordered(self.concurrency);
+        while let Some((mut job, (slice, turn))) = turns.next().await {
+            summary.add(&job.due, &turn);
+            if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
+                return turn.error;
+            }
+            job.rest.from = slice.until;
+            if turn.error.is_none() && job.rest.from < job.rest.until {
+                jobs.push(job);
+            }
+        }
+        None
+    }
+
+    async fn slice(&self, job: &Job, past: &Past, progress: &Progress) -> (Interval, Turn) {
+        let slice = slices(job.rest).next().unwrap_or(job.rest);
+        let windows = windows::windows(&job.due.wanted, Reach::Asked(slice), self.started);
+        let mut turn = self.read(&job.due, &windows, progress).await;
+        let noted = match &turn.error {
+            Some(_) => self.note(&job.due, &turn, Reads::default()).await,
+            None => self.advance(&job.due, past, slice).await,
+        };
+        if let Err(error) = noted {
+            turn.error = Some(error.into());
+        }
+        progress.slice_done();
+        (slice, turn)
+    }
+
+    async fn advance(&self, due: &Due, past: &Past, slice: Interval) -> Result<(), StoreError> {
+        let (patient, asked) = (due.patient, past.asked.clone());
+        self.poller.store.write(move |db| backfill::advance(db, patient, &asked, slice.until)).await
+    }
+}

@@ -1,0 +1,220 @@
+//! Gathers the samples of pages into batches that can be committed.
+
+use crate::catalog::Series;
+use crate::omh::{self, Point};
+use crate::ow::{BadRecord, Page, Record};
+use crate::store::commit::{Part, Sample, StreamKey};
+use crate::store::rejected::Rejected;
+use crate::time::Timestamp;
+
+/// Samples per commit: enough that the disk's sync costs little, few enough that memory stays small.
+pub const BATCH: usize = 1000;
+
+/// Samples that were read and are not committed yet.
+#[derive(Debug)]
+pub struct Collector {
+    series: Vec<&'static Series>,
+    parts: Vec<Part>,
+    rejected: Vec<Rejected>,
+    /// Newest sample time per type since the window began.
+    newest: Vec<(&'static str, Timestamp)>,
+    /// Records since [`Collector::take_unreported`].
+    unreported: usize,
+}
+
+impl Collector {
+    /// A collector for a window of these types.
+    pub fn new(series: &[&'static Series]) -> Self {
+        Self {
+            series: series.to_vec(),
+            parts: Vec::new(),
+            rejected: Vec::new(),
+            newest: Vec::new(),
+            unreported: 0,
+        }
+    }
+
+    /// Takes over the records of a page; those that cannot be converted are set apart.
+    pub fn add(&mut self, page: &Page<'_>) {
+        self.unreported += page.records.len();
+        for record in &page.records {
+            match record {
+                Ok(record) => self.add_record(record),
+                Err(BadRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
+            }
+        }
+    }
+
+    /// How many records were added since this was last asked.
+    pub fn take_unreported(&mut self) -> usize {
+        std::mem::take(&mut self.unreported)
+    }
+
+    /// How many samples and rejects wait.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.samples.len()).sum::<usize>() + self.rejected.len()
+    }
+
+    /// Newest sample time per type since the window began.
+    pub fn newest(&self) -> &[(&'static str, Timestamp)] {
+        &self.newest
+    }
+
+    /// Takes out what can be committed. Before the window's last page the samples of the last instant stay
+    /// behind: others of that instant may follow, and the commit has to see them together.
+    pub fn take(&mut self, is_last: bool) -> (Vec<Part>, Vec<Rejected>) {
+        let edge = self.parts.iter().filter_map(|part| part.samples.last()).map(|last| last.instant).max();
+        let mut taken = std::mem::take(&mut self.parts);
+        for part in &mut taken {
+            if !is_last && part.samples.last().map(|last| last.instant) == edge {
+                let behind = part.samples.partition_point(|sample| Some(sample.instant) < edge);
+                let samples = part.samples.split_off(behind);
+                self.parts.push(Part { key: part.key.clone(), samples });
+            }
+        }
+        taken.retain(|part| !part.samples.is_empty());
+        (taken, std::mem::take(&mut self.rejected))
+    }
+
+    fn add_record(&mut self, record: &Record<'_>) {
+        let series_type = record.series_type.as_deref();
+        let series = match series_type {
+            Some(name) => self.series.iter().find(|series| series.series_type == name),
+            None => self.series.first().filter(|_| self.series.len() == 1),
+        };
+        let Some(series) = series.copied() else {
+            let reason = format!("its type is '{}', which was not asked for", series_type.unwrap_or_default());
+            return self.reject(None, reason, describe(record));
+        };
+        match omh::convert(series, record) {
+            Ok(point) => self.add_point(series, &point),
+            Err(reason) => self.reject(Some(series), reason, describe(record)),
+        }
+    }
+
+    fn add_point(&mut self, series: &'static Series, point: &Point<'_>) {
+        let is_its = |key: &StreamKey| {
+            key.series_type == series.series_type
+                && key.provider == point.provider
+                && key.source == point.source
+                && key.device == point.device
+                && key.daily_total == point.daily_total
+        };
+        match self.parts.iter_mut().find(|part| is_its(&part.key)) {
+            Some(part) => push(&mut part.samples, point.sample),
+            None => self.parts.push(Part {
+                key: StreamKey {
+                    series_type: series.series_type,
+                    provider: point.provider.to_owned(),
+                    source: point.source.to_owned(),
+                    device: point.device.to_owned(),
+                    daily_total: point.daily_total,
+                },
+                samples: vec![point.sample],
+            }),
+        }
+        let instant = point.sample.instant;
+        match self.newest.iter_mut().find(|(name, _)| *name == series.series_type) {
+            Some((_, newest)) => *newest = instant.max(*newest),
+            None => self.newest.push((series.series_type, instant)),
+        }
+    }
+
+    fn reject(&mut self, series: Option<&Series>, reason: String, sample: String) {
+        let asked = series.or_else(|| self.series.first().copied());
+        let series_type = asked.map_or_else(String::new, |series| series.series_type.to_owned());
+        self.rejected.push(Rejected { series_type, reason, sample });
+    }
+}
+
+/// Adds a sample in the order of time, each instant once. OW's pages are in that order already; of two
+/// samples of one instant the last one counts.
+fn push(samples: &mut Vec<Sample>, sample: Sample) {
+    match samples.last_mut() {
+        Some(last) if last.instant == sample.instant => *last = sample,
+        Some(last) if last.instant > sample.instant => {
+            match samples.binary_search_by_key(&sample.instant, |have| have.instant) {
+                Ok(at) => samples[at] = sample,
+                Err(at) => samples.insert(at, sample),
+            }
+        }
+        _ => samples.push(sample),
+    }
+}
+
+/// A record as a text to look at.
+fn describe(record: &Record<'_>) -> String {
+    let source = record.source.as_ref();
+    serde_json::json!({
+        "timestamp": record.timestamp,
+        "zone_offset": record.zone_offset,
+        "type": record.series_type,
+        "value": record.value,
+        "unit": record.unit,
+        "provider": source.and_then(|source| source.provider.as_deref()),
+        "device": source.and_then(|source| source.device.as_deref()),
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog;
+    use crate::ow::parse_page;
+
+    fn record(minute: u32, value: &str, device: &str) -> String {
+        format!(
+            r#"{{"timestamp":"2026-11-21T08:{minute:02}:00Z","type":"heart_rate","value":{value},"unit":"bpm",
+                "source":{{"provider":"oura","source":"oura","device":{device}}}}}"#
+        )
+    }
+
+    fn collect(pages: &[&[String]]) -> Collector {
+        let mut collector = Collector::new(&[&catalog::SERIES[0]]);
+        for page in pages {
+            let body = format!(r#"{{"data":[{}],"pagination":{{"has_more":false}}}}"#, page.join(","));
+            collector.add(&parse_page(body.as_bytes()).unwrap());
+        }
+        collector
+    }
+
+    fn sizes(parts: &[Part]) -> Vec<(&str, usize)> {
+        parts.iter().map(|part| (part.key.device.as_str(), part.samples.len())).collect()
+    }
+
+    #[test]
+    fn samples_are_gathered_by_stream_and_the_newest_time_is_known() {
+        let page = [record(0, "60.0", "null"), record(5, "61.0", "\"Watch\""), record(5, "62.0", "null")];
+        let mut collector = collect(&[&page]);
+        assert_eq!(collector.newest()[0].1.to_string(), "2026-11-21T08:05:00Z");
+        assert_eq!(sizes(&collector.take(true).0), [("", 2), ("Watch", 1)]);
+    }
+
+    #[test]
+    fn an_instant_is_never_torn_between_two_batches() {
+        let first = [record(0, "60.0", "null"), record(5, "61.0", "null")];
+        let second = [record(5, "61.0", "\"Ring 4\"")];
+        let mut collector = collect(&[&first]);
+        assert_eq!(sizes(&collector.take(false).0), [("", 1)]);
+        let body = format!(r#"{{"data":[{}]}}"#, second.join(","));
+        collector.add(&parse_page(body.as_bytes()).unwrap());
+        assert_eq!(sizes(&collector.take(true).0), [("", 1), ("Ring 4", 1)]);
+    }
+
+    #[test]
+    fn samples_out_of_order_and_of_one_instant_are_put_right() {
+        let page = [record(5, "61.0", "null"), record(0, "60.0", "null"), record(5, "63.0", "null")];
+        let parts = collect(&[&page]).take(true).0;
+        let values: Vec<f64> = parts[0].samples.iter().map(|sample| sample.value).collect();
+        assert_eq!(values, [60.0, 63.0]);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_converted_is_set_apart_with_its_reason() {
+        let page = [record(0, "\"high\"", "null"), record(5, "61.0", "null")];
+        let (parts, rejected) = collect(&[&page]).take(true);
+        assert_eq!((sizes(&parts), rejected.len()), (vec![("", 1)], 1));
+        assert_eq!(rejected[0].reason, "its value \"high\" is not a number");
+    }
+}

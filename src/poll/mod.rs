@@ -1,0 +1,74 @@
+//! A tick: who is linked and consents, which time ranges to read, and every page of them into the store.
+//!
+//! [`windows`], [`schedule`] and [`collect`] are pure; [`turn`] reads one patient; [`tick`] takes the
+//! lock, lets patients in, and says how it ended; [`backfill`] reads the past in slices.
+
+mod backfill;
+mod collect;
+mod progress;
+mod schedule;
+mod tick;
+mod turn;
+mod windows;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use progress::Progress;
+pub use tick::{Outcome, Summary};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::intervals::Interval;
+use crate::ow::Client;
+use crate::patient::PatientRef;
+use crate::store::Store;
+
+/// What a tick is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// Only this patient.
+    pub patient: Option<PatientRef>,
+    /// Only this time; none for what is new.
+    pub past: Option<Past>,
+    /// Say what would be created, and write nothing.
+    pub dry_run: bool,
+}
+
+/// A stretch of the past that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The question, in the words it was put in: it names the backfill that can be resumed.
+    pub asked: String,
+    /// The answer to it.
+    pub range: Interval,
+}
+
+/// What a tick works with.
+#[derive(Debug, Clone)]
+pub struct Poller {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// Where OW is, and its key.
+    pub config: Config,
+    /// Ends the tick early; what is committed by then stays.
+    pub cancel: CancellationToken,
+}
+
+/// How OW is reached, and what of the settings a turn needs.
+#[derive(Debug)]
+struct Context {
+    poller: Poller,
+    client: Client,
+    mode: crate::settings::IngestMode,
+    first: Duration,
+    concurrency: usize,
+    historical_sync: bool,
+    reconcile: bool,
+    /// The lock under which everything is written; none for a dry run, which writes nothing.
+    lock_owner: Option<String>,
+    started: crate::time::Timestamp,
+}

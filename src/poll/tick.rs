@@ -1,0 +1,432 @@
+//! A whole tick: the lock, the patients, several at a time, and how it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::schedule::{self, is_due};
+use super::turn::{Turn, TurnError};
+use super::windows::{self, Reach};
+use super::{Ask, Context, Poller, Progress};
+use crate::catalog::SERIES;
+use crate::failure::Failure;
+use crate::intervals::Interval;
+use crate::ow::{Client, OwError};
+use crate::patient::PatientId;
+use crate::settings::{IngestMode, Snapshot};
+use crate::store::commit::{self, Tally};
+use crate::store::lock::{self, Hold, Kind, Taken};
+use crate::store::plan::{self, Due, Idle};
+use crate::store::status::Reads;
+use crate::store::{StoreError, code, patient, run, setting, status};
+use crate::time::Timestamp;
+
+/// How many days OW is asked daily to fetch again: what a ring synced late is hardly ever older.
+const HISTORICAL_DAYS: u32 = 2;
+/// Full days whose counts are compared with OW's.
+const COMPARED: Duration = Duration::from_hours(7 * 24);
+/// How often a tick looks whether the slice of a backfill that it waits for has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How long a tick waits for the slice of a backfill: longer than a slice of a hundred patients takes.
+const WAIT_FOR_SLICE: Duration = Duration::from_mins(10);
+
+/// How a tick ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// There was a reason not to run; the sentence says which.
+    Skipped(String),
+    /// It could not run, or not to its end.
+    Aborted(Failure),
+    /// It ran.
+    Complete(Summary),
+}
+
+/// What a tick did.
+#[derive(Debug)]
+pub struct Summary {
+    /// The mode of ingestion.
+    pub mode: IngestMode,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// What became of all samples.
+    pub tally: Tally,
+    /// What became of each patient's, in the order in which they were done.
+    pub patients: Vec<(PatientId, Tally)>,
+    /// Patients whose turn ended in an error, which is told.
+    pub failed: Vec<(PatientId, String)>,
+    /// Patients about whom OW was not asked, and why.
+    pub idle: Vec<(PatientId, Idle)>,
+}
+
+impl Summary {
+    pub(super) fn new(mode: IngestMode, dry_run: bool) -> Self {
+        let (patients, failed, idle) = (Vec::new(), Vec::new(), Vec::new());
+        Self { mode, dry_run, tally: Tally::default(), patients, failed, idle }
+    }
+
+    /// The sentence that operators know.
+    pub fn sentence(&self) -> String {
+        let (mode, created) = (self.mode.as_str(), self.tally.created);
+        if self.dry_run {
+            return format!("OW poll dry run (mode={mode}). Would create {created} observations.");
+        }
+        format!("OW poll complete (mode={mode}). Created {created} observations.")
+    }
+
+    pub(super) fn add(&mut self, due: &Due, turn: &Turn) {
+        self.tally += turn.tally;
+        if let Some(error) = &turn.error {
+            self.failed.push((due.patient, error.describe(due)));
+        }
+        match self.patients.iter_mut().find(|(patient, _)| *patient == due.patient) {
+            Some((_, tally)) => *tally += turn.tally,
+            None => self.patients.push((due.patient, turn.tally)),
+        }
+    }
+}
+
+/// How taking the lock went.
+pub(super) enum Entry {
+    Taken(Hold),
+    Held(String),
+}
+
+impl Poller {
+    /// Runs one tick.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or the patient that was named does not exist; everything else is an
+    /// outcome.
+    pub async fn poll(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Outcome, Failure> {
+        let settings = Snapshot::new(self.store.read(setting::all).await?);
+        if !settings.is_on() {
+            return Ok(Outcome::Skipped("OW poll skipped: module.ow=false".to_owned()));
+        }
+        match &ask.past {
+            _ if ask.dry_run => return self.run(ask, &settings, None, progress).await,
+            Some(past) => return self.backfill(ask, past, &settings, progress).await,
+            None => {}
+        }
+        match self.enter(Kind::Tick, WAIT_FOR_SLICE).await? {
+            Entry::Held(since) => Ok(Outcome::Skipped(skipped(&since))),
+            Entry::Taken(hold) => {
+                let outcome = self.run(ask, &settings, Some(hold.owner()), progress).await;
+                self.leave(hold).await?;
+                outcome
+            }
+        }
+    }
+
+    /// Takes the lock; waits up to `patience` for a backfill that holds it.
+    pub(super) async fn enter(&self, kind: Kind, patience: Duration) -> Result<Entry, StoreError> {
+        let hold = Hold::prepare(self.store.directory())?;
+        let began = tokio::time::Instant::now();
+        loop {
+            let (directory, owner) = (self.store.directory().to_owned(), hold.owner().to_owned());
+            let now = self.clock.now();
+            let taken =
+                self.store.write(move |db| lock::take(db, &directory, &owner, kind, now)).await?;
+            match taken {
+                Taken::Free => return Ok(Entry::Taken(hold)),
+                Taken::Reclaimed(why) => {
+                    tracing::warn!("{why}");
+                    return Ok(Entry::Taken(hold));
+                }
+                Taken::Held { since, by_backfill } => {
+                    let waits = by_backfill || kind == Kind::Backfill;
+                    if !waits || began.elapsed() >= patience || self.cancel.is_cancelled() {
+                        return Ok(Entry::Held(since));
+                    }
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Releases the lock, where it is still ours.
+    pub(super) async fn leave(&self, hold: Hold) -> Result<(), StoreError> {
+        let owner = hold.owner().to_owned();
+        self.store.write(move |db| lock::release(db, &owner)).await
+    }
+
+    async fn run(
+        &self,
+        ask: &Ask,
+        settings: &Snapshot,
+        lock_owner: Option<&str>,
+        progress: &Arc<Progress>,
+    ) -> Result<Outcome, Failure> {
+        let context = match self.context(settings, lock_owner).await? {
+            Ok(context) => context,
+            Err(aborted) => return Ok(Outcome::Aborted(aborted)),
+        };
+        let (all, idle) = context.patients(ask).await?;
+        let run = context.begin_run(Kind::Tick).await?;
+        let mut summary = Summary { idle, ..Summary::new(context.mode, ask.dry_run) };
+        progress.expect(all.len(), 0);
+        let stopped = context.read_all(&all, ask, &mut summary, progress).await;
+        context.end_run(run, &summary, stopped.as_ref()).await;
+        Ok(outcome(summary, stopped))
+    }
+
+    /// Checks what a tick cannot do without.
+    pub(super) async fn context(
+        &self,
+        settings: &Snapshot,
+        lock_owner: Option<&str>,
+    ) -> Result<Result<Context, Failure>, Failure> {
+        let (Some(url), Some(key)) = (&self.config.ow_api_url, &self.config.ow_api_key) else {
+            return Ok(Err(Failure::failed(
+                "ow_poll aborted: OW_API_URL / OW_API_KEY not configured",
+                "set both, in the environment, in .env or as ow.api_url and ow.api_key in jhe-ow.toml",
+            )));
+        };
+        let mode = match mode(settings) {
+            Ok(mode) => mode,
+            Err(aborted) => return Ok(Err(aborted)),
+        };
+        if let Some(missing) = self.store.read(missing_code).await? {
+            return Ok(Err(Failure::failed(missing, "jhe-ow seed")));
+        }
+        Ok(Ok(Context {
+            poller: self.clone(),
+            client: Client::new(url, key, self.config.ow_timeout)?,
+            mode,
+            first: settings.first_connect_window(),
+            concurrency: settings.concurrency(),
+            historical_sync: settings.daily_historical_sync(),
+            reconcile: settings.reconcile_daily(),
+            lock_owner: lock_owner.map(str::to_owned),
+            started: self.clock.now(),
+        }))
+    }
+}
+
+/// The sentence of a tick that steps aside.
+pub(super) fn skipped(since: &str) -> String {
+    format!("ow_poll skipped: {} since {since}", lock::KEY)
+}
+
+fn mode(settings: &Snapshot) -> Result<IngestMode, Failure> {
+    match settings.ingest_mode() {
+        Ok(IngestMode::Normalized) => Ok(IngestMode::Normalized),
+        Ok(IngestMode::Raw) => Err(match settings.missing_for_raw() {
+            Some(key) => Failure::failed(
+                format!("OW raw ingest requires setting '{key}' to be set."),
+                format!("jhe-ow settings set {key} VALUE"),
+            ),
+            None => Failure::failed(
+                "ow_poll aborted: this version cannot read raw payloads yet",
+                "jhe-ow settings set ow.ingest_mode normalized",
+            ),
+        }),
+        Err(unknown) => Err(Failure::failed(
+            format!("ow_poll aborted: unknown ow.ingest_mode '{unknown}'"),
+            "jhe-ow settings set ow.ingest_mode normalized",
+        )),
+    }
+}
+
+fn missing_code(db: &rusqlite::Connection) -> Result<Option<String>, StoreError> {
+    for series in &SERIES {
+        match code::require(db, series.code) {
+            Ok(_) => {}
+            Err(StoreError::Refused(sentence)) => return Ok(Some(sentence)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// What a tick comes to. `stopped` is what ended it for everybody.
+pub(super) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Outcome {
+    match stopped {
+        None => Outcome::Complete(summary),
+        Some(TurnError::Ow(OwError::Unauthorized)) => Outcome::Aborted(Failure::failed(
+            "ow_poll aborted: 401 Invalid or missing API key",
+            "make a new key in OW's admin pages, set OW_API_KEY to it, and poll again",
+        )),
+        Some(TurnError::Store(error)) => {
+            let failure = Failure::from(error);
+            Outcome::Aborted(Failure { what: format!("ow_poll aborted: {}", failure.what), ..failure })
+        }
+        Some(error) => Outcome::Aborted(Failure::failed(
+            format!("ow_poll aborted: {error}"),
+            "what was committed stays; the next tick goes on from there",
+        )),
+    }
+}
+
+impl Context {
+    /// Who takes part, and who does not and why.
+    pub(super) async fn patients(&self, ask: &Ask) -> Result<(Vec<Due>, Vec<(PatientId, Idle)>), Failure> {
+        let (who, mode, system) = (ask.patient, self.mode.as_str(), self.mode.system());
+        let found = self.poller.store.read(move |db| {
+            let patient = who.map(|who| patient::find(db, who)).transpose()?.map(|patient| patient.id);
+            Ok((plan::due(db, patient, mode, system)?, plan::idle(db, patient)?))
+        });
+        Ok(found.await?)
+    }
+
+    pub(super) async fn begin_run(&self, kind: Kind) -> Result<Option<i64>, StoreError> {
+        if self.lock_owner.is_none() {
+            return Ok(None);
+        }
+        let (mode, now) = (self.mode.as_str(), self.started);
+        self.poller.store.write(move |db| run::begin(db, kind.as_str(), mode, now)).await.map(Some)
+    }
+
+    /// Notes how the run ended. That it cannot be noted does not undo what it did.
+    pub(super) async fn end_run(&self, run: Option<i64>, summary: &Summary, stopped: Option<&TurnError>) {
+        let Some(run) = run else { return };
+        let outcome = stopped.map_or_else(|| summary.sentence(), ToString::to_string);
+        let (patients, failed) = (summary.patients.len() as u64, summary.failed.len() as u64);
+        let (tally, now) = (summary.tally, self.poller.clock.now());
+        let end = move |db: &_| {
+            commit::trim_hours(db, now)?;
+            run::end(db, run, &outcome, patients, failed, &tally, now)
+        };
+        if let Err(error) = self.poller.store.write(end).await {
+            tracing::warn!("the end of the tick could not be noted: {error}");
+        }
+    }
+
+    /// Lets every patient have a turn, several at a time; answers with what stopped the tick, if anything.
+    async fn read_all(
+        &self,
+        all: &[Due],
+        ask: &Ask,
+        summary: &mut Summary,
+        progress: &Progress,
+    ) -> Option<TurnError> {
+        let turns = futures_util::stream::iter(all)
+            .map(|due| async move { (due, self.turn(due, ask, progress).await) })
+            .buffer_unordered(self.concurrency);
+        let mut turns = std::pin::pin!(turns);
+        while let Some((due, turn)) = turns.next().await {
+            summary.add(due, &turn);
+            if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
+                return turn.error;
+            }
+        }
+        None
+    }
+
+    async fn turn(&self, due: &Due, ask: &Ask, progress: &Progress) -> Turn {
+        let mut reads = self.reads(due);
+        let checked = if reads.checked && self.is_live() { self.check(due).await } else { Ok(true) };
+        let mut turn = match checked {
+            Ok(complete) => {
+                reads.checked &= complete;
+                self.read(due, &self.windows(due, ask, reads), progress).await
+            }
+            Err(error) => Turn { error: Some(error), ..Turn::default() },
+        };
+        if turn.error.is_none() && reads.checked && self.reconcile && self.is_live() {
+            self.reconcile(due, &mut turn, progress).await;
+        }
+        if turn.error.is_some() {
+            // A sweep that did not come to its end is still due.
+            reads = Reads::default();
+        }
+        if let Err(error) = self.note(due, &turn, reads).await {
+            turn.error = Some(error.into());
+        }
+        turn
+    }
+
+    fn reads(&self, due: &Due) -> Reads {
+        let is_due =
+            |last: Option<Timestamp>, every| is_due(due.patient, last.unwrap_or(due.linked), every, self.started);
+        let wide = is_due(due.wide, schedule::WIDE_EVERY);
+        Reads {
+            wide,
+            deep: wide || is_due(due.deep, schedule::DEEP_EVERY),
+            checked: due.checked.is_none() || is_due(due.checked, schedule::CHECK_EVERY),
+        }
+    }
+
+    fn windows(&self, due: &Due, ask: &Ask, reads: Reads) -> Vec<windows::Window> {
+        let at_least = match reads {
+            Reads { wide: true, .. } => Some(schedule::WIDE),
+            Reads { deep: true, .. } => Some(schedule::DEEP),
+            _ => None,
+        };
+        let recent = Reach::Recent { at_least, first: self.first };
+        let reach = ask.past.as_ref().map_or(recent, |past| Reach::Asked(past.range));
+        windows::windows(&due.wanted, reach, self.started)
+    }
+
+    /// Once a day: does OW still know the user, and has it missed what synced late? Answers whether all of
+    /// it could be asked.
+    async fn check(&self, due: &Due) -> Result<bool, TurnError> {
+        self.client.require_user(&due.ow_user).await?;
+        if !self.historical_sync {
+            return Ok(true);
+        }
+        match self.ask_for_late_data(due).await {
+            Ok(()) => Ok(true),
+            Err(OwError::Unauthorized) => Err(OwError::Unauthorized.into()),
+            Err(error) => {
+                tracing::warn!(patient = %due.patient, "OW could not be asked to fetch late data: {error}");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn ask_for_late_data(&self, due: &Due) -> Result<(), OwError> {
+        let connections = self.client.connections(&due.ow_user).await?;
+        for connection in connections.iter().filter(|connection| connection.is_pulled()) {
+            self.client.historical_sync(&connection.provider, &due.ow_user, HISTORICAL_DAYS).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the last full days with OW's own count; where OW has more, reads five weeks again at once
+    /// and notes what is still missing after that.
+    async fn reconcile(&self, due: &Due, turn: &mut Turn, progress: &Progress) {
+        let compared = async {
+            if self.missing(due).await? <= 0 {
+                return Ok(0);
+            }
+            let reach = Reach::Recent { at_least: Some(schedule::WIDE), first: self.first };
+            let again = self.read(due, &windows::windows(&due.wanted, reach, self.started), progress).await;
+            turn.tally += again.tally;
+            match again.error {
+                Some(error) => Err(error),
+                None => self.missing(due).await,
+            }
+        };
+        match compared.await {
+            Ok(missing) => {
+                let patient = due.patient;
+                let note = self.poller.store.write(move |db| status::note_missing(db, patient, missing));
+                turn.error = note.await.err().map(TurnError::from);
+            }
+            Err(error) if error.ends_tick() => turn.error = Some(error),
+            Err(error) => tracing::warn!(patient = %due.patient, "the daily comparison with OW failed: {error}"),
+        }
+    }
+
+    /// How many samples OW counts in the last full days since the link was made, beyond what is kept.
+    async fn missing(&self, due: &Due) -> Result<i64, TurnError> {
+        let today = self.started.midnight();
+        let range = Interval { from: today.minus(COMPARED).max(due.linked.next_midnight()), until: today };
+        if range.from >= range.until {
+            return Ok(0);
+        }
+        let whole = |wanted: &&plan::Wanted| wanted.allowed.cut(range).eq([range]);
+        let types: Vec<_> = due.wanted.iter().filter(whole).map(|wanted| wanted.series.series_type).collect();
+        let theirs = self.client.counts(&due.ow_user, range).await?;
+        let patient = due.patient;
+        let count = move |db: &_| {
+            let missing = types.iter().map(|name| {
+                let ours = plan::count(db, patient, name, range.from, range.until)?;
+                Ok(theirs.get(*name).map_or(0, |theirs| (theirs - ours).max(0)))
+            });
+            missing.sum::<Result<i64, StoreError>>()
+        };
+        Ok(self.poller.store.read(count).await?)
+    }
+}

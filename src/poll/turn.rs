@@ -1,0 +1,218 @@
+//! One patient's turn in a tick: every page of every window, into the store. Pages are fetched while the
+//! ones before are being committed.
+
+use std::collections::HashSet;
+
+use super::collect::{BATCH, Collector};
+use super::windows::Window;
+use super::{Context, Progress};
+use crate::ow::{OwError, PageRequest, parse_page};
+use crate::store::commit::{self, Batch, Owner, Tally};
+use crate::store::plan::Due;
+use crate::store::{StoreError, lock, patient, status};
+use crate::time::Timestamp;
+
+/// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page):
+/// past it OW is going round in circles.
+const MOST_PAGES: usize = 10_000;
+
+/// Why a patient's turn ended early.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TurnError {
+    /// OW would not, or could not.
+    #[error(transparent)]
+    Ow(#[from] OwError),
+    /// The store would not, or could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tick is to stop.
+    #[error("the tick was stopped")]
+    Stopped,
+}
+
+impl TurnError {
+    /// Whether every other patient's turn would fail alike.
+    pub(super) fn ends_tick(&self) -> bool {
+        !matches!(
+            self,
+            Self::Ow(OwError::UnknownUser | OwError::Later(_) | OwError::Wrong(_))
+                | Self::Store(StoreError::ConsentEnded | StoreError::Refused(_))
+        )
+    }
+
+    /// What happened and what next, for the page and the command line; the patient is named by whoever
+    /// shows it.
+    pub(super) fn describe(&self, due: &Due) -> String {
+        match self {
+            Self::Ow(OwError::UnknownUser) => format!(
+                "OW does not know {} any more; link the patient anew: jhe-ow patient link {} --ow-user UUID",
+                due.ow_user, due.patient
+            ),
+            Self::Ow(OwError::Later(what)) => format!("{what}; the next tick tries again"),
+            Self::Ow(OwError::Wrong(what)) => {
+                format!("{what}; nothing newer is kept until OW answers well, the next tick tries again")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// What one turn brought, also where it ended in an error.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    pub(super) tally: Tally,
+    pub(super) error: Option<TurnError>,
+}
+
+impl Context {
+    /// Whether anything is written.
+    pub(super) fn is_live(&self) -> bool {
+        self.lock_owner.is_some()
+    }
+
+    /// Reads windows in order, until one fails.
+    pub(super) async fn read(
+        &self,
+        due: &Due,
+        windows: &[Window],
+        progress: &Progress,
+    ) -> Turn {
+        let mut turn = Turn::default();
+        for window in windows {
+            let read = self.read_window(due, window, progress, &mut turn.tally);
+            let result = tokio::select! {
+                biased;
+                () = self.poller.cancel.cancelled() => Err(TurnError::Stopped),
+                result = read => result,
+            };
+            if let Err(error) = result {
+                turn.error = Some(error);
+                break;
+            }
+        }
+        turn
+    }
+
+    async fn read_window(
+        &self,
+        due: &Due,
+        window: &Window,
+        progress: &Progress,
+        tally: &mut Tally,
+    ) -> Result<(), TurnError> {
+        let mut collector = Collector::new(&window.series);
+        let mut ready: Option<Batch> = None;
+        let mut cursors = Cursors::default();
+        loop {
+            let fetch = self.fetch(due, window, cursors.current(), &mut collector);
+            let (fetched, committed) = tokio::join!(fetch, self.commit(ready.take()));
+            *tally += committed?;
+            let next = match fetched.and_then(|next| cursors.accept(next)) {
+                Ok(next) => next,
+                Err(error) => {
+                    // What came before the trouble is good; the mark stays where it is.
+                    *tally += self.commit(Some(self.batch(due, &mut collector, false))).await?;
+                    return Err(error.into());
+                }
+            };
+            progress.read(collector.take_unreported());
+            if next && collector.len() < BATCH {
+                continue;
+            }
+            let mut batch = self.batch(due, &mut collector, !next);
+            if !next {
+                batch.marks = self.marks(window, &collector);
+                *tally += self.commit(Some(batch)).await?;
+                return Ok(());
+            }
+            ready = Some(batch);
+        }
+    }
+
+    /// Fetches one page into the collector; answers where the next one begins.
+    async fn fetch(
+        &self,
+        due: &Due,
+        window: &Window,
+        cursor: Option<&str>,
+        collector: &mut Collector,
+    ) -> Result<Option<String>, OwError> {
+        let types: Vec<_> = window.series.iter().map(|series| series.series_type).collect();
+        let request = PageRequest { user: &due.ow_user, types: &types, range: window.range, cursor };
+        let body = self.client.page(&request).await?;
+        let page = parse_page(&body)?;
+        collector.add(&page);
+        Ok(page.next_cursor)
+    }
+
+    fn batch(&self, due: &Due, collector: &mut Collector, is_last: bool) -> Batch {
+        let (parts, rejected) = collector.take(is_last);
+        Batch {
+            owner: Owner {
+                patient: due.patient,
+                subject: due.subject.clone(),
+                system: self.mode.system(),
+            },
+            link: due.link,
+            mode: self.mode.as_str(),
+            parts,
+            rejected,
+            marks: Vec::new(),
+        }
+    }
+
+    /// What may be said once all of a window is kept.
+    fn marks(&self, window: &Window, collector: &Collector) -> Vec<(&'static str, Timestamp)> {
+        let marks = collector.newest().iter().filter(|_| window.moves_marks);
+        marks.map(|(series_type, newest)| (*series_type, (*newest).min(self.started))).collect()
+    }
+
+    async fn commit(&self, batch: Option<Batch>) -> Result<Tally, StoreError> {
+        let Some(batch) = batch else { return Ok(Tally::default()) };
+        let store = &self.poller.store;
+        let Some(owner) = self.lock_owner.clone() else {
+            return store.read(move |db| commit::preview(db, &batch)).await;
+        };
+        let now = self.poller.clock.now();
+        store.write(move |db| commit::commit(db, &batch, &owner, now)).await
+    }
+
+    /// Notes how a turn ended, for the pages.
+    pub(super) async fn note(&self, due: &Due, turn: &Turn, reads: status::Reads) -> Result<(), StoreError> {
+        let Some(owner) = self.lock_owner.clone() else { return Ok(()) };
+        let (who, link, now) = (due.patient, due.link, self.poller.clock.now());
+        let gone = matches!(turn.error, Some(TurnError::Ow(OwError::UnknownUser)));
+        let error = turn.error.as_ref().map(|error| error.describe(due));
+        let note = move |db: &_| {
+            lock::check(db, &owner, now)?;
+            if gone {
+                patient::needs_relink(db, link)?;
+            }
+            status::note_turn(db, who, error.as_deref(), reads, now)
+        };
+        self.poller.store.write(note).await
+    }
+}
+
+/// The cursors of one window, to notice when they go round in circles.
+#[derive(Debug, Default)]
+struct Cursors {
+    seen: HashSet<String>,
+    current: Option<String>,
+}
+
+impl Cursors {
+    fn current(&self) -> Option<&str> {
+        self.current.as_deref()
+    }
+
+    /// Takes the next cursor; answers whether there is one.
+    fn accept(&mut self, next: Option<String>) -> Result<bool, OwError> {
+        let Some(next) = next else { return Ok(false) };
+        if !self.seen.insert(next.clone()) || self.seen.len() > MOST_PAGES {
+            return Err(OwError::Wrong("OW's pages repeat: the same cursor came twice".to_owned()));
+        }
+        self.current = Some(next);
+        Ok(true)
+    }
+}
