@@ -1,9 +1,35 @@
-//! skeleton
+//! `jhe-ow` links patients to an Open Wearables (OW) backend, polls it, and keeps every sample of
+//! theirs exactly once, as Open mHealth (OMH) observations.
+//!
+//! # The way of a sample
+//!
+//! ```text
+//! serve (or poll) -> poll::tick -> the lock -> who is linked and consents (store::plan)
+//!     -> which time (poll::windows) -> every page of it (ow::Client, ow::parse_page)
+//!     -> omh::convert -> poll::collect -> store::commit: one transaction of observations, counters, marks
+//! observations -> store::observation -> omh::omh_document, the same bytes every time
+//! ```
+//!
+//! # The map
+//!
+//! - [`cli`]: the commands; [`config`]: what a process needs to start; [`settings`]: what is flipped while
+//!   it runs
+//! - [`store`]: all SQL, the schema, the writer thread
+//! - [`ow`]: all calls to OW
+//! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
+//! - [`poll`]: windows, schedule, turns, backfills
+//! - [`web`]: the pages and the server
+//! - [`demo`]: the demonstration, and the simulated OW that the tests use too
+//! - [`time`], [`clock`], [`intervals`], [`patient`], [`failure`]: the words they share
+
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod failure;
 pub mod intervals;
+pub mod log;
 pub mod omh;
 pub mod ow;
 pub mod patient;
@@ -11,3 +37,4 @@ pub mod poll;
 pub mod settings;
 pub mod store;
 pub mod time;
+pub mod web;

@@ -1,2 +1,29 @@
-//! skeleton
-fn main() {}
+//! Parses the command line, runs it, and turns how it ended into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use jhe_ow::cli::{self, Arguments};
+
+/// Threads for what blocks: reads of the store. More would only wait for the same disk.
+const BLOCKING_THREADS: usize = 8;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no threads can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli::run(arguments)) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code.into()
+        }
+    }
+}

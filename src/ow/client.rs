@@ -1,6 +1,7 @@
 //! The HTTP client: key, timeouts, size limits, retries, and no redirect to strangers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,17 @@ const ERROR_CHARS: usize = 200;
 pub struct Client {
     http: reqwest::Client,
     base: BaseUrl,
-    /// Records asked for per page: what this OW is known to give.
-    page_size: AtomicU32,
+    page_size: PageSize,
+}
+
+/// How many records per page an OW was found to give; shared by the clients of one OW.
+#[derive(Debug, Clone)]
+pub struct PageSize(Arc<AtomicU32>);
+
+impl Default for PageSize {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU32::new(LARGEST_PAGE)))
+    }
 }
 
 /// What a page of `/timeseries` is asked for.
@@ -97,7 +107,12 @@ impl Client {
     ///
     /// # Errors
     /// Where the key cannot stand in a header, or this machine has no root certificates for https.
-    pub fn new(base: &BaseUrl, key: &SecretString, timeout: Duration) -> Result<Self, Failure> {
+    pub fn new(
+        base: &BaseUrl,
+        key: &SecretString,
+        timeout: Duration,
+        page_size: PageSize,
+    ) -> Result<Self, Failure> {
         let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| {
             Failure::usage("OW_API_KEY holds characters that no key has", "copy the key again; it begins with sk-")
         })?;
@@ -115,7 +130,7 @@ impl Client {
                 let next = "install this machine's root certificates (Debian: ca-certificates)";
                 Failure::failed(format!("no HTTPS client: {error}"), next)
             })?;
-        Ok(Self { http, base: base.clone(), page_size: AtomicU32::new(LARGEST_PAGE) })
+        Ok(Self { http, base: base.clone(), page_size })
     }
 
     /// The text of one page of samples, at most 16 MiB.
@@ -124,11 +139,11 @@ impl Client {
     /// As [`OwError`] says.
     pub async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<u8>, OwError> {
         loop {
-            let size = self.page_size.load(Ordering::Relaxed);
+            let size = self.page_size.0.load(Ordering::Relaxed);
             let url = self.page_url(request, size)?;
             match self.call(Method::GET, url).await {
                 Err(OwError::Wrong(what)) => match smaller_page(&what, size) {
-                    Some(smaller) => self.page_size.store(smaller, Ordering::Relaxed),
+                    Some(smaller) => self.page_size.0.store(smaller, Ordering::Relaxed),
                     None => return Err(OwError::Wrong(what)),
                 },
                 answer => return answer,

@@ -5,6 +5,6 @@ mod error;
 mod page;
 mod retry;
 
-pub use client::{Client, Connection, PageRequest};
+pub use client::{Client, Connection, PageRequest, PageSize};
 pub use error::OwError;
 pub use page::{BadRecord, Page, PageError, Record, RecordSource, parse as parse_page};

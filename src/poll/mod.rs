@@ -21,7 +21,7 @@ pub use tick::{Outcome, Summary};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::intervals::Interval;
-use crate::ow::Client;
+use crate::ow::{Client, PageSize};
 use crate::patient::PatientRef;
 use crate::store::Store;
 
@@ -56,6 +56,8 @@ pub struct Poller {
     pub config: Config,
     /// Ends the tick early; what is committed by then stays.
     pub cancel: CancellationToken,
+    /// What OW was found to give per page, remembered from tick to tick.
+    pub page_size: PageSize,
 }
 
 /// How OW is reached, and what of the settings a turn needs.

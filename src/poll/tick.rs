@@ -191,7 +191,7 @@ impl Poller {
         }
         Ok(Ok(Context {
             poller: self.clone(),
-            client: Client::new(url, key, self.config.ow_timeout)?,
+            client: Client::new(url, key, self.config.ow_timeout, self.page_size.clone())?,
             mode,
             first: settings.first_connect_window(),
             concurrency: settings.concurrency(),

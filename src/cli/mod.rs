@@ -1,0 +1,107 @@
+//! The command line: what there is to say, and who does it.
+
+mod observations;
+mod out;
+mod patient;
+mod poll;
+mod rejected;
+pub(crate) mod serve;
+mod settings;
+pub(crate) mod signals;
+mod store;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::{CLOCK_ENV, Clock};
+use crate::config::{self, Config, Environment, Flags};
+use crate::demo;
+use crate::failure::Failure;
+use crate::log;
+use crate::store::Store;
+use crate::time::Timestamp;
+
+/// Keeps patients' wearable samples exactly once: polls Open Wearables, stores them as Open mHealth
+/// observations.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: poll at every interval, and serve the status page
+    Serve,
+    /// Run one tick, and say how it ended
+    Poll(poll::Arguments),
+    /// Write observations to standard output
+    Observations(observations::Arguments),
+    /// Patients, their links to OW users and their consents
+    #[command(subcommand)]
+    Patient(patient::Command),
+    /// Settings that take effect at the next tick
+    #[command(subcommand)]
+    Settings(settings::Command),
+    /// Make the codes and data sources that JHE seeds; does no harm twice
+    Seed,
+    /// The schema of the database
+    #[command(subcommand)]
+    Migrate(store::Migrate),
+    /// Samples that could not be converted
+    #[command(subcommand)]
+    Rejected(rejected::Command),
+    /// Try it out: a simulated OW, a few patients, and the daemon, in a directory of its own
+    Demo(demo::Arguments),
+}
+
+/// Where a command finds what it works with.
+pub(crate) struct Session {
+    pub(crate) flags: Flags,
+    pub(crate) environment: Environment,
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+}
+
+impl Session {
+    fn new(flags: Flags) -> Result<Self, Failure> {
+        let environment = Environment::from_process()?;
+        let config = config::load(&flags, &environment)?;
+        let clock = clock(&environment)?;
+        Ok(Self { flags, environment, config, clock })
+    }
+
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        Store::open(&self.config.data_dir)
+    }
+}
+
+/// Does what the command line says; answers with the exit code.
+///
+/// # Errors
+/// What ends the command, with its own exit code.
+pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let session = Session::new(arguments.flags)?;
+    let logging = log::start(&session.config)?;
+    match arguments.command {
+        Command::Serve => serve::run(session, &logging).await,
+        Command::Poll(arguments) => poll::run(&session, arguments).await,
+        Command::Observations(arguments) => observations::run(&session, arguments).await,
+        Command::Patient(command) => patient::run(&session, command).await,
+        Command::Settings(command) => settings::run(&session, command).await,
+        Command::Seed => store::seed(&session).await,
+        Command::Migrate(command) => store::migrate(&session, &command),
+        Command::Rejected(command) => rejected::run(&session, command).await,
+        Command::Demo(arguments) => demo::run(session, arguments).await,
+    }
+}
+
+/// The machine's clock, or the one that stands where a drill put it.
+fn clock(environment: &Environment) -> Result<Clock, Failure> {
+    let Some(instant) = environment.get(CLOCK_ENV) else { return Ok(Clock::System) };
+    Timestamp::parse(&instant).map(Clock::fixed).map_err(|why| {
+        Failure::usage(format!("{CLOCK_ENV} = '{instant}' is wrong: {why}"), "write 2026-11-21T08:00:00Z, or unset it")
+    })
+}

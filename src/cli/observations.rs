@@ -1,0 +1,129 @@
+//! `jhe-ow observations`: what is kept, as a stream of documents.
+
+use std::io::{BufWriter, Write};
+
+use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
+
+use super::out::finish;
+use super::Session;
+use crate::failure::Failure;
+use crate::omh;
+use crate::patient::PatientRef;
+use crate::store::observation::{self, Filter, Observation, StreamInfo};
+use crate::store::{Store, code, patient};
+use crate::time::parse_moment;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only of this patient: a number, or jhe:N
+    #[arg(long, value_name = "N")]
+    patient_id: Option<PatientRef>,
+    /// Only of this code, such as omh:heart-rate:2.0
+    #[arg(long)]
+    code: Option<String>,
+    /// Measured at this time or later
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Measured before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// How each is written
+    #[arg(long, value_enum, default_value_t = Format::Omh)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The Open mHealth data point, one JSON document per line
+    Omh,
+    /// The FHIR R5 Observation that carries it, one JSON document per line
+    Fhir,
+    /// A table with a header line
+    Csv,
+}
+
+pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+    let store = session.store()?;
+    let format = arguments.format;
+    let filter = filter(&store, arguments).await?;
+    let wanted = filter.clone();
+    let streams = store.read(move |db| observation::streams(db, &wanted)).await?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if format == Format::Csv && !finish(write_csv(&mut out, omh::CSV_HEADER))? {
+        return Ok(0);
+    }
+    for stream in &streams {
+        if !write_stream(&store, stream, &filter, format, &mut out).await? {
+            return Ok(0);
+        }
+    }
+    finish(out.flush())?;
+    Ok(0)
+}
+
+/// A bare date is midnight where the patient lives; without a patient, in UTC.
+async fn filter(store: &Store, arguments: Arguments) -> Result<Filter, Failure> {
+    let (who, scope) = (arguments.patient_id, arguments.code.clone());
+    let look = move |db: &rusqlite::Connection| {
+        if let Some(scope) = scope {
+            code::require(db, &scope)?;
+        }
+        who.map(|who| patient::find(db, who)).transpose()
+    };
+    let patient = store.read(look).await?;
+    let zone = patient.as_ref().and_then(|patient| TimeZone::get(&patient.time_zone).ok()).unwrap_or(TimeZone::UTC);
+    let moment = |text: Option<String>| {
+        let parsed = text.map(|text| parse_moment(&text, &zone)).transpose();
+        parsed.map_err(|why| Failure::usage(why, ""))
+    };
+    Ok(Filter {
+        patient: patient.map(|patient| patient.id),
+        code: arguments.code,
+        since: moment(arguments.since)?,
+        until: moment(arguments.until)?,
+    })
+}
+
+/// Writes a stream step by step, each read by itself; answers whether the reader still listens.
+async fn write_stream(
+    store: &Store,
+    stream: &StreamInfo,
+    filter: &Filter,
+    format: Format,
+    out: &mut impl Write,
+) -> Result<bool, Failure> {
+    let mut after = None;
+    loop {
+        let (id, wanted) = (stream.id, filter.clone());
+        let step = store.read(move |db| observation::step(db, id, after, &wanted)).await?;
+        for one in &step {
+            if !finish(write(out, stream, one, format))? {
+                return Ok(false);
+            }
+        }
+        match step.last() {
+            Some(last) => after = Some(last.instant),
+            None => return Ok(true),
+        }
+    }
+}
+
+fn write(
+    out: &mut impl Write,
+    stream: &StreamInfo,
+    observation: &Observation,
+    format: Format,
+) -> std::io::Result<()> {
+    match format {
+        Format::Omh => writeln!(out, "{}", omh::omh_document(stream, observation)?),
+        Format::Fhir => writeln!(out, "{}", omh::fhir_observation(stream, observation)?),
+        Format::Csv => write_csv(out, omh::csv_record(stream, observation)),
+    }
+}
+
+fn write_csv<T: AsRef<[u8]>>(out: &mut impl Write, record: [T; 9]) -> std::io::Result<()> {
+    let mut line = csv::Writer::from_writer(out);
+    line.write_record(record)?;
+    line.flush()
+}

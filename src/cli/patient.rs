@@ -1,0 +1,215 @@
+//! `jhe-ow patient`: patients by hand.
+
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+
+use super::Session;
+use super::out::say;
+use crate::failure::Failure;
+use crate::intervals::Grant;
+use crate::patient::{OwUser, PatientId, PatientRef};
+use crate::store::patient::{self, NewPatient, Patient, Relink};
+use crate::store::{StoreError, audit, consent};
+use crate::time::Timestamp;
+
+/// Who did it, in the audit.
+const ACTOR: &str = "command line";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add a patient; prints the number
+    Add(Add),
+    /// All patients
+    List,
+    /// One patient
+    Show {
+        /// The patient's number, or jhe:N
+        id: PatientRef,
+    },
+    /// Link a patient to an OW user
+    Link(Link),
+    /// End a patient's link; what is kept stays
+    Unlink {
+        /// The patient's number, or jhe:N
+        id: PatientRef,
+    },
+    /// Note that a patient grants or withdraws a consent, from now on
+    Consent(Consent),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// What people call the patient
+    #[arg(long, value_parser = not_blank)]
+    name: String,
+    /// Where to write to
+    #[arg(long, value_parser = email)]
+    email: Option<String>,
+    /// Time zone whose days are the patient's, such as Europe/Berlin
+    #[arg(long, default_value = "UTC", value_parser = zone)]
+    tz: String,
+    /// The OW user to link to, with or without ow:
+    #[arg(long, value_name = "UUID")]
+    ow_user: Option<OwUser>,
+    /// A scope that the patient has agreed to, such as omh:heart-rate:2.0
+    #[arg(long, value_name = "CODE")]
+    consent: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Link {
+    /// The patient's number, or jhe:N
+    id: PatientRef,
+    /// The OW user, with or without ow:
+    #[arg(long, value_name = "UUID")]
+    ow_user: OwUser,
+    /// The earlier OW user is the same person: the history goes on
+    #[arg(long, conflicts_with = "mistake")]
+    same_person: bool,
+    /// The earlier link was a mistake: what came through it is set aside
+    #[arg(long)]
+    mistake: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Consent {
+    /// The patient's number, or jhe:N
+    id: PatientRef,
+    /// The scope, such as omh:heart-rate:2.0
+    code: String,
+    /// The patient agrees
+    #[arg(long, required_unless_present = "withdraw", conflicts_with = "withdraw")]
+    grant: bool,
+    /// The patient withdraws
+    #[arg(long)]
+    withdraw: bool,
+}
+
+pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+    let (store, now) = (session.store()?, session.clock.now());
+    match command {
+        Command::Add(add) => say(store.write(move |db| add_patient(db, add, now)).await?)?,
+        Command::List => {
+            for patient in store.read(patient::list).await? {
+                say(summary(&patient))?;
+            }
+        }
+        Command::Show { id } => {
+            let (patient, scopes) = store
+                .read(move |db| {
+                    let patient = patient::find(db, id)?;
+                    let scopes = consent::scopes(db, patient.id)?;
+                    Ok((patient, scopes))
+                })
+                .await?;
+            show(&patient, &scopes)?;
+        }
+        Command::Link(link) => say(store.write(move |db| link_patient(db, &link, now)).await?)?,
+        Command::Unlink { id } => say(store.write(move |db| unlink(db, id, now)).await?)?,
+        Command::Consent(change) => say(store.write(move |db| change_consent(db, &change, now)).await?)?,
+    }
+    Ok(0)
+}
+
+fn add_patient(db: &rusqlite::Connection, add: Add, now: Timestamp) -> Result<PatientId, StoreError> {
+    let new = NewPatient { name: add.name, email: add.email, time_zone: add.tz };
+    let id = patient::add(db, &new, now)?;
+    audit::record(db, now, ACTOR, "patient.add", Some(id), "")?;
+    if let Some(ow_user) = add.ow_user {
+        let patient = patient::find(db, PatientRef::Own(id))?;
+        patient::link(db, &patient, &ow_user, Relink::Unsaid, now)?;
+        audit::record(db, now, ACTOR, "patient.link", Some(id), &ow_user.to_string())?;
+    }
+    for code in add.consent {
+        consent::grant(db, id, &code, now)?;
+        audit::record(db, now, ACTOR, "consent.grant", Some(id), &code)?;
+    }
+    Ok(id)
+}
+
+fn link_patient(db: &rusqlite::Connection, link: &Link, now: Timestamp) -> Result<String, StoreError> {
+    let patient = patient::find(db, link.id)?;
+    let relink = match link {
+        Link { same_person: true, .. } => Relink::SamePerson,
+        Link { mistake: true, .. } => Relink::Mistake,
+        _ => Relink::Unsaid,
+    };
+    patient::link(db, &patient, &link.ow_user, relink, now)?;
+    audit::record(db, now, ACTOR, "patient.link", Some(patient.id), &link.ow_user.to_string())?;
+    Ok(format!("patient {} is linked to {}", patient.id, link.ow_user))
+}
+
+fn unlink(db: &rusqlite::Connection, id: PatientRef, now: Timestamp) -> Result<String, StoreError> {
+    let patient = patient::find(db, id)?;
+    let Some(link) = patient.link else { return Ok(format!("patient {} has no link", patient.id)) };
+    patient::end_link(db, patient.id, now)?;
+    audit::record(db, now, ACTOR, "patient.unlink", Some(patient.id), &link.ow_user.to_string())?;
+    Ok(format!("patient {} is no longer linked to {}; what is kept stays", patient.id, link.ow_user))
+}
+
+fn change_consent(db: &rusqlite::Connection, change: &Consent, now: Timestamp) -> Result<String, StoreError> {
+    let patient = patient::find(db, change.id)?.id;
+    let (news, action, state) = match change.grant {
+        true => (consent::grant(db, patient, &change.code, now)?, "consent.grant", "consents"),
+        false => (consent::withdraw(db, patient, &change.code, now)?, "consent.withdraw", "does not consent"),
+    };
+    if !news {
+        return Ok(format!("patient {patient} {state} to {} already", change.code));
+    }
+    audit::record(db, now, ACTOR, action, Some(patient), &change.code)?;
+    Ok(format!("patient {patient} {state} to {} from {now} on", change.code))
+}
+
+fn summary(patient: &Patient) -> String {
+    let jhe = patient.jhe_id.map_or_else(String::new, |id| format!("  jhe:{id}"));
+    format!("{:>6}  {}  {}{jhe}", patient.id, link(patient), patient.name)
+}
+
+fn link(patient: &Patient) -> String {
+    match &patient.link {
+        Some(link) if link.needs_relink => format!("{} (unknown to OW: link anew)", link.ow_user),
+        Some(link) => link.ow_user.to_string(),
+        None => "not linked".to_owned(),
+    }
+}
+
+fn show(patient: &Patient, scopes: &[(String, Vec<Grant>)]) -> Result<(), Failure> {
+    say(format_args!("patient    {}", patient.id))?;
+    say(format_args!("name       {}", patient.name))?;
+    say(format_args!("email      {}", patient.email.as_deref().unwrap_or("-")))?;
+    say(format_args!("time zone  {}", patient.time_zone))?;
+    if let Some(id) = patient.jhe_id {
+        say(format_args!("jhe id     {id}"))?;
+    }
+    say(format_args!("link       {}", link(patient)))?;
+    for (code, grants) in scopes {
+        for grant in grants {
+            let end = grant.withdrawn.map_or_else(String::new, |at| format!(", withdrawn {at}"));
+            say(format_args!("consent    {code} granted {}{end}", grant.granted))?;
+        }
+    }
+    Ok(())
+}
+
+fn not_blank(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let plain = !text.is_empty() && !text.chars().any(char::is_control);
+    if plain { Ok(text.to_owned()) } else { Err("give a name of one line".to_owned()) }
+}
+
+fn email(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.split_once('@') {
+        Some((user, host)) if !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("give an address such as name@example.org".to_owned()),
+    }
+}
+
+fn zone(text: &str) -> Result<String, String> {
+    match TimeZone::get(text) {
+        Ok(zone) => Ok(zone.iana_name().unwrap_or(text).to_owned()),
+        Err(_) => Err(format!("there is no time zone '{text}'; give one such as Europe/Berlin or UTC")),
+    }
+}

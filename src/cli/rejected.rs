@@ -1,0 +1,38 @@
+//! `jhe-ow rejected`.
+
+use clap::Subcommand;
+
+use super::Session;
+use super::out::say;
+use crate::failure::Failure;
+use crate::patient::PatientRef;
+use crate::store::{patient, rejected};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// The samples that could not be converted, newest first, each with its reason
+    List {
+        /// Only of this patient: a number, or jhe:N
+        #[arg(long, value_name = "N")]
+        patient_id: Option<PatientRef>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+}
+
+pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+    let Command::List { patient_id, limit } = command;
+    let store = session.store()?;
+    let list = store.read(move |db| {
+        let patient = patient_id.map(|who| patient::find(db, who)).transpose()?;
+        rejected::list(db, patient.map(|patient| patient.id), limit)
+    });
+    for entry in list.await? {
+        say(format_args!(
+            "patient {}  {}  last seen {}  {}\n    {}",
+            entry.patient, entry.rejected.series_type, entry.last_seen, entry.rejected.reason, entry.rejected.sample
+        ))?;
+    }
+    Ok(0)
+}

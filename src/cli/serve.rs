@@ -1,0 +1,183 @@
+//! `jhe-ow serve`: the ticker and the HTTP server, until a signal.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Session, signals};
+use crate::config;
+use crate::failure::Failure;
+use crate::log::Logging;
+use crate::ow::PageSize;
+use crate::poll::{Ask, Outcome, Poller, Progress};
+use crate::settings::Snapshot;
+use crate::store::{Store, setting};
+use crate::web::{self, App, Ticks};
+
+/// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
+/// by then is rolled back, which is safe.
+const GRACE: Duration = Duration::from_millis(4500);
+
+pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failure> {
+    let store = session.store()?;
+    let listener = listen(session.config.bind).await?;
+    let cancel = CancellationToken::new();
+    let mut reloads = signals::cancel_and_reload(&cancel)?;
+    let daemon = Daemon::new(&session, store, cancel.clone(), false).await?;
+    let (server, mut poller) = daemon.start(listener)?;
+    tracing::info!("listening on http://{}", daemon.app.bind);
+    notify(&[NotifyState::Ready]);
+    let mut session = session;
+    let ticker = async {
+        let mut next = Instant::now();
+        loop {
+            daemon.tick(&poller).await;
+            next = daemon.after(next);
+            loop {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = tokio::time::sleep_until(next) => break,
+                    Some(()) = reloads.recv() => reload(&mut session, &mut poller, logging),
+                }
+            }
+        }
+    };
+    daemon.finish(ticker, server).await;
+    Ok(0)
+}
+
+/// A store, a ticker and a server that belong together.
+pub(crate) struct Daemon {
+    pub(crate) app: App,
+    poller: Poller,
+    cancel: CancellationToken,
+}
+
+impl Daemon {
+    pub(crate) async fn new(
+        session: &Session,
+        store: Store,
+        cancel: CancellationToken,
+        simulated: bool,
+    ) -> Result<Self, Failure> {
+        let settings = Snapshot::new(store.read(setting::all).await?);
+        let (clock, config) = (session.clock.clone(), session.config.clone());
+        let app = App {
+            store: store.clone(),
+            ticks: Ticks::new(clock.now(), settings.poll_interval()),
+            clock: clock.clone(),
+            bind: config.bind,
+            simulated,
+        };
+        let poller = Poller { store, clock, config, cancel: cancel.clone(), page_size: PageSize::default() };
+        Ok(Self { app, poller, cancel })
+    }
+
+    /// Starts the server; answers with it and with what ticks.
+    pub(crate) fn start(
+        &self,
+        listener: TcpListener,
+    ) -> Result<(tokio::task::JoinHandle<()>, Poller), Failure> {
+        let bind = listener.local_addr().map_err(|error| Failure::failed(error.to_string(), "try again"))?;
+        let app = App { bind, ..self.app.clone() };
+        let server = tokio::spawn(web::serve(listener, app, self.cancel.clone()));
+        Ok((server, self.poller.clone()))
+    }
+
+    /// Runs one tick and says how it ended, once, here.
+    pub(crate) async fn tick(&self, poller: &Poller) {
+        let outcome = poller.poll(&Ask::default(), &Arc::new(Progress::default())).await;
+        let sentence = match outcome {
+            Ok(Outcome::Skipped(sentence)) => {
+                tracing::info!("{sentence}");
+                sentence
+            }
+            Ok(Outcome::Complete(summary)) => {
+                for (patient, error) in &summary.failed {
+                    tracing::warn!(%patient, "{error}");
+                }
+                let tally = summary.tally;
+                tracing::info!(
+                    patients = summary.patients.len(),
+                    failed = summary.failed.len(),
+                    created = tally.created,
+                    revised = tally.revised,
+                    rejected = tally.rejected,
+                    "{}",
+                    summary.sentence()
+                );
+                summary.sentence()
+            }
+            Ok(Outcome::Aborted(_)) if self.cancel.is_cancelled() => "the tick was stopped".to_owned(),
+            Ok(Outcome::Aborted(failure)) | Err(failure) => {
+                tracing::error!(next = failure.next, "{}", failure.what);
+                failure.to_string()
+            }
+        };
+        let settings = poller.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+        self.app.ticks.note(poller.clock.now(), sentence, settings.poll_interval());
+    }
+
+    /// When the tick after the one that was due at `due` is due. Ticks that were missed are not made up.
+    pub(crate) fn after(&self, due: Instant) -> Instant {
+        let interval = self.app.ticks.get().interval;
+        let next = due + interval;
+        if next < Instant::now() { Instant::now() + interval } else { next }
+    }
+
+    /// Waits for the end, and then for both parts to finish what they have in hand.
+    pub(crate) async fn finish(&self, ticker: impl Future<Output = ()>, server: tokio::task::JoinHandle<()>) {
+        let end = async {
+            self.cancel.cancelled().await;
+            notify(&[NotifyState::Stopping]);
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = async { ticker.await; drop(server.await) } => tracing::info!("stopped"),
+            () = end => tracing::warn!("stopped before the tick could end; what was committed stays"),
+        }
+    }
+}
+
+pub(crate) async fn listen(bind: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(bind).await.map_err(|error| {
+        Failure::failed(
+            format!("{bind} cannot be listened on: {error}"),
+            "end the program that has it, or choose another with --bind or JHE_OW_BIND",
+        )
+    })
+}
+
+/// Reads the configuration again. What the process has begun with (address, data directory) stays.
+fn reload(session: &mut Session, poller: &mut Poller, logging: &Logging) {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!("no monotonic time for systemd: {error}"),
+    }
+    let loaded = config::load(&session.flags, &session.environment);
+    match loaded.and_then(|config| logging.reload(&config).map(|()| config)) {
+        Ok(config) => {
+            if config.bind != session.config.bind || config.data_dir != session.config.data_dir {
+                tracing::warn!("the address and the data directory change with the next start only");
+            }
+            poller.config = config.clone();
+            session.config = config;
+            tracing::info!("configuration reloaded");
+        }
+        Err(failure) => tracing::error!(next = failure.next, "not reloaded: {}", failure.what),
+    }
+    notify(&[NotifyState::Ready]);
+}
+
+/// Tells systemd, where there is one.
+fn notify(states: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!("systemd could not be told: {error}");
+    }
+}

@@ -1,0 +1,42 @@
+//! `jhe-ow seed` and `jhe-ow migrate`.
+
+use clap::Subcommand;
+
+use super::Session;
+use super::out::say;
+use crate::failure::Failure;
+use crate::store::{audit, code, migrations};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Migrate {
+    /// Which steps of the schema this program knows, and which the database has; changes nothing
+    Status,
+}
+
+pub(super) async fn seed(session: &Session) -> Result<u8, Failure> {
+    let now = session.clock.now();
+    let write = move |db: &rusqlite::Connection| {
+        let made = code::seed(db)?;
+        if made > 0 {
+            audit::record(db, now, "command line", "seed", None, "")?;
+        }
+        Ok(made)
+    };
+    match session.store()?.write(write).await? {
+        0 => say("everything was there already")?,
+        made => say(format_args!("made {made} codes and data sources"))?,
+    }
+    Ok(0)
+}
+
+pub(super) fn migrate(session: &Session, command: &Migrate) -> Result<u8, Failure> {
+    match command {
+        Migrate::Status => {
+            for migration in migrations(&session.config.data_dir)? {
+                let state = migration.applied.map_or_else(|| "pending".to_owned(), |at| format!("applied {at}"));
+                say(format_args!("V{}  {}  {state}", migration.version, migration.name))?;
+            }
+            Ok(0)
+        }
+    }
+}

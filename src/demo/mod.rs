@@ -1,0 +1,111 @@
+//! `jhe-ow demo`: everything at once, with nothing else installed.
+
+mod patients;
+pub mod sim;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::serve::{Daemon, listen};
+use crate::cli::{Session, signals};
+use crate::config::BaseUrl;
+use crate::failure::Failure;
+use crate::store::{Store, code, setting};
+use sim::Sim;
+
+/// A tick every few seconds: something happens while somebody looks.
+const INTERVAL: &str = "5s";
+/// How often the simulated rings sync.
+const SYNC_EVERY: Duration = Duration::from_secs(3);
+
+/// What may be said about a demonstration.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// How many simulated patients
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    patients: u32,
+}
+
+/// Runs the demonstration until a signal.
+///
+/// # Errors
+/// Where no port or no directory is to be had.
+pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8, Failure> {
+    let directory = tempfile::Builder::new().prefix("jhe-ow-demo-").tempdir().map_err(|error| {
+        Failure::failed(format!("no temporary directory can be made: {error}"), "set TMPDIR to one that can be written")
+    })?;
+    if session.flags.data_dir.is_none() {
+        session.config.data_dir = directory.path().to_owned();
+    }
+    let sim = Sim::start(0, session.clock.clone())
+        .map_err(|error| Failure::failed(format!("the simulated OW cannot start: {error}"), "try again"))?;
+    session.config.ow_api_url = BaseUrl::parse(&sim.url()).ok();
+    session.config.ow_api_key = Some(SecretString::from(sim.key()));
+    let store = session.store()?;
+    prepare(&store).await?;
+    let mut rings = patients::enrol(&sim, &store, arguments.patients, session.clock.now()).await?;
+    let listener = listen_somewhere(&mut session).await?;
+    let cancel = CancellationToken::new();
+    signals::cancel_on_signal(&cancel)?;
+    let daemon = Daemon::new(&session, store, cancel.clone(), true).await?;
+    let (server, poller) = daemon.start(listener)?;
+    announce(&session, &sim, arguments.patients);
+    let ticker = async {
+        let mut next = Instant::now();
+        while !cancel.is_cancelled() {
+            daemon.tick(&poller).await;
+            next = daemon.after(next);
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+    };
+    let wearers = async {
+        loop {
+            tokio::time::sleep(SYNC_EVERY).await;
+            rings.sync(&sim, session.clock.now());
+        }
+    };
+    tokio::select! {
+        () = daemon.finish(ticker, server) => {}
+        () = wearers => {}
+    }
+    Ok(0)
+}
+
+async fn prepare(store: &Store) -> Result<(), Failure> {
+    let write = |db: &rusqlite::Connection| {
+        code::seed(db)?;
+        setting::set(db, "module.ow", "true")?;
+        setting::set(db, "ow.poll_interval", INTERVAL)
+    };
+    Ok(store.write(write).await?)
+}
+
+/// The usual port, or a free one where that is taken.
+async fn listen_somewhere(session: &mut Session) -> Result<tokio::net::TcpListener, Failure> {
+    let usual = session.config.bind;
+    let listener = match listen(usual).await {
+        Err(_) if session.flags.bind.is_none() => listen(SocketAddr::new(usual.ip(), 0)).await?,
+        taken => taken?,
+    };
+    if let Ok(bound) = listener.local_addr() {
+        session.config.bind = bound;
+    }
+    Ok(listener)
+}
+
+fn announce(session: &Session, sim: &Sim, patients: u32) {
+    println!("A demonstration: {patients} simulated patients, a SIMULATED Open Wearables at {}", sim.url());
+    println!("Data directory: {} (removed at the end)", session.config.data_dir.display());
+    println!();
+    println!("Open http://{}/ in a browser. Ctrl-C ends it.", session.config.bind);
+    println!();
+    println!("In another terminal:");
+    println!("  jhe-ow observations --data-dir {}", session.config.data_dir.display());
+}

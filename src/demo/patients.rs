@@ -1,0 +1,110 @@
+//! The simulated patients: each shows something that happens with real ones.
+
+use std::time::Duration;
+
+use super::sim::{Fault, Row, Sim, heart_rate_at};
+use crate::catalog::HEART_RATE;
+use crate::failure::Failure;
+use crate::patient::{OwUser, PatientRef};
+use crate::store::patient::{self, NewPatient, Relink};
+use crate::store::{Store, StoreError, consent};
+use crate::time::Timestamp;
+
+/// A ring measures every five minutes; what it measured before the demonstration began.
+const STEP: Duration = Duration::from_mins(5);
+const HISTORY: Duration = Duration::from_hours(36);
+/// While somebody looks, a ring measures faster than a real one.
+const LIVE_STEP: Duration = Duration::from_secs(3);
+
+/// How a wearer behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    /// Syncs at once.
+    Steady,
+    /// Syncs only now and then, and then brings what is behind the mark.
+    Late,
+    /// The provider corrects what it sent.
+    Corrected,
+    /// OW answers with errors for this one, now and then.
+    Troubled,
+    /// Has withdrawn.
+    Withdrawn,
+}
+
+const HABITS: [Habit; 5] = [Habit::Steady, Habit::Late, Habit::Corrected, Habit::Troubled, Habit::Withdrawn];
+
+#[derive(Debug)]
+struct Wearer {
+    user: String,
+    seed: u64,
+    habit: Habit,
+    synced: Timestamp,
+}
+
+/// The simulated rings.
+#[derive(Debug)]
+pub(super) struct Rings {
+    wearers: Vec<Wearer>,
+    turn: u32,
+}
+
+/// Makes patients on both sides, with what their rings measured before.
+pub(super) async fn enrol(sim: &Sim, store: &Store, count: u32, now: Timestamp) -> Result<Rings, Failure> {
+    let mut wearers = Vec::new();
+    for (number, habit) in (1..=count).zip(HABITS.into_iter().cycle()) {
+        let user = sim.add_user();
+        sim.fill(&user, now.minus(HISTORY), now, STEP, u64::from(number));
+        let link = user.parse::<OwUser>().map_err(|why| Failure::failed(why, "report it with this text"))?;
+        store.write(move |db| add(db, number, &link, habit, now)).await?;
+        wearers.push(Wearer { user, seed: u64::from(number), habit, synced: now });
+    }
+    Ok(Rings { wearers, turn: 0 })
+}
+
+fn add(
+    db: &rusqlite::Connection,
+    number: u32,
+    link: &OwUser,
+    habit: Habit,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let name = format!("Simulated patient {number}");
+    let id = patient::add(db, &NewPatient { name, email: None, time_zone: "UTC".to_owned() }, now)?;
+    let patient = patient::find(db, PatientRef::Own(id))?;
+    patient::link(db, &patient, link, Relink::Unsaid, now)?;
+    consent::grant(db, id, HEART_RATE, now)?;
+    if habit == Habit::Withdrawn {
+        consent::withdraw(db, id, HEART_RATE, now)?;
+    }
+    Ok(())
+}
+
+impl Rings {
+    /// Lets every wearer's ring sync, in its own way.
+    pub(super) fn sync(&mut self, sim: &Sim, now: Timestamp) {
+        self.turn += 1;
+        for wearer in &mut self.wearers {
+            match wearer.habit {
+                Habit::Late if self.turn % 10 != 0 => {}
+                Habit::Troubled => {
+                    let fault = (self.turn / 10 % 2 == 1).then_some(Fault::Status(500));
+                    sim.set_fault(&wearer.user, fault);
+                    wearer.measure(sim, now);
+                }
+                Habit::Corrected => {
+                    let corrected = wearer.synced;
+                    wearer.measure(sim, now);
+                    sim.put_row(&wearer.user, Row::heart_rate(corrected, heart_rate_at(wearer.seed, corrected) + 1.0));
+                }
+                _ => wearer.measure(sim, now),
+            }
+        }
+    }
+}
+
+impl Wearer {
+    fn measure(&mut self, sim: &Sim, now: Timestamp) {
+        sim.fill(&self.user, self.synced, now, LIVE_STEP, self.seed);
+        self.synced = now;
+    }
+}

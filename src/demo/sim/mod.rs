@@ -1,0 +1,199 @@
+//! A simulated Open Wearables: the same answers as a real one, and as strict, on a loopback port.
+//!
+//! The demonstration runs against it, and so do the tests: what it answers was taken from captures of a
+//! real OW, its traps included (the page limit, the midnight that adds a day, 400s, in-place updates, a
+//! user that is gone and looks empty). Beyond that it can be made to fail in the ways that servers fail.
+
+mod answer;
+mod fault;
+mod ring;
+mod rows;
+mod server;
+mod state;
+mod timeseries;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+pub use fault::Fault;
+pub use ring::heart_rate_at;
+pub use rows::Row;
+pub use state::Seen;
+
+use crate::clock::Clock;
+use crate::time::Timestamp;
+use state::State;
+
+/// A simulated OW that runs until it is dropped.
+#[derive(Debug)]
+pub struct Sim {
+    shared: Arc<Shared>,
+    port: u16,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    clock: Clock,
+    hook: Mutex<Option<Hook>>,
+}
+
+/// Called with the user and the count of page requests so far, before a page is answered.
+type Hook = Arc<dyn Fn(&str, usize) + Send + Sync>;
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sim {
+    /// Starts a server on this port of 127.0.0.1; 0 takes a free one.
+    ///
+    /// # Errors
+    /// Where the port is taken.
+    pub fn start(port: u16, clock: Clock) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared { state: Mutex::default(), clock, hook: Mutex::default() });
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("simulated-ow".into())
+            .spawn(move || runtime.block_on(server::run(listener, served, stopped)))?;
+        Ok(Self { shared, port, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The address to call.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The key to call it with.
+    pub fn key(&self) -> String {
+        self.shared.state().key.clone()
+    }
+
+    /// Makes a new key; the old one is refused from now on.
+    pub fn rotate_key(&self) -> String {
+        self.shared.state().rotate_key()
+    }
+
+    /// A new user with an active connection to Oura; answers with its uuid.
+    pub fn add_user(&self) -> String {
+        let now = self.shared.clock.now();
+        self.shared.state().add_user(None, now)
+    }
+
+    /// Deletes a user: its data endpoints go on to answer 200 and nothing.
+    pub fn remove_user(&self, user: &str) {
+        self.shared.state().users.remove(user);
+    }
+
+    /// Stores a heart rate of the user's ring, in place of one that was there.
+    pub fn put(&self, user: &str, at: Timestamp, value: f64) {
+        self.put_row(user, Row::heart_rate(at, value));
+    }
+
+    /// Stores a row, in place of one with the same source, type and time.
+    pub fn put_row(&self, user: &str, row: Row) {
+        self.shared.state().user(user).put(row);
+    }
+
+    /// Stores a record that is served as it is written here.
+    pub fn put_verbatim(&self, user: &str, at: Timestamp, json: &str) {
+        self.shared.state().user(user).put_verbatim(at, json);
+    }
+
+    /// A row that the provider has and OW has not, until a historical sync fetches it.
+    pub fn put_unsynced(&self, user: &str, row: Row) {
+        self.shared.state().user(user).unsynced.push(row);
+    }
+
+    /// Removes the heart rates of one instant.
+    pub fn remove(&self, user: &str, at: Timestamp) {
+        self.shared.state().user(user).remove(at);
+    }
+
+    /// Gives another name to a device, of all its rows.
+    pub fn rename_device(&self, user: &str, from: Option<&str>, to: Option<&str>) {
+        self.shared.state().user(user).rename_device(from, to);
+    }
+
+    /// Fills a stretch of time with a ring's heart rates; answers how many.
+    pub fn fill(&self, user: &str, from: Timestamp, until: Timestamp, step: Duration, seed: u64) -> usize {
+        let mut state = self.shared.state();
+        let user = state.user(user);
+        let mut at = from;
+        let mut count = 0;
+        while at < until {
+            user.put(Row::heart_rate(at, heart_rate_at(seed, at)));
+            (at, count) = (at.plus(step), count + 1);
+        }
+        count
+    }
+
+    /// The user's heart rates, in the order of time.
+    pub fn rows(&self, user: &str) -> Vec<(Timestamp, f64)> {
+        self.shared.state().user(user).heart_rates()
+    }
+
+    /// Makes the pages of one user fail; none makes them well.
+    pub fn set_fault(&self, user: &str, fault: Option<Fault>) {
+        self.shared.state().user(user).set_fault(fault);
+    }
+
+    /// Sets how many records a page may have: 100, or 1000 as in newer versions.
+    pub fn set_page_cap(&self, cap: usize) {
+        self.shared.state().page_cap = cap;
+    }
+
+    /// Answers every request this much later.
+    pub fn set_latency(&self, latency: Duration) {
+        self.shared.state().latency = latency;
+    }
+
+    /// What was asked since the start or [`Sim::forget_requests`].
+    pub fn requests(&self) -> Vec<Seen> {
+        self.shared.state().seen.clone()
+    }
+
+    /// Forgets what was asked.
+    pub fn forget_requests(&self) {
+        self.shared.state().seen.clear();
+    }
+
+    /// The most page requests that were under way at one time.
+    pub fn most_in_flight(&self) -> usize {
+        self.shared.state().most_in_flight
+    }
+
+    /// Has `hook` called before each page is answered, with the user and the count of page requests.
+    pub fn on_page(&self, hook: impl Fn(&str, usize) + Send + Sync + 'static) {
+        *self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The HTTP side: connections, the key, and faults.
+
+use std::convert::Infallible;
+use std::net::TcpListener;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+
+use super::answer::{Answer, Body, answer, detail, full, internal_error, json_answer, with_body};
+use super::state::Seen;
+use super::timeseries::Query;
+use super::{Fault, Shared};
+
+const KEY_HEADER: &str = "x-open-wearables-api-key";
+/// What a page of 200 MB is made of.
+const HUGE_CHUNK: usize = 64 * 1024;
+const HUGE_CHUNKS: usize = 200 * 1024 * 1024 / HUGE_CHUNK;
+
+pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    loop {
+        let accepted = tokio::select! {
+            _ = &mut stopped => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        // Without it small answers wait for the client's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let shared = Arc::clone(&shared);
+                async move { Ok::<_, Infallible>(handle(&shared, &request).await) }
+            });
+            // A client that goes away is none of our trouble.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn handle(shared: &Shared, request: &Request<Incoming>) -> Answer {
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let query = request.uri().query().unwrap_or_default();
+    let (key, latency) = {
+        let mut state = shared.state();
+        let (method, path) = (method.to_owned(), path.to_owned());
+        state.seen.push(Seen { method, path, query: query.to_owned() });
+        (state.key.clone(), state.latency)
+    };
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    if path == "/" {
+        return json_answer(StatusCode::OK, r#"{"message":"Server is running!"}"#);
+    }
+    let Some(rest) = path.strip_prefix("/api/v1/") else {
+        return detail(StatusCode::NOT_FOUND, "Not Found");
+    };
+    if let Some(refusal) = refuse(request.headers(), &key) {
+        return refusal;
+    }
+    let parts: Vec<&str> = rest.split('/').collect();
+    let pairs = pairs(query);
+    match (method, parts.as_slice()) {
+        ("GET", ["users", user, "timeseries"]) => page(shared, user, &pairs).await,
+        _ => answer(&mut shared.state(), method, &parts, &pairs, shared.clock.now()),
+    }
+}
+
+fn refuse(headers: &HeaderMap, key: &str) -> Option<Answer> {
+    let text = match headers.get(KEY_HEADER) {
+        Some(given) if given.as_bytes() == key.as_bytes() => return None,
+        Some(_) => "Invalid or missing API key",
+        None if headers.contains_key(http::header::AUTHORIZATION) => "Could not validate credentials",
+        None => "Authentication required: provide JWT token or API key",
+    };
+    Some(detail(StatusCode::UNAUTHORIZED, text))
+}
+
+/// A `+` in a query is a space, as it is for OW.
+fn pairs(query: &str) -> Vec<(String, String)> {
+    match reqwest::Url::parse(&format!("http://localhost/?{query}")) {
+        Ok(url) => url.query_pairs().into_owned().collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+async fn page(shared: &Shared, user: &str, pairs: &[(String, String)]) -> Answer {
+    let (fault, number) = enter(shared, user);
+    let hook = shared.hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(hook) = hook {
+        let user = user.to_owned();
+        // A hook may run a program and wait for it: not on the thread that serves.
+        let _ = tokio::task::spawn_blocking(move || hook(&user, number)).await;
+    }
+    let page = {
+        let mut state = shared.state();
+        let cap = state.page_cap;
+        Query::parse(pairs, cap).map(|query| query.answer(state.user(user)))
+    };
+    let answer = match (page, fault) {
+        (Err(text), _) => detail(StatusCode::BAD_REQUEST, &text),
+        (Ok(page), None) => json_answer(StatusCode::OK, page),
+        (Ok(page), Some((fault, nth))) => fail(&fault, nth, page).await,
+    };
+    shared.state().in_flight -= 1;
+    answer
+}
+
+/// Counts a page request; answers with the user's fault and how many pages came since it was set.
+fn enter(shared: &Shared, user: &str) -> (Option<(Fault, u32)>, usize) {
+    let mut state = shared.state();
+    state.pages += 1;
+    state.in_flight += 1;
+    state.most_in_flight = state.most_in_flight.max(state.in_flight);
+    let number = state.pages;
+    let user = state.user(user);
+    user.pages += 1;
+    let nth = user.pages;
+    (user.fault.clone().map(|fault| (fault, nth)), number)
+}
+
+async fn fail(fault: &Fault, nth: u32, page: String) -> Answer {
+    match fault {
+        Fault::Hang => std::future::pending().await,
+        Fault::Status(status) => status_answer(*status),
+        Fault::FailFirst { times, status } if nth <= *times => status_answer(*status),
+        Fault::FailAfterPages { pages, status } if nth > *pages => status_answer(*status),
+        Fault::FailFirst { .. } | Fault::FailAfterPages { .. } => json_answer(StatusCode::OK, page),
+        Fault::TooManyRequests { retry_after } => {
+            let mut answer = detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
+            answer.headers_mut().insert(http::header::RETRY_AFTER, (*retry_after).into());
+            answer
+        }
+        Fault::Garbage => with_body(StatusCode::OK, "text/html", full("<html>Bad Gateway</html>")),
+        Fault::Truncated => json_answer(StatusCode::OK, page[..page.len() / 2].to_owned()),
+        Fault::WrongType => json_answer(StatusCode::OK, r#"{"data":{"heart_rate":"none"},"pagination":[]}"#),
+        Fault::RepeatCursor => json_answer(StatusCode::OK, repeat(&page)),
+        Fault::RedirectTo(target) => {
+            let mut answer = with_body(StatusCode::TEMPORARY_REDIRECT, "text/plain", full(""));
+            if let Ok(target) = target.parse() {
+                answer.headers_mut().insert(http::header::LOCATION, target);
+            }
+            answer
+        }
+        Fault::Cut => with_body(StatusCode::OK, "application/json", cut(page)),
+        Fault::Huge => with_body(StatusCode::OK, "application/json", huge()),
+        Fault::SlowDrip => with_body(StatusCode::OK, "application/json", slow_drip(page)),
+    }
+}
+
+fn status_answer(status: u16) -> Answer {
+    match StatusCode::from_u16(status) {
+        Ok(StatusCode::INTERNAL_SERVER_ERROR) | Err(_) => internal_error(),
+        Ok(status) => detail(status, status.canonical_reason().unwrap_or("Error")),
+    }
+}
+
+/// The page with a next cursor that is always the same one.
+fn repeat(page: &str) -> String {
+    let Ok(mut page) = serde_json::from_str::<serde_json::Value>(page) else { return page.to_owned() };
+    page["pagination"]["has_more"] = true.into();
+    page["pagination"]["next_cursor"] = "MjAyNi0xMS0yMVQwMDowMDowMCswMDowMHwwMDAwMDAwMA==".into();
+    page.to_string()
+}
+
+fn stream_body(chunks: impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))).boxed_unsync()
+}
+
+fn cut(page: String) -> Body {
+    let half = Bytes::from(page.into_bytes()).slice(..20);
+    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    stream_body(stream::iter([Ok(half), Err(broken)]))
+}
+
+fn huge() -> Body {
+    let start = stream::iter([Ok(Bytes::from_static(b"{\"data\":["))]);
+    let record = br#"{"timestamp":"2026-11-21T00:00:00Z","value":46.0},"#;
+    let chunk = Bytes::from(record.repeat(HUGE_CHUNK / record.len()));
+    stream_body(start.chain(stream::iter((0..HUGE_CHUNKS).map(move |_| Ok(chunk.clone())))))
+}
+
+fn slow_drip(page: String) -> Body {
+    let page = Bytes::from(page);
+    stream_body(stream::unfold(0, move |at| {
+        let page = page.clone();
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            (at < page.len()).then(|| (Ok(page.slice(at..=at)), at + 1))
+        }
+    }))
+}

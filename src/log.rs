@@ -1,0 +1,55 @@
+//! Log lines: for people on a terminal, JSON for collectors. They go to standard error and never hold
+//! health data.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::{Config, LogFormat};
+use crate::failure::Failure;
+
+/// A logger that runs, whose level can be changed.
+#[derive(Debug)]
+pub struct Logging {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+/// Starts logging; only the first call of a process has an effect.
+///
+/// # Errors
+/// Where the level is none.
+pub fn start(config: &Config) -> Result<Logging, Failure> {
+    let (filter, handle) = reload::Layer::new(filter(&config.log_level)?);
+    let pretty = match config.log_format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+    };
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match pretty {
+        true => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        false => lines.json().flatten_event(true).boxed(),
+    };
+    // A second logger in one process is a test's; the first one stays.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Ok(Logging { filter: handle })
+}
+
+impl Logging {
+    /// Changes the level to that of `config`.
+    ///
+    /// # Errors
+    /// Where the level is none.
+    pub fn reload(&self, config: &Config) -> Result<(), Failure> {
+        let filter = filter(&config.log_level)?;
+        self.filter.reload(filter).map_err(|error| Failure::failed(error.to_string(), ""))
+    }
+}
+
+fn filter(level: &str) -> Result<EnvFilter, Failure> {
+    EnvFilter::try_new(level).map_err(|error| Failure::usage(error.to_string(), "give a level such as info"))
+}
