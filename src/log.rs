@@ -50,6 +50,9 @@ impl Logging {
     }
 }
 
+/// The migrations tell of themselves at each start, which is of interest only when asked for.
+const QUIET: &str = "refinery_core=warn";
+
 fn filter(level: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(level).map_err(|error| Failure::usage(error.to_string(), "give a level such as info"))
+    EnvFilter::try_new(format!("{QUIET},{level}")).map_err(|error| Failure::usage(error.to_string(), "give a level such as info"))
 }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::identifier;
@@ -16,6 +16,7 @@ const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
 pub const CSV_HEADER: [&str; 9] =
     ["patient", "code", "date_time", "value", "unit", "provider", "device", "identifier", "revision"];
 
+/// Field order is the order on the wire, here and below: the bytes are part of the promise.
 #[derive(Serialize)]
 struct Document<'a> {
     header: Header<'a>,
@@ -62,6 +63,20 @@ struct TimeFrame {
     date_time: String,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Resource {
+    resource_type: &'static str,
+    status: &'static str,
+    code: Value,
+    subject: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<Value>,
+    effective_date_time: String,
+    identifier: Value,
+    value_attachment: Value,
+}
+
 const BEATS_PER_MINUTE: &str = "beats/min";
 
 /// The data point: one line of ASCII JSON, its keys in the reference converter's order.
@@ -96,22 +111,21 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
 /// As [`omh_document`].
 pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
     let document = omh_document(stream, observation)?;
-    let subject = match stream.jhe_id {
-        Some(id) => json!({ "reference": format!("Patient/{id}") }),
-        None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
+    let resource = Resource {
+        resource_type: "Observation",
+        status: if observation.revision == 0 { "final" } else { "corrected" },
+        code: json!({ "coding": [
+            { "code": stream.code, "display": stream.display, "system": stream.code_system },
+        ] }),
+        subject: match stream.jhe_id {
+            Some(id) => json!({ "reference": format!("Patient/{id}") }),
+            None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
+        },
+        device: manufacturer(stream).map(|name| json!({ "display": name })),
+        effective_date_time: date_time(observation),
+        identifier: json!([{ "system": stream.system, "value": identifier_value(stream, observation) }]),
+        value_attachment: json!({ "contentType": "application/json", "data": STANDARD.encode(document) }),
     };
-    let resource = json!({
-        "resourceType": "Observation",
-        "status": if observation.revision == 0 { "final" } else { "corrected" },
-        "code": { "coding": [
-            { "system": stream.code_system, "code": stream.code, "display": stream.display },
-        ] },
-        "subject": subject,
-        "device": { "display": manufacturer(stream).unwrap_or_default() },
-        "effectiveDateTime": date_time(observation),
-        "identifier": [{ "system": stream.system, "value": identifier_value(stream, observation) }],
-        "valueAttachment": { "contentType": "application/json", "data": STANDARD.encode(document) },
-    });
     serde_json::to_string(&resource).map(ascii)
 }
 
@@ -200,7 +214,7 @@ mod tests {
     #[test]
     fn the_document_of_a_sample_never_changes() {
         let expected = concat!(
-            r#"{"header":{"uuid":"UUID","schema_id":{"namespace":"omh","name":"heart-rate","version":"2.0"},"#,
+            r#"{"header":{"uuid":"606a4c38-7f6a-5288-83d1-602074f374d9","schema_id":{"namespace":"omh","name":"heart-rate","version":"2.0"},"#,
             r#""source_creation_date_time":"2026-11-21T08:20:00Z","modality":"sensed","#,
             r#""external_datasheets":[{"datasheet_type":"manufacturer","datasheet_reference":"oura"}]},"#,
             r#""body":{"heart_rate":{"value":72.0,"unit":"beats/min"},"#,
