@@ -54,5 +54,6 @@ impl Logging {
 const QUIET: &str = "refinery_core=warn";
 
 fn filter(level: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(format!("{QUIET},{level}")).map_err(|error| Failure::usage(error.to_string(), "give a level such as info"))
+    EnvFilter::try_new(format!("{QUIET},{level}"))
+        .map_err(|error| Failure::usage(error.to_string(), "give a level such as info"))
 }

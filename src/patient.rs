@@ -45,7 +45,9 @@ impl std::str::FromStr for PatientRef {
         };
         match number.parse::<i64>() {
             Ok(id) if id > 0 => Ok(if jhe { Self::Jhe(id) } else { Self::Own(PatientId(id)) }),
-            _ => Err(format!("'{text}' is not a patient; give a number such as 7, or jhe:40001 for JHE's own")),
+            _ => {
+                Err(format!("'{text}' is not a patient; give a number such as 7, or jhe:40001 for JHE's own"))
+            }
         }
     }
 }

@@ -55,8 +55,18 @@ pub const ALL: [Setting; 13] = [
         "",
         "When the tick that runs began; set it to \"\" to clear a lock that was left behind",
     ),
-    setting("ow.poll_interval", Kind::Duration(1, DAY), "15m", "Time from one tick of the daemon to the next"),
-    setting("ow.concurrency", Kind::Count(1, 64), "4", "Patients read at the same time; an OW saturates at 4"),
+    setting(
+        "ow.poll_interval",
+        Kind::Duration(1, DAY),
+        "15m",
+        "Time from one tick of the daemon to the next",
+    ),
+    setting(
+        "ow.concurrency",
+        Kind::Count(1, 64),
+        "4",
+        "Patients read at the same time; an OW saturates at 4",
+    ),
     setting(
         "ow.first_connect_window",
         Kind::Duration(3600, 5 * 365 * DAY),

@@ -102,6 +102,9 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
 fn clock(environment: &Environment) -> Result<Clock, Failure> {
     let Some(instant) = environment.get(CLOCK_ENV) else { return Ok(Clock::System) };
     Timestamp::parse(&instant).map(Clock::fixed).map_err(|why| {
-        Failure::usage(format!("{CLOCK_ENV} = '{instant}' is wrong: {why}"), "write 2026-11-21T08:00:00Z, or unset it")
+        Failure::usage(
+            format!("{CLOCK_ENV} = '{instant}' is wrong: {why}"),
+            "write 2026-11-21T08:00:00Z, or unset it",
+        )
     })
 }

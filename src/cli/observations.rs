@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write};
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-use super::out::finish;
 use super::Session;
+use super::out::finish;
 use crate::failure::Failure;
 use crate::omh;
 use crate::patient::PatientRef;
@@ -72,7 +72,8 @@ async fn filter(store: &Store, arguments: Arguments) -> Result<Filter, Failure> 
         who.map(|who| patient::find(db, who)).transpose()
     };
     let patient = store.read(look).await?;
-    let zone = patient.as_ref().and_then(|patient| TimeZone::get(&patient.time_zone).ok()).unwrap_or(TimeZone::UTC);
+    let zone =
+        patient.as_ref().and_then(|patient| TimeZone::get(&patient.time_zone).ok()).unwrap_or(TimeZone::UTC);
     let moment = |text: Option<String>| {
         let parsed = text.map(|text| parse_moment(&text, &zone)).transpose();
         parsed.map_err(|why| Failure::usage(why, ""))

@@ -14,8 +14,9 @@ pub(crate) fn finish(written: std::io::Result<()>) -> Result<bool, Failure> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => {
-            Err(Failure::failed(format!("standard output cannot be written: {error}"), "make room where it goes"))
-        }
+        Err(error) => Err(Failure::failed(
+            format!("standard output cannot be written: {error}"),
+            "make room where it goes",
+        )),
     }
 }

@@ -200,7 +200,9 @@ fn not_blank(text: &str) -> Result<String, String> {
 fn email(text: &str) -> Result<String, String> {
     let text = text.trim();
     match text.split_once('@') {
-        Some((user, host)) if !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace) => {
+        Some((user, host))
+            if !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace) =>
+        {
             Ok(text.to_owned())
         }
         _ => Err("give an address such as name@example.org".to_owned()),

@@ -31,7 +31,11 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     for entry in list.await? {
         say(format_args!(
             "patient {}  {}  last seen {}  {}\n    {}",
-            entry.patient, entry.rejected.series_type, entry.last_seen, entry.rejected.reason, entry.rejected.sample
+            entry.patient,
+            entry.rejected.series_type,
+            entry.last_seen,
+            entry.rejected.reason,
+            entry.rejected.sample
         ))?;
     }
     Ok(0)

@@ -131,16 +131,19 @@ impl Daemon {
         if next < Instant::now() { Instant::now() + interval } else { next }
     }
 
-    /// Waits for the end, and then for both parts to finish what they have in hand.
+    /// Waits for a signal, and then for both parts to finish what they have in hand.
     pub(crate) async fn finish(&self, ticker: impl Future<Output = ()>, server: tokio::task::JoinHandle<()>) {
-        let end = async {
+        let stopping = async {
             self.cancel.cancelled().await;
             notify(&[NotifyState::Stopping]);
+        };
+        let deadline = async {
+            self.cancel.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
-            () = async { ticker.await; drop(server.await) } => tracing::info!("stopped"),
-            () = end => tracing::warn!("stopped before the tick could end; what was committed stays"),
+            _ = async { tokio::join!(ticker, server, stopping) } => tracing::info!("stopped"),
+            () = deadline => tracing::warn!("stopped before the tick could end; what was committed stays"),
         }
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn migrate(session: &Session, command: &Migrate) -> Result<u8, Failur
     match command {
         Migrate::Status => {
             for migration in migrations(&session.config.data_dir)? {
-                let state = migration.applied.map_or_else(|| "pending".to_owned(), |at| format!("applied {at}"));
+                let state =
+                    migration.applied.map_or_else(|| "pending".to_owned(), |at| format!("applied {at}"));
                 say(format_args!("V{}  {}  {state}", migration.version, migration.name))?;
             }
             Ok(0)

@@ -49,10 +49,10 @@ impl Environment {
 
     /// A variable's value and where it stands.
     pub(super) fn find(&self, name: &str) -> Option<Found> {
-        let in_environment = self.variables.get(name).map(|value| Found {
-            value: value.clone(),
-            place: format!("environment variable {name}"),
-        });
+        let in_environment = self
+            .variables
+            .get(name)
+            .map(|value| Found { value: value.clone(), place: format!("environment variable {name}") });
         in_environment.or_else(|| {
             let place = format!("{name} in {}", self.directory.join(".env").display());
             self.dotenv.get(name).map(|value| Found { value: value.clone(), place })
@@ -79,7 +79,8 @@ impl Environment {
     pub(super) fn refuse_unknown(&self) -> Result<(), Failure> {
         let known = || KEYS.iter().map(|key| key.variable).chain([CONFIG_VARIABLE, CLOCK_ENV]);
         let ours = self.variables.keys().chain(self.dotenv.keys()).filter(|name| name.starts_with(PREFIX));
-        let mut unknown: Vec<&String> = ours.filter(|name| !known().any(|key| key == name.as_str())).collect();
+        let mut unknown: Vec<&String> =
+            ours.filter(|name| !known().any(|key| key == name.as_str())).collect();
         unknown.sort();
         let Some(name) = unknown.first() else { return Ok(()) };
         let next = match nearest(name, known()) {

@@ -40,19 +40,9 @@ pub(super) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
 pub(super) const OW_API_KEY: Key = key("ow.api_key", "OW_API_KEY", None);
 pub(super) const OW_API_KEY_FILE: Key = key("ow.api_key_file", "OW_API_KEY_FILE", None);
 pub(super) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
-pub(super) const LOG_LEVEL: Key = Key {
-    flag: flag("--log", |flags| flags.log.clone()),
-    ..key("log.level", "JHE_OW_LOG", Some("info"))
-};
+pub(super) const LOG_LEVEL: Key =
+    Key { flag: flag("--log", |flags| flags.log.clone()), ..key("log.level", "JHE_OW_LOG", Some("info")) };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 8] = [
-    &BIND,
-    &DATA_DIR,
-    &OW_API_URL,
-    &OW_API_KEY,
-    &OW_API_KEY_FILE,
-    &OW_TIMEOUT,
-    &LOG_LEVEL,
-    &LOG_FORMAT,
-];
+pub(super) const KEYS: [&Key; 8] =
+    [&BIND, &DATA_DIR, &OW_API_URL, &OW_API_KEY, &OW_API_KEY_FILE, &OW_TIMEOUT, &LOG_LEVEL, &LOG_FORMAT];

@@ -114,8 +114,10 @@ impl Sources<'_> {
         let flag = key.flag.as_ref().and_then(|flag| {
             (flag.value)(self.flags).map(|value| Found { value, place: format!("flag {}", flag.name) })
         });
-        let found = flag.or_else(|| self.environment.find(key.variable)).or_else(|| self.file.find_key(key.path));
-        found.filter(|found| !found.value.trim().is_empty())
+        let said = |found: &Found| !found.value.trim().is_empty();
+        flag.filter(said)
+            .or_else(|| self.environment.find(key.variable).filter(said))
+            .or_else(|| self.file.find_key(key.path).filter(said))
     }
 
     fn parse<T>(&self, key: &Key, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Failure> {

@@ -8,7 +8,11 @@ use crate::failure::Failure;
 
 /// A secret, from the strongest source that has it: its own key, its `_file` twin, or systemd's
 /// credentials. Its value is in no message.
-pub(super) fn find(sources: &Sources<'_>, key: &Key, file_key: &Key) -> Result<Option<SecretString>, Failure> {
+pub(super) fn find(
+    sources: &Sources<'_>,
+    key: &Key,
+    file_key: &Key,
+) -> Result<Option<SecretString>, Failure> {
     let secret = match (sources.find(key), sources.find(file_key)) {
         (Some(plain), Some(file)) => {
             return Err(Failure::usage(

@@ -47,7 +47,8 @@ fn the_example_parses_as_it_is_and_with_every_key_uncommented() {
 #[test]
 fn flags_beat_environment_beats_dotenv_beats_file() {
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("jhe-ow.toml"), "[log]\nlevel = \"error\"\nformat = \"json\"").unwrap();
+    std::fs::write(directory.path().join("jhe-ow.toml"), "[log]\nlevel = \"error\"\nformat = \"json\"")
+        .unwrap();
     let level = |flag: Option<&str>, variables: &[(&str, &str)]| {
         let flags = Flags { log: flag.map(str::to_owned), data_dir: Some("data".into()), ..Flags::default() };
         load(&flags, &environment(variables, directory.path())).unwrap().log_level

@@ -36,7 +36,10 @@ pub struct Arguments {
 /// Where no port or no directory is to be had.
 pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8, Failure> {
     let directory = tempfile::Builder::new().prefix("jhe-ow-demo-").tempdir().map_err(|error| {
-        Failure::failed(format!("no temporary directory can be made: {error}"), "set TMPDIR to one that can be written")
+        Failure::failed(
+            format!("no temporary directory can be made: {error}"),
+            "set TMPDIR to one that can be written",
+        )
     })?;
     if session.flags.data_dir.is_none() {
         session.config.data_dir = directory.path().to_owned();

@@ -94,7 +94,10 @@ impl Rings {
                 Habit::Corrected => {
                     let corrected = wearer.synced;
                     wearer.measure(sim, now);
-                    sim.put_row(&wearer.user, Row::heart_rate(corrected, heart_rate_at(wearer.seed, corrected) + 1.0));
+                    sim.put_row(
+                        &wearer.user,
+                        Row::heart_rate(corrected, heart_rate_at(wearer.seed, corrected) + 1.0),
+                    );
                 }
                 _ => wearer.measure(sim, now),
             }

@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn what_cannot_be_converted_says_why() {
         let refused = |record: &Record| convert(&SERIES[0], record).unwrap_err();
-        assert_eq!(refused(&record("2026-11-21T08:20:00Z", f64::NAN)), "its value NaN is not a finite number");
+        assert_eq!(
+            refused(&record("2026-11-21T08:20:00Z", f64::NAN)),
+            "its value NaN is not a finite number"
+        );
         assert_eq!(
             refused(&record("2026-11-21T08:20:00", 72.0)),
             "its timestamp '2026-11-21T08:20:00' is wrong: no time zone offset"

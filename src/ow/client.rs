@@ -114,7 +114,10 @@ impl Client {
         page_size: PageSize,
     ) -> Result<Self, Failure> {
         let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| {
-            Failure::usage("OW_API_KEY holds characters that no key has", "copy the key again; it begins with sk-")
+            Failure::usage(
+                "OW_API_KEY holds characters that no key has",
+                "copy the key again; it begins with sk-",
+            )
         })?;
         key.set_sensitive(true);
         let http = reqwest::Client::builder()
@@ -227,7 +230,9 @@ impl Client {
                 Err(Trouble::Transient { what, retry_after }) => (what, retry_after),
             };
             let failed = Failed { attempt, elapsed: began.elapsed(), retry_after };
-            let Some(pause) = retry::pause(&failed, random_fraction()) else { return Err(OwError::Later(what)) };
+            let Some(pause) = retry::pause(&failed, random_fraction()) else {
+                return Err(OwError::Later(what));
+            };
             tracing::debug!(attempt, ?pause, "OW: {what}; trying again");
             tokio::time::sleep(pause).await;
             attempt += 1;
@@ -269,7 +274,11 @@ fn stay_home(attempt: redirect::Attempt) -> redirect::Action {
         let target = attempt.url().origin().ascii_serialization();
         return attempt.error(format!("it redirects to {target}, which is not the configured OW"));
     }
-    if attempt.previous().len() > REDIRECTS { attempt.error("it redirects for ever") } else { attempt.follow() }
+    if attempt.previous().len() > REDIRECTS {
+        attempt.error("it redirects for ever")
+    } else {
+        attempt.follow()
+    }
 }
 
 fn trouble(error: reqwest::Error) -> Trouble {
@@ -319,7 +328,8 @@ fn smaller_page(what: &str, asked: u32) -> Option<u32> {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, OwError> {
-    serde_json::from_slice(body).map_err(|error| OwError::Wrong(format!("OW's answer cannot be read ({error})")))
+    serde_json::from_slice(body)
+        .map_err(|error| OwError::Wrong(format!("OW's answer cannot be read ({error})")))
 }
 
 fn random_fraction() -> f64 {

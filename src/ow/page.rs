@@ -149,7 +149,9 @@ fn leniently(text: &str) -> Result<Record<'static>, String> {
 fn number(value: Option<&Value>) -> Result<f64, String> {
     let not_a_number = |value: &Value| format!("its value {} is not a number", shortened(&value.to_string()));
     match value {
-        Some(Value::Number(number)) => number.as_f64().ok_or_else(|| not_a_number(&Value::from(number.clone()))),
+        Some(Value::Number(number)) => {
+            number.as_f64().ok_or_else(|| not_a_number(&Value::from(number.clone())))
+        }
         Some(text @ Value::String(digits)) => digits.trim().parse().map_err(|_| not_a_number(text)),
         Some(other) => Err(not_a_number(other)),
         None => Err("it has no value".into()),
@@ -181,7 +183,8 @@ mod tests {
     #[test]
     fn a_page_of_a_real_ow_is_read_whole_without_the_slow_way() {
         let capture: Value =
-            serde_json::from_str(include_str!("../../tests/captures/timeseries-heart-rate-page-1.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/captures/timeseries-heart-rate-page-1.json"))
+                .unwrap();
         let body = capture["response"]["body"].to_string();
         let page = parse(body.as_bytes()).unwrap();
         assert_eq!(page.records.len(), 100);

@@ -83,7 +83,8 @@ impl Collector {
             None => self.series.first().filter(|_| self.series.len() == 1),
         };
         let Some(series) = series.copied() else {
-            let reason = format!("its type is '{}', which was not asked for", series_type.unwrap_or_default());
+            let reason =
+                format!("its type is '{}', which was not asked for", series_type.unwrap_or_default());
             return self.reject(None, reason, describe(record));
         };
         match omh::convert(series, record) {

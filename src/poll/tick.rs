@@ -125,8 +125,7 @@ impl Poller {
         loop {
             let (directory, owner) = (self.store.directory().to_owned(), hold.owner().to_owned());
             let now = self.clock.now();
-            let taken =
-                self.store.write(move |db| lock::take(db, &directory, &owner, kind, now)).await?;
+            let taken = self.store.write(move |db| lock::take(db, &directory, &owner, kind, now)).await?;
             match taken {
                 Taken::Free => return Ok(Entry::Taken(hold)),
                 Taken::Reclaimed(why) => {
@@ -337,8 +336,9 @@ impl Context {
     }
 
     fn reads(&self, due: &Due) -> Reads {
-        let is_due =
-            |last: Option<Timestamp>, every| is_due(due.patient, last.unwrap_or(due.linked), every, self.started);
+        let is_due = |last: Option<Timestamp>, every| {
+            is_due(due.patient, last.unwrap_or(due.linked), every, self.started)
+        };
         let wide = is_due(due.wide, schedule::WIDE_EVERY);
         Reads {
             wide,
@@ -405,7 +405,9 @@ impl Context {
                 turn.error = note.await.err().map(TurnError::from);
             }
             Err(error) if error.ends_tick() => turn.error = Some(error),
-            Err(error) => tracing::warn!(patient = %due.patient, "the daily comparison with OW failed: {error}"),
+            Err(error) => {
+                tracing::warn!(patient = %due.patient, "the daily comparison with OW failed: {error}")
+            }
         }
     }
 

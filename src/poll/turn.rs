@@ -71,12 +71,7 @@ impl Context {
     }
 
     /// Reads windows in order, until one fails.
-    pub(super) async fn read(
-        &self,
-        due: &Due,
-        windows: &[Window],
-        progress: &Progress,
-    ) -> Turn {
+    pub(super) async fn read(&self, due: &Due, windows: &[Window], progress: &Progress) -> Turn {
         let mut turn = Turn::default();
         for window in windows {
             let read = self.read_window(due, window, progress, &mut turn.tally);
@@ -148,11 +143,7 @@ impl Context {
     fn batch(&self, due: &Due, collector: &mut Collector, is_last: bool) -> Batch {
         let (parts, rejected) = collector.take(is_last);
         Batch {
-            owner: Owner {
-                patient: due.patient,
-                subject: due.subject.clone(),
-                system: self.mode.system(),
-            },
+            owner: Owner { patient: due.patient, subject: due.subject.clone(), system: self.mode.system() },
             link: due.link,
             mode: self.mode.as_str(),
             parts,

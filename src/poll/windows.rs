@@ -141,7 +141,10 @@ mod tests {
     #[test]
     fn a_sweep_reads_at_least_its_range_and_never_less_than_the_hot_one() {
         assert_eq!(hours(&windows(&[wanted(Some(990))], hot(Some(7 * DAY)), at(1000))), [(832, 1000)]);
-        assert_eq!(hours(&windows(&[wanted(Some(800))], hot(Some(DAY)), at(1000))), [(794, 962), (962, 1000)]);
+        assert_eq!(
+            hours(&windows(&[wanted(Some(800))], hot(Some(DAY)), at(1000))),
+            [(794, 962), (962, 1000)]
+        );
     }
 
     #[test]
@@ -162,10 +165,8 @@ mod tests {
 
     #[test]
     fn windows_are_cut_to_what_the_patient_allows() {
-        let grants = [
-            Grant { granted: at(0), withdrawn: Some(at(985)) },
-            Grant { granted: at(995), withdrawn: None },
-        ];
+        let grants =
+            [Grant { granted: at(0), withdrawn: Some(at(985)) }, Grant { granted: at(995), withdrawn: None }];
         let wanted = Wanted { allowed: Allowed::from_grants(&grants), ..wanted(Some(990)) };
         assert_eq!(hours(&windows(&[wanted], hot(None), at(1000))), [(984, 985), (995, 1000)]);
     }

@@ -13,7 +13,9 @@ pub fn seed(db: &Connection) -> Result<usize, StoreError> {
     let mut made = 0;
     for code in &CODES {
         made += db
-            .prepare_cached("INSERT INTO code (system, code, display) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")?
+            .prepare_cached(
+                "INSERT INTO code (system, code, display) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            )?
             .execute(params![code.system, code.code, code.display])?;
     }
     for source in &DATA_SOURCES {

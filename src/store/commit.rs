@@ -139,7 +139,8 @@ fn resolve(db: &Connection, batch: &Batch) -> Result<Vec<Resolved>, StoreError> 
 }
 
 fn require_link(db: &Connection, batch: &Batch) -> Result<(), StoreError> {
-    let mut query = db.prepare_cached("SELECT 1 FROM link WHERE id = ? AND patient = ? AND state = 'active'")?;
+    let mut query =
+        db.prepare_cached("SELECT 1 FROM link WHERE id = ? AND patient = ? AND state = 'active'")?;
     let stands = query.query_row(params![batch.link, batch.owner.patient], |_| Ok(())).optional()?;
     stands.ok_or(StoreError::ConsentEnded)
 }
@@ -156,9 +157,7 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
     samples.retain(|sample| allowed.contains(sample.instant));
     let stream = stream::find(db, owner, &part.key)?;
     let kept = match (stream, samples.first(), samples.last()) {
-        (Some(known), Some(first), Some(last)) => {
-            stream::samples(db, known.id, first.instant, last.instant)?
-        }
+        (Some(known), Some(first), Some(last)) => stream::samples(db, known.id, first.instant, last.instant)?,
         _ => Vec::new(),
     };
     let mut resolved = Resolved {
@@ -220,9 +219,9 @@ fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
     if resolved.continues != Some(before) {
         return;
     }
-    let (taken, own) = std::mem::take(&mut resolved.own).into_iter().partition(
-        |change| matches!(change, Change::New(sample) if kept_at(sample.instant).is_some()),
-    );
+    let (taken, own) = std::mem::take(&mut resolved.own)
+        .into_iter()
+        .partition(|change| matches!(change, Change::New(sample) if kept_at(sample.instant).is_some()));
     resolved.own = own;
     let taken: Vec<Change> = taken;
     for change in taken {
@@ -272,8 +271,10 @@ fn write_part(
 fn write_change(db: &Connection, stream: i64, change: &Change, now: Timestamp) -> Result<(), StoreError> {
     match change {
         Change::New(sample) => {
-            db.prepare_cached("INSERT INTO observation (stream, instant, value, zone, revision) VALUES (?, ?, ?, ?, 0)")?
-                .execute(params![stream, sample.instant, sample.value, sample.zone])?;
+            db.prepare_cached(
+                "INSERT INTO observation (stream, instant, value, zone, revision) VALUES (?, ?, ?, ?, 0)",
+            )?
+            .execute(params![stream, sample.instant, sample.value, sample.zone])?;
         }
         Change::Revised { sample, .. } => {
             db.prepare_cached(

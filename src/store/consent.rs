@@ -56,8 +56,9 @@ pub fn history(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<G
         "SELECT granted_at, withdrawn_at FROM consent JOIN code ON code.id = consent.code
          WHERE patient = ? AND code.code = ? ORDER BY granted_at",
     )?;
-    let grants = query
-        .query_map(params![patient, scope], |row| Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)? }))?;
+    let grants = query.query_map(params![patient, scope], |row| {
+        Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)? })
+    })?;
     Ok(grants.collect::<Result<_, _>>()?)
 }
 

@@ -74,9 +74,9 @@ impl Hold {
         let owner = uuid::Builder::from_random_bytes(token).into_uuid().simple().to_string();
         let path = alive_path(directory, &owner);
         let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
-        let alive = opened.and_then(|file| file.lock().map(|()| file)).map_err(|error| {
-            StoreError::Other(format!("{} cannot be made: {error}", path.display()))
-        })?;
+        let alive = opened
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|error| StoreError::Other(format!("{} cannot be made: {error}", path.display())))?;
         Ok(Self { owner, path, _alive: alive })
     }
 
@@ -129,9 +129,9 @@ fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Resu
     }
     let ours = holder(db)?.filter(|holder| holder.value == value);
     match ours {
-        Some(holder) if !is_alive(directory, &holder.owner) => {
-            Ok(Taken::Reclaimed(format!("{KEY} since {value} belongs to a process that has ended: reclaimed")))
-        }
+        Some(holder) if !is_alive(directory, &holder.owner) => Ok(Taken::Reclaimed(format!(
+            "{KEY} since {value} belongs to a process that has ended: reclaimed"
+        ))),
         ours => Ok(Taken::Held {
             since: value.to_owned(),
             by_backfill: ours.is_some_and(|holder| holder.kind == Kind::Backfill.as_str()),
@@ -223,7 +223,8 @@ mod tests {
     #[test]
     fn a_second_tick_steps_aside_until_the_first_releases() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
-        let (first, second) = (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
+        let (first, second) =
+            (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
         let now = at("2026-11-21T08:00:00Z");
         assert_eq!(take(&db, directory.path(), first.owner(), now), Ok(Taken::Free));
         let held = Taken::Held { since: "2026-11-21T08:00:00Z".into(), by_backfill: false };
@@ -266,7 +267,8 @@ mod tests {
     #[test]
     fn a_thief_wins_and_its_victim_fails_closed() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
-        let (victim, thief) = (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
+        let (victim, thief) =
+            (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
         let now = at("2026-11-21T08:00:00Z");
         take(&db, directory.path(), victim.owner(), now).unwrap();
         let later = at("2026-11-21T08:31:00Z");

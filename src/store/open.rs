@@ -54,7 +54,8 @@ pub(super) fn open(directory: &Path) -> Result<Connection, Failure> {
     make_file(&path)?;
     inspect(&path)?;
     let told = |error: rusqlite::Error| trouble(&path, &error.into());
-    let mut connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(told)?;
+    let mut connection =
+        Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(told)?;
     prepare_writer(&connection).map_err(told)?;
     embedded::migrations::runner().run(&mut connection).map_err(|error| {
         let failed = &path.display();
@@ -203,8 +204,8 @@ fn applied(connection: &Connection) -> rusqlite::Result<Vec<Migration>> {
     if connection.query_row(table, [], |_| Ok(())).optional()?.is_none() {
         return Ok(Vec::new());
     }
-    let mut query =
-        connection.prepare("SELECT version, name, applied_on FROM refinery_schema_history ORDER BY version")?;
+    let mut query = connection
+        .prepare("SELECT version, name, applied_on FROM refinery_schema_history ORDER BY version")?;
     let rows = query.query_map([], |row| {
         Ok(Migration { version: row.get(0)?, name: row.get(1)?, applied: row.get(2)? })
     })?;
@@ -214,12 +215,12 @@ fn applied(connection: &Connection) -> rusqlite::Result<Vec<Migration>> {
 /// Whether the file begins as SQLite files do; an empty one is about to.
 fn has_magic(path: &Path) -> Result<bool, Failure> {
     let mut start = Vec::with_capacity(MAGIC.len());
-    File::open(path)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
-        .map_err(|error| {
+    File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start)).map_err(
+        |error| {
             let next = "make the file readable for this user, or name another data directory";
             Failure::failed(format!("{} cannot be read: {error}", path.display()), next)
-        })?;
+        },
+    )?;
     Ok(start.is_empty() || start == MAGIC)
 }
 
@@ -234,7 +235,11 @@ fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    if id == APPLICATION_ID { Ok(()) } else { connection.pragma_update(None, "application_id", APPLICATION_ID) }
+    if id == APPLICATION_ID {
+        Ok(())
+    } else {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)
+    }
 }
 
 fn foreign(path: &Path, why: &str) -> Failure {

@@ -93,7 +93,9 @@ pub fn find(db: &Connection, who: PatientRef) -> Result<Patient, StoreError> {
     };
     let mut query = db.prepare_cached(&format!("{SELECT} WHERE {column} = ?"))?;
     let patient = query.query_row([number], from_row).optional()?;
-    patient.ok_or_else(|| StoreError::Refused(format!("there is no patient {who}; `jhe-ow patient list` shows all")))
+    patient.ok_or_else(|| {
+        StoreError::Refused(format!("there is no patient {who}; `jhe-ow patient list` shows all"))
+    })
 }
 
 /// Links a patient to an OW user.
@@ -156,7 +158,8 @@ fn refuse_taken(db: &Connection, patient: PatientId, ow_user: &OwUser) -> Result
     let mut query = db.prepare_cached(
         "SELECT patient FROM link WHERE ow_user = ? AND state <> 'unlinked' AND patient <> ?",
     )?;
-    let holder: Option<PatientId> = query.query_row(params![ow_user, patient], |row| row.get(0)).optional()?;
+    let holder: Option<PatientId> =
+        query.query_row(params![ow_user, patient], |row| row.get(0)).optional()?;
     match holder {
         None => Ok(()),
         Some(other) => Err(StoreError::Refused(format!(
@@ -203,7 +206,10 @@ fn set_aside(db: &Connection, patient: PatientId, subject: &str) -> Result<(), S
             "what patient {patient} has came through more than one OW user; it cannot be told apart any more"
         )));
     }
-    db.execute("UPDATE stream SET set_aside = 1 WHERE patient = ? AND subject = ?", params![patient, subject])?;
+    db.execute(
+        "UPDATE stream SET set_aside = 1 WHERE patient = ? AND subject = ?",
+        params![patient, subject],
+    )?;
     db.execute("DELETE FROM hour_count WHERE patient = ?", [patient])?;
     db.execute("UPDATE patient_state SET newest = NULL WHERE patient = ?", [patient])?;
     Ok(())

@@ -167,10 +167,10 @@ fn effective_mark(
          WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND newest >= ?
            AND id NOT IN (SELECT continues FROM stream WHERE patient = ?1 AND continues IS NOT NULL)",
     )?;
-    let slowest: Option<Timestamp> = query.query_row(
-        params![due.patient, due.subject, system, series_type, mark.minus(ACTIVE)],
-        |row| row.get(0),
-    )?;
+    let slowest: Option<Timestamp> = query
+        .query_row(params![due.patient, due.subject, system, series_type, mark.minus(ACTIVE)], |row| {
+            row.get(0)
+        })?;
     Ok(Some(slowest.map_or(mark, |slowest| slowest.min(mark))))
 }
 

@@ -105,9 +105,8 @@ pub(super) fn siblings(
          WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND provider = ? AND daily_total = ?
            AND NOT (source = ? AND device = ?)",
     )?;
-    let sibling = |row: &Row| {
-        Ok((row.get(0)?, StreamKey { source: row.get(1)?, device: row.get(2)?, ..key.clone() }))
-    };
+    let sibling =
+        |row: &Row| Ok((row.get(0)?, StreamKey { source: row.get(1)?, device: row.get(2)?, ..key.clone() }));
     let rows = query.query_map(
         params![
             owner.patient,

@@ -27,38 +27,50 @@ fn frame(title: &str, refresh: bool, body: &Markup) -> Markup {
 
 /// For whoever is not at this machine: what this is, and nothing about anyone.
 pub(super) fn stranger() -> Markup {
-    frame("jhe-ow", false, &html! {
-        h1 { "jhe-ow" }
-        p { "This service brings patients' wearable data to research, with their consent." }
-        p { "If you were sent here by a study, use the link in your invitation." }
-    })
+    frame(
+        "jhe-ow",
+        false,
+        &html! {
+            h1 { "jhe-ow" }
+            p { "This service brings patients' wearable data to research, with their consent." }
+            p { "If you were sent here by a study, use the link in your invitation." }
+        },
+    )
 }
 
 /// Something went wrong.
 pub(super) fn trouble(what: &str) -> Markup {
-    frame("jhe-ow", false, &html! {
-        h1 { "jhe-ow" }
-        p.bad { (what) }
-        p { a href="/" { "To the start page" } }
-    })
+    frame(
+        "jhe-ow",
+        false,
+        &html! {
+            h1 { "jhe-ow" }
+            p.bad { (what) }
+            p { a href="/" { "To the start page" } }
+        },
+    )
 }
 
 pub(super) fn status(status: &Status) -> Markup {
-    frame("jhe-ow status", true, &html! {
-        header {
-            h1 { "jhe-ow" }
-            @if status.simulated {
-                p.note { "Demonstration: a simulated Open Wearables, simulated patients. Nothing here is real." }
+    frame(
+        "jhe-ow status",
+        true,
+        &html! {
+            header {
+                h1 { "jhe-ow" }
+                @if status.simulated {
+                    p.note { "Demonstration: a simulated Open Wearables, simulated patients. Nothing here is real." }
+                }
             }
-        }
-        (summary(status))
-        h2 { "Patients" }
-        @if status.lines.is_empty() { (nobody()) } @else { (patients(status)) }
-        @if let Some(next) = status.next {
-            p { a href={ "/?after=" (next) } { "More patients" } }
-        }
-        footer { "Times are UTC. This page asks again every " (REFRESH_SECONDS) " seconds." }
-    })
+            (summary(status))
+            h2 { "Patients" }
+            @if status.lines.is_empty() { (nobody()) } @else { (patients(status)) }
+            @if let Some(next) = status.next {
+                p { a href={ "/?after=" (next) } { "More patients" } }
+            }
+            footer { "Times are UTC. This page asks again every " (REFRESH_SECONDS) " seconds." }
+        },
+    )
 }
 
 fn summary(status: &Status) -> Markup {

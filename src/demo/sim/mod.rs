@@ -98,6 +98,11 @@ impl Sim {
         self.shared.state().add_user(None, now)
     }
 
+    /// A new user with this uuid.
+    pub fn add_user_with_id(&self, id: &str) {
+        self.shared.state().users.entry(id.to_owned()).or_default();
+    }
+
     /// Deletes a user: its data endpoints go on to answer 200 and nothing.
     pub fn remove_user(&self, user: &str) {
         self.shared.state().users.remove(user);
@@ -161,7 +166,7 @@ impl Sim {
         self.shared.state().page_cap = cap;
     }
 
-    /// Answers every request this much later.
+    /// Answers every page this much later.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.state().latency = latency;
     }

@@ -13,7 +13,8 @@ pub fn heart_rate_at(seed: u64, at: Timestamp) -> f64 {
     let hour = at.micros().rem_euclid(24 * HOUR) as f64 / HOUR as f64;
     let resting = 46.0 + 14.0 * unit(seed, 1);
     let asleep = !(6.5..23.0).contains(&hour);
-    let rhythm = if asleep { -2.0 * (hour * TAU / 1.5).cos() } else { 14.0 - 8.0 * (hour * TAU / 24.0).cos() };
+    let rhythm =
+        if asleep { -2.0 * (hour * TAU / 1.5).cos() } else { 14.0 - 8.0 * (hour * TAU / 24.0).cos() };
     let quarter = at.micros().div_euclid(HOUR / 4).unsigned_abs();
     let moving = !asleep && unit(seed, quarter) > 0.9;
     let movement = if moving { 25.0 + 40.0 * unit(seed, quarter + 1) } else { 0.0 };

@@ -50,15 +50,12 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
 async fn handle(shared: &Shared, request: &Request<Incoming>) -> Answer {
     let (method, path) = (request.method().as_str(), request.uri().path());
     let query = request.uri().query().unwrap_or_default();
-    let (key, latency) = {
+    let key = {
         let mut state = shared.state();
         let (method, path) = (method.to_owned(), path.to_owned());
         state.seen.push(Seen { method, path, query: query.to_owned() });
-        (state.key.clone(), state.latency)
+        state.key.clone()
     };
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
     if path == "/" {
         return json_answer(StatusCode::OK, r#"{"message":"Server is running!"}"#);
     }
@@ -101,6 +98,10 @@ async fn page(shared: &Shared, user: &str, pairs: &[(String, String)]) -> Answer
         let user = user.to_owned();
         // A hook may run a program and wait for it: not on the thread that serves.
         let _ = tokio::task::spawn_blocking(move || hook(&user, number)).await;
+    }
+    let latency = shared.state().latency;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
     }
     let page = {
         let mut state = shared.state();

@@ -56,9 +56,8 @@ impl State {
 
     /// An external id that is known answers with the user who has it.
     pub(super) fn add_user(&mut self, external_id: Option<String>, now: Timestamp) -> String {
-        let known = self.users.iter().find(|(_, user)| {
-            external_id.is_some() && user.external_id == external_id
-        });
+        let known =
+            self.users.iter().find(|(_, user)| external_id.is_some() && user.external_id == external_id);
         if let Some((id, _)) = known {
             return id.clone();
         }

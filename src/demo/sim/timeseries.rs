@@ -26,7 +26,8 @@ pub(super) struct Query {
 impl Query {
     /// Understands a query, or says what OW says in its 400.
     pub(super) fn parse(pairs: &[(String, String)], cap: usize) -> Result<Self, String> {
-        let last = |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let last =
+            |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let from = last("start_time").ok_or("Field required")?;
         let until = last("end_time").ok_or("Field required")?;
         let types: Vec<_> =
@@ -48,7 +49,8 @@ impl Query {
     /// The page, as OW writes it.
     pub(super) fn answer(&self, user: &User) -> String {
         let start = Bound::Included((self.from.micros(), 0));
-        let wanted = |kind: u32| self.types.is_empty() || self.types.iter().any(|name| user.is_type(kind, name));
+        let wanted =
+            |kind: u32| self.types.is_empty() || self.types.iter().any(|name| user.is_type(kind, name));
         let range = |start| {
             let end = Bound::Excluded((self.until.micros(), 0));
             let empty = self.from >= self.until;
@@ -101,7 +103,8 @@ fn write_record(text: &mut String, user: &User, at: Timestamp, kind: u32, record
     };
     let Some(kind) = user.kind(kind) else { return };
     let quoted = |part: &Option<String>| {
-        part.as_ref().map_or_else(|| "null".to_owned(), |part| serde_json::Value::from(part.as_str()).to_string())
+        part.as_ref()
+            .map_or_else(|| "null".to_owned(), |part| serde_json::Value::from(part.as_str()).to_string())
     };
     let _ = write!(
         text,
@@ -136,7 +139,8 @@ fn read_cursor(text: &str) -> Result<(i64, u32), String> {
 /// The trap: an end whose own clock reads exactly midnight means the end of that day.
 fn range_end(text: &str) -> Result<Timestamp, String> {
     let (at, offset) = instant(text)?;
-    let local_midnight = at.local(Some(offset)).to_string().contains("T00:00:00") && at.micros() % 1_000_000 == 0;
+    let local_midnight =
+        at.local(Some(offset)).to_string().contains("T00:00:00") && at.micros() % 1_000_000 == 0;
     Ok(if local_midnight { at.plus(DAY) } else { at })
 }
 
@@ -172,7 +176,8 @@ mod tests {
     }
 
     fn ask(pairs: &[(&str, &str)]) -> Result<serde_json::Value, String> {
-        let pairs: Vec<_> = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let pairs: Vec<_> =
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Query::parse(&pairs, 100).map(|query| serde_json::from_str(&query.answer(&user())).unwrap())
     }
 
@@ -196,8 +201,11 @@ mod tests {
         let mut cursor = String::new();
         let mut sizes = Vec::new();
         loop {
-            let mut pairs =
-                vec![("start_time", "2026-11-21T00:00:00Z"), ("end_time", "2026-11-21T23:59:59Z"), ("limit", "100")];
+            let mut pairs = vec![
+                ("start_time", "2026-11-21T00:00:00Z"),
+                ("end_time", "2026-11-21T23:59:59Z"),
+                ("limit", "100"),
+            ];
             if !cursor.is_empty() {
                 pairs.push(("cursor", &cursor));
             }
@@ -219,6 +227,9 @@ mod tests {
         assert_eq!(with(("limit", "101")), "Input should be less than or equal to 100");
         assert_eq!(with(("cursor", "garbage")), "Invalid cursor format: 'garbage'. Expected 'timestamp|id'.");
         assert!(with(("types", "heart_rate,steps")).starts_with("Input should be"));
-        assert!(ask(&[both[0], ("end_time", "2026-11-22T01:00:00 01:00")]).is_err(), "a plus that became a space");
+        assert!(
+            ask(&[both[0], ("end_time", "2026-11-22T01:00:00 01:00")]).is_err(),
+            "a plus that became a space"
+        );
     }
 }

@@ -1,0 +1,235 @@
+//! The daemon: its ticker, its pages, and its end.
+
+use std::time::{Duration, Instant};
+
+use jhe_ow::demo::sim::Fault;
+
+use crate::harness::*;
+
+struct Served {
+    running: Running,
+    port: u16,
+}
+
+impl Served {
+    fn start(world: &World) -> Self {
+        Self::with(world, &[])
+    }
+
+    fn with(world: &World, variables: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let bind = format!("127.0.0.1:{port}");
+        let mut command = world.command(&["serve", "--bind", &bind]);
+        command.envs(variables.iter().copied());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let served = Self { running: Running::new(command.spawn().unwrap()), port };
+        until("it listens", || get(port, "/healthz", &[]).is_some());
+        served
+    }
+
+    fn page(&self) -> String {
+        get(self.port, "/", &[]).unwrap().1
+    }
+
+    /// Ends it; it has five seconds.
+    fn stop(self, signal: &str) -> Ran {
+        let began = Instant::now();
+        self.running.signal(signal);
+        let ran = self.running.wait();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        ran
+    }
+}
+
+#[test]
+fn the_first_tick_runs_at_once_and_further_ones_at_the_interval() {
+    let world = World::new();
+    world.setting("ow.poll_interval", "1s");
+    let (user, patient) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let served = Served::start(&world);
+    until("the first sample is kept", || world.kept(&patient).len() == 1);
+    world.sim.put(&user, world.now.minus(HOUR * 2), 61.0);
+    until("the second sample is kept", || world.kept(&patient).len() == 2);
+    assert_eq!(served.stop("TERM").code, 0);
+}
+
+#[test]
+fn no_tick_overlaps_another_and_missed_ones_are_not_made_up() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "3s");
+    world.setting("ow.poll_interval", "1s");
+    let (user, _) = world.patient();
+    world.sim.set_fault(&user, Some(Fault::FailFirst { times: 3, status: 503 }));
+    world.sim.set_latency(Duration::from_millis(700));
+    let served = Served::start(&world);
+    until("some ticks have run", || world.pages_of(&user) >= 6);
+    assert_eq!(world.sim.most_in_flight(), 1);
+    served.stop("TERM");
+}
+
+#[test]
+fn settings_take_effect_without_a_restart() {
+    let world = World::new();
+    world.setting("ow.poll_interval", "1s");
+    world.setting("module.ow", "false");
+    let (user, patient) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let served = Served::start(&world);
+    until("a tick was skipped", || served.page().contains("OW poll skipped: module.ow=false"));
+    world.setting("module.ow", "true");
+    until("the sample is kept", || world.kept(&patient).len() == 1);
+    served.stop("INT");
+}
+
+#[test]
+fn the_status_page_says_how_each_patient_is_and_names_nobody() {
+    let world = World::new();
+    let user = world.sim.add_user();
+    world.run(&["patient", "add", "--name", "Rosalind", "--ow-user", &user, "--consent", HEART_RATE]);
+    let (troubled, _) = world.patient();
+    world.run(&["patient", "add", "--name", "Unlinked"]);
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    world.sim.set_fault(&troubled, Some(Fault::Garbage));
+    let served = Served::start(&world);
+    until("the tick is over", || served.page().contains("OW poll complete"));
+    let page = served.page();
+    for part in
+        [&format!("ow:{user}"), HEART_RATE, ">12</td>", "not a timeseries page", "not polled: no link"]
+    {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    assert!(!page.contains("Rosalind"), "patient numbers, no names");
+    served.stop("TERM");
+}
+
+#[test]
+fn a_stranger_learns_nothing_about_anyone() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    let served = Served::start(&world);
+    for headers in [
+        [("Host", "evil.example.org"), ("Accept", "*/*")],
+        [("Host", "127.0.0.1"), ("X-Forwarded-For", "203.0.113.7")],
+    ] {
+        let (status, page) = get(served.port, "/", &headers).unwrap();
+        assert_eq!(status, 200);
+        assert!(!page.contains(&user) && !page.contains("Patient"), "{page}");
+    }
+    served.stop("TERM");
+}
+
+#[test]
+fn readiness_tells_why_not() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    world.setting("ow.poll_interval", "1s");
+    let (user, _) = world.patient();
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", "")]);
+    until("it is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    until("the tick is overdue", || get(served.port, "/readyz", &[]).unwrap().0 == 503);
+    let (_, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert!(body.contains("the last tick ended"), "{body}");
+    assert_eq!(get(served.port, "/healthz", &[]).unwrap(), (200, "ok\n".to_owned()));
+    served.stop("TERM");
+    assert_eq!(world.lock(), "", "released although OW still hangs");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    let (user, _) = world.patient();
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    let running = world.start(&["poll"]);
+    until("OW is asked", || world.pages_of(&user) > 0);
+    running.signal("INT");
+    running.signal("INT");
+    assert_ne!(running.wait().code, 0);
+}
+
+#[test]
+fn an_interrupted_poll_releases_its_lock() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    let (user, _) = world.patient();
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    let running = world.start(&["poll"]);
+    until("OW is asked", || world.pages_of(&user) > 0);
+    running.signal("INT");
+    let ran = running.wait();
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("the tick was stopped"), "{ran:?}");
+    assert_eq!(world.lock(), "");
+}
+
+#[test]
+fn sighup_reloads_the_configuration() {
+    let world = World::new();
+    world.setting("ow.poll_interval", "1s");
+    let (user, patient) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let file = world.directory.path().join("jhe-ow.toml");
+    let write = |key: &str| std::fs::write(&file, format!("[ow]\napi_key = \"{key}\"\n")).unwrap();
+    write("sk-wrong");
+    let served = Served::with(&world, &[("OW_API_KEY", "")]);
+    until("the key is refused", || served.page().contains("401 Invalid or missing API key"));
+    write("two words");
+    served.running.signal("HUP");
+    write(&world.sim.key());
+    served.running.signal("HUP");
+    until("the sample is kept", || world.kept(&patient).len() == 1);
+    served.stop("TERM");
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_a_remedy() {
+    let world = World::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ran = world.run(&["serve", "--bind", &taken.local_addr().unwrap().to_string()]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("cannot be listened on") && ran.stderr.contains("--bind"), "{ran:?}");
+}
+
+#[test]
+fn systemd_is_told_of_start_and_end() {
+    let world = World::new();
+    let path = world.directory.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let served = Served::with(&world, &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    let told = || {
+        let mut message = [0; 256];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    assert!(told().contains("READY=1"));
+    served.stop("TERM");
+    assert!(told().contains("STOPPING=1"));
+}
+
+#[test]
+fn the_demonstration_needs_nothing_and_finds_a_port() {
+    let world = World::bare();
+    let mut command = world.command(&["demo"]);
+    command.env_remove("JHE_OW_CLOCK").env_remove("OW_API_URL").env_remove("OW_API_KEY");
+    command.env_remove("JHE_OW_DATA_DIR");
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let running = Running::new(child);
+    let address = {
+        use std::io::BufRead;
+        let lines = std::io::BufReader::new(stdout).lines();
+        let open = lines.map(Result::unwrap).find(|line| line.starts_with("Open http://")).unwrap();
+        open.split('/').nth(2).unwrap().to_owned()
+    };
+    let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
+    until("samples arrive", || {
+        get(port, "/", &[])
+            .is_some_and(|(_, page)| page.contains("simulated") && page.contains(">well</span>"))
+    });
+    running.signal("INT");
+    assert_eq!(running.wait().code, 0);
+}

@@ -1,0 +1,256 @@
+//! A data directory, a simulated OW, and the binary.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use jhe_ow::clock::Clock;
+use jhe_ow::demo::sim::Sim;
+use jhe_ow::time::Timestamp;
+use tempfile::TempDir;
+
+pub const HEART_RATE: &str = "omh:heart-rate:2.0";
+pub const FIVE_MINUTES: Duration = Duration::from_mins(5);
+pub const HOUR: Duration = Duration::from_hours(1);
+pub const DAY: Duration = Duration::from_hours(24);
+/// Longer than anything takes that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An instant.
+pub fn at(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The created count of a completed poll.
+    pub fn created(&self) -> u64 {
+        let (_, rest) =
+            self.stdout.split_once("Created ").unwrap_or_else(|| panic!("not complete: {self:?}"));
+        rest.split(' ').next().unwrap().parse().unwrap()
+    }
+}
+
+/// A world of its own for one test: OW, a store, and a clock that stands.
+pub struct World {
+    pub sim: Sim,
+    pub directory: TempDir,
+    pub now: Timestamp,
+    clock: Clock,
+    variables: Vec<(String, String)>,
+}
+
+impl World {
+    /// Seeded and switched on, at noon of a Saturday.
+    pub fn new() -> Self {
+        let world = Self::bare();
+        assert_eq!(world.run(&["seed"]).code, 0);
+        assert_eq!(world.run(&["settings", "set", "module.ow", "true"]).code, 0);
+        world
+    }
+
+    /// Nothing done yet.
+    pub fn bare() -> Self {
+        let now = at("2026-11-21T12:00:00Z");
+        let clock = Clock::fixed(now);
+        let sim = Sim::start(0, clock.clone()).unwrap();
+        let mut world = Self { sim, directory: TempDir::new().unwrap(), now, clock, variables: Vec::new() };
+        world.set("OW_API_URL", &world.sim.url());
+        world.set("OW_API_KEY", &world.sim.key());
+        world.set("JHE_OW_OW_TIMEOUT", "2s");
+        world
+    }
+
+    /// Sets an environment variable for the binary.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Moves time on.
+    pub fn pass(&mut self, time: Duration) {
+        self.now = self.now.plus(time);
+        self.clock.set(self.now);
+    }
+
+    /// The binary, about to run here.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .env("JHE_OW_DATA_DIR", self.data_dir())
+            .env("JHE_OW_CLOCK", self.now.to_string())
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub fn database(&self) -> std::path::PathBuf {
+        self.data_dir().join("jhe-ow.sqlite3")
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        ran(&output)
+    }
+
+    /// Starts the binary and leaves it running.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running::new(child)
+    }
+
+    /// Runs one tick.
+    pub fn poll(&self) -> Ran {
+        self.run(&["poll"])
+    }
+
+    /// Runs one tick that has to be complete; answers how many observations it created.
+    pub fn created(&self) -> u64 {
+        let ran = self.poll();
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.created()
+    }
+
+    /// A user at OW and a patient here who is linked and consents; answers with both.
+    pub fn patient(&self) -> (String, String) {
+        let user = self.sim.add_user();
+        let add = ["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE];
+        let ran = self.run(&add);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        (user, ran.stdout.trim().to_owned())
+    }
+
+    /// What is kept of one patient: instant and value, in order.
+    pub fn kept(&self, patient: &str) -> Vec<(Timestamp, f64)> {
+        let mut kept: Vec<_> = self
+            .documents(patient)
+            .iter()
+            .map(|document| {
+                let body = &document["body"];
+                let time = body["effective_time_frame"]["date_time"].as_str().unwrap();
+                (at(time), body["heart_rate"]["value"].as_f64().unwrap())
+            })
+            .collect();
+        kept.sort_by_key(|(at, _)| *at);
+        kept
+    }
+
+    /// The documents of one patient.
+    pub fn documents(&self, patient: &str) -> Vec<serde_json::Value> {
+        let ran = self.run(&["observations", "--patient-id", patient]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The lock's value.
+    pub fn lock(&self) -> String {
+        self.run(&["settings", "get", "ow.sync_in_progress"]).stdout.trim().to_owned()
+    }
+
+    /// Sets a setting.
+    pub fn setting(&self, key: &str, value: &str) {
+        let ran = self.run(&["settings", "set", key, value]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+
+    /// Page requests that OW has seen for one user.
+    pub fn pages_of(&self, user: &str) -> usize {
+        let path = format!("/api/v1/users/{user}/timeseries");
+        self.sim.requests().iter().filter(|seen| seen.path == path).count()
+    }
+}
+
+fn ran(output: &Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A binary that runs; killed where a test forgets it.
+pub struct Running(Option<Child>);
+
+impl Running {
+    pub fn new(child: Child) -> Self {
+        Self(Some(child))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
+    /// Sends it a signal by name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Ran {
+        ran(&self.0.take().unwrap().wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Looks until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A GET on loopback: status and body.
+pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        request += &format!("Host: 127.0.0.1:{port}\r\n");
+    }
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    stream.write_all((request + "\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// A port that nobody has at the moment.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The names in a directory.
+pub fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}

@@ -1,0 +1,17 @@
+//! Black-box tests: the real binary, on the command line and over HTTP, against a strict simulated OW.
+//! Each file is named for the promise that it keeps.
+
+mod harness;
+
+mod bad_input;
+mod consent;
+mod daemon;
+mod documents;
+mod faults;
+mod late_data;
+mod lock;
+mod never_twice;
+mod past;
+mod predecessor;
+mod store_file;
+mod whole_days;
