@@ -30,9 +30,10 @@ pub fn start(config: &Config) -> Result<Logging, Failure> {
         LogFormat::Json => false,
     };
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = match pretty {
-        true => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
-        false => lines.json().flatten_event(true).boxed(),
+    let lines = if pretty {
+        lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()
+    } else {
+        lines.json().flatten_event(true).boxed()
     };
     // A second logger in one process is a test's; the first one stays.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();

@@ -149,9 +149,10 @@ fn unlink(db: &rusqlite::Connection, id: PatientRef, now: Timestamp) -> Result<S
 
 fn change_consent(db: &rusqlite::Connection, change: &Consent, now: Timestamp) -> Result<String, StoreError> {
     let patient = patient::find(db, change.id)?.id;
-    let (news, action, state) = match change.grant {
-        true => (consent::grant(db, patient, &change.code, now)?, "consent.grant", "consents"),
-        false => (consent::withdraw(db, patient, &change.code, now)?, "consent.withdraw", "does not consent"),
+    let (news, action, state) = if change.grant {
+        (consent::grant(db, patient, &change.code, now)?, "consent.grant", "consents")
+    } else {
+        (consent::withdraw(db, patient, &change.code, now)?, "consent.withdraw", "does not consent")
     };
     if !news {
         return Ok(format!("patient {patient} {state} to {} already", change.code));

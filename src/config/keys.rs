@@ -24,24 +24,25 @@ const fn key(path: &'static str, variable: &'static str, default: Option<&'stati
     Key { path, variable, flag: None, default }
 }
 
-const fn flag(name: &'static str, value: fn(&Flags) -> Option<String>) -> Option<Flag> {
-    Some(Flag { name, value })
-}
-
 pub(super) const BIND: Key = Key {
-    flag: flag("--bind", |flags| flags.bind.clone()),
+    flag: Some(Flag { name: "--bind", value: |flags| flags.bind.clone() }),
     ..key("server.bind", "JHE_OW_BIND", Some("127.0.0.1:8002"))
 };
 pub(super) const DATA_DIR: Key = Key {
-    flag: flag("--data-dir", |flags| flags.data_dir.as_ref().map(|path| path.display().to_string())),
+    flag: Some(Flag {
+        name: "--data-dir",
+        value: |flags| flags.data_dir.as_ref().map(|path| path.display().to_string()),
+    }),
     ..key("data_dir", "JHE_OW_DATA_DIR", None)
 };
 pub(super) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
 pub(super) const OW_API_KEY: Key = key("ow.api_key", "OW_API_KEY", None);
 pub(super) const OW_API_KEY_FILE: Key = key("ow.api_key_file", "OW_API_KEY_FILE", None);
 pub(super) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
-pub(super) const LOG_LEVEL: Key =
-    Key { flag: flag("--log", |flags| flags.log.clone()), ..key("log.level", "JHE_OW_LOG", Some("info")) };
+pub(super) const LOG_LEVEL: Key = Key {
+    flag: Some(Flag { name: "--log", value: |flags| flags.log.clone() }),
+    ..key("log.level", "JHE_OW_LOG", Some("info"))
+};
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
 pub(super) const KEYS: [&Key; 8] =

@@ -40,7 +40,7 @@ pub struct Flags {
     /// Listen here (serve, demo)
     #[arg(long, global = true, value_name = "ADDRESS:PORT")]
     pub bind: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or a filter such as jhe_ow=debug
+    /// What to log: error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log: Option<String>,
 }

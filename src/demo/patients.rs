@@ -16,6 +16,9 @@ const HISTORY: Duration = Duration::from_hours(36);
 /// While somebody looks, a ring measures faster than a real one.
 const LIVE_STEP: Duration = Duration::from_secs(3);
 
+/// A late ring syncs once in so many turns, and trouble lasts as long.
+const LATE_EVERY: u32 = 10;
+
 /// How a wearer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Habit {
@@ -85,9 +88,9 @@ impl Rings {
         self.turn += 1;
         for wearer in &mut self.wearers {
             match wearer.habit {
-                Habit::Late if self.turn % 10 != 0 => {}
+                Habit::Late if !self.turn.is_multiple_of(LATE_EVERY) => {}
                 Habit::Troubled => {
-                    let fault = (self.turn / 10 % 2 == 1).then_some(Fault::Status(500));
+                    let fault = (self.turn / LATE_EVERY % 2 == 1).then_some(Fault::Status(500));
                     sim.set_fault(&wearer.user, fault);
                     wearer.measure(sim, now);
                 }

@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 
 /// The namespace of all identifiers that this daemon makes. Never to change: the same sample has the same
 /// name on any machine, after any upgrade.
-const NAMESPACE: Uuid = Uuid::from_u128(0x93495f138d0444cc9060c64c4a18ff03);
+const NAMESPACE: Uuid = Uuid::from_u128(0x9349_5f13_8d04_44cc_9060_c64c_4a18_ff03);
 
 /// The uuid of the observation of `stream` at `instant`: version 5 over the key as a JSON array.
 pub fn identifier(stream: &StreamInfo, instant: Timestamp) -> Uuid {

@@ -66,7 +66,8 @@ struct TimeFrame {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {
-    resource_type: &'static str,
+    #[serde(rename = "resourceType")]
+    kind: &'static str,
     status: &'static str,
     code: Value,
     subject: Value,
@@ -112,7 +113,7 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
 pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
     let document = omh_document(stream, observation)?;
     let resource = Resource {
-        resource_type: "Observation",
+        kind: "Observation",
         status: if observation.revision == 0 { "final" } else { "corrected" },
         code: json!({ "coding": [
             { "code": stream.code, "display": stream.display, "system": stream.code_system },
@@ -168,17 +169,12 @@ fn ascii(json: String) -> String {
     if json.is_ascii() {
         return json;
     }
-    let mut escaped = String::with_capacity(json.len() + 16);
-    for character in json.chars() {
-        if character.is_ascii() {
-            escaped.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                escaped.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    escaped
+    let escape = |unit: &u16| format!("\\u{unit:04x}");
+    let written = json.chars().map(|character| match character {
+        plain if plain.is_ascii() => plain.to_string(),
+        other => other.encode_utf16(&mut [0; 2]).iter().map(escape).collect(),
+    });
+    written.collect()
 }
 
 #[cfg(test)]

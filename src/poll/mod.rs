@@ -1,10 +1,12 @@
 //! A tick: who is linked and consents, which time ranges to read, and every page of them into the store.
 //!
-//! [`windows`], [`schedule`] and [`collect`] are pure; [`turn`] reads one patient; [`tick`] takes the
-//! lock, lets patients in, and says how it ended; [`backfill`] reads the past in slices.
+//! [`windows`], [`schedule`] and [`collect`] are pure; [`turn`] reads one patient; [`daily`] looks
+//! after it once a day; [`tick`] takes the lock, lets patients in, and says how it ended; [`backfill`]
+//! reads the past in slices.
 
 mod backfill;
 mod collect;
+mod daily;
 mod progress;
 mod schedule;
 mod tick;

@@ -7,7 +7,7 @@ use jhe_ow::demo::sim::Fault;
 use crate::harness::*;
 
 /// Nine patients who are well and one who is not: the nine are read whole, the tenth is told of.
-fn one_in_ten(fault: Fault, told: &str) -> Ran {
+fn one_in_ten(fault: &Fault, told: &str) -> Ran {
     let world = World::new();
     let (troubled, number) = world.patient();
     let well: Vec<_> = (0..9).map(|_| world.patient()).collect();
@@ -37,34 +37,34 @@ fn one_in_ten(fault: Fault, told: &str) -> Ran {
 #[test]
 fn one_that_hangs_holds_nobody_up() {
     let began = Instant::now();
-    one_in_ten(Fault::Hang, "OW did not answer in time");
+    one_in_ten(&Fault::Hang, "OW did not answer in time");
     assert!(began.elapsed() < Duration::from_secs(40), "two seconds of timeout, tried a few times");
 }
 
 #[test]
 fn one_with_errors_500() {
-    one_in_ten(Fault::Status(500), "OW answered 500: Internal Server Error");
+    one_in_ten(&Fault::Status(500), "OW answered 500: Internal Server Error");
 }
 
 #[test]
 fn one_with_garbage() {
-    one_in_ten(Fault::Garbage, "not a timeseries page");
+    one_in_ten(&Fault::Garbage, "not a timeseries page");
 }
 
 #[test]
 fn one_with_json_of_another_shape() {
-    one_in_ten(Fault::WrongType, "not a timeseries page");
+    one_in_ten(&Fault::WrongType, "not a timeseries page");
 }
 
 #[test]
 fn one_whose_pages_are_cut_short() {
-    one_in_ten(Fault::Truncated, "not a timeseries page");
-    one_in_ten(Fault::Cut, "the connection to OW broke");
+    one_in_ten(&Fault::Truncated, "not a timeseries page");
+    one_in_ten(&Fault::Cut, "the connection to OW broke");
 }
 
 #[test]
 fn one_whose_cursor_repeats() {
-    one_in_ten(Fault::RepeatCursor, "the same cursor came twice");
+    one_in_ten(&Fault::RepeatCursor, "the same cursor came twice");
 }
 
 #[test]
@@ -83,12 +83,12 @@ fn one_whose_later_pages_fail_keeps_the_earlier_ones() {
 
 #[test]
 fn one_that_sends_without_end_is_cut_off() {
-    one_in_ten(Fault::Huge, "larger than 16 MiB");
+    one_in_ten(&Fault::Huge, "larger than 16 MiB");
 }
 
 #[test]
 fn one_that_drips() {
-    one_in_ten(Fault::SlowDrip, "OW did not answer in time");
+    one_in_ten(&Fault::SlowDrip, "OW did not answer in time");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_redirect_to_another_origin_is_refused_and_never_called() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let target = format!("http://{}/", elsewhere.local_addr().unwrap());
-    one_in_ten(Fault::RedirectTo(target), "which is not the configured OW");
+    one_in_ten(&Fault::RedirectTo(target), "which is not the configured OW");
     assert!(elsewhere.accept().is_err(), "the key must not travel");
 }
 

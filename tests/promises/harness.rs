@@ -14,7 +14,7 @@ pub const FIVE_MINUTES: Duration = Duration::from_mins(5);
 pub const HOUR: Duration = Duration::from_hours(1);
 pub const DAY: Duration = Duration::from_hours(24);
 /// Longer than anything takes that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An instant.
 pub fn at(text: &str) -> Timestamp {
@@ -227,15 +227,16 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// A GET on loopback: status and body.
 pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
-    use std::io::{Read, Write};
+    use std::fmt::Write as _;
+    use std::io::{Read, Write as _};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
-        request += &format!("Host: 127.0.0.1:{port}\r\n");
+        write!(request, "Host: 127.0.0.1:{port}\r\n").ok()?;
     }
     for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+        write!(request, "{name}: {value}\r\n").ok()?;
     }
     stream.write_all((request + "\r\n").as_bytes()).ok()?;
     let mut answer = String::new();

@@ -1,0 +1,94 @@
+//! Once a day per patient: whether OW still knows the user, whether it missed what synced late, and
+//! whether it counts more samples than are kept here.
+
+use std::time::Duration;
+
+use super::schedule;
+use super::turn::{Turn, TurnError};
+use super::windows::{self, Reach};
+use super::{Context, Progress};
+use crate::intervals::Interval;
+use crate::ow::OwError;
+use crate::store::plan::{self, Due};
+use crate::store::{StoreError, status};
+
+/// How many days OW is asked daily to fetch again: what a ring synced late is hardly ever older.
+const HISTORICAL_DAYS: u32 = 2;
+/// Full days whose counts are compared with OW's.
+const COMPARED: Duration = Duration::from_hours(7 * 24);
+
+impl Context {
+    /// Once a day: does OW still know the user, and has it missed what synced late? Answers whether all of
+    /// it could be asked.
+    pub(super) async fn check(&self, due: &Due) -> Result<bool, TurnError> {
+        self.client.require_user(&due.ow_user).await?;
+        if !self.historical_sync {
+            return Ok(true);
+        }
+        match self.ask_for_late_data(due).await {
+            Ok(()) => Ok(true),
+            Err(OwError::Unauthorized) => Err(OwError::Unauthorized.into()),
+            Err(error) => {
+                tracing::warn!(patient = %due.patient, "OW could not be asked to fetch late data: {error}");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn ask_for_late_data(&self, due: &Due) -> Result<(), OwError> {
+        let connections = self.client.connections(&due.ow_user).await?;
+        for connection in connections.iter().filter(|connection| connection.is_pulled()) {
+            self.client.historical_sync(&connection.provider, &due.ow_user, HISTORICAL_DAYS).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the last full days with OW's own count; where OW has more, reads five weeks again at once
+    /// and notes what is still missing after that.
+    pub(super) async fn reconcile(&self, due: &Due, turn: &mut Turn, progress: &Progress) {
+        let compared = async {
+            if self.missing(due).await? <= 0 {
+                return Ok(0);
+            }
+            let reach = Reach::Recent { at_least: Some(schedule::WIDE), first: self.first };
+            let again = self.read(due, &windows::windows(&due.wanted, reach, self.started), progress).await;
+            turn.tally += again.tally;
+            match again.error {
+                Some(error) => Err(error),
+                None => self.missing(due).await,
+            }
+        };
+        match compared.await {
+            Ok(missing) => {
+                let patient = due.patient;
+                let note = self.poller.store.write(move |db| status::note_missing(db, patient, missing));
+                turn.error = note.await.err().map(TurnError::from);
+            }
+            Err(error) if error.ends_tick() => turn.error = Some(error),
+            Err(error) => {
+                tracing::warn!(patient = %due.patient, "the daily comparison with OW failed: {error}");
+            }
+        }
+    }
+
+    /// How many samples OW counts in the last full days since the link was made, beyond what is kept.
+    async fn missing(&self, due: &Due) -> Result<i64, TurnError> {
+        let today = self.started.midnight();
+        let range = Interval { from: today.minus(COMPARED).max(due.linked.next_midnight()), until: today };
+        if range.from >= range.until {
+            return Ok(0);
+        }
+        let whole = |wanted: &&plan::Wanted| wanted.allowed.cut(range).eq([range]);
+        let types: Vec<_> = due.wanted.iter().filter(whole).map(|wanted| wanted.series.series_type).collect();
+        let theirs = self.client.counts(&due.ow_user, range).await?;
+        let patient = due.patient;
+        let count = move |db: &_| {
+            let missing = types.iter().map(|name| {
+                let ours = plan::count(db, patient, name, range.from, range.until)?;
+                Ok(theirs.get(*name).map_or(0, |theirs| (theirs - ours).max(0)))
+            });
+            missing.sum::<Result<i64, StoreError>>()
+        };
+        Ok(self.poller.store.read(count).await?)
+    }
+}

@@ -1,0 +1,266 @@
+//! For any order of what can happen, what is kept in the end equals what a model in memory says: every
+//! sample of a consented time, once, with the value OW shows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jhe_ow::catalog::HEART_RATE;
+use jhe_ow::clock::Clock;
+use jhe_ow::config::{BaseUrl, Config, LogFormat};
+use jhe_ow::demo::sim::Sim;
+use jhe_ow::ow::PageSize;
+use jhe_ow::patient::{PatientId, PatientRef};
+use jhe_ow::poll::{Ask, Outcome, Past, Poller, Progress};
+use jhe_ow::store::observation::{self, Filter};
+use jhe_ow::store::patient::{self, NewPatient, Relink};
+use jhe_ow::store::{Store, code, consent, setting};
+use jhe_ow::time::Timestamp;
+use proptest::prelude::*;
+use tokio_util::sync::CancellationToken;
+
+const MINUTE: i64 = 60_000_000;
+const START: i64 = 1_795_000_000_000_000;
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    /// Time goes on, and the ring measures and syncs at once.
+    Arrive { minutes: u16, value: u8 },
+    /// A sample of so many minutes ago syncs only now.
+    ArriveLate { minutes_ago: u16, value: u8 },
+    /// OW changes a sample in place.
+    Revise { which: prop::sample::Index, value: u8 },
+    /// A tick.
+    Poll,
+    /// A tick whose process dies after so many pages.
+    Crash { pages: usize },
+    /// The patient withdraws.
+    Withdraw,
+    /// The patient consents again.
+    Grant,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1..300_u16, 40..180_u8).prop_map(|(minutes, value)| Event::Arrive { minutes, value }),
+        // Within what the hot read and the last, wide read reach.
+        3 => (1..5000_u16, 40..180_u8).prop_map(|(minutes_ago, value)| Event::ArriveLate { minutes_ago, value }),
+        2 => (any::<prop::sample::Index>(), 40..180_u8).prop_map(|(which, value)| Event::Revise { which, value }),
+        3 => Just(Event::Poll),
+        1 => (0..4_usize).prop_map(|pages| Event::Crash { pages }),
+        1 => Just(Event::Withdraw),
+        1 => Just(Event::Grant),
+    ]
+}
+
+/// What OW shows and when the patient did not consent; what must be kept follows from both.
+#[derive(Debug, Default)]
+struct Model {
+    shown: BTreeMap<i64, f64>,
+    /// Times of withdrawal, each up to the next grant.
+    gaps: Vec<(i64, Option<i64>)>,
+}
+
+impl Model {
+    fn is_withdrawn(&self) -> bool {
+        self.gaps.last().is_some_and(|gap| gap.1.is_none())
+    }
+
+    fn expected(&self) -> Vec<(i64, f64)> {
+        let out = |at: i64| {
+            self.gaps.iter().any(|(from, until)| *from <= at && until.is_none_or(|until| at < until))
+        };
+        self.shown.iter().filter(|(at, _)| !out(**at)).map(|(at, value)| (*at, *value)).collect()
+    }
+}
+
+/// The real thing: store, poller and a strict OW.
+struct World {
+    sim: Sim,
+    user: String,
+    directory: tempfile::TempDir,
+    store: Store,
+    patient: PatientId,
+    clock: Clock,
+    now: i64,
+}
+
+impl World {
+    async fn new() -> Self {
+        let clock = Clock::fixed(Timestamp::from_micros(START));
+        let sim = Sim::start(0, clock.clone()).unwrap();
+        sim.set_page_cap(10);
+        let user = sim.add_user();
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let link = user.parse().unwrap();
+        let patient = store
+            .write(move |db| {
+                let now = Timestamp::from_micros(START);
+                code::seed(db)?;
+                setting::set(db, "module.ow", "true")?;
+                let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
+                let id = patient::add(db, &new, now)?;
+                let patient = patient::find(db, PatientRef::Own(id))?;
+                patient::link(db, &patient, &link, Relink::Unsaid, now)?;
+                consent::grant(db, id, HEART_RATE, now)?;
+                Ok(id)
+            })
+            .await
+            .unwrap();
+        Self { sim, user, directory, store, patient, clock, now: START }
+    }
+
+    fn poller(&self) -> Poller {
+        let config = Config {
+            bind: ([127, 0, 0, 1], 0).into(),
+            data_dir: self.directory.path().to_owned(),
+            ow_api_url: BaseUrl::parse(&self.sim.url()).ok(),
+            ow_api_key: Some(self.sim.key().into()),
+            ow_timeout: Duration::from_secs(5),
+            log_level: "off".into(),
+            log_format: LogFormat::Auto,
+        };
+        Poller {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            config,
+            cancel: CancellationToken::new(),
+            page_size: PageSize::default(),
+        }
+    }
+
+    async fn poll(&self, ask: &Ask) {
+        let outcome = self.poller().poll(ask, &Arc::new(Progress::default())).await.unwrap();
+        match outcome {
+            Outcome::Complete(summary) => assert!(summary.failed.is_empty(), "{summary:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets a tick run until so many pages were asked for, and drops it where it stands, lock and all.
+    async fn crash(&self, pages: usize) {
+        let (seen, died) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        let (count, deadly) = (Arc::clone(&seen), died.clone());
+        self.sim.on_page(move |_, _| {
+            if count.fetch_add(1, Ordering::SeqCst) >= pages {
+                deadly.cancel();
+            }
+        });
+        let poller = self.poller();
+        let (ask, progress) = (Ask::default(), Arc::new(Progress::default()));
+        tokio::select! {
+            biased;
+            () = died.cancelled() => {}
+            _ = poller.poll(&ask, &progress) => {}
+        }
+        self.sim.on_page(|_, _| {});
+    }
+
+    fn pass(&mut self, minutes: i64) {
+        self.now += minutes * MINUTE;
+        self.clock.set(Timestamp::from_micros(self.now));
+    }
+
+    async fn consent(&self, grants: bool) {
+        let (patient, now) = (self.patient, Timestamp::from_micros(self.now));
+        let change = move |db: &_| {
+            let change = if grants { consent::grant } else { consent::withdraw };
+            change(db, patient, HEART_RATE, now)
+        };
+        assert!(self.store.write(change).await.unwrap());
+    }
+
+    async fn happen(&mut self, event: &Event, model: &mut Model) {
+        match event {
+            Event::Arrive { minutes, value } => {
+                self.pass(i64::from(*minutes));
+                self.show(model, self.now - MINUTE, *value);
+            }
+            Event::ArriveLate { minutes_ago, value } => {
+                self.show(model, self.now - i64::from(*minutes_ago) * MINUTE, *value);
+            }
+            Event::Revise { which, value } => {
+                let instants: Vec<i64> = model.shown.keys().copied().collect();
+                if !instants.is_empty() {
+                    self.show(model, *which.get(&instants), *value);
+                }
+            }
+            Event::Poll => self.poll(&Ask::default()).await,
+            Event::Crash { pages } => self.crash(*pages).await,
+            Event::Withdraw if !model.is_withdrawn() => {
+                self.consent(false).await;
+                model.gaps.push((self.now, None));
+                self.pass(1);
+            }
+            Event::Grant if model.is_withdrawn() => {
+                self.consent(true).await;
+                model.gaps.last_mut().unwrap().1 = Some(self.now);
+            }
+            Event::Withdraw | Event::Grant => {}
+        }
+    }
+
+    /// A value that OW showed while the patient had withdrawn, of a time when the patient consented, is
+    /// read after the next grant: so every value counts that OW shows in the end.
+    fn show(&self, model: &mut Model, at: i64, value: u8) {
+        self.sim.put(&self.user, Timestamp::from_micros(at), f64::from(value));
+        model.shown.insert(at, f64::from(value));
+    }
+
+    async fn kept(&self) -> Vec<(i64, f64)> {
+        let read = |db: &_| {
+            let filter = Filter::default();
+            let mut kept = Vec::new();
+            for stream in observation::streams(db, &filter)? {
+                let mut after = None;
+                loop {
+                    let step = observation::step(db, stream.id, after, &filter)?;
+                    let Some(last) = step.last() else { break };
+                    after = Some(last.instant);
+                    kept.extend(step.iter().map(|one| (one.instant.micros(), one.value)));
+                }
+            }
+            Ok(kept)
+        };
+        self.store.read(read).await.unwrap()
+    }
+}
+
+fn check(directory: &Path) {
+    let db = rusqlite::Connection::open(directory.join("jhe-ow.sqlite3")).unwrap();
+    let ok: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(ok, "ok");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_kept_is_what_the_model_says(events in prop::collection::vec(event(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (kept, expected) = runtime.block_on(async {
+            let (mut world, mut model) = (World::new().await, Model::default());
+            for event in &events {
+                world.happen(event, &mut model).await;
+            }
+            if model.is_withdrawn() {
+                world.happen(&Event::Grant, &mut model).await;
+            }
+            // What is later than a hot read reaches is a sweep's: here, one over everything.
+            world.poll(&Ask::default()).await;
+            let range = jhe_ow::intervals::Interval {
+                from: Timestamp::from_micros(START - 5000 * MINUTE),
+                until: Timestamp::from_micros(world.now),
+            };
+            let past = Some(Past { asked: "everything".into(), range });
+            world.poll(&Ask { past, ..Ask::default() }).await;
+            check(world.directory.path());
+            (world.kept().await, model.expected())
+        });
+        prop_assert_eq!(kept, expected);
+    }
+}
