@@ -18,7 +18,7 @@ use crate::store::plan::Due;
 use crate::store::status::Reads;
 use crate::store::{StoreError, backfill};
 
-/// How long the lock is free between two slices: a tick that waits looks several times in it.
+/// How long the lock is free between two slices where a tick waits: it looks several times in it.
 const GAP: Duration = Duration::from_secs(1);
 
 /// A patient's part in a backfill.
@@ -57,8 +57,9 @@ impl Poller {
             if stopped.is_some() || jobs.is_empty() {
                 break stopped;
             }
-            self.leave(hold).await?;
-            tokio::time::sleep(GAP).await;
+            if self.leave(hold).await? {
+                tokio::time::sleep(GAP).await;
+            }
             hold = match self.enter(Kind::Backfill, lock::STALE).await? {
                 Entry::Held(since) => return Ok(Outcome::Skipped(skipped(&since))),
                 Entry::Taken(hold) => hold,

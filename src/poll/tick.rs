@@ -138,8 +138,8 @@ impl Poller {
         }
     }
 
-    /// Releases the lock, where it is still ours.
-    pub(super) async fn leave(&self, hold: Hold) -> Result<(), StoreError> {
+    /// Releases the lock, where it is still ours; answers whether a tick waits for it.
+    pub(super) async fn leave(&self, hold: Hold) -> Result<bool, StoreError> {
         let owner = hold.owner().to_owned();
         self.store.write(move |db| lock::release(db, &owner)).await
     }

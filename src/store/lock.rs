@@ -105,12 +105,18 @@ pub fn take(
 ) -> Result<Taken, StoreError> {
     let value = setting::get(db, KEY)?.unwrap_or_default();
     let taken = judge(db, directory, &value, now)?;
-    if !matches!(taken, Taken::Held { .. }) {
-        setting::set(db, KEY, &now.to_string())?;
-        db.execute(
-            "INSERT OR REPLACE INTO lock (id, owner, value, kind) VALUES (1, ?, ?, ?)",
-            [owner, &now.to_string(), kind.as_str()],
-        )?;
+    match &taken {
+        Taken::Held { by_backfill: true, .. } if kind == Kind::Tick => {
+            db.execute("UPDATE lock SET wanted = 1", [])?;
+        }
+        Taken::Held { .. } => {}
+        Taken::Free | Taken::Reclaimed(_) => {
+            setting::set(db, KEY, &now.to_string())?;
+            db.execute(
+                "INSERT OR REPLACE INTO lock (id, owner, value, kind) VALUES (1, ?, ?, ?)",
+                [owner, &now.to_string(), kind.as_str()],
+            )?;
+        }
     }
     Ok(taken)
 }
@@ -154,16 +160,18 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Clears the lock where `owner` still holds it; another's is left alone.
+/// Clears the lock where `owner` still holds it; another's is left alone. Answers whether a tick waits.
 ///
 /// # Errors
 /// Where the store cannot be written.
-pub fn release(db: &Connection, owner: &str) -> Result<(), StoreError> {
-    if held_by(db, owner)?.is_some() {
-        setting::unset(db, KEY)?;
-        db.execute("DELETE FROM lock", [])?;
+pub fn release(db: &Connection, owner: &str) -> Result<bool, StoreError> {
+    if held_by(db, owner)?.is_none() {
+        return Ok(false);
     }
-    Ok(())
+    let wanted = db.query_row("SELECT wanted FROM lock", [], |row| row.get(0))?;
+    setting::unset(db, KEY)?;
+    db.execute("DELETE FROM lock", [])?;
+    Ok(wanted)
 }
 
 /// The setting's value, where it is the one that `owner` wrote.

@@ -142,7 +142,9 @@ CREATE TABLE lock (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     owner TEXT NOT NULL,
     value TEXT NOT NULL,
-    kind  TEXT NOT NULL CHECK (kind IN ('tick', 'backfill'))
+    kind  TEXT NOT NULL CHECK (kind IN ('tick', 'backfill')),
+    -- Whether a tick waits for this backfill to let it in.
+    wanted INTEGER NOT NULL DEFAULT 0 CHECK (wanted IN (0, 1))
 ) STRICT;
 
 CREATE TABLE run (
