@@ -5,7 +5,7 @@
 //! reads the past in slices.
 
 mod backfill;
-mod collect;
+pub mod collect;
 mod daily;
 mod progress;
 mod schedule;

@@ -1,0 +1,282 @@
+//! What a sample costs: `cargo bench` prints, from one run, rates and ratios, bytes and memory.
+//!
+//! Machines are noisy: the ratios, made side by side in one run, are what to compare.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jhe_ow::catalog::{HEART_RATE, SERIES};
+use jhe_ow::clock::Clock;
+use jhe_ow::demo::sim::{Sim, heart_rate_at};
+use jhe_ow::ow::parse_page;
+use jhe_ow::patient::{OwUser, PatientId, PatientRef};
+use jhe_ow::poll::collect::{BATCH, Collector};
+use jhe_ow::store::commit::{self, Batch, Owner};
+use jhe_ow::store::lock::{self, Hold, Kind};
+use jhe_ow::store::patient::{self, NewPatient, Relink};
+use jhe_ow::store::{Store, code, consent};
+use jhe_ow::time::Timestamp;
+
+/// Patients who take turns, as in a tick.
+const PATIENTS: usize = 100;
+/// Days of a ring's samples, 288 a day.
+const DAYS: usize = 10;
+const STEP: Duration = Duration::from_mins(5);
+/// Records of one page of a newer OW.
+const PAGE: usize = 1000;
+/// Patients read at the same time, the default.
+const CONCURRENCY: usize = 4;
+/// Repetitions of what is compared; the median counts.
+const ROUNDS: usize = 5;
+
+fn main() {
+    // `cargo test --benches` asks whether it starts.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(rates());
+    runtime.block_on(bytes());
+    memory();
+}
+
+/// A store with linked and consenting patients, and the lock taken.
+struct World {
+    store: Store,
+    patients: Vec<(PatientId, String)>,
+    hold: Hold,
+    directory: tempfile::TempDir,
+}
+
+fn start() -> Timestamp {
+    Timestamp::parse("2026-11-01T00:00:00Z").unwrap()
+}
+
+impl World {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let hold = Hold::prepare(directory.path()).unwrap();
+        let (owner, path) = (hold.owner().to_owned(), directory.path().to_owned());
+        let patients = store.write(move |db| {
+            code::seed(db)?;
+            lock::take(db, &path, &owner, Kind::Tick, start())?;
+            (0..PATIENTS)
+                .map(|number| {
+                    let user = format!("00000000-0000-4000-8000-{number:012}");
+                    let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
+                    let id = patient::add(db, &new, start())?;
+                    let link: OwUser = user.parse().unwrap();
+                    patient::link(
+                        db,
+                        &patient::find(db, PatientRef::Own(id))?,
+                        &link,
+                        Relink::Unsaid,
+                        start(),
+                    )?;
+                    consent::grant(db, id, HEART_RATE, start())?;
+                    Ok((id, user))
+                })
+                .collect()
+        });
+        let patients = patients.await.unwrap();
+        Self { store, patients, hold, directory }
+    }
+
+    /// Everything from a page's bytes to committed rows.
+    async fn ingest(&self, patient: usize, page: &[u8]) {
+        let mut collector = Collector::new(&[&SERIES[0]]);
+        collector.add(&parse_page(page).unwrap());
+        let (parts, rejected) = collector.take(true);
+        let (id, user) = self.patients[patient].clone();
+        let owner = Owner { patient: id, subject: user, system: "ow:normalized" };
+        let marks = collector.newest().to_vec();
+        let batch = Batch { owner, link: id.get(), mode: "normalized", parts, rejected, marks };
+        let lock_owner = self.hold.owner().to_owned();
+        self.store.write(move |db| commit::commit(db, &batch, &lock_owner, start())).await.unwrap();
+    }
+
+    /// All pages, several patients at a time; answers with the samples per second.
+    async fn ingest_all(&self, pages: &[Vec<Vec<u8>>]) -> f64 {
+        use futures_util::StreamExt;
+        let began = Instant::now();
+        let turns = futures_util::stream::iter(pages.iter().enumerate());
+        turns
+            .for_each_concurrent(CONCURRENCY, |(patient, pages)| async move {
+                for page in pages {
+                    self.ingest(patient, page).await;
+                }
+            })
+            .await;
+        rate(PATIENTS * DAYS * 288, began)
+    }
+}
+
+fn rate(samples: usize, began: Instant) -> f64 {
+    samples as f64 / began.elapsed().as_secs_f64()
+}
+
+/// A page as OW writes it.
+fn page(patient: usize, from: usize, count: usize) -> Vec<u8> {
+    let records: Vec<String> = (from..from + count)
+        .map(|number| {
+            let at = start().plus(STEP * u32::try_from(number).unwrap());
+            let value = heart_rate_at(patient as u64, at);
+            format!(
+                r#"{{"timestamp":"{at}","zone_offset":null,"type":"heart_rate","value":{value:?},"unit":"bpm","source":{{"provider":"oura","source":"oura","device":null,"device_type":null,"device_name":null}},"is_daily_total":null}}"#
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"data":[{}],"pagination":{{"next_cursor":null,"previous_cursor":null,"has_more":false,"total_count":{count}}},"metadata":{{"resolution":null}}}}"#,
+        records.join(",")
+    )
+    .into_bytes()
+}
+
+fn pages(patient: usize) -> Vec<Vec<u8>> {
+    let samples = DAYS * 288;
+    (0..samples).step_by(PAGE).map(|from| page(patient, from, PAGE.min(samples - from))).collect()
+}
+
+async fn rates() {
+    let pages: Vec<_> = (0..PATIENTS).map(pages).collect();
+    let (mut first, mut again, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let world = World::new().await;
+        first.push(world.ingest_all(&pages).await);
+        again.push(world.ingest_all(&pages).await);
+        bare.push(bare_loop());
+    }
+    let ratio = |a: &[f64], b: &[f64]| median(a.iter().zip(b).map(|(a, b)| a / b).collect());
+    println!("page bytes to committed rows   {:>9.0} samples/s", median(first.clone()));
+    println!("bare rusqlite loop, same rows  {:>9.0} samples/s", median(bare.clone()));
+    println!("  ratio                        {:>9.2}   (to reach: 0.50)", ratio(&first, &bare));
+    println!("re-read, all known             {:>9.0} samples/s", median(again.clone()));
+    println!("  ratio to the first read      {:>9.2}", ratio(&again, &first));
+    println!("  ratio to the bare loop       {:>9.2}", ratio(&again, &bare));
+}
+
+/// The same rows in the same order, with the same pragmas and batches, and nothing else.
+fn bare_loop() -> f64 {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut db = rusqlite::Connection::open(directory.path().join("bare.sqlite3")).unwrap();
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;
+         CREATE TABLE stream (id INTEGER PRIMARY KEY) STRICT;
+         CREATE TABLE observation (
+             stream INTEGER NOT NULL REFERENCES stream (id), instant INTEGER NOT NULL, value REAL NOT NULL,
+             zone INTEGER, revision INTEGER NOT NULL, PRIMARY KEY (stream, instant)
+         ) STRICT, WITHOUT ROWID;",
+    )
+    .unwrap();
+    for stream in 0..PATIENTS {
+        db.execute("INSERT INTO stream VALUES (?)", [stream as i64]).unwrap();
+    }
+    let rows: Vec<(i64, i64, f64)> = (0..PATIENTS)
+        .flat_map(|patient| {
+            (0..DAYS * 288).map(move |number| {
+                let at = start().plus(STEP * u32::try_from(number).unwrap());
+                (patient as i64, at.micros(), heart_rate_at(patient as u64, at))
+            })
+        })
+        .collect();
+    let began = Instant::now();
+    for batch in rows.chunks(BATCH) {
+        let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+        let mut insert =
+            transaction.prepare_cached("INSERT INTO observation VALUES (?, ?, ?, NULL, 0)").unwrap();
+        for (stream, instant, value) in batch {
+            insert.execute(rusqlite::params![stream, instant, value]).unwrap();
+        }
+        drop(insert);
+        transaction.commit().unwrap();
+    }
+    rate(rows.len(), began)
+}
+
+/// Ten days of ticks, each of which brings three samples of every patient.
+async fn bytes() {
+    let world = World::new().await;
+    let per_tick = 3;
+    for tick in 0..DAYS * 96 {
+        let turns = (0..PATIENTS).map(|patient| {
+            let page = page(patient, tick * per_tick, per_tick);
+            let world = &world;
+            async move { world.ingest(patient, &page).await }
+        });
+        futures_util::future::join_all(turns).await;
+    }
+    let path = world.directory.path().join("jhe-ow.sqlite3");
+    let World { store, directory, .. } = world;
+    drop(store);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    let size = std::fs::metadata(&path).unwrap().len();
+    println!(
+        "bytes per observation on disk  {:>9.1}   (to reach: 32; {rows} rows, {PATIENTS} patients interleaved)",
+        size as f64 / rows as f64
+    );
+    drop(directory);
+}
+
+/// The real binary reads 90 days of every patient, from a simulated OW in this process.
+fn memory() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let sim = Sim::start(0, Clock::System).unwrap();
+    sim.set_page_cap(1000);
+    let run = |arguments: &[&str]| command(directory.path(), &sim, arguments).status().unwrap().success();
+    assert!(run(&["seed"]) && run(&["settings", "set", "module.ow", "true"]));
+    let now = Clock::System.now();
+    let mut samples = 0;
+    for seed in 0..PATIENTS as u64 {
+        let user = sim.add_user();
+        samples += sim.fill(&user, now.minus(STEP * 25_920), now, STEP, seed);
+        assert!(run(&["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE]));
+    }
+    let began = Instant::now();
+    let mut child = command(directory.path(), &sim, &["poll", "--window", "90d"]).spawn().unwrap();
+    let peak = peak_memory(&mut child);
+    println!(
+        "90 days of 100 patients        {:>9.0} samples/s ({samples} samples, pages and all)",
+        rate(samples, began)
+    );
+    println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
+    let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
+    let kept: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    assert!(kept as usize + PATIENTS >= samples, "{kept} of {samples} were kept");
+}
+
+fn command(directory: &Path, sim: &Sim, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("OW_API_URL", sim.url())
+        .env("OW_API_KEY", sim.key())
+        .env("JHE_OW_DATA_DIR", directory)
+        .current_dir(directory)
+        .stdout(Stdio::null());
+    command
+}
+
+/// The most memory, in KiB, that a process ever had resident, as the kernel counts.
+fn peak_memory(child: &mut Child) -> u64 {
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        peak = peak.max(now.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(child.wait().unwrap().success());
+    peak
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
