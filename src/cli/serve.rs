@@ -112,7 +112,11 @@ impl Daemon {
                     "{}",
                     summary.sentence()
                 );
-                summary.sentence()
+                match summary.failed.len() {
+                    0 => summary.sentence(),
+                    1 => format!("{} 1 patient in error.", summary.sentence()),
+                    failed => format!("{} {failed} patients in error.", summary.sentence()),
+                }
             }
             Ok(Outcome::Aborted(_)) if self.cancel.is_cancelled() => "the tick was stopped".to_owned(),
             Ok(Outcome::Aborted(failure)) | Err(failure) => {

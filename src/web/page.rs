@@ -89,10 +89,10 @@ fn summary(status: &Status) -> Markup {
             div { dt { "Interval" } dd { (status.settings.text("ow.poll_interval")) } }
             div {
                 dt { "Tick" }
-                dd { @if status.lock().is_empty() { "none running" } @else { "running since " (status.lock()) } }
+                dd { (lock(status)) }
             }
             div.wide {
-                dt { "Last" }
+                dt { "Last tick" }
                 dd {
                     @match (&status.ticks.outcome, &status.last_run) {
                         (Some(outcome), _) => { (outcome) " " (ago(status.now, Some(status.ticks.last))) }
@@ -101,6 +101,16 @@ fn summary(status: &Status) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+fn lock(status: &Status) -> Markup {
+    html! {
+        @match (status.lock(), Timestamp::parse(status.lock())) {
+            ("", _) => { "none running" }
+            (_, Ok(since)) => { "running, sign of life " (ago(status.now, Some(since))) }
+            (unreadable, Err(_)) => { "lock holds “" (unreadable) "”; the next tick reclaims it" }
         }
     }
 }
