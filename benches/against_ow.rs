@@ -4,6 +4,12 @@
 //! A plain load generator, which reads every page and throws it away, and the real binary take turns, five
 //! times; both read the same 21 days in the same slices with the same concurrency.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "the figures are small, and for people"
+)]
+
 use std::collections::VecDeque;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;

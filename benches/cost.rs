@@ -2,6 +2,12 @@
 //!
 //! Machines are noisy: the ratios, made side by side in one run, are what to compare.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    reason = "the figures are small, and for people"
+)]
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -246,7 +252,7 @@ fn memory() {
     println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
     let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
     let kept: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
-    assert!(kept as usize + PATIENTS >= samples, "{kept} of {samples} were kept");
+    assert!(usize::try_from(kept).unwrap() + PATIENTS >= samples, "{kept} of {samples} were kept");
 }
 
 fn command(directory: &Path, sim: &Sim, arguments: &[&str]) -> Command {

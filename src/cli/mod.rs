@@ -60,7 +60,6 @@ enum Command {
 /// Where a command finds what it works with.
 pub(crate) struct Session {
     pub(crate) flags: Flags,
-    pub(crate) environment: Environment,
     pub(crate) config: Config,
     pub(crate) clock: Clock,
 }
@@ -70,7 +69,7 @@ impl Session {
         let environment = Environment::from_process()?;
         let config = config::load(&flags, &environment)?;
         let clock = clock(&environment)?;
-        Ok(Self { flags, environment, config, clock })
+        Ok(Self { flags, config, clock })
     }
 
     pub(crate) fn store(&self) -> Result<Store, Failure> {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Session, signals};
-use crate::config;
+use crate::config::{self, Environment};
 use crate::failure::Failure;
 use crate::log::Logging;
 use crate::ow::PageSize;
@@ -167,7 +167,8 @@ fn reload(session: &mut Session, poller: &mut Poller, logging: &Logging) {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::debug!("no monotonic time for systemd: {error}"),
     }
-    let loaded = config::load(&session.flags, &session.environment);
+    let loaded =
+        Environment::from_process().and_then(|environment| config::load(&session.flags, &environment));
     match loaded.and_then(|config| logging.reload(&config).map(|()| config)) {
         Ok(config) => {
             if config.bind != session.config.bind || config.data_dir != session.config.data_dir {

@@ -13,7 +13,7 @@ use super::{Ask, Context, Past, Poller, Progress};
 use crate::failure::Failure;
 use crate::intervals::Interval;
 use crate::settings::Snapshot;
-use crate::store::lock::{self, Kind};
+use crate::store::lock::{self, Hold, Kind};
 use crate::store::plan::Due;
 use crate::store::status::Reads;
 use crate::store::{StoreError, backfill};
@@ -42,37 +42,64 @@ impl Poller {
         };
         let (all, idle) = context.patients(ask).await?;
         let mut summary = Summary { idle, ..Summary::new(context.mode, false) };
-        // The first slice steps aside for a running tick, as a tick would; later ones wait their turn: a
-        // lock that has not moved for that long counts as left behind.
+        // The first slice steps aside for a running tick, as a tick would; later ones wait their turn.
         let mut hold = match self.enter(Kind::Backfill, Duration::ZERO).await? {
             Entry::Held(since) => return Ok(Outcome::Skipped(skipped(&since))),
-            Entry::Taken(hold) => hold,
+            Entry::Taken(hold) => Some(hold),
         };
-        context.lock_owner = Some(hold.owner().to_owned());
-        let run = context.begin_run(Kind::Backfill).await?;
-        let mut jobs = context.jobs(all, past).await?;
-        progress.expect(jobs.len(), jobs.iter().map(|job| slices(job.rest).count()).sum());
-        let stopped = loop {
-            let stopped = context.round(&mut jobs, past, &mut summary, progress).await;
-            if stopped.is_some() || jobs.is_empty() {
-                break stopped;
-            }
-            if self.leave(hold).await? {
-                tokio::time::sleep(GAP).await;
-            }
-            hold = match self.enter(Kind::Backfill, lock::STALE).await? {
-                Entry::Held(since) => return Ok(Outcome::Skipped(skipped(&since))),
-                Entry::Taken(hold) => hold,
-            };
-            context.lock_owner = Some(hold.owner().to_owned());
-        };
-        context.end_run(run, &summary, stopped.as_ref()).await;
-        self.leave(hold).await?;
-        Ok(outcome(summary, stopped))
+        context.lock_owner = hold.as_ref().map(|hold| hold.owner().to_owned());
+        let ended = context.rounds(&mut hold, all, past, &mut summary, progress).await;
+        if let Some(hold) = hold {
+            self.leave(hold).await?;
+        }
+        Ok(outcome(summary, ended?))
     }
 }
 
 impl Context {
+    /// Reads slice after slice; answers with what stopped it, if anything.
+    async fn rounds(
+        &mut self,
+        hold: &mut Option<Hold>,
+        all: Vec<Due>,
+        past: &Past,
+        summary: &mut Summary,
+        progress: &Progress,
+    ) -> Result<Option<TurnError>, StoreError> {
+        let run = self.begin_run(Kind::Backfill).await?;
+        let mut jobs = self.jobs(all, past).await?;
+        progress.expect(jobs.len(), jobs.iter().map(|job| slices(job.rest).count()).sum());
+        let stopped = loop {
+            let stopped = self.round(&mut jobs, past, summary, progress).await;
+            if stopped.is_some() || jobs.is_empty() {
+                break stopped;
+            }
+            if !self.let_others_in(hold).await? {
+                break Some(StoreError::LockLost.into());
+            }
+        };
+        self.end_run(run, summary, stopped.as_ref()).await;
+        Ok(stopped)
+    }
+
+    /// Lets go of the lock and takes it again; answers whether that was possible. A lock that has not moved
+    /// for as long as this waits counts as left behind.
+    async fn let_others_in(&mut self, hold: &mut Option<Hold>) -> Result<bool, StoreError> {
+        if let Some(hold) = hold.take()
+            && self.poller.leave(hold).await?
+        {
+            tokio::time::sleep(GAP).await;
+        }
+        match self.poller.enter(Kind::Backfill, lock::STALE).await? {
+            Entry::Held(_) => Ok(false),
+            Entry::Taken(next) => {
+                self.lock_owner = Some(next.owner().to_owned());
+                *hold = Some(next);
+                Ok(true)
+            }
+        }
+    }
+
     /// Each patient's part; what an earlier backfill of the same question has read is left out.
     async fn jobs(&self, all: Vec<Due>, past: &Past) -> Result<Vec<Job>, StoreError> {
         let range = Interval { until: past.range.until.min(self.started), ..past.range };
@@ -84,7 +111,7 @@ impl Context {
             });
             jobs.collect()
         };
-        self.poller.store.write(begin).await
+        self.write(begin).await
     }
 
     /// Reads the next slice of every patient, several patients at a time; those who are done, or in error,
@@ -132,6 +159,6 @@ impl Context {
 
     async fn advance(&self, due: &Due, past: &Past, slice: Interval) -> Result<(), StoreError> {
         let (patient, asked) = (due.patient, past.asked.clone());
-        self.poller.store.write(move |db| backfill::advance(db, patient, &asked, slice.until)).await
+        self.write(move |db| backfill::advance(db, patient, &asked, slice.until)).await
     }
 }

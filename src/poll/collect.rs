@@ -51,7 +51,7 @@ impl Collector {
     }
 
     /// How many samples and rejects wait.
-    pub fn len(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.parts.iter().map(|part| part.samples.len()).sum::<usize>() + self.rejected.len()
     }
 

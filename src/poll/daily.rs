@@ -61,7 +61,7 @@ impl Context {
         match compared.await {
             Ok(missing) => {
                 let patient = due.patient;
-                let note = self.poller.store.write(move |db| status::note_missing(db, patient, missing));
+                let note = self.write(move |db| status::note_missing(db, patient, missing));
                 turn.error = note.await.err().map(TurnError::from);
             }
             Err(error) if error.ends_tick() => turn.error = Some(error),

@@ -1,7 +1,7 @@
 //! A tick: who is linked and consents, which time ranges to read, and every page of them into the store.
 //!
-//! [`windows`], [`schedule`] and [`collect`] are pure; [`turn`] reads one patient; [`daily`] looks
-//! after it once a day; [`tick`] takes the lock, lets patients in, and says how it ended; [`backfill`]
+//! `windows`, `schedule` and `collect` are pure; `turn` reads one patient; `daily` looks
+//! after it once a day; `tick` takes the lock, lets patients in, and says how it ended; `backfill`
 //! reads the past in slices.
 
 mod backfill;

@@ -264,11 +264,11 @@ impl Context {
     }
 
     pub(super) async fn begin_run(&self, kind: Kind) -> Result<Option<i64>, StoreError> {
-        if self.lock_owner.is_none() {
+        if !self.is_live() {
             return Ok(None);
         }
         let (mode, now) = (self.mode.as_str(), self.started);
-        self.poller.store.write(move |db| run::begin(db, kind.as_str(), mode, now)).await.map(Some)
+        self.write(move |db| run::begin(db, kind.as_str(), mode, now)).await.map(Some)
     }
 
     /// Notes how the run ended. That it cannot be noted does not undo what it did.
@@ -310,19 +310,17 @@ impl Context {
     async fn turn(&self, due: &Due, ask: &Ask, progress: &Progress) -> Turn {
         let mut reads = self.reads(due);
         let checked = if reads.checked && self.is_live() { self.check(due).await } else { Ok(true) };
+        reads.checked &= checked == Ok(true);
         let mut turn = match checked {
-            Ok(complete) => {
-                reads.checked &= complete;
-                self.read(due, &self.windows(due, ask, reads), progress).await
-            }
+            Ok(_) => self.read(due, &self.windows(due, ask, reads), progress).await,
             Err(error) => Turn { error: Some(error), ..Turn::default() },
         };
         if turn.error.is_none() && reads.checked && self.reconcile && self.is_live() {
             self.reconcile(due, &mut turn, progress).await;
         }
         if turn.error.is_some() {
-            // A sweep that did not come to its end is still due.
-            reads = Reads::default();
+            // A sweep that did not come to its end is still due; what OW was asked once today was asked.
+            reads = Reads { checked: reads.checked, ..Reads::default() };
         }
         if let Err(error) = self.note(due, &turn, reads).await {
             turn.error = Some(error.into());

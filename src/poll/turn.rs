@@ -111,7 +111,7 @@ impl Context {
                 }
             };
             progress.read(collector.take_unreported());
-            if next && collector.len() < BATCH {
+            if next && collector.waiting() < BATCH {
                 continue;
             }
             let mut batch = self.batch(due, &mut collector, !next);
@@ -168,20 +168,35 @@ impl Context {
         store.write(move |db| commit::commit(db, &batch, &owner, now)).await
     }
 
-    /// Notes how a turn ended, for the pages.
+    /// Notes how a turn ended, for the pages; a dry run notes nothing.
     pub(super) async fn note(&self, due: &Due, turn: &Turn, reads: status::Reads) -> Result<(), StoreError> {
-        let Some(owner) = self.lock_owner.clone() else { return Ok(()) };
+        if !self.is_live() {
+            return Ok(());
+        }
         let (who, link, now) = (due.patient, due.link, self.poller.clock.now());
         let gone = matches!(turn.error, Some(TurnError::Ow(OwError::UnknownUser)));
         let error = turn.error.as_ref().map(|error| error.describe(due));
         let note = move |db: &_| {
-            lock::check(db, &owner, now)?;
             if gone {
                 patient::needs_relink(db, link)?;
             }
             status::note_turn(db, who, error.as_deref(), reads, now)
         };
-        self.poller.store.write(note).await
+        self.write(note).await
+    }
+
+    /// Writes something, as long as this tick holds the lock.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let owner = self.lock_owner.clone().ok_or(StoreError::LockLost)?;
+        let now = self.poller.clock.now();
+        let fenced = move |db: &_| {
+            lock::check(db, &owner, now)?;
+            work(db)
+        };
+        self.poller.store.write(fenced).await
     }
 }
 
