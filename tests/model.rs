@@ -1,7 +1,7 @@
 //! For any order of what can happen, what is kept in the end equals what a model in memory says: every
 //! sample of a consented time, once, with the value OW shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +60,8 @@ fn event() -> impl Strategy<Value = Event> {
 #[derive(Debug, Default)]
 struct Model {
     shown: BTreeMap<i64, f64>,
+    /// Samples that synced at once: no sweep is needed for those.
+    on_time: BTreeSet<i64>,
     /// Times of withdrawal, each up to the next grant.
     gaps: Vec<(i64, Option<i64>)>,
 }
@@ -179,6 +181,7 @@ impl World {
             Event::Arrive { minutes, value } => {
                 self.pass(i64::from(*minutes));
                 self.show(model, self.now - MINUTE, *value);
+                model.on_time.insert(self.now - MINUTE);
             }
             Event::ArriveLate { minutes_ago, value } => {
                 self.show(model, self.now - i64::from(*minutes_ago) * MINUTE, *value);
@@ -250,8 +253,12 @@ proptest! {
             if model.is_withdrawn() {
                 world.happen(&Event::Grant, &mut model).await;
             }
-            // What is later than a hot read reaches is a sweep's: here, one over everything.
             world.poll(&Ask::default()).await;
+            let soon: BTreeSet<i64> = world.kept().await.iter().map(|(at, _)| *at).collect();
+            let due = model.expected().into_iter().map(|(at, _)| at).filter(|at| model.on_time.contains(at));
+            let missed: Vec<i64> = due.filter(|at| !soon.contains(at)).collect();
+            assert!(missed.is_empty(), "no sweep was to be needed for {missed:?}");
+            // What is later than a hot read reaches is a sweep's: here, one over everything.
             let range = jhe_ow::intervals::Interval {
                 from: Timestamp::from_micros(START - 5000 * MINUTE),
                 until: Timestamp::from_micros(world.now),

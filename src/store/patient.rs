@@ -128,8 +128,20 @@ pub fn link(
         "INSERT INTO link (patient, ow_user, state, linked_at) VALUES (?, ?, 'active', ?)",
         params![patient.id, ow_user, now],
     )?;
+    inherit_marks(db, patient.id, db.last_insert_rowid())?;
     // A new link is checked with OW before anything is read through it.
     db.execute("UPDATE patient_state SET checked_at = NULL, error = NULL WHERE patient = ?", [patient.id])?;
+    Ok(())
+}
+
+/// The history of one subject goes on where its last link left off: what OW got in between is not skipped.
+fn inherit_marks(db: &Connection, patient: PatientId, link: i64) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO mark (link, mode, series_type, instant)
+         SELECT ?2, mode, series_type, max(instant) FROM mark JOIN link ON link.id = mark.link
+         WHERE link.patient = ?1 AND link.state = 'unlinked' GROUP BY mode, series_type",
+        params![patient, link],
+    )?;
     Ok(())
 }
 
@@ -210,6 +222,7 @@ fn set_aside(db: &Connection, patient: PatientId, subject: &str) -> Result<(), S
         "UPDATE stream SET set_aside = 1 WHERE patient = ? AND subject = ?",
         params![patient, subject],
     )?;
+    db.execute("DELETE FROM mark WHERE link IN (SELECT id FROM link WHERE patient = ?)", [patient])?;
     db.execute("DELETE FROM hour_count WHERE patient = ?", [patient])?;
     db.execute("UPDATE patient_state SET newest = NULL WHERE patient = ?", [patient])?;
     Ok(())

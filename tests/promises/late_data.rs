@@ -19,6 +19,23 @@ fn samples_that_sync_late_arrive_with_the_next_tick() {
 }
 
 #[test]
+fn a_ring_that_was_out_of_reach_for_nine_days_brings_them_with_its_next_sync() {
+    let mut world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
+    world.created();
+    let parted = world.now;
+    for _ in 0..18 {
+        world.pass(HOUR * 12);
+        assert_eq!(world.created(), 0);
+    }
+    world.sim.fill(&user, parted, world.now, FIVE_MINUTES, 1);
+    world.pass(FIVE_MINUTES);
+    assert_eq!(world.created(), 9 * 288);
+    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+}
+
+#[test]
 fn samples_that_sync_days_late_arrive_within_a_day() {
     let mut world = World::new();
     let (user, patient) = world.patient();

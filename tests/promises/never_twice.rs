@@ -85,6 +85,21 @@ fn a_patient_who_is_linked_anew_keeps_one_history() {
 }
 
 #[test]
+fn a_new_link_goes_on_where_the_old_one_ended() {
+    let mut world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    world.created();
+    world.run(&["patient", "unlink", &patient]);
+    let parted = world.now;
+    world.pass(DAY * 5);
+    world.sim.fill(&user, parted, world.now, HOUR, 1);
+    world.run(&["patient", "link", &patient, "--ow-user", &user]);
+    assert_eq!(world.created(), 120);
+    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+}
+
+#[test]
 fn what_came_through_a_mistaken_link_is_set_aside() {
     let world = World::new();
     let (wrong, patient) = world.patient();
