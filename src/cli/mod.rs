@@ -1,7 +1,7 @@
 //! The command line: what there is to say, and who does it.
 
 mod observations;
-mod out;
+pub(crate) mod out;
 mod patient;
 mod poll;
 mod rejected;

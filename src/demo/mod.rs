@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::serve::{Daemon, listen};
-use crate::cli::{Session, signals};
+use crate::cli::{Session, out::say, signals};
 use crate::config::BaseUrl;
 use crate::failure::Failure;
 use crate::store::{Store, code, setting};
@@ -56,7 +56,7 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     signals::cancel_on_signal(&cancel)?;
     let daemon = Daemon::new(&session, store, cancel.clone(), true).await?;
     let (server, poller) = daemon.start(listener)?;
-    announce(&session, &sim, arguments.patients);
+    announce(&session, &sim, arguments.patients)?;
     let ticker = async {
         let mut next = Instant::now();
         while !cancel.is_cancelled() {
@@ -103,12 +103,14 @@ async fn listen_somewhere(session: &mut Session) -> Result<tokio::net::TcpListen
     Ok(listener)
 }
 
-fn announce(session: &Session, sim: &Sim, patients: u32) {
-    println!("A demonstration: {patients} simulated patients, a SIMULATED Open Wearables at {}", sim.url());
-    println!("Data directory: {} (removed at the end)", session.config.data_dir.display());
-    println!();
-    println!("Open http://{}/ in a browser. Ctrl-C ends it.", session.config.bind);
-    println!();
-    println!("In another terminal:");
-    println!("  jhe-ow observations --data-dir {}", session.config.data_dir.display());
+fn announce(session: &Session, sim: &Sim, patients: u32) -> Result<(), Failure> {
+    let (address, directory) = (session.config.bind, session.config.data_dir.display());
+    say(format_args!(
+        "A demonstration: {patients} simulated patients, a SIMULATED Open Wearables at {}",
+        sim.url()
+    ))?;
+    let fate = if session.flags.data_dir.is_some() { "kept" } else { "removed at the end" };
+    say(format_args!("Data directory: {directory} ({fate})\n"))?;
+    say(format_args!("Open http://{address}/ in a browser. Ctrl-C ends it.\n"))?;
+    say(format_args!("In another terminal:\n  jhe-ow observations --data-dir {directory}"))
 }

@@ -179,7 +179,7 @@ fn state(line: &Line) -> Markup {
         } @else if !consents {
             span.idle { "not polled: no consent" }
         } @else if line.missing > 0 {
-            span.bad { (line.missing) " samples that OW counts are missing here" }
+            span.bad { "OW counts " (line.missing) " more than are kept here; see jhe-ow rejected list" }
         } @else if line.polled.is_none() {
             span.idle { "waiting for the first tick" }
         } @else {

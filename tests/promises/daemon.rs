@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jhe_ow::demo::sim::Fault;
+use jhe_ow::demo::sim::{Fault, Row};
 
 use crate::harness::*;
 
@@ -101,6 +101,21 @@ fn the_status_page_says_how_each_patient_is_and_names_nobody() {
     }
     assert!(!page.contains("Rosalind"), "patient numbers, no names");
     served.stop("TERM");
+}
+
+#[test]
+fn what_ow_counts_and_we_do_not_have_is_on_the_page() {
+    let mut world = World::new();
+    let (user, _) = world.patient();
+    world.created();
+    world.pass(DAY * 2);
+    let mut odd = Row::heart_rate(world.now.minus(DAY), 1.2);
+    odd.kind.unit = "Hz".into();
+    world.sim.put_row(&user, odd);
+    let served = Served::start(&world);
+    until("the comparison is on the page", || served.page().contains("OW counts 1 more than are kept here"));
+    served.stop("TERM");
+    assert!(world.run(&["rejected", "list"]).stdout.contains("its unit is 'Hz', not 'bpm'"));
 }
 
 #[test]

@@ -80,6 +80,20 @@ fn what_ow_itself_missed_is_fetched_by_the_daily_historical_sync() {
 }
 
 #[test]
+fn an_ow_that_cannot_fetch_is_asked_again_and_its_samples_are_read_all_the_same() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    world.sim.set_queue_broken(true);
+    let ran = world.poll();
+    assert_eq!((ran.code, ran.created()), (0, 1), "{ran:?}");
+    assert!(ran.stderr.contains("OW could not be asked to fetch late data"), "{ran:?}");
+    world.sim.set_queue_broken(false);
+    world.sim.put_unsynced(&user, Row::heart_rate(world.now.minus(HOUR * 2), 61.0));
+    assert_eq!(world.created(), 1, "still due");
+}
+
+#[test]
 fn the_daily_historical_sync_can_be_switched_off() {
     let world = World::new();
     world.setting("ow.daily_historical_sync", "false");

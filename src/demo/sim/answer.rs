@@ -65,6 +65,7 @@ pub(super) fn answer(
             Ok(counts) => json_answer(StatusCode::OK, counts.to_string()),
             Err(text) => detail(StatusCode::BAD_REQUEST, &text),
         },
+        ("POST", ["providers", .., "sync", "historical"]) if state.queue_broken => internal_error(),
         ("POST", ["providers", provider, "users", id, "sync", "historical"]) => {
             historical(state, provider, id, query, now)
         }

@@ -166,6 +166,11 @@ impl Sim {
         self.shared.state().page_cap = cap;
     }
 
+    /// Makes OW's queue of tasks fail, so that it cannot be asked to fetch anything.
+    pub fn set_queue_broken(&self, broken: bool) {
+        self.shared.state().queue_broken = broken;
+    }
+
     /// Answers every page this much later.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.state().latency = latency;
