@@ -202,31 +202,29 @@ fn shows(part: Option<&Part>, instant: Timestamp) -> bool {
     part.is_some_and(|part| part.samples.binary_search_by_key(&instant, |sample| sample.instant).is_ok())
 }
 
-/// Takes the samples that continue those `gone` from stream `before` out of the new ones.
+/// Takes the samples that continue those `gone` from stream `before` out of the new ones. Where most values
+/// differ, two devices have measured at the same instants: then nothing is taken.
 #[expect(clippy::float_cmp, reason = "the same sample comes back with the very same bits")]
 fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
     let kept_at = |instant| {
         let at = gone.binary_search_by_key(&instant, |sample: &Sample| sample.instant).ok()?;
         gone.get(at).copied()
     };
-    let same = |change: &Change| match change {
-        Change::New(sample) => kept_at(sample.instant).is_some_and(|kept| kept.value == sample.value),
-        _ => false,
+    let pair = |change: &Change| match change {
+        Change::New(sample) => kept_at(sample.instant).map(|kept| (kept, *sample)),
+        _ => None,
     };
-    if resolved.own.iter().any(same) {
+    let pairs: Vec<(Sample, Sample)> = resolved.own.iter().filter_map(pair).collect();
+    let same = pairs.iter().filter(|(kept, shown)| kept.value == shown.value).count();
+    if same * 2 > pairs.len() {
         resolved.continues = Some(before);
     }
     if resolved.continues != Some(before) {
         return;
     }
-    let (taken, own) = std::mem::take(&mut resolved.own)
-        .into_iter()
-        .partition(|change| matches!(change, Change::New(sample) if kept_at(sample.instant).is_some()));
-    resolved.own = own;
-    let taken: Vec<Change> = taken;
-    for change in taken {
-        let Change::New(sample) = change else { continue };
-        match kept_at(sample.instant).and_then(|kept| merge::compare(kept, sample)) {
+    resolved.own.retain(|change| pair(change).is_none());
+    for (kept, shown) in pairs {
+        match merge::compare(kept, shown) {
             Some(change) => resolved.before.push((before, change)),
             None => resolved.unchanged += 1,
         }

@@ -6,6 +6,7 @@ mod harness;
 mod bad_input;
 mod consent;
 mod daemon;
+mod disk;
 mod documents;
 mod faults;
 mod late_data;

@@ -67,6 +67,25 @@ fn a_device_that_changes_its_name_does_not_double_its_samples() {
 }
 
 #[test]
+fn a_second_device_whose_values_sometimes_agree_is_not_taken_for_the_first() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    let times: Vec<_> = (1..=9).map(|hours| world.now.minus(HOUR * hours / 2)).collect();
+    for at in &times {
+        world.sim.put(&user, *at, 60.0);
+    }
+    world.created();
+    // The first device's rows are purged at OW, and a watch brings its own of the same instants.
+    for (number, at) in (0_u8..).zip(&times) {
+        world.sim.remove(&user, *at);
+        let value = if number == 4 { 60.0 } else { 70.0 };
+        world.sim.put_row(&user, Row::heart_rate(*at, value).with_device("Watch"));
+    }
+    assert_eq!(world.created(), 9);
+    assert_eq!(world.kept(&patient).len(), 18);
+}
+
+#[test]
 fn a_patient_who_is_linked_anew_keeps_one_history() {
     let world = World::new();
     let (user, patient) = world.patient();
