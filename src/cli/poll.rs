@@ -1,6 +1,5 @@
 //! `jhe-ow poll`: one tick by hand.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,10 +58,10 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let named = arguments.patient_id.is_some();
     let ask = Ask { patient: arguments.patient_id, past, dry_run: arguments.dry_run };
     let progress = Arc::new(Progress::default());
-    let bar = ask.past.is_some().then(|| draw(&progress));
+    let shown = ask.past.is_some().then(|| Shown::start(&progress));
     let outcome = poller.poll(&ask, &progress).await;
-    if let Some(bar) = bar {
-        bar.abort();
+    if let Some(shown) = shown {
+        shown.clear();
     }
     tell(outcome?, named)
 }
@@ -138,22 +137,36 @@ async fn past(store: &Store, arguments: &Arguments, now: Timestamp) -> Result<Op
     Ok(Some(Past { asked: format!("since {from}{end}"), range: Interval { from, until } }))
 }
 
-/// Shows how far a backfill has come, on a terminal only.
-fn draw(progress: &Arc<Progress>) -> tokio::task::JoinHandle<()> {
-    let progress = Arc::clone(progress);
-    tokio::spawn(async move {
-        if !std::io::stderr().is_terminal() {
-            return;
-        }
+/// A progress bar on a terminal; elsewhere it draws nothing.
+struct Shown {
+    bar: ProgressBar,
+    drawing: tokio::task::JoinHandle<()>,
+}
+
+impl Shown {
+    fn start(progress: &Arc<Progress>) -> Self {
         let bar = ProgressBar::new(0);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} slices  {msg}  {eta} left") {
             bar.set_style(style);
         }
-        loop {
-            bar.set_length(progress.slices());
-            bar.set_position(progress.slices_done());
-            bar.set_message(format!("{} patients  {} samples", progress.patients(), progress.samples()));
-            tokio::time::sleep(REDRAW).await;
-        }
-    })
+        let (progress, drawn) = (Arc::clone(progress), bar.clone());
+        let drawing = tokio::spawn(async move {
+            loop {
+                drawn.set_length(progress.slices());
+                drawn.set_position(progress.slices_done());
+                drawn.set_message(format!(
+                    "{} patients  {} samples",
+                    progress.patients(),
+                    progress.samples()
+                ));
+                tokio::time::sleep(REDRAW).await;
+            }
+        });
+        Self { bar, drawing }
+    }
+
+    fn clear(self) {
+        self.drawing.abort();
+        self.bar.finish_and_clear();
+    }
 }
