@@ -118,8 +118,8 @@ impl Daemon {
                     failed => format!("{} {failed} patients in error.", summary.sentence()),
                 }
             }
-            Ok(Outcome::Aborted(_)) if self.cancel.is_cancelled() => "the tick was stopped".to_owned(),
-            Ok(Outcome::Aborted(failure)) | Err(failure) => {
+            Err(_) if self.cancel.is_cancelled() => "the tick was stopped".to_owned(),
+            Err(failure) => {
                 tracing::error!(next = failure.next, "{}", failure.what);
                 failure.to_string()
             }

@@ -36,10 +36,7 @@ impl Poller {
         settings: &Snapshot,
         progress: &Arc<Progress>,
     ) -> Result<Outcome, Failure> {
-        let mut context = match self.context(settings, None).await? {
-            Ok(context) => context,
-            Err(aborted) => return Ok(Outcome::Aborted(aborted)),
-        };
+        let mut context = self.context(settings, None).await?;
         let (all, idle) = context.patients(ask).await?;
         let mut summary = Summary { idle, ..Summary::new(context.mode, false) };
         // The first slice steps aside for a running tick, as a tick would; later ones wait their turn.
@@ -52,7 +49,7 @@ impl Poller {
         if let Some(hold) = hold {
             self.leave(hold).await?;
         }
-        Ok(outcome(summary, ended?))
+        outcome(summary, ended?)
     }
 }
 
@@ -125,11 +122,12 @@ impl Context {
     ) -> Option<TurnError> {
         let mut turns = futures_util::stream::iter(std::mem::take(jobs))
             .map(|job| async move {
-                let turn = self.slice(&job, past, progress).await;
-                (job, turn)
+                let slice = slices(job.rest).next().unwrap_or(job.rest);
+                let turn = self.unless_stopped(self.slice(&job, slice, past, progress)).await;
+                (job, slice, turn)
             })
             .buffer_unordered(self.concurrency);
-        while let Some((mut job, (slice, turn))) = turns.next().await {
+        while let Some((mut job, slice, turn)) = turns.next().await {
             summary.add(&job.due, &turn);
             if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
                 return turn.error;
@@ -142,11 +140,11 @@ impl Context {
         None
     }
 
-    async fn slice(&self, job: &Job, past: &Past, progress: &Progress) -> (Interval, Turn) {
-        let slice = slices(job.rest).next().unwrap_or(job.rest);
+    async fn slice(&self, job: &Job, slice: Interval, past: &Past, progress: &Progress) -> Turn {
         let windows = windows::windows(&job.due.wanted, Reach::Asked(slice), self.started);
         let mut turn = self.read(&job.due, &windows, progress).await;
         let noted = match &turn.error {
+            Some(error) if error.ends_tick() => return turn,
             Some(_) => self.note(&job.due, &turn, Reads::default()).await,
             None => self.advance(&job.due, past, slice).await,
         };
@@ -154,7 +152,7 @@ impl Context {
             turn.error = Some(error.into());
         }
         progress.slice_done();
-        (slice, turn)
+        turn
     }
 
     async fn advance(&self, due: &Due, past: &Past, slice: Interval) -> Result<(), StoreError> {

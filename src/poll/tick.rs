@@ -1,5 +1,6 @@
 //! A whole tick: the lock, the patients, several at a time, and how it ended.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +32,6 @@ const WAIT_FOR_SLICE: Duration = Duration::from_mins(10);
 pub enum Outcome {
     /// There was a reason not to run; the sentence says which.
     Skipped(String),
-    /// It could not run, or not to its end.
-    Aborted(Failure),
     /// It ran.
     Complete(Summary),
 }
@@ -91,8 +90,7 @@ impl Poller {
     /// Runs one tick.
     ///
     /// # Errors
-    /// Where the store cannot be read or the patient that was named does not exist; everything else is an
-    /// outcome.
+    /// Why it could not run, or not to its end; one patient's trouble is no error here but in the summary.
     pub async fn poll(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Outcome, Failure> {
         let settings = Snapshot::new(self.store.read(setting::all).await?);
         if !settings.is_on() {
@@ -151,17 +149,14 @@ impl Poller {
         lock_owner: Option<&str>,
         progress: &Arc<Progress>,
     ) -> Result<Outcome, Failure> {
-        let context = match self.context(settings, lock_owner).await? {
-            Ok(context) => context,
-            Err(aborted) => return Ok(Outcome::Aborted(aborted)),
-        };
+        let context = self.context(settings, lock_owner).await?;
         let (all, idle) = context.patients(ask).await?;
         let run = context.begin_run(Kind::Tick).await?;
         let mut summary = Summary { idle, ..Summary::new(context.mode, ask.dry_run) };
         progress.expect(all.len(), 0);
         let stopped = context.read_all(&all, ask, &mut summary, progress).await;
         context.end_run(run, &summary, stopped.as_ref()).await;
-        Ok(outcome(summary, stopped))
+        outcome(summary, stopped)
     }
 
     /// Checks what a tick cannot do without.
@@ -169,21 +164,18 @@ impl Poller {
         &self,
         settings: &Snapshot,
         lock_owner: Option<&str>,
-    ) -> Result<Result<Context, Failure>, Failure> {
+    ) -> Result<Context, Failure> {
         let (Some(url), Some(key)) = (&self.config.ow_api_url, &self.config.ow_api_key) else {
-            return Ok(Err(Failure::failed(
+            return Err(Failure::failed(
                 "ow_poll aborted: OW_API_URL / OW_API_KEY not configured",
                 "set both, in the environment, in .env or as ow.api_url and ow.api_key in jhe-ow.toml",
-            )));
+            ));
         };
-        let mode = match mode(settings) {
-            Ok(mode) => mode,
-            Err(aborted) => return Ok(Err(aborted)),
-        };
+        let mode = mode(settings)?;
         if let Some(missing) = self.store.read(missing_code).await? {
-            return Ok(Err(Failure::failed(missing, "jhe-ow seed")));
+            return Err(Failure::failed(missing, "jhe-ow seed"));
         }
-        Ok(Ok(Context {
+        Ok(Context {
             poller: self.clone(),
             client: Client::new(url, key, self.config.ow_timeout, self.page_size.clone())?,
             mode,
@@ -193,7 +185,7 @@ impl Poller {
             reconcile: settings.reconcile_daily(),
             lock_owner: lock_owner.map(str::to_owned),
             started: self.clock.now(),
-        }))
+        })
     }
 }
 
@@ -234,18 +226,18 @@ fn missing_code(db: &rusqlite::Connection) -> Result<Option<String>, StoreError>
 }
 
 /// What a tick comes to. `stopped` is what ended it for everybody.
-pub(super) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Outcome {
+pub(super) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Result<Outcome, Failure> {
     match stopped {
-        None => Outcome::Complete(summary),
-        Some(TurnError::Ow(OwError::Unauthorized)) => Outcome::Aborted(Failure::failed(
+        None => Ok(Outcome::Complete(summary)),
+        Some(TurnError::Ow(OwError::Unauthorized)) => Err(Failure::failed(
             "ow_poll aborted: 401 Invalid or missing API key",
             "make a new key in OW's admin pages, set OW_API_KEY to it, and poll again",
         )),
         Some(TurnError::Store(error)) => {
             let failure = Failure::from(error);
-            Outcome::Aborted(Failure { what: format!("ow_poll aborted: {}", failure.what), ..failure })
+            Err(Failure { what: format!("ow_poll aborted: {}", failure.what), ..failure })
         }
-        Some(error) => Outcome::Aborted(Failure::failed(
+        Some(error) => Err(Failure::failed(
             format!("ow_poll aborted: {error}"),
             "what was committed stays; the next tick goes on from there",
         )),
@@ -295,7 +287,7 @@ impl Context {
         progress: &Progress,
     ) -> Option<TurnError> {
         let turns = futures_util::stream::iter(all)
-            .map(|due| async move { (due, self.turn(due, ask, progress).await) })
+            .map(|due| async move { (due, self.unless_stopped(self.turn(due, ask, progress)).await) })
             .buffer_unordered(self.concurrency);
         let mut turns = std::pin::pin!(turns);
         while let Some((due, turn)) = turns.next().await {
@@ -322,10 +314,23 @@ impl Context {
             // A sweep that did not come to its end is still due; what OW was asked once today was asked.
             reads = Reads { checked: reads.checked, ..Reads::default() };
         }
+        if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
+            // That is not this patient's trouble.
+            return turn;
+        }
         if let Err(error) = self.note(due, &turn, reads).await {
             turn.error = Some(error.into());
         }
         turn
+    }
+
+    /// Lets a turn go on for as long as the tick does.
+    pub(super) async fn unless_stopped(&self, turn: impl Future<Output = Turn>) -> Turn {
+        tokio::select! {
+            biased;
+            () = self.poller.cancel.cancelled() => Turn { error: Some(TurnError::Stopped), ..Turn::default() },
+            turn = turn => turn,
+        }
     }
 
     fn reads(&self, due: &Due) -> Reads {

@@ -74,13 +74,7 @@ impl Context {
     pub(super) async fn read(&self, due: &Due, windows: &[Window], progress: &Progress) -> Turn {
         let mut turn = Turn::default();
         for window in windows {
-            let read = self.read_window(due, window, progress, &mut turn.tally);
-            let result = tokio::select! {
-                biased;
-                () = self.poller.cancel.cancelled() => Err(TurnError::Stopped),
-                result = read => result,
-            };
-            if let Err(error) = result {
+            if let Err(error) = self.read_window(due, window, progress, &mut turn.tally).await {
                 turn.error = Some(error);
                 break;
             }

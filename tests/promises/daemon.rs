@@ -176,6 +176,10 @@ fn an_interrupted_poll_releases_its_lock() {
     let ran = running.wait();
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("the tick was stopped"), "{ran:?}");
+    world.sim.set_fault(&user, None);
+    let served = Served::start(&world);
+    assert!(!served.page().contains("stopped"), "that was not the patient's trouble");
+    served.stop("TERM");
     assert_eq!(world.lock(), "");
 }
 
