@@ -76,11 +76,11 @@ async fn change(session: &Session, setting: &'static Setting, value: Option<Stri
 }
 
 fn line(setting: &Setting, snapshot: &Snapshot) -> String {
-    let value = setting.show(snapshot.text(setting.key));
-    let from = if snapshot.stored(setting.key).is_some() { "set" } else { "default" };
-    let default = match setting.default {
-        "" => "none",
-        default => default,
-    };
-    format!("{} = {value}  ({from}; default: {default})", setting.key)
+    let (key, value) = (setting.key, setting.show(snapshot.text(setting.key)));
+    match (snapshot.stored(key), setting.default) {
+        (Some(_), "") => format!("{key} = {value}  (set; no default)"),
+        (Some(_), default) => format!("{key} = {value}  (set; default: {default})"),
+        (None, "") => format!("{key}  (not set; no default)"),
+        (None, _) => format!("{key} = {value}  (default)"),
+    }
 }

@@ -28,20 +28,23 @@ use keys::{KEYS, Key};
 /// The shortest and the longest time that OW may be given for one answer.
 const OW_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
 
+/// Where the help shows the flags that every command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What may be said on the command line about every command.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
     /// Read this configuration file instead of looking for one
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Keep the data here
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Listen here (serve, demo)
-    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "ADDRESS:PORT")]
     pub bind: Option<String>,
     /// What to log: error, warn, info, debug or trace
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "LEVEL")]
     pub log: Option<String>,
 }
 
