@@ -21,6 +21,11 @@ use crate::time::{Timestamp, parse_duration, parse_moment, show_duration};
 
 /// Patients about whom OW is not asked are named one by one up to this many.
 const NAMED: usize = 10;
+/// How far back the past is read: wearables are not older, and each patient's years are read in slices of
+/// a week.
+const LONGEST_PAST: Duration = Duration::from_hours(20 * 365 * 24);
+/// The same in words.
+const LONGEST: &str = "20 years";
 /// How often the progress bar is drawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
@@ -117,6 +122,11 @@ async fn past(store: &Store, arguments: &Arguments, now: Timestamp) -> Result<Op
         if length.is_zero() {
             return Err(usage(format!("--window {window} is no time at all; give one such as 90d")));
         }
+        if length > LONGEST_PAST {
+            return Err(usage(format!(
+                "--window {window} is longer than the {LONGEST} of which there can be samples"
+            )));
+        }
         let range = Interval { from: now.minus(length), until: now };
         return Ok(Some(Past { asked: format!("window {}", show_duration(length)), range }));
     }
@@ -125,6 +135,11 @@ async fn past(store: &Store, arguments: &Arguments, now: Timestamp) -> Result<Op
     let patient = store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await?;
     let zone = patient.and_then(|patient| TimeZone::get(&patient.time_zone).ok()).unwrap_or(TimeZone::UTC);
     let from = parse_moment(since, &zone).map_err(usage)?;
+    if from < now.minus(LONGEST_PAST) {
+        return Err(usage(format!(
+            "--since {from} is further back than the {LONGEST} of which there can be samples"
+        )));
+    }
     let until = match &arguments.until {
         Some(until) => parse_moment(until, &zone).map_err(usage)?,
         None => now,

@@ -19,6 +19,8 @@ fn arguments_are_checked() {
         (vec!["poll", "--patient-id", "jhe:40001"], "there is no patient jhe:40001"),
         (vec!["poll", "--window", "soon"], "'soon' is not a length of time"),
         (vec!["poll", "--window", "0d"], "no time at all"),
+        (vec!["poll", "--window", "30000d"], "20 years"),
+        (vec!["poll", "--since", "0000-01-01"], "20 years"),
         (vec!["poll", "--since", "yesterday"], "'yesterday' is not a time"),
         (vec!["poll", "--since", "2026-11-21", "--until", "2026-11-20"], "is not before"),
         (vec!["poll", "--until", "2026-11-20"], "--since"),
