@@ -119,6 +119,35 @@ fn what_ow_counts_and_we_do_not_have_is_on_the_page() {
 }
 
 #[test]
+fn a_long_list_of_patients_is_shown_page_by_page() {
+    let world = World::new();
+    for _ in 0..101 {
+        world.run(&["patient", "add", "--name", "A"]);
+    }
+    let served = Served::start(&world);
+    let first = served.page();
+    assert!(first.contains(">100</th>") && !first.contains(">101</th>"), "a hundred to a page");
+    assert!(first.contains("/?after=100"), "{first}");
+    let second = get(served.port, "/?after=100", &[]).unwrap().1;
+    assert!(second.contains(">101</th>") && !second.contains("/?after="), "{second}");
+    served.stop("TERM");
+}
+
+#[test]
+fn what_is_not_there_is_told_and_nothing_comes_from_elsewhere() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let (status, page) = get(served.port, "/nothing", &[]).unwrap();
+    assert_eq!(status, 404);
+    assert!(page.contains("There is no such page"), "{page}");
+    assert_eq!(get(served.port, "/?after=x", &[]).unwrap().0, 400);
+    let (status, style) = get(served.port, "/style.css", &[]).unwrap();
+    assert_eq!(status, 200);
+    assert!(!style.contains("http"), "no font and no picture of others");
+    served.stop("TERM");
+}
+
+#[test]
 fn a_stranger_learns_nothing_about_anyone() {
     let world = World::new();
     let (user, _) = world.patient();
@@ -178,7 +207,7 @@ fn an_interrupted_poll_releases_its_lock() {
     assert!(ran.stderr.contains("the tick was stopped"), "{ran:?}");
     world.sim.set_fault(&user, None);
     let served = Served::start(&world);
-    assert!(!served.page().contains("stopped"), "that was not the patient's trouble");
+    assert!(!served.page().contains("<span class=\"bad\">"), "that was not the patient's trouble");
     served.stop("TERM");
     assert_eq!(world.lock(), "");
 }
