@@ -10,7 +10,8 @@ use super::merge::{self, Change};
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
 use super::{StoreError, code, consent, lock, stream};
-use crate::catalog;
+use crate::catalog::{self, Series};
+use crate::intervals::Allowed;
 use crate::time::Timestamp;
 
 /// Hours of sample time for which counts per hour are kept: the pages show a week at most.
@@ -135,6 +136,10 @@ impl Resolved {
 
 fn resolve(db: &Connection, batch: &Batch) -> Result<Vec<Resolved>, StoreError> {
     require_link(db, batch)?;
+    for rejected in &batch.rejected {
+        // A sample that cannot be read is the patient's all the same.
+        allowed(db, &batch.owner, &rejected.series_type)?;
+    }
     batch.parts.iter().map(|part| resolve_part(db, batch, part)).collect()
 }
 
@@ -145,14 +150,21 @@ fn require_link(db: &Connection, batch: &Batch) -> Result<(), StoreError> {
     stands.ok_or(StoreError::ConsentEnded)
 }
 
+/// What the patient's consent allows of a series type; nothing is an error.
+fn allowed(
+    db: &Connection,
+    owner: &Owner,
+    series_type: &str,
+) -> Result<(&'static Series, Allowed), StoreError> {
+    let series = catalog::series(series_type)
+        .ok_or_else(|| StoreError::Other(format!("no series type '{series_type}'")))?;
+    let allowed = consent::allowed(db, owner.patient, series.code)?;
+    if allowed.is_empty() { Err(StoreError::ConsentEnded) } else { Ok((series, allowed)) }
+}
+
 fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved, StoreError> {
     let owner = &batch.owner;
-    let series = catalog::series(part.key.series_type)
-        .ok_or_else(|| StoreError::Other(format!("no series type '{}'", part.key.series_type)))?;
-    let allowed = consent::allowed(db, owner.patient, series.code)?;
-    if allowed.is_empty() {
-        return Err(StoreError::ConsentEnded);
-    }
+    let (series, allowed) = allowed(db, owner, part.key.series_type)?;
     let mut samples = part.samples.clone();
     samples.retain(|sample| allowed.contains(sample.instant));
     let stream = stream::find(db, owner, &part.key)?;

@@ -61,6 +61,20 @@ fn a_consent_that_ends_while_the_samples_are_being_read_is_obeyed() {
 }
 
 #[test]
+fn a_sample_that_cannot_be_read_is_kept_with_consent_only() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    world.sim.put_verbatim(&user, world.now.minus(HOUR), r#"{"timestamp":"noon","value":60.0}"#);
+    let (database, now) = (world.database(), world.now.micros());
+    world.sim.on_page(move |_, _| {
+        let db = rusqlite::Connection::open(&database).unwrap();
+        db.execute("UPDATE consent SET withdrawn_at = ?", [now]).unwrap();
+    });
+    assert_eq!(world.poll().code, 3);
+    assert_eq!(world.run(&["rejected", "list"]).stdout, "");
+}
+
+#[test]
 fn a_patient_without_a_link_or_a_consent_causes_no_call_and_is_named() {
     let world = World::new();
     let user = world.sim.add_user();
