@@ -43,12 +43,14 @@ impl Context {
         Ok(())
     }
 
-    /// Compares the last full days with OW's own count; where OW has more, reads five weeks again at once
-    /// and notes what is still missing after that.
+    /// Compares the last full days with OW's own count; where OW has more, and more than when that was last
+    /// compared, reads five weeks again at once. Notes what is still missing after that: a sample that had to
+    /// be rejected stays so.
     pub(super) async fn reconcile(&self, due: &Due, turn: &mut Turn, progress: &Progress) {
         let compared = async {
-            if self.missing(due).await? <= 0 {
-                return Ok(0);
+            let missing = self.missing(due).await?;
+            if missing <= due.missing {
+                return Ok(missing);
             }
             let reach = Reach::Recent { at_least: Some(schedule::WIDE), first: self.first };
             let again = self.read(due, &windows::windows(&due.wanted, reach, self.started), progress).await;

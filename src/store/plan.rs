@@ -33,6 +33,8 @@ pub struct Due {
     pub wide: Option<Timestamp>,
     /// The last check of the OW user itself.
     pub checked: Option<Timestamp>,
+    /// How many samples OW counted beyond what is kept, when that was last compared.
+    pub missing: i64,
     /// What may be asked for.
     pub wanted: Vec<Wanted>,
 }
@@ -105,7 +107,7 @@ pub fn due(
 ) -> Result<Vec<Due>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT link.patient, link.id, link.ow_user, coalesce(patient.subject, link.ow_user), link.linked_at,
-                state.deep_at, state.wide_at, state.checked_at
+                state.deep_at, state.wide_at, state.checked_at, coalesce(state.missing, 0)
          FROM link JOIN patient ON patient.id = link.patient
          LEFT JOIN patient_state AS state ON state.patient = link.patient
          WHERE link.state = 'active' AND (?1 IS NULL OR link.patient = ?1)
@@ -132,6 +134,7 @@ fn from_row(row: &Row) -> rusqlite::Result<Due> {
         deep: row.get(5)?,
         wide: row.get(6)?,
         checked: row.get(7)?,
+        missing: row.get(8)?,
         wanted: Vec::new(),
     })
 }

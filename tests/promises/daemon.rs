@@ -116,6 +116,11 @@ fn what_ow_counts_and_we_do_not_have_is_on_the_page() {
     until("the comparison is on the page", || served.page().contains("OW counts 1 more than are kept here"));
     served.stop("TERM");
     assert!(world.run(&["rejected", "list"]).stdout.contains("its unit is 'Hz', not 'bpm'"));
+    world.sim.forget_requests();
+    world.pass(DAY);
+    world.created();
+    let wide = world.sim.requests().iter().filter(|seen| seen.query.contains("start_time=2026-10-2")).count();
+    assert_eq!(wide, 0, "five weeks are not read each day for what is known to be missing");
 }
 
 #[test]
