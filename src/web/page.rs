@@ -132,7 +132,7 @@ fn patients(status: &Status) -> Markup {
                     th scope="col" { "Consents" }
                     th scope="col" { "Newest sample" }
                     th scope="col" { "Last tick" }
-                    th scope="col" { "Samples in 24 h" }
+                    th scope="col" { "Samples in 24\u{a0}h" }
                     th scope="col" { "State" }
                 }
             }
