@@ -57,6 +57,12 @@ pub struct DataSource {
 pub const DATA_SOURCES: [DataSource; 1] =
     [DataSource { name: "Oura", kind: "personal_device", codes: &[HEART_RATE] }];
 
+/// The data source that a provider of OW's is, where it is one of ours; else OW's own name.
+pub fn data_source(provider: &str) -> &str {
+    let known = DATA_SOURCES.iter().find(|source| source.name.eq_ignore_ascii_case(provider));
+    known.map_or(provider, |source| source.name)
+}
+
 /// One of OW's series types, and what its samples become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Series {

@@ -20,8 +20,11 @@
 //! - [`poll`]: windows, schedule, turns, backfills
 //! - [`web`]: the pages and the server
 //! - [`demo`]: the demonstration, and the simulated OW that the tests use too
+//! - [`account`], [`study`], [`invitation`], [`stage`], [`token`], [`password`]: people, what they are asked,
+//!   how far they have come, and their secrets
 //! - [`time`], [`clock`], [`intervals`], [`patient`], [`failure`]: the words they share
 
+pub mod account;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -29,12 +32,17 @@ pub mod config;
 pub mod demo;
 pub mod failure;
 pub mod intervals;
+pub mod invitation;
 pub mod log;
 pub mod omh;
 pub mod ow;
+pub mod password;
 pub mod patient;
 pub mod poll;
 pub mod settings;
+pub mod stage;
 pub mod store;
+pub mod study;
 pub mod time;
+pub mod token;
 pub mod web;

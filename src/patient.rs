@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 /// The daemon's own number for a patient.
@@ -91,6 +92,43 @@ impl std::str::FromStr for OwUser {
 impl fmt::Display for OwUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ow:{}", self.0)
+    }
+}
+
+/// A name of one line.
+///
+/// # Errors
+/// A sentence that says what is asked for.
+pub fn parse_name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let plain = !text.is_empty() && !text.chars().any(char::is_control);
+    if plain { Ok(text.to_owned()) } else { Err("give a name of one line".to_owned()) }
+}
+
+/// An e-mail address, as far as its look tells.
+///
+/// # Errors
+/// A sentence that says what is asked for.
+pub fn parse_email(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.split_once('@') {
+        Some((user, host))
+            if !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("give an address such as name@example.org".to_owned()),
+    }
+}
+
+/// A time zone by its IANA name.
+///
+/// # Errors
+/// A sentence that says what is asked for.
+pub fn parse_zone(text: &str) -> Result<String, String> {
+    match TimeZone::get(text) {
+        Ok(zone) => Ok(zone.iana_name().unwrap_or(text).to_owned()),
+        Err(_) => Err(format!("there is no time zone '{text}'; give one such as Europe/Berlin or UTC")),
     }
 }
 

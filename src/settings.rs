@@ -156,6 +156,25 @@ impl Setting {
         }
     }
 
+    /// What can be chosen, where the values can be counted.
+    pub fn choices(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Bool => &["true", "false"],
+            Kind::Choice(choices) => choices,
+            _ => &[],
+        }
+    }
+
+    /// Whether the value is only ever written, never shown.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret)
+    }
+
+    /// Whether the value is written by ticks, and only ever cleared by people.
+    pub fn is_lock(&self) -> bool {
+        matches!(self.kind, Kind::Lock)
+    }
+
     /// The value as it may be shown: a secret only says whether it is set.
     pub fn show<'a>(&self, value: &'a str) -> &'a str {
         match self.kind {

@@ -1,5 +1,7 @@
 //! The command line: what there is to say, and who does it.
 
+pub(crate) mod admin;
+mod invite;
 mod observations;
 pub(crate) mod out;
 mod patient;
@@ -33,7 +35,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon: poll at every interval, and serve the status page
+    /// Run the daemon: poll at every interval, and serve the pages
     Serve,
     /// Run one tick, and say how it ended
     Poll(poll::Arguments),
@@ -42,6 +44,11 @@ enum Command {
     /// Patients, their links to OW users and their consents
     #[command(subcommand)]
     Patient(patient::Command),
+    /// Invite a patient: prints the link to send
+    Invite(invite::Arguments),
+    /// Accounts of practitioners and operators
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Settings that take effect at the next tick
     #[command(subcommand)]
     Settings(settings::Command),
@@ -89,6 +96,8 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Poll(arguments) => poll::run(&session, arguments).await,
         Command::Observations(arguments) => observations::run(&session, arguments).await,
         Command::Patient(command) => patient::run(&session, command).await,
+        Command::Invite(arguments) => invite::run(&session, arguments).await,
+        Command::Admin(command) => admin::run(&session, command).await,
         Command::Settings(command) => settings::run(&session, command).await,
         Command::Seed => store::seed(&session).await,
         Command::Migrate(command) => store::migrate(&session, &command),

@@ -1,19 +1,20 @@
 //! `jhe-ow patient`: patients by hand.
 
 use clap::{Args, Subcommand};
-use jiff::tz::TimeZone;
 
 use super::Session;
 use super::out::say;
+use crate::account::Actor;
 use crate::failure::Failure;
 use crate::intervals::Grant;
-use crate::patient::{OwUser, PatientId, PatientRef};
+use crate::patient::{OwUser, PatientId, PatientRef, parse_email, parse_name, parse_zone};
+use crate::store::consent::{Extent, Grounds};
 use crate::store::patient::{self, NewPatient, Patient, Relink};
 use crate::store::{StoreError, audit, consent};
 use crate::time::Timestamp;
 
 /// Who did it, in the audit.
-const ACTOR: &str = "command line";
+const ACTOR: Actor = Actor::CommandLine;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -40,13 +41,13 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Add {
     /// What people call the patient
-    #[arg(long, value_parser = not_blank)]
+    #[arg(long, value_parser = parse_name)]
     name: String,
     /// Where to write to
-    #[arg(long, value_parser = email)]
+    #[arg(long, value_parser = parse_email)]
     email: Option<String>,
     /// Time zone whose days are the patient's, such as Europe/Berlin
-    #[arg(long, default_value = "UTC", value_parser = zone)]
+    #[arg(long, default_value = "UTC", value_parser = parse_zone)]
     tz: String,
     /// The OW user to link to, with or without ow:
     #[arg(long, value_name = "UUID")]
@@ -121,7 +122,7 @@ fn add_patient(db: &rusqlite::Connection, add: Add, now: Timestamp) -> Result<Pa
         audit::record(db, now, ACTOR, "patient.link", Some(id), &ow_user.to_string())?;
     }
     for code in add.consent {
-        consent::grant(db, id, &code, now)?;
+        consent::grant(db, id, &code, Grounds::default(), now)?;
         audit::record(db, now, ACTOR, "consent.grant", Some(id), &code)?;
     }
     Ok(id)
@@ -150,9 +151,13 @@ fn unlink(db: &rusqlite::Connection, id: PatientRef, now: Timestamp) -> Result<S
 fn change_consent(db: &rusqlite::Connection, change: &Consent, now: Timestamp) -> Result<String, StoreError> {
     let patient = patient::find(db, change.id)?.id;
     let (news, action, state) = if change.grant {
-        (consent::grant(db, patient, &change.code, now)?, "consent.grant", "consents")
+        (consent::grant(db, patient, &change.code, Grounds::default(), now)?, "consent.grant", "consents")
     } else {
-        (consent::withdraw(db, patient, &change.code, now)?, "consent.withdraw", "does not consent")
+        (
+            consent::withdraw(db, patient, &change.code, Extent::Everything, now)?,
+            "consent.withdraw",
+            "does not consent",
+        )
     };
     if !news {
         return Ok(format!("patient {patient} {state} to {} already", change.code));
@@ -190,29 +195,4 @@ fn show(patient: &Patient, scopes: &[(String, Vec<Grant>)]) -> Result<(), Failur
         }
     }
     Ok(())
-}
-
-fn not_blank(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    let plain = !text.is_empty() && !text.chars().any(char::is_control);
-    if plain { Ok(text.to_owned()) } else { Err("give a name of one line".to_owned()) }
-}
-
-fn email(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    match text.split_once('@') {
-        Some((user, host))
-            if !user.is_empty() && host.contains('.') && !text.contains(char::is_whitespace) =>
-        {
-            Ok(text.to_owned())
-        }
-        _ => Err("give an address such as name@example.org".to_owned()),
-    }
-}
-
-fn zone(text: &str) -> Result<String, String> {
-    match TimeZone::get(text) {
-        Ok(zone) => Ok(zone.iana_name().unwrap_or(text).to_owned()),
-        Err(_) => Err(format!("there is no time zone '{text}'; give one such as Europe/Berlin or UTC")),
-    }
 }

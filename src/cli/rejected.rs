@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     let store = session.store()?;
     let list = store.read(move |db| {
         let patient = patient_id.map(|who| patient::find(db, who)).transpose()?;
-        rejected::list(db, patient.map(|patient| patient.id), limit)
+        rejected::page(db, patient.map(|patient| patient.id), None, limit)
     });
     for entry in list.await? {
         say(format_args!(

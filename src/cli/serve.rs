@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Session, signals};
+use super::out::say;
+use super::{Session, admin, signals};
 use crate::config::{self, Environment};
 use crate::failure::Failure;
 use crate::log::Logging;
@@ -18,7 +19,7 @@ use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Poller, Progress};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
-use crate::web::{self, App, Ticks};
+use crate::web::{self, App, Jobs, Limits, Live, Offers, Ticks};
 
 /// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
 /// by then is rolled back, which is safe.
@@ -31,7 +32,13 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
     let mut reloads = signals::cancel_and_reload(&cancel)?;
     let daemon = Daemon::new(&session, store, cancel.clone(), false).await?;
     let (server, mut poller) = daemon.start(listener)?;
-    tracing::info!("listening on http://{}", daemon.app.bind);
+    tracing::info!("listening on http://{}", daemon.app.live.config().bind);
+    if let Some(link) = admin::first_sign_in(&daemon.app).await? {
+        // To the terminal and not to the log: whoever reads a log may not sign in with it.
+        say(format_args!(
+            "Nobody can sign in yet. This address signs the first operator in, once:\n\n    {link}\n"
+        ))?;
+    }
     notify(&[NotifyState::Ready]);
     let mut session = session;
     let ticker = async {
@@ -43,7 +50,10 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     () = tokio::time::sleep_until(next) => break,
-                    Some(()) = reloads.recv() => reload(&mut session, &mut poller, logging),
+                    Some(()) = reloads.recv() => {
+                        reload(&mut session, &mut poller, logging);
+                        daemon.app.live.set(session.config.clone());
+                    }
                 }
             }
         }
@@ -68,14 +78,20 @@ impl Daemon {
     ) -> Result<Self, Failure> {
         let settings = Snapshot::new(store.read(setting::all).await?);
         let (clock, config) = (session.clock.clone(), session.config.clone());
+        let page_size = PageSize::default();
         let app = App {
             store: store.clone(),
             ticks: Ticks::new(clock.now(), settings.poll_interval()),
             clock: clock.clone(),
-            bind: config.bind,
+            live: Live::new(config.clone()),
+            jobs: Jobs::default(),
+            offers: Offers::default(),
+            limits: Limits::default(),
+            cancel: cancel.clone(),
+            page_size: page_size.clone(),
             simulated,
         };
-        let poller = Poller { store, clock, config, cancel: cancel.clone(), page_size: PageSize::default() };
+        let poller = Poller { store, clock, config, cancel: cancel.clone(), page_size };
         Ok(Self { app, poller, cancel })
     }
 
@@ -85,8 +101,8 @@ impl Daemon {
         listener: TcpListener,
     ) -> Result<(tokio::task::JoinHandle<()>, Poller), Failure> {
         let bind = listener.local_addr().map_err(|error| Failure::failed(error.to_string(), "try again"))?;
-        let app = App { bind, ..self.app.clone() };
-        let server = tokio::spawn(web::serve(listener, app, self.cancel.clone()));
+        self.app.live.set_bind(bind);
+        let server = tokio::spawn(web::serve(listener, self.app.clone(), self.cancel.clone()));
         Ok((server, self.poller.clone()))
     }
 

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::Session;
 use super::out::say;
+use crate::account::Actor;
 use crate::failure::Failure;
 use crate::settings::{self, Setting, Snapshot};
 use crate::store::{audit, setting};
@@ -69,7 +70,7 @@ async fn change(session: &Session, setting: &'static Setting, value: Option<Stri
             Some(value) => setting::set(db, setting.key, value)?,
             None => setting::unset(db, setting.key).map(drop)?,
         }
-        audit::record(db, now, "command line", "settings.set", None, &note)?;
+        audit::record(db, now, Actor::CommandLine, "settings.set", None, &note)?;
         Ok(note)
     };
     say(store.write(write).await?)

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::Session;
 use super::out::say;
+use crate::account::Actor;
 use crate::failure::Failure;
 use crate::store::{audit, code, migrations};
 
@@ -18,7 +19,7 @@ pub(super) async fn seed(session: &Session) -> Result<u8, Failure> {
     let write = move |db: &rusqlite::Connection| {
         let made = code::seed(db)?;
         if made > 0 {
-            audit::record(db, now, "command line", "seed", None, "")?;
+            audit::record(db, now, Actor::CommandLine, "seed", None, "")?;
         }
         Ok(made)
     };

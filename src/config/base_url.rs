@@ -1,6 +1,7 @@
 //! The address of a service.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use reqwest::Url;
 
@@ -27,6 +28,28 @@ impl BaseUrl {
             return Err(format!("{wrong}, without ? and #"));
         }
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+
+    /// Whether it names the machine on which it is opened.
+    pub fn is_this_machine(&self) -> bool {
+        let url = Url::parse(&self.0).ok();
+        match url.as_ref().and_then(Url::host_str) {
+            Some(host) => {
+                let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+                host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+            }
+            None => false,
+        }
+    }
+
+    /// Whether it is https.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+
+    /// Scheme, host and port, as browsers write an origin.
+    pub fn origin(&self) -> String {
+        Url::parse(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
     }
 
     /// The address, without a slash at its end.

@@ -28,6 +28,8 @@ pub(super) const BIND: Key = Key {
     flag: Some(Flag { name: "--bind", value: |flags| flags.bind.clone() }),
     ..key("server.bind", "JHE_OW_BIND", Some("127.0.0.1:8002"))
 };
+pub(super) const PUBLIC_URL: Key = key("server.public_url", "JHE_OW_PUBLIC_URL", None);
+pub(super) const TRUSTED_PROXIES: Key = key("server.trusted_proxies", "JHE_OW_TRUSTED_PROXIES", None);
 pub(super) const DATA_DIR: Key = Key {
     flag: Some(Flag {
         name: "--data-dir",
@@ -45,5 +47,15 @@ pub(super) const LOG_LEVEL: Key = Key {
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 8] =
-    [&BIND, &DATA_DIR, &OW_API_URL, &OW_API_KEY, &OW_API_KEY_FILE, &OW_TIMEOUT, &LOG_LEVEL, &LOG_FORMAT];
+pub(super) const KEYS: [&Key; 10] = [
+    &BIND,
+    &PUBLIC_URL,
+    &TRUSTED_PROXIES,
+    &DATA_DIR,
+    &OW_API_URL,
+    &OW_API_KEY,
+    &OW_API_KEY_FILE,
+    &OW_TIMEOUT,
+    &LOG_LEVEL,
+    &LOG_FORMAT,
+];

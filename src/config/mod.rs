@@ -9,11 +9,12 @@ mod file;
 mod keys;
 mod secret;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use directories::ProjectDirs;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
@@ -64,6 +65,10 @@ pub enum LogFormat {
 pub struct Config {
     /// Where the HTTP server listens; 127.0.0.1:8002 by default.
     pub bind: SocketAddr,
+    /// Where browsers reach this daemon; none until somebody says.
+    pub public_url: Option<BaseUrl>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Where the database is.
     pub data_dir: PathBuf,
     /// Where OW is; none until somebody says.
@@ -92,6 +97,31 @@ struct Sources<'a> {
     file: File,
 }
 
+impl Config {
+    /// Where browsers reach this daemon: what was configured, else where it listens.
+    pub fn public_base(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().to_owned(),
+            None => format!("http://{}", self.bind),
+        }
+    }
+
+    /// Why a link to this daemon will not work on a patient's phone, where that is so.
+    pub fn public_url_warning(&self) -> Option<String> {
+        let next = "set server.public_url (JHE_OW_PUBLIC_URL) to the https address that patients reach";
+        match &self.public_url {
+            None => Some(format!(
+                "the link begins with {}, which only this machine reaches: {next}",
+                self.public_base()
+            )),
+            Some(url) if url.is_this_machine() => {
+                Some(format!("{url} is this machine for whoever opens it: {next}"))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
 /// Reads flags, environment and file, and checks every value.
 ///
 /// # Errors
@@ -102,6 +132,8 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure>
     let sources = Sources { flags, environment, file };
     Ok(Config {
         bind: sources.parse(&keys::BIND, parse_bind)?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8002))),
+        public_url: sources.parse(&keys::PUBLIC_URL, BaseUrl::parse)?,
+        trusted_proxies: sources.parse(&keys::TRUSTED_PROXIES, parse_proxies)?.unwrap_or_default(),
         data_dir: sources.data_dir()?,
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
         ow_api_key: secret::find(&sources, &keys::OW_API_KEY, &keys::OW_API_KEY_FILE)?,
@@ -157,6 +189,13 @@ fn parse_bind(text: &str) -> Result<SocketAddr, String> {
         None => text.to_owned(),
     };
     numbers.parse().map_err(|_| "give an address and a port, such as 127.0.0.1:8002 or [::1]:8002".to_owned())
+}
+
+/// Addresses or networks, with commas in between.
+fn parse_proxies(text: &str) -> Result<Vec<IpNet>, String> {
+    let parse = |one: &str| one.parse().or_else(|_| one.parse::<IpAddr>().map(IpNet::from));
+    let proxies = text.split(',').map(|one| parse(one.trim())).collect::<Result<_, _>>();
+    proxies.map_err(|_| "give addresses or networks, such as 127.0.0.1, 10.0.0.0/8".to_owned())
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {

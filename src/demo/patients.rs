@@ -6,6 +6,7 @@ use super::sim::{Fault, Row, Sim, heart_rate_at};
 use crate::catalog::HEART_RATE;
 use crate::failure::Failure;
 use crate::patient::{OwUser, PatientRef};
+use crate::store::consent::{Extent, Grounds};
 use crate::store::patient::{self, NewPatient, Relink};
 use crate::store::{Store, StoreError, consent};
 use crate::time::Timestamp;
@@ -75,9 +76,9 @@ fn add(
     let id = patient::add(db, &NewPatient { name, email: None, time_zone: "UTC".to_owned() }, now)?;
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::link(db, &patient, link, Relink::Unsaid, now)?;
-    consent::grant(db, id, HEART_RATE, now)?;
+    consent::grant(db, id, HEART_RATE, Grounds::default(), now)?;
     if habit == Habit::Withdrawn {
-        consent::withdraw(db, id, HEART_RATE, now)?;
+        consent::withdraw(db, id, HEART_RATE, Extent::Everything, now)?;
     }
     Ok(())
 }

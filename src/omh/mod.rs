@@ -6,4 +6,6 @@ mod render;
 
 pub use convert::{Point, convert};
 pub use identity::identifier;
-pub use render::{CSV_HEADER, csv_record, fhir_observation, omh_document};
+pub use render::{
+    BEATS_PER_MINUTE, CSV_HEADER, csv_record, fhir_observation, identifier_value, omh_document,
+};

@@ -78,7 +78,8 @@ struct Resource {
     value_attachment: Value,
 }
 
-const BEATS_PER_MINUTE: &str = "beats/min";
+/// The unit of heart rates, as OMH writes it.
+pub const BEATS_PER_MINUTE: &str = "beats/min";
 
 /// The data point: one line of ASCII JSON, its keys in the reference converter's order.
 ///
@@ -145,8 +146,8 @@ pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> [String; 9]
     ]
 }
 
-/// JHE knows no update: each revision goes there under a name of its own.
-fn identifier_value(stream: &StreamInfo, observation: &Observation) -> String {
+/// What an observation is identified by. JHE knows no update: each revision goes there under a name of its own.
+pub fn identifier_value(stream: &StreamInfo, observation: &Observation) -> String {
     let uuid = identifier(stream, observation.instant);
     match observation.revision {
         0 => uuid.to_string(),

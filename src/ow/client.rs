@@ -69,6 +69,9 @@ pub struct Connection {
     pub provider: String,
     /// `active` or something else.
     pub status: String,
+    /// When OW last fetched from the provider.
+    #[serde(default)]
+    pub last_synced_at: Option<String>,
     /// Whether OW fetches the data itself.
     #[serde(default)]
     pub rest_pull: bool,
@@ -78,10 +81,15 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether it delivers data.
+    pub fn is_active(&self) -> bool {
+        self.status == "active"
+    }
+
     /// Whether OW fetches this connection's data by itself, and so may have missed what came late.
     pub fn is_pulled(&self) -> bool {
         let mode = self.live_sync_mode.as_deref();
-        self.status == "active" && (mode == Some("pull") || (mode.is_none() && self.rest_pull))
+        self.is_active() && (mode == Some("pull") || (mode.is_none() && self.rest_pull))
     }
 }
 
@@ -113,26 +121,7 @@ impl Client {
         timeout: Duration,
         page_size: PageSize,
     ) -> Result<Self, Failure> {
-        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| {
-            Failure::usage(
-                "OW_API_KEY holds characters that no key has",
-                "copy the key again; it begins with sk-",
-            )
-        })?;
-        key.set_sensitive(true);
-        let http = reqwest::Client::builder()
-            .default_headers(HeaderMap::from_iter([(KEY_HEADER, key)]))
-            .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
-            .redirect(redirect::Policy::custom(stay_home))
-            // Without https there is no need of root certificates, which a bare machine may not have.
-            .tls_built_in_native_certs(base.as_str().starts_with("https:"))
-            .build()
-            .map_err(|error| {
-                let next = "install this machine's root certificates (Debian: ca-certificates)";
-                Failure::failed(format!("no HTTPS client: {error}"), next)
-            })?;
+        let http = client_builder(base, key, timeout, redirect::Policy::custom(stay_home))?;
         Ok(Self { http, base: base.clone(), page_size })
     }
 
@@ -213,10 +202,8 @@ impl Client {
     }
 
     fn url(&self, path: &[&str]) -> Result<Url, OwError> {
-        let wrong = || OwError::Wrong(format!("{} cannot be called", self.base.as_str()));
-        let mut url = Url::parse(self.base.as_str()).map_err(|_| wrong())?;
-        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["api", "v1"]).extend(path);
-        Ok(url)
+        api_url(&self.base, path)
+            .ok_or_else(|| OwError::Wrong(format!("{} cannot be called", self.base.as_str())))
     }
 
     /// Makes a call, several times where that may help.
@@ -267,6 +254,42 @@ impl Client {
     }
 }
 
+/// An HTTP client that shows the key with each call.
+pub(super) fn client_builder(
+    base: &BaseUrl,
+    key: &SecretString,
+    timeout: Duration,
+    redirects: redirect::Policy,
+) -> Result<reqwest::Client, Failure> {
+    let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| {
+        Failure::usage(
+            "OW_API_KEY holds characters that no key has",
+            "copy the key again; it begins with sk-",
+        )
+    })?;
+    key.set_sensitive(true);
+    let client = reqwest::Client::builder()
+        .default_headers(HeaderMap::from_iter([(KEY_HEADER, key)]))
+        .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .timeout(timeout)
+        .redirect(redirects)
+        // Without https there is no need of root certificates, which a bare machine may not have.
+        .tls_built_in_native_certs(base.as_str().starts_with("https:"))
+        .build();
+    client.map_err(|error| {
+        let next = "install this machine's root certificates (Debian: ca-certificates)";
+        Failure::failed(format!("no HTTPS client: {error}"), next)
+    })
+}
+
+/// The address of an endpoint below OW's `/api/v1`.
+pub(super) fn api_url(base: &BaseUrl, path: &[&str]) -> Option<Url> {
+    let mut url = Url::parse(base.as_str()).ok()?;
+    url.path_segments_mut().ok()?.pop_if_empty().extend(["api", "v1"]).extend(path);
+    Some(url)
+}
+
 /// Follows redirects within one origin only: the key must not travel to another.
 fn stay_home(attempt: redirect::Attempt) -> redirect::Action {
     let home = attempt.previous().first().map(Url::origin);
@@ -295,7 +318,7 @@ fn trouble(error: reqwest::Error) -> Trouble {
     Trouble::Transient { what, retry_after: None }
 }
 
-fn deepest_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn deepest_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -312,12 +335,16 @@ fn not_found(body: &[u8]) -> OwError {
 }
 
 fn describe(status: StatusCode, body: &[u8]) -> String {
+    format!("OW answered {}: {}", status.as_u16(), detail(body))
+}
+
+/// OW's own words about an error.
+pub(super) fn detail(body: &[u8]) -> String {
     let text = match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.detail,
         Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
     };
-    let text: String = text.chars().take(ERROR_CHARS).collect();
-    format!("OW answered {}: {text}", status.as_u16())
+    text.chars().take(ERROR_CHARS).collect()
 }
 
 /// How many records per page this OW gives, where `what` is its refusal of `asked`.
@@ -356,6 +383,7 @@ mod tests {
         let connection = |status: &str, mode: Option<&str>| Connection {
             provider: "oura".into(),
             status: status.into(),
+            last_synced_at: None,
             rest_pull: true,
             live_sync_mode: mode.map(str::to_owned),
         };

@@ -1,10 +1,12 @@
 //! Open Wearables: every call that is made to it, and how its answers are read.
 
 mod client;
+mod connector;
 mod error;
 mod page;
 mod retry;
 
 pub use client::{Client, Connection, PageRequest, PageSize};
+pub use connector::{Authorize, CallError, Connector, Provider, Returned};
 pub use error::OwError;
 pub use page::{BadRecord, Page, PageError, Record, RecordSource, parse as parse_page};

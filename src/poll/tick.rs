@@ -154,7 +154,7 @@ impl Poller {
         let run = context.begin_run(Kind::Tick).await?;
         let mut summary = Summary { idle, ..Summary::new(context.mode, ask.dry_run) };
         progress.expect(all.len(), 0);
-        let stopped = context.read_all(&all, ask, &mut summary, progress).await;
+        let stopped = context.read_all(all, ask, &mut summary, progress).await;
         context.end_run(run, &summary, stopped.as_ref()).await;
         outcome(summary, stopped)
     }
@@ -281,17 +281,20 @@ impl Context {
     /// Lets every patient have a turn, several at a time; answers with what stopped the tick, if anything.
     async fn read_all(
         &self,
-        all: &[Due],
+        all: Vec<Due>,
         ask: &Ask,
         summary: &mut Summary,
         progress: &Progress,
     ) -> Option<TurnError> {
         let turns = futures_util::stream::iter(all)
-            .map(|due| async move { (due, self.unless_stopped(self.turn(due, ask, progress)).await) })
+            .map(|due| async move {
+                let turn = self.unless_stopped(self.turn(&due, ask, progress)).await;
+                (due, turn)
+            })
             .buffer_unordered(self.concurrency);
         let mut turns = std::pin::pin!(turns);
         while let Some((due, turn)) = turns.next().await {
-            summary.add(due, &turn);
+            summary.add(&due, &turn);
             if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
                 return turn.error;
             }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::StoreError;
+use crate::account::Actor;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -13,12 +14,56 @@ use crate::time::Timestamp;
 pub fn record(
     db: &Connection,
     at: Timestamp,
-    actor: &str,
+    actor: Actor,
     action: &str,
     patient: Option<PatientId>,
     detail: &str,
 ) -> Result<(), StoreError> {
     db.prepare_cached("INSERT INTO audit (at, actor, action, patient, detail) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![at, actor, action, patient, detail])?;
+        .execute(params![at, actor.to_string(), action, patient, detail])?;
     Ok(())
+}
+
+/// A line of the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number; later ones are higher.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who, by number.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// Concerning whom.
+    pub patient: Option<PatientId>,
+    /// More about it.
+    pub detail: String,
+}
+
+/// The audit before the line `before`, newest first, at most `limit`; only of one patient where one is given.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn page(
+    db: &Connection,
+    patient: Option<PatientId>,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, at, actor, action, patient, detail FROM audit
+         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) ORDER BY id DESC LIMIT ?3",
+    )?;
+    let entries = query.query_map(params![patient, before, limit], |row| {
+        Ok(Entry {
+            id: row.get(0)?,
+            at: row.get(1)?,
+            actor: row.get(2)?,
+            action: row.get(3)?,
+            patient: row.get(4)?,
+            detail: row.get(5)?,
+        })
+    })?;
+    Ok(entries.collect::<Result<_, _>>()?)
 }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use crate::catalog::{CODES, DATA_SOURCES, DataSource};
+use crate::study::Scope;
 
 /// Makes the codes and data sources of the catalogue that are not there yet; answers how many it made.
 ///
@@ -56,4 +57,25 @@ pub fn find(db: &Connection, code: &str) -> Result<Option<i64>, StoreError> {
 pub fn require(db: &Connection, code: &str) -> Result<i64, StoreError> {
     find(db, code)?
         .ok_or_else(|| StoreError::Refused(format!("CodeableConcept '{code}' not found. Run seed first.")))
+}
+
+/// What patients can be asked for: every code that one of the data sources delivers.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn deliverable(db: &Connection) -> Result<Vec<Scope>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT code, display FROM code WHERE id IN (SELECT code FROM data_source_code) ORDER BY display",
+    )?;
+    let scopes = query.query_map([], |row| Ok(Scope { code: row.get(0)?, display: row.get(1)? }))?;
+    Ok(scopes.collect::<Result<_, _>>()?)
+}
+
+/// The names of the data sources.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn data_sources(db: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut query = db.prepare_cached("SELECT name FROM data_source ORDER BY name")?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }

@@ -5,38 +5,136 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{StoreError, code};
 use crate::intervals::{Allowed, Grant};
 use crate::patient::PatientId;
+use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
+use crate::token::TokenHash;
+
+/// What a grant rests on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grounds {
+    /// The study that asked; none where an operator noted the consent by hand.
+    pub study: Option<StudyId>,
+    /// The wording that was agreed to.
+    pub wording: Option<TokenHash>,
+}
+
+/// A consent as its history shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// To what.
+    pub scope: Scope,
+    /// For which study: number and name.
+    pub study: Option<(StudyId, String)>,
+    /// From when to when.
+    pub grant: Grant,
+    /// Version, language and SHA-256 of the wording that was agreed to.
+    pub wording: Option<(String, String, TokenHash)>,
+}
 
 /// Notes that a patient agrees to a scope from `at` on; answers whether that is news.
 ///
 /// # Errors
 /// Where the code is unknown, or the row cannot be written.
-pub fn grant(db: &Connection, patient: PatientId, scope: &str, at: Timestamp) -> Result<bool, StoreError> {
+pub fn grant(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+    grounds: Grounds,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
     let code = code::require(db, scope)?;
-    if stands(db, patient, code)? {
-        return Ok(false);
-    }
-    // A grant in the very microsecond of the withdrawal before it takes that one back.
-    db.execute(
-        "INSERT INTO consent (patient, code, granted_at) VALUES (?, ?, ?)
-         ON CONFLICT DO UPDATE SET withdrawn_at = NULL",
-        params![patient, code, at],
+    let granted = db.execute(
+        "INSERT INTO consent (patient, code, study, granted_at, wording) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO NOTHING",
+        params![patient, code, grounds.study, at, grounds.wording],
     )?;
-    Ok(true)
+    Ok(granted > 0)
+}
+
+/// From what a consent is withdrawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// From whoever asked for it.
+    Everything,
+    /// From one study; none stands for the consents that were noted by hand.
+    Study(Option<StudyId>),
 }
 
 /// Notes that a patient withdraws a scope at `at`; answers whether there was a consent to withdraw.
 ///
 /// # Errors
 /// Where the code is unknown, or the row cannot be written.
-pub fn withdraw(db: &Connection, patient: PatientId, scope: &str, at: Timestamp) -> Result<bool, StoreError> {
+pub fn withdraw(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+    from: Extent,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
     let code = code::require(db, scope)?;
+    let (from_all, study) = match from {
+        Extent::Everything => (true, None),
+        Extent::Study(study) => (false, study),
+    };
     let changed = db.execute(
-        "UPDATE consent SET withdrawn_at = max(granted_at, ?3)
-         WHERE patient = ?1 AND code = ?2 AND withdrawn_at IS NULL",
-        params![patient, code, at],
+        "UPDATE consent SET withdrawn_at = max(granted_at, ?5)
+         WHERE patient = ?1 AND code = ?2 AND (?3 OR study IS ?4) AND withdrawn_at IS NULL",
+        params![patient, code, from_all, study, at],
     )?;
     Ok(changed > 0)
+}
+
+/// Keeps a wording, so that a hash can be told back into what was agreed to.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn keep_wording(
+    db: &Connection,
+    hash: TokenHash,
+    version: &str,
+    language: &str,
+    wording: &str,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO consent_text (hash, version, language, wording) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        params![hash, version, language, wording],
+    )?;
+    Ok(())
+}
+
+/// The wording of this hash, where anybody agreed to it.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn wording(db: &Connection, hash: TokenHash) -> Result<Option<String>, StoreError> {
+    let mut query = db.prepare_cached("SELECT wording FROM consent_text WHERE hash = ?")?;
+    Ok(query.query_row([hash], |row| row.get(0)).optional()?)
+}
+
+/// Every consent that a patient ever gave, newest first.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT code.code, display, study, name, granted_at, withdrawn_at, consent.wording, version, language
+         FROM consent JOIN code ON code.id = consent.code
+         LEFT JOIN study ON study.id = study LEFT JOIN consent_text ON hash = consent.wording
+         WHERE patient = ? ORDER BY granted_at DESC, consent.id DESC",
+    )?;
+    let entries = query.query_map([patient], |row| {
+        let study: Option<StudyId> = row.get(2)?;
+        let hash: Option<TokenHash> = row.get(6)?;
+        Ok(Entry {
+            scope: Scope { code: row.get(0)?, display: row.get(1)? },
+            study: study.map(|id| Ok::<_, rusqlite::Error>((id, row.get(3)?))).transpose()?,
+            grant: Grant { granted: row.get(4)?, withdrawn: row.get(5)? },
+            wording: hash
+                .map(|hash| Ok::<_, rusqlite::Error>((row.get(7)?, row.get(8)?, hash)))
+                .transpose()?,
+        })
+    })?;
+    Ok(entries.collect::<Result<_, _>>()?)
 }
 
 /// What a patient's consents to one scope allow to be ingested.
@@ -72,10 +170,4 @@ pub fn scopes(db: &Connection, patient: PatientId) -> Result<Vec<(String, Vec<Gr
     )?;
     let scopes = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     scopes.into_iter().map(|scope| history(db, patient, &scope).map(|grants| (scope, grants))).collect()
-}
-
-fn stands(db: &Connection, patient: PatientId, code: i64) -> Result<bool, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT 1 FROM consent WHERE patient = ? AND code = ? AND withdrawn_at IS NULL")?;
-    Ok(query.query_row(params![patient, code], |_| Ok(())).optional()?.is_some())
 }

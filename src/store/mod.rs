@@ -4,12 +4,16 @@
 //! [`Store::write`]: those decide on which thread and in which transaction they run. Instants are
 //! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
 
+pub mod account;
 pub mod audit;
 pub mod backfill;
+pub mod chart;
 pub mod code;
 pub mod commit;
+pub mod connection;
 pub mod consent;
 mod error;
+pub mod invitation;
 pub mod lock;
 mod merge;
 pub mod observation;
@@ -18,9 +22,11 @@ pub mod patient;
 pub mod plan;
 pub mod rejected;
 pub mod run;
+pub mod session;
 pub mod setting;
 pub mod status;
 pub mod stream;
+pub mod study;
 mod types;
 mod writer;
 

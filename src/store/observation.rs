@@ -101,10 +101,60 @@ pub fn step(
         "SELECT instant, value, zone, revision FROM observation
          WHERE stream = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?",
     )?;
-    let rows = query.query_map(params![stream, from, until, STEP], |row| {
-        Ok(Observation { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, revision: row.get(3)? })
-    })?;
+    let rows = query.query_map(params![stream, from, until, STEP], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// An observation and the stream it belongs to, by its place in a list of streams.
+pub type Placed = (usize, Observation);
+
+/// The newest observations of these streams before the place `before` (instant, row of the stream), newest
+/// first, at most `limit`.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn newest(
+    db: &Connection,
+    streams: &[StreamInfo],
+    before: Option<(Timestamp, i64)>,
+    limit: usize,
+) -> Result<Vec<Placed>, StoreError> {
+    let (instant, row) = before.unwrap_or((Timestamp::MAX, 0));
+    let mut query = db.prepare_cached(
+        "SELECT instant, value, zone, revision FROM observation
+         WHERE stream = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3)) ORDER BY instant DESC LIMIT ?4",
+    )?;
+    let mut newest = Vec::new();
+    for (place, stream) in streams.iter().enumerate() {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = query.query_map(params![stream.id, instant, row, limit], from_row)?;
+        for observation in rows {
+            newest.push((place, observation?));
+        }
+    }
+    newest.sort_by_key(|(place, observation)| std::cmp::Reverse((observation.instant, streams[*place].id)));
+    newest.truncate(limit);
+    Ok(newest)
+}
+
+/// The values that an observation had before, oldest first, each with the time at which it was replaced.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn replaced(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+) -> Result<Vec<(f64, Timestamp)>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT value, replaced_at FROM revision WHERE stream = ? AND instant = ? ORDER BY revision",
+    )?;
+    let rows = query.query_map(params![stream, instant], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn from_row(row: &Row) -> rusqlite::Result<Observation> {
+    Ok(Observation { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, revision: row.get(3)? })
 }
 
 fn stream_from_row(row: &Row) -> rusqlite::Result<StreamInfo> {

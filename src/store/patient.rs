@@ -66,10 +66,32 @@ const SELECT: &str = "
 /// Where the row cannot be written.
 pub fn add(db: &Connection, new: &NewPatient, now: Timestamp) -> Result<PatientId, StoreError> {
     db.execute(
-        "INSERT INTO patient (name, email, time_zone, created_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO patient (name, email, time_zone, created_at, external_id)
+         VALUES (?, ?, ?, ?, lower(hex(randomblob(16))))",
         params![new.name, new.email, new.time_zone, now],
     )?;
     Ok(PatientId::new(db.last_insert_rowid()))
+}
+
+/// Changes how a patient is called and reached, and which days are the patient's.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn change(db: &Connection, id: PatientId, to: &NewPatient) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE patient SET name = ?, email = ?, time_zone = ? WHERE id = ?",
+        params![to.name, to.email, to.time_zone, id],
+    )?;
+    Ok(())
+}
+
+/// What OW is to know a patient by.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn external_id(db: &Connection, id: PatientId) -> Result<String, StoreError> {
+    let mut query = db.prepare_cached("SELECT external_id FROM patient WHERE id = ?")?;
+    Ok(query.query_row([id], |row| row.get(0))?)
 }
 
 /// Every patient, by number.

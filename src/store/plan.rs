@@ -1,5 +1,6 @@
 //! What a tick has to know of each patient before it asks OW for anything.
 
+use std::fmt;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -59,6 +60,16 @@ pub enum Idle {
     NeedsRelink,
     /// No consent stands.
     NoConsent,
+}
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoLink => "Not polled: there is no link to an OW user yet.",
+            Self::NeedsRelink => "Not polled: OW no longer knows the linked user.",
+            Self::NoConsent => "Not polled: no consent stands.",
+        })
+    }
 }
 
 /// Everybody about whom OW is not asked, and why; only `patient`, where one is given.

@@ -24,6 +24,8 @@ pub struct Rejected {
 /// A rejected sample as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// Its number; later ones are higher.
+    pub id: i64,
     /// Whose.
     pub patient: PatientId,
     /// What was rejected, and why.
@@ -75,18 +77,29 @@ pub fn trim(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The rejected samples of one patient or of all, newest first.
+/// The rejected samples of one patient or of all before the number `before`, newest first.
 ///
 /// # Errors
 /// Where the table cannot be read.
-pub fn list(db: &Connection, patient: Option<PatientId>, limit: u32) -> Result<Vec<Entry>, StoreError> {
+pub fn page(
+    db: &Connection,
+    patient: Option<PatientId>,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Entry>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient, series_type, reason, sample, first_seen, last_seen FROM rejected
-         WHERE ?1 IS NULL OR patient = ?1 ORDER BY last_seen DESC, id DESC LIMIT ?2",
+        "SELECT id, patient, series_type, reason, sample, first_seen, last_seen FROM rejected
+         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) ORDER BY id DESC LIMIT ?3",
     )?;
-    let entries = query.query_map(params![patient, limit], |row| {
-        let rejected = Rejected { series_type: row.get(1)?, reason: row.get(2)?, sample: row.get(3)? };
-        Ok(Entry { patient: row.get(0)?, rejected, first_seen: row.get(4)?, last_seen: row.get(5)? })
+    let entries = query.query_map(params![patient, before, limit], |row| {
+        let rejected = Rejected { series_type: row.get(2)?, reason: row.get(3)?, sample: row.get(4)? };
+        Ok(Entry {
+            id: row.get(0)?,
+            patient: row.get(1)?,
+            rejected,
+            first_seen: row.get(5)?,
+            last_seen: row.get(6)?,
+        })
     })?;
     Ok(entries.collect::<Result<_, _>>()?)
 }

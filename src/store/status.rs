@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::connection::{self, Device};
 use super::{StoreError, consent};
 use crate::intervals::Grant;
 use crate::patient::PatientId;
@@ -18,11 +19,16 @@ pub struct Reads {
     pub checked: bool,
 }
 
-/// A line of the status page.
+/// Hours of the sparkline, the last of them not over yet.
+pub const SPARK_HOURS: usize = 24;
+
+/// A line of the overview.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// Who.
     pub patient: PatientId,
+    /// What people call the patient.
+    pub name: String,
     /// `ow:<uuid>`, where there is a link.
     pub link: Option<String>,
     /// Whether OW no longer knows the linked user.
@@ -39,6 +45,23 @@ pub struct Line {
     pub last_day: i64,
     /// Samples that OW counted in the last full days and we do not have.
     pub missing: i64,
+    /// Whether an invitation is open.
+    pub invited: bool,
+    /// The devices that are or were connected.
+    pub devices: Vec<Device>,
+    /// Samples in each of the last [`SPARK_HOURS`] hours, the oldest first.
+    pub hours: Vec<i64>,
+}
+
+/// Which patients the overview shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// With a higher number only.
+    pub after: i64,
+    /// Whose name or number has this in it.
+    pub search: String,
+    /// Only this one.
+    pub patient: Option<PatientId>,
 }
 
 /// Notes how a patient's turn in a tick ended.
@@ -76,39 +99,66 @@ pub fn note_missing(db: &Connection, patient: PatientId, missing: i64) -> Result
     Ok(())
 }
 
-/// One line for each patient with a number above `after`, at most `limit`.
+/// One line for each patient that is `shown`, at most `limit`.
 ///
 /// # Errors
 /// Where the tables cannot be read.
-pub fn lines(db: &Connection, now: Timestamp, after: i64, limit: u32) -> Result<Vec<Line>, StoreError> {
+pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Result<Vec<Line>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient.id, link.ow_user, link.state = 'needs_relink', state.newest, state.polled_at, state.error,
-                coalesce(state.missing, 0),
-                (SELECT coalesce(sum(samples), 0) FROM hour_count
-                 WHERE hour_count.patient = patient.id AND hour > ?1 AND hour <= ?2)
+        "SELECT patient.id, patient.name, link.ow_user, link.state = 'needs_relink', state.newest,
+                state.polled_at, state.error, coalesce(state.missing, 0),
+                EXISTS (SELECT 1 FROM invitation WHERE invitation.patient = patient.id AND used_at IS NULL
+                        AND revoked_at IS NULL AND expires_at > ?1)
          FROM patient
          LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
          LEFT JOIN patient_state AS state ON state.patient = patient.id
-         WHERE patient.id > ?3 ORDER BY patient.id LIMIT ?4",
+         WHERE patient.id > ?2 AND (?3 IS NULL OR patient.id = ?3)
+           AND (?4 = '' OR instr(lower(patient.name), lower(?4)) > 0 OR patient.id = ?4)
+         ORDER BY patient.id LIMIT ?5",
     )?;
-    let lines = query.query_map(params![now.hour() - 24, now.hour(), after, limit], |row| {
+    let lines = query.query_map(params![now, shown.after, shown.patient, shown.search, limit], |row| {
         Ok(Line {
             patient: row.get(0)?,
-            link: row.get::<_, Option<String>>(1)?.map(|user| format!("ow:{user}")),
-            needs_relink: row.get::<_, Option<bool>>(2)?.unwrap_or(false),
+            name: row.get(1)?,
+            link: row.get::<_, Option<String>>(2)?.map(|user| format!("ow:{user}")),
+            needs_relink: row.get::<_, Option<bool>>(3)?.unwrap_or(false),
+            newest: row.get(4)?,
+            polled: row.get(5)?,
+            error: row.get(6)?,
+            missing: row.get(7)?,
+            invited: row.get(8)?,
             scopes: Vec::new(),
-            newest: row.get(3)?,
-            polled: row.get(4)?,
-            error: row.get(5)?,
-            missing: row.get(6)?,
-            last_day: row.get(7)?,
+            devices: Vec::new(),
+            hours: Vec::new(),
+            last_day: 0,
         })
     })?;
     let mut lines = lines.collect::<Result<Vec<Line>, _>>()?;
     for line in &mut lines {
         line.scopes = consent::scopes(db, line.patient)?;
+        line.devices = connection::devices(db, line.patient)?;
+        line.hours = hours(db, line.patient, now)?;
+        line.last_day = line.hours.iter().sum();
     }
     Ok(lines)
+}
+
+fn hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+    let first = now.hour() - SPARK_HOURS as i64 + 1;
+    let mut query = db.prepare_cached(
+        "SELECT hour - ?2, sum(samples) FROM hour_count
+         WHERE patient = ?1 AND hour >= ?2 AND hour <= ?3 GROUP BY hour",
+    )?;
+    let mut hours = vec![0; SPARK_HOURS];
+    let counts = query
+        .query_map(params![patient, first, now.hour()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
+    for count in counts {
+        let (place, samples) = count?;
+        if let Some(hour) = usize::try_from(place).ok().and_then(|place| hours.get_mut(place)) {
+            *hour = samples;
+        }
+    }
+    Ok(hours)
 }
 
 /// Proves that the store can be written, by writing nothing that stays.

@@ -1,18 +1,39 @@
-//! The HTTP server: health, readiness and the status page.
+//! The HTTP server and its pages: practitioners' under `/admin`, patients' under `/ow` and `/clients/ow`,
+//! the OAuth proxy under `/api/v1`, health and readiness.
+//!
+//! Every page works without a script, and there are none.
 
-mod page;
+mod admin;
+mod answer;
+mod api;
+mod chart;
+mod connect;
+mod guard;
+mod jobs;
+mod layout;
+mod limit;
+mod patient;
 mod routes;
 mod server;
-mod status;
+mod visit;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::clock::Clock;
+use crate::config::Config;
+use crate::ow::{Connector, PageSize};
+use crate::poll::Poller;
 use crate::store::Store;
 use crate::time::Timestamp;
 
+pub(crate) use admin::{LINK_AGE, sign_in_link};
+pub use connect::Offers;
+pub use jobs::Jobs;
+pub use limit::Limits;
 pub use server::serve;
 
 /// What the pages are made from.
@@ -22,12 +43,85 @@ pub struct App {
     pub store: Store,
     /// Where "now" comes from.
     pub clock: Clock,
-    /// Where the server listens: only on loopback may the status page say anything about patients.
-    pub bind: SocketAddr,
+    /// The configuration, which may be reloaded.
+    pub live: Live,
     /// How the ticker is doing.
     pub ticks: Ticks,
+    /// Polls that somebody asked for on a page.
+    pub jobs: Jobs,
+    /// The providers that patients can connect, as last seen.
+    pub offers: Offers,
+    /// How often what is open to the world may be tried.
+    pub limits: Limits,
+    /// Ends what runs in the background.
+    pub cancel: CancellationToken,
+    /// What OW was found to give per page.
+    pub page_size: PageSize,
     /// Set by the demonstration: what is shown is simulated.
     pub simulated: bool,
+}
+
+impl App {
+    /// Whether browsers reach us over https, so that cookies are for https only.
+    fn is_https(&self) -> bool {
+        self.live.config().public_url.is_some_and(|url| url.is_https())
+    }
+
+    /// What polls, with the configuration of this moment.
+    fn poller(&self) -> Poller {
+        Poller {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            config: self.live.config(),
+            cancel: self.cancel.clone(),
+            page_size: self.page_size.clone(),
+        }
+    }
+}
+
+/// The configuration, and how OW is reached with it: both change when it is reloaded.
+#[derive(Debug, Clone)]
+pub struct Live(Arc<RwLock<Reached>>);
+
+#[derive(Debug)]
+struct Reached {
+    config: Config,
+    ow: Option<Arc<Connector>>,
+}
+
+impl Live {
+    /// Starts with this configuration.
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(RwLock::new(Reached { config, ow: None })))
+    }
+
+    /// Takes another configuration.
+    pub fn set(&self, config: Config) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Reached { config, ow: None };
+    }
+
+    /// Notes the address that is really listened on.
+    pub fn set_bind(&self, bind: SocketAddr) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).config.bind = bind;
+    }
+
+    /// The configuration of this moment.
+    pub fn config(&self) -> Config {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).config.clone()
+    }
+
+    /// How OW is reached; none where its address or key is missing or unusable.
+    fn ow(&self) -> Option<Arc<Connector>> {
+        let mut reached = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if reached.ow.is_none() {
+            let (url, key) = (reached.config.ow_api_url.as_ref()?, reached.config.ow_api_key.as_ref()?);
+            match Connector::new(url, key) {
+                Ok(connector) => reached.ow = Some(Arc::new(connector)),
+                Err(failure) => tracing::error!(next = failure.next, "{}", failure.what),
+            }
+        }
+        reached.ow.clone()
+    }
 }
 
 /// How the ticker is doing, shared between it and the pages.

@@ -1,77 +1,143 @@
-//! Which path is answered by what, and the headers that every answer carries.
+//! Which path is answered by what.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use maud::Markup;
-use serde::Deserialize;
+use bytes::Buf;
+use futures_util::{Stream, StreamExt};
+use http::{HeaderMap, Method, StatusCode};
+use maud::html;
 use serde_json::json;
-use warp::reply::{Reply, Response};
-use warp::{Filter, Rejection};
+use warp::path::FullPath;
+use warp::reply::Response;
+use warp::{Filter, Rejection, Reply};
 
-use super::{App, page, status};
-use crate::store::StoreError;
-use crate::store::status as state;
+use super::answer::{Refusal, html as html_answer, json as json_answer, secured, with_type};
+use super::layout::{self, ICON, Shell};
+use super::visit::{Fields, Visit, client_address};
+use super::{App, admin, api, patient};
+use crate::store::status;
 
 /// The style sheet, embedded.
 const STYLE: &str = include_str!("../../assets/style.css");
-/// Nothing comes from anywhere but here, and there are no scripts at all.
-const SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// A tick that ended longer ago than this many intervals is overdue.
 const OVERDUE: u32 = 3;
-
-#[derive(Debug, Deserialize)]
-struct Paging {
-    /// Patients with a higher number only.
-    #[serde(default)]
-    after: i64,
-}
+/// Bytes of a form: the longest has a purpose of some thousand characters in it.
+const LARGEST_FORM: usize = 64 * 1024;
+/// A form that has not arrived by then is not going to.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn routes(
     app: App,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone + Send + Sync + 'static {
-    let app = warp::any().map(move || app.clone());
-    let read = || warp::get().or(warp::head()).unify();
-    let health = warp::path!("healthz").and(read()).map(|| text(StatusCode::OK, "ok\n"));
-    let ready = warp::path!("readyz").and(read()).and(app.clone()).then(readiness);
-    let style = warp::path!("style.css").and(read()).map(|| with_type("text/css; charset=utf-8", STYLE));
-    let start = warp::path::end()
-        .and(read())
-        .and(app)
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let for_refused = app.clone();
+    warp::any()
+        .map(move || app.clone())
+        .and(warp::method())
+        .and(warp::path::full())
+        .and(query)
         .and(warp::header::headers_cloned())
-        .and(warp::query::<Paging>())
-        .then(start);
-    health.or(ready).unify().or(style).unify().or(start).unify().recover(refused).unify().map(secured)
+        .and(warp::ext::optional::<SocketAddr>())
+        .and(warp::body::stream())
+        .then(answer)
+        .recover(move |rejection| refused(for_refused.clone(), rejection))
+        .unify()
 }
 
-/// What each answer carries, whatever it is.
-fn secured(mut answer: Response) -> Response {
-    let headers = answer.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+async fn answer(
+    app: App,
+    method: Method,
+    path: FullPath,
+    raw_query: String,
+    headers: HeaderMap,
+    peer: Option<SocketAddr>,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+) -> Response {
+    let config = app.live.config();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let client = client_address(peer, &headers, &config.trusted_proxies);
+    // What only asks for headers is answered like what asks for all; the server leaves the body out.
+    let method = if method == Method::HEAD { Method::GET } else { method };
+    let answered = match read_form(&method, body).await {
+        Ok(form) => {
+            let query = Fields::parse(raw_query.as_bytes());
+            let path = path.as_str().to_owned();
+            dispatch(&app, &Visit { method, path, raw_query, query, form, headers, client }).await
+        }
+        Err(refusal) => refusal.into_response(),
+    };
+    secured(answered, app.is_https())
+}
+
+/// The fields of a form; what is no form has none.
+async fn read_form(
+    method: &Method,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+) -> Result<Fields, Refusal> {
+    if method == Method::GET {
+        return Ok(Fields::default());
     }
-    answer
+    let collect = async {
+        let mut bytes = Vec::new();
+        let mut body = std::pin::pin!(body);
+        while let Some(piece) = body.next().await {
+            let Ok(piece) = piece else { return Err(Refusal::bad("The form did not arrive as a whole.")) };
+            if bytes.len() + piece.remaining() > LARGEST_FORM {
+                let text = "Nothing that is sent here is that large. Nothing was changed.";
+                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text));
+            }
+            bytes.extend(piece.chunk());
+        }
+        Ok(Fields::parse(&bytes))
+    };
+    let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "Too slow", "The form did not arrive in time.");
+    tokio::time::timeout(FORM_TIMEOUT, collect).await.map_err(late)?
 }
 
-async fn readiness(app: App) -> Response {
-    let reasons = unready(&app).await;
+async fn dispatch(app: &App, visit: &Visit) -> Response {
+    let segments = visit.segments();
+    match segments.as_slice() {
+        ["admin", rest @ ..] => admin::answer(app, visit, rest).await,
+        ["ow"] => patient::answer(app, visit, &["launch"]).await,
+        ["clients", "ow", rest @ ..] => patient::answer(app, visit, rest).await,
+        ["api", "v1", rest @ ..] => api::answer(app, visit, rest).await,
+        _ if visit.method != Method::GET => Refusal::method().into_response(),
+        [] => html_answer(stranger(app)),
+        ["healthz"] => with_type("text/plain; charset=utf-8", "ok\n"),
+        ["readyz"] => readiness(app).await,
+        ["style.css"] => with_type("text/css; charset=utf-8", STYLE),
+        ["icon.svg"] => with_type("image/svg+xml", ICON),
+        _ => Refusal::not_found().into_response(),
+    }
+}
+
+/// What this is, and nothing about anyone.
+fn stranger(app: &App) -> maud::Markup {
+    let body = html! {
+        h1 { "jhe-ow" }
+        p.lead { "This service brings measurements from people’s wearables to the studies that they take part in: only \
+                  what they agreed to, and only for as long as they do." }
+        ul {
+            li { "You take part in a study? Open the link that the study sent you. If you have used it in this \
+                  browser before: " a href="/clients/ow/manage" { "your choices" } "." }
+            li { "You work for a study? " a href="/admin" { "Sign in" } "." }
+        }
+    };
+    layout::page("Wearables for research", &Shell::Plain { simulated: app.simulated, leads_to: None }, &body)
+}
+
+async fn readiness(app: &App) -> Response {
+    let reasons = unready(app).await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string() + "\n";
-    let mut answer = with_type("application/json", body);
-    *answer.status_mut() = status;
-    answer
+    json_answer(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
 }
 
 /// Why the daemon does not do its work. That it runs at all means that the schema is up to date.
 async fn unready(app: &App) -> Vec<String> {
     let mut reasons = Vec::new();
-    if let Err(error) = app.store.write(state::prove_writable).await {
+    if let Err(error) = app.store.write(status::prove_writable).await {
         reasons.push(format!("the database cannot be written: {error}"));
     }
     let ticks = app.ticks.get();
@@ -87,58 +153,7 @@ async fn unready(app: &App) -> Vec<String> {
     reasons
 }
 
-async fn start(app: App, headers: HeaderMap, paging: Paging) -> Response {
-    if !is_at_home(&app, &headers) {
-        return html(StatusCode::OK, &page::stranger());
-    }
-    match status::load(&app, paging.after).await {
-        Ok(status) => html(StatusCode::OK, &page::status(&status)),
-        Err(error) => html(StatusCode::SERVICE_UNAVAILABLE, &page::trouble(&why(&error))),
-    }
-}
-
-fn why(error: &StoreError) -> String {
-    crate::failure::Failure::from(error.clone()).to_string()
-}
-
-/// Whether whoever asks sits at this machine: there is no sign-in yet. A name other than this machine's own
-/// would be a page elsewhere that points its own name here; a proxy passes on strangers.
-fn is_at_home(app: &App, headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let local = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-    let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
-    app.bind.ip().is_loopback() && local && !passed_on.iter().any(|name| headers.contains_key(*name))
-}
-
-async fn refused(rejection: Rejection) -> Result<Response, Infallible> {
-    let (status, what) = if rejection.is_not_found() {
-        (StatusCode::NOT_FOUND, "There is no such page.")
-    } else if rejection.find::<warp::reject::MethodNotAllowed>().is_some() {
-        (StatusCode::METHOD_NOT_ALLOWED, "This page can only be read.")
-    } else {
-        (StatusCode::BAD_REQUEST, "This address is not understood.")
-    };
-    Ok(html(status, &page::trouble(what)))
-}
-
-fn html(status: StatusCode, page: &Markup) -> Response {
-    let mut answer = with_type("text/html; charset=utf-8", page.0.clone());
-    *answer.status_mut() = status;
-    answer
-}
-
-fn text(status: StatusCode, body: &'static str) -> Response {
-    let mut answer = with_type("text/plain; charset=utf-8", body);
-    *answer.status_mut() = status;
-    answer
-}
-
-fn with_type(kind: &'static str, body: impl Into<String>) -> Response {
-    let mut answer = body.into().into_response();
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
+/// What does not even become a visit: an address that is none.
+async fn refused(app: App, _: Rejection) -> Result<Response, Infallible> {
+    Ok(secured(Refusal::bad("This address is not understood.").into_response(), app.is_https()))
 }

@@ -1,22 +1,26 @@
 //! The accept loop: timeouts, a limit on connections, and an end that does not wait for ever.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, routes};
 
 /// A client that has not sent its headers by then is not going to.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at one time; further ones wait in the kernel's queue. Far more than people look at a
-/// status page, far fewer than file descriptors.
+/// Connections at one time; further ones wait in the kernel's queue. Far more than people look at
+/// pages, far fewer than file descriptors.
 const CONNECTIONS: usize = 256;
 /// How long answers that are under way may take once the daemon is to stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -33,11 +37,16 @@ pub async fn serve(listener: TcpListener, app: App, cancel: CancellationToken) {
             () = cancel.cancelled() => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let Some((stream, slot)) = accepted else { continue };
+        let Some((stream, peer, slot)) = accepted else { continue };
+        let service = service.clone();
+        let from_peer = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            service.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service.clone());
+            .serve_connection(TokioIo::new(stream), from_peer);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -53,10 +62,10 @@ pub async fn serve(listener: TcpListener, app: App, cancel: CancellationToken) {
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(error) => {
             tracing::warn!("no connection could be accepted: {error}");
             tokio::time::sleep(REST).await;

@@ -1,0 +1,67 @@
+//! Inviting a patient: a link that works once, for seven days.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::account::Actor;
+use crate::patient::PatientId;
+use crate::store::{StoreError, audit, invitation, study};
+use crate::study::StudyId;
+use crate::time::Timestamp;
+use crate::token::{Token, TokenHash};
+
+/// How long an invitation can be used.
+pub const VALID: Duration = Duration::from_hours(7 * 24);
+
+/// The link to send: whoever opens it is taken for the patient.
+pub fn link(base: &str, token: &Token) -> String {
+    format!("{base}/ow/?code={}", token.expose())
+}
+
+/// Invites a patient to a study, enrolling where that is still to be done, or to every study of theirs. Answers
+/// when the invitation ends.
+///
+/// # Errors
+/// A sentence where there is no such study, or none at all to be invited to.
+pub fn invite(
+    db: &Connection,
+    hash: TokenHash,
+    patient: PatientId,
+    to: Option<StudyId>,
+    who: Actor,
+    now: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    match to {
+        Some(id) => enrol(db, id, patient, who, now)?,
+        None if study::of_patient(db, patient)?.is_empty() => {
+            let why = format!(
+                "patient {patient} is in no study; enrol the patient in one, or name one to invite to"
+            );
+            return Err(StoreError::Refused(why));
+        }
+        None => {}
+    }
+    let expires = now.plus(VALID);
+    invitation::issue(db, hash, patient, to, now, expires)?;
+    audit::record(db, now, who, "invitation.issue", Some(patient), "")?;
+    Ok(expires)
+}
+
+/// Enrols a patient in a study, once.
+///
+/// # Errors
+/// A sentence where there is no such study.
+pub fn enrol(
+    db: &Connection,
+    id: StudyId,
+    patient: PatientId,
+    who: Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    study::require(db, id)?;
+    if study::enrol(db, id, patient, now)? {
+        audit::record(db, now, who, "study.enrol", Some(patient), &format!("study {id}"))?;
+    }
+    Ok(())
+}

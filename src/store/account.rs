@@ -1,0 +1,185 @@
+//! Accounts of practitioners and operators, and the links that sign one in once.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::StoreError;
+use crate::account::{AccountId, Role};
+use crate::time::Timestamp;
+use crate::token::TokenHash;
+
+/// An account as the store holds one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its number.
+    pub id: AccountId,
+    /// The name to sign in with.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whether it may no longer sign in.
+    pub disabled: bool,
+    /// Whether a password was set.
+    pub has_password: bool,
+}
+
+/// The name of the account that a first start makes.
+pub const FIRST: &str = "operator";
+
+const SELECT: &str = "SELECT id, name, role, disabled, password IS NOT NULL FROM account";
+
+/// Keeps a new account, which has no password yet.
+///
+/// # Errors
+/// A sentence where the name is taken.
+pub fn add(db: &Connection, name: &str, role: Role, now: Timestamp) -> Result<AccountId, StoreError> {
+    if find_name(db, name)?.is_some() {
+        return Err(StoreError::Refused(format!("there is an account '{name}' already")));
+    }
+    db.execute("INSERT INTO account (name, role, created_at) VALUES (?, ?, ?)", params![name, role, now])?;
+    Ok(AccountId(db.last_insert_rowid()))
+}
+
+/// Every account, by name.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn list(db: &Connection) -> Result<Vec<Account>, StoreError> {
+    let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
+    Ok(query.query_map([], from_row)?.collect::<Result<_, _>>()?)
+}
+
+/// The account of this number, where there is one.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn find(db: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {
+    let mut query = db.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
+    Ok(query.query_row([id], from_row).optional()?)
+}
+
+/// The account of this name, where there is one.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn find_name(db: &Connection, name: &str) -> Result<Option<Account>, StoreError> {
+    let mut query = db.prepare_cached(&format!("{SELECT} WHERE name = ?"))?;
+    Ok(query.query_row([name], from_row).optional()?)
+}
+
+/// The hash of an account's password, where it has one and may sign in.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn password(db: &Connection, name: &str) -> Result<Option<(Account, String)>, StoreError> {
+    let Some(account) = find_name(db, name)?.filter(|account| !account.disabled) else { return Ok(None) };
+    let hash: Option<String> =
+        db.query_row("SELECT password FROM account WHERE id = ?", [account.id], |row| row.get(0))?;
+    Ok(hash.map(|hash| (account, hash)))
+}
+
+/// Sets the hash of a password; whoever was signed in with the old one no longer is, but for `keep`.
+///
+/// # Errors
+/// Where the tables cannot be written.
+pub fn set_password(
+    db: &Connection,
+    id: AccountId,
+    hash: &str,
+    keep: Option<TokenHash>,
+) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET password = ? WHERE id = ?", params![hash, id])?;
+    db.execute("DELETE FROM sign_in_link WHERE account = ?", [id])?;
+    db.execute("DELETE FROM session WHERE account = ?1 AND hash IS NOT ?2", params![id, keep])?;
+    Ok(())
+}
+
+/// Changes what an account may do, or whether it may sign in at all.
+///
+/// # Errors
+/// A sentence where that would leave nobody to run the place.
+pub fn change(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Result<(), StoreError> {
+    db.execute("UPDATE account SET role = ?, disabled = ? WHERE id = ?", params![role, disabled, id])?;
+    if disabled {
+        db.execute("DELETE FROM session WHERE account = ?", [id])?;
+        db.execute("DELETE FROM sign_in_link WHERE account = ?", [id])?;
+    }
+    let operators: i64 =
+        db.query_row("SELECT count(*) FROM account WHERE role = 'operator' AND disabled = 0", [], |row| {
+            row.get(0)
+        })?;
+    if operators == 0 {
+        let why = "one operator has to stay: make another account an operator first";
+        return Err(StoreError::Refused(why.to_owned()));
+    }
+    Ok(())
+}
+
+/// The account that stands in for the first operator: made where nobody could sign in otherwise; none where
+/// an operator has a password.
+///
+/// # Errors
+/// Where the tables cannot be read or written.
+pub fn first_operator(db: &Connection, now: Timestamp) -> Result<Option<Account>, StoreError> {
+    let operators: Vec<Account> =
+        list(db)?.into_iter().filter(|one| one.role == Role::Operator && !one.disabled).collect();
+    if operators.iter().any(|account| account.has_password) {
+        return Ok(None);
+    }
+    match operators.into_iter().next() {
+        Some(waiting) => Ok(Some(waiting)),
+        None => {
+            let id = add(db, FIRST, Role::Operator, now)?;
+            find(db, id)
+        }
+    }
+}
+
+/// Keeps a link that signs an account in once; an earlier one ends.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn keep_link(
+    db: &Connection,
+    id: AccountId,
+    hash: TokenHash,
+    expires: Timestamp,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT OR REPLACE INTO sign_in_link (account, hash, expires_at) VALUES (?, ?, ?)",
+        params![id, hash, expires],
+    )?;
+    Ok(())
+}
+
+/// The account that a sign-in link is for, where the link is good.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn of_link(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Option<Account>, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT account FROM sign_in_link WHERE hash = ? AND expires_at > ?")?;
+    let id: Option<AccountId> = query.query_row(params![hash, now], |row| row.get(0)).optional()?;
+    match id {
+        Some(id) => Ok(find(db, id)?.filter(|account| !account.disabled)),
+        None => Ok(None),
+    }
+}
+
+/// Uses a sign-in link up.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn use_link(db: &Connection, hash: TokenHash) -> Result<(), StoreError> {
+    db.execute("DELETE FROM sign_in_link WHERE hash = ?", [hash])?;
+    Ok(())
+}
+
+fn from_row(row: &Row) -> rusqlite::Result<Account> {
+    Ok(Account {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        role: row.get(2)?,
+        disabled: row.get(3)?,
+        has_password: row.get(4)?,
+    })
+}

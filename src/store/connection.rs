@@ -1,0 +1,164 @@
+//! How far patients' devices are connected through OW, and authorizations under way.
+
+use rusqlite::{Connection as Database, OptionalExtension, params};
+
+use super::StoreError;
+use crate::patient::PatientId;
+use crate::time::Timestamp;
+use crate::token::TokenHash;
+
+/// How far a device is connected, as last seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// The patient was sent to the provider and has not come back.
+    Authorizing,
+    /// OW has it.
+    Active,
+    /// It was connected and is no more.
+    Ended,
+}
+
+impl State {
+    /// As tables and pages write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorizing => "authorizing",
+            Self::Active => "active",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A patient's device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The provider, as OW's paths name it.
+    pub provider: String,
+    /// How far it is connected.
+    pub state: State,
+    /// Since when.
+    pub changed: Timestamp,
+}
+
+/// An authorization that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authorization {
+    /// Whose.
+    pub patient: PatientId,
+    /// At which provider.
+    pub provider: String,
+    /// In which browser's session; none where an API client began it.
+    pub session: Option<TokenHash>,
+    /// When OW forgets it.
+    pub expires: Timestamp,
+}
+
+/// Notes how far a device is connected; answers whether that is news. Going to the provider again does not
+/// end what is connected.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn note(
+    db: &Database,
+    patient: PatientId,
+    provider: &str,
+    state: State,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = db.execute(
+        "INSERT INTO connection (patient, provider, state, changed_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET state = ?3, changed_at = ?4
+         WHERE state <> ?3 AND NOT (state = 'active' AND ?3 = 'authorizing')",
+        params![patient, provider, state.as_str(), now],
+    )?;
+    Ok(changed > 0)
+}
+
+/// Notes what OW's list of a patient's connections says: the providers in `active` are connected, all others
+/// that were no longer are.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn note_active(
+    db: &Database,
+    patient: PatientId,
+    active: &[String],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for device in devices(db, patient)? {
+        if device.state == State::Active && !active.contains(&device.provider) {
+            note(db, patient, &device.provider, State::Ended, now)?;
+        }
+    }
+    for provider in active {
+        note(db, patient, provider, State::Active, now)?;
+    }
+    Ok(())
+}
+
+/// A patient's devices, by provider.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn devices(db: &Database, patient: PatientId) -> Result<Vec<Device>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT provider, state, changed_at FROM connection WHERE patient = ? ORDER BY provider",
+    )?;
+    let devices = query.query_map([patient], |row| {
+        let state = match row.get_ref(1)?.as_str()? {
+            "active" => State::Active,
+            "ended" => State::Ended,
+            _ => State::Authorizing,
+        };
+        Ok(Device { provider: row.get(0)?, state, changed: row.get(2)? })
+    })?;
+    Ok(devices.collect::<Result<_, _>>()?)
+}
+
+/// Keeps an authorization that begins; those that OW has forgotten are cleared away.
+///
+/// # Errors
+/// Where the tables cannot be written.
+pub fn begin(
+    db: &Database,
+    state: TokenHash,
+    authorization: &Authorization,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.execute("DELETE FROM authorization WHERE expires_at <= ?", [now])?;
+    let Authorization { patient, provider, session, expires } = authorization;
+    db.execute(
+        "INSERT OR REPLACE INTO authorization (state, patient, provider, session, expires_at)
+         VALUES (?, ?, ?, ?, ?)",
+        params![state, patient, provider, session, expires],
+    )?;
+    note(db, *patient, provider, State::Authorizing, now)?;
+    Ok(())
+}
+
+/// The authorization of this state, where it still stands.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn find(db: &Database, state: TokenHash, now: Timestamp) -> Result<Option<Authorization>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT patient, provider, session, expires_at FROM authorization WHERE state = ? AND expires_at > ?",
+    )?;
+    let found = query.query_row(params![state, now], |row| {
+        Ok(Authorization {
+            patient: row.get(0)?,
+            provider: row.get(1)?,
+            session: row.get(2)?,
+            expires: row.get(3)?,
+        })
+    });
+    Ok(found.optional()?)
+}
+
+/// Uses an authorization up; answers whether it was there to use.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn consume(db: &Database, state: TokenHash) -> Result<bool, StoreError> {
+    Ok(db.execute("DELETE FROM authorization WHERE state = ?", [state])? > 0)
+}

@@ -1,0 +1,134 @@
+//! Studies, what they ask for, and who is enrolled.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{StoreError, code};
+use crate::patient::PatientId;
+use crate::study::{Scope, Study, StudyId, Terms};
+use crate::time::Timestamp;
+
+/// Keeps a new study.
+///
+/// # Errors
+/// A sentence where the name is taken or a code is unknown.
+pub fn add(db: &Connection, terms: &Terms, now: Timestamp) -> Result<StudyId, StoreError> {
+    refuse_taken(db, &terms.name, None)?;
+    db.execute(
+        "INSERT INTO study (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)",
+        params![terms.name, terms.organization, terms.purpose, terms.contact, now],
+    )?;
+    let id = StudyId(db.last_insert_rowid());
+    attach(db, id, terms)?;
+    Ok(id)
+}
+
+/// Changes what a study tells and asks. Consents that were given stay as they were given.
+///
+/// # Errors
+/// A sentence where the name is taken or a code is unknown.
+pub fn change(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
+    refuse_taken(db, &terms.name, Some(id))?;
+    db.execute(
+        "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?",
+        params![terms.name, terms.organization, terms.purpose, terms.contact, id],
+    )?;
+    db.execute("DELETE FROM study_code WHERE study = ?", [id])?;
+    db.execute("DELETE FROM study_data_source WHERE study = ?", [id])?;
+    attach(db, id, terms)
+}
+
+/// A page of studies, those with a number above `after`, at most `limit`.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn page(db: &Connection, after: i64, limit: u32) -> Result<Vec<Study>, StoreError> {
+    let mut query = db.prepare_cached("SELECT id FROM study WHERE id > ? ORDER BY id LIMIT ?")?;
+    let ids = query.query_map(params![after, limit], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
+    ids.into_iter().map(|id| require(db, id)).collect()
+}
+
+/// The study of this number.
+///
+/// # Errors
+/// A sentence where there is none.
+pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT name, organization, purpose, contact FROM study WHERE id = ?")?;
+    let terms = query.query_row([id], |row| {
+        Ok(Terms {
+            name: row.get(0)?,
+            organization: row.get(1)?,
+            purpose: row.get(2)?,
+            contact: row.get(3)?,
+            ..Terms::default()
+        })
+    });
+    let Some(mut terms) = terms.optional()? else {
+        return Err(StoreError::Refused(format!("there is no study {id}")));
+    };
+    let mut query = db.prepare_cached(
+        "SELECT code.code, display FROM study_code JOIN code ON code.id = study_code.code
+         WHERE study = ? ORDER BY display",
+    )?;
+    let scopes = query.query_map([id], |row| Ok(Scope { code: row.get(0)?, display: row.get(1)? }))?;
+    terms.scopes = scopes.collect::<Result<_, _>>()?;
+    let mut query = db.prepare_cached(
+        "SELECT name FROM study_data_source JOIN data_source ON data_source.id = data_source
+         WHERE study = ? ORDER BY name",
+    )?;
+    terms.data_sources = query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(Study { id, terms })
+}
+
+/// Enrols a patient; answers whether that is news.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> Result<bool, StoreError> {
+    let enrolled = db.execute(
+        "INSERT INTO enrolment (study, patient, enrolled_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        params![id, patient, now],
+    )?;
+    Ok(enrolled > 0)
+}
+
+/// The studies that a patient is enrolled in.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn of_patient(db: &Connection, patient: PatientId) -> Result<Vec<Study>, StoreError> {
+    let mut query = db.prepare_cached("SELECT study FROM enrolment WHERE patient = ? ORDER BY study")?;
+    let ids = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
+    ids.into_iter().map(|id| require(db, id)).collect()
+}
+
+/// How many patients a study has.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn enrolled(db: &Connection, id: StudyId) -> Result<i64, StoreError> {
+    let mut query = db.prepare_cached("SELECT count(*) FROM enrolment WHERE study = ?")?;
+    Ok(query.query_row([id], |row| row.get(0))?)
+}
+
+fn refuse_taken(db: &Connection, name: &str, but: Option<StudyId>) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached("SELECT 1 FROM study WHERE name = ? AND id IS NOT ?")?;
+    match query.query_row(params![name, but], |_| Ok(())).optional()? {
+        None => Ok(()),
+        Some(()) => Err(StoreError::Refused(format!("there is a study '{name}' already"))),
+    }
+}
+
+fn attach(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
+    for scope in &terms.scopes {
+        let code = code::require(db, &scope.code)?;
+        db.execute("INSERT INTO study_code (study, code) VALUES (?, ?)", params![id, code])?;
+    }
+    for source in &terms.data_sources {
+        db.execute(
+            "INSERT INTO study_data_source (study, data_source) SELECT ?, id FROM data_source WHERE name = ?",
+            params![id, source],
+        )?;
+    }
+    Ok(())
+}

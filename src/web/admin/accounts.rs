@@ -1,0 +1,205 @@
+//! Accounts of practitioners and operators.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::{Staff, page};
+use crate::account::{AccountId, Role};
+use crate::patient::parse_name;
+use crate::store::account::{self, Account};
+use crate::store::session::{self, Holder};
+use crate::store::{StoreError, audit};
+use crate::token::{Token, TokenHash};
+use crate::web::App;
+use crate::web::answer::{Refusal, see_other, with_status};
+use crate::web::layout::{Errors, Field, form, local_text, notice, to_copy};
+use crate::web::visit::Visit;
+
+/// How long a one-time sign-in link of an account works.
+pub(crate) const LINK_AGE: Duration = Duration::from_hours(3 * 24);
+
+/// The address that signs an account in once.
+pub(crate) fn sign_in_link(base: &str, token: &Token) -> String {
+    format!("{base}/admin/sign-in?token={}", token.expose())
+}
+
+/// `GET /admin/accounts`.
+pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    staff.need(Role::Operator)?;
+    let done = match visit.query.get("done") {
+        "changed" => "Saved.",
+        "ended" => "The account is signed out in every browser.",
+        _ => "",
+    };
+    render(app, staff, done, "", &Errors::default()).await
+}
+
+async fn render(
+    app: &App,
+    staff: &Staff,
+    done: &str,
+    typed: &str,
+    errors: &Errors,
+) -> Result<Response, Refusal> {
+    let now = app.clock.now();
+    let read = move |db: &_| {
+        let accounts = account::list(db)?.into_iter();
+        let with_sessions = |one: Account| Ok((session::count(db, Holder::Account(one.id), now)?, one));
+        accounts.map(with_sessions).collect::<Result<Vec<_>, StoreError>>()
+    };
+    let accounts = app.store.read(read).await?;
+    let body = html! {
+        h1 { "Accounts" }
+        (notice(done))
+        (errors.summary())
+        @for (sessions, one) in &accounts { (card(staff, one, *sessions)) }
+        section.card {
+            h2 { "Make an account" }
+            (form("/admin/accounts/new", &staff.token, &html! {
+                (Field { name: "name", label: "Name", help: "To sign in with, and for the audit.", value: typed,
+                         kind: "text", autocomplete: "off", errors })
+                (role_choice("role", Role::Viewer))
+                button type="submit" { "Make it" }
+            }))
+        }
+    };
+    Ok(page(app, staff, "/admin/accounts", "Accounts", &body))
+}
+
+fn role_choice(id: &str, chosen: Role) -> Markup {
+    html! {
+        div.field {
+            label for=(id) { "Role" }
+            select id=(id) name="role" {
+                @for role in Role::ALL {
+                    option value=(role) selected[role == chosen] { (role.as_str()) ": " (role.about()) }
+                }
+            }
+        }
+    }
+}
+
+fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
+    let state = match (one.disabled, one.has_password) {
+        (true, _) => "may not sign in",
+        (false, true) => "has a password",
+        (false, false) => "has not chosen a password yet",
+    };
+    let button = |action: &str, words: &str| {
+        html! {
+            button.quiet type="submit" name="action" value=(action) { (words) span.hidden { " of " (one.name) } }
+        }
+    };
+    html! {
+        section.card {
+            h2 { (one.name) }
+            p { (state) "; signed in in " (sessions) " " (if sessions == 1 { "browser" } else { "browsers" }) }
+            (form(&format!("/admin/accounts/{}", one.id), &staff.token, &html! {
+                (role_choice(&format!("role-{}", one.id), one.role))
+                div.actions {
+                    (button("role", "Save the role"))
+                    @if one.disabled {
+                        (button("enable", "Let sign in again"))
+                    } @else {
+                        (button("link", "Make a one-time link"))
+                        (button("disable", "Let sign in no more"))
+                    }
+                    @if sessions > 0 { (button("end-sessions", "Sign out everywhere")) }
+                }
+            }))
+        }
+    }
+}
+
+/// `POST /admin/accounts/new`.
+pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    let typed = visit.form.get("name");
+    let mut errors = Errors::default();
+    let role: Role = visit.form.get("role").parse().map_err(|why: String| Refusal::bad(why))?;
+    if let Some(name) = errors.take("name", parse_name(typed).map_err(|why| format!("Name: {why}"))) {
+        let (token, who, now) = (Token::draw()?, staff.actor(), app.clock.now());
+        let (hash, wanted) = (token.hash(), name.clone());
+        let write = move |db: &_| {
+            let id = account::add(db, &wanted, role, now)?;
+            account::keep_link(db, id, hash, now.plus(LINK_AGE))?;
+            audit::record(db, now, who, "account.add", None, &format!("account {id} {role}"))
+        };
+        match app.store.write(write).await {
+            Ok(()) => return Ok(shown_once(app, staff, &name, &token)),
+            Err(StoreError::Refused(why)) => errors.add("name", format!("Name: {why}")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(with_status(StatusCode::BAD_REQUEST, render(app, staff, "", typed, &errors).await?))
+}
+
+fn shown_once(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
+    let config = app.live.config();
+    let link = sign_in_link(&config.public_base(), token);
+    let until = local_text(&jiff::tz::TimeZone::UTC, app.clock.now().plus(LINK_AGE));
+    let body = html! {
+        h1 { "A one-time link for " (name) }
+        @if let Some(warning) = config.public_url_warning() { p.warning { (warning) "." } }
+        (to_copy("secret", "The link to pass on", &link))
+        p { "It signs in once, until " (until) ", and then asks for a password to be chosen. It is shown only now; if \
+             it is lost, make another." }
+        p { a.button href="/admin/accounts" { "Back to the accounts" } }
+    };
+    page(app, staff, "/admin/accounts", "A one-time link", &body)
+}
+
+/// `POST /admin/accounts/N`.
+pub(super) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
+    let id: AccountId = id.parse().map_err(|_| Refusal::not_found())?;
+    let one = app.store.read(move |db| account::find(db, id)).await?.ok_or_else(Refusal::not_found)?;
+    match visit.form.get("action") {
+        "role" => {
+            let role = visit.form.get("role").parse().map_err(|why: String| Refusal::bad(why))?;
+            set(app, staff, Account { role, ..one }).await
+        }
+        "disable" => set(app, staff, Account { disabled: true, ..one }).await,
+        "enable" => set(app, staff, Account { disabled: false, ..one }).await,
+        "end-sessions" => end_sessions(app, staff, id).await,
+        "link" if !one.disabled => {
+            let token = Token::draw()?;
+            keep_link(app, staff, id, token.hash()).await?;
+            Ok(shown_once(app, staff, &one.name, &token))
+        }
+        _ => Err(Refusal::bad("There is no such action.").next("/admin/accounts", "Accounts")),
+    }
+}
+
+async fn set(app: &App, staff: &Staff, to: Account) -> Result<Response, Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        account::change(db, to.id, to.role, to.disabled)?;
+        let disabled = if to.disabled { " disabled" } else { "" };
+        let detail = format!("account {} {}{disabled}", to.id, to.role);
+        audit::record(db, now, who, "account.change", None, &detail)
+    };
+    let written = app.store.write(write).await;
+    written.map_err(|error| Refusal::from(error).next("/admin/accounts", "Accounts"))?;
+    Ok(see_other("/admin/accounts?done=changed"))
+}
+
+async fn keep_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -> Result<(), Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        account::keep_link(db, id, hash, now.plus(LINK_AGE))?;
+        audit::record(db, now, who, "account.link", None, &format!("account {id}"))
+    };
+    Ok(app.store.write(write).await?)
+}
+
+async fn end_sessions(app: &App, staff: &Staff, id: AccountId) -> Result<Response, Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        session::end_all(db, Holder::Account(id))?;
+        audit::record(db, now, who, "session.end", None, &format!("account {id}"))
+    };
+    app.store.write(write).await?;
+    Ok(see_other("/admin/accounts?done=ended"))
+}

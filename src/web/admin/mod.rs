@@ -1,0 +1,161 @@
+//! Practitioners' and operators' pages.
+
+mod accounts;
+mod lists;
+mod observations;
+mod overview;
+mod patient;
+mod patients;
+mod settings;
+mod sign_in;
+mod studies;
+
+use std::time::Duration;
+
+pub(crate) use accounts::{LINK_AGE, sign_in_link};
+
+use http::Method;
+use maud::Markup;
+use warp::reply::Response;
+
+use super::answer::{Cookie, Refusal, html, see_other, with_cookie};
+use super::layout::{self, Shell};
+use super::visit::Visit;
+use super::{App, guard};
+use crate::account::{Actor, Role};
+use crate::patient::PatientId;
+use crate::store::account::Account;
+use crate::store::session;
+use crate::token::Token;
+
+/// The cookie of somebody who is signed in.
+const COOKIE: &str = "jhe_ow_staff";
+/// A working day.
+const SESSION_AGE: Duration = Duration::from_hours(12);
+/// Lines on one page of a long list.
+const PAGE: u32 = 100;
+
+/// A practitioner or operator who is signed in.
+struct Staff {
+    account: Account,
+    token: Token,
+}
+
+impl Staff {
+    fn actor(&self) -> Actor {
+        Actor::Account(self.account.id)
+    }
+
+    fn may(&self, role: Role) -> bool {
+        self.account.role >= role
+    }
+
+    fn need(&self, role: Role) -> Result<(), Refusal> {
+        if self.may(role) {
+            return Ok(());
+        }
+        let text =
+            format!("This takes the role “{role}”; yours is “{}”. Ask an operator.", self.account.role);
+        Err(Refusal::forbidden(text).next("/admin", "Overview"))
+    }
+}
+
+/// Everything below `/admin`.
+pub(super) async fn answer(app: &App, visit: &Visit, path: &[&str]) -> Response {
+    let answered = match (&visit.method, path) {
+        (&Method::GET, ["sign-in"]) => sign_in::show(app, visit).await,
+        (&Method::POST, ["sign-in"]) => return sign_in::sign_in(app, visit).await,
+        _ => match signed_in(app, visit).await {
+            Ok(Some(staff)) => with_staff(app, visit, path, &staff).await,
+            Ok(None) if visit.reads() => Ok(see_other(&sign_in::address(visit))),
+            Ok(None) => Err(Refusal::forbidden("You are not signed in any more; nothing was changed.")
+                .next("/admin/sign-in", "Sign in")),
+            Err(refusal) => Err(refusal),
+        },
+    };
+    answered.unwrap_or_else(Refusal::into_response)
+}
+
+async fn signed_in(app: &App, visit: &Visit) -> Result<Option<Staff>, Refusal> {
+    let Some(token) = visit.cookie(COOKIE) else { return Ok(None) };
+    let (hash, now) = (token.hash(), app.clock.now());
+    let account = app.store.read(move |db| session::account(db, hash, now)).await?;
+    Ok(account.map(|account| Staff { account, token }))
+}
+
+async fn with_staff(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Result<Response, Refusal> {
+    if staff.account.has_password || matches!(path, ["password" | "sign-out"]) {
+        match visit.method {
+            Method::GET => read(app, visit, path, staff).await,
+            Method::POST => {
+                guard::check_form(app, visit, Some(&staff.token), staff.actor()).await?;
+                change(app, visit, path, staff).await
+            }
+            _ => Err(Refusal::method()),
+        }
+    } else {
+        // Whoever came by a one-time link sets a password first.
+        Ok(see_other("/admin/password"))
+    }
+}
+
+async fn read(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Result<Response, Refusal> {
+    match path {
+        [] => overview::show(app, visit, staff).await,
+        ["password"] => Ok(sign_in::ask_password(app, staff, &layout::Errors::default())),
+        ["patients"] => patients::list(app, visit, staff).await,
+        ["patients", "new"] => patients::ask_new(app, staff).await,
+        ["patients", id] => patient::show(app, visit, staff, number(id)?).await,
+        ["patients", id, "edit"] => patients::ask_change(app, staff, number(id)?).await,
+        ["patients", id, "observations"] => observations::show(app, visit, staff, number(id)?).await,
+        ["patients", id, "consents", hash] => patient::wording(app, staff, number(id)?, hash).await,
+        ["studies"] => studies::list(app, visit, staff).await,
+        ["studies", "new"] => studies::ask_new(app, staff).await,
+        ["studies", id] => studies::show(app, visit, staff, id).await,
+        ["rejected"] => lists::rejected(app, visit, staff).await,
+        ["audit"] => lists::audit(app, visit, staff).await,
+        ["settings"] => settings::show(app, visit, staff).await,
+        ["accounts"] => accounts::show(app, visit, staff).await,
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+async fn change(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Result<Response, Refusal> {
+    match path {
+        ["password"] => return sign_in::set_password(app, visit, staff).await,
+        ["sign-out"] => return sign_in::sign_out(app, staff).await,
+        ["settings" | "accounts", ..] => staff.need(Role::Operator)?,
+        _ => staff.need(Role::Manager)?,
+    }
+    match path {
+        ["patients", "new"] => patients::add(app, visit, staff).await,
+        ["patients", id, "edit"] => patients::change(app, visit, staff, number(id)?).await,
+        ["patients", id, action] => patient::act(app, visit, staff, number(id)?, action).await,
+        ["studies", "new"] => studies::add(app, visit, staff).await,
+        ["studies", id] => studies::change(app, visit, staff, id).await,
+        ["settings"] => settings::set(app, visit, staff).await,
+        ["accounts", "new"] => accounts::add(app, visit, staff).await,
+        ["accounts", id] => accounts::change(app, visit, staff, id).await,
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn number(text: &str) -> Result<PatientId, Refusal> {
+    text.parse().map(PatientId::new).map_err(|_| Refusal::not_found())
+}
+
+/// A patient who is not there is a page that is not there.
+fn no_patient() -> Refusal {
+    Refusal { title: "There is no such patient".to_owned(), ..Refusal::not_found() }
+        .next("/admin/patients", "Patients")
+}
+
+fn page(app: &App, staff: &Staff, here: &str, title: &str, body: &Markup) -> Response {
+    let (account, token) = (&staff.account, &staff.token);
+    html(layout::page(title, &Shell::Staff { account, token, here, simulated: app.simulated }, body))
+}
+
+fn with_session(app: &App, answer: Response, token: Option<&Token>) -> Response {
+    let cookie = Cookie { name: COOKIE, token, path: "/admin", max_age: SESSION_AGE, secure: app.is_https() };
+    with_cookie(answer, &cookie)
+}

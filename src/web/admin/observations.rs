@@ -1,0 +1,145 @@
+//! A patient's observations, newest first, each with where it came from and what it was before.
+
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::{PAGE, Staff, no_patient, page, patient};
+use crate::catalog;
+use crate::omh::{BEATS_PER_MINUTE, identifier_value};
+use crate::patient::{PatientId, PatientRef};
+use crate::store::observation::{self, Filter, Observation, StreamInfo};
+use crate::store::{StoreError, patient as patients};
+use crate::time::Timestamp;
+use crate::web::App;
+use crate::web::answer::Refusal;
+use crate::web::layout::{format_local, local, older};
+use crate::web::visit::Visit;
+
+/// An observation with all that is known of it.
+pub(super) struct Placed {
+    stream: StreamInfo,
+    observation: Observation,
+    /// Its earlier values, each with the time at which it was replaced.
+    replaced: Vec<(f64, Timestamp)>,
+}
+
+/// A patient's newest observations before a place in that order.
+pub(super) fn newest(
+    db: &rusqlite::Connection,
+    id: PatientId,
+    before: Option<(Timestamp, i64)>,
+    limit: usize,
+) -> Result<Vec<Placed>, StoreError> {
+    let filter = Filter { patient: Some(id), ..Filter::default() };
+    let streams = observation::streams(db, &filter)?;
+    let rows = observation::newest(db, &streams, before, limit)?.into_iter();
+    let placed = rows.map(|(place, observation)| {
+        let stream = streams[place].clone();
+        let replaced = match observation.revision {
+            0 => Vec::new(),
+            _ => observation::replaced(db, stream.id, observation.instant)?,
+        };
+        Ok(Placed { stream, observation, replaced })
+    });
+    placed.collect()
+}
+
+/// `GET /admin/patients/N/observations`.
+pub(super) async fn show(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+) -> Result<Response, Refusal> {
+    let before = read_place(visit.query.get("before"));
+    let limit = PAGE as usize;
+    let read = move |db: &_| {
+        let who = patients::find(db, PatientRef::Own(id))?;
+        Ok((who, newest(db, id, before, limit + 1)?))
+    };
+    let (who, mut observations) = match app.store.read(read).await {
+        Err(StoreError::Refused(_)) => return Err(no_patient()),
+        read => read?,
+    };
+    patient::note_view(app, staff, id).await?;
+    let more = observations.len() > limit;
+    observations.truncate(limit);
+    let next = observations.last().filter(|_| more).map(|last| {
+        let (micros, stream) = (last.observation.instant.micros(), last.stream.id);
+        format!("/admin/patients/{id}/observations?before={micros}.{stream}")
+    });
+    let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
+    let body = html! {
+        h1 { "Observations of " (who.name) }
+        p { a href={ "/admin/patients/" (id) } { "Back to the patient" } }
+        (table(&zone, &observations))
+        (older(next))
+    };
+    Ok(page(app, staff, "/admin/patients", "Observations", &body))
+}
+
+/// `<microseconds>.<row of the stream>`; anything else is the beginning.
+fn read_place(text: &str) -> Option<(Timestamp, i64)> {
+    let (instant, stream) = text.split_once('.')?;
+    Some((Timestamp::from_micros(instant.parse().ok()?), stream.parse().ok()?))
+}
+
+/// A table of observations, with the times where the patient lives.
+pub(super) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
+    html! {
+        @if observations.is_empty() {
+            p.empty { "Nothing has arrived yet. It does once the patient has agreed, is connected, and OW has data." }
+        } @else {
+            table {
+                thead { tr {
+                    th scope="col" { "Time" }
+                    th.number scope="col" { "Value" }
+                    th scope="col" { "Code" }
+                    th scope="col" { "Data source" }
+                    th scope="col" { "Identifier" }
+                    th scope="col" { "Earlier values" }
+                } }
+                tbody { @for one in observations { (row(zone, one)) } }
+            }
+        }
+    }
+}
+
+fn row(zone: &TimeZone, one: &Placed) -> Markup {
+    let Placed { stream, observation, replaced } = one;
+    html! {
+        tr {
+            th scope="row" data-label="Time" {
+                time datetime=(observation.instant) { (format_local(zone, observation.instant, "%-d %b %Y, %H:%M:%S %Z")) }
+            }
+            td.number data-label="Value" { (observation.value) "\u{a0}" (BEATS_PER_MINUTE) }
+            td.id data-label="Code" { (stream.code) }
+            td data-label="Data source" {
+                span {
+                    (catalog::data_source(&stream.provider))
+                    @if !stream.device.is_empty() { ", " (stream.device) }
+                }
+            }
+            td.id data-label="Identifier" { span { (stream.system) " " (identifier_value(stream, observation)) } }
+            td data-label="Earlier values" {
+                @if replaced.is_empty() { "none" } @else {
+                    ul.plain { @for (value, at) in replaced { li { (value) ", until " (local(zone, *at)) } } }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_list_is_read_or_ignored() {
+        assert_eq!(read_place("17.4"), Some((Timestamp::from_micros(17), 4)));
+        for wrong in ["", "17", "x.4", "17.x"] {
+            assert_eq!(read_place(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The overview: how polling goes, and how each patient is.
+
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::{PAGE, Staff, page};
+use crate::account::Role;
+use crate::settings::Snapshot;
+use crate::stage::{self, Stage};
+use crate::store::run::{self, Run};
+use crate::store::status::{self, Line, Shown};
+use crate::store::{lock, setting};
+use crate::time::Timestamp;
+use crate::web::answer::Refusal;
+use crate::web::chart::sparkline;
+use crate::web::connect::{self, Offer};
+use crate::web::layout::{ago, badge, count, notice};
+use crate::web::visit::Visit;
+use crate::web::{App, TickState};
+
+/// `GET /admin`.
+pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    let now = app.clock.now();
+    let shown = Shown {
+        after: visit.query.number("after").unwrap_or(0),
+        search: visit.query.get("search").to_owned(),
+        patient: None,
+    };
+    let wanted = shown.clone();
+    let read = move |db: &_| {
+        let lines = status::lines(db, now, &wanted, PAGE + 1)?;
+        Ok((lines, Snapshot::new(setting::all(db)?), run::last(db)?))
+    };
+    let (mut lines, settings, last_run) = app.store.read(read).await?;
+    let more = lines.len() > PAGE as usize;
+    lines.truncate(PAGE as usize);
+    let next = lines.last().filter(|_| more).map(|line| line.patient);
+    let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
+    let body = html! {
+        h1 { "Overview" }
+        (notice(done))
+        (polling(now, &settings, &app.ticks.get(), last_run.as_ref(), staff))
+        (warnings(app))
+        div.heading {
+            h2 { "Patients" }
+            form.search role="search" method="get" action="/admin" {
+                label for="search" { "Name or number" }
+                input id="search" name="search" type="search" value=(shown.search);
+                button.quiet type="submit" { "Search" }
+            }
+        }
+        @if lines.is_empty() { (nobody(&shown, staff)) } @else { (table(now, &lines)) }
+        @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) } { "More patients" } } }
+        (redirects(app, connect::offers(app).await.ok().as_deref()))
+    };
+    Ok(page(app, staff, "/admin", "Overview", &body))
+}
+
+fn polling(
+    now: Timestamp,
+    settings: &Snapshot,
+    ticks: &TickState,
+    last_run: Option<&Run>,
+    staff: &Staff,
+) -> Markup {
+    html! {
+        dl.summary {
+            div { dt { "Polling" } dd {
+                @if settings.is_on() { (badge("good", "on")) } @else {
+                    (badge("bad", "off"))
+                    @if staff.may(Role::Operator) { " " a href="/admin/settings#module.ow" { "switch it on" } }
+                }
+            } }
+            div { dt { "Mode" } dd { (settings.text("ow.ingest_mode")) } }
+            div { dt { "Interval" } dd { (settings.text("ow.poll_interval")) } }
+            div { dt { "Tick" } dd { (tick(now, settings.text(lock::KEY))) } }
+            div.wide { dt { "Last tick" } dd {
+                @match (&ticks.outcome, last_run) {
+                    (Some(outcome), _) => { (outcome) " " (ago(now, Some(ticks.last))) }
+                    (None, Some(run)) => { (run.outcome.as_deref().unwrap_or("-")) " " (ago(now, run.ended)) }
+                    (None, None) => "no tick yet",
+                }
+            } }
+        }
+    }
+}
+
+fn tick(now: Timestamp, lock: &str) -> Markup {
+    html! {
+        @match (lock, Timestamp::parse(lock)) {
+            ("", _) => "none running",
+            (_, Ok(since)) => { "running, sign of life " (ago(now, Some(since))) }
+            (unreadable, Err(_)) => { "the lock holds “" (unreadable) "”; the next tick reclaims it" }
+        }
+    }
+}
+
+fn warnings(app: &App) -> Markup {
+    let config = app.live.config();
+    html! {
+        @if config.ow_api_url.is_none() || config.ow_api_key.is_none() {
+            p.warning { "OW_API_URL / OW_API_KEY not configured: set both and restart, or reload with SIGHUP." }
+        }
+        @if let Some(warning) = config.public_url_warning() { p.warning { "Invitations: " (warning) "." } }
+    }
+}
+
+fn nobody(shown: &Shown, staff: &Staff) -> Markup {
+    html! {
+        div.empty {
+            @if shown.search.is_empty() {
+                p { "There are no patients yet." }
+                @if staff.may(Role::Manager) {
+                    ol {
+                        li { a href="/admin/studies/new" { "Make a study" } ": what it asks for, and why" }
+                        li { a href="/admin/patients/new" { "Add a patient" } " to it" }
+                        li { "On the patient’s page, make the link that invites, and send it" }
+                    }
+                }
+            } @else {
+                p { "Nobody’s name or number has “" (shown.search) "” in it. " a href="/admin" { "Show all" } }
+            }
+        }
+    }
+}
+
+fn table(now: Timestamp, lines: &[Line]) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th scope="col" { "Patient" }
+                th scope="col" { "State" }
+                th scope="col" { "Newest sample" }
+                th.number scope="col" { "Samples in 24\u{a0}h" }
+                th scope="col" { "By hour" }
+                th scope="col" { "Last poll, and what to do" }
+            } }
+            tbody { @for line in lines { (patient(now, line)) } }
+        }
+    }
+}
+
+fn patient(now: Timestamp, line: &Line) -> Markup {
+    let stage = Stage::of(line);
+    html! {
+        tr {
+            th scope="row" data-label="Patient" { a href={ "/admin/patients/" (line.patient) } {
+                (line.patient) " " (line.name)
+            } }
+            td data-label="State" { (stage_badge(stage)) }
+            td data-label="Newest sample" { (ago(now, line.newest)) }
+            td.number data-label="Samples in 24 h" { (count(line.last_day)) }
+            td data-label="By hour" { (sparkline(&line.hours)) }
+            td data-label="Last poll" { (trouble(now, line, stage)) }
+        }
+    }
+}
+
+/// The stage, marked as well, in trouble, or neither.
+pub(super) fn stage_badge(stage: Stage) -> Markup {
+    let kind = match stage {
+        Stage::Connected => "good",
+        Stage::NeedsRelink => "bad",
+        _ => "idle",
+    };
+    badge(kind, stage.as_str())
+}
+
+/// When a patient was last polled, what went wrong, and what to do.
+pub(super) fn trouble(now: Timestamp, line: &Line, stage: Stage) -> Markup {
+    html! {
+        @if let Some(polled) = line.polled { (ago(now, Some(polled))) } @else { "never" }
+        @if let Some(error) = stage::trouble(line) {
+            p.bad { (error) }
+        } @else if !stage.next().is_empty() {
+            p.idle { (stage.next()) }
+        }
+    }
+}
+
+/// What has to be registered at each provider, byte for byte, to copy.
+fn redirects(app: &App, offers: Option<&[Offer]>) -> Markup {
+    let ours = format!("{}/api/v1/oauth/", app.live.config().public_base());
+    html! {
+        section {
+            h2 { "Redirect URLs to register at the providers" }
+            @match offers {
+                None => p.idle { "OW does not answer, so what it uses cannot be shown." },
+                Some([]) => p.idle {
+                    "OW has no provider with credentials yet. For Oura set OURA_CLIENT_ID and OURA_CLIENT_SECRET \
+                     at OW; then either " code { (ours) "oura/callback" } " (this daemon as the proxy) or "
+                    code { "<OW_PUBLIC_URL>/api/v1/oauth/oura/callback" } " is registered at Oura."
+                },
+                Some(offers) => dl.redirects { @for offer in offers {
+                    @let uri = offer.redirect_uri.as_deref().unwrap_or("unknown");
+                    dt { (offer.provider.name) }
+                    dd {
+                        code { (uri) }
+                        p.fine { @if uri.starts_with(&ours) {
+                            "This daemon is the proxy: OW itself need not be reachable from outside."
+                        } @else {
+                            "Browsers come back to OW itself, so this address has to be reachable for them. For \
+                             this daemon as the proxy, have OW use " code { (ours) (offer.provider.provider) "/callback" }
+                            "."
+                        } }
+                    }
+                } },
+            }
+        }
+    }
+}

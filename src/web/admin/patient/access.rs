@@ -1,0 +1,305 @@
+//! How a patient gets in: invitations, browsers that are signed in, and tokens of API clients.
+
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::super::{Staff, page};
+use super::View;
+use crate::account::Role;
+use crate::invitation as inviting;
+use crate::patient::{PatientId, parse_name};
+use crate::store::invitation::{self, Invitation, Standing};
+use crate::store::session::{self, ApiToken, Holder};
+use crate::store::{StoreError, audit};
+use crate::study::{Study, StudyId};
+use crate::time::Timestamp;
+use crate::token::Token;
+use crate::web::App;
+use crate::web::answer::{Refusal, see_other};
+use crate::web::layout::{badge, form, local, local_text};
+use crate::web::visit::Visit;
+
+/// Invitations that are shown; older ones are in the audit.
+const SHOWN: u32 = 10;
+
+/// What the store holds of it.
+pub(super) struct Access {
+    invitations: Vec<(Invitation, Standing)>,
+    tokens: Vec<ApiToken>,
+    sessions: i64,
+}
+
+impl Access {
+    pub(super) fn load(db: &rusqlite::Connection, id: PatientId, now: Timestamp) -> Result<Self, StoreError> {
+        let invitations = invitation::list(db, id, SHOWN)?.into_iter();
+        Ok(Self {
+            invitations: invitations
+                .map(|one| {
+                    let standing = one.standing(now);
+                    (one, standing)
+                })
+                .collect(),
+            tokens: session::api_tokens(db, id)?,
+            sessions: session::count(db, Holder::Patient(id), now)?,
+        })
+    }
+}
+
+pub(super) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
+    let may = staff.may(Role::Manager);
+    html! {
+        section #invitations {
+            h2 { "Invitations" }
+            @if may { (ask_invite(staff, id, view)) }
+            (invitations(staff, id, view))
+        }
+        section #browsers {
+            h2 { "Browsers" }
+            p { @match view.access.sessions {
+                0 => "The patient is signed in in no browser.",
+                1 => "The patient is signed in in one browser.",
+                several => { "The patient is signed in in " (several) " browsers." }
+            } }
+            @if may && view.access.sessions > 0 {
+                (form(&format!("/admin/patients/{id}/end-sessions"), &staff.token, &html! {
+                    button.quiet type="submit" { "Sign the patient out everywhere" }
+                }))
+            }
+        }
+        section #api-tokens {
+            h2 { "API tokens" }
+            p.fine { "For a program that connects the device on the patient’s behalf through " code { "/api/v1" } "." }
+            (api_tokens(staff, id, view))
+            @if may { (ask_api_token(staff, id)) }
+        }
+    }
+}
+
+fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
+    if view.offered.is_empty() {
+        return html! { p.empty { "To invite, " a href="/admin/studies/new" { "make a study" } " first." } };
+    }
+    let enrolled = |study: &Study| view.studies.contains(study);
+    let is_only_own = view.studies.is_empty();
+    html! {
+        (form(&format!("/admin/patients/{id}/invite"), &staff.token, &html! {
+            div.inline {
+                label for="study" { "Invite to" }
+                select id="study" name="study" {
+                    @if !is_only_own { option value="" { "every study of the patient" } }
+                    @for study in &view.offered {
+                        option value=(study.id) {
+                            (study.terms.name) @if !enrolled(study) { " (enrols the patient)" }
+                        }
+                    }
+                }
+                button type="submit" { "Make a link" }
+            }
+        }))
+        p.fine { "A new link works once, for seven days, and ends an earlier one that is still open." }
+    }
+}
+
+fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
+    let name = |study: Option<StudyId>| match study {
+        None => "every study".to_owned(),
+        Some(id) => {
+            let known = view.offered.iter().chain(&view.studies).find(|one| one.id == id);
+            known.map_or_else(|| format!("study {id}"), |study| study.terms.name.clone())
+        }
+    };
+    html! {
+        @if view.access.invitations.is_empty() { p.empty { "The patient was not invited yet." } } @else {
+            table {
+                thead { tr {
+                    th scope="col" { "Made" }
+                    th scope="col" { "To" }
+                    th scope="col" { "State" }
+                    th scope="col" { "" span.hidden { "What can be done" } }
+                } }
+                tbody { @for (one, standing) in &view.access.invitations { tr {
+                    th scope="row" data-label="Made" { (local(&view.zone, one.issued)) }
+                    td data-label="To" { (name(one.study)) }
+                    td data-label="State" { (state(one, *standing, view)) }
+                    td data-label="" {
+                        @if *standing == Standing::Open && staff.may(Role::Manager) {
+                            (form(&format!("/admin/patients/{id}/revoke"), &staff.token, &html! {
+                                button.quiet type="submit" { "Revoke" }
+                            }))
+                        }
+                    }
+                } } }
+            }
+        }
+    }
+}
+
+fn state(one: &Invitation, standing: Standing, view: &View) -> Markup {
+    let at = |at: Option<Timestamp>| at.map(|at| local_text(&view.zone, at)).unwrap_or_default();
+    match standing {
+        Standing::Open => html! { (badge("good", "open")) " until " (local(&view.zone, one.expires)) },
+        Standing::Used => html! { (badge("idle", "used")) " " (at(one.used)) },
+        Standing::Revoked => html! { (badge("idle", "revoked")) " " (at(one.revoked)) },
+        Standing::Expired => html! { (badge("idle", "expired")) " " (local(&view.zone, one.expires)) },
+    }
+}
+
+fn api_tokens(staff: &Staff, id: PatientId, view: &View) -> Markup {
+    html! {
+        @if !view.access.tokens.is_empty() {
+            ul { @for token in &view.access.tokens { li {
+                (token.label) ", made " (local(&view.zone, token.created))
+                @match token.revoked {
+                    Some(at) => { ", revoked " (local(&view.zone, at)) }
+                    None => @if staff.may(Role::Manager) {
+                        (form(&format!("/admin/patients/{id}/revoke-api-token"), &staff.token, &html! {
+                            input type="hidden" name="token" value=(token.id);
+                            button.quiet type="submit" { "Revoke" span.hidden { " the token " (token.label) } }
+                        }))
+                    }
+                }
+            } } }
+        }
+    }
+}
+
+fn ask_api_token(staff: &Staff, id: PatientId) -> Markup {
+    form(
+        &format!("/admin/patients/{id}/api-token"),
+        &staff.token,
+        &html! {
+            div.inline {
+                label for="label" { "What it is for" }
+                input id="label" name="label" type="text" required autocomplete="off";
+                button.quiet type="submit" { "Make a token" }
+            }
+        },
+    )
+}
+
+/// `POST …/invite`: the link is shown once; only its hash is kept.
+pub(super) async fn invite(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+) -> Result<Response, Refusal> {
+    let study = match visit.form.get("study") {
+        "" => None,
+        text => Some(text.parse::<StudyId>().map_err(|_| Refusal::bad("There is no such study."))?),
+    };
+    let token = Token::draw()?;
+    let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
+    let expires = app.store.write(move |db| inviting::invite(db, hash, id, study, who, now)).await?;
+    let config = app.live.config();
+    let link = inviting::link(&config.public_base(), &token);
+    let until = local_text(&jiff::tz::TimeZone::UTC, expires);
+    Ok(once(
+        app,
+        staff,
+        id,
+        &Once {
+            title: "The invitation",
+            label: "The link to send to the patient",
+            secret: &link,
+            about: &format!(
+                "It works once, until {until}. Whoever opens it is taken for this patient: send it to nobody \
+                         else. It is shown only now; if it is lost, make another."
+            ),
+            warning: config.public_url_warning(),
+        },
+    ))
+}
+
+/// `POST …/revoke`.
+pub(super) async fn revoke(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        if invitation::revoke_open(db, id, now)? > 0 {
+            audit::record(db, now, who, "invitation.revoke", Some(id), "")?;
+        }
+        Ok(())
+    };
+    app.store.write(write).await?;
+    Ok(see_other(&format!("/admin/patients/{id}?done=revoked#invitations")))
+}
+
+/// `POST …/api-token`: shown once, as the invitation is.
+pub(super) async fn make_api_token(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+) -> Result<Response, Refusal> {
+    let label = parse_name(visit.form.get("label"))
+        .map_err(|_| Refusal::bad("Say what the token is for, in one line."))?;
+    let token = Token::draw()?;
+    let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        session::keep_api_token(db, hash, id, &label, now)?;
+        audit::record(db, now, who, "api-token.make", Some(id), &label)
+    };
+    app.store.write(write).await?;
+    Ok(once(
+        app,
+        staff,
+        id,
+        &Once {
+            title: "The API token",
+            label: "The token, to be sent as Authorization: Bearer …",
+            secret: token.expose(),
+            about: "It stands for this patient until it is revoked. It is shown only now; if it is lost, make another.",
+            warning: None,
+        },
+    ))
+}
+
+/// `POST …/revoke-api-token`.
+pub(super) async fn revoke_api_token(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+) -> Result<Response, Refusal> {
+    let token = visit.form.number("token").ok_or_else(|| Refusal::bad("There is no such token."))?;
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        if session::revoke_api_token(db, id, token, now)? {
+            audit::record(db, now, who, "api-token.revoke", Some(id), &token.to_string())?;
+        }
+        Ok(())
+    };
+    app.store.write(write).await?;
+    Ok(see_other(&format!("/admin/patients/{id}?done=token-revoked#api-tokens")))
+}
+
+/// `POST …/end-sessions`.
+pub(super) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        session::end_all(db, Holder::Patient(id))?;
+        audit::record(db, now, who, "session.end", Some(id), "")
+    };
+    app.store.write(write).await?;
+    Ok(see_other(&format!("/admin/patients/{id}?done=ended#browsers")))
+}
+
+/// Something that is shown only now.
+struct Once<'a> {
+    title: &'a str,
+    label: &'a str,
+    secret: &'a str,
+    about: &'a str,
+    warning: Option<String>,
+}
+
+fn once(app: &App, staff: &Staff, id: PatientId, shown: &Once<'_>) -> Response {
+    let body = html! {
+        h1 { (shown.title) }
+        @if let Some(warning) = &shown.warning { p.warning { (warning) "." } }
+        (crate::web::layout::to_copy("secret", shown.label, shown.secret))
+        p { (shown.about) }
+        p { a.button href={ "/admin/patients/" (id) } { "Back to the patient" } }
+    };
+    page(app, staff, "/admin/patients", shown.title, &body)
+}

@@ -1,0 +1,273 @@
+//! One patient: how things stand, what arrived, and what can be done.
+
+mod access;
+mod polling;
+
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::observations::{self, Placed};
+use super::overview::{stage_badge, trouble};
+use super::{Staff, no_patient, page};
+use crate::account::Role;
+use crate::catalog::HEART_RATE;
+use crate::patient::{PatientId, PatientRef};
+use crate::stage::Stage;
+use crate::store::chart::{self, Bucket};
+use crate::store::connection::Device;
+use crate::store::consent::{self, Entry};
+use crate::store::patient::{self, Patient};
+use crate::store::status::{self, Line, Shown};
+use crate::store::{StoreError, audit, study};
+use crate::study::{Study, StudyId};
+use crate::time::Timestamp;
+use crate::token::TokenHash;
+use crate::web::App;
+use crate::web::answer::Refusal;
+use crate::web::chart::{Period, chart as drawn};
+use crate::web::layout::{count, local, notice};
+use crate::web::visit::Visit;
+use access::Access;
+
+/// Observations on the patient's page itself.
+const NEWEST: usize = 10;
+
+/// Everything that the page shows.
+struct View {
+    patient: Patient,
+    line: Line,
+    zone: TimeZone,
+    studies: Vec<Study>,
+    /// Studies that the patient could be invited to.
+    offered: Vec<Study>,
+    consents: Vec<Entry>,
+    buckets: Vec<Bucket>,
+    newest: Vec<Placed>,
+    access: Access,
+}
+
+impl View {
+    fn load(
+        db: &rusqlite::Connection,
+        id: PatientId,
+        period: Period,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let patient = patient::find(db, PatientRef::Own(id))?;
+        let zone = TimeZone::get(&patient.time_zone).unwrap_or(TimeZone::UTC);
+        let shown = Shown { patient: Some(id), ..Shown::default() };
+        let line = status::lines(db, now, &shown, 1)?.pop();
+        let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
+        Ok(Self {
+            line,
+            studies: study::of_patient(db, id)?,
+            offered: study::page(db, 0, super::patients::OFFERED)?,
+            consents: consent::entries(db, id)?,
+            buckets: chart::buckets(db, id, HEART_RATE, &period.stretches(&zone, now))?,
+            newest: observations::newest(db, id, None, NEWEST)?,
+            access: Access::load(db, id, now)?,
+            zone,
+            patient,
+        })
+    }
+}
+
+/// `GET /admin/patients/N`.
+pub(super) async fn show(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+) -> Result<Response, Refusal> {
+    let (now, period) = (app.clock.now(), Period::parse(visit.query.get("period")));
+    require(app, id).await?;
+    let view = app.store.read(move |db| View::load(db, id, period, now)).await?;
+    note_view(app, staff, id).await?;
+    let (line, zone) = (&view.line, &view.zone);
+    let stage = Stage::of(line);
+    let may = staff.may(Role::Manager);
+    let body = html! {
+        div.heading {
+            h1 { (view.patient.name) " " span.fine { "patient " (id) } }
+            @if may { a.button.quiet href={ "/admin/patients/" (id) "/edit" } { "Change" } }
+        }
+        (notice(done(visit.query.get("done"))))
+        (facts(&view, stage))
+        section {
+            h2 { "Last poll" }
+            p { (trouble(now, line, stage)) }
+            (polling::section(app, staff, id))
+        }
+        section {
+            h2 { "Heart rate" }
+            (drawn(period, zone, &view.buckets, &format!("/admin/patients/{id}?period=")))
+        }
+        section {
+            h2 { "Newest observations" }
+            (observations::table(zone, &view.newest))
+            @if !view.newest.is_empty() {
+                p { a.button.quiet href={ "/admin/patients/" (id) "/observations" } { "All observations" } }
+            }
+        }
+        section {
+            h2 { "Consents" }
+            (consents(id, &view.consents, zone))
+        }
+        section {
+            h2 { "Devices" }
+            (devices(&line.devices, zone))
+        }
+        (access::sections(staff, id, &view))
+        p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
+            @if may { " · " a href={ "/admin/audit?patient=" (id) } { "Audit of this patient" } } }
+    };
+    Ok(page(app, staff, "/admin/patients", &view.patient.name, &body))
+}
+
+/// `POST /admin/patients/N/…`.
+pub(super) async fn act(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+    action: &str,
+) -> Result<Response, Refusal> {
+    require(app, id).await?;
+    match action {
+        "poll" => polling::poll(app, staff, id).await,
+        "backfill" => polling::backfill(app, visit, staff, id).await,
+        "invite" => access::invite(app, visit, staff, id).await,
+        "revoke" => access::revoke(app, staff, id).await,
+        "api-token" => access::make_api_token(app, visit, staff, id).await,
+        "revoke-api-token" => access::revoke_api_token(app, visit, staff, id).await,
+        "end-sessions" => access::end_sessions(app, staff, id).await,
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+/// `GET /admin/patients/N/consents/HASH`: the words that the patient agreed to.
+pub(super) async fn wording(
+    app: &App,
+    staff: &Staff,
+    id: PatientId,
+    hash: &str,
+) -> Result<Response, Refusal> {
+    require(app, id).await?;
+    let wanted = hash.to_owned();
+    let find = move |db: &_| {
+        let entries = consent::entries(db, id)?;
+        let known = entries.into_iter().filter_map(|entry| entry.wording);
+        let Some(found) = known.into_iter().find(|(_, _, hash)| hash.hex() == wanted) else {
+            return Ok(None);
+        };
+        Ok(consent::wording(db, found.2)?.map(|text| (found, text)))
+    };
+    let found: Option<((String, String, TokenHash), String)> = app.store.read(find).await?;
+    let ((version, language, hash), text) = found.ok_or_else(Refusal::not_found)?;
+    let body = html! {
+        h1 { "What was agreed to" }
+        p { "Version " (version) ", language " (language) ". SHA-256 of the text: " code { (hash.hex()) } }
+        pre lang=(language) { (text) }
+        p { a.button href={ "/admin/patients/" (id) } { "Back to the patient" } }
+    };
+    Ok(page(app, staff, "/admin/patients", "What was agreed to", &body))
+}
+
+/// A number in an address that names nobody is a page that is not there.
+async fn require(app: &App, id: PatientId) -> Result<(), Refusal> {
+    match app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await {
+        Ok(_) => Ok(()),
+        Err(StoreError::Refused(_)) => Err(no_patient()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Who looked at whose data is written down.
+pub(super) async fn note_view(app: &App, staff: &Staff, id: PatientId) -> Result<(), Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    Ok(app.store.write(move |db| audit::record(db, now, who, "patient.view", Some(id), "")).await?)
+}
+
+fn done(word: &str) -> &'static str {
+    match word {
+        "saved" => "Saved.",
+        "polling" => "The poll has started; this page shows how it ends.",
+        "busy" => "A poll of this patient runs already.",
+        "revoked" => "The invitation is revoked: its link no longer works.",
+        "token-revoked" => "The API token is revoked.",
+        "ended" => "The patient is signed out in every browser.",
+        _ => "",
+    }
+}
+
+fn facts(view: &View, stage: Stage) -> Markup {
+    let (patient, line) = (&view.patient, &view.line);
+    html! {
+        dl.summary {
+            div { dt { "State" } dd { (stage_badge(stage)) } }
+            div { dt { "Newest sample" } dd {
+                @match line.newest { Some(at) => (local(&view.zone, at)), None => "none yet" }
+            } }
+            div { dt { "Samples in 24\u{a0}h" } dd { (count(line.last_day)) } }
+            div { dt { "Time zone" } dd { (patient.time_zone) } }
+            div.wide { dt { "OW user" } dd.id { (line.link.as_deref().unwrap_or("not linked")) } }
+            div.wide { dt { "Studies" } dd {
+                @for (place, study) in view.studies.iter().enumerate() {
+                    @if place > 0 { ", " }
+                    a href={ "/admin/studies/" (study.id) } { (study.terms.name) }
+                }
+                @if view.studies.is_empty() { "none" }
+            } }
+            @if let Some(email) = &patient.email { div.wide { dt { "E-mail" } dd { (email) } } }
+        }
+    }
+}
+
+fn consents(id: PatientId, entries: &[Entry], zone: &TimeZone) -> Markup {
+    let study = |study: &Option<(StudyId, String)>| {
+        study.as_ref().map_or_else(|| "noted by hand".to_owned(), |(_, name)| name.clone())
+    };
+    html! {
+        @if entries.is_empty() { p.empty { "No consent yet. The patient gives it through an invitation." } } @else {
+            table {
+                thead { tr {
+                    th scope="col" { "Scope" }
+                    th scope="col" { "Study" }
+                    th scope="col" { "Granted" }
+                    th scope="col" { "Withdrawn" }
+                    th scope="col" { "Text" }
+                } }
+                tbody { @for entry in entries { tr {
+                    th scope="row" data-label="Scope" { span { (entry.scope.display) " " code { (entry.scope.code) } } }
+                    td data-label="Study" { (study(&entry.study)) }
+                    td data-label="Granted" { (local(zone, entry.grant.granted)) }
+                    td data-label="Withdrawn" {
+                        @match entry.grant.withdrawn { Some(at) => (local(zone, at)), None => "stands" }
+                    }
+                    td data-label="Text" {
+                        @match &entry.wording {
+                            Some((version, language, hash)) => {
+                                a href={ "/admin/patients/" (id) "/consents/" (hash.hex()) } {
+                                    (version) " (" (language) "), " (hash.hex()[..12]) "…"
+                                }
+                            }
+                            None => "none",
+                        }
+                    }
+                } } }
+            }
+        }
+    }
+}
+
+fn devices(devices: &[Device], zone: &TimeZone) -> Markup {
+    html! {
+        @if devices.is_empty() { p.empty { "No device was connected through these pages yet." } } @else {
+            ul { @for device in devices {
+                li { (crate::catalog::data_source(&device.provider)) ": " (device.state.as_str()) ", since "
+                     (local(zone, device.changed)) }
+            } }
+        }
+    }
+}

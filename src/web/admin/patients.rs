@@ -1,0 +1,224 @@
+//! Patients: the list, and the form to add or change one.
+
+use http::StatusCode;
+use maud::html;
+use warp::reply::Response;
+
+use super::overview::stage_badge;
+use super::{PAGE, Staff, no_patient, page};
+use crate::account::Role;
+use crate::invitation;
+use crate::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
+use crate::stage::Stage;
+use crate::store::patient::{self, NewPatient};
+use crate::store::status::{self, Shown};
+use crate::store::{audit, study};
+use crate::study::{Study, StudyId};
+use crate::web::App;
+use crate::web::answer::{Refusal, see_other, with_status};
+use crate::web::layout::{Errors, Field, ago, checkbox, form};
+use crate::web::visit::{Fields, Visit};
+
+/// Studies that the form offers: more than anybody wants to tick.
+pub(super) const OFFERED: u32 = 200;
+
+/// `GET /admin/patients`.
+pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    let now = app.clock.now();
+    let shown = Shown { after: visit.query.number("after").unwrap_or(0), ..Shown::default() };
+    let read = move |db: &_| {
+        let lines = status::lines(db, now, &shown, PAGE + 1)?;
+        let with_studies = |line: status::Line| Ok((study::of_patient(db, line.patient)?, line));
+        lines.into_iter().map(with_studies).collect::<Result<Vec<_>, _>>()
+    };
+    let mut lines = app.store.read(read).await?;
+    let more = lines.len() > PAGE as usize;
+    lines.truncate(PAGE as usize);
+    let next = lines.last().filter(|_| more).map(|(_, line)| line.patient);
+    let body = html! {
+        div.heading {
+            h1 { "Patients" }
+            @if staff.may(Role::Manager) { a.button href="/admin/patients/new" { "Add a patient" } }
+        }
+        @if lines.is_empty() { p.empty { "There are no patients yet." } } @else {
+            table {
+                thead { tr {
+                    th.number scope="col" { "Number" }
+                    th scope="col" { "Name" }
+                    th scope="col" { "State" }
+                    th scope="col" { "Studies" }
+                    th scope="col" { "Link" }
+                    th scope="col" { "Newest sample" }
+                } }
+                tbody { @for (studies, line) in &lines { tr {
+                    td.number data-label="Number" { (line.patient) }
+                    th scope="row" data-label="Name" {
+                        a href={ "/admin/patients/" (line.patient) } { (line.name) }
+                    }
+                    td data-label="State" { (stage_badge(Stage::of(line))) }
+                    td data-label="Studies" { (names(studies)) }
+                    td.id data-label="Link" { (line.link.as_deref().unwrap_or("none")) }
+                    td data-label="Newest sample" { (ago(now, line.newest)) }
+                } } }
+            }
+        }
+        @if let Some(next) = next { p { a.button href={ "/admin/patients?after=" (next) } { "More patients" } } }
+    };
+    Ok(page(app, staff, "/admin/patients", "Patients", &body))
+}
+
+fn names(studies: &[Study]) -> String {
+    let names: Vec<&str> = studies.iter().map(|study| study.terms.name.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// What the form holds, as it was typed.
+#[derive(Debug, Default)]
+struct Typed {
+    name: String,
+    email: String,
+    zone: String,
+    studies: Vec<String>,
+}
+
+impl Typed {
+    fn read(fields: &Fields) -> Self {
+        Self {
+            name: fields.get("name").to_owned(),
+            email: fields.get("email").to_owned(),
+            zone: fields.get("tz").to_owned(),
+            studies: fields.all("study").map(str::to_owned).collect(),
+        }
+    }
+
+    /// The patient, or what is wrong.
+    fn check(&self) -> Result<NewPatient, Errors> {
+        let mut errors = Errors::default();
+        let name = errors.take("name", parse_name(&self.name).map_err(|why| format!("Name: {why}")));
+        let email = Some(self.email.as_str()).filter(|email| !email.is_empty()).map(parse_email).transpose();
+        let email = errors.take("email", email.map_err(|why| format!("E-mail: {why}")));
+        let zone = errors.take("tz", parse_zone(&self.zone));
+        match (name, email, zone) {
+            (Some(name), Some(email), Some(time_zone)) => Ok(NewPatient { name, email, time_zone }),
+            _ => Err(errors),
+        }
+    }
+}
+
+/// `GET /admin/patients/new`.
+pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
+    staff.need(Role::Manager)?;
+    let typed = Typed { zone: "UTC".to_owned(), ..Typed::default() };
+    ask(app, staff, None, &typed, &Errors::default()).await
+}
+
+/// `GET /admin/patients/N/edit`.
+pub(super) async fn ask_change(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+    staff.need(Role::Manager)?;
+    let found = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await;
+    let patient = found.map_err(|_| no_patient())?;
+    let studies = app.store.read(move |db| study::of_patient(db, id)).await?;
+    let typed = Typed {
+        name: patient.name,
+        email: patient.email.unwrap_or_default(),
+        zone: patient.time_zone,
+        studies: studies.iter().map(|study| study.id.to_string()).collect(),
+    };
+    ask(app, staff, Some(id), &typed, &Errors::default()).await
+}
+
+async fn ask(
+    app: &App,
+    staff: &Staff,
+    id: Option<PatientId>,
+    typed: &Typed,
+    errors: &Errors,
+) -> Result<Response, Refusal> {
+    let studies = app.store.read(|db| study::page(db, 0, OFFERED)).await?;
+    let (title, action) = match id {
+        Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
+        None => ("Add a patient", "/admin/patients/new".to_owned()),
+    };
+    let field = |name, label, help, value, kind| Field {
+        name,
+        label,
+        help,
+        value,
+        kind,
+        autocomplete: "off",
+        errors,
+    };
+    let body = html! {
+        h1 { (title) }
+        (errors.summary())
+        (form(&action, &staff.token, &html! {
+            (field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
+            (field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
+            (field("tz", "Time zone", "Where the patient lives, such as Europe/Berlin.", &typed.zone, "text"))
+            fieldset {
+                legend { "Studies" }
+                @if studies.is_empty() {
+                    p.help { "There are none yet: " a href="/admin/studies/new" { "make a study" } "." }
+                }
+                @for study in &studies {
+                    @let value = study.id.to_string();
+                    @let enrolled = typed.studies.contains(&value);
+                    (checkbox(&format!("study-{value}"), "study", &value, enrolled, &html! { (study.terms.name) }))
+                }
+                @if id.is_some() {
+                    p.help { "A patient who is enrolled stays so; to leave, the patient withdraws the consents." }
+                }
+            }
+            div.actions {
+                button type="submit" { "Save" }
+                a href=(id.map_or_else(|| "/admin/patients".to_owned(), |id| format!("/admin/patients/{id}"))) {
+                    "Cancel"
+                }
+            }
+        }))
+    };
+    Ok(page(app, staff, "/admin/patients", title, &body))
+}
+
+/// `POST /admin/patients/new`.
+pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    save(app, visit, staff, None).await
+}
+
+/// `POST /admin/patients/N/edit`.
+pub(super) async fn change(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+) -> Result<Response, Refusal> {
+    app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await.map_err(|_| no_patient())?;
+    save(app, visit, staff, Some(id)).await
+}
+
+async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<PatientId>) -> Result<Response, Refusal> {
+    let typed = Typed::read(&visit.form);
+    let new = match typed.check() {
+        Ok(new) => new,
+        Err(errors) => {
+            let page = ask(app, staff, id, &typed, &errors).await?;
+            return Ok(with_status(StatusCode::BAD_REQUEST, page));
+        }
+    };
+    let studies: Vec<StudyId> = typed.studies.iter().filter_map(|study| study.parse().ok()).collect();
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        let (patient, action) = match id {
+            Some(id) => (id, "patient.change"),
+            None => (patient::add(db, &new, now)?, "patient.add"),
+        };
+        patient::change(db, patient, &new)?;
+        audit::record(db, now, who, action, Some(patient), "")?;
+        for study in studies {
+            invitation::enrol(db, study, patient, who, now)?;
+        }
+        Ok(patient)
+    };
+    let patient = app.store.write(write).await?;
+    Ok(see_other(&format!("/admin/patients/{patient}?done=saved")))
+}

@@ -1,0 +1,174 @@
+//! The settings that are flipped at run time, each with a form of its own.
+
+use http::StatusCode;
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::{Staff, page};
+use crate::account::Role;
+use crate::settings::{self, Setting, Snapshot};
+use crate::store::{audit, setting};
+use crate::time::Timestamp;
+use crate::web::App;
+use crate::web::answer::{Refusal, see_other, with_status};
+use crate::web::layout::{ago, form, notice};
+use crate::web::visit::Visit;
+
+/// A value that could not be taken: of which setting, as it was typed, and why.
+struct Refused {
+    key: &'static str,
+    typed: String,
+    why: String,
+}
+
+/// `GET /admin/settings`.
+pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    staff.need(Role::Operator)?;
+    let done = settings::find(visit.query.get("done")).map(|setting| format!("{} is saved.", setting.key));
+    render(app, staff, &done.unwrap_or_default(), None).await
+}
+
+async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) -> Result<Response, Refusal> {
+    let snapshot = Snapshot::new(app.store.read(setting::all).await?);
+    let view = View { staff, snapshot, refused, now: app.clock.now() };
+    let body = html! {
+        h1 { "Settings" }
+        (notice(done))
+        @if let Some(refused) = &view.refused {
+            div.problem role="alert" tabindex="-1" {
+                h2 { "Please mend this" }
+                ul { li { a href={ "#" (refused.key) } { (refused.why) } } }
+            }
+        }
+        p { "They hold from the next tick on. Address, key and paths are in the configuration file and the \
+             environment instead." }
+        @for setting in &settings::ALL { (view.card(setting)) }
+    };
+    let shown = page(app, staff, "/admin/settings", "Settings", &body);
+    Ok(if view.refused.is_some() { with_status(StatusCode::BAD_REQUEST, shown) } else { shown })
+}
+
+struct View<'a> {
+    staff: &'a Staff,
+    snapshot: Snapshot,
+    refused: Option<Refused>,
+    now: Timestamp,
+}
+
+impl View<'_> {
+    fn card(&self, setting: &'static Setting) -> Markup {
+        let stored = self.snapshot.stored(setting.key);
+        let origin = match (stored, setting.default) {
+            (Some(_), "") => "set".to_owned(),
+            (Some(_), default) => format!("set; default: {default}"),
+            (None, "") => "not set".to_owned(),
+            (None, _) => "default".to_owned(),
+        };
+        html! {
+            section.card.setting {
+                @if setting.is_lock() { (self.lock(setting)) } @else {
+                    (self.value_form(setting))
+                    div.actions {
+                        span.fine { (origin) }
+                        @if stored.is_some() { (self.unset(setting)) }
+                    }
+                }
+            }
+        }
+    }
+
+    fn value_form(&self, setting: &'static Setting) -> Markup {
+        let (key, help) = (setting.key, format!("{}-help", setting.key));
+        let refused = self.refused.as_ref().filter(|refused| refused.key == key);
+        let value = match refused {
+            Some(refused) => &refused.typed,
+            None if setting.is_secret() => "",
+            None => self.snapshot.text(key),
+        };
+        let error = format!("{key}-error");
+        let described = if refused.is_some() { format!("{error} {help}") } else { help.clone() };
+        let invalid = refused.map(|_| "true");
+        let inside = html! {
+            input type="hidden" name="key" value=(key);
+            label for=(key) { code { (key) } }
+            p.help id=(help) { (setting.about) @if setting.is_secret() { ". It is not shown." } }
+            @if let Some(refused) = refused { p.error id=(error) { (refused.why) } }
+            div.inline {
+                @if setting.choices().is_empty() {
+                    input id=(key) name="value" type=(if setting.is_secret() { "password" } else { "text" })
+                        value=(value) autocomplete="off" aria-describedby=(described) aria-invalid=[invalid];
+                } @else {
+                    select id=(key) name="value" aria-describedby=(described) aria-invalid=[invalid] {
+                        @for choice in setting.choices() {
+                            option value=(choice) selected[*choice == value] { (choice) }
+                        }
+                    }
+                }
+                button type="submit" { "Save" span.hidden { " " (key) } }
+            }
+        };
+        form("/admin/settings", &self.staff.token, &inside)
+    }
+
+    fn unset(&self, setting: &'static Setting) -> Markup {
+        form(
+            "/admin/settings",
+            &self.staff.token,
+            &html! {
+                input type="hidden" name="key" value=(setting.key);
+                input type="hidden" name="unset" value="yes";
+                button.quiet type="submit" { "Back to the default" span.hidden { " of " (setting.key) } }
+            },
+        )
+    }
+
+    fn lock(&self, setting: &'static Setting) -> Markup {
+        let value = self.snapshot.text(setting.key);
+        html! {
+            h2 id=(setting.key) { code { (setting.key) } }
+            p.help { (setting.about) }
+            @match (value, Timestamp::parse(value)) {
+                ("", _) => p { "No tick runs." },
+                (_, Ok(since)) => p { "A tick runs; its last sign of life was " (ago(self.now, Some(since))) "." },
+                (unreadable, Err(_)) => p { "It holds “" (unreadable) "”, which the next tick reclaims." },
+            }
+            @if !value.is_empty() {
+                (form("/admin/settings", &self.staff.token, &html! {
+                    input type="hidden" name="key" value=(setting.key);
+                    input type="hidden" name="value" value="";
+                    button.quiet type="submit" { "Clear the lock" }
+                }))
+                p.fine { "A tick that still runs notices and stops; what it has committed stays." }
+            }
+        }
+    }
+}
+
+/// `POST /admin/settings`.
+pub(super) async fn set(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    let setting = settings::find(visit.form.get("key")).map_err(|failure| Refusal::bad(failure.what))?;
+    let value = if visit.form.has("unset") {
+        None
+    } else {
+        match setting.check(visit.form.get("value")) {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                let typed = visit.form.get("value").to_owned();
+                let typed = if setting.is_secret() { String::new() } else { typed };
+                let why = format!("{}: {}", failure.what, failure.next);
+                return render(app, staff, "", Some(Refused { key: setting.key, typed, why })).await;
+            }
+        }
+    };
+    let (who, now) = (staff.actor(), app.clock.now());
+    let shown = setting.show(value.as_deref().unwrap_or(setting.default)).to_owned();
+    let write = move |db: &_| {
+        match &value {
+            Some(value) => setting::set(db, setting.key, value)?,
+            None => setting::unset(db, setting.key).map(drop)?,
+        }
+        audit::record(db, now, who, "settings.set", None, &format!("{} = {shown}", setting.key))
+    };
+    app.store.write(write).await?;
+    Ok(see_other(&format!("/admin/settings?done={0}#{0}", setting.key)))
+}

@@ -1,0 +1,242 @@
+//! Signing in and out, and passwords.
+
+use http::StatusCode;
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::{SESSION_AGE, Staff, page, with_session};
+use crate::account::Actor;
+use crate::password;
+use crate::store::account::{self, Account};
+use crate::store::session::{self, Holder};
+use crate::store::{StoreError, audit};
+use crate::time::Timestamp;
+use crate::token::{Token, TokenHash};
+use crate::web::answer::{Refusal, html as html_answer, see_other, with_status};
+use crate::web::layout::{self, Errors, Field, Shell, form};
+use crate::web::visit::Visit;
+use crate::web::{App, guard};
+
+/// Where somebody who is not signed in is sent, to come back here afterwards.
+pub(super) fn address(visit: &Visit) -> String {
+    let next: String = form_urlencoded::byte_serialize(visit.path.as_bytes()).collect();
+    format!("/admin/sign-in?next={next}")
+}
+
+/// Where to go after signing in: one of our own pages, whatever the address says.
+fn landing(next: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'/' || byte == b'-';
+    if next.starts_with("/admin") && next.bytes().all(plain) { next } else { "/admin" }
+}
+
+/// `GET /admin/sign-in`, with a one-time link's token or without. Opening a link uses nothing up.
+pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
+    let visitor = guard::visitor(visit)?;
+    let body = match visit.query.get("token") {
+        "" => ask(&visitor.0, visit.query.get("next"), "", None),
+        token => {
+            let (hash, now) = (link_hash(token), app.clock.now());
+            match app.store.read(move |db| account::of_link(db, hash, now)).await? {
+                Some(account) => ask_link(&visitor.0, token, &account),
+                None => ask(&visitor.0, "", "", Some(SPENT)),
+            }
+        }
+    };
+    Ok(guard::greet(app, plain(app, &body), &visitor))
+}
+
+const SPENT: &str = "This one-time link was used already, or is too old. Sign in with your name and password, \
+                     or have an operator make a new link. At the machine: jhe-ow admin set-password";
+
+fn link_hash(token: &str) -> TokenHash {
+    TokenHash::of(token.as_bytes())
+}
+
+fn plain(app: &App, body: &Markup) -> Response {
+    let shell = Shell::Plain { simulated: app.simulated, leads_to: None };
+    html_answer(layout::page("Sign in", &shell, body))
+}
+
+fn ask(visitor: &Token, next: &str, name: &str, problem: Option<&str>) -> Markup {
+    let errors = Errors::default();
+    html! {
+        h1 { "Sign in" }
+        p { "For practitioners and operators. Patients use the link from their study." }
+        @if let Some(problem) = problem { div.problem role="alert" { p { (problem) } } }
+        (form("/admin/sign-in", visitor, &html! {
+            input type="hidden" name="next" value=(next);
+            (Field { name: "name", label: "Name", help: "", value: name, kind: "text",
+                     autocomplete: "username", errors: &errors })
+            (Field { name: "password", label: "Password", help: "", value: "", kind: "password",
+                     autocomplete: "current-password", errors: &errors })
+            button type="submit" { "Sign in" }
+        }))
+    }
+}
+
+fn ask_link(visitor: &Token, token: &str, account: &Account) -> Markup {
+    html! {
+        h1 { "Sign in" }
+        p { "This link signs you in once, as “" (account.name) "” (" (account.role.as_str()) "). You then choose a \
+             password." }
+        (form("/admin/sign-in", visitor, &html! {
+            input type="hidden" name="token" value=(token);
+            button type="submit" { "Sign in" }
+        }))
+    }
+}
+
+/// `POST /admin/sign-in`.
+pub(super) async fn sign_in(app: &App, visit: &Visit) -> Response {
+    let name = visit.form.get("name");
+    if let Err(too_many) = app.limits.sign_in(visit.client, name) {
+        return too_many.into_response();
+    }
+    let visitor = match guard::visitor(visit) {
+        Ok(visitor) => visitor,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let token = (!visitor.1).then_some(&visitor.0);
+    let signed = async {
+        guard::check_form(app, visit, token, Actor::Visitor).await?;
+        match visit.form.get("token") {
+            "" => with_password(app, name, visit.form.get("password")).await,
+            token => with_link(app, link_hash(token)).await,
+        }
+    };
+    match signed.await {
+        Ok(Some(session)) => {
+            let next = landing(visit.form.get("next"));
+            with_session(app, see_other(next), Some(&session))
+        }
+        Ok(None) => {
+            let problem = if visit.form.has("token") { SPENT } else { "Name or password is wrong." };
+            let body = ask(&visitor.0, visit.form.get("next"), name, Some(problem));
+            with_status(StatusCode::FORBIDDEN, plain(app, &body))
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn with_password(app: &App, name: &str, password: &str) -> Result<Option<Token>, Refusal> {
+    let wanted = name.to_owned();
+    let found = app.store.read(move |db| account::password(db, &wanted)).await?;
+    let (account, hash) = found.unzip();
+    if !password::verify(password.to_owned(), hash).await {
+        if let Some(account) = account {
+            let now = app.clock.now();
+            let actor = Actor::Account(account.id);
+            app.store.write(move |db| audit::record(db, now, actor, "sign-in.failed", None, "")).await?;
+        }
+        return Ok(None);
+    }
+    match account {
+        Some(account) => begin(app, &account, None).await,
+        None => Ok(None),
+    }
+}
+
+async fn with_link(app: &App, hash: TokenHash) -> Result<Option<Token>, Refusal> {
+    let now = app.clock.now();
+    match app.store.read(move |db| account::of_link(db, hash, now)).await? {
+        Some(account) => begin(app, &account, Some(hash)).await,
+        None => Ok(None),
+    }
+}
+
+/// Begins a session, and uses up the link that led to it.
+async fn begin(app: &App, account: &Account, link: Option<TokenHash>) -> Result<Option<Token>, Refusal> {
+    let token = Token::draw()?;
+    let (hash, id, now) = (token.hash(), account.id, app.clock.now());
+    let write = move |db: &_| {
+        if let Some(link) = link {
+            if account::of_link(db, link, now)?.is_none() {
+                return Ok(false);
+            }
+            account::use_link(db, link)?;
+        }
+        session::begin(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
+        audit::record(db, now, Actor::Account(id), "sign-in", None, "")?;
+        Ok(true)
+    };
+    Ok(app.store.write(write).await?.then_some(token))
+}
+
+/// `POST /admin/sign-out`.
+pub(super) async fn sign_out(app: &App, staff: &Staff) -> Result<Response, Refusal> {
+    let (hash, who, now) = (staff.token.hash(), staff.actor(), app.clock.now());
+    let end = move |db: &_| {
+        session::end(db, hash)?;
+        audit::record(db, now, who, "sign-out", None, "")
+    };
+    app.store.write(end).await?;
+    Ok(with_session(app, see_other("/admin/sign-in"), None))
+}
+
+/// `GET /admin/password`.
+pub(super) fn ask_password(app: &App, staff: &Staff, errors: &Errors) -> Response {
+    let help = format!("At least {} characters. A few words in a row do well.", password::SHORTEST);
+    let field = |name, label, help, autocomplete| Field {
+        name,
+        label,
+        help,
+        value: "",
+        kind: "password",
+        autocomplete,
+        errors,
+    };
+    let body = html! {
+        h1 { "Your password" }
+        @if !staff.account.has_password { p.lead { "Choose a password; the link you came by works only once." } }
+        (errors.summary())
+        (form("/admin/password", &staff.token, &html! {
+            @if staff.account.has_password {
+                (field("current", "Present password", "", "current-password"))
+            }
+            (field("password", "New password", &help, "new-password"))
+            (field("again", "New password, once more", "", "new-password"))
+            button type="submit" { "Save" }
+        }))
+    };
+    page(app, staff, "/admin/password", "Your password", &body)
+}
+
+/// `POST /admin/password`.
+pub(super) async fn set_password(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    let (id, name) = (staff.account.id, staff.account.name.clone());
+    let mut errors = Errors::default();
+    if staff.account.has_password {
+        if let Err(too_many) = app.limits.sign_in(visit.client, &name) {
+            return Ok(too_many.into_response());
+        }
+        let wanted = name.clone();
+        let hash = app.store.read(move |db| account::password(db, &wanted)).await?.map(|(_, hash)| hash);
+        if !password::verify(visit.form.get("current").to_owned(), hash).await {
+            errors.add("current", "This is not your present password");
+        }
+    }
+    let new = visit.form.get("password");
+    errors.take("password", password::check(new, &name).map_err(|why| format!("New password: {why}")));
+    if new != visit.form.get("again") {
+        errors.add("again", "The two new passwords differ");
+    }
+    if !errors.is_empty() {
+        return Ok(with_status(StatusCode::BAD_REQUEST, ask_password(app, staff, &errors)));
+    }
+    let hash = password::hash(new.to_owned()).await?;
+    let (keep, who, now) = (staff.token.hash(), staff.actor(), app.clock.now());
+    app.store.write(move |db| keep_password(db, id, &hash, keep, who, now)).await?;
+    Ok(see_other("/admin?done=password"))
+}
+
+fn keep_password(
+    db: &rusqlite::Connection,
+    id: crate::account::AccountId,
+    hash: &str,
+    keep: TokenHash,
+    who: Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    account::set_password(db, id, hash, Some(keep))?;
+    audit::record(db, now, who, "password.set", None, &format!("account {id}"))
+}

@@ -1,0 +1,269 @@
+//! Studies: the list, and the form that makes or changes one.
+
+use http::StatusCode;
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::{PAGE, Staff, page};
+use crate::account::Role;
+use crate::patient::parse_name;
+use crate::store::{StoreError, audit, code, study};
+use crate::study::{Scope, Study, StudyId, Terms};
+use crate::web::App;
+use crate::web::answer::{Refusal, see_other, with_status};
+use crate::web::layout::{Errors, Field, checkbox, count, form, group_error, notice};
+use crate::web::visit::{Fields, Visit};
+
+/// Characters of a purpose: what people read to its end.
+const LONGEST: usize = 4000;
+
+/// `GET /admin/studies`.
+pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    let after = visit.query.number("after").unwrap_or(0);
+    let read = move |db: &_| {
+        let studies = study::page(db, after, PAGE + 1)?.into_iter();
+        studies.map(|one| Ok((study::enrolled(db, one.id)?, one))).collect::<Result<Vec<_>, StoreError>>()
+    };
+    let mut studies = app.store.read(read).await?;
+    let more = studies.len() > PAGE as usize;
+    studies.truncate(PAGE as usize);
+    let next = studies.last().filter(|_| more).map(|(_, last)| last.id);
+    let body = html! {
+        div.heading {
+            h1 { "Studies" }
+            @if staff.may(Role::Manager) { a.button href="/admin/studies/new" { "Make a study" } }
+        }
+        @if studies.is_empty() {
+            p.empty { "There are no studies yet. A study says who asks patients for which data, and why." }
+        } @else {
+            table {
+                thead { tr {
+                    th scope="col" { "Study" }
+                    th scope="col" { "Who asks" }
+                    th scope="col" { "Scopes" }
+                    th scope="col" { "Data sources" }
+                    th.number scope="col" { "Patients" }
+                } }
+                tbody { @for (patients, one) in &studies { tr {
+                    th scope="row" data-label="Study" { a href={ "/admin/studies/" (one.id) } { (one.terms.name) } }
+                    td data-label="Who asks" { (one.terms.organization) }
+                    td data-label="Scopes" { (scope_names(&one.terms)) }
+                    td data-label="Data sources" { (sources(&one.terms)) }
+                    td.number data-label="Patients" { (count(*patients)) }
+                } } }
+            }
+        }
+        @if let Some(next) = next { p { a.button href={ "/admin/studies?after=" (next) } { "More studies" } } }
+    };
+    Ok(page(app, staff, "/admin/studies", "Studies", &body))
+}
+
+fn scope_names(terms: &Terms) -> String {
+    terms.scopes.iter().map(|scope| scope.display.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn sources(terms: &Terms) -> String {
+    if terms.data_sources.is_empty() { "any".to_owned() } else { terms.data_sources.join(", ") }
+}
+
+/// What can be ticked.
+struct Offered {
+    scopes: Vec<Scope>,
+    sources: Vec<String>,
+}
+
+impl Offered {
+    async fn load(app: &App) -> Result<Self, Refusal> {
+        let read = |db: &_| Ok(Self { scopes: code::deliverable(db)?, sources: code::data_sources(db)? });
+        Ok(app.store.read(read).await?)
+    }
+}
+
+/// Reads the form; what is wrong is said beside each field.
+fn read_terms(fields: &Fields, offered: &Offered) -> (Terms, Errors) {
+    let mut errors = Errors::default();
+    let ticked = |name: &'static str, value: &str| fields.all(name).any(|one| one == value);
+    let terms = Terms {
+        name: fields.get("name").to_owned(),
+        organization: fields.get("organization").to_owned(),
+        purpose: fields.get("purpose").to_owned(),
+        contact: fields.get("contact").to_owned(),
+        scopes: offered.scopes.iter().filter(|scope| ticked("scope", &scope.code)).cloned().collect(),
+        data_sources: offered.sources.iter().filter(|source| ticked("source", source)).cloned().collect(),
+    };
+    errors.take("name", parse_name(&terms.name).map_err(|why| format!("Name: {why}")));
+    errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Who asks: {why}")));
+    if terms.purpose.is_empty() || terms.purpose.chars().count() > LONGEST {
+        errors.add(
+            "purpose",
+            format!("Why: say it in words that patients read, in at most {LONGEST} characters"),
+        );
+    }
+    errors.take("contact", parse_name(&terms.contact).map_err(|why| format!("Whom to ask: {why}")));
+    if terms.scopes.is_empty() {
+        errors.add("scope", "Scopes: tick what patients are asked for");
+    }
+    (terms, errors)
+}
+
+/// `GET /admin/studies/new`.
+pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
+    staff.need(Role::Manager)?;
+    let offered = Offered::load(app).await?;
+    // One that is the only one is meant.
+    let only = |count: usize| count == 1;
+    let terms = Terms {
+        scopes: offered.scopes.iter().filter(|_| only(offered.scopes.len())).cloned().collect(),
+        data_sources: offered.sources.iter().filter(|_| only(offered.sources.len())).cloned().collect(),
+        ..Terms::default()
+    };
+    let ask = Ask { id: None, terms: &terms, errors: &Errors::default(), is_saved: false };
+    Ok(ask.page(app, staff, &offered))
+}
+
+/// `GET /admin/studies/N`: the form, or for a viewer what stands in it.
+pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
+    let one = find(app, id).await?;
+    if staff.may(Role::Manager) {
+        let offered = Offered::load(app).await?;
+        let ask = Ask {
+            id: Some(one.id),
+            terms: &one.terms,
+            errors: &Errors::default(),
+            is_saved: visit.query.get("done") == "saved",
+        };
+        return Ok(ask.page(app, staff, &offered));
+    }
+    let terms = &one.terms;
+    let body = html! {
+        h1 { (terms.name) }
+        dl.terms {
+            dt { "Who asks" } dd { (terms.organization) }
+            dt { "Why" } dd { (terms.purpose) }
+            dt { "Whom to ask" } dd { (terms.contact) }
+            dt { "Scopes" } dd { (scope_names(terms)) }
+            dt { "Data sources" } dd { (sources(terms)) }
+        }
+    };
+    Ok(page(app, staff, "/admin/studies", &terms.name, &body))
+}
+
+async fn find(app: &App, id: &str) -> Result<Study, Refusal> {
+    let id: StudyId = id.parse().map_err(|_| Refusal::not_found())?;
+    match app.store.read(move |db| study::require(db, id)).await {
+        Err(StoreError::Refused(_)) => Err(Refusal::not_found()),
+        found => Ok(found?),
+    }
+}
+
+/// The form.
+struct Ask<'a> {
+    /// None for a new study.
+    id: Option<StudyId>,
+    terms: &'a Terms,
+    errors: &'a Errors,
+    is_saved: bool,
+}
+
+impl Ask<'_> {
+    fn page(&self, app: &App, staff: &Staff, offered: &Offered) -> Response {
+        let (title, action) = match self.id {
+            Some(id) => ("Change a study", format!("/admin/studies/{id}")),
+            None => ("Make a study", "/admin/studies/new".to_owned()),
+        };
+        let body = html! {
+            h1 { (title) }
+            (notice(if self.is_saved { "Saved." } else { "" }))
+            (self.errors.summary())
+            @if self.id.is_some() {
+                p.fine { "Consents that were given keep the text that was agreed to; whoever is invited from now \
+                          on reads this one." }
+            }
+            (form(&action, &staff.token, &html! {
+                (words(self.terms, self.errors))
+                (ticks(self.terms, offered, self.errors))
+                div.actions {
+                    button type="submit" { "Save" }
+                    a href="/admin/studies" { "Cancel" }
+                }
+            }))
+        };
+        page(app, staff, "/admin/studies", title, &body)
+    }
+}
+
+fn words(terms: &Terms, errors: &Errors) -> Markup {
+    let field = |name, label, help, value, kind| Field {
+        name,
+        label,
+        help,
+        value,
+        kind,
+        autocomplete: "off",
+        errors,
+    };
+    let why = "In words that patients read before they agree: what for, and what happens with the data.";
+    let whom = "A person with an address or a number; patients write there with questions.";
+    html! {
+        (field("name", "Name", "As patients know the study.", &terms.name, "text"))
+        (field("organization", "Who asks", "Your institution.", &terms.organization, "text"))
+        (field("purpose", "Why", why, &terms.purpose, "textarea"))
+        (field("contact", "Whom to ask", whom, &terms.contact, "text"))
+    }
+}
+
+fn ticks(terms: &Terms, offered: &Offered, errors: &Errors) -> Markup {
+    html! {
+        fieldset #scope {
+            legend { "Scopes that patients are asked for" }
+            (group_error(errors, "scope"))
+            @if offered.scopes.is_empty() { p.help { "There are none: run " code { "jhe-ow seed" } " once." } }
+            @for scope in &offered.scopes {
+                (checkbox(&format!("scope-{}", scope.code), "scope", &scope.code, terms.scopes.contains(scope),
+                          &html! { (scope.display) " " code { (scope.code) } }))
+            }
+        }
+        fieldset {
+            legend { "Data sources" }
+            p.help { "Patients connect these only; without a tick, any that OW has." }
+            @for source in &offered.sources {
+                (checkbox(&format!("source-{source}"), "source", source, terms.data_sources.contains(source),
+                          &html! { (source) }))
+            }
+        }
+    }
+}
+
+/// `POST /admin/studies/new`.
+pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+    save(app, visit, staff, None).await
+}
+
+/// `POST /admin/studies/N`.
+pub(super) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
+    let one = find(app, id).await?;
+    save(app, visit, staff, Some(one.id)).await
+}
+
+async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<StudyId>) -> Result<Response, Refusal> {
+    let offered = Offered::load(app).await?;
+    let (terms, mut errors) = read_terms(&visit.form, &offered);
+    if errors.is_empty() {
+        let (who, now, wanted) = (staff.actor(), app.clock.now(), terms.clone());
+        let write = move |db: &_| {
+            let (study, action) = match id {
+                Some(id) => (study::change(db, id, &wanted).map(|()| id)?, "study.change"),
+                None => (study::add(db, &wanted, now)?, "study.add"),
+            };
+            audit::record(db, now, who, action, None, &format!("study {study}"))?;
+            Ok(study)
+        };
+        match app.store.write(write).await {
+            Ok(study) => return Ok(see_other(&format!("/admin/studies/{study}?done=saved"))),
+            Err(StoreError::Refused(why)) => errors.add("name", format!("Name: {why}")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let ask = Ask { id, terms: &terms, errors: &errors, is_saved: false };
+    Ok(with_status(StatusCode::BAD_REQUEST, ask.page(app, staff, &offered)))
+}

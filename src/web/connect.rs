@@ -1,0 +1,183 @@
+//! Connecting a patient's device through OW: what the patients' pages and the API have in common.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::App;
+use crate::account::Actor;
+use crate::ow::{Authorize, CallError, Connection, Provider};
+use crate::patient::{OwUser, PatientId, PatientRef};
+use crate::store::connection::{self, Authorization};
+use crate::store::patient::{self, Relink};
+use crate::store::{StoreError, audit};
+use crate::time::Timestamp;
+use crate::token::TokenHash;
+
+/// As long as OW remembers a state.
+const AUTHORIZATION_AGE: Duration = Duration::from_mins(15);
+/// How long the list of providers is believed: finding out costs OW a call each.
+const OFFERS_AGE: Duration = Duration::from_mins(5);
+/// A user for whom OW is asked only to see whether it has a provider's credentials.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Why a step on the way to a connection could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ConnectError {
+    /// OW's address or key is missing.
+    #[error("OW integration not configured")]
+    NotConfigured,
+    /// The patient has no OW user yet.
+    #[error("User does not have an OW user_id")]
+    NoUser,
+    /// OW did not do it.
+    #[error(transparent)]
+    Ow(#[from] CallError),
+    /// The store did not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A provider that patients can really connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// The provider, as OW names it.
+    pub(super) provider: Provider,
+    /// What OW has the provider send browsers back to: to be registered there, byte for byte.
+    pub(super) redirect_uri: Option<String>,
+}
+
+/// Where browsers end up after the provider: the page that says how it went.
+pub(super) fn complete_url(app: &App, provider: &str) -> String {
+    format!("{}/clients/ow/complete?provider={provider}", app.live.config().public_base())
+}
+
+/// Whether `provider` can stand in a path: OW's names are lower-case words.
+pub(super) fn is_provider_name(provider: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+    !provider.is_empty() && provider.len() <= 32 && provider.bytes().all(plain)
+}
+
+/// The patient's OW user: the linked one, else found or made at OW and linked.
+pub(super) async fn ensure_user(app: &App, id: PatientId, who: Actor) -> Result<OwUser, ConnectError> {
+    let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    let read = move |db: &_| Ok((patient::find(db, PatientRef::Own(id))?, patient::external_id(db, id)?));
+    let (patient, external_id) = app.store.read(read).await?;
+    if let Some(link) = patient.link.filter(|link| !link.needs_relink) {
+        return Ok(link.ow_user);
+    }
+    let user = ow.find_or_create_user(&external_id).await?;
+    let (linked, now) = (user.clone(), app.clock.now());
+    let link = move |db: &_| {
+        // It is the patient who reconnects: the same person, whatever OW calls them now.
+        let patient = patient::find(db, PatientRef::Own(id))?;
+        patient::link(db, &patient, &linked, Relink::SamePerson, now)?;
+        audit::record(db, now, who, "patient.link", Some(id), &linked.to_string())
+    };
+    app.store.write(link).await?;
+    Ok(user)
+}
+
+/// The patient's OW user, where there is one.
+pub(super) async fn linked_user(app: &App, id: PatientId) -> Result<OwUser, ConnectError> {
+    let patient = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
+    patient.link.map(|link| link.ow_user).ok_or(ConnectError::NoUser)
+}
+
+/// Begins an authorization at a provider. It ends in the browser with this session, or in any where an API
+/// client began it.
+pub(super) async fn authorize(
+    app: &App,
+    id: PatientId,
+    provider: &str,
+    session: Option<TokenHash>,
+    who: Actor,
+) -> Result<Authorize, ConnectError> {
+    let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    let user = linked_user(app, id).await?;
+    let begun = ow.authorize(provider, user.as_str(), &complete_url(app, provider)).await?;
+    let (state, now) = (TokenHash::of(begun.state.as_bytes()), app.clock.now());
+    let expires = now.plus(AUTHORIZATION_AGE);
+    let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
+    let begin = move |db: &_| {
+        connection::begin(db, state, &authorization, now)?;
+        audit::record(db, now, who, "device.authorize", Some(id), &authorization.provider)
+    };
+    app.store.write(begin).await?;
+    Ok(begun)
+}
+
+/// The patient's active connections, as OW lists them now; what is found is noted.
+pub(super) async fn active(app: &App, id: PatientId) -> Result<Vec<Connection>, ConnectError> {
+    let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    let user = linked_user(app, id).await?;
+    let mut connections = ow.connections(&user).await?;
+    connections.retain(Connection::is_active);
+    let providers: Vec<String> = connections.iter().map(|one| one.provider.clone()).collect();
+    let now = app.clock.now();
+    app.store.write(move |db| connection::note_active(db, id, &providers, now)).await?;
+    Ok(connections)
+}
+
+/// Ends every active connection of a patient at OW.
+pub(super) async fn disconnect(app: &App, id: PatientId, who: Actor) -> Result<(), ConnectError> {
+    let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    let user = linked_user(app, id).await?;
+    for connection in active(app, id).await? {
+        ow.disconnect(&user, &connection.provider).await?;
+        let now = app.clock.now();
+        let end = move |db: &_| {
+            connection::note(db, id, &connection.provider, connection::State::Ended, now)?;
+            audit::record(db, now, who, "device.disconnect", Some(id), &connection.provider)
+        };
+        app.store.write(end).await?;
+    }
+    Ok(())
+}
+
+/// The providers that OW has switched on and has credentials for.
+pub(super) async fn offers(app: &App) -> Result<Vec<Offer>, ConnectError> {
+    let now = app.clock.now();
+    if let Some(offers) = app.offers.get(now) {
+        return Ok(offers);
+    }
+    let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    let mut providers = ow.providers().await?;
+    providers.retain(|one| one.is_enabled && one.has_cloud_api && is_provider_name(&one.provider));
+    let probes = providers.iter().map(|one| {
+        let (ow, complete) = (ow.clone(), complete_url(app, &one.provider));
+        async move { ow.authorize(&one.provider, NOBODY, &complete).await }
+    });
+    let probed = join_all(probes).await;
+    let mut offers = Vec::new();
+    for (provider, probe) in providers.into_iter().zip(probed) {
+        match probe {
+            Ok(begun) if begun.is_configured() => {
+                offers.push(Offer { provider, redirect_uri: begun.redirect_uri() });
+            }
+            // One that OW cannot authorize is one that is not offered.
+            Ok(_) | Err(CallError::Answered { .. }) => {}
+            Err(error @ CallError::Unreachable(_)) => return Err(error.into()),
+        }
+    }
+    app.offers.set(now, &offers);
+    Ok(offers)
+}
+
+/// The last list of offers, for a while.
+#[derive(Debug, Clone, Default)]
+pub struct Offers(std::sync::Arc<std::sync::Mutex<Option<(Timestamp, Vec<Offer>)>>>);
+
+impl Offers {
+    fn get(&self, now: Timestamp) -> Option<Vec<Offer>> {
+        let kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (at, offers) = kept.as_ref()?;
+        (now.since(*at) < OFFERS_AGE && now >= *at).then(|| offers.clone())
+    }
+
+    fn set(&self, now: Timestamp, offers: &[Offer]) {
+        // "Nothing is configured" is what an operator is about to mend.
+        let kept = (!offers.is_empty()).then(|| (now, offers.to_vec()));
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = kept;
+    }
+}

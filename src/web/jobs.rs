@@ -1,0 +1,76 @@
+//! Polls that somebody asked for on a page: they go on while nobody looks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::App;
+use crate::patient::{PatientId, PatientRef};
+use crate::poll::{Ask, Outcome, Past, Progress};
+use crate::time::Timestamp;
+
+/// The last poll that was asked for, of each patient.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs(Arc<Mutex<BTreeMap<i64, Job>>>);
+
+/// A poll of one patient.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    /// What was asked for, in words.
+    pub(super) what: String,
+    pub(super) began: Timestamp,
+    pub(super) progress: Arc<Progress>,
+    /// How it ended; none while it runs.
+    pub(super) ended: Option<String>,
+}
+
+impl Jobs {
+    /// The last poll that was asked for of this patient.
+    pub(super) fn of(&self, patient: PatientId) -> Option<Job> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&patient.get()).cloned()
+    }
+
+    /// Notes that a poll begins; answers whether it may: one of the same patient may be running.
+    fn begin(&self, patient: PatientId, job: &Job) -> bool {
+        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let runs = jobs.get(&patient.get()).is_some_and(|job| job.ended.is_none());
+        if !runs {
+            jobs.insert(patient.get(), job.clone());
+        }
+        !runs
+    }
+
+    fn end(&self, patient: PatientId, how: String) {
+        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(job) = jobs.get_mut(&patient.get()) {
+            job.ended = Some(how);
+        }
+    }
+}
+
+/// Starts a poll of one patient in the background; answers whether it was started: one that runs is left
+/// alone.
+pub(super) fn start(app: &App, patient: PatientId, what: &str, past: Option<Past>) -> bool {
+    let progress = Arc::new(Progress::default());
+    let job =
+        Job { what: what.to_owned(), began: app.clock.now(), progress: Arc::clone(&progress), ended: None };
+    if !app.jobs.begin(patient, &job) {
+        return false;
+    }
+    let (jobs, poller) = (app.jobs.clone(), app.poller());
+    let ask = Ask { patient: Some(PatientRef::Own(patient)), past, dry_run: false };
+    tokio::spawn(async move {
+        let how = match poller.poll(&ask, &progress).await {
+            Ok(Outcome::Skipped(sentence)) => sentence,
+            Ok(Outcome::Complete(summary)) => match summary.failed.first() {
+                Some((_, error)) => error.clone(),
+                None => match summary.idle.first() {
+                    Some((_, idle)) if summary.patients.is_empty() => idle.to_string(),
+                    _ => summary.sentence(),
+                },
+            },
+            Err(failure) => failure.to_string(),
+        };
+        jobs.end(patient, how);
+    });
+    true
+}

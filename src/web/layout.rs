@@ -1,0 +1,321 @@
+//! What all pages share: the frame, forms with their errors, times and numbers as people read them.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use maud::{DOCTYPE, Markup, Render, html};
+
+use super::answer::Refusal;
+use super::guard::FORM_TOKEN;
+use crate::account::Role;
+use crate::store::account::Account;
+use crate::time::Timestamp;
+use crate::token::Token;
+
+/// Who looks at a page, and what its header therefore offers.
+pub(super) enum Shell<'a> {
+    /// A stranger or a patient. `leads_to` is where the browser goes on to by itself, at once.
+    Plain { simulated: bool, leads_to: Option<&'a str> },
+    /// A practitioner, with the token of the session for the sign-out form.
+    Staff { account: &'a Account, token: &'a Token, here: &'a str, simulated: bool },
+}
+
+/// A whole page.
+pub(super) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
+    let (simulated, leads_to) = match shell {
+        Shell::Plain { simulated, leads_to } => (*simulated, *leads_to),
+        Shell::Staff { simulated, .. } => (*simulated, None),
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                @if let Some(target) = leads_to { meta http-equiv="refresh" content={ "0; url=" (target) }; }
+                title { (title) " · jhe-ow" }
+                link rel="icon" href="/icon.svg" type="image/svg+xml";
+                link rel="stylesheet" href="/style.css";
+            }
+            body .staff[matches!(shell, Shell::Staff { .. })] {
+                a.skip href="#main" { "Skip to the content" }
+                @if let Shell::Staff { account, token, here, .. } = shell { (staff_header(account, token, here)) }
+                @if simulated {
+                    p.simulated role="note" {
+                        "Demonstration: a simulated Open Wearables. Nothing here is real."
+                    }
+                }
+                main #main tabindex="-1" { (body) }
+            }
+        }
+    }
+}
+
+/// The pages of the header, and the role that each asks for.
+const SECTIONS: [(&str, &str, Role); 7] = [
+    ("/admin", "Overview", Role::Viewer),
+    ("/admin/patients", "Patients", Role::Viewer),
+    ("/admin/studies", "Studies", Role::Viewer),
+    ("/admin/rejected", "Rejected", Role::Viewer),
+    ("/admin/audit", "Audit", Role::Manager),
+    ("/admin/settings", "Settings", Role::Operator),
+    ("/admin/accounts", "Accounts", Role::Operator),
+];
+
+fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
+    html! {
+        header.bar {
+            nav aria-label="Pages" {
+                ul {
+                    @for (href, name, role) in SECTIONS {
+                        @if account.role >= role {
+                            li { a href=(href) aria-current=[(here == href).then_some("page")] { (name) } }
+                        }
+                    }
+                }
+            }
+            div.who {
+                a href="/admin/password" aria-current=[(here == "/admin/password").then_some("page")] {
+                    (account.name) " (" (account.role.as_str()) ")"
+                }
+                (form("/admin/sign-out", token, &html! { button.quiet type="submit" { "Sign out" } }))
+            }
+        }
+    }
+}
+
+/// A refusal as a page of its own.
+pub(super) fn refusal(refusal: &Refusal) -> Markup {
+    page(
+        &refusal.title,
+        &Shell::Plain { simulated: false, leads_to: None },
+        &html! {
+            h1 { (refusal.title) }
+            p { (refusal.text) }
+            @if let Some((href, words)) = &refusal.next { p { a.button href=(href) { (words) } } }
+        },
+    )
+}
+
+/// A form that carries the token of the browser it is shown in.
+pub(super) fn form(action: &str, token: &Token, inside: &Markup) -> Markup {
+    html! {
+        form method="post" action=(action) {
+            input type="hidden" name=(FORM_TOKEN) value=(token.form_token());
+            (inside)
+        }
+    }
+}
+
+/// What is wrong with a form, by the names of its fields.
+#[derive(Debug, Default)]
+pub(super) struct Errors(Vec<(&'static str, String)>);
+
+impl Errors {
+    pub(super) fn add(&mut self, field: &'static str, text: impl Into<String>) {
+        self.0.push((field, text.into()));
+    }
+
+    /// The value, or its error under the field's name.
+    pub(super) fn take<T>(&mut self, field: &'static str, value: Result<T, String>) -> Option<T> {
+        value.map_err(|text| self.add(field, text)).ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn of(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
+    }
+
+    /// All of it at once, above the form, each leading to its field.
+    pub(super) fn summary(&self) -> Markup {
+        html! {
+            @if !self.0.is_empty() {
+                div.problem role="alert" tabindex="-1" {
+                    h2 { "Please mend this" }
+                    ul { @for (field, text) in &self.0 { li { a href={ "#" (field) } { (text) } } } }
+                }
+            }
+        }
+    }
+}
+
+/// A field with its label, its help, and its error.
+pub(super) struct Field<'a> {
+    pub(super) name: &'static str,
+    pub(super) label: &'a str,
+    pub(super) help: &'a str,
+    pub(super) value: &'a str,
+    /// `text`, `email`, `password`, `number`, or `textarea`.
+    pub(super) kind: &'static str,
+    pub(super) autocomplete: &'static str,
+    pub(super) errors: &'a Errors,
+}
+
+impl Render for Field<'_> {
+    fn render(&self) -> Markup {
+        let error = self.errors.of(self.name);
+        let (help_id, error_id) = (format!("{}-help", self.name), format!("{}-error", self.name));
+        let described = match (self.help.is_empty(), error) {
+            (true, None) => None,
+            (false, None) => Some(help_id.clone()),
+            (true, Some(_)) => Some(error_id.clone()),
+            (false, Some(_)) => Some(format!("{error_id} {help_id}")),
+        };
+        let invalid = error.map(|_| "true");
+        let kind = self.kind;
+        html! {
+            div.field {
+                label for=(self.name) { (self.label) }
+                @if !self.help.is_empty() { p.help id=(help_id) { (self.help) } }
+                @if let Some(error) = error { p.error id=(error_id) { (error) } }
+                @if kind == "textarea" {
+                    textarea id=(self.name) name=(self.name) rows="4" aria-describedby=[described]
+                        aria-invalid=[invalid] { (self.value) }
+                } @else {
+                    input id=(self.name) name=(self.name) type=(kind) value=(self.value)
+                        autocomplete=(self.autocomplete) aria-describedby=[described] aria-invalid=[invalid];
+                }
+            }
+        }
+    }
+}
+
+/// One of a group of boxes to tick.
+pub(super) fn checkbox(id: &str, name: &str, value: &str, checked: bool, label: &Markup) -> Markup {
+    html! {
+        div.choice {
+            input type="checkbox" id=(id) name=(name) value=(value) checked[checked];
+            label for=(id) { (label) }
+        }
+    }
+}
+
+/// A text to copy: a click into it and "select all" take the whole of it.
+pub(super) fn to_copy(id: &str, label: &str, text: &str) -> Markup {
+    html! {
+        div.field {
+            label for=(id) { (label) }
+            textarea.id id=(id) rows="3" readonly { (text) }
+        }
+    }
+}
+
+/// The error of a group of boxes.
+pub(super) fn group_error(errors: &Errors, name: &str) -> Markup {
+    html! { @if let Some(error) = errors.of(name) { p.error id={ (name) "-error" } { (error) } } }
+}
+
+/// How long ago something was, with the time itself for whoever points at it.
+pub(super) fn ago(now: Timestamp, at: Option<Timestamp>) -> Markup {
+    let Some(at) = at else { return html! { "never" } };
+    let text = if at > now {
+        format!("in {}", length(at.since(now)))
+    } else {
+        format!("{} ago", length(now.since(at)))
+    };
+    html! { time datetime=(at) title=(at) { (text) } }
+}
+
+/// A length of time in its largest unit.
+pub(super) fn length(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}\u{a0}s"),
+        60..3600 => format!("{}\u{a0}min", seconds / 60),
+        3600..172_800 => format!("{}\u{a0}h", seconds / 3600),
+        _ => format!("{}\u{a0}days", seconds / 86_400),
+    }
+}
+
+/// A time where somebody lives, such as `21 Nov 2026, 13:05 CET`.
+pub(super) fn local(zone: &TimeZone, at: Timestamp) -> Markup {
+    html! { time datetime=(at) { (local_text(zone, at)) } }
+}
+
+/// [`local`] as text.
+pub(super) fn local_text(zone: &TimeZone, at: Timestamp) -> String {
+    format_local(zone, at, "%-d %b %Y, %H:%M %Z")
+}
+
+/// A time where somebody lives, in a `strftime` format.
+pub(super) fn format_local(zone: &TimeZone, at: Timestamp, format: &str) -> String {
+    match jiff::Timestamp::from_microsecond(at.micros()) {
+        Ok(instant) => instant.to_zoned_datetime(zone.clone()).strftime(format).to_string(),
+        Err(_) => at.to_string(),
+    }
+}
+
+/// A count with thin spaces between the thousands.
+pub(super) fn count(number: i64) -> Markup {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    let sign = if number < 0 { "\u{2212}" } else { "" };
+    html! { (sign) (text) }
+}
+
+/// A word for a state, with a mark of its own so that its colour is not all there is.
+pub(super) fn badge(kind: &str, word: &str) -> Markup {
+    let mark = match kind {
+        "good" => "●",
+        "bad" => "▲",
+        _ => "○",
+    };
+    html! { span class={ "badge " (kind) } { span aria-hidden="true" { (mark) " " } (word) } }
+}
+
+/// The older part of a list, where there is more.
+pub(super) fn older(href: Option<String>) -> Markup {
+    html! { @if let Some(href) = href { nav aria-label="More" { p { a.button href=(href) { "Older" } } } } }
+}
+
+/// The icon, embedded.
+pub(super) const ICON: &str = include_str!("../../assets/icon.svg");
+
+/// A note that something was done, after a form.
+pub(super) fn notice(text: &str) -> Markup {
+    html! { @if !text.is_empty() { p.notice role="status" { (text) } } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_as_people_read_them() {
+        assert_eq!(count(1_234_567).into_string(), "1\u{202f}234\u{202f}567");
+        assert_eq!(count(12).into_string(), "12");
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let noon = Timestamp::parse("2026-11-21T12:05:00Z").unwrap();
+        assert_eq!(local_text(&berlin, noon), "21 Nov 2026, 13:05 CET");
+        assert_eq!(length(Duration::from_secs(7300)), "2\u{a0}h");
+    }
+
+    #[test]
+    fn an_error_is_beside_its_field_and_in_the_summary() {
+        let mut errors = Errors::default();
+        errors.add("name", "give a name");
+        let field = Field {
+            name: "name",
+            label: "Name",
+            help: "",
+            value: "<b>",
+            kind: "text",
+            autocomplete: "off",
+            errors: &errors,
+        };
+        let page = field.render().into_string();
+        assert!(page.contains("aria-invalid=\"true\"") && page.contains("&lt;b&gt;"), "{page}");
+        assert!(page.contains("aria-describedby=\"name-error\""), "{page}");
+        assert!(errors.summary().into_string().contains("href=\"#name\""));
+    }
+}

@@ -1,0 +1,128 @@
+//! Back from the provider: how it went, as OW itself says.
+
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::connect::display_name;
+use super::{find_session, page};
+use crate::settings::Snapshot;
+use crate::store::setting;
+use crate::web::App;
+use crate::web::answer::Refusal;
+use crate::web::connect::{self, ConnectError};
+use crate::web::layout::length;
+use crate::web::visit::Visit;
+
+/// `GET /clients/ow/complete`: says that a device is connected only where OW's own list has it.
+pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
+    let provider = Some(visit.query.get("provider")).filter(|name| connect::is_provider_name(name));
+    let Some(patient) = find_session(app, visit).await? else { return Ok(elsewhere(app)) };
+    let name = match provider {
+        Some(provider) => display_name(app, provider).await,
+        None => "your device".to_owned(),
+    };
+    let again = provider.map_or_else(
+        || "/clients/ow/connect".to_owned(),
+        |provider| format!("/clients/ow/leave?provider={provider}"),
+    );
+    let outcome = match visit.query.get("result") {
+        "refused" => not_connected(
+            "You did not agree",
+            &format!(
+                "At {name} you chose not to share. Nothing was connected. Your consent here still stands."
+            ),
+            &again,
+        ),
+        "stale" => not_connected(
+            "That took too long",
+            &format!(
+                "The way to {name} is open for 15 minutes. Nothing was connected; please start once more."
+            ),
+            &again,
+        ),
+        "failed" => not_connected(
+            "That did not work",
+            &format!(
+                "{name} or the service that connects it reported an error. Nothing was connected. Please \
+                      try again; if it stays, tell the person who sent you the link."
+            ),
+            &again,
+        ),
+        _ => match connect::active(app, patient.id).await {
+            Ok(active) if active.iter().any(|one| provider.is_none_or(|name| name == one.provider)) => {
+                let interval = app.store.read(setting::all).await.map(Snapshot::new)?.poll_interval();
+                connected(&name, &length(interval))
+            }
+            Ok(_) | Err(ConnectError::NoUser) => not_connected(
+                "Not connected yet",
+                &format!(
+                    "{name} has not confirmed the connection. If you have just agreed there, check again in \
+                          a moment; if you left before the end, start once more."
+                ),
+                &again,
+            ),
+            Err(error) => {
+                tracing::warn!("whether a device is connected could not be asked: {error}");
+                unknown(&name)
+            }
+        },
+    };
+    Ok(page(app, outcome.0, &outcome.1))
+}
+
+type Outcome = (&'static str, Markup);
+
+fn connected(name: &str, interval: &str) -> Outcome {
+    let body = html! {
+        h1 { "Successfully Connected" }
+        p.lead { (name) " is connected. You need not do anything more." }
+        h2 { "What happens next" }
+        ul {
+            li { "Keep wearing and syncing your device as you always do." }
+            li { "We look for new measurements every " (interval) ". The first ones can take an hour." }
+            li { "You can look at your data, change your mind, or disconnect at any time on the page “Your \
+                  choices”." }
+        }
+        p { a.button href="/clients/ow/manage" { "Your choices" } }
+    };
+    ("Successfully Connected", body)
+}
+
+fn not_connected(title: &'static str, text: &str, again: &str) -> Outcome {
+    let body = html! {
+        h1 { (title) }
+        p { (text) }
+        div.actions {
+            a.button href=(again) { "Try again" }
+            a href="/clients/ow/complete" { "Check again" }
+            a href="/clients/ow/manage" { "Your choices" }
+        }
+    };
+    (title, body)
+}
+
+fn unknown(name: &str) -> Outcome {
+    let body = html! {
+        h1 { "We cannot tell at the moment" }
+        p { "Whether " (name) " is connected cannot be found out just now: the service that knows it does not \
+             answer. Nothing is lost. Check again in a few minutes." }
+        div.actions {
+            a.button href="/clients/ow/complete" { "Check again" }
+            a href="/clients/ow/manage" { "Your choices" }
+        }
+    };
+    ("We cannot tell at the moment", body)
+}
+
+/// Whoever began in an app, or in another browser.
+fn elsewhere(app: &App) -> Response {
+    page(
+        app,
+        "Back from your device’s page",
+        &html! {
+            h1 { "Please go back to where you began" }
+            p { "If you began in an app, go back to it: it shows whether your device is connected. If you began \
+                 with a link from your study, open it in the browser you used then." }
+        },
+    )
+}

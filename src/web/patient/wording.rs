@@ -1,0 +1,99 @@
+//! What a patient agrees to, word for word. Whoever changes a word changes [`VERSION`] too: each grant keeps
+//! version, language and SHA-256 of the wording that stood on the page.
+
+use crate::study::{Scope, Study};
+use crate::token::TokenHash;
+
+/// The version of the wording below.
+pub(super) const VERSION: &str = "2026-11-24";
+/// Its language, as BCP 47 names it.
+pub(super) const LANGUAGE: &str = "en";
+
+/// What a patient reads before agreeing to something of one study: headings with their text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wording(Vec<(&'static str, String)>);
+
+impl Wording {
+    /// The wording for these scopes of a study. `reach` is how far back the first read goes, in words.
+    pub(super) fn new(study: &Study, scopes: &[Scope], reach: &str) -> Self {
+        let terms = &study.terms;
+        let names: Vec<&str> = scopes.iter().map(|scope| scope.display.as_str()).collect();
+        Self(vec![
+            ("Who asks", format!("{}, for the study “{}”.", terms.organization, terms.name)),
+            ("Why", terms.purpose.clone()),
+            (
+                "Which data",
+                format!(
+                    "{}. For each measurement: its value, its time, and the device it came from. What your \
+                     device measured in the {reach} before you agree is included, and the study may also \
+                     fetch older measurements that the maker of your device still has.",
+                    names.join(", ")
+                ),
+            ),
+            (
+                "Who can see it",
+                format!(
+                    "The people of the study at {}, and whoever runs this service for them. The maker of your \
+                     device has your data already and is not told about the study's.",
+                    terms.organization
+                ),
+            ),
+            (
+                "How to stop",
+                "At any time, without giving a reason, on the page “Your choices”, which you reach with this \
+                 link's browser or a new link. From then on nothing more is fetched. What was fetched before \
+                 stays with the study; ask the study to have it erased."
+                    .to_owned(),
+            ),
+            ("Questions", format!("{}.", terms.contact.trim_end_matches('.'))),
+        ])
+    }
+
+    /// Headings and their text, in order.
+    pub(super) fn parts(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+
+    /// All of it as plain text: what is kept, and what the hash is of.
+    pub(super) fn text(&self) -> String {
+        self.0.iter().map(|(heading, text)| format!("{heading}\n{text}\n")).collect()
+    }
+
+    /// SHA-256 of the text.
+    pub(super) fn hash(&self) -> TokenHash {
+        TokenHash::of(self.text().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::{StudyId, Terms};
+
+    fn study(purpose: &str) -> Study {
+        let terms = Terms {
+            name: "Sleep".into(),
+            organization: "Lifespan Lab".into(),
+            purpose: purpose.into(),
+            contact: "Ada, ada@example.org".into(),
+            ..Terms::default()
+        };
+        Study { id: StudyId(1), terms }
+    }
+
+    #[test]
+    fn the_hash_is_of_exactly_what_is_read() {
+        let scopes = [Scope { code: "omh:heart-rate:2.0".into(), display: "Heart Rate".into() }];
+        let wording = Wording::new(&study("To learn."), &scopes, "last day");
+        assert!(wording.text().contains("Heart Rate") && wording.text().contains("last day"));
+        assert_eq!(wording.hash(), TokenHash::of(wording.text().as_bytes()));
+        assert_ne!(wording.hash(), Wording::new(&study("To sell."), &scopes, "last day").hash());
+    }
+
+    /// The published fingerprint of each version: a change of the words above without a new version fails here.
+    #[test]
+    fn a_version_says_always_the_same() {
+        let wording = Wording::new(&study("To learn."), &[], "last day");
+        assert_eq!((VERSION, wording.hash().hex().as_str()), ("2026-11-24", "?"));
+    }
+}

@@ -1,0 +1,133 @@
+//! A request, as the pages see it.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method, header};
+use ipnet::IpNet;
+
+use crate::token::Token;
+
+/// Names and values of a query or a form, in their order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads `application/x-www-form-urlencoded`.
+    pub(super) fn parse(bytes: &[u8]) -> Self {
+        Self(form_urlencoded::parse(bytes).into_owned().collect())
+    }
+
+    /// The first value of this name without the space around it; empty where there is none.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
+    }
+
+    /// Every value of this name.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim())
+    }
+
+    /// Whether there is such a name at all.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// A number of this name.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        self.get(name).parse().ok()
+    }
+}
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Visit {
+    /// HEAD counts as GET.
+    pub(super) method: Method,
+    pub(super) path: String,
+    /// The query as it came, without the question mark.
+    pub(super) raw_query: String,
+    pub(super) query: Fields,
+    pub(super) form: Fields,
+    pub(super) headers: HeaderMap,
+    /// Whose request it is, as far as that can be told.
+    pub(super) client: IpAddr,
+}
+
+impl Visit {
+    /// The parts of the path; a slash at its end is none.
+    pub(super) fn segments(&self) -> Vec<&str> {
+        self.path.split('/').filter(|part| !part.is_empty()).collect()
+    }
+
+    /// Whether it only reads.
+    pub(super) fn reads(&self) -> bool {
+        self.method == Method::GET
+    }
+
+    /// The token in a cookie, where there is one that can be a token.
+    pub(super) fn cookie(&self, name: &str) -> Option<Token> {
+        self.headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find_map(|(key, value)| (key == name).then(|| Token::parse(value)).flatten())
+    }
+
+    /// The token of an API client.
+    pub(super) fn bearer(&self) -> Option<Token> {
+        let (scheme, token) = self.header(header::AUTHORIZATION)?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| Token::parse(token.trim())).flatten()
+    }
+
+    /// A header, where it is plain text.
+    pub(super) fn header(&self, name: header::HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Whose request it is: the peer, or what its `X-Forwarded-For` says as far back as proxies are trusted.
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip.to_canonical()));
+    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let mut client = peer.to_canonical();
+    for hop in hops.iter().rev() {
+        match hop.parse::<IpAddr>() {
+            Ok(before) if is_trusted(client) => client = before.to_canonical(),
+            _ => break,
+        }
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(peer: &str, forwarded: &str) -> String {
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse().unwrap()];
+        let headers = HeaderMap::from_iter([(
+            header::HeaderName::from_static("x-forwarded-for"),
+            forwarded.parse().unwrap(),
+        )]);
+        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        assert_eq!(address("203.0.113.9", "198.51.100.1"), "203.0.113.9", "a stranger says what it likes");
+        assert_eq!(address("127.0.0.1", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(address("127.0.0.1", "1.2.3.4, 198.51.100.1, 10.0.0.7"), "198.51.100.1");
+        assert_eq!(address("127.0.0.1", "unknown"), "127.0.0.1");
+        assert_eq!(address("::ffff:127.0.0.1", "198.51.100.1"), "198.51.100.1");
+    }
+
+    #[test]
+    fn fields_are_trimmed_and_may_repeat() {
+        let fields = Fields::parse(b"scope=a&scope=+b+&name=A%C3%A9");
+        assert_eq!(fields.all("scope").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((fields.get("name"), fields.get("none"), fields.has("none")), ("Aé", "", false));
+    }
+}
