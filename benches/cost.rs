@@ -19,6 +19,7 @@ use jhe_ow::ow::parse_page;
 use jhe_ow::patient::{OwUser, PatientId, PatientRef};
 use jhe_ow::poll::collect::{BATCH, Collector};
 use jhe_ow::store::commit::{self, Batch, Owner};
+use jhe_ow::store::consent::Grounds;
 use jhe_ow::store::lock::{self, Hold, Kind};
 use jhe_ow::store::patient::{self, NewPatient, Relink};
 use jhe_ow::store::{Store, code, consent};
@@ -81,7 +82,7 @@ impl World {
                         Relink::Unsaid,
                         start(),
                     )?;
-                    consent::grant(db, id, HEART_RATE, start())?;
+                    consent::grant(db, id, HEART_RATE, Grounds::default(), start())?;
                     Ok((id, user))
                 })
                 .collect()

@@ -14,6 +14,7 @@ use jhe_ow::demo::sim::Sim;
 use jhe_ow::ow::PageSize;
 use jhe_ow::patient::{PatientId, PatientRef};
 use jhe_ow::poll::{Ask, Outcome, Past, Poller, Progress};
+use jhe_ow::store::consent::{Extent, Grounds};
 use jhe_ow::store::observation::{self, Filter};
 use jhe_ow::store::patient::{self, NewPatient, Relink};
 use jhe_ow::store::{Store, code, consent, setting};
@@ -108,7 +109,7 @@ impl World {
                 let id = patient::add(db, &new, now)?;
                 let patient = patient::find(db, PatientRef::Own(id))?;
                 patient::link(db, &patient, &link, Relink::Unsaid, now)?;
-                consent::grant(db, id, HEART_RATE, now)?;
+                consent::grant(db, id, HEART_RATE, Grounds::default(), now)?;
                 Ok(id)
             })
             .await
@@ -119,6 +120,8 @@ impl World {
     fn poller(&self) -> Poller {
         let config = Config {
             bind: ([127, 0, 0, 1], 0).into(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
             data_dir: self.directory.path().to_owned(),
             ow_api_url: BaseUrl::parse(&self.sim.url()).ok(),
             ow_api_key: Some(self.sim.key().into()),
@@ -170,8 +173,11 @@ impl World {
     async fn consent(&self, grants: bool) {
         let (patient, now) = (self.patient, Timestamp::from_micros(self.now));
         let change = move |db: &_| {
-            let change = if grants { consent::grant } else { consent::withdraw };
-            change(db, patient, HEART_RATE, now)
+            if grants {
+                consent::grant(db, patient, HEART_RATE, Grounds::default(), now)
+            } else {
+                consent::withdraw(db, patient, HEART_RATE, Extent::Everything, now)
+            }
         };
         assert!(self.store.write(change).await.unwrap());
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::serve::{Daemon, listen};
-use crate::cli::{Session, out::say, signals};
+use crate::cli::{Session, admin, out::say, signals};
 use crate::config::BaseUrl;
 use crate::failure::Failure;
 use crate::store::{Store, code, setting};
@@ -56,7 +56,9 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     signals::cancel_on_signal(&cancel)?;
     let daemon = Daemon::new(&session, store, cancel.clone(), true).await?;
     let (server, poller) = daemon.start(listener)?;
-    announce(&session, &sim, arguments.patients)?;
+    // Browsers come back from the provider by way of the daemon: the set-up in which OW stays out of sight.
+    sim.set_api_base(&session.config.public_base());
+    announce(&session, &sim, arguments.patients, admin::first_sign_in(&daemon.app).await?.as_deref())?;
     let ticker = async {
         let mut next = Instant::now();
         while !cancel.is_cancelled() {
@@ -103,7 +105,7 @@ async fn listen_somewhere(session: &mut Session) -> Result<tokio::net::TcpListen
     Ok(listener)
 }
 
-fn announce(session: &Session, sim: &Sim, patients: u32) -> Result<(), Failure> {
+fn announce(session: &Session, sim: &Sim, patients: u32, sign_in: Option<&str>) -> Result<(), Failure> {
     let (address, directory) = (session.config.bind, session.config.data_dir.display());
     say(format_args!(
         "A demonstration: {patients} simulated patients, a SIMULATED Open Wearables at {}",
@@ -111,6 +113,14 @@ fn announce(session: &Session, sim: &Sim, patients: u32) -> Result<(), Failure> 
     ))?;
     let fate = if session.flags.data_dir.is_some() { "kept" } else { "removed at the end" };
     say(format_args!("Data directory: {directory} ({fate})\n"))?;
-    say(format_args!("Open http://{address}/ in a browser. Ctrl-C ends it.\n"))?;
+    match sign_in {
+        Some(link) => {
+            say(format_args!("Open this address in a browser; it signs you in, once:\n\n    {link}\n"))?
+        }
+        None => say(format_args!("Open http://{address}/admin in a browser, and sign in as before."))?,
+    }
+    say(
+        "Then make a study, add a patient, invite, and open the link in a private window. Ctrl-C ends it.\n",
+    )?;
     say(format_args!("In another terminal:\n  jhe-ow observations --data-dir {directory}"))
 }

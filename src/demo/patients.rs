@@ -84,9 +84,10 @@ fn add(
 }
 
 impl Rings {
-    /// Lets every wearer's ring sync, in its own way.
+    /// Lets every wearer's ring sync, in its own way; also the rings that were connected in a browser.
     pub(super) fn sync(&mut self, sim: &Sim, now: Timestamp) {
         self.turn += 1;
+        self.welcome(sim, now);
         for wearer in &mut self.wearers {
             match wearer.habit {
                 Habit::Late if !self.turn.is_multiple_of(LATE_EVERY) => {}
@@ -104,6 +105,19 @@ impl Rings {
                     );
                 }
                 _ => wearer.measure(sim, now),
+            }
+        }
+    }
+}
+
+impl Rings {
+    /// Whoever connected a ring in a browser has worn it for a while.
+    fn welcome(&mut self, sim: &Sim, now: Timestamp) {
+        for user in sim.connected("oura") {
+            if self.wearers.iter().all(|wearer| wearer.user != user) {
+                let seed = self.wearers.len() as u64 + 1;
+                sim.fill(&user, now.minus(HISTORY), now, STEP, seed);
+                self.wearers.push(Wearer { user, seed, habit: Habit::Steady, synced: now });
             }
         }
     }

@@ -8,9 +8,9 @@ use super::turn::{Turn, TurnError};
 use super::windows::{self, Reach};
 use super::{Context, Progress};
 use crate::intervals::Interval;
-use crate::ow::OwError;
+use crate::ow::{Connection, OwError};
 use crate::store::plan::{self, Due};
-use crate::store::{StoreError, status};
+use crate::store::{StoreError, connection, status};
 
 /// How many days OW is asked daily to fetch again: what a ring synced late is hardly ever older.
 const HISTORICAL_DAYS: u32 = 2;
@@ -37,10 +37,22 @@ impl Context {
 
     async fn ask_for_late_data(&self, due: &Due) -> Result<(), OwError> {
         let connections = self.client.connections(&due.ow_user).await?;
+        self.note_devices(due, &connections).await;
         for connection in connections.iter().filter(|connection| connection.is_pulled()) {
             self.client.historical_sync(&connection.provider, &due.ow_user, HISTORICAL_DAYS).await?;
         }
         Ok(())
+    }
+
+    /// Whoever disconnects at the provider is seen here. That it cannot be noted stops nothing.
+    async fn note_devices(&self, due: &Due, connections: &[Connection]) {
+        let active = connections.iter().filter(|connection| connection.is_active());
+        let providers: Vec<String> = active.map(|connection| connection.provider.clone()).collect();
+        let (patient, now) = (due.patient, self.started);
+        let note = self.write(move |db| connection::note_active(db, patient, &providers, now));
+        if let Err(error) = note.await {
+            tracing::warn!(%patient, "its devices could not be noted: {error}");
+        }
     }
 
     /// Compares the last full days with OW's own count; where OW has more, and more than when that was last

@@ -42,7 +42,7 @@ pub(super) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
                 a.skip href="#main" { "Skip to the content" }
                 @if let Shell::Staff { account, token, here, .. } = shell { (staff_header(account, token, here)) }
                 @if simulated {
-                    p.simulated role="note" {
+                    aside.simulated aria-label="Note" {
                         "Demonstration: a simulated Open Wearables. Nothing here is real."
                     }
                 }

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::oauth::{connections, disconnect};
 use super::rows::{Record, User};
 use super::state::State;
 use crate::time::Timestamp;
@@ -46,8 +47,16 @@ pub(super) fn answer(
     method: &str,
     path: &[&str],
     query: &[(String, String)],
+    body: &str,
     now: Timestamp,
 ) -> Answer {
+    if let Some(status) = state.users_broken {
+        return match status {
+            500 => internal_error(),
+            409 => detail(StatusCode::CONFLICT, "User with this email already exists."),
+            status => detail(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), "Broken"),
+        };
+    }
     let bad_id = path.first() == Some(&"users") && path.get(1).is_some_and(|id| Uuid::try_parse(id).is_err());
     if bad_id {
         return detail(StatusCode::BAD_REQUEST, "Input should be a valid UUID");
@@ -58,9 +67,11 @@ pub(super) fn answer(
             None => detail(StatusCode::NOT_FOUND, &format!("User with ID: {id} not found.")),
         },
         ("GET", ["users", id, "connections"]) => {
-            let connections = state.users.contains_key(*id).then(|| connection(id, now));
-            json_answer(StatusCode::OK, Value::from_iter(connections).to_string())
+            let connections =
+                state.users.get(*id).map_or_else(|| json!([]), |user| connections(id, user, now));
+            json_answer(StatusCode::OK, connections.to_string())
         }
+        ("DELETE", ["users", id, "connections", provider]) => disconnect(state.users.get_mut(*id), provider),
         ("GET", ["users", id, "summaries", "data"]) => match counts(state.user(id), id, query) {
             Ok(counts) => json_answer(StatusCode::OK, counts.to_string()),
             Err(text) => detail(StatusCode::BAD_REQUEST, &text),
@@ -69,11 +80,8 @@ pub(super) fn answer(
         ("POST", ["providers", provider, "users", id, "sync", "historical"]) => {
             historical(state, provider, id, query, now)
         }
-        ("POST", ["users"]) => {
-            let id = state.add_user(None, now);
-            let user = describe(&id, state.user(&id));
-            json_answer(StatusCode::CREATED, user.to_string())
-        }
+        ("GET", ["users"]) => json_answer(StatusCode::OK, list(state, query).to_string()),
+        ("POST", ["users"]) => create(state, body, now),
         _ => detail(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
@@ -88,32 +96,32 @@ fn describe(id: &str, user: &User) -> Value {
         "external_user_id": user.external_id,
         "last_synced_at": null,
         "last_synced_provider": null,
-        "has_active_connection": true,
+        "has_active_connection": user.connections.values().any(|connection| connection.is_active),
     })
 }
 
-fn connection(id: &str, now: Timestamp) -> Value {
-    let at = now.to_string();
-    json!({
-        "user_id": id,
-        "provider": "oura",
-        "provider_user_id": "OURA60001",
-        "provider_username": null,
-        "scope": "daily heartrate",
-        "id": "292a017e-e643-4386-8874-bc8ebf9436dc",
-        "status": "active",
-        "last_synced_at": at,
-        "created_at": at,
-        "updated_at": at,
-        "icon_url": "/static/provider-icons/oura.svg",
-        "max_historical_days": null,
-        "rest_pull": true,
-        "webhook_stream": false,
-        "webhook_ping": true,
-        "webhook_callback": false,
-        "live_sync_mode": "pull",
-        "linked_user_ids": [],
-    })
+fn list(state: &State, query: &[(String, String)]) -> Value {
+    let wanted = query.iter().find(|(name, _)| name == "external_user_id").map(|(_, id)| id);
+    let users =
+        state.users.iter().filter(|(_, user)| wanted.is_none() || user.external_id.as_ref() == wanted);
+    let items: Vec<Value> = users.map(|(id, user)| describe(id, user)).take(20).collect();
+    json!({ "total": items.len(), "items": items, "page": 1, "limit": 20, "pages": 1, "has_next": false,
+            "has_prev": false })
+}
+
+/// A second user of one external id is the first.
+fn create(state: &mut State, body: &str, now: Timestamp) -> Answer {
+    let Ok(asked) = serde_json::from_str::<Value>(body) else {
+        return detail(StatusCode::BAD_REQUEST, "JSON decode error");
+    };
+    let external_id = match &asked["external_user_id"] {
+        Value::Null => None,
+        Value::String(id) => Some(id.clone()),
+        _ => return detail(StatusCode::BAD_REQUEST, "Input should be a valid string"),
+    };
+    let id = state.add_user(external_id, now);
+    let user = describe(&id, state.user(&id));
+    json_answer(StatusCode::CREATED, user.to_string())
 }
 
 fn counts(user: &User, id: &str, query: &[(String, String)]) -> Result<Value, String> {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod fault;
+mod oauth;
 mod ring;
 mod rows;
 mod server;
@@ -26,18 +27,19 @@ pub use state::Seen;
 
 use crate::clock::Clock;
 use crate::time::Timestamp;
+use oauth::Connection;
 use state::State;
 
 /// A simulated OW that runs until it is dropped.
 #[derive(Debug)]
 pub struct Sim {
     shared: Arc<Shared>,
-    port: u16,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 struct Shared {
+    port: u16,
     state: Mutex<State>,
     clock: Clock,
     hook: Mutex<Option<Hook>>,
@@ -53,6 +55,10 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,19 +73,19 @@ impl Sim {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared { state: Mutex::default(), clock, hook: Mutex::default() });
+        let shared = Arc::new(Shared { port, state: Mutex::default(), clock, hook: Mutex::default() });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("simulated-ow".into())
             .spawn(move || runtime.block_on(server::run(listener, served, stopped)))?;
-        Ok(Self { shared, port, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The address to call.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.shared.url()
     }
 
     /// The key to call it with.
@@ -95,7 +101,46 @@ impl Sim {
     /// A new user with an active connection to Oura; answers with its uuid.
     pub fn add_user(&self) -> String {
         let now = self.shared.clock.now();
-        self.shared.state().add_user(None, now)
+        let mut state = self.shared.state();
+        let id = state.add_user(None, now);
+        let connection = Connection { is_active: true, since: now };
+        state.user(&id).connections.insert("oura".to_owned(), connection);
+        id
+    }
+
+    /// The users who have this provider connected.
+    pub fn connected(&self, provider: &str) -> Vec<String> {
+        let state = self.shared.state();
+        let is_connected =
+            |user: &rows::User| user.connections.get(provider).is_some_and(|connection| connection.is_active);
+        state.users.iter().filter(|(_, user)| is_connected(user)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Ends a connection behind everybody's back, as a wearer does at the provider.
+    pub fn end_connection(&self, user: &str, provider: &str) {
+        if let Some(connection) = self.shared.state().user(user).connections.get_mut(provider) {
+            connection.is_active = false;
+        }
+    }
+
+    /// Where the providers send browsers back to: the address of a proxy before OW.
+    pub fn set_api_base(&self, base: &str) {
+        self.shared.state().oauth.api_base = Some(base.to_owned());
+    }
+
+    /// The providers whose credentials OW has; Oura's from the start.
+    pub fn set_configured(&self, providers: &[&str]) {
+        self.shared.state().oauth.configured = providers.iter().map(ToString::to_string).collect();
+    }
+
+    /// Makes everything about authorizations fail with this status.
+    pub fn set_oauth_broken(&self, status: Option<u16>) {
+        self.shared.state().oauth.broken = status;
+    }
+
+    /// Makes everything about users, other than their pages, fail with this status.
+    pub fn set_users_broken(&self, status: Option<u16>) {
+        self.shared.state().users_broken = status;
     }
 
     /// A new user with this uuid.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Fault;
+use super::oauth::Connection;
 use crate::time::Timestamp;
 
 /// One row.
@@ -78,6 +79,8 @@ pub(super) struct User {
     pub(super) records: BTreeMap<(i64, u32), Record>,
     pub(super) unsynced: Vec<Row>,
     pub(super) fault: Option<Fault>,
+    /// By provider.
+    pub(super) connections: BTreeMap<String, Connection>,
     /// Pages asked for since the fault was set.
     pub(super) pages: u32,
 }

@@ -18,8 +18,10 @@ use tokio::sync::oneshot;
 use super::answer::{Answer, Body, answer, detail, full, internal_error, json_answer, with_body};
 use super::state::Seen;
 use super::timeseries::Query;
-use super::{Fault, Shared};
+use super::{Fault, Shared, oauth};
 
+/// Where the simulated provider asks its wearers.
+const PROVIDER_PAGE: &str = "/cloud.ouraring.com/oauth/authorize";
 const KEY_HEADER: &str = "x-open-wearables-api-key";
 /// What a page of 200 MB is made of.
 const HUGE_CHUNK: usize = 64 * 1024;
@@ -39,7 +41,7 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(handle(&shared, &request).await) }
+                async move { Ok::<_, Infallible>(handle(&shared, request).await) }
             });
             // A client that goes away is none of our trouble.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -47,29 +49,39 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut stopped:
     }
 }
 
-async fn handle(shared: &Shared, request: &Request<Incoming>) -> Answer {
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    let query = request.uri().query().unwrap_or_default();
+async fn handle(shared: &Shared, request: Request<Incoming>) -> Answer {
+    let (request, body) = request.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let (method, path) = (request.method.as_str(), request.uri.path());
+    let query = request.uri.query().unwrap_or_default();
     let key = {
         let mut state = shared.state();
         let (method, path) = (method.to_owned(), path.to_owned());
-        state.seen.push(Seen { method, path, query: query.to_owned() });
+        state.seen.push(Seen { method, path, query: query.to_owned(), body: body.clone() });
         state.key.clone()
     };
     if path == "/" {
         return json_answer(StatusCode::OK, r#"{"message":"Server is running!"}"#);
     }
+    let pairs = pairs(query);
+    if path == PROVIDER_PAGE {
+        return oauth::provider_page(&pairs);
+    }
     let Some(rest) = path.strip_prefix("/api/v1/") else {
         return detail(StatusCode::NOT_FOUND, "Not Found");
     };
-    if let Some(refusal) = refuse(request.headers(), &key) {
+    let parts: Vec<&str> = rest.split('/').collect();
+    if let ["oauth", rest @ ..] = parts.as_slice() {
+        let (own, now) = (shared.url(), shared.clock.now());
+        return oauth::answer(&mut shared.state(), method, rest, &pairs, &own, now);
+    }
+    if let Some(refusal) = refuse(&request.headers, &key) {
         return refusal;
     }
-    let parts: Vec<&str> = rest.split('/').collect();
-    let pairs = pairs(query);
     match (method, parts.as_slice()) {
         ("GET", ["users", user, "timeseries"]) => page(shared, user, &pairs).await,
-        _ => answer(&mut shared.state(), method, &parts, &pairs, shared.clock.now()),
+        _ => answer(&mut shared.state(), method, &parts, &pairs, &body, shared.clock.now()),
     }
 }
 

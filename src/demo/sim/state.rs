@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::oauth::OAuth;
 use super::rows::User;
 use crate::time::Timestamp;
 
 /// A request that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// `GET` or `POST`.
+    /// `GET`, `POST` or `DELETE`.
     pub method: String,
     /// Its path.
     pub path: String,
     /// Its query, as it was sent.
     pub query: String,
+    /// Its body, as it was sent.
+    pub body: String,
 }
 
 #[derive(Debug)]
@@ -26,6 +29,9 @@ pub(super) struct State {
     pub(super) page_cap: usize,
     pub(super) latency: Duration,
     pub(super) queue_broken: bool,
+    pub(super) oauth: OAuth,
+    /// Makes every call about users, other than their pages, fail with this status.
+    pub(super) users_broken: Option<u16>,
     pub(super) seen: Vec<Seen>,
     pub(super) pages: usize,
     pub(super) in_flight: usize,
@@ -41,6 +47,8 @@ impl Default for State {
             page_cap: 100,
             latency: Duration::ZERO,
             queue_broken: false,
+            oauth: OAuth::default(),
+            users_broken: None,
             seen: Vec::new(),
             pages: 0,
             in_flight: 0,
@@ -79,7 +87,7 @@ fn new_key() -> String {
     format!("sk-{}", random().simple())
 }
 
-fn random() -> Uuid {
+pub(super) fn random() -> Uuid {
     let mut bytes = [0; 16];
     // Without randomness every uuid is the same one, which a simulation notices at once.
     let _ = getrandom::fill(&mut bytes);
