@@ -46,12 +46,12 @@ impl Role {
         }
     }
 
-    /// What it may do, in a sentence's part.
+    /// What it may do, in a sentence.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Viewer => "sees patients, studies and data",
-            Self::Manager => "also makes studies, adds and invites patients, polls",
-            Self::Operator => "also makes accounts and changes settings",
+            Self::Viewer => "Sees patients, studies and data.",
+            Self::Manager => "Also makes studies, adds and invites patients, polls, and reads the audit.",
+            Self::Operator => "Also makes accounts and changes settings.",
         }
     }
 }

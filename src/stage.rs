@@ -57,15 +57,15 @@ impl Stage {
     /// What a practitioner can do about it.
     pub fn next(self) -> &'static str {
         match self {
-            Self::Added => "enrol in a study and invite",
-            Self::Invited => "waits for the patient to open the link",
-            Self::Consented => "waits for the patient to connect a device; invite again if it takes long",
+            Self::Added => "Enrol the patient in a study, then invite",
+            Self::Invited => "Waits for the patient to open the link",
+            Self::Consented => "Waits for the patient to connect a device; invite again if it takes long",
             Self::Authorizing => {
-                "waits for the patient to finish at the provider; invite again if it takes long"
+                "Waits for the patient to finish at the provider; invite again if it takes long"
             }
             Self::Connected => "",
             Self::NeedsRelink => "OW no longer knows the user: invite again, so that the patient reconnects",
-            Self::Withdrawn => "not polled; invite again only if the patient asks for it",
+            Self::Withdrawn => "Not polled; invite again only if the patient asks for it",
         }
     }
 }

@@ -15,9 +15,9 @@ use crate::time::Timestamp;
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 240.0;
 /// Room for the numbers at the left and the times below.
-const LEFT: f64 = 44.0;
+const LEFT: f64 = 52.0;
 const BOTTOM: f64 = 28.0;
-const TOP: f64 = 10.0;
+const TOP: f64 = 18.0;
 /// Heart rates that the drawing covers at least, so that a calm night is no mountain range.
 const SPAN: f64 = 40.0;
 

@@ -1,45 +1,11 @@
 //! The daemon: its ticker, its pages, and its end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jhe_ow::demo::sim::{Fault, Row};
 
 use crate::harness::*;
-
-struct Served {
-    running: Running,
-    port: u16,
-}
-
-impl Served {
-    fn start(world: &World) -> Self {
-        Self::with(world, &[])
-    }
-
-    fn with(world: &World, variables: &[(&str, &str)]) -> Self {
-        let port = free_port();
-        let bind = format!("127.0.0.1:{port}");
-        let mut command = world.command(&["serve", "--bind", &bind]);
-        command.envs(variables.iter().copied());
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let served = Self { running: Running::new(command.spawn().unwrap()), port };
-        until("it listens", || get(port, "/healthz", &[]).is_some());
-        served
-    }
-
-    fn page(&self) -> String {
-        get(self.port, "/", &[]).unwrap().1
-    }
-
-    /// Ends it; it has five seconds.
-    fn stop(self, signal: &str) -> Ran {
-        let began = Instant::now();
-        self.running.signal(signal);
-        let ran = self.running.wait();
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-        ran
-    }
-}
+use crate::served::*;
 
 #[test]
 fn the_first_tick_runs_at_once_and_further_ones_at_the_interval() {
@@ -76,14 +42,15 @@ fn settings_take_effect_without_a_restart() {
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     let served = Served::start(&world);
-    until("a tick was skipped", || served.page().contains("OW poll skipped: module.ow=false"));
+    let operator = served.operator(&world);
+    until("a tick was skipped", || operator.get("/admin").body.contains("OW poll skipped: module.ow=false"));
     world.setting("module.ow", "true");
     until("the sample is kept", || world.kept(&patient).len() == 1);
     served.stop("INT");
 }
 
 #[test]
-fn the_status_page_says_how_each_patient_is_and_names_nobody() {
+fn the_overview_says_how_each_patient_is_and_what_to_do() {
     let world = World::new();
     let user = world.sim.add_user();
     world.run(&["patient", "add", "--name", "Rosalind", "--ow-user", &user, "--consent", HEART_RATE]);
@@ -92,14 +59,13 @@ fn the_status_page_says_how_each_patient_is_and_names_nobody() {
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
     world.sim.set_fault(&troubled, Some(Fault::Garbage));
     let served = Served::start(&world);
-    until("the tick is over", || served.page().contains("OW poll complete"));
-    let page = served.page();
-    for part in
-        [&format!("ow:{user}"), HEART_RATE, ">12</td>", "not a timeseries page", "not polled: no link"]
+    let operator = served.operator(&world);
+    until("the tick is over", || operator.get("/admin").body.contains("OW poll complete"));
+    let page = operator.get("/admin").body;
+    for part in ["Rosalind", "connected", ">12</td>", "not a timeseries page", "Enrol the patient in a study"]
     {
         assert!(page.contains(part), "{part} is not in {page}");
     }
-    assert!(!page.contains("Rosalind"), "patient numbers, no names");
     served.stop("TERM");
 }
 
@@ -113,7 +79,9 @@ fn what_ow_counts_and_we_do_not_have_is_on_the_page() {
     odd.kind.unit = "Hz".into();
     world.sim.put_row(&user, odd);
     let served = Served::start(&world);
-    until("the comparison is on the page", || served.page().contains("OW counts 1 more than are kept here"));
+    let operator = served.operator(&world);
+    let compared = || operator.get("/admin").body.contains("OW counts 1 more than are kept here");
+    until("the comparison is on the page", compared);
     served.stop("TERM");
     assert!(world.run(&["rejected", "list"]).stdout.contains("its unit is 'Hz', not 'bpm'"));
     world.sim.forget_requests();
@@ -130,11 +98,15 @@ fn a_long_list_of_patients_is_shown_page_by_page() {
         world.run(&["patient", "add", "--name", "A"]);
     }
     let served = Served::start(&world);
-    let first = served.page();
-    assert!(first.contains(">100</th>") && !first.contains(">101</th>"), "a hundred to a page");
-    assert!(first.contains("/?after=100"), "{first}");
-    let second = get(served.port, "/?after=100", &[]).unwrap().1;
-    assert!(second.contains(">101</th>") && !second.contains("/?after="), "{second}");
+    let operator = served.operator(&world);
+    for path in ["/admin", "/admin/patients"] {
+        let first = operator.get(path).body;
+        let last = "/admin/patients/101\"";
+        assert!(first.contains("/admin/patients/100\"") && !first.contains(last), "a hundred to a page");
+        assert!(first.contains(&format!("{path}?after=100")), "{first}");
+        let second = operator.get(&format!("{path}?after=100")).body;
+        assert!(second.contains(last) && !second.contains("?after="), "{second}");
+    }
     served.stop("TERM");
 }
 
@@ -145,7 +117,6 @@ fn what_is_not_there_is_told_and_nothing_comes_from_elsewhere() {
     let (status, page) = get(served.port, "/nothing", &[]).unwrap();
     assert_eq!(status, 404);
     assert!(page.contains("There is no such page"), "{page}");
-    assert_eq!(get(served.port, "/?after=x", &[]).unwrap().0, 400);
     let (status, style) = get(served.port, "/style.css", &[]).unwrap();
     assert_eq!(status, 200);
     assert!(!style.contains("http"), "no font and no picture of others");
@@ -157,13 +128,14 @@ fn a_stranger_learns_nothing_about_anyone() {
     let world = World::new();
     let (user, _) = world.patient();
     let served = Served::start(&world);
-    for headers in [
-        [("Host", "evil.example.org"), ("Accept", "*/*")],
-        [("Host", "127.0.0.1"), ("X-Forwarded-For", "203.0.113.7")],
-    ] {
-        let (status, page) = get(served.port, "/", &headers).unwrap();
-        assert_eq!(status, 200);
-        assert!(!page.contains(&user) && !page.contains("Patient"), "{page}");
+    let stranger = served.visitor();
+    let start = stranger.get("/");
+    assert_eq!(start.status, 200);
+    assert!(!start.body.contains(&user) && !start.body.contains("Patient"), "{}", start.body);
+    for path in ["/admin", "/admin/patients/1", "/admin/patients/9", "/admin/settings", "/admin/audit"] {
+        let answer = stranger.get(path);
+        assert_eq!(answer.status, 303, "{path} is there or not, and says neither");
+        assert!(answer.location().starts_with("/admin/sign-in?next="), "{answer:?}");
     }
     served.stop("TERM");
 }
@@ -212,7 +184,8 @@ fn an_interrupted_poll_releases_its_lock() {
     assert!(ran.stderr.contains("the tick was stopped"), "{ran:?}");
     world.sim.set_fault(&user, None);
     let served = Served::start(&world);
-    assert!(!served.page().contains("<span class=\"bad\">"), "that was not the patient's trouble");
+    let page = served.operator(&world).get("/admin").body;
+    assert!(!page.contains("<p class=\"bad\">"), "that was not the patient's trouble");
     served.stop("TERM");
     assert_eq!(world.lock(), "");
 }
@@ -227,7 +200,8 @@ fn sighup_reloads_the_configuration() {
     let write = |key: &str| std::fs::write(&file, format!("[ow]\napi_key = \"{key}\"\n")).unwrap();
     write("sk-wrong");
     let served = Served::with(&world, &[("OW_API_KEY", "")]);
-    until("the key is refused", || served.page().contains("401 Invalid or missing API key"));
+    let operator = served.operator(&world);
+    until("the key is refused", || operator.get("/admin").body.contains("401 Invalid or missing API key"));
     write("two words");
     served.running.signal("HUP");
     write(&world.sim.key());
@@ -272,16 +246,23 @@ fn the_demonstration_needs_nothing_and_finds_a_port() {
     let mut child = command.spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
     let running = Running::new(child);
-    let address = {
+    let link = {
         use std::io::BufRead;
         let lines = std::io::BufReader::new(stdout).lines();
-        let open = lines.map(Result::unwrap).find(|line| line.starts_with("Open http://")).unwrap();
-        open.split('/').nth(2).unwrap().to_owned()
+        lines
+            .map(Result::unwrap)
+            .find(|line| line.contains("/admin/sign-in?token="))
+            .unwrap()
+            .trim()
+            .to_owned()
     };
-    let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
+    let operator = Visitor::new(link.split("/admin").next().unwrap());
+    assert_eq!(operator.submit(&link, "/admin/sign-in", &[]).status, 303);
+    let password = [("password", PASSWORD), ("again", PASSWORD)];
+    assert_eq!(operator.submit("/admin/password", "/admin/password", &password).status, 303);
     until("samples arrive", || {
-        get(port, "/", &[])
-            .is_some_and(|(_, page)| page.contains("simulated") && page.contains(">well</span>"))
+        let page = operator.get("/admin").body;
+        page.contains("simulated") && page.contains("samples in the last hour")
     });
     running.signal("INT");
     assert_eq!(running.wait().code, 0);

@@ -14,5 +14,6 @@ mod lock;
 mod never_twice;
 mod past;
 mod predecessor;
+mod served;
 mod store_file;
 mod whole_days;

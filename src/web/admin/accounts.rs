@@ -53,6 +53,7 @@ async fn render(
     let accounts = app.store.read(read).await?;
     let body = html! {
         h1 { "Accounts" }
+        dl.terms { @for role in Role::ALL { dt { (role.as_str()) } dd { (role.about()) } } }
         (notice(done))
         (errors.summary())
         @for (sessions, one) in &accounts { (card(staff, one, *sessions)) }
@@ -75,7 +76,7 @@ fn role_choice(id: &str, chosen: Role) -> Markup {
             label for=(id) { "Role" }
             select id=(id) name="role" {
                 @for role in Role::ALL {
-                    option value=(role) selected[role == chosen] { (role.as_str()) ": " (role.about()) }
+                    option value=(role) selected[role == chosen] { (role.as_str()) }
                 }
             }
         }
@@ -142,7 +143,7 @@ fn shown_once(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
     let until = local_text(&jiff::tz::TimeZone::UTC, app.clock.now().plus(LINK_AGE));
     let body = html! {
         h1 { "A one-time link for " (name) }
-        @if let Some(warning) = config.public_url_warning() { p.warning { (warning) "." } }
+        @if let Some(warning) = config.public_url_warning() { p.warning { "Careful: " (warning) "." } }
         (to_copy("secret", "The link to pass on", &link))
         p { "It signs in once, until " (until) ", and then asks for a password to be chosen. It is shown only now; if \
              it is lost, make another." }

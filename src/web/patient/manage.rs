@@ -157,7 +157,7 @@ fn device(devices: &Devices, patient: &Patient, line: Option<&Line>, zone: &Time
                 @if !matches!(devices, Devices::Connected(_)) {
                     a.button href="/clients/ow/connect" { "Connect a device" }
                 } @else {
-                    a.button href="/clients/ow/connect" { "Connect again" }
+                    a.button.quiet href="/clients/ow/connect" { "Connect again" }
                 }
                 @if !matches!(devices, Devices::None) {
                     (form("/clients/ow/disconnect", &patient.token, &html! {

@@ -34,14 +34,14 @@ impl Wording {
                 "Who can see it",
                 format!(
                     "The people of the study at {}, and whoever runs this service for them. The maker of your \
-                     device has your data already and is not told about the study's.",
+                     device has your data already and is not told what the study does with it.",
                     terms.organization
                 ),
             ),
             (
                 "How to stop",
-                "At any time, without giving a reason, on the page “Your choices”, which you reach with this \
-                 link's browser or a new link. From then on nothing more is fetched. What was fetched before \
+                "At any time, without giving a reason, on the page “Your choices”: in the browser in which you agreed, \
+                 or with a new link. From then on nothing more is fetched. What was fetched before \
                  stays with the study; ask the study to have it erased."
                     .to_owned(),
             ),

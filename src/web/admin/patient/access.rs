@@ -296,7 +296,7 @@ struct Once<'a> {
 fn once(app: &App, staff: &Staff, id: PatientId, shown: &Once<'_>) -> Response {
     let body = html! {
         h1 { (shown.title) }
-        @if let Some(warning) = &shown.warning { p.warning { (warning) "." } }
+        @if let Some(warning) = &shown.warning { p.warning { "Careful: " (warning) "." } }
         (crate::web::layout::to_copy("secret", shown.label, shown.secret))
         p { (shown.about) }
         p { a.button href={ "/admin/patients/" (id) } { "Back to the patient" } }
