@@ -4,11 +4,13 @@
 mod harness;
 
 mod bad_input;
+mod browser;
 mod consent;
 mod daemon;
 mod devices;
 mod disk;
 mod documents;
+mod end_to_end;
 mod faults;
 mod invitation;
 mod late_data;
@@ -17,6 +19,7 @@ mod never_twice;
 mod past;
 mod predecessor;
 mod proxy;
+mod screens;
 mod security;
 mod served;
 mod store_file;
