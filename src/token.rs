@@ -1,6 +1,6 @@
 //! Secrets that are handed out: invitation links, sessions, API tokens. 256 random bits, kept as a hash.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -76,7 +76,10 @@ impl TokenHash {
 
     /// Lower-case hexadecimal.
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 

@@ -115,7 +115,7 @@ fn announce(session: &Session, sim: &Sim, patients: u32, sign_in: Option<&str>) 
     say(format_args!("Data directory: {directory} ({fate})\n"))?;
     match sign_in {
         Some(link) => {
-            say(format_args!("Open this address in a browser; it signs you in, once:\n\n    {link}\n"))?
+            say(format_args!("Open this address in a browser; it signs you in, once:\n\n    {link}\n"))?;
         }
         None => say(format_args!("Open http://{address}/admin in a browser, and sign in as before."))?,
     }

@@ -145,12 +145,11 @@ impl Connector {
         // An OW that ignores the parameter lists everybody.
         let known =
             users.items.into_iter().find(|user| user.external_user_id.as_deref() == Some(external_id));
-        let user = match known {
-            Some(user) => user,
-            None => {
-                let body = json!({ "external_user_id": external_id });
-                read(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?
-            }
+        let user = if let Some(user) = known {
+            user
+        } else {
+            let body = json!({ "external_user_id": external_id });
+            read(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?
         };
         user.id.parse().map_err(|why: String| wrong(&why))
     }

@@ -125,12 +125,11 @@ pub fn first_operator(db: &Connection, now: Timestamp) -> Result<Option<Account>
     if operators.iter().any(|account| account.has_password) {
         return Ok(None);
     }
-    match operators.into_iter().next() {
-        Some(waiting) => Ok(Some(waiting)),
-        None => {
-            let id = add(db, FIRST, Role::Operator, now)?;
-            find(db, id)
-        }
+    if let Some(waiting) = operators.into_iter().next() {
+        Ok(Some(waiting))
+    } else {
+        let id = add(db, FIRST, Role::Operator, now)?;
+        find(db, id)
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Reads {
 }
 
 /// Hours of the sparkline, the last of them not over yet.
-pub const SPARK_HOURS: usize = 24;
+pub const SPARK_HOURS: u32 = 24;
 
 /// A line of the overview.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,12 +144,12 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
 }
 
 fn hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>, StoreError> {
-    let first = now.hour() - SPARK_HOURS as i64 + 1;
+    let first = now.hour() - i64::from(SPARK_HOURS) + 1;
     let mut query = db.prepare_cached(
         "SELECT hour - ?2, sum(samples) FROM hour_count
          WHERE patient = ?1 AND hour >= ?2 AND hour <= ?3 GROUP BY hour",
     )?;
-    let mut hours = vec![0; SPARK_HOURS];
+    let mut hours: Vec<i64> = (0..SPARK_HOURS).map(|_| 0).collect();
     let counts = query
         .query_map(params![patient, first, now.hour()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
     for count in counts {

@@ -127,8 +127,8 @@ pub(super) fn chart(period: Period, zone: &TimeZone, buckets: &[Bucket], href: &
 fn drawing(period: Period, zone: &TimeZone, buckets: &[Bucket], full: &[&Bucket]) -> Markup {
     let (low, high) = scale(full);
     let y = |value: f64| TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM);
-    let slot = (WIDTH - LEFT) / buckets.len() as f64;
-    let x = |place: usize| LEFT + slot * (place as f64 + 0.5);
+    let slot = (WIDTH - LEFT) / float(buckets.len());
+    let x = |place: usize| LEFT + slot * (float(place) + 0.5);
     let lines: Vec<f64> = (0..=4).map(|step| low + (high - low) * f64::from(step) / 4.0).collect();
     let every = buckets.len().div_ceil(6);
     let summary = summary(full, period);
@@ -140,7 +140,7 @@ fn drawing(period: Period, zone: &TimeZone, buckets: &[Bucket], full: &[&Bucket]
                     text.axis x=(LEFT - 6.0) y=(point(y(*value) + 4.0)) text-anchor="end" { (format!("{value:.0}")) }
                 }
                 @for (place, bucket) in buckets.iter().enumerate().step_by(every) {
-                    text.axis x=(point(LEFT + slot * place as f64)) y=(HEIGHT - 8.0) {
+                    text.axis x=(point(LEFT + slot * float(place))) y=(HEIGHT - 8.0) {
                         (format_local(zone, bucket.range.from, period.label()))
                     }
                 }
@@ -165,7 +165,7 @@ fn scale(full: &[&Bucket]) -> (f64, f64) {
     let low = full.iter().map(|bucket| bucket.least).fold(f64::INFINITY, f64::min);
     let high = full.iter().map(|bucket| bucket.most).fold(f64::NEG_INFINITY, f64::max);
     let low = (low / 20.0).floor() * 20.0;
-    (low, (high / 20.0).ceil().mul_add(20.0, 0.0).max(low + SPAN))
+    (low, ((high / 20.0).ceil() * 20.0).max(low + SPAN))
 }
 
 fn summary(full: &[&Bucket], period: Period) -> String {
@@ -192,6 +192,11 @@ fn points(run: &[usize], buckets: &[Bucket], x: &impl Fn(usize) -> f64, y: &impl
         let _ = write!(text, "{},{} ", point(x(place)), point(y(buckets[place].mean)));
         text
     })
+}
+
+/// A count as a length; none that is drawn comes near the limit.
+fn float(count: impl TryInto<u32>) -> f64 {
+    f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
 /// A coordinate with as many digits as anybody can see.
@@ -226,7 +231,7 @@ fn table(period: Period, zone: &TimeZone, full: &[&Bucket]) -> Markup {
 
 /// Samples per hour as small bars: whether data arrive can be seen at a glance.
 pub(super) fn sparkline(hours: &[i64]) -> Markup {
-    let most = hours.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let most = float(hours.iter().copied().max().unwrap_or(0).max(1));
     let empty = hours.iter().rev().take_while(|&&samples| samples == 0).count();
     let words = match empty {
         0 => "samples in the last hour".to_owned(),
@@ -237,7 +242,7 @@ pub(super) fn sparkline(hours: &[i64]) -> Markup {
         svg.spark viewBox={ "0 0 " (hours.len() * 4) " 20" } role="img" aria-label=(words) {
             line.grid x1="0" x2=(hours.len() * 4) y1="19.5" y2="19.5" {}
             @for (place, &samples) in hours.iter().enumerate().filter(|(_, samples)| **samples > 0) {
-                @let height = (samples as f64 / most * 18.0).max(2.0);
+                @let height = (float(samples) / most * 18.0).max(2.0);
                 rect x=(place * 4) y=(point(19.0 - height)) width="3" height=(point(height)) {}
             }
         }

@@ -1,5 +1,6 @@
 //! Connecting a patient's device through OW: what the patients' pages and the API have in common.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -99,11 +100,11 @@ pub(super) async fn authorize(
     let (state, now) = (TokenHash::of(begun.state.as_bytes()), app.clock.now());
     let expires = now.plus(AUTHORIZATION_AGE);
     let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
-    let begin = move |db: &_| {
+    let note = move |db: &_| {
         connection::begin(db, state, &authorization, now)?;
         audit::record(db, now, who, "device.authorize", Some(id), &authorization.provider)
     };
-    app.store.write(begin).await?;
+    app.store.write(note).await?;
     Ok(begun)
 }
 
@@ -148,9 +149,9 @@ pub(super) async fn offers(app: &App) -> Result<Vec<Offer>, ConnectError> {
         let (ow, complete) = (ow.clone(), complete_url(app, &one.provider));
         async move { ow.authorize(&one.provider, NOBODY, &complete).await }
     });
-    let probed = join_all(probes).await;
+    let answers = join_all(probes).await;
     let mut offers = Vec::new();
-    for (provider, probe) in providers.into_iter().zip(probed) {
+    for (provider, probe) in providers.into_iter().zip(answers) {
         match probe {
             Ok(begun) if begun.is_configured() => {
                 offers.push(Offer { provider, redirect_uri: begun.redirect_uri() });
@@ -166,11 +167,14 @@ pub(super) async fn offers(app: &App) -> Result<Vec<Offer>, ConnectError> {
 
 /// The last list of offers, for a while.
 #[derive(Debug, Clone, Default)]
-pub struct Offers(std::sync::Arc<std::sync::Mutex<Option<(Timestamp, Vec<Offer>)>>>);
+pub struct Offers(Arc<Mutex<Option<Kept>>>);
+
+/// A list of offers, and when it was made.
+type Kept = (Timestamp, Vec<Offer>);
 
 impl Offers {
     fn get(&self, now: Timestamp) -> Option<Vec<Offer>> {
-        let kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, offers) = kept.as_ref()?;
         (now.since(*at) < OFFERS_AGE && now >= *at).then(|| offers.clone())
     }
@@ -178,6 +182,6 @@ impl Offers {
     fn set(&self, now: Timestamp, offers: &[Offer]) {
         // "Nothing is configured" is what an operator is about to mend.
         let kept = (!offers.is_empty()).then(|| (now, offers.to_vec()));
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = kept;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 }

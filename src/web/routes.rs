@@ -42,7 +42,7 @@ pub(super) fn routes(
         .and(warp::ext::optional::<SocketAddr>())
         .and(warp::body::stream())
         .then(answer)
-        .recover(move |rejection| refused(for_refused.clone(), rejection))
+        .recover(move |_: Rejection| std::future::ready(Ok::<_, Infallible>(refused(&for_refused))))
         .unify()
 }
 
@@ -154,6 +154,6 @@ async fn unready(app: &App) -> Vec<String> {
 }
 
 /// What does not even become a visit: an address that is none.
-async fn refused(app: App, _: Rejection) -> Result<Response, Infallible> {
-    Ok(secured(Refusal::bad("This address is not understood.").into_response(), app.is_https()))
+fn refused(app: &App) -> Response {
+    secured(Refusal::bad("This address is not understood.").into_response(), app.is_https())
 }

@@ -1,4 +1,4 @@
-//! A real browser: headless Chromium, driven through WebDriver.
+//! A real browser: headless Chromium, driven through `WebDriver`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -139,7 +139,8 @@ impl Browser {
 
     /// Presses a button or follows a link by its words.
     pub fn press(&self, words: &str) {
-        let path = format!("//*[self::button or self::a or self::label][contains(normalize-space(.), '{words}')]");
+        let path =
+            format!("//*[self::button or self::a or self::label][contains(normalize-space(.), '{words}')]");
         self.click(Locator::XPath(&path));
     }
 

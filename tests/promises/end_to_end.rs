@@ -60,17 +60,6 @@ impl Stage {
         operator.run("return document.querySelector('#secret').value").as_str().unwrap().to_owned()
     }
 
-    /// Opens a link, ticks the box, agrees, and agrees at the provider.
-    pub fn connect(&self, patient: &Browser, link: &str) {
-        patient.go(link);
-        patient.see("Would you like to share your data?");
-        patient.click_css("input[type=checkbox]");
-        patient.press("I agree to what is ticked");
-        patient.see("Simulated provider");
-        patient.click_css("#agree");
-        patient.see("Successfully Connected");
-    }
-
     /// A heart rate that is measured now.
     pub fn measure(&self, value: f64) -> Timestamp {
         let user = self.world.sim.connected("oura").pop().unwrap();
@@ -89,6 +78,17 @@ impl Stage {
     }
 }
 
+/// Opens a link, ticks the box, agrees, and agrees at the provider.
+pub fn connect(patient: &Browser, link: &str) {
+    patient.go(link);
+    patient.see("Would you like to share your data?");
+    patient.click_css("input[type=checkbox]");
+    patient.press("I agree to what is ticked");
+    patient.see("Simulated provider");
+    patient.click_css("#agree");
+    patient.see("Successfully Connected");
+}
+
 #[test]
 fn steps_3_to_9() {
     if !is_there_a_browser() {
@@ -102,7 +102,7 @@ fn steps_3_to_9() {
     assert!(link.starts_with(&format!("http://{PUBLIC_HOST}/ow/?code=")), "{link}");
 
     // 4: in a private window, agree with heart rate ticked, and authorize.
-    stage.connect(&patient, &link);
+    connect(&patient, &link);
     assert!(patient.text().contains("Oura is connected"), "{}", patient.text());
 
     // 5: the patient is linked to an OW user.

@@ -2,7 +2,7 @@
 //! everybody can read it.
 
 use crate::browser::*;
-use crate::end_to_end::Stage;
+use crate::end_to_end::{Stage, connect};
 use crate::harness::*;
 
 /// As wide as the smallest phone that a browser makes a window for.
@@ -86,7 +86,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
     patient.press("I agree to what is ticked");
     patient.read("Nothing is ticked");
     look(patient, "the launch page with an error");
-    stage.connect(patient, &link);
+    connect(patient, &link);
     look(patient, "complete");
     stage.measure(60.0);
     stage.poll();
@@ -132,7 +132,7 @@ fn no_page_has_a_violation_that_axe_knows() {
     }
     let stage = Stage::new();
     let (operator, patient) = (stage.operator(), stage.browser());
-    all_pages(&stage, &operator, &patient, |browser, page| browser.is_accessible(page));
+    all_pages(&stage, &operator, &patient, Browser::is_accessible);
 }
 
 #[test]

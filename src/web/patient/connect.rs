@@ -109,12 +109,11 @@ async fn begin(app: &App, patient: &Patient, provider: &str) -> Result<crate::ow
 /// What people call a provider: OW's name for it, else its path's with a capital.
 pub(super) async fn display_name(app: &App, provider: &str) -> String {
     let offers = connect::offers(app).await.unwrap_or_default();
-    match offers.into_iter().find(|offer| offer.provider.provider == provider) {
-        Some(offer) => offer.provider.name,
-        None => {
-            let mut letters = provider.chars();
-            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
-        }
+    if let Some(offer) = offers.into_iter().find(|offer| offer.provider.provider == provider) {
+        offer.provider.name
+    } else {
+        let mut letters = provider.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
     }
 }
 

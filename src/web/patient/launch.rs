@@ -55,7 +55,7 @@ pub(super) fn asked(
     let reach = Snapshot::new(setting::all(db)?).first_connect_window();
     let reach = match reach.as_secs() / 86_400 {
         1 => "last day".to_owned(),
-        days if reach.as_secs() % 86_400 == 0 => format!("last {days} days"),
+        days if reach.as_secs().is_multiple_of(86_400) => format!("last {days} days"),
         _ => format!("last {}", show_duration(reach)),
     };
     let entries = consent::entries(db, patient)?;

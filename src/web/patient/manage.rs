@@ -57,7 +57,7 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
     };
     let done = match visit.query.get("done") {
         "granted" => "Saved: you share this from now on.",
-        "withdrawn" => "Saved: nothing more is fetched.",
+        "withdrawn" => "Saved: nothing more is fetched for it.",
         "disconnected" => "Your device is disconnected.",
         "still-connected" => {
             "Saved: nothing more is fetched. Your device could not be disconnected at the moment; please use \

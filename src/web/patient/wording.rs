@@ -26,7 +26,8 @@ impl Wording {
                 format!(
                     "{}. For each measurement: its value, its time, and the device it came from. What your \
                      device measured in the {reach} before you agree is included, and the study may also \
-                     fetch older measurements that the maker of your device still has.",
+                     fetch older measurements that the maker of your device still has. If you stop and agree \
+                     again later, what was measured in between stays out.",
                     names.join(", ")
                 ),
             ),
@@ -41,7 +42,7 @@ impl Wording {
             (
                 "How to stop",
                 "At any time, without giving a reason, on the page “Your choices”: in the browser in which you agreed, \
-                 or with a new link. From then on nothing more is fetched. What was fetched before \
+                 or with a new link. From then on nothing more is fetched for the study. What was fetched before \
                  stays with the study; ask the study to have it erased."
                     .to_owned(),
             ),
@@ -56,7 +57,8 @@ impl Wording {
 
     /// All of it as plain text: what is kept, and what the hash is of.
     pub(super) fn text(&self) -> String {
-        self.0.iter().map(|(heading, text)| format!("{heading}\n{text}\n")).collect()
+        let lines = self.0.iter().flat_map(|(heading, text)| [*heading, "\n", text.as_str(), "\n"]);
+        lines.collect()
     }
 
     /// SHA-256 of the text.
@@ -94,6 +96,9 @@ mod tests {
     #[test]
     fn a_version_says_always_the_same() {
         let wording = Wording::new(&study("To learn."), &[], "last day");
-        assert_eq!((VERSION, wording.hash().hex().as_str()), ("2026-11-24", "?"));
+        assert_eq!(
+            (VERSION, wording.hash().hex().as_str()),
+            ("2026-11-24", "35b1bd52c96f0af2db6c5574f1dbe63e188afe2bb2f912f3d4c297c8609e1952")
+        );
     }
 }
