@@ -97,6 +97,10 @@ pub(super) async fn authorize(
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let user = linked_user(app, id).await?;
     let begun = ow.authorize(provider, user.as_str(), &complete_url(app, provider)).await?;
+    if !begun.is_configured() {
+        let detail = format!("Provider '{provider}' has no credentials at OW");
+        return Err(CallError::Answered { status: 400, detail }.into());
+    }
     let (state, now) = (TokenHash::of(begun.state.as_bytes()), app.clock.now());
     let expires = now.plus(AUTHORIZATION_AGE);
     let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };

@@ -202,6 +202,10 @@ fn a_provider_without_credentials_is_not_offered() {
     scene.world.sim.set_configured(&["oura", "garmin"]);
     let only = scene.browser.get("/clients/ow/connect");
     assert_eq!(only.location(), "/clients/ow/leave?provider=oura", "the study takes Oura only");
+    for not_offered in ["garmin", "polar", "nosuch"] {
+        let leave = scene.browser.get(&format!("/clients/ow/leave?provider={not_offered}"));
+        assert_eq!(leave.location(), "/clients/ow/connect", "{not_offered}");
+    }
 }
 
 #[test]

@@ -200,6 +200,12 @@ fn an_unknown_provider_or_path_is_told_in_json() {
     let apple = scene.call(Method::GET, "/api/v1/ow/oauth/apple/authorize");
     assert_eq!(apple.status, 400);
     assert_eq!(apple.json()["detail"], "Provider 'apple' does not support OAuth");
+    let garmin = scene.call(Method::GET, "/api/v1/ow/oauth/garmin/authorize");
+    assert_eq!(
+        (garmin.status, garmin.json()["error"].as_str()),
+        (400, Some("OW OAuth error")),
+        "no credentials"
+    );
     for path in
         ["/api/v1/ow/oauth/..%2fusers/authorize", "/api/v1/ow/oauth/Oura/authorize", "/api/v1/nothing"]
     {

@@ -4,9 +4,10 @@ use http::StatusCode;
 use maud::html;
 use warp::reply::Response;
 
-use super::launch::all_asked;
+use super::launch::{Asked, all_asked};
 use super::{Patient, page};
 use crate::ow::CallError;
+use crate::study::Study;
 use crate::web::App;
 use crate::web::answer::{Refusal, html as html_answer, see_other, with_status};
 use crate::web::connect::{self, ConnectError, Offer};
@@ -15,20 +16,14 @@ use crate::web::visit::Visit;
 
 /// `GET /clients/ow/connect`: which device; where there is only one to choose, it is taken.
 pub(super) async fn choose(app: &App, patient: &Patient) -> Result<Response, Refusal> {
-    let asked = all_asked(app, patient).await?;
-    let agreed = asked.iter().filter(|one| one.scopes.iter().any(|(_, since)| since.is_some()));
-    let studies: Vec<_> = agreed.map(|one| &one.study).collect();
-    if studies.is_empty() && !asked.is_empty() {
+    let studies = agreed(app, patient).await?;
+    if studies.is_empty() {
         return Ok(see_other("/clients/ow/manage"));
     }
-    let offers = match connect::offers(app).await {
+    let offers = match offered(app, &studies).await {
         Ok(offers) => offers,
         Err(error) => return Ok(trouble(app, &error, "/clients/ow/connect")),
     };
-    let taken = |offer: &Offer| {
-        studies.is_empty() || studies.iter().any(|study| study.takes(&offer.provider.provider))
-    };
-    let offers: Vec<Offer> = offers.into_iter().filter(taken).collect();
     match offers.as_slice() {
         [] => Ok(with_status(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -64,6 +59,19 @@ pub(super) async fn choose(app: &App, patient: &Patient) -> Result<Response, Ref
     }
 }
 
+/// The studies with which the patient shares anything.
+async fn agreed(app: &App, patient: &Patient) -> Result<Vec<Study>, Refusal> {
+    let asked = all_asked(app, patient).await?.into_iter();
+    Ok(asked.filter(Asked::is_agreed).map(|one| one.study).collect())
+}
+
+/// The devices that one of these studies takes data from.
+async fn offered(app: &App, studies: &[Study]) -> Result<Vec<Offer>, ConnectError> {
+    let mut offers = connect::offers(app).await?;
+    offers.retain(|offer| studies.iter().any(|study| study.takes(&offer.provider.provider)));
+    Ok(offers)
+}
+
 /// `POST /clients/ow/connect`.
 pub(super) fn chosen(visit: &Visit) -> Result<Response, Refusal> {
     let provider = visit.form.get("provider");
@@ -82,6 +90,13 @@ pub(super) async fn leave(app: &App, visit: &Visit, patient: &Patient) -> Result
         return Err(Refusal::not_found());
     }
     let here = format!("/clients/ow/leave?provider={provider}");
+    match offered(app, &agreed(app, patient).await?).await {
+        Ok(offers) if offers.iter().all(|offer| offer.provider.provider != provider) => {
+            return Ok(see_other("/clients/ow/connect"));
+        }
+        Ok(_) => {}
+        Err(error) => return Ok(trouble(app, &error, &here)),
+    }
     let name = display_name(app, provider).await;
     let begun = match begin(app, patient, provider).await {
         Ok(begun) => begun,

@@ -35,6 +35,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whether the patient shares anything with the study.
+    pub(super) fn is_agreed(&self) -> bool {
+        self.scopes.iter().any(|(_, since)| since.is_some())
+    }
+
     /// What is still open.
     pub(super) fn open(&self) -> Vec<Scope> {
         self.scopes.iter().filter(|(_, since)| since.is_none()).map(|(scope, _)| scope.clone()).collect()

@@ -9,7 +9,7 @@ use super::launch::{Asked, all_asked, note_grants};
 use super::{Patient, page, with_session};
 use crate::account::Actor;
 use crate::patient::{PatientId, PatientRef};
-use crate::store::status::{self, Line, Shown};
+use crate::store::status::{self, Shown};
 use crate::store::{StoreError, audit, consent, patient as patients, session};
 use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
@@ -65,6 +65,7 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         }
         _ => "",
     };
+    let newest = lines.first().and_then(|line| line.newest);
     let body = html! {
         h1 { "Your choices" }
         (notice(done))
@@ -79,7 +80,7 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         @if asked.is_empty() && by_hand.is_empty() {
             p { "You are in no study at the moment. Nothing is shared." }
         }
-        (device(&devices, patient, lines.first(), &zone))
+        (device(&devices, patient, newest, asked.iter().any(Asked::is_agreed), &zone))
         section.card {
             h2 { "Your data" }
             p { a.button href="/clients/ow/data" { "See and download my data" } }
@@ -135,8 +136,13 @@ fn choice(action: &str, patient: &Patient, study: Option<StudyId>, scope: &Scope
     )
 }
 
-fn device(devices: &Devices, patient: &Patient, line: Option<&Line>, zone: &TimeZone) -> Markup {
-    let newest = line.and_then(|line| line.newest);
+fn device(
+    devices: &Devices,
+    patient: &Patient,
+    newest: Option<Timestamp>,
+    shares: bool,
+    zone: &TimeZone,
+) -> Markup {
     html! {
         section.card {
             h2 { "Your device" }
@@ -154,10 +160,12 @@ fn device(devices: &Devices, patient: &Patient, line: Option<&Line>, zone: &Time
                 }
             }
             div.actions {
-                @if !matches!(devices, Devices::Connected(_)) {
-                    a.button href="/clients/ow/connect" { "Connect a device" }
-                } @else {
-                    a.button.quiet href="/clients/ow/connect" { "Connect again" }
+                @match (shares, devices) {
+                    (false, _) => p { "To connect one, agree to share something first." },
+                    (true, Devices::Connected(_)) => {
+                        a.button.quiet href="/clients/ow/connect" { "Connect again" }
+                    }
+                    (true, _) => a.button href="/clients/ow/connect" { "Connect a device" },
                 }
                 @if !matches!(devices, Devices::None) {
                     (form("/clients/ow/disconnect", &patient.token, &html! {
