@@ -97,7 +97,7 @@ impl Rings {
                     wearer.measure(sim, now);
                 }
                 Habit::Corrected => {
-                    let corrected = wearer.synced;
+                    let corrected = wearer.synced.minus(LIVE_STEP);
                     wearer.measure(sim, now);
                     sim.put_row(
                         &wearer.user,
@@ -125,7 +125,7 @@ impl Rings {
 
 impl Wearer {
     fn measure(&mut self, sim: &Sim, now: Timestamp) {
-        sim.fill(&self.user, self.synced, now, LIVE_STEP, self.seed);
-        self.synced = now;
+        let count = sim.fill(&self.user, self.synced, now, LIVE_STEP, self.seed);
+        self.synced = (0..count).fold(self.synced, |at, _| at.plus(LIVE_STEP));
     }
 }

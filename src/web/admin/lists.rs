@@ -3,7 +3,7 @@
 use maud::html;
 use warp::reply::Response;
 
-use super::{PAGE, Staff, page};
+use super::{PAGE, Staff, cut, page};
 use crate::account::Role;
 use crate::patient::PatientId;
 use crate::store::{audit as audits, rejected as samples};
@@ -46,9 +46,7 @@ impl Wanted {
 pub(super) async fn rejected(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let (wanted, now) = (Wanted::read(visit), app.clock.now());
     let (patient, before) = (wanted.patient, wanted.before);
-    let mut entries = app.store.read(move |db| samples::page(db, patient, before, PAGE + 1)).await?;
-    let more = entries.len() > PAGE as usize;
-    entries.truncate(PAGE as usize);
+    let (entries, more) = cut(app.store.read(move |db| samples::page(db, patient, before, PAGE + 1)).await?);
     if let Some(patient) = patient {
         super::patient::note_view(app, staff, patient).await?;
     }
@@ -87,9 +85,7 @@ pub(super) async fn audit(app: &App, visit: &Visit, staff: &Staff) -> Result<Res
     staff.need(Role::Manager)?;
     let wanted = Wanted::read(visit);
     let (patient, before) = (wanted.patient, wanted.before);
-    let mut entries = app.store.read(move |db| audits::page(db, patient, before, PAGE + 1)).await?;
-    let more = entries.len() > PAGE as usize;
-    entries.truncate(PAGE as usize);
+    let (entries, more) = cut(app.store.read(move |db| audits::page(db, patient, before, PAGE + 1)).await?);
     let body = html! {
         h1 { "Audit" }
         p { "Who did what, newest first, in UTC. It is never changed and names people by number." }

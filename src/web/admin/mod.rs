@@ -144,6 +144,13 @@ fn number(text: &str) -> Result<PatientId, Refusal> {
     text.parse().map(PatientId::new).map_err(|_| Refusal::not_found())
 }
 
+/// A page of a list of which one line more than that was asked for, and whether there are more.
+fn cut<T>(mut lines: Vec<T>) -> (Vec<T>, bool) {
+    let more = lines.len() > PAGE as usize;
+    lines.truncate(PAGE as usize);
+    (lines, more)
+}
+
 /// A patient who is not there is a page that is not there.
 fn no_patient() -> Refusal {
     Refusal { title: "There is no such patient".to_owned(), ..Refusal::not_found() }

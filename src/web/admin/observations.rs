@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{PAGE, Staff, no_patient, page, patient};
+use super::{PAGE, Staff, cut, no_patient, page, patient};
 use crate::catalog;
 use crate::omh::{BEATS_PER_MINUTE, identifier_value};
 use crate::patient::{PatientId, PatientRef};
@@ -53,18 +53,16 @@ pub(super) async fn show(
     id: PatientId,
 ) -> Result<Response, Refusal> {
     let before = read_place(visit.query.get("before"));
-    let limit = PAGE as usize;
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
-        Ok((who, newest(db, id, before, limit + 1)?))
+        Ok((who, newest(db, id, before, PAGE as usize + 1)?))
     };
-    let (who, mut observations) = match app.store.read(read).await {
+    let (who, observations) = match app.store.read(read).await {
         Err(StoreError::Refused(_)) => return Err(no_patient()),
         read => read?,
     };
     patient::note_view(app, staff, id).await?;
-    let more = observations.len() > limit;
-    observations.truncate(limit);
+    let (observations, more) = cut(observations);
     let next = observations.last().filter(|_| more).map(|last| {
         let (micros, stream) = (last.observation.instant.micros(), last.stream.id);
         format!("/admin/patients/{id}/observations?before={micros}.{stream}")

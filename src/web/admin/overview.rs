@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{PAGE, Staff, page};
+use super::{PAGE, Staff, cut, page};
 use crate::account::Role;
 use crate::settings::Snapshot;
 use crate::stage::{self, Stage};
@@ -31,9 +31,8 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         let lines = status::lines(db, now, &wanted, PAGE + 1)?;
         Ok((lines, Snapshot::new(setting::all(db)?), run::last(db)?))
     };
-    let (mut lines, settings, last_run) = app.store.read(read).await?;
-    let more = lines.len() > PAGE as usize;
-    lines.truncate(PAGE as usize);
+    let (lines, settings, last_run) = app.store.read(read).await?;
+    let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
     let body = html! {

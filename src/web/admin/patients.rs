@@ -5,7 +5,7 @@ use maud::html;
 use warp::reply::Response;
 
 use super::overview::stage_badge;
-use super::{PAGE, Staff, no_patient, page};
+use super::{PAGE, Staff, cut, no_patient, page};
 use crate::account::Role;
 use crate::invitation;
 use crate::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
@@ -31,9 +31,7 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         let with_studies = |line: status::Line| Ok((study::of_patient(db, line.patient)?, line));
         lines.into_iter().map(with_studies).collect::<Result<Vec<_>, _>>()
     };
-    let mut lines = app.store.read(read).await?;
-    let more = lines.len() > PAGE as usize;
-    lines.truncate(PAGE as usize);
+    let (lines, more) = cut(app.store.read(read).await?);
     let next = lines.last().filter(|_| more).map(|(_, line)| line.patient);
     let body = html! {
         div.heading {

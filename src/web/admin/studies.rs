@@ -4,7 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{PAGE, Staff, page};
+use super::{PAGE, Staff, cut, page};
 use crate::account::Role;
 use crate::patient::parse_name;
 use crate::store::{StoreError, audit, code, study};
@@ -24,9 +24,7 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         let studies = study::page(db, after, PAGE + 1)?.into_iter();
         studies.map(|one| Ok((study::enrolled(db, one.id)?, one))).collect::<Result<Vec<_>, StoreError>>()
     };
-    let mut studies = app.store.read(read).await?;
-    let more = studies.len() > PAGE as usize;
-    studies.truncate(PAGE as usize);
+    let (studies, more) = cut(app.store.read(read).await?);
     let next = studies.last().filter(|_| more).map(|(_, last)| last.id);
     let body = html! {
         div.heading {
