@@ -252,3 +252,35 @@ fn trouble(path: &Path, error: &StoreError) -> Failure {
     failure.what = format!("{}: {}", path.display(), failure.what);
     failure
 }
+
+#[cfg(test)]
+mod tests {
+    use refinery::Target;
+
+    use super::*;
+    use crate::intervals::Grant;
+    use crate::patient::PatientId;
+    use crate::store::{code, consent, patient};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn what_was_kept_before_there_were_people_is_kept() {
+        let mut db = Connection::open_in_memory().unwrap();
+        embedded::migrations::runner().set_target(Target::Version(1)).run(&mut db).unwrap();
+        code::seed(&db).unwrap();
+        db.execute_batch(
+            "INSERT INTO patient (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0), (2, 'B', 'UTC', 0);
+             INSERT INTO consent (patient, code, granted_at, withdrawn_at)
+             SELECT patient.id, code.id, 10 * patient.id, iif(patient.id = 1, 15, NULL) FROM patient, code
+             WHERE code = 'omh:heart-rate:2.0';",
+        )
+        .unwrap();
+        embedded::migrations::runner().run(&mut db).unwrap();
+        let at = Timestamp::from_micros;
+        let history = |id| consent::history(&db, PatientId::new(id), "omh:heart-rate:2.0").unwrap();
+        assert_eq!(history(1), [Grant { granted: at(10), withdrawn: Some(at(15)) }]);
+        assert_eq!(history(2), [Grant { granted: at(20), withdrawn: None }]);
+        let external = |id| patient::external_id(&db, PatientId::new(id)).unwrap();
+        assert_eq!((external(1).len(), external(1) == external(2)), (32, false));
+    }
+}

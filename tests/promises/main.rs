@@ -16,6 +16,7 @@ mod invitation;
 mod late_data;
 mod lock;
 mod never_twice;
+mod pages;
 mod past;
 mod predecessor;
 mod proxy;
