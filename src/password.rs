@@ -32,7 +32,9 @@ pub fn check(password: &str, account: &str) -> Result<(), String> {
     if length > LONGEST {
         return Err(format!("give at most {LONGEST} characters"));
     }
-    if password.to_lowercase().contains(&account.to_lowercase()) {
+    // A name of two letters is in many a good password.
+    let is_telling = account.chars().count() >= 4;
+    if is_telling && password.to_lowercase().contains(&account.to_lowercase()) {
         return Err("do not build it around the account's name".to_owned());
     }
     let first = password.chars().next();
@@ -101,5 +103,6 @@ mod tests {
             assert!(why.contains(reason), "{why}");
         }
         assert_eq!(check("correct horse battery", "operator"), Ok(()));
+        assert_eq!(check("correct horse battery", "Bo"), Ok(()));
     }
 }

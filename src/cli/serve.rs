@@ -34,7 +34,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
     let (server, mut poller) = daemon.start(listener)?;
     tracing::info!("listening on http://{}", daemon.app.live.config().bind);
     if let Some(link) = admin::first_sign_in(&daemon.app).await? {
-        // To the terminal and not to the log: whoever reads a log may not sign in with it.
+        // To the terminal and not to the log, which is kept and passed around.
         say(format_args!(
             "Nobody can sign in yet. This address signs the first operator in, once:\n\n    {link}\n"
         ))?;
@@ -53,6 +53,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
                     Some(()) = reloads.recv() => {
                         reload(&mut session, &mut poller, logging);
                         daemon.app.live.set(session.config.clone());
+                        daemon.app.offers.forget();
                     }
                 }
             }

@@ -12,7 +12,7 @@ use super::{App, patient};
 use crate::account::Actor;
 use crate::ow::{CallError, Returned};
 use crate::patient::PatientId;
-use crate::store::{audit, connection, session};
+use crate::store::{StoreError, audit, connection, session};
 use crate::token::TokenHash;
 
 /// Everything below `/api/v1`.
@@ -102,6 +102,12 @@ fn failed(trouble: &ConnectError, what: &str) -> Response {
             // Our key is not the caller's: a 401 of OW's would send the caller to sign in again.
             let status = if status == StatusCode::UNAUTHORIZED { StatusCode::BAD_GATEWAY } else { status };
             json(status, &json!({ "error": what, "detail": detail }))
+        }
+        ConnectError::Store(StoreError::Refused(why)) => {
+            // The sentence may name another patient: it is for whoever reads the log.
+            tracing::error!("{why}");
+            let text = "The patient's OW user cannot be linked; ask whoever runs this service";
+            error(StatusCode::CONFLICT, text)
         }
         ConnectError::Store(why) => {
             tracing::error!("{why}");

@@ -183,6 +183,11 @@ impl Offers {
         (now.since(*at) < OFFERS_AGE && now >= *at).then(|| offers.clone())
     }
 
+    /// Forgets it: another OW may have other providers.
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn set(&self, now: Timestamp, offers: &[Offer]) {
         // "Nothing is configured" is what an operator is about to mend.
         let kept = (!offers.is_empty()).then(|| (now, offers.to_vec()));

@@ -267,3 +267,40 @@ fn a_backfill_from_the_page_says_how_it_ended() {
     until("it has ended", ended);
     assert_eq!(scene.world.kept(&scene.patient).len(), 480);
 }
+
+#[test]
+fn who_is_unknown_to_ow_reconnects_and_goes_on_with_the_same_history() {
+    let mut scene = Scene::new();
+    scene.press("agree");
+    let first = scene.world.sim.connected("oura").pop().unwrap();
+    scene.world.sim.put(&first, scene.world.now.minus(HOUR), 60.0);
+    assert_eq!(scene.world.created(), 1);
+    scene.world.sim.remove_user(&first);
+    scene.world.pass(DAY);
+    scene.world.poll();
+    assert_eq!(scene.state(), "needs relink");
+    let page = scene.operator.get("/admin").body;
+    assert!(page.contains("invite again, so that the patient reconnects"), "{page}");
+    assert_eq!(scene.press("agree").heading(), "Successfully Connected");
+    let second = scene.world.sim.connected("oura").pop().unwrap();
+    assert_ne!(first, second, "OW made another user");
+    assert_eq!(scene.state(), "connected");
+    scene.world.sim.put(&second, scene.world.now.minus(HOUR * 25), 60.0);
+    scene.world.sim.put(&second, scene.world.now.minus(HOUR), 61.0);
+    assert_eq!(scene.world.created(), 1, "the first sample is known under its old identity");
+}
+
+#[test]
+fn a_consent_that_was_noted_by_hand_is_shown_and_can_be_withdrawn() {
+    let scene = Scene::new();
+    let ran = scene.world.run(&["patient", "consent", &scene.patient, HEART_RATE, "--grant"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let page = scene.browser.get("/clients/ow/manage").body;
+    assert_eq!(page.matches("You share this since").count(), 2, "{page}");
+    assert_eq!(scene.manage("/clients/ow/withdraw", &[]).status, 303);
+    let page = scene.browser.get("/clients/ow/manage");
+    assert_eq!(page.body.matches("You share this since").count(), 1);
+    let fields = [("scope", HEART_RATE), ("sure", "yes")];
+    assert_eq!(scene.browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &fields).status, 303);
+    assert_eq!(scene.browser.get("/clients/ow/manage").body.matches("You share this since").count(), 0);
+}

@@ -1,6 +1,9 @@
 //! The overview: how polling goes, and how each patient is.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
+use tokio::time::timeout;
 use warp::reply::Response;
 
 use super::{PAGE, Staff, cut, page};
@@ -17,6 +20,9 @@ use crate::web::connect::{self, Offer};
 use crate::web::layout::{ago, badge, count, notice};
 use crate::web::visit::Visit;
 use crate::web::{App, TickState};
+
+/// How long the overview waits for OW's list of providers.
+const OW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /admin`.
 pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
@@ -35,6 +41,8 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
+    // An OW that hangs does not keep an operator from seeing that it does.
+    let offers = timeout(OW_PATIENCE, connect::offers(app)).await.ok().and_then(Result::ok);
     let body = html! {
         h1 { "Overview" }
         (notice(done))
@@ -50,7 +58,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         }
         @if lines.is_empty() { (nobody(&shown, staff)) } @else { (table(now, &lines)) }
         @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) } { "More patients" } } }
-        (redirects(app, connect::offers(app).await.ok().as_deref()))
+        (redirects(app, offers.as_deref()))
     };
     Ok(page(app, staff, "/admin", "Overview", &body))
 }

@@ -9,7 +9,7 @@ use super::{Patient, SESSION_AGE, find_session, page, with_session};
 use crate::account::Actor;
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
-use crate::store::consent::{self, Grounds};
+use crate::store::consent::{self, Entry, Grounds};
 use crate::store::invitation::{self, Invitation, Standing};
 use crate::store::session::{self, Holder};
 use crate::store::{StoreError, audit, setting, study};
@@ -38,6 +38,12 @@ impl Asked {
     /// Whether the patient shares anything with the study.
     pub(super) fn is_agreed(&self) -> bool {
         self.scopes.iter().any(|(_, since)| since.is_some())
+    }
+
+    /// Whether it asks for what was agreed to in this consent.
+    pub(super) fn shows(&self, entry: &Entry) -> bool {
+        let is_for_this = entry.study.as_ref().is_some_and(|(id, _)| *id == self.study.id);
+        is_for_this && self.scopes.iter().any(|(scope, _)| *scope == entry.scope)
     }
 
     /// What is still open.

@@ -9,8 +9,9 @@ use super::launch::{Asked, all_asked, note_grants};
 use super::{Patient, page, with_session};
 use crate::account::Actor;
 use crate::patient::{PatientId, PatientRef};
+use crate::store::consent::{self, Entry};
 use crate::store::status::{self, Shown};
-use crate::store::{StoreError, audit, consent, patient as patients, session};
+use crate::store::{StoreError, audit, patient as patients, session};
 use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
 use crate::web::App;
@@ -26,36 +27,52 @@ enum Devices {
     Unknown,
 }
 
-/// `GET /clients/ow/manage`.
-pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
-    let asked = all_asked(app, patient).await?;
-    let (id, now) = (patient.id, app.clock.now());
-    let read = move |db: &_| {
-        let shown = Shown { patient: Some(id), ..Shown::default() };
-        let lines = status::lines(db, now, &shown, 1)?;
-        let elsewhere = consent::entries(db, id)?;
-        let elsewhere =
-            elsewhere.into_iter().filter(|one| one.study.is_none() && one.grant.withdrawn.is_none());
-        Ok((lines, patients::find(db, PatientRef::Own(id))?, elsewhere.collect::<Vec<_>>()))
-    };
-    let (lines, who, by_hand) = app.store.read(read).await?;
-    let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
-    let devices = match devices::active(app, id).await {
-        Ok(active) if active.is_empty() => Devices::None,
-        Ok(active) => {
-            let mut names = Vec::new();
-            for one in active {
-                names.push(display_name(app, &one.provider).await);
-            }
-            Devices::Connected(names)
-        }
-        Err(ConnectError::NoUser) => Devices::None,
+/// What the page shows.
+struct View {
+    asked: Vec<Asked>,
+    /// Consents that stand and that no study asks for any more, or that were noted by hand.
+    elsewhere: Vec<Entry>,
+    newest: Option<Timestamp>,
+    zone: TimeZone,
+}
+
+impl View {
+    async fn load(app: &App, patient: &Patient) -> Result<Self, Refusal> {
+        let asked = all_asked(app, patient).await?;
+        let (id, now) = (patient.id, app.clock.now());
+        let read = move |db: &_| {
+            let who = patients::find(db, PatientRef::Own(id))?;
+            let shown = Shown { patient: Some(id), ..Shown::default() };
+            let newest = status::lines(db, now, &shown, 1)?.first().and_then(|line| line.newest);
+            let mut elsewhere = consent::entries(db, id)?;
+            let is_asked = |entry: &Entry| asked.iter().any(|asked| asked.shows(entry));
+            elsewhere.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));
+            let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
+            Ok(Self { asked, elsewhere, newest, zone })
+        };
+        Ok(app.store.read(read).await?)
+    }
+}
+
+async fn find_devices(app: &App, id: PatientId) -> Devices {
+    let active = match devices::active(app, id).await {
+        Ok(active) => active,
+        Err(ConnectError::NoUser) => Vec::new(),
         Err(error) => {
             tracing::warn!(patient = %id, "its devices could not be asked for: {error}");
-            Devices::Unknown
+            return Devices::Unknown;
         }
     };
-    let done = match visit.query.get("done") {
+    let mut names = Vec::new();
+    for one in &active {
+        names.push(display_name(app, &one.provider).await);
+    }
+    if names.is_empty() { Devices::None } else { Devices::Connected(names) }
+}
+
+/// What was done, in words; the address only says which of these it is.
+fn done(word: &str) -> &'static str {
+    match word {
         "granted" => "Saved: you share this from now on.",
         "withdrawn" => "Saved: nothing more is fetched for it.",
         "disconnected" => "Your device is disconnected.",
@@ -64,23 +81,22 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
              “Disconnect” below in a few minutes."
         }
         _ => "",
-    };
-    let newest = lines.first().and_then(|line| line.newest);
+    }
+}
+
+/// `GET /clients/ow/manage`.
+pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
+    let view = View::load(app, patient).await?;
+    let devices = find_devices(app, patient.id).await;
     let body = html! {
         h1 { "Your choices" }
-        (notice(done))
-        @for asked in &asked { (study(asked, patient, &zone)) }
-        @for entry in &by_hand {
-            section.card {
-                h2 { (entry.scope.display) }
-                p { "You share this since " (local(&zone, entry.grant.granted)) "." }
-                (choice("/clients/ow/withdraw", patient, None, &entry.scope, "Stop sharing"))
-            }
-        }
-        @if asked.is_empty() && by_hand.is_empty() {
+        (notice(done(visit.query.get("done"))))
+        @for asked in &view.asked { (study(asked, patient, &view.zone)) }
+        @for entry in &view.elsewhere { (without_study(entry, patient, &view.zone)) }
+        @if view.asked.is_empty() && view.elsewhere.is_empty() {
             p { "You are in no study at the moment. Nothing is shared." }
         }
-        (device(&devices, patient, newest, asked.iter().any(Asked::is_agreed), &zone))
+        (device(&devices, patient, &view))
         section.card {
             h2 { "Your data" }
             p { a.button href="/clients/ow/data" { "See and download my data" } }
@@ -90,6 +106,17 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         }))
     };
     Ok(page(app, "Your choices", &body))
+}
+
+fn without_study(entry: &Entry, patient: &Patient, zone: &TimeZone) -> Markup {
+    let study = entry.study.as_ref();
+    html! {
+        section.card {
+            h2 { (entry.scope.display) @if let Some((_, name)) = study { ", " (name) } }
+            p { "You share this since " (local(zone, entry.grant.granted)) "." }
+            (choice("/clients/ow/withdraw", patient, study.map(|(id, _)| *id), &entry.scope, "Stop sharing"))
+        }
+    }
 }
 
 fn study(asked: &Asked, patient: &Patient, zone: &TimeZone) -> Markup {
@@ -136,13 +163,8 @@ fn choice(action: &str, patient: &Patient, study: Option<StudyId>, scope: &Scope
     )
 }
 
-fn device(
-    devices: &Devices,
-    patient: &Patient,
-    newest: Option<Timestamp>,
-    shares: bool,
-    zone: &TimeZone,
-) -> Markup {
+fn device(devices: &Devices, patient: &Patient, view: &View) -> Markup {
+    let shares = view.asked.iter().any(Asked::is_agreed);
     html! {
         section.card {
             h2 { "Your device" }
@@ -154,8 +176,8 @@ fn device(
                 Devices::Unknown => p { "Whether your device is connected cannot be found out at the moment." },
             }
             p {
-                @match newest {
-                    Some(at) => { "Last measurement that arrived: " (local(zone, at)) "." }
+                @match view.newest {
+                    Some(at) => { "Last measurement that arrived: " (local(&view.zone, at)) "." }
                     None => { "No measurement has arrived yet." }
                 }
             }
