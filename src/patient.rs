@@ -95,14 +95,22 @@ impl fmt::Display for OwUser {
     }
 }
 
+/// Characters of a name: longer ones are something else.
+const LONGEST_NAME: usize = 200;
+
 /// A name of one line.
 ///
 /// # Errors
 /// A sentence that says what is asked for.
 pub fn parse_name(text: &str) -> Result<String, String> {
     let text = text.trim();
-    let plain = !text.is_empty() && !text.chars().any(char::is_control);
-    if plain { Ok(text.to_owned()) } else { Err("give a name of one line".to_owned()) }
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("give a name of one line".to_owned());
+    }
+    if text.chars().count() > LONGEST_NAME {
+        return Err(format!("give at most {LONGEST_NAME} characters"));
+    }
+    Ok(text.to_owned())
 }
 
 /// An e-mail address, as far as its look tells.

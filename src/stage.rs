@@ -35,9 +35,9 @@ impl Stage {
             Line { link: None, .. } => Self::Consented,
             _ if device(State::Active) => Self::Connected,
             _ if device(State::Authorizing) => Self::Authorizing,
-            _ if device(State::Ended) => Self::Consented,
-            // Linked on the command line: what is connected there was never asked.
-            _ => Self::Connected,
+            // Linked on the command line, and not asked for devices yet.
+            _ if line.devices.is_empty() && line.newest.is_some() => Self::Connected,
+            _ => Self::Consented,
         }
     }
 
@@ -116,7 +116,9 @@ mod tests {
         assert_eq!(Stage::of(&line(&stands, false, None)), Stage::Consented);
         assert_eq!(Stage::of(&line(&stands, true, Some(State::Authorizing))), Stage::Authorizing);
         assert_eq!(Stage::of(&line(&stands, true, Some(State::Active))), Stage::Connected);
-        assert_eq!(Stage::of(&line(&stands, true, None)), Stage::Connected, "linked by hand");
+        let by_hand = Line { newest: Some(Timestamp::from_micros(0)), ..line(&stands, true, None) };
+        assert_eq!(Stage::of(&by_hand), Stage::Connected);
+        assert_eq!(Stage::of(&line(&stands, true, None)), Stage::Consented, "a link alone brings nothing");
         assert_eq!(Stage::of(&line(&stands, true, Some(State::Ended))), Stage::Consented);
         let gone = Line { needs_relink: true, ..line(&stands, true, Some(State::Active)) };
         assert_eq!(Stage::of(&gone), Stage::NeedsRelink);

@@ -11,7 +11,7 @@ use crate::account::{Actor, Role};
 use crate::failure::Failure;
 use crate::password;
 use crate::patient::parse_name;
-use crate::store::account::{self, Account};
+use crate::store::account::{self, Account, LinkOrigin};
 use crate::store::{Store, StoreError, audit};
 use crate::token::Token;
 use crate::web::{self, App};
@@ -142,7 +142,7 @@ async fn say_link(session: &Session, store: &Store, account: Account) -> Result<
     let token = Token::draw()?;
     let (hash, now) = (token.hash(), session.clock.now());
     let keep = move |db: &rusqlite::Connection| {
-        account::keep_link(db, account.id, hash, now.plus(web::LINK_AGE))?;
+        account::keep_link(db, account.id, hash, LinkOrigin::Person, now.plus(web::LINK_AGE))?;
         let detail = format!("account {}", account.id);
         audit::record(db, now, Actor::CommandLine, "account.link", None, &detail)
     };
@@ -156,7 +156,7 @@ pub(crate) async fn first_sign_in(app: &App) -> Result<Option<String>, Failure> 
     let (hash, now) = (token.hash(), app.clock.now());
     let keep = move |db: &rusqlite::Connection| {
         let Some(account) = account::first_operator(db, now)? else { return Ok(false) };
-        account::keep_link(db, account.id, hash, now.plus(FIRST_SIGN_IN))?;
+        account::keep_link(db, account.id, hash, LinkOrigin::Start, now.plus(FIRST_SIGN_IN))?;
         Ok(true)
     };
     let waiting = app.store.write(keep).await?;

@@ -143,6 +143,7 @@ impl Daemon {
         };
         let settings = poller.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
         self.app.ticks.note(poller.clock.now(), sentence, settings.poll_interval());
+        web::finish_disconnects(&self.app).await;
     }
 
     /// When the tick after the one that was due at `due` is due. Ticks that were missed are not made up.

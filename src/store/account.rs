@@ -126,14 +126,29 @@ pub fn first_operator(db: &Connection, now: Timestamp) -> Result<Option<Account>
         return Ok(None);
     }
     if let Some(waiting) = operators.into_iter().next() {
-        Ok(Some(waiting))
-    } else {
-        let id = add(db, FIRST, Role::Operator, now)?;
-        find(db, id)
+        return Ok(Some(waiting));
     }
+    let mut name = FIRST.to_owned();
+    for number in 2.. {
+        if find_name(db, &name)?.is_none() {
+            break;
+        }
+        name = format!("{FIRST}-{number}");
+    }
+    let id = add(db, &name, Role::Operator, now)?;
+    find(db, id)
 }
 
-/// Keeps a link that signs an account in once; an earlier one ends.
+/// Who made a sign-in link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkOrigin {
+    /// The daemon, which prints one at each start while nobody can sign in.
+    Start,
+    /// Somebody, for somebody.
+    Person,
+}
+
+/// Keeps a link that signs an account in once; an earlier one of the same origin ends.
 ///
 /// # Errors
 /// Where the table cannot be written.
@@ -141,11 +156,14 @@ pub fn keep_link(
     db: &Connection,
     id: AccountId,
     hash: TokenHash,
+    origin: LinkOrigin,
     expires: Timestamp,
 ) -> Result<(), StoreError> {
+    let at_start = origin == LinkOrigin::Start;
+    db.execute("DELETE FROM sign_in_link WHERE account = ? AND at_start = ?", params![id, at_start])?;
     db.execute(
-        "INSERT OR REPLACE INTO sign_in_link (account, hash, expires_at) VALUES (?, ?, ?)",
-        params![id, hash, expires],
+        "INSERT INTO sign_in_link (hash, account, at_start, expires_at) VALUES (?, ?, ?, ?)",
+        params![hash, id, at_start, expires],
     )?;
     Ok(())
 }
@@ -164,12 +182,15 @@ pub fn of_link(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Optio
     }
 }
 
-/// Uses a sign-in link up.
+/// Uses a sign-in link up. Whoever needs one has no password, or has forgotten it: it is to be chosen anew, and
+/// who was signed in no longer is.
 ///
 /// # Errors
-/// Where the table cannot be written.
-pub fn use_link(db: &Connection, hash: TokenHash) -> Result<(), StoreError> {
+/// Where the tables cannot be written.
+pub fn use_link(db: &Connection, id: AccountId, hash: TokenHash) -> Result<(), StoreError> {
     db.execute("DELETE FROM sign_in_link WHERE hash = ?", [hash])?;
+    db.execute("UPDATE account SET password = NULL WHERE id = ?", [id])?;
+    db.execute("DELETE FROM session WHERE account = ?", [id])?;
     Ok(())
 }
 

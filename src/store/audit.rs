@@ -51,10 +51,12 @@ pub fn page(
     before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
-    let mut query = db.prepare_cached(
+    // Two statements: only one of them can go by the index of patients.
+    let whose = if patient.is_some() { "patient = ?1" } else { "?1 IS NULL" };
+    let mut query = db.prepare_cached(&format!(
         "SELECT id, at, actor, action, patient, detail FROM audit
-         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) ORDER BY id DESC LIMIT ?3",
-    )?;
+         WHERE {whose} AND id < coalesce(?2, 9223372036854775807) ORDER BY id DESC LIMIT ?3"
+    ))?;
     let entries = query.query_map(params![patient, before, limit], |row| {
         Ok(Entry {
             id: row.get(0)?,

@@ -14,6 +14,8 @@ pub enum State {
     Authorizing,
     /// OW has it.
     Active,
+    /// The patient ended it, and OW could not be told yet.
+    Ending,
     /// It was connected and is no more.
     Ended,
 }
@@ -24,6 +26,7 @@ impl State {
         match self {
             Self::Authorizing => "authorizing",
             Self::Active => "active",
+            Self::Ending => "ending",
             Self::Ended => "ended",
         }
     }
@@ -85,15 +88,56 @@ pub fn note_active(
     active: &[String],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for device in devices(db, patient)? {
-        if device.state == State::Active && !active.contains(&device.provider) {
+    let devices = devices(db, patient)?;
+    for device in &devices {
+        let was = matches!(device.state, State::Active | State::Ending);
+        if was && !active.contains(&device.provider) {
             note(db, patient, &device.provider, State::Ended, now)?;
         }
     }
     for provider in active {
+        // One that is ending is still in OW's list.
+        if devices.iter().any(|device| device.state == State::Ending && device.provider == *provider) {
+            continue;
+        }
         note(db, patient, provider, State::Active, now)?;
     }
     Ok(())
+}
+
+/// Notes that a patient did not come back from a provider with a connection.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn abandon(db: &Database, patient: PatientId, provider: &str) -> Result<(), StoreError> {
+    db.execute(
+        "DELETE FROM connection WHERE patient = ? AND provider = ? AND state = 'authorizing'",
+        params![patient, provider],
+    )?;
+    Ok(())
+}
+
+/// Notes that all of a patient's devices are to be ended; authorizations under way lead to nothing any more.
+///
+/// # Errors
+/// Where the tables cannot be written.
+pub fn end_all(db: &Database, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
+    db.execute("DELETE FROM authorization WHERE patient = ?", [patient])?;
+    db.execute("DELETE FROM connection WHERE patient = ? AND state = 'authorizing'", [patient])?;
+    db.execute(
+        "UPDATE connection SET state = 'ending', changed_at = ?2 WHERE patient = ?1 AND state = 'active'",
+        params![patient, now],
+    )?;
+    Ok(())
+}
+
+/// The patients some of whose devices are still to be ended.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn ending(db: &Database) -> Result<Vec<PatientId>, StoreError> {
+    let mut query = db.prepare_cached("SELECT DISTINCT patient FROM connection WHERE state = 'ending'")?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// A patient's devices, by provider.
@@ -107,6 +151,7 @@ pub fn devices(db: &Database, patient: PatientId) -> Result<Vec<Device>, StoreEr
     let devices = query.query_map([patient], |row| {
         let state = match row.get_ref(1)?.as_str()? {
             "active" => State::Active,
+            "ending" => State::Ending,
             "ended" => State::Ended,
             _ => State::Authorizing,
         };

@@ -137,6 +137,17 @@ pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreE
     Ok(entries.collect::<Result<_, _>>()?)
 }
 
+/// Whether a patient agreed to something once, and to nothing any more.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn is_withdrawn(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consent WHERE patient = ?",
+    )?;
+    Ok(query.query_row([patient], |row| row.get(0))?)
+}
+
 /// What a patient's consents to one scope allow to be ingested.
 ///
 /// # Errors

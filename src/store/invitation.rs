@@ -108,6 +108,15 @@ pub fn mark_used(db: &Connection, id: i64, by: TokenHash, now: Timestamp) -> Res
     Ok(())
 }
 
+/// Forgets in which browsers a patient used invitations: a form that comes once more is a stranger's.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn forget_browsers(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+    db.execute("UPDATE invitation SET used_by = NULL WHERE patient = ?", [patient])?;
+    Ok(())
+}
+
 /// A patient's invitations, newest first, at most `limit`.
 ///
 /// # Errors

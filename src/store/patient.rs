@@ -120,7 +120,7 @@ pub fn find(db: &Connection, who: PatientRef) -> Result<Patient, StoreError> {
     })
 }
 
-/// Links a patient to an OW user.
+/// Links a patient to an OW user; answers whether that is news.
 ///
 /// # Errors
 /// A sentence where the patient has a link, the OW user belongs to another patient, or the operator has
@@ -131,10 +131,10 @@ pub fn link(
     ow_user: &OwUser,
     relink: Relink,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     if let Some(link) = &patient.link {
         if link.ow_user == *ow_user && !link.needs_relink {
-            return Ok(());
+            return Ok(false);
         }
         if !link.needs_relink {
             return Err(StoreError::Refused(format!(
@@ -153,7 +153,7 @@ pub fn link(
     inherit_marks(db, patient.id, db.last_insert_rowid())?;
     // A new link is checked with OW before anything is read through it.
     db.execute("UPDATE patient_state SET checked_at = NULL, error = NULL WHERE patient = ?", [patient.id])?;
-    Ok(())
+    Ok(true)
 }
 
 /// The history of one subject goes on where its last link left off: what OW got in between is not skipped.

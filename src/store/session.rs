@@ -114,7 +114,7 @@ pub fn count(db: &Connection, holder: Holder, now: Timestamp) -> Result<i64, Sto
     Ok(query.query_row(params![id, now], |row| row.get(0))?)
 }
 
-/// Keeps a token that an API client shows for a patient.
+/// Keeps a token that an API client shows for a patient; answers its number.
 ///
 /// # Errors
 /// Where the table cannot be written.
@@ -124,12 +124,12 @@ pub fn keep_api_token(
     patient: PatientId,
     label: &str,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<i64, StoreError> {
     db.execute(
         "INSERT INTO api_token (hash, patient, label, created_at) VALUES (?, ?, ?, ?)",
         params![hash, patient, label, now],
     )?;
-    Ok(())
+    Ok(db.last_insert_rowid())
 }
 
 /// The patient for whom an API client shows this token.

@@ -60,8 +60,15 @@ pub struct Shown {
     pub after: i64,
     /// Whose name or number has this in it.
     pub search: String,
-    /// Only this one.
-    pub patient: Option<PatientId>,
+    /// Up to this number only.
+    pub until: Option<i64>,
+}
+
+impl Shown {
+    /// One patient.
+    pub fn one(patient: PatientId) -> Self {
+        Self { after: patient.get() - 1, until: Some(patient.get()), search: String::new() }
+    }
 }
 
 /// Notes how a patient's turn in a tick ended.
@@ -112,11 +119,11 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
          FROM patient
          LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
          LEFT JOIN patient_state AS state ON state.patient = patient.id
-         WHERE patient.id > ?2 AND (?3 IS NULL OR patient.id = ?3)
+         WHERE patient.id > ?2 AND patient.id <= coalesce(?3, 9223372036854775807)
            AND (?4 = '' OR instr(lower(patient.name), lower(?4)) > 0 OR patient.id = ?4)
          ORDER BY patient.id LIMIT ?5",
     )?;
-    let lines = query.query_map(params![now, shown.after, shown.patient, shown.search, limit], |row| {
+    let lines = query.query_map(params![now, shown.after, shown.until, shown.search, limit], |row| {
         Ok(Line {
             patient: row.get(0)?,
             name: row.get(1)?,

@@ -92,6 +92,7 @@ fn failed(trouble: &ConnectError, what: &str) -> Response {
     match trouble {
         ConnectError::NotConfigured => error(StatusCode::INTERNAL_SERVER_ERROR, &trouble.to_string()),
         ConnectError::NoUser => error(StatusCode::BAD_REQUEST, &trouble.to_string()),
+        ConnectError::Withdrawn => error(StatusCode::FORBIDDEN, &trouble.to_string()),
         ConnectError::Ow(CallError::Unreachable(why)) => {
             tracing::warn!("{why}");
             error(StatusCode::BAD_GATEWAY, "Failed to reach OW API")
@@ -156,7 +157,13 @@ async fn callback(app: &App, visit: &Visit, provider: &str) -> Result<Response, 
     let action = format!("device.{how}");
     let (patient, provider_name) = (begun.patient, begun.provider.clone());
     let who = Actor::Patient(patient);
-    app.store.write(move |db| audit::record(db, now, who, &action, Some(patient), &provider_name)).await?;
+    let note = move |db: &_| {
+        if how != "connected" {
+            connection::abandon(db, patient, &provider_name)?;
+        }
+        audit::record(db, now, who, &action, Some(patient), &provider_name)
+    };
+    app.store.write(note).await?;
     Ok(to_complete(provider, how))
 }
 

@@ -11,7 +11,7 @@ use crate::ow::{Authorize, CallError, Connection, Provider};
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::store::connection::{self, Authorization};
 use crate::store::patient::{self, Relink};
-use crate::store::{StoreError, audit};
+use crate::store::{StoreError, audit, consent};
 use crate::time::Timestamp;
 use crate::token::TokenHash;
 
@@ -31,6 +31,9 @@ pub(super) enum ConnectError {
     /// The patient has no OW user yet.
     #[error("User does not have an OW user_id")]
     NoUser,
+    /// The patient agrees to nothing any more.
+    #[error("The patient has withdrawn")]
+    Withdrawn,
     /// OW did not do it.
     #[error(transparent)]
     Ow(#[from] CallError),
@@ -72,8 +75,10 @@ pub(super) async fn ensure_user(app: &App, id: PatientId, who: Actor) -> Result<
     let link = move |db: &_| {
         // It is the patient who reconnects: the same person, whatever OW calls them now.
         let patient = patient::find(db, PatientRef::Own(id))?;
-        patient::link(db, &patient, &linked, Relink::SamePerson, now)?;
-        audit::record(db, now, who, "patient.link", Some(id), &linked.to_string())
+        if patient::link(db, &patient, &linked, Relink::SamePerson, now)? {
+            audit::record(db, now, who, "patient.link", Some(id), &linked.to_string())?;
+        }
+        Ok(())
     };
     app.store.write(link).await?;
     Ok(user)
@@ -96,6 +101,9 @@ pub(super) async fn authorize(
 ) -> Result<Authorize, ConnectError> {
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let user = linked_user(app, id).await?;
+    if app.store.read(move |db| consent::is_withdrawn(db, id)).await? {
+        return Err(ConnectError::Withdrawn);
+    }
     let begun = ow.authorize(provider, user.as_str(), &complete_url(app, provider)).await?;
     if !begun.is_configured() {
         let detail = format!("Provider '{provider}' has no credentials at OW");
@@ -124,8 +132,24 @@ pub(super) async fn active(app: &App, id: PatientId) -> Result<Vec<Connection>, 
     Ok(connections)
 }
 
-/// Ends every active connection of a patient at OW.
+/// Ends what patients wanted ended while OW could not be told. What still cannot be stays for the next time.
+pub(crate) async fn finish(app: &App) {
+    let waiting = match app.store.read(connection::ending).await {
+        Ok(waiting) => waiting,
+        Err(error) => return tracing::warn!("devices that are to be ended could not be read: {error}"),
+    };
+    for patient in waiting {
+        match disconnect(app, patient, Actor::Patient(patient)).await {
+            Ok(()) => tracing::info!(%patient, "its device is disconnected, as it was asked for"),
+            Err(error) => tracing::warn!(%patient, "its device could not be disconnected: {error}"),
+        }
+    }
+}
+
+/// Ends every active connection of a patient at OW, and authorizations under way.
 pub(super) async fn disconnect(app: &App, id: PatientId, who: Actor) -> Result<(), ConnectError> {
+    let now = app.clock.now();
+    app.store.write(move |db| connection::end_all(db, id, now)).await?;
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let user = linked_user(app, id).await?;
     for connection in active(app, id).await? {

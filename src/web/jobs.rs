@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::App;
+use crate::failure::Failure;
 use crate::patient::{PatientId, PatientRef};
 use crate::poll::{Ask, Outcome, Past, Progress};
 use crate::time::Timestamp;
@@ -58,19 +59,24 @@ pub(super) fn start(app: &App, patient: PatientId, what: &str, past: Option<Past
     }
     let (jobs, poller) = (app.jobs.clone(), app.poller());
     let ask = Ask { patient: Some(PatientRef::Own(patient)), past, dry_run: false };
+    let poll = tokio::spawn(async move { sentence(poller.poll(&ask, &progress).await) });
     tokio::spawn(async move {
-        let how = match poller.poll(&ask, &progress).await {
-            Ok(Outcome::Skipped(sentence)) => sentence,
-            Ok(Outcome::Complete(summary)) => match summary.failed.first() {
-                Some((_, error)) => error.clone(),
-                None => match summary.idle.first() {
-                    Some((_, idle)) if summary.patients.is_empty() => idle.to_string(),
-                    _ => summary.sentence(),
-                },
-            },
-            Err(failure) => failure.to_string(),
-        };
+        // However it ends, it has ended.
+        let how = poll.await.unwrap_or_else(|_| "It broke off; the log says why.".to_owned());
         jobs.end(patient, how);
     });
     true
+}
+
+/// How a poll of one patient ended.
+fn sentence(outcome: Result<Outcome, Failure>) -> String {
+    match outcome {
+        Ok(Outcome::Skipped(sentence)) => sentence,
+        Ok(Outcome::Complete(summary)) => match (summary.failed.first(), summary.idle.first()) {
+            (Some((_, error)), _) => error.clone(),
+            (None, Some((_, idle))) if summary.patients.is_empty() => idle.to_string(),
+            _ => summary.sentence(),
+        },
+        Err(failure) => failure.to_string(),
+    }
 }

@@ -1,6 +1,5 @@
 //! How often what is open to the world may be tried.
 
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,10 +12,10 @@ use warp::reply::Response;
 
 use super::answer::Refusal;
 
-/// Sign-ins per minute from one address: people mistype a few times, guessers do not stop.
+/// Sign-ins per minute from one address: people mistype a few times, guessers do not stop. Accounts have no
+/// limit of their own: whoever wears it out would keep their owners out. Guessers with many addresses share
+/// the few places that there are for hashing.
 const SIGN_INS: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// Sign-ins per minute to one account, from wherever: more, so that one guesser does not keep its owner out.
-const SIGN_INS_TO_ACCOUNT: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// Requests per minute from one address to what patients open without being signed in. A waiting room
 /// shares an address.
 const OPEN: NonZeroU32 = NonZeroU32::new(120).unwrap();
@@ -26,55 +25,45 @@ const REMEMBERED: usize = 10_000;
 /// What is limited.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    sign_in_address: Arc<Limiter<IpAddr>>,
-    sign_in_account: Arc<Limiter<String>>,
-    open: Arc<Limiter<IpAddr>>,
+    sign_in: Arc<Limiter>,
+    open: Arc<Limiter>,
 }
 
 #[derive(Debug)]
-struct Limiter<K: Hash + Eq + Clone>(RateLimiter<K, HashMapStateStore<K>, DefaultClock>);
+struct Limiter(RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>);
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            sign_in_address: Arc::new(Limiter::per_minute(SIGN_INS)),
-            sign_in_account: Arc::new(Limiter::per_minute(SIGN_INS_TO_ACCOUNT)),
-            open: Arc::new(Limiter::per_minute(OPEN)),
-        }
+        Self { sign_in: Arc::new(Limiter::per_minute(SIGN_INS)), open: Arc::new(Limiter::per_minute(OPEN)) }
     }
 }
 
-impl<K: Hash + Eq + Clone> Limiter<K> {
+impl Limiter {
     fn per_minute(count: NonZeroU32) -> Self {
         Self(RateLimiter::hashmap(Quota::per_minute(count)))
     }
 
-    /// Counts one try; answers with the seconds to wait where it is one too many.
-    fn count(&self, key: &K) -> Result<(), u64> {
+    /// Counts one try; answers how long to wait where it is one too many.
+    fn count(&self, client: IpAddr) -> Result<(), TooMany> {
         if self.0.len() > REMEMBERED {
             self.0.retain_recent();
         }
         let wait = |too_soon: governor::NotUntil<_>| {
-            too_soon.wait_time_from(DefaultClock::default().now()).as_secs() + 1
+            TooMany(too_soon.wait_time_from(DefaultClock::default().now()).as_secs() + 1)
         };
-        self.0.check_key(key).map_err(wait)
+        self.0.check_key(&network(client)).map_err(wait)
     }
 }
 
 impl Limits {
     /// Counts an attempt to sign in.
-    pub(super) fn sign_in(&self, client: IpAddr, account: &str) -> Result<(), TooMany> {
-        self.sign_in_address.count(&network(client)).map_err(TooMany)?;
-        if account.is_empty() {
-            // A one-time link names none, and cannot be guessed.
-            return Ok(());
-        }
-        self.sign_in_account.count(&account.to_lowercase()).map_err(TooMany)
+    pub(super) fn sign_in(&self, client: IpAddr) -> Result<(), TooMany> {
+        self.sign_in.count(client)
     }
 
     /// Counts a request by somebody who is not signed in.
     pub(super) fn open(&self, client: IpAddr) -> Result<(), TooMany> {
-        self.open.count(&network(client)).map_err(TooMany)
+        self.open.count(client)
     }
 }
 
@@ -111,17 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guessers_are_stopped_by_address_and_by_account() {
+    fn guessers_are_stopped_and_keep_nobody_else_out() {
         let limits = Limits::default();
         let from = |last: u8| IpAddr::from([198, 51, 100, last]);
-        for address in 1..=6 {
-            for _ in 0..SIGN_INS.get() {
-                assert_eq!(limits.sign_in(from(address), "ada"), Ok(()));
-            }
-            assert!(limits.sign_in(from(address), "grace").is_err(), "the address is worn out");
+        for _ in 0..SIGN_INS.get() {
+            assert_eq!(limits.sign_in(from(1)), Ok(()));
         }
-        assert!(limits.sign_in(from(7), "ADA").is_err(), "the account is worn out");
-        assert_eq!(limits.sign_in(from(8), "grace"), Ok(()));
+        assert!(limits.sign_in(from(1)).is_err());
+        assert_eq!(limits.sign_in(from(2)), Ok(()));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::time::Timestamp;
 
 pub(crate) use admin::{LINK_AGE, sign_in_link};
 pub use connect::Offers;
+pub(crate) use connect::finish as finish_disconnects;
 pub use jobs::Jobs;
 pub use limit::Limits;
 pub use server::serve;
@@ -95,9 +96,11 @@ impl Live {
         Self(Arc::new(RwLock::new(Reached { config, ow: None })))
     }
 
-    /// Takes another configuration.
+    /// Takes another configuration. The address that is listened on stays.
     pub fn set(&self, config: Config) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Reached { config, ow: None };
+        let mut reached = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let bind = reached.config.bind;
+        *reached = Reached { config: Config { bind, ..config }, ow: None };
     }
 
     /// Notes the address that is really listened on.

@@ -41,11 +41,9 @@ impl Scene {
         badge.rsplit("</span>").nth(1).unwrap().trim().to_owned()
     }
 
+    /// Presses a button of "Your choices".
     fn manage(&self, action: &str, more: &[(&str, &str)]) -> Answer {
-        let fields = [&[("study", self.study.as_str()), ("scope", HEART_RATE)], more].concat();
-        let page = self.browser.get("/clients/ow/manage");
-        let token = page.hidden("/clients/ow/sign-out")[0].1.clone();
-        self.browser.post(action, &[&[("form_token", token.as_str())], fields.as_slice()].concat())
+        self.browser.submit("/clients/ow/manage", action, more)
     }
 }
 
@@ -280,7 +278,7 @@ fn who_is_unknown_to_ow_reconnects_and_goes_on_with_the_same_history() {
     scene.world.poll();
     assert_eq!(scene.state(), "needs relink");
     let page = scene.operator.get("/admin").body;
-    assert!(page.contains("invite again, so that the patient reconnects"), "{page}");
+    assert!(page.contains("link the patient anew"), "{page}");
     assert_eq!(scene.press("agree").heading(), "Successfully Connected");
     let second = scene.world.sim.connected("oura").pop().unwrap();
     assert_ne!(first, second, "OW made another user");
@@ -303,4 +301,42 @@ fn a_consent_that_was_noted_by_hand_is_shown_and_can_be_withdrawn() {
     let fields = [("scope", HEART_RATE), ("sure", "yes")];
     assert_eq!(scene.browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &fields).status, 303);
     assert_eq!(scene.browser.get("/clients/ow/manage").body.matches("You share this since").count(), 0);
+}
+
+#[test]
+fn who_withdraws_while_at_the_provider_connects_nothing() {
+    let scene = Scene::new();
+    let buttons = provider_buttons(&scene.browser);
+    scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
+    assert_eq!(scene.browser.get(&buttons["agree"]).status, 400);
+    assert_eq!(scene.world.sim.connected("oura").len(), 0);
+    assert_eq!(scene.state(), "withdrawn");
+    assert_eq!(scene.browser.get("/clients/ow/leave?provider=oura").location(), "/clients/ow/connect");
+}
+
+#[test]
+fn a_device_that_cannot_be_disconnected_at_once_is_later() {
+    let mut scene = Scene::new();
+    scene.press("agree");
+    scene.world.sim.set_users_broken(Some(500));
+    let told = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
+    assert_eq!(told.location(), "/clients/ow/manage?done=still-connected");
+    assert!(scene.browser.get(told.location()).body.contains("tried again until it works"));
+    assert_eq!(scene.world.sim.connected("oura").len(), 1);
+    scene.world.sim.set_users_broken(None);
+    let port = scene.served.port;
+    scene.served.stop("TERM");
+    scene.world.setting("ow.poll_interval", "1s");
+    scene.served = Served::on(&scene.world, port, &[]);
+    until("it is disconnected", || scene.world.sim.connected("oura").is_empty());
+    assert_eq!(scene.state(), "withdrawn");
+}
+
+#[test]
+fn a_refusal_leaves_nobody_on_the_way() {
+    let scene = Scene::new();
+    let buttons = provider_buttons(&scene.browser);
+    assert_eq!(scene.state(), "authorizing");
+    scene.browser.get(&buttons["refuse"]);
+    assert_eq!(scene.state(), "consented");
 }

@@ -65,7 +65,8 @@ fn nothing_is_ticked_before_the_patient_ticks_it() {
     assert_eq!(missing.status, 400);
     assert!(missing.body.contains("Nothing is ticked"), "{}", missing.body);
     let foreign = [("answer", "agree"), ("scope", "1:omh:body-weight:3.0")];
-    patient.submit(&link, "/clients/ow/agree", &foreign);
+    assert_eq!(patient.submit(&link, "/clients/ow/agree", &foreign).status, 400);
+    assert_eq!(patient.get(&link).status, 200, "and that uses nothing up");
     assert!(!scene.consents().contains("body-weight"), "only what the study asks for can be agreed to");
     let declined = scene.served.visitor();
     let fields = [("answer", "decline"), ("scope", "1:omh:heart-rate:2.0")];
@@ -168,4 +169,66 @@ fn the_command_line_makes_the_same_link_with_the_public_host() {
     let (_, alone) = scene.world.patient();
     let ran = scene.world.run(&["invite", "--patient-id", &alone]);
     assert!(ran.code != 0 && ran.stderr.contains("is in no study"), "{ran:?}");
+}
+
+#[test]
+fn only_words_that_were_read_can_be_agreed_to() {
+    let scene = Scene::new();
+    let patient = scene.served.visitor();
+    let link = scene.invite();
+    let hidden = patient.get(&link).hidden("/clients/ow/agree");
+    let page = format!("/admin/studies/{}", scene.study);
+    let terms = [("name", "Sleep"), ("organization", "Others"), ("purpose", "To sell."), ("contact", "C")];
+    let changed = [terms.as_slice(), &[("scope", HEART_RATE)]].concat();
+    assert_eq!(scene.operator.submit(&page, &page, &changed).status, 303);
+    let scope = format!("{}:{HEART_RATE}", scene.study);
+    let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (&**name, &**value)).collect();
+    fields.extend([("scope", &*scope), ("answer", "agree")]);
+    let answer = patient.post("/clients/ow/agree", &fields);
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.body.contains("The text has changed") && answer.body.contains("To sell."),
+        "{}",
+        answer.body
+    );
+    assert!(!scene.consents().contains("granted"));
+    assert_eq!(agree(&patient, &link, &scene.study).status, 303, "once it was read");
+    let choices = patient.get("/clients/ow/manage").body;
+    assert!(choices.contains("What you agreed to") && choices.contains("To sell."));
+    let back =
+        [("name", "Sleep"), ("organization", "Lifespan Lab"), ("purpose", "To learn."), ("contact", "C")];
+    let changed = [back.as_slice(), &[("scope", HEART_RATE)]].concat();
+    scene.operator.submit(&page, &page, &changed);
+    let choices = patient.get("/clients/ow/manage").body;
+    assert!(
+        choices.contains("To sell.") && !choices.contains("To learn."),
+        "what was agreed to stays what it was"
+    );
+}
+
+#[test]
+fn declining_after_agreeing_does_not_say_that_nothing_is_shared() {
+    let scene = Scene::new();
+    let link = scene.invite();
+    let patient = scene.served.visitor();
+    let hidden = patient.get(&link).hidden("/clients/ow/agree");
+    agree(&patient, &link, &scene.study);
+    let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (&**name, &**value)).collect();
+    fields.push(("answer", "decline"));
+    assert_eq!(patient.post("/clients/ow/agree", &fields).location(), "/clients/ow/manage");
+}
+
+#[test]
+fn a_forgotten_browser_is_not_known_again_by_an_old_form() {
+    let scene = Scene::new();
+    let link = scene.invite();
+    let patient = scene.served.visitor();
+    let hidden = patient.get(&link).hidden("/clients/ow/agree");
+    agree(&patient, &link, &scene.study);
+    patient.submit("/clients/ow/manage", "/clients/ow/sign-out", &[]);
+    let scope = format!("{}:{HEART_RATE}", scene.study);
+    let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (&**name, &**value)).collect();
+    fields.extend([("scope", &*scope), ("answer", "agree")]);
+    assert_eq!(patient.post("/clients/ow/agree", &fields).status, 409);
+    assert_eq!(patient.get("/clients/ow/data").status, 401);
 }

@@ -148,7 +148,7 @@ fn a_withdrawal_from_one_study_leaves_the_others_consent() {
     let answer = browser.post("/clients/ow/withdraw", &withdraw);
     assert_eq!(
         answer.location(),
-        "/clients/ow/manage?done=withdrawn",
+        "/clients/ow/manage?done=shared-elsewhere",
         "not the last one: nobody is asked twice"
     );
     let user = world.sim.connected("oura").pop().expect("still connected");

@@ -213,3 +213,48 @@ fn a_patients_session_reaches_that_patient_only() {
     }
     assert!(operator.get("/admin/audit").body.contains("patient.view"), "who looked is written down");
 }
+
+#[test]
+fn a_one_time_link_is_a_way_back_for_who_forgot_the_password() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let before = served.operator(&world);
+    let link = world.run(&["admin", "sign-in"]).stdout;
+    let link = format!("/admin/sign-in?token={}", link.trim().split_once("token=").unwrap().1);
+    let visitor = served.visitor();
+    assert_eq!(visitor.submit(&link, "/admin/sign-in", &[]).status, 303);
+    assert_eq!(visitor.get("/admin").location(), "/admin/password");
+    assert_eq!(before.get("/admin").status, 303, "who was signed in no longer is");
+    let set = [("password", " another horse battery "), ("again", " another horse battery ")];
+    assert_eq!(visitor.submit("/admin/password", "/admin/password", &set).status, 303);
+    let other = served.visitor();
+    assert_eq!(other.sign_in("operator", PASSWORD).status, 403);
+    assert_eq!(other.sign_in("operator", " another horse battery ").status, 303, "spaces count");
+}
+
+#[test]
+fn a_viewer_by_the_name_of_operator_keeps_nobody_from_starting() {
+    let world = World::new();
+    assert_eq!(world.run(&["admin", "add", "operator"]).code, 0);
+    let served = Served::start(&world);
+    assert!(served.stop("TERM").stdout.contains("token="));
+    assert!(world.run(&["admin", "list"]).stdout.contains("operator-2"));
+}
+
+#[test]
+fn guessing_from_one_address_keeps_nobody_else_out() {
+    let world = World::new();
+    let served = Served::with(&world, &[("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")]);
+    set_password(&world, "operator", PASSWORD);
+    let visitor = served.visitor();
+    let page = visitor.get("/admin/sign-in");
+    let token = page.hidden("/admin/sign-in")[0].1.clone();
+    let try_from = |address: &str, password: &str| {
+        let headers = [("Origin", visitor.base.as_str()), ("X-Forwarded-For", address)];
+        let fields = [("form_token", token.as_str()), ("name", "operator"), ("password", password)];
+        visitor.send(Method::POST, "/admin/sign-in", &headers, Some(&fields)).status
+    };
+    let guesses: Vec<u16> = (0..12).map(|_| try_from("198.51.100.1", "wrong wrong wrong")).collect();
+    assert!(guesses.ends_with(&[429]), "{guesses:?}");
+    assert_eq!(try_from("203.0.113.7", PASSWORD), 303);
+}

@@ -14,10 +14,12 @@ CREATE TABLE account (
 
 -- A link that signs an account in once, to set a password.
 CREATE TABLE sign_in_link (
-    account    INTEGER PRIMARY KEY REFERENCES account (id),
-    hash       BLOB    NOT NULL UNIQUE,
+    hash       BLOB    PRIMARY KEY,
+    account    INTEGER NOT NULL REFERENCES account (id),
+    -- Whether a start printed it: the next one prints another.
+    at_start   INTEGER NOT NULL CHECK (at_start IN (0, 1)),
     expires_at INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE session (
     hash       BLOB    PRIMARY KEY,
@@ -112,11 +114,12 @@ ALTER TABLE consent_2 RENAME TO consent;
 CREATE UNIQUE INDEX consent_that_stands ON consent (patient, code, ifnull(study, 0)) WHERE withdrawn_at IS NULL;
 CREATE INDEX consent_of_patient ON consent (patient, code, granted_at);
 
--- How far a patient's account at a provider is connected through OW, as last seen.
+-- How far a patient's account at a provider is connected through OW, as last seen. One that is ending could
+-- not be ended at OW yet; that is tried again.
 CREATE TABLE connection (
     patient    INTEGER NOT NULL REFERENCES patient (id),
     provider   TEXT    NOT NULL,
-    state      TEXT    NOT NULL CHECK (state IN ('authorizing', 'active', 'ended')),
+    state      TEXT    NOT NULL CHECK (state IN ('authorizing', 'active', 'ending', 'ended')),
     changed_at INTEGER NOT NULL,
     PRIMARY KEY (patient, provider)
 ) STRICT, WITHOUT ROWID;

@@ -9,7 +9,7 @@ use warp::reply::Response;
 use super::{Staff, page};
 use crate::account::{AccountId, Role};
 use crate::patient::parse_name;
-use crate::store::account::{self, Account};
+use crate::store::account::{self, Account, LinkOrigin};
 use crate::store::session::{self, Holder};
 use crate::store::{StoreError, audit};
 use crate::token::{Token, TokenHash};
@@ -125,7 +125,7 @@ pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Respo
         let (hash, wanted) = (token.hash(), name.clone());
         let write = move |db: &_| {
             let id = account::add(db, &wanted, role, now)?;
-            account::keep_link(db, id, hash, now.plus(LINK_AGE))?;
+            account::keep_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_AGE))?;
             audit::record(db, now, who, "account.add", None, &format!("account {id} {role}"))
         };
         match app.store.write(write).await {
@@ -189,7 +189,7 @@ async fn set(app: &App, staff: &Staff, to: Account) -> Result<Response, Refusal>
 async fn keep_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -> Result<(), Refusal> {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        account::keep_link(db, id, hash, now.plus(LINK_AGE))?;
+        account::keep_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_AGE))?;
         audit::record(db, now, who, "account.link", None, &format!("account {id}"))
     };
     Ok(app.store.write(write).await?)

@@ -3,7 +3,7 @@
 use maud::html;
 use warp::reply::Response;
 
-use super::{PAGE, Staff, cut, page};
+use super::{PAGE, Staff, cut, note_view, page};
 use crate::account::Role;
 use crate::patient::PatientId;
 use crate::store::{audit as audits, rejected as samples};
@@ -47,9 +47,7 @@ pub(super) async fn rejected(app: &App, visit: &Visit, staff: &Staff) -> Result<
     let (wanted, now) = (Wanted::read(visit), app.clock.now());
     let (patient, before) = (wanted.patient, wanted.before);
     let (entries, more) = cut(app.store.read(move |db| samples::page(db, patient, before, PAGE + 1)).await?);
-    if let Some(patient) = patient {
-        super::patient::note_view(app, staff, patient).await?;
-    }
+    note_view(app, staff, "rejected.view", patient).await?;
     let body = html! {
         h1 { "Rejected samples" }
         p { "What OW sent and could not be converted: kept as it came, with the reason. Report what stays here to \

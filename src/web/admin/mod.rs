@@ -25,7 +25,7 @@ use super::{App, guard};
 use crate::account::{Actor, Role};
 use crate::patient::PatientId;
 use crate::store::account::Account;
-use crate::store::session;
+use crate::store::{audit, session};
 use crate::token::Token;
 
 /// The cookie of somebody who is signed in.
@@ -142,6 +142,17 @@ async fn change(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Resul
 
 fn number(text: &str) -> Result<PatientId, Refusal> {
     text.parse().map(PatientId::new).map_err(|_| Refusal::not_found())
+}
+
+/// Who looked at whose data is written down.
+async fn note_view(
+    app: &App,
+    staff: &Staff,
+    what: &'static str,
+    patient: Option<PatientId>,
+) -> Result<(), Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    Ok(app.store.write(move |db| audit::record(db, now, who, what, patient, "")).await?)
 }
 
 /// A page of a list of which one line more than that was asked for, and whether there are more.

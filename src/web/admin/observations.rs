@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{PAGE, Staff, cut, no_patient, page, patient};
+use super::{PAGE, Staff, cut, no_patient, note_view, page};
 use crate::catalog;
 use crate::omh::{BEATS_PER_MINUTE, identifier_value};
 use crate::patient::{PatientId, PatientRef};
@@ -61,7 +61,7 @@ pub(super) async fn show(
         Err(StoreError::Refused(_)) => return Err(no_patient()),
         read => read?,
     };
-    patient::note_view(app, staff, id).await?;
+    note_view(app, staff, "patient.view", Some(id)).await?;
     let (observations, more) = cut(observations);
     let next = observations.last().filter(|_| more).map(|last| {
         let (micros, stream) = (last.observation.instant.micros(), last.stream.id);

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use tokio::time::timeout;
 use warp::reply::Response;
 
-use super::{PAGE, Staff, cut, page};
+use super::{PAGE, Staff, cut, note_view, page};
 use crate::account::Role;
 use crate::settings::Snapshot;
 use crate::stage::{self, Stage};
@@ -30,7 +30,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let shown = Shown {
         after: visit.query.number("after").unwrap_or(0),
         search: visit.query.get("search").to_owned(),
-        patient: None,
+        until: None,
     };
     let wanted = shown.clone();
     let read = move |db: &_| {
@@ -38,6 +38,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         Ok((lines, Snapshot::new(setting::all(db)?), run::last(db)?))
     };
     let (lines, settings, last_run) = app.store.read(read).await?;
+    note_view(app, staff, "overview.view", None).await?;
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
@@ -57,7 +58,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
             }
         }
         @if lines.is_empty() { (nobody(&shown, staff)) } @else { (table(now, &lines)) }
-        @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) } { "More patients" } } }
+        @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) "&search=" (encoded(&shown.search)) } { "More patients" } } }
         (redirects(app, offers.as_deref()))
     };
     Ok(page(app, staff, "/admin", "Overview", &body))
@@ -110,6 +111,10 @@ fn warnings(app: &App) -> Markup {
         }
         @if let Some(warning) = config.public_url_warning() { p.warning { "Invitations: " (warning) "." } }
     }
+}
+
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 fn nobody(shown: &Shown, staff: &Staff) -> Markup {

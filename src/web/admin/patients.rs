@@ -5,7 +5,7 @@ use maud::html;
 use warp::reply::Response;
 
 use super::overview::stage_badge;
-use super::{PAGE, Staff, cut, no_patient, page};
+use super::{PAGE, Staff, cut, no_patient, note_view, page};
 use crate::account::Role;
 use crate::invitation;
 use crate::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
@@ -32,6 +32,7 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         lines.into_iter().map(with_studies).collect::<Result<Vec<_>, _>>()
     };
     let (lines, more) = cut(app.store.read(read).await?);
+    note_view(app, staff, "patients.view", None).await?;
     let next = lines.last().filter(|_| more).map(|(_, line)| line.patient);
     let body = html! {
         div.heading {

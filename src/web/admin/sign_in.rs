@@ -89,18 +89,21 @@ fn ask_link(visitor: &Token, token: &str, account: &Account) -> Markup {
 /// `POST /admin/sign-in`.
 pub(super) async fn sign_in(app: &App, visit: &Visit) -> Response {
     let name = visit.form.get("name");
-    if let Err(too_many) = app.limits.sign_in(visit.client, name) {
-        return too_many.into_response();
-    }
     let visitor = match guard::visitor(visit) {
         Ok(visitor) => visitor,
         Err(refusal) => return refusal.into_response(),
     };
     let token = (!visitor.1).then_some(&visitor.0);
+    // First, so that another site's page cannot wear out its reader's tries.
+    if let Err(refusal) = guard::check_form(app, visit, token, Actor::Visitor).await {
+        return refusal.into_response();
+    }
+    if let Err(too_many) = app.limits.sign_in(visit.client) {
+        return too_many.into_response();
+    }
     let signed = async {
-        guard::check_form(app, visit, token, Actor::Visitor).await?;
         match visit.form.get("token") {
-            "" => with_password(app, name, visit.form.get("password")).await,
+            "" => with_password(app, name, visit.form.secret("password")).await,
             token => with_link(app, link_hash(token)).await,
         }
     };
@@ -153,7 +156,7 @@ async fn begin(app: &App, account: &Account, link: Option<TokenHash>) -> Result<
             if account::of_link(db, link, now)?.is_none() {
                 return Ok(false);
             }
-            account::use_link(db, link)?;
+            account::use_link(db, id, link)?;
         }
         session::begin(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
         audit::record(db, now, Actor::Account(id), "sign-in", None, "")?;
@@ -206,18 +209,18 @@ pub(super) async fn set_password(app: &App, visit: &Visit, staff: &Staff) -> Res
     let (id, name) = (staff.account.id, staff.account.name.clone());
     let mut errors = Errors::default();
     if staff.account.has_password {
-        if let Err(too_many) = app.limits.sign_in(visit.client, &name) {
+        if let Err(too_many) = app.limits.sign_in(visit.client) {
             return Ok(too_many.into_response());
         }
         let wanted = name.clone();
         let hash = app.store.read(move |db| account::password(db, &wanted)).await?.map(|(_, hash)| hash);
-        if !password::verify(visit.form.get("current").to_owned(), hash).await {
+        if !password::verify(visit.form.secret("current").to_owned(), hash).await {
             errors.add("current", "This is not your present password");
         }
     }
-    let new = visit.form.get("password");
+    let new = visit.form.secret("password");
     errors.take("password", password::check(new, &name).map_err(|why| format!("New password: {why}")));
-    if new != visit.form.get("again") {
+    if new != visit.form.secret("again") {
         errors.add("again", "The two new passwords differ");
     }
     if !errors.is_empty() {

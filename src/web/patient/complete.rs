@@ -15,59 +15,102 @@ use crate::web::visit::Visit;
 
 /// `GET /clients/ow/complete`: says that a device is connected only where OW's own list has it.
 pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
-    let provider = Some(visit.query.get("provider")).filter(|name| connect::is_provider_name(name));
     let Some(patient) = find_session(app, visit).await? else { return Ok(elsewhere(app)) };
-    let name = match provider {
-        Some(provider) => display_name(app, provider).await,
-        None => "your device".to_owned(),
-    };
-    let again = provider.map_or_else(
-        || "/clients/ow/connect".to_owned(),
-        |provider| format!("/clients/ow/leave?provider={provider}"),
-    );
+    let way = Way::find(app, visit).await;
+    let name = &way.name;
     let outcome = match visit.query.get("result") {
-        "refused" => not_connected(
+        "refused" => way.not_connected(
             "You did not agree",
-            &format!(
-                "At {name} you chose not to share. Nothing was connected. Your consent here still stands."
-            ),
-            &again,
+            &format!("At {name} you chose not to share. Nothing was connected. Your consent here still stands."),
         ),
-        "stale" => not_connected(
+        "stale" => way.not_connected(
             "That took too long",
-            &format!(
-                "The way to {name} is open for 15 minutes. Nothing was connected; please start once more."
-            ),
-            &again,
+            &format!("The way to {name} is open for 15 minutes. Nothing was connected; please start once more."),
         ),
-        "failed" => not_connected(
+        "failed" => way.not_connected(
             "That did not work",
             &format!(
-                "{name} or the service that connects it reported an error. Nothing was connected. Please \
-                      try again; if it stays, tell the person who sent you the link."
+                "{name} or the service that connects it reported an error. Nothing was connected. Please try \
+                 again; if it stays, tell the person who sent you the link."
             ),
-            &again,
         ),
         _ => match connect::active(app, patient.id).await {
-            Ok(active) if active.iter().any(|one| provider.is_none_or(|name| name == one.provider)) => {
+            Ok(active) if active.iter().any(|one| way.is_to(&one.provider)) => {
                 let interval = app.store.read(setting::all).await.map(Snapshot::new)?.poll_interval();
-                connected(&name, &length(interval))
+                connected(name, &length(interval))
             }
-            Ok(_) | Err(ConnectError::NoUser) => not_connected(
+            Ok(_) | Err(ConnectError::NoUser) => way.not_connected(
                 "Not connected yet",
                 &format!(
-                    "{name} has not confirmed the connection. If you have just agreed there, check again in \
-                          a moment; if you left before the end, start once more."
+                    "{name} has not confirmed the connection. If you have just agreed there, check again in a \
+                     moment; if you left before the end, start once more."
                 ),
-                &again,
             ),
             Err(error) => {
                 tracing::warn!("whether a device is connected could not be asked: {error}");
-                unknown(&name)
+                way.unknown()
             }
         },
     };
     Ok(page(app, outcome.0, &outcome.1))
+}
+
+/// To which provider the patient went.
+struct Way {
+    /// None where the address does not say.
+    provider: Option<String>,
+    name: String,
+}
+
+impl Way {
+    async fn find(app: &App, visit: &Visit) -> Self {
+        let provider = Some(visit.query.get("provider")).filter(|name| connect::is_provider_name(name));
+        let name = match provider {
+            Some(provider) => display_name(app, provider).await,
+            None => "your device".to_owned(),
+        };
+        Self { provider: provider.map(str::to_owned), name }
+    }
+
+    fn is_to(&self, provider: &str) -> bool {
+        self.provider.as_deref().is_none_or(|name| name == provider)
+    }
+
+    /// The address of a page about the same provider.
+    fn to(&self, page: &str) -> String {
+        match &self.provider {
+            Some(provider) => format!("/clients/ow/{page}?provider={provider}"),
+            None => format!("/clients/ow/{page}"),
+        }
+    }
+
+    fn not_connected(&self, title: &'static str, text: &str) -> Outcome {
+        let again = if self.provider.is_some() { self.to("leave") } else { self.to("connect") };
+        let body = html! {
+            h1 { (title) }
+            p { (text) }
+            div.actions {
+                a.button href=(again) { "Try again" }
+                a href=(self.to("complete")) { "Check again" }
+                a href="/clients/ow/manage" { "Your choices" }
+            }
+        };
+        (title, body)
+    }
+
+    fn unknown(&self) -> Outcome {
+        let title = "We cannot tell at the moment";
+        let body = html! {
+            h1 { (title) }
+            p { "Whether " (self.name) " is connected cannot be found out just now: the service that knows it does \
+                 not answer. Nothing is lost. Check again in a few minutes." }
+            div.actions {
+                a.button href=(self.to("complete")) { "Check again" }
+                a href="/clients/ow/manage" { "Your choices" }
+            }
+        };
+        (title, body)
+    }
 }
 
 type Outcome = (&'static str, Markup);
@@ -86,32 +129,6 @@ fn connected(name: &str, interval: &str) -> Outcome {
         p { a.button href="/clients/ow/manage" { "Your choices" } }
     };
     ("Successfully Connected", body)
-}
-
-fn not_connected(title: &'static str, text: &str, again: &str) -> Outcome {
-    let body = html! {
-        h1 { (title) }
-        p { (text) }
-        div.actions {
-            a.button href=(again) { "Try again" }
-            a href="/clients/ow/complete" { "Check again" }
-            a href="/clients/ow/manage" { "Your choices" }
-        }
-    };
-    (title, body)
-}
-
-fn unknown(name: &str) -> Outcome {
-    let body = html! {
-        h1 { "We cannot tell at the moment" }
-        p { "Whether " (name) " is connected cannot be found out just now: the service that knows it does not \
-             answer. Nothing is lost. Check again in a few minutes." }
-        div.actions {
-            a.button href="/clients/ow/complete" { "Check again" }
-            a href="/clients/ow/manage" { "Your choices" }
-        }
-    };
-    ("We cannot tell at the moment", body)
 }
 
 /// Whoever began in an app, or in another browser.

@@ -4,9 +4,10 @@ use http::StatusCode;
 use maud::html;
 use warp::reply::Response;
 
-use super::launch::{Asked, all_asked};
+use super::asked::{Asked, asked};
 use super::{Patient, page};
 use crate::ow::CallError;
+use crate::store::consent;
 use crate::study::Study;
 use crate::web::App;
 use crate::web::answer::{Refusal, html as html_answer, see_other, with_status};
@@ -16,11 +17,11 @@ use crate::web::visit::Visit;
 
 /// `GET /clients/ow/connect`: which device; where there is only one to choose, it is taken.
 pub(super) async fn choose(app: &App, patient: &Patient) -> Result<Response, Refusal> {
-    let studies = agreed(app, patient).await?;
-    if studies.is_empty() {
+    let sharing = Sharing::load(app, patient).await?;
+    if sharing.is_nothing() {
         return Ok(see_other("/clients/ow/manage"));
     }
-    let offers = match offered(app, &studies).await {
+    let offers = match sharing.offers(app).await {
         Ok(offers) => offers,
         Err(error) => return Ok(trouble(app, &error, "/clients/ow/connect")),
     };
@@ -59,17 +60,37 @@ pub(super) async fn choose(app: &App, patient: &Patient) -> Result<Response, Ref
     }
 }
 
-/// The studies with which the patient shares anything.
-async fn agreed(app: &App, patient: &Patient) -> Result<Vec<Study>, Refusal> {
-    let asked = all_asked(app, patient).await?.into_iter();
-    Ok(asked.filter(Asked::is_agreed).map(|one| one.study).collect())
+/// Whom the patient shares anything with.
+struct Sharing {
+    studies: Vec<Study>,
+    /// A consent stands that names no study: it takes any device.
+    by_hand: bool,
 }
 
-/// The devices that one of these studies takes data from.
-async fn offered(app: &App, studies: &[Study]) -> Result<Vec<Offer>, ConnectError> {
-    let mut offers = connect::offers(app).await?;
-    offers.retain(|offer| studies.iter().any(|study| study.takes(&offer.provider.provider)));
-    Ok(offers)
+impl Sharing {
+    async fn load(app: &App, patient: &Patient) -> Result<Self, Refusal> {
+        let id = patient.id;
+        let read = move |db: &_| {
+            let agreed = asked(db, id, None)?.into_iter().filter(Asked::is_agreed);
+            let mut standing = consent::entries(db, id)?;
+            standing.retain(|entry| entry.grant.withdrawn.is_none());
+            let by_hand = standing.iter().any(|entry| entry.study.is_none());
+            Ok(Self { studies: agreed.map(|one| one.study).collect(), by_hand })
+        };
+        Ok(app.store.read(read).await?)
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.studies.is_empty() && !self.by_hand
+    }
+
+    /// The devices that may be connected.
+    async fn offers(&self, app: &App) -> Result<Vec<Offer>, ConnectError> {
+        let mut offers = connect::offers(app).await?;
+        let takes = |offer: &Offer| self.studies.iter().any(|study| study.takes(&offer.provider.provider));
+        offers.retain(|offer| self.by_hand || takes(offer));
+        Ok(offers)
+    }
 }
 
 /// `POST /clients/ow/connect`.
@@ -90,7 +111,7 @@ pub(super) async fn leave(app: &App, visit: &Visit, patient: &Patient) -> Result
         return Err(Refusal::not_found());
     }
     let here = format!("/clients/ow/leave?provider={provider}");
-    match offered(app, &agreed(app, patient).await?).await {
+    match Sharing::load(app, patient).await?.offers(app).await {
         Ok(offers) if offers.iter().all(|offer| offer.provider.provider != provider) => {
             return Ok(see_other("/clients/ow/connect"));
         }

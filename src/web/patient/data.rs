@@ -40,6 +40,8 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         Ok((zone, buckets))
     };
     let (zone, buckets) = app.store.read(read).await?;
+    let who = patient.actor();
+    app.store.write(move |db| audit::record(db, now, who, "data.view", Some(id), "")).await?;
     let body = html! {
         h1 { "Your data" }
         h2 { "Heart rate" }

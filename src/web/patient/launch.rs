@@ -4,17 +4,15 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::wording::{LANGUAGE, VERSION, Wording};
-use super::{Patient, SESSION_AGE, find_session, page, with_session};
+use super::asked::{Asked, asked, note_grants};
+use super::wording::{LANGUAGE, VERSION};
+use super::{SESSION_AGE, find_session, page, with_session};
 use crate::account::Actor;
-use crate::patient::PatientId;
-use crate::settings::Snapshot;
-use crate::store::consent::{self, Entry, Grounds};
 use crate::store::invitation::{self, Invitation, Standing};
 use crate::store::session::{self, Holder};
-use crate::store::{StoreError, audit, setting, study};
-use crate::study::{Scope, Study, StudyId};
-use crate::time::{Timestamp, show_duration};
+use crate::store::{StoreError, audit};
+use crate::study::{Scope, StudyId};
+use crate::time::Timestamp;
 use crate::token::{Token, TokenHash};
 use crate::web::answer::{Refusal, see_other, with_status};
 use crate::web::layout::{checkbox, form};
@@ -24,92 +22,6 @@ use crate::web::{App, guard};
 /// How long a form that was sent twice is taken for one.
 const SENT_TWICE: std::time::Duration = std::time::Duration::from_mins(10);
 
-/// A study that asks a patient, and which of its scopes the patient has agreed to.
-#[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) study: Study,
-    /// Each scope, and since when the patient has agreed to it.
-    pub(super) scopes: Vec<(Scope, Option<Timestamp>)>,
-    /// How far back the first read goes, in words.
-    pub(super) reach: String,
-}
-
-impl Asked {
-    /// Whether the patient shares anything with the study.
-    pub(super) fn is_agreed(&self) -> bool {
-        self.scopes.iter().any(|(_, since)| since.is_some())
-    }
-
-    /// Whether it asks for what was agreed to in this consent.
-    pub(super) fn shows(&self, entry: &Entry) -> bool {
-        let is_for_this = entry.study.as_ref().is_some_and(|(id, _)| *id == self.study.id);
-        is_for_this && self.scopes.iter().any(|(scope, _)| *scope == entry.scope)
-    }
-
-    /// What is still open.
-    pub(super) fn open(&self) -> Vec<Scope> {
-        self.scopes.iter().filter(|(_, since)| since.is_none()).map(|(scope, _)| scope.clone()).collect()
-    }
-
-    /// What the patient reads about these scopes.
-    pub(super) fn wording(&self, scopes: &[Scope]) -> Wording {
-        Wording::new(&self.study, scopes, &self.reach)
-    }
-}
-
-/// The studies that ask a patient, or one of them.
-pub(super) fn asked(
-    db: &rusqlite::Connection,
-    patient: PatientId,
-    only: Option<StudyId>,
-) -> Result<Vec<Asked>, StoreError> {
-    let reach = Snapshot::new(setting::all(db)?).first_connect_window();
-    let reach = match reach.as_secs() / 86_400 {
-        1 => "last day".to_owned(),
-        days if reach.as_secs().is_multiple_of(86_400) => format!("last {days} days"),
-        _ => format!("last {}", show_duration(reach)),
-    };
-    let entries = consent::entries(db, patient)?;
-    let since = |study: &Study, scope: &Scope| {
-        let stands = entries.iter().find(|entry| {
-            entry.grant.withdrawn.is_none()
-                && entry.scope == *scope
-                && entry.study.as_ref().is_some_and(|(id, _)| *id == study.id)
-        });
-        stands.map(|entry| entry.grant.granted)
-    };
-    let studies = study::of_patient(db, patient)?.into_iter();
-    let studies = studies.filter(|study| only.is_none_or(|only| only == study.id));
-    Ok(studies
-        .map(|study| {
-            let scopes = study.terms.scopes.iter();
-            let scopes = scopes.map(|scope| (scope.clone(), since(&study, scope))).collect();
-            Asked { study, scopes, reach: reach.clone() }
-        })
-        .collect())
-}
-
-/// Notes that a patient agrees to these scopes of a study, with the wording that was read.
-pub(super) fn note_grants(
-    db: &rusqlite::Connection,
-    patient: PatientId,
-    asked: &Asked,
-    scopes: &[Scope],
-    read: &[Scope],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let wording = asked.wording(read);
-    consent::keep_wording(db, wording.hash(), VERSION, LANGUAGE, &wording.text())?;
-    let grounds = Grounds { study: Some(asked.study.id), wording: Some(wording.hash()) };
-    for scope in scopes {
-        if consent::grant(db, patient, &scope.code, grounds, now)? {
-            let detail = format!("{} study {} text {}", scope.code, asked.study.id, wording.hash().hex());
-            audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), &detail)?;
-        }
-    }
-    Ok(())
-}
-
 /// `GET /ow/?code=…`: opening it uses nothing up.
 pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
     let code = read_code(visit.query.get("code"))?;
@@ -117,16 +29,24 @@ pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> 
     let known = app.store.read(move |db| invitation::find(db, hash)).await?;
     let invitation = known.ok_or_else(unknown)?;
     if invitation.standing(now) != Standing::Open {
-        let here = find_session(app, visit).await?;
-        return match here.filter(|patient| patient.id == invitation.patient) {
-            Some(_) => Ok(see_other("/clients/ow/manage")),
-            None => Err(spent(&invitation, now)),
-        };
+        return elsewhere(app, visit, &invitation).await;
     }
     let visitor = guard::visitor(visit)?;
-    let ask = Ask { code: &code, visitor: &visitor.0, missing: false };
+    let ask = Ask { code: &code, visitor: &visitor.0, problem: None };
     let answer = ask.page(app, &invitation).await?;
     Ok(guard::greet(app, answer, &visitor))
+}
+
+/// What became of an answer.
+enum Kept {
+    /// It is kept, or was a moment ago by a form that this browser sent twice.
+    Yes,
+    /// The invitation is no longer good.
+    Spent,
+    /// Nothing was ticked that is asked for.
+    Nothing,
+    /// The study says something else by now than what stood above the form.
+    Changed,
 }
 
 /// `POST /clients/ow/agree`: uses the invitation up, keeps what was agreed to, and signs the browser in.
@@ -137,59 +57,87 @@ pub(super) async fn agree(app: &App, visit: &Visit) -> Result<Response, Refusal>
     guard::check_form(app, visit, token, Actor::Visitor).await?;
     let (hash, now) = (code.hash(), app.clock.now());
     let invitation = app.store.read(move |db| invitation::find(db, hash)).await?.ok_or_else(unknown)?;
-    let ticked: Vec<String> = visit.form.all("scope").map(str::to_owned).collect();
-    let (patient, only) = (invitation.patient, invitation.study);
-    let asked = app.store.read(move |db| asked(db, patient, only)).await?;
-    let nothing_open = asked.iter().all(|asked| asked.open().is_empty());
     if visit.form.get("answer") == "decline" {
-        return Ok(declined(app));
-    }
-    if ticked.is_empty() && !nothing_open && invitation.standing(now) == Standing::Open {
-        let ask = Ask { code: &code, visitor: &visitor, missing: true };
-        return Ok(with_status(StatusCode::BAD_REQUEST, ask.page(app, &invitation).await?));
+        return match invitation.standing(now) {
+            Standing::Open => Ok(declined(app)),
+            _ => elsewhere(app, visit, &invitation).await,
+        };
     }
     let session = Token::draw()?;
-    let (session_hash, browser) = (session.hash(), visitor.hash());
-    let keep = move |db: &_| use_up(db, hash, browser, session_hash, &asked, &ticked, now);
-    if !app.store.write(keep).await? {
-        return Err(spent(&invitation, now));
-    }
-    Ok(with_session(app, see_other("/clients/ow/connect"), Some(&session)))
+    let answer = Answer {
+        code: hash,
+        ticked: visit.form.all("scope").map(str::to_owned).collect(),
+        read: visit.form.all("wording").map(str::to_owned).collect(),
+        browser: visitor.hash(),
+        session: session.hash(),
+    };
+    let problem = match app.store.write(move |db| answer.keep(db, now)).await? {
+        Kept::Yes => return Ok(with_session(app, see_other("/clients/ow/connect"), Some(&session))),
+        Kept::Spent => return elsewhere(app, visit, &invitation).await,
+        Kept::Nothing => Problem::Nothing,
+        Kept::Changed => Problem::Changed,
+    };
+    let ask = Ask { code: &code, visitor: &visitor, problem: Some(problem) };
+    Ok(with_status(StatusCode::BAD_REQUEST, ask.page(app, &invitation).await?))
 }
 
-/// All or nothing: the invitation, the consents, the session. Answers whether the invitation was good, or was
-/// used a moment ago by a form that this browser sent twice.
-fn use_up(
-    db: &rusqlite::Connection,
+/// An invitation that is no longer good leads whoever used it here to what was chosen.
+async fn elsewhere(app: &App, visit: &Visit, invitation: &Invitation) -> Result<Response, Refusal> {
+    let here = find_session(app, visit).await?;
+    if here.is_some_and(|patient| patient.id == invitation.patient) {
+        return Ok(see_other("/clients/ow/manage"));
+    }
+    Err(spent(invitation, app.clock.now()))
+}
+
+/// A patient's answer to an invitation.
+struct Answer {
     code: TokenHash,
+    /// The boxes that were ticked.
+    ticked: Vec<String>,
+    /// Which words stood above the boxes, for each study.
+    read: Vec<String>,
     browser: TokenHash,
     session: TokenHash,
-    asked: &[Asked],
-    ticked: &[String],
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some(invitation) = invitation::find(db, code)? else { return Ok(false) };
-    let patient = invitation.patient;
-    match (invitation.standing(now), invitation.used) {
-        (Standing::Open, _) => {
-            invitation::mark_used(db, invitation.id, browser, now)?;
-            audit::record(db, now, Actor::Patient(patient), "invitation.use", Some(patient), "")?;
-            for asked in asked {
-                let open = asked.open();
-                let is_ticked = |scope: &&Scope| ticked.contains(&box_value(asked.study.id, scope));
-                let agreed: Vec<Scope> = open.iter().filter(is_ticked).cloned().collect();
-                note_grants(db, patient, asked, &agreed, &open, now)?;
+}
+
+impl Answer {
+    /// All or nothing: the invitation, the consents, the session.
+    fn keep(&self, db: &rusqlite::Connection, now: Timestamp) -> Result<Kept, StoreError> {
+        let Some(invitation) = invitation::find(db, self.code)? else { return Ok(Kept::Spent) };
+        let patient = invitation.patient;
+        match (invitation.standing(now), invitation.used) {
+            (Standing::Open, _) => {
+                let asked = asked(db, patient, invitation.study)?;
+                let agreed: Vec<(&Asked, Vec<Scope>)> =
+                    asked.iter().map(|one| (one, self.agreed_of(one))).collect();
+                let is_asked = asked.iter().any(|one| !one.open().is_empty());
+                if is_asked && agreed.iter().all(|(_, scopes)| scopes.is_empty()) {
+                    return Ok(Kept::Nothing);
+                }
+                if agreed.iter().any(|(one, scopes)| !scopes.is_empty() && !self.read.contains(&one.proof()))
+                {
+                    return Ok(Kept::Changed);
+                }
+                invitation::mark_used(db, invitation.id, self.browser, now)?;
+                audit::record(db, now, Actor::Patient(patient), "invitation.use", Some(patient), "")?;
+                for (one, scopes) in agreed {
+                    note_grants(db, patient, one, &scopes, now)?;
+                }
             }
+            (Standing::Used, Some(used))
+                if now.since(used) < SENT_TWICE && invitation.used_by == Some(self.browser) => {}
+            _ => return Ok(Kept::Spent),
         }
-        (Standing::Used, Some(used)) if now.since(used) < SENT_TWICE => {
-            if invitation.used_by != Some(browser) {
-                return Ok(false);
-            }
-        }
-        _ => return Ok(false),
+        session::begin(db, self.session, Holder::Patient(patient), now, now.plus(SESSION_AGE))?;
+        Ok(Kept::Yes)
     }
-    session::begin(db, session, Holder::Patient(patient), now, now.plus(SESSION_AGE))?;
-    Ok(true)
+
+    fn agreed_of(&self, asked: &Asked) -> Vec<Scope> {
+        let mut scopes = asked.open();
+        scopes.retain(|scope| self.ticked.contains(&box_value(asked.study.id, scope)));
+        scopes
+    }
 }
 
 fn read_code(text: &str) -> Result<Token, Refusal> {
@@ -257,8 +205,17 @@ fn box_value(study: StudyId, scope: &Scope) -> String {
 struct Ask<'a> {
     code: &'a Token,
     visitor: &'a Token,
-    /// Whether the form came back with nothing ticked.
-    missing: bool,
+    /// Why the form came back.
+    problem: Option<Problem>,
+}
+
+/// Why a form is shown again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Problem {
+    /// Nothing was ticked.
+    Nothing,
+    /// The text has changed since it was shown.
+    Changed,
 }
 
 impl Ask<'_> {
@@ -284,15 +241,20 @@ impl Ask<'_> {
         html! {
             h1 { "Would you like to share your data?" }
             p.lead { "Please read what is asked, tick what you agree to, and go on. It takes about three minutes." }
-            @if self.missing {
-                div.problem role="alert" tabindex="-1" {
+            @match self.problem {
+                Some(Problem::Nothing) => div.problem role="alert" tabindex="-1" {
                     h2 { "Nothing is ticked" }
                     p { a href={ "#" (first_box(open)) } { "Tick at least one box" } ", or choose “I do not agree”." }
-                }
+                },
+                Some(Problem::Changed) => div.problem role="alert" tabindex="-1" {
+                    h2 { "The text has changed" }
+                    p { "It was changed since you opened the page. Please read it once more; nothing was saved." }
+                },
+                None => {}
             }
             (form("/clients/ow/agree", self.visitor, &html! {
                 (code)
-                @for asked in open { (question(asked, self.missing)) }
+                @for asked in open { (question(asked, self.problem == Some(Problem::Nothing))) }
                 div.actions {
                     button type="submit" name="answer" value="agree" { "I agree to what is ticked" }
                     button.quiet type="submit" name="answer" value="decline" { "I do not agree" }
@@ -314,8 +276,9 @@ fn question(asked: &Asked, missing: bool) -> Markup {
         section.card {
             h2 { (study.terms.name) }
             dl.terms {
-                @for (heading, text) in asked.wording(&open).parts() { dt { (heading) } dd { (text) } }
+                @for (heading, text) in asked.wording().parts() { dt { (heading) } dd { (text) } }
             }
+            input type="hidden" name="wording" value=(asked.proof());
             fieldset aria-describedby=[missing.then_some(&error)] {
                 legend { "I agree to share with “" (study.terms.name) "”:" }
                 @if missing { p.error id=(error) { "Tick what you agree to." } }
@@ -327,10 +290,4 @@ fn question(asked: &Asked, missing: bool) -> Markup {
             p.fine { "Text " (VERSION) " (" (LANGUAGE) ")" }
         }
     }
-}
-
-/// For pages that show a patient's own choices.
-pub(super) async fn all_asked(app: &App, patient: &Patient) -> Result<Vec<Asked>, Refusal> {
-    let id = patient.id;
-    Ok(app.store.read(move |db| asked(db, id, None)).await?)
 }

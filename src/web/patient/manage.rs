@@ -4,14 +4,14 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use warp::reply::Response;
 
+use super::asked::{Asked, all_asked, asked, note_grants};
 use super::connect::display_name;
-use super::launch::{Asked, all_asked, note_grants};
 use super::{Patient, page, with_session};
 use crate::account::Actor;
 use crate::patient::{PatientId, PatientRef};
 use crate::store::consent::{self, Entry};
 use crate::store::status::{self, Shown};
-use crate::store::{StoreError, audit, patient as patients, session};
+use crate::store::{StoreError, audit, invitation, patient as patients, session};
 use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
 use crate::web::App;
@@ -42,8 +42,7 @@ impl View {
         let (id, now) = (patient.id, app.clock.now());
         let read = move |db: &_| {
             let who = patients::find(db, PatientRef::Own(id))?;
-            let shown = Shown { patient: Some(id), ..Shown::default() };
-            let newest = status::lines(db, now, &shown, 1)?.first().and_then(|line| line.newest);
+            let newest = status::lines(db, now, &Shown::one(id), 1)?.first().and_then(|line| line.newest);
             let mut elsewhere = consent::entries(db, id)?;
             let is_asked = |entry: &Entry| asked.iter().any(|asked| asked.shows(entry));
             elsewhere.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));
@@ -74,11 +73,21 @@ async fn find_devices(app: &App, id: PatientId) -> Devices {
 fn done(word: &str) -> &'static str {
     match word {
         "granted" => "Saved: you share this from now on.",
-        "withdrawn" => "Saved: nothing more is fetched for it.",
+        "changed" => {
+            "The text has changed since you opened the page. Please read it again; nothing was saved."
+        }
+        "withdrawn" => "Saved: nothing more of it is fetched.",
+        "shared-elsewhere" => {
+            "Saved for this study. You still share the same with another one: see below, and stop it there too if \
+             you want to."
+        }
         "disconnected" => "Your device is disconnected.",
         "still-connected" => {
-            "Saved: nothing more is fetched. Your device could not be disconnected at the moment; please use \
-             “Disconnect” below in a few minutes."
+            "Saved: nothing more is fetched. Your device could not be disconnected at the moment; that is tried \
+             again until it works."
+        }
+        "disconnecting" => {
+            "Your device could not be disconnected at the moment; that is tried again until it works."
         }
         _ => "",
     }
@@ -114,33 +123,31 @@ fn without_study(entry: &Entry, patient: &Patient, zone: &TimeZone) -> Markup {
         section.card {
             h2 { (entry.scope.display) @if let Some((_, name)) = study { ", " (name) } }
             p { "You share this since " (local(zone, entry.grant.granted)) "." }
-            (choice("/clients/ow/withdraw", patient, study.map(|(id, _)| *id), &entry.scope, "Stop sharing"))
+            (Choice::stop(study.map(|(id, _)| *id), &entry.scope).form(patient))
         }
     }
 }
 
 fn study(asked: &Asked, patient: &Patient, zone: &TimeZone) -> Markup {
-    let terms = &asked.study.terms;
-    let all: Vec<Scope> = asked.scopes.iter().map(|(scope, _)| scope.clone()).collect();
+    let (id, terms) = (asked.study.id, &asked.study.terms);
     html! {
         section.card {
             h2 { (terms.name) }
             p { (terms.organization) }
-            details {
-                summary { "What you agree to when you share" }
-                dl.terms { @for (heading, text) in asked.wording(&all).parts() { dt { (heading) } dd { (text) } } }
-            }
-            @for (scope, since) in &asked.scopes {
+            @for (scope, agreed) in &asked.scopes {
                 div.scope {
                     h3 { (scope.display) }
-                    @match since {
-                        Some(at) => {
-                            p { "You share this since " (local(zone, *at)) "." }
-                            (choice("/clients/ow/withdraw", patient, Some(asked.study.id), scope, "Stop sharing"))
+                    @match agreed {
+                        Some(agreed) => {
+                            p { "You share this since " (local(zone, agreed.since)) "." }
+                            @if let Some(text) = &agreed.text {
+                                details { summary { "What you agreed to" } pre { (text) } }
+                            }
+                            (Choice::stop(Some(id), scope).form(patient))
                         }
                         None => {
                             p { "You do not share this." }
-                            (choice("/clients/ow/grant", patient, Some(asked.study.id), scope, "Agree to share"))
+                            (offer(asked, scope, patient))
                         }
                     }
                 }
@@ -149,22 +156,53 @@ fn study(asked: &Asked, patient: &Patient, zone: &TimeZone) -> Markup {
     }
 }
 
-/// A button for one scope, named so that it can be told from the others without seeing where it stands.
-fn choice(action: &str, patient: &Patient, study: Option<StudyId>, scope: &Scope, words: &str) -> Markup {
-    let study = study.map(|id| id.to_string()).unwrap_or_default();
-    form(
-        action,
-        &patient.token,
-        &html! {
+/// The words and the button with which a patient agrees.
+fn offer(asked: &Asked, scope: &Scope, patient: &Patient) -> Markup {
+    html! {
+        details {
+            summary { "What you agree to when you share" }
+            dl.terms { @for (heading, text) in asked.wording().parts() { dt { (heading) } dd { (text) } } }
+        }
+        (Choice::agree(asked, scope).form(patient))
+    }
+}
+
+/// A choice about one scope: a button, named so that it can be told from the others without seeing where it
+/// stands.
+struct Choice<'a> {
+    action: &'a str,
+    words: &'a str,
+    study: Option<StudyId>,
+    scope: &'a Scope,
+    /// Which words stood above the button that agrees.
+    proof: Option<String>,
+}
+
+impl<'a> Choice<'a> {
+    fn stop(study: Option<StudyId>, scope: &'a Scope) -> Self {
+        Self { action: "/clients/ow/withdraw", words: "Stop sharing", study, scope, proof: None }
+    }
+
+    fn agree(asked: &Asked, scope: &'a Scope) -> Self {
+        let (study, proof) = (Some(asked.study.id), Some(asked.proof()));
+        Self { action: "/clients/ow/grant", words: "Agree to share", study, scope, proof }
+    }
+
+    fn form(&self, patient: &Patient) -> Markup {
+        let study = self.study.map(|id| id.to_string()).unwrap_or_default();
+        let inside = html! {
             input type="hidden" name="study" value=(study);
-            input type="hidden" name="scope" value=(scope.code);
-            button.quiet type="submit" { (words) " " span.hidden { ": " (scope.display) } }
-        },
-    )
+            input type="hidden" name="scope" value=(self.scope.code);
+            @if let Some(proof) = &self.proof { input type="hidden" name="wording" value=(proof); }
+            button.quiet type="submit" { (self.words) span.hidden { ": " (self.scope.display) } }
+        };
+        form(self.action, &patient.token, &inside)
+    }
 }
 
 fn device(devices: &Devices, patient: &Patient, view: &View) -> Markup {
-    let shares = view.asked.iter().any(Asked::is_agreed);
+    let by_hand = view.elsewhere.iter().any(|entry| entry.study.is_none());
+    let shares = by_hand || view.asked.iter().any(Asked::is_agreed);
     html! {
         section.card {
             h2 { "Your device" }
@@ -201,26 +239,29 @@ fn device(devices: &Devices, patient: &Patient, view: &View) -> Markup {
 
 /// `POST /clients/ow/grant`.
 pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
-    let (asked, scope) = chosen(app, visit, patient).await?;
-    let all: Vec<Scope> = asked.scopes.iter().map(|(scope, _)| scope.clone()).collect();
     let (id, now) = (patient.id, app.clock.now());
-    app.store.write(move |db| note_grants(db, id, &asked, &[scope], &all, now)).await?;
-    Ok(see_other("/clients/ow/manage?done=granted"))
-}
-
-/// The study and the scope of a form, where this patient is asked for them.
-async fn chosen(app: &App, visit: &Visit, patient: &Patient) -> Result<(Asked, Scope), Refusal> {
     let study: Option<StudyId> = visit.form.get("study").parse().ok();
-    let code = visit.form.get("scope");
-    let found = all_asked(app, patient).await?.into_iter().find(|one| Some(one.study.id) == study);
-    let found = found.and_then(|asked| {
-        let scope = asked.scopes.iter().map(|(scope, _)| scope).find(|scope| scope.code == code).cloned()?;
-        Some((asked, scope))
-    });
-    found.ok_or_else(|| {
+    let (code, proof) = (visit.form.get("scope").to_owned(), visit.form.get("wording").to_owned());
+    let keep = move |db: &_| {
+        let Some(asked) = asked(db, id, study)?.into_iter().find(|one| Some(one.study.id) == study) else {
+            return Ok(None);
+        };
+        let Some((scope, agreed)) = asked.scopes.iter().find(|(scope, _)| scope.code == code) else {
+            return Ok(None);
+        };
+        if agreed.is_none() && asked.proof() != proof {
+            return Ok(Some("changed"));
+        }
+        if agreed.is_none() {
+            note_grants(db, id, &asked, std::slice::from_ref(scope), now)?;
+        }
+        Ok(Some("granted"))
+    };
+    let done = app.store.write(keep).await?.ok_or_else(|| {
         let text = "The study does not ask you for this any more.";
         Refusal::bad(text).next("/clients/ow/manage", "Your choices")
-    })
+    })?;
+    Ok(see_other(&format!("/clients/ow/manage?done={done}")))
 }
 
 /// `POST /clients/ow/withdraw`: the last consent takes the device with it, after saying so.
@@ -239,6 +280,9 @@ pub(super) async fn withdraw(app: &App, visit: &Visit, patient: &Patient) -> Res
         return Ok(confirm(app, patient, study, &this.scope));
     }
     app.store.write(move |db| note_withdrawal(db, id, &code, study, now)).await?;
+    if standing.iter().any(|entry| entry.scope == this.scope && entry.study != this.study) {
+        return Ok(see_other("/clients/ow/manage?done=shared-elsewhere"));
+    }
     if !is_last {
         return Ok(see_other("/clients/ow/manage?done=withdrawn"));
     }
@@ -291,14 +335,21 @@ fn confirm(app: &App, patient: &Patient, study: Option<StudyId>, scope: &Scope) 
 pub(super) async fn disconnect(app: &App, patient: &Patient) -> Result<Response, Refusal> {
     match devices::disconnect(app, patient.id, patient.actor()).await {
         Ok(()) | Err(ConnectError::NoUser) => Ok(see_other("/clients/ow/manage?done=disconnected")),
-        Err(error) => Ok(super::connect::trouble(app, &error, "/clients/ow/manage")),
+        Err(error) => {
+            tracing::warn!(patient = %patient.id, "its device could not be disconnected: {error}");
+            Ok(see_other("/clients/ow/manage?done=disconnecting"))
+        }
     }
 }
 
 /// `POST /clients/ow/sign-out`.
 pub(super) async fn sign_out(app: &App, patient: &Patient) -> Result<Response, Refusal> {
-    let hash = patient.token.hash();
-    app.store.write(move |db| session::end(db, hash)).await?;
+    let (id, hash) = (patient.id, patient.token.hash());
+    let end = move |db: &_| {
+        session::end(db, hash)?;
+        invitation::forget_browsers(db, id)
+    };
+    app.store.write(end).await?;
     let body = html! {
         h1 { "This browser has forgotten you" }
         p { "Your choices stand as they are. To come back, ask your study for a new link." }

@@ -1,5 +1,6 @@
 //! Patients' pages: from an invitation to a connected device, and back whenever they like.
 
+mod asked;
 mod complete;
 mod connect;
 mod data;

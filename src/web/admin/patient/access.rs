@@ -236,8 +236,8 @@ pub(super) async fn make_api_token(
     let token = Token::draw()?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        session::keep_api_token(db, hash, id, &label, now)?;
-        audit::record(db, now, who, "api-token.make", Some(id), &label)
+        let token = session::keep_api_token(db, hash, id, &label, now)?;
+        audit::record(db, now, who, "api-token.make", Some(id), &format!("token {token}"))
     };
     app.store.write(write).await?;
     Ok(once(
@@ -265,7 +265,7 @@ pub(super) async fn revoke_api_token(
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         if session::revoke_api_token(db, id, token, now)? {
-            audit::record(db, now, who, "api-token.revoke", Some(id), &token.to_string())?;
+            audit::record(db, now, who, "api-token.revoke", Some(id), &format!("token {token}"))?;
         }
         Ok(())
     };
@@ -278,6 +278,7 @@ pub(super) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Res
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         session::end_all(db, Holder::Patient(id))?;
+        invitation::forget_browsers(db, id)?;
         audit::record(db, now, who, "session.end", Some(id), "")
     };
     app.store.write(write).await?;

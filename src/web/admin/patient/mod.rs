@@ -9,7 +9,7 @@ use warp::reply::Response;
 
 use super::observations::{self, Placed};
 use super::overview::{stage_badge, trouble};
-use super::{Staff, no_patient, page};
+use super::{Staff, no_patient, note_view, page};
 use crate::account::Role;
 use crate::catalog::HEART_RATE;
 use crate::patient::{PatientId, PatientRef};
@@ -19,7 +19,7 @@ use crate::store::connection::Device;
 use crate::store::consent::{self, Entry};
 use crate::store::patient::{self, Patient};
 use crate::store::status::{self, Line, Shown};
-use crate::store::{StoreError, audit, study};
+use crate::store::{StoreError, study};
 use crate::study::{Study, StudyId};
 use crate::time::Timestamp;
 use crate::token::TokenHash;
@@ -56,8 +56,7 @@ impl View {
     ) -> Result<Self, StoreError> {
         let patient = patient::find(db, PatientRef::Own(id))?;
         let zone = TimeZone::get(&patient.time_zone).unwrap_or(TimeZone::UTC);
-        let shown = Shown { patient: Some(id), ..Shown::default() };
-        let line = status::lines(db, now, &shown, 1)?.pop();
+        let line = status::lines(db, now, &Shown::one(id), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
         Ok(Self {
             line,
@@ -83,7 +82,7 @@ pub(super) async fn show(
     let (now, period) = (app.clock.now(), Period::parse(visit.query.get("period")));
     require(app, id).await?;
     let view = app.store.read(move |db| View::load(db, id, period, now)).await?;
-    note_view(app, staff, id).await?;
+    note_view(app, staff, "patient.view", Some(id)).await?;
     let (line, zone) = (&view.line, &view.zone);
     let stage = Stage::of(line);
     let may = staff.may(Role::Manager);
@@ -154,6 +153,7 @@ pub(super) async fn wording(
     hash: &str,
 ) -> Result<Response, Refusal> {
     require(app, id).await?;
+    note_view(app, staff, "patient.view", Some(id)).await?;
     let wanted = hash.to_owned();
     let find = move |db: &_| {
         let entries = consent::entries(db, id)?;
@@ -181,12 +181,6 @@ async fn require(app: &App, id: PatientId) -> Result<(), Refusal> {
         Err(StoreError::Refused(_)) => Err(no_patient()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Who looked at whose data is written down.
-pub(super) async fn note_view(app: &App, staff: &Staff, id: PatientId) -> Result<(), Refusal> {
-    let (who, now) = (staff.actor(), app.clock.now());
-    Ok(app.store.write(move |db| audit::record(db, now, who, "patient.view", Some(id), "")).await?)
 }
 
 fn done(word: &str) -> &'static str {
