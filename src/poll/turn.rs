@@ -45,7 +45,7 @@ impl TurnError {
     pub(super) fn describe(&self, due: &Due) -> String {
         match self {
             Self::Ow(OwError::UnknownUser) => format!(
-                "OW does not know {} any more; link the patient anew: jhe-ow patient link {} --ow-user UUID",
+                "OW does not know {} any more; invite the patient again, or link anew: jhe-ow patient link {} --ow-user UUID",
                 due.ow_user, due.patient
             ),
             Self::Ow(OwError::Later(what)) => format!("{what}; the next tick tries again"),

@@ -278,7 +278,7 @@ fn who_is_unknown_to_ow_reconnects_and_goes_on_with_the_same_history() {
     scene.world.poll();
     assert_eq!(scene.state(), "needs relink");
     let page = scene.operator.get("/admin").body;
-    assert!(page.contains("link the patient anew"), "{page}");
+    assert!(page.contains("invite the patient again"), "{page}");
     assert_eq!(scene.press("agree").heading(), "Successfully Connected");
     let second = scene.world.sim.connected("oura").pop().unwrap();
     assert_ne!(first, second, "OW made another user");

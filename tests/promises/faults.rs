@@ -155,7 +155,7 @@ fn a_user_that_ow_lost_is_to_be_linked_anew() {
     world.pass(DAY);
     let ran = world.poll();
     assert_eq!(ran.code, 3, "an empty answer must not pass for no data: {ran:?}");
-    assert!(ran.stderr.contains("link the patient anew"), "{ran:?}");
+    assert!(ran.stderr.contains("invite the patient again"), "{ran:?}");
     world.sim.forget_requests();
     let ran = world.poll();
     assert!(world.sim.requests().is_empty(), "nothing is asked until then: {ran:?}");
