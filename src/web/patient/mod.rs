@@ -1,6 +1,7 @@
 //! Patients' pages: from an invitation to a connected device, and back whenever they like.
 
 mod asked;
+mod choices;
 mod complete;
 mod connect;
 mod data;
@@ -72,10 +73,10 @@ async fn with_patient(
         (&Method::POST, ["connect"]) => connect::chosen(visit),
         (&Method::GET, ["leave"]) => connect::leave(app, visit, patient).await,
         (&Method::GET, ["manage"]) => manage::show(app, visit, patient).await,
-        (&Method::POST, ["grant"]) => manage::grant(app, visit, patient).await,
-        (&Method::POST, ["withdraw"]) => manage::withdraw(app, visit, patient).await,
-        (&Method::POST, ["disconnect"]) => manage::disconnect(app, patient).await,
-        (&Method::POST, ["sign-out"]) => manage::sign_out(app, patient).await,
+        (&Method::POST, ["grant"]) => choices::grant(app, visit, patient).await,
+        (&Method::POST, ["withdraw"]) => choices::withdraw(app, visit, patient).await,
+        (&Method::POST, ["disconnect"]) => choices::disconnect(app, patient).await,
+        (&Method::POST, ["sign-out"]) => choices::sign_out(app, patient).await,
         (&Method::GET, ["data"]) => data::show(app, visit, patient).await,
         (&Method::GET, ["data.ndjson"]) => data::download(app, patient, data::Format::Omh).await,
         (&Method::GET, ["data.csv"]) => data::download(app, patient, data::Format::Csv).await,
