@@ -28,12 +28,13 @@ pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result
         let Some((scope, agreed)) = asked.scopes.iter().find(|(scope, _)| scope.code == code) else {
             return Ok(None);
         };
-        if agreed.is_none() && asked.proof() != proof {
+        if agreed.is_some() {
+            return Ok(Some("granted"));
+        }
+        if asked.proof() != proof {
             return Ok(Some("changed"));
         }
-        if agreed.is_none() {
-            note_grants(db, id, &asked, std::slice::from_ref(scope), now)?;
-        }
+        note_grants(db, id, &asked, std::slice::from_ref(scope), now)?;
         Ok(Some("granted"))
     };
     let done = app.store.write(keep).await?.ok_or_else(|| {
@@ -54,15 +55,14 @@ pub(super) async fn withdraw(app: &App, visit: &Visit, patient: &Patient) -> Res
         .iter()
         .find(|entry| entry.scope.code == code && entry.study.as_ref().map(|(id, _)| *id) == study);
     let Some(this) = this else { return Ok(see_other("/clients/ow/manage?done=withdrawn")) };
-    let is_last = standing.len() == 1;
-    if is_last && visit.form.get("sure") != "yes" {
+    if standing.len() == 1 && visit.form.get("sure") != "yes" {
         return Ok(confirm(app, patient, study, &this.scope));
     }
-    app.store.write(move |db| note_withdrawal(db, id, &code, study, now)).await?;
+    let shares_nothing = app.store.write(move |db| note_withdrawal(db, id, &code, study, now)).await?;
     if standing.iter().any(|entry| entry.scope == this.scope && entry.study != this.study) {
         return Ok(see_other("/clients/ow/manage?done=shared-elsewhere"));
     }
-    if !is_last {
+    if !shares_nothing {
         return Ok(see_other("/clients/ow/manage?done=withdrawn"));
     }
     match devices::disconnect(app, id, patient.actor()).await {
@@ -74,17 +74,19 @@ pub(super) async fn withdraw(app: &App, visit: &Visit, patient: &Patient) -> Res
     }
 }
 
+/// Answers whether the patient shares nothing any more.
 fn note_withdrawal(
     db: &rusqlite::Connection,
     id: PatientId,
     code: &str,
     study: Option<StudyId>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     consent::withdraw(db, id, code, consent::Extent::Study(study), now)?;
     let study = study.map_or_else(|| "none".to_owned(), |id| id.to_string());
     let detail = format!("{code} study {study}");
-    audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), &detail)
+    audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), &detail)?;
+    consent::is_withdrawn(db, id)
 }
 
 fn confirm(app: &App, patient: &Patient, study: Option<StudyId>, scope: &Scope) -> Response {
