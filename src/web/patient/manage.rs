@@ -158,7 +158,7 @@ fn study(asked: &Asked, patient: &Patient, zone: &TimeZone) -> Markup {
 /// The words and the button with which a patient agrees.
 fn offer(asked: &Asked, scope: &Scope, patient: &Patient) -> Markup {
     html! {
-        details {
+        details open {
             summary { "What you agree to when you share" }
             dl.terms { @for (heading, text) in asked.wording().parts() { dt { (heading) } dd { (text) } } }
         }
