@@ -33,6 +33,7 @@ pub mod demo;
 pub mod failure;
 pub mod intervals;
 pub mod invitation;
+pub mod jhe;
 pub mod log;
 pub mod omh;
 pub mod ow;

@@ -126,6 +126,8 @@ impl World {
             ow_api_url: BaseUrl::parse(&self.sim.url()).ok(),
             ow_api_key: Some(self.sim.key().into()),
             ow_timeout: Duration::from_secs(5),
+            jhe_base_url: None,
+            jhe_client_key: None,
             log_level: "off".into(),
             log_format: LogFormat::Auto,
         };

@@ -41,13 +41,19 @@ pub(super) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
 pub(super) const OW_API_KEY: Key = key("ow.api_key", "OW_API_KEY", None);
 pub(super) const OW_API_KEY_FILE: Key = key("ow.api_key_file", "OW_API_KEY_FILE", None);
 pub(super) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
+pub(super) const JHE_BASE_URL: Key = key("jhe.base_url", "JHE_BASE_URL", None);
+pub(super) const JHE_CLIENT_KEY: Key = key("jhe.client_key", "JHE_CLIENT_KEY", None);
+pub(super) const JHE_CLIENT_KEY_FILE: Key = key("jhe.client_key_file", "JHE_CLIENT_KEY_FILE", None);
+pub(super) const JHE_CLIENT_ID: Key = key("jhe.client_id", "JHE_CLIENT_ID", None);
+pub(super) const JHE_CLIENT_SECRET: Key = key("jhe.client_secret", "JHE_CLIENT_SECRET", None);
+pub(super) const JHE_CLIENT_SECRET_FILE: Key = key("jhe.client_secret_file", "JHE_CLIENT_SECRET_FILE", None);
 pub(super) const LOG_LEVEL: Key = Key {
     flag: Some(Flag { name: "--log", value: |flags| flags.log.clone() }),
     ..key("log.level", "JHE_OW_LOG", Some("info"))
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 10] = [
+pub(super) const KEYS: [&Key; 16] = [
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,
@@ -56,6 +62,12 @@ pub(super) const KEYS: [&Key; 10] = [
     &OW_API_KEY,
     &OW_API_KEY_FILE,
     &OW_TIMEOUT,
+    &JHE_BASE_URL,
+    &JHE_CLIENT_KEY,
+    &JHE_CLIENT_KEY_FILE,
+    &JHE_CLIENT_ID,
+    &JHE_CLIENT_SECRET,
+    &JHE_CLIENT_SECRET_FILE,
     &LOG_LEVEL,
     &LOG_FORMAT,
 ];

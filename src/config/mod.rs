@@ -13,9 +13,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use directories::ProjectDirs;
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
 pub use base_url::BaseUrl;
@@ -77,6 +79,10 @@ pub struct Config {
     pub ow_api_key: Option<SecretString>,
     /// How long one answer of OW may take; 30 seconds by default.
     pub ow_timeout: Duration,
+    /// Where JHE is; none where the daemon stands alone.
+    pub jhe_base_url: Option<BaseUrl>,
+    /// What JHE knows us by: base64 of the OAuth client's id and secret, with a colon in between.
+    pub jhe_client_key: Option<SecretString>,
     /// A level or a filter; `info` by default.
     pub log_level: String,
     /// How log lines look.
@@ -138,6 +144,8 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure>
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
         ow_api_key: secret::find(&sources, &keys::OW_API_KEY, &keys::OW_API_KEY_FILE)?,
         ow_timeout: sources.parse(&keys::OW_TIMEOUT, parse_timeout)?.unwrap_or(Duration::from_secs(30)),
+        jhe_base_url: sources.parse(&keys::JHE_BASE_URL, BaseUrl::parse)?,
+        jhe_client_key: jhe_client_key(&sources)?,
         log_level: sources.parse(&keys::LOG_LEVEL, parse_level)?.unwrap_or_else(|| "info".to_owned()),
         log_format: sources.parse(&keys::LOG_FORMAT, parse_format)?.unwrap_or(LogFormat::Auto),
     })
@@ -180,6 +188,27 @@ impl Sources<'_> {
                 "name a data directory with --data-dir or JHE_OW_DATA_DIR",
             )),
         }
+    }
+}
+
+/// JHE's own key, or one made of a client's id and secret.
+fn jhe_client_key(sources: &Sources<'_>) -> Result<Option<SecretString>, Failure> {
+    let key = secret::find(sources, &keys::JHE_CLIENT_KEY, &keys::JHE_CLIENT_KEY_FILE)?;
+    let secret = secret::find(sources, &keys::JHE_CLIENT_SECRET, &keys::JHE_CLIENT_SECRET_FILE)?;
+    let id = sources.find(&keys::JHE_CLIENT_ID).map(|found| found.value.trim().to_owned());
+    match (key, id, secret) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(Failure::usage(
+            "both jhe.client_key and jhe.client_id or jhe.client_secret are set",
+            "keep the key, or the id and the secret",
+        )),
+        (None, Some(id), Some(secret)) => {
+            Ok(Some(STANDARD.encode(format!("{id}:{}", secret.expose_secret())).into()))
+        }
+        (None, Some(_), None) | (None, None, Some(_)) => Err(Failure::usage(
+            "only one of jhe.client_id and jhe.client_secret is set",
+            "set both, or jhe.client_key alone",
+        )),
+        (key, None, None) => Ok(key),
     }
 }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::OwError;
 use super::retry::{self, Failed};
 use crate::config::BaseUrl;
-use crate::failure::Failure;
+use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
 use crate::patient::OwUser;
 
@@ -316,14 +316,6 @@ fn trouble(error: reqwest::Error) -> Trouble {
         () => format!("the connection to OW broke ({cause})"),
     };
     Trouble::Transient { what, retry_after: None }
-}
-
-pub(super) fn deepest_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 /// A 404 about a user means that the user is gone; one about a path means that this is no OW.

@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Connection;
-use super::client::{api_url, client_builder, deepest_cause, detail};
+use super::client::{api_url, client_builder, detail};
 use crate::config::BaseUrl;
-use crate::failure::Failure;
+use crate::failure::{Failure, deepest_cause};
 use crate::patient::OwUser;
 
 /// How long somebody in front of a page waits for OW.
