@@ -41,7 +41,7 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, about: &'
 }
 
 /// Every setting, in the order in which they are shown.
-pub const ALL: [Setting; 13] = [
+pub const ALL: [Setting; 14] = [
     setting("module.ow", Kind::Bool, "false", "Master switch: polls do nothing while it is false"),
     setting(
         "ow.ingest_mode",
@@ -84,6 +84,12 @@ pub const ALL: [Setting; 13] = [
         Kind::Bool,
         "true",
         "Once a day, compare with OW's own counts and read five weeks again where something is missing",
+    ),
+    setting(
+        "jhe.concurrency",
+        Kind::Count(1, 8),
+        "2",
+        "Batches on their way to JHE at the same time: as many as it has workers",
     ),
     setting("ow.s3.endpoint_url", Kind::Address, "", "Raw mode: the address of S3 or MinIO"),
     setting("ow.s3.access_key_id", Kind::Secret, "", "Raw mode: the access key"),
@@ -266,6 +272,11 @@ impl Snapshot {
     /// Patients read at the same time.
     pub fn concurrency(&self) -> usize {
         self.text("ow.concurrency").parse().unwrap_or(1)
+    }
+
+    /// Batches on their way to JHE at the same time.
+    pub fn export_concurrency(&self) -> usize {
+        self.text("jhe.concurrency").parse().unwrap_or(1)
     }
 
     /// Whether OW is asked daily to fetch two days again.

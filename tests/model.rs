@@ -135,6 +135,7 @@ impl World {
             store: self.store.clone(),
             clock: self.clock.clone(),
             config,
+            jhe: None,
             cancel: CancellationToken::new(),
             page_size: PageSize::default(),
         }

@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and who does it.
 
 pub(crate) mod admin;
+mod export;
 mod invite;
 mod observations;
 pub(crate) mod out;
@@ -41,6 +42,8 @@ enum Command {
     Poll(poll::Arguments),
     /// Write observations to standard output
     Observations(observations::Arguments),
+    /// Send what waits for JHE
+    Export(export::Arguments),
     /// Patients, their links to OW users and their consents
     #[command(subcommand)]
     Patient(patient::Command),
@@ -95,6 +98,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Serve => serve::run(session, &logging).await,
         Command::Poll(arguments) => poll::run(&session, arguments).await,
         Command::Observations(arguments) => observations::run(&session, arguments).await,
+        Command::Export(arguments) => export::run(&session, arguments).await,
         Command::Patient(command) => patient::run(&session, command).await,
         Command::Invite(arguments) => invite::run(&session, arguments).await,
         Command::Admin(command) => admin::run(&session, command).await,

@@ -12,6 +12,7 @@ use super::out::say;
 use super::{Session, signals};
 use crate::failure::{EXIT_PARTIAL, Failure};
 use crate::intervals::Interval;
+use crate::jhe::Jhe;
 use crate::ow::PageSize;
 use crate::patient::PatientRef;
 use crate::poll::{Ask, Outcome, Past, Poller, Progress, Summary};
@@ -57,6 +58,7 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         store,
         clock: session.clock.clone(),
         config: session.config.clone(),
+        jhe: Jhe::of(&session.config)?,
         cancel,
         page_size: PageSize::default(),
     };

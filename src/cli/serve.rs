@@ -16,7 +16,7 @@ use crate::config::{self, Environment};
 use crate::failure::Failure;
 use crate::log::Logging;
 use crate::ow::PageSize;
-use crate::poll::{Ask, Outcome, Poller, Progress};
+use crate::poll::{Ask, Outcome, Progress};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
 use crate::web::{self, App, Jobs, Limits, Live, Offers, Ticks};
@@ -31,7 +31,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
     let cancel = CancellationToken::new();
     let mut reloads = signals::cancel_and_reload(&cancel)?;
     let daemon = Daemon::new(&session, store, cancel.clone(), false).await?;
-    let (server, mut poller) = daemon.start(listener)?;
+    let server = daemon.start(listener)?;
     tracing::info!("listening on http://{}", daemon.app.live.config().bind);
     if let Some(link) = admin::first_sign_in(&daemon.app).await? {
         // To the terminal and not to the log, which is kept and passed around.
@@ -44,17 +44,13 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
     let ticker = async {
         let mut next = Instant::now();
         loop {
-            daemon.tick(&poller).await;
+            daemon.tick().await;
             next = daemon.after(next);
             loop {
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     () = tokio::time::sleep_until(next) => break,
-                    Some(()) = reloads.recv() => {
-                        reload(&mut session, &mut poller, logging);
-                        daemon.app.live.set(session.config.clone());
-                        daemon.app.offers.forget();
-                    }
+                    Some(()) = reloads.recv() => reload(&mut session, &daemon.app, logging),
                 }
             }
         }
@@ -66,7 +62,6 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
 /// A store, a ticker and a server that belong together.
 pub(crate) struct Daemon {
     pub(crate) app: App,
-    poller: Poller,
     cancel: CancellationToken,
 }
 
@@ -79,36 +74,31 @@ impl Daemon {
     ) -> Result<Self, Failure> {
         let settings = Snapshot::new(store.read(setting::all).await?);
         let (clock, config) = (session.clock.clone(), session.config.clone());
-        let page_size = PageSize::default();
         let app = App {
-            store: store.clone(),
+            store,
             ticks: Ticks::new(clock.now(), settings.poll_interval()),
-            clock: clock.clone(),
-            live: Live::new(config.clone()),
+            clock,
+            live: Live::new(config)?,
             jobs: Jobs::default(),
             offers: Offers::default(),
             limits: Limits::default(),
             cancel: cancel.clone(),
-            page_size: page_size.clone(),
+            page_size: PageSize::default(),
             simulated,
         };
-        let poller = Poller { store, clock, config, cancel: cancel.clone(), page_size };
-        Ok(Self { app, poller, cancel })
+        Ok(Self { app, cancel })
     }
 
-    /// Starts the server; answers with it and with what ticks.
-    pub(crate) fn start(
-        &self,
-        listener: TcpListener,
-    ) -> Result<(tokio::task::JoinHandle<()>, Poller), Failure> {
+    /// Starts the server.
+    pub(crate) fn start(&self, listener: TcpListener) -> Result<tokio::task::JoinHandle<()>, Failure> {
         let bind = listener.local_addr().map_err(|error| Failure::failed(error.to_string(), "try again"))?;
         self.app.live.set_bind(bind);
-        let server = tokio::spawn(web::serve(listener, self.app.clone(), self.cancel.clone()));
-        Ok((server, self.poller.clone()))
+        Ok(tokio::spawn(web::serve(listener, self.app.clone(), self.cancel.clone())))
     }
 
     /// Runs one tick and says how it ended, once, here.
-    pub(crate) async fn tick(&self, poller: &Poller) {
+    pub(crate) async fn tick(&self) {
+        let poller = self.app.poller();
         let outcome = poller.poll(&Ask::default(), &Arc::new(Progress::default())).await;
         let sentence = match outcome {
             Ok(Outcome::Skipped(sentence)) => {
@@ -180,19 +170,24 @@ pub(crate) async fn listen(bind: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Reads the configuration again. What the process has begun with (address, data directory) stays.
-fn reload(session: &mut Session, poller: &mut Poller, logging: &Logging) {
+fn reload(session: &mut Session, app: &App, logging: &Logging) {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::debug!("no monotonic time for systemd: {error}"),
     }
     let loaded =
         Environment::from_process().and_then(|environment| config::load(&session.flags, &environment));
-    match loaded.and_then(|config| logging.reload(&config).map(|()| config)) {
+    let taken = loaded.and_then(|config| {
+        app.live.set(config.clone())?;
+        logging.reload(&config)?;
+        Ok(config)
+    });
+    match taken {
         Ok(config) => {
             if config.bind != session.config.bind || config.data_dir != session.config.data_dir {
                 tracing::warn!("the address and the data directory change with the next start only");
             }
-            poller.config = config.clone();
+            app.offers.forget();
             session.config = config;
             tracing::info!("configuration reloaded");
         }

@@ -55,14 +55,14 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     let cancel = CancellationToken::new();
     signals::cancel_on_signal(&cancel)?;
     let daemon = Daemon::new(&session, store, cancel.clone(), true).await?;
-    let (server, poller) = daemon.start(listener)?;
+    let server = daemon.start(listener)?;
     // Browsers come back from the provider by way of the daemon: the set-up in which OW stays out of sight.
     sim.set_api_base(&session.config.public_base());
     announce(&session, &sim, arguments.patients, admin::first_sign_in(&daemon.app).await?.as_deref())?;
     let ticker = async {
         let mut next = Instant::now();
         while !cancel.is_cancelled() {
-            daemon.tick(&poller).await;
+            daemon.tick().await;
             next = daemon.after(next);
             tokio::select! {
                 () = cancel.cancelled() => return,

@@ -1,5 +1,6 @@
 //! Calls to one JHE, as the practitioner whose client key it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::bundle::{self, Entry};
 use super::{Consents, JheError, Person};
-use crate::config::BaseUrl;
+use crate::config::{BaseUrl, Config};
 use crate::failure::Failure;
 
 /// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
@@ -75,6 +76,25 @@ struct Answer {
 }
 
 impl Jhe {
+    /// A client of the configured JHE; none where the daemon stands alone.
+    ///
+    /// # Errors
+    /// Where only one of address and key is configured, or no HTTPS client can be made.
+    pub fn of(config: &Config) -> Result<Option<Arc<Self>>, Failure> {
+        match (&config.jhe_base_url, &config.jhe_client_key) {
+            (Some(base), Some(key)) => Self::new(base, key).map(|jhe| Some(Arc::new(jhe))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Failure::usage(
+                "JHE_BASE_URL is set, and no client key",
+                "make a practitioner client in JHE and set JHE_CLIENT_KEY to its key, or unset JHE_BASE_URL",
+            )),
+            (None, Some(_)) => Err(Failure::usage(
+                "a client key of JHE is set, and JHE_BASE_URL is not",
+                "set it to the address of JHE, or unset the key",
+            )),
+        }
+    }
+
     /// A client of the JHE at `base`. Calls nothing yet.
     ///
     /// # Errors

@@ -93,6 +93,12 @@ struct User {
     external_user_id: Option<String>,
 }
 
+impl User {
+    fn id(self) -> Result<OwUser, CallError> {
+        self.id.parse().map_err(|why: String| wrong(&why))
+    }
+}
+
 struct Answer {
     status: StatusCode,
     location: Option<String>,
@@ -133,25 +139,30 @@ impl Connector {
         Ok(Self { http, base: base.clone() })
     }
 
+    /// The OW user of this external id, where there is one.
+    ///
+    /// # Errors
+    /// As [`CallError`] says.
+    pub async fn find_user(&self, external_id: &str) -> Result<Option<OwUser>, CallError> {
+        let mut url = self.url(&["users"])?;
+        url.query_pairs_mut().append_pair("external_user_id", external_id);
+        let users: Users = read(&self.call(Method::GET, url, None).await?)?;
+        // An OW that ignores the parameter lists everybody.
+        let is_this = |user: &User| user.external_user_id.as_deref() == Some(external_id);
+        users.items.into_iter().find(is_this).map(User::id).transpose()
+    }
+
     /// The OW user of this external id, made where there is none. No e-mail is sent along: OW refuses a second
     /// user with the same one, and has no need of it.
     ///
     /// # Errors
     /// As [`CallError`] says.
     pub async fn find_or_create_user(&self, external_id: &str) -> Result<OwUser, CallError> {
-        let mut url = self.url(&["users"])?;
-        url.query_pairs_mut().append_pair("external_user_id", external_id);
-        let users: Users = read(&self.call(Method::GET, url, None).await?)?;
-        // An OW that ignores the parameter lists everybody.
-        let known =
-            users.items.into_iter().find(|user| user.external_user_id.as_deref() == Some(external_id));
-        let user = if let Some(user) = known {
-            user
-        } else {
-            let body = json!({ "external_user_id": external_id });
-            read(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?
-        };
-        user.id.parse().map_err(|why: String| wrong(&why))
+        if let Some(user) = self.find_user(external_id).await? {
+            return Ok(user);
+        }
+        let body = json!({ "external_user_id": external_id });
+        read::<User>(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?.id()
     }
 
     /// The providers that OW knows.

@@ -37,14 +37,14 @@ impl Poller {
         progress: &Arc<Progress>,
     ) -> Result<Outcome, Failure> {
         let mut context = self.context(settings, None).await?;
-        let (all, idle) = context.patients(ask).await?;
-        let mut summary = Summary { idle, ..Summary::new(context.mode, false) };
+        let mut summary = Summary::new(context.mode, false);
         // The first slice steps aside for a running tick, as a tick would; later ones wait their turn.
         let mut hold = match self.enter(Kind::Backfill, Duration::ZERO).await? {
             Entry::Held(since) => return Ok(Outcome::Skipped(skipped(&since))),
             Entry::Taken(hold) => Some(hold),
         };
         context.lock_owner = hold.as_ref().map(|hold| hold.owner().to_owned());
+        let all = context.patients(ask, &mut summary).await?;
         let ended = context.rounds(&mut hold, all, past, &mut summary, progress).await;
         if let Some(hold) = hold {
             self.leave(hold).await?;

@@ -13,6 +13,7 @@ mod tick;
 mod turn;
 mod windows;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ pub use tick::{Outcome, Summary};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::intervals::Interval;
+use crate::jhe::Jhe;
 use crate::ow::{Client, PageSize};
 use crate::patient::PatientRef;
 use crate::store::Store;
@@ -56,6 +58,8 @@ pub struct Poller {
     pub clock: Clock,
     /// Where OW is, and its key.
     pub config: Config,
+    /// JHE, where the daemon is connected to one: the truth about consent.
+    pub jhe: Option<Arc<Jhe>>,
     /// Ends the tick early; what is committed by then stays.
     pub cancel: CancellationToken,
     /// What OW was found to give per page, remembered from tick to tick.

@@ -11,6 +11,7 @@ use super::turn::{Turn, TurnError};
 use super::windows::{self, Reach};
 use super::{Ask, Context, Poller, Progress};
 use crate::catalog::SERIES;
+use crate::consents;
 use crate::failure::Failure;
 use crate::ow::{Client, OwError};
 use crate::patient::PatientId;
@@ -18,7 +19,7 @@ use crate::settings::{IngestMode, Snapshot};
 use crate::store::commit::{self, Tally};
 use crate::store::lock::{self, Hold, Kind, Taken};
 use crate::store::plan::{self, Due, Idle};
-use crate::store::status::Reads;
+use crate::store::status::{self, Reads};
 use crate::store::{StoreError, code, patient, run, setting};
 use crate::time::Timestamp;
 
@@ -150,9 +151,9 @@ impl Poller {
         progress: &Arc<Progress>,
     ) -> Result<Outcome, Failure> {
         let context = self.context(settings, lock_owner).await?;
-        let (all, idle) = context.patients(ask).await?;
+        let mut summary = Summary::new(context.mode, ask.dry_run);
+        let all = context.patients(ask, &mut summary).await?;
         let run = context.begin_run(Kind::Tick).await?;
-        let mut summary = Summary { idle, ..Summary::new(context.mode, ask.dry_run) };
         progress.expect(all.len(), 0);
         let stopped = context.read_all(all, ask, &mut summary, progress).await;
         context.end_run(run, &summary, stopped.as_ref()).await;
@@ -245,14 +246,39 @@ pub(super) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Result<Ou
 }
 
 impl Context {
-    /// Who takes part, and who does not and why.
-    pub(super) async fn patients(&self, ask: &Ask) -> Result<(Vec<Due>, Vec<(PatientId, Idle)>), Failure> {
-        let (who, mode, system) = (ask.patient, self.mode.as_str(), self.mode.system());
-        let found = self.poller.store.read(move |db| {
-            let patient = who.map(|who| patient::find(db, who)).transpose()?.map(|patient| patient.id);
-            Ok((plan::due(db, patient, mode, system)?, plan::idle(db, patient)?))
-        });
-        Ok(found.await?)
+    /// Who takes part, and who does not and why: the latter goes into the summary.
+    pub(super) async fn patients(&self, ask: &Ask, summary: &mut Summary) -> Result<Vec<Due>, Failure> {
+        let store = &self.poller.store;
+        let who = ask.patient;
+        let find = move |db: &_| who.map(|who| patient::find(db, who)).transpose();
+        let patient = store.read(find).await?.map(|patient| patient.id);
+        let unread = self.refresh_consents(patient).await?;
+        let (mode, system) = (self.mode.as_str(), self.mode.system());
+        let read = move |db: &_| Ok((plan::due(db, patient, mode, system)?, plan::idle(db, patient)?));
+        let (mut due, idle) = store.read(read).await?;
+        summary.idle = idle;
+        due.retain(|due| !unread.iter().any(|(patient, _)| *patient == due.patient));
+        summary.failed.extend(unread);
+        Ok(due)
+    }
+
+    /// Asks JHE, where it is the truth, who consents now. Whoever it does not answer about is left out of this
+    /// tick, with the reason on the page.
+    async fn refresh_consents(
+        &self,
+        patient: Option<PatientId>,
+    ) -> Result<Vec<(PatientId, String)>, StoreError> {
+        let Poller { store, clock, jhe, .. } = &self.poller;
+        let (Some(jhe), true) = (jhe, self.is_live()) else { return Ok(Vec::new()) };
+        let mut unread = Vec::new();
+        for (patient, error) in consents::refresh(jhe, store, clock, patient).await? {
+            let why = format!("not read in this tick, as the consents could not be: {error}");
+            let (note, now) = (why.clone(), self.started);
+            let write = move |db: &_| status::note_turn(db, patient, Some(&note), Reads::default(), now);
+            self.write(write).await?;
+            unread.push((patient, why));
+        }
+        Ok(unread)
     }
 
     pub(super) async fn begin_run(&self, kind: Kind) -> Result<Option<i64>, StoreError> {

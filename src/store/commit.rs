@@ -9,7 +9,7 @@ pub use super::merge::Sample;
 use super::merge::{self, Change};
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
-use super::{StoreError, code, consent, lock, stream};
+use super::{StoreError, code, consent, lock, observation, outbox, patient, stream};
 use crate::catalog::{self, Series};
 use crate::intervals::Allowed;
 use crate::time::Timestamp;
@@ -267,11 +267,14 @@ fn write_part(
     {
         stream::set_continues(db, known.id, before)?;
     }
-    for change in &resolved.own {
-        write_change(db, known.id, change, now)?;
-    }
-    for (stream, change) in &resolved.before {
-        write_change(db, *stream, change, now)?;
+    let changes = resolved.own.iter().map(|change| (known.id, change));
+    let before = resolved.before.iter().map(|(stream, change)| (*stream, change));
+    let is_exported = patient::is_of_jhe(db, owner.patient)?;
+    for (stream, change) in changes.chain(before) {
+        write_change(db, stream, change, now)?;
+        if is_exported {
+            export(db, stream, change, now)?;
+        }
     }
     count_hours(db, owner, resolved, now)?;
     note_newest(db, owner, newest)?;
@@ -305,6 +308,16 @@ fn write_change(db: &Connection, stream: i64, change: &Change, now: Timestamp) -
         }
     }
     Ok(())
+}
+
+/// Queues what is new for JHE, in the transaction that keeps it.
+fn export(db: &Connection, stream: i64, change: &Change, now: Timestamp) -> Result<(), StoreError> {
+    let sample = match change {
+        Change::New(sample) | Change::Revised { sample, .. } => sample,
+        Change::Placed(_) => return Ok(()),
+    };
+    let kept = observation::at(db, stream, sample.instant)?;
+    outbox::queue(db, stream, &kept, now)
 }
 
 fn count_hours(

@@ -68,18 +68,21 @@ pub struct Observation {
     pub revision: i64,
 }
 
+/// Every stream, for [`stream_from_row`].
+pub(super) const STREAMS: &str = "
+    SELECT stream.id, stream.patient, jhe_id, stream.subject, stream.system, series_type, provider, source,
+           device, daily_total, code.system, code.code, code.display, converter
+    FROM stream JOIN code ON code.id = stream.code JOIN patient ON patient.id = stream.patient";
+
 /// The streams that may hold what `filter` wants, patient by patient.
 ///
 /// # Errors
 /// Where the tables cannot be read.
 pub fn streams(db: &Connection, filter: &Filter) -> Result<Vec<StreamInfo>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT stream.id, stream.patient, jhe_id, stream.subject, stream.system, series_type, provider, source,
-                device, daily_total, code.system, code.code, code.display, converter
-         FROM stream JOIN code ON code.id = stream.code JOIN patient ON patient.id = stream.patient
-         WHERE set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1) AND (?2 IS NULL OR code.code = ?2)
-         ORDER BY stream.patient, stream.id",
-    )?;
+    let mut query = db.prepare_cached(&format!(
+        "{STREAMS} WHERE set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1) AND (?2 IS NULL OR code.code = ?2)
+         ORDER BY stream.patient, stream.id"
+    ))?;
     let streams = query.query_map(params![filter.patient, filter.code], stream_from_row)?;
     Ok(streams.collect::<Result<_, _>>()?)
 }
@@ -137,6 +140,17 @@ pub fn newest(
     Ok(newest)
 }
 
+/// The observation of a stream at an instant.
+///
+/// # Errors
+/// Where there is none, or the table cannot be read.
+pub fn at(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observation, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT instant, value, zone, revision FROM observation WHERE stream = ? AND instant = ?",
+    )?;
+    Ok(query.query_row(params![stream, instant], from_row)?)
+}
+
 /// The values that an observation had before, oldest first, each with the time at which it was replaced.
 ///
 /// # Errors
@@ -157,7 +171,7 @@ fn from_row(row: &Row) -> rusqlite::Result<Observation> {
     Ok(Observation { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, revision: row.get(3)? })
 }
 
-fn stream_from_row(row: &Row) -> rusqlite::Result<StreamInfo> {
+pub(super) fn stream_from_row(row: &Row) -> rusqlite::Result<StreamInfo> {
     Ok(StreamInfo {
         id: row.get(0)?,
         patient: row.get(1)?,

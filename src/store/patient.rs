@@ -73,6 +73,29 @@ pub fn add(db: &Connection, new: &NewPatient, now: Timestamp) -> Result<PatientI
     Ok(PatientId::new(db.last_insert_rowid()))
 }
 
+/// Keeps a patient of JHE's. OW knows such a patient by JHE's number of the user.
+///
+/// # Errors
+/// A sentence where the patient is here already.
+pub fn add_of_jhe(
+    db: &Connection,
+    new: &NewPatient,
+    jhe_id: i64,
+    user_id: &str,
+    now: Timestamp,
+) -> Result<PatientId, StoreError> {
+    let known: Option<PatientId> = db
+        .prepare_cached("SELECT id FROM patient WHERE jhe_id = ?")?
+        .query_row([jhe_id], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Err(StoreError::Refused(format!("JHE patient {jhe_id} is here already, as patient {id}")));
+    }
+    let id = add(db, new, now)?;
+    db.execute("UPDATE patient SET jhe_id = ?, external_id = ? WHERE id = ?", params![jhe_id, user_id, id])?;
+    Ok(id)
+}
+
 /// Changes how a patient is called and reached, and which days are the patient's.
 ///
 /// # Errors
@@ -83,6 +106,15 @@ pub fn change(db: &Connection, id: PatientId, to: &NewPatient) -> Result<(), Sto
         params![to.name, to.email, to.time_zone, id],
     )?;
     Ok(())
+}
+
+/// Whether JHE knows a patient: then JHE gets the observations.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn is_of_jhe(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached("SELECT jhe_id IS NOT NULL FROM patient WHERE id = ?")?;
+    Ok(query.query_row([id], |row| row.get(0))?)
 }
 
 /// What OW is to know a patient by.

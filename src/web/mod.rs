@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::failure::Failure;
+use crate::jhe::Jhe;
 use crate::ow::{Connector, PageSize};
 use crate::poll::Poller;
 use crate::store::Store;
@@ -69,18 +71,19 @@ impl App {
     }
 
     /// What polls, with the configuration of this moment.
-    fn poller(&self) -> Poller {
+    pub(crate) fn poller(&self) -> Poller {
         Poller {
             store: self.store.clone(),
             clock: self.clock.clone(),
             config: self.live.config(),
+            jhe: self.live.jhe(),
             cancel: self.cancel.clone(),
             page_size: self.page_size.clone(),
         }
     }
 }
 
-/// The configuration, and how OW is reached with it: both change when it is reloaded.
+/// The configuration, and how OW and JHE are reached with it: all change when it is reloaded.
 #[derive(Debug, Clone)]
 pub struct Live(Arc<RwLock<Reached>>);
 
@@ -88,19 +91,34 @@ pub struct Live(Arc<RwLock<Reached>>);
 struct Reached {
     config: Config,
     ow: Option<Arc<Connector>>,
+    jhe: Option<Arc<Jhe>>,
 }
 
 impl Live {
     /// Starts with this configuration.
-    pub fn new(config: Config) -> Self {
-        Self(Arc::new(RwLock::new(Reached { config, ow: None })))
+    ///
+    /// # Errors
+    /// As [`Jhe::of`].
+    pub fn new(config: Config) -> Result<Self, Failure> {
+        let jhe = Jhe::of(&config)?;
+        Ok(Self(Arc::new(RwLock::new(Reached { config, ow: None, jhe }))))
     }
 
     /// Takes another configuration. The address that is listened on stays.
-    pub fn set(&self, config: Config) {
+    ///
+    /// # Errors
+    /// As [`Jhe::of`]; then the one that was stays.
+    pub fn set(&self, config: Config) -> Result<(), Failure> {
+        let jhe = Jhe::of(&config)?;
         let mut reached = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let bind = reached.config.bind;
-        *reached = Reached { config: Config { bind, ..config }, ow: None };
+        *reached = Reached { config: Config { bind, ..config }, ow: None, jhe };
+        Ok(())
+    }
+
+    /// How JHE is reached; none where the daemon stands alone.
+    pub(crate) fn jhe(&self) -> Option<Arc<Jhe>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).jhe.clone()
     }
 
     /// Notes the address that is really listened on.

@@ -1,0 +1,120 @@
+//! `jhe-ow export`: what waits for JHE, now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::out::say;
+use super::{Session, signals};
+use crate::account::Actor;
+use crate::export::{Exporter, Progress, Report};
+use crate::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
+use crate::jhe::Jhe;
+use crate::patient::{PatientId, PatientRef};
+use crate::store::{Store, audit, mirror, outbox, patient};
+
+/// How often the progress is drawn.
+const REDRAW: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only this patient: a number, or jhe:N
+    #[arg(long, value_name = "N")]
+    patient_id: Option<PatientRef>,
+    /// Queue once more what JHE would not have
+    #[arg(long)]
+    retry_dead: bool,
+    /// Queue everything that is kept of JHE's patients: once, after standing alone
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+    let jhe = Jhe::of(&session.config)?.ok_or_else(|| {
+        Failure::usage("there is no JHE to export to", "set JHE_BASE_URL and JHE_CLIENT_KEY")
+    })?;
+    let store = session.store()?;
+    let who = arguments.patient_id;
+    let patient = store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await?;
+    let patient = patient.map(|patient| patient.id);
+    queue(session, &store, &arguments, patient).await?;
+    let cancel = CancellationToken::new();
+    signals::cancel_on_signal(&cancel)?;
+    let exporter = Exporter { store: store.clone(), clock: session.clock.clone(), jhe, cancel };
+    let progress = Arc::new(Progress::default());
+    let drawing = draw(&progress);
+    let report = exporter.drain(patient, &progress).await;
+    drawing.finish();
+    match report? {
+        None => say("export skipped: another process is exporting").map(|()| 0),
+        Some(report) => tell(&report),
+    }
+}
+
+async fn queue(
+    session: &Session,
+    store: &Store,
+    arguments: &Arguments,
+    patient: Option<PatientId>,
+) -> Result<(), Failure> {
+    let (all, retry, now) = (arguments.all, arguments.retry_dead, session.clock.now());
+    let write = move |db: &rusqlite::Connection| {
+        let mut queued = 0;
+        if all {
+            for one in mirror::linked(db, patient)? {
+                queued += outbox::queue_all(db, one.patient, now)?;
+            }
+            audit::record(db, now, Actor::CommandLine, "export.all", patient, "")?;
+        }
+        if retry {
+            queued += outbox::retry_dead(db, patient, now)?;
+            audit::record(db, now, Actor::CommandLine, "export.retry-dead", patient, "")?;
+        }
+        Ok(queued)
+    };
+    let queued = store.write(write).await?;
+    if all || retry { say(format_args!("Queued {queued} observations.")) } else { Ok(()) }
+}
+
+fn tell(report: &Report) -> Result<u8, Failure> {
+    for (patient, error) in &report.unread {
+        eprintln!("patient {patient}: nothing was sent, as the consents could not be read: {error}");
+    }
+    say(report.sentence())?;
+    if let Some(error) = &report.stopped {
+        eprintln!("export stopped early: {error}");
+        return Ok(EXIT_FAILED);
+    }
+    Ok(if report.unread.is_empty() && report.dead == 0 { 0 } else { EXIT_PARTIAL })
+}
+
+/// A spinner with a count on a terminal; elsewhere nothing is drawn.
+struct Drawing {
+    bar: ProgressBar,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drawing {
+    fn finish(self) {
+        self.task.abort();
+        self.bar.finish_and_clear();
+    }
+}
+
+fn draw(progress: &Arc<Progress>) -> Drawing {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} observations settled, {per_sec}") {
+        bar.set_style(style);
+    }
+    let (progress, drawn) = (Arc::clone(progress), bar.clone());
+    let task = tokio::spawn(async move {
+        loop {
+            drawn.set_position(progress.settled());
+            tokio::time::sleep(REDRAW).await;
+        }
+    });
+    Drawing { bar, task }
+}

@@ -1,0 +1,60 @@
+//! Keeps what JHE says about consent fresh: nobody is read, and nothing is sent, on an old answer.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use crate::clock::Clock;
+use crate::jhe::{Jhe, JheError};
+use crate::patient::PatientId;
+use crate::store::mirror::{self, Mirrored};
+use crate::store::{Store, StoreError};
+
+/// An answer of JHE's that is younger than this counts.
+pub const FRESH: Duration = Duration::from_mins(1);
+/// Patients who are asked about at the same time: as many as JHE's shipped workers, and as many to wait for them.
+const AT_ONCE: usize = 4;
+
+/// A patient whose consents could not be read, and why.
+pub type Unread = (PatientId, JheError);
+
+/// Reads the consents of JHE's linked patients anew where they are not fresh; only of `patient`, where one is
+/// given. Answers whose could not be read: they are not to be ingested, nor anything of theirs sent.
+///
+/// # Errors
+/// Where the store cannot be read or written.
+pub async fn refresh(
+    jhe: &Jhe,
+    store: &Store,
+    clock: &Clock,
+    patient: Option<PatientId>,
+) -> Result<Vec<Unread>, StoreError> {
+    let now = clock.now();
+    let mut stale = store.read(move |db| mirror::linked(db, patient)).await?;
+    stale.retain(|one| one.read.is_none_or(|read| read > now || now.since(read) >= FRESH));
+    let mut reads = futures_util::stream::iter(stale)
+        .map(|one| async move { (one, read(jhe, store, clock, one).await) })
+        .buffer_unordered(AT_ONCE);
+    let mut unread = Vec::new();
+    while let Some((one, outcome)) = reads.next().await {
+        if let Err(error) = outcome? {
+            unread.push((one.patient, error));
+        }
+    }
+    Ok(unread)
+}
+
+async fn read(
+    jhe: &Jhe,
+    store: &Store,
+    clock: &Clock,
+    one: Mirrored,
+) -> Result<Result<(), JheError>, StoreError> {
+    let seen = match jhe.consents(one.jhe_id).await {
+        Ok(seen) => seen,
+        Err(error) => return Ok(Err(error)),
+    };
+    let now = clock.now();
+    store.write(move |db| mirror::apply(db, one.patient, &seen, now)).await?;
+    Ok(Ok(()))
+}

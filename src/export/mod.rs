@@ -1,0 +1,240 @@
+//! The outbox drains to JHE: in batches, a few at a time, one patient's observations never in two at once.
+
+mod batch;
+mod classify;
+mod sending;
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::consents;
+use crate::failure::Failure;
+use crate::jhe::{Jhe, JheError};
+use crate::patient::PatientId;
+use crate::store::observation::StreamInfo;
+use crate::store::outbox::{self, Verdict, Waiting};
+use crate::store::{Store, StoreError, consent, setting};
+use crate::time::Timestamp;
+use sending::{Ready, Sent};
+
+/// Held while the outbox drains: two processes must not send the same sample.
+const LOCK: &str = "export.lock";
+/// Patients of one batch: so many are asked about before it goes.
+const PATIENTS: usize = 20;
+/// How often what is not set up at JHE is tried again.
+const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
+
+/// What drains the outbox.
+#[derive(Debug, Clone)]
+pub struct Exporter {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// Where it goes.
+    pub jhe: Arc<Jhe>,
+    /// Ends it early; what is on its way is waited for.
+    pub cancel: CancellationToken,
+}
+
+/// What a drain came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Observations that JHE has now.
+    pub delivered: u64,
+    /// Parked until consent returns.
+    pub consent: u64,
+    /// Parked until somebody mends something.
+    pub configuration: u64,
+    /// Refused.
+    pub dead: u64,
+    /// To be sent again later.
+    pub again: u64,
+    /// Why it ended early.
+    pub stopped: Option<JheError>,
+    /// Patients whose consents could not be read: nothing of theirs was sent.
+    pub unread: Vec<(PatientId, JheError)>,
+}
+
+/// How far a drain has come.
+#[derive(Debug, Default)]
+pub struct Progress(AtomicU64);
+
+impl Progress {
+    /// Observations that were settled in any way.
+    pub fn settled(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Report {
+    /// The sentence for operators.
+    pub fn sentence(&self) -> String {
+        let Self { delivered, consent, configuration, dead, again, .. } = self;
+        format!(
+            "Export complete. Delivered {delivered} observations; waiting for consent {consent}, for configuration \
+             {configuration}, refused {dead}, to be sent again {again}."
+        )
+    }
+
+    fn add(&mut self, sent: Sent) -> Vec<(Waiting, Verdict)> {
+        for (_, verdict) in &sent.settled {
+            *match verdict {
+                Verdict::Done => &mut self.delivered,
+                Verdict::Dead(_) => &mut self.dead,
+                Verdict::Consent => &mut self.consent,
+                Verdict::Configuration(..) => &mut self.configuration,
+                Verdict::Again { .. } => &mut self.again,
+            } += 1;
+        }
+        self.stopped = self.stopped.take().or(sent.stop);
+        sent.settled
+    }
+}
+
+impl Exporter {
+    /// Sends what is due; only of `patient`, where one is given. None where another process is at it.
+    ///
+    /// # Errors
+    /// Where the store fails; what JHE says is in the report.
+    pub async fn drain(
+        &self,
+        patient: Option<PatientId>,
+        progress: &Progress,
+    ) -> Result<Option<Report>, Failure> {
+        let Some(_lock) = lock(&self.store)? else { return Ok(None) };
+        let settings = self.store.read(setting::all).await?;
+        let at_once = crate::settings::Snapshot::new(settings).export_concurrency();
+        let mut report = Report::default();
+        let devices = match self.jhe.data_sources().await {
+            Ok(devices) => devices,
+            Err(error) => return Ok(Some(Report { stopped: Some(error), ..report })),
+        };
+        let mut under_way = FuturesUnordered::new();
+        // Patients who have something under way, and those of whom nothing is to be sent in this drain.
+        let (mut busy, mut left_out) = (BTreeSet::new(), BTreeSet::new());
+        loop {
+            while under_way.len() < at_once && report.stopped.is_none() && !self.cancel.is_cancelled() {
+                let skip: BTreeSet<PatientId> = busy.union(&left_out).copied().collect();
+                let Some(next) = self.next(patient, &skip, &devices, &mut left_out, &mut report).await?
+                else {
+                    break;
+                };
+                let patients: BTreeSet<PatientId> = next.iter().map(|ready| ready.stream.patient).collect();
+                busy.extend(&patients);
+                under_way.push(async move { (patients, self.send(next).await) });
+            }
+            let Some((patients, sent)) = under_way.next().await else { break };
+            let settled = report.add(sent);
+            progress.0.fetch_add(settled.len() as u64, Ordering::Relaxed);
+            let now = self.clock.now();
+            self.store.write(move |db| outbox::settle(db, &settled, now)).await?;
+            busy.retain(|patient| !patients.contains(patient));
+        }
+        Ok(Some(report))
+    }
+
+    /// The next entries to send, of patients who consent now and have nothing under way; none where there are
+    /// none.
+    async fn next(
+        &self,
+        patient: Option<PatientId>,
+        skip: &BTreeSet<PatientId>,
+        devices: &[(String, i64)],
+        left_out: &mut BTreeSet<PatientId>,
+        report: &mut Report,
+    ) -> Result<Option<Vec<Ready>>, StoreError> {
+        let mut skip = skip.clone();
+        loop {
+            let now = self.clock.now();
+            let mut streams = self.store.read(move |db| outbox::ready(db, patient, now)).await?;
+            streams.retain(|stream| !skip.contains(&stream.patient));
+            let patients: BTreeSet<PatientId> =
+                streams.iter().map(|stream| stream.patient).take(PATIENTS).collect();
+            if patients.is_empty() {
+                return Ok(None);
+            }
+            for one in &patients {
+                for (unread, error) in
+                    consents::refresh(&self.jhe, &self.store, &self.clock, Some(*one)).await?
+                {
+                    left_out.insert(unread);
+                    skip.insert(unread);
+                    report.unread.push((unread, error));
+                }
+            }
+            streams.retain(|stream| patients.contains(&stream.patient) && !skip.contains(&stream.patient));
+            let ready = self.take(streams, devices.to_vec(), now).await?;
+            if !ready.is_empty() {
+                return Ok(Some(ready));
+            }
+            // Whatever they had was parked in the meantime.
+            skip.extend(patients);
+        }
+    }
+
+    /// Takes entries of these streams, as many as fit into a batch; what cannot be sent is parked.
+    async fn take(
+        &self,
+        streams: Vec<StreamInfo>,
+        devices: Vec<(String, i64)>,
+        now: Timestamp,
+    ) -> Result<Vec<Ready>, StoreError> {
+        let take = move |db: &_| {
+            let mut ready = Vec::new();
+            for stream in streams {
+                let Some(patient) = stream.jhe_id else { continue };
+                if consent::allowed(db, stream.patient, &stream.code)?.is_empty() {
+                    outbox::park(db, stream.patient, &stream.code)?;
+                    continue;
+                }
+                let waiting = outbox::take(db, stream.id, now, batch::ENTRIES - ready.len())?;
+                let name = crate::catalog::data_source(&stream.provider);
+                let device = devices.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+                let Some(device) = device else {
+                    let why =
+                        format!("JHE has no data source '{name}': add it there, and attach it to the study");
+                    let verdict = Verdict::Configuration(why, now.plus(CONFIGURATION_PAUSE));
+                    let parked: Vec<_> = waiting.into_iter().map(|one| (one, verdict.clone())).collect();
+                    outbox::settle(db, &parked, now)?;
+                    continue;
+                };
+                for waiting in waiting {
+                    let entry = batch::entry(&stream, &waiting, patient, device)
+                        .map_err(|error| StoreError::Other(error.to_string()))?;
+                    ready.push(Ready { stream: stream.clone(), patient, waiting, entry });
+                }
+                if ready.len() >= batch::ENTRIES {
+                    break;
+                }
+            }
+            Ok(ready)
+        };
+        self.store.write(take).await
+    }
+}
+
+/// The lock of whoever exports; none where another process has it.
+fn lock(store: &Store) -> Result<Option<File>, Failure> {
+    let path = store.directory().join(LOCK);
+    let failed = |error: std::io::Error| {
+        Failure::failed(
+            format!("{} cannot be locked: {error}", path.display()),
+            "see that this user may write there",
+        )
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,139 @@
+//! One batch on its way: a verdict for each entry, whatever happens.
+
+use std::time::Duration;
+
+use super::Exporter;
+use super::batch::batch;
+use super::classify::{Meaning, classify};
+use crate::jhe::{Entry, JheError};
+use crate::store::observation::StreamInfo;
+use crate::store::outbox::{Verdict, Waiting};
+use crate::time::Timestamp;
+
+/// After a silence, nothing of it goes again before JHE has surely ended with it: two sends of one sample at a
+/// time leave an orphan there.
+const QUIET: Duration = Duration::from_mins(1);
+/// The first pause after a failure; it doubles with each further one, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// How often what somebody has to mend is tried again.
+const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
+
+/// An entry that is ready to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub(super) stream: StreamInfo,
+    pub(super) patient: i64,
+    pub(super) waiting: Waiting,
+    pub(super) entry: String,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) settled: Vec<(Waiting, Verdict)>,
+    /// Why nothing more should be sent for now.
+    pub(super) stop: Option<JheError>,
+}
+
+impl Exporter {
+    /// Sends entries. Where a batch as a whole is rejected it is halved, until the culprit stands alone.
+    pub(super) async fn send(&self, entries: Vec<Ready>) -> Sent {
+        let mut sent = Sent { settled: Vec::new(), stop: None };
+        let mut parts = vec![entries];
+        while let Some(mut part) = parts.pop() {
+            if sent.stop.is_some() {
+                // What was not sent stays as it is.
+                continue;
+            }
+            let body = batch(part.iter().map(|ready| ready.entry.as_str()));
+            match self.jhe.send(body, part.len()).await {
+                Ok(answers) => {
+                    for (ready, answer) in part.into_iter().zip(answers) {
+                        let verdict = self.judge(&ready, &answer).await;
+                        sent.settled.push((ready.waiting, verdict));
+                    }
+                }
+                Err(error @ JheError::Rejected { .. }) if part.len() > 1 => {
+                    for ready in &mut part {
+                        ready.waiting.ambiguous |= error.is_ambiguous();
+                    }
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+                Err(JheError::Rejected { status, what }) => {
+                    let dead = |ready: Ready| (ready.waiting, Verdict::Dead(format!("{status}: {what}")));
+                    sent.settled.extend(part.into_iter().map(dead));
+                }
+                Err(error) => {
+                    let now = self.clock.now();
+                    let again = |ready: Ready| {
+                        let verdict = again(&ready.waiting, &error, now);
+                        (ready.waiting, verdict)
+                    };
+                    sent.settled.extend(part.into_iter().map(again));
+                    sent.stop = Some(error);
+                }
+            }
+        }
+        sent
+    }
+
+    async fn judge(&self, ready: &Ready, answer: &Entry) -> Verdict {
+        let now = self.clock.now();
+        match classify(answer) {
+            Meaning::Done => Verdict::Done,
+            Meaning::Exists(_) if ready.waiting.ambiguous => Verdict::Done,
+            Meaning::Exists(words) => self.look_up(ready, words).await,
+            Meaning::Consent => Verdict::Consent,
+            Meaning::Configuration(words) => Verdict::Configuration(words, now.plus(CONFIGURATION_PAUSE)),
+            Meaning::Dead(words) => Verdict::Dead(words),
+            Meaning::Later(why) => {
+                Verdict::Again { due: now.plus(pause(ready.waiting.attempts)), ambiguous: true, why }
+            }
+        }
+    }
+
+    /// Whether what has our identifier at JHE is this patient's observation of this instant: identifiers are
+    /// global there.
+    async fn look_up(&self, ready: &Ready, words: String) -> Verdict {
+        let observation = &ready.waiting.observation;
+        let code = format!("{}|{}", ready.stream.code_system, ready.stream.code);
+        match self.jhe.count(ready.patient, &code, &observation.instant.to_string()).await {
+            Ok(0) => Verdict::Dead(format!("409: {words} It is not this patient's.")),
+            Ok(_) => Verdict::Done,
+            Err(error) => again(&ready.waiting, &error, self.clock.now()),
+        }
+    }
+}
+
+fn again(waiting: &Waiting, error: &JheError, now: Timestamp) -> Verdict {
+    let asked = match error {
+        JheError::Later { retry_after, .. } => retry_after.unwrap_or_default(),
+        _ if error.is_ambiguous() => QUIET,
+        _ => Duration::ZERO,
+    };
+    let due = now.plus(pause(waiting.attempts).max(asked));
+    Verdict::Again { due, ambiguous: error.is_ambiguous(), why: error.to_string() }
+}
+
+/// The pause after so many attempts, spread a little: what failed together should not come back together.
+fn pause(attempts: u32) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts.min(16))).min(LONGEST_PAUSE);
+    let mut byte = [0];
+    // Without randomness there is no spread, which is no reason to fail.
+    let _ = getrandom::fill(&mut byte);
+    pause.mul_f64(0.9 + f64::from(byte[0]) / 1280.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        assert!(pause(0) < Duration::from_secs(35) && pause(0) >= Duration::from_secs(27));
+        assert!(pause(3) > pause(1));
+        assert!(pause(40) <= LONGEST_PAUSE.mul_f64(1.1));
+    }
+}

@@ -1,0 +1,183 @@
+//! JHE's studies and consents, as the tables of our own hold them.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{StoreError, code, consent, outbox, study};
+use crate::jhe::{Consents, StudyConsents};
+use crate::mirror::{Answer, Open, Step, step};
+use crate::patient::PatientId;
+use crate::study::StudyId;
+use crate::time::Timestamp;
+
+/// A patient of JHE's, and when the consents were last read there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mirrored {
+    /// The daemon's own number.
+    pub patient: PatientId,
+    /// JHE's.
+    pub jhe_id: i64,
+    /// When; none where they never were.
+    pub read: Option<Timestamp>,
+}
+
+/// The patients of JHE's who are linked; only `patient`, where one is given.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<Mirrored>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT patient.id, jhe_id, consents_read_at FROM patient
+         JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
+         WHERE jhe_id IS NOT NULL AND (?1 IS NULL OR patient.id = ?1) ORDER BY patient.id",
+    )?;
+    let rows = query.query_map([patient], |row| {
+        Ok(Mirrored { patient: row.get(0)?, jhe_id: row.get(1)?, read: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Takes over what JHE says of a patient's consents at `now`.
+///
+/// # Errors
+/// Where the tables cannot be written.
+pub fn apply(db: &Connection, patient: PatientId, seen: &Consents, now: Timestamp) -> Result<(), StoreError> {
+    let mut known = Vec::new();
+    for one in &seen.studies {
+        let id = mirror_study(db, one, now)?;
+        known.push(id);
+        study::enrol(db, id, patient, now)?;
+        for scope in &one.scope_consents {
+            let Some(row) = code::find(db, &scope.code.coding_code)? else { continue };
+            let answer = match (scope.consented, scope.consented_time) {
+                (Some(consented), Some(at)) => Some(Answer { consented, at }),
+                _ => None,
+            };
+            settle(db, patient, id, (row, &scope.code.coding_code), answer, now)?;
+        }
+    }
+    end_others(db, patient, &known, now)?;
+    db.execute("UPDATE patient SET consents_read_at = ? WHERE id = ?", params![now, patient])?;
+    Ok(())
+}
+
+/// Our row of a study of JHE's. Its name may be taken by another one.
+fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<StudyId, StoreError> {
+    let known: Option<StudyId> = db
+        .prepare_cached("SELECT id FROM study WHERE jhe_id = ?")?
+        .query_row([one.id], |row| row.get(0))
+        .optional()?;
+    let taken: bool = db
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM study WHERE name = ? AND jhe_id IS NOT ?)")?
+        .query_row(params![one.name, one.id], |row| row.get(0))?;
+    let name = if taken { format!("{} (JHE {})", one.name, one.id) } else { one.name.clone() };
+    let purpose = one.description.clone().unwrap_or_default();
+    let organization = &one.organization.name;
+    if let Some(id) = known {
+        db.prepare_cached(
+            "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?",
+        )?
+        .execute(params![name, organization, purpose, organization, id])?;
+        return Ok(id);
+    }
+    db.execute(
+        "INSERT INTO study (name, organization, purpose, contact, created_at, jhe_id) VALUES (?, ?, ?, ?, ?, ?)",
+        params![name, organization, purpose, organization, now, one.id],
+    )?;
+    Ok(StudyId(db.last_insert_rowid()))
+}
+
+/// Brings the history of one scope of one study in line with JHE's answer.
+fn settle(
+    db: &Connection,
+    patient: PatientId,
+    study: StudyId,
+    (code, name): (i64, &str),
+    answer: Option<Answer>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO study_code (study, code) VALUES (?, ?) ON CONFLICT DO NOTHING")?
+        .execute(params![study, code])?;
+    let open = db
+        .prepare_cached(
+            "SELECT granted_at, coalesce(confirmed_at, granted_at) FROM consent
+             WHERE patient = ? AND code = ? AND study = ? AND withdrawn_at IS NULL",
+        )?
+        .query_row(params![patient, code, study], |row| {
+            Ok(Open { granted: row.get(0)?, confirmed: row.get(1)? })
+        })
+        .optional()?;
+    let ended: Option<Timestamp> = db
+        .prepare_cached("SELECT max(withdrawn_at) FROM consent WHERE patient = ? AND code = ? AND study = ?")?
+        .query_row(params![patient, code, study], |row| row.get(0))?;
+    let end = |at: Timestamp| {
+        db.prepare_cached(
+            "UPDATE consent SET withdrawn_at = max(granted_at, ?4)
+             WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
+        )?
+        .execute(params![patient, code, study, at])
+    };
+    let begin = |at: Timestamp| {
+        db.prepare_cached(
+            "INSERT INTO consent (patient, code, study, granted_at, confirmed_at) VALUES (?, ?, ?, ?, ?)",
+        )?
+        .execute(params![patient, code, study, at, now])
+    };
+    match step(open, ended, answer) {
+        Step::Keep => return Ok(()),
+        Step::Confirm => {
+            db.prepare_cached(
+                "UPDATE consent SET confirmed_at = ?4
+                 WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
+            )?
+            .execute(params![patient, code, study, now])?;
+            return Ok(());
+        }
+        Step::Grant(at) => begin(at)?,
+        Step::Withdraw(at) => end(at)?,
+        Step::Again { withdrawn, granted } => end(withdrawn).and_then(|_| begin(granted))?,
+    };
+    follow(db, patient, name, now)
+}
+
+/// What waits for JHE follows the consent.
+fn follow(db: &Connection, patient: PatientId, name: &str, now: Timestamp) -> Result<(), StoreError> {
+    if consent::allowed(db, patient, name)?.is_empty() {
+        outbox::park(db, patient, name)
+    } else {
+        outbox::unpark(db, patient, name, now)
+    }
+}
+
+/// Ends the consents of studies that JHE no longer shows of this patient, and those that no study asked for:
+/// JHE is the truth.
+fn end_others(
+    db: &Connection,
+    patient: PatientId,
+    known: &[StudyId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT consent.id, study, code.code, coalesce(confirmed_at, ?2) FROM consent
+         JOIN code ON code.id = consent.code WHERE patient = ?1 AND withdrawn_at IS NULL",
+    )?;
+    let open = query.query_map(params![patient, now], |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, Option<StudyId>>(1)?,
+            row.get::<_, String>(2)?,
+            row.get::<_, Timestamp>(3)?,
+        ))
+    })?;
+    for one in open.collect::<Result<Vec<_>, _>>()? {
+        let (id, study, code, confirmed) = one;
+        if study.is_some_and(|study| known.contains(&study)) {
+            continue;
+        }
+        db.execute(
+            "UPDATE consent SET withdrawn_at = max(granted_at, ?) WHERE id = ?",
+            params![confirmed, id],
+        )?;
+        follow(db, patient, &code, now)?;
+    }
+    Ok(())
+}

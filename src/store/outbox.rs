@@ -1,0 +1,264 @@
+//! What JHE has not acknowledged.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::StoreError;
+use super::observation::{Observation, StreamInfo};
+use crate::patient::PatientId;
+use crate::time::Timestamp;
+
+/// An observation that waits to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// The row of its stream.
+    pub stream: i64,
+    /// What is to be sent.
+    pub observation: Observation,
+    /// How often it was sent before.
+    pub attempts: u32,
+    /// Whether an earlier attempt may have arrived.
+    pub ambiguous: bool,
+}
+
+/// What becomes of an observation that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// JHE has it.
+    Done,
+    /// JHE will not have it; the text says why.
+    Dead(String),
+    /// It waits until consent returns.
+    Consent,
+    /// It waits until somebody has mended what the text says, and is tried again then.
+    Configuration(String, Timestamp),
+    /// It is sent again at this time; whether it has arrived may not be known.
+    Again {
+        /// When.
+        due: Timestamp,
+        /// Whether it may have arrived.
+        ambiguous: bool,
+        /// What went wrong.
+        why: String,
+    },
+}
+
+/// How many observations are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// To be sent.
+    pub pending: i64,
+    /// Waiting for consent.
+    pub consent: i64,
+    /// Waiting for somebody to mend something.
+    pub configuration: i64,
+    /// Refused.
+    pub dead: i64,
+}
+
+/// Queues an observation of a stream; another value of the same revision that waits gives way.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn queue(
+    db: &Connection,
+    stream: i64,
+    observation: &Observation,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Observation { instant, value, zone, revision } = observation;
+    db.prepare_cached(
+        "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
+         VALUES (?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![stream, instant, revision, value, zone, now])?;
+    Ok(())
+}
+
+/// Queues everything that is kept of a patient and was never queued; answers how much that is.
+///
+/// # Errors
+/// Where the tables cannot be read or written.
+pub fn queue_all(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
+    Ok(db.execute(
+        "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
+         SELECT stream, instant, revision, value, zone, 'pending', ?2
+         FROM stream JOIN observation ON observation.stream = stream.id
+         WHERE patient = ?1 AND set_aside = 0 ON CONFLICT DO NOTHING",
+        params![patient, now],
+    )?)
+}
+
+/// The streams of JHE's patients that have something to send at `now`; only of `patient`, where one is given.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn ready(
+    db: &Connection,
+    patient: Option<PatientId>,
+    now: Timestamp,
+) -> Result<Vec<StreamInfo>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "{} WHERE jhe_id IS NOT NULL AND set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1)
+           AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream = stream.id
+                       AND state IN ('pending', 'configuration') AND due_at <= ?2)
+         ORDER BY stream.patient, stream.id",
+        super::observation::STREAMS
+    ))?;
+    let streams = query.query_map(params![patient, now], super::observation::stream_from_row)?;
+    Ok(streams.collect::<Result<_, _>>()?)
+}
+
+/// What of a stream is to be sent at `now`, the oldest measurements first.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT instant, value, zone, revision, attempts, ambiguous FROM outbox
+         WHERE stream = ? AND state IN ('pending', 'configuration') AND due_at <= ? ORDER BY instant, revision LIMIT ?",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query.query_map(params![stream, now, limit], |row| {
+        let observation = Observation {
+            instant: row.get(0)?,
+            value: row.get(1)?,
+            zone: row.get(2)?,
+            revision: row.get(3)?,
+        };
+        Ok(Waiting { stream, observation, attempts: row.get(4)?, ambiguous: row.get(5)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Notes what became of what was sent.
+///
+/// # Errors
+/// Where the tables cannot be written.
+pub fn settle(db: &Connection, settled: &[(Waiting, Verdict)], now: Timestamp) -> Result<(), StoreError> {
+    let mut done = 0;
+    for (waiting, verdict) in settled {
+        done += i64::from(*verdict == Verdict::Done);
+        settle_one(db, waiting, verdict)?;
+    }
+    if done > 0 {
+        db.prepare_cached(
+            "INSERT INTO delivered (hour, observations) VALUES (?, ?)
+             ON CONFLICT DO UPDATE SET observations = observations + excluded.observations",
+        )?
+        .execute(params![now.hour(), done])?;
+        db.prepare_cached("DELETE FROM delivered WHERE hour < ?")?.execute([now.hour() - 48])?;
+    }
+    Ok(())
+}
+
+fn settle_one(db: &Connection, waiting: &Waiting, verdict: &Verdict) -> Result<(), StoreError> {
+    let Waiting { stream, observation, .. } = waiting;
+    let (state, due, ambiguous, detail) = match verdict {
+        Verdict::Done => {
+            db.prepare_cached("DELETE FROM outbox WHERE stream = ? AND instant = ? AND revision = ?")?
+                .execute(params![stream, observation.instant, observation.revision])?;
+            return Ok(());
+        }
+        Verdict::Dead(why) => ("dead", None, false, why.as_str()),
+        Verdict::Consent => ("consent", None, false, ""),
+        Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),
+        Verdict::Again { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
+    };
+    db.prepare_cached(
+        "UPDATE outbox SET state = ?4, due_at = coalesce(?5, due_at), ambiguous = ambiguous OR ?6, detail = ?7,
+                           attempts = attempts + 1
+         WHERE stream = ?1 AND instant = ?2 AND revision = ?3",
+    )?
+    .execute(params![stream, observation.instant, observation.revision, state, due, ambiguous, detail])?;
+    Ok(())
+}
+
+/// Parks what waits of a patient and a code until consent returns.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn park(db: &Connection, patient: PatientId, code: &str) -> Result<(), StoreError> {
+    move_of(db, patient, code, "state IN ('pending', 'configuration')", "consent", Timestamp::from_micros(0))
+}
+
+/// Lets what waited for consent go on.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn unpark(db: &Connection, patient: PatientId, code: &str, now: Timestamp) -> Result<(), StoreError> {
+    move_of(db, patient, code, "state = 'consent'", "pending", now)
+}
+
+fn move_of(
+    db: &Connection,
+    patient: PatientId,
+    code: &str,
+    from: &str,
+    to: &str,
+    due: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached(&format!(
+        "UPDATE outbox SET state = ?3, due_at = ?4 WHERE {from} AND stream IN
+             (SELECT stream.id FROM stream JOIN code ON code.id = stream.code WHERE patient = ?1 AND code.code = ?2)"
+    ))?
+    .execute(params![patient, code, to, due])?;
+    Ok(())
+}
+
+/// Queues once more what JHE would not have; answers how much that is.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> Result<usize, StoreError> {
+    Ok(db.execute(
+        "UPDATE outbox SET state = 'pending', due_at = ?2, detail = NULL
+         WHERE state = 'dead' AND stream IN (SELECT id FROM stream WHERE ?1 IS NULL OR patient = ?1)",
+        params![patient, now],
+    )?)
+}
+
+/// How much is in which state, of one patient or of all.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn counts(db: &Connection, patient: Option<PatientId>) -> Result<Counts, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT state, sum(rows) FROM outbox_count JOIN stream ON stream.id = stream
+         WHERE ?1 IS NULL OR patient = ?1 GROUP BY state",
+    )?;
+    let mut counts = Counts::default();
+    let mut rows = query.query([patient])?;
+    while let Some(row) = rows.next()? {
+        let count = row.get(1)?;
+        match row.get_ref(0)?.as_str().unwrap_or_default() {
+            "pending" => counts.pending = count,
+            "consent" => counts.consent = count,
+            "configuration" => counts.configuration = count,
+            _ => counts.dead = count,
+        }
+    }
+    Ok(counts)
+}
+
+/// How many observations JHE took in the last 24 hours, the hour that runs included.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn delivered(db: &Connection, now: Timestamp) -> Result<i64, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT coalesce(sum(observations), 0) FROM delivered WHERE hour > ?")?;
+    Ok(query.query_row([now.hour() - 24], |row| row.get(0))?)
+}
+
+/// When the next of what waits is due, where anything does.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn next_due(db: &Connection, within: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT min(due_at) FROM outbox WHERE state IN ('pending', 'configuration') AND due_at <= ?",
+    )?;
+    Ok(query.query_row([now.plus(within)], |row| row.get(0))?)
+}
