@@ -67,32 +67,33 @@ mod tests {
         Timestamp::from_micros(second * 1_000_000)
     }
 
-    fn open(granted: i64, confirmed: i64) -> Option<Open> {
-        Some(Open { granted: at(granted), confirmed: at(confirmed) })
+    /// What stands since `granted` and was seen to stand at `confirmed`.
+    fn stands(granted: i64, confirmed: i64) -> Open {
+        Open { granted: at(granted), confirmed: at(confirmed) }
     }
 
-    fn answer(consented: bool, second: i64) -> Option<Answer> {
-        Some(Answer { consented, at: at(second) })
+    fn says(consented: bool, second: i64) -> Answer {
+        Answer { consented, at: at(second) }
     }
 
     #[test]
     fn each_answer_has_its_meaning() {
         assert_eq!(step(None, None, None), Step::Keep);
-        assert_eq!(step(None, None, answer(false, 5)), Step::Keep);
-        assert_eq!(step(None, None, answer(true, 5)), Step::Grant(at(5)));
-        assert_eq!(step(open(5, 9), None, answer(true, 5)), Step::Confirm);
-        assert_eq!(step(open(5, 9), None, answer(false, 12)), Step::Withdraw(at(12)));
-        assert_eq!(step(open(5, 9), None, None), Step::Withdraw(at(9)));
+        assert_eq!(step(None, None, Some(says(false, 5))), Step::Keep);
+        assert_eq!(step(None, None, Some(says(true, 5))), Step::Grant(at(5)));
+        assert_eq!(step(Some(stands(5, 9)), None, Some(says(true, 5))), Step::Confirm);
+        assert_eq!(step(Some(stands(5, 9)), None, Some(says(false, 12))), Step::Withdraw(at(12)));
+        assert_eq!(step(Some(stands(5, 9)), None, None), Step::Withdraw(at(9)));
     }
 
     #[test]
     fn a_changed_time_means_that_it_was_withdrawn_in_between() {
         let again = Step::Again { withdrawn: at(9), granted: at(20) };
-        assert_eq!(step(open(5, 9), None, answer(true, 20)), again);
+        assert_eq!(step(Some(stands(5, 9)), None, Some(says(true, 20))), again);
     }
 
     #[test]
     fn a_new_grant_never_reaches_back_over_a_withdrawal() {
-        assert_eq!(step(None, Some(at(30)), answer(true, 20)), Step::Grant(at(30)));
+        assert_eq!(step(None, Some(at(30)), Some(says(true, 20))), Step::Grant(at(30)));
     }
 }

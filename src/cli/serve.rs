@@ -13,14 +13,18 @@ use tokio_util::sync::CancellationToken;
 use super::out::say;
 use super::{Session, admin, signals};
 use crate::config::{self, Environment};
+use crate::export::{self, Exporter};
 use crate::failure::Failure;
+use crate::jhe::Jhe;
 use crate::log::Logging;
 use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Progress};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
-use crate::web::{self, App, Jobs, Limits, Live, Offers, Ticks};
+use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, Ticks};
 
+/// How long the outbox waits at most until it is looked at again.
+const EXPORT_AT_LEAST: Duration = Duration::from_secs(30);
 /// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
 /// by then is rolled back, which is safe.
 const GRACE: Duration = Duration::from_millis(4500);
@@ -55,7 +59,14 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             }
         }
     };
-    daemon.finish(ticker, server).await;
+    daemon
+        .finish(
+            async {
+                tokio::join!(ticker, daemon.export());
+            },
+            server,
+        )
+        .await;
     Ok(0)
 }
 
@@ -79,6 +90,7 @@ impl Daemon {
             ticks: Ticks::new(clock.now(), settings.poll_interval()),
             clock,
             live: Live::new(config)?,
+            exports: Exports::default(),
             jobs: Jobs::default(),
             offers: Offers::default(),
             limits: Limits::default(),
@@ -134,6 +146,42 @@ impl Daemon {
         let settings = poller.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
         self.app.ticks.note(poller.clock.now(), sentence, settings.poll_interval());
         web::finish_disconnects(&self.app).await;
+    }
+
+    /// Lets the outbox drain for as long as the daemon runs: after each tick, and when something is due again.
+    /// Neither waits for the other.
+    async fn export(&self) {
+        while !self.cancel.is_cancelled() {
+            if let Some(jhe) = self.app.live.jhe() {
+                self.drain(jhe).await;
+            }
+            tokio::select! {
+                () = self.cancel.cancelled() => {}
+                () = self.app.ticks.ended() => {}
+                () = tokio::time::sleep(EXPORT_AT_LEAST) => {}
+            }
+        }
+    }
+
+    async fn drain(&self, jhe: Arc<Jhe>) {
+        let (store, clock) = (self.app.store.clone(), self.app.clock.clone());
+        let exporter = Exporter { store, clock, jhe, cancel: self.cancel.clone() };
+        match Box::pin(exporter.drain(None, &export::Progress::default())).await {
+            Ok(Some(report)) => {
+                for (patient, error) in &report.unread {
+                    tracing::warn!(%patient, "nothing was sent, as the consents could not be read: {error}");
+                }
+                if let Some(error) = &report.stopped {
+                    tracing::warn!("the export stopped early: {error}");
+                }
+                if !report.is_empty() {
+                    tracing::info!("{}", report.sentence());
+                }
+                self.app.exports.note(&report, self.app.clock.now());
+            }
+            Ok(None) => tracing::debug!("another process is exporting"),
+            Err(failure) => tracing::error!(next = failure.next, "{}", failure.what),
+        }
     }
 
     /// When the tick after the one that was due at `due` is due. Ticks that were missed are not made up.

@@ -47,6 +47,8 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     let sim = Sim::start(0, session.clock.clone())
         .map_err(|error| Failure::failed(format!("the simulated OW cannot start: {error}"), "try again"))?;
     session.config.ow_api_url = BaseUrl::parse(&sim.url()).ok();
+    session.config.jhe_base_url = None;
+    session.config.jhe_client_key = None;
     session.config.ow_api_key = Some(SecretString::from(sim.key()));
     let store = session.store()?;
     prepare(&store).await?;

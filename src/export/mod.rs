@@ -85,6 +85,11 @@ impl Report {
         )
     }
 
+    /// Whether nothing was sent at all.
+    pub fn is_empty(&self) -> bool {
+        self.delivered + self.consent + self.configuration + self.dead + self.again == 0
+    }
+
     fn add(&mut self, sent: Sent) -> Vec<(Waiting, Verdict)> {
         for (_, verdict) in &sent.settled {
             *match verdict {

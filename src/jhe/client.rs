@@ -252,7 +252,7 @@ impl Jhe {
             .map_err(|error| JheError::Wrong(error.to_string()))?;
         header.set_sensitive(true);
         let life = Duration::from_secs(granted.expires_in);
-        Ok(Token { header, renew_at: Instant::now() + (life - life / LEFT) })
+        Ok(Token { header, renew_at: Instant::now() + life * (LEFT - 1) / LEFT })
     }
 }
 

@@ -1,4 +1,4 @@
-//! JupyterHealth Exchange: every call that is made to it, and how its answers are read.
+//! `JupyterHealth` Exchange: every call that is made to it, and how its answers are read.
 
 mod bundle;
 mod client;

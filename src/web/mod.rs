@@ -21,10 +21,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::export::Report;
 use crate::failure::Failure;
 use crate::jhe::Jhe;
 use crate::ow::{Connector, PageSize};
@@ -50,6 +52,8 @@ pub struct App {
     pub live: Live,
     /// How the ticker is doing.
     pub ticks: Ticks,
+    /// How the export is doing.
+    pub exports: Exports,
     /// Polls that somebody asked for on a page.
     pub jobs: Jobs,
     /// The providers that patients can connect, as last seen.
@@ -145,9 +149,38 @@ impl Live {
     }
 }
 
+/// How the last export ended, shared between it and the pages.
+#[derive(Debug, Clone, Default)]
+pub struct Exports(Arc<Mutex<Option<ExportState>>>);
+
+/// The last export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportState {
+    /// When it ended.
+    pub ended: Timestamp,
+    /// What stopped it early, if anything did.
+    pub trouble: Option<String>,
+}
+
+impl Exports {
+    /// Notes that a drain ended.
+    pub fn note(&self, report: &Report, now: Timestamp) {
+        let trouble = report.stopped.as_ref().map(ToString::to_string);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ExportState { ended: now, trouble });
+    }
+
+    /// The last one; none where none has ended.
+    pub fn get(&self) -> Option<ExportState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// How the ticker is doing, shared between it and the pages.
 #[derive(Debug, Clone)]
-pub struct Ticks(Arc<Mutex<TickState>>);
+pub struct Ticks {
+    state: Arc<Mutex<TickState>>,
+    ended: Arc<Notify>,
+}
 
 /// The ticker at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,17 +196,24 @@ pub struct TickState {
 impl Ticks {
     /// A ticker that starts at `now`.
     pub fn new(now: Timestamp, interval: Duration) -> Self {
-        Self(Arc::new(Mutex::new(TickState { last: now, outcome: None, interval })))
+        let state = TickState { last: now, outcome: None, interval };
+        Self { state: Arc::new(Mutex::new(state)), ended: Arc::default() }
     }
 
     /// Notes that a tick ended.
     pub fn note(&self, now: Timestamp, outcome: String, interval: Duration) {
         let state = TickState { last: now, outcome: Some(outcome), interval };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.ended.notify_waiters();
+    }
+
+    /// Waits for the end of the next tick.
+    pub async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     /// The ticker at this moment.
     pub fn get(&self) -> TickState {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
