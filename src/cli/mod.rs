@@ -95,7 +95,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
     let session = Session::new(arguments.flags)?;
     let logging = log::start(&session.config)?;
     match arguments.command {
-        Command::Serve => serve::run(session, &logging).await,
+        Command::Serve => Box::pin(serve::run(session, &logging)).await,
         Command::Poll(arguments) => poll::run(&session, arguments).await,
         Command::Observations(arguments) => observations::run(&session, arguments).await,
         Command::Export(arguments) => export::run(&session, arguments).await,

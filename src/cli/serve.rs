@@ -59,14 +59,10 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             }
         }
     };
-    daemon
-        .finish(
-            async {
-                tokio::join!(ticker, daemon.export());
-            },
-            server,
-        )
-        .await;
+    let work = async {
+        tokio::join!(ticker, daemon.export());
+    };
+    daemon.finish(work, server).await;
     Ok(0)
 }
 

@@ -11,6 +11,8 @@ mod devices;
 mod disk;
 mod documents;
 mod end_to_end;
+mod export;
+mod fake_jhe;
 mod faults;
 mod invitation;
 mod late_data;

@@ -23,6 +23,11 @@ pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(future)
 }
 
+/// Lets something asynchronous go on beside the test.
+pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    RUNTIME.spawn(future);
+}
+
 /// A daemon that runs.
 pub struct Served {
     pub running: Running,

@@ -1,0 +1,345 @@
+//! Each observation reaches JHE exactly once, and nothing without consent.
+
+use std::time::Duration;
+
+use crate::fake_jhe::*;
+use crate::harness::*;
+use crate::served::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+struct Scene {
+    world: World,
+    jhe: FakeJhe,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut world = World::new();
+        let jhe = FakeJhe::start();
+        world.set("JHE_BASE_URL", &jhe.url());
+        world.set("JHE_CLIENT_KEY", KEY);
+        Self { world, jhe }
+    }
+
+    /// A patient of JHE's who has agreed, taken in and linked; answers with the OW user and our number.
+    fn patient(&self, jhe_id: i64) -> (String, String) {
+        self.jhe.add_patient(jhe_id, jhe_id - 30000, self.world.now.minus(DAY));
+        let user = self.world.sim.add_user();
+        let add = ["patient", "add", "--jhe-patient", &jhe_id.to_string(), "--ow-user", &user];
+        let ran = self.world.run(&add);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        (user, ran.stdout.trim().to_owned())
+    }
+
+    fn fill(&self, user: &str, hours: u32) {
+        self.world.sim.fill(user, self.world.now.minus(HOUR * hours), self.world.now, FIVE_MINUTES, 1);
+    }
+
+    fn export(&self) -> Ran {
+        self.world.run(&["export"])
+    }
+
+    /// What JHE has of a patient is exactly what is kept here.
+    fn is_delivered(&self, jhe_id: i64, patient: &str) -> bool {
+        let ours: Vec<_> = self.world.kept(patient).into_iter().map(|(at, _)| at).collect();
+        !ours.is_empty() && self.jhe.instants(jhe_id) == ours
+    }
+}
+
+#[test]
+fn each_observation_reaches_jhe_once_with_what_it_is() {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 20);
+    assert_eq!(scene.world.created(), 240);
+    let ran = scene.export();
+    assert_eq!((ran.code, ran.stdout.contains("Delivered 240 observations")), (0, true), "{ran:?}");
+    assert!(scene.is_delivered(40001, &patient));
+    assert_eq!(scene.jhe.state().batches, [100, 100, 40]);
+    let kept = scene.jhe.state().kept[0].clone();
+    let document = &scene.world.documents(&patient)[0];
+    assert_eq!(
+        kept.identifier,
+        ("ow:normalized".to_owned(), document["header"]["uuid"].as_str().unwrap().to_owned())
+    );
+    assert_eq!((kept.device.as_str(), &kept.document), ("Device/70004", document));
+    assert!(scene.export().stdout.contains("Delivered 0 observations"));
+    assert_eq!(scene.world.created(), 0);
+    assert_eq!(scene.jhe.state().logins, 3, "one token for each process that asks");
+}
+
+#[test]
+fn a_correction_goes_under_a_name_of_its_own() {
+    let scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    let at = scene.world.now.minus(HOUR);
+    scene.world.sim.put(&user, at, 60.0);
+    scene.world.created();
+    scene.export();
+    scene.world.sim.put(&user, at, 61.0);
+    scene.world.created();
+    scene.export();
+    let names: Vec<String> = scene.jhe.state().kept.iter().map(|kept| kept.identifier.1.clone()).collect();
+    assert_eq!(names.len(), 2);
+    assert_eq!(names[1], format!("{}#r1", names[0]));
+}
+
+#[test]
+fn a_lost_answer_loses_nothing_and_doubles_nothing() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 20);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Lost]);
+    let ran = scene.export();
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("JHE gave no answer"), "{ran:?}");
+    assert!(scene.export().stdout.contains("Delivered 140"), "what was not under way goes on");
+    assert_eq!(scene.jhe.state().kept.len(), 240);
+    scene.world.pass(MINUTE * 2);
+    assert!(scene.export().stdout.contains("Delivered 100"), "it is there already, and it is ours");
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn after_a_silence_a_minute_passes_before_it_goes_again() {
+    let mut scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Lost]);
+    scene.export();
+    let sent = scene.jhe.state().batches.len();
+    scene.world.pass(MINUTE.mul_f64(0.8));
+    scene.export();
+    assert_eq!(scene.jhe.state().batches.len(), sent);
+    scene.world.pass(MINUTE);
+    scene.export();
+    assert_eq!(scene.jhe.state().batches.len(), sent + 1);
+}
+
+#[test]
+fn a_busy_jhe_is_left_alone_as_long_as_it_asks() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Busy(600)]);
+    scene.export();
+    scene.world.pass(MINUTE * 9);
+    assert!(scene.export().stdout.contains("Delivered 0"));
+    scene.world.pass(MINUTE * 2);
+    assert!(scene.export().stdout.contains("Delivered 12"));
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn one_entry_on_which_jhe_breaks_is_found_and_holds_nothing_up() {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 10);
+    scene.world.sim.put(&user, scene.world.now.minus(HOUR * 2), 199.0);
+    scene.world.created();
+    scene.jhe.state().poison.push(199.0);
+    let ran = scene.export();
+    assert!(ran.stdout.contains("refused 1"), "{ran:?}");
+    assert_eq!((scene.jhe.state().kept.len(), ran.code), (119, 3));
+    assert_eq!(scene.jhe.state().overlaps, 0);
+    scene.jhe.state().poison.clear();
+    assert!(scene.export().stdout.contains("Delivered 0"), "what is dead stays so until somebody says");
+    let again = scene.world.run(&["export", "--retry-dead"]);
+    assert!(again.stdout.contains("Queued 1") && again.stdout.contains("Delivered 1"), "{again:?}");
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn nothing_is_sent_without_consent_and_it_goes_on_when_consent_returns() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.world.pass(MINUTE * 5);
+    scene.jhe.consent(40001, false, scene.world.now);
+    assert!(scene.export().stdout.contains("Delivered 0"));
+    assert!(scene.jhe.state().batches.is_empty(), "it was not even tried");
+    scene.world.pass(MINUTE * 5);
+    scene.jhe.consent(40001, true, scene.world.now);
+    scene.world.created();
+    assert!(scene.export().stdout.contains("Delivered 12"));
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn what_was_measured_while_consent_was_withdrawn_at_jhe_stays_out() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.world.created();
+    let seen = scene.world.now;
+    scene.world.pass(HOUR * 4);
+    // Withdrawn and granted again, while nobody looked: JHE shows the last answer only.
+    let granted = scene.world.now.minus(HOUR);
+    scene.jhe.consent(40001, true, granted);
+    scene.fill(&user, 5);
+    scene.world.created();
+    let kept = scene.world.kept(&patient);
+    assert!(kept.iter().all(|(at, _)| *at < seen || *at >= granted), "{kept:?}");
+    assert_eq!(kept.len(), 12 + 12);
+}
+
+#[test]
+fn who_cannot_be_asked_about_is_neither_read_nor_sent() {
+    let mut scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.world.pass(MINUTE * 2);
+    scene.jhe.state().consents_broken = true;
+    scene.world.sim.put(&user, scene.world.now.minus(MINUTE), 60.0);
+    scene.world.sim.forget_requests();
+    let polled = scene.world.poll();
+    assert_eq!((polled.code, polled.created()), (3, 0), "{polled:?}");
+    assert!(polled.stderr.contains("the consents could not be"), "{polled:?}");
+    assert_eq!(scene.world.pages_of(&user), 0, "OW was not asked");
+    let ran = scene.export();
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("nothing was sent") && scene.jhe.state().batches.is_empty(), "{ran:?}");
+    scene.jhe.state().consents_broken = false;
+    assert_eq!(scene.world.created(), 1);
+    assert!(scene.export().stdout.contains("Delivered 13"));
+}
+
+#[test]
+fn what_is_missing_at_jhe_waits_and_is_tried_again() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.jhe.state().has_oura = false;
+    let ran = scene.export();
+    assert!(ran.stdout.contains("Delivered 0"), "{ran:?}");
+    scene.jhe.state().has_oura = true;
+    assert!(scene.export().stdout.contains("Delivered 0"), "an hour is soon enough");
+    scene.world.pass(HOUR + MINUTE);
+    assert!(scene.export().stdout.contains("Delivered 12"));
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn an_identifier_that_is_taken_is_ours_or_is_told() {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.jhe.add_patient(40002, 10007, scene.world.now.minus(DAY));
+    let (mine, other) = (scene.world.now.minus(HOUR), scene.world.now.minus(HOUR * 2));
+    scene.world.sim.put(&user, mine, 60.0);
+    scene.world.sim.put(&user, other, 61.0);
+    scene.world.created();
+    let uuid = |instant| {
+        let documents = scene.world.documents(&patient);
+        let is_it = |document: &&serde_json::Value| {
+            at(document["body"]["effective_time_frame"]["date_time"].as_str().unwrap()) == instant
+        };
+        documents.iter().find(is_it).unwrap()["header"]["uuid"].as_str().unwrap().to_owned()
+    };
+    scene.jhe.put(40001, &uuid(mine), mine);
+    scene.jhe.put(40002, &uuid(other), other);
+    let ran = scene.export();
+    assert!(ran.stdout.contains("Delivered 1 ") && ran.stdout.contains("refused 1"), "{ran:?}");
+    assert_eq!(scene.jhe.state().kept.len(), 2);
+}
+
+#[test]
+fn batches_mix_patients_and_no_patient_is_in_two_at_once() {
+    let scene = Scene::new();
+    let patients: Vec<_> = (40001..40006).map(|id| (id, scene.patient(id))).collect();
+    for (_, (user, _)) in &patients {
+        scene.fill(user, 20);
+    }
+    scene.world.created();
+    scene.jhe.state().latency = Duration::from_millis(30);
+    assert_eq!(scene.export().code, 0);
+    for (id, (_, patient)) in &patients {
+        assert!(scene.is_delivered(*id, patient));
+    }
+    let state = scene.jhe.state();
+    assert_eq!((state.overlaps, state.most_batches), (0, 2));
+    assert!(state.of.iter().any(|patients| patients.len() > 1), "{:?}", state.of);
+}
+
+#[test]
+fn a_token_that_is_no_longer_accepted_is_renewed() {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.setting("ow.poll_interval", "1s");
+    let served = Served::start(&scene.world);
+    until("it is delivered", || scene.is_delivered(40001, &patient));
+    let logins = scene.jhe.state().logins;
+    scene.jhe.forget_tokens();
+    scene.world.sim.put(&user, scene.world.now.minus(MINUTE * 2), 60.0);
+    until("the next one too", || scene.jhe.instants(40001).len() == 13);
+    assert_eq!(scene.jhe.state().logins - logins, 1, "one renewal for all");
+    served.stop("TERM");
+}
+
+#[test]
+fn a_wrong_key_or_address_says_what_to_do_and_polling_without_jhe_goes_on() {
+    let mut scene = Scene::new();
+    scene.patient(40001);
+    let (user, patient) = scene.world.patient();
+    scene.fill(&user, 1);
+    scene.world.set("JHE_CLIENT_KEY", "d3Jvbmc6d3Jvbmc=");
+    scene.world.pass(MINUTE * 2);
+    let ran = scene.export();
+    assert!(ran.stderr.contains("JHE does not accept the client key (invalid_client)"), "{ran:?}");
+    assert_eq!(scene.world.poll().code, 3);
+    assert!(!scene.world.kept(&patient).is_empty(), "who is not JHE's is read all the same");
+    scene.world.set("JHE_BASE_URL", "http://127.0.0.1:9");
+    let ran = scene.export();
+    assert!(ran.stderr.contains("JHE cannot be reached"), "{ran:?}");
+    scene.world.set("JHE_BASE_URL", "");
+    let ran = scene.export();
+    assert!(ran.code == 2 && ran.stderr.contains("JHE_BASE_URL"), "{ran:?}");
+}
+
+#[test]
+fn what_was_kept_alone_is_queued_when_somebody_says() {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.export();
+    scene.jhe.state().kept.clear();
+    assert!(scene.export().stdout.contains("Delivered 0"));
+    let all = scene.world.run(&["export", "--all"]);
+    assert!(all.stdout.contains("Queued 12") && all.stdout.contains("Delivered 12"), "{all:?}");
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn a_batch_that_fails_once_is_sent_in_halves() {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 8);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Status(500), Fault::Status(400)]);
+    assert!(scene.export().stdout.contains("Delivered 96"));
+    assert!(scene.is_delivered(40001, &patient));
+    assert_eq!(scene.jhe.state().overlaps, 0);
+}
+
+#[test]
+fn who_went_out_of_reach_holds_nobody_else_up() {
+    let mut scene = Scene::new();
+    let ((one, _), (two, second)) = (scene.patient(40001), scene.patient(40002));
+    scene.fill(&one, 1);
+    scene.fill(&two, 1);
+    scene.world.created();
+    scene.world.pass(MINUTE * 2);
+    scene.jhe.hide(40001, true);
+    let ran = scene.export();
+    assert!(ran.stdout.contains("Delivered 12") && ran.stderr.contains("access to the Patient"), "{ran:?}");
+    assert!(scene.is_delivered(40002, &second) && scene.jhe.instants(40001).is_empty());
+    scene.jhe.hide(40001, false);
+    assert!(scene.export().stdout.contains("Delivered 12"));
+}

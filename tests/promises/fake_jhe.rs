@@ -1,0 +1,374 @@
+//! A JHE that answers as the captures of a real one show, and that is as strict.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use jhe_ow::time::Timestamp;
+use serde_json::{Value, json};
+use warp::Filter;
+use warp::path::FullPath;
+use warp::reply::{Reply, Response};
+
+use crate::harness::*;
+use crate::served::spawn;
+
+/// The key that JHE gave out.
+pub const KEY: &str = "aWQ6c2VjcmV0";
+/// The study that everybody is asked by.
+pub const STUDY: i64 = 30001;
+const OURA: i64 = 70004;
+const SYSTEM: &str = "https://w3id.org/openmhealth";
+
+/// What goes wrong with the next batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// This status, and nothing is done.
+    Status(u16),
+    /// Everything is done, and the answer is lost on the way.
+    Lost,
+    /// 503 with `Retry-After` in seconds.
+    Busy(u64),
+}
+
+/// An observation that JHE has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    pub patient: i64,
+    pub identifier: (String, String),
+    pub device: String,
+    pub document: Value,
+}
+
+#[derive(Default)]
+pub struct State {
+    tokens: BTreeSet<String>,
+    pub logins: usize,
+    /// By JHE's number: the number of the user, and whether the practitioner shares an organization.
+    patients: BTreeMap<i64, (i64, bool)>,
+    /// By patient and code.
+    consents: BTreeMap<(i64, String), (bool, Timestamp)>,
+    pub kept: Vec<Kept>,
+    pub batches: Vec<usize>,
+    /// The patients of each batch that was sent.
+    pub of: Vec<BTreeSet<String>>,
+    pub faults: VecDeque<Fault>,
+    /// Values on which JHE itself breaks.
+    pub poison: Vec<f64>,
+    pub has_oura: bool,
+    pub consents_broken: bool,
+    pub asked: usize,
+    in_flight: BTreeSet<String>,
+    pub overlaps: usize,
+    pub most_batches: usize,
+    under_way: usize,
+    pub latency: std::time::Duration,
+}
+
+/// The server; it ends with the tests.
+#[derive(Clone)]
+pub struct FakeJhe {
+    state: Arc<Mutex<State>>,
+    pub port: u16,
+}
+
+impl FakeJhe {
+    pub fn start() -> Self {
+        let state = Arc::new(Mutex::new(State { has_oura: true, ..State::default() }));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        listener.set_nonblocking(true).unwrap();
+        let jhe = Self { state, port };
+        let served = jhe.clone();
+        let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+        let routes = warp::any()
+            .and(warp::method())
+            .and(warp::path::full())
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::body::bytes())
+            .then(move |method, path: FullPath, query, headers, body| {
+                let jhe = served.clone();
+                async move { jhe.answer(&method, path.as_str(), query, &headers, body).await }
+            });
+        spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            warp::serve(routes).incoming(listener).run().await;
+        });
+        jhe
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A patient within reach, who has agreed at this time.
+    pub fn add_patient(&self, id: i64, user: i64, at: Timestamp) {
+        self.state().patients.insert(id, (user, true));
+        self.consent(id, true, at);
+    }
+
+    pub fn consent(&self, patient: i64, consented: bool, at: Timestamp) {
+        self.state().consents.insert((patient, HEART_RATE.to_owned()), (consented, at));
+    }
+
+    /// Takes a patient out of reach.
+    pub fn hide(&self, patient: i64, hidden: bool) {
+        self.state().patients.get_mut(&patient).unwrap().1 = !hidden;
+    }
+
+    /// Forgets every token that was given out.
+    pub fn forget_tokens(&self) {
+        self.state().tokens.clear();
+    }
+
+    /// Has an observation already, from another client or an earlier life.
+    pub fn put(&self, patient: i64, identifier: &str, instant: Timestamp) {
+        let document = json!({ "body": { "effective_time_frame": { "date_time": instant.to_string() } } });
+        let identifier = ("ow:normalized".to_owned(), identifier.to_owned());
+        let device = format!("Device/{OURA}");
+        self.state().kept.push(Kept { patient, identifier, device, document });
+    }
+
+    /// The instants that are kept of a patient, in order, with repetitions.
+    pub fn instants(&self, patient: i64) -> Vec<Timestamp> {
+        let state = self.state();
+        let of_patient = state.kept.iter().filter(|kept| kept.patient == patient);
+        let mut instants: Vec<Timestamp> = of_patient.map(|kept| instant(&kept.document)).collect();
+        instants.sort();
+        instants
+    }
+
+    async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        query: String,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Response {
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if (method, segments.as_slice()) == (&Method::POST, &["o", "token"]) {
+            return self.token(headers, &body);
+        }
+        let given = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let known = given.strip_prefix("Bearer ").is_some_and(|token| self.state().tokens.contains(token));
+        if !known {
+            return outcome(401, "Authentication credentials were not provided.");
+        }
+        match (method.as_str(), segments.as_slice()) {
+            ("GET", ["api", "v1", "data_sources"]) => self.data_sources(),
+            ("GET", ["api", "v1", "patients", id, "consents"]) => self.consents(id.parse().unwrap()),
+            ("GET", ["FHIR", "R5", "Observation"]) => self.search(&query),
+            ("POST", ["FHIR", "R5"]) => self.batch(headers, &body).await,
+            _ => outcome(404, "Not found."),
+        }
+    }
+
+    fn token(&self, headers: &HeaderMap, body: &[u8]) -> Response {
+        let basic = headers.get("authorization").and_then(|value| value.to_str().ok());
+        if basic != Some(&format!("Basic {KEY}")) || body != b"grant_type=client_credentials" {
+            return answer(401, &json!({ "error": "invalid_client" }));
+        }
+        let mut state = self.state();
+        state.logins += 1;
+        let token = format!("token-{}", state.logins);
+        state.tokens.insert(token.clone());
+        answer(200, &json!({ "access_token": token, "expires_in": 1_209_600, "token_type": "Bearer" }))
+    }
+
+    fn data_sources(&self) -> Response {
+        let mut sources = vec![json!({ "id": 70001, "name": "CareX", "type": "personal_device" })];
+        if self.state().has_oura {
+            sources.push(json!({ "id": OURA, "name": "Oura", "type": "personal_device" }));
+        }
+        answer(200, &json!({ "count": sources.len(), "next": null, "previous": null, "results": sources }))
+    }
+
+    fn consents(&self, patient: i64) -> Response {
+        let mut state = self.state();
+        state.asked += 1;
+        if state.consents_broken {
+            return html(500);
+        }
+        let Some((user, true)) = state.patients.get(&patient).copied() else {
+            return outcome(403, "Current user doesn't have access to the Patient.");
+        };
+        let of_patient = state.consents.iter().filter(|((id, _), _)| *id == patient);
+        let scopes: Vec<Value> = of_patient
+            .map(|((_, code), (consented, at))| {
+                json!({ "code": { "id": 50004, "codingSystem": SYSTEM, "codingCode": code, "text": "Heart Rate" },
+                        "consented": consented, "consentedTime": at.to_string() })
+            })
+            .collect();
+        let body = json!({
+            "patient": { "id": patient, "jheUserId": user, "nameFamily": "Doe", "nameGiven": format!("P{patient}") },
+            "consolidatedConsentedScopes": [], "studiesPendingConsent": [],
+            "studies": [{ "id": STUDY, "name": "Lifespan", "description": "Heart", "dataSources": [],
+                          "organization": { "id": 1, "name": "Lab", "type": "laboratory" }, "scopeConsents": scopes }],
+        });
+        answer(200, &body)
+    }
+
+    fn search(&self, query: &str) -> Response {
+        let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let (patient, date) = (query["patient"].parse::<i64>().unwrap(), at(&query["date"]));
+        let state = self.state();
+        let is_it = |kept: &&Kept| kept.patient == patient && instant(&kept.document) == date;
+        answer(
+            200,
+            &json!({ "resourceType": "Bundle", "type": "searchset", "total": state.kept.iter().filter(is_it).count() }),
+        )
+    }
+
+    async fn batch(&self, headers: &HeaderMap, body: &[u8]) -> Response {
+        if headers.get("content-type").is_none_or(|kind| kind != "application/json") {
+            return outcome(415, "Unsupported media type in request.");
+        }
+        let bundle: Value = serde_json::from_slice(body).unwrap();
+        let entries = bundle["entry"].as_array().unwrap().clone();
+        let names: BTreeSet<String> = entries.iter().map(|entry| identifier(entry).1).collect();
+        let fault = {
+            let mut state = self.state();
+            state.batches.push(entries.len());
+            let subject =
+                |entry: &Value| entry["resource"]["subject"]["reference"].as_str().unwrap().to_owned();
+            let patients = entries.iter().map(subject).collect();
+            state.of.push(patients);
+            state.under_way += 1;
+            state.most_batches = state.most_batches.max(state.under_way);
+            let overlaps = names.iter().filter(|name| state.in_flight.contains(*name)).count();
+            state.overlaps += overlaps;
+            state.in_flight.extend(names.iter().cloned());
+            state.faults.pop_front()
+        };
+        let latency = self.state().latency;
+        tokio::time::sleep(latency).await;
+        let answer = self.work(&entries, fault);
+        let mut state = self.state();
+        state.under_way -= 1;
+        state.in_flight.retain(|name| !names.contains(name));
+        answer
+    }
+
+    fn work(&self, entries: &[Value], fault: Option<Fault>) -> Response {
+        match fault {
+            Some(Fault::Status(status)) => return html(status),
+            Some(Fault::Busy(seconds)) => {
+                let mut busy = html(503);
+                busy.headers_mut().insert("retry-after", seconds.into());
+                return busy;
+            }
+            Some(Fault::Lost) | None => {}
+        }
+        let broken = |entry: &Value| {
+            entry["resource"]["status"].is_null()
+                || entry["request"]["method"] != "POST"
+                || self.is_poison(entry)
+        };
+        if entries.iter().any(broken) {
+            return html(500);
+        }
+        let results: Vec<Value> = entries.iter().map(|entry| self.create(entry)).collect();
+        if fault == Some(Fault::Lost) {
+            return html(502);
+        }
+        answer(200, &json!({ "resourceType": "Bundle", "type": "batch-response", "entry": results }))
+    }
+
+    fn is_poison(&self, entry: &Value) -> bool {
+        let value = document(entry).and_then(|document| document["body"]["heart_rate"]["value"].as_f64());
+        value.is_some_and(|value| self.state().poison.contains(&value))
+    }
+
+    fn create(&self, entry: &Value) -> Value {
+        match self.check(entry) {
+            Ok(kept) => {
+                let mut state = self.state();
+                state.kept.push(kept);
+                let id = state.kept.len().to_string();
+                json!({ "resource": { "resourceType": "Resource", "id": id }, "response": { "status": "201 Created" } })
+            }
+            Err((status, words)) => {
+                let issue = json!([{ "severity": "error", "code": "processing", "diagnostics": words }]);
+                let reason = StatusCode::from_u16(status).unwrap().to_string();
+                json!({ "response": { "status": reason, "outcome": { "resourceType": "OperationOutcome", "issue": issue } } })
+            }
+        }
+    }
+
+    fn check(&self, entry: &Value) -> Result<Kept, (u16, String)> {
+        let resource = &entry["resource"];
+        let state = self.state();
+        let subject = resource["subject"]["reference"].as_str().unwrap().strip_prefix("Patient/").unwrap();
+        let patient: i64 = subject.parse().unwrap();
+        match state.patients.get(&patient) {
+            None => return Err((400, format!("Patient id={patient} can not be found."))),
+            Some((_, false)) => return Err((403, "Current user doesn't have access to the Patient.".into())),
+            Some(_) => {}
+        }
+        let device = resource["device"]["reference"].as_str().unwrap_or_default().to_owned();
+        if !state.has_oura || device != format!("Device/{OURA}") {
+            return Err((400, format!("Device Data Source id={device} can not be found.")));
+        }
+        let code = resource["code"]["coding"][0]["code"].as_str().unwrap().to_owned();
+        if !state.consents.get(&(patient, code.clone())).is_some_and(|(consented, _)| *consented) {
+            let words = format!(
+                "Observation data with coding_system={SYSTEM} coding_code={code} has not been consented for any studies by this Patient."
+            );
+            return Err((403, words));
+        }
+        let Some(document) = document(entry) else {
+            return Err((400, "valueAttachment.data must be Base 64 Encoded Binary JSON.".into()));
+        };
+        if !document["body"]["heart_rate"]["value"].is_number() {
+            return Err((422, "{'omh_data': [\"'a' is not of type 'number'\"]}".into()));
+        }
+        let identifier = identifier(entry);
+        if state.kept.iter().any(|kept| kept.identifier == identifier) {
+            let (system, value) = identifier;
+            return Err((409, format!("Identifier already exists: system={system} value={value}")));
+        }
+        Ok(Kept { patient, identifier, device, document })
+    }
+}
+
+fn identifier(entry: &Value) -> (String, String) {
+    let identifier = &entry["resource"]["identifier"][0];
+    let text = |name: &str| identifier[name].as_str().unwrap().to_owned();
+    (text("system"), text("value"))
+}
+
+/// The data point; none where it is not ASCII JSON in base64.
+fn document(entry: &Value) -> Option<Value> {
+    let bytes = STANDARD.decode(entry["resource"]["valueAttachment"]["data"].as_str()?).ok()?;
+    bytes.is_ascii().then(|| serde_json::from_slice(&bytes).ok()).flatten()
+}
+
+fn instant(document: &Value) -> Timestamp {
+    at(document["body"]["effective_time_frame"]["date_time"].as_str().unwrap())
+}
+
+fn answer(status: u16, body: &Value) -> Response {
+    let mut answer = body.to_string().into_response();
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+    answer
+}
+
+fn outcome(status: u16, words: &str) -> Response {
+    let issue = json!([{ "severity": "error", "code": "processing", "diagnostics": words }]);
+    answer(status, &json!({ "resourceType": "OperationOutcome", "issue": issue }))
+}
+
+fn html(status: u16) -> Response {
+    let mut answer = "<h1>Server Error</h1>".into_response();
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+    answer
+}
