@@ -262,3 +262,43 @@ pub fn next_due(db: &Connection, within: Duration, now: Timestamp) -> Result<Opt
     )?;
     Ok(query.query_row([now.plus(within)], |row| row.get(0))?)
 }
+
+/// The oldest measurement that is still to be sent.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn oldest(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT min((SELECT instant FROM outbox WHERE outbox.stream = stream.id AND state = 'pending'
+                     ORDER BY instant LIMIT 1)) FROM stream",
+    )?;
+    Ok(query.query_row([], |row| row.get(0))?)
+}
+
+/// An observation that does not get on, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// When it was measured.
+    pub instant: Timestamp,
+    /// Its state, as the table writes it.
+    pub state: String,
+    /// JHE's words, or ours.
+    pub detail: String,
+    /// How often it was sent.
+    pub attempts: i64,
+}
+
+/// What of a patient does not get on: refused, or waiting for somebody to mend something; at most `limit`.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn stuck(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<Stuck>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT instant, state, coalesce(detail, ''), attempts FROM stream JOIN outbox ON outbox.stream = stream.id
+         WHERE patient = ? AND (state IN ('dead', 'configuration') OR attempts > 1) ORDER BY instant DESC LIMIT ?",
+    )?;
+    let rows = query.query_map(params![patient, limit], |row| {
+        Ok(Stuck { instant: row.get(0)?, state: row.get(1)?, detail: row.get(2)?, attempts: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,6 +1,7 @@
 //! Practitioners' and operators' pages.
 
 mod accounts;
+mod export;
 mod lists;
 mod observations;
 mod overview;

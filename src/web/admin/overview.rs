@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use tokio::time::timeout;
 use warp::reply::Response;
 
+use super::export::Overview;
 use super::{PAGE, Staff, cut, note_view, page};
 use crate::account::Role;
 use crate::settings::Snapshot;
@@ -35,9 +36,9 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let wanted = shown.clone();
     let read = move |db: &_| {
         let lines = status::lines(db, now, &wanted, PAGE + 1)?;
-        Ok((lines, Snapshot::new(setting::all(db)?), run::last(db)?))
+        Ok((lines, Snapshot::new(setting::all(db)?), run::last(db)?, Overview::load(db, now)?))
     };
-    let (lines, settings, last_run) = app.store.read(read).await?;
+    let (lines, settings, last_run, export) = app.store.read(read).await?;
     note_view(app, staff, "overview.view", None).await?;
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
@@ -49,6 +50,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         (notice(done))
         (polling(now, &settings, &app.ticks.get(), last_run.as_ref(), staff))
         (warnings(app))
+        (export.section(app))
         div.heading {
             h2 { "Patients" }
             form.search role="search" method="get" action="/admin" {

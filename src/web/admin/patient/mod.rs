@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use warp::reply::Response;
 
+use super::export::{self, OfPatient};
 use super::observations::{self, Placed};
 use super::overview::{stage_badge, trouble};
 use super::{Staff, no_patient, note_view, page};
@@ -45,6 +46,7 @@ struct View {
     buckets: Vec<Bucket>,
     newest: Vec<Placed>,
     access: Access,
+    export: Option<OfPatient>,
 }
 
 impl View {
@@ -66,6 +68,7 @@ impl View {
             buckets: chart::buckets(db, id, HEART_RATE, &period.stretches(&zone, now))?,
             newest: observations::newest(db, id, None, NEWEST)?,
             access: Access::load(db, id, now)?,
+            export: OfPatient::load(db, id)?,
             zone,
             patient,
         })
@@ -117,6 +120,7 @@ pub(super) async fn show(
             h2 { "Devices" }
             (devices(&line.devices, zone))
         }
+        @if let Some(export) = &view.export { (export.section(staff, id, now)) }
         (access::sections(staff, id, &view))
         p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
             @if may { " · " a href={ "/admin/audit?patient=" (id) } { "Audit of this patient" } } }
@@ -140,6 +144,7 @@ pub(super) async fn act(
         "revoke" => access::revoke(app, staff, id).await,
         "api-token" => access::make_api_token(app, visit, staff, id).await,
         "revoke-api-token" => access::revoke_api_token(app, visit, staff, id).await,
+        "retry-export" => export::retry(app, staff, id).await,
         "end-sessions" => access::end_sessions(app, staff, id).await,
         _ => Err(Refusal::not_found()),
     }
@@ -190,6 +195,7 @@ fn done(word: &str) -> &'static str {
         "busy" => "A poll of this patient runs already.",
         "revoked" => "The invitation is revoked: its link no longer works.",
         "token-revoked" => "The API token is revoked.",
+        "export" => "Queued: it is sent with the next export.",
         "ended" => "The patient is signed out in every browser.",
         _ => "",
     }

@@ -1,0 +1,129 @@
+//! How the export to JHE is doing: on the overview, and of one patient.
+
+use maud::{Markup, html};
+use warp::reply::Response;
+
+use super::Staff;
+use crate::account::Role;
+use crate::patient::{PatientId, PatientRef};
+use crate::store::outbox::{self, Counts, Stuck};
+use crate::store::{StoreError, audit, patient};
+use crate::time::Timestamp;
+use crate::web::App;
+use crate::web::answer::{Refusal, see_other};
+use crate::web::layout::{ago, count, form};
+
+/// Lines of what does not get on.
+const SHOWN: u32 = 20;
+
+/// What the overview shows of it.
+pub(super) struct Overview {
+    counts: Counts,
+    delivered: i64,
+    oldest: Option<Timestamp>,
+}
+
+impl Overview {
+    pub(super) fn load(db: &rusqlite::Connection, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self {
+            counts: outbox::counts(db, None)?,
+            delivered: outbox::delivered(db, now)?,
+            oldest: outbox::oldest(db)?,
+        })
+    }
+
+    /// Nothing, where the daemon stands alone.
+    pub(super) fn section(&self, app: &App) -> Markup {
+        let now = app.clock.now();
+        let last = app.exports.get();
+        html! { @if app.live.jhe().is_some() {
+            section {
+                h2 { "Export to JHE" }
+                (table(&self.counts))
+                p {
+                    "Delivered in 24\u{a0}h: " (count(self.delivered)) "."
+                    @if let Some(oldest) = self.oldest { " The oldest measurement that waits is of " (ago(now, Some(oldest))) "." }
+                    @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
+                }
+                @if let Some(trouble) = last.and_then(|last| last.trouble) { p.warning { (trouble) "." } }
+            }
+        } }
+    }
+}
+
+fn table(counts: &Counts) -> Markup {
+    html! {
+        dl.summary {
+            div { dt { "To be sent" } dd { (count(counts.pending)) } }
+            div { dt { "Waiting for consent" } dd { (count(counts.consent)) } }
+            div { dt { "Waiting for set-up" } dd { (count(counts.configuration)) } }
+            div { dt { "Refused" } dd { (count(counts.dead)) } }
+        }
+    }
+}
+
+/// What the page of a patient shows of it.
+pub(super) struct OfPatient {
+    counts: Counts,
+    stuck: Vec<Stuck>,
+}
+
+impl OfPatient {
+    /// None for a patient whom JHE does not know.
+    pub(super) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Option<Self>, StoreError> {
+        if patient::find(db, PatientRef::Own(id))?.jhe_id.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self { counts: outbox::counts(db, Some(id))?, stuck: outbox::stuck(db, id, SHOWN)? }))
+    }
+
+    pub(super) fn section(&self, staff: &Staff, id: PatientId, now: Timestamp) -> Markup {
+        html! {
+            section #export {
+                h2 { "Export to JHE" }
+                (table(&self.counts))
+                @if !self.stuck.is_empty() {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Measured" }
+                            th scope="col" { "State" }
+                            th.number scope="col" { "Sent" }
+                            th scope="col" { "Why" }
+                        } }
+                        tbody { @for one in &self.stuck { tr {
+                            th scope="row" data-label="Measured" { (ago(now, Some(one.instant))) }
+                            td data-label="State" { (state(&one.state)) }
+                            td.number data-label="Sent" { (one.attempts) }
+                            td data-label="Why" { span { (one.detail) } }
+                        } } }
+                    }
+                }
+                @if self.counts.dead > 0 && staff.may(Role::Manager) {
+                    (form(&format!("/admin/patients/{id}/retry-export"), &staff.token, &html! {
+                        button.quiet type="submit" { "Send what was refused once more" }
+                    }))
+                }
+            }
+        }
+    }
+}
+
+fn state(state: &str) -> &str {
+    match state {
+        "dead" => "refused",
+        "configuration" => "waits for set-up",
+        "consent" => "waits for consent",
+        _ => "to be sent again",
+    }
+}
+
+/// `POST /admin/patients/N/retry-export`.
+pub(super) async fn retry(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        outbox::retry_dead(db, Some(id), now)?;
+        audit::record(db, now, who, "export.retry-dead", Some(id), "")
+    };
+    app.store.write(write).await?;
+    Ok(see_other(&format!("/admin/patients/{id}?done=export#export")))
+}
