@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::account::Actor;
 use crate::patient::PatientId;
-use crate::store::{StoreError, audit, invitation, study};
+use crate::store::{StoreError, audit, invitation, patient, study};
 use crate::study::StudyId;
 use crate::time::Timestamp;
 use crate::token::{Token, TokenHash};
@@ -27,24 +27,24 @@ pub fn link(base: &str, token: &Token) -> String {
 pub fn invite(
     db: &Connection,
     hash: TokenHash,
-    patient: PatientId,
+    whom: PatientId,
     to: Option<StudyId>,
     who: Actor,
     now: Timestamp,
 ) -> Result<Timestamp, StoreError> {
+    patient::refuse_of_jhe(db, whom, "invite the patient")?;
     match to {
-        Some(id) => enrol(db, id, patient, who, now)?,
-        None if study::of_patient(db, patient)?.is_empty() => {
-            let why = format!(
-                "patient {patient} is in no study; enrol the patient in one, or name one to invite to"
-            );
+        Some(id) => enrol(db, id, whom, who, now)?,
+        None if study::of_patient(db, whom)?.is_empty() => {
+            let why =
+                format!("patient {whom} is in no study; enrol the patient in one, or name one to invite to");
             return Err(StoreError::Refused(why));
         }
         None => {}
     }
     let expires = now.plus(VALID);
-    invitation::issue(db, hash, patient, to, now, expires)?;
-    audit::record(db, now, who, "invitation.issue", Some(patient), "")?;
+    invitation::issue(db, hash, whom, to, now, expires)?;
+    audit::record(db, now, who, "invitation.issue", Some(whom), "")?;
     Ok(expires)
 }
 

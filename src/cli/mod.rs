@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod export;
 mod invite;
+mod jhe_patient;
 mod observations;
 pub(crate) mod out;
 mod patient;

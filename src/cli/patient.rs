@@ -2,17 +2,15 @@
 
 use clap::{Args, Subcommand};
 
-use super::Session;
 use super::out::say;
+use super::{Session, jhe_patient};
 use crate::account::Actor;
 use crate::failure::Failure;
 use crate::intervals::Grant;
-use crate::jhe::Jhe;
-use crate::ow::Connector;
 use crate::patient::{OwUser, PatientId, PatientRef, parse_email, parse_name, parse_zone};
 use crate::store::consent::{Extent, Grounds};
 use crate::store::patient::{self, NewPatient, Patient, Relink};
-use crate::store::{StoreError, audit, consent, mirror};
+use crate::store::{StoreError, audit, consent};
 use crate::time::Timestamp;
 
 /// Who did it, in the audit.
@@ -22,6 +20,12 @@ const ACTOR: Actor = Actor::CommandLine;
 pub(super) enum Command {
     /// Add a patient; prints the number
     Add(Add),
+    /// Take in every patient of JHE's in reach who has an OW user
+    Import {
+        /// Time zone whose days are the patients'
+        #[arg(long, default_value = "UTC", value_parser = parse_zone)]
+        tz: String,
+    },
     /// All patients
     List,
     /// One patient
@@ -94,7 +98,10 @@ pub(super) struct Consent {
 pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     let (store, now) = (session.store()?, session.clock.now());
     match command {
-        Command::Add(add) if add.jhe_patient.is_some() => take_in(session, add).await?,
+        Command::Add(Add { jhe_patient: Some(jhe_id), ow_user, tz, .. }) => {
+            jhe_patient::take_in(session, jhe_id, ow_user, tz).await?;
+        }
+        Command::Import { tz } => jhe_patient::import(session, &tz).await?,
         Command::Add(add) => say(store.write(move |db| add_patient(db, add, now)).await?)?,
         Command::List => {
             for patient in store.read(patient::list).await? {
@@ -134,57 +141,6 @@ fn add_patient(db: &rusqlite::Connection, add: Add, now: Timestamp) -> Result<Pa
     Ok(id)
 }
 
-/// Takes in a patient of JHE's, with JHE's consents; the OW user is found by JHE's number of the user.
-async fn take_in(session: &Session, add: Add) -> Result<(), Failure> {
-    let (store, now) = (session.store()?, session.clock.now());
-    let jhe = Jhe::of(&session.config)?.ok_or_else(|| {
-        Failure::usage("there is no JHE to take a patient from", "set JHE_BASE_URL and JHE_CLIENT_KEY")
-    })?;
-    let jhe_id = add.jhe_patient.unwrap_or_default();
-    let seen = jhe.consents(jhe_id).await.map_err(|error| {
-        Failure::failed(
-            format!("JHE patient {jhe_id} cannot be taken in: {error}"),
-            "see that the number is right, and that the practitioner of the key shares an organization with the patient",
-        )
-    })?;
-    let user_id = seen.patient.jhe_user_id.to_string();
-    let ow_user = match add.ow_user {
-        Some(user) => Some(user),
-        None => find_ow_user(session, &user_id).await?,
-    };
-    let found = ow_user.clone();
-    let write = move |db: &rusqlite::Connection| {
-        let new =
-            NewPatient { name: seen.patient.name(), email: seen.patient.email.clone(), time_zone: add.tz };
-        let id = patient::add_of_jhe(db, &new, jhe_id, &user_id, now)?;
-        audit::record(db, now, ACTOR, "patient.add", Some(id), "")?;
-        if let Some(user) = found {
-            let patient = patient::find(db, PatientRef::Own(id))?;
-            patient::link(db, &patient, &user, Relink::Unsaid, now)?;
-            audit::record(db, now, ACTOR, "patient.link", Some(id), &user.to_string())?;
-        }
-        mirror::apply(db, id, &seen, now)?;
-        Ok(id)
-    };
-    let id = store.write(write).await?;
-    if ow_user.is_none() {
-        eprintln!("OW has no user for JHE patient {jhe_id} yet: invite the patient, or give --ow-user UUID");
-    }
-    say(id)
-}
-
-async fn find_ow_user(session: &Session, external_id: &str) -> Result<Option<OwUser>, Failure> {
-    let (Some(url), Some(key)) = (&session.config.ow_api_url, &session.config.ow_api_key) else {
-        return Ok(None);
-    };
-    Connector::new(url, key)?.find_user(external_id).await.map_err(|error| {
-        Failure::failed(
-            format!("OW could not be asked for the user: {error}"),
-            "try again, or give --ow-user UUID",
-        )
-    })
-}
-
 fn link_patient(db: &rusqlite::Connection, link: &Link, now: Timestamp) -> Result<String, StoreError> {
     let patient = patient::find(db, link.id)?;
     let relink = match link {
@@ -207,6 +163,7 @@ fn unlink(db: &rusqlite::Connection, id: PatientRef, now: Timestamp) -> Result<S
 
 fn change_consent(db: &rusqlite::Connection, change: &Consent, now: Timestamp) -> Result<String, StoreError> {
     let patient = patient::find(db, change.id)?.id;
+    patient::refuse_of_jhe(db, patient, "change the consent")?;
     let (news, action, state) = if change.grant {
         (consent::grant(db, patient, &change.code, Grounds::default(), now)?, "consent.grant", "consents")
     } else {

@@ -117,6 +117,17 @@ pub fn is_of_jhe(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
     Ok(query.query_row([id], |row| row.get(0))?)
 }
 
+/// Refuses to do to a patient of JHE's what is JHE's to do.
+///
+/// # Errors
+/// A sentence where JHE knows the patient.
+pub fn refuse_of_jhe(db: &Connection, id: PatientId, what: &str) -> Result<(), StoreError> {
+    if !is_of_jhe(db, id)? {
+        return Ok(());
+    }
+    Err(StoreError::Refused(format!("patient {id} is JHE's, which is the truth about it: {what} there")))
+}
+
 /// What OW is to know a patient by.
 ///
 /// # Errors

@@ -366,3 +366,36 @@ fn the_pages_show_what_waits_and_what_was_refused() {
     assert!(scene.export().stdout.contains("Delivered 1") || scene.jhe.instants(40001).len() == 13);
     served.stop("TERM");
 }
+
+#[test]
+fn jhes_patients_are_taken_in_with_their_ow_users() {
+    let scene = Scene::new();
+    for id in 40001..40006 {
+        scene.jhe.add_patient(id, id - 30000, scene.world.now.minus(DAY));
+    }
+    let user = scene.world.sim.add_user_known_as("10003");
+    let import = || scene.world.run(&["patient", "import"]).stdout;
+    let first = import();
+    assert!(first.contains(&format!("jhe:40003  P40003 Doe: patient 1, linked to ow:{user}")), "{first}");
+    assert_eq!(first.matches("left out, OW has no user of external_user_id").count(), 4, "{first}");
+    assert!(import().contains("jhe:40003  P40003 Doe: here already"));
+    scene.world.sim.put(&user, scene.world.now.minus(HOUR), 60.0);
+    assert_eq!(scene.world.created(), 1);
+    let twice = scene.world.run(&["patient", "add", "--jhe-patient", "40003"]);
+    assert!(twice.code != 0 && twice.stderr.contains("is here already, as patient 1"), "{twice:?}");
+    let foreign = scene.world.run(&["patient", "add", "--jhe-patient", "49999"]);
+    assert!(foreign.code == 1 && foreign.stderr.contains("shares an organization"), "{foreign:?}");
+}
+
+#[test]
+fn what_is_jhes_to_say_is_not_said_here() {
+    let scene = Scene::new();
+    let (_, patient) = scene.patient(40001);
+    for arguments in [
+        vec!["invite", "--patient-id", &patient],
+        vec!["patient", "consent", &patient, HEART_RATE, "--withdraw"],
+    ] {
+        let ran = scene.world.run(&arguments);
+        assert!(ran.code != 0 && ran.stderr.contains("is JHE's, which is the truth about it"), "{ran:?}");
+    }
+}

@@ -165,6 +165,7 @@ impl FakeJhe {
         }
         match (method.as_str(), segments.as_slice()) {
             ("GET", ["api", "v1", "data_sources"]) => self.data_sources(),
+            ("GET", ["api", "v1", "patients"]) => self.patients(&query),
             ("GET", ["api", "v1", "patients", id, "consents"]) => self.consents(id.parse().unwrap()),
             ("GET", ["FHIR", "R5", "Observation"]) => self.search(&query),
             ("POST", ["FHIR", "R5"]) => self.batch(headers, &body).await,
@@ -190,6 +191,28 @@ impl FakeJhe {
             sources.push(json!({ "id": OURA, "name": "Oura", "type": "personal_device" }));
         }
         answer(200, &json!({ "count": sources.len(), "next": null, "previous": null, "results": sources }))
+    }
+
+    /// A page of them; a small one, so that there are several.
+    fn patients(&self, query: &str) -> Response {
+        let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let page: usize = query.get("page").map_or(1, |page| page.parse().unwrap());
+        let state = self.state();
+        let all: Vec<(i64, i64)> = state
+            .patients
+            .iter()
+            .filter(|(_, (_, near))| *near)
+            .map(|(id, (user, _))| (*id, *user))
+            .collect();
+        let results: Vec<Value> = all
+            .iter()
+            .skip((page - 1) * 2)
+            .take(2)
+            .map(|(id, user)| json!({ "id": id, "jheUserId": user, "nameFamily": "Doe", "nameGiven": format!("P{id}") }))
+            .collect();
+        let next = (page * 2 < all.len())
+            .then(|| format!("http://inner.example.org/api/v1/patients?page={}&page_size=1000", page + 1));
+        answer(200, &json!({ "count": all.len(), "next": next, "previous": null, "results": results }))
     }
 
     fn consents(&self, patient: i64) -> Response {

@@ -143,6 +143,12 @@ impl Sim {
         self.shared.state().users_broken = status;
     }
 
+    /// A new user whom OW knows by this external id; answers with its uuid.
+    pub fn add_user_known_as(&self, external_id: &str) -> String {
+        let now = self.shared.clock.now();
+        self.shared.state().add_user(Some(external_id.to_owned()), now)
+    }
+
     /// A new user with this uuid.
     pub fn add_user_with_id(&self, id: &str) {
         self.shared.state().users.entry(id.to_owned()).or_default();

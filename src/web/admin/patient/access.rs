@@ -76,6 +76,9 @@ pub(super) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
 }
 
 fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
+    if view.patient.jhe_id.is_some() {
+        return html! { p.empty { "JHE knows this patient: invitations are made there." } };
+    }
     if view.offered.is_empty() {
         return html! { p.empty { "To invite, " a href="/admin/studies/new" { "make a study" } " first." } };
     }
