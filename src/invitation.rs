@@ -42,6 +42,10 @@ pub fn invite(
         }
         None => {}
     }
+    if let Some(known) = invitation::find(db, hash)? {
+        // The form came twice: one link, not two of which the first is dead.
+        return Ok(known.expires);
+    }
     let expires = now.plus(VALID);
     invitation::issue(db, hash, whom, to, now, expires)?;
     audit::record(db, now, who, "invitation.issue", Some(whom), "")?;

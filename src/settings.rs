@@ -47,7 +47,7 @@ pub const ALL: [Setting; 14] = [
         "ow.ingest_mode",
         Kind::Choice(&["normalized", "raw"]),
         "normalized",
-        "Read OW's API (normalized) or the provider's payloads in S3 (raw)",
+        "Read OW's API (normalized) or the provider's payloads in S3 (raw: not in this version)",
     ),
     setting(
         "ow.sync_in_progress",

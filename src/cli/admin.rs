@@ -147,7 +147,11 @@ async fn say_link(session: &Session, store: &Store, account: Account) -> Result<
         audit::record(db, now, Actor::CommandLine, "account.link", None, &detail)
     };
     store.write(keep).await?;
-    say(web::sign_in_link(&session.config.public_base(), &token))
+    say(web::sign_in_link(&session.config.public_base(), &token))?;
+    if session.config.public_url.is_none() {
+        eprintln!("If the daemon listens elsewhere, give the same --bind here, or set JHE_OW_PUBLIC_URL.");
+    }
+    Ok(())
 }
 
 /// The address that signs the first operator in, while no operator has a password.

@@ -35,6 +35,18 @@ enum Habit {
     Withdrawn,
 }
 
+impl Habit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Steady => "Steady ring",
+            Self::Late => "Late ring",
+            Self::Corrected => "Corrected ring",
+            Self::Troubled => "Troubled ring",
+            Self::Withdrawn => "Withdrawn",
+        }
+    }
+}
+
 const HABITS: [Habit; 5] = [Habit::Steady, Habit::Late, Habit::Corrected, Habit::Troubled, Habit::Withdrawn];
 
 #[derive(Debug)]
@@ -72,7 +84,7 @@ fn add(
     habit: Habit,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let name = format!("Simulated patient {number}");
+    let name = format!("{} {number}", habit.name());
     let id = patient::add(db, &NewPatient { name, email: None, time_zone: "UTC".to_owned() }, now)?;
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::link(db, &patient, link, Relink::Unsaid, now)?;
@@ -88,7 +100,8 @@ impl Rings {
     pub(super) fn sync(&mut self, sim: &Sim, now: Timestamp) {
         self.turn += 1;
         self.welcome(sim, now);
-        for wearer in &mut self.wearers {
+        let connected = sim.connected("oura");
+        for wearer in self.wearers.iter_mut().filter(|wearer| connected.contains(&wearer.user)) {
             match wearer.habit {
                 Habit::Late if !self.turn.is_multiple_of(LATE_EVERY) => {}
                 Habit::Troubled => {

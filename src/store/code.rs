@@ -55,8 +55,14 @@ pub fn find(db: &Connection, code: &str) -> Result<Option<i64>, StoreError> {
 /// # Errors
 /// The sentence that sends the operator to `jhe-ow seed`, where it is not.
 pub fn require(db: &Connection, code: &str) -> Result<i64, StoreError> {
-    find(db, code)?
-        .ok_or_else(|| StoreError::Refused(format!("CodeableConcept '{code}' not found. Run seed first.")))
+    find(db, code)?.ok_or_else(|| {
+        let known: Vec<&str> = CODES.iter().map(|known| known.code).collect();
+        StoreError::Refused(if known.contains(&code) {
+            format!("CodeableConcept '{code}' not found. Run seed first.")
+        } else {
+            format!("CodeableConcept '{code}' not found; known are {}", known.join(", "))
+        })
+    })
 }
 
 /// What patients can be asked for: every code that one of the data sources delivers.

@@ -64,7 +64,9 @@ pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
         })
     });
     let Some(mut terms) = terms.optional()? else {
-        return Err(StoreError::Refused(format!("there is no study {id}")));
+        return Err(StoreError::Refused(format!(
+            "there is no study {id}; /admin/studies shows all with their numbers"
+        )));
     };
     let mut query = db.prepare_cached(
         "SELECT code.code, display FROM study_code JOIN code ON code.id = study_code.code

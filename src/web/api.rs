@@ -181,8 +181,8 @@ async fn stale(app: &App, patient: Option<PatientId>, why: &'static str) -> Resu
     }
     Ok(Refusal::new(
         StatusCode::BAD_REQUEST,
-        "Please connect once more",
-        "This way back was already used, took too long, or began in another browser. Nothing was connected.",
+        "This way back is closed",
+        "It was used already, took too long, or began in another browser. It has changed nothing.",
     )
-    .next("/clients/ow/connect", "Connect again"))
+    .next("/clients/ow/complete", "See whether your device is connected"))
 }

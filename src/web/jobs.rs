@@ -20,8 +20,8 @@ pub(super) struct Job {
     pub(super) what: String,
     pub(super) began: Timestamp,
     pub(super) progress: Arc<Progress>,
-    /// How it ended; none while it runs.
-    pub(super) ended: Option<String>,
+    /// When and how it ended; none while it runs.
+    pub(super) ended: Option<(Timestamp, String)>,
 }
 
 impl Jobs {
@@ -40,10 +40,10 @@ impl Jobs {
         !runs
     }
 
-    fn end(&self, patient: PatientId, how: String) {
+    fn end(&self, patient: PatientId, now: Timestamp, how: String) {
         let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(job) = jobs.get_mut(&patient.get()) {
-            job.ended = Some(how);
+            job.ended = Some((now, how));
         }
     }
 }
@@ -57,13 +57,13 @@ pub(super) fn start(app: &App, patient: PatientId, what: &str, past: Option<Past
     if !app.jobs.begin(patient, &job) {
         return false;
     }
-    let (jobs, poller) = (app.jobs.clone(), app.poller());
+    let (jobs, poller, clock) = (app.jobs.clone(), app.poller(), app.clock.clone());
     let ask = Ask { patient: Some(PatientRef::Own(patient)), past, dry_run: false };
     let poll = tokio::spawn(async move { sentence(poller.poll(&ask, &progress).await) });
     tokio::spawn(async move {
         // However it ends, it has ended.
         let how = poll.await.unwrap_or_else(|_| "It broke off; the log says why.".to_owned());
-        jobs.end(patient, how);
+        jobs.end(patient, clock.now(), how);
     });
     true
 }

@@ -130,7 +130,7 @@ fn a_state_is_bound_to_its_browser_and_good_once() {
     let buttons = provider_buttons(&scene.browser);
     let stranger = scene.served.visitor();
     let stolen = stranger.get(&buttons["agree"]);
-    assert_eq!((stolen.status, stolen.heading()), (400, "Please connect once more"));
+    assert_eq!((stolen.status, stolen.heading()), (400, "This way back is closed"));
     assert_eq!(scene.world.sim.connected("oura").len(), 0, "OW was not even asked");
     assert_eq!(scene.browser.get(&buttons["agree"]).status, 303);
     let replayed = scene.browser.get(&buttons["agree"]);
@@ -153,7 +153,7 @@ fn a_state_that_took_too_long_is_told() {
     scene.world.pass(FIVE_MINUTES * 4);
     let served = Served::on(&scene.world, port, &[]);
     let late = scene.browser.get(&buttons["agree"]);
-    assert_eq!((late.status, late.heading()), (400, "Please connect once more"));
+    assert_eq!((late.status, late.heading()), (400, "This way back is closed"));
     served.stop("TERM");
 }
 

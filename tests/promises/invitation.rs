@@ -232,3 +232,19 @@ fn a_forgotten_browser_is_not_known_again_by_an_old_form() {
     assert_eq!(patient.post("/clients/ow/agree", &fields).status, 409);
     assert_eq!(patient.get("/clients/ow/data").status, 401);
 }
+
+#[test]
+fn a_link_that_is_made_twice_by_one_form_is_one() {
+    let scene = Scene::new();
+    let page = format!("/admin/patients/{}", scene.patient);
+    let action = format!("{page}/invite");
+    let hidden = scene.operator.get(&page).hidden(&action);
+    let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (&**name, &**value)).collect();
+    fields.push(("study", ""));
+    let (first, again) =
+        (scene.operator.post(&action, &fields).secret(), scene.operator.post(&action, &fields).secret());
+    assert_eq!(first, again);
+    assert_eq!(scene.served.visitor().get(&first).status, 200);
+    scene.operator.submit(&page, &format!("{page}/revoke"), &[]);
+    assert_ne!(scene.operator.post(&action, &fields).secret(), first, "a link that was taken back stays so");
+}

@@ -11,7 +11,7 @@ use crate::store::{StoreError, audit, code, study};
 use crate::study::{Scope, Study, StudyId, Terms};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
-use crate::web::layout::{Errors, Field, checkbox, count, form, group_error, notice};
+use crate::web::layout::{Errors, Field, checkbox, count, form, group_error};
 use crate::web::visit::{Fields, Visit};
 
 /// Characters of a purpose: what people read to its end.
@@ -43,7 +43,9 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
                     th.number scope="col" { "Patients" }
                 } }
                 tbody { @for (patients, one) in &studies { tr {
-                    th scope="row" data-label="Study" { a href={ "/admin/studies/" (one.id) } { (one.terms.name) } }
+                    th scope="row" data-label="Study" { a href={ "/admin/studies/" (one.id) } {
+                        (one.id) " " (one.terms.name)
+                    } }
                     td data-label="Who asks" { (one.terms.organization) }
                     td data-label="Scopes" { (scope_names(&one.terms)) }
                     td data-label="Data sources" { (sources(&one.terms)) }
@@ -171,7 +173,9 @@ impl Ask<'_> {
         };
         let body = html! {
             h1 { (title) }
-            (notice(if self.is_saved { "Saved." } else { "" }))
+            @if self.is_saved {
+                p.notice role="status" { "Saved. " a href="/admin/patients/new" { "Add a patient" } " to it." }
+            }
             (self.errors.summary())
             @if self.id.is_some() {
                 p.fine { "Consents that were given keep the text that was agreed to; whoever is invited from now \

@@ -177,7 +177,7 @@ fn spent(invitation: &Invitation, now: Timestamp) -> Refusal {
         Standing::Used | Standing::Open => (
             StatusCode::CONFLICT,
             "This link was used already",
-            "It works once, and in one browser. Go on in the browser where you first opened it, or ask the \
+            "It works once, and in one browser. Go on in the browser in which you agreed, or ask the \
              person in your study who sent it for a new one.",
         ),
     };
@@ -191,7 +191,7 @@ fn declined(app: &App) -> Response {
         &html! {
             h1 { "You have not agreed to anything" }
             p { "Nothing was saved and nothing is shared. You need not do anything more." }
-            p { "If you change your mind, the same link works for seven days from when it was sent." }
+            p { "If you change your mind, the same link works for seven days from when it was made." }
         },
     )
 }

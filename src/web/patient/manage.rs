@@ -111,6 +111,7 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         }
         (form("/clients/ow/sign-out", &patient.token, &html! {
             button.quiet type="submit" { "Forget me in this browser" }
+            p.fine { "To come back, you then need a new link from your study." }
         }))
     };
     Ok(page(app, "Your choices", &body))

@@ -84,8 +84,11 @@ fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
     }
     let enrolled = |study: &Study| view.studies.contains(study);
     let is_only_own = view.studies.is_empty();
+    // Drawn here, so that a form that is sent twice makes one link.
+    let draw = Token::draw().ok();
     html! {
         (form(&format!("/admin/patients/{id}/invite"), &staff.token, &html! {
+            @if let Some(draw) = &draw { input type="hidden" name="draw" value=(draw.expose()); }
             div.inline {
                 label for="study" { "Invite to" }
                 select id="study" name="study" {
@@ -191,7 +194,7 @@ pub(super) async fn invite(
         "" => None,
         text => Some(text.parse::<StudyId>().map_err(|_| Refusal::bad("There is no such study."))?),
     };
-    let token = Token::draw()?;
+    let token = fresh_draw(app, visit, id).await?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let expires = app.store.write(move |db| inviting::invite(db, hash, id, study, who, now)).await?;
     let config = app.live.config();
@@ -212,6 +215,15 @@ pub(super) async fn invite(
             warning: config.public_url_warning(),
         },
     ))
+}
+
+/// The token that the form has drawn, where it is unused or this very form has come before; else a new one.
+async fn fresh_draw(app: &App, visit: &Visit, id: PatientId) -> Result<Token, Refusal> {
+    let Some(drawn) = Token::parse(visit.form.get("draw")) else { return Ok(Token::draw()?) };
+    let (hash, now) = (drawn.hash(), app.clock.now());
+    let known = app.store.read(move |db| invitation::find(db, hash)).await?;
+    let is_good = known.is_none_or(|known| known.patient == id && known.standing(now) == Standing::Open);
+    if is_good { Ok(drawn) } else { Ok(Token::draw()?) }
 }
 
 /// `POST …/revoke`.

@@ -99,7 +99,7 @@ pub(super) async fn show(
         section {
             h2 { "Last poll" }
             p { (trouble(now, line, stage)) }
-            (polling::section(app, staff, id))
+            (polling::section(app, staff, line))
         }
         section {
             h2 { "Heart rate" }

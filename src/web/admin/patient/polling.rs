@@ -11,6 +11,7 @@ use crate::intervals::Interval;
 use crate::patient::PatientId;
 use crate::poll::Past;
 use crate::store::audit;
+use crate::store::status::Line;
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other};
 use crate::web::jobs::{self, Job};
@@ -21,8 +22,11 @@ use crate::web::visit::Visit;
 const MOST_DAYS: i64 = 5 * 365;
 
 /// The buttons, and how the last poll that was asked for goes.
-pub(super) fn section(app: &App, staff: &Staff, id: PatientId) -> Markup {
-    let job = app.jobs.of(id);
+pub(super) fn section(app: &App, staff: &Staff, line: &Line) -> Markup {
+    let id = line.patient;
+    // What a newer tick has found out says more than how an old poll ended.
+    let is_old = |job: &Job| job.ended.as_ref().is_some_and(|(ended, _)| line.polled > Some(*ended));
+    let job = app.jobs.of(id).filter(|job| !is_old(job));
     html! {
         @if let Some(job) = &job { (progress(app, id, job)) }
         @if staff.may(Role::Manager) {
@@ -48,7 +52,7 @@ fn progress(app: &App, id: PatientId, job: &Job) -> Markup {
         div.card #job {
             p { strong { (job.what) } ", begun " (ago(app.clock.now(), Some(job.began))) "." }
             @match &job.ended {
-                Some(how) => p { (how) },
+                Some((_, how)) => p { (how) },
                 None => {
                     label for="job-progress" { (done) " of " (all) " weeks, " (job.progress.samples()) " samples read" }
                     progress id="job-progress" value=(done) max=(all) { (done) " of " (all) }
