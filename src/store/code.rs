@@ -57,11 +57,10 @@ pub fn find(db: &Connection, code: &str) -> Result<Option<i64>, StoreError> {
 pub fn require(db: &Connection, code: &str) -> Result<i64, StoreError> {
     find(db, code)?.ok_or_else(|| {
         let known: Vec<&str> = CODES.iter().map(|known| known.code).collect();
-        StoreError::Refused(if known.contains(&code) {
-            format!("CodeableConcept '{code}' not found. Run seed first.")
-        } else {
-            format!("CodeableConcept '{code}' not found; known are {}", known.join(", "))
-        })
+        // One that no seed makes is a slip of the pen.
+        let made =
+            if known.contains(&code) { String::new() } else { format!(" It makes {}.", known.join(", ")) };
+        StoreError::Refused(format!("CodeableConcept '{code}' not found. Run seed first.{made}"))
     })
 }
 
