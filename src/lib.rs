@@ -7,6 +7,7 @@
 //! serve (or poll) -> poll::tick -> the lock -> who is linked and consents (store::plan)
 //!     -> which time (poll::windows) -> every page of it (ow::Client, ow::parse_page)
 //!     -> omh::convert -> poll::collect -> store::commit: one transaction of observations, counters, marks
+//!     -> for JHE's patients in the same transaction store::outbox -> export, which asks JHE for consent again
 //! observations -> store::observation -> omh::omh_document, the same bytes every time
 //! ```
 //!
@@ -16,6 +17,7 @@
 //!   it runs
 //! - [`store`]: all SQL, the schema, the writer thread
 //! - [`ow`]: all calls to OW
+//! - [`jhe`]: all calls to JHE; [`consents`] and [`mirror`]: its consents here; [`export`]: the outbox drains
 //! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
 //! - [`poll`]: windows, schedule, turns, backfills
 //! - [`web`]: the pages and the server
