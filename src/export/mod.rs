@@ -97,7 +97,7 @@ impl Report {
                 Verdict::Dead(_) => &mut self.dead,
                 Verdict::Consent => &mut self.consent,
                 Verdict::Configuration(..) => &mut self.configuration,
-                Verdict::Again { .. } => &mut self.again,
+                Verdict::Again { .. } | Verdict::Unsent => &mut self.again,
             } += 1;
         }
         self.stopped = self.stopped.take().or(sent.stop);
@@ -123,6 +123,10 @@ impl Exporter {
             Ok(devices) => devices,
             Err(error) => return Ok(Some(Report { stopped: Some(error), ..report })),
         };
+        for parked in self.store.read(outbox::parked).await? {
+            // Consent may have returned. That JHE does not say so leaves them where they are.
+            consents::refresh(&self.jhe, &self.store, &self.clock, Some(parked)).await?;
+        }
         let mut under_way = FuturesUnordered::new();
         // Patients who have something under way, and those of whom nothing is to be sent in this drain.
         let (mut busy, mut left_out) = (BTreeSet::new(), BTreeSet::new());

@@ -43,7 +43,7 @@ impl Exporter {
         let mut parts = vec![entries];
         while let Some(mut part) = parts.pop() {
             if sent.stop.is_some() {
-                // What was not sent stays as it is.
+                sent.settled.extend(part.into_iter().map(|ready| (ready.waiting, Verdict::Unsent)));
                 continue;
             }
             let body = batch(part.iter().map(|ready| ready.entry.as_str()));

@@ -22,6 +22,10 @@ pub struct Waiting {
     pub ambiguous: bool,
 }
 
+/// For how long what was taken is not taken again, whatever becomes of the process: as long as JHE may take to
+/// answer, and a quiet minute.
+const LEASE: Duration = Duration::from_mins(2);
+
 /// What becomes of an observation that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -33,6 +37,8 @@ pub enum Verdict {
     Consent,
     /// It waits until somebody has mended what the text says, and is tried again then.
     Configuration(String, Timestamp),
+    /// It was not sent after all.
+    Unsent,
     /// It is sent again at this time; whether it has arrived may not be known.
     Again {
         /// When.
@@ -110,10 +116,11 @@ pub fn ready(
     Ok(streams.collect::<Result<_, _>>()?)
 }
 
-/// What of a stream is to be sent at `now`, the oldest measurements first.
+/// Takes what of a stream is to be sent at `now`, the oldest measurements first. Until it is settled, or for
+/// [`LEASE`], it is not taken again: a process may die while JHE still works on what it sent.
 ///
 /// # Errors
-/// Where the table cannot be read.
+/// Where the table cannot be read or written.
 pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT instant, value, zone, revision, attempts, ambiguous FROM outbox
@@ -129,7 +136,15 @@ pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Resul
         };
         Ok(Waiting { stream, observation, attempts: row.get(4)?, ambiguous: row.get(5)? })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let taken = rows.collect::<Result<Vec<Waiting>, _>>()?;
+    let mut lease = db.prepare_cached(
+        "UPDATE outbox SET due_at = ?4, ambiguous = 1 WHERE stream = ?1 AND instant = ?2 AND revision = ?3",
+    )?;
+    for one in &taken {
+        let Observation { instant, revision, .. } = one.observation;
+        lease.execute(params![stream, instant, revision, now.plus(LEASE)])?;
+    }
+    Ok(taken)
 }
 
 /// Notes what became of what was sent.
@@ -140,7 +155,7 @@ pub fn settle(db: &Connection, settled: &[(Waiting, Verdict)], now: Timestamp) -
     let mut done = 0;
     for (waiting, verdict) in settled {
         done += i64::from(*verdict == Verdict::Done);
-        settle_one(db, waiting, verdict)?;
+        settle_one(db, waiting, verdict, now)?;
     }
     if done > 0 {
         db.prepare_cached(
@@ -153,7 +168,12 @@ pub fn settle(db: &Connection, settled: &[(Waiting, Verdict)], now: Timestamp) -
     Ok(())
 }
 
-fn settle_one(db: &Connection, waiting: &Waiting, verdict: &Verdict) -> Result<(), StoreError> {
+fn settle_one(
+    db: &Connection,
+    waiting: &Waiting,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let Waiting { stream, observation, .. } = waiting;
     let (state, due, ambiguous, detail) = match verdict {
         Verdict::Done => {
@@ -164,14 +184,24 @@ fn settle_one(db: &Connection, waiting: &Waiting, verdict: &Verdict) -> Result<(
         Verdict::Dead(why) => ("dead", None, false, why.as_str()),
         Verdict::Consent => ("consent", None, false, ""),
         Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),
+        Verdict::Unsent => ("pending", Some(now), false, ""),
         Verdict::Again { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
     };
+    let ambiguous = ambiguous || waiting.ambiguous;
     db.prepare_cached(
-        "UPDATE outbox SET state = ?4, due_at = coalesce(?5, due_at), ambiguous = ambiguous OR ?6, detail = ?7,
+        "UPDATE outbox SET state = ?4, due_at = coalesce(?5, due_at), ambiguous = ?6, detail = ?7,
                            attempts = attempts + 1
          WHERE stream = ?1 AND instant = ?2 AND revision = ?3",
     )?
-    .execute(params![stream, observation.instant, observation.revision, state, due, ambiguous, detail])?;
+    .execute(params![
+        stream,
+        observation.instant,
+        observation.revision,
+        state,
+        due,
+        ambiguous,
+        detail
+    ])?;
     Ok(())
 }
 
@@ -205,6 +235,18 @@ fn move_of(
     ))?
     .execute(params![patient, code, to, due])?;
     Ok(())
+}
+
+/// The patients some of whose observations wait for consent.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn parked(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT DISTINCT patient FROM outbox_count JOIN stream ON stream.id = stream
+         WHERE state = 'consent' AND rows > 0",
+    )?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Queues once more what JHE would not have; answers how much that is.

@@ -63,6 +63,8 @@ pub struct State {
     pub asked: usize,
     in_flight: BTreeSet<String>,
     pub overlaps: usize,
+    /// Entries of patients who did not consent when they were sent.
+    pub unconsented: usize,
     pub most_batches: usize,
     under_way: usize,
     pub latency: std::time::Duration,
@@ -272,13 +274,17 @@ impl FakeJhe {
             state.in_flight.extend(names.iter().cloned());
             state.faults.pop_front()
         };
-        let latency = self.state().latency;
-        tokio::time::sleep(latency).await;
-        let answer = self.work(&entries, fault);
-        let mut state = self.state();
-        state.under_way -= 1;
-        state.in_flight.retain(|name| !names.contains(name));
-        answer
+        let (jhe, latency) = (self.clone(), self.state().latency);
+        // On a task of its own: a worker goes on although its client has gone.
+        let worker = tokio::spawn(async move {
+            tokio::time::sleep(latency).await;
+            let answer = jhe.work(&entries, fault);
+            let mut state = jhe.state();
+            state.under_way -= 1;
+            state.in_flight.retain(|name| !names.contains(name));
+            answer
+        });
+        worker.await.unwrap()
     }
 
     fn work(&self, entries: &[Value], fault: Option<Fault>) -> Response {
@@ -343,6 +349,8 @@ impl FakeJhe {
         }
         let code = resource["code"]["coding"][0]["code"].as_str().unwrap().to_owned();
         if !state.consents.get(&(patient, code.clone())).is_some_and(|(consented, _)| *consented) {
+            drop(state);
+            self.state().unconsented += 1;
             let words = format!(
                 "Observation data with coding_system={SYSTEM} coding_code={code} has not been consented for any studies by this Patient."
             );

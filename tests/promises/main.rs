@@ -22,6 +22,7 @@ mod pages;
 mod past;
 mod predecessor;
 mod proxy;
+mod schedules;
 mod screens;
 mod security;
 mod served;
