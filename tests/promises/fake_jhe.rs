@@ -131,6 +131,13 @@ impl FakeJhe {
         self.state().tokens.clear();
     }
 
+    /// Waits until its workers have nothing in hand any more.
+    pub async fn settle(&self) {
+        while self.state().under_way > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// Has an observation already, from another client or an earlier life.
     pub fn put(&self, patient: i64, identifier: &str, instant: Timestamp) {
         let document = json!({ "body": { "effective_time_frame": { "date_time": instant.to_string() } } });

@@ -60,7 +60,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (who.clone(), 1..250_u16).prop_map(|(who, count)| Event::Ingest { who, count }),
         4 => Just(Event::Export),
-        2 => (1..12_u64).prop_map(Event::Crash),
+        3 => (1..40_u64).prop_map(Event::Crash),
         3 => fault.prop_map(Event::Fault),
         1 => any::<bool>().prop_map(Event::Poison),
         2 => (who, any::<bool>()).prop_map(|(who, consents)| Event::Consent { who, consents }),
@@ -85,7 +85,7 @@ impl Scene {
         let (clock, jhe) = (Clock::fixed(now), FakeJhe::start());
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.write(|db| code::seed(db)).await.unwrap();
+        store.write(code::seed).await.unwrap();
         let mut scene = Self { jhe, store, directory, clock, now, patients: Vec::new(), next: 0 };
         for jhe_id in PATIENTS {
             scene.add(jhe_id).await;
@@ -160,7 +160,9 @@ impl Scene {
         exporter.drain(None, &Progress::default()).await.unwrap().unwrap();
     }
 
-    fn pass(&mut self, time: Duration) {
+    /// In a minute JHE's workers are done with whatever they had in hand.
+    async fn pass(&mut self, time: Duration) {
+        self.jhe.settle().await;
         self.now = self.now.plus(time);
         self.clock.set(self.now);
     }
@@ -170,7 +172,7 @@ impl Scene {
             Event::Ingest { who, count } => self.ingest(*who, *count).await,
             Event::Export => self.export().await,
             Event::Crash(after) => {
-                self.jhe.state().latency = Duration::from_millis(3);
+                self.jhe.state().latency = Duration::from_millis(25);
                 let died = tokio::time::sleep(Duration::from_millis(*after));
                 tokio::select! { () = died => {}, () = self.export() => {} }
                 self.jhe.state().latency = Duration::ZERO;
@@ -179,11 +181,11 @@ impl Scene {
             Event::Poison(on) => self.jhe.state().poison = if *on { vec![77.0] } else { Vec::new() },
             Event::Consent { who, consents } => {
                 // An answer of the last minute counts; nobody is to say that it was seen too late.
-                self.pass(MINUTE + Duration::from_secs(1));
+                self.pass(MINUTE + Duration::from_secs(1)).await;
                 self.jhe.consent(PATIENTS[*who], *consents, self.now);
             }
             Event::Forget => self.jhe.forget_tokens(),
-            Event::Pass(minutes) => self.pass(MINUTE * u32::try_from(*minutes).unwrap()),
+            Event::Pass(minutes) => self.pass(MINUTE * u32::try_from(*minutes).unwrap()).await,
         }
     }
 
@@ -191,14 +193,14 @@ impl Scene {
     async fn heal(&mut self) {
         self.jhe.state().faults.clear();
         self.jhe.state().poison.clear();
-        self.pass(MINUTE * 2);
+        self.pass(MINUTE * 2).await;
         for jhe_id in PATIENTS {
             self.jhe.consent(jhe_id, true, self.now);
         }
         let now = self.now;
         self.store.write(move |db| jhe_ow::store::outbox::retry_dead(db, None, now)).await.unwrap();
         for _ in 0..4 {
-            self.pass(HOUR * 2);
+            self.pass(HOUR * 2).await;
             self.export().await;
         }
     }
