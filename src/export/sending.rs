@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+
 use super::Exporter;
 use super::batch::batch;
 use super::classify::{Meaning, classify};
@@ -16,6 +18,8 @@ const QUIET: Duration = Duration::from_mins(1);
 /// The first pause after a failure; it doubles with each further one, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// Look-ups of one batch at the same time.
+const LOOK_UPS: usize = 4;
 /// How often what somebody has to mend is tried again.
 const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
 
@@ -49,10 +53,13 @@ impl Exporter {
             let body = batch(part.iter().map(|ready| ready.entry.as_str()));
             match self.jhe.send(body, part.len()).await {
                 Ok(answers) => {
-                    for (ready, answer) in part.into_iter().zip(answers) {
-                        let verdict = self.judge(&ready, &answer).await;
-                        sent.settled.push((ready.waiting, verdict));
-                    }
+                    let judged = futures_util::stream::iter(part.into_iter().zip(answers))
+                        .map(|(ready, answer)| async move {
+                            let verdict = self.judge(&ready, &answer).await;
+                            (ready.waiting, verdict)
+                        })
+                        .buffered(LOOK_UPS);
+                    sent.settled.extend(judged.collect::<Vec<_>>().await);
                 }
                 Err(error @ JheError::Rejected { .. }) if part.len() > 1 => {
                     for ready in &mut part {
