@@ -138,6 +138,13 @@ impl FakeJhe {
         }
     }
 
+    /// Waits until so many batches have come in, ever.
+    pub async fn begun(&self, batches: usize) {
+        while self.state().batches.len() < batches {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// Has an observation already, from another client or an earlier life.
     pub fn put(&self, patient: i64, identifier: &str, instant: Timestamp) {
         let document = json!({ "body": { "effective_time_frame": { "date_time": instant.to_string() } } });
