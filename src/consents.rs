@@ -1,5 +1,6 @@
 //! Keeps what JHE says about consent fresh: nobody is read, and nothing is sent, on an old answer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -18,7 +19,7 @@ const AT_ONCE: usize = 4;
 /// A patient whose consents could not be read, and why.
 pub type Unread = (PatientId, JheError);
 
-/// Reads the consents of JHE's linked patients anew where they are not fresh; only of `patient`, where one is
+/// Reads the consents of JHE's linked patients anew where they are not fresh; only of those in `only`, where it is
 /// given. Answers whose could not be read: they are not to be ingested, nor anything of theirs sent.
 ///
 /// # Errors
@@ -27,10 +28,11 @@ pub async fn refresh(
     jhe: &Jhe,
     store: &Store,
     clock: &Clock,
-    patient: Option<PatientId>,
+    only: Option<&BTreeSet<PatientId>>,
 ) -> Result<Vec<Unread>, StoreError> {
     let now = clock.now();
-    let mut stale = store.read(move |db| mirror::linked(db, patient)).await?;
+    let mut stale = store.read(|db| mirror::linked(db, None)).await?;
+    stale.retain(|one| only.is_none_or(|only| only.contains(&one.patient)));
     stale.retain(|one| one.read.is_none_or(|read| read > now || now.since(read) >= FRESH));
     let mut reads = futures_util::stream::iter(stale)
         .map(|one| async move { (one, read(jhe, store, clock, one).await) })

@@ -44,6 +44,7 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let cancel = CancellationToken::new();
     signals::cancel_on_signal(&cancel)?;
     let exporter = Exporter { store: store.clone(), clock: session.clock.clone(), jhe, cancel };
+    exporter.look_for_consent().await?;
     let progress = Arc::new(Progress::default());
     let drawing = draw(&progress);
     let report = exporter.drain(patient, &progress).await;

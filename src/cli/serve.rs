@@ -162,6 +162,11 @@ impl Daemon {
     async fn drain(&self, jhe: Arc<Jhe>) {
         let (store, clock) = (self.app.store.clone(), self.app.clock.clone());
         let exporter = Exporter { store, clock, jhe, cancel: self.cancel.clone() };
+        let is_well = self.app.exports.get().is_some_and(|last| last.trouble.is_none());
+        if is_well && exporter.has_work().await == Ok(false) {
+            // At the start, and after trouble, JHE is asked all the same: a wrong key is told at once.
+            return;
+        }
         match Box::pin(exporter.drain(None, &export::Progress::default())).await {
             Ok(Some(report)) => {
                 for (patient, error) in &report.unread {

@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::consents;
+use crate::consents::{self, Unread};
 use crate::failure::Failure;
 use crate::jhe::{Jhe, JheError};
 use crate::patient::PatientId;
@@ -61,7 +61,7 @@ pub struct Report {
     /// Why it ended early.
     pub stopped: Option<JheError>,
     /// Patients whose consents could not be read: nothing of theirs was sent.
-    pub unread: Vec<(PatientId, JheError)>,
+    pub unread: Vec<Unread>,
 }
 
 /// How far a drain has come.
@@ -123,10 +123,6 @@ impl Exporter {
             Ok(devices) => devices,
             Err(error) => return Ok(Some(Report { stopped: Some(error), ..report })),
         };
-        for parked in self.store.read(outbox::parked).await? {
-            // Consent may have returned. That JHE does not say so leaves them where they are.
-            consents::refresh(&self.jhe, &self.store, &self.clock, Some(parked)).await?;
-        }
         let mut under_way = FuturesUnordered::new();
         // Patients who have something under way, and those of whom nothing is to be sent in this drain.
         let (mut busy, mut left_out) = (BTreeSet::new(), BTreeSet::new());
@@ -151,6 +147,28 @@ impl Exporter {
         Ok(Some(report))
     }
 
+    /// Whether anything is to be sent now.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn has_work(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        Ok(!self.store.read(move |db| outbox::ready(db, None, now)).await?.is_empty())
+    }
+
+    /// Asks JHE about the patients whose observations wait for consent: it may have returned. Ticks do the same.
+    ///
+    /// # Errors
+    /// Where the store fails. That JHE does not answer leaves them waiting.
+    pub async fn look_for_consent(&self) -> Result<(), StoreError> {
+        let parked = self.store.read(outbox::parked).await?;
+        self.refresh(&parked).await.map(drop)
+    }
+
+    async fn refresh(&self, patients: &BTreeSet<PatientId>) -> Result<Vec<Unread>, StoreError> {
+        consents::refresh(&self.jhe, &self.store, &self.clock, Some(patients)).await
+    }
+
     /// The next entries to send, of patients who consent now and have nothing under way; none where there are
     /// none.
     async fn next(
@@ -171,14 +189,10 @@ impl Exporter {
             if patients.is_empty() {
                 return Ok(None);
             }
-            for one in &patients {
-                for (unread, error) in
-                    consents::refresh(&self.jhe, &self.store, &self.clock, Some(*one)).await?
-                {
-                    left_out.insert(unread);
-                    skip.insert(unread);
-                    report.unread.push((unread, error));
-                }
+            for (unread, error) in self.refresh(&patients).await? {
+                left_out.insert(unread);
+                skip.insert(unread);
+                report.unread.push((unread, error));
             }
             streams.retain(|stream| patients.contains(&stream.patient) && !skip.contains(&stream.patient));
             let ready = self.take(streams, devices.to_vec(), now).await?;

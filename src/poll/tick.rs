@@ -1,5 +1,6 @@
 //! A whole tick: the lock, the patients, several at a time, and how it ended.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -271,7 +272,8 @@ impl Context {
         let Poller { store, clock, jhe, .. } = &self.poller;
         let (Some(jhe), true) = (jhe, self.is_live()) else { return Ok(Vec::new()) };
         let mut unread = Vec::new();
-        for (patient, error) in consents::refresh(jhe, store, clock, patient).await? {
+        let only = patient.map(|patient| BTreeSet::from([patient]));
+        for (patient, error) in consents::refresh(jhe, store, clock, only.as_ref()).await? {
             let why = format!("not read in this tick, as the consents could not be: {error}");
             let (note, now) = (why.clone(), self.started);
             let write = move |db: &_| status::note_turn(db, patient, Some(&note), Reads::default(), now);

@@ -1,5 +1,6 @@
 //! What JHE has not acknowledged.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
@@ -190,7 +191,7 @@ fn settle_one(
     let ambiguous = ambiguous || waiting.ambiguous;
     db.prepare_cached(
         "UPDATE outbox SET state = ?4, due_at = coalesce(?5, due_at), ambiguous = ?6, detail = ?7,
-                           attempts = attempts + 1
+                           attempts = attempts + ?8
          WHERE stream = ?1 AND instant = ?2 AND revision = ?3",
     )?
     .execute(params![
@@ -200,7 +201,8 @@ fn settle_one(
         state,
         due,
         ambiguous,
-        detail
+        detail,
+        *verdict != Verdict::Unsent
     ])?;
     Ok(())
 }
@@ -241,7 +243,7 @@ fn move_of(
 ///
 /// # Errors
 /// Where the table cannot be read.
-pub fn parked(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
+pub fn parked(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT DISTINCT patient FROM outbox_count JOIN stream ON stream.id = stream
          WHERE state = 'consent' AND rows > 0",
@@ -292,17 +294,6 @@ pub fn delivered(db: &Connection, now: Timestamp) -> Result<i64, StoreError> {
     let mut query =
         db.prepare_cached("SELECT coalesce(sum(observations), 0) FROM delivered WHERE hour > ?")?;
     Ok(query.query_row([now.hour() - 24], |row| row.get(0))?)
-}
-
-/// When the next of what waits is due, where anything does.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn next_due(db: &Connection, within: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT min(due_at) FROM outbox WHERE state IN ('pending', 'configuration') AND due_at <= ?",
-    )?;
-    Ok(query.query_row([now.plus(within)], |row| row.get(0))?)
 }
 
 /// The oldest measurement that is still to be sent.

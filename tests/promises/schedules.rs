@@ -159,6 +159,7 @@ impl Scene {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let exporter =
             Exporter { store, clock, jhe: Arc::new(self.client()), cancel: CancellationToken::new() };
+        exporter.look_for_consent().await.unwrap();
         exporter.drain(None, &Progress::default()).await.unwrap().unwrap();
     }
 
