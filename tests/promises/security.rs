@@ -258,3 +258,13 @@ fn guessing_from_one_address_keeps_nobody_else_out() {
     assert!(guesses.ends_with(&[429]), "{guesses:?}");
     assert_eq!(try_from("203.0.113.7", PASSWORD), 303);
 }
+
+#[test]
+fn what_is_open_to_the_world_is_limited_by_address() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let visitor = served.visitor();
+    let statuses: Vec<u16> = (0..200).map(|_| visitor.get("/ow/?code=x").status).collect();
+    assert_eq!((statuses[0], statuses.contains(&429)), (400, true));
+    assert_eq!(visitor.get("/healthz").status, 200, "what watches the daemon is not");
+}
