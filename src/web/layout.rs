@@ -129,6 +129,18 @@ impl Errors {
         self.0.is_empty()
     }
 
+    /// A field that browsers do not fill in, with its error.
+    pub(super) fn field<'a>(
+        &'a self,
+        name: &'static str,
+        label: &'a str,
+        help: &'a str,
+        value: &'a str,
+        kind: &'static str,
+    ) -> Field<'a> {
+        Field { name, label, help, value, kind, autocomplete: "off", errors: self }
+    }
+
     fn of(&self, field: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
     }

@@ -16,7 +16,7 @@ use crate::store::{audit, study};
 use crate::study::{Study, StudyId};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
-use crate::web::layout::{Errors, Field, ago, checkbox, form};
+use crate::web::layout::{Errors, ago, checkbox, form};
 use crate::web::visit::{Fields, Visit};
 
 /// Studies that the form offers: more than anybody wants to tick.
@@ -138,22 +138,13 @@ async fn ask(
         Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
         None => ("Add a patient", "/admin/patients/new".to_owned()),
     };
-    let field = |name, label, help, value, kind| Field {
-        name,
-        label,
-        help,
-        value,
-        kind,
-        autocomplete: "off",
-        errors,
-    };
     let body = html! {
         h1 { (title) }
         (errors.summary())
         (form(&action, &staff.token, &html! {
-            (field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
-            (field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
-            (field("tz", "Time zone", "Where the patient lives, such as Europe/Berlin.", &typed.zone, "text"))
+            (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
+            (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
+            (errors.field("tz", "Time zone", "Where the patient lives, such as Europe/Berlin.", &typed.zone, "text"))
             fieldset {
                 legend { "Studies" }
                 @if studies.is_empty() {

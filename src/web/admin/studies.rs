@@ -11,7 +11,7 @@ use crate::store::{StoreError, audit, code, study};
 use crate::study::{Scope, Study, StudyId, Terms};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
-use crate::web::layout::{Errors, Field, checkbox, count, form, group_error};
+use crate::web::layout::{Errors, checkbox, count, form, group_error};
 use crate::web::visit::{Fields, Visit};
 
 /// Characters of a purpose: what people read to its end.
@@ -195,22 +195,13 @@ impl Ask<'_> {
 }
 
 fn words(terms: &Terms, errors: &Errors) -> Markup {
-    let field = |name, label, help, value, kind| Field {
-        name,
-        label,
-        help,
-        value,
-        kind,
-        autocomplete: "off",
-        errors,
-    };
     let why = "In words that patients read before they agree: what for, and what happens with the data.";
     let whom = "A person with an address or a number; patients write there with questions.";
     html! {
-        (field("name", "Name", "As patients know the study.", &terms.name, "text"))
-        (field("organization", "Who asks", "Your institution.", &terms.organization, "text"))
-        (field("purpose", "Why", why, &terms.purpose, "textarea"))
-        (field("contact", "Whom to ask", whom, &terms.contact, "text"))
+        (errors.field("name", "Name", "As patients know the study.", &terms.name, "text"))
+        (errors.field("organization", "Who asks", "Your institution.", &terms.organization, "text"))
+        (errors.field("purpose", "Why", why, &terms.purpose, "textarea"))
+        (errors.field("contact", "Whom to ask", whom, &terms.contact, "text"))
     }
 }
 
