@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::clock::Clock;
-use crate::jhe::{Jhe, JheError};
+use crate::jhe::{Jhe, JheError, Who};
 use crate::patient::PatientId;
 use crate::store::mirror::{self, Mirrored};
 use crate::store::{Store, StoreError};
@@ -52,7 +52,7 @@ async fn read(
     clock: &Clock,
     one: Mirrored,
 ) -> Result<Result<(), JheError>, StoreError> {
-    let seen = match jhe.consents(one.jhe_id).await {
+    let seen = match jhe.consents(Who::Daemon, one.jhe_id).await {
         Ok(seen) => seen,
         Err(error) => return Ok(Err(error)),
     };

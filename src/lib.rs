@@ -45,6 +45,7 @@ pub mod ow;
 pub mod password;
 pub mod patient;
 pub mod poll;
+pub mod seal;
 pub mod settings;
 pub mod stage;
 pub mod store;

@@ -128,6 +128,9 @@ impl World {
             ow_timeout: Duration::from_secs(5),
             jhe_base_url: None,
             jhe_client_key: None,
+            jhe_public_url: None,
+            jhe_sign_in_client_id: None,
+            secret_key: None,
             log_level: "off".into(),
             log_format: LogFormat::Auto,
         };

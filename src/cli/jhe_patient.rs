@@ -7,7 +7,7 @@ use super::Session;
 use super::out::say;
 use crate::account::Actor;
 use crate::failure::Failure;
-use crate::jhe::{Consents, Jhe, JheError};
+use crate::jhe::{Consents, Jhe, JheError, Who};
 use crate::ow::Connector;
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::store::patient::{self, NewPatient, Relink};
@@ -25,7 +25,8 @@ pub(super) async fn take_in(
     time_zone: String,
 ) -> Result<(), Failure> {
     let (store, now) = (session.store()?, session.clock.now());
-    let seen = connected(session)?.consents(jhe_id).await.map_err(|error| not_taken(jhe_id, &error))?;
+    let seen =
+        connected(session)?.consents(Who::Daemon, jhe_id).await.map_err(|error| not_taken(jhe_id, &error))?;
     let ow_user = match ow_user {
         Some(user) => Some(user),
         None => find_ow_user(session, seen.patient.jhe_user_id).await?,
@@ -60,7 +61,7 @@ pub(super) async fn import(session: &Session, time_zone: &str) -> Result<(), Fai
             ))?;
             continue;
         };
-        let seen = jhe.consents(jhe_id).await.map_err(|error| not_taken(jhe_id, &error))?;
+        let seen = jhe.consents(Who::Daemon, jhe_id).await.map_err(|error| not_taken(jhe_id, &error))?;
         let id = keep(&store, seen, Some(user.clone()), time_zone.to_owned(), now).await?;
         say(format_args!("jhe:{jhe_id}  {name}: patient {id}, linked to {user}"))?;
     }

@@ -47,13 +47,17 @@ pub(super) const JHE_CLIENT_KEY_FILE: Key = key("jhe.client_key_file", "JHE_CLIE
 pub(super) const JHE_CLIENT_ID: Key = key("jhe.client_id", "JHE_CLIENT_ID", None);
 pub(super) const JHE_CLIENT_SECRET: Key = key("jhe.client_secret", "JHE_CLIENT_SECRET", None);
 pub(super) const JHE_CLIENT_SECRET_FILE: Key = key("jhe.client_secret_file", "JHE_CLIENT_SECRET_FILE", None);
+pub(super) const JHE_PUBLIC_URL: Key = key("jhe.public_url", "JHE_PUBLIC_URL", None);
+pub(super) const JHE_SIGN_IN_CLIENT_ID: Key = key("jhe.sign_in_client_id", "JHE_SIGN_IN_CLIENT_ID", None);
+pub(super) const SECRET_KEY: Key = key("secret_key", "JHE_OW_SECRET_KEY", None);
+pub(super) const SECRET_KEY_FILE: Key = key("secret_key_file", "JHE_OW_SECRET_KEY_FILE", None);
 pub(super) const LOG_LEVEL: Key = Key {
     flag: Some(Flag { name: "--log", value: |flags| flags.log.clone() }),
     ..key("log.level", "JHE_OW_LOG", Some("info"))
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 16] = [
+pub(super) const KEYS: [&Key; 20] = [
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,
@@ -68,6 +72,10 @@ pub(super) const KEYS: [&Key; 16] = [
     &JHE_CLIENT_ID,
     &JHE_CLIENT_SECRET,
     &JHE_CLIENT_SECRET_FILE,
+    &JHE_PUBLIC_URL,
+    &JHE_SIGN_IN_CLIENT_ID,
+    &SECRET_KEY,
+    &SECRET_KEY_FILE,
     &LOG_LEVEL,
     &LOG_FORMAT,
 ];

@@ -24,9 +24,10 @@ pub use base_url::BaseUrl;
 pub use environment::Environment;
 
 use crate::failure::Failure;
+use crate::seal::Key;
 use crate::time::{parse_duration, show_duration};
 use file::File;
-use keys::{KEYS, Key};
+use keys::KEYS;
 
 /// The shortest and the longest time that OW may be given for one answer.
 const OW_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
@@ -83,6 +84,12 @@ pub struct Config {
     pub jhe_base_url: Option<BaseUrl>,
     /// What JHE knows us by: base64 of the OAuth client's id and secret, with a colon in between.
     pub jhe_client_key: Option<SecretString>,
+    /// Where browsers reach JHE, where that is another address than ours; what its invitations name.
+    pub jhe_public_url: Option<BaseUrl>,
+    /// The OAuth client of JHE's with which practitioners sign in; none where they do not.
+    pub jhe_sign_in_client_id: Option<String>,
+    /// What secrets in the database are sealed with; none where nobody says.
+    pub secret_key: Option<Key>,
     /// A level or a filter; `info` by default.
     pub log_level: String,
     /// How log lines look.
@@ -110,6 +117,11 @@ impl Config {
             Some(url) => url.as_str().to_owned(),
             None => format!("http://{}", self.bind),
         }
+    }
+
+    /// Where browsers reach JHE; none where the daemon stands alone.
+    pub fn jhe_public_base(&self) -> Option<&BaseUrl> {
+        self.jhe_public_url.as_ref().or(self.jhe_base_url.as_ref())
     }
 
     /// Why a link to this daemon will not work on a patient's phone, where that is so.
@@ -146,6 +158,11 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure>
         ow_timeout: sources.parse(&keys::OW_TIMEOUT, parse_timeout)?.unwrap_or(Duration::from_secs(30)),
         jhe_base_url: sources.parse(&keys::JHE_BASE_URL, BaseUrl::parse)?,
         jhe_client_key: jhe_client_key(&sources)?,
+        jhe_public_url: sources.parse(&keys::JHE_PUBLIC_URL, BaseUrl::parse)?,
+        jhe_sign_in_client_id: sources
+            .find(&keys::JHE_SIGN_IN_CLIENT_ID)
+            .map(|found| found.value.trim().to_owned()),
+        secret_key: secret_key(&sources)?,
         log_level: sources.parse(&keys::LOG_LEVEL, parse_level)?.unwrap_or_else(|| "info".to_owned()),
         log_format: sources.parse(&keys::LOG_FORMAT, parse_format)?.unwrap_or(LogFormat::Auto),
     })
@@ -153,7 +170,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure>
 
 impl Sources<'_> {
     /// The value of a key, from the strongest source that has one. An empty value counts as none.
-    fn find(&self, key: &Key) -> Option<Found> {
+    fn find(&self, key: &keys::Key) -> Option<Found> {
         let flag = key.flag.as_ref().and_then(|flag| {
             (flag.value)(self.flags).map(|value| Found { value, place: format!("flag {}", flag.name) })
         });
@@ -163,7 +180,11 @@ impl Sources<'_> {
             .or_else(|| self.file.find_key(key.path).filter(said))
     }
 
-    fn parse<T>(&self, key: &Key, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Failure> {
+    fn parse<T>(
+        &self,
+        key: &keys::Key,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
         let Some(found) = self.find(key) else { return Ok(None) };
         match parse(found.value.trim()) {
             Ok(value) => Ok(Some(value)),
@@ -210,6 +231,13 @@ fn jhe_client_key(sources: &Sources<'_>) -> Result<Option<SecretString>, Failure
         )),
         (key, None, None) => Ok(key),
     }
+}
+
+/// What secrets are sealed with.
+fn secret_key(sources: &Sources<'_>) -> Result<Option<Key>, Failure> {
+    let text = secret::find(sources, &keys::SECRET_KEY, &keys::SECRET_KEY_FILE)?;
+    let key = text.map(|text| Key::derive(&text)).transpose();
+    key.map_err(|what| Failure::usage(format!("secret_key {what}"), "make one with: openssl rand -base64 32"))
 }
 
 fn parse_bind(text: &str) -> Result<SocketAddr, String> {

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::Person;
+use super::http::read;
+use super::{Jhe, JheError, Person, Who};
 use crate::time::Timestamp;
 
 /// All of a patient's consents.
@@ -13,6 +14,9 @@ pub struct Consents {
     pub patient: Person,
     /// The studies that were answered, with each answer.
     pub studies: Vec<StudyConsents>,
+    /// The studies that still ask, with each open question. One that is partly answered is in both lists.
+    #[serde(default, rename = "studiesPendingConsent")]
+    pub pending: Vec<StudyConsents>,
 }
 
 /// A patient's answers to one study.
@@ -31,13 +35,16 @@ pub struct StudyConsents {
     /// The data sources that are attached to it.
     #[serde(default)]
     pub data_sources: Vec<Named>,
-    /// Each scope that was answered.
+    /// Each scope that was answered, or each that is open.
+    #[serde(alias = "pendingScopeConsents")]
     pub scope_consents: Vec<ScopeConsent>,
 }
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Organization {
+    /// JHE's number.
+    pub id: i64,
     /// Its name.
     pub name: String,
 }
@@ -66,8 +73,53 @@ pub struct ScopeConsent {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Code {
+    /// The terminology it belongs to.
+    pub coding_system: String,
     /// The code, such as `omh:heart-rate:2.0`.
     pub coding_code: String,
+}
+
+impl Consents {
+    /// Every study that asks this patient, answered or not, each with its scopes; one that is partly answered
+    /// comes once for either part.
+    pub fn all(&self) -> impl Iterator<Item = &StudyConsents> {
+        self.studies.iter().chain(&self.pending)
+    }
+
+    /// What JHE has of the answer to a scope of a study.
+    pub fn standing(&self, study: i64, code: &str) -> Standing {
+        let of = |list: &[StudyConsents]| {
+            let scopes = list.iter().filter(|one| one.id == study).flat_map(|one| &one.scope_consents);
+            scopes.clone().find(|scope| scope.code.coding_code == code).map(|scope| scope.consented)
+        };
+        match (of(&self.studies), of(&self.pending)) {
+            (Some(consented), _) => Standing::Answered(consented.unwrap_or(false)),
+            (None, Some(_)) => Standing::Open,
+            (None, None) => Standing::NotAsked,
+        }
+    }
+}
+
+/// What JHE has of the answer to a scope of a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The study does not ask for it.
+    NotAsked,
+    /// It was not answered yet.
+    Open,
+    /// It was answered like this.
+    Answered(bool),
+}
+
+impl Jhe {
+    /// The present consents of a patient.
+    ///
+    /// # Errors
+    /// As [`JheError`] says.
+    pub async fn consents(&self, who: Who<'_>, patient: i64) -> Result<Consents, JheError> {
+        let url = self.http.url(&["api", "v1", "patients", &patient.to_string(), "consents"])?;
+        read(&self.get(who, url).await?)
+    }
 }
 
 fn time<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {

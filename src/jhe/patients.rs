@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::Organization;
+
 /// A patient of JHE's.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,6 +19,9 @@ pub struct Person {
     #[serde(default, rename = "telecomEmail")]
     /// Where to write to.
     pub email: Option<String>,
+    /// The organizations that the patient belongs to.
+    #[serde(default)]
+    pub organizations: Vec<Organization>,
 }
 
 impl Person {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jhe_ow::clock::Clock;
 use jhe_ow::config::BaseUrl;
 use jhe_ow::export::{Exporter, Progress};
-use jhe_ow::jhe::Jhe;
+use jhe_ow::jhe::{Jhe, Who};
 use jhe_ow::patient::{OwUser, PatientId, PatientRef};
 use jhe_ow::store::commit::{self, Batch, Owner, Part, Sample, StreamKey};
 use jhe_ow::store::lock::{self, Hold, Kind};
@@ -101,7 +101,7 @@ impl Scene {
 
     async fn add(&mut self, jhe_id: i64) {
         self.jhe.add_patient(jhe_id, jhe_id - 30000, self.now.minus(DAY));
-        let seen = self.client().consents(jhe_id).await.unwrap();
+        let seen = self.client().consents(Who::Daemon, jhe_id).await.unwrap();
         let user: OwUser = format!("00000000-0000-4000-8000-{jhe_id:012}").parse().unwrap();
         let (linked, now) = (user.clone(), self.now);
         let add = move |db: &_| {

@@ -1,10 +1,11 @@
 //! A JHE that answers as the captures of a real one show, and that is as strict.
 
+mod batch;
+mod search;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use jhe_ow::time::Timestamp;
@@ -211,7 +212,7 @@ impl FakeJhe {
 
     /// A page of them; a small one, so that there are several.
     fn patients(&self, query: &str) -> Response {
-        let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let query = fields(query.as_bytes());
         let page: usize = query.get("page").map_or(1, |page| page.parse().unwrap());
         let state = self.state();
         let all: Vec<(i64, i64)> = state
@@ -255,150 +256,16 @@ impl FakeJhe {
         });
         answer(200, &body)
     }
-
-    fn search(&self, query: &str) -> Response {
-        let query: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let (patient, date) = (query["patient"].parse::<i64>().unwrap(), at(&query["date"]));
-        let state = self.state();
-        let is_it = |kept: &&Kept| kept.patient == patient && instant(&kept.document) == date;
-        answer(
-            200,
-            &json!({ "resourceType": "Bundle", "type": "searchset", "total": state.kept.iter().filter(is_it).count() }),
-        )
-    }
-
-    async fn batch(&self, headers: &HeaderMap, body: &[u8]) -> Response {
-        if headers.get("content-type").is_none_or(|kind| kind != "application/json") {
-            return outcome(415, "Unsupported media type in request.");
-        }
-        let bundle: Value = serde_json::from_slice(body).unwrap();
-        let entries = bundle["entry"].as_array().unwrap().clone();
-        let names: BTreeSet<String> = entries.iter().map(|entry| identifier(entry).1).collect();
-        let fault = {
-            let mut state = self.state();
-            state.batches.push(entries.len());
-            let subject =
-                |entry: &Value| entry["resource"]["subject"]["reference"].as_str().unwrap().to_owned();
-            let patients = entries.iter().map(subject).collect();
-            state.of.push(patients);
-            state.under_way += 1;
-            state.most_batches = state.most_batches.max(state.under_way);
-            let overlaps = names.iter().filter(|name| state.in_flight.contains(*name)).count();
-            state.overlaps += overlaps;
-            state.in_flight.extend(names.iter().cloned());
-            state.faults.pop_front()
-        };
-        let (jhe, latency) = (self.clone(), self.state().latency);
-        // On a task of its own: a worker goes on although its client has gone.
-        let worker = tokio::spawn(async move {
-            tokio::time::sleep(latency).await;
-            let answer = jhe.work(&entries, fault);
-            let mut state = jhe.state();
-            state.under_way -= 1;
-            state.in_flight.retain(|name| !names.contains(name));
-            answer
-        });
-        worker.await.unwrap()
-    }
-
-    fn work(&self, entries: &[Value], fault: Option<Fault>) -> Response {
-        match fault {
-            Some(Fault::Status(status)) => return html(status),
-            Some(Fault::Busy(seconds)) => {
-                let mut busy = html(503);
-                busy.headers_mut().insert("retry-after", seconds.into());
-                return busy;
-            }
-            Some(Fault::Lost) | None => {}
-        }
-        let broken = |entry: &Value| {
-            entry["resource"]["status"].is_null()
-                || entry["request"]["method"] != "POST"
-                || self.is_poison(entry)
-        };
-        if entries.iter().any(broken) {
-            return html(500);
-        }
-        let results: Vec<Value> = entries.iter().map(|entry| self.create(entry)).collect();
-        if fault == Some(Fault::Lost) {
-            return html(502);
-        }
-        answer(200, &json!({ "resourceType": "Bundle", "type": "batch-response", "entry": results }))
-    }
-
-    fn is_poison(&self, entry: &Value) -> bool {
-        let value = document(entry).and_then(|document| document["body"]["heart_rate"]["value"].as_f64());
-        value.is_some_and(|value| self.state().poison.contains(&value))
-    }
-
-    fn create(&self, entry: &Value) -> Value {
-        match self.check(entry) {
-            Ok(kept) => {
-                let mut state = self.state();
-                state.kept.push(kept);
-                let id = state.kept.len().to_string();
-                json!({ "resource": { "resourceType": "Resource", "id": id }, "response": { "status": "201 Created" } })
-            }
-            Err((status, words)) => {
-                let issue = json!([{ "severity": "error", "code": "processing", "diagnostics": words }]);
-                let reason = StatusCode::from_u16(status).unwrap().to_string();
-                json!({ "response": { "status": reason, "outcome": { "resourceType": "OperationOutcome", "issue": issue } } })
-            }
-        }
-    }
-
-    fn check(&self, entry: &Value) -> Result<Kept, (u16, String)> {
-        let resource = &entry["resource"];
-        let state = self.state();
-        let subject = resource["subject"]["reference"].as_str().unwrap().strip_prefix("Patient/").unwrap();
-        let patient: i64 = subject.parse().unwrap();
-        match state.patients.get(&patient) {
-            None => return Err((400, format!("Patient id={patient} can not be found."))),
-            Some((_, false)) => return Err((403, "Current user doesn't have access to the Patient.".into())),
-            Some(_) => {}
-        }
-        let device = resource["device"]["reference"].as_str().unwrap_or_default().to_owned();
-        if !state.has_oura || device != format!("Device/{OURA}") {
-            return Err((400, format!("Device Data Source id={device} can not be found.")));
-        }
-        let code = resource["code"]["coding"][0]["code"].as_str().unwrap().to_owned();
-        if !state.consents.get(&(patient, code.clone())).is_some_and(|(consented, _)| *consented) {
-            drop(state);
-            self.state().unconsented += 1;
-            let words = format!(
-                "Observation data with coding_system={SYSTEM} coding_code={code} has not been consented for any studies by this Patient."
-            );
-            return Err((403, words));
-        }
-        let Some(document) = document(entry) else {
-            return Err((400, "valueAttachment.data must be Base 64 Encoded Binary JSON.".into()));
-        };
-        if !document["body"]["heart_rate"]["value"].is_number() {
-            return Err((422, "{'omh_data': [\"'a' is not of type 'number'\"]}".into()));
-        }
-        let identifier = identifier(entry);
-        if state.kept.iter().any(|kept| kept.identifier == identifier) {
-            let (system, value) = identifier;
-            return Err((409, format!("Identifier already exists: system={system} value={value}")));
-        }
-        Ok(Kept { patient, identifier, device, document })
-    }
 }
 
-fn identifier(entry: &Value) -> (String, String) {
-    let identifier = &entry["resource"]["identifier"][0];
-    let text = |name: &str| identifier[name].as_str().unwrap().to_owned();
-    (text("system"), text("value"))
-}
-
-/// The data point; none where it is not ASCII JSON in base64.
-fn document(entry: &Value) -> Option<Value> {
-    let bytes = STANDARD.decode(entry["resource"]["valueAttachment"]["data"].as_str()?).ok()?;
-    bytes.is_ascii().then(|| serde_json::from_slice(&bytes).ok()).flatten()
-}
-
+/// The data point of an observation: its instant.
 fn instant(document: &Value) -> Timestamp {
     at(document["body"]["effective_time_frame"]["date_time"].as_str().unwrap())
+}
+
+/// The fields of a query or a form.
+fn fields(text: &[u8]) -> BTreeMap<String, String> {
+    form_urlencoded::parse(text).into_owned().collect()
 }
 
 fn answer(status: u16, body: &Value) -> Response {

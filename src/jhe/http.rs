@@ -1,0 +1,217 @@
+//! HTTP with one JHE, whoever asks: addresses, limits, and what an answer means for the caller.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode, Url, redirect};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::JheError;
+use crate::config::BaseUrl;
+use crate::failure::Failure;
+
+/// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
+/// will be over by the time that it is sent again.
+const TIMEOUT: Duration = Duration::from_mins(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of one answer: a page of a thousand observations is one to two MB.
+const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// Characters of JHE's words about an error; a page of HTML says nothing more.
+const ERROR_CHARS: usize = 300;
+
+/// HTTP with one JHE.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: BaseUrl,
+}
+
+/// What JHE gave at its token endpoint.
+#[derive(Deserialize)]
+pub(super) struct Granted {
+    pub(super) access_token: String,
+    /// Seconds.
+    pub(super) expires_in: u64,
+    pub(super) refresh_token: Option<String>,
+}
+
+/// An answer as it came.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Http {
+    /// For the JHE at `base`. Calls nothing yet.
+    ///
+    /// # Errors
+    /// Where no HTTPS client can be made.
+    pub(super) fn new(base: &BaseUrl) -> Result<Self, Failure> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .redirect(redirect::Policy::none())
+            // Without https there is no need of root certificates, which a bare machine may not have.
+            .tls_built_in_native_certs(base.as_str().starts_with("https:"))
+            .build();
+        let client = client.map_err(|error| {
+            Failure::failed(format!("no HTTPS client can be made: {error}"), "install the root certificates")
+        })?;
+        Ok(Self { client, base: base.clone() })
+    }
+
+    pub(super) fn url(&self, path: &[&str]) -> Result<Url, JheError> {
+        let wrong = || JheError::Wrong("it cannot be called".to_owned());
+        let mut url = Url::parse(self.base.as_str()).map_err(|_| wrong())?;
+        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(path);
+        Ok(url)
+    }
+
+    /// Asks with a body of JSON, or none.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: Url,
+        bearer: Option<&HeaderValue>,
+        body: Option<String>,
+    ) -> Result<Answer, JheError> {
+        let mut request = self.client.request(method, url);
+        if let Some(bearer) = bearer {
+            request = request.header(AUTHORIZATION, bearer);
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        answer(request).await
+    }
+
+    /// Asks for a token.
+    ///
+    /// # Errors
+    /// [`JheError::Unauthorized`] where what was shown for it is not accepted.
+    pub(super) async fn token(
+        &self,
+        fields: &[(&str, &str)],
+        basic: Option<HeaderValue>,
+    ) -> Result<Granted, JheError> {
+        let mut url = self.url(&["o", "token"])?;
+        url.set_path(&format!("{}/", url.path()));
+        let form: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let mut request = self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(basic) = basic {
+            request = request.header(AUTHORIZATION, basic);
+        }
+        let given = answer(request.body(form)).await?;
+        if matches!(given.status.as_u16(), 400 | 401) {
+            return Err(JheError::Unauthorized(words(&given.body)));
+        }
+        read(&settle(given)?)
+    }
+}
+
+/// The header that shows a token.
+///
+/// # Errors
+/// [`JheError::Wrong`] where it holds what no token has.
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, JheError> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|error| JheError::Wrong(error.to_string()))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, JheError> {
+    let mut response = request.send().await.map_err(trouble)?;
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(trouble)? {
+        body.extend_from_slice(&piece);
+        if body.len() > LARGEST_ANSWER {
+            return Err(JheError::Wrong("its answer is too large".to_owned()));
+        }
+    }
+    Ok(Answer { status: response.status(), retry_after, body })
+}
+
+/// Where nobody listens, nothing was done; anything later may have arrived.
+fn trouble(error: reqwest::Error) -> JheError {
+    let error = error.without_url();
+    let cause = crate::failure::deepest_cause(&error);
+    if error.is_connect() {
+        return JheError::Later { what: format!("JHE cannot be reached ({cause})"), retry_after: None };
+    }
+    JheError::Silent(if error.is_timeout() { "it did not answer in time".to_owned() } else { cause })
+}
+
+pub(super) fn settle(answer: Answer) -> Result<Vec<u8>, JheError> {
+    let what = || words(&answer.body);
+    match answer.status.as_u16() {
+        200..=299 => Ok(answer.body),
+        401 => Err(JheError::Unauthorized(what())),
+        403 => Err(JheError::Forbidden(what())),
+        404 => Err(JheError::NotFound(what())),
+        429 | 503 => Err(JheError::Later {
+            what: format!("JHE answered {}: {}", answer.status.as_u16(), what()),
+            retry_after: answer.retry_after,
+        }),
+        502 | 504 => Err(JheError::Silent(format!("{}: {}", answer.status.as_u16(), what()))),
+        300..=399 => Err(JheError::Wrong(format!("it redirects ({})", answer.status.as_u16()))),
+        status => Err(JheError::Rejected { status, what: what() }),
+    }
+}
+
+/// JHE's own words about an error, in whichever of its shapes.
+fn words(body: &[u8]) -> String {
+    let text = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => {
+            let diagnostics = value["issue"].as_array().into_iter().flatten();
+            let diagnostics: Vec<&str> =
+                diagnostics.filter_map(|issue| issue["diagnostics"].as_str()).collect();
+            match (value["detail"].as_str(), value["error"].as_str()) {
+                _ if !diagnostics.is_empty() => diagnostics.join("; "),
+                (Some(text), _) | (None, Some(text)) => text.to_owned(),
+                _ => value.to_string(),
+            }
+        }
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    text.chars().take(ERROR_CHARS).collect()
+}
+
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, JheError> {
+    serde_json::from_slice(body).map_err(|error| JheError::Wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jhes_words_are_found_in_each_of_its_shapes() {
+        let outcome = br#"{"resourceType":"OperationOutcome","issue":[{"diagnostics":"Code not found"}]}"#;
+        assert_eq!(words(outcome), "Code not found");
+        assert_eq!(words(br#"{"detail":"No."}"#), "No.");
+        assert_eq!(words(br#"{"error":"invalid_client"}"#), "invalid_client");
+        assert_eq!(
+            words(br#"["resource.valueAttachment.data must be not null."]"#),
+            "[\"resource.valueAttachment.data must be not null.\"]"
+        );
+        assert_eq!(words(b"<h1>Server Error (500)</h1>"), "<h1>Server Error (500)</h1>");
+    }
+
+    #[test]
+    fn what_may_have_arrived_is_told_from_what_has_not() {
+        let status = |status: u16| {
+            let answer =
+                Answer { status: StatusCode::from_u16(status).unwrap(), retry_after: None, body: Vec::new() };
+            settle(answer).unwrap_err().is_ambiguous()
+        };
+        assert!(status(500) && status(502) && status(504));
+        assert!(!status(503) && !status(429) && !status(400) && !status(403));
+    }
+}

@@ -1,0 +1,35 @@
+-- Patients and practitioners of JHE on our own pages, what JHE had before us, and revisions that nobody saw.
+
+-- A patient's token at JHE, sealed with the configured key; without one there is none here.
+CREATE TABLE jhe_token (
+    patient INTEGER PRIMARY KEY REFERENCES patient (id),
+    sealed  BLOB NOT NULL
+) STRICT;
+
+-- JHE's organizations, by its numbers: those of a patient as last read, those of a practitioner as of the last
+-- sign-in. Who signs in through JHE sees the patients with whom an organization is shared.
+CREATE TABLE patient_organization (
+    patient      INTEGER NOT NULL REFERENCES patient (id),
+    organization INTEGER NOT NULL,
+    PRIMARY KEY (patient, organization)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE account ADD COLUMN jhe_user INTEGER;
+CREATE UNIQUE INDEX account_of_jhe ON account (jhe_user) WHERE jhe_user IS NOT NULL;
+CREATE TABLE account_organization (
+    account      INTEGER NOT NULL REFERENCES account (id),
+    organization INTEGER NOT NULL,
+    PRIMARY KEY (account, organization)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE study ADD COLUMN jhe_organization INTEGER;
+
+-- What another client of JHE's has delivered: it is not sent again, also where we ingest it only later.
+CREATE TABLE adopted (
+    patient INTEGER NOT NULL REFERENCES patient (id),
+    code    INTEGER NOT NULL REFERENCES code (id),
+    instant INTEGER NOT NULL,
+    value   REAL    NOT NULL,
+    PRIMARY KEY (patient, code, instant, value)
+) STRICT, WITHOUT ROWID;
+
+-- Values that were replaced before JHE could have got them.
+ALTER TABLE revision ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0 CHECK (unsent IN (0, 1));

@@ -1,0 +1,142 @@
+//! Batches of observations.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use warp::reply::Response;
+
+use super::{FakeJhe, Fault, Kept, OURA, SYSTEM, answer, html, outcome};
+
+impl FakeJhe {
+    pub(super) async fn batch(&self, headers: &HeaderMap, body: &[u8]) -> Response {
+        if headers.get("content-type").is_none_or(|kind| kind != "application/json") {
+            return outcome(415, "Unsupported media type in request.");
+        }
+        let bundle: Value = serde_json::from_slice(body).unwrap();
+        let entries = bundle["entry"].as_array().unwrap().clone();
+        let names: BTreeSet<String> = entries.iter().map(|entry| identifier(entry).1).collect();
+        let fault = {
+            let mut state = self.state();
+            state.batches.push(entries.len());
+            let subject =
+                |entry: &Value| entry["resource"]["subject"]["reference"].as_str().unwrap().to_owned();
+            let patients = entries.iter().map(subject).collect();
+            state.of.push(patients);
+            state.under_way += 1;
+            state.most_batches = state.most_batches.max(state.under_way);
+            let overlaps = names.iter().filter(|name| state.in_flight.contains(*name)).count();
+            state.overlaps += overlaps;
+            state.in_flight.extend(names.iter().cloned());
+            state.faults.pop_front()
+        };
+        let (jhe, latency) = (self.clone(), self.state().latency);
+        // On a task of its own: a worker goes on although its client has gone.
+        let worker = tokio::spawn(async move {
+            tokio::time::sleep(latency).await;
+            let answer = jhe.work(&entries, fault);
+            let mut state = jhe.state();
+            state.under_way -= 1;
+            state.in_flight.retain(|name| !names.contains(name));
+            answer
+        });
+        worker.await.unwrap()
+    }
+
+    fn work(&self, entries: &[Value], fault: Option<Fault>) -> Response {
+        match fault {
+            Some(Fault::Status(status)) => return html(status),
+            Some(Fault::Busy(seconds)) => {
+                let mut busy = html(503);
+                busy.headers_mut().insert("retry-after", seconds.into());
+                return busy;
+            }
+            Some(Fault::Lost) | None => {}
+        }
+        let broken = |entry: &Value| {
+            entry["resource"]["status"].is_null()
+                || entry["request"]["method"] != "POST"
+                || self.is_poison(entry)
+        };
+        if entries.iter().any(broken) {
+            return html(500);
+        }
+        let results: Vec<Value> = entries.iter().map(|entry| self.create(entry)).collect();
+        if fault == Some(Fault::Lost) {
+            return html(502);
+        }
+        answer(200, &json!({ "resourceType": "Bundle", "type": "batch-response", "entry": results }))
+    }
+
+    fn is_poison(&self, entry: &Value) -> bool {
+        let value = document(entry).and_then(|document| document["body"]["heart_rate"]["value"].as_f64());
+        value.is_some_and(|value| self.state().poison.contains(&value))
+    }
+
+    fn create(&self, entry: &Value) -> Value {
+        match self.check(entry) {
+            Ok(kept) => {
+                let mut state = self.state();
+                state.kept.push(kept);
+                let id = state.kept.len().to_string();
+                json!({ "resource": { "resourceType": "Resource", "id": id }, "response": { "status": "201 Created" } })
+            }
+            Err((status, words)) => {
+                let issue = json!([{ "severity": "error", "code": "processing", "diagnostics": words }]);
+                let reason = StatusCode::from_u16(status).unwrap().to_string();
+                json!({ "response": { "status": reason, "outcome": { "resourceType": "OperationOutcome", "issue": issue } } })
+            }
+        }
+    }
+
+    fn check(&self, entry: &Value) -> Result<Kept, (u16, String)> {
+        let resource = &entry["resource"];
+        let state = self.state();
+        let subject = resource["subject"]["reference"].as_str().unwrap().strip_prefix("Patient/").unwrap();
+        let patient: i64 = subject.parse().unwrap();
+        match state.patients.get(&patient) {
+            None => return Err((400, format!("Patient id={patient} can not be found."))),
+            Some((_, false)) => return Err((403, "Current user doesn't have access to the Patient.".into())),
+            Some(_) => {}
+        }
+        let device = resource["device"]["reference"].as_str().unwrap_or_default().to_owned();
+        if !state.has_oura || device != format!("Device/{OURA}") {
+            return Err((400, format!("Device Data Source id={device} can not be found.")));
+        }
+        let code = resource["code"]["coding"][0]["code"].as_str().unwrap().to_owned();
+        if !state.consents.get(&(patient, code.clone())).is_some_and(|(consented, _)| *consented) {
+            drop(state);
+            self.state().unconsented += 1;
+            let words = format!(
+                "Observation data with coding_system={SYSTEM} coding_code={code} has not been consented for any studies by this Patient."
+            );
+            return Err((403, words));
+        }
+        let Some(document) = document(entry) else {
+            return Err((400, "valueAttachment.data must be Base 64 Encoded Binary JSON.".into()));
+        };
+        if !document["body"]["heart_rate"]["value"].is_number() {
+            return Err((422, "{'omh_data': [\"'a' is not of type 'number'\"]}".into()));
+        }
+        let identifier = identifier(entry);
+        if state.kept.iter().any(|kept| kept.identifier == identifier) {
+            let (system, value) = identifier;
+            return Err((409, format!("Identifier already exists: system={system} value={value}")));
+        }
+        Ok(Kept { patient, identifier, device, document })
+    }
+}
+
+fn identifier(entry: &Value) -> (String, String) {
+    let identifier = &entry["resource"]["identifier"][0];
+    let text = |name: &str| identifier[name].as_str().unwrap().to_owned();
+    (text("system"), text("value"))
+}
+
+/// The data point; none where it is not ASCII JSON in base64.
+fn document(entry: &Value) -> Option<Value> {
+    let bytes = STANDARD.decode(entry["resource"]["valueAttachment"]["data"].as_str()?).ok()?;
+    bytes.is_ascii().then(|| serde_json::from_slice(&bytes).ok()).flatten()
+}
