@@ -19,8 +19,8 @@ const AT_ONCE: usize = 4;
 /// A patient whose consents could not be read, and why.
 pub type Unread = (PatientId, JheError);
 
-/// Reads the consents of JHE's linked patients anew where they are not fresh; only of those in `only`, where it is
-/// given. Answers whose could not be read: they are not to be ingested, nor anything of theirs sent.
+/// Reads the consents of JHE's linked patients anew where they are not fresh; or those of the patients in `only`,
+/// linked or not, where it is given. Answers whose could not be read: they are not to be ingested, nor anything of theirs sent.
 ///
 /// # Errors
 /// Where the store cannot be read or written.
@@ -31,8 +31,10 @@ pub async fn refresh(
     only: Option<&BTreeSet<PatientId>>,
 ) -> Result<Vec<Unread>, StoreError> {
     let now = clock.now();
-    let mut stale = store.read(|db| mirror::linked(db, None)).await?;
-    stale.retain(|one| only.is_none_or(|only| only.contains(&one.patient)));
+    let mut stale = match only.cloned() {
+        None => store.read(|db| mirror::linked(db, None)).await?,
+        Some(only) => store.read(move |db| mirror::among(db, &only)).await?,
+    };
     stale.retain(|one| one.read.is_none_or(|read| read > now || now.since(read) >= FRESH));
     let mut reads = futures_util::stream::iter(stale)
         .map(|one| async move { (one, read(jhe, store, clock, one).await) })

@@ -1,12 +1,14 @@
-//! Inviting a patient: a link that works once, for seven days.
+//! Inviting a patient: a link that works once, for seven days; or one that JHE makes.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use crate::account::Actor;
+use crate::failure::Failure;
+use crate::jhe::{InvitationCode, Jhe, JheError, Who, invitation_url};
 use crate::patient::PatientId;
-use crate::store::{StoreError, audit, invitation, patient, study};
+use crate::store::{Store, StoreError, audit, invitation, patient, study};
 use crate::study::StudyId;
 use crate::time::Timestamp;
 use crate::token::{Token, TokenHash};
@@ -50,6 +52,71 @@ pub fn invite(
     invitation::issue(db, hash, whom, to, now, expires)?;
     audit::record(db, now, who, "invitation.issue", Some(whom), "")?;
     Ok(expires)
+}
+
+/// A link that JHE has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JhesLink {
+    /// The link to send: whoever goes on with it is taken for the patient.
+    pub link: String,
+    /// Whom JHE has made it for.
+    pub name: String,
+    /// When it ends, as JHE is set up at first.
+    pub expires: Timestamp,
+}
+
+/// Has JHE make an invitation of one of its patients; it opens the launch page of the daemon at `public_base`. It is
+/// noted here where the patient is here already.
+///
+/// # Errors
+/// Where JHE does not do it, or has no client that leads here: what to do about it.
+pub async fn invite_through_jhe(
+    jhe: &Jhe,
+    store: &Store,
+    public_base: &str,
+    jhe_id: i64,
+    who: Actor,
+    now: Timestamp,
+) -> Result<JhesLink, Failure> {
+    // First: JHE itself makes links for anybody's patients.
+    let seen = jhe.consents(Who::Daemon, jhe_id).await.map_err(|error| {
+        Failure::failed(
+            format!("JHE patient {jhe_id} cannot be invited: {error}"),
+            "see that the number is right, and that the practitioner of the key shares an organization with the patient",
+        )
+    })?;
+    let failed = |error: JheError| {
+        Failure::failed(format!("JHE made no invitation of patient {jhe_id}: {error}"), "try again")
+    };
+    let client = jhe.inviting_client(public_base).await.map_err(failed)?;
+    let client = client.ok_or_else(|| {
+        Failure::failed(
+            "JHE has no client whose invitations lead here",
+            format!(
+                "have a superuser of JHE make one whose invitationUrl is {} (README, Connected to JHE)",
+                invitation_url(public_base)
+            ),
+        )
+    })?;
+    let link = jhe.invite(jhe_id, client.id).await.map_err(failed)?;
+    let expires = now.plus(VALID);
+    let code = code_of(&link);
+    let note = move |db: &Connection| {
+        let Some(patient) = patient::of_jhe(db, jhe_id)? else { return Ok(()) };
+        if let Some(code) = code {
+            invitation::issue(db, code, patient, None, now, expires)?;
+        }
+        audit::record(db, now, who, "invitation.issue", Some(patient), "JHE's")
+    };
+    store.write(note).await?;
+    Ok(JhesLink { link, name: seen.patient.name(), expires })
+}
+
+/// What is kept of the code in a link of JHE's; none where it is not in the place that we ask for.
+fn code_of(link: &str) -> Option<TokenHash> {
+    let (_, query) = link.split_once('?')?;
+    let (_, code) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "code")?;
+    InvitationCode::parse(&code).map(|code| code.hash())
 }
 
 /// Enrols a patient in a study, once.

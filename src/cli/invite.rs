@@ -1,5 +1,7 @@
 //! `jhe-ow invite`: the link that brings a patient in.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::Session;
@@ -7,14 +9,15 @@ use super::out::say;
 use crate::account::Actor;
 use crate::failure::Failure;
 use crate::invitation;
+use crate::jhe::Jhe;
 use crate::patient::PatientRef;
-use crate::store::patient;
+use crate::store::{Store, patient};
 use crate::study::StudyId;
 use crate::token::Token;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The patient's number, or jhe:N
+    /// The patient's number, or jhe:N; connected to JHE, a number that nobody has here is JHE's
     #[arg(long, value_name = "N")]
     patient_id: PatientRef,
     /// Invite to this study, and enrol; without it, to each that the patient is enrolled in
@@ -23,15 +26,60 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+    let store = session.store()?;
+    match of_jhe(session, &store, arguments.patient_id).await? {
+        Some(_) if arguments.study.is_some() => Err(Failure::usage(
+            "--study is for patients of our own",
+            "leave it out: a link of JHE's asks for every study that the patient is enrolled in there",
+        )),
+        Some((jhe, jhe_id)) => through_jhe(session, &jhe, &store, jhe_id).await,
+        None => invite(session, &store, arguments).await,
+    }
+}
+
+/// JHE, and its number of the patient, where it is JHE that invites.
+async fn of_jhe(
+    session: &Session,
+    store: &Store,
+    who: PatientRef,
+) -> Result<Option<(Arc<Jhe>, i64)>, Failure> {
+    let Some(jhe) = Jhe::of(&session.config)? else { return Ok(None) };
+    let number = match who {
+        PatientRef::Jhe(number) => Some(number),
+        PatientRef::Own(id) => {
+            let known = store.read(patient::list).await?.into_iter().find(|patient| patient.id == id);
+            known.map_or(Some(id.get()), |patient| patient.jhe_id)
+        }
+    };
+    Ok(number.map(|number| (jhe, number)))
+}
+
+async fn through_jhe(session: &Session, jhe: &Jhe, store: &Store, jhe_id: i64) -> Result<u8, Failure> {
+    let (base, now) = (session.config.public_base(), session.clock.now());
+    let made = invitation::invite_through_jhe(jhe, store, &base, jhe_id, Actor::CommandLine, now).await?;
+    say(&made.link)?;
+    eprintln!(
+        "It is for {}, JHE patient {jhe_id}, and an earlier one is good no longer. Whoever goes on with it is taken for \
+         the patient.",
+        made.name
+    );
+    warn(session)
+}
+
+async fn invite(session: &Session, store: &Store, arguments: Arguments) -> Result<u8, Failure> {
     let (token, now) = (Token::draw()?, session.clock.now());
     let hash = token.hash();
     let write = move |db: &rusqlite::Connection| {
         let patient = patient::find(db, arguments.patient_id)?;
         invitation::invite(db, hash, patient.id, arguments.study, Actor::CommandLine, now)
     };
-    let expires = session.store()?.write(write).await?;
+    let expires = store.write(write).await?;
     say(invitation::link(&session.config.public_base(), &token))?;
     eprintln!("It works once, until {expires}. Whoever opens it is taken for the patient.");
+    warn(session)
+}
+
+fn warn(session: &Session) -> Result<u8, Failure> {
     if let Some(warning) = session.config.public_url_warning() {
         eprintln!("warning: {warning}");
     }

@@ -21,7 +21,7 @@ use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Progress};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
-use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, Ticks};
+use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, PatientTokens, Ticks};
 
 /// How long the outbox waits at most until it is looked at again.
 const EXPORT_AT_LEAST: Duration = Duration::from_secs(30);
@@ -89,6 +89,7 @@ impl Daemon {
             exports: Exports::default(),
             jobs: Jobs::default(),
             offers: Offers::default(),
+            tokens: PatientTokens::default(),
             limits: Limits::default(),
             cancel: cancel.clone(),
             page_size: PageSize::default(),

@@ -6,6 +6,8 @@ mod client;
 mod consents;
 mod error;
 mod http;
+mod invitation;
+mod ow_user;
 mod patients;
 
 pub use answers::ScopeAnswer;
@@ -13,4 +15,6 @@ pub use bundle::{Entry, parse as parse_bundle};
 pub use client::{Jhe, Who};
 pub use consents::{Consents, Organization, ScopeConsent, Standing, StudyConsents};
 pub use error::JheError;
+pub use invitation::{InvitationCode, InvitingClient, PersonGrant, RedeemError, invitation_url};
+pub use ow_user::Made;
 pub use patients::Person;

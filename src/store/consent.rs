@@ -137,15 +137,36 @@ pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreE
     Ok(entries.collect::<Result<_, _>>()?)
 }
 
-/// Whether a patient agreed to something once, and to nothing any more.
+/// Whether a patient agreed to something once that a device delivers, and to nothing such any more.
 ///
 /// # Errors
 /// Where the table cannot be read.
 pub fn is_withdrawn(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consent WHERE patient = ?",
+        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consent
+         WHERE patient = ? AND code IN (SELECT code FROM data_source_code)",
     )?;
     Ok(query.query_row([patient], |row| row.get(0))?)
+}
+
+/// Notes which words a patient has just agreed to, of a consent that stands and has none.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn note_wording(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+    study: StudyId,
+    wording: TokenHash,
+) -> Result<(), StoreError> {
+    let code = code::require(db, scope)?;
+    db.execute(
+        "UPDATE consent SET wording = ?4
+         WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL AND wording IS NULL",
+        params![patient, code, study, wording],
+    )?;
+    Ok(())
 }
 
 /// What a patient's consents to one scope allow to be ingested.
@@ -176,9 +197,29 @@ pub fn history(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<G
 /// # Errors
 /// Where the table cannot be read.
 pub fn scopes(db: &Connection, patient: PatientId) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT DISTINCT code.code FROM consent JOIN code ON code.id = consent.code WHERE patient = ? ORDER BY 1",
-    )?;
+    scopes_in(db, patient, "SELECT id FROM code")
+}
+
+/// Those of [`scopes`] that a device delivers: JHE's patients agree to others as well.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn deliverable_scopes(
+    db: &Connection,
+    patient: PatientId,
+) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
+    scopes_in(db, patient, "SELECT code FROM data_source_code")
+}
+
+fn scopes_in(
+    db: &Connection,
+    patient: PatientId,
+    codes: &str,
+) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT DISTINCT code.code FROM consent JOIN code ON code.id = consent.code
+         WHERE patient = ? AND code.id IN ({codes}) ORDER BY 1"
+    ))?;
     let scopes = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     scopes.into_iter().map(|scope| history(db, patient, &scope).map(|grants| (scope, grants))).collect()
 }

@@ -1,5 +1,7 @@
 //! JHE's studies and consents, as the tables of our own hold them.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{StoreError, code, consent, outbox, study};
@@ -36,28 +38,96 @@ pub fn linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<Mirrore
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Takes over what JHE says of a patient's consents at `now`.
+/// The patients of JHE's among these, linked or not.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn among(db: &Connection, patients: &BTreeSet<PatientId>) -> Result<Vec<Mirrored>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, jhe_id, consents_read_at FROM patient WHERE id = ? AND jhe_id IS NOT NULL",
+    )?;
+    let mut all = Vec::new();
+    for patient in patients {
+        let found = query.query_row([patient], |row| {
+            Ok(Mirrored { patient: row.get(0)?, jhe_id: row.get(1)?, read: row.get(2)? })
+        });
+        all.extend(found.optional()?);
+    }
+    Ok(all)
+}
+
+/// Takes over what JHE says of a patient's studies and consents at `now`.
 ///
 /// # Errors
 /// Where the tables cannot be written.
 pub fn apply(db: &Connection, patient: PatientId, seen: &Consents, now: Timestamp) -> Result<(), StoreError> {
-    let mut known = Vec::new();
-    for one in &seen.studies {
-        let id = mirror_study(db, one, now)?;
-        known.push(id);
-        study::enrol(db, id, patient, now)?;
+    let mut asked = BTreeSet::new();
+    for one in seen.all() {
+        let study = mirror_study(db, one, now)?;
+        study::enrol(db, study, patient, now)?;
         for scope in &one.scope_consents {
-            let Some(row) = code::find(db, &scope.code.coding_code)? else { continue };
+            let name = &scope.code.coding_code;
+            let Some(code) = code::find(db, name)? else { continue };
+            asked.insert((study.0, code));
             let answer = match (scope.consented, scope.consented_time) {
                 (Some(consented), Some(at)) => Some(Answer { consented, at }),
                 _ => None,
             };
-            settle(db, patient, id, (row, &scope.code.coding_code), answer, now)?;
+            settle(db, patient, study, (code, name), answer, now)?;
         }
     }
-    end_others(db, patient, &known, now)?;
+    forget_others(db, patient, &asked)?;
+    end_others(db, patient, &asked, now)?;
     db.execute("UPDATE patient SET consents_read_at = ? WHERE id = ?", params![now, patient])?;
     Ok(())
+}
+
+/// Ends the enrolment in studies of JHE's that no longer have the patient, and takes out of the others what they
+/// no longer ask for.
+fn forget_others(
+    db: &Connection,
+    patient: PatientId,
+    asked: &BTreeSet<(i64, i64)>,
+) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT enrolment.study FROM enrolment JOIN study ON study.id = enrolment.study
+         WHERE patient = ? AND jhe_id IS NOT NULL",
+    )?;
+    for study in query.query_map([patient], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()? {
+        if !asked.iter().any(|(one, _)| *one == study) {
+            db.execute("DELETE FROM enrolment WHERE patient = ? AND study = ?", params![patient, study])?;
+            continue;
+        }
+        let mut query = db.prepare_cached("SELECT code FROM study_code WHERE study = ?")?;
+        for code in query.query_map([study], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()? {
+            if !asked.contains(&(study, code)) {
+                db.execute("DELETE FROM study_code WHERE study = ? AND code = ?", params![study, code])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What JHE is told and asked by: a scope of a study of JHE's, by its names there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// JHE's number of the study.
+    pub study: i64,
+    /// The terminology of the code.
+    pub system: String,
+}
+
+/// How JHE names a study and a code of ours; none where the study is not JHE's.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn name(db: &Connection, study: StudyId, code: &str) -> Result<Option<Named>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT jhe_id, system FROM study, code WHERE study.id = ? AND code.code = ? AND jhe_id IS NOT NULL",
+    )?;
+    let named =
+        query.query_row(params![study, code], |row| Ok(Named { study: row.get(0)?, system: row.get(1)? }));
+    Ok(named.optional()?)
 }
 
 /// Our row of a study of JHE's. Its name may be taken by another one.
@@ -70,7 +140,8 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM study WHERE name = ? AND jhe_id IS NOT ?)")?
         .query_row(params![one.name, one.id], |row| row.get(0))?;
     let name = if taken { format!("{} (JHE {})", one.name, one.id) } else { one.name.clone() };
-    let purpose = one.description.clone().unwrap_or_default();
+    let described = one.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let purpose = described.unwrap_or("The study has not said why. Ask it before you agree.");
     let organization = &one.organization.name;
     if let Some(id) = known {
         db.prepare_cached(
@@ -148,36 +219,32 @@ fn follow(db: &Connection, patient: PatientId, name: &str, now: Timestamp) -> Re
     }
 }
 
-/// Ends the consents of studies that JHE no longer shows of this patient, and those that no study asked for:
+/// Ends the consents to what no study of JHE's asks this patient for any more, and those that no study asked for:
 /// JHE is the truth.
 fn end_others(
     db: &Connection,
     patient: PatientId,
-    known: &[StudyId],
+    asked: &BTreeSet<(i64, i64)>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT consent.id, study, code.code, coalesce(confirmed_at, ?2) FROM consent
+        "SELECT consent.id, study, consent.code, code.code, coalesce(confirmed_at, ?2) FROM consent
          JOIN code ON code.id = consent.code WHERE patient = ?1 AND withdrawn_at IS NULL",
     )?;
     let open = query.query_map(params![patient, now], |row| {
-        Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, Option<StudyId>>(1)?,
-            row.get::<_, String>(2)?,
-            row.get::<_, Timestamp>(3)?,
-        ))
+        let scope = (row.get::<_, Option<i64>>(1)?, row.get::<_, i64>(2)?);
+        Ok((row.get::<_, i64>(0)?, scope, row.get::<_, String>(3)?, row.get::<_, Timestamp>(4)?))
     })?;
     for one in open.collect::<Result<Vec<_>, _>>()? {
-        let (id, study, code, confirmed) = one;
-        if study.is_some_and(|study| known.contains(&study)) {
+        let (id, (study, code), name, confirmed) = one;
+        if study.is_some_and(|study| asked.contains(&(study, code))) {
             continue;
         }
         db.execute(
             "UPDATE consent SET withdrawn_at = max(granted_at, ?) WHERE id = ?",
             params![confirmed, id],
         )?;
-        follow(db, patient, &code, now)?;
+        follow(db, patient, &name, now)?;
     }
     Ok(())
 }

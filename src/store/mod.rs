@@ -14,6 +14,7 @@ pub mod connection;
 pub mod consent;
 mod error;
 pub mod invitation;
+pub mod jhe_token;
 pub mod lock;
 mod merge;
 pub mod mirror;

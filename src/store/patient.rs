@@ -84,16 +84,21 @@ pub fn add_of_jhe(
     user_id: &str,
     now: Timestamp,
 ) -> Result<PatientId, StoreError> {
-    let known: Option<PatientId> = db
-        .prepare_cached("SELECT id FROM patient WHERE jhe_id = ?")?
-        .query_row([jhe_id], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
+    if let Some(id) = of_jhe(db, jhe_id)? {
         return Err(StoreError::Refused(format!("JHE patient {jhe_id} is here already, as patient {id}")));
     }
     let id = add(db, new, now)?;
     db.execute("UPDATE patient SET jhe_id = ?, external_id = ? WHERE id = ?", params![jhe_id, user_id, id])?;
     Ok(id)
+}
+
+/// The patient whom JHE knows by this number, where that one is here.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn of_jhe(db: &Connection, jhe_id: i64) -> Result<Option<PatientId>, StoreError> {
+    let mut query = db.prepare_cached("SELECT id FROM patient WHERE jhe_id = ?")?;
+    Ok(query.query_row([jhe_id], |row| row.get(0)).optional()?)
 }
 
 /// Changes how a patient is called and reached, and which days are the patient's.
@@ -135,6 +140,12 @@ pub fn refuse_of_jhe(db: &Connection, id: PatientId, what: &str) -> Result<(), S
 pub fn external_id(db: &Connection, id: PatientId) -> Result<String, StoreError> {
     let mut query = db.prepare_cached("SELECT external_id FROM patient WHERE id = ?")?;
     Ok(query.query_row([id], |row| row.get(0))?)
+}
+
+/// Whether OW knows a patient by JHE's number of the user, so that JHE's own way to OW leads to the same user: all
+/// others are known by 32 random hexadecimal digits, also where JHE knows them by now.
+pub fn is_known_by_jhes_number(external_id: &str) -> bool {
+    external_id.len() < 32 && external_id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Every patient, by number.

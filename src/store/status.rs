@@ -33,7 +33,7 @@ pub struct Line {
     pub link: Option<String>,
     /// Whether OW no longer knows the linked user.
     pub needs_relink: bool,
-    /// The scopes that the patient ever granted, with their grants.
+    /// The scopes that the patient ever granted and a device delivers, with their grants.
     pub scopes: Vec<(String, Vec<Grant>)>,
     /// Newest sample kept.
     pub newest: Option<Timestamp>,
@@ -142,7 +142,7 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
     })?;
     let mut lines = lines.collect::<Result<Vec<Line>, _>>()?;
     for line in &mut lines {
-        line.scopes = consent::scopes(db, line.patient)?;
+        line.scopes = consent::deliverable_scopes(db, line.patient)?;
         line.devices = connection::devices(db, line.patient)?;
         line.hours = hours(db, line.patient, now)?;
         line.last_day = line.hours.iter().sum();

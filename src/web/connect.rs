@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use secrecy::SecretString;
 
-use super::App;
+use super::{App, person};
 use crate::account::Actor;
+use crate::jhe::Made;
 use crate::ow::{Authorize, CallError, Connection, Provider};
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::store::connection::{self, Authorization};
@@ -67,10 +69,24 @@ pub(super) async fn ensure_user(app: &App, id: PatientId, who: Actor) -> Result<
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let read = move |db: &_| Ok((patient::find(db, PatientRef::Own(id))?, patient::external_id(db, id)?));
     let (patient, external_id) = app.store.read(read).await?;
-    if let Some(link) = patient.link.filter(|link| !link.needs_relink) {
-        return Ok(link.ow_user);
+    let linked = patient.link.filter(|link| !link.needs_relink).map(|link| link.ow_user);
+    let through_jhe = if patient.jhe_id.is_some() && patient::is_known_by_jhes_number(&external_id) {
+        through_jhe(app, id).await
+    } else {
+        None
+    };
+    match (linked, &through_jhe) {
+        (Some(linked), Some(named)) if linked != *named => {
+            tracing::error!(patient = %id, "JHE's user names {named}, and the patient is linked to {linked}");
+            return Ok(linked);
+        }
+        (Some(linked), _) => return Ok(linked),
+        (None, _) => {}
     }
-    let user = ow.find_or_create_user(&external_id).await?;
+    let user = match through_jhe {
+        Some(user) => user,
+        None => ow.find_or_create_user(&external_id).await?,
+    };
     let (linked, now) = (user.clone(), app.clock.now());
     let link = move |db: &_| {
         // It is the patient who reconnects: the same person, whatever OW calls them now.
@@ -82,6 +98,25 @@ pub(super) async fn ensure_user(app: &App, id: PatientId, who: Actor) -> Result<
     };
     app.store.write(link).await?;
     Ok(user)
+}
+
+/// Has JHE find or make the OW user, so that JHE's user names it; none where JHE has no OW of its own, or cannot.
+/// OW finds the same user by JHE's number, whichever way it is asked.
+async fn through_jhe(app: &App, id: PatientId) -> Option<OwUser> {
+    let jhe = app.live.jhe()?;
+    let make = |access: SecretString| {
+        let jhe = Arc::clone(&jhe);
+        async move { jhe.make_ow_user(&access).await }
+    };
+    match person::ask(app, &jhe, id, make).await {
+        Ok(Made::User(user)) => match user.parse() {
+            Ok(user) => return Some(user),
+            Err(_) => tracing::warn!(patient = %id, "JHE names an OW user that is none"),
+        },
+        Ok(Made::NotConfigured) => {}
+        Err(error) => tracing::warn!(patient = %id, "JHE's user will not name the OW user: {error}"),
+    }
+    None
 }
 
 /// The patient's OW user, where there is one.

@@ -13,6 +13,7 @@ mod jobs;
 mod layout;
 mod limit;
 mod patient;
+mod person;
 mod routes;
 mod server;
 mod visit;
@@ -39,6 +40,7 @@ pub use connect::Offers;
 pub(crate) use connect::finish as finish_disconnects;
 pub use jobs::Jobs;
 pub use limit::Limits;
+pub use person::PatientTokens;
 pub use server::serve;
 
 /// What the pages are made from.
@@ -58,6 +60,8 @@ pub struct App {
     pub jobs: Jobs,
     /// The providers that patients can connect, as last seen.
     pub offers: Offers,
+    /// Patients' tokens at JHE.
+    pub tokens: PatientTokens,
     /// How often what is open to the world may be tried.
     pub limits: Limits,
     /// Ends what runs in the background.

@@ -8,9 +8,10 @@ use crate::account::Actor;
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
 use crate::store::consent::{self, Entry, Grounds};
-use crate::store::{StoreError, audit, setting, study};
+use crate::store::{StoreError, audit, code, setting, study};
 use crate::study::{Scope, Study, StudyId};
 use crate::time::{Timestamp, show_duration};
+use crate::token::TokenHash;
 use crate::web::App;
 use crate::web::answer::Refusal;
 
@@ -18,8 +19,10 @@ use crate::web::answer::Refusal;
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) study: Study,
-    /// Each scope, and the consent to it that stands.
+    /// Each scope that a device delivers, and the consent to it that stands.
     pub(super) scopes: Vec<(Scope, Option<Agreed>)>,
+    /// What else the study asks for, and no device delivers.
+    pub(super) beyond: Vec<Scope>,
     /// How far back the first read goes, in words.
     reach: String,
 }
@@ -72,17 +75,22 @@ pub(super) fn asked(
     let reach = reach(&Snapshot::new(setting::all(db)?));
     let mut standing = consent::entries(db, patient)?;
     standing.retain(|entry| entry.grant.withdrawn.is_none());
+    let deliverable = code::deliverable(db)?;
     let mut all = Vec::new();
     for study in study::of_patient(db, patient)? {
         if only.is_some_and(|only| only != study.id) {
             continue;
         }
-        let mut scopes = Vec::new();
+        let (mut scopes, mut beyond) = (Vec::new(), Vec::new());
         for scope in &study.terms.scopes {
             let entry = standing.iter().find(|entry| is_of(entry, &study) && entry.scope == *scope);
-            scopes.push((scope.clone(), entry.map(|entry| agreed(db, entry)).transpose()?));
+            if deliverable.contains(scope) {
+                scopes.push((scope.clone(), entry.map(|entry| agreed(db, entry)).transpose()?));
+            } else if entry.is_none() {
+                beyond.push(scope.clone());
+            }
         }
-        all.push(Asked { study, scopes, reach: reach.clone() });
+        all.push(Asked { study, scopes, beyond, reach: reach.clone() });
     }
     Ok(all)
 }
@@ -123,14 +131,49 @@ pub(super) fn note_grants(
     if scopes.is_empty() {
         return Ok(());
     }
-    let wording = asked.wording();
-    consent::keep_wording(db, wording.hash(), VERSION, LANGUAGE, &wording.text())?;
-    let grounds = Grounds { study: Some(asked.study.id), wording: Some(wording.hash()) };
+    let wording = keep_wording(db, asked)?;
+    let grounds = Grounds { study: Some(asked.study.id), wording: Some(wording) };
     for scope in scopes {
         if consent::grant(db, patient, &scope.code, grounds, now)? {
-            let detail = format!("{} study {} text {}", scope.code, asked.study.id, wording.hash().hex());
-            audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), &detail)?;
+            note_grant(db, patient, asked, scope, wording, now)?;
         }
     }
     Ok(())
+}
+
+/// Notes which words a patient of JHE's has agreed to; that it was agreed, JHE has said.
+pub(super) fn keep_words(
+    db: &Connection,
+    patient: PatientId,
+    asked: &Asked,
+    scopes: &[Scope],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if scopes.is_empty() {
+        return Ok(());
+    }
+    let wording = keep_wording(db, asked)?;
+    for scope in scopes {
+        consent::note_wording(db, patient, &scope.code, asked.study.id, wording)?;
+        note_grant(db, patient, asked, scope, wording, now)?;
+    }
+    Ok(())
+}
+
+fn keep_wording(db: &Connection, asked: &Asked) -> Result<TokenHash, StoreError> {
+    let wording = asked.wording();
+    consent::keep_wording(db, wording.hash(), VERSION, LANGUAGE, &wording.text())?;
+    Ok(wording.hash())
+}
+
+fn note_grant(
+    db: &Connection,
+    patient: PatientId,
+    asked: &Asked,
+    scope: &Scope,
+    wording: TokenHash,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let detail = format!("{} study {} text {}", scope.code, asked.study.id, wording.hex());
+    audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), &detail)
 }

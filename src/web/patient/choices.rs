@@ -3,62 +3,134 @@
 use maud::html;
 use warp::reply::Response;
 
-use super::asked::{asked, note_grants};
+use super::asked::{Asked, all_asked, asked, keep_words, note_grants};
+use super::at_jhe::AtJhe;
 use super::{Patient, page, with_session};
 use crate::account::Actor;
 use crate::patient::PatientId;
-use crate::store::{StoreError, audit, consent, invitation, session};
+use crate::store::session::Holder;
+use crate::store::{StoreError, audit, code, consent, invitation, session};
 use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other};
 use crate::web::connect::{self as devices, ConnectError};
 use crate::web::layout::form;
+use crate::web::person;
 use crate::web::visit::Visit;
 
 /// `POST /clients/ow/grant`.
 pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
-    let (id, now) = (patient.id, app.clock.now());
-    let study: Option<StudyId> = visit.form.get("study").parse().ok();
-    let (code, proof) = (visit.form.get("scope").to_owned(), visit.form.get("wording").to_owned());
-    let keep = move |db: &_| {
-        let Some(asked) = asked(db, id, study)?.into_iter().find(|one| Some(one.study.id) == study) else {
-            return Ok(None);
-        };
-        let Some((scope, agreed)) = asked.scopes.iter().find(|(scope, _)| scope.code == code) else {
-            return Ok(None);
-        };
-        if agreed.is_some() {
-            return Ok(Some("granted"));
-        }
-        if asked.proof() != proof {
-            return Ok(Some("changed"));
-        }
-        note_grants(db, id, &asked, std::slice::from_ref(scope), now)?;
-        Ok(Some("granted"))
+    let wish = Wish {
+        study: visit.form.get("study").parse().ok(),
+        code: visit.form.get("scope").to_owned(),
+        proof: visit.form.get("wording").to_owned(),
     };
-    let done = app.store.write(keep).await?.ok_or_else(|| {
+    let done = match AtJhe::of(app, patient).await? {
+        Some(at_jhe) => grant_at_jhe(app, patient, &at_jhe, &wish).await?,
+        None => {
+            let (id, now) = (patient.id, app.clock.now());
+            let keep = move |db: &_| {
+                let asked = asked(db, id, wish.study)?;
+                let outcome = wish.look(&asked);
+                if let Look::Open(asked, scope) = outcome {
+                    note_grants(db, id, asked, std::slice::from_ref(scope), now)?;
+                }
+                Ok(outcome.done())
+            };
+            app.store.write(keep).await?
+        }
+    };
+    let done = done.ok_or_else(|| {
         let text = "The study does not ask you for this any more.";
         Refusal::bad(text).next("/clients/ow/manage", "Your choices")
     })?;
     Ok(see_other(&format!("/clients/ow/manage?done={done}")))
 }
 
+async fn grant_at_jhe(
+    app: &App,
+    patient: &Patient,
+    at_jhe: &AtJhe,
+    wish: &Wish,
+) -> Result<Option<&'static str>, Refusal> {
+    at_jhe.refresh(app).await?;
+    let all = all_asked(app, patient).await?;
+    let outcome = wish.look(&all);
+    if let Look::Open(asked, scope) = outcome {
+        at_jhe.answer(app, vec![(asked.study.id, scope.code.clone(), true)]).await?;
+        let (id, now) = (patient.id, app.clock.now());
+        let (asked, scope) = (asked.clone(), scope.clone());
+        app.store.write(move |db| keep_words(db, id, &asked, &[scope], now)).await?;
+    }
+    Ok(outcome.done())
+}
+
+/// What a patient wants to agree to.
+struct Wish {
+    study: Option<StudyId>,
+    code: String,
+    /// Which words stood above the button.
+    proof: String,
+}
+
+/// What becomes of a wish.
+enum Look<'a> {
+    /// No study asks for it.
+    NotAsked,
+    /// It was agreed to before.
+    Agreed,
+    /// The words have changed since they were read.
+    Changed,
+    /// It can be agreed to.
+    Open(&'a Asked, &'a Scope),
+}
+
+impl Wish {
+    fn look<'a>(&self, all: &'a [Asked]) -> Look<'a> {
+        let Some(asked) = all.iter().find(|one| Some(one.study.id) == self.study) else {
+            return Look::NotAsked;
+        };
+        match asked.scopes.iter().find(|(scope, _)| scope.code == self.code) {
+            None => Look::NotAsked,
+            Some((_, Some(_))) => Look::Agreed,
+            Some(_) if asked.proof() != self.proof => Look::Changed,
+            Some((scope, None)) => Look::Open(asked, scope),
+        }
+    }
+}
+
+impl Look<'_> {
+    /// What the page of choices then says.
+    fn done(&self) -> Option<&'static str> {
+        match self {
+            Self::NotAsked => None,
+            Self::Changed => Some("changed"),
+            Self::Agreed | Self::Open(..) => Some("granted"),
+        }
+    }
+}
+
 /// `POST /clients/ow/withdraw`: the last consent takes the device with it, after saying so.
 pub(super) async fn withdraw(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
     let (id, now) = (patient.id, app.clock.now());
     let study: Option<StudyId> = visit.form.get("study").parse().ok();
-    let code = visit.form.get("scope").to_owned();
-    let entries = app.store.read(move |db| consent::entries(db, id)).await?;
+    let scope = visit.form.get("scope").to_owned();
+    let read = move |db: &_| Ok((consent::entries(db, id)?, code::deliverable(db)?));
+    let (entries, deliverable) = app.store.read(read).await?;
     let standing: Vec<_> = entries.iter().filter(|entry| entry.grant.withdrawn.is_none()).collect();
     let this = standing
         .iter()
-        .find(|entry| entry.scope.code == code && entry.study.as_ref().map(|(id, _)| *id) == study);
+        .find(|entry| entry.scope.code == scope && entry.study.as_ref().map(|(id, _)| *id) == study);
     let Some(this) = this else { return Ok(see_other("/clients/ow/manage?done=withdrawn")) };
-    if standing.len() == 1 && visit.form.get("sure") != "yes" {
+    let of_device = standing.iter().filter(|entry| deliverable.contains(&entry.scope)).count();
+    if of_device == 1 && deliverable.contains(&this.scope) && visit.form.get("sure") != "yes" {
         return Ok(confirm(app, patient, study, &this.scope));
     }
-    let shares_nothing = app.store.write(move |db| note_withdrawal(db, id, &code, study, now)).await?;
+    if let (Some(at_jhe), Some(study)) = (AtJhe::of(app, patient).await?, study) {
+        at_jhe.withdraw(app, study, scope.clone()).await?;
+    }
+    let shares_nothing = app.store.write(move |db| note_withdrawal(db, id, &scope, study, now)).await?;
     if standing.iter().any(|entry| entry.scope == this.scope && entry.study != this.study) {
         return Ok(see_other("/clients/ow/manage?done=shared-elsewhere"));
     }
@@ -125,12 +197,15 @@ pub(super) async fn disconnect(app: &App, patient: &Patient) -> Result<Response,
 
 /// `POST /clients/ow/sign-out`.
 pub(super) async fn sign_out(app: &App, patient: &Patient) -> Result<Response, Refusal> {
-    let (id, hash) = (patient.id, patient.token.hash());
+    let (id, hash, now) = (patient.id, patient.token.hash(), app.clock.now());
     let end = move |db: &_| {
         session::end(db, hash)?;
         invitation::forget_browsers(db, id)
     };
     app.store.write(end).await?;
+    if app.store.read(move |db| session::count(db, Holder::Patient(id), now)).await? == 0 {
+        person::forget(app, id).await?;
+    }
     let body = html! {
         h1 { "This browser has forgotten you" }
         p { "Your choices stand as they are. To come back, ask your study for a new link." }

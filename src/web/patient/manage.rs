@@ -1,5 +1,7 @@
 //! The page of a patient's choices: consents, device, data.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use warp::reply::Response;
@@ -7,6 +9,7 @@ use warp::reply::Response;
 use super::asked::{Asked, all_asked};
 use super::connect::display_name;
 use super::{Patient, page};
+use crate::consents;
 use crate::patient::{PatientId, PatientRef};
 use crate::store::consent::{self, Entry};
 use crate::store::patient as patients;
@@ -94,11 +97,15 @@ fn done(word: &str) -> &'static str {
 
 /// `GET /clients/ow/manage`.
 pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
+    let is_fresh = refresh(app, patient).await;
     let view = View::load(app, patient).await?;
     let devices = find_devices(app, patient.id).await;
     let body = html! {
         h1 { "Your choices" }
         (notice(done(visit.query.get("done"))))
+        @if !is_fresh {
+            p.warning { "The service that keeps your choices does not answer at the moment: this is what it said last." }
+        }
         @for asked in &view.asked { (study(asked, patient, &view.zone)) }
         @for entry in &view.elsewhere { (without_study(entry, patient, &view.zone)) }
         @if view.asked.is_empty() && view.elsewhere.is_empty() {
@@ -115,6 +122,19 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         }))
     };
     Ok(page(app, "Your choices", &body))
+}
+
+/// Has JHE say, where the patient is JHE's, what is agreed to at the moment; answers whether it did.
+async fn refresh(app: &App, patient: &Patient) -> bool {
+    let Some(jhe) = app.live.jhe() else { return true };
+    let only = BTreeSet::from([patient.id]);
+    match consents::refresh(&jhe, &app.store, &app.clock, Some(&only)).await {
+        Ok(unread) => unread.is_empty(),
+        Err(error) => {
+            tracing::warn!(patient = %patient.id, "the consents could not be read anew: {error}");
+            false
+        }
+    }
 }
 
 fn without_study(entry: &Entry, patient: &Patient, zone: &TimeZone) -> Markup {

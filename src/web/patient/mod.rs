@@ -1,12 +1,16 @@
 //! Patients' pages: from an invitation to a connected device, and back whenever they like.
 
+mod ask;
 mod asked;
+mod at_jhe;
 mod choices;
 mod complete;
 mod connect;
 mod data;
 mod launch;
 mod manage;
+mod questions;
+mod redeem;
 mod wording;
 
 use std::time::Duration;
@@ -50,7 +54,8 @@ pub(super) async fn answer(app: &App, visit: &Visit, path: &[&str]) -> Response 
         (&Method::GET, ["launch"]) => launch::show(app, visit).await,
         (&Method::POST, ["agree"]) => launch::agree(app, visit).await,
         (&Method::GET, ["complete"]) => complete::show(app, visit).await,
-        (_, ["launch" | "agree" | "complete"]) => Err(Refusal::method()),
+        (&Method::POST, ["redeem"]) => redeem::redeem(app, visit).await,
+        (_, ["launch" | "agree" | "complete" | "redeem"]) => Err(Refusal::method()),
         _ => match signed_in(app, visit).await {
             Ok(patient) => with_patient(app, visit, path, &patient).await,
             Err(refusal) => Err(refusal),
@@ -69,6 +74,8 @@ async fn with_patient(
         guard::check_form(app, visit, Some(&patient.token), patient.actor()).await?;
     }
     match (&visit.method, path) {
+        (&Method::GET, ["ask"]) => ask::show(app, patient).await,
+        (&Method::POST, ["answer"]) => ask::answer(app, visit, patient).await,
         (&Method::GET, ["connect"]) => connect::choose(app, patient).await,
         (&Method::POST, ["connect"]) => connect::chosen(visit),
         (&Method::GET, ["leave"]) => connect::leave(app, visit, patient).await,

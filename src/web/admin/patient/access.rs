@@ -1,5 +1,6 @@
 //! How a patient gets in: invitations, browsers that are signed in, and tokens of API clients.
 
+use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
@@ -7,16 +8,17 @@ use super::super::{Staff, page};
 use super::View;
 use crate::account::Role;
 use crate::invitation as inviting;
-use crate::patient::{PatientId, parse_name};
+use crate::patient::{PatientId, PatientRef, parse_name};
 use crate::store::invitation::{self, Invitation, Standing};
 use crate::store::session::{self, ApiToken, Holder};
-use crate::store::{StoreError, audit};
+use crate::store::{StoreError, audit, patient};
 use crate::study::{Study, StudyId};
 use crate::time::Timestamp;
 use crate::token::Token;
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other};
 use crate::web::layout::{badge, form, local, local_text};
+use crate::web::person;
 use crate::web::visit::Visit;
 
 /// Invitations that are shown; older ones are in the audit.
@@ -77,7 +79,12 @@ pub(super) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
 
 fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
     if view.patient.jhe_id.is_some() {
-        return html! { p.empty { "JHE knows this patient: invitations are made there." } };
+        return html! {
+            (form(&format!("/admin/patients/{id}/invite"), &staff.token, &html! {
+                button type="submit" { "Have JHE make a link" }
+            }))
+            p.fine { "A new link asks for every study that the patient is enrolled in at JHE, and ends an earlier one." }
+        };
     }
     if view.offered.is_empty() {
         return html! { p.empty { "To invite, " a href="/admin/studies/new" { "make a study" } " first." } };
@@ -190,6 +197,10 @@ pub(super) async fn invite(
     staff: &Staff,
     id: PatientId,
 ) -> Result<Response, Refusal> {
+    let patient = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
+    if let Some(jhe_id) = patient.jhe_id {
+        return invite_through_jhe(app, staff, id, jhe_id).await;
+    }
     let study = match visit.form.get("study") {
         "" => None,
         text => Some(text.parse::<StudyId>().map_err(|_| Refusal::bad("There is no such study."))?),
@@ -215,6 +226,37 @@ pub(super) async fn invite(
             warning: config.public_url_warning(),
         },
     ))
+}
+
+async fn invite_through_jhe(
+    app: &App,
+    staff: &Staff,
+    id: PatientId,
+    jhe_id: i64,
+) -> Result<Response, Refusal> {
+    let back = format!("/admin/patients/{id}");
+    let jhe = app.live.jhe().ok_or_else(|| {
+        let text = "This patient is JHE's, and JHE_BASE_URL is not set: nobody else can invite.";
+        Refusal::bad(text).next(back.clone(), "Back to the patient")
+    })?;
+    let (base, now) = (app.live.config().public_base(), app.clock.now());
+    let made = inviting::invite_through_jhe(&jhe, &app.store, &base, jhe_id, staff.actor(), now).await;
+    let made = made.map_err(|failure| {
+        tracing::warn!(patient = %id, "{}", failure.what);
+        let text = format!("{}. Next: {}.", failure.what, failure.next);
+        Refusal::new(StatusCode::BAD_GATEWAY, "JHE made no link", text).next(back, "Back to the patient")
+    })?;
+    let about = "JHE keeps it good for seven days, and for half a day after the patient first goes on with it. Whoever \
+                 does is taken for this patient: send it to nobody else. It is shown only now; if it is lost, have \
+                 another made.";
+    let shown = Once {
+        title: "The invitation",
+        label: "The link to send to the patient",
+        secret: &made.link,
+        about,
+        warning: app.live.config().public_url_warning(),
+    };
+    Ok(once(app, staff, id, &shown))
 }
 
 /// The token that the form has drawn, where it is unused or this very form has come before; else a new one.
@@ -297,6 +339,7 @@ pub(super) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Res
         audit::record(db, now, who, "session.end", Some(id), "")
     };
     app.store.write(write).await?;
+    person::forget(app, id).await?;
     Ok(see_other(&format!("/admin/patients/{id}?done=ended#browsers")))
 }
 

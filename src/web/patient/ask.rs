@@ -1,0 +1,84 @@
+//! What JHE's studies ask a patient who has come in by a link of JHE's, and the answer.
+
+use rusqlite::Connection;
+use warp::reply::Response;
+
+use super::asked::{Asked, all_asked, keep_words};
+use super::at_jhe::{AtJhe, Chosen};
+use super::questions::{Problem, Questions, Ticks};
+use super::{Patient, page};
+use crate::patient::PatientId;
+use crate::store::StoreError;
+use crate::study::Scope;
+use crate::time::Timestamp;
+use crate::web::App;
+use crate::web::answer::{Refusal, see_other};
+use crate::web::visit::Visit;
+
+/// `GET /clients/ow/ask`.
+pub(super) async fn show(app: &App, patient: &Patient) -> Result<Response, Refusal> {
+    if let Some(at_jhe) = AtJhe::of(app, patient).await? {
+        at_jhe.refresh(app).await?;
+    }
+    ask(app, patient, None).await
+}
+
+async fn ask(app: &App, patient: &Patient, problem: Option<Problem>) -> Result<Response, Refusal> {
+    let asked = all_asked(app, patient).await?;
+    if asked.iter().all(|asked| asked.open().is_empty()) {
+        return Ok(see_other("/clients/ow/manage"));
+    }
+    let (action, token, hidden) = ("/clients/ow/answer", &patient.token, maud::html! {});
+    Ok(Questions { action, token, hidden, problem }.page(app, &asked))
+}
+
+/// `POST /clients/ow/answer`.
+pub(super) async fn answer(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
+    let Some(at_jhe) = AtJhe::of(app, patient).await? else { return Err(Refusal::not_found()) };
+    if visit.form.get("answer") == "decline" {
+        return Ok(declined(app));
+    }
+    at_jhe.refresh(app).await?;
+    let asked = all_asked(app, patient).await?;
+    let agreed = match Ticks::read(&visit.form).judge(&asked) {
+        Ok(agreed) => agreed,
+        Err(problem) => return ask(app, patient, Some(problem)).await,
+    };
+    at_jhe.answer(app, chosen(&agreed)).await?;
+    let (id, now) = (patient.id, app.clock.now());
+    let words: Vec<(Asked, Vec<Scope>)> =
+        agreed.into_iter().map(|(asked, scopes)| (asked.clone(), scopes)).collect();
+    app.store.write(move |db| keep_all_words(db, id, &words, now)).await?;
+    Ok(see_other("/clients/ow/connect"))
+}
+
+/// A yes to each box that was ticked, and a no to each other that stood there.
+fn chosen(agreed: &[(&Asked, Vec<Scope>)]) -> Vec<Chosen> {
+    let of_study = |(asked, scopes): &(&Asked, Vec<Scope>)| {
+        let study = asked.study.id;
+        let scopes = scopes.clone();
+        let open = asked.open().into_iter();
+        open.map(move |scope| (study, scope.code.clone(), scopes.contains(&scope))).collect::<Vec<_>>()
+    };
+    agreed.iter().flat_map(of_study).collect()
+}
+
+fn keep_all_words(
+    db: &Connection,
+    patient: PatientId,
+    words: &[(Asked, Vec<Scope>)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    words.iter().try_for_each(|(asked, scopes)| keep_words(db, patient, asked, scopes, now))
+}
+
+fn declined(app: &App) -> Response {
+    let body = maud::html! {
+        h1 { "You have not agreed to anything" }
+        p { "Nothing was saved and nothing new is shared. You need not do anything more." }
+        p { "If you change your mind, this browser knows you for 30 days: "
+            a href="/clients/ow/ask" { "read what is asked" } ", or look at "
+            a href="/clients/ow/manage" { "your choices" } "." }
+    };
+    page(app, "You have not agreed", &body)
+}

@@ -1,0 +1,124 @@
+//! What a patient of JHE's chooses is saved there first: JHE is the truth about it.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use secrecy::SecretString;
+
+use super::Patient;
+use crate::jhe::{Consents, Jhe, JheError, ScopeAnswer, Who};
+use crate::patient::{PatientId, PatientRef};
+use crate::store::{mirror, patient};
+use crate::study::StudyId;
+use crate::web::App;
+use crate::web::answer::Refusal;
+use crate::web::person::{self, PersonError};
+
+/// A patient of JHE's, and how JHE is asked about it.
+pub(super) struct AtJhe {
+    jhe: Arc<Jhe>,
+    patient: PatientId,
+    jhe_id: i64,
+}
+
+/// An answer of the patient's: study, code, whether it is yes.
+pub(super) type Chosen = (StudyId, String, bool);
+
+impl AtJhe {
+    /// None where the patient is not JHE's.
+    pub(super) async fn of(app: &App, who: &Patient) -> Result<Option<Self>, Refusal> {
+        let id = who.id;
+        let found = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
+        let Some(jhe_id) = found.jhe_id else { return Ok(None) };
+        let jhe = app.live.jhe().ok_or_else(|| {
+            tracing::error!(patient = %id, "is JHE's, and JHE_BASE_URL is not set: nothing can be chosen");
+            unavailable()
+        })?;
+        Ok(Some(Self { jhe, patient: id, jhe_id }))
+    }
+
+    /// Takes over what JHE has at the moment.
+    pub(super) async fn refresh(&self, app: &App) -> Result<(), Refusal> {
+        let read =
+            |access: SecretString| async move { self.jhe.consents(Who::Person(&access), self.jhe_id).await };
+        let seen = person::ask(app, &self.jhe, self.patient, read).await;
+        self.keep(app, seen.map_err(refused)?).await
+    }
+
+    /// Saves what the patient agrees to or not. It takes the patient's own token.
+    pub(super) async fn answer(&self, app: &App, chosen: Vec<Chosen>) -> Result<(), Refusal> {
+        let answers = self.named(app, chosen).await?;
+        let seen = self.as_patient(app, &answers).await.map_err(refused)?;
+        self.keep(app, seen).await
+    }
+
+    /// Saves that the patient withdraws. Where the patient's token has ended, ours does: nobody is kept from
+    /// withdrawing.
+    pub(super) async fn withdraw(&self, app: &App, study: StudyId, code: String) -> Result<(), Refusal> {
+        let answers = self.named(app, vec![(study, code, false)]).await?;
+        let seen = match self.as_patient(app, &answers).await {
+            Err(PersonError::NoToken) => {
+                let ours = self.jhe.answer_consents(Who::Daemon, self.jhe_id, &answers).await;
+                ours.map_err(PersonError::Jhe)
+            }
+            done => done,
+        };
+        self.keep(app, seen.map_err(refused)?).await
+    }
+
+    async fn as_patient(&self, app: &App, answers: &[ScopeAnswer]) -> Result<Consents, PersonError> {
+        let save = |access: SecretString| async move {
+            self.jhe.answer_consents(Who::Person(&access), self.jhe_id, answers).await
+        };
+        person::ask(app, &self.jhe, self.patient, save).await
+    }
+
+    async fn named(&self, app: &App, chosen: Vec<Chosen>) -> Result<Vec<ScopeAnswer>, Refusal> {
+        let name = move |db: &_| {
+            let mut answers = Vec::new();
+            for (study, code, consented) in chosen {
+                if let Some(named) = mirror::name(db, study, &code)? {
+                    let mirror::Named { study, system } = named;
+                    answers.push(ScopeAnswer { study, system, code, consented });
+                }
+            }
+            Ok(answers)
+        };
+        Ok(app.store.read(name).await?)
+    }
+
+    async fn keep(&self, app: &App, seen: Consents) -> Result<(), Refusal> {
+        let (patient, now) = (self.patient, app.clock.now());
+        Ok(app.store.write(move |db| mirror::apply(db, patient, &seen, now)).await?)
+    }
+}
+
+fn refused(error: PersonError) -> Refusal {
+    match error {
+        PersonError::NoToken => Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "Please open a link of your study again",
+            "To agree to something new, open the link from your study once more; if it is too old, ask the person who \
+             sent it for a new one. Nothing was changed. To stop sharing takes no link.",
+        )
+        .next("/clients/ow/manage", "Your choices"),
+        PersonError::Jhe(error) => out_of_reach(&error),
+        PersonError::Kept(failure) => failure.into(),
+    }
+}
+
+/// JHE did not do what it was asked for.
+pub(super) fn out_of_reach(error: &JheError) -> Refusal {
+    tracing::warn!("a patient's request to JHE failed: {error}");
+    unavailable()
+}
+
+fn unavailable() -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "This does not work at the moment",
+        "The service that keeps your choices does not answer as it should. What you chose may not be saved. Please try \
+         again in a few minutes; if it stays, tell the person in your study.",
+    )
+    .next("/clients/ow/manage", "Your choices")
+}

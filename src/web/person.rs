@@ -1,0 +1,155 @@
+//! Asking JHE as a patient: the tokens that an invitation was exchanged for. They are sealed into the database
+//! where a key is configured, and live in memory only where none is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use crate::failure::Failure;
+use crate::jhe::{Jhe, JheError, PersonGrant};
+use crate::patient::PatientId;
+use crate::store::{StoreError, jhe_token};
+use crate::time::Timestamp;
+
+/// A token is renewed when less than this part of its life is left: JHE's lives two weeks.
+const LEFT: u32 = 10;
+
+/// The tokens of patients that this process knows.
+#[derive(Debug, Clone, Default)]
+pub struct PatientTokens {
+    known: Arc<Mutex<BTreeMap<i64, Token>>>,
+    /// Held while a token is renewed: what it is renewed with is good once.
+    renewing: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A patient's tokens.
+#[derive(Clone, Serialize, Deserialize)]
+struct Token {
+    access: String,
+    refresh: Option<String>,
+    /// Microseconds since the Unix epoch.
+    renew_at: i64,
+    client_id: String,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token(… of {})", self.client_id)
+    }
+}
+
+impl Token {
+    fn new(grant: &PersonGrant, now: Timestamp) -> Self {
+        Self {
+            access: grant.access.expose_secret().to_owned(),
+            refresh: grant.refresh.as_ref().map(|refresh| refresh.expose_secret().to_owned()),
+            renew_at: now.plus(grant.life * (LEFT - 1) / LEFT).micros(),
+            client_id: grant.client_id.clone(),
+        }
+    }
+}
+
+/// Why JHE could not be asked as the patient, or did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PersonError {
+    /// There is no token that JHE accepts: the patient has to open a link of JHE's once more.
+    #[error("the patient is not signed in at JHE any more")]
+    NoToken,
+    /// JHE did not do it.
+    #[error(transparent)]
+    Jhe(#[from] JheError),
+    /// The token could not be read or kept.
+    #[error("{0}")]
+    Kept(Failure),
+}
+
+impl From<StoreError> for PersonError {
+    fn from(error: StoreError) -> Self {
+        Self::Kept(error.into())
+    }
+}
+
+/// Asks JHE as a patient. A token that ends soon, or that is no longer accepted, is renewed first.
+pub(super) async fn ask<T, F: Future<Output = Result<T, JheError>> + Send>(
+    app: &App,
+    jhe: &Jhe,
+    patient: PatientId,
+    call: impl Fn(SecretString) -> F,
+) -> Result<T, PersonError> {
+    let token = find(app, patient).await?.ok_or(PersonError::NoToken)?;
+    let token = if app.clock.now().micros() < token.renew_at {
+        token
+    } else {
+        renew(app, jhe, patient, &token).await?
+    };
+    match call(token.access.clone().into()).await {
+        Err(JheError::Unauthorized(_)) => {
+            let renewed = renew(app, jhe, patient, &token).await?;
+            match call(renewed.access.into()).await {
+                Err(JheError::Unauthorized(_)) => Err(PersonError::NoToken),
+                done => Ok(done?),
+            }
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Keeps what an invitation was exchanged for.
+pub(super) async fn keep(app: &App, patient: PatientId, grant: &PersonGrant) -> Result<(), PersonError> {
+    store(app, patient, Token::new(grant, app.clock.now())).await
+}
+
+/// Forgets a patient's tokens.
+pub(super) async fn forget(app: &App, patient: PatientId) -> Result<(), StoreError> {
+    app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&patient.get());
+    app.store.write(move |db| jhe_token::forget(db, patient)).await
+}
+
+async fn find(app: &App, patient: PatientId) -> Result<Option<Token>, StoreError> {
+    let known = app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).get(&patient.get()).cloned();
+    let Some(key) = app.live.config().secret_key.filter(|_| known.is_none()) else { return Ok(known) };
+    let Some(sealed) = app.store.read(move |db| jhe_token::find(db, patient)).await? else { return Ok(None) };
+    // One that does not open was sealed with an earlier key.
+    let opened = key.open(&place(patient), &sealed);
+    Ok(opened.and_then(|text| serde_json::from_str(text.expose_secret()).ok()))
+}
+
+async fn store(app: &App, patient: PatientId, token: Token) -> Result<(), PersonError> {
+    if let Some(key) = app.live.config().secret_key {
+        let text = serde_json::to_string(&token).map_err(|error| StoreError::Other(error.to_string()))?;
+        let sealed = key.seal(&place(patient), &text).map_err(PersonError::Kept)?;
+        app.store.write(move |db| jhe_token::keep(db, patient, &sealed)).await?;
+    }
+    app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).insert(patient.get(), token);
+    Ok(())
+}
+
+/// What a sealed token is bound to: it does not open as another patient's.
+fn place(patient: PatientId) -> String {
+    format!("jhe-token of patient {patient}")
+}
+
+/// Renews a token that is `stale`, unless somebody else has just done so.
+async fn renew(app: &App, jhe: &Jhe, patient: PatientId, stale: &Token) -> Result<Token, PersonError> {
+    let _one_at_a_time = app.tokens.renewing.lock().await;
+    let present = find(app, patient).await?.ok_or(PersonError::NoToken)?;
+    if present.access != stale.access {
+        return Ok(present);
+    }
+    let refresh = present.refresh.clone().ok_or(PersonError::NoToken)?;
+    match jhe.refresh(&refresh.into(), &present.client_id).await {
+        Ok(grant) => {
+            let token = Token::new(&grant, app.clock.now());
+            store(app, patient, token.clone()).await?;
+            Ok(token)
+        }
+        Err(JheError::Unauthorized(_)) => {
+            forget(app, patient).await?;
+            Err(PersonError::NoToken)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
