@@ -201,6 +201,11 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Ran {
         ran(&self.0.take().unwrap().wait_with_output().unwrap())

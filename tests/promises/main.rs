@@ -15,6 +15,7 @@ mod export;
 mod fake_jhe;
 mod faults;
 mod invitation;
+mod jhe_invitation;
 mod late_data;
 mod lock;
 mod never_twice;

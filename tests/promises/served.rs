@@ -48,9 +48,13 @@ impl Served {
         let mut command = world.command(&["serve", "--bind", &bind]);
         command.envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let served = Self { running: Running::new(command.spawn().unwrap()), port };
-        until("it listens", || get(port, "/healthz", &[]).is_some());
-        served
+        let mut running = Running::new(command.spawn().unwrap());
+        let listens = || get(port, "/healthz", &[]).is_some();
+        until("it listens", || running.has_ended() || listens());
+        if running.has_ended() {
+            panic!("it does not start: {:?}", running.wait());
+        }
+        Self { running, port }
     }
 
     pub fn url(&self) -> String {

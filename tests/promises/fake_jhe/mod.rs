@@ -1,6 +1,7 @@
 //! A JHE that answers as the captures of a real one show, and that is as strict.
 
 mod batch;
+mod people;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +17,8 @@ use warp::reply::{Reply, Response};
 
 use crate::harness::*;
 use crate::served::spawn;
+
+pub use people::{Invited, People};
 
 /// The key that JHE gave out.
 pub const KEY: &str = "aWQ6c2VjcmV0";
@@ -68,6 +71,7 @@ pub struct State {
     pub unconsented: usize,
     pub most_batches: usize,
     under_way: usize,
+    pub people: People,
     pub latency: std::time::Duration,
 }
 
@@ -173,19 +177,53 @@ impl FakeJhe {
     ) -> Response {
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         if (method, segments.as_slice()) == (&Method::POST, &["o", "token"]) {
-            return self.token(headers, &body);
+            return self.person_token(&body).unwrap_or_else(|| self.token(headers, &body));
+        }
+        if let ("POST", ["api", "v1", "invitation", token]) = (method.as_str(), segments.as_slice()) {
+            return self.redeem(token);
         }
         let given = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let known = given.strip_prefix("Bearer ").is_some_and(|token| self.state().tokens.contains(token));
-        if !known {
+        let token = given.strip_prefix("Bearer ").unwrap_or_default();
+        let caller = self.state().people.caller(token);
+        if let Some(patient) = caller {
+            return self.answer_patient(method, &segments, patient, &body).await;
+        }
+        if !self.state().tokens.contains(token) {
             return outcome(401, "Authentication credentials were not provided.");
         }
         match (method.as_str(), segments.as_slice()) {
             ("GET", ["api", "v1", "data_sources"]) => self.data_sources(),
             ("GET", ["api", "v1", "patients"]) => self.patients(&query),
             ("GET", ["api", "v1", "patients", id, "consents"]) => self.consents(id.parse().unwrap()),
+            (method @ ("POST" | "PATCH"), ["api", "v1", "patients", id, "consents"]) => {
+                self.save_consents(method, id.parse().unwrap(), &body)
+            }
+            ("GET", ["api", "v1", "clients"]) => self.clients(),
+            ("POST", ["api", "v1", "invitation"]) => self.create_invitation(&body),
             ("GET", ["FHIR", "R5", "Observation"]) => self.search(&query),
             ("POST", ["FHIR", "R5"]) => self.batch(headers, &body).await,
+            _ => outcome(404, "Not found."),
+        }
+    }
+
+    /// A patient may only ask about the own person.
+    async fn answer_patient(
+        &self,
+        method: &Method,
+        segments: &[&str],
+        patient: i64,
+        body: &[u8],
+    ) -> Response {
+        match (method.as_str(), segments) {
+            ("GET", ["api", "v1", "patients", "me"]) => self.me(patient),
+            (_, ["api", "v1", "patients", id, "consents"]) if id.parse() != Ok(patient) => {
+                outcome(403, "The Patient does not match the current patient user.")
+            }
+            ("GET", ["api", "v1", "patients", _, "consents"]) => self.consents(patient),
+            (method @ ("POST" | "PATCH"), ["api", "v1", "patients", _, "consents"]) => {
+                self.save_consents(method, patient, body)
+            }
+            ("POST", ["api", "v1", "ow", "users"]) => self.ow_user(patient).await,
             _ => outcome(404, "Not found."),
         }
     }
@@ -230,31 +268,6 @@ impl FakeJhe {
         let next = (page * 2 < all.len())
             .then(|| format!("http://inner.example.org/api/v1/patients?page={}&page_size=1000", page + 1));
         answer(200, &json!({ "count": all.len(), "next": next, "previous": null, "results": results }))
-    }
-
-    fn consents(&self, patient: i64) -> Response {
-        let mut state = self.state();
-        state.asked += 1;
-        if state.consents_broken {
-            return html(500);
-        }
-        let Some((user, true)) = state.patients.get(&patient).copied() else {
-            return outcome(403, "Current user doesn't have access to the Patient.");
-        };
-        let of_patient = state.consents.iter().filter(|((id, _), _)| *id == patient);
-        let scopes: Vec<Value> = of_patient
-            .map(|((_, code), (consented, at))| {
-                json!({ "code": { "id": 50004, "codingSystem": SYSTEM, "codingCode": code, "text": "Heart Rate" },
-                        "consented": consented, "consentedTime": at.to_string() })
-            })
-            .collect();
-        let body = json!({
-            "patient": { "id": patient, "jheUserId": user, "nameFamily": "Doe", "nameGiven": format!("P{patient}") },
-            "consolidatedConsentedScopes": [], "studiesPendingConsent": [],
-            "studies": [{ "id": STUDY, "name": "Lifespan", "description": "Heart", "dataSources": [],
-                          "organization": { "id": 1, "name": "Lab", "type": "laboratory" }, "scopeConsents": scopes }],
-        });
-        answer(200, &body)
     }
 }
 
