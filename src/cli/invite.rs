@@ -63,7 +63,8 @@ async fn through_jhe(session: &Session, jhe: &Jhe, store: &Store, jhe_id: i64) -
          the patient.",
         made.name
     );
-    warn(session)
+    warn(session);
+    Ok(0)
 }
 
 async fn invite(session: &Session, store: &Store, arguments: Arguments) -> Result<u8, Failure> {
@@ -76,12 +77,12 @@ async fn invite(session: &Session, store: &Store, arguments: Arguments) -> Resul
     let expires = store.write(write).await?;
     say(invitation::link(&session.config.public_base(), &token))?;
     eprintln!("It works once, until {expires}. Whoever opens it is taken for the patient.");
-    warn(session)
+    warn(session);
+    Ok(0)
 }
 
-fn warn(session: &Session) -> Result<u8, Failure> {
+fn warn(session: &Session) {
     if let Some(warning) = session.config.public_url_warning() {
         eprintln!("warning: {warning}");
     }
-    Ok(0)
 }

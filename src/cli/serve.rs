@@ -25,6 +25,9 @@ use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, PatientTokens, 
 
 /// How long the outbox waits at most until it is looked at again.
 const EXPORT_AT_LEAST: Duration = Duration::from_secs(30);
+/// How often it is looked whether JHE is set up, and how soon again where it is not: somebody is about to mend it.
+const EXAMINE_EVERY: Duration = Duration::from_hours(1);
+const EXAMINE_AGAIN: Duration = Duration::from_mins(1);
 /// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
 /// by then is rolled back, which is safe.
 const GRACE: Duration = Duration::from_millis(4500);
@@ -60,9 +63,9 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
         }
     };
     let work = async {
-        tokio::join!(ticker, daemon.export());
+        tokio::join!(ticker, Box::pin(daemon.export()));
     };
-    daemon.finish(work, server).await;
+    Box::pin(daemon.finish(work, server)).await;
     Ok(0)
 }
 
@@ -148,8 +151,12 @@ impl Daemon {
     /// Lets the outbox drain for as long as the daemon runs: after each tick, and when something is due again.
     /// Neither waits for the other.
     async fn export(&self) {
+        let mut examine_at = Instant::now();
         while !self.cancel.is_cancelled() {
             if let Some(jhe) = self.app.live.jhe() {
+                if Instant::now() >= examine_at {
+                    examine_at = Instant::now() + self.examine(&jhe).await;
+                }
                 self.drain(jhe).await;
             }
             tokio::select! {
@@ -160,10 +167,24 @@ impl Daemon {
         }
     }
 
+    /// Tells what JHE lacks for us, each thing once; answers when to look again. Neither polling nor pages wait for
+    /// that.
+    async fn examine(&self, jhe: &Jhe) -> Duration {
+        let public_base = self.app.live.config().public_base();
+        let missing = tokio::select! {
+            missing = jhe.examine(&public_base) => missing,
+            () = self.cancel.cancelled() => return Duration::ZERO,
+        };
+        for one in self.app.exports.note_missing(&missing) {
+            tracing::warn!("{one}");
+        }
+        if missing.is_empty() { EXAMINE_EVERY } else { EXAMINE_AGAIN }
+    }
+
     async fn drain(&self, jhe: Arc<Jhe>) {
         let (store, clock) = (self.app.store.clone(), self.app.clock.clone());
         let exporter = Exporter { store, clock, jhe, cancel: self.cancel.clone() };
-        let is_well = self.app.exports.get().is_some_and(|last| last.trouble.is_none());
+        let is_well = self.app.exports.last().is_some_and(|last| last.trouble.is_none());
         if is_well && exporter.has_work().await == Ok(false) {
             // At the start, and after trouble, JHE is asked all the same: a wrong key is told at once.
             return;

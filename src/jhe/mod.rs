@@ -9,6 +9,7 @@ mod http;
 mod invitation;
 mod ow_user;
 mod patients;
+mod setup;
 
 pub use answers::ScopeAnswer;
 pub use bundle::{Entry, parse as parse_bundle};

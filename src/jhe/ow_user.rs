@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::http::read;
 use super::{Jhe, JheError, Who};
+use crate::patient::OwUser;
 
 /// What JHE says where its module for OW is not set up.
 const NOT_CONFIGURED: &str = "not configured";
@@ -14,7 +15,7 @@ const NOT_CONFIGURED: &str = "not configured";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Made {
     /// JHE's user names this OW user.
-    User(String),
+    User(OwUser),
     /// JHE has no OW of its own.
     NotConfigured,
 }
@@ -33,7 +34,7 @@ impl Jhe {
     pub async fn make_ow_user(&self, access: &SecretString) -> Result<Made, JheError> {
         let url = self.http.url(&["api", "v1", "ow", "users"])?;
         match self.call(Who::Person(access), Method::POST, url, None).await {
-            Ok(body) => Ok(Made::User(read::<Body>(&body)?.ow_user_id)),
+            Ok(body) => read::<Body>(&body)?.ow_user_id.parse().map(Made::User).map_err(JheError::Wrong),
             Err(JheError::Rejected { status: 500, what }) if what.contains(NOT_CONFIGURED) => {
                 Ok(Made::NotConfigured)
             }

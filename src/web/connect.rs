@@ -109,14 +109,13 @@ async fn through_jhe(app: &App, id: PatientId) -> Option<OwUser> {
         async move { jhe.make_ow_user(&access).await }
     };
     match person::ask(app, &jhe, id, make).await {
-        Ok(Made::User(user)) => match user.parse() {
-            Ok(user) => return Some(user),
-            Err(_) => tracing::warn!(patient = %id, "JHE names an OW user that is none"),
-        },
-        Ok(Made::NotConfigured) => {}
-        Err(error) => tracing::warn!(patient = %id, "JHE's user will not name the OW user: {error}"),
+        Ok(Made::User(user)) => Some(user),
+        Ok(Made::NotConfigured) => None,
+        Err(error) => {
+            tracing::warn!(patient = %id, "JHE's user will not name the OW user: {error}");
+            None
+        }
     }
-    None
 }
 
 /// The patient's OW user, where there is one.

@@ -19,7 +19,7 @@ mod server;
 mod visit;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -153,9 +153,15 @@ impl Live {
     }
 }
 
-/// How the last export ended, shared between it and the pages.
+/// How the export is doing, shared between it and the pages.
 #[derive(Debug, Clone, Default)]
-pub struct Exports(Arc<Mutex<Option<ExportState>>>);
+pub struct Exports(Arc<Mutex<Exported>>);
+
+#[derive(Debug, Default)]
+struct Exported {
+    last: Option<ExportState>,
+    missing: Vec<String>,
+}
 
 /// The last export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,15 +173,32 @@ pub struct ExportState {
 }
 
 impl Exports {
+    fn state(&self) -> MutexGuard<'_, Exported> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that a drain ended.
     pub fn note(&self, report: &Report, now: Timestamp) {
         let trouble = report.stopped.as_ref().map(ToString::to_string);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ExportState { ended: now, trouble });
+        self.state().last = Some(ExportState { ended: now, trouble });
     }
 
     /// The last one; none where none has ended.
-    pub fn get(&self) -> Option<ExportState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn last(&self) -> Option<ExportState> {
+        self.state().last.clone()
+    }
+
+    /// Notes what JHE was found to lack; answers with what of it is news.
+    pub fn note_missing(&self, missing: &[String]) -> Vec<String> {
+        let mut state = self.state();
+        let news = missing.iter().filter(|one| !state.missing.contains(one)).cloned().collect();
+        state.missing = missing.to_vec();
+        news
+    }
+
+    /// What JHE was found to lack, each with its remedy.
+    pub fn missing(&self) -> Vec<String> {
+        self.state().missing.clone()
     }
 }
 

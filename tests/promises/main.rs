@@ -16,6 +16,7 @@ mod fake_jhe;
 mod faults;
 mod invitation;
 mod jhe_invitation;
+mod jhe_setup;
 mod late_data;
 mod lock;
 mod never_twice;

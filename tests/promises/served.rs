@@ -51,9 +51,7 @@ impl Served {
         let mut running = Running::new(command.spawn().unwrap());
         let listens = || get(port, "/healthz", &[]).is_some();
         until("it listens", || running.has_ended() || listens());
-        if running.has_ended() {
-            panic!("it does not start: {:?}", running.wait());
-        }
+        assert!(!running.has_ended(), "it does not start: {:?}", running.wait());
         Self { running, port }
     }
 

@@ -35,17 +35,18 @@ impl Overview {
     /// Nothing, where the daemon stands alone.
     pub(super) fn section(&self, app: &App) -> Markup {
         let now = app.clock.now();
-        let last = app.exports.get();
+        let (last, missing) = (app.exports.last(), app.exports.missing());
         html! { @if app.live.jhe().is_some() {
             section {
                 h2 { "Export to JHE" }
+                @for one in &missing { p.warning { (one) "." } }
                 (table(&self.counts))
                 p {
                     "Delivered in 24\u{a0}h: " (count(self.delivered)) "."
                     @if let Some(oldest) = self.oldest { " The oldest measurement that waits is of " (ago(now, Some(oldest))) "." }
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
-                @if let Some(trouble) = last.and_then(|last| last.trouble) { p.warning { (trouble) "." } }
+                @if let Some(trouble) = last.and_then(|last| last.trouble).filter(|_| missing.is_empty()) { p.warning { (trouble) "." } }
             }
         } }
     }

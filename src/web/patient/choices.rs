@@ -26,20 +26,19 @@ pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result
         code: visit.form.get("scope").to_owned(),
         proof: visit.form.get("wording").to_owned(),
     };
-    let done = match AtJhe::of(app, patient).await? {
-        Some(at_jhe) => grant_at_jhe(app, patient, &at_jhe, &wish).await?,
-        None => {
-            let (id, now) = (patient.id, app.clock.now());
-            let keep = move |db: &_| {
-                let asked = asked(db, id, wish.study)?;
-                let outcome = wish.look(&asked);
-                if let Look::Open(asked, scope) = outcome {
-                    note_grants(db, id, asked, std::slice::from_ref(scope), now)?;
-                }
-                Ok(outcome.done())
-            };
-            app.store.write(keep).await?
-        }
+    let done = if let Some(at_jhe) = AtJhe::of(app, patient).await? {
+        grant_at_jhe(app, patient, &at_jhe, &wish).await?
+    } else {
+        let (id, now) = (patient.id, app.clock.now());
+        let keep = move |db: &_| {
+            let asked = asked(db, id, wish.study)?;
+            let outcome = wish.look(&asked);
+            if let Look::Open(asked, scope) = outcome {
+                note_grants(db, id, asked, std::slice::from_ref(scope), now)?;
+            }
+            Ok(outcome.done())
+        };
+        app.store.write(keep).await?
     };
     let done = done.ok_or_else(|| {
         let text = "The study does not ask you for this any more.";

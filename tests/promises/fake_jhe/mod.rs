@@ -193,6 +193,8 @@ impl FakeJhe {
         }
         match (method.as_str(), segments.as_slice()) {
             ("GET", ["api", "v1", "data_sources"]) => self.data_sources(),
+            ("GET", ["api", "v1", "data_sources", "all_scopes"]) => self.all_scopes(),
+            ("GET", ["api", "v1", "users", "profile"]) => Self::own_profile(),
             ("GET", ["api", "v1", "patients"]) => self.patients(&query),
             ("GET", ["api", "v1", "patients", id, "consents"]) => self.consents(id.parse().unwrap()),
             (method @ ("POST" | "PATCH"), ["api", "v1", "patients", id, "consents"]) => {
@@ -217,7 +219,7 @@ impl FakeJhe {
         match (method.as_str(), segments) {
             ("GET", ["api", "v1", "patients", "me"]) => self.me(patient),
             (_, ["api", "v1", "patients", id, "consents"]) if id.parse() != Ok(patient) => {
-                outcome(403, "The Patient does not match the current patient user.")
+                answer(403, &json!({ "detail": "The Patient does not match the current patient user." }))
             }
             ("GET", ["api", "v1", "patients", _, "consents"]) => self.consents(patient),
             (method @ ("POST" | "PATCH"), ["api", "v1", "patients", _, "consents"]) => {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use warp::reply::Response;
 
-use super::{FakeJhe, STUDY, SYSTEM, State, answer, fields, html, outcome};
+use super::{FakeJhe, STUDY, SYSTEM, State, answer, fields, html};
 use crate::harness::*;
 
 /// The OAuth client that patients are invited to.
@@ -53,6 +53,8 @@ pub struct People {
     pub asks: Vec<String>,
     /// What it is about.
     pub description: String,
+    /// Codes that its seed has made.
+    pub codes_known: Vec<String>,
 }
 
 impl Default for People {
@@ -72,6 +74,7 @@ impl Default for People {
             saved: Vec::new(),
             asks: vec![HEART_RATE.to_owned()],
             description: "Heart".to_owned(),
+            codes_known: vec![HEART_RATE.to_owned()],
         }
     }
 }
@@ -135,6 +138,24 @@ impl FakeJhe {
 
     pub fn invitation(&self, token: &str) -> Invited {
         self.state().people.invitations[token].1
+    }
+
+    /// The practitioner whose client key it is.
+    pub(super) fn own_profile() -> Response {
+        answer(
+            200,
+            &json!({ "id": 10002, "email": "mary@example.com", "firstName": "Mary", "lastName": "Smith",
+                     "patient": null, "userType": "practitioner", "isSuperuser": false, "settings": {} }),
+        )
+    }
+
+    pub(super) fn all_scopes(&self) -> Response {
+        let codes = self.state().people.codes_known.clone();
+        let scopes: Vec<Value> = codes
+            .iter()
+            .map(|code| json!({ "id": 50004, "codingSystem": SYSTEM, "codingCode": code, "text": code }))
+            .collect();
+        answer(200, &json!(scopes))
     }
 
     pub(super) fn clients(&self) -> Response {
@@ -234,7 +255,8 @@ impl FakeJhe {
             return html(500);
         }
         let Some((user, true)) = state.patients.get(&patient).copied() else {
-            return outcome(403, "This Practitioner not authorized to access this Patient");
+            let text = "This Practitioner not authorized to access this Patient";
+            return answer(403, &json!({ "detail": text }));
         };
         answer(200, &all_consents(&state, patient, user))
     }

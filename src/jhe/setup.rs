@@ -1,0 +1,132 @@
+//! Whether JHE is set up for this daemon: what is missing there, each in a sentence with its remedy.
+
+use serde::Deserialize;
+
+use super::http::read;
+use super::{Jhe, JheError, Who, invitation_url};
+use crate::catalog::{DATA_SOURCES, SERIES};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile {
+    user_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Scope {
+    coding_code: String,
+}
+
+/// What JHE was found to have.
+#[derive(Debug, Default)]
+struct Seen {
+    user_type: String,
+    patients: usize,
+    data_sources: Vec<String>,
+    codes: Vec<String>,
+    has_client: bool,
+}
+
+impl Jhe {
+    /// Looks whether everything is there that the daemon at `public_base` needs; answers what is not. Nothing is
+    /// changed at JHE.
+    pub async fn examine(&self, public_base: &str) -> Vec<String> {
+        match self.look(public_base).await {
+            Ok(seen) => findings(&seen, public_base),
+            Err(error) => vec![trouble(&error)],
+        }
+    }
+
+    async fn look(&self, public_base: &str) -> Result<Seen, JheError> {
+        let profile = self.http.url(&["api", "v1", "users", "profile"])?;
+        let profile: Profile = read(&self.get(Who::Daemon, profile).await?)?;
+        let scopes = self.http.url(&["api", "v1", "data_sources", "all_scopes"])?;
+        let scopes: Vec<Scope> = read(&self.get(Who::Daemon, scopes).await?)?;
+        Ok(Seen {
+            user_type: profile.user_type.unwrap_or_default(),
+            patients: self.patients().await?.len(),
+            data_sources: self.data_sources().await?.into_iter().map(|(name, _)| name).collect(),
+            codes: scopes.into_iter().map(|scope| scope.coding_code).collect(),
+            has_client: self.inviting_client(public_base).await?.is_some(),
+        })
+    }
+}
+
+fn trouble(error: &JheError) -> String {
+    let next = match error {
+        JheError::Unauthorized(_) => return error.to_string(),
+        JheError::Later { .. } | JheError::Silent(_) => {
+            "see that JHE runs, and that JHE_BASE_URL is its address, with the right certificate"
+        }
+        JheError::Forbidden(_) => "see that the client key is a practitioner's",
+        _ => "see that JHE_BASE_URL is JHE's own address",
+    };
+    format!("{error}; {next}")
+}
+
+fn findings(seen: &Seen, public_base: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    if seen.user_type != "practitioner" {
+        findings.push(format!(
+            "the client key is not a practitioner's (JHE calls its owner '{}'): have a practitioner make one",
+            seen.user_type
+        ));
+    } else if seen.patients == 0 {
+        findings.push(
+            "the practitioner of the client key shares no organization with any patient: make the practitioner a \
+             member of each organization that takes part"
+                .to_owned(),
+        );
+    }
+    for source in
+        DATA_SOURCES.iter().filter(|source| !seen.data_sources.iter().any(|name| name == source.name))
+    {
+        let name = source.name;
+        findings.push(format!("JHE has no data source '{name}': add it there, and attach it to the study"));
+    }
+    for series in SERIES.iter().filter(|series| !seen.codes.iter().any(|code| code == series.code)) {
+        findings.push(format!("JHE has no code '{}': have its seed run", series.code));
+    }
+    if !seen.has_client {
+        findings.push(format!(
+            "JHE has no client whose invitations lead here: have a superuser make one with the invitationUrl {}",
+            invitation_url(public_base)
+        ));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn well() -> Seen {
+        Seen {
+            user_type: "practitioner".into(),
+            patients: 2,
+            data_sources: vec!["CareX".into(), "Oura".into()],
+            codes: vec!["omh:heart-rate:2.0".into()],
+            has_client: true,
+        }
+    }
+
+    fn only(seen: &Seen) -> String {
+        let findings = findings(seen, "https://jhe-ow.example.org");
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings[0].clone()
+    }
+
+    #[test]
+    fn each_thing_that_is_missing_has_its_remedy() {
+        assert_eq!(findings(&well(), "https://jhe-ow.example.org"), Vec::<String>::new());
+        assert!(only(&Seen { user_type: "patient".into(), ..well() }).contains("practitioner make one"));
+        assert!(only(&Seen { patients: 0, ..well() }).contains("member of each organization"));
+        assert!(only(&Seen { data_sources: Vec::new(), ..well() }).contains("data source 'Oura'"));
+        assert!(
+            only(&Seen { codes: Vec::new(), ..well() }).contains("'omh:heart-rate:2.0': have its seed run")
+        );
+        let here = "https://jhe-ow.example.org/clients/ow/launch?code=CODE";
+        assert!(only(&Seen { has_client: false, ..well() }).ends_with(here));
+    }
+}
