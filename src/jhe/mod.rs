@@ -7,6 +7,7 @@ mod consents;
 mod error;
 mod http;
 mod patients;
+mod practitioner;
 
 pub use answers::ScopeAnswer;
 pub use bundle::{Entry, parse as parse_bundle};
@@ -14,3 +15,4 @@ pub use client::{Jhe, Who};
 pub use consents::{Consents, Organization, ScopeConsent, Standing, StudyConsents};
 pub use error::JheError;
 pub use patients::Person;
+pub use practitioner::{Membership, Practitioner, SignIn, SignedIn};
