@@ -36,7 +36,7 @@ pub fn linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<Mirrore
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Takes over what JHE says of a patient's consents at `now`.
+/// Takes over what JHE says of a patient's organizations and consents at `now`.
 ///
 /// # Errors
 /// Where the tables cannot be written.
@@ -56,7 +56,34 @@ pub fn apply(db: &Connection, patient: PatientId, seen: &Consents, now: Timestam
         }
     }
     end_others(db, patient, &known, now)?;
+    let organizations = seen.patient.organizations.iter().map(|one| one.id);
+    belong(db, patient, organizations)?;
     db.execute("UPDATE patient SET consents_read_at = ? WHERE id = ?", params![now, patient])?;
+    Ok(())
+}
+
+/// JHE no longer shows this patient to us: to whom it does is not known any more, so practitioners of JHE's do
+/// not see the patient here either.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn out_of_reach(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+    belong(db, patient, std::iter::empty())
+}
+
+/// The patient belongs to these organizations of JHE's, and no others.
+fn belong(
+    db: &Connection,
+    patient: PatientId,
+    organizations: impl Iterator<Item = i64>,
+) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM patient_organization WHERE patient = ?")?.execute([patient])?;
+    let mut add = db.prepare_cached(
+        "INSERT INTO patient_organization (patient, organization) VALUES (?, ?) ON CONFLICT DO NOTHING",
+    )?;
+    for organization in organizations {
+        add.execute(params![patient, organization])?;
+    }
     Ok(())
 }
 
@@ -71,17 +98,18 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
         .query_row(params![one.name, one.id], |row| row.get(0))?;
     let name = if taken { format!("{} (JHE {})", one.name, one.id) } else { one.name.clone() };
     let purpose = one.description.clone().unwrap_or_default();
-    let organization = &one.organization.name;
+    let (organization, number) = (&one.organization.name, one.organization.id);
     if let Some(id) = known {
         db.prepare_cached(
-            "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?",
+            "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ?, jhe_organization = ? WHERE id = ?",
         )?
-        .execute(params![name, organization, purpose, organization, id])?;
+        .execute(params![name, organization, purpose, organization, number, id])?;
         return Ok(id);
     }
     db.execute(
-        "INSERT INTO study (name, organization, purpose, contact, created_at, jhe_id) VALUES (?, ?, ?, ?, ?, ?)",
-        params![name, organization, purpose, organization, now, one.id],
+        "INSERT INTO study (name, organization, purpose, contact, created_at, jhe_id, jhe_organization)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![name, organization, purpose, organization, now, one.id, number],
     )?;
     Ok(StudyId(db.last_insert_rowid()))
 }

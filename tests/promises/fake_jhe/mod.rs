@@ -1,6 +1,7 @@
 //! A JHE that answers as the captures of a real one show, and that is as strict.
 
 mod batch;
+mod practitioner;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +17,8 @@ use warp::reply::{Reply, Response};
 
 use crate::harness::*;
 use crate::served::spawn;
+
+pub use practitioner::CLIENT;
 
 /// The key that JHE gave out.
 pub const KEY: &str = "aWQ6c2VjcmV0";
@@ -69,6 +72,7 @@ pub struct State {
     pub most_batches: usize,
     under_way: usize,
     pub latency: std::time::Duration,
+    pub people: practitioner::People,
 }
 
 /// The server; it ends with the tests.
@@ -171,6 +175,9 @@ impl FakeJhe {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Response {
+        if let Some(answer) = self.people(method, path, &query, headers, &body) {
+            return answer;
+        }
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         if (method, segments.as_slice()) == (&Method::POST, &["o", "token"]) {
             return self.token(headers, &body);
@@ -254,7 +261,7 @@ impl FakeJhe {
             "studies": [{ "id": STUDY, "name": "Lifespan", "description": "Heart", "dataSources": [],
                           "organization": { "id": 1, "name": "Lab", "type": "laboratory" }, "scopeConsents": scopes }],
         });
-        answer(200, &body)
+        answer(200, &state.people.placed(patient, body))
     }
 }
 
