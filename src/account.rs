@@ -73,6 +73,15 @@ impl std::str::FromStr for Role {
     }
 }
 
+/// Whose data somebody may see and touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Every patient's.
+    Everybody,
+    /// Of JHE's patients, those with whom this account shares an organization; no one else's.
+    Shared(AccountId),
+}
+
 /// Who did something, as the audit names them: by number, so that a person can be erased without breaking it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {

@@ -56,6 +56,10 @@ async fn read(
 ) -> Result<Result<(), JheError>, StoreError> {
     let seen = match jhe.consents(Who::Daemon, one.jhe_id).await {
         Ok(seen) => seen,
+        Err(error @ (JheError::Forbidden(_) | JheError::NotFound(_))) => {
+            store.write(move |db| mirror::out_of_reach(db, one.patient)).await?;
+            return Ok(Err(error));
+        }
         Err(error) => return Ok(Err(error)),
     };
     let now = clock.now();

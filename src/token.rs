@@ -53,12 +53,38 @@ impl Token {
 
     /// What a form that this token's holder sends must carry (CSRF): nobody else can make it.
     pub fn form_token(&self) -> String {
-        URL_SAFE_NO_PAD.encode(TokenHash::of(format!("form:{}", self.0).as_bytes()).0)
+        self.derived("form")
     }
 
     /// Whether `given` is [`Token::form_token`], compared in constant time.
     pub fn is_form_token(&self, given: &str) -> bool {
         self.form_token().as_bytes().ct_eq(given.as_bytes()).into()
+    }
+
+    /// What another service hands back at the end of a sign-in there (the `state` of RFC 6749): [`CHARACTERS`]
+    /// long, and nobody but this token's holder can make it.
+    pub fn state(&self) -> String {
+        self.derived("state")
+    }
+
+    /// Whether `given` is [`Token::state`], compared in constant time.
+    pub fn is_state(&self, given: &str) -> bool {
+        self.state().as_bytes().ct_eq(given.as_bytes()).into()
+    }
+
+    /// What only this token's holder can show for the code that a sign-in gives (the `code_verifier` of RFC 7636).
+    pub fn verifier(&self) -> String {
+        self.derived("verifier")
+    }
+
+    /// What tells of [`Token::verifier`] beforehand, without giving it away: `S256` of RFC 7636.
+    pub fn challenge(&self) -> String {
+        URL_SAFE_NO_PAD.encode(TokenHash::of(self.verifier().as_bytes()).0)
+    }
+
+    /// Another secret of the same holder: neither tells anything of the other.
+    fn derived(&self, purpose: &str) -> String {
+        URL_SAFE_NO_PAD.encode(TokenHash::of(format!("{purpose}:{}", self.0).as_bytes()).0)
     }
 }
 
@@ -109,5 +135,21 @@ mod tests {
         assert!(one.is_form_token(&one.form_token()));
         assert!(!one.is_form_token(&other.form_token()) && !one.is_form_token(""));
         assert!(!format!("{one:?}").contains(one.expose()));
+    }
+
+    #[test]
+    fn what_is_derived_from_a_token_is_its_own_and_for_one_purpose() {
+        let (one, other) = (Token::draw().unwrap(), Token::draw().unwrap());
+        assert!(one.is_state(&one.state()));
+        assert!(!one.is_state(&other.state()) && !one.is_state("") && !one.is_state(&one.form_token()));
+        assert_ne!(one.state(), one.verifier());
+        assert_eq!((one.state().len(), one.verifier().len()), (CHARACTERS, CHARACTERS));
+    }
+
+    #[test]
+    fn a_challenge_is_what_the_rfc_says() {
+        let token = Token("a".to_owned());
+        assert_eq!(token.verifier(), "MDX_t5HtI5Hi4hWhZJWnZzy7HdqGGotGL-JI3xAclEw");
+        assert_eq!(token.challenge(), "klB6EgfLegCU7XdneeXsr69Nh5JiPRJuAxizgLNjkug");
     }
 }

@@ -75,6 +75,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             for one in store.read(account::list).await? {
                 let state = match (one.disabled, one.has_password) {
                     (true, _) => "may not sign in",
+                    (false, _) if one.is_of_jhe() => "through JHE",
                     (false, true) => "has a password",
                     (false, false) => "no password yet",
                 };

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::Session;
 use super::out::say;
+use crate::account::Reach;
 use crate::failure::Failure;
 use crate::patient::PatientRef;
 use crate::store::{patient, rejected};
@@ -26,7 +27,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     let store = session.store()?;
     let list = store.read(move |db| {
         let patient = patient_id.map(|who| patient::find(db, who)).transpose()?;
-        rejected::page(db, patient.map(|patient| patient.id), None, limit)
+        rejected::page(db, Reach::Everybody, patient.map(|patient| patient.id), None, limit)
     });
     for entry in list.await? {
         say(format_args!(

@@ -98,18 +98,36 @@ impl Http {
         fields: &[(&str, &str)],
         basic: Option<HeaderValue>,
     ) -> Result<Granted, JheError> {
-        let mut url = self.url(&["o", "token"])?;
+        let given = self.form(&["o", "token"], fields, basic).await?;
+        if matches!(given.status.as_u16(), 400 | 401) {
+            return Err(JheError::Unauthorized(words(&given.body)));
+        }
+        read(&settle(given)?)
+    }
+
+    /// Has a token end, and what was given with it.
+    ///
+    /// # Errors
+    /// As [`JheError`] says.
+    pub(super) async fn revoke(&self, fields: &[(&str, &str)]) -> Result<(), JheError> {
+        settle(self.form(&["o", "revoke_token"], fields, None).await?).map(drop)
+    }
+
+    /// Sends a form, as the pages of OAuth take one: to a path with a slash at its end.
+    async fn form(
+        &self,
+        path: &[&str],
+        fields: &[(&str, &str)],
+        basic: Option<HeaderValue>,
+    ) -> Result<Answer, JheError> {
+        let mut url = self.url(path)?;
         url.set_path(&format!("{}/", url.path()));
         let form: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let mut request = self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some(basic) = basic {
             request = request.header(AUTHORIZATION, basic);
         }
-        let given = answer(request.body(form)).await?;
-        if matches!(given.status.as_u16(), 400 | 401) {
-            return Err(JheError::Unauthorized(words(&given.body)));
-        }
-        read(&settle(given)?)
+        answer(request.body(form)).await
     }
 }
 

@@ -9,6 +9,7 @@ mod http;
 mod invitation;
 mod ow_user;
 mod patients;
+mod practitioner;
 mod setup;
 
 pub use answers::ScopeAnswer;
@@ -19,3 +20,4 @@ pub use error::JheError;
 pub use invitation::{InvitationCode, InvitingClient, PersonGrant, RedeemError, invitation_url};
 pub use ow_user::Made;
 pub use patients::Person;
+pub use practitioner::{Membership, Practitioner, SignIn, SignedIn};

@@ -32,13 +32,13 @@ impl Jhe {
     /// Looks whether everything is there that the daemon at `public_base` needs; answers what is not. Nothing is
     /// changed at JHE.
     pub async fn examine(&self, public_base: &str) -> Vec<String> {
-        match self.look(public_base).await {
+        match self.survey(public_base).await {
             Ok(seen) => findings(&seen, public_base),
             Err(error) => vec![trouble(&error)],
         }
     }
 
-    async fn look(&self, public_base: &str) -> Result<Seen, JheError> {
+    async fn survey(&self, public_base: &str) -> Result<Seen, JheError> {
         let profile = self.http.url(&["api", "v1", "users", "profile"])?;
         let profile: Profile = read(&self.get(Who::Daemon, profile).await?)?;
         let scopes = self.http.url(&["api", "v1", "data_sources", "all_scopes"])?;

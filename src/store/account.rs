@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoreError;
-use crate::account::{AccountId, Role};
+use crate::account::{AccountId, Reach, Role};
 use crate::time::Timestamp;
 use crate::token::TokenHash;
 
@@ -20,12 +20,31 @@ pub struct Account {
     pub disabled: bool,
     /// Whether a password was set.
     pub has_password: bool,
+    /// JHE's number of the user, where the account is JHE's: then it has no password here.
+    pub jhe_user: Option<i64>,
+}
+
+impl Account {
+    /// Whether it signs in through JHE.
+    pub fn is_of_jhe(&self) -> bool {
+        self.jhe_user.is_some()
+    }
+
+    /// Whether its holder could come back: a local account has to choose a password first.
+    pub fn is_set_up(&self) -> bool {
+        self.has_password || self.is_of_jhe()
+    }
+
+    /// Whose data it may see and touch.
+    pub fn reach(&self) -> Reach {
+        if self.is_of_jhe() { Reach::Shared(self.id) } else { Reach::Everybody }
+    }
 }
 
 /// The name of the account that a first start makes.
 pub const FIRST: &str = "operator";
 
-const SELECT: &str = "SELECT id, name, role, disabled, password IS NOT NULL FROM account";
+const SELECT: &str = "SELECT id, name, role, disabled, password IS NOT NULL, jhe_user FROM account";
 
 /// Keeps a new account, which has no password yet.
 ///
@@ -80,13 +99,14 @@ pub fn password(db: &Connection, name: &str) -> Result<Option<(Account, String)>
 /// Sets the hash of a password; whoever was signed in with the old one no longer is, but for `keep`.
 ///
 /// # Errors
-/// Where the tables cannot be written.
+/// A sentence where the account is JHE's.
 pub fn set_password(
     db: &Connection,
     id: AccountId,
     hash: &str,
     keep: Option<TokenHash>,
 ) -> Result<(), StoreError> {
+    refuse_of_jhe(db, id)?;
     db.execute("UPDATE account SET password = ? WHERE id = ?", params![hash, id])?;
     db.execute("DELETE FROM sign_in_link WHERE account = ?", [id])?;
     db.execute("DELETE FROM session WHERE account = ?1 AND hash IS NOT ?2", params![id, keep])?;
@@ -96,8 +116,13 @@ pub fn set_password(
 /// Changes what an account may do, or whether it may sign in at all.
 ///
 /// # Errors
-/// A sentence where that would leave nobody to run the place.
+/// A sentence where that would leave nobody to run the place, or the role is JHE's to give.
 pub fn change(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Result<(), StoreError> {
+    if find(db, id)?.is_some_and(|one| one.is_of_jhe() && one.role != role) {
+        return Err(StoreError::Refused(
+            "the role of this account comes from JHE: change it there".to_owned(),
+        ));
+    }
     db.execute("UPDATE account SET role = ?, disabled = ? WHERE id = ?", params![role, disabled, id])?;
     if disabled {
         db.execute("DELETE FROM session WHERE account = ?", [id])?;
@@ -151,7 +176,7 @@ pub enum LinkOrigin {
 /// Keeps a link that signs an account in once; an earlier one of the same origin ends.
 ///
 /// # Errors
-/// Where the table cannot be written.
+/// A sentence where the account is JHE's.
 pub fn keep_link(
     db: &Connection,
     id: AccountId,
@@ -159,6 +184,7 @@ pub fn keep_link(
     origin: LinkOrigin,
     expires: Timestamp,
 ) -> Result<(), StoreError> {
+    refuse_of_jhe(db, id)?;
     let at_start = origin == LinkOrigin::Start;
     db.execute("DELETE FROM sign_in_link WHERE account = ? AND at_start = ?", params![id, at_start])?;
     db.execute(
@@ -194,6 +220,17 @@ pub fn use_link(db: &Connection, id: AccountId, hash: TokenHash) -> Result<(), S
     Ok(())
 }
 
+/// Nobody but JHE lets an account of JHE's in.
+fn refuse_of_jhe(db: &Connection, id: AccountId) -> Result<(), StoreError> {
+    match find(db, id)? {
+        Some(one) if one.is_of_jhe() => Err(StoreError::Refused(format!(
+            "'{}' signs in through JHE and has no password here; it is changed there",
+            one.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn from_row(row: &Row) -> rusqlite::Result<Account> {
     Ok(Account {
         id: row.get(0)?,
@@ -201,5 +238,6 @@ fn from_row(row: &Row) -> rusqlite::Result<Account> {
         role: row.get(2)?,
         disabled: row.get(3)?,
         has_password: row.get(4)?,
+        jhe_user: row.get(5)?,
     })
 }

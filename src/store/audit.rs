@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::StoreError;
-use crate::account::Actor;
+use super::{StoreError, reach};
+use crate::account::{Actor, Reach};
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -41,12 +41,14 @@ pub struct Entry {
     pub detail: String,
 }
 
-/// The audit before the line `before`, newest first, at most `limit`; only of one patient where one is given.
+/// The audit before the line `before`, newest first, at most `limit`; only of one patient where one is given, and
+/// only of the patients within reach where not everybody is.
 ///
 /// # Errors
 /// Where the table cannot be read.
 pub fn page(
     db: &Connection,
+    reach: Reach,
     patient: Option<PatientId>,
     before: Option<i64>,
     limit: u32,
@@ -55,9 +57,10 @@ pub fn page(
     let whose = if patient.is_some() { "patient = ?1" } else { "?1 IS NULL" };
     let mut query = db.prepare_cached(&format!(
         "SELECT id, at, actor, action, patient, detail FROM audit
-         WHERE {whose} AND id < coalesce(?2, 9223372036854775807) ORDER BY id DESC LIMIT ?3"
+         WHERE {whose} AND id < coalesce(?2, 9223372036854775807) AND {} ORDER BY id DESC LIMIT ?3",
+        reach::of_patients("patient", 4)
     ))?;
-    let entries = query.query_map(params![patient, before, limit], |row| {
+    let entries = query.query_map(params![patient, before, limit, reach], |row| {
         Ok(Entry {
             id: row.get(0)?,
             at: row.get(1)?,

@@ -56,7 +56,7 @@ pub fn among(db: &Connection, patients: &BTreeSet<PatientId>) -> Result<Vec<Mirr
     Ok(all)
 }
 
-/// Takes over what JHE says of a patient's studies and consents at `now`.
+/// Takes over what JHE says of a patient's organizations, studies and consents at `now`.
 ///
 /// # Errors
 /// Where the tables cannot be written.
@@ -78,6 +78,8 @@ pub fn apply(db: &Connection, patient: PatientId, seen: &Consents, now: Timestam
     }
     forget_others(db, patient, &asked)?;
     end_others(db, patient, &asked, now)?;
+    let organizations = seen.patient.organizations.iter().map(|one| one.id);
+    belong(db, patient, organizations)?;
     db.execute("UPDATE patient SET consents_read_at = ? WHERE id = ?", params![now, patient])?;
     Ok(())
 }
@@ -104,6 +106,31 @@ fn forget_others(
                 db.execute("DELETE FROM study_code WHERE study = ? AND code = ?", params![study, code])?;
             }
         }
+    }
+    Ok(())
+}
+
+/// JHE no longer shows this patient to us: to whom it does is not known any more, so practitioners of JHE's do
+/// not see the patient here either.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn out_of_reach(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+    belong(db, patient, std::iter::empty())
+}
+
+/// The patient belongs to these organizations of JHE's, and no others.
+fn belong(
+    db: &Connection,
+    patient: PatientId,
+    organizations: impl Iterator<Item = i64>,
+) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM patient_organization WHERE patient = ?")?.execute([patient])?;
+    let mut add = db.prepare_cached(
+        "INSERT INTO patient_organization (patient, organization) VALUES (?, ?) ON CONFLICT DO NOTHING",
+    )?;
+    for organization in organizations {
+        add.execute(params![patient, organization])?;
     }
     Ok(())
 }
@@ -142,17 +169,18 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
     let name = if taken { format!("{} (JHE {})", one.name, one.id) } else { one.name.clone() };
     let described = one.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let purpose = described.unwrap_or("The study has not said why. Ask it before you agree.");
-    let organization = &one.organization.name;
+    let (organization, number) = (&one.organization.name, one.organization.id);
     if let Some(id) = known {
         db.prepare_cached(
-            "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?",
+            "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ?, jhe_organization = ? WHERE id = ?",
         )?
-        .execute(params![name, organization, purpose, organization, id])?;
+        .execute(params![name, organization, purpose, organization, number, id])?;
         return Ok(id);
     }
     db.execute(
-        "INSERT INTO study (name, organization, purpose, contact, created_at, jhe_id) VALUES (?, ?, ?, ?, ?, ?)",
-        params![name, organization, purpose, organization, now, one.id],
+        "INSERT INTO study (name, organization, purpose, contact, created_at, jhe_id, jhe_organization)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        params![name, organization, purpose, organization, now, one.id, number],
     )?;
     Ok(StudyId(db.last_insert_rowid()))
 }

@@ -23,6 +23,8 @@ mod open;
 pub mod outbox;
 pub mod patient;
 pub mod plan;
+pub mod practitioner;
+pub mod reach;
 pub mod rejected;
 pub mod run;
 pub mod session;

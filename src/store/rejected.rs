@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::StoreError;
+use super::{StoreError, reach};
+use crate::account::Reach;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -77,21 +78,24 @@ pub fn trim(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The rejected samples of one patient or of all before the number `before`, newest first.
+/// The rejected samples of one patient or of all within reach before the number `before`, newest first.
 ///
 /// # Errors
 /// Where the table cannot be read.
 pub fn page(
     db: &Connection,
+    reach: Reach,
     patient: Option<PatientId>,
     before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT id, patient, series_type, reason, sample, first_seen, last_seen FROM rejected
-         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) ORDER BY id DESC LIMIT ?3",
-    )?;
-    let entries = query.query_map(params![patient, before, limit], |row| {
+         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) AND {}
+         ORDER BY id DESC LIMIT ?3",
+        reach::of_patients("patient", 4)
+    ))?;
+    let entries = query.query_map(params![patient, before, limit, reach], |row| {
         let rejected = Rejected { series_type: row.get(2)?, reason: row.get(3)?, sample: row.get(4)? };
         Ok(Entry {
             id: row.get(0)?,

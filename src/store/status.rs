@@ -3,7 +3,8 @@
 use rusqlite::{Connection, params};
 
 use super::connection::{self, Device};
-use super::{StoreError, consent};
+use super::{StoreError, consent, reach};
+use crate::account::Reach;
 use crate::intervals::Grant;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
@@ -54,8 +55,10 @@ pub struct Line {
 }
 
 /// Which patients the overview shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
+    /// Within this reach only.
+    pub reach: Reach,
     /// With a higher number only.
     pub after: i64,
     /// Whose name or number has this in it.
@@ -65,9 +68,10 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// One patient.
+    /// One patient, whose reader is known to be allowed to.
     pub fn one(patient: PatientId) -> Self {
-        Self { after: patient.get() - 1, until: Some(patient.get()), search: String::new() }
+        let search = String::new();
+        Self { reach: Reach::Everybody, after: patient.get() - 1, until: Some(patient.get()), search }
     }
 }
 
@@ -111,7 +115,7 @@ pub fn note_missing(db: &Connection, patient: PatientId, missing: i64) -> Result
 /// # Errors
 /// Where the tables cannot be read.
 pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Result<Vec<Line>, StoreError> {
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT patient.id, patient.name, link.ow_user, link.state = 'needs_relink', state.newest,
                 state.polled_at, state.error, coalesce(state.missing, 0),
                 EXISTS (SELECT 1 FROM invitation WHERE invitation.patient = patient.id AND used_at IS NULL
@@ -120,10 +124,12 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
          LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
          LEFT JOIN patient_state AS state ON state.patient = patient.id
          WHERE patient.id > ?2 AND patient.id <= coalesce(?3, 9223372036854775807)
-           AND (?4 = '' OR instr(lower(patient.name), lower(?4)) > 0 OR patient.id = ?4)
+           AND (?4 = '' OR instr(lower(patient.name), lower(?4)) > 0 OR patient.id = ?4) AND {}
          ORDER BY patient.id LIMIT ?5",
-    )?;
-    let lines = query.query_map(params![now, shown.after, shown.until, shown.search, limit], |row| {
+        reach::of_patients("patient.id", 6)
+    ))?;
+    let Shown { reach, after, until, search } = shown;
+    let lines = query.query_map(params![now, after, until, search, limit, reach], |row| {
         Ok(Line {
             patient: row.get(0)?,
             name: row.get(1)?,

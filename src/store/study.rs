@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{StoreError, code};
+use super::{StoreError, code, reach};
+use crate::account::Reach;
 use crate::patient::PatientId;
 use crate::study::{Scope, Study, StudyId, Terms};
 use crate::time::Timestamp;
@@ -37,13 +38,17 @@ pub fn change(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreEr
     attach(db, id, terms)
 }
 
-/// A page of studies, those with a number above `after`, at most `limit`.
+/// A page of the studies within reach, those with a number above `after`, at most `limit`.
 ///
 /// # Errors
 /// Where the tables cannot be read.
-pub fn page(db: &Connection, after: i64, limit: u32) -> Result<Vec<Study>, StoreError> {
-    let mut query = db.prepare_cached("SELECT id FROM study WHERE id > ? ORDER BY id LIMIT ?")?;
-    let ids = query.query_map(params![after, limit], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
+pub fn page(db: &Connection, reach: Reach, after: i64, limit: u32) -> Result<Vec<Study>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT id FROM study WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
+        reach::of_studies(3)
+    ))?;
+    let ids = query.query_map(params![after, limit, reach], |row| row.get(0))?;
+    let ids = ids.collect::<Result<Vec<_>, _>>()?;
     ids.into_iter().map(|id| require(db, id)).collect()
 }
 
@@ -104,13 +109,16 @@ pub fn of_patient(db: &Connection, patient: PatientId) -> Result<Vec<Study>, Sto
     ids.into_iter().map(|id| require(db, id)).collect()
 }
 
-/// How many patients a study has.
+/// How many patients within reach a study has.
 ///
 /// # Errors
 /// Where the table cannot be read.
-pub fn enrolled(db: &Connection, id: StudyId) -> Result<i64, StoreError> {
-    let mut query = db.prepare_cached("SELECT count(*) FROM enrolment WHERE study = ?")?;
-    Ok(query.query_row([id], |row| row.get(0))?)
+pub fn enrolled(db: &Connection, reach: Reach, id: StudyId) -> Result<i64, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT count(*) FROM enrolment WHERE study = ?1 AND {}",
+        reach::of_patients("patient", 2)
+    ))?;
+    Ok(query.query_row(params![id, reach], |row| row.get(0))?)
 }
 
 fn refuse_taken(db: &Connection, name: &str, but: Option<StudyId>) -> Result<(), StoreError> {

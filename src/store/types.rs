@@ -3,7 +3,7 @@
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
-use crate::account::{AccountId, Role};
+use crate::account::{AccountId, Reach, Role};
 use crate::patient::{OwUser, PatientId};
 use crate::study::StudyId;
 use crate::time::{Timestamp, ZoneOffset};
@@ -79,6 +79,16 @@ impl ToSql for AccountId {
 impl FromSql for AccountId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_i64().map(Self)
+    }
+}
+
+/// No value for everybody, the account's number else: what [`super::reach`] puts into its conditions.
+impl ToSql for Reach {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Everybody => Ok(rusqlite::types::Null.into()),
+            Self::Shared(id) => Ok(id.0.into()),
+        }
     }
 }
 

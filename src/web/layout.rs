@@ -66,7 +66,7 @@ const SECTIONS: [(&str, &str, Role); 7] = [
 fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
     html! {
         header.bar {
-            @if account.has_password { nav aria-label="Pages" {
+            @if account.is_set_up() { nav aria-label="Pages" {
                 ul {
                     @for (href, name, role) in SECTIONS {
                         @if account.role >= role {
@@ -76,11 +76,15 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
                 }
             } }
             div.who {
-                a href="/admin/password" aria-current=[(here == "/admin/password").then_some("page")] {
-                    (account.name) " (" (account.role.as_str()) ")"
+                @if account.is_of_jhe() {
+                    span { (account.name) " (" (account.role.as_str()) ", through JHE)" }
+                } @else {
+                    a href="/admin/password" aria-current=[(here == "/admin/password").then_some("page")] {
+                        (account.name) " (" (account.role.as_str()) ")"
+                    }
                 }
                 // Whoever came by a one-time link could not come back.
-                @if account.has_password {
+                @if account.is_set_up() {
                     (form("/admin/sign-out", token, &html! { button.quiet type="submit" { "Sign out" } }))
                 }
             }

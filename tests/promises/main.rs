@@ -22,6 +22,7 @@ mod lock;
 mod never_twice;
 mod pages;
 mod past;
+mod practitioners;
 mod predecessor;
 mod proxy;
 mod schedules;

@@ -13,7 +13,9 @@ CREATE TABLE patient_organization (
     organization INTEGER NOT NULL,
     PRIMARY KEY (patient, organization)
 ) STRICT, WITHOUT ROWID;
-ALTER TABLE account ADD COLUMN jhe_user INTEGER;
+-- Who comes from JHE has no password here, and does not run the place.
+ALTER TABLE account ADD COLUMN jhe_user INTEGER
+    CHECK (jhe_user IS NULL OR (password IS NULL AND role <> 'operator'));
 CREATE UNIQUE INDEX account_of_jhe ON account (jhe_user) WHERE jhe_user IS NOT NULL;
 CREATE TABLE account_organization (
     account      INTEGER NOT NULL REFERENCES account (id),

@@ -86,6 +86,7 @@ fn role_choice(id: &str, chosen: Role) -> Markup {
 fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
     let state = match (one.disabled, one.has_password) {
         (true, _) => "may not sign in",
+        (false, _) if one.is_of_jhe() => "signs in through JHE",
         (false, true) => "has a password",
         (false, false) => "has not chosen a password yet",
     };
@@ -98,17 +99,21 @@ fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
         section.card {
             h2 { (one.name) }
             p { (state) "; signed in in " (sessions) " " (if sessions == 1 { "browser" } else { "browsers" }) }
+            @if let Some(user) = one.jhe_user {
+                p.fine { "JHE’s user " (user) ", " (one.role.as_str()) ": name, role and organizations are as JHE said at \
+                          the last sign-in." }
+            }
             (form(&format!("/admin/accounts/{}", one.id), &staff.token, &html! {
-                (role_choice(&format!("role-{}", one.id), one.role))
+                @if !one.is_of_jhe() { (role_choice(&format!("role-{}", one.id), one.role)) }
                 div.actions {
-                    (button("role", "Save the role"))
+                    @if !one.is_of_jhe() { (button("role", "Save the role")) }
                     @if one.disabled {
                         (button("enable", "Let sign in again"))
                     } @else {
-                        (button("link", "Make a one-time link"))
+                        @if !one.is_of_jhe() { (button("link", "Make a one-time link")) }
                         (button("disable", "Let sign in no more"))
                     }
-                    @if sessions > 0 { (button("end-sessions", "Sign out everywhere")) }
+                    @if sessions > 0 && !one.is_of_jhe() { (button("end-sessions", "Sign out everywhere")) }
                 }
             }))
         }
@@ -157,6 +162,10 @@ pub(super) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) ->
     let id: AccountId = id.parse().map_err(|_| Refusal::not_found())?;
     let one = app.store.read(move |db| account::find(db, id)).await?.ok_or_else(Refusal::not_found)?;
     match visit.form.get("action") {
+        "role" | "link" | "end-sessions" if one.is_of_jhe() => {
+            let why = "This account is JHE’s: here it can only be shut out, or let in again.";
+            Err(Refusal::bad(why).next("/admin/accounts", "Accounts"))
+        }
         "role" => {
             let role = visit.form.get("role").parse().map_err(|why: String| Refusal::bad(why))?;
             set(app, staff, Account { role, ..one }).await

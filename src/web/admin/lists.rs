@@ -4,7 +4,7 @@ use maud::html;
 use warp::reply::Response;
 
 use super::{PAGE, Staff, cut, note_view, page};
-use crate::account::Role;
+use crate::account::{Reach, Role};
 use crate::patient::PatientId;
 use crate::store::{audit as audits, rejected as samples};
 use crate::time::Timestamp;
@@ -46,7 +46,9 @@ impl Wanted {
 pub(super) async fn rejected(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let (wanted, now) = (Wanted::read(visit), app.clock.now());
     let (patient, before) = (wanted.patient, wanted.before);
-    let (entries, more) = cut(app.store.read(move |db| samples::page(db, patient, before, PAGE + 1)).await?);
+    let reach = staff.reach();
+    let read = move |db: &_| samples::page(db, reach, patient, before, PAGE + 1);
+    let (entries, more) = cut(app.store.read(read).await?);
     note_view(app, staff, "rejected.view", patient).await?;
     let body = html! {
         h1 { "Rejected samples" }
@@ -83,10 +85,13 @@ pub(super) async fn audit(app: &App, visit: &Visit, staff: &Staff) -> Result<Res
     staff.need(Role::Manager)?;
     let wanted = Wanted::read(visit);
     let (patient, before) = (wanted.patient, wanted.before);
-    let (entries, more) = cut(app.store.read(move |db| audits::page(db, patient, before, PAGE + 1)).await?);
+    let reach = staff.reach();
+    let read = move |db: &_| audits::page(db, reach, patient, before, PAGE + 1);
+    let (entries, more) = cut(app.store.read(read).await?);
     let body = html! {
         h1 { "Audit" }
-        p { "Who did what, newest first, in UTC. It is never changed and names people by number." }
+        p { "Who did what, newest first, in UTC. It is never changed and names people by number."
+            @if reach != Reach::Everybody { " Shown is what concerns the patients of your organizations." } }
         (wanted.heading("/admin/audit"))
         @if entries.is_empty() { p.empty { "Nothing was written down yet." } } @else {
             table {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod export;
+mod jhe_sign_in;
 mod lists;
 mod observations;
 mod overview;
@@ -23,16 +24,21 @@ use super::answer::{Cookie, Refusal, html, see_other, with_cookie};
 use super::layout::{self, Shell};
 use super::visit::Visit;
 use super::{App, guard};
-use crate::account::{Actor, Role};
+use crate::account::{Actor, Reach, Role};
 use crate::patient::PatientId;
 use crate::store::account::Account;
-use crate::store::{audit, session};
+use crate::store::{audit, reach, session};
 use crate::token::Token;
 
 /// The cookie of somebody who is signed in.
 const COOKIE: &str = "jhe_ow_staff";
 /// A working day.
 const SESSION_AGE: Duration = Duration::from_hours(12);
+/// What somebody is told who came through JHE and would do here what is done there.
+const PATIENTS_ARE_JHES: &str = "You sign in through JHE, which is the truth about patients and about who takes part in \
+                                 which study: add and enrol them there.";
+const STUDIES_ARE_JHES: &str = "You sign in through JHE, which is the truth about studies: make and change them there. One \
+                                that has patients here shows with the next tick.";
 /// Lines on one page of a long list.
 const PAGE: u32 = 100;
 
@@ -47,8 +53,18 @@ impl Staff {
         Actor::Account(self.account.id)
     }
 
+    /// Whose data this account may see and touch.
+    fn reach(&self) -> Reach {
+        self.account.reach()
+    }
+
     fn may(&self, role: Role) -> bool {
         self.account.role >= role
+    }
+
+    /// Whether this account may make studies and add patients: for whom JHE sent, that is done there.
+    fn may_make(&self) -> bool {
+        self.may(Role::Manager) && !self.account.is_of_jhe()
     }
 
     fn need(&self, role: Role) -> Result<(), Refusal> {
@@ -66,6 +82,8 @@ pub(super) async fn answer(app: &App, visit: &Visit, path: &[&str]) -> Response 
     let answered = match (&visit.method, path) {
         (&Method::GET, ["sign-in"]) => sign_in::show(app, visit).await,
         (&Method::POST, ["sign-in"]) => return sign_in::sign_in(app, visit).await,
+        (&Method::GET, ["jhe"]) => jhe_sign_in::begin(app, visit),
+        (&Method::GET, ["jhe", "callback"]) => return jhe_sign_in::callback(app, visit).await,
         _ => match signed_in(app, visit).await {
             Ok(Some(staff)) => with_staff(app, visit, path, &staff).await,
             Ok(None) if visit.reads() => Ok(see_other(&sign_in::address(visit))),
@@ -85,18 +103,50 @@ async fn signed_in(app: &App, visit: &Visit) -> Result<Option<Staff>, Refusal> {
 }
 
 async fn with_staff(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Result<Response, Refusal> {
-    if staff.account.has_password || matches!(path, ["password" | "sign-out"]) {
-        match visit.method {
-            Method::GET => read(app, visit, path, staff).await,
-            Method::POST => {
-                guard::check_form(app, visit, Some(&staff.token), staff.actor()).await?;
-                change(app, visit, path, staff).await
-            }
-            _ => Err(Refusal::method()),
-        }
-    } else {
+    if !staff.account.is_set_up() && !matches!(path, ["password" | "sign-out"]) {
         // Whoever came by a one-time link sets a password first.
-        Ok(see_other("/admin/password"))
+        return Ok(see_other("/admin/password"));
+    }
+    match visit.method {
+        Method::GET => {
+            require_reach(app, visit, path, staff).await?;
+            read(app, visit, path, staff).await
+        }
+        Method::POST => {
+            guard::check_form(app, visit, Some(&staff.token), staff.actor()).await?;
+            require_reach(app, visit, path, staff).await?;
+            change(app, visit, path, staff).await
+        }
+        _ => Err(Refusal::method()),
+    }
+}
+
+/// The one place that every page and action about a patient goes through: a patient out of reach is one who is not
+/// there. And what JHE decides is not decided here by whom JHE sent.
+async fn require_reach(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Result<(), Refusal> {
+    let reach = staff.reach();
+    let patient = match path {
+        ["patients", "new"] => None,
+        ["patients", id, ..] => Some(number(id)?),
+        // Lists of one patient. A list of nobody is empty; who runs the place may look for whom was erased.
+        _ if reach == Reach::Everybody => None,
+        _ => visit.query.number("patient").map(PatientId::new),
+    };
+    if let Some(patient) = patient
+        && !app.store.read(move |db| reach::has_patient(db, reach, patient)).await?
+    {
+        return Err(no_patient());
+    }
+    let theirs = match path {
+        ["password"] => Some("You sign in through JHE: your password is changed there."),
+        ["patients", "new"] => Some(PATIENTS_ARE_JHES),
+        ["studies", "new"] => Some(STUDIES_ARE_JHES),
+        ["studies", _] if visit.method == Method::POST => Some(STUDIES_ARE_JHES),
+        _ => None,
+    };
+    match theirs {
+        Some(why) if staff.account.is_of_jhe() => Err(Refusal::forbidden(why).next("/admin", "Overview")),
+        _ => Ok(()),
     }
 }
 
@@ -169,12 +219,28 @@ fn no_patient() -> Refusal {
         .next("/admin/patients", "Patients")
 }
 
+/// What stands where the list of patients would.
+fn nobody_yet(staff: &Staff) -> &'static str {
+    if staff.account.is_of_jhe() {
+        "No patient of your organizations is here yet. Patients come here from JHE; ask an operator where one is \
+         missing."
+    } else {
+        "There are no patients yet."
+    }
+}
+
 fn page(app: &App, staff: &Staff, here: &str, title: &str, body: &Markup) -> Response {
     let (account, token) = (&staff.account, &staff.token);
     html(layout::page(title, &Shell::Staff { account, token, here, simulated: app.simulated }, body))
 }
 
-fn with_session(app: &App, answer: Response, token: Option<&Token>) -> Response {
-    let cookie = Cookie { name: COOKIE, token, path: "/admin", max_age: SESSION_AGE, secure: app.is_https() };
-    with_cookie(answer, &cookie)
+/// Gives a browser the cookie of a session that lasts as long as this.
+fn with_session(app: &App, answer: Response, token: &Token, max_age: Duration) -> Response {
+    let secure = app.is_https();
+    with_cookie(answer, &Cookie { name: COOKIE, token: Some(token), path: "/admin", max_age, secure })
+}
+
+fn without_session(app: &App, answer: Response) -> Response {
+    let (max_age, secure) = (Duration::ZERO, app.is_https());
+    with_cookie(answer, &Cookie { name: COOKIE, token: None, path: "/admin", max_age, secure })
 }

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 use warp::reply::Response;
 
 use super::export::Overview;
-use super::{PAGE, Staff, cut, note_view, page};
-use crate::account::Role;
+use super::{PAGE, Staff, cut, nobody_yet, note_view, page};
+use crate::account::{Reach, Role};
 use crate::settings::Snapshot;
 use crate::stage::{self, Stage};
 use crate::store::run::{self, Run};
@@ -28,7 +28,9 @@ const OW_PATIENCE: Duration = Duration::from_secs(2);
 /// `GET /admin`.
 pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let now = app.clock.now();
+    let reach = staff.reach();
     let shown = Shown {
+        reach,
         after: visit.query.number("after").unwrap_or(0),
         search: visit.query.get("search").to_owned(),
         until: None,
@@ -39,20 +41,30 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         Ok((lines, Snapshot::new(setting::all(db)?), run::last(db)?, Overview::load(db, now)?))
     };
     let (lines, settings, last_run, export) = app.store.read(read).await?;
+    // Figures about all would tell about others.
+    let is_of_all = reach == Reach::Everybody;
     note_view(app, staff, "overview.view", None).await?;
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
     // An OW that hangs does not keep an operator from seeing that it does.
-    let offers = timeout(OW_PATIENCE, connect::offers(app)).await.ok().and_then(Result::ok);
+    let offers = if is_of_all {
+        timeout(OW_PATIENCE, connect::offers(app)).await.ok().and_then(Result::ok)
+    } else {
+        None
+    };
     let body = html! {
         h1 { "Overview" }
         (notice(done))
-        (polling(now, &settings, &app.ticks.get(), last_run.as_ref(), staff))
-        (warnings(app))
-        (export.section(app))
+        @if is_of_all {
+            (polling(now, &settings, &app.ticks.get(), last_run.as_ref(), staff))
+            (warnings(app))
+            (export.section(app))
+        } @else {
+            (polling_at_all(now, &settings, &app.ticks.get()))
+        }
         div.heading {
-            h2 { "Patients" }
+            h2 { @if is_of_all { "Patients" } @else { "Patients of your organizations" } }
             form.search role="search" method="get" action="/admin" {
                 label for="search" { "Name or number" }
                 input id="search" name="search" type="search" value=(shown.search);
@@ -61,9 +73,26 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         }
         @if lines.is_empty() { (nobody(&shown, staff)) } @else { (table(now, &lines)) }
         @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) "&search=" (encoded(&shown.search)) } { "More patients" } } }
-        (redirects(app, offers.as_deref()))
+        @if is_of_all { (redirects(app, offers.as_deref())) }
     };
     Ok(page(app, staff, "/admin", "Overview", &body))
+}
+
+/// What everybody may know: whether data can arrive at all. How the last tick ended names other people's patients.
+fn polling_at_all(now: Timestamp, settings: &Snapshot, ticks: &TickState) -> Markup {
+    html! {
+        dl.summary {
+            div { dt { "Polling" } dd {
+                @if settings.is_on() { (badge("good", "on")) } @else {
+                    (badge("bad", "off")) " Nothing arrives: an operator has switched it off."
+                }
+            } }
+            div { dt { "Interval" } dd { (settings.text("ow.poll_interval")) } }
+            div { dt { "Last tick" } dd {
+                @if ticks.outcome.is_some() { (ago(now, Some(ticks.last))) } @else { "none since the start" }
+            } }
+        }
+    }
 }
 
 fn polling(
@@ -123,8 +152,8 @@ fn nobody(shown: &Shown, staff: &Staff) -> Markup {
     html! {
         div.empty {
             @if shown.search.is_empty() {
-                p { "There are no patients yet." }
-                @if staff.may(Role::Manager) {
+                p { (nobody_yet(staff)) }
+                @if staff.may_make() {
                     ol {
                         li { a href="/admin/studies/new" { "Make a study" } ": what it asks for, and why" }
                         li { a href="/admin/patients/new" { "Add a patient" } " to it" }

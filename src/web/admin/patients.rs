@@ -1,18 +1,18 @@
 //! Patients: the list, and the form to add or change one.
 
 use http::StatusCode;
-use maud::html;
+use maud::{Markup, html};
 use warp::reply::Response;
 
 use super::overview::stage_badge;
-use super::{PAGE, Staff, cut, no_patient, note_view, page};
+use super::{PAGE, PATIENTS_ARE_JHES, Staff, cut, no_patient, nobody_yet, note_view, page};
 use crate::account::Role;
 use crate::invitation;
 use crate::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
 use crate::stage::Stage;
 use crate::store::patient::{self, NewPatient};
 use crate::store::status::{self, Shown};
-use crate::store::{audit, study};
+use crate::store::{audit, reach, study};
 use crate::study::{Study, StudyId};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
@@ -25,10 +25,11 @@ pub(super) const OFFERED: u32 = 200;
 /// `GET /admin/patients`.
 pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let now = app.clock.now();
-    let shown = Shown { after: visit.query.number("after").unwrap_or(0), ..Shown::default() };
+    let (reach, after) = (staff.reach(), visit.query.number("after").unwrap_or(0));
+    let shown = Shown { reach, after, search: String::new(), until: None };
     let read = move |db: &_| {
         let lines = status::lines(db, now, &shown, PAGE + 1)?;
-        let with_studies = |line: status::Line| Ok((study::of_patient(db, line.patient)?, line));
+        let with_studies = |line: status::Line| Ok((reach::studies_of(db, reach, line.patient)?, line));
         lines.into_iter().map(with_studies).collect::<Result<Vec<_>, _>>()
     };
     let (lines, more) = cut(app.store.read(read).await?);
@@ -37,9 +38,9 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let body = html! {
         div.heading {
             h1 { "Patients" }
-            @if staff.may(Role::Manager) { a.button href="/admin/patients/new" { "Add a patient" } }
+            @if staff.may_make() { a.button href="/admin/patients/new" { "Add a patient" } }
         }
-        @if lines.is_empty() { p.empty { "There are no patients yet." } } @else {
+        @if lines.is_empty() { p.empty { (nobody_yet(staff)) } } @else {
             table {
                 thead { tr {
                     th.number scope="col" { "Number" }
@@ -133,7 +134,8 @@ async fn ask(
     typed: &Typed,
     errors: &Errors,
 ) -> Result<Response, Refusal> {
-    let studies = app.store.read(|db| study::page(db, 0, OFFERED)).await?;
+    let reach = staff.reach();
+    let studies = app.store.read(move |db| study::page(db, reach, 0, OFFERED)).await?;
     let (title, action) = match id {
         Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
         None => ("Add a patient", "/admin/patients/new".to_owned()),
@@ -145,19 +147,10 @@ async fn ask(
             (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
             (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
             (errors.field("tz", "Time zone", "Where the patient lives, such as Europe/Berlin.", &typed.zone, "text"))
-            fieldset {
-                legend { "Studies" }
-                @if studies.is_empty() {
-                    p.help { "There are none yet: " a href="/admin/studies/new" { "make a study" } "." }
-                }
-                @for study in &studies {
-                    @let value = study.id.to_string();
-                    @let enrolled = typed.studies.contains(&value);
-                    (checkbox(&format!("study-{value}"), "study", &value, enrolled, &html! { (study.terms.name) }))
-                }
-                @if id.is_some() {
-                    p.help { "A patient who is enrolled stays so; to leave, the patient withdraws the consents." }
-                }
+            @if staff.account.is_of_jhe() {
+                p.help { "Who takes part in which study is decided in JHE." }
+            } @else {
+                (enrolments(&studies, typed, id.is_some()))
             }
             div.actions {
                 button type="submit" { "Save" }
@@ -168,6 +161,25 @@ async fn ask(
         }))
     };
     Ok(page(app, staff, "/admin/patients", title, &body))
+}
+
+fn enrolments(studies: &[Study], typed: &Typed, is_known: bool) -> Markup {
+    html! {
+        fieldset {
+            legend { "Studies" }
+            @if studies.is_empty() {
+                p.help { "There are none yet: " a href="/admin/studies/new" { "make a study" } "." }
+            }
+            @for study in studies {
+                @let value = study.id.to_string();
+                @let enrolled = typed.studies.contains(&value);
+                (checkbox(&format!("study-{value}"), "study", &value, enrolled, &html! { (study.terms.name) }))
+            }
+            @if is_known {
+                p.help { "A patient who is enrolled stays so; to leave, the patient withdraws the consents." }
+            }
+        }
+    }
 }
 
 /// `POST /admin/patients/new`.
@@ -182,12 +194,15 @@ pub(super) async fn change(
     staff: &Staff,
     id: PatientId,
 ) -> Result<Response, Refusal> {
-    app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await.map_err(|_| no_patient())?;
     save(app, visit, staff, Some(id)).await
 }
 
 async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<PatientId>) -> Result<Response, Refusal> {
     let typed = Typed::read(&visit.form);
+    if staff.account.is_of_jhe() && !typed.studies.is_empty() {
+        let next = id.map_or_else(|| "/admin/patients".to_owned(), |id| format!("/admin/patients/{id}"));
+        return Err(Refusal::forbidden(PATIENTS_ARE_JHES).next(next, "Back"));
+    }
     let new = match typed.check() {
         Ok(new) => new,
         Err(errors) => {

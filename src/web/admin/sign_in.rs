@@ -4,7 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{SESSION_AGE, Staff, page, with_session};
+use super::{SESSION_AGE, Staff, jhe_sign_in, page, with_session, without_session};
 use crate::account::Actor;
 use crate::password;
 use crate::store::account::{self, Account};
@@ -24,7 +24,7 @@ pub(super) fn address(visit: &Visit) -> String {
 }
 
 /// Where to go after signing in: one of our own pages, whatever the address says.
-fn landing(next: &str) -> &str {
+pub(super) fn landing(next: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'/' || byte == b'-';
     if next.starts_with("/admin") && next.bytes().all(plain) { next } else { "/admin" }
 }
@@ -33,12 +33,12 @@ fn landing(next: &str) -> &str {
 pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
     let visitor = guard::visitor(visit)?;
     let body = match visit.query.get("token") {
-        "" => ask(&visitor.0, visit.query.get("next"), "", None),
+        "" => ask(app, &visitor.0, visit.query.get("next"), "", None),
         token => {
             let (hash, now) = (link_hash(token), app.clock.now());
             match app.store.read(move |db| account::of_link(db, hash, now)).await? {
                 Some(account) => ask_link(&visitor.0, token, &account),
-                None => ask(&visitor.0, "", "", Some(SPENT)),
+                None => ask(app, &visitor.0, "", "", Some(SPENT)),
             }
         }
     };
@@ -57,12 +57,16 @@ fn plain(app: &App, body: &Markup) -> Response {
     html_answer(layout::page("Sign in", &shell, body))
 }
 
-fn ask(visitor: &Token, next: &str, name: &str, problem: Option<&str>) -> Markup {
+fn ask(app: &App, visitor: &Token, next: &str, name: &str, problem: Option<&str>) -> Markup {
     let errors = Errors::default();
     html! {
         h1 { "Sign in" }
         p { "For practitioners and operators. Patients use the link from their study." }
         @if let Some(problem) = problem { div.problem role="alert" { p { (problem) } } }
+        @if jhe_sign_in::is_offered(app) {
+            p { a.button href={ "/admin/jhe?next=" (landing(next)) } { "Sign in with JHE" } }
+            h2 { "Without JHE" }
+        }
         (form("/admin/sign-in", visitor, &html! {
             input type="hidden" name="next" value=(next);
             (Field { name: "name", label: "Name", help: "", value: name, kind: "text",
@@ -110,11 +114,11 @@ pub(super) async fn sign_in(app: &App, visit: &Visit) -> Response {
     match signed.await {
         Ok(Some(session)) => {
             let next = landing(visit.form.get("next"));
-            with_session(app, see_other(next), Some(&session))
+            with_session(app, see_other(next), &session, SESSION_AGE)
         }
         Ok(None) => {
             let problem = if visit.form.has("token") { SPENT } else { "Name or password is wrong." };
-            let body = ask(&visitor.0, visit.form.get("next"), name, Some(problem));
+            let body = ask(app, &visitor.0, visit.form.get("next"), name, Some(problem));
             with_status(StatusCode::FORBIDDEN, plain(app, &body))
         }
         Err(refusal) => refusal.into_response(),
@@ -173,7 +177,7 @@ pub(super) async fn sign_out(app: &App, staff: &Staff) -> Result<Response, Refus
         audit::record(db, now, who, "sign-out", None, "")
     };
     app.store.write(end).await?;
-    Ok(with_session(app, see_other("/admin/sign-in"), None))
+    Ok(without_session(app, see_other("/admin/sign-in")))
 }
 
 /// `GET /admin/password`.

@@ -7,7 +7,7 @@ use warp::reply::Response;
 use super::{PAGE, Staff, cut, page};
 use crate::account::Role;
 use crate::patient::parse_name;
-use crate::store::{StoreError, audit, code, study};
+use crate::store::{StoreError, audit, code, reach, study};
 use crate::study::{Scope, Study, StudyId, Terms};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
@@ -20,18 +20,22 @@ const LONGEST: usize = 4000;
 /// `GET /admin/studies`.
 pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let after = visit.query.number("after").unwrap_or(0);
+    let reach = staff.reach();
     let read = move |db: &_| {
-        let studies = study::page(db, after, PAGE + 1)?.into_iter();
-        studies.map(|one| Ok((study::enrolled(db, one.id)?, one))).collect::<Result<Vec<_>, StoreError>>()
+        let studies = study::page(db, reach, after, PAGE + 1)?.into_iter();
+        let counted = studies.map(|one| Ok((study::enrolled(db, reach, one.id)?, one)));
+        counted.collect::<Result<Vec<_>, StoreError>>()
     };
     let (studies, more) = cut(app.store.read(read).await?);
     let next = studies.last().filter(|_| more).map(|(_, last)| last.id);
     let body = html! {
         div.heading {
             h1 { "Studies" }
-            @if staff.may(Role::Manager) { a.button href="/admin/studies/new" { "Make a study" } }
+            @if staff.may_make() { a.button href="/admin/studies/new" { "Make a study" } }
         }
-        @if studies.is_empty() {
+        @if studies.is_empty() && staff.account.is_of_jhe() {
+            p.empty { "No study of your organizations has patients here yet. Studies are made in JHE." }
+        } @else if studies.is_empty() {
             p.empty { "There are no studies yet. A study says who asks patients for which data, and why." }
         } @else {
             table {
@@ -121,10 +125,10 @@ pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusa
     Ok(ask.page(app, staff, &offered))
 }
 
-/// `GET /admin/studies/N`: the form, or for a viewer what stands in it.
+/// `GET /admin/studies/N`: the form, or for whoever may not change it what stands in it.
 pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
-    let one = find(app, id).await?;
-    if staff.may(Role::Manager) {
+    let one = find(app, staff, id).await?;
+    if staff.may_make() {
         let offered = Offered::load(app).await?;
         let ask = Ask {
             id: Some(one.id),
@@ -148,12 +152,14 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> R
     Ok(page(app, staff, "/admin/studies", &terms.name, &body))
 }
 
-async fn find(app: &App, id: &str) -> Result<Study, Refusal> {
+/// A study out of reach is one that is not there.
+async fn find(app: &App, staff: &Staff, id: &str) -> Result<Study, Refusal> {
     let id: StudyId = id.parse().map_err(|_| Refusal::not_found())?;
-    match app.store.read(move |db| study::require(db, id)).await {
-        Err(StoreError::Refused(_)) => Err(Refusal::not_found()),
-        found => Ok(found?),
-    }
+    let reach = staff.reach();
+    let read = move |db: &_| {
+        if reach::has_study(db, reach, id)? { study::require(db, id).map(Some) } else { Ok(None) }
+    };
+    app.store.read(read).await?.ok_or_else(Refusal::not_found)
 }
 
 /// The form.
@@ -234,7 +240,7 @@ pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Respo
 
 /// `POST /admin/studies/N`.
 pub(super) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
-    let one = find(app, id).await?;
+    let one = find(app, staff, id).await?;
     save(app, visit, staff, Some(one.id)).await
 }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod people;
+mod practitioner;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,6 +20,7 @@ use crate::harness::*;
 use crate::served::spawn;
 
 pub use people::{Invited, People};
+pub use practitioner::CLIENT;
 
 /// The key that JHE gave out.
 pub const KEY: &str = "aWQ6c2VjcmV0";
@@ -73,6 +75,7 @@ pub struct State {
     under_way: usize,
     pub people: People,
     pub latency: std::time::Duration,
+    pub staff: practitioner::Staff,
 }
 
 /// The server; it ends with the tests.
@@ -175,6 +178,9 @@ impl FakeJhe {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Response {
+        if let Some(answer) = self.answer_staff(method, path, &query, headers, &body) {
+            return answer;
+        }
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         if (method, segments.as_slice()) == (&Method::POST, &["o", "token"]) {
             return self.person_token(&body).unwrap_or_else(|| self.token(headers, &body));

@@ -258,7 +258,7 @@ impl FakeJhe {
             let text = "This Practitioner not authorized to access this Patient";
             return answer(403, &json!({ "detail": text }));
         };
-        answer(200, &all_consents(&state, patient, user))
+        answer(200, &state.staff.placed(patient, all_consents(&state, patient, user)))
     }
 
     /// A new answer comes by POST and a changed one by PATCH; the other way round it breaks.

@@ -10,8 +10,8 @@ use warp::reply::Response;
 use super::export::{self, OfPatient};
 use super::observations::{self, Placed};
 use super::overview::{stage_badge, trouble};
-use super::{Staff, no_patient, note_view, page};
-use crate::account::Role;
+use super::{Staff, note_view, page};
+use crate::account::{Reach, Role};
 use crate::catalog::HEART_RATE;
 use crate::patient::{PatientId, PatientRef};
 use crate::stage::Stage;
@@ -20,7 +20,7 @@ use crate::store::connection::Device;
 use crate::store::consent::{self, Entry};
 use crate::store::patient::{self, Patient};
 use crate::store::status::{self, Line, Shown};
-use crate::store::{StoreError, study};
+use crate::store::{StoreError, reach, study};
 use crate::study::{Study, StudyId};
 use crate::time::Timestamp;
 use crate::token::TokenHash;
@@ -52,6 +52,7 @@ struct View {
 impl View {
     fn load(
         db: &rusqlite::Connection,
+        reach: Reach,
         id: PatientId,
         period: Period,
         now: Timestamp,
@@ -62,8 +63,8 @@ impl View {
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
         Ok(Self {
             line,
-            studies: study::of_patient(db, id)?,
-            offered: study::page(db, 0, super::patients::OFFERED)?,
+            studies: reach::studies_of(db, reach, id)?,
+            offered: study::page(db, reach, 0, super::patients::OFFERED)?,
             consents: consent::entries(db, id)?,
             buckets: chart::buckets(db, id, HEART_RATE, &period.stretches(&zone, now))?,
             newest: observations::newest(db, id, None, NEWEST)?,
@@ -83,8 +84,8 @@ pub(super) async fn show(
     id: PatientId,
 ) -> Result<Response, Refusal> {
     let (now, period) = (app.clock.now(), Period::parse(visit.query.get("period")));
-    require(app, id).await?;
-    let view = app.store.read(move |db| View::load(db, id, period, now)).await?;
+    let reach = staff.reach();
+    let view = app.store.read(move |db| View::load(db, reach, id, period, now)).await?;
     note_view(app, staff, "patient.view", Some(id)).await?;
     let (line, zone) = (&view.line, &view.zone);
     let stage = Stage::of(line);
@@ -136,7 +137,6 @@ pub(super) async fn act(
     id: PatientId,
     action: &str,
 ) -> Result<Response, Refusal> {
-    require(app, id).await?;
     match action {
         "poll" => polling::poll(app, staff, id).await,
         "backfill" => polling::backfill(app, visit, staff, id).await,
@@ -157,7 +157,6 @@ pub(super) async fn wording(
     id: PatientId,
     hash: &str,
 ) -> Result<Response, Refusal> {
-    require(app, id).await?;
     note_view(app, staff, "patient.view", Some(id)).await?;
     let wanted = hash.to_owned();
     let find = move |db: &_| {
@@ -177,15 +176,6 @@ pub(super) async fn wording(
         p { a.button href={ "/admin/patients/" (id) } { "Back to the patient" } }
     };
     Ok(page(app, staff, "/admin/patients", "What was agreed to", &body))
-}
-
-/// A number in an address that names nobody is a page that is not there.
-async fn require(app: &App, id: PatientId) -> Result<(), Refusal> {
-    match app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await {
-        Ok(_) => Ok(()),
-        Err(StoreError::Refused(_)) => Err(no_patient()),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn done(word: &str) -> &'static str {
