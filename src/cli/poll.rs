@@ -112,6 +112,10 @@ fn tell_idle(summary: &Summary, named: bool) {
                 "patient {patient} was left out: no consent to omh:heart-rate:2.0; \
                  jhe-ow patient consent {patient} omh:heart-rate:2.0 --grant"
             ),
+            Idle::NoConsentAtJhe => eprintln!(
+                "patient {patient} was left out: no consent to omh:heart-rate:2.0 at JHE; have the patient agree: \
+                 jhe-ow invite --patient-id {patient}"
+            ),
         }
     }
 }

@@ -60,6 +60,8 @@ pub enum Idle {
     NeedsRelink,
     /// No consent stands.
     NoConsent,
+    /// No consent stands at JHE, which is the truth about it.
+    NoConsentAtJhe,
 }
 
 impl fmt::Display for Idle {
@@ -68,6 +70,7 @@ impl fmt::Display for Idle {
             Self::NoLink => "Not polled: there is no link to an OW user yet.",
             Self::NeedsRelink => "Not polled: OW no longer knows the linked user.",
             Self::NoConsent => "Not polled: no consent stands.",
+            Self::NoConsentAtJhe => "Not polled: no consent stands at JHE.",
         })
     }
 }
@@ -78,19 +81,20 @@ impl fmt::Display for Idle {
 /// Where the tables cannot be read.
 pub fn idle(db: &Connection, patient: Option<PatientId>) -> Result<Vec<(PatientId, Idle)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient.id, link.state FROM patient
+        "SELECT patient.id, link.state, jhe_id IS NOT NULL FROM patient
          LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
          WHERE ?1 IS NULL OR patient.id = ?1 ORDER BY patient.id",
     )?;
-    let states = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let states = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut idle = Vec::new();
     for state in states {
-        let (patient, link): (PatientId, Option<String>) = state?;
+        let (patient, link, is_of_jhe): (PatientId, Option<String>, bool) = state?;
         match link.as_deref() {
             None => idle.push((patient, Idle::NoLink)),
             Some("needs_relink") => idle.push((patient, Idle::NeedsRelink)),
-            Some(_) if !consents(db, patient)? => idle.push((patient, Idle::NoConsent)),
-            Some(_) => {}
+            Some(_) if consents(db, patient)? => {}
+            Some(_) if is_of_jhe => idle.push((patient, Idle::NoConsentAtJhe)),
+            Some(_) => idle.push((patient, Idle::NoConsent)),
         }
     }
     Ok(idle)

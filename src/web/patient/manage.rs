@@ -11,6 +11,7 @@ use super::connect::display_name;
 use super::{Patient, page};
 use crate::consents;
 use crate::patient::{PatientId, PatientRef};
+use crate::store::code;
 use crate::store::consent::{self, Entry};
 use crate::store::patient as patients;
 use crate::store::status::{self, Shown};
@@ -34,6 +35,8 @@ struct View {
     asked: Vec<Asked>,
     /// Consents that stand and that no study asks for any more, or that were noted by hand.
     elsewhere: Vec<Entry>,
+    /// Consents to what no device delivers: JHE's studies ask for such, too.
+    beyond: Vec<Entry>,
     newest: Option<Timestamp>,
     zone: TimeZone,
 }
@@ -48,8 +51,11 @@ impl View {
             let mut elsewhere = consent::entries(db, id)?;
             let is_asked = |entry: &Entry| asked.iter().any(|asked| asked.shows(entry));
             elsewhere.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));
+            let deliverable = code::deliverable(db)?;
+            let (elsewhere, beyond) =
+                elsewhere.into_iter().partition(|entry| deliverable.contains(&entry.scope));
             let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
-            Ok(Self { asked, elsewhere, newest, zone })
+            Ok(Self { asked, elsewhere, beyond, newest, zone })
         };
         Ok(app.store.read(read).await?)
     }
@@ -112,6 +118,7 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
             p { "You are in no study at the moment. Nothing is shared." }
         }
         (device(&devices, patient, &view))
+        @if !view.beyond.is_empty() { (beyond(&view.beyond, patient, &view.zone)) }
         section.card {
             h2 { "Your data" }
             p { a.button href="/clients/ow/data" { "See and download my data" } }
@@ -144,6 +151,23 @@ fn without_study(entry: &Entry, patient: &Patient, zone: &TimeZone) -> Markup {
             h2 { (entry.scope.display) @if let Some((_, name)) = study { ", " (name) } }
             p { "You share this since " (local(zone, entry.grant.granted)) "." }
             (Choice::stop(study.map(|(id, _)| *id), &entry.scope).form(patient))
+        }
+    }
+}
+
+/// What comes from elsewhere is stopped here all the same.
+fn beyond(entries: &[Entry], patient: &Patient, zone: &TimeZone) -> Markup {
+    html! {
+        section.card {
+            h2 { "Shared, but not from your device" }
+            @for entry in entries {
+                @let study = entry.study.as_ref();
+                div.scope {
+                    h3 { (entry.scope.display) @if let Some((_, name)) = study { ", " (name) } }
+                    p { "You share this since " (local(zone, entry.grant.granted)) "." }
+                    (Choice::stop(study.map(|(id, _)| *id), &entry.scope).form(patient))
+                }
+            }
         }
     }
 }
