@@ -14,7 +14,7 @@ use crate::export::{Exporter, Progress, Report};
 use crate::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
 use crate::jhe::Jhe;
 use crate::patient::{PatientId, PatientRef};
-use crate::store::{Store, audit, mirror, outbox, patient};
+use crate::store::{Store, audit, mirror, outbox, patient, queue};
 
 /// How often the progress is drawn.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -66,7 +66,7 @@ async fn queue(
         let mut queued = 0;
         if all {
             for one in mirror::linked(db, patient)? {
-                queued += outbox::queue_all(db, one.patient, now)?;
+                queued += queue::everything(db, one.patient, now)?;
             }
             audit::record(db, now, Actor::CommandLine, "export.all", patient, "")?;
         }

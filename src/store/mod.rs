@@ -5,6 +5,7 @@
 //! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
 
 pub mod account;
+pub mod adopted;
 pub mod audit;
 pub mod backfill;
 pub mod chart;
@@ -22,6 +23,7 @@ mod open;
 pub mod outbox;
 pub mod patient;
 pub mod plan;
+pub mod queue;
 pub mod rejected;
 pub mod run;
 pub mod session;

@@ -167,7 +167,7 @@ pub fn replaced(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn from_row(row: &Row) -> rusqlite::Result<Observation> {
+pub(super) fn from_row(row: &Row) -> rusqlite::Result<Observation> {
     Ok(Observation { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, revision: row.get(3)? })
 }
 

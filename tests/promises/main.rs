@@ -6,6 +6,7 @@ mod harness;
 mod bad_input;
 mod browser;
 mod consent;
+mod corrections;
 mod daemon;
 mod devices;
 mod disk;

@@ -44,6 +44,16 @@ pub struct Kept {
     pub document: Value,
 }
 
+impl Kept {
+    pub fn instant(&self) -> Timestamp {
+        instant(&self.document)
+    }
+
+    pub fn value(&self) -> f64 {
+        self.document["body"]["heart_rate"]["value"].as_f64().unwrap()
+    }
+}
+
 #[derive(Default)]
 pub struct State {
     tokens: BTreeSet<String>,
