@@ -150,12 +150,7 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
     )?)
 }
 
-fn insert(
-    db: &Connection,
-    stream: i64,
-    observation: &Observation,
-    due: Timestamp,
-) -> Result<(), StoreError> {
+fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
     let Observation { instant, value, zone, revision } = observation;
     db.prepare_cached(
         "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
@@ -192,21 +187,14 @@ fn give_way(db: &Connection, stream: i64, instant: Timestamp) -> Result<usize, S
 }
 
 /// Whether JHE has got this value last.
-fn is_known(
-    db: &Connection,
-    target: Target,
-    stream: i64,
-    current: &Observation,
-) -> Result<bool, StoreError> {
+fn is_known(db: &Connection, target: Target, stream: i64, current: &Observation) -> Result<bool, StoreError> {
     let Target { patient, code, has_adopted, .. } = target;
     let is_adopted =
         |value| Ok::<_, StoreError>(has_adopted && adopted::has(db, patient, code, current.instant, value)?);
     match last(db, stream, current.instant)? {
         Last::Nothing => is_adopted(current.value),
         Last::Unknown => Ok(false),
-        Last::Value(value, zone)
-            if value.to_bits() == current.value.to_bits() && zone == current.zone =>
-        {
+        Last::Value(value, zone) if value.to_bits() == current.value.to_bits() && zone == current.zone => {
             Ok(true)
         }
         // Which of two values of the other client's is the newer one is not known. One of ours is newer than both.
