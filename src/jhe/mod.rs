@@ -6,6 +6,7 @@ mod client;
 mod consents;
 mod error;
 mod http;
+mod observations;
 mod patients;
 
 pub use answers::ScopeAnswer;
@@ -13,4 +14,5 @@ pub use bundle::{Entry, parse as parse_bundle};
 pub use client::{Jhe, Who};
 pub use consents::{Consents, Organization, ScopeConsent, Standing, StudyConsents};
 pub use error::JheError;
+pub use observations::{ObservationPage, Observed};
 pub use patients::Person;

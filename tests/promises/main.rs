@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod adoption;
 mod bad_input;
 mod browser;
 mod consent;

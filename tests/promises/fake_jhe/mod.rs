@@ -63,6 +63,12 @@ pub struct State {
     /// By patient and code.
     consents: BTreeMap<(i64, String), (bool, Timestamp)>,
     pub kept: Vec<Kept>,
+    /// Those that come while somebody pages through the others.
+    late: Vec<Kept>,
+    /// Pages of observations that were served.
+    pub pages: usize,
+    /// After so many pages of observations, no more are served.
+    pub fails_after_pages: Option<usize>,
     pub batches: Vec<usize>,
     /// The patients of each batch that was sent.
     pub of: Vec<BTreeSet<String>>,
