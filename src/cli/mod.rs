@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod adopt;
 mod export;
 mod invite;
+mod jhe_match;
 mod jhe_patient;
 mod observations;
 pub(crate) mod out;

@@ -11,6 +11,8 @@ use crate::harness::*;
 const MINUTE: Duration = Duration::from_mins(1);
 /// For how long a correction waits.
 const STILL: Duration = Duration::from_hours(6);
+const NEARLY_STILL: Duration = Duration::from_mins(6 * 60 - 1);
+const NEARLY_TWO_DAYS: Duration = Duration::from_mins(48 * 60 - 1);
 
 const NONE: [f64; 0] = [];
 
@@ -51,9 +53,9 @@ fn a_correction_is_sent_when_it_has_been_still_for_six_hours() {
     let mut scene = Scene::new();
     let (user, at, _) = delivered(&mut scene, 60.0);
     change(&mut scene, &user, at, 61.0);
-    assert_eq!(values_after(&mut scene, STILL - MINUTE), [60.0]);
+    assert_eq!(values_after(&mut scene, NEARLY_STILL), [60.0]);
     change(&mut scene, &user, at, 62.0);
-    assert_eq!(values_after(&mut scene, STILL - MINUTE), [60.0], "the wait has begun anew");
+    assert_eq!(values_after(&mut scene, NEARLY_STILL), [60.0], "the wait has begun anew");
     assert_eq!(values_after(&mut scene, MINUTE), [60.0, 62.0]);
     let names = names(&scene);
     assert_eq!(names[1], format!("{}#r2", names[0]), "what gave way keeps its number");
@@ -83,9 +85,9 @@ fn a_first_value_that_was_replaced_before_it_went_is_never_sent() {
     let at = scene.world.now.minus(HOUR);
     change(&mut scene, &user, at, 60.0);
     change(&mut scene, &user, at, 61.0);
-    assert_eq!(values_after(&mut scene, STILL - MINUTE), NONE);
+    assert_eq!(values_after(&mut scene, NEARLY_STILL), NONE);
     change(&mut scene, &user, at, 60.0);
-    assert_eq!(values_after(&mut scene, STILL - MINUTE), NONE, "JHE has never got it: it is news there");
+    assert_eq!(values_after(&mut scene, NEARLY_STILL), NONE, "JHE has never got it: it is news there");
     assert_eq!(values_after(&mut scene, MINUTE), [60.0]);
     assert!(names(&scene)[0].ends_with("#r2"));
 }
@@ -105,10 +107,10 @@ fn the_total_of_a_day_is_sent_when_it_has_been_still_for_two_days() {
     total(&scene, 60.0);
     assert_eq!(values_after(&mut scene, DAY), NONE);
     total(&scene, 61.0);
-    assert_eq!(values_after(&mut scene, DAY * 2 - MINUTE), NONE);
+    assert_eq!(values_after(&mut scene, NEARLY_TWO_DAYS), NONE);
     assert_eq!(values_after(&mut scene, MINUTE), [61.0]);
     total(&scene, 62.0);
-    assert_eq!(values_after(&mut scene, DAY * 2 - MINUTE), [61.0]);
+    assert_eq!(values_after(&mut scene, NEARLY_TWO_DAYS), [61.0]);
     assert_eq!(values_after(&mut scene, MINUTE), [61.0, 62.0]);
 }
 
@@ -140,7 +142,7 @@ fn consent_that_returns_does_not_shorten_the_wait() {
         scene.export();
         scene.world.poll();
     }
-    assert_eq!(values_after(&mut scene, STILL - MINUTE * 11), [60.0]);
+    assert_eq!(values_after(&mut scene, Duration::from_mins(6 * 60 - 11)), [60.0]);
     assert_eq!(values_after(&mut scene, MINUTE), [60.0, 61.0]);
 }
 
@@ -154,7 +156,7 @@ fn what_waits_for_set_up_gives_way_to_a_correction() {
     scene.export();
     change(&mut scene, &user, at, 61.0);
     scene.jhe.state().has_oura = true;
-    assert_eq!(values_after(&mut scene, STILL - MINUTE), NONE);
+    assert_eq!(values_after(&mut scene, NEARLY_STILL), NONE);
     assert_eq!(values_after(&mut scene, MINUTE), [61.0]);
 }
 

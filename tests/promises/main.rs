@@ -19,6 +19,7 @@ mod faults;
 mod invitation;
 mod late_data;
 mod lock;
+mod matching;
 mod never_twice;
 mod pages;
 mod past;

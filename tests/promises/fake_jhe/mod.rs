@@ -241,7 +241,10 @@ impl FakeJhe {
             .iter()
             .skip((page - 1) * 2)
             .take(2)
-            .map(|(id, user)| json!({ "id": id, "jheUserId": user, "nameFamily": "Doe", "nameGiven": format!("P{id}") }))
+            .map(|(id, user)| {
+                json!({ "id": id, "jheUserId": user, "nameFamily": "Doe", "nameGiven": format!("P{id}"),
+                                      "telecomEmail": format!("p{id}@example.org") })
+            })
             .collect();
         let next = (page * 2 < all.len())
             .then(|| format!("http://inner.example.org/api/v1/patients?page={}&page_size=1000", page + 1));
