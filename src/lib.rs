@@ -17,7 +17,8 @@
 //!   it runs
 //! - [`store`]: all SQL, the schema, the writer thread
 //! - [`ow`]: all calls to OW
-//! - [`jhe`]: all calls to JHE; [`consents`] and [`mirror`]: its consents here; [`export`]: the outbox drains
+//! - [`jhe`]: all calls to JHE; [`consents`] and [`mirror`]: its consents here; [`export`]: the outbox drains, and
+//!   what others have delivered is adopted; [`matching`]: who of JHE's patients one of ours is
 //! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
 //! - [`poll`]: windows, schedule, turns, backfills
 //! - [`web`]: the pages and the server
@@ -39,6 +40,7 @@ pub mod intervals;
 pub mod invitation;
 pub mod jhe;
 pub mod log;
+pub mod matching;
 pub mod mirror;
 pub mod omh;
 pub mod ow;

@@ -8,13 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::out::say;
-use super::{Session, signals};
+use super::{Session, jhe_match, signals};
 use crate::account::Actor;
 use crate::export::{Exporter, Progress, Report};
 use crate::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
 use crate::jhe::Jhe;
 use crate::patient::{PatientId, PatientRef};
-use crate::store::{Store, audit, mirror, outbox, patient};
+use crate::store::{Store, audit, mirror, outbox, patient, queue};
 
 /// How often the progress is drawn.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     /// Queue once more what JHE would not have
     #[arg(long)]
     retry_dead: bool,
-    /// Queue everything that is kept of JHE's patients: once, after standing alone
+    /// Queue everything that is kept of JHE's patients: once, after standing alone; asks who is whom at JHE
     #[arg(long)]
     all: bool,
 }
@@ -40,6 +40,9 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let who = arguments.patient_id;
     let patient = store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await?;
     let patient = patient.map(|patient| patient.id);
+    if arguments.all {
+        jhe_match::offer(session, &store, &jhe, patient).await?;
+    }
     queue(session, &store, &arguments, patient).await?;
     let cancel = CancellationToken::new();
     signals::cancel_on_signal(&cancel)?;
@@ -66,7 +69,7 @@ async fn queue(
         let mut queued = 0;
         if all {
             for one in mirror::linked(db, patient)? {
-                queued += outbox::queue_all(db, one.patient, now)?;
+                queued += queue::everything(db, one.patient, now)?;
             }
             audit::record(db, now, Actor::CommandLine, "export.all", patient, "")?;
         }

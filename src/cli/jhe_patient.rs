@@ -7,7 +7,7 @@ use super::Session;
 use super::out::say;
 use crate::account::Actor;
 use crate::failure::Failure;
-use crate::jhe::{Consents, Jhe, JheError, Who};
+use crate::jhe::{Consents, Jhe, JheError, Person, Who};
 use crate::ow::Connector;
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::store::patient::{self, NewPatient, Relink};
@@ -40,12 +40,7 @@ pub(super) async fn take_in(
 /// `patient import`.
 pub(super) async fn import(session: &Session, time_zone: &str) -> Result<(), Failure> {
     let (store, jhe, now) = (session.store()?, connected(session)?, session.clock.now());
-    let people = jhe.patients().await.map_err(|error| {
-        Failure::failed(
-            format!("the patients of JHE cannot be listed: {error}"),
-            "see JHE_BASE_URL and the client key",
-        )
-    })?;
+    let people = people(&jhe).await?;
     let known: Vec<Option<i64>> =
         store.read(patient::list).await?.into_iter().map(|one| one.jhe_id).collect();
     for person in people {
@@ -68,7 +63,18 @@ pub(super) async fn import(session: &Session, time_zone: &str) -> Result<(), Fai
     Ok(())
 }
 
-fn connected(session: &Session) -> Result<Arc<Jhe>, Failure> {
+/// JHE's patients in reach.
+pub(super) async fn people(jhe: &Jhe) -> Result<Vec<Person>, Failure> {
+    jhe.patients().await.map_err(|error| {
+        Failure::failed(
+            format!("the patients of JHE cannot be listed: {error}"),
+            "see JHE_BASE_URL and the client key",
+        )
+    })
+}
+
+/// The JHE that is configured; without one there is nothing to do.
+pub(super) fn connected(session: &Session) -> Result<Arc<Jhe>, Failure> {
     Jhe::of(&session.config)?.ok_or_else(|| {
         Failure::usage("there is no JHE to take patients from", "set JHE_BASE_URL and JHE_CLIENT_KEY")
     })

@@ -1,8 +1,10 @@
 //! The command line: what there is to say, and who does it.
 
 pub(crate) mod admin;
+mod adopt;
 mod export;
 mod invite;
+mod jhe_match;
 mod jhe_patient;
 mod observations;
 pub(crate) mod out;
@@ -45,6 +47,8 @@ enum Command {
     Observations(observations::Arguments),
     /// Send what waits for JHE
     Export(export::Arguments),
+    /// Recognise what another client has delivered to JHE, so that it is not sent again
+    Adopt(adopt::Arguments),
     /// Patients, their links to OW users and their consents
     #[command(subcommand)]
     Patient(patient::Command),
@@ -100,6 +104,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Poll(arguments) => poll::run(&session, arguments).await,
         Command::Observations(arguments) => observations::run(&session, arguments).await,
         Command::Export(arguments) => export::run(&session, arguments).await,
+        Command::Adopt(arguments) => adopt::run(&session, arguments).await,
         Command::Patient(command) => patient::run(&session, command).await,
         Command::Invite(arguments) => invite::run(&session, arguments).await,
         Command::Admin(command) => admin::run(&session, command).await,

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::out::say;
-use super::{Session, jhe_patient};
+use super::{Session, jhe_match, jhe_patient};
 use crate::account::Actor;
 use crate::failure::Failure;
 use crate::intervals::Grant;
@@ -25,6 +25,14 @@ pub(super) enum Command {
         /// Time zone whose days are the patients'
         #[arg(long, default_value = "UTC", value_parser = parse_zone)]
         tz: String,
+    },
+    /// Who may be whom at JHE, of those who were kept here alone; or confirm one
+    Match {
+        /// The patient's number
+        id: Option<PatientRef>,
+        /// The patient is this one of JHE's: JHE's consents count from now on
+        #[arg(long, value_name = "N", requires = "id")]
+        jhe_patient: Option<i64>,
     },
     /// All patients
     List,
@@ -102,6 +110,10 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             jhe_patient::take_in(session, jhe_id, ow_user, tz).await?;
         }
         Command::Import { tz } => jhe_patient::import(session, &tz).await?,
+        Command::Match { id: Some(id), jhe_patient: Some(jhe_id) } => {
+            jhe_match::confirm(session, id, jhe_id).await?;
+        }
+        Command::Match { id, .. } => jhe_match::list(session, id).await?,
         Command::Add(add) => say(store.write(move |db| add_patient(db, add, now)).await?)?,
         Command::List => {
             for patient in store.read(patient::list).await? {

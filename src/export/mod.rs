@@ -1,5 +1,6 @@
 //! The outbox drains to JHE: in batches, a few at a time, one patient's observations never in two at once.
 
+mod adopt;
 mod batch;
 mod classify;
 mod sending;
@@ -23,6 +24,7 @@ use crate::store::observation::StreamInfo;
 use crate::store::outbox::{self, Verdict, Waiting};
 use crate::store::{Store, StoreError, consent, setting};
 use crate::time::Timestamp;
+pub use adopt::{Adopter, Adoption, Found};
 use sending::{Ready, Sent};
 
 /// Held while the outbox drains: two processes must not send the same sample.

@@ -2,10 +2,12 @@
 
 mod convert;
 mod identity;
+mod read;
 mod render;
 
 pub use convert::{Point, convert};
 pub use identity::identifier;
+pub use read::measured;
 pub use render::{
     BEATS_PER_MINUTE, CSV_HEADER, csv_record, fhir_observation, identifier_value, omh_document,
 };

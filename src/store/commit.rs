@@ -7,9 +7,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 pub use super::merge::Sample;
 use super::merge::{self, Change};
+use super::observation::Observation;
+use super::queue::{self, Target};
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
-use super::{StoreError, code, consent, lock, observation, outbox, patient, stream};
+use super::{StoreError, adopted, code, consent, lock, patient, stream};
 use crate::catalog::{self, Series};
 use crate::intervals::Allowed;
 use crate::time::Timestamp;
@@ -270,10 +272,17 @@ fn write_part(
     let changes = resolved.own.iter().map(|change| (known.id, change));
     let before = resolved.before.iter().map(|(stream, change)| (*stream, change));
     let is_exported = patient::is_of_jhe(db, owner.patient)?;
+    let has_adopted = is_exported && adopted::any(db, owner.patient)?;
+    let target = is_exported.then_some(Target {
+        patient: owner.patient,
+        code: resolved.code,
+        daily_total: key.daily_total,
+        has_adopted,
+    });
     for (stream, change) in changes.chain(before) {
-        write_change(db, stream, change, now)?;
-        if is_exported {
-            export(db, stream, change, now)?;
+        write_change(db, stream, change, is_exported, now)?;
+        if let Some(target) = target {
+            export(db, target, stream, change, now)?;
         }
     }
     count_hours(db, owner, resolved, now)?;
@@ -281,7 +290,14 @@ fn write_part(
     Ok(resolved.tally())
 }
 
-fn write_change(db: &Connection, stream: i64, change: &Change, now: Timestamp) -> Result<(), StoreError> {
+/// Writes one change. What is not of JHE's, and is replaced, JHE has surely not got.
+fn write_change(
+    db: &Connection,
+    stream: i64,
+    change: &Change,
+    is_exported: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     match change {
         Change::New(sample) => {
             db.prepare_cached(
@@ -291,11 +307,11 @@ fn write_change(db: &Connection, stream: i64, change: &Change, now: Timestamp) -
         }
         Change::Revised { sample, .. } => {
             db.prepare_cached(
-                "INSERT INTO revision (stream, instant, revision, value, zone, replaced_at)
-                 SELECT stream, instant, revision, value, zone, ?3 FROM observation
+                "INSERT INTO revision (stream, instant, revision, value, zone, replaced_at, unsent)
+                 SELECT stream, instant, revision, value, zone, ?3, ?4 FROM observation
                  WHERE stream = ?1 AND instant = ?2",
             )?
-            .execute(params![stream, sample.instant, now])?;
+            .execute(params![stream, sample.instant, now, !is_exported])?;
             db.prepare_cached(
                 "UPDATE observation SET value = ?3, zone = ?4, revision = revision + 1
                  WHERE stream = ?1 AND instant = ?2",
@@ -311,13 +327,20 @@ fn write_change(db: &Connection, stream: i64, change: &Change, now: Timestamp) -
 }
 
 /// Queues what is new for JHE, in the transaction that keeps it.
-fn export(db: &Connection, stream: i64, change: &Change, now: Timestamp) -> Result<(), StoreError> {
-    let sample = match change {
-        Change::New(sample) | Change::Revised { sample, .. } => sample,
-        Change::Placed(_) => return Ok(()),
-    };
-    let kept = observation::at(db, stream, sample.instant)?;
-    outbox::queue(db, stream, &kept, now)
+fn export(
+    db: &Connection,
+    target: Target,
+    stream: i64,
+    change: &Change,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match *change {
+        Change::New(Sample { instant, value, zone }) => {
+            queue::first(db, target, stream, &Observation { instant, value, zone, revision: 0 }, now)
+        }
+        Change::Revised { sample, .. } => queue::changed(db, target, stream, sample.instant, now),
+        Change::Placed(_) => Ok(()),
+    }
 }
 
 fn count_hours(

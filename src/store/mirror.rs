@@ -56,6 +56,20 @@ pub fn among(db: &Connection, patients: &BTreeSet<PatientId>) -> Result<Vec<Mirr
     Ok(all)
 }
 
+/// The scopes of a patient's standing consents that JHE knows nothing of: given to a study of our own, or noted by
+/// hand.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn not_of_jhe(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT DISTINCT code.code FROM consent JOIN code ON code.id = consent.code
+         LEFT JOIN study ON study.id = study
+         WHERE patient = ? AND withdrawn_at IS NULL AND study.jhe_id IS NULL ORDER BY 1",
+    )?;
+    Ok(query.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Takes over what JHE says of a patient's organizations, studies and consents at `now`.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
 
 pub mod account;
+pub mod adopted;
 pub mod audit;
 pub mod backfill;
 pub mod chart;
@@ -24,6 +25,7 @@ pub mod outbox;
 pub mod patient;
 pub mod plan;
 pub mod practitioner;
+pub mod queue;
 pub mod reach;
 pub mod rejected;
 pub mod run;

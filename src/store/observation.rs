@@ -87,6 +87,16 @@ pub fn streams(db: &Connection, filter: &Filter) -> Result<Vec<StreamInfo>, Stor
     Ok(streams.collect::<Result<_, _>>()?)
 }
 
+/// Every stream of a patient and a code, also those that are set aside.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn all_streams(db: &Connection, patient: PatientId, code: &str) -> Result<Vec<StreamInfo>, StoreError> {
+    let mut query = db.prepare_cached(&format!("{STREAMS} WHERE stream.patient = ? AND code.code = ?"))?;
+    let streams = query.query_map(params![patient, code], stream_from_row)?;
+    Ok(streams.collect::<Result<_, _>>()?)
+}
+
 /// The next [`STEP`] observations of a stream after the instant `after`, within `filter`.
 ///
 /// # Errors
@@ -167,7 +177,7 @@ pub fn replaced(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn from_row(row: &Row) -> rusqlite::Result<Observation> {
+pub(super) fn from_row(row: &Row) -> rusqlite::Result<Observation> {
     Ok(Observation { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, revision: row.get(3)? })
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::StoreError;
 use super::observation::{Observation, StreamInfo};
+use super::{StoreError, queue};
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -51,6 +51,12 @@ pub enum Verdict {
     },
 }
 
+/// What of the outbox is to be sent at `?2`: of an instant the oldest row only, whose end the newer ones wait for.
+const DUE: &str = "
+    state IN ('pending', 'configuration') AND due_at <= ?2 AND NOT EXISTS
+        (SELECT 1 FROM outbox AS older WHERE older.stream = outbox.stream AND older.instant = outbox.instant
+         AND older.revision < outbox.revision)";
+
 /// How many observations are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -64,39 +70,6 @@ pub struct Counts {
     pub dead: i64,
 }
 
-/// Queues an observation of a stream; another value of the same revision that waits gives way.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn queue(
-    db: &Connection,
-    stream: i64,
-    observation: &Observation,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let Observation { instant, value, zone, revision } = observation;
-    db.prepare_cached(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
-         VALUES (?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",
-    )?
-    .execute(params![stream, instant, revision, value, zone, now])?;
-    Ok(())
-}
-
-/// Queues everything that is kept of a patient and was never queued; answers how much that is.
-///
-/// # Errors
-/// Where the tables cannot be read or written.
-pub fn queue_all(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
-    Ok(db.execute(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
-         SELECT stream, instant, revision, value, zone, 'pending', ?2
-         FROM stream JOIN observation ON observation.stream = stream.id
-         WHERE patient = ?1 AND set_aside = 0 ON CONFLICT DO NOTHING",
-        params![patient, now],
-    )?)
-}
-
 /// The streams of JHE's patients that have something to send at `now`; only of `patient`, where one is given.
 ///
 /// # Errors
@@ -108,8 +81,7 @@ pub fn ready(
 ) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "{} WHERE jhe_id IS NOT NULL AND set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1)
-           AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream = stream.id
-                       AND state IN ('pending', 'configuration') AND due_at <= ?2)
+           AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream = stream.id AND {DUE})
          ORDER BY stream.patient, stream.id",
         super::observation::STREAMS
     ))?;
@@ -123,10 +95,10 @@ pub fn ready(
 /// # Errors
 /// Where the table cannot be read or written.
 pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT instant, value, zone, revision, attempts, ambiguous FROM outbox
-         WHERE stream = ? AND state IN ('pending', 'configuration') AND due_at <= ? ORDER BY instant, revision LIMIT ?",
-    )?;
+         WHERE stream = ?1 AND {DUE} ORDER BY instant LIMIT ?3"
+    ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map(params![stream, now, limit], |row| {
         let observation = Observation {
@@ -183,7 +155,7 @@ fn settle_one(
             return Ok(());
         }
         Verdict::Dead(why) => ("dead", None, false, why.as_str()),
-        Verdict::Consent => ("consent", None, false, ""),
+        Verdict::Consent => ("consent", Some(now), false, ""),
         Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),
         Verdict::Unsent => ("pending", Some(now), false, ""),
         Verdict::Again { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
@@ -204,7 +176,7 @@ fn settle_one(
         detail,
         *verdict != Verdict::Unsent
     ])?;
-    Ok(())
+    queue::not_taken(db, *stream, observation.instant, now)
 }
 
 /// Parks what waits of a patient and a code until consent returns.
@@ -212,10 +184,10 @@ fn settle_one(
 /// # Errors
 /// Where the table cannot be written.
 pub fn park(db: &Connection, patient: PatientId, code: &str) -> Result<(), StoreError> {
-    move_of(db, patient, code, "state IN ('pending', 'configuration')", "consent", Timestamp::from_micros(0))
+    move_of(db, patient, code, "state IN ('pending', 'configuration')", "consent", Timestamp::MIN)
 }
 
-/// Lets what waited for consent go on.
+/// Lets what waited for consent go on. What was not due yet when it was parked, is not before its time.
 ///
 /// # Errors
 /// Where the table cannot be written.
@@ -229,13 +201,13 @@ fn move_of(
     code: &str,
     from: &str,
     to: &str,
-    due: Timestamp,
+    not_before: Timestamp,
 ) -> Result<(), StoreError> {
     db.prepare_cached(&format!(
-        "UPDATE outbox SET state = ?3, due_at = ?4 WHERE {from} AND stream IN
+        "UPDATE outbox SET state = ?3, due_at = max(due_at, ?4) WHERE {from} AND stream IN
              (SELECT stream.id FROM stream JOIN code ON code.id = stream.code WHERE patient = ?1 AND code.code = ?2)"
     ))?
-    .execute(params![patient, code, to, due])?;
+    .execute(params![patient, code, to, not_before])?;
     Ok(())
 }
 

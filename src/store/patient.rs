@@ -92,6 +92,42 @@ pub fn add_of_jhe(
     Ok(id)
 }
 
+/// Refuses to give a patient another number in JHE.
+///
+/// # Errors
+/// A sentence where the patient has one.
+pub fn refuse_matched(patient: &Patient) -> Result<(), StoreError> {
+    match patient.jhe_id {
+        None => Ok(()),
+        Some(jhe_id) => {
+            Err(StoreError::Refused(format!("patient {} is JHE's patient {jhe_id} already", patient.id)))
+        }
+    }
+}
+
+/// Refuses to give a patient this number in JHE where it is somebody else's, or the patient has one.
+///
+/// # Errors
+/// A sentence where that is so.
+pub fn refuse_match(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(), StoreError> {
+    refuse_matched(patient)?;
+    match of_jhe(db, jhe_id)? {
+        None => Ok(()),
+        Some(other) => {
+            Err(StoreError::Refused(format!("JHE patient {jhe_id} is here already, as patient {other}")))
+        }
+    }
+}
+
+/// Makes a patient one of JHE's. What OW knows the patient by stays.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn set_jhe_id(db: &Connection, id: PatientId, jhe_id: i64) -> Result<(), StoreError> {
+    db.execute("UPDATE patient SET jhe_id = ? WHERE id = ?", params![jhe_id, id])?;
+    Ok(())
+}
+
 /// The patient whom JHE knows by this number, where that one is here.
 ///
 /// # Errors

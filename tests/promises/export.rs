@@ -8,13 +8,14 @@ use crate::served::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-struct Scene {
-    world: World,
-    jhe: FakeJhe,
+/// A world with a JHE.
+pub struct Scene {
+    pub world: World,
+    pub jhe: FakeJhe,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut world = World::new();
         let jhe = FakeJhe::start();
         world.set("JHE_BASE_URL", &jhe.url());
@@ -23,7 +24,7 @@ impl Scene {
     }
 
     /// A patient of JHE's who has agreed, taken in and linked; answers with the OW user and our number.
-    fn patient(&self, jhe_id: i64) -> (String, String) {
+    pub fn patient(&self, jhe_id: i64) -> (String, String) {
         self.jhe.add_patient(jhe_id, jhe_id - 30000, self.world.now.minus(DAY));
         let user = self.world.sim.add_user();
         let add = ["patient", "add", "--jhe-patient", &jhe_id.to_string(), "--ow-user", &user];
@@ -32,16 +33,16 @@ impl Scene {
         (user, ran.stdout.trim().to_owned())
     }
 
-    fn fill(&self, user: &str, hours: u32) {
+    pub fn fill(&self, user: &str, hours: u32) {
         self.world.sim.fill(user, self.world.now.minus(HOUR * hours), self.world.now, FIVE_MINUTES, 1);
     }
 
-    fn export(&self) -> Ran {
+    pub fn export(&self) -> Ran {
         self.world.run(&["export"])
     }
 
     /// What JHE has of a patient is exactly what is kept here.
-    fn is_delivered(&self, jhe_id: i64, patient: &str) -> bool {
+    pub fn is_delivered(&self, jhe_id: i64, patient: &str) -> bool {
         let ours: Vec<_> = self.world.kept(patient).into_iter().map(|(at, _)| at).collect();
         !ours.is_empty() && self.jhe.instants(jhe_id) == ours
     }
@@ -71,7 +72,7 @@ fn each_observation_reaches_jhe_once_with_what_it_is() {
 
 #[test]
 fn a_correction_goes_under_a_name_of_its_own() {
-    let scene = Scene::new();
+    let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
     scene.world.sim.put(&user, at, 60.0);
@@ -79,6 +80,7 @@ fn a_correction_goes_under_a_name_of_its_own() {
     scene.export();
     scene.world.sim.put(&user, at, 61.0);
     scene.world.created();
+    scene.world.pass(HOUR * 6);
     scene.export();
     let names: Vec<String> = scene.jhe.state().kept.iter().map(|kept| kept.identifier.1.clone()).collect();
     assert_eq!(names.len(), 2);

@@ -3,9 +3,11 @@
 
 mod harness;
 
+mod adoption;
 mod bad_input;
 mod browser;
 mod consent;
+mod corrections;
 mod daemon;
 mod devices;
 mod disk;
@@ -19,6 +21,7 @@ mod jhe_invitation;
 mod jhe_setup;
 mod late_data;
 mod lock;
+mod matching;
 mod never_twice;
 mod pages;
 mod past;

@@ -33,5 +33,8 @@ CREATE TABLE adopted (
     PRIMARY KEY (patient, code, instant, value)
 ) STRICT, WITHOUT ROWID;
 
--- Values that were replaced before JHE could have got them.
-ALTER TABLE revision ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0 CHECK (unsent IN (0, 1));
+-- Of a value that was replaced, whether JHE has not got it. 0: it has, or gets it yet; 1: it surely has not;
+-- 2: nobody knows.
+ALTER TABLE revision ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0 CHECK (unsent IN (0, 1, 2));
+-- Whether the row was queued once more: JHE may have got it before.
+ALTER TABLE outbox ADD COLUMN repeated INTEGER NOT NULL DEFAULT 0 CHECK (repeated IN (0, 1));

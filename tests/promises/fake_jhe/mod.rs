@@ -49,6 +49,16 @@ pub struct Kept {
     pub document: Value,
 }
 
+impl Kept {
+    pub fn instant(&self) -> Timestamp {
+        instant(&self.document)
+    }
+
+    pub fn value(&self) -> f64 {
+        self.document["body"]["heart_rate"]["value"].as_f64().unwrap()
+    }
+}
+
 #[derive(Default)]
 pub struct State {
     tokens: BTreeSet<String>,
@@ -58,6 +68,12 @@ pub struct State {
     /// By patient and code.
     consents: BTreeMap<(i64, String), (bool, Timestamp)>,
     pub kept: Vec<Kept>,
+    /// Those that come while somebody pages through the others.
+    late: Vec<Kept>,
+    /// Pages of observations that were served.
+    pub pages: usize,
+    /// After so many pages of observations, no more are served.
+    pub fails_after_pages: Option<usize>,
     pub batches: Vec<usize>,
     /// The patients of each batch that was sent.
     pub of: Vec<BTreeSet<String>>,
@@ -271,7 +287,10 @@ impl FakeJhe {
             .iter()
             .skip((page - 1) * 2)
             .take(2)
-            .map(|(id, user)| json!({ "id": id, "jheUserId": user, "nameFamily": "Doe", "nameGiven": format!("P{id}") }))
+            .map(|(id, user)| {
+                json!({ "id": id, "jheUserId": user, "nameFamily": "Doe", "nameGiven": format!("P{id}"),
+                                      "telecomEmail": format!("p{id}@example.org") })
+            })
             .collect();
         let next = (page * 2 < all.len())
             .then(|| format!("http://inner.example.org/api/v1/patients?page={}&page_size=1000", page + 1));

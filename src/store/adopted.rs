@@ -1,0 +1,83 @@
+//! What another client of JHE's has delivered there: it is not sent again.
+
+use rusqlite::{Connection, params};
+
+use super::{StoreError, queue};
+use crate::patient::PatientId;
+use crate::time::Timestamp;
+
+/// Whether there is anything of a patient.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn any(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM adopted WHERE patient = ?)")?;
+    Ok(query.query_row([patient], |row| row.get(0))?)
+}
+
+/// Whether this value of an instant is there. `code` is the row of the code.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn has(
+    db: &Connection,
+    patient: PatientId,
+    code: i64,
+    instant: Timestamp,
+    value: f64,
+) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM adopted WHERE patient = ? AND code = ? AND instant = ? AND value = ?)",
+    )?;
+    Ok(query.query_row(params![patient, code, instant, value], |row| row.get(0))?)
+}
+
+/// Remembers what JHE has of a patient and a code, and takes out of the outbox what need not be sent any more;
+/// answers how many rows that were.
+///
+/// # Errors
+/// Where the tables cannot be written.
+pub fn keep(
+    db: &Connection,
+    patient: PatientId,
+    code: i64,
+    values: &[(Timestamp, f64)],
+) -> Result<usize, StoreError> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO adopted (patient, code, instant, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )?;
+    for (instant, value) in values {
+        insert.execute(params![patient, code, instant, value])?;
+    }
+    let mut streams = db.prepare_cached("SELECT id FROM stream WHERE patient = ? AND code = ?")?;
+    let streams: Vec<i64> =
+        streams.query_map(params![patient, code], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut taken_out = 0;
+    for stream in streams {
+        for (instant, value) in values {
+            taken_out += queue::take_out(db, stream, *instant, *value)?;
+        }
+    }
+    Ok(taken_out)
+}
+
+/// How many rows of the outbox [`keep`] would take out. Corrections are not counted: what they follow decides.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn waiting(
+    db: &Connection,
+    patient: PatientId,
+    code: i64,
+    values: &[(Timestamp, f64)],
+) -> Result<usize, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT 1 FROM stream JOIN outbox ON outbox.stream = stream.id
+         WHERE patient = ? AND code = ? AND instant = ? AND value = ? AND revision = 0 AND ambiguous = 0",
+    )?;
+    let mut waiting = 0;
+    for (instant, value) in values {
+        waiting += query.query_map(params![patient, code, instant, value], |_| Ok(()))?.count();
+    }
+    Ok(waiting)
+}

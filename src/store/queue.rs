@@ -1,0 +1,215 @@
+//! What is queued for JHE, and when it is due.
+//!
+//! A value that OW changes is not sent before it has been still for a while, and what JHE has already is not sent
+//! again. Values that were replaced in the meantime give way, unless they may have arrived: those are settled
+//! first, so that JHE gets the newest value last.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::observation::{self, Observation};
+use super::{StoreError, adopted};
+use crate::patient::PatientId;
+use crate::time::{Timestamp, ZoneOffset};
+
+/// How long a changed value has to be still before it is sent: a provider that corrects a night does so in several
+/// steps, and JHE shows each that it gets beside the others.
+const STILL: Duration = Duration::from_hours(6);
+/// The same for the total of a day, from its first value on: it grows all day, and until the last device has synced.
+const STILL_TOTAL: Duration = Duration::from_hours(48);
+
+/// What is being queued for JHE.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    /// Whose.
+    pub(super) patient: PatientId,
+    /// The row of the code.
+    pub(super) code: i64,
+    /// Whether each sample is the total of a day.
+    pub(super) daily_total: bool,
+    /// Whether another client of JHE's has delivered anything of the patient: else nobody has to look.
+    pub(super) has_adopted: bool,
+}
+
+/// What JHE has last got of an instant.
+enum Last {
+    /// Nothing of ours.
+    Nothing,
+    /// This, or it gets it yet.
+    Value(f64, Option<ZoneOffset>),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Queues the first value of an instant, unless another client has delivered it.
+pub(super) fn first(
+    db: &Connection,
+    target: Target,
+    stream: i64,
+    first: &Observation,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Target { patient, code, daily_total, has_adopted } = target;
+    if has_adopted && adopted::has(db, patient, code, first.instant, first.value)? {
+        return Ok(());
+    }
+    let due = if daily_total { now.plus(STILL_TOTAL) } else { now };
+    insert(db, stream, first, due)
+}
+
+/// Queues the value that has replaced another, where JHE has not got the same last. The wait begins anew.
+pub(super) fn changed(
+    db: &Connection,
+    target: Target,
+    stream: i64,
+    instant: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    give_way(db, stream, instant)?;
+    let current = observation::at(db, stream, instant)?;
+    if is_known(db, target, stream, &current)? {
+        return Ok(());
+    }
+    let still = if target.daily_total { STILL_TOTAL } else { STILL };
+    insert(db, stream, &current, now.plus(still))
+}
+
+/// Looks again at an instant of which something was not taken by JHE: where that was replaced in the meantime, it
+/// gives way, and what follows it may have nothing new to say.
+pub(super) fn not_taken(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if give_way(db, stream, instant)? == 0 {
+        return Ok(());
+    }
+    let target = target(db, stream)?;
+    let current = observation::at(db, stream, instant)?;
+    if !is_known(db, target, stream, &current)? {
+        // Where it waits already, it goes on to wait.
+        return changed(db, target, stream, instant, now);
+    }
+    db.prepare_cached(
+        "DELETE FROM outbox WHERE stream = ? AND instant = ? AND revision = ? AND ambiguous = 0 AND repeated = 0",
+    )?
+    .execute(params![stream, instant, current.revision])?;
+    Ok(())
+}
+
+/// Takes out a value that waits and that another client has delivered, where JHE has got no newer one of ours;
+/// answers how many rows that were. What may have arrived under its own name stays.
+pub(super) fn take_out(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+    value: f64,
+) -> Result<usize, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT instant, value, zone, revision FROM outbox
+         WHERE stream = ?1 AND instant = ?2 AND value = ?3 AND ambiguous = 0 AND NOT EXISTS
+             (SELECT 1 FROM outbox AS older WHERE older.stream = ?1 AND older.instant = ?2
+              AND older.revision < outbox.revision)",
+    )?;
+    let waits = query.query_row(params![stream, instant, value], observation::from_row).optional()?;
+    let Some(waits) = waits else { return Ok(0) };
+    if !is_known(db, target(db, stream)?, stream, &waits)? {
+        return Ok(0);
+    }
+    Ok(db
+        .prepare_cached("DELETE FROM outbox WHERE stream = ? AND instant = ? AND revision = ?")?
+        .execute(params![stream, instant, waits.revision])?)
+}
+
+/// Queues everything that is kept of a patient and does not wait already, other than what another client has
+/// delivered; answers how much that is. What went and came back goes under the name that JHE knows it by.
+///
+/// # Errors
+/// Where the tables cannot be read or written.
+pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    Ok(db.execute(
+        "INSERT INTO outbox (stream, instant, revision, value, zone, state, repeated, due_at)
+         SELECT kept.stream, kept.instant, coalesce(last.revision, kept.revision), kept.value, kept.zone, 'pending', 1,
+                CASE WHEN kept.revision = 0 AND NOT daily_total THEN ?2
+                     ELSE max(?2, CASE WHEN daily_total THEN ?4 ELSE ?3 END + coalesce(
+                         (SELECT max(replaced_at) FROM revision
+                          WHERE revision.stream = kept.stream AND revision.instant = kept.instant), ?2)) END
+         FROM stream JOIN observation AS kept ON kept.stream = stream.id
+         LEFT JOIN revision AS last ON last.stream = kept.stream AND last.instant = kept.instant
+             AND last.revision = (SELECT max(revision) FROM revision WHERE revision.stream = kept.stream
+                                  AND revision.instant = kept.instant AND unsent <> 1)
+             AND last.unsent = 0 AND last.value = kept.value AND last.zone IS kept.zone
+         WHERE patient = ?1 AND set_aside = 0
+           AND NOT EXISTS (SELECT 1 FROM adopted WHERE adopted.patient = ?1 AND adopted.code = stream.code
+                           AND adopted.instant = kept.instant AND adopted.value = kept.value)
+         ON CONFLICT DO NOTHING",
+        params![patient, now, micros(STILL), micros(STILL_TOTAL)],
+    )?)
+}
+
+fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
+    let Observation { instant, value, zone, revision } = observation;
+    db.prepare_cached(
+        "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
+         VALUES (?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![stream, instant, revision, value, zone, due])?;
+    Ok(())
+}
+
+fn target(db: &Connection, stream: i64) -> Result<Target, StoreError> {
+    let mut query = db.prepare_cached("SELECT patient, code, daily_total FROM stream WHERE id = ?")?;
+    let (patient, code, daily_total) =
+        query.query_row([stream], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(Target { patient, code, daily_total, has_adopted: adopted::any(db, patient)? })
+}
+
+/// Takes out what waits and is no longer what is kept, and notes what that means for JHE; answers how much it was.
+/// What may have arrived stays until it is settled, except where JHE will not have it.
+fn give_way(db: &Connection, stream: i64, instant: Timestamp) -> Result<usize, StoreError> {
+    const REPLACED: &str = "
+        outbox.stream = ?1 AND outbox.instant = ?2 AND (ambiguous = 0 OR state = 'dead') AND EXISTS
+            (SELECT 1 FROM revision AS was JOIN observation AS kept USING (stream, instant)
+             WHERE was.stream = ?1 AND was.instant = ?2 AND was.revision = outbox.revision
+               AND (was.value <> kept.value OR was.zone IS NOT kept.zone))";
+    db.prepare_cached(&format!(
+        "UPDATE revision SET unsent = CASE WHEN ambiguous = 0 AND repeated = 0 THEN 1 ELSE 2 END
+         FROM outbox WHERE {REPLACED} AND revision.stream = ?1 AND revision.instant = ?2
+           AND revision.revision = outbox.revision"
+    ))?
+    .execute(params![stream, instant])?;
+    Ok(db
+        .prepare_cached(&format!("DELETE FROM outbox WHERE {REPLACED}"))?
+        .execute(params![stream, instant])?)
+}
+
+/// Whether JHE has got this value last.
+fn is_known(db: &Connection, target: Target, stream: i64, current: &Observation) -> Result<bool, StoreError> {
+    let Target { patient, code, has_adopted, .. } = target;
+    let is_adopted =
+        |value| Ok::<_, StoreError>(has_adopted && adopted::has(db, patient, code, current.instant, value)?);
+    match last(db, stream, current.instant)? {
+        Last::Nothing => is_adopted(current.value),
+        Last::Unknown => Ok(false),
+        Last::Value(value, zone) if value.to_bits() == current.value.to_bits() && zone == current.zone => {
+            Ok(true)
+        }
+        // Which of two values of the other client's is the newer one is not known. One of ours is newer than both.
+        Last::Value(value, _) => Ok(is_adopted(value)? && is_adopted(current.value)?),
+    }
+}
+
+fn last(db: &Connection, stream: i64, instant: Timestamp) -> Result<Last, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT unsent, value, zone FROM revision WHERE stream = ? AND instant = ? AND unsent <> 1
+         ORDER BY revision DESC LIMIT 1",
+    )?;
+    let last = query.query_row(params![stream, instant], |row| match row.get(0)? {
+        0_i64 => Ok(Last::Value(row.get(1)?, row.get(2)?)),
+        _ => Ok(Last::Unknown),
+    });
+    Ok(last.optional()?.unwrap_or(Last::Nothing))
+}
