@@ -5,14 +5,14 @@ use crate::fake_jhe::*;
 use crate::harness::*;
 use crate::served::*;
 
-const PATIENT: i64 = 40001;
+pub const PATIENT: i64 = 40001;
 /// What patients' tokens are sealed with.
 const SECRET: &str = "an-example-of-thirty-two-characters";
 
-struct Scene {
-    world: World,
-    jhe: FakeJhe,
-    served: Served,
+pub struct Scene {
+    pub world: World,
+    pub jhe: FakeJhe,
+    pub served: Served,
     browser: Visitor,
 }
 
@@ -21,7 +21,7 @@ impl Scene {
         Self::with(&[("JHE_OW_SECRET_KEY", SECRET)])
     }
 
-    fn with(variables: &[(&str, &str)]) -> Self {
+    pub fn with(variables: &[(&str, &str)]) -> Self {
         let (mut world, jhe) = (World::new(), FakeJhe::start());
         world.set("JHE_BASE_URL", &jhe.url());
         world.set("JHE_CLIENT_KEY", KEY);
@@ -37,7 +37,7 @@ impl Scene {
         Self { world, jhe, served, browser }
     }
 
-    fn link(&self, token: &str) -> String {
+    pub fn link(&self, token: &str) -> String {
         format!("/clients/ow/launch?code={}", self.jhe.code(token))
     }
 

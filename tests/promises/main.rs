@@ -18,6 +18,7 @@ mod fake_jhe;
 mod faults;
 mod invitation;
 mod jhe_invitation;
+mod jhe_screens;
 mod jhe_setup;
 mod late_data;
 mod lock;

@@ -113,6 +113,13 @@ impl FakeJhe {
         self.state().patients.insert(id, (user, true));
     }
 
+    /// A patient answers on its own pages.
+    pub fn answer_there(&self, patient: i64, code: &str, consented: bool) {
+        let mut state = self.state();
+        let now = state.people.now;
+        state.consents.insert((patient, code.to_owned()), (consented, now));
+    }
+
     /// Makes an invitation as its own pages do; answers with the token.
     pub fn make_invitation(&self, patient: i64) -> String {
         let mut state = self.state();
