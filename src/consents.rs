@@ -13,11 +13,24 @@ use crate::store::{Store, StoreError};
 
 /// An answer of JHE's that is younger than this counts.
 pub const FRESH: Duration = Duration::from_mins(1);
+/// How often patients without a link are asked about: as long as a practitioner's session lasts.
+const UNLINKED_EVERY: Duration = Duration::from_hours(1);
 /// Patients who are asked about at the same time: as many as JHE's shipped workers, and as many to wait for them.
 const AT_ONCE: usize = 4;
 
 /// A patient whose consents could not be read, and why.
 pub type Unread = (PatientId, JheError);
+
+/// Reads those of JHE's patients whom no tick asks about, as they are not linked, where they are not fresh at all: who
+/// may see them changes all the same. That some could not be read is no trouble of a tick's.
+///
+/// # Errors
+/// Where the store cannot be read or written.
+pub async fn refresh_unlinked(jhe: &Jhe, store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let before = clock.now().minus(UNLINKED_EVERY);
+    let stale = store.read(move |db| mirror::unlinked(db, before)).await?;
+    refresh(jhe, store, clock, Some(&stale)).await.map(drop)
+}
 
 /// Reads the consents of JHE's linked patients anew where they are not fresh; or those of the patients in `only`,
 /// linked or not, where it is given. Answers whose could not be read: they are not to be ingested, nor anything of theirs sent.
@@ -54,15 +67,14 @@ async fn read(
     clock: &Clock,
     one: Mirrored,
 ) -> Result<Result<(), JheError>, StoreError> {
-    let seen = match jhe.consents(Who::Daemon, one.jhe_id).await {
-        Ok(seen) => seen,
+    let snapshot = match jhe.consents(Who::Daemon, one.jhe_id, clock).await {
+        Ok(snapshot) => snapshot,
         Err(error @ (JheError::Forbidden(_) | JheError::NotFound(_))) => {
             store.write(move |db| mirror::out_of_reach(db, one.patient)).await?;
             return Ok(Err(error));
         }
         Err(error) => return Ok(Err(error)),
     };
-    let now = clock.now();
-    store.write(move |db| mirror::apply(db, one.patient, &seen, now)).await?;
+    store.write(move |db| mirror::apply(db, one.patient, &snapshot)).await?;
     Ok(Ok(()))
 }

@@ -20,6 +20,13 @@ pub struct Grant {
     pub withdrawn: Option<Timestamp>,
 }
 
+impl Grant {
+    /// Whether it was no grant but a no: it ended as it began.
+    pub fn is_refusal(&self) -> bool {
+        self.withdrawn == Some(self.granted)
+    }
+}
+
 /// The instants whose samples may be ingested: disjoint, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed(Vec<Interval>);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::account::Actor;
+use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::jhe::{InvitationCode, Jhe, JheError, Who, invitation_url};
 use crate::patient::PatientId;
@@ -76,10 +77,11 @@ pub async fn invite_through_jhe(
     public_base: &str,
     jhe_id: i64,
     who: Actor,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Result<JhesLink, Failure> {
+    let now = clock.now();
     // First: JHE itself makes links for anybody's patients.
-    let seen = jhe.consents(Who::Daemon, jhe_id).await.map_err(|error| {
+    let seen = jhe.consents(Who::Daemon, jhe_id, clock).await.map_err(|error| {
         Failure::failed(
             format!("JHE patient {jhe_id} cannot be invited: {error}"),
             "see that the number is right, and that the practitioner of the key shares an organization with the patient",
@@ -109,7 +111,7 @@ pub async fn invite_through_jhe(
         audit::record(db, now, who, "invitation.issue", Some(patient), "JHE's")
     };
     store.write(note).await?;
-    Ok(JhesLink { link, name: seen.patient.name(), expires })
+    Ok(JhesLink { link, name: seen.seen.patient.name(), expires })
 }
 
 /// What is kept of the code in a link of JHE's; none where it is not in the place that we ask for.
@@ -131,6 +133,7 @@ pub fn enrol(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     study::require(db, id)?;
+    patient::refuse_of_jhe(db, patient, "enrol the patient")?;
     if study::enrol(db, id, patient, now)? {
         audit::record(db, now, who, "study.enrol", Some(patient), &format!("study {id}"))?;
     }

@@ -53,12 +53,16 @@ pub struct Study {
     pub id: StudyId,
     /// What it tells and asks.
     pub terms: Terms,
+    /// Whether it is JHE's.
+    pub is_of_jhe: bool,
 }
 
 impl Study {
-    /// Whether it takes data from this provider of OW's.
+    /// Whether it takes data from this provider of OW's. One of JHE's takes what is attached to it there, and nothing
+    /// else; one of our own without any takes all.
     pub fn takes(&self, provider: &str) -> bool {
         let sources = &self.terms.data_sources;
-        sources.is_empty() || sources.iter().any(|source| source.eq_ignore_ascii_case(provider))
+        (sources.is_empty() && !self.is_of_jhe)
+            || sources.iter().any(|source| source.eq_ignore_ascii_case(provider))
     }
 }

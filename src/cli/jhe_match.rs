@@ -9,9 +9,11 @@ use super::Session;
 use super::jhe_patient::{connected, people};
 use super::out::say;
 use crate::account::Actor;
+use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::jhe::{Consents, Jhe, Person, Who};
+use crate::jhe::{Jhe, Person, Who};
 use crate::matching::{Proposal, propose};
+use crate::mirror::Snapshot;
 use crate::ow::{CallError, Connector};
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::store::patient::{self, Patient};
@@ -54,7 +56,7 @@ pub(super) async fn confirm(session: &Session, who: PatientRef, jhe_id: i64) -> 
             Ok(patient.id)
         })
         .await?;
-    confirm_one(&store, &jhe, id, jhe_id, session.clock.now()).await
+    confirm_one(&store, &jhe, id, jhe_id, &session.clock).await
 }
 
 /// Before everything is queued: on a terminal each proposal is asked for, elsewhere it is said how to confirm it.
@@ -78,7 +80,7 @@ pub(super) async fn offer(
         }
         for proposal in proposals {
             if ask(&patient, &proposal).await? {
-                confirm_one(store, jhe, patient.id, proposal.jhe_id, session.clock.now()).await?;
+                confirm_one(store, jhe, patient.id, proposal.jhe_id, &session.clock).await?;
                 break;
             }
         }
@@ -178,16 +180,16 @@ async fn confirm_one(
     jhe: &Jhe,
     id: PatientId,
     jhe_id: i64,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Result<(), Failure> {
-    let seen = jhe.consents(Who::Daemon, jhe_id).await.map_err(|error| {
+    let snapshot = jhe.consents(Who::Daemon, jhe_id, clock).await.map_err(|error| {
         Failure::failed(
             format!("patient {id} cannot be matched with JHE patient {jhe_id}: {error}"),
             "see that the number is right, and that the practitioner of the key shares an organization with the patient",
         )
     })?;
-    let name = seen.patient.name();
-    let ended = store.write(move |db| keep(db, id, &seen, now)).await?;
+    let (name, now) = (snapshot.seen.patient.name(), clock.now());
+    let (ended, withdrawn) = store.write(move |db| keep(db, id, &snapshot, now)).await?;
     say(format_args!("patient {id} is JHE's patient {jhe_id}, {name}, from now on"))?;
     for (code, is_at_jhe) in ended {
         let state = if is_at_jhe {
@@ -197,18 +199,24 @@ async fn confirm_one(
         };
         say(format_args!("  the consent to {code} that was given here has ended: {state}"))?;
     }
+    for code in withdrawn {
+        say(format_args!("  {code} was withdrawn here: JHE's consent to it counts from now on"))?;
+    }
     Ok(())
 }
 
-/// All or nothing: the number, the consents. Answers with the scopes to which consents have ended, and whether JHE
-/// has one that stands.
+/// The scopes to which consents of our own have ended, and whether JHE has one that stands; and those that had been
+/// withdrawn here before.
+type Ended = (Vec<(String, bool)>, Vec<String>);
+
+/// All or nothing: the number, the consents.
 fn keep(
     db: &rusqlite::Connection,
     id: PatientId,
-    seen: &Consents,
+    snapshot: &Snapshot,
     now: Timestamp,
-) -> Result<Vec<(String, bool)>, StoreError> {
-    let jhe_id = seen.patient.id;
+) -> Result<Ended, StoreError> {
+    let jhe_id = snapshot.seen.patient.id;
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::refuse_match(db, &patient, jhe_id)?;
     patient::set_jhe_id(db, id, jhe_id)?;
@@ -216,9 +224,13 @@ fn keep(
     // JHE invites its patients.
     invitation::revoke_open(db, id, now)?;
     let ended = mirror::not_of_jhe(db, id)?;
-    mirror::apply(db, id, seen, now)?;
-    let stands = |code: String| Ok((!consent::allowed(db, id, &code)?.is_empty(), code));
-    ended.into_iter().map(|code| stands(code).map(|(stands, code)| (code, stands))).collect()
+    let withdrawn = mirror::withdrawn_here(db, id)?;
+    mirror::apply(db, id, snapshot)?;
+    let stands = |code: String| {
+        let allowed = consent::allowed(db, id, &code)?;
+        Ok::<_, StoreError>((code, !allowed.is_empty()))
+    };
+    Ok((ended.into_iter().map(stands).collect::<Result<_, _>>()?, withdrawn))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::Session;
 use super::out::say;
 use crate::account::Actor;
 use crate::failure::Failure;
-use crate::jhe::{Consents, Jhe, JheError, Person, Who};
+use crate::jhe::{Jhe, JheError, Person, Who};
+use crate::mirror::Snapshot;
 use crate::ow::Connector;
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::store::patient::{self, NewPatient, Relink};
@@ -25,16 +26,16 @@ pub(super) async fn take_in(
     time_zone: String,
 ) -> Result<(), Failure> {
     let (store, now) = (session.store()?, session.clock.now());
-    let seen =
-        connected(session)?.consents(Who::Daemon, jhe_id).await.map_err(|error| not_taken(jhe_id, &error))?;
+    let snapshot = connected(session)?.consents(Who::Daemon, jhe_id, &session.clock).await;
+    let snapshot = snapshot.map_err(|error| not_taken(jhe_id, &error))?;
     let ow_user = match ow_user {
         Some(user) => Some(user),
-        None => find_ow_user(session, seen.patient.jhe_user_id).await?,
+        None => find_ow_user(session, snapshot.seen.patient.jhe_user_id).await?,
     };
     if ow_user.is_none() {
         eprintln!("OW has no user for JHE patient {jhe_id} yet: link one later with jhe-ow patient link");
     }
-    say(keep(&store, seen, ow_user, time_zone, now).await?)
+    say(keep(&store, snapshot, ow_user, time_zone, now).await?)
 }
 
 /// `patient import`.
@@ -56,8 +57,9 @@ pub(super) async fn import(session: &Session, time_zone: &str) -> Result<(), Fai
             ))?;
             continue;
         };
-        let seen = jhe.consents(Who::Daemon, jhe_id).await.map_err(|error| not_taken(jhe_id, &error))?;
-        let id = keep(&store, seen, Some(user.clone()), time_zone.to_owned(), now).await?;
+        let snapshot = jhe.consents(Who::Daemon, jhe_id, &session.clock).await;
+        let snapshot = snapshot.map_err(|error| not_taken(jhe_id, &error))?;
+        let id = keep(&store, snapshot, Some(user.clone()), time_zone.to_owned(), now).await?;
         say(format_args!("jhe:{jhe_id}  {name}: patient {id}, linked to {user}"))?;
     }
     Ok(())
@@ -102,14 +104,15 @@ async fn find_ow_user(session: &Session, jhe_user_id: i64) -> Result<Option<OwUs
 /// All or nothing: the patient, the link, the consents.
 async fn keep(
     store: &Store,
-    seen: Consents,
+    snapshot: Snapshot,
     ow_user: Option<OwUser>,
     time_zone: String,
     now: Timestamp,
 ) -> Result<PatientId, StoreError> {
     let write = move |db: &rusqlite::Connection| {
-        let (jhe_id, user_id) = (seen.patient.id, seen.patient.jhe_user_id.to_string());
-        let new = NewPatient { name: seen.patient.name(), email: seen.patient.email.clone(), time_zone };
+        let person = &snapshot.seen.patient;
+        let (jhe_id, user_id) = (person.id, person.jhe_user_id.to_string());
+        let new = NewPatient { name: person.name(), email: person.email.clone(), time_zone };
         let id = patient::add_of_jhe(db, &new, jhe_id, &user_id, now)?;
         audit::record(db, now, ACTOR, "patient.add", Some(id), "")?;
         if let Some(user) = ow_user {
@@ -117,7 +120,7 @@ async fn keep(
             patient::link(db, &patient, &user, Relink::Unsaid, now)?;
             audit::record(db, now, ACTOR, "patient.link", Some(id), &user.to_string())?;
         }
-        mirror::apply(db, id, &seen, now)?;
+        mirror::apply(db, id, &snapshot)?;
         Ok(id)
     };
     store.write(write).await

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::out::say;
 use super::{Session, admin, signals};
 use crate::config::{self, Environment};
+use crate::consents;
 use crate::export::{self, Exporter};
 use crate::failure::Failure;
 use crate::jhe::Jhe;
@@ -27,7 +28,7 @@ use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, PatientTokens, 
 const EXPORT_AT_LEAST: Duration = Duration::from_secs(30);
 /// How often it is looked whether JHE is set up, and how soon again where it is not: somebody is about to mend it.
 const EXAMINE_EVERY: Duration = Duration::from_hours(1);
-const EXAMINE_AGAIN: Duration = Duration::from_mins(1);
+const EXAMINE_AGAIN: Duration = Duration::from_mins(5);
 /// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
 /// by then is rolled back, which is safe.
 const GRACE: Duration = Duration::from_millis(4500);
@@ -63,7 +64,13 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
         }
     };
     let work = async {
-        tokio::join!(ticker, Box::pin(daemon.export()));
+        let watch = async {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = daemon.watch_jhe() => {}
+            }
+        };
+        tokio::join!(ticker, Box::pin(daemon.export()), Box::pin(watch));
     };
     Box::pin(daemon.finish(work, server)).await;
     Ok(0)
@@ -151,12 +158,8 @@ impl Daemon {
     /// Lets the outbox drain for as long as the daemon runs: after each tick, and when something is due again.
     /// Neither waits for the other.
     async fn export(&self) {
-        let mut examine_at = Instant::now();
         while !self.cancel.is_cancelled() {
             if let Some(jhe) = self.app.live.jhe() {
-                if Instant::now() >= examine_at {
-                    examine_at = Instant::now() + self.examine(&jhe).await;
-                }
                 self.drain(jhe).await;
             }
             tokio::select! {
@@ -167,16 +170,26 @@ impl Daemon {
         }
     }
 
-    /// Tells what JHE lacks for us, each thing once; answers when to look again. Neither polling nor pages wait for
-    /// that.
+    /// Looks after JHE beside ticks and export, for as long as the daemon runs.
+    async fn watch_jhe(&self) {
+        while !self.cancel.is_cancelled() {
+            let again = match self.app.live.jhe() {
+                Some(jhe) => self.examine(&jhe).await,
+                None => EXAMINE_AGAIN,
+            };
+            tokio::time::sleep(again).await;
+        }
+    }
+
+    /// Tells what JHE lacks for us, each thing once, and keeps up with patients whom no tick asks about; answers when
+    /// to look again.
     async fn examine(&self, jhe: &Jhe) -> Duration {
-        let public_base = self.app.live.config().public_base();
-        let missing = tokio::select! {
-            missing = jhe.examine(&public_base) => missing,
-            () = self.cancel.cancelled() => return Duration::ZERO,
-        };
+        let missing = jhe.examine(&self.app.live.config().public_base()).await;
         for one in self.app.exports.note_missing(&missing) {
             tracing::warn!("{one}");
+        }
+        if let Err(error) = consents::refresh_unlinked(jhe, &self.app.store, &self.app.clock).await {
+            tracing::warn!("patients without a link could not be read anew: {error}");
         }
         if missing.is_empty() { EXAMINE_EVERY } else { EXAMINE_AGAIN }
     }

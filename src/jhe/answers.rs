@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::consents::Standing;
 use super::{Consents, Jhe, JheError, Who};
+use crate::clock::Clock;
+use crate::mirror::Snapshot;
 
 /// How often answers are tried: JHE takes a new one and a changed one by different methods, and somebody else
 /// may have answered since it was asked which it is.
@@ -61,13 +63,14 @@ impl Jhe {
         who: Who<'_>,
         patient: i64,
         answers: &[ScopeAnswer],
-    ) -> Result<Consents, JheError> {
+        clock: &Clock,
+    ) -> Result<Snapshot, JheError> {
         let mut trouble = None;
         for _ in 0..TRIES {
-            let seen = self.consents(who, patient).await?;
-            let remaining = remaining(&seen, answers)?;
+            let snapshot = self.consents(who, patient, clock).await?;
+            let remaining = remaining(&snapshot.seen, answers)?;
             if remaining == Remaining::default() {
-                return Ok(seen);
+                return Ok(snapshot);
             }
             let saved = async {
                 self.save(who, patient, Method::POST, &remaining.new).await?;
@@ -107,6 +110,8 @@ fn remaining<'a>(seen: &Consents, answers: &'a [ScopeAnswer]) -> Result<Remainin
             Standing::Answered(consented) if consented == answer.consented => {}
             Standing::Answered(_) => remaining.changed.push(answer),
             Standing::Open => remaining.new.push(answer),
+            // What is no longer asked for needs no stopping.
+            Standing::NotAsked if !answer.consented => {}
             Standing::NotAsked => {
                 let what = format!("study {} does not ask for {}", answer.study, answer.code);
                 return Err(JheError::NotFound(what));

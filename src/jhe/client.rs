@@ -199,7 +199,11 @@ impl Jhe {
         let mut basic =
             HeaderValue::from_str(&format!("Basic {}", self.key.expose_secret())).map_err(|_| unusable())?;
         basic.set_sensitive(true);
-        let granted = self.http.token(&[("grant_type", "client_credentials")], Some(basic)).await?;
+        let granted = self.http.token(&[("grant_type", "client_credentials")], Some(basic)).await;
+        let granted = granted.map_err(|error| match error {
+            JheError::NotGranted(why) => JheError::Unauthorized(why),
+            error => error,
+        })?;
         let life = Duration::from_secs(granted.expires_in);
         let header = http::bearer(&granted.access_token)?;
         Ok(Token { header, renew_at: Instant::now() + life * (LEFT - 1) / LEFT })

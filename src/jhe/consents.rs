@@ -4,6 +4,8 @@ use serde::Deserialize;
 
 use super::http::read;
 use super::{Jhe, JheError, Person, Who};
+use crate::clock::Clock;
+use crate::mirror::Snapshot;
 use crate::time::Timestamp;
 
 /// All of a patient's consents.
@@ -112,13 +114,14 @@ pub enum Standing {
 }
 
 impl Jhe {
-    /// The present consents of a patient.
+    /// The present consents of a patient, and when they were asked for.
     ///
     /// # Errors
     /// As [`JheError`] says.
-    pub async fn consents(&self, who: Who<'_>, patient: i64) -> Result<Consents, JheError> {
+    pub async fn consents(&self, who: Who<'_>, patient: i64, clock: &Clock) -> Result<Snapshot, JheError> {
+        let asked = clock.now();
         let url = self.http.url(&["api", "v1", "patients", &patient.to_string(), "consents"])?;
-        read(&self.get(who, url).await?)
+        Ok(Snapshot { seen: read(&self.get(who, url).await?)?, asked })
     }
 }
 

@@ -8,6 +8,9 @@ pub enum JheError {
     /// It does not accept our key: every other call would fail alike.
     #[error("JHE does not accept the client key ({0}); make a new one there and set JHE_CLIENT_KEY")]
     Unauthorized(String),
+    /// It gives nobody a token for what was shown; the text is its own word, such as `invalid_grant`.
+    #[error("JHE gives no token ({0})")]
+    NotGranted(String),
     /// It does not let us; the text is its own.
     #[error("JHE refuses it: {0}")]
     Forbidden(String),

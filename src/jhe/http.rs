@@ -92,7 +92,7 @@ impl Http {
     /// Asks for a token.
     ///
     /// # Errors
-    /// [`JheError::Unauthorized`] where what was shown for it is not accepted.
+    /// [`JheError::NotGranted`] where what was shown for it is not accepted.
     pub(super) async fn token(
         &self,
         fields: &[(&str, &str)],
@@ -100,7 +100,7 @@ impl Http {
     ) -> Result<Granted, JheError> {
         let given = self.form(&["o", "token"], fields, basic).await?;
         if matches!(given.status.as_u16(), 400 | 401) {
-            return Err(JheError::Unauthorized(words(&given.body)));
+            return Err(JheError::NotGranted(words(&given.body)));
         }
         read(&settle(given)?)
     }

@@ -194,7 +194,7 @@ impl Jhe {
     /// The next tokens of a person. The old ones are good no longer.
     ///
     /// # Errors
-    /// [`JheError::Unauthorized`] where the person has to sign in anew.
+    /// [`JheError::NotGranted`] where the person has to sign in anew.
     pub async fn refresh(&self, refresh: &SecretString, client_id: &str) -> Result<PersonGrant, JheError> {
         let fields = [
             ("grant_type", "refresh_token"),
@@ -202,6 +202,14 @@ impl Jhe {
             ("client_id", client_id),
         ];
         Ok(self.http.token(&fields, None).await?.of_person(client_id.to_owned()))
+    }
+
+    /// Ends a person's token at JHE.
+    ///
+    /// # Errors
+    /// As [`JheError`] says.
+    pub async fn revoke(&self, token: &SecretString, client_id: &str) -> Result<(), JheError> {
+        self.http.revoke(&[("token", token.expose_secret()), ("client_id", client_id)]).await
     }
 
     /// The patient whose token it is.

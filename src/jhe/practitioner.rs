@@ -82,7 +82,7 @@ impl Jhe {
     /// Who it is that brings this code. The token that it is good for ends with the answer.
     ///
     /// # Errors
-    /// As [`JheError`] says; [`JheError::Unauthorized`] with JHE's word where it does not take the code.
+    /// As [`JheError`] says; [`JheError::NotGranted`] with JHE's word where it does not take the code.
     pub async fn signed_in(&self, sign_in: &SignIn<'_>) -> Result<SignedIn, JheError> {
         let fields = [
             ("grant_type", "authorization_code"),

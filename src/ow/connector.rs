@@ -174,6 +174,19 @@ impl Connector {
         read(&self.call(Method::GET, url, None).await?)
     }
 
+    /// Whether OW has this user: its other answers are the same for one that is gone.
+    ///
+    /// # Errors
+    /// As [`CallError`] says.
+    pub async fn knows(&self, user: &OwUser) -> Result<bool, CallError> {
+        let url = self.url(&["users", user.as_str()])?;
+        match self.call(Method::GET, url, None).await {
+            Ok(_) => Ok(true),
+            Err(CallError::Answered { status: 404, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A user's connections to providers.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Which scopes a patient has agreed to, since when and until when.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{StoreError, code};
@@ -149,24 +151,47 @@ pub fn is_withdrawn(db: &Connection, patient: PatientId) -> Result<bool, StoreEr
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
 
-/// Notes which words a patient has just agreed to, of a consent that stands and has none.
+/// How long a patient's intention waits for JHE to confirm it: an answer that was lost is seen with the next tick.
+const INTENTION_AGE: Duration = Duration::from_hours(1);
+
+/// Notes which words a patient of JHE's is about to agree to, before JHE is told: whatever happens then, the consent
+/// that JHE has is kept with its words.
 ///
 /// # Errors
-/// Where the table cannot be written.
-pub fn note_wording(
+/// Where the code is unknown, or the table cannot be written.
+pub fn intend(
     db: &Connection,
     patient: PatientId,
     scope: &str,
     study: StudyId,
     wording: TokenHash,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     let code = code::require(db, scope)?;
     db.execute(
-        "UPDATE consent SET wording = ?4
-         WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL AND wording IS NULL",
-        params![patient, code, study, wording],
+        "INSERT OR REPLACE INTO intention (patient, study, code, wording, intended_at) VALUES (?, ?, ?, ?, ?)",
+        params![patient, study, code, wording, now],
     )?;
     Ok(())
+}
+
+/// Takes the words that a patient was about to agree to; none where that was long ago, or never.
+///
+/// # Errors
+/// Where the table cannot be read or written.
+pub fn take_intention(
+    db: &Connection,
+    patient: PatientId,
+    study: StudyId,
+    code: i64,
+    now: Timestamp,
+) -> Result<Option<TokenHash>, StoreError> {
+    let mut query = db.prepare_cached(
+        "DELETE FROM intention WHERE patient = ? AND study = ? AND code = ? RETURNING wording, intended_at",
+    )?;
+    let taken: Option<(TokenHash, Timestamp)> =
+        query.query_row(params![patient, study, code], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(taken.filter(|(_, at)| now.since(*at) < INTENTION_AGE).map(|(wording, _)| wording))
 }
 
 /// What a patient's consents to one scope allow to be ingested.

@@ -108,12 +108,36 @@ pub fn mark_used(db: &Connection, id: i64, by: TokenHash, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Forgets in which browsers a patient used invitations: a form that comes once more is a stranger's.
+/// Notes that a link of JHE's was exchanged for the patient's token; one that was made at JHE is known from then on.
 ///
 /// # Errors
 /// Where the table cannot be written.
-pub fn forget_browsers(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
-    db.execute("UPDATE invitation SET used_by = NULL WHERE patient = ?", [patient])?;
+pub fn note_redeemed(
+    db: &Connection,
+    hash: TokenHash,
+    patient: PatientId,
+    by: TokenHash,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO invitation (hash, patient, issued_at, expires_at, used_at, used_by) VALUES (?1, ?2, ?3, ?3, ?3, ?4)
+         ON CONFLICT (hash) DO UPDATE SET used_at = coalesce(used_at, ?3), used_by = ?4",
+        params![hash, patient, now, by],
+    )?;
+    Ok(())
+}
+
+/// The invitations that a patient has used let nobody in any more: a form that comes once more is a stranger's, and a
+/// link of JHE's, which JHE itself takes for half a day, is refused here.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn close_used(db: &Connection, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
+    db.execute(
+        "UPDATE invitation SET used_by = NULL, revoked_at = coalesce(revoked_at, ?2)
+         WHERE patient = ?1 AND used_at IS NOT NULL",
+        params![patient, now],
+    )?;
     Ok(())
 }
 

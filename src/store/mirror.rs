@@ -1,15 +1,20 @@
 //! JHE's studies and consents, as the tables of our own hold them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{StoreError, code, consent, outbox, study};
-use crate::jhe::{Consents, StudyConsents};
-use crate::mirror::{Answer, Open, Step, step};
+use super::{StoreError, audit, code, consent, outbox, study};
+use crate::account::Actor;
+use crate::jhe::StudyConsents;
+use crate::mirror::{Answer, Known, Open, Snapshot, Step, step};
 use crate::patient::PatientId;
 use crate::study::StudyId;
 use crate::time::Timestamp;
+
+/// Longer than a call to JHE with all its tries takes: answers of that age may overtake each other.
+const LONGEST_CALL: Duration = Duration::from_mins(5);
 
 /// A patient of JHE's, and when the consents were last read there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,19 @@ pub fn linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<Mirrore
         Ok(Mirrored { patient: row.get(0)?, jhe_id: row.get(1)?, read: row.get(2)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The patients of JHE's who are not linked, and whose consents were last read before `before`: no tick asks about
+/// them, and who may see them changes all the same.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn unlinked(db: &Connection, before: Timestamp) -> Result<BTreeSet<PatientId>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id FROM patient WHERE jhe_id IS NOT NULL AND coalesce(consents_read_at, 0) < ?
+           AND NOT EXISTS (SELECT 1 FROM link WHERE link.patient = patient.id AND state <> 'unlinked')",
+    )?;
+    Ok(query.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// The patients of JHE's among these, linked or not.
@@ -70,15 +88,36 @@ pub fn not_of_jhe(db: &Connection, patient: PatientId) -> Result<Vec<String>, St
     Ok(query.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Takes over what JHE says of a patient's organizations, studies and consents at `now`.
+/// The scopes that a patient has withdrawn from everybody who asked for them here.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn withdrawn_here(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT code.code FROM consent JOIN code ON code.id = consent.code LEFT JOIN study ON study.id = study
+         WHERE patient = ? AND jhe_id IS NULL
+         GROUP BY code.code HAVING count(*) = count(withdrawn_at) ORDER BY 1",
+    )?;
+    Ok(query.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Takes over what JHE says of a patient: name, organizations, studies and consents. What it was asked before the
+/// answer that is here already is old news: a withdrawal since then would be undone.
 ///
 /// # Errors
 /// Where the tables cannot be written.
-pub fn apply(db: &Connection, patient: PatientId, seen: &Consents, now: Timestamp) -> Result<(), StoreError> {
+pub fn apply(db: &Connection, patient: PatientId, snapshot: &Snapshot) -> Result<(), StoreError> {
+    let Snapshot { seen, asked: at } = snapshot;
+    let mut query = db.prepare_cached("SELECT consents_read_at FROM patient WHERE id = ?")?;
+    let newest: Option<Timestamp> = query.query_row([patient], |row| row.get(0))?;
+    // One that is much newer is of a clock that was put back since.
+    if newest.is_some_and(|newest| newest > *at && newest.since(*at) < LONGEST_CALL) {
+        return Ok(());
+    }
     let mut asked = BTreeSet::new();
     for one in seen.all() {
-        let study = mirror_study(db, one, now)?;
-        study::enrol(db, study, patient, now)?;
+        let study = mirror_study(db, one, *at)?;
+        study::enrol(db, study, patient, *at)?;
         for scope in &one.scope_consents {
             let name = &scope.code.coding_code;
             let Some(code) = code::find(db, name)? else { continue };
@@ -87,28 +126,25 @@ pub fn apply(db: &Connection, patient: PatientId, seen: &Consents, now: Timestam
                 (Some(consented), Some(at)) => Some(Answer { consented, at }),
                 _ => None,
             };
-            settle(db, patient, study, (code, name), answer, now)?;
+            settle(db, &Scope { patient, study, code, name }, answer, *at)?;
         }
     }
     forget_others(db, patient, &asked)?;
-    end_others(db, patient, &asked, now)?;
-    let organizations = seen.patient.organizations.iter().map(|one| one.id);
-    belong(db, patient, organizations)?;
-    db.execute("UPDATE patient SET consents_read_at = ? WHERE id = ?", params![now, patient])?;
+    end_others(db, patient, &asked, *at)?;
+    belong(db, patient, seen.patient.organizations.iter().map(|one| one.id))?;
+    db.prepare_cached("UPDATE patient SET consents_read_at = ?, name = ?, email = ? WHERE id = ?")?
+        .execute(params![at, seen.patient.name(), seen.patient.email, patient])?;
     Ok(())
 }
 
-/// Ends the enrolment in studies of JHE's that no longer have the patient, and takes out of the others what they
-/// no longer ask for.
+/// Ends the enrolment in studies that no longer have the patient, which those of our own never have of JHE's
+/// patients, and takes out of the others what they no longer ask for.
 fn forget_others(
     db: &Connection,
     patient: PatientId,
     asked: &BTreeSet<(i64, i64)>,
 ) -> Result<(), StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT enrolment.study FROM enrolment JOIN study ON study.id = enrolment.study
-         WHERE patient = ? AND jhe_id IS NOT NULL",
-    )?;
+    let mut query = db.prepare_cached("SELECT study FROM enrolment WHERE patient = ?")?;
     for study in query.query_map([patient], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()? {
         if !asked.iter().any(|(one, _)| *one == study) {
             db.execute("DELETE FROM enrolment WHERE patient = ? AND study = ?", params![patient, study])?;
@@ -189,6 +225,7 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
             "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ?, jhe_organization = ? WHERE id = ?",
         )?
         .execute(params![name, organization, purpose, organization, number, id])?;
+        attach(db, id, one)?;
         return Ok(id);
     }
     db.execute(
@@ -196,20 +233,69 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
          VALUES (?, ?, ?, ?, ?, ?, ?)",
         params![name, organization, purpose, organization, now, one.id, number],
     )?;
-    Ok(StudyId(db.last_insert_rowid()))
+    let id = StudyId(db.last_insert_rowid());
+    attach(db, id, one)?;
+    Ok(id)
+}
+
+/// The study takes data from the sources that are attached to it at JHE.
+fn attach(db: &Connection, study: StudyId, one: &StudyConsents) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM study_data_source WHERE study = ?")?.execute([study])?;
+    for source in &one.data_sources {
+        db.prepare_cached(
+            "INSERT INTO study_data_source (study, data_source) SELECT ?, id FROM data_source WHERE name = ?
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![study, source.name])?;
+    }
+    Ok(())
+}
+
+/// A scope of a study that a patient is asked for.
+struct Scope<'a> {
+    patient: PatientId,
+    study: StudyId,
+    code: i64,
+    name: &'a str,
 }
 
 /// Brings the history of one scope of one study in line with JHE's answer.
 fn settle(
     db: &Connection,
-    patient: PatientId,
-    study: StudyId,
-    (code, name): (i64, &str),
+    scope: &Scope,
     answer: Option<Answer>,
-    now: Timestamp,
+    asked: Timestamp,
 ) -> Result<(), StoreError> {
+    let Scope { patient, study, code, name } = *scope;
     db.prepare_cached("INSERT INTO study_code (study, code) VALUES (?, ?) ON CONFLICT DO NOTHING")?
         .execute(params![study, code])?;
+    match step(known(db, scope)?, answer, asked) {
+        Step::Keep => return Ok(()),
+        Step::Confirm => {
+            db.prepare_cached(
+                "UPDATE consent SET confirmed_at = ?4
+                 WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
+            )?
+            .execute(params![patient, code, study, asked])?;
+        }
+        Step::Refuse(at) => {
+            db.prepare_cached(
+                "INSERT INTO consent (patient, code, study, granted_at, withdrawn_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+            )?
+            .execute(params![patient, code, study, at])?;
+        }
+        Step::Grant(at) => begin(db, scope, at, asked)?,
+        Step::Withdraw(at) => end(db, scope, at)?,
+        Step::Again { withdrawn, granted } => {
+            end(db, scope, withdrawn)?;
+            begin(db, scope, granted, asked)?;
+        }
+    }
+    follow(db, patient, name, asked)
+}
+
+fn known(db: &Connection, scope: &Scope) -> Result<Known, StoreError> {
+    let Scope { patient, study, code, .. } = *scope;
     let open = db
         .prepare_cached(
             "SELECT granted_at, coalesce(confirmed_at, granted_at) FROM consent
@@ -219,37 +305,38 @@ fn settle(
             Ok(Open { granted: row.get(0)?, confirmed: row.get(1)? })
         })
         .optional()?;
-    let ended: Option<Timestamp> = db
+    let ended = db
         .prepare_cached("SELECT max(withdrawn_at) FROM consent WHERE patient = ? AND code = ? AND study = ?")?
         .query_row(params![patient, code, study], |row| row.get(0))?;
-    let end = |at: Timestamp| {
-        db.prepare_cached(
-            "UPDATE consent SET withdrawn_at = max(granted_at, ?4)
-             WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
+    let ended_here = db
+        .prepare_cached(
+            "SELECT max(withdrawn_at) FROM consent LEFT JOIN study ON study.id = study
+             WHERE patient = ? AND code = ? AND jhe_id IS NULL",
         )?
-        .execute(params![patient, code, study, at])
-    };
-    let begin = |at: Timestamp| {
-        db.prepare_cached(
-            "INSERT INTO consent (patient, code, study, granted_at, confirmed_at) VALUES (?, ?, ?, ?, ?)",
-        )?
-        .execute(params![patient, code, study, at, now])
-    };
-    match step(open, ended, answer) {
-        Step::Keep => return Ok(()),
-        Step::Confirm => {
-            db.prepare_cached(
-                "UPDATE consent SET confirmed_at = ?4
-                 WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
-            )?
-            .execute(params![patient, code, study, now])?;
-            return Ok(());
-        }
-        Step::Grant(at) => begin(at)?,
-        Step::Withdraw(at) => end(at)?,
-        Step::Again { withdrawn, granted } => end(withdrawn).and_then(|_| begin(granted))?,
-    };
-    follow(db, patient, name, now)
+        .query_row(params![patient, code], |row| row.get(0))?;
+    Ok(Known { open, ended, ended_here })
+}
+
+fn end(db: &Connection, scope: &Scope, at: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE consent SET withdrawn_at = max(granted_at, ?4)
+         WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
+    )?
+    .execute(params![scope.patient, scope.code, scope.study, at])?;
+    Ok(())
+}
+
+/// A consent begins: with the words that the patient read here, where it was given here.
+fn begin(db: &Connection, scope: &Scope, at: Timestamp, asked: Timestamp) -> Result<(), StoreError> {
+    let Scope { patient, study, code, name } = *scope;
+    let wording = consent::take_intention(db, patient, study, code, asked)?;
+    db.prepare_cached(
+        "INSERT INTO consent (patient, code, study, granted_at, confirmed_at, wording) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![patient, code, study, at, asked, wording])?;
+    let Some(wording) = wording else { return Ok(()) };
+    let detail = format!("{name} study {study} text {}", wording.hex());
+    audit::record(db, asked, Actor::Patient(patient), "consent.grant", Some(patient), &detail)
 }
 
 /// What waits for JHE follows the consent.

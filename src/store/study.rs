@@ -57,18 +57,14 @@ pub fn page(db: &Connection, reach: Reach, after: i64, limit: u32) -> Result<Vec
 /// # Errors
 /// A sentence where there is none.
 pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT name, organization, purpose, contact FROM study WHERE id = ?")?;
+    let mut query = db.prepare_cached(
+        "SELECT name, organization, purpose, contact, jhe_id IS NOT NULL FROM study WHERE id = ?",
+    )?;
     let terms = query.query_row([id], |row| {
-        Ok(Terms {
-            name: row.get(0)?,
-            organization: row.get(1)?,
-            purpose: row.get(2)?,
-            contact: row.get(3)?,
-            ..Terms::default()
-        })
+        let (name, organization, purpose, contact) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((Terms { name, organization, purpose, contact, ..Terms::default() }, row.get(4)?))
     });
-    let Some(mut terms) = terms.optional()? else {
+    let Some((mut terms, is_of_jhe)) = terms.optional()? else {
         return Err(StoreError::Refused(format!(
             "there is no study {id}; /admin/studies shows all with their numbers"
         )));
@@ -84,7 +80,7 @@ pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
          WHERE study = ? ORDER BY name",
     )?;
     terms.data_sources = query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(Study { id, terms })
+    Ok(Study { id, terms, is_of_jhe })
 }
 
 /// Enrols a patient; answers whether that is news.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use secrecy::SecretString;
+use tokio::time::timeout;
 
+use super::person::PersonError;
 use super::{App, person};
 use crate::account::Actor;
 use crate::jhe::Made;
@@ -84,7 +86,11 @@ pub(super) async fn ensure_user(app: &App, id: PatientId, who: Actor) -> Result<
         (None, _) => {}
     }
     let user = match through_jhe {
-        Some(user) => user,
+        Some(user) if ow.knows(&user).await? => user,
+        Some(gone) => {
+            tracing::error!(patient = %id, "JHE's user names {gone}, which OW does not know any more: another is made");
+            ow.find_or_create_user(&external_id).await?
+        }
         None => ow.find_or_create_user(&external_id).await?,
     };
     let (linked, now) = (user.clone(), app.clock.now());
@@ -108,14 +114,15 @@ async fn through_jhe(app: &App, id: PatientId) -> Option<OwUser> {
         let jhe = Arc::clone(&jhe);
         async move { jhe.make_ow_user(&access).await }
     };
-    match person::ask(app, &jhe, id, make).await {
-        Ok(Made::User(user)) => Some(user),
-        Ok(Made::NotConfigured) => None,
-        Err(error) => {
-            tracing::warn!(patient = %id, "JHE's user will not name the OW user: {error}");
-            None
+    match timeout(person::PATIENCE, person::ask(app, &jhe, id, make)).await {
+        Ok(Ok(Made::User(user))) => return Some(user),
+        Ok(Ok(Made::NotConfigured) | Err(PersonError::NoToken)) => {}
+        Ok(Err(error)) => tracing::warn!(patient = %id, "JHE's user will not name the OW user: {error}"),
+        Err(_) => {
+            tracing::warn!(patient = %id, "JHE's user will not name the OW user: JHE did not answer in time");
         }
     }
+    None
 }
 
 /// The patient's OW user, where there is one.

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::App;
 use crate::failure::Failure;
@@ -14,6 +16,10 @@ use crate::patient::PatientId;
 use crate::store::{StoreError, jhe_token};
 use crate::time::Timestamp;
 
+/// What JHE says where a person has to sign in anew; anything else may be a passing trouble.
+const INVALID_GRANT: &str = "invalid_grant";
+/// How long a patient waits for something at JHE that can be done without.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// A token is renewed when less than this part of its life is left: JHE's lives two weeks.
 const LEFT: u32 = 10;
 
@@ -21,8 +27,17 @@ const LEFT: u32 = 10;
 #[derive(Debug, Clone, Default)]
 pub struct PatientTokens {
     known: Arc<Mutex<BTreeMap<i64, Token>>>,
-    /// Held while a token is renewed: what it is renewed with is good once.
-    renewing: Arc<tokio::sync::Mutex<()>>,
+    /// Held while a patient's token is renewed: what it is renewed with is good once.
+    renewing: Arc<Mutex<BTreeMap<i64, Lock>>>,
+}
+
+type Lock = Arc<tokio::sync::Mutex<()>>;
+
+impl PatientTokens {
+    fn lock(&self, patient: PatientId) -> Lock {
+        let mut locks = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.entry(patient.get()).or_default().clone()
+    }
 }
 
 /// A patient's tokens.
@@ -102,8 +117,23 @@ pub(super) async fn keep(app: &App, patient: PatientId, grant: &PersonGrant) -> 
     store(app, patient, Token::new(grant, app.clock.now())).await
 }
 
-/// Forgets a patient's tokens.
+/// Forgets a patient's tokens, here and, where it answers soon, at JHE.
 pub(super) async fn forget(app: &App, patient: PatientId) -> Result<(), StoreError> {
+    if let (Some(jhe), Some(token)) = (app.live.jhe(), find(app, patient).await?) {
+        // What renews it takes the other with it.
+        let ends = token.refresh.unwrap_or(token.access).into();
+        match timeout(PATIENCE, jhe.revoke(&ends, &token.client_id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%patient, "the patient's token lives on at JHE: {error}"),
+            Err(_) => {
+                tracing::warn!(%patient, "the patient's token lives on at JHE: it did not answer in time");
+            }
+        }
+    }
+    drop_token(app, patient).await
+}
+
+async fn drop_token(app: &App, patient: PatientId) -> Result<(), StoreError> {
     app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&patient.get());
     app.store.write(move |db| jhe_token::forget(db, patient)).await
 }
@@ -112,9 +142,11 @@ async fn find(app: &App, patient: PatientId) -> Result<Option<Token>, StoreError
     let known = app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).get(&patient.get()).cloned();
     let Some(key) = app.live.config().secret_key.filter(|_| known.is_none()) else { return Ok(known) };
     let Some(sealed) = app.store.read(move |db| jhe_token::find(db, patient)).await? else { return Ok(None) };
-    // One that does not open was sealed with an earlier key.
-    let opened = key.open(&place(patient), &sealed);
-    Ok(opened.and_then(|text| serde_json::from_str(text.expose_secret()).ok()))
+    let Some(opened) = key.open(&place(patient), &sealed) else {
+        tracing::warn!(%patient, "the patient's token at JHE was sealed with another key: a link has to be opened anew");
+        return Ok(None);
+    };
+    Ok(serde_json::from_str(opened.expose_secret()).ok())
 }
 
 async fn store(app: &App, patient: PatientId, token: Token) -> Result<(), PersonError> {
@@ -134,7 +166,8 @@ fn place(patient: PatientId) -> String {
 
 /// Renews a token that is `stale`, unless somebody else has just done so.
 async fn renew(app: &App, jhe: &Jhe, patient: PatientId, stale: &Token) -> Result<Token, PersonError> {
-    let _one_at_a_time = app.tokens.renewing.lock().await;
+    let lock = app.tokens.lock(patient);
+    let _one_at_a_time = lock.lock().await;
     let present = find(app, patient).await?.ok_or(PersonError::NoToken)?;
     if present.access != stale.access {
         return Ok(present);
@@ -146,8 +179,8 @@ async fn renew(app: &App, jhe: &Jhe, patient: PatientId, stale: &Token) -> Resul
             store(app, patient, token.clone()).await?;
             Ok(token)
         }
-        Err(JheError::Unauthorized(_)) => {
-            forget(app, patient).await?;
+        Err(JheError::NotGranted(why)) if why == INVALID_GRANT => {
+            drop_token(app, patient).await?;
             Err(PersonError::NoToken)
         }
         Err(error) => Err(error.into()),

@@ -20,6 +20,7 @@ mod invitation;
 mod jhe_invitation;
 mod jhe_screens;
 mod jhe_setup;
+mod jhe_truth;
 mod late_data;
 mod lock;
 mod matching;

@@ -114,14 +114,14 @@ impl Scene {
 
     async fn add(&mut self, jhe_id: i64) {
         self.jhe.add_patient(jhe_id, jhe_id - 30000, self.now.minus(DAY));
-        let seen = self.client().consents(Who::Daemon, jhe_id).await.unwrap();
+        let seen = self.client().consents(Who::Daemon, jhe_id, &self.clock).await.unwrap();
         let user: OwUser = format!("00000000-0000-4000-8000-{jhe_id:012}").parse().unwrap();
         let (linked, now) = (user.clone(), self.now);
         let add = move |db: &_| {
             let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
             let id = patient::add_of_jhe(db, &new, jhe_id, &jhe_id.to_string(), now)?;
             patient::link(db, &patient::find(db, PatientRef::Own(id))?, &linked, Relink::Unsaid, now)?;
-            mirror::apply(db, id, &seen, now)?;
+            mirror::apply(db, id, &seen)?;
             let link = db.query_row("SELECT id FROM link WHERE patient = ?", [id], |row| row.get(0))?;
             Ok((id, link))
         };

@@ -38,3 +38,13 @@ CREATE TABLE adopted (
 ALTER TABLE revision ADD COLUMN unsent INTEGER NOT NULL DEFAULT 0 CHECK (unsent IN (0, 1, 2));
 -- Whether the row was queued once more: JHE may have got it before.
 ALTER TABLE outbox ADD COLUMN repeated INTEGER NOT NULL DEFAULT 0 CHECK (repeated IN (0, 1));
+
+-- What a patient of JHE's is about to agree to, and the words of it, until JHE is seen to have it.
+CREATE TABLE intention (
+    patient     INTEGER NOT NULL REFERENCES patient (id),
+    study       INTEGER NOT NULL REFERENCES study (id),
+    code        INTEGER NOT NULL REFERENCES code (id),
+    wording     BLOB    NOT NULL REFERENCES consent_text (hash),
+    intended_at INTEGER NOT NULL,
+    PRIMARY KEY (patient, study, code)
+) STRICT, WITHOUT ROWID;

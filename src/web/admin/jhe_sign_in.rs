@@ -213,7 +213,7 @@ fn not_a_practitioner() -> Refusal {
 fn not_told(error: &JheError) -> Refusal {
     let again = |refusal: Refusal| refusal.next("/admin/jhe", "Sign in with JHE");
     match error {
-        JheError::Unauthorized(code) if code == "invalid_grant" => again(Refusal::new(
+        JheError::NotGranted(code) if code == "invalid_grant" => again(Refusal::new(
             StatusCode::BAD_REQUEST,
             "This sign-in cannot go on",
             "JHE no longer takes what your browser brought from there: it is good once, for a minute. Begin anew.",
@@ -226,7 +226,7 @@ fn not_told(error: &JheError) -> Refusal {
                 "So it is not known who you are. Please try again in a few minutes.",
             ))
         }
-        JheError::Unauthorized(what) => {
+        JheError::NotGranted(what) => {
             tracing::warn!("JHE does not take the client of jhe.sign_in_client_id: {what}");
             misconfigured("JHE did not accept this sign-in.")
         }

@@ -78,6 +78,7 @@ struct Typed {
     name: String,
     email: String,
     zone: String,
+    is_of_jhe: bool,
     studies: Vec<String>,
 }
 
@@ -87,6 +88,7 @@ impl Typed {
             name: fields.get("name").to_owned(),
             email: fields.get("email").to_owned(),
             zone: fields.get("tz").to_owned(),
+            is_of_jhe: false,
             studies: fields.all("study").map(str::to_owned).collect(),
         }
     }
@@ -122,6 +124,7 @@ pub(super) async fn ask_change(app: &App, staff: &Staff, id: PatientId) -> Resul
         name: patient.name,
         email: patient.email.unwrap_or_default(),
         zone: patient.time_zone,
+        is_of_jhe: patient.jhe_id.is_some(),
         studies: studies.iter().map(|study| study.id.to_string()).collect(),
     };
     ask(app, staff, Some(id), &typed, &Errors::default()).await
@@ -144,10 +147,16 @@ async fn ask(
         h1 { (title) }
         (errors.summary())
         (form(&action, &staff.token, &html! {
-            (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
-            (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
+            @if typed.is_of_jhe {
+                p.help { "Name and e-mail are JHE's to change." }
+                input type="hidden" name="name" value=(typed.name);
+                input type="hidden" name="email" value=(typed.email);
+            } @else {
+                (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
+                (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
+            }
             (errors.field("tz", "Time zone", "Where the patient lives, such as Europe/Berlin.", &typed.zone, "text"))
-            @if staff.account.is_of_jhe() {
+            @if staff.account.is_of_jhe() || typed.is_of_jhe {
                 p.help { "Who takes part in which study is decided in JHE." }
             } @else {
                 (enrolments(&studies, typed, id.is_some()))
@@ -217,7 +226,18 @@ async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<PatientId>) ->
             Some(id) => (id, "patient.change"),
             None => (patient::add(db, &new, now)?, "patient.add"),
         };
-        patient::change(db, patient, &new)?;
+        if patient::is_of_jhe(db, patient)? {
+            // The rest is JHE's, and comes with its next answer.
+            let known = patient::find(db, PatientRef::Own(patient))?;
+            let zone = new.time_zone.clone();
+            patient::change(
+                db,
+                patient,
+                &NewPatient { name: known.name, email: known.email, time_zone: zone },
+            )?;
+        } else {
+            patient::change(db, patient, &new)?;
+        }
         audit::record(db, now, who, action, Some(patient), "")?;
         for study in studies {
             invitation::enrol(db, study, patient, who, now)?;

@@ -1,16 +1,13 @@
 //! What JHE's studies ask a patient who has come in by a link of JHE's, and the answer.
 
-use rusqlite::Connection;
+use maud::html;
 use warp::reply::Response;
 
-use super::asked::{Asked, all_asked, keep_words};
+use super::asked::{Asked, all_asked, intend};
 use super::at_jhe::{AtJhe, Chosen};
 use super::questions::{Problem, Questions, Ticks};
 use super::{Patient, page};
-use crate::patient::PatientId;
-use crate::store::StoreError;
 use crate::study::Scope;
-use crate::time::Timestamp;
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other};
 use crate::web::visit::Visit;
@@ -28,7 +25,7 @@ async fn ask(app: &App, patient: &Patient, problem: Option<Problem>) -> Result<R
     if asked.iter().all(|asked| asked.open().is_empty()) {
         return Ok(see_other("/clients/ow/manage"));
     }
-    let (action, token, hidden) = ("/clients/ow/answer", &patient.token, maud::html! {});
+    let (action, token, hidden) = ("/clients/ow/answer", &patient.token, html! {});
     Ok(Questions { action, token, hidden, problem }.page(app, &asked))
 }
 
@@ -39,41 +36,34 @@ pub(super) async fn answer(app: &App, visit: &Visit, patient: &Patient) -> Resul
         return Ok(declined(app));
     }
     at_jhe.refresh(app).await?;
-    let asked = all_asked(app, patient).await?;
-    let agreed = match Ticks::read(&visit.form).judge(&asked) {
+    let (asked, ticks) = (all_asked(app, patient).await?, Ticks::read(&visit.form));
+    let agreed = match ticks.judge(&asked) {
         Ok(agreed) => agreed,
         Err(problem) => return ask(app, patient, Some(problem)).await,
     };
-    at_jhe.answer(app, chosen(&agreed)).await?;
+    let chosen = chosen(&agreed, &ticks);
     let (id, now) = (patient.id, app.clock.now());
     let words: Vec<(Asked, Vec<Scope>)> =
         agreed.into_iter().map(|(asked, scopes)| (asked.clone(), scopes)).collect();
-    app.store.write(move |db| keep_all_words(db, id, &words, now)).await?;
+    let keep = move |db: &_| words.iter().try_for_each(|(asked, scopes)| intend(db, id, asked, scopes, now));
+    app.store.write(keep).await?;
+    at_jhe.answer(app, chosen).await?;
     Ok(see_other("/clients/ow/connect"))
 }
 
-/// A yes to each box that was ticked, and a no to each other that stood there.
-fn chosen(agreed: &[(&Asked, Vec<Scope>)]) -> Vec<Chosen> {
+/// A yes to each box that was ticked, and a no to each other that stood there: not to what was asked only since.
+fn chosen(agreed: &[(&Asked, Vec<Scope>)], ticks: &Ticks) -> Vec<Chosen> {
+    let stood_there = agreed.iter().filter(|(asked, _)| ticks.has_read(asked));
     let of_study = |(asked, scopes): &(&Asked, Vec<Scope>)| {
-        let study = asked.study.id;
-        let scopes = scopes.clone();
+        let (study, scopes) = (asked.study.id, scopes.clone());
         let open = asked.open().into_iter();
         open.map(move |scope| (study, scope.code.clone(), scopes.contains(&scope))).collect::<Vec<_>>()
     };
-    agreed.iter().flat_map(of_study).collect()
-}
-
-fn keep_all_words(
-    db: &Connection,
-    patient: PatientId,
-    words: &[(Asked, Vec<Scope>)],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    words.iter().try_for_each(|(asked, scopes)| keep_words(db, patient, asked, scopes, now))
+    stood_there.flat_map(of_study).collect()
 }
 
 fn declined(app: &App) -> Response {
-    let body = maud::html! {
+    let body = html! {
         h1 { "You have not agreed to anything" }
         p { "Nothing was saved and nothing new is shared. You need not do anything more." }
         p { "If you change your mind, this browser knows you for 30 days: "

@@ -135,14 +135,15 @@ pub(super) fn note_grants(
     let grounds = Grounds { study: Some(asked.study.id), wording: Some(wording) };
     for scope in scopes {
         if consent::grant(db, patient, &scope.code, grounds, now)? {
-            note_grant(db, patient, asked, scope, wording, now)?;
+            let detail = format!("{} study {} text {}", scope.code, asked.study.id, wording.hex());
+            audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), &detail)?;
         }
     }
     Ok(())
 }
 
-/// Notes which words a patient of JHE's has agreed to; that it was agreed, JHE has said.
-pub(super) fn keep_words(
+/// Notes which words a patient of JHE's is about to agree to: the consent begins when JHE has it.
+pub(super) fn intend(
     db: &Connection,
     patient: PatientId,
     asked: &Asked,
@@ -153,27 +154,13 @@ pub(super) fn keep_words(
         return Ok(());
     }
     let wording = keep_wording(db, asked)?;
-    for scope in scopes {
-        consent::note_wording(db, patient, &scope.code, asked.study.id, wording)?;
-        note_grant(db, patient, asked, scope, wording, now)?;
-    }
-    Ok(())
+    scopes
+        .iter()
+        .try_for_each(|scope| consent::intend(db, patient, &scope.code, asked.study.id, wording, now))
 }
 
 fn keep_wording(db: &Connection, asked: &Asked) -> Result<TokenHash, StoreError> {
     let wording = asked.wording();
     consent::keep_wording(db, wording.hash(), VERSION, LANGUAGE, &wording.text())?;
     Ok(wording.hash())
-}
-
-fn note_grant(
-    db: &Connection,
-    patient: PatientId,
-    asked: &Asked,
-    scope: &Scope,
-    wording: TokenHash,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let detail = format!("{} study {} text {}", scope.code, asked.study.id, wording.hex());
-    audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), &detail)
 }

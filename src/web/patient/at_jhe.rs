@@ -6,9 +6,10 @@ use http::StatusCode;
 use secrecy::SecretString;
 
 use super::Patient;
-use crate::jhe::{Consents, Jhe, JheError, ScopeAnswer, Who};
+use crate::jhe::{Jhe, JheError, ScopeAnswer, Who};
+use crate::mirror::Snapshot;
 use crate::patient::{PatientId, PatientRef};
-use crate::store::{mirror, patient};
+use crate::store::{StoreError, mirror, patient};
 use crate::study::StudyId;
 use crate::web::App;
 use crate::web::answer::Refusal;
@@ -39,8 +40,9 @@ impl AtJhe {
 
     /// Takes over what JHE has at the moment.
     pub(super) async fn refresh(&self, app: &App) -> Result<(), Refusal> {
-        let read =
-            |access: SecretString| async move { self.jhe.consents(Who::Person(&access), self.jhe_id).await };
+        let read = |access: SecretString| async move {
+            self.jhe.consents(Who::Person(&access), self.jhe_id, &app.clock).await
+        };
         let seen = person::ask(app, &self.jhe, self.patient, read).await;
         self.keep(app, seen.map_err(refused)?).await
     }
@@ -58,17 +60,25 @@ impl AtJhe {
         let answers = self.named(app, vec![(study, code, false)]).await?;
         let seen = match self.as_patient(app, &answers).await {
             Err(PersonError::NoToken) => {
-                let ours = self.jhe.answer_consents(Who::Daemon, self.jhe_id, &answers).await;
+                tracing::info!(patient = %self.patient, "withdraws without a token of JHE's: ours is shown");
+                let ours = self.jhe.answer_consents(Who::Daemon, self.jhe_id, &answers, &app.clock).await;
                 ours.map_err(PersonError::Jhe)
             }
             done => done,
         };
-        self.keep(app, seen.map_err(refused)?).await
+        match seen {
+            Ok(seen) => self.keep(app, seen).await,
+            Err(PersonError::Jhe(JheError::Forbidden(why))) => {
+                tracing::error!(patient = %self.patient, "a withdrawal is not let through, neither is our own: {why}");
+                Err(not_ours_to_stop())
+            }
+            Err(error) => Err(refused(error)),
+        }
     }
 
-    async fn as_patient(&self, app: &App, answers: &[ScopeAnswer]) -> Result<Consents, PersonError> {
+    async fn as_patient(&self, app: &App, answers: &[ScopeAnswer]) -> Result<Snapshot, PersonError> {
         let save = |access: SecretString| async move {
-            self.jhe.answer_consents(Who::Person(&access), self.jhe_id, answers).await
+            self.jhe.answer_consents(Who::Person(&access), self.jhe_id, answers, &app.clock).await
         };
         person::ask(app, &self.jhe, self.patient, save).await
     }
@@ -77,19 +87,20 @@ impl AtJhe {
         let name = move |db: &_| {
             let mut answers = Vec::new();
             for (study, code, consented) in chosen {
-                if let Some(named) = mirror::name(db, study, &code)? {
-                    let mirror::Named { study, system } = named;
-                    answers.push(ScopeAnswer { study, system, code, consented });
-                }
+                let named = mirror::name(db, study, &code)?;
+                let mirror::Named { study, system } = named.ok_or_else(|| {
+                    StoreError::Refused("This is not asked for by a study of yours any more.".to_owned())
+                })?;
+                answers.push(ScopeAnswer { study, system, code, consented });
             }
             Ok(answers)
         };
         Ok(app.store.read(name).await?)
     }
 
-    async fn keep(&self, app: &App, seen: Consents) -> Result<(), Refusal> {
-        let (patient, now) = (self.patient, app.clock.now());
-        Ok(app.store.write(move |db| mirror::apply(db, patient, &seen, now)).await?)
+    async fn keep(&self, app: &App, seen: Snapshot) -> Result<(), Refusal> {
+        let patient = self.patient;
+        Ok(app.store.write(move |db| mirror::apply(db, patient, &seen)).await?)
     }
 }
 
@@ -105,6 +116,17 @@ fn refused(error: PersonError) -> Refusal {
         PersonError::Jhe(error) => out_of_reach(&error),
         PersonError::Kept(failure) => failure.into(),
     }
+}
+
+/// The patient's token has ended, and ours is of somebody who only looks at JHE.
+fn not_ours_to_stop() -> Refusal {
+    Refusal::new(
+        StatusCode::FORBIDDEN,
+        "We need your link for this",
+        "We could not stop it for you in this browser. Open the link from your study once more and stop it there, or \
+         tell the person in your study that you want to stop. Nothing was changed yet.",
+    )
+    .next("/clients/ow/manage", "Your choices")
 }
 
 /// JHE did not do what it was asked for.

@@ -3,7 +3,7 @@
 use maud::html;
 use warp::reply::Response;
 
-use super::asked::{Asked, all_asked, asked, keep_words, note_grants};
+use super::asked::{Asked, all_asked, asked, intend, note_grants};
 use super::at_jhe::AtJhe;
 use super::{Patient, page, with_session};
 use crate::account::Actor;
@@ -57,10 +57,11 @@ async fn grant_at_jhe(
     let all = all_asked(app, patient).await?;
     let outcome = wish.look(&all);
     if let Look::Open(asked, scope) = outcome {
-        at_jhe.answer(app, vec![(asked.study.id, scope.code.clone(), true)]).await?;
+        let chosen = vec![(asked.study.id, scope.code.clone(), true)];
         let (id, now) = (patient.id, app.clock.now());
         let (asked, scope) = (asked.clone(), scope.clone());
-        app.store.write(move |db| keep_words(db, id, &asked, &[scope], now)).await?;
+        app.store.write(move |db| intend(db, id, &asked, &[scope], now)).await?;
+        at_jhe.answer(app, chosen).await?;
     }
     Ok(outcome.done())
 }
@@ -199,7 +200,7 @@ pub(super) async fn sign_out(app: &App, patient: &Patient) -> Result<Response, R
     let (id, hash, now) = (patient.id, patient.token.hash(), app.clock.now());
     let end = move |db: &_| {
         session::end(db, hash)?;
-        invitation::forget_browsers(db, id)
+        invitation::close_used(db, id, now)
     };
     app.store.write(end).await?;
     if app.store.read(move |db| session::count(db, Holder::Patient(id), now)).await? == 0 {

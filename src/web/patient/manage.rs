@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
+use tokio::time::timeout;
 use warp::reply::Response;
 
 use super::asked::{Asked, all_asked};
@@ -21,6 +22,7 @@ use crate::web::App;
 use crate::web::answer::Refusal;
 use crate::web::connect::{self as devices, ConnectError};
 use crate::web::layout::{form, local, notice};
+use crate::web::person::PATIENCE;
 use crate::web::visit::Visit;
 
 /// What OW says of the patient's devices.
@@ -135,12 +137,13 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
 async fn refresh(app: &App, patient: &Patient) -> bool {
     let Some(jhe) = app.live.jhe() else { return true };
     let only = BTreeSet::from([patient.id]);
-    match consents::refresh(&jhe, &app.store, &app.clock, Some(&only)).await {
-        Ok(unread) => unread.is_empty(),
-        Err(error) => {
+    match timeout(PATIENCE, consents::refresh(&jhe, &app.store, &app.clock, Some(&only))).await {
+        Ok(Ok(unread)) => unread.is_empty(),
+        Ok(Err(error)) => {
             tracing::warn!(patient = %patient.id, "the consents could not be read anew: {error}");
             false
         }
+        Err(_) => false,
     }
 }
 

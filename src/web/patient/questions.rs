@@ -45,13 +45,27 @@ impl Ticks {
     pub(super) fn judge<'a>(&self, asked: &'a [Asked]) -> Result<Vec<(&'a Asked, Vec<Scope>)>, Problem> {
         let agreed: Vec<(&Asked, Vec<Scope>)> = asked.iter().map(|one| (one, self.agreed_of(one))).collect();
         let is_asked = asked.iter().any(|one| !one.open().is_empty());
-        if is_asked && agreed.iter().all(|(_, scopes)| scopes.is_empty()) {
+        if is_asked && agreed.iter().all(|(_, scopes)| scopes.is_empty()) && !self.stands(asked) {
             return Err(Problem::Nothing);
         }
         if agreed.iter().any(|(one, scopes)| !scopes.is_empty() && !self.read.contains(&one.proof())) {
             return Err(Problem::Changed);
         }
         Ok(agreed)
+    }
+
+    /// Whether something that was ticked stands by now: the form came twice.
+    fn stands(&self, asked: &[Asked]) -> bool {
+        let standing = |asked: &Asked| {
+            let agreed = asked.scopes.iter().filter(|(_, agreed)| agreed.is_some());
+            agreed.map(|(scope, _)| box_value(asked.study.id, scope)).collect::<Vec<_>>()
+        };
+        asked.iter().flat_map(standing).any(|value| self.ticked.contains(&value))
+    }
+
+    /// Whether what this study asks stood in the form, word for word.
+    pub(super) fn has_read(&self, asked: &Asked) -> bool {
+        self.read.contains(&asked.proof())
     }
 
     fn agreed_of(&self, asked: &Asked) -> Vec<Scope> {

@@ -8,9 +8,10 @@ use warp::reply::Response;
 use super::at_jhe::out_of_reach;
 use super::{SESSION_AGE, page, with_session};
 use crate::account::Actor;
-use crate::jhe::{Consents, InvitationCode, Person, RedeemError, Who};
+use crate::jhe::{InvitationCode, Person, RedeemError, Who};
+use crate::mirror::Snapshot;
 use crate::patient::PatientId;
-use crate::store::invitation::{self, Standing};
+use crate::store::invitation;
 use crate::store::patient::{self, NewPatient};
 use crate::store::session::{self, Holder};
 use crate::store::{StoreError, audit, mirror};
@@ -66,15 +67,20 @@ pub(super) async fn redeem(app: &App, visit: &Visit) -> Result<Response, Refusal
     guard::check_form(app, visit, (!is_new).then_some(&visitor), Actor::Visitor).await?;
     let code = InvitationCode::parse(visit.form.get("code")).ok_or_else(Refusal::not_found)?;
     let (true, Some(jhe)) = (is_known(app, &code), app.live.jhe()) else { return Err(foreign(app, &code)) };
+    let link = code.hash();
+    let known = app.store.read(move |db| invitation::find(db, link)).await?;
+    if known.is_some_and(|known| known.revoked.is_some()) {
+        return Err(refused(&RedeemError::Cancelled));
+    }
     let grant = jhe.redeem(&code).await.map_err(|error| refused(&error))?;
     let read = async {
         let me = jhe.me(&grant.access).await?;
-        let seen = jhe.consents(Who::Person(&grant.access), me.id).await?;
+        let seen = jhe.consents(Who::Person(&grant.access), me.id, &app.clock).await?;
         Ok((me, seen))
     };
     let (me, seen) = read.await.map_err(|error| refused(&RedeemError::Jhe(error)))?;
     let session = Token::draw()?;
-    let (link, browser, now) = (code.hash(), (visitor.hash(), session.hash()), app.clock.now());
+    let (browser, now) = ((visitor.hash(), session.hash()), app.clock.now());
     let id = app.store.write(move |db| keep(db, &me, &seen, link, browser, now)).await?;
     if let Err(error) = person::keep(app, id, &grant).await {
         tracing::error!(patient = %id, "the patient's token at JHE could not be kept: {error}");
@@ -86,17 +92,14 @@ pub(super) async fn redeem(app: &App, visit: &Visit) -> Result<Response, Refusal
 fn keep(
     db: &rusqlite::Connection,
     me: &Person,
-    seen: &Consents,
+    seen: &Snapshot,
     link: TokenHash,
     (visitor, session): (TokenHash, TokenHash),
     now: Timestamp,
 ) -> Result<PatientId, StoreError> {
     let id = find_or_add(db, me, now)?;
-    mirror::apply(db, id, seen, now)?;
-    let known = invitation::find(db, link)?;
-    if let Some(known) = known.filter(|known| known.patient == id && known.standing(now) == Standing::Open) {
-        invitation::mark_used(db, known.id, visitor, now)?;
-    }
+    mirror::apply(db, id, seen)?;
+    invitation::note_redeemed(db, link, id, visitor, now)?;
     audit::record(db, now, Actor::Patient(id), "invitation.use", Some(id), "JHE's")?;
     session::begin(db, session, Holder::Patient(id), now, now.plus(SESSION_AGE))?;
     Ok(id)

@@ -80,7 +80,7 @@ mod tests {
             contact: "Ada, ada@example.org".into(),
             ..Terms::default()
         };
-        Study { id: StudyId(1), terms }
+        Study { id: StudyId(1), terms, is_of_jhe: false }
     }
 
     #[test]

@@ -218,7 +218,9 @@ impl FakeJhe {
             ("GET", ["api", "v1", "data_sources", "all_scopes"]) => self.all_scopes(),
             ("GET", ["api", "v1", "users", "profile"]) => Self::own_profile(),
             ("GET", ["api", "v1", "patients"]) => self.patients(&query),
-            ("GET", ["api", "v1", "patients", id, "consents"]) => self.consents(id.parse().unwrap()),
+            ("GET", ["api", "v1", "patients", id, "consents"]) => {
+                self.slow_consents(id.parse().unwrap()).await
+            }
             (method @ ("POST" | "PATCH"), ["api", "v1", "patients", id, "consents"]) => {
                 self.save_consents(method, id.parse().unwrap(), &body)
             }

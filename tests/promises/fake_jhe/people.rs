@@ -17,6 +17,9 @@ const CLIENT: &str = "ow-client-1";
 /// JHE's number of it.
 const CLIENT_ID: i64 = 9;
 
+/// The other study.
+const SECOND: i64 = STUDY + 500;
+
 /// What has become of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invited {
@@ -53,6 +56,12 @@ pub struct People {
     pub asks: Vec<String>,
     /// What it is about.
     pub description: String,
+    /// How long it takes to answer about consents.
+    pub slow: Option<std::time::Duration>,
+    /// Whether another study asks for the same.
+    pub second: bool,
+    /// What was answered to the other study, by patient.
+    second_answers: BTreeMap<i64, (bool, Timestamp)>,
     /// Codes that its seed has made.
     pub codes_known: Vec<String>,
 }
@@ -74,6 +83,9 @@ impl Default for People {
             saved: Vec::new(),
             asks: vec![HEART_RATE.to_owned()],
             description: "Heart".to_owned(),
+            slow: None,
+            second: false,
+            second_answers: BTreeMap::new(),
             codes_known: vec![HEART_RATE.to_owned()],
         }
     }
@@ -255,6 +267,15 @@ impl FakeJhe {
         answer(200, &person(patient, user))
     }
 
+    /// What it says is what stood when it was asked, however long the answer is on its way.
+    pub(super) async fn slow_consents(&self, patient: i64) -> Response {
+        let (answer, slow) = (self.consents(patient), self.state().people.slow);
+        if let Some(slow) = slow {
+            tokio::time::sleep(slow).await;
+        }
+        answer
+    }
+
     pub(super) fn consents(&self, patient: i64) -> Response {
         let mut state = self.state();
         state.asked += 1;
@@ -273,6 +294,16 @@ impl FakeJhe {
         let body: Value = serde_json::from_slice(body).unwrap();
         let mut state = self.state();
         for study in body["study_scope_consents"].as_array().unwrap() {
+            if study["study_id"] == SECOND {
+                let scope = &study["scope_consents"][0];
+                let answer = (scope["consented"].as_bool().unwrap(), state.people.now);
+                if state.people.second_answers.insert(patient, answer).is_some() != (method == "PATCH") {
+                    return html(500);
+                }
+                let code = scope["coding_code"].as_str().unwrap().to_owned();
+                state.people.saved.push((method.to_owned(), code, answer.0));
+                continue;
+            }
             if study["study_id"] != STUDY {
                 return html(500);
             }
@@ -324,13 +355,23 @@ fn person(patient: i64, user: i64) -> Value {
                                 "currentUserRole": null, "children": [] }] })
 }
 
+/// What is attached to the study.
+fn data_sources(state: &State) -> Value {
+    let attached = if state.has_oura {
+        vec![json!({ "id": 70004, "name": "Oura", "type": "personal_device" })]
+    } else {
+        vec![]
+    };
+    json!(attached)
+}
+
 fn all_consents(state: &State, patient: i64, user: i64) -> Value {
     let code = |code: &str| json!({ "id": 50004, "codingSystem": SYSTEM, "codingCode": code, "text": code });
     let study = |list: &str, scopes: Vec<Value>| {
         if scopes.is_empty() {
             return json!([]);
         }
-        json!([{ "id": STUDY, "name": "Lifespan", "description": state.people.description, "dataSources": [],
+        json!([{ "id": STUDY, "name": "Lifespan", "description": state.people.description, "dataSources": data_sources(state),
                  "organization": { "id": 1, "name": "Lab", "type": "laboratory" }, list: scopes }])
     };
     let of_patient = state.consents.iter().filter(|((id, _), _)| *id == patient);
@@ -343,7 +384,21 @@ fn all_consents(state: &State, patient: i64, user: i64) -> Value {
         state.people.asks.iter().filter(|name| !state.consents.contains_key(&(patient, (*name).clone())));
     let open: Vec<Value> =
         open.map(|name| json!({ "code": code(name), "consented": null, "consentedTime": null })).collect();
+    let (mut pending, mut studies) = (study("pendingScopeConsents", open), study("scopeConsents", answered));
+    if state.people.second {
+        let (list, answer) = match state.people.second_answers.get(&patient) {
+            Some((consented, at)) => {
+                ("scopeConsents", json!({ "consented": consented, "consentedTime": at.to_string() }))
+            }
+            None => ("pendingScopeConsents", json!({ "consented": null, "consentedTime": null })),
+        };
+        let mut scope = answer;
+        scope["code"] = code(HEART_RATE);
+        let mut second = study(list, vec![scope])[0].clone();
+        (second["id"], second["name"]) = (json!(SECOND), json!("Second study"));
+        let place = if list == "scopeConsents" { &mut studies } else { &mut pending };
+        place.as_array_mut().unwrap().push(second);
+    }
     json!({ "patient": person(patient, user), "consolidatedConsentedScopes": [],
-            "studiesPendingConsent": study("pendingScopeConsents", open),
-            "studies": study("scopeConsents", answered) })
+            "studiesPendingConsent": pending, "studies": studies })
 }

@@ -72,7 +72,7 @@ pub(super) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
             h2 { "API tokens" }
             p.fine { "For a program that connects the device on the patient’s behalf through " code { "/api/v1" } "." }
             (api_tokens(staff, id, view))
-            @if may { (ask_api_token(staff, id)) }
+            @if may && !staff.account.is_of_jhe() { (ask_api_token(staff, id)) }
         }
     }
 }
@@ -239,8 +239,8 @@ async fn invite_through_jhe(
         let text = "This patient is JHE's, and JHE_BASE_URL is not set: nobody else can invite.";
         Refusal::bad(text).next(back.clone(), "Back to the patient")
     })?;
-    let (base, now) = (app.live.config().public_base(), app.clock.now());
-    let made = inviting::invite_through_jhe(&jhe, &app.store, &base, jhe_id, staff.actor(), now).await;
+    let base = app.live.config().public_base();
+    let made = inviting::invite_through_jhe(&jhe, &app.store, &base, jhe_id, staff.actor(), &app.clock).await;
     let made = made.map_err(|failure| {
         tracing::warn!(patient = %id, "{}", failure.what);
         let text = format!("{}. Next: {}.", failure.what, failure.next);
@@ -288,6 +288,11 @@ pub(super) async fn make_api_token(
     staff: &Staff,
     id: PatientId,
 ) -> Result<Response, Refusal> {
+    if staff.account.is_of_jhe() {
+        // It would let its holder in long after the organization has let the practitioner go.
+        let text = "Tokens are made by accounts of this service. Ask an operator.";
+        return Err(Refusal::forbidden(text).next(format!("/admin/patients/{id}"), "Back to the patient"));
+    }
     let label = parse_name(visit.form.get("label"))
         .map_err(|_| Refusal::bad("Say what the token is for, in one line."))?;
     let token = Token::draw()?;
@@ -335,7 +340,7 @@ pub(super) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Res
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         session::end_all(db, Holder::Patient(id))?;
-        invitation::forget_browsers(db, id)?;
+        invitation::close_used(db, id, now)?;
         audit::record(db, now, who, "session.end", Some(id), "")
     };
     app.store.write(write).await?;

@@ -231,7 +231,9 @@ fn consents(id: PatientId, entries: &[Entry], zone: &TimeZone) -> Markup {
                 tbody { @for entry in entries { tr {
                     th scope="row" data-label="Scope" { span { (entry.scope.display) " " code { (entry.scope.code) } } }
                     td data-label="Study" { (study(&entry.study)) }
-                    td data-label="Granted" { (local(zone, entry.grant.granted)) }
+                    td data-label="Granted" {
+                        @if entry.grant.is_refusal() && entry.wording.is_none() { "refused" } @else { (local(zone, entry.grant.granted)) }
+                    }
                     td data-label="Withdrawn" {
                         @match entry.grant.withdrawn { Some(at) => (local(zone, at)), None => "stands" }
                     }
