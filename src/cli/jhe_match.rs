@@ -52,7 +52,7 @@ pub(super) async fn confirm(session: &Session, who: PatientRef, jhe_id: i64) -> 
     let id = store
         .read(move |db| {
             let patient = patient::find(db, who)?;
-            patient::refuse_match(db, &patient, jhe_id)?;
+            patient::refuse_matched(&patient)?;
             Ok(patient.id)
         })
         .await?;
@@ -218,7 +218,7 @@ fn keep(
 ) -> Result<Ended, StoreError> {
     let jhe_id = snapshot.seen.patient.id;
     let patient = patient::find(db, PatientRef::Own(id))?;
-    patient::refuse_match(db, &patient, jhe_id)?;
+    patient::make_way(db, &patient, jhe_id)?;
     patient::set_jhe_id(db, id, jhe_id)?;
     audit::record(db, now, Actor::CommandLine, "patient.match", Some(id), &format!("jhe:{jhe_id}"))?;
     // JHE invites its patients.

@@ -105,18 +105,50 @@ pub fn refuse_matched(patient: &Patient) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses to give a patient this number in JHE where it is somebody else's, or the patient has one.
+/// Refuses to give a patient this number in JHE where it is somebody else's, or the patient has one. Who has only come
+/// in by a link of JHE's, before anybody said who that is, gives way: nothing was linked or kept.
 ///
 /// # Errors
 /// A sentence where that is so.
-pub fn refuse_match(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(), StoreError> {
+pub fn make_way(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(), StoreError> {
     refuse_matched(patient)?;
     match of_jhe(db, jhe_id)? {
         None => Ok(()),
+        Some(other) if is_bare(db, other)? => remove(db, other),
         Some(other) => {
             Err(StoreError::Refused(format!("JHE patient {jhe_id} is here already, as patient {other}")))
         }
     }
+}
+
+fn is_bare(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT NOT EXISTS (SELECT 1 FROM link WHERE patient = ?1)
+            AND NOT EXISTS (SELECT 1 FROM stream WHERE patient = ?1)",
+    )?;
+    Ok(query.query_row([id], |row| row.get(0))?)
+}
+
+/// Removes a patient of whom nothing was kept. The audit has the number still.
+fn remove(db: &Connection, id: PatientId) -> Result<(), StoreError> {
+    for table in [
+        "intention",
+        "consent",
+        "enrolment",
+        "invitation",
+        "session",
+        "api_token",
+        "connection",
+        "authorization",
+        "jhe_token",
+        "patient_organization",
+        "adopted",
+        "patient_state",
+    ] {
+        db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;
+    }
+    db.execute("DELETE FROM patient WHERE id = ?", [id])?;
+    Ok(())
 }
 
 /// Makes a patient one of JHE's. What OW knows the patient by stays.

@@ -150,6 +150,19 @@ fn a_match_does_not_undo_what_was_withdrawn_here() {
 }
 
 #[test]
+fn who_came_in_by_a_link_before_being_matched_is_one_patient_afterwards() {
+    let scene = Scene::new();
+    let (_, patient) = scene.world.patient();
+    scene.come_in();
+    let ran = scene.world.run(&["patient", "match", &patient, "--jhe-patient", "40001"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let list = scene.world.run(&["patient", "list"]).stdout;
+    assert_eq!((list.lines().count(), list.contains("jhe:40001")), (1, true), "{list}");
+    scene.agree();
+    assert_eq!(scene.world.run(&["patient", "list"]).stdout.lines().count(), 1);
+}
+
+#[test]
 fn an_ow_user_that_jhe_still_names_and_ow_has_lost_is_made_anew() {
     let scene = Scene::new();
     scene.jhe.state().people.ow = Some((scene.world.sim.url(), scene.world.sim.key()));
