@@ -119,7 +119,7 @@ impl Jhe {
 
     /// The list of one's own organizations is the one that counts: the list of all says of a superuser to have a
     /// role in each. Only the organization itself says which role it is.
-    async fn memberships(&self, who: Who<'_>) -> Result<Vec<Membership>, JheError> {
+    pub(super) async fn memberships(&self, who: Who<'_>) -> Result<Vec<Membership>, JheError> {
         let url = self.http.url(&["api", "v1", "users", "organizations"])?;
         let own: Vec<Organization> = read(&self.get(who, url).await?)?;
         let mut memberships = Vec::new();

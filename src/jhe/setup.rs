@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::http::read;
 use super::{Jhe, JheError, Who, invitation_url};
+use crate::account::Role;
 use crate::catalog::{DATA_SOURCES, SERIES};
 
 #[derive(Deserialize)]
@@ -23,6 +24,8 @@ struct Scope {
 struct Seen {
     user_type: String,
     patients: usize,
+    /// Whether the practitioner only looks on in some organization.
+    is_viewer: bool,
     data_sources: Vec<String>,
     codes: Vec<String>,
     has_client: bool,
@@ -46,6 +49,7 @@ impl Jhe {
         Ok(Seen {
             user_type: profile.user_type.unwrap_or_default(),
             patients: self.patients().await?.len(),
+            is_viewer: self.memberships(Who::Daemon).await?.iter().any(|one| one.role == Role::Viewer),
             data_sources: self.data_sources().await?.into_iter().map(|(name, _)| name).collect(),
             codes: scopes.into_iter().map(|scope| scope.coding_code).collect(),
             has_client: self.inviting_client(public_base).await?.is_some(),
@@ -105,6 +109,7 @@ mod tests {
         Seen {
             user_type: "practitioner".into(),
             patients: 2,
+            is_viewer: false,
             data_sources: vec!["CareX".into(), "Oura".into()],
             codes: vec!["omh:heart-rate:2.0".into()],
             has_client: true,
@@ -122,6 +127,7 @@ mod tests {
         assert_eq!(findings(&well(), "https://jhe-ow.example.org"), Vec::<String>::new());
         assert!(only(&Seen { user_type: "patient".into(), ..well() }).contains("practitioner make one"));
         assert!(only(&Seen { patients: 0, ..well() }).contains("member of each organization"));
+        assert!(only(&Seen { is_viewer: true, ..well() }).contains("make it a member"));
         assert!(only(&Seen { data_sources: Vec::new(), ..well() }).contains("data source 'Oura'"));
         assert!(
             only(&Seen { codes: Vec::new(), ..well() }).contains("'omh:heart-rate:2.0': have its seed run")

@@ -217,6 +217,7 @@ impl FakeJhe {
             ("GET", ["api", "v1", "data_sources"]) => self.data_sources(),
             ("GET", ["api", "v1", "data_sources", "all_scopes"]) => self.all_scopes(),
             ("GET", ["api", "v1", "users", "profile"]) => Self::own_profile(),
+            ("GET", ["api", "v1", "users", "organizations"]) => answer(200, &json!([])),
             ("GET", ["api", "v1", "patients"]) => self.patients(&query),
             ("GET", ["api", "v1", "patients", id, "consents"]) => {
                 self.slow_consents(id.parse().unwrap()).await
