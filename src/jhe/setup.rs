@@ -83,6 +83,13 @@ fn findings(seen: &Seen, public_base: &str) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if seen.is_viewer {
+        findings.push(
+            "the practitioner of the client key is a viewer in an organization: make it a member, so that a patient \
+             whose own sign-in at JHE has ended can still withdraw"
+                .to_owned(),
+        );
+    }
     for source in
         DATA_SOURCES.iter().filter(|source| !seen.data_sources.iter().any(|name| name == source.name))
     {
