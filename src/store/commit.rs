@@ -301,9 +301,9 @@ fn write_change(
     match change {
         Change::New(sample) => {
             db.prepare_cached(
-                "INSERT INTO observation (stream, instant, value, zone, revision) VALUES (?, ?, ?, ?, 0)",
+                "INSERT INTO observation (stream, instant, value, zone, revision, context) VALUES (?, ?, ?, ?, 0, ?)",
             )?
-            .execute(params![stream, sample.instant, sample.value, sample.zone])?;
+            .execute(params![stream, sample.instant, sample.value, sample.zone, sample.context])?;
         }
         Change::Revised { sample, .. } => {
             db.prepare_cached(
@@ -313,14 +313,22 @@ fn write_change(
             )?
             .execute(params![stream, sample.instant, now, !is_exported])?;
             db.prepare_cached(
-                "UPDATE observation SET value = ?3, zone = ?4, revision = revision + 1
+                "UPDATE observation SET value = ?3, zone = ?4, context = ?5, revision = revision + 1
                  WHERE stream = ?1 AND instant = ?2",
             )?
-            .execute(params![stream, sample.instant, sample.value, sample.zone])?;
+            .execute(params![
+                stream,
+                sample.instant,
+                sample.value,
+                sample.zone,
+                sample.context
+            ])?;
         }
         Change::Placed(sample) => {
-            db.prepare_cached("UPDATE observation SET zone = ?3 WHERE stream = ?1 AND instant = ?2")?
-                .execute(params![stream, sample.instant, sample.zone])?;
+            db.prepare_cached(
+                "UPDATE observation SET zone = ?3, context = ?4 WHERE stream = ?1 AND instant = ?2",
+            )?
+            .execute(params![stream, sample.instant, sample.zone, sample.context])?;
         }
     }
     Ok(())
@@ -335,8 +343,8 @@ fn export(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     match *change {
-        Change::New(Sample { instant, value, zone }) => {
-            queue::first(db, target, stream, &Observation { instant, value, zone, revision: 0 }, now)
+        Change::New(Sample { instant, value, zone, context }) => {
+            queue::first(db, target, stream, &Observation { instant, value, zone, revision: 0, context }, now)
         }
         Change::Revised { sample, .. } => queue::changed(db, target, stream, sample.instant, now),
         Change::Placed(_) => Ok(()),

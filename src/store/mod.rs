@@ -19,6 +19,7 @@ pub mod jhe_token;
 pub mod lock;
 mod merge;
 pub mod mirror;
+pub mod object;
 pub mod observation;
 mod open;
 pub mod outbox;

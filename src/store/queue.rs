@@ -108,7 +108,7 @@ pub(super) fn take_out(
     value: f64,
 ) -> Result<usize, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision FROM outbox
+        "SELECT instant, value, zone, revision, NULL FROM outbox
          WHERE stream = ?1 AND instant = ?2 AND value = ?3 AND ambiguous = 0 AND NOT EXISTS
              (SELECT 1 FROM outbox AS older WHERE older.stream = ?1 AND older.instant = ?2
               AND older.revision < outbox.revision)",
@@ -151,7 +151,7 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
 }
 
 fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
-    let Observation { instant, value, zone, revision } = observation;
+    let Observation { instant, value, zone, revision, .. } = observation;
     db.prepare_cached(
         "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
          VALUES (?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",

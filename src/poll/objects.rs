@@ -1,0 +1,399 @@
+//! One patient's turn in raw mode: every page of every listing, and every object in them that is not known yet.
+//!
+//! An object is noted as read in the transaction that keeps its last samples. One that cannot be read is noted as
+//! failed and tried again by each tick, also after the marks have moved past its day.
+
+use super::collect::Collector;
+use super::days::{Span, days};
+use super::turn::{Turn, TurnError};
+use super::windows::Reach;
+use super::{Context, Progress, schedule};
+use crate::catalog::{self, Endpoint, Series};
+use crate::raw::{Body, BodyError, Bucket, Day, Found, Place, RawError, looks_like_heart_rate};
+use crate::store::commit::{self, Batch, Owner, Tally};
+use crate::store::object::{self, Object, State};
+use crate::store::plan::Due;
+use crate::store::{StoreError, stream};
+use crate::time::Timestamp;
+
+/// Samples of one object that are held back for one commit: all of a page of any provider's, so that an object comes
+/// in as a whole, and little memory.
+const HELD: usize = 20_000;
+/// Failed objects that one tick tries again, of one patient; those longest untried first.
+const TRIED_AGAIN: u32 = 1000;
+/// More pages than the objects of a day fill in a thousand years: past it the listing goes round in circles.
+const MOST_PAGES: usize = 10_000;
+
+/// Why an object was not read.
+enum Unread {
+    /// The object's own trouble.
+    Object(String),
+    /// It is not there.
+    Missing,
+    /// Not the object's trouble.
+    Turn(TurnError),
+}
+
+impl From<RawError> for Unread {
+    fn from(error: RawError) -> Self {
+        match error {
+            RawError::Missing => Self::Missing,
+            RawError::Object(why) => Self::Object(why),
+            RawError::Everybody(_) => Self::Turn(error.into()),
+        }
+    }
+}
+
+impl From<BodyError> for Unread {
+    fn from(error: BodyError) -> Self {
+        Self::Object(error.to_string())
+    }
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Self::Turn(error.into())
+    }
+}
+
+/// What the records of an object become.
+type Known = (&'static Endpoint, &'static Series);
+
+/// What is read with, and what came of it.
+struct Reading<'a> {
+    context: &'a Context,
+    bucket: &'a Bucket,
+    due: &'a Due,
+    progress: &'a Progress,
+    turn: Turn,
+    /// Newest sample time per type in the objects that were read.
+    newest: Vec<(&'static str, Timestamp)>,
+}
+
+impl Context {
+    /// Reads the objects of a patient that `reach` covers and that were not read before.
+    pub(super) async fn read_objects(
+        &self,
+        bucket: &Bucket,
+        due: &Due,
+        reach: Reach,
+        progress: &Progress,
+    ) -> Turn {
+        let (turn, newest) = (Turn::default(), Vec::new());
+        let mut reading = Reading { context: self, bucket, due, progress, turn, newest };
+        reading.turn.error = reading.read(reach).await.err();
+        reading.turn
+    }
+}
+
+impl Reading<'_> {
+    async fn read(&mut self, reach: Reach) -> Result<(), TurnError> {
+        let (layout, user) = (&self.bucket.layout, &self.due.ow_user);
+        let span = days(&self.due.wanted, reach, self.context.started);
+        let dated = Day::all(span.days.clone()).map(|day| layout.of_day(day, user));
+        for place in dated.chain(layout.undated(user)) {
+            self.read_place(&place).await?;
+        }
+        if let Reach::Recent { at_least, .. } = reach {
+            self.try_again(&span).await?;
+            if at_least >= Some(schedule::WIDE) {
+                let (link, day) = (self.due.link, *span.days.start());
+                self.write(move |db| object::forget_before(db, link, day)).await?;
+            }
+        }
+        self.move_marks(&span, matches!(reach, Reach::Recent { .. })).await
+    }
+
+    /// Reads what is listed at a place, page by page: however many keys there are, a thousand are held.
+    async fn read_place(&mut self, place: &Place) -> Result<(), TurnError> {
+        let (mut next, mut after) = (None, None);
+        for _ in 0..MOST_PAGES {
+            let page = self.bucket.list(place, next.as_deref()).await?;
+            let listed: Vec<(String, String, String)> = page
+                .objects
+                .into_iter()
+                .map(|object| (place.name(&object.key), object.key, object.etag))
+                .collect();
+            let last = listed.last().map(|(name, ..)| name.clone()).or(after.clone());
+            let until = if page.next.is_some() { last.clone() } else { None };
+            let (link, day, names) = (self.due.link, place.day, place.names.clone());
+            let known =
+                move |db: &_| object::known(db, link, day, &names, after.as_deref(), until.as_deref());
+            let known = self.context.poller.store.read(known).await?;
+            for (name, key, etag) in &listed {
+                let before = known.iter().find(|object| object.name == *name);
+                if before.is_none_or(|object| is_wanted(object, etag)) {
+                    self.read_object(day, name, key, etag, before).await?;
+                }
+            }
+            for gone in known.iter().filter(|object| !listed.iter().any(|(name, ..)| *name == object.name)) {
+                self.forget(gone).await?;
+            }
+            match page.next {
+                None => return Ok(()),
+                Some(token) if next.as_ref() == Some(&token) => break,
+                Some(token) => (next, after) = (Some(token), last),
+            }
+        }
+        Err(RawError::Everybody(format!("the listing of {} goes round in circles", place.prefix)).into())
+    }
+
+    /// What the bucket does not list any more is forgotten, but not without a word where it was never read.
+    async fn forget(&mut self, gone: &Object) -> Result<(), TurnError> {
+        let (link, day, name) = (self.due.link, gone.day, gone.name.clone());
+        match gone.state {
+            State::Read | State::Other => self.write(move |db| object::forget(db, link, day, &name)).await,
+            State::Failed => self.lose(gone).await,
+            State::Lost => Ok(()),
+        }
+    }
+
+    async fn lose(&mut self, gone: &Object) -> Result<(), TurnError> {
+        let before = gone.error.as_deref().unwrap_or("it could not be read");
+        let error = format!("{before}; since then it has gone from the bucket, and cannot be read any more");
+        let key = self.bucket.layout.key(gone.day, &self.due.ow_user, &gone.name);
+        self.turn.unread.push(format!("{key}: {error}"));
+        self.note(Object { state: State::Lost, error: Some(error), ..gone.clone() }).await
+    }
+
+    /// Tries the failed objects of days that were not listed.
+    async fn try_again(&mut self, span: &Span) -> Result<(), TurnError> {
+        let link = self.due.link;
+        let failed = self.context.poller.store.read(move |db| object::failed(db, link, TRIED_AGAIN)).await?;
+        let was_listed =
+            |object: &&Object| span.days.contains(&object.day) || object.day == crate::raw::UNDATED;
+        for object in failed.iter().filter(|object| !was_listed(object)) {
+            let key = self.bucket.layout.key(object.day, &self.due.ow_user, &object.name);
+            self.read_object(object.day, &object.name, &key, &object.etag, Some(object)).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads an object, and notes what became of it. Its own trouble is no error of the turn.
+    async fn read_object(
+        &mut self,
+        day: Day,
+        name: &str,
+        key: &str,
+        etag: &str,
+        before: Option<&Object>,
+    ) -> Result<(), TurnError> {
+        let mut object = Object {
+            day,
+            name: name.to_owned(),
+            etag: etag.to_owned(),
+            state: State::Read,
+            // Another content may be of another endpoint.
+            endpoint: before.filter(|object| object.etag == etag).and_then(|object| object.endpoint.clone()),
+            error: None,
+        };
+        let why = match self.take_in(key, &mut object).await {
+            Ok(()) => return Ok(()),
+            Err(Unread::Turn(error)) => return Err(error),
+            Err(Unread::Missing) => match before {
+                Some(before) if before.state == State::Failed => return self.lose(before).await,
+                _ => "it was listed, and was gone before it could be read (404)".to_owned(),
+            },
+            Err(Unread::Object(why)) => why,
+        };
+        self.turn.unread.push(format!("{key}: {why}"));
+        self.note(Object { state: State::Failed, error: Some(why), ..object }).await
+    }
+
+    /// Reads an object to its end and keeps its samples; leaves those of other endpoints alone.
+    async fn take_in(&mut self, key: &str, object: &mut Object) -> Result<(), Unread> {
+        if object.endpoint.is_none() {
+            object.endpoint = catalog::endpoint_in(key).map(str::to_owned);
+        }
+        if object.endpoint.is_none() {
+            let head = self.bucket.head(key).await?;
+            (object.endpoint, object.etag) = (head.endpoint, head.etag);
+        }
+        let mut known = None;
+        if let Some(path) = &object.endpoint {
+            match catalog::endpoint(path) {
+                None => {
+                    return self
+                        .note(Object { state: State::Other, ..object.clone() })
+                        .await
+                        .map_err(Unread::Turn);
+                }
+                Some(endpoint) => known = self.wanted(endpoint),
+            }
+            if known.is_none() {
+                // Not consented to: it is looked at again once it is.
+                return Ok(());
+            }
+        }
+        let mut collector = Collector::new(&[]);
+        let mut body = Body::new();
+        match self.read_body(key, &mut body, &mut known, &mut collector).await {
+            Ok(true) => {}
+            Ok(false) => {
+                return self
+                    .note(Object { state: State::Other, ..object.clone() })
+                    .await
+                    .map_err(Unread::Turn);
+            }
+            Err(error) => {
+                // What comes before the fault is good, unless it was packed: then nobody knows.
+                if !body.is_packed() && matches!(error, Unread::Object(_)) {
+                    self.commit(&mut collector, None).await?;
+                }
+                return Err(error);
+            }
+        }
+        for (series_type, newest) in collector.newest() {
+            match self.newest.iter_mut().find(|(name, _)| name == series_type) {
+                Some((_, have)) => *have = (*have).max(*newest),
+                None => self.newest.push((series_type, *newest)),
+            }
+        }
+        self.commit(&mut collector, Some(object.clone())).await?;
+        Ok(())
+    }
+
+    /// What the records of an endpoint become, where the patient consents to that.
+    fn wanted(&self, endpoint: &'static Endpoint) -> Option<Known> {
+        let wanted = self.due.wanted.iter().find(|one| one.series.series_type == endpoint.series_type)?;
+        Some((endpoint, wanted.series))
+    }
+
+    /// Reads the bytes of an object into the collector; answers whether it is one of ours.
+    async fn read_body(
+        &mut self,
+        key: &str,
+        body: &mut Body,
+        known: &mut Option<Known>,
+        collector: &mut Collector,
+    ) -> Result<bool, Unread> {
+        let mut payload = self.bucket.get(key).await?;
+        while let Some(chunk) = payload.next().await? {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                let (step, after) = rest.split_at(body.step().min(rest.len()));
+                if !self.collect(&body.feed(step)?, known, collector)? {
+                    return Ok(false);
+                }
+                if collector.waiting() >= HELD {
+                    self.commit(collector, None).await?;
+                }
+                rest = after;
+            }
+        }
+        let (found, has_list) = body.finish()?;
+        match (self.collect(&found, known, collector)?, has_list, known) {
+            (true, true, Some(_)) => Ok(true),
+            (true, false, Some(_)) => Err(Unread::Object("it has no list of records".to_owned())),
+            _ => Ok(false),
+        }
+    }
+
+    /// Takes records into the collector; answers whether they are of ours. Where nothing else says it, the first of
+    /// them does.
+    fn collect(
+        &self,
+        found: &Found,
+        known: &mut Option<Known>,
+        collector: &mut Collector,
+    ) -> Result<bool, BodyError> {
+        for record in found.records() {
+            if known.is_none() && looks_like_heart_rate(record) {
+                *known = catalog::ENDPOINTS.first().and_then(|endpoint| self.wanted(endpoint));
+            }
+            let Some((endpoint, series)) = known else { return Ok(false) };
+            collector.add_raw(endpoint, series, record)?;
+        }
+        self.progress.read(collector.take_unreported());
+        Ok(true)
+    }
+
+    /// Keeps what was collected; with `object` in the same transaction that all of it is kept.
+    async fn commit(&mut self, collector: &mut Collector, object: Option<Object>) -> Result<(), StoreError> {
+        let (parts, rejected) = collector.take(object.is_some());
+        if parts.is_empty() && rejected.is_empty() && object.is_none() {
+            return Ok(());
+        }
+        let batch = Batch { parts, rejected, ..self.batch() };
+        self.turn.tally += self.commit_batch(batch, object).await?;
+        Ok(())
+    }
+
+    fn batch(&self) -> Batch {
+        let Due { patient, ref subject, link, .. } = *self.due;
+        let owner = Owner { patient, subject: subject.clone(), system: self.context.mode.system() };
+        let mode = self.context.mode.as_str();
+        Batch { owner, link, mode, parts: Vec::new(), rejected: Vec::new(), marks: Vec::new() }
+    }
+
+    async fn commit_batch(&self, batch: Batch, object: Option<Object>) -> Result<Tally, StoreError> {
+        let poller = &self.context.poller;
+        let Some(owner) = self.context.lock_owner.clone() else {
+            return poller.store.read(move |db| commit::preview(db, &batch)).await;
+        };
+        let now = poller.clock.now();
+        let commit = move |db: &_| {
+            let tally = commit::commit(db, &batch, &owner, now)?;
+            if let Some(object) = &object {
+                object::note(db, batch.link, object, now)?;
+            }
+            Ok(tally)
+        };
+        poller.store.write(commit).await
+    }
+
+    /// Moves the marks once every day was read. What an earlier turn has kept that did not come to its end counts
+    /// too: its objects are not read again.
+    async fn move_marks(&mut self, span: &Span, is_recent: bool) -> Result<(), TurnError> {
+        if !span.moves_marks || !self.context.is_live() {
+            return Ok(());
+        }
+        let batch = self.batch();
+        let (owner, wanted) = (batch.owner.clone(), self.due.wanted.clone());
+        let kept = move |db: &_| {
+            let newest = wanted.iter().map(|one| stream::newest(db, &owner, one.series.series_type));
+            newest.collect::<Result<Vec<_>, _>>()
+        };
+        let kept = if is_recent { self.context.poller.store.read(kept).await? } else { Vec::new() };
+        let mut marks = Vec::new();
+        for (place, wanted) in self.due.wanted.iter().enumerate() {
+            let series_type = wanted.series.series_type;
+            let read = self.newest.iter().find(|(name, _)| *name == series_type).map(|(_, newest)| *newest);
+            let newest = read.max(kept.get(place).copied().flatten()).map(|newest| newest.min(span.until));
+            if newest > wanted.mark {
+                marks.extend(newest.map(|newest| (series_type, newest)));
+            }
+        }
+        if !marks.is_empty() {
+            self.commit_batch(Batch { marks, ..batch }, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn note(&self, object: Object) -> Result<(), TurnError> {
+        let (link, now) = (self.due.link, self.context.poller.clock.now());
+        self.write(move |db| object::note(db, link, &object, now)).await
+    }
+
+    /// Writes something; a dry run does not.
+    async fn write(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), TurnError> {
+        if self.context.is_live() {
+            self.context.write(work).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an object that is known has to be read all the same: its content has changed, it was not read, or its
+/// endpoint was none of ours in an earlier version.
+fn is_wanted(known: &Object, etag: &str) -> bool {
+    known.etag != etag
+        || match known.state {
+            State::Read => false,
+            State::Other => known.endpoint.as_deref().and_then(catalog::endpoint).is_some(),
+            State::Failed | State::Lost => true,
+        }
+}
