@@ -206,8 +206,7 @@ impl Reading<'_> {
             object.endpoint = catalog::endpoint_in(key).map(str::to_owned);
         }
         if object.endpoint.is_none() {
-            let head = self.bucket.head(key).await?;
-            (object.endpoint, object.etag) = (head.endpoint, head.etag);
+            object.endpoint = self.bucket.endpoint(key).await?;
         }
         let mut known = None;
         if let Some(path) = &object.endpoint {
@@ -238,7 +237,7 @@ impl Reading<'_> {
             Err(error) => {
                 // What comes before the fault is good, unless it was packed: then nobody knows.
                 if !body.is_packed() && matches!(error, Unread::Object(_)) {
-                    self.commit(&mut collector, None).await?;
+                    self.commit(&mut collector, true, None).await?;
                 }
                 return Err(error);
             }
@@ -249,7 +248,7 @@ impl Reading<'_> {
                 None => self.newest.push((series_type, *newest)),
             }
         }
-        self.commit(&mut collector, Some(object.clone())).await?;
+        self.commit(&mut collector, true, Some(object.clone())).await?;
         Ok(())
     }
 
@@ -272,17 +271,19 @@ impl Reading<'_> {
             let mut rest = &chunk[..];
             while !rest.is_empty() {
                 let (step, after) = rest.split_at(body.step().min(rest.len()));
-                if !self.collect(&body.feed(step)?, known, collector)? {
+                let fed = body.feed(step);
+                if !self.collect(&body.take(), known, collector)? {
                     return Ok(false);
                 }
+                fed?;
                 if collector.waiting() >= HELD {
-                    self.commit(collector, None).await?;
+                    self.commit(collector, false, None).await?;
                 }
                 rest = after;
             }
         }
-        let (found, has_list) = body.finish()?;
-        match (self.collect(&found, known, collector)?, has_list, known) {
+        let has_list = body.finish()?;
+        match (self.collect(&body.take(), known, collector)?, has_list, known) {
             (true, true, Some(_)) => Ok(true),
             (true, false, Some(_)) => Err(Unread::Object("it has no list of records".to_owned())),
             _ => Ok(false),
@@ -308,9 +309,15 @@ impl Reading<'_> {
         Ok(true)
     }
 
-    /// Keeps what was collected; with `object` in the same transaction that all of it is kept.
-    async fn commit(&mut self, collector: &mut Collector, object: Option<Object>) -> Result<(), StoreError> {
-        let (parts, rejected) = collector.take(object.is_some());
+    /// Keeps what was collected; with `object` in the same transaction that all of it is kept. Before the end of an
+    /// object the samples of the last instant wait for others of it.
+    async fn commit(
+        &mut self,
+        collector: &mut Collector,
+        is_last: bool,
+        object: Option<Object>,
+    ) -> Result<(), StoreError> {
+        let (parts, rejected) = collector.take(is_last);
         if parts.is_empty() && rejected.is_empty() && object.is_none() {
             return Ok(());
         }

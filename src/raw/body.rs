@@ -72,55 +72,59 @@ impl Body {
         matches!(self.reader, Some(Reader::Packed(_)))
     }
 
-    /// Takes the next bytes; answers with the records that end in them, each followed by a line feed.
+    /// Takes the next bytes. What records end in them is in [`Body::take`], also where this fails.
     ///
     /// # Errors
     /// Why the object cannot be read any further.
-    pub fn feed(&mut self, chunk: &[u8]) -> Result<Found, BodyError> {
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         if self.reader.is_some() {
             return self.read(chunk);
         }
         self.head.extend_from_slice(chunk);
         if self.head.len() < GZIP.len() {
-            return Ok(Found::default());
+            return Ok(());
         }
         let head = std::mem::take(&mut self.head);
         self.reader = Some(Reader::of(&head));
         self.read(&head)
     }
 
-    /// Ends the object; answers with the last records, and whether there was a list of records at all.
+    /// Ends the object; answers whether there was a list of records at all.
     ///
     /// # Errors
     /// Where it has not come to its end, or that is not sound.
-    pub fn finish(&mut self) -> Result<(Found, bool), BodyError> {
+    pub fn finish(&mut self) -> Result<bool, BodyError> {
         if self.reader.is_none() {
             let head = std::mem::take(&mut self.head);
             self.reader = Some(Reader::of(&[]));
             self.read(&head)?;
         }
-        let unpacked = match &mut self.reader {
-            Some(Reader::Plain(unpacked)) => unpacked,
+        match &mut self.reader {
+            Some(Reader::Plain(unpacked)) => unpacked.records.finish(),
             Some(Reader::Packed(decoder)) => {
                 decoder.try_finish().map_err(|error| damaged(decoder.get_mut(), &error))?;
-                decoder.get_mut()
+                decoder.get_mut().records.finish()
             }
-            None => return Err(BodyError::CutShort),
-        };
-        Ok((std::mem::take(&mut unpacked.found), unpacked.records.finish()?))
+            None => Err(BodyError::CutShort),
+        }
     }
 
-    fn read(&mut self, chunk: &[u8]) -> Result<Found, BodyError> {
+    /// The records that were found and not taken yet.
+    pub fn take(&mut self) -> Found {
         match &mut self.reader {
-            Some(Reader::Plain(unpacked)) => {
-                unpacked.take(chunk)?;
-                Ok(std::mem::take(&mut unpacked.found))
-            }
+            Some(Reader::Plain(unpacked)) => std::mem::take(&mut unpacked.found),
+            Some(Reader::Packed(decoder)) => std::mem::take(&mut decoder.get_mut().found),
+            None => Found::default(),
+        }
+    }
+
+    fn read(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        match &mut self.reader {
+            Some(Reader::Plain(unpacked)) => unpacked.take(chunk),
             Some(Reader::Packed(decoder)) => {
-                decoder.write_all(chunk).map_err(|error| damaged(decoder.get_mut(), &error))?;
-                Ok(std::mem::take(&mut decoder.get_mut().found))
+                decoder.write_all(chunk).map_err(|error| damaged(decoder.get_mut(), &error))
             }
-            None => Ok(Found::default()),
+            None => Ok(()),
         }
     }
 }
@@ -211,10 +215,11 @@ mod tests {
     fn read(body: &[u8], size: usize) -> Result<(Vec<Vec<u8>>, bool), BodyError> {
         let (mut reader, mut all) = (Body::new(), Vec::new());
         for chunk in body.chunks(size) {
-            all.extend(reader.feed(chunk)?.records().map(<[u8]>::to_vec));
+            reader.feed(chunk)?;
+            all.extend(reader.take().records().map(<[u8]>::to_vec));
         }
-        let (found, has_list) = reader.finish()?;
-        all.extend(found.records().map(<[u8]>::to_vec));
+        let has_list = reader.finish()?;
+        all.extend(reader.take().records().map(<[u8]>::to_vec));
         Ok((all, has_list))
     }
 
@@ -256,6 +261,13 @@ mod tests {
         let body = packed(&vec![b' '; LARGEST + 1]);
         assert!(body.len() < 128 * 1024);
         assert_eq!(read(&body, 1000), Err(BodyError::TooLarge));
+    }
+
+    #[test]
+    fn what_stands_before_a_fault_is_found() {
+        let mut reader = Body::new();
+        assert!(reader.feed(br#"[{"bpm":60},{"bpm":61} <"#).is_err());
+        assert_eq!(reader.take().records().count(), 2);
     }
 
     #[test]

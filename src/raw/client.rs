@@ -35,7 +35,7 @@ pub struct Bucket {
 pub struct Listed {
     /// Its key.
     pub key: String,
-    /// Names its content: another content, another tag.
+    /// Names its content: another content, another tag. Where the server lists none, its size and time stand for it.
     pub etag: String,
 }
 
@@ -46,15 +46,6 @@ pub struct Listing {
     pub objects: Vec<Listed>,
     /// Where the next page begins, where there is one.
     pub next: Option<String>,
-}
-
-/// What an object says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The provider's endpoint, where OW has noted it.
-    pub endpoint: Option<String>,
-    /// As in [`Listed`].
-    pub etag: String,
 }
 
 /// The bytes of an object as they come.
@@ -105,7 +96,7 @@ impl Bucket {
     pub async fn examine(&self) -> Result<(), RawError> {
         let listing = self.list_below(self.layout.prefix(), None, 1).await?;
         match listing.objects.first() {
-            Some(object) => self.head(&object.key).await.map(drop),
+            Some(object) => self.endpoint(&object.key).await.map(drop),
             None => Ok(()),
         }
     }
@@ -118,26 +109,26 @@ impl Bucket {
         let answer = tried(call).await;
         let (page, _) = answer.map_err(|trouble| trouble.of_listing(&self.s3.name(), &self.address))?;
         let objects = page.contents.into_iter();
-        let objects = objects.map(|object| Listed {
-            key: object.key,
-            etag: plain(object.e_tag.as_deref().unwrap_or_default()),
+        let objects = objects.map(|object| {
+            let etag = match object.e_tag {
+                Some(etag) => etag.trim_matches('"').to_owned(),
+                None => format!("{} bytes of {}", object.size, object.last_modified),
+            };
+            Listed { key: object.key, etag }
         });
         let next = if page.is_truncated { page.next_continuation_token } else { None };
         Ok(Listing { objects: objects.collect(), next })
     }
 
-    /// What an object says of itself.
+    /// The provider's endpoint that an object is of, where OW has noted it.
     ///
     /// # Errors
     /// As [`RawError`] says.
-    pub async fn head(&self, key: &str) -> Result<Head, RawError> {
+    pub async fn endpoint(&self, key: &str) -> Result<Option<String>, RawError> {
         let answer = tried(|| self.s3.head_object(key)).await;
         let (head, _) = answer.map_err(|trouble| trouble.of_object(&self.address))?;
         let endpoint = head.metadata.and_then(|mut all| all.remove(TRACE_ID));
-        Ok(Head {
-            endpoint: endpoint.filter(|endpoint| !endpoint.is_empty()),
-            etag: plain(head.e_tag.as_deref().unwrap_or_default()),
-        })
+        Ok(endpoint.filter(|endpoint| !endpoint.is_empty()))
     }
 
     /// The bytes of an object.
@@ -181,9 +172,4 @@ where
         tokio::time::sleep(pause).await;
         attempt += 1;
     }
-}
-
-/// A tag without its quotes, which some servers leave out in some answers.
-fn plain(etag: &str) -> String {
-    etag.trim_matches('"').to_owned()
 }

@@ -10,7 +10,7 @@ mod records;
 
 pub use access::Access;
 pub use body::{Body, BodyError, Found};
-pub use client::{Bucket, Head, Listed, Listing, Payload};
+pub use client::{Bucket, Listed, Listing, Payload};
 pub use error::RawError;
 pub use key::{Day, Layout, Place, UNDATED};
 pub use record::{RawRecord, Unreadable, looks_like_heart_rate, read as read_record};

@@ -11,6 +11,7 @@ use super::observation::Observation;
 use super::queue::{self, Target};
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
+use super::twin::{self, Gate};
 use super::{StoreError, adopted, code, consent, lock, patient, stream};
 use crate::catalog::{self, Series};
 use crate::intervals::Allowed;
@@ -279,9 +280,11 @@ fn write_part(
         daily_total: key.daily_total,
         has_adopted,
     });
+    let gate = twin::gate(db, owner, key, resolved.code)?;
     for (stream, change) in changes.chain(before) {
         write_change(db, stream, change, is_exported, now)?;
-        if let Some(target) = target {
+        let goes = gate.map_or(Ok(true), |gate| goes(db, gate, stream, change))?;
+        if let Some(target) = target.filter(|_| goes) {
             export(db, target, stream, change, now)?;
         }
     }
@@ -332,6 +335,15 @@ fn write_change(
         }
     }
     Ok(())
+}
+
+/// Whether a change is for JHE where the other system may have brought the same sample.
+fn goes(db: &Connection, gate: Gate, stream: i64, change: &Change) -> Result<bool, StoreError> {
+    match change {
+        Change::New(sample) => twin::admits(db, gate, stream, sample.instant),
+        Change::Revised { sample, .. } => Ok(!twin::is_left_out(db, stream, sample.instant)?),
+        Change::Placed(_) => Ok(true),
+    }
 }
 
 /// Queues what is new for JHE, in the transaction that keeps it.

@@ -35,6 +35,7 @@ pub mod setting;
 pub mod status;
 pub mod stream;
 pub mod study;
+pub mod twin;
 mod types;
 mod writer;
 
