@@ -3,6 +3,8 @@
 //! An object is noted as read in the transaction that keeps its last samples. One that cannot be read is noted as
 //! failed and tried again by each tick, also after the marks have moved past its day.
 
+use std::collections::{HashMap, HashSet};
+
 use super::collect::Collector;
 use super::days::{Span, days};
 use super::turn::{Turn, TurnError};
@@ -120,13 +122,16 @@ impl Reading<'_> {
             let known =
                 move |db: &_| object::known(db, link, day, &names, after.as_deref(), until.as_deref());
             let known = self.context.poller.store.read(known).await?;
+            let by_name: HashMap<&str, &Object> =
+                known.iter().map(|object| (object.name.as_str(), object)).collect();
             for (name, key, etag) in &listed {
-                let before = known.iter().find(|object| object.name == *name);
+                let before = by_name.get(name.as_str()).copied();
                 if before.is_none_or(|object| is_wanted(object, etag)) {
                     self.read_object(day, name, key, etag, before).await?;
                 }
             }
-            for gone in known.iter().filter(|object| !listed.iter().any(|(name, ..)| *name == object.name)) {
+            let names: HashSet<&str> = listed.iter().map(|(name, ..)| name.as_str()).collect();
+            for gone in known.iter().filter(|object| !names.contains(object.name.as_str())) {
                 self.forget(gone).await?;
             }
             match page.next {
@@ -152,7 +157,8 @@ impl Reading<'_> {
         let before = gone.error.as_deref().unwrap_or("it could not be read");
         let error = format!("{before}; since then it has gone from the bucket, and cannot be read any more");
         let key = self.bucket.layout.key(gone.day, &self.due.ow_user, &gone.name);
-        self.turn.unread.push(format!("{key}: {error}"));
+        // First: it is told once only.
+        self.turn.unread.insert(0, format!("{key}: {error}"));
         self.note(Object { state: State::Lost, error: Some(error), ..gone.clone() }).await
     }
 

@@ -171,8 +171,8 @@ pub fn forget_before(db: &Connection, link: i64, day: Day) -> Result<(), StoreEr
 pub fn summary(db: &Connection, patient: PatientId, limit: u32) -> Result<Summary, StoreError> {
     let mut summary = Summary::default();
     let mut query = db.prepare_cached(
-        "SELECT state, sum(rows) FROM link JOIN object_count ON object_count.link = link.id
-         WHERE patient = ? GROUP BY state",
+        "SELECT object_count.state, sum(rows) FROM link JOIN object_count ON object_count.link = link.id
+         WHERE patient = ? GROUP BY object_count.state",
     )?;
     let mut rows = query.query([patient])?;
     while let Some(row) = rows.next()? {

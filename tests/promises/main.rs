@@ -30,6 +30,7 @@ mod practitioners;
 mod predecessor;
 mod proxy;
 mod raw;
+mod raw_export;
 mod schedules;
 mod screens;
 mod security;

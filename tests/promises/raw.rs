@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::bucket::*;
 use crate::harness::*;
+use crate::served::*;
 
 const TODAY: &str = "2026-11-21";
 const EIGHT: &str = "2026-11-21T08:00:00Z";
@@ -443,4 +444,27 @@ fn the_same_ring_through_both_modes_gives_the_same_instants_and_values() {
     assert_eq!(world.created(), 0);
     world.setting("ow.ingest_mode", "raw");
     assert_eq!(world.created(), 0);
+}
+
+#[test]
+fn the_pages_say_whether_the_bucket_can_be_read_and_what_became_of_the_objects() {
+    let (world, bucket, user, patient) = one_payload();
+    bucket.put(&Bucket::key(TODAY, &user, "bad"), HEARTRATE, b"<html>");
+    assert_eq!(world.poll().code, 3);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("the bucket was looked at", || operator.get("/admin").body.contains("Raw payloads"));
+    assert!(operator.get("/admin").body.contains("The bucket can be listed and read."));
+    let page = operator.get(&format!("/admin/patients/{patient}")).body;
+    for part in
+        ["Raw payloads", "Objects read", "it is no JSON", "each tick tries again", "of 2026-11-21", "awake"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("samples of both modes"));
+    world.setting("ow.ingest_mode", "normalized");
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    assert_eq!(world.created(), 1);
+    assert!(operator.get(&format!("/admin/patients/{patient}")).body.contains("samples of both modes"));
+    assert!(operator.get("/admin").body.contains("Patients with samples of both modes: 1."));
 }
