@@ -34,6 +34,8 @@ const DAYS: usize = 10;
 const STEP: Duration = Duration::from_mins(5);
 /// Records of one page of a newer OW.
 const PAGE: usize = 1000;
+/// Records of an object of 10 MiB, the largest that OW stores.
+const LARGE_OBJECT: usize = 150_000;
 /// Patients whose payloads of a day are read.
 const BUCKET_PATIENTS: usize = 1000;
 /// Seals the settings; nothing here is secret.
@@ -344,23 +346,32 @@ fn raw_memory(runtime: &tokio::runtime::Runtime) {
         run(&["settings", "set", key, value]);
     }
     let now = Clock::System.now();
-    let (today, begin) = (Day::of(now), now.minus(STEP * 288));
+    let (today, day_ago) = (Day::of(now), now.minus(STEP * 288));
     for patient in 0..BUCKET_PATIENTS {
         let user = sim.add_user();
         run(&["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE]);
         let path = bucket.join(format!("raw-payloads/oura/api_response/{today}/{user}"));
         std::fs::create_dir_all(&path).unwrap();
-        std::fs::write(path.join("701e19a918f0.json"), object(patient, 0, 288, begin)).unwrap();
+        std::fs::write(path.join("701e19a918f0.json"), object(patient, 0, 288, day_ago)).unwrap();
+        if patient == 0 {
+            let long_ago = now.minus(STEP * u32::try_from(LARGE_OBJECT).unwrap());
+            std::fs::write(path.join("801e19a918f0.json"), object(patient, 0, LARGE_OBJECT, long_ago))
+                .unwrap();
+        }
     }
     let began = Instant::now();
     let mut child = command(directory.path(), &sim, &["poll"]);
     let peak = peak_memory(&mut child.env("JHE_OW_SECRET_KEY", SECRET_KEY).spawn().unwrap());
-    let rate = rate(BUCKET_PATIENTS * 288, began);
-    println!("a day of {BUCKET_PATIENTS} patients in S3    {rate:>9.0} samples/s (listings and all)");
+    let samples = BUCKET_PATIENTS * 288 + LARGE_OBJECT;
+    let rate = rate(samples, began);
+    println!(
+        "a day of {BUCKET_PATIENTS} patients in S3    {rate:>9.0} samples/s (and an object of 10 MiB, listings and all)"
+    );
     println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
     let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
     let kept: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
-    assert_eq!(usize::try_from(kept).unwrap(), BUCKET_PATIENTS * 288);
+    // The day is in the large object too.
+    assert_eq!(usize::try_from(kept).unwrap(), samples - 288);
 }
 
 /// Serves the buckets in a directory; answers with the address.

@@ -5,71 +5,33 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::collect::Collector;
 use super::days::{Span, days};
+use super::payload::Unread;
 use super::turn::{Turn, TurnError};
 use super::windows::Reach;
 use super::{Context, Progress, schedule};
-use crate::catalog::{self, Endpoint, Series};
-use crate::raw::{Body, BodyError, Bucket, Day, Found, Place, RawError, looks_like_heart_rate};
-use crate::store::commit::{self, Batch, Owner, Tally};
+use crate::catalog;
+use crate::raw::{Bucket, Day, Place, RawError, UNDATED};
+use crate::store::commit::Batch;
 use crate::store::object::{self, Object, State};
 use crate::store::plan::Due;
 use crate::store::{StoreError, stream};
 use crate::time::Timestamp;
 
-/// Samples of one object that are held back for one commit: all of a page of any provider's, so that an object comes
-/// in as a whole, and little memory.
-const HELD: usize = 20_000;
 /// Failed objects that one tick tries again, of one patient; those longest untried first.
 const TRIED_AGAIN: u32 = 1000;
 /// More pages than the objects of a day fill in a thousand years: past it the listing goes round in circles.
 const MOST_PAGES: usize = 10_000;
 
-/// Why an object was not read.
-enum Unread {
-    /// The object's own trouble.
-    Object(String),
-    /// It is not there.
-    Missing,
-    /// Not the object's trouble.
-    Turn(TurnError),
-}
-
-impl From<RawError> for Unread {
-    fn from(error: RawError) -> Self {
-        match error {
-            RawError::Missing => Self::Missing,
-            RawError::Object(why) => Self::Object(why),
-            RawError::Everybody(_) => Self::Turn(error.into()),
-        }
-    }
-}
-
-impl From<BodyError> for Unread {
-    fn from(error: BodyError) -> Self {
-        Self::Object(error.to_string())
-    }
-}
-
-impl From<StoreError> for Unread {
-    fn from(error: StoreError) -> Self {
-        Self::Turn(error.into())
-    }
-}
-
-/// What the records of an object become.
-type Known = (&'static Endpoint, &'static Series);
-
 /// What is read with, and what came of it.
-struct Reading<'a> {
-    context: &'a Context,
-    bucket: &'a Bucket,
-    due: &'a Due,
-    progress: &'a Progress,
-    turn: Turn,
+pub(super) struct Reading<'a> {
+    pub(super) context: &'a Context,
+    pub(super) bucket: &'a Bucket,
+    pub(super) due: &'a Due,
+    pub(super) progress: &'a Progress,
+    pub(super) turn: Turn,
     /// Newest sample time per type in the objects that were read.
-    newest: Vec<(&'static str, Timestamp)>,
+    pub(super) newest: Vec<(&'static str, Timestamp)>,
 }
 
 impl Context {
@@ -166,8 +128,7 @@ impl Reading<'_> {
     async fn try_again(&mut self, span: &Span) -> Result<(), TurnError> {
         let link = self.due.link;
         let failed = self.context.poller.store.read(move |db| object::failed(db, link, TRIED_AGAIN)).await?;
-        let was_listed =
-            |object: &&Object| span.days.contains(&object.day) || object.day == crate::raw::UNDATED;
+        let was_listed = |object: &&Object| span.days.contains(&object.day) || object.day == UNDATED;
         for object in failed.iter().filter(|object| !was_listed(object)) {
             let key = self.bucket.layout.key(object.day, &self.due.ow_user, &object.name);
             self.read_object(object.day, &object.name, &key, &object.etag, Some(object)).await?;
@@ -206,155 +167,6 @@ impl Reading<'_> {
         self.note(Object { state: State::Failed, error: Some(why), ..object }).await
     }
 
-    /// Reads an object to its end and keeps its samples; leaves those of other endpoints alone.
-    async fn take_in(&mut self, key: &str, object: &mut Object) -> Result<(), Unread> {
-        if object.endpoint.is_none() {
-            object.endpoint = catalog::endpoint_in(key).map(str::to_owned);
-        }
-        if object.endpoint.is_none() {
-            object.endpoint = self.bucket.endpoint(key).await?;
-        }
-        let mut known = None;
-        if let Some(path) = &object.endpoint {
-            match catalog::endpoint(path) {
-                None => {
-                    return self
-                        .note(Object { state: State::Other, ..object.clone() })
-                        .await
-                        .map_err(Unread::Turn);
-                }
-                Some(endpoint) => known = self.wanted(endpoint),
-            }
-            if known.is_none() {
-                // Not consented to: it is looked at again once it is.
-                return Ok(());
-            }
-        }
-        let mut collector = Collector::new(&[]);
-        let mut body = Body::new();
-        match self.read_body(key, &mut body, &mut known, &mut collector).await {
-            Ok(true) => {}
-            Ok(false) => {
-                return self
-                    .note(Object { state: State::Other, ..object.clone() })
-                    .await
-                    .map_err(Unread::Turn);
-            }
-            Err(error) => {
-                // What comes before the fault is good, unless it was packed: then nobody knows.
-                if !body.is_packed() && matches!(error, Unread::Object(_)) {
-                    self.commit(&mut collector, true, None).await?;
-                }
-                return Err(error);
-            }
-        }
-        for (series_type, newest) in collector.newest() {
-            match self.newest.iter_mut().find(|(name, _)| name == series_type) {
-                Some((_, have)) => *have = (*have).max(*newest),
-                None => self.newest.push((series_type, *newest)),
-            }
-        }
-        self.commit(&mut collector, true, Some(object.clone())).await?;
-        Ok(())
-    }
-
-    /// What the records of an endpoint become, where the patient consents to that.
-    fn wanted(&self, endpoint: &'static Endpoint) -> Option<Known> {
-        let wanted = self.due.wanted.iter().find(|one| one.series.series_type == endpoint.series_type)?;
-        Some((endpoint, wanted.series))
-    }
-
-    /// Reads the bytes of an object into the collector; answers whether it is one of ours.
-    async fn read_body(
-        &mut self,
-        key: &str,
-        body: &mut Body,
-        known: &mut Option<Known>,
-        collector: &mut Collector,
-    ) -> Result<bool, Unread> {
-        let mut payload = self.bucket.get(key).await?;
-        while let Some(chunk) = payload.next().await? {
-            let mut rest = &chunk[..];
-            while !rest.is_empty() {
-                let (step, after) = rest.split_at(body.step().min(rest.len()));
-                let fed = body.feed(step);
-                if !self.collect(&body.take(), known, collector)? {
-                    return Ok(false);
-                }
-                fed?;
-                if collector.waiting() >= HELD {
-                    self.commit(collector, false, None).await?;
-                }
-                rest = after;
-            }
-        }
-        let has_list = body.finish()?;
-        match (self.collect(&body.take(), known, collector)?, has_list, known) {
-            (true, true, Some(_)) => Ok(true),
-            (true, false, Some(_)) => Err(Unread::Object("it has no list of records".to_owned())),
-            _ => Ok(false),
-        }
-    }
-
-    /// Takes records into the collector; answers whether they are of ours. Where nothing else says it, the first of
-    /// them does.
-    fn collect(
-        &self,
-        found: &Found,
-        known: &mut Option<Known>,
-        collector: &mut Collector,
-    ) -> Result<bool, BodyError> {
-        for record in found.records() {
-            if known.is_none() && looks_like_heart_rate(record) {
-                *known = catalog::ENDPOINTS.first().and_then(|endpoint| self.wanted(endpoint));
-            }
-            let Some((endpoint, series)) = known else { return Ok(false) };
-            collector.add_raw(endpoint, series, record)?;
-        }
-        self.progress.read(collector.take_unreported());
-        Ok(true)
-    }
-
-    /// Keeps what was collected; with `object` in the same transaction that all of it is kept. Before the end of an
-    /// object the samples of the last instant wait for others of it.
-    async fn commit(
-        &mut self,
-        collector: &mut Collector,
-        is_last: bool,
-        object: Option<Object>,
-    ) -> Result<(), StoreError> {
-        let (parts, rejected) = collector.take(is_last);
-        if parts.is_empty() && rejected.is_empty() && object.is_none() {
-            return Ok(());
-        }
-        let batch = Batch { parts, rejected, ..self.batch() };
-        self.turn.tally += self.commit_batch(batch, object).await?;
-        Ok(())
-    }
-
-    fn batch(&self) -> Batch {
-        let Due { patient, ref subject, link, .. } = *self.due;
-        let owner = Owner { patient, subject: subject.clone(), system: self.context.mode.system() };
-        let mode = self.context.mode.as_str();
-        Batch { owner, link, mode, parts: Vec::new(), rejected: Vec::new(), marks: Vec::new() }
-    }
-
-    async fn commit_batch(&self, batch: Batch, object: Option<Object>) -> Result<Tally, StoreError> {
-        let poller = &self.context.poller;
-        let Some(owner) = self.context.lock_owner.clone() else {
-            return poller.store.read(move |db| commit::preview(db, &batch)).await;
-        };
-        let now = poller.clock.now();
-        let commit = move |db: &_| {
-            let tally = commit::commit(db, &batch, &owner, now)?;
-            if let Some(object) = &object {
-                object::note(db, batch.link, object, now)?;
-            }
-            Ok(tally)
-        };
-        poller.store.write(commit).await
-    }
-
     /// Moves the marks once every day was read. What an earlier turn has kept that did not come to its end counts
     /// too: its objects are not read again.
     async fn move_marks(&mut self, span: &Span, is_recent: bool) -> Result<(), TurnError> {
@@ -383,7 +195,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn note(&self, object: Object) -> Result<(), TurnError> {
+    pub(super) async fn note(&self, object: Object) -> Result<(), TurnError> {
         let (link, now) = (self.due.link, self.context.poller.clock.now());
         self.write(move |db| object::note(db, link, &object, now)).await
     }

@@ -63,7 +63,10 @@ impl Bucket {
         // Its own would be hidden, and come on top of ours.
         s3::set_retries(0);
         let wrong = |error: String| {
-            Failure::failed(format!("no client for S3: {error}"), "see the settings that begin with ow.s3.")
+            Failure::failed(
+                format!("no client for S3: {error}"),
+                "see that this machine has root certificates (Debian: ca-certificates)",
+            )
         };
         let (id, secret) = (access.key_id.expose_secret(), access.secret.expose_secret());
         let credentials = Credentials::new(Some(id), Some(secret), None, None, None)
@@ -108,7 +111,8 @@ impl Bucket {
         };
         let answer = tried(call).await;
         let (page, _) = answer.map_err(|trouble| trouble.of_listing(&self.s3.name(), &self.address))?;
-        let objects = page.contents.into_iter();
+        // A key that ends so is a folder that somebody has made by hand.
+        let objects = page.contents.into_iter().filter(|object| !object.key.ends_with('/'));
         let objects = objects.map(|object| {
             let etag = match object.e_tag {
                 Some(etag) => etag.trim_matches('"').to_owned(),
