@@ -32,6 +32,9 @@ pub(super) struct Reading<'a> {
     pub(super) turn: Turn,
     /// Newest sample time per type in the objects that were read.
     pub(super) newest: Vec<(&'static str, Timestamp)>,
+    /// Objects of other endpoints, which are noted together: they are most of a bucket, and a commit each costs more
+    /// than to look at them.
+    pub(super) others: Vec<Object>,
 }
 
 impl Context {
@@ -43,9 +46,12 @@ impl Context {
         reach: Reach,
         progress: &Progress,
     ) -> Turn {
-        let (turn, newest) = (Turn::default(), Vec::new());
-        let mut reading = Reading { context: self, bucket, due, progress, turn, newest };
-        reading.turn.error = reading.read(reach).await.err();
+        let (turn, newest, others) = (Turn::default(), Vec::new(), Vec::new());
+        let mut reading = Reading { context: self, bucket, due, progress, turn, newest, others };
+        let read = reading.read(reach).await;
+        // Also where the turn ends early.
+        let noted = reading.note_others().await;
+        reading.turn.error = read.and(noted).err();
         reading.turn
     }
 }
@@ -96,6 +102,7 @@ impl Reading<'_> {
             for gone in known.iter().filter(|object| !names.contains(object.name.as_str())) {
                 self.forget(gone).await?;
             }
+            self.note_others().await?;
             match page.next {
                 None => return Ok(()),
                 Some(token) if next.as_ref() == Some(&token) => break,
@@ -193,6 +200,15 @@ impl Reading<'_> {
             self.commit_batch(Batch { marks, ..batch }, None).await?;
         }
         Ok(())
+    }
+
+    async fn note_others(&mut self) -> Result<(), TurnError> {
+        let (link, now) = (self.due.link, self.context.poller.clock.now());
+        let others = std::mem::take(&mut self.others);
+        if others.is_empty() {
+            return Ok(());
+        }
+        self.write(move |db| others.iter().try_for_each(|object| object::note(db, link, object, now))).await
     }
 
     pub(super) async fn note(&self, object: Object) -> Result<(), TurnError> {

@@ -59,7 +59,10 @@ impl Reading<'_> {
         if let Some(path) = &object.endpoint {
             endpoint = catalog::endpoint(path);
             match endpoint {
-                None => return self.note_other(object).await,
+                None => {
+                    self.note_other(object);
+                    return Ok(());
+                }
                 // Not consented to: it is looked at again once it is.
                 Some(known) if self.wanted(known).is_none() => return Ok(()),
                 Some(_) => {}
@@ -73,7 +76,10 @@ impl Reading<'_> {
         }
         match read {
             Ok(true) => {}
-            Ok(false) => return self.note_other(object).await,
+            Ok(false) => {
+                self.note_other(object);
+                return Ok(());
+            }
             Err(error) => {
                 // What comes before the fault is good, unless it was packed: then nobody knows.
                 if !body.is_packed() && matches!(error, Unread::Object(_)) {
@@ -92,9 +98,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn note_other(&self, object: &Object) -> Result<(), Unread> {
-        let other = Object { state: State::Other, ..object.clone() };
-        self.note(other).await.map_err(Unread::Turn)
+    fn note_other(&mut self, object: &Object) {
+        self.others.push(Object { state: State::Other, ..object.clone() });
     }
 
     /// What the records of an endpoint become, where the patient consents to that.

@@ -1,5 +1,6 @@
 //! The calls: a page of a listing, what an object is, its bytes.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,7 +23,6 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const TRACE_ID: &str = "trace_id";
 
 /// A bucket of payloads.
-#[derive(Debug)]
 pub struct Bucket {
     s3: Box<s3::Bucket>,
     address: String,
@@ -154,6 +154,13 @@ impl Payload {
     pub async fn next(&mut self) -> Result<Option<Bytes>, RawError> {
         let chunk = self.stream.bytes().next().await.transpose();
         chunk.map_err(|error| Trouble::from(error).of_object(&self.address))
+    }
+}
+
+impl fmt::Debug for Bucket {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bucket({} at {})", self.s3.name(), self.address)
     }
 }
 
