@@ -12,15 +12,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use jhe_ow::catalog::{HEART_RATE, SERIES};
+use jhe_ow::catalog::{ENDPOINTS, HEART_RATE, SERIES};
 use jhe_ow::clock::Clock;
 use jhe_ow::demo::sim::{Sim, heart_rate_at};
 use jhe_ow::ow::parse_page;
 use jhe_ow::patient::{OwUser, PatientId, PatientRef};
 use jhe_ow::poll::collect::{BATCH, Collector};
+use jhe_ow::raw::{Body, Day};
 use jhe_ow::store::commit::{self, Batch, Owner};
 use jhe_ow::store::consent::Grounds;
 use jhe_ow::store::lock::{self, Hold, Kind};
+use jhe_ow::store::object::{self, Object, State};
 use jhe_ow::store::patient::{self, NewPatient, Relink};
 use jhe_ow::store::{Store, code, consent};
 use jhe_ow::time::Timestamp;
@@ -32,6 +34,12 @@ const DAYS: usize = 10;
 const STEP: Duration = Duration::from_mins(5);
 /// Records of one page of a newer OW.
 const PAGE: usize = 1000;
+/// Records of an object of 10 MiB, the largest that OW stores.
+const LARGE_OBJECT: usize = 150_000;
+/// Patients whose payloads of a day are read.
+const BUCKET_PATIENTS: usize = 1000;
+/// Seals the settings; nothing here is secret.
+const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789ab";
 /// Patients read at the same time, the default.
 const CONCURRENCY: usize = 4;
 /// Repetitions of what is compared; the median counts.
@@ -46,6 +54,7 @@ fn main() {
     runtime.block_on(rates());
     runtime.block_on(bytes());
     memory();
+    raw_memory(&runtime);
 }
 
 /// A store with linked and consenting patients, and the lock taken.
@@ -104,15 +113,50 @@ impl World {
         self.store.write(move |db| commit::commit(db, &batch, &lock_owner, start())).await.unwrap();
     }
 
+    /// The same in raw mode: everything from an object's bytes to committed rows and the note that it is read.
+    async fn ingest_object(&self, patient: usize, number: usize, bytes: &[u8]) {
+        let (mut collector, mut body) = (Collector::new(&[]), Body::new());
+        // As it comes from the network.
+        for chunk in bytes.chunks(16 * 1024) {
+            body.feed(chunk).unwrap();
+            for record in body.take().records() {
+                collector.add_raw(&ENDPOINTS[0], &SERIES[0], record).unwrap();
+            }
+        }
+        assert!(body.finish().unwrap());
+        let (parts, rejected) = collector.take(true);
+        let (id, user) = self.patients[patient].clone();
+        let owner = Owner { patient: id, subject: user, system: "ow:raw" };
+        let batch = Batch { owner, link: id.get(), mode: "raw", parts, rejected, marks: Vec::new() };
+        let object = Object {
+            day: Day::of(start()),
+            name: format!("{number:012x}.json"),
+            etag: "d1d97fa221930abba093bcdf60ce0847".into(),
+            state: State::Read,
+            endpoint: Some(ENDPOINTS[0].path.into()),
+            error: None,
+        };
+        let lock_owner = self.hold.owner().to_owned();
+        let write = move |db: &_| {
+            commit::commit(db, &batch, &lock_owner, start())?;
+            object::note(db, batch.link, &object, start())
+        };
+        self.store.write(write).await.unwrap();
+    }
+
     /// All pages, several patients at a time; answers with the samples per second.
-    async fn ingest_all(&self, pages: &[Vec<Vec<u8>>]) -> f64 {
+    async fn ingest_all(&self, pages: &[Vec<Vec<u8>>], is_raw: bool) -> f64 {
         use futures_util::StreamExt;
         let began = Instant::now();
         let turns = futures_util::stream::iter(pages.iter().enumerate());
         turns
             .for_each_concurrent(CONCURRENCY, |(patient, pages)| async move {
-                for page in pages {
-                    self.ingest(patient, page).await;
+                for (number, page) in pages.iter().enumerate() {
+                    if is_raw {
+                        self.ingest_object(patient, number, page).await;
+                    } else {
+                        self.ingest(patient, page).await;
+                    }
                 }
             })
             .await;
@@ -142,6 +186,24 @@ fn page(patient: usize, from: usize, count: usize) -> Vec<u8> {
     .into_bytes()
 }
 
+/// An object as OW stores it: a page of Oura's.
+fn object(patient: usize, from: usize, count: usize, begin: Timestamp) -> Vec<u8> {
+    let records: Vec<String> = (from..from + count)
+        .map(|number| {
+            let at = begin.plus(STEP * u32::try_from(number).unwrap());
+            let value = heart_rate_at(patient as u64, at);
+            format!(r#"{{"bpm": {value}, "source": "awake", "timestamp": "{at}"}}"#)
+        })
+        .collect();
+    format!(r#"{{"data": [{}], "next_token": null}}"#, records.join(", ")).into_bytes()
+}
+
+fn objects(patient: usize) -> Vec<Vec<u8>> {
+    let samples = DAYS * 288;
+    let pages = (0..samples).step_by(PAGE);
+    pages.map(|from| object(patient, from, PAGE.min(samples - from), start())).collect()
+}
+
 fn pages(patient: usize) -> Vec<Vec<u8>> {
     let samples = DAYS * 288;
     (0..samples).step_by(PAGE).map(|from| page(patient, from, PAGE.min(samples - from))).collect()
@@ -149,11 +211,13 @@ fn pages(patient: usize) -> Vec<Vec<u8>> {
 
 async fn rates() {
     let pages: Vec<_> = (0..PATIENTS).map(pages).collect();
-    let (mut first, mut again, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let objects: Vec<_> = (0..PATIENTS).map(objects).collect();
+    let (mut first, mut again, mut bare, mut raw) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let world = World::new().await;
-        first.push(world.ingest_all(&pages).await);
-        again.push(world.ingest_all(&pages).await);
+        first.push(world.ingest_all(&pages, false).await);
+        again.push(world.ingest_all(&pages, false).await);
+        raw.push(World::new().await.ingest_all(&objects, true).await);
         bare.push(bare_loop());
     }
     let ratio = |a: &[f64], b: &[f64]| median(a.iter().zip(b).map(|(a, b)| a / b).collect());
@@ -163,6 +227,8 @@ async fn rates() {
     println!("re-read, all known             {:>9.0} samples/s", median(again.clone()));
     println!("  ratio to the first read      {:>9.2}", ratio(&again, &first));
     println!("  ratio to the bare loop       {:>9.2}", ratio(&again, &bare));
+    println!("object bytes to committed rows {:>9.0} samples/s   (raw mode)", median(raw.clone()));
+    println!("  ratio to pages               {:>9.2}", ratio(&raw, &first));
 }
 
 /// The same rows in the same order, with the same pragmas and batches, and nothing else.
@@ -254,6 +320,76 @@ fn memory() {
     let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
     let kept: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
     assert!(usize::try_from(kept).unwrap() + PATIENTS >= samples, "{kept} of {samples} were kept");
+}
+
+/// The real binary reads a day of every patient's payloads, from a real S3 server in this process.
+fn raw_memory(runtime: &tokio::runtime::Runtime) {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let bucket = directory.path().join("buckets/ow-raw");
+    std::fs::create_dir_all(&bucket).unwrap();
+    let address = runtime.block_on(serve_bucket(&directory.path().join("buckets")));
+    let sim = Sim::start(0, Clock::System).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = command(directory.path(), &sim, arguments);
+        assert!(command.env("JHE_OW_SECRET_KEY", SECRET_KEY).status().unwrap().success());
+    };
+    run(&["seed"]);
+    for (key, value) in [
+        ("module.ow", "true"),
+        ("ow.ingest_mode", "raw"),
+        ("ow.daily_historical_sync", "false"),
+        ("ow.s3.endpoint_url", &address),
+        ("ow.s3.access_key_id", "bench"),
+        ("ow.s3.secret_access_key", "bench"),
+        ("ow.s3.bucket_name", "ow-raw"),
+    ] {
+        run(&["settings", "set", key, value]);
+    }
+    let now = Clock::System.now();
+    let (today, day_ago) = (Day::of(now), now.minus(STEP * 288));
+    for patient in 0..BUCKET_PATIENTS {
+        let user = sim.add_user();
+        run(&["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE]);
+        let path = bucket.join(format!("raw-payloads/oura/api_response/{today}/{user}"));
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("701e19a918f0.json"), object(patient, 0, 288, day_ago)).unwrap();
+        if patient == 0 {
+            let long_ago = now.minus(STEP * u32::try_from(LARGE_OBJECT).unwrap());
+            std::fs::write(path.join("801e19a918f0.json"), object(patient, 0, LARGE_OBJECT, long_ago))
+                .unwrap();
+        }
+    }
+    let began = Instant::now();
+    let mut child = command(directory.path(), &sim, &["poll"]);
+    let peak = peak_memory(&mut child.env("JHE_OW_SECRET_KEY", SECRET_KEY).spawn().unwrap());
+    let samples = BUCKET_PATIENTS * 288 + LARGE_OBJECT;
+    let rate = rate(samples, began);
+    println!(
+        "a day of {BUCKET_PATIENTS} patients in S3    {rate:>9.0} samples/s (and an object of 10 MiB, listings and all)"
+    );
+    println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
+    let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
+    let kept: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    // The day is in the large object too.
+    assert_eq!(usize::try_from(kept).unwrap(), samples - 288);
+}
+
+/// Serves the buckets in a directory; answers with the address.
+async fn serve_bucket(root: &Path) -> String {
+    let mut service = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
+    service.set_auth(s3s::auth::SimpleAuth::from_single("bench", "bench"));
+    let service = service.build();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(stream, service.clone());
+            tokio::spawn(connection);
+        }
+    });
+    address
 }
 
 fn command(directory: &Path, sim: &Sim, arguments: &[&str]) -> Command {

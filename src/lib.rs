@@ -6,6 +6,7 @@
 //! ```text
 //! serve (or poll) -> poll::tick -> the lock -> who is linked and consents (store::plan)
 //!     -> which time (poll::windows) -> every page of it (ow::Client, ow::parse_page)
+//!        in raw mode: which days (poll::days) -> every object of them (raw::Bucket, raw::Body)
 //!     -> omh::convert -> poll::collect -> store::commit: one transaction of observations, counters, marks
 //!     -> for JHE's patients in the same transaction store::outbox -> export, which asks JHE for consent again
 //! observations -> store::observation -> omh::omh_document, the same bytes every time
@@ -16,7 +17,7 @@
 //! - [`cli`]: the commands; [`config`]: what a process needs to start; [`settings`]: what is flipped while
 //!   it runs
 //! - [`store`]: all SQL, the schema, the writer thread
-//! - [`ow`]: all calls to OW
+//! - [`ow`]: all calls to OW; [`raw`]: all calls to S3, where it stores the provider's own payloads
 //! - [`jhe`]: all calls to JHE; [`consents`] and [`mirror`]: its consents here; [`export`]: the outbox drains, and
 //!   what others have delivered is adopted; [`matching`]: who of JHE's patients one of ours is
 //! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
@@ -25,7 +26,7 @@
 //! - [`demo`]: the demonstration, and the simulated OW that the tests use too
 //! - [`account`], [`study`], [`invitation`], [`stage`], [`token`], [`password`]: people, what they are asked,
 //!   how far they have come, and their secrets
-//! - [`time`], [`clock`], [`intervals`], [`patient`], [`failure`]: the words they share
+//! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`failure`]: the words they share
 
 pub mod account;
 pub mod catalog;
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod consents;
+pub mod context;
 pub mod demo;
 pub mod export;
 pub mod failure;
@@ -47,6 +49,8 @@ pub mod ow;
 pub mod password;
 pub mod patient;
 pub mod poll;
+pub mod raw;
+mod retry;
 pub mod seal;
 pub mod settings;
 pub mod stage;

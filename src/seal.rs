@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
@@ -60,6 +62,50 @@ impl Key {
     }
 }
 
+/// What a sealed value in the settings begins with.
+const SEALED: &str = "sealed:";
+
+/// Seals the value of a secret setting, as the settings keep it.
+///
+/// # Errors
+/// Where there is no key.
+pub fn seal_setting(key: Option<&Key>, name: &str, value: &str) -> Result<String, Failure> {
+    let key = key.ok_or_else(|| {
+        Failure::usage(
+            format!("{name} is kept encrypted, and no key is configured for that"),
+            "make one with `openssl rand -base64 32`, give it as JHE_OW_SECRET_KEY or secret_key in jhe-ow.toml to \
+             every jhe-ow of this data directory, and set this again",
+        )
+    })?;
+    Ok(format!("{SEALED}{}", STANDARD.encode(key.seal(&place(name), value)?)))
+}
+
+/// Opens the value of a secret setting.
+///
+/// # Errors
+/// Where it was not sealed with this key.
+pub fn open_setting(key: Option<&Key>, name: &str, value: &str) -> Result<SecretString, Failure> {
+    let next = format!("set it again: jhe-ow settings set {name} VALUE");
+    let key = key.ok_or_else(|| {
+        Failure::failed(
+            format!("{name} is kept encrypted, and no key is configured that opens it"),
+            "give the key it was set with as JHE_OW_SECRET_KEY or secret_key in jhe-ow.toml",
+        )
+    })?;
+    let Some(sealed) = value.strip_prefix(SEALED) else {
+        return Err(Failure::failed(format!("{name} does not stand in the settings as it should"), next));
+    };
+    let opened = STANDARD.decode(sealed).ok().and_then(|sealed| key.open(&place(name), &sealed));
+    opened.ok_or_else(|| {
+        let what = format!("{name} cannot be opened: JHE_OW_SECRET_KEY is not the key it was set with");
+        Failure::failed(what, format!("configure that key, or {next}"))
+    })
+}
+
+fn place(name: &str) -> String {
+    format!("setting {name}")
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
@@ -85,6 +131,19 @@ mod tests {
         let mut changed = sealed;
         *changed.last_mut().unwrap() ^= 1;
         assert!(key('a').open("patient 7", &changed).is_none());
+    }
+
+    #[test]
+    fn a_secret_setting_is_opened_with_the_key_it_was_set_with() {
+        let (name, mine, other) = ("ow.s3.secret_access_key", key('a'), key('b'));
+        let kept = seal_setting(Some(&mine), name, "hush").unwrap();
+        assert!(kept.starts_with("sealed:") && !kept.contains("hush"));
+        assert_eq!(open_setting(Some(&mine), name, &kept).unwrap().expose_secret(), "hush");
+        for (key, value) in [(Some(&other), kept.as_str()), (None, &kept), (Some(&mine), "hush")] {
+            let failure = open_setting(key, name, value).unwrap_err();
+            assert!(failure.what.contains(name), "{failure}");
+        }
+        assert!(seal_setting(None, name, "hush").unwrap_err().next.contains("JHE_OW_SECRET_KEY"));
     }
 
     #[test]

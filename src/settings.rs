@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::nearest;
 use crate::failure::Failure;
+use crate::seal::{self, Key};
 use crate::time::{Timestamp, parse_duration, show_duration};
 
 /// A setting.
@@ -41,13 +42,13 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, about: &'
 }
 
 /// Every setting, in the order in which they are shown.
-pub const ALL: [Setting; 14] = [
+pub const ALL: [Setting; 16] = [
     setting("module.ow", Kind::Bool, "false", "Master switch: polls do nothing while it is false"),
     setting(
         "ow.ingest_mode",
         Kind::Choice(&["normalized", "raw"]),
         "normalized",
-        "Read OW's API (normalized) or the provider's payloads in S3 (raw: not in this version)",
+        "Read OW's API (normalized), or the provider's own payloads that OW stores in S3 (raw)",
     ),
     setting(
         "ow.sync_in_progress",
@@ -91,9 +92,16 @@ pub const ALL: [Setting; 14] = [
         "2",
         "Batches on their way to JHE at the same time: as many as it has workers",
     ),
+    setting(
+        "ow.export_system",
+        Kind::Choice(&["current", "ow:normalized", "ow:raw"]),
+        "current",
+        "What JHE gets where both modes have brought samples: what the present mode brings, or always one of them",
+    ),
     setting("ow.s3.endpoint_url", Kind::Address, "", "Raw mode: the address of S3 or MinIO"),
     setting("ow.s3.access_key_id", Kind::Secret, "", "Raw mode: the access key"),
     setting("ow.s3.secret_access_key", Kind::Secret, "", "Raw mode: the secret key"),
+    setting("ow.s3.region", Kind::Text, "us-east-1", "Raw mode: the region of the bucket"),
     setting("ow.s3.bucket_name", Kind::Text, "", "Raw mode: the bucket"),
     setting(
         "ow.s3.key_prefix",
@@ -160,6 +168,14 @@ impl Setting {
             Kind::Lock if value.is_empty() || Timestamp::parse(value).is_ok() => Ok(value.to_owned()),
             Kind::Lock => refuse("give \"\" to clear it, or a time such as 2026-11-21T08:00:00Z".to_owned()),
         }
+    }
+
+    /// A checked value as it stands in the store: a secret only sealed.
+    ///
+    /// # Errors
+    /// A usage failure where there is no key to seal it with.
+    pub fn kept(&self, key: Option<&Key>, value: String) -> Result<String, Failure> {
+        if self.is_secret() { seal::seal_setting(key, self.key, &value) } else { Ok(value) }
     }
 
     /// What can be chosen, where the values can be counted.
@@ -259,6 +275,14 @@ impl Snapshot {
         }
     }
 
+    /// The system whose observations go to JHE.
+    pub fn export_system(&self) -> &'static str {
+        let modes = [IngestMode::Normalized, IngestMode::Raw];
+        let wanted = self.text("ow.export_system");
+        let chosen = modes.into_iter().find(|mode| mode.system() == wanted);
+        chosen.or(self.ingest_mode().ok()).unwrap_or(IngestMode::Normalized).system()
+    }
+
     /// Time from one tick to the next.
     pub fn poll_interval(&self) -> Duration {
         self.duration("ow.poll_interval")
@@ -345,6 +369,16 @@ mod tests {
     fn secrets_are_masked() {
         let secret = find("ow.s3.secret_access_key").unwrap();
         assert_eq!((secret.show("abc"), secret.show("")), ("(set)", ""));
+    }
+
+    #[test]
+    fn the_export_follows_the_mode_unless_it_is_told() {
+        let of = |mode: &str, system: &str| {
+            let rows = [("ow.ingest_mode", mode), ("ow.export_system", system)];
+            Snapshot::new(rows.map(|(key, value)| (key.to_owned(), value.to_owned()))).export_system()
+        };
+        assert_eq!((of("raw", "current"), of("normalized", "current")), ("ow:raw", "ow:normalized"));
+        assert_eq!((of("raw", "ow:normalized"), of("bogus", "current")), ("ow:normalized", "ow:normalized"));
     }
 
     #[test]

@@ -144,6 +144,14 @@ impl ZoneOffset {
         self.0
     }
 
+    /// The offset at the end of an ISO 8601 date-time. `Z` says where the clock of the sender stood, and nothing of
+    /// where the sample was taken.
+    pub fn of(date_time: &str) -> Option<Self> {
+        let (_, time) = date_time.split_once(['T', 't', ' '])?;
+        let offset = &time[time.rfind(['+', '-'])?..];
+        Self::parse(offset)
+    }
+
     /// Parses OW's `zone_offset`: `Z`, `±HH:MM`, `±HHMM` or `±HH`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -344,6 +352,19 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         Timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_offset_of_a_date_time_is_the_one_it_is_written_in() {
+        for (text, minutes) in [
+            ("2026-11-21T08:20:00+02:00", Some(120)),
+            ("2026-11-21T08:20:00.5-03:30", Some(-210)),
+            ("2026-11-21T08:20:00+00:00", Some(0)),
+            ("2026-11-21T08:20:00Z", None),
+            ("2026-11-21", None),
+        ] {
+            assert_eq!(ZoneOffset::of(text).map(|zone| i64::from(zone.minutes())), minutes, "{text}");
+        }
     }
 
     #[test]

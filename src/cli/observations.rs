@@ -123,7 +123,7 @@ fn write(
     }
 }
 
-fn write_csv<T: AsRef<[u8]>>(out: &mut impl Write, record: [T; 9]) -> std::io::Result<()> {
+fn write_csv<T: AsRef<[u8]>>(out: &mut impl Write, record: [T; 10]) -> std::io::Result<()> {
     let mut line = csv::Writer::from_writer(out);
     line.write_record(record)?;
     line.flush()

@@ -22,7 +22,7 @@ use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Progress};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
-use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, PatientTokens, Ticks};
+use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, PatientTokens, Payloads, Ticks};
 
 /// How long the outbox waits at most until it is looked at again.
 const EXPORT_AT_LEAST: Duration = Duration::from_secs(30);
@@ -70,7 +70,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
                 () = daemon.watch_jhe() => {}
             }
         };
-        tokio::join!(ticker, Box::pin(daemon.export()), Box::pin(watch));
+        tokio::join!(ticker, Box::pin(daemon.export()), Box::pin(watch), Box::pin(daemon.watch_bucket()));
     };
     Box::pin(daemon.finish(work, server)).await;
     Ok(0)
@@ -98,6 +98,7 @@ impl Daemon {
             live: Live::new(config)?,
             exports: Exports::default(),
             jobs: Jobs::default(),
+            payloads: Payloads::default(),
             offers: Offers::default(),
             tokens: PatientTokens::default(),
             limits: Limits::default(),
@@ -192,6 +193,26 @@ impl Daemon {
             tracing::warn!("patients without a link could not be read anew: {error}");
         }
         if missing.is_empty() { EXAMINE_EVERY } else { EXAMINE_AGAIN }
+    }
+
+    /// Looks after the bucket of payloads for as long as the daemon runs: at the start, hourly, and soon again where
+    /// it cannot be read or the mode has changed.
+    async fn watch_bucket(&self) {
+        while !self.cancel.is_cancelled() {
+            let is_due = self.app.payloads.last().is_none_or(|last| {
+                last.trouble.is_some() || last.at.plus(EXAMINE_EVERY) <= self.app.clock.now()
+            });
+            let look = async {
+                if is_due {
+                    web::examine_payloads(&self.app).await;
+                }
+                tokio::time::sleep(EXAMINE_AGAIN).await;
+            };
+            tokio::select! {
+                () = self.cancel.cancelled() => {}
+                () = look => {}
+            }
+        }
     }
 
     async fn drain(&self, jhe: Arc<Jhe>) {

@@ -64,6 +64,8 @@ async fn change(session: &Session, setting: &'static Setting, value: Option<Stri
     let now = session.clock.now();
     let shown = setting.show(value.as_deref().unwrap_or(setting.default)).to_owned();
     let note = format!("{} = {shown}", setting.key);
+    let key = session.config.secret_key.as_ref();
+    let value = value.map(|value| setting.kept(key, value)).transpose()?;
     let store = session.store()?;
     let write = move |db: &rusqlite::Connection| {
         match &value {

@@ -42,6 +42,11 @@ impl BaseUrl {
         }
     }
 
+    /// The host it names.
+    pub fn host(&self) -> Option<String> {
+        Url::parse(&self.0).ok()?.host_str().map(str::to_owned)
+    }
+
     /// Whether it is https.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")

@@ -22,7 +22,7 @@ use crate::jhe::{Jhe, JheError};
 use crate::patient::PatientId;
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{self, Verdict, Waiting};
-use crate::store::{Store, StoreError, consent, setting};
+use crate::store::{Store, StoreError, consent, setting, twin};
 use crate::time::Timestamp;
 pub use adopt::{Adopter, Adoption, Found};
 use sending::{Ready, Sent};
@@ -118,6 +118,7 @@ impl Exporter {
         progress: &Progress,
     ) -> Result<Option<Report>, Failure> {
         let Some(_lock) = lock(&self.store)? else { return Ok(None) };
+        self.settle_system().await?;
         let settings = self.store.read(setting::all).await?;
         let at_once = crate::settings::Snapshot::new(settings).export_concurrency();
         let mut report = Report::default();
@@ -149,11 +150,21 @@ impl Exporter {
         Ok(Some(report))
     }
 
+    /// Puts the outbox right where another system's observations go to JHE than did before.
+    async fn settle_system(&self) -> Result<(), StoreError> {
+        if self.store.read(twin::is_to_settle).await? {
+            let now = self.clock.now();
+            self.store.write(move |db| twin::settle(db, now)).await?;
+        }
+        Ok(())
+    }
+
     /// Whether anything is to be sent now.
     ///
     /// # Errors
     /// Where the store fails.
     pub async fn has_work(&self) -> Result<bool, StoreError> {
+        self.settle_system().await?;
         let now = self.clock.now();
         Ok(!self.store.read(move |db| outbox::ready(db, None, now)).await?.is_empty())
     }

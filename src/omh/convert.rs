@@ -5,7 +5,9 @@
 //! kept, and a record of another type or unit, or without a finite value, is refused with a reason.
 
 use crate::catalog::Series;
+use crate::context::Context;
 use crate::ow::{Record, RecordSource};
+use crate::raw::RawRecord;
 use crate::store::commit::Sample;
 use crate::time::{Timestamp, ZoneOffset};
 
@@ -45,7 +47,26 @@ pub fn convert<'a>(series: &Series, record: &'a Record<'_>) -> Result<Point<'a>,
         source: from(|source| source.source.as_deref()),
         device: from(|source| source.device.as_deref()),
         daily_total: record.is_daily_total.unwrap_or(false),
-        sample: Sample { instant, value: record.value, zone },
+        sample: Sample { instant, value: record.value, zone, context: None },
+    })
+}
+
+/// Converts one of Oura's own heart rates (omh-shim 2.1.0, `oura_raw` / `heart_rate` without `bedtime_start`). The
+/// offset that the timestamp carries is kept, and Oura's word for what the wearer did.
+///
+/// # Errors
+/// A sentence that says what is wrong with the record.
+pub fn convert_raw(record: &RawRecord<'_>) -> Result<Sample, String> {
+    if !record.bpm.is_finite() {
+        return Err(format!("its bpm {} is not a finite number", record.bpm));
+    }
+    let instant = Timestamp::parse(&record.timestamp)
+        .map_err(|error| format!("its timestamp '{}' is wrong: {error}", record.timestamp))?;
+    Ok(Sample {
+        instant,
+        value: record.bpm,
+        zone: ZoneOffset::of(&record.timestamp),
+        context: record.source.as_deref().map(Context::parse),
     })
 }
 

@@ -5,7 +5,7 @@ mod identity;
 mod read;
 mod render;
 
-pub use convert::{Point, convert};
+pub use convert::{Point, convert, convert_raw};
 pub use identity::identifier;
 pub use read::measured;
 pub use render::{

@@ -7,14 +7,25 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::identifier;
+use crate::settings::IngestMode;
 use crate::store::observation::{Observation, StreamInfo};
 
 /// The system under which a patient without a number in JHE is named: by the OW user id.
 const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
 
 /// The columns of [`csv_record`].
-pub const CSV_HEADER: [&str; 9] =
-    ["patient", "code", "date_time", "value", "unit", "provider", "device", "identifier", "revision"];
+pub const CSV_HEADER: [&str; 10] = [
+    "patient",
+    "code",
+    "date_time",
+    "value",
+    "unit",
+    "provider",
+    "device",
+    "identifier",
+    "revision",
+    "context",
+];
 
 /// Field order is the order on the wire, here and below: the bytes are part of the promise.
 #[derive(Serialize)]
@@ -78,6 +89,9 @@ struct Resource {
     value_attachment: Value,
 }
 
+/// Who made what comes in raw mode, as the reference converter names it: it takes Oura's payloads only.
+const OURA_RING: &str = "Oura Ring";
+
 /// The unit of heart rates, as OMH writes it.
 pub const BEATS_PER_MINUTE: &str = "beats/min";
 
@@ -132,7 +146,7 @@ pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde
 }
 
 /// The fields of one row of a table, in the order of [`CSV_HEADER`].
-pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> [String; 9] {
+pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> [String; 10] {
     [
         stream.patient.to_string(),
         stream.code.clone(),
@@ -143,6 +157,7 @@ pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> [String; 9]
         stream.device.clone(),
         identifier_value(stream, observation),
         observation.revision.to_string(),
+        observation.context.map_or_else(String::new, |context| context.as_str().to_owned()),
     ]
 }
 
@@ -155,8 +170,11 @@ pub fn identifier_value(stream: &StreamInfo, observation: &Observation) -> Strin
     }
 }
 
-/// The reference converter's rule: the device, else the provider.
+/// The reference converter's rule: the device, else the provider; for what Oura itself wrote its ring.
 fn manufacturer(stream: &StreamInfo) -> Option<&str> {
+    if stream.system == IngestMode::Raw.system() {
+        return Some(OURA_RING);
+    }
     [stream.device.as_str(), stream.provider.as_str()].into_iter().find(|name| !name.is_empty())
 }
 
@@ -181,6 +199,7 @@ fn ascii(json: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::Context;
     use crate::patient::PatientId;
     use crate::time::{Timestamp, ZoneOffset};
 
@@ -205,7 +224,7 @@ mod tests {
 
     fn observation() -> Observation {
         let instant = Timestamp::parse("2026-11-21T08:20:00Z").unwrap();
-        Observation { instant, value: 72.0, zone: None, revision: 0 }
+        Observation { instant, value: 72.0, zone: None, revision: 0, context: None }
     }
 
     #[test]
@@ -218,6 +237,19 @@ mod tests {
             r#""effective_time_frame":{"date_time":"2026-11-21T08:20:00Z"}}}"#,
         );
         assert_eq!(omh_document(&stream(), &observation()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_raw_sample_becomes_what_the_reference_converter_makes_of_it() {
+        let stream = StreamInfo { system: "ow:raw".into(), source: String::new(), ..stream() };
+        let observation = Observation { context: Some(Context::Sleep), ..observation() };
+        let expected = concat!(
+            r#""modality":"sensed","external_datasheets":[{"datasheet_type":"manufacturer","#,
+            r#""datasheet_reference":"Oura Ring"}]},"body":{"heart_rate":{"value":72.0,"unit":"beats/min"},"#,
+            r#""effective_time_frame":{"date_time":"2026-11-21T08:20:00Z"}}}"#,
+        );
+        let document = omh_document(&stream, &observation).unwrap();
+        assert!(document.ends_with(expected), "{document}");
     }
 
     #[test]

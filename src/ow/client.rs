@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::OwError;
-use super::retry::{self, Failed};
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
 use crate::patient::OwUser;
+use crate::retry::{self, Failed, random_fraction};
 
 /// The header in which OW takes its key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
@@ -349,13 +349,6 @@ fn smaller_page(what: &str, asked: u32) -> Option<u32> {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, OwError> {
     serde_json::from_slice(body)
         .map_err(|error| OwError::Wrong(format!("OW's answer cannot be read ({error})")))
-}
-
-fn random_fraction() -> f64 {
-    let mut byte = [0];
-    // Without randomness there is no jitter, which is no reason to fail.
-    let _ = getrandom::fill(&mut byte);
-    f64::from(byte[0]) / 255.0
 }
 
 #[cfg(test)]

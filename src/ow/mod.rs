@@ -4,7 +4,6 @@ mod client;
 mod connector;
 mod error;
 mod page;
-mod retry;
 
 pub use client::{Client, Connection, PageRequest, PageSize};
 pub use connector::{Authorize, CallError, Connector, Provider, Returned};

@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 
 use super::tick::{Entry, Outcome, Summary, outcome, skipped};
 use super::turn::{Turn, TurnError};
-use super::windows::{self, Reach, slices};
+use super::windows::{Reach, slices};
 use super::{Ask, Context, Past, Poller, Progress};
 use crate::failure::Failure;
 use crate::intervals::Interval;
-use crate::settings::Snapshot;
+use crate::settings::{IngestMode, Snapshot};
 use crate::store::lock::{self, Hold, Kind};
 use crate::store::plan::Due;
 use crate::store::status::Reads;
@@ -99,7 +99,7 @@ impl Context {
 
     /// Each patient's part; what an earlier backfill of the same question has read is left out.
     async fn jobs(&self, all: Vec<Due>, past: &Past) -> Result<Vec<Job>, StoreError> {
-        let range = Interval { until: past.range.until.min(self.started), ..past.range };
+        let range = self.asked(past);
         let (asked, now) = (past.asked.clone(), self.started);
         let begin = move |db: &_| {
             let jobs = all.into_iter().map(|due| {
@@ -140,12 +140,25 @@ impl Context {
         None
     }
 
+    /// The time that is read. An object holds samples from before it was stored: in raw mode every day up to now
+    /// may hold what was asked for.
+    pub(super) fn asked(&self, past: &Past) -> Interval {
+        let until = match self.mode {
+            IngestMode::Normalized => past.range.until.min(self.started),
+            IngestMode::Raw => self.started,
+        };
+        Interval { until, ..past.range }
+    }
+
     async fn slice(&self, job: &Job, slice: Interval, past: &Past, progress: &Progress) -> Turn {
-        let windows = windows::windows(&job.due.wanted, Reach::Asked(slice), self.started);
-        let mut turn = self.read(&job.due, &windows, progress).await;
+        let mut turn = self.read_reach(&job.due, Reach::Asked(slice), progress).await;
         let noted = match &turn.error {
             Some(error) if error.ends_tick() => return turn,
             Some(_) => self.note(&job.due, &turn, Reads::default()).await,
+            None if !turn.unread.is_empty() => match self.note(&job.due, &turn, Reads::default()).await {
+                Ok(()) => self.advance(&job.due, past, slice).await,
+                Err(error) => Err(error),
+            },
             None => self.advance(&job.due, past, slice).await,
         };
         if let Err(error) = noted {

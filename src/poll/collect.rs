@@ -1,8 +1,9 @@
 //! Gathers the samples of pages into batches that can be committed.
 
-use crate::catalog::Series;
+use crate::catalog::{Endpoint, Series};
 use crate::omh::{self, Point};
 use crate::ow::{BadRecord, Page, Record};
+use crate::raw::{self, BodyError, Unreadable};
 use crate::store::commit::{Part, Sample, StreamKey};
 use crate::store::rejected::Rejected;
 use crate::time::Timestamp;
@@ -43,6 +44,32 @@ impl Collector {
                 Err(BadRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
             }
         }
+    }
+
+    /// Takes over one record of a payload; one that cannot be converted is set apart.
+    ///
+    /// # Errors
+    /// Where it is no JSON: then the payload is none either.
+    pub fn add_raw(
+        &mut self,
+        endpoint: &Endpoint,
+        series: &'static Series,
+        record: &[u8],
+    ) -> Result<(), BodyError> {
+        self.unreported += 1;
+        let text = || String::from_utf8_lossy(record).into_owned();
+        match raw::read_record(record) {
+            Ok(record) => match omh::convert_raw(&record) {
+                Ok(sample) => {
+                    let (provider, daily_total) = (endpoint.provider, false);
+                    self.add_point(series, &Point { provider, source: "", device: "", daily_total, sample });
+                }
+                Err(reason) => self.reject(Some(series), reason, text()),
+            },
+            Err(Unreadable::Record(reason, text)) => self.reject(Some(series), reason, text),
+            Err(Unreadable::Body(error)) => return Err(error),
+        }
+        Ok(())
     }
 
     /// How many records were added since this was last asked.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::schedule;
 use super::turn::{Turn, TurnError};
-use super::windows::{self, Reach};
+use super::windows::Reach;
 use super::{Context, Progress};
 use crate::intervals::Interval;
 use crate::ow::{Connection, OwError};
@@ -65,7 +65,7 @@ impl Context {
                 return Ok(missing);
             }
             let reach = Reach::Recent { at_least: Some(schedule::WIDE), first: self.first };
-            let again = self.read(due, &windows::windows(&due.wanted, reach, self.started), progress).await;
+            let again = self.read_reach(due, reach, progress).await;
             turn.tally += again.tally;
             match again.error {
                 Some(error) => Err(error),
@@ -95,10 +95,10 @@ impl Context {
         let whole = |wanted: &&plan::Wanted| wanted.allowed.cut(range).eq([range]);
         let types: Vec<_> = due.wanted.iter().filter(whole).map(|wanted| wanted.series.series_type).collect();
         let theirs = self.client.counts(&due.ow_user, range).await?;
-        let patient = due.patient;
+        let (patient, system) = (due.patient, self.mode.system());
         let count = move |db: &_| {
             let missing = types.iter().map(|name| {
-                let ours = plan::count(db, patient, name, range.from, range.until)?;
+                let ours = plan::count(db, patient, system, name, range.from, range.until)?;
                 Ok(theirs.get(*name).map_or(0, |theirs| (theirs - ours).max(0)))
             });
             missing.sum::<Result<i64, StoreError>>()

@@ -1,12 +1,15 @@
 //! A tick: who is linked and consents, which time ranges to read, and every page of them into the store.
 //!
-//! `windows`, `schedule` and `collect` are pure; `turn` reads one patient; `daily` looks
-//! after it once a day; `tick` takes the lock, lets patients in, and says how it ended; `backfill`
-//! reads the past in slices.
+//! `windows`, `days`, `schedule` and `collect` are pure; `turn` reads one patient, in raw mode with `objects`
+//! and `payload`; `daily` looks after it once a day; `tick` takes the lock, lets patients in, and says how it
+//! ended; `backfill` reads the past in slices.
 
 mod backfill;
 pub mod collect;
 mod daily;
+mod days;
+mod objects;
+mod payload;
 mod progress;
 mod schedule;
 mod tick;
@@ -27,6 +30,7 @@ use crate::intervals::Interval;
 use crate::jhe::Jhe;
 use crate::ow::{Client, PageSize};
 use crate::patient::PatientRef;
+use crate::raw::Bucket;
 use crate::store::Store;
 
 /// What a tick is asked to do.
@@ -72,6 +76,8 @@ struct Context {
     poller: Poller,
     client: Client,
     mode: crate::settings::IngestMode,
+    /// Where the provider's payloads are, in raw mode.
+    bucket: Option<Bucket>,
     first: Duration,
     concurrency: usize,
     historical_sync: bool,

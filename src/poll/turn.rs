@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 
 use super::collect::{BATCH, Collector};
-use super::windows::Window;
+use super::windows::{Reach, Window, windows};
 use super::{Context, Progress};
 use crate::ow::{OwError, PageRequest, parse_page};
+use crate::raw::RawError;
 use crate::store::commit::{self, Batch, Owner, Tally};
 use crate::store::plan::Due;
 use crate::store::{StoreError, lock, patient, status};
@@ -25,6 +26,9 @@ pub(super) enum TurnError {
     /// The store would not, or could not.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// S3 would not, or could not.
+    #[error(transparent)]
+    Raw(#[from] RawError),
     /// The tick is to stop.
     #[error("the tick was stopped")]
     Stopped,
@@ -62,16 +66,51 @@ impl TurnError {
 pub(super) struct Turn {
     pub(super) tally: Tally,
     pub(super) error: Option<TurnError>,
+    /// Objects of the bucket that could not be read, each with the reason.
+    pub(super) unread: Vec<String>,
+}
+
+/// Objects that are named in the sentence of a turn; the page of the patient shows more.
+const NAMED: usize = 3;
+
+impl Turn {
+    /// What went wrong, in one sentence.
+    pub(super) fn trouble(&self, due: &Due) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(error.describe(due));
+        }
+        let (count, named) = (self.unread.len(), self.unread.iter().take(NAMED).cloned().collect::<Vec<_>>());
+        let more = count.saturating_sub(NAMED);
+        match count {
+            0 => None,
+            1 => Some(format!("1 object was not read: {}; each tick tries again", named.join("; "))),
+            _ if more == 0 => {
+                Some(format!("{count} objects were not read: {}; each tick tries again", named.join("; ")))
+            }
+            _ => Some(format!(
+                "{count} objects were not read: {}; and {more} more; each tick tries again",
+                named.join("; ")
+            )),
+        }
+    }
 }
 
 impl Context {
+    /// Reads what `reach` covers, from where the mode says.
+    pub(super) async fn read_reach(&self, due: &Due, reach: Reach, progress: &Progress) -> Turn {
+        match &self.bucket {
+            None => self.read(due, &windows(&due.wanted, reach, self.started), progress).await,
+            Some(bucket) => self.read_objects(bucket, due, reach, progress).await,
+        }
+    }
+
     /// Whether anything is written.
     pub(super) fn is_live(&self) -> bool {
         self.lock_owner.is_some()
     }
 
     /// Reads windows in order, until one fails.
-    pub(super) async fn read(&self, due: &Due, windows: &[Window], progress: &Progress) -> Turn {
+    async fn read(&self, due: &Due, windows: &[Window], progress: &Progress) -> Turn {
         let mut turn = Turn::default();
         for window in windows {
             if let Err(error) = self.read_window(due, window, progress, &mut turn.tally).await {
@@ -169,7 +208,7 @@ impl Context {
         }
         let (who, link, now) = (due.patient, due.link, self.poller.clock.now());
         let gone = matches!(turn.error, Some(TurnError::Ow(OwError::UnknownUser)));
-        let error = turn.error.as_ref().map(|error| error.describe(due));
+        let error = turn.trouble(due);
         let note = move |db: &_| {
             if gone {
                 patient::needs_relink(db, link)?;

@@ -11,6 +11,7 @@ use super::observation::Observation;
 use super::queue::{self, Target};
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
+use super::twin::{self, Gate};
 use super::{StoreError, adopted, code, consent, lock, patient, stream};
 use crate::catalog::{self, Series};
 use crate::intervals::Allowed;
@@ -279,9 +280,11 @@ fn write_part(
         daily_total: key.daily_total,
         has_adopted,
     });
+    let gate = twin::gate(db, owner, key, resolved.code)?;
     for (stream, change) in changes.chain(before) {
         write_change(db, stream, change, is_exported, now)?;
-        if let Some(target) = target {
+        let goes = gate.map_or(Ok(true), |gate| goes(db, gate, stream, change))?;
+        if let Some(target) = target.filter(|_| goes) {
             export(db, target, stream, change, now)?;
         }
     }
@@ -301,9 +304,9 @@ fn write_change(
     match change {
         Change::New(sample) => {
             db.prepare_cached(
-                "INSERT INTO observation (stream, instant, value, zone, revision) VALUES (?, ?, ?, ?, 0)",
+                "INSERT INTO observation (stream, instant, value, zone, revision, context) VALUES (?, ?, ?, ?, 0, ?)",
             )?
-            .execute(params![stream, sample.instant, sample.value, sample.zone])?;
+            .execute(params![stream, sample.instant, sample.value, sample.zone, sample.context])?;
         }
         Change::Revised { sample, .. } => {
             db.prepare_cached(
@@ -313,17 +316,34 @@ fn write_change(
             )?
             .execute(params![stream, sample.instant, now, !is_exported])?;
             db.prepare_cached(
-                "UPDATE observation SET value = ?3, zone = ?4, revision = revision + 1
+                "UPDATE observation SET value = ?3, zone = ?4, context = ?5, revision = revision + 1
                  WHERE stream = ?1 AND instant = ?2",
             )?
-            .execute(params![stream, sample.instant, sample.value, sample.zone])?;
+            .execute(params![
+                stream,
+                sample.instant,
+                sample.value,
+                sample.zone,
+                sample.context
+            ])?;
         }
         Change::Placed(sample) => {
-            db.prepare_cached("UPDATE observation SET zone = ?3 WHERE stream = ?1 AND instant = ?2")?
-                .execute(params![stream, sample.instant, sample.zone])?;
+            db.prepare_cached(
+                "UPDATE observation SET zone = ?3, context = ?4 WHERE stream = ?1 AND instant = ?2",
+            )?
+            .execute(params![stream, sample.instant, sample.zone, sample.context])?;
         }
     }
     Ok(())
+}
+
+/// Whether a change is for JHE where the other system may have brought the same sample.
+fn goes(db: &Connection, gate: Gate, stream: i64, change: &Change) -> Result<bool, StoreError> {
+    match change {
+        Change::New(sample) => twin::admits(db, gate, stream, sample.instant),
+        Change::Revised { sample, .. } => Ok(!twin::is_left_out(db, stream, sample.instant)?),
+        Change::Placed(_) => Ok(true),
+    }
 }
 
 /// Queues what is new for JHE, in the transaction that keeps it.
@@ -335,8 +355,8 @@ fn export(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     match *change {
-        Change::New(Sample { instant, value, zone }) => {
-            queue::first(db, target, stream, &Observation { instant, value, zone, revision: 0 }, now)
+        Change::New(Sample { instant, value, zone, context }) => {
+            queue::first(db, target, stream, &Observation { instant, value, zone, revision: 0, context }, now)
         }
         Change::Revised { sample, .. } => queue::changed(db, target, stream, sample.instant, now),
         Change::Placed(_) => Ok(()),

@@ -1,5 +1,6 @@
 //! What samples that OW shows mean for what is kept: pure, and the heart of "exactly once".
 
+use crate::context::Context;
 use crate::time::{Timestamp, ZoneOffset};
 
 /// One sample of a stream: what OW shows, or what is kept.
@@ -11,6 +12,8 @@ pub struct Sample {
     pub value: f64,
     /// The local offset, where the sample says.
     pub zone: Option<ZoneOffset>,
+    /// What the wearer did, where the provider says.
+    pub context: Option<Context>,
 }
 
 /// What is to be written for one sample.
@@ -25,7 +28,7 @@ pub enum Change {
         /// What was kept.
         kept: Sample,
     },
-    /// Kept without the offset that is known now; the measurement itself is the same.
+    /// Kept without the offset, or with another context, than is known now; the measurement itself is the same.
     Placed(Sample),
 }
 
@@ -43,15 +46,17 @@ pub fn merge(kept: &[Sample], shown: &[Sample]) -> Vec<Change> {
     changes
 }
 
-/// What `shown` means for the kept sample of the same instant. An offset that OW no longer gives is not
-/// unlearned.
+/// What `shown` means for the kept sample of the same instant. An offset or a context that is no longer given is
+/// not unlearned.
 #[expect(clippy::float_cmp, reason = "the same sample comes back with the very same bits")]
 pub fn compare(kept: Sample, shown: Sample) -> Option<Change> {
-    let sample = Sample { zone: shown.zone.or(kept.zone), ..shown };
+    let (zone, context) = (shown.zone.or(kept.zone), shown.context.or(kept.context));
+    let sample = Sample { zone, context, ..shown };
     match (kept.zone, shown.zone) {
         _ if kept.value != shown.value => Some(Change::Revised { sample, kept }),
         (None, Some(_)) => Some(Change::Placed(sample)),
         (Some(before), Some(now)) if before != now => Some(Change::Revised { sample, kept }),
+        _ if context != kept.context => Some(Change::Placed(sample)),
         _ => None,
     }
 }
@@ -61,7 +66,7 @@ mod tests {
     use super::*;
 
     fn sample(second: i64, value: f64) -> Sample {
-        Sample { instant: Timestamp::from_micros(second * 1_000_000), value, zone: None }
+        Sample { instant: Timestamp::from_micros(second * 1_000_000), value, zone: None, context: None }
     }
 
     fn placed(second: i64, value: f64, minutes: i64) -> Sample {
@@ -81,6 +86,15 @@ mod tests {
         assert_eq!(merge(&[kept], &[now]), [Change::Revised { sample: now, kept }]);
         let (kept, now) = (placed(1, 60.0, 60), placed(1, 60.0, 120));
         assert_eq!(merge(&[kept], &[now]), [Change::Revised { sample: now, kept }]);
+    }
+
+    #[test]
+    fn another_context_is_taken_over_and_is_no_revision() {
+        let in_context = |context| Sample { context, ..sample(1, 60.0) };
+        let (awake, asleep) = (in_context(Some(Context::Awake)), in_context(Some(Context::Sleep)));
+        assert_eq!(merge(&[awake], &[asleep]), [Change::Placed(asleep)]);
+        assert_eq!(merge(&[sample(1, 60.0)], &[awake]), [Change::Placed(awake)]);
+        assert_eq!(merge(&[awake], &[sample(1, 60.0)]), []);
     }
 
     #[test]

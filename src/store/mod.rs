@@ -19,6 +19,7 @@ pub mod jhe_token;
 pub mod lock;
 mod merge;
 pub mod mirror;
+pub mod object;
 pub mod observation;
 mod open;
 pub mod outbox;
@@ -34,6 +35,7 @@ pub mod setting;
 pub mod status;
 pub mod stream;
 pub mod study;
+pub mod twin;
 mod types;
 mod writer;
 

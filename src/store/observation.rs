@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
+use crate::context::Context;
 use crate::patient::PatientId;
 use crate::time::{Timestamp, ZoneOffset};
 
@@ -66,6 +67,8 @@ pub struct Observation {
     pub zone: Option<ZoneOffset>,
     /// How often OW has changed it since it was first kept.
     pub revision: i64,
+    /// What the wearer did, where the provider said; in no document.
+    pub context: Option<Context>,
 }
 
 /// Every stream, for [`stream_from_row`].
@@ -111,7 +114,7 @@ pub fn step(
     let from = after.map_or(since, |after| since.max(after.micros() + 1));
     let until = filter.until.unwrap_or(Timestamp::MAX);
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision FROM observation
+        "SELECT instant, value, zone, revision, context FROM observation
          WHERE stream = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?",
     )?;
     let rows = query.query_map(params![stream, from, until, STEP], from_row)?;
@@ -134,7 +137,7 @@ pub fn newest(
 ) -> Result<Vec<Placed>, StoreError> {
     let (instant, row) = before.unwrap_or((Timestamp::MAX, 0));
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision FROM observation
+        "SELECT instant, value, zone, revision, context FROM observation
          WHERE stream = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3)) ORDER BY instant DESC LIMIT ?4",
     )?;
     let mut newest = Vec::new();
@@ -156,7 +159,7 @@ pub fn newest(
 /// Where there is none, or the table cannot be read.
 pub fn at(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observation, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision FROM observation WHERE stream = ? AND instant = ?",
+        "SELECT instant, value, zone, revision, context FROM observation WHERE stream = ? AND instant = ?",
     )?;
     Ok(query.query_row(params![stream, instant], from_row)?)
 }
@@ -178,7 +181,13 @@ pub fn replaced(
 }
 
 pub(super) fn from_row(row: &Row) -> rusqlite::Result<Observation> {
-    Ok(Observation { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, revision: row.get(3)? })
+    Ok(Observation {
+        instant: row.get(0)?,
+        value: row.get(1)?,
+        zone: row.get(2)?,
+        revision: row.get(3)?,
+        context: row.get(4)?,
+    })
 }
 
 pub(super) fn stream_from_row(row: &Row) -> rusqlite::Result<StreamInfo> {

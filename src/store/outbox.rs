@@ -106,6 +106,7 @@ pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Resul
             value: row.get(1)?,
             zone: row.get(2)?,
             revision: row.get(3)?,
+            context: None,
         };
         Ok(Waiting { stream, observation, attempts: row.get(4)?, ambiguous: row.get(5)? })
     })?;

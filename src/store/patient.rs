@@ -367,6 +367,7 @@ fn set_aside(db: &Connection, patient: PatientId, subject: &str) -> Result<(), S
         params![patient, subject],
     )?;
     db.execute("DELETE FROM mark WHERE link IN (SELECT id FROM link WHERE patient = ?)", [patient])?;
+    db.execute("DELETE FROM object WHERE link IN (SELECT id FROM link WHERE patient = ?)", [patient])?;
     db.execute("DELETE FROM hour_count WHERE patient = ?", [patient])?;
     db.execute("UPDATE patient_state SET newest = NULL WHERE patient = ?", [patient])?;
     Ok(())

@@ -192,7 +192,7 @@ fn effective_mark(
     Ok(Some(slowest.map_or(mark, |slowest| slowest.min(mark))))
 }
 
-/// How many observations of one type a patient has in a stretch of time. For the daily comparison with
+/// How many observations of one system and type a patient has in a stretch of time. For the daily comparison with
 /// OW's own count only: it reads every row.
 ///
 /// # Errors
@@ -200,13 +200,14 @@ fn effective_mark(
 pub fn count(
     db: &Connection,
     patient: PatientId,
+    system: &str,
     series_type: &str,
     from: Timestamp,
     until: Timestamp,
 ) -> Result<i64, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT count(*) FROM stream JOIN observation ON observation.stream = stream.id
-         WHERE stream.patient = ? AND series_type = ? AND set_aside = 0 AND instant >= ? AND instant < ?",
+         WHERE stream.patient = ? AND system = ? AND series_type = ? AND set_aside = 0 AND instant >= ? AND instant < ?",
     )?;
-    Ok(query.query_row(params![patient, series_type, from, until], |row| row.get(0))?)
+    Ok(query.query_row(params![patient, system, series_type, from, until], |row| row.get(0))?)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::observation::{self, Observation};
-use super::{StoreError, adopted};
+use super::{StoreError, adopted, patient};
 use crate::patient::PatientId;
 use crate::time::{Timestamp, ZoneOffset};
 
@@ -99,6 +99,20 @@ pub(super) fn not_taken(
     Ok(())
 }
 
+/// Queues what was left out until now, where its patient is JHE's.
+pub(super) fn after_all(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let target = target(db, stream)?;
+    if patient::is_of_jhe(db, target.patient)? {
+        first(db, target, stream, &observation::at(db, stream, instant)?, now)?;
+    }
+    Ok(())
+}
+
 /// Takes out a value that waits and that another client has delivered, where JHE has got no newer one of ours;
 /// answers how many rows that were. What may have arrived under its own name stays.
 pub(super) fn take_out(
@@ -108,7 +122,7 @@ pub(super) fn take_out(
     value: f64,
 ) -> Result<usize, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision FROM outbox
+        "SELECT instant, value, zone, revision, NULL FROM outbox
          WHERE stream = ?1 AND instant = ?2 AND value = ?3 AND ambiguous = 0 AND NOT EXISTS
              (SELECT 1 FROM outbox AS older WHERE older.stream = ?1 AND older.instant = ?2
               AND older.revision < outbox.revision)",
@@ -124,7 +138,7 @@ pub(super) fn take_out(
 }
 
 /// Queues everything that is kept of a patient and does not wait already, other than what another client has
-/// delivered; answers how much that is. What went and came back goes under the name that JHE knows it by.
+/// delivered and what is left out; answers how much that is. What went and came back goes under the name that JHE knows it by.
 ///
 /// # Errors
 /// Where the tables cannot be read or written.
@@ -145,13 +159,15 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
          WHERE patient = ?1 AND set_aside = 0
            AND NOT EXISTS (SELECT 1 FROM adopted WHERE adopted.patient = ?1 AND adopted.code = stream.code
                            AND adopted.instant = kept.instant AND adopted.value = kept.value)
+           AND NOT EXISTS (SELECT 1 FROM left_out WHERE left_out.stream = kept.stream
+                           AND left_out.instant = kept.instant)
          ON CONFLICT DO NOTHING",
         params![patient, now, micros(STILL), micros(STILL_TOTAL)],
     )?)
 }
 
 fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
-    let Observation { instant, value, zone, revision } = observation;
+    let Observation { instant, value, zone, revision, .. } = observation;
     db.prepare_cached(
         "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
          VALUES (?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",

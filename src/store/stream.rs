@@ -123,6 +123,19 @@ pub(super) fn siblings(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The newest sample time that is kept of a type.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn newest(db: &Connection, owner: &Owner, series_type: &str) -> Result<Option<Timestamp>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT max(newest) FROM stream
+         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND set_aside = 0",
+    )?;
+    let key = params![owner.patient, owner.subject, owner.system, series_type];
+    Ok(query.query_row(key, |row| row.get(0))?)
+}
+
 pub(super) fn set_newest(db: &Connection, stream: i64, newest: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached("UPDATE stream SET newest = ?2 WHERE id = ?1 AND newest < ?2")?
         .execute(params![stream, newest])?;
@@ -142,11 +155,11 @@ pub(super) fn samples(
     until: Timestamp,
 ) -> Result<Vec<Sample>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone FROM observation
+        "SELECT instant, value, zone, context FROM observation
          WHERE stream = ? AND instant BETWEEN ? AND ? ORDER BY instant",
     )?;
     let rows = query.query_map(params![stream, from, until], |row| {
-        Ok(Sample { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)? })
+        Ok(Sample { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, context: row.get(3)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -4,6 +4,7 @@ use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
 use crate::account::{AccountId, Reach, Role};
+use crate::context::Context;
 use crate::patient::{OwUser, PatientId};
 use crate::study::StudyId;
 use crate::time::{Timestamp, ZoneOffset};
@@ -31,6 +32,18 @@ impl FromSql for ZoneOffset {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let minutes = value.as_i64()?;
         Self::from_minutes(minutes).ok_or(FromSqlError::OutOfRange(minutes))
+    }
+}
+
+impl ToSql for Context {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.number().into())
+    }
+}
+
+impl FromSql for Context {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self::from_number)
     }
 }
 

@@ -13,6 +13,7 @@ mod jobs;
 mod layout;
 mod limit;
 mod patient;
+mod payloads;
 mod person;
 mod routes;
 mod server;
@@ -40,6 +41,8 @@ pub use connect::Offers;
 pub(crate) use connect::finish as finish_disconnects;
 pub use jobs::Jobs;
 pub use limit::Limits;
+pub use payloads::Payloads;
+pub(crate) use payloads::examine as examine_payloads;
 pub use person::PatientTokens;
 pub use server::serve;
 
@@ -58,6 +61,8 @@ pub struct App {
     pub exports: Exports,
     /// Polls that somebody asked for on a page.
     pub jobs: Jobs,
+    /// How the bucket of payloads was last found.
+    pub payloads: Payloads,
     /// The providers that patients can connect, as last seen.
     pub offers: Offers,
     /// Patients' tokens at JHE.

@@ -5,7 +5,8 @@ use crate::served::*;
 
 #[test]
 fn settings_are_checked_where_they_are_typed() {
-    let world = World::new();
+    let mut world = World::new();
+    world.set("JHE_OW_SECRET_KEY", &"0123456789".repeat(4));
     let served = Served::start(&world);
     let operator = served.operator(&world);
     let set = |key: &str, more: &[(&str, &str)]| {

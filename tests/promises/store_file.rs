@@ -74,7 +74,10 @@ fn the_schema_can_be_looked_at_without_being_touched() {
     let ran = world.run(&["migrate", "status"]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
-        (0, "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\n")
+        (
+            0,
+            "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\nV5  raw  pending\n"
+        )
     );
     assert!(!world.data_dir().exists());
     world.run(&["seed"]);

@@ -8,6 +8,7 @@ mod observations;
 mod overview;
 mod patient;
 mod patients;
+mod payloads;
 mod settings;
 mod sign_in;
 mod studies;

@@ -111,7 +111,10 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
             th scope="row" data-label="Time" {
                 time datetime=(observation.instant) { (format_local(zone, observation.instant, "%-d %b %Y, %H:%M:%S %Z")) }
             }
-            td.number data-label="Value" { (observation.value) "\u{a0}" (BEATS_PER_MINUTE) }
+            td.number data-label="Value" {
+                (observation.value) "\u{a0}" (BEATS_PER_MINUTE)
+                @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
+            }
             td.id data-label="Code" { (stream.code) }
             td data-label="Data source" {
                 span {

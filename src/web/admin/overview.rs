@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use warp::reply::Response;
 
 use super::export::Overview;
+use super::payloads::Overview as Payloads;
 use super::{PAGE, Staff, cut, nobody_yet, note_view, page};
 use crate::account::{Reach, Role};
 use crate::settings::Snapshot;
@@ -38,9 +39,15 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let wanted = shown.clone();
     let read = move |db: &_| {
         let lines = status::lines(db, now, &wanted, PAGE + 1)?;
-        Ok((lines, Snapshot::new(setting::all(db)?), run::last(db)?, Overview::load(db, now)?))
+        Ok((
+            lines,
+            Snapshot::new(setting::all(db)?),
+            run::last(db)?,
+            Overview::load(db, now)?,
+            Payloads::load(db)?,
+        ))
     };
-    let (lines, settings, last_run, export) = app.store.read(read).await?;
+    let (lines, settings, last_run, export, payloads) = app.store.read(read).await?;
     // Figures about all would tell about others.
     let is_of_all = reach == Reach::Everybody;
     note_view(app, staff, "overview.view", None).await?;
@@ -60,6 +67,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
             (polling(now, &settings, &app.ticks.get(), last_run.as_ref(), staff))
             (warnings(app))
             (export.section(app))
+            (payloads.section(app, &settings))
         } @else {
             (polling_at_all(now, &settings, &app.ticks.get()))
         }

@@ -150,7 +150,9 @@ pub(super) async fn set(app: &App, visit: &Visit, staff: &Staff) -> Result<Respo
     let value = if visit.form.has("unset") {
         None
     } else {
-        match setting.check(visit.form.get("value")) {
+        let key = app.live.config().secret_key;
+        let checked = setting.check(visit.form.get("value"));
+        match checked.and_then(|value| setting.kept(key.as_ref(), value)) {
             Ok(value) => Some(value),
             Err(failure) => {
                 let typed = visit.form.get("value").to_owned();

@@ -130,7 +130,7 @@ fn line(stream: &StreamInfo, one: &Observation, format: Format) -> Result<Vec<u8
     }
 }
 
-fn csv_line<T: AsRef<[u8]>>(record: [T; 9]) -> Vec<u8> {
+fn csv_line<T: AsRef<[u8]>>(record: [T; 10]) -> Vec<u8> {
     let mut line = csv::Writer::from_writer(Vec::new());
     // Writing to memory does not fail.
     let _ = line.write_record(record);

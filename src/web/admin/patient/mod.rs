@@ -10,6 +10,7 @@ use warp::reply::Response;
 use super::export::{self, OfPatient};
 use super::observations::{self, Placed};
 use super::overview::{stage_badge, trouble};
+use super::payloads::OfPatient as Payloads;
 use super::{Staff, note_view, page};
 use crate::account::{Reach, Role};
 use crate::catalog::HEART_RATE;
@@ -47,6 +48,7 @@ struct View {
     newest: Vec<Placed>,
     access: Access,
     export: Option<OfPatient>,
+    payloads: Payloads,
 }
 
 impl View {
@@ -70,6 +72,7 @@ impl View {
             newest: observations::newest(db, id, None, NEWEST)?,
             access: Access::load(db, id, now)?,
             export: OfPatient::load(db, id)?,
+            payloads: Payloads::load(db, id)?,
             zone,
             patient,
         })
@@ -121,6 +124,7 @@ pub(super) async fn show(
             h2 { "Devices" }
             (devices(&line.devices, zone))
         }
+        (view.payloads.section(zone, now))
         @if let Some(export) = &view.export { (export.section(staff, id, now)) }
         (access::sections(staff, id, &view))
         p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }

@@ -3,26 +3,26 @@
 use std::time::Duration;
 
 /// How often a call is made at most within a tick.
-pub(super) const TRIES: u32 = 3;
+pub(crate) const TRIES: u32 = 3;
 /// No try begins later than this after the first one: a tick must not stand still behind one patient.
-pub(super) const BUDGET: Duration = Duration::from_secs(15);
+pub(crate) const BUDGET: Duration = Duration::from_secs(15);
 /// Pause before the second try; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What one try of a call came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     /// The try that failed, from 1.
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
     /// Time since the first try began.
-    pub(super) elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// What the server asked for with `Retry-After`.
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// How long to wait before the next try; none where there is to be no next try within this tick. `jitter`
 /// is a random number from 0 to 1: clients that failed together should not come back together.
-pub(super) fn pause(failed: &Failed, jitter: f64) -> Option<Duration> {
+pub(crate) fn pause(failed: &Failed, jitter: f64) -> Option<Duration> {
     if failed.attempt >= TRIES {
         return None;
     }
@@ -31,8 +31,16 @@ pub(super) fn pause(failed: &Failed, jitter: f64) -> Option<Duration> {
     (failed.elapsed + pause <= BUDGET).then_some(pause)
 }
 
+/// A random number from 0 to 1.
+pub(crate) fn random_fraction() -> f64 {
+    let mut byte = [0];
+    // Without randomness there is no jitter, which is no reason to fail.
+    let _ = getrandom::fill(&mut byte);
+    f64::from(byte[0]) / 255.0
+}
+
 /// Seconds of a `Retry-After` header. Its other form, a date, is taken as "not within this tick".
-pub(super) fn retry_after(header: &str) -> Duration {
+pub(crate) fn retry_after(header: &str) -> Duration {
     header.trim().parse().map_or(Duration::MAX / 2, Duration::from_secs)
 }
 

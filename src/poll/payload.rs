@@ -1,0 +1,206 @@
+//! One object of the bucket: what it is of, its records, and the transaction that keeps the last of them.
+
+use super::collect::Collector;
+use super::objects::Reading;
+use super::turn::TurnError;
+use crate::catalog::{self, Endpoint, Series};
+use crate::raw::{Body, BodyError, Found, RawError, looks_like_heart_rate};
+use crate::store::StoreError;
+use crate::store::commit::{self, Batch, Owner, Tally};
+use crate::store::object::{self, Object, State};
+use crate::store::plan::Due;
+
+/// Samples of one object that are held back for one commit: all of a page of any provider's, so that an object comes
+/// in as a whole, and little memory.
+const HELD: usize = 20_000;
+
+/// Why an object was not read.
+pub(super) enum Unread {
+    /// The object's own trouble.
+    Object(String),
+    /// It is not there.
+    Missing,
+    /// Not the object's trouble.
+    Turn(TurnError),
+}
+
+impl From<RawError> for Unread {
+    fn from(error: RawError) -> Self {
+        match error {
+            RawError::Missing => Self::Missing,
+            RawError::Object(why) => Self::Object(why),
+            RawError::Everybody(_) => Self::Turn(error.into()),
+        }
+    }
+}
+
+impl From<BodyError> for Unread {
+    fn from(error: BodyError) -> Self {
+        Self::Object(error.to_string())
+    }
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Self::Turn(error.into())
+    }
+}
+
+impl Reading<'_> {
+    /// Reads an object to its end and keeps its samples; leaves those of other endpoints alone.
+    pub(super) async fn take_in(&mut self, key: &str, object: &mut Object) -> Result<(), Unread> {
+        if object.endpoint.is_none() {
+            object.endpoint = catalog::endpoint_in(key).map(str::to_owned);
+        }
+        if object.endpoint.is_none() {
+            object.endpoint = self.bucket.endpoint(key).await?;
+        }
+        let mut endpoint = None;
+        if let Some(path) = &object.endpoint {
+            endpoint = catalog::endpoint(path);
+            match endpoint {
+                None => {
+                    self.note_other(object);
+                    return Ok(());
+                }
+                // Not consented to: it is looked at again once it is.
+                Some(known) if self.wanted(known).is_none() => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        let mut collector = Collector::new(&[]);
+        let mut body = Body::new();
+        let read = self.read_body(key, &mut body, &mut endpoint, &mut collector).await;
+        if let Some(known) = endpoint {
+            object.endpoint = Some(known.path.to_owned());
+        }
+        match read {
+            Ok(true) => {}
+            Ok(false) => {
+                self.note_other(object);
+                return Ok(());
+            }
+            Err(error) => {
+                // What comes before the fault is good, unless it was packed: then nobody knows.
+                if !body.is_packed() && matches!(error, Unread::Object(_)) {
+                    self.commit(&mut collector, true, None).await?;
+                }
+                return Err(error);
+            }
+        }
+        for (series_type, newest) in collector.newest() {
+            match self.newest.iter_mut().find(|(name, _)| name == series_type) {
+                Some((_, have)) => *have = (*have).max(*newest),
+                None => self.newest.push((series_type, *newest)),
+            }
+        }
+        self.commit(&mut collector, true, Some(object.clone())).await?;
+        Ok(())
+    }
+
+    fn note_other(&mut self, object: &Object) {
+        self.others.push(Object { state: State::Other, ..object.clone() });
+    }
+
+    /// What the records of an endpoint become, where the patient consents to that.
+    fn wanted(&self, endpoint: &Endpoint) -> Option<&'static Series> {
+        let wanted = self.due.wanted.iter().find(|one| one.series.series_type == endpoint.series_type);
+        wanted.map(|one| one.series)
+    }
+
+    /// Reads the bytes of an object into the collector; answers whether it is one of ours.
+    async fn read_body(
+        &mut self,
+        key: &str,
+        body: &mut Body,
+        endpoint: &mut Option<&'static Endpoint>,
+        collector: &mut Collector,
+    ) -> Result<bool, Unread> {
+        let mut payload = self.bucket.get(key).await?;
+        while let Some(chunk) = payload.next().await? {
+            let mut rest = &chunk[..];
+            while !rest.is_empty() {
+                let (step, after) = rest.split_at(body.step().min(rest.len()));
+                let fed = body.feed(step);
+                if !self.collect(&body.take(), endpoint, collector)? {
+                    return Ok(false);
+                }
+                fed?;
+                if collector.waiting() >= HELD {
+                    self.commit(collector, false, None).await?;
+                }
+                rest = after;
+            }
+        }
+        let has_list = body.finish()?;
+        match (self.collect(&body.take(), endpoint, collector)?, has_list, endpoint) {
+            (true, true, Some(_)) => Ok(true),
+            (true, false, Some(_)) => Err(Unread::Object("it has no list of records".to_owned())),
+            _ => Ok(false),
+        }
+    }
+
+    /// Takes records into the collector; answers whether they are of ours. Where nothing else says it, the first of
+    /// them does.
+    fn collect(
+        &self,
+        found: &Found,
+        endpoint: &mut Option<&'static Endpoint>,
+        collector: &mut Collector,
+    ) -> Result<bool, BodyError> {
+        for record in found.records() {
+            if endpoint.is_none() && looks_like_heart_rate(record) {
+                *endpoint = catalog::ENDPOINTS.first();
+            }
+            let Some(endpoint) = endpoint else { return Ok(false) };
+            let Some(series) = self.wanted(endpoint) else { return Ok(false) };
+            collector.add_raw(endpoint, series, record)?;
+        }
+        self.progress.read(collector.take_unreported());
+        Ok(true)
+    }
+
+    /// Keeps what was collected; with `object` in the same transaction that all of it is kept. Before the end of an
+    /// object the samples of the last instant wait for others of it.
+    async fn commit(
+        &mut self,
+        collector: &mut Collector,
+        is_last: bool,
+        object: Option<Object>,
+    ) -> Result<(), StoreError> {
+        let (parts, rejected) = collector.take(is_last);
+        if parts.is_empty() && rejected.is_empty() && object.is_none() {
+            return Ok(());
+        }
+        let batch = Batch { parts, rejected, ..self.batch() };
+        self.turn.tally += self.commit_batch(batch, object).await?;
+        Ok(())
+    }
+
+    pub(super) fn batch(&self) -> Batch {
+        let Due { patient, ref subject, link, .. } = *self.due;
+        let owner = Owner { patient, subject: subject.clone(), system: self.context.mode.system() };
+        let mode = self.context.mode.as_str();
+        Batch { owner, link, mode, parts: Vec::new(), rejected: Vec::new(), marks: Vec::new() }
+    }
+
+    pub(super) async fn commit_batch(
+        &self,
+        batch: Batch,
+        object: Option<Object>,
+    ) -> Result<Tally, StoreError> {
+        let poller = &self.context.poller;
+        let Some(owner) = self.context.lock_owner.clone() else {
+            return poller.store.read(move |db| commit::preview(db, &batch)).await;
+        };
+        let now = poller.clock.now();
+        let commit = move |db: &_| {
+            let tally = commit::commit(db, &batch, &owner, now)?;
+            if let Some(object) = &object {
+                object::note(db, batch.link, object, now)?;
+            }
+            Ok(tally)
+        };
+        poller.store.write(commit).await
+    }
+}

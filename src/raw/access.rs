@@ -1,0 +1,54 @@
+//! What it takes to reach the bucket: the settings of raw mode, its secrets opened.
+
+use secrecy::SecretString;
+
+use super::Layout;
+use crate::config::BaseUrl;
+use crate::failure::Failure;
+use crate::seal::{self, Key};
+use crate::settings::Snapshot;
+
+/// Where the bucket is, and with which key it is read.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The address of S3.
+    pub endpoint: BaseUrl,
+    /// Its region.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The name of the key.
+    pub key_id: SecretString,
+    /// The key.
+    pub secret: SecretString,
+    /// How the keys of the objects are built.
+    pub layout: Layout,
+}
+
+impl Access {
+    /// Takes what the settings say; `key` opens what they keep sealed.
+    ///
+    /// # Errors
+    /// The first setting that is missing, or cannot be opened.
+    pub fn of(settings: &Snapshot, key: Option<&Key>) -> Result<Self, Failure> {
+        if let Some(missing) = settings.missing_for_raw() {
+            return Err(Failure::failed(
+                format!("OW raw ingest requires setting '{missing}' to be set."),
+                format!("jhe-ow settings set {missing} VALUE"),
+            ));
+        }
+        let address = settings.text("ow.s3.endpoint_url");
+        let endpoint = BaseUrl::parse(address).map_err(|allowed| {
+            Failure::failed(format!("ow.s3.endpoint_url = '{address}' is no address"), allowed)
+        })?;
+        let secret = |name| seal::open_setting(key, name, settings.text(name));
+        Ok(Self {
+            endpoint,
+            region: settings.text("ow.s3.region").to_owned(),
+            bucket: settings.text("ow.s3.bucket_name").to_owned(),
+            key_id: secret("ow.s3.access_key_id")?,
+            secret: secret("ow.s3.secret_access_key")?,
+            layout: Layout::new(settings.text("ow.s3.key_prefix")),
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! The objects of the bucket that are known: what was read is not fetched again, and what failed is not forgotten.
+
+use rusqlite::{Connection, Row, params};
+
+use super::StoreError;
+use crate::patient::PatientId;
+use crate::raw::{Day, UNDATED};
+use crate::time::Timestamp;
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Every sample of it is kept.
+    Read,
+    /// It is of an endpoint that is not ingested.
+    Other,
+    /// It could not be read, and is tried again.
+    Failed,
+    /// It could not be read, and is gone from the bucket.
+    Lost,
+}
+
+const STATES: [State; 4] = [State::Read, State::Other, State::Failed, State::Lost];
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Other => "other",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// What the table holds; another word would be a later version's.
+    fn parse(word: &str) -> Self {
+        STATES.into_iter().find(|state| state.as_str() == word).unwrap_or(Self::Failed)
+    }
+}
+
+/// An object, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The date in its key.
+    pub day: Day,
+    /// Its name within the day.
+    pub name: String,
+    /// Names its content.
+    pub etag: String,
+    /// What became of it.
+    pub state: State,
+    /// The provider's endpoint that it is of, where that is known.
+    pub endpoint: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// What the page of a patient says of the payloads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Objects whose samples are kept.
+    pub read: i64,
+    /// Objects of endpoints that are not ingested.
+    pub other: i64,
+    /// Objects that are tried again.
+    pub failed: i64,
+    /// Objects that failed and are gone.
+    pub lost: i64,
+    /// The date of the newest object, and when that was noted.
+    pub newest: Option<(Day, Timestamp)>,
+    /// Those in error, the newest first, some of them.
+    pub in_error: Vec<Object>,
+}
+
+impl Summary {
+    /// Whether there has never been any object.
+    pub fn is_empty(&self) -> bool {
+        self.read + self.other + self.failed + self.lost == 0
+    }
+}
+
+const OBJECTS: &str = "SELECT day, name, etag, state, endpoint, error FROM object";
+
+fn from_row(row: &Row) -> rusqlite::Result<Object> {
+    Ok(Object {
+        day: Day::new(row.get(0)?),
+        name: row.get(1)?,
+        etag: row.get(2)?,
+        state: State::parse(row.get_ref(3)?.as_str()?),
+        endpoint: row.get(4)?,
+        error: row.get(5)?,
+    })
+}
+
+/// The objects that are known of a day, by name in the order of bytes: those whose names begin with `names`, after
+/// `after` and up to `until`, where these are given.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn known(
+    db: &Connection,
+    link: i64,
+    day: Day,
+    names: &str,
+    after: Option<&str>,
+    until: Option<&str>,
+) -> Result<Vec<Object>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "{OBJECTS} WHERE link = ?1 AND day = ?2 AND name >= coalesce(?4, ?3) AND name <> coalesce(?4, '')
+           AND name <= coalesce(?5, ?3 || char(1114111)) ORDER BY name"
+    ))?;
+    let rows = query.query_map(params![link, day.number(), names, after, until], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Objects that failed, those longest untried first, at most `limit`.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn failed(db: &Connection, link: i64, limit: u32) -> Result<Vec<Object>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "{OBJECTS} WHERE link = ? AND state IN ('failed', 'lost') AND state = 'failed' ORDER BY noted_at LIMIT ?"
+    ))?;
+    Ok(query.query_map(params![link, limit], from_row)?.collect::<Result<_, _>>()?)
+}
+
+/// Notes what became of an object.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn note(db: &Connection, link: i64, object: &Object, now: Timestamp) -> Result<(), StoreError> {
+    let Object { day, name, etag, state, endpoint, error } = object;
+    db.prepare_cached(
+        "INSERT INTO object (link, day, name, etag, state, endpoint, noted_at, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET etag = excluded.etag, state = excluded.state, endpoint = excluded.endpoint,
+             noted_at = excluded.noted_at, error = excluded.error",
+    )?
+    .execute(params![link, day.number(), name, etag, state.as_str(), endpoint, now, error])?;
+    Ok(())
+}
+
+/// Forgets an object that the bucket does not hold any more.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn forget(db: &Connection, link: i64, day: Day, name: &str) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM object WHERE link = ? AND day = ? AND name = ?")?.execute(params![
+        link,
+        day.number(),
+        name
+    ])?;
+    Ok(())
+}
+
+/// Forgets what was read, or was none of ours, of the days before `day`: no tick lists them any more.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn forget_before(db: &Connection, link: i64, day: Day) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "DELETE FROM object WHERE link = ? AND day > ? AND day < ? AND state IN ('read', 'other')",
+    )?
+    .execute(params![link, UNDATED.number(), day.number()])?;
+    Ok(())
+}
+
+/// What the page of a patient says of the payloads; `limit` of those in error.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn summary(db: &Connection, patient: PatientId, limit: u32) -> Result<Summary, StoreError> {
+    let mut summary = Summary::default();
+    let mut query = db.prepare_cached(
+        "SELECT object_count.state, sum(rows) FROM link JOIN object_count ON object_count.link = link.id
+         WHERE patient = ? GROUP BY object_count.state",
+    )?;
+    let mut rows = query.query([patient])?;
+    while let Some(row) = rows.next()? {
+        let count = row.get(1)?;
+        match State::parse(row.get_ref(0)?.as_str().unwrap_or_default()) {
+            State::Read => summary.read = count,
+            State::Other => summary.other = count,
+            State::Failed => summary.failed = count,
+            State::Lost => summary.lost = count,
+        }
+    }
+    let mut query = db.prepare_cached(
+        "SELECT day, max(noted_at) FROM link JOIN object ON object.link = link.id
+         WHERE patient = ?1 AND day = (SELECT max(day) FROM link JOIN object ON object.link = link.id
+                                       WHERE patient = ?1) GROUP BY day",
+    )?;
+    let mut newest = query.query_map([patient], |row| Ok((Day::new(row.get(0)?), row.get(1)?)))?;
+    summary.newest = newest.next().transpose()?;
+    let mut query = db.prepare_cached(
+        "SELECT day, name, etag, object.state, endpoint, error FROM link JOIN object ON object.link = link.id
+         WHERE patient = ? AND object.state IN ('failed', 'lost') ORDER BY day DESC, name LIMIT ?",
+    )?;
+    summary.in_error = query.query_map(params![patient, limit], from_row)?.collect::<Result<_, _>>()?;
+    Ok(summary)
+}

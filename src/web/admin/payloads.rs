@@ -1,0 +1,120 @@
+//! The provider's payloads: whether they can be read, on the overview; what became of those of one patient.
+
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+
+use crate::patient::PatientId;
+use crate::raw::UNDATED;
+use crate::settings::{IngestMode, Snapshot};
+use crate::store::object::{self, Object, State, Summary};
+use crate::store::{StoreError, twin};
+use crate::time::Timestamp;
+use crate::web::App;
+use crate::web::layout::{ago, badge, count, local};
+
+/// Objects in error that the page of a patient shows.
+const SHOWN: u32 = 20;
+
+/// What the overview says.
+pub(super) struct Overview {
+    /// Patients who have observations of both modes.
+    with_both: i64,
+}
+
+impl Overview {
+    pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
+        Ok(Self { with_both: twin::with_both(db)? })
+    }
+
+    /// Nothing, where the payloads are of no interest.
+    pub(super) fn section(&self, app: &App, settings: &Snapshot) -> Markup {
+        let is_raw = settings.ingest_mode() == Ok(IngestMode::Raw);
+        let (now, found) = (app.clock.now(), app.payloads.last().filter(|_| is_raw));
+        html! { @if found.is_some() || self.with_both > 0 {
+            section {
+                h2 { "Raw payloads" }
+                @match found {
+                    Some(found) => p {
+                        @match &found.trouble {
+                            None => { (badge("good", "readable")) " The bucket can be listed and read. " }
+                            Some(trouble) => { (badge("bad", "not readable")) " " (trouble) ". " }
+                        }
+                        "Looked at " (ago(now, Some(found.at))) "."
+                    },
+                    None => {}
+                }
+                @if self.with_both > 0 {
+                    p.warning {
+                        "Patients with samples of both modes: " (count(self.with_both)) ". Of two of one measurement JHE \
+                        gets one; those of " code { (settings.export_system()) } " go first (" code { "ow.export_system" } ")."
+                    }
+                }
+            }
+        } }
+    }
+}
+
+/// What the page of a patient says.
+pub(super) struct OfPatient {
+    summary: Summary,
+    has_both: bool,
+}
+
+impl OfPatient {
+    pub(super) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Self, StoreError> {
+        Ok(Self { summary: object::summary(db, id, SHOWN)?, has_both: twin::has_both(db, id)? })
+    }
+
+    /// Nothing, where there has never been a payload.
+    pub(super) fn section(&self, zone: &TimeZone, now: Timestamp) -> Markup {
+        let Summary { read, other, failed, lost, newest, in_error } = &self.summary;
+        html! { @if !self.summary.is_empty() || self.has_both {
+            section #payloads {
+                h2 { "Raw payloads" }
+                @if self.has_both {
+                    p.warning {
+                        "There are samples of both modes: what was measured once may stand here twice, under the \
+                        names of either. JHE gets one of them."
+                    }
+                }
+                dl.summary {
+                    div { dt { "Objects read" } dd { (count(*read)) } }
+                    div { dt { "Of other endpoints" } dd { (count(*other)) } }
+                    div { dt { "Failed" } dd { (count(*failed)) } }
+                    @if *lost > 0 { div { dt { "Lost" } dd { (count(*lost)) } } }
+                    div { dt { "Newest object" } dd {
+                        @match newest {
+                            Some((day, noted)) => {
+                                @if *day != UNDATED { "of " (day) ", " }
+                                "seen " (ago(now, Some(*noted))) span.hidden { " (" (local(zone, *noted)) ")" }
+                            }
+                            None => "none yet",
+                        }
+                    } }
+                }
+                @if !in_error.is_empty() { (table(in_error)) }
+            }
+        } }
+    }
+}
+
+fn table(in_error: &[Object]) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th scope="col" { "Object" }
+                th scope="col" { "State" }
+                th scope="col" { "Why" }
+            } }
+            tbody { @for one in in_error { tr {
+                th.id scope="row" data-label="Object" {
+                    span { @if one.day != UNDATED { (one.day) "/…/" } (one.name) }
+                }
+                td data-label="State" {
+                    @if one.state == State::Lost { "gone from the bucket" } @else { "each tick tries again" }
+                }
+                td data-label="Why" { span { (one.error.as_deref().unwrap_or_default()) } }
+            } } }
+        }
+    }
+}

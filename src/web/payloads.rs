@@ -1,0 +1,60 @@
+//! How the bucket of the provider's payloads was last found, shared between who looks after it and the pages.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::App;
+use crate::failure::Failure;
+use crate::raw::{Access, Bucket};
+use crate::settings::{IngestMode, Snapshot};
+use crate::store::setting;
+use crate::time::Timestamp;
+
+/// The bucket as it was last found; nothing outside of raw mode.
+#[derive(Debug, Clone, Default)]
+pub struct Payloads(Arc<Mutex<Option<Examined>>>);
+
+/// What an examination has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// When that was.
+    pub at: Timestamp,
+    /// Why the bucket cannot be listed or read, where it cannot.
+    pub trouble: Option<String>,
+}
+
+impl Payloads {
+    /// The last examination.
+    pub fn last(&self) -> Option<Examined> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, found: Option<Examined>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+}
+
+/// Looks whether the bucket can be listed and read, in raw mode, and logs what of that is news.
+pub(crate) async fn examine(app: &App) {
+    let settings = app.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+    if settings.ingest_mode() != Ok(IngestMode::Raw) {
+        app.payloads.note(None);
+        return;
+    }
+    let trouble = match look(app, &settings).await {
+        Ok(()) => None,
+        Err(failure) => Some(failure.what),
+    };
+    let before = app.payloads.last();
+    match (&trouble, before.as_ref().map(|before| &before.trouble)) {
+        (now, Some(before)) if now == before => {}
+        (Some(trouble), _) => tracing::warn!("raw payloads: {trouble}"),
+        (None, _) => tracing::info!("raw payloads: the bucket can be listed and read"),
+    }
+    app.payloads.note(Some(Examined { at: app.clock.now(), trouble }));
+}
+
+async fn look(app: &App, settings: &Snapshot) -> Result<(), Failure> {
+    let access = Access::of(settings, app.live.config().secret_key.as_ref())?;
+    let examined = Bucket::new(&access)?.examine().await;
+    examined.map_err(|error| Failure::failed(error.to_string(), ""))
+}
