@@ -178,6 +178,8 @@ fn on_a_terminal(scene: &Scene, typed: &str) -> Option<String> {
     let line = format!("{} export --all", ours.get_program().to_string_lossy());
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).current_dir(ours.get_current_dir()?);
+    // The program refuses what it does not know of its own, such as what the tests are told by.
+    command.env_remove("JHE_OW_BROWSER");
     command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.ok()?;
