@@ -108,7 +108,8 @@ impl World {
         let (id, user) = self.patients[patient].clone();
         let owner = Owner { patient: id, subject: user, system: "ow:normalized" };
         let marks = collector.newest().to_vec();
-        let batch = Batch { owner, link: id.get(), mode: "normalized", parts, rejected, marks };
+        let batch =
+            Batch { owner, link: id.get(), mode: "normalized", parts, rejected, marks, fills_only: false };
         let lock_owner = self.hold.owner().to_owned();
         self.store.write(move |db| commit::commit(db, &batch, &lock_owner, start())).await.unwrap();
     }
@@ -127,7 +128,15 @@ impl World {
         let (parts, rejected) = collector.take(true);
         let (id, user) = self.patients[patient].clone();
         let owner = Owner { patient: id, subject: user, system: "ow:raw" };
-        let batch = Batch { owner, link: id.get(), mode: "raw", parts, rejected, marks: Vec::new() };
+        let batch = Batch {
+            owner,
+            link: id.get(),
+            mode: "raw",
+            parts,
+            rejected,
+            marks: Vec::new(),
+            fills_only: false,
+        };
         let object = Object {
             day: Day::of(start()),
             name: format!("{number:012x}.json"),

@@ -32,6 +32,8 @@ pub(super) struct Reading<'a> {
     pub(super) turn: Turn,
     /// Newest sample time per type in the objects that were read.
     pub(super) newest: Vec<(&'static str, Timestamp)>,
+    /// Whether the object at hand failed before: others that were stored after it may have been read by now.
+    pub(super) is_late: bool,
     /// Objects of other endpoints, which are noted together: they are most of a bucket, and a commit each costs more
     /// than to look at them.
     pub(super) others: Vec<Object>,
@@ -47,7 +49,8 @@ impl Context {
         progress: &Progress,
     ) -> Turn {
         let (turn, newest, others) = (Turn::default(), Vec::new(), Vec::new());
-        let mut reading = Reading { context: self, bucket, due, progress, turn, newest, others };
+        let mut reading =
+            Reading { context: self, bucket, due, progress, turn, newest, others, is_late: false };
         let read = reading.read(reach).await;
         // Also where the turn ends early.
         let noted = reading.note_others().await;
@@ -78,13 +81,16 @@ impl Reading<'_> {
     async fn read_place(&mut self, place: &Place) -> Result<(), TurnError> {
         let (mut next, mut after) = (None, None);
         for _ in 0..MOST_PAGES {
-            let page = self.bucket.list(place, next.as_deref()).await?;
+            let mut page = self.bucket.list(place, next.as_deref()).await?;
+            let last_key = page.objects.last().map(|object| place.name(&object.key));
+            // What was stored later corrects what was stored before; the names say nothing of that.
+            page.objects.sort_by(|one, other| one.stored.cmp(&other.stored));
             let listed: Vec<(String, String, String)> = page
                 .objects
                 .into_iter()
                 .map(|object| (place.name(&object.key), object.key, object.etag))
                 .collect();
-            let last = listed.last().map(|(name, ..)| name.clone()).or(after.clone());
+            let last = last_key.or(after.clone());
             let until = if page.next.is_some() { last.clone() } else { None };
             let (link, day, names) = (self.due.link, place.day, place.names.clone());
             let known =
@@ -99,7 +105,9 @@ impl Reading<'_> {
                 }
             }
             let names: HashSet<&str> = listed.iter().map(|(name, ..)| name.as_str()).collect();
-            for gone in known.iter().filter(|object| !names.contains(object.name.as_str())) {
+            // A page without keys that goes on says nothing of what is gone.
+            let is_told = page.next.is_none() || last.is_some();
+            for gone in known.iter().filter(|object| is_told && !names.contains(object.name.as_str())) {
                 self.forget(gone).await?;
             }
             self.note_others().await?;
@@ -109,7 +117,7 @@ impl Reading<'_> {
                 Some(token) => (next, after) = (Some(token), last),
             }
         }
-        Err(RawError::Everybody(format!("the listing of {} goes round in circles", place.prefix)).into())
+        Err(RawError::Patient(format!("the listing of {} goes round in circles", place.prefix)).into())
     }
 
     /// What the bucket does not list any more is forgotten, but not without a word where it was never read.
@@ -161,7 +169,10 @@ impl Reading<'_> {
             endpoint: before.filter(|object| object.etag == etag).and_then(|object| object.endpoint.clone()),
             error: None,
         };
-        let why = match self.take_in(key, &mut object).await {
+        self.is_late = before.is_some_and(|before| before.state == State::Failed);
+        let taken = self.take_in(key, &mut object).await;
+        self.is_late = false;
+        let why = match taken {
             Ok(()) => return Ok(()),
             Err(Unread::Turn(error)) => return Err(error),
             Err(Unread::Missing) => match before {

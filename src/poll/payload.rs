@@ -29,7 +29,7 @@ impl From<RawError> for Unread {
         match error {
             RawError::Missing => Self::Missing,
             RawError::Object(why) => Self::Object(why),
-            RawError::Everybody(_) => Self::Turn(error.into()),
+            RawError::Everybody(_) | RawError::Patient(_) => Self::Turn(error.into()),
         }
     }
 }
@@ -181,7 +181,8 @@ impl Reading<'_> {
         let Due { patient, ref subject, link, .. } = *self.due;
         let owner = Owner { patient, subject: subject.clone(), system: self.context.mode.system() };
         let mode = self.context.mode.as_str();
-        Batch { owner, link, mode, parts: Vec::new(), rejected: Vec::new(), marks: Vec::new() }
+        let (parts, rejected, marks) = (Vec::new(), Vec::new(), Vec::new());
+        Batch { owner, link, mode, parts, rejected, marks, fills_only: self.is_late }
     }
 
     pub(super) async fn commit_batch(

@@ -40,6 +40,7 @@ impl TurnError {
         !matches!(
             self,
             Self::Ow(OwError::UnknownUser | OwError::Later(_) | OwError::Wrong(_))
+                | Self::Raw(RawError::Patient(_))
                 | Self::Store(StoreError::ConsentEnded | StoreError::Refused(_))
         )
     }
@@ -176,6 +177,7 @@ impl Context {
     fn batch(&self, due: &Due, collector: &mut Collector, is_last: bool) -> Batch {
         let (parts, rejected) = collector.take(is_last);
         Batch {
+            fills_only: false,
             owner: Owner { patient: due.patient, subject: due.subject.clone(), system: self.mode.system() },
             link: due.link,
             mode: self.mode.as_str(),

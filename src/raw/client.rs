@@ -35,6 +35,8 @@ pub struct Bucket {
 pub struct Listed {
     /// Its key.
     pub key: String,
+    /// When it was stored, as the server writes it: in the order of text.
+    pub stored: String,
     /// Names its content: another content, another tag. Where the server lists none, its size and time stand for it.
     pub etag: String,
 }
@@ -118,9 +120,13 @@ impl Bucket {
                 Some(etag) => etag.trim_matches('"').to_owned(),
                 None => format!("{} bytes of {}", object.size, object.last_modified),
             };
-            Listed { key: object.key, etag }
+            Listed { key: object.key, stored: object.last_modified, etag }
         });
-        let next = if page.is_truncated { page.next_continuation_token } else { None };
+        let next = page.next_continuation_token.filter(|_| page.is_truncated);
+        if page.is_truncated && next.is_none() {
+            let what = "its listing goes on, and does not say where".to_owned();
+            return Err(Trouble::Garbled(what).of_listing(&self.s3.name(), &self.address));
+        }
         Ok(Listing { objects: objects.collect(), next })
     }
 

@@ -13,6 +13,9 @@ pub enum RawError {
     /// Every other call would fail alike: the tick stops.
     #[error("{0}")]
     Everybody(String),
+    /// Of the objects of one patient; the text says what.
+    #[error("{0}")]
+    Patient(String),
     /// Of one object, which is not there.
     #[error("it is not in the bucket any more (404)")]
     Missing,
@@ -71,7 +74,8 @@ impl Trouble {
         let at = format!("the bucket '{bucket}' at {address}");
         RawError::Everybody(match self {
             Self::Unreachable(what) => format!("S3 at {address}: {what}: see ow.s3.endpoint_url"),
-            Self::Passing(what) => format!("S3 at {address}: {what}"),
+            // One prefix may be slow that has many keys; where all are, each says so.
+            Self::Passing(what) => return RawError::Patient(format!("S3 at {address}: {what}")),
             Self::Refused { status: status @ (401 | 403), words } => format!(
                 "{at} may not be listed ({status}{words}): see ow.s3.access_key_id and ow.s3.secret_access_key"
             ),

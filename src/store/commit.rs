@@ -43,6 +43,8 @@ pub struct Batch {
     pub parts: Vec<Part>,
     /// What could not be converted.
     pub rejected: Vec<Rejected>,
+    /// Whether it is read late, after others that may be newer: then it only fills what is not there yet.
+    pub fills_only: bool,
     /// High-water marks that stand once this batch does: series type, newest sample time.
     pub marks: Vec<(&'static str, Timestamp)>,
 }
@@ -175,11 +177,15 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
         (Some(known), Some(first), Some(last)) => stream::samples(db, known.id, first.instant, last.instant)?,
         _ => Vec::new(),
     };
+    let mut own = merge::merge(&kept, &samples);
+    if batch.fills_only {
+        own.retain(|change| !matches!(change, Change::Revised { .. }));
+    }
     let mut resolved = Resolved {
         code: code::require(db, series.code)?,
         stream,
         newest: samples.last().map(|sample| sample.instant),
-        own: merge::merge(&kept, &samples),
+        own,
         before: Vec::new(),
         continues: stream.and_then(|known| known.continues),
         withheld: (part.samples.len() - samples.len()) as u64,
@@ -282,8 +288,8 @@ fn write_part(
     });
     let gate = twin::gate(db, owner, key, resolved.code)?;
     for (stream, change) in changes.chain(before) {
-        write_change(db, stream, change, is_exported, now)?;
         let goes = gate.map_or(Ok(true), |gate| goes(db, gate, stream, change))?;
+        write_change(db, stream, change, is_exported && goes, now)?;
         if let Some(target) = target.filter(|_| goes) {
             export(db, target, stream, change, now)?;
         }
@@ -293,7 +299,7 @@ fn write_part(
     Ok(resolved.tally())
 }
 
-/// Writes one change. What is not of JHE's, and is replaced, JHE has surely not got.
+/// Writes one change. What is not for JHE, and is replaced, JHE has surely not got.
 fn write_change(
     db: &Connection,
     stream: i64,

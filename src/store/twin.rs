@@ -89,8 +89,8 @@ pub fn is_to_settle(db: &Connection) -> Result<bool, StoreError> {
     Ok(settled.as_deref() != Some(exported(db)?))
 }
 
-/// Puts the outbox right after the system that goes to JHE has changed. What waits of the other system and has surely
-/// not arrived gives way; what was left out of this one is queued, where JHE has not got the other's and gets it no
+/// Puts the outbox right after the system that goes to JHE has changed. What waits of the other system, has surely not
+/// arrived, and is here from this one too, gives way; what was left out of this one is queued, where JHE has not got the other's and gets it no
 /// more.
 ///
 /// # Errors
@@ -103,7 +103,11 @@ pub fn settle(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     db.execute(
         "INSERT INTO left_out (stream, instant)
          SELECT outbox.stream, outbox.instant FROM outbox JOIN stream ON stream.id = outbox.stream
-         WHERE system <> ?1
+         WHERE system <> ?1 AND EXISTS
+             (SELECT 1 FROM stream AS other JOIN observation AS twin ON twin.stream = other.id
+              WHERE other.patient = stream.patient AND other.code = stream.code AND other.provider = stream.provider
+                AND other.daily_total = stream.daily_total AND other.system = ?1 AND other.set_aside = 0
+                AND twin.instant = outbox.instant)
          GROUP BY outbox.stream, outbox.instant
          HAVING max(ambiguous) = 0 AND max(repeated) = 0 AND NOT EXISTS
              (SELECT 1 FROM revision WHERE revision.stream = outbox.stream AND revision.instant = outbox.instant
@@ -112,7 +116,7 @@ pub fn settle(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
         [system],
     )?;
     db.execute(
-        "DELETE FROM outbox WHERE EXISTS
+        "DELETE FROM outbox WHERE ambiguous = 0 AND repeated = 0 AND EXISTS
              (SELECT 1 FROM left_out JOIN stream ON stream.id = left_out.stream AND system <> ?1
               WHERE left_out.stream = outbox.stream AND left_out.instant = outbox.instant)",
         [system],

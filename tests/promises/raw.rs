@@ -319,6 +319,21 @@ fn a_changed_object_is_read_again_and_a_changed_value_is_a_revision() {
 }
 
 #[test]
+fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
+    let (world, bucket) = raw_world();
+    let (user, patient) = world.patient();
+    let (older, newer) =
+        (Bucket::key(TODAY, &user, "ffffffffffff"), Bucket::key(TODAY, &user, "000000000000"));
+    bucket.put_heart_rates(&older, &[(EIGHT, 60.0, "sleep"), (NINE, 72.0, "awake")]);
+    bucket.put_heart_rates(&newer, &[(EIGHT, 61.0, "sleep")]);
+    bucket.fault(&older, 403);
+    assert_eq!(world.poll().created(), 1);
+    bucket.fault(&older, 0);
+    assert_eq!(world.poll().created(), 1, "what only it has");
+    assert_eq!(instants(&world, &patient), both(), "what was stored after it stands");
+}
+
+#[test]
 fn overlapping_pulls_meet_in_one_observation() {
     let (world, bucket, user, patient) = one_payload();
     bucket.put_heart_rates(

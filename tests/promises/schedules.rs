@@ -162,6 +162,7 @@ impl Scene {
             daily_total: false,
         };
         let batch = Batch {
+            fills_only: false,
             owner: Owner { patient, subject: user.as_str().to_owned(), system: "ow:normalized" },
             link,
             mode: "normalized",
