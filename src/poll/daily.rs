@@ -67,6 +67,7 @@ impl Context {
             let reach = Reach::Recent { at_least: Some(schedule::WIDE), first: self.first };
             let again = self.read_reach(due, reach, progress).await;
             turn.tally += again.tally;
+            turn.unread.extend(again.unread);
             match again.error {
                 Some(error) => Err(error),
                 None => self.missing(due).await,

@@ -18,6 +18,9 @@ use crate::store::plan::Due;
 use crate::store::{StoreError, stream};
 use crate::time::Timestamp;
 
+/// So many objects in a row that may be read later end a patient's turn: each took three tries, and the rest would keep
+/// everybody else waiting for nothing.
+const PASSING: u32 = 3;
 /// Failed objects that one tick tries again, of one patient; those longest untried first.
 const TRIED_AGAIN: u32 = 1000;
 /// More pages than the objects of a day fill in a thousand years: past it the listing goes round in circles.
@@ -34,6 +37,8 @@ pub(super) struct Reading<'a> {
     pub(super) newest: Vec<(&'static str, Timestamp)>,
     /// Whether the object at hand failed before: others that were stored after it may have been read by now.
     pub(super) is_late: bool,
+    /// How many objects in a row could not be read, and may be later.
+    pub(super) passing: u32,
     /// Objects of other endpoints, which are noted together: they are most of a bucket, and a commit each costs more
     /// than to look at them.
     pub(super) others: Vec<Object>,
@@ -49,8 +54,17 @@ impl Context {
         progress: &Progress,
     ) -> Turn {
         let (turn, newest, others) = (Turn::default(), Vec::new(), Vec::new());
-        let mut reading =
-            Reading { context: self, bucket, due, progress, turn, newest, others, is_late: false };
+        let mut reading = Reading {
+            context: self,
+            bucket,
+            due,
+            progress,
+            turn,
+            newest,
+            others,
+            is_late: false,
+            passing: 0,
+        };
         let read = reading.read(reach).await;
         // Also where the turn ends early.
         let noted = reading.note_others().await;
@@ -172,17 +186,30 @@ impl Reading<'_> {
         self.is_late = before.is_some_and(|before| before.state == State::Failed);
         let taken = self.take_in(key, &mut object).await;
         self.is_late = false;
+        let mut passing = 0;
         let why = match taken {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                self.passing = 0;
+                return Ok(());
+            }
             Err(Unread::Turn(error)) => return Err(error),
             Err(Unread::Missing) => match before {
                 Some(before) if before.state == State::Failed => return self.lose(before).await,
                 _ => "it was listed, and was gone before it could be read (404)".to_owned(),
             },
             Err(Unread::Object(why)) => why,
+            Err(Unread::Passing(why)) => {
+                passing = self.passing + 1;
+                why
+            }
         };
+        self.passing = passing;
         self.turn.unread.push(format!("{key}: {why}"));
-        self.note(Object { state: State::Failed, error: Some(why), ..object }).await
+        self.note(Object { state: State::Failed, error: Some(why.clone()), ..object }).await?;
+        if self.passing < PASSING {
+            return Ok(());
+        }
+        Err(RawError::Patient(format!("{PASSING} objects in a row could not be read: {why}")).into())
     }
 
     /// Moves the marks once every day was read. What an earlier turn has kept that did not come to its end counts

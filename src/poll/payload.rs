@@ -18,6 +18,8 @@ const HELD: usize = 20_000;
 pub(super) enum Unread {
     /// The object's own trouble.
     Object(String),
+    /// It may go well later; where it is like that with one after the other, it is not the objects.
+    Passing(String),
     /// It is not there.
     Missing,
     /// Not the object's trouble.
@@ -29,6 +31,7 @@ impl From<RawError> for Unread {
         match error {
             RawError::Missing => Self::Missing,
             RawError::Object(why) => Self::Object(why),
+            RawError::Passing(why) => Self::Passing(why),
             RawError::Everybody(_) | RawError::Patient(_) => Self::Turn(error.into()),
         }
     }
@@ -82,7 +85,7 @@ impl Reading<'_> {
             }
             Err(error) => {
                 // What comes before the fault is good, unless it was packed: then nobody knows.
-                if !body.is_packed() && matches!(error, Unread::Object(_)) {
+                if !body.is_packed() && matches!(error, Unread::Object(_) | Unread::Passing(_)) {
                     self.commit(&mut collector, true, None).await?;
                 }
                 return Err(error);

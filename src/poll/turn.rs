@@ -77,9 +77,18 @@ const NAMED: usize = 3;
 impl Turn {
     /// What went wrong, in one sentence.
     pub(super) fn trouble(&self, due: &Due) -> Option<String> {
-        if let Some(error) = &self.error {
-            return Some(error.describe(due));
+        let objects = self.objects();
+        match &self.error {
+            None => objects,
+            Some(error) => {
+                let all = [Some(error.describe(due)), objects];
+                Some(all.into_iter().flatten().collect::<Vec<_>>().join(". "))
+            }
         }
+    }
+
+    /// The objects that were not read, in one sentence.
+    fn objects(&self) -> Option<String> {
         let (count, named) = (self.unread.len(), self.unread.iter().take(NAMED).cloned().collect::<Vec<_>>());
         let more = count.saturating_sub(NAMED);
         match count {

@@ -22,6 +22,9 @@ pub enum RawError {
     /// Of one object; the text says what.
     #[error("{0}")]
     Object(String),
+    /// Of one object, which may go well later.
+    #[error("{0}")]
+    Passing(String),
 }
 
 /// What a call came to that was not answered well.
@@ -102,7 +105,7 @@ impl Trouble {
                 RawError::Object(format!("it may not be read ({status}{words}); the key needs s3:GetObject"))
             }
             Self::Refused { status, words } => RawError::Object(format!("S3 answered {status}{words}")),
-            Self::Passing(what) => RawError::Object(format!("S3: {what}")),
+            Self::Passing(what) => RawError::Passing(format!("S3: {what}")),
             Self::Garbled(what) => RawError::Object(format!("S3's answer cannot be read ({what})")),
         }
     }

@@ -45,7 +45,9 @@ pub(super) fn gate(
     key: &StreamKey,
     code: i64,
 ) -> Result<Option<Gate>, StoreError> {
-    let is_sent = exported(db)? == owner.system;
+    // What the outbox stands for, until it is put right: what is kept meanwhile is then moved with the rest.
+    let system = settled(db)?.map_or_else(|| exported(db).map(str::to_owned), Ok)?;
+    let is_sent = system == owner.system;
     let mut query = db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM stream WHERE patient = ? AND code = ? AND provider = ? AND system <> ?)",
     )?;
@@ -84,9 +86,13 @@ pub(super) fn is_left_out(db: &Connection, stream: i64, instant: Timestamp) -> R
 /// # Errors
 /// Where the tables cannot be read.
 pub fn is_to_settle(db: &Connection) -> Result<bool, StoreError> {
+    Ok(settled(db)?.as_deref() != Some(exported(db)?))
+}
+
+/// The system that the outbox was last put right for.
+fn settled(db: &Connection) -> Result<Option<String>, StoreError> {
     let mut query = db.prepare_cached("SELECT system FROM exported_system")?;
-    let settled: Option<String> = query.query_row([], |row| row.get(0)).optional()?;
-    Ok(settled.as_deref() != Some(exported(db)?))
+    Ok(query.query_row([], |row| row.get(0)).optional()?)
 }
 
 /// Puts the outbox right after the system that goes to JHE has changed. What waits of the other system, has surely not

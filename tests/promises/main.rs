@@ -33,6 +33,7 @@ mod predecessor;
 mod proxy;
 mod raw;
 mod raw_export;
+mod raw_trouble;
 mod schedules;
 mod screens;
 mod security;

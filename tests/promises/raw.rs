@@ -9,12 +9,12 @@ use crate::bucket::*;
 use crate::harness::*;
 use crate::served::*;
 
-const TODAY: &str = "2026-11-21";
-const EIGHT: &str = "2026-11-21T08:00:00Z";
-const NINE: &str = "2026-11-21T09:00:00Z";
+pub const TODAY: &str = "2026-11-21";
+pub const EIGHT: &str = "2026-11-21T08:00:00Z";
+pub const NINE: &str = "2026-11-21T09:00:00Z";
 
 /// A patient, and one payload of two heart rates.
-fn one_payload() -> (World, Bucket, String, String) {
+pub fn one_payload() -> (World, Bucket, String, String) {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     bucket.put_heart_rates(
@@ -24,17 +24,23 @@ fn one_payload() -> (World, Bucket, String, String) {
     (world, bucket, user, patient)
 }
 
-fn instants(world: &World, patient: &str) -> Vec<(String, f64)> {
+pub fn instants(world: &World, patient: &str) -> Vec<(String, f64)> {
     world.kept(patient).into_iter().map(|(at, value)| (at.to_string(), value)).collect()
 }
 
-fn both() -> Vec<(String, f64)> {
+pub fn both() -> Vec<(String, f64)> {
     vec![(EIGHT.to_owned(), 61.0), (NINE.to_owned(), 72.0)]
 }
 
 fn capture(name: &str) -> Value {
     let path = format!("{}/tests/captures/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn packed(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[test]
@@ -132,31 +138,6 @@ fn the_secret_is_nowhere_in_the_files() {
 }
 
 #[test]
-fn a_wrong_key_a_wrong_bucket_and_no_server_end_the_tick() {
-    let (world, mut bucket, _, patient) = one_payload();
-    let poll = |told: &str| {
-        let ran = world.poll();
-        assert_eq!((ran.code, world.lock()), (1, String::new()), "{ran:?}");
-        assert!(ran.stderr.starts_with("ow_poll aborted: ") && ran.stderr.contains(told), "{ran:?}");
-        assert!(!ran.stderr.contains(SECRET));
-    };
-    world.setting("ow.s3.secret_access_key", "wrong");
-    poll("see ow.s3.access_key_id and ow.s3.secret_access_key");
-    world.setting("ow.s3.secret_access_key", SECRET);
-    world.setting("ow.s3.access_key_id", "UNKNOWN");
-    poll("see ow.s3.access_key_id and ow.s3.secret_access_key");
-    world.setting("ow.s3.access_key_id", KEY_ID);
-    world.setting("ow.s3.bucket_name", "another");
-    poll("there is no bucket 'another'");
-    world.setting("ow.s3.bucket_name", BUCKET);
-    bucket.stop();
-    poll("see ow.s3.endpoint_url");
-    bucket.restart();
-    assert_eq!(world.created(), 2);
-    assert_eq!(instants(&world, &patient), both());
-}
-
-#[test]
 fn every_page_of_a_listing_is_read_and_nothing_else_of_the_bucket() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
@@ -175,34 +156,6 @@ fn every_page_of_a_listing_is_read_and_nothing_else_of_the_bucket() {
     assert_eq!(world.created(), 0);
     assert_eq!(bucket.touched(), 0);
     assert_eq!(world.kept(&patient).len(), 1100);
-}
-
-#[test]
-fn a_server_that_dies_in_the_middle_costs_nothing() {
-    let (world, mut bucket) = raw_world();
-    let (user, patient) = world.patient();
-    for hour in 0..6 {
-        let at = format!("2026-11-21T0{hour}:00:00Z");
-        bucket.put_heart_rates(&Bucket::key(TODAY, &user, &hour.to_string()), &[(&at, 60.0, "rest")]);
-    }
-    bucket.die_after(3);
-    let ran = world.poll();
-    assert!(ran.code == 1 || ran.code == 3, "{ran:?}");
-    assert_eq!((world.lock(), world.kept(&patient).len()), (String::new(), 3));
-    bucket.restart();
-    bucket.seen();
-    assert_eq!(world.created(), 3);
-    assert_eq!(
-        bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains(".json")).count(),
-        3
-    );
-    assert_eq!(world.kept(&patient).len(), 6);
-}
-
-fn packed(body: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(body).unwrap();
-    encoder.finish().unwrap()
 }
 
 #[test]
@@ -316,21 +269,6 @@ fn a_changed_object_is_read_again_and_a_changed_value_is_a_revision() {
     let last: Vec<String> =
         csv.lines().skip(1).map(|line| line.rsplitn(3, ',').take(2).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(last, ["rest 0", "workout 1"], "another word alone is no revision: {csv}");
-}
-
-#[test]
-fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
-    let (world, bucket) = raw_world();
-    let (user, patient) = world.patient();
-    let (older, newer) =
-        (Bucket::key(TODAY, &user, "ffffffffffff"), Bucket::key(TODAY, &user, "000000000000"));
-    bucket.put_heart_rates(&older, &[(EIGHT, 60.0, "sleep"), (NINE, 72.0, "awake")]);
-    bucket.put_heart_rates(&newer, &[(EIGHT, 61.0, "sleep")]);
-    bucket.fault(&older, 403);
-    assert_eq!(world.poll().created(), 1);
-    bucket.fault(&older, 0);
-    assert_eq!(world.poll().created(), 1, "what only it has");
-    assert_eq!(instants(&world, &patient), both(), "what was stored after it stands");
 }
 
 #[test]

@@ -121,6 +121,19 @@ fn what_was_not_sent_yet_follows_the_setting() {
 }
 
 #[test]
+fn a_setting_that_is_set_and_set_back_loses_nothing() {
+    let both = Both::new();
+    both.measure(&[7]);
+    assert_eq!(both.scene.world.created(), 1);
+    assert_eq!(both.export(), sent(&[("normalized", 7)]));
+    both.scene.world.setting("ow.export_system", "ow:raw");
+    both.in_api(8);
+    assert_eq!(both.scene.world.created(), 1);
+    both.scene.world.setting("ow.export_system", "current");
+    assert_eq!(both.export(), sent(&[("normalized", 7), ("normalized", 8)]));
+}
+
+#[test]
 fn what_may_have_arrived_stays_under_its_name() {
     let both = Both::new();
     both.measure(&[7]);
