@@ -1,7 +1,6 @@
 //! Raw mode where the bucket is in trouble: what it costs, whom, and that nothing is lost by it.
 
 use crate::bucket::*;
-use crate::harness::*;
 use crate::raw::*;
 
 #[test]
