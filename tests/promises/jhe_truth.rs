@@ -150,6 +150,18 @@ fn a_match_does_not_undo_what_was_withdrawn_here() {
 }
 
 #[test]
+fn after_a_match_only_jhes_studies_ask() {
+    let scene = Scene::new();
+    let operator = scene.served.operator(&scene.world);
+    let study = make_study(&operator, "Sleep");
+    let patient = make_patient(&operator, "P-1", &study);
+    assert!(operator.get(&format!("/admin/patients/{patient}")).body.contains("Sleep"));
+    assert_eq!(scene.world.run(&["patient", "match", &patient, "--jhe-patient", "40001"]).code, 0);
+    let asks = scene.come_in();
+    assert!(asks.body.contains("Lifespan") && !asks.body.contains("Sleep"), "{}", asks.body);
+}
+
+#[test]
 fn who_came_in_by_a_link_before_being_matched_is_one_patient_afterwards() {
     let scene = Scene::new();
     let (_, patient) = scene.world.patient();

@@ -366,6 +366,18 @@ fn a_patient_who_moves_to_another_organization_is_seen_there_only() {
 }
 
 #[test]
+fn a_patient_without_a_link_who_moves_is_seen_there_only() {
+    let clinic = Clinic::open();
+    assert_eq!(clinic.world.run(&["patient", "unlink", "1"]).code, 0);
+    clinic.jhe.state().staff.belong(40001, &[2]);
+    let clinic = clinic.later(HOUR + MINUTE * 2);
+    let mary = clinic.practitioner(MARY);
+    until("no tick asks about the patient, and it is known all the same", || {
+        mary.get("/admin/patients/1").status == 404
+    });
+}
+
+#[test]
 fn an_account_that_is_disabled_here_stays_out() {
     let clinic = Clinic::open();
     let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
