@@ -9,6 +9,7 @@ pub mod collect;
 mod daily;
 mod days;
 mod objects;
+mod pairs;
 mod payload;
 mod progress;
 mod schedule;
