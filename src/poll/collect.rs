@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::pairs::Pairs;
-use crate::catalog::{Body, Endpoint, Series};
+use crate::catalog::{Body, Endpoint, SERIES, Series};
 use crate::intervals::Interval;
 use crate::omh::{self, Point};
 use crate::ow::{BadRecord, EventPage, Page, Record};
@@ -34,8 +34,10 @@ pub struct Collector {
 impl Collector {
     /// A collector for a window of these rows of the catalogue, of a patient in `zone`.
     pub fn new(series: &[&'static Series], zone: &TimeZone) -> Self {
+        // What cannot be told to be of one of them is noted under the first, whichever was read longest ago.
+        let series = SERIES.iter().filter(|row| series.contains(row)).collect();
         Self {
-            series: series.to_vec(),
+            series,
             zone: zone.clone(),
             pairs: Pairs::default(),
             parts: Vec::new(),
