@@ -7,6 +7,8 @@
 mod activity;
 mod answer;
 mod asked;
+#[cfg(test)]
+mod captures;
 mod control;
 mod counts;
 mod events;
@@ -19,6 +21,8 @@ mod rows;
 mod series;
 mod server;
 mod state;
+#[cfg(test)]
+mod strictness;
 mod timeseries;
 mod vitals;
 

@@ -101,7 +101,8 @@ fn describe(user: &User, day: &str, source: &Source, events: &[&Event]) -> Strin
     };
     let (main, naps) = (of(false), of(true));
     // The first of the longest ones.
-    let longest = main.iter().rev().max_by_key(|(event, sleep)| asleep(event, sleep)).map(|(event, _)| *event);
+    let longest =
+        main.iter().rev().max_by_key(|(event, sleep)| asleep(event, sleep)).map(|(event, _)| *event);
     let start = main.iter().map(|(event, _)| event.start).min();
     let end = main.iter().map(|(event, _)| event.end).max();
     let mean = |series_type: &str| average(user, series_type, start?, end?);

@@ -170,7 +170,12 @@ impl Row {
 #[derive(Debug)]
 pub(super) enum Record {
     /// `unit` only where it is not the one of its kind.
-    Sample { value: f64, zone: Option<String>, daily_total: Option<bool>, unit: Option<String> },
+    Sample {
+        value: f64,
+        zone: Option<String>,
+        daily_total: Option<bool>,
+        unit: Option<String>,
+    },
     Verbatim(String),
 }
 
