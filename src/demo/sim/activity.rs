@@ -20,6 +20,11 @@ const PARTS: [&str; 7] = [
     "active_time",
     "heart_rate",
 ];
+/// Steps in a minute that make it an active one.
+const ACTIVE_STEPS: f64 = 30.0;
+/// Beats per minute: where light activity begins, and where light, moderate and vigorous activity end, of
+/// somebody whose age OW does not know.
+const ZONES: [f64; 4] = [95.0, 119.0, 144.0, 176.0];
 const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// A day of activity that is served as a test says, and not as the samples say.
@@ -84,6 +89,54 @@ impl Sum {
 
     fn total(&self) -> Option<f64> {
         self.daily.or(self.parts)
+    }
+}
+
+/// What the samples of one source and day come to.
+#[derive(Debug, Default, Clone)]
+struct Day {
+    parts: [Sum; PARTS.len()],
+    /// Steps that are no total of a day, by minute.
+    steps: BTreeMap<i64, f64>,
+    /// Heart rates by minute: their sum and their count.
+    rates: BTreeMap<i64, (f64, u32)>,
+}
+
+impl Day {
+    fn add(&mut self, part: usize, at: i64, value: f64, is_daily: bool) {
+        self.parts[part].add(value, is_daily);
+        let minute = at.div_euclid(60_000_000);
+        match PARTS[part] {
+            "steps" if !is_daily => *self.steps.entry(minute).or_default() += value,
+            "heart_rate" => {
+                let (sum, count) = self.rates.entry(minute).or_default();
+                (*sum, *count) = (*sum + value, *count + 1);
+            }
+            _ => {}
+        }
+    }
+
+    fn total(&self, name: &str) -> Option<f64> {
+        PARTS.iter().position(|part| *part == name).and_then(|part| self.parts[part].total())
+    }
+
+    /// Minutes with steps enough to be active, and the others that have steps.
+    fn minutes(&self) -> Option<(usize, usize)> {
+        let active = self.steps.values().filter(|steps| **steps >= ACTIVE_STEPS).count();
+        (!self.steps.is_empty()).then(|| (active, self.steps.len() - active))
+    }
+
+    fn intensity(&self) -> Option<Value> {
+        let means = || self.rates.values().map(|(sum, count)| sum / f64::from(*count));
+        let within = |is_in: &dyn Fn(f64) -> bool| means().filter(|rate| is_in(*rate)).count();
+        let [low, light, moderate, vigorous] = ZONES;
+        (!self.rates.is_empty()).then(|| {
+            json!({
+                "light": within(&|rate| rate >= low && rate <= light),
+                "moderate": within(&|rate| rate > light && rate <= moderate),
+                "vigorous": within(&|rate| rate > moderate && rate <= vigorous),
+            })
+        })
     }
 }
 
@@ -152,28 +205,29 @@ impl Query {
     /// the first by rank has it whole.
     fn days(&self, user: &User) -> Vec<((String, String, String), String)> {
         let (first, end) = (self.from.date(), self.until.date());
-        let mut days: BTreeMap<String, (Source, [Sum; PARTS.len()])> = BTreeMap::new();
-        for (day, source, sums) in self.sums(user, &first, &end) {
-            let known = days.get(&day).is_some_and(|(known, _)| known.rank() <= source.rank());
+        let mut days: BTreeMap<String, (Source, Day)> = BTreeMap::new();
+        for ((date, source), day) in self.by_source(user, &first, &end) {
+            let known = days.get(&date).is_some_and(|(known, _)| known.rank() <= source.rank());
             if !known {
-                days.insert(day, (source, sums));
+                days.insert(date, (source, day));
             }
         }
         let mut served: BTreeMap<String, ((String, String, String), String)> = days
             .into_iter()
-            .map(|(day, (source, sums))| {
-                let made = made_of(&day, source, &sums);
-                (day, (made.place(), describe(&made, Some(&sums))))
+            .map(|(date, (source, day))| {
+                let made = made_of(&date, source, &day);
+                let climbed = climbed(user, &made);
+                (date, (made.place(), describe(&made, &day, climbed)))
             })
             .collect();
         for (day, written) in user.activity.range(first..).filter(|(day, _)| **day < end) {
-            served.insert(day.clone(), (written.place(), describe(written, None)));
+            served.insert(day.clone(), (written.place(), describe(written, &Day::default(), None)));
         }
         served.into_values().collect()
     }
 
-    fn sums(&self, user: &User, first: &str, end: &str) -> Vec<(String, Source, [Sum; PARTS.len()])> {
-        let mut sums: BTreeMap<(String, Source), [Sum; PARTS.len()]> = BTreeMap::new();
+    fn by_source(&self, user: &User, first: &str, end: &str) -> BTreeMap<(String, Source), Day> {
+        let mut days: BTreeMap<(String, Source), Day> = BTreeMap::new();
         let low = (self.from.at.minus(DAY).micros(), 0);
         let high = (self.until.at.plus(DAY).plus(DAY).micros(), 0);
         let range = (low < high).then(|| user.records.range(low..high));
@@ -187,53 +241,65 @@ impl Query {
             if day.as_str() < first || day.as_str() >= end {
                 continue;
             }
-            let sums = sums.entry((day, kind.source.clone())).or_default();
-            sums[part].add(*value, *daily_total == Some(true));
+            let day = days.entry((day, kind.source.clone())).or_default();
+            day.add(part, *at, *value, *daily_total == Some(true));
         }
-        sums.into_iter().map(|((day, source), sums)| (day, source, sums)).collect()
+        days
     }
 }
 
 /// Without steps a real OW says 0, and without energy 0.0: none only where there is no other number.
-fn made_of(day: &str, source: Source, sums: &[Sum; PARTS.len()]) -> ActivityDay {
+fn made_of(date: &str, source: Source, day: &Day) -> ActivityDay {
+    let active = || day.minutes().and_then(|(active, _)| i64::try_from(active).ok());
     ActivityDay {
-        date: day.to_owned(),
+        date: date.to_owned(),
         source,
-        steps: Some(whole(sums[0].total().unwrap_or(0.0))),
-        distance: sums[3].total(),
-        active_calories: Some(sums[1].total().unwrap_or(0.0)),
-        active_minutes: sums[5].total().map(whole),
+        steps: Some(whole(day.total("steps").unwrap_or(0.0))),
+        distance: day.total("distance_walking_running"),
+        active_calories: Some(day.total("energy").unwrap_or(0.0)),
+        active_minutes: day.total("active_time").map(whole).or_else(active),
         verbatim: None,
     }
 }
 
-fn describe(day: &ActivityDay, sums: Option<&[Sum; PARTS.len()]>) -> String {
-    if let Some(json) = &day.verbatim {
+/// Meters, of the same source's workouts that ended on the day.
+fn climbed(user: &User, day: &ActivityDay) -> Option<f64> {
+    let workouts = user
+        .events
+        .values()
+        .filter(|event| event.source.identity() == day.source.identity() && event.end_date() == day.date);
+    let heights: Vec<f64> = workouts.filter_map(|event| event.as_workout()?.elevation_gain).collect();
+    (!heights.is_empty()).then(|| heights.iter().sum())
+}
+
+/// Three meters are a floor, where nobody counted the floors.
+fn floors(day: &Day, climbed: Option<f64>) -> Option<i64> {
+    let floors = climbed.filter(|meters| *meters > 0.0).map(|meters| (meters / 3.0).floor());
+    day.total("flights_climbed").or(floors).map(whole)
+}
+
+fn describe(shown: &ActivityDay, day: &Day, climbed: Option<f64>) -> String {
+    if let Some(json) = &shown.verbatim {
         return json.clone();
     }
-    let total = |part: usize| sums.and_then(|sums| sums[part].total());
-    let heart_rate = sums.map(|sums| sums[6]).filter(|rates| rates.count > 0);
-    let source = {
-        let mut text = String::new();
-        day.source.write(&mut text);
-        serde_json::from_str(&text).unwrap_or(Value::Null)
-    };
-    let rates = heart_rate.map(|rates| {
-        let average = rates.total().unwrap_or(0.0) / f64::from(rates.count);
+    let basal = day.total("basal_energy").unwrap_or(0.0);
+    let rates = PARTS.iter().position(|part| *part == "heart_rate").map(|part| day.parts[part]);
+    let rates = rates.filter(|rates| rates.count > 0).map(|rates| {
+        let average = rates.parts.unwrap_or(0.0) / f64::from(rates.count);
         json!({ "avg_bpm": whole(average), "max_bpm": whole(rates.most), "min_bpm": whole(rates.least) })
     });
     json!({
-        "date": day.date,
-        "source": source,
-        "steps": day.steps,
-        "distance_meters": day.distance,
-        "floors_climbed": total(4).map(whole),
-        "elevation_meters": null,
-        "active_calories_kcal": day.active_calories,
-        "total_calories_kcal": day.active_calories.map(|active| active + total(2).unwrap_or(0.0)),
-        "active_minutes": day.active_minutes,
-        "sedentary_minutes": null,
-        "intensity_minutes": heart_rate.map(|_| json!({ "light": 0, "moderate": 0, "vigorous": 0 })),
+        "date": shown.date,
+        "source": shown.source.to_json(),
+        "steps": shown.steps,
+        "distance_meters": shown.distance,
+        "floors_climbed": floors(day, climbed),
+        "elevation_meters": climbed,
+        "active_calories_kcal": shown.active_calories,
+        "total_calories_kcal": shown.active_calories.map(|active| active + basal),
+        "active_minutes": shown.active_minutes,
+        "sedentary_minutes": day.minutes().map(|(_, others)| others),
+        "intensity_minutes": day.intensity(),
         "heart_rate": rates,
     })
     .to_string()

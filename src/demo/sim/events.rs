@@ -152,7 +152,7 @@ impl Event {
     }
 
     /// The local day on which it ends, which is the day that summaries count it to.
-    pub(super) fn wake_up_date(&self) -> String {
+    pub(super) fn end_date(&self) -> String {
         date(self.end, self.zone.as_deref())
     }
 
@@ -281,10 +281,10 @@ impl Query {
             let mut best: BTreeMap<String, Rank> = BTreeMap::new();
             for (_, _, event) in &all {
                 let rank = event.source.rank();
-                let known = best.entry(event.wake_up_date()).or_insert_with(|| rank.clone());
+                let known = best.entry(event.end_date()).or_insert_with(|| rank.clone());
                 *known = rank.min(known.clone());
             }
-            all.retain(|(_, _, event)| best.get(&event.wake_up_date()) == Some(&event.source.rank()));
+            all.retain(|(_, _, event)| best.get(&event.end_date()) == Some(&event.source.rank()));
         }
         all.sort_by_key(|(start, id, _)| std::cmp::Reverse((*start, *id)));
         let total = all.len();

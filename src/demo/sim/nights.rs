@@ -41,7 +41,7 @@ impl Query {
         let (first, end) = (self.from.date(), self.until.date());
         let mut groups: BTreeMap<(String, Source), Vec<(Uuid, &Event)>> = BTreeMap::new();
         for (id, event) in user.events.iter().filter(|(_, event)| event.sleep().is_some()) {
-            let day = event.wake_up_date();
+            let day = event.end_date();
             if day >= first && day < end {
                 groups.entry((day, event.source.clone())).or_default().push((*id, event));
             }
@@ -111,8 +111,6 @@ fn describe(user: &User, day: &str, source: &Source, events: &[&Event]) -> Strin
     let sum_of = |part: usize| main.iter().filter_map(|(_, sleep)| sleep.stages).map(|all| all[part]).sum();
     let has_stages = main.iter().any(|(_, sleep)| sleep.stages.is_some());
     let in_bed: Vec<i64> = main.iter().filter_map(|(_, sleep)| sleep.in_bed_minutes).collect();
-    let mut shown_source = String::new();
-    source.write(&mut shown_source);
     let sessions: Vec<Value> = events
         .iter()
         .filter_map(|event| {
@@ -128,7 +126,7 @@ fn describe(user: &User, day: &str, source: &Source, events: &[&Event]) -> Strin
         .collect();
     json!({
         "date": day,
-        "source": serde_json::from_str::<Value>(&shown_source).unwrap_or(Value::Null),
+        "source": source.to_json(),
         "start_time": longest.map(|event| event.start.to_string()),
         "end_time": longest.map(|event| event.end.to_string()),
         "zone_offset": longest.and_then(|event| event.zone.clone()),

@@ -85,6 +85,12 @@ impl Source {
         (provider, device_type, self.device.clone().unwrap_or_default())
     }
 
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        let mut text = String::new();
+        self.write(&mut text);
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
     /// As every record shows it.
     pub(super) fn write(&self, text: &mut String) {
         let quoted = |part: &Option<String>| {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::events::{self, Event};
 use super::rows::{Row, Source, User};
-use super::{ActivityDay, Fault, Route, Sim, activity, nights, timeseries, vitals};
+use super::{ActivityDay, Fault, Route, Sim, What, activity, nights, timeseries, vitals};
 use crate::clock::Clock;
 use crate::time::Timestamp;
 
@@ -184,6 +184,27 @@ fn a_day_has_its_totals_or_the_sum_of_its_parts_and_zero_steps_where_there_are_n
     assert_eq!(steps(&user, "2026-11-21", "2026-11-20"), 5000);
     user.put(Row::heart_rate(noon.plus(DAY), 60.0));
     assert_eq!(steps(&user, "2026-11-22", "2026-11-21"), 0);
+}
+
+#[test]
+fn minutes_are_counted_by_steps_and_heart_rates_where_no_provider_counted_them() {
+    let mut user = User::default();
+    let noon = at("2026-11-20T12:00:00Z");
+    for (minute, steps, rate) in [(0, 29.0, 94.0), (1, 30.0, 95.0), (2, 90.0, 119.5), (3, 80.0, 145.0)] {
+        let minute = noon.plus(Duration::from_mins(minute));
+        user.put(Row::of("steps", minute, steps).with_daily_total(false));
+        user.put(Row::heart_rate(minute, rate));
+    }
+    let mut hike = Event::workout("hiking", noon, noon.plus(HOUR));
+    if let What::Workout(workout) = &mut hike.what {
+        workout.elevation_gain = Some(100.0);
+    }
+    user.put_event(Uuid::from_u128(1), hike);
+    let page = days(&user, &[("start_date", "2026-11-20"), ("end_date", "2026-11-21")]).unwrap();
+    let day = &page["data"][0];
+    assert_eq!((day["active_minutes"].as_i64(), day["sedentary_minutes"].as_i64()), (Some(3), Some(1)));
+    assert_eq!(day["intensity_minutes"], json!({ "light": 1, "moderate": 1, "vigorous": 1 }));
+    assert_eq!((day["elevation_meters"].as_f64(), day["floors_climbed"].as_i64()), (Some(100.0), Some(33)));
 }
 
 #[test]

@@ -99,11 +99,8 @@ fn stages(seed: u64, day: Timestamp, start: Timestamp, parts: u32) -> Vec<Stage>
         let is_late = part > parts / 2;
         let stage = match part % 18 {
             0 => "awake",
-            1..=4 => "light",
-            5..=9 if is_late => "light",
-            5..=9 => "deep",
-            10..=13 => "light",
-            _ if is_late || chance > 0.5 => "rem",
+            5..=9 if !is_late => "deep",
+            14..=17 if is_late || chance > 0.5 => "rem",
             _ => "light",
         };
         let (begin, end) = (start.plus(FIVE_MINUTES * part), start.plus(FIVE_MINUTES * (part + 1)));
