@@ -213,7 +213,7 @@ fn of_several_sources_the_best_one_has_the_day_whole() {
     let noon = at("2026-11-20T12:00:00Z");
     user.put(Row::of("steps", noon, 4000.0));
     user.put(Row::of("active_time", noon, 60.0));
-    user.put(Row::of("steps", noon, 100.0).with_provider("garmin"));
+    user.put(Row::of("steps", noon, 100.0).with_daily_total(true).with_provider("garmin"));
     let page = days(&user, &[("start_date", "2026-11-20"), ("end_date", "2026-11-21")]).unwrap();
     assert_eq!(page["data"].as_array().unwrap().len(), 1);
     assert_eq!(page["data"][0]["source"]["provider"], "garmin");
