@@ -150,6 +150,7 @@ fn wrong_requests_for_events_and_summaries_get_the_real_sentences() {
 fn the_day_of_the_end_is_not_in_the_summaries_whatever_its_clock_says() {
     let mut user = sleeper(1);
     user.put(Row::of("steps", at("2026-11-11T12:00:00Z"), 10.0));
+    user.activity.insert("2026-11-12".into(), ActivityDay::of("2026-11-12", 12));
     for (end, count) in [("2026-11-11T23:59:59Z", 0), ("2026-11-12", 1)] {
         let query = [("start_date", "2026-11-11"), ("end_date", end)];
         assert_eq!(days(&user, &query).unwrap()["metadata"]["sample_count"], count, "{end}");
