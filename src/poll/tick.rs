@@ -177,7 +177,10 @@ impl Poller {
         let mode = mode(settings)?;
         let bucket = match mode {
             IngestMode::Normalized => None,
-            IngestMode::Raw => Some(Bucket::new(&Access::of(settings, self.config.secret_key.as_ref())?)?),
+            IngestMode::Raw => {
+                let (key, silence) = (self.config.secret_key.as_ref(), self.config.ow_timeout);
+                Some(Bucket::new(&Access::of(settings, key, silence)?)?)
+            }
         };
         if let Some(missing) = self.store.read(missing_code).await? {
             return Err(Failure::failed(missing, "jhe-ow seed"));
