@@ -1,11 +1,12 @@
 //! Raw mode where the bucket is in trouble: what it costs, whom, and that nothing is lost by it.
 
 use crate::bucket::*;
+use crate::harness::*;
 use crate::raw::*;
 
 #[test]
 fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
-    let (world, bucket) = raw_world();
+    let (mut world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let (older, newer) =
         (Bucket::key(TODAY, &user, "ffffffffffff"), Bucket::key(TODAY, &user, "000000000000"));
@@ -14,6 +15,7 @@ fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
     bucket.fault(&older, 403);
     assert_eq!(world.poll().created(), 1);
     bucket.fault(&older, 0);
+    world.pass(HOUR * 4);
     assert_eq!(world.poll().created(), 1, "what only it has");
     assert_eq!(instants(&world, &patient), both(), "what was stored after it stands");
 }

@@ -131,12 +131,28 @@ fn counts(user: &User, id: &str, query: &[(String, String)]) -> Result<Value, St
     };
     let (from, until) = (bound("start_date", Timestamp::MIN)?, bound("end_date", Timestamp::MAX)?);
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut by_provider: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
     for ((_, kind), record) in user.records.range((from.micros(), 0)..(until.micros(), 0)) {
         if let (Record::Sample { .. }, Some(kind)) = (record, user.kind(*kind)) {
             *counts.entry(&kind.series_type).or_default() += 1;
+            let of_provider = by_provider.entry(&kind.provider).or_default();
+            *of_provider.entry(&kind.series_type).or_default() += 1;
         }
     }
     let total: u64 = counts.values().sum();
+    let by_provider: Vec<Value> = by_provider
+        .into_iter()
+        .map(|(provider, counts)| {
+            let data_points: u64 = counts.values().sum();
+            json!({
+                "provider": provider,
+                "data_points": data_points,
+                "series_counts": counts,
+                "workout_count": 0,
+                "sleep_count": 0,
+            })
+        })
+        .collect();
     Ok(json!({
         "user_id": id,
         "total_data_points": total,
@@ -144,7 +160,7 @@ fn counts(user: &User, id: &str, query: &[(String, String)]) -> Result<Value, St
         "total_sleep_events": 0,
         "series_type_counts": counts,
         "workout_type_counts": {},
-        "by_provider": [],
+        "by_provider": by_provider,
         "has_womens_health_data": false,
     }))
 }
