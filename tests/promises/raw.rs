@@ -320,13 +320,16 @@ fn a_first_turn_that_did_not_come_to_its_end_moves_no_mark_past_what_it_has_not_
         let at = format!("2026-11-{day}T08:00:00Z");
         bucket.put_heart_rates(&Bucket::key(&format!("2026-11-{day}"), &user, "1"), &[(&at, 60.0, "rest")]);
     }
+    // A ring whose clock was wrong: the newest sample is in the oldest object.
+    let ahead = [("2026-11-21T09:00:00Z", 60.0, "rest")];
+    bucket.put_heart_rates(&Bucket::key("2026-11-12", &user, "2"), &ahead);
     bucket.die_after(4);
     assert_ne!(world.poll().code, 0);
     bucket.restart();
     world.pass(HOUR);
     let ran = world.poll();
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(world.kept(&patient).len(), 10);
+    assert_eq!(world.kept(&patient).len(), 11);
 }
 
 #[test]
