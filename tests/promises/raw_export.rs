@@ -135,13 +135,14 @@ fn a_setting_that_is_set_and_set_back_loses_nothing() {
 
 #[test]
 fn what_was_left_out_and_corrected_goes_as_it_is_now_once_it_is_wanted() {
-    let both = Both::new();
+    let mut both = Both::new();
     both.scene.world.setting("ow.export_system", "ow:raw");
     both.in_api(7);
-    assert_eq!(both.scene.world.created(), 1);
+    assert_eq!((both.scene.world.created(), both.export().len()), (1, 0));
     both.scene.world.sim.put(&both.user, at(&time(7)), 66.0);
     assert_eq!(both.scene.world.created(), 0);
-    assert_eq!(both.export(), []);
+    both.scene.world.pass(HOUR * 7);
+    assert_eq!(both.export(), [], "not even once it has been still");
     both.scene.world.setting("ow.export_system", "current");
     assert_eq!(both.export(), sent(&[("normalized", 7)]));
     let value = both.scene.jhe.state().kept[0].document["body"]["heart_rate"]["value"].as_f64();

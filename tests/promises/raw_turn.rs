@@ -22,13 +22,17 @@ fn a_turn_has_an_end_and_the_next_tick_goes_on_after_everybody_else() {
     let (mut world, bucket) = raw_world();
     let ((one, first), (two, second)) = (world.patient(), world.patient());
     world.setting("ow.concurrency", "1");
+    world.setting("ow.first_connect_window", "60d");
+    let oldest = "2026-09-23";
     for number in 0..TURN {
         bucket.put_bare(
-            &format!("raw-payloads/oura/api_response/2026-11-20/{one}/v2/usercollection/sleep/{number}.json"),
+            &format!("raw-payloads/oura/api_response/{oldest}/{one}/v2/usercollection/sleep/{number}.json"),
             b"{}",
         );
     }
-    bucket.put_heart_rates(&Bucket::key(TODAY, &one, "a"), &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
+    let last = Bucket::key(oldest, &one, "a");
+    bucket.put_heart_rates(&last, &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
+    bucket.stored(&last, at("2036-11-21T09:00:00Z"));
     bucket.put_heart_rates(&Bucket::key(TODAY, &two, "a"), &[(EIGHT, 50.0, "rest")]);
     let ran = world.poll();
     assert_eq!((ran.code, ran.created()), (0, 1), "{ran:?}");
