@@ -20,8 +20,8 @@ use crate::store::plan::{self, Due};
 use crate::store::{StoreError, stream};
 use crate::time::Timestamp;
 
-/// So many objects in a row that may be read later end a patient's turn: each took three tries, and the rest would keep
-/// everybody else waiting for nothing.
+/// So many objects in a row that may be read later, and one more that is not handed out either, end a patient's turn:
+/// each took three tries, and the rest would keep everybody else waiting for nothing.
 const PASSING: usize = 3;
 /// Failed objects that one tick looks at, of one patient; those longest untried first.
 const TRIED_AGAIN: u32 = 1000;
@@ -127,13 +127,15 @@ impl Reading<'_> {
     }
 
     async fn read_place(&mut self, place: &Place) -> Result<(), TurnError> {
-        for ((when, key), wanted) in self.list_place(place).await? {
+        let mut in_order = self.list_place(place).await?;
+        while let Some(((when, key), wanted)) = in_order.pop_first() {
             if !self.budget.spend(self.context.poller.clock.now()) {
                 self.turn.is_unfinished = true;
                 return Ok(());
             }
             self.is_late = matches!(when, When::Late(_));
-            self.read_object(place.day, &key, wanted).await?;
+            let another = in_order.last_key_value().map(|((_, key), _)| key.as_str());
+            self.read_object(place.day, &key, wanted, another).await?;
         }
         Ok(())
     }
@@ -148,20 +150,30 @@ impl Reading<'_> {
             failed.into_iter().filter(|object| object.is_due(now) && !was_listed(object.day)).collect();
         due.sort_by_key(|object| std::cmp::Reverse(object.day));
         self.is_late = true;
-        for object in due {
+        let key = |object: &Object| self.bucket.layout.key(object.day, &self.due.ow_user, &object.name);
+        let last = due.last().map(key);
+        let due: Vec<(String, Object)> = due.into_iter().map(|object| (key(&object), object)).collect();
+        for (key, object) in due {
             if !self.budget.spend(self.context.poller.clock.now()) {
                 self.turn.is_unfinished = true;
                 return Ok(());
             }
-            let key = self.bucket.layout.key(object.day, &self.due.ow_user, &object.name);
             let (name, etag) = (object.name.clone(), object.etag.clone());
-            self.read_object(object.day, &key, Wanted { name, etag, before: Some(object) }).await?;
+            let another = last.as_deref().filter(|last| *last != key);
+            self.read_object(object.day, &key, Wanted { name, etag, before: Some(object) }, another).await?;
         }
         Ok(())
     }
 
-    /// Reads an object, and notes what became of it. Its own trouble is no error of the turn.
-    async fn read_object(&mut self, day: Day, key: &str, wanted: Wanted) -> Result<(), TurnError> {
+    /// Reads an object, and notes what became of it. Its own trouble is no error of the turn. `another` is one that is
+    /// read later, where there is one.
+    async fn read_object(
+        &mut self,
+        day: Day,
+        key: &str,
+        wanted: Wanted,
+        another: Option<&str>,
+    ) -> Result<(), TurnError> {
         let Wanted { name, etag, before } = wanted;
         // Another content may be of another endpoint.
         let same = before.as_ref().filter(|object| object.etag == etag);
@@ -196,9 +208,25 @@ impl Reading<'_> {
         if self.passing.len() < PASSING {
             return Ok(());
         }
+        let is_served = match another {
+            Some(another) => self.is_served(another).await,
+            None => true,
+        };
+        if is_served {
+            self.settle_passing();
+            return Ok(());
+        }
         // It is the bucket: the objects stay as they were, and come in their order once it serves again.
         self.passing.clear();
         Err(RawError::Patient(format!("{PASSING} objects in a row could not be read: {why}")).into())
+    }
+
+    /// Whether the bucket begins to hand out an object.
+    async fn is_served(&self, key: &str) -> bool {
+        match self.bucket.get(key).await {
+            Ok(mut payload) => payload.next().await.is_ok(),
+            Err(error) => !matches!(error, RawError::Passing(_) | RawError::Everybody(_)),
+        }
     }
 
     /// The bucket serves others: it was these objects.

@@ -167,7 +167,7 @@ fn a_switch_moves_more_than_one_step_at_a_time_and_each_once() {
     let ran = both.scene.export();
     assert_eq!(ran.code, 0, "{ran:?}");
     let state = both.scene.jhe.state();
-    let instants: BTreeSet<_> = state.kept.iter().map(|kept| kept.instant()).collect();
+    let instants: BTreeSet<_> = state.kept.iter().map(crate::fake_jhe::Kept::instant).collect();
     assert_eq!((instants.len(), state.kept.len()), (2500, 2500));
     assert!(state.kept.iter().all(|kept| kept.identifier.0 == "ow:raw"));
 }

@@ -43,6 +43,26 @@ fn a_bucket_that_lists_and_does_not_serve_holds_nobody_up() {
 }
 
 #[test]
+fn three_objects_that_never_come_block_nothing() {
+    let (mut world, bucket) = raw_world();
+    let (user, patient) = world.patient();
+    for (number, name) in ["a", "b", "c", "d"].iter().enumerate() {
+        let key = Bucket::key(TODAY, &user, name);
+        bucket.put_heart_rates(&key, &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
+        bucket.stored(&key, at(NINE).plus(HOUR * u32::try_from(number).unwrap()));
+        if *name != "d" {
+            bucket.fault(&key, 503);
+        }
+    }
+    let ran = world.poll();
+    assert!(ran.code == 3 && ran.stderr.contains("3 objects were not read"), "{ran:?}");
+    assert_eq!(instants(&world, &patient), both());
+    bucket.seen();
+    world.pass(HOUR / 4);
+    assert_eq!((world.created(), bucket.touched()), (0, 0));
+}
+
+#[test]
 fn a_server_that_dies_in_the_middle_costs_nothing() {
     let (world, mut bucket) = raw_world();
     let (user, patient) = world.patient();
@@ -91,7 +111,7 @@ fn a_wrong_key_a_wrong_bucket_and_no_server_end_the_tick() {
 
 /// A page of a listing as S3 writes it.
 fn page(next: Option<&str>, objects: &[(&str, &str)]) -> String {
-    let contents: String = objects
+    let contents = objects
         .iter()
         .map(|(key, etag)| {
             format!(
@@ -99,7 +119,8 @@ fn page(next: Option<&str>, objects: &[(&str, &str)]) -> String {
                  <LastModified>2026-11-21T09:00:00.000Z</LastModified></Contents>"
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let next = next
         .map_or_else(String::new, |next| format!("<NextContinuationToken>{next}</NextContinuationToken>"));
     format!(
