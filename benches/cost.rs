@@ -26,6 +26,7 @@ use jhe_ow::store::object::{self, Note, Object, State};
 use jhe_ow::store::patient::{self, NewPatient, Relink};
 use jhe_ow::store::{Store, code, consent};
 use jhe_ow::time::Timestamp;
+use jiff::tz::TimeZone;
 
 /// Patients who take turns, as in a tick.
 const PATIENTS: usize = 100;
@@ -102,21 +103,29 @@ impl World {
 
     /// Everything from a page's bytes to committed rows.
     async fn ingest(&self, patient: usize, page: &[u8]) {
-        let mut collector = Collector::new(&[&SERIES[0]]);
+        let mut collector = Collector::new(&[&SERIES[0]], &TimeZone::UTC);
         collector.add(&parse_page(page).unwrap());
         let (parts, rejected) = collector.take(true);
         let (id, user) = self.patients[patient].clone();
         let owner = Owner { patient: id, subject: user, system: "ow:normalized" };
         let marks = collector.newest().to_vec();
-        let batch =
-            Batch { owner, link: id.get(), mode: "normalized", parts, rejected, marks, fills_only: false };
+        let batch = Batch {
+            owner,
+            link: id.get(),
+            mode: "normalized",
+            parts,
+            rejected,
+            marks,
+            fills_only: false,
+            whole: None,
+        };
         let lock_owner = self.hold.owner().to_owned();
         self.store.write(move |db| commit::commit(db, &batch, &lock_owner, start())).await.unwrap();
     }
 
     /// The same in raw mode: everything from an object's bytes to committed rows and the note that it is read.
     async fn ingest_object(&self, patient: usize, number: usize, bytes: &[u8]) {
-        let (mut collector, mut body) = (Collector::new(&[]), Body::new());
+        let (mut collector, mut body) = (Collector::new(&[], &TimeZone::UTC), Body::new());
         // As it comes from the network.
         for chunk in bytes.chunks(16 * 1024) {
             body.feed(chunk).unwrap();
@@ -136,6 +145,7 @@ impl World {
             rejected,
             marks: Vec::new(),
             fills_only: false,
+            whole: None,
         };
         let object = Object {
             day: Day::of(start()),

@@ -83,6 +83,11 @@ impl Allowed {
         self.0.iter().any(|interval| interval.from <= at && at < interval.until)
     }
 
+    /// Whether a sample that measures over `interval` may be ingested: all of it has to be allowed.
+    pub fn covers(&self, interval: Interval) -> bool {
+        self.0.iter().any(|allowed| allowed.from <= interval.from && interval.until <= allowed.until)
+    }
+
     /// The parts of `window` that are allowed, in order.
     pub fn cut(&self, window: Interval) -> impl Iterator<Item = Interval> + '_ {
         self.0.iter().filter_map(move |interval| {
@@ -116,6 +121,14 @@ mod tests {
         assert_eq!(cut(&allowed, 0, 40), [(0, 20), (30, 40)]);
         assert!(allowed.contains(at(5)) && !allowed.contains(at(20)) && !allowed.contains(at(29)));
         assert!(allowed.contains(at(30)));
+    }
+
+    #[test]
+    fn an_interval_that_touches_a_withdrawn_one_stays_out() {
+        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]);
+        let covers = |from, until| allowed.covers(Interval { from: at(from), until: at(until) });
+        assert!(covers(5, 20) && covers(30, 38));
+        assert!(!covers(19, 21) && !covers(29, 31) && !covers(15, 35));
     }
 
     #[test]

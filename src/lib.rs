@@ -26,7 +26,8 @@
 //! - [`demo`]: the demonstration, and the simulated OW that the tests use too
 //! - [`account`], [`study`], [`invitation`], [`stage`], [`token`], [`password`]: people, what they are asked,
 //!   how far they have come, and their secrets
-//! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`failure`]: the words they share
+//! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`particulars`], [`failure`]: the words they
+//!   share
 
 pub mod account;
 pub mod catalog;
@@ -46,6 +47,7 @@ pub mod matching;
 pub mod mirror;
 pub mod omh;
 pub mod ow;
+pub mod particulars;
 pub mod password;
 pub mod patient;
 pub mod poll;

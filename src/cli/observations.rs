@@ -119,11 +119,11 @@ fn write(
     match format {
         Format::Omh => writeln!(out, "{}", omh::omh_document(stream, observation)?),
         Format::Fhir => writeln!(out, "{}", omh::fhir_observation(stream, observation)?),
-        Format::Csv => write_csv(out, omh::csv_record(stream, observation)),
+        Format::Csv => write_csv(out, omh::csv_record(stream, observation)?),
     }
 }
 
-fn write_csv<T: AsRef<[u8]>>(out: &mut impl Write, record: [T; 10]) -> std::io::Result<()> {
+fn write_csv<T: AsRef<[u8]>>(out: &mut impl Write, record: [T; 13]) -> std::io::Result<()> {
     let mut line = csv::Writer::from_writer(out);
     line.write_record(record)?;
     line.flush()

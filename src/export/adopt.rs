@@ -16,7 +16,7 @@ use crate::catalog::{CODES, Code, SERIES};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::jhe::{Jhe, JheError, Observed};
-use crate::omh::{identifier, measured};
+use crate::omh::{measured, uuid_at};
 use crate::patient::PatientId;
 use crate::store::mirror::{self, Mirrored};
 use crate::store::observation::{self, StreamInfo};
@@ -276,6 +276,6 @@ fn is_ours(observed: &Observed, streams: &[StreamInfo], instant: Timestamp) -> b
             _ => name,
         };
         let mut streams = streams.iter().filter(|stream| stream.system == *system);
-        streams.any(|stream| identifier(stream, instant).to_string() == uuid)
+        streams.any(|stream| uuid_at(stream, instant, None).to_string() == uuid)
     })
 }

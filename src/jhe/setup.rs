@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::http::read;
 use super::{Jhe, JheError, Who, invitation_url};
 use crate::account::Role;
-use crate::catalog::{DATA_SOURCES, SERIES};
+use crate::catalog::{CODES, Code, DATA_SOURCES, SERIES};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +71,8 @@ fn trouble(error: &JheError) -> String {
 
 fn findings(seen: &Seen, public_base: &str) -> Vec<String> {
     let mut findings = Vec::new();
-    if seen.user_type != "practitioner" {
+    // One who was made over JHE's API has no type, and is a practitioner all the same: patients have theirs.
+    if !matches!(seen.user_type.as_str(), "practitioner" | "") {
         findings.push(format!(
             "the client key is not a practitioner's (JHE calls its owner '{}'): have a practitioner make one",
             seen.user_type
@@ -90,14 +91,19 @@ fn findings(seen: &Seen, public_base: &str) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for source in
-        DATA_SOURCES.iter().filter(|source| !seen.data_sources.iter().any(|name| name == source.name))
-    {
-        let name = source.name;
-        findings.push(format!("JHE has no data source '{name}': add it there, and attach it to the study"));
+    let lists = |names: &[String], name: &str| names.iter().any(|known| known == name);
+    if !DATA_SOURCES.iter().any(|source| lists(&seen.data_sources, source.name)) {
+        let names: Vec<&str> = DATA_SOURCES.iter().map(|source| source.name).collect();
+        findings.push(format!(
+            "JHE has none of the data sources that OW knows ({}): add those that your patients wear there, and attach \
+             them to the study",
+            names.join(", ")
+        ));
     }
-    for series in SERIES.iter().filter(|series| !seen.codes.iter().any(|code| code == series.code)) {
-        findings.push(format!("JHE has no code '{}': have its seed run", series.code));
+    for code in
+        CODES.iter().filter(|code| code.is_of_jhe && is_ingested(code) && !lists(&seen.codes, code.code))
+    {
+        findings.push(format!("JHE has no code '{}': have its seed run", code.code));
     }
     if !seen.has_client {
         findings.push(format!(
@@ -106,6 +112,10 @@ fn findings(seen: &Seen, public_base: &str) -> Vec<String> {
         ));
     }
     findings
+}
+
+fn is_ingested(code: &Code) -> bool {
+    SERIES.iter().any(|series| series.code == code.code)
 }
 
 #[cfg(test)]
@@ -118,7 +128,7 @@ mod tests {
             patients: 2,
             is_viewer: false,
             data_sources: vec!["CareX".into(), "Oura".into()],
-            codes: vec!["omh:heart-rate:2.0".into()],
+            codes: CODES.iter().map(|code| code.code.to_owned()).collect(),
             has_client: true,
         }
     }
@@ -135,10 +145,14 @@ mod tests {
         assert!(only(&Seen { user_type: "patient".into(), ..well() }).contains("practitioner make one"));
         assert!(only(&Seen { patients: 0, ..well() }).contains("member of each organization"));
         assert!(only(&Seen { is_viewer: true, ..well() }).contains("make it a member"));
-        assert!(only(&Seen { data_sources: Vec::new(), ..well() }).contains("data source 'Oura'"));
+        assert!(only(&Seen { data_sources: vec!["CareX".into()], ..well() }).contains("(Oura, Garmin, "));
+        let without = |code: &str| well().codes.into_iter().filter(|known| known != code).collect();
         assert!(
-            only(&Seen { codes: Vec::new(), ..well() }).contains("'omh:heart-rate:2.0': have its seed run")
+            only(&Seen { codes: without("omh:heart-rate:2.0"), ..well() })
+                .contains("'omh:heart-rate:2.0': have its seed run")
         );
+        let codes = without("omh:body-height:2.0");
+        assert_eq!(findings(&Seen { codes, ..well() }, "https://jhe-ow.example.org"), Vec::<String>::new());
         let here = "https://jhe-ow.example.org/clients/ow/launch?code=CODE";
         assert!(only(&Seen { has_client: false, ..well() }).ends_with(here));
     }

@@ -1,13 +1,17 @@
 //! Open mHealth: samples become data points, and data points documents. Pure, without I/O.
 
+mod body;
 mod convert;
+mod day;
+mod event;
 mod identity;
 mod read;
 mod render;
+mod show;
 
 pub use convert::{Point, convert, convert_raw};
-pub use identity::identifier;
+pub use event::{EventPoint, convert_event, event_start};
+pub use identity::{identifier, uuid as uuid_at};
 pub use read::measured;
-pub use render::{
-    BEATS_PER_MINUTE, CSV_HEADER, csv_record, fhir_observation, identifier_value, omh_document,
-};
+pub use render::{CSV_HEADER, csv_record, fhir_observation, identifier_value, omh_document, unit};
+pub use show::{quantity, show};

@@ -2,26 +2,27 @@
 
 use serde_json::Value;
 
-use super::render::BEATS_PER_MINUTE;
-use crate::catalog::HEART_RATE;
+use crate::catalog::{Body, SERIES};
 use crate::time::Timestamp;
 
 /// The instant and the value that a data point of this code measured; none where it measured something else, over
-/// an interval, in another unit, or cannot be read.
+/// an interval, in another unit, or cannot be read. What has more than one value is not told to be the same.
 pub fn measured(code: &str, document: &Value) -> Option<(Timestamp, f64)> {
+    let (key, unit) =
+        SERIES.iter().filter(|series| series.code == code).find_map(|series| match series.body {
+            Body::Value(key, unit) => Some((key, unit)),
+            _ => None,
+        })?;
     let body = &document["body"];
-    let (measure, unit) = match code {
-        HEART_RATE => (&body["heart_rate"], BEATS_PER_MINUTE),
-        _ => return None,
-    };
     let instant = Timestamp::parse(body["effective_time_frame"]["date_time"].as_str()?).ok()?;
-    let value = measure["value"].as_f64()?;
-    (measure["unit"] == unit).then_some((instant, value))
+    let value = body[key]["value"].as_f64()?;
+    (body[key]["unit"] == unit).then_some((instant, value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::HEART_RATE;
     use serde_json::json;
 
     fn at_eight(measure: &Value, time: &Value) -> Option<(Timestamp, f64)> {

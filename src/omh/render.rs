@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::body::{Fields, Times, body, row};
 use super::identifier;
+use crate::catalog::{Body, Series};
 use crate::settings::IngestMode;
 use crate::store::observation::{Observation, StreamInfo};
 
@@ -14,7 +16,7 @@ use crate::store::observation::{Observation, StreamInfo};
 const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
 
 /// The columns of [`csv_record`].
-pub const CSV_HEADER: [&str; 10] = [
+pub const CSV_HEADER: [&str; 13] = [
     "patient",
     "code",
     "date_time",
@@ -25,13 +27,16 @@ pub const CSV_HEADER: [&str; 10] = [
     "identifier",
     "revision",
     "context",
+    "type",
+    "end_date_time",
+    "measures",
 ];
 
 /// Field order is the order on the wire, here and below: the bytes are part of the promise.
 #[derive(Serialize)]
 struct Document<'a> {
     header: Header<'a>,
-    body: Body,
+    body: Fields<'a>,
 }
 
 #[derive(Serialize)]
@@ -58,23 +63,6 @@ struct Datasheet<'a> {
 }
 
 #[derive(Serialize)]
-struct Body {
-    heart_rate: UnitValue,
-    effective_time_frame: TimeFrame,
-}
-
-#[derive(Serialize)]
-struct UnitValue {
-    value: f64,
-    unit: &'static str,
-}
-
-#[derive(Serialize)]
-struct TimeFrame {
-    date_time: String,
-}
-
-#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Resource {
     #[serde(rename = "resourceType")]
@@ -84,7 +72,10 @@ struct Resource {
     subject: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<Value>,
-    effective_date_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_date_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_period: Option<Value>,
     identifier: Value,
     value_attachment: Value,
 }
@@ -92,19 +83,16 @@ struct Resource {
 /// Who made what comes in raw mode, as the reference converter names it: it takes Oura's payloads only.
 const OURA_RING: &str = "Oura Ring";
 
-/// The unit of heart rates, as OMH writes it.
-pub const BEATS_PER_MINUTE: &str = "beats/min";
-
 /// The data point: one line of ASCII JSON, its keys in the reference converter's order.
 ///
 /// # Errors
-/// None for what the store holds: every value in it is finite.
+/// Where the catalogue has no row for the stream: it is a later version's.
 pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
     let mut schema = stream.code.splitn(3, ':');
     let mut part = || schema.next().unwrap_or_default();
     let document = Document {
         header: Header {
-            uuid: identifier(stream, observation.instant),
+            uuid: identifier(stream, observation),
             schema_id: SchemaId { namespace: part(), name: part(), version: part() },
             source_creation_date_time: observation.instant.to_string(),
             modality: "sensed",
@@ -112,10 +100,7 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
                 [Datasheet { datasheet_type: "manufacturer", datasheet_reference }]
             }),
         },
-        body: Body {
-            heart_rate: UnitValue { value: observation.value, unit: BEATS_PER_MINUTE },
-            effective_time_frame: TimeFrame { date_time: date_time(observation) },
-        },
+        body: body(stream, observation)?,
     };
     serde_json::to_string(&document).map(ascii)
 }
@@ -127,6 +112,8 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
 /// As [`omh_document`].
 pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
     let document = omh_document(stream, observation)?;
+    let times = Times::of(observation);
+    let period = times.end.as_ref().map(|end| json!({ "start": times.start, "end": end }));
     let resource = Resource {
         kind: "Observation",
         status: if observation.revision == 0 { "final" } else { "corrected" },
@@ -138,7 +125,8 @@ pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde
             None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
         },
         device: manufacturer(stream).map(|name| json!({ "display": name })),
-        effective_date_time: date_time(observation),
+        effective_date_time: period.is_none().then_some(times.start),
+        effective_period: period,
         identifier: json!([{ "system": stream.system, "value": identifier_value(stream, observation) }]),
         value_attachment: json!({ "contentType": "application/json", "data": STANDARD.encode(document) }),
     };
@@ -146,24 +134,32 @@ pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde
 }
 
 /// The fields of one row of a table, in the order of [`CSV_HEADER`].
-pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> [String; 10] {
-    [
+///
+/// # Errors
+/// As [`omh_document`].
+pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<[String; 13]> {
+    let (times, said) = (Times::of(observation), observation.particulars.as_deref());
+    let measures = said.filter(|said| !said.measures.is_empty());
+    Ok([
         stream.patient.to_string(),
         stream.code.clone(),
-        date_time(observation),
+        times.start,
         observation.value.to_string(),
-        BEATS_PER_MINUTE.to_owned(),
+        unit(row(stream)?).to_owned(),
         stream.provider.clone(),
         stream.device.clone(),
         identifier_value(stream, observation),
         observation.revision.to_string(),
         observation.context.map_or_else(String::new, |context| context.as_str().to_owned()),
-    ]
+        stream.series_type.clone(),
+        times.end.unwrap_or_default(),
+        measures.map(|said| serde_json::to_string(&said.measures)).transpose()?.unwrap_or_default(),
+    ])
 }
 
 /// What an observation is identified by. JHE knows no update: each revision goes there under a name of its own.
 pub fn identifier_value(stream: &StreamInfo, observation: &Observation) -> String {
-    let uuid = identifier(stream, observation.instant);
+    let uuid = identifier(stream, observation);
     match observation.revision {
         0 => uuid.to_string(),
         revision => format!("{uuid}#r{revision}"),
@@ -178,8 +174,17 @@ fn manufacturer(stream: &StreamInfo) -> Option<&str> {
     [stream.device.as_str(), stream.provider.as_str()].into_iter().find(|name| !name.is_empty())
 }
 
-fn date_time(observation: &Observation) -> String {
-    observation.instant.local(observation.zone).to_string()
+/// The unit of a row's first value, as its schema writes it.
+pub fn unit(series: &Series) -> &'static str {
+    match series.body {
+        Body::Value(_, unit) => unit,
+        Body::BloodPressure => "mmHg",
+        Body::StepCount => "steps",
+        Body::Activity if series.unit == "kcal" => "kcal",
+        Body::SleepDuration | Body::SleepEpisode | Body::SleepStages | Body::TimeInBed | Body::Activity => {
+            "sec"
+        }
+    }
 }
 
 /// JHE takes attachments in ASCII only. Outside of strings JSON is ASCII anyway, and inside of them every
@@ -224,7 +229,7 @@ mod tests {
 
     fn observation() -> Observation {
         let instant = Timestamp::parse("2026-11-21T08:20:00Z").unwrap();
-        Observation { instant, value: 72.0, zone: None, revision: 0, context: None }
+        Observation { instant, value: 72.0, zone: None, revision: 0, context: None, particulars: None }
     }
 
     #[test]
@@ -276,7 +281,7 @@ mod tests {
             serde_json::from_str(&fhir_observation(&stream, &observation).unwrap()).unwrap();
         assert_eq!(resource["status"], "corrected");
         assert_eq!(resource["subject"]["reference"], "Patient/40001");
-        let name = format!("{}#r2", identifier(&stream, observation.instant));
+        let name = format!("{}#r2", identifier(&stream, &observation));
         assert_eq!(resource["identifier"][0]["value"], name);
         let attachment = STANDARD.decode(resource["valueAttachment"]["data"].as_str().unwrap()).unwrap();
         assert_eq!(attachment, omh_document(&stream, &observation).unwrap().as_bytes());

@@ -28,6 +28,10 @@ const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 const LARGEST_PAGE: u32 = 1000;
 /// Redirects that are followed, all within OW's own origin.
 const REDIRECTS: usize = 3;
+/// No sleep and no workout lasts longer.
+const LONGEST_EVENT: Duration = Duration::from_hours(72);
+/// A date may begin up to 14 hours before and after its day in UTC, and the end of a range is not in it.
+const DAY: Duration = Duration::from_hours(24);
 /// Characters of an error's text that are passed on.
 const ERROR_CHARS: usize = 200;
 
@@ -49,14 +53,27 @@ impl Default for PageSize {
     }
 }
 
-/// What a page of `/timeseries` is asked for.
+/// What a page is asked of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Feed {
+    /// The timeseries of these types.
+    Timeseries(Vec<&'static str>),
+    /// The nights and naps.
+    Sleep,
+    /// The workouts.
+    Workouts,
+    /// The activity of each day.
+    Activity,
+}
+
+/// What a page is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest<'a> {
     /// Whose samples.
     pub user: &'a OwUser,
-    /// Which series types.
-    pub types: &'a [&'static str],
-    /// Of which time: OW's own sense, with the start in it and without the end.
+    /// Of what.
+    pub feed: &'a Feed,
+    /// Of which time; the start is in it, the end is not. Of events more may come: see [`Client::page`].
     pub range: Interval,
     /// From where on; none for the first page.
     pub cursor: Option<&'a str>,
@@ -148,7 +165,11 @@ impl Client {
         Ok(Self { http, base: base.clone(), page_size })
     }
 
-    /// The text of one page of samples, at most 16 MiB.
+    /// The text of one page, at most 16 MiB.
+    ///
+    /// OW takes an event where it begins from the start on and *ends* before the end, and a day by its bare date: so more
+    /// than the range is asked for there, and whoever reads it looks which are of the range.
+    ///
     ///
     /// # Errors
     /// As [`OwError`] says.
@@ -208,15 +229,37 @@ impl Client {
     }
 
     fn page_url(&self, request: &PageRequest<'_>, size: u32) -> Result<Url, OwError> {
-        let mut url = self.url(&["users", request.user.as_str(), "timeseries"])?;
+        let Interval { from, until } = request.range;
+        let (kind, name) = match request.feed {
+            Feed::Timeseries(_) => ("timeseries", None),
+            Feed::Sleep => ("events", Some("sleep")),
+            Feed::Workouts => ("events", Some("workouts")),
+            Feed::Activity => ("summaries", Some("activity")),
+        };
+        let path: Vec<&str> = ["users", request.user.as_str(), kind].into_iter().chain(name).collect();
+        let mut url = self.url(&path)?;
         let mut query = url.query_pairs_mut();
-        for series_type in request.types {
-            query.append_pair("types", series_type);
+        match request.feed {
+            Feed::Timeseries(types) => {
+                for series_type in types {
+                    query.append_pair("types", series_type);
+                }
+                query
+                    .append_pair("start_time", &from.to_string())
+                    .append_pair("end_time", &until.as_range_end().to_string());
+            }
+            Feed::Sleep | Feed::Workouts => {
+                query
+                    .append_pair("start_date", &from.to_string())
+                    .append_pair("end_date", &until.plus(LONGEST_EVENT).to_string());
+            }
+            Feed::Activity => {
+                query
+                    .append_pair("start_date", &from.minus(DAY).to_string())
+                    .append_pair("end_date", &until.plus(2 * DAY).to_string());
+            }
         }
-        query
-            .append_pair("start_time", &request.range.from.to_string())
-            .append_pair("end_time", &request.range.until.as_range_end().to_string())
-            .append_pair("limit", &size.to_string());
+        query.append_pair("limit", &size.to_string());
         if let Some(cursor) = request.cursor {
             query.append_pair("cursor", cursor);
         }

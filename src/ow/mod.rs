@@ -5,7 +5,9 @@ mod connector;
 mod error;
 mod page;
 
-pub use client::{Client, Connection, Counts, PageRequest, PageSize};
+pub use client::{Client, Connection, Counts, Feed, PageRequest, PageSize};
 pub use connector::{Authorize, CallError, Connector, Provider, Returned};
 pub use error::OwError;
-pub use page::{BadRecord, Page, PageError, Record, RecordSource, parse as parse_page};
+pub use page::{
+    BadRecord, EventPage, Page, PageError, Record, RecordSource, parse as parse_page, parse_events,
+};

@@ -67,11 +67,20 @@ pub struct BadRecord {
     pub text: String,
 }
 
+/// One page of events, or of the days of a summary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    /// The records, in OW's order.
+    pub records: Vec<Result<Value, BadRecord>>,
+    /// Where the next page begins, where there is one.
+    pub next_cursor: Option<String>,
+}
+
 /// Why an answer is not a page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
     /// Not JSON, or JSON of another shape.
-    #[error("OW's answer is not a timeseries page ({0})")]
+    #[error("OW's answer is not a page of records ({0})")]
     NotAPage(String),
     /// More is promised, and no way to get it.
     #[error("OW says that there is more and gives no cursor")]
@@ -106,6 +115,23 @@ pub fn parse(body: &[u8]) -> Result<Page<'_>, PageError> {
         .map_err(|error| PageError::NotAPage(error.to_string()))?;
     let next_cursor = next(page.pagination)?;
     Ok(Page { records: page.data.into_iter().map(parse_alone).collect(), next_cursor })
+}
+
+/// Reads a page of events.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_events(body: &[u8]) -> Result<EventPage, PageError> {
+    let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
+        .map_err(|error| PageError::NotAPage(error.to_string()))?;
+    let next_cursor = next(page.pagination)?;
+    let read = |raw: &RawValue| {
+        serde_json::from_str(raw.get()).map_err(|error| BadRecord {
+            reason: format!("it cannot be read: {error}"),
+            text: shortened(raw.get()),
+        })
+    };
+    Ok(EventPage { records: page.data.into_iter().map(read).collect(), next_cursor })
 }
 
 fn next(pagination: Pagination) -> Result<Option<String>, PageError> {

@@ -1,8 +1,13 @@
 //! Gathers the samples of pages into batches that can be committed.
 
-use crate::catalog::{Endpoint, Series};
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::pairs::Pairs;
+use crate::catalog::{Body, Endpoint, Series};
+use crate::intervals::Interval;
 use crate::omh::{self, Point};
-use crate::ow::{BadRecord, Page, Record};
+use crate::ow::{BadRecord, EventPage, Page, Record};
 use crate::raw::{self, BodyError, Unreadable};
 use crate::store::commit::{Part, Sample, StreamKey};
 use crate::store::rejected::Rejected;
@@ -20,6 +25,9 @@ const REASON_CHARS: usize = 300;
 #[derive(Debug)]
 pub struct Collector {
     series: Vec<&'static Series>,
+    /// The patient's.
+    zone: TimeZone,
+    pairs: Pairs,
     parts: Vec<Part>,
     rejected: Vec<Rejected>,
     /// Newest sample time per type since the window began.
@@ -31,10 +39,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A collector for a window of these types.
-    pub fn new(series: &[&'static Series]) -> Self {
+    /// A collector for a window of these rows of the catalogue, of a patient in `zone`.
+    pub fn new(series: &[&'static Series], zone: &TimeZone) -> Self {
         Self {
             series: series.to_vec(),
+            zone: zone.clone(),
+            pairs: Pairs::default(),
             parts: Vec::new(),
             rejected: Vec::new(),
             newest: Vec::new(),
@@ -50,6 +60,34 @@ impl Collector {
             match record {
                 Ok(record) => self.add_record(record),
                 Err(BadRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
+            }
+        }
+    }
+
+    /// Takes over the events of a page, as far as they begin in `range`: OW was asked for more, since it looks at their
+    /// ends too. Each becomes what the rows of the catalogue make of it.
+    pub fn add_events(&mut self, page: &EventPage, range: Interval) {
+        self.unreported += page.records.len();
+        let is_in = |at: Timestamp| range.from <= at && at < range.until;
+        for record in &page.records {
+            match record {
+                Ok(record) if omh::event_start(record).is_none_or(is_in) => self.add_event(record),
+                Ok(_) => {}
+                Err(BadRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
+            }
+        }
+    }
+
+    fn add_event(&mut self, record: &Value) {
+        for series in self.series.clone() {
+            match omh::convert_event(series, record, &self.zone) {
+                Ok(None) => {}
+                Ok(Some(event)) => {
+                    let (provider, source, device) = (&event.provider, &event.source, &event.device);
+                    let (daily_total, sample) = (event.daily_total, event.sample);
+                    self.add_point(series, Point { provider, source, device, daily_total, sample });
+                }
+                Err(reason) => self.reject(Some(series), reason, record.to_string()),
             }
         }
     }
@@ -70,7 +108,7 @@ impl Collector {
             Ok(record) => match omh::convert_raw(&record) {
                 Ok(sample) => {
                     let (provider, daily_total) = (endpoint.provider, false);
-                    self.add_point(series, &Point { provider, source: "", device: "", daily_total, sample });
+                    self.add_point(series, Point { provider, source: "", device: "", daily_total, sample });
                 }
                 Err(reason) => self.reject(Some(series), reason, text()),
             },
@@ -103,6 +141,12 @@ impl Collector {
     /// Takes out what can be committed. Before the window's last page the samples of the last instant stay
     /// behind: others of that instant may follow, and the commit has to see them together.
     pub fn take(&mut self, is_last: bool) -> (Vec<Part>, Vec<Rejected>) {
+        if is_last {
+            let series = self.series.iter().copied().find(|series| series.body == Body::BloodPressure);
+            for (reason, text) in self.pairs.alone() {
+                self.reject(series, reason, text);
+            }
+        }
         if std::mem::take(&mut self.is_unsorted) {
             self.parts.iter_mut().for_each(|part| sort(&mut part.samples));
         }
@@ -122,7 +166,7 @@ impl Collector {
     fn add_record(&mut self, record: &Record<'_>) {
         let series_type = record.series_type.as_deref();
         let series = match series_type {
-            Some(name) => self.series.iter().find(|series| series.series_type == name),
+            Some(name) => self.series.iter().find(|series| series.types().contains(&name)),
             None => self.series.first().filter(|_| self.series.len() == 1),
         };
         let Some(series) = series.copied() else {
@@ -130,13 +174,20 @@ impl Collector {
                 format!("its type is '{}', which was not asked for", series_type.unwrap_or_default());
             return self.reject(None, reason, describe(record));
         };
-        match omh::convert(series, record) {
-            Ok(point) => self.add_point(series, &point),
+        match omh::convert(series, record, &self.zone) {
+            Ok(point) if series.body == Body::BloodPressure => {
+                let is_systolic = series_type == series.types().first().copied();
+                if let Some(sample) = self.pairs.add(&point, is_systolic, describe(record)) {
+                    self.add_point(series, Point { sample, ..point });
+                }
+            }
+            Ok(point) => self.add_point(series, point),
             Err(reason) => self.reject(Some(series), reason, describe(record)),
         }
     }
 
-    fn add_point(&mut self, series: &'static Series, point: &Point<'_>) {
+    fn add_point(&mut self, series: &'static Series, point: Point<'_>) {
+        let instant = point.sample.instant;
         let is_its = |key: &StreamKey| {
             key.series_type == series.series_type
                 && key.provider == point.provider
@@ -157,7 +208,6 @@ impl Collector {
                 samples: vec![point.sample],
             }),
         }
-        let instant = point.sample.instant;
         match self.newest.iter_mut().find(|(name, _)| *name == series.series_type) {
             Some((_, newest)) => *newest = instant.max(*newest),
             None => self.newest.push((series.series_type, instant)),
@@ -194,7 +244,7 @@ fn sort(samples: &mut Vec<Sample>) {
     samples.dedup_by(|later, kept| {
         let is_same = later.instant == kept.instant;
         if is_same {
-            *kept = *later;
+            std::mem::swap(kept, later);
         }
         is_same
     });
@@ -238,7 +288,7 @@ mod tests {
     }
 
     fn collect(pages: &[&[String]]) -> Collector {
-        let mut collector = Collector::new(&[&catalog::SERIES[0]]);
+        let mut collector = Collector::new(&[&catalog::SERIES[0]], &TimeZone::UTC);
         for page in pages {
             let body = format!(r#"{{"data":[{}],"pagination":{{"has_more":false}}}}"#, page.join(","));
             collector.add(&parse_page(body.as_bytes()).unwrap());
@@ -285,6 +335,7 @@ mod tests {
             value: 60.0,
             zone: None,
             context: None,
+            particulars: None,
         };
         let began = std::time::Instant::now();
         for second in (0..400_000).rev() {

@@ -101,24 +101,26 @@ impl Context {
             return Ok(0);
         }
         let whole = |wanted: &&plan::Wanted| wanted.allowed.cut(range).eq([range]);
-        let types: Vec<_> = due.wanted.iter().filter(whole).map(|wanted| wanted.series.series_type).collect();
+        let series: Vec<_> = due.wanted.iter().filter(whole).map(|wanted| wanted.series).collect();
         let theirs = self.client.counts(&due.ow_user, range).await?;
         let mode = self.mode;
         let (patient, system) = (due.patient, self.mode.system());
         let count = move |db: &_| {
-            let missing = types.iter().map(|name| {
-                let ours = plan::count(db, patient, system, name, range.from, range.until)?;
-                let theirs = match mode {
+            let missing = series.iter().map(|series| {
+                let endpoints =
+                    catalog::ENDPOINTS.iter().filter(|endpoint| endpoint.series_type == series.series_type);
+                let providers: BTreeSet<&str> = endpoints.map(|endpoint| endpoint.provider).collect();
+                let counted = |name: &&str| match mode {
                     IngestMode::Normalized => theirs.of_all(name),
                     // Other providers' payloads are not ingested.
                     IngestMode::Raw => {
-                        let endpoints =
-                            catalog::ENDPOINTS.iter().filter(|endpoint| endpoint.series_type == *name);
-                        let providers: BTreeSet<&str> = endpoints.map(|endpoint| endpoint.provider).collect();
-                        providers.into_iter().map(|provider| theirs.of_provider(provider, name)).sum()
+                        providers.iter().map(|provider| theirs.of_provider(provider, name)).sum()
                     }
                 };
-                Ok((theirs - ours).max(0))
+                // Of what takes a sample of each type there can be as many as of the rarest.
+                let Some(theirs) = series.types().iter().map(counted).min() else { return Ok(0) };
+                let ours = plan::count(db, patient, system, series.series_type, range.from, range.until)?;
+                Ok(if series.is_restamped() { 0 } else { (theirs - ours).max(0) })
             });
             missing.sum::<Result<i64, StoreError>>()
         };

@@ -11,6 +11,7 @@ mod daily;
 mod days;
 mod listing;
 mod objects;
+mod pairs;
 mod payload;
 mod progress;
 mod schedule;

@@ -79,7 +79,7 @@ impl Reading<'_> {
                 return Ok(());
             }
         }
-        let mut collector = Collector::new(&[]);
+        let mut collector = Collector::new(&[], &self.due.zone);
         let mut body = Body::new();
         let read = self.read_body(key, &mut body, &mut kind, &mut collector).await;
         if let Some(known) = kind.endpoint {
@@ -194,7 +194,7 @@ impl Reading<'_> {
         let owner = Owner { patient, subject: subject.clone(), system: self.context.mode.system() };
         let mode = self.context.mode.as_str();
         let (parts, rejected, marks) = (Vec::new(), Vec::new(), Vec::new());
-        Batch { owner, link, mode, parts, rejected, marks, fills_only: self.is_late }
+        Batch { owner, link, mode, parts, rejected, marks, fills_only: self.is_late, whole: None }
     }
 
     /// Writes a batch, what is to be noted of other objects, and that `object` was read.

@@ -7,7 +7,8 @@ use super::collect::{BATCH, Collector};
 use super::told::Told;
 use super::windows::{Reach, Window, windows};
 use super::{Context, Progress};
-use crate::ow::{OwError, PageRequest, parse_page};
+use crate::catalog::{Origin, Series};
+use crate::ow::{Feed, OwError, PageRequest, parse_events, parse_page};
 use crate::raw::RawError;
 use crate::store::commit::{self, Batch, Owner, Tally};
 use crate::store::plan::Due;
@@ -121,11 +122,18 @@ impl Context {
         progress: &Progress,
         tally: &mut Tally,
     ) -> Result<(), TurnError> {
-        let mut collector = Collector::new(&window.series);
+        let mut collector = Collector::new(&window.series, &due.zone);
+        let feed = feed(&window.series);
         let mut ready: Option<Batch> = None;
         let mut cursors = Cursors::default();
         loop {
-            let fetch = self.fetch(due, window, cursors.current(), &mut collector);
+            let request = PageRequest {
+                user: &due.ow_user,
+                feed: &feed,
+                range: window.range,
+                cursor: cursors.current(),
+            };
+            let fetch = self.fetch(&request, &mut collector);
             let (fetched, committed) = tokio::join!(fetch, self.commit(ready.take()));
             *tally += committed?;
             let next = match fetched.and_then(|next| cursors.accept(next)) {
@@ -137,12 +145,14 @@ impl Context {
                 }
             };
             progress.read(collector.take_unreported());
-            if next && collector.waiting() < BATCH {
+            // Of events the newest come first, and whether one is gone is known after the last: they are few.
+            if next && (collector.waiting() < BATCH || !matches!(feed, Feed::Timeseries(_))) {
                 continue;
             }
             let mut batch = self.batch(due, &mut collector, !next);
             if !next {
                 batch.marks = self.marks(window, &collector);
+                batch.whole = Some(window.range);
                 *tally += self.commit(Some(batch)).await?;
                 return Ok(());
             }
@@ -153,16 +163,17 @@ impl Context {
     /// Fetches one page into the collector; answers where the next one begins.
     async fn fetch(
         &self,
-        due: &Due,
-        window: &Window,
-        cursor: Option<&str>,
+        request: &PageRequest<'_>,
         collector: &mut Collector,
     ) -> Result<Option<String>, OwError> {
-        let types: Vec<_> = window.series.iter().map(|series| series.series_type).collect();
-        let request = PageRequest { user: &due.ow_user, types: &types, range: window.range, cursor };
-        let body = self.client.page(&request).await?;
-        let page = parse_page(&body)?;
-        collector.add(&page);
+        let body = self.client.page(request).await?;
+        if let Feed::Timeseries(_) = request.feed {
+            let page = parse_page(&body)?;
+            collector.add(&page);
+            return Ok(page.next_cursor);
+        }
+        let page = parse_events(&body)?;
+        collector.add_events(&page, request.range);
         Ok(page.next_cursor)
     }
 
@@ -170,6 +181,7 @@ impl Context {
         let (parts, rejected) = collector.take(is_last);
         Batch {
             fills_only: false,
+            whole: None,
             owner: Owner { patient: due.patient, subject: due.subject.clone(), system: self.mode.system() },
             link: due.link,
             mode: self.mode.as_str(),
@@ -224,6 +236,18 @@ impl Context {
             work(db)
         };
         self.poller.store.write(fenced).await
+    }
+}
+
+/// Where OW tells of these rows of the catalogue, which share their answers.
+fn feed(series: &[&'static Series]) -> Feed {
+    match series.first().map(|series| series.origin) {
+        Some(Origin::Sleep) => Feed::Sleep,
+        Some(Origin::Workouts) => Feed::Workouts,
+        Some(Origin::Activity) => Feed::Activity,
+        Some(Origin::Timeseries(_)) | None => {
+            Feed::Timeseries(series.iter().flat_map(|series| series.types()).copied().collect())
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::catalog::Series;
+use crate::catalog::{Origin, Series};
 use crate::intervals::Interval;
 use crate::store::plan::Wanted;
 use crate::time::Timestamp;
@@ -36,7 +36,7 @@ pub enum Reach {
 /// A time range to be read with one series of pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Which types.
+    /// Which rows of the catalogue, all of which come in one answer.
     pub series: Vec<&'static Series>,
     /// Which time; never longer than [`SLICE`].
     pub range: Interval,
@@ -53,13 +53,14 @@ pub fn windows(wanted: &[Wanted], reach: Reach, now: Timestamp) -> Vec<Window> {
             (range, moves_marks, wanted)
         })
         .collect();
-    reads.sort_by_key(|(range, ..)| range.from);
+    reads.sort_by_key(|(range, _, wanted)| (place(wanted.series.origin), range.from));
     let mut windows = Vec::new();
     let mut rest = reads.as_slice();
     while let Some((first, ..)) = rest.first() {
-        let allowed = &rest[0].2.allowed;
+        let Wanted { series, allowed, .. } = rest[0].2;
         let together = |(range, _, wanted): &&(Interval, bool, &Wanted)| {
-            range.from.since(first.from) <= SHARED_WITHIN && wanted.allowed == *allowed
+            let is_shared = wanted.series.origin.shares_request(series.origin);
+            is_shared && range.from.since(first.from) <= SHARED_WITHIN && wanted.allowed == *allowed
         };
         let count = rest.iter().take_while(together).count();
         let (group, others) = rest.split_at(count);
@@ -71,6 +72,16 @@ pub fn windows(wanted: &[Wanted], reach: Reach, now: Timestamp) -> Vec<Window> {
         rest = others;
     }
     windows
+}
+
+/// Samples first: they are what is waited for.
+fn place(origin: Origin) -> u8 {
+    match origin {
+        Origin::Timeseries(_) => 0,
+        Origin::Sleep => 1,
+        Origin::Workouts => 2,
+        Origin::Activity => 3,
+    }
 }
 
 fn range(wanted: &Wanted, reach: Reach, now: Timestamp) -> (Interval, bool) {

@@ -7,14 +7,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 pub use super::merge::Sample;
 use super::merge::{self, Change};
-use super::observation::Observation;
-use super::queue::{self, Target};
+use super::queue::Target;
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
-use super::twin::{self, Gate};
-use super::{StoreError, adopted, code, consent, lock, patient, stream};
+use super::{StoreError, adopted, change, code, consent, event, lock, patient, stream, twin};
 use crate::catalog::{self, Series};
-use crate::intervals::Allowed;
+use crate::intervals::{Allowed, Interval};
 use crate::time::Timestamp;
 
 /// Hours of sample time for which counts per hour are kept: the pages show a week at most.
@@ -45,6 +43,8 @@ pub struct Batch {
     pub rejected: Vec<Rejected>,
     /// Whether it is read late, after others that may be newer: then it only fills what is not there yet.
     pub fills_only: bool,
+    /// The time of which it holds every event that OW has: one that is kept and not in it is gone from there.
+    pub whole: Option<Interval>,
     /// High-water marks that stand once this batch does: series type, newest sample time.
     pub marks: Vec<(&'static str, Timestamp)>,
 }
@@ -84,6 +84,8 @@ struct Resolved {
     /// Changes to the stream that this one continues under a new name.
     before: Vec<(i64, Change)>,
     continues: Option<i64>,
+    /// Events of this stream that OW now calls by another id.
+    aliases: Vec<(Box<str>, Timestamp)>,
     withheld: u64,
     unchanged: u64,
 }
@@ -171,8 +173,12 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
     let owner = &batch.owner;
     let (series, allowed) = allowed(db, owner, part.key.series_type)?;
     let mut samples = part.samples.clone();
-    samples.retain(|sample| allowed.contains(sample.instant));
+    samples.retain(|sample| is_allowed(&allowed, sample));
+    let withheld = (part.samples.len() - samples.len()) as u64;
     let stream = stream::find(db, owner, &part.key)?;
+    let shown: Vec<&str> = part.samples.iter().filter_map(Sample::event).collect();
+    let event::Settled { samples, aliases } =
+        event::settle(db, stream.map(|known| known.id), samples, &shown, batch.whole)?;
     let kept = match (stream, samples.first(), samples.last()) {
         (Some(known), Some(first), Some(last)) => stream::samples(db, known.id, first.instant, last.instant)?,
         _ => Vec::new(),
@@ -181,6 +187,9 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
     if batch.fills_only {
         own.retain(|change| !matches!(change, Change::Revised { .. }));
     }
+    if series.is_restamped_by(&part.key.provider) {
+        drop_unchanged(db, stream, &mut own)?;
+    }
     let mut resolved = Resolved {
         code: code::require(db, series.code)?,
         stream,
@@ -188,12 +197,44 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
         own,
         before: Vec::new(),
         continues: stream.and_then(|known| known.continues),
-        withheld: (part.samples.len() - samples.len()) as u64,
+        withheld,
+        aliases,
         unchanged: 0,
     };
     resolved.unchanged = (samples.len() - resolved.own.len()) as u64;
     follow_renames(db, batch, part, &mut resolved)?;
     Ok(resolved)
+}
+
+fn is_allowed(allowed: &Allowed, sample: &Sample) -> bool {
+    sample.frame().map_or_else(|| allowed.contains(sample.instant), |frame| allowed.covers(frame.interval()))
+}
+
+/// Drops what is new by its instant only: the provider stamps the same measurement anew whenever it syncs.
+#[expect(clippy::float_cmp, reason = "the same measurement comes back with the very same bits")]
+fn drop_unchanged(
+    db: &Connection,
+    stream: Option<stream::Known>,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    let mut accepted: Option<(Timestamp, f64)> = None;
+    let mut kept = Vec::with_capacity(changes.len());
+    for change in changes.drain(..) {
+        if let Change::New(sample) = &change {
+            let before = match stream {
+                Some(known) => stream::last_before(db, known.id, sample.instant)?,
+                None => None,
+            };
+            let last = if before.map(|(at, _)| at) < accepted.map(|(at, _)| at) { accepted } else { before };
+            if last.is_some_and(|(_, value)| value == sample.value) {
+                continue;
+            }
+            accepted = Some((sample.instant, sample.value));
+        }
+        kept.push(change);
+    }
+    *changes = kept;
+    Ok(())
 }
 
 /// A stream whose device or source was renamed shows again, under the new name, what is kept under the
@@ -205,13 +246,13 @@ fn follow_renames(
     resolved: &mut Resolved,
 ) -> Result<(), StoreError> {
     let new = |change: &Change| match change {
-        Change::New(sample) => Some(*sample),
+        Change::New(sample) => Some(sample.instant),
         _ => None,
     };
     let Some(first) = resolved.own.iter().find_map(new) else { return Ok(()) };
     let last = resolved.own.iter().rev().find_map(new).unwrap_or(first);
     for (id, key) in stream::siblings(db, &batch.owner, &part.key)? {
-        let kept = stream::samples(db, id, first.instant, last.instant)?;
+        let kept = stream::samples(db, id, first, last)?;
         let shown = batch.parts.iter().find(|other| other.key == key);
         let gone: Vec<Sample> = kept.into_iter().filter(|sample| !shows(shown, sample.instant)).collect();
         adopt(id, &gone, resolved);
@@ -229,10 +270,10 @@ fn shows(part: Option<&Part>, instant: Timestamp) -> bool {
 fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
     let kept_at = |instant| {
         let at = gone.binary_search_by_key(&instant, |sample: &Sample| sample.instant).ok()?;
-        gone.get(at).copied()
+        gone.get(at).cloned()
     };
     let pair = |change: &Change| match change {
-        Change::New(sample) => kept_at(sample.instant).map(|kept| (kept, *sample)),
+        Change::New(sample) => kept_at(sample.instant).map(|kept| (kept, sample.clone())),
         _ => None,
     };
     let pairs: Vec<(Sample, Sample)> = resolved.own.iter().filter_map(pair).collect();
@@ -245,7 +286,7 @@ fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
     }
     resolved.own.retain(|change| pair(change).is_none());
     for (kept, shown) in pairs {
-        match merge::compare(kept, shown) {
+        match merge::compare(&kept, &shown) {
             Some(change) => resolved.before.push((before, change)),
             None => resolved.unchanged += 1,
         }
@@ -276,6 +317,7 @@ fn write_part(
     {
         stream::set_continues(db, known.id, before)?;
     }
+    event::alias(db, known.id, &resolved.aliases)?;
     let changes = resolved.own.iter().map(|change| (known.id, change));
     let before = resolved.before.iter().map(|(stream, change)| (*stream, change));
     let is_exported = patient::is_of_jhe(db, owner.patient)?;
@@ -288,85 +330,15 @@ fn write_part(
     });
     let gate = twin::gate(db, owner, key, resolved.code)?;
     for (stream, change) in changes.chain(before) {
-        let goes = gate.map_or(Ok(true), |gate| goes(db, gate, stream, change))?;
-        write_change(db, stream, change, is_exported && goes, now)?;
+        let goes = gate.map_or(Ok(true), |gate| change::goes(db, gate, stream, change))?;
+        change::write(db, stream, change, is_exported && goes, now)?;
         if let Some(target) = target.filter(|_| goes) {
-            export(db, target, stream, change, now)?;
+            change::export(db, target, stream, change, now)?;
         }
     }
     count_hours(db, owner, resolved, now)?;
     note_newest(db, owner, newest)?;
     Ok(resolved.tally())
-}
-
-/// Writes one change. What is not for JHE, and is replaced, JHE has surely not got.
-fn write_change(
-    db: &Connection,
-    stream: i64,
-    change: &Change,
-    is_exported: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    match change {
-        Change::New(sample) => {
-            db.prepare_cached(
-                "INSERT INTO observation (stream, instant, value, zone, revision, context) VALUES (?, ?, ?, ?, 0, ?)",
-            )?
-            .execute(params![stream, sample.instant, sample.value, sample.zone, sample.context])?;
-        }
-        Change::Revised { sample, .. } => {
-            db.prepare_cached(
-                "INSERT INTO revision (stream, instant, revision, value, zone, replaced_at, unsent)
-                 SELECT stream, instant, revision, value, zone, ?3, ?4 FROM observation
-                 WHERE stream = ?1 AND instant = ?2",
-            )?
-            .execute(params![stream, sample.instant, now, !is_exported])?;
-            db.prepare_cached(
-                "UPDATE observation SET value = ?3, zone = ?4, context = ?5, revision = revision + 1
-                 WHERE stream = ?1 AND instant = ?2",
-            )?
-            .execute(params![
-                stream,
-                sample.instant,
-                sample.value,
-                sample.zone,
-                sample.context
-            ])?;
-        }
-        Change::Placed(sample) => {
-            db.prepare_cached(
-                "UPDATE observation SET zone = ?3, context = ?4 WHERE stream = ?1 AND instant = ?2",
-            )?
-            .execute(params![stream, sample.instant, sample.zone, sample.context])?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a change is for JHE where the other system may have brought the same sample.
-fn goes(db: &Connection, gate: Gate, stream: i64, change: &Change) -> Result<bool, StoreError> {
-    match change {
-        Change::New(sample) => twin::admits(db, gate, stream, sample.instant),
-        Change::Revised { sample, .. } => Ok(!twin::is_left_out(db, stream, sample.instant)?),
-        Change::Placed(_) => Ok(true),
-    }
-}
-
-/// Queues what is new for JHE, in the transaction that keeps it.
-fn export(
-    db: &Connection,
-    target: Target,
-    stream: i64,
-    change: &Change,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    match *change {
-        Change::New(Sample { instant, value, zone, context }) => {
-            queue::first(db, target, stream, &Observation { instant, value, zone, revision: 0, context }, now)
-        }
-        Change::Revised { sample, .. } => queue::changed(db, target, stream, sample.instant, now),
-        Change::Placed(_) => Ok(()),
-    }
 }
 
 fn count_hours(

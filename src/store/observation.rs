@@ -1,9 +1,12 @@
 //! Observations, read in short steps: a slow reader holds no snapshot and so no write-ahead log.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
 use crate::context::Context;
+use crate::particulars::{Frame, Particulars};
 use crate::patient::PatientId;
 use crate::time::{Timestamp, ZoneOffset};
 
@@ -57,7 +60,7 @@ pub struct StreamInfo {
 }
 
 /// One observation of a stream.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     /// When it was measured.
     pub instant: Timestamp,
@@ -69,6 +72,20 @@ pub struct Observation {
     pub revision: i64,
     /// What the wearer did, where the provider said; in no document.
     pub context: Option<Context>,
+    /// What it says beside the value.
+    pub particulars: Option<Arc<Particulars>>,
+}
+
+impl Observation {
+    /// The interval that it measures over; none for an instant.
+    pub fn frame(&self) -> Option<Frame> {
+        self.particulars.as_ref().and_then(|particulars| particulars.frame)
+    }
+
+    /// OW's id of the event that it is.
+    pub fn event(&self) -> Option<&str> {
+        self.particulars.as_ref().and_then(|particulars| particulars.id.as_deref())
+    }
 }
 
 /// Every stream, for [`stream_from_row`].
@@ -114,7 +131,7 @@ pub fn step(
     let from = after.map_or(since, |after| since.max(after.micros() + 1));
     let until = filter.until.unwrap_or(Timestamp::MAX);
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, context FROM observation
+        "SELECT instant, value, zone, revision, context, particulars FROM observation
          WHERE stream = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?",
     )?;
     let rows = query.query_map(params![stream, from, until, STEP], from_row)?;
@@ -137,7 +154,7 @@ pub fn newest(
 ) -> Result<Vec<Placed>, StoreError> {
     let (instant, row) = before.unwrap_or((Timestamp::MAX, 0));
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, context FROM observation
+        "SELECT instant, value, zone, revision, context, particulars FROM observation
          WHERE stream = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3)) ORDER BY instant DESC LIMIT ?4",
     )?;
     let mut newest = Vec::new();
@@ -159,7 +176,7 @@ pub fn newest(
 /// Where there is none, or the table cannot be read.
 pub fn at(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observation, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, context FROM observation WHERE stream = ? AND instant = ?",
+        "SELECT instant, value, zone, revision, context, particulars FROM observation WHERE stream = ? AND instant = ?",
     )?;
     Ok(query.query_row(params![stream, instant], from_row)?)
 }
@@ -187,6 +204,7 @@ pub(super) fn from_row(row: &Row) -> rusqlite::Result<Observation> {
         zone: row.get(2)?,
         revision: row.get(3)?,
         context: row.get(4)?,
+        particulars: row.get::<_, Option<Particulars>>(5)?.map(Arc::new),
     })
 }
 

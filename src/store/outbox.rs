@@ -96,19 +96,13 @@ pub fn ready(
 /// Where the table cannot be read or written.
 pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT instant, value, zone, revision, attempts, ambiguous FROM outbox
+        "SELECT instant, value, zone, revision, NULL, particulars, attempts, ambiguous FROM outbox
          WHERE stream = ?1 AND {DUE} ORDER BY instant LIMIT ?3"
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map(params![stream, now, limit], |row| {
-        let observation = Observation {
-            instant: row.get(0)?,
-            value: row.get(1)?,
-            zone: row.get(2)?,
-            revision: row.get(3)?,
-            context: None,
-        };
-        Ok(Waiting { stream, observation, attempts: row.get(4)?, ambiguous: row.get(5)? })
+        let observation = super::observation::from_row(row)?;
+        Ok(Waiting { stream, observation, attempts: row.get(6)?, ambiguous: row.get(7)? })
     })?;
     let taken = rows.collect::<Result<Vec<Waiting>, _>>()?;
     let mut lease = db.prepare_cached(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{StoreError, consent};
@@ -26,6 +27,8 @@ pub struct Due {
     pub ow_user: OwUser,
     /// The identity of the patient's samples.
     pub subject: String,
+    /// Where the patient's days begin.
+    pub zone: TimeZone,
     /// When the link was made.
     pub linked: Timestamp,
     /// The last read of a week.
@@ -122,7 +125,7 @@ pub fn due(
 ) -> Result<Vec<Due>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT link.patient, link.id, link.ow_user, coalesce(patient.subject, link.ow_user), link.linked_at,
-                state.deep_at, state.wide_at, state.checked_at, coalesce(state.missing, 0)
+                state.deep_at, state.wide_at, state.checked_at, coalesce(state.missing, 0), patient.time_zone
          FROM link JOIN patient ON patient.id = link.patient
          LEFT JOIN patient_state AS state ON state.patient = link.patient
          WHERE link.state = 'active' AND (?1 IS NULL OR link.patient = ?1)
@@ -150,6 +153,8 @@ fn from_row(row: &Row) -> rusqlite::Result<Due> {
         wide: row.get(6)?,
         checked: row.get(7)?,
         missing: row.get(8)?,
+        // Names are checked when they are set; one that a later release of the data dropped counts as UTC.
+        zone: TimeZone::get(row.get_ref(9)?.as_str()?).unwrap_or(TimeZone::UTC),
         wanted: Vec::new(),
     })
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::observation::{self, Observation};
 use super::{StoreError, adopted, patient};
 use crate::patient::PatientId;
-use crate::time::{Timestamp, ZoneOffset};
+use crate::time::Timestamp;
 
 /// How long a changed value has to be still before it is sent: a provider that corrects a night does so in several
 /// steps, and JHE shows each that it gets beside the others.
@@ -36,8 +36,10 @@ pub(super) struct Target {
 enum Last {
     /// Nothing of ours.
     Nothing,
-    /// This, or it gets it yet.
-    Value(f64, Option<ZoneOffset>),
+    /// What is kept now, or it gets it yet.
+    Current,
+    /// This other value, or it gets it yet.
+    Other(f64),
     /// Nobody knows.
     Unknown,
 }
@@ -122,7 +124,7 @@ pub(super) fn take_out(
     value: f64,
 ) -> Result<usize, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, NULL FROM outbox
+        "SELECT instant, value, zone, revision, NULL, particulars FROM outbox
          WHERE stream = ?1 AND instant = ?2 AND value = ?3 AND ambiguous = 0 AND NOT EXISTS
              (SELECT 1 FROM outbox AS older WHERE older.stream = ?1 AND older.instant = ?2
               AND older.revision < outbox.revision)",
@@ -145,8 +147,9 @@ pub(super) fn take_out(
 pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     Ok(db.execute(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, state, repeated, due_at)
-         SELECT kept.stream, kept.instant, coalesce(last.revision, kept.revision), kept.value, kept.zone, 'pending', 1,
+        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, repeated, due_at)
+         SELECT kept.stream, kept.instant, coalesce(last.revision, kept.revision), kept.value, kept.zone,
+                kept.particulars, 'pending', 1,
                 CASE WHEN kept.revision = 0 AND NOT daily_total THEN ?2
                      ELSE max(?2, CASE WHEN daily_total THEN ?4 ELSE ?3 END + coalesce(
                          (SELECT max(replaced_at) FROM revision
@@ -156,6 +159,7 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
              AND last.revision = (SELECT max(revision) FROM revision WHERE revision.stream = kept.stream
                                   AND revision.instant = kept.instant AND unsent <> 1)
              AND last.unsent = 0 AND last.value = kept.value AND last.zone IS kept.zone
+             AND last.particulars IS kept.particulars
          WHERE patient = ?1 AND set_aside = 0
            AND NOT EXISTS (SELECT 1 FROM adopted WHERE adopted.patient = ?1 AND adopted.code = stream.code
                            AND adopted.instant = kept.instant AND adopted.value = kept.value)
@@ -167,12 +171,12 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
 }
 
 fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
-    let Observation { instant, value, zone, revision, .. } = observation;
+    let Observation { instant, value, zone, revision, particulars, .. } = observation;
     db.prepare_cached(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, state, due_at)
-         VALUES (?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, due_at)
+         VALUES (?, ?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",
     )?
-    .execute(params![stream, instant, revision, value, zone, due])?;
+    .execute(params![stream, instant, revision, value, zone, particulars, due])?;
     Ok(())
 }
 
@@ -190,7 +194,8 @@ fn give_way(db: &Connection, stream: i64, instant: Timestamp) -> Result<usize, S
         outbox.stream = ?1 AND outbox.instant = ?2 AND (ambiguous = 0 OR state = 'dead') AND EXISTS
             (SELECT 1 FROM revision AS was JOIN observation AS kept USING (stream, instant)
              WHERE was.stream = ?1 AND was.instant = ?2 AND was.revision = outbox.revision
-               AND (was.value <> kept.value OR was.zone IS NOT kept.zone))";
+               AND (was.value <> kept.value OR was.zone IS NOT kept.zone
+                    OR was.particulars IS NOT kept.particulars))";
     db.prepare_cached(&format!(
         "UPDATE revision SET unsent = CASE WHEN ambiguous = 0 AND repeated = 0 THEN 1 ELSE 2 END
          FROM outbox WHERE {REPLACED} AND revision.stream = ?1 AND revision.instant = ?2
@@ -207,25 +212,27 @@ fn is_known(db: &Connection, target: Target, stream: i64, current: &Observation)
     let Target { patient, code, has_adopted, .. } = target;
     let is_adopted =
         |value| Ok::<_, StoreError>(has_adopted && adopted::has(db, patient, code, current.instant, value)?);
-    match last(db, stream, current.instant)? {
+    match last(db, stream, current)? {
         Last::Nothing => is_adopted(current.value),
         Last::Unknown => Ok(false),
-        Last::Value(value, zone) if value.to_bits() == current.value.to_bits() && zone == current.zone => {
-            Ok(true)
-        }
+        Last::Current => Ok(true),
         // Which of two values of the other client's is the newer one is not known. One of ours is newer than both.
-        Last::Value(value, _) => Ok(is_adopted(value)? && is_adopted(current.value)?),
+        Last::Other(value) => Ok(is_adopted(value)? && is_adopted(current.value)?),
     }
 }
 
-fn last(db: &Connection, stream: i64, instant: Timestamp) -> Result<Last, StoreError> {
+fn last(db: &Connection, stream: i64, current: &Observation) -> Result<Last, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT unsent, value, zone FROM revision WHERE stream = ? AND instant = ? AND unsent <> 1
-         ORDER BY revision DESC LIMIT 1",
+        "SELECT unsent, value, value = ?3 AND zone IS ?4 AND particulars IS ?5 FROM revision
+         WHERE stream = ?1 AND instant = ?2 AND unsent <> 1 ORDER BY revision DESC LIMIT 1",
     )?;
-    let last = query.query_row(params![stream, instant], |row| match row.get(0)? {
-        0_i64 => Ok(Last::Value(row.get(1)?, row.get(2)?)),
-        _ => Ok(Last::Unknown),
+    let Observation { instant, value, zone, particulars, .. } = current;
+    let last = query.query_row(params![stream, instant, value, zone, particulars], |row| {
+        match (row.get(0)?, row.get(2)?) {
+            (0_i64, true) => Ok(Last::Current),
+            (0, false) => Ok(Last::Other(row.get(1)?)),
+            _ => Ok(Last::Unknown),
+        }
     });
     Ok(last.optional()?.unwrap_or(Last::Nothing))
 }

@@ -1,9 +1,12 @@
 //! Streams: what a sample's identity has besides its instant, kept once.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoreError;
 use super::merge::Sample;
+use crate::particulars::Particulars;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -147,6 +150,18 @@ pub(super) fn set_continues(db: &Connection, stream: i64, before: i64) -> Result
     Ok(())
 }
 
+/// The last sample that a stream holds before an instant: when, and its value.
+pub(super) fn last_before(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+) -> Result<Option<(Timestamp, f64)>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT instant, value FROM observation WHERE stream = ? AND instant < ? ORDER BY instant DESC LIMIT 1",
+    )?;
+    Ok(query.query_row(params![stream, instant], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
 /// The samples that a stream holds between two instants, both included, in order.
 pub(super) fn samples(
     db: &Connection,
@@ -155,11 +170,18 @@ pub(super) fn samples(
     until: Timestamp,
 ) -> Result<Vec<Sample>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, context FROM observation
+        "SELECT instant, value, zone, context, particulars FROM observation
          WHERE stream = ? AND instant BETWEEN ? AND ? ORDER BY instant",
     )?;
     let rows = query.query_map(params![stream, from, until], |row| {
-        Ok(Sample { instant: row.get(0)?, value: row.get(1)?, zone: row.get(2)?, context: row.get(3)? })
+        let particulars = row.get::<_, Option<Particulars>>(4)?.map(Arc::new);
+        Ok(Sample {
+            instant: row.get(0)?,
+            value: row.get(1)?,
+            zone: row.get(2)?,
+            context: row.get(3)?,
+            particulars,
+        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

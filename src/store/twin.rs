@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 /// instant.
 const HAS_TWIN: &str = "EXISTS (
     SELECT 1 FROM stream AS other JOIN observation AS twin ON twin.stream = other.id AND twin.instant = at
-    WHERE other.patient = own.patient AND other.code = own.code AND other.provider = own.provider
-      AND other.daily_total = own.daily_total AND other.system <> own.system AND other.set_aside = 0
+    WHERE other.patient = own.patient AND other.code = own.code AND other.series_type = own.series_type
+      AND other.provider = own.provider AND other.daily_total = own.daily_total AND other.system <> own.system AND other.set_aside = 0
       AND NOT EXISTS (SELECT 1 FROM left_out AS out WHERE out.stream = twin.stream AND out.instant = twin.instant))";
 
 /// What has to be looked at before an observation is queued.

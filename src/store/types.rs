@@ -1,10 +1,11 @@
 //! How the project's own types stand in columns.
 
-use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Error, ToSql};
 
 use crate::account::{AccountId, Reach, Role};
 use crate::context::Context;
+use crate::particulars::Particulars;
 use crate::patient::{OwUser, PatientId};
 use crate::study::StudyId;
 use crate::time::{Timestamp, ZoneOffset};
@@ -44,6 +45,20 @@ impl ToSql for Context {
 impl FromSql for Context {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_i64().map(Self::from_number)
+    }
+}
+
+impl ToSql for Particulars {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let text =
+            serde_json::to_string(self).map_err(|error| Error::ToSqlConversionFailure(error.into()))?;
+        Ok(text.into())
+    }
+}
+
+impl FromSql for Particulars {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(error.into()))
     }
 }
 

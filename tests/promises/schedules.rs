@@ -135,7 +135,7 @@ impl Scene {
         self.next += i64::from(count);
         let sample = |number: i64| {
             let instant = self.now.minus(DAY).plus(Duration::from_secs(number.unsigned_abs()));
-            Sample { instant, value: first_value(instant), zone: None, context: None }
+            Sample { instant, value: first_value(instant), zone: None, context: None, particulars: None }
         };
         self.commit(who, (first..self.next).map(sample).collect()).await;
     }
@@ -147,7 +147,8 @@ impl Scene {
         if !kept.is_empty() {
             let instant = *which.get(&kept);
             let value = if to == 0 { first_value(instant) } else { f64::from(75 + to) };
-            self.commit(who, vec![Sample { instant, value, zone: None, context: None }]).await;
+            self.commit(who, vec![Sample { instant, value, zone: None, context: None, particulars: None }])
+                .await;
         }
     }
 
@@ -163,6 +164,7 @@ impl Scene {
         };
         let batch = Batch {
             fills_only: false,
+            whole: None,
             owner: Owner { patient, subject: user.as_str().to_owned(), system: "ow:normalized" },
             link,
             mode: "normalized",

@@ -6,7 +6,7 @@ use warp::reply::Response;
 
 use super::{PAGE, Staff, cut, no_patient, note_view, page};
 use crate::catalog;
-use crate::omh::{BEATS_PER_MINUTE, identifier_value};
+use crate::omh;
 use crate::patient::{PatientId, PatientRef};
 use crate::store::observation::{self, Filter, Observation, StreamInfo};
 use crate::store::{StoreError, patient as patients};
@@ -112,7 +112,7 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
                 time datetime=(observation.instant) { (format_local(zone, observation.instant, "%-d %b %Y, %H:%M:%S %Z")) }
             }
             td.number data-label="Value" {
-                (observation.value) "\u{a0}" (BEATS_PER_MINUTE)
+                (omh::show(stream, observation))
                 @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
             }
             td.id data-label="Code" { (stream.code) }
@@ -122,7 +122,7 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
                     @if !stream.device.is_empty() { ", " (stream.device) }
                 }
             }
-            td.id data-label="Identifier" { span { (stream.system) " " (identifier_value(stream, observation)) } }
+            td.id data-label="Identifier" { span { (stream.system) " " (omh::identifier_value(stream, observation)) } }
             td data-label="Earlier values" {
                 @if replaced.is_empty() { "none" } @else {
                     ul.plain { @for (value, at) in replaced { li { (value) ", until " (local(zone, *at)) } } }

@@ -122,15 +122,13 @@ async fn send_all(
 
 fn line(stream: &StreamInfo, one: &Observation, format: Format) -> Result<Vec<u8>, StoreError> {
     match format {
-        Format::Csv => Ok(csv_line(omh::csv_record(stream, one))),
-        Format::Omh => match omh::omh_document(stream, one) {
-            Ok(document) => Ok((document + "\n").into_bytes()),
-            Err(error) => Err(StoreError::Other(error.to_string())),
-        },
+        Format::Csv => omh::csv_record(stream, one).map(csv_line),
+        Format::Omh => omh::omh_document(stream, one).map(|document| (document + "\n").into_bytes()),
     }
+    .map_err(|error| StoreError::Other(error.to_string()))
 }
 
-fn csv_line<T: AsRef<[u8]>>(record: [T; 10]) -> Vec<u8> {
+fn csv_line<T: AsRef<[u8]>>(record: [T; 13]) -> Vec<u8> {
     let mut line = csv::Writer::from_writer(Vec::new());
     // Writing to memory does not fail.
     let _ = line.write_record(record);

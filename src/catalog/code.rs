@@ -1,0 +1,86 @@
+//! What patients consent to, and what observations are.
+
+/// A concept that a patient consents to and that an observation carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// The terminology it belongs to.
+    pub system: &'static str,
+    /// The code itself: `namespace:name:version` for a schema.
+    pub code: &'static str,
+    /// What people call it.
+    pub display: &'static str,
+    /// Whether JHE's own seed makes it. What it does not make is offered only where JHE lists it all the same.
+    pub is_of_jhe: bool,
+}
+
+const OPEN_M_HEALTH: &str = "https://w3id.org/openmhealth";
+const IEEE_1752: &str = "https://w3id.org/ieee1752";
+const FHIR_RESOURCES: &str = "http://hl7.org/fhir/resource-types";
+/// Of what no schema exists anywhere: the name is the reference converter's.
+const LOCAL: &str = "https://openwearables.io/ns/local";
+
+/// Blood glucose.
+pub const BLOOD_GLUCOSE: &str = "omh:blood-glucose:4.0";
+/// Blood pressure.
+pub const BLOOD_PRESSURE: &str = "omh:blood-pressure:4.0";
+/// Body temperature.
+pub const BODY_TEMPERATURE: &str = "omh:body-temperature:4.0";
+/// Heart rate, as OMH's schema names it.
+pub const HEART_RATE: &str = "omh:heart-rate:2.0";
+/// Oxygen saturation.
+pub const OXYGEN_SATURATION: &str = "omh:oxygen-saturation:2.0";
+/// Respiratory rate.
+pub const RESPIRATORY_RATE: &str = "omh:respiratory-rate:2.0";
+/// Body weight.
+pub const WEIGHT: &str = "omh:body-weight:3.0";
+/// Body height.
+pub const HEIGHT: &str = "omh:body-height:2.0";
+/// Forced vital capacity.
+pub const FVC: &str = "omh:forced-vital-capacity:1.0";
+/// Forced expiratory volume in one second.
+pub const FEV1: &str = "omh:forced-expiratory-volume-1-second:1.0";
+/// Physical activity.
+pub const ACTIVITY: &str = "omh:physical-activity:1.2";
+/// Step count.
+pub const STEP_COUNT: &str = "omh:step-count:3.0";
+/// Stages of a sleep.
+pub const SLEEP_STAGES: &str = "ieee:sleep-stage-summary:1.0";
+/// A sleep.
+pub const SLEEP_EPISODE: &str = "omh:sleep-episode:1.1";
+/// Time asleep.
+pub const SLEEP_DURATION: &str = "omh:sleep-duration:2.0";
+/// Time in bed.
+pub const TIME_IN_BED: &str = "ieee:time-in-bed:1.0";
+/// Heart rate variability, for which neither OMH nor IEEE has a schema.
+pub const HRV: &str = "local:heart-rate-variability:1.0";
+
+const fn of_jhe(system: &'static str, code: &'static str, display: &'static str) -> Code {
+    Code { system, code, display, is_of_jhe: true }
+}
+
+const fn ours(system: &'static str, code: &'static str, display: &'static str) -> Code {
+    Code { system, code, display, is_of_jhe: false }
+}
+
+/// Every code that a seed makes: JHE's own, and behind them those that JHE does not have yet.
+pub const CODES: [Code; 19] = [
+    of_jhe(OPEN_M_HEALTH, BLOOD_GLUCOSE, "Blood glucose"),
+    of_jhe(OPEN_M_HEALTH, BLOOD_PRESSURE, "Blood pressure"),
+    of_jhe(OPEN_M_HEALTH, BODY_TEMPERATURE, "Body temperature"),
+    of_jhe(OPEN_M_HEALTH, HEART_RATE, "Heart Rate"),
+    of_jhe(OPEN_M_HEALTH, OXYGEN_SATURATION, "Oxygen saturation"),
+    of_jhe(OPEN_M_HEALTH, RESPIRATORY_RATE, "Respiratory rate"),
+    of_jhe(OPEN_M_HEALTH, "omh:rr-interval:1.0", "RR Interval"),
+    of_jhe(OPEN_M_HEALTH, WEIGHT, "Body weight"),
+    of_jhe(OPEN_M_HEALTH, FVC, "Forced vital capacity"),
+    of_jhe(OPEN_M_HEALTH, FEV1, "Forced expiratory volume in 1 second"),
+    of_jhe(FHIR_RESOURCES, "QuestionnaireResponse", "FHIR QuestionnaireResponse"),
+    of_jhe(OPEN_M_HEALTH, ACTIVITY, "Physical activity"),
+    of_jhe(OPEN_M_HEALTH, STEP_COUNT, "Step count"),
+    of_jhe(IEEE_1752, SLEEP_STAGES, "Sleep stage summary"),
+    of_jhe(OPEN_M_HEALTH, SLEEP_EPISODE, "Sleep episode"),
+    of_jhe(OPEN_M_HEALTH, SLEEP_DURATION, "Sleep duration"),
+    ours(OPEN_M_HEALTH, HEIGHT, "Body height"),
+    ours(IEEE_1752, TIME_IN_BED, "Time in bed"),
+    ours(LOCAL, HRV, "Heart rate variability"),
+];

@@ -1,0 +1,107 @@
+//! Local days: the whole of a date as a patient's clock saw it.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::particulars::Frame;
+use crate::time::{Timestamp, ZoneOffset, offset_in};
+
+/// The day `date` in `zone`: from its midnight to the next one, 23 to 25 hours later.
+///
+/// # Errors
+/// Where the calendar ends.
+pub fn whole_day(date: Date, zone: &TimeZone) -> Result<Frame, String> {
+    let beyond = |error: jiff::Error| format!("its day {date} cannot be had: {error}");
+    let midnight = |date: Date| {
+        let zoned = zone.to_ambiguous_zoned_datetime(date.at(0, 0, 0, 0)).compatible().map_err(beyond)?;
+        Ok::<_, String>(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+    };
+    let (start, end) = (midnight(date)?, midnight(date.tomorrow().map_err(beyond)?)?);
+    let at = |instant| Some(offset_in(zone, instant));
+    Ok(Frame { start, start_zone: at(start), end, end_zone: at(end) })
+}
+
+/// The day that a sample stamped at `stamp` tells of. A stamp of midnight UTC without an offset is a bare date; else it
+/// is the date that the clock read where the sample was taken, which is in `zone` unless the sample says otherwise.
+///
+/// # Errors
+/// Where the calendar ends.
+pub fn day_of(stamp: Timestamp, offset: Option<ZoneOffset>, zone: &TimeZone) -> Result<Frame, String> {
+    let date_at = |offset: ZoneOffset| date(stamp, offset);
+    match offset {
+        None if stamp.is_utc_midnight() => whole_day(date_at(ZoneOffset::UTC)?, zone),
+        None => whole_day(date_at(offset_in(zone, stamp))?, zone),
+        Some(offset) if offset == offset_in(zone, stamp) => whole_day(date_at(offset)?, zone),
+        Some(offset) => {
+            let away = jiff::tz::Offset::from_seconds(i32::from(offset.minutes()) * 60)
+                .map_err(|error| format!("its offset cannot be had: {error}"))?;
+            whole_day(date_at(offset)?, &TimeZone::fixed(away))
+        }
+    }
+}
+
+/// The date that a clock at `offset` reads at an instant.
+fn date(at: Timestamp, offset: ZoneOffset) -> Result<Date, String> {
+    let shift = Duration::from_secs(u64::from(offset.minutes().unsigned_abs()) * 60);
+    let shifted = if offset.minutes() < 0 { at.minus(shift) } else { at.plus(shift) };
+    let moment = jiff::Timestamp::from_microsecond(shifted.micros()).map_err(|error| error.to_string())?;
+    Ok(TimeZone::UTC.to_datetime(moment).date())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    fn written(frame: Frame) -> (String, String) {
+        (frame.start.local(frame.start_zone).to_string(), frame.end.local(frame.end_zone).to_string())
+    }
+
+    #[test]
+    fn a_day_is_as_long_as_the_clocks_make_it() {
+        let hours = |day: &str| {
+            let frame = whole_day(day.parse().unwrap(), &zone("Europe/Berlin")).unwrap();
+            frame.end.since(frame.start).as_secs() / 3600
+        };
+        assert_eq!((hours("2026-03-29"), hours("2026-10-25"), hours("2026-11-21")), (23, 25, 24));
+        let spring = whole_day("2026-03-29".parse().unwrap(), &zone("Europe/Berlin")).unwrap();
+        let ends = ("2026-03-29T00:00:00+01:00".to_owned(), "2026-03-30T00:00:00+02:00".to_owned());
+        assert_eq!(written(spring), ends);
+    }
+
+    #[test]
+    fn a_stamp_tells_of_the_day_that_the_clock_read_there() {
+        let new_york = zone("America/New_York");
+        let start = |stamp: &str, offset: Option<&str>| {
+            written(day_of(at(stamp), offset.and_then(ZoneOffset::parse), &new_york).unwrap()).0
+        };
+        assert_eq!(start("2026-11-21T00:00:00Z", None), "2026-11-21T00:00:00-05:00");
+        assert_eq!(start("2026-11-21T02:00:00Z", None), "2026-11-20T00:00:00-05:00");
+        assert_eq!(start("2026-11-21T09:00:00Z", Some("-05:00")), "2026-11-21T00:00:00-05:00");
+        assert_eq!(start("2026-11-20T23:00:00Z", Some("+09:00")), "2026-11-21T00:00:00+09:00");
+    }
+
+    proptest! {
+        #[test]
+        fn days_follow_each_other_without_a_gap(days in 0_i64..40_000, place in 0_usize..6) {
+            let zones =
+                ["Europe/Berlin", "America/Sao_Paulo", "America/Havana", "Asia/Kathmandu", "Pacific/Apia", "UTC"];
+            let zone = zone(zones[place]);
+            let date = Date::new(1970, 1, 1).unwrap().checked_add(jiff::Span::new().days(days)).unwrap();
+            let today = whole_day(date, &zone).unwrap();
+            let tomorrow = whole_day(date.tomorrow().unwrap(), &zone).unwrap();
+            prop_assert_eq!((today.end, today.end_zone), (tomorrow.start, tomorrow.start_zone));
+            prop_assert!(today.start <= today.end);
+        }
+    }
+}
