@@ -3,6 +3,7 @@
 mod convert;
 mod identity;
 mod read;
+pub mod reference;
 mod render;
 
 pub use convert::{Point, convert, convert_raw};
