@@ -14,19 +14,17 @@ const BUFFER: usize = 64 * 1024;
 const LONGEST_LINE: usize = 1024 * 1024;
 
 /// What `--help` says at its end.
-pub(super) const HELP: &str = r#"Each line of standard input is one sample:
+pub(super) const HELP: &str = r#"A line of standard input is a sample:
 
-  {"source": "ow_normalized" or "oura_raw", "data_type": ..., "sample": {...}, "tz": "Europe/Berlin"}
+  {"source": "ow_normalized", "data_type": "step_count", "sample": {...}, "tz": "Europe/Berlin"}
 
-tz says where a day was a day; only types of whole days need it. Each line is answered with one line, in order:
-{"output": {"header", "body"}}, or {"error": {"type", "message"}} with the words of the Python package omh-shim,
-whose data types these are. The type LineError means that the line itself could not be read; the others go on,
-and the exit code is 3. No configuration, data directory or network is needed.
+The source is ow_normalized or oura_raw. The data types are those of omh-shim 2.1.0, and step_count and heart_rate_variability as 1.4.0 had them. tz says where a day was a day; only what covers whole days needs it.
+
+A line of standard output answers it, in the same order: {"output": {"header", "body"}}, or {"error": {"type", "message"}} in the package's own words. LineError is the type of a line that cannot be read; the next ones are converted all the same, and the exit code is 3. Else it is 0, also where samples have errors. No configuration, data directory or network is needed.
 
 Example:
 
-  echo '{"source":"ow_normalized","data_type":"heart_rate","sample":{"timestamp":"2026-04-09T08:30:00Z","value":72}}' \
-    | jhe-ow convert"#;
+  jhe-ow convert <samples.jsonl >data-points.jsonl"#;
 
 /// Runs to the end of standard input.
 pub(super) fn run() -> Result<u8, Failure> {

@@ -155,7 +155,8 @@ fn time_fields(text: &[u8]) -> Option<(Clock, Option<i64>)> {
     let (local, offset) = text.split_at(sign);
     let (local, _) = clock(local)?;
     if offset[0] == b'Z' {
-        return (offset.len() == 1).then_some((local, Some(0)));
+        // A NUL ends a text, and Python does not look behind it.
+        return offset.get(1).is_none_or(|byte| *byte == 0).then_some((local, Some(0)));
     }
     let (offset_clock, whole) = clock(&offset[1..])?;
     if !whole {
