@@ -121,8 +121,18 @@ impl<W: Write> Answers<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
 
     const SAMPLE: &str = r#"{"source":"ow_normalized","data_type":"heart_rate","sample":{"value":72,"timestamp":"2026-04-09T08:30:00Z"}}"#;
+
+    /// A pipe that gives a byte at a time.
+    struct OneByOne<'a>(&'a [u8]);
+
+    impl Read for OneByOne<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(&mut buffer[..1])
+        }
+    }
 
     fn converted(input: impl Read) -> (u8, Vec<String>) {
         let mut out = Vec::new();
@@ -134,7 +144,7 @@ mod tests {
     fn each_line_has_its_answer_in_order_however_it_arrives() {
         let text = format!("{SAMPLE}\n\nno JSON\r\n{SAMPLE}");
         let (code, at_once) = converted(text.as_bytes());
-        let (_, in_parts) = converted(text.as_bytes().chain(&b""[..]).take(u64::MAX));
+        let (_, in_parts) = converted(OneByOne(text.as_bytes()));
         assert_eq!((code, at_once.len()), (EXIT_PARTIAL, 4));
         assert_eq!(at_once, in_parts);
         assert!(at_once[0].starts_with(r#"{"output":"#) && at_once[0] == at_once[3], "{at_once:?}");
@@ -150,34 +160,39 @@ mod tests {
         assert!(lines[1].starts_with(r#"{"output":"#), "{lines:?}");
     }
 
+    /// What has gone out so far.
+    struct Out<'a>(&'a RefCell<Vec<u8>>);
+
+    impl Write for Out<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Writes a line each time it is asked, and looks how many have been answered by then.
+    struct Asker<'a>(&'a RefCell<Vec<u8>>, usize);
+
+    impl Read for Asker<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            assert_eq!(self.0.borrow().lines().count(), self.1);
+            if self.1 == 3 {
+                return Ok(0);
+            }
+            self.1 += 1;
+            let line = format!("{SAMPLE}\n");
+            buffer[..line.len()].copy_from_slice(line.as_bytes());
+            Ok(line.len())
+        }
+    }
+
     #[test]
     fn an_answer_is_out_before_the_next_line_is_waited_for() {
-        use std::cell::RefCell;
         let out = RefCell::new(Vec::new());
-        struct Out<'a>(&'a RefCell<Vec<u8>>);
-        impl Write for Out<'_> {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.borrow_mut().write(bytes)
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        /// Writes a line each time it is asked, and looks how many have been answered by then.
-        struct Asker<'a>(&'a RefCell<Vec<u8>>, usize);
-        impl Read for Asker<'_> {
-            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-                let answered = self.0.borrow().iter().filter(|byte| **byte == b'\n').count();
-                assert_eq!(answered, self.1);
-                if self.1 == 3 {
-                    return Ok(0);
-                }
-                self.1 += 1;
-                let line = format!("{SAMPLE}\n");
-                buffer[..line.len()].copy_from_slice(line.as_bytes());
-                Ok(line.len())
-            }
-        }
         assert_eq!(convert(Asker(&out, 0), Out(&out)), Ok(0));
+        assert_eq!(out.borrow().lines().count(), 3);
     }
 }

@@ -356,7 +356,7 @@ def record(path, rows):
     seen = collections.Counter()
     with open(path, "w", encoding="utf-8") as file:
         for kind, line, theirs, differs in rows:
-            if len(line) > 600:
+            if len(line) > 420:
                 continue
             if is_error(theirs):
                 ending = re.sub(r"'.*|got .*|\(\).*|requires .*", "", theirs["error"]["type"] + theirs["error"]["message"], flags=re.DOTALL)

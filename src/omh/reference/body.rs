@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
-
 use super::error::Raised;
 use super::moment::Frame;
 use super::number::{Cast, Number};
 use super::sample::Sample;
 use super::value::Value;
+use super::write::{put, put_text};
 
 /// Fields of the largest body, so that it never grows.
 const FIELDS: usize = 10;
@@ -33,7 +31,7 @@ enum Field<'a> {
     Inner(Body<'a>),
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 struct Measure {
     value: Number,
     unit: &'static str,
@@ -97,21 +95,27 @@ impl<'a> Body<'a> {
     pub(super) fn time(&self) -> Option<Frame> {
         self.frame
     }
-}
 
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+    /// What is on the wire.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let mut separator = "{\"";
         for (name, field) in &self.fields {
+            put(out, &[separator, name, "\":"]);
+            separator = ",\"";
             match field {
-                Field::Measure(it) => map.serialize_entry(name, it)?,
-                Field::Frame(it) => map.serialize_entry(name, it)?,
-                Field::Word(it) => map.serialize_entry(name, it)?,
-                Field::Text(it) => map.serialize_entry(name, it)?,
-                Field::Flag(it) => map.serialize_entry(name, it)?,
-                Field::Inner(it) => map.serialize_entry(name, it)?,
+                Field::Measure(Measure { value, unit }) => {
+                    put(out, &["{\"value\":"]);
+                    value.write(out);
+                    put(out, &[",\"unit\":\"", unit, "\"}"]);
+                }
+                Field::Frame(frame) => frame.write(out),
+                Field::Word(word) => put(out, &["\"", word, "\""]),
+                Field::Text(text) => put_text(out, text),
+                Field::Flag(flag) => put(out, &[if *flag { "true" } else { "false" }]),
+                Field::Inner(body) => body.write(out),
             }
         }
-        map.end()
+        // Every body has a field.
+        out.push(b'}');
     }
 }

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
 use super::Schema;
 use super::error::Raised;
-use super::moment::{Frame, Moment, WRITTEN};
+use super::moment::Frame;
 use super::sample::{Sample, TooDeep};
 use super::value::Value;
+use super::write::{put, put_text};
 
 /// The namespace of the uuids of converted lines. Never to change: the same line has the same name for good.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5b0f_6a54_27c7_4f0e_8a4e_6d1c_93a7_b2f1);
@@ -17,39 +18,33 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x5b0f_6a54_27c7_4f0e_8a4e_6d1c_93a7_b2f
 /// Who made what comes from Oura itself.
 const OURA_RING: &str = "Oura Ring";
 
-/// The header of a data point, its fields in order.
-#[derive(Debug, Serialize)]
+/// The header of a data point.
+#[derive(Debug)]
 pub(super) struct Header<'a> {
-    uuid: Uuid,
-    schema_id: &'static Schema,
-    source_creation_date_time: Moment,
-    modality: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    external_datasheets: Option<[Datasheet<'a>; 1]>,
+    pub(super) uuid: Uuid,
+    pub(super) schema: &'static Schema,
+    pub(super) time: Frame,
+    pub(super) manufacturer: Option<Cow<'a, str>>,
 }
 
-#[derive(Debug, Serialize)]
-struct Datasheet<'a> {
-    datasheet_type: &'static str,
-    datasheet_reference: Cow<'a, str>,
-}
-
-impl<'a> Header<'a> {
-    pub(super) fn new(
-        uuid: Uuid,
-        schema_id: &'static Schema,
-        time: Frame,
-        manufacturer: Option<Cow<'a, str>>,
-    ) -> Self {
-        let sheet =
-            |datasheet_reference| [Datasheet { datasheet_type: "manufacturer", datasheet_reference }];
-        Self {
-            uuid,
-            schema_id,
-            source_creation_date_time: time.end().in_utc(),
-            modality: "sensed",
-            external_datasheets: manufacturer.map(sheet),
+impl Header<'_> {
+    /// What is on the wire.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Schema { namespace, name, version } = self.schema;
+        put(out, &["{\"uuid\":\"", self.uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer())]);
+        put(out, &["\",\"schema_id\":{\"namespace\":\"", namespace, "\",\"name\":\"", name]);
+        put(out, &["\",\"version\":\"", version, "\"},\"source_creation_date_time\":\""]);
+        self.time.end().in_utc().write(out);
+        put(out, &["\",\"modality\":\"sensed\""]);
+        if let Some(manufacturer) = &self.manufacturer {
+            put(
+                out,
+                &[",\"external_datasheets\":[{\"datasheet_type\":\"manufacturer\",\"datasheet_reference\":"],
+            );
+            put_text(out, manufacturer);
+            put(out, &["}]"]);
         }
+        out.push(b'}');
     }
 }
 
@@ -66,12 +61,16 @@ pub(super) fn name(
 ) -> Result<Uuid, TooDeep> {
     scratch.clear();
     // Source and data type are two of our own words, and a time has no quotes: nothing to escape.
-    for part in ["[\"", source, "\",\"", data_type, "\",\"", time.start().written(&mut [0; WRITTEN]), "\","] {
-        scratch.extend_from_slice(part.as_bytes());
-    }
+    put(scratch, &["[\"", source, "\",\"", data_type, "\",\""]);
+    time.start().write(scratch);
+    put(scratch, &["\","]);
     sample.write_canonical(scratch)?;
     scratch.push(b']');
-    Ok(Uuid::new_v5(&NAMESPACE, scratch))
+    // As `Uuid::new_v5`, but with the processor's own SHA-1 where it has one: it is the largest part of the work.
+    let hash = Sha1::new().chain_update(NAMESPACE).chain_update(&*scratch).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    Ok(uuid::Builder::from_sha1_bytes(bytes).into_uuid())
 }
 
 /// The device, else the provider, whatever they are; for what Oura itself wrote its ring.

@@ -213,8 +213,11 @@ fn timedelta(micros: i64) -> String {
         ("seconds", micros.rem_euclid(MICROS_PER_DAY) / MICROS_PER_SECOND),
         ("microseconds", micros.rem_euclid(MICROS_PER_SECOND)),
     ];
-    let shown: Vec<String> =
-        parts.iter().filter(|(_, count)| *count != 0).map(|(name, count)| format!("{name}={count}")).collect();
+    let shown: Vec<String> = parts
+        .iter()
+        .filter(|(_, count)| *count != 0)
+        .map(|(name, count)| format!("{name}={count}"))
+        .collect();
     format!("datetime.timedelta({})", shown.join(", "))
 }
 
@@ -258,9 +261,22 @@ mod tests {
     #[test]
     fn what_python_does_not_read_is_of_another_form() {
         for text in [
-            "", "2026", "202604", "2026-4-9", "2026-04-09T", "2026-04-09TZ", "2026-04-09T08:30:00z", "2026-W54-1",
-            "2026-W15-", "2026-04-09T08:30:00é+02:00", "2026-04-09T08:30:00.12,34Z", "2026-04-09T08:30:00Z[UTC]",
-            "2026-04-09T08:30:00+05:3015", "2026-04-09T-02:00", "1775722200", "é026-04-09T08:30:00Z",
+            "",
+            "2026",
+            "202604",
+            "2026-4-9",
+            "2026-04-09T",
+            "2026-04-09TZ",
+            "2026-04-09T08:30:00z",
+            "2026-W54-1",
+            "2026-W15-",
+            "2026-04-09T08:30:00é+02:00",
+            "2026-04-09T08:30:00.12,34Z",
+            "2026-04-09T08:30:00Z[UTC]",
+            "2026-04-09T08:30:00+05:3015",
+            "2026-04-09T-02:00",
+            "1775722200",
+            "é026-04-09T08:30:00Z",
         ] {
             assert_eq!(shown(text), "form", "{text}");
         }

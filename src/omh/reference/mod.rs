@@ -21,9 +21,9 @@ mod oura;
 mod ow;
 mod sample;
 mod value;
+mod write;
 
 use jiff::tz::TimeZone;
-use serde::Serialize;
 
 use body::Body;
 use error::Raised;
@@ -42,7 +42,7 @@ const SLEEPING: (&str, &str) = ("temporal_relationship_to_sleep", "during sleep"
 const DAILY_ACTIVITY: &str = "daily activity summary";
 
 /// The id of a schema.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 struct Schema {
     namespace: &'static str,
     name: &'static str,
@@ -69,7 +69,12 @@ static DATA_TYPES: [DataType; 13] = [
         Some(oura::heart_rate_variability),
     ),
     DataType("step_count", omh("step-count", "3.0"), Some(ow::step_count), Some(oura::step_count)),
-    DataType("sleep_duration", ieee("total-sleep-time"), Some(ow::sleep_duration), Some(oura::sleep_duration)),
+    DataType(
+        "sleep_duration",
+        ieee("total-sleep-time"),
+        Some(ow::sleep_duration),
+        Some(oura::sleep_duration),
+    ),
     DataType("sleep_episode", ieee("sleep-episode"), Some(ow::sleep_episode), Some(oura::sleep_episode)),
     DataType("time_in_bed", ieee("time-in-bed"), Some(ow::time_in_bed), Some(oura::time_in_bed)),
     DataType(
@@ -101,11 +106,22 @@ static DATA_TYPES: [DataType; 13] = [
     DataType("body_height", omh("body-height", "2.0"), Some(ow::body_height), Some(oura::body_height)),
 ];
 
-/// A converted sample: a data point as it goes on the wire.
-#[derive(Debug, Serialize)]
+/// A converted sample: a data point.
+#[derive(Debug)]
 pub struct Output<'a> {
     header: Header<'a>,
     body: Body<'a>,
+}
+
+impl Output<'_> {
+    /// Writes what is on the wire: one line of JSON, its keys in the order of the reference converter.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        write::put(out, &["{\"header\":"]);
+        self.header.write(out);
+        write::put(out, &[",\"body\":"]);
+        self.body.write(out);
+        out.push(b'}');
+    }
 }
 
 /// Converts a sample as the reference converter does. `zone` is where a day was a day. `scratch` is reused from
@@ -120,14 +136,15 @@ pub fn convert<'a>(
     zone: Option<&TimeZone>,
     scratch: &mut Vec<u8>,
 ) -> Result<Output<'a>, ConvertError> {
-    let known = DATA_TYPES.iter().find(|known| known.0 == data_type).and_then(|DataType(_, schema, ow, oura)| {
-        let convert = match source {
-            OW_NORMALIZED => *ow,
-            OURA_RAW => *oura,
-            _ => None,
-        };
-        Some((schema, convert?))
-    });
+    let known =
+        DATA_TYPES.iter().find(|known| known.0 == data_type).and_then(|DataType(_, schema, ow, oura)| {
+            let convert = match source {
+                OW_NORMALIZED => *ow,
+                OURA_RAW => *oura,
+                _ => None,
+            };
+            Some((schema, convert?))
+        });
     let Some((schema, convert)) = known else {
         let [source, data_type] = [source, data_type].map(value::quoted);
         let message = format!("No converter for source={source} data_type={data_type}");
@@ -145,7 +162,7 @@ pub fn convert<'a>(
     let uuid = header::name((source, data_type), time, sample, scratch).map_err(|sample::TooDeep| {
         ConvertError::new(ErrorKind::LineError, "the sample is nested too deep")
     })?;
-    Ok(Output { header: Header::new(uuid, schema, time, manufacturer), body })
+    Ok(Output { header: Header { uuid, schema, time, manufacturer }, body })
 }
 
 /// A word of the wearer's effort, where the schema has one for it.

@@ -3,12 +3,11 @@
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, ToSpan};
-use serde::ser::SerializeStruct;
-use serde::{Serialize, Serializer};
 
 use super::error::{Raised, refused};
 use super::iso::{self, IsoError};
 use super::value::{Value, quoted};
+use super::write::put;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
@@ -39,9 +38,7 @@ impl Moment {
     pub(super) fn parse(value: &Value<'_>) -> Result<Self, Raised> {
         let Value::Text(text) = value else {
             let given = value.type_name();
-            return Err(Raised::Conversion(
-                format!("expected ISO-8601 datetime string, got {given}").into(),
-            ));
+            return Err(Raised::Conversion(format!("expected ISO-8601 datetime string, got {given}").into()));
         };
         let invalid = || Raised::Conversion(format!("invalid ISO-8601 datetime: {}", quoted(text)).into());
         let stripped = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\x1c'..='\x1f'));
@@ -85,48 +82,35 @@ impl Moment {
         }
     }
 
-    /// What is on the wire.
-    pub(super) fn written<'a>(&self, buffer: &'a mut [u8; WRITTEN]) -> &'a str {
-        let mut length = 0;
-        let mut put = |bytes: &[u8]| {
-            buffer[length..length + bytes.len()].copy_from_slice(bytes);
-            length += bytes.len();
-        };
+    /// What is on the wire, without quotes.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         let (date, time) = (self.local.date(), self.local.time());
-        put(&digits::<4>(date.year().into()));
-        for part in [date.month(), date.day()] {
-            put(b"-");
-            put(&digits::<2>(part.into()));
+        digits::<4>(date.year().into(), out);
+        for (mark, part) in [
+            (b'-', date.month()),
+            (b'-', date.day()),
+            (b'T', time.hour()),
+            (b':', time.minute()),
+            (b':', time.second()),
+        ] {
+            out.push(mark);
+            digits::<2>(part.into(), out);
         }
-        for (mark, part) in [(b"T", time.hour()), (b":", time.minute()), (b":", time.second())] {
-            put(mark);
-            put(&digits::<2>(part.into()));
-        }
-        let micro = time.subsec_nanosecond() / 1000;
-        if micro != 0 {
-            put(b".");
-            put(&digits::<6>(micro.into()));
-        }
+        fraction(i64::from(time.subsec_nanosecond()) / 1000, out);
         if self.offset == 0 {
-            put(b"Z");
-        } else {
-            let size = self.offset.abs();
-            let (seconds, micros) = (size / MICROS_PER_SECOND, size % MICROS_PER_SECOND);
-            put(if self.offset < 0 { b"-" } else { b"+" });
-            put(&digits::<2>(seconds / 3600));
-            put(b":");
-            put(&digits::<2>(seconds / 60 % 60));
-            if seconds % 60 != 0 || micros != 0 {
-                put(b":");
-                put(&digits::<2>(seconds % 60));
-            }
-            if micros != 0 {
-                put(b".");
-                put(&digits::<6>(micros));
-            }
+            return out.push(b'Z');
         }
-        // Only ASCII was put there.
-        std::str::from_utf8(&buffer[..length]).unwrap_or_default()
+        let size = self.offset.abs();
+        let (seconds, micros) = (size / MICROS_PER_SECOND, size % MICROS_PER_SECOND);
+        out.push(if self.offset < 0 { b'-' } else { b'+' });
+        digits::<2>(seconds / 3600, out);
+        out.push(b':');
+        digits::<2>(seconds / 60 % 60, out);
+        if seconds % 60 != 0 || micros != 0 {
+            out.push(b':');
+            digits::<2>(seconds % 60, out);
+        }
+        fraction(micros, out);
     }
 }
 
@@ -138,16 +122,21 @@ fn read(text: &str) -> Result<(DateTime, Option<i64>), IsoError> {
     }
 }
 
-/// Bytes of the longest date-time: `2026-04-09T08:30:00.123456+05:30:15.123456`.
-pub(super) const WRITTEN: usize = 48;
+/// A fraction of a second has six digits, or there is none.
+fn fraction(micros: i64, out: &mut Vec<u8>) {
+    if micros != 0 {
+        out.push(b'.');
+        digits::<6>(micros, out);
+    }
+}
 
-fn digits<const N: usize>(mut number: i64) -> [u8; N] {
-    let mut out = [b'0'; N];
-    for place in out.iter_mut().rev() {
-        *place = b"0123456789"[usize::try_from(number % 10).unwrap_or_default()];
+fn digits<const N: usize>(mut number: i64, out: &mut Vec<u8>) {
+    let mut text = [b'0'; N];
+    for place in text.iter_mut().rev() {
+        *place += u8::try_from(number % 10).unwrap_or_default();
         number /= 10;
     }
-    out
+    out.extend_from_slice(&text);
 }
 
 impl Frame {
@@ -191,6 +180,24 @@ impl Frame {
         Ok(Self::Between(at_place(start, zone)?, at_place(end, zone)?))
     }
 
+    /// What is on the wire.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::At(moment) => {
+                put(out, &["{\"date_time\":\""]);
+                moment.write(out);
+                put(out, &["\"}"]);
+            }
+            Self::Between(start, end) => {
+                put(out, &["{\"time_interval\":{\"start_date_time\":\""]);
+                start.write(out);
+                put(out, &["\",\"end_date_time\":\""]);
+                end.write(out);
+                put(out, &["\"}}"]);
+            }
+        }
+    }
+
     /// When it was over.
     pub(super) fn end(&self) -> Moment {
         match self {
@@ -212,29 +219,4 @@ fn at_place(local: DateTime, zone: &TimeZone) -> Result<Moment, Raised> {
     | AmbiguousOffset::Gap { before, .. }
     | AmbiguousOffset::Fold { before, .. }) = zone.to_ambiguous_timestamp(local).offset();
     Moment { local, offset: i64::from(before.seconds()) * MICROS_PER_SECOND }.checked()
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.written(&mut [0; WRITTEN]))
-    }
-}
-
-#[derive(Serialize)]
-struct Interval<'a> {
-    start_date_time: &'a Moment,
-    end_date_time: &'a Moment,
-}
-
-impl Serialize for Frame {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut frame = serializer.serialize_struct("Frame", 1)?;
-        match self {
-            Self::At(moment) => frame.serialize_field("date_time", moment)?,
-            Self::Between(start_date_time, end_date_time) => {
-                frame.serialize_field("time_interval", &Interval { start_date_time, end_date_time })?;
-            }
-        }
-        frame.end()
-    }
 }

@@ -163,7 +163,9 @@ fn sleep(sample: &Sample<'_>) -> Result<Frame, Raised> {
     if let Some(kind) = sample.may("type")?
         && let word @ ("rest" | "deleted") = kind.word()?
     {
-        return Err(Raised::Conversion(format!("oura_raw sleep record type '{word}' is not converted").into()));
+        return Err(Raised::Conversion(
+            format!("oura_raw sleep record type '{word}' is not converted").into(),
+        ));
     }
     Frame::between(&sample.must("bedtime_start")?, &sample.must("bedtime_end")?)
 }
@@ -182,13 +184,15 @@ fn main_sleep(body: &mut Body<'_>, sample: &Sample<'_>) -> Result<(), Raised> {
 
 pub(super) fn body_weight<'a>(sample: &Sample<'a>, _: Option<&TimeZone>) -> Converted<'a> {
     let weight = require(sample, "weight", "oura_raw body_weight requires 'weight'")?;
-    let untimed = "oura_raw body_weight requires a caller-supplied 'timestamp'; Oura personal_info carries none";
+    let untimed =
+        "oura_raw body_weight requires a caller-supplied 'timestamp'; Oura personal_info carries none";
     profile(sample, "body_weight", &weight, "kg", untimed)
 }
 
 pub(super) fn body_height<'a>(sample: &Sample<'a>, _: Option<&TimeZone>) -> Converted<'a> {
     let height = require(sample, "height", "oura_raw body_height requires 'height'")?;
-    let untimed = "oura_raw body_height requires a caller-supplied 'timestamp'; Oura personal_info carries none";
+    let untimed =
+        "oura_raw body_height requires a caller-supplied 'timestamp'; Oura personal_info carries none";
     profile(sample, "body_height", &height, "m", untimed)
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::error::Raised;
 use super::value::{Value, items};
+use super::write::{put, put_text};
 
 /// Objects and lists in each other. No provider nests deeper than five.
 pub(super) const MAX_DEPTH: usize = 64;
@@ -81,7 +82,10 @@ impl<'a> Sample<'a> {
     }
 
     /// Writes the one text that all writings of this sample have in common: no white space, names in order,
-    /// escapes only where they must be. Numbers stay as they were written. Answers whether it is nested too deep.
+    /// escapes only where they must be. Numbers stay as they were written.
+    ///
+    /// # Errors
+    /// Where it is nested too deep.
     pub(super) fn write_canonical(&self, out: &mut Vec<u8>) -> Result<(), TooDeep> {
         write_fields(&self.fields, out, MAX_DEPTH)
     }
@@ -119,7 +123,11 @@ fn write_fields(
         if index > 0 {
             out.push(b',');
         }
-        write_text(name, out);
+        match name {
+            // It had no escapes, so it needs none.
+            Cow::Borrowed(name) => put(out, &["\"", name, "\""]),
+            Cow::Owned(name) => put_text(out, name),
+        }
         out.push(b':');
         write_value(value, out, depth)?;
     }
@@ -146,17 +154,12 @@ fn write_value(value: &RawValue, out: &mut Vec<u8>, depth: usize) -> Result<(), 
             out.push(b']');
         }
         [b'"', ..] if text.contains('\\') => match serde_json::from_str::<String>(text) {
-            Ok(decoded) => write_text(&decoded, out),
+            Ok(decoded) => put_text(out, &decoded),
             Err(_) => out.extend_from_slice(text.as_bytes()),
         },
         _ => out.extend_from_slice(text.as_bytes()),
     }
     Ok(())
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Writing to memory cannot fail.
-    let _ = serde_json::to_writer(out, text);
 }
 
 /// The fields as they come.
