@@ -65,13 +65,14 @@ DELIBERATE = [
     ("an offset below a minute", r": Refused: an offset of less than a minute", has_half_an_offset),
     ("half a surrogate pair", r": Refused: .* holds half a surrogate pair", any_answer),
     ("digits of other scripts", r": ValueError: (could not convert string to float|invalid literal for int)", has_other_digits),
+    ("NaN and Infinity as numbers", r"^LineError .*(expected value|invalid number)", lambda line, _theirs: bool(re.search(r"NaN|Infinity", line))),
     ("a sample that is no object", r"^LineError .*expected an object", lambda _line, theirs: is_error(theirs)),
 ]
 
 
 # Samples.
 class Literal(str):
-    """A text of JSON that Python itself would not write."""
+    """JSON as it stands, which Python itself would not write so."""
 
 
 ZONES = ["Europe/Berlin", "America/New_York", "UTC", "Europe/London", "America/Sao_Paulo", "America/Havana",
@@ -97,13 +98,14 @@ ODD_TIMES = ["2026-04-09T08:30:00", "2026-04-09", "2026-04-09Z", "2026-04-09T08:
              "noon", "it's", "2026-04-09T08:30:00+02:00\x00", "2026-04-09T08:30:00.123456789x+02:00",
              "2026-04-09T08:30:00+0", "2026-04-09t08:30:00Z", "2026-04-0908:30:00Z", "2026-04-09T08:30:00.12345Z",
              "2026-04-09T083000123456Z", "2026-04-09T08.5Z", "2026-04-09T08:30.5Z", "2026-04-09T08:Z"]
-WRONG = [None, True, False, 0, 1775722200, 1.5, [], [1, "a", None], {}, {"a": 1}, {"k": [True, 1e22, "it's"]}, "", "abc"]
+WRONG = [None, True, False, 0, 1775722200, 1.5, [], [1, "a", None], {}, {"a": 1}, {"k": [True, 1e22, "it's"]}, "", "abc",
+         Literal(r'"\ud800"'), Literal(r'"\ud83d\udc8d"'), Literal(r'"\u0041"')]
 NUMBERS = ["72", " 72.5 ", "1e3", "1_000", "1__0", "_1", "0x1f", "+5", "-5.5", "007", ".5", "5.", "", " ", "abc", "12abc",
            "nan", "-inf", "Infinity", "1e400", "-1e400", "\u0667\u0662", "\uff17\uff12", "\u00a072\u2003", "\x1f72", "72\x00",
            "8432.0", "8432", "1" * 50, "9" * 400, "it's", "x" * 250, "it's \"so\"", "\u00e9\u0301\u200b", "\ue000",
            True, False, None, [], [72], {}, {"value": 72}, 0, -1, 8432.9, -0.5, 8.2, 32.5, 0.29, 2**31, 2**53 + 1, 2**63 - 1,
            2**63, 2**64, 10**25, 2**126, 2**127 - 1, 2**127, -2**127, 10**400, 1e15, 1e16, 1e20, 1e22, 1e300, 1e308, 5e-324,
-           1e-7, 123456789.123456789, Literal("1e400"), Literal("-1E+400"), Literal("-0"), Literal("-0.0"), Literal("1E5"),
+           1e-7, 123456789.123456789, Literal("NaN"), Literal("-Infinity"), Literal("1e400"), Literal("-1E+400"), Literal("-0"), Literal("-0.0"), Literal("1E5"),
            Literal("72.50"), Literal("1e-400"), Literal("1.7976931348623157e308"), Literal("1.7976931348623159e308")]
 TEXTS = ["running", "", "Yoga \u2014 \u00e9", "it's", "a\\b", 'say "so"', "\U0001f48d"]
 
@@ -351,21 +353,37 @@ def difference(line, ours, theirs):
     return ""
 
 
+# Recorded of each type: bodies with different fields, the fullest first, and errors that say different things.
+BODIES, ERRORS = 12, 10
+# Characters of a line that is recorded.
+READABLE = 700
+
+
 def record(path, rows):
-    """Of each type and each way to end the first few."""
-    seen = collections.Counter()
+    chosen = collections.defaultdict(dict)
+    for at, (kind, line, theirs, differs) in enumerate(rows):
+        if len(line) > READABLE:
+            continue
+        if differs:
+            group, ending = (kind, "differs"), differs
+        elif is_error(theirs):
+            said = theirs["error"]["type"] + theirs["error"]["message"]
+            group, ending = (kind, "error"), re.sub(r"'.*|got .*|\(\).*|requires .*", "", said, flags=re.DOTALL)
+        else:
+            names = ",".join(re.findall(r'"(\w+)":', json.dumps(theirs["output"]["body"])))
+            # Up to three of each set of fields.
+            group, ending = (kind, "body"), f"{names} {at % 3}"
+        chosen[group].setdefault(ending, at)
+    kept = []
+    for (_, what), endings in chosen.items():
+        if what == "body":
+            fullest = sorted(endings, key=lambda names: -names.count(","))
+            kept += [endings[names] for names in fullest[:BODIES]]
+        else:
+            kept += list(endings.values())[:ERRORS]
     with open(path, "w", encoding="utf-8") as file:
-        for kind, line, theirs, differs in rows:
-            if len(line) > 420:
-                continue
-            if is_error(theirs):
-                ending = re.sub(r"'.*|got .*|\(\).*|requires .*", "", theirs["error"]["type"] + theirs["error"]["message"], flags=re.DOTALL)
-            else:
-                ending = "output"
-            ending = (kind, differs or ending)
-            seen[ending] += 1
-            if seen[ending] > (4 if ending[1] == "output" else 1):
-                continue
+        for at in sorted(kept):
+            _, line, theirs, differs = rows[at]
             vector = {"line": line, "differs": differs} if differs else {"line": line, "answer": theirs}
             file.write(json.dumps(vector, ensure_ascii=True) + "\n")
 
