@@ -290,10 +290,11 @@ def written(value):
 def lines(make, count):
     for (source, data_type), shapes in TYPES.items():
         for _ in range(count if source != "fitbit" and data_type.isidentifier() else 20):
-            line = {"source": source, "data_type": data_type, "sample": make.sample(make.pick(shapes))}
+            shape = make.random.randrange(len(shapes))
+            line = {"source": source, "data_type": data_type, "sample": make.sample(shapes[shape])}
             if make.chance(0.9):
                 line["tz"] = make.pick(ZONES)
-            yield (source, data_type), written(line)
+            yield (source, data_type), shape, written(line)
 
 
 # The package, run in its own environment.
@@ -353,8 +354,8 @@ def difference(line, ours, theirs):
     return ""
 
 
-# Recorded of each type: bodies with different fields, the fullest first, and errors that say different things.
-BODIES, ERRORS = 12, 10
+# Recorded of each shape of each type: bodies with different fields, the fullest first, and errors that say different things.
+BODIES, ERRORS = 10, 8
 # Characters of a line that is recorded.
 READABLE = 700
 
@@ -398,13 +399,13 @@ def main():
     arguments = parser.parse_args()
 
     made = list(lines(Make(arguments.seed), arguments.samples))
-    texts = [text for _, text in made]
+    texts = [text for _, _, text in made]
     raw = run([arguments.binary, "convert"], texts)
     again = run([arguments.binary, "convert"], texts)
     ours = [comparable(json.loads(answer)) for answer in raw]
     theirs = [None] * len(made)
     for version in (NEW, OLD):
-        chosen = [at for at, (kind, _) in enumerate(made) if (kind[1] in OLD_TYPES) == (version == OLD)]
+        chosen = [at for at, (kind, _, _) in enumerate(made) if (kind[1] in OLD_TYPES) == (version == OLD)]
         python = environment(arguments.scratch, version)
         answers = run([str(python), __file__, "--worker"], [texts[at] for at in chosen])
         for at, answer in zip(chosen, answers):
@@ -414,9 +415,9 @@ def main():
     deliberate = collections.Counter()
     rows = []
     wrong = 0
-    for at, (kind, line) in enumerate(made):
+    for at, (kind, shape, line) in enumerate(made):
         differs = difference(line, ours[at], theirs[at])
-        rows.append((kind, line, theirs[at], differs))
+        rows.append(((kind, shape), line, theirs[at], differs))
         counts[kind]["samples"] += 1
         counts[kind]["error" if is_error(theirs[at]) else "converted"] += 1
         if differs:
@@ -439,7 +440,7 @@ def main():
     print(f"kinds of error in the package: {len({(t['error']['type'], t['error']['message'][:60]) for t in theirs if is_error(t)})}")
     if raw != again:
         print("the same lines did not give the same bytes twice")
-    if arguments.record:
+    if arguments.record and not wrong:
         record(arguments.record, rows)
     return 1 if wrong or raw != again else 0
 
