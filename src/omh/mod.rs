@@ -6,6 +6,7 @@ mod day;
 mod event;
 mod identity;
 mod read;
+pub mod reference;
 mod render;
 mod show;
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod browser;
 mod bucket;
 mod consent;
+mod convert;
 mod corrections;
 mod daemon;
 mod devices;
