@@ -8,7 +8,7 @@ mod series;
 mod source;
 mod unit;
 
-pub use code::{CODES, Code, HEART_RATE};
+pub use code::{CODES, Code, HEART_RATE, OPEN_M_HEALTH};
 pub use series::{Body, Chart, Origin, SERIES, Shown};
 pub use source::{DATA_SOURCES, DataSource, data_source, rests_asleep, step_interval};
 pub use unit::convert as convert_unit;
@@ -56,6 +56,11 @@ impl Series {
     pub fn is_restamped_by(&self, provider: &str) -> bool {
         self.is_restamped() && matches!(provider, "oura" | "whoop")
     }
+}
+
+/// Whether JHE takes observations of a code over FHIR.
+pub fn goes_to_jhe(code: &str) -> bool {
+    CODES.iter().any(|known| known.code == code && known.goes_to_jhe())
 }
 
 /// The catalogue's row of this name.

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod adopt;
+mod catalog;
 mod convert;
 mod export;
 mod invite;
@@ -45,6 +46,9 @@ enum Asked {
     /// Convert samples to data points, as the Python package omh-shim does: JSON lines in, JSON lines out
     #[command(after_help = convert::HELP)]
     Convert,
+    /// What becomes what: OW's types, their schemas, and JHE's codes
+    #[command(after_help = catalog::HELP)]
+    Catalog(catalog::Arguments),
 }
 
 /// What needs a configuration.
@@ -111,6 +115,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
     let command = match arguments.command {
         // A filter: a configuration that is broken or missing is nothing to it.
         Asked::Convert => return convert::run(),
+        Asked::Catalog(arguments) => return catalog::run(&arguments),
         Asked::Configured(command) => command,
     };
     let session = Session::new(arguments.flags)?;

@@ -1,13 +1,13 @@
 //! A line of input, and the line that answers it.
 
-use std::borrow::Cow;
-
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::sample::{Name, Sample};
 use super::write::{put, put_value};
-use super::{ConvertError, ErrorKind, convert};
+use super::{ConvertError, ErrorKind, OW_NORMALIZED, convert, schema};
+use crate::omh::{preview, schemas};
 
 /// What a line says.
 #[derive(Deserialize)]
@@ -64,18 +64,17 @@ impl Lines {
     }
 
     fn convert(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), ConvertError> {
-        let line = std::str::from_utf8(line).map_err(|_| unreadable("the line is not UTF-8"))?;
-        if line.trim_ascii().is_empty() {
+        let text = std::str::from_utf8(line).map_err(|_| unreadable("the line is not UTF-8"))?;
+        if text.trim_ascii().is_empty() {
             return Err(unreadable("the line is empty"));
         }
-        let line: Line<'_> = serde_json::from_str(line).map_err(|error| {
+        let line: Line<'_> = serde_json::from_str(text).map_err(|error| {
             // There is but one line.
             let text = error.to_string().replace(" at line 1 column ", " at column ");
             unreadable(format!("the line cannot be read: {text}"))
         })?;
         let zone = line.tz.as_ref().map(|Name(zone)| time_zone(zone)).transpose()?;
-        if line.strict || line.schema.is_some() {
-            let document = pipeline(&line, zone.as_ref())?;
+        if let Some(document) = ours(&line, text, zone.as_ref())? {
             put(out, &["{\"output\":", &document, "}"]);
             return Ok(());
         }
@@ -95,14 +94,37 @@ fn refuse(error: &ConvertError, out: &mut Vec<u8>) -> Answer {
     if error.kind == ErrorKind::LineError { Answer::Unread } else { Answer::Error }
 }
 
-/// The door to what the daemon itself makes of a sample: a line that asks for units to be checked, or for another
-/// schema than the reference converter's. The data point is answered as JSON.
-fn pipeline(line: &Line<'_>, _zone: Option<&TimeZone>) -> Result<String, ConvertError> {
-    let schema = line.schema.as_ref().map_or(Cow::Borrowed("any schema"), |Name(schema)| schema.clone());
-    Err(ConvertError::new(
-        ErrorKind::NotSupported,
-        format!("{} is not converted to {schema} with checks", line.data_type.0),
-    ))
+/// What the daemon itself makes of a sample, for a line that asks for units to be checked, or for a schema that the
+/// reference converter does not have. None where the reference converter's is asked for.
+fn ours(line: &Line<'_>, text: &str, zone: Option<&TimeZone>) -> Result<Option<String>, ConvertError> {
+    let (Name(source), Name(data_type)) = (&line.source, &line.data_type);
+    let theirs = schema(data_type);
+    let asked = line.schema.as_ref().map(|Name(schema)| schema.as_ref());
+    let is_theirs = asked.is_none() || asked == theirs.as_deref();
+    if is_theirs && !line.strict {
+        return Ok(None);
+    }
+    let not_supported = |message: String| ConvertError::new(ErrorKind::NotSupported, message);
+    if source != OW_NORMALIZED {
+        return Err(not_supported(format!("{source} is not converted with checks, nor to other schemas")));
+    }
+    // What has been read once as a line is JSON.
+    let sample =
+        serde_json::from_str::<Value>(text).map(|mut line| line["sample"].take()).unwrap_or_default();
+    let ours = schemas(data_type, &sample);
+    if let Some(asked) = asked.filter(|asked| !is_theirs && !ours.contains(asked)) {
+        let known: Vec<&str> = theirs.as_deref().into_iter().chain(ours).collect();
+        return Err(not_supported(format!(
+            "{data_type} is not converted to {asked}, but to {}",
+            known.join(" or ")
+        )));
+    }
+    let document = preview(data_type, &sample, zone).map_err(|why| {
+        ConvertError::new(ErrorKind::ConversionError, format!("{source}/{data_type}: Checked: {why}"))
+    })?;
+    // A line that asks for checks only keeps the reference converter's schema.
+    let keeps_theirs = is_theirs && theirs.is_some_and(|theirs| !ours.contains(&theirs.as_str()));
+    Ok((!keeps_theirs).then_some(document))
 }
 
 fn time_zone(name: &str) -> Result<TimeZone, ConvertError> {
@@ -239,6 +261,41 @@ mod tests {
         ] {
             assert_eq!(interval(zone, day), [start, end], "{zone} {day}");
         }
+    }
+
+    #[test]
+    fn a_line_may_ask_for_checks_and_for_the_schema_that_jhe_has_a_code_for() {
+        let read = |line: &Value| -> Value {
+            serde_json::from_str(&answered(line.to_string().as_bytes()).1).unwrap()
+        };
+        let weight = |strict: bool, unit: &str| {
+            read(&json!({ "source": "ow_normalized", "data_type": "body_weight", "strict": strict, "sample":
+                { "timestamp": "2026-04-09T08:30:00Z", "type": "weight", "value": 150.0, "unit": unit } }))
+        };
+        assert_eq!(weight(false, "lb")["output"]["body"]["body_weight"]["value"], 150.0);
+        let kilograms = weight(true, "lb")["output"]["body"]["body_weight"]["value"].as_f64().unwrap();
+        assert!((kilograms - 68.038_855_5).abs() < 1e-9);
+        let refused = weight(true, "count");
+        assert_eq!(
+            refused["error"]["message"],
+            "ow_normalized/body_weight: Checked: its unit is 'count', not 'kg'"
+        );
+        let night = |data_type: &str, schema: &str, sample: &Value| {
+            read(
+                &json!({ "source": "ow_normalized", "data_type": data_type, "schema": schema, "sample": sample,
+                          "tz": "Europe/Berlin" }),
+            )
+        };
+        let summary = json!({ "date": "2026-04-09", "duration_minutes": 420 });
+        let duration = night("sleep_duration", "omh:sleep-duration:2.0", &summary);
+        assert_eq!(duration["output"]["body"]["sleep_duration"], json!({ "value": 25200, "unit": "sec" }));
+        let theirs = night("sleep_duration", "ieee:total-sleep-time:1.0", &summary);
+        assert_eq!(theirs["output"]["header"]["schema_id"]["name"], "total-sleep-time");
+        let session = json!({ "id": "e1", "start_time": "2026-04-08T22:10:00Z", "end_time": "2026-04-09T05:10:00Z",
+                              "sleep_duration_seconds": 23400, "is_nap": false });
+        let episode = night("sleep_episode", "omh:sleep-episode:1.1", &session);
+        assert_eq!(episode["output"]["body"]["total_sleep_time"], json!({ "value": 23400, "unit": "sec" }));
+        assert_eq!(night("sleep_episode", "omh:heart-rate:2.0", &session)["error"]["type"], "NotSupported");
     }
 
     #[test]

@@ -106,6 +106,13 @@ static DATA_TYPES: [DataType; 13] = [
     DataType("body_height", omh("body-height", "2.0"), Some(ow::body_height), Some(oura::body_height)),
 ];
 
+/// The schema of a data type.
+fn schema(data_type: &str) -> Option<String> {
+    let DataType(_, Schema { namespace, name, version }, ..) =
+        DATA_TYPES.iter().find(|known| known.0 == data_type)?;
+    Some(format!("{namespace}:{name}:{version}"))
+}
+
 /// A converted sample: a data point.
 #[derive(Debug)]
 pub struct Output<'a> {
