@@ -115,6 +115,20 @@ pub const CODES: [Code; 19] = [
         "Heart rate variability: how much the time between heartbeats varies."),
 ];
 
+/// What belongs together where codes are chosen from.
+pub const GROUPS: [(&str, &[&str]); 5] = [
+    ("Heart and blood", &[HEART_RATE, HRV, BLOOD_PRESSURE, OXYGEN_SATURATION, BLOOD_GLUCOSE]),
+    ("Breathing", &[RESPIRATORY_RATE, FVC, FEV1]),
+    ("Body", &[WEIGHT, HEIGHT, BODY_TEMPERATURE]),
+    ("Activity", &[STEP_COUNT, ACTIVITY]),
+    ("Sleep", &[SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED]),
+];
+
+/// Whether JHE's own seed makes a code.
+pub fn is_of_jhe(code: &str) -> bool {
+    CODES.iter().any(|known| known.code == code && known.is_of_jhe)
+}
+
 /// What a code covers, in a sentence for patients.
 pub fn covers(code: &str) -> Option<&'static str> {
     CODES.iter().find(|known| known.code == code).map(|known| known.covers)

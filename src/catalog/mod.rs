@@ -8,7 +8,7 @@ mod series;
 mod source;
 mod unit;
 
-pub use code::{CODES, Code, HEART_RATE, covers};
+pub use code::{CODES, Code, GROUPS, HEART_RATE, covers, is_of_jhe};
 pub use series::{Body, Chart, Origin, SERIES, Shown};
 pub use source::{DATA_SOURCES, DataSource, data_source, rests_asleep, step_interval};
 pub use unit::convert as convert_unit;
@@ -133,6 +133,14 @@ mod tests {
             // What a day's activity comes to is told by its parts.
             let named = name.split(" of the ").all(|part| sentence.to_lowercase().contains(part));
             assert!(named && sentence.ends_with('.'), "{name}: '{sentence}'");
+        }
+    }
+
+    #[test]
+    fn every_code_stands_in_one_group() {
+        for series in &SERIES {
+            let groups = GROUPS.iter().filter(|(_, codes)| codes.contains(&series.code));
+            assert_eq!(groups.count(), 1, "{}", series.code);
         }
     }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use super::{PAGE, Staff, cut, no_patient, note_view, page};
-use crate::catalog;
+use crate::catalog::{self, Series};
 use crate::omh;
 use crate::patient::{PatientId, PatientRef};
 use crate::store::observation::{self, Filter, Observation, StreamInfo};
@@ -106,6 +106,7 @@ pub(super) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
 
 fn row(zone: &TimeZone, one: &Placed) -> Markup {
     let Placed { stream, observation, replaced } = one;
+    let series = catalog::series(&stream.series_type);
     html! {
         tr {
             th scope="row" data-label="Time" {
@@ -116,8 +117,8 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
                 @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
             }
             td data-label="Type" { span {
-                (catalog::series(&stream.series_type).map_or(stream.display.as_str(), |series| series.name))
-                @if stream.daily_total { ", of the day" }
+                (series.map_or(stream.display.as_str(), |series| series.name))
+                @if stream.daily_total && !series.is_some_and(Series::is_by_day) { ", of the day" }
                 " " code { (stream.code) }
             } }
             td data-label="Data source" {

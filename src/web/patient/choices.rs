@@ -5,6 +5,7 @@ use warp::reply::Response;
 
 use super::asked::{Asked, all_asked, asked, intend, note_grants};
 use super::at_jhe::AtJhe;
+use super::device::Wearing;
 use super::{Patient, page, with_session};
 use crate::account::Actor;
 use crate::patient::PatientId;
@@ -21,17 +22,20 @@ use crate::web::visit::Visit;
 
 /// `POST /clients/ow/grant`.
 pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
+    let wearing = Wearing::of_form(&visit.form);
+    let device = wearing.choice().map(|provider| format!("&device={provider}")).unwrap_or_default();
     let wish = Wish {
         study: visit.form.get("study").parse().ok(),
         code: visit.form.get("scope").to_owned(),
         proof: visit.form.get("wording").to_owned(),
+        wearing,
     };
     let done = if let Some(at_jhe) = AtJhe::of(app, patient).await? {
         grant_at_jhe(app, patient, &at_jhe, &wish).await?
     } else {
         let (id, now) = (patient.id, app.clock.now());
         let keep = move |db: &_| {
-            let asked = asked(db, id, wish.study)?;
+            let asked = asked(db, id, wish.study, &wish.wearing.providers)?;
             let outcome = wish.look(&asked);
             if let Look::Open(asked, scope) = outcome {
                 note_grants(db, id, asked, std::slice::from_ref(scope), now)?;
@@ -44,7 +48,7 @@ pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result
         let text = "The study does not ask you for this any more.";
         Refusal::bad(text).next("/clients/ow/manage", "Your choices")
     })?;
-    Ok(see_other(&format!("/clients/ow/manage?done={done}")))
+    Ok(see_other(&format!("/clients/ow/manage?done={done}{device}")))
 }
 
 async fn grant_at_jhe(
@@ -54,7 +58,7 @@ async fn grant_at_jhe(
     wish: &Wish,
 ) -> Result<Option<&'static str>, Refusal> {
     at_jhe.refresh(app).await?;
-    let all = all_asked(app, patient).await?;
+    let all = all_asked(app, patient, &wish.wearing).await?;
     let outcome = wish.look(&all);
     if let Look::Open(asked, scope) = outcome {
         let chosen = vec![(asked.study.id, scope.code.clone(), true)];
@@ -72,6 +76,8 @@ struct Wish {
     code: String,
     /// Which words stood above the button.
     proof: String,
+    /// Which device they were about.
+    wearing: Wearing,
 }
 
 /// What becomes of a wish.
