@@ -22,7 +22,7 @@ use jhe_ow::raw::{Body, Day};
 use jhe_ow::store::commit::{self, Batch, Owner};
 use jhe_ow::store::consent::Grounds;
 use jhe_ow::store::lock::{self, Hold, Kind};
-use jhe_ow::store::object::{self, Object, State};
+use jhe_ow::store::object::{self, Note, Object, State};
 use jhe_ow::store::patient::{self, NewPatient, Relink};
 use jhe_ow::store::{Store, code, consent};
 use jhe_ow::time::Timestamp;
@@ -154,11 +154,12 @@ impl World {
             state: State::Read,
             endpoint: Some(ENDPOINTS[0].path.into()),
             error: None,
+            noted: start(),
         };
         let lock_owner = self.hold.owner().to_owned();
         let write = move |db: &_| {
             commit::commit(db, &batch, &lock_owner, start())?;
-            object::note(db, batch.link, &object, start())
+            object::note_all(db, batch.link, &[Note::Put(object)])
         };
         self.store.write(write).await.unwrap();
     }

@@ -1,6 +1,13 @@
 //! The times for which a patient's consent holds, and windows cut to them.
 
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
 use crate::time::Timestamp;
+
+/// Bytes of a [`Allowed::fingerprint`]: enough for the few consents that one patient gives.
+const FINGERPRINT: usize = 8;
 
 /// A half-open stretch of time: `from` is in it, `until` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +62,20 @@ impl Allowed {
     /// Whether nothing is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// A short name of these times: other times have another one.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for Interval { from, until } in &self.0 {
+            hash.update(from.micros().to_be_bytes());
+            hash.update(until.micros().to_be_bytes());
+        }
+        hash.finalize().iter().take(FINGERPRINT).fold(String::new(), |mut text, byte| {
+            // Writing to a text does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// Whether a sample of this instant may be ingested.
@@ -114,6 +135,19 @@ mod tests {
     fn a_withdrawn_consent_allows_nothing_not_even_the_past() {
         assert!(Allowed::from_grants(&[grant(10, Some(20))]).is_empty());
         assert!(Allowed::from_grants(&[]).is_empty());
+    }
+
+    #[test]
+    fn other_times_have_another_fingerprint() {
+        let of = |grants: &[Grant]| Allowed::from_grants(grants).fingerprint();
+        let (once, again) =
+            (of(&[grant(10, Some(20)), grant(30, None)]), of(&[grant(10, Some(20)), grant(25, None)]));
+        assert_eq!(
+            once,
+            of(&[grant(12, Some(20)), grant(30, None)]),
+            "the first grant reaches back in any case"
+        );
+        assert!(once != again && once != of(&[grant(10, None)]) && once.len() == 16);
     }
 
     #[test]

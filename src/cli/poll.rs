@@ -81,6 +81,11 @@ fn tell(outcome: Outcome, named: bool) -> Result<u8, Failure> {
             for (patient, error) in &summary.failed {
                 eprintln!("patient {patient}: {error}");
             }
+            for patient in &summary.unfinished {
+                eprintln!(
+                    "patient {patient}: more objects wait in the bucket; the next tick goes on with them"
+                );
+            }
             if summary.dry_run {
                 for (patient, tally) in &summary.patients {
                     let (created, revised) = (tally.created, tally.revised);

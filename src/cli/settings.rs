@@ -1,5 +1,7 @@
 //! `jhe-ow settings`.
 
+use std::io::{BufRead, Read};
+
 use clap::Subcommand;
 
 use super::Session;
@@ -8,6 +10,9 @@ use crate::account::Actor;
 use crate::failure::Failure;
 use crate::settings::{self, Setting, Snapshot};
 use crate::store::{audit, setting};
+
+/// Bytes of a value that are taken from standard input: more than any has.
+const LONGEST_VALUE: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -22,7 +27,7 @@ pub(super) enum Command {
     Set {
         /// Its name, such as module.ow
         key: String,
-        /// Its value
+        /// Its value; - reads it from standard input, so that it stands in no list of processes and no history
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
@@ -47,12 +52,24 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         }
         Command::Set { key, value } => {
             let setting = settings::find(&key)?;
+            let value = if value == "-" { first_line()? } else { value };
             let value = setting.check(&value)?;
             change(session, setting, Some(value)).await?;
         }
         Command::Unset { key } => change(session, settings::find(&key)?, None).await?,
     }
     Ok(0)
+}
+
+/// The first line of standard input; the rest is left alone.
+fn first_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().take(LONGEST_VALUE).read_line(&mut line);
+    read.map_err(|error| Failure::failed(format!("standard input cannot be read: {error}"), ""))?;
+    match line.trim_end_matches(['\r', '\n']) {
+        "" => Err(Failure::usage("there is no value on standard input", "put it into the first line")),
+        value => Ok(value.to_owned()),
+    }
 }
 
 async fn snapshot(session: &Session) -> Result<Snapshot, Failure> {

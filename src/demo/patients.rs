@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sim::{Fault, Row, Sim, heart_rate_at};
+use super::sim::{Fault, Row, Sim, heart_rate_at, vitals};
 use crate::catalog::HEART_RATE;
 use crate::failure::Failure;
 use crate::patient::{OwUser, PatientRef};
@@ -16,6 +16,10 @@ const STEP: Duration = Duration::from_mins(5);
 const HISTORY: Duration = Duration::from_hours(36);
 /// While somebody looks, a ring measures faster than a real one.
 const LIVE_STEP: Duration = Duration::from_secs(3);
+
+/// The first patient has a cuff beside the ring, of a maker whose cuffs OW knows.
+const HAS_CUFF: u64 = 1;
+const CUFF: &str = "garmin";
 
 /// A late ring syncs once in so many turns, and trouble lasts as long.
 const LATE_EVERY: u32 = 10;
@@ -55,6 +59,8 @@ struct Wearer {
     seed: u64,
     habit: Habit,
     synced: Timestamp,
+    /// Until when OW has what is not the heart rate.
+    known: Timestamp,
 }
 
 /// The simulated rings.
@@ -69,10 +75,11 @@ pub(super) async fn enrol(sim: &Sim, store: &Store, count: u32, now: Timestamp) 
     let mut wearers = Vec::new();
     for (number, habit) in (1..=count).zip(HABITS.into_iter().cycle()) {
         let user = sim.add_user();
-        sim.fill(&user, now.minus(HISTORY), now, STEP, u64::from(number));
         let link = user.parse::<OwUser>().map_err(|why| Failure::failed(why, "report it with this text"))?;
         store.write(move |db| add(db, number, &link, habit, now)).await?;
-        wearers.push(Wearer { user, seed: u64::from(number), habit, synced: now });
+        let mut wearer = Wearer { user, seed: u64::from(number), habit, synced: now, known: now };
+        wearer.begin(sim, now);
+        wearers.push(wearer);
     }
     Ok(Rings { wearers, turn: 0 })
 }
@@ -129,15 +136,39 @@ impl Rings {
         for user in sim.connected("oura") {
             if self.wearers.iter().all(|wearer| wearer.user != user) {
                 let seed = self.wearers.len() as u64 + 1;
-                sim.fill(&user, now.minus(HISTORY), now, STEP, seed);
-                self.wearers.push(Wearer { user, seed, habit: Habit::Steady, synced: now });
+                let mut wearer = Wearer { user, seed, habit: Habit::Steady, synced: now, known: now };
+                wearer.begin(sim, now);
+                self.wearers.push(wearer);
             }
         }
     }
 }
 
 impl Wearer {
+    /// What was measured before anybody looked.
+    fn begin(&mut self, sim: &Sim, now: Timestamp) {
+        sim.fill(&self.user, now.minus(HISTORY), now, STEP, self.seed);
+        self.known = now.minus(HISTORY);
+        self.tell(sim, now);
+        if self.seed == HAS_CUFF {
+            sim.connect(&self.user, CUFF);
+        }
+    }
+
+    /// Brings what became known since the last time, other than the heart rate.
+    fn tell(&mut self, sim: &Sim, now: Timestamp) {
+        let news = vitals(self.seed, self.seed == HAS_CUFF, self.known, now);
+        for row in news.rows {
+            sim.put_row(&self.user, row);
+        }
+        for event in news.events {
+            sim.put_event(&self.user, event);
+        }
+        self.known = now;
+    }
+
     fn measure(&mut self, sim: &Sim, now: Timestamp) {
+        self.tell(sim, now);
         let count = sim.fill(&self.user, self.synced, now, LIVE_STEP, self.seed);
         self.synced = (0..count).fold(self.synced, |at, _| at.plus(LIVE_STEP));
     }

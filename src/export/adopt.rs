@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::lock;
 use crate::account::Actor;
-use crate::catalog::{CODES, Code, SERIES};
+use crate::catalog::{CODES, Code};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::jhe::{Jhe, JheError, Observed};
-use crate::omh::{measured, uuid_at};
+use crate::omh::{is_measured, measured, uuid_at};
 use crate::patient::PatientId;
 use crate::store::mirror::{self, Mirrored};
 use crate::store::observation::{self, StreamInfo};
@@ -165,10 +165,8 @@ impl Adopter {
 
     async fn adopt_one(&self, one: Mirrored) -> Result<Found, Trouble> {
         let mut found = Found::default();
-        for code in &CODES {
-            if SERIES.iter().any(|series| series.code == code.code) {
-                found += self.adopt_code(one, code).await?;
-            }
+        for code in CODES.iter().filter(|code| code.is_of_jhe && is_measured(code.code)) {
+            found += self.adopt_code(one, code).await?;
         }
         if !self.dry_run {
             let now = self.clock.now();

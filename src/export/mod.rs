@@ -22,7 +22,8 @@ use crate::jhe::{Jhe, JheError};
 use crate::patient::PatientId;
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{self, Verdict, Waiting};
-use crate::store::{Store, StoreError, consent, setting, twin};
+use crate::store::twin::{self, Settling};
+use crate::store::{Store, StoreError, consent, setting};
 use crate::time::Timestamp;
 pub use adopt::{Adopter, Adoption, Found};
 use sending::{Ready, Sent};
@@ -153,8 +154,11 @@ impl Exporter {
     /// Puts the outbox right where another system's observations go to JHE than did before.
     async fn settle_system(&self) -> Result<(), StoreError> {
         if self.store.read(twin::is_to_settle).await? {
-            let now = self.clock.now();
-            self.store.write(move |db| twin::settle(db, now)).await?;
+            let mut settling = Some(self.store.read(Settling::begin).await?);
+            while let Some(step) = settling {
+                let now = self.clock.now();
+                settling = self.store.write(move |db| step.step(db, now)).await?;
+            }
         }
         Ok(())
     }

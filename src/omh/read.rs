@@ -5,14 +5,23 @@ use serde_json::Value;
 use crate::catalog::{Body, SERIES};
 use crate::time::Timestamp;
 
+/// Whether data points of this code can be told to be the same as ours.
+pub fn is_measured(code: &str) -> bool {
+    shape(code).is_some()
+}
+
+/// The key and the unit of the one value that data points of this code have.
+fn shape(code: &str) -> Option<(&'static str, &'static str)> {
+    SERIES.iter().filter(|series| series.code == code).find_map(|series| match series.body {
+        Body::Value(key, unit) => Some((key, unit)),
+        _ => None,
+    })
+}
+
 /// The instant and the value that a data point of this code measured; none where it measured something else, over
 /// an interval, in another unit, or cannot be read. What has more than one value is not told to be the same.
 pub fn measured(code: &str, document: &Value) -> Option<(Timestamp, f64)> {
-    let (key, unit) =
-        SERIES.iter().filter(|series| series.code == code).find_map(|series| match series.body {
-            Body::Value(key, unit) => Some((key, unit)),
-            _ => None,
-        })?;
+    let (key, unit) = shape(code)?;
     let body = &document["body"];
     let instant = Timestamp::parse(body["effective_time_frame"]["date_time"].as_str()?).ok()?;
     let value = body[key]["value"].as_f64()?;

@@ -110,10 +110,33 @@ impl Connection {
     }
 }
 
-#[derive(Deserialize)]
-struct Counts {
+/// How many samples OW has of a user, by series type.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Counts {
     #[serde(default)]
     series_type_counts: HashMap<String, i64>,
+    #[serde(default)]
+    by_provider: Vec<ProviderCounts>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct ProviderCounts {
+    provider: String,
+    #[serde(default)]
+    series_counts: HashMap<String, i64>,
+}
+
+impl Counts {
+    /// Samples of a series type, from whichever provider.
+    pub fn of_all(&self, series_type: &str) -> i64 {
+        self.series_type_counts.get(series_type).copied().unwrap_or_default()
+    }
+
+    /// Samples of a series type from one provider.
+    pub fn of_provider(&self, provider: &str, series_type: &str) -> i64 {
+        let all = self.by_provider.iter().filter(|one| one.provider == provider);
+        all.filter_map(|one| one.series_counts.get(series_type)).sum()
+    }
 }
 
 #[derive(Deserialize)]
@@ -197,12 +220,12 @@ impl Client {
     ///
     /// # Errors
     /// As [`OwError`] says.
-    pub async fn counts(&self, user: &OwUser, range: Interval) -> Result<HashMap<String, i64>, OwError> {
+    pub async fn counts(&self, user: &OwUser, range: Interval) -> Result<Counts, OwError> {
         let mut url = self.url(&["users", user.as_str(), "summaries", "data"])?;
         url.query_pairs_mut()
             .append_pair("start_date", &range.from.to_string())
             .append_pair("end_date", &range.until.as_range_end().to_string());
-        read::<Counts>(&self.call(Method::GET, url).await?).map(|counts| counts.series_type_counts)
+        read(&self.call(Method::GET, url).await?)
     }
 
     fn page_url(&self, request: &PageRequest<'_>, size: u32) -> Result<Url, OwError> {

@@ -80,8 +80,8 @@ pub struct EventPage {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
     /// Not JSON, or JSON of another shape.
-    #[error("OW's answer is not a page of records ({0})")]
-    NotAPage(String),
+    #[error("OW's answer is not a {0} page ({1})")]
+    NotAPage(&'static str, String),
     /// More is promised, and no way to get it.
     #[error("OW says that there is more and gives no cursor")]
     NoCursor,
@@ -112,7 +112,7 @@ pub fn parse(body: &[u8]) -> Result<Page<'_>, PageError> {
         return Ok(Page { records: page.data.into_iter().map(Ok).collect(), next_cursor });
     }
     let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
-        .map_err(|error| PageError::NotAPage(error.to_string()))?;
+        .map_err(|error| PageError::NotAPage("timeseries", error.to_string()))?;
     let next_cursor = next(page.pagination)?;
     Ok(Page { records: page.data.into_iter().map(parse_alone).collect(), next_cursor })
 }
@@ -123,7 +123,7 @@ pub fn parse(body: &[u8]) -> Result<Page<'_>, PageError> {
 /// As [`parse`].
 pub fn parse_events(body: &[u8]) -> Result<EventPage, PageError> {
     let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
-        .map_err(|error| PageError::NotAPage(error.to_string()))?;
+        .map_err(|error| PageError::NotAPage("events", error.to_string()))?;
     let next_cursor = next(page.pagination)?;
     let read = |raw: &RawValue| {
         serde_json::from_str(raw.get()).map_err(|error| BadRecord {
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn what_is_not_a_page_is_an_error() {
         for body in ["", "<html>", "[]", r#"{"data":{}}"#, r#"{"detail":"x"}"#, r#"{"data":[{"timestamp":"#] {
-            assert!(matches!(parse(body.as_bytes()), Err(PageError::NotAPage(_))), "{body}");
+            assert!(matches!(parse(body.as_bytes()), Err(PageError::NotAPage(..))), "{body}");
         }
         let stuck = page(GOOD, r#"{"has_more":true,"next_cursor":null}"#);
         assert_eq!(parse(stuck.as_bytes()), Err(PageError::NoCursor));

@@ -8,11 +8,12 @@ use futures_util::StreamExt;
 
 use super::tick::{Entry, Outcome, Summary, outcome, skipped};
 use super::turn::{Turn, TurnError};
-use super::windows::{Reach, slices};
+use super::windows::{Reach, SLICE, slices};
 use super::{Ask, Context, Past, Poller, Progress};
 use crate::failure::Failure;
 use crate::intervals::Interval;
 use crate::settings::{IngestMode, Snapshot};
+use crate::store::backfill::From;
 use crate::store::lock::{self, Hold, Kind};
 use crate::store::plan::Due;
 use crate::store::status::Reads;
@@ -100,10 +101,10 @@ impl Context {
     /// Each patient's part; what an earlier backfill of the same question has read is left out.
     async fn jobs(&self, all: Vec<Due>, past: &Past) -> Result<Vec<Job>, StoreError> {
         let range = self.asked(past);
-        let (asked, now) = (past.asked.clone(), self.started);
+        let (asked, from, now) = (self.question(past), self.from(), self.started);
         let begin = move |db: &_| {
             let jobs = all.into_iter().map(|due| {
-                let rest = backfill::begin(db, due.patient, &asked, range, now)?;
+                let rest = backfill::begin(db, due.patient, &asked, range, from, now)?;
                 Ok(Job { due, rest })
             });
             jobs.collect()
@@ -122,7 +123,7 @@ impl Context {
     ) -> Option<TurnError> {
         let mut turns = futures_util::stream::iter(std::mem::take(jobs))
             .map(|job| async move {
-                let slice = slices(job.rest).next().unwrap_or(job.rest);
+                let slice = self.next_slice(job.rest);
                 let turn = self.unless_stopped(self.slice(&job, slice, past, progress)).await;
                 (job, slice, turn)
             })
@@ -132,7 +133,9 @@ impl Context {
             if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
                 return turn.error;
             }
-            job.rest.from = slice.until;
+            if !turn.is_unfinished {
+                job.rest = self.after(job.rest, slice);
+            }
             if turn.error.is_none() && job.rest.from < job.rest.until {
                 jobs.push(job);
             }
@@ -155,21 +158,58 @@ impl Context {
         let noted = match &turn.error {
             Some(error) if error.ends_tick() => return turn,
             Some(_) => self.note(&job.due, &turn, Reads::default()).await,
-            None if !turn.unread.is_empty() => match self.note(&job.due, &turn, Reads::default()).await {
-                Ok(()) => self.advance(&job.due, past, slice).await,
+            None if !turn.told.is_empty() => match self.note(&job.due, &turn, Reads::default()).await {
+                Ok(()) => self.advance(job, past, slice, &turn).await,
                 Err(error) => Err(error),
             },
-            None => self.advance(&job.due, past, slice).await,
+            None => self.advance(job, past, slice, &turn).await,
         };
         if let Err(error) = noted {
             turn.error = Some(error.into());
         }
-        progress.slice_done();
+        if !turn.is_unfinished {
+            progress.slice_done();
+        }
         turn
     }
 
-    async fn advance(&self, due: &Due, past: &Past, slice: Interval) -> Result<(), StoreError> {
-        let (patient, asked) = (due.patient, past.asked.clone());
-        self.write(move |db| backfill::advance(db, patient, &asked, slice.until)).await
+    /// A slice that had its share of objects, and has more, is read on in the next round.
+    async fn advance(&self, job: &Job, past: &Past, slice: Interval, turn: &Turn) -> Result<(), StoreError> {
+        if turn.is_unfinished {
+            return Ok(());
+        }
+        let (patient, asked, from) = (job.due.patient, self.question(past), self.from());
+        let rest = self.after(job.rest, slice);
+        self.write(move |db| backfill::advance(db, patient, &asked, rest, from)).await
+    }
+
+    /// Under which name a backfill is resumed: what one mode has read, the other has not.
+    fn question(&self, past: &Past) -> String {
+        match self.mode {
+            IngestMode::Normalized => past.asked.clone(),
+            IngestMode::Raw => format!("raw {}", past.asked),
+        }
+    }
+
+    /// Of the payloads the newest come first, and the older ones only fill: what was stored later stands.
+    fn from(&self) -> From {
+        match self.mode {
+            IngestMode::Normalized => From::Oldest,
+            IngestMode::Raw => From::Newest,
+        }
+    }
+
+    fn next_slice(&self, rest: Interval) -> Interval {
+        match self.from() {
+            From::Oldest => slices(rest).next().unwrap_or(rest),
+            From::Newest => Interval { from: rest.until.minus(SLICE).max(rest.from), ..rest },
+        }
+    }
+
+    fn after(&self, rest: Interval, slice: Interval) -> Interval {
+        match self.from() {
+            From::Oldest => Interval { from: slice.until, ..rest },
+            From::Newest => Interval { until: slice.from, ..rest },
+        }
     }
 }

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::pairs::Pairs;
-use crate::catalog::{Body, Endpoint, Series};
+use crate::catalog::{Body, Endpoint, SERIES, Series};
 use crate::intervals::Interval;
 use crate::omh::{self, Point};
 use crate::ow::{BadRecord, EventPage, Page, Record};
@@ -15,6 +15,11 @@ use crate::time::Timestamp;
 
 /// Samples per commit: enough that the disk's sync costs little, few enough that memory stays small.
 pub const BATCH: usize = 1000;
+
+/// Characters of a rejected record that are kept to be looked at.
+const TEXT_CHARS: usize = 2000;
+/// Characters of the reason, which may quote the record.
+const REASON_CHARS: usize = 300;
 
 /// Samples that were read and are not committed yet.
 #[derive(Debug)]
@@ -29,19 +34,24 @@ pub struct Collector {
     newest: Vec<(&'static str, Timestamp)>,
     /// Records since [`Collector::take_unreported`].
     unreported: usize,
+    /// Whether a sample came before an older one.
+    is_unsorted: bool,
 }
 
 impl Collector {
     /// A collector for a window of these rows of the catalogue, of a patient in `zone`.
     pub fn new(series: &[&'static Series], zone: &TimeZone) -> Self {
+        // What cannot be told to be of one of them is noted under the first, whichever was read longest ago.
+        let series = SERIES.iter().filter(|row| series.contains(row)).collect();
         Self {
-            series: series.to_vec(),
+            series,
             zone: zone.clone(),
             pairs: Pairs::default(),
             parts: Vec::new(),
             rejected: Vec::new(),
             newest: Vec::new(),
             unreported: 0,
+            is_unsorted: false,
         }
     }
 
@@ -120,6 +130,11 @@ impl Collector {
         self.parts.iter().map(|part| part.samples.len()).sum::<usize>() + self.rejected.len()
     }
 
+    /// How many rejects wait.
+    pub fn rejected(&self) -> usize {
+        self.rejected.len()
+    }
+
     /// Newest sample time per type since the window began.
     pub fn newest(&self) -> &[(&'static str, Timestamp)] {
         &self.newest
@@ -133,6 +148,9 @@ impl Collector {
             for (reason, text) in self.pairs.alone() {
                 self.reject(series, reason, text);
             }
+        }
+        if std::mem::take(&mut self.is_unsorted) {
+            self.parts.iter_mut().for_each(|part| sort(&mut part.samples));
         }
         let edge = self.parts.iter().filter_map(|part| part.samples.last()).map(|last| last.instant).max();
         let mut taken = std::mem::take(&mut self.parts);
@@ -180,7 +198,7 @@ impl Collector {
                 && key.daily_total == point.daily_total
         };
         match self.parts.iter_mut().find(|part| is_its(&part.key)) {
-            Some(part) => push(&mut part.samples, point.sample),
+            Some(part) => self.is_unsorted |= push(&mut part.samples, point.sample),
             None => self.parts.push(Part {
                 key: StreamKey {
                     series_type: series.series_type,
@@ -201,23 +219,46 @@ impl Collector {
     fn reject(&mut self, series: Option<&Series>, reason: String, sample: String) {
         let asked = series.or_else(|| self.series.first().copied());
         let series_type = asked.map_or_else(String::new, |series| series.series_type.to_owned());
+        let (reason, sample) = (cut(reason, REASON_CHARS), cut(sample, TEXT_CHARS));
         self.rejected.push(Rejected { series_type, reason, sample });
     }
 }
 
-/// Adds a sample in the order of time, each instant once. OW's pages are in that order already; of two
-/// samples of one instant the last one counts.
-fn push(samples: &mut Vec<Sample>, sample: Sample) {
+/// Adds a sample; answers whether it comes before one that was added. OW's pages are in the order of time already; of
+/// two samples of one instant the last one counts.
+fn push(samples: &mut Vec<Sample>, sample: Sample) -> bool {
     match samples.last_mut() {
-        Some(last) if last.instant == sample.instant => *last = sample,
-        Some(last) if last.instant > sample.instant => {
-            match samples.binary_search_by_key(&sample.instant, |have| have.instant) {
-                Ok(at) => samples[at] = sample,
-                Err(at) => samples.insert(at, sample),
-            }
+        Some(last) if last.instant == sample.instant => {
+            *last = sample;
+            false
         }
-        _ => samples.push(sample),
+        last => {
+            let is_before = last.is_some_and(|last| last.instant > sample.instant);
+            samples.push(sample);
+            is_before
+        }
     }
+}
+
+/// Puts samples in the order of time, each instant once.
+fn sort(samples: &mut Vec<Sample>) {
+    samples.sort_by_key(|sample| sample.instant);
+    samples.dedup_by(|later, kept| {
+        let is_same = later.instant == kept.instant;
+        if is_same {
+            std::mem::swap(kept, later);
+        }
+        is_same
+    });
+}
+
+/// The beginning of a text, where it is very long.
+fn cut(mut text: String, chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(chars) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// A record as a text to look at.
@@ -286,6 +327,34 @@ mod tests {
         let parts = collect(&[&page]).take(true).0;
         let values: Vec<f64> = parts[0].samples.iter().map(|sample| sample.value).collect();
         assert_eq!(values, [60.0, 63.0]);
+    }
+
+    #[test]
+    fn a_payload_in_reverse_order_takes_no_longer_than_one_in_order() {
+        let mut samples = Vec::new();
+        let sample = |second: i64| Sample {
+            instant: Timestamp::from_micros(second * 1_000_000),
+            value: 60.0,
+            zone: None,
+            context: None,
+            particulars: None,
+        };
+        let began = std::time::Instant::now();
+        for second in (0..400_000).rev() {
+            push(&mut samples, sample(second));
+        }
+        sort(&mut samples);
+        assert!(samples.is_sorted_by_key(|sample| sample.instant) && samples.len() == 400_000);
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn the_text_and_the_reason_of_a_rejected_record_are_cut() {
+        let page = [record(0, &format!("\"{}\"", "ü".repeat(5000)), "null")];
+        let (_, rejected) = collect(&[&page]).take(true);
+        let chars = |text: &str| text.chars().count();
+        assert_eq!(chars(&rejected[0].reason), REASON_CHARS + 1);
+        assert_eq!(chars(&rejected[0].sample), TEXT_CHARS + 1);
     }
 
     #[test]

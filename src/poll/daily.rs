@@ -1,14 +1,17 @@
 //! Once a day per patient: whether OW still knows the user, whether it missed what synced late, and
 //! whether it counts more samples than are kept here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::schedule;
 use super::turn::{Turn, TurnError};
 use super::windows::Reach;
 use super::{Context, Progress};
+use crate::catalog;
 use crate::intervals::Interval;
 use crate::ow::{Connection, OwError};
+use crate::settings::IngestMode;
 use crate::store::plan::{self, Due};
 use crate::store::{StoreError, connection, status};
 
@@ -67,13 +70,17 @@ impl Context {
             let reach = Reach::Recent { at_least: Some(schedule::WIDE), first: self.first };
             let again = self.read_reach(due, reach, progress).await;
             turn.tally += again.tally;
-            turn.unread.extend(again.unread);
+            turn.told.extend(again.told);
+            turn.is_unfinished = again.is_unfinished;
             match again.error {
                 Some(error) => Err(error),
                 None => self.missing(due).await,
             }
         };
-        match compared.await {
+        let compared = compared.await;
+        match compared {
+            // What is still to be read may be what is missing.
+            Ok(_) if turn.is_unfinished => {}
             Ok(missing) => {
                 let patient = due.patient;
                 let note = self.write(move |db| status::note_missing(db, patient, missing));
@@ -96,10 +103,20 @@ impl Context {
         let whole = |wanted: &&plan::Wanted| wanted.allowed.cut(range).eq([range]);
         let series: Vec<_> = due.wanted.iter().filter(whole).map(|wanted| wanted.series).collect();
         let theirs = self.client.counts(&due.ow_user, range).await?;
+        let mode = self.mode;
         let (patient, system) = (due.patient, self.mode.system());
         let count = move |db: &_| {
             let missing = series.iter().map(|series| {
-                let counted = |name: &&str| theirs.get(*name).copied().unwrap_or(0);
+                let endpoints =
+                    catalog::ENDPOINTS.iter().filter(|endpoint| endpoint.series_type == series.series_type);
+                let providers: BTreeSet<&str> = endpoints.map(|endpoint| endpoint.provider).collect();
+                let counted = |name: &&str| match mode {
+                    IngestMode::Normalized => theirs.of_all(name),
+                    // Other providers' payloads are not ingested.
+                    IngestMode::Raw => {
+                        providers.iter().map(|provider| theirs.of_provider(provider, name)).sum()
+                    }
+                };
                 // Of what takes a sample of each type there can be as many as of the rarest.
                 let Some(theirs) = series.types().iter().map(counted).min() else { return Ok(0) };
                 let ours = plan::count(db, patient, system, series.series_type, range.from, range.until)?;

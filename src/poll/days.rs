@@ -19,6 +19,9 @@ pub struct Span {
     pub until: Timestamp,
     /// Whether the marks follow from this read: nothing before it is left unread.
     pub moves_marks: bool,
+    /// Whether what stands under no date is listed too. An older OW has stored it so, and stores nothing there any
+    /// more: at first, with the sweeps, and where somebody asks for the past.
+    pub has_undated: bool,
 }
 
 /// The days for the wanted types.
@@ -31,13 +34,14 @@ pub fn days(wanted: &[Wanted], reach: Reach, now: Timestamp) -> Span {
             });
             let swept = at_least.map(|back| Day::of(now.minus(back)));
             let from = hot.chain(swept).min().unwrap_or(Day::of(now));
-            Span { days: from..=Day::of(now), until: now, moves_marks: true }
+            let has_undated = at_least.is_some() || wanted.iter().any(|one| one.mark.is_none());
+            Span { days: from..=Day::of(now), until: now, moves_marks: true, has_undated }
         }
         Reach::Asked(asked) => {
             let until = asked.until.min(now);
             let joins = |one: &Wanted| one.mark.is_some_and(|mark| asked.from <= mark);
             let moves_marks = wanted.iter().all(joins);
-            Span { days: Day::of(asked.from)..=Day::of(until), until, moves_marks }
+            Span { days: Day::of(asked.from)..=Day::of(until), until, moves_marks, has_undated: true }
         }
     }
 }
@@ -74,6 +78,16 @@ mod tests {
     fn a_sweep_lists_at_least_its_days() {
         assert_eq!(listed(Some(999), recent(Some(7 * 24))), (34, 41, true));
         assert_eq!(listed(Some(100), recent(Some(7 * 24))), (3, 41, true));
+    }
+
+    #[test]
+    fn what_stands_under_no_date_is_listed_at_first_and_by_sweeps() {
+        let is_listed = |mark: Option<i64>, reach| {
+            let wanted = Wanted { series: &SERIES[0], allowed: Allowed::default(), mark: mark.map(at) };
+            days(&[wanted], reach, at(1000)).has_undated
+        };
+        assert!(is_listed(None, recent(None)) && is_listed(Some(999), recent(Some(7 * 24))));
+        assert!(!is_listed(Some(999), recent(None)));
     }
 
     #[test]

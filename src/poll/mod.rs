@@ -1,19 +1,22 @@
 //! A tick: who is linked and consents, which time ranges to read, and every page of them into the store.
 //!
-//! `windows`, `days`, `schedule` and `collect` are pure; `turn` reads one patient, in raw mode with `objects`
-//! and `payload`; `daily` looks after it once a day; `tick` takes the lock, lets patients in, and says how it
+//! `windows`, `days`, `schedule` and `collect` are pure; `turn` reads one patient, in raw mode with `listing`,
+//! `objects` and `payload`; `daily` looks after it once a day; `tick` takes the lock, lets patients in, and says how it
 //! ended; `backfill` reads the past in slices.
 
 mod backfill;
+mod budget;
 pub mod collect;
 mod daily;
 mod days;
+mod listing;
 mod objects;
 mod pairs;
 mod payload;
 mod progress;
 mod schedule;
 mod tick;
+mod told;
 mod turn;
 mod windows;
 

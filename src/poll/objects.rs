@@ -1,30 +1,32 @@
-//! One patient's turn in raw mode: every page of every listing, and every object in them that is not known yet.
+//! One patient's turn in raw mode: every place of the span, every object in it that is not known yet, and an end to it
+//! once the others have waited long enough.
 //!
 //! An object is noted as read in the transaction that keeps its last samples. One that cannot be read is noted as
-//! failed and tried again by each tick, also after the marks have moved past its day.
+//! failed and tried again, ever less often, also after the marks have moved past its day. What happens to many objects
+//! is noted together, with the next commit at the latest.
 
-use std::collections::{HashMap, HashSet};
-
+use super::budget::Budget;
 use super::days::{Span, days};
+use super::listing::{Wanted, When};
 use super::payload::Unread;
 use super::turn::{Turn, TurnError};
 use super::windows::Reach;
 use super::{Context, Progress, schedule};
-use crate::catalog;
+use crate::catalog::Endpoint;
 use crate::raw::{Bucket, Day, Place, RawError, UNDATED};
 use crate::store::commit::Batch;
-use crate::store::object::{self, Object, State};
-use crate::store::plan::Due;
+use crate::store::object::{self, Note, Object, State};
+use crate::store::plan::{self, Due};
 use crate::store::{StoreError, stream};
 use crate::time::Timestamp;
 
-/// So many objects in a row that may be read later end a patient's turn: each took three tries, and the rest would keep
-/// everybody else waiting for nothing.
-const PASSING: u32 = 3;
-/// Failed objects that one tick tries again, of one patient; those longest untried first.
+/// So many objects in a row that may be read later, and one more that is not handed out either, end a patient's turn:
+/// each took three tries, and the rest would keep everybody else waiting for nothing.
+const PASSING: usize = 3;
+/// Failed objects that one tick looks at, of one patient; those longest untried first.
 const TRIED_AGAIN: u32 = 1000;
-/// More pages than the objects of a day fill in a thousand years: past it the listing goes round in circles.
-const MOST_PAGES: usize = 10_000;
+/// Notes that are written together: enough that a commit costs little, few enough that they take no memory.
+const NOTES: usize = 1000;
 
 /// What is read with, and what came of it.
 pub(super) struct Reading<'a> {
@@ -32,16 +34,22 @@ pub(super) struct Reading<'a> {
     pub(super) bucket: &'a Bucket,
     pub(super) due: &'a Due,
     pub(super) progress: &'a Progress,
+    pub(super) reach: Reach,
     pub(super) turn: Turn,
+    pub(super) budget: Budget,
+    /// The day of the newest object that was read before this turn: what is older comes late.
+    pub(super) newest_day: Option<Day>,
     /// Newest sample time per type in the objects that were read.
     pub(super) newest: Vec<(&'static str, Timestamp)>,
-    /// Whether the object at hand failed before: others that were stored after it may have been read by now.
+    /// Whether others that were stored after the object at hand may have been read.
     pub(super) is_late: bool,
-    /// How many objects in a row could not be read, and may be later.
-    pub(super) passing: u32,
-    /// Objects of other endpoints, which are noted together: they are most of a bucket, and a commit each costs more
-    /// than to look at them.
-    pub(super) others: Vec<Object>,
+    /// Samples of the object at hand that consent does not cover.
+    pub(super) withheld: u64,
+    /// Objects in a row that could not be read, and may be later: not noted before it is clear that it is they, and not
+    /// the bucket.
+    pub(super) passing: Vec<Object>,
+    /// What is to be noted of objects.
+    pub(super) notes: Vec<Note>,
 }
 
 impl Context {
@@ -53,168 +61,191 @@ impl Context {
         reach: Reach,
         progress: &Progress,
     ) -> Turn {
-        let (turn, newest, others) = (Turn::default(), Vec::new(), Vec::new());
+        let now = self.poller.clock.now();
         let mut reading = Reading {
             context: self,
             bucket,
             due,
             progress,
-            turn,
-            newest,
-            others,
+            reach,
+            turn: Turn::default(),
+            // A dry run notes nothing: it would never come further.
+            budget: if self.is_live() { Budget::begin(now) } else { Budget::unlimited() },
+            newest_day: None,
+            newest: Vec::new(),
             is_late: false,
-            passing: 0,
+            withheld: 0,
+            passing: Vec::new(),
+            notes: Vec::new(),
         };
-        let read = reading.read(reach).await;
+        let read = reading.read().await;
         // Also where the turn ends early.
-        let noted = reading.note_others().await;
+        let noted = reading.write_notes().await;
         reading.turn.error = read.and(noted).err();
         reading.turn
     }
 }
 
 impl Reading<'_> {
-    async fn read(&mut self, reach: Reach) -> Result<(), TurnError> {
-        let (layout, user) = (&self.bucket.layout, &self.due.ow_user);
-        let span = days(&self.due.wanted, reach, self.context.started);
-        let dated = Day::all(span.days.clone()).map(|day| layout.of_day(day, user));
-        for place in dated.chain(layout.undated(user)) {
+    async fn read(&mut self) -> Result<(), TurnError> {
+        let span = days(&self.due.wanted, self.reach, self.context.started);
+        let link = self.due.link;
+        self.newest_day = self.context.poller.store.read(move |db| object::newest_read(db, link)).await?;
+        for place in self.places(&span) {
             self.read_place(&place).await?;
+            if self.turn.is_unfinished {
+                self.settle_passing();
+                return self.hold(&span).await;
+            }
         }
-        if let Reach::Recent { at_least, .. } = reach {
+        if let Reach::Recent { at_least, .. } = self.reach {
             self.try_again(&span).await?;
+            self.settle_passing();
+            self.write_notes().await?;
+            if self.turn.is_unfinished {
+                return Ok(());
+            }
             if at_least >= Some(schedule::WIDE) {
-                let (link, day) = (self.due.link, *span.days.start());
+                let day = *span.days.start();
                 self.write(move |db| object::forget_before(db, link, day)).await?;
             }
         }
-        self.move_marks(&span, matches!(reach, Reach::Recent { .. })).await
+        self.settle_passing();
+        self.move_marks(&span).await
     }
 
-    /// Reads what is listed at a place, page by page: however many keys there are, a thousand are held.
+    /// Where objects are looked for, in the order in which that is done: what stands under no date, and is of an older
+    /// OW; then the days of which nothing newer was read, in order; then the older ones, the newest first.
+    fn places(&self, span: &Span) -> Vec<Place> {
+        let user = &self.due.ow_user;
+        let layout = &self.bucket.layout;
+        let undated = if span.has_undated { layout.undated(user) } else { Vec::new() };
+        let (late, in_order): (Vec<Day>, Vec<Day>) =
+            Day::all(span.days.clone()).partition(|day| self.newest_day > Some(*day));
+        let days = in_order.into_iter().chain(late.into_iter().rev());
+        undated.into_iter().chain(days.map(|day| layout.of_day(day, user))).collect()
+    }
+
     async fn read_place(&mut self, place: &Place) -> Result<(), TurnError> {
-        let (mut next, mut after) = (None, None);
-        for _ in 0..MOST_PAGES {
-            let mut page = self.bucket.list(place, next.as_deref()).await?;
-            let last_key = page.objects.last().map(|object| place.name(&object.key));
-            // What was stored later corrects what was stored before; the names say nothing of that.
-            page.objects.sort_by(|one, other| one.stored.cmp(&other.stored));
-            let listed: Vec<(String, String, String)> = page
-                .objects
-                .into_iter()
-                .map(|object| (place.name(&object.key), object.key, object.etag))
-                .collect();
-            let last = last_key.or(after.clone());
-            let until = if page.next.is_some() { last.clone() } else { None };
-            let (link, day, names) = (self.due.link, place.day, place.names.clone());
-            let known =
-                move |db: &_| object::known(db, link, day, &names, after.as_deref(), until.as_deref());
-            let known = self.context.poller.store.read(known).await?;
-            let by_name: HashMap<&str, &Object> =
-                known.iter().map(|object| (object.name.as_str(), object)).collect();
-            for (name, key, etag) in &listed {
-                let before = by_name.get(name.as_str()).copied();
-                if before.is_none_or(|object| is_wanted(object, etag)) {
-                    self.read_object(day, name, key, etag, before).await?;
-                }
+        let mut in_order = self.list_place(place).await?;
+        while let Some(((when, key), wanted)) = in_order.pop_first() {
+            if !self.budget.spend(self.context.poller.clock.now()) {
+                self.turn.is_unfinished = true;
+                return Ok(());
             }
-            let names: HashSet<&str> = listed.iter().map(|(name, ..)| name.as_str()).collect();
-            // A page without keys that goes on says nothing of what is gone.
-            let is_told = page.next.is_none() || last.is_some();
-            for gone in known.iter().filter(|object| is_told && !names.contains(object.name.as_str())) {
-                self.forget(gone).await?;
-            }
-            self.note_others().await?;
-            match page.next {
-                None => return Ok(()),
-                Some(token) if next.as_ref() == Some(&token) => break,
-                Some(token) => (next, after) = (Some(token), last),
-            }
+            self.is_late = matches!(when, When::Late(_));
+            let another = in_order.last_key_value().map(|((_, key), _)| key.as_str());
+            self.read_object(place.day, &key, wanted, another).await?;
         }
-        Err(RawError::Patient(format!("the listing of {} goes round in circles", place.prefix)).into())
-    }
-
-    /// What the bucket does not list any more is forgotten, but not without a word where it was never read.
-    async fn forget(&mut self, gone: &Object) -> Result<(), TurnError> {
-        let (link, day, name) = (self.due.link, gone.day, gone.name.clone());
-        match gone.state {
-            State::Read | State::Other => self.write(move |db| object::forget(db, link, day, &name)).await,
-            State::Failed => self.lose(gone).await,
-            State::Lost => Ok(()),
-        }
-    }
-
-    async fn lose(&mut self, gone: &Object) -> Result<(), TurnError> {
-        let before = gone.error.as_deref().unwrap_or("it could not be read");
-        let error = format!("{before}; since then it has gone from the bucket, and cannot be read any more");
-        let key = self.bucket.layout.key(gone.day, &self.due.ow_user, &gone.name);
-        // First: it is told once only.
-        self.turn.unread.insert(0, format!("{key}: {error}"));
-        self.note(Object { state: State::Lost, error: Some(error), ..gone.clone() }).await
+        Ok(())
     }
 
     /// Tries the failed objects of days that were not listed.
     async fn try_again(&mut self, span: &Span) -> Result<(), TurnError> {
         let link = self.due.link;
         let failed = self.context.poller.store.read(move |db| object::failed(db, link, TRIED_AGAIN)).await?;
-        let was_listed = |object: &&Object| span.days.contains(&object.day) || object.day == UNDATED;
-        for object in failed.iter().filter(|object| !was_listed(object)) {
-            let key = self.bucket.layout.key(object.day, &self.due.ow_user, &object.name);
-            self.read_object(object.day, &object.name, &key, &object.etag, Some(object)).await?;
+        let was_listed = |day| if day == UNDATED { span.has_undated } else { span.days.contains(&day) };
+        let now = self.context.started;
+        let mut due: Vec<Object> =
+            failed.into_iter().filter(|object| object.is_due(now) && !was_listed(object.day)).collect();
+        due.sort_by_key(|object| std::cmp::Reverse(object.day));
+        self.is_late = true;
+        let key = |object: &Object| self.bucket.layout.key(object.day, &self.due.ow_user, &object.name);
+        let last = due.last().map(key);
+        let due: Vec<(String, Object)> = due.into_iter().map(|object| (key(&object), object)).collect();
+        for (key, object) in due {
+            if !self.budget.spend(self.context.poller.clock.now()) {
+                self.turn.is_unfinished = true;
+                return Ok(());
+            }
+            let (name, etag) = (object.name.clone(), object.etag.clone());
+            let another = last.as_deref().filter(|last| *last != key);
+            self.read_object(object.day, &key, Wanted { name, etag, before: Some(object) }, another).await?;
         }
         Ok(())
     }
 
-    /// Reads an object, and notes what became of it. Its own trouble is no error of the turn.
+    /// Reads an object, and notes what became of it. Its own trouble is no error of the turn. `another` is one that is
+    /// read later, where there is one.
     async fn read_object(
         &mut self,
         day: Day,
-        name: &str,
         key: &str,
-        etag: &str,
-        before: Option<&Object>,
+        wanted: Wanted,
+        another: Option<&str>,
     ) -> Result<(), TurnError> {
-        let mut object = Object {
-            day,
-            name: name.to_owned(),
-            etag: etag.to_owned(),
-            state: State::Read,
-            // Another content may be of another endpoint.
-            endpoint: before.filter(|object| object.etag == etag).and_then(|object| object.endpoint.clone()),
-            error: None,
-        };
-        self.is_late = before.is_some_and(|before| before.state == State::Failed);
-        let taken = self.take_in(key, &mut object).await;
-        self.is_late = false;
-        let mut passing = 0;
-        let why = match taken {
+        let Wanted { name, etag, before } = wanted;
+        // Another content may be of another endpoint.
+        let same = before.as_ref().filter(|object| object.etag == etag);
+        let endpoint = same.and_then(|object| object.endpoint.clone());
+        let noted = self.context.poller.clock.now();
+        let mut object = Object { day, name, etag, state: State::Read, endpoint, error: None, noted };
+        self.withheld = 0;
+        let (why, is_passing) = match self.take_in(key, &mut object).await {
             Ok(()) => {
-                self.passing = 0;
-                return Ok(());
+                self.settle_passing();
+                return self.write_many_notes().await;
             }
             Err(Unread::Turn(error)) => return Err(error),
             Err(Unread::Missing) => match before {
-                Some(before) if before.state == State::Failed => return self.lose(before).await,
-                _ => "it was listed, and was gone before it could be read (404)".to_owned(),
+                Some(before) if before.state == State::Failed => {
+                    self.lose(&before);
+                    return self.write_many_notes().await;
+                }
+                _ => ("it was listed, and was gone before it could be read (404)".to_owned(), false),
             },
-            Err(Unread::Object(why)) => why,
-            Err(Unread::Passing(why)) => {
-                passing = self.passing + 1;
-                why
-            }
+            Err(Unread::Object(why)) => (why, false),
+            Err(Unread::Passing(why)) => (why, true),
         };
-        self.passing = passing;
-        self.turn.unread.push(format!("{key}: {why}"));
-        self.note(Object { state: State::Failed, error: Some(why.clone()), ..object }).await?;
-        if self.passing < PASSING {
+        let failed = Object { state: State::Failed, error: Some(why.clone()), ..object };
+        if !is_passing {
+            self.settle_passing();
+            self.turn.told.failed(key, &why);
+            self.notes.push(Note::Put(failed));
+            return self.write_many_notes().await;
+        }
+        self.passing.push(failed);
+        if self.passing.len() < PASSING {
             return Ok(());
         }
+        let is_served = match another {
+            Some(another) => self.is_served(another).await,
+            None => true,
+        };
+        if is_served {
+            self.settle_passing();
+            return Ok(());
+        }
+        // It is the bucket: the objects stay as they were, and come in their order once it serves again.
+        self.passing.clear();
         Err(RawError::Patient(format!("{PASSING} objects in a row could not be read: {why}")).into())
+    }
+
+    /// Whether the bucket begins to hand out an object.
+    async fn is_served(&self, key: &str) -> bool {
+        match self.bucket.get(key).await {
+            Ok(mut payload) => payload.next().await.is_ok(),
+            Err(error) => !matches!(error, RawError::Passing(_) | RawError::Everybody(_)),
+        }
+    }
+
+    /// The bucket serves others: it was these objects.
+    pub(super) fn settle_passing(&mut self) {
+        for failed in std::mem::take(&mut self.passing) {
+            let key = self.bucket.layout.key(failed.day, &self.due.ow_user, &failed.name);
+            self.turn.told.failed(&key, failed.error.as_deref().unwrap_or_default());
+            self.notes.push(Note::Put(failed));
+        }
+    }
+
+    /// What the patient consents to of an endpoint's records, where that is so.
+    pub(super) fn wanted_of(&self, endpoint: &Endpoint) -> Option<&plan::Wanted> {
+        self.due.wanted.iter().find(|one| one.series.series_type == endpoint.series_type)
     }
 
     /// Moves the marks once every day was read. What an earlier turn has kept that did not come to its end counts
     /// too: its objects are not read again.
-    async fn move_marks(&mut self, span: &Span, is_recent: bool) -> Result<(), TurnError> {
+    async fn move_marks(&mut self, span: &Span) -> Result<(), TurnError> {
         if !span.moves_marks || !self.context.is_live() {
             return Ok(());
         }
@@ -224,6 +255,7 @@ impl Reading<'_> {
             let newest = wanted.iter().map(|one| stream::newest(db, &owner, one.series.series_type));
             newest.collect::<Result<Vec<_>, _>>()
         };
+        let is_recent = matches!(self.reach, Reach::Recent { .. });
         let kept = if is_recent { self.context.poller.store.read(kept).await? } else { Vec::new() };
         let mut marks = Vec::new();
         for (place, wanted) in self.due.wanted.iter().enumerate() {
@@ -240,18 +272,35 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn note_others(&mut self) -> Result<(), TurnError> {
-        let (link, now) = (self.due.link, self.context.poller.clock.now());
-        let others = std::mem::take(&mut self.others);
-        if others.is_empty() {
+    /// Where a first turn is not finished, the next one begins with the same day, however late it comes.
+    async fn hold(&mut self, span: &Span) -> Result<(), TurnError> {
+        if !span.moves_marks || !self.context.is_live() {
             return Ok(());
         }
-        self.write(move |db| others.iter().try_for_each(|object| object::note(db, link, object, now))).await
+        let first = span.days.start().midnight().plus(schedule::DAY).min(self.context.started);
+        let unmarked = self.due.wanted.iter().filter(|one| one.mark.is_none());
+        let marks: Vec<_> = unmarked.map(|one| (one.series.series_type, first)).collect();
+        if !marks.is_empty() {
+            let batch = self.batch();
+            self.commit_batch(Batch { marks, ..batch }, None).await?;
+        }
+        Ok(())
     }
 
-    pub(super) async fn note(&self, object: Object) -> Result<(), TurnError> {
-        let (link, now) = (self.due.link, self.context.poller.clock.now());
-        self.write(move |db| object::note(db, link, &object, now)).await
+    async fn write_many_notes(&mut self) -> Result<(), TurnError> {
+        if self.notes.len() < NOTES {
+            return Ok(());
+        }
+        self.write_notes().await
+    }
+
+    /// Writes what is to be noted, in one transaction.
+    pub(super) async fn write_notes(&mut self) -> Result<(), TurnError> {
+        let (link, notes) = (self.due.link, std::mem::take(&mut self.notes));
+        if notes.is_empty() {
+            return Ok(());
+        }
+        self.write(move |db| object::note_all(db, link, &notes)).await
     }
 
     /// Writes something; a dry run does not.
@@ -264,15 +313,4 @@ impl Reading<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether an object that is known has to be read all the same: its content has changed, it was not read, or its
-/// endpoint was none of ours in an earlier version.
-fn is_wanted(known: &Object, etag: &str) -> bool {
-    known.etag != etag
-        || match known.state {
-            State::Read => false,
-            State::Other => known.endpoint.as_deref().and_then(catalog::endpoint).is_some(),
-            State::Failed | State::Lost => true,
-        }
 }

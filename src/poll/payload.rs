@@ -3,16 +3,20 @@
 use super::collect::Collector;
 use super::objects::Reading;
 use super::turn::TurnError;
-use crate::catalog::{self, Endpoint, Series};
+use crate::catalog::{self, Endpoint};
 use crate::raw::{Body, BodyError, Found, RawError, looks_like_heart_rate};
 use crate::store::StoreError;
 use crate::store::commit::{self, Batch, Owner, Tally};
-use crate::store::object::{self, Object, State};
+use crate::store::object::{self, Note, Object, State};
 use crate::store::plan::Due;
 
 /// Samples of one object that are held back for one commit: all of a page of any provider's, so that an object comes
 /// in as a whole, and little memory.
 const HELD: usize = 20_000;
+/// Rejected records that are held back: each is kept with its text.
+const HELD_REJECTED: usize = 1000;
+/// Records that are looked at to tell what a payload is of, where nothing else says it: the first may be garbage.
+const LOOKED_AT: usize = 16;
 
 /// Why an object was not read.
 pub(super) enum Unread {
@@ -24,6 +28,14 @@ pub(super) enum Unread {
     Missing,
     /// Not the object's trouble.
     Turn(TurnError),
+}
+
+/// What a payload is of, as far as it is known.
+#[derive(Default)]
+struct Kind {
+    endpoint: Option<&'static Endpoint>,
+    /// Its first records, until one of them tells.
+    unknown: Vec<Vec<u8>>,
 }
 
 impl From<RawError> for Unread {
@@ -58,23 +70,19 @@ impl Reading<'_> {
         if object.endpoint.is_none() {
             object.endpoint = self.bucket.endpoint(key).await?;
         }
-        let mut endpoint = None;
+        let mut kind = Kind::default();
         if let Some(path) = &object.endpoint {
-            endpoint = catalog::endpoint(path);
-            match endpoint {
-                None => {
-                    self.note_other(object);
-                    return Ok(());
-                }
-                // Not consented to: it is looked at again once it is.
-                Some(known) if self.wanted(known).is_none() => return Ok(()),
-                Some(_) => {}
+            kind.endpoint = catalog::endpoint(path);
+            // What is not consented to is looked at again once it is.
+            if kind.endpoint.is_none_or(|endpoint| self.wanted_of(endpoint).is_none()) {
+                self.note_other(object);
+                return Ok(());
             }
         }
         let mut collector = Collector::new(&[], &self.due.zone);
         let mut body = Body::new();
-        let read = self.read_body(key, &mut body, &mut endpoint, &mut collector).await;
-        if let Some(known) = endpoint {
+        let read = self.read_body(key, &mut body, &mut kind, &mut collector).await;
+        if let Some(known) = kind.endpoint {
             object.endpoint = Some(known.path.to_owned());
         }
         match read {
@@ -97,18 +105,13 @@ impl Reading<'_> {
                 None => self.newest.push((series_type, *newest)),
             }
         }
+        self.settle_passing();
         self.commit(&mut collector, true, Some(object.clone())).await?;
         Ok(())
     }
 
     fn note_other(&mut self, object: &Object) {
-        self.others.push(Object { state: State::Other, ..object.clone() });
-    }
-
-    /// What the records of an endpoint become, where the patient consents to that.
-    fn wanted(&self, endpoint: &Endpoint) -> Option<&'static Series> {
-        let wanted = self.due.wanted.iter().find(|one| one.series.series_type == endpoint.series_type);
-        wanted.map(|one| one.series)
+        self.notes.push(Note::Put(Object { state: State::Other, ..object.clone() }));
     }
 
     /// Reads the bytes of an object into the collector; answers whether it is one of ours.
@@ -116,7 +119,7 @@ impl Reading<'_> {
         &mut self,
         key: &str,
         body: &mut Body,
-        endpoint: &mut Option<&'static Endpoint>,
+        kind: &mut Kind,
         collector: &mut Collector,
     ) -> Result<bool, Unread> {
         let mut payload = self.bucket.get(key).await?;
@@ -125,39 +128,43 @@ impl Reading<'_> {
             while !rest.is_empty() {
                 let (step, after) = rest.split_at(body.step().min(rest.len()));
                 let fed = body.feed(step);
-                if !self.collect(&body.take(), endpoint, collector)? {
+                if !self.collect(&body.take(), kind, collector)? {
                     return Ok(false);
                 }
                 fed?;
-                if collector.waiting() >= HELD {
+                if collector.waiting() >= HELD || collector.rejected() >= HELD_REJECTED {
                     self.commit(collector, false, None).await?;
                 }
                 rest = after;
             }
         }
         let has_list = body.finish()?;
-        match (self.collect(&body.take(), endpoint, collector)?, has_list, endpoint) {
+        match (self.collect(&body.take(), kind, collector)?, has_list, kind.endpoint) {
             (true, true, Some(_)) => Ok(true),
             (true, false, Some(_)) => Err(Unread::Object("it has no list of records".to_owned())),
             _ => Ok(false),
         }
     }
 
-    /// Takes records into the collector; answers whether they are of ours. Where nothing else says it, the first of
-    /// them does.
-    fn collect(
-        &self,
-        found: &Found,
-        endpoint: &mut Option<&'static Endpoint>,
-        collector: &mut Collector,
-    ) -> Result<bool, BodyError> {
+    /// Takes records into the collector; answers whether they are of ours. Where nothing else says it, one of the
+    /// first does.
+    fn collect(&self, found: &Found, kind: &mut Kind, collector: &mut Collector) -> Result<bool, BodyError> {
         for record in found.records() {
-            if endpoint.is_none() && looks_like_heart_rate(record) {
-                *endpoint = catalog::ENDPOINTS.first();
+            if kind.endpoint.is_none() && looks_like_heart_rate(record) {
+                kind.endpoint = catalog::ENDPOINTS.first();
             }
-            let Some(endpoint) = endpoint else { return Ok(false) };
-            let Some(series) = self.wanted(endpoint) else { return Ok(false) };
-            collector.add_raw(endpoint, series, record)?;
+            let Some(endpoint) = kind.endpoint else {
+                kind.unknown.push(record.to_vec());
+                if kind.unknown.len() < LOOKED_AT {
+                    continue;
+                }
+                return Ok(false);
+            };
+            let Some(wanted) = self.wanted_of(endpoint) else { return Ok(false) };
+            for before in std::mem::take(&mut kind.unknown) {
+                collector.add_raw(endpoint, wanted.series, &before)?;
+            }
+            collector.add_raw(endpoint, wanted.series, record)?;
         }
         self.progress.read(collector.take_unreported());
         Ok(true)
@@ -176,7 +183,9 @@ impl Reading<'_> {
             return Ok(());
         }
         let batch = Batch { parts, rejected, ..self.batch() };
-        self.turn.tally += self.commit_batch(batch, object).await?;
+        let tally = self.commit_batch(batch, object).await?;
+        self.withheld += tally.withheld;
+        self.turn.tally += tally;
         Ok(())
     }
 
@@ -188,8 +197,9 @@ impl Reading<'_> {
         Batch { owner, link, mode, parts, rejected, marks, fills_only: self.is_late, whole: None }
     }
 
+    /// Writes a batch, what is to be noted of other objects, and that `object` was read.
     pub(super) async fn commit_batch(
-        &self,
+        &mut self,
         batch: Batch,
         object: Option<Object>,
     ) -> Result<Tally, StoreError> {
@@ -197,12 +207,19 @@ impl Reading<'_> {
         let Some(owner) = self.context.lock_owner.clone() else {
             return poller.store.read(move |db| commit::preview(db, &batch)).await;
         };
-        let now = poller.clock.now();
+        let (now, withheld) = (poller.clock.now(), self.withheld);
+        let endpoint = object.as_ref().and_then(|object| catalog::endpoint(object.endpoint.as_deref()?));
+        let allowed = endpoint.and_then(|endpoint| self.wanted_of(endpoint)).map(|one| one.allowed.clone());
+        let mut notes = std::mem::take(&mut self.notes);
         let commit = move |db: &_| {
             let tally = commit::commit(db, &batch, &owner, now)?;
-            if let Some(object) = &object {
-                object::note(db, batch.link, object, now)?;
-            }
+            let withheld = withheld + tally.withheld;
+            notes.extend(object.map(|object| {
+                let error =
+                    allowed.filter(|_| withheld > 0).map(|allowed| object::withheld(withheld, &allowed));
+                Note::Put(Object { error, ..object })
+            }));
+            object::note_all(db, batch.link, &notes)?;
             Ok(tally)
         };
         poller.store.write(commit).await

@@ -16,6 +16,9 @@ pub const WIDE: Duration = Duration::from_hours(35 * 24);
 /// Once a day OW is asked whether it still knows the user.
 pub const CHECK_EVERY: Duration = Duration::from_hours(24);
 
+/// A day in UTC.
+pub const DAY: Duration = Duration::from_hours(24);
+
 /// Spreads patients over a period: consecutive numbers land far from each other (the golden ratio).
 const SPREAD: f64 = 0.618_033_988_749_895;
 

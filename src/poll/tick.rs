@@ -54,12 +54,15 @@ pub struct Summary {
     pub failed: Vec<(PatientId, String)>,
     /// Patients about whom OW was not asked, and why.
     pub idle: Vec<(PatientId, Idle)>,
+    /// Patients of whom more waits in the bucket than one turn reads.
+    pub unfinished: Vec<PatientId>,
 }
 
 impl Summary {
     pub(super) fn new(mode: IngestMode, dry_run: bool) -> Self {
         let (patients, failed, idle) = (Vec::new(), Vec::new(), Vec::new());
-        Self { mode, dry_run, tally: Tally::default(), patients, failed, idle }
+        let unfinished = Vec::new();
+        Self { mode, dry_run, tally: Tally::default(), patients, failed, idle, unfinished }
     }
 
     /// The sentence that operators know.
@@ -177,7 +180,10 @@ impl Poller {
         let mode = mode(settings)?;
         let bucket = match mode {
             IngestMode::Normalized => None,
-            IngestMode::Raw => Some(Bucket::new(&Access::of(settings, self.config.secret_key.as_ref())?)?),
+            IngestMode::Raw => {
+                let (key, silence) = (self.config.secret_key.as_ref(), self.config.ow_timeout);
+                Some(Bucket::new(&Access::of(settings, key, silence)?)?)
+            }
         };
         if let Some(missing) = self.store.read(missing_code).await? {
             return Err(Failure::failed(missing, "jhe-ow seed"));
@@ -324,8 +330,16 @@ impl Context {
             if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
                 return turn.error;
             }
+            if turn.is_unfinished {
+                summary.unfinished.push(due.patient);
+            }
         }
-        None
+        let unfinished = summary.unfinished.clone();
+        if unfinished.is_empty() || !self.is_live() {
+            return None;
+        }
+        let put_last = move |db: &_| unfinished.iter().try_for_each(|patient| status::put_last(db, *patient));
+        self.write(put_last).await.err().map(TurnError::from)
     }
 
     async fn turn(&self, due: &Due, ask: &Ask, progress: &Progress) -> Turn {
@@ -343,10 +357,11 @@ impl Context {
             Ok(_) => self.read_reach(due, self.reach(ask, reads), progress).await,
             Err(error) => Turn { error: Some(error), ..Turn::default() },
         };
-        if turn.error.is_none() && reads.checked && self.reconcile && self.is_live() {
+        let is_whole = turn.error.is_none() && !turn.is_unfinished;
+        if is_whole && reads.checked && self.reconcile && self.is_live() {
             self.reconcile(due, &mut turn, progress).await;
         }
-        if turn.error.is_some() {
+        if turn.error.is_some() || turn.is_unfinished {
             // A sweep that did not come to its end is still due; what OW was asked once today was asked.
             reads = Reads { checked: reads.checked, ..Reads::default() };
         }

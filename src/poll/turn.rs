@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::collect::{BATCH, Collector};
+use super::told::Told;
 use super::windows::{Reach, Window, windows};
 use super::{Context, Progress};
 use crate::catalog::{Origin, Series};
@@ -68,40 +69,22 @@ impl TurnError {
 pub(super) struct Turn {
     pub(super) tally: Tally,
     pub(super) error: Option<TurnError>,
-    /// Objects of the bucket that could not be read, each with the reason.
-    pub(super) unread: Vec<String>,
+    /// Objects of the bucket that could not be read.
+    pub(super) told: Told,
+    /// Whether objects are left that the next turn reads: this one had its share.
+    pub(super) is_unfinished: bool,
 }
-
-/// Objects that are named in the sentence of a turn; the page of the patient shows more.
-const NAMED: usize = 3;
 
 impl Turn {
     /// What went wrong, in one sentence.
     pub(super) fn trouble(&self, due: &Due) -> Option<String> {
-        let objects = self.objects();
+        let objects = self.told.sentence();
         match &self.error {
             None => objects,
             Some(error) => {
                 let all = [Some(error.describe(due)), objects];
                 Some(all.into_iter().flatten().collect::<Vec<_>>().join(". "))
             }
-        }
-    }
-
-    /// The objects that were not read, in one sentence.
-    fn objects(&self) -> Option<String> {
-        let (count, named) = (self.unread.len(), self.unread.iter().take(NAMED).cloned().collect::<Vec<_>>());
-        let more = count.saturating_sub(NAMED);
-        match count {
-            0 => None,
-            1 => Some(format!("1 object was not read: {}; each tick tries again", named.join("; "))),
-            _ if more == 0 => {
-                Some(format!("{count} objects were not read: {}; each tick tries again", named.join("; ")))
-            }
-            _ => Some(format!(
-                "{count} objects were not read: {}; and {more} more; each tick tries again",
-                named.join("; ")
-            )),
         }
     }
 }

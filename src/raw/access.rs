@@ -1,5 +1,7 @@
 //! What it takes to reach the bucket: the settings of raw mode, its secrets opened.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::Layout;
@@ -23,14 +25,16 @@ pub struct Access {
     pub secret: SecretString,
     /// How the keys of the objects are built.
     pub layout: Layout,
+    /// How long the server may be silent before a call is given up.
+    pub silence: Duration,
 }
 
 impl Access {
-    /// Takes what the settings say; `key` opens what they keep sealed.
+    /// Takes what the settings say; `key` opens what they keep sealed, `silence` is the patience with the server.
     ///
     /// # Errors
     /// The first setting that is missing, or cannot be opened.
-    pub fn of(settings: &Snapshot, key: Option<&Key>) -> Result<Self, Failure> {
+    pub fn of(settings: &Snapshot, key: Option<&Key>, silence: Duration) -> Result<Self, Failure> {
         if let Some(missing) = settings.missing_for_raw() {
             return Err(Failure::failed(
                 format!("OW raw ingest requires setting '{missing}' to be set."),
@@ -49,6 +53,7 @@ impl Access {
             key_id: secret("ow.s3.access_key_id")?,
             secret: secret("ow.s3.secret_access_key")?,
             layout: Layout::new(settings.text("ow.s3.key_prefix")),
+            silence,
         })
     }
 }

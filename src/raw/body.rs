@@ -10,8 +10,11 @@ use super::records::{LARGEST_RECORD, Records};
 const LARGEST: usize = 64 * 1024 * 1024;
 /// With these bytes a gzip stream begins, and no JSON does: a header that says otherwise is wrong.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Packed bytes that are unpacked at a time: at most a thousand times as much comes out.
-const PACKED_STEP: usize = 1024;
+/// Packed bytes that are unpacked at a time: at most a thousand times as much comes out, and a record has two bytes at
+/// least.
+const PACKED_STEP: usize = 64;
+/// The same of bytes that are not packed.
+const PLAIN_STEP: usize = 32 * 1024;
 
 /// Why an object cannot be read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,9 +65,14 @@ impl Body {
         Self { head: Vec::new(), reader: None }
     }
 
-    /// How many bytes of a chunk are best taken at a time.
+    /// How many bytes of a chunk are to be taken at a time, so that little comes out: as long as nobody knows whether
+    /// they are packed, just enough to tell.
     pub fn step(&self) -> usize {
-        if self.is_packed() { PACKED_STEP } else { usize::MAX }
+        match &self.reader {
+            None => GZIP.len(),
+            Some(Reader::Packed(_)) => PACKED_STEP,
+            Some(Reader::Plain(_)) => PLAIN_STEP,
+        }
     }
 
     /// Whether it is packed: then its bytes are sound only once all of them were read.
@@ -261,6 +269,22 @@ mod tests {
         let body = packed(&vec![b' '; LARGEST + 1]);
         assert!(body.len() < 128 * 1024);
         assert_eq!(read(&body, 1000), Err(BodyError::TooLarge));
+    }
+
+    #[test]
+    fn a_step_brings_few_records_however_dense_they_are() {
+        let dense = format!("[{}1]", "1,".repeat(2_000_000));
+        for body in [packed(dense.as_bytes()), dense.into_bytes()] {
+            let (mut reader, mut rest, mut most) = (Body::new(), &body[..], 0);
+            while !rest.is_empty() {
+                let (step, after) = rest.split_at(reader.step().min(rest.len()));
+                reader.feed(step).unwrap();
+                most = most.max(reader.take().records().count());
+                rest = after;
+            }
+            assert!(reader.finish().unwrap());
+            assert!(most > 1000 && most < 70_000, "{most}");
+        }
     }
 
     #[test]

@@ -4,10 +4,13 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::{Response, redirect};
+use s3::command::{Command, HttpMethod};
 use s3::creds::Credentials;
-use s3::error::S3Error;
-use s3::request::ResponseDataStream;
+use s3::request::Request as _;
+use s3::request::tokio_backend::ReqwestRequest;
+use s3::serde_types::ListBucketResult;
 use secrecy::ExposeSecret;
 
 use super::error::{RawError, Trouble};
@@ -17,14 +20,22 @@ use crate::retry::{self, Failed, random_fraction};
 
 /// Keys of one page of a listing: the most that S3 gives.
 const KEYS: usize = 1000;
+/// Bytes of one page of a listing: a thousand keys of the longest that S3 allows (1 KiB), each with what is said of it.
+const LARGEST_PAGE: usize = 4 * 1024 * 1024;
+/// Bytes of an error that are looked at.
+const LARGEST_ERROR: usize = 16 * 1024;
 /// Time for one call with its answer: an object of 10 MiB over a slow line.
 const TIMEOUT: Duration = Duration::from_mins(1);
+/// Time for the connection alone.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The metadata in which OW notes the provider's endpoint.
-const TRACE_ID: &str = "trace_id";
+const TRACE_ID: &str = "x-amz-meta-trace_id";
 
-/// A bucket of payloads.
+/// A bucket of payloads. S3's client library signs the calls; they are made here, so that nobody is sent elsewhere,
+/// and what the server says of when to come back is heard.
 pub struct Bucket {
     s3: Box<s3::Bucket>,
+    http: reqwest::Client,
     address: String,
     /// How its keys are built.
     pub layout: Layout,
@@ -51,8 +62,9 @@ pub struct Listing {
 }
 
 /// The bytes of an object as they come.
+#[derive(Debug)]
 pub struct Payload {
-    stream: ResponseDataStream,
+    response: Response,
     address: String,
 }
 
@@ -62,8 +74,6 @@ impl Bucket {
     /// # Errors
     /// Where this machine cannot make an HTTPS client.
     pub fn new(access: &Access) -> Result<Self, Failure> {
-        // Its own would be hidden, and come on top of ours.
-        s3::set_retries(0);
         let wrong = |error: String| {
             Failure::failed(
                 format!("no client for S3: {error}"),
@@ -77,19 +87,28 @@ impl Bucket {
         let region = s3::Region::Custom { region: access.region.clone(), endpoint };
         let mut bucket =
             s3::Bucket::new(&access.bucket, region, credentials).map_err(|error| wrong(error.to_string()))?;
-        bucket.set_request_timeout(Some(TIMEOUT));
         // Only AWS has a name for each bucket.
         if !access.endpoint.host().is_some_and(|host| host.ends_with(".amazonaws.com")) {
             bucket.set_path_style();
         }
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT.min(access.silence))
+            .read_timeout(access.silence)
+            .timeout(TIMEOUT)
+            .redirect(redirect::Policy::none())
+            // Without https there is no need of root certificates, which a bare machine may not have.
+            .tls_built_in_native_certs(access.endpoint.as_str().starts_with("https:"))
+            .build()
+            .map_err(|error| wrong(error.to_string()))?;
         let address = access.endpoint.as_str().to_owned();
-        Ok(Self { s3: bucket, address, layout: access.layout.clone() })
+        Ok(Self { s3: bucket, http, address, layout: access.layout.clone() })
     }
 
     /// A page of a listing; `next` is where the page before says that it begins.
     ///
     /// # Errors
-    /// [`RawError::Everybody`].
+    /// [`RawError::Everybody`] and [`RawError::Patient`].
     pub async fn list(&self, place: &Place, next: Option<&str>) -> Result<Listing, RawError> {
         self.list_below(&place.prefix, next, KEYS).await
     }
@@ -106,13 +125,21 @@ impl Bucket {
         }
     }
 
+    /// The bucket and where in it objects are looked for, for a sentence.
+    pub fn place(&self) -> String {
+        format!("the bucket '{}' below '{}'", self.s3.name(), self.layout.prefix())
+    }
+
     async fn list_below(&self, prefix: &str, next: Option<&str>, keys: usize) -> Result<Listing, RawError> {
-        let call = || {
-            let (prefix, next) = (prefix.to_owned(), next.map(str::to_owned));
-            self.s3.list_page(prefix, None, next, None, Some(keys))
+        let command = Command::ListObjectsV2 {
+            prefix: prefix.to_owned(),
+            delimiter: None,
+            continuation_token: next.map(str::to_owned),
+            start_after: None,
+            max_keys: Some(keys),
         };
-        let answer = tried(call).await;
-        let (page, _) = answer.map_err(|trouble| trouble.of_listing(&self.s3.name(), &self.address))?;
+        let page = self.page(command).await;
+        let page = page.map_err(|trouble| trouble.of_listing(&self.s3.name(), &self.address))?;
         // A key that ends so is a folder that somebody has made by hand.
         let objects = page.contents.into_iter().filter(|object| !object.key.ends_with('/'));
         let objects = objects.map(|object| {
@@ -130,15 +157,27 @@ impl Bucket {
         Ok(Listing { objects: objects.collect(), next })
     }
 
+    async fn page(&self, command: Command<'_>) -> Result<ListBucketResult, Trouble> {
+        let mut response = self.call("/", command).await?;
+        let mut page = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if page.len() + chunk.len() > LARGEST_PAGE {
+                return Err(Trouble::Garbled("its listing has no end".to_owned()));
+            }
+            page.extend_from_slice(&chunk);
+        }
+        quick_xml::de::from_reader(page.as_slice()).map_err(|error| Trouble::garbled(&error.to_string()))
+    }
+
     /// The provider's endpoint that an object is of, where OW has noted it.
     ///
     /// # Errors
     /// As [`RawError`] says.
     pub async fn endpoint(&self, key: &str) -> Result<Option<String>, RawError> {
-        let answer = tried(|| self.s3.head_object(key)).await;
-        let (head, _) = answer.map_err(|trouble| trouble.of_object(&self.address))?;
-        let endpoint = head.metadata.and_then(|mut all| all.remove(TRACE_ID));
-        Ok(endpoint.filter(|endpoint| !endpoint.is_empty()))
+        let answer = self.call(key, Command::HeadObject).await;
+        let head = answer.map_err(|trouble| trouble.of_object(&self.address))?;
+        let endpoint = head.headers().get(TRACE_ID).and_then(|value| value.to_str().ok());
+        Ok(endpoint.filter(|endpoint| !endpoint.is_empty()).map(str::to_owned))
     }
 
     /// The bytes of an object.
@@ -146,10 +185,55 @@ impl Bucket {
     /// # Errors
     /// As [`RawError`] says.
     pub async fn get(&self, key: &str) -> Result<Payload, RawError> {
-        let answer = tried(|| self.s3.get_object_stream(key)).await;
-        let stream = answer.map_err(|trouble| trouble.of_object(&self.address))?;
-        Ok(Payload { stream, address: self.address.clone() })
+        let answer = self.call(key, Command::GetObject).await;
+        let response = answer.map_err(|trouble| trouble.of_object(&self.address))?;
+        Ok(Payload { response, address: self.address.clone() })
     }
+
+    /// Makes a call, several times where that may help.
+    async fn call(&self, path: &str, command: Command<'_>) -> Result<Response, Trouble> {
+        let began = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let (trouble, retry_after) = match self.attempt(path, command.clone()).await {
+                Ok(response) if response.status().is_success() => return Ok(response),
+                Ok(response) => refusal(response).await,
+                Err(trouble) => (trouble, None),
+            };
+            let failed = Failed { attempt, elapsed: began.elapsed(), retry_after };
+            let pause = retry::pause(&failed, random_fraction()).filter(|_| trouble.may_pass());
+            let Some(pause) = pause else { return Err(trouble) };
+            tracing::debug!(attempt, ?pause, "S3: {trouble:?}; trying again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, path: &str, command: Command<'_>) -> Result<Response, Trouble> {
+        let method = match command.http_verb() {
+            HttpMethod::Head => reqwest::Method::HEAD,
+            _ => reqwest::Method::GET,
+        };
+        let request = ReqwestRequest::new(&self.s3, path, command).await?;
+        let (url, headers) = (request.url()?, request.headers().await?);
+        Ok(self.http.request(method, url).headers(headers).send().await?)
+    }
+}
+
+/// What an answer that is no success says, and when it asks to be asked again.
+async fn refusal(mut response: Response) -> (Trouble, Option<Duration>) {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (status, retry_after) = (response.status().as_u16(), header(RETRY_AFTER));
+    let location = header(LOCATION);
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > LARGEST_ERROR {
+            break;
+        }
+    }
+    let trouble = Trouble::of_answer(status, &String::from_utf8_lossy(&body), location.as_deref());
+    (trouble, retry_after.as_deref().map(retry::retry_after))
 }
 
 impl Payload {
@@ -158,8 +242,7 @@ impl Payload {
     /// # Errors
     /// As [`RawError`] says.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RawError> {
-        let chunk = self.stream.bytes().next().await.transpose();
-        chunk.map_err(|error| Trouble::from(error).of_object(&self.address))
+        self.response.chunk().await.map_err(|error| Trouble::from(error).of_object(&self.address))
     }
 }
 
@@ -167,26 +250,5 @@ impl fmt::Debug for Bucket {
     /// Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bucket({} at {})", self.s3.name(), self.address)
-    }
-}
-
-/// Makes a call, several times where that may help.
-async fn tried<T, F>(call: impl Fn() -> F) -> Result<T, Trouble>
-where
-    F: Future<Output = Result<T, S3Error>>,
-{
-    let began = Instant::now();
-    let mut attempt = 1;
-    loop {
-        let trouble = match call().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => Trouble::from(error),
-        };
-        let failed = Failed { attempt, elapsed: began.elapsed(), retry_after: None };
-        let pause = retry::pause(&failed, random_fraction()).filter(|_| trouble.may_pass());
-        let Some(pause) = pause else { return Err(trouble) };
-        tracing::debug!(attempt, ?pause, "S3: {trouble:?}; trying again");
-        tokio::time::sleep(pause).await;
-        attempt += 1;
     }
 }

@@ -40,30 +40,41 @@ pub(super) enum Trouble {
     Garbled(String),
 }
 
-impl From<S3Error> for Trouble {
-    fn from(error: S3Error) -> Self {
-        match error {
-            S3Error::HttpFailWithBody(status, body) => Self::of_status(status, &words(&body)),
-            S3Error::Reqwest(error) => {
-                let error = error.without_url();
-                let cause = deepest_cause(&error);
-                match () {
-                    () if error.is_connect() => Self::Unreachable(format!("it cannot be reached ({cause})")),
-                    () if error.is_timeout() => Self::Passing("it did not answer in time".to_owned()),
-                    () => Self::Passing(format!("the connection broke ({cause})")),
-                }
-            }
-            S3Error::Io(error) => Self::Passing(format!("the connection broke ({error})")),
-            other => Self::Garbled(other.to_string().chars().take(WORDS).collect()),
+impl From<reqwest::Error> for Trouble {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let cause = deepest_cause(&error);
+        match () {
+            () if error.is_connect() => Self::Unreachable(format!("it cannot be reached ({cause})")),
+            () if error.is_timeout() => Self::Passing("it did not answer in time".to_owned()),
+            () => Self::Passing(format!("the connection broke ({cause})")),
         }
     }
 }
 
+impl From<S3Error> for Trouble {
+    /// Where a call cannot even be signed.
+    fn from(error: S3Error) -> Self {
+        Self::garbled(&error.to_string())
+    }
+}
+
 impl Trouble {
-    fn of_status(status: u16, words: &str) -> Self {
+    pub(super) fn garbled(what: &str) -> Self {
+        Self::Garbled(what.chars().take(WORDS).collect())
+    }
+
+    /// An answer that is no success; `location` is where it sends the caller, who does not go there: the objects are
+    /// signed for and asked of one server.
+    pub(super) fn of_answer(status: u16, body: &str, location: Option<&str>) -> Self {
+        let words = words(body);
         match status {
             408 | 429 | 500..=599 => Self::Passing(format!("it answered {status}{words}")),
-            _ => Self::Refused { status, words: words.to_owned() },
+            300..=399 => {
+                let to: String = location.unwrap_or("another place").chars().take(WORDS).collect();
+                Self::Refused { status, words: format!("{words}, and points to {to}") }
+            }
+            _ => Self::Refused { status, words },
         }
     }
 
@@ -129,7 +140,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, body: &str) -> Trouble {
-        S3Error::HttpFailWithBody(status, body.to_owned()).into()
+        Trouble::of_answer(status, body, None)
     }
 
     const DENIED: &str =
@@ -146,6 +157,9 @@ mod tests {
         assert!(listing(answered(404, "")).ends_with("(404): see ow.s3.bucket_name"));
         assert!(listing(answered(400, "")).ends_with("see ow.s3.endpoint_url and ow.s3.region"));
         assert_eq!(listing(answered(503, "")), "S3 at http://s: it answered 503");
+        let elsewhere = Trouble::of_answer(307, "", Some("http://other/"));
+        assert!(!elsewhere.may_pass());
+        assert!(listing(elsewhere).contains("(307, and points to http://other/): see ow.s3.endpoint_url"));
     }
 
     #[test]

@@ -32,6 +32,11 @@ impl Day {
         self.0
     }
 
+    /// The instant with which it begins.
+    pub fn midnight(self) -> Timestamp {
+        Timestamp::from_micros(self.0.saturating_mul(MICROS_PER_DAY))
+    }
+
     /// The day before.
     #[must_use]
     pub fn before(self) -> Self {
@@ -47,7 +52,7 @@ impl Day {
 impl fmt::Display for Day {
     /// As the date stands in a key: `2026-11-21`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let midnight = Timestamp::from_micros(self.0.saturating_mul(MICROS_PER_DAY)).to_string();
+        let midnight = self.midnight().to_string();
         f.write_str(midnight.split('T').next().unwrap_or_default())
     }
 }

@@ -11,6 +11,15 @@ use crate::time::Timestamp;
 /// it, "90 days" means other days.
 const RESUMED_WITHIN: std::time::Duration = std::time::Duration::from_hours(24);
 
+/// From which end a range is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// The oldest first.
+    Oldest,
+    /// The newest first.
+    Newest,
+}
+
 /// What is left to read of a patient's backfill, which begins here where it did not before.
 ///
 /// # Errors
@@ -20,28 +29,34 @@ pub fn begin(
     patient: PatientId,
     asked: &str,
     range: Interval,
+    from: From,
     now: Timestamp,
 ) -> Result<Interval, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT position, until FROM backfill WHERE patient = ? AND asked = ? AND started_at >= ?",
+        "SELECT since, position, until FROM backfill WHERE patient = ? AND asked = ? AND started_at >= ?",
     )?;
     let unfinished = query
-        .query_row(params![patient, asked, now.minus(RESUMED_WITHIN)], |row| {
-            Ok(Interval { from: row.get(0)?, until: row.get(1)? })
+        .query_row(params![patient, asked, now.minus(RESUMED_WITHIN)], |row| match from {
+            From::Oldest => Ok(Interval { from: row.get(1)?, until: row.get(2)? }),
+            From::Newest => Ok(Interval { from: row.get(0)?, until: row.get(1)? }),
         })
         .optional()?;
     if let Some(rest) = unfinished {
         return Ok(rest);
     }
+    let position = match from {
+        From::Oldest => range.from,
+        From::Newest => range.until,
+    };
     db.execute(
         "INSERT OR REPLACE INTO backfill (patient, asked, since, until, position, started_at)
-         VALUES (?1, ?2, ?3, ?4, ?3, ?5)",
-        params![patient, asked, range.from, range.until, now],
+         VALUES (?, ?, ?, ?, ?, ?)",
+        params![patient, asked, range.from, range.until, position, now],
     )?;
     Ok(range)
 }
 
-/// Notes that a backfill has come to `position`; one that has come to its end is forgotten.
+/// Notes what is left of a backfill; one of which nothing is left is forgotten.
 ///
 /// # Errors
 /// Where the table cannot be written.
@@ -49,11 +64,19 @@ pub fn advance(
     db: &Connection,
     patient: PatientId,
     asked: &str,
-    position: Timestamp,
+    rest: Interval,
+    from: From,
 ) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE backfill SET position = max(position, ?3) WHERE patient = ?1 AND asked = ?2")?
-        .execute(params![patient, asked, position])?;
-    db.prepare_cached("DELETE FROM backfill WHERE patient = ?1 AND asked = ?2 AND position >= until")?
-        .execute(params![patient, asked])?;
+    if rest.from >= rest.until {
+        db.prepare_cached("DELETE FROM backfill WHERE patient = ? AND asked = ?")?
+            .execute(params![patient, asked])?;
+        return Ok(());
+    }
+    let position = match from {
+        From::Oldest => rest.from,
+        From::Newest => rest.until,
+    };
+    db.prepare_cached("UPDATE backfill SET position = ? WHERE patient = ? AND asked = ?")?
+        .execute(params![position, patient, asked])?;
     Ok(())
 }

@@ -1,11 +1,22 @@
 //! The objects of the bucket that are known: what was read is not fetched again, and what failed is not forgotten.
 
-use rusqlite::{Connection, Row, params};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoreError;
+use crate::intervals::Allowed;
 use crate::patient::PatientId;
 use crate::raw::{Day, UNDATED};
 use crate::time::Timestamp;
+
+/// An object that failed is tried again after this part of its age: a payload that was cut short is hardly ever mended,
+/// and may have 10 MiB.
+const TRIED_AFTER_PART: u32 = 4;
+/// But not sooner: a permission that was forgotten is granted within some ticks.
+const TRIED_NOT_BEFORE: Duration = Duration::from_hours(1);
+/// Nor later.
+const TRIED_AT_LATEST: Duration = Duration::from_hours(24);
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +62,43 @@ pub struct Object {
     pub state: State,
     /// The provider's endpoint that it is of, where that is known.
     pub endpoint: Option<String>,
-    /// Why it failed.
+    /// Why it failed; of one that was read, what [`withheld`] says.
     pub error: Option<String>,
+    /// When that was noted.
+    pub noted: Timestamp,
+}
+
+impl Object {
+    /// When one that failed is tried again: in proportion to the time since the day of its storing.
+    pub fn tried_again(&self) -> Timestamp {
+        let age = self.noted.since(self.day.midnight());
+        self.noted.plus((age / TRIED_AFTER_PART).clamp(TRIED_NOT_BEFORE, TRIED_AT_LATEST))
+    }
+
+    /// Whether one that failed is tried again now.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.tried_again()
+    }
+}
+
+/// What is noted of an object that was read, of which samples were left out for want of consent: how many, and under
+/// which consent. Under another one it is read again.
+pub fn withheld(samples: u64, allowed: &Allowed) -> String {
+    format!("{samples} withheld under consent {}", allowed.fingerprint())
+}
+
+/// Whether [`withheld`] has noted this under a consent that allows the same times.
+pub fn was_withheld_under(noted: &str, allowed: &Allowed) -> bool {
+    noted.ends_with(&allowed.fingerprint())
+}
+
+/// What is to be noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// What became of an object.
+    Put(Object),
+    /// The bucket does not hold the object of this day and name any more.
+    Forget(Day, String),
 }
 
 /// What the page of a patient says of the payloads.
@@ -68,8 +114,8 @@ pub struct Summary {
     pub lost: i64,
     /// The date of the newest object, and when that was noted.
     pub newest: Option<(Day, Timestamp)>,
-    /// Those in error, the newest first, some of them.
-    pub in_error: Vec<Object>,
+    /// Those in error, the newest first, some of them; and whether their link has ended, so that nobody reads them.
+    pub in_error: Vec<(Object, bool)>,
 }
 
 impl Summary {
@@ -79,7 +125,7 @@ impl Summary {
     }
 }
 
-const OBJECTS: &str = "SELECT day, name, etag, state, endpoint, error FROM object";
+const OBJECTS: &str = "SELECT day, name, etag, state, endpoint, error, noted_at FROM object";
 
 fn from_row(row: &Row) -> rusqlite::Result<Object> {
     Ok(Object {
@@ -89,6 +135,7 @@ fn from_row(row: &Row) -> rusqlite::Result<Object> {
         state: State::parse(row.get_ref(3)?.as_str()?),
         endpoint: row.get(4)?,
         error: row.get(5)?,
+        noted: row.get(6)?,
     })
 }
 
@@ -124,26 +171,40 @@ pub fn failed(db: &Connection, link: i64, limit: u32) -> Result<Vec<Object>, Sto
     Ok(query.query_map(params![link, limit], from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// Notes what became of an object.
+/// The day of the newest object that was read.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn newest_read(db: &Connection, link: i64) -> Result<Option<Day>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT day FROM object WHERE link = ? AND state = 'read' ORDER BY day DESC LIMIT 1",
+    )?;
+    Ok(query.query_row([link], |row| Ok(Day::new(row.get(0)?))).optional()?)
+}
+
+/// Notes what became of several objects, in their order.
 ///
 /// # Errors
 /// Where the table cannot be written.
-pub fn note(db: &Connection, link: i64, object: &Object, now: Timestamp) -> Result<(), StoreError> {
-    let Object { day, name, etag, state, endpoint, error } = object;
+pub fn note_all(db: &Connection, link: i64, notes: &[Note]) -> Result<(), StoreError> {
+    notes.iter().try_for_each(|note| match note {
+        Note::Put(object) => put(db, link, object),
+        Note::Forget(day, name) => forget(db, link, *day, name),
+    })
+}
+
+fn put(db: &Connection, link: i64, object: &Object) -> Result<(), StoreError> {
+    let Object { day, name, etag, state, endpoint, error, noted } = object;
     db.prepare_cached(
         "INSERT INTO object (link, day, name, etag, state, endpoint, noted_at, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET etag = excluded.etag, state = excluded.state, endpoint = excluded.endpoint,
              noted_at = excluded.noted_at, error = excluded.error",
     )?
-    .execute(params![link, day.number(), name, etag, state.as_str(), endpoint, now, error])?;
+    .execute(params![link, day.number(), name, etag, state.as_str(), endpoint, noted, error])?;
     Ok(())
 }
 
-/// Forgets an object that the bucket does not hold any more.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn forget(db: &Connection, link: i64, day: Day, name: &str) -> Result<(), StoreError> {
+fn forget(db: &Connection, link: i64, day: Day, name: &str) -> Result<(), StoreError> {
     db.prepare_cached("DELETE FROM object WHERE link = ? AND day = ? AND name = ?")?.execute(params![
         link,
         day.number(),
@@ -192,9 +253,10 @@ pub fn summary(db: &Connection, patient: PatientId, limit: u32) -> Result<Summar
     let mut newest = query.query_map([patient], |row| Ok((Day::new(row.get(0)?), row.get(1)?)))?;
     summary.newest = newest.next().transpose()?;
     let mut query = db.prepare_cached(
-        "SELECT day, name, etag, object.state, endpoint, error FROM link JOIN object ON object.link = link.id
+        "SELECT day, name, etag, object.state, endpoint, error, noted_at, link.state = 'unlinked' FROM link JOIN object ON object.link = link.id
          WHERE patient = ? AND object.state IN ('failed', 'lost') ORDER BY day DESC, name LIMIT ?",
     )?;
-    summary.in_error = query.query_map(params![patient, limit], from_row)?.collect::<Result<_, _>>()?;
+    let rows = query.query_map(params![patient, limit], |row| Ok((from_row(row)?, row.get(7)?)))?;
+    summary.in_error = rows.collect::<Result<_, _>>()?;
     Ok(summary)
 }

@@ -253,6 +253,14 @@ fn trouble(path: &Path, error: &StoreError) -> Failure {
     failure
 }
 
+/// A database in memory with the schema of this program.
+#[cfg(test)]
+pub(super) fn in_memory() -> Connection {
+    let mut db = Connection::open_in_memory().unwrap();
+    embedded::migrations::runner().run(&mut db).unwrap();
+    db
+}
+
 #[cfg(test)]
 mod tests {
     use refinery::Target;

@@ -97,6 +97,18 @@ pub fn note_turn(
     Ok(())
 }
 
+/// Puts a patient behind everybody else in the order of the next tick: the turn was not over when it ended.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn put_last(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE patient_state SET polled_at = (SELECT max(polled_at) + 1 FROM patient_state) WHERE patient = ?",
+    )?
+    .execute([patient])?;
+    Ok(())
+}
+
 /// Notes how many samples of the last full days OW has and we have not. Where there are any, the next
 /// tick reads five weeks.
 ///

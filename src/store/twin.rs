@@ -95,55 +95,151 @@ fn settled(db: &Connection) -> Result<Option<String>, StoreError> {
     Ok(query.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// Puts the outbox right after the system that goes to JHE has changed. What waits of the other system, has surely not
-/// arrived, and is here from this one too, gives way; what was left out of this one is queued, where JHE has not got the other's and gets it no
-/// more.
-///
-/// # Errors
-/// Where the tables cannot be written.
-pub fn settle(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    if !is_to_settle(db)? {
-        return Ok(());
+/// How far the outbox has been put right after the system that goes to JHE has changed. It is done in steps, a
+/// transaction each, so that ticks can write between them: what they keep meanwhile follows the setting already.
+#[derive(Debug)]
+pub struct Settling {
+    system: &'static str,
+    stage: Stage,
+    /// The last stream and instant that were looked at in the stage.
+    after: (i64, Timestamp),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Begin,
+    /// What waits of the other system gives way.
+    GiveWay,
+    /// What was left out of this one is queued.
+    Admit,
+}
+
+/// The rows that one step looks at: some tens of milliseconds.
+const STEP: u32 = 2000;
+/// Before every stream.
+const FIRST: (i64, Timestamp) = (0, Timestamp::MIN);
+
+impl Settling {
+    /// Nothing done yet.
+    ///
+    /// # Errors
+    /// Where the settings cannot be read.
+    pub fn begin(db: &Connection) -> Result<Self, StoreError> {
+        Ok(Self { system: exported(db)?, stage: Stage::Begin, after: FIRST })
     }
-    let system = exported(db)?;
-    db.execute(
-        "INSERT INTO left_out (stream, instant)
-         SELECT outbox.stream, outbox.instant FROM outbox JOIN stream ON stream.id = outbox.stream
-         WHERE system <> ?1 AND EXISTS
-             (SELECT 1 FROM stream AS other JOIN observation AS twin ON twin.stream = other.id
-              WHERE other.patient = stream.patient AND other.code = stream.code AND other.provider = stream.provider
-                AND other.daily_total = stream.daily_total AND other.system = ?1 AND other.set_aside = 0
-                AND twin.instant = outbox.instant)
-         GROUP BY outbox.stream, outbox.instant
-         HAVING max(ambiguous) = 0 AND max(repeated) = 0 AND NOT EXISTS
-             (SELECT 1 FROM revision WHERE revision.stream = outbox.stream AND revision.instant = outbox.instant
-              AND unsent <> 1)
-         ON CONFLICT DO NOTHING",
-        [system],
-    )?;
-    db.execute(
-        "DELETE FROM outbox WHERE ambiguous = 0 AND repeated = 0 AND EXISTS
-             (SELECT 1 FROM left_out JOIN stream ON stream.id = left_out.stream AND system <> ?1
-              WHERE left_out.stream = outbox.stream AND left_out.instant = outbox.instant)",
-        [system],
-    )?;
-    let due = format!(
-        "FROM (SELECT left_out.instant AS at, stream.* FROM left_out JOIN stream ON stream.id = left_out.stream
-               WHERE system = ?1) AS own WHERE NOT {HAS_TWIN}"
-    );
-    let mut query = db.prepare(&format!("SELECT own.id, at {due}"))?;
-    let admitted: Vec<(i64, Timestamp)> =
-        query.query_map([system], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    let mut admit = db.prepare_cached("DELETE FROM left_out WHERE stream = ? AND instant = ?")?;
-    for (stream, instant) in admitted {
-        admit.execute(params![stream, instant])?;
-        queue::after_all(db, stream, instant, now)?;
+
+    /// Takes a step; answers what is left, or none. What waits of the other system, has surely not arrived, and is
+    /// here from this one too, gives way; what was left out of this one is queued, where JHE has not got the other's
+    /// and gets it no more. A setting that is changed meanwhile begins anew.
+    ///
+    /// # Errors
+    /// Where the tables cannot be written.
+    pub fn step(mut self, db: &Connection, now: Timestamp) -> Result<Option<Self>, StoreError> {
+        if self.system != exported(db)? {
+            self = Self::begin(db)?;
+        }
+        let next = match self.stage {
+            Stage::Begin if !is_to_settle(db)? => return Ok(None),
+            Stage::Begin => {
+                // Until the last step the outbox stands for no system: whoever is killed in the middle begins again.
+                db.execute("DELETE FROM exported_system", [])?;
+                None
+            }
+            Stage::GiveWay => {
+                let until = end_of_step(db, "outbox", self.after)?;
+                self.give_way(db, until)?;
+                until
+            }
+            Stage::Admit => {
+                let until = end_of_step(db, "left_out", self.after)?;
+                self.admit(db, until, now)?;
+                until
+            }
+        };
+        self.after = next.unwrap_or(FIRST);
+        self.stage = match (self.stage, next) {
+            (Stage::Begin, _) => Stage::GiveWay,
+            (stage, Some(_)) => stage,
+            (Stage::GiveWay, None) => Stage::Admit,
+            (Stage::Admit, None) => {
+                db.execute(
+                    "INSERT INTO exported_system (id, system) VALUES (1, ?)
+                     ON CONFLICT DO UPDATE SET system = excluded.system",
+                    [self.system],
+                )?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(self))
     }
-    db.execute(
-        "INSERT INTO exported_system (id, system) VALUES (1, ?) ON CONFLICT DO UPDATE SET system = excluded.system",
-        [system],
-    )?;
-    Ok(())
+
+    fn give_way(&self, db: &Connection, until: Option<(i64, Timestamp)>) -> Result<(), StoreError> {
+        let (from, until) = (self.after, until.unwrap_or((i64::MAX, Timestamp::MAX)));
+        let range = params![self.system, from.0, from.1, until.0, until.1];
+        db.prepare_cached(
+            "INSERT INTO left_out (stream, instant)
+             SELECT outbox.stream, outbox.instant FROM outbox JOIN stream ON stream.id = outbox.stream
+             WHERE (outbox.stream, outbox.instant) > (?2, ?3) AND (outbox.stream, outbox.instant) <= (?4, ?5)
+               AND system <> ?1 AND EXISTS
+                 (SELECT 1 FROM stream AS other JOIN observation AS twin ON twin.stream = other.id
+                  WHERE other.patient = stream.patient AND other.code = stream.code AND other.series_type = stream.series_type
+                    AND other.provider = stream.provider AND other.daily_total = stream.daily_total
+                    AND other.system = ?1 AND other.set_aside = 0 AND twin.instant = outbox.instant)
+             GROUP BY outbox.stream, outbox.instant
+             HAVING max(ambiguous) = 0 AND max(repeated) = 0 AND NOT EXISTS
+                 (SELECT 1 FROM revision WHERE revision.stream = outbox.stream AND revision.instant = outbox.instant
+                  AND unsent <> 1)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(range)?;
+        db.prepare_cached(
+            "DELETE FROM outbox WHERE (stream, instant) > (?2, ?3) AND (stream, instant) <= (?4, ?5)
+               AND ambiguous = 0 AND repeated = 0 AND EXISTS
+                 (SELECT 1 FROM left_out JOIN stream ON stream.id = left_out.stream AND system <> ?1
+                  WHERE left_out.stream = outbox.stream AND left_out.instant = outbox.instant)",
+        )?
+        .execute(range)?;
+        Ok(())
+    }
+
+    fn admit(
+        &self,
+        db: &Connection,
+        until: Option<(i64, Timestamp)>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (from, until) = (self.after, until.unwrap_or((i64::MAX, Timestamp::MAX)));
+        let mut query = db.prepare_cached(&format!(
+            "SELECT own.id, at
+             FROM (SELECT left_out.instant AS at, stream.* FROM left_out JOIN stream ON stream.id = left_out.stream
+                   WHERE system = ?1 AND (left_out.stream, left_out.instant) > (?2, ?3)
+                     AND (left_out.stream, left_out.instant) <= (?4, ?5)) AS own
+             WHERE NOT {HAS_TWIN}"
+        ))?;
+        let range = params![self.system, from.0, from.1, until.0, until.1];
+        let admitted: Vec<(i64, Timestamp)> =
+            query.query_map(range, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        let mut admit = db.prepare_cached("DELETE FROM left_out WHERE stream = ? AND instant = ?")?;
+        for (stream, instant) in admitted {
+            admit.execute(params![stream, instant])?;
+            queue::after_all(db, stream, instant, now)?;
+        }
+        Ok(())
+    }
+}
+
+/// The last row of a step that begins after a row of a table; none where the table ends in it.
+fn end_of_step(
+    db: &Connection,
+    table: &str,
+    after: (i64, Timestamp),
+) -> Result<Option<(i64, Timestamp)>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT stream, instant FROM {table} WHERE (stream, instant) > (?, ?) ORDER BY stream, instant
+         LIMIT 1 OFFSET ?"
+    ))?;
+    let row = query.query_row(params![after.0, after.1, STEP - 1], |row| Ok((row.get(0)?, row.get(1)?)));
+    Ok(row.optional()?)
 }
 
 /// Whether a patient has observations of both systems.
@@ -167,4 +263,82 @@ pub fn with_both(db: &Connection) -> Result<i64, StoreError> {
                                HAVING count(DISTINCT system) > 1)",
     )?;
     Ok(query.query_row([], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open::in_memory;
+
+    const SAMPLES: u32 = STEP + STEP / 2;
+
+    /// Every sample of one patient from both systems; those of the API wait for JHE, those of the bucket are left out,
+    /// and now they are to go.
+    fn switched() -> Connection {
+        let db = in_memory();
+        crate::store::code::seed(&db).unwrap();
+        db.execute_batch(&format!(
+            "INSERT INTO patient (id, name, time_zone, created_at, jhe_id, external_id)
+             VALUES (1, 'A', 'UTC', 0, 40001, 'x');
+             WITH one (value) AS (VALUES (1), (2))
+             INSERT INTO stream (id, patient, subject, system, series_type, provider, source, device, daily_total, code,
+                                 converter, newest)
+             SELECT value, 1, 's', iif(value = 1, 'ow:normalized', 'ow:raw'), 'heart_rate', 'oura', '', '', 0,
+                    (SELECT id FROM code WHERE code = 'omh:heart-rate:2.0'), 1, 0 FROM one;
+             WITH RECURSIVE at (instant) AS (VALUES (1) UNION ALL SELECT instant + 1 FROM at WHERE instant < {SAMPLES})
+             INSERT INTO observation (stream, instant, value, revision)
+             SELECT stream.id, instant, 60.0, 0 FROM at, stream;
+             INSERT INTO outbox (stream, instant, revision, value, state, due_at)
+             SELECT 1, instant, 0, value, 'pending', 0 FROM observation WHERE stream = 1;
+             INSERT INTO left_out (stream, instant) SELECT 2, instant FROM observation WHERE stream = 2;
+             INSERT INTO exported_system (id, system) VALUES (1, 'ow:normalized');
+             INSERT INTO setting (key, value) VALUES ('ow.ingest_mode', 'raw');"
+        ))
+        .unwrap();
+        db
+    }
+
+    fn count(db: &Connection, table: &str, stream: i64) -> u32 {
+        let count = format!("SELECT count(*) FROM {table} WHERE stream = ?");
+        db.query_row(&count, [stream], |row| row.get(0)).unwrap()
+    }
+
+    fn settle(db: &Connection) -> u32 {
+        let (mut settling, mut steps) = (Some(Settling::begin(db).unwrap()), 0);
+        while let Some(step) = settling {
+            let before = db.total_changes();
+            settling = step.step(db, Timestamp::MIN).unwrap();
+            // Three tables are written, and a count of the outbox by a trigger.
+            assert!(db.total_changes() - before <= u64::from(STEP) * 4, "a step is a short transaction");
+            steps += 1;
+        }
+        steps
+    }
+
+    #[test]
+    fn the_outbox_is_put_right_in_steps() {
+        let db = switched();
+        assert!(settle(&db) >= 5);
+        assert!(!is_to_settle(&db).unwrap());
+        assert_eq!((count(&db, "outbox", 1), count(&db, "outbox", 2)), (0, SAMPLES));
+        assert_eq!((count(&db, "left_out", 1), count(&db, "left_out", 2)), (SAMPLES, 0));
+    }
+
+    #[test]
+    fn whoever_is_killed_in_the_middle_or_switches_back_then_loses_nothing() {
+        for mode in ["raw", "normalized"] {
+            for steps in 1..5 {
+                let db = switched();
+                let mut settling = Settling::begin(&db).unwrap();
+                for _ in 0..steps {
+                    settling = settling.step(&db, Timestamp::MIN).unwrap().unwrap();
+                }
+                db.execute("UPDATE setting SET value = ?", [mode]).unwrap();
+                assert!(is_to_settle(&db).unwrap());
+                settle(&db);
+                let waiting = count(&db, "outbox", 1) + count(&db, "outbox", 2);
+                assert_eq!(waiting, SAMPLES, "{mode} after {steps} steps");
+            }
+        }
+    }
 }

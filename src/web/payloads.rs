@@ -54,7 +54,8 @@ pub(crate) async fn examine(app: &App) {
 }
 
 async fn look(app: &App, settings: &Snapshot) -> Result<(), Failure> {
-    let access = Access::of(settings, app.live.config().secret_key.as_ref())?;
+    let config = app.live.config();
+    let access = Access::of(settings, config.secret_key.as_ref(), config.ow_timeout)?;
     let examined = Bucket::new(&access)?.examine().await;
     examined.map_err(|error| Failure::failed(error.to_string(), ""))
 }

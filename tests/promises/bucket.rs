@@ -28,9 +28,24 @@ const PREFIX: &str = "raw-payloads/oura/api_response";
 /// What the server does besides serving.
 struct State {
     seen: Mutex<Vec<String>>,
-    faults: Mutex<HashMap<String, u16>>,
+    faults: Mutex<HashMap<String, Fault>>,
+    /// Answers to whoever lists the objects of a user: the first page and the next.
+    listings: Mutex<HashMap<String, Vec<String>>>,
     /// How many more objects are handed out before the server dies.
     life: AtomicI64,
+}
+
+/// What is wrong with an object, or with everything that is listed of a user.
+#[derive(Clone)]
+pub enum Fault {
+    /// This status.
+    Status(u16),
+    /// 503, and when to come back, in seconds.
+    Later(u64),
+    /// It is said to be elsewhere.
+    Elsewhere(String),
+    /// No answer.
+    Silence,
 }
 
 /// The server, and the files that it serves.
@@ -48,8 +63,12 @@ impl Bucket {
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
         service.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));
-        let state =
-            State { seen: Mutex::default(), faults: Mutex::default(), life: AtomicI64::new(i64::MAX) };
+        let state = State {
+            seen: Mutex::default(),
+            faults: Mutex::default(),
+            listings: Mutex::default(),
+            life: AtomicI64::new(i64::MAX),
+        };
         let (state, service) = (Arc::new(state), service.build());
         let mut bucket = Self { root, port: 0, state, service, running: None };
         bucket.restart();
@@ -115,7 +134,35 @@ impl Bucket {
 
     /// Answers this status to whoever wants to read this object; 0 serves it again.
     pub fn fault(&self, key: &str, status: u16) {
-        self.state.faults.lock().unwrap().insert(format!("/{BUCKET}/{key}"), status);
+        self.trouble(key, (status > 0).then_some(Fault::Status(status)));
+    }
+
+    /// Makes trouble for whoever wants to read this object, or takes it away.
+    pub fn trouble(&self, key: &str, fault: Option<Fault>) {
+        let (mut faults, path) = (self.state.faults.lock().unwrap(), format!("/{BUCKET}/{key}"));
+        match fault {
+            Some(fault) => faults.insert(path, fault),
+            None => faults.remove(&path),
+        };
+    }
+
+    /// Makes trouble for whoever lists the objects of a user.
+    pub fn list_trouble(&self, user: &str, fault: Fault) {
+        self.state.faults.lock().unwrap().insert(user.to_owned(), fault);
+    }
+
+    /// Answers these pages to whoever lists the objects of a user, and nothing else.
+    pub fn list_as(&self, user: &str, pages: &[&str]) {
+        let pages = pages.iter().map(|page| (*page).to_owned()).collect();
+        self.state.listings.lock().unwrap().insert(user.to_owned(), pages);
+    }
+
+    /// Puts the time at which an object was stored.
+    pub fn stored(&self, key: &str, at: jhe_ow::time::Timestamp) {
+        let path = self.root.path().join(BUCKET).join(key);
+        let micros = u64::try_from(at.micros()).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_micros(micros);
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
 
     /// Dies after so many more objects.
@@ -173,10 +220,36 @@ async fn answer(
 ) -> Result<Response<s3s::Body>, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     state.seen.lock().unwrap().push(format!("{method} {}", request.uri()));
-    let fault = state.faults.lock().unwrap().get(&path).copied().filter(|status| *status > 0);
     let reads = method == Method::GET && path.contains(".json");
-    if let Some(status) = fault.filter(|_| reads) {
-        return Ok(Response::builder().status(status).body(s3s::Body::empty()).unwrap());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let fault = {
+        let faults = state.faults.lock().unwrap();
+        let of_listing =
+            || faults.iter().find(|(user, _)| !user.contains('/') && query.contains(user.as_str()));
+        let fault = if reads { faults.get(&path) } else { of_listing().map(|(_, fault)| fault) };
+        fault.cloned()
+    };
+    let empty = |response: http::response::Builder| Ok(response.body(s3s::Body::empty()).unwrap());
+    match fault {
+        Some(Fault::Status(status)) => return empty(Response::builder().status(status)),
+        Some(Fault::Later(seconds)) => {
+            return empty(Response::builder().status(503).header("Retry-After", seconds));
+        }
+        Some(Fault::Elsewhere(address)) => {
+            return empty(
+                Response::builder().status(307).header("Location", format!("{address}{path}?{query}")),
+            );
+        }
+        Some(Fault::Silence) => std::future::pending::<()>().await,
+        None => {}
+    }
+    let page = {
+        let listings = state.listings.lock().unwrap();
+        let pages = listings.iter().find(|(user, _)| query.contains(user.as_str())).map(|(_, pages)| pages);
+        pages.and_then(|pages| pages.get(usize::from(query.contains("continuation-token"))).cloned())
+    };
+    if let Some(page) = page.filter(|_| !reads) {
+        return Ok(Response::builder().body(s3s::Body::from(page)).unwrap());
     }
     if reads && state.life.fetch_sub(1, Ordering::SeqCst) <= 0 {
         dead.cancel();

@@ -10,7 +10,7 @@ use crate::harness::*;
 fn on_a_small_disk(world: &World, script: &str) -> Option<String> {
     std::fs::create_dir_all(world.data_dir()).unwrap();
     let data = world.data_dir().display().to_string();
-    let mount = format!("mount -t tmpfs -o size=800k none {data}");
+    let mount = format!("mount -t tmpfs -o size=1000k none {data}");
     let allowed = Command::new("unshare").args(["-rm", "sh", "-c", &mount]).output();
     if !allowed.is_ok_and(|output| output.status.success()) {
         println!("not tested: this machine allows no file systems of one's own");

@@ -26,7 +26,7 @@ fn a_local_time_that_ow_learns_later_is_no_revision() {
     let document = &world.documents(&patient)[0];
     assert_eq!(document["body"]["effective_time_frame"]["date_time"], "2026-11-21T10:00:00+02:00");
     assert!(
-        world.run(&["observations", "--format", "csv"]).stdout.trim().ends_with(",0,"),
+        world.run(&["observations", "--format", "csv"]).stdout.trim().ends_with(",0,,heart_rate,,"),
         "still revision 0"
     );
 }

@@ -233,10 +233,10 @@ fn words_that_have_changed_at_jhe_are_read_again() {
 #[test]
 fn what_no_device_delivers_is_told_and_not_asked() {
     let scene = Scene::new();
-    scene.jhe.state().people.asks.push("omh:blood-pressure:4.0".to_owned());
+    scene.jhe.state().people.asks.push("omh:rr-interval:1.0".to_owned());
     let asks = scene.come_in();
-    assert!(asks.body.contains("no device here delivers: Blood pressure"), "{}", asks.body);
-    assert!(!asks.body.contains("omh:blood-pressure:4.0\""), "{}", asks.body);
+    assert!(asks.body.contains("no device here delivers: RR Interval"), "{}", asks.body);
+    assert!(!asks.body.contains("omh:rr-interval:1.0\""), "{}", asks.body);
 }
 
 #[test]

@@ -34,10 +34,10 @@ fn what_is_missing_is_said_with_its_remedy_at_start_and_on_the_page() {
     let jhe = FakeJhe::start();
     jhe.state().has_oura = false;
     jhe.state().people.codes_known.clear();
-    let (page, log) = told(&connected(&jhe), "no data source");
+    let (page, log) = told(&connected(&jhe), "none of the data sources");
     for sentence in [
         "shares no organization with any patient",
-        "JHE has no data source 'Oura'",
+        "JHE has none of the data sources that OW knows",
         "JHE has no code 'omh:heart-rate:2.0'",
         "JHE has no client whose invitations lead here",
     ] {
@@ -61,7 +61,10 @@ fn a_jhe_that_has_everything_says_nothing() {
     let operator = served.operator(&world);
     until("it has exported", || operator.get("/admin").body.contains("Last export"));
     let page = operator.get("/admin").body;
-    assert!(!page.contains("JHE has no") && !page.contains("organization"), "{page}");
+    assert!(
+        !page.contains("JHE has no") && !page.contains("have its seed run") && !page.contains("organization"),
+        "{page}"
+    );
 }
 
 #[test]

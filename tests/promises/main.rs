@@ -34,6 +34,7 @@ mod proxy;
 mod raw;
 mod raw_export;
 mod raw_trouble;
+mod raw_turn;
 mod schedules;
 mod screens;
 mod security;

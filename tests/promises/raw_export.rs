@@ -134,6 +134,45 @@ fn a_setting_that_is_set_and_set_back_loses_nothing() {
 }
 
 #[test]
+fn what_was_left_out_and_corrected_goes_as_it_is_now_once_it_is_wanted() {
+    let mut both = Both::new();
+    both.scene.world.setting("ow.export_system", "ow:raw");
+    both.in_api(7);
+    assert_eq!((both.scene.world.created(), both.export().len()), (1, 0));
+    both.scene.world.sim.put(&both.user, at(&time(7)), 66.0);
+    assert_eq!(both.scene.world.created(), 0);
+    both.scene.world.pass(HOUR * 7);
+    assert_eq!(both.export(), [], "not even once it has been still");
+    both.scene.world.setting("ow.export_system", "current");
+    assert_eq!(both.export(), sent(&[("normalized", 7)]));
+    let value = both.scene.jhe.state().kept[0].document["body"]["heart_rate"]["value"].as_f64();
+    assert_eq!(value, Some(66.0), "never the value that it had first");
+}
+
+#[test]
+fn a_switch_moves_more_than_one_step_at_a_time_and_each_once() {
+    let both = Both::new();
+    both.scene.world.setting("ow.first_connect_window", "3d");
+    let now = both.scene.world.now;
+    let minute = std::time::Duration::from_mins(1);
+    both.scene.world.sim.fill(&both.user, now.minus(minute * 2500), now, minute, 1);
+    assert_eq!(both.scene.world.created(), 2500);
+    let rates = both.scene.world.sim.rows(&both.user);
+    let times: Vec<String> = rates.iter().map(|(at, _)| at.to_string()).collect();
+    let rates: Vec<(&str, f64, &str)> =
+        times.iter().zip(&rates).map(|(at, (_, value))| (at.as_str(), *value, "rest")).collect();
+    both.bucket.put_heart_rates(&Bucket::key(DAY_OF_TEST, &both.user, "all"), &rates);
+    both.mode("raw");
+    assert_eq!(both.scene.world.created(), 2500);
+    let ran = both.scene.export();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let state = both.scene.jhe.state();
+    let instants: BTreeSet<_> = state.kept.iter().map(crate::fake_jhe::Kept::instant).collect();
+    assert_eq!((instants.len(), state.kept.len()), (2500, 2500));
+    assert!(state.kept.iter().all(|kept| kept.identifier.0 == "ow:raw"));
+}
+
+#[test]
 fn what_may_have_arrived_stays_under_its_name() {
     let both = Both::new();
     both.measure(&[7]);

@@ -1,11 +1,12 @@
 //! Raw mode where the bucket is in trouble: what it costs, whom, and that nothing is lost by it.
 
 use crate::bucket::*;
+use crate::harness::*;
 use crate::raw::*;
 
 #[test]
 fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
-    let (world, bucket) = raw_world();
+    let (mut world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let (older, newer) =
         (Bucket::key(TODAY, &user, "ffffffffffff"), Bucket::key(TODAY, &user, "000000000000"));
@@ -14,6 +15,7 @@ fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
     bucket.fault(&older, 403);
     assert_eq!(world.poll().created(), 1);
     bucket.fault(&older, 0);
+    world.pass(HOUR * 4);
     assert_eq!(world.poll().created(), 1, "what only it has");
     assert_eq!(instants(&world, &patient), both(), "what was stored after it stands");
 }
@@ -38,6 +40,26 @@ fn a_bucket_that_lists_and_does_not_serve_holds_nobody_up() {
     }
     assert_eq!(world.poll().created(), 2);
     assert_eq!(instants(&world, &first), both());
+}
+
+#[test]
+fn three_objects_that_never_come_block_nothing() {
+    let (mut world, bucket) = raw_world();
+    let (user, patient) = world.patient();
+    for (number, name) in ["a", "b", "c", "d"].iter().enumerate() {
+        let key = Bucket::key(TODAY, &user, name);
+        bucket.put_heart_rates(&key, &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
+        bucket.stored(&key, at(NINE).plus(HOUR * u32::try_from(number).unwrap()));
+        if *name != "d" {
+            bucket.fault(&key, 503);
+        }
+    }
+    let ran = world.poll();
+    assert!(ran.code == 3 && ran.stderr.contains("3 objects were not read"), "{ran:?}");
+    assert_eq!(instants(&world, &patient), both());
+    bucket.seen();
+    world.pass(HOUR / 4);
+    assert_eq!((world.created(), bucket.touched()), (0, 0));
 }
 
 #[test]
@@ -85,4 +107,110 @@ fn a_wrong_key_a_wrong_bucket_and_no_server_end_the_tick() {
     bucket.restart();
     assert_eq!(world.created(), 2);
     assert_eq!(instants(&world, &patient), both());
+}
+
+/// A page of a listing as S3 writes it.
+fn page(next: Option<&str>, objects: &[(&str, &str)]) -> String {
+    let contents = objects
+        .iter()
+        .map(|(key, etag)| {
+            format!(
+                "<Contents><Key>{key}</Key><ETag>\"{etag}\"</ETag><Size>9</Size>\
+                 <LastModified>2026-11-21T09:00:00.000Z</LastModified></Contents>"
+            )
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    let next = next
+        .map_or_else(String::new, |next| format!("<NextContinuationToken>{next}</NextContinuationToken>"));
+    format!(
+        "<ListBucketResult><Name>{BUCKET}</Name><IsTruncated>true</IsTruncated>{next}{contents}</ListBucketResult>"
+    )
+}
+
+#[test]
+fn a_listing_that_goes_on_and_does_not_say_where_is_no_end() {
+    let (world, bucket, user, _) = one_payload();
+    bucket.list_as(&user, &[&page(None, &[])]);
+    let ran = world.poll();
+    assert!(ran.code == 1 && ran.stderr.contains("goes on, and does not say where"), "{ran:?}");
+}
+
+#[test]
+fn a_page_without_keys_forgets_nothing() {
+    let (world, bucket, user, patient) = one_payload();
+    let key = Bucket::key(TODAY, &user, "701e19a918f0");
+    let last = page(None, &[(&key, "tag")]).replace("true", "false");
+    // Each day and each place lists the same: what is of another place is not found there.
+    bucket.list_as(&user, &[&page(Some("on"), &[]), &last]);
+    let first = world.poll();
+    assert!(first.stdout.contains("Created 2 observations."), "{first:?}");
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    let noted = || -> i64 {
+        let read = "SELECT count(*) FROM object WHERE name = '701e19a918f0.json' AND state = 'read'";
+        db.query_row(read, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(noted(), 1);
+    bucket.seen();
+    world.poll();
+    let again =
+        bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains("701e19a918f0")).count();
+    assert_eq!((again, noted(), world.kept(&patient).len()), (0, 1, 2));
+}
+
+#[test]
+fn a_patient_whose_listing_fails_holds_nobody_else_up() {
+    let (world, bucket, user, patient) = one_payload();
+    let (other_user, other) = world.patient();
+    bucket.put_heart_rates(&Bucket::key(TODAY, &other_user, "1"), &[(EIGHT, 50.0, "rest")]);
+    bucket.list_trouble(&user, Fault::Status(503));
+    let ran = world.poll();
+    assert_eq!((ran.code, ran.created()), (3, 1), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("patient {patient}: ")) && ran.stderr.contains("503"), "{ran:?}");
+    assert_eq!((world.kept(&other).len(), world.kept(&patient).len()), (1, 0));
+}
+
+#[test]
+fn an_object_that_does_not_come_costs_seconds_and_itself_only() {
+    let (world, bucket, user, patient) = one_payload();
+    let silent = Bucket::key(TODAY, &user, "silent");
+    bucket.put_heart_rates(&silent, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);
+    bucket.trouble(&silent, Some(Fault::Silence));
+    let began = std::time::Instant::now();
+    let ran = world.poll();
+    assert!(began.elapsed() < std::time::Duration::from_secs(25), "{:?}", began.elapsed());
+    assert_eq!((ran.code, ran.created()), (3, 2), "{ran:?}");
+    assert!(ran.stderr.contains("it did not answer in time"), "{ran:?}");
+    assert_eq!((instants(&world, &patient), world.lock()), (both(), String::new()));
+}
+
+#[test]
+fn nobody_is_sent_to_another_server() {
+    let (world, bucket, user, patient) = one_payload();
+    let other = Bucket::start();
+    let key = Bucket::key(TODAY, &user, "moved");
+    for bucket in [&bucket, &other] {
+        bucket.put_heart_rates(&key, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);
+    }
+    other.seen();
+    bucket.trouble(&key, Some(Fault::Elsewhere(other.address())));
+    let ran = world.poll();
+    assert!(ran.code == 3 && ran.stderr.contains("307, and points to http://127.0.0.1:"), "{ran:?}");
+    bucket.list_trouble(&user, Fault::Elsewhere(other.address()));
+    let ran = world.poll();
+    assert!(ran.code == 1 && ran.stderr.contains("see ow.s3.endpoint_url and ow.s3.region"), "{ran:?}");
+    assert_eq!((other.seen().len(), instants(&world, &patient)), (0, both()));
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_kept() {
+    let (world, bucket, user, _) = one_payload();
+    let key = Bucket::key(TODAY, &user, "busy");
+    bucket.put_heart_rates(&key, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);
+    bucket.trouble(&key, Some(Fault::Later(600)));
+    bucket.seen();
+    assert_eq!(world.poll().code, 3);
+    let tries =
+        bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains("busy.json")).count();
+    assert_eq!(tries, 1, "ten minutes do not fit into a tick");
 }

@@ -76,7 +76,7 @@ fn the_schema_can_be_looked_at_without_being_touched() {
         (ran.code, ran.stdout.as_str()),
         (
             0,
-            "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\nV5  raw  pending\n"
+            "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\nV5  raw  pending\nV6  every_vital_sign  pending\n"
         )
     );
     assert!(!world.data_dir().exists());
@@ -87,7 +87,7 @@ fn the_schema_can_be_looked_at_without_being_touched() {
 #[test]
 fn a_seed_does_no_harm_twice() {
     let world = World::bare();
-    assert_eq!(world.run(&["seed"]).stdout, "made 17 codes and data sources\n");
+    assert_eq!(world.run(&["seed"]).stdout, "made 31 codes and data sources\n");
     assert_eq!(world.run(&["seed"]).stdout, "everything was there already\n");
 }
 

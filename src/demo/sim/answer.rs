@@ -1,7 +1,5 @@
 //! The other endpoints, and how answers are made.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -9,8 +7,9 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::counts::counts;
 use super::oauth::{connections, disconnect};
-use super::rows::{Record, User};
+use super::rows::User;
 use super::state::State;
 use crate::time::Timestamp;
 
@@ -76,6 +75,9 @@ pub(super) fn answer(
             Ok(counts) => json_answer(StatusCode::OK, counts.to_string()),
             Err(text) => detail(StatusCode::BAD_REQUEST, &text),
         },
+        ("DELETE", ["users", id, "events", kind @ ("sleep" | "workouts"), event]) => {
+            delete_event(state.user(id), kind, event)
+        }
         ("POST", ["providers", .., "sync", "historical"]) if state.queue_broken => internal_error(),
         ("POST", ["providers", provider, "users", id, "sync", "historical"]) => {
             historical(state, provider, id, query, now)
@@ -124,29 +126,19 @@ fn create(state: &mut State, body: &str, now: Timestamp) -> Answer {
     json_answer(StatusCode::CREATED, user.to_string())
 }
 
-fn counts(user: &User, id: &str, query: &[(String, String)]) -> Result<Value, String> {
-    let bound = |name: &str, default: Timestamp| match query.iter().find(|(key, _)| key == name) {
-        None => Ok(default),
-        Some((_, text)) => Timestamp::parse(text).map_err(|_| format!("Invalid datetime format: {text}")),
+fn delete_event(user: &mut User, kind: &str, event: &str) -> Answer {
+    let is_sleep = kind == "sleep";
+    let Ok(id) = Uuid::try_parse(event) else {
+        return detail(StatusCode::BAD_REQUEST, "Input should be a valid UUID");
     };
-    let (from, until) = (bound("start_date", Timestamp::MIN)?, bound("end_date", Timestamp::MAX)?);
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for ((_, kind), record) in user.records.range((from.micros(), 0)..(until.micros(), 0)) {
-        if let (Record::Sample { .. }, Some(kind)) = (record, user.kind(*kind)) {
-            *counts.entry(&kind.series_type).or_default() += 1;
+    match user.events.get(&id).is_some_and(|event| event.sleep().is_some() == is_sleep) {
+        true => {
+            user.events.remove(&id);
+            with_body(StatusCode::NO_CONTENT, "application/json", full(""))
         }
+        false if is_sleep => detail(StatusCode::NOT_FOUND, "Sleep session not found"),
+        false => detail(StatusCode::NOT_FOUND, "Workout not found"),
     }
-    let total: u64 = counts.values().sum();
-    Ok(json!({
-        "user_id": id,
-        "total_data_points": total,
-        "total_workouts": 0,
-        "total_sleep_events": 0,
-        "series_type_counts": counts,
-        "workout_type_counts": {},
-        "by_provider": [],
-        "has_womens_health_data": false,
-    }))
 }
 
 /// A real OW queues the work; here it is done by the time of the answer.

@@ -4,14 +4,27 @@
 //! real OW, its traps included (the page limit, the midnight that adds a day, 400s, in-place updates, a
 //! user that is gone and looks empty). Beyond that it can be made to fail in the ways that servers fail.
 
+mod activity;
 mod answer;
+mod asked;
+#[cfg(test)]
+mod captures;
+mod control;
+mod counts;
+mod events;
 mod fault;
+mod nights;
 mod oauth;
+mod query;
 mod ring;
 mod rows;
+mod series;
 mod server;
 mod state;
+#[cfg(test)]
+mod strictness;
 mod timeseries;
+mod vitals;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +33,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use activity::ActivityDay;
+pub use asked::{Asked, Route};
+pub use events::{Event, Sleep, Stage, What, Workout};
 pub use fault::Fault;
 pub use ring::heart_rate_at;
-pub use rows::Row;
+pub use rows::{Kind, Row, Source};
+pub use series::unit_of;
 pub use state::Seen;
+pub use vitals::{Vitals, vitals};
 
 use crate::clock::Clock;
 use crate::time::Timestamp;
@@ -207,9 +225,9 @@ impl Sim {
         self.shared.state().user(user).heart_rates()
     }
 
-    /// Makes the pages of one user fail; none makes them well.
+    /// Makes the pages of one user fail, on every route; none makes them well.
     pub fn set_fault(&self, user: &str, fault: Option<Fault>) {
-        self.shared.state().user(user).set_fault(fault);
+        self.shared.state().user(user).set_fault(None, fault);
     }
 
     /// Sets how many records a page may have: 100, or 1000 as in newer versions.

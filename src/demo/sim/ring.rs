@@ -23,7 +23,7 @@ pub fn heart_rate_at(seed: u64, at: Timestamp) -> f64 {
 }
 
 /// A number from 0 to 1 that looks random (splitmix64).
-fn unit(seed: u64, at: u64) -> f64 {
+pub(super) fn unit(seed: u64, at: u64) -> f64 {
     let mut x = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(at.wrapping_mul(0xD1B5_4A32_D192_ED03));
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

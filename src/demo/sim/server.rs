@@ -16,9 +16,10 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, Body, answer, detail, full, internal_error, json_answer, with_body};
+use super::asked::Route;
+use super::query::{Pairs, write_cursor};
 use super::state::Seen;
-use super::timeseries::Query;
-use super::{Fault, Shared, oauth};
+use super::{Fault, Shared, activity, events, nights, oauth, timeseries};
 
 /// Where the simulated provider asks its wearers.
 const PROVIDER_PAGE: &str = "/cloud.ouraring.com/oauth/authorize";
@@ -79,8 +80,8 @@ async fn handle(shared: &Shared, request: Request<Incoming>) -> Answer {
     if let Some(refusal) = refuse(&request.headers, &key) {
         return refusal;
     }
-    match (method, parts.as_slice()) {
-        ("GET", ["users", user, "timeseries"]) => page(shared, user, &pairs).await,
+    match (Route::paged(method, &parts), parts.get(1)) {
+        (Some(route), Some(user)) => page(shared, route, user, &pairs).await,
         _ => answer(&mut shared.state(), method, &parts, &pairs, &body, shared.clock.now()),
     }
 }
@@ -96,15 +97,15 @@ fn refuse(headers: &HeaderMap, key: &str) -> Option<Answer> {
 }
 
 /// A `+` in a query is a space, as it is for OW.
-fn pairs(query: &str) -> Vec<(String, String)> {
+pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
     match reqwest::Url::parse(&format!("http://localhost/?{query}")) {
         Ok(url) => url.query_pairs().into_owned().collect(),
         Err(_) => Vec::new(),
     }
 }
 
-async fn page(shared: &Shared, user: &str, pairs: &[(String, String)]) -> Answer {
-    let (fault, number) = enter(shared, user);
+async fn page(shared: &Shared, route: Route, user: &str, pairs: &Pairs) -> Answer {
+    let (fault, number) = enter(shared, route, user);
     let hook = shared.hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some(hook) = hook {
         let user = user.to_owned();
@@ -118,31 +119,36 @@ async fn page(shared: &Shared, user: &str, pairs: &[(String, String)]) -> Answer
     let page = {
         let mut state = shared.state();
         let cap = state.page_cap;
-        Query::parse(pairs, cap).map(|query| query.answer(state.user(user)))
+        let user = state.user(user);
+        match route {
+            Route::Timeseries => timeseries::Query::parse(pairs, cap).map(|query| query.answer(user)),
+            Route::Sleep => events::Query::parse(pairs, true).map(|query| query.answer(user)),
+            Route::Workouts => events::Query::parse(pairs, false).map(|query| query.answer(user)),
+            Route::Activity => activity::Query::parse(pairs).map(|query| query.answer(user)),
+            Route::SleepSummary => nights::Query::parse(pairs).map(|query| query.answer(user)),
+            Route::Counts | Route::Other => Err("Not a page".to_owned()),
+        }
     };
     let answer = match (page, fault) {
         (Err(text), _) => detail(StatusCode::BAD_REQUEST, &text),
         (Ok(page), None) => json_answer(StatusCode::OK, page),
-        (Ok(page), Some((fault, nth))) => fail(&fault, nth, page).await,
+        (Ok(page), Some((fault, nth))) => fail(&fault, nth, route, page).await,
     };
     shared.state().in_flight -= 1;
     answer
 }
 
-/// Counts a page request; answers with the user's fault and how many pages came since it was set.
-fn enter(shared: &Shared, user: &str) -> (Option<(Fault, u32)>, usize) {
+/// Counts a page request; answers with the fault that meets it and how many pages came since it was set.
+fn enter(shared: &Shared, route: Route, user: &str) -> (Option<(Fault, u32)>, usize) {
     let mut state = shared.state();
     state.pages += 1;
     state.in_flight += 1;
     state.most_in_flight = state.most_in_flight.max(state.in_flight);
     let number = state.pages;
-    let user = state.user(user);
-    user.pages += 1;
-    let nth = user.pages;
-    (user.fault.clone().map(|fault| (fault, nth)), number)
+    (state.user(user).trouble(route), number)
 }
 
-async fn fail(fault: &Fault, nth: u32, page: String) -> Answer {
+async fn fail(fault: &Fault, nth: u32, route: Route, page: String) -> Answer {
     match fault {
         Fault::Hang => std::future::pending().await,
         Fault::Status(status) => status_answer(*status),
@@ -157,7 +163,7 @@ async fn fail(fault: &Fault, nth: u32, page: String) -> Answer {
         Fault::Garbage => with_body(StatusCode::OK, "text/html", full("<html>Bad Gateway</html>")),
         Fault::Truncated => json_answer(StatusCode::OK, page[..page.len() / 2].to_owned()),
         Fault::WrongType => json_answer(StatusCode::OK, r#"{"data":{"heart_rate":"none"},"pagination":[]}"#),
-        Fault::RepeatCursor => json_answer(StatusCode::OK, repeat(&page)),
+        Fault::RepeatCursor => json_answer(StatusCode::OK, repeat(route, &page)),
         Fault::RedirectTo(target) => {
             let mut answer = with_body(StatusCode::TEMPORARY_REDIRECT, "text/plain", full(""));
             if let Ok(target) = target.parse() {
@@ -178,11 +184,17 @@ fn status_answer(status: u16) -> Answer {
     }
 }
 
-/// The page with a next cursor that is always the same one.
-fn repeat(page: &str) -> String {
+/// The page with a next cursor that is always the same one, and a good one.
+fn repeat(route: Route, page: &str) -> String {
     let Ok(mut page) = serde_json::from_str::<serde_json::Value>(page) else { return page.to_owned() };
+    let place = match route {
+        Route::Activity => "2000-01-01|oura|",
+        Route::SleepSummary => "2000-01-01T00:00:00+00:00|00000000-0000-4000-8000-000000000000",
+        Route::Sleep | Route::Workouts => "2100-01-01T00:00:00+00:00|00000000-0000-4000-8000-000000000000",
+        _ => "2026-11-21T00:00:00+00:00|00000000-0000-4000-8000-000000000000",
+    };
     page["pagination"]["has_more"] = true.into();
-    page["pagination"]["next_cursor"] = "MjAyNi0xMS0yMVQwMDowMDowMCswMDowMHwwMDAwMDAwMA==".into();
+    page["pagination"]["next_cursor"] = write_cursor(place, "").into();
     page.to_string()
 }
 

@@ -3,73 +3,72 @@
 use std::fmt::Write;
 use std::ops::Bound;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
+use uuid::Uuid;
 
+use super::query::{Cursor, Moment, Pairs, Tail, around, cursor_time, cut, limit};
 use super::rows::{Record, User};
-use crate::time::{Timestamp, ZoneOffset};
+use super::series;
+use crate::time::Timestamp;
 
-/// Records per page where the request does not say.
-const DEFAULT_LIMIT: usize = 50;
-const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+/// A row's place in OW's order: its time, and the number of its kind, which is what its id is made of.
+type Place = (i64, u32);
 
 /// A request, understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Query {
     types: Vec<String>,
-    from: Timestamp,
-    until: Timestamp,
+    from: Moment,
+    until: Moment,
     limit: usize,
-    after: Option<(i64, u32)>,
+    cursor: Option<Cursor<Place>>,
 }
 
 impl Query {
     /// Understands a query, or says what OW says in its 400.
-    pub(super) fn parse(pairs: &[(String, String)], cap: usize) -> Result<Self, String> {
-        let last =
-            |name: &str| pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let from = last("start_time").ok_or("Field required")?;
-        let until = last("end_time").ok_or("Field required")?;
+    pub(super) fn parse(pairs: &Pairs, cap: usize) -> Result<Self, String> {
+        let from = Moment::required(pairs, "start_time");
+        let until = Moment::required(pairs, "end_time");
         let types: Vec<_> =
             pairs.iter().filter(|(key, _)| key == "types").map(|(_, value)| value.clone()).collect();
-        if types.iter().any(|name| name.contains(',')) {
-            return Err("Input should be 'heart_rate', 'resting_heart_rate' or another series type".into());
+        if types.iter().any(|name| series::unit_of(name).is_none()) {
+            return Err(series::refusal());
         }
-        let limit = match last("limit").map(str::parse::<usize>) {
-            None => DEFAULT_LIMIT,
-            Some(Ok(0)) => return Err("Input should be greater than or equal to 1".into()),
-            Some(Ok(limit)) if limit <= cap => limit,
-            Some(Ok(_)) => return Err(format!("Input should be less than or equal to {cap}")),
-            Some(Err(_)) => return Err("Input should be a valid integer".into()),
-        };
-        let after = last("cursor").map(read_cursor).transpose()?;
-        Ok(Self { types, from: instant(from)?.0, until: range_end(until)?, limit, after })
+        let limit = limit(pairs, cap)?;
+        let cursor = Cursor::parse(pairs, 2, |fields| {
+            let at = Moment::parse(fields[0]).ok()?.at;
+            Some((at.micros(), Uuid::try_parse(fields[1]).ok()?.as_fields().0))
+        })?;
+        Ok(Self { types, from: from?, until: until?, limit, cursor })
     }
 
     /// The page, as OW writes it.
     pub(super) fn answer(&self, user: &User) -> String {
-        let start = Bound::Included((self.from.micros(), 0));
+        let (first, end) = ((self.from.at.micros(), 0), (self.until.as_end_of_range().micros(), 0));
         let wanted =
             |kind: u32| self.types.is_empty() || self.types.iter().any(|name| user.is_type(kind, name));
-        let range = |start| {
-            let end = Bound::Excluded((self.until.micros(), 0));
-            let empty = self.from >= self.until;
-            let rows = (!empty).then(|| user.records.range((start, end)));
+        // From the first to the end; `BTreeMap::range` panics where they are the wrong way round.
+        let range = |start: Place, is_behind: bool, end: Place| {
+            let low = if is_behind { Bound::Excluded(start) } else { Bound::Included(start) };
+            let rows = (start < end).then(|| user.records.range((low, Bound::Excluded(end))));
             rows.into_iter().flatten().filter(|((_, kind), _)| wanted(*kind))
         };
-        let total = range(start).count();
-        let start = self.after.filter(|after| after.0 >= self.from.micros()).map_or(start, Bound::Excluded);
-        let mut page: Vec<_> = if self.after.is_some_and(|after| after.0 >= self.until.micros()) {
-            Vec::new()
-        } else {
-            range(start).take(self.limit + 1).collect()
+        let total = range(first, false, end).count();
+        let mut page: Vec<_> = match self.cursor {
+            Some(Cursor::After(place)) if place >= first => {
+                range(place, true, end).take(self.limit + 1).collect()
+            }
+            Some(Cursor::Before(place)) => {
+                range(first, false, place.min(end)).rev().take(self.limit + 1).collect()
+            }
+            _ => range(first, false, end).take(self.limit + 1).collect(),
         };
-        let has_more = page.len() > self.limit;
-        page.truncate(self.limit);
-        self.write(user, &page, has_more, total)
-    }
-
-    fn write(&self, user: &User, page: &[(&(i64, u32), &Record)], has_more: bool, total: usize) -> String {
+        if self.cursor.as_ref().is_some_and(Cursor::is_backward) {
+            page.reverse();
+        }
+        let has_more = cut(&mut page, self.limit, self.cursor.as_ref());
+        let (next, previous) = around(&page, has_more, self.cursor.as_ref(), |((at, kind), _)| {
+            format!("{}|{}", cursor_time(Timestamp::from_micros(*at)), row_id(*kind))
+        });
         let mut text = String::with_capacity(128 + page.len() * 230);
         text.push_str("{\"data\":[");
         for (index, ((at, kind), record)) in page.iter().enumerate() {
@@ -78,82 +77,33 @@ impl Query {
             }
             write_record(&mut text, user, Timestamp::from_micros(*at), *kind, record);
         }
-        let cursor = |entry: Option<&(&(i64, u32), &Record)>, prefix: &str| {
-            entry.map_or_else(|| "null".to_owned(), |(key, _)| format!("\"{}\"", write_cursor(**key, prefix)))
-        };
-        let next = if has_more { cursor(page.last(), "") } else { "null".to_owned() };
-        let previous = if self.after.is_some() { cursor(page.first(), "prev_") } else { "null".to_owned() };
-        let _ = write!(
-            text,
-            "],\"pagination\":{{\"next_cursor\":{next},\"previous_cursor\":{previous},\"has_more\":{has_more},\
-             \"total_count\":{total}}},\"metadata\":{{\"resolution\":null,\"sample_count\":{},\
-             \"start_time\":\"{}\",\"end_time\":\"{}\"}}}}",
-            page.len(),
-            self.from,
-            self.until
-        );
+        let (from, until) = (self.from, self.until);
+        Tail { next, previous, has_more, total: Some(total), from, until }.write(&mut text, page.len());
         text
     }
 }
 
+fn row_id(kind: u32) -> Uuid {
+    Uuid::from_fields(kind, 0, 0x4000, &[0x80, 0, 0, 0, 0, 0, 0, 0])
+}
+
 fn write_record(text: &mut String, user: &User, at: Timestamp, kind: u32, record: &Record) {
-    let (value, zone) = match record {
+    let (value, zone, daily_total, unit) = match record {
         Record::Verbatim(json) => return text.push_str(json),
-        Record::Sample { value, zone } => (value, zone),
+        Record::Sample { value, zone, daily_total, unit } => (value, zone, daily_total, unit),
     };
     let Some(kind) = user.kind(kind) else { return };
-    let quoted = |part: &Option<String>| {
-        part.as_ref()
-            .map_or_else(|| "null".to_owned(), |part| serde_json::Value::from(part.as_str()).to_string())
-    };
+    let zone = zone.as_ref().map_or_else(|| "null".to_owned(), |zone| format!("\"{zone}\""));
     let _ = write!(
         text,
-        "{{\"timestamp\":\"{at}\",\"zone_offset\":{},\"type\":\"{}\",\"value\":{value:?},\"unit\":\"{}\",\
-         \"source\":{{\"provider\":\"{}\",\"source\":\"{}\",\"device\":{},\"device_type\":null,\
-         \"device_name\":null}},\"is_daily_total\":null}}",
-        quoted(zone),
+        "{{\"timestamp\":\"{at}\",\"zone_offset\":{zone},\"type\":\"{}\",\"value\":{value:?},\"unit\":\"{}\",\
+         \"source\":",
         kind.series_type,
-        kind.unit,
-        kind.provider,
-        kind.provider,
-        quoted(&kind.device)
+        unit.as_ref().unwrap_or(&kind.unit),
     );
-}
-
-/// OW's cursor: the time and the row id, where rows are told apart by their kind.
-fn write_cursor((at, kind): (i64, u32), prefix: &str) -> String {
-    let at = Timestamp::from_micros(at).to_string().replace('Z', "+00:00");
-    URL_SAFE.encode(format!("{prefix}{at}|{kind:08x}-0000-4000-8000-000000000000"))
-}
-
-fn read_cursor(text: &str) -> Result<(i64, u32), String> {
-    let invalid = || format!("Invalid cursor format: '{text}'. Expected 'timestamp|id'.");
-    let bytes = URL_SAFE.decode(text).map_err(|_| invalid())?;
-    let plain = String::from_utf8(bytes).map_err(|_| invalid())?;
-    let (at, row) = plain.split_once('|').ok_or_else(invalid)?;
-    let at = Timestamp::parse(at).map_err(|_| invalid())?;
-    let kind = u32::from_str_radix(row.get(..8).ok_or_else(invalid)?, 16).map_err(|_| invalid())?;
-    Ok((at.micros(), kind))
-}
-
-/// The trap: an end whose own clock reads exactly midnight means the end of that day.
-fn range_end(text: &str) -> Result<Timestamp, String> {
-    let (at, offset) = instant(text)?;
-    let local_midnight =
-        at.local(Some(offset)).to_string().contains("T00:00:00") && at.micros() % 1_000_000 == 0;
-    Ok(if local_midnight { at.plus(DAY) } else { at })
-}
-
-/// An instant, and the offset it was written in: ISO 8601, where none means UTC, or Unix seconds.
-fn instant(text: &str) -> Result<(Timestamp, ZoneOffset), String> {
-    if let Ok(seconds) = text.parse::<i64>() {
-        return Ok((Timestamp::from_micros(seconds.saturating_mul(1_000_000)), ZoneOffset::UTC));
-    }
-    let wrong = || format!("Invalid datetime format: {text}");
-    let offset = text.get(19..).and_then(|rest| rest.find(['+', '-']).map(|at| &rest[at..]));
-    let naive = offset.is_none() && !text.ends_with('Z');
-    let at = if naive { Timestamp::parse(&format!("{text}Z")) } else { Timestamp::parse(text) };
-    Ok((at.map_err(|_| wrong())?, offset.and_then(ZoneOffset::parse).unwrap_or(ZoneOffset::UTC)))
+    kind.source.write(text);
+    let daily_total = daily_total.map_or("null", |is_one| if is_one { "true" } else { "false" });
+    let _ = write!(text, ",\"is_daily_total\":{daily_total}}}");
 }
 
 #[cfg(test)]

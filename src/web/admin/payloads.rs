@@ -74,7 +74,8 @@ impl OfPatient {
                 @if self.has_both {
                     p.warning {
                         "There are samples of both modes: what was measured once may stand here twice, under the \
-                        names of either. JHE gets one of them."
+                        names of either. JHE gets one of them, and afterwards the corrections of that one: what the other \
+                        mode alone has seen corrected stays here."
                     }
                 }
                 dl.summary {
@@ -92,13 +93,13 @@ impl OfPatient {
                         }
                     } }
                 }
-                @if !in_error.is_empty() { (table(in_error)) }
+                @if !in_error.is_empty() { (table(in_error, now)) }
             }
         } }
     }
 }
 
-fn table(in_error: &[Object]) -> Markup {
+fn table(in_error: &[(Object, bool)], now: Timestamp) -> Markup {
     html! {
         table {
             thead { tr {
@@ -106,12 +107,15 @@ fn table(in_error: &[Object]) -> Markup {
                 th scope="col" { "State" }
                 th scope="col" { "Why" }
             } }
-            tbody { @for one in in_error { tr {
+            tbody { @for (one, has_ended) in in_error { tr {
                 th.id scope="row" data-label="Object" {
                     span { @if one.day != UNDATED { (one.day) "/…/" } (one.name) }
                 }
                 td data-label="State" {
-                    @if one.state == State::Lost { "gone from the bucket" } @else { "each tick tries again" }
+                    @if *has_ended { "of a link that has ended: not read any more" }
+                    @else if one.state == State::Lost { "not in the bucket any more" }
+                    @else if one.is_due(now) { "the next tick tries again" }
+                    @else { "tried again by and by" }
                 }
                 td data-label="Why" { span { (one.error.as_deref().unwrap_or_default()) } }
             } } }

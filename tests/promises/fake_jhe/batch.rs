@@ -117,16 +117,54 @@ impl FakeJhe {
         let Some(document) = document(entry) else {
             return Err((400, "valueAttachment.data must be Base 64 Encoded Binary JSON.".into()));
         };
-        if !document["body"]["heart_rate"]["value"].is_number() {
-            return Err((422, "{'omh_data': [\"'a' is not of type 'number'\"]}".into()));
+        if let Err(words) = conforms(&code, &document) {
+            return Err((422, format!("{{'omh_data': [\"{words}\"]}}")));
         }
         let identifier = identifier(entry);
         if state.kept.iter().any(|kept| kept.identifier == identifier) {
             let (system, value) = identifier;
             return Err((409, format!("Identifier already exists: system={system} value={value}")));
         }
-        Ok(Kept { patient, identifier, device, document })
+        Ok(Kept { patient, code, identifier, device, document })
     }
+}
+
+/// What the schemas of JHE's codes ask for: a number where a measure stands, the right frame, and the header's name.
+fn conforms(code: &str, document: &Value) -> Result<(), String> {
+    let (measure, is_interval) = match code {
+        "omh:heart-rate:2.0" => ("/heart_rate/value", false),
+        "omh:blood-glucose:4.0" => ("/blood_glucose/value", false),
+        "omh:oxygen-saturation:2.0" => ("/oxygen_saturation/value", false),
+        "omh:respiratory-rate:2.0" => ("/respiratory_rate/value", false),
+        "omh:body-weight:3.0" => ("/body_weight/value", false),
+        "omh:body-temperature:4.0" => ("/body_temperature/value", false),
+        "omh:forced-vital-capacity:1.0" => ("/forced_vital_capacity/value", false),
+        "omh:forced-expiratory-volume-1-second:1.0" => ("/forced_expiratory_volume_1_second/value", false),
+        "omh:blood-pressure:4.0" => ("/diastolic_blood_pressure/value", false),
+        "omh:step-count:3.0" => ("/step_count/value", true),
+        "omh:sleep-duration:2.0" => ("/sleep_duration/value", true),
+        "omh:sleep-episode:1.1" => ("", true),
+        "ieee:sleep-stage-summary:1.0" => ("/sleep_stage_summary/total_sleep_time/value", true),
+        "omh:physical-activity:1.2" => ("/activity_name", true),
+        _ => return Err(format!("{code} has no schema")),
+    };
+    let body = &document["body"];
+    let found = body.pointer(measure).ok_or_else(|| format!("'{measure}' is a required property"))?;
+    let is_right =
+        found.is_number() || (code == "omh:physical-activity:1.2" && found.is_string()) || measure.is_empty();
+    if !is_right {
+        return Err(format!("{found} is not of type 'number'"));
+    }
+    if is_interval && !body["effective_time_frame"]["time_interval"]["end_date_time"].is_string() {
+        return Err("'time_interval' is a required property".into());
+    }
+    if schema(document) != code { Err(format!("{code} was expected")) } else { Ok(()) }
+}
+
+/// The code of a document, as its header names it.
+fn schema(document: &Value) -> String {
+    let part = |name: &str| document["header"]["schema_id"][name].as_str().unwrap_or_default().to_owned();
+    format!("{}:{}:{}", part("namespace"), part("name"), part("version"))
 }
 
 fn identifier(entry: &Value) -> (String, String) {

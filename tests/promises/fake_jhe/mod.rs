@@ -44,6 +44,7 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
     pub patient: i64,
+    pub code: String,
     pub identifier: (String, String),
     pub device: String,
     pub document: Value,
@@ -174,7 +175,7 @@ impl FakeJhe {
         let document = json!({ "body": { "effective_time_frame": { "date_time": instant.to_string() } } });
         let identifier = ("ow:normalized".to_owned(), identifier.to_owned());
         let device = format!("Device/{OURA}");
-        self.state().kept.push(Kept { patient, identifier, device, document });
+        self.state().kept.push(Kept { patient, code: HEART_RATE.to_owned(), identifier, device, document });
     }
 
     /// The instants that are kept of a patient, in order, with repetitions.

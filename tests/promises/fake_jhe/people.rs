@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jhe_ow::catalog::CODES;
 use jhe_ow::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -86,7 +87,11 @@ impl Default for People {
             slow: None,
             second: false,
             second_answers: BTreeMap::new(),
-            codes_known: vec![HEART_RATE.to_owned()],
+            codes_known: CODES
+                .iter()
+                .filter(|code| code.is_of_jhe)
+                .map(|code| code.code.to_owned())
+                .collect(),
         }
     }
 }

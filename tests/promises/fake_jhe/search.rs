@@ -47,13 +47,14 @@ impl FakeJhe {
         if !is_near {
             return outcome(403, &format!("Current user is not authorized to access Patient/{patient}."));
         }
-        assert_eq!(query["code"], format!("{SYSTEM}|{HEART_RATE}"));
+        let (system, code) = query["code"].split_once('|').unwrap();
+        assert_eq!(system, SYSTEM);
         let mut state = self.state();
         let date = query.get("date").map(|date| at(date));
         let mut found: Vec<Value> = Vec::new();
         for (number, kept) in state.kept.iter().enumerate().rev() {
             let is_then = date.is_none_or(|date| instant(&kept.document) == date);
-            if kept.patient == patient && is_then {
+            if kept.patient == patient && is_then && kept.code == code {
                 found.push(json!({ "resource": resource(number, kept) }));
             }
         }
@@ -98,14 +99,14 @@ impl FakeJhe {
 fn left(patient: i64, name: &str, document: Value) -> Kept {
     let system = if name.is_empty() { "" } else { "ow:normalized" };
     let identifier = (system.to_owned(), name.to_owned());
-    Kept { patient, identifier, device: format!("Device/{OURA}"), document }
+    Kept { patient, code: HEART_RATE.to_owned(), identifier, device: format!("Device/{OURA}"), document }
 }
 
 fn resource(number: usize, kept: &Kept) -> Value {
     let Kept { patient, identifier: (system, value), document, .. } = kept;
     let mut resource = json!({
         "resourceType": "Observation", "id": (60000 + number).to_string(), "status": "final",
-        "code": { "coding": [{ "system": SYSTEM, "code": HEART_RATE, "display": "Heart Rate" }] },
+        "code": { "coding": [{ "system": SYSTEM, "code": kept.code, "display": kept.code }] },
         "subject": { "reference": format!("Patient/{patient}") },
         "valueAttachment": { "contentType": "application/json", "data": STANDARD.encode(document.to_string()) },
     });
