@@ -48,6 +48,8 @@ impl Stage {
         operator.fill("organization", "Lifespan Lab");
         operator.fill("purpose", "To learn how hearts behave at night.");
         operator.fill("contact", "Ada Example, ada@example.org");
+        operator.click_css(&format!("[value='{HEART_RATE}']"));
+        operator.click_css("[value=Oura]");
         operator.press("Save");
         operator.see("Change a study");
         operator.go(&format!("{}/admin/patients/new", self.base));

@@ -142,9 +142,7 @@ pub(super) fn asked(
                 measured.insert(scope.code.clone());
             }
             match entry {
-                Some(entry) if !deliveries.of(&scope.code).is_empty() => {
-                    scopes.push((scope.clone(), Some(agreed(db, entry)?)));
-                }
+                Some(entry) if is_delivered => scopes.push((scope.clone(), Some(agreed(db, entry)?))),
                 Some(_) => {}
                 None if is_measured && is_delivered => scopes.push((scope.clone(), None)),
                 None if is_delivered => unmeasured.push(scope.clone()),

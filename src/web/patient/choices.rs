@@ -10,7 +10,7 @@ use super::{Patient, page, with_session};
 use crate::account::Actor;
 use crate::patient::PatientId;
 use crate::store::session::Holder;
-use crate::store::{StoreError, audit, code, consent, invitation, session};
+use crate::store::{StoreError, audit, consent, invitation, session};
 use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
 use crate::web::App;
@@ -122,15 +122,15 @@ pub(super) async fn withdraw(app: &App, visit: &Visit, patient: &Patient) -> Res
     let (id, now) = (patient.id, app.clock.now());
     let study: Option<StudyId> = visit.form.get("study").parse().ok();
     let scope = visit.form.get("scope").to_owned();
-    let read = move |db: &_| Ok((consent::entries(db, id)?, code::deliverable(db)?));
-    let (entries, deliverable) = app.store.read(read).await?;
+    let read = move |db: &_| Ok((consent::entries(db, id)?, consent::delivered(db, id)?));
+    let (entries, delivered) = app.store.read(read).await?;
     let standing: Vec<_> = entries.iter().filter(|entry| entry.grant.withdrawn.is_none()).collect();
     let this = standing
         .iter()
         .find(|entry| entry.scope.code == scope && entry.study.as_ref().map(|(id, _)| *id) == study);
     let Some(this) = this else { return Ok(see_other("/clients/ow/manage?done=withdrawn")) };
-    let of_device = standing.iter().filter(|entry| deliverable.contains(&entry.scope)).count();
-    if of_device == 1 && deliverable.contains(&this.scope) && visit.form.get("sure") != "yes" {
+    let is_delivered = delivered.contains(&(scope.clone(), study));
+    if delivered.len() == 1 && is_delivered && visit.form.get("sure") != "yes" {
         return Ok(confirm(app, patient, study, &this.scope));
     }
     if let (Some(at_jhe), Some(study)) = (AtJhe::of(app, patient).await?, study) {

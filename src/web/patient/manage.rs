@@ -14,7 +14,7 @@ use super::{Patient, page};
 use crate::catalog;
 use crate::consents;
 use crate::patient::{PatientId, PatientRef};
-use crate::store::code::{self, Deliveries};
+use crate::store::code::Deliveries;
 use crate::store::consent::{self, Entry};
 use crate::store::patient as patients;
 use crate::store::status::{self, Shown};
@@ -55,9 +55,11 @@ impl View {
             let mut elsewhere = consent::entries(db, id)?;
             let is_asked = |entry: &Entry| asked.iter().any(|asked| asked.shows(entry));
             elsewhere.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));
-            let deliverable = code::deliverable(db)?;
-            let (elsewhere, beyond) =
-                elsewhere.into_iter().partition(|entry| deliverable.contains(&entry.scope));
+            let delivered = consent::delivered(db, id)?;
+            let is_delivered = |entry: &Entry| {
+                delivered.contains(&(entry.scope.code.clone(), entry.study.as_ref().map(|(id, _)| *id)))
+            };
+            let (elsewhere, beyond) = elsewhere.into_iter().partition(is_delivered);
             let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
             Ok(Self { asked, elsewhere, beyond, newest, zone })
         };

@@ -158,7 +158,7 @@ fn conforms(code: &str, document: &Value) -> Result<(), String> {
     if is_interval && !body["effective_time_frame"]["time_interval"]["end_date_time"].is_string() {
         return Err("'time_interval' is a required property".into());
     }
-    if schema(document) != code { Err(format!("{code} was expected")) } else { Ok(()) }
+    if schema(document) == code { Ok(()) } else { Err(format!("{code} was expected")) }
 }
 
 /// The code of a document, as its header names it.
