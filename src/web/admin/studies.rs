@@ -253,8 +253,8 @@ fn ticks(terms: &Terms, offered: &Offered, errors: &Errors) -> Markup {
             @if offered.scopes.is_empty() { p.help { "There are none: run " code { "jhe-ow seed" } " once." } }
             p.help { "A patient is asked only for what the patient's device measures." }
             div.groups { @for (name, scopes) in offered.groups() {
-                div role="group" aria-label=(name) {
-                    h3 { (name) }
+                fieldset {
+                    legend { (name) }
                     @for scope in scopes { (tick(scope, terms, offered)) }
                 }
             } }
