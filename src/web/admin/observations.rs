@@ -116,7 +116,7 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
                 (omh::show(stream, observation))
                 @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
             }
-            td data-label="Type" { span {
+            td data-label="Type" { span.type {
                 (series.map_or(stream.display.as_str(), |series| series.name))
                 @if stream.daily_total && !series.is_some_and(Series::is_by_day) { ", of the day" }
                 " " code { (stream.code) }

@@ -66,21 +66,21 @@ impl Overview {
             @if self.lines.is_empty() {
                 p.empty { "Nothing has arrived yet. It does once a device is connected and its maker has data." }
             } @else {
-                table {
+                table.compact {
                     thead { tr {
                         th scope="col" { "Measurement" }
                         th scope="col" { "Newest" }
-                        th scope="col" { "Of" }
+                        th scope="col" { "When" }
                         th.number scope="col" { "Samples in 24\u{a0}h" }
                     } }
                     tbody { @for Newest { series, found, last_day } in &self.lines { tr {
                         th scope="row" data-label="Measurement" {
                             a href={ (href) (series.series_type) } { (series.name) }
                         }
-                        td data-label="Newest" {
+                        td.value data-label="Newest" {
                             @match found { Some((value, _)) => (value), None => "none" }
                         }
-                        td data-label="Of" {
+                        td data-label="When" {
                             @match found { Some((_, when)) => (when), None => "" }
                         }
                         td.number data-label="Samples in 24\u{a0}h" { (count(*last_day)) }

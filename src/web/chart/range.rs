@@ -125,9 +125,16 @@ fn band(buckets: &[Bucket], scale: Scale, of: fn(&Bucket) -> Option<Spread>) -> 
             polyline.mean points=(points(&run, scale, slots)) {}
         }
         @for (place, spread) in full() {
-            circle.mean cx=(point(slots.middle(place))) cy=(point(scale.y(spread.mean))) r="2" {}
+            circle.mean cx=(point(slots.middle(place))) cy=(point(scale.y(spread.mean))) r=(radius(&spreads, place)) {}
         }
     }
+}
+
+/// A dot that no line leads to has to be seen by itself.
+fn radius(spreads: &[Option<Spread>], place: usize) -> &'static str {
+    let is_full =
+        |place: Option<usize>| place.and_then(|place| spreads.get(place)).is_some_and(Option::is_some);
+    if is_full(place.checked_sub(1)) || is_full(Some(place + 1)) { "2" } else { "4" }
 }
 
 /// Stretches without a gap: a line across a gap would be invented.

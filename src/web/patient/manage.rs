@@ -204,20 +204,28 @@ async fn others(app: &App, asked: &[Asked]) -> Result<Others, Refusal> {
 }
 
 /// What the patient's device does not measure: it can be asked once another one does.
-fn unmeasured(asked: &Asked, scope: &Scope, others: &Others) -> Markup {
-    let wanted = (asked.study.id, scope.code.clone());
-    let measuring: Vec<&Offer> =
-        others.iter().filter(|(_, opened)| opened.contains(&wanted)).map(|(offer, _)| offer).collect();
+fn unmeasured(asked: &Asked, others: &Others) -> Markup {
+    let names =
+        |scopes: &[&Scope]| scopes.iter().map(|scope| scope.display.as_str()).collect::<Vec<_>>().join(", ");
+    let all: Vec<&Scope> = asked.unmeasured.iter().collect();
+    let of_offer = |opened: &[(StudyId, String)]| {
+        let is_opened = |scope: &&&Scope| opened.contains(&(asked.study.id, scope.code.clone()));
+        all.iter().filter(is_opened).copied().collect::<Vec<&Scope>>()
+    };
     html! {
-        div.scope {
-            h3 { (scope.display) }
-            p { "Not measured by " (asked.device_names()) ", so you are not asked about it." }
-            @if !measuring.is_empty() {
-                p.fine { "Do you also wear "
-                    @for (place, offer) in measuring.iter().enumerate() {
-                        @if place > 0 { " or " }
-                        a href={ "/clients/ow/manage?device=" (offer.provider.provider) } { (offer.provider.name) }
-                    } "?"
+        @if !all.is_empty() {
+            div.scope {
+                h3 { "Not measured by " (asked.device_names()) }
+                p { "The study asks for more, and you are not asked about it: " (names(&all)) "." }
+                @for (offer, opened) in others {
+                    @let more = of_offer(opened);
+                    @if !more.is_empty() {
+                        p.fine { (offer.provider.name) " measures: " (names(&more)) ". "
+                            a href={ "/clients/ow/manage?device=" (offer.provider.provider) } {
+                                "I also wear " (offer.provider.name)
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -236,38 +244,43 @@ fn study(
             h2 { (terms.name) }
             p { (terms.organization) }
             @for (scope, agreed) in &asked.scopes {
-                div.scope {
-                    h3 { (scope.display) }
-                    p.fine { (catalog::covers(&scope.code).unwrap_or_default()) }
-                    @match agreed {
-                        Some(agreed) => {
-                            p { "You share this since " (local(zone, agreed.since)) "."
-                                @if !asked.measures(scope) { " It is not measured by " (asked.device_names()) "." } }
-                            @if let Some(text) = &agreed.text {
-                                details { summary { "What you agreed to" } pre { (text) } }
-                            }
-                            (Choice::stop(Some(id), scope).form(patient))
+                @if let Some(agreed) = agreed {
+                    div.scope {
+                        h3 { (scope.display) }
+                        p.fine { (catalog::covers(&scope.code).unwrap_or_default()) }
+                        p { "You share this since " (local(zone, agreed.since)) "."
+                            @if !asked.measures(scope) { " It is not measured by " (asked.device_names()) "." } }
+                        @if let Some(text) = &agreed.text {
+                            details { summary { "What you agreed to" } pre { (text) } }
                         }
-                        None => {
-                            p { "You do not share this." }
-                            (offer(asked, scope, (patient, wearing)))
-                        }
+                        (Choice::stop(Some(id), scope).form(patient))
                     }
                 }
             }
-            @for scope in &asked.unmeasured { (unmeasured(asked, scope, others)) }
+            (offer(asked, (patient, wearing)))
+            (unmeasured(asked, others))
         }
     }
 }
 
-/// The words and the button with which a patient agrees.
-fn offer(asked: &Asked, scope: &Scope, (patient, wearing): (&Patient, &Wearing)) -> Markup {
+/// The words and the buttons with which a patient agrees.
+fn offer(asked: &Asked, (patient, wearing): (&Patient, &Wearing)) -> Markup {
+    let open = asked.open();
     html! {
-        details open {
-            summary { "What you agree to when you share" }
-            dl.terms { @for (heading, text) in asked.wording().parts() { dt { (heading) } dd { (text) } } }
+        @if !open.is_empty() {
+            details open {
+                summary { "What you agree to when you share" }
+                dl.terms { @for (heading, text) in asked.wording().parts() { dt { (heading) } dd { (text) } } }
+            }
         }
-        (Choice::agree(asked, scope, wearing).form(patient))
+        @for scope in &open {
+            div.scope {
+                h3 { (scope.display) }
+                p.fine { (catalog::covers(&scope.code).unwrap_or_default()) }
+                p { "You do not share this." }
+                (Choice::agree(asked, scope, wearing).form(patient))
+            }
+        }
     }
 }
 

@@ -18,10 +18,7 @@ impl Wording {
     /// The wording for these scopes of a study. `reach` is how far back the first read goes, in words.
     pub(super) fn new(study: &Study, scopes: &[Scope], reach: &str) -> Self {
         let terms = &study.terms;
-        let line = |scope: &Scope| match catalog::covers(&scope.code) {
-            Some(covers) => format!("{}: {covers}\n", scope.display),
-            None => format!("{}\n", scope.display),
-        };
+        let line = |scope: &Scope| format!("• {}\n", line(scope));
         let lines: String = scopes.iter().map(line).collect();
         Self(vec![
             ("Who asks", format!("{}, for the study “{}”.", terms.organization, terms.name)),
@@ -71,6 +68,18 @@ impl Wording {
     }
 }
 
+/// What a scope is called, and what it covers; where the sentence begins with its name, it says both.
+fn line(scope: &Scope) -> String {
+    let Some(covers) = catalog::covers(&scope.code) else { return scope.display.clone() };
+    let says_name = [":", ","].iter().any(|mark| covers.starts_with(&format!("{}{mark}", scope.display)));
+    if says_name {
+        return covers.to_owned();
+    }
+    let mut letters = covers.chars();
+    let first = letters.next().into_iter().flat_map(char::to_lowercase);
+    format!("{}: {}", scope.display, first.chain(letters).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +112,7 @@ mod tests {
         let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),
-            ("2026-11-25", "9fb3e9f83f1ad36bc2601bedea6f299e59113401b8e186f21e7727c1baca7bdf")
+            ("2026-11-25", "170cfbb9ff43686506e64fc6226b3d295c5a654f5f2d12917fd5ae9ce49b1b88")
         );
     }
 }
