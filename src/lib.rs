@@ -26,7 +26,7 @@
 //! - [`demo`]: the demonstration, and the simulated OW that the tests use too
 //! - [`account`], [`study`], [`invitation`], [`stage`], [`token`], [`password`]: people, what they are asked,
 //!   how far they have come, and their secrets
-//! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`particulars`], [`failure`]: the words they
+//! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`particulars`], [`naming`], [`failure`]: the words they
 //!   share
 
 pub mod account;
@@ -45,6 +45,7 @@ pub mod jhe;
 pub mod log;
 pub mod matching;
 pub mod mirror;
+pub mod naming;
 pub mod omh;
 pub mod ow;
 pub mod particulars;

@@ -15,7 +15,16 @@ pub struct Code {
     pub is_of_jhe: bool,
 }
 
-const OPEN_M_HEALTH: &str = "https://w3id.org/openmhealth";
+impl Code {
+    /// Whether JHE takes observations of it over FHIR. Those of other terminologies it puts where no consent is looked
+    /// at and nothing is recognised, for a source that the patient has to register: they are not sent.
+    pub fn goes_to_jhe(&self) -> bool {
+        self.system == OPEN_M_HEALTH
+    }
+}
+
+/// The terminology of Open mHealth's schemas.
+pub const OPEN_M_HEALTH: &str = "https://w3id.org/openmhealth";
 const IEEE_1752: &str = "https://w3id.org/ieee1752";
 const FHIR_RESOURCES: &str = "http://hl7.org/fhir/resource-types";
 /// Of what no schema exists anywhere: the name is the reference converter's.

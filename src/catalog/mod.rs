@@ -8,7 +8,7 @@ mod series;
 mod source;
 mod unit;
 
-pub use code::{CODES, Code, GROUPS, HEART_RATE, covers, is_of_jhe};
+pub use code::{CODES, Code, GROUPS, HEART_RATE, OPEN_M_HEALTH, covers, is_of_jhe};
 pub use series::{Body, Chart, Origin, SERIES, Shown};
 pub use source::{DATA_SOURCES, DataSource, data_source, rests_asleep, step_interval};
 pub use unit::convert as convert_unit;
@@ -61,6 +61,11 @@ impl Series {
     pub fn is_restamped_by(&self, provider: &str) -> bool {
         self.is_restamped() && matches!(provider, "oura" | "whoop")
     }
+}
+
+/// Whether JHE takes observations of a code over FHIR.
+pub fn goes_to_jhe(code: &str) -> bool {
+    CODES.iter().any(|known| known.code == code && known.goes_to_jhe())
 }
 
 /// The catalogue's row of this name.

@@ -10,4 +10,5 @@ pub use connector::{Authorize, CallError, Connector, Provider, Returned};
 pub use error::OwError;
 pub use page::{
     BadRecord, EventPage, Page, PageError, Record, RecordSource, parse as parse_page, parse_events,
+    parse_record,
 };

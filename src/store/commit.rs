@@ -77,6 +77,8 @@ impl std::ops::AddAssign for Tally {
 /// What one part means for the store, before anything is written.
 struct Resolved {
     code: i64,
+    /// Whether JHE takes observations of the code.
+    is_sent: bool,
     stream: Option<stream::Known>,
     newest: Option<Timestamp>,
     /// Changes to this stream itself.
@@ -192,6 +194,7 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
     }
     let mut resolved = Resolved {
         code: code::require(db, series.code)?,
+        is_sent: catalog::goes_to_jhe(series.code),
         stream,
         newest: samples.last().map(|sample| sample.instant),
         own,
@@ -320,7 +323,7 @@ fn write_part(
     event::alias(db, known.id, &resolved.aliases)?;
     let changes = resolved.own.iter().map(|change| (known.id, change));
     let before = resolved.before.iter().map(|(stream, change)| (*stream, change));
-    let is_exported = patient::is_of_jhe(db, owner.patient)?;
+    let is_exported = resolved.is_sent && patient::is_of_jhe(db, owner.patient)?;
     let has_adopted = is_exported && adopted::any(db, owner.patient)?;
     let target = is_exported.then_some(Target {
         patient: owner.patient,

@@ -9,6 +9,7 @@ mod browser;
 mod bucket;
 mod charts;
 mod consent;
+mod convert;
 mod corrections;
 mod daemon;
 mod devices;

@@ -280,9 +280,9 @@ impl User {
         self.kinds.get(usize::try_from(kind).ok()?)
     }
 
-    /// A verbatim record counts as of any type.
+    /// A verbatim record counts as a heart rate.
     pub(super) fn is_type(&self, kind: u32, series_type: &str) -> bool {
-        self.kind(kind).is_none_or(|kind| kind.series_type == series_type)
+        self.kind(kind).map_or(series_type == "heart_rate", |kind| kind.series_type == series_type)
     }
 
     /// What a historical sync that reaches back to `from` brings.
