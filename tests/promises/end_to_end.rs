@@ -140,7 +140,7 @@ fn steps_3_to_9() {
 
     // 9: where it came from.
     operator.reload();
-    for words in ["Oura", "omh:heart-rate:2.0", "ow:normalized", "63", "beats/min"] {
+    for words in ["Oura", "omh:heart-rate:2.0", "ow:normalized", "63", "bpm"] {
         operator.read(words);
     }
     let documents = stage.world.documents("1");
