@@ -8,7 +8,7 @@ mod series;
 mod source;
 mod unit;
 
-pub use code::{CODES, Code, HEART_RATE, OPEN_M_HEALTH};
+pub use code::{CODES, Code, GROUPS, HEART_RATE, OPEN_M_HEALTH, covers, is_of_jhe};
 pub use series::{Body, Chart, Origin, SERIES, Shown};
 pub use source::{DATA_SOURCES, DataSource, data_source, rests_asleep, step_interval};
 pub use unit::convert as convert_unit;
@@ -45,6 +45,11 @@ impl Series {
             Origin::Timeseries(types) => types,
             Origin::Sleep | Origin::Workouts | Origin::Activity => &[],
         }
+    }
+
+    /// Whether each sample speaks for a day or an event, and never for an instant in it.
+    pub fn is_by_day(&self) -> bool {
+        !matches!(self.origin, Origin::Timeseries(_))
     }
 
     /// Whether some provider stamps an unchanged measurement anew when it syncs.
@@ -122,6 +127,25 @@ mod tests {
             if let Origin::Timeseries(types) = series.origin {
                 assert!(!types.is_empty(), "{name}: OW is asked for nothing");
             }
+        }
+    }
+
+    #[test]
+    fn the_sentence_of_a_code_names_everything_that_carries_it() {
+        for series in &SERIES {
+            let name = series.name.split(" (").next().unwrap_or_default().to_lowercase();
+            let sentence = covers(series.code).unwrap();
+            // What a day's activity comes to is told by its parts.
+            let named = name.split(" of the ").all(|part| sentence.to_lowercase().contains(part));
+            assert!(named && sentence.ends_with('.'), "{name}: '{sentence}'");
+        }
+    }
+
+    #[test]
+    fn every_code_stands_in_one_group() {
+        for series in &SERIES {
+            let groups = GROUPS.iter().filter(|(_, codes)| codes.contains(&series.code));
+            assert_eq!(groups.count(), 1, "{}", series.code);
         }
     }
 
