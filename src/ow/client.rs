@@ -24,8 +24,12 @@ const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one answer. A page of 1000 records is 225 kB; far more than that is not a page.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
-/// Records per page that newer versions of OW give; older ones say in a 400 how many they do.
+/// Samples per page that newer versions of OW give; older ones say in a 400 how many they do.
 const LARGEST_PAGE: u32 = 1000;
+/// Events per page, in every version so far.
+const LARGEST_EVENT_PAGE: u32 = 100;
+/// Days of a summary per page, in every version so far.
+const LARGEST_SUMMARY_PAGE: u32 = 400;
 /// Redirects that are followed, all within OW's own origin.
 const REDIRECTS: usize = 3;
 /// No sleep and no workout lasts longer. Events are asked for by their end, so far behind the end of the range.
@@ -49,7 +53,8 @@ pub struct PageSize(Arc<[AtomicU32; 4]>);
 
 impl Default for PageSize {
     fn default() -> Self {
-        Self(Arc::new([LARGEST_PAGE; 4].map(AtomicU32::new)))
+        let sizes = [LARGEST_PAGE, LARGEST_EVENT_PAGE, LARGEST_EVENT_PAGE, LARGEST_SUMMARY_PAGE];
+        Self(Arc::new(sizes.map(AtomicU32::new)))
     }
 }
 
@@ -160,7 +165,11 @@ struct Problem {
 enum Trouble {
     Final(OwError),
     /// `is_away` where every other call would be in the same trouble.
-    Transient { what: String, retry_after: Option<Duration>, is_away: bool },
+    Transient {
+        what: String,
+        retry_after: Option<Duration>,
+        is_away: bool,
+    },
 }
 
 impl Client {

@@ -52,10 +52,7 @@ impl Pairs {
     pub(super) fn alone(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
         std::mem::take(&mut self.0).into_values().map(|half| {
             let other = if half.is_systolic { "diastolic" } else { "systolic" };
-            (
-                format!("it has no {other} sample of the same instant; {}", rejected::WAITS),
-                half.text,
-            )
+            (format!("it has no {other} sample of the same instant; {}", rejected::WAITS), half.text)
         })
     }
 }

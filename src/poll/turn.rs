@@ -63,30 +63,52 @@ impl Context {
     async fn read(&self, due: &Due, windows: &[Window], progress: &Progress) -> Turn {
         let mut turn = Turn::default();
         let mut failed: Vec<Failed> = Vec::new();
-        for window in windows {
-            if failed.iter().any(|one| one.holds_up(window)) {
-                continue;
-            }
-            let Err(error) = self.read_window(due, window, progress, &mut turn.tally).await else { continue };
-            match Failed::of(window, error) {
-                Ok(one) => failed.push(one),
-                Err(error) => {
-                    turn.error = Some(error);
-                    return turn;
-                }
+        for slices in windows.chunk_by(Window::goes_on_in) {
+            let read = self.read_slices(due, slices, progress, &mut turn.tally, &mut failed).await;
+            if let Err(error) = read {
+                turn.error = Some(error);
+                return turn;
             }
         }
         turn.error = (!failed.is_empty()).then_some(TurnError::Parts(failed));
         turn
     }
 
+    /// Reads the slices of one range. What is measured rarely has a mark of long ago, and one page may hold all of it:
+    /// then that one request is enough.
+    async fn read_slices(
+        &self,
+        due: &Due,
+        slices: &[Window],
+        progress: &Progress,
+        tally: &mut Tally,
+        failed: &mut Vec<Failed>,
+    ) -> Result<(), TurnError> {
+        let whole = Window::whole(slices);
+        for (window, is_whole) in
+            whole.iter().map(|whole| (whole, true)).chain(slices.iter().map(|one| (one, false)))
+        {
+            if failed.iter().any(|one| one.holds_up(window)) {
+                continue;
+            }
+            match self.read_window(due, window, progress, tally, is_whole).await {
+                Ok(is_read) if is_whole && is_read => break,
+                Ok(_) => {}
+                Err(error) => failed.push(Failed::of(window, error)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a window; answers whether it was read: where it is to be `one_page` and is more, it was not.
     async fn read_window(
         &self,
         due: &Due,
         window: &Window,
         progress: &Progress,
         tally: &mut Tally,
-    ) -> Result<(), TurnError> {
+        one_page: bool,
+    ) -> Result<bool, TurnError> {
         let mut collector = Collector::new(&window.series, &due.zone);
         let feed = feed(&window.series);
         let mut ready: Option<Batch> = None;
@@ -112,6 +134,9 @@ impl Context {
                     return Err(error.into());
                 }
             };
+            if one_page && next {
+                return Ok(false);
+            }
             progress.read(collector.take_unreported());
             // Of events the newest come first, and whether one is gone is known after the last: they are few.
             if next && (collector.waiting() < BATCH || !matches!(feed, Feed::Timeseries(_))) {
@@ -120,9 +145,9 @@ impl Context {
             let mut batch = self.batch(due, &mut collector, !next);
             if !next {
                 batch.marks = self.marks(window, &collector);
-                batch.census = census(window, &mut collector);
+                batch.census = Some(census(window, &mut collector));
                 *tally += self.commit(Some(batch)).await?;
-                return Ok(());
+                return Ok(true);
             }
             ready = Some(batch);
         }
@@ -220,9 +245,9 @@ fn feed(series: &[&'static Series]) -> Feed {
 }
 
 /// Which events OW has, after the last page of a window. OW was asked for more than the window's own.
-fn census(window: &Window, collector: &mut Collector) -> Option<Census> {
+fn census(window: &Window, collector: &mut Collector) -> Census {
     let Interval { from, until } = window.range;
-    Some(Census { within: Interval { from, until: until.plus(LONGEST_EVENT) }, ids: collector.take_shown() })
+    Census { within: Interval { from, until: until.plus(LONGEST_EVENT) }, ids: collector.take_shown() }
 }
 
 /// The cursors of one window, to notice when they go round in circles.

@@ -117,7 +117,12 @@ fn gone(
 }
 
 /// Whether OW still shows an event, under any of the ids that it has had.
-fn is_shown(db: &Connection, stream: i64, instant: Timestamp, shown: &[Box<str>]) -> Result<bool, StoreError> {
+fn is_shown(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+    shown: &[Box<str>],
+) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached("SELECT id FROM event WHERE stream = ? AND instant = ?")?;
     let ids = query.query_map(params![stream, instant], |row| row.get::<_, Box<str>>(0))?;
     for id in ids {
