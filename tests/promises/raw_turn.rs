@@ -26,7 +26,9 @@ fn a_turn_has_an_end_and_the_next_tick_goes_on_after_everybody_else() {
     let oldest = "2026-09-23";
     for number in 0..TURN {
         bucket.put_bare(
-            &format!("raw-payloads/oura/api_response/{oldest}/{one}/v2/usercollection/sleep/{number}.json"),
+            &format!(
+                "raw-payloads/oura/api_response/{oldest}/{one}/v2/usercollection/daily_sleep/{number}.json"
+            ),
             b"{}",
         );
     }
@@ -57,7 +59,9 @@ fn what_was_stored_later_stands_whatever_the_names_and_the_pages() {
     let (user, patient) = world.patient();
     for number in 0..1000 {
         bucket.put_bare(
-            &format!("raw-payloads/oura/api_response/{TODAY}/{user}/v2/usercollection/sleep/{number}.json"),
+            &format!(
+                "raw-payloads/oura/api_response/{TODAY}/{user}/v2/usercollection/daily_sleep/{number}.json"
+            ),
             b"{}",
         );
     }
