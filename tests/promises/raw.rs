@@ -32,7 +32,7 @@ pub fn both() -> Vec<(String, f64)> {
     vec![(EIGHT.to_owned(), 61.0), (NINE.to_owned(), 72.0)]
 }
 
-fn capture(name: &str) -> Value {
+pub fn capture(name: &str) -> Value {
     let path = format!("{}/tests/captures/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
