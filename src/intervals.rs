@@ -151,8 +151,8 @@ mod tests {
             "the first grant reaches back in any case"
         );
         assert!(once != again && once != of(&[grant(10, None)]) && once.len() == 16);
-        let (one, none) = (Allowed::from_grants(&[grant(10, None)]), Allowed::default());
-        assert_ne!(Allowed::fingerprint([&one, &none]), Allowed::fingerprint([&none, &one]));
+        let (all, none) = (Allowed::from_grants(&[grant(10, None)]), Allowed::default());
+        assert_ne!(Allowed::fingerprint([&all, &none]), Allowed::fingerprint([&none, &all]));
     }
 
     #[test]

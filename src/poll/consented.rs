@@ -22,16 +22,12 @@ impl Consented {
         let nothing = Allowed::default();
         let (mut one, mut allowed) = (Self::default(), Vec::with_capacity(endpoint.series.len()));
         for name in endpoint.series {
-            match wanted.iter().find(|wanted| wanted.series.series_type == *name) {
-                Some(wanted) => {
-                    one.series.push(wanted.series);
-                    allowed.push(&wanted.allowed);
-                }
-                None => {
-                    one.left_out.push(name);
-                    allowed.push(&nothing);
-                }
+            let found = wanted.iter().find(|wanted| wanted.series.series_type == *name);
+            match found.map(|wanted| wanted.series) {
+                Some(series) => one.series.push(series),
+                None => one.left_out.push(name),
             }
+            allowed.push(found.map_or(&nothing, |wanted| &wanted.allowed));
         }
         one.fingerprint = Allowed::fingerprint(allowed);
         one

@@ -193,8 +193,11 @@ fn whichever_mode_comes_first_jhe_gets_each_event_and_each_sample_once() {
         scene.world.setting("ow.ingest_mode", then);
         scene.world.setting("ow.first_connect_window", "14d");
         assert_eq!(scene.world.created(), 49);
-        scene.world.pass(DAY * 2);
-        assert_eq!(scene.export().code, 0);
+        // What the first export lets go waits to be still, too.
+        for _ in 0..2 {
+            scene.world.pass(DAY * 2);
+            assert_eq!(scene.export().code, 0);
+        }
         let state = scene.jhe.state();
         assert_eq!(state.kept.len(), 49, "after {first} comes {then}");
         assert!(state.kept.iter().all(|kept| kept.identifier.0 == format!("ow:{first}")));
@@ -324,7 +327,7 @@ fn a_weight_is_of_when_it_was_stored_and_kept_once_until_it_changes() {
         put(STORED, hour, 70.5);
     }
     assert_eq!(world.created(), 1);
-    assert_eq!(kept(&world, "ow:raw"), [first.clone()]);
+    assert_eq!(kept(&world, "ow:raw"), std::slice::from_ref(&first));
     let changed = put(STORED, 15, 71.0);
     put(STORED, 16, 71.0);
     assert_eq!(world.created(), 1);
@@ -382,7 +385,7 @@ fn a_type_that_tells_nothing_for_weeks_makes_no_tick_list_weeks() {
     put_captures(&bucket, &user);
     assert_eq!(world.created(), 52);
     // From now on the ring tells the heart rate only.
-    for day in 24..=30 {
+    for day in 24..=27 {
         world.pass(DAY);
         let at = format!("2026-11-{day}T20:00:00Z");
         bucket.put_heart_rates(&Bucket::key(&format!("2026-11-{day}"), &user, "1"), &[(&at, 60.0, "rest")]);
