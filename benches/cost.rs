@@ -17,7 +17,7 @@ use jhe_ow::clock::Clock;
 use jhe_ow::demo::sim::{Sim, heart_rate_at};
 use jhe_ow::ow::parse_page;
 use jhe_ow::patient::{OwUser, PatientId, PatientRef};
-use jhe_ow::poll::collect::{BATCH, Collector};
+use jhe_ow::poll::collect::{BATCH, Collector, Origin};
 use jhe_ow::raw::{Body, Day};
 use jhe_ow::store::commit::{self, Batch, Owner};
 use jhe_ow::store::consent::Grounds;
@@ -126,11 +126,12 @@ impl World {
     /// The same in raw mode: everything from an object's bytes to committed rows and the note that it is read.
     async fn ingest_object(&self, patient: usize, number: usize, bytes: &[u8]) {
         let (mut collector, mut body) = (Collector::new(&[], &TimeZone::UTC), Body::new());
+        let origin = Origin { endpoint: &ENDPOINTS[0], series: &[&SERIES[0]], stored: None };
         // As it comes from the network.
         for chunk in bytes.chunks(16 * 1024) {
             body.feed(chunk).unwrap();
             for record in body.take().records() {
-                collector.add_raw(&ENDPOINTS[0], &SERIES[0], record).unwrap();
+                collector.add_raw(&origin, record).unwrap();
             }
         }
         assert!(body.finish().unwrap());

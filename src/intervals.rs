@@ -64,12 +64,15 @@ impl Allowed {
         self.0.is_empty()
     }
 
-    /// A short name of these times: other times have another one.
-    pub fn fingerprint(&self) -> String {
+    /// A short name of the times of several scopes, in their order: other times have another one.
+    pub fn fingerprint<'a>(all: impl IntoIterator<Item = &'a Self>) -> String {
         let mut hash = Sha256::new();
-        for Interval { from, until } in &self.0 {
-            hash.update(from.micros().to_be_bytes());
-            hash.update(until.micros().to_be_bytes());
+        for Self(intervals) in all {
+            hash.update((intervals.len() as u64).to_be_bytes());
+            for Interval { from, until } in intervals {
+                hash.update(from.micros().to_be_bytes());
+                hash.update(until.micros().to_be_bytes());
+            }
         }
         hash.finalize().iter().take(FINGERPRINT).fold(String::new(), |mut text, byte| {
             // Writing to a text does not fail.
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn other_times_have_another_fingerprint() {
-        let of = |grants: &[Grant]| Allowed::from_grants(grants).fingerprint();
+        let of = |grants: &[Grant]| Allowed::fingerprint([&Allowed::from_grants(grants)]);
         let (once, again) =
             (of(&[grant(10, Some(20)), grant(30, None)]), of(&[grant(10, Some(20)), grant(25, None)]));
         assert_eq!(
@@ -148,6 +151,8 @@ mod tests {
             "the first grant reaches back in any case"
         );
         assert!(once != again && once != of(&[grant(10, None)]) && once.len() == 16);
+        let (all, none) = (Allowed::from_grants(&[grant(10, None)]), Allowed::default());
+        assert_ne!(Allowed::fingerprint([&all, &none]), Allowed::fingerprint([&none, &all]));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum Measure {
 /// What a sample says beside its value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Particulars {
-    /// OW's id of the event, which is part of the sample's identity.
+    /// The id of the event, which is part of the sample's identity: OW's, in raw mode the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Box<str>>,
     /// The interval; none for an instant.
@@ -74,6 +74,9 @@ pub struct Particulars {
     /// Whether it is an average over the interval.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub average: bool,
+    /// Whether it is the least over the interval.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub minimum: bool,
     /// Further measures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measures: BTreeMap<Measure, f64>,

@@ -4,11 +4,13 @@
 //! drawn follows from it.
 
 mod code;
+mod endpoint;
 mod series;
 mod source;
 mod unit;
 
 pub use code::{CODES, Code, GROUPS, HEART_RATE, OPEN_M_HEALTH, covers, is_of_jhe};
+pub use endpoint::{ENDPOINTS, Endpoint, endpoint, endpoint_in, endpoint_like, endpoints_of};
 pub use series::{Body, Chart, Origin, SERIES, Shown};
 pub use source::{DATA_SOURCES, DataSource, data_source, rests_asleep, step_interval};
 pub use unit::convert as convert_unit;
@@ -73,39 +75,6 @@ pub fn series(series_type: &str) -> Option<&'static Series> {
     SERIES.iter().find(|series| series.series_type == series_type)
 }
 
-/// One of a provider's own endpoints whose payloads are ingested in raw mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Its path, as OW notes it with the payload (`trace_id`).
-    pub path: &'static str,
-    /// OW's name of the provider.
-    pub provider: &'static str,
-    /// The series type that its records are samples of.
-    pub series_type: &'static str,
-}
-
-/// What the paths of all of Oura's endpoints begin with.
-const OURA: &str = "/v2/usercollection/";
-
-/// Every endpoint that is ingested.
-pub const ENDPOINTS: [Endpoint; 1] =
-    [Endpoint { path: "/v2/usercollection/heartrate", provider: "oura", series_type: "heart_rate" }];
-
-/// The catalogue's entry for an endpoint, with or without a query.
-pub fn endpoint(path: &str) -> Option<&'static Endpoint> {
-    let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
-    ENDPOINTS.iter().find(|endpoint| path.ends_with(endpoint.path))
-}
-
-/// The path of the endpoint that stands in a key, where one does.
-pub fn endpoint_in(key: &str) -> Option<&str> {
-    let begin = key.find(OURA)?;
-    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let rest = &key[begin + OURA.len()..];
-    let end = rest.find(|character| !is_name(character)).unwrap_or(rest.len());
-    Some(&key[begin..begin + OURA.len() + end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,26 +116,6 @@ mod tests {
             let groups = GROUPS.iter().filter(|(_, codes)| codes.contains(&series.code));
             assert_eq!(groups.count(), 1, "{}", series.code);
         }
-    }
-
-    #[test]
-    fn an_endpoint_is_known_by_its_path_and_in_a_key() {
-        for path in [
-            "/v2/usercollection/heartrate",
-            "/v2/usercollection/heartrate?start=x",
-            "https://a/v2/usercollection/heartrate/",
-        ] {
-            assert_eq!(endpoint(path), Some(&ENDPOINTS[0]), "{path}");
-        }
-        assert_eq!(endpoint("/v2/usercollection/sleep"), None);
-        assert_eq!(endpoint_in("p/2026-11-23/u/v2/usercollection/heartrate/1.json"), Some(ENDPOINTS[0].path));
-        assert_eq!(endpoint_in("p/u/v2/usercollection/heartrate.json"), Some(ENDPOINTS[0].path));
-        assert_eq!(
-            endpoint_in("p/u/v2/usercollection/daily_sleep-1.json"),
-            Some("/v2/usercollection/daily_sleep")
-        );
-        assert_eq!(endpoint_in("p/u/1.json"), None);
-        assert!(ENDPOINTS.iter().all(|endpoint| series(endpoint.series_type).is_some()));
     }
 
     #[test]

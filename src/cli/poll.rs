@@ -82,9 +82,7 @@ fn tell(outcome: Outcome, named: bool) -> Result<u8, Failure> {
                 eprintln!("patient {patient}: {error}");
             }
             for patient in &summary.unfinished {
-                eprintln!(
-                    "patient {patient}: more objects wait in the bucket; the next tick goes on with them"
-                );
+                eprintln!("patient {patient}: {}", Summary::UNFINISHED);
             }
             if summary.dry_run {
                 for (patient, tally) in &summary.patients {

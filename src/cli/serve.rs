@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::jhe::Jhe;
 use crate::log::Logging;
 use crate::ow::PageSize;
-use crate::poll::{Ask, Outcome, Progress};
+use crate::poll::{Ask, Outcome, Progress, Summary};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
 use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, PatientTokens, Payloads, Ticks};
@@ -129,6 +129,10 @@ impl Daemon {
                 for (patient, error) in &summary.failed {
                     tracing::warn!(%patient, "{error}");
                 }
+                for patient in &summary.unfinished {
+                    tracing::info!(%patient, "{}", Summary::UNFINISHED);
+                }
+                self.app.payloads.note_turns(&summary);
                 let tally = summary.tally;
                 tracing::info!(
                     patients = summary.patients.len(),

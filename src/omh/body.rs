@@ -105,6 +105,7 @@ const NOTHING: Particulars = Particulars {
     is_main_sleep: None,
     asleep: false,
     average: false,
+    minimum: false,
     measures: BTreeMap::new(),
 };
 
@@ -122,6 +123,9 @@ fn value<'a>(
     }
     if said.average {
         parts.push(("descriptive_statistic", Part::Text("average")));
+    }
+    if said.minimum {
+        parts.push(("descriptive_statistic", Part::Text("minimum")));
     }
     parts
 }

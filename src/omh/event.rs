@@ -124,7 +124,7 @@ fn workout(record: &Value) -> Result<Sample, String> {
 }
 
 /// The name of what is no workout but the whole of a day, in the reference converter's words.
-const ALL_DAY: &str = "daily activity summary";
+pub(super) const ALL_DAY: &str = "daily activity summary";
 
 /// A day without energy and without distance is one on which nothing of it was measured: OW writes 0 then.
 fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {

@@ -21,6 +21,17 @@ const TEXT_CHARS: usize = 2000;
 /// Characters of the reason, which may quote the record.
 const REASON_CHARS: usize = 300;
 
+/// Where the records of a payload come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The endpoint.
+    pub endpoint: &'a Endpoint,
+    /// What they become: the rows of the catalogue that the patient consents to.
+    pub series: &'a [&'static Series],
+    /// When the payload was stored, where that is known.
+    pub stored: Option<Timestamp>,
+}
+
 /// Samples that were read and are not committed yet.
 #[derive(Debug)]
 pub struct Collector {
@@ -103,26 +114,49 @@ impl Collector {
     ///
     /// # Errors
     /// Where it is no JSON: then the payload is none either.
-    pub fn add_raw(
-        &mut self,
-        endpoint: &Endpoint,
-        series: &'static Series,
-        record: &[u8],
-    ) -> Result<(), BodyError> {
+    pub fn add_raw(&mut self, origin: &Origin<'_>, record: &[u8]) -> Result<(), BodyError> {
         self.unreported += 1;
-        let text = || String::from_utf8_lossy(record).into_owned();
-        match raw::read_record(record) {
-            Ok(record) => match omh::convert_raw(&record) {
-                Ok(sample) => {
-                    let (provider, daily_total) = (endpoint.provider, false);
-                    self.add_point(series, Point { provider, source: "", device: "", daily_total, sample });
+        let read = match origin.series {
+            // There are more of these than of all others, and they have a quick way.
+            [series] if series.series_type == "heart_rate" => raw::read_record(record)
+                .map(|rate| self.add_converted(origin, series, omh::convert_raw(&rate).map(Some), record)),
+            _ => raw::read_value(record).map(|value| {
+                let mut refused: Vec<String> = Vec::new();
+                for series in origin.series {
+                    let converted = omh::convert_oura(series, &value, &self.zone, origin.stored);
+                    // What is wrong with all of the record is told once.
+                    if converted.as_ref().err().is_none_or(|reason| !refused.contains(reason)) {
+                        refused.extend(converted.as_ref().err().cloned());
+                        self.add_converted(origin, series, converted, record);
+                    }
                 }
-                Err(reason) => self.reject(Some(series), reason, text()),
-            },
-            Err(Unreadable::Record(reason, text)) => self.reject(Some(series), reason, text),
-            Err(Unreadable::Body(error)) => return Err(error),
+            }),
+        };
+        match read {
+            Ok(()) => Ok(()),
+            Err(Unreadable::Body(error)) => Err(error),
+            Err(Unreadable::Record(reason, text)) => {
+                self.reject(origin.series.first().copied(), reason, text);
+                Ok(())
+            }
         }
-        Ok(())
+    }
+
+    fn add_converted(
+        &mut self,
+        Origin { endpoint, .. }: &Origin<'_>,
+        series: &'static Series,
+        converted: Result<Option<Sample>, String>,
+        record: &[u8],
+    ) {
+        match converted {
+            Ok(None) => {}
+            Ok(Some(sample)) => {
+                let (provider, daily_total) = (endpoint.provider, endpoint.is_daily_total);
+                self.add_point(series, Point { provider, source: "", device: "", daily_total, sample });
+            }
+            Err(reason) => self.reject(Some(series), reason, String::from_utf8_lossy(record).into_owned()),
+        }
     }
 
     /// Takes out the ids of the events that OW has shown.
@@ -238,7 +272,7 @@ impl Collector {
 /// two samples of one instant the last one counts.
 fn push(samples: &mut Vec<Sample>, sample: Sample) -> bool {
     match samples.last_mut() {
-        Some(last) if last.instant == sample.instant => {
+        Some(last) if is_same(last, &sample) => {
             *last = sample;
             false
         }
@@ -250,16 +284,21 @@ fn push(samples: &mut Vec<Sample>, sample: Sample) -> bool {
     }
 }
 
-/// Puts samples in the order of time, each instant once.
+/// Puts samples in the order of time, each once.
 fn sort(samples: &mut Vec<Sample>) {
     samples.sort_by_key(|sample| sample.instant);
     samples.dedup_by(|later, kept| {
-        let is_same = later.instant == kept.instant;
+        let is_same = is_same(later, kept);
         if is_same {
             std::mem::swap(kept, later);
         }
         is_same
     });
+}
+
+/// Whether one of two samples of a stream stands for the other: of two events that begin at one instant none does.
+fn is_same(one: &Sample, other: &Sample) -> bool {
+    one.instant == other.instant && one.event() == other.event()
 }
 
 /// The beginning of a text, where it is very long.

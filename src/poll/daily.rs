@@ -118,8 +118,7 @@ impl Context {
         let (patient, system) = (due.patient, self.mode.system());
         let count = move |db: &_| {
             let missing = series.iter().map(|series| {
-                let endpoints =
-                    catalog::ENDPOINTS.iter().filter(|endpoint| endpoint.series_type == series.series_type);
+                let endpoints = catalog::endpoints_of(series.series_type);
                 let providers: BTreeSet<&str> = endpoints.map(|endpoint| endpoint.provider).collect();
                 let counted = |name: &&str| match mode {
                     IngestMode::Normalized => theirs.of_all(name),

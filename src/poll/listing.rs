@@ -96,17 +96,16 @@ impl Reading<'_> {
     }
 
     /// Whether an object that is known has to be read all the same: its content has changed, it failed and that is
-    /// some time ago, its endpoint was none that the patient consented to, or samples of it were withheld and the
-    /// consent is another one now.
+    /// some time ago, nothing of its endpoint was consented to, or something of it was withheld and the consent is
+    /// another one now.
     fn is_wanted(&self, known: &Object, etag: &str) -> bool {
         let endpoint = || known.endpoint.as_deref().and_then(catalog::endpoint);
         known.etag != etag
             || match known.state {
-                State::Read => known.error.as_deref().is_some_and(|withheld| {
-                    let wanted = endpoint().and_then(|endpoint| self.wanted_of(endpoint));
-                    wanted.is_some_and(|wanted| !object::was_withheld_under(withheld, &wanted.allowed))
+                State::Read => known.error.as_deref().is_some_and(|noted| {
+                    endpoint().is_some_and(|endpoint| self.consented(endpoint).is_other_than(noted))
                 }),
-                State::Other => endpoint().is_some_and(|endpoint| self.wanted_of(endpoint).is_some()),
+                State::Other => endpoint().is_some_and(|endpoint| !self.consented(endpoint).is_empty()),
                 State::Failed => match self.reach {
                     // Somebody asked for it, and it was not tried since.
                     Reach::Asked(_) => known.noted < self.context.started,

@@ -7,6 +7,7 @@
 mod backfill;
 mod budget;
 pub mod collect;
+mod consented;
 mod daily;
 mod days;
 mod listing;

@@ -6,6 +6,7 @@
 //! is noted together, with the next commit at the latest.
 
 use super::budget::Budget;
+use super::consented::{Consented, of_payloads};
 use super::days::{Span, days};
 use super::listing::{Wanted, When};
 use super::payload::Unread;
@@ -13,11 +14,11 @@ use super::trouble::TurnError;
 use super::turn::Turn;
 use super::windows::Reach;
 use super::{Context, Progress, schedule};
-use crate::catalog::Endpoint;
+use crate::catalog::{ENDPOINTS, Endpoint};
 use crate::raw::{Bucket, Day, Place, RawError, UNDATED};
 use crate::store::commit::Batch;
 use crate::store::object::{self, Note, Object, State};
-use crate::store::plan::{self, Due};
+use crate::store::plan::{Due, Wanted as Type};
 use crate::store::{StoreError, stream};
 use crate::time::Timestamp;
 
@@ -34,14 +35,16 @@ pub(super) struct Reading<'a> {
     pub(super) context: &'a Context,
     pub(super) bucket: &'a Bucket,
     pub(super) due: &'a Due,
+    /// The types that the patient consents to and payloads tell of.
+    wanted: Vec<Type>,
     pub(super) progress: &'a Progress,
     pub(super) reach: Reach,
     pub(super) turn: Turn,
     pub(super) budget: Budget,
     /// The day of the newest object that was read before this turn: what is older comes late.
     pub(super) newest_day: Option<Day>,
-    /// Newest sample time per type in the objects that were read.
-    pub(super) newest: Vec<(&'static str, Timestamp)>,
+    /// Newest sample time in the objects that were read.
+    pub(super) newest: Option<Timestamp>,
     /// Whether others that were stored after the object at hand may have been read.
     pub(super) is_late: bool,
     /// Samples of the object at hand that consent does not cover.
@@ -67,13 +70,14 @@ impl Context {
             context: self,
             bucket,
             due,
+            wanted: of_payloads(&due.wanted),
             progress,
             reach,
             turn: Turn::default(),
             // A dry run notes nothing: it would never come further.
             budget: if self.is_live() { Budget::begin(now) } else { Budget::unlimited() },
             newest_day: None,
-            newest: Vec::new(),
+            newest: None,
             is_late: false,
             withheld: 0,
             passing: Vec::new(),
@@ -89,7 +93,7 @@ impl Context {
 
 impl Reading<'_> {
     async fn read(&mut self) -> Result<(), TurnError> {
-        let span = days(&self.due.wanted, self.reach, self.context.started);
+        let span = days(&self.wanted, self.reach, self.context.started);
         let link = self.due.link;
         self.newest_day = self.context.poller.store.read(move |db| object::newest_read(db, link)).await?;
         for place in self.places(&span) {
@@ -120,7 +124,8 @@ impl Reading<'_> {
     fn places(&self, span: &Span) -> Vec<Place> {
         let user = &self.due.ow_user;
         let layout = &self.bucket.layout;
-        let undated = if span.has_undated { layout.undated(user) } else { Vec::new() };
+        let endpoints = ENDPOINTS.iter().filter(|endpoint| !self.consented(endpoint).is_empty());
+        let undated = if span.has_undated { layout.undated(user, endpoints) } else { Vec::new() };
         let (late, in_order): (Vec<Day>, Vec<Day>) =
             Day::all(span.days.clone()).partition(|day| self.newest_day > Some(*day));
         let days = in_order.into_iter().chain(late.into_iter().rev());
@@ -239,34 +244,30 @@ impl Reading<'_> {
         }
     }
 
-    /// What the patient consents to of an endpoint's records, where that is so.
-    pub(super) fn wanted_of(&self, endpoint: &Endpoint) -> Option<&plan::Wanted> {
-        self.due.wanted.iter().find(|one| one.series.series_type == endpoint.series_type)
+    /// What the patient consents to of an endpoint's records.
+    pub(super) fn consented(&self, endpoint: &Endpoint) -> Consented {
+        Consented::of(endpoint, &self.wanted)
     }
 
-    /// Moves the marks once every day was read. What an earlier turn has kept that did not come to its end counts
-    /// too: its objects are not read again.
+    /// Moves the marks once every day was read: all to the newest sample, of whichever type it is, since what was stored
+    /// up to now was read for all types. What an earlier turn has kept that did not come to its end counts too: its
+    /// objects are not read again.
     async fn move_marks(&mut self, span: &Span) -> Result<(), TurnError> {
         if !span.moves_marks || !self.context.is_live() {
             return Ok(());
         }
         let batch = self.batch();
-        let (owner, wanted) = (batch.owner.clone(), self.due.wanted.clone());
+        let (owner, wanted) = (batch.owner.clone(), self.wanted.clone());
         let kept = move |db: &_| {
             let newest = wanted.iter().map(|one| stream::newest(db, &owner, one.series.series_type));
             newest.collect::<Result<Vec<_>, _>>()
         };
         let is_recent = matches!(self.reach, Reach::Recent { .. });
         let kept = if is_recent { self.context.poller.store.read(kept).await? } else { Vec::new() };
-        let mut marks = Vec::new();
-        for (place, wanted) in self.due.wanted.iter().enumerate() {
-            let series_type = wanted.series.series_type;
-            let read = self.newest.iter().find(|(name, _)| *name == series_type).map(|(_, newest)| *newest);
-            let newest = read.max(kept.get(place).copied().flatten()).map(|newest| newest.min(span.until));
-            if newest > wanted.mark {
-                marks.extend(newest.map(|newest| (series_type, newest)));
-            }
-        }
+        let Some(newest) = kept.into_iter().flatten().chain(self.newest).max() else { return Ok(()) };
+        let newest = newest.min(span.until);
+        let behind = self.wanted.iter().filter(|one| one.mark < Some(newest));
+        let marks: Vec<_> = behind.map(|one| (one.series.series_type, newest)).collect();
         if !marks.is_empty() {
             self.commit_batch(Batch { marks, ..batch }, None).await?;
         }
@@ -279,7 +280,7 @@ impl Reading<'_> {
             return Ok(());
         }
         let first = span.days.start().midnight().plus(schedule::DAY).min(self.context.started);
-        let unmarked = self.due.wanted.iter().filter(|one| one.mark.is_none());
+        let unmarked = self.wanted.iter().filter(|one| one.mark.is_none());
         let marks: Vec<_> = unmarked.map(|one| (one.series.series_type, first)).collect();
         if !marks.is_empty() {
             let batch = self.batch();

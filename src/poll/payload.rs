@@ -1,21 +1,23 @@
 //! One object of the bucket: what it is of, its records, and the transaction that keeps the last of them.
 
-use super::collect::Collector;
+use super::collect::{Collector, Origin};
+use super::consented::Consented;
 use super::objects::Reading;
 use super::trouble::TurnError;
 use crate::catalog::{self, Endpoint};
-use crate::raw::{Body, BodyError, Found, RawError, looks_like_heart_rate};
+use crate::raw::{Body, BodyError, Found, RawError, UNDATED};
 use crate::store::StoreError;
 use crate::store::commit::{self, Batch, Owner, Tally};
 use crate::store::object::{self, Note, Object, State};
 use crate::store::plan::Due;
+use crate::time::Timestamp;
 
 /// Samples of one object that are held back for one commit: all of a page of any provider's, so that an object comes
 /// in as a whole, and little memory.
 const HELD: usize = 20_000;
 /// Rejected records that are held back: each is kept with its text.
 const HELD_REJECTED: usize = 1000;
-/// Records that are looked at to tell what a payload is of, where nothing else says it: the first may be garbage.
+/// Records that are looked at to tell what a payload is of, where nothing else says it: some may be garbage.
 const LOOKED_AT: usize = 16;
 
 /// Why an object was not read.
@@ -34,8 +36,21 @@ pub(super) enum Unread {
 #[derive(Default)]
 struct Kind {
     endpoint: Option<&'static Endpoint>,
-    /// Its first records, until one of them tells.
+    /// What its records become.
+    consented: Consented,
+    /// When it was stored, where that is known.
+    stored: Option<Timestamp>,
+    /// Its first records, until they tell.
     unknown: Vec<Vec<u8>>,
+}
+
+impl Kind {
+    /// Takes a record of it into the collector.
+    fn add(&self, record: &[u8], collector: &mut Collector) -> Result<(), BodyError> {
+        let Some(endpoint) = self.endpoint else { return Ok(()) };
+        let origin = Origin { endpoint, series: &self.consented.series, stored: self.stored };
+        collector.add_raw(&origin, record)
+    }
 }
 
 impl From<RawError> for Unread {
@@ -70,18 +85,23 @@ impl Reading<'_> {
         if object.endpoint.is_none() {
             object.endpoint = self.bucket.endpoint(key).await?;
         }
-        let mut kind = Kind::default();
+        // Without a note of when OW stored it the date in its key has to do.
+        let stored = (object.day != UNDATED).then(|| object.day.midnight());
+        let mut kind = Kind { stored, ..Kind::default() };
         if let Some(path) = &object.endpoint {
-            kind.endpoint = catalog::endpoint(path);
             // What is not consented to is looked at again once it is.
-            if kind.endpoint.is_none_or(|endpoint| self.wanted_of(endpoint).is_none()) {
+            if !catalog::endpoint(path).is_some_and(|endpoint| self.is_of(endpoint, &mut kind)) {
                 self.note_other(object);
                 return Ok(());
             }
         }
         let mut collector = Collector::new(&[], &self.due.zone);
         let mut body = Body::new();
-        let read = self.read_body(key, &mut body, &mut kind, &mut collector).await;
+        let mut read = self.read_body(key, &mut body, &mut kind, &mut collector).await;
+        if read.is_err() && kind.endpoint.is_none() {
+            // What came before the fault may still tell what it is.
+            read = self.tell(&mut kind, &mut collector).map_err(Unread::from).and(read);
+        }
         if let Some(known) = kind.endpoint {
             object.endpoint = Some(known.path.to_owned());
         }
@@ -99,12 +119,8 @@ impl Reading<'_> {
                 return Err(error);
             }
         }
-        for (series_type, newest) in collector.newest() {
-            match self.newest.iter_mut().find(|(name, _)| name == series_type) {
-                Some((_, have)) => *have = (*have).max(*newest),
-                None => self.newest.push((series_type, *newest)),
-            }
-        }
+        let newest = collector.newest().iter().map(|(_, newest)| *newest).max();
+        self.newest = self.newest.max(newest);
         self.settle_passing();
         self.commit(&mut collector, true, Some(object.clone())).await?;
         Ok(())
@@ -123,6 +139,7 @@ impl Reading<'_> {
         collector: &mut Collector,
     ) -> Result<bool, Unread> {
         let mut payload = self.bucket.get(key).await?;
+        kind.stored = payload.stored().or(kind.stored);
         while let Some(chunk) = payload.next().await? {
             let mut rest = &chunk[..];
             while !rest.is_empty() {
@@ -138,35 +155,69 @@ impl Reading<'_> {
                 rest = after;
             }
         }
-        let has_list = body.finish()?;
-        match (self.collect(&body.take(), kind, collector)?, has_list, kind.endpoint) {
-            (true, true, Some(_)) => Ok(true),
-            (true, false, Some(_)) => Err(Unread::Object("it has no list of records".to_owned())),
-            _ => Ok(false),
+        if !body.finish()? {
+            return self.collect_one(body.take_object(), kind, collector);
         }
+        let is_ours = self.collect(&body.take(), kind, collector)?
+            && (kind.endpoint.is_some() || self.tell(kind, collector)?);
+        Ok(is_ours)
     }
 
-    /// Takes records into the collector; answers whether they are of ours. Where nothing else says it, one of the
-    /// first does.
+    /// Takes a payload without a list into the collector, which is one record where its endpoint is such a one; answers
+    /// whether it is of ours.
+    fn collect_one(
+        &self,
+        record: Option<Vec<u8>>,
+        kind: &mut Kind,
+        collector: &mut Collector,
+    ) -> Result<bool, Unread> {
+        if kind.endpoint.is_some_and(|endpoint| !endpoint.is_single) {
+            return Err(Unread::Object("it has no list of records".to_owned()));
+        }
+        if kind.endpoint.is_none() {
+            let like = catalog::endpoint_like(record.iter().map(Vec::as_slice));
+            if !like.is_some_and(|one| one.is_single && self.is_of(one, kind)) {
+                return Ok(false);
+            }
+        }
+        let record = record.ok_or(BodyError::LargeRecord)?;
+        kind.add(&record, collector)?;
+        self.progress.read(collector.take_unreported());
+        Ok(true)
+    }
+
+    /// Notes which endpoint a payload is of; answers whether the patient consents to anything of it.
+    fn is_of(&self, endpoint: &'static Endpoint, kind: &mut Kind) -> bool {
+        kind.endpoint = Some(endpoint);
+        kind.consented = self.consented(endpoint);
+        !kind.consented.is_empty()
+    }
+
+    /// Takes records into the collector; answers whether they are of ours, as far as that is known.
     fn collect(&self, found: &Found, kind: &mut Kind, collector: &mut Collector) -> Result<bool, BodyError> {
         for record in found.records() {
-            if kind.endpoint.is_none() && looks_like_heart_rate(record) {
-                kind.endpoint = catalog::ENDPOINTS.first();
+            if kind.endpoint.is_some() {
+                kind.add(record, collector)?;
+                continue;
             }
-            let Some(endpoint) = kind.endpoint else {
-                kind.unknown.push(record.to_vec());
-                if kind.unknown.len() < LOOKED_AT {
-                    continue;
-                }
+            kind.unknown.push(record.to_vec());
+            if kind.unknown.len() == LOOKED_AT && !self.tell(kind, collector)? {
                 return Ok(false);
-            };
-            let Some(wanted) = self.wanted_of(endpoint) else { return Ok(false) };
-            for before in std::mem::take(&mut kind.unknown) {
-                collector.add_raw(endpoint, wanted.series, &before)?;
             }
-            collector.add_raw(endpoint, wanted.series, record)?;
         }
         self.progress.read(collector.take_unreported());
+        Ok(true)
+    }
+
+    /// Has the first records tell what a payload is of, and takes them into the collector; answers whether they are of
+    /// ours.
+    fn tell(&self, kind: &mut Kind, collector: &mut Collector) -> Result<bool, BodyError> {
+        let unknown = std::mem::take(&mut kind.unknown);
+        let like = catalog::endpoint_like(unknown.iter().map(Vec::as_slice));
+        if !like.is_some_and(|endpoint| self.is_of(endpoint, kind)) {
+            return Ok(false);
+        }
+        unknown.iter().try_for_each(|record| kind.add(record, collector))?;
         Ok(true)
     }
 
@@ -209,16 +260,13 @@ impl Reading<'_> {
         };
         let (now, withheld) = (poller.clock.now(), self.withheld);
         let endpoint = object.as_ref().and_then(|object| catalog::endpoint(object.endpoint.as_deref()?));
-        let allowed = endpoint.and_then(|endpoint| self.wanted_of(endpoint)).map(|one| one.allowed.clone());
+        let consented = endpoint.map(|endpoint| self.consented(endpoint)).unwrap_or_default();
         let mut notes = std::mem::take(&mut self.notes);
         let commit = move |db: &_| {
             let tally = commit::commit(db, &batch, &owner, now)?;
             let withheld = withheld + tally.withheld;
-            notes.extend(object.map(|object| {
-                let error =
-                    allowed.filter(|_| withheld > 0).map(|allowed| object::withheld(withheld, &allowed));
-                Note::Put(Object { error, ..object })
-            }));
+            let error = consented.note(withheld);
+            notes.extend(object.map(|object| Note::Put(Object { error, ..object })));
             object::note_all(db, batch.link, &notes)?;
             Ok(tally)
         };

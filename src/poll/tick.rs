@@ -66,6 +66,9 @@ impl Summary {
         Self { mode, dry_run, tally: Tally::default(), patients, failed, idle, unfinished }
     }
 
+    /// What is said of those whose turn is unfinished.
+    pub const UNFINISHED: &'static str = "more objects wait in the bucket; the next tick goes on with them";
+
     /// The sentence that operators know.
     pub fn sentence(&self) -> String {
         let (mode, created) = (self.mode.as_str(), self.tally.created);

@@ -117,6 +117,16 @@ impl Body {
         }
     }
 
+    /// The whole of the object, where it has no list of records and may be one record itself. Only for after
+    /// [`Body::finish`].
+    pub fn take_object(&mut self) -> Option<Vec<u8>> {
+        match &mut self.reader {
+            Some(Reader::Plain(unpacked)) => unpacked.records.take_object(),
+            Some(Reader::Packed(decoder)) => decoder.get_mut().records.take_object(),
+            None => None,
+        }
+    }
+
     /// The records that were found and not taken yet.
     pub fn take(&mut self) -> Found {
         match &mut self.reader {

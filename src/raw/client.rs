@@ -17,6 +17,7 @@ use super::error::{RawError, Trouble};
 use super::{Access, Layout, Place};
 use crate::failure::Failure;
 use crate::retry::{self, Failed, random_fraction};
+use crate::time::Timestamp;
 
 /// Keys of one page of a listing: the most that S3 gives.
 const KEYS: usize = 1000;
@@ -30,6 +31,9 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The metadata in which OW notes the provider's endpoint.
 const TRACE_ID: &str = "x-amz-meta-trace_id";
+
+/// The metadata in which OW notes when it stored the payload.
+const STORED: &str = "x-amz-meta-timestamp";
 
 /// A bucket of payloads. S3's client library signs the calls; they are made here, so that nobody is sent elsewhere,
 /// and what the server says of when to come back is heard.
@@ -237,6 +241,12 @@ async fn refusal(mut response: Response) -> (Trouble, Option<Duration>) {
 }
 
 impl Payload {
+    /// When OW stored the object, where it has noted that.
+    pub fn stored(&self) -> Option<Timestamp> {
+        let noted = self.response.headers().get(STORED)?.to_str().ok()?;
+        Timestamp::parse(noted).ok()
+    }
+
     /// The next bytes; none after the last.
     ///
     /// # Errors

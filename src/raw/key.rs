@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use crate::catalog::ENDPOINTS;
+use crate::catalog::Endpoint;
 use crate::patient::OwUser;
 use crate::time::Timestamp;
 
@@ -99,12 +99,12 @@ impl Layout {
         Place { day, prefix: format!("{}{day}/{}/", self.prefix, user.as_str()), names: String::new() }
     }
 
-    /// Where the objects of a user stand in the layout without dates: below the user, or below an endpoint and the
-    /// user.
-    pub fn undated(&self, user: &OwUser) -> Vec<Place> {
+    /// Where the objects of a user stand in the layout without dates: below the user, or below one of these endpoints and
+    /// the user.
+    pub fn undated<'a>(&self, user: &OwUser, endpoints: impl Iterator<Item = &'a Endpoint>) -> Vec<Place> {
         let below = |names: String| Place { day: UNDATED, prefix: format!("{}{names}", self.prefix), names };
         let user = user.as_str();
-        let endpoints = ENDPOINTS.iter().map(|one| below(format!("{}/{user}/", one.path.trim_matches('/'))));
+        let endpoints = endpoints.map(|one| below(format!("{}/{user}/", one.path.trim_matches('/'))));
         std::iter::once(below(format!("{user}/"))).chain(endpoints).collect()
     }
 
@@ -156,7 +156,7 @@ mod tests {
     fn an_object_without_a_date_keeps_its_key() {
         let user: OwUser = "009edd1e-49f6-4e35-a7b9-952f45e501e9".parse().unwrap();
         let layout = Layout::new("p");
-        for place in layout.undated(&user) {
+        for place in layout.undated(&user, crate::catalog::ENDPOINTS.iter()) {
             let key = format!("{}a/b.json", place.prefix);
             assert!(key.starts_with("p/") && key.contains(user.as_str()));
             assert_eq!(layout.key(place.day, &user, &place.name(&key)), key);

@@ -13,4 +13,4 @@ pub use body::{Body, BodyError, Found};
 pub use client::{Bucket, Listed, Listing, Payload};
 pub use error::RawError;
 pub use key::{Day, Layout, Place, UNDATED};
-pub use record::{RawRecord, Unreadable, looks_like_heart_rate, read as read_record};
+pub use record::{RawRecord, Unreadable, read as read_record, read_value};

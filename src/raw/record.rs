@@ -1,4 +1,4 @@
-//! One of Oura's heart rates, as it stands in a payload.
+//! One of Oura's records, as it stands in a payload: a heart rate, of which there are many, or another.
 
 use std::borrow::Cow;
 
@@ -42,14 +42,23 @@ pub fn read(bytes: &[u8]) -> Result<RawRecord<'_>, Unreadable> {
         return Ok(record);
     }
     is_json(bytes).map_err(Unreadable::Body)?;
-    let text: String = String::from_utf8_lossy(bytes).chars().take(KEPT_CHARS).collect();
-    leniently(bytes).map_err(|reason| Unreadable::Record(reason, text))
+    leniently(bytes).map_err(|reason| Unreadable::Record(reason, kept(bytes)))
 }
 
-/// Whether a record is a heart rate: for a payload of which OW has not noted the endpoint.
-pub fn looks_like_heart_rate(bytes: &[u8]) -> bool {
-    let value = serde_json::from_slice::<Value>(bytes);
-    value.is_ok_and(|value| value.get("bpm").is_some() && value.get("timestamp").is_some())
+/// Reads a record of another endpoint, whatever its parts are.
+///
+/// # Errors
+/// As [`Unreadable`] says.
+pub fn read_value(bytes: &[u8]) -> Result<Value, Unreadable> {
+    serde_json::from_slice(bytes).or_else(|error| {
+        is_json(bytes).map_err(Unreadable::Body)?;
+        Err(Unreadable::Record(format!("it cannot be read: {error}"), kept(bytes)))
+    })
+}
+
+/// The text of a bad record that is kept.
+fn kept(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().take(KEPT_CHARS).collect()
 }
 
 /// A record whose parts are not all of the types that Oura writes. A number may be written as a string, as the
@@ -105,9 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn a_heart_rate_is_known_by_its_parts() {
-        assert!(looks_like_heart_rate(br#"{"bpm":60,"timestamp":"x"}"#));
-        assert!(!looks_like_heart_rate(br#"{"day":"2026-11-20","score":80}"#));
-        assert!(!looks_like_heart_rate(b"7"));
+    fn a_record_of_another_endpoint_is_read_or_says_why_not() {
+        assert_eq!(read_value(br#"{"steps":7}"#).unwrap()["steps"], 7);
+        assert!(matches!(read_value(br#"{"steps":1e400}"#), Err(Unreadable::Record(..))));
+        assert!(matches!(read_value(br#"{"steps":}"#), Err(Unreadable::Body(BodyError::NotJson(_)))));
     }
 }

@@ -1,12 +1,12 @@
 //! Finds the records in the bytes of a payload as they come, and holds one record at a time. Pure.
 //!
-//! A payload is `{"data": [record, …], …}` or a bare list of records. What lies between two records is checked to be
+//! A payload is `{"data": [record, …], …}`, a bare list of records, or one record. What lies between two records is checked to be
 //! JSON here; a record is handed out as it stands, and whoever reads it sees whether it is JSON.
 
 use super::BodyError;
 
-/// Bytes of one record, or of anything beside the records. A heart rate has 70; the longest of Oura's, a night with
-/// its curves, some thousands.
+/// Bytes of one record, or of anything beside the records. A heart rate has 70; the longest of Oura's, a night of twelve
+/// hours with its curves and a day with its minutes, less than 8 KiB.
 pub(super) const LARGEST_RECORD: usize = 64 * 1024;
 
 /// What may come next.
@@ -65,6 +65,8 @@ pub(super) struct Records {
     /// Whether the root is an object.
     in_object: bool,
     has_list: bool,
+    /// All bytes of an object, as long as it has no list and may be a record itself.
+    object: Option<Vec<u8>>,
 }
 
 impl Records {
@@ -76,6 +78,7 @@ impl Records {
             is_data: false,
             in_object: false,
             has_list: false,
+            object: Some(Vec::new()),
         }
     }
 
@@ -87,13 +90,34 @@ impl Records {
     ) -> Result<(), BodyError> {
         let mut rest = chunk;
         while let Some((byte, after)) = rest.split_first() {
+            let before = rest;
             rest = match self.gathering {
                 Some((part, inside)) => self.gather(part, inside, rest, found)?,
                 None if byte.is_ascii_whitespace() => after,
                 None => self.begin(*byte, rest)?,
             };
+            if self.object.is_some() {
+                self.keep(&before[..before.len() - rest.len()]);
+            }
         }
         Ok(())
+    }
+
+    /// Keeps bytes of what may be one record.
+    fn keep(&mut self, bytes: &[u8]) {
+        let is_none = self.has_list || !(self.in_object || self.next == Next::Root);
+        match &mut self.object {
+            Some(object) if !is_none && object.len() + bytes.len() <= LARGEST_RECORD => {
+                object.extend_from_slice(bytes);
+            }
+            object => *object = None,
+        }
+    }
+
+    /// The object that the payload is, where it has no list of records and is no larger than a record. Only for after
+    /// [`Records::finish`].
+    pub(super) fn take_object(&mut self) -> Option<Vec<u8>> {
+        self.object.take().filter(|object| !object.is_empty())
     }
 
     /// Ends the payload; answers whether there was a list of records.
@@ -311,6 +335,27 @@ mod tests {
         assert_eq!(read(body.as_bytes(), &[1000]).1, Err(BodyError::LargeRecord));
         let body = format!(r#"{{"{}":1}}"#, "x".repeat(LARGEST_RECORD));
         assert_eq!(read(body.as_bytes(), &[1000]).1, Err(BodyError::LargeRecord));
+    }
+
+    #[test]
+    fn an_object_without_a_list_is_one_record_where_it_is_no_larger() {
+        let object = |body: &str, size: usize| {
+            let mut records = Records::new();
+            for chunk in body.as_bytes().chunks(size) {
+                records.feed(chunk, &mut |_| Ok(())).unwrap();
+            }
+            records.finish().unwrap();
+            records.take_object().map(|object| String::from_utf8(object).unwrap())
+        };
+        let body = "\n {\"age\": 31, \"weight\":70.5,\"more\":[1]}\n";
+        for size in [1, 3, 100] {
+            assert_eq!(object(body, size).as_deref(), Some(body));
+            assert_eq!(object(r#"{"data":[{"a":1}],"weight":70}"#, size), None);
+            assert_eq!(object(r#"{"weight":70,"data":[]}"#, size), None);
+            assert_eq!(object(r#"[{"weight":70}]"#, size), None);
+        }
+        let large = format!(r#"{{"a":"{0}","b":"{0}"}}"#, "x".repeat(LARGEST_RECORD / 2));
+        assert_eq!(object(&large, 1000), None);
     }
 
     fn value() -> impl Strategy<Value = Value> {

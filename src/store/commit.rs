@@ -206,7 +206,7 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
         own.retain(|change| !matches!(change, Change::Revised { .. }));
     }
     if series.is_restamped_by(&part.key.provider) {
-        drop_unchanged(db, stream, &mut own)?;
+        drop_unchanged(db, stream, batch.fills_only, &mut own)?;
     }
     let mut resolved = Resolved {
         code: code::require(db, series.code)?,
@@ -229,11 +229,13 @@ fn is_allowed(allowed: &Allowed, sample: &Sample) -> bool {
     sample.frame().map_or_else(|| allowed.contains(sample.instant), |frame| allowed.covers(frame.interval()))
 }
 
-/// Drops what is new by its instant only: the provider stamps the same measurement anew whenever it syncs.
+/// Drops what is new by its instant only: the provider stamps the same measurement anew whenever it syncs. What is read
+/// late may be an earlier stamp of what is kept.
 #[expect(clippy::float_cmp, reason = "the same measurement comes back with the very same bits")]
 fn drop_unchanged(
     db: &Connection,
     stream: Option<stream::Known>,
+    is_late: bool,
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
     let mut accepted: Option<(Timestamp, f64)> = None;
@@ -245,7 +247,11 @@ fn drop_unchanged(
                 None => None,
             };
             let last = if before.map(|(at, _)| at) < accepted.map(|(at, _)| at) { accepted } else { before };
-            if last.is_some_and(|(_, value)| value == sample.value) {
+            let next = match stream.filter(|_| is_late) {
+                Some(known) => stream::first_after(db, known.id, sample.instant)?,
+                None => None,
+            };
+            if last.is_some_and(|(_, value)| value == sample.value) || next == Some(sample.value) {
                 continue;
             }
             accepted = Some((sample.instant, sample.value));

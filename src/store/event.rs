@@ -50,8 +50,10 @@ pub(super) fn settle(
     let mut settled = Settled::default();
     let mut new: BTreeMap<(Timestamp, Box<str>), Sample> = BTreeMap::new();
     let mut known: BTreeMap<Timestamp, Sample> = BTreeMap::new();
-    for sample in samples {
-        let Some(id) = sample.event().map(Box::<str>::from) else { continue };
+    // Of an event that moves while its pages are read, the last state counts.
+    let by_id: BTreeMap<Box<str>, Sample> =
+        samples.into_iter().filter_map(|sample| Some((sample.event()?.into(), sample))).collect();
+    for (id, sample) in by_id {
         match kept_at(db, stream, &id)? {
             Some((instant, first)) => {
                 known.insert(instant, at(sample, instant, &first));

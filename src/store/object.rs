@@ -5,7 +5,6 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::StoreError;
-use crate::intervals::Allowed;
 use crate::patient::PatientId;
 use crate::raw::{Day, UNDATED};
 use crate::time::Timestamp;
@@ -81,15 +80,18 @@ impl Object {
     }
 }
 
-/// What is noted of an object that was read, of which samples were left out for want of consent: how many, and under
-/// which consent. Under another one it is read again.
-pub fn withheld(samples: u64, allowed: &Allowed) -> String {
-    format!("{samples} withheld under consent {}", allowed.fingerprint())
+/// What is noted of an object that was read, of which something was left out for want of consent: how many samples, of
+/// which types all, and under which consent ([`Allowed::fingerprint`]). Under another one it is read again.
+///
+/// [`Allowed::fingerprint`]: crate::intervals::Allowed::fingerprint
+pub fn withheld(samples: u64, types: &[&str], consent: &str) -> String {
+    let all = if types.is_empty() { String::new() } else { format!(" and all of {}", types.join(", ")) };
+    format!("{samples}{all} withheld under consent {consent}")
 }
 
-/// Whether [`withheld`] has noted this under a consent that allows the same times.
-pub fn was_withheld_under(noted: &str, allowed: &Allowed) -> bool {
-    noted.ends_with(&allowed.fingerprint())
+/// Whether [`withheld`] has noted this under a consent that allows the same.
+pub fn was_withheld_under(noted: &str, consent: &str) -> bool {
+    noted.ends_with(consent)
 }
 
 /// What is to be noted.

@@ -10,6 +10,7 @@ use super::{StoreError, consent};
 use crate::catalog::{SERIES, Series};
 use crate::intervals::Allowed;
 use crate::patient::{OwUser, PatientId};
+use crate::settings::IngestMode;
 use crate::time::Timestamp;
 
 /// A stream that has been silent for longer than this, seen from its type's mark, holds the mark back no
@@ -172,7 +173,8 @@ fn wanted(db: &Connection, due: &Due, mode: &str, system: &str) -> Result<Vec<Wa
 }
 
 /// The mark of a type, held back to the slowest of its streams that were active in the days before it. A
-/// stream that another one continues under a new name has ended and holds nothing back.
+/// stream that another one continues under a new name has ended and holds nothing back. Payloads are listed by when they
+/// were stored, for all types at once: there nothing is held back.
 fn effective_mark(
     db: &Connection,
     due: &Due,
@@ -184,7 +186,7 @@ fn effective_mark(
         db.prepare_cached("SELECT instant FROM mark WHERE link = ? AND mode = ? AND series_type = ?")?;
     let mark: Option<Timestamp> =
         query.query_row(params![due.link, mode, series_type], |row| row.get(0)).optional()?;
-    let Some(mark) = mark else { return Ok(None) };
+    let Some(mark) = mark.filter(|_| mode != IngestMode::Raw.as_str()) else { return Ok(mark) };
     let mut query = db.prepare_cached(
         "SELECT min(newest) FROM stream
          WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND newest >= ?

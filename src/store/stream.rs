@@ -162,6 +162,18 @@ pub(super) fn last_before(
     Ok(query.query_row(params![stream, instant], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
+/// The value of the first sample that a stream holds after an instant.
+pub(super) fn first_after(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+) -> Result<Option<f64>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT value FROM observation WHERE stream = ? AND instant > ? ORDER BY instant LIMIT 1",
+    )?;
+    Ok(query.query_row(params![stream, instant], |row| row.get(0)).optional()?)
+}
+
 /// The samples that a stream holds between two instants, both included, in order.
 pub(super) fn samples(
     db: &Connection,

@@ -59,7 +59,14 @@ pub(super) fn start(app: &App, patient: PatientId, what: &str, past: Option<Past
     }
     let (jobs, poller, clock) = (app.jobs.clone(), app.poller(), app.clock.clone());
     let ask = Ask { patient: Some(PatientRef::Own(patient)), past, dry_run: false };
-    let poll = tokio::spawn(async move { sentence(poller.poll(&ask, &progress).await) });
+    let payloads = app.payloads.clone();
+    let poll = tokio::spawn(async move {
+        let outcome = poller.poll(&ask, &progress).await;
+        if let Ok(Outcome::Complete(summary)) = &outcome {
+            payloads.note_turns(summary);
+        }
+        sentence(outcome)
+    });
     tokio::spawn(async move {
         // However it ends, it has ended.
         let how = poll.await.unwrap_or_else(|_| "It broke off; the log says why.".to_owned());

@@ -61,7 +61,7 @@ pub struct App {
     pub exports: Exports,
     /// Polls that somebody asked for on a page.
     pub jobs: Jobs,
-    /// How the bucket of payloads was last found.
+    /// How the bucket of payloads was last found, and whose wait in it.
     pub payloads: Payloads,
     /// The providers that patients can connect, as last seen.
     pub offers: Offers,

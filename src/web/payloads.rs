@@ -1,17 +1,28 @@
 //! How the bucket of the provider's payloads was last found, shared between who looks after it and the pages.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::App;
 use crate::failure::Failure;
+use crate::patient::PatientId;
+use crate::poll::Summary;
 use crate::raw::{Access, Bucket};
 use crate::settings::{IngestMode, Snapshot};
 use crate::store::setting;
 use crate::time::Timestamp;
 
-/// The bucket as it was last found; nothing outside of raw mode.
+/// The bucket as it was last found, and whose payloads wait in it.
 #[derive(Debug, Clone, Default)]
-pub struct Payloads(Arc<Mutex<Option<Examined>>>);
+pub struct Payloads(Arc<Mutex<Found>>);
+
+#[derive(Debug, Default)]
+struct Found {
+    /// Nothing outside of raw mode.
+    examined: Option<Examined>,
+    /// Patients whose last turn had its share of objects, and has left some.
+    unfinished: BTreeSet<PatientId>,
+}
 
 /// What an examination has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +36,29 @@ pub struct Examined {
 impl Payloads {
     /// The last examination.
     pub fn last(&self) -> Option<Examined> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.found().examined.clone()
     }
 
-    fn note(&self, found: Option<Examined>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    /// Whether more objects of a patient wait in the bucket than the last turn has read.
+    pub fn is_unfinished(&self, patient: PatientId) -> bool {
+        self.found().unfinished.contains(&patient)
+    }
+
+    /// Takes over from a tick whose objects wait, and whose do not any more.
+    pub fn note_turns(&self, summary: &Summary) {
+        let unfinished = &mut self.found().unfinished;
+        for (patient, _) in &summary.patients {
+            unfinished.remove(patient);
+        }
+        unfinished.extend(&summary.unfinished);
+    }
+
+    fn note(&self, examined: Option<Examined>) {
+        self.found().examined = examined;
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -107,12 +107,19 @@ impl Bucket {
 
     /// Stores an object as OW does, over HTTP.
     pub fn put(&self, key: &str, endpoint: &str, body: &[u8]) {
+        self.put_noted(key, &[("trace_id", endpoint)], body);
+    }
+
+    /// Stores an object with this metadata.
+    pub fn put_noted(&self, key: &str, metadata: &[(&str, &str)], body: &[u8]) {
         let (runtime, _) = self.running.as_ref().unwrap();
         let region = s3::Region::Custom { region: "us-east-1".into(), endpoint: self.address() };
         let credentials = s3::creds::Credentials::new(Some(KEY_ID), Some(SECRET), None, None, None).unwrap();
         let bucket = s3::Bucket::new(BUCKET, region, credentials).unwrap().with_path_style();
-        let put = bucket.put_object_builder(key, body).with_content_type("application/json");
-        let put = put.with_metadata("trace_id", endpoint).unwrap();
+        let mut put = bucket.put_object_builder(key, body).with_content_type("application/json");
+        for (name, value) in metadata {
+            put = put.with_metadata(*name, *value).unwrap();
+        }
         runtime.block_on(put.execute()).unwrap();
     }
 

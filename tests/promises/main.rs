@@ -41,6 +41,7 @@ mod raw;
 mod raw_export;
 mod raw_trouble;
 mod raw_turn;
+mod raw_vitals;
 mod schedules;
 mod screens;
 mod security;

@@ -32,7 +32,7 @@ pub fn both() -> Vec<(String, f64)> {
     vec![(EIGHT.to_owned(), 61.0), (NINE.to_owned(), 72.0)]
 }
 
-fn capture(name: &str) -> Value {
+pub fn capture(name: &str) -> Value {
     let path = format!("{}/tests/captures/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -250,10 +250,12 @@ fn the_older_layout_with_the_endpoint_in_the_key_is_read_too() {
         let at = format!("2026-11-21T0{hour}:00:00Z");
         bucket.put_bare(key, heart_rates(&[(&at, 60.0, "rest")]).to_string().as_bytes());
     }
-    bucket.put_bare(&format!("{prefix}/{TODAY}/{user}/v2/usercollection/sleep/1.json"), b"{}");
+    bucket.put_bare(&format!("{prefix}/{TODAY}/{user}/v2/usercollection/daily_sleep/1.json"), b"{}");
     bucket.seen();
     assert_eq!(world.created(), 3);
-    assert!(!bucket.seen().iter().any(|seen| seen.starts_with("HEAD ") || seen.contains("sleep/1.json")));
+    assert!(
+        !bucket.seen().iter().any(|seen| seen.starts_with("HEAD ") || seen.contains("daily_sleep/1.json"))
+    );
     assert_eq!((world.created(), world.kept(&patient).len()), (0, 3));
 }
 

@@ -26,7 +26,9 @@ fn a_turn_has_an_end_and_the_next_tick_goes_on_after_everybody_else() {
     let oldest = "2026-09-23";
     for number in 0..TURN {
         bucket.put_bare(
-            &format!("raw-payloads/oura/api_response/{oldest}/{one}/v2/usercollection/sleep/{number}.json"),
+            &format!(
+                "raw-payloads/oura/api_response/{oldest}/{one}/v2/usercollection/daily_sleep/{number}.json"
+            ),
             b"{}",
         );
     }
@@ -52,12 +54,37 @@ fn a_turn_has_an_end_and_the_next_tick_goes_on_after_everybody_else() {
 }
 
 #[test]
+fn the_page_and_the_log_of_the_daemon_say_that_more_objects_wait() {
+    let (world, bucket) = raw_world();
+    let (user, patient) = world.patient();
+    for number in 0..=TURN {
+        bucket.put_bare(
+            &format!(
+                "raw-payloads/oura/api_response/{TODAY}/{user}/v2/usercollection/daily_sleep/{number}.json"
+            ),
+            b"{}",
+        );
+    }
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let path = format!("/admin/patients/{patient}");
+    let waits = || operator.get(&path).body.contains("More objects wait in the bucket");
+    until("the first tick has ended", waits);
+    operator.submit(&path, &format!("{path}/poll"), &[]);
+    until("the rest was read", || !waits());
+    let ran = served.stop("TERM");
+    assert!(ran.stderr.contains("more objects wait in the bucket"), "{ran:?}");
+}
+
+#[test]
 fn what_was_stored_later_stands_whatever_the_names_and_the_pages() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     for number in 0..1000 {
         bucket.put_bare(
-            &format!("raw-payloads/oura/api_response/{TODAY}/{user}/v2/usercollection/sleep/{number}.json"),
+            &format!(
+                "raw-payloads/oura/api_response/{TODAY}/{user}/v2/usercollection/daily_sleep/{number}.json"
+            ),
             b"{}",
         );
     }

@@ -66,7 +66,7 @@ impl OfPatient {
     }
 
     /// Nothing, where there has never been a payload.
-    pub(super) fn section(&self, zone: &TimeZone, now: Timestamp) -> Markup {
+    pub(super) fn section(&self, zone: &TimeZone, now: Timestamp, is_unfinished: bool) -> Markup {
         let Summary { read, other, failed, lost, newest, in_error } = &self.summary;
         html! { @if !self.summary.is_empty() || self.has_both {
             section #payloads {
@@ -77,6 +77,9 @@ impl OfPatient {
                         names of either. JHE gets one of them, and afterwards the corrections of that one: what the other \
                         mode alone has seen corrected stays here."
                     }
+                }
+                @if is_unfinished {
+                    p { "More objects wait in the bucket than one turn reads; the next tick goes on with them." }
                 }
                 dl.summary {
                     div { dt { "Objects read" } dd { (count(*read)) } }

@@ -306,9 +306,11 @@ impl FakeJhe {
     }
 }
 
-/// The data point of an observation: its instant.
+/// The data point of an observation: its instant, or when it begins.
 fn instant(document: &Value) -> Timestamp {
-    at(document["body"]["effective_time_frame"]["date_time"].as_str().unwrap())
+    let frame = &document["body"]["effective_time_frame"];
+    let begins = frame["time_interval"]["start_date_time"].as_str();
+    at(frame["date_time"].as_str().or(begins).unwrap())
 }
 
 /// The fields of a query or a form.

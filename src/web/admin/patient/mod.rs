@@ -125,7 +125,7 @@ pub(super) async fn show(
             h2 { "Devices" }
             (devices(&line.devices, zone))
         }
-        (view.payloads.section(zone, now))
+        (view.payloads.section(zone, now, app.payloads.is_unfinished(id)))
         @if let Some(export) = &view.export { (export.section(staff, id, now)) }
         (access::sections(staff, id, &view))
         p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
