@@ -65,7 +65,7 @@ fn of_sleep(
 }
 
 fn sleep(body: Body, record: &Value) -> Result<Option<Sample>, String> {
-    let (frame, id) = (frame(record, "bedtime_start", "bedtime_end")?, id(record)?);
+    let (frame, id) = (frame(record, "bedtime_start", "bedtime_end")?, id(record));
     let asleep = number(record, "total_sleep_duration")?;
     let stages = [
         (Measure::LightSleep, number(record, "light_sleep_duration")?),
@@ -102,30 +102,25 @@ fn sleep(body: Body, record: &Value) -> Result<Option<Sample>, String> {
         _ => None,
     };
     let particulars =
-        Particulars { id: Some(id), frame: Some(frame), is_main_sleep, measures, ..Particulars::default() };
+        Particulars { id, frame: Some(frame), is_main_sleep, measures, ..Particulars::default() };
     Ok(value.map(|value| sample(frame.start, value, frame.start_zone, particulars)))
 }
 
 /// One number of a sleep, which is of all of it.
 fn over_sleep(record: &Value, key: &str, said: Particulars) -> Result<Option<Sample>, String> {
-    let (frame, id) = (frame(record, "bedtime_start", "bedtime_end")?, id(record)?);
-    let particulars = Particulars { id: Some(id), frame: Some(frame), ..said };
+    let (frame, id) = (frame(record, "bedtime_start", "bedtime_end")?, id(record));
+    let particulars = Particulars { id, frame: Some(frame), ..said };
     Ok(number(record, key)?.map(|value| sample(frame.start, value, frame.start_zone, particulars)))
 }
 
 fn workout(record: &Value) -> Result<Sample, String> {
-    let (frame, id) = (frame(record, "start_datetime", "end_datetime")?, id(record)?);
+    let (frame, id) = (frame(record, "start_datetime", "end_datetime")?, id(record));
     let name = record["activity"].as_str().ok_or("it has no activity")?;
     let mut measures = BTreeMap::new();
     measures.extend(number(record, "distance")?.map(|distance| (Measure::Distance, distance)));
     measures.extend(number(record, "calories")?.map(|energy| (Measure::Energy, energy)));
-    let particulars = Particulars {
-        id: Some(id),
-        frame: Some(frame),
-        name: Some(name.into()),
-        measures,
-        ..Particulars::default()
-    };
+    let particulars =
+        Particulars { id, frame: Some(frame), name: Some(name.into()), measures, ..Particulars::default() };
     let lasted = frame.end.since(frame.start).as_secs_f64();
     Ok(sample(frame.start, lasted, frame.start_zone, particulars))
 }
@@ -186,9 +181,8 @@ fn sample(instant: Timestamp, value: f64, zone: Option<ZoneOffset>, particulars:
 }
 
 /// Oura's id of the document: a later version of it has the same one.
-fn id(record: &Value) -> Result<Box<str>, String> {
-    let id = record["id"].as_str().filter(|id| !id.is_empty());
-    id.map(Into::into).ok_or_else(|| "it has no id".to_owned())
+fn id(record: &Value) -> Option<Box<str>> {
+    record["id"].as_str().filter(|id| !id.is_empty()).map(Into::into)
 }
 
 /// The day of a record: the name of its date, which is midnight UTC whatever the patient's zone is, and its length there.
@@ -389,7 +383,6 @@ mod tests {
             refused("respiratory_rate", "sleep", "bedtime_end", json!("2026-11-19T20:00:00Z")),
             "it ends before it begins"
         );
-        assert_eq!(refused("time_in_bed", "sleep", "id", Value::Null), "it has no id");
         assert_eq!(
             refused("resting_heart_rate", "sleep", "lowest_heart_rate", json!(-1)),
             "its lowest_heart_rate -1 is not a number from 0 on"

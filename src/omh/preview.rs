@@ -7,18 +7,20 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::day::whole_day;
-use super::{EventPoint, convert, convert_event, omh_document};
+use super::{EventPoint, convert, convert_event, convert_oura, convert_raw, omh_document};
 use crate::catalog::{CODES, Origin, SERIES, Series};
 use crate::ow::{BadRecord, Record, parse_record};
 use crate::particulars::Particulars;
 use crate::patient::PatientId;
+use crate::raw::{Unreadable, read_record};
 use crate::settings::IngestMode;
 use crate::store::commit::Sample;
 use crate::store::observation::{Observation, StreamInfo};
+use crate::time::Timestamp;
 
 /// The rows of the catalogue that a data type of the reference converter's may be of.
 fn rows(data_type: &str, sample: &Value) -> Vec<&'static Series> {
-    let is_workout = sample.get("start_time").is_some();
+    let is_workout = sample.get("start_time").is_some() || sample.get("activity").is_some();
     let names: &[&str] = match data_type {
         "heart_rate" => &["heart_rate", "resting_heart_rate"],
         "heart_rate_variability" => &["heart_rate_variability_rmssd", "heart_rate_variability_sdnn"],
@@ -42,25 +44,55 @@ pub fn schemas(data_type: &str, sample: &Value) -> Vec<&'static str> {
     codes
 }
 
-/// The data point of a sample as OW writes it. `zone` is where a day was a day.
+/// The data point of a sample as OW writes it, or as Oura does in raw mode. `zone` is where a day was a day.
 ///
 /// # Errors
 /// A sentence that says what is wrong with the sample.
-pub fn preview(data_type: &str, sample: &Value, zone: Option<&TimeZone>) -> Result<String, String> {
+pub fn preview(
+    mode: IngestMode,
+    data_type: &str,
+    sample: &Value,
+    zone: Option<&TimeZone>,
+) -> Result<String, String> {
     let series = rows(data_type, sample).into_iter().next();
     let series = series.ok_or_else(|| format!("there is no data type '{data_type}' here"))?;
-    let is_day = sample.get("date").is_some() || sample["is_daily_total"] == true;
+    let is_night = sample.get("bedtime_start").is_some();
+    let is_day = sample.get("date").is_some()
+        || sample["is_daily_total"] == true
+        || (mode == IngestMode::Raw && sample.get("day").is_some() && !is_night);
     let zone = match zone {
         None if is_day => return Err("it is of a day: say with tz where the day was".to_owned()),
         zone => zone.cloned().unwrap_or(TimeZone::UTC),
     };
     let point = match series.origin {
+        _ if mode == IngestMode::Raw => of_oura(series, sample, &zone)?,
         Origin::Timeseries(_) => timeseries(series, sample, &zone)?,
         Origin::Sleep if is_day => night(sample, &zone)?,
         Origin::Sleep | Origin::Workouts | Origin::Activity => convert_event(series, sample, &zone)?
             .ok_or_else(|| format!("it says nothing that {} could hold", series.code))?,
     };
-    omh_document(&stream(series, &point), &observation(point.sample)).map_err(|error| error.to_string())
+    omh_document(&stream(mode, series, &point), &observation(point.sample)).map_err(|error| error.to_string())
+}
+
+/// A record of Oura's own. `timestamp` is when it was measured, where Oura gives no time itself.
+fn of_oura(series: &Series, sample: &Value, zone: &TimeZone) -> Result<EventPoint, String> {
+    let sample = match series.series_type {
+        "heart_rate" => {
+            let text = sample.to_string();
+            let record = read_record(text.as_bytes()).map_err(|unreadable| match unreadable {
+                Unreadable::Record(reason, _) => reason,
+                Unreadable::Body(error) => error.to_string(),
+            })?;
+            convert_raw(&record)?
+        }
+        _ => {
+            let stored = sample["timestamp"].as_str().and_then(|text| Timestamp::parse(text).ok());
+            convert_oura(series, sample, zone, stored)?
+                .ok_or_else(|| format!("it says nothing that {} could hold", series.code))?
+        }
+    };
+    let (provider, source, device) = ("oura".to_owned(), String::new(), String::new());
+    Ok(EventPoint { provider, source, device, daily_total: false, sample })
 }
 
 fn timeseries(series: &Series, sample: &Value, zone: &TimeZone) -> Result<EventPoint, String> {
@@ -99,14 +131,14 @@ fn night(sample: &Value, zone: &TimeZone) -> Result<EventPoint, String> {
 }
 
 /// A stream of nobody: the identifier is that of the sample alone.
-fn stream(series: &Series, point: &EventPoint) -> StreamInfo {
+fn stream(mode: IngestMode, series: &Series, point: &EventPoint) -> StreamInfo {
     let code = CODES.iter().find(|code| code.code == series.code);
     StreamInfo {
         id: 0,
         patient: PatientId::new(0),
         jhe_id: None,
         subject: String::new(),
-        system: IngestMode::Normalized.system().to_owned(),
+        system: mode.system().to_owned(),
         series_type: series.series_type.to_owned(),
         provider: point.provider.clone(),
         source: point.source.clone(),

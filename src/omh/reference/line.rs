@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::sample::{Name, Sample};
 use super::write::{put, put_value};
-use super::{ConvertError, ErrorKind, OW_NORMALIZED, convert, schema};
+use super::{ConvertError, ErrorKind, OURA_RAW, OW_NORMALIZED, convert, schema};
 use crate::omh::{preview, schemas};
+use crate::settings::IngestMode;
 
 /// What a line says.
 #[derive(Deserialize)]
@@ -105,9 +106,11 @@ fn ours(line: &Line<'_>, text: &str, zone: Option<&TimeZone>) -> Result<Option<S
         return Ok(None);
     }
     let not_supported = |message: String| ConvertError::new(ErrorKind::NotSupported, message);
-    if source != OW_NORMALIZED {
-        return Err(not_supported(format!("{source} is not converted with checks, nor to other schemas")));
-    }
+    let mode = match source.as_ref() {
+        OW_NORMALIZED => IngestMode::Normalized,
+        OURA_RAW => IngestMode::Raw,
+        _ => return Ok(None),
+    };
     // What has been read once as a line is JSON.
     let sample =
         serde_json::from_str::<Value>(text).map(|mut line| line["sample"].take()).unwrap_or_default();
@@ -119,7 +122,7 @@ fn ours(line: &Line<'_>, text: &str, zone: Option<&TimeZone>) -> Result<Option<S
             known.join(" or ")
         )));
     }
-    let document = preview(data_type, &sample, zone).map_err(|why| {
+    let document = preview(mode, data_type, &sample, zone).map_err(|why| {
         ConvertError::new(ErrorKind::ConversionError, format!("{source}/{data_type}: Checked: {why}"))
     })?;
     // A line that asks for checks only keeps the reference converter's schema.
@@ -296,6 +299,11 @@ mod tests {
         let episode = night("sleep_episode", "omh:sleep-episode:1.1", &session);
         assert_eq!(episode["output"]["body"]["total_sleep_time"], json!({ "value": 23400, "unit": "sec" }));
         assert_eq!(night("sleep_episode", "omh:heart-rate:2.0", &session)["error"]["type"], "NotSupported");
+        let document = json!({ "type": "long_sleep", "bedtime_start": "2026-04-08T22:10:00+02:00",
+                               "bedtime_end": "2026-04-09T05:10:00+02:00", "total_sleep_duration": 23400 });
+        let raw = read(&json!({ "source": "oura_raw", "data_type": "sleep_duration", "sample": document,
+                                "schema": "omh:sleep-duration:2.0" }));
+        assert_eq!(raw["output"]["body"]["sleep_duration"], json!({ "value": 23400, "unit": "sec" }));
     }
 
     #[test]
