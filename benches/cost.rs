@@ -117,7 +117,7 @@ impl World {
             rejected,
             marks,
             fills_only: false,
-            whole: None,
+            census: None,
         };
         let lock_owner = self.hold.owner().to_owned();
         self.store.write(move |db| commit::commit(db, &batch, &lock_owner, start())).await.unwrap();
@@ -146,7 +146,7 @@ impl World {
             rejected,
             marks: Vec::new(),
             fills_only: false,
-            whole: None,
+            census: None,
         };
         let object = Object {
             day: Day::of(start()),

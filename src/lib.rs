@@ -22,11 +22,11 @@
 //!   what others have delivered is adopted; [`matching`]: who of JHE's patients one of ours is
 //! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
 //! - [`poll`]: windows, schedule, turns, backfills
-//! - [`web`]: the pages and the server
+//! - [`web`]: the pages and the server; [`tally`]: what days come to, for the charts
 //! - [`demo`]: the demonstration, and the simulated OW that the tests use too
 //! - [`account`], [`study`], [`invitation`], [`stage`], [`token`], [`password`]: people, what they are asked,
 //!   how far they have come, and their secrets
-//! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`particulars`], [`failure`]: the words they
+//! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`particulars`], [`naming`], [`failure`]: the words they
 //!   share
 
 pub mod account;
@@ -45,6 +45,7 @@ pub mod jhe;
 pub mod log;
 pub mod matching;
 pub mod mirror;
+pub mod naming;
 pub mod omh;
 pub mod ow;
 pub mod particulars;
@@ -58,6 +59,7 @@ pub mod settings;
 pub mod stage;
 pub mod store;
 pub mod study;
+pub mod tally;
 pub mod time;
 pub mod token;
 pub mod web;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::nearest;
 use crate::failure::Failure;
+use crate::naming::Naming;
 use crate::seal::{self, Key};
 use crate::time::{Timestamp, parse_duration, show_duration};
 
@@ -31,6 +32,8 @@ enum Kind {
     /// A length of time within these seconds.
     Duration(u64, u64),
     Count(u64, u64),
+    /// What JHE calls which provider.
+    Naming,
     /// The lock: empty or a timestamp.
     Lock,
 }
@@ -42,7 +45,7 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, about: &'
 }
 
 /// Every setting, in the order in which they are shown.
-pub const ALL: [Setting; 16] = [
+pub const ALL: [Setting; 17] = [
     setting("module.ow", Kind::Bool, "false", "Master switch: polls do nothing while it is false"),
     setting(
         "ow.ingest_mode",
@@ -91,6 +94,12 @@ pub const ALL: [Setting; 16] = [
         Kind::Count(1, 8),
         "2",
         "Batches on their way to JHE at the same time: as many as it has workers",
+    ),
+    setting(
+        "jhe.data_sources",
+        Kind::Naming,
+        "",
+        "JHE's names of data sources, where they are not OW's: Oura = Oura Ring, Garmin = Garmin Connect",
     ),
     setting(
         "ow.export_system",
@@ -165,6 +174,7 @@ impl Setting {
                 Ok(count) if (least..=most).contains(&count) => Ok(count.to_string()),
                 _ => refuse(format!("give a number from {least} to {most}")),
             },
+            Kind::Naming => Naming::parse(value).map(|naming| naming.to_string()).or_else(refuse),
             Kind::Lock if value.is_empty() || Timestamp::parse(value).is_ok() => Ok(value.to_owned()),
             Kind::Lock => refuse("give \"\" to clear it, or a time such as 2026-11-21T08:00:00Z".to_owned()),
         }
@@ -301,6 +311,11 @@ impl Snapshot {
     /// Batches on their way to JHE at the same time.
     pub fn export_concurrency(&self) -> usize {
         self.text("jhe.concurrency").parse().unwrap_or(1)
+    }
+
+    /// What JHE calls the data sources. A provider that a later version does not know any more has OW's own name.
+    pub fn naming(&self) -> Naming {
+        Naming::parse(self.text("jhe.data_sources")).unwrap_or_default()
     }
 
     /// Whether OW is asked daily to fetch two days again.

@@ -9,11 +9,22 @@ pub struct Code {
     pub code: &'static str,
     /// What people call it.
     pub display: &'static str,
+    /// What it covers, in a sentence that patients read before they agree: the catalogue's names of all that carries it.
+    pub covers: &'static str,
     /// Whether JHE's own seed makes it. What it does not make is offered only where JHE lists it all the same.
     pub is_of_jhe: bool,
 }
 
-const OPEN_M_HEALTH: &str = "https://w3id.org/openmhealth";
+impl Code {
+    /// Whether JHE takes observations of it over FHIR. Those of other terminologies it puts where no consent is looked
+    /// at and nothing is recognised, for a source that the patient has to register: they are not sent.
+    pub fn goes_to_jhe(&self) -> bool {
+        self.system == OPEN_M_HEALTH
+    }
+}
+
+/// The terminology of Open mHealth's schemas.
+pub const OPEN_M_HEALTH: &str = "https://w3id.org/openmhealth";
 const IEEE_1752: &str = "https://w3id.org/ieee1752";
 const FHIR_RESOURCES: &str = "http://hl7.org/fhir/resource-types";
 /// Of what no schema exists anywhere: the name is the reference converter's.
@@ -54,33 +65,80 @@ pub const TIME_IN_BED: &str = "ieee:time-in-bed:1.0";
 /// Heart rate variability, for which neither OMH nor IEEE has a schema.
 pub const HRV: &str = "local:heart-rate-variability:1.0";
 
-const fn of_jhe(system: &'static str, code: &'static str, display: &'static str) -> Code {
-    Code { system, code, display, is_of_jhe: true }
+const fn of_jhe(
+    system: &'static str,
+    (code, display): (&'static str, &'static str),
+    covers: &'static str,
+) -> Code {
+    Code { system, code, display, covers, is_of_jhe: true }
 }
 
-const fn ours(system: &'static str, code: &'static str, display: &'static str) -> Code {
-    Code { system, code, display, is_of_jhe: false }
+const fn ours(
+    system: &'static str,
+    (code, display): (&'static str, &'static str),
+    covers: &'static str,
+) -> Code {
+    Code { system, code, display, covers, is_of_jhe: false }
 }
 
 /// Every code that a seed makes: JHE's own, and behind them those that JHE does not have yet.
+#[rustfmt::skip]
 pub const CODES: [Code; 19] = [
-    of_jhe(OPEN_M_HEALTH, BLOOD_GLUCOSE, "Blood glucose"),
-    of_jhe(OPEN_M_HEALTH, BLOOD_PRESSURE, "Blood pressure"),
-    of_jhe(OPEN_M_HEALTH, BODY_TEMPERATURE, "Body temperature"),
-    of_jhe(OPEN_M_HEALTH, HEART_RATE, "Heart Rate"),
-    of_jhe(OPEN_M_HEALTH, OXYGEN_SATURATION, "Oxygen saturation"),
-    of_jhe(OPEN_M_HEALTH, RESPIRATORY_RATE, "Respiratory rate"),
-    of_jhe(OPEN_M_HEALTH, "omh:rr-interval:1.0", "RR Interval"),
-    of_jhe(OPEN_M_HEALTH, WEIGHT, "Body weight"),
-    of_jhe(OPEN_M_HEALTH, FVC, "Forced vital capacity"),
-    of_jhe(OPEN_M_HEALTH, FEV1, "Forced expiratory volume in 1 second"),
-    of_jhe(FHIR_RESOURCES, "QuestionnaireResponse", "FHIR QuestionnaireResponse"),
-    of_jhe(OPEN_M_HEALTH, ACTIVITY, "Physical activity"),
-    of_jhe(OPEN_M_HEALTH, STEP_COUNT, "Step count"),
-    of_jhe(IEEE_1752, SLEEP_STAGES, "Sleep stage summary"),
-    of_jhe(OPEN_M_HEALTH, SLEEP_EPISODE, "Sleep episode"),
-    of_jhe(OPEN_M_HEALTH, SLEEP_DURATION, "Sleep duration"),
-    ours(OPEN_M_HEALTH, HEIGHT, "Body height"),
-    ours(IEEE_1752, TIME_IN_BED, "Time in bed"),
-    ours(LOCAL, HRV, "Heart rate variability"),
+    of_jhe(OPEN_M_HEALTH, (BLOOD_GLUCOSE, "Blood glucose"),
+        "Blood sugar, as your sensor or meter measures it."),
+    of_jhe(OPEN_M_HEALTH, (BLOOD_PRESSURE, "Blood pressure"),
+        "Blood pressure: the upper and the lower value of each measurement."),
+    of_jhe(OPEN_M_HEALTH, (BODY_TEMPERATURE, "Body temperature"),
+        "Body temperature, each time that it is measured."),
+    of_jhe(OPEN_M_HEALTH, (HEART_RATE, "Heart Rate"),
+        "Heart rate through day and night, and your resting heart rate."),
+    of_jhe(OPEN_M_HEALTH, (OXYGEN_SATURATION, "Oxygen saturation"),
+        "Blood oxygen: how much oxygen your blood carries."),
+    of_jhe(OPEN_M_HEALTH, (RESPIRATORY_RATE, "Respiratory rate"),
+        "Breathing rate: how many breaths you take in a minute."),
+    of_jhe(OPEN_M_HEALTH, ("omh:rr-interval:1.0", "RR Interval"),
+        "The time from each heartbeat to the next."),
+    of_jhe(OPEN_M_HEALTH, (WEIGHT, "Body weight"),
+        "Weight, as your scale or your profile has it."),
+    of_jhe(OPEN_M_HEALTH, (FVC, "Forced vital capacity"),
+        "Lung capacity: how much air you can breathe out in one blow."),
+    of_jhe(OPEN_M_HEALTH, (FEV1, "Forced expiratory volume in 1 second"),
+        "Breath volume in one second: how much air you breathe out in the first second of a blow."),
+    of_jhe(FHIR_RESOURCES, ("QuestionnaireResponse", "FHIR QuestionnaireResponse"),
+        "Your answers to questions."),
+    of_jhe(OPEN_M_HEALTH, (ACTIVITY, "Physical activity"),
+        "Workouts, with their kind, time, distance and energy, and the distance and energy of the day's activity."),
+    of_jhe(OPEN_M_HEALTH, (STEP_COUNT, "Step count"),
+        "Steps, through the day and in all."),
+    of_jhe(IEEE_1752, (SLEEP_STAGES, "Sleep stage summary"),
+        "Sleep stages: how long you slept lightly, deeply or dreaming, and lay awake."),
+    of_jhe(OPEN_M_HEALTH, (SLEEP_EPISODE, "Sleep episode"),
+        "Sleep: when each night and nap began and ended, and how well you slept."),
+    of_jhe(OPEN_M_HEALTH, (SLEEP_DURATION, "Sleep duration"),
+        "Time asleep, in each night and nap."),
+    ours(OPEN_M_HEALTH, (HEIGHT, "Body height"),
+        "Height, as your profile has it."),
+    ours(IEEE_1752, (TIME_IN_BED, "Time in bed"),
+        "Time in bed, in each night and nap."),
+    ours(LOCAL, (HRV, "Heart rate variability"),
+        "Heart rate variability: how much the time between heartbeats varies."),
 ];
+
+/// What belongs together where codes are chosen from.
+pub const GROUPS: [(&str, &[&str]); 5] = [
+    ("Heart and blood", &[HEART_RATE, HRV, BLOOD_PRESSURE, OXYGEN_SATURATION, BLOOD_GLUCOSE]),
+    ("Breathing", &[RESPIRATORY_RATE, FVC, FEV1]),
+    ("Body", &[WEIGHT, HEIGHT, BODY_TEMPERATURE]),
+    ("Activity", &[STEP_COUNT, ACTIVITY]),
+    ("Sleep", &[SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED]),
+];
+
+/// Whether JHE's own seed makes a code.
+pub fn is_of_jhe(code: &str) -> bool {
+    CODES.iter().any(|known| known.code == code && known.is_of_jhe)
+}
+
+/// What a code covers, in a sentence for patients.
+pub fn covers(code: &str) -> Option<&'static str> {
+    CODES.iter().find(|known| known.code == code).map(|known| known.covers)
+}

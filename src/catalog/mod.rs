@@ -9,7 +9,7 @@ mod series;
 mod source;
 mod unit;
 
-pub use code::{CODES, Code, HEART_RATE};
+pub use code::{CODES, Code, GROUPS, HEART_RATE, OPEN_M_HEALTH, covers, is_of_jhe};
 pub use endpoint::{ENDPOINTS, Endpoint, endpoint, endpoint_in, endpoint_like, endpoints_of};
 pub use series::{Body, Chart, Origin, SERIES, Shown};
 pub use source::{DATA_SOURCES, DataSource, data_source, rests_asleep, step_interval};
@@ -49,6 +49,11 @@ impl Series {
         }
     }
 
+    /// Whether each sample speaks for a day or an event, and never for an instant in it.
+    pub fn is_by_day(&self) -> bool {
+        !matches!(self.origin, Origin::Timeseries(_))
+    }
+
     /// Whether some provider stamps an unchanged measurement anew when it syncs.
     pub fn is_restamped(&self) -> bool {
         matches!(self.series_type, "weight" | "height")
@@ -58,6 +63,11 @@ impl Series {
     pub fn is_restamped_by(&self, provider: &str) -> bool {
         self.is_restamped() && matches!(provider, "oura" | "whoop")
     }
+}
+
+/// Whether JHE takes observations of a code over FHIR.
+pub fn goes_to_jhe(code: &str) -> bool {
+    CODES.iter().any(|known| known.code == code && known.goes_to_jhe())
 }
 
 /// The catalogue's row of this name.
@@ -86,6 +96,25 @@ mod tests {
             if let Origin::Timeseries(types) = series.origin {
                 assert!(!types.is_empty(), "{name}: OW is asked for nothing");
             }
+        }
+    }
+
+    #[test]
+    fn the_sentence_of_a_code_names_everything_that_carries_it() {
+        for series in &SERIES {
+            let name = series.name.split(" (").next().unwrap_or_default().to_lowercase();
+            let sentence = covers(series.code).unwrap();
+            // What a day's activity comes to is told by its parts.
+            let named = name.split(" of the ").all(|part| sentence.to_lowercase().contains(part));
+            assert!(named && sentence.ends_with('.'), "{name}: '{sentence}'");
+        }
+    }
+
+    #[test]
+    fn every_code_stands_in_one_group() {
+        for series in &SERIES {
+            let groups = GROUPS.iter().filter(|(_, codes)| codes.contains(&series.code));
+            assert_eq!(groups.count(), 1, "{}", series.code);
         }
     }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod admin;
 mod adopt;
+mod catalog;
+mod convert;
 mod export;
 mod invite;
 mod jhe_match;
@@ -34,9 +36,22 @@ pub struct Arguments {
     #[command(flatten)]
     flags: Flags,
     #[command(subcommand)]
-    command: Command,
+    command: Asked,
 }
 
+#[derive(Debug, Subcommand)]
+enum Asked {
+    #[command(flatten)]
+    Configured(Command),
+    /// Convert samples to data points, as the Python package omh-shim does: JSON lines in, JSON lines out
+    #[command(after_help = convert::HELP)]
+    Convert,
+    /// What becomes what: OW's types, their schemas, and JHE's codes
+    #[command(after_help = catalog::HELP)]
+    Catalog(catalog::Arguments),
+}
+
+/// What needs a configuration.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon: poll at every interval, and serve the pages
@@ -97,9 +112,15 @@ impl Session {
 /// # Errors
 /// What ends the command, with its own exit code.
 pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let command = match arguments.command {
+        // A filter: a configuration that is broken or missing is nothing to it.
+        Asked::Convert => return convert::run(),
+        Asked::Catalog(arguments) => return catalog::run(&arguments),
+        Asked::Configured(command) => command,
+    };
     let session = Session::new(arguments.flags)?;
     let logging = log::start(&session.config)?;
-    match arguments.command {
+    match command {
         Command::Serve => Box::pin(serve::run(session, &logging)).await,
         Command::Poll(arguments) => poll::run(&session, arguments).await,
         Command::Observations(arguments) => observations::run(&session, arguments).await,

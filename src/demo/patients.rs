@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::sim::{Fault, Row, Sim, heart_rate_at, vitals};
-use crate::catalog::HEART_RATE;
 use crate::failure::Failure;
 use crate::patient::{OwUser, PatientRef};
 use crate::store::consent::{Extent, Grounds};
 use crate::store::patient::{self, NewPatient, Relink};
-use crate::store::{Store, StoreError, consent};
+use crate::store::{Store, StoreError, code, consent};
 use crate::time::Timestamp;
 
 /// A ring measures every five minutes; what it measured before the demonstration began.
@@ -95,9 +94,11 @@ fn add(
     let id = patient::add(db, &NewPatient { name, email: None, time_zone: "UTC".to_owned() }, now)?;
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::link(db, &patient, link, Relink::Unsaid, now)?;
-    consent::grant(db, id, HEART_RATE, Grounds::default(), now)?;
-    if habit == Habit::Withdrawn {
-        consent::withdraw(db, id, HEART_RATE, Extent::Everything, now)?;
+    for scope in code::deliverable(db)? {
+        consent::grant(db, id, &scope.code, Grounds::default(), now)?;
+        if habit == Habit::Withdrawn {
+            consent::withdraw(db, id, &scope.code, Extent::Everything, now)?;
+        }
     }
     Ok(())
 }

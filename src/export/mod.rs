@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::consents::{self, Unread};
 use crate::failure::Failure;
 use crate::jhe::{Jhe, JheError};
+use crate::naming::Naming;
 use crate::patient::PatientId;
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{self, Verdict, Waiting};
@@ -46,6 +47,15 @@ pub struct Exporter {
     pub jhe: Arc<Jhe>,
     /// Ends it early; what is on its way is waited for.
     pub cancel: CancellationToken,
+}
+
+/// The data sources of JHE.
+#[derive(Debug, Clone)]
+struct Devices {
+    /// Their names and numbers.
+    known: Vec<(String, i64)>,
+    /// Which of them OW's providers are.
+    naming: Naming,
 }
 
 /// What a drain came to.
@@ -121,10 +131,11 @@ impl Exporter {
         let Some(_lock) = lock(&self.store)? else { return Ok(None) };
         self.settle_system().await?;
         let settings = self.store.read(setting::all).await?;
-        let at_once = crate::settings::Snapshot::new(settings).export_concurrency();
+        let settings = crate::settings::Snapshot::new(settings);
+        let at_once = settings.export_concurrency();
         let mut report = Report::default();
         let devices = match self.jhe.data_sources().await {
-            Ok(devices) => devices,
+            Ok(known) => Devices { known, naming: settings.naming() },
             Err(error) => return Ok(Some(Report { stopped: Some(error), ..report })),
         };
         let mut under_way = FuturesUnordered::new();
@@ -192,7 +203,7 @@ impl Exporter {
         &self,
         patient: Option<PatientId>,
         skip: &BTreeSet<PatientId>,
-        devices: &[(String, i64)],
+        devices: &Devices,
         left_out: &mut BTreeSet<PatientId>,
         report: &mut Report,
     ) -> Result<Option<Vec<Ready>>, StoreError> {
@@ -212,7 +223,7 @@ impl Exporter {
                 report.unread.push((unread, error));
             }
             streams.retain(|stream| patients.contains(&stream.patient) && !skip.contains(&stream.patient));
-            let ready = self.take(streams, devices.to_vec(), now).await?;
+            let ready = self.take(streams, devices.clone(), now).await?;
             if !ready.is_empty() {
                 return Ok(Some(ready));
             }
@@ -225,7 +236,7 @@ impl Exporter {
     async fn take(
         &self,
         streams: Vec<StreamInfo>,
-        devices: Vec<(String, i64)>,
+        devices: Devices,
         now: Timestamp,
     ) -> Result<Vec<Ready>, StoreError> {
         let take = move |db: &_| {
@@ -237,11 +248,12 @@ impl Exporter {
                     continue;
                 }
                 let waiting = outbox::take(db, stream.id, now, batch::ENTRIES - ready.len())?;
-                let name = crate::catalog::data_source(&stream.provider);
-                let device = devices.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
+                let name = devices.naming.at_jhe(&stream.provider);
+                let device = devices.known.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
                 let Some(device) = device else {
-                    let why =
-                        format!("JHE has no data source '{name}': add it there, and attach it to the study");
+                    let why = format!(
+                        "JHE has no data source '{name}': add it there, and attach it to the study, or say with the setting jhe.data_sources what it is called"
+                    );
                     let verdict = Verdict::Configuration(why, now.plus(CONFIGURATION_PAUSE));
                     let parked: Vec<_> = waiting.into_iter().map(|one| (one, verdict.clone())).collect();
                     outbox::settle(db, &parked, now)?;

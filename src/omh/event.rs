@@ -62,7 +62,7 @@ pub fn event_start(record: &Value) -> Option<Timestamp> {
 }
 
 fn sleep(body: Body, record: &Value) -> Result<Option<Sample>, String> {
-    let (frame, id) = (frame(record)?, id(record)?);
+    let (frame, id) = (frame(record)?, id(record));
     let asleep = number(record, "sleep_duration_seconds")?;
     let efficiency = number(record, "efficiency_percent")?;
     let stage = |name: &str| {
@@ -101,7 +101,7 @@ fn sleep(body: Body, record: &Value) -> Result<Option<Sample>, String> {
         _ => return Err("a sleep is none of that".to_owned()),
     };
     let particulars = Particulars {
-        id: Some(id),
+        id,
         frame: Some(frame),
         is_main_sleep: Some(!record["is_nap"].as_bool().unwrap_or(false)),
         measures,
@@ -111,19 +111,14 @@ fn sleep(body: Body, record: &Value) -> Result<Option<Sample>, String> {
 }
 
 fn workout(record: &Value) -> Result<Sample, String> {
-    let (frame, id) = (frame(record)?, id(record)?);
+    let (frame, id) = (frame(record)?, id(record));
     let name = record["type"].as_str().ok_or("it has no type")?;
     let lasted = number(record, "duration_seconds")?;
     let mut measures = BTreeMap::new();
     measures.extend(number(record, "distance_meters")?.map(|distance| (Measure::Distance, distance)));
     measures.extend(number(record, "calories_kcal")?.map(|energy| (Measure::Energy, energy)));
-    let particulars = Particulars {
-        id: Some(id),
-        frame: Some(frame),
-        name: Some(name.into()),
-        measures,
-        ..Particulars::default()
-    };
+    let particulars =
+        Particulars { id, frame: Some(frame), name: Some(name.into()), measures, ..Particulars::default() };
     let value = lasted.unwrap_or_else(|| frame.end.since(frame.start).as_secs_f64());
     Ok(sample(frame.start, value, frame.start_zone, particulars))
 }
@@ -155,9 +150,9 @@ fn sample(instant: Timestamp, value: f64, zone: Option<ZoneOffset>, particulars:
     Sample { instant, value, zone, context: None, particulars: Some(Arc::new(particulars)) }
 }
 
-fn id(record: &Value) -> Result<Box<str>, String> {
-    let id = record["id"].as_str().filter(|id| !id.is_empty());
-    id.map(Into::into).ok_or_else(|| "it has no id".to_owned())
+/// OW's id; where it gives none the beginning tells one event from another.
+fn id(record: &Value) -> Option<Box<str>> {
+    record["id"].as_str().filter(|id| !id.is_empty()).map(Into::into)
 }
 
 fn frame(record: &Value) -> Result<Frame, String> {
@@ -254,7 +249,6 @@ mod tests {
         };
         assert_eq!(refused("start_time", Value::Null), "it has no start_time");
         assert_eq!(refused("end_time", json!("2026-11-20T20:00:00Z")), "it ends before it begins");
-        assert_eq!(refused("id", Value::Null), "it has no id");
         assert_eq!(
             refused("efficiency_percent", json!("good")),
             "its efficiency_percent \"good\" is not a number from 0 on"

@@ -24,12 +24,16 @@ const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one answer. A page of 1000 records is 225 kB; far more than that is not a page.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
-/// Records per page that newer versions of OW give; older ones say in a 400 how many they do.
+/// Samples per page that newer versions of OW give; older ones say in a 400 how many they do.
 const LARGEST_PAGE: u32 = 1000;
+/// Events per page, in every version so far.
+const LARGEST_EVENT_PAGE: u32 = 100;
+/// Days of a summary per page, in every version so far.
+const LARGEST_SUMMARY_PAGE: u32 = 400;
 /// Redirects that are followed, all within OW's own origin.
 const REDIRECTS: usize = 3;
-/// No sleep and no workout lasts longer.
-const LONGEST_EVENT: Duration = Duration::from_hours(72);
+/// No sleep and no workout lasts longer. Events are asked for by their end, so far behind the end of the range.
+pub const LONGEST_EVENT: Duration = Duration::from_hours(72);
 /// A date may begin up to 14 hours before and after its day in UTC, and the end of a range is not in it.
 const DAY: Duration = Duration::from_hours(24);
 /// Characters of an error's text that are passed on.
@@ -43,13 +47,26 @@ pub struct Client {
     page_size: PageSize,
 }
 
-/// How many records per page an OW was found to give; shared by the clients of one OW.
+/// How many records per page an OW was found to give at each of its endpoints; shared by the clients of one OW.
 #[derive(Debug, Clone)]
-pub struct PageSize(Arc<AtomicU32>);
+pub struct PageSize(Arc<[AtomicU32; 4]>);
 
 impl Default for PageSize {
     fn default() -> Self {
-        Self(Arc::new(AtomicU32::new(LARGEST_PAGE)))
+        let sizes = [LARGEST_PAGE, LARGEST_EVENT_PAGE, LARGEST_EVENT_PAGE, LARGEST_SUMMARY_PAGE];
+        Self(Arc::new(sizes.map(AtomicU32::new)))
+    }
+}
+
+impl PageSize {
+    fn of(&self, feed: &Feed) -> &AtomicU32 {
+        let [timeseries, sleep, workouts, activity] = &*self.0;
+        match feed {
+            Feed::Timeseries(_) => timeseries,
+            Feed::Sleep => sleep,
+            Feed::Workouts => workouts,
+            Feed::Activity => activity,
+        }
     }
 }
 
@@ -147,7 +164,12 @@ struct Problem {
 /// How one try ended where it brought no answer.
 enum Trouble {
     Final(OwError),
-    Transient { what: String, retry_after: Option<Duration> },
+    /// `is_away` where every other call would be in the same trouble.
+    Transient {
+        what: String,
+        retry_after: Option<Duration>,
+        is_away: bool,
+    },
 }
 
 impl Client {
@@ -174,12 +196,13 @@ impl Client {
     /// # Errors
     /// As [`OwError`] says.
     pub async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<u8>, OwError> {
+        let page_size = self.page_size.of(request.feed);
         loop {
-            let size = self.page_size.0.load(Ordering::Relaxed);
+            let size = page_size.load(Ordering::Relaxed);
             let url = self.page_url(request, size)?;
             match self.call(Method::GET, url).await {
                 Err(OwError::Wrong(what)) => match smaller_page(&what, size) {
-                    Some(smaller) => self.page_size.0.store(smaller, Ordering::Relaxed),
+                    Some(smaller) => page_size.store(smaller, Ordering::Relaxed),
                     None => return Err(OwError::Wrong(what)),
                 },
                 answer => return answer,
@@ -277,14 +300,14 @@ impl Client {
         let began = Instant::now();
         let mut attempt = 1;
         loop {
-            let (what, retry_after) = match self.attempt(method.clone(), url.clone()).await {
+            let (what, retry_after, is_away) = match self.attempt(method.clone(), url.clone()).await {
                 Ok(body) => return Ok(body),
                 Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Transient { what, retry_after }) => (what, retry_after),
+                Err(Trouble::Transient { what, retry_after, is_away }) => (what, retry_after, is_away),
             };
             let failed = Failed { attempt, elapsed: began.elapsed(), retry_after };
             let Some(pause) = retry::pause(&failed, random_fraction()) else {
-                return Err(OwError::Later(what));
+                return Err(if is_away { OwError::Away(what) } else { OwError::Later(what) });
             };
             tracing::debug!(attempt, ?pause, "OW: {what}; trying again");
             tokio::time::sleep(pause).await;
@@ -309,11 +332,12 @@ impl Client {
             status if status.is_success() => Ok(body),
             StatusCode::UNAUTHORIZED => Err(Trouble::Final(OwError::Unauthorized)),
             StatusCode::NOT_FOUND => Err(Trouble::Final(not_found(&body))),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-                Err(Trouble::Transient { what: describe(status, &body), retry_after })
-            }
-            status if status.is_server_error() => {
-                Err(Trouble::Transient { what: describe(status, &body), retry_after })
+            status
+                if status.is_server_error()
+                    || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
+            {
+                let is_away = status == StatusCode::TOO_MANY_REQUESTS;
+                Err(Trouble::Transient { what: describe(status, &body), retry_after, is_away })
             }
             status => Err(Trouble::Final(OwError::Wrong(describe(status, &body)))),
         }
@@ -381,7 +405,7 @@ fn trouble(error: reqwest::Error) -> Trouble {
         () if error.is_connect() => format!("OW cannot be reached ({cause})"),
         () => format!("the connection to OW broke ({cause})"),
     };
-    Trouble::Transient { what, retry_after: None }
+    Trouble::Transient { what, retry_after: None, is_away: error.is_connect() }
 }
 
 /// A 404 about a user means that the user is gone; one about a path means that this is no OW.

@@ -11,6 +11,9 @@ pub enum OwError {
     /// OW does not know the user: the patient has to be linked anew.
     #[error("OW does not know this user any more (404)")]
     UnknownUser,
+    /// OW as a whole cannot be reached, or wants to be left alone: nothing more is to be asked of it now.
+    #[error("{0}")]
+    Away(String),
     /// It may go well later: the next tick tries again.
     #[error("{0}")]
     Later(String),

@@ -5,9 +5,10 @@ mod connector;
 mod error;
 mod page;
 
-pub use client::{Client, Connection, Counts, Feed, PageRequest, PageSize};
+pub use client::{Client, Connection, Counts, Feed, LONGEST_EVENT, PageRequest, PageSize};
 pub use connector::{Authorize, CallError, Connector, Provider, Returned};
 pub use error::OwError;
 pub use page::{
     BadRecord, EventPage, Page, PageError, Record, RecordSource, parse as parse_page, parse_events,
+    parse_record,
 };

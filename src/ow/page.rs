@@ -114,7 +114,7 @@ pub fn parse(body: &[u8]) -> Result<Page<'_>, PageError> {
     let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
         .map_err(|error| PageError::NotAPage("timeseries", error.to_string()))?;
     let next_cursor = next(page.pagination)?;
-    Ok(Page { records: page.data.into_iter().map(parse_alone).collect(), next_cursor })
+    Ok(Page { records: page.data.into_iter().map(|raw| parse_record(raw.get())).collect(), next_cursor })
 }
 
 /// Reads a page of events.
@@ -142,9 +142,13 @@ fn next(pagination: Pagination) -> Result<Option<String>, PageError> {
     }
 }
 
-fn parse_alone(raw: &RawValue) -> Result<Record<'_>, BadRecord> {
-    serde_json::from_str::<Record<'_>>(raw.get())
-        .or_else(|_| leniently(raw.get()).map_err(|reason| BadRecord { reason, text: shortened(raw.get()) }))
+/// Reads one record by itself.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_record(text: &str) -> Result<Record<'_>, BadRecord> {
+    serde_json::from_str::<Record<'_>>(text)
+        .or_else(|_| leniently(text).map_err(|reason| BadRecord { reason, text: shortened(text) }))
 }
 
 /// A record whose parts are not all of the types that OW writes. A number may be written as a string, as

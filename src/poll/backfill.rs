@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::tick::{Entry, Outcome, Summary, outcome, skipped};
-use super::turn::{Turn, TurnError};
+use super::trouble::TurnError;
+use super::turn::Turn;
 use super::windows::{Reach, SLICE, slices};
 use super::{Ask, Context, Past, Poller, Progress};
 use crate::failure::Failure;

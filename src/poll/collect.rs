@@ -47,6 +47,8 @@ pub struct Collector {
     unreported: usize,
     /// Whether a sample came before an older one.
     is_unsorted: bool,
+    /// The ids of all events that OW has shown, also of those that are not of the window.
+    shown: Vec<Box<str>>,
 }
 
 impl Collector {
@@ -63,6 +65,7 @@ impl Collector {
             newest: Vec::new(),
             unreported: 0,
             is_unsorted: false,
+            shown: Vec::new(),
         }
     }
 
@@ -82,6 +85,8 @@ impl Collector {
     pub fn add_events(&mut self, page: &EventPage, range: Interval) {
         self.unreported += page.records.len();
         let is_in = |at: Timestamp| range.from <= at && at < range.until;
+        let id = |record: &Value| record["id"].as_str().map(Box::from);
+        self.shown.extend(page.records.iter().flatten().filter_map(id));
         for record in &page.records {
             match record {
                 Ok(record) if omh::event_start(record).is_none_or(is_in) => self.add_event(record),
@@ -152,6 +157,11 @@ impl Collector {
             }
             Err(reason) => self.reject(Some(series), reason, String::from_utf8_lossy(record).into_owned()),
         }
+    }
+
+    /// Takes out the ids of the events that OW has shown.
+    pub fn take_shown(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.shown)
     }
 
     /// How many records were added since this was last asked.
@@ -310,6 +320,7 @@ fn describe(record: &Record<'_>) -> String {
         "value": record.value,
         "unit": record.unit,
         "provider": source.and_then(|source| source.provider.as_deref()),
+        "source": source.and_then(|source| source.source.as_deref()),
         "device": source.and_then(|source| source.device.as_deref()),
     })
     .to_string()

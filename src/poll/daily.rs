@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::schedule;
-use super::turn::{Turn, TurnError};
+use super::trouble::TurnError;
+use super::turn::Turn;
 use super::windows::Reach;
 use super::{Context, Progress};
 use crate::catalog;
@@ -101,7 +102,17 @@ impl Context {
             return Ok(0);
         }
         let whole = |wanted: &&plan::Wanted| wanted.allowed.cut(range).eq([range]);
-        let series: Vec<_> = due.wanted.iter().filter(whole).map(|wanted| wanted.series).collect();
+        let series: Vec<_> = due
+            .wanted
+            .iter()
+            .filter(whole)
+            .map(|wanted| wanted.series)
+            .filter(|series| !series.types().is_empty())
+            .collect();
+        if series.is_empty() {
+            // Of events there is nothing to compare.
+            return Ok(0);
+        }
         let theirs = self.client.counts(&due.ow_user, range).await?;
         let mode = self.mode;
         let (patient, system) = (due.patient, self.mode.system());

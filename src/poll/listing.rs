@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::objects::Reading;
-use super::turn::TurnError;
+use super::trouble::TurnError;
 use super::windows::Reach;
 use crate::catalog;
 use crate::raw::{Listed, Place, RawError};

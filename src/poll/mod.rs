@@ -18,6 +18,7 @@ mod progress;
 mod schedule;
 mod tick;
 mod told;
+mod trouble;
 mod turn;
 mod windows;
 

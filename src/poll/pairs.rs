@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::omh::Point;
 use crate::particulars::{Measure, Particulars};
 use crate::store::commit::Sample;
+use crate::store::rejected;
 use crate::time::Timestamp;
 
 /// What the two halves have in common: provider, source, device, and the instant.
@@ -51,10 +52,7 @@ impl Pairs {
     pub(super) fn alone(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
         std::mem::take(&mut self.0).into_values().map(|half| {
             let other = if half.is_systolic { "diastolic" } else { "systolic" };
-            (
-                format!("it has no {other} sample of the same instant; once that comes, both are kept"),
-                half.text,
-            )
+            (format!("it has no {other} sample of the same instant; {}", rejected::WAITS), half.text)
         })
     }
 }

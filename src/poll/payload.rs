@@ -3,7 +3,7 @@
 use super::collect::{Collector, Origin};
 use super::consented::Consented;
 use super::objects::Reading;
-use super::turn::TurnError;
+use super::trouble::TurnError;
 use crate::catalog::{self, Endpoint};
 use crate::raw::{Body, BodyError, Found, RawError, UNDATED};
 use crate::store::StoreError;
@@ -245,7 +245,7 @@ impl Reading<'_> {
         let owner = Owner { patient, subject: subject.clone(), system: self.context.mode.system() };
         let mode = self.context.mode.as_str();
         let (parts, rejected, marks) = (Vec::new(), Vec::new(), Vec::new());
-        Batch { owner, link, mode, parts, rejected, marks, fills_only: self.is_late, whole: None }
+        Batch { owner, link, mode, parts, rejected, marks, fills_only: self.is_late, census: None }
     }
 
     /// Writes a batch, what is to be noted of other objects, and that `object` was read.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::schedule::{self, is_due};
-use super::turn::{Turn, TurnError};
+use super::trouble::TurnError;
+use super::turn::Turn;
 use super::windows::Reach;
 use super::{Ask, Context, Poller, Progress};
 use crate::catalog::{CODES, SERIES, Series};
@@ -348,8 +349,10 @@ impl Context {
     async fn turn(&self, due: &Due, ask: &Ask, progress: &Progress) -> Turn {
         let mut reads = self.reads(due);
         let mut checked = if reads.checked && self.is_live() { self.check(due).await } else { Ok(true) };
-        if let (Some(_), Err(TurnError::Ow(error @ (OwError::Later(_) | OwError::Wrong(_))))) =
-            (&self.bucket, &checked)
+        if let (
+            Some(_),
+            Err(TurnError::Ow(error @ (OwError::Away(_) | OwError::Later(_) | OwError::Wrong(_)))),
+        ) = (&self.bucket, &checked)
         {
             // The payloads can be read without OW.
             tracing::warn!(patient = %due.patient, "OW could not be asked about the user: {error}");

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 
 use super::collect::{BATCH, Collector};
 use super::told::Told;
+use super::trouble::{Failed, TurnError};
 use super::windows::{Reach, Window, windows};
 use super::{Context, Progress};
 use crate::catalog::{Origin, Series};
-use crate::ow::{Feed, OwError, PageRequest, parse_events, parse_page};
-use crate::raw::RawError;
-use crate::store::commit::{self, Batch, Owner, Tally};
+use crate::intervals::Interval;
+use crate::ow::{Feed, LONGEST_EVENT, OwError, PageRequest, parse_events, parse_page};
+use crate::store::commit::{self, Batch, Census, Owner, Tally};
 use crate::store::plan::Due;
 use crate::store::{StoreError, lock, patient, status};
 use crate::time::Timestamp;
@@ -18,51 +19,6 @@ use crate::time::Timestamp;
 /// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page):
 /// past it OW is going round in circles.
 const MOST_PAGES: usize = 10_000;
-
-/// Why a patient's turn ended early.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TurnError {
-    /// OW would not, or could not.
-    #[error(transparent)]
-    Ow(#[from] OwError),
-    /// The store would not, or could not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// S3 would not, or could not.
-    #[error(transparent)]
-    Raw(#[from] RawError),
-    /// The tick is to stop.
-    #[error("the tick was stopped")]
-    Stopped,
-}
-
-impl TurnError {
-    /// Whether every other patient's turn would fail alike.
-    pub(super) fn ends_tick(&self) -> bool {
-        !matches!(
-            self,
-            Self::Ow(OwError::UnknownUser | OwError::Later(_) | OwError::Wrong(_))
-                | Self::Raw(RawError::Patient(_))
-                | Self::Store(StoreError::ConsentEnded | StoreError::Refused(_))
-        )
-    }
-
-    /// What happened and what next, for the page and the command line; the patient is named by whoever
-    /// shows it.
-    pub(super) fn describe(&self, due: &Due) -> String {
-        match self {
-            Self::Ow(OwError::UnknownUser) => format!(
-                "OW does not know {} any more; invite the patient again, or link anew: jhe-ow patient link {} --ow-user UUID",
-                due.ow_user, due.patient
-            ),
-            Self::Ow(OwError::Later(what)) => format!("{what}; the next tick tries again"),
-            Self::Ow(OwError::Wrong(what)) => {
-                format!("{what}; nothing newer is kept until OW answers well, the next tick tries again")
-            }
-            other => other.to_string(),
-        }
-    }
-}
 
 /// What one turn brought, also where it ended in an error.
 #[derive(Debug, Default)]
@@ -103,25 +59,56 @@ impl Context {
         self.lock_owner.is_some()
     }
 
-    /// Reads windows in order, until one fails.
+    /// Reads windows in order. One that fails leaves those of other types be, unless all would fail alike.
     async fn read(&self, due: &Due, windows: &[Window], progress: &Progress) -> Turn {
         let mut turn = Turn::default();
-        for window in windows {
-            if let Err(error) = self.read_window(due, window, progress, &mut turn.tally).await {
+        let mut failed: Vec<Failed> = Vec::new();
+        for slices in windows.chunk_by(Window::goes_on_in) {
+            let read = self.read_slices(due, slices, progress, &mut turn.tally, &mut failed).await;
+            if let Err(error) = read {
                 turn.error = Some(error);
-                break;
+                return turn;
             }
         }
+        turn.error = (!failed.is_empty()).then_some(TurnError::Parts(failed));
         turn
     }
 
+    /// Reads the slices of one range. What is measured rarely has a mark of long ago, and one page may hold all of it:
+    /// then that one request is enough.
+    async fn read_slices(
+        &self,
+        due: &Due,
+        slices: &[Window],
+        progress: &Progress,
+        tally: &mut Tally,
+        failed: &mut Vec<Failed>,
+    ) -> Result<(), TurnError> {
+        let whole = Window::whole(slices);
+        for (window, is_whole) in
+            whole.iter().map(|whole| (whole, true)).chain(slices.iter().map(|one| (one, false)))
+        {
+            if failed.iter().any(|one| one.holds_up(window)) {
+                continue;
+            }
+            match self.read_window(due, window, progress, tally, is_whole).await {
+                Ok(is_read) if is_whole && is_read => break,
+                Ok(_) => {}
+                Err(error) => failed.push(Failed::of(window, error)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a window; answers whether it was read: where it is to be `one_page` and is more, it was not.
     async fn read_window(
         &self,
         due: &Due,
         window: &Window,
         progress: &Progress,
         tally: &mut Tally,
-    ) -> Result<(), TurnError> {
+        one_page: bool,
+    ) -> Result<bool, TurnError> {
         let mut collector = Collector::new(&window.series, &due.zone);
         let feed = feed(&window.series);
         let mut ready: Option<Batch> = None;
@@ -139,11 +126,17 @@ impl Context {
             let next = match fetched.and_then(|next| cursors.accept(next)) {
                 Ok(next) => next,
                 Err(error) => {
-                    // What came before the trouble is good; the mark stays where it is.
-                    *tally += self.commit(Some(self.batch(due, &mut collector, false))).await?;
+                    // What came before the trouble is good; the mark stays where it is. Not so of events: whether one
+                    // has taken the place of another is known after the last page.
+                    if matches!(feed, Feed::Timeseries(_)) {
+                        *tally += self.commit(Some(self.batch(due, &mut collector, false))).await?;
+                    }
                     return Err(error.into());
                 }
             };
+            if one_page && next {
+                return Ok(false);
+            }
             progress.read(collector.take_unreported());
             // Of events the newest come first, and whether one is gone is known after the last: they are few.
             if next && (collector.waiting() < BATCH || !matches!(feed, Feed::Timeseries(_))) {
@@ -152,9 +145,9 @@ impl Context {
             let mut batch = self.batch(due, &mut collector, !next);
             if !next {
                 batch.marks = self.marks(window, &collector);
-                batch.whole = Some(window.range);
+                batch.census = Some(census(window, &mut collector));
                 *tally += self.commit(Some(batch)).await?;
-                return Ok(());
+                return Ok(true);
             }
             ready = Some(batch);
         }
@@ -181,7 +174,7 @@ impl Context {
         let (parts, rejected) = collector.take(is_last);
         Batch {
             fills_only: false,
-            whole: None,
+            census: None,
             owner: Owner { patient: due.patient, subject: due.subject.clone(), system: self.mode.system() },
             link: due.link,
             mode: self.mode.as_str(),
@@ -249,6 +242,12 @@ fn feed(series: &[&'static Series]) -> Feed {
             Feed::Timeseries(series.iter().flat_map(|series| series.types()).copied().collect())
         }
     }
+}
+
+/// Which events OW has, after the last page of a window. OW was asked for more than the window's own.
+fn census(window: &Window, collector: &mut Collector) -> Census {
+    let Interval { from, until } = window.range;
+    Census { within: Interval { from, until: until.plus(LONGEST_EVENT) }, ids: collector.take_shown() }
 }
 
 /// The cursors of one window, to notice when they go round in circles.

@@ -38,10 +38,23 @@ pub enum Reach {
 pub struct Window {
     /// Which rows of the catalogue, all of which come in one answer.
     pub series: Vec<&'static Series>,
-    /// Which time; never longer than [`SLICE`].
+    /// Which time; not longer than [`SLICE`], unless one page holds all of it.
     pub range: Interval,
     /// Whether the marks of the types follow from this read: nothing before it is left unread.
     pub moves_marks: bool,
+}
+
+impl Window {
+    /// Whether `next` is the slice that follows this one.
+    pub fn goes_on_in(&self, next: &Self) -> bool {
+        self.series == next.series && self.range.until == next.range.from
+    }
+
+    /// Several slices as the one range that they are; none where it is one slice.
+    pub fn whole(slices: &[Self]) -> Option<Self> {
+        let [first, .., last] = slices else { return None };
+        Some(Self { range: Interval { until: last.range.until, ..first.range }, ..first.clone() })
+    }
 }
 
 /// The windows for the wanted types, in the order in which they are to be read.

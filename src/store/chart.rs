@@ -1,53 +1,161 @@
-//! What charts are drawn from.
+//! What charts are drawn from: short ranges of single streams, never a whole one.
 
 use rusqlite::{Connection, params};
 
 use super::StoreError;
+use super::observation::{self, Observation};
 use crate::intervals::Interval;
 use crate::patient::PatientId;
+use crate::time::Timestamp;
 
-/// The observations of one stretch of time, summed up.
+/// A patient's stream, as far as a chart needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The stream's row.
+    pub stream: i64,
+    /// The catalogue's name of its row.
+    pub series_type: String,
+    /// OW's `source.provider`.
+    pub provider: String,
+    /// Whether each sample is the total of a day.
+    pub daily_total: bool,
+    /// The stream that it goes on with under a new name.
+    pub continues: Option<i64>,
+    /// Its newest sample time.
+    pub newest: Timestamp,
+}
+
+/// A patient's streams, but those that are set aside.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn lines(db: &Connection, patient: PatientId) -> Result<Vec<Line>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, series_type, provider, daily_total, continues, newest FROM stream
+         WHERE patient = ? AND set_aside = 0 ORDER BY id",
+    )?;
+    let lines = query.query_map([patient], |row| {
+        Ok(Line {
+            stream: row.get(0)?,
+            series_type: row.get(1)?,
+            provider: row.get(2)?,
+            daily_total: row.get(3)?,
+            continues: row.get(4)?,
+            newest: row.get(5)?,
+        })
+    })?;
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// The values of some samples, summed up: at least one, in the store's unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bucket {
-    /// The stretch.
-    pub range: Interval,
-    /// How many there are; the rest is 0 where there are none.
+pub struct Sum {
+    /// How many there are.
     pub samples: i64,
-    /// The least value.
+    /// The least.
     pub least: f64,
-    /// Their mean.
-    pub mean: f64,
-    /// The greatest value.
+    /// Their sum.
+    pub total: f64,
+    /// The greatest.
     pub most: f64,
 }
 
-/// A patient's observations of one code, summed up for each of these stretches of time.
+/// What a stream has in one stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part {
+    /// The stream's row.
+    pub stream: i64,
+    /// The place of the stretch among those that were asked for.
+    pub place: usize,
+    /// The values.
+    pub value: Sum,
+    /// The diastolic pressures, where the samples have such.
+    pub diastolic: Option<Sum>,
+}
+
+/// Ranges of the primary key, one for each stream and stretch, in one go.
+const PARTS: &str = "
+    SELECT wanted.value, stretch.key, count(*), min(sample.value), total(sample.value), max(sample.value),
+           count(sample.particulars ->> ?3), min(sample.particulars ->> ?3), total(sample.particulars ->> ?3),
+           max(sample.particulars ->> ?3)
+    FROM json_each(?1) AS wanted CROSS JOIN json_each(?2) AS stretch CROSS JOIN observation AS sample
+    WHERE sample.stream = wanted.value AND sample.instant >= stretch.value ->> 0
+      AND sample.instant < stretch.value ->> 1
+    GROUP BY 1, 2";
+
+/// What these streams have in each of these stretches of time; nothing stands for an empty one. Only blood pressures
+/// have a diastolic part to look for.
 ///
 /// # Errors
-/// Where the tables cannot be read.
-pub fn buckets(
+/// Where the table cannot be read.
+pub fn parts(
     db: &Connection,
-    patient: PatientId,
-    code: &str,
-    ranges: &[Interval],
-) -> Result<Vec<Bucket>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT count(*), coalesce(min(value), 0), coalesce(avg(value), 0), coalesce(max(value), 0)
-         FROM stream JOIN observation ON observation.stream = stream.id
-         WHERE patient = ? AND stream.code = (SELECT id FROM code WHERE code = ?) AND set_aside = 0
-           AND instant >= ? AND instant < ?",
-    )?;
-    let mut buckets = Vec::with_capacity(ranges.len());
-    for &range in ranges {
-        buckets.push(query.query_row(params![patient, code, range.from, range.until], |row| {
-            Ok(Bucket {
-                range,
-                samples: row.get(0)?,
-                least: row.get(1)?,
-                mean: row.get(2)?,
-                most: row.get(3)?,
+    streams: &[i64],
+    stretches: &[Interval],
+    has_diastolic: bool,
+) -> Result<Vec<Part>, StoreError> {
+    let mut query = db.prepare_cached(PARTS)?;
+    let path = has_diastolic.then_some("$.measures.diastolic");
+    let rows = query.query_map(params![list(streams), bounds(stretches), path], |row| {
+        let sum = |first: usize| {
+            Ok::<_, rusqlite::Error>(Sum {
+                samples: row.get(first)?,
+                least: row.get(first + 1)?,
+                total: row.get(first + 2)?,
+                most: row.get(first + 3)?,
             })
-        })?);
+        };
+        let diastolic = if row.get::<_, i64>(6)? > 0 { Some(sum(6)?) } else { None };
+        Ok(Part { stream: row.get(0)?, place: row.get::<_, u32>(1)? as usize, value: sum(2)?, diastolic })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The observations of these streams in a stretch of time, stream by stream: for streams of a few samples a day.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn between(
+    db: &Connection,
+    streams: &[i64],
+    range: Interval,
+) -> Result<Vec<(i64, Observation)>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT instant, sample.value, zone, revision, context, particulars, stream
+         FROM json_each(?1) AS wanted CROSS JOIN observation AS sample
+         WHERE stream = wanted.value AND instant >= ?2 AND instant < ?3 ORDER BY stream, instant",
+    )?;
+    let rows = query.query_map(params![list(streams), range.from, range.until], |row| {
+        Ok((row.get(6)?, observation::from_row(row)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn list(streams: &[i64]) -> String {
+    serde_json::Value::from(streams).to_string()
+}
+
+fn bounds(stretches: &[Interval]) -> String {
+    let bounds = stretches.iter().map(|range| serde_json::json!([range.from.micros(), range.until.micros()]));
+    bounds.collect::<serde_json::Value>().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_stream_is_ever_read_whole() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE observation (stream INTEGER NOT NULL, instant INTEGER NOT NULL, value REAL NOT NULL,
+                                       particulars TEXT, PRIMARY KEY (stream, instant)) STRICT, WITHOUT ROWID",
+        )
+        .unwrap();
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {PARTS}")).unwrap();
+        let steps = plan.query_map(params!["[1]", "[[0,1]]", None::<&str>], |row| row.get::<_, String>(3));
+        let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
+        let reads = "SEARCH sample USING PRIMARY KEY (stream=? AND instant>? AND instant<?)";
+        assert!(steps.iter().any(|step| step == reads), "{steps:?}");
     }
-    Ok(buckets)
 }

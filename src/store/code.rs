@@ -1,5 +1,7 @@
 //! Codes and data sources.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
@@ -74,6 +76,50 @@ pub fn deliverable(db: &Connection) -> Result<Vec<Scope>, StoreError> {
     )?;
     let scopes = query.query_map([], |row| Ok(Scope { code: row.get(0)?, display: row.get(1)? }))?;
     Ok(scopes.collect::<Result<_, _>>()?)
+}
+
+/// What each data source delivers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deliveries(BTreeMap<String, BTreeSet<String>>);
+
+impl Deliveries {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// Where the tables cannot be read.
+    pub fn load(db: &Connection) -> Result<Self, StoreError> {
+        let mut query = db.prepare_cached(
+            "SELECT name, code.code FROM data_source_code
+             JOIN data_source ON data_source.id = data_source JOIN code ON code.id = data_source_code.code",
+        )?;
+        let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for row in query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+            let (source, code): (String, String) = row?;
+            all.entry(source).or_default().insert(code);
+        }
+        Ok(Self(all))
+    }
+
+    /// The data sources that deliver anything, by name.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Whether this data source, or provider of OW's, delivers a code.
+    pub fn delivers(&self, source: &str, code: &str) -> bool {
+        self.0.iter().any(|(name, codes)| name.eq_ignore_ascii_case(source) && codes.contains(code))
+    }
+
+    /// Whether it is known what this data source, or provider of OW's, delivers.
+    pub fn knows(&self, source: &str) -> bool {
+        self.0.keys().any(|name| name.eq_ignore_ascii_case(source))
+    }
+
+    /// The data sources that deliver a code.
+    pub fn of(&self, code: &str) -> Vec<&str> {
+        let delivering = self.0.iter().filter(|(_, codes)| codes.contains(code));
+        delivering.map(|(name, _)| name.as_str()).collect()
+    }
 }
 
 /// The names of the data sources.

@@ -11,7 +11,7 @@ use super::queue::Target;
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
 use super::{StoreError, adopted, change, code, consent, event, lock, patient, stream, twin};
-use crate::catalog::{self, Series};
+use crate::catalog::{self, Body, Series};
 use crate::intervals::{Allowed, Interval};
 use crate::time::Timestamp;
 
@@ -43,10 +43,19 @@ pub struct Batch {
     pub rejected: Vec<Rejected>,
     /// Whether it is read late, after others that may be newer: then it only fills what is not there yet.
     pub fills_only: bool,
-    /// The time of which it holds every event that OW has: one that is kept and not in it is gone from there.
-    pub whole: Option<Interval>,
+    /// Which events OW has, where it was asked for all of a stretch of time.
+    pub census: Option<Census>,
     /// High-water marks that stand once this batch does: series type, newest sample time.
     pub marks: Vec<(&'static str, Timestamp)>,
+}
+
+/// All events that OW has of a stretch of time: one that is kept, lies in it, and is not among them is gone from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Census {
+    /// The time in which they begin and end.
+    pub within: Interval,
+    /// OW's ids of them.
+    pub ids: Vec<Box<str>>,
 }
 
 /// What became of the samples of a batch.
@@ -77,6 +86,8 @@ impl std::ops::AddAssign for Tally {
 /// What one part means for the store, before anything is written.
 struct Resolved {
     code: i64,
+    /// Whether JHE takes observations of the code.
+    is_sent: bool,
     stream: Option<stream::Known>,
     newest: Option<Timestamp>,
     /// Changes to this stream itself.
@@ -106,6 +117,9 @@ pub fn commit(db: &Connection, batch: &Batch, lock_owner: &str, now: Timestamp) 
     if !batch.rejected.is_empty() {
         rejected::trim(db, batch.owner.patient)?;
     }
+    for part in batch.parts.iter().filter(|part| is_paired(part)) {
+        rejected::let_go(db, &batch.owner, &part.key, &part.samples)?;
+    }
     for (series_type, newest) in &batch.marks {
         move_mark(db, batch, series_type, *newest)?;
     }
@@ -113,6 +127,11 @@ pub fn commit(db: &Connection, batch: &Batch, lock_owner: &str, now: Timestamp) 
     count(db, "revisions", tally.revised)?;
     count(db, "rejected", tally.rejected)?;
     Ok(tally)
+}
+
+/// Whether each sample of a part was put together from two.
+fn is_paired(part: &Part) -> bool {
+    catalog::series(part.key.series_type).is_some_and(|series| series.body == Body::BloodPressure)
 }
 
 /// What [`commit`] would do with a batch. Writes nothing and needs no lock.
@@ -176,9 +195,8 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
     samples.retain(|sample| is_allowed(&allowed, sample));
     let withheld = (part.samples.len() - samples.len()) as u64;
     let stream = stream::find(db, owner, &part.key)?;
-    let shown: Vec<&str> = part.samples.iter().filter_map(Sample::event).collect();
     let event::Settled { samples, aliases } =
-        event::settle(db, stream.map(|known| known.id), samples, &shown, batch.whole)?;
+        event::settle(db, stream.map(|known| known.id), samples, batch.census.as_ref())?;
     let kept = match (stream, samples.first(), samples.last()) {
         (Some(known), Some(first), Some(last)) => stream::samples(db, known.id, first.instant, last.instant)?,
         _ => Vec::new(),
@@ -192,6 +210,7 @@ fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved,
     }
     let mut resolved = Resolved {
         code: code::require(db, series.code)?,
+        is_sent: catalog::goes_to_jhe(series.code),
         stream,
         newest: samples.last().map(|sample| sample.instant),
         own,
@@ -326,7 +345,7 @@ fn write_part(
     event::alias(db, known.id, &resolved.aliases)?;
     let changes = resolved.own.iter().map(|change| (known.id, change));
     let before = resolved.before.iter().map(|(stream, change)| (*stream, change));
-    let is_exported = patient::is_of_jhe(db, owner.patient)?;
+    let is_exported = resolved.is_sent && patient::is_of_jhe(db, owner.patient)?;
     let has_adopted = is_exported && adopted::any(db, owner.patient)?;
     let target = is_exported.then_some(Target {
         patient: owner.patient,

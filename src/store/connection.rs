@@ -140,6 +140,16 @@ pub fn ending(db: &Database) -> Result<Vec<PatientId>, StoreError> {
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
+/// The providers whose devices a patient has connected, as last seen.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn active(db: &Database, patient: PatientId) -> Result<Vec<String>, StoreError> {
+    let devices = devices(db, patient)?.into_iter();
+    let active = devices.filter(|device| device.state == State::Active);
+    Ok(active.map(|device| device.provider).collect())
+}
+
 /// A patient's devices, by provider.
 ///
 /// # Errors

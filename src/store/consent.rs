@@ -139,15 +139,35 @@ pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreE
     Ok(entries.collect::<Result<_, _>>()?)
 }
 
+/// Whether a device that the study takes delivers what a row of `consent` is about. A study that names no data source
+/// takes any, as does a consent that names no study.
+const IS_DELIVERED: &str = "EXISTS (
+    SELECT 1 FROM data_source_code AS delivers WHERE delivers.code = consent.code
+      AND (NOT EXISTS (SELECT 1 FROM study_data_source AS takes WHERE takes.study = consent.study)
+           OR delivers.data_source IN (SELECT takes.data_source FROM study_data_source AS takes
+                                       WHERE takes.study = consent.study)))";
+
+/// The consents of a patient that stand and that a device delivers for the study that asked: scope and study.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn delivered(db: &Connection, patient: PatientId) -> Result<Vec<(String, Option<StudyId>)>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT code.code, study FROM consent JOIN code ON code.id = consent.code
+         WHERE patient = ? AND withdrawn_at IS NULL AND {IS_DELIVERED}"
+    ))?;
+    let rows = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Whether a patient agreed to something once that a device delivers, and to nothing such any more.
 ///
 /// # Errors
 /// Where the table cannot be read.
 pub fn is_withdrawn(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consent
-         WHERE patient = ? AND code IN (SELECT code FROM data_source_code)",
-    )?;
+    let mut query = db.prepare_cached(&format!(
+        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consent WHERE patient = ? AND {IS_DELIVERED}"
+    ))?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
 
@@ -222,7 +242,7 @@ pub fn history(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<G
 /// # Errors
 /// Where the table cannot be read.
 pub fn scopes(db: &Connection, patient: PatientId) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
-    scopes_in(db, patient, "SELECT id FROM code")
+    scopes_in(db, patient, "TRUE")
 }
 
 /// Those of [`scopes`] that a device delivers: JHE's patients agree to others as well.
@@ -233,17 +253,17 @@ pub fn deliverable_scopes(
     db: &Connection,
     patient: PatientId,
 ) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
-    scopes_in(db, patient, "SELECT code FROM data_source_code")
+    scopes_in(db, patient, IS_DELIVERED)
 }
 
 fn scopes_in(
     db: &Connection,
     patient: PatientId,
-    codes: &str,
+    condition: &str,
 ) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT DISTINCT code.code FROM consent JOIN code ON code.id = consent.code
-         WHERE patient = ? AND code.id IN ({codes}) ORDER BY 1"
+         WHERE patient = ? AND {condition} ORDER BY 1"
     ))?;
     let scopes = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     scopes.into_iter().map(|scope| history(db, patient, &scope).map(|grants| (scope, grants))).collect()

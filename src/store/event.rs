@@ -10,8 +10,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
+use super::commit::Census;
 use super::merge::Sample;
-use crate::intervals::Interval;
 use crate::particulars::Particulars;
 use crate::time::Timestamp;
 
@@ -35,15 +35,14 @@ struct Kept {
     id: Box<str>,
 }
 
-/// Puts samples in their places. `shown` are the ids of all events that OW showed of the time `whole`: OW merges a night
-/// that came in two parts into an event of a new id, and forgets the old one. An event that has gone, and overlaps a new
-/// one, is that one. Without a stream nothing is kept yet.
+/// Puts samples in their places. OW merges a night that came in two parts into an event of a new id, and forgets the old
+/// one: an event that is not in the `census` any more, and overlaps a new one, is that one. Without a stream nothing is
+/// kept yet.
 pub(super) fn settle(
     db: &Connection,
     stream: Option<i64>,
     samples: Vec<Sample>,
-    shown: &[&str],
-    whole: Option<Interval>,
+    census: Option<&Census>,
 ) -> Result<Settled, StoreError> {
     if samples.iter().all(|sample| sample.event().is_none()) {
         return Ok(Settled { samples, aliases: Vec::new() });
@@ -65,7 +64,7 @@ pub(super) fn settle(
         }
     }
     for ((_, id), mut sample) in new {
-        if let Some(gone) = gone(db, stream, &sample, shown, whole)?
+        if let Some(gone) = gone(db, stream, &sample, census)?
             && !known.contains_key(&gone.instant)
         {
             settled.aliases.push((id, gone.instant));
@@ -97,10 +96,10 @@ fn gone(
     db: &Connection,
     stream: Option<i64>,
     sample: &Sample,
-    shown: &[&str],
-    whole: Option<Interval>,
+    census: Option<&Census>,
 ) -> Result<Option<Kept>, StoreError> {
-    let (Some(stream), Some(whole), Some(frame)) = (stream, whole, sample.frame()) else { return Ok(None) };
+    let (Some(stream), Some(census), Some(frame)) = (stream, census, sample.frame()) else { return Ok(None) };
+    let Census { within, ids } = census;
     let mut query = db.prepare_cached(
         "SELECT instant, particulars FROM observation
          WHERE stream = ?1 AND instant BETWEEN ?2 AND ?3 ORDER BY instant",
@@ -111,8 +110,8 @@ fn gone(
         let (instant, particulars): (Timestamp, _) = row?;
         let Some(Particulars { id: Some(id), frame: Some(other), .. }) = particulars else { continue };
         let overlaps = other.start < frame.end && frame.start < other.end;
-        let was_asked_for = whole.from <= other.start && other.start < whole.until;
-        if overlaps && was_asked_for && !is_shown(db, stream, instant, shown)? {
+        let was_asked_for = within.from <= other.start && other.end < within.until;
+        if overlaps && was_asked_for && !is_shown(db, stream, instant, ids)? {
             return Ok(Some(Kept { instant, id }));
         }
     }
@@ -120,11 +119,16 @@ fn gone(
 }
 
 /// Whether OW still shows an event, under any of the ids that it has had.
-fn is_shown(db: &Connection, stream: i64, instant: Timestamp, shown: &[&str]) -> Result<bool, StoreError> {
+fn is_shown(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+    shown: &[Box<str>],
+) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached("SELECT id FROM event WHERE stream = ? AND instant = ?")?;
     let ids = query.query_map(params![stream, instant], |row| row.get::<_, Box<str>>(0))?;
     for id in ids {
-        if shown.contains(&&*id?) {
+        if shown.contains(&id?) {
             return Ok(true);
         }
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{StoreError, audit, code, consent, outbox, study};
+use super::{StoreError, audit, code, consent, outbox, setting, study};
 use crate::account::Actor;
 use crate::jhe::StudyConsents;
 use crate::mirror::{Answer, Known, Open, Snapshot, Step, step};
+use crate::naming::Naming;
 use crate::patient::PatientId;
 use crate::study::StudyId;
 use crate::time::Timestamp;
@@ -241,12 +242,14 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
 /// The study takes data from the sources that are attached to it at JHE.
 fn attach(db: &Connection, study: StudyId, one: &StudyConsents) -> Result<(), StoreError> {
     db.prepare_cached("DELETE FROM study_data_source WHERE study = ?")?.execute([study])?;
+    let set = setting::get(db, "jhe.data_sources")?.unwrap_or_default();
+    let naming = Naming::parse(&set).unwrap_or_default();
     for source in &one.data_sources {
         db.prepare_cached(
             "INSERT INTO study_data_source (study, data_source) SELECT ?, id FROM data_source WHERE name = ?
              ON CONFLICT DO NOTHING",
         )?
-        .execute(params![study, source.name])?;
+        .execute(params![study, naming.of_jhe(&source.name)])?;
     }
     Ok(())
 }

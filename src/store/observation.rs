@@ -181,7 +181,7 @@ pub fn at(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observatio
     Ok(query.query_row(params![stream, instant], from_row)?)
 }
 
-/// The values that an observation had before, oldest first, each with the time at which it was replaced.
+/// What an observation was before, oldest first, each with the time at which it was replaced.
 ///
 /// # Errors
 /// Where the table cannot be read.
@@ -189,11 +189,12 @@ pub fn replaced(
     db: &Connection,
     stream: i64,
     instant: Timestamp,
-) -> Result<Vec<(f64, Timestamp)>, StoreError> {
+) -> Result<Vec<(Observation, Timestamp)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT value, replaced_at FROM revision WHERE stream = ? AND instant = ? ORDER BY revision",
+        "SELECT instant, value, zone, revision, NULL, particulars, replaced_at FROM revision
+         WHERE stream = ? AND instant = ? ORDER BY revision",
     )?;
-    let rows = query.query_map(params![stream, instant], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = query.query_map(params![stream, instant], |row| Ok((from_row(row)?, row.get(6)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::observation::{self, Observation};
 use super::{StoreError, adopted, patient};
+use crate::catalog::OPEN_M_HEALTH;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -109,7 +110,7 @@ pub(super) fn after_all(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let target = target(db, stream)?;
-    if patient::is_of_jhe(db, target.patient)? {
+    if is_sent(db, target.code)? && patient::is_of_jhe(db, target.patient)? {
         first(db, target, stream, &observation::at(db, stream, instant)?, now)?;
     }
     Ok(())
@@ -154,7 +155,8 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
                      ELSE max(?2, CASE WHEN daily_total THEN ?4 ELSE ?3 END + coalesce(
                          (SELECT max(replaced_at) FROM revision
                           WHERE revision.stream = kept.stream AND revision.instant = kept.instant), ?2)) END
-         FROM stream JOIN observation AS kept ON kept.stream = stream.id
+         FROM stream JOIN code ON code.id = stream.code AND code.system = ?5
+         JOIN observation AS kept ON kept.stream = stream.id
          LEFT JOIN revision AS last ON last.stream = kept.stream AND last.instant = kept.instant
              AND last.revision = (SELECT max(revision) FROM revision WHERE revision.stream = kept.stream
                                   AND revision.instant = kept.instant AND unsent <> 1)
@@ -166,7 +168,7 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
            AND NOT EXISTS (SELECT 1 FROM left_out WHERE left_out.stream = kept.stream
                            AND left_out.instant = kept.instant)
          ON CONFLICT DO NOTHING",
-        params![patient, now, micros(STILL), micros(STILL_TOTAL)],
+        params![patient, now, micros(STILL), micros(STILL_TOTAL), OPEN_M_HEALTH],
     )?)
 }
 
@@ -178,6 +180,12 @@ fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestam
     )?
     .execute(params![stream, instant, revision, value, zone, particulars, due])?;
     Ok(())
+}
+
+/// Whether JHE takes observations of a code.
+fn is_sent(db: &Connection, code: i64) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached("SELECT system = ? FROM code WHERE id = ?")?;
+    Ok(query.query_row(params![OPEN_M_HEALTH, code], |row| row.get(0))?)
 }
 
 fn target(db: &Connection, stream: i64) -> Result<Target, StoreError> {

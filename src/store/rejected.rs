@@ -1,7 +1,10 @@
 //! Samples that could not be converted: kept with their text and the reason, so that nothing vanishes.
 
 use rusqlite::{Connection, params};
+use serde_json::Value;
 
+use super::merge::Sample;
+use super::stream::{Owner, StreamKey};
 use super::{StoreError, reach};
 use crate::account::Reach;
 use crate::patient::PatientId;
@@ -10,6 +13,9 @@ use crate::time::Timestamp;
 /// How many rejected samples are kept of one patient; the oldest give way. Enough to see a pattern, and
 /// a broken provider cannot fill the disk.
 pub const KEPT_PER_PATIENT: i64 = 1000;
+
+/// How the reason ends where half of a sample waits for the other half: its entry goes once both are kept.
+pub const WAITS: &str = "once that comes, both are kept";
 
 /// A sample that could not be converted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +69,42 @@ pub fn keep(
     )?
     .execute(params![patient, system, rejected.series_type, rejected.reason, rejected.sample, now])?;
     Ok(true)
+}
+
+/// Lets go of the halves that wait no longer: the samples that they are halves of are kept now. Both halves say the same
+/// about the instant and about where they come from.
+///
+/// # Errors
+/// Where the table cannot be read or written.
+pub(super) fn let_go(
+    db: &Connection,
+    owner: &Owner,
+    key: &StreamKey,
+    kept: &[Sample],
+) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, sample FROM rejected
+         WHERE patient = ? AND system = ? AND series_type = ? AND reason LIKE '%' || ?",
+    )?;
+    let waiting = query
+        .query_map(params![owner.patient, owner.system, key.series_type, WAITS], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    for (id, text) in waiting {
+        // A text that was cut is no JSON any more, and stays.
+        let half: Value = serde_json::from_str(&text).unwrap_or_default();
+        let part = |name: &str| half[name].as_str().unwrap_or_default();
+        let is_its = part("provider") == key.provider
+            && part("source") == key.source
+            && part("device") == key.device
+            && Timestamp::parse(part("timestamp"))
+                .is_ok_and(|instant| kept.binary_search_by_key(&instant, |sample| sample.instant).is_ok());
+        if is_its {
+            db.prepare_cached("DELETE FROM rejected WHERE id = ?")?.execute([id])?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets the oldest rejected samples of a patient go, past [`KEPT_PER_PATIENT`].

@@ -230,7 +230,7 @@ fn a_patient_sees_and_takes_all_data_and_comes_back_by_a_fresh_link() {
     scene.world.sim.fill(&user, scene.world.now.minus(HOUR), scene.world.now, FIVE_MINUTES, 1);
     assert_eq!(scene.world.created(), 12);
     let data = scene.browser.get("/clients/ow/data").body;
-    assert!(data.contains("<svg") && data.contains("12 samples") && data.contains("beats/min"), "{data}");
+    assert!(data.contains("<svg") && data.contains("12 samples") && data.contains("bpm"), "{data}");
     let lines = scene.browser.get("/clients/ow/data.ndjson");
     assert_eq!(lines.body, scene.world.run(&["observations", "--patient-id", &scene.patient]).stdout);
     let table = scene.browser.get("/clients/ow/data.csv");

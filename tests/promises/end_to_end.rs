@@ -48,6 +48,8 @@ impl Stage {
         operator.fill("organization", "Lifespan Lab");
         operator.fill("purpose", "To learn how hearts behave at night.");
         operator.fill("contact", "Ada Example, ada@example.org");
+        operator.click_css(&format!("[value='{HEART_RATE}']"));
+        operator.click_css("[value=Oura]");
         operator.press("Save");
         operator.see("Change a study");
         operator.go(&format!("{}/admin/patients/new", self.base));
@@ -138,7 +140,7 @@ fn steps_3_to_9() {
 
     // 9: where it came from.
     operator.reload();
-    for words in ["Oura", "omh:heart-rate:2.0", "ow:normalized", "63", "beats/min"] {
+    for words in ["Oura", "omh:heart-rate:2.0", "ow:normalized", "63", "bpm"] {
         operator.read(words);
     }
     let documents = stage.world.documents("1");

@@ -38,6 +38,49 @@ impl Ran {
     }
 }
 
+/// A line of the table of what is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    pub series: String,
+    pub code: String,
+    pub provider: String,
+    pub device: String,
+    pub start: Timestamp,
+    /// As the local clock read it.
+    pub local: String,
+    pub end: Option<Timestamp>,
+    pub value: f64,
+    pub unit: String,
+    pub name: String,
+    pub revision: u64,
+    pub measures: serde_json::Value,
+}
+
+impl Line {
+    fn of(record: &csv::StringRecord) -> Self {
+        let text = |place: usize| record[place].to_owned();
+        Self {
+            series: text(10),
+            code: text(1),
+            provider: text(5),
+            device: text(6),
+            start: at(&record[2]),
+            local: text(2),
+            end: (!record[11].is_empty()).then(|| at(&record[11])),
+            value: record[3].parse().unwrap(),
+            unit: text(4),
+            name: text(7),
+            revision: record[8].parse().unwrap(),
+            measures: serde_json::from_str(&record[12]).unwrap_or_default(),
+        }
+    }
+
+    /// The name without the number of its revision.
+    pub fn uuid(&self) -> &str {
+        self.name.split('#').next().unwrap()
+    }
+}
+
 /// A world of its own for one test: OW, a store, and a clock that stands.
 pub struct World {
     pub sim: Sim,
@@ -133,6 +176,43 @@ impl World {
         let ran = self.run(&add);
         assert_eq!(ran.code, 0, "{ran:?}");
         (user, ran.stdout.trim().to_owned())
+    }
+
+    /// A user at OW and a patient in `zone` who is linked and consents to these codes; answers with both.
+    pub fn patient_of(&self, codes: &[&str], zone: &str) -> (String, String) {
+        let user = self.sim.add_user();
+        let mut add = vec!["patient", "add", "--name", "A", "--tz", zone, "--ow-user", &user];
+        add.extend(codes.iter().flat_map(|code| ["--consent", code]));
+        let ran = self.run(&add);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        (user, ran.stdout.trim().to_owned())
+    }
+
+    /// What is kept of one patient, by type, device and time.
+    pub fn table(&self, patient: &str) -> Vec<Line> {
+        let ran = self.run(&["observations", "--patient-id", patient, "--format", "csv"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let mut table = csv::Reader::from_reader(ran.stdout.as_bytes());
+        let mut lines: Vec<Line> = table.records().map(|record| Line::of(&record.unwrap())).collect();
+        lines.sort_by_key(|line| {
+            (line.series.clone(), line.provider.clone(), line.device.clone(), line.start)
+        });
+        lines
+    }
+
+    /// What is kept of one type.
+    pub fn lines(&self, patient: &str, series: &str) -> Vec<Line> {
+        let mut lines = self.table(patient);
+        lines.retain(|line| line.series == series);
+        lines
+    }
+
+    /// What could not be kept: a line each, with its reason.
+    pub fn rejected(&self) -> Vec<String> {
+        let ran = self.run(&["rejected", "list"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        lines.chunks(2).map(|entry| entry.join(" ")).collect()
     }
 
     /// What is kept of one patient: instant and value, in order.

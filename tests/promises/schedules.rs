@@ -164,7 +164,7 @@ impl Scene {
         };
         let batch = Batch {
             fills_only: false,
-            whole: None,
+            census: None,
             owner: Owner { patient, subject: user.as_str().to_owned(), system: "ow:normalized" },
             link,
             mode: "normalized",

@@ -22,6 +22,16 @@ fn a_newer_ow_with_larger_pages_is_read_in_larger_pages() {
 }
 
 #[test]
+fn that_nights_come_in_smaller_pages_makes_the_pages_of_samples_no_smaller() {
+    let world = World::new();
+    world.sim.set_page_cap(1000);
+    let (user, _) = world.patient_of(&[HEART_RATE, "omh:sleep-episode:1.1"], "UTC");
+    world.sim.fill(&user, world.now.minus(DAY * 14), world.now, FIVE_MINUTES, 1);
+    assert_eq!(world.run(&["poll", "--window", "14d"]).created(), 14 * 288);
+    assert_eq!(world.pages_of(&user), 6, "three for each of two weeks");
+}
+
+#[test]
 fn a_dense_sensor_is_read_to_its_last_page() {
     let world = World::new();
     let (user, patient) = world.patient();

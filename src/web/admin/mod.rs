@@ -160,6 +160,10 @@ async fn read(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Result<
         ["patients", id] => patient::show(app, visit, staff, number(id)?).await,
         ["patients", id, "edit"] => patients::ask_change(app, staff, number(id)?).await,
         ["patients", id, "observations"] => observations::show(app, visit, staff, number(id)?).await,
+        ["patients", id, "charts"] => patient::charts::show(app, visit, staff, number(id)?, None).await,
+        ["patients", id, "charts", one] => {
+            patient::charts::show(app, visit, staff, number(id)?, Some(one)).await
+        }
         ["patients", id, "consents", hash] => patient::wording(app, staff, number(id)?, hash).await,
         ["studies"] => studies::list(app, visit, staff).await,
         ["studies", "new"] => studies::ask_new(app, staff).await,

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use super::{PAGE, Staff, cut, no_patient, note_view, page};
-use crate::catalog;
+use crate::catalog::{self, Series};
 use crate::omh;
 use crate::patient::{PatientId, PatientRef};
 use crate::store::observation::{self, Filter, Observation, StreamInfo};
@@ -20,8 +20,8 @@ use crate::web::visit::Visit;
 pub(super) struct Placed {
     stream: StreamInfo,
     observation: Observation,
-    /// Its earlier values, each with the time at which it was replaced.
-    replaced: Vec<(f64, Timestamp)>,
+    /// What it was before, each with the time at which it was replaced.
+    replaced: Vec<(Observation, Timestamp)>,
 }
 
 /// A patient's newest observations before a place in that order.
@@ -93,7 +93,7 @@ pub(super) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
                 thead { tr {
                     th scope="col" { "Time" }
                     th.number scope="col" { "Value" }
-                    th scope="col" { "Code" }
+                    th scope="col" { "Type" }
                     th scope="col" { "Data source" }
                     th scope="col" { "Identifier" }
                     th scope="col" { "Earlier values" }
@@ -106,6 +106,7 @@ pub(super) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
 
 fn row(zone: &TimeZone, one: &Placed) -> Markup {
     let Placed { stream, observation, replaced } = one;
+    let series = catalog::series(&stream.series_type);
     html! {
         tr {
             th scope="row" data-label="Time" {
@@ -115,7 +116,11 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
                 (omh::show(stream, observation))
                 @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
             }
-            td.id data-label="Code" { (stream.code) }
+            td data-label="Type" { span.type {
+                (series.map_or(stream.display.as_str(), |series| series.name))
+                @if stream.daily_total && !series.is_some_and(Series::is_by_day) { ", of the day" }
+                " " code { (stream.code) }
+            } }
             td data-label="Data source" {
                 span {
                     (catalog::data_source(&stream.provider))
@@ -125,7 +130,9 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
             td.id data-label="Identifier" { span { (stream.system) " " (omh::identifier_value(stream, observation)) } }
             td data-label="Earlier values" {
                 @if replaced.is_empty() { "none" } @else {
-                    ul.plain { @for (value, at) in replaced { li { (value) ", until " (local(zone, *at)) } } }
+                    ul.plain { @for (before, at) in replaced {
+                        li { (omh::show(stream, before)) ", until " (local(zone, *at)) }
+                    } }
                 }
             }
         }

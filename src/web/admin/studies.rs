@@ -6,7 +6,9 @@ use warp::reply::Response;
 
 use super::{PAGE, Staff, cut, page};
 use crate::account::Role;
+use crate::catalog;
 use crate::patient::parse_name;
+use crate::store::code::Deliveries;
 use crate::store::{StoreError, audit, code, reach, study};
 use crate::study::{Scope, Study, StudyId, Terms};
 use crate::web::App;
@@ -74,12 +76,35 @@ fn sources(terms: &Terms) -> String {
 struct Offered {
     scopes: Vec<Scope>,
     sources: Vec<String>,
+    deliveries: Deliveries,
 }
 
 impl Offered {
-    async fn load(app: &App) -> Result<Self, Refusal> {
-        let read = |db: &_| Ok(Self { scopes: code::deliverable(db)?, sources: code::data_sources(db)? });
+    /// `terms` are those of the study as it is: what it asks for already can stay. Where JHE is connected, what it has
+    /// no code for is not offered beyond that: it would not take it.
+    async fn load(app: &App, terms: &Terms) -> Result<Self, Refusal> {
+        let (is_connected, present) = (app.live.jhe().is_some(), terms.scopes.clone());
+        let read = move |db: &_| {
+            let mut scopes = code::deliverable(db)?;
+            let stays = |scope: &Scope| present.contains(scope);
+            scopes.retain(|scope| !is_connected || catalog::is_of_jhe(&scope.code) || stays(scope));
+            Ok(Self { scopes, sources: code::data_sources(db)?, deliveries: Deliveries::load(db)? })
+        };
         Ok(app.store.read(read).await?)
+    }
+
+    /// The scopes in groups, each with its name.
+    fn groups(&self) -> Vec<(&'static str, Vec<&Scope>)> {
+        let mut groups: Vec<(&str, Vec<&Scope>)> = Vec::new();
+        for (name, codes) in &catalog::GROUPS {
+            let listed = codes.iter().filter_map(|code| self.scopes.iter().find(|scope| scope.code == *code));
+            groups.push((name, listed.collect()));
+        }
+        let is_listed =
+            |scope: &Scope| catalog::GROUPS.iter().any(|(_, codes)| codes.contains(&&*scope.code));
+        groups.push(("Others", self.scopes.iter().filter(|scope| !is_listed(scope)).collect()));
+        groups.retain(|(_, scopes)| !scopes.is_empty());
+        groups
     }
 }
 
@@ -113,7 +138,7 @@ fn read_terms(fields: &Fields, offered: &Offered) -> (Terms, Errors) {
 /// `GET /admin/studies/new`.
 pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
     staff.need(Role::Manager)?;
-    let offered = Offered::load(app).await?;
+    let offered = Offered::load(app, &Terms::default()).await?;
     // One that is the only one is meant.
     let only = |count: usize| count == 1;
     let terms = Terms {
@@ -129,7 +154,7 @@ pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusa
 pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
     let one = find(app, staff, id).await?;
     if staff.may_make() {
-        let offered = Offered::load(app).await?;
+        let offered = Offered::load(app, &one.terms).await?;
         let ask = Ask {
             id: Some(one.id),
             terms: &one.terms,
@@ -211,16 +236,28 @@ fn words(terms: &Terms, errors: &Errors) -> Markup {
     }
 }
 
+fn tick(scope: &Scope, terms: &Terms, offered: &Offered) -> Markup {
+    let label = html! {
+        (scope.display) " " code { (scope.code) }
+        span.covers { (catalog::covers(&scope.code).unwrap_or_default()) }
+        span.covers { "From " (offered.deliveries.of(&scope.code).join(", ")) }
+    };
+    checkbox(&format!("scope-{}", scope.code), "scope", &scope.code, terms.scopes.contains(scope), &label)
+}
+
 fn ticks(terms: &Terms, offered: &Offered, errors: &Errors) -> Markup {
     html! {
         fieldset #scope {
             legend { "Scopes that patients are asked for" }
             (group_error(errors, "scope"))
             @if offered.scopes.is_empty() { p.help { "There are none: run " code { "jhe-ow seed" } " once." } }
-            @for scope in &offered.scopes {
-                (checkbox(&format!("scope-{}", scope.code), "scope", &scope.code, terms.scopes.contains(scope),
-                          &html! { (scope.display) " " code { (scope.code) } }))
-            }
+            p.help { "A patient is asked only for what the patient's device measures." }
+            div.groups { @for (name, scopes) in offered.groups() {
+                fieldset {
+                    legend { (name) }
+                    @for scope in scopes { (tick(scope, terms, offered)) }
+                }
+            } }
         }
         fieldset {
             legend { "Data sources" }
@@ -235,17 +272,23 @@ fn ticks(terms: &Terms, offered: &Offered, errors: &Errors) -> Markup {
 
 /// `POST /admin/studies/new`.
 pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    save(app, visit, staff, None).await
+    save(app, visit, staff, None, &Terms::default()).await
 }
 
 /// `POST /admin/studies/N`.
 pub(super) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
     let one = find(app, staff, id).await?;
-    save(app, visit, staff, Some(one.id)).await
+    save(app, visit, staff, Some(one.id), &one.terms).await
 }
 
-async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<StudyId>) -> Result<Response, Refusal> {
-    let offered = Offered::load(app).await?;
+async fn save(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: Option<StudyId>,
+    present: &Terms,
+) -> Result<Response, Refusal> {
+    let offered = Offered::load(app, present).await?;
     let (terms, mut errors) = read_terms(&visit.form, &offered);
     if errors.is_empty() {
         let (who, now, wanted) = (staff.actor(), app.clock.now(), terms.clone());

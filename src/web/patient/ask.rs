@@ -5,6 +5,7 @@ use warp::reply::Response;
 
 use super::asked::{Asked, all_asked, intend};
 use super::at_jhe::{AtJhe, Chosen};
+use super::device::{Settled, Wearing, choose, settle};
 use super::questions::{Problem, Questions, Ticks};
 use super::{Patient, page};
 use crate::study::Scope;
@@ -13,20 +14,29 @@ use crate::web::answer::{Refusal, see_other};
 use crate::web::visit::Visit;
 
 /// `GET /clients/ow/ask`.
-pub(super) async fn show(app: &App, patient: &Patient) -> Result<Response, Refusal> {
+pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
     if let Some(at_jhe) = AtJhe::of(app, patient).await? {
         at_jhe.refresh(app).await?;
     }
-    ask(app, patient, None).await
+    ask(app, patient, Wearing::chosen(&visit.query), None).await
 }
 
-async fn ask(app: &App, patient: &Patient, problem: Option<Problem>) -> Result<Response, Refusal> {
-    let asked = all_asked(app, patient).await?;
+async fn ask(
+    app: &App,
+    patient: &Patient,
+    wearing: Wearing,
+    problem: Option<Problem>,
+) -> Result<Response, Refusal> {
+    let (asked, wearing) = match settle(app, patient.id, None, wearing).await? {
+        Settled::Asked(asked, wearing) => (asked, wearing),
+        Settled::Choose(offers) => return Ok(choose(app, &offers, "/clients/ow/ask?device=")),
+    };
     if asked.iter().all(|asked| asked.open().is_empty()) {
         return Ok(see_other("/clients/ow/manage"));
     }
-    let (action, token, hidden) = ("/clients/ow/answer", &patient.token, html! {});
-    Ok(Questions { action, token, hidden, problem }.page(app, &asked))
+    let (action, token, hidden) = ("/clients/ow/answer", &patient.token, wearing.hidden());
+    let note = wearing.note("/clients/ow/ask");
+    Ok(Questions { action, token, hidden, note, problem }.page(app, &asked))
 }
 
 /// `POST /clients/ow/answer`.
@@ -36,10 +46,11 @@ pub(super) async fn answer(app: &App, visit: &Visit, patient: &Patient) -> Resul
         return Ok(declined(app));
     }
     at_jhe.refresh(app).await?;
-    let (asked, ticks) = (all_asked(app, patient).await?, Ticks::read(&visit.form));
+    let wearing = Wearing::of_form(&visit.form);
+    let (asked, ticks) = (all_asked(app, patient, &wearing).await?, Ticks::read(&visit.form));
     let agreed = match ticks.judge(&asked) {
         Ok(agreed) => agreed,
-        Err(problem) => return ask(app, patient, Some(problem)).await,
+        Err(problem) => return ask(app, patient, wearing, Some(problem)).await,
     };
     let chosen = chosen(&agreed, &ticks);
     let (id, now) = (patient.id, app.clock.now());
@@ -48,7 +59,7 @@ pub(super) async fn answer(app: &App, visit: &Visit, patient: &Patient) -> Resul
     let keep = move |db: &_| words.iter().try_for_each(|(asked, scopes)| intend(db, id, asked, scopes, now));
     app.store.write(keep).await?;
     at_jhe.answer(app, chosen).await?;
-    Ok(see_other("/clients/ow/connect"))
+    Ok(see_other(&wearing.way_on()))
 }
 
 /// A yes to each box that was ticked, and a no to each other that stood there: not to what was asked only since.

@@ -1,14 +1,19 @@
 //! What studies ask a patient, what of it the patient has agreed to, and how an answer is kept.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 
 use super::Patient;
+use super::device::Wearing;
 use super::wording::{LANGUAGE, VERSION, Wording};
 use crate::account::Actor;
+use crate::catalog;
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
+use crate::store::code::Deliveries;
 use crate::store::consent::{self, Entry, Grounds};
-use crate::store::{StoreError, audit, code, setting, study};
+use crate::store::{StoreError, audit, connection, setting, study};
 use crate::study::{Scope, Study, StudyId};
 use crate::time::{Timestamp, show_duration};
 use crate::token::TokenHash;
@@ -19,10 +24,16 @@ use crate::web::answer::Refusal;
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) study: Study,
-    /// Each scope that a device delivers, and the consent to it that stands.
+    /// Each scope that the patient's device delivers or that was agreed to, and the consent to it that stands.
     pub(super) scopes: Vec<(Scope, Option<Agreed>)>,
-    /// What else the study asks for, and no device delivers.
+    /// What the patient's device does not measure, and another one that the study takes does.
+    pub(super) unmeasured: Vec<Scope>,
+    /// What else the study asks for, and none of the devices that it takes delivers.
     pub(super) beyond: Vec<Scope>,
+    /// The patient's devices that the study takes, by OW's names; none where they are not known.
+    devices: Vec<String>,
+    /// What the devices deliver of what the study asks for; all of it where they are not known.
+    measured: BTreeSet<String>,
     /// How far back the first read goes, in words.
     reach: String,
 }
@@ -51,6 +62,41 @@ impl Asked {
         self.scopes.iter().filter(|(_, agreed)| agreed.is_none()).map(|(scope, _)| scope.clone()).collect()
     }
 
+    /// Whether the patient's device measures it.
+    pub(super) fn measures(&self, scope: &Scope) -> bool {
+        self.measured.contains(&scope.code)
+    }
+
+    /// The patient's devices, in words.
+    pub(super) fn device_names(&self) -> String {
+        let names: Vec<String> =
+            self.devices.iter().map(|device| format!("your {}", catalog::data_source(device))).collect();
+        names.join(" or ")
+    }
+
+    /// Whether it makes a difference which device the patient wears, and that is not known; or whether what is worn
+    /// measures nothing of what is asked.
+    pub(super) fn is_undecided(&self, deliveries: &Deliveries) -> bool {
+        if !self.devices.is_empty() {
+            return self.scopes.is_empty() && !self.unmeasured.is_empty();
+        }
+        let sources = deliveries.sources().filter(|source| self.study.takes(source));
+        let mut opened = sources.map(|source| self.opened_by(source, deliveries));
+        let first = opened.next().unwrap_or_default();
+        opened.any(|one| one != first)
+    }
+
+    /// What could be agreed to with this device.
+    pub(super) fn opened_by(&self, provider: &str, deliveries: &Deliveries) -> Vec<(StudyId, String)> {
+        if !self.study.takes(provider) {
+            return Vec::new();
+        }
+        let open = self.open().into_iter().chain(self.unmeasured.iter().cloned());
+        let measured =
+            open.filter(|scope| deliveries.delivers(provider, &scope.code) || !deliveries.knows(provider));
+        measured.map(|scope| (self.study.id, scope.code)).collect()
+    }
+
     /// What the patient reads about what is open.
     pub(super) fn wording(&self) -> Wording {
         Wording::new(&self.study, &self.open(), &self.reach)
@@ -66,33 +112,58 @@ fn is_of(entry: &Entry, study: &Study) -> bool {
     entry.study.as_ref().is_some_and(|(id, _)| *id == study.id)
 }
 
-/// The studies that ask a patient, or one of them.
+/// The studies that ask a patient, or one of them: for what the connected devices measure, and those in `wearing`,
+/// which the patient is about to connect.
 pub(super) fn asked(
     db: &Connection,
     patient: PatientId,
     only: Option<StudyId>,
+    wearing: &[String],
 ) -> Result<Vec<Asked>, StoreError> {
     let reach = reach(&Snapshot::new(setting::all(db)?));
     let mut standing = consent::entries(db, patient)?;
     standing.retain(|entry| entry.grant.withdrawn.is_none());
-    let deliverable = code::deliverable(db)?;
+    let deliveries = Deliveries::load(db)?;
+    let mut devices = connection::active(db, patient)?;
+    devices.extend(wearing.iter().cloned());
     let mut all = Vec::new();
     for study in study::of_patient(db, patient)? {
         if only.is_some_and(|only| only != study.id) {
             continue;
         }
-        let (mut scopes, mut beyond) = (Vec::new(), Vec::new());
+        let devices: Vec<String> = devices.iter().filter(|device| study.takes(device)).cloned().collect();
+        let (mut scopes, mut unmeasured, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
+        let mut measured = BTreeSet::new();
         for scope in &study.terms.scopes {
             let entry = standing.iter().find(|entry| is_of(entry, &study) && entry.scope == *scope);
-            if deliverable.contains(scope) {
-                scopes.push((scope.clone(), entry.map(|entry| agreed(db, entry)).transpose()?));
-            } else if entry.is_none() {
-                beyond.push(scope.clone());
+            let is_measured = devices.is_empty() || measures(&devices, scope, &deliveries);
+            let is_delivered = delivered(&study, scope, &deliveries);
+            if is_measured {
+                measured.insert(scope.code.clone());
+            }
+            match entry {
+                Some(entry) if is_delivered => scopes.push((scope.clone(), Some(agreed(db, entry)?))),
+                Some(_) => {}
+                None if is_measured && is_delivered => scopes.push((scope.clone(), None)),
+                None if is_delivered => unmeasured.push(scope.clone()),
+                None => beyond.push(scope.clone()),
             }
         }
-        all.push(Asked { study, scopes, beyond, reach: reach.clone() });
+        all.push(Asked { study, scopes, unmeasured, beyond, devices, measured, reach: reach.clone() });
     }
     Ok(all)
+}
+
+/// Whether one of these devices measures it. One of which nothing is known may measure anything.
+fn measures(devices: &[String], scope: &Scope, deliveries: &Deliveries) -> bool {
+    devices.iter().any(|device| deliveries.delivers(device, &scope.code) || !deliveries.knows(device))
+}
+
+/// Whether a data source that the study takes delivers it; any does where the study takes none that is known, since
+/// it may be given one later.
+fn delivered(study: &Study, scope: &Scope, deliveries: &Deliveries) -> bool {
+    let takes_none = !deliveries.sources().any(|source| study.takes(source));
+    deliveries.of(&scope.code).into_iter().any(|source| takes_none || study.takes(source))
 }
 
 fn agreed(db: &Connection, entry: &Entry) -> Result<Agreed, StoreError> {
@@ -115,9 +186,13 @@ fn reach(settings: &Snapshot) -> String {
 }
 
 /// For pages that show a patient's own choices.
-pub(super) async fn all_asked(app: &App, patient: &Patient) -> Result<Vec<Asked>, Refusal> {
-    let id = patient.id;
-    Ok(app.store.read(move |db| asked(db, id, None)).await?)
+pub(super) async fn all_asked(
+    app: &App,
+    patient: &Patient,
+    wearing: &Wearing,
+) -> Result<Vec<Asked>, Refusal> {
+    let (id, wearing) = (patient.id, wearing.providers.clone());
+    Ok(app.store.read(move |db| asked(db, id, None, &wearing)).await?)
 }
 
 /// Notes that a patient agrees to these scopes of a study, with the words that were read.

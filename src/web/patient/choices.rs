@@ -5,11 +5,12 @@ use warp::reply::Response;
 
 use super::asked::{Asked, all_asked, asked, intend, note_grants};
 use super::at_jhe::AtJhe;
+use super::device::Wearing;
 use super::{Patient, page, with_session};
 use crate::account::Actor;
 use crate::patient::PatientId;
 use crate::store::session::Holder;
-use crate::store::{StoreError, audit, code, consent, invitation, session};
+use crate::store::{StoreError, audit, consent, invitation, session};
 use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
 use crate::web::App;
@@ -21,17 +22,20 @@ use crate::web::visit::Visit;
 
 /// `POST /clients/ow/grant`.
 pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
+    let wearing = Wearing::of_form(&visit.form);
+    let device = wearing.choice().map(|provider| format!("&device={provider}")).unwrap_or_default();
     let wish = Wish {
         study: visit.form.get("study").parse().ok(),
         code: visit.form.get("scope").to_owned(),
         proof: visit.form.get("wording").to_owned(),
+        wearing,
     };
     let done = if let Some(at_jhe) = AtJhe::of(app, patient).await? {
         grant_at_jhe(app, patient, &at_jhe, &wish).await?
     } else {
         let (id, now) = (patient.id, app.clock.now());
         let keep = move |db: &_| {
-            let asked = asked(db, id, wish.study)?;
+            let asked = asked(db, id, wish.study, &wish.wearing.providers)?;
             let outcome = wish.look(&asked);
             if let Look::Open(asked, scope) = outcome {
                 note_grants(db, id, asked, std::slice::from_ref(scope), now)?;
@@ -44,7 +48,7 @@ pub(super) async fn grant(app: &App, visit: &Visit, patient: &Patient) -> Result
         let text = "The study does not ask you for this any more.";
         Refusal::bad(text).next("/clients/ow/manage", "Your choices")
     })?;
-    Ok(see_other(&format!("/clients/ow/manage?done={done}")))
+    Ok(see_other(&format!("/clients/ow/manage?done={done}{device}")))
 }
 
 async fn grant_at_jhe(
@@ -54,7 +58,7 @@ async fn grant_at_jhe(
     wish: &Wish,
 ) -> Result<Option<&'static str>, Refusal> {
     at_jhe.refresh(app).await?;
-    let all = all_asked(app, patient).await?;
+    let all = all_asked(app, patient, &wish.wearing).await?;
     let outcome = wish.look(&all);
     if let Look::Open(asked, scope) = outcome {
         let chosen = vec![(asked.study.id, scope.code.clone(), true)];
@@ -72,6 +76,8 @@ struct Wish {
     code: String,
     /// Which words stood above the button.
     proof: String,
+    /// Which device they were about.
+    wearing: Wearing,
 }
 
 /// What becomes of a wish.
@@ -116,15 +122,15 @@ pub(super) async fn withdraw(app: &App, visit: &Visit, patient: &Patient) -> Res
     let (id, now) = (patient.id, app.clock.now());
     let study: Option<StudyId> = visit.form.get("study").parse().ok();
     let scope = visit.form.get("scope").to_owned();
-    let read = move |db: &_| Ok((consent::entries(db, id)?, code::deliverable(db)?));
-    let (entries, deliverable) = app.store.read(read).await?;
+    let read = move |db: &_| Ok((consent::entries(db, id)?, consent::delivered(db, id)?));
+    let (entries, delivered) = app.store.read(read).await?;
     let standing: Vec<_> = entries.iter().filter(|entry| entry.grant.withdrawn.is_none()).collect();
     let this = standing
         .iter()
         .find(|entry| entry.scope.code == scope && entry.study.as_ref().map(|(id, _)| *id) == study);
     let Some(this) = this else { return Ok(see_other("/clients/ow/manage?done=withdrawn")) };
-    let of_device = standing.iter().filter(|entry| deliverable.contains(&entry.scope)).count();
-    if of_device == 1 && deliverable.contains(&this.scope) && visit.form.get("sure") != "yes" {
+    let is_delivered = delivered.contains(&(scope.clone(), study));
+    if delivered.len() == 1 && is_delivered && visit.form.get("sure") != "yes" {
         return Ok(confirm(app, patient, study, &this.scope));
     }
     if let (Some(at_jhe), Some(study)) = (AtJhe::of(app, patient).await?, study) {

@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use warp::reply::Response;
 
+use super::asked::all_asked;
 use super::connect::display_name;
+use super::device::Wearing;
 use super::{find_session, page};
 use crate::settings::Snapshot;
 use crate::store::setting;
@@ -37,7 +39,9 @@ pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> 
         _ => match connect::active(app, patient.id).await {
             Ok(active) if active.iter().any(|one| way.is_to(&one.provider)) => {
                 let interval = app.store.read(setting::all).await.map(Snapshot::new)?.poll_interval();
-                connected(name, &length(interval))
+                let asked = all_asked(app, &patient, &Wearing::default()).await?;
+                let is_open = asked.iter().any(|one| !one.open().is_empty());
+                connected(name, &length(interval), is_open)
             }
             Ok(_) | Err(ConnectError::NoUser) => way.not_connected(
                 "Not connected yet",
@@ -115,7 +119,8 @@ impl Way {
 
 type Outcome = (&'static str, Markup);
 
-fn connected(name: &str, interval: &str) -> Outcome {
+/// `is_open` says whether the study asks for something more that the device measures.
+fn connected(name: &str, interval: &str, is_open: bool) -> Outcome {
     let body = html! {
         h1 { "Successfully Connected" }
         p.lead { (name) " is connected. You need not do anything more." }
@@ -123,6 +128,10 @@ fn connected(name: &str, interval: &str) -> Outcome {
         ul {
             li { "Keep wearing and syncing your device as you always do." }
             li { "We look for new measurements every " (interval) ". The first ones can take an hour." }
+            @if is_open {
+                li { "Your study also asks for something that you have not agreed to. You can read it on the page “Your \
+                      choices”; you need not agree." }
+            }
             li { "You can look at your data, change your mind, or disconnect at any time on the page “Your \
                   choices”." }
         }

@@ -71,7 +71,7 @@ impl Sharing {
     async fn load(app: &App, patient: &Patient) -> Result<Self, Refusal> {
         let id = patient.id;
         let read = move |db: &_| {
-            let agreed = asked(db, id, None)?.into_iter().filter(Asked::is_agreed);
+            let agreed = asked(db, id, None, &[])?.into_iter().filter(Asked::is_agreed);
             let mut standing = consent::entries(db, id)?;
             standing.retain(|entry| entry.grant.withdrawn.is_none());
             let by_hand = standing.iter().any(|entry| entry.study.is_none());

@@ -8,14 +8,13 @@ use tokio::sync::mpsc;
 use warp::reply::{Reply, Response};
 
 use super::{Patient, page};
-use crate::catalog::HEART_RATE;
 use crate::omh;
 use crate::patient::PatientRef;
 use crate::store::observation::{self, Filter, Observation, StreamInfo};
-use crate::store::{Store, StoreError, audit, chart as buckets, patient as patients};
+use crate::store::{Store, StoreError, audit, patient as patients};
 use crate::web::App;
 use crate::web::answer::Refusal;
-use crate::web::chart::{Period, chart};
+use crate::web::chart::{Charts, Overview, Period, Rows};
 use crate::web::visit::Visit;
 
 /// Pieces that wait for a slow reader; each is a step of the store's reading.
@@ -36,16 +35,17 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
-        let buckets = buckets::buckets(db, id, HEART_RATE, &period.stretches(&zone, now))?;
-        Ok((zone, buckets))
+        let rows = Rows::load(db, id)?;
+        let charts = Charts::load(db, &rows, (period, &zone), now)?;
+        Ok((Overview::load(db, &rows, id, &zone, now)?, charts))
     };
-    let (zone, buckets) = app.store.read(read).await?;
+    let (overview, charts) = app.store.read(read).await?;
     let who = patient.actor();
     app.store.write(move |db| audit::record(db, now, who, "data.view", Some(id), "")).await?;
     let body = html! {
         h1 { "Your data" }
-        h2 { "Heart rate" }
-        (chart(period, &zone, &buckets, "/clients/ow/data?period="))
+        (overview.table("#"))
+        (charts.section("/clients/ow/data?period="))
         h2 { "Take it with you" }
         p { "Everything that is kept of you here:" }
         ul {

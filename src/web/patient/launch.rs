@@ -5,6 +5,7 @@ use maud::html;
 use warp::reply::Response;
 
 use super::asked::{asked, note_grants};
+use super::device::{Settled, Wearing, choose, settle};
 use super::questions::{Problem, Questions, Ticks};
 use super::{SESSION_AGE, find_session, page, redeem, with_session};
 use crate::account::Actor;
@@ -35,7 +36,8 @@ pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> 
         return elsewhere(app, visit, &invitation).await;
     }
     let visitor = guard::visitor(visit)?;
-    let answer = ask(app, &code, &visitor.0, &invitation, None).await?;
+    let wearing = Wearing::chosen(&visit.query);
+    let answer = ask(app, &code, &visitor.0, (&invitation, wearing), None).await?;
     Ok(guard::greet(app, answer, &visitor))
 }
 
@@ -64,16 +66,18 @@ pub(super) async fn agree(app: &App, visit: &Visit) -> Result<Response, Refusal>
         };
     }
     let session = Token::draw()?;
+    let wearing = Wearing::of_form(&visit.form);
     let answer = Answer {
         code: hash,
+        wearing: wearing.clone(),
         ticks: Ticks::read(&visit.form),
         browser: visitor.hash(),
         session: session.hash(),
     };
     match app.store.write(move |db| answer.keep(db, now)).await? {
-        Kept::Yes => Ok(with_session(app, see_other("/clients/ow/connect"), Some(&session))),
+        Kept::Yes => Ok(with_session(app, see_other(&wearing.way_on()), Some(&session))),
         Kept::Spent => elsewhere(app, visit, &invitation).await,
-        Kept::Not(problem) => ask(app, &code, &visitor, &invitation, Some(problem)).await,
+        Kept::Not(problem) => ask(app, &code, &visitor, (&invitation, wearing), Some(problem)).await,
     }
 }
 
@@ -89,6 +93,7 @@ async fn elsewhere(app: &App, visit: &Visit, invitation: &Invitation) -> Result<
 /// A patient's answer to an invitation.
 struct Answer {
     code: TokenHash,
+    wearing: Wearing,
     ticks: Ticks,
     browser: TokenHash,
     session: TokenHash,
@@ -101,7 +106,7 @@ impl Answer {
         let patient = invitation.patient;
         match (invitation.standing(now), invitation.used) {
             (Standing::Open, _) => {
-                let asked = asked(db, patient, invitation.study)?;
+                let asked = asked(db, patient, invitation.study, &self.wearing.providers)?;
                 let agreed = match self.ticks.judge(&asked) {
                     Ok(agreed) => agreed,
                     Err(problem) => return Ok(Kept::Not(problem)),
@@ -198,14 +203,21 @@ async fn ask(
     app: &App,
     code: &Token,
     visitor: &Token,
-    invitation: &Invitation,
+    (invitation, wearing): (&Invitation, Wearing),
     problem: Option<Problem>,
 ) -> Result<Response, Refusal> {
-    let (patient, only) = (invitation.patient, invitation.study);
-    let asked = app.store.read(move |db| asked(db, patient, only)).await?;
-    let hidden = html! { input type="hidden" name="code" value=(code.expose()); };
+    let here = format!("/clients/ow/launch?code={}", code.expose());
+    let (asked, wearing) = match settle(app, invitation.patient, invitation.study, wearing).await? {
+        Settled::Asked(asked, wearing) => (asked, wearing),
+        Settled::Choose(offers) => return Ok(choose(app, &offers, &format!("{here}&device="))),
+    };
+    let hidden = html! {
+        input type="hidden" name="code" value=(code.expose());
+        (wearing.hidden())
+    };
     if asked.iter().any(|asked| !asked.open().is_empty()) {
-        let questions = Questions { action: "/clients/ow/agree", token: visitor, hidden, problem };
+        let note = wearing.note(&here);
+        let questions = Questions { action: "/clients/ow/agree", token: visitor, hidden, note, problem };
         return Ok(questions.page(app, &asked));
     }
     let body = html! {

@@ -9,10 +9,12 @@ use warp::reply::Response;
 
 use super::asked::{Asked, all_asked};
 use super::connect::display_name;
+use super::device::Wearing;
 use super::{Patient, page};
+use crate::catalog;
 use crate::consents;
 use crate::patient::{PatientId, PatientRef};
-use crate::store::code;
+use crate::store::code::Deliveries;
 use crate::store::consent::{self, Entry};
 use crate::store::patient as patients;
 use crate::store::status::{self, Shown};
@@ -20,7 +22,7 @@ use crate::study::{Scope, StudyId};
 use crate::time::Timestamp;
 use crate::web::App;
 use crate::web::answer::Refusal;
-use crate::web::connect::{self as devices, ConnectError};
+use crate::web::connect::{self as devices, ConnectError, Offer};
 use crate::web::layout::{form, local, notice};
 use crate::web::person::PATIENCE;
 use crate::web::visit::Visit;
@@ -44,8 +46,8 @@ struct View {
 }
 
 impl View {
-    async fn load(app: &App, patient: &Patient) -> Result<Self, Refusal> {
-        let asked = all_asked(app, patient).await?;
+    async fn load(app: &App, patient: &Patient, wearing: &Wearing) -> Result<Self, Refusal> {
+        let asked = all_asked(app, patient, wearing).await?;
         let (id, now) = (patient.id, app.clock.now());
         let read = move |db: &_| {
             let who = patients::find(db, PatientRef::Own(id))?;
@@ -53,9 +55,11 @@ impl View {
             let mut elsewhere = consent::entries(db, id)?;
             let is_asked = |entry: &Entry| asked.iter().any(|asked| asked.shows(entry));
             elsewhere.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));
-            let deliverable = code::deliverable(db)?;
-            let (elsewhere, beyond) =
-                elsewhere.into_iter().partition(|entry| deliverable.contains(&entry.scope));
+            let delivered = consent::delivered(db, id)?;
+            let is_delivered = |entry: &Entry| {
+                delivered.contains(&(entry.scope.code.clone(), entry.study.as_ref().map(|(id, _)| *id)))
+            };
+            let (elsewhere, beyond) = elsewhere.into_iter().partition(is_delivered);
             let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
             Ok(Self { asked, elsewhere, beyond, newest, zone })
         };
@@ -106,15 +110,23 @@ fn done(word: &str) -> &'static str {
 /// `GET /clients/ow/manage`.
 pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
     let is_fresh = refresh(app, patient).await;
-    let view = View::load(app, patient).await?;
+    // First: what is connected decides what can be asked.
     let devices = find_devices(app, patient.id).await;
+    let wearing = Wearing::chosen(&visit.query);
+    let view = View::load(app, patient, &wearing).await?;
+    let others = others(app, &view.asked).await?;
     let body = html! {
         h1 { "Your choices" }
         (notice(done(visit.query.get("done"))))
         @if !is_fresh {
             p.warning { "The service that keeps your choices does not answer at the moment: this is what it said last." }
         }
-        @for asked in &view.asked { (study(asked, patient, &view.zone)) }
+        @if let Some(provider) = wearing.choice() {
+            (wearing.note("/clients/ow/manage"))
+            p { "Once you have agreed, "
+                a href=(wearing.way_on()) { "connect " (catalog::data_source(provider)) } "." }
+        }
+        @for asked in &view.asked { (study(asked, (patient, &wearing), &others, &view.zone)) }
         @for entry in &view.elsewhere { (without_study(entry, patient, &view.zone)) }
         @if view.asked.is_empty() && view.elsewhere.is_empty() {
             p { "You are in no study at the moment. Nothing is shared." }
@@ -175,26 +187,43 @@ fn beyond(entries: &[Entry], patient: &Patient, zone: &TimeZone) -> Markup {
     }
 }
 
-fn study(asked: &Asked, patient: &Patient, zone: &TimeZone) -> Markup {
-    let (id, terms) = (asked.study.id, &asked.study.terms);
+/// The devices that could be connected, and what each would have a study ask for.
+type Others = Vec<(Offer, Vec<(StudyId, String)>)>;
+
+/// Looks for devices that measure what the patient's do not; where OW does not say, none is named.
+async fn others(app: &App, asked: &[Asked]) -> Result<Others, Refusal> {
+    if asked.iter().all(|one| one.unmeasured.is_empty()) {
+        return Ok(Vec::new());
+    }
+    let deliveries = app.store.read(Deliveries::load).await?;
+    let offers = timeout(PATIENCE, devices::offers(app)).await.ok().and_then(Result::ok).unwrap_or_default();
+    let opened = |offer: &Offer| {
+        asked.iter().flat_map(|one| one.opened_by(&offer.provider.provider, &deliveries)).collect()
+    };
+    Ok(offers.into_iter().map(|offer| (offer.clone(), opened(&offer))).collect())
+}
+
+/// What the patient's device does not measure: it can be asked once another one does.
+fn unmeasured(asked: &Asked, others: &Others) -> Markup {
+    let names =
+        |scopes: &[&Scope]| scopes.iter().map(|scope| scope.display.as_str()).collect::<Vec<_>>().join(", ");
+    let all: Vec<&Scope> = asked.unmeasured.iter().collect();
+    let of_offer = |opened: &[(StudyId, String)]| {
+        let is_opened = |scope: &&&Scope| opened.contains(&(asked.study.id, scope.code.clone()));
+        all.iter().filter(is_opened).copied().collect::<Vec<&Scope>>()
+    };
     html! {
-        section.card {
-            h2 { (terms.name) }
-            p { (terms.organization) }
-            @for (scope, agreed) in &asked.scopes {
-                div.scope {
-                    h3 { (scope.display) }
-                    @match agreed {
-                        Some(agreed) => {
-                            p { "You share this since " (local(zone, agreed.since)) "." }
-                            @if let Some(text) = &agreed.text {
-                                details { summary { "What you agreed to" } pre { (text) } }
+        @if !all.is_empty() {
+            div.scope {
+                h3 { "Not measured by " (asked.device_names()) }
+                p { "The study asks for more, and you are not asked about it: " (names(&all)) "." }
+                @for (offer, opened) in others {
+                    @let more = of_offer(opened);
+                    @if !more.is_empty() {
+                        p.fine { (offer.provider.name) " measures: " (names(&more)) ". "
+                            a href={ "/clients/ow/manage?device=" (offer.provider.provider) } {
+                                "I also wear " (offer.provider.name)
                             }
-                            (Choice::stop(Some(id), scope).form(patient))
-                        }
-                        None => {
-                            p { "You do not share this." }
-                            (offer(asked, scope, patient))
                         }
                     }
                 }
@@ -203,14 +232,55 @@ fn study(asked: &Asked, patient: &Patient, zone: &TimeZone) -> Markup {
     }
 }
 
-/// The words and the button with which a patient agrees.
-fn offer(asked: &Asked, scope: &Scope, patient: &Patient) -> Markup {
+fn study(
+    asked: &Asked,
+    (patient, wearing): (&Patient, &Wearing),
+    others: &Others,
+    zone: &TimeZone,
+) -> Markup {
+    let (id, terms) = (asked.study.id, &asked.study.terms);
     html! {
-        details open {
-            summary { "What you agree to when you share" }
-            dl.terms { @for (heading, text) in asked.wording().parts() { dt { (heading) } dd { (text) } } }
+        section.card {
+            h2 { (terms.name) }
+            p { (terms.organization) }
+            @for (scope, agreed) in &asked.scopes {
+                @if let Some(agreed) = agreed {
+                    div.scope {
+                        h3 { (scope.display) }
+                        p.fine { (catalog::covers(&scope.code).unwrap_or_default()) }
+                        p { "You share this since " (local(zone, agreed.since)) "."
+                            @if !asked.measures(scope) { " It is not measured by " (asked.device_names()) "." } }
+                        @if let Some(text) = &agreed.text {
+                            details { summary { "What you agreed to" } pre { (text) } }
+                        }
+                        (Choice::stop(Some(id), scope).form(patient))
+                    }
+                }
+            }
+            (offer(asked, (patient, wearing)))
+            (unmeasured(asked, others))
         }
-        (Choice::agree(asked, scope).form(patient))
+    }
+}
+
+/// The words and the buttons with which a patient agrees.
+fn offer(asked: &Asked, (patient, wearing): (&Patient, &Wearing)) -> Markup {
+    let open = asked.open();
+    html! {
+        @if !open.is_empty() {
+            details open {
+                summary { "What you agree to when you share" }
+                dl.terms { @for (heading, text) in asked.wording().parts() { dt { (heading) } dd { (text) } } }
+            }
+        }
+        @for scope in &open {
+            div.scope {
+                h3 { (scope.display) }
+                p.fine { (catalog::covers(&scope.code).unwrap_or_default()) }
+                p { "You do not share this." }
+                (Choice::agree(asked, scope, wearing).form(patient))
+            }
+        }
     }
 }
 
@@ -223,16 +293,32 @@ struct Choice<'a> {
     scope: &'a Scope,
     /// Which words stood above the button that agrees.
     proof: Option<String>,
+    /// Which device they are about, as a form says it.
+    device: Markup,
 }
 
 impl<'a> Choice<'a> {
     fn stop(study: Option<StudyId>, scope: &'a Scope) -> Self {
-        Self { action: "/clients/ow/withdraw", words: "Stop sharing", study, scope, proof: None }
+        Self {
+            action: "/clients/ow/withdraw",
+            words: "Stop sharing",
+            study,
+            scope,
+            proof: None,
+            device: html! {},
+        }
     }
 
-    fn agree(asked: &Asked, scope: &'a Scope) -> Self {
+    fn agree(asked: &Asked, scope: &'a Scope, wearing: &Wearing) -> Self {
         let (study, proof) = (Some(asked.study.id), Some(asked.proof()));
-        Self { action: "/clients/ow/grant", words: "Agree to share", study, scope, proof }
+        Self {
+            action: "/clients/ow/grant",
+            words: "Agree to share",
+            study,
+            scope,
+            proof,
+            device: wearing.hidden(),
+        }
     }
 
     fn form(&self, patient: &Patient) -> Markup {
@@ -241,6 +327,7 @@ impl<'a> Choice<'a> {
             input type="hidden" name="study" value=(study);
             input type="hidden" name="scope" value=(self.scope.code);
             @if let Some(proof) = &self.proof { input type="hidden" name="wording" value=(proof); }
+            (self.device)
             button.quiet type="submit" { (self.words) span.hidden { ": " (self.scope.display) } }
         };
         form(self.action, &patient.token, &inside)

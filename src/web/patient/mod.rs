@@ -7,6 +7,7 @@ mod choices;
 mod complete;
 mod connect;
 mod data;
+mod device;
 mod launch;
 mod manage;
 mod questions;
@@ -74,7 +75,7 @@ async fn with_patient(
         guard::check_form(app, visit, Some(&patient.token), patient.actor()).await?;
     }
     match (&visit.method, path) {
-        (&Method::GET, ["ask"]) => ask::show(app, patient).await,
+        (&Method::GET, ["ask"]) => ask::show(app, visit, patient).await,
         (&Method::POST, ["answer"]) => ask::answer(app, visit, patient).await,
         (&Method::GET, ["connect"]) => connect::choose(app, patient).await,
         (&Method::POST, ["connect"]) => connect::chosen(visit),

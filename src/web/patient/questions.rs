@@ -7,6 +7,7 @@ use warp::reply::Response;
 use super::asked::Asked;
 use super::page;
 use super::wording::{LANGUAGE, VERSION};
+use crate::catalog;
 use crate::study::{Scope, StudyId};
 use crate::token::Token;
 use crate::web::App;
@@ -88,6 +89,8 @@ pub(super) struct Questions<'a> {
     pub(super) token: &'a Token,
     /// What else it carries.
     pub(super) hidden: Markup,
+    /// Which device it is about.
+    pub(super) note: Markup,
     pub(super) problem: Option<Problem>,
 }
 
@@ -103,6 +106,7 @@ impl Questions<'_> {
         html! {
             h1 { "Would you like to share your data?" }
             p.lead { "Please read what is asked, tick what you agree to, and go on. It takes about three minutes." }
+            (self.note)
             @match self.problem {
                 Some(Problem::Nothing) => div.problem role="alert" tabindex="-1" {
                     h2 { "Nothing is ticked" }
@@ -134,6 +138,7 @@ fn first_box(open: &[&Asked]) -> String {
 fn question(asked: &Asked, missing: bool) -> Markup {
     let (study, open) = (&asked.study, asked.open());
     let error = format!("error-{}", study.id);
+    let unmeasured: Vec<&str> = asked.unmeasured.iter().map(|scope| scope.display.as_str()).collect();
     let beyond: Vec<&str> = asked.beyond.iter().map(|scope| scope.display.as_str()).collect();
     html! {
         section.card {
@@ -147,8 +152,14 @@ fn question(asked: &Asked, missing: bool) -> Markup {
                 @if missing { p.error id=(error) { "Tick what you agree to." } }
                 @for scope in &open {
                     @let value = box_value(study.id, scope);
-                    (checkbox(&value, "scope", &value, false, &html! { (scope.display) }))
+                    (checkbox(&value, "scope", &value, false, &html! {
+                        (scope.display) " " span.covers { (catalog::covers(&scope.code).unwrap_or_default()) }
+                    }))
                 }
+            }
+            @if !unmeasured.is_empty() {
+                p.fine { "Not measured by " (asked.device_names()) ", so you are not asked about it: "
+                         (unmeasured.join(", ")) "." }
             }
             @if !beyond.is_empty() {
                 p.fine { "The study also asks for what no device here delivers: " (beyond.join(", ")) ". You are not \

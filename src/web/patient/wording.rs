@@ -1,11 +1,12 @@
 //! What a patient agrees to, word for word. Whoever changes a word changes [`VERSION`] too: each grant keeps
 //! version, language and SHA-256 of the wording that stood on the page.
 
+use crate::catalog;
 use crate::study::{Scope, Study};
 use crate::token::TokenHash;
 
 /// The version of the wording below.
-pub(super) const VERSION: &str = "2026-11-24";
+pub(super) const VERSION: &str = "2026-11-25";
 /// Its language, as BCP 47 names it.
 pub(super) const LANGUAGE: &str = "en";
 
@@ -17,18 +18,18 @@ impl Wording {
     /// The wording for these scopes of a study. `reach` is how far back the first read goes, in words.
     pub(super) fn new(study: &Study, scopes: &[Scope], reach: &str) -> Self {
         let terms = &study.terms;
-        let names: Vec<&str> = scopes.iter().map(|scope| scope.display.as_str()).collect();
+        let line = |scope: &Scope| format!("• {}\n", line(scope));
+        let lines: String = scopes.iter().map(line).collect();
         Self(vec![
             ("Who asks", format!("{}, for the study “{}”.", terms.organization, terms.name)),
             ("Why", terms.purpose.clone()),
             (
                 "Which data",
                 format!(
-                    "{}. For each measurement: its value, its time, and the device it came from. What your \
+                    "{lines}For each measurement: its value, its time, and the device it came from. What your \
                      device measured in the {reach} before you agree is included, and the study may also \
                      fetch older measurements that the maker of your device still has. If you stop and agree \
-                     again later, what was measured in between stays out.",
-                    names.join(", ")
+                     again later, what was measured in between stays out."
                 ),
             ),
             (
@@ -67,6 +68,18 @@ impl Wording {
     }
 }
 
+/// What a scope is called, and what it covers; where the sentence begins with its name, it says both.
+fn line(scope: &Scope) -> String {
+    let Some(covers) = catalog::covers(&scope.code) else { return scope.display.clone() };
+    let says_name = [":", ","].iter().any(|mark| covers.starts_with(&format!("{}{mark}", scope.display)));
+    if says_name {
+        return covers.to_owned();
+    }
+    let mut letters = covers.chars();
+    let first = letters.next().into_iter().flat_map(char::to_lowercase);
+    format!("{}: {}", scope.display, first.chain(letters).collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,10 +108,11 @@ mod tests {
     /// The published fingerprint of each version: a change of the words above without a new version fails here.
     #[test]
     fn a_version_says_always_the_same() {
-        let wording = Wording::new(&study("To learn."), &[], "last day");
+        let all = catalog::CODES.map(|code| Scope { code: code.code.into(), display: code.display.into() });
+        let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),
-            ("2026-11-24", "35b1bd52c96f0af2db6c5574f1dbe63e188afe2bb2f912f3d4c297c8609e1952")
+            ("2026-11-25", "170cfbb9ff43686506e64fc6226b3d295c5a654f5f2d12917fd5ae9ce49b1b88")
         );
     }
 }

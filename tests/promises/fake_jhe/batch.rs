@@ -105,6 +105,9 @@ impl FakeJhe {
         if !state.has_oura || device != format!("Device/{OURA}") {
             return Err((400, format!("Device Data Source id={device} can not be found.")));
         }
+        if resource["code"]["coding"][0]["system"] != SYSTEM {
+            return Err((400, "A FhirSource is required to write this resource: send the header".into()));
+        }
         let code = resource["code"]["coding"][0]["code"].as_str().unwrap().to_owned();
         if !state.consents.get(&(patient, code.clone())).is_some_and(|(consented, _)| *consented) {
             drop(state);

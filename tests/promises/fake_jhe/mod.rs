@@ -143,7 +143,11 @@ impl FakeJhe {
     }
 
     pub fn consent(&self, patient: i64, consented: bool, at: Timestamp) {
-        self.state().consents.insert((patient, HEART_RATE.to_owned()), (consented, at));
+        self.consent_to(patient, HEART_RATE, consented, at);
+    }
+
+    pub fn consent_to(&self, patient: i64, code: &str, consented: bool, at: Timestamp) {
+        self.state().consents.insert((patient, code.to_owned()), (consented, at));
     }
 
     /// Takes a patient out of reach.

@@ -1,6 +1,7 @@
 //! One patient: how things stand, what arrived, and what can be done.
 
 mod access;
+pub(super) mod charts;
 mod polling;
 
 use jiff::tz::TimeZone;
@@ -13,10 +14,8 @@ use super::overview::{stage_badge, trouble};
 use super::payloads::OfPatient as Payloads;
 use super::{Staff, note_view, page};
 use crate::account::{Reach, Role};
-use crate::catalog::HEART_RATE;
 use crate::patient::{PatientId, PatientRef};
 use crate::stage::Stage;
-use crate::store::chart::{self, Bucket};
 use crate::store::connection::Device;
 use crate::store::consent::{self, Entry};
 use crate::store::patient::{self, Patient};
@@ -27,7 +26,7 @@ use crate::time::Timestamp;
 use crate::token::TokenHash;
 use crate::web::App;
 use crate::web::answer::Refusal;
-use crate::web::chart::{Period, chart as drawn};
+use crate::web::chart::{Overview, Rows};
 use crate::web::layout::{count, local, notice};
 use crate::web::visit::Visit;
 use access::Access;
@@ -44,7 +43,7 @@ struct View {
     /// Studies that the patient could be invited to.
     offered: Vec<Study>,
     consents: Vec<Entry>,
-    buckets: Vec<Bucket>,
+    overview: Overview,
     newest: Vec<Placed>,
     access: Access,
     export: Option<OfPatient>,
@@ -56,7 +55,6 @@ impl View {
         db: &rusqlite::Connection,
         reach: Reach,
         id: PatientId,
-        period: Period,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let patient = patient::find(db, PatientRef::Own(id))?;
@@ -68,7 +66,7 @@ impl View {
             studies: reach::studies_of(db, reach, id)?,
             offered: study::page(db, reach, 0, super::patients::OFFERED)?,
             consents: consent::entries(db, id)?,
-            buckets: chart::buckets(db, id, HEART_RATE, &period.stretches(&zone, now))?,
+            overview: Overview::load(db, &Rows::load(db, id)?, id, &zone, now)?,
             newest: observations::newest(db, id, None, NEWEST)?,
             access: Access::load(db, id, now)?,
             export: OfPatient::load(db, id)?,
@@ -86,9 +84,9 @@ pub(super) async fn show(
     staff: &Staff,
     id: PatientId,
 ) -> Result<Response, Refusal> {
-    let (now, period) = (app.clock.now(), Period::parse(visit.query.get("period")));
+    let now = app.clock.now();
     let reach = staff.reach();
-    let view = app.store.read(move |db| View::load(db, reach, id, period, now)).await?;
+    let view = app.store.read(move |db| View::load(db, reach, id, now)).await?;
     note_view(app, staff, "patient.view", Some(id)).await?;
     let (line, zone) = (&view.line, &view.zone);
     let stage = Stage::of(line);
@@ -106,8 +104,11 @@ pub(super) async fn show(
             (polling::section(app, staff, line))
         }
         section {
-            h2 { "Heart rate" }
-            (drawn(period, zone, &view.buckets, &format!("/admin/patients/{id}?period=")))
+            h2 { "Measurements" }
+            (view.overview.table(&format!("/admin/patients/{id}/charts/")))
+            @if !view.newest.is_empty() {
+                p { a.button.quiet href={ "/admin/patients/" (id) "/charts" } { "All charts" } }
+            }
         }
         section {
             h2 { "Newest observations" }

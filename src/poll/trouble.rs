@@ -1,0 +1,102 @@
+//! Why a patient's turn ended early, or left something unread.
+
+use crate::catalog::{Origin, Series};
+use crate::ow::OwError;
+use crate::raw::RawError;
+use crate::store::StoreError;
+use crate::store::plan::Due;
+
+use super::windows::Window;
+
+/// What went wrong in a patient's turn.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TurnError {
+    /// OW would not, or could not.
+    #[error(transparent)]
+    Ow(#[from] OwError),
+    /// OW gave some of what it was asked for, and the rest not.
+    #[error("OW did not give all that it was asked for")]
+    Parts(Vec<Failed>),
+    /// The store would not, or could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// S3 would not, or could not.
+    #[error(transparent)]
+    Raw(#[from] RawError),
+    /// The tick is to stop.
+    #[error("the tick was stopped")]
+    Stopped,
+}
+
+impl TurnError {
+    /// Whether every other patient's turn would fail alike.
+    pub(super) fn ends_tick(&self) -> bool {
+        !matches!(
+            self,
+            Self::Ow(OwError::UnknownUser | OwError::Away(_) | OwError::Later(_) | OwError::Wrong(_))
+                | Self::Parts(_)
+                | Self::Raw(RawError::Patient(_))
+                | Self::Store(StoreError::ConsentEnded | StoreError::Refused(_))
+        )
+    }
+
+    /// What happened and what next, for the page and the command line; the patient is named by whoever
+    /// shows it.
+    pub(super) fn describe(&self, due: &Due) -> String {
+        match self {
+            Self::Ow(OwError::UnknownUser) => format!(
+                "OW does not know {} any more; invite the patient again, or link anew: jhe-ow patient link {} --ow-user UUID",
+                due.ow_user, due.patient
+            ),
+            Self::Ow(OwError::Away(what) | OwError::Later(what)) => format!("{what}; {LATER}"),
+            Self::Ow(OwError::Wrong(what)) => format!("{what}; {WRONG}"),
+            Self::Parts(failed) => failed.iter().map(Failed::describe).collect::<Vec<_>>().join(". "),
+            other => other.to_string(),
+        }
+    }
+}
+
+const LATER: &str = "the next tick tries again";
+const WRONG: &str = "nothing newer is kept until OW answers well, the next tick tries again";
+
+/// A window that could not be read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failed {
+    series: Vec<&'static Series>,
+    error: OwError,
+}
+
+impl Failed {
+    /// Notes what became of a window.
+    ///
+    /// # Errors
+    /// The same error, where it is no trouble of this window alone.
+    pub(super) fn of(window: &Window, error: TurnError) -> Result<Self, TurnError> {
+        match error {
+            TurnError::Ow(error @ (OwError::Later(_) | OwError::Wrong(_))) => {
+                Ok(Self { series: window.series.clone(), error })
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Whether a later window is left unread. One of the same types would move their marks past the gap; and an endpoint
+    /// that hangs would keep the tick waiting once more.
+    pub(super) fn holds_up(&self, later: &Window) -> bool {
+        let hangs = matches!(self.error, OwError::Later(_));
+        later.series.iter().any(|one| {
+            self.series.iter().any(|own| own == one || (hangs && own.origin.shares_request(one.origin)))
+        })
+    }
+
+    fn describe(&self) -> String {
+        let next = if matches!(self.error, OwError::Later(_)) { LATER } else { WRONG };
+        let of = match self.series.first().map(|series| series.origin) {
+            Some(Origin::Sleep) => "sleep",
+            Some(Origin::Workouts) => "workouts",
+            Some(Origin::Activity) => "the activity of days",
+            Some(Origin::Timeseries(_)) | None => "samples",
+        };
+        format!("{}, when asked for {of}; {next}", self.error)
+    }
+}

@@ -1,0 +1,50 @@
+//! A patient's charts: all of them, or one.
+
+use jiff::tz::TimeZone;
+use maud::html;
+use warp::reply::Response;
+
+use crate::patient::{PatientId, PatientRef};
+use crate::store::patient as patients;
+use crate::web::App;
+use crate::web::admin::{Staff, note_view, page};
+use crate::web::answer::Refusal;
+use crate::web::chart::{Charts, Period, Rows};
+use crate::web::visit::Visit;
+
+/// `GET /admin/patients/N/charts` and `GET /admin/patients/N/charts/TYPE`.
+pub(in crate::web::admin) async fn show(
+    app: &App,
+    visit: &Visit,
+    staff: &Staff,
+    id: PatientId,
+    only: Option<&str>,
+) -> Result<Response, Refusal> {
+    let (now, period) = (app.clock.now(), Period::parse(visit.query.get("period")));
+    let wanted = only.map(str::to_owned);
+    let read = move |db: &_| {
+        let who = patients::find(db, PatientRef::Own(id))?;
+        let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
+        let rows = Rows::load(db, id)?;
+        let rows = match wanted {
+            Some(series_type) => rows.only(&series_type),
+            None => Some(rows),
+        };
+        let charts = rows.map(|rows| Charts::load(db, &rows, (period, &zone), now)).transpose()?;
+        Ok((who, charts))
+    };
+    let (who, charts) = app.store.read(read).await?;
+    let charts = charts.ok_or_else(Refusal::not_found)?;
+    note_view(app, staff, "patient.view", Some(id)).await?;
+    let all = format!("/admin/patients/{id}/charts");
+    let here = only.map_or_else(|| all.clone(), |series_type| format!("{all}/{series_type}"));
+    let body = html! {
+        h1 { "Charts of " (who.name) }
+        p {
+            a href={ "/admin/patients/" (id) } { "Back to the patient" }
+            @if only.is_some() { " · " a href=(all) { "All charts" } }
+        }
+        (charts.section(&format!("{here}?period=")))
+    };
+    Ok(page(app, staff, "/admin/patients", "Charts", &body))
+}

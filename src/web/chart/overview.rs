@@ -1,0 +1,123 @@
+//! The newest of everything at a glance, each leading to its chart.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
+use rusqlite::Connection;
+
+use super::period::around;
+use super::{Rows, nothing_yet, sums};
+use crate::catalog::{Chart, Series};
+use crate::intervals::Interval;
+use crate::omh;
+use crate::patient::PatientId;
+use crate::store::StoreError;
+use crate::store::chart::{self as store, Line};
+use crate::store::observation::{self, Filter, StreamInfo};
+use crate::time::Timestamp;
+use crate::web::layout::{count, format_local, local_text};
+
+/// Of which time samples are counted.
+const COUNTED: Duration = Duration::from_hours(24);
+
+/// The newest of each row of the catalogue that there is anything of.
+pub(in crate::web) struct Overview {
+    lines: Vec<Newest>,
+    empty: Vec<&'static Series>,
+}
+
+struct Newest {
+    series: &'static Series,
+    /// Its value, and when it was measured or which day it is of.
+    found: Option<(String, String)>,
+    last_day: i64,
+}
+
+impl Overview {
+    pub(in crate::web) fn load(
+        db: &Connection,
+        rows: &Rows,
+        patient: PatientId,
+        zone: &TimeZone,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let infos = observation::streams(db, &Filter { patient: Some(patient), ..Filter::default() })?;
+        let all: Vec<i64> = infos.iter().map(|info| info.id).collect();
+        let day = Interval { from: now.minus(COUNTED), until: Timestamp::from_micros(now.micros() + 1) };
+        let counted = store::parts(db, &all, &[day], false)?;
+        let mut lines = Vec::with_capacity(rows.full.len());
+        for (series, own) in &rows.full {
+            let is_own = |stream: i64| own.iter().any(|line| line.stream == stream);
+            let found = match series.chart {
+                Chart::Range => newest_sample(db, &infos, &is_own, zone)?,
+                Chart::Sum => newest_day(db, series, own, zone)?,
+            };
+            let last_day =
+                counted.iter().filter(|part| is_own(part.stream)).map(|part| part.value.samples).sum();
+            lines.push(Newest { series, found, last_day });
+        }
+        Ok(Self { lines, empty: rows.empty.clone() })
+    }
+
+    /// As a table; `href` is what the address of a chart begins with.
+    pub(in crate::web) fn table(&self, href: &str) -> Markup {
+        html! {
+            @if self.lines.is_empty() {
+                p.empty { "Nothing has arrived yet. It does once a device is connected and its maker has data." }
+            } @else {
+                table.compact {
+                    thead { tr {
+                        th scope="col" { "Measurement" }
+                        th scope="col" { "Newest" }
+                        th scope="col" { "When" }
+                        th.number scope="col" { "Samples in 24\u{a0}h" }
+                    } }
+                    tbody { @for Newest { series, found, last_day } in &self.lines { tr {
+                        th scope="row" data-label="Measurement" {
+                            a href={ (href) (series.series_type) } { (series.name) }
+                        }
+                        td.value data-label="Newest" {
+                            @match found { Some((value, _)) => (value), None => "none" }
+                        }
+                        td data-label="When" {
+                            @match found { Some((_, when)) => (when), None => "" }
+                        }
+                        td.number data-label="Samples in 24\u{a0}h" { (count(*last_day)) }
+                    } } }
+                }
+            }
+            (nothing_yet(&self.empty))
+        }
+    }
+}
+
+fn newest_sample(
+    db: &Connection,
+    infos: &[StreamInfo],
+    is_own: &dyn Fn(i64) -> bool,
+    zone: &TimeZone,
+) -> Result<Option<(String, String)>, StoreError> {
+    let own: Vec<StreamInfo> = infos.iter().filter(|info| is_own(info.id)).cloned().collect();
+    let newest = observation::newest(db, &own, None, 1)?.pop();
+    Ok(newest.map(|(place, one)| (omh::show(&own[place], &one), local_text(zone, one.instant))))
+}
+
+/// What the newest day comes to: of several sources the one that has most.
+fn newest_day(
+    db: &Connection,
+    series: &Series,
+    lines: &[Line],
+    zone: &TimeZone,
+) -> Result<Option<(String, String)>, StoreError> {
+    let Some(newest) = lines.iter().map(|line| line.newest).max() else { return Ok(None) };
+    let sums = sums(db, series, lines, zone, (Vec::new(), around(zone, newest)))?;
+    let of_day = |place: usize| {
+        let values = sums.by_day.iter().filter_map(|tally| tally.values.get(place).copied().flatten());
+        values.reduce(f64::max)
+    };
+    let found = sums.days.iter().enumerate().rev().find_map(|(place, day)| Some((day, of_day(place)?)));
+    Ok(found.map(|(day, value)| {
+        (omh::quantity(value, series.shown), format_local(zone, day.range.from, "%a, %-d %b %Y"))
+    }))
+}

