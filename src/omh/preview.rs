@@ -76,20 +76,17 @@ pub fn preview(
 
 /// A record of Oura's own. `timestamp` is when it was measured, where Oura gives no time itself.
 fn of_oura(series: &Series, sample: &Value, zone: &TimeZone) -> Result<EventPoint, String> {
-    let sample = match series.series_type {
-        "heart_rate" => {
-            let text = sample.to_string();
-            let record = read_record(text.as_bytes()).map_err(|unreadable| match unreadable {
-                Unreadable::Record(reason, _) => reason,
-                Unreadable::Body(error) => error.to_string(),
-            })?;
-            convert_raw(&record)?
-        }
-        _ => {
-            let stored = sample["timestamp"].as_str().and_then(|text| Timestamp::parse(text).ok());
-            convert_oura(series, sample, zone, stored)?
-                .ok_or_else(|| format!("it says nothing that {} could hold", series.code))?
-        }
+    let sample = if series.series_type == "heart_rate" {
+        let text = sample.to_string();
+        let record = read_record(text.as_bytes()).map_err(|unreadable| match unreadable {
+            Unreadable::Record(reason, _) => reason,
+            Unreadable::Body(error) => error.to_string(),
+        })?;
+        convert_raw(&record)?
+    } else {
+        let stored = sample["timestamp"].as_str().and_then(|text| Timestamp::parse(text).ok());
+        let converted = convert_oura(series, sample, zone, stored)?;
+        converted.ok_or_else(|| format!("it says nothing that {} could hold", series.code))?
     };
     let (provider, source, device) = ("oura".to_owned(), String::new(), String::new());
     Ok(EventPoint { provider, source, device, daily_total: false, sample })

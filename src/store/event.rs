@@ -51,8 +51,14 @@ pub(super) fn settle(
     let mut new: BTreeMap<(Timestamp, Box<str>), Sample> = BTreeMap::new();
     let mut known: BTreeMap<Timestamp, Sample> = BTreeMap::new();
     // Of an event that moves while its pages are read, the last state counts.
-    let by_id: BTreeMap<Box<str>, Sample> =
-        samples.into_iter().filter_map(|sample| Some((sample.event()?.into(), sample))).collect();
+    let mut by_id: BTreeMap<Box<str>, Sample> = BTreeMap::new();
+    for sample in samples {
+        match sample.event().map(Box::from) {
+            Some(id) => by_id.insert(id, sample),
+            // Without an id the instant is all there is to tell it by.
+            None => known.insert(sample.instant, sample),
+        };
+    }
     for (id, sample) in by_id {
         match kept_at(db, stream, &id)? {
             Some((instant, first)) => {
