@@ -256,10 +256,9 @@ fn what_is_read_of_a_window_that_fails_doubles_no_night() {
     assert_eq!(world.created(), 1);
     // The merged night is on the first of two pages, and that the old one has gone shows after the second.
     world.sim.replace_events(&user, &[old], last_night(&world));
-    world.sim.set_page_cap(1);
-    world.sim.put_event(&user, Event::nap(world.now.minus(HOUR * 19), world.now.minus(HOUR * 18)));
+    world.sim.put_event(&user, Event::nap(world.now.minus(HOUR), world.now.minus(MINUTE)));
     for place in 0..120 {
-        let start = world.now.minus(MINUTE * (240 - place));
+        let start = world.now.minus(HOUR * 19).plus(MINUTE * (place * 2));
         world.sim.put_event(&user, Event::nap(start, start.plus(MINUTE)));
     }
     world.sim.set_fault_on(&user, Route::Sleep, Some(Fault::FailAfterPages { pages: 1, status: 403 }));
@@ -310,14 +309,19 @@ fn a_read_that_fails_leaves_no_gap_behind_a_mark() {
     let began = world.now;
     world.pass(DAY * 60);
     for day in 0..60 {
-        world.sim.put_event(&user, night(began.plus(DAY * day + HOUR * 10), &EIGHT));
+        let start = began.plus(DAY * day + HOUR * 10);
+        world.sim.put_event(&user, night(start, &EIGHT));
+        world.sim.put_event(&user, Event::nap(start.plus(HOUR * 11), start.plus(HOUR * 12)));
     }
     world.sim.put(&user, world.now.minus(HOUR), 61.0);
-    world.sim.set_fault_on(&user, Route::Sleep, Some(Fault::FailFirst { times: 1, status: 403 }));
+    // The page of the oldest week is none.
+    let broken = Event::nap(began.plus(HOUR), began.plus(HOUR * 2));
+    let broken = world.sim.put_event(&user, broken.with_json("{"));
     assert_eq!(world.poll().code, 3);
     assert_eq!(world.lines(&patient, "heart_rate").len(), 2);
+    world.sim.remove_event(&user, broken);
     assert_eq!(world.poll().code, 0);
-    assert_eq!(world.lines(&patient, "sleep_episode").len(), 61);
+    assert_eq!(world.lines(&patient, "sleep_episode").len(), 121);
 }
 
 #[test]
