@@ -18,6 +18,9 @@ use crate::raw::RawRecord;
 use crate::store::commit::Sample;
 use crate::time::{Timestamp, ZoneOffset};
 
+/// Parts of a fraction that are kept: OW's own are thousandths.
+const PRECISION: f64 = 1e8;
+
 /// A converted record: its sample, and what decides which stream it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point<'a> {
@@ -45,7 +48,6 @@ pub fn convert<'a>(series: &Series, record: &'a Record<'_>, zone: &TimeZone) -> 
     if !record.value.is_finite() {
         return Err(format!("its value {} is not a finite number", record.value));
     }
-    let value = in_unit(series, record)?;
     let instant = Timestamp::parse(&record.timestamp)
         .map_err(|error| format!("its timestamp '{}' is wrong: {error}", record.timestamp))?;
     let offset = record.zone_offset.as_deref().and_then(ZoneOffset::parse);
@@ -53,6 +55,7 @@ pub fn convert<'a>(series: &Series, record: &'a Record<'_>, zone: &TimeZone) -> 
         record.source.as_ref().and_then(part).unwrap_or_default()
     };
     let provider = from(|source| source.provider.as_deref());
+    let value = in_unit(series, provider, record)?;
     let daily_total = record.is_daily_total.unwrap_or(false);
     let particulars = particulars(series, provider, daily_total, instant, offset, zone)?;
     Ok(Point {
@@ -71,13 +74,13 @@ pub fn convert<'a>(series: &Series, record: &'a Record<'_>, zone: &TimeZone) -> 
 }
 
 /// The value in the unit expected. What OW leaves out is taken to be as it was asked for.
-fn in_unit(series: &Series, record: &Record<'_>) -> Result<f64, String> {
+fn in_unit(series: &Series, provider: &str, record: &Record<'_>) -> Result<f64, String> {
     let found = record.unit.as_deref().unwrap_or(series.unit);
     let value = catalog::convert_unit(record.value, found, series.unit)
         .ok_or_else(|| format!("its unit is '{found}', not '{}'", series.unit))?;
     // HealthKit's saturation is a fraction, and comes through OW as one, under the name of percent.
-    let is_fraction = series.unit == "percent" && value > 0.0 && value <= 1.0;
-    Ok(if is_fraction { value * 100.0 } else { value })
+    let is_fraction = series.unit == "percent" && provider == "apple" && value > 0.0 && value <= 1.0;
+    Ok(if is_fraction { (value * PRECISION).round() / (PRECISION / 100.0) } else { value })
 }
 
 /// What there is to say beside the value; for most types nothing.
@@ -187,8 +190,8 @@ mod tests {
         let weigh = |unit, value| sample("weight", &record("weight", unit, "2026-11-21T08:20:00Z", value));
         assert!((weigh("lb", 150.0).unwrap().value - 68.038_855_5).abs() < 1e-9);
         assert_eq!(weigh("count", 8000.0).unwrap_err(), "its unit is 'count', not 'kg'");
-        let fraction = record("oxygen_saturation", "percent", "2026-11-21T08:20:00Z", 0.97);
-        assert!((sample("oxygen_saturation", &fraction).unwrap().value - 97.0).abs() < 1e-9);
+        let fraction = by("apple", record("oxygen_saturation", "percent", "2026-11-21T08:20:00Z", 0.56));
+        assert_eq!(sample("oxygen_saturation", &fraction).unwrap().value.to_string(), "56");
     }
 
     #[test]

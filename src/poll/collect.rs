@@ -213,7 +213,8 @@ impl Collector {
         let series_type = record.series_type.as_deref();
         let series = match series_type {
             Some(name) => self.series.iter().find(|series| series.types().contains(&name)),
-            None => self.series.first().filter(|_| self.series.len() == 1),
+            // Which half of a blood pressure it is, nobody can tell.
+            None => self.series.first().filter(|one| self.series.len() == 1 && one.types().len() == 1),
         };
         let Some(series) = series.copied() else {
             let reason =

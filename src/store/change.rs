@@ -44,9 +44,9 @@ pub(super) fn write(
         }
         Change::Placed(sample) => {
             db.prepare_cached(
-                "UPDATE observation SET zone = ?3, context = ?4 WHERE stream = ?1 AND instant = ?2",
+                "UPDATE observation SET zone = ?3, context = ?4, particulars = ?5 WHERE stream = ?1 AND instant = ?2",
             )?
-            .execute(params![stream, sample.instant, sample.zone, sample.context])?;
+            .execute(params![stream, sample.instant, sample.zone, sample.context, sample.particulars])?;
             Ok(())
         }
     }

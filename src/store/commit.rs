@@ -301,6 +301,11 @@ fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
         Change::New(sample) => kept_at(sample.instant).map(|kept| (kept, sample.clone())),
         _ => None,
     };
+    // What is kept goes on under the id that it was first kept under.
+    let in_place = |kept: &Sample, shown: Sample| match kept.event().map(Box::<str>::from) {
+        Some(id) => event::at(shown, kept.instant, &id),
+        None => shown,
+    };
     let pairs: Vec<(Sample, Sample)> = resolved.own.iter().filter_map(pair).collect();
     let same = pairs.iter().filter(|(kept, shown)| kept.value == shown.value).count();
     if same * 2 > pairs.len() {
@@ -311,7 +316,7 @@ fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
     }
     resolved.own.retain(|change| pair(change).is_none());
     for (kept, shown) in pairs {
-        match merge::compare(&kept, &shown) {
+        match merge::compare(&kept, &in_place(&kept, shown)) {
             Some(change) => resolved.before.push((before, change)),
             None => resolved.unchanged += 1,
         }

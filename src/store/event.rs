@@ -50,7 +50,6 @@ pub(super) fn settle(
     let mut settled = Settled::default();
     let mut new: BTreeMap<(Timestamp, Box<str>), Sample> = BTreeMap::new();
     let mut known: BTreeMap<Timestamp, Sample> = BTreeMap::new();
-    // Of an event that moves while its pages are read, the last state counts.
     let mut by_id: BTreeMap<Box<str>, Sample> = BTreeMap::new();
     for sample in samples {
         match sample.event().map(Box::from) {
@@ -61,10 +60,11 @@ pub(super) fn settle(
     }
     for (id, sample) in by_id {
         match kept_at(db, stream, &id)? {
-            Some((instant, first)) => {
+            // Under two of its ids an event is shown twice: then they are two.
+            Some((instant, first)) if !known.contains_key(&instant) => {
                 known.insert(instant, at(sample, instant, &first));
             }
-            None => {
+            _ => {
                 new.insert((sample.instant, id), sample);
             }
         }
@@ -87,7 +87,7 @@ pub(super) fn settle(
 }
 
 /// The sample at the place, and under the id, that its event has here.
-fn at(mut sample: Sample, instant: Timestamp, id: &str) -> Sample {
+pub(super) fn at(mut sample: Sample, instant: Timestamp, id: &str) -> Sample {
     sample.instant = instant;
     if sample.event() != Some(id)
         && let Some(particulars) = &mut sample.particulars

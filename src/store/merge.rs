@@ -64,19 +64,58 @@ pub fn merge(kept: &[Sample], shown: &[Sample]) -> Vec<Change> {
 }
 
 /// What `shown` means for the kept sample of the same instant. An offset or a context that is no longer given is
-/// not unlearned.
+/// not unlearned. The interval of what has no id of its own stays what it was when it was first kept: what a local day
+/// is does not change with the patient's profile.
 #[expect(clippy::float_cmp, reason = "the same sample comes back with the very same bits")]
 pub fn compare(kept: &Sample, shown: &Sample) -> Option<Change> {
     let (zone, context) = (shown.zone.or(kept.zone), shown.context.or(kept.context));
-    let sample = || Sample { zone, context, ..shown.clone() };
+    let particulars = reconcile(kept.particulars.as_deref(), shown.particulars.as_ref());
+    let measured_otherwise =
+        kept.value != shown.value || !says_the_same(kept.particulars.as_deref(), particulars.as_deref());
+    let learned = particulars != kept.particulars;
+    let sample = || Sample { zone, context, particulars: particulars.clone(), ..shown.clone() };
     let revised = || Some(Change::Revised { sample: sample(), kept: kept.clone() });
     match (kept.zone, shown.zone) {
-        _ if kept.value != shown.value || kept.particulars != shown.particulars => revised(),
-        (None, Some(_)) => Some(Change::Placed(sample())),
+        _ if measured_otherwise => revised(),
         (Some(before), Some(now)) if before != now => revised(),
-        _ if context != kept.context => Some(Change::Placed(sample())),
+        (None, Some(_)) => Some(Change::Placed(sample())),
+        _ if learned || context != kept.context => Some(Change::Placed(sample())),
         _ => None,
     }
+}
+
+/// What is to be kept of what is shown.
+fn reconcile(kept: Option<&Particulars>, shown: Option<&Arc<Particulars>>) -> Option<Arc<Particulars>> {
+    let mut said = shown?.clone();
+    if let (Some(before), Some(now)) = (kept.and_then(|kept| kept.frame), said.frame) {
+        let is_pinned = said.id.is_none();
+        let (start, end) = if is_pinned { (before.start, before.end) } else { (now.start, now.end) };
+        let zones = |old: Option<_>, new: Option<_>| if is_pinned { old.or(new) } else { new.or(old) };
+        let frame = Frame {
+            start,
+            start_zone: zones(before.start_zone, now.start_zone),
+            end,
+            end_zone: zones(before.end_zone, now.end_zone),
+        };
+        if frame != now {
+            Arc::make_mut(&mut said).frame = Some(frame);
+        }
+    }
+    Some(said)
+}
+
+/// Whether both say the same, offsets aside that only the later one knows.
+fn says_the_same(kept: Option<&Particulars>, now: Option<&Particulars>) -> bool {
+    let (Some(kept), Some(now)) = (kept, now) else { return kept.is_none() && now.is_none() };
+    let frame = match (kept.frame, now.frame) {
+        (Some(before), Some(after)) => Some(Frame {
+            start_zone: before.start_zone.or(after.start_zone),
+            end_zone: before.end_zone.or(after.end_zone),
+            ..before
+        }),
+        (frame, _) => frame,
+    };
+    Particulars { frame, ..kept.clone() } == *now
 }
 
 #[cfg(test)]
@@ -118,6 +157,26 @@ mod tests {
         let now = Sample { particulars: asleep(true), ..sample(1, 60.0) };
         assert_eq!(one(&kept, &kept), []);
         assert_eq!(one(&kept, &now), [Change::Revised { sample: now, kept }]);
+    }
+
+    #[test]
+    fn the_offset_of_an_interval_is_learned_without_a_revision_and_never_unlearned() {
+        let over = |id: Option<&str>, start: i64, minutes: Option<i64>| {
+            let zone = minutes.and_then(ZoneOffset::from_minutes);
+            let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+            let frame = Frame { start: at(start), start_zone: zone, end: at(start + 60), end_zone: zone };
+            let particulars =
+                Particulars { id: id.map(Into::into), frame: Some(frame), ..Particulars::default() };
+            Sample { zone, particulars: Some(Arc::new(particulars)), ..sample(1, 60.0) }
+        };
+        for id in [None, Some("e1")] {
+            let (bare, placed) = (over(id, 1, None), over(id, 1, Some(60)));
+            assert_eq!(one(&bare, &placed), [Change::Placed(placed.clone())]);
+            assert_eq!(one(&placed, &bare), []);
+        }
+        let (kept, moved) = (over(Some("e1"), 1, None), over(Some("e1"), 5, None));
+        assert_eq!(one(&kept, &moved), [Change::Revised { sample: moved, kept: kept.clone() }]);
+        assert_eq!(one(&over(None, 1, None), &over(None, 5, None)), [], "the day of another profile");
     }
 
     #[test]
