@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod adopt;
+mod audit;
 mod catalog;
 mod convert;
 mod export;
@@ -72,6 +73,9 @@ enum Command {
     /// Accounts of practitioners and operators
     #[command(subcommand)]
     Admin(admin::Command),
+    /// Who did what, and whether the record of it is whole
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Settings that take effect at the next tick
     #[command(subcommand)]
     Settings(settings::Command),
@@ -129,6 +133,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Patient(command) => patient::run(&session, command).await,
         Command::Invite(arguments) => invite::run(&session, arguments).await,
         Command::Admin(command) => admin::run(&session, command).await,
+        Command::Audit(command) => audit::run(&session, command).await,
         Command::Settings(command) => settings::run(&session, command).await,
         Command::Seed => store::seed(&session).await,
         Command::Migrate(command) => store::migrate(&session, &command),

@@ -1,8 +1,8 @@
 //! The append-only record of who did what. It names patients by number and holds no health data.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{StoreError, reach};
+use super::{StoreError, chain, reach};
 use crate::account::{Actor, Reach};
 use crate::patient::PatientId;
 use crate::time::Timestamp;
@@ -19,9 +19,21 @@ pub fn record(
     patient: Option<PatientId>,
     detail: &str,
 ) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT INTO audit (at, actor, action, patient, detail) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![at, actor.to_string(), action, patient, detail])?;
-    Ok(())
+    let (id, before) = chain::end(db)?;
+    let entry = Entry {
+        id: id + 1,
+        at,
+        actor: actor.to_string(),
+        action: action.to_owned(),
+        patient,
+        detail: detail.to_owned(),
+    };
+    let hash = chain::link(&before, &entry);
+    db.prepare_cached(
+        "INSERT INTO audit (id, at, actor, action, patient, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![entry.id, at, entry.actor, action, patient, detail, hash])?;
+    chain::set_end(db, entry.id, &hash)
 }
 
 /// A line of the audit.
@@ -60,15 +72,18 @@ pub fn page(
          WHERE {whose} AND id < coalesce(?2, 9223372036854775807) AND {} ORDER BY id DESC LIMIT ?3",
         reach::of_patients("patient", 4)
     ))?;
-    let entries = query.query_map(params![patient, before, limit, reach], |row| {
-        Ok(Entry {
-            id: row.get(0)?,
-            at: row.get(1)?,
-            actor: row.get(2)?,
-            action: row.get(3)?,
-            patient: row.get(4)?,
-            detail: row.get(5)?,
-        })
-    })?;
+    let entries = query.query_map(params![patient, before, limit, reach], from_row)?;
     Ok(entries.collect::<Result<_, _>>()?)
+}
+
+/// An entry of a row that begins with its columns.
+pub(super) fn from_row(row: &Row) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        id: row.get(0)?,
+        at: row.get(1)?,
+        actor: row.get(2)?,
+        action: row.get(3)?,
+        patient: row.get(4)?,
+        detail: row.get(5)?,
+    })
 }

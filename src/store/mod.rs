@@ -8,6 +8,7 @@ pub mod account;
 pub mod adopted;
 pub mod audit;
 pub mod backfill;
+pub mod chain;
 mod change;
 pub mod chart;
 pub mod code;
