@@ -4,6 +4,7 @@
 mod harness;
 
 mod adoption;
+mod backup;
 mod bad_input;
 mod blood_pressure;
 mod browser;
