@@ -213,5 +213,18 @@ pub(super) fn before_migration(
     Ok(copy_to(db, &target, true, &CancellationToken::new())?.path)
 }
 
+/// Makes a directory for backups, for its owner only, where it is not there.
+///
+/// # Errors
+/// Where it cannot be made.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
+    open::make_directory(directory).map_err(|failure| Failure {
+        what: failure.what.replace("data directory", "directory of backups"),
+        next: "name another with the setting backup.directory, or give this user the right to write there"
+            .into(),
+        ..failure
+    })
+}
+
 /// Where backups go in the data directory, where no setting says otherwise.
 pub(crate) const DIRECTORY: &str = "backups";

@@ -54,7 +54,7 @@ pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Re
             if !force {
                 present.yields_to(&path, &contents)?;
             }
-            Some(set_aside(&path, present, directory, now)?)
+            Some(set_aside(&path, &present, directory, now)?)
         }
     };
     copy.as_file().sync_all().map_err(unwritable)?;
@@ -180,7 +180,7 @@ const FORCE: &str = "add --force to replace it; it is kept beside the new one. N
 
 /// Gives what is there another name, beside its own: at no moment is there no store. Its log goes first, so that it
 /// never lies beside another database.
-fn set_aside(path: &Path, present: Present, directory: &Path, now: Timestamp) -> Result<PathBuf, Failure> {
+fn set_aside(path: &Path, present: &Present, directory: &Path, now: Timestamp) -> Result<PathBuf, Failure> {
     let unwritable = |error: std::io::Error| cannot(directory, &error.to_string());
     if matches!(present, Present::Sound(_)) {
         // Takes the log into the file and removes it; refused while anybody else has the file open.

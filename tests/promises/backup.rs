@@ -181,8 +181,12 @@ fn a_damaged_store_gives_way_to_a_backup_and_its_log_lies_beside_no_other() {
     let ran = restore(&world, &file, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(world.kept(&patient), kept);
-    let aside = names(&world.data_dir()).into_iter().filter(|name| name.contains(".replaced-")).count();
-    assert_eq!(aside, 2, "the file and its log are kept");
+    let aside = |end: &str| {
+        let names = names(&world.data_dir()).into_iter();
+        let name = names.filter(|name| name.contains(".replaced-")).find(|name| name.ends_with(end));
+        std::fs::read_to_string(world.data_dir().join(name.unwrap())).unwrap()
+    };
+    assert_eq!((aside("Z"), aside("Z-wal")), ("torn to pieces".into(), "what is left of a log".into()));
 }
 
 #[test]
@@ -213,4 +217,35 @@ fn the_store_is_kept_as_it_was_before_its_schema_is_changed() {
     assert!(kept.len() == 1 && kept[0].starts_with(&format!("pre-migration-V{newest}-")), "{kept:?}");
     let kept = world.data_dir().join("backups").join(&kept[0]);
     assert_eq!(one::<i64>(&kept, "SELECT max(version) FROM refinery_schema_history"), newest - 1);
+}
+
+#[test]
+fn the_daemon_backs_up_by_itself_keeps_so_many_and_tells_of_trouble() {
+    let mut world = World::new();
+    let directory = world.directory.path().join("elsewhere");
+    world.setting("backup.directory", directory.to_str().unwrap());
+    world.setting("backup.keep", "2");
+    let made = |world: &World| {
+        let served = Served::start(world);
+        let operator = served.operator(world);
+        until("it is told of", || !operator.get("/admin").body.contains("none yet"));
+        let body = operator.get("/admin").body;
+        served.stop("TERM");
+        between(&body, "Last backup", "</div>").unwrap().to_owned()
+    };
+    for _ in 0..3 {
+        assert!(!made(&world).contains("class=\"bad\""));
+        world.pass(DAY);
+    }
+    let mut kept = names(&directory);
+    kept.sort();
+    assert_eq!(kept, ["jhe-ow-20261122T120000Z.sqlite3", "jhe-ow-20261123T120000Z.sqlite3"]);
+    assert!(restore(&world, &directory.join(&kept[1]), &["--force"]).code == 0);
+    // What is below a file can be written by nobody.
+    let file = world.directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    world.setting("backup.directory", file.join("below").to_str().unwrap());
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("it is told of", || operator.get("/admin").body.contains("the directory of backups"));
 }
