@@ -30,6 +30,7 @@
 //!   share
 
 pub mod account;
+pub mod backups;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

@@ -32,6 +32,10 @@ enum Kind {
     /// A length of time within these seconds.
     Duration(u64, u64),
     Count(u64, u64),
+    /// As a duration, or off.
+    Pause(u64, u64),
+    /// An absolute path.
+    Directory,
     /// What JHE calls which provider.
     Naming,
     /// The lock: empty or a timestamp.
@@ -39,13 +43,15 @@ enum Kind {
 }
 
 const DAY: u64 = 86_400;
+/// What stands for never.
+const OFF: &str = "off";
 
 const fn setting(key: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Setting {
     Setting { key, default, about, kind }
 }
 
 /// Every setting, in the order in which they are shown.
-pub const ALL: [Setting; 17] = [
+pub const ALL: [Setting; 20] = [
     setting("module.ow", Kind::Bool, "false", "Master switch: polls do nothing while it is false"),
     setting(
         "ow.ingest_mode",
@@ -118,6 +124,19 @@ pub const ALL: [Setting; 17] = [
         "raw-payloads/oura/api_response",
         "Raw mode: what the names of the payloads begin with",
     ),
+    setting(
+        "backup.interval",
+        Kind::Pause(3600, 365 * DAY),
+        "1d",
+        "How often the daemon copies the store to a file of its own; off: never",
+    ),
+    setting("backup.keep", Kind::Count(1, 1000), "7", "So many of these copies are kept, the newest"),
+    setting(
+        "backup.directory",
+        Kind::Directory,
+        "",
+        "Where they go: another disk is better; without it backups in the data directory",
+    ),
 ];
 
 /// The settings that raw mode cannot do without.
@@ -165,7 +184,10 @@ impl Setting {
                 Ok(address) => Ok(address.to_string()),
                 Err(allowed) => refuse(allowed),
             },
-            Kind::Duration(least, most) => match parse_duration(value) {
+            Kind::Pause(..) if value == OFF => Ok(value.to_owned()),
+            Kind::Directory if value.starts_with('/') => Ok(value.to_owned()),
+            Kind::Directory => refuse("give a path that begins with /".to_owned()),
+            Kind::Duration(least, most) | Kind::Pause(least, most) => match parse_duration(value) {
                 Ok(length) if (least..=most).contains(&length.as_secs()) => Ok(show_duration(length)),
                 Ok(_) => refuse(format!("give a time from {} to {}", seconds(least), seconds(most))),
                 Err(allowed) => refuse(allowed),
@@ -301,6 +323,21 @@ impl Snapshot {
     /// How far back the first read of a patient goes.
     pub fn first_connect_window(&self) -> Duration {
         self.duration("ow.first_connect_window")
+    }
+
+    /// How often the store is copied; none where it is not.
+    pub fn backup_interval(&self) -> Option<Duration> {
+        (self.text("backup.interval") != OFF).then(|| self.duration("backup.interval"))
+    }
+
+    /// Copies that are kept.
+    pub fn backup_keep(&self) -> usize {
+        self.text("backup.keep").parse().unwrap_or(7)
+    }
+
+    /// Where copies go, where that was set.
+    pub fn backup_directory(&self) -> Option<&str> {
+        self.stored("backup.directory").filter(|directory| !directory.is_empty())
     }
 
     /// Patients read at the same time.

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod adopt;
 mod audit;
+mod backup;
 mod catalog;
 mod convert;
 mod export;
@@ -84,6 +85,10 @@ enum Command {
     /// The schema of the database
     #[command(subcommand)]
     Migrate(store::Migrate),
+    /// Copy the store to a file, while the daemon runs
+    Backup(backup::Backup),
+    /// Put a backup in the place of the store; the daemon has to be stopped
+    Restore(backup::Restore),
     /// Samples that could not be converted
     #[command(subcommand)]
     Rejected(rejected::Command),
@@ -137,6 +142,8 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Settings(command) => settings::run(&session, command).await,
         Command::Seed => store::seed(&session).await,
         Command::Migrate(command) => store::migrate(&session, &command),
+        Command::Backup(arguments) => backup::make(&session, arguments).await,
+        Command::Restore(arguments) => backup::restore(&session, &arguments),
         Command::Rejected(command) => rejected::run(&session, command).await,
         Command::Demo(arguments) => demo::run(session, arguments).await,
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::out::say;
 use super::{Session, admin, signals};
+use crate::backups;
 use crate::config::{self, Environment};
 use crate::consents;
 use crate::export::{self, Exporter};
@@ -22,13 +23,18 @@ use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Progress, Summary};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
-use crate::web::{self, App, Exports, Jobs, Limits, Live, Offers, PatientTokens, Payloads, Ticks};
+use crate::web::{
+    self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Offers, PatientTokens, Payloads, Ticks,
+};
 
 /// How long the outbox waits at most until it is looked at again.
 const EXPORT_AT_LEAST: Duration = Duration::from_secs(30);
 /// How often it is looked whether JHE is set up, and how soon again where it is not: somebody is about to mend it.
 const EXAMINE_EVERY: Duration = Duration::from_hours(1);
 const EXAMINE_AGAIN: Duration = Duration::from_mins(5);
+/// How often it is looked whether a backup is due, and how soon one that failed is tried again.
+const BACKUP_LOOK: Duration = Duration::from_mins(1);
+const BACKUP_AGAIN: Duration = Duration::from_mins(10);
 /// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
 /// by then is rolled back, which is safe.
 const GRACE: Duration = Duration::from_millis(4500);
@@ -70,7 +76,13 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
                 () = daemon.watch_jhe() => {}
             }
         };
-        tokio::join!(ticker, Box::pin(daemon.export()), Box::pin(watch), Box::pin(daemon.watch_bucket()));
+        tokio::join!(
+            ticker,
+            Box::pin(daemon.export()),
+            Box::pin(watch),
+            Box::pin(daemon.watch_bucket()),
+            daemon.back_up()
+        );
     };
     Box::pin(daemon.finish(work, server)).await;
     Ok(0)
@@ -97,6 +109,7 @@ impl Daemon {
             clock,
             live: Live::new(config)?,
             exports: Exports::default(),
+            backups: Backups::default(),
             jobs: Jobs::default(),
             payloads: Payloads::default(),
             offers: Offers::default(),
@@ -217,6 +230,47 @@ impl Daemon {
                 () = look => {}
             }
         }
+    }
+
+    /// Makes backups for as long as the daemon runs, where the settings say so.
+    async fn back_up(&self) {
+        while !self.cancel.is_cancelled() {
+            let again = self.back_up_if_due().await;
+            tokio::select! {
+                () = self.cancel.cancelled() => {}
+                () = tokio::time::sleep(again) => {}
+            }
+        }
+    }
+
+    async fn back_up_if_due(&self) -> Duration {
+        let Ok(settings) = self.app.store.read(setting::all).await.map(Snapshot::new) else {
+            return BACKUP_AGAIN;
+        };
+        let data = self.app.store.directory().to_owned();
+        let (now, cancel) = (self.app.clock.now(), self.cancel.clone());
+        let work = move || {
+            let newest = backups::newest(&backups::directory(&settings, &data));
+            let is_due = |interval| newest.is_none_or(|newest| newest.plus(interval) <= now);
+            let is_due = settings.backup_interval().is_some_and(is_due);
+            (newest, is_due.then(|| backups::make(&settings, &data, now, &cancel)))
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok((newest, None)) => self.app.backups.note(BackupState { newest, trouble: None }),
+            Ok((_, Some(Ok(made)))) => {
+                let (file, bytes) = (made.path.display(), made.bytes);
+                tracing::info!(bytes, observations = made.contents.observations, "backed up to {file}");
+                self.app.backups.note(BackupState { newest: Some(now), trouble: None });
+            }
+            Ok((_, Some(Err(_)))) if self.cancel.is_cancelled() => {}
+            Ok((newest, Some(Err(failure)))) => {
+                tracing::error!(next = failure.next, "{}", failure.what);
+                self.app.backups.note(BackupState { newest, trouble: Some(failure.to_string()) });
+                return BACKUP_AGAIN;
+            }
+            Err(error) => tracing::error!("the backup broke off: {error}"),
+        }
+        BACKUP_LOOK
     }
 
     async fn drain(&self, jhe: Arc<Jhe>) {

@@ -24,7 +24,7 @@ use crate::patient::PatientId;
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{self, Verdict, Waiting};
 use crate::store::twin::{self, Settling};
-use crate::store::{Store, StoreError, consent, setting};
+use crate::store::{Store, StoreError, consent, restore, setting};
 use crate::time::Timestamp;
 pub use adopt::{Adopter, Adoption, Found};
 use sending::{Ready, Sent};
@@ -241,6 +241,7 @@ impl Exporter {
     ) -> Result<Vec<Ready>, StoreError> {
         let take = move |db: &_| {
             let mut ready = Vec::new();
+            let restored = restore::restored(db)?;
             for stream in streams {
                 let Some(patient) = stream.jhe_id else { continue };
                 if consent::allowed(db, stream.patient, &stream.code)?.is_empty() {
@@ -262,7 +263,9 @@ impl Exporter {
                 for waiting in waiting {
                     let entry = batch::entry(&stream, &waiting, patient, device)
                         .map_err(|error| StoreError::Other(error.to_string()))?;
-                    ready.push(Ready { stream: stream.clone(), patient, waiting, entry });
+                    let may_be_there =
+                        restored.is_some_and(|restored| waiting.observation.instant <= restored);
+                    ready.push(Ready { stream: stream.clone(), patient, waiting, entry, may_be_there });
                 }
                 if ready.len() >= batch::ENTRIES {
                     break;

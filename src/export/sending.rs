@@ -30,6 +30,8 @@ pub(super) struct Ready {
     pub(super) patient: i64,
     pub(super) waiting: Waiting,
     pub(super) entry: String,
+    /// Whether it was measured before a backup was restored: JHE may have got it from what was there before.
+    pub(super) may_be_there: bool,
 }
 
 /// What became of a batch.
@@ -90,7 +92,7 @@ impl Exporter {
         let now = self.clock.now();
         match classify(answer) {
             Meaning::Done => Verdict::Done,
-            Meaning::Exists(_) if ready.waiting.ambiguous => Verdict::Done,
+            Meaning::Exists(_) if ready.waiting.ambiguous || ready.may_be_there => Verdict::Done,
             Meaning::Exists(words) => self.look_up(ready, words).await,
             Meaning::Consent => Verdict::Consent,
             Meaning::Configuration(words) => Verdict::Configuration(words, now.plus(CONFIGURATION_PAUSE)),

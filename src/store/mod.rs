@@ -8,9 +8,11 @@ pub mod account;
 pub mod adopted;
 pub mod audit;
 pub mod backfill;
+pub mod backup;
 pub mod chain;
 mod change;
 pub mod chart;
+mod claim;
 pub mod code;
 pub mod commit;
 pub mod connection;
@@ -32,6 +34,7 @@ pub mod practitioner;
 pub mod queue;
 pub mod reach;
 pub mod rejected;
+pub mod restore;
 pub mod run;
 pub mod session;
 pub mod setting;
@@ -42,6 +45,7 @@ pub mod twin;
 mod types;
 mod writer;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,6 +75,8 @@ struct Inner {
     writer: Writer,
     /// Read-only connections that nobody uses at the moment.
     idle: Mutex<Vec<Connection>>,
+    /// The last to be let go: until then nobody restores over this store.
+    _claim: File,
 }
 
 impl Store {
@@ -81,11 +87,11 @@ impl Store {
     /// Where the file is not ours, is newer than this program, or cannot be written: a sentence, what to
     /// do, and nothing changed.
     pub fn open(directory: &Path) -> Result<Self, Failure> {
-        let connection = open::open(directory)?;
+        let (connection, claim) = open::open(directory)?;
         let writer = Writer::start(connection).map_err(|error| {
             Failure::failed(format!("no thread for the writer: {error}"), "raise the limit on threads")
         })?;
-        let inner = Inner { directory: directory.to_owned(), writer, idle: Mutex::default() };
+        let inner = Inner { directory: directory.to_owned(), writer, idle: Mutex::default(), _claim: claim };
         Ok(Self { inner: Arc::new(inner) })
     }
 

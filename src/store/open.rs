@@ -7,7 +7,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{BUSY_TIMEOUT, FILE_NAME, StoreError};
+use super::{BUSY_TIMEOUT, FILE_NAME, StoreError, backup, claim};
+use crate::clock::Clock;
 use crate::failure::Failure;
 
 mod embedded {
@@ -23,7 +24,7 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Held while the schema is brought up to date, so that two processes do not do it at once.
 const MIGRATE_LOCK: &str = "migrate.lock";
 /// Only the owner reads patients' data.
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 /// Page cache of a connection in KiB, negative as SQLite wants it: enough for the hot end of a hundred
 /// patients' streams, small beside the memory the daemon is allowed.
@@ -45,26 +46,39 @@ pub struct Migration {
     pub applied: Option<String>,
 }
 
-/// Opens the file for the writer, with its schema up to date.
-pub(super) fn open(directory: &Path) -> Result<Connection, Failure> {
+/// Opens the file for the writer, with its schema up to date; answers with the claim on the directory too, which has
+/// to be kept for as long as the connection.
+pub(super) fn open(directory: &Path) -> Result<(Connection, File), Failure> {
     refuse_old_sqlite()?;
     let path = directory.join(FILE_NAME);
     make_directory(directory)?;
+    let claim = claim::share(directory)?;
     let _one_at_a_time = migrate_lock(directory)?;
+    refuse_lone_log(&path)?;
     make_file(&path)?;
-    inspect(&path)?;
+    let applied = inspect(&path)?;
     let told = |error: rusqlite::Error| trouble(&path, &error.into());
     let mut connection =
         Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(told)?;
     prepare_writer(&connection).map_err(told)?;
-    embedded::migrations::runner().run(&mut connection).map_err(|error| {
+    if !applied.is_empty() && applied.len() < known().len() {
+        let kept = backup::before_migration(&connection, directory, newest(), Clock::System.now())?;
+        tracing::info!("the schema is brought up to date; the store as it was is kept as {}", kept.display());
+    }
+    migrate(&mut connection, &path)?;
+    Ok((connection, claim))
+}
+
+/// Brings the schema of a store up to date.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Failure> {
+    let ran = embedded::migrations::runner().run(connection);
+    ran.map(drop).map_err(|error| {
         let failed = &path.display();
         Failure::failed(
             format!("the schema of {failed} could not be brought up to date: {error}"),
             "nothing was changed; make room on the disk and see that this user may write there",
         )
-    })?;
-    Ok(connection)
+    })
 }
 
 /// A read-only connection to a file that [`open`] has opened.
@@ -100,6 +114,25 @@ fn known() -> Vec<(i64, String)> {
     runner.get_migrations().iter().map(|m| (i64::from(m.version()), m.name().to_owned())).collect()
 }
 
+/// The schema of this program.
+fn newest() -> i64 {
+    known().iter().map(|(version, _)| *version).max().unwrap_or(0)
+}
+
+/// A log without its database may have what nothing else has, and SQLite would throw it away beside a new file.
+fn refuse_lone_log(path: &Path) -> Result<(), Failure> {
+    let bytes = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if bytes(path) > 0 || bytes(Path::new(&log)) == 0 {
+        return Ok(());
+    }
+    Err(Failure::failed(
+        format!("{} is missing, and its log {} is there", path.display(), Path::new(&log).display()),
+        "put the file back that the log belongs to, or restore a backup (jhe-ow restore FILE), which keeps the log",
+    ))
+}
+
 fn refuse_old_sqlite() -> Result<(), Failure> {
     if rusqlite::version_number() >= OLDEST_SQLITE {
         return Ok(());
@@ -110,7 +143,7 @@ fn refuse_old_sqlite() -> Result<(), Failure> {
     ))
 }
 
-fn make_directory(directory: &Path) -> Result<(), Failure> {
+pub(super) fn make_directory(directory: &Path) -> Result<(), Failure> {
     let told = |error: std::io::Error| {
         Failure::failed(
             format!("the data directory {} cannot be made: {error}", directory.display()),
@@ -169,13 +202,20 @@ fn narrow_rights(path: &Path) -> Result<(), Failure> {
 
 /// Looks at a file without changing it: refuses what is not ours or newer than this program, and
 /// answers which migrations it has.
-fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
+pub(super) fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
     if !has_magic(path)? {
         return Err(foreign(path, "is not a SQLite database"));
     }
     let told = |error: rusqlite::Error| trouble(path, &error.into());
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(told)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
+    inspect_open(&connection, path)
+}
+
+/// As [`inspect`], of a file that SQLite has open already. A process that has a store open must not open its file by
+/// other means: closing that would take away SQLite's locks.
+pub(super) fn inspect_open(connection: &Connection, path: &Path) -> Result<Vec<Migration>, Failure> {
+    let told = |error: rusqlite::Error| trouble(path, &error.into());
     let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(told)?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(told)?;
@@ -184,8 +224,8 @@ fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
         0 if tables == 0 => return Ok(Vec::new()),
         _ => return Err(foreign(path, "is a database of another program")),
     }
-    let applied = applied(&connection).map_err(told)?;
-    let newest = known().iter().map(|(version, _)| *version).max().unwrap_or(0);
+    let applied = applied(connection).map_err(told)?;
+    let newest = newest();
     match applied.iter().find(|migration| migration.version > newest) {
         None => Ok(applied),
         Some(newer) => Err(Failure::failed(
@@ -247,7 +287,7 @@ fn foreign(path: &Path, why: &str) -> Failure {
     Failure::failed(format!("{} {why}", path.display()), next)
 }
 
-fn trouble(path: &Path, error: &StoreError) -> Failure {
+pub(super) fn trouble(path: &Path, error: &StoreError) -> Failure {
     let mut failure = Failure::from(error.clone());
     failure.what = format!("{}: {}", path.display(), failure.what);
     failure

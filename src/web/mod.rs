@@ -6,6 +6,7 @@
 mod admin;
 mod answer;
 mod api;
+mod backups;
 mod chart;
 mod connect;
 mod guard;
@@ -37,6 +38,7 @@ use crate::store::Store;
 use crate::time::Timestamp;
 
 pub(crate) use admin::{LINK_AGE, sign_in_link};
+pub use backups::{BackupState, Backups};
 pub use connect::Offers;
 pub(crate) use connect::finish as finish_disconnects;
 pub use jobs::Jobs;
@@ -59,6 +61,8 @@ pub struct App {
     pub ticks: Ticks,
     /// How the export is doing.
     pub exports: Exports,
+    /// How the last backup went.
+    pub backups: Backups,
     /// Polls that somebody asked for on a page.
     pub jobs: Jobs,
     /// How the bucket of payloads was last found, and whose wait in it.

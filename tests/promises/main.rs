@@ -5,6 +5,7 @@ mod harness;
 
 mod adoption;
 mod audit;
+mod backup;
 mod bad_input;
 mod blood_pressure;
 mod browser;

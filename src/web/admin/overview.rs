@@ -64,7 +64,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         h1 { "Overview" }
         (notice(done))
         @if is_of_all {
-            (polling(now, &settings, &app.ticks.get(), last_run.as_ref(), staff))
+            (polling(app, &settings, &app.ticks.get(), last_run.as_ref(), staff))
             (warnings(app))
             (export.section(app))
             (payloads.section(app, &settings))
@@ -104,12 +104,13 @@ fn polling_at_all(now: Timestamp, settings: &Snapshot, ticks: &TickState) -> Mar
 }
 
 fn polling(
-    now: Timestamp,
+    app: &App,
     settings: &Snapshot,
     ticks: &TickState,
     last_run: Option<&Run>,
     staff: &Staff,
 ) -> Markup {
+    let now = app.clock.now();
     html! {
         dl.summary {
             div { dt { "Polling" } dd {
@@ -128,6 +129,7 @@ fn polling(
                     (None, None) => "no tick yet",
                 }
             } }
+            (app.backups.line(now, settings))
         }
     }
 }

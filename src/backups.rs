@@ -1,0 +1,93 @@
+//! Copies of the store that the daemon makes by itself: when one is due, what they are called, and which are kept.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::settings::Snapshot;
+use crate::store::backup::{self, Made};
+use crate::time::Timestamp;
+
+/// What the names of these copies begin and end with; between them stands when they were begun, in UTC.
+const BEGIN: &str = "jhe-ow-";
+const END: &str = ".sqlite3";
+
+/// Where the copies of the store in `data` go.
+pub fn directory(settings: &Snapshot, data: &Path) -> PathBuf {
+    settings.backup_directory().map_or_else(|| data.join(backup::DIRECTORY), PathBuf::from)
+}
+
+/// When the newest copy was begun; none where there is none, or none that can be seen.
+pub fn newest(directory: &Path) -> Option<Timestamp> {
+    names(directory).unwrap_or_default().last().and_then(|name| begun(name))
+}
+
+/// Makes a copy, and takes those away that are more than are to be kept.
+///
+/// # Errors
+/// As [`backup::make`]; also where an old one cannot be taken away.
+pub fn make(
+    settings: &Snapshot,
+    data: &Path,
+    now: Timestamp,
+    cancel: &CancellationToken,
+) -> Result<Made, Failure> {
+    let directory = directory(settings, data);
+    backup::make_directory(&directory)?;
+    let target = directory.join(format!("{BEGIN}{}{END}", backup::stamp(now)));
+    let made = backup::make(data, &target, true, cancel)?;
+    let names = names(&directory).unwrap_or_default();
+    for name in &names[..names.len().saturating_sub(settings.backup_keep())] {
+        let old = directory.join(name);
+        fs::remove_file(&old).map_err(|error| {
+            Failure::failed(
+                format!("the old backup {} cannot be removed: {error}", old.display()),
+                "remove it by hand",
+            )
+        })?;
+    }
+    Ok(made)
+}
+
+/// The copies in a directory, the newest last. Other files there are nobody's business.
+fn names(directory: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        names.extend(entry?.file_name().into_string().ok().filter(|name| begun(name).is_some()));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// When the copy of this name was begun.
+fn begun(name: &str) -> Option<Timestamp> {
+    let stamp = name.strip_prefix(BEGIN)?.strip_suffix(END)?;
+    let (day, time) = stamp.strip_suffix('Z')?.split_once('T')?;
+    if day.len() != 8 || time.len() != 6 || !(day.to_owned() + time).bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return None;
+    }
+    let text =
+        format!("{}-{}-{}T{}:{}:{}Z", &day[..4], &day[4..6], &day[6..], &time[..2], &time[2..4], &time[4..]);
+    Timestamp::parse(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_recognised_by_its_name_and_nothing_else_is() {
+        let at = Timestamp::parse("2026-11-21T12:00:59.5Z").unwrap();
+        let name = format!("{BEGIN}{}{END}", backup::stamp(at));
+        assert_eq!(name, "jhe-ow-20261121T120059Z.sqlite3");
+        assert_eq!(begun(&name), Timestamp::parse("2026-11-21T12:00:59Z").ok());
+        for other in
+            ["jhe-ow.sqlite3", "pre-migration-V6-20261121T120059Z.sqlite3", "jhe-ow-2026é121T120059Z.sqlite3"]
+        {
+            assert_eq!(begun(other), None);
+        }
+    }
+}
