@@ -96,7 +96,8 @@ impl Wards {
         wards
     }
 
-    fn admit(&mut self, jhe: i64) {
+    /// Takes in a patient of JHE's who has agreed to everything.
+    pub fn admit(&mut self, jhe: i64) {
         let now = self.world.now;
         self.jhe.add_patient(jhe, jhe - 30000, now.minus(DAY));
         for code in CODES {
