@@ -98,7 +98,7 @@ impl Drill {
         self.wards.settle();
         self.wards.world.pass(MINUTE * step);
         self.wards.live(&mut self.dice);
-        for _ in 0..1 + self.dice.roll(KILLS) {
+        for _ in 0..=self.dice.roll(KILLS) {
             self.trouble();
             self.live_and_die();
             self.wards.check_file();
