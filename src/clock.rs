@@ -16,6 +16,9 @@ pub enum Clock {
     System,
     /// A clock that stands where it was put, and that its holders can move.
     Manual(Arc<AtomicI64>),
+    /// The instant that a file says, for drills in which time steps while a process runs. In debug builds only.
+    #[cfg(debug_assertions)]
+    File(Arc<std::path::Path>),
 }
 
 impl Clock {
@@ -27,8 +30,13 @@ impl Clock {
     /// The present instant.
     pub fn now(&self) -> Timestamp {
         match self {
-            Self::System => Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()),
+            Self::System => system(),
             Self::Manual(at) => Timestamp::from_micros(at.load(Ordering::SeqCst)),
+            #[cfg(debug_assertions)]
+            Self::File(path) => {
+                let said = std::fs::read_to_string(path).ok();
+                said.and_then(|said| Timestamp::parse(said.trim()).ok()).unwrap_or_else(system)
+            }
         }
     }
 
@@ -38,4 +46,8 @@ impl Clock {
             at.store(to.micros(), Ordering::SeqCst);
         }
     }
+}
+
+fn system() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }

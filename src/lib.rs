@@ -39,6 +39,7 @@ pub mod consents;
 pub mod context;
 pub mod demo;
 pub mod export;
+pub mod failpoint;
 pub mod failure;
 pub mod intervals;
 pub mod invitation;

@@ -78,6 +78,8 @@ impl Environment {
     /// Refuses variables that look like ours and are not known.
     pub(super) fn refuse_unknown(&self) -> Result<(), Failure> {
         let known = || KEYS.iter().map(|key| key.variable).chain([CONFIG_VARIABLE, CLOCK_ENV]);
+        #[cfg(debug_assertions)]
+        let known = || known().chain([crate::failpoint::FAILPOINT_ENV]);
         let ours = self.variables.keys().chain(self.dotenv.keys()).filter(|name| name.starts_with(PREFIX));
         let mut unknown: Vec<&String> =
             ours.filter(|name| !known().any(|key| key == name.as_str())).collect();

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::consents::{self, Unread};
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::jhe::{Jhe, JheError};
 use crate::naming::Naming;
@@ -129,6 +130,7 @@ impl Exporter {
         progress: &Progress,
     ) -> Result<Option<Report>, Failure> {
         let Some(_lock) = lock(&self.store)? else { return Ok(None) };
+        failpoint::at("export.locked");
         self.settle_system().await?;
         let settings = self.store.read(setting::all).await?;
         let settings = crate::settings::Snapshot::new(settings);
@@ -149,6 +151,7 @@ impl Exporter {
                     break;
                 };
                 let patients: BTreeSet<PatientId> = next.iter().map(|ready| ready.stream.patient).collect();
+                failpoint::at("export.taken");
                 busy.extend(&patients);
                 under_way.push(async move { (patients, self.send(next).await) });
             }
@@ -157,6 +160,7 @@ impl Exporter {
             progress.0.fetch_add(settled.len() as u64, Ordering::Relaxed);
             let now = self.clock.now();
             self.store.write(move |db| outbox::settle(db, &settled, now)).await?;
+            failpoint::at("export.settled");
             busy.retain(|patient| !patients.contains(patient));
         }
         Ok(Some(report))

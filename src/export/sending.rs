@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use super::Exporter;
 use super::batch::batch;
 use super::classify::{Meaning, classify};
+use crate::failpoint;
 use crate::jhe::{Entry, JheError};
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{Verdict, Waiting};
@@ -53,7 +54,9 @@ impl Exporter {
                 continue;
             }
             let body = batch(part.iter().map(|ready| ready.entry.as_str()));
-            match self.jhe.send(body, part.len()).await {
+            let answered = self.jhe.send(body, part.len()).await;
+            failpoint::at("export.sent");
+            match answered {
                 Ok(answers) => {
                     let judged = futures_util::stream::iter(part.into_iter().zip(answers))
                         .map(|(ready, answer)| async move {

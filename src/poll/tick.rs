@@ -14,6 +14,7 @@ use super::windows::Reach;
 use super::{Ask, Context, Poller, Progress};
 use crate::catalog::{CODES, SERIES, Series};
 use crate::consents;
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::ow::{Client, OwError};
 use crate::patient::PatientId;
@@ -149,7 +150,9 @@ impl Poller {
     /// Releases the lock, where it is still ours; answers whether a tick waits for it.
     pub(super) async fn leave(&self, hold: Hold) -> Result<bool, StoreError> {
         let owner = hold.owner().to_owned();
-        self.store.write(move |db| lock::release(db, &owner)).await
+        let wanted = self.store.write(move |db| lock::release(db, &owner)).await;
+        failpoint::at("lock.released");
+        wanted
     }
 
     async fn run(

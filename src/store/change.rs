@@ -7,6 +7,7 @@ use super::observation::Observation;
 use super::queue::{self, Target};
 use super::twin::{self, Gate};
 use super::{StoreError, event};
+use crate::failpoint;
 use crate::time::Timestamp;
 
 /// Writes one change. What is not for JHE, and is replaced, JHE has surely not got.
@@ -25,6 +26,7 @@ pub(super) fn write(
                  VALUES (?, ?, ?, ?, 0, ?, ?)",
             )?
             .execute(params![stream, instant, value, zone, context, particulars])?;
+            failpoint::at("change.placed");
             event::place(db, stream, sample)
         }
         Change::Revised { sample, .. } => {
@@ -35,11 +37,13 @@ pub(super) fn write(
                  WHERE stream = ?1 AND instant = ?2",
             )?
             .execute(params![stream, instant, now, !is_exported])?;
+            failpoint::at("change.replaced");
             db.prepare_cached(
                 "UPDATE observation SET value = ?3, zone = ?4, context = ?5, particulars = ?6, revision = revision + 1
                  WHERE stream = ?1 AND instant = ?2",
             )?
             .execute(params![stream, instant, value, zone, context, particulars])?;
+            failpoint::at("change.revised");
             Ok(())
         }
         Change::Placed(sample) => {

@@ -12,6 +12,7 @@ use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
 use super::{StoreError, adopted, change, code, consent, event, lock, patient, stream, twin};
 use crate::catalog::{self, Body, Series};
+use crate::failpoint;
 use crate::intervals::{Allowed, Interval};
 use crate::time::Timestamp;
 
@@ -107,25 +108,31 @@ struct Resolved {
 /// [`StoreError::LockLost`] and [`StoreError::ConsentEnded`] where that is so; nothing is written then.
 pub fn commit(db: &Connection, batch: &Batch, lock_owner: &str, now: Timestamp) -> Result<Tally, StoreError> {
     lock::check(db, lock_owner, now)?;
+    failpoint::at("commit.checked");
     let mut tally = Tally::default();
     for (part, resolved) in batch.parts.iter().zip(resolve(db, batch)?) {
         tally += write_part(db, &batch.owner, &part.key, &resolved, now)?;
+        failpoint::at("commit.part");
     }
     for one in &batch.rejected {
         tally.rejected += u64::from(rejected::keep(db, batch.owner.patient, batch.owner.system, one, now)?);
+        failpoint::at("commit.rejected");
     }
     if !batch.rejected.is_empty() {
         rejected::trim(db, batch.owner.patient)?;
     }
     for part in batch.parts.iter().filter(|part| is_paired(part)) {
         rejected::let_go(db, &batch.owner, &part.key, &part.samples)?;
+        failpoint::at("commit.paired");
     }
     for (series_type, newest) in &batch.marks {
         move_mark(db, batch, series_type, *newest)?;
+        failpoint::at("commit.marks");
     }
     count(db, "observations", tally.created)?;
     count(db, "revisions", tally.revised)?;
     count(db, "rejected", tally.rejected)?;
+    failpoint::at("commit.counted");
     Ok(tally)
 }
 
@@ -336,11 +343,13 @@ fn write_part(
         None if resolved.own.is_empty() && resolved.continues.is_none() => return Ok(resolved.tally()),
         None => {
             let id = stream::add(db, owner, key, resolved.code, newest)?;
+            failpoint::at("commit.stream");
             stream::Known { id, newest, continues: None }
         }
     };
     if newest > known.newest {
         stream::set_newest(db, known.id, newest)?;
+        failpoint::at("commit.newest");
     }
     if let Some(before) = resolved.continues
         && known.continues != Some(before)
@@ -348,6 +357,7 @@ fn write_part(
         stream::set_continues(db, known.id, before)?;
     }
     event::alias(db, known.id, &resolved.aliases)?;
+    failpoint::at("commit.aliases");
     let changes = resolved.own.iter().map(|change| (known.id, change));
     let before = resolved.before.iter().map(|(stream, change)| (*stream, change));
     let is_exported = resolved.is_sent && patient::is_of_jhe(db, owner.patient)?;
@@ -362,8 +372,10 @@ fn write_part(
     for (stream, change) in changes.chain(before) {
         let goes = gate.map_or(Ok(true), |gate| change::goes(db, gate, stream, change))?;
         change::write(db, stream, change, is_exported && goes, now)?;
+        failpoint::at("change.kept");
         if let Some(target) = target.filter(|_| goes) {
             change::export(db, target, stream, change, now)?;
+            failpoint::at("change.queued");
         }
     }
     count_hours(db, owner, resolved, now)?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{StoreError, setting};
+use crate::failpoint;
 use crate::time::Timestamp;
 
 /// The setting that holds the timestamp of the tick that runs, empty when none does.
@@ -18,6 +19,9 @@ pub const STALE: Duration = Duration::from_mins(30);
 /// How often a tick that makes progress renews its timestamp: far below [`STALE`], and rare enough to
 /// cost nothing.
 const RENEW: Duration = Duration::from_mins(1);
+
+/// How the names of the files begin by which the holders of tokens are known to live.
+const ALIVE: &str = "tick-";
 
 /// Proof that this tick holds the lock. Dropping it does not release the lock; see [`release`].
 #[derive(Debug)]
@@ -69,15 +73,24 @@ impl Hold {
     /// # Errors
     /// Where the file cannot be made.
     pub fn prepare(directory: &Path) -> Result<Self, StoreError> {
-        let mut token = [0; 16];
-        getrandom::fill(&mut token).map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
-        let owner = uuid::Builder::from_random_bytes(token).into_uuid().simple().to_string();
-        let path = alive_path(directory, &owner);
-        let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
-        let alive = opened
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|error| StoreError::Other(format!("{} cannot be made: {error}", path.display())))?;
-        Ok(Self { owner, path, _alive: alive })
+        clear_dead(directory);
+        loop {
+            let mut token = [0; 16];
+            getrandom::fill(&mut token)
+                .map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
+            let owner = uuid::Builder::from_random_bytes(token).into_uuid().simple().to_string();
+            let path = alive_path(directory, &owner);
+            let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
+            failpoint::at("lock.file");
+            let alive = opened
+                .and_then(|file| file.lock().map(|()| file))
+                .map_err(|error| StoreError::Other(format!("{} cannot be made: {error}", path.display())))?;
+            failpoint::at("lock.prepared");
+            // Before it was locked, another process may have taken it for a dead one's and cleared it away.
+            if path.exists() {
+                return Ok(Self { owner, path, _alive: alive });
+            }
+        }
     }
 
     /// The token under which the rows of this tick are written.
@@ -112,10 +125,12 @@ pub fn take(
         Taken::Held { .. } => {}
         Taken::Free | Taken::Reclaimed(_) => {
             setting::set(db, KEY, &now.to_string())?;
+            failpoint::at("lock.setting");
             db.execute(
                 "INSERT OR REPLACE INTO lock (id, owner, value, kind) VALUES (1, ?, ?, ?)",
                 [owner, &now.to_string(), kind.as_str()],
             )?;
+            failpoint::at("lock.row");
         }
     }
     Ok(taken)
@@ -155,7 +170,9 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
     let renewed = Timestamp::parse(&value).unwrap_or(Timestamp::MIN);
     if now.since(renewed) >= RENEW {
         setting::set(db, KEY, &now.to_string())?;
+        failpoint::at("lock.renewed-setting");
         db.execute("UPDATE lock SET value = ?", [now.to_string()])?;
+        failpoint::at("lock.renewed");
     }
     Ok(())
 }
@@ -170,7 +187,9 @@ pub fn release(db: &Connection, owner: &str) -> Result<bool, StoreError> {
     }
     let wanted = db.query_row("SELECT wanted FROM lock", [], |row| row.get(0))?;
     setting::unset(db, KEY)?;
+    failpoint::at("lock.cleared-setting");
     db.execute("DELETE FROM lock", [])?;
+    failpoint::at("lock.cleared");
     Ok(wanted)
 }
 
@@ -195,7 +214,20 @@ fn holder(db: &Connection) -> Result<Option<Holder>, StoreError> {
 }
 
 fn alive_path(directory: &Path, owner: &str) -> PathBuf {
-    directory.join(format!("tick-{owner}.lock"))
+    directory.join(format!("{ALIVE}{owner}.lock"))
+}
+
+/// Clears away the files of processes that died without holding the lock, which nobody else would. What cannot be read
+/// or removed does no harm.
+fn clear_dead(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(ALIVE)?.strip_suffix(".lock"));
+        if let Some(owner) = owner {
+            is_alive(directory, owner);
+        }
+    }
 }
 
 /// Whether the process that drew this token still holds its file; the file of one that does not is
@@ -253,6 +285,17 @@ mod tests {
         let heir = Hold::prepare(directory.path()).unwrap();
         let taken = take(&db, directory.path(), heir.owner(), now).unwrap();
         assert!(matches!(taken, Taken::Reclaimed(_)), "{taken:?}");
+    }
+
+    #[test]
+    fn the_files_of_the_dead_are_cleared_away_and_those_of_the_living_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let living = Hold::prepare(directory.path()).unwrap();
+        let dead = alive_path(directory.path(), "0123");
+        File::create(&dead).unwrap();
+        let third = Hold::prepare(directory.path()).unwrap();
+        assert!(!dead.exists() && living.path.exists() && third.path.exists());
+        assert!(is_alive(directory.path(), living.owner()));
     }
 
     #[test]

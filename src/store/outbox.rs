@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::observation::{Observation, StreamInfo};
 use super::{StoreError, queue};
+use crate::failpoint;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -111,6 +112,7 @@ pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Resul
     for one in &taken {
         let Observation { instant, revision, .. } = one.observation;
         lease.execute(params![stream, instant, revision, now.plus(LEASE)])?;
+        failpoint::at("outbox.leased");
     }
     Ok(taken)
 }
@@ -147,6 +149,7 @@ fn settle_one(
         Verdict::Done => {
             db.prepare_cached("DELETE FROM outbox WHERE stream = ? AND instant = ? AND revision = ?")?
                 .execute(params![stream, observation.instant, observation.revision])?;
+            failpoint::at("outbox.done");
             return Ok(());
         }
         Verdict::Dead(why) => ("dead", None, false, why.as_str()),
@@ -171,6 +174,7 @@ fn settle_one(
         detail,
         *verdict != Verdict::Unsent
     ])?;
+    failpoint::at("outbox.again");
     queue::not_taken(db, *stream, observation.instant, now)
 }
 

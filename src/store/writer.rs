@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use crate::failpoint;
 
 /// Jobs that wait while the disk syncs; the senders of more wait in line. Each holds at most a few
 /// thousand rows, so this bounds memory too.
@@ -84,6 +85,7 @@ fn in_savepoint<T>(
 ) -> Result<T, StoreError> {
     connection.execute_batch("SAVEPOINT job")?;
     let result = work(connection);
+    failpoint::at("writer.job");
     let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
     connection.execute_batch(end)?;
     result
@@ -97,13 +99,16 @@ fn run(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
             first(Err(error.clone()))(Err(error));
             continue;
         }
+        failpoint::at("writer.begun");
         let mut replies = vec![first(Ok(connection))];
         // SQLite ends the transaction itself when the disk is full: then there is nothing to add to.
         while !connection.is_autocommit() && began.elapsed() < GATHER {
             let Ok(job) = inbox.try_recv() else { break };
             replies.push(job(Ok(connection)));
         }
+        failpoint::at("writer.commit");
         let committed = commit(connection);
+        failpoint::at("writer.committed");
         for reply in replies {
             reply(committed.clone());
         }

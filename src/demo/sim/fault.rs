@@ -22,6 +22,8 @@ pub enum Fault {
     WrongType,
     /// Every page says that the same page follows.
     RepeatCursor,
+    /// 200, and every record of the page stands in it twice.
+    Doubled,
     /// 200 and 200 MB of records.
     Huge,
     /// One byte per second.

@@ -164,6 +164,7 @@ async fn fail(fault: &Fault, nth: u32, route: Route, page: String) -> Answer {
         Fault::Truncated => json_answer(StatusCode::OK, page[..page.len() / 2].to_owned()),
         Fault::WrongType => json_answer(StatusCode::OK, r#"{"data":{"heart_rate":"none"},"pagination":[]}"#),
         Fault::RepeatCursor => json_answer(StatusCode::OK, repeat(route, &page)),
+        Fault::Doubled => json_answer(StatusCode::OK, double(&page)),
         Fault::RedirectTo(target) => {
             let mut answer = with_body(StatusCode::TEMPORARY_REDIRECT, "text/plain", full(""));
             if let Ok(target) = target.parse() {
@@ -182,6 +183,15 @@ fn status_answer(status: u16) -> Answer {
         Ok(StatusCode::INTERNAL_SERVER_ERROR) | Err(_) => internal_error(),
         Ok(status) => detail(status, status.canonical_reason().unwrap_or("Error")),
     }
+}
+
+/// The page with all of its records once more at its end.
+fn double(page: &str) -> String {
+    let Ok(mut page) = serde_json::from_str::<serde_json::Value>(page) else { return page.to_owned() };
+    if let Some(records) = page["data"].as_array_mut() {
+        records.extend_from_within(..);
+    }
+    page.to_string()
 }
 
 /// The page with a next cursor that is always the same one, and a good one.

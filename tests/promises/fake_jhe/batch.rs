@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::{FakeJhe, Fault, Kept, OURA, SYSTEM, answer, html, outcome};
+use super::{FakeJhe, Fault, Kept, OURA, SYSTEM, answer, html, outcome, spoiled};
 
 impl FakeJhe {
     pub(super) async fn batch(&self, headers: &HeaderMap, body: &[u8]) -> Response {
@@ -42,7 +42,11 @@ impl FakeJhe {
             state.in_flight.retain(|name| !names.contains(name));
             answer
         });
-        worker.await.unwrap()
+        let answer = worker.await.unwrap();
+        match fault {
+            Some(fault @ (Fault::Cut | Fault::Hang)) => spoiled(fault).await,
+            _ => answer,
+        }
     }
 
     fn work(&self, entries: &[Value], fault: Option<Fault>) -> Response {
@@ -53,7 +57,7 @@ impl FakeJhe {
                 busy.headers_mut().insert("retry-after", seconds.into());
                 return busy;
             }
-            Some(Fault::Lost) | None => {}
+            Some(Fault::Lost | Fault::Cut | Fault::Hang) | None => {}
         }
         let broken = |entry: &Value| {
             entry["resource"]["status"].is_null()

@@ -38,7 +38,14 @@ pub enum Fault {
     Lost,
     /// 503 with `Retry-After` in seconds.
     Busy(u64),
+    /// Everything is done, and the connection breaks in the middle of the answer.
+    Cut,
+    /// Everything is done, and no answer ever comes.
+    Hang,
 }
+
+/// Says what goes wrong with the request of a path, if anything.
+pub type Trouble = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 
 /// An observation that JHE has.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +100,8 @@ pub struct State {
     pub people: People,
     pub latency: std::time::Duration,
     pub staff: practitioner::Staff,
+    /// Asked about every request.
+    pub trouble: Option<Trouble>,
 }
 
 /// The server; it ends with the tests.
@@ -199,6 +208,12 @@ impl FakeJhe {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Response {
+        let trouble = self.state().trouble.as_mut().and_then(|trouble| trouble(path));
+        match trouble {
+            Some(fault) if path.trim_end_matches('/') == "/FHIR/R5" => self.state().faults.push_back(fault),
+            Some(fault) => return spoiled(fault).await,
+            None => {}
+        }
         if let Some(answer) = self.answer_staff(method, path, &query, headers, &body) {
             return answer;
         }
@@ -327,6 +342,25 @@ fn answer(status: u16, body: &Value) -> Response {
 fn outcome(status: u16, words: &str) -> Response {
     let issue = json!([{ "severity": "error", "code": "processing", "diagnostics": words }]);
     answer(status, &json!({ "resourceType": "OperationOutcome", "issue": issue }))
+}
+
+/// What is left of an answer.
+async fn spoiled(fault: Fault) -> Response {
+    match fault {
+        Fault::Status(status) => html(status),
+        Fault::Lost => html(502),
+        Fault::Busy(seconds) => {
+            let mut busy = html(503);
+            busy.headers_mut().insert("retry-after", seconds.into());
+            busy
+        }
+        Fault::Cut => {
+            let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            let parts = [Ok(Bytes::from_static(b"{\"resourceType\":")), Err(broken)];
+            warp::reply::stream(futures_util::stream::iter(parts)).into_response()
+        }
+        Fault::Hang => std::future::pending().await,
+    }
 }
 
 fn html(status: u16) -> Response {

@@ -1,0 +1,209 @@
+//! Rounds of life, trouble and sudden death, from a seed.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jhe_ow::demo::sim::{Fault, Route};
+
+use crate::fake_jhe::Fault as JheFault;
+use crate::harness::*;
+use crate::wards::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+/// Rounds where nobody says another number: what takes a minute and a half on two slow cores.
+const ROUNDS: u64 = 40;
+/// A seed as good as any.
+const SEED: u64 = 20_261_121;
+/// Deaths of a round.
+const KILLS: u64 = 3;
+/// The longest life of a process in milliseconds: it has then read all and sent most.
+const LIFE: u64 = 500;
+/// After so many rounds everything must have reached JHE; the clock jumps by two days for it.
+const DELIVERY: u64 = 10;
+
+/// What the drill did.
+#[derive(Debug, Default)]
+struct Figures {
+    kills: AtomicUsize,
+    processes: AtomicUsize,
+    ow_requests: AtomicUsize,
+    ow_faults: AtomicUsize,
+    jhe_requests: AtomicUsize,
+    jhe_faults: AtomicUsize,
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// Names the seed of a failure.
+struct Told(u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("JHE_OW_CRASH_SEED={} reproduces this", self.0);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
+    let (rounds, seed) = (number("JHE_OW_CRASH_ROUNDS", ROUNDS), number("JHE_OW_CRASH_SEED", SEED));
+    let _told = Told(seed);
+    let mut drill = Drill::new(seed);
+    for round in 1..=rounds {
+        drill.round();
+        if round % DELIVERY == 0 || round == rounds {
+            drill.deliver();
+        }
+    }
+    let (figures, wards) = (&drill.figures, &drill.wards);
+    eprintln!("{rounds} rounds of seed {seed}: {figures:?}");
+    let delivered = wards.jhe.state().kept.len();
+    eprintln!("kept {}, delivered {delivered}, lost 0, doubled 0", wards.samples());
+    assert!(figures.ow_faults.load(Ordering::SeqCst) > 0 && figures.jhe_faults.load(Ordering::SeqCst) > 0);
+}
+
+struct Drill {
+    wards: Wards,
+    dice: Dice,
+    figures: Arc<Figures>,
+    troubled: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Drill {
+    fn new(seed: u64) -> Self {
+        let drill = Self {
+            wards: Wards::new(4),
+            dice: Dice::new(seed),
+            figures: Arc::default(),
+            troubled: Arc::default(),
+        };
+        let (figures, troubled) = (drill.figures.clone(), drill.troubled.clone());
+        drill.wards.world.sim.on_page(move |user, _| {
+            figures.ow_requests.fetch_add(1, Ordering::SeqCst);
+            if troubled.lock().unwrap().contains(user) {
+                figures.ow_faults.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        drill
+    }
+
+    fn round(&mut self) {
+        let step = self.dice.pick(&[6, 11, 23, 61, 125]);
+        self.wards.settle();
+        self.wards.world.pass(MINUTE * step);
+        self.wards.live(&mut self.dice);
+        for _ in 0..=self.dice.roll(KILLS) {
+            self.trouble();
+            self.live_and_die();
+            self.wards.check_file();
+        }
+        self.calm();
+        self.wards.recover();
+        if self.dice.roll(3) == 0 {
+            let who = usize::from(self.dice.roll(2) == 0) + 2;
+            self.wards.change_consent(who);
+        }
+    }
+
+    /// Starts what may run at once, and kills each at an instant of its own.
+    fn live_and_die(&mut self) {
+        let port = free_port().to_string();
+        let bind = format!("127.0.0.1:{port}");
+        let serve: &[&str] = &["serve", "--bind", &bind];
+        let (poll, export): (&[&str], &[&str]) = (&["poll"], &["export"]);
+        let together =
+            self.dice.pick(&[vec![serve], vec![serve], vec![poll], vec![export], vec![serve, poll, export]]);
+        let mut running = Vec::new();
+        for arguments in together {
+            let mut command = self.wards.world.command(arguments);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            running.push(Running::new(command.spawn().unwrap()));
+        }
+        self.figures.processes.fetch_add(running.len(), Ordering::SeqCst);
+        let first = self.dice.roll(LIFE / 2);
+        std::thread::sleep(Duration::from_millis(first));
+        if self.dice.roll(3) == 0 {
+            // Time stands still for who lives, and OW and JHE fail in another way.
+            self.trouble();
+        }
+        for mut one in running {
+            let life = self.dice.roll(LIFE / 2);
+            std::thread::sleep(Duration::from_millis(life));
+            self.figures.kills.fetch_add(usize::from(!one.has_ended()), Ordering::SeqCst);
+            drop(one);
+        }
+    }
+
+    /// Every patient's pages, and JHE, may fail from now on.
+    fn trouble(&mut self) {
+        let sim = &self.wards.world.sim;
+        sim.set_latency(Duration::from_millis(self.dice.roll(25)));
+        let mut troubled = self.troubled.lock().unwrap();
+        troubled.clear();
+        for ward in &self.wards.all {
+            let fault = match self.dice.roll(18) {
+                0 => Fault::Hang,
+                1 => Fault::Status(500),
+                2 => Fault::TooManyRequests { retry_after: self.dice.roll(3) },
+                3 => Fault::Cut,
+                4 => Fault::Truncated,
+                5 => Fault::RepeatCursor,
+                6 | 7 => Fault::Doubled,
+                8 => Fault::FailFirst { times: 1, status: 503 },
+                9 => Fault::FailAfterPages { pages: 1, status: 502 },
+                10 => Fault::Garbage,
+                _ => {
+                    sim.set_fault(&ward.user, None);
+                    continue;
+                }
+            };
+            troubled.insert(ward.user.clone());
+            sim.set_fault(&ward.user, Some(fault.clone()));
+            if self.dice.roll(4) == 0 {
+                sim.set_fault_on(&ward.user, Route::Sleep, Some(fault));
+            }
+        }
+        let figures = self.figures.clone();
+        let mut dice = Dice::new(self.dice.roll(u64::MAX));
+        let mut state = self.wards.jhe.state();
+        state.latency = Duration::from_millis(dice.roll(40));
+        state.faults.clear();
+        state.trouble = Some(Box::new(move |_| {
+            figures.jhe_requests.fetch_add(1, Ordering::SeqCst);
+            let fault = match dice.roll(40) {
+                0 => JheFault::Status(500),
+                1 => JheFault::Busy(90),
+                2 => JheFault::Lost,
+                3 => JheFault::Cut,
+                4 => JheFault::Hang,
+                _ => return None,
+            };
+            figures.jhe_faults.fetch_add(1, Ordering::SeqCst);
+            Some(fault)
+        }));
+    }
+
+    /// Everything is well again.
+    fn calm(&mut self) {
+        let sim = &self.wards.world.sim;
+        for ward in &self.wards.all {
+            sim.set_fault(&ward.user, None);
+            sim.set_fault_on(&ward.user, Route::Sleep, None);
+        }
+        self.troubled.lock().unwrap().clear();
+        let mut state = self.wards.jhe.state();
+        state.faults.clear();
+        state.trouble = None;
+    }
+
+    fn deliver(&mut self) {
+        self.wards.consent_all();
+        self.wards.deliver();
+    }
+}
