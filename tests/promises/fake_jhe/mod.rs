@@ -31,6 +31,7 @@ const SYSTEM: &str = "https://w3id.org/openmhealth";
 
 /// What goes wrong with the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "some faults are the crash drill's, which shares this module")]
 pub enum Fault {
     /// This status, and nothing is done.
     Status(u16),
