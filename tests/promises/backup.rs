@@ -46,13 +46,13 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     let ran = restore(&scene.world, &file, &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("restored 72 observations"), "{ran:?}");
-    let searches = scene.jhe.state().pages;
+    let look_ups = scene.jhe.state().look_ups;
     scene.world.pass(HOUR);
     scene.fill(&user, 1);
     scene.world.created();
     let ran = scene.export();
     assert!(ran.stdout.contains("Delivered 60") && ran.stdout.contains("refused 0"), "{ran:?}");
-    assert_eq!(scene.jhe.state().pages, searches, "what JHE has already is not looked up one by one");
+    assert_eq!(scene.jhe.state().look_ups, look_ups, "what JHE has already is not looked up one by one");
     assert_eq!(scene.world.kept(&patient), scene.world.sim.rows(&user));
     assert!(scene.is_delivered(40001, &patient));
     let state = scene.jhe.state();

@@ -92,6 +92,8 @@ pub struct State {
     pub has_oura: bool,
     pub consents_broken: bool,
     pub asked: usize,
+    /// Look-ups that were answered with a count.
+    pub look_ups: usize,
     in_flight: BTreeSet<String>,
     pub overlaps: usize,
     /// Entries of patients who did not consent when they were sent.

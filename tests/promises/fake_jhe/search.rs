@@ -61,6 +61,7 @@ impl FakeJhe {
         let total = found.len();
         let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": total, "meta": {} });
         if query.get("_summary").is_some_and(|summary| summary == "count") {
+            state.look_ups += 1;
             return answer(200, &bundle);
         }
         let count = query.get("_count").map_or(PAGE, |count| count.parse().unwrap()).min(LARGEST_PAGE);
