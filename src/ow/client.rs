@@ -33,7 +33,7 @@ const LARGEST_SUMMARY_PAGE: u32 = 400;
 /// Redirects that are followed, all within OW's own origin.
 const REDIRECTS: usize = 3;
 /// No sleep and no workout lasts longer. Events are asked for by their end, so far behind the end of the range.
-pub const LONGEST_EVENT: Duration = Duration::from_hours(14 * 24);
+pub const LONGEST_EVENT: Duration = Duration::from_hours(72);
 /// A date may begin up to 14 hours before and after its day in UTC, and the end of a range is not in it.
 const DAY: Duration = Duration::from_hours(24);
 /// Characters of an error's text that are passed on.
