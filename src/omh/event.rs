@@ -124,7 +124,7 @@ fn workout(record: &Value) -> Result<Sample, String> {
 }
 
 /// The name of what is no workout but the whole of a day, in the reference converter's words.
-pub(super) const ALL_DAY: &str = "daily activity summary";
+const ALL_DAY: &str = "daily activity summary";
 
 /// A day without energy and without distance is one on which nothing of it was measured: OW writes 0 then.
 fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
@@ -133,25 +133,41 @@ fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, Str
     let frame = whole_day(date, zone)?;
     // The name of the day, whatever the patient's zone is: midnight UTC of its date.
     let place = whole_day(date, &TimeZone::UTC)?.start;
-    let energy = number(record, "active_calories_kcal")?.filter(|energy| *energy > 0.0);
-    let distance = number(record, "distance_meters")?.filter(|distance| *distance > 0.0);
-    if energy.is_none() && distance.is_none() {
-        return Ok(None);
-    }
-    let mut measures = BTreeMap::new();
-    measures.extend(distance.map(|distance| (Measure::Distance, distance)));
-    measures.extend(energy.map(|energy| (Measure::Energy, energy)));
-    let particulars =
-        Particulars { frame: Some(frame), name: Some(ALL_DAY.into()), measures, ..Particulars::default() };
-    Ok(Some(sample(place, energy.unwrap_or(0.0), None, particulars)))
+    let (energy, distance) = (number(record, "active_calories_kcal")?, number(record, "distance_meters")?);
+    Ok(whole_days_activity(place, frame, energy, distance))
 }
 
-fn sample(instant: Timestamp, value: f64, zone: Option<ZoneOffset>, particulars: Particulars) -> Sample {
+/// What a day's activity came to; none where it came to nothing, since then nothing was measured.
+pub(super) fn whole_days_activity(
+    place: Timestamp,
+    frame: Frame,
+    energy: Option<f64>,
+    distance: Option<f64>,
+) -> Option<Sample> {
+    let moved = [(Measure::Distance, distance), (Measure::Energy, energy)];
+    let measured = moved.into_iter().filter_map(|(measure, value)| Some((measure, value?)));
+    let measures: BTreeMap<Measure, f64> = measured.filter(|(_, value)| *value > 0.0).collect();
+    if measures.is_empty() {
+        return None;
+    }
+    let value = measures.get(&Measure::Energy).copied().unwrap_or(0.0);
+    let particulars =
+        Particulars { frame: Some(frame), name: Some(ALL_DAY.into()), measures, ..Particulars::default() };
+    Some(sample(place, value, None, particulars))
+}
+
+/// A sample that says more than its value.
+pub(super) fn sample(
+    instant: Timestamp,
+    value: f64,
+    zone: Option<ZoneOffset>,
+    particulars: Particulars,
+) -> Sample {
     Sample { instant, value, zone, context: None, particulars: Some(Arc::new(particulars)) }
 }
 
-/// OW's id; where it gives none the beginning tells one event from another.
-fn id(record: &Value) -> Option<Box<str>> {
+/// The id of an event, which a later version of it has too; where there is none the beginning tells one from another.
+pub(super) fn id(record: &Value) -> Option<Box<str>> {
     record["id"].as_str().filter(|id| !id.is_empty()).map(Into::into)
 }
 

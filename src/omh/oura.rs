@@ -5,14 +5,13 @@
 //! nothing of what a row of the catalogue is about gives nothing; one that cannot be read is refused with a reason.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::day::{day_of, whole_day};
-use super::event::ALL_DAY;
+use super::event::{id, sample, whole_days_activity};
 use crate::catalog::{Body, Origin, Series};
 use crate::particulars::{Frame, Measure, Particulars};
 use crate::store::commit::Sample;
@@ -128,17 +127,8 @@ fn workout(record: &Value) -> Result<Sample, String> {
 /// A day without energy and without distance is one on which nothing was measured, as in normalized mode.
 fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
     let (place, frame) = day(record, zone)?;
-    let energy = number(record, "active_calories")?.filter(|energy| *energy > 0.0);
-    let distance = number(record, "equivalent_walking_distance")?.filter(|distance| *distance > 0.0);
-    if energy.is_none() && distance.is_none() {
-        return Ok(None);
-    }
-    let mut measures = BTreeMap::new();
-    measures.extend(distance.map(|distance| (Measure::Distance, distance)));
-    measures.extend(energy.map(|energy| (Measure::Energy, energy)));
-    let particulars =
-        Particulars { frame: Some(frame), name: Some(ALL_DAY.into()), measures, ..Particulars::default() };
-    Ok(Some(sample(place, energy.unwrap_or(0.0), None, particulars)))
+    let energy = number(record, "active_calories")?;
+    Ok(whole_days_activity(place, frame, energy, number(record, "equivalent_walking_distance")?))
 }
 
 /// The steps of a day, under Oura's own stamp of it: four in the morning there.
@@ -174,15 +164,6 @@ fn at_storing(value: Option<f64>, stored: Option<Timestamp>) -> Result<Option<Sa
     let Some(value) = value else { return Ok(None) };
     let instant = stored.ok_or("nothing says when it was stored")?;
     Ok(Some(Sample { instant, value, zone: None, context: None, particulars: None }))
-}
-
-fn sample(instant: Timestamp, value: f64, zone: Option<ZoneOffset>, particulars: Particulars) -> Sample {
-    Sample { instant, value, zone, context: None, particulars: Some(Arc::new(particulars)) }
-}
-
-/// Oura's id of the document: a later version of it has the same one.
-fn id(record: &Value) -> Option<Box<str>> {
-    record["id"].as_str().filter(|id| !id.is_empty()).map(Into::into)
 }
 
 /// The day of a record: the name of its date, which is midnight UTC whatever the patient's zone is, and its length there.

@@ -134,6 +134,33 @@ fn two_parts_that_were_kept_and_are_merged_make_nothing_new() {
 }
 
 #[test]
+fn a_night_of_a_renamed_device_that_ow_then_merges_keeps_its_name() {
+    let mut world = World::new();
+    let (user, patient) = world.patient_of(&[DURATION], "UTC");
+    let before = night(world.now.minus(HOUR * 38), &EIGHT);
+    let nights = [before, last_night(&world)];
+    let ids = nights.clone().map(|night| world.sim.put_event(&user, night));
+    world.setting("ow.first_connect_window", "3d");
+    assert_eq!(world.created(), 2);
+    let names = |world: &World| -> Vec<String> {
+        world.table(&patient).iter().map(|line| line.name.split('#').next().unwrap().to_owned()).collect()
+    };
+    let first = names(&world);
+    let ring = Source { device: Some("Ring 4".into()), ..Source::of("oura") };
+    for (id, night) in ids.iter().zip(&nights) {
+        world.sim.update_event(&user, *id, night.clone().with_source(ring.clone()));
+    }
+    world.pass(FIVE_MINUTES * 3);
+    assert_eq!(world.created(), 0);
+    let merged = night(world.now.minus(HOUR * 14 + FIVE_MINUTES * 3), &["light"; 9]).with_source(ring);
+    world.sim.replace_events(&user, &ids[1..], merged);
+    for _ in 0..2 {
+        world.pass(FIVE_MINUTES * 3);
+        assert_eq!((world.created(), names(&world)), (0, first.clone()));
+    }
+}
+
+#[test]
 fn a_nap_stands_beside_the_night_and_says_so() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
