@@ -145,8 +145,8 @@ pub(super) fn whole_days_activity(
     distance: Option<f64>,
 ) -> Option<Sample> {
     let moved = [(Measure::Distance, distance), (Measure::Energy, energy)];
-    let measured = moved.into_iter().filter_map(|(measure, value)| Some((measure, value?)));
-    let measures: BTreeMap<Measure, f64> = measured.filter(|(_, value)| *value > 0.0).collect();
+    let told = moved.into_iter().filter_map(|(measure, value)| Some((measure, value?)));
+    let measures: BTreeMap<Measure, f64> = told.filter(|(_, value)| *value > 0.0).collect();
     if measures.is_empty() {
         return None;
     }
