@@ -7,6 +7,7 @@ mod backup;
 mod catalog;
 mod convert;
 mod export;
+mod front;
 mod invite;
 mod jhe_match;
 mod jhe_patient;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::out::say;
+use super::front::{self, Front};
 use super::{Session, admin, signals};
 use crate::backups;
 use crate::config::{self, Environment};
@@ -40,12 +41,16 @@ const BACKUP_AGAIN: Duration = Duration::from_mins(10);
 const GRACE: Duration = Duration::from_millis(4500);
 
 pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failure> {
-    let store = session.store()?;
     let listener = listen(session.config.bind).await?;
+    let bind = bound(&listener)?;
     let cancel = CancellationToken::new();
     let mut reloads = signals::cancel_and_reload(&cancel)?;
-    let daemon = Daemon::new(&session, store, cancel.clone(), false).await?;
-    let server = daemon.start(listener)?;
+    let Some((opened, front)) = front::open(&session.config.data_dir, listener, &cancel).await? else {
+        return Ok(0);
+    };
+    let daemon = Daemon::new(&session, opened.store, cancel.clone(), false).await?;
+    daemon.app.live.set_bind(bind);
+    let server = front.admit(daemon.app.clone(), &cancel);
     tracing::info!("listening on http://{}", daemon.app.live.config().bind);
     if let Some(link) = admin::first_sign_in(&daemon.app).await? {
         // To the terminal and not to the log, which is kept and passed around.
@@ -124,9 +129,8 @@ impl Daemon {
 
     /// Starts the server.
     pub(crate) fn start(&self, listener: TcpListener) -> Result<tokio::task::JoinHandle<()>, Failure> {
-        let bind = listener.local_addr().map_err(|error| Failure::failed(error.to_string(), "try again"))?;
-        self.app.live.set_bind(bind);
-        Ok(tokio::spawn(web::serve(listener, self.app.clone(), self.cancel.clone())))
+        self.app.live.set_bind(bound(&listener)?);
+        Ok(Front::Listening(listener).admit(self.app.clone(), &self.cancel))
     }
 
     /// Runs one tick and says how it ended, once, here.
@@ -136,7 +140,7 @@ impl Daemon {
         let sentence = match outcome {
             Ok(Outcome::Skipped(sentence)) => {
                 tracing::info!("{sentence}");
-                sentence
+                Ok(sentence)
             }
             Ok(Outcome::Complete(summary)) => {
                 for (patient, error) in &summary.failed {
@@ -156,16 +160,16 @@ impl Daemon {
                     "{}",
                     summary.sentence()
                 );
-                match summary.failed.len() {
+                Ok(match summary.failed.len() {
                     0 => summary.sentence(),
                     1 => format!("{} 1 patient in error.", summary.sentence()),
                     failed => format!("{} {failed} patients in error.", summary.sentence()),
-                }
+                })
             }
-            Err(_) if self.cancel.is_cancelled() => "the tick was stopped".to_owned(),
+            Err(_) if self.cancel.is_cancelled() => Ok("the tick was stopped".to_owned()),
             Err(failure) => {
                 tracing::error!(next = failure.next, "{}", failure.what);
-                failure.to_string()
+                Err(failure.to_string())
             }
         };
         let settings = poller.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
@@ -332,6 +336,11 @@ pub(crate) async fn listen(bind: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
+/// The address that is really listened on.
+fn bound(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|error| Failure::failed(error.to_string(), "try again"))
+}
+
 /// Reads the configuration again. What the process has begun with (address, data directory) stays.
 fn reload(session: &mut Session, app: &App, logging: &Logging) {
     match NotifyState::monotonic_usec_now() {
@@ -360,7 +369,7 @@ fn reload(session: &mut Session, app: &App, logging: &Logging) {
 }
 
 /// Tells systemd, where there is one.
-fn notify(states: &[NotifyState]) {
+pub(super) fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("systemd could not be told: {error}");
     }

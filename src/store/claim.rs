@@ -1,29 +1,31 @@
-//! Who uses the data directory: every open store shares the claim, and a restore has it alone. The operating system
-//! lets go of it when the process ends, however it ends.
+//! Who uses the data directory: every open store shares the claim, and a restore has it alone; one daemon serves it.
+//! The operating system lets go of a claim when the process ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::open::FILE_MODE;
+use super::open::{FILE_MODE, make_directory};
 use crate::failure::Failure;
 
-/// Name of the file that is locked.
-const FILE: &str = "store.lock";
+/// The file that everybody locks who has the store open.
+const STORE: &str = "store.lock";
+/// The file that the daemon locks.
+const DAEMON: &str = "serve.lock";
 
 /// Shares the claim with everybody who has the store open.
 ///
 /// # Errors
 /// Where a restore has it, or where the file cannot be made.
 pub(super) fn share(directory: &Path) -> Result<File, Failure> {
-    let file = file(directory)?;
+    let file = file(directory, STORE)?;
     match file.try_lock_shared() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::failed(
             format!("a backup is being restored into {}", directory.display()),
             "wait for its end, and start again",
         )),
-        Err(TryLockError::Error(error)) => Err(unusable(directory, &error)),
+        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(STORE), &error)),
     }
 }
 
@@ -32,11 +34,26 @@ pub(super) fn share(directory: &Path) -> Result<File, Failure> {
 /// # Errors
 /// Where anybody has the store open, or where the file cannot be made.
 pub(super) fn alone(directory: &Path) -> Result<File, Failure> {
-    let file = file(directory)?;
+    let file = file(directory, STORE)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(in_use(directory)),
-        Err(TryLockError::Error(error)) => Err(unusable(directory, &error)),
+        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(STORE), &error)),
+    }
+}
+
+/// Takes the place of the one daemon of a data directory; none where another has it. The directory is made where it
+/// is missing.
+///
+/// # Errors
+/// Where the file cannot be made.
+pub fn daemon(directory: &Path) -> Result<Option<File>, Failure> {
+    make_directory(directory)?;
+    let file = file(directory, DAEMON)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(DAEMON), &error)),
     }
 }
 
@@ -48,19 +65,16 @@ pub(super) fn in_use(directory: &Path) -> Failure {
     )
 }
 
-fn file(directory: &Path) -> Result<File, Failure> {
-    let opened = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(FILE_MODE)
-        .open(directory.join(FILE));
-    opened.map_err(|error| unusable(directory, &error))
+fn file(directory: &Path, name: &str) -> Result<File, Failure> {
+    let path = directory.join(name);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(FILE_MODE);
+    options.open(&path).map_err(|error| unusable(&path, &error))
 }
 
-fn unusable(directory: &Path, error: &std::io::Error) -> Failure {
+fn unusable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::failed(
-        format!("the data directory cannot be written: {}: {error}", directory.join(FILE).display()),
+        format!("the data directory cannot be written: {}: {error}", path.display()),
         "make it and its files writable for this user, or name another with --data-dir",
     )
 }

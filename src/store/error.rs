@@ -25,6 +25,9 @@ pub enum StoreError {
     /// The file is not a sound database.
     #[error("the database is damaged ({0})")]
     Damaged(String),
+    /// The open file is no longer where it was opened.
+    #[error("{0} was taken away or replaced while it was in use")]
+    Misplaced(String),
     /// Something that the caller gave contradicts what is kept; the text says what.
     #[error("{0}")]
     Refused(String),
@@ -56,6 +59,7 @@ impl From<StoreError> for Failure {
             StoreError::ReadOnly => "make the data directory and its files writable for this user",
             StoreError::Busy => "end the other process that uses the data directory, or try again",
             StoreError::Damaged(_) => "keep a copy of the file, then restore a backup",
+            StoreError::Misplaced(_) => "put the file back that was there, or restart, to go on with the one that is",
             StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
             StoreError::ConsentEnded => "nothing to do; the next tick asks for what is still consented",
             StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",

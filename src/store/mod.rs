@@ -29,6 +29,7 @@ pub mod observation;
 mod open;
 pub mod outbox;
 pub mod patient;
+mod place;
 pub mod plan;
 pub mod practitioner;
 pub mod queue;
@@ -52,10 +53,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+pub use claim::daemon as claim_for_daemon;
 pub use error::StoreError;
 pub use open::{Migration, migrations};
 
 use crate::failure::Failure;
+use place::Place;
 use writer::Writer;
 
 /// How long SQLite waits for another process's write before it gives up.
@@ -73,6 +76,7 @@ pub struct Store {
 struct Inner {
     directory: PathBuf,
     writer: Writer,
+    place: Place,
     /// Read-only connections that nobody uses at the moment.
     idle: Mutex<Vec<Connection>>,
     /// The last to be let go: until then nobody restores over this store.
@@ -88,10 +92,14 @@ impl Store {
     /// do, and nothing changed.
     pub fn open(directory: &Path) -> Result<Self, Failure> {
         let (connection, claim) = open::open(directory)?;
-        let writer = Writer::start(connection).map_err(|error| {
+        let path = directory.join(FILE_NAME);
+        let place = Place::of(&path).map_err(|error| {
+            Failure::failed(format!("{}: {error}", path.display()), "make the data directory readable for this user")
+        })?;
+        let writer = Writer::start(connection, place.clone()).map_err(|error| {
             Failure::failed(format!("no thread for the writer: {error}"), "raise the limit on threads")
         })?;
-        let inner = Inner { directory: directory.to_owned(), writer, idle: Mutex::default(), _claim: claim };
+        let inner = Inner { directory: directory.to_owned(), writer, place, idle: Mutex::default(), _claim: claim };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -140,7 +148,10 @@ impl Inner {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
             Some(reader) => Ok(reader),
-            None => open::reader(&self.directory.join(FILE_NAME)),
+            None => {
+                self.place.check()?;
+                open::reader(&self.directory.join(FILE_NAME))
+            }
         }
     }
 }

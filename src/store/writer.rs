@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use super::place::Place;
 use crate::failpoint;
 
 /// Jobs that wait while the disk syncs; the senders of more wait in line. Each holds at most a few
@@ -31,10 +32,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, place: Place) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::sync_channel(QUEUE);
         let thread =
-            std::thread::Builder::new().name("writer".into()).spawn(move || run(&connection, &inbox))?;
+            std::thread::Builder::new().name("writer".into()).spawn(move || run(&connection, &place, &inbox))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -91,7 +92,7 @@ fn in_savepoint<T>(
     result
 }
 
-fn run(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
+fn run(connection: &Connection, place: &Place, inbox: &mpsc::Receiver<Job>) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
         if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
@@ -107,7 +108,7 @@ fn run(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
             replies.push(job(Ok(connection)));
         }
         failpoint::at("writer.commit");
-        let committed = commit(connection);
+        let committed = commit(connection, place);
         failpoint::at("writer.committed");
         for reply in replies {
             reply(committed.clone());
@@ -115,15 +116,14 @@ fn run(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
     }
 }
 
-fn commit(connection: &Connection) -> Result<(), StoreError> {
+fn commit(connection: &Connection, place: &Place) -> Result<(), StoreError> {
     if connection.is_autocommit() {
         return Err(StoreError::DiskFull);
     }
-    connection.execute_batch("COMMIT").map_err(|error| {
-        // SQLite rolls some failed transactions back by itself; then there is none to roll back.
-        if !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        StoreError::from(error)
-    })
+    let ended = place.check().and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    // SQLite rolls some failed transactions back by itself; then there is none to roll back.
+    if ended.is_err() && !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    ended
 }

@@ -9,6 +9,7 @@ mod api;
 mod backups;
 mod chart;
 mod connect;
+mod door;
 mod guard;
 mod jobs;
 mod layout;
@@ -41,6 +42,7 @@ pub(crate) use admin::{LINK_AGE, sign_in_link};
 pub use backups::{BackupState, Backups};
 pub use connect::Offers;
 pub(crate) use connect::finish as finish_disconnects;
+pub use door::Door;
 pub use jobs::Jobs;
 pub use limit::Limits;
 pub use payloads::Payloads;
@@ -225,6 +227,8 @@ pub struct TickState {
     pub last: Timestamp,
     /// How the last tick ended.
     pub outcome: Option<String>,
+    /// Whether it could not do its work at all; that of single patients is no matter here.
+    pub failed: bool,
     /// Time from one tick to the next.
     pub interval: Duration,
 }
@@ -232,13 +236,15 @@ pub struct TickState {
 impl Ticks {
     /// A ticker that starts at `now`.
     pub fn new(now: Timestamp, interval: Duration) -> Self {
-        let state = TickState { last: now, outcome: None, interval };
+        let state = TickState { last: now, outcome: None, failed: false, interval };
         Self { state: Arc::new(Mutex::new(state)), ended: Arc::default() }
     }
 
-    /// Notes that a tick ended.
-    pub fn note(&self, now: Timestamp, outcome: String, interval: Duration) {
-        let state = TickState { last: now, outcome: Some(outcome), interval };
+    /// Notes that a tick ended: with a sentence, or with why it could not run.
+    pub fn note(&self, now: Timestamp, outcome: Result<String, String>, interval: Duration) {
+        let failed = outcome.is_err();
+        let outcome = outcome.unwrap_or_else(|why| why);
+        let state = TickState { last: now, outcome: Some(outcome), failed, interval };
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.ended.notify_waiters();
     }

@@ -14,6 +14,7 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use super::answer::{Refusal, html as html_answer, json as json_answer, secured, with_type};
+use super::door::{self, Door};
 use super::layout::{self, ICON, Shell};
 use super::visit::{Fields, Visit, client_address};
 use super::{App, admin, api, patient};
@@ -29,12 +30,12 @@ const LARGEST_FORM: usize = 64 * 1024;
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn routes(
-    app: App,
+    door: Door,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone + Send + Sync + 'static {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let for_refused = app.clone();
+    let for_refused = door.clone();
     warp::any()
-        .map(move || app.clone())
+        .map(move || door.clone())
         .and(warp::method())
         .and(warp::path::full())
         .and(query)
@@ -47,7 +48,7 @@ pub(super) fn routes(
 }
 
 async fn answer(
-    app: App,
+    door: Door,
     method: Method,
     path: FullPath,
     raw_query: String,
@@ -55,11 +56,18 @@ async fn answer(
     peer: Option<SocketAddr>,
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
 ) -> Response {
+    // What only asks for headers is answered like what asks for all; the server leaves the body out.
+    let method = if method == Method::HEAD { Method::GET } else { method };
+    if let Some(answer) = unchanging(&method, path.as_str()) {
+        return secured(answer, door.is_https());
+    }
+    let app = match door.app() {
+        Ok(app) => app,
+        Err(why) => return secured(door::without_store(path.as_str(), &why), door.is_https()),
+    };
     let config = app.live.config();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let client = client_address(peer, &headers, &config.trusted_proxies);
-    // What only asks for headers is answered like what asks for all; the server leaves the body out.
-    let method = if method == Method::HEAD { Method::GET } else { method };
     let answered = match read_form(&method, body).await {
         Ok(form) => {
             let query = Fields::parse(raw_query.as_bytes());
@@ -96,6 +104,17 @@ async fn read_form(
     tokio::time::timeout(FORM_TIMEOUT, collect).await.map_err(late)?
 }
 
+/// What is the same whatever happens, also where there is no store.
+fn unchanging(method: &Method, path: &str) -> Option<Response> {
+    match path {
+        _ if method != Method::GET => None,
+        "/healthz" => Some(with_type("text/plain; charset=utf-8", "ok\n")),
+        "/style.css" => Some(with_type("text/css; charset=utf-8", STYLE)),
+        "/icon.svg" => Some(with_type("image/svg+xml", ICON)),
+        _ => None,
+    }
+}
+
 async fn dispatch(app: &App, visit: &Visit) -> Response {
     let segments = visit.segments();
     match segments.as_slice() {
@@ -105,10 +124,7 @@ async fn dispatch(app: &App, visit: &Visit) -> Response {
         ["api", "v1", rest @ ..] => api::answer(app, visit, rest).await,
         _ if visit.method != Method::GET => Refusal::method().into_response(),
         [] => html_answer(stranger(app)),
-        ["healthz"] => with_type("text/plain; charset=utf-8", "ok\n"),
         ["readyz"] => readiness(app).await,
-        ["style.css"] => with_type("text/css; charset=utf-8", STYLE),
-        ["icon.svg"] => with_type("image/svg+xml", ICON),
         _ => Refusal::not_found().into_response(),
     }
 }
@@ -141,6 +157,9 @@ async fn unready(app: &App) -> Vec<String> {
         reasons.push(format!("the database cannot be written: {error}"));
     }
     let ticks = app.ticks.get();
+    if ticks.failed {
+        reasons.push(format!("the last tick could not run: {}", ticks.outcome.unwrap_or_default()));
+    }
     let age = app.clock.now().since(ticks.last);
     if age > ticks.interval * OVERDUE {
         reasons.push(format!(
@@ -154,6 +173,6 @@ async fn unready(app: &App) -> Vec<String> {
 }
 
 /// What does not even become a visit: an address that is none.
-fn refused(app: &App) -> Response {
-    secured(Refusal::bad("This address is not understood.").into_response(), app.is_https())
+fn refused(door: &Door) -> Response {
+    secured(Refusal::bad("This address is not understood.").into_response(), door.is_https())
 }

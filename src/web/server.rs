@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{App, routes};
+use super::door::Door;
+use super::routes;
 
 /// A client that has not sent its headers by then is not going to.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,8 +29,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(100);
 
 /// Serves until `cancel`, then lets answers that are under way come to their end.
-pub async fn serve(listener: TcpListener, app: App, cancel: CancellationToken) {
-    let service = TowerToHyperService::new(warp::service(routes::routes(app)));
+pub async fn serve(listener: TcpListener, door: Door, cancel: CancellationToken) {
+    let service = TowerToHyperService::new(warp::service(routes::routes(door)));
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {

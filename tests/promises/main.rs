@@ -23,6 +23,7 @@ mod end_to_end;
 mod export;
 mod fake_jhe;
 mod faults;
+mod interrupted;
 mod invitation;
 mod jhe_invitation;
 mod jhe_screens;

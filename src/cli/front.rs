@@ -1,0 +1,106 @@
+//! How `serve` begins: the address first, then the store; and what it does for as long as there is none.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::serve::notify;
+use crate::failure::Failure;
+use crate::store::{self, Store};
+use crate::web::{self, App, Door};
+
+/// How soon a store that could not be opened is tried again. Whoever mends a disk is watching.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The store of the one daemon that serves a data directory.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    /// Keeps other daemons away for as long as it lives.
+    pub(super) _claim: File,
+}
+
+/// The listener, or the server that already answers on it.
+pub(super) enum Front {
+    /// Nobody has been answered yet.
+    Listening(TcpListener),
+    /// People are told why there is no store.
+    Answering(Door, JoinHandle<()>),
+}
+
+impl Front {
+    /// Leads people to the pages from now on; answers with the server.
+    pub(super) fn admit(self, app: App, cancel: &CancellationToken) -> JoinHandle<()> {
+        match self {
+            Self::Listening(listener) => tokio::spawn(web::serve(listener, Door::open(app), cancel.clone())),
+            Self::Answering(door, server) => {
+                door.admit(app);
+                server
+            }
+        }
+    }
+
+    fn refuse(self, why: Failure, cancel: &CancellationToken) -> Self {
+        match self {
+            Self::Listening(listener) => {
+                let door = Door::closed(why);
+                let server = tokio::spawn(web::serve(listener, door.clone(), cancel.clone()));
+                Self::Answering(door, server)
+            }
+            Self::Answering(door, server) => {
+                door.close(why);
+                Self::Answering(door, server)
+            }
+        }
+    }
+}
+
+/// Opens the store in `directory`, and tries until it can be opened: a daemon that ended instead would only be started
+/// again, and could tell nobody why. None where `cancel` came first.
+///
+/// # Errors
+/// Where another daemon serves the same directory.
+pub(super) async fn open(
+    directory: &Path,
+    listener: TcpListener,
+    cancel: &CancellationToken,
+) -> Result<Option<(Opened, Front)>, Failure> {
+    let mut front = Front::Listening(listener);
+    let mut told = None;
+    loop {
+        let here = directory.to_owned();
+        let failure = match tokio::task::spawn_blocking(move || attempt(&here)).await {
+            Ok(Ok(Some(opened))) => return Ok(Some((opened, front))),
+            Ok(Ok(None)) => return Err(served(directory)),
+            Ok(Err(failure)) => failure,
+            Err(error) => Failure::failed(format!("the store could not be opened: {error}"), "report this text"),
+        };
+        if told.as_ref() != Some(&failure) {
+            tracing::error!(next = failure.next, "waiting for the store: {}", failure.what);
+            // Not to be ready would mean to be restarted, again and again.
+            notify(&[NotifyState::Ready, NotifyState::Status(&failure.what)]);
+        }
+        front = front.refuse(failure.clone(), cancel);
+        told = Some(failure);
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(None),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+fn attempt(directory: &Path) -> Result<Option<Opened>, Failure> {
+    let Some(claim) = store::claim_for_daemon(directory)? else { return Ok(None) };
+    Ok(Some(Opened { store: Store::open(directory)?, _claim: claim }))
+}
+
+fn served(directory: &Path) -> Failure {
+    Failure::failed(
+        format!("another daemon serves the data directory {}", directory.display()),
+        "stop that one first, or name another directory with --data-dir",
+    )
+}
