@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,8 @@ use crate::time::Timestamp;
 /// What the names of these copies begin and end with; between them stands when they were begun, in UTC.
 const BEGIN: &str = "jhe-ow-";
 const END: &str = ".sqlite3";
+/// An unfinished copy that nothing was made in for so long is nobody's any more.
+const ABANDONED: Duration = Duration::from_hours(24);
 
 /// Where the copies of the store in `data` go.
 pub fn directory(settings: &Snapshot, data: &Path) -> PathBuf {
@@ -36,6 +39,7 @@ pub fn make(
 ) -> Result<Made, Failure> {
     let directory = directory(settings, data);
     backup::make_directory(&directory)?;
+    remove_unfinished(&directory);
     let target = directory.join(format!("{BEGIN}{}{END}", backup::stamp(now)));
     let made = backup::make(data, &target, true, cancel)?;
     let names = names(&directory).unwrap_or_default();
@@ -49,6 +53,23 @@ pub fn make(
         })?;
     }
     Ok(made)
+}
+
+/// Takes away what a backup left behind that was killed. One that still runs is younger.
+fn remove_unfinished(directory: &Path) {
+    let is_old = |path: &Path| {
+        let changed = fs::metadata(path).and_then(|found| found.modified());
+        changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with(backup::UNFINISHED) && is_old(&path) {
+            match fs::remove_dir_all(&path) {
+                Ok(()) => tracing::info!("removed the unfinished backup {}", path.display()),
+                Err(error) => tracing::warn!("the unfinished backup {} stays: {error}", path.display()),
+            }
+        }
+    }
 }
 
 /// The copies in a directory, the newest last. Other files there are nobody's business.
@@ -77,6 +98,22 @@ fn begun(name: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_backup_left_goes_and_what_is_being_made_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let (old, new) = (".jhe-ow-unfinished-old", ".jhe-ow-unfinished-new");
+        for name in [old, new, "other"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - ABANDONED * 2;
+        for name in [old, "other"] {
+            fs::File::open(path(name)).unwrap().set_modified(long_ago).unwrap();
+        }
+        remove_unfinished(directory.path());
+        assert_eq!([old, new, "other"].map(|name| path(name).exists()), [false, true, true]);
+    }
 
     #[test]
     fn a_copy_is_recognised_by_its_name_and_nothing_else_is() {

@@ -77,7 +77,9 @@ pub(super) async fn open(
             Ok(Ok(Some(opened))) => return Ok(Some((opened, front))),
             Ok(Ok(None)) => return Err(served(directory)),
             Ok(Err(failure)) => failure,
-            Err(error) => Failure::failed(format!("the store could not be opened: {error}"), "report this text"),
+            Err(error) => {
+                Failure::failed(format!("the store could not be opened: {error}"), "report this text")
+            }
         };
         if told.as_ref() != Some(&failure) {
             tracing::error!(next = failure.next, "waiting for the store: {}", failure.what);

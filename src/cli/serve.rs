@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::out::say;
 use super::front::{self, Front};
+use super::out::say;
 use super::{Session, admin, signals};
 use crate::backups;
 use crate::config::{self, Environment};

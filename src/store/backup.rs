@@ -110,9 +110,10 @@ pub(super) fn copy_to(
             "name a file in a directory that is there, has room, and that this user may write to",
         )
     };
-    // Readable for its owner only from the first byte on; gone again unless it gets its name.
-    let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(beside);
-    let unfinished = unfinished.map_err(|error| unwritable(&error))?;
+    // A directory, for SQLite may leave files beside its own; gone again whatever happens. Readable for its owner only.
+    let workshop = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(beside);
+    let workshop = workshop.map_err(|error| unwritable(&error))?;
+    let unfinished = tempfile::NamedTempFile::new_in(workshop.path()).map_err(|error| unwritable(&error))?;
     let told = |error: StoreError| match error {
         StoreError::Closed => {
             Failure::failed("the backup was stopped", "make it again; nothing is left of it")
@@ -162,7 +163,11 @@ pub(super) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -
 /// Makes a copy one file, which needs no log beside it, and checks every page of it.
 pub(super) fn check(path: &Path, cancel: &CancellationToken) -> Result<Contents, StoreError> {
     let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    db.pragma_update(None, "journal_mode", "DELETE")?;
+    // SQLite says so where it could not change the mode, and calls that no error.
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0))?;
+    if mode != "delete" {
+        return Err(StoreError::Disk(format!("the journal mode stays {mode}")));
+    }
     let cancelled = cancel.clone();
     db.progress_handler(INSTRUCTIONS, Some(move || cancelled.is_cancelled()))?;
     let checked = is_sound(&db).and_then(|()| Ok(Contents::of(&db)?));

@@ -1,6 +1,6 @@
 //! What can go wrong in the store, by what the caller must do about it.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::failure::Failure;
 
@@ -19,6 +19,9 @@ pub enum StoreError {
     /// The file or its file system refuses writes.
     #[error("the database is read-only")]
     ReadOnly,
+    /// The disk did not do what was asked of it.
+    #[error("the disk failed ({0})")]
+    Disk(String),
     /// Another process held the write lock longer than [`super::BUSY_TIMEOUT`].
     #[error("another process kept the database busy")]
     Busy,
@@ -28,6 +31,9 @@ pub enum StoreError {
     /// The open file is no longer where it was opened.
     #[error("{0} was taken away or replaced while it was in use")]
     Misplaced(String),
+    /// The file or its directory may not be opened any more.
+    #[error("the database cannot be opened")]
+    Unreachable,
     /// Something that the caller gave contradicts what is kept; the text says what.
     #[error("{0}")]
     Refused(String),
@@ -41,9 +47,16 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            // The index of the log could not grow: nothing but a lack of room does that.
+            Some(ErrorCode::SystemIoFailure) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Self::DiskFull,
+            Some(ErrorCode::SystemIoFailure) => {
+                Self::Disk(format!("{error}, code {}", extended.unwrap_or_default()))
+            }
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
+            Some(ErrorCode::CannotOpen) => Self::Unreachable,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
             _ => Self::Other(error.to_string()),
@@ -56,10 +69,17 @@ impl From<StoreError> for Failure {
         let next = match &error {
             StoreError::Refused(what) => return Failure::usage(what.clone(), ""),
             StoreError::DiskFull => "make room on the disk of the data directory; what was committed is safe",
-            StoreError::ReadOnly => "make the data directory and its files writable for this user",
+            StoreError::Disk(_) => {
+                "see that the disk is sound and has room (df, dmesg); what was committed is safe"
+            }
+            StoreError::ReadOnly | StoreError::Unreachable => {
+                "make the data directory and its files writable for this user"
+            }
             StoreError::Busy => "end the other process that uses the data directory, or try again",
             StoreError::Damaged(_) => "keep a copy of the file, then restore a backup",
-            StoreError::Misplaced(_) => "put the file back that was there, or restart, to go on with the one that is",
+            StoreError::Misplaced(_) => {
+                "put the file back that was there, or restart, to go on with the one that is"
+            }
             StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
             StoreError::ConsentEnded => "nothing to do; the next tick asks for what is still consented",
             StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",

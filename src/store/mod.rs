@@ -94,12 +94,16 @@ impl Store {
         let (connection, claim) = open::open(directory)?;
         let path = directory.join(FILE_NAME);
         let place = Place::of(&path).map_err(|error| {
-            Failure::failed(format!("{}: {error}", path.display()), "make the data directory readable for this user")
+            Failure::failed(
+                format!("{}: {error}", path.display()),
+                "make the data directory readable for this user",
+            )
         })?;
         let writer = Writer::start(connection, place.clone()).map_err(|error| {
             Failure::failed(format!("no thread for the writer: {error}"), "raise the limit on threads")
         })?;
-        let inner = Inner { directory: directory.to_owned(), writer, place, idle: Mutex::default(), _claim: claim };
+        let inner =
+            Inner { directory: directory.to_owned(), writer, place, idle: Mutex::default(), _claim: claim };
         Ok(Self { inner: Arc::new(inner) })
     }
 

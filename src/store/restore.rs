@@ -45,8 +45,9 @@ pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Re
     open::make_directory(directory)?;
     let _alone = claim::alone(directory)?;
     let unwritable = |error: std::io::Error| cannot(directory, &error.to_string());
-    let copy =
-        tempfile::Builder::new().prefix(backup::UNFINISHED).tempfile_in(directory).map_err(unwritable)?;
+    let workshop =
+        tempfile::Builder::new().prefix(backup::UNFINISHED).tempdir_in(directory).map_err(unwritable)?;
+    let copy = tempfile::NamedTempFile::new_in(workshop.path()).map_err(unwritable)?;
     let contents = bring(file, copy.path(), now)?;
     let replaced = match Present::look(&path)? {
         Present::Nothing => set_aside_log(&path, now).map_err(unwritable)?,

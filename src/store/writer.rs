@@ -34,8 +34,9 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(connection: Connection, place: Place) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::sync_channel(QUEUE);
-        let thread =
-            std::thread::Builder::new().name("writer".into()).spawn(move || run(&connection, &place, &inbox))?;
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || run(&connection, &place, &inbox))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 

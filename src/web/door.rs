@@ -75,7 +75,9 @@ pub(super) fn without_store(path: &str, why: &Failure) -> Response {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let mut answer = match first {
         "readyz" => json(status, &json!({ "ready": false, "reasons": [why.what], "next": why.next })),
-        "api" => json(status, &json!({ "detail": "the store of this service cannot be opened at the moment" })),
+        "api" => {
+            json(status, &json!({ "detail": "the store of this service cannot be opened at the moment" }))
+        }
         _ => with_status(status, html_answer(page(why))),
     };
     answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);

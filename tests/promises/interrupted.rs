@@ -32,7 +32,9 @@ fn waits_for(world: &World, told: &str, mend: impl FnOnce()) {
         let page = visitor.get(path);
         assert_eq!((page.status, page.heading()), (503, "This service is interrupted"));
         assert!(page.body.contains(told), "{}", page.body);
-        assert!(page.headers.contains_key("content-security-policy") && page.headers.contains_key("retry-after"));
+        assert!(
+            page.headers.contains_key("content-security-policy") && page.headers.contains_key("retry-after")
+        );
     }
     assert_eq!(visitor.get("/api/v1/oauth/oura/authorize").json()["detail"].is_string(), true);
     assert_eq!(visitor.post("/admin/sign-in", &[("name", "operator"), ("password", "x")]).status, 503);

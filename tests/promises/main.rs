@@ -21,6 +21,7 @@ mod disk;
 mod documents;
 mod end_to_end;
 mod export;
+mod failing_writes;
 mod fake_jhe;
 mod faults;
 mod interrupted;
