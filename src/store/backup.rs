@@ -162,11 +162,14 @@ pub(super) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -
 
 /// Makes a copy one file, which needs no log beside it, and checks every page of it.
 pub(super) fn check(path: &Path, cancel: &CancellationToken) -> Result<Contents, StoreError> {
-    let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // SQLite says so where it could not change the mode, and calls that no error.
-    let mode: String = db.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0))?;
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.pragma_update(None, "journal_mode", "DELETE")?;
+    drop(db);
+    // Opened anew, to see what is in the file. SQLite may say that the mode is changed where it could not write it.
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode != "delete" {
-        return Err(StoreError::Disk(format!("the journal mode stays {mode}")));
+        return Err(StoreError::Disk(format!("the copy's journal mode stays {mode}")));
     }
     let cancelled = cancel.clone();
     db.progress_handler(INSTRUCTIONS, Some(move || cancelled.is_cancelled()))?;

@@ -124,6 +124,8 @@ fn a_backup_whose_writes_fail_is_not_there() {
             let db = rusqlite::Connection::open(&file).unwrap();
             let kept = "SELECT count(*) FROM observation WHERE (SELECT integrity_check FROM pragma_integrity_check) = 'ok'";
             assert_eq!(db.query_row(kept, [], |row| row.get::<_, i64>(0)).unwrap(), 12, "{ran:?}");
+            let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+            assert_eq!(mode, "delete", "one file, without a log beside it: {ran:?}");
             drop(db);
             fs::remove_file(&file).unwrap();
         }

@@ -160,7 +160,9 @@ fn a_right_that_is_lost_and_given_back_costs_nothing() {
 fn a_second_daemon_on_the_same_directory_is_refused() {
     let world = World::new();
     let mut first = Served::start(&world);
-    let ran = world.run(&["serve", "--bind", "127.0.0.1:0"]);
+    let mut other = world.start(&["serve", "--bind", "127.0.0.1:0"]);
+    until("the other ends", || other.has_ended());
+    let ran = other.wait();
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("another daemon serves the data directory"), "{ran:?}");
     until_ready(&mut first);
