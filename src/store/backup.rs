@@ -166,7 +166,7 @@ pub(super) fn check(path: &Path, cancel: &CancellationToken) -> Result<Contents,
     db.pragma_update(None, "journal_mode", "DELETE")?;
     drop(db);
     // Opened anew, to see what is in the file. SQLite may say that the mode is changed where it could not write it.
-    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode != "delete" {
         return Err(StoreError::Disk(format!("the copy's journal mode stays {mode}")));
