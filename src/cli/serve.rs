@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::out::say;
-use super::{Session, admin, signals};
+use super::{Session, admin, signals, watchdog};
 use crate::backups;
 use crate::config::{self, Environment};
 use crate::consents;
@@ -81,7 +81,8 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             Box::pin(daemon.export()),
             Box::pin(watch),
             Box::pin(daemon.watch_bucket()),
-            daemon.back_up()
+            daemon.back_up(),
+            watchdog::feed(&daemon.app, &cancel)
         );
     };
     Box::pin(daemon.finish(work, server)).await;
@@ -360,7 +361,7 @@ fn reload(session: &mut Session, app: &App, logging: &Logging) {
 }
 
 /// Tells systemd, where there is one.
-fn notify(states: &[NotifyState]) {
+pub(super) fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("systemd could not be told: {error}");
     }
