@@ -42,9 +42,9 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::Verify { noted, json } => {
             let verdict = session.store()?.read(move |db| chain::verify(db, noted)).await?;
             if json {
-                say_json(&document(&verdict))?
+                say_json(&document(&verdict))?;
             } else {
-                tell(&verdict, noted)?
+                tell(&verdict, noted)?;
             }
             let is_good = verdict.broken.is_none() && noted.is_some() == verdict.noted.is_some();
             Ok(if is_good { 0 } else { EXIT_FAILED })

@@ -54,20 +54,20 @@ pub(super) async fn feed(app: &App, cancel: &CancellationToken) {
 }
 
 async fn examine(app: &App, patience: Duration) -> (Ticker, Writer) {
-    let ticks = app.ticks.get();
+    let state = app.ticks.get();
     let look = async {
         let proved = app.store.write(status::prove_writable).await;
         let lock = app.store.read(|db| setting::get(db, lock::KEY)).await;
         (proved, lock.ok().flatten())
     };
-    let (writer, lock) = match tokio::time::timeout(patience, look).await {
-        Ok((Err(StoreError::Closed), lock)) => (Writer::Gone, lock),
-        Ok((_, lock)) => (Writer::Answers, lock),
+    let (writer, since) = match tokio::time::timeout(patience, look).await {
+        Ok((Err(StoreError::Closed), since)) => (Writer::Gone, since),
+        Ok((_, since)) => (Writer::Answers, since),
         Err(_) => (Writer::Silent, None),
     };
-    let renewed = lock.and_then(|lock| Timestamp::parse(&lock).ok());
-    let heard = renewed.map_or(ticks.last, |renewed| renewed.max(ticks.last));
-    (Ticker { heard, interval: ticks.interval }, writer)
+    let renewed = since.and_then(|since| Timestamp::parse(&since).ok());
+    let heard = renewed.map_or(state.last, |renewed| renewed.max(state.last));
+    (Ticker { heard, interval: state.interval }, writer)
 }
 
 /// Why a new start would help, where it would.

@@ -35,7 +35,7 @@ fn the_help_of_every_command_has_an_example_that_is_understood() {
         let help = definition.get_after_help().map(ToString::to_string).unwrap_or_default();
         let own = format!("  jhe-ow {path}");
         assert!(help.contains("Example") && help.contains(&own), "jhe-ow {path} has no example:\n{help}");
-        for line in help.replace("\\\n     ", "").lines().filter(|line| line.starts_with("  jhe-ow")) {
+        for line in help.replace(" \\\n     ", "").lines().filter(|line| line.starts_with("  jhe-ow")) {
             // What an example does stands two blanks or more after it; what follows a pipe is not ours.
             let typed = line.trim().split("  ").next().unwrap();
             let typed = typed.split([';', '|', '>', '<']).next().unwrap();
