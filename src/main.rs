@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use jhe_ow::cli::{self, Arguments};
 
 /// Threads for what blocks: reads of the store. More would only wait for the same disk.
 const BLOCKING_THREADS: usize = 8;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

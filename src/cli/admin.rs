@@ -4,9 +4,10 @@ use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::Session;
-use super::out::say;
+use super::out::{say, say_json};
 use crate::account::{Actor, Role};
 use crate::failure::Failure;
 use crate::password;
@@ -43,7 +44,11 @@ pub(crate) enum Command {
         name: String,
     },
     /// Every account
-    List,
+    List {
+        /// One JSON document per line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
@@ -71,19 +76,34 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             let account = store.read(move |db| required(db, &name)).await?;
             say_link(session, &store, account).await?;
         }
-        Command::List => {
+        Command::List { json } => {
             for one in store.read(account::list).await? {
-                let state = match (one.disabled, one.has_password) {
-                    (true, _) => "may not sign in",
-                    (false, _) if one.is_of_jhe() => "through JHE",
-                    (false, true) => "has a password",
-                    (false, false) => "no password yet",
-                };
-                say(format_args!("{:>4}  {:<8}  {state:<15}  {}", one.id, one.role, one.name))?;
+                if json { say_json(&document(&one))? } else { say(line(&one))? }
             }
         }
     }
     Ok(0)
+}
+
+fn line(one: &Account) -> String {
+    let state = match (one.disabled, one.has_password) {
+        (true, _) => "may not sign in",
+        (false, _) if one.is_of_jhe() => "through JHE",
+        (false, true) => "has a password",
+        (false, false) => "no password yet",
+    };
+    format!("{:>4}  {:<8}  {state:<15}  {}", one.id, one.role, one.name)
+}
+
+fn document(one: &Account) -> serde_json::Value {
+    json!({
+        "id": one.id.0,
+        "name": one.name,
+        "role": one.role.as_str(),
+        "disabled": one.disabled,
+        "has_password": one.has_password,
+        "jhe_user": one.jhe_user,
+    })
 }
 
 fn required(db: &rusqlite::Connection, name: &str) -> Result<Account, StoreError> {

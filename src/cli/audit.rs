@@ -1,13 +1,14 @@
 //! `jhe-ow audit`: who did what, and whether the record of it is whole.
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::Session;
-use super::out::say;
+use super::out::{say, say_json};
 use crate::account::Reach;
 use crate::failure::{EXIT_FAILED, Failure};
-use crate::patient::PatientRef;
-use crate::store::chain::{self, Hash, hex, parse_hex};
+use crate::patient::{PatientId, PatientRef};
+use crate::store::chain::{self, Hash, Verdict, hex, parse_hex};
 use crate::store::{audit, patient};
 
 #[derive(Debug, Subcommand)]
@@ -20,23 +21,38 @@ pub(super) enum Command {
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: u32,
+        /// One JSON document per line
+        #[arg(long)]
+        json: bool,
     },
     /// Whether anything was changed, put in or taken out behind the program's back; exit code 1 where it was
     Verify {
         /// A hash that was printed before: whether its entry is still there
         #[arg(long, value_name = "HASH", value_parser = parse_hex)]
         noted: Option<Hash>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
-        Command::List { patient_id, limit } => list(session, patient_id, limit).await.map(|()| 0),
-        Command::Verify { noted } => verify(session, noted).await,
+        Command::List { patient_id, limit, json } => list(session, patient_id, limit, json).await.map(|()| 0),
+        Command::Verify { noted, json } => {
+            let verdict = session.store()?.read(move |db| chain::verify(db, noted)).await?;
+            if json {
+                say_json(&document(&verdict))?;
+            } else {
+                tell(&verdict, noted)?;
+            }
+            let is_good = verdict.broken.is_none() && noted.is_some() == verdict.noted.is_some();
+            Ok(if is_good { 0 } else { EXIT_FAILED })
+        }
     }
 }
 
-async fn list(session: &Session, who: Option<PatientRef>, limit: u32) -> Result<(), Failure> {
+async fn list(session: &Session, who: Option<PatientRef>, limit: u32, json: bool) -> Result<(), Failure> {
     let read = move |db: &rusqlite::Connection| {
         let patient = match who {
             // Who was erased has entries, and no row.
@@ -47,6 +63,17 @@ async fn list(session: &Session, who: Option<PatientRef>, limit: u32) -> Result<
         audit::page(db, Reach::Everybody, patient, None, limit)
     };
     for entry in session.store()?.read(read).await? {
+        if json {
+            say_json(&json!({
+                "id": entry.id,
+                "at": entry.at.to_string(),
+                "actor": entry.actor,
+                "action": entry.action,
+                "patient": entry.patient.map(PatientId::get),
+                "detail": entry.detail,
+            }))?;
+            continue;
+        }
         let whom = entry.patient.map_or_else(String::new, |id| format!("  patient {id}"));
         let detail = if entry.detail.is_empty() { String::new() } else { format!("  {}", entry.detail) };
         say(format_args!("{:>6}  {}  {}  {}{whom}{detail}", entry.id, entry.at, entry.actor, entry.action))?;
@@ -54,11 +81,20 @@ async fn list(session: &Session, who: Option<PatientRef>, limit: u32) -> Result<
     Ok(())
 }
 
-async fn verify(session: &Session, noted: Option<Hash>) -> Result<u8, Failure> {
-    let verdict = session.store()?.read(move |db| chain::verify(db, noted)).await?;
+fn document(verdict: &Verdict) -> serde_json::Value {
+    json!({
+        "whole": verdict.broken.is_none(),
+        "broken": verdict.broken.map(|broken| broken.to_string()),
+        "entries": verdict.entries,
+        "older": verdict.older,
+        "head": verdict.head.map(|(entry, hash)| json!({ "entry": entry, "hash": hex(&hash) })),
+        "noted": verdict.noted,
+    })
+}
+
+fn tell(verdict: &Verdict, noted: Option<Hash>) -> Result<(), Failure> {
     if let Some(broken) = verdict.broken {
-        say(format_args!("The audit is broken: {broken}"))?;
-        return Ok(EXIT_FAILED);
+        return say(format_args!("The audit is broken: {broken}"));
     }
     say(format_args!("The audit is whole: {} entries", verdict.entries))?;
     if verdict.older > 0 {
@@ -72,15 +108,11 @@ async fn verify(session: &Session, noted: Option<Hash>) -> Result<u8, Failure> {
     }
     match (noted, verdict.noted) {
         (Some(_), None) => {
-            say("  the hash that was noted is none of this audit's: it was written anew, or is another one")?;
-            Ok(EXIT_FAILED)
+            say("  the hash that was noted is none of this audit's: it was written anew, or is another one")
         }
-        (_, Some(id)) => {
-            say(format_args!(
-                "  the hash that was noted is that of entry {id}: nothing up to there has changed"
-            ))?;
-            Ok(0)
-        }
-        (None, None) => Ok(0),
+        (_, Some(id)) => say(format_args!(
+            "  the hash that was noted is that of entry {id}: nothing up to there has changed"
+        )),
+        (None, None) => Ok(()),
     }
 }

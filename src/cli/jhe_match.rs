@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 
 use futures_util::{StreamExt, TryStreamExt};
+use serde_json::{Value, json};
 
 use super::Session;
 use super::jhe_patient::{connected, people};
-use super::out::say;
+use super::out::{say, say_json};
 use crate::account::Actor;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -27,13 +28,16 @@ const AT_ONCE: usize = 4;
 type Unmatched = (Patient, Vec<Proposal>);
 
 /// `patient match [ID]`: who may be whom.
-pub(super) async fn list(session: &Session, who: Option<PatientRef>) -> Result<(), Failure> {
+pub(super) async fn list(session: &Session, who: Option<PatientRef>, json: bool) -> Result<(), Failure> {
     let (store, jhe) = (session.store()?, connected(session)?);
     let only = store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await?;
     if let Some(patient) = &only {
         patient::refuse_matched(patient)?;
     }
     let unmatched = unmatched(session, &store, &jhe, only.map(|patient| patient.id)).await?;
+    if json {
+        return unmatched.iter().try_for_each(|one| say_json(&document(one)));
+    }
     if unmatched.is_empty() {
         return say("every patient has a number in JHE");
     }
@@ -44,6 +48,12 @@ pub(super) async fn list(session: &Session, who: Option<PatientRef>) -> Result<(
         }
     }
     Ok(())
+}
+
+fn document((patient, proposals): &Unmatched) -> Value {
+    let proposal = |Proposal { jhe_id, name, reason }: &Proposal| json!({ "jhe_id": jhe_id, "name": name, "reason": reason.as_str() });
+    let proposals: Vec<Value> = proposals.iter().map(proposal).collect();
+    json!({ "patient": patient.id.get(), "name": patient.name, "proposals": proposals })
 }
 
 /// `patient match ID --jhe-patient N`.

@@ -6,22 +6,27 @@ mod audit;
 mod backup;
 mod catalog;
 mod convert;
+mod examples;
 mod export;
 mod front;
 mod invite;
 mod jhe_match;
 mod jhe_patient;
+mod man;
 mod observations;
 pub(crate) mod out;
 mod patient;
 mod poll;
+mod ready;
 mod rejected;
 pub(crate) mod serve;
 mod settings;
 pub(crate) mod signals;
 mod store;
+mod watchdog;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::clock::{CLOCK_ENV, Clock};
 use crate::config::{self, Config, Environment, Flags};
@@ -52,6 +57,14 @@ enum Asked {
     /// What becomes what: OW's types, their schemas, and JHE's codes
     #[command(after_help = catalog::HELP)]
     Catalog(catalog::Arguments),
+    /// What a shell needs to complete commands and options
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// The manual
+    Man(man::Arguments),
 }
 
 /// What needs a configuration.
@@ -93,6 +106,8 @@ enum Command {
     /// Samples that could not be converted
     #[command(subcommand)]
     Rejected(rejected::Command),
+    /// Ask a daemon whether it does its work: exit code 0 where it does, 1 where not
+    Ready(ready::Arguments),
     /// Try it out: a simulated OW, a few patients, and the daemon, in a directory of its own
     Demo(demo::Arguments),
 }
@@ -117,6 +132,26 @@ impl Session {
     }
 }
 
+/// Every command, with its help.
+pub fn command() -> clap::Command {
+    examples::add(Arguments::command())
+}
+
+impl Arguments {
+    /// Reads the command line of this process; where it is wrong, or asks for help, that is said and the process ends.
+    pub fn of_process() -> Self {
+        // What the same definition has read, it also takes.
+        Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+fn completions(shell: Shell) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "jhe-ow", &mut script);
+    out::finish(std::io::Write::write_all(&mut std::io::stdout().lock(), &script))?;
+    Ok(0)
+}
+
 /// Does what the command line says; answers with the exit code.
 ///
 /// # Errors
@@ -126,6 +161,8 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         // A filter: a configuration that is broken or missing is nothing to it.
         Asked::Convert => return convert::run(),
         Asked::Catalog(arguments) => return catalog::run(&arguments),
+        Asked::Completions { shell } => return completions(shell),
+        Asked::Man(arguments) => return man::run(&arguments, command()),
         Asked::Configured(command) => command,
     };
     let session = Session::new(arguments.flags)?;
@@ -146,6 +183,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Backup(arguments) => backup::make(&session, arguments).await,
         Command::Restore(arguments) => backup::restore(&session, &arguments),
         Command::Rejected(command) => rejected::run(&session, command).await,
+        Command::Ready(arguments) => ready::run(&session, arguments).await,
         Command::Demo(arguments) => demo::run(session, arguments).await,
     }
 }

@@ -1,8 +1,9 @@
 //! `jhe-ow patient`: patients by hand.
 
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
-use super::out::say;
+use super::out::{say, say_json};
 use super::{Session, jhe_match, jhe_patient};
 use crate::account::Actor;
 use crate::failure::Failure;
@@ -33,13 +34,23 @@ pub(super) enum Command {
         /// The patient is this one of JHE's: JHE's consents count from now on
         #[arg(long, value_name = "N", requires = "id")]
         jhe_patient: Option<i64>,
+        /// One JSON document per line and patient
+        #[arg(long, conflicts_with = "jhe_patient")]
+        json: bool,
     },
     /// All patients
-    List,
+    List {
+        /// One JSON document per line
+        #[arg(long)]
+        json: bool,
+    },
     /// One patient
     Show {
         /// The patient's number, or jhe:N
         id: PatientRef,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Link a patient to an OW user
     Link(Link),
@@ -110,17 +121,17 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             jhe_patient::take_in(session, jhe_id, ow_user, tz).await?;
         }
         Command::Import { tz } => jhe_patient::import(session, &tz).await?,
-        Command::Match { id: Some(id), jhe_patient: Some(jhe_id) } => {
+        Command::Match { id: Some(id), jhe_patient: Some(jhe_id), .. } => {
             jhe_match::confirm(session, id, jhe_id).await?;
         }
-        Command::Match { id, .. } => jhe_match::list(session, id).await?,
+        Command::Match { id, json, .. } => jhe_match::list(session, id, json).await?,
         Command::Add(add) => say(store.write(move |db| add_patient(db, add, now)).await?)?,
-        Command::List => {
+        Command::List { json } => {
             for patient in store.read(patient::list).await? {
-                say(summary(&patient))?;
+                if json { say_json(&document(&patient))? } else { say(summary(&patient))? }
             }
         }
-        Command::Show { id } => {
+        Command::Show { id, json } => {
             let (patient, scopes) = store
                 .read(move |db| {
                     let patient = patient::find(db, id)?;
@@ -128,7 +139,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
                     Ok((patient, scopes))
                 })
                 .await?;
-            show(&patient, &scopes)?;
+            if json { show_json(&patient, &scopes)? } else { show(&patient, &scopes)? }
         }
         Command::Link(link) => say(store.write(move |db| link_patient(db, &link, now)).await?)?,
         Command::Unlink { id } => say(store.write(move |db| unlink(db, id, now)).await?)?,
@@ -221,4 +232,27 @@ fn show(patient: &Patient, scopes: &[(String, Vec<Grant>)]) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+fn document(patient: &Patient) -> Value {
+    let link = patient.link.as_ref();
+    json!({
+        "id": patient.id.get(),
+        "name": patient.name,
+        "email": patient.email,
+        "time_zone": patient.time_zone,
+        "jhe_id": patient.jhe_id,
+        "link": link.map(|link| json!({ "ow_user": link.ow_user.to_string(), "needs_relink": link.needs_relink })),
+    })
+}
+
+fn show_json(patient: &Patient, scopes: &[(String, Vec<Grant>)]) -> Result<(), Failure> {
+    let consent = |code: &str, grant: &Grant| {
+        let withdrawn = grant.withdrawn.map(|at| at.to_string());
+        json!({ "code": code, "granted": grant.granted.to_string(), "withdrawn": withdrawn })
+    };
+    let consents = scopes.iter().flat_map(|(code, grants)| grants.iter().map(move |one| consent(code, one)));
+    let mut document = document(patient);
+    document["consents"] = consents.collect();
+    say_json(&document)
 }

@@ -1,9 +1,10 @@
 //! `jhe-ow rejected`.
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::Session;
-use super::out::say;
+use super::out::{say, say_json};
 use crate::account::Reach;
 use crate::failure::Failure;
 use crate::patient::PatientRef;
@@ -19,17 +20,32 @@ pub(super) enum Command {
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: u32,
+        /// One JSON document per line
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
-    let Command::List { patient_id, limit } = command;
+    let Command::List { patient_id, limit, json } = command;
     let store = session.store()?;
     let list = store.read(move |db| {
         let patient = patient_id.map(|who| patient::find(db, who)).transpose()?;
         rejected::page(db, Reach::Everybody, patient.map(|patient| patient.id), None, limit)
     });
     for entry in list.await? {
+        if json {
+            say_json(&json!({
+                "id": entry.id,
+                "patient": entry.patient.get(),
+                "type": entry.rejected.series_type,
+                "reason": entry.rejected.reason,
+                "sample": entry.rejected.sample,
+                "first_seen": entry.first_seen.to_string(),
+                "last_seen": entry.last_seen.to_string(),
+            }))?;
+            continue;
+        }
         say(format_args!(
             "patient {}  {}  last seen {}  {}\n    {}",
             entry.patient,

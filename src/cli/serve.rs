@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::front::{self, Front};
 use super::out::say;
-use super::{Session, admin, signals};
+use super::{Session, admin, signals, watchdog};
 use crate::backups;
 use crate::config::{self, Environment};
 use crate::consents;
@@ -86,7 +86,8 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             Box::pin(daemon.export()),
             Box::pin(watch),
             Box::pin(daemon.watch_bucket()),
-            daemon.back_up()
+            daemon.back_up(),
+            watchdog::feed(&daemon.app, &cancel)
         );
     };
     Box::pin(daemon.finish(work, server)).await;

@@ -3,9 +3,10 @@
 use std::io::{BufRead, Read};
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::Session;
-use super::out::say;
+use super::out::{say, say_json};
 use crate::account::Actor;
 use crate::failure::Failure;
 use crate::settings::{self, Setting, Snapshot};
@@ -17,11 +18,18 @@ const LONGEST_VALUE: u64 = 64 * 1024;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Every setting, its value, where that comes from, and what it does
-    List,
+    List {
+        /// One JSON document per line
+        #[arg(long)]
+        json: bool,
+    },
     /// The value of one setting
     Get {
         /// Its name, such as module.ow
         key: String,
+        /// One JSON document, as in the list
+        #[arg(long)]
+        json: bool,
     },
     /// Set one setting; holds from the next tick on
     Set {
@@ -40,15 +48,23 @@ pub(super) enum Command {
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
-        Command::List => {
+        Command::List { json } => {
             let snapshot = snapshot(session).await?;
             for setting in &settings::ALL {
-                say(format_args!("{}\n    {}", line(setting, &snapshot), setting.about))?;
+                if json {
+                    say_json(&document(setting, &snapshot))?;
+                } else {
+                    say(format_args!("{}\n    {}", line(setting, &snapshot), setting.about))?;
+                }
             }
         }
-        Command::Get { key } => {
-            let setting = settings::find(&key)?;
-            say(setting.show(snapshot(session).await?.text(setting.key)))?;
+        Command::Get { key, json } => {
+            let (setting, snapshot) = (settings::find(&key)?, snapshot(session).await?);
+            if json {
+                say_json(&document(setting, &snapshot))?;
+            } else {
+                say(setting.show(snapshot.text(setting.key)))?;
+            }
         }
         Command::Set { key, value } => {
             let setting = settings::find(&key)?;
@@ -93,6 +109,16 @@ async fn change(session: &Session, setting: &'static Setting, value: Option<Stri
         Ok(note)
     };
     say(store.write(write).await?)
+}
+
+fn document(setting: &Setting, snapshot: &Snapshot) -> serde_json::Value {
+    json!({
+        "key": setting.key,
+        "value": setting.show(snapshot.text(setting.key)),
+        "set": snapshot.stored(setting.key).is_some(),
+        "default": setting.default,
+        "about": setting.about,
+    })
 }
 
 fn line(setting: &Setting, snapshot: &Snapshot) -> String {

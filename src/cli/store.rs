@@ -1,17 +1,22 @@
 //! `jhe-ow seed` and `jhe-ow migrate`.
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::Session;
-use super::out::say;
+use super::out::{say, say_json};
 use crate::account::Actor;
 use crate::failure::Failure;
-use crate::store::{audit, code, migrations};
+use crate::store::{Migration, audit, code, migrations};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Migrate {
     /// Which steps of the schema this program knows, and which the database has; changes nothing
-    Status,
+    Status {
+        /// One JSON document per line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) async fn seed(session: &Session) -> Result<u8, Failure> {
@@ -32,8 +37,13 @@ pub(super) async fn seed(session: &Session) -> Result<u8, Failure> {
 
 pub(super) fn migrate(session: &Session, command: &Migrate) -> Result<u8, Failure> {
     match command {
-        Migrate::Status => {
+        Migrate::Status { json } => {
             for migration in migrations(&session.config.data_dir)? {
+                if *json {
+                    let Migration { version, name, applied } = migration;
+                    say_json(&json!({ "version": version, "name": name, "applied": applied }))?;
+                    continue;
+                }
                 let state =
                     migration.applied.map_or_else(|| "pending".to_owned(), |at| format!("applied {at}"));
                 say(format_args!("V{}  {}  {state}", migration.version, migration.name))?;

@@ -37,13 +37,17 @@ pub(super) fn find(
     Ok(Some(secret.to_owned().into()))
 }
 
-/// systemd puts credentials into files named after them.
+/// systemd puts credentials into files named after them. A unit gives a blank one where nobody has made the file that
+/// it names.
 fn credential(sources: &Sources<'_>, key: &Key) -> Result<Option<String>, Failure> {
     let Some(directory) = sources.environment.get("CREDENTIALS_DIRECTORY") else { return Ok(None) };
     let directory = sources.environment.absolute(directory);
     let names = [key.variable.to_lowercase(), key.variable.to_owned()];
     match names.iter().map(|name| directory.join(name)).find(|path| path.is_file()) {
-        Some(path) => read(&path, "CREDENTIALS_DIRECTORY").map(Some),
+        Some(path) => {
+            let secret = read(&path, "CREDENTIALS_DIRECTORY")?;
+            Ok((!secret.trim().is_empty()).then_some(secret))
+        }
         None => Ok(None),
     }
 }

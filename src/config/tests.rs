@@ -107,6 +107,9 @@ fn a_secret_comes_from_its_variable_its_file_or_systemd_and_never_shows() {
     let systemd = directory.path().to_str().unwrap();
     assert_eq!(key(&[("CREDENTIALS_DIRECTORY", systemd)]), Ok(Some("sk-from-file".into())));
     assert_eq!(key(&[("OW_API_KEY", "")]), Ok(None));
+    std::fs::write(&file, "\n").unwrap();
+    assert_eq!(key(&[("CREDENTIALS_DIRECTORY", systemd)]), Ok(None), "a blank credential is none");
+    assert!(key(&[("OW_API_KEY_FILE", file.to_str().unwrap())]).is_err(), "a file that was named has a key");
     let failure = key(&[("OW_API_KEY", "sk-se cret")]).unwrap_err();
     assert!(!failure.to_string().contains("cret"), "{failure}");
     assert!(key(&[("OW_API_KEY_FILE", "/nowhere")]).unwrap_err().what.contains("/nowhere"));

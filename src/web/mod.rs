@@ -48,6 +48,7 @@ pub use limit::Limits;
 pub use payloads::Payloads;
 pub(crate) use payloads::examine as examine_payloads;
 pub use person::PatientTokens;
+pub(crate) use routes::OVERDUE;
 pub use server::serve;
 
 /// What the pages are made from.

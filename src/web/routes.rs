@@ -23,7 +23,7 @@ use crate::store::status;
 /// The style sheet, embedded.
 const STYLE: &str = include_str!("../../assets/style.css");
 /// A tick that ended longer ago than this many intervals is overdue.
-const OVERDUE: u32 = 3;
+pub(crate) const OVERDUE: u32 = 3;
 /// Bytes of a form: the longest has a purpose of some thousand characters in it.
 const LARGEST_FORM: usize = 64 * 1024;
 /// A form that has not arrived by then is not going to.

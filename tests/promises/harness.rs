@@ -126,15 +126,29 @@ impl World {
     /// The binary, about to run here.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
+        command.args(arguments);
+        self.settle(&mut command);
         command
-            .args(arguments)
+    }
+
+    /// A line of shell, about to run here, that finds the binary by its name.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.args(["-c", line]);
+        self.settle(&mut command);
+        let binary = Path::new(env!("CARGO_BIN_EXE_jhe-ow"));
+        command.env("PATH", format!("{}:/usr/bin:/bin", binary.parent().unwrap().display()));
+        command
+    }
+
+    fn settle(&self, command: &mut Command) {
+        command
             .env_clear()
             .envs(self.variables.iter().cloned())
             .env("JHE_OW_DATA_DIR", self.data_dir())
             .env("JHE_OW_CLOCK", self.now.to_string())
             .current_dir(self.directory.path())
             .stdin(Stdio::null());
-        command
     }
 
     pub fn data_dir(&self) -> std::path::PathBuf {

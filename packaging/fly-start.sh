@@ -1,0 +1,18 @@
+#!/bin/sh
+# Starts the daemon below Litestream; on a new volume it first puts back what Litestream has of the old one.
+set -eu
+data=${JHE_OW_DATA_DIR:?}
+as_daemon=''
+if [ "$(id -u)" = 0 ]; then
+    chown 65532:65532 "$data"
+    as_daemon='setpriv --reuid=65532 --regid=65532 --clear-groups --no-new-privs'
+fi
+if [ ! -e "$data/jhe-ow.sqlite3" ]; then
+    $as_daemon litestream restore -if-replica-exists -o "$data/replica.sqlite3" "$data/jhe-ow.sqlite3"
+    if [ -e "$data/replica.sqlite3" ]; then
+        # It checks the file, and notes that JHE may have more than is in it.
+        $as_daemon jhe-ow restore "$data/replica.sqlite3"
+        rm "$data/replica.sqlite3"
+    fi
+fi
+exec $as_daemon litestream replicate -exec "jhe-ow serve"
