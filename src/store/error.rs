@@ -1,6 +1,7 @@
 //! What can go wrong in the store, by what the caller must do about it.
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY;
 
 use crate::failure::Failure;
 
@@ -13,6 +14,9 @@ pub enum StoreError {
     /// The link or the consent that the rows were read under is gone: drop them, ask again next tick.
     #[error("the link or the consent ended while the samples were being read")]
     ConsentEnded,
+    /// What the rows belong to is not there any more: drop them.
+    #[error("the patient was erased in the meantime")]
+    Erased,
     /// The disk has no room.
     #[error("the disk is full")]
     DiskFull,
@@ -38,6 +42,9 @@ pub enum StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_CONSTRAINT_FOREIGNKEY) {
+            return Self::Erased;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::ReadOnly) => Self::ReadOnly,
@@ -58,6 +65,7 @@ impl From<StoreError> for Failure {
             StoreError::Damaged(_) => "keep a copy of the file, then restore a backup",
             StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
             StoreError::ConsentEnded => "nothing to do; the next tick asks for what is still consented",
+            StoreError::Erased => "nothing to do",
             StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",
         };
         Failure::failed(error.to_string(), next)
