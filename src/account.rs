@@ -93,6 +93,8 @@ pub enum Actor {
     Patient(PatientId),
     /// Somebody who is not signed in.
     Visitor,
+    /// Nobody: the program, as its settings say.
+    Daemon,
 }
 
 impl fmt::Display for Actor {
@@ -102,6 +104,7 @@ impl fmt::Display for Actor {
             Self::Account(id) => write!(f, "account {id}"),
             Self::Patient(id) => write!(f, "patient {id}"),
             Self::Visitor => f.write_str("visitor"),
+            Self::Daemon => f.write_str("daemon"),
         }
     }
 }

@@ -59,6 +59,12 @@ impl Allowed {
         Self(allowed)
     }
 
+    /// What of it is not before `from`.
+    #[must_use]
+    pub fn since(&self, from: Timestamp) -> Self {
+        Self(self.cut(Interval { from, until: Timestamp::MAX }).collect())
+    }
+
     /// Whether nothing is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -138,6 +144,13 @@ mod tests {
     fn a_withdrawn_consent_allows_nothing_not_even_the_past() {
         assert!(Allowed::from_grants(&[grant(10, Some(20))]).is_empty());
         assert!(Allowed::from_grants(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_was_erased_is_allowed_no_more() {
+        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]).since(at(20));
+        assert_eq!(cut(&allowed, 0, 40), [(30, 40)]);
+        assert!(Allowed::default().since(at(20)).is_empty());
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! - [`ow`]: all calls to OW; [`raw`]: all calls to S3, where it stores the provider's own payloads
 //! - [`jhe`]: all calls to JHE; [`consents`] and [`mirror`]: its consents here; [`export`]: the outbox drains, and
 //!   what others have delivered is adopted; [`matching`]: who of JHE's patients one of ours is
+//! - [`withdrawal`]: what is erased once its consent is withdrawn
 //! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
 //! - [`poll`]: windows, schedule, turns, backfills
 //! - [`web`]: the pages and the server; [`tally`]: what days come to, for the charts
@@ -65,3 +66,4 @@ pub mod tally;
 pub mod time;
 pub mod token;
 pub mod web;
+pub mod withdrawal;

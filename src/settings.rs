@@ -43,6 +43,8 @@ enum Kind {
 }
 
 const DAY: u64 = 86_400;
+/// What becomes of what is kept once its consent is withdrawn.
+pub const AFTER_WITHDRAWAL: &str = "data.after_withdrawal";
 /// What stands for never.
 const OFF: &str = "off";
 
@@ -51,7 +53,7 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, about: &'
 }
 
 /// Every setting, in the order in which they are shown.
-pub const ALL: [Setting; 20] = [
+pub const ALL: [Setting; 22] = [
     setting("module.ow", Kind::Bool, "false", "Master switch: polls do nothing while it is false"),
     setting(
         "ow.ingest_mode",
@@ -123,6 +125,18 @@ pub const ALL: [Setting; 20] = [
         Kind::Text,
         "raw-payloads/oura/api_response",
         "Raw mode: what the names of the payloads begin with",
+    ),
+    setting(
+        AFTER_WITHDRAWAL,
+        Kind::Choice(&["keep", "hide", "erase"]),
+        "keep",
+        "What becomes of what is kept here once its consent is withdrawn: it stays; it is shown no more; it is shown no more, and erased after data.erase_after",
+    ),
+    setting(
+        "data.erase_after",
+        Kind::Duration(3600, 10 * 365 * DAY),
+        "30d",
+        "How long after the withdrawal it is erased, unless the patient agrees again before",
     ),
     setting(
         "backup.interval",
@@ -323,6 +337,11 @@ impl Snapshot {
     /// How far back the first read of a patient goes.
     pub fn first_connect_window(&self) -> Duration {
         self.duration("ow.first_connect_window")
+    }
+
+    /// How long after a withdrawal what it is about is erased; none where it is not.
+    pub fn erase_after(&self) -> Option<Duration> {
+        (self.text(AFTER_WITHDRAWAL) == "erase").then(|| self.duration("data.erase_after"))
     }
 
     /// How often the store is copied; none where it is not.

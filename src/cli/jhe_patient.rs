@@ -12,7 +12,7 @@ use crate::mirror::Snapshot;
 use crate::ow::Connector;
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::store::patient::{self, NewPatient, Relink};
-use crate::store::{Store, StoreError, audit, mirror};
+use crate::store::{Store, StoreError, audit, erasure, mirror};
 use crate::time::Timestamp;
 
 /// Who did it, in the audit.
@@ -48,6 +48,10 @@ pub(super) async fn import(session: &Session, time_zone: &str) -> Result<(), Fai
         let (jhe_id, name) = (person.id, person.name());
         if known.contains(&Some(jhe_id)) {
             say(format_args!("jhe:{jhe_id}  {name}: here already"))?;
+            continue;
+        }
+        if let Err(StoreError::Refused(why)) = store.read(move |db| erasure::refuse_jhe(db, jhe_id)).await {
+            say(format_args!("jhe:{jhe_id}  {name}: left out, {why}"))?;
             continue;
         }
         let Some(user) = find_ow_user(session, person.jhe_user_id).await? else {

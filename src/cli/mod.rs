@@ -6,6 +6,8 @@ mod audit;
 mod backup;
 mod catalog;
 mod convert;
+mod dossier;
+mod erase;
 mod examples;
 mod export;
 mod front;

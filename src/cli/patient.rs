@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::out::{say, say_json};
-use super::{Session, jhe_match, jhe_patient};
+use super::{Session, dossier, erase, jhe_match, jhe_patient};
 use crate::account::Actor;
 use crate::failure::Failure;
 use crate::intervals::Grant;
@@ -61,6 +61,15 @@ pub(super) enum Command {
     },
     /// Note that a patient grants or withdraws a consent, from now on
     Consent(Consent),
+    /// Write everything about one patient to a zip
+    Export(dossier::Export),
+    /// Erase everything about one patient, for good; says what it cannot reach
+    Erase(erase::Erase),
+    /// Let somebody who was erased come in again
+    Readmit {
+        /// The number of the erased patient, or jhe:N
+        id: PatientRef,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +153,9 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::Link(link) => say(store.write(move |db| link_patient(db, &link, now)).await?)?,
         Command::Unlink { id } => say(store.write(move |db| unlink(db, id, now)).await?)?,
         Command::Consent(change) => say(store.write(move |db| change_consent(db, &change, now)).await?)?,
+        Command::Export(export) => dossier::run(session, export).await?,
+        Command::Erase(erase) => Box::pin(erase::run(session, erase)).await?,
+        Command::Readmit { id } => erase::readmit(session, id).await?,
     }
     Ok(0)
 }

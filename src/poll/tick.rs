@@ -26,6 +26,7 @@ use crate::store::plan::{self, Due, Idle};
 use crate::store::status::{self, Reads};
 use crate::store::{StoreError, code, patient, run, setting};
 use crate::time::Timestamp;
+use crate::withdrawal;
 
 /// How often a tick looks whether the slice of a backfill that it waits for has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -104,6 +105,9 @@ impl Poller {
     /// Why it could not run, or not to its end; one patient's trouble is no error here but in the summary.
     pub async fn poll(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Outcome, Failure> {
         let settings = Snapshot::new(self.store.read(setting::all).await?);
+        if ask.past.is_none() && !ask.dry_run {
+            self.erase_withdrawn(&settings).await;
+        }
         if !settings.is_on() {
             return Ok(Outcome::Skipped("OW poll skipped: module.ow=false".to_owned()));
         }
@@ -119,6 +123,16 @@ impl Poller {
                 self.leave(hold).await?;
                 outcome
             }
+        }
+    }
+
+    /// Erases what was withdrawn and is due, also while the polls are switched off. That it cannot be done now stops no
+    /// tick.
+    async fn erase_withdrawn(&self, settings: &Snapshot) {
+        match withdrawal::sweep(&self.store, settings, self.clock.now()).await {
+            Ok(0) => {}
+            Ok(decided) => tracing::info!(decided, "what had been withdrawn was erased"),
+            Err(error) => tracing::warn!("what had been withdrawn could not be erased yet: {error}"),
         }
     }
 

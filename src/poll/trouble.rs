@@ -36,7 +36,7 @@ impl TurnError {
             Self::Ow(OwError::UnknownUser | OwError::Away(_) | OwError::Later(_) | OwError::Wrong(_))
                 | Self::Parts(_)
                 | Self::Raw(RawError::Patient(_))
-                | Self::Store(StoreError::ConsentEnded | StoreError::Refused(_))
+                | Self::Store(StoreError::ConsentEnded | StoreError::Erased | StoreError::Refused(_))
         )
     }
 

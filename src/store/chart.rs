@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::StoreError;
 use super::observation::{self, Observation};
+use super::{StoreError, withdrawal};
 use crate::intervals::Interval;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
@@ -25,15 +25,16 @@ pub struct Line {
     pub newest: Timestamp,
 }
 
-/// A patient's streams, but those that are set aside.
+/// A patient's streams, but those that are set aside or hidden.
 ///
 /// # Errors
 /// Where the table cannot be read.
 pub fn lines(db: &Connection, patient: PatientId) -> Result<Vec<Line>, StoreError> {
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT id, series_type, provider, daily_total, continues, newest FROM stream
-         WHERE patient = ? AND set_aside = 0 ORDER BY id",
-    )?;
+         WHERE patient = ? AND set_aside = 0 AND {} ORDER BY id",
+        withdrawal::is_shown("stream.patient", "stream.code")
+    ))?;
     let lines = query.query_map([patient], |row| {
         Ok(Line {
             stream: row.get(0)?,

@@ -214,12 +214,18 @@ pub fn take_intention(
     Ok(taken.filter(|(_, at)| now.since(*at) < INTENTION_AGE).map(|(wording, _)| wording))
 }
 
-/// What a patient's consents to one scope allow to be ingested.
+/// What a patient's consents to one scope allow to be ingested: nothing of what was erased after a withdrawal.
 ///
 /// # Errors
 /// Where the table cannot be read.
 pub fn allowed(db: &Connection, patient: PatientId, scope: &str) -> Result<Allowed, StoreError> {
-    Ok(Allowed::from_grants(&history(db, patient, scope)?))
+    let allowed = Allowed::from_grants(&history(db, patient, scope)?);
+    let mut query = db.prepare_cached(
+        "SELECT max(withdrawn_at) FROM consent JOIN code ON code.id = consent.code
+         WHERE patient = ? AND code.code = ? AND erased_at IS NOT NULL",
+    )?;
+    let erased: Option<Timestamp> = query.query_row(params![patient, scope], |row| row.get(0))?;
+    Ok(erased.map_or_else(|| allowed.clone(), |until| allowed.since(until)))
 }
 
 /// Every grant of one scope by one patient, oldest first.

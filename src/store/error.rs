@@ -13,6 +13,9 @@ pub enum StoreError {
     /// The link or the consent that the rows were read under is gone: drop them, ask again next tick.
     #[error("the link or the consent ended while the samples were being read")]
     ConsentEnded,
+    /// What the rows belong to is not there any more: drop them.
+    #[error("the patient was erased in the meantime")]
+    Erased,
     /// The disk has no room.
     #[error("the disk is full")]
     DiskFull,
@@ -48,6 +51,9 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let extended = error.sqlite_error().map(|error| error.extended_code);
+        if extended == Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY) {
+            return Self::Erased;
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             // The index of the log could not grow: nothing but a lack of room does that.
@@ -82,6 +88,7 @@ impl From<StoreError> for Failure {
             }
             StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
             StoreError::ConsentEnded => "nothing to do; the next tick asks for what is still consented",
+            StoreError::Erased => "nothing to do",
             StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",
         };
         Failure::failed(error.to_string(), next)

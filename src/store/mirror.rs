@@ -110,7 +110,9 @@ pub fn withdrawn_here(db: &Connection, patient: PatientId) -> Result<Vec<String>
 pub fn apply(db: &Connection, patient: PatientId, snapshot: &Snapshot) -> Result<(), StoreError> {
     let Snapshot { seen, asked: at } = snapshot;
     let mut query = db.prepare_cached("SELECT consents_read_at FROM patient WHERE id = ?")?;
-    let newest: Option<Timestamp> = query.query_row([patient], |row| row.get(0))?;
+    let found: Option<Option<Timestamp>> = query.query_row([patient], |row| row.get(0)).optional()?;
+    // Erased while JHE was asked.
+    let Some(newest) = found else { return Ok(()) };
     // One that is much newer is of a clock that was put back since.
     if newest.is_some_and(|newest| newest > *at && newest.since(*at) < LONGEST_CALL) {
         return Ok(());

@@ -17,6 +17,8 @@ pub mod code;
 pub mod commit;
 pub mod connection;
 pub mod consent;
+pub mod dossier;
+pub mod erasure;
 mod error;
 mod event;
 pub mod invitation;
@@ -44,6 +46,7 @@ pub mod stream;
 pub mod study;
 pub mod twin;
 mod types;
+pub mod withdrawal;
 mod writer;
 
 use std::fs::File;

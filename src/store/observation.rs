@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
-use super::StoreError;
+use super::{StoreError, withdrawal};
 use crate::context::Context;
 use crate::particulars::{Frame, Particulars};
 use crate::patient::PatientId;
@@ -94,16 +94,29 @@ pub(super) const STREAMS: &str = "
            device, daily_total, code.system, code.code, code.display, converter
     FROM stream JOIN code ON code.id = stream.code JOIN patient ON patient.id = stream.patient";
 
-/// The streams that may hold what `filter` wants, patient by patient.
+/// The streams that may hold what `filter` wants, patient by patient, but those that are set aside or hidden.
 ///
 /// # Errors
 /// Where the tables cannot be read.
 pub fn streams(db: &Connection, filter: &Filter) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "{STREAMS} WHERE set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1) AND (?2 IS NULL OR code.code = ?2)
-         ORDER BY stream.patient, stream.id"
+           AND {} ORDER BY stream.patient, stream.id",
+        withdrawal::is_shown("stream.patient", "stream.code")
     ))?;
     let streams = query.query_map(params![filter.patient, filter.code], stream_from_row)?;
+    Ok(streams.collect::<Result<_, _>>()?)
+}
+
+/// Every stream of a patient that was not set aside, also where it is hidden.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn own_streams(db: &Connection, patient: PatientId) -> Result<Vec<StreamInfo>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "{STREAMS} WHERE stream.patient = ? AND set_aside = 0 ORDER BY stream.id"
+    ))?;
+    let streams = query.query_map([patient], stream_from_row)?;
     Ok(streams.collect::<Result<_, _>>()?)
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::StoreError;
+use super::{StoreError, erasure};
 use crate::patient::{OwUser, PatientId, PatientRef};
 use crate::time::Timestamp;
 
@@ -76,7 +76,7 @@ pub fn add(db: &Connection, new: &NewPatient, now: Timestamp) -> Result<PatientI
 /// Keeps a patient of JHE's. OW knows such a patient by JHE's number of the user.
 ///
 /// # Errors
-/// A sentence where the patient is here already.
+/// A sentence where the patient is here already, or was erased.
 pub fn add_of_jhe(
     db: &Connection,
     new: &NewPatient,
@@ -87,6 +87,7 @@ pub fn add_of_jhe(
     if let Some(id) = of_jhe(db, jhe_id)? {
         return Err(StoreError::Refused(format!("JHE patient {jhe_id} is here already, as patient {id}")));
     }
+    erasure::refuse_jhe(db, jhe_id)?;
     let id = add(db, new, now)?;
     db.execute("UPDATE patient SET jhe_id = ?, external_id = ? WHERE id = ?", params![jhe_id, user_id, id])?;
     Ok(id)
@@ -112,6 +113,7 @@ pub fn refuse_matched(patient: &Patient) -> Result<(), StoreError> {
 /// A sentence where that is so.
 pub fn make_way(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(), StoreError> {
     refuse_matched(patient)?;
+    erasure::refuse_jhe(db, jhe_id)?;
     match of_jhe(db, jhe_id)? {
         None => Ok(()),
         Some(other) if is_bare(db, other)? => remove(db, other),
@@ -266,6 +268,10 @@ pub fn link(
         }
     }
     refuse_taken(db, patient.id, ow_user)?;
+    erasure::refuse_ow(db, ow_user)?;
+    if erasure::find(db, patient.id)?.is_some() {
+        return Err(StoreError::Erased);
+    }
     settle_subject(db, patient, ow_user, relink)?;
     end_link(db, patient.id, now)?;
     db.execute(

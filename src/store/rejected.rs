@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::merge::Sample;
 use super::stream::{Owner, StreamKey};
-use super::{StoreError, reach};
+use super::{StoreError, reach, withdrawal};
 use crate::account::Reach;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
@@ -133,9 +133,10 @@ pub fn page(
 ) -> Result<Vec<Entry>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id, patient, series_type, reason, sample, first_seen, last_seen FROM rejected
-         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) AND {}
+         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) AND {} AND {}
          ORDER BY id DESC LIMIT ?3",
-        reach::of_patients("patient", 4)
+        reach::of_patients("patient", 4),
+        withdrawal::is_sample_shown()
     ))?;
     let entries = query.query_map(params![patient, before, limit, reach], |row| {
         let rejected = Rejected { series_type: row.get(2)?, reason: row.get(3)?, sample: row.get(4)? };

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::connection::{self, Device};
-use super::{StoreError, consent, reach};
+use super::{StoreError, consent, reach, withdrawal};
 use crate::account::Reach;
 use crate::intervals::Grant;
 use crate::patient::PatientId;
@@ -75,7 +75,7 @@ impl Shown {
     }
 }
 
-/// Notes how a patient's turn in a tick ended.
+/// Notes how a patient's turn in a tick ended, unless the patient was erased meanwhile.
 ///
 /// # Errors
 /// Where the row cannot be written.
@@ -88,7 +88,7 @@ pub fn note_turn(
 ) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO patient_state (patient, polled_at, error, deep_at, wide_at, checked_at)
-         VALUES (?1, ?2, ?3, iif(?4, ?2, NULL), iif(?5, ?2, NULL), iif(?6, ?2, NULL))
+         SELECT id, ?2, ?3, iif(?4, ?2, NULL), iif(?5, ?2, NULL), iif(?6, ?2, NULL) FROM patient WHERE id = ?1
          ON CONFLICT DO UPDATE SET polled_at = excluded.polled_at, error = excluded.error,
              deep_at = coalesce(excluded.deep_at, deep_at), wide_at = coalesce(excluded.wide_at, wide_at),
              checked_at = coalesce(excluded.checked_at, checked_at)",
@@ -170,10 +170,11 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
 
 fn hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>, StoreError> {
     let first = now.hour() - i64::from(SPARK_HOURS) + 1;
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT hour - ?2, sum(samples) FROM hour_count
-         WHERE patient = ?1 AND hour >= ?2 AND hour <= ?3 GROUP BY hour",
-    )?;
+         WHERE patient = ?1 AND hour >= ?2 AND hour <= ?3 AND {} GROUP BY hour",
+        withdrawal::is_shown("hour_count.patient", "hour_count.code")
+    ))?;
     let mut hours: Vec<i64> = (0..SPARK_HOURS).map(|_| 0).collect();
     let counts = query
         .query_map(params![patient, first, now.hour()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;

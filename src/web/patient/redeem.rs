@@ -81,11 +81,23 @@ pub(super) async fn redeem(app: &App, visit: &Visit) -> Result<Response, Refusal
     let (me, seen) = read.await.map_err(|error| refused(&RedeemError::Jhe(error)))?;
     let session = Token::draw()?;
     let (browser, now) = ((visitor.hash(), session.hash()), app.clock.now());
-    let id = app.store.write(move |db| keep(db, &me, &seen, link, browser, now)).await?;
+    let id = match app.store.write(move |db| keep(db, &me, &seen, link, browser, now)).await {
+        // The sentence is for whoever runs this: it names commands.
+        Err(StoreError::Refused(why)) => return Err(not_again(&why)),
+        kept => kept?,
+    };
     if let Err(error) = person::keep(app, id, &grant).await {
         tracing::error!(patient = %id, "the patient's token at JHE could not be kept: {error}");
     }
     Ok(with_session(app, see_other("/clients/ow/ask"), Some(&session)))
+}
+
+/// Somebody whose data were erased here, or who cannot be taken in for another reason that is for the operator to see.
+fn not_again(why: &str) -> Refusal {
+    tracing::warn!("an invitation was redeemed, and nobody was taken in: {why}");
+    let text = "Your data were erased here, as you or your study asked. If you want to take part again, tell the \
+                person in your study: they can let you in, and send a new link.";
+    Refusal::new(StatusCode::FORBIDDEN, "You are not taken in again unasked", text)
 }
 
 /// All or nothing: the patient, the consents as JHE has them, the invitation, the session.

@@ -1,0 +1,128 @@
+//! What becomes of what is kept once its consent is withdrawn, as the setting `data.after_withdrawal` says.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{StoreError, audit, erasure};
+use crate::account::Actor;
+use crate::catalog::SERIES;
+use crate::patient::PatientId;
+use crate::settings::AFTER_WITHDRAWAL;
+use crate::time::Timestamp;
+
+/// A condition: whether what a patient has of a code may be shown. Both are columns of numbers. What nobody ever agreed
+/// to is not for the setting to hide.
+pub(super) fn is_shown(patient: &str, code: &str) -> String {
+    format!(
+        "NOT (EXISTS (SELECT 1 FROM setting WHERE key = '{AFTER_WITHDRAWAL}' AND value IN ('hide', 'erase'))
+              AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = {patient} AND consent.code = {code})
+              AND NOT EXISTS (SELECT 1 FROM consent WHERE consent.patient = {patient} AND consent.code = {code}
+                              AND withdrawn_at IS NULL))"
+    )
+}
+
+/// The same of a row of `rejected`.
+pub(super) fn is_sample_shown() -> String {
+    let types = SERIES.iter().map(|series| format!("('{}', '{}')", series.series_type, series.code));
+    format!(
+        "NOT EXISTS (SELECT 1 FROM (VALUES {}) AS type JOIN code AS its ON its.code = type.column2
+                     WHERE type.column1 = rejected.series_type AND NOT ({}))",
+        types.collect::<Vec<_>>().join(", "),
+        is_shown("rejected.patient", "its.id")
+    )
+}
+
+/// Something that was withdrawn and is due to be erased.
+struct Due {
+    patient: PatientId,
+    code: i64,
+    name: String,
+    until: Timestamp,
+}
+
+/// Decides what is erased: what a patient agreed to once, has withdrawn from everybody by `before`, and not agreed to
+/// again. From here on nothing of it comes in again, whatever the patient agrees to later. Answers how much that is, in
+/// pairs of patient and scope.
+///
+/// # Errors
+/// Where the tables cannot be read or written.
+pub fn decide(db: &Connection, before: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT patient, consent.code, code.code, max(withdrawn_at) FROM consent JOIN code ON code.id = consent.code
+         GROUP BY patient, consent.code
+         HAVING count(*) = count(withdrawn_at) AND max(withdrawn_at) <= ?
+            AND count(*) FILTER (WHERE erased_at IS NULL AND withdrawn_at > granted_at) > 0",
+    )?;
+    let due = query.query_map([before], |row| {
+        Ok(Due { patient: row.get(0)?, code: row.get(1)?, name: row.get(2)?, until: row.get(3)? })
+    })?;
+    let due = due.collect::<Result<Vec<_>, _>>()?;
+    for one in &due {
+        let Due { patient, code, name, until } = one;
+        db.execute(
+            "UPDATE consent SET erased_at = ? WHERE patient = ? AND code = ? AND erased_at IS NULL",
+            params![now, patient, code],
+        )?;
+        erasure::overwriting(db, || forget(db, one))?;
+        let detail = format!("{name}, withdrawn at {until}");
+        audit::record(db, now, Actor::Daemon, "data.erase", Some(*patient), &detail)?;
+    }
+    Ok(due.len())
+}
+
+/// Deletes what is not an observation.
+fn forget(db: &Connection, due: &Due) -> Result<(), StoreError> {
+    let Due { patient, code, name, until } = due;
+    let measured = params![patient, code, until];
+    db.execute("DELETE FROM adopted WHERE patient = ? AND code = ? AND instant < ?", measured)?;
+    db.execute("DELETE FROM hour_count WHERE patient = ? AND code = ?", params![patient, code])?;
+    for series in SERIES.iter().filter(|series| series.code == name) {
+        db.execute(
+            "DELETE FROM rejected WHERE patient = ? AND series_type = ?",
+            params![patient, series.series_type],
+        )?;
+    }
+    Ok(())
+}
+
+/// Erases some of the observations about which [`decide`] has decided; answers whether there were any.
+///
+/// # Errors
+/// Where the tables cannot be read or written.
+pub fn erase_some(db: &Connection) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT stream.id, erased.until, stream.patient
+         FROM (SELECT patient, code, max(withdrawn_at) AS until FROM consent
+               WHERE erased_at IS NOT NULL GROUP BY patient, code) AS erased
+         JOIN stream ON stream.patient = erased.patient AND stream.code = erased.code
+         WHERE EXISTS (SELECT 1 FROM observation WHERE observation.stream = stream.id AND instant < erased.until)
+         LIMIT 1",
+    )?;
+    let next = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let Some((stream, until, patient)) = next else { return Ok(false) };
+    erasure::delete_some(db, stream, until)?;
+    forget_if_empty(db, stream, patient)?;
+    Ok(true)
+}
+
+/// An empty stream says which device the patient had, and when it was last used.
+fn forget_if_empty(db: &Connection, stream: i64, patient: PatientId) -> Result<(), StoreError> {
+    let is_empty: bool = db
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM observation WHERE stream = ?)")?
+        .query_row([stream], |row| row.get(0))?;
+    if !is_empty {
+        return Ok(());
+    }
+    erasure::overwriting(db, || {
+        db.execute("UPDATE stream SET continues = NULL WHERE continues = ?", [stream])?;
+        for table in ["left_out", "event", "outbox", "outbox_count"] {
+            db.execute(&format!("DELETE FROM {table} WHERE stream = ?"), [stream])?;
+        }
+        db.execute("DELETE FROM stream WHERE id = ?", [stream])?;
+        db.execute(
+            "UPDATE patient_state SET newest = (SELECT max(newest) FROM stream WHERE patient = ?1 AND set_aside = 0)
+             WHERE patient = ?1",
+            [patient],
+        )?;
+        Ok(())
+    })
+}

@@ -1,0 +1,20 @@
+//! Erases what was withdrawn, once it is due.
+
+use crate::settings::Snapshot;
+use crate::store::{Store, StoreError, withdrawal};
+use crate::time::Timestamp;
+
+/// Erases the observations whose consent has been withdrawn for as long as the settings say, and what an earlier sweep
+/// left behind when it was cut off. What JHE got stays there. Answers about how many pairs of patient and scope it was
+/// decided.
+///
+/// # Errors
+/// Where the store cannot be read or written; the next sweep goes on.
+pub async fn sweep(store: &Store, settings: &Snapshot, now: Timestamp) -> Result<usize, StoreError> {
+    let decided = match settings.erase_after() {
+        Some(after) => store.write(move |db| withdrawal::decide(db, now.minus(after), now)).await?,
+        None => 0,
+    };
+    while store.write(withdrawal::erase_some).await? {}
+    Ok(decided)
+}
