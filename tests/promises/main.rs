@@ -20,6 +20,7 @@ mod devices;
 mod disk;
 mod documents;
 mod end_to_end;
+mod erasure;
 mod export;
 mod fake_jhe;
 mod faults;
