@@ -338,8 +338,7 @@ fn no_secret_is_in_the_zip() {
     let file = world.directory.path().join("one.zip");
     assert_eq!(world.run(&["patient", "export", &patient, "--output", file.to_str().unwrap()]).code, 0);
     let text = unzip(&file, "patient.json").to_lowercase();
-    let hex: String = invitation.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(!text.contains(&hex) && !text.contains("00112233445566778899"));
+    assert!(!text.contains(&"ab".repeat(32)) && !text.contains("00112233445566778899"));
     let person: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(person["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(person["invitations"].as_array().unwrap().len(), 1);
