@@ -11,6 +11,7 @@ mod blood_pressure;
 mod browser;
 mod bucket;
 mod charts;
+mod clock;
 mod consent;
 mod convert;
 mod corrections;
