@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jhe_ow::demo::sim::{Fault, Route};
 
-use crate::bucket::{Bucket, Fault as S3Fault};
+use crate::bucket::Fault as S3Fault;
 use crate::fake_jhe::Fault as JheFault;
 use crate::harness::*;
 use crate::wards::*;
@@ -155,17 +155,19 @@ impl Drill {
         sim.set_latency(Duration::from_millis(self.dice.roll(25)));
         let mut troubled = self.troubled.lock().unwrap();
         troubled.clear();
-        self.wards.bucket.iter().for_each(Bucket::calm);
         for ward in &self.wards.all {
             if let Some(bucket) = &self.wards.bucket {
                 let fault = match self.dice.roll(8) {
                     0 => S3Fault::Silence,
                     1 => S3Fault::Status(500),
                     2 => S3Fault::Later(self.dice.roll(3)),
-                    _ => continue,
+                    _ => {
+                        bucket.list_trouble(&ward.user, None);
+                        continue;
+                    }
                 };
                 self.figures.ow_faults.fetch_add(1, Ordering::SeqCst);
-                bucket.list_trouble(&ward.user, fault);
+                bucket.list_trouble(&ward.user, Some(fault));
             }
             let fault = match self.dice.roll(18) {
                 0 => Fault::Hang,
@@ -215,9 +217,9 @@ impl Drill {
         for ward in &self.wards.all {
             sim.set_fault(&ward.user, None);
             sim.set_fault_on(&ward.user, Route::Sleep, None);
+            self.wards.bucket.iter().for_each(|bucket| bucket.list_trouble(&ward.user, None));
         }
         self.troubled.lock().unwrap().clear();
-        self.wards.bucket.iter().for_each(Bucket::calm);
         let mut state = self.wards.jhe.state();
         state.faults.clear();
         state.trouble = None;
