@@ -60,3 +60,34 @@ fn death_between_any_two_steps_loses_nothing_and_doubles_nothing() {
     wards.deliver();
     assert!(unmet.is_empty(), "never reached: {unmet:?}");
 }
+
+#[test]
+fn death_after_any_transaction_loses_nothing_however_long_the_outage_was() {
+    let (mut wards, mut dice) = (Wards::new(1), Dice::new(2));
+    for at_export in [false, true] {
+        for transaction in 1.. {
+            // Whatever is due once a day is done before: the outage is longer than a tick looks back by itself.
+            for hours in [13, 11] {
+                wards.settle();
+                wards.world.pass(MINUTE * 60 * hours);
+                wards.live(&mut dice);
+                if hours == 13 || at_export {
+                    wards.recover();
+                }
+            }
+            let mut command = wards.world.command(&[if at_export { "export" } else { "poll" }]);
+            let ended =
+                command.env(FAILPOINT_ENV, format!("writer.committed:{transaction}")).output().unwrap();
+            wards.check_file();
+            wards.recover();
+            if ended.status.signal() != Some(ABORTED) {
+                assert!(
+                    transaction > if at_export { 2 } else { 4 },
+                    "no more than {transaction} transactions"
+                );
+                break;
+            }
+        }
+    }
+    wards.deliver();
+}

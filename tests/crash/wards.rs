@@ -26,6 +26,8 @@ const CODES: [&str; 6] = [
 const NIGHT: [&str; 3] = ["sleep_duration", "sleep_episode", "sleep_stage_summary"];
 /// Longer than anything waits to be still before it is sent.
 const STILL: Duration = Duration::from_hours(49);
+/// The longest that a patient is out of reach, with all of it brought afterwards.
+const AWAY: Duration = Duration::from_hours(13);
 /// As far back as every tick looks, with an hour to spare.
 const HOT: Duration = Duration::from_hours(5);
 
@@ -288,7 +290,7 @@ impl Ward {
     /// What its heart did since it was last asked, and what of it came late or was corrected.
     fn hearts(&mut self, dice: &mut Dice, now: Timestamp) -> Vec<(Timestamp, f64)> {
         let mut rates = Vec::new();
-        let mut at = self.newest.max(now.minus(HOT)).plus(FIVE_MINUTES);
+        let mut at = self.newest.max(now.minus(AWAY)).plus(FIVE_MINUTES);
         while at < now {
             let value = dice.value();
             rates.push((at, value));
