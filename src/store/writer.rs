@@ -127,3 +127,24 @@ fn commit(connection: &Connection) -> Result<(), StoreError> {
         StoreError::from(error)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_asked_hears_of_a_commit_that_fails() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "PRAGMA foreign_keys = ON; CREATE TABLE whole (id INTEGER PRIMARY KEY);
+             CREATE TABLE part (whole REFERENCES whole (id) DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .unwrap();
+        let writer = Writer::start(db).unwrap();
+        // What it refers to is looked for at the end of the transaction only.
+        let dangling = writer.write(|db| Ok(db.execute("INSERT INTO part VALUES (7)", [])?)).await;
+        assert!(matches!(dangling, Err(StoreError::Other(_))), "{dangling:?}");
+        let kept = writer.write(|db| Ok(db.query_row("SELECT count(*) FROM part", [], |row| row.get(0))?));
+        assert_eq!(kept.await, Ok(0_i64));
+    }
+}
