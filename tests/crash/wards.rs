@@ -27,7 +27,7 @@ const NIGHT: [&str; 3] = ["sleep_duration", "sleep_episode", "sleep_stage_summar
 /// Longer than anything waits to be still before it is sent.
 const STILL: Duration = Duration::from_hours(49);
 /// The longest that a patient is out of reach, with all of it brought afterwards.
-const AWAY: Duration = Duration::from_hours(13);
+const AWAY: Duration = Duration::from_hours(24);
 /// As far back as every tick looks, with an hour to spare.
 const HOT: Duration = Duration::from_hours(5);
 
@@ -269,10 +269,31 @@ impl Wards {
         let of_jhe = |name: &&String| is_sent(&here[*name]);
         for name in here.keys().filter(of_jhe) {
             let there = at_jhe.get(name).map(Vec::as_slice).unwrap_or_default();
-            assert_eq!(there.last(), Some(&here[name]), "{name} of patient {}: {there:?}", ward.number);
+            assert_eq!(
+                there.last(),
+                Some(&here[name]),
+                "{name} of patient {}, {}, raw {}: {there:?}; {:#?}",
+                ward.number,
+                self.world.now,
+                self.bucket.is_some(),
+                self.waiting()
+            );
             assert!(there.windows(2).all(|pair| pair[0] != pair[1]), "the same twice: {there:?}");
         }
         assert!(at_jhe.keys().all(|name| here.contains_key(name)), "JHE has what is not kept here");
+    }
+
+    /// What of the outbox is left, for whoever looks for the reason.
+    fn waiting(&self) -> Vec<String> {
+        let db = rusqlite::Connection::open(self.world.database()).unwrap();
+        let mut query = db
+            .prepare(
+                "SELECT concat_ws(' ', patient, series_type, instant, revision, state, due_at, attempts, ambiguous,
+                                  detail)
+                 FROM outbox JOIN stream ON stream.id = stream LIMIT 50",
+            )
+            .unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     /// How many samples must be kept.
