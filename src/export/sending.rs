@@ -73,6 +73,17 @@ impl Exporter {
                     let rest = part.split_off(part.len() / 2);
                     parts.extend([rest, part]);
                 }
+                // JHE may have broken for another reason: it is this entry's fault once that has happened again.
+                Err(error @ JheError::Rejected { .. })
+                    if error.is_ambiguous() && part.iter().all(|ready| ready.waiting.attempts == 0) =>
+                {
+                    let now = self.clock.now();
+                    let again = |ready: Ready| {
+                        let verdict = again(&ready.waiting, &error, now);
+                        (ready.waiting, verdict)
+                    };
+                    sent.settled.extend(part.into_iter().map(again));
+                }
                 Err(JheError::Rejected { status, what }) => {
                     let dead = |ready: Ready| (ready.waiting, Verdict::Dead(format!("{status}: {what}")));
                     sent.settled.extend(part.into_iter().map(dead));
