@@ -100,3 +100,39 @@ fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
         }
     }
 }
+
+#[test]
+fn death_after_any_transaction_loses_nothing_however_long_the_outage_was() {
+    let (mut wards, mut dice) = (Wards::new(1), Dice::new(2));
+    // A quarter past three: what is due once a day was due twenty minutes ago, and is done.
+    wards.world.pass(MINUTE * 180);
+    wards.recover();
+    for at_export in [false, true] {
+        for transaction in 1.. {
+            // Until just before it is due again: the outage is longer than a tick looks back by itself, also for the
+            // total of the day, which is read together with what is measured by the minute.
+            wards.settle();
+            wards.world.pass(MINUTE * 60 * 23);
+            wards.live(&mut dice);
+            if at_export {
+                wards.recover();
+            }
+            let mut command = wards.world.command(&[if at_export { "export" } else { "poll" }]);
+            let ended =
+                command.env(FAILPOINT_ENV, format!("writer.committed:{transaction}")).output().unwrap();
+            wards.check_file();
+            wards.recover();
+            if ended.status.signal() != Some(ABORTED) {
+                assert!(
+                    transaction > if at_export { 2 } else { 4 },
+                    "no more than {transaction} transactions"
+                );
+                break;
+            }
+            wards.settle();
+            wards.world.pass(MINUTE * 60);
+            wards.recover();
+        }
+    }
+    wards.deliver();
+}
