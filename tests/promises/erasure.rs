@@ -381,7 +381,10 @@ fn what_is_withdrawn_stays_where_it_is_kept_and_is_shown_no_more_where_it_is_hid
 fn withdrawn(world: &mut World) -> (String, String) {
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 1);
+    let unread = format!(r#"{{"timestamp":"{SAMPLE}","value":60.0}}"#);
+    world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), &unread);
     assert_eq!(world.created(), 36);
+    assert_eq!(one::<i64>(world, "SELECT count(*) FROM rejected"), 1);
     consent(world, &patient, "--withdraw");
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "2d");
@@ -412,6 +415,7 @@ fn what_is_withdrawn_is_erased_after_its_time_and_never_fetched_again() {
     world.setting("module.ow", "true");
     assert_eq!(in_tables(&world, &patient), 0);
     assert_eq!(one::<i64>(&world, &format!("SELECT count(*) FROM stream WHERE patient = {patient}")), 0);
+    assert_eq!(one::<i64>(&world, "SELECT count(*) FROM rejected"), 0);
     assert_eq!(one::<i64>(&world, &mark), before, "a mark never goes back");
     assert_eq!(world.kept(&neighbour), others);
     let audit = world.run(&["audit", "list"]).stdout;
