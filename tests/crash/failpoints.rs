@@ -62,6 +62,11 @@ fn death_between_any_two_steps_loses_nothing_and_doubles_nothing() {
     assert!(unmet.is_empty(), "never reached: {unmet:?}");
 }
 
+fn count(wards: &Wards, query: &str) -> i64 {
+    let db = rusqlite::Connection::open(wards.world.database()).unwrap();
+    db.query_row(query, [], |row| row.get(0)).unwrap()
+}
+
 #[test]
 fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
     for name in ERASURE {
@@ -79,20 +84,22 @@ fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
         // Whatever runs in between brings nothing of the patient back, and sends nothing.
         let sent = wards.jhe.instants(40001).len();
         let others = wards.jhe.instants(40002).len();
+        let kept = "SELECT count(*) FROM observation JOIN stream ON stream.id = stream WHERE patient = 1";
+        let before = count(&wards, kept);
+        wards.world.sim.put(&wards.all[0].user, wards.world.now.minus(MINUTE * 3), 63.0);
         assert_eq!(wards.world.poll().code, 0, "{name}");
         assert_eq!(wards.world.run(&["export"]).code, 0, "{name}");
         if name != "erase.begun" {
+            assert_eq!(count(&wards, kept), before, "{name}");
             assert_eq!(wards.jhe.instants(40001).len(), sent, "{name}");
         }
         assert!(wards.jhe.instants(40002).len() > others, "{name}");
         let ran = wards.world.run(&erase);
         assert_eq!(ran.code, 0, "{name}: {ran:?}");
-        let db = rusqlite::Connection::open(wards.world.database()).unwrap();
-        let count = |query: &str| db.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
-        assert_eq!(count("SELECT count(*) FROM patient"), 1, "{name}");
-        assert_eq!(count("SELECT count(*) FROM audit WHERE action = 'patient.erase'"), 1, "{name}");
-        assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0, "{name}");
-        assert_eq!(count("SELECT count(*) FROM erasure WHERE vacuumed_at IS NULL"), 0, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM patient"), 1, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM audit WHERE action = 'patient.erase'"), 1, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM pragma_foreign_key_check"), 0, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM erasure WHERE vacuumed_at IS NULL"), 0, "{name}");
         for file in ["jhe-ow.sqlite3", "jhe-ow.sqlite3-wal"] {
             let bytes = std::fs::read(wards.world.data_dir().join(file)).unwrap_or_default();
             let value = 61.735_19_f64.to_be_bytes();
