@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod access;
 mod adoption;
 mod audit;
 mod backup;
