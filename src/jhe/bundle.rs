@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use super::JheError;
+use super::{JheError, http};
+use crate::quote::quote;
+
+/// Characters of JHE's words about one entry: a validation says what it expects, and where.
+const WORDS: usize = 1000;
 
 /// What became of one entry of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +51,7 @@ struct Issue {
 /// # Errors
 /// [`JheError::Wrong`] where it is no answer to them: then nobody knows what became of which.
 pub fn parse(body: &[u8], sent: usize) -> Result<Vec<Entry>, JheError> {
-    let bundle: Bundle = serde_json::from_slice(body).map_err(|error| JheError::Wrong(error.to_string()))?;
+    let bundle: Bundle = http::read(body)?;
     if bundle.kind != "batch-response" {
         return Err(JheError::Wrong(format!("a bundle of type '{}'", bundle.kind)));
     }
@@ -62,7 +66,7 @@ fn read(response: Response) -> Result<Entry, JheError> {
     let status = code.parse().map_err(|_| JheError::Wrong(format!("the status '{}'", response.status)))?;
     let issues = response.outcome.map(|outcome| outcome.issue).unwrap_or_default();
     let words: Vec<String> = issues.into_iter().filter_map(|issue| issue.diagnostics).collect();
-    Ok(Entry { status, diagnostics: words.join("; ") })
+    Ok(Entry { status, diagnostics: quote(&words.join("; "), WORDS, []) })
 }
 
 #[cfg(test)]
