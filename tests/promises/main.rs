@@ -5,12 +5,14 @@ mod harness;
 
 mod access;
 mod adoption;
+mod at_rest;
 mod audit;
 mod backup;
 mod bad_input;
 mod blood_pressure;
 mod browser;
 mod bucket;
+mod canaries;
 mod charts;
 mod command_line;
 mod consent;
