@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use serde_json::error::Category;
+
+use crate::bounded;
+
 /// What stands where something was left out.
 const LEFT_OUT: &str = "…";
 /// Characters from which on a run without a gap is taken for a token or for base64. A UUID has 36, a token of ours 43,
@@ -9,6 +13,9 @@ const LEFT_OUT: &str = "…";
 const LONGEST_RUN: usize = 40;
 /// Characters from which on a secret is left out wherever it stands: a shorter one would tear words apart.
 const SHORTEST_SECRET: usize = 6;
+
+/// How errors begin that name only what is looked for. Others name what is there: `invalid type: string "…"`.
+const HARMLESS: [&str; 4] = ["missing field", "duplicate field", "invalid length", bounded::TOO_MANY];
 
 /// The words, at most `most` characters of them, without these secrets, long runs, and numbers that may be
 /// measurements. Versions, addresses and codes such as `omh:heart-rate:2.0` stay.
@@ -42,15 +49,13 @@ pub(crate) fn quote<'a>(words: &str, most: usize, secrets: impl IntoIterator<Ite
 
 /// What is wrong with an answer that should be JSON, without what stands in it.
 pub(crate) fn unreadable(error: &serde_json::Error) -> String {
-    let (line, column) = (error.line(), error.column());
-    let what = match error.classify() {
-        serde_json::error::Category::Data => error.to_string(),
-        _ => return error.to_string(),
-    };
-    // "missing field `x`" names what we look for; "invalid type: string "x"" says what is there.
-    match what.split_once("`") {
-        Some(("missing field ", _)) => what,
-        _ => format!("it has another shape at line {line} column {column}"),
+    let what = error.to_string();
+    if error.classify() != Category::Data || HARMLESS.iter().any(|start| what.starts_with(start)) {
+        return what;
+    }
+    match what.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("it is not {expected}"),
+        None => format!("it has another shape at line {} column {}", error.line(), error.column()),
     }
 }
 
@@ -92,7 +97,7 @@ mod tests {
             assert!(quoted.contains('…') && !quoted.contains("61"), "{quoted}");
         }
         let error = serde_json::from_str::<String>("61.234567").unwrap_err();
-        assert_eq!(unreadable(&error), "it has another shape at line 1 column 9");
+        assert_eq!(unreadable(&error), "it is not a string at line 1 column 9");
     }
 
     #[test]

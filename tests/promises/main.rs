@@ -1,8 +1,6 @@
 //! Black-box tests: the real binary, on the command line and over HTTP, against a strict simulated OW.
 //! Each file is named for the promise that it keeps.
 
-mod harness;
-
 mod access;
 mod adoption;
 mod at_rest;
@@ -14,6 +12,7 @@ mod browser;
 mod bucket;
 mod canaries;
 mod charts;
+mod clock;
 mod command_line;
 mod consent;
 mod convert;
@@ -29,6 +28,7 @@ mod export;
 mod failing_writes;
 mod fake_jhe;
 mod faults;
+mod harness;
 mod interrupted;
 mod invitation;
 mod jhe_invitation;
