@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fake_jhe::{FakeJhe, Fault, KEY};
 use crate::harness::*;
@@ -168,6 +168,11 @@ impl Watch {
     fn look_at(&mut self, what: &str, ran: &Ran) {
         self.look(&format!("{what}, on stdout,"), &ran.stdout);
         self.look(&format!("{what}, on stderr,"), &ran.stderr);
+        for line in ran.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            let (level, target) = (line["level"].as_str().unwrap(), line["target"].as_str().unwrap());
+            let is_ours = target == "jhe_ow" || target.starts_with("jhe_ow::");
+            assert!(is_ours || matches!(level, "WARN" | "ERROR"), "{what}: a library logs {line}");
+        }
     }
 
     fn look_at_answer(&mut self, what: &str, answer: &Answer) {

@@ -374,7 +374,10 @@ async fn spoiled(fault: Fault) -> Response {
 
 /// All that was sent, as a careless server tells it.
 fn echo(status: u16, headers: &HeaderMap, body: &[u8]) -> Response {
-    let sent = format!("{headers:?} {}", String::from_utf8_lossy(body));
+    let text = String::from_utf8_lossy(body);
+    // What is in an attachment comes first: who reads only the beginning is to see it.
+    let attached = text.split_once("\"data\":\"").map_or("", |(_, rest)| rest.split('"').next().unwrap());
+    let sent = format!("{attached} {headers:?} {text}");
     if status != 207 {
         return outcome(status, &sent);
     }
