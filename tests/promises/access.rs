@@ -175,7 +175,7 @@ impl House {
             if !is_shut(door) {
                 continue;
             }
-            let path = path.replace('N', "1").replace('S', "1");
+            let path = path.replace(['N', 'S'], "1");
             let answer = knock(visitor, number, &method, &path, &[("Origin", &self.served.url())], &[]);
             let expected = match door {
                 Open(status) => status,
@@ -320,7 +320,7 @@ fn every_answer_has_its_headers_whatever_went_wrong() {
     let house = House::open();
     let (operator, stranger) = (&house.operator, house.served.visitor());
     for (number, (path, door)) in GET.iter().enumerate() {
-        let path = path.replace('N', "1").replace('S', "1");
+        let path = path.replace(['N', 'S'], "1");
         if matches!(door, Staff | Operator) {
             let answer = operator.get(&path);
             assert!(matches!(answer.status, 200 | 404), "{path}: {}", answer.status);
@@ -395,7 +395,7 @@ fn no_form_is_taken_without_its_token_or_from_elsewhere() {
     for (path, door) in POST.iter().filter(|(_, door)| *door != Bearer) {
         let (visitor, own) =
             if *door == Patient { (&house.first, &patient) } else { (&house.operator, &staff) };
-        let path = path.replace('N', "1").replace('S', "1");
+        let path = path.replace(['N', 'S'], "1");
         let tries: [(&str, &str, &str); 4] = [
             ("no token", &here, ""),
             ("another's token", &here, &other),
@@ -450,7 +450,7 @@ fn every_patient_route_is_shut_to_a_practitioner_of_another_organization() {
             }
             continue;
         };
-        let path = path.replace('N', "2").replace('S', "2");
+        let path = path.replace(['N', 'S'], "2");
         let answer = knock(&mary, number, &method, &path, &[], &[("form_token", &token)]);
         assert_eq!(answer.status, expected, "{method} {path}: {}", answer.body);
         assert!(!answer.body.contains("40002"), "{method} {path}");

@@ -85,14 +85,14 @@ fn repeat(stream: &mut TcpStream, manner: &Mutex<Manner>, heard: &Mutex<String>)
         let read = stream.read(&mut piece)?;
         bytes.extend_from_slice(&piece[..read]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        let Some((top, body)) = text.split_once("\r\n\r\n") else {
             if read == 0 {
                 return Ok(());
             }
             continue;
         };
-        let length =
-            between(&head.to_lowercase(), "content-length: ", "\r\n").map_or(0, |text| text.parse().unwrap());
+        let top = format!("{}\r\n", top.to_lowercase());
+        let length = between(&top, "content-length: ", "\r\n").map_or(0, |text| text.parse().unwrap());
         if body.len() >= length || read == 0 {
             break text;
         }
@@ -115,7 +115,7 @@ fn repeat(stream: &mut TcpStream, manner: &Mutex<Manner>, heard: &Mutex<String>)
         let value: f64 = VALUE.parse().unwrap();
         json!({ "data": value, "items": NAME, "results": [{ "id": NAME }], "entry": EMAIL, "id": value, "next": NAME })
             .to_string()
-    } else if heard.lock().unwrap().len() % 2 == 0 {
+    } else if heard.lock().unwrap().len().is_multiple_of(2) {
         json!({ "detail": words, "error": words, "issue": issue }).to_string()
     } else {
         words.clone()
@@ -209,7 +209,9 @@ fn full_world() -> (World, FakeJhe, String) {
 }
 
 fn loudly(world: &mut World, how: [(&str, &str); 2]) {
-    how.iter().for_each(|(name, value)| world.set(name, value));
+    for (name, value) in how {
+        world.set(name, value);
+    }
 }
 
 #[test]

@@ -355,7 +355,7 @@ fn outcome(status: u16, words: &str) -> Response {
 /// What is left of an answer.
 async fn spoiled(fault: Fault) -> Response {
     match fault {
-        Fault::Status(status) => html(status),
+        Fault::Status(status) | Fault::Echo(status) => html(status),
         Fault::Lost => html(502),
         Fault::Busy(seconds) => {
             let mut busy = html(503);
@@ -368,7 +368,6 @@ async fn spoiled(fault: Fault) -> Response {
             warp::reply::stream(futures_util::stream::iter(parts)).into_response()
         }
         Fault::Hang => std::future::pending().await,
-        Fault::Echo(status) => html(status),
     }
 }
 
