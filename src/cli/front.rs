@@ -96,7 +96,7 @@ pub(super) async fn open(
 }
 
 fn attempt(directory: &Path) -> Result<Option<Opened>, Failure> {
-    let Some(claim) = store::claim_for_daemon(directory)? else { return Ok(None) };
+    let Some(claim) = store::claim_for_daemon(directory, web::instance())? else { return Ok(None) };
     Ok(Some(Opened { store: Store::open(directory)?, _claim: claim }))
 }
 

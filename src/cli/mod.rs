@@ -19,7 +19,7 @@ mod observations;
 pub(crate) mod out;
 mod patient;
 mod poll;
-mod ready;
+pub(crate) mod ready;
 mod rejected;
 pub(crate) mod serve;
 mod settings;

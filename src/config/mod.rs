@@ -7,6 +7,7 @@ mod base_url;
 mod environment;
 mod file;
 mod keys;
+mod origin;
 mod secret;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use base_url::BaseUrl;
 pub use environment::Environment;
+pub use origin::{Origin, origins};
 
 use crate::failure::Failure;
 use crate::seal::Key;

@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::JheError;
+use crate::clock;
 use crate::config::BaseUrl;
 use crate::failure::Failure;
+use crate::time::Timestamp;
 
 /// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
 /// will be over by the time that it is sent again.
@@ -41,6 +43,8 @@ pub(super) struct Granted {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     retry_after: Option<Duration>,
+    /// What JHE's clock reads, where it says.
+    pub(super) clock: Option<Timestamp>,
     body: Vec<u8>,
 }
 
@@ -153,7 +157,8 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, JheError> {
             return Err(JheError::Wrong("its answer is too large".to_owned()));
         }
     }
-    Ok(Answer { status: response.status(), retry_after, body })
+    let clock = clock::of_server(response.headers());
+    Ok(Answer { status: response.status(), retry_after, clock, body })
 }
 
 /// Where nobody listens, nothing was done; anything later may have arrived.
@@ -226,7 +231,7 @@ mod tests {
     fn what_may_have_arrived_is_told_from_what_has_not() {
         let status = |status: u16| {
             let answer =
-                Answer { status: StatusCode::from_u16(status).unwrap(), retry_after: None, body: Vec::new() };
+                Answer { status: StatusCode::from_u16(status).unwrap(), retry_after: None, clock: None, body: Vec::new() };
             settle(answer).unwrap_err().is_ambiguous()
         };
         assert!(status(500) && status(502) && status(504));

@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 
 use super::Connection;
 use super::client::{api_url, client_builder, detail};
+use crate::clock;
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::patient::OwUser;
+use crate::time::Timestamp;
 
 /// How long somebody in front of a page waits for OW.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of one answer: lists of providers and connections are a few kB.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 
@@ -26,7 +28,7 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Connector {
     http: reqwest::Client,
-    base: BaseUrl,
+    pub(super) base: BaseUrl,
 }
 
 /// Why a call brought nothing.
@@ -99,10 +101,12 @@ impl User {
     }
 }
 
-struct Answer {
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// The server's clock, where it says.
+    pub(super) date: Option<Timestamp>,
     location: Option<String>,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Authorize {
@@ -239,7 +243,7 @@ impl Connector {
         }
     }
 
-    fn url(&self, path: &[&str]) -> Result<Url, CallError> {
+    pub(super) fn url(&self, path: &[&str]) -> Result<Url, CallError> {
         api_url(&self.base, path).ok_or_else(|| wrong("it cannot be called"))
     }
 
@@ -252,7 +256,12 @@ impl Connector {
         Err(CallError::Answered { status: answer.status.as_u16(), detail: detail(&answer.body) })
     }
 
-    async fn ask(&self, method: Method, url: Url, body: Option<Value>) -> Result<Answer, CallError> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+    ) -> Result<Answer, CallError> {
         let mut request = self.http.request(method, url);
         if let Some(body) = body {
             let json = HeaderMap::from_iter([(
@@ -261,7 +270,13 @@ impl Connector {
             )]);
             request = request.headers(json).body(body.to_string());
         }
-        let mut response = request.send().await.map_err(unreachable)?;
+        receive(request).await
+    }
+}
+
+pub(super) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
+    let mut response = request.send().await.map_err(unreachable)?;
+    let date = clock::of_server(response.headers());
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let location = location.map(str::to_owned);
         let mut bytes = Vec::new();
@@ -271,8 +286,7 @@ impl Connector {
                 return Err(wrong("the answer is too large"));
             }
         }
-        Ok(Answer { status: response.status(), location, body: bytes })
-    }
+        Ok(Answer { status: response.status(), date, location, body: bytes })
 }
 
 /// What OW's answer to a callback means. It never sends the browser back to us where the person refused.
@@ -310,7 +324,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
 }
 
 /// An answer that no OW gives: what is there is something else.
-fn wrong(why: &str) -> CallError {
+pub(super) fn wrong(why: &str) -> CallError {
     CallError::Unreachable(format!("what answers at OW_API_URL is no OW ({why})"))
 }
 
