@@ -192,6 +192,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("demo", &[("jhe-ow demo", "five patients"), ("jhe-ow demo --patients 20 --bind 127.0.0.1:8010", "")]),
     (
+        "doctor",
+        &[
+            ("jhe-ow doctor", "what is well, and what to do about what is not"),
+            ("jhe-ow doctor --json | jq '.[] | select(.state == \"stops\")'", ""),
+        ],
+    ),
+    (
         "ready",
         &[
             ("jhe-ow ready", "the daemon of this configuration"),

@@ -230,8 +230,12 @@ mod tests {
     #[test]
     fn what_may_have_arrived_is_told_from_what_has_not() {
         let status = |status: u16| {
-            let answer =
-                Answer { status: StatusCode::from_u16(status).unwrap(), retry_after: None, clock: None, body: Vec::new() };
+            let answer = Answer {
+                status: StatusCode::from_u16(status).unwrap(),
+                retry_after: None,
+                clock: None,
+                body: Vec::new(),
+            };
             settle(answer).unwrap_err().is_ambiguous()
         };
         assert!(status(500) && status(502) && status(504));

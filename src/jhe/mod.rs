@@ -22,5 +22,5 @@ pub use invitation::{InvitationCode, InvitingClient, PersonGrant, RedeemError, i
 pub use observations::{ObservationPage, Observed};
 pub use ow_user::Made;
 pub use patients::Person;
-pub use setup::{Lack, Survey};
 pub use practitioner::{Membership, Practitioner, SignIn, SignedIn};
+pub use setup::{Lack, Survey};

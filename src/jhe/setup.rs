@@ -154,7 +154,8 @@ fn lacks(seen: &Seen, public_base: &str) -> Vec<Lack> {
             "jhe.role",
             false,
             "the practitioner of the client key is a viewer in an organization".to_owned(),
-            "make it a member, so that a patient whose own sign-in at JHE has ended can still withdraw".to_owned(),
+            "make it a member, so that a patient whose own sign-in at JHE has ended can still withdraw"
+                .to_owned(),
         );
     }
     let lists = |names: &[String], name: &str| names.iter().any(|known| known == name);
@@ -180,10 +181,7 @@ fn lacks(seen: &Seen, public_base: &str) -> Vec<Lack> {
             "jhe.invitation",
             false,
             "JHE has no client whose invitations lead here".to_owned(),
-            format!(
-                "have a superuser make one with the invitationUrl {}",
-                invitation_url(public_base)
-            ),
+            format!("have a superuser make one with the invitationUrl {}", invitation_url(public_base)),
         );
     }
     lacks

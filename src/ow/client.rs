@@ -362,7 +362,10 @@ pub(super) fn client_builder(
 }
 
 /// An HTTP client that shows nothing, as a stranger's.
-pub(super) fn client_builder_without_key(base: &BaseUrl, timeout: Duration) -> Result<reqwest::Client, Failure> {
+pub(super) fn client_builder_without_key(
+    base: &BaseUrl,
+    timeout: Duration,
+) -> Result<reqwest::Client, Failure> {
     build(base, HeaderMap::new(), timeout, redirect::Policy::none())
 }
 

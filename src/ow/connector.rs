@@ -277,16 +277,16 @@ impl Connector {
 pub(super) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
     let mut response = request.send().await.map_err(unreachable)?;
     let date = clock::of_server(response.headers());
-        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.map(str::to_owned);
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > LARGEST_ANSWER {
-                return Err(wrong("the answer is too large"));
-            }
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.map(str::to_owned);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LARGEST_ANSWER {
+            return Err(wrong("the answer is too large"));
         }
-        Ok(Answer { status: response.status(), date, location, body: bytes })
+    }
+    Ok(Answer { status: response.status(), date, location, body: bytes })
 }
 
 /// What OW's answer to a callback means. It never sends the browser back to us where the person refused.

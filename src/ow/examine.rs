@@ -59,9 +59,7 @@ impl Connector {
                 Ok(Greeting { clock: answer.date })
             }
             StatusCode::OK => Err(super::connector::wrong("its list of users is no JSON")),
-            status => {
-                Err(CallError::Answered { status: status.as_u16(), detail: detail(&answer.body) })
-            }
+            status => Err(CallError::Answered { status: status.as_u16(), detail: detail(&answer.body) }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A look at the store by somebody who changes nothing of it, whatever its state: for the doctor.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
@@ -90,4 +91,17 @@ pub fn rejected(db: &Connection) -> Result<(i64, i64), StoreError> {
 /// Where the table cannot be read.
 pub fn has_code(db: &Connection, code: &str) -> Result<bool, StoreError> {
     Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM code WHERE code = ?)", [code], |row| row.get(0))?)
+}
+
+/// For how long the outbox has had something to send that nobody sent; none where nothing is due.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn overdue(db: &Connection, now: Timestamp) -> Result<Option<Duration>, StoreError> {
+    let due: Option<Timestamp> = db.query_row(
+        "SELECT min(due_at) FROM outbox WHERE state = 'pending' AND due_at <= ?",
+        [now],
+        |row| row.get(0),
+    )?;
+    Ok(due.map(|due| now.since(due)))
 }
