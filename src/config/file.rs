@@ -56,8 +56,10 @@ impl File {
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let table = DeTable::parse(text).map_err(|error| {
+            // Without the line itself: a secret may stand in it.
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             Failure::usage(
-                format!("{} is not TOML: {error}", path.display()),
+                format!("{} line {line} is not TOML: {}", path.display(), error.message()),
                 "see jhe-ow.toml.example for how it looks",
             )
         })?;

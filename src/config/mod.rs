@@ -191,7 +191,12 @@ impl Sources<'_> {
         match parse(found.value.trim()) {
             Ok(value) => Ok(Some(value)),
             Err(allowed) => Err(Failure::usage(
-                format!("{} = '{}' ({}) is not a value it can have", key.path, found.value, found.place),
+                format!(
+                    "{} = '{}' ({}) is not a value it can have",
+                    key.path,
+                    without_credentials(&found.value),
+                    found.place
+                ),
                 allowed,
             )),
         }
@@ -240,6 +245,14 @@ fn secret_key(sources: &Sources<'_>) -> Result<Option<Key>, Failure> {
     let text = secret::find(sources, &keys::SECRET_KEY, &keys::SECRET_KEY_FILE)?;
     let key = text.map(|text| Key::derive(&text)).transpose();
     key.map_err(|what| Failure::usage(format!("secret_key {what}"), "make one with: openssl rand -base64 32"))
+}
+
+/// An address without what stands before its host: that may be a password.
+fn without_credentials(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((before, host))) if before.contains("://") => format!("{scheme}://…@{host}"),
+        _ => text.to_owned(),
+    }
 }
 
 fn parse_bind(text: &str) -> Result<SocketAddr, String> {

@@ -30,8 +30,7 @@ async fn read(config: &Config, settings: &Snapshot) -> Finding {
         Ok(bucket) => bucket,
         Err(failure) => return Finding::stops("bucket.settings", failure.what, failure.next),
     };
-    let next = "see the settings ow.s3.* (jhe-ow settings list), and that the key may list the bucket (s3:ListBucket) \
-                and read its objects (s3:GetObject)";
+    let next = "see that S3 runs, and that the key may list the bucket (s3:ListBucket) and read its objects (s3:GetObject)";
     match timeout(PATIENCE, bucket.examine()).await {
         Ok(Ok(true)) => {
             Finding::ok("bucket.read", format!("an object of {} was listed and read", bucket.place()))
@@ -41,7 +40,14 @@ async fn read(config: &Config, settings: &Snapshot) -> Finding {
             format!("{} can be listed, and nothing is there", bucket.place()),
             "have OW keep its raw payloads in this bucket, and see that ow.s3.key_prefix is where it puts them",
         ),
-        Ok(Err(error)) => Finding::stops("bucket.read", error.to_string(), next),
+        Ok(Err(error)) => match error.to_string().rsplit_once(": see ") {
+            Some((what, settings)) => Finding::stops(
+                "bucket.read",
+                what,
+                format!("see {settings}; jhe-ow settings list shows them"),
+            ),
+            None => Finding::stops("bucket.read", error.to_string(), next),
+        },
         Err(_) => Finding::stops(
             "bucket.read",
             format!("{} was not listed within {} s", bucket.place(), PATIENCE.as_secs()),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::store::Opened;
-use super::{Finding, is_raw, length};
+use super::{Finding, is_raw, length, many};
 use crate::catalog::HEART_RATE;
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
@@ -137,7 +137,7 @@ fn tick(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
     } else if last.failed > 0 {
         findings.push(Finding::warning(
             "data.outcome",
-            format!("{} of {} patients were in error in the last tick", last.failed, last.patients),
+            format!("in error in the last tick: {} of {}", last.failed, many(last.patients, "patient")),
             "jhe-ow poll says which and why, and so do their pages",
         ));
     }
@@ -159,7 +159,11 @@ fn samples(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> 
 
 fn fresh(found: &Freshness, now: Timestamp) -> Finding {
     let newest = found.newest.map(|at| format!("; the newest sample is {} old", length(now.since(at))));
-    let what = format!("{} patients are linked and consent{}", found.patients, newest.unwrap_or_default());
+    let what = format!(
+        "linked and with a consent: {}{}",
+        many(found.patients, "patient"),
+        newest.unwrap_or_default()
+    );
     if found.patients == 0 {
         let next = "invite the first one: jhe-ow invite, or the page of patients";
         return Finding::warning("data.samples", "no patient is linked and consents", next);
@@ -190,19 +194,19 @@ fn export(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
     if counts.configuration > 0 {
         findings.push(Finding::stops(
             "data.held",
-            format!("{} observations wait until something is mended at JHE", counts.configuration),
+            format!("until something is mended at JHE wait {}", many(counts.configuration, "observation")),
             "mend what is said of JHE above; their patients' pages have its words; it is tried again hourly",
         ));
     }
     if counts.dead > 0 {
         findings.push(Finding::warning(
             "data.dead",
-            format!("JHE refuses {} observations for good", counts.dead),
+            format!("JHE refuses {} for good", many(counts.dead, "observation")),
             "read its words on their patients' pages, mend it, then: jhe-ow export --retry-dead",
         ));
     }
     if counts.consent > 0 {
-        let what = format!("{} observations wait for consent to return", counts.consent);
+        let what = format!("for consent to return wait {}", many(counts.consent, "observation"));
         findings.push(Finding::ok("data.parked", what));
     }
     let Some(oldest) = outbox::oldest(&opened.db)? else {
@@ -210,8 +214,8 @@ fn export(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
         return Ok(findings);
     };
     let what = format!(
-        "{} observations wait to be sent to JHE, the oldest measured {} ago",
-        counts.pending,
+        "to be sent to JHE wait {}, the oldest measured {} ago",
+        many(counts.pending, "observation"),
         length(now.since(oldest))
     );
     findings.push(match checkup::overdue(&opened.db, now)? {
@@ -228,7 +232,17 @@ fn export(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
 fn audit(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
     let verdict = chain::verify(&opened.db, None)?;
     Ok(vec![match verdict.broken {
-        None => Finding::ok("data.audit", format!("the audit is whole ({} entries)", verdict.entries)),
+        None => Finding::ok(
+            "data.audit",
+            format!(
+                "the audit is whole ({})",
+                if verdict.entries == 1 {
+                    "1 entry".to_owned()
+                } else {
+                    format!("{} entries", verdict.entries)
+                }
+            ),
+        ),
         Some(broken) => Finding::warning(
             "data.audit",
             format!("the audit is broken: {broken}"),
@@ -239,10 +253,10 @@ fn audit(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
 
 fn rejected(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
     Ok(vec![match checkup::rejected(&opened.db)? {
-        (0, _) => Finding::ok("data.rejected", "no sample waits that could not be converted"),
+        (0, _) => Finding::ok("data.rejected", "every sample that came could be converted"),
         (samples, patients) => Finding::warning(
             "data.rejected",
-            format!("{samples} samples of {patients} patients could not be converted"),
+            format!("not converted: {} of {}", many(samples, "sample"), many(patients, "patient")),
             "jhe-ow rejected list says why of each",
         ),
     }])

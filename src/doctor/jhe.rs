@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Finding, State, clock, ow};
+use super::{Finding, State, clock, many, ow};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::jhe::{Jhe, JheError, Survey};
@@ -56,8 +56,9 @@ fn told(survey: &Survey, address: &str) -> Vec<Finding> {
         Finding::ok(
             "jhe.client",
             format!(
-                "the client is accepted: {} patients are in reach, through {} organizations",
-                survey.patients, survey.organizations
+                "the client is accepted, and reaches {} through {}",
+                many(survey.patients, "patient"),
+                many(survey.organizations, "organization")
             ),
         ),
     ];

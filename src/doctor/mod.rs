@@ -131,13 +131,18 @@ pub fn worst(findings: &[Finding]) -> State {
 /// A length of time as people say it, in one unit.
 fn length(time: Duration) -> String {
     let seconds = time.as_secs();
-    let say = |count: u64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
     match seconds {
-        0..=119 => say(seconds, "second"),
-        120..=7199 => say(seconds / 60, "minute"),
-        7200..=172_799 => say(seconds / 3600, "hour"),
-        _ => say(seconds / 86_400, "day"),
+        0..=119 => many(seconds, "second"),
+        120..=7199 => many(seconds / 60, "minute"),
+        7200..=172_799 => many(seconds / 3600, "hour"),
+        _ => many(seconds / 86_400, "day"),
     }
+}
+
+/// So many of something.
+fn many(count: impl std::fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    format!("{count} {what}{}", if count == "1" { "" } else { "s" })
 }
 
 /// Whether raw payloads are read.

@@ -66,6 +66,12 @@ pub(super) async fn look(config: &Config, ours: &Clock) -> Vec<Finding> {
 
 fn trouble(error: &CallError, address: &BaseUrl) -> Finding {
     match error {
+        // Whatever else asks for a key of its own does not call it so.
+        CallError::Answered { status: 401 | 403, detail } if !detail.contains("API key") => Finding::stops(
+            "ow.key",
+            format!("what answers at {address} refuses the key, in words that are not OW's: {error}"),
+            "see that OW_API_URL is OW's address; if it is, make a new key in its admin pages, and set OW_API_KEY",
+        ),
         CallError::Answered { status: 401 | 403, .. } => Finding::stops(
             "ow.key",
             "401 Invalid or missing API key",
