@@ -27,7 +27,7 @@ fn room(directory: &Path) -> Finding {
             let what = format!("{} MiB are free on the disk of the data directory", free / MIB);
             match free {
                 ..NONE => Finding::stops("store.room", what, next),
-                ..LITTLE => Finding::warning("store.room", what, next),
+                NONE..LITTLE => Finding::warning("store.room", what, next),
                 _ => Finding::ok("store.room", what),
             }
         }
