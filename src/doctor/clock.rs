@@ -13,11 +13,8 @@ pub(super) fn compare(check: &'static str, who: &str, theirs: Option<Timestamp>,
     let Some(theirs) = theirs else {
         return Finding::skipped(check, format!("{who} does not say what its clock reads"));
     };
-    let (apart, direction) = if ours >= theirs {
-        (ours.since(theirs), "before")
-    } else {
-        (theirs.since(ours), "behind")
-    };
+    let (apart, direction) =
+        if ours >= theirs { (ours.since(theirs), "before") } else { (theirs.since(ours), "behind") };
     if apart < APART {
         return Finding::ok(check, format!("{who}'s clock reads what this machine's does"));
     }
