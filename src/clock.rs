@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use reqwest::header::{DATE, HeaderMap};
+
 use crate::time::Timestamp;
 
 /// Environment variable that freezes the clock of a process at an RFC 3339 instant. For tests and drills.
@@ -48,6 +50,26 @@ impl Clock {
     }
 }
 
+/// What a server's clock read when it answered, to the second; none where it does not say.
+pub(crate) fn of_server(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::parse(date).ok()?;
+    Some(Timestamp::from_micros(date.timestamp().as_microsecond()))
+}
+
 fn system() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_is_read_as_http_writes_it() {
+        let headers = |date: &str| HeaderMap::from_iter([(DATE, date.parse().unwrap())]);
+        let read = of_server(&headers("Sat, 21 Nov 2026 12:00:00 GMT"));
+        assert_eq!(read, Timestamp::parse("2026-11-21T12:00:00Z").ok());
+        assert_eq!((of_server(&headers("noon")), of_server(&HeaderMap::new())), (None, None));
+    }
 }

@@ -24,6 +24,7 @@
 //! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
 //! - [`poll`]: windows, schedule, turns, backfills
 //! - [`web`]: the pages and the server; [`tally`]: what days come to, for the charts
+//! - [`doctor`]: whether everything is there that all of this needs
 //! - [`demo`]: the demonstration, and the simulated OW that the tests use too
 //! - [`account`], [`study`], [`invitation`], [`stage`], [`token`], [`password`]: people, what they are asked,
 //!   how far they have come, and their secrets
@@ -40,6 +41,7 @@ pub mod config;
 pub mod consents;
 pub mod context;
 pub mod demo;
+pub mod doctor;
 pub mod export;
 pub mod failpoint;
 pub mod failure;

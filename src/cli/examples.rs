@@ -81,6 +81,15 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("jhe-ow patient add --jhe-patient 40001", "one of JHE's"),
         ],
     ),
+    (
+        "patient export",
+        &[("jhe-ow patient export 7 --output patient-7.zip", "everything about one patient")],
+    ),
+    (
+        "patient erase",
+        &[("jhe-ow patient erase 7", "asks first"), ("jhe-ow patient erase jhe:40001 --yes", "asks nothing")],
+    ),
+    ("patient readmit", &[("jhe-ow patient readmit 7", "whoever was erased may come in again")]),
     ("patient import", &[("jhe-ow patient import --tz Europe/Berlin", "")]),
     (
         "patient match",
@@ -191,6 +200,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("demo", &[("jhe-ow demo", "five patients"), ("jhe-ow demo --patients 20 --bind 127.0.0.1:8010", "")]),
+    (
+        "doctor",
+        &[
+            ("jhe-ow doctor", "what is well, and what to do about what is not"),
+            ("jhe-ow doctor --json | jq '.[] | select(.state == \"stops\")'", ""),
+        ],
+    ),
     (
         "ready",
         &[

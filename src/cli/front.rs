@@ -111,7 +111,7 @@ async fn while_fed<T>(waited_for: impl Future<Output = T>) -> T {
 }
 
 fn attempt(directory: &Path) -> Result<Option<Opened>, Failure> {
-    let Some(claim) = store::claim_for_daemon(directory)? else { return Ok(None) };
+    let Some(claim) = store::claim_for_daemon(directory, web::instance())? else { return Ok(None) };
     Ok(Some(Opened { store: Store::open(directory)?, _claim: claim }))
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod catalog;
 mod convert;
+mod doctor;
 mod dossier;
 mod erase;
 mod examples;
@@ -19,7 +20,7 @@ mod observations;
 pub(crate) mod out;
 mod patient;
 mod poll;
-mod ready;
+pub(crate) mod ready;
 mod rejected;
 pub(crate) mod serve;
 mod settings;
@@ -59,6 +60,11 @@ enum Asked {
     /// What becomes what: OW's types, their schemas, and JHE's codes
     #[command(after_help = catalog::HELP)]
     Catalog(catalog::Arguments),
+    /// Whether everything is there: each service asked as it is used, a line each, and what to do where it is not
+    ///
+    /// Nothing is changed, and no secret, name or measurement is printed. Exit code 1 where something stops data of
+    /// somebody; warnings alone end with 0.
+    Doctor(doctor::Arguments),
     /// What a shell needs to complete commands and options
     Completions {
         /// The shell
@@ -163,6 +169,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         // A filter: a configuration that is broken or missing is nothing to it.
         Asked::Convert => return convert::run(),
         Asked::Catalog(arguments) => return catalog::run(&arguments),
+        Asked::Doctor(asked) => return Box::pin(doctor::run(&arguments.flags, &asked)).await,
         Asked::Completions { shell } => return completions(shell),
         Asked::Man(arguments) => return man::run(&arguments, command()),
         Asked::Configured(command) => command,

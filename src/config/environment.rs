@@ -98,15 +98,16 @@ fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, Failure> {
         return Ok(HashMap::new());
     }
     let told = |error: dotenvy::Error| {
-        // The line itself is not shown: it may be that of a secret.
         let what = match error {
-            dotenvy::Error::LineParse(..) => "a line is no NAME=value".to_owned(),
+            // Without its value, which may be a secret.
+            dotenvy::Error::LineParse(line, _) => {
+                let name =
+                    line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap_or_default();
+                format!("the line that begins with '{name}' cannot be read")
+            }
             error => error.to_string(),
         };
-        Failure::usage(
-            format!("{}: {what}", path.display()),
-            "write one NAME=value per line, and what has spaces or signs in quotes",
-        )
+        Failure::usage(format!("{}: {what}", path.display()), "write one NAME=value per line")
     };
     dotenvy::from_path_iter(path).map_err(told)?.collect::<Result<_, _>>().map_err(told)
 }

@@ -11,7 +11,6 @@ pub(super) struct Key {
     /// Its flag, where it has one.
     pub(super) flag: Option<Flag>,
     /// What holds where nobody says; none where nothing can.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only the test of the example file asks"))]
     pub(super) default: Option<&'static str>,
 }
 

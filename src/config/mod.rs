@@ -7,6 +7,7 @@ mod base_url;
 mod environment;
 mod file;
 mod keys;
+mod origin;
 mod secret;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use base_url::BaseUrl;
 pub use environment::Environment;
+pub use origin::{Origin, origins};
 
 use crate::failure::Failure;
 use crate::seal::Key;
@@ -202,7 +204,12 @@ impl Sources<'_> {
         match parse(found.value.trim()) {
             Ok(value) => Ok(Some(value)),
             Err(allowed) => Err(Failure::usage(
-                format!("{} = '{}' ({}) is not a value it can have", key.path, found.value, found.place),
+                format!(
+                    "{} = '{}' ({}) is not a value it can have",
+                    key.path,
+                    without_credentials(&found.value),
+                    found.place
+                ),
                 allowed,
             )),
         }
@@ -251,6 +258,14 @@ fn secret_key(sources: &Sources<'_>) -> Result<Option<Key>, Failure> {
     let text = secret::find(sources, &keys::SECRET_KEY, &keys::SECRET_KEY_FILE)?;
     let key = text.map(|text| Key::derive(&text)).transpose();
     key.map_err(|what| Failure::usage(format!("secret_key {what}"), "make one with: openssl rand -base64 32"))
+}
+
+/// An address without what stands before its host: that may be a password.
+fn without_credentials(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((before, host))) if before.contains("://") => format!("{scheme}://…@{host}"),
+        _ => text.to_owned(),
+    }
 }
 
 fn parse_bind(text: &str) -> Result<SocketAddr, String> {

@@ -42,6 +42,11 @@ pub(super) fn find(
     Ok(Some(secret.to_owned().into()))
 }
 
+/// Whether systemd's credentials have this key.
+pub(super) fn in_credentials(sources: &Sources<'_>, key: &Key) -> bool {
+    matches!(credential(sources, key), Ok(Some(_)))
+}
+
 /// systemd puts credentials into files named after them. A unit gives a blank one where nobody has made the file that
 /// it names.
 fn credential(sources: &Sources<'_>, key: &Key) -> Result<Option<String>, Failure> {

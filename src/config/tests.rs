@@ -69,13 +69,24 @@ fn a_wrong_value_is_named_with_its_key_its_place_and_what_is_allowed() {
         ("JHE_OW_BIND", "8002"),
         ("JHE_OW_OW_TIMEOUT", "10m"),
         ("OW_API_URL", "localhost:8000"),
-        ("OW_API_URL", "http://user:pass@localhost:8000"),
         ("OW_API_URL", "http://localhost:8000/?x=1"),
         ("JHE_OW_LOG", "jhe_ow=loud"),
     ] {
         let failure = load_from("", &[(variable, value)]).unwrap_err();
         assert!(failure.what.contains(variable) && failure.what.contains(value), "{failure}");
     }
+}
+
+#[test]
+fn no_error_shows_what_may_be_a_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let failure = load_from("", &[("OW_API_URL", "http://user:hunter2@localhost:8000")]).unwrap_err();
+    assert!(failure.what.contains("'http://…@localhost:8000'"), "{failure}");
+    let failure = load_from("[ow]\napi_key = sk-hunter2\n", &[]).unwrap_err();
+    assert!(failure.what.contains("line 2 is not TOML") && !failure.what.contains("hunter2"), "{failure}");
+    std::fs::write(directory.path().join(".env"), "OW_API_URL=http://x\nOW_API_KEY=\"sk-hunter2\n").unwrap();
+    let failure = Environment::new([], directory.path().to_owned()).unwrap_err();
+    assert!(failure.what.contains("OW_API_KEY") && !failure.what.contains("hunter2"), "{failure}");
 }
 
 #[test]

@@ -12,9 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::JheError;
+use crate::clock;
 use crate::config::BaseUrl;
 use crate::failure::Failure;
 use crate::quote::{quote, unreadable};
+use crate::time::Timestamp;
 
 /// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
 /// will be over by the time that it is sent again.
@@ -62,6 +64,8 @@ impl Granted {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     retry_after: Option<Duration>,
+    /// What JHE's clock reads, where it says.
+    pub(super) clock: Option<Timestamp>,
     body: Vec<u8>,
     /// What was sent and must not be repeated.
     secrets: Vec<SecretString>,
@@ -196,7 +200,8 @@ async fn answer(request: reqwest::RequestBuilder, secrets: Vec<SecretString>) ->
             return Err(JheError::Wrong("its answer is too large".to_owned()));
         }
     }
-    Ok(Answer { status: response.status(), retry_after, body, secrets })
+    let clock = clock::of_server(response.headers());
+    Ok(Answer { status: response.status(), retry_after, clock, body, secrets })
 }
 
 /// Where nobody listens, nothing was done; anything later may have arrived.
@@ -288,8 +293,13 @@ mod tests {
     #[test]
     fn what_may_have_arrived_is_told_from_what_has_not() {
         let status = |status: u16| {
-            let status = StatusCode::from_u16(status).unwrap();
-            let answer = Answer { status, retry_after: None, body: Vec::new(), secrets: Vec::new() };
+            let answer = Answer {
+                status: StatusCode::from_u16(status).unwrap(),
+                retry_after: None,
+                clock: None,
+                body: Vec::new(),
+                secrets: Vec::new(),
+            };
             settle(answer).unwrap_err().is_ambiguous()
         };
         assert!(status(500) && status(502) && status(504));

@@ -25,3 +25,4 @@ pub use observations::{ObservationPage, Observed};
 pub use ow_user::Made;
 pub use patients::Person;
 pub use practitioner::{Membership, Practitioner, SignIn, SignedIn};
+pub use setup::{Lack, Survey};

@@ -365,8 +365,25 @@ pub(super) fn client_builder(
         )
     })?;
     key.set_sensitive(true);
+    build(base, HeaderMap::from_iter([(KEY_HEADER, key)]), timeout, redirects)
+}
+
+/// An HTTP client that shows nothing, as a stranger's.
+pub(super) fn client_builder_without_key(
+    base: &BaseUrl,
+    timeout: Duration,
+) -> Result<reqwest::Client, Failure> {
+    build(base, HeaderMap::new(), timeout, redirect::Policy::none())
+}
+
+fn build(
+    base: &BaseUrl,
+    headers: HeaderMap,
+    timeout: Duration,
+    redirects: redirect::Policy,
+) -> Result<reqwest::Client, Failure> {
     let client = reqwest::Client::builder()
-        .default_headers(HeaderMap::from_iter([(KEY_HEADER, key)]))
+        .default_headers(headers)
         .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .timeout(timeout)
@@ -433,7 +450,7 @@ pub(super) fn detail<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>
 }
 
 /// How many records per page this OW gives, where `what` is its refusal of `asked`.
-fn smaller_page(what: &str, asked: u32) -> Option<u32> {
+pub(super) fn smaller_page(what: &str, asked: u32) -> Option<u32> {
     let (_, most) = what.split_once("less than or equal to ")?;
     let digits = most.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|most| (1..asked).contains(most))

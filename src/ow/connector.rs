@@ -13,13 +13,15 @@ use serde_json::{Value, json};
 
 use super::Connection;
 use super::client::{api_url, client_builder, detail};
+use crate::clock;
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::patient::OwUser;
 use crate::quote::{quote, unreadable};
+use crate::time::Timestamp;
 
 /// How long somebody in front of a page waits for OW.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of one answer: lists of providers and connections are a few kB.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 /// Characters of a provider's message that are passed on.
@@ -29,9 +31,9 @@ const MESSAGE_CHARS: usize = 200;
 #[derive(Debug)]
 pub struct Connector {
     http: reqwest::Client,
-    base: BaseUrl,
+    pub(super) base: BaseUrl,
     /// What OW's words must not repeat.
-    key: SecretString,
+    pub(super) key: SecretString,
 }
 
 /// Why a call brought nothing.
@@ -104,10 +106,12 @@ impl User {
     }
 }
 
-struct Answer {
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// The server's clock, where it says.
+    pub(super) date: Option<Timestamp>,
     location: Option<String>,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Authorize {
@@ -246,7 +250,7 @@ impl Connector {
         }
     }
 
-    fn url(&self, path: &[&str]) -> Result<Url, CallError> {
+    pub(super) fn url(&self, path: &[&str]) -> Result<Url, CallError> {
         api_url(&self.base, path).ok_or_else(|| wrong("it cannot be called"))
     }
 
@@ -262,7 +266,12 @@ impl Connector {
         })
     }
 
-    async fn ask(&self, method: Method, url: Url, body: Option<Value>) -> Result<Answer, CallError> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+    ) -> Result<Answer, CallError> {
         let mut request = self.http.request(method, url);
         if let Some(body) = body {
             let json = HeaderMap::from_iter([(
@@ -271,18 +280,23 @@ impl Connector {
             )]);
             request = request.headers(json).body(body.to_string());
         }
-        let mut response = request.send().await.map_err(unreachable)?;
-        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.map(str::to_owned);
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > LARGEST_ANSWER {
-                return Err(wrong("the answer is too large"));
-            }
-        }
-        Ok(Answer { status: response.status(), location, body: bytes })
+        receive(request).await
     }
+}
+
+pub(super) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
+    let mut response = request.send().await.map_err(unreachable)?;
+    let date = clock::of_server(response.headers());
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.map(str::to_owned);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LARGEST_ANSWER {
+            return Err(wrong("the answer is too large"));
+        }
+    }
+    Ok(Answer { status: response.status(), date, location, body: bytes })
 }
 
 /// What OW's answer to a callback means. It never sends the browser back to us where the person refused.
@@ -321,7 +335,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
 }
 
 /// An answer that no OW gives: what is there is something else.
-fn wrong(why: &str) -> CallError {
+pub(super) fn wrong(why: &str) -> CallError {
     CallError::Unreachable(format!("what answers at OW_API_URL is no OW ({why})"))
 }
 
@@ -336,7 +350,7 @@ mod tests {
     }
 
     fn answered(status: StatusCode, location: Option<&str>, body: &[u8]) -> Answer {
-        Answer { status, location: location.map(str::to_owned), body: body.to_vec() }
+        Answer { status, location: location.map(str::to_owned), date: None, body: body.to_vec() }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 mod client;
 mod connector;
 mod error;
+mod examine;
 mod page;
 
 pub use client::{Client, Connection, Counts, Feed, LONGEST_EVENT, PageRequest, PageSize};
 pub use connector::{Authorize, CallError, Connector, Provider, Returned};
 pub use error::OwError;
+pub use examine::{Greeting, Offered, Traits};
 pub use page::{
     BadRecord, EventPage, Page, PageError, Record, RecordSource, parse as parse_page, parse_events,
     parse_record,

@@ -120,15 +120,16 @@ impl Bucket {
         self.list_below(&place.prefix, next, KEYS).await
     }
 
-    /// Whether anything can be listed below the prefix, and one of it read: for whoever sets up the bucket.
+    /// Whether what is below the prefix can be listed, and one of it read: for whoever sets up the bucket. Answers
+    /// whether there is anything.
     ///
     /// # Errors
     /// Why not.
-    pub async fn examine(&self) -> Result<(), RawError> {
+    pub async fn examine(&self) -> Result<bool, RawError> {
         let listing = self.list_below(self.layout.prefix(), None, 1).await?;
         match listing.objects.first() {
-            Some(object) => self.endpoint(&object.key).await.map(drop),
-            None => Ok(()),
+            Some(object) => self.endpoint(&object.key).await.map(|_| true),
+            None => Ok(false),
         }
     }
 

@@ -2,6 +2,7 @@
 //! The operating system lets go of a claim when the process ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -42,19 +43,30 @@ pub(super) fn alone(directory: &Path) -> Result<File, Failure> {
     }
 }
 
-/// Takes the place of the one daemon of a data directory; none where another has it. The directory is made where it
-/// is missing.
+/// Takes the place of the one daemon of a data directory for this `instance` of it; none where another has it. The
+/// directory is made where it is missing.
 ///
 /// # Errors
 /// Where the file cannot be made.
-pub fn daemon(directory: &Path) -> Result<Option<File>, Failure> {
+pub fn daemon(directory: &Path, instance: &str) -> Result<Option<File>, Failure> {
     make_directory(directory)?;
     let file = file(directory, DAEMON)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => {
+            let note = file.set_len(0).and_then(|()| (&file).write_all(instance.as_bytes()));
+            note.map_err(|error| unusable(&directory.join(DAEMON), &error))?;
+            Ok(Some(file))
+        }
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(unusable(&directory.join(DAEMON), &error)),
     }
+}
+
+/// The instance of the daemon that serves a data directory, or that was the last to; none where none has. Whoever answers
+/// with it is that daemon.
+pub fn instance(directory: &Path) -> Option<String> {
+    let noted = std::fs::read_to_string(directory.join(DAEMON)).ok()?;
+    Some(noted).filter(|noted| !noted.is_empty())
 }
 
 /// The refusal to replace a store that somebody uses.

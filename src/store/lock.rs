@@ -160,6 +160,44 @@ fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Resu
     }
 }
 
+/// How the lock stands, for somebody who only looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has it.
+    Free,
+    /// A process that lives has had it, or renewed it, since then.
+    Held(String),
+    /// It was set by hand, or by another program: ticks step aside for [`STALE`].
+    ByHand(String),
+    /// The next tick reclaims it; the text says why.
+    LeftBehind(String),
+}
+
+/// Looks how the lock stands. Changes nothing.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn look(db: &Connection, directory: &Path, now: Timestamp) -> Result<Standing, StoreError> {
+    let value = setting::get(db, KEY)?.unwrap_or_default();
+    if value.is_empty() {
+        return Ok(Standing::Free);
+    }
+    let Ok(since) = Timestamp::parse(&value) else {
+        return Ok(Standing::LeftBehind(format!("{KEY} holds '{value}', which is no time")));
+    };
+    let is_stale = now.since(since).max(since.since(now)) >= STALE;
+    let ours = holder(db)?.filter(|holder| holder.value == value);
+    let alive = ours.map(|holder| holds(&alive_path(directory, &holder.owner)));
+    Ok(match alive {
+        _ if is_stale => Standing::LeftBehind(format!("{KEY} stands since {value} without renewal")),
+        Some(false) => {
+            Standing::LeftBehind(format!("{KEY} since {value} belongs to a process that has ended"))
+        }
+        Some(true) => Standing::Held(value),
+        None => Standing::ByHand(value),
+    })
+}
+
 /// Checks that `owner` still holds the lock, and renews its timestamp where that is due. Called inside
 /// each transaction of a tick, so that one whose lock was taken or cleared writes nothing more.
 ///
@@ -235,12 +273,16 @@ fn clear_dead(directory: &Path) {
 /// cleared away.
 fn is_alive(directory: &Path, owner: &str) -> bool {
     let path = alive_path(directory, owner);
-    let Ok(file) = File::open(&path) else { return false };
-    let alive = file.try_lock().is_err();
+    let alive = holds(&path);
     if !alive {
         let _ = fs::remove_file(&path);
     }
     alive
+}
+
+/// Whether a process holds this file.
+fn holds(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock().is_err())
 }
 
 #[cfg(test)]

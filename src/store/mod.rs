@@ -12,6 +12,7 @@ pub mod backup;
 pub mod chain;
 mod change;
 pub mod chart;
+pub mod checkup;
 mod claim;
 pub mod code;
 pub mod commit;
@@ -56,7 +57,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-pub use claim::daemon as claim_for_daemon;
+pub use claim::{daemon as claim_for_daemon, instance};
 pub use error::StoreError;
 pub use open::{Migration, migrations};
 

@@ -86,5 +86,5 @@ async fn look(app: &App, settings: &Snapshot) -> Result<(), Failure> {
     let config = app.live.config();
     let access = Access::of(settings, config.secret_key.as_ref(), config.ow_timeout)?;
     let examined = Bucket::new(&access)?.examine().await;
-    examined.map_err(|error| Failure::failed(error.to_string(), ""))
+    examined.map(drop).map_err(|error| Failure::failed(error.to_string(), ""))
 }

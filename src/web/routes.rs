@@ -17,7 +17,7 @@ use super::answer::{Refusal, html as html_answer, json as json_answer, secured, 
 use super::door::{self, Door};
 use super::layout::{self, ICON, Shell};
 use super::visit::{Fields, Visit, client_address};
-use super::{App, admin, api, patient};
+use super::{App, admin, api, instance, patient};
 use crate::store::status;
 
 /// The style sheet, embedded.
@@ -108,7 +108,7 @@ async fn read_form(
 fn unchanging(method: &Method, path: &str) -> Option<Response> {
     match path {
         _ if method != Method::GET => None,
-        "/healthz" => Some(with_type("text/plain; charset=utf-8", "ok\n")),
+        "/healthz" => Some(instance::named(with_type("text/plain; charset=utf-8", "ok\n"))),
         "/style.css" => Some(with_type("text/css; charset=utf-8", STYLE)),
         "/icon.svg" => Some(with_type("image/svg+xml", ICON)),
         _ => None,

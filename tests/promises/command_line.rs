@@ -139,9 +139,10 @@ fn every_command_that_reads_speaks_json_to_programs() {
     each(&jhe_ow::cli::command(), "", &mut |path, definition| {
         let takes_json = definition.get_arguments().any(|one| one.get_id() == "json");
         let name = path.split(' ').next_back().unwrap();
-        let reads = ["list", "show", "get", "status", "verify", "match", "catalog", "ready"].contains(&name);
+        let reads = ["list", "show", "get", "status", "verify", "match", "catalog", "ready", "doctor"]
+            .contains(&name);
         assert_eq!(takes_json, reads, "jhe-ow {path}");
-        let elsewhere = ["settings get", "patient match", "ready"].contains(&path);
+        let elsewhere = ["settings get", "patient match", "ready", "doctor"].contains(&path);
         assert!(
             !reads || elsewhere || READING.iter().any(|typed| typed.starts_with(path)),
             "{path} is not tried"

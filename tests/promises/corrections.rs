@@ -164,13 +164,13 @@ fn what_waits_for_set_up_gives_way_to_a_correction() {
 fn what_jhe_refused_gives_way_and_its_value_is_tried_again_when_it_returns() {
     let mut scene = Scene::new();
     let (user, at, _) = delivered(&mut scene, 60.0);
-    scene.jhe.state().poison.push(199.0);
+    scene.jhe.state().refused.push(199.0);
     change(&mut scene, &user, at, 199.0);
     scene.world.pass(STILL);
     assert!(scene.export().stdout.contains("refused 1"));
     change(&mut scene, &user, at, 61.0);
     assert!(scene.world.run(&["export", "--retry-dead"]).stdout.contains("Queued 0"));
-    scene.jhe.state().poison.clear();
+    scene.jhe.state().refused.clear();
     change(&mut scene, &user, at, 199.0);
     assert_eq!(values_after(&mut scene, STILL), [60.0, 199.0]);
 }

@@ -386,6 +386,8 @@ fn withdrawn(world: &mut World) -> (String, String) {
     consent(world, &patient, "--withdraw");
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "2d");
+    // From here on the time counts.
+    world.poll();
     (user, patient)
 }
 
@@ -447,8 +449,9 @@ fn what_is_agreed_to_again_in_time_is_kept() {
     world.pass(DAY * 2);
     world.poll();
     assert_eq!(world.kept(&patient).len(), 36);
-    // The time runs from the last withdrawal.
+    // The time runs from when the last withdrawal was noted, by the next tick at the latest.
     consent(&world, &patient, "--withdraw");
+    world.poll();
     world.pass(DAY);
     world.poll();
     assert_eq!(in_tables(&world, &patient), 36);
@@ -469,6 +472,7 @@ fn what_is_withdrawn_is_erased_of_its_scope_alone() {
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "1h");
     consent(&world, &patient, "--withdraw");
+    world.poll();
     world.pass(HOUR);
     world.poll();
     let left: Vec<String> = world.table(&patient).into_iter().map(|line| line.series).collect();

@@ -361,7 +361,7 @@ fn the_pages_show_what_waits_and_what_was_refused() {
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
     scene.world.sim.put(&user, scene.world.now.minus(MINUTE * 7), 199.0);
-    scene.jhe.state().poison.push(199.0);
+    scene.jhe.state().refused.push(199.0);
     let served = Served::start(&scene.world);
     until("it is exported", || scene.jhe.instants(40001).len() == 12);
     let operator = served.operator(&scene.world);
@@ -370,8 +370,8 @@ fn the_pages_show_what_waits_and_what_was_refused() {
     assert!(overview().contains("Delivered in 24\u{a0}h: 12."), "{}", overview());
     let page = format!("/admin/patients/{patient}");
     let shown = operator.get(&page).body;
-    assert!(shown.contains("Server Error") && shown.contains("once more"), "{shown}");
-    scene.jhe.state().poison.clear();
+    assert!(shown.contains("this JHE will not have") && shown.contains("once more"), "{shown}");
+    scene.jhe.state().refused.clear();
     let retry = format!("{page}/retry-export");
     assert_eq!(operator.submit(&page, &retry, &[]).status, 303);
     assert!(scene.export().stdout.contains("Delivered 1") || scene.jhe.instants(40001).len() == 13);

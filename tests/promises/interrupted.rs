@@ -58,6 +58,19 @@ fn a_foreign_file_is_told_of_until_it_is_out_of_the_way() {
 }
 
 #[test]
+fn a_store_of_a_newer_program_is_left_alone_until_that_is_back() {
+    let world = World::new();
+    let schema = |change: &str| {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        db.execute_batch(change).unwrap();
+    };
+    schema("INSERT INTO refinery_schema_history VALUES (9999, 'later', '2027-01-01T00:00:00Z', '1')");
+    waits_for(&world, "was written by a newer jhe-ow", || {
+        schema("DELETE FROM refinery_schema_history WHERE version = 9999");
+    });
+}
+
+#[test]
 fn a_torn_file_is_told_of_until_a_backup_is_restored() {
     let world = World::new();
     let (user, patient) = world.patient();

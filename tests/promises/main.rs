@@ -21,6 +21,7 @@ mod daemon;
 mod days;
 mod devices;
 mod disk;
+mod doctor;
 mod documents;
 mod end_to_end;
 mod erasure;

@@ -10,10 +10,12 @@ use crate::harness::*;
 use crate::typed::{calls, mentioned, shell_lines, shortest_calls, understand};
 
 /// Lines of the README that need something that is not there in a test, by what is in them.
-const NEEDS_MORE: [(&str, &str); 12] = [
+const NEEDS_MORE: [(&str, &str); 14] = [
     ("jhe-ow demo", "runs until a signal; its own tests walk it"),
     ("cargo run --release -- demo", "the same"),
     ("jhe-ow serve", "runs until a signal; nearly every test serves"),
+    ("jhe-ow patient erase", "a terminal; see erasure.rs"),
+    ("jhe-ow patient readmit", "somebody who was erased; see erasure.rs"),
     ("jhe-ow invite", "a study, which is made on the pages"),
     ("jhe-ow export", "JHE"),
     ("jhe-ow adopt", "JHE"),

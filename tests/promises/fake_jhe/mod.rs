@@ -93,6 +93,8 @@ pub struct State {
     pub faults: VecDeque<Fault>,
     /// Values on which JHE itself breaks.
     pub poison: Vec<f64>,
+    /// Values that JHE will not have.
+    pub refused: Vec<f64>,
     pub has_oura: bool,
     pub consents_broken: bool,
     pub asked: usize,

@@ -1,0 +1,50 @@
+//! Where each value of the configuration came from.
+
+use super::file::File;
+use super::keys::{self, KEYS, Key};
+use super::{Environment, Flags, Sources, secret};
+use crate::failure::Failure;
+
+/// A key of the configuration, its value as it may be shown, and where that came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Its place in the file: `table.key`.
+    pub key: &'static str,
+    /// Its value; of a secret only that there is one.
+    pub value: String,
+    /// The flag, the variable, the file with its line, or `default`.
+    pub place: String,
+}
+
+/// Keys whose values are never shown.
+const SECRETS: [&Key; 4] =
+    [&keys::OW_API_KEY, &keys::JHE_CLIENT_KEY, &keys::JHE_CLIENT_SECRET, &keys::SECRET_KEY];
+
+/// Every key that has a value, with where it came from.
+///
+/// # Errors
+/// As [`super::load`].
+pub fn origins(flags: &Flags, environment: &Environment) -> Result<Vec<Origin>, Failure> {
+    let file = File::find(flags.config.as_deref(), environment)?;
+    let sources = Sources { flags, environment, file };
+    let mut origins = Vec::new();
+    for key in KEYS {
+        let origin = |value: String, place: String| Origin { key: key.path, value, place };
+        let is_secret = SECRETS.iter().any(|one| one.path == key.path);
+        if let Some(found) = sources.find(key) {
+            let value = if is_secret { "(set)".to_owned() } else { found.value };
+            origins.push(origin(value, found.place));
+        } else if is_secret && secret::in_credentials(&sources, key) {
+            origins.push(origin("(set)".to_owned(), "systemd credential".to_owned()));
+        } else if key.path == keys::DATA_DIR.path {
+            let (value, place) = match environment.first_directory("STATE_DIRECTORY") {
+                Some(directory) => (directory, "environment variable STATE_DIRECTORY".to_owned()),
+                None => (sources.data_dir()?.display().to_string(), "default".to_owned()),
+            };
+            origins.push(origin(value, place));
+        } else if let Some(default) = key.default {
+            origins.push(origin(default.to_owned(), "default".to_owned()));
+        }
+    }
+    Ok(origins)
+}

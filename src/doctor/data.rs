@@ -1,0 +1,263 @@
+//! The work itself: whether it is switched on, goes on, and what of it waits for somebody.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::store::Opened;
+use super::{Finding, is_raw, length, many};
+use crate::catalog::HEART_RATE;
+use crate::patient::PatientId;
+use crate::settings::Snapshot;
+use crate::store::checkup::{self, Freshness};
+use crate::store::lock::{self, Standing};
+use crate::store::{StoreError, chain, outbox, run};
+use crate::time::{Timestamp, show_duration};
+use crate::web::OVERDUE;
+
+/// Of whom nothing has come for so long is named: a ring that is charged and a phone that is off are back by then.
+const SILENT: Duration = Duration::from_hours(48);
+/// What waits for JHE this much longer than it had to is held up: the outbox is looked at twice a minute.
+const HELD_UP: Duration = Duration::from_hours(1);
+/// Patients are named one by one up to this many.
+const NAMED: usize = 10;
+
+pub(super) fn look(opened: &Opened, directory: &Path, now: Timestamp) -> Vec<Finding> {
+    let mut findings = vec![switch(&opened.settings), mode(&opened.settings)];
+    if !opened.is_current {
+        let what = "the rest is not looked at before the schema is up to date";
+        findings.push(Finding::skipped("data.schema", what));
+        return findings;
+    }
+    let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 7] = [
+        ("data.code", code(opened)),
+        ("data.lock", lock(opened, directory, now)),
+        ("data.tick", tick(opened, now)),
+        ("data.samples", samples(opened, now)),
+        ("data.export", export(opened, now)),
+        ("data.audit", audit(opened)),
+        ("data.rejected", rejected(opened)),
+    ];
+    for (check, found) in checks {
+        match found {
+            Ok(found) => findings.extend(found),
+            Err(error) => {
+                let what = format!("it could not be read: {error}");
+                findings.push(Finding::stops(check, what, "see what is said of the store"));
+            }
+        }
+    }
+    findings
+}
+
+fn switch(settings: &Snapshot) -> Finding {
+    if settings.is_on() {
+        return Finding::ok("data.module", "polls are switched on (module.ow=true)");
+    }
+    Finding::stops(
+        "data.module",
+        "polls are switched off (module.ow=false)",
+        "jhe-ow settings set module.ow true",
+    )
+}
+
+fn mode(settings: &Snapshot) -> Finding {
+    match settings.ingest_mode() {
+        Ok(mode) => {
+            Finding::ok("data.mode", format!("samples come in from {}", mode_said(settings, mode.as_str())))
+        }
+        Err(unknown) => Finding::stops(
+            "data.mode",
+            format!("unknown ow.ingest_mode '{unknown}'"),
+            "jhe-ow settings set ow.ingest_mode normalized",
+        ),
+    }
+}
+
+fn mode_said(settings: &Snapshot, mode: &str) -> String {
+    let from = if is_raw(settings) { "the bucket of raw payloads" } else { "OW's API" };
+    format!("{from} (ow.ingest_mode={mode})")
+}
+
+fn code(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
+    if checkup::has_code(&opened.db, HEART_RATE)? {
+        return Ok(vec![Finding::ok("data.code", "codes and data sources are seeded")]);
+    }
+    let what = format!("CodeableConcept '{HEART_RATE}' not found. Run seed first.");
+    Ok(vec![Finding::stops("data.code", what, "jhe-ow seed")])
+}
+
+fn lock(opened: &Opened, directory: &Path, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    Ok(vec![match lock::look(&opened.db, directory, now)? {
+        Standing::Free => Finding::ok("data.lock", "no tick is under way"),
+        Standing::Held(since) => {
+            Finding::ok("data.lock", format!("a tick is under way, since {since}, by a process that lives"))
+        }
+        Standing::ByHand(since) => Finding::warning(
+            "data.lock",
+            format!(
+                "{} since {since}, and no process of ours holds it: ticks step aside until it is {} old",
+                lock::KEY,
+                length(lock::STALE)
+            ),
+            format!("jhe-ow settings set {} \"\"", lock::KEY),
+        ),
+        Standing::LeftBehind(why) => Finding::warning(
+            "data.lock",
+            why,
+            format!("the next tick reclaims it; or at once: jhe-ow settings set {} \"\"", lock::KEY),
+        ),
+    }])
+}
+
+fn tick(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let interval = opened.settings.poll_interval();
+    let every = show_duration(interval);
+    let Some(last) = run::last(&opened.db)? else {
+        let next = "jhe-ow serve polls, and so does jhe-ow poll";
+        return Ok(vec![Finding::warning("data.tick", "no tick has ended yet", next)]);
+    };
+    let ended = last.ended.unwrap_or(last.started);
+    let age = now.since(ended);
+    let mut findings = vec![if opened.settings.is_on() && age > interval * OVERDUE {
+        Finding::stops(
+            "data.tick",
+            format!("the last tick ended {} ago, at {ended}; one is due every {every}", length(age)),
+            "see that the daemon runs (systemctl status jhe-ow, jhe-ow ready), and its log",
+        )
+    } else {
+        Finding::ok("data.tick", format!("the last tick ended {} ago; one is due every {every}", length(age)))
+    }];
+    let outcome = last.outcome.unwrap_or_default();
+    if !outcome.starts_with("OW poll complete") {
+        findings.push(Finding::warning(
+            "data.outcome",
+            format!("the last tick was stopped: {outcome}"),
+            "mend what is said above, and see it go through: jhe-ow poll",
+        ));
+    } else if last.failed > 0 {
+        findings.push(Finding::warning(
+            "data.outcome",
+            format!("in error in the last tick: {} of {}", last.failed, many(last.patients, "patient")),
+            "jhe-ow poll says which and why, and so do their pages",
+        ));
+    }
+    Ok(findings)
+}
+
+fn samples(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = vec![fresh(&checkup::freshness(&opened.db, now.minus(SILENT))?, now)];
+    let gone = checkup::to_be_relinked(&opened.db)?;
+    if !gone.is_empty() {
+        findings.push(Finding::warning(
+            "data.links",
+            format!("OW no longer knows the users who are linked to: {}", named(&gone)),
+            "link them anew: jhe-ow patient link N --ow-user UUID, or have them connect again: jhe-ow invite",
+        ));
+    }
+    Ok(findings)
+}
+
+fn fresh(found: &Freshness, now: Timestamp) -> Finding {
+    let newest = found.newest.map(|at| format!("; the newest sample is {} old", length(now.since(at))));
+    let what = format!(
+        "linked and with a consent: {}{}",
+        many(found.patients, "patient"),
+        newest.unwrap_or_default()
+    );
+    if found.patients == 0 {
+        let next = "invite the first one: jhe-ow invite, or the page of patients";
+        return Finding::warning("data.samples", "no patient is linked and consents", next);
+    }
+    if found.silent.is_empty() {
+        return Finding::ok("data.samples", what);
+    }
+    Finding::warning(
+        "data.samples",
+        format!("{what}; nothing for more than {} of: {}", length(SILENT), named(&found.silent)),
+        "see their pages, or jhe-ow patient show N: the device may be off, or no longer connected",
+    )
+}
+
+/// Patients by their numbers.
+fn named(patients: &[PatientId]) -> String {
+    let numbers: Vec<String> = patients.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = match patients.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("patient {}{more}", numbers.join(", "))
+}
+
+fn export(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let counts = outbox::counts(&opened.db, None)?;
+    let mut findings = Vec::new();
+    if counts.configuration > 0 {
+        findings.push(Finding::stops(
+            "data.held",
+            format!("until something is mended at JHE wait {}", many(counts.configuration, "observation")),
+            "mend what is said of JHE above; their patients' pages have its words; it is tried again hourly",
+        ));
+    }
+    if counts.dead > 0 {
+        findings.push(Finding::warning(
+            "data.dead",
+            format!("JHE refuses {} for good", many(counts.dead, "observation")),
+            "read its words on their patients' pages, mend it, then: jhe-ow export --retry-dead",
+        ));
+    }
+    if counts.consent > 0 {
+        let what = format!("for consent to return wait {}", many(counts.consent, "observation"));
+        findings.push(Finding::ok("data.parked", what));
+    }
+    let Some(oldest) = outbox::oldest(&opened.db)? else {
+        findings.push(Finding::ok("data.export", "nothing waits to be sent to JHE"));
+        return Ok(findings);
+    };
+    let what = format!(
+        "to be sent to JHE wait {}, the oldest measured {} ago",
+        many(counts.pending, "observation"),
+        length(now.since(oldest))
+    );
+    findings.push(match checkup::overdue(&opened.db, now)? {
+        Some(late) if late > HELD_UP => Finding::stops(
+            "data.export",
+            format!("{what}, and overdue for {}", length(late)),
+            "see that the daemon runs and what is said of JHE above; or send it now: jhe-ow export",
+        ),
+        _ => Finding::ok("data.export", what),
+    });
+    Ok(findings)
+}
+
+fn audit(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
+    let verdict = chain::verify(&opened.db, None)?;
+    Ok(vec![match verdict.broken {
+        None => Finding::ok(
+            "data.audit",
+            format!(
+                "the audit is whole ({})",
+                if verdict.entries == 1 {
+                    "1 entry".to_owned()
+                } else {
+                    format!("{} entries", verdict.entries)
+                }
+            ),
+        ),
+        Some(broken) => Finding::warning(
+            "data.audit",
+            format!("the audit is broken: {broken}"),
+            "somebody changed the database by other means: find out who, and compare with a backup (jhe-ow audit verify)",
+        ),
+    }])
+}
+
+fn rejected(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
+    Ok(vec![match checkup::rejected(&opened.db)? {
+        (0, _) => Finding::ok("data.rejected", "every sample that came could be converted"),
+        (samples, patients) => Finding::warning(
+            "data.rejected",
+            format!("not converted: {} of {}", many(samples, "sample"), many(patients, "patient")),
+            "jhe-ow rejected list says why of each",
+        ),
+    }])
+}

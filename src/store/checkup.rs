@@ -1,0 +1,107 @@
+//! A look at the store by somebody who changes nothing of it, whatever its state: for the doctor.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::{FILE_NAME, StoreError, open};
+use crate::patient::PatientId;
+use crate::time::Timestamp;
+
+/// A read-only connection to the store in `directory`, which may have an older schema. Not for a process that has the
+/// store open already.
+///
+/// # Errors
+/// Where the file cannot be opened.
+pub fn reader(directory: &Path) -> Result<Connection, StoreError> {
+    open::reader(&directory.join(FILE_NAME))
+}
+
+/// Whether the file is sound: `deep` compares indexes with their tables too. Answers the first thing that is wrong.
+///
+/// # Errors
+/// Where it is not even a database any more.
+pub fn soundness(db: &Connection, deep: bool) -> Result<Option<String>, StoreError> {
+    let question = if deep { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
+    let found: String = db.query_row(question, [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
+/// Patients who are linked and consent to something, and how fresh their data are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Freshness {
+    /// How many they are.
+    pub patients: usize,
+    /// The newest sample of all.
+    pub newest: Option<Timestamp>,
+    /// Those of whom nothing has come that is newer than was asked for.
+    pub silent: Vec<PatientId>,
+}
+
+/// How fresh the data are of those who are linked and consent, and of whom there is nothing newer than `since`. Whoever
+/// was linked after that is given time.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn freshness(db: &Connection, since: Timestamp) -> Result<Freshness, StoreError> {
+    let mut query = db.prepare(
+        "SELECT link.patient, state.newest, coalesce(state.newest, link.linked_at) < ?1
+         FROM link LEFT JOIN patient_state AS state ON state.patient = link.patient
+         WHERE link.state = 'active' AND EXISTS
+             (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)
+         ORDER BY link.patient",
+    )?;
+    let mut freshness = Freshness::default();
+    let mut rows = query.query(params![since])?;
+    while let Some(row) = rows.next()? {
+        let (newest, silent): (Option<Timestamp>, bool) = (row.get(1)?, row.get(2)?);
+        freshness.patients += 1;
+        freshness.newest = freshness.newest.max(newest);
+        if silent {
+            freshness.silent.push(row.get(0)?);
+        }
+    }
+    Ok(freshness)
+}
+
+/// Patients whose OW user is gone.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn to_be_relinked(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
+    let mut query = db.prepare("SELECT patient FROM link WHERE state = 'needs_relink' ORDER BY patient")?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// How many samples could not be converted, and of how many patients.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn rejected(db: &Connection) -> Result<(i64, i64), StoreError> {
+    let counted = db.query_row("SELECT count(*), count(DISTINCT patient) FROM rejected", [], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    });
+    Ok(counted?)
+}
+
+/// Whether there is a code, by its name.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn has_code(db: &Connection, code: &str) -> Result<bool, StoreError> {
+    Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM code WHERE code = ?)", [code], |row| row.get(0))?)
+}
+
+/// For how long the outbox has had something to send that nobody sent; none where nothing is due.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn overdue(db: &Connection, now: Timestamp) -> Result<Option<Duration>, StoreError> {
+    let due: Option<Timestamp> = db.query_row(
+        "SELECT min(due_at) FROM outbox WHERE state = 'pending' AND due_at <= ?",
+        [now],
+        |row| row.get(0),
+    )?;
+    Ok(due.map(|due| now.since(due)))
+}

@@ -1,0 +1,588 @@
+//! The doctor asks each service as it is used, says of each fault what it is and what to do, stops at none of them, and
+//! changes nothing.
+
+use std::time::Duration;
+
+use jhe_ow::time::Timestamp;
+use serde_json::Value;
+
+use crate::bucket::{Bucket, KEY_ID, SECRET, use_bucket};
+use crate::fake_jhe::*;
+use crate::harness::*;
+use crate::served::*;
+
+const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789ab";
+const NAME: &str = "Zaphod";
+
+/// What the doctor has found.
+struct Found {
+    code: i32,
+    findings: Vec<Value>,
+    text: String,
+}
+
+impl Found {
+    /// What a check says in this state, and what to do.
+    fn said(&self, check: &str, state: &str) -> (&str, &str) {
+        let is_it = |one: &&Value| one["check"] == check && one["state"] == state;
+        let found = self.findings.iter().find(is_it);
+        let found = found.unwrap_or_else(|| panic!("no {check} that {state}: {:#?}", self.findings));
+        (found["what"].as_str().unwrap(), found["next"].as_str().unwrap())
+    }
+
+    /// The checks in this state.
+    fn checks(&self, state: &str) -> Vec<&str> {
+        let all = self.findings.iter().filter(|one| one["state"] == state);
+        all.map(|one| one["check"].as_str().unwrap()).collect()
+    }
+
+    /// One thing stops data, and the doctor says so with its exit code.
+    fn stops(&self, check: &str, what: &str, next: &str) {
+        self.has(check, "stops", what, next);
+        assert_eq!((self.code, self.checks("stops")), (1, vec![check]), "{:#?}", self.findings);
+    }
+
+    /// Somebody should look, and nothing stops.
+    fn warns(&self, check: &str, what: &str, next: &str) {
+        self.has(check, "warning", what, next);
+        assert_eq!((self.code, self.checks("stops")), (0, vec![]), "{:#?}", self.findings);
+    }
+
+    fn has(&self, check: &str, state: &str, what: &str, next: &str) {
+        let said = self.said(check, state);
+        assert!(said.0.contains(what) && said.1.contains(next), "{check}: {said:?}");
+    }
+}
+
+fn examine(world: &World) -> Found {
+    examine_with(world, &[])
+}
+
+/// Asks twice, as a person and as a program does, which find the same.
+fn examine_with(world: &World, more: &[&str]) -> Found {
+    let words: Vec<&str> = ["doctor"].iter().chain(more).copied().collect();
+    let text = world.run(&words);
+    let words: Vec<&str> = words.into_iter().chain(["--json"]).collect();
+    let json = world.run(&words);
+    assert_eq!((json.code, text.stderr.as_str(), json.stderr.as_str()), (text.code, "", ""));
+    let findings: Vec<Value> = serde_json::from_str(&json.stdout).unwrap();
+    for secret in [SECRET_KEY, SECRET, KEY_ID, KEY, NAME, "187.25", &world.sim.key()] {
+        assert!(!text.stdout.contains(secret) && !json.stdout.contains(secret), "{secret}: {}", text.stdout);
+    }
+    assert!(!text.stdout.contains('\u{1b}'), "colour is for terminals");
+    Found { code: text.code, findings, text: text.stdout }
+}
+
+fn real_now() -> Timestamp {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
+}
+
+/// A world of this hour, for the servers' clocks are real; a patient whose samples come in, and a backup.
+fn well() -> World {
+    let mut world = World::new();
+    world.now = real_now();
+    world.set("JHE_OW_SECRET_KEY", SECRET_KEY);
+    let user = world.sim.add_user();
+    let add = ["patient", "add", "--name", NAME, "--ow-user", &user, "--consent", HEART_RATE];
+    assert_eq!(world.run(&add).code, 0);
+    world.sim.put(&user, world.now.minus(HOUR), 187.25);
+    assert_eq!(world.created(), 1);
+    back_up(&world, world.now.minus(HOUR));
+    world
+}
+
+/// A backup by its name, which is what tells its age.
+fn back_up(world: &World, at: Timestamp) {
+    let stamp: String = at.to_string().chars().filter(|c| !matches!(c, '-' | ':')).take(15).collect();
+    let directory = world.data_dir().join("backups");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join(format!("jhe-ow-{stamp}Z.sqlite3")), "").unwrap();
+}
+
+/// Connects a world to a JHE that has everything, and whose patient is linked to this world's.
+fn connect(world: &mut World) -> FakeJhe {
+    let jhe = FakeJhe::start();
+    jhe.add_patient(40001, 10006, world.now.minus(DAY));
+    let here = "http://127.0.0.1:8002/clients/ow/launch?code=CODE";
+    jhe.state().people.invitation_url = Some(here.to_owned());
+    world.set("JHE_BASE_URL", &jhe.url());
+    world.set("JHE_CLIENT_KEY", KEY);
+    jhe
+}
+
+/// A patient of JHE's, one of whose observations waits.
+fn waiting(world: &World) {
+    let user = world.sim.add_user_known_as("10006");
+    let add = ["patient", "add", "--jhe-patient", "40001", "--ow-user", &user];
+    let ran = world.run(&add);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    world.sim.put(&user, world.now.minus(HOUR), 61.0);
+    assert_eq!(world.created(), 1);
+}
+
+fn sql(world: &World, statement: &str) {
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    db.execute_batch(statement).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+}
+
+#[test]
+fn where_everything_is_well_nothing_stops_data() {
+    let mut world = well();
+    let jhe = connect(&mut world);
+    let found = examine(&world);
+    assert_eq!((found.code, found.checks("stops")), (0, vec![]), "{}", found.text);
+    // What is said of the disk and the way in is about this machine.
+    let odd: Vec<&str> = found
+        .checks("warning")
+        .into_iter()
+        .filter(|check| !check.starts_with("web.") && !check.starts_with("store."))
+        .collect();
+    assert_eq!(odd, Vec::<&str>::new(), "{}", found.text);
+    for check in [
+        "store.directory",
+        "store.schema",
+        "store.sound",
+        "store.backup",
+        "ow.reachable",
+        "ow.key",
+        "ow.version",
+        "ow.providers",
+        "ow.redirect",
+        "ow.authorize",
+        "jhe.reachable",
+        "jhe.client",
+        "jhe.setup",
+        "clock.ow",
+        "clock.jhe",
+        "data.module",
+        "data.mode",
+        "data.code",
+        "data.lock",
+        "data.tick",
+        "data.samples",
+        "data.export",
+        "data.audit",
+        "data.rejected",
+    ] {
+        found.said(check, "ok");
+    }
+    found.has("ow.version", "ok", "100 samples per page", "");
+    let redirect = format!("byte for byte: {}/api/v1/oauth/oura/callback", world.sim.url());
+    found.has("ow.redirect", "ok", &redirect, "");
+    found.has("jhe.client", "ok", "reaches 1 patient through", "");
+    found.has("store.sound", "ok", "integrity_check, the whole file", "");
+    assert!(jhe.state().batches.is_empty(), "it only looks");
+}
+
+#[test]
+fn a_finding_has_five_fields_in_json_and_a_line_with_its_remedy_for_people() {
+    let mut world = well();
+    world.set("OW_API_KEY", "sk-wrong");
+    let found = examine(&world);
+    for finding in &found.findings {
+        let fields = finding.as_object().unwrap();
+        let names: Vec<&String> = fields.keys().collect();
+        assert_eq!(names, ["area", "check", "next", "state", "what"]);
+        assert!(fields.values().all(Value::is_string));
+        let (area, check) = (finding["area"].as_str().unwrap(), finding["check"].as_str().unwrap());
+        assert!(check.starts_with(&format!("{area}.")), "{check}");
+        assert!(["ok", "skipped", "warning", "stops"].contains(&finding["state"].as_str().unwrap()));
+        let doubtful = matches!(finding["state"].as_str(), Some("warning" | "stops"));
+        assert_eq!(doubtful, finding["next"] != "", "what is wrong has a remedy: {finding}");
+        assert!(!finding["what"].as_str().unwrap().contains('\n'), "one line each");
+    }
+    let lines: Vec<&str> = found.text.lines().collect();
+    let at =
+        lines.iter().position(|line| line.starts_with("STOPS    ow      401 Invalid or missing API key"));
+    let remedy = lines[at.unwrap() + 1];
+    assert!(remedy.starts_with("                 -> make a new key in OW's admin pages"), "{remedy}");
+    assert!(lines.last().unwrap().starts_with("Things that stop data: 1; warnings: "), "{}", found.text);
+}
+
+#[test]
+fn each_value_of_the_configuration_says_where_it_came_from() {
+    let mut world = well();
+    let file = world.directory.path().join("key");
+    std::fs::write(&file, world.sim.key()).unwrap();
+    std::fs::write(world.directory.path().join("jhe-ow.toml"), "[ow]\n# a ring\ntimeout = \"7s\"\n").unwrap();
+    world.set("OW_API_KEY", "");
+    world.set("JHE_OW_OW_TIMEOUT", "");
+    world.set("OW_API_KEY_FILE", file.to_str().unwrap());
+    let found = examine_with(&world, &["--log", "error"]);
+    found.has("config.log.level", "ok", "log.level = error (flag --log)", "");
+    found.has("config.ow.api_url", "ok", "(environment variable OW_API_URL)", "");
+    found.has("config.ow.api_key_file", "ok", "(environment variable OW_API_KEY_FILE)", "");
+    found.has("config.ow.timeout", "ok", "ow.timeout = 7s (", "");
+    found.has("config.ow.timeout", "ok", "jhe-ow.toml line 3)", "");
+    found.has("config.secret_key", "ok", "secret_key = (set) (environment variable JHE_OW_SECRET_KEY)", "");
+    found.has("config.server.bind", "ok", "server.bind = 127.0.0.1:8002 (default)", "");
+    assert_eq!(found.code, 0, "{}", found.text);
+}
+
+#[test]
+fn without_any_configuration_it_says_what_to_set_first() {
+    let mut world = World::bare();
+    for name in ["OW_API_URL", "OW_API_KEY", "JHE_OW_OW_TIMEOUT"] {
+        world.set(name, "");
+    }
+    let found = examine(&world);
+    assert_eq!((found.code, found.checks("stops")), (1, vec!["config.ow", "store.file"]));
+    found.has(
+        "config.ow",
+        "stops",
+        "OW_API_URL / OW_API_KEY not configured",
+        "set OW_API_URL to the address",
+    );
+    found.has("store.file", "stops", "there is no store in", "jhe-ow seed");
+    found.said("ow.configured", "skipped");
+    found.said("data.store", "skipped");
+    assert!(!world.data_dir().exists(), "it makes nothing");
+    world.set("JHE_OW_LOG_FORMAT", "xml");
+    let found = examine(&world);
+    found.stops("config.read", "log.format = 'xml'", "give auto, pretty or json");
+}
+
+#[test]
+fn an_ow_that_is_down_or_refuses_the_key_or_is_none_is_told_apart() {
+    let mut world = well();
+    world.sim.set_configured(&[]);
+    examine(&world).warns("ow.providers", "the credentials of no provider", "OURA_CLIENT_ID");
+    world.sim.set_configured(&["oura"]);
+    let (url, key) = (world.sim.url(), world.sim.key());
+    world.set("OW_API_KEY", "sk-wrong");
+    examine(&world).stops("ow.key", "401 Invalid or missing API key", "OW's admin pages");
+    world.set("OW_API_KEY", &key);
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    world.set("OW_API_URL", &nobody);
+    examine(&world).stops("ow.reachable", "OW cannot be reached", "see that OW runs");
+    let jhe = FakeJhe::start();
+    world.set("OW_API_URL", &format!("{url}/elsewhere"));
+    examine(&world).stops("ow.reachable", "is no OW", "set OW_API_URL to OW's address");
+    world.set("OW_API_URL", &url);
+    world.sim.set_users_broken(Some(500));
+    examine(&world).stops("ow.reachable", "OW answered 500", "see OW's log");
+    drop(jhe);
+}
+
+#[test]
+fn what_is_wrong_at_jhe_is_told_apart() {
+    let mut world = well();
+    let jhe = connect(&mut world);
+    jhe.state().people.codes_known.retain(|code| code != HEART_RATE);
+    examine(&world).stops("jhe.code", "JHE has no code 'omh:heart-rate:2.0'", "have its seed run");
+    jhe.state().people.codes_known.push(HEART_RATE.to_owned());
+    jhe.state().has_oura = false;
+    examine(&world).stops("jhe.source", "none of the data sources", "attach them to the study");
+    jhe.state().has_oura = true;
+    jhe.hide(40001, true);
+    examine(&world).stops("jhe.reach", "shares no organization", "member of each organization");
+    jhe.hide(40001, false);
+    jhe.state().people.invitation_url = None;
+    examine(&world).warns(
+        "jhe.invitation",
+        "no client whose invitations lead here",
+        "invitationUrl http://127.0.0.1:8002/",
+    );
+    world.set("JHE_CLIENT_KEY", "d3Jvbmc6a2V5");
+    examine(&world).stops(
+        "jhe.client",
+        "JHE does not accept the client key (invalid_client)",
+        "set JHE_CLIENT_KEY",
+    );
+    world.set("JHE_BASE_URL", &format!("http://127.0.0.1:{}", free_port()));
+    examine(&world).stops("jhe.reachable", "JHE cannot be reached", "see that JHE runs");
+    world.set("JHE_CLIENT_KEY", "");
+    examine(&world).stops(
+        "jhe.configured",
+        "JHE_BASE_URL is set, and no client key",
+        "make a practitioner client",
+    );
+}
+
+#[test]
+fn the_bucket_is_listed_and_an_object_of_it_read() {
+    let (world, bucket) = (well(), Bucket::start());
+    examine(&world).has("bucket.mode", "skipped", "no bucket is read", "");
+    use_bucket(&world, &bucket);
+    examine(&world).warns("bucket.read", "nothing is there", "ow.s3.key_prefix");
+    bucket.put_heart_rates(&Bucket::key("2026-11-21", "u", "a"), &[("2026-11-21T08:00:00Z", 60.0, "rest")]);
+    examine(&world).has("bucket.read", "ok", "was listed and read", "");
+    world.setting("ow.s3.secret_access_key", "another");
+    examine(&world).stops(
+        "bucket.read",
+        "may not be listed (403",
+        "see ow.s3.access_key_id and ow.s3.secret_access_key",
+    );
+    assert_eq!(world.run(&["settings", "unset", "ow.s3.bucket_name"]).code, 0);
+    examine(&world).stops("bucket.settings", "requires setting 'ow.s3.bucket_name'", "jhe-ow settings set");
+}
+
+#[test]
+fn clocks_that_are_five_minutes_apart_are_told() {
+    let mut world = well();
+    let _jhe = connect(&mut world);
+    // Servers say the time to the second.
+    world.now = real_now().minus(FIVE_MINUTES + Duration::from_secs(9));
+    let found = examine(&world);
+    found.warns("clock.ow", "5 minutes behind that of OW", "NTP");
+    found.warns("clock.jhe", "5 minutes behind that of JHE", "NTP");
+}
+
+#[test]
+fn the_switch_the_seed_and_a_tick_that_is_overdue_stop_data() {
+    let mut world = well();
+    world.setting("module.ow", "false");
+    examine(&world).stops("data.module", "module.ow=false", "jhe-ow settings set module.ow true");
+    world.setting("module.ow", "true");
+    world.setting("ow.poll_interval", "1m");
+    world.now = world.now.plus(FIVE_MINUTES);
+    examine(&world).stops("data.tick", "the last tick ended 5 minutes ago", "see that the daemon runs");
+    world.now = world.now.minus(FIVE_MINUTES);
+    sql(&world, "PRAGMA foreign_keys = OFF; UPDATE code SET code = 'x' WHERE code = 'omh:heart-rate:2.0'");
+    examine(&world).stops(
+        "data.code",
+        "CodeableConcept 'omh:heart-rate:2.0' not found. Run seed first.",
+        "jhe-ow seed",
+    );
+}
+
+#[test]
+fn a_patient_of_whom_nothing_comes_is_named_by_number() {
+    let mut world = well();
+    world.now = world.now.plus(DAY * 3);
+    world.created();
+    let found = examine(&world);
+    found.has(
+        "data.samples",
+        "warning",
+        "nothing for more than 2 days of: patient 1",
+        "jhe-ow patient show N",
+    );
+    sql(&world, "UPDATE link SET state = 'needs_relink'");
+    examine(&world).has(
+        "data.links",
+        "warning",
+        "no longer knows the users who are linked to: patient 1",
+        "jhe-ow patient link",
+    );
+}
+
+#[test]
+fn the_lock_is_told_with_who_holds_it() {
+    let world = well();
+    world.setting("ow.sync_in_progress", &world.now.minus(FIVE_MINUTES * 7).to_string());
+    examine(&world).warns("data.lock", "without renewal", "settings set ow.sync_in_progress \"\"");
+    world.setting("ow.sync_in_progress", &world.now.minus(FIVE_MINUTES).to_string());
+    examine(&world).warns(
+        "data.lock",
+        "no process of ours holds it",
+        "settings set ow.sync_in_progress \"\"",
+    );
+    world.setting("ow.sync_in_progress", "");
+    let user = world.sim.add_user();
+    let add = ["patient", "add", "--name", NAME, "--ow-user", &user, "--consent", HEART_RATE];
+    assert_eq!(world.run(&add).code, 0);
+    world.sim.set_fault(&user, Some(jhe_ow::demo::sim::Fault::Hang));
+    world.sim.forget_requests();
+    let poll = world.start(&["poll"]);
+    until("it asks", || world.pages_of(&user) > 0);
+    let found = examine(&world);
+    found.has("data.lock", "ok", "by a process that lives", "");
+    poll.signal("KILL");
+    poll.wait();
+    let found = examine(&world);
+    found.has("data.lock", "warning", "belongs to a process that has ended", "the next tick reclaims it");
+    assert!(!world.lock().is_empty(), "it was only looked at");
+}
+
+#[test]
+fn what_waits_for_jhe_is_told_by_what_it_waits_for() {
+    let mut world = well();
+    let _jhe = connect(&mut world);
+    waiting(&world);
+    let found = examine(&world);
+    found.has(
+        "data.export",
+        "ok",
+        "to be sent to JHE wait 1 observation, the oldest measured 60 minutes ago",
+        "",
+    );
+    world.now = world.now.plus(HOUR * 2);
+    assert_eq!(world.poll().code, 0);
+    let found = examine(&world);
+    found.stops("data.export", "overdue for", "jhe-ow export");
+    sql(&world, "UPDATE outbox SET state = 'configuration', detail = 'no device'");
+    examine(&world).stops(
+        "data.held",
+        "until something is mended at JHE wait 1 observation",
+        "tried again hourly",
+    );
+    sql(&world, "UPDATE outbox SET state = 'dead', detail = 'no'");
+    examine(&world).has(
+        "data.dead",
+        "warning",
+        "JHE refuses 1 observation for good",
+        "jhe-ow export --retry-dead",
+    );
+}
+
+#[test]
+fn rejected_samples_and_a_broken_audit_are_told() {
+    let world = well();
+    let (user, _) = world.patient();
+    world.sim.put_verbatim(&user, world.now.minus(HOUR), r#"{"timestamp":"noon","value":187.25}"#);
+    world.created();
+    examine(&world).warns("data.rejected", "not converted: 1 sample of 1 patient", "jhe-ow rejected list");
+    sql(&world, "DROP TRIGGER audit_is_never_changed; UPDATE audit SET detail = 'z' WHERE id = 2");
+    examine(&world).warns("data.audit", "entry 2 does not follow", "jhe-ow audit verify");
+}
+
+#[test]
+fn backups_that_are_old_or_missing_or_switched_off_are_told() {
+    let world = well();
+    back_up(&world, world.now.minus(DAY * 9));
+    examine(&world).warns("store.backup", "the newest backup is 9 days old", "jhe-ow backup FILE");
+    std::fs::remove_dir_all(world.data_dir().join("backups")).unwrap();
+    examine(&world).warns("store.backup", "there is no backup in", "once it runs");
+    world.setting("backup.interval", "off");
+    examine(&world).warns("store.backup", "backup.interval = off", "settings set backup.interval 1d");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_or_that_others_may_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = well();
+    std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    examine(&world).warns("store.rights", "(mode 755)", "chmod 700");
+    // What is below a file can be made by nobody, whoever runs this; and nobody writes into this directory.
+    let below = world.directory.path().join("file/below");
+    std::fs::write(below.parent().unwrap(), "").unwrap();
+    let found = examine_with(&world, &["--data-dir", below.to_str().unwrap()]);
+    found.has("store.directory", "stops", "cannot be made", "name another with --data-dir");
+    let found = examine_with(&world, &["--data-dir", "/proc/self"]);
+    found.has("store.directory", "stops", "/proc/self cannot be written", "name another with --data-dir");
+}
+
+#[test]
+fn a_damaged_file_is_found_and_everything_else_is_looked_at_all_the_same() {
+    use std::io::{Seek, SeekFrom, Write};
+    let world = well();
+    sql(&world, "SELECT 1");
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    let page: i64 = db
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'rejected'", [], |row| row.get(0))
+        .unwrap();
+    drop(db);
+    let mut file = std::fs::File::options().write(true).open(world.database()).unwrap();
+    file.seek(SeekFrom::Start(u64::try_from(page - 1).unwrap() * 4096)).unwrap();
+    file.write_all(&[0xFF; 4096]).unwrap();
+    let found = examine_with(&world, &["--deep"]);
+    found.has("store.sound", "stops", "the file is damaged", "jhe-ow restore BACKUP");
+    found.said("ow.key", "ok");
+    found.said("data.audit", "ok");
+    assert_eq!(found.code, 1);
+    std::fs::write(world.database(), "no database at all, and long enough for a header").unwrap();
+    examine(&world).stops("store.file", "is not a SQLite database", "");
+}
+
+#[test]
+fn an_older_schema_is_told_of_and_left_as_it_is() {
+    let world = well();
+    let steps = "SELECT count(*) FROM refinery_schema_history";
+    sql(
+        &world,
+        "DELETE FROM refinery_schema_history WHERE version = (SELECT max(version) FROM refinery_schema_history)",
+    );
+    let count = || {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        db.query_row(steps, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let before = count();
+    let found = examine(&world);
+    found.warns("store.schema", "the schema is older than this program's", "it is brought up to date");
+    found.said("data.module", "ok");
+    found.said("data.schema", "skipped");
+    assert_eq!(count(), before);
+}
+
+#[test]
+fn the_public_url_is_asked_whether_it_leads_to_this_very_daemon() {
+    let mut world = well();
+    let (served, other) = (Served::start(&world), Served::start(&well()));
+    let bind = format!("127.0.0.1:{}", served.port);
+    world.set("JHE_OW_BIND", &bind);
+    let found = examine(&world);
+    found.has("web.daemon", "ok", "the daemon of this data directory answers", "");
+    found.has("web.public", "warning", "no public URL is set", "JHE_OW_PUBLIC_URL");
+    let found = examine_with(&world, &["--bind", &format!("127.0.0.1:{}", other.port)]);
+    found.has("web.daemon", "warning", "a daemon of another data directory answers", "--data-dir");
+    world.set("JHE_OW_PUBLIC_URL", &served.url());
+    examine(&world).has("web.public", "warning", "is this machine for whoever opens it", "JHE_OW_PUBLIC_URL");
+    let Some(host) = own_name() else { return };
+    let at = |port: u16| format!("http://{host}:{port}");
+    world.set("JHE_OW_PUBLIC_URL", &at(served.port));
+    let found = examine(&world);
+    found.has("web.public", "ok", "leads to this daemon", "");
+    found.has("web.https", "warning", "is not https", "https address");
+    found.has("web.proxies", "warning", "no proxy is trusted", "JHE_OW_TRUSTED_PROXIES");
+    world.set("JHE_OW_TRUSTED_PROXIES", "127.0.0.1");
+    examine(&world).has("web.proxies", "ok", "127.0.0.1", "");
+    world.set("JHE_OW_PUBLIC_URL", &at(other.port));
+    examine(&world).has("web.public", "warning", "leads to another jhe-ow", "lead to 127.0.0.1:");
+    world.set("JHE_OW_PUBLIC_URL", &world.sim.url().replace("127.0.0.1", &host));
+    examine(&world).has("web.public", "warning", "is no jhe-ow", "lead to 127.0.0.1:");
+    world.set("JHE_OW_PUBLIC_URL", &at(free_port()));
+    examine(&world).has("web.public", "warning", "is not reached from this machine", "on a phone");
+}
+
+/// A name under which this machine reaches its own loopback address, and that is not one for that only.
+fn own_name() -> Option<String> {
+    use std::net::ToSocketAddrs;
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned();
+    let mut addresses = (name.as_str(), 1).to_socket_addrs().ok()?;
+    let is_loopback = addresses.any(|one| one.ip() == std::net::Ipv4Addr::LOCALHOST);
+    if !is_loopback || name == "localhost" {
+        println!("not tested: this machine has no name for its loopback address");
+        return None;
+    }
+    Some(name)
+}
+
+#[test]
+fn a_daemon_that_is_not_ready_says_why() {
+    let mut world = well();
+    let served = Served::start(&world);
+    world.set("JHE_OW_BIND", &format!("127.0.0.1:{}", served.port));
+    until("it is ready", || {
+        examine(&world).findings.iter().any(|one| one["check"] == "web.ready" && one["state"] == "ok")
+    });
+    drop(served);
+    world.set("OW_API_KEY", "sk-wrong");
+    let served = Served::start(&world);
+    world.set("JHE_OW_BIND", &format!("127.0.0.1:{}", served.port));
+    until("its tick has failed", || {
+        get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503)
+    });
+    examine(&world).has(
+        "web.ready",
+        "stops",
+        "the daemon is not ready: the last tick could not run",
+        "see its log",
+    );
+}
+
+#[test]
+fn a_service_that_is_silent_does_not_keep_the_others_from_being_looked_at() {
+    let mut world = well();
+    let jhe = connect(&mut world);
+    jhe.state().trouble = Some(Box::new(|_| Some(Fault::Hang)));
+    let began = std::time::Instant::now();
+    let ran = world.run(&["doctor"]);
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("JHE gave no answer (not within 20 s)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the key is accepted"), "{}", ran.stdout);
+}
