@@ -59,6 +59,7 @@ pub mod raw;
 mod retry;
 pub mod seal;
 pub mod settings;
+pub mod silence;
 pub mod stage;
 pub mod store;
 pub mod study;

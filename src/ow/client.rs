@@ -17,6 +17,7 @@ use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
 use crate::patient::OwUser;
 use crate::retry::{self, Failed, random_fraction};
+use crate::time::Timestamp;
 
 /// The header in which OW takes its key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
@@ -118,6 +119,11 @@ impl Connection {
     /// Whether it delivers data.
     pub fn is_active(&self) -> bool {
         self.status == "active"
+    }
+
+    /// When OW last fetched from the provider, as far as that can be read.
+    pub fn last_synced(&self) -> Option<Timestamp> {
+        self.last_synced_at.as_deref().and_then(|at| Timestamp::parse(at).ok())
     }
 
     /// Whether OW fetches this connection's data by itself, and so may have missed what came late.

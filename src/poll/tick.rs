@@ -23,7 +23,7 @@ use crate::settings::{IngestMode, Snapshot};
 use crate::store::commit::{self, Tally};
 use crate::store::lock::{self, Hold, Kind, Taken};
 use crate::store::plan::{self, Due, Idle};
-use crate::store::status::{self, Reads};
+use crate::store::status::{self, Ended, Reads};
 use crate::store::{StoreError, code, patient, run, setting};
 use crate::time::Timestamp;
 use crate::withdrawal;
@@ -300,8 +300,9 @@ impl Context {
         let only = patient.map(|patient| BTreeSet::from([patient]));
         for (patient, error) in consents::refresh(jhe, store, clock, only.as_ref()).await? {
             let why = format!("not read in this tick, as the consents could not be: {error}");
-            let (note, now) = (why.clone(), self.started);
-            let write = move |db: &_| status::note_turn(db, patient, Some(&note), Reads::default(), now);
+            let now = self.started;
+            let note = Ended::Elsewhere(why.clone());
+            let write = move |db: &_| status::note_turn(db, patient, &note, Reads::default(), now);
             self.write(write).await?;
             unread.push((patient, why));
         }
@@ -383,6 +384,9 @@ impl Context {
         let is_whole = turn.error.is_none() && !turn.is_unfinished;
         if is_whole && reads.checked && self.reconcile && self.is_live() {
             self.reconcile(due, &mut turn, progress).await;
+        }
+        if turn.error.is_none() && turn.tally.created == 0 && self.is_live() {
+            self.look_at_devices(due).await;
         }
         if turn.error.is_some() || turn.is_unfinished {
             // A sweep that did not come to its end is still due; what OW was asked once today was asked.

@@ -41,6 +41,7 @@ pub mod restore;
 pub mod run;
 pub mod session;
 pub mod setting;
+pub mod silence;
 pub mod status;
 pub mod stream;
 pub mod study;
