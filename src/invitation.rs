@@ -95,7 +95,7 @@ pub async fn invite_through_jhe(
         Failure::failed(
             "JHE has no client whose invitations lead here",
             format!(
-                "have a superuser of JHE make one whose invitationUrl is {} (README, Connected to JHE)",
+                "have a superuser of JHE make one whose invitationUrl is {} (docs/jhe.md)",
                 invitation_url(public_base)
             ),
         )

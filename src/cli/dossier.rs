@@ -13,6 +13,7 @@ use zip::{CompressionMethod, ZipWriter};
 use super::Session;
 use super::out::say;
 use crate::account::Actor;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::omh;
 use crate::patient::{PatientId, PatientRef};
@@ -82,10 +83,8 @@ pub(super) async fn run(session: &Session, arguments: Export) -> Result<(), Fail
     store.write(note).await?;
     let observations = store.read(move |db| Ok(write(db, id, file, now))).await?.map_err(unwritable)?;
     unfinished.as_file().sync_all().map_err(unwritable)?;
-    let named = match arguments.force {
-        true => unfinished.persist(&target),
-        false => unfinished.persist_noclobber(&target),
-    };
+    let named =
+        if arguments.force { unfinished.persist(&target) } else { unfinished.persist_noclobber(&target) };
     named.map_err(|failed| match failed.error.kind() {
         std::io::ErrorKind::AlreadyExists => exists(&target),
         _ => unwritable(failed.error),
@@ -172,7 +171,7 @@ fn line(
         "state": if replaced.is_some() { "replaced" } else { "current" },
         "revision": one.revision,
         "replaced_at": replaced.map(|at| at.to_string()),
-        "context": one.context.map(|context| context.as_str()),
+        "context": one.context.map(Context::as_str),
         "provider": stream.provider,
         "source": stream.source,
         "device": stream.device,

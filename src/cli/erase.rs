@@ -175,12 +175,8 @@ async fn tell(session: &Session, store: &Store, id: PatientId, user: Option<&OwU
     say(format_args!(
         "  {others}, and replicas: a restore of one brings the patient back; erase again after it"
     ))?;
-    match user {
-        Some(user) => {
-            say(format_args!("  OW: it keeps what it has stored of {user}; delete the user there"))?
-        }
-        None => say("  OW: it keeps what it has stored; delete the user there")?,
-    }
+    let user = user.map_or_else(|| "the patient".to_owned(), ToString::to_string);
+    say(format_args!("  OW: it keeps what it has stored of {user}; delete the user there"))?;
     if done.is_some_and(|done| done.is_of_jhe) {
         say(
             "  JHE: it keeps the observations that it got, some maybe just now; ask whoever runs it to delete them",

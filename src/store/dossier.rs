@@ -120,7 +120,7 @@ pub fn each(
     mut take: impl FnMut(Value) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut query = db.prepare(sql)?;
-    let names: Vec<String> = query.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let mut rows = query.query([patient])?;
     while let Some(row) = rows.next()? {
         take(object(row, &names)?)?;

@@ -111,7 +111,7 @@ pub fn find(db: &Connection, id: PatientId) -> Result<Option<Erasure>, StoreErro
     Ok(found.optional()?)
 }
 
-/// The OW user of the link that stands, unless it is another patient's as well.
+/// The OW user of the link that stands, where one does.
 ///
 /// # Errors
 /// Where the table cannot be read.

@@ -40,7 +40,7 @@ struct Due {
 }
 
 /// Decides what is erased: what a patient agreed to once, has withdrawn from everybody by `before`, and not agreed to
-/// again. From here on nothing of it comes in again, whatever the patient agrees to later. Answers how much that is, in
+/// again. Who has only ever said no has nothing here. From here on nothing of it comes in again, whatever the patient agrees to later. Answers how much that is, in
 /// pairs of patient and scope.
 ///
 /// # Errors
@@ -50,7 +50,9 @@ pub fn decide(db: &Connection, before: Timestamp, now: Timestamp) -> Result<usiz
         "SELECT patient, consent.code, code.code, max(withdrawn_at) FROM consent JOIN code ON code.id = consent.code
          GROUP BY patient, consent.code
          HAVING count(*) = count(withdrawn_at) AND max(withdrawn_at) <= ?
-            AND count(*) FILTER (WHERE erased_at IS NULL AND withdrawn_at > granted_at) > 0",
+            AND count(*) > count(erased_at)
+            AND (max(withdrawn_at > granted_at)
+                 OR EXISTS (SELECT 1 FROM stream WHERE stream.patient = consent.patient AND stream.code = consent.code))",
     )?;
     let due = query.query_map([before], |row| {
         Ok(Due { patient: row.get(0)?, code: row.get(1)?, name: row.get(2)?, until: row.get(3)? })

@@ -5,7 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use jhe_ow::clock::CLOCK_ENV;
-use jhe_ow::failpoint::{FAILPOINT_ENV, NAMES};
+use jhe_ow::demo::sim::Row;
+use jhe_ow::failpoint::{ERASURE, FAILPOINT_ENV, NAMES};
 
 use crate::fake_jhe::Fault;
 use crate::wards::*;
@@ -59,4 +60,43 @@ fn death_between_any_two_steps_loses_nothing_and_doubles_nothing() {
     }
     wards.deliver();
     assert!(unmet.is_empty(), "never reached: {unmet:?}");
+}
+
+#[test]
+fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
+    for name in ERASURE {
+        let (mut wards, mut dice) = (Wards::new(2), Dice::new(2));
+        wards.world.pass(MINUTE * 125);
+        wards.live(&mut dice);
+        wards
+            .world
+            .sim
+            .put_row(&wards.all[0].user, Row::heart_rate(wards.world.now.minus(MINUTE), 61.735_19));
+        assert_eq!(wards.world.poll().code, 0);
+        let erase = ["patient", "erase", "jhe:40001", "--yes"];
+        let ended = wards.world.command(&erase).env(FAILPOINT_ENV, name).output().unwrap().status;
+        assert_eq!(ended.signal(), Some(ABORTED), "{name} is never reached");
+        // Whatever runs in between brings nothing of the patient back, and sends nothing.
+        let sent = wards.jhe.instants(40001).len();
+        let others = wards.jhe.instants(40002).len();
+        assert_eq!(wards.world.poll().code, 0, "{name}");
+        assert_eq!(wards.world.run(&["export"]).code, 0, "{name}");
+        if name != "erase.begun" {
+            assert_eq!(wards.jhe.instants(40001).len(), sent, "{name}");
+        }
+        assert!(wards.jhe.instants(40002).len() > others, "{name}");
+        let ran = wards.world.run(&erase);
+        assert_eq!(ran.code, 0, "{name}: {ran:?}");
+        let db = rusqlite::Connection::open(wards.world.database()).unwrap();
+        let count = |query: &str| db.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM patient"), 1, "{name}");
+        assert_eq!(count("SELECT count(*) FROM audit WHERE action = 'patient.erase'"), 1, "{name}");
+        assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0, "{name}");
+        assert_eq!(count("SELECT count(*) FROM erasure WHERE vacuumed_at IS NULL"), 0, "{name}");
+        for file in ["jhe-ow.sqlite3", "jhe-ow.sqlite3-wal"] {
+            let bytes = std::fs::read(wards.world.data_dir().join(file)).unwrap_or_default();
+            let value = 61.735_19_f64.to_be_bytes();
+            assert!(!bytes.windows(8).any(|one| one == value), "{name}: {file} has what was measured");
+        }
+    }
 }

@@ -164,7 +164,8 @@ fn what_is_secret_stays_secret_in_json() {
 
 #[test]
 fn colour_and_progress_are_for_terminals_only() {
-    let world = World::new();
+    let mut world = World::new();
+    world.set("JHE_OW_LOG_FORMAT", "pretty");
     let (user, _) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY * 20), world.now, HOUR, 1);
     for words in [&["--help"][..], &["poll", "--window", "30d"], &["nonsense"], &["--log", "debug", "poll"]] {

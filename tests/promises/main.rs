@@ -21,6 +21,7 @@ mod devices;
 mod disk;
 mod documents;
 mod end_to_end;
+mod erasure;
 mod export;
 mod failing_writes;
 mod fake_jhe;

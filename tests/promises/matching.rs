@@ -41,6 +41,12 @@ fn who_may_be_whom_is_said_with_the_reason_and_the_command() {
         listed.stdout.contains(&format!("{by_nothing:>6}  Eve: nobody at JHE has the same")),
         "{listed:?}"
     );
+    let json = scene.world.run(&["patient", "match", "--json"]).stdout;
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (first["patient"].to_string(), &first["proposals"][0]["jhe_id"]),
+        (by_user.clone(), &40003.into())
+    );
     assert_eq!(matched(&scene, &by_user, "40003").code, 0);
     let listed = scene.world.run(&["patient", "match"]).stdout;
     assert!(

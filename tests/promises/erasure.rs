@@ -1,0 +1,502 @@
+//! Everything about one patient can be taken along and erased, and what is withdrawn becomes what the settings say.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jhe_ow::demo::sim::Row;
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::export::Scene;
+use crate::harness::*;
+use crate::jhe_invitation;
+use crate::served::*;
+
+const NAME: &str = "Canary Wren";
+const EMAIL: &str = "canary.wren@example.org";
+const DEVICE: &str = "canary-ring";
+const SAMPLE: &str = "canary-sample";
+/// Values that nothing else has.
+const MEASURED: [f64; 2] = [61.735_19, 62.846_27];
+
+/// A patient with something of everything, and another one beside; answers with the OW user and the number of the first,
+/// and the number of the other.
+fn canaries(world: &World) -> (String, String, String) {
+    let user = world.sim.add_user();
+    let add =
+        ["patient", "add", "--name", NAME, "--email", EMAIL, "--ow-user", &user, "--consent", HEART_RATE];
+    let patient = world.run(&add).stdout.trim().to_owned();
+    let (other, neighbour) = world.patient();
+    world.sim.connect(&user, "oura");
+    world.sim.connect(&other, "oura");
+    world.sim.fill(&other, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 2);
+    world.sim.fill(&user, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 1);
+    let at = world.now.minus(HOUR);
+    let measure = |value| {
+        world.sim.put_row(&user, Row::heart_rate(at, value).with_device(DEVICE));
+        assert_eq!(world.poll().code, 0);
+    };
+    let unread = format!(r#"{{"timestamp":"{SAMPLE}","value":60.0}}"#);
+    world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), &unread);
+    MEASURED.into_iter().for_each(measure);
+    (user, patient, neighbour)
+}
+
+fn external_id(world: &World, patient: &str) -> String {
+    let db = Connection::open(world.database()).unwrap();
+    db.query_row("SELECT external_id FROM patient WHERE id = ?", [patient], |row| row.get(0)).unwrap()
+}
+
+/// Which of these are in the database or its log.
+fn found(world: &World, canaries: &[Vec<u8>]) -> BTreeSet<usize> {
+    let read = |name: &str| std::fs::read(world.data_dir().join(name)).unwrap_or_default();
+    let (file, log) = (read("jhe-ow.sqlite3"), read("jhe-ow.sqlite3-wal"));
+    let is_in = |canary: &Vec<u8>| {
+        [&file, &log].iter().any(|text| text.windows(canary.len()).any(|one| one == canary))
+    };
+    (0..canaries.len()).filter(|place| is_in(&canaries[*place])).collect()
+}
+
+fn erase(world: &World, patient: &str) -> Ran {
+    world.run(&["patient", "erase", patient, "--yes"])
+}
+
+fn erased(world: &World, patient: &str) -> String {
+    let ran = erase(world, patient);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains(&format!("patient {patient} is erased")), "{ran:?}");
+    ran.stdout
+}
+
+/// How many rows each table has in which a column of this name holds this number.
+fn rows_of(world: &World, patient: &str) -> Vec<(String, i64)> {
+    let db = Connection::open(world.database()).unwrap();
+    let mut query = db
+        .prepare(
+            "SELECT s.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c
+             WHERE s.type = 'table' AND c.name = 'patient' ORDER BY 1",
+        )
+        .unwrap();
+    let tables: Vec<String> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let count = |table: &String| {
+        let count = format!("SELECT count(*) FROM {table} WHERE patient = ?");
+        db.query_row(&count, [patient], |row| row.get(0)).unwrap()
+    };
+    let mut counts: Vec<(String, i64)> = tables.iter().map(|table| (table.clone(), count(table))).collect();
+    counts.retain(|(_, count)| *count > 0);
+    counts
+}
+
+fn one<T: rusqlite::types::FromSql>(world: &World, query: &str) -> T {
+    Connection::open(world.database()).unwrap().query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+fn orphans(world: &World) -> usize {
+    let db = Connection::open(world.database()).unwrap();
+    let mut query = db.prepare("PRAGMA foreign_key_check").unwrap();
+    query.query_map([], |_| Ok(())).unwrap().count()
+}
+
+#[test]
+fn what_is_erased_is_nowhere_in_the_file_while_the_daemon_runs() {
+    let mut world = World::new();
+    world.setting("ow.poll_interval", "1s");
+    let (_, patient, neighbour) = canaries(&world);
+    let mut needles: Vec<Vec<u8>> = [NAME, EMAIL, DEVICE, SAMPLE].map(|text| text.as_bytes().to_vec()).into();
+    needles.push(external_id(&world, &patient).into_bytes());
+    needles.extend(MEASURED.map(|value| value.to_be_bytes().to_vec()));
+    assert_eq!(found(&world, &needles).len(), needles.len(), "else this proves nothing");
+    let before = world.kept(&neighbour);
+    let served = Served::start(&world);
+    let told = erased(&world, &patient);
+    assert_eq!(found(&world, &needles), BTreeSet::new());
+    assert_eq!(
+        rows_of(&world, &patient).into_iter().map(|(table, _)| table).collect::<Vec<_>>(),
+        ["audit", "erased_name", "erasure"]
+    );
+    assert_eq!(orphans(&world), 0);
+    world.pass(HOUR);
+    assert_eq!(served.stop("TERM").code, 0);
+    assert_eq!(found(&world, &needles), BTreeSet::new());
+    assert_eq!(world.kept(&neighbour), before);
+    assert_eq!(one::<String>(&world, "PRAGMA integrity_check"), "ok");
+    for out_of_reach in ["backups", "replicas", "OW: it keeps", "the audit here", "log files"] {
+        assert!(told.contains(out_of_reach), "{out_of_reach}: {told}");
+    }
+    let audit = world.run(&["audit", "list", "--patient-id", &patient]);
+    assert!(audit.stdout.is_empty() || !audit.stdout.contains(NAME), "{audit:?}");
+    let all = world.run(&["audit", "list"]).stdout;
+    let line = all.lines().find(|line| line.contains("patient.erase")).unwrap();
+    assert!(line.trim_end().ends_with(&format!("patient.erase  patient {patient}")), "{line}");
+    assert_eq!(world.run(&["audit", "verify"]).code, 0);
+}
+
+#[test]
+fn an_erasure_lets_go_of_the_device_at_ow_or_is_refused() {
+    let world = World::new();
+    let (user, patient, _) = canaries(&world);
+    world.sim.set_users_broken(Some(503));
+    let ran = erase(&world, &patient);
+    assert!(ran.code == 1 && ran.stderr.contains("Nothing was erased"), "{ran:?}");
+    assert!(!world.kept(&patient).is_empty());
+    assert!(world.run(&["patient", "list"]).stdout.contains(NAME));
+    world.sim.set_users_broken(None);
+    erased(&world, &patient);
+    assert_eq!(world.sim.connected("oura").len(), 1, "the other patient's stays");
+    assert!(!world.sim.connected("oura").contains(&user));
+}
+
+#[test]
+fn an_erasure_goes_on_without_ow_where_that_is_said() {
+    let world = World::new();
+    let (user, patient, _) = canaries(&world);
+    world.sim.set_users_broken(Some(503));
+    let ran = world.run(&["patient", "erase", &patient, "--yes", "--without-ow"]);
+    assert!(ran.code == 0 && ran.stderr.contains("OW was not told"), "{ran:?}");
+    assert!(world.sim.connected("oura").contains(&user));
+    assert!(ran.stdout.contains(&format!("ow:{user}; delete the user there")), "{ran:?}");
+}
+
+#[test]
+fn a_tick_under_way_writes_nothing_of_who_is_erased() {
+    let world = World::new();
+    let (_, patient, neighbour) = canaries(&world);
+    let kept = world.kept(&neighbour).len();
+    for ward in world.sim.connected("oura") {
+        world.sim.put(&ward, world.now.minus(FIVE_MINUTES / 2), 63.0);
+    }
+    let mut command = world.command(&["patient", "erase", &patient, "--yes", "--without-ow"]);
+    command.env_remove("OW_API_URL");
+    let once = Mutex::new(Some(command));
+    world.sim.on_page(move |_, _| {
+        if let Some(mut erase) = once.lock().unwrap().take() {
+            let ended = erase.output().unwrap();
+            assert!(ended.status.success(), "{ended:?}");
+        }
+    });
+    let ran = world.poll();
+    assert!(ran.code != 1, "one who is gone stops nobody else's turn: {ran:?}");
+    assert_eq!(rows_of(&world, &patient).len(), 3);
+    assert_eq!(orphans(&world), 0);
+    assert_eq!(world.kept(&neighbour).len(), kept + 1);
+    assert_eq!(world.poll().code, 0);
+}
+
+#[test]
+fn an_erasure_that_is_not_said_to_be_meant_is_refused() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    let ran = world.run(&["patient", "erase", &patient]);
+    assert!(ran.code == 2 && ran.stderr.contains("--yes"), "{ran:?}");
+    assert_eq!(world.run(&["patient", "show", &patient]).code, 0);
+    let ran = erase(&world, "77");
+    assert!(ran.code == 2 && ran.stderr.contains("there is no patient 77"), "{ran:?}");
+}
+
+#[test]
+fn the_number_of_an_erased_patient_is_never_given_again_and_erasing_twice_does_no_harm() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    erased(&world, &patient);
+    erased(&world, &patient);
+    let (_, next) = world.patient();
+    assert_ne!(patient, next);
+    let entries: i64 = one(&world, "SELECT count(*) FROM audit WHERE action = 'patient.erase'");
+    assert_eq!(entries, 1);
+}
+
+#[test]
+fn copies_of_the_store_that_have_the_patient_are_named() {
+    let world = World::new();
+    let backups = world.data_dir().join("backups");
+    std::fs::create_dir(&backups).unwrap();
+    let backup = |name: &str| {
+        let file = backups.join(name);
+        assert_eq!(world.run(&["backup", file.to_str().unwrap()]).code, 0);
+    };
+    backup("before.sqlite3");
+    let (_, patient) = world.patient();
+    backup("after.sqlite3");
+    std::fs::write(backups.join("torn.sqlite3"), "torn to pieces").unwrap();
+    let told = erased(&world, &patient);
+    assert!(told.contains("after.sqlite3: has the patient"), "{told}");
+    assert!(told.contains("torn.sqlite3: may have the patient"), "{told}");
+    assert!(!told.contains("before.sqlite3"), "{told}");
+}
+
+#[test]
+fn who_was_erased_does_not_come_in_again_unasked() {
+    let scene = Scene::new();
+    let world = &scene.world;
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 3);
+    world.created();
+    scene.export();
+    let delivered = scene.jhe.instants(40001).len();
+    assert_eq!(delivered, 36);
+    let told = erased(world, &patient);
+    assert!(told.contains("JHE: it keeps the observations that it got"), "{told}");
+    assert_eq!(scene.jhe.instants(40001).len(), delivered);
+    let refused = |ran: &Ran| {
+        assert!(ran.code == 2 && ran.stderr.contains("was erased at"), "{ran:?}");
+        assert!(ran.stderr.contains(&format!("jhe-ow patient readmit {patient}")), "{ran:?}");
+    };
+    refused(&world.run(&["patient", "add", "--jhe-patient", "40001"]));
+    refused(&world.run(&["patient", "add", "--name", "B", "--ow-user", &user]));
+    let alone = world.run(&["patient", "add", "--name", "C"]).stdout.trim().to_owned();
+    refused(&world.run(&["patient", "match", &alone, "--jhe-patient", "40001"]));
+    let imported = world.run(&["patient", "import"]);
+    assert!(
+        imported.code == 0 && imported.stdout.contains("left out, JHE patient 40001 was"),
+        "{imported:?}"
+    );
+    let ran = world.run(&["patient", "readmit", "jhe:40001"]);
+    assert!(ran.code == 0 && ran.stdout.contains("can come in again"), "{ran:?}");
+    assert_eq!(world.run(&["patient", "add", "--jhe-patient", "40001", "--ow-user", &user]).code, 0);
+}
+
+#[test]
+fn an_invitation_of_somebody_who_was_erased_says_so() {
+    let scene = jhe_invitation::Scene::new();
+    scene.come_in();
+    let patient = format!("jhe:{}", jhe_invitation::PATIENT);
+    let ran = scene.world.run(&["patient", "erase", &patient, "--yes"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_ne!(scene.browser.get("/clients/ow/manage").status, 200, "the browser is signed out");
+    let went = scene.go_on(&scene.jhe.make_invitation(jhe_invitation::PATIENT));
+    assert_eq!(went.status, 403, "{}", went.body);
+    assert!(
+        went.body.contains("Your data were erased here") && !went.body.contains("readmit"),
+        "{}",
+        went.body
+    );
+    assert_eq!(one::<i64>(&scene.world, "SELECT count(*) FROM patient"), 0);
+}
+
+fn unzip(file: &Path, name: &str) -> String {
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(file).unwrap()).unwrap();
+    let mut text = String::new();
+    zip.by_name(name).unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn everything_about_one_patient_and_nobody_else_is_in_the_zip() {
+    let world = World::new();
+    let (user, patient, _) = canaries(&world);
+    let file = world.directory.path().join("one.zip");
+    let export = ["patient", "export", &patient, "--output", file.to_str().unwrap()];
+    let ran = world.run(&export);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let lines = |name: &str| -> Vec<Value> {
+        unzip(&file, name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let observations = lines("observations.ndjson");
+    let current: Vec<&Value> =
+        observations.iter().filter(|one| one["state"] == "current").map(|one| &one["data_point"]).collect();
+    assert_eq!(current, world.documents(&patient).iter().collect::<Vec<_>>());
+    let replaced: Vec<&Value> = observations.iter().filter(|one| one["state"] == "replaced").collect();
+    assert_eq!(replaced.len(), 1);
+    assert_eq!(replaced[0]["data_point"]["body"]["heart_rate"]["value"], MEASURED[0]);
+    let person: Value = serde_json::from_str(&unzip(&file, "patient.json")).unwrap();
+    assert_eq!(
+        (&person["patient"][0]["name"], &person["patient"][0]["email"]),
+        (&NAME.into(), &EMAIL.into())
+    );
+    assert_eq!(person["links"][0]["ow_user"], Value::from(user));
+    assert_eq!(person["consents"][0]["code"], HEART_RATE);
+    assert!(lines("rejected.ndjson")[0]["sample"].as_str().unwrap().contains(SAMPLE));
+    assert!(lines("audit.ndjson").iter().any(|entry| entry["action"] == "patient.export"));
+    assert!(unzip(&file, "README.txt").contains("observations.ndjson"));
+    let again = world.run(&export);
+    assert!(again.code == 1 && again.stderr.contains("is there already"), "{again:?}");
+    assert_eq!(world.run(&[&export[..], &["--force"]].concat()).code, 0);
+    assert!(!names(world.directory.path()).iter().any(|name| name.contains("unfinished")));
+}
+
+#[test]
+fn no_secret_is_in_the_zip() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    let db = Connection::open(world.database()).unwrap();
+    db.execute(
+        "INSERT INTO session (hash, patient, began_at, expires_at) VALUES (x'00112233445566778899', ?, 1, 2)",
+        [&patient],
+    )
+    .unwrap();
+    let invitation = [0xAB_u8; 32];
+    db.execute(
+        "INSERT INTO invitation (hash, patient, issued_at, expires_at) VALUES (?, ?, 1, 2)",
+        rusqlite::params![invitation, patient],
+    )
+    .unwrap();
+    let file = world.directory.path().join("one.zip");
+    assert_eq!(world.run(&["patient", "export", &patient, "--output", file.to_str().unwrap()]).code, 0);
+    let text = unzip(&file, "patient.json").to_lowercase();
+    assert!(!text.contains(&"ab".repeat(32)) && !text.contains("00112233445566778899"));
+    let person: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(person["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(person["invitations"].as_array().unwrap().len(), 1);
+}
+
+fn consent(world: &World, patient: &str, change: &str) {
+    let ran = world.run(&["patient", "consent", patient, HEART_RATE, change]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// What stands in the tables of a patient, shown or not.
+fn in_tables(world: &World, patient: &str) -> i64 {
+    let count = "SELECT count(*) FROM observation JOIN stream ON stream.id = stream WHERE patient = ";
+    one(world, &format!("{count}{patient}"))
+}
+
+#[test]
+fn what_is_withdrawn_stays_where_it_is_kept_and_is_shown_no_more_where_it_is_hidden() {
+    let mut world = World::new();
+    let (_, patient, neighbour) = canaries(&world);
+    let (kept, others) = (world.kept(&patient), world.kept(&neighbour));
+    world.pass(HOUR);
+    consent(&world, &patient, "--withdraw");
+    assert_eq!(world.kept(&patient), kept);
+    world.setting("data.after_withdrawal", "hide");
+    assert_eq!(world.kept(&patient), []);
+    assert!(world.rejected().is_empty(), "what could not be read is hidden, too");
+    assert_eq!(world.kept(&neighbour), others);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let pages = [format!("/admin/patients/{patient}"), format!("/admin/patients/{patient}/observations")];
+    let shows = |page: &String| operator.get(page).body.contains("62.8");
+    assert!(!pages.iter().any(shows));
+    consent(&world, &patient, "--grant");
+    assert!(pages.iter().any(shows), "else this proves nothing");
+    assert_eq!(world.kept(&patient), kept);
+}
+
+/// A patient who has withdrawn after a day; answers with the OW user and the number.
+fn withdrawn(world: &mut World) -> (String, String) {
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 1);
+    assert_eq!(world.created(), 36);
+    consent(world, &patient, "--withdraw");
+    world.setting("data.after_withdrawal", "erase");
+    world.setting("data.erase_after", "2d");
+    (user, patient)
+}
+
+#[test]
+fn what_is_withdrawn_is_erased_after_its_time_and_never_fetched_again() {
+    let mut world = World::new();
+    let (other, neighbour) = world.patient();
+    world.sim.fill(&other, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 2);
+    let _ = world.poll();
+    let others = world.kept(&neighbour);
+    let (user, patient) = withdrawn(&mut world);
+    world.pass(DAY);
+    world.poll();
+    assert_eq!(
+        (in_tables(&world, &patient), world.kept(&patient).len()),
+        (36, 0),
+        "hidden, and not yet erased"
+    );
+    let mark = format!("SELECT max(instant) FROM mark JOIN link ON link.id = link WHERE patient = {patient}");
+    let before: i64 = one(&world, &mark);
+    world.pass(DAY);
+    // Also while the polls are switched off.
+    world.setting("module.ow", "false");
+    world.poll();
+    world.setting("module.ow", "true");
+    assert_eq!(in_tables(&world, &patient), 0);
+    assert_eq!(one::<i64>(&world, &format!("SELECT count(*) FROM stream WHERE patient = {patient}")), 0);
+    assert_eq!(one::<i64>(&world, &mark), before, "a mark never goes back");
+    assert_eq!(world.kept(&neighbour), others);
+    let audit = world.run(&["audit", "list"]).stdout;
+    assert_eq!(audit.matches("daemon  data.erase").count(), 1, "{audit}");
+    world.pass(HOUR);
+    consent(&world, &patient, "--grant");
+    world.pass(HOUR);
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 64.0);
+    world.sim.forget_requests();
+    assert_eq!(world.created(), 1);
+    let ran = world.run(&["poll", "--window", "30d", "--patient-id", &patient]);
+    assert!(ran.code == 0 && ran.created() == 0, "{ran:?}");
+    assert_eq!(world.kept(&patient).len(), 1);
+    world.pass(DAY * 9);
+    world.poll();
+    assert_eq!(world.kept(&patient).len(), 1, "nor do the sweeps of weeks bring it back");
+    let asked = format!("/api/v1/users/{user}/timeseries");
+    let requests = world.sim.requests();
+    let of_patient: Vec<_> = requests.iter().filter(|seen| seen.path == asked).collect();
+    assert!(!of_patient.is_empty());
+    assert!(
+        of_patient.iter().all(|seen| !seen.query.contains("start_time=2026-11-2")
+            || ["2026-11-23T13", "2026-11-23T14"].iter().any(|from| seen.query.contains(from))
+            || seen.query.contains("start_time=2026-11-3")),
+        "{of_patient:?}"
+    );
+}
+
+#[test]
+fn what_is_agreed_to_again_in_time_is_kept() {
+    let mut world = World::new();
+    let (_, patient) = withdrawn(&mut world);
+    world.pass(DAY);
+    consent(&world, &patient, "--grant");
+    world.pass(DAY * 2);
+    world.poll();
+    assert_eq!(world.kept(&patient).len(), 36);
+    // The time runs from the last withdrawal.
+    consent(&world, &patient, "--withdraw");
+    world.pass(DAY);
+    world.poll();
+    assert_eq!(in_tables(&world, &patient), 36);
+    world.pass(DAY + Duration::from_secs(1));
+    world.poll();
+    assert_eq!(in_tables(&world, &patient), 0);
+}
+
+#[test]
+fn what_is_withdrawn_is_erased_of_its_scope_alone() {
+    let mut world = World::new();
+    let steps = "omh:step-count:3.0";
+    let (user, patient) = world.patient_of(&[HEART_RATE, steps], "UTC");
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let stamp = world.now.midnight().plus(HOUR * 4);
+    world.sim.put_row(&user, Row::of("steps", stamp, 900.0).with_zone("+00:00").with_daily_total(true));
+    assert_eq!(world.created(), 2);
+    world.setting("data.after_withdrawal", "erase");
+    world.setting("data.erase_after", "1h");
+    consent(&world, &patient, "--withdraw");
+    world.pass(HOUR);
+    world.poll();
+    let left: Vec<String> = world.table(&patient).into_iter().map(|line| line.series).collect();
+    assert_eq!((left, in_tables(&world, &patient)), (vec!["steps".to_owned()], 1));
+}
+
+#[test]
+fn what_waits_for_jhe_is_erased_with_it_and_what_jhe_has_stays_there() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 3);
+    scene.world.created();
+    scene.export();
+    scene.world.pass(HOUR);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.jhe.consent(40001, false, scene.world.now);
+    scene.world.setting("data.after_withdrawal", "erase");
+    scene.world.setting("data.erase_after", "1h");
+    scene.world.pass(Duration::from_mins(5));
+    scene.world.poll();
+    assert!(one::<i64>(&scene.world, "SELECT count(*) FROM outbox") > 0, "it waits for consent");
+    scene.world.pass(HOUR);
+    scene.world.poll();
+    assert_eq!(in_tables(&scene.world, &patient), 0);
+    assert_eq!(one::<i64>(&scene.world, "SELECT count(*) FROM outbox"), 0);
+    assert_eq!(orphans(&scene.world), 0);
+    assert_eq!(scene.jhe.instants(40001).len(), 36);
+}
