@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::OwError;
+use super::{OwError, SyncRun};
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
@@ -37,6 +37,8 @@ const REDIRECTS: usize = 3;
 pub const LONGEST_EVENT: Duration = Duration::from_hours(72);
 /// A date may begin up to 14 hours before and after its day in UTC, and the end of a range is not in it.
 const DAY: Duration = Duration::from_hours(24);
+/// Runs that are asked for: those of a busy OW's minute, and a quarter of a megabyte.
+const MOST_RUNS: u32 = 500;
 /// Characters of an error's text that are passed on.
 const ERROR_CHARS: usize = 200;
 
@@ -242,6 +244,16 @@ impl Client {
         let mut url = self.url(&["providers", provider, "users", user.as_str(), "sync", "historical"])?;
         url.query_pairs_mut().append_pair("days", &days.to_string());
         self.call(Method::POST, url).await.map(drop)
+    }
+
+    /// What OW has fetched of late, of all users, newest first, at most [`MOST_RUNS`].
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn sync_runs(&self) -> Result<Vec<SyncRun>, OwError> {
+        let mut url = self.url(&["sync", "runs"])?;
+        url.query_pairs_mut().append_pair("limit", &MOST_RUNS.to_string());
+        read(&self.call(Method::GET, url).await?)
     }
 
     /// How many samples of each series type OW has of a user in `range`, which should begin and end at

@@ -4,6 +4,7 @@ mod client;
 mod connector;
 mod error;
 mod page;
+mod runs;
 
 pub use client::{Client, Connection, Counts, Feed, LONGEST_EVENT, PageRequest, PageSize};
 pub use connector::{Authorize, CallError, Connector, Provider, Returned};
@@ -12,3 +13,4 @@ pub use page::{
     BadRecord, EventPage, Page, PageError, Record, RecordSource, parse as parse_page, parse_events,
     parse_record,
 };
+pub use runs::SyncRun;

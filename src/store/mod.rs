@@ -5,7 +5,9 @@
 //! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
 
 pub mod account;
+pub mod adherence;
 pub mod adopted;
+pub mod alert;
 pub mod audit;
 pub mod backfill;
 pub mod backup;

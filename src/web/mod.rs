@@ -11,6 +11,7 @@ mod chart;
 mod connect;
 mod door;
 mod guard;
+mod hook;
 mod jobs;
 mod layout;
 mod limit;
@@ -32,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::export::Report;
 use crate::failure::Failure;
+use crate::hints::Hints;
 use crate::jhe::Jhe;
 use crate::ow::{Connector, PageSize};
 use crate::poll::Poller;
@@ -74,6 +76,8 @@ pub struct App {
     pub offers: Offers,
     /// Patients' tokens at JHE.
     pub tokens: PatientTokens,
+    /// Whose data may have come to OW between ticks.
+    pub hints: Hints,
     /// How often what is open to the world may be tried.
     pub limits: Limits,
     /// Ends what runs in the background.

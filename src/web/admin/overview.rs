@@ -15,6 +15,7 @@ use crate::patient::PatientId;
 use crate::settings::Snapshot;
 use crate::silence::Silence;
 use crate::stage::{self, Stage};
+use crate::store::alert::{self, Untold};
 use crate::store::run::{self, Run};
 use crate::store::status::{self, Line, Shown};
 use crate::store::{lock, setting, silence};
@@ -49,13 +50,14 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         Ok((
             status::lines(db, now, &wanted, PAGE + 1)?,
             silence::all(db, reach, settings.silence_after(), now)?,
+            alert::untold(db)?,
             settings,
             run::last(db)?,
             Overview::load(db, now)?,
             Payloads::load(db)?,
         ))
     };
-    let (lines, silent, settings, last_run, export, payloads) = app.store.read(read).await?;
+    let (lines, silent, untold, settings, last_run, export, payloads) = app.store.read(read).await?;
     // Figures about all would tell about others.
     let is_of_all = reach == Reach::Everybody;
     note_view(app, staff, "overview.view", None).await?;
@@ -74,6 +76,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         @if is_of_all {
             (polling(app, &settings, &app.ticks.get(), last_run.as_ref(), staff))
             (warnings(app))
+            (alerts(now, &untold))
             (export.section(app))
             (payloads.section(app, &settings))
         } @else {
@@ -214,6 +217,18 @@ fn patient(now: Timestamp, line: &Line, silence: Option<&Silence>) -> Markup {
             td.number data-label="Samples in 24 h" { (count(line.last_day)) }
             td data-label="By hour" { (sparkline(&line.hours)) }
             td data-label="Last poll" { (trouble(now, line, stage)) }
+        }
+    }
+}
+
+/// What could not be told.
+fn alerts(now: Timestamp, untold: &[Untold]) -> Markup {
+    html! {
+        @for one in untold {
+            p.warning {
+                (one.alerts) " alerts could not be sent yet (" (one.channel) "): " (one.error) ". Tried again "
+                (ago(now, Some(one.due))) "."
+            }
         }
     }
 }
