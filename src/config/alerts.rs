@@ -1,10 +1,10 @@
 //! Where alerts go: a webhook, a mail server.
 
 use lettre::message::Mailbox;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::keys::{self, Key};
-use super::{BaseUrl, Sources, secret};
+use super::{Sources, secret};
 use crate::failure::Failure;
 use crate::signature::Secret;
 
@@ -62,11 +62,12 @@ struct Server {
 pub(super) fn load(sources: &Sources<'_>) -> Result<Alerts, Failure> {
     let webhook = secret::find(sources, &keys::ALERTS_WEBHOOK, &keys::ALERTS_WEBHOOK_FILE)?;
     if let Some(address) = &webhook {
-        use secrecy::ExposeSecret;
-        // The text may hold a secret: it is in no message.
-        BaseUrl::parse(address.expose_secret()).map_err(|_| {
-            Failure::usage("alerts.webhook is no http or https address", "copy it again, as the chat shows it")
-        })?;
+        let url = reqwest::Url::parse(address.expose_secret()).ok();
+        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            // The text may hold a secret: it is in no message.
+            let what = "alerts.webhook is no http or https address";
+            return Err(Failure::usage(what, "copy it again, as the chat shows it"));
+        }
     }
     let webhook_secret =
         signing_secret(sources, &keys::ALERTS_WEBHOOK_SECRET, &keys::ALERTS_WEBHOOK_SECRET_FILE)?;

@@ -3,7 +3,9 @@
 
 mod harness;
 
+mod adherence;
 mod adoption;
+mod alerts;
 mod audit;
 mod backup;
 mod bad_input;
@@ -26,6 +28,7 @@ mod export;
 mod failing_writes;
 mod fake_jhe;
 mod faults;
+mod hints;
 mod interrupted;
 mod invitation;
 mod jhe_invitation;
@@ -40,6 +43,7 @@ mod nights;
 mod offered;
 mod pages;
 mod past;
+mod posted;
 mod practitioners;
 mod predecessor;
 mod proxy;
@@ -53,6 +57,7 @@ mod schedules;
 mod screens;
 mod security;
 mod served;
+mod silence;
 mod store_file;
 mod typed;
 mod vital_signs;
