@@ -60,9 +60,13 @@ pub fn consented(grants: &[Grant], range: Interval) -> Consented {
         .filter(|part| part.from < part.until)
         .collect();
     parts.sort_by_key(|part| part.from);
-    let covered = parts.iter().fold(range.from, |covered, part| {
-        if part.from <= covered { covered.max(part.until) } else { covered }
-    });
+    let covered =
+        parts.iter().fold(
+            range.from,
+            |covered, part| {
+                if part.from <= covered { covered.max(part.until) } else { covered }
+            },
+        );
     match () {
         () if parts.is_empty() => Consented::No,
         () if covered >= range.until => Consented::Yes,
@@ -111,10 +115,7 @@ mod tests {
             let Interval { from, until } = bounds(day, &berlin()).unwrap();
             until.since(from).as_secs() / 3600
         };
-        assert_eq!(
-            [day("2026-03-29"), day("2026-10-25"), day("2026-11-21")].map(hours),
-            [23, 25, 24]
-        );
+        assert_eq!([day("2026-03-29"), day("2026-10-25"), day("2026-11-21")].map(hours), [23, 25, 24]);
     }
 
     #[test]

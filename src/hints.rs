@@ -54,9 +54,9 @@ impl Hints {
     /// reads it.
     pub fn take_runs(&self, runs: &[SyncRun]) {
         let mut state = self.state();
-        let known = state.runs.replace(
-            runs.iter().map(|run| (run.run_id.clone(), run.last_update.clone())).collect(),
-        );
+        let known = state
+            .runs
+            .replace(runs.iter().map(|run| (run.run_id.clone(), run.last_update.clone())).collect());
         let Some(known) = known else { return };
         let news = runs.iter().filter(|run| known.get(&run.run_id) != Some(&run.last_update));
         for run in news.filter(|run| run.may_have_brought()) {

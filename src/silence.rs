@@ -114,7 +114,9 @@ impl Cause {
     /// What to do about it, in a sentence.
     pub fn next(self) -> &'static str {
         match self {
-            Self::ConsentWithdrawn => "Nothing is read any more. Invite again only if the patient asks for it.",
+            Self::ConsentWithdrawn => {
+                "Nothing is read any more. Invite again only if the patient asks for it."
+            }
             Self::UserGone => "OW no longer knows the user: invite again, so that the patient reconnects.",
             Self::LinkRevoked => {
                 "The provider's account is no longer connected: invite again, so that the patient reconnects."

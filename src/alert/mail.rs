@@ -33,10 +33,13 @@ pub(super) async fn send(mail: &Mail, message: &Message, id: &str, now: Timestam
     for to in &mail.to {
         letter = letter.to(to.clone());
     }
-    let letter = letter.body(message.text.clone()).map_err(|error| format!("no mail can be made: {error}"))?;
+    let letter =
+        letter.body(message.text.clone()).map_err(|error| format!("no mail can be made: {error}"))?;
     let builder = match mail.tls {
         SmtpTls::Whole => AsyncSmtpTransport::<Tokio1Executor>::relay(&mail.host).map_err(told)?,
-        SmtpTls::StartTls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&mail.host).map_err(told)?,
+        SmtpTls::StartTls => {
+            AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&mail.host).map_err(told)?
+        }
         SmtpTls::None => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.host),
     };
     let mut builder = builder.port(mail.port).timeout(Some(TIMEOUT));

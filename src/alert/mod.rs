@@ -93,13 +93,20 @@ impl Alert {
                 cause.words(),
                 cause.next()
             ),
-            (Kind::Back, Some(who)) => format!("{who} is back: data come in again, after a silence since {since}."),
-            _ => format!("Nobody's data have been read since {since}. Likely: {}. {}", cause.words(), cause.next()),
+            (Kind::Back, Some(who)) => {
+                format!("{who} is back: data come in again, after a silence since {since}.")
+            }
+            _ => format!(
+                "Nobody's data have been read since {since}. Likely: {}. {}",
+                cause.words(),
+                cause.next()
+            ),
         }
     }
 
     fn link(&self, base: &str) -> String {
-        self.patient.map_or_else(|| format!("{base}/admin"), |patient| format!("{base}/admin/patients/{patient}"))
+        self.patient
+            .map_or_else(|| format!("{base}/admin"), |patient| format!("{base}/admin/patients/{patient}"))
     }
 
     fn document(&self, base: &str) -> Value {
@@ -125,7 +132,8 @@ impl Message {
             return Some(Self { subject, text, body });
         }
         let subject = format!("jhe-ow: {} alerts", alerts.len());
-        let lines: Vec<String> = alerts.iter().map(|one| format!("{} {}", one.sentence(), one.link(base))).collect();
+        let lines: Vec<String> =
+            alerts.iter().map(|one| format!("{} {}", one.sentence(), one.link(base))).collect();
         let text = lines.join("\n");
         let documents: Vec<Value> = alerts.iter().map(|one| one.document(base)).collect();
         let body = json!({ "kind": "several", "text": text, "alerts": documents });

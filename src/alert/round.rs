@@ -61,7 +61,11 @@ impl Round<'_> {
             let Some(message) = Message::of(&alerts, &base) else { continue };
             let sent = send(&self.config.alerts, channel, &message, &id(group), now).await;
             if let Err(error) = &sent {
-                tracing::warn!(channel = channel.as_str(), alerts = group.len(), "an alert is tried again later: {error}");
+                tracing::warn!(
+                    channel = channel.as_str(),
+                    alerts = group.len(),
+                    "an alert is tried again later: {error}"
+                );
             } else {
                 tracing::info!(channel = channel.as_str(), "{}", message.subject);
             }

@@ -46,7 +46,8 @@ pub(super) async fn send(
         Ok(answer) => Err(format!("the webhook answered {}", answer.status().as_u16())),
         Err(error) => {
             let error = error.without_url();
-            let what = if error.is_timeout() { "did not answer in time".to_owned() } else { deepest_cause(&error) };
+            let what =
+                if error.is_timeout() { "did not answer in time".to_owned() } else { deepest_cause(&error) };
             Err(format!("the webhook cannot be reached: {what}"))
         }
     }

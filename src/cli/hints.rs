@@ -41,7 +41,8 @@ impl Daemon {
             if settings.is_on() {
                 self.look(settings.hints_interval().unwrap_or(PAUSE)).await;
             }
-            let wake = if self.app.hints.is_waiting() { Instant::now() + AGAIN } else { Instant::now() + PAUSE };
+            let wake =
+                if self.app.hints.is_waiting() { Instant::now() + AGAIN } else { Instant::now() + PAUSE };
             let wake = if every.is_some() { wake.min(next_list) } else { wake };
             tokio::select! {
                 () = self.cancel.cancelled() => {}
@@ -69,7 +70,9 @@ impl Daemon {
             Err(error) => {
                 // Once, and not each minute.
                 if trouble.as_ref() != Some(&error) {
-                    tracing::info!("OW does not say who has just synced, so data come in with the ticks: {error}");
+                    tracing::info!(
+                        "OW does not say who has just synced, so data come in with the ticks: {error}"
+                    );
                 }
                 *trouble = Some(error);
             }
@@ -96,7 +99,11 @@ impl Daemon {
             Ok(Outcome::Skipped(_)) => self.app.hints.put_back(&due),
             Ok(Outcome::Complete(summary)) => {
                 self.app.payloads.note_turns(&summary);
-                tracing::info!(patients, created = summary.tally.created, "read at once, as OW has just synced");
+                tracing::info!(
+                    patients,
+                    created = summary.tally.created,
+                    "read at once, as OW has just synced"
+                );
             }
             Err(_) if self.cancel.is_cancelled() => {}
             // The next tick says the same, and louder.

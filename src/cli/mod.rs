@@ -1,7 +1,7 @@
 //! The command line: what there is to say, and who does it.
 
-pub(crate) mod admin;
 mod adherence;
+pub(crate) mod admin;
 mod adopt;
 mod alerts;
 mod audit;

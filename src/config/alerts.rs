@@ -82,7 +82,10 @@ pub(super) fn signing_secret(
 ) -> Result<Option<Secret>, Failure> {
     let text = secret::find(sources, key, file_key)?;
     text.map(|text| Secret::parse(&text)).transpose().map_err(|what| {
-        Failure::usage(format!("{} {what}", key.path), "it is whsec_ and base64, such as whsec_$(openssl rand -base64 24)")
+        Failure::usage(
+            format!("{} {what}", key.path),
+            "it is whsec_ and base64, such as whsec_$(openssl rand -base64 24)",
+        )
     })
 }
 
@@ -115,7 +118,9 @@ fn mail(sources: &Sources<'_>) -> Result<Option<Mail>, Failure> {
 }
 
 fn parse_server(text: &str) -> Result<Server, String> {
-    let wrong = || "give smtps://mail.example.org (port 465), or smtp://mail.example.org (STARTTLS, port 587)".to_owned();
+    let wrong = || {
+        "give smtps://mail.example.org (port 465), or smtp://mail.example.org (STARTTLS, port 587)".to_owned()
+    };
     let url = reqwest::Url::parse(text).map_err(|_| wrong())?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?.to_owned();
     if !url.username().is_empty() || url.password().is_some() || !matches!(url.path(), "" | "/") {
@@ -147,7 +152,10 @@ mod tests {
     fn only_a_mail_server_on_this_machine_is_spoken_to_in_the_clear() {
         let server = |host: &str, port, tls| Ok(Server { host: host.to_owned(), port, tls });
         assert_eq!(parse_server("smtps://mail.example.org"), server("mail.example.org", 465, SmtpTls::Whole));
-        assert_eq!(parse_server("smtp://mail.example.org"), server("mail.example.org", 587, SmtpTls::StartTls));
+        assert_eq!(
+            parse_server("smtp://mail.example.org"),
+            server("mail.example.org", 587, SmtpTls::StartTls)
+        );
         assert_eq!(parse_server("smtp://127.0.0.1:2525"), server("127.0.0.1", 2525, SmtpTls::None));
         for wrong in ["mail.example.org", "http://mail.example.org", "smtp://me:secret@mail.example.org"] {
             assert!(parse_server(wrong).is_err_and(|why| !why.contains("secret")), "{wrong}");

@@ -55,12 +55,15 @@ pub(super) const OW_WEBHOOK_SECRET: Key = key("ow.webhook_secret", "OW_WEBHOOK_S
 pub(super) const OW_WEBHOOK_SECRET_FILE: Key = key("ow.webhook_secret_file", "OW_WEBHOOK_SECRET_FILE", None);
 pub(super) const ALERTS_WEBHOOK: Key = key("alerts.webhook", "JHE_OW_ALERTS_WEBHOOK", None);
 pub(super) const ALERTS_WEBHOOK_FILE: Key = key("alerts.webhook_file", "JHE_OW_ALERTS_WEBHOOK_FILE", None);
-pub(super) const ALERTS_WEBHOOK_SECRET: Key = key("alerts.webhook_secret", "JHE_OW_ALERTS_WEBHOOK_SECRET", None);
-pub(super) const ALERTS_WEBHOOK_SECRET_FILE: Key = key("alerts.webhook_secret_file", "JHE_OW_ALERTS_WEBHOOK_SECRET_FILE", None);
+pub(super) const ALERTS_WEBHOOK_SECRET: Key =
+    key("alerts.webhook_secret", "JHE_OW_ALERTS_WEBHOOK_SECRET", None);
+pub(super) const ALERTS_WEBHOOK_SECRET_FILE: Key =
+    key("alerts.webhook_secret_file", "JHE_OW_ALERTS_WEBHOOK_SECRET_FILE", None);
 pub(super) const ALERTS_SMTP_URL: Key = key("alerts.smtp_url", "JHE_OW_ALERTS_SMTP_URL", None);
 pub(super) const ALERTS_SMTP_USER: Key = key("alerts.smtp_user", "JHE_OW_ALERTS_SMTP_USER", None);
 pub(super) const ALERTS_SMTP_PASSWORD: Key = key("alerts.smtp_password", "JHE_OW_ALERTS_SMTP_PASSWORD", None);
-pub(super) const ALERTS_SMTP_PASSWORD_FILE: Key = key("alerts.smtp_password_file", "JHE_OW_ALERTS_SMTP_PASSWORD_FILE", None);
+pub(super) const ALERTS_SMTP_PASSWORD_FILE: Key =
+    key("alerts.smtp_password_file", "JHE_OW_ALERTS_SMTP_PASSWORD_FILE", None);
 pub(super) const ALERTS_MAIL_FROM: Key = key("alerts.mail_from", "JHE_OW_ALERTS_MAIL_FROM", None);
 pub(super) const ALERTS_MAIL_TO: Key = key("alerts.mail_to", "JHE_OW_ALERTS_MAIL_TO", None);
 pub(super) const LOG_LEVEL: Key = Key {

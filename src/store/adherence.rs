@@ -122,7 +122,8 @@ fn streams(db: &Connection, patient: PatientId) -> Result<Vec<Stream>, StoreErro
 /// # Errors
 /// A sentence where there is none.
 pub fn study(db: &Connection, text: &str) -> Result<StudyId, StoreError> {
-    let mut query = db.prepare_cached("SELECT id FROM study WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
+    let mut query =
+        db.prepare_cached("SELECT id FROM study WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
     let mut found = query.query_map([text], |row| row.get(0))?;
     match found.next() {
         Some(id) => Ok(id?),

@@ -117,7 +117,12 @@ pub fn due(db: &Connection, channel: Channel, now: Timestamp) -> Result<Vec<Wait
 ///
 /// # Errors
 /// Where the table cannot be written.
-pub fn note(db: &Connection, ids: &[i64], sent: &Result<(), String>, now: Timestamp) -> Result<(), StoreError> {
+pub fn note(
+    db: &Connection,
+    ids: &[i64],
+    sent: &Result<(), String>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for id in ids {
         match sent {
             Ok(()) => {
@@ -128,8 +133,10 @@ pub fn note(db: &Connection, ids: &[i64], sent: &Result<(), String>, now: Timest
                 let attempts: u32 =
                     db.query_row("SELECT attempts FROM alert WHERE id = ?", [id], |row| row.get(0))?;
                 let due = now.plus(pause(attempts));
-                db.prepare_cached("UPDATE alert SET attempts = attempts + 1, due_at = ?2, error = ?3 WHERE id = ?1")?
-                    .execute(params![id, due, error])?;
+                db.prepare_cached(
+                    "UPDATE alert SET attempts = attempts + 1, due_at = ?2, error = ?3 WHERE id = ?1",
+                )?
+                .execute(params![id, due, error])?;
             }
         }
     }

@@ -142,12 +142,7 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
                 db.prepare_cached(
                     "INSERT INTO silence (patient, since, cause, noticed_at) VALUES (?, ?, ?, ?)",
                 )?
-                .execute(params![
-                    patient,
-                    silence.since,
-                    silence.cause.as_str(),
-                    now
-                ])?;
+                .execute(params![patient, silence.since, silence.cause.as_str(), now])?;
                 silence.since
             }
         };

@@ -39,8 +39,13 @@ pub(super) async fn take(
 ) -> Result<Response, Refusal> {
     let config = app.live.config();
     let Some(secret) = &config.ow_webhook_secret else { return Err(Refusal::not_found()) };
-    let unsigned =
-        || Refusal::new(StatusCode::UNAUTHORIZED, "Not signed", "The message is not signed by OW. Nothing was changed.");
+    let unsigned = || {
+        Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "Not signed",
+            "The message is not signed by OW. Nothing was changed.",
+        )
+    };
     let header = |names: [&str; 2]| {
         let found = names.into_iter().find_map(|name| headers.get(name));
         found.and_then(|value| value.to_str().ok()).ok_or_else(unsigned)

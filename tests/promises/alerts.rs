@@ -26,7 +26,8 @@ impl Watched {
         world.setting("ow.poll_interval", "1s");
         world.setting("ow.hints", "off");
         let user = world.sim.add_user();
-        let add = ["patient", "add", "--name", "Rosalind Marker", "--ow-user", &user, "--consent", HEART_RATE];
+        let add =
+            ["patient", "add", "--name", "Rosalind Marker", "--ow-user", &user, "--consent", HEART_RATE];
         let patient = world.run(&add).stdout.trim().to_owned();
         let clock = world.directory.path().join("clock");
         let watched = Self { world, clock, user, patient };
@@ -102,7 +103,10 @@ fn each_silence_is_told_once_also_by_a_daemon_that_starts_anew() {
     assert!(is_signed(told, watched.world.now), "{told:?}");
     let body = told.json();
     assert_eq!(body["patient"].to_string(), watched.patient);
-    assert_eq!((body["since"].as_str(), body["cause"].as_str()), (Some(since.to_string().as_str()), Some("not_worn")));
+    assert_eq!(
+        (body["since"].as_str(), body["cause"].as_str()),
+        (Some(since.to_string().as_str()), Some("not_worn"))
+    );
     assert_eq!(body["link"], format!("https://ow.example.org/admin/patients/{}", watched.patient));
     watched.measure(62.5);
     until("the end is told", || webhook.kinds() == ["silent", "back"]);
@@ -163,7 +167,9 @@ fn a_silence_is_told_by_mail() {
     watched.ticks();
     let letters = server.letters();
     assert_eq!(letters.len(), 1);
-    for part in ["From: jhe-ow@example.org", "ada@example.org", "grace@example.org", "Subject: jhe-ow: patient"] {
+    for part in
+        ["From: jhe-ow@example.org", "ada@example.org", "grace@example.org", "Subject: jhe-ow: patient"]
+    {
         assert!(letters[0].contains(part), "{part}: {}", letters[0]);
     }
     for private in ["Rosalind", "61.25", &watched.user] {

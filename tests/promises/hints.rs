@@ -168,7 +168,11 @@ fn ows_webhook_has_a_patient_read_at_once_and_a_stranger_has_nothing() {
     for number in 2..20 {
         assert_eq!(send(&served, &format!("msg_{number}"), now, &body, None), 204);
     }
-    assert_eq!(send(&served, "msg_other", now, r#"{"type":"ping"}"#, None), 204, "what names nobody is taken");
+    assert_eq!(
+        send(&served, "msg_other", now, r#"{"type":"ping"}"#, None),
+        204,
+        "what names nobody is taken"
+    );
     let read = world.pages_of(&user);
     std::fs::write(&clock, world.now.plus(Duration::from_mins(1)).to_string()).unwrap();
     until("it is read again", || world.pages_of(&user) > read);

@@ -67,8 +67,10 @@ pub(super) fn answer(
             None => detail(StatusCode::NOT_FOUND, &format!("User with ID: {id} not found.")),
         },
         ("GET", ["users", id, "connections"]) => {
-            let connections =
-                state.users.get(*id).map_or_else(|| json!([]), |user| connections(id, user, state.pulled.unwrap_or(now)));
+            let connections = state
+                .users
+                .get(*id)
+                .map_or_else(|| json!([]), |user| connections(id, user, state.pulled.unwrap_or(now)));
             json_answer(StatusCode::OK, connections.to_string())
         }
         ("DELETE", ["users", id, "connections", provider]) => disconnect(state.users.get_mut(*id), provider),

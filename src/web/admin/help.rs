@@ -43,7 +43,12 @@ const CHAPTERS: [Chapter; 8] = [
         file: "docs/jhe.md",
         text: include_str!("../../../docs/jhe.md"),
     },
-    Chapter { name: "data", title: "Data", file: "docs/data.md", text: include_str!("../../../docs/data.md") },
+    Chapter {
+        name: "data",
+        title: "Data",
+        file: "docs/data.md",
+        text: include_str!("../../../docs/data.md"),
+    },
     Chapter {
         name: "raw-mode",
         title: "Raw mode",
@@ -171,7 +176,8 @@ mod tests {
                     std::fs::read_to_string(if file.is_empty() { base.clone() } else { there }).unwrap();
                 let events: Vec<Event<'_>> = Parser::new_ext(&text, Options::ENABLE_TABLES).collect();
                 let has = events.iter().enumerate().any(|(place, event)| {
-                    matches!(event, Event::Start(Tag::Heading { .. })) && slug(&heading(&events[place..])) == anchor
+                    matches!(event, Event::Start(Tag::Heading { .. }))
+                        && slug(&heading(&events[place..])) == anchor
                 });
                 assert!(has, "{}: there is no {link}", chapter.file);
             }
