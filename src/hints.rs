@@ -1,7 +1,7 @@
 //! Whose data may just have come to OW: a hint, so that they are read before the next tick. What is missed here, the
 //! ticks and their sweeps read all the same. Pure, but for the lock around it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,20 +15,13 @@ const REMEMBERED: usize = 5000;
 /// Users who wait at most: whoever is beyond that is read by the next tick.
 const MOST_WAITING: usize = 10_000;
 
-/// Why a user's data are worth a look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Why a user's data are worth a look: with nothing in it, since something new is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hint {
-    /// When a fetch of the past began, where it was one.
-    pub past: Option<Past>,
-}
-
-/// A fetch of the past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Past {
-    /// It reaches back as far as this.
-    To(Timestamp),
-    /// It began then, and does not say how far it reaches.
-    Began(Option<Timestamp>),
+    /// How far back what has come reaches, where that is known.
+    pub since: Option<Timestamp>,
+    /// Runs of OW's that fetched the past: OW says how far each reached.
+    pub runs: BTreeSet<String>,
 }
 
 /// Hints that wait, shared between who hears of them and who follows them.
@@ -60,9 +53,8 @@ impl Hints {
         let Some(known) = known else { return };
         let news = runs.iter().filter(|run| known.get(&run.run_id) != Some(&run.last_update));
         for run in news.filter(|run| run.may_have_brought()) {
-            let began = run.started_at.as_deref().and_then(|at| Timestamp::parse(at).ok());
-            let past = run.is_of_the_past().then_some(Past::Began(began));
-            state.add(&run.user_id, Hint { past });
+            let runs = run.is_of_the_past().then(|| run.run_id.clone()).into_iter().collect();
+            state.add(&run.user_id, Hint { since: None, runs });
         }
         drop(state);
         self.news.notify_one();
@@ -101,7 +93,7 @@ impl Hints {
         let mut state = self.state();
         for (user, hint) in hints {
             state.looked.remove(user);
-            state.add(user, *hint);
+            state.add(user, hint.clone());
         }
     }
 
@@ -127,12 +119,8 @@ impl State {
             return;
         }
         let known = self.waiting.entry(user.to_owned()).or_default();
-        known.past = match (known.past, hint.past) {
-            // What does not say how far it reaches may reach further.
-            (Some(Past::To(one)), Some(Past::To(other))) => Some(Past::To(one.min(other))),
-            (Some(began @ Past::Began(_)), _) | (_, Some(began @ Past::Began(_))) => Some(began),
-            (one, other) => one.or(other),
-        };
+        known.since = [known.since, hint.since].into_iter().flatten().min();
+        known.runs.extend(hint.runs);
     }
 }
 
@@ -153,7 +141,6 @@ mod tests {
             source: "pull".into(),
             status: status.into(),
             items_processed: Some(1),
-            started_at: Some("2026-11-21T11:59:00Z".into()),
             last_update: last_update.into(),
         }
     }
@@ -218,13 +205,17 @@ mod tests {
     #[test]
     fn the_furthest_past_counts() {
         let hints = Hints::default();
-        let to = |hours: u64| Hint { past: Some(Past::To(now().minus(Duration::from_hours(hours)))) };
-        hints.take_message("1", "a", to(5));
-        hints.take_message("2", "a", to(9));
+        let since =
+            |hours: u64| Hint { since: Some(now().minus(Duration::from_hours(hours))), ..Hint::default() };
+        hints.take_message("1", "a", since(5));
+        hints.take_message("2", "a", since(9));
         hints.take_message("3", "a", Hint::default());
-        assert_eq!(hints.take_due(MINUTE, now())["a"], to(9));
-        hints.take_message("4", "b", Hint { past: Some(Past::Began(None)) });
-        hints.take_message("5", "b", to(9));
-        assert_eq!(hints.take_due(MINUTE, now())["b"].past, Some(Past::Began(None)));
+        assert_eq!(hints.take_due(MINUTE, now())["a"], since(9));
+        hints.take_runs(&[]);
+        for id in ["r1", "r2"] {
+            hints.take_runs(&[SyncRun { source: "backfill".into(), ..run(id, "b", "success", "x") }]);
+        }
+        let due = hints.take_due(MINUTE, now());
+        assert_eq!(due["b"].runs, BTreeSet::from(["r1".to_owned(), "r2".to_owned()]));
     }
 }

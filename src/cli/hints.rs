@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::serve::Daemon;
-use crate::hints::{Hint, Past};
+use crate::hints::Hint;
 use crate::ow::{Client, OwError};
 use crate::patient::PatientId;
 use crate::poll::{Ask, FURTHEST_SWEEP, Outcome, Progress};
@@ -19,10 +19,8 @@ use crate::time::Timestamp;
 const PAUSE: Duration = Duration::from_mins(1);
 /// How soon somebody is looked at again whose turn had to wait: the lock was held, or the pause is not over.
 const AGAIN: Duration = Duration::from_secs(1);
-/// What the daemon's own daily request has OW fetch, and an hour of slack.
-const OWN_FETCH: Duration = Duration::from_hours(2 * 24 + 1);
-/// A fetch that began within this time of that request is the one that was asked for.
-const OWN_WITHIN: Duration = Duration::from_hours(1);
+/// The furthest that OW fetches at once.
+const FURTHEST: Duration = Duration::from_hours(366 * 24);
 /// What is read before the oldest sample that a message tells of.
 const BEFORE: Duration = Duration::from_hours(1);
 
@@ -52,12 +50,16 @@ impl Daemon {
         }
     }
 
+    /// OW as the configuration of this moment has it.
+    fn ow(&self) -> Option<Client> {
+        let config = self.app.live.config();
+        let (url, key) = (config.ow_api_url.as_ref()?, config.ow_api_key.as_ref()?);
+        Client::new(url, key, config.ow_timeout, self.app.page_size.clone()).ok()
+    }
+
     /// Asks OW who has just synced. An OW that cannot say costs nothing: the ticks go on.
     async fn list_runs(&self, trouble: &mut Option<OwError>) {
-        let config = self.app.live.config();
-        let (Some(url), Some(key)) = (&config.ow_api_url, &config.ow_api_key) else { return };
-        let client = Client::new(url, key, config.ow_timeout, self.app.page_size.clone());
-        let Ok(client) = client else { return };
+        let Some(client) = self.ow() else { return };
         let listed = tokio::select! {
             () = self.cancel.cancelled() => return,
             listed = client.sync_runs() => listed,
@@ -115,28 +117,32 @@ impl Daemon {
     async fn hinted(&self, due: BTreeMap<String, Hint>) -> Result<BTreeMap<PatientId, Duration>, StoreError> {
         let now = self.app.clock.now();
         let users: Vec<String> = due.keys().cloned().collect();
-        let known = self.app.store.read(move |db| plan::of_users(db, &users)).await?;
-        let reach = known.into_iter().filter_map(|one| {
-            let hint = due.get(&one.ow_user)?;
-            Some((one.patient, reach(*hint, one.checked, now)))
-        });
-        Ok(reach.collect())
+        let mut hinted = BTreeMap::new();
+        for (user, patient) in self.app.store.read(move |db| plan::of_users(db, &users)).await? {
+            let Some(hint) = due.get(&user) else { continue };
+            let mut since = hint.since;
+            for run in &hint.runs {
+                let from = self.fetched_from(&user, run).await.unwrap_or_else(|| now.minus(FURTHEST_SWEEP));
+                since = Some(since.map_or(from, |since| since.min(from)));
+            }
+            hinted.insert(patient, reach(since, now));
+        }
+        Ok(hinted)
+    }
+
+    /// From when on a run fetched, where OW says.
+    async fn fetched_from(&self, user: &str, run: &str) -> Option<Timestamp> {
+        let client = self.ow()?;
+        tokio::select! {
+            () = self.cancel.cancelled() => None,
+            from = client.fetched_from(user, run) => from.ok().flatten(),
+        }
     }
 }
 
-/// How far back a hint has a patient read, at the least; nothing for what is read anyway.
-fn reach(hint: Hint, checked: Option<Timestamp>, now: Timestamp) -> Duration {
-    match hint.past {
-        None => Duration::ZERO,
-        Some(Past::To(start)) => now.since(start).saturating_add(BEFORE).min(FURTHEST_SWEEP),
-        Some(Past::Began(Some(began))) if checked.is_some_and(|checked| is_own(began, checked)) => OWN_FETCH,
-        // How far a fetch reached is not in the list.
-        Some(Past::Began(_)) => FURTHEST_SWEEP,
-    }
-}
-
-fn is_own(began: Timestamp, checked: Timestamp) -> bool {
-    began.plus(OWN_WITHIN) >= checked && began <= checked.plus(OWN_WITHIN)
+/// How far back a patient is read, at the least, for what came since then; nothing for what is read anyway.
+fn reach(since: Option<Timestamp>, now: Timestamp) -> Duration {
+    since.map_or(Duration::ZERO, |since| now.since(since).saturating_add(BEFORE).min(FURTHEST))
 }
 
 #[cfg(test)]
@@ -144,15 +150,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fetch_of_the_past_is_read_as_far_as_it_may_have_reached() {
+    fn what_came_is_read_with_an_hour_to_spare_and_a_year_at_most() {
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
-        let ago = |hours| now.minus(Duration::from_hours(hours));
-        let of = |past, checked| reach(Hint { past }, checked, now);
-        assert_eq!(of(None, None), Duration::ZERO);
-        assert_eq!(of(Some(Past::To(ago(48))), None), Duration::from_hours(49));
-        assert_eq!(of(Some(Past::To(ago(4800))), None), FURTHEST_SWEEP);
-        assert_eq!(of(Some(Past::Began(Some(ago(1)))), Some(ago(1))), OWN_FETCH);
-        assert_eq!(of(Some(Past::Began(Some(ago(1)))), Some(ago(20))), FURTHEST_SWEEP);
-        assert_eq!(of(Some(Past::Began(None)), Some(ago(1))), FURTHEST_SWEEP);
+        let of = |hours| reach(Some(now.minus(Duration::from_hours(hours))), now);
+        assert_eq!((of(48), of(48_000)), (Duration::from_hours(49), FURTHEST));
+        assert_eq!(reach(None, now), Duration::ZERO);
     }
 }

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::runs::{self, SyncEvent};
 use super::{OwError, SyncRun};
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
@@ -39,6 +40,8 @@ pub const LONGEST_EVENT: Duration = Duration::from_hours(72);
 const DAY: Duration = Duration::from_hours(24);
 /// Runs that are asked for: those of a busy OW's minute, and a quarter of a megabyte.
 const MOST_RUNS: u32 = 500;
+/// What a user's runs noted of late: as much as OW keeps.
+const MOST_EVENTS: u32 = 200;
 /// Characters of an error's text that are passed on.
 const ERROR_CHARS: usize = 200;
 
@@ -254,6 +257,17 @@ impl Client {
         let mut url = self.url(&["sync", "runs"])?;
         url.query_pairs_mut().append_pair("limit", &MOST_RUNS.to_string());
         read(&self.call(Method::GET, url).await?)
+    }
+
+    /// From when on a run of a user's fetched, where OW says.
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn fetched_from(&self, user: &str, run: &str) -> Result<Option<Timestamp>, OwError> {
+        let mut url = self.url(&["users", user, "sync", "recent"])?;
+        url.query_pairs_mut().append_pair("limit", &MOST_EVENTS.to_string());
+        let events: Vec<SyncEvent> = read(&self.call(Method::GET, url).await?)?;
+        Ok(runs::fetched_from(&events, run))
     }
 
     /// How many samples of each series type OW has of a user in `range`, which should begin and end at

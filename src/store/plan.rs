@@ -206,30 +206,17 @@ fn effective_mark(
     Ok(Some(slowest.map_or(mark, |slowest| slowest.min(mark))))
 }
 
-/// A patient behind an OW user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfUser {
-    /// The user's uuid.
-    pub ow_user: String,
-    /// The patient who is linked to it.
-    pub patient: PatientId,
-    /// When OW was last asked to fetch late data.
-    pub checked: Option<Timestamp>,
-}
-
 /// The patients who are linked to these OW users; users who are nobody's are left out.
 ///
 /// # Errors
 /// Where the tables cannot be read.
-pub fn of_users(db: &Connection, users: &[String]) -> Result<Vec<OfUser>, StoreError> {
+pub fn of_users(db: &Connection, users: &[String]) -> Result<Vec<(String, PatientId)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT ow_user, link.patient, state.checked_at FROM json_each(?) AS wanted
-         JOIN link ON link.ow_user = wanted.value AND link.state = 'active'
-         LEFT JOIN patient_state AS state ON state.patient = link.patient",
+        "SELECT ow_user, patient FROM json_each(?) AS wanted
+         JOIN link ON link.ow_user = wanted.value AND link.state = 'active'",
     )?;
-    let rows = query.query_map([serde_json::Value::from(users).to_string()], |row| {
-        Ok(OfUser { ow_user: row.get(0)?, patient: row.get(1)?, checked: row.get(2)? })
-    })?;
+    let rows = query
+        .query_map([serde_json::Value::from(users).to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

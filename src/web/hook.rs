@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::App;
 use super::answer::{Refusal, with_status, with_type};
 use super::routes::collect;
-use crate::hints::{Hint, Past};
+use crate::hints::Hint;
 use crate::time::Timestamp;
 
 /// Bytes of a message: OW puts up to 2500 samples of some 170 bytes into one.
@@ -19,16 +19,24 @@ const LARGEST: usize = 1024 * 1024;
 /// What a hint needs of a message.
 #[derive(Deserialize)]
 struct Message {
+    #[serde(rename = "type", default)]
+    kind: String,
     data: Data,
 }
 
 #[derive(Deserialize)]
 struct Data {
     user_id: String,
+    /// Of samples: the first one.
     #[serde(default)]
     start_time: Option<String>,
+    /// Of runs: as OW's list has them.
     #[serde(default)]
     source: Option<String>,
+    #[serde(default)]
+    run_id: Option<String>,
+    #[serde(default)]
+    items_processed: Option<i64>,
 }
 
 /// Takes a message. Without a secret in the configuration there is nothing here.
@@ -59,14 +67,21 @@ pub(super) async fn take(
         return Err(unsigned());
     }
     // One of another kind is taken as well, so that it is not sent again and again.
-    if let Ok(Message { data }) = serde_json::from_slice(&body) {
-        app.hints.take_message(id, &data.user_id, hint(&data));
+    if let Ok(message) = serde_json::from_slice::<Message>(&body)
+        && let Some(hint) = hint(&message)
+    {
+        app.hints.take_message(id, &message.data.user_id, hint);
     }
     Ok(with_status(StatusCode::NO_CONTENT, with_type("text/plain; charset=utf-8", "")))
 }
 
-fn hint(data: &Data) -> Hint {
-    let start = data.start_time.as_deref().and_then(|at| Timestamp::parse(at).ok());
-    let is_backfill = data.source.as_deref() == Some("backfill");
-    Hint { past: start.map(Past::To).or_else(|| is_backfill.then_some(Past::Began(None))) }
+/// What a message hints at; nothing where nothing new has come.
+fn hint(Message { kind, data }: &Message) -> Option<Hint> {
+    if kind == "sync.started" || data.items_processed == Some(0) {
+        return None;
+    }
+    let since = data.start_time.as_deref().and_then(|at| Timestamp::parse(at).ok());
+    let is_past = data.source.as_deref() == Some("backfill");
+    let runs = data.run_id.iter().filter(|_| is_past).cloned().collect();
+    Some(Hint { since, runs })
 }

@@ -64,9 +64,18 @@ fn a_backfill_at_ow_has_its_past_read() {
     world.sim.add_run(Run::pull(&user, world.now));
     until("the new one is kept", || world.kept(&patient).len() == 2);
     std::fs::write(&clock, world.now.plus(Duration::from_mins(1)).to_string()).unwrap();
-    let long_ago = world.now.minus(DAY);
-    world.sim.add_run(Run { source: "backfill".into(), ..Run::pull(&user, long_ago.plus(HOUR)) });
+    let backfill = |from| Run { source: "backfill".into(), from, ..Run::pull(&user, world.now) };
+    world.sim.add_run(backfill(Some(world.now.minus(DAY * 20 + HOUR))));
     until("the past is kept", || world.kept(&patient).len() == 3);
+    let oldest = |days: u32| {
+        let start = format!("start_time={}", &world.now.minus(DAY * days).to_string()[..10]);
+        world.sim.requests().iter().filter(|seen| seen.query.contains(&start)).count()
+    };
+    assert_eq!((oldest(21), oldest(35)), (0, 0), "no further than OW has fetched");
+    std::fs::write(&clock, world.now.plus(Duration::from_mins(2)).to_string()).unwrap();
+    world.sim.put(&user, world.now.minus(DAY * 30), 63.0);
+    world.sim.add_run(backfill(None));
+    until("five weeks are read where OW does not say", || world.kept(&patient).len() == 4);
     served.stop("TERM");
 }
 

@@ -85,6 +85,7 @@ pub(super) fn answer(
         ("POST", ["providers", provider, "users", id, "sync", "historical"]) => {
             historical(state, provider, id, query, now)
         }
+        ("GET", ["users", id, "sync", "recent"]) => runs::recent(state, id, query),
         ("GET", ["sync", "runs"]) => runs::answer(state, query, now),
         ("GET", ["users"]) => json_answer(StatusCode::OK, list(state, query).to_string()),
         ("POST", ["users"]) => create(state, body, now),

@@ -27,6 +27,8 @@ pub struct Run {
     pub status: String,
     /// Samples that were stored.
     pub items: Option<u64>,
+    /// From when on it fetched, where it was a fetch of the past.
+    pub from: Option<Timestamp>,
     /// When it ended, or last gave a sign of life.
     pub at: Timestamp,
 }
@@ -35,7 +37,7 @@ impl Run {
     /// A run of a pull that stored something.
     pub fn pull(user: &str, at: Timestamp) -> Self {
         let (source, status) = ("pull".to_owned(), "success".to_owned());
-        Self { user: user.to_owned(), source, status, items: Some(2), at }
+        Self { user: user.to_owned(), source, status, items: Some(2), from: None, at }
     }
 }
 
@@ -57,6 +59,32 @@ pub(super) fn answer(state: &State, pairs: &Pairs, now: Timestamp) -> Answer {
         Ok(runs) => json_answer(StatusCode::OK, runs.to_string()),
         Err(text) => detail(StatusCode::BAD_REQUEST, &text),
     }
+}
+
+/// `GET /users/{id}/sync/recent`: what each run noted, the newest first.
+pub(super) fn recent(state: &State, user: &str, pairs: &Pairs) -> Answer {
+    if !state.users.contains_key(user) {
+        return detail(StatusCode::NOT_FOUND, &format!("User with ID: {user} not found."));
+    }
+    if last(pairs, "limit").is_some_and(|limit| !limit.parse().is_ok_and(|limit| (1..=200).contains(&limit)))
+    {
+        return detail(StatusCode::BAD_REQUEST, "Input should be less than or equal to 200");
+    }
+    let of_user = state.runs.iter().rev().filter(|(_, run)| run.user == user);
+    let events: Value = of_user
+        .flat_map(|(id, run)| {
+            let end = json!({ "run_id": id, "stage": "completed", "status": run.status, "source": run.source,
+                              "metadata": { "is_historical": run.from.is_some() } });
+            let start = json!({ "run_id": id, "stage": "started", "status": "in_progress", "source": run.source,
+                                "metadata": {
+                                    "is_historical": run.from.is_some(),
+                                    "start_date": run.from.map(|from| from.to_string().replace('Z', "+00:00")),
+                                    "end_date": null,
+                                } });
+            [end, start]
+        })
+        .collect();
+    json_answer(StatusCode::OK, events.to_string())
 }
 
 fn list(runs: &[(String, Run)], pairs: &Pairs, now: Timestamp) -> Result<Value, String> {
@@ -130,6 +158,7 @@ mod tests {
                 source: real["source"].as_str().unwrap().to_owned(),
                 status: real["status"].as_str().unwrap().to_owned(),
                 items: real["items_processed"].as_u64(),
+                from: None,
                 at: at(real["last_update"].as_str().unwrap()),
             };
             let ours = list(&[(real["run_id"].as_str().unwrap().to_owned(), run)], &[], now).unwrap();
