@@ -37,6 +37,7 @@ pub mod account;
 pub mod adherence;
 pub mod alert;
 pub mod backups;
+mod bounded;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -47,6 +48,8 @@ pub mod demo;
 pub mod export;
 pub mod failpoint;
 pub mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hints;
 pub mod intervals;
 pub mod invitation;

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use progress::Progress;
 pub use schedule::WIDE as FURTHEST_SWEEP;
 pub use tick::{Outcome, Summary};
+pub(crate) use turn::Cursors;
 
 use crate::clock::Clock;
 use crate::config::Config;
