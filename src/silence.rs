@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn that_ow_was_not_asked_of_late_does_not_say_that_it_pulls_nothing() {
         let (asked, pulled) = (Some(now().minus(HOUR * 20)), Some(now().minus(HOUR * 21)));
-        assert_eq!(found(&Known { asked, pulled, ..quiet() }), Some(Cause::NotWorn));
+        assert_eq!(found(&Known { pulled, asked, ..quiet() }), Some(Cause::NotWorn));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 use super::{Alert, Channel, Kind, Message, mail, webhook};
 use crate::clock::Clock;
 use crate::config::{Alerts, Config};
+use crate::patient::PatientId;
 use crate::settings::Snapshot;
+use crate::silence::Cause;
 use crate::store::alert::{self, Waiting};
 use crate::store::{Store, StoreError, setting, silence};
 use crate::time::Timestamp;
@@ -27,6 +29,8 @@ pub struct Round<'a> {
     pub clock: &'a Clock,
     /// Where alerts go, and where browsers reach this daemon.
     pub config: &'a Config,
+    /// Whether the last tick could not do its work at all.
+    pub is_failing: bool,
 }
 
 /// The channels that are configured.
@@ -43,8 +47,8 @@ impl Round<'_> {
     /// Where the store cannot be read or written.
     pub async fn run(&self) -> Result<(), StoreError> {
         let (channels, now) = (channels(&self.config.alerts), self.clock.now());
-        let wanted = channels.clone();
-        self.store.write(move |db| raise(db, &wanted, now)).await?;
+        let (wanted, is_failing) = (channels.clone(), self.is_failing);
+        self.store.write(move |db| raise(db, &wanted, is_failing, now)).await?;
         for channel in channels {
             self.tell(channel).await?;
         }
@@ -107,14 +111,19 @@ async fn send(
 fn id(group: &[Waiting]) -> String {
     let mut hash = Sha256::new();
     for Waiting { alert: Alert { kind, patient, since, .. }, .. } in group {
-        let patient = patient.map_or(0, |patient| patient.get());
+        let patient = patient.map_or(0, PatientId::get);
         hash.update(format!("{} {patient} {}\n", kind.as_str(), since.micros()));
     }
     let code = hash.finalize();
     uuid::Builder::from_sha1_bytes(code.first_chunk().copied().unwrap_or_default()).into_uuid().to_string()
 }
 
-fn raise(db: &rusqlite::Connection, channels: &[Channel], now: Timestamp) -> Result<(), StoreError> {
+fn raise(
+    db: &rusqlite::Connection,
+    channels: &[Channel],
+    is_failing: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let settings = Snapshot::new(setting::all(db)?);
     let news = silence::note(db, settings.silence_after(), now)?;
     for one in news.going_on {
@@ -131,9 +140,14 @@ fn raise(db: &rusqlite::Connection, channels: &[Channel], now: Timestamp) -> Res
     }
     alert::forget_ended(db, now)?;
     let last = if settings.is_on() { alert::last_read(db)? } else { None };
-    if let Some(since) = last.filter(|last| last.plus(STUCK_AFTER.max(settings.poll_interval() * 3)) <= now) {
-        let alert = Alert { kind: Kind::Stuck, patient: None, since, cause: alert::stuck_by(db)? };
-        alert::raise(db, channels, &alert, now)?;
+    let patience = STUCK_AFTER.max(settings.poll_interval() * 3);
+    if let Some(since) = last.filter(|last| last.plus(patience) <= now) {
+        let cause = alert::stuck_by(db)?;
+        // A machine that slept has not failed.
+        if is_failing || cause == Cause::OwDown {
+            let alert = Alert { kind: Kind::Stuck, patient: None, since, cause };
+            alert::raise(db, channels, &alert, now)?;
+        }
     }
     Ok(())
 }

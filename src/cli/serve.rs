@@ -264,7 +264,9 @@ impl Daemon {
                 () = tokio::time::sleep(ALERT_LOOK) => {}
             }
             let config = self.app.live.config();
-            let round = Round { store: &self.app.store, clock: &self.app.clock, config: &config };
+            let is_failing = self.app.ticks.get().failed;
+            let (store, clock) = (&self.app.store, &self.app.clock);
+            let round = Round { store, clock, config: &config, is_failing };
             tokio::select! {
                 () = self.cancel.cancelled() => return,
                 told = round.run() => if let Err(error) = told {

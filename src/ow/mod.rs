@@ -1,12 +1,14 @@
 //! Open Wearables: every call that is made to it, and how its answers are read.
 
 mod client;
+mod connection;
 mod connector;
 mod error;
 mod page;
 mod runs;
 
-pub use client::{Client, Connection, Counts, Feed, LONGEST_EVENT, PageRequest, PageSize};
+pub use client::{Client, Counts, Feed, LONGEST_EVENT, PageRequest, PageSize};
+pub use connection::Connection;
 pub use connector::{Authorize, CallError, Connector, Provider, Returned};
 pub use error::OwError;
 pub use page::{

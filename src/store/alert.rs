@@ -181,7 +181,10 @@ pub fn last_read(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
 /// # Errors
 /// Where the table cannot be read.
 pub fn stuck_by(db: &Connection) -> Result<Cause, StoreError> {
-    let mut query = db.prepare_cached("SELECT coalesce(max(failed_polls), 0) > 0 FROM patient_state")?;
+    let mut query = db.prepare_cached(
+        "SELECT coalesce(max(failed_polls), 0) > 0 FROM patient_state
+         JOIN link ON link.patient = patient_state.patient AND link.state = 'active'",
+    )?;
     let fails: bool = query.query_row([], |row| row.get(0))?;
     Ok(if fails { Cause::OwDown } else { Cause::NotRead })
 }

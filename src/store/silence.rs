@@ -116,7 +116,7 @@ pub struct Noticed {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
     /// Every silence that goes on, each since it was first noticed: late samples that do not end it make no other one
-    /// of it.
+    /// of it. One of somebody whom the daemon has not read is news when it is found a second time.
     pub going_on: Vec<Noticed>,
     /// Those that have ended, of people who are still expected to deliver.
     pub ended: Vec<Noticed>,
@@ -131,7 +131,13 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
     let mut known = noticed(db)?;
     let mut news = News::default();
     for (patient, silence) in silent {
-        let since = match known.remove(&patient) {
+        let before = known.remove(&patient);
+        if before.is_none() && silence.cause == Cause::NotRead {
+            // A machine that wakes up, or a daemon that starts anew, reads first: the next round knows more.
+            insert(db, patient, silence, now)?;
+            continue;
+        }
+        let since = match before {
             Some(before) if before.cause == silence.cause => before.since,
             Some(before) => {
                 db.prepare_cached("UPDATE silence SET cause = ?2 WHERE patient = ?1")?
@@ -139,10 +145,7 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
                 before.since
             }
             None => {
-                db.prepare_cached(
-                    "INSERT INTO silence (patient, since, cause, noticed_at) VALUES (?, ?, ?, ?)",
-                )?
-                .execute(params![patient, silence.since, silence.cause.as_str(), now])?;
+                insert(db, patient, silence, now)?;
                 silence.since
             }
         };
@@ -156,6 +159,12 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
         }
     }
     Ok(news)
+}
+
+fn insert(db: &Connection, patient: PatientId, silence: Silence, now: Timestamp) -> Result<(), StoreError> {
+    db.prepare_cached("INSERT INTO silence (patient, since, cause, noticed_at) VALUES (?, ?, ?, ?)")?
+        .execute(params![patient, silence.since, silence.cause.as_str(), now])?;
+    Ok(())
 }
 
 fn noticed(db: &Connection) -> Result<BTreeMap<PatientId, Silence>, StoreError> {

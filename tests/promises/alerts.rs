@@ -192,6 +192,7 @@ fn when_everybody_falls_silent_one_message_says_it_and_that_nobody_is_read_comes
     for user in others.iter().chain([&watched.user]) {
         watched.world.sim.set_fault(user, Some(Fault::Garbage));
     }
+    watched.ticks();
     watched.pass(HOUR * 3);
     until("that nobody is read is told", || webhook.kinds() == ["stuck"]);
     watched.pass(DAY * 2);
