@@ -48,7 +48,18 @@ impl Round<'_> {
     pub async fn run(&self) -> Result<(), StoreError> {
         let (channels, now) = (channels(&self.config.alerts), self.clock.now());
         let (wanted, is_failing) = (channels.clone(), self.is_failing);
-        self.store.write(move |db| raise(db, &wanted, is_failing, now)).await?;
+        // Most rounds find nothing new, and write nothing.
+        let look = move |db: &_| {
+            let settings = Snapshot::new(setting::all(db)?);
+            let stuck = stuck(db, &settings, is_failing, now)?;
+            let is_news = silence::is_news(db, settings.silence_after(), now)?
+                || alert::is_lacking(db, &wanted, stuck.as_ref())?;
+            Ok(is_news.then_some((settings, stuck)))
+        };
+        if let Some((settings, stuck)) = self.store.read(look).await? {
+            let wanted = channels.clone();
+            self.store.write(move |db| raise(db, &wanted, &settings, stuck, now)).await?;
+        }
         for channel in channels {
             self.tell(channel).await?;
         }
@@ -121,33 +132,41 @@ fn id(group: &[Waiting]) -> String {
 fn raise(
     db: &rusqlite::Connection,
     channels: &[Channel],
-    is_failing: bool,
+    settings: &Snapshot,
+    stuck: Option<Alert>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let settings = Snapshot::new(setting::all(db)?);
     let news = silence::note(db, settings.silence_after(), now)?;
-    for one in news.going_on {
-        let alert = Alert {
-            kind: Kind::Silent,
-            patient: Some(one.patient),
-            since: one.silence.since,
-            cause: one.silence.cause,
-        };
-        alert::raise(db, channels, &alert, now)?;
+    let silent = news.going_on.iter().map(|one| Alert {
+        kind: Kind::Silent,
+        patient: Some(one.patient),
+        since: one.silence.since,
+        cause: one.silence.cause,
+    });
+    for one in silent.chain(stuck) {
+        alert::raise(db, channels, &one, now)?;
     }
     for one in news.ended.iter().filter(|_| settings.tells_when_back()) {
         alert::raise_back(db, one.patient, one.silence, now)?;
     }
-    alert::forget_ended(db, now)?;
-    let last = if settings.is_on() { alert::last_read(db)? } else { None };
-    let patience = STUCK_AFTER.max(settings.poll_interval() * 3);
-    if let Some(since) = last.filter(|last| last.plus(patience) <= now) {
-        let cause = alert::stuck_by(db)?;
-        // A machine that slept has not failed.
-        if is_failing || cause == Cause::OwDown {
-            let alert = Alert { kind: Kind::Stuck, patient: None, since, cause };
-            alert::raise(db, channels, &alert, now)?;
-        }
+    alert::forget_ended(db, now)
+}
+
+/// That nobody is read, where polls fail: a machine that slept has not failed.
+fn stuck(
+    db: &rusqlite::Connection,
+    settings: &Snapshot,
+    is_failing: bool,
+    now: Timestamp,
+) -> Result<Option<Alert>, StoreError> {
+    if !settings.is_on() {
+        return Ok(None);
     }
-    Ok(())
+    let patience = STUCK_AFTER.max(settings.poll_interval() * 3);
+    let Some(since) = alert::last_read(db)?.filter(|last| last.plus(patience) <= now) else {
+        return Ok(None);
+    };
+    let cause = alert::stuck_by(db)?;
+    let alert = Alert { kind: Kind::Stuck, patient: None, since, cause };
+    Ok((is_failing || cause == Cause::OwDown).then_some(alert))
 }

@@ -55,6 +55,35 @@ pub fn raise(db: &Connection, channels: &[Channel], alert: &Alert, now: Timestam
     Ok(())
 }
 
+/// Whether an alert is still to be raised on one of these channels: of a silence that goes on, or this one.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn is_lacking(db: &Connection, channels: &[Channel], one: Option<&Alert>) -> Result<bool, StoreError> {
+    let mut silences = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM silence WHERE NOT EXISTS (
+             SELECT 1 FROM alert WHERE channel = ?1 AND kind = ?2 AND ifnull(alert.patient, 0) = silence.patient
+                AND alert.since = silence.since))",
+    )?;
+    let mut known = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM alert WHERE channel = ? AND kind = ? AND ifnull(patient, 0) = ifnull(?, 0)
+                        AND since = ?)",
+    )?;
+    for channel in channels {
+        let silent: bool =
+            silences.query_row(params![channel.as_str(), Kind::Silent.as_str()], |row| row.get(0))?;
+        if silent {
+            return Ok(true);
+        }
+        let Some(one) = one else { continue };
+        let key = params![channel.as_str(), one.kind.as_str(), one.patient, one.since];
+        if !known.query_row(key, |row| row.get::<_, bool>(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Has the end of a silence told, where its beginning was.
 ///
 /// # Errors

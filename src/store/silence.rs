@@ -122,6 +122,16 @@ pub struct News {
     pub ended: Vec<Noticed>,
 }
 
+/// Whether [`note`] would have anything to write.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn is_news(db: &Connection, after: Duration, now: Timestamp) -> Result<bool, StoreError> {
+    let (silent, known) = (all(db, Reach::Everybody, after, now)?, noticed(db)?);
+    let cause = |(patient, silence): (&PatientId, &Silence)| (*patient, silence.cause);
+    Ok(!silent.iter().map(cause).eq(known.iter().map(cause)))
+}
+
 /// Notes who is silent now, and answers with what that means.
 ///
 /// # Errors

@@ -150,10 +150,26 @@ fn what_a_failing_receiver_did_not_take_is_told_later_and_the_page_says_so() {
 }
 
 #[test]
+fn a_daemon_that_was_down_reads_first_and_then_tells() {
+    let mut watched = Watched::new();
+    let webhook = Webhook::start();
+    let served = watched.serve(&[]);
+    watched.ticks();
+    served.stop("TERM");
+    watched.pass(DAY * 2);
+    watched.measure(62.5);
+    watched.world.sim.set_latency(std::time::Duration::from_millis(300));
+    let served = watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url())]);
+    watched.ticks();
+    assert!(webhook.posted().is_empty(), "what was measured meanwhile was at OW: {:?}", webhook.kinds());
+    served.stop("TERM");
+}
+
+#[test]
 fn a_silence_is_told_by_mail() {
     let mut watched = Watched::new();
-    let server = MailServer::start();
-    let url = format!("smtp://127.0.0.1:{}", server.port);
+    let mail = MailServer::start();
+    let url = format!("smtp://127.0.0.1:{}", mail.port);
     let served = watched.serve(&[
         ("JHE_OW_ALERTS_SMTP_URL", &url),
         ("JHE_OW_ALERTS_SMTP_USER", "jhe-ow"),
@@ -163,9 +179,9 @@ fn a_silence_is_told_by_mail() {
     ]);
     watched.ticks();
     watched.pass(DAY * 2);
-    until("it is told", || !server.letters().is_empty());
+    until("it is told", || !mail.letters().is_empty());
     watched.ticks();
-    let letters = server.letters();
+    let letters = mail.letters();
     assert_eq!(letters.len(), 1);
     for part in
         ["From: jhe-ow@example.org", "ada@example.org", "grace@example.org", "Subject: jhe-ow: patient"]
@@ -211,14 +227,14 @@ fn a_test_message_goes_to_everything_that_is_configured() {
     let mut world = World::bare();
     let ran = world.run(&["alerts", "test"]);
     assert!(ran.code == 2 && ran.stderr.contains("no alerts are configured"), "{ran:?}");
-    let (webhook, server) = (Webhook::start(), MailServer::start());
+    let (webhook, mail) = (Webhook::start(), MailServer::start());
     world.set("JHE_OW_ALERTS_WEBHOOK", &webhook.url());
-    world.set("JHE_OW_ALERTS_SMTP_URL", &format!("smtp://127.0.0.1:{}", server.port));
+    world.set("JHE_OW_ALERTS_SMTP_URL", &format!("smtp://127.0.0.1:{}", mail.port));
     world.set("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org");
     world.set("JHE_OW_ALERTS_MAIL_TO", "ada@example.org");
     let ran = world.run(&["alerts", "test"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "webhook: sent\nmail: sent\n"), "{ran:?}");
-    assert_eq!((webhook.kinds(), server.letters().len()), (vec!["test".to_owned()], 1));
+    assert_eq!((webhook.kinds(), mail.letters().len()), (vec!["test".to_owned()], 1));
     webhook.answer_with(410);
     let ran = world.run(&["alerts", "test"]);
     assert!(ran.code == 1 && ran.stderr.contains("the webhook answered 410"), "{ran:?}");
