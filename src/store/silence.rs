@@ -191,3 +191,74 @@ fn newest(db: &Connection, patient: PatientId) -> Result<Option<Timestamp>, Stor
     let mut query = db.prepare_cached("SELECT max(newest) FROM patient_state WHERE patient = ?")?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open::in_memory;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const AFTER: Duration = Duration::from_hours(36);
+
+    fn start() -> Timestamp {
+        Timestamp::parse("2026-11-21T12:00:00Z").unwrap()
+    }
+
+    /// A patient who consents, and whose newest sample and last good turn are of the start.
+    fn quiet() -> Connection {
+        let db = in_memory();
+        db.execute_batch(
+            "INSERT INTO code (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
+             INSERT INTO data_source (id, name, kind) VALUES (1, 'Oura', 'personal_device');
+             INSERT INTO data_source_code (data_source, code) VALUES (1, 1);
+             INSERT INTO patient (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0);
+             INSERT INTO link (patient, ow_user, state, linked_at) VALUES (1, 'u', 'active', 0);
+             INSERT INTO consent (patient, code, granted_at) VALUES (1, 1, 1);",
+        )
+        .unwrap();
+        db.execute("INSERT INTO patient_state (patient, newest, read_at) VALUES (1, ?1, ?1)", [start()])
+            .unwrap();
+        db
+    }
+
+    fn read_at(db: &Connection, at: Timestamp) {
+        db.execute("UPDATE patient_state SET read_at = ?", [at]).unwrap();
+    }
+
+    fn causes(db: &Connection, now: Timestamp) -> Vec<Cause> {
+        note(db, AFTER, now).unwrap().going_on.iter().map(|one| one.silence.cause).collect()
+    }
+
+    #[test]
+    fn what_was_not_read_is_news_when_it_is_found_a_second_time() {
+        let (db, now) = (quiet(), start().plus(HOUR * 48));
+        assert!(causes(&db, now).is_empty(), "a machine that just woke up");
+        assert_eq!(causes(&db, now), [Cause::NotRead]);
+        read_at(&db, now);
+        assert_eq!(causes(&db, now), [Cause::NotWorn]);
+        assert!(!is_news(&db, AFTER, now).unwrap());
+    }
+
+    #[test]
+    fn late_samples_that_do_not_end_a_silence_make_no_other_one_of_it() {
+        let (db, now) = (quiet(), start().plus(HOUR * 48));
+        read_at(&db, now);
+        let since = |now| note(&db, AFTER, now).unwrap().going_on[0].silence.since;
+        assert_eq!(since(now), start());
+        db.execute("UPDATE patient_state SET newest = ?", [start().plus(HOUR)]).unwrap();
+        assert_eq!(since(now), start());
+        db.execute("UPDATE patient_state SET newest = ?", [now]).unwrap();
+        let ended = note(&db, AFTER, now).unwrap();
+        assert_eq!((ended.going_on.len(), ended.ended.len()), (0, 1));
+        read_at(&db, now.plus(HOUR * 48));
+        assert_eq!(since(now.plus(HOUR * 48)), now, "that is another one");
+    }
+
+    #[test]
+    fn a_longer_time_in_the_settings_brings_nobody_back() {
+        let (db, now) = (quiet(), start().plus(HOUR * 48));
+        read_at(&db, now);
+        note(&db, AFTER, now).unwrap();
+        assert_eq!(note(&db, AFTER * 2, now).unwrap(), News::default());
+    }
+}
