@@ -10,10 +10,14 @@ use secrecy::ExposeSecret;
 use super::Message;
 use crate::config::{Mail, SmtpTls};
 use crate::failure::deepest_cause;
+use crate::quote::quote;
 use crate::time::Timestamp;
 
 /// A mail server takes its time over who is greeted; a minute is more than it takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Characters of the server's words that are passed on.
+const ERROR_CHARS: usize = 200;
 
 /// Sends a message to everybody of the configuration.
 ///
@@ -21,7 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Why the server did not take it.
 pub(super) async fn send(mail: &Mail, message: &Message, id: &str, now: Timestamp) -> Result<(), String> {
     let told = |error: lettre::transport::smtp::Error| {
-        format!("the mail server {}: {}", mail.host, deepest_cause(&error))
+        let secret = mail.credentials.iter().map(|(_, password)| password.expose_secret());
+        format!("the mail server {}: {}", mail.host, quote(&deepest_cause(&error), ERROR_CHARS, secret))
     };
     let micros = u64::try_from(now.micros()).unwrap_or_default();
     let mut letter = lettre::Message::builder()
