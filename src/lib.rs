@@ -20,6 +20,9 @@
 //! - [`ow`]: all calls to OW; [`raw`]: all calls to S3, where it stores the provider's own payloads
 //! - [`jhe`]: all calls to JHE; [`consents`] and [`mirror`]: its consents here; [`export`]: the outbox drains, and
 //!   what others have delivered is adopted; [`matching`]: who of JHE's patients one of ours is
+//! - [`hints`]: who may have new data between ticks
+//! - [`adherence`]: days with data
+//! - [`silence`]: why nothing comes in of a patient; [`alert`]: who is told of it; [`signature`]: of webhooks
 //! - [`withdrawal`]: what is erased once its consent is withdrawn
 //! - [`omh`]: conversion, identity, rendering; [`catalog`]: what becomes what
 //! - [`poll`]: windows, schedule, turns, backfills
@@ -32,6 +35,8 @@
 //!   share
 
 pub mod account;
+pub mod adherence;
+pub mod alert;
 pub mod backups;
 mod bounded;
 pub mod catalog;
@@ -47,6 +52,7 @@ pub mod failpoint;
 pub mod failure;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod hints;
 pub mod intervals;
 pub mod invitation;
 pub mod jhe;
@@ -65,6 +71,8 @@ pub mod raw;
 mod retry;
 pub mod seal;
 pub mod settings;
+pub mod signature;
+pub mod silence;
 pub mod stage;
 pub mod store;
 pub mod study;

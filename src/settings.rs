@@ -53,7 +53,7 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, about: &'
 }
 
 /// Every setting, in the order in which they are shown.
-pub const ALL: [Setting; 22] = [
+pub const ALL: [Setting; 25] = [
     setting("module.ow", Kind::Bool, "false", "Master switch: polls do nothing while it is false"),
     setting(
         "ow.ingest_mode",
@@ -98,6 +98,12 @@ pub const ALL: [Setting; 22] = [
         "Once a day, compare with OW's own counts and read five weeks again where something is missing",
     ),
     setting(
+        "ow.hints",
+        Kind::Pause(1, 3600),
+        "1m",
+        "How often OW is asked who has just synced, between ticks; they are polled at once. off: only at ticks",
+    ),
+    setting(
         "jhe.concurrency",
         Kind::Count(1, 8),
         "2",
@@ -137,6 +143,18 @@ pub const ALL: [Setting; 22] = [
         Kind::Duration(3600, 10 * 365 * DAY),
         "30d",
         "How long after the withdrawal it is erased, unless the patient agrees again before",
+    ),
+    setting(
+        "silence.after",
+        Kind::Duration(3600, 60 * DAY),
+        "36h",
+        "A patient whose newest sample is older is silent: flagged, and told once. A ring that syncs each morning is up to 25 hours behind",
+    ),
+    setting(
+        "alerts.when_back",
+        Kind::Bool,
+        "true",
+        "Whether the end of a silence that was told of is told as well",
     ),
     setting(
         "backup.interval",
@@ -342,6 +360,21 @@ impl Snapshot {
     /// How long after a withdrawal what it is about is erased; none where it is not.
     pub fn erase_after(&self) -> Option<Duration> {
         (self.text(AFTER_WITHDRAWAL) == "erase").then(|| self.duration("data.erase_after"))
+    }
+
+    /// How old the newest sample is of who is silent.
+    pub fn silence_after(&self) -> Duration {
+        self.duration("silence.after")
+    }
+
+    /// Whether the end of a silence is told.
+    pub fn tells_when_back(&self) -> bool {
+        self.text("alerts.when_back") == "true"
+    }
+
+    /// How often OW is asked who has just synced; none where it is not.
+    pub fn hints_interval(&self) -> Option<Duration> {
+        (self.text("ow.hints") != OFF).then(|| self.duration("ow.hints"))
     }
 
     /// How often the store is copied; none where it is not.

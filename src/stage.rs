@@ -100,6 +100,7 @@ mod tests {
             newest: None,
             polled: None,
             error: None,
+            empty_polls: 0,
             last_day: 0,
             missing: 0,
             invited: false,

@@ -131,6 +131,8 @@ impl World {
             jhe_public_url: None,
             jhe_sign_in_client_id: None,
             secret_key: None,
+            ow_webhook_secret: None,
+            alerts: jhe_ow::config::Alerts::default(),
             log_level: "off".into(),
             log_format: LogFormat::Auto,
         };

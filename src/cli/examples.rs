@@ -49,6 +49,15 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "adherence",
+        &[
+            ("jhe-ow adherence --since 2026-01-01 --until 2026-02-01", "everybody's January"),
+            ("jhe-ow adherence --study 1 --format json", "one study's last 30 days"),
+        ],
+    ),
+    ("alerts", &[("jhe-ow alerts test", "")]),
+    ("alerts test", &[("jhe-ow alerts test", "whether they arrive")]),
+    (
         "export",
         &[
             ("jhe-ow export", "what waits"),

@@ -1,7 +1,9 @@
 //! The command line: what there is to say, and who does it.
 
+mod adherence;
 pub(crate) mod admin;
 mod adopt;
+mod alerts;
 mod audit;
 mod backup;
 mod catalog;
@@ -12,6 +14,7 @@ mod erase;
 mod examples;
 mod export;
 mod front;
+mod hints;
 mod invite;
 mod jhe_match;
 mod jhe_patient;
@@ -84,6 +87,8 @@ enum Command {
     Poll(poll::Arguments),
     /// Write observations to standard output
     Observations(observations::Arguments),
+    /// The days with data, by patient, study and scope
+    Adherence(adherence::Arguments),
     /// Send what waits for JHE
     Export(export::Arguments),
     /// Recognise what another client has delivered to JHE, so that it is not sent again
@@ -111,6 +116,9 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup in the place of the store; the daemon has to be stopped
     Restore(backup::Restore),
+    /// Who is told of silent patients
+    #[command(subcommand)]
+    Alerts(alerts::Command),
     /// Samples that could not be converted
     #[command(subcommand)]
     Rejected(rejected::Command),
@@ -180,6 +188,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Serve => Box::pin(serve::run(session, &logging)).await,
         Command::Poll(arguments) => poll::run(&session, arguments).await,
         Command::Observations(arguments) => observations::run(&session, arguments).await,
+        Command::Adherence(arguments) => adherence::run(&session, arguments).await,
         Command::Export(arguments) => export::run(&session, arguments).await,
         Command::Adopt(arguments) => adopt::run(&session, arguments).await,
         Command::Patient(command) => patient::run(&session, command).await,
@@ -191,6 +200,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Migrate(command) => store::migrate(&session, &command),
         Command::Backup(arguments) => backup::make(&session, arguments).await,
         Command::Restore(arguments) => backup::restore(&session, &arguments),
+        Command::Alerts(command) => alerts::run(&session, &command).await,
         Command::Rejected(command) => rejected::run(&session, command).await,
         Command::Ready(arguments) => ready::run(&session, arguments).await,
         Command::Demo(arguments) => demo::run(session, arguments).await,

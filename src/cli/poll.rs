@@ -63,7 +63,7 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         page_size: PageSize::default(),
     };
     let named = arguments.patient_id.is_some();
-    let ask = Ask { patient: arguments.patient_id, past, dry_run: arguments.dry_run };
+    let ask = Ask { patient: arguments.patient_id, past, dry_run: arguments.dry_run, ..Ask::default() };
     let progress = Arc::new(Progress::default());
     let shown = ask.past.is_some().then(|| Shown::start(&progress));
     let outcome = poller.poll(&ask, &progress).await;

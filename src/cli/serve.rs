@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::front::{self, Front};
 use super::out::say;
 use super::{Session, admin, signals, watchdog};
+use crate::alert::Round;
 use crate::backups;
 use crate::config::{self, Environment};
 use crate::consents;
 use crate::export::{self, Exporter};
 use crate::failure::Failure;
+use crate::hints::Hints;
 use crate::jhe::Jhe;
 use crate::log::Logging;
 use crate::ow::PageSize;
@@ -36,6 +38,8 @@ const EXAMINE_AGAIN: Duration = Duration::from_mins(5);
 /// How often it is looked whether a backup is due, and how soon one that failed is tried again.
 const BACKUP_LOOK: Duration = Duration::from_mins(1);
 const BACKUP_AGAIN: Duration = Duration::from_mins(10);
+/// How often it is looked who is silent, and what is still to be told, besides after each tick.
+const ALERT_LOOK: Duration = Duration::from_secs(30);
 /// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
 /// by then is rolled back, which is safe.
 const GRACE: Duration = Duration::from_millis(4500);
@@ -87,6 +91,8 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             Box::pin(watch),
             Box::pin(daemon.watch_bucket()),
             daemon.back_up(),
+            Box::pin(daemon.alert()),
+            Box::pin(daemon.follow_hints()),
             watchdog::feed(&daemon.app, &cancel)
         );
     };
@@ -97,7 +103,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
 /// A store, a ticker and a server that belong together.
 pub(crate) struct Daemon {
     pub(crate) app: App,
-    cancel: CancellationToken,
+    pub(super) cancel: CancellationToken,
 }
 
 impl Daemon {
@@ -120,6 +126,7 @@ impl Daemon {
             payloads: Payloads::default(),
             offers: Offers::default(),
             tokens: PatientTokens::default(),
+            hints: Hints::default(),
             limits: Limits::default(),
             cancel: cancel.clone(),
             page_size: PageSize::default(),
@@ -248,6 +255,27 @@ impl Daemon {
         }
     }
 
+    /// Tells of silences for as long as the daemon runs: after each tick, and when something is to be tried again.
+    async fn alert(&self) {
+        while !self.cancel.is_cancelled() {
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                () = self.app.ticks.ended() => {}
+                () = tokio::time::sleep(ALERT_LOOK) => {}
+            }
+            let config = self.app.live.config();
+            let is_failing = self.app.ticks.get().failed;
+            let (store, clock) = (&self.app.store, &self.app.clock);
+            let round = Round { store, clock, config: &config, is_failing };
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                told = round.run() => if let Err(error) = told {
+                    tracing::warn!("who is silent could not be noted: {error}");
+                },
+            }
+        }
+    }
+
     async fn back_up_if_due(&self) -> Duration {
         let Ok(settings) = self.app.store.read(setting::all).await.map(Snapshot::new) else {
             return BACKUP_AGAIN;
@@ -257,7 +285,7 @@ impl Daemon {
         let work = move || {
             let newest = backups::newest(&backups::directory(&settings, &data));
             // One from a time to come is of a clock that was ahead.
-        let is_due = |interval| newest.is_none_or(|newest| newest > now || newest.plus(interval) <= now);
+            let is_due = |interval| newest.is_none_or(|newest| newest > now || newest.plus(interval) <= now);
             let is_due = settings.backup_interval().is_some_and(is_due);
             (newest, is_due.then(|| backups::make(&settings, &data, now, &cancel)))
         };

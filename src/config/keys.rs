@@ -50,13 +50,28 @@ pub(super) const JHE_PUBLIC_URL: Key = key("jhe.public_url", "JHE_PUBLIC_URL", N
 pub(super) const JHE_SIGN_IN_CLIENT_ID: Key = key("jhe.sign_in_client_id", "JHE_SIGN_IN_CLIENT_ID", None);
 pub(super) const SECRET_KEY: Key = key("secret_key", "JHE_OW_SECRET_KEY", None);
 pub(super) const SECRET_KEY_FILE: Key = key("secret_key_file", "JHE_OW_SECRET_KEY_FILE", None);
+pub(super) const OW_WEBHOOK_SECRET: Key = key("ow.webhook_secret", "OW_WEBHOOK_SECRET", None);
+pub(super) const OW_WEBHOOK_SECRET_FILE: Key = key("ow.webhook_secret_file", "OW_WEBHOOK_SECRET_FILE", None);
+pub(super) const ALERTS_WEBHOOK: Key = key("alerts.webhook", "JHE_OW_ALERTS_WEBHOOK", None);
+pub(super) const ALERTS_WEBHOOK_FILE: Key = key("alerts.webhook_file", "JHE_OW_ALERTS_WEBHOOK_FILE", None);
+pub(super) const ALERTS_WEBHOOK_SECRET: Key =
+    key("alerts.webhook_secret", "JHE_OW_ALERTS_WEBHOOK_SECRET", None);
+pub(super) const ALERTS_WEBHOOK_SECRET_FILE: Key =
+    key("alerts.webhook_secret_file", "JHE_OW_ALERTS_WEBHOOK_SECRET_FILE", None);
+pub(super) const ALERTS_SMTP_URL: Key = key("alerts.smtp_url", "JHE_OW_ALERTS_SMTP_URL", None);
+pub(super) const ALERTS_SMTP_USER: Key = key("alerts.smtp_user", "JHE_OW_ALERTS_SMTP_USER", None);
+pub(super) const ALERTS_SMTP_PASSWORD: Key = key("alerts.smtp_password", "JHE_OW_ALERTS_SMTP_PASSWORD", None);
+pub(super) const ALERTS_SMTP_PASSWORD_FILE: Key =
+    key("alerts.smtp_password_file", "JHE_OW_ALERTS_SMTP_PASSWORD_FILE", None);
+pub(super) const ALERTS_MAIL_FROM: Key = key("alerts.mail_from", "JHE_OW_ALERTS_MAIL_FROM", None);
+pub(super) const ALERTS_MAIL_TO: Key = key("alerts.mail_to", "JHE_OW_ALERTS_MAIL_TO", None);
 pub(super) const LOG_LEVEL: Key = Key {
     flag: Some(Flag { name: "--log", value: |flags| flags.log.clone() }),
     ..key("log.level", "JHE_OW_LOG", Some("info"))
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 20] = [
+pub(super) const KEYS: [&Key; 32] = [
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,
@@ -75,6 +90,18 @@ pub(super) const KEYS: [&Key; 20] = [
     &JHE_SIGN_IN_CLIENT_ID,
     &SECRET_KEY,
     &SECRET_KEY_FILE,
+    &OW_WEBHOOK_SECRET,
+    &OW_WEBHOOK_SECRET_FILE,
+    &ALERTS_WEBHOOK,
+    &ALERTS_WEBHOOK_FILE,
+    &ALERTS_WEBHOOK_SECRET,
+    &ALERTS_WEBHOOK_SECRET_FILE,
+    &ALERTS_SMTP_URL,
+    &ALERTS_SMTP_USER,
+    &ALERTS_SMTP_PASSWORD,
+    &ALERTS_SMTP_PASSWORD_FILE,
+    &ALERTS_MAIL_FROM,
+    &ALERTS_MAIL_TO,
     &LOG_LEVEL,
     &LOG_FORMAT,
 ];

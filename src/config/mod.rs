@@ -3,6 +3,7 @@
 //! Flags beat the environment, the environment beats `.env`, that beats the file, and that beats the
 //! defaults. What an operator flips at run time is not here but in [`crate::settings`].
 
+mod alerts;
 mod base_url;
 mod environment;
 mod file;
@@ -21,12 +22,14 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
+pub use alerts::{Alerts, Mail, SmtpTls};
 pub use base_url::BaseUrl;
 pub use environment::Environment;
 pub use origin::{Origin, origins};
 
 use crate::failure::Failure;
 use crate::seal::Key;
+use crate::signature::Secret;
 use crate::time::{parse_duration, show_duration};
 use file::File;
 use keys::KEYS;
@@ -92,6 +95,10 @@ pub struct Config {
     pub jhe_sign_in_client_id: Option<String>,
     /// What secrets in the database are sealed with; none where nobody says.
     pub secret_key: Option<Key>,
+    /// What OW's webhooks are signed with; without it none is taken.
+    pub ow_webhook_secret: Option<Secret>,
+    /// Where alerts go.
+    pub alerts: Alerts,
     /// A level or a filter; `info` by default.
     pub log_level: String,
     /// How log lines look.
@@ -178,6 +185,12 @@ fn check(sources: &Sources<'_>) -> Result<Config, Failure> {
             .find(&keys::JHE_SIGN_IN_CLIENT_ID)
             .map(|found| found.value.trim().to_owned()),
         secret_key: secret_key(sources)?,
+        ow_webhook_secret: alerts::signing_secret(
+            sources,
+            &keys::OW_WEBHOOK_SECRET,
+            &keys::OW_WEBHOOK_SECRET_FILE,
+        )?,
+        alerts: alerts::load(sources)?,
         log_level: sources.parse(&keys::LOG_LEVEL, parse_level)?.unwrap_or_else(|| "info".to_owned()),
         log_format: sources.parse(&keys::LOG_FORMAT, parse_format)?.unwrap_or(LogFormat::Auto),
     })

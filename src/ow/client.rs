@@ -11,13 +11,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::OwError;
+use super::runs::{self, SyncEvent};
+use super::{Connection, OwError, SyncRun};
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
 use crate::patient::OwUser;
 use crate::quote::{quote, unreadable};
 use crate::retry::{self, Failed, random_fraction};
+use crate::time::Timestamp;
 
 /// The header in which OW takes its key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
@@ -37,6 +39,10 @@ const REDIRECTS: usize = 3;
 pub const LONGEST_EVENT: Duration = Duration::from_hours(72);
 /// A date may begin up to 14 hours before and after its day in UTC, and the end of a range is not in it.
 const DAY: Duration = Duration::from_hours(24);
+/// Runs that are asked for: those of a busy OW's minute, and a quarter of a megabyte.
+const MOST_RUNS: u32 = 500;
+/// What a user's runs noted of late: as much as OW keeps.
+const MOST_EVENTS: u32 = 200;
 /// Characters of an error's text that are passed on.
 const ERROR_CHARS: usize = 200;
 
@@ -97,37 +103,6 @@ pub struct PageRequest<'a> {
     pub range: Interval,
     /// From where on; none for the first page.
     pub cursor: Option<&'a str>,
-}
-
-/// A user's connection to a provider.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Connection {
-    /// The provider's name, as OW's paths take it.
-    pub provider: String,
-    /// `active` or something else.
-    pub status: String,
-    /// When OW last fetched from the provider.
-    #[serde(default)]
-    pub last_synced_at: Option<String>,
-    /// Whether OW fetches the data itself.
-    #[serde(default)]
-    pub rest_pull: bool,
-    /// `pull` where OW does so in everyday operation.
-    #[serde(default)]
-    pub live_sync_mode: Option<String>,
-}
-
-impl Connection {
-    /// Whether it delivers data.
-    pub fn is_active(&self) -> bool {
-        self.status == "active"
-    }
-
-    /// Whether OW fetches this connection's data by itself, and so may have missed what came late.
-    pub fn is_pulled(&self) -> bool {
-        let mode = self.live_sync_mode.as_deref();
-        self.is_active() && (mode == Some("pull") || (mode.is_none() && self.rest_pull))
-    }
 }
 
 /// How many samples OW has of a user, by series type.
@@ -239,6 +214,27 @@ impl Client {
         let mut url = self.url(&["providers", provider, "users", user.as_str(), "sync", "historical"])?;
         url.query_pairs_mut().append_pair("days", &days.to_string());
         self.call(Method::POST, url).await.map(drop)
+    }
+
+    /// What OW has fetched of late, of all users, newest first, at most [`MOST_RUNS`].
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn sync_runs(&self) -> Result<Vec<SyncRun>, OwError> {
+        let mut url = self.url(&["sync", "runs"])?;
+        url.query_pairs_mut().append_pair("limit", &MOST_RUNS.to_string());
+        read(&self.call(Method::GET, url).await?)
+    }
+
+    /// From when on a run of a user's fetched, where OW says.
+    ///
+    /// # Errors
+    /// As [`OwError`] says.
+    pub async fn fetched_from(&self, user: &str, run: &str) -> Result<Option<Timestamp>, OwError> {
+        let mut url = self.url(&["users", user, "sync", "recent"])?;
+        url.query_pairs_mut().append_pair("limit", &MOST_EVENTS.to_string());
+        let events: Vec<SyncEvent> = read(&self.call(Method::GET, url).await?)?;
+        Ok(runs::fetched_from(&events, run))
     }
 
     /// How many samples of each series type OW has of a user in `range`, which should begin and end at
@@ -471,20 +467,5 @@ mod tests {
         assert_eq!(smaller_page(refusal, 1000), Some(100));
         assert_eq!(smaller_page(refusal, 100), None, "asked within the limit, it is another trouble");
         assert_eq!(smaller_page("OW answered 400: Field required", 1000), None);
-    }
-
-    #[test]
-    fn only_what_ow_pulls_itself_is_worth_asking_for_again() {
-        let connection = |status: &str, mode: Option<&str>| Connection {
-            provider: "oura".into(),
-            status: status.into(),
-            last_synced_at: None,
-            rest_pull: true,
-            live_sync_mode: mode.map(str::to_owned),
-        };
-        assert!(connection("active", Some("pull")).is_pulled());
-        assert!(connection("active", None).is_pulled());
-        assert!(!connection("active", Some("webhook")).is_pulled());
-        assert!(!connection("revoked", Some("pull")).is_pulled());
     }
 }

@@ -15,9 +15,12 @@ use crate::ow::{Connection, OwError};
 use crate::settings::IngestMode;
 use crate::store::plan::{self, Due};
 use crate::store::{StoreError, connection, status};
+use crate::time::Timestamp;
 
 /// How many days OW is asked daily to fetch again: what a ring synced late is hardly ever older.
 const HISTORICAL_DAYS: u32 = 2;
+/// How old what OW said of a silent patient's connections may be. OW pulls each hour.
+const DEVICES_AGE: Duration = Duration::from_hours(1);
 /// Full days whose counts are compared with OW's.
 const COMPARED: Duration = Duration::from_hours(7 * 24);
 
@@ -48,12 +51,32 @@ impl Context {
         Ok(())
     }
 
+    /// Asks OW how the connections of a patient stand of whom nothing comes in: often enough to tell why, and no more.
+    /// That it cannot be asked stops nothing.
+    pub(super) async fn look_at_devices(&self, due: &Due) {
+        let recent = |at: Timestamp| at.plus(DEVICES_AGE) > self.started;
+        if due.newest.is_none_or(recent) || due.devices.is_some_and(recent) {
+            return;
+        }
+        match self.client.connections(&due.ow_user).await {
+            Ok(connections) => self.note_devices(due, &connections).await,
+            Err(error) => {
+                tracing::debug!(patient = %due.patient, "OW could not be asked about the devices: {error}");
+            }
+        }
+    }
+
     /// Whoever disconnects at the provider is seen here. That it cannot be noted stops nothing.
     async fn note_devices(&self, due: &Due, connections: &[Connection]) {
         let active = connections.iter().filter(|connection| connection.is_active());
         let providers: Vec<String> = active.map(|connection| connection.provider.clone()).collect();
+        let pulled = connections.iter().filter(|connection| connection.is_pulled());
+        let pulled = pulled.filter_map(Connection::last_synced).max();
         let (patient, now) = (due.patient, self.started);
-        let note = self.write(move |db| connection::note_active(db, patient, &providers, now));
+        let note = self.write(move |db| {
+            status::note_pulled(db, patient, pulled, now)?;
+            connection::note_active(db, patient, &providers, now)
+        });
         if let Err(error) = note.await {
             tracing::warn!(%patient, "its devices could not be noted: {error}");
         }

@@ -22,12 +22,14 @@ mod trouble;
 mod turn;
 mod windows;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use progress::Progress;
+pub use schedule::WIDE as FURTHEST_SWEEP;
 pub use tick::{Outcome, Summary};
 pub(crate) use turn::Cursors;
 
@@ -36,7 +38,7 @@ use crate::config::Config;
 use crate::intervals::Interval;
 use crate::jhe::Jhe;
 use crate::ow::{Client, PageSize};
-use crate::patient::PatientRef;
+use crate::patient::{PatientId, PatientRef};
 use crate::raw::Bucket;
 use crate::store::Store;
 
@@ -49,6 +51,8 @@ pub struct Ask {
     pub past: Option<Past>,
     /// Say what would be created, and write nothing.
     pub dry_run: bool,
+    /// Only these patients, where there are any, and of each at least so much of the past.
+    pub hinted: BTreeMap<PatientId, Duration>,
 }
 
 /// A stretch of the past that somebody asked for.

@@ -23,7 +23,7 @@ use crate::settings::{IngestMode, Snapshot};
 use crate::store::commit::{self, Tally};
 use crate::store::lock::{self, Hold, Kind, Taken};
 use crate::store::plan::{self, Due, Idle};
-use crate::store::status::{self, Reads};
+use crate::store::status::{self, Ended, Reads};
 use crate::store::{StoreError, code, patient, run, setting};
 use crate::time::Timestamp;
 use crate::withdrawal;
@@ -289,11 +289,17 @@ impl Context {
         let who = ask.patient;
         let find = move |db: &_| who.map(|who| patient::find(db, who)).transpose();
         let patient = store.read(find).await?.map(|patient| patient.id);
-        let unread = self.refresh_consents(patient).await?;
+        let only: Option<BTreeSet<PatientId>> = match patient {
+            Some(patient) => Some(BTreeSet::from([patient])),
+            None if ask.hinted.is_empty() => None,
+            None => Some(ask.hinted.keys().copied().collect()),
+        };
+        let unread = self.refresh_consents(only.as_ref()).await?;
         let (mode, system) = (self.mode.as_str(), self.mode.system());
         let read = move |db: &_| Ok((plan::due(db, patient, mode, system)?, plan::idle(db, patient)?));
         let (mut due, idle) = store.read(read).await?;
         summary.idle = idle;
+        due.retain(|due| only.as_ref().is_none_or(|only| only.contains(&due.patient)));
         due.retain(|due| !unread.iter().any(|(patient, _)| *patient == due.patient));
         summary.failed.extend(unread);
         Ok(due)
@@ -303,16 +309,16 @@ impl Context {
     /// tick, with the reason on the page.
     async fn refresh_consents(
         &self,
-        patient: Option<PatientId>,
+        only: Option<&BTreeSet<PatientId>>,
     ) -> Result<Vec<(PatientId, String)>, StoreError> {
         let Poller { store, clock, jhe, .. } = &self.poller;
         let (Some(jhe), true) = (jhe, self.is_live()) else { return Ok(Vec::new()) };
         let mut unread = Vec::new();
-        let only = patient.map(|patient| BTreeSet::from([patient]));
-        for (patient, error) in consents::refresh(jhe, store, clock, only.as_ref()).await? {
+        for (patient, error) in consents::refresh(jhe, store, clock, only).await? {
             let why = format!("not read in this tick, as the consents could not be: {error}");
-            let (note, now) = (why.clone(), self.started);
-            let write = move |db: &_| status::note_turn(db, patient, Some(&note), Reads::default(), now);
+            let now = self.started;
+            let note = Ended::Elsewhere(why.clone());
+            let write = move |db: &_| status::note_turn(db, patient, &note, Reads::default(), now);
             self.write(write).await?;
             unread.push((patient, why));
         }
@@ -388,12 +394,15 @@ impl Context {
         }
         reads.checked &= checked == Ok(true);
         let mut turn = match checked {
-            Ok(_) => self.read_reach(due, self.reach(ask, reads), progress).await,
+            Ok(_) => self.read_reach(due, self.reach(due, ask, reads), progress).await,
             Err(error) => Turn { error: Some(error), ..Turn::default() },
         };
         let is_whole = turn.error.is_none() && !turn.is_unfinished;
         if is_whole && reads.checked && self.reconcile && self.is_live() {
             self.reconcile(due, &mut turn, progress).await;
+        }
+        if turn.error.is_none() && turn.tally.created == 0 && self.is_live() {
+            self.look_at_devices(due).await;
         }
         if turn.error.is_some() || turn.is_unfinished {
             // A sweep that did not come to its end is still due; what OW was asked once today was asked.
@@ -430,12 +439,14 @@ impl Context {
         }
     }
 
-    fn reach(&self, ask: &Ask, reads: Reads) -> Reach {
+    fn reach(&self, due: &Due, ask: &Ask, reads: Reads) -> Reach {
         let at_least = match reads {
             Reads { wide: true, .. } => Some(schedule::WIDE),
             Reads { deep: true, .. } => Some(schedule::DEEP),
             _ => None,
         };
+        let hinted = ask.hinted.get(&due.patient).copied().filter(|past| !past.is_zero());
+        let at_least = at_least.max(hinted);
         let recent = Reach::Recent { at_least, first: self.first };
         ask.past.as_ref().map_or(recent, |past| Reach::Asked(self.asked(past)))
     }

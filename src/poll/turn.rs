@@ -43,6 +43,16 @@ impl Turn {
             }
         }
     }
+
+    /// How it ended.
+    fn ended(&self, due: &Due) -> status::Ended {
+        let told = self.trouble(due);
+        match (&self.error, told) {
+            (None, error) => status::Ended::Read { brought: self.tally.created > 0, error },
+            (Some(TurnError::Ow(_) | TurnError::Parts(_)), Some(error)) => status::Ended::AtOw(error),
+            (Some(_), error) => status::Ended::Elsewhere(error.unwrap_or_default()),
+        }
+    }
 }
 
 impl Context {
@@ -207,12 +217,12 @@ impl Context {
         }
         let (who, link, now) = (due.patient, due.link, self.poller.clock.now());
         let gone = matches!(turn.error, Some(TurnError::Ow(OwError::UnknownUser)));
-        let error = turn.trouble(due);
+        let ended = turn.ended(due);
         let note = move |db: &_| {
             if gone {
                 patient::needs_relink(db, link)?;
             }
-            status::note_turn(db, who, error.as_deref(), reads, now)
+            status::note_turn(db, who, &ended, reads, now)
         };
         self.write(note).await
     }

@@ -141,7 +141,7 @@ pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreE
 
 /// Whether a device that the study takes delivers what a row of `consent` is about. A study that names no data source
 /// takes any, as does a consent that names no study.
-const IS_DELIVERED: &str = "EXISTS (
+pub(super) const IS_DELIVERED: &str = "EXISTS (
     SELECT 1 FROM data_source_code AS delivers WHERE delivers.code = consent.code
       AND (NOT EXISTS (SELECT 1 FROM study_data_source AS takes WHERE takes.study = consent.study)
            OR delivers.data_source IN (SELECT takes.data_source FROM study_data_source AS takes

@@ -16,7 +16,7 @@ type Query = (&'static str, &'static str);
 const INSTANTS: [&str; 5] = ["instant", "since", "until", "position", "newest"];
 
 /// What there are few rows of: each is a part of one document.
-pub const PARTS: [Query; 14] = [
+pub const PARTS: [Query; 16] = [
     (
         "patient",
         "SELECT id, name, email, time_zone, jhe_id, subject AS ow_subject, external_id, created_at, consents_read_at
@@ -56,12 +56,18 @@ pub const PARTS: [Query; 14] = [
     ),
     (
         "polling",
-        "SELECT polled_at, error, newest, deep_at, wide_at, checked_at, missing FROM patient_state WHERE patient = ?",
+        "SELECT polled_at, error, newest, deep_at, wide_at, checked_at, missing, read_at, empty_polls, failed_polls,
+                pulled_at, devices_at FROM patient_state WHERE patient = ?",
     ),
     (
         "marks",
         "SELECT ow_user, mode, series_type, instant FROM mark JOIN link ON link.id = link
          WHERE patient = ? ORDER BY link, mode, series_type",
+    ),
+    ("silence", "SELECT since AS since_at, cause, noticed_at FROM silence WHERE patient = ?"),
+    (
+        "alerts",
+        "SELECT channel, kind, since AS since_at, cause, raised_at, told_at FROM alert WHERE patient = ? ORDER BY id",
     ),
     ("backfills", "SELECT asked, since, until, position, started_at FROM backfill WHERE patient = ?"),
 ];

@@ -5,7 +5,9 @@
 //! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
 
 pub mod account;
+pub mod adherence;
 pub mod adopted;
+pub mod alert;
 pub mod audit;
 pub mod backfill;
 pub mod backup;
@@ -42,6 +44,7 @@ pub mod restore;
 pub mod run;
 pub mod session;
 pub mod setting;
+pub mod silence;
 pub mod status;
 pub mod stream;
 pub mod study;

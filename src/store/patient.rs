@@ -145,6 +145,8 @@ fn remove(db: &Connection, id: PatientId) -> Result<(), StoreError> {
         "jhe_token",
         "patient_organization",
         "adopted",
+        "silence",
+        "alert",
         "patient_state",
     ] {
         db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;

@@ -38,6 +38,10 @@ pub struct Due {
     pub wide: Option<Timestamp>,
     /// The last check of the OW user itself.
     pub checked: Option<Timestamp>,
+    /// The newest sample that is kept.
+    pub newest: Option<Timestamp>,
+    /// When OW was last asked about the connections.
+    pub devices: Option<Timestamp>,
     /// How many samples OW counted beyond what is kept, when that was last compared.
     pub missing: i64,
     /// What may be asked for.
@@ -126,7 +130,8 @@ pub fn due(
 ) -> Result<Vec<Due>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT link.patient, link.id, link.ow_user, coalesce(patient.subject, link.ow_user), link.linked_at,
-                state.deep_at, state.wide_at, state.checked_at, coalesce(state.missing, 0), patient.time_zone
+                state.deep_at, state.wide_at, state.checked_at, coalesce(state.missing, 0), patient.time_zone,
+                state.newest, state.devices_at
          FROM link JOIN patient ON patient.id = link.patient
          LEFT JOIN patient_state AS state ON state.patient = link.patient
          WHERE link.state = 'active' AND (?1 IS NULL OR link.patient = ?1)
@@ -156,6 +161,8 @@ fn from_row(row: &Row) -> rusqlite::Result<Due> {
         missing: row.get(8)?,
         // Names are checked when they are set; one that a later release of the data dropped counts as UTC.
         zone: TimeZone::get(row.get_ref(9)?.as_str()?).unwrap_or(TimeZone::UTC),
+        newest: row.get(10)?,
+        devices: row.get(11)?,
         wanted: Vec::new(),
     })
 }
@@ -197,6 +204,20 @@ fn effective_mark(
             row.get(0)
         })?;
     Ok(Some(slowest.map_or(mark, |slowest| slowest.min(mark))))
+}
+
+/// The patients who are linked to these OW users; users who are nobody's are left out.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn of_users(db: &Connection, users: &[String]) -> Result<Vec<(String, PatientId)>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT ow_user, patient FROM json_each(?) AS wanted
+         JOIN link ON link.ow_user = wanted.value AND link.state = 'active'",
+    )?;
+    let rows = query
+        .query_map([serde_json::Value::from(users).to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// How many observations of one system and type a patient has in a stretch of time. For the daily comparison with

@@ -20,6 +20,22 @@ pub struct Reads {
     pub checked: bool,
 }
 
+/// How a turn ended, for whoever asks later why nothing comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// All was read.
+    Read {
+        /// Whether there was a new sample.
+        brought: bool,
+        /// What could not be read all the same, of objects in a bucket, say.
+        error: Option<String>,
+    },
+    /// It failed at OW; the text says how.
+    AtOw(String),
+    /// It failed elsewhere.
+    Elsewhere(String),
+}
+
 /// Hours of the sparkline, the last of them not over yet.
 pub const SPARK_HOURS: u32 = 24;
 
@@ -42,6 +58,8 @@ pub struct Line {
     pub polled: Option<Timestamp>,
     /// What went wrong in it.
     pub error: Option<String>,
+    /// Ticks in a row, up to the last one, that read everything and found nothing new.
+    pub empty_polls: i64,
     /// Samples of the last 24 hours by sample time.
     pub last_day: i64,
     /// Samples that OW counted in the last full days and we do not have.
@@ -65,13 +83,16 @@ pub struct Shown {
     pub search: String,
     /// Up to this number only.
     pub until: Option<i64>,
+    /// Of these only.
+    pub among: Option<Vec<PatientId>>,
 }
 
 impl Shown {
     /// One patient, whose reader is known to be allowed to.
     pub fn one(patient: PatientId) -> Self {
         let search = String::new();
-        Self { reach: Reach::Everybody, after: patient.get() - 1, until: Some(patient.get()), search }
+        let until = Some(patient.get());
+        Self { reach: Reach::Everybody, after: patient.get() - 1, until, search, among: None }
     }
 }
 
@@ -82,18 +103,55 @@ impl Shown {
 pub fn note_turn(
     db: &Connection,
     patient: PatientId,
-    error: Option<&str>,
+    ended: &Ended,
     reads: Reads,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let (error, is_read, brought, is_at_ow) = match ended {
+        Ended::Read { brought, error } => (error.as_deref(), true, *brought, false),
+        Ended::AtOw(error) => (Some(error.as_str()), false, false, true),
+        Ended::Elsewhere(error) => (Some(error.as_str()), false, false, false),
+    };
     db.prepare_cached(
-        "INSERT INTO patient_state (patient, polled_at, error, deep_at, wide_at, checked_at)
-         SELECT id, ?2, ?3, iif(?4, ?2, NULL), iif(?5, ?2, NULL), iif(?6, ?2, NULL) FROM patient WHERE id = ?1
+        "INSERT INTO patient_state (patient, polled_at, error, deep_at, wide_at, checked_at, read_at, empty_polls,
+                                    failed_polls)
+         SELECT id, ?2, ?3, iif(?4, ?2, NULL), iif(?5, ?2, NULL), iif(?6, ?2, NULL), iif(?7, ?2, NULL),
+                iif(?7 AND NOT ?8, 1, 0), iif(?9, 1, 0) FROM patient WHERE id = ?1
          ON CONFLICT DO UPDATE SET polled_at = excluded.polled_at, error = excluded.error,
              deep_at = coalesce(excluded.deep_at, deep_at), wide_at = coalesce(excluded.wide_at, wide_at),
-             checked_at = coalesce(excluded.checked_at, checked_at)",
+             checked_at = coalesce(excluded.checked_at, checked_at), read_at = coalesce(excluded.read_at, read_at),
+             empty_polls = iif(?7, iif(?8, 0, empty_polls + 1), empty_polls),
+             failed_polls = iif(?7, 0, failed_polls + excluded.failed_polls)",
     )?
-    .execute(params![patient, now, error, reads.deep, reads.wide, reads.checked])?;
+    .execute(params![
+        patient,
+        now,
+        error,
+        reads.deep,
+        reads.wide,
+        reads.checked,
+        is_read,
+        brought,
+        is_at_ow
+    ])?;
+    Ok(())
+}
+
+/// Notes what OW said of a patient's connections: when it last fetched from a provider that it pulls, where it pulls one.
+///
+/// # Errors
+/// Where the row cannot be written.
+pub fn note_pulled(
+    db: &Connection,
+    patient: PatientId,
+    pulled: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO patient_state (patient, pulled_at, devices_at) SELECT id, ?2, ?3 FROM patient WHERE id = ?1
+         ON CONFLICT DO UPDATE SET pulled_at = excluded.pulled_at, devices_at = excluded.devices_at",
+    )?
+    .execute(params![patient, pulled, now])?;
     Ok(())
 }
 
@@ -129,7 +187,7 @@ pub fn note_missing(db: &Connection, patient: PatientId, missing: i64) -> Result
 pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Result<Vec<Line>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT patient.id, patient.name, link.ow_user, link.state = 'needs_relink', state.newest,
-                state.polled_at, state.error, coalesce(state.missing, 0),
+                state.polled_at, state.error, coalesce(state.missing, 0), coalesce(state.empty_polls, 0),
                 EXISTS (SELECT 1 FROM invitation WHERE invitation.patient = patient.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?1)
          FROM patient
@@ -137,11 +195,16 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
          LEFT JOIN patient_state AS state ON state.patient = patient.id
          WHERE patient.id > ?2 AND patient.id <= coalesce(?3, 9223372036854775807)
            AND (?4 = '' OR instr(lower(patient.name), lower(?4)) > 0 OR patient.id = ?4) AND {}
+           AND (?7 IS NULL OR patient.id IN (SELECT value FROM json_each(?7)))
          ORDER BY patient.id LIMIT ?5",
         reach::of_patients("patient.id", 6)
     ))?;
-    let Shown { reach, after, until, search } = shown;
-    let lines = query.query_map(params![now, after, until, search, limit, reach], |row| {
+    let Shown { reach, after, until, search, among } = shown;
+    let among = among.as_ref().map(|among| {
+        let numbers: Vec<i64> = among.iter().map(|patient| patient.get()).collect();
+        serde_json::Value::from(numbers).to_string()
+    });
+    let lines = query.query_map(params![now, after, until, search, limit, reach, among], |row| {
         Ok(Line {
             patient: row.get(0)?,
             name: row.get(1)?,
@@ -151,7 +214,8 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
             polled: row.get(5)?,
             error: row.get(6)?,
             missing: row.get(7)?,
-            invited: row.get(8)?,
+            empty_polls: row.get(8)?,
+            invited: row.get(9)?,
             scopes: Vec::new(),
             devices: Vec::new(),
             hours: Vec::new(),

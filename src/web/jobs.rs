@@ -58,7 +58,7 @@ pub(super) fn start(app: &App, patient: PatientId, what: &str, past: Option<Past
         return false;
     }
     let (jobs, poller, clock) = (app.jobs.clone(), app.poller(), app.clock.clone());
-    let ask = Ask { patient: Some(PatientRef::Own(patient)), past, dry_run: false };
+    let ask = Ask { patient: Some(PatientRef::Own(patient)), past, ..Ask::default() };
     let payloads = app.payloads.clone();
     let poll = tokio::spawn(async move {
         let outcome = poller.poll(&ask, &progress).await;

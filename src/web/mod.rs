@@ -11,6 +11,7 @@ mod chart;
 mod connect;
 mod door;
 mod guard;
+mod hook;
 mod instance;
 mod jobs;
 mod layout;
@@ -33,6 +34,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::export::Report;
 use crate::failure::Failure;
+use crate::hints::Hints;
 use crate::jhe::Jhe;
 use crate::ow::{Connector, PageSize};
 use crate::poll::Poller;
@@ -76,6 +78,8 @@ pub struct App {
     pub offers: Offers,
     /// Patients' tokens at JHE.
     pub tokens: PatientTokens,
+    /// Whose data may have come to OW between ticks.
+    pub hints: Hints,
     /// How often what is open to the world may be tried.
     pub limits: Limits,
     /// Ends what runs in the background.

@@ -17,7 +17,7 @@ use super::answer::{Refusal, html as html_answer, json as json_answer, secured, 
 use super::door::{self, Door};
 use super::layout::{self, ICON, Shell};
 use super::visit::{Fields, Visit, client_address};
-use super::{App, admin, api, instance, patient};
+use super::{App, admin, api, hook, instance, patient};
 use crate::store::status;
 
 /// The style sheet, embedded.
@@ -68,6 +68,10 @@ async fn answer(
     let config = app.live.config();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let client = client_address(peer, &headers, &config.trusted_proxies);
+    if (&method, path.as_str()) == (&Method::POST, "/webhooks/ow") {
+        let taken = hook::take(&app, &headers, body).await;
+        return secured(taken.unwrap_or_else(Refusal::into_response), app.is_https());
+    }
     let answered = match read_form(&method, body).await {
         Ok(form) => {
             let query = Fields::parse(raw_query.as_bytes());
@@ -87,18 +91,26 @@ async fn read_form(
     if method == Method::GET {
         return Ok(Fields::default());
     }
+    Ok(Fields::parse(&collect(body, LARGEST_FORM).await?))
+}
+
+/// All of a body, of at most `largest` bytes.
+pub(super) async fn collect(
+    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+    largest: usize,
+) -> Result<Vec<u8>, Refusal> {
     let collect = async {
         let mut bytes = Vec::new();
         let mut body = std::pin::pin!(body);
         while let Some(piece) = body.next().await {
             let Ok(piece) = piece else { return Err(Refusal::bad("The form did not arrive as a whole.")) };
-            if bytes.len() + piece.remaining() > LARGEST_FORM {
+            if bytes.len() + piece.remaining() > largest {
                 let text = "Nothing that is sent here is that large. Nothing was changed.";
                 return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text));
             }
             bytes.extend(piece.chunk());
         }
-        Ok(Fields::parse(&bytes))
+        Ok(bytes)
     };
     let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "Too slow", "The form did not arrive in time.");
     tokio::time::timeout(FORM_TIMEOUT, collect).await.map_err(late)?

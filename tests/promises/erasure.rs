@@ -474,7 +474,7 @@ fn what_is_withdrawn_is_erased_of_its_scope_alone() {
     consent(&world, &patient, "--withdraw");
     world.poll();
     world.pass(HOUR);
-    world.poll();
+    println!("{:?}", world.poll());
     let left: Vec<String> = world.table(&patient).into_iter().map(|line| line.series).collect();
     assert_eq!((left, in_tables(&world, &patient)), (vec!["steps".to_owned()], 1));
 }

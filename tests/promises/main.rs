@@ -2,7 +2,9 @@
 //! Each file is named for the promise that it keeps.
 
 mod access;
+mod adherence;
 mod adoption;
+mod alerts;
 mod at_rest;
 mod audit;
 mod backup;
@@ -30,6 +32,7 @@ mod failing_writes;
 mod fake_jhe;
 mod faults;
 mod harness;
+mod hints;
 mod interrupted;
 mod invitation;
 mod jhe_invitation;
@@ -45,6 +48,7 @@ mod nights;
 mod offered;
 mod pages;
 mod past;
+mod posted;
 mod practitioners;
 mod predecessor;
 mod proxy;
@@ -58,6 +62,7 @@ mod schedules;
 mod screens;
 mod security;
 mod served;
+mod silence;
 mod store_file;
 mod typed;
 mod vital_signs;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::counts::counts;
 use super::oauth::{connections, disconnect};
 use super::rows::User;
+use super::runs;
 use super::state::State;
 use crate::time::Timestamp;
 
@@ -66,8 +67,10 @@ pub(super) fn answer(
             None => detail(StatusCode::NOT_FOUND, &format!("User with ID: {id} not found.")),
         },
         ("GET", ["users", id, "connections"]) => {
-            let connections =
-                state.users.get(*id).map_or_else(|| json!([]), |user| connections(id, user, now));
+            let connections = state
+                .users
+                .get(*id)
+                .map_or_else(|| json!([]), |user| connections(id, user, state.pulled.unwrap_or(now)));
             json_answer(StatusCode::OK, connections.to_string())
         }
         ("DELETE", ["users", id, "connections", provider]) => disconnect(state.users.get_mut(*id), provider),
@@ -82,6 +85,8 @@ pub(super) fn answer(
         ("POST", ["providers", provider, "users", id, "sync", "historical"]) => {
             historical(state, provider, id, query, now)
         }
+        ("GET", ["users", id, "sync", "recent"]) => runs::recent(state, id, query),
+        ("GET", ["sync", "runs"]) => runs::answer(state, query, now),
         ("GET", ["users"]) => json_answer(StatusCode::OK, list(state, query).to_string()),
         ("POST", ["users"]) => create(state, body, now),
         _ => detail(StatusCode::NOT_FOUND, "Not Found"),

@@ -18,6 +18,7 @@ mod oauth;
 mod query;
 mod ring;
 mod rows;
+mod runs;
 mod series;
 mod server;
 mod state;
@@ -39,6 +40,7 @@ pub use events::{Event, Sleep, Stage, What, Workout};
 pub use fault::Fault;
 pub use ring::heart_rate_at;
 pub use rows::{Kind, Row, Source};
+pub use runs::Run;
 pub use series::unit_of;
 pub use state::Seen;
 pub use vitals::{Vitals, vitals};
@@ -154,6 +156,11 @@ impl Sim {
     /// Makes everything about authorizations fail with this status.
     pub fn set_oauth_broken(&self, status: Option<u16>) {
         self.shared.state().oauth.broken = status;
+    }
+
+    /// Has OW say that it last fetched from the providers then, and not just now; none makes it well.
+    pub fn set_pulled(&self, at: Option<Timestamp>) {
+        self.shared.state().pulled = at;
     }
 
     /// Makes everything about users, other than their pages, fail with this status.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::oauth::OAuth;
 use super::rows::User;
+use super::runs::Run;
 use crate::time::Timestamp;
 
 /// A request that came in.
@@ -32,6 +33,10 @@ pub(super) struct State {
     pub(super) oauth: OAuth,
     /// Makes every call about users, other than their pages, fail with this status.
     pub(super) users_broken: Option<u16>,
+    /// When OW last fetched from the providers, where that is not just now.
+    pub(super) pulled: Option<Timestamp>,
+    /// What OW lists as fetched, by the id of the run.
+    pub(super) runs: Vec<(String, Run)>,
     pub(super) seen: Vec<Seen>,
     pub(super) pages: usize,
     pub(super) in_flight: usize,
@@ -49,6 +54,8 @@ impl Default for State {
             queue_broken: false,
             oauth: OAuth::default(),
             users_broken: None,
+            pulled: None,
+            runs: Vec::new(),
             seen: Vec::new(),
             pages: 0,
             in_flight: 0,

@@ -1,5 +1,6 @@
 //! The overview: how polling goes, and how each patient is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use maud::{Markup, html};
@@ -10,11 +11,14 @@ use super::export::Overview;
 use super::payloads::Overview as Payloads;
 use super::{PAGE, Staff, cut, nobody_yet, note_view, page};
 use crate::account::{Reach, Role};
+use crate::patient::PatientId;
 use crate::settings::Snapshot;
+use crate::silence::Silence;
 use crate::stage::{self, Stage};
+use crate::store::alert::{self, Untold};
 use crate::store::run::{self, Run};
 use crate::store::status::{self, Line, Shown};
-use crate::store::{lock, setting};
+use crate::store::{lock, setting, silence};
 use crate::time::Timestamp;
 use crate::web::answer::Refusal;
 use crate::web::chart::sparkline;
@@ -22,6 +26,9 @@ use crate::web::connect::{self, Offer};
 use crate::web::layout::{ago, badge, count, notice};
 use crate::web::visit::Visit;
 use crate::web::{App, TickState};
+
+/// Who is silent, and why.
+type Silent = BTreeMap<PatientId, Silence>;
 
 /// How long the overview waits for OW's list of providers.
 const OW_PATIENCE: Duration = Duration::from_secs(2);
@@ -35,19 +42,22 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         after: visit.query.number("after").unwrap_or(0),
         search: visit.query.get("search").to_owned(),
         until: None,
+        among: None,
     };
     let wanted = shown.clone();
     let read = move |db: &_| {
-        let lines = status::lines(db, now, &wanted, PAGE + 1)?;
+        let settings = Snapshot::new(setting::all(db)?);
         Ok((
-            lines,
-            Snapshot::new(setting::all(db)?),
+            status::lines(db, now, &wanted, PAGE + 1)?,
+            silence::all(db, reach, settings.silence_after(), now)?,
+            alert::untold(db)?,
+            settings,
             run::last(db)?,
             Overview::load(db, now)?,
             Payloads::load(db)?,
         ))
     };
-    let (lines, settings, last_run, export, payloads) = app.store.read(read).await?;
+    let (lines, silent, untold, settings, last_run, export, payloads) = app.store.read(read).await?;
     // Figures about all would tell about others.
     let is_of_all = reach == Reach::Everybody;
     note_view(app, staff, "overview.view", None).await?;
@@ -66,11 +76,13 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         @if is_of_all {
             (polling(app, &settings, &app.ticks.get(), last_run.as_ref(), staff))
             (warnings(app))
+            (alerts(now, &untold))
             (export.section(app))
             (payloads.section(app, &settings))
         } @else {
             (polling_at_all(now, &settings, &app.ticks.get()))
         }
+        (silences(&silent, &settings))
         div.heading {
             h2 { @if is_of_all { "Patients" } @else { "Patients of your organizations" } }
             form.search role="search" method="get" action="/admin" {
@@ -79,7 +91,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
                 button.quiet type="submit" { "Search" }
             }
         }
-        @if lines.is_empty() { (nobody(&shown, staff)) } @else { (table(now, &lines)) }
+        @if lines.is_empty() { (nobody(&shown, staff)) } @else { (table(now, &lines, &silent)) }
         @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) "&search=" (encoded(&shown.search)) } { "More patients" } } }
         @if is_of_all { (redirects(app, offers.as_deref())) }
     };
@@ -177,7 +189,7 @@ fn nobody(shown: &Shown, staff: &Staff) -> Markup {
     }
 }
 
-fn table(now: Timestamp, lines: &[Line]) -> Markup {
+fn table(now: Timestamp, lines: &[Line], silent: &Silent) -> Markup {
     html! {
         table {
             thead { tr {
@@ -188,12 +200,12 @@ fn table(now: Timestamp, lines: &[Line]) -> Markup {
                 th scope="col" { "By hour" }
                 th scope="col" { "Last poll, and what to do" }
             } }
-            tbody { @for line in lines { (patient(now, line)) } }
+            tbody { @for line in lines { (patient(now, line, silent.get(&line.patient))) } }
         }
     }
 }
 
-fn patient(now: Timestamp, line: &Line) -> Markup {
+fn patient(now: Timestamp, line: &Line, silence: Option<&Silence>) -> Markup {
     let stage = Stage::of(line);
     html! {
         tr {
@@ -201,12 +213,46 @@ fn patient(now: Timestamp, line: &Line) -> Markup {
                 (line.patient) " " (line.name)
             } }
             td data-label="State" { (stage_badge(stage)) }
-            td data-label="Newest sample" { (ago(now, line.newest)) }
+            td data-label="Newest sample" { (ago(now, line.newest)) @if let Some(silence) = silence { (flag(silence)) } }
             td.number data-label="Samples in 24 h" { (count(line.last_day)) }
             td data-label="By hour" { (sparkline(&line.hours)) }
             td data-label="Last poll" { (trouble(now, line, stage)) }
         }
     }
+}
+
+/// What could not be told.
+fn alerts(now: Timestamp, untold: &[Untold]) -> Markup {
+    html! {
+        @for one in untold {
+            p.warning {
+                (one.alerts) " alerts could not be sent yet (" (one.channel) "): " (one.error) ". Tried again "
+                (ago(now, Some(one.due))) "."
+            }
+        }
+    }
+}
+
+/// How many are silent, by cause, and where they are listed.
+fn silences(silent: &Silent, settings: &Snapshot) -> Markup {
+    html! {
+        @if !silent.is_empty() {
+            p.warning {
+                a href="/admin/patients?silent=1" { (silent.len()) " silent" }
+                " for " (settings.text("silence.after")) " or longer: "
+                @for (place, (cause, patients)) in silence::by_cause(silent).into_iter().enumerate() {
+                    @if place > 0 { ", " }
+                    (patients) " " (cause.words())
+                }
+                "."
+            }
+        }
+    }
+}
+
+/// That a patient is silent, and the likely cause.
+pub(super) fn flag(silence: &Silence) -> Markup {
+    html! { " " (badge("bad", "silent")) " " span.fine { (silence.cause.words()) } }
 }
 
 /// The stage, marked as well, in trouble, or neither.

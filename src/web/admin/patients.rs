@@ -4,15 +4,16 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::overview::stage_badge;
+use super::overview::{flag, stage_badge};
 use super::{PAGE, PATIENTS_ARE_JHES, Staff, cut, no_patient, nobody_yet, note_view, page};
 use crate::account::Role;
 use crate::invitation;
 use crate::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
+use crate::settings::Snapshot;
 use crate::stage::Stage;
 use crate::store::patient::{self, NewPatient};
 use crate::store::status::{self, Shown};
-use crate::store::{audit, reach, study};
+use crate::store::{StoreError, audit, reach, setting, silence, study};
 use crate::study::{Study, StudyId};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
@@ -26,21 +27,30 @@ pub(super) const OFFERED: u32 = 200;
 pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let now = app.clock.now();
     let (reach, after) = (staff.reach(), visit.query.number("after").unwrap_or(0));
-    let shown = Shown { reach, after, search: String::new(), until: None };
+    let only_silent = !visit.query.get("silent").is_empty();
     let read = move |db: &_| {
+        let settings = Snapshot::new(setting::all(db)?);
+        let silent = silence::all(db, reach, settings.silence_after(), now)?;
+        let among = only_silent.then(|| silent.keys().copied().collect());
+        let shown = Shown { reach, after, search: String::new(), until: None, among };
         let lines = status::lines(db, now, &shown, PAGE + 1)?;
         let with_studies = |line: status::Line| Ok((reach::studies_of(db, reach, line.patient)?, line));
-        lines.into_iter().map(with_studies).collect::<Result<Vec<_>, _>>()
+        let lines = lines.into_iter().map(with_studies).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok((lines, silent))
     };
-    let (lines, more) = cut(app.store.read(read).await?);
+    let (lines, silent) = app.store.read(read).await?;
+    let (lines, more) = cut(lines);
     note_view(app, staff, "patients.view", None).await?;
     let next = lines.last().filter(|_| more).map(|(_, line)| line.patient);
     let body = html! {
         div.heading {
-            h1 { "Patients" }
+            h1 { @if only_silent { "Silent patients" } @else { "Patients" } }
+            @if only_silent { a.button.quiet href="/admin/patients" { "All patients" } }
             @if staff.may_make() { a.button href="/admin/patients/new" { "Add a patient" } }
         }
-        @if lines.is_empty() { p.empty { (nobody_yet(staff)) } } @else {
+        @if lines.is_empty() && only_silent { p.empty { "Nobody is silent." } }
+        @else if lines.is_empty() { p.empty { (nobody_yet(staff)) } }
+        @else {
             table {
                 thead { tr {
                     th.number scope="col" { "Number" }
@@ -58,11 +68,14 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
                     td data-label="State" { (stage_badge(Stage::of(line))) }
                     td data-label="Studies" { (names(studies)) }
                     td.id data-label="Link" { (line.link.as_deref().unwrap_or("none")) }
-                    td data-label="Newest sample" { (ago(now, line.newest)) }
+                    td data-label="Newest sample" {
+                        (ago(now, line.newest))
+                        @if let Some(silence) = silent.get(&line.patient) { (flag(silence)) }
+                    }
                 } } }
             }
         }
-        @if let Some(next) = next { p { a.button href={ "/admin/patients?after=" (next) } { "More patients" } } }
+        @if let Some(next) = next { p { a.button href={ "/admin/patients?after=" (next) @if only_silent { "&silent=1" } } { "More patients" } } }
     };
     Ok(page(app, staff, "/admin/patients", "Patients", &body))
 }

@@ -15,19 +15,21 @@ use super::payloads::OfPatient as Payloads;
 use super::{Staff, note_view, page};
 use crate::account::{Reach, Role};
 use crate::patient::{PatientId, PatientRef};
+use crate::settings::Snapshot;
+use crate::silence::Silence;
 use crate::stage::Stage;
 use crate::store::connection::Device;
 use crate::store::consent::{self, Entry};
 use crate::store::patient::{self, Patient};
 use crate::store::status::{self, Line, Shown};
-use crate::store::{StoreError, reach, study};
+use crate::store::{StoreError, reach, setting, silence, study};
 use crate::study::{Study, StudyId};
 use crate::time::Timestamp;
 use crate::token::TokenHash;
 use crate::web::App;
 use crate::web::answer::Refusal;
 use crate::web::chart::{Overview, Rows};
-use crate::web::layout::{count, local, notice};
+use crate::web::layout::{ago, count, local, notice};
 use crate::web::visit::Visit;
 use access::Access;
 
@@ -38,6 +40,7 @@ const NEWEST: usize = 10;
 struct View {
     patient: Patient,
     line: Line,
+    silence: Option<Silence>,
     zone: TimeZone,
     studies: Vec<Study>,
     /// Studies that the patient could be invited to.
@@ -61,8 +64,10 @@ impl View {
         let zone = TimeZone::get(&patient.time_zone).unwrap_or(TimeZone::UTC);
         let line = status::lines(db, now, &Shown::one(id), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
+        let settings = Snapshot::new(setting::all(db)?);
         Ok(Self {
             line,
+            silence: silence::of(db, id, settings.silence_after(), now)?,
             studies: reach::studies_of(db, reach, id)?,
             offered: study::page(db, reach, 0, super::patients::OFFERED)?,
             consents: consent::entries(db, id)?,
@@ -97,6 +102,7 @@ pub(super) async fn show(
             @if may { a.button.quiet href={ "/admin/patients/" (id) "/edit" } { "Change" } }
         }
         (notice(done(visit.query.get("done"))))
+        @if let Some(silence) = &view.silence { (silent(silence, now)) }
         (facts(&view, stage))
         section {
             h2 { "Last poll" }
@@ -196,6 +202,16 @@ fn done(word: &str) -> &'static str {
     }
 }
 
+/// That nothing comes in, why, and what to do.
+fn silent(silence: &Silence, now: Timestamp) -> Markup {
+    html! {
+        p.warning {
+            strong { "Silent" } ": nothing measured since " (ago(now, Some(silence.since))) " has come in. Likely: "
+            (silence.cause.words()) ". " (silence.cause.next())
+        }
+    }
+}
+
 fn facts(view: &View, stage: Stage) -> Markup {
     let (patient, line) = (&view.patient, &view.line);
     html! {
@@ -205,6 +221,7 @@ fn facts(view: &View, stage: Stage) -> Markup {
                 @match line.newest { Some(at) => (local(&view.zone, at)), None => "none yet" }
             } }
             div { dt { "Samples in 24\u{a0}h" } dd { (count(line.last_day)) } }
+            div { dt { "Empty polls in a row" } dd { (count(line.empty_polls)) } }
             div { dt { "Time zone" } dd { (patient.time_zone) } }
             div.wide { dt { "OW user" } dd.id { (line.link.as_deref().unwrap_or("not linked")) } }
             div.wide { dt { "Studies" } dd {

@@ -1,0 +1,173 @@
+//! Days with data: one patient's streams, each read in one range of its key.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, params};
+
+use super::{StoreError, withdrawal};
+use crate::adherence::{Day, place};
+use crate::catalog::{self, SERIES};
+use crate::intervals::{Grant, Interval};
+use crate::patient::PatientId;
+use crate::store::observation;
+use crate::study::StudyId;
+use crate::tally;
+use crate::time::Timestamp;
+
+/// A scope that a study asks a patient for, or that an operator noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The study: number and name; none for a consent that was noted by hand.
+    pub study: Option<(StudyId, String)>,
+    /// The scope.
+    pub scope: String,
+    /// The patient's answers.
+    pub grants: Vec<Grant>,
+}
+
+/// What a patient is asked for and a wearable delivers, by study and scope. `study` keeps to one of them.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn asked(db: &Connection, patient: PatientId, study: Option<StudyId>) -> Result<Vec<Asked>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT study.id, study.name, code.code, code.id
+         FROM enrolment JOIN study ON study.id = enrolment.study JOIN study_code ON study_code.study = study.id
+         JOIN code ON code.id = study_code.code WHERE patient = ?1 AND (?2 IS NULL OR study.id = ?2)
+         UNION
+         SELECT study, study.name, code.code, code.id
+         FROM consent JOIN code ON code.id = consent.code LEFT JOIN study ON study.id = study
+         WHERE patient = ?1 AND (?2 IS NULL OR study.id = ?2)
+         ORDER BY 2, 1, 3",
+    )?;
+    let rows = query.query_map(params![patient, study], |row| {
+        let id: Option<StudyId> = row.get(0)?;
+        let study = id.map(|id| Ok::<_, rusqlite::Error>((id, row.get(1)?))).transpose()?;
+        Ok((Asked { study, scope: row.get(2)?, grants: Vec::new() }, row.get::<_, i64>(3)?))
+    })?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let mut grants = db.prepare_cached(
+        "SELECT granted_at, withdrawn_at FROM consent WHERE patient = ? AND code = ? AND study IS ?",
+    )?;
+    let mut asked = Vec::with_capacity(rows.len());
+    for (mut one, code) in rows {
+        if !SERIES.iter().any(|series| series.code == one.scope) {
+            continue;
+        }
+        let study = one.study.as_ref().map(|(id, _)| *id);
+        let found = grants.query_map(params![patient, code, study], |row| {
+            Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)? })
+        })?;
+        one.grants = found.collect::<Result<_, _>>()?;
+        asked.push(one);
+    }
+    Ok(asked)
+}
+
+/// What a patient's local days have in a stretch of time, by scope. Where both modes of ingestion know a day, the one
+/// that has more samples counts, so that no sample counts twice.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn days(
+    db: &Connection,
+    patient: PatientId,
+    range: Interval,
+    zone: &TimeZone,
+) -> Result<BTreeMap<(String, Date), Day>, StoreError> {
+    let mut by_mode: BTreeMap<(String, String, Date), Day> = BTreeMap::new();
+    for (stream, system, series_type, scope) in streams(db, patient)? {
+        let Some(series) = catalog::series(&series_type) else { continue };
+        let mut query = db.prepare_cached(
+            "SELECT instant, value, zone, revision, context, particulars FROM observation
+             WHERE stream = ? AND instant >= ? AND instant < ?",
+        )?;
+        let rows = query.query_map(params![stream, range.from, range.until], observation::from_row)?;
+        for row in rows {
+            let one = row?;
+            let offset = one.zone.map(crate::time::ZoneOffset::minutes);
+            let Some((date, hour)) = place(one.instant, offset, zone) else { continue };
+            // A night counts for the day on which it ended, as it does on the charts.
+            let date = tally::date_of(series, &one, zone).unwrap_or(date);
+            let day = by_mode.entry((scope.clone(), system.clone(), date)).or_default();
+            day.samples += 1;
+            day.hours.insert(hour);
+        }
+    }
+    let mut days: BTreeMap<(String, Date), Day> = BTreeMap::new();
+    for ((scope, _, date), day) in by_mode {
+        let known = days.entry((scope, date)).or_default();
+        known.samples = known.samples.max(day.samples);
+        known.hours.extend(day.hours);
+    }
+    Ok(days)
+}
+
+type Stream = (i64, String, String, String);
+
+fn streams(db: &Connection, patient: PatientId) -> Result<Vec<Stream>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT stream.id, stream.system, series_type, code.code FROM stream JOIN code ON code.id = stream.code
+         WHERE patient = ? AND set_aside = 0 AND {} ORDER BY stream.id",
+        withdrawal::is_shown("stream.patient", "stream.code")
+    ))?;
+    let rows = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The study of this number or name.
+///
+/// # Errors
+/// A sentence where there is none.
+pub fn study(db: &Connection, text: &str) -> Result<StudyId, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT id FROM study WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
+    let mut found = query.query_map([text], |row| row.get(0))?;
+    match found.next() {
+        Some(id) => Ok(id?),
+        None => Err(StoreError::Refused(format!("there is no study '{text}'"))),
+    }
+}
+
+/// Everybody, or those who are enrolled in one study: number, name, what OW knows the patient by, time zone.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn patients(db: &Connection, study: Option<StudyId>) -> Result<Vec<Person>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, name, external_id, time_zone FROM patient
+         WHERE (?1 IS NULL OR id IN (SELECT patient FROM enrolment WHERE study = ?1))
+           AND NOT EXISTS (SELECT 1 FROM erasure WHERE erasure.patient = patient.id) ORDER BY id",
+    )?;
+    let rows = query.query_map([study], |row| {
+        Ok(Person {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            external_id: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            zone: TimeZone::get(row.get_ref(3)?.as_str()?).unwrap_or(TimeZone::UTC),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A patient, as far as the table tells.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The number.
+    pub id: PatientId,
+    /// What people call the patient.
+    pub name: String,
+    /// What OW knows the patient by.
+    pub external_id: String,
+    /// Where the patient's days begin.
+    pub zone: TimeZone,
+}
+
+/// How far before and after a patient's days samples are looked for: a traveller's clock may be so far off, and a night
+/// begins on the day before.
+pub fn around(range: Interval) -> Interval {
+    const SLACK: std::time::Duration = std::time::Duration::from_hours(2 * 24);
+    Interval { from: range.from.minus(SLACK), until: Timestamp::min(range.until.plus(SLACK), Timestamp::MAX) }
+}

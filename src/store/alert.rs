@@ -1,0 +1,230 @@
+//! What is to be told of silences, and what was, on each channel.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+
+use super::StoreError;
+use crate::alert::{Alert, Channel, Kind};
+use crate::patient::PatientId;
+use crate::silence::{Cause, Silence};
+use crate::time::Timestamp;
+
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_mins(1);
+/// The longest pause: whoever mends the channel wants to hear within the hour.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// How long it is known what was told of silences that have ended.
+const KEPT: Duration = Duration::from_hours(90 * 24);
+
+/// An alert that is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its row.
+    pub id: i64,
+    /// What it says.
+    pub alert: Alert,
+}
+
+/// An alert that could not be told yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    /// `webhook` or `mail`.
+    pub channel: String,
+    /// How many wait there after a failure.
+    pub alerts: i64,
+    /// Why the last attempt failed.
+    pub error: String,
+    /// When the next one is due.
+    pub due: Timestamp,
+}
+
+/// Has an alert told on each of these channels, unless it was, or is about to be.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn raise(db: &Connection, channels: &[Channel], alert: &Alert, now: Timestamp) -> Result<(), StoreError> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO alert (channel, kind, patient, since, cause, raised_at, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
+    )?;
+    let Alert { kind, patient, since, cause } = alert;
+    for channel in channels {
+        insert.execute(params![channel.as_str(), kind.as_str(), patient, since, cause.as_str(), now])?;
+    }
+    Ok(())
+}
+
+/// Whether an alert is still to be raised on one of these channels: of a silence that goes on, or this one.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn is_lacking(db: &Connection, channels: &[Channel], one: Option<&Alert>) -> Result<bool, StoreError> {
+    let mut silences = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM silence WHERE NOT EXISTS (
+             SELECT 1 FROM alert WHERE channel = ?1 AND kind = ?2 AND ifnull(alert.patient, 0) = silence.patient
+                AND alert.since = silence.since))",
+    )?;
+    let mut known = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM alert WHERE channel = ? AND kind = ? AND ifnull(patient, 0) = ifnull(?, 0)
+                        AND since = ?)",
+    )?;
+    for channel in channels {
+        let silent: bool =
+            silences.query_row(params![channel.as_str(), Kind::Silent.as_str()], |row| row.get(0))?;
+        if silent {
+            return Ok(true);
+        }
+        let Some(one) = one else { continue };
+        let key = params![channel.as_str(), one.kind.as_str(), one.patient, one.since];
+        if !known.query_row(key, |row| row.get::<_, bool>(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Has the end of a silence told, where its beginning was.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn raise_back(
+    db: &Connection,
+    patient: PatientId,
+    silence: Silence,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    db.execute(
+        "INSERT INTO alert (channel, kind, patient, since, cause, raised_at, due_at)
+         SELECT channel, ?1, patient, since, cause, ?5, ?5 FROM alert
+         WHERE patient = ?2 AND since = ?3 AND kind = ?4 AND told_at IS NOT NULL ON CONFLICT DO NOTHING",
+        params![Kind::Back.as_str(), patient, silence.since, Kind::Silent.as_str(), now],
+    )?;
+    Ok(())
+}
+
+/// Forgets what was to be told of silences that have ended, and what was told of them long ago.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn forget_ended(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    db.execute(
+        "DELETE FROM alert WHERE kind = ?1 AND (told_at IS NULL OR told_at < ?2)
+           AND NOT EXISTS (SELECT 1 FROM silence WHERE silence.patient = alert.patient AND silence.since = alert.since)",
+        params![Kind::Silent.as_str(), now.minus(KEPT)],
+    )?;
+    db.execute(
+        "DELETE FROM alert WHERE kind <> ?1 AND told_at < ?2",
+        params![Kind::Silent.as_str(), now.minus(KEPT)],
+    )?;
+    Ok(())
+}
+
+/// What is to be told on a channel now, the oldest first.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn due(db: &Connection, channel: Channel, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, kind, patient, since, cause FROM alert
+         WHERE told_at IS NULL AND due_at <= ? AND channel = ? ORDER BY id",
+    )?;
+    let rows = query.query_map(params![now, channel.as_str()], |row| {
+        let (kind, cause) = (Kind::of(row.get_ref(1)?.as_str()?), Cause::of(row.get_ref(4)?.as_str()?));
+        let alert = Alert {
+            kind: kind.unwrap_or(Kind::Stuck),
+            patient: row.get(2)?,
+            since: row.get(3)?,
+            cause: cause.unwrap_or(Cause::NotRead),
+        };
+        Ok(Waiting { id: row.get(0)?, alert })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Notes how telling these went: told, or due again, by and by less often.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn note(
+    db: &Connection,
+    ids: &[i64],
+    sent: &Result<(), String>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for id in ids {
+        match sent {
+            Ok(()) => {
+                db.prepare_cached("UPDATE alert SET told_at = ?2, error = NULL WHERE id = ?1")?
+                    .execute(params![id, now])?;
+            }
+            Err(error) => {
+                let attempts: u32 =
+                    db.query_row("SELECT attempts FROM alert WHERE id = ?", [id], |row| row.get(0))?;
+                let due = now.plus(pause(attempts));
+                db.prepare_cached(
+                    "UPDATE alert SET attempts = attempts + 1, due_at = ?2, error = ?3 WHERE id = ?1",
+                )?
+                .execute(params![id, due, error])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How long to wait after a failure, where there were so many before it.
+fn pause(attempts: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST_PAUSE)
+}
+
+/// What could not be told so far, by channel.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn untold(db: &Connection) -> Result<Vec<Untold>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT channel, count(*), max(error), min(due_at) FROM alert
+         WHERE told_at IS NULL AND error IS NOT NULL GROUP BY channel",
+    )?;
+    let rows = query.query_map([], |row| {
+        Ok(Untold { channel: row.get(0)?, alerts: row.get(1)?, error: row.get(2)?, due: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When anybody was last read to the end; none where there is nobody to read, or never was.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn last_read(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT max(read_at) FROM patient_state JOIN link ON link.patient = patient_state.patient
+         WHERE link.state = 'active'
+           AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)",
+    )?;
+    Ok(query.query_row([], |row| row.get(0))?)
+}
+
+/// Why nobody is read.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn stuck_by(db: &Connection) -> Result<Cause, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT coalesce(max(failed_polls), 0) > 0 FROM patient_state
+         JOIN link ON link.patient = patient_state.patient AND link.state = 'active'",
+    )?;
+    let fails: bool = query.query_row([], |row| row.get(0))?;
+    Ok(if fails { Cause::OwDown } else { Cause::NotRead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_grow_to_an_hour() {
+        let minutes = [0, 1, 2, 5, 6, 40].map(|attempts| pause(attempts).as_secs() / 60);
+        assert_eq!(minutes, [1, 2, 4, 32, 60, 60]);
+    }
+}

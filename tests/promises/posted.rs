@@ -1,0 +1,135 @@
+//! Servers that take what the daemon sends: a webhook, a mail server.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Posted {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// A webhook that takes what it is sent, or fails.
+pub struct Webhook {
+    port: u16,
+    state: Arc<Mutex<(u16, Vec<Posted>)>>,
+}
+
+impl Webhook {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(Mutex::new((200, Vec::new())));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let _ = serve(stream.unwrap(), &shared);
+            }
+        });
+        Self { port, state }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/services/hidden-part", self.port)
+    }
+
+    pub fn answer_with(&self, status: u16) {
+        self.state.lock().unwrap().0 = status;
+    }
+
+    pub fn posted(&self) -> Vec<Posted> {
+        self.state.lock().unwrap().1.clone()
+    }
+
+    /// The kinds of what came, in order.
+    pub fn kinds(&self) -> Vec<String> {
+        self.posted().iter().map(|one| one.json()["kind"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn serve(mut stream: TcpStream, shared: &Mutex<(u16, Vec<Posted>)>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut line, mut headers) = (String::new(), BTreeMap::new());
+    reader.read_line(&mut line)?;
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim().split_once(": ") else { break };
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let status = {
+        let mut state = shared.lock().unwrap();
+        state.1.push(Posted { headers, body: String::from_utf8(body).unwrap() });
+        state.0
+    };
+    write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+/// A mail server that takes every letter.
+pub struct MailServer {
+    pub port: u16,
+    letters: Arc<Mutex<Vec<String>>>,
+}
+
+impl MailServer {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let letters = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&letters);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let _ = take_letters(stream.unwrap(), &shared);
+                });
+            }
+        });
+        Self { port, letters }
+    }
+
+    pub fn letters(&self) -> Vec<String> {
+        self.letters.lock().unwrap().clone()
+    }
+}
+
+fn take_letters(mut stream: TcpStream, letters: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    write!(stream, "220 here\r\n")?;
+    while let Some(line) = lines.next().transpose()? {
+        match line.split(' ').next().unwrap_or_default() {
+            "EHLO" => write!(stream, "250-here\r\n250 AUTH PLAIN\r\n")?,
+            "AUTH" => write!(stream, "235 welcome\r\n")?,
+            "DATA" => {
+                write!(stream, "354 go on\r\n")?;
+                let mut letter = String::new();
+                for line in lines.by_ref() {
+                    let line = line?;
+                    if line == "." {
+                        break;
+                    }
+                    letter += &line;
+                    letter.push('\n');
+                }
+                letters.lock().unwrap().push(letter);
+                write!(stream, "250 taken\r\n")?;
+            }
+            "QUIT" => return write!(stream, "221 bye\r\n"),
+            _ => write!(stream, "250 well\r\n")?,
+        }
+    }
+    Ok(())
+}
