@@ -90,6 +90,8 @@ pub struct Config {
     pub jhe_sign_in_client_id: Option<String>,
     /// What secrets in the database are sealed with; none where nobody says.
     pub secret_key: Option<Key>,
+    /// Where Prometheus reads the metrics; 127.0.0.1:9464 by default, none where they are switched off.
+    pub metrics_bind: Option<SocketAddr>,
     /// A level or a filter; `info` by default.
     pub log_level: String,
     /// How log lines look.
@@ -163,6 +165,9 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure>
             .find(&keys::JHE_SIGN_IN_CLIENT_ID)
             .map(|found| found.value.trim().to_owned()),
         secret_key: secret_key(&sources)?,
+        metrics_bind: sources
+            .parse(&keys::METRICS_BIND, parse_metrics_bind)?
+            .unwrap_or(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),
         log_level: sources.parse(&keys::LOG_LEVEL, parse_level)?.unwrap_or_else(|| "info".to_owned()),
         log_format: sources.parse(&keys::LOG_FORMAT, parse_format)?.unwrap_or(LogFormat::Auto),
     })
@@ -246,6 +251,16 @@ fn parse_bind(text: &str) -> Result<SocketAddr, String> {
         None => text.to_owned(),
     };
     numbers.parse().map_err(|_| "give an address and a port, such as 127.0.0.1:8002 or [::1]:8002".to_owned())
+}
+
+/// An address, or `off`.
+fn parse_metrics_bind(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    parse_bind(text)
+        .map(Some)
+        .map_err(|_| "give an address and a port, such as 127.0.0.1:9464, or off".to_owned())
 }
 
 /// Addresses or networks, with commas in between.

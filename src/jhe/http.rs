@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::JheError;
 use crate::config::BaseUrl;
 use crate::failure::Failure;
+use crate::metrics::{Asked, Peer};
 
 /// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
 /// will be over by the time that it is sent again.
@@ -143,6 +144,7 @@ pub(super) fn bearer(token: &str) -> Result<HeaderValue, JheError> {
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, JheError> {
+    let asked = Asked::of(Peer::Jhe);
     let mut response = request.send().await.map_err(trouble)?;
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
@@ -153,6 +155,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, JheError> {
             return Err(JheError::Wrong("its answer is too large".to_owned()));
         }
     }
+    asked.answered(response.status());
     Ok(Answer { status: response.status(), retry_after, body })
 }
 

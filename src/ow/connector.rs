@@ -15,6 +15,7 @@ use super::Connection;
 use super::client::{api_url, client_builder, detail};
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
+use crate::metrics::{Asked, Peer};
 use crate::patient::OwUser;
 
 /// How long somebody in front of a page waits for OW.
@@ -261,6 +262,7 @@ impl Connector {
             )]);
             request = request.headers(json).body(body.to_string());
         }
+        let asked = Asked::of(Peer::Ow);
         let mut response = request.send().await.map_err(unreachable)?;
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let location = location.map(str::to_owned);
@@ -271,6 +273,7 @@ impl Connector {
                 return Err(wrong("the answer is too large"));
             }
         }
+        asked.answered(response.status());
         Ok(Answer { status: response.status(), location, body: bytes })
     }
 }

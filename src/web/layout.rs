@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, Render, html};
 
 use super::answer::Refusal;
 use super::guard::FORM_TOKEN;
+use super::request;
 use crate::account::Role;
 use crate::store::account::Account;
 use crate::time::Timestamp;
@@ -100,9 +102,16 @@ pub(super) fn refusal(refusal: &Refusal) -> Markup {
         &html! {
             h1 { (refusal.title) }
             p { (refusal.text) }
+            (reference(refusal.status))
             @if let Some((href, words)) = &refusal.next { p { a.button href=(href) { (words) } } }
         },
     )
+}
+
+/// What a person can quote of a page that failed through no fault of theirs: it is in the log.
+pub(super) fn reference(status: StatusCode) -> Markup {
+    let name = request::current().filter(|_| status.is_server_error());
+    html! { @if let Some(name) = name { p.fine { "If you ask about this, say: reference " code { (name) } "." } } }
 }
 
 /// A form that carries the token of the browser it is shown in.

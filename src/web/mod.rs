@@ -14,15 +14,17 @@ mod guard;
 mod jobs;
 mod layout;
 mod limit;
+mod metrics;
 mod patient;
 mod payloads;
 mod person;
+mod request;
 mod routes;
 mod server;
 mod visit;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -34,7 +36,7 @@ use crate::export::Report;
 use crate::failure::Failure;
 use crate::jhe::Jhe;
 use crate::ow::{Connector, PageSize};
-use crate::poll::Poller;
+use crate::poll::{Poller, Progress};
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -45,6 +47,7 @@ pub(crate) use connect::finish as finish_disconnects;
 pub use door::Door;
 pub use jobs::Jobs;
 pub use limit::Limits;
+pub use metrics::serve_metrics;
 pub use payloads::Payloads;
 pub(crate) use payloads::examine as examine_payloads;
 pub use person::PatientTokens;
@@ -218,6 +221,7 @@ impl Exports {
 #[derive(Debug, Clone)]
 pub struct Ticks {
     state: Arc<Mutex<TickState>>,
+    running: Arc<Mutex<Weak<Progress>>>,
     ended: Arc<Notify>,
 }
 
@@ -238,7 +242,17 @@ impl Ticks {
     /// A ticker that starts at `now`.
     pub fn new(now: Timestamp, interval: Duration) -> Self {
         let state = TickState { last: now, outcome: None, failed: false, interval };
-        Self { state: Arc::new(Mutex::new(state)), ended: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), running: Arc::default(), ended: Arc::default() }
+    }
+
+    /// Notes that a tick begins, for as long as somebody holds its progress.
+    pub fn begin(&self, progress: &Arc<Progress>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(progress);
+    }
+
+    /// How far the tick is that runs; none where none does.
+    pub fn running(&self) -> Option<Arc<Progress>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// Notes that a tick ended: with a sentence, or with why it could not run.

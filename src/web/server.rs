@@ -1,11 +1,13 @@
 //! The accept loop: timeouts, a limit on connections, and an end that does not wait for ever.
 
+use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,9 +30,18 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long the loop rests when the system gives no connection, for want of file descriptors, say.
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves until `cancel`, then lets answers that are under way come to their end.
+/// Serves the pages until `cancel`, then lets answers that are under way come to their end.
 pub async fn serve(listener: TcpListener, door: Door, cancel: CancellationToken) {
-    let service = TowerToHyperService::new(warp::service(routes::routes(door)));
+    run(listener, TowerToHyperService::new(warp::service(routes::routes(door))), cancel).await;
+}
+
+/// Serves whatever answers, in the same way.
+pub(super) async fn run<S, B>(listener: TcpListener, service: S, cancel: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
