@@ -26,7 +26,8 @@ use crate::poll::{Ask, Outcome, Progress, Summary};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
 use crate::web::{
-    self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Offers, PatientTokens, Payloads, Ticks,
+    self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Looks, Offers, PatientTokens, Payloads,
+    Ticks,
 };
 
 /// How long the outbox waits at most until it is looked at again.
@@ -123,6 +124,7 @@ impl Daemon {
             offers: Offers::default(),
             tokens: PatientTokens::default(),
             limits: Limits::default(),
+            looks: Looks::default(),
             cancel: cancel.clone(),
             page_size: PageSize::default(),
             simulated,

@@ -61,6 +61,8 @@ use rusqlite::Connection;
 
 pub use claim::daemon as claim_for_daemon;
 pub use error::StoreError;
+#[cfg(test)]
+pub(crate) use open::in_memory;
 pub use open::{Migration, migrations};
 
 use crate::failure::Failure;

@@ -14,6 +14,7 @@ mod guard;
 mod jobs;
 mod layout;
 mod limit;
+mod looks;
 mod metrics;
 mod patient;
 mod payloads;
@@ -47,6 +48,7 @@ pub(crate) use connect::finish as finish_disconnects;
 pub use door::Door;
 pub use jobs::Jobs;
 pub use limit::Limits;
+pub use looks::Looks;
 pub use metrics::serve_metrics;
 pub use payloads::Payloads;
 pub(crate) use payloads::examine as examine_payloads;
@@ -79,6 +81,8 @@ pub struct App {
     pub tokens: PatientTokens,
     /// How often what is open to the world may be tried.
     pub limits: Limits,
+    /// Whose look at the overview goes on.
+    pub looks: Looks,
     /// Ends what runs in the background.
     pub cancel: CancellationToken,
     /// What OW was found to give per page.

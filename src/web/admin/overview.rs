@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use super::export::Overview;
 use super::payloads::Overview as Payloads;
-use super::{PAGE, Staff, cut, nobody_yet, note_view, page};
+use super::{PAGE, Staff, cut, nobody_yet, note_view, page_that_renews};
 use crate::account::{Reach, Role};
 use crate::settings::Snapshot;
 use crate::stage::{self, Stage};
@@ -17,12 +17,14 @@ use crate::store::status::{self, Line, Shown};
 use crate::store::{lock, setting};
 use crate::time::Timestamp;
 use crate::web::answer::Refusal;
-use crate::web::chart::sparkline;
+use crate::web::chart::{Activity, Span, sparkline};
 use crate::web::connect::{self, Offer};
 use crate::web::layout::{ago, badge, count, notice};
 use crate::web::visit::Visit;
 use crate::web::{App, TickState};
 
+/// Seconds until the overview shows anew how far a tick is.
+const RENEWED_EVERY: u32 = 5;
 /// How long the overview waits for OW's list of providers.
 const OW_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -36,7 +38,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         search: visit.query.get("search").to_owned(),
         until: None,
     };
-    let wanted = shown.clone();
+    let (wanted, span) = (shown.clone(), Span::parse(visit.query.get("period")));
     let read = move |db: &_| {
         let lines = status::lines(db, now, &wanted, PAGE + 1)?;
         Ok((
@@ -45,12 +47,17 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
             run::last(db)?,
             Overview::load(db, now)?,
             Payloads::load(db)?,
+            Activity::load(db, span, now)?,
         ))
     };
-    let (lines, settings, last_run, export, payloads) = app.store.read(read).await?;
+    let (lines, settings, last_run, export, payloads, activity) = app.store.read(read).await?;
     // Figures about all would tell about others.
     let is_of_all = reach == Reach::Everybody;
-    note_view(app, staff, "overview.view", None).await?;
+    let live = Live::of(app, &shown, visit).filter(|_| is_of_all);
+    let renews = live.as_ref().and_then(Live::renews);
+    if renews.is_none() || app.looks.is_news(staff.account.id, now) {
+        note_view(app, staff, "overview.view", None).await?;
+    }
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
@@ -65,7 +72,9 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         (notice(done))
         @if is_of_all {
             (polling(app, &settings, &app.ticks.get(), last_run.as_ref(), staff))
+            @if let Some(live) = &live { (live.section(span)) }
             (warnings(app))
+            (activity.section(app.live.jhe().is_some()))
             (export.section(app))
             (payloads.section(app, &settings))
         } @else {
@@ -83,7 +92,52 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) "&search=" (encoded(&shown.search)) } { "More patients" } } }
         @if is_of_all { (redirects(app, offers.as_deref())) }
     };
-    Ok(page(app, staff, "/admin", "Overview", &body))
+    Ok(page_that_renews(app, staff, "/admin", "Overview", &body, renews))
+}
+
+/// How far the tick is that runs now.
+struct Live {
+    done: u64,
+    all: u64,
+    samples: u64,
+    /// Whether somebody is at work on the page: searching, further down the list, or at rest.
+    is_still: bool,
+}
+
+impl Live {
+    /// None where no tick runs.
+    fn of(app: &App, shown: &Shown, visit: &Visit) -> Option<Self> {
+        let progress = app.ticks.running()?;
+        let is_still = shown.after > 0 || !shown.search.is_empty() || visit.query.get("live") == "off";
+        let (done, all) = (progress.patients_done(), progress.patients());
+        Some(Self { done, all, samples: progress.samples(), is_still })
+    }
+
+    /// After how many seconds the page shows it anew.
+    fn renews(&self) -> Option<u32> {
+        (!self.is_still).then_some(RENEWED_EVERY)
+    }
+
+    fn section(&self, span: Span) -> Markup {
+        let Self { done, all, samples, is_still } = self;
+        let (here, most) = (format!("/admin?period={}", span.as_str()), (*all).max(1));
+        html! {
+            div.card #tick {
+                label for="tick-progress" {
+                    "A tick is running: " (done) " of " (all) " patients, " (samples) " samples read"
+                }
+                progress id="tick-progress" value=(done) max=(most) { (done) " of " (all) }
+                p.fine {
+                    @if *is_still {
+                        a href=(here) { "Have this page show how far it is" } "."
+                    } @else {
+                        "This page renews itself every " (RENEWED_EVERY) " seconds until the tick is over. "
+                        a href={ (here) "&live=off" } { "Leave it as it is" } "."
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// What everybody may know: whether data can arrive at all. How the last tick ended names other people's patients.
