@@ -169,7 +169,7 @@ impl Daemon {
                     unchanged = tally.unchanged,
                     rejected = tally.rejected,
                     withheld = tally.withheld,
-                    millis = took.as_millis(),
+                    millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     "{}",
                     summary.sentence()
                 );

@@ -65,7 +65,8 @@ async fn answer(
     let work = async {
         let shown = method.clone();
         let answer = named(door, method, path, raw_query, headers, peer, body).await;
-        let (status, millis) = (answer.status(), began.elapsed().as_millis());
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let status = answer.status();
         tracing::debug!(method = %shown, status = status.as_u16(), millis, "answered");
         answer
     };

@@ -77,7 +77,13 @@ async fn accept(
 ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, slot)),
+        Ok((stream, peer)) => {
+            // Else the end of a page waits until its beginning is acknowledged: 40 ms.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!("a connection holds back its last piece: {error}");
+            }
+            Some((stream, peer, slot))
+        }
         Err(error) => {
             tracing::warn!("no connection could be accepted: {error}");
             tokio::time::sleep(REST).await;

@@ -68,3 +68,6 @@ UPDATE outbox SET first_due_at = due_at;
 CREATE INDEX outbox_that_waits ON outbox (first_due_at) WHERE state = 'pending';
 
 CREATE INDEX link_of_state ON link (state, patient, linked_at);
+
+-- Who has samples of which mode.
+CREATE INDEX stream_of_system ON stream (system, patient) WHERE set_aside = 0;
