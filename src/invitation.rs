@@ -95,7 +95,7 @@ pub async fn invite_through_jhe(
         Failure::failed(
             "JHE has no client whose invitations lead here",
             format!(
-                "have a superuser of JHE make one whose invitationUrl is {} (README, Connected to JHE)",
+                "have a superuser of JHE make one whose invitationUrl is {} (docs/jhe.md)",
                 invitation_url(public_base)
             ),
         )
@@ -115,7 +115,7 @@ pub async fn invite_through_jhe(
 }
 
 /// What is kept of the code in a link of JHE's; none where it is not in the place that we ask for.
-fn code_of(link: &str) -> Option<TokenHash> {
+pub(crate) fn code_of(link: &str) -> Option<TokenHash> {
     let (_, query) = link.split_once('?')?;
     let (_, code) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "code")?;
     InvitationCode::parse(&code).map(|code| code.hash())

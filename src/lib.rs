@@ -33,6 +33,7 @@
 
 pub mod account;
 pub mod backups;
+mod bounded;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -43,6 +44,8 @@ pub mod demo;
 pub mod export;
 pub mod failpoint;
 pub mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod intervals;
 pub mod invitation;
 pub mod jhe;

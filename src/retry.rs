@@ -28,7 +28,7 @@ pub(crate) fn pause(failed: &Failed, jitter: f64) -> Option<Duration> {
     }
     let backoff = FIRST_PAUSE * 2_u32.pow(failed.attempt - 1);
     let pause = backoff.mul_f64(0.75 + jitter / 2.0).max(failed.retry_after.unwrap_or_default());
-    (failed.elapsed + pause <= BUDGET).then_some(pause)
+    (failed.elapsed.saturating_add(pause) <= BUDGET).then_some(pause)
 }
 
 /// A random number from 0 to 1.
@@ -73,5 +73,7 @@ mod tests {
         assert_eq!(retry_after(" 7 "), Duration::from_secs(7));
         let date = retry_after("Wed, 21 Oct 2026 07:28:00 GMT");
         assert_eq!(pause(&Failed { retry_after: Some(date), ..failed(1, 0, None) }, 0.5), None);
+        let ages = retry_after(&u64::MAX.to_string());
+        assert_eq!(pause(&Failed { retry_after: Some(ages), ..failed(1, 3, None) }, 0.5), None);
     }
 }

@@ -15,6 +15,8 @@ pub async fn sweep(store: &Store, settings: &Snapshot, now: Timestamp) -> Result
         Some(after) => store.write(move |db| withdrawal::decide(db, now.minus(after), now)).await?,
         None => 0,
     };
-    while store.write(withdrawal::erase_some).await? {}
+    while store.read(withdrawal::is_anything_left).await? {
+        store.write(withdrawal::erase_some).await?;
+    }
     Ok(decided)
 }

@@ -131,6 +131,7 @@ impl World {
             jhe_public_url: None,
             jhe_sign_in_client_id: None,
             secret_key: None,
+            metrics_bind: None,
             log_level: "off".into(),
             log_format: LogFormat::Auto,
         };

@@ -248,3 +248,18 @@ fn text(examples: &[Example]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_belongs_to_a_command() {
+        let whole = crate::cli::command();
+        for (path, _) in EXAMPLES {
+            let found =
+                path.split_whitespace().try_fold(&whole, |command, name| command.find_subcommand(name));
+            assert!(found.is_some(), "there is no command '{path}'");
+        }
+    }
+}

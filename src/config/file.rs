@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::settings;
 
 /// Its name, wherever it is looked for.
-const NAME: &str = "jhe-ow.toml";
+pub(super) const NAME: &str = "jhe-ow.toml";
 /// Where a machine's own configuration is.
 const SYSTEM: &str = "/etc/jhe-ow/jhe-ow.toml";
 

@@ -10,7 +10,7 @@ mod keys;
 mod secret;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -149,22 +149,35 @@ impl Config {
 pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure> {
     environment.refuse_unknown()?;
     let file = File::find(flags.config.as_deref(), environment)?;
-    let sources = Sources { flags, environment, file };
+    check(&Sources { flags, environment, file })
+}
+
+/// A configuration of a file's text alone.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_text(text: &str) -> Result<Config, Failure> {
+    let (flags, environment) = (Flags::default(), Environment::default());
+    let file = File::parse(Path::new(file::NAME), text)?;
+    check(&Sources { flags: &flags, environment: &environment, file })
+}
+
+fn check(sources: &Sources<'_>) -> Result<Config, Failure> {
     Ok(Config {
         bind: sources.parse(&keys::BIND, parse_bind)?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8002))),
         public_url: sources.parse(&keys::PUBLIC_URL, BaseUrl::parse)?,
         trusted_proxies: sources.parse(&keys::TRUSTED_PROXIES, parse_proxies)?.unwrap_or_default(),
         data_dir: sources.data_dir()?,
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
-        ow_api_key: secret::find(&sources, &keys::OW_API_KEY, &keys::OW_API_KEY_FILE)?,
+        ow_api_key: secret::find(sources, &keys::OW_API_KEY, &keys::OW_API_KEY_FILE)?,
         ow_timeout: sources.parse(&keys::OW_TIMEOUT, parse_timeout)?.unwrap_or(Duration::from_secs(30)),
         jhe_base_url: sources.parse(&keys::JHE_BASE_URL, BaseUrl::parse)?,
-        jhe_client_key: jhe_client_key(&sources)?,
+        jhe_client_key: jhe_client_key(sources)?,
         jhe_public_url: sources.parse(&keys::JHE_PUBLIC_URL, BaseUrl::parse)?,
         jhe_sign_in_client_id: sources
             .find(&keys::JHE_SIGN_IN_CLIENT_ID)
             .map(|found| found.value.trim().to_owned()),
-        secret_key: secret_key(&sources)?,
+        secret_key: secret_key(sources)?,
         metrics_bind: sources
             .parse(&keys::METRICS_BIND, parse_metrics_bind)?
             .unwrap_or(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),

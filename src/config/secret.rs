@@ -1,10 +1,15 @@
 //! Secrets, each of which may also stand in a file of its own.
 
+use std::io::Read;
+
 use secrecy::SecretString;
 
 use super::Sources;
 use super::keys::Key;
 use crate::failure::Failure;
+
+/// Bytes that are read of a secret's file: a device that was named by mistake has no end.
+const LARGEST: u64 = 64 * 1024;
 
 /// A secret, from the strongest source that has it: its own key, its `_file` twin, or systemd's
 /// credentials. Its value is in no message.
@@ -53,7 +58,9 @@ fn credential(sources: &Sources<'_>, key: &Key) -> Result<Option<String>, Failur
 }
 
 fn read(path: &std::path::Path, place: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
+    let mut secret = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut secret));
+    read.map(|_| secret).map_err(|error| {
         Failure::usage(
             format!("the secret in {} ({place}) cannot be read: {error}", path.display()),
             "name a file that exists and that this user may read",

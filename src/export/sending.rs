@@ -21,6 +21,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// Look-ups of one batch at the same time.
 const LOOK_UPS: usize = 4;
+/// An entry on which JHE breaks so often when it goes alone is one that it cannot take. With the pauses between, an hour
+/// of JHE's own trouble refuses nothing.
+const BREAKS: u32 = 8;
 /// How often what somebody has to mend is tried again.
 const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
 
@@ -72,6 +75,17 @@ impl Exporter {
                     }
                     let rest = part.split_off(part.len() / 2);
                     parts.extend([rest, part]);
+                }
+                // JHE may have broken for another reason: it is this entry's fault once that has happened time and again.
+                Err(error @ JheError::Rejected { .. })
+                    if error.is_ambiguous() && part.iter().all(|ready| ready.waiting.attempts < BREAKS) =>
+                {
+                    let now = self.clock.now();
+                    let again = |ready: Ready| {
+                        let verdict = again(&ready.waiting, &error, now);
+                        (ready.waiting, verdict)
+                    };
+                    sent.settled.extend(part.into_iter().map(again));
                 }
                 Err(JheError::Rejected { status, what }) => {
                     let dead = |ready: Ready| (ready.waiting, Verdict::Dead(format!("{status}: {what}")));

@@ -3,6 +3,10 @@
 use serde::Deserialize;
 
 use super::JheError;
+use crate::bounded;
+
+/// Issues of one entry that are read: JHE tells one for each field at most.
+const MOST_ISSUES: usize = 1000;
 
 /// What became of one entry of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +37,7 @@ struct Response {
 
 #[derive(Deserialize)]
 struct Outcome {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<_, _, MOST_ISSUES>")]
     issue: Vec<Issue>,
 }
 

@@ -1,7 +1,6 @@
 //! Calls to one JHE: as the practitioner whose client key it is, or as a person who has signed in.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode, Url};
@@ -47,19 +46,19 @@ struct Token {
 }
 
 #[derive(Deserialize)]
-struct Page<T> {
+pub(super) struct Page<T> {
     next: Option<String>,
     results: Vec<T>,
 }
 
 #[derive(Deserialize)]
-struct DataSource {
+pub(super) struct DataSource {
     id: i64,
     name: String,
 }
 
 #[derive(Deserialize)]
-struct Found {
+pub(super) struct Found {
     total: i64,
 }
 
@@ -204,7 +203,7 @@ impl Jhe {
             JheError::NotGranted(why) => JheError::Unauthorized(why),
             error => error,
         })?;
-        let life = Duration::from_secs(granted.expires_in);
+        let life = granted.life();
         let header = http::bearer(&granted.access_token)?;
         Ok(Token { header, renew_at: Instant::now() + life * (LEFT - 1) / LEFT })
     }

@@ -19,6 +19,14 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one answer: a page of a thousand observations is one to two MB.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// For how long a token is used at most, whatever JHE says: far longer than any is good for, and a time that can be
+/// reckoned with.
+const LONGEST_LIFE: Duration = Duration::from_hours(365 * 24);
+/// How long JHE may put us off at most: what waits longer would never be sent, were the number a mistake.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// Bytes of an answer in which JHE's words about an error are looked for: its longest, about each field of an
+/// observation, has a few thousand.
+const LARGEST_ERROR: usize = 64 * 1024;
 /// Characters of JHE's words about an error; a page of HTML says nothing more.
 const ERROR_CHARS: usize = 300;
 
@@ -34,8 +42,15 @@ pub(super) struct Http {
 pub(super) struct Granted {
     pub(super) access_token: String,
     /// Seconds.
-    pub(super) expires_in: u64,
+    expires_in: u64,
     pub(super) refresh_token: Option<String>,
+}
+
+impl Granted {
+    /// For how long the access token is good.
+    pub(super) fn life(&self) -> Duration {
+        Duration::from_secs(self.expires_in).min(LONGEST_LIFE)
+    }
 }
 
 /// An answer as it came.
@@ -143,11 +158,16 @@ pub(super) fn bearer(token: &str) -> Result<HeaderValue, JheError> {
     Ok(header)
 }
 
+/// Seconds of a `Retry-After` header.
+fn wait_of(header: &str) -> Option<Duration> {
+    header.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
 async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, JheError> {
     let asked = Asked::of(Peer::Jhe);
     let mut response = request.send().await.map_err(trouble)?;
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after = retry_after.and_then(wait_of);
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(trouble)? {
         body.extend_from_slice(&piece);
@@ -187,7 +207,8 @@ pub(super) fn settle(answer: Answer) -> Result<Vec<u8>, JheError> {
 }
 
 /// JHE's own words about an error, in whichever of its shapes.
-fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8]) -> String {
+    let body = &body[..body.len().min(LARGEST_ERROR)];
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(value) => {
             let diagnostics = value["issue"].as_array().into_iter().flatten();
@@ -223,6 +244,17 @@ mod tests {
             "[\"resource.valueAttachment.data must be not null.\"]"
         );
         assert_eq!(words(b"<h1>Server Error (500)</h1>"), "<h1>Server Error (500)</h1>");
+    }
+
+    #[test]
+    fn no_number_of_jhes_is_too_large_to_be_reckoned_with() {
+        let granted = format!(r#"{{"access_token":"a","expires_in":{}}}"#, u64::MAX);
+        assert_eq!(read::<Granted>(granted.as_bytes()).unwrap().life(), LONGEST_LIFE);
+        assert_eq!(wait_of(&u64::MAX.to_string()), Some(LONGEST_WAIT));
+        assert_eq!(
+            (wait_of(" 90 "), wait_of("-1"), wait_of("soon")),
+            (Some(Duration::from_secs(90)), None, None)
+        );
     }
 
     #[test]

@@ -44,8 +44,9 @@ impl InvitationCode {
     pub fn is_of(&self, base: &BaseUrl) -> bool {
         let Ok(base) = Url::parse(base.as_str()) else { return false };
         let Ok(named) = Url::parse(&format!("{}://{}", base.scheme(), self.host)) else { return false };
-        let is_bare = named.path() == "/" && named.query().is_none() && named.username().is_empty();
-        is_bare && named.origin() == base.origin()
+        // What a `Host` header has, and so what JHE writes; an address has more ways to say the same, and other parts.
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        self.host.bytes().all(is_host) && named.origin() == base.origin()
     }
 
     /// The code as the link carries it.
@@ -104,7 +105,7 @@ pub enum RedeemError {
 }
 
 #[derive(Deserialize)]
-struct Redeemed {
+pub(super) struct Redeemed {
     grant: Grant,
 }
 
@@ -159,7 +160,7 @@ struct Invite {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Invited {
+pub(super) struct Invited {
     invitation_link: String,
 }
 
@@ -246,11 +247,11 @@ impl Jhe {
 }
 
 impl Granted {
-    fn of_person(self, client_id: String) -> PersonGrant {
+    pub(super) fn of_person(self, client_id: String) -> PersonGrant {
         PersonGrant {
+            life: self.life(),
             access: self.access_token.into(),
             refresh: self.refresh_token.map(SecretString::from),
-            life: Duration::from_secs(self.expires_in),
             client_id,
         }
     }
@@ -300,6 +301,10 @@ mod tests {
             "user@jhe.example.org",
             "jhe.example.org/x",
             "jhe.example.org?x",
+            "jhe.example.org#x",
+            ":x@jhe.example.org",
+            "jhe.ex%61mple.org",
+            "ｊhe.example.org",
         ] {
             assert!(!code(foreign).is_of(&base("https://jhe.example.org")), "{foreign}");
         }

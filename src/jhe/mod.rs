@@ -1,6 +1,7 @@
 //! `JupyterHealth` Exchange: every call that is made to it, and how its answers are read.
 
 mod answers;
+mod any;
 mod bundle;
 mod client;
 mod consents;
@@ -14,6 +15,7 @@ mod practitioner;
 mod setup;
 
 pub use answers::ScopeAnswer;
+pub(crate) use any::read_any;
 pub use bundle::{Entry, parse as parse_bundle};
 pub use client::{Jhe, Who};
 pub use consents::{Consents, Organization, ScopeConsent, Standing, StudyConsents};

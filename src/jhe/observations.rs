@@ -3,14 +3,19 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::http::read;
 use super::{Jhe, JheError, Who};
+use crate::bounded;
 
 /// Observations of a page: the most that JHE gives.
 const PAGE: &str = "1000";
+/// Entries of a page that are read: ten times what is asked for.
+const MOST_ENTRIES: usize = 10_000;
+/// Identifiers of an observation: it has one of each client.
+const MOST_IDENTIFIERS: usize = 100;
 
 /// A page of observations, the newest first. While it is read, others may come before it: what was on one page is
 /// on the next one again then.
@@ -40,7 +45,7 @@ struct Bundle {
     #[serde(rename = "type")]
     kind: String,
     total: usize,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<_, _, MOST_ENTRIES>")]
     entry: Vec<Entry>,
     #[serde(default)]
     link: Vec<Link>,
@@ -55,7 +60,8 @@ struct Entry {
 #[serde(rename_all = "camelCase")]
 struct Resource {
     id: String,
-    identifier: Option<Vec<Identifier>>,
+    #[serde(default, deserialize_with = "identifiers")]
+    identifier: Vec<Identifier>,
     value_attachment: Option<Attachment>,
 }
 
@@ -108,7 +114,7 @@ impl Jhe {
     }
 }
 
-fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
+pub(super) fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
     let bundle: Bundle = read(body)?;
     if bundle.kind != "searchset" {
         return Err(JheError::Wrong(format!("a bundle of type '{}'", bundle.kind)));
@@ -123,10 +129,17 @@ fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
     })
 }
 
+/// The identifiers of an observation; none where JHE writes `null`.
+fn identifiers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Identifier>, D::Error> {
+    #[derive(Deserialize)]
+    struct Listed(#[serde(deserialize_with = "bounded::list::<_, _, MOST_IDENTIFIERS>")] Vec<Identifier>);
+    Ok(Option::<Listed>::deserialize(from)?.map(|Listed(identifiers)| identifiers).unwrap_or_default())
+}
+
 fn observed(resource: Resource) -> Observed {
     let data = resource.value_attachment.and_then(|attachment| attachment.data);
     let document = data.and_then(|data| serde_json::from_slice(&STANDARD.decode(data).ok()?).ok());
-    let identifiers = resource.identifier.into_iter().flatten().map(|one| (one.system, one.value)).collect();
+    let identifiers = resource.identifier.into_iter().map(|one| (one.system, one.value)).collect();
     Observed { id: resource.id, identifiers, document }
 }
 

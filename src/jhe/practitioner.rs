@@ -65,7 +65,7 @@ impl Practitioner {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Profile {
+pub(super) struct Profile {
     id: i64,
     user_type: String,
     #[serde(default)]
@@ -74,7 +74,7 @@ struct Profile {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+pub(super) struct Held {
     current_user_role: Option<String>,
 }
 

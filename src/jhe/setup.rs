@@ -15,7 +15,7 @@ struct Profile {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Scope {
+pub(super) struct Scope {
     coding_code: String,
 }
 

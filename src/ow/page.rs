@@ -7,8 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::bounded;
+
 /// Characters of a bad record that are kept to be looked at.
 const KEPT_CHARS: usize = 2000;
+/// Records of a page: ten times the most that OW is asked for.
+const MOST_RECORDS: usize = 10_000;
 
 /// One page.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +93,10 @@ pub enum PageError {
 
 #[derive(Deserialize)]
 struct Envelope<T> {
+    #[serde(
+        bound(deserialize = "T: Deserialize<'de>"),
+        deserialize_with = "bounded::list::<_, _, MOST_RECORDS>"
+    )]
     data: Vec<T>,
     #[serde(default)]
     pagination: Pagination,
@@ -256,6 +264,19 @@ mod tests {
         let body = page(r#"{"timestamp":"2026-11-21T00:00:00Z","value":" 72.5 "}"#, r#"{"has_more":false}"#);
         let page = parse(body.as_bytes()).unwrap();
         assert!((page.records[0].as_ref().unwrap().value - 72.5).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_page_of_ten_times_what_was_asked_for_is_none() {
+        let data = vec!["0"; MOST_RECORDS].join(",");
+        let page_of = |data: &str| parse(page(data, "{}").as_bytes()).map(|page| page.records.len());
+        assert_eq!(page_of(&data), Ok(MOST_RECORDS));
+        let one_more = page_of(&format!("{data},0"));
+        assert!(
+            matches!(&one_more, Err(PageError::NotAPage(_, why)) if why.contains("a list of more than 10000"))
+        );
+        let events = parse_events(page(&format!("{data},0"), "{}").as_bytes());
+        assert!(matches!(events, Err(PageError::NotAPage(..))));
     }
 
     #[test]

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use progress::Progress;
 pub use tick::{Outcome, Summary};
+pub(crate) use turn::Cursors;
 
 use crate::clock::Clock;
 use crate::config::Config;

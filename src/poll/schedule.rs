@@ -24,12 +24,12 @@ const SPREAD: f64 = 0.618_033_988_749_895;
 
 /// Whether something that happens once per `every` is due for a patient. Each patient has a moment of its
 /// own in the period, so that not everybody is due in the same tick. `last` is when it was last done, or
-/// since when it could have been.
+/// since when it could have been; where that is to come, the clock has stepped back, and nobody knows when it was done.
 pub fn is_due(patient: PatientId, last: Timestamp, every: Duration, now: Timestamp) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "a patient's share of the period need not be exact")]
     let share = (patient.get() as f64 * SPREAD).fract();
     let moment = every.mul_f64(share);
-    turns(now.minus(moment), every) > turns(last.minus(moment), every)
+    turns(now.minus(moment), every) != turns(last.minus(moment), every)
 }
 
 /// How many whole periods have passed at an instant.
@@ -68,6 +68,14 @@ mod tests {
         };
         let busiest = (1..=24).map(due).max();
         assert!(busiest <= Some(15), "{busiest:?} of 240 in one hour");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_puts_nothing_off() {
+        let patient = PatientId::new(1);
+        assert!(is_due(patient, at(24 * 365), DEEP_EVERY, at(0)));
+        let twice = (0..24).filter(|hour| is_due(patient, at(*hour), DEEP_EVERY, at(0))).count();
+        assert!(twice < 24, "an hour's step back is no reason but where the period has changed");
     }
 
     #[test]

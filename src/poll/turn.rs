@@ -265,18 +265,18 @@ fn census(window: &Window, collector: &mut Collector) -> Census {
 
 /// The cursors of one window, to notice when they go round in circles.
 #[derive(Debug, Default)]
-struct Cursors {
+pub(crate) struct Cursors {
     seen: HashSet<String>,
     current: Option<String>,
 }
 
 impl Cursors {
-    fn current(&self) -> Option<&str> {
+    pub(crate) fn current(&self) -> Option<&str> {
         self.current.as_deref()
     }
 
     /// Takes the next cursor; answers whether there is one.
-    fn accept(&mut self, next: Option<String>) -> Result<bool, OwError> {
+    pub(crate) fn accept(&mut self, next: Option<String>) -> Result<bool, OwError> {
         let Some(next) = next else { return Ok(false) };
         if !self.seen.insert(next.clone()) || self.seen.len() > MOST_PAGES {
             return Err(OwError::Wrong("OW's pages repeat: the same cursor came twice".to_owned()));

@@ -164,10 +164,8 @@ mod tests {
             query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let queries: Vec<&str> = PARTS.iter().chain(&LISTS).map(|(_, sql)| *sql).collect();
         let is_read = |table: &String| {
-            let words = |sql: &&str| {
-                sql.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == table)
-            };
-            queries.iter().any(words)
+            let words = queries.iter().flat_map(|sql| sql.split_whitespace()).collect::<Vec<_>>();
+            words.windows(2).any(|pair| ["FROM", "JOIN"].contains(&pair[0]) && pair[1] == table)
         };
         let left_out: Vec<&String> = tables.iter().filter(|table| !is_read(table)).collect();
         // Observations have a file of their own; the others are counts, secrets, and of those who were erased.

@@ -168,7 +168,8 @@ fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Resu
 pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreError> {
     let Some(value) = held_by(db, owner)? else { return Err(StoreError::LockLost) };
     let renewed = Timestamp::parse(&value).unwrap_or(Timestamp::MIN);
-    if now.since(renewed) >= RENEW {
+    // After a step backwards too, or it would soon be taken for stale.
+    if now.since(renewed).max(renewed.since(now)) >= RENEW {
         setting::set(db, KEY, &now.to_string())?;
         failpoint::at("lock.renewed-setting");
         db.execute("UPDATE lock SET value = ?", [now.to_string()])?;
@@ -336,5 +337,8 @@ mod tests {
         take(&db, directory.path(), hold.owner(), at("2026-11-21T08:00:00Z")).unwrap();
         check(&db, hold.owner(), at("2026-11-21T08:02:00Z")).unwrap();
         assert_eq!(setting::get(&db, KEY).unwrap().as_deref(), Some("2026-11-21T08:02:00Z"));
+        // The clock has stepped back.
+        check(&db, hold.owner(), at("2026-11-21T07:03:00Z")).unwrap();
+        assert_eq!(setting::get(&db, KEY).unwrap().as_deref(), Some("2026-11-21T07:03:00Z"));
     }
 }

@@ -74,9 +74,9 @@ impl Object {
         self.noted.plus((age / TRIED_AFTER_PART).clamp(TRIED_NOT_BEFORE, TRIED_AT_LATEST))
     }
 
-    /// Whether one that failed is tried again now.
+    /// Whether one that failed is tried again now. Where that was noted after now, the clock has stepped back.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        now >= self.tried_again()
+        now >= self.tried_again() || now < self.noted
     }
 }
 

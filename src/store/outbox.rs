@@ -53,11 +53,16 @@ pub enum Verdict {
     },
 }
 
-/// What of the outbox is to be sent at `?2`: of an instant the oldest row only, whose end the newer ones wait for.
-const DUE: &str = "
-    state IN ('pending', 'configuration') AND due_at <= ?2 AND NOT EXISTS
-        (SELECT 1 FROM outbox AS older WHERE older.stream = outbox.stream AND older.instant = outbox.instant
-         AND older.revision < outbox.revision)";
+/// What of the outbox is to be sent at `?2`: of an instant the oldest row only, whose end the newer ones wait for. What
+/// would wait for longer than anything does, was put off by a clock that was ahead.
+fn due() -> String {
+    let longest = queue::STILL_TOTAL.as_micros();
+    format!(
+        "state IN ('pending', 'configuration') AND due_at NOT BETWEEN ?2 + 1 AND ?2 + {longest} AND NOT EXISTS
+             (SELECT 1 FROM outbox AS older WHERE older.stream = outbox.stream AND older.instant = outbox.instant
+              AND older.revision < outbox.revision)"
+    )
+}
 
 /// How many observations are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,9 +88,10 @@ pub fn ready(
 ) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "{} WHERE jhe_id IS NOT NULL AND set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1)
-           AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream = stream.id AND {DUE})
+           AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream = stream.id AND {})
          ORDER BY stream.patient, stream.id",
-        super::observation::STREAMS
+        super::observation::STREAMS,
+        due()
     ))?;
     let streams = query.query_map(params![patient, now], super::observation::stream_from_row)?;
     Ok(streams.collect::<Result<_, _>>()?)
@@ -99,7 +105,8 @@ pub fn ready(
 pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, value, zone, revision, NULL, particulars, attempts, ambiguous FROM outbox
-         WHERE stream = ?1 AND {DUE} ORDER BY instant LIMIT ?3"
+         WHERE stream = ?1 AND {} ORDER BY instant LIMIT ?3",
+        due()
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map(params![stream, now, limit], |row| {

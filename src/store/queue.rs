@@ -18,7 +18,8 @@ use crate::time::Timestamp;
 /// steps, and JHE shows each that it gets beside the others.
 const STILL: Duration = Duration::from_hours(6);
 /// The same for the total of a day, from its first value on: it grows all day, and until the last device has synced.
-const STILL_TOTAL: Duration = Duration::from_hours(48);
+/// Nothing waits for longer.
+pub(super) const STILL_TOTAL: Duration = Duration::from_hours(48);
 
 /// What is being queued for JHE.
 #[derive(Debug, Clone, Copy)]

@@ -86,11 +86,16 @@ fn forget(db: &Connection, due: &Due) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Erases some of the observations about which [`decide`] has decided; answers whether there were any.
+/// Whether there are observations about which [`decide`] has decided.
 ///
 /// # Errors
-/// Where the tables cannot be read or written.
-pub fn erase_some(db: &Connection) -> Result<bool, StoreError> {
+/// Where the tables cannot be read.
+pub fn is_anything_left(db: &Connection) -> Result<bool, StoreError> {
+    Ok(next(db)?.is_some())
+}
+
+/// A stream with such observations, until when they are such, and whose they are.
+fn next(db: &Connection) -> Result<Option<(i64, Timestamp, PatientId)>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT stream.id, erased.until, stream.patient
          FROM (SELECT patient, code, max(withdrawn_at) AS until FROM consent
@@ -99,11 +104,18 @@ pub fn erase_some(db: &Connection) -> Result<bool, StoreError> {
          WHERE EXISTS (SELECT 1 FROM observation WHERE observation.stream = stream.id AND instant < erased.until)
          LIMIT 1",
     )?;
-    let next = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let Some((stream, until, patient)) = next else { return Ok(false) };
+    let next = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    Ok(next.optional()?)
+}
+
+/// Erases some of the observations about which [`decide`] has decided.
+///
+/// # Errors
+/// Where the tables cannot be read or written.
+pub fn erase_some(db: &Connection) -> Result<(), StoreError> {
+    let Some((stream, until, patient)) = next(db)? else { return Ok(()) };
     erasure::delete_some(db, stream, until)?;
-    forget_if_empty(db, stream, patient)?;
-    Ok(true)
+    forget_if_empty(db, stream, patient)
 }
 
 /// An empty stream says which device the patient had, and when it was last used.

@@ -128,3 +128,26 @@ fn commit(connection: &Connection, place: &Place) -> Result<(), StoreError> {
     }
     ended
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_asked_hears_of_a_commit_that_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "PRAGMA foreign_keys = ON; CREATE TABLE whole (id INTEGER PRIMARY KEY);
+             CREATE TABLE part (whole REFERENCES whole (id) DEFERRABLE INITIALLY DEFERRED);",
+        )
+        .unwrap();
+        let writer = Writer::start(db, Place::of(&path).unwrap()).unwrap();
+        // What it refers to is looked for at the end of the transaction only.
+        let dangling = writer.write(|db| Ok(db.execute("INSERT INTO part VALUES (7)", [])?)).await;
+        assert!(dangling.is_err(), "{dangling:?}");
+        let kept = writer.write(|db| Ok(db.query_row("SELECT count(*) FROM part", [], |row| row.get(0))?));
+        assert_eq!(kept.await, Ok(0_i64));
+    }
+}

@@ -64,7 +64,7 @@ pub(super) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
 }
 
 /// The pages of the header, and the role that each asks for.
-const SECTIONS: [(&str, &str, Role); 7] = [
+const SECTIONS: [(&str, &str, Role); 8] = [
     ("/admin", "Overview", Role::Viewer),
     ("/admin/patients", "Patients", Role::Viewer),
     ("/admin/studies", "Studies", Role::Viewer),
@@ -72,6 +72,7 @@ const SECTIONS: [(&str, &str, Role); 7] = [
     ("/admin/audit", "Audit", Role::Manager),
     ("/admin/settings", "Settings", Role::Operator),
     ("/admin/accounts", "Accounts", Role::Operator),
+    ("/admin/help", "Help", Role::Viewer),
 ];
 
 fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {

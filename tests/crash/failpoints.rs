@@ -62,6 +62,11 @@ fn death_between_any_two_steps_loses_nothing_and_doubles_nothing() {
     assert!(unmet.is_empty(), "never reached: {unmet:?}");
 }
 
+fn count(wards: &Wards, query: &str) -> i64 {
+    let db = rusqlite::Connection::open(wards.world.database()).unwrap();
+    db.query_row(query, [], |row| row.get(0)).unwrap()
+}
+
 #[test]
 fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
     for name in ERASURE {
@@ -79,24 +84,62 @@ fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
         // Whatever runs in between brings nothing of the patient back, and sends nothing.
         let sent = wards.jhe.instants(40001).len();
         let others = wards.jhe.instants(40002).len();
+        let kept = "SELECT count(*) FROM observation JOIN stream ON stream.id = stream WHERE patient = 1";
+        let before = count(&wards, kept);
+        wards.world.sim.put(&wards.all[0].user, wards.world.now.minus(MINUTE * 3), 63.0);
         assert_eq!(wards.world.poll().code, 0, "{name}");
         assert_eq!(wards.world.run(&["export"]).code, 0, "{name}");
         if name != "erase.begun" {
+            assert_eq!(count(&wards, kept), before, "{name}");
             assert_eq!(wards.jhe.instants(40001).len(), sent, "{name}");
         }
         assert!(wards.jhe.instants(40002).len() > others, "{name}");
         let ran = wards.world.run(&erase);
         assert_eq!(ran.code, 0, "{name}: {ran:?}");
-        let db = rusqlite::Connection::open(wards.world.database()).unwrap();
-        let count = |query: &str| db.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
-        assert_eq!(count("SELECT count(*) FROM patient"), 1, "{name}");
-        assert_eq!(count("SELECT count(*) FROM audit WHERE action = 'patient.erase'"), 1, "{name}");
-        assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0, "{name}");
-        assert_eq!(count("SELECT count(*) FROM erasure WHERE vacuumed_at IS NULL"), 0, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM patient"), 1, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM audit WHERE action = 'patient.erase'"), 1, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM pragma_foreign_key_check"), 0, "{name}");
+        assert_eq!(count(&wards, "SELECT count(*) FROM erasure WHERE vacuumed_at IS NULL"), 0, "{name}");
         for file in ["jhe-ow.sqlite3", "jhe-ow.sqlite3-wal"] {
             let bytes = std::fs::read(wards.world.data_dir().join(file)).unwrap_or_default();
             let value = 61.735_19_f64.to_be_bytes();
             assert!(!bytes.windows(8).any(|one| one == value), "{name}: {file} has what was measured");
         }
     }
+}
+
+#[test]
+fn death_after_any_transaction_loses_nothing_however_long_the_outage_was() {
+    let (mut wards, mut dice) = (Wards::new(1), Dice::new(2));
+    // A quarter past three: what is due once a day was due twenty minutes ago, and is done.
+    wards.world.pass(MINUTE * 180);
+    wards.recover();
+    for at_export in [false, true] {
+        for transaction in 1.. {
+            // Until just before it is due again: the outage is longer than a tick looks back by itself, also for the
+            // total of the day, which is read together with what is measured by the minute.
+            wards.settle();
+            wards.world.pass(MINUTE * 60 * 23);
+            wards.live(&mut dice);
+            if at_export {
+                wards.recover();
+            }
+            let mut command = wards.world.command(&[if at_export { "export" } else { "poll" }]);
+            let ended =
+                command.env(FAILPOINT_ENV, format!("writer.committed:{transaction}")).output().unwrap();
+            wards.check_file();
+            wards.recover();
+            if ended.status.signal() != Some(ABORTED) {
+                assert!(
+                    transaction > if at_export { 2 } else { 4 },
+                    "no more than {transaction} transactions"
+                );
+                break;
+            }
+            wards.settle();
+            wards.world.pass(MINUTE * 60);
+            wards.recover();
+        }
+    }
+    wards.deliver();
 }

@@ -8,6 +8,7 @@ use jhe_ow::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::bucket::*;
 use crate::fake_jhe::*;
 use crate::harness::*;
 use crate::served::wait_for;
@@ -25,6 +26,8 @@ const CODES: [&str; 6] = [
 const NIGHT: [&str; 3] = ["sleep_duration", "sleep_episode", "sleep_stage_summary"];
 /// Longer than anything waits to be still before it is sent.
 const STILL: Duration = Duration::from_hours(49);
+/// The longest that a patient is out of reach, with all of it brought afterwards.
+const AWAY: Duration = Duration::from_hours(24);
 /// As far back as every tick looks, with an hour to spare.
 const HOT: Duration = Duration::from_hours(5);
 
@@ -76,19 +79,30 @@ pub struct Ward {
 pub struct Wards {
     pub world: World,
     pub jhe: FakeJhe,
+    /// Where OW stores the payloads, in raw mode: of heart rates alone.
+    pub bucket: Option<Bucket>,
     pub all: Vec<Ward>,
     marks: BTreeMap<(i64, String), i64>,
 }
 
 impl Wards {
     pub fn new(count: i64) -> Self {
-        let mut world = World::new();
+        Self::of(count, World::new(), None)
+    }
+
+    /// In raw mode.
+    pub fn raw(count: i64) -> Self {
+        let (world, bucket) = raw_world();
+        Self::of(count, world, Some(bucket))
+    }
+
+    fn of(count: i64, mut world: World, bucket: Option<Bucket>) -> Self {
         let jhe = FakeJhe::start();
         world.set("JHE_BASE_URL", &jhe.url());
         world.set("JHE_CLIENT_KEY", KEY);
         world.set("JHE_OW_OW_TIMEOUT", "1s");
         world.setting("ow.poll_interval", "1s");
-        let mut wards = Self { world, jhe, all: Vec::new(), marks: BTreeMap::new() };
+        let mut wards = Self { world, jhe, bucket, all: Vec::new(), marks: BTreeMap::new() };
         for id in 40001..40001 + count {
             wards.admit(id);
         }
@@ -125,7 +139,14 @@ impl Wards {
     pub fn live(&mut self, dice: &mut Dice) {
         let (world, now) = (&self.world, self.world.now);
         for ward in &mut self.all {
-            ward.hearts(world, dice, now);
+            let rates = ward.hearts(dice, now);
+            if let Some(bucket) = &self.bucket {
+                ward.store(bucket, dice, now, &rates);
+                continue;
+            }
+            for (at, value) in rates {
+                world.sim.put(&ward.user, at, value);
+            }
             ward.steps(world, dice, now);
             ward.pressure(world, dice, now);
             ward.sleep(world, dice, now);
@@ -248,10 +269,31 @@ impl Wards {
         let of_jhe = |name: &&String| is_sent(&here[*name]);
         for name in here.keys().filter(of_jhe) {
             let there = at_jhe.get(name).map(Vec::as_slice).unwrap_or_default();
-            assert_eq!(there.last(), Some(&here[name]), "{name} of patient {}: {there:?}", ward.number);
+            assert_eq!(
+                there.last(),
+                Some(&here[name]),
+                "{name} of patient {}, {}, raw {}: {there:?}; {:#?}",
+                ward.number,
+                self.world.now,
+                self.bucket.is_some(),
+                self.waiting()
+            );
             assert!(there.windows(2).all(|pair| pair[0] != pair[1]), "the same twice: {there:?}");
         }
         assert!(at_jhe.keys().all(|name| here.contains_key(name)), "JHE has what is not kept here");
+    }
+
+    /// What of the outbox is left, for whoever looks for the reason.
+    fn waiting(&self) -> Vec<String> {
+        let db = rusqlite::Connection::open(self.world.database()).unwrap();
+        let mut query = db
+            .prepare(
+                "SELECT concat_ws(' ', patient, series_type, instant, revision, state, due_at, attempts, ambiguous,
+                                  detail)
+                 FROM outbox JOIN stream ON stream.id = stream LIMIT 50",
+            )
+            .unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     /// How many samples must be kept.
@@ -266,18 +308,20 @@ fn is_sent(body: &Value) -> bool {
 }
 
 impl Ward {
-    fn hearts(&mut self, world: &World, dice: &mut Dice, now: Timestamp) {
-        let mut at = self.newest.max(now.minus(HOT)).plus(FIVE_MINUTES);
+    /// What its heart did since it was last asked, and what of it came late or was corrected.
+    fn hearts(&mut self, dice: &mut Dice, now: Timestamp) -> Vec<(Timestamp, f64)> {
+        let mut rates = Vec::new();
+        let mut at = self.newest.max(now.minus(AWAY)).plus(FIVE_MINUTES);
         while at < now {
             let value = dice.value();
-            world.sim.put(&self.user, at, value);
+            rates.push((at, value));
             if !self.is_withdrawn {
                 self.model.insert(("heart_rate".to_owned(), at), value);
             }
             (self.newest, at) = (at, at.plus(FIVE_MINUTES));
         }
         if self.is_withdrawn {
-            return;
+            return rates;
         }
         // Some come late, in the gaps, and some are corrected: of what this tick looks at.
         let recent: Vec<Timestamp> = self
@@ -290,11 +334,27 @@ impl Ward {
             .collect();
         for _ in 0..dice.roll(3) {
             let (at, value) = (dice.pick(&recent), dice.value());
-            world.sim.put(&self.user, at, value);
+            rates.push((at, value));
             self.model.insert(("heart_rate".to_owned(), at), value);
             let (late, value) = (at.minus(MINUTE / 2), dice.value());
-            world.sim.put(&self.user, late, value);
+            rates.push((late, value));
             self.model.insert(("heart_rate".to_owned(), late), value);
+        }
+        rates
+    }
+
+    /// Has OW store heart rates in an object or two; of an instant that is in both the later one counts.
+    fn store(&self, bucket: &Bucket, dice: &mut Dice, now: Timestamp, rates: &[(Timestamp, f64)]) {
+        let day = now.to_string()[..10].to_owned();
+        let parts = rates.split_at(rates.len() / 2);
+        for (part, stored) in [(parts.0, now.minus(MINUTE)), (parts.1, now)] {
+            let record = |(at, value): &(Timestamp, f64)| (at.to_string(), *value);
+            let texts: Vec<(String, f64)> = part.iter().map(record).collect();
+            let rates: Vec<(&str, f64, &str)> =
+                texts.iter().map(|(at, value)| (at.as_str(), *value, "awake")).collect();
+            let key = Bucket::key(&day, &self.user, &format!("{:012x}", dice.roll(1 << 48)));
+            bucket.put_heart_rates(&key, &rates);
+            bucket.stored(&key, stored);
         }
     }
 

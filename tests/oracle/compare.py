@@ -7,7 +7,7 @@ Needs Python 3.11 to 3.13 and a package index. omh-shim 2.1.0 is installed into 
 into another for the two types that 2.1.0 has dropped. Samples are made from a fixed seed. Equal must be: which
 samples are errors, the type and the message of the error, and of the others schema, modality, datasheets and body,
 with the order of the keys and with integers told from floats. What may differ stands in DELIBERATE, and in the
-README. Exit code 1: there is another difference.
+docs/data.md. Exit code 1: there is another difference.
 
     --samples N    samples for each source and type (default 2000)
     --seed N       another seed

@@ -153,9 +153,13 @@ impl Bucket {
         };
     }
 
-    /// Makes trouble for whoever lists the objects of a user.
-    pub fn list_trouble(&self, user: &str, fault: Fault) {
-        self.state.faults.lock().unwrap().insert(user.to_owned(), fault);
+    /// Makes trouble for whoever lists the objects of a user, or takes it away.
+    pub fn list_trouble(&self, user: &str, fault: Option<Fault>) {
+        let mut faults = self.state.faults.lock().unwrap();
+        match fault {
+            Some(fault) => faults.insert(user.to_owned(), fault),
+            None => faults.remove(user),
+        };
     }
 
     /// Answers these pages to whoever lists the objects of a user, and nothing else.

@@ -138,12 +138,18 @@ fn a_busy_jhe_is_left_alone_as_long_as_it_asks() {
 
 #[test]
 fn one_entry_on_which_jhe_breaks_is_found_and_holds_nothing_up() {
-    let scene = Scene::new();
+    let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 10);
     scene.world.sim.put(&user, scene.world.now.minus(HOUR * 2), 199.0);
     scene.world.created();
     scene.jhe.state().poison.push(199.0);
+    for _ in 0..8 {
+        let ran = scene.export();
+        assert!(ran.stdout.contains("sent again 1"), "it may be chance: {ran:?}");
+        assert_eq!(scene.jhe.state().kept.len(), 119);
+        scene.world.pass(HOUR + MINUTE * 10);
+    }
     let ran = scene.export();
     assert!(ran.stdout.contains("refused 1"), "{ran:?}");
     assert_eq!((scene.jhe.state().kept.len(), ran.code), (119, 3));

@@ -1,8 +1,6 @@
 //! Black-box tests: the real binary, on the command line and over HTTP, against a strict simulated OW.
 //! Each file is named for the promise that it keeps.
 
-mod harness;
-
 mod adoption;
 mod audit;
 mod backup;
@@ -11,6 +9,7 @@ mod blood_pressure;
 mod browser;
 mod bucket;
 mod charts;
+mod clock;
 mod command_line;
 mod consent;
 mod convert;
@@ -26,6 +25,7 @@ mod export;
 mod failing_writes;
 mod fake_jhe;
 mod faults;
+mod harness;
 mod interrupted;
 mod invitation;
 mod jhe_invitation;

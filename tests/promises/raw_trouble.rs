@@ -163,7 +163,7 @@ fn a_patient_whose_listing_fails_holds_nobody_else_up() {
     let (world, bucket, user, patient) = one_payload();
     let (other_user, other) = world.patient();
     bucket.put_heart_rates(&Bucket::key(TODAY, &other_user, "1"), &[(EIGHT, 50.0, "rest")]);
-    bucket.list_trouble(&user, Fault::Status(503));
+    bucket.list_trouble(&user, Some(Fault::Status(503)));
     let ran = world.poll();
     assert_eq!((ran.code, ran.created()), (3, 1), "{ran:?}");
     assert!(ran.stderr.contains(&format!("patient {patient}: ")) && ran.stderr.contains("503"), "{ran:?}");
@@ -196,7 +196,7 @@ fn nobody_is_sent_to_another_server() {
     bucket.trouble(&key, Some(Fault::Elsewhere(other.address())));
     let ran = world.poll();
     assert!(ran.code == 3 && ran.stderr.contains("307, and points to http://127.0.0.1:"), "{ran:?}");
-    bucket.list_trouble(&user, Fault::Elsewhere(other.address()));
+    bucket.list_trouble(&user, Some(Fault::Elsewhere(other.address())));
     let ran = world.poll();
     assert!(ran.code == 1 && ran.stderr.contains("see ow.s3.endpoint_url and ow.s3.region"), "{ran:?}");
     assert_eq!((other.seen().len(), instants(&world, &patient)), (0, both()));

@@ -40,7 +40,39 @@ fn a_database_that_is_newer_than_the_program_is_refused() {
         .unwrap();
     db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     drop(db);
-    refuses(&world, "was written by a newer jhe-ow");
+    let told = "was written by a newer jhe-ow (schema 9999, this program knows 7)";
+    refuses(&world, told);
+    // Each command that opens the store, and the daemon; also where another key or JHE is configured.
+    let (before, beside) = (std::fs::read(world.database()).unwrap(), names(&world.data_dir()));
+    let copy = world.directory.path().join("copy.sqlite3");
+    let copy = copy.to_str().unwrap();
+    let mut world = world;
+    world.set("JHE_BASE_URL", "http://127.0.0.1:1");
+    world.set("JHE_CLIENT_KEY", "a2V5");
+    let bind = format!("127.0.0.1:{}", free_port());
+    for arguments in [
+        &["serve", "--bind", &bind][..],
+        &["observations"],
+        &["export"],
+        &["adopt", "--dry-run"],
+        &["patient", "add", "--name", "A"],
+        &["admin", "list"],
+        &["audit", "verify"],
+        &["settings", "list"],
+        &["settings", "set", "module.ow", "false"],
+        &["backup", copy],
+        &["rejected", "list"],
+    ] {
+        let ran = world.run(arguments);
+        assert_eq!(ran.code, 1, "{arguments:?}: {ran:?}");
+        assert!(
+            ran.stderr.contains(told) && ran.stderr.contains("nothing was changed"),
+            "{arguments:?}: {ran:?}"
+        );
+    }
+    assert_eq!(std::fs::read(world.database()).unwrap(), before, "intact");
+    assert_eq!(names(&world.data_dir()), beside);
+    assert!(!std::path::Path::new(copy).exists());
 }
 
 #[test]
@@ -76,7 +108,7 @@ fn the_schema_can_be_looked_at_without_being_touched() {
         (ran.code, ran.stdout.as_str()),
         (
             0,
-            "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\nV5  raw  pending\nV6  every_vital_sign  pending\nV7  audit_chain  pending\n"
+            "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\nV5  raw  pending\nV6  every_vital_sign  pending\nV7  audit_chain  pending\nV8  erasure  pending\n"
         )
     );
     assert!(!world.data_dir().exists());

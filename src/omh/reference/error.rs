@@ -57,7 +57,7 @@ pub(super) enum Raised {
     Refused(String),
 }
 
-/// A deliberate difference: the README lists each.
+/// A deliberate difference: docs/data.md lists each.
 pub(super) fn refused(why: impl Into<String>) -> Raised {
     Raised::Refused(why.into())
 }

@@ -3,7 +3,7 @@
 //!
 //! This is for comparison and preview, and none of it decides what the daemon keeps: that is
 //! [`convert`](super::convert). It follows the package in body, schema, errors and their words. Where the package
-//! makes something wrong, or something that JSON cannot hold, the sample is refused; the README lists each case,
+//! makes something wrong, or something that JSON cannot hold, the sample is refused; docs/data.md lists each case,
 //! and `tests/oracle/compare.py` compares the two.
 //!
 //! Two fields of a header differ always. The package draws a random uuid and writes the time of the conversion;

@@ -238,7 +238,7 @@ fn not_told(error: &JheError) -> Refusal {
 }
 
 fn misconfigured(what: &str) -> Refusal {
-    let next = "Tell an operator of this service: the log and “Practitioners sign in through JHE” in the README help.";
+    let next = "Tell an operator of this service: the log and “Practitioners sign in through JHE” in docs/patients.md help.";
     Refusal::new(StatusCode::BAD_GATEWAY, "The sign-in with JHE does not work", format!("{what} {next}"))
         .next("/admin/sign-in", "Sign in")
 }

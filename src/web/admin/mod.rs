@@ -2,6 +2,7 @@
 
 mod accounts;
 mod export;
+mod help;
 mod jhe_sign_in;
 mod lists;
 mod observations;
@@ -172,6 +173,8 @@ async fn read(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -> Result<
         ["audit"] => lists::audit(app, visit, staff).await,
         ["settings"] => settings::show(app, visit, staff).await,
         ["accounts"] => accounts::show(app, visit, staff).await,
+        ["help"] => help::show(app, staff, None),
+        ["help", chapter] => help::show(app, staff, Some(chapter)),
         _ => Err(Refusal::not_found()),
     }
 }

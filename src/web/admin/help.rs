@@ -1,0 +1,196 @@
+//! The chapters of the documentation, as the repository has them, on the daemon's own pages.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, PreEscaped, html};
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html as markdown};
+use warp::reply::Response;
+
+use super::{Staff, page};
+use crate::web::App;
+use crate::web::answer::Refusal;
+
+/// A chapter: the name of its page, its title, its file in the repository, and what is in that.
+struct Chapter {
+    name: &'static str,
+    title: &'static str,
+    file: &'static str,
+    text: &'static str,
+}
+
+const CHAPTERS: [Chapter; 8] = [
+    Chapter {
+        name: "start",
+        title: "What it is, settings, troubleshooting",
+        file: "README.md",
+        text: include_str!("../../../README.md"),
+    },
+    Chapter {
+        name: "laptop",
+        title: "From scratch on a laptop",
+        file: "docs/laptop.md",
+        text: include_str!("../../../docs/laptop.md"),
+    },
+    Chapter {
+        name: "patients",
+        title: "Patients and practitioners",
+        file: "docs/patients.md",
+        text: include_str!("../../../docs/patients.md"),
+    },
+    Chapter {
+        name: "jhe",
+        title: "Connected to JHE",
+        file: "docs/jhe.md",
+        text: include_str!("../../../docs/jhe.md"),
+    },
+    Chapter {
+        name: "data",
+        title: "Data",
+        file: "docs/data.md",
+        text: include_str!("../../../docs/data.md"),
+    },
+    Chapter {
+        name: "raw-mode",
+        title: "Raw mode",
+        file: "docs/raw-mode.md",
+        text: include_str!("../../../docs/raw-mode.md"),
+    },
+    Chapter {
+        name: "production",
+        title: "Production",
+        file: "docs/production.md",
+        text: include_str!("../../../docs/production.md"),
+    },
+    Chapter {
+        name: "packaging",
+        title: "Packaging",
+        file: "packaging/README.md",
+        text: include_str!("../../../packaging/README.md"),
+    },
+];
+
+/// `GET /admin/help` and `GET /admin/help/{chapter}`.
+pub(super) fn show(app: &App, staff: &Staff, name: Option<&str>) -> Result<Response, Refusal> {
+    let name = name.unwrap_or(CHAPTERS[0].name);
+    let chapter = CHAPTERS.iter().find(|chapter| chapter.name == name).ok_or_else(Refusal::not_found)?;
+    let body = html! {
+        nav.chapters aria-label="Chapters" {
+            ul {
+                @for one in &CHAPTERS {
+                    li {
+                        a href={ "/admin/help/" (one.name) } aria-current=[(one.name == name).then_some("page")] {
+                            (one.title)
+                        }
+                    }
+                }
+            }
+        }
+        article.prose { (render(chapter)) }
+    };
+    Ok(page(app, staff, "/admin/help", chapter.title, &body))
+}
+
+/// Markdown as a page has it: headings can be linked to, links lead to the other chapters.
+fn render(chapter: &Chapter) -> Markup {
+    let mut events: Vec<Event<'_>> = Parser::new_ext(chapter.text, Options::ENABLE_TABLES).collect();
+    for place in 0..events.len() {
+        if let Event::Start(Tag::Heading { .. }) = events[place] {
+            let slug = slug(&heading(&events[place..]));
+            if let Event::Start(Tag::Heading { id, .. }) = &mut events[place] {
+                *id = Some(CowStr::from(slug));
+            }
+        }
+    }
+    let events = events.into_iter().map(|event| match event {
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Link { link_type, dest_url: target(chapter, &dest_url).into(), title, id })
+        }
+        event => event,
+    });
+    let mut page = String::new();
+    markdown::push_html(&mut page, events);
+    PreEscaped(page)
+}
+
+/// The words of the heading that these events begin with.
+fn heading(events: &[Event<'_>]) -> String {
+    let inside = events.iter().take_while(|event| !matches!(event, Event::End(TagEnd::Heading(_))));
+    inside.fold(String::new(), |mut words, event| {
+        if let Event::Text(text) | Event::Code(text) = event {
+            // Writing to a string does not fail.
+            let _ = write!(words, "{text}");
+        }
+        words
+    })
+}
+
+/// What a heading is called in links: as GitHub does, so that the files can be read there too.
+fn slug(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// Where a link of a chapter leads on the pages.
+fn target(from: &Chapter, link: &str) -> String {
+    if link.starts_with("http") || link.starts_with('#') {
+        return link.to_owned();
+    }
+    let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let directory = from.file.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let path = match file.strip_prefix("../") {
+        Some(up) => up.to_owned(),
+        None if directory.is_empty() => file.to_owned(),
+        None => format!("{directory}/{file}"),
+    };
+    match CHAPTERS.iter().find(|chapter| chapter.file == path) {
+        Some(chapter) if anchor.is_empty() => format!("/admin/help/{}", chapter.name),
+        Some(chapter) => format!("/admin/help/{}#{anchor}", chapter.name),
+        // What is in the repository only.
+        None => format!("/admin/help/{}", from.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_link_between_the_chapters_leads_to_something() {
+        for chapter in &CHAPTERS {
+            let base = Path::new(env!("CARGO_MANIFEST_DIR")).join(chapter.file);
+            for event in Parser::new_ext(chapter.text, Options::ENABLE_TABLES) {
+                let Event::Start(Tag::Link { dest_url: link, .. }) = event else { continue };
+                if link.starts_with("http") {
+                    continue;
+                }
+                let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+                let there = base.parent().unwrap().join(file);
+                assert!(file.is_empty() || there.exists(), "{}: {link}", chapter.file);
+                if anchor.is_empty() {
+                    continue;
+                }
+                let text =
+                    std::fs::read_to_string(if file.is_empty() { base.clone() } else { there }).unwrap();
+                let events: Vec<Event<'_>> = Parser::new_ext(&text, Options::ENABLE_TABLES).collect();
+                let has = events.iter().enumerate().any(|(place, event)| {
+                    matches!(event, Event::Start(Tag::Heading { .. }))
+                        && slug(&heading(&events[place..])) == anchor
+                });
+                assert!(has, "{}: there is no {link}", chapter.file);
+            }
+        }
+    }
+
+    #[test]
+    fn links_lead_to_the_pages() {
+        let jhe = CHAPTERS.iter().find(|chapter| chapter.name == "jhe").unwrap();
+        assert_eq!(target(jhe, "data.md#what-it-costs"), "/admin/help/data#what-it-costs");
+        assert_eq!(target(jhe, "../packaging/README.md"), "/admin/help/packaging");
+        assert_eq!(target(&CHAPTERS[0], "docs/jhe.md"), "/admin/help/jhe");
+        assert_eq!(target(&CHAPTERS[0], "jhe-ow.toml.example"), "/admin/help/start");
+        assert_eq!(slug("Preview and compare: `jhe-ow convert`"), "preview-and-compare-jhe-ow-convert");
+    }
+}

@@ -1,0 +1,176 @@
+//! No bytes that others send make the program panic, or take more memory than they are worth.
+//!
+//! What `fuzz/` does with libFuzzer on nightly, on stable: seeds and what is made of them by chance, the same for the same
+//! number. `JHE_OW_FUZZ_SECONDS=600 JHE_OW_FUZZ_SEED=7 cargo test --test bad_input` for more of them.
+
+mod mutate;
+mod nasty;
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jhe_ow::fuzz::TARGETS;
+use mutate::Mutator;
+
+/// How long each target is tried where nobody says.
+const SECONDS: u64 = 2;
+/// A seed as good as any.
+const SEED: u64 = 20_261_121;
+/// An input made by chance is cut to this many bytes.
+const LONGEST: usize = 64 * 1024;
+/// Kilobytes that a large input may take for each of its own: a value of JSON of two bytes takes 32 while it is read.
+const WORTH: u64 = 24;
+/// Kilobytes that a target may take besides, whatever it reads: what the allocator keeps, and a payload's largest record.
+const APART: u64 = 48 * 1024;
+
+/// For a process that tries one input.
+const ONE_TARGET: &str = "JHE_OW_FUZZ_TARGET";
+const ONE_INPUT: &str = "JHE_OW_FUZZ_INPUT";
+
+/// Memory is the process's: one target at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+/// A line of `/proc/self/status`, in kilobytes.
+fn memory(line: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let found = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+    found.trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap()
+}
+
+/// Tries one input in a process of its own, which may die of it; answers how many kilobytes it took.
+fn taken_by(name: &str, what: &str, input: &[u8]) -> u64 {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(input).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "one_input", "--nocapture"]).env(ONE_TARGET, name).env(ONE_INPUT, file.path());
+    let output = child.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{what} breaks {name}: {}", String::from_utf8_lossy(&output.stderr));
+    between(&told, "taken ", " kB").parse().unwrap()
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+    text.split_once(start).unwrap().1.split_once(end).unwrap().0
+}
+
+/// What [`taken_by`] starts.
+#[test]
+fn one_input() {
+    let (Ok(name), Ok(path)) = (std::env::var(ONE_TARGET), std::env::var(ONE_INPUT)) else { return };
+    let input = std::fs::read(path).unwrap();
+    let before = memory("VmHWM");
+    target(&name)(&input);
+    println!("taken {} kB", memory("VmHWM") - before);
+}
+
+fn target(name: &str) -> fn(&[u8]) {
+    TARGETS.into_iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+/// The inputs that a target begins with: a file each.
+fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{name} has no seeds");
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// Tries one input; one that breaks the target is kept in a file.
+fn try_one(name: &str, target: fn(&[u8]), input: &[u8]) {
+    if catch_unwind(AssertUnwindSafe(|| target(input))).is_err() {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bad-input-{name}"));
+        std::fs::write(&kept, input).unwrap();
+        panic!(
+            "{} breaks {name}: {}",
+            kept.display(),
+            String::from_utf8_lossy(&input[..input.len().min(2000)])
+        );
+    }
+}
+
+/// Tries a target with its seeds, with what is large or odd, and with what chance makes of both.
+fn keeps_its_word(name: &str) {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let target = target(name);
+    let seeds = seeds(name);
+    for seed in &seeds {
+        try_one(name, target, seed);
+    }
+    for (what, input) in nasty::of(name) {
+        let kilobytes = input.len() as u64 / 1024;
+        let taken = taken_by(name, what, &input);
+        assert!(taken <= kilobytes * WORTH + APART, "{name}: {what} of {kilobytes} kB takes {taken} kB");
+    }
+    let (seconds, seed) = (number("JHE_OW_FUZZ_SECONDS", SECONDS), number("JHE_OW_FUZZ_SEED", SEED));
+    let mut mutator = Mutator::new(seed, seeds);
+    let (began, mut tried) = (Instant::now(), 0_u64);
+    // Forgets what was held before.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = memory("VmHWM");
+    while began.elapsed() < Duration::from_secs(seconds) {
+        let input = mutator.next(LONGEST, name == "raw_payload");
+        try_one(name, target, &input);
+        tried += 1;
+    }
+    let taken = memory("VmHWM") - before;
+    eprintln!("{name}: {tried} inputs of seed {seed} in {seconds} s, {taken} kB");
+    assert!(taken <= APART, "{taken} kB for inputs of at most {LONGEST} bytes");
+    assert!(tried > 0);
+}
+
+#[test]
+fn pages_of_ow_that_are_anything() {
+    keeps_its_word("ow_page");
+}
+
+#[test]
+fn payloads_that_are_anything() {
+    keeps_its_word("raw_payload");
+}
+
+#[test]
+fn configuration_that_is_anything() {
+    keeps_its_word("config");
+}
+
+#[test]
+fn invitation_codes_that_are_anything() {
+    keeps_its_word("invitation_code");
+}
+
+#[test]
+fn cursors_that_are_anything() {
+    keeps_its_word("cursor");
+}
+
+#[test]
+fn answers_of_jhe_that_are_anything() {
+    keeps_its_word("jhe_answer");
+}
+
+#[test]
+fn every_target_is_a_fuzz_target_with_seeds() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let names = |below: &str| {
+        let entries = std::fs::read_dir(directory.join(below)).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut known = TARGETS.map(|(name, _)| name.to_owned());
+    known.sort();
+    assert_eq!(names("fuzz_targets"), known);
+    assert_eq!(names("seeds"), known);
+}
