@@ -165,12 +165,10 @@ impl Store {
 impl Inner {
     fn reader(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle {
-            Some(reader) => Ok(reader),
-            None => {
-                self.place.check()?;
-                open::reader(&self.directory.join(FILE_NAME))
-            }
+        if let Some(reader) = idle {
+            return Ok(reader);
         }
+        self.place.check()?;
+        open::reader(&self.directory.join(FILE_NAME))
     }
 }

@@ -132,7 +132,7 @@ fn the_overview_shows_how_far_a_tick_is_and_then_what_the_hours_came_to() {
     assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("A tick is running"), "{page}");
     for told in [
         "aria-label=\"Samples, the last 24 hours: 24 new, 0 revised, 0 rejected.\"",
-        "Errors, the last 24 hours: No errors. Of 1 ticks 0 left patients out",
+        "Errors, the last 24 hours: No errors. Ticks: 1; 0 left patients out",
     ] {
         assert!(page.contains(told), "{told} is not in {page}");
     }

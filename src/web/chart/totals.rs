@@ -122,6 +122,7 @@ impl Activity {
                         } }
                     }
                 }
+                p.fine { "Of all patients together; times are UTC." }
                 div.pair {
                     (self.samples())
                     (self.lag())
@@ -140,7 +141,7 @@ impl Activity {
             parts: &["new", "revised", "rejected"],
             unit: "",
             values: self.values(of),
-            summary: format!("{} new, {} revised, {} rejected.", sums[0], sums[1], sums[2]),
+            summary: told(&sums, &["new", "revised", "rejected"]),
         })
     }
 
@@ -155,7 +156,7 @@ impl Activity {
             None => "No new samples.".to_owned(),
         };
         self.chart(&Chart {
-            title: "From measurement to here",
+            title: "Minutes from measurement to here",
             parts: &["minutes, on average"],
             unit: " min",
             values: self.values(|totals| vec![minutes(totals.lag.mean().unwrap_or(0))]),
@@ -186,7 +187,7 @@ impl Activity {
                 .map(|slot| vec![slot.errors.iter().map(|(_, sum)| sum).sum()])
                 .collect(),
             summary: format!(
-                "{errors}. Of {} ticks {} left patients out, and {} did not run to their end.",
+                "{errors}. Ticks: {}; {} left patients out, and {} did not run to their end.",
                 ticks[0], ticks[1], ticks[2]
             ),
         })
@@ -200,7 +201,7 @@ impl Activity {
             parts: &["delivered", "parked", "refused"],
             unit: "",
             values: self.values(of),
-            summary: format!("{} delivered, {} parked, {} refused.", sums[0], sums[1], sums[2]),
+            summary: told(&sums, &["delivered", "parked", "refused"]),
         })
     }
 
@@ -316,7 +317,7 @@ fn legend(parts: &[&str]) -> Markup {
         @if parts.len() > 1 {
             span.legend aria-hidden="true" {
                 @for (part, look) in parts.iter().zip(LOOKS) {
-                    " " svg.key viewBox="0 0 12 12" { rect class={ "bar " (look) } x="1" y="1" width="10" height="10" {} } " " (part)
+                    " " span { svg.key viewBox="0 0 12 12" { rect class={ "bar " (look) } x="1" y="1" width="10" height="10" {} } "\u{a0}" (part) }
                 }
             }
         }
@@ -325,6 +326,12 @@ fn legend(parts: &[&str]) -> Markup {
 
 fn written(hour: i64, format: &str) -> String {
     format_local(&TimeZone::UTC, Timestamp::from_micros(hour.saturating_mul(HOUR_MICROS)), format)
+}
+
+/// How much of each part there is, in a sentence.
+fn told(sums: &[i64], parts: &[&str]) -> String {
+    let each = sums.iter().zip(parts).map(|(sum, part)| format!("{} {part}", count(*sum).into_string()));
+    format!("{}.", each.collect::<Vec<_>>().join(", "))
 }
 
 /// A number of the scale: thousands and millions are short, so that they fit there.
