@@ -1,10 +1,7 @@
 //! The overview: how polling goes, and how each patient is.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 use rusqlite::Connection;
-use tokio::time::timeout;
 use warp::reply::Response;
 
 use super::export::Overview;
@@ -26,8 +23,6 @@ use crate::web::{App, TickState};
 
 /// Seconds until the overview shows anew how far a tick is.
 const RENEWED_EVERY: u32 = 5;
-/// How long the overview waits for OW's list of providers.
-const OW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `GET /admin`.
 pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
@@ -52,12 +47,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
-    // An OW that hangs does not keep an operator from seeing that it does.
-    let offers = if is_of_all {
-        timeout(OW_PATIENCE, connect::offers(app)).await.ok().and_then(Result::ok)
-    } else {
-        None
-    };
+    let offers = if is_of_all { connect::offers_soon(app).await } else { None };
     let body = html! {
         h1 { "Overview" }
         (notice(done))
@@ -111,9 +101,9 @@ impl Kept {
 
 /// How far the tick is that runs now.
 struct Live {
-    done: u64,
-    all: u64,
-    samples: u64,
+    done: i64,
+    all: i64,
+    samples: i64,
     /// Whether somebody is at work on the page: searching, further down the list, or at rest.
     is_still: bool,
 }
@@ -123,8 +113,9 @@ impl Live {
     fn of(app: &App, shown: &Shown, visit: &Visit) -> Option<Self> {
         let progress = app.ticks.running()?;
         let is_still = shown.after > 0 || !shown.search.is_empty() || visit.query.get("live") == "off";
-        let (done, all) = (progress.patients_done(), progress.patients());
-        Some(Self { done, all, samples: progress.samples(), is_still })
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let (done, all) = (number(progress.patients_done()), number(progress.patients()));
+        Some(Self { done, all, samples: number(progress.samples()), is_still })
     }
 
     /// After how many seconds the page shows it anew.
@@ -138,7 +129,7 @@ impl Live {
         html! {
             div.card #tick {
                 label for="tick-progress" {
-                    "A tick is running: " (done) " of " (all) " patients, " (samples) " samples read"
+                    "A tick is running: " (count(*done)) " of " (count(*all)) " patients, " (count(*samples)) " samples read"
                 }
                 progress id="tick-progress" value=(done) max=(most) { (done) " of " (all) }
                 p.fine {

@@ -18,6 +18,8 @@ const HEIGHT: f64 = 168.0;
 const LEFT: f64 = 48.0;
 const BOTTOM: f64 = 26.0;
 const TOP: f64 = 16.0;
+/// What a time takes up below, where letters are largest.
+const LABEL: f64 = 56.0;
 /// Lines of the scale above nothing.
 const LINES: u32 = 2;
 /// The part of a slot that a bar fills.
@@ -223,6 +225,12 @@ impl Activity {
         let lines = (0..=LINES).map(|step| most * f64::from(step) / f64::from(LINES));
         let words = format!("{}, {}: {}", chart.title, self.span.title(), chart.summary);
         let (every, label) = self.span.label();
+        let left = |place: usize| LEFT + width * float(place);
+        let times = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(place, slot)| slot.hour.rem_euclid(every) == 0 && left(*place) + LABEL <= WIDTH);
         html! {
             figure {
                 h3 { (chart.title) }
@@ -231,11 +239,11 @@ impl Activity {
                         line.grid x1=(LEFT) x2=(WIDTH) y1=(point(y(value))) y2=(point(y(value))) {}
                         text.axis x=(LEFT - 6.0) y=(point(y(value) + 4.0)) text-anchor="end" { (short(value)) }
                     }
-                    @for (place, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.hour.rem_euclid(every) == 0) {
-                        text.axis x=(point(LEFT + width * float(place))) y=(HEIGHT - 7.0) { (written(slot.hour, label)) }
+                    @for (place, slot) in times {
+                        text.axis x=(point(left(place))) y=(HEIGHT - 7.0) { (written(slot.hour, label)) }
                     }
                     @for (place, values) in chart.values.iter().enumerate() {
-                        (bar(LEFT + width * float(place), width, values, &y))
+                        (bar(left(place), width, values, &y))
                     }
                 }
                 figcaption { (chart.summary) (legend(chart.parts)) }
