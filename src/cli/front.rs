@@ -1,6 +1,7 @@
 //! How `serve` begins: the address first, then the store; and what it does for as long as there is none.
 
 use std::fs::File;
+use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,7 +74,8 @@ pub(super) async fn open(
     let mut told = None;
     loop {
         let here = directory.to_owned();
-        let failure = match tokio::task::spawn_blocking(move || attempt(&here)).await {
+        let attempt = tokio::task::spawn_blocking(move || attempt(&here));
+        let failure = match while_fed(attempt).await {
             Ok(Ok(Some(opened))) => return Ok(Some((opened, front))),
             Ok(Ok(None)) => return Err(served(directory)),
             Ok(Err(failure)) => failure,
@@ -90,7 +92,20 @@ pub(super) async fn open(
         told = Some(failure);
         tokio::select! {
             () = cancel.cancelled() => return Ok(None),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = while_fed(tokio::time::sleep(AGAIN)) => {}
+        }
+    }
+}
+
+/// Waits for something, and has systemd's watchdog hear of a process that lives: another start would find no other disk.
+async fn while_fed<T>(waited_for: impl Future<Output = T>) -> T {
+    let Some(asked) = sd_notify::watchdog_enabled() else { return waited_for.await };
+    let mut waited_for = std::pin::pin!(waited_for);
+    loop {
+        notify(&[NotifyState::Watchdog]);
+        tokio::select! {
+            done = &mut waited_for => return done,
+            () = tokio::time::sleep(asked / 2) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The way in: to the pages where the store is open, and otherwise to a word about why it is not.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderValue, StatusCode, header};
@@ -56,6 +57,17 @@ impl Door {
     pub(super) fn is_https(&self) -> bool {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             State::Open(app) => app.is_https(),
+            State::Closed(_) => false,
+        }
+    }
+
+    /// Whether an address is that of a proxy of ours, which speaks for many.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Open(app) => {
+                let proxies = app.live.config().trusted_proxies;
+                proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
+            }
             State::Closed(_) => false,
         }
     }

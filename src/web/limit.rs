@@ -68,7 +68,7 @@ impl Limits {
 }
 
 /// One household has a whole network of IPv6 addresses: its first 64 bits count.
-fn network(client: IpAddr) -> IpAddr {
+pub(super) fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         ip @ IpAddr::V4(_) => ip,

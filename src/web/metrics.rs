@@ -43,7 +43,7 @@ pub async fn serve_metrics(app: App) {
         let (app, last) = (app.clone(), Arc::clone(&last));
         async move { Ok::<_, Infallible>(answer(&app, &last, &request).await) }
     });
-    server::run(listener, service, cancel).await;
+    server::run(listener, service, |_| false, cancel).await;
 }
 
 async fn answer(app: &App, last: &Last, request: &Request<Incoming>) -> Response {

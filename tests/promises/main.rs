@@ -33,6 +33,7 @@ mod jhe_screens;
 mod jhe_setup;
 mod jhe_truth;
 mod late_data;
+mod load;
 mod lock;
 mod log;
 mod matching;

@@ -70,3 +70,21 @@ fn who_is_not_asked_for_signs_of_life_gives_none() {
     served.stop("TERM");
     assert!(hear(&systemd).is_some_and(|told| told.contains("STOPPING=1")), "nothing in between");
 }
+
+#[test]
+fn a_daemon_that_waits_for_its_store_is_not_restarted() {
+    let world = World::bare();
+    std::fs::write(world.data_dir(), "in the way").unwrap();
+    let socket = world.directory.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(SILENCE)).unwrap();
+    let variables = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", ASKED_MICROS)];
+    let served = Served::with(&world, &variables);
+    let mut told = Vec::new();
+    until("it is ready, says why it waits, and lives", || {
+        told.push(hear(&systemd).expect("it falls silent"));
+        let told = told.concat();
+        told.contains("READY=1") && told.contains("STATUS=") && told.matches("WATCHDOG=1").count() > 20
+    });
+    served.stop("TERM");
+}
