@@ -33,7 +33,7 @@ const FROM_ONE: usize = CONNECTIONS / 2;
 /// A client that takes nothing for so long is not going to.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A client that says nothing for so long, between two requests too.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// Whatever a connection does, it ends by then: also one that takes a byte now and again. Downloads of a patient's data
 /// take seconds.
 const LIFETIME: Duration = Duration::from_mins(10);
