@@ -7,6 +7,8 @@ if [ "$(id -u)" = 0 ]; then
     chown 65532:65532 "$data"
     as_daemon='setpriv --reuid=65532 --regid=65532 --clear-groups --no-new-privs'
 fi
+# What a start that was cut off has left.
+rm -f "$data"/replica.sqlite3*
 if [ ! -e "$data/jhe-ow.sqlite3" ]; then
     $as_daemon litestream restore -if-replica-exists -o "$data/replica.sqlite3" "$data/jhe-ow.sqlite3"
     if [ -e "$data/replica.sqlite3" ]; then

@@ -40,6 +40,7 @@ pub fn make(
     let directory = directory(settings, data);
     backup::make_directory(&directory)?;
     remove_unfinished(&directory);
+    remove_unfinished(data);
     let target = directory.join(format!("{BEGIN}{}{END}", backup::stamp(now)));
     let made = backup::make(data, &target, true, cancel)?;
     let names = names(&directory).unwrap_or_default();

@@ -4,6 +4,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+/// How the error about a list that is too long begins.
+pub(crate) const TOO_MANY: &str = "a list of more than";
+
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -32,7 +35,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST>
         let mut entries = Vec::new();
         while let Some(entry) = list.next_element()? {
             if entries.len() == MOST {
-                return Err(A::Error::custom(format!("a list of more than {MOST}")));
+                return Err(A::Error::custom(format!("{TOO_MANY} {MOST}")));
             }
             entries.push(entry);
         }

@@ -60,6 +60,7 @@ pub mod particulars;
 pub mod password;
 pub mod patient;
 pub mod poll;
+mod quote;
 pub mod raw;
 mod retry;
 pub mod seal;

@@ -3,7 +3,8 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -36,7 +37,7 @@ pub fn start(config: &Config) -> Result<Logging, Failure> {
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };
     // A second logger in one process is a test's; the first one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(filter_fn(is_shown)).with(lines).try_init();
     Ok(Logging { filter: handle })
 }
 
@@ -53,6 +54,15 @@ impl Logging {
 
 /// The migrations tell of themselves at each start, which is of interest only when asked for.
 const QUIET: &str = "refinery_core=warn";
+
+/// Whether a line may be shown at all, whatever the level. What others log below a warning are headers, bodies and
+/// statements: keys and health data.
+fn is_shown(of: &Metadata<'_>) -> bool {
+    *of.level() <= Level::WARN || of.target().split("::").next() == Some(OURS)
+}
+
+/// What our own lines come from.
+const OURS: &str = env!("CARGO_CRATE_NAME");
 
 fn filter(level: &str) -> Result<EnvFilter, Failure> {
     EnvFilter::try_new(format!("{QUIET},{level}"))

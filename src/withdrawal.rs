@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// Where the store cannot be read or written; the next sweep goes on.
 pub async fn sweep(store: &Store, settings: &Snapshot, now: Timestamp) -> Result<usize, StoreError> {
     let decided = match settings.erase_after() {
-        Some(after) => store.write(move |db| withdrawal::decide(db, now.minus(after), now)).await?,
+        Some(after) => store.write(move |db| withdrawal::decide(db, after, now)).await?,
         None => 0,
     };
     while store.read(withdrawal::is_anything_left).await? {

@@ -52,8 +52,7 @@ pub(super) async fn run(session: &Session, arguments: Erase) -> Result<(), Failu
     }
     erase(session, &store, id).await?;
     let vacuumed = vacuum(session, &store).await;
-    tell(session, &store, id, user.as_ref()).await?;
-    vacuumed.map_err(|error| {
+    let is_log_cut = vacuumed.map_err(|error| {
         Failure::failed(
             format!("the rows are gone, but the file could not be rewritten, and may have remains of them: {error}"),
             format!(
@@ -61,7 +60,12 @@ pub(super) async fn run(session: &Session, arguments: Erase) -> Result<(), Failu
                  erase {id} --yes"
             ),
         )
-    })
+    })?;
+    tell(session, &store, id, user.as_ref()).await?;
+    if !is_log_cut {
+        say("  the log of the store (-wal), which somebody reads all the time: until it is written over")?;
+    }
+    Ok(())
 }
 
 /// `patient readmit ID`.
@@ -147,12 +151,13 @@ async fn erase(session: &Session, store: &Store, id: PatientId) -> Result<(), Fa
     Ok(())
 }
 
-async fn vacuum(session: &Session, store: &Store) -> Result<(), StoreError> {
+async fn vacuum(session: &Session, store: &Store) -> Result<bool, StoreError> {
     let (directory, now) = (store.directory().to_owned(), session.clock.now());
     let work = tokio::task::spawn_blocking(move || erasure::vacuum(&directory));
-    work.await.unwrap_or(Err(StoreError::Closed))?;
+    let is_log_cut = work.await.unwrap_or(Err(StoreError::Closed))?;
     failpoint::at("erase.vacuumed");
-    store.write(move |db| erasure::note_vacuumed(db, now)).await
+    store.write(move |db| erasure::note_vacuumed(db, now)).await?;
+    Ok(is_log_cut)
 }
 
 /// Says what was done, and what is out of reach.

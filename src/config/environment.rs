@@ -98,7 +98,15 @@ fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, Failure> {
         return Ok(HashMap::new());
     }
     let told = |error: dotenvy::Error| {
-        Failure::usage(format!("{}: {error}", path.display()), "write one NAME=value per line")
+        // The line itself is not shown: it may be that of a secret.
+        let what = match error {
+            dotenvy::Error::LineParse(..) => "a line is no NAME=value".to_owned(),
+            error => error.to_string(),
+        };
+        Failure::usage(
+            format!("{}: {what}", path.display()),
+            "write one NAME=value per line, and what has spaces or signs in quotes",
+        )
     };
     dotenvy::from_path_iter(path).map_err(told)?.collect::<Result<_, _>>().map_err(told)
 }

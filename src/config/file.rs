@@ -56,8 +56,11 @@ impl File {
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let table = DeTable::parse(text).map_err(|error| {
+            let line = error.span().map(|span| format!(" line {}", line_of(text, span.start)));
+            let line = line.unwrap_or_default();
             Failure::usage(
-                format!("{} is not TOML: {error}", path.display()),
+                // Not the error as a whole: it shows the line, which may be that of a secret.
+                format!("{}{line} is not TOML: {}", path.display(), error.message()),
                 "see jhe-ow.toml.example for how it looks",
             )
         })?;
@@ -88,9 +91,12 @@ impl File {
     }
 
     fn place<T>(&self, text: &str, part: &Spanned<T>) -> String {
-        let line = text[..part.span().start].matches('\n').count() + 1;
-        format!("{} line {line}", self.path.display())
+        format!("{} line {}", self.path.display(), line_of(text, part.span().start))
     }
+}
+
+fn line_of(text: &str, place: usize) -> usize {
+    text.bytes().take(place).filter(|byte| *byte == b'\n').count() + 1
 }
 
 fn is_table(key: &str) -> bool {

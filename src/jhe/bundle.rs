@@ -2,11 +2,16 @@
 
 use serde::Deserialize;
 
-use super::JheError;
+use super::{JheError, http};
 use crate::bounded;
+use crate::quote::quote;
 
 /// Issues of one entry that are read: JHE tells one for each field at most.
 const MOST_ISSUES: usize = 1000;
+/// Characters of JHE's words about one entry: a validation says what it expects, and where.
+const WORDS: usize = 1000;
+/// Characters of what stands where a type or a status should.
+const NAMES: usize = 40;
 
 /// What became of one entry of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +56,9 @@ struct Issue {
 /// # Errors
 /// [`JheError::Wrong`] where it is no answer to them: then nobody knows what became of which.
 pub fn parse(body: &[u8], sent: usize) -> Result<Vec<Entry>, JheError> {
-    let bundle: Bundle = serde_json::from_slice(body).map_err(|error| JheError::Wrong(error.to_string()))?;
+    let bundle: Bundle = http::read(body)?;
     if bundle.kind != "batch-response" {
-        return Err(JheError::Wrong(format!("a bundle of type '{}'", bundle.kind)));
+        return Err(another(&bundle.kind));
     }
     if bundle.entry.len() != sent {
         return Err(JheError::Wrong(format!("{} results for {sent} entries", bundle.entry.len())));
@@ -61,12 +66,18 @@ pub fn parse(body: &[u8], sent: usize) -> Result<Vec<Entry>, JheError> {
     bundle.entry.into_iter().map(|entry| read(entry.response)).collect()
 }
 
+/// A bundle of another type.
+pub(super) fn another(kind: &str) -> JheError {
+    JheError::Wrong(format!("a bundle of type '{}'", quote(kind, NAMES, [])))
+}
+
 fn read(response: Response) -> Result<Entry, JheError> {
     let code = response.status.split(' ').next().unwrap_or_default();
-    let status = code.parse().map_err(|_| JheError::Wrong(format!("the status '{}'", response.status)))?;
+    let wrong = || JheError::Wrong(format!("the status '{}'", quote(&response.status, NAMES, [])));
+    let status = code.parse().map_err(|_| wrong())?;
     let issues = response.outcome.map(|outcome| outcome.issue).unwrap_or_default();
     let words: Vec<String> = issues.into_iter().filter_map(|issue| issue.diagnostics).collect();
-    Ok(Entry { status, diagnostics: words.join("; ") })
+    Ok(Entry { status, diagnostics: quote(&words.join("; "), WORDS, []) })
 }
 
 #[cfg(test)]

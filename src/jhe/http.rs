@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,6 +15,7 @@ use super::JheError;
 use crate::config::BaseUrl;
 use crate::failure::Failure;
 use crate::metrics::{Asked, Peer};
+use crate::quote::{quote, unreadable};
 
 /// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
 /// will be over by the time that it is sent again.
@@ -29,6 +33,8 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 const LARGEST_ERROR: usize = 64 * 1024;
 /// Characters of JHE's words about an error; a page of HTML says nothing more.
 const ERROR_CHARS: usize = 300;
+/// Fields of OAuth's forms that everybody may know.
+const PUBLIC_FIELDS: [&str; 3] = ["grant_type", "client_id", "redirect_uri"];
 
 /// HTTP with one JHE.
 #[derive(Debug)]
@@ -58,6 +64,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     retry_after: Option<Duration>,
     body: Vec<u8>,
+    /// What was sent and must not be repeated.
+    secrets: Vec<SecretString>,
 }
 
 impl Http {
@@ -102,7 +110,7 @@ impl Http {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        answer(request).await
+        answer(request, bearer.map(shown).into_iter().collect()).await
     }
 
     /// Asks for a token.
@@ -116,7 +124,7 @@ impl Http {
     ) -> Result<Granted, JheError> {
         let given = self.form(&["o", "token"], fields, basic).await?;
         if matches!(given.status.as_u16(), 400 | 401) {
-            return Err(JheError::NotGranted(words(&given.body)));
+            return Err(JheError::NotGranted(given.words()));
         }
         read(&settle(given)?)
     }
@@ -140,10 +148,13 @@ impl Http {
         url.set_path(&format!("{}/", url.path()));
         let form: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let mut request = self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let is_secret = |name: &str| !PUBLIC_FIELDS.contains(&name);
+        let of_form = fields.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| (*value).into());
+        let secrets = of_form.chain(basic.iter().flat_map(halves)).chain(basic.as_ref().map(shown)).collect();
         if let Some(basic) = basic {
             request = request.header(AUTHORIZATION, basic);
         }
-        answer(request.body(form)).await
+        answer(request.body(form), secrets).await
     }
 }
 
@@ -158,12 +169,24 @@ pub(super) fn bearer(token: &str) -> Result<HeaderValue, JheError> {
     Ok(header)
 }
 
+/// The token of a header.
+fn shown(header: &HeaderValue) -> SecretString {
+    let text = header.to_str().unwrap_or_default();
+    text.split_once(' ').map_or(text, |(_, token)| token).into()
+}
+
+/// The OAuth client's id and secret, of which its key is the base64.
+fn halves(basic: &HeaderValue) -> Vec<SecretString> {
+    let decoded = STANDARD.decode(shown(basic).expose_secret()).unwrap_or_default();
+    String::from_utf8_lossy(&decoded).split(':').map(SecretString::from).collect()
+}
+
 /// Seconds of a `Retry-After` header.
 fn wait_of(header: &str) -> Option<Duration> {
     header.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
-async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, JheError> {
+async fn answer(request: reqwest::RequestBuilder, secrets: Vec<SecretString>) -> Result<Answer, JheError> {
     let asked = Asked::of(Peer::Jhe);
     let mut response = request.send().await.map_err(trouble)?;
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -176,7 +199,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, JheError> {
         }
     }
     asked.answered(response.status());
-    Ok(Answer { status: response.status(), retry_after, body })
+    Ok(Answer { status: response.status(), retry_after, body, secrets })
 }
 
 /// Where nobody listens, nothing was done; anything later may have arrived.
@@ -190,7 +213,7 @@ fn trouble(error: reqwest::Error) -> JheError {
 }
 
 pub(super) fn settle(answer: Answer) -> Result<Vec<u8>, JheError> {
-    let what = || words(&answer.body);
+    let what = || answer.words();
     match answer.status.as_u16() {
         200..=299 => Ok(answer.body),
         401 => Err(JheError::Unauthorized(what())),
@@ -206,8 +229,15 @@ pub(super) fn settle(answer: Answer) -> Result<Vec<u8>, JheError> {
     }
 }
 
+impl Answer {
+    /// JHE's own words about an error, without what it was sent.
+    fn words(&self) -> String {
+        words(&self.body, self.secrets.iter().map(ExposeSecret::expose_secret))
+    }
+}
+
 /// JHE's own words about an error, in whichever of its shapes.
-pub(super) fn words(body: &[u8]) -> String {
+pub(super) fn words<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
     let body = &body[..body.len().min(LARGEST_ERROR)];
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(value) => {
@@ -220,13 +250,13 @@ pub(super) fn words(body: &[u8]) -> String {
                 _ => value.to_string(),
             }
         }
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    text.chars().take(ERROR_CHARS).collect()
+    quote(&text, ERROR_CHARS, secrets)
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, JheError> {
-    serde_json::from_slice(body).map_err(|error| JheError::Wrong(error.to_string()))
+    serde_json::from_slice(body).map_err(|error| JheError::Wrong(unreadable(&error)))
 }
 
 #[cfg(test)]
@@ -236,6 +266,7 @@ mod tests {
     #[test]
     fn jhes_words_are_found_in_each_of_its_shapes() {
         let outcome = br#"{"resourceType":"OperationOutcome","issue":[{"diagnostics":"Code not found"}]}"#;
+        let words = |body: &[u8]| words(body, []);
         assert_eq!(words(outcome), "Code not found");
         assert_eq!(words(br#"{"detail":"No."}"#), "No.");
         assert_eq!(words(br#"{"error":"invalid_client"}"#), "invalid_client");
@@ -260,8 +291,8 @@ mod tests {
     #[test]
     fn what_may_have_arrived_is_told_from_what_has_not() {
         let status = |status: u16| {
-            let answer =
-                Answer { status: StatusCode::from_u16(status).unwrap(), retry_after: None, body: Vec::new() };
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = Answer { status, retry_after: None, body: Vec::new(), secrets: Vec::new() };
             settle(answer).unwrap_err().is_ambiguous()
         };
         assert!(status(500) && status(502) && status(504));

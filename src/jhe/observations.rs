@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::http::read;
-use super::{Jhe, JheError, Who};
+use super::{Jhe, JheError, Who, bundle};
 use crate::bounded;
 
 /// Observations of a page: the most that JHE gives.
@@ -117,7 +117,7 @@ impl Jhe {
 pub(super) fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
     let bundle: Bundle = read(body)?;
     if bundle.kind != "searchset" {
-        return Err(JheError::Wrong(format!("a bundle of type '{}'", bundle.kind)));
+        return Err(bundle::another(&bundle.kind));
     }
     // The address that JHE gives itself may be an inner one: only what stands after it is taken.
     let next = bundle.link.iter().find(|link| link.relation == "next");

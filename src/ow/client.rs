@@ -17,6 +17,7 @@ use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
 use crate::metrics::{Asked, Peer};
 use crate::patient::OwUser;
+use crate::quote::{quote, unreadable};
 use crate::retry::{self, Failed, random_fraction};
 
 /// The header in which OW takes its key.
@@ -45,6 +46,8 @@ const ERROR_CHARS: usize = 200;
 pub struct Client {
     http: reqwest::Client,
     base: BaseUrl,
+    /// What OW's words must not repeat.
+    key: SecretString,
     page_size: PageSize,
 }
 
@@ -185,7 +188,7 @@ impl Client {
         page_size: PageSize,
     ) -> Result<Self, Failure> {
         let http = client_builder(base, key, timeout, redirect::Policy::custom(stay_home))?;
-        Ok(Self { http, base: base.clone(), page_size })
+        Ok(Self { http, base: base.clone(), key: key.clone(), page_size })
     }
 
     /// The text of one page, at most 16 MiB.
@@ -340,10 +343,14 @@ impl Client {
                     || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
             {
                 let is_away = status == StatusCode::TOO_MANY_REQUESTS;
-                Err(Trouble::Transient { what: describe(status, &body), retry_after, is_away })
+                Err(Trouble::Transient { what: self.describe(status, &body), retry_after, is_away })
             }
-            status => Err(Trouble::Final(OwError::Wrong(describe(status, &body)))),
+            status => Err(Trouble::Final(OwError::Wrong(self.describe(status, &body)))),
         }
+    }
+
+    fn describe(&self, status: StatusCode, body: &[u8]) -> String {
+        format!("OW answered {}: {}", status.as_u16(), detail(body, [self.key.expose_secret()]))
     }
 }
 
@@ -419,17 +426,13 @@ fn not_found(body: &[u8]) -> OwError {
     }
 }
 
-fn describe(status: StatusCode, body: &[u8]) -> String {
-    format!("OW answered {}: {}", status.as_u16(), detail(body))
-}
-
-/// OW's own words about an error.
-pub(super) fn detail(body: &[u8]) -> String {
+/// OW's own words about an error, without what it was sent.
+pub(super) fn detail<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
     let text = match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.detail,
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    text.chars().take(ERROR_CHARS).collect()
+    quote(&text, ERROR_CHARS, secrets)
 }
 
 /// How many records per page this OW gives, where `what` is its refusal of `asked`.
@@ -441,7 +444,7 @@ fn smaller_page(what: &str, asked: u32) -> Option<u32> {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, OwError> {
     serde_json::from_slice(body)
-        .map_err(|error| OwError::Wrong(format!("OW's answer cannot be read ({error})")))
+        .map_err(|error| OwError::Wrong(format!("OW's answer cannot be read ({})", unreadable(&error))))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode, Url, redirect};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -17,17 +17,22 @@ use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::metrics::{Asked, Peer};
 use crate::patient::OwUser;
+use crate::quote::{quote, unreadable};
 
 /// How long somebody in front of a page waits for OW.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of one answer: lists of providers and connections are a few kB.
 const LARGEST_ANSWER: usize = 1024 * 1024;
+/// Characters of a provider's message that are passed on.
+const MESSAGE_CHARS: usize = 200;
 
 /// Calls to one OW on behalf of a person who waits.
 #[derive(Debug)]
 pub struct Connector {
     http: reqwest::Client,
     base: BaseUrl,
+    /// What OW's words must not repeat.
+    key: SecretString,
 }
 
 /// Why a call brought nothing.
@@ -137,7 +142,7 @@ impl Connector {
     /// As for [`super::Client::new`].
     pub fn new(base: &BaseUrl, key: &SecretString) -> Result<Self, Failure> {
         let http = client_builder(base, key, PATIENCE, redirect::Policy::none())?;
-        Ok(Self { http, base: base.clone() })
+        Ok(Self { http, base: base.clone(), key: key.clone() })
     }
 
     /// The OW user of this external id, where there is one.
@@ -225,7 +230,9 @@ impl Connector {
         let mut url = self.url(&["oauth", provider, "callback"])?;
         url.set_query(Some(query));
         let answer = self.ask(Method::GET, url, None).await?;
-        Ok(classify(answer.status, answer.location.as_deref(), &answer.body, redirect_uri))
+        let sent: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let secrets = sent.iter().map(|(_, value)| value.as_str()).chain([self.key.expose_secret()]);
+        Ok(classify(&answer, redirect_uri, &secrets.collect::<Vec<_>>()))
     }
 
     /// Ends a user's connection to a provider. One that is not there counts as ended.
@@ -250,7 +257,10 @@ impl Connector {
         if answer.status.is_success() {
             return Ok(answer.body);
         }
-        Err(CallError::Answered { status: answer.status.as_u16(), detail: detail(&answer.body) })
+        Err(CallError::Answered {
+            status: answer.status.as_u16(),
+            detail: detail(&answer.body, [self.key.expose_secret()]),
+        })
     }
 
     async fn ask(&self, method: Method, url: Url, body: Option<Value>) -> Result<Answer, CallError> {
@@ -279,8 +289,9 @@ impl Connector {
 }
 
 /// What OW's answer to a callback means. It never sends the browser back to us where the person refused.
-fn classify(status: StatusCode, location: Option<&str>, body: &[u8], redirect_uri: &str) -> Returned {
-    match location {
+fn classify(answer: &Answer, redirect_uri: &str, secrets: &[&str]) -> Returned {
+    let status = answer.status;
+    match answer.location.as_deref() {
         Some(target) if status.is_redirection() && target == redirect_uri => Returned::Connected,
         Some(target) if status.is_redirection() => {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -289,10 +300,10 @@ fn classify(status: StatusCode, location: Option<&str>, body: &[u8], redirect_ur
             match path {
                 _ if path.ends_with("/oauth/success") => Returned::Connected,
                 _ if message.starts_with("access_denied") => Returned::Refused,
-                _ => Returned::Failed(message),
+                _ => Returned::Failed(quote(&message, MESSAGE_CHARS, secrets.iter().copied())),
             }
         }
-        _ => match detail(body) {
+        _ => match detail(&answer.body, secrets.iter().copied()) {
             text if text.contains("state parameter") => Returned::Stale,
             text => Returned::Failed(format!("{}: {text}", status.as_u16())),
         },
@@ -309,7 +320,7 @@ fn unreachable(error: reqwest::Error) -> CallError {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))
+    serde_json::from_slice(body).map_err(|error| wrong(&unreadable(&error)))
 }
 
 /// An answer that no OW gives: what is there is something else.
@@ -324,7 +335,11 @@ mod tests {
     const HOME: &str = "https://jhe-ow.example.org/clients/ow/complete?provider=oura";
 
     fn redirected(to: &str) -> Returned {
-        classify(StatusCode::SEE_OTHER, Some(to), b"", HOME)
+        classify(&answered(StatusCode::SEE_OTHER, Some(to), b""), HOME, &["the-code"])
+    }
+
+    fn answered(status: StatusCode, location: Option<&str>, body: &[u8]) -> Answer {
+        Answer { status, location: location.map(str::to_owned), body: body.to_vec() }
     }
 
     #[test]
@@ -335,9 +350,12 @@ mod tests {
         assert_eq!(redirected(refused), Returned::Refused);
         let failed = redirected("/api/v1/oauth/error?message=server_error:+Try+later");
         assert_eq!(failed, Returned::Failed("server_error: Try later".into()));
+        let echoed = redirected("/api/v1/oauth/error?message=the-code+is+no+code");
+        assert_eq!(echoed, Returned::Failed("… is no code".into()));
         let stale = br#"{"detail":"Invalid or expired state parameter"}"#;
-        assert_eq!(classify(StatusCode::BAD_REQUEST, None, stale, HOME), Returned::Stale);
-        let broken = classify(StatusCode::INTERNAL_SERVER_ERROR, None, b"Internal Server Error", HOME);
+        assert_eq!(classify(&answered(StatusCode::BAD_REQUEST, None, stale), HOME, &[]), Returned::Stale);
+        let broken =
+            classify(&answered(StatusCode::INTERNAL_SERVER_ERROR, None, b"Internal Server Error"), HOME, &[]);
         assert_eq!(broken, Returned::Failed("500: Internal Server Error".into()));
     }
 

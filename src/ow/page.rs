@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::bounded;
+use crate::quote::unreadable;
 
 /// Characters of a bad record that are kept to be looked at.
 const KEPT_CHARS: usize = 2000;
@@ -120,7 +121,7 @@ pub fn parse(body: &[u8]) -> Result<Page<'_>, PageError> {
         return Ok(Page { records: page.data.into_iter().map(Ok).collect(), next_cursor });
     }
     let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
-        .map_err(|error| PageError::NotAPage("timeseries", error.to_string()))?;
+        .map_err(|error| PageError::NotAPage("timeseries", unreadable(&error)))?;
     let next_cursor = next(page.pagination)?;
     Ok(Page { records: page.data.into_iter().map(|raw| parse_record(raw.get())).collect(), next_cursor })
 }
@@ -131,7 +132,7 @@ pub fn parse(body: &[u8]) -> Result<Page<'_>, PageError> {
 /// As [`parse`].
 pub fn parse_events(body: &[u8]) -> Result<EventPage, PageError> {
     let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
-        .map_err(|error| PageError::NotAPage("events", error.to_string()))?;
+        .map_err(|error| PageError::NotAPage("events", unreadable(&error)))?;
     let next_cursor = next(page.pagination)?;
     let read = |raw: &RawValue| {
         serde_json::from_str(raw.get()).map_err(|error| BadRecord {

@@ -107,21 +107,32 @@ impl Poller {
     /// Why it could not run, or not to its end; one patient's trouble is no error here but in the summary.
     pub async fn poll(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Outcome, Failure> {
         let settings = Snapshot::new(self.store.read(setting::all).await?);
+        let outcome = self.poll_with(ask, &settings, progress).await;
         if ask.past.is_none() && !ask.dry_run {
+            // After JHE was asked what is consented to.
             self.erase_withdrawn(&settings).await;
         }
+        outcome
+    }
+
+    async fn poll_with(
+        &self,
+        ask: &Ask,
+        settings: &Snapshot,
+        progress: &Arc<Progress>,
+    ) -> Result<Outcome, Failure> {
         if !settings.is_on() {
             return Ok(Outcome::Skipped("OW poll skipped: module.ow=false".to_owned()));
         }
         match &ask.past {
-            _ if ask.dry_run => return self.run(ask, &settings, None, progress).await,
-            Some(past) => return self.backfill(ask, past, &settings, progress).await,
+            _ if ask.dry_run => return self.run(ask, settings, None, progress).await,
+            Some(past) => return self.backfill(ask, past, settings, progress).await,
             None => {}
         }
         match self.enter(Kind::Tick, WAIT_FOR_SLICE).await? {
             Entry::Held(since) => Ok(Outcome::Skipped(skipped(&since))),
             Entry::Taken(hold) => {
-                let outcome = self.run(ask, &settings, Some(hold.owner()), progress).await;
+                let outcome = self.run(ask, settings, Some(hold.owner()), progress).await;
                 self.leave(hold).await?;
                 outcome
             }

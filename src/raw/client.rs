@@ -11,7 +11,7 @@ use s3::creds::Credentials;
 use s3::request::Request as _;
 use s3::request::tokio_backend::ReqwestRequest;
 use s3::serde_types::ListBucketResult;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{RawError, Trouble};
 use super::{Access, Layout, Place};
@@ -42,6 +42,8 @@ pub struct Bucket {
     s3: Box<s3::Bucket>,
     http: reqwest::Client,
     address: String,
+    /// What the server's words must not repeat.
+    secrets: [SecretString; 2],
     /// How its keys are built.
     pub layout: Layout,
 }
@@ -107,7 +109,8 @@ impl Bucket {
             .build()
             .map_err(|error| wrong(error.to_string()))?;
         let address = access.endpoint.as_str().to_owned();
-        Ok(Self { s3: bucket, http, address, layout: access.layout.clone() })
+        let secrets = [access.key_id.clone(), access.secret.clone()];
+        Ok(Self { s3: bucket, http, address, secrets, layout: access.layout.clone() })
     }
 
     /// A page of a listing; `next` is where the page before says that it begins.
@@ -202,7 +205,7 @@ impl Bucket {
         loop {
             let (trouble, retry_after) = match self.attempt(path, command.clone()).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
-                Ok(response) => refusal(response).await,
+                Ok(response) => refusal(response, &self.secrets).await,
                 Err(trouble) => (trouble, None),
             };
             let failed = Failed { attempt, elapsed: began.elapsed(), retry_after };
@@ -229,7 +232,7 @@ impl Bucket {
 }
 
 /// What an answer that is no success says, and when it asks to be asked again.
-async fn refusal(mut response: Response) -> (Trouble, Option<Duration>) {
+async fn refusal(mut response: Response, secrets: &[SecretString]) -> (Trouble, Option<Duration>) {
     let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, retry_after) = (response.status().as_u16(), header(RETRY_AFTER));
     let location = header(LOCATION);
@@ -240,7 +243,10 @@ async fn refusal(mut response: Response) -> (Trouble, Option<Duration>) {
             break;
         }
     }
-    let trouble = Trouble::of_answer(status, &String::from_utf8_lossy(&body), location.as_deref());
+    let trouble = {
+        let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+        Trouble::of_answer(status, &String::from_utf8_lossy(&body), location.as_deref(), &secrets)
+    };
     (trouble, retry_after.as_deref().map(retry::retry_after))
 }
 

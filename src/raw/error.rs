@@ -3,6 +3,7 @@
 use s3::error::S3Error;
 
 use crate::failure::deepest_cause;
+use crate::quote::quote;
 
 /// Characters of the server's own words that are passed on.
 const WORDS: usize = 200;
@@ -66,12 +67,12 @@ impl Trouble {
 
     /// An answer that is no success; `location` is where it sends the caller, who does not go there: the objects are
     /// signed for and asked of one server.
-    pub(super) fn of_answer(status: u16, body: &str, location: Option<&str>) -> Self {
-        let words = words(body);
+    pub(super) fn of_answer(status: u16, body: &str, location: Option<&str>, secrets: &[&str]) -> Self {
+        let words = words(body, secrets);
         match status {
             408 | 429 | 500..=599 => Self::Passing(format!("it answered {status}{words}")),
             300..=399 => {
-                let to: String = location.unwrap_or("another place").chars().take(WORDS).collect();
+                let to = quote(location.unwrap_or("another place"), WORDS, secrets.iter().copied());
                 Self::Refused { status, words: format!("{words}, and points to {to}") }
             }
             _ => Self::Refused { status, words },
@@ -123,7 +124,7 @@ impl Trouble {
 }
 
 /// The code and the message of an error of S3's, to stand behind its number.
-fn words(body: &str) -> String {
+fn words(body: &str, secrets: &[&str]) -> String {
     let of = |tag: &str| {
         let (_, rest) = body.split_once(&format!("<{tag}>"))?;
         rest.split_once(&format!("</{tag}>")).map(|(text, _)| text)
@@ -132,7 +133,7 @@ fn words(body: &str) -> String {
     if words.is_empty() {
         return String::new();
     }
-    format!(" {}", words.join(": ").chars().take(WORDS).collect::<String>())
+    format!(" {}", quote(&words.join(": "), WORDS, secrets.iter().copied()))
 }
 
 #[cfg(test)]
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, body: &str) -> Trouble {
-        Trouble::of_answer(status, body, None)
+        Trouble::of_answer(status, body, None, &[])
     }
 
     const DENIED: &str =
@@ -157,7 +158,7 @@ mod tests {
         assert!(listing(answered(404, "")).ends_with("(404): see ow.s3.bucket_name"));
         assert!(listing(answered(400, "")).ends_with("see ow.s3.endpoint_url and ow.s3.region"));
         assert_eq!(listing(answered(503, "")), "S3 at http://s: it answered 503");
-        let elsewhere = Trouble::of_answer(307, "", Some("http://other/"));
+        let elsewhere = Trouble::of_answer(307, "", Some("http://other/"), &[]);
         assert!(!elsewhere.may_pass());
         assert!(listing(elsewhere).contains("(307, and points to http://other/): see ow.s3.endpoint_url"));
     }

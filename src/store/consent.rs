@@ -221,8 +221,7 @@ pub fn take_intention(
 pub fn allowed(db: &Connection, patient: PatientId, scope: &str) -> Result<Allowed, StoreError> {
     let allowed = Allowed::from_grants(&history(db, patient, scope)?);
     let mut query = db.prepare_cached(
-        "SELECT max(withdrawn_at) FROM consent JOIN code ON code.id = consent.code
-         WHERE patient = ? AND code.code = ? AND erased_at IS NOT NULL",
+        "SELECT max(erased_at) FROM consent JOIN code ON code.id = consent.code WHERE patient = ? AND code.code = ?",
     )?;
     let erased: Option<Timestamp> = query.query_row(params![patient, scope], |row| row.get(0))?;
     Ok(erased.map_or_else(|| allowed.clone(), |until| allowed.since(until)))

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
+use super::backup::UNFINISHED;
 use super::{BUSY_TIMEOUT, FILE_NAME, StoreError, audit, patient};
 use crate::account::Actor;
 use crate::failpoint;
@@ -234,11 +235,12 @@ pub fn finish(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Stor
 }
 
 /// Rewrites the file of the store in `directory` without what was deleted, and cuts its log off. Others may have it
-/// open; whoever writes waits.
+/// open; whoever writes waits, up to [`BUSY_TIMEOUT`]. Answers whether the log is cut off: where somebody reads for ever
+/// (as Litestream does), it is written over later, by what is written then.
 ///
 /// # Errors
-/// [`StoreError::Busy`] where others do not let go in time; also where the disk has no room for a second copy.
-pub fn vacuum(directory: &Path) -> Result<(), StoreError> {
+/// [`StoreError::Busy`] where others write for too long; also where the disk has no room for a second copy.
+pub fn vacuum(directory: &Path) -> Result<bool, StoreError> {
     let db = Connection::open_with_flags(directory.join(FILE_NAME), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.execute_batch("VACUUM")?;
@@ -246,8 +248,8 @@ pub fn vacuum(directory: &Path) -> Result<(), StoreError> {
     loop {
         let is_busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         match is_busy {
-            false => return Ok(()),
-            true if began.elapsed() > PATIENCE => return Err(StoreError::Busy),
+            false => return Ok(true),
+            true if began.elapsed() > PATIENCE => return Ok(false),
             true => std::thread::sleep(PAUSE),
         }
     }
@@ -274,27 +276,39 @@ pub struct Copy {
     pub is_read: bool,
 }
 
-/// The copies of the store in these directories that have a patient of this number, or cannot be read.
+/// The copies of the store in these directories that have a patient of this number, or cannot be read; also those that
+/// a killed backup or restore has left unfinished.
 pub fn copies(directories: &[PathBuf], id: PatientId) -> Vec<Copy> {
     let mut copies = Vec::new();
-    for directory in directories {
-        let Ok(entries) = fs::read_dir(directory) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let is_copy = name.ends_with(".sqlite3") || name.contains(".sqlite3.replaced-");
-            if !is_copy || name == FILE_NAME || name.ends_with("-wal") || name.ends_with("-shm") {
-                continue;
-            }
-            match has_patient(&entry.path(), id) {
+    for path in directories.iter().flat_map(|directory| entries(directory)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_copy = name.ends_with(".sqlite3") || name.contains(".sqlite3.replaced-");
+        let files = match () {
+            () if name.starts_with(UNFINISHED) => entries(&path),
+            () if is_copy && name != FILE_NAME => vec![path],
+            () => continue,
+        };
+        for path in files.into_iter().filter(|path| !is_beside(path)) {
+            match has_patient(&path, id) {
                 Ok(false) => {}
-                Ok(true) => copies.push(Copy { path: entry.path(), is_read: true }),
-                Err(_) => copies.push(Copy { path: entry.path(), is_read: false }),
+                Ok(true) => copies.push(Copy { path, is_read: true }),
+                Err(_) => copies.push(Copy { path, is_read: false }),
             }
         }
     }
     copies.sort_by(|one, other| one.path.cmp(&other.path));
     copies.dedup();
     copies
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Whether SQLite keeps it beside a database.
+fn is_beside(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    ["-wal", "-shm", "-journal"].iter().any(|end| name.ends_with(end))
 }
 
 fn has_patient(path: &Path, id: PatientId) -> rusqlite::Result<bool> {

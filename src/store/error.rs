@@ -88,7 +88,9 @@ impl From<StoreError> for Failure {
             }
             StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
             StoreError::ConsentEnded => "nothing to do; the next tick asks for what is still consented",
-            StoreError::Erased => "nothing to do",
+            StoreError::Erased => {
+                "nothing to do where a patient was erased; otherwise report it with this text"
+            }
             StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",
         };
         Failure::failed(error.to_string(), next)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::hours::{self, Totals};
 use super::observation::{Observation, StreamInfo};
-use super::{StoreError, queue};
+use super::{StoreError, queue, withdrawal};
 use crate::failpoint;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
@@ -19,7 +19,7 @@ pub struct Waiting {
     pub stream: i64,
     /// What is to be sent.
     pub observation: Observation,
-    /// How often it was sent before.
+    /// How often it has had to be sent again.
     pub attempts: u32,
     /// Whether an earlier attempt may have arrived.
     pub ambiguous: bool,
@@ -28,6 +28,8 @@ pub struct Waiting {
 /// For how long what was taken is not taken again, whatever becomes of the process: as long as JHE may take to
 /// answer, and a quiet minute.
 const LEASE: Duration = Duration::from_mins(2);
+/// How much later than somebody looked what waits longest may have been put off, and still counts as put off.
+const SLACK: Duration = Duration::from_hours(1);
 
 /// What becomes of an observation that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +56,10 @@ pub enum Verdict {
 }
 
 /// What of the outbox is to be sent at `?2`: of an instant the oldest row only, whose end the newer ones wait for. What
-/// would wait for longer than anything does, was put off by a clock that was ahead.
+/// would wait for longer than anything does, was put off by a clock that was ahead; what was put off while somebody
+/// thought about what is due, was not.
 fn due() -> String {
-    let longest = queue::STILL_TOTAL.as_micros();
+    let longest = (queue::STILL_TOTAL + SLACK).as_micros();
     format!(
         "state IN ('pending', 'configuration') AND due_at NOT BETWEEN ?2 + 1 AND ?2 + {longest} AND NOT EXISTS
              (SELECT 1 FROM outbox AS older WHERE older.stream = outbox.stream AND older.instant = outbox.instant
@@ -177,7 +180,7 @@ fn settle_one(
         due,
         ambiguous,
         detail,
-        *verdict != Verdict::Unsent
+        matches!(verdict, Verdict::Again { .. })
     ])?;
     failpoint::at("outbox.again");
     queue::not_taken(db, *stream, observation.instant, now)
@@ -234,7 +237,7 @@ pub fn parked(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
 /// Where the table cannot be written.
 pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> Result<usize, StoreError> {
     Ok(db.execute(
-        "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, detail = NULL
+        "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, detail = NULL, attempts = 0
          WHERE state = 'dead' AND stream IN (SELECT id FROM stream WHERE ?1 IS NULL OR patient = ?1)",
         params![patient, now],
     )?)
@@ -292,7 +295,7 @@ pub struct Stuck {
     pub state: String,
     /// JHE's words, or ours.
     pub detail: String,
-    /// How often it was sent.
+    /// How often it has had to be sent again.
     pub attempts: i64,
 }
 
@@ -301,10 +304,12 @@ pub struct Stuck {
 /// # Errors
 /// Where the tables cannot be read.
 pub fn stuck(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<Stuck>, StoreError> {
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT instant, state, coalesce(detail, ''), attempts FROM stream JOIN outbox ON outbox.stream = stream.id
-         WHERE patient = ? AND (state IN ('dead', 'configuration') OR attempts > 1) ORDER BY instant DESC LIMIT ?",
-    )?;
+         WHERE patient = ? AND (state IN ('dead', 'configuration') OR attempts > 1) AND {}
+         ORDER BY instant DESC LIMIT ?",
+        withdrawal::is_shown("stream.patient", "stream.code")
+    ))?;
     let rows = query.query_map(params![patient, limit], |row| {
         Ok(Stuck { instant: row.get(0)?, state: row.get(1)?, detail: row.get(2)?, attempts: row.get(3)? })
     })?;

@@ -375,6 +375,8 @@ fn set_aside(db: &Connection, patient: PatientId, subject: &str) -> Result<(), S
     db.execute("DELETE FROM mark WHERE link IN (SELECT id FROM link WHERE patient = ?)", [patient])?;
     db.execute("DELETE FROM object WHERE link IN (SELECT id FROM link WHERE patient = ?)", [patient])?;
     db.execute("DELETE FROM hour_count WHERE patient = ?", [patient])?;
+    // What could not be read is somebody else's as well.
+    db.execute("DELETE FROM rejected WHERE patient = ?", [patient])?;
     db.execute("UPDATE patient_state SET newest = NULL WHERE patient = ?", [patient])?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What becomes of what is kept once its consent is withdrawn, as the setting `data.after_withdrawal` says.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{StoreError, audit, erasure};
@@ -31,6 +33,10 @@ pub(super) fn is_sample_shown() -> String {
     )
 }
 
+/// How old JHE's answer about a patient's consents may be when what is withdrawn there is erased: a consent that was
+/// given again there has to be known here.
+const FRESH: Duration = Duration::from_hours(1);
+
 /// Something that was withdrawn and is due to be erased.
 struct Due {
     patient: PatientId,
@@ -39,22 +45,27 @@ struct Due {
     until: Timestamp,
 }
 
-/// Decides what is erased: what a patient agreed to once, has withdrawn from everybody by `before`, and not agreed to
-/// again. Who has only ever said no has nothing here. From here on nothing of it comes in again, whatever the patient agrees to later. Answers how much that is, in
-/// pairs of patient and scope.
+/// Decides what is erased: what a patient agreed to once, has withdrawn from everybody, and not agreed to again in the
+/// time `after` from when that was noted here. From here on nothing of it comes in again, whatever the patient agrees to
+/// later. Of JHE's patients it is decided only right after JHE was asked. Answers how much that is, in pairs of patient
+/// and scope.
 ///
 /// # Errors
 /// Where the tables cannot be read or written.
-pub fn decide(db: &Connection, before: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+pub fn decide(db: &Connection, after: Duration, now: Timestamp) -> Result<usize, StoreError> {
+    db.prepare_cached(
+        "UPDATE consent SET erase_noted_at = ? WHERE withdrawn_at IS NOT NULL AND erase_noted_at IS NULL",
+    )?
+    .execute([now])?;
     let mut query = db.prepare_cached(
-        "SELECT patient, consent.code, code.code, max(withdrawn_at) FROM consent JOIN code ON code.id = consent.code
-         GROUP BY patient, consent.code
-         HAVING count(*) = count(withdrawn_at) AND max(withdrawn_at) <= ?
-            AND count(*) > count(erased_at)
-            AND (max(withdrawn_at > granted_at)
-                 OR EXISTS (SELECT 1 FROM stream WHERE stream.patient = consent.patient AND stream.code = consent.code))",
+        "SELECT patient.id, consent.code, code.code, max(withdrawn_at)
+         FROM consent JOIN code ON code.id = consent.code JOIN patient ON patient.id = consent.patient
+         WHERE jhe_id IS NULL OR consents_read_at > ?2
+         GROUP BY patient.id, consent.code
+         HAVING count(*) = count(withdrawn_at) AND max(erase_noted_at) <= ?1
+            AND count(*) FILTER (WHERE erased_at IS NULL AND withdrawn_at > granted_at) > 0",
     )?;
-    let due = query.query_map([before], |row| {
+    let due = query.query_map([now.minus(after), now.minus(FRESH)], |row| {
         Ok(Due { patient: row.get(0)?, code: row.get(1)?, name: row.get(2)?, until: row.get(3)? })
     })?;
     let due = due.collect::<Result<Vec<_>, _>>()?;
@@ -73,9 +84,8 @@ pub fn decide(db: &Connection, before: Timestamp, now: Timestamp) -> Result<usiz
 
 /// Deletes what is not an observation.
 fn forget(db: &Connection, due: &Due) -> Result<(), StoreError> {
-    let Due { patient, code, name, until } = due;
-    let measured = params![patient, code, until];
-    db.execute("DELETE FROM adopted WHERE patient = ? AND code = ? AND instant < ?", measured)?;
+    let Due { patient, code, name, until: _ } = due;
+    db.execute("DELETE FROM adopted WHERE patient = ? AND code = ?", params![patient, code])?;
     db.execute("DELETE FROM hour_count WHERE patient = ? AND code = ?", params![patient, code])?;
     for series in SERIES.iter().filter(|series| series.code == name) {
         db.execute(
@@ -98,7 +108,7 @@ pub fn is_anything_left(db: &Connection) -> Result<bool, StoreError> {
 fn next(db: &Connection) -> Result<Option<(i64, Timestamp, PatientId)>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT stream.id, erased.until, stream.patient
-         FROM (SELECT patient, code, max(withdrawn_at) AS until FROM consent
+         FROM (SELECT patient, code, max(erased_at) AS until FROM consent
                WHERE erased_at IS NOT NULL GROUP BY patient, code) AS erased
          JOIN stream ON stream.patient = erased.patient AND stream.code = erased.code
          WHERE EXISTS (SELECT 1 FROM observation WHERE observation.stream = stream.id AND instant < erased.until)

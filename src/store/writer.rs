@@ -2,6 +2,7 @@
 //! savepoint of its own, so that one that fails takes nothing else with it, and whoever asked hears
 //! back only after the commit.
 
+use std::iter;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -98,7 +99,10 @@ fn run(connection: &Connection, place: &Place, inbox: &mpsc::Receiver<Job>) {
         let began = Instant::now();
         if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
             let error = StoreError::from(error);
-            first(Err(error.clone()))(Err(error));
+            // Whoever waited meanwhile hears the same: one after the other they would wait for ever.
+            for job in iter::once(first).chain(inbox.try_iter()) {
+                job(Err(error.clone()))(Err(error.clone()));
+            }
             continue;
         }
         failpoint::at("writer.begun");

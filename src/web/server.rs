@@ -32,8 +32,6 @@ const CONNECTIONS: usize = 256;
 const FROM_ONE: usize = CONNECTIONS / 2;
 /// A client that takes nothing for so long is not going to.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
-/// A client that says nothing for so long, between two requests too.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// Whatever a connection does, it ends by then: also one that takes a byte now and again. Downloads of a patient's data
 /// take seconds.
 const LIFETIME: Duration = Duration::from_mins(10);
@@ -78,7 +76,7 @@ pub(super) async fn run<S, B>(
             service.call(request)
         });
         let mut stream = TimeoutStream::new(stream);
-        stream.set_read_timeout(Some(READ_TIMEOUT));
+        // None for reading: the server listens for the client's end also while it works on an answer.
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -17,16 +17,12 @@ fn library(world: &World) -> Option<PathBuf> {
     let library = world.directory.path().join("failing_writes.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promises/failing_writes.c");
     let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).output();
-    match built {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            Some(library)
-        }
-        Err(_) => {
-            println!("not tested: this machine has no C compiler");
-            None
-        }
-    }
+    let Ok(output) = built else {
+        println!("not tested: this machine has no C compiler");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(library)
 }
 
 /// A copy of a data directory that nobody has open.
@@ -102,12 +98,16 @@ fn poll_with_failing_writes(errno: i32, once: bool) {
 
 #[test]
 fn a_write_of_a_poll_that_fails_costs_nothing() {
-    ERRORS.iter().for_each(|errno| poll_with_failing_writes(*errno, true));
+    for errno in ERRORS {
+        poll_with_failing_writes(errno, true);
+    }
 }
 
 #[test]
 fn a_disk_that_fails_in_the_middle_of_a_poll_costs_nothing() {
-    ERRORS.iter().for_each(|errno| poll_with_failing_writes(*errno, false));
+    for errno in ERRORS {
+        poll_with_failing_writes(errno, false);
+    }
 }
 
 #[test]

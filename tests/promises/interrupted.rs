@@ -36,7 +36,7 @@ fn waits_for(world: &World, told: &str, mend: impl FnOnce()) {
             page.headers.contains_key("content-security-policy") && page.headers.contains_key("retry-after")
         );
     }
-    assert_eq!(visitor.get("/api/v1/oauth/oura/authorize").json()["detail"].is_string(), true);
+    assert!(visitor.get("/api/v1/oauth/oura/authorize").json()["detail"].is_string());
     assert_eq!(visitor.post("/admin/sign-in", &[("name", "operator"), ("password", "x")]).status, 503);
     mend();
     until_ready(&mut served);

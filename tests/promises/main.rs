@@ -1,13 +1,16 @@
 //! Black-box tests: the real binary, on the command line and over HTTP, against a strict simulated OW.
 //! Each file is named for the promise that it keeps.
 
+mod access;
 mod adoption;
+mod at_rest;
 mod audit;
 mod backup;
 mod bad_input;
 mod blood_pressure;
 mod browser;
 mod bucket;
+mod canaries;
 mod charts;
 mod clock;
 mod command_line;

@@ -6,7 +6,7 @@ use crate::fake_jhe::*;
 use crate::harness::*;
 use crate::served::*;
 
-const MARY: i64 = 10002;
+pub const MARY: i64 = 10002;
 const VICTOR: i64 = 10004;
 const PETER: i64 = 10006;
 const EMAIL: &str = "mary@example.com";
@@ -14,14 +14,14 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// Patient 1 is of organization 1, patient 2 of organization 2, patient 3 no patient of JHE's at all; each has a
 /// sample that could not be converted.
-struct Clinic {
+pub struct Clinic {
     world: World,
     jhe: FakeJhe,
     served: Served,
 }
 
 impl Clinic {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let mut world = World::new();
         let jhe = FakeJhe::start();
         for (name, value) in
@@ -64,7 +64,7 @@ impl Clinic {
     }
 
     /// A browser in which this practitioner is signed in.
-    fn practitioner(&self, user: i64) -> Visitor {
+    pub fn practitioner(&self, user: i64) -> Visitor {
         let visitor = self.served.visitor();
         let signed = self.sign_in(&visitor, user);
         assert_eq!((signed.status, signed.location()), (303, "/admin"), "{}", signed.body);

@@ -23,3 +23,6 @@ CREATE TABLE erased_name (
 -- When what a consent had brought was erased, since it had been withdrawn for as long as the settings say. What is older
 -- than its end comes in no more, also where the patient agrees again.
 ALTER TABLE consent ADD COLUMN erased_at INTEGER;
+
+-- Since when the daemon has known that it is withdrawn and is to be erased some day: the end itself may lie long before.
+ALTER TABLE consent ADD COLUMN erase_noted_at INTEGER;

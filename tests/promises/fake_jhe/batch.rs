@@ -57,7 +57,7 @@ impl FakeJhe {
                 busy.headers_mut().insert("retry-after", seconds.into());
                 return busy;
             }
-            Some(Fault::Lost | Fault::Cut | Fault::Hang) | None => {}
+            Some(Fault::Lost | Fault::Cut | Fault::Hang | Fault::Echo(_)) | None => {}
         }
         let broken = |entry: &Value| {
             entry["resource"]["status"].is_null()

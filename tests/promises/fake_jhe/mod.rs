@@ -8,6 +8,8 @@ mod search;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use jhe_ow::time::Timestamp;
@@ -43,6 +45,8 @@ pub enum Fault {
     Cut,
     /// Everything is done, and no answer ever comes.
     Hang,
+    /// This status, and all that was sent in the words about it; 207 says so of each entry of a batch.
+    Echo(u16),
 }
 
 /// Says what goes wrong with the request of a path, if anything.
@@ -213,6 +217,7 @@ impl FakeJhe {
     ) -> Response {
         let trouble = self.state().trouble.as_mut().and_then(|trouble| trouble(path));
         match trouble {
+            Some(Fault::Echo(status)) => return echo(status, headers, &body),
             Some(fault) if path.trim_end_matches('/') == "/FHIR/R5" => self.state().faults.push_back(fault),
             Some(fault) => return spoiled(fault).await,
             None => {}
@@ -350,7 +355,7 @@ fn outcome(status: u16, words: &str) -> Response {
 /// What is left of an answer.
 async fn spoiled(fault: Fault) -> Response {
     match fault {
-        Fault::Status(status) => html(status),
+        Fault::Status(status) | Fault::Echo(status) => html(status),
         Fault::Lost => html(502),
         Fault::Busy(seconds) => {
             let mut busy = html(503);
@@ -364,6 +369,26 @@ async fn spoiled(fault: Fault) -> Response {
         }
         Fault::Hang => std::future::pending().await,
     }
+}
+
+/// All that was sent, as a careless server tells it.
+fn echo(status: u16, headers: &HeaderMap, body: &[u8]) -> Response {
+    let text = String::from_utf8_lossy(body);
+    // What is in an attachment comes first: who reads only the beginning is to see it.
+    let attached = text.split_once("\"data\":\"").map_or("", |(_, rest)| rest.split('"').next().unwrap());
+    let sent = format!("{attached} {headers:?} {text}");
+    if status != 207 {
+        return outcome(status, &sent);
+    }
+    let batch: Value = serde_json::from_slice(body).unwrap();
+    let of_each = batch["entry"].as_array().unwrap().iter().map(|entry| {
+        let data = entry["resource"]["valueAttachment"]["data"].as_str().unwrap();
+        let document = String::from_utf8(STANDARD.decode(data).unwrap()).unwrap();
+        let issue = json!([{ "diagnostics": format!("not valid: {document} in {sent}") }]);
+        json!({ "response": { "status": "422 Unprocessable", "outcome": { "issue": issue } } })
+    });
+    let entries: Vec<Value> = of_each.collect();
+    answer(200, &json!({ "resourceType": "Bundle", "type": "batch-response", "entry": entries }))
 }
 
 fn html(status: u16) -> Response {
