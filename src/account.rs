@@ -5,7 +5,7 @@ use std::fmt;
 use crate::patient::PatientId;
 
 /// The number of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccountId(pub(crate) i64);
 
 impl fmt::Display for AccountId {

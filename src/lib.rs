@@ -31,6 +31,7 @@
 //! - [`demo`]: the demonstration, and the simulated OW that the tests use too
 //! - [`account`], [`study`], [`invitation`], [`stage`], [`token`], [`password`]: people, what they are asked,
 //!   how far they have come, and their secrets
+//! - [`log`], [`metrics`]: what whoever runs it is told
 //! - [`time`], [`clock`], [`intervals`], [`patient`], [`context`], [`particulars`], [`naming`], [`failure`]: the words they
 //!   share
 
@@ -58,6 +59,7 @@ pub mod invitation;
 pub mod jhe;
 pub mod log;
 pub mod matching;
+pub mod metrics;
 pub mod mirror;
 pub mod naming;
 pub mod omh;

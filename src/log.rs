@@ -34,7 +34,7 @@ pub fn start(config: &Config) -> Result<Logging, Failure> {
     let lines = if pretty {
         lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()
     } else {
-        lines.json().flatten_event(true).boxed()
+        lines.json().flatten_event(true).with_span_list(false).boxed()
     };
     // A second logger in one process is a test's; the first one stays.
     let _ = tracing_subscriber::registry().with(filter).with(filter_fn(is_shown)).with(lines).try_init();

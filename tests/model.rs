@@ -133,6 +133,7 @@ impl World {
             secret_key: None,
             ow_webhook_secret: None,
             alerts: jhe_ow::config::Alerts::default(),
+            metrics_bind: None,
             log_level: "off".into(),
             log_format: LogFormat::Auto,
         };

@@ -22,12 +22,14 @@ use crate::failure::Failure;
 use crate::hints::Hints;
 use crate::jhe::Jhe;
 use crate::log::Logging;
+use crate::metrics::{self, TickOutcome};
 use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Progress, Summary};
 use crate::settings::Snapshot;
 use crate::store::{Store, setting};
 use crate::web::{
-    self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Offers, PatientTokens, Payloads, Ticks,
+    self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Looks, Offers, PatientTokens, Payloads,
+    Ticks,
 };
 
 /// How long the outbox waits at most until it is looked at again.
@@ -93,6 +95,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             daemon.back_up(),
             Box::pin(daemon.alert()),
             Box::pin(daemon.follow_hints()),
+            web::serve_metrics(daemon.app.clone()),
             watchdog::feed(&daemon.app, &cancel)
         );
     };
@@ -128,6 +131,7 @@ impl Daemon {
             tokens: PatientTokens::default(),
             hints: Hints::default(),
             limits: Limits::default(),
+            looks: Looks::default(),
             cancel: cancel.clone(),
             page_size: PageSize::default(),
             simulated,
@@ -144,7 +148,12 @@ impl Daemon {
     /// Runs one tick and says how it ended, once, here.
     pub(crate) async fn tick(&self) {
         let poller = self.app.poller();
-        let outcome = poller.poll(&Ask::default(), &Arc::new(Progress::default())).await;
+        let (progress, began) = (Arc::new(Progress::default()), Instant::now());
+        self.app.ticks.begin(&progress);
+        let outcome = poller.poll(&Ask::default(), &progress).await;
+        drop(progress);
+        let took = began.elapsed();
+        metrics::tick_ended(tick_outcome(&outcome, self.cancel.is_cancelled()), took);
         let sentence = match outcome {
             Ok(Outcome::Skipped(sentence)) => {
                 tracing::info!("{sentence}");
@@ -164,7 +173,10 @@ impl Daemon {
                     failed = summary.failed.len(),
                     created = tally.created,
                     revised = tally.revised,
+                    unchanged = tally.unchanged,
                     rejected = tally.rejected,
+                    withheld = tally.withheld,
+                    millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     "{}",
                     summary.sentence()
                 );
@@ -326,6 +338,7 @@ impl Daemon {
                 if !report.is_empty() {
                     tracing::info!("{}", report.sentence());
                 }
+                metrics::exported(&report);
                 self.app.exports.note(&report, self.app.clock.now());
             }
             Ok(None) => tracing::debug!("another process is exporting"),
@@ -354,6 +367,17 @@ impl Daemon {
             _ = async { tokio::join!(ticker, server, stopping) } => tracing::info!("stopped"),
             () = deadline => tracing::warn!("stopped before the tick could end; what was committed stays"),
         }
+    }
+}
+
+/// What the metrics call how a tick ended.
+fn tick_outcome(outcome: &Result<Outcome, Failure>, is_stopping: bool) -> TickOutcome {
+    match outcome {
+        Ok(Outcome::Skipped(_)) => TickOutcome::Skipped,
+        Ok(Outcome::Complete(summary)) if summary.failed.is_empty() => TickOutcome::Complete,
+        Ok(Outcome::Complete(_)) => TickOutcome::Partial,
+        Err(_) if is_stopping => TickOutcome::Stopped,
+        Err(_) => TickOutcome::Failed,
     }
 }
 
@@ -386,8 +410,9 @@ fn reload(session: &mut Session, app: &App, logging: &Logging) {
     });
     match taken {
         Ok(config) => {
-            if config.bind != session.config.bind || config.data_dir != session.config.data_dir {
-                tracing::warn!("the address and the data directory change with the next start only");
+            let old = (session.config.bind, session.config.metrics_bind, &session.config.data_dir);
+            if old != (config.bind, config.metrics_bind, &config.data_dir) {
+                tracing::warn!("the addresses and the data directory change with the next start only");
             }
             app.offers.forget();
             session.config = config;

@@ -36,6 +36,7 @@ pub(super) const DATA_DIR: Key = Key {
     }),
     ..key("data_dir", "JHE_OW_DATA_DIR", None)
 };
+pub(super) const METRICS_BIND: Key = key("metrics.bind", "JHE_OW_METRICS_BIND", Some("127.0.0.1:9464"));
 pub(super) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
 pub(super) const OW_API_KEY: Key = key("ow.api_key", "OW_API_KEY", None);
 pub(super) const OW_API_KEY_FILE: Key = key("ow.api_key_file", "OW_API_KEY_FILE", None);
@@ -71,7 +72,7 @@ pub(super) const LOG_LEVEL: Key = Key {
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 32] = [
+pub(super) const KEYS: [&Key; 33] = [
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,
@@ -104,4 +105,5 @@ pub(super) const KEYS: [&Key; 32] = [
     &ALERTS_MAIL_TO,
     &LOG_LEVEL,
     &LOG_FORMAT,
+    &METRICS_BIND,
 ];

@@ -99,6 +99,8 @@ pub struct Config {
     pub ow_webhook_secret: Option<Secret>,
     /// Where alerts go.
     pub alerts: Alerts,
+    /// Where Prometheus reads the metrics; 127.0.0.1:9464 by default, none where they are switched off.
+    pub metrics_bind: Option<SocketAddr>,
     /// A level or a filter; `info` by default.
     pub log_level: String,
     /// How log lines look.
@@ -191,6 +193,9 @@ fn check(sources: &Sources<'_>) -> Result<Config, Failure> {
             &keys::OW_WEBHOOK_SECRET_FILE,
         )?,
         alerts: alerts::load(sources)?,
+        metrics_bind: sources
+            .parse(&keys::METRICS_BIND, parse_metrics_bind)?
+            .unwrap_or(Some(SocketAddr::from(([127, 0, 0, 1], 9464)))),
         log_level: sources.parse(&keys::LOG_LEVEL, parse_level)?.unwrap_or_else(|| "info".to_owned()),
         log_format: sources.parse(&keys::LOG_FORMAT, parse_format)?.unwrap_or(LogFormat::Auto),
     })
@@ -287,6 +292,16 @@ fn parse_bind(text: &str) -> Result<SocketAddr, String> {
         None => text.to_owned(),
     };
     numbers.parse().map_err(|_| "give an address and a port, such as 127.0.0.1:8002 or [::1]:8002".to_owned())
+}
+
+/// An address, or `off`.
+fn parse_metrics_bind(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    parse_bind(text)
+        .map(Some)
+        .map_err(|_| "give an address and a port, such as 127.0.0.1:9464, or off".to_owned())
 }
 
 /// Addresses or networks, with commas in between.

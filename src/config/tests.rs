@@ -25,6 +25,17 @@ fn the_example_names_every_key_and_variable() {
 }
 
 #[test]
+fn metrics_are_for_this_machine_alone_unless_somebody_says_otherwise() {
+    let bind = |variables: &[(&str, &str)]| load_from("", variables).unwrap().metrics_bind;
+    assert!(bind(&[]).is_some_and(|bind| bind.ip().is_loopback()));
+    assert_eq!(bind(&[("JHE_OW_METRICS_BIND", "off")]), None);
+    let everywhere = bind(&[("JHE_OW_METRICS_BIND", "0.0.0.0:9464")]);
+    assert!(everywhere.is_some_and(|bind| bind.ip().is_unspecified()));
+    let wrong = load_from("", &[("JHE_OW_METRICS_BIND", "9464")]).unwrap_err();
+    assert!(wrong.what.contains("metrics.bind = '9464'") && wrong.next.contains("or off"), "{wrong}");
+}
+
+#[test]
 fn the_example_parses_as_it_is_and_with_every_key_uncommented() {
     load_from(EXAMPLE, &[]).unwrap();
     let uncommented: Vec<&str> = EXAMPLE

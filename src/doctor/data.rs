@@ -1,21 +1,22 @@
 //! The work itself: whether it is switched on, goes on, and what of it waits for somebody.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::store::Opened;
 use super::{Finding, is_raw, length, many};
+use crate::account::Reach;
 use crate::catalog::HEART_RATE;
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
+use crate::silence::Silence;
 use crate::store::checkup::{self, Freshness};
 use crate::store::lock::{self, Standing};
-use crate::store::{StoreError, chain, outbox, run};
+use crate::store::{StoreError, chain, outbox, run, silence};
 use crate::time::{Timestamp, show_duration};
 use crate::web::OVERDUE;
 
-/// Of whom nothing has come for so long is named: a ring that is charged and a phone that is off are back by then.
-const SILENT: Duration = Duration::from_hours(48);
 /// What waits for JHE this much longer than it had to is held up: the outbox is looked at twice a minute.
 const HELD_UP: Duration = Duration::from_hours(1);
 /// Patients are named one by one up to this many.
@@ -145,7 +146,9 @@ fn tick(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
 }
 
 fn samples(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let mut findings = vec![fresh(&checkup::freshness(&opened.db, now.minus(SILENT))?, now)];
+    let mut findings = vec![fresh(&checkup::freshness(&opened.db)?, now)];
+    let after = opened.settings.silence_after();
+    findings.extend(silent(&silence::all(&opened.db, Reach::Everybody, after, now)?, after));
     let gone = checkup::to_be_relinked(&opened.db)?;
     if !gone.is_empty() {
         findings.push(Finding::warning(
@@ -168,14 +171,19 @@ fn fresh(found: &Freshness, now: Timestamp) -> Finding {
         let next = "invite the first one: jhe-ow invite, or the page of patients";
         return Finding::warning("data.samples", "no patient is linked and consents", next);
     }
-    if found.silent.is_empty() {
-        return Finding::ok("data.samples", what);
-    }
-    Finding::warning(
-        "data.samples",
-        format!("{what}; nothing for more than {} of: {}", length(SILENT), named(&found.silent)),
-        "see their pages, or jhe-ow patient show N: the device may be off, or no longer connected",
-    )
+    Finding::ok("data.samples", what)
+}
+
+/// Who is silent, by the likely cause.
+fn silent(silent: &BTreeMap<PatientId, Silence>, after: Duration) -> Vec<Finding> {
+    let causes = silence::by_cause(silent).into_keys();
+    let told = causes.map(|cause| {
+        let whose = silent.iter().filter(|(_, silence)| silence.cause == cause);
+        let whose: Vec<PatientId> = whose.map(|(patient, _)| *patient).collect();
+        let what = format!("nothing for more than {} of: {} ({})", length(after), named(&whose), cause.words());
+        Finding::warning("data.silent", what, cause.next())
+    });
+    told.collect()
 }
 
 /// Patients by their numbers.
@@ -209,22 +217,17 @@ fn export(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
         let what = format!("for consent to return wait {}", many(counts.consent, "observation"));
         findings.push(Finding::ok("data.parked", what));
     }
-    let Some(oldest) = outbox::oldest(&opened.db)? else {
+    let Some(since) = outbox::oldest(&opened.db, now)? else {
         findings.push(Finding::ok("data.export", "nothing waits to be sent to JHE"));
         return Ok(findings);
     };
-    let what = format!(
-        "to be sent to JHE wait {}, the oldest measured {} ago",
-        many(counts.pending, "observation"),
-        length(now.since(oldest))
-    );
-    findings.push(match checkup::overdue(&opened.db, now)? {
-        Some(late) if late > HELD_UP => Finding::stops(
-            "data.export",
-            format!("{what}, and overdue for {}", length(late)),
-            "see that the daemon runs and what is said of JHE above; or send it now: jhe-ow export",
-        ),
-        _ => Finding::ok("data.export", what),
+    let late = now.since(since);
+    let what = format!("to be sent to JHE wait {}", many(counts.pending, "observation"));
+    findings.push(if late > HELD_UP {
+        let next = "see that the daemon runs and what is said of JHE above; or send it now: jhe-ow export";
+        Finding::stops("data.export", format!("{what}, overdue for {}", length(late)), next)
+    } else {
+        Finding::ok("data.export", what)
     });
     Ok(findings)
 }

@@ -20,12 +20,13 @@ use crate::consents::{self, Unread};
 use crate::failpoint;
 use crate::failure::Failure;
 use crate::jhe::{Jhe, JheError};
+use crate::metrics;
 use crate::naming::Naming;
 use crate::patient::PatientId;
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{self, Verdict, Waiting};
 use crate::store::twin::{self, Settling};
-use crate::store::{Store, StoreError, consent, restore, setting};
+use crate::store::{Store, StoreError, consent, hours, restore, setting};
 use crate::time::Timestamp;
 pub use adopt::{Adopter, Adoption, Found};
 use sending::{Ready, Sent};
@@ -125,6 +126,20 @@ impl Exporter {
     /// # Errors
     /// Where the store fails; what JHE says is in the report.
     pub async fn drain(
+        &self,
+        patient: Option<PatientId>,
+        progress: &Progress,
+    ) -> Result<Option<Report>, Failure> {
+        let report = self.send_all(patient, progress).await?;
+        if report.as_ref().is_some_and(|report| report.stopped.is_some() || !report.unread.is_empty()) {
+            let now = self.clock.now();
+            self.store.write(move |db| hours::note_error(db, now, hours::Kind::Jhe)).await?;
+            metrics::failed(hours::Kind::Jhe);
+        }
+        Ok(report)
+    }
+
+    async fn send_all(
         &self,
         patient: Option<PatientId>,
         progress: &Progress,

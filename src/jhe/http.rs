@@ -15,6 +15,7 @@ use super::JheError;
 use crate::clock;
 use crate::config::BaseUrl;
 use crate::failure::Failure;
+use crate::metrics::{Asked, Peer};
 use crate::quote::{quote, unreadable};
 use crate::time::Timestamp;
 
@@ -190,6 +191,7 @@ fn wait_of(header: &str) -> Option<Duration> {
 }
 
 async fn answer(request: reqwest::RequestBuilder, secrets: Vec<SecretString>) -> Result<Answer, JheError> {
+    let asked = Asked::of(Peer::Jhe);
     let mut response = request.send().await.map_err(trouble)?;
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.and_then(wait_of);
@@ -201,6 +203,7 @@ async fn answer(request: reqwest::RequestBuilder, secrets: Vec<SecretString>) ->
         }
     }
     let clock = clock::of_server(response.headers());
+    asked.answered(response.status());
     Ok(Answer { status: response.status(), retry_after, clock, body, secrets })
 }
 

@@ -16,6 +16,7 @@ use super::{Connection, OwError, SyncRun};
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
+use crate::metrics::{Asked, Peer};
 use crate::patient::OwUser;
 use crate::quote::{quote, unreadable};
 use crate::retry::{self, Failed, random_fraction};
@@ -315,6 +316,7 @@ impl Client {
     }
 
     async fn attempt(&self, method: Method, url: Url) -> Result<Vec<u8>, Trouble> {
+        let asked = Asked::of(Peer::Ow);
         let mut response = self.http.request(method, url).send().await.map_err(trouble)?;
         let status = response.status();
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -327,6 +329,7 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
+        asked.answered(status);
         match status {
             status if status.is_success() => Ok(body),
             StatusCode::UNAUTHORIZED => Err(Trouble::Final(OwError::Unauthorized)),

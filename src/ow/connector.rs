@@ -16,6 +16,7 @@ use super::client::{api_url, client_builder, detail};
 use crate::clock;
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
+use crate::metrics::{Asked, Peer};
 use crate::patient::OwUser;
 use crate::quote::{quote, unreadable};
 use crate::time::Timestamp;
@@ -285,6 +286,7 @@ impl Connector {
 }
 
 pub(super) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
+    let asked = Asked::of(Peer::Ow);
     let mut response = request.send().await.map_err(unreachable)?;
     let date = clock::of_server(response.headers());
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
@@ -296,6 +298,7 @@ pub(super) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, 
             return Err(wrong("the answer is too large"));
         }
     }
+    asked.answered(response.status());
     Ok(Answer { status: response.status(), date, location, body: bytes })
 }
 

@@ -77,7 +77,7 @@ impl Context {
                 break Some(StoreError::LockLost.into());
             }
         };
-        self.end_run(run, summary, stopped.as_ref()).await;
+        self.end_run(Kind::Backfill, run, summary, stopped.as_ref()).await;
         Ok(stopped)
     }
 

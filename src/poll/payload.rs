@@ -5,6 +5,7 @@ use super::consented::Consented;
 use super::objects::Reading;
 use super::trouble::TurnError;
 use crate::catalog::{self, Endpoint};
+use crate::metrics;
 use crate::raw::{Body, BodyError, Found, RawError, UNDATED};
 use crate::store::StoreError;
 use crate::store::commit::{self, Batch, Owner, Tally};
@@ -263,13 +264,15 @@ impl Reading<'_> {
         let consented = endpoint.map(|endpoint| self.consented(endpoint)).unwrap_or_default();
         let mut notes = std::mem::take(&mut self.notes);
         let commit = move |db: &_| {
-            let tally = commit::commit(db, &batch, &owner, now)?;
-            let withheld = withheld + tally.withheld;
+            let committed = commit::commit(db, &batch, &owner, now)?;
+            let withheld = withheld + committed.tally.withheld;
             let error = consented.note(withheld);
             notes.extend(object.map(|object| Note::Put(Object { error, ..object })));
             object::note_all(db, batch.link, &notes)?;
-            Ok(tally)
+            Ok(committed)
         };
-        poller.store.write(commit).await
+        let committed = poller.store.write(commit).await?;
+        metrics::kept(&committed);
+        Ok(committed.tally)
     }
 }

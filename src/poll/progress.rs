@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub struct Progress {
     patients: AtomicU64,
+    patients_done: AtomicU64,
     slices: AtomicU64,
     slices_done: AtomicU64,
     samples: AtomicU64,
@@ -15,6 +16,11 @@ impl Progress {
     /// Patients that take part.
     pub fn patients(&self) -> u64 {
         self.patients.load(Ordering::Relaxed)
+    }
+
+    /// Patients whose turn is over.
+    pub fn patients_done(&self) -> u64 {
+        self.patients_done.load(Ordering::Relaxed)
     }
 
     /// Slices to read, of all patients.
@@ -35,6 +41,10 @@ impl Progress {
     pub(super) fn expect(&self, patients: usize, slices: usize) {
         self.patients.fetch_add(patients as u64, Ordering::Relaxed);
         self.slices.fetch_add(slices as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn patient_done(&self) {
+        self.patients_done.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn slice_done(&self) {

@@ -16,11 +16,13 @@ use crate::catalog::{CODES, SERIES, Series};
 use crate::consents;
 use crate::failpoint;
 use crate::failure::Failure;
+use crate::metrics;
 use crate::ow::{Client, OwError};
 use crate::patient::PatientId;
 use crate::raw::{Access, Bucket};
 use crate::settings::{IngestMode, Snapshot};
 use crate::store::commit::{self, Tally};
+use crate::store::hours::{self, Totals};
 use crate::store::lock::{self, Hold, Kind, Taken};
 use crate::store::plan::{self, Due, Idle};
 use crate::store::status::{self, Ended, Reads};
@@ -187,14 +189,31 @@ impl Poller {
         lock_owner: Option<&str>,
         progress: &Arc<Progress>,
     ) -> Result<Outcome, Failure> {
-        let context = self.context(settings, lock_owner).await?;
+        let context = match self.context(settings, lock_owner).await {
+            Ok(context) => context,
+            Err(failure) => {
+                self.note_failed(lock_owner).await;
+                return Err(failure);
+            }
+        };
         let mut summary = Summary::new(context.mode, ask.dry_run);
         let all = context.patients(ask, &mut summary).await?;
         let run = context.begin_run(Kind::Tick).await?;
         progress.expect(all.len(), 0);
         let stopped = context.read_all(all, ask, &mut summary, progress).await;
-        context.end_run(run, &summary, stopped.as_ref()).await;
+        context.end_run(Kind::Tick, run, &summary, stopped.as_ref()).await;
         outcome(summary, stopped)
+    }
+
+    /// Notes a tick that could not begin. That this cannot be noted is told by what follows.
+    async fn note_failed(&self, lock_owner: Option<&str>) {
+        let now = self.clock.now();
+        let note = move |db: &_| hours::add(db, now, &Totals::tick(hours::Ended::Failed, Duration::ZERO));
+        if lock_owner.is_some()
+            && let Err(error) = self.store.write(note).await
+        {
+            tracing::debug!("a tick that could not begin was not noted: {error}");
+        }
     }
 
     /// Checks what a tick cannot do without.
@@ -316,10 +335,13 @@ impl Context {
         let mut unread = Vec::new();
         for (patient, error) in consents::refresh(jhe, store, clock, only).await? {
             let why = format!("not read in this tick, as the consents could not be: {error}");
-            let now = self.started;
-            let note = Ended::Elsewhere(why.clone());
-            let write = move |db: &_| status::note_turn(db, patient, &note, Reads::default(), now);
+            let (note, now) = (Ended::Elsewhere(why.clone()), self.started);
+            let write = move |db: &_| {
+                hours::note_error(db, now, hours::Kind::Jhe)?;
+                status::note_turn(db, patient, &note, Reads::default(), now)
+            };
             self.write(write).await?;
+            metrics::failed(hours::Kind::Jhe);
             unread.push((patient, why));
         }
         Ok(unread)
@@ -334,13 +356,34 @@ impl Context {
     }
 
     /// Notes how the run ended. That it cannot be noted does not undo what it did.
-    pub(super) async fn end_run(&self, run: Option<i64>, summary: &Summary, stopped: Option<&TurnError>) {
+    pub(super) async fn end_run(
+        &self,
+        kind: Kind,
+        run: Option<i64>,
+        summary: &Summary,
+        stopped: Option<&TurnError>,
+    ) {
         let Some(run) = run else { return };
         let outcome = stopped.map_or_else(|| summary.sentence(), ToString::to_string);
         let (patients, failed) = (summary.patients.len() as u64, summary.failed.len() as u64);
         let (tally, now) = (summary.tally, self.poller.clock.now());
+        let ended = match (stopped, failed) {
+            (None | Some(TurnError::Stopped), 0) => hours::Ended::Complete,
+            (None | Some(TurnError::Stopped), _) => hours::Ended::Partial,
+            (Some(_), _) => hours::Ended::Failed,
+        };
+        let error = stopped.and_then(TurnError::kind);
+        error.into_iter().for_each(metrics::failed);
+        let totals = Totals::tick(ended, now.since(self.started));
         let end = move |db: &_| {
             commit::trim_hours(db, now)?;
+            hours::trim(db, now)?;
+            if kind == Kind::Tick {
+                hours::add(db, now, &totals)?;
+            }
+            if let Some(error) = error {
+                hours::note_error(db, now, error)?;
+            }
             run::end(db, run, &outcome, patients, failed, &tally, now)
         };
         if let Err(error) = self.poller.store.write(end).await {
@@ -365,6 +408,7 @@ impl Context {
         let mut turns = std::pin::pin!(turns);
         while let Some((due, turn)) = turns.next().await {
             summary.add(&due, &turn);
+            progress.patient_done();
             if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
                 return turn.error;
             }

@@ -4,6 +4,7 @@ use crate::catalog::{Origin, Series};
 use crate::ow::OwError;
 use crate::raw::RawError;
 use crate::store::StoreError;
+use crate::store::hours::Kind;
 use crate::store::plan::Due;
 
 use super::windows::Window;
@@ -40,6 +41,17 @@ impl TurnError {
         )
     }
 
+    /// Whose part it was; none where nothing went wrong.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Ow(error) => Some(of_ow(error)),
+            Self::Parts(failed) => failed.first().map(|failed| of_ow(&failed.error)),
+            Self::Store(_) => Some(Kind::Store),
+            Self::Raw(_) => Some(Kind::Bucket),
+            Self::Stopped => None,
+        }
+    }
+
     /// What happened and what next, for the page and the command line; the patient is named by whoever
     /// shows it.
     pub(super) fn describe(&self, due: &Due) -> String {
@@ -53,6 +65,15 @@ impl TurnError {
             Self::Parts(failed) => failed.iter().map(Failed::describe).collect::<Vec<_>>().join(". "),
             other => other.to_string(),
         }
+    }
+}
+
+fn of_ow(error: &OwError) -> Kind {
+    match error {
+        OwError::Away(_) | OwError::Later(_) => Kind::OwSilent,
+        OwError::Wrong(_) => Kind::OwAnswer,
+        OwError::UnknownUser => Kind::OwUser,
+        OwError::Unauthorized => Kind::OwKey,
     }
 }
 

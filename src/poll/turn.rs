@@ -10,10 +10,11 @@ use super::windows::{Reach, Window, windows};
 use super::{Context, Progress};
 use crate::catalog::{Origin, Series};
 use crate::intervals::Interval;
+use crate::metrics;
 use crate::ow::{Feed, LONGEST_EVENT, OwError, PageRequest, parse_events, parse_page};
 use crate::store::commit::{self, Batch, Census, Owner, Tally};
 use crate::store::plan::Due;
-use crate::store::{StoreError, lock, patient, status};
+use crate::store::{StoreError, hours, lock, patient, status};
 use crate::time::Timestamp;
 
 /// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page):
@@ -32,6 +33,12 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Whose part what went wrong was.
+    pub(super) fn kind(&self) -> Option<hours::Kind> {
+        let objects = (!self.told.is_empty()).then_some(hours::Kind::Object);
+        self.error.as_ref().and_then(TurnError::kind).or(objects)
+    }
+
     /// What went wrong, in one sentence.
     pub(super) fn trouble(&self, due: &Due) -> Option<String> {
         let objects = self.told.sentence();
@@ -207,7 +214,9 @@ impl Context {
             return store.read(move |db| commit::preview(db, &batch)).await;
         };
         let now = self.poller.clock.now();
-        store.write(move |db| commit::commit(db, &batch, &owner, now)).await
+        let committed = store.write(move |db| commit::commit(db, &batch, &owner, now)).await?;
+        metrics::kept(&committed);
+        Ok(committed.tally)
     }
 
     /// Notes how a turn ended, for the pages; a dry run notes nothing.
@@ -217,10 +226,14 @@ impl Context {
         }
         let (who, link, now) = (due.patient, due.link, self.poller.clock.now());
         let gone = matches!(turn.error, Some(TurnError::Ow(OwError::UnknownUser)));
-        let ended = turn.ended(due);
+        let (ended, kind) = (turn.ended(due), turn.kind());
+        kind.into_iter().for_each(metrics::failed);
         let note = move |db: &_| {
             if gone {
                 patient::needs_relink(db, link)?;
+            }
+            if let Some(kind) = kind {
+                hours::note_error(db, now, kind)?;
             }
             status::note_turn(db, who, &ended, reads, now)
         };

@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::{RawError, Trouble};
 use super::{Access, Layout, Place};
 use crate::failure::Failure;
+use crate::metrics::{Asked, Peer};
 use crate::retry::{self, Failed, random_fraction};
 use crate::time::Timestamp;
 
@@ -224,7 +225,10 @@ impl Bucket {
         };
         let request = ReqwestRequest::new(&self.s3, path, command).await?;
         let (url, headers) = (request.url()?, request.headers().await?);
-        Ok(self.http.request(method, url).headers(headers).send().await?)
+        let asked = Asked::of(Peer::S3);
+        let response = self.http.request(method, url).headers(headers).send().await?;
+        asked.answered(response.status());
+        Ok(response)
     }
 }
 

@@ -1,9 +1,8 @@
 //! A look at the store by somebody who changes nothing of it, whatever its state: for the doctor.
 
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::{FILE_NAME, StoreError, open};
 use crate::patient::PatientId;
@@ -32,37 +31,25 @@ pub fn soundness(db: &Connection, deep: bool) -> Result<Option<String>, StoreErr
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Freshness {
     /// How many they are.
-    pub patients: usize,
+    pub patients: i64,
     /// The newest sample of all.
     pub newest: Option<Timestamp>,
-    /// Those of whom nothing has come that is newer than was asked for.
-    pub silent: Vec<PatientId>,
 }
 
-/// How fresh the data are of those who are linked and consent, and of whom there is nothing newer than `since`. Whoever
-/// was linked after that is given time.
+/// How fresh the data are of those who are linked and consent.
 ///
 /// # Errors
 /// Where the tables cannot be read.
-pub fn freshness(db: &Connection, since: Timestamp) -> Result<Freshness, StoreError> {
-    let mut query = db.prepare(
-        "SELECT link.patient, state.newest, coalesce(state.newest, link.linked_at) < ?1
+pub fn freshness(db: &Connection) -> Result<Freshness, StoreError> {
+    let counted = db.query_row(
+        "SELECT count(*), max(state.newest)
          FROM link LEFT JOIN patient_state AS state ON state.patient = link.patient
          WHERE link.state = 'active' AND EXISTS
-             (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)
-         ORDER BY link.patient",
-    )?;
-    let mut freshness = Freshness::default();
-    let mut rows = query.query(params![since])?;
-    while let Some(row) = rows.next()? {
-        let (newest, silent): (Option<Timestamp>, bool) = (row.get(1)?, row.get(2)?);
-        freshness.patients += 1;
-        freshness.newest = freshness.newest.max(newest);
-        if silent {
-            freshness.silent.push(row.get(0)?);
-        }
-    }
-    Ok(freshness)
+             (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)",
+        [],
+        |row| Ok(Freshness { patients: row.get(0)?, newest: row.get(1)? }),
+    );
+    Ok(counted?)
 }
 
 /// Patients whose OW user is gone.
@@ -91,17 +78,4 @@ pub fn rejected(db: &Connection) -> Result<(i64, i64), StoreError> {
 /// Where the table cannot be read.
 pub fn has_code(db: &Connection, code: &str) -> Result<bool, StoreError> {
     Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM code WHERE code = ?)", [code], |row| row.get(0))?)
-}
-
-/// For how long the outbox has had something to send that nobody sent; none where nothing is due.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn overdue(db: &Connection, now: Timestamp) -> Result<Option<Duration>, StoreError> {
-    let due: Option<Timestamp> = db.query_row(
-        "SELECT min(due_at) FROM outbox WHERE state = 'pending' AND due_at <= ?",
-        [now],
-        |row| row.get(0),
-    )?;
-    Ok(due.map(|due| now.since(due)))
 }

@@ -5,6 +5,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::hours::{self, Lag, Totals};
+pub use super::kept::{Committed, Tally};
 pub use super::merge::Sample;
 use super::merge::{self, Change};
 use super::queue::Target;
@@ -59,31 +61,6 @@ pub struct Census {
     pub ids: Vec<Box<str>>,
 }
 
-/// What became of the samples of a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Kept as new observations.
-    pub created: u64,
-    /// Kept as revisions of observations.
-    pub revised: u64,
-    /// Known already.
-    pub unchanged: u64,
-    /// Could not be converted, and had not been met before.
-    pub rejected: u64,
-    /// Left out, since consent does not cover their time.
-    pub withheld: u64,
-}
-
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.created += other.created;
-        self.revised += other.revised;
-        self.unchanged += other.unchanged;
-        self.rejected += other.rejected;
-        self.withheld += other.withheld;
-    }
-}
-
 /// What one part means for the store, before anything is written.
 struct Resolved {
     code: i64,
@@ -106,18 +83,28 @@ struct Resolved {
 ///
 /// # Errors
 /// [`StoreError::LockLost`] and [`StoreError::ConsentEnded`] where that is so; nothing is written then.
-pub fn commit(db: &Connection, batch: &Batch, lock_owner: &str, now: Timestamp) -> Result<Tally, StoreError> {
+pub fn commit(
+    db: &Connection,
+    batch: &Batch,
+    lock_owner: &str,
+    now: Timestamp,
+) -> Result<Committed, StoreError> {
     lock::check(db, lock_owner, now)?;
     failpoint::at("commit.checked");
-    let mut tally = Tally::default();
+    let linked = linked_at(db, batch)?;
+    let (mut committed, mut lag) = (Committed::default(), Lag::default());
     for (part, resolved) in batch.parts.iter().zip(resolve(db, batch)?) {
-        tally += write_part(db, &batch.owner, &part.key, &resolved, now)?;
+        committed.add(part.key.series_type, write_part(db, &batch.owner, &part.key, &resolved, now)?);
+        lag += resolved.lag(&part.key, linked, now);
         failpoint::at("commit.part");
     }
     for one in &batch.rejected {
-        tally.rejected += u64::from(rejected::keep(db, batch.owner.patient, batch.owner.system, one, now)?);
+        let is_new = rejected::keep(db, batch.owner.patient, batch.owner.system, one, now)?;
+        let series_type = catalog::series(&one.series_type).map_or("other", |series| series.series_type);
+        committed.add(series_type, Tally { rejected: u64::from(is_new), ..Tally::default() });
         failpoint::at("commit.rejected");
     }
+    let tally = committed.tally;
     if !batch.rejected.is_empty() {
         rejected::trim(db, batch.owner.patient)?;
     }
@@ -132,8 +119,18 @@ pub fn commit(db: &Connection, batch: &Batch, lock_owner: &str, now: Timestamp) 
     count(db, "observations", tally.created)?;
     count(db, "revisions", tally.revised)?;
     count(db, "rejected", tally.rejected)?;
+    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let (created, revised, rejected) = (number(tally.created), number(tally.revised), number(tally.rejected));
+    hours::add(db, now, &Totals { created, revised, rejected, lag, ..Totals::default() })?;
     failpoint::at("commit.counted");
-    Ok(tally)
+    Ok(committed)
+}
+
+/// When the link of a batch began.
+fn linked_at(db: &Connection, batch: &Batch) -> Result<Timestamp, StoreError> {
+    let mut query = db.prepare_cached("SELECT linked_at FROM link WHERE id = ?")?;
+    let linked = query.query_row([batch.link], |row| row.get(0)).optional()?;
+    linked.ok_or(StoreError::ConsentEnded)
 }
 
 /// Whether each sample of a part was put together from two.
@@ -154,6 +151,21 @@ pub fn preview(db: &Connection, batch: &Batch) -> Result<Tally, StoreError> {
 }
 
 impl Resolved {
+    /// How late its new samples are. Those from before the link came with it, and the total of a day is not over until
+    /// the day is: neither is late.
+    fn lag(&self, key: &StreamKey, linked: Timestamp, now: Timestamp) -> Lag {
+        let mut lag = Lag::default();
+        let is_by_day = key.daily_total || catalog::series(key.series_type).is_some_and(Series::is_by_day);
+        for change in self.own.iter().filter(|_| !is_by_day) {
+            let Change::New(sample) = change else { continue };
+            let measured = sample.frame().map_or(sample.instant, |frame| frame.end);
+            if measured >= linked {
+                lag.add(measured, now);
+            }
+        }
+        lag
+    }
+
     fn tally(&self) -> Tally {
         let mut tally = Tally { unchanged: self.unchanged, withheld: self.withheld, ..Tally::default() };
         for change in self.own.iter().chain(self.before.iter().map(|(_, change)| change)) {

@@ -24,8 +24,11 @@ pub mod dossier;
 pub mod erasure;
 mod error;
 mod event;
+pub mod figures;
+pub mod hours;
 pub mod invitation;
 pub mod jhe_token;
+mod kept;
 pub mod lock;
 mod merge;
 pub mod mirror;
@@ -62,6 +65,8 @@ use rusqlite::Connection;
 
 pub use claim::{daemon as claim_for_daemon, instance};
 pub use error::StoreError;
+#[cfg(test)]
+pub(crate) use open::in_memory;
 pub use open::{Migration, migrations};
 
 use crate::failure::Failure;
@@ -117,6 +122,13 @@ impl Store {
     /// The data directory.
     pub fn directory(&self) -> &Path {
         &self.inner.directory
+    }
+
+    /// Bytes of the database file and of its write-ahead log; nothing where there is none.
+    pub fn bytes(&self) -> (u64, u64) {
+        let size =
+            |name: &str| std::fs::metadata(self.inner.directory.join(name)).map_or(0, |file| file.len());
+        (size(FILE_NAME), size(&format!("{FILE_NAME}-wal")))
     }
 
     /// Runs `work` in the writer's next transaction and answers once that is on the disk. Where `work`

@@ -295,7 +295,7 @@ pub(super) fn trouble(path: &Path, error: &StoreError) -> Failure {
 
 /// A database in memory with the schema of this program.
 #[cfg(test)]
-pub(super) fn in_memory() -> Connection {
+pub(crate) fn in_memory() -> Connection {
     let mut db = Connection::open_in_memory().unwrap();
     embedded::migrations::runner().run(&mut db).unwrap();
     db

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
+use super::hours::{self, Totals};
 use super::observation::{Observation, StreamInfo};
 use super::{StoreError, queue, withdrawal};
 use crate::failpoint;
@@ -132,20 +133,17 @@ pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Resul
 /// # Errors
 /// Where the tables cannot be written.
 pub fn settle(db: &Connection, settled: &[(Waiting, Verdict)], now: Timestamp) -> Result<(), StoreError> {
-    let mut done = 0;
+    let mut totals = Totals::default();
     for (waiting, verdict) in settled {
-        done += i64::from(*verdict == Verdict::Done);
+        match verdict {
+            Verdict::Done => totals.delivered += 1,
+            Verdict::Dead(_) => totals.dead += 1,
+            Verdict::Consent | Verdict::Configuration(..) => totals.parked += 1,
+            Verdict::Unsent | Verdict::Again { .. } => {}
+        }
         settle_one(db, waiting, verdict, now)?;
     }
-    if done > 0 {
-        db.prepare_cached(
-            "INSERT INTO delivered (hour, observations) VALUES (?, ?)
-             ON CONFLICT DO UPDATE SET observations = observations + excluded.observations",
-        )?
-        .execute(params![now.hour(), done])?;
-        db.prepare_cached("DELETE FROM delivered WHERE hour < ?")?.execute([now.hour() - 48])?;
-    }
-    Ok(())
+    hours::add(db, now, &totals)
 }
 
 fn settle_one(
@@ -213,7 +211,8 @@ fn move_of(
     not_before: Timestamp,
 ) -> Result<(), StoreError> {
     db.prepare_cached(&format!(
-        "UPDATE outbox SET state = ?3, due_at = max(due_at, ?4) WHERE {from} AND stream IN
+        "UPDATE outbox SET state = ?3, due_at = max(due_at, ?4), first_due_at = max(first_due_at, ?4)
+         WHERE {from} AND stream IN
              (SELECT stream.id FROM stream JOIN code ON code.id = stream.code WHERE patient = ?1 AND code.code = ?2)"
     ))?
     .execute(params![patient, code, to, not_before])?;
@@ -238,7 +237,7 @@ pub fn parked(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
 /// Where the table cannot be written.
 pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> Result<usize, StoreError> {
     Ok(db.execute(
-        "UPDATE outbox SET state = 'pending', due_at = ?2, detail = NULL, attempts = 0
+        "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, detail = NULL, attempts = 0
          WHERE state = 'dead' AND stream IN (SELECT id FROM stream WHERE ?1 IS NULL OR patient = ?1)",
         params![patient, now],
     )?)
@@ -249,10 +248,10 @@ pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -
 /// # Errors
 /// Where the table cannot be read.
 pub fn counts(db: &Connection, patient: Option<PatientId>) -> Result<Counts, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT state, sum(rows) FROM outbox_count JOIN stream ON stream.id = stream
-         WHERE ?1 IS NULL OR patient = ?1 GROUP BY state",
-    )?;
+    let of_one = "SELECT state, sum(rows) FROM stream JOIN outbox_count ON stream.id = stream
+                  WHERE patient = ?1 GROUP BY state";
+    let of_all = "SELECT state, rows FROM outbox_total WHERE ?1 IS NULL";
+    let mut query = db.prepare_cached(if patient.is_some() { of_one } else { of_all })?;
     let mut counts = Counts::default();
     let mut rows = query.query([patient])?;
     while let Some(row) = rows.next()? {
@@ -272,21 +271,19 @@ pub fn counts(db: &Connection, patient: Option<PatientId>) -> Result<Counts, Sto
 /// # Errors
 /// Where the table cannot be read.
 pub fn delivered(db: &Connection, now: Timestamp) -> Result<i64, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT coalesce(sum(observations), 0) FROM delivered WHERE hour > ?")?;
+    let mut query = db.prepare_cached("SELECT coalesce(sum(delivered), 0) FROM hour_total WHERE hour > ?")?;
     Ok(query.query_row([now.hour() - 24], |row| row.get(0))?)
 }
 
-/// The oldest measurement that is still to be sent.
+/// Since when what waits longest could have been sent; none where nothing is due at `now`. What is still being held
+/// back, since it may change, does not wait yet.
 ///
 /// # Errors
-/// Where the tables cannot be read.
-pub fn oldest(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT min((SELECT instant FROM outbox WHERE outbox.stream = stream.id AND state = 'pending'
-                     ORDER BY instant LIMIT 1)) FROM stream",
-    )?;
-    Ok(query.query_row([], |row| row.get(0))?)
+/// Where the table cannot be read.
+pub fn oldest(db: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let mut query = db.prepare_cached("SELECT min(first_due_at) FROM outbox WHERE state = 'pending'")?;
+    let oldest: Option<Timestamp> = query.query_row([], |row| row.get(0))?;
+    Ok(oldest.filter(|oldest| *oldest <= now))
 }
 
 /// An observation that does not get on, and why.

@@ -149,13 +149,15 @@ pub(super) fn take_out(
 pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     Ok(db.execute(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, repeated, due_at)
+        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, repeated, due_at,
+                             first_due_at)
+         SELECT *, due_at FROM (
          SELECT kept.stream, kept.instant, coalesce(last.revision, kept.revision), kept.value, kept.zone,
                 kept.particulars, 'pending', 1,
                 CASE WHEN kept.revision = 0 AND NOT daily_total THEN ?2
                      ELSE max(?2, CASE WHEN daily_total THEN ?4 ELSE ?3 END + coalesce(
                          (SELECT max(replaced_at) FROM revision
-                          WHERE revision.stream = kept.stream AND revision.instant = kept.instant), ?2)) END
+                          WHERE revision.stream = kept.stream AND revision.instant = kept.instant), ?2)) END AS due_at
          FROM stream JOIN code ON code.id = stream.code AND code.system = ?5
          JOIN observation AS kept ON kept.stream = stream.id
          LEFT JOIN revision AS last ON last.stream = kept.stream AND last.instant = kept.instant
@@ -168,7 +170,7 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
                            AND adopted.instant = kept.instant AND adopted.value = kept.value)
            AND NOT EXISTS (SELECT 1 FROM left_out WHERE left_out.stream = kept.stream
                            AND left_out.instant = kept.instant)
-         ON CONFLICT DO NOTHING",
+         ) WHERE true ON CONFLICT DO NOTHING",
         params![patient, now, micros(STILL), micros(STILL_TOTAL), OPEN_M_HEALTH],
     )?)
 }
@@ -176,8 +178,8 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
 fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
     let Observation { instant, value, zone, revision, particulars, .. } = observation;
     db.prepare_cached(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, due_at)
-         VALUES (?, ?, ?, ?, ?, ?, 'pending', ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, due_at, first_due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?7) ON CONFLICT DO NOTHING",
     )?
     .execute(params![stream, instant, revision, value, zone, particulars, due])?;
     Ok(())

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::commit::{Owner, StreamKey};
 use super::{StoreError, queue, setting};
-use crate::settings::Snapshot;
+use crate::settings::{IngestMode, Snapshot};
 use crate::time::Timestamp;
 
 /// Whether the other system has an observation of the same sample that is for JHE. `own` is the stream, `at` the
@@ -259,10 +259,11 @@ pub fn has_both(db: &Connection, patient: crate::patient::PatientId) -> Result<b
 /// Where the table cannot be read.
 pub fn with_both(db: &Connection) -> Result<i64, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT count(*) FROM (SELECT patient FROM stream WHERE set_aside = 0 GROUP BY patient
-                               HAVING count(DISTINCT system) > 1)",
+        "SELECT count(*) FROM (SELECT DISTINCT patient FROM stream WHERE system = ?1 AND set_aside = 0) AS one
+         WHERE EXISTS (SELECT 1 FROM stream WHERE system = ?2 AND patient = one.patient AND set_aside = 0)",
     )?;
-    Ok(query.query_row([], |row| row.get(0))?)
+    let systems = [IngestMode::Raw.system(), IngestMode::Normalized.system()];
+    Ok(query.query_row(systems, |row| row.get(0))?)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Connecting a patient's device through OW: what the patients' pages and the API have in common.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use secrecy::SecretString;
@@ -23,6 +23,11 @@ use crate::token::TokenHash;
 const AUTHORIZATION_AGE: Duration = Duration::from_mins(15);
 /// How long the list of providers is believed: finding out costs OW a call each.
 const OFFERS_AGE: Duration = Duration::from_mins(5);
+/// How long a page waits for OW's list of providers: one that hangs keeps nobody from seeing that it does.
+const OW_PATIENCE: Duration = Duration::from_secs(2);
+/// The same where OW was slower than this the last time, and for how long that is remembered.
+const NO_PATIENCE: Duration = Duration::from_millis(10);
+const SLOW_FOR: Duration = Duration::from_mins(1);
 /// A user for whom OW is asked only to see whether it has a provider's credentials.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -234,9 +239,34 @@ pub(super) async fn offers(app: &App) -> Result<Vec<Offer>, ConnectError> {
     Ok(offers)
 }
 
+/// The offers for a page that tells of much else: where OW was slow just now, the page does not wait for it but shows
+/// what was seen last, while OW is asked. None where nothing was.
+pub(super) async fn offers_soon(app: &App) -> Option<Vec<Offer>> {
+    let patience = if app.offers.is_slow() { NO_PATIENCE } else { OW_PATIENCE };
+    let asking = app.clone();
+    let ask = tokio::spawn(async move {
+        let began = Instant::now();
+        let offers = timeout(OW_PATIENCE, offers(&asking)).await.ok().and_then(Result::ok);
+        asking.offers.note(offers.clone(), began.elapsed());
+        offers
+    });
+    match timeout(patience, ask).await {
+        Ok(asked) => asked.ok().flatten(),
+        Err(_) => app.offers.last(),
+    }
+}
+
 /// The last list of offers, for a while.
 #[derive(Debug, Clone, Default)]
-pub struct Offers(Arc<Mutex<Option<Kept>>>);
+pub struct Offers(Arc<Mutex<Option<Kept>>>, Arc<Mutex<Seen>>);
+
+/// How OW was last asked for them by a page.
+#[derive(Debug, Default)]
+struct Seen {
+    last: Option<Vec<Offer>>,
+    /// When it was slow, where it was the last time.
+    slow: Option<Instant>,
+}
 
 /// A list of offers, and when it was made.
 type Kept = (Timestamp, Vec<Offer>);
@@ -248,8 +278,23 @@ impl Offers {
         (now.since(*at) < OFFERS_AGE && now >= *at).then(|| offers.clone())
     }
 
+    fn note(&self, offers: Option<Vec<Offer>>, took: Duration) {
+        let slow = (took > NO_PATIENCE).then(Instant::now);
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Seen { last: offers, slow };
+    }
+
+    fn last(&self) -> Option<Vec<Offer>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
+    }
+
+    fn is_slow(&self) -> bool {
+        let seen = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.slow.is_some_and(|slow| slow.elapsed() < SLOW_FOR)
+    }
+
     /// Forgets it: another OW may have other providers.
     pub(crate) fn forget(&self) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

@@ -103,6 +103,7 @@ fn page(why: &Failure) -> Markup {
         h2 { "For whoever runs it" }
         p { "The store cannot be opened: " (why.what) "." }
         p { "What to do: " (why.next) ". The daemon tries again by itself, every few seconds." }
+        (layout::reference(StatusCode::SERVICE_UNAVAILABLE))
     };
     layout::page("Interrupted", &Shell::Plain { simulated: false, leads_to: None }, &body)
 }

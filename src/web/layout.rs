@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, Render, html};
 
 use super::answer::Refusal;
 use super::guard::FORM_TOKEN;
+use super::request;
 use crate::account::Role;
 use crate::store::account::Account;
 use crate::time::Timestamp;
@@ -17,14 +19,23 @@ pub(super) enum Shell<'a> {
     /// A stranger or a patient. `leads_to` is where the browser goes on to by itself, at once.
     Plain { simulated: bool, leads_to: Option<&'a str> },
     /// A practitioner, with the token of the session for the sign-out form.
-    Staff { account: &'a Account, token: &'a Token, here: &'a str, simulated: bool },
+    Staff {
+        account: &'a Account,
+        token: &'a Token,
+        here: &'a str,
+        simulated: bool,
+        /// After so many seconds the page is asked for anew.
+        renews: Option<u32>,
+    },
 }
 
 /// A whole page.
 pub(super) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
-    let (simulated, leads_to) = match shell {
-        Shell::Plain { simulated, leads_to } => (*simulated, *leads_to),
-        Shell::Staff { simulated, .. } => (*simulated, None),
+    let (simulated, refresh) = match shell {
+        Shell::Plain { simulated, leads_to } => {
+            (*simulated, leads_to.map(|target| format!("0; url={target}")))
+        }
+        Shell::Staff { simulated, renews, .. } => (*simulated, renews.map(|seconds| seconds.to_string())),
     };
     html! {
         (DOCTYPE)
@@ -33,7 +44,7 @@ pub(super) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                @if let Some(target) = leads_to { meta http-equiv="refresh" content={ "0; url=" (target) }; }
+                @if let Some(refresh) = refresh { meta http-equiv="refresh" content=(refresh); }
                 title { (title) " · jhe-ow" }
                 link rel="icon" href="/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/style.css";
@@ -101,9 +112,16 @@ pub(super) fn refusal(refusal: &Refusal) -> Markup {
         &html! {
             h1 { (refusal.title) }
             p { (refusal.text) }
+            (reference(refusal.status))
             @if let Some((href, words)) = &refusal.next { p { a.button href=(href) { (words) } } }
         },
     )
+}
+
+/// What a person can quote of a page that failed through no fault of theirs: it is in the log.
+pub(super) fn reference(status: StatusCode) -> Markup {
+    let name = request::current().filter(|_| status.is_server_error());
+    html! { @if let Some(name) = name { p.fine { "If you ask about this, say: reference " code { (name) } "." } } }
 }
 
 /// A form that carries the token of the browser it is shown in.

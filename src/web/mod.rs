@@ -16,15 +16,18 @@ mod instance;
 mod jobs;
 mod layout;
 mod limit;
+mod looks;
+mod metrics;
 mod patient;
 mod payloads;
 mod person;
+mod request;
 mod routes;
 mod server;
 mod visit;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -37,7 +40,7 @@ use crate::failure::Failure;
 use crate::hints::Hints;
 use crate::jhe::Jhe;
 use crate::ow::{Connector, PageSize};
-use crate::poll::Poller;
+use crate::poll::{Poller, Progress};
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -49,6 +52,8 @@ pub use door::Door;
 pub(crate) use instance::{HEADER as INSTANCE_HEADER, of_process as instance};
 pub use jobs::Jobs;
 pub use limit::Limits;
+pub use looks::Looks;
+pub use metrics::serve_metrics;
 pub use payloads::Payloads;
 pub(crate) use payloads::examine as examine_payloads;
 pub use person::PatientTokens;
@@ -82,6 +87,8 @@ pub struct App {
     pub hints: Hints,
     /// How often what is open to the world may be tried.
     pub limits: Limits,
+    /// Whose look at the overview goes on.
+    pub looks: Looks,
     /// Ends what runs in the background.
     pub cancel: CancellationToken,
     /// What OW was found to give per page.
@@ -224,6 +231,7 @@ impl Exports {
 #[derive(Debug, Clone)]
 pub struct Ticks {
     state: Arc<Mutex<TickState>>,
+    running: Arc<Mutex<Weak<Progress>>>,
     ended: Arc<Notify>,
 }
 
@@ -244,7 +252,17 @@ impl Ticks {
     /// A ticker that starts at `now`.
     pub fn new(now: Timestamp, interval: Duration) -> Self {
         let state = TickState { last: now, outcome: None, failed: false, interval };
-        Self { state: Arc::new(Mutex::new(state)), ended: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), running: Arc::default(), ended: Arc::default() }
+    }
+
+    /// Notes that a tick begins, for as long as somebody holds its progress.
+    pub fn begin(&self, progress: &Arc<Progress>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(progress);
+    }
+
+    /// How far the tick is that runs; none where none does.
+    pub fn running(&self) -> Option<Arc<Progress>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// Notes that a tick ended: with a sentence, or with why it could not run.

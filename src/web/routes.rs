@@ -2,13 +2,14 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method, StatusCode};
 use maud::html;
 use serde_json::json;
+use tracing::Instrument;
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
@@ -16,8 +17,10 @@ use warp::{Filter, Rejection, Reply};
 use super::answer::{Refusal, html as html_answer, json as json_answer, secured, with_type};
 use super::door::{self, Door};
 use super::layout::{self, ICON, Shell};
+use super::request::Name;
 use super::visit::{Fields, Visit, client_address};
 use super::{App, admin, api, hook, instance, patient};
+use crate::metrics;
 use crate::store::status;
 
 /// The style sheet, embedded.
@@ -48,6 +51,32 @@ pub(super) fn routes(
 }
 
 async fn answer(
+    door: Door,
+    method: Method,
+    path: FullPath,
+    raw_query: String,
+    headers: HeaderMap,
+    peer: Option<SocketAddr>,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+) -> Response {
+    let (name, began) = (Name::of(&headers), Instant::now());
+    // Whatever is logged, it says of which request. Neither the path nor the query is: they hold names of people.
+    let span = tracing::error_span!("request", id = name.as_str());
+    let work = async {
+        let shown = method.clone();
+        let answer = named(door, method, path, raw_query, headers, peer, body).await;
+        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let status = answer.status();
+        tracing::debug!(method = %shown, status = status.as_u16(), millis, "answered");
+        answer
+    };
+    let mut answer = name.clone().within(work).instrument(span).await;
+    metrics::page(answer.status());
+    name.write(answer.headers_mut());
+    answer
+}
+
+async fn named(
     door: Door,
     method: Method,
     path: FullPath,
@@ -163,7 +192,7 @@ async fn readiness(app: &App) -> Response {
 }
 
 /// Why the daemon does not do its work. That it runs at all means that the schema is up to date.
-async fn unready(app: &App) -> Vec<String> {
+pub(super) async fn unready(app: &App) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Err(error) = app.store.write(status::prove_writable).await {
         reasons.push(format!("the database cannot be written: {error}"));

@@ -1,12 +1,14 @@
 //! The accept loop: timeouts, limits on connections, and an end that does not wait for ever.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -40,9 +42,23 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long the loop rests when the system gives no connection, for want of file descriptors, say.
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves until `cancel`, then lets answers that are under way come to their end.
+/// Serves the pages until `cancel`, then lets answers that are under way come to their end.
 pub async fn serve(listener: TcpListener, door: Door, cancel: CancellationToken) {
     let service = TowerToHyperService::new(warp::service(routes::routes(door.clone())));
+    run(listener, service, move |peer| door.trusts(peer), cancel).await;
+}
+
+/// Serves whatever answers, in the same way. `trusts` says whose connections are not limited by address.
+pub(super) async fn run<S, B>(
+    listener: TcpListener,
+    service: S,
+    trusts: impl Fn(IpAddr) -> bool,
+    cancel: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let (slots, crowd) = (Arc::new(Semaphore::new(CONNECTIONS)), Crowd::default());
     let graceful = GracefulShutdown::new();
     loop {
@@ -51,7 +67,7 @@ pub async fn serve(listener: TcpListener, door: Door, cancel: CancellationToken)
             accepted = accept(&listener, &slots) => accepted,
         };
         let Some((stream, peer, slot)) = accepted else { continue };
-        let limit = if door.trusts(peer.ip()) { CONNECTIONS } else { FROM_ONE };
+        let limit = if trusts(peer.ip()) { CONNECTIONS } else { FROM_ONE };
         // What is over the limit is closed at once: to wait would be to keep a place.
         let Some(place) = crowd.enter(peer.ip(), limit) else { continue };
         let service = service.clone();
@@ -122,7 +138,13 @@ async fn accept(
 ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, slot)),
+        Ok((stream, peer)) => {
+            // Else the end of a page waits until its beginning is acknowledged: 40 ms.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!("a connection holds back its last piece: {error}");
+            }
+            Some((stream, peer, slot))
+        }
         Err(error) => {
             tracing::warn!("no connection could be accepted: {error}");
             tokio::time::sleep(REST).await;

@@ -108,6 +108,8 @@ impl World {
         world.set("OW_API_URL", &world.sim.url());
         world.set("OW_API_KEY", &world.sim.key());
         world.set("JHE_OW_OW_TIMEOUT", "2s");
+        // Tests run side by side; those of the metrics choose a port.
+        world.set("JHE_OW_METRICS_BIND", "off");
         world
     }
 

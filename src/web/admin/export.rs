@@ -28,7 +28,7 @@ impl Overview {
         Ok(Self {
             counts: outbox::counts(db, None)?,
             delivered: outbox::delivered(db, now)?,
-            oldest: outbox::oldest(db)?,
+            oldest: outbox::oldest(db, now)?,
         })
     }
 
@@ -43,7 +43,7 @@ impl Overview {
                 (table(&self.counts))
                 p {
                     "Delivered in 24\u{a0}h: " (count(self.delivered)) "."
-                    @if let Some(oldest) = self.oldest { " The oldest measurement that waits is of " (ago(now, Some(oldest))) "." }
+                    @if let Some(oldest) = self.oldest { " What waits longest could have been sent " (ago(now, Some(oldest))) "." }
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
                 @if let Some(trouble) = last.and_then(|last| last.trouble).filter(|_| missing.is_empty()) { p.warning { (trouble) "." } }

@@ -238,8 +238,21 @@ fn nobody_yet(staff: &Staff) -> &'static str {
 }
 
 fn page(app: &App, staff: &Staff, here: &str, title: &str, body: &Markup) -> Response {
+    page_that_renews(app, staff, here, title, body, None)
+}
+
+/// A page that the browser asks for anew after so many seconds.
+fn page_that_renews(
+    app: &App,
+    staff: &Staff,
+    here: &str,
+    title: &str,
+    body: &Markup,
+    renews: Option<u32>,
+) -> Response {
     let (account, token) = (&staff.account, &staff.token);
-    html(layout::page(title, &Shell::Staff { account, token, here, simulated: app.simulated }, body))
+    let shell = Shell::Staff { account, token, here, simulated: app.simulated, renews };
+    html(layout::page(title, &shell, body))
 }
 
 /// Gives a browser the cookie of a session that lasts as long as this.

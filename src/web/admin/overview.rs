@@ -1,15 +1,14 @@
 //! The overview: how polling goes, and how each patient is.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use maud::{Markup, html};
-use tokio::time::timeout;
+use rusqlite::Connection;
 use warp::reply::Response;
 
 use super::export::Overview;
 use super::payloads::Overview as Payloads;
-use super::{PAGE, Staff, cut, nobody_yet, note_view, page};
+use super::{PAGE, Staff, cut, nobody_yet, note_view, page_that_renews};
 use crate::account::{Reach, Role};
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
@@ -18,10 +17,10 @@ use crate::stage::{self, Stage};
 use crate::store::alert::{self, Untold};
 use crate::store::run::{self, Run};
 use crate::store::status::{self, Line, Shown};
-use crate::store::{lock, setting, silence};
+use crate::store::{StoreError, lock, setting, silence};
 use crate::time::Timestamp;
 use crate::web::answer::Refusal;
-use crate::web::chart::sparkline;
+use crate::web::chart::{Activity, Span, sparkline};
 use crate::web::connect::{self, Offer};
 use crate::web::layout::{ago, badge, count, notice};
 use crate::web::visit::Visit;
@@ -30,8 +29,8 @@ use crate::web::{App, TickState};
 /// Who is silent, and why.
 type Silent = BTreeMap<PatientId, Silence>;
 
-/// How long the overview waits for OW's list of providers.
-const OW_PATIENCE: Duration = Duration::from_secs(2);
+/// Seconds until the overview shows anew how far a tick is.
+const RENEWED_EVERY: u32 = 5;
 
 /// `GET /admin`.
 pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
@@ -44,39 +43,29 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         until: None,
         among: None,
     };
-    let wanted = shown.clone();
-    let read = move |db: &_| {
-        let settings = Snapshot::new(setting::all(db)?);
-        Ok((
-            status::lines(db, now, &wanted, PAGE + 1)?,
-            silence::all(db, reach, settings.silence_after(), now)?,
-            alert::untold(db)?,
-            settings,
-            run::last(db)?,
-            Overview::load(db, now)?,
-            Payloads::load(db)?,
-        ))
-    };
-    let (lines, silent, untold, settings, last_run, export, payloads) = app.store.read(read).await?;
+    let (wanted, span) = (shown.clone(), Span::parse(visit.query.get("period")));
+    let kept = app.store.read(move |db| Kept::load(db, &wanted, span, now)).await?;
+    let Kept { lines, silent, untold, settings, last_run, export, payloads, activity } = kept;
     // Figures about all would tell about others.
     let is_of_all = reach == Reach::Everybody;
-    note_view(app, staff, "overview.view", None).await?;
+    let live = Live::of(app, &shown, visit).filter(|_| is_of_all);
+    let renews = live.as_ref().and_then(Live::renews);
+    if renews.is_none() || app.looks.is_news(staff.account.id, now) {
+        note_view(app, staff, "overview.view", None).await?;
+    }
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
-    // An OW that hangs does not keep an operator from seeing that it does.
-    let offers = if is_of_all {
-        timeout(OW_PATIENCE, connect::offers(app)).await.ok().and_then(Result::ok)
-    } else {
-        None
-    };
+    let offers = if is_of_all { connect::offers_soon(app).await } else { None };
     let body = html! {
         h1 { "Overview" }
         (notice(done))
         @if is_of_all {
             (polling(app, &settings, &app.ticks.get(), last_run.as_ref(), staff))
+            @if let Some(live) = &live { (live.section(span)) }
             (warnings(app))
             (alerts(now, &untold))
+            (activity.section(app.live.jhe().is_some()))
             (export.section(app))
             (payloads.section(app, &settings))
         } @else {
@@ -95,7 +84,81 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) "&search=" (encoded(&shown.search)) } { "More patients" } } }
         @if is_of_all { (redirects(app, offers.as_deref())) }
     };
-    Ok(page(app, staff, "/admin", "Overview", &body))
+    Ok(page_that_renews(app, staff, "/admin", "Overview", &body, renews))
+}
+
+/// What the overview shows of the store: rows that are kept up anyway. It counts nothing.
+struct Kept {
+    lines: Vec<Line>,
+    silent: Silent,
+    untold: Vec<Untold>,
+    settings: Snapshot,
+    last_run: Option<Run>,
+    export: Overview,
+    payloads: Payloads,
+    activity: Activity,
+}
+
+impl Kept {
+    fn load(db: &Connection, shown: &Shown, span: Span, now: Timestamp) -> Result<Self, StoreError> {
+        let settings = Snapshot::new(setting::all(db)?);
+        Ok(Self {
+            lines: status::lines(db, now, shown, PAGE + 1)?,
+            silent: silence::all(db, shown.reach, settings.silence_after(), now)?,
+            untold: alert::untold(db)?,
+            settings,
+            last_run: run::last(db)?,
+            export: Overview::load(db, now)?,
+            payloads: Payloads::load(db)?,
+            activity: Activity::load(db, span, now)?,
+        })
+    }
+}
+
+/// How far the tick is that runs now.
+struct Live {
+    done: i64,
+    all: i64,
+    samples: i64,
+    /// Whether somebody is at work on the page: searching, further down the list, or at rest.
+    is_still: bool,
+}
+
+impl Live {
+    /// None where no tick runs.
+    fn of(app: &App, shown: &Shown, visit: &Visit) -> Option<Self> {
+        let progress = app.ticks.running()?;
+        let is_still = shown.after > 0 || !shown.search.is_empty() || visit.query.get("live") == "off";
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let (done, all) = (number(progress.patients_done()), number(progress.patients()));
+        Some(Self { done, all, samples: number(progress.samples()), is_still })
+    }
+
+    /// After how many seconds the page shows it anew.
+    fn renews(&self) -> Option<u32> {
+        (!self.is_still).then_some(RENEWED_EVERY)
+    }
+
+    fn section(&self, span: Span) -> Markup {
+        let Self { done, all, samples, is_still } = self;
+        let (here, most) = (format!("/admin?period={}", span.as_str()), (*all).max(1));
+        html! {
+            div.card #tick {
+                label for="tick-progress" {
+                    "A tick is running: " (count(*done)) " of " (count(*all)) " patients, " (count(*samples)) " samples read"
+                }
+                progress id="tick-progress" value=(done) max=(most) { (done) " of " (all) }
+                p.fine {
+                    @if *is_still {
+                        a href=(here) { "Have this page show how far it is" } "."
+                    } @else {
+                        "This page renews itself every " (RENEWED_EVERY) " seconds until the tick is over. "
+                        a href={ (here) "&live=off" } { "Leave it as it is" } "."
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// What everybody may know: whether data can arrive at all. How the last tick ended names other people's patients.
@@ -306,5 +369,41 @@ fn redirects(app: &App, offers: Option<&[Offer]>) -> Markup {
                 } },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+    use super::*;
+    use crate::store::in_memory;
+
+    /// However much is kept, the page is as quick: SQLite itself says which tables it reads.
+    #[test]
+    fn the_overview_never_reads_what_grows_with_the_observations() {
+        let mut db = in_memory();
+        let read: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&read);
+        let note = move |context: AuthContext<'_>| {
+            if let AuthAction::Read { table_name, .. } = context.action {
+                noted.lock().unwrap().push(table_name.to_owned());
+            }
+            Authorization::Allow
+        };
+        db.authorizer(Some(note)).unwrap();
+        let shown = Shown { reach: Reach::Everybody, after: 0, search: String::new(), until: None, among: None };
+        let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
+        Kept::load(&db, &shown, Span::Week, now).unwrap();
+        let read = read.lock().unwrap().clone();
+        assert!(read.iter().any(|table| table == "hour_total"), "{read:?}");
+        for table in ["observation", "revision", "left_out", "rejected", "object", "audit", "event"] {
+            assert!(!read.iter().any(|one| one == table), "{table} is read");
+        }
+        let oldest = "EXPLAIN QUERY PLAN SELECT min(first_due_at) FROM outbox WHERE state = 'pending'";
+        let plan: String = db.query_row(oldest, [], |row| row.get(3)).unwrap();
+        assert!(plan.contains("INDEX outbox_that_waits"), "of the outbox one row is: {plan}");
     }
 }

@@ -47,11 +47,7 @@ impl Scale {
 
     /// From nothing to a round number above the greatest value, and above a part of what is plausible.
     pub(super) fn from_zero(series: &Series, most: f64) -> Self {
-        let most = most.max(series.plausible.1 / STEPS);
-        let (exponent, _) = parts(most / f64::from(PARTS));
-        let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|digit| digit * exponent);
-        let step = steps.into_iter().find(|step| step * f64::from(PARTS) >= most).unwrap_or(most);
-        Self { low: 0.0, high: step * f64::from(PARTS) }
+        Self { low: 0.0, high: top(most.max(series.plausible.1 / STEPS), PARTS) }
     }
 
     /// How far down a value is drawn.
@@ -65,6 +61,14 @@ impl Scale {
         let digits = if span >= 40.0 { 1.0 } else { 100.0 };
         ((value * digits).round() / digits).to_string()
     }
+}
+
+/// The end of a scale from nothing to `most` at least, which so many steps of round numbers lead up to.
+pub(super) fn top(most: f64, steps: u32) -> f64 {
+    let (exponent, _) = parts(most / f64::from(steps));
+    let round = [1.0, 2.0, 2.5, 5.0, 10.0].map(|digit| digit * exponent);
+    let step = round.into_iter().find(|step| step * f64::from(steps) >= most).unwrap_or(most);
+    step * f64::from(steps)
 }
 
 /// The power of ten of a number, and what is left of it: from 1 to below 10.

@@ -7,6 +7,7 @@ mod period;
 mod range;
 mod spark;
 mod sum;
+mod totals;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use rusqlite::Connection;
 pub(super) use overview::Overview;
 pub(super) use period::Period;
 pub(super) use spark::sparkline;
+pub(super) use totals::{Activity, Span};
 
 use crate::catalog::{self, SERIES, Series};
 use crate::intervals::Interval;
