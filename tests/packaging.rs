@@ -268,7 +268,7 @@ fn kubernetes_runs_one_daemon_with_its_volume_and_no_rights() {
     );
     let container = &pod["containers"][0];
     assert!(understood(&format!("jhe-ow {}", container["args"][0].as_str().unwrap())));
-    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/healthz");
     assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz", "a new start mends no full disk");
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     let example = file("jhe-ow.toml.example");
@@ -288,7 +288,8 @@ fn fly_runs_one_machine_that_never_sleeps_below_litestream() {
     assert_eq!(service["auto_stop_machines"].as_str(), Some("off"));
     assert_eq!(service["min_machines_running"].as_integer(), Some(1));
     assert_eq!(service["internal_port"].as_integer(), Some(8002));
-    assert_eq!(service["checks"][0]["path"].as_str(), Some("/readyz"));
+    assert_eq!(service["checks"][0]["path"].as_str(), Some("/healthz"), "its pages say why it is not ready");
+    assert_eq!(fly["checks"]["ready"]["path"].as_str(), Some("/readyz"));
     assert_eq!(fly["mounts"][0]["destination"].as_str(), Some("/data"));
     let start = file("packaging/fly-start.sh");
     assert!(start.contains("litestream replicate -exec \"jhe-ow serve\""), "{start}");

@@ -90,10 +90,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("jhe-ow patient add --jhe-patient 40001", "one of JHE's"),
         ],
     ),
-    (
-        "patient export",
-        &[("jhe-ow patient export 7 --output patient-7.zip", "everything about one patient")],
-    ),
+    ("patient export", &[("jhe-ow patient export 7 --output patient-7.zip", "everything about one patient")]),
     (
         "patient erase",
         &[("jhe-ow patient erase 7", "asks first"), ("jhe-ow patient erase jhe:40001 --yes", "asks nothing")],

@@ -203,7 +203,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Alerts(command) => alerts::run(&session, &command).await,
         Command::Rejected(command) => rejected::run(&session, command).await,
         Command::Ready(arguments) => ready::run(&session, arguments).await,
-        Command::Demo(arguments) => demo::run(session, arguments).await,
+        Command::Demo(arguments) => Box::pin(demo::run(session, arguments)).await,
     }
 }
 

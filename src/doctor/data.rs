@@ -180,7 +180,8 @@ fn silent(silent: &BTreeMap<PatientId, Silence>, after: Duration) -> Vec<Finding
     let told = causes.map(|cause| {
         let whose = silent.iter().filter(|(_, silence)| silence.cause == cause);
         let whose: Vec<PatientId> = whose.map(|(patient, _)| *patient).collect();
-        let what = format!("nothing for more than {} of: {} ({})", length(after), named(&whose), cause.words());
+        let what =
+            format!("nothing for more than {} of: {} ({})", length(after), named(&whose), cause.words());
         Finding::warning("data.silent", what, cause.next())
     });
     told.collect()

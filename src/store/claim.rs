@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::StoreError;
 use super::open::{FILE_MODE, make_directory};
 use crate::failure::Failure;
 
@@ -85,6 +86,11 @@ fn file(directory: &Path, name: &str) -> Result<File, Failure> {
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        let mut failure = Failure::from(StoreError::DiskFull);
+        failure.what = format!("{}: {}", path.display(), failure.what);
+        return failure;
+    }
     Failure::failed(
         format!("the data directory cannot be written: {}: {error}", path.display()),
         "make it and its files writable for this user, or name another with --data-dir",

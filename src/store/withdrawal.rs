@@ -46,7 +46,7 @@ struct Due {
 }
 
 /// Decides what is erased: what a patient agreed to once, has withdrawn from everybody, and not agreed to again in the
-/// time `after` from when that was noted here. From here on nothing of it comes in again, whatever the patient agrees to
+/// time `after` from when that was noted here. Who has only ever said no has nothing here. From here on nothing of it comes in again, whatever the patient agrees to
 /// later. Of JHE's patients it is decided only right after JHE was asked. Answers how much that is, in pairs of patient
 /// and scope.
 ///
@@ -63,7 +63,9 @@ pub fn decide(db: &Connection, after: Duration, now: Timestamp) -> Result<usize,
          WHERE jhe_id IS NULL OR consents_read_at > ?2
          GROUP BY patient.id, consent.code
          HAVING count(*) = count(withdrawn_at) AND max(erase_noted_at) <= ?1
-            AND count(*) FILTER (WHERE erased_at IS NULL AND withdrawn_at > granted_at) > 0",
+            AND count(*) > count(erased_at)
+            AND (max(withdrawn_at > granted_at)
+                 OR EXISTS (SELECT 1 FROM stream WHERE stream.patient = consent.patient AND stream.code = consent.code))",
     )?;
     let due = query.query_map([now.minus(after), now.minus(FRESH)], |row| {
         Ok(Due { patient: row.get(0)?, code: row.get(1)?, name: row.get(2)?, until: row.get(3)? })

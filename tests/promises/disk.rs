@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::harness::*;
 
-/// A script that has the data directory on a file system of 1000 KiB, and `jhe_ow` as a command; none where the machine
+/// A script that has the data directory on a file system of 1600 KiB, and `jhe_ow` as a command; none where the machine
 /// does not allow that.
 fn on_a_small_disk(world: &World, script: &str) -> Option<Command> {
     std::fs::create_dir_all(world.data_dir()).unwrap();
     let data = world.data_dir().display().to_string();
-    let mount = format!("mount -t tmpfs -o size=1000k none {data}");
+    let mount = format!("mount -t tmpfs -o size=1600k none {data}");
     let allowed = Command::new("unshare").args(["-rm", "sh", "-c", &mount]).output();
     if !allowed.is_ok_and(|output| output.status.success()) {
         println!("not tested: this machine allows no file systems of one's own");
@@ -73,7 +73,7 @@ fn recovers_under_the_daemon(before: &str, mend: &str, told: &str) {
 
 #[test]
 fn a_disk_that_is_full_when_the_daemon_starts_is_waited_for() {
-    let full = "dd if=/dev/zero of=$DATA/fill bs=1k 2>/dev/null";
+    let full = "cp /dev/zero $DATA/fill 2>/dev/null";
     recovers_under_the_daemon(full, "rm $DATA/fill; mount -o remount,size=50m $DATA", "the disk is full");
 }
 

@@ -394,7 +394,8 @@ mod tests {
             Authorization::Allow
         };
         db.authorizer(Some(note)).unwrap();
-        let shown = Shown { reach: Reach::Everybody, after: 0, search: String::new(), until: None, among: None };
+        let shown =
+            Shown { reach: Reach::Everybody, after: 0, search: String::new(), until: None, among: None };
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
         Kept::load(&db, &shown, Span::Week, now).unwrap();
         let read = read.lock().unwrap().clone();

@@ -124,7 +124,10 @@ impl FakeJhe {
         let Some(document) = document(entry) else {
             return Err((400, "valueAttachment.data must be Base 64 Encoded Binary JSON.".into()));
         };
-        if document["body"]["heart_rate"]["value"].as_f64().is_some_and(|value| state.refused.contains(&value)) {
+        if document["body"]["heart_rate"]["value"]
+            .as_f64()
+            .is_some_and(|value| state.refused.contains(&value))
+        {
             return Err((422, "{'omh_data': ['a value that this JHE will not have']}".to_owned()));
         }
         if let Err(words) = conforms(&code, &document) {
