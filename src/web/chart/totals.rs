@@ -15,7 +15,7 @@ use crate::web::layout::{count, format_local};
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 168.0;
 /// Room for the numbers at the left and the times below.
-const LEFT: f64 = 48.0;
+const LEFT: f64 = 64.0;
 const BOTTOM: f64 = 26.0;
 const TOP: f64 = 16.0;
 /// What a time takes up below, where letters are largest.
