@@ -221,7 +221,11 @@ impl Wards {
             let (patient, now) = (&ward.number, self.world.now);
             assert!(
                 lost.is_empty() && added.is_empty(),
-                "patient {patient}, {now}: lost {lost:?}, added {added:?}"
+                "patient {patient}, {now}, raw {}, enrolled {}: lost {lost:?}, kept instead {:?}, added {added:?}, revisions {:?}",
+                self.bucket.is_some(),
+                ward.enrolled,
+                lost.iter().map(|(key, _)| unique.get(key)).collect::<Vec<_>>(),
+                self.revisions(),
             );
         }
     }
@@ -281,6 +285,18 @@ impl Wards {
             assert!(there.windows(2).all(|pair| pair[0] != pair[1]), "the same twice: {there:?}");
         }
         assert!(at_jhe.keys().all(|name| here.contains_key(name)), "JHE has what is not kept here");
+    }
+
+    /// The latest values that were replaced, for whoever looks for the reason.
+    fn revisions(&self) -> Vec<String> {
+        let db = rusqlite::Connection::open(self.world.database()).unwrap();
+        let mut query = db
+            .prepare(
+                "SELECT concat_ws(' ', patient, series_type, instant, revision, value, replaced_at)
+                 FROM revision JOIN stream ON stream.id = stream ORDER BY replaced_at DESC, instant DESC LIMIT 20",
+            )
+            .unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     /// What of the outbox is left, for whoever looks for the reason.
