@@ -73,6 +73,8 @@ pub struct Ward {
     night: Option<(Uuid, Timestamp, Timestamp)>,
     last_night: Timestamp,
     is_withdrawn: bool,
+    /// When it agreed again: what was measured just before is nobody's business.
+    returned: Vec<Timestamp>,
 }
 
 /// The wards of a hospital, so to speak.
@@ -132,6 +134,7 @@ impl Wards {
             night: None,
             last_night: night,
             is_withdrawn: false,
+            returned: Vec::new(),
         });
     }
 
@@ -165,6 +168,9 @@ impl Wards {
         let now = self.world.now;
         let ward = &mut self.all[place];
         ward.is_withdrawn = !ward.is_withdrawn;
+        if !ward.is_withdrawn {
+            ward.returned.push(now);
+        }
         self.jhe.consent_to(ward.jhe, HEART_RATE, !ward.is_withdrawn, now);
     }
 
@@ -354,7 +360,9 @@ impl Ward {
             self.model.insert(("heart_rate".to_owned(), at), value);
             let (late, value) = (at.minus(MINUTE / 2), dice.value());
             rates.push((late, value));
-            self.model.insert(("heart_rate".to_owned(), late), value);
+            if !self.returned.iter().any(|returned| late < *returned && *returned <= at) {
+                self.model.insert(("heart_rate".to_owned(), late), value);
+            }
         }
         rates
     }
