@@ -18,55 +18,27 @@ struct Chapter {
     text: &'static str,
 }
 
+/// A file of the repository as a chapter.
+macro_rules! chapter {
+    ($name:literal, $title:literal, $file:literal) => {
+        Chapter {
+            name: $name,
+            title: $title,
+            file: $file,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $file)),
+        }
+    };
+}
+
 const CHAPTERS: [Chapter; 8] = [
-    Chapter {
-        name: "start",
-        title: "What it is, settings, troubleshooting",
-        file: "README.md",
-        text: include_str!("../../../README.md"),
-    },
-    Chapter {
-        name: "laptop",
-        title: "From scratch on a laptop",
-        file: "docs/laptop.md",
-        text: include_str!("../../../docs/laptop.md"),
-    },
-    Chapter {
-        name: "patients",
-        title: "Patients and practitioners",
-        file: "docs/patients.md",
-        text: include_str!("../../../docs/patients.md"),
-    },
-    Chapter {
-        name: "jhe",
-        title: "Connected to JHE",
-        file: "docs/jhe.md",
-        text: include_str!("../../../docs/jhe.md"),
-    },
-    Chapter {
-        name: "data",
-        title: "Data",
-        file: "docs/data.md",
-        text: include_str!("../../../docs/data.md"),
-    },
-    Chapter {
-        name: "raw-mode",
-        title: "Raw mode",
-        file: "docs/raw-mode.md",
-        text: include_str!("../../../docs/raw-mode.md"),
-    },
-    Chapter {
-        name: "production",
-        title: "Production",
-        file: "docs/production.md",
-        text: include_str!("../../../docs/production.md"),
-    },
-    Chapter {
-        name: "packaging",
-        title: "Packaging",
-        file: "packaging/README.md",
-        text: include_str!("../../../packaging/README.md"),
-    },
+    chapter!("start", "What it is, settings, troubleshooting", "README.md"),
+    chapter!("laptop", "From scratch on a laptop", "docs/laptop.md"),
+    chapter!("patients", "Patients and practitioners", "docs/patients.md"),
+    chapter!("jhe", "Connected to JHE", "docs/jhe.md"),
+    chapter!("data", "Data", "docs/data.md"),
+    chapter!("raw-mode", "Raw mode", "docs/raw-mode.md"),
+    chapter!("production", "Production", "docs/production.md"),
+    chapter!("packaging", "Packaging", "packaging/README.md"),
 ];
 
 /// `GET /admin/help` and `GET /admin/help/{chapter}`.
