@@ -65,7 +65,7 @@ fn main() {
         now = now.plus(TICK);
         clock.set(now);
         for (user, seed) in users.iter().zip(0..) {
-            sim.fill(user, before.plus(STEP), now, STEP, seed);
+            sim.fill(user, before, now, STEP, seed);
         }
         show(&format!("3 samples each, {concurrency} at once"), now);
     }
