@@ -23,8 +23,8 @@ pub fn directory(settings: &Snapshot, data: &Path) -> PathBuf {
 }
 
 /// When the newest copy was begun; none where there is none, or none that can be seen.
-pub fn newest(directory: &Path) -> Option<Timestamp> {
-    names(directory).unwrap_or_default().last().and_then(|name| begun(name))
+pub fn newest(directory: &Path, now: Timestamp) -> Option<Timestamp> {
+    names(directory, now).unwrap_or_default().last().and_then(|name| begun(name))
 }
 
 /// Makes a copy, and takes those away that are more than are to be kept.
@@ -43,7 +43,7 @@ pub fn make(
     remove_unfinished(data);
     let target = directory.join(format!("{BEGIN}{}{END}", backup::stamp(now)));
     let made = backup::make(data, &target, true, cancel)?;
-    let names = names(&directory).unwrap_or_default();
+    let names = names(&directory, now).unwrap_or_default();
     for name in &names[..names.len().saturating_sub(settings.backup_keep())] {
         let old = directory.join(name);
         fs::remove_file(&old).map_err(|error| {
@@ -73,11 +73,14 @@ fn remove_unfinished(directory: &Path) {
     }
 }
 
-/// The copies in a directory, the newest last. Other files there are nobody's business.
-fn names(directory: &Path) -> std::io::Result<Vec<String>> {
+/// The copies in a directory, the newest last. Those from a time to come are of a clock that was ahead: they neither put
+/// off the next one nor take its place. Other files there are nobody's business.
+fn names(directory: &Path, now: Timestamp) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
-        names.extend(entry?.file_name().into_string().ok().filter(|name| begun(name).is_some()));
+        names.extend(
+            entry?.file_name().into_string().ok().filter(|name| begun(name).is_some_and(|at| at <= now)),
+        );
     }
     names.sort_unstable();
     Ok(names)
@@ -114,6 +117,18 @@ mod tests {
         }
         remove_unfinished(directory.path());
         assert_eq!([old, new, "other"].map(|name| path(name).exists()), [false, true, true]);
+    }
+
+    #[test]
+    fn a_copy_of_a_clock_that_was_ahead_counts_once_its_time_has_come() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let (now, ahead) = (at("2026-11-21T12:00:00Z"), at("2028-01-01T00:00:00Z"));
+        fs::write(directory.path().join(format!("{BEGIN}{}{END}", backup::stamp(ahead))), "").unwrap();
+        assert_eq!(newest(directory.path(), now), None, "the next one is due");
+        fs::write(directory.path().join(format!("{BEGIN}{}{END}", backup::stamp(now))), "").unwrap();
+        assert_eq!(newest(directory.path(), now), Some(now), "and is made once");
+        assert_eq!(newest(directory.path(), ahead), Some(ahead));
     }
 
     #[test]

@@ -295,9 +295,8 @@ impl Daemon {
         let data = self.app.store.directory().to_owned();
         let (now, cancel) = (self.app.clock.now(), self.cancel.clone());
         let work = move || {
-            let newest = backups::newest(&backups::directory(&settings, &data));
-            // One from a time to come is of a clock that was ahead.
-            let is_due = |interval| newest.is_none_or(|newest| newest > now || newest.plus(interval) <= now);
+            let newest = backups::newest(&backups::directory(&settings, &data), now);
+            let is_due = |interval| newest.is_none_or(|newest| newest.plus(interval) <= now);
             let is_due = settings.backup_interval().is_some_and(is_due);
             (newest, is_due.then(|| backups::make(&settings, &data, now, &cancel)))
         };

@@ -152,7 +152,7 @@ fn damaged(wrong: &str) -> Finding {
 fn backup(settings: &Snapshot, data: &Path, now: Timestamp) -> Finding {
     let directory = backups::directory(settings, data);
     let by_hand = "jhe-ow backup FILE makes one by hand";
-    let newest = backups::newest(&directory).map(|at| (at, now.since(at)));
+    let newest = backups::newest(&directory, now).map(|at| (at, now.since(at)));
     match (settings.backup_interval(), newest) {
         (None, _) => Finding::warning(
             "store.backup",

@@ -31,7 +31,7 @@ const OF_STREAM: [&str; 1] = ["outbox_count"];
 /// What hangs on a link. The count comes after what is counted.
 const OF_LINK: [&str; 3] = ["mark", "object", "object_count"];
 /// What hangs on a patient, after all that.
-const OF_PATIENT: [&str; 19] = [
+pub(super) const OF_PATIENT: [&str; 19] = [
     "stream",
     "link",
     "intention",
