@@ -64,7 +64,8 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             "Nobody can sign in yet. This address signs the first operator in, once:\n\n    {link}\n"
         ))?;
     }
-    notify(&[NotifyState::Ready]);
+    // Without the reason for which it may have waited.
+    notify(&[NotifyState::Ready, NotifyState::Status("")]);
     let mut session = session;
     let ticker = async {
         let mut next = Instant::now();
