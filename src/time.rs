@@ -7,7 +7,8 @@ use jiff::civil;
 use jiff::tz::{Offset, TimeZone};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
-const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
+const MICROS_PER_HOUR: i64 = 3600 * MICROS_PER_SECOND;
+const MICROS_PER_DAY: i64 = 24 * MICROS_PER_HOUR;
 /// 0001-01-01T00:00:00Z: the first instant that the reference converter can express.
 const EARLIEST: i64 = -62_135_596_800 * MICROS_PER_SECOND;
 /// 9999-12-31T00:00:00Z, a day before the last year ends, so that no offset leads out of it.
@@ -83,7 +84,12 @@ impl Timestamp {
 
     /// Whole hours since the Unix epoch, rounded down.
     pub fn hour(self) -> i64 {
-        self.0.div_euclid(3600 * MICROS_PER_SECOND)
+        self.0.div_euclid(MICROS_PER_HOUR)
+    }
+
+    /// The beginning of an hour that [`Self::hour`] answered.
+    pub fn of_hour(hour: i64) -> Self {
+        Self::from_micros(hour.saturating_mul(MICROS_PER_HOUR))
     }
 
     /// Parses an ISO 8601 date-time that carries an offset (`Z` or `±HH:MM`). Digits past the

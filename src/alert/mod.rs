@@ -1,10 +1,14 @@
-//! What is told to people who do not look at the pages: that a patient is silent, once, without anything measured and
-//! without a name.
+//! What is told to people who do not look at the pages: that a patient is silent, that nobody is read, that observations
+//! do not get to JHE, that nothing can be kept. Each once, without anything measured and without a name.
 
+mod export;
 mod mail;
+mod outage;
 mod round;
 mod webhook;
 
+pub use export::{Exporting, Trouble};
+pub use outage::Outage;
 pub use round::{Round, test};
 
 use serde_json::{Value, json};
@@ -41,21 +45,32 @@ pub enum Kind {
     Back,
     /// Nobody's data could be read for a while.
     Stuck,
+    /// Observations are overdue at JHE.
+    Unsent,
+    /// Observations wait until somebody mends something at JHE.
+    Held,
+    /// JHE refuses observations for good.
+    Refused,
 }
 
 impl Kind {
+    const ALL: [Self; 6] = [Self::Silent, Self::Back, Self::Stuck, Self::Unsent, Self::Held, Self::Refused];
+
     /// As the table and the webhook write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Silent => "silent",
             Self::Back => "back",
             Self::Stuck => "stuck",
+            Self::Unsent => "unsent",
+            Self::Held => "held",
+            Self::Refused => "refused",
         }
     }
 
     /// The kind of this name.
     pub fn of(name: &str) -> Option<Self> {
-        [Self::Silent, Self::Back, Self::Stuck].into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -68,8 +83,8 @@ pub struct Alert {
     pub patient: Option<PatientId>,
     /// Since when.
     pub since: Timestamp,
-    /// The likely cause.
-    pub cause: Cause,
+    /// The likely cause, where nobody's data come in, or one patient's.
+    pub cause: Option<Cause>,
 }
 
 /// A message as it leaves.
@@ -84,24 +99,45 @@ pub struct Message {
 }
 
 impl Alert {
-    fn sentence(&self) -> String {
-        let Self { since, cause, .. } = self;
-        let who = self.patient.map(|patient| format!("Patient {patient}"));
-        match (self.kind, who) {
-            (Kind::Silent, Some(who)) => format!(
-                "{who} is silent: nothing measured since {since} has come in. Likely: {}. {}",
-                cause.words(),
-                cause.next()
-            ),
-            (Kind::Back, Some(who)) => {
-                format!("{who} is back: data come in again, after a silence since {since}.")
-            }
-            _ => format!(
-                "Nobody's data have been read since {since}. Likely: {}. {}",
-                cause.words(),
-                cause.next()
-            ),
+    /// What happened, in the words of a subject.
+    fn subject(&self) -> String {
+        let who = self.patient.map_or_else(|| "somebody".to_owned(), |patient| format!("patient {patient}"));
+        match self.kind {
+            Kind::Silent => format!("{who} is silent"),
+            Kind::Back => format!("{who} is back"),
+            Kind::Stuck => "nobody's data are read".to_owned(),
+            Kind::Unsent => "observations do not get to JHE".to_owned(),
+            Kind::Held => "JHE lacks something that observations wait for".to_owned(),
+            Kind::Refused => "JHE refuses observations".to_owned(),
         }
+    }
+
+    fn sentence(&self) -> String {
+        let since = self.since;
+        let what = match self.kind {
+            Kind::Silent => format!("nothing measured since {since} has come in."),
+            Kind::Back => format!("data come in again, after a silence since {since}."),
+            Kind::Stuck => format!("nothing has been read since {since}."),
+            Kind::Unsent => format!(
+                "they have been waiting since {since}. The overview says what the last export met; jhe-ow doctor finds \
+                 out why."
+            ),
+            Kind::Held => {
+                "the overview and jhe-ow doctor say what. They are sent once it is there.".to_owned()
+            }
+            Kind::Refused => format!(
+                "the first of them at {since}. Their patients' pages have its words; once that is mended, jhe-ow export \
+                 --retry-dead sends them again."
+            ),
+        };
+        let why = self.cause.filter(|_| self.kind != Kind::Back);
+        let why =
+            why.map(|cause| format!(" Likely: {}. {}", cause.words(), cause.next())).unwrap_or_default();
+        let mut sentence = format!("{}: {what}{why}", self.subject());
+        if let Some(first) = sentence.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        sentence
     }
 
     fn link(&self, base: &str) -> String {
@@ -114,7 +150,7 @@ impl Alert {
             "kind": self.kind.as_str(),
             "patient": self.patient.map(PatientId::get),
             "since": self.since.to_string(),
-            "cause": self.cause.as_str(),
+            "cause": self.cause.map(Cause::as_str),
             "link": self.link(base),
         })
     }
@@ -125,7 +161,7 @@ impl Message {
     pub fn of(alerts: &[Alert], base: &str) -> Option<Self> {
         let first = alerts.first()?;
         if alerts.len() == 1 {
-            let (subject, link) = (subject(first), first.link(base));
+            let (subject, link) = (format!("jhe-ow: {}", first.subject()), first.link(base));
             let text = format!("{} {link}", first.sentence());
             let mut body = first.document(base);
             body["text"] = text.clone().into();
@@ -140,19 +176,19 @@ impl Message {
         Some(Self { subject, text, body })
     }
 
+    /// That nothing can be kept, and why.
+    fn unkept(why: &str, since: Timestamp, base: &str) -> Self {
+        let text =
+            format!("Nothing can be kept since {since}: {why}. {base}/readyz says when it can be again.");
+        let body = json!({ "kind": "unkept", "since": since.to_string(), "text": text, "link": format!("{base}/readyz") });
+        Self { subject: "jhe-ow: nothing can be kept".to_owned(), text, body }
+    }
+
     /// The message that shows whether messages arrive.
     pub fn test(base: &str) -> Self {
         let text = format!("jhe-ow at {base} tests its alerts: they arrive here.");
         let body = json!({ "kind": "test", "text": text, "link": format!("{base}/admin") });
         Self { subject: "jhe-ow: test".to_owned(), text, body }
-    }
-}
-
-fn subject(alert: &Alert) -> String {
-    match (alert.kind, alert.patient) {
-        (Kind::Silent, Some(patient)) => format!("jhe-ow: patient {patient} is silent"),
-        (Kind::Back, Some(patient)) => format!("jhe-ow: patient {patient} is back"),
-        _ => "jhe-ow: nobody's data are read".to_owned(),
     }
 }
 
@@ -162,7 +198,12 @@ mod tests {
 
     fn alert(patient: i64) -> Alert {
         let since = Timestamp::parse("2026-11-20T07:00:00Z").unwrap();
-        Alert { kind: Kind::Silent, patient: Some(PatientId::new(patient)), since, cause: Cause::NotWorn }
+        Alert {
+            kind: Kind::Silent,
+            patient: Some(PatientId::new(patient)),
+            since,
+            cause: Some(Cause::NotWorn),
+        }
     }
 
     #[test]

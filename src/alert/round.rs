@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Alert, Channel, Kind, Message, mail, webhook};
+use super::{Alert, Channel, Exporting, Kind, Message, Trouble, mail, webhook};
 use crate::clock::Clock;
 use crate::config::{Alerts, Config};
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
 use crate::silence::Cause;
 use crate::store::alert::{self, Waiting};
-use crate::store::{Store, StoreError, setting, silence};
+use crate::store::{Store, StoreError, outbox, setting, silence};
 use crate::time::Timestamp;
 
 /// More than so many at once are one message: when OW is down, everybody falls silent.
@@ -33,8 +33,17 @@ pub struct Round<'a> {
     pub is_failing: bool,
 }
 
+/// What is found where the daemon itself is in trouble.
+#[derive(Debug, Default)]
+struct Troubles {
+    /// What goes on.
+    going_on: Vec<Alert>,
+    /// What is over.
+    over: Vec<Kind>,
+}
+
 /// The channels that are configured.
-fn channels(alerts: &Alerts) -> Vec<Channel> {
+pub(super) fn channels(alerts: &Alerts) -> Vec<Channel> {
     let webhook = alerts.webhook.is_some().then_some(Channel::Webhook);
     webhook.into_iter().chain(alerts.mail.is_some().then_some(Channel::Mail)).collect()
 }
@@ -47,18 +56,20 @@ impl Round<'_> {
     /// Where the store cannot be read or written.
     pub async fn run(&self) -> Result<(), StoreError> {
         let (channels, now) = (channels(&self.config.alerts), self.clock.now());
-        let (wanted, is_failing) = (channels.clone(), self.is_failing);
+        let (wanted, is_failing, exports) = (channels.clone(), self.is_failing, self.config.exports());
         // Most rounds find nothing new, and write nothing.
         let look = move |db: &_| {
             let settings = Snapshot::new(setting::all(db)?);
-            let stuck = stuck(db, &settings, is_failing, now)?;
+            let mut troubles = exporting(db, exports, now)?;
+            troubles.going_on.extend(stuck(db, &settings, is_failing, now)?);
             let is_news = silence::is_news(db, settings.silence_after(), now)?
-                || alert::is_lacking(db, &wanted, stuck.as_ref())?;
-            Ok(is_news.then_some((settings, stuck)))
+                || alert::is_lacking(db, &wanted, &troubles.going_on)?
+                || !troubles.over.is_empty();
+            Ok(is_news.then_some((settings, troubles)))
         };
-        if let Some((settings, stuck)) = self.store.read(look).await? {
+        if let Some((settings, troubles)) = self.store.read(look).await? {
             let wanted = channels.clone();
-            self.store.write(move |db| raise(db, &wanted, &settings, stuck, now)).await?;
+            self.store.write(move |db| raise(db, &wanted, &settings, &troubles, now)).await?;
         }
         for channel in channels {
             self.tell(channel).await?;
@@ -102,7 +113,7 @@ pub async fn test(config: &Config, now: Timestamp) -> BTreeMap<Channel, Result<(
     sent
 }
 
-async fn send(
+pub(super) async fn send(
     alerts: &Alerts,
     channel: Channel,
     message: &Message,
@@ -133,7 +144,7 @@ fn raise(
     db: &rusqlite::Connection,
     channels: &[Channel],
     settings: &Snapshot,
-    stuck: Option<Alert>,
+    troubles: &Troubles,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let news = silence::note(db, settings.silence_after(), now)?;
@@ -141,10 +152,13 @@ fn raise(
         kind: Kind::Silent,
         patient: Some(one.patient),
         since: one.silence.since,
-        cause: one.silence.cause,
+        cause: Some(one.silence.cause),
     });
-    for one in silent.chain(stuck) {
+    for one in silent.chain(troubles.going_on.iter().copied()) {
         alert::raise(db, channels, &one, now)?;
+    }
+    for kind in &troubles.over {
+        alert::forget(db, *kind)?;
     }
     for one in news.ended.iter().filter(|_| settings.tells_when_back()) {
         alert::raise_back(db, one.patient, one.silence, now)?;
@@ -167,6 +181,24 @@ fn stuck(
         return Ok(None);
     };
     let cause = alert::stuck_by(db)?;
-    let alert = Alert { kind: Kind::Stuck, patient: None, since, cause };
+    let alert = Alert { kind: Kind::Stuck, patient: None, since, cause: Some(cause) };
     Ok((is_failing || cause == Cause::OwDown).then_some(alert))
+}
+
+/// What keeps observations from JHE. A trouble that was told goes on from when it was found first.
+fn exporting(db: &rusqlite::Connection, exports: bool, now: Timestamp) -> Result<Troubles, StoreError> {
+    let standing = if exports { outbox::standing(db, now)? } else { Exporting::default() };
+    let mut troubles = Troubles::default();
+    for (kind, trouble) in standing.troubles(now) {
+        let known = alert::known_since(db, kind)?;
+        match (trouble, known) {
+            (Trouble::Since(found), _) => {
+                let since = known.unwrap_or(found);
+                troubles.going_on.push(Alert { kind, patient: None, since, cause: None });
+            }
+            (Trouble::Over, Some(_)) => troubles.over.push(kind),
+            (Trouble::Over, None) | (Trouble::AsBefore, _) => {}
+        }
+    }
+    Ok(troubles)
 }

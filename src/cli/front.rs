@@ -10,7 +10,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::Session;
 use super::serve::notify;
+use crate::alert::Outage;
 use crate::failure::Failure;
 use crate::store::{self, Store};
 use crate::web::{self, App, Door};
@@ -60,17 +62,19 @@ impl Front {
     }
 }
 
-/// Opens the store in `directory`, and tries until it can be opened: a daemon that ended instead would only be started
+/// Opens the store of the data directory, and tries until it can be opened: a daemon that ended instead would only be started
 /// again, and could tell nobody why. None where `cancel` came first.
 ///
 /// # Errors
 /// Where another daemon serves the same directory.
 pub(super) async fn open(
-    directory: &Path,
+    session: &Session,
     listener: TcpListener,
     cancel: &CancellationToken,
 ) -> Result<Option<(Opened, Front)>, Failure> {
+    let directory = session.config.data_dir.as_path();
     let mut front = Front::Listening(listener);
+    let mut outage = Outage::default();
     let mut told = None;
     loop {
         let here = directory.to_owned();
@@ -89,6 +93,11 @@ pub(super) async fn open(
             notify(&[NotifyState::Ready, NotifyState::Status(&failure.what)]);
         }
         front = front.refuse(failure.clone(), cancel);
+        let tell = outage.look(&session.config, Some(&failure.what), session.clock.now());
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(None),
+            () = while_fed(tell) => {}
+        }
         told = Some(failure);
         tokio::select! {
             () = cancel.cancelled() => return Ok(None),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::front::{self, Front};
 use super::out::say;
 use super::{Session, admin, signals, watchdog};
-use crate::alert::Round;
+use crate::alert::{Outage, Round};
 use crate::backups;
 use crate::config::{self, Environment};
 use crate::consents;
@@ -26,7 +26,7 @@ use crate::metrics::{self, TickOutcome};
 use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Progress, Summary};
 use crate::settings::Snapshot;
-use crate::store::{Store, setting};
+use crate::store::{Store, setting, status};
 use crate::web::{
     self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Looks, Offers, PatientTokens, Payloads,
     Ticks,
@@ -51,7 +51,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
     let bind = bound(&listener)?;
     let cancel = CancellationToken::new();
     let mut reloads = signals::cancel_and_reload(&cancel)?;
-    let Some((opened, front)) = front::open(&session.config.data_dir, listener, &cancel).await? else {
+    let Some((opened, front)) = front::open(&session, listener, &cancel).await? else {
         return Ok(0);
     };
     let daemon = Daemon::new(&session, opened.store, cancel.clone(), false).await?;
@@ -268,8 +268,10 @@ impl Daemon {
         }
     }
 
-    /// Tells of silences for as long as the daemon runs: after each tick, and when something is to be tried again.
+    /// Tells of silences and troubles for as long as the daemon runs: after each tick, and when something is to be tried
+    /// again.
     async fn alert(&self) {
+        let mut outage = Outage::default();
         while !self.cancel.is_cancelled() {
             tokio::select! {
                 () = self.cancel.cancelled() => return,
@@ -280,11 +282,16 @@ impl Daemon {
             let is_failing = self.app.ticks.get().failed;
             let (store, clock) = (&self.app.store, &self.app.clock);
             let round = Round { store, clock, config: &config, is_failing };
+            let work = async {
+                if let Err(error) = round.run().await {
+                    tracing::warn!("what is to be told could not be noted: {error}");
+                }
+                let trouble = store.write(status::prove_writable).await.err().map(|error| error.to_string());
+                outage.look(&config, trouble.as_deref(), clock.now()).await;
+            };
             tokio::select! {
                 () = self.cancel.cancelled() => return,
-                told = round.run() => if let Err(error) = told {
-                    tracing::warn!("who is silent could not be noted: {error}");
-                },
+                () = work => {}
             }
         }
     }

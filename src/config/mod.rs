@@ -130,6 +130,11 @@ impl Config {
         }
     }
 
+    /// Whether observations are exported to JHE.
+    pub fn exports(&self) -> bool {
+        self.jhe_base_url.is_some() && self.jhe_client_key.is_some()
+    }
+
     /// Where browsers reach JHE; none where the daemon stands alone.
     pub fn jhe_public_base(&self) -> Option<&BaseUrl> {
         self.jhe_public_url.as_ref().or(self.jhe_base_url.as_ref())

@@ -1,4 +1,4 @@
-//! What is to be told of silences, and what was, on each channel.
+//! What is to be told, and what was, on each channel.
 
 use std::time::Duration;
 
@@ -49,17 +49,18 @@ pub fn raise(db: &Connection, channels: &[Channel], alert: &Alert, now: Timestam
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
     )?;
     let Alert { kind, patient, since, cause } = alert;
+    let cause = cause.map_or("", Cause::as_str);
     for channel in channels {
-        insert.execute(params![channel.as_str(), kind.as_str(), patient, since, cause.as_str(), now])?;
+        insert.execute(params![channel.as_str(), kind.as_str(), patient, since, cause, now])?;
     }
     Ok(())
 }
 
-/// Whether an alert is still to be raised on one of these channels: of a silence that goes on, or this one.
+/// Whether an alert is still to be raised on one of these channels: of a silence that goes on, or one of these.
 ///
 /// # Errors
 /// Where the tables cannot be read.
-pub fn is_lacking(db: &Connection, channels: &[Channel], one: Option<&Alert>) -> Result<bool, StoreError> {
+pub fn is_lacking(db: &Connection, channels: &[Channel], others: &[Alert]) -> Result<bool, StoreError> {
     let mut silences = db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM silence WHERE NOT EXISTS (
              SELECT 1 FROM alert WHERE channel = ?1 AND kind = ?2 AND ifnull(alert.patient, 0) = silence.patient
@@ -75,13 +76,32 @@ pub fn is_lacking(db: &Connection, channels: &[Channel], one: Option<&Alert>) ->
         if silent {
             return Ok(true);
         }
-        let Some(one) = one else { continue };
-        let key = params![channel.as_str(), one.kind.as_str(), one.patient, one.since];
-        if !known.query_row(key, |row| row.get::<_, bool>(0))? {
-            return Ok(true);
+        for Alert { kind, patient, since, .. } in others {
+            let key = params![channel.as_str(), kind.as_str(), patient, since];
+            if !known.query_row(key, |row| row.get::<_, bool>(0))? {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
+}
+
+/// Since when a trouble of the daemon itself goes on; none where nobody was to be told of one.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn known_since(db: &Connection, kind: Kind) -> Result<Option<Timestamp>, StoreError> {
+    let mut query = db.prepare_cached("SELECT max(since) FROM alert WHERE kind = ? AND patient IS NULL")?;
+    Ok(query.query_row([kind.as_str()], |row| row.get(0))?)
+}
+
+/// Forgets a trouble of the daemon itself that is over: the next one is another.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn forget(db: &Connection, kind: Kind) -> Result<(), StoreError> {
+    db.execute("DELETE FROM alert WHERE kind = ? AND patient IS NULL", [kind.as_str()])?;
+    Ok(())
 }
 
 /// Has the end of a silence told, where its beginning was.
@@ -131,12 +151,8 @@ pub fn due(db: &Connection, channel: Channel, now: Timestamp) -> Result<Vec<Wait
     )?;
     let rows = query.query_map(params![now, channel.as_str()], |row| {
         let (kind, cause) = (Kind::of(row.get_ref(1)?.as_str()?), Cause::of(row.get_ref(4)?.as_str()?));
-        let alert = Alert {
-            kind: kind.unwrap_or(Kind::Stuck),
-            patient: row.get(2)?,
-            since: row.get(3)?,
-            cause: cause.unwrap_or(Cause::NotRead),
-        };
+        let alert =
+            Alert { kind: kind.unwrap_or(Kind::Stuck), patient: row.get(2)?, since: row.get(3)?, cause };
         Ok(Waiting { id: row.get(0)?, alert })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use super::hours::{self, Totals};
 use super::observation::{Observation, StreamInfo};
 use super::{StoreError, queue, withdrawal};
+use crate::alert::Exporting;
 use crate::failpoint;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
@@ -284,6 +285,21 @@ pub fn oldest(db: &Connection, now: Timestamp) -> Result<Option<Timestamp>, Stor
     let mut query = db.prepare_cached("SELECT min(first_due_at) FROM outbox WHERE state = 'pending'")?;
     let oldest: Option<Timestamp> = query.query_row([], |row| row.get(0))?;
     Ok(oldest.filter(|oldest| *oldest <= now))
+}
+
+/// How the export stands, as far as somebody has to know of it.
+///
+/// # Errors
+/// Where the tables cannot be read.
+pub fn standing(db: &Connection, now: Timestamp) -> Result<Exporting, StoreError> {
+    let hours = hours::since(db, now.hour() - 23)?;
+    let refused = hours.iter().find(|(_, totals)| totals.dead > 0);
+    Ok(Exporting {
+        oldest: oldest(db, now)?,
+        is_taken: hours.iter().any(|(hour, totals)| *hour >= now.hour() - 1 && totals.delivered > 0),
+        is_held: counts(db, None)?.configuration > 0,
+        refused: refused.map(|(hour, _)| Timestamp::of_hour(*hour)),
+    })
 }
 
 /// An observation that does not get on, and why.

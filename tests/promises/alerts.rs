@@ -13,8 +13,8 @@ use crate::served::*;
 const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A world whose daemon ticks each second, by a clock in a file.
-struct Watched {
-    world: World,
+pub struct Watched {
+    pub world: World,
     clock: PathBuf,
     user: String,
     patient: String,
@@ -23,12 +23,17 @@ struct Watched {
 impl Watched {
     fn new() -> Self {
         let world = World::new();
-        world.setting("ow.poll_interval", "1s");
-        world.setting("ow.hints", "off");
         let user = world.sim.add_user();
         let add =
             ["patient", "add", "--name", "Rosalind Marker", "--ow-user", &user, "--consent", HEART_RATE];
         let patient = world.run(&add).stdout.trim().to_owned();
+        Self::over(world, user, patient)
+    }
+
+    /// A world with a patient of whom one sample is at OW.
+    pub fn over(world: World, user: String, patient: String) -> Self {
+        world.setting("ow.poll_interval", "1s");
+        world.setting("ow.hints", "off");
         let clock = world.directory.path().join("clock");
         let watched = Self { world, clock, user, patient };
         watched.measure(61.25);
@@ -36,7 +41,7 @@ impl Watched {
         watched
     }
 
-    fn measure(&self, value: f64) {
+    pub fn measure(&self, value: f64) {
         self.world.sim.put(&self.user, self.world.now.minus(FIVE_MINUTES), value);
     }
 
@@ -47,12 +52,12 @@ impl Watched {
         std::fs::rename(half, &self.clock).unwrap();
     }
 
-    fn pass(&mut self, time: std::time::Duration) {
+    pub fn pass(&mut self, time: std::time::Duration) {
         self.world.pass(time);
         self.set_clock();
     }
 
-    fn serve(&self, variables: &[(&str, &str)]) -> Served {
+    pub fn serve(&self, variables: &[(&str, &str)]) -> Served {
         let clock = format!("@{}", self.clock.display());
         let all: Vec<(&str, &str)> =
             variables.iter().copied().chain([("JHE_OW_CLOCK", clock.as_str())]).collect();
@@ -60,7 +65,7 @@ impl Watched {
     }
 
     /// Waits until a few more ticks have run, and what follows each.
-    fn ticks(&self) {
+    pub fn ticks(&self) {
         let before = self.world.pages_of(&self.user);
         until("some ticks have run", || self.world.pages_of(&self.user) >= before + 3);
     }

@@ -67,6 +67,7 @@ mod security;
 mod served;
 mod silence;
 mod store_file;
+mod troubles;
 mod typed;
 mod vital_signs;
 mod watchdog;
