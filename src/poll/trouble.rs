@@ -62,7 +62,7 @@ impl TurnError {
             ),
             Self::Ow(OwError::Away(what) | OwError::Later(what)) => format!("{what}; {LATER}"),
             Self::Ow(OwError::Wrong(what)) => format!("{what}; {WRONG}"),
-            Self::Parts(failed) => failed.iter().map(Failed::describe).collect::<Vec<_>>().join(". "),
+            Self::Parts(failed) => describe_all(failed),
             other => other.to_string(),
         }
     }
@@ -110,14 +110,57 @@ impl Failed {
         })
     }
 
-    fn describe(&self) -> String {
-        let next = if matches!(self.error, OwError::Later(_)) { LATER } else { WRONG };
-        let of = match self.series.first().map(|series| series.origin) {
+    /// What was asked for.
+    fn asked(&self) -> &'static str {
+        match self.series.first().map(|series| series.origin) {
             Some(Origin::Sleep) => "sleep",
             Some(Origin::Workouts) => "workouts",
             Some(Origin::Activity) => "the activity of days",
             Some(Origin::Timeseries(_)) | None => "samples",
+        }
+    }
+}
+
+/// Each error once, with everything that met it.
+fn describe_all(failed: &[Failed]) -> String {
+    let mut told: Vec<(&OwError, Vec<&str>)> = Vec::new();
+    for one in failed {
+        match told.iter_mut().find(|(error, _)| **error == one.error) {
+            Some((_, asked)) if asked.contains(&one.asked()) => {}
+            Some((_, asked)) => asked.push(one.asked()),
+            None => told.push((&one.error, vec![one.asked()])),
+        }
+    }
+    let sentence = |(error, asked): &(&OwError, Vec<&str>)| {
+        let next = if matches!(error, OwError::Later(_)) { LATER } else { WRONG };
+        format!("{error}, when asked for {}; {next}", asked.join(", "))
+    };
+    told.iter().map(sentence).collect::<Vec<_>>().join(". ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::SERIES;
+
+    #[test]
+    fn an_error_is_told_once_with_everything_that_met_it() {
+        let failed = |is_of: fn(Origin) -> bool, error: &OwError| Failed {
+            series: SERIES.iter().filter(|series| is_of(series.origin)).collect(),
+            error: error.clone(),
         };
-        format!("{}, when asked for {of}; {next}", self.error)
+        let (later, wrong) =
+            (OwError::Later("OW answered 500".into()), OwError::Wrong("OW answered {".into()));
+        let samples = failed(|origin| matches!(origin, Origin::Timeseries(_)), &later);
+        let told = describe_all(&[
+            samples.clone(),
+            failed(|origin| matches!(origin, Origin::Sleep), &later),
+            failed(|origin| matches!(origin, Origin::Workouts), &wrong),
+            samples,
+        ]);
+        let sentences = format!(
+            "OW answered 500, when asked for samples, sleep; {LATER}. OW answered {{, when asked for workouts; {WRONG}"
+        );
+        assert_eq!(told, sentences);
     }
 }
