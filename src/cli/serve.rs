@@ -227,7 +227,8 @@ impl Daemon {
     /// Tells what JHE lacks for us, each thing once, and keeps up with patients whom no tick asks about; answers when
     /// to look again.
     async fn examine(&self, jhe: &Jhe) -> Duration {
-        let missing = jhe.examine(&self.app.live.config().public_base()).await;
+        let settings = self.app.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+        let missing = jhe.examine(&self.app.live.config().public_base(), &settings.naming()).await;
         for one in self.app.exports.note_missing(&missing) {
             tracing::warn!("{one}");
         }

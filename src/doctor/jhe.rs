@@ -8,12 +8,14 @@ use super::{Finding, State, clock, many, ow};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::jhe::{Jhe, JheError, Survey};
+use crate::settings::Snapshot;
 
 /// How long JHE may take over the handful of questions; one alone may take its workers a minute, which nobody in front
 /// of a terminal waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn look(config: &Config, ours: &Clock) -> Vec<Finding> {
+/// Without settings JHE's data sources are looked for under the names of the seed.
+pub(super) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
     let jhe = match Jhe::of(config) {
         Ok(Some(jhe)) => jhe,
         Ok(None) => {
@@ -23,7 +25,8 @@ pub(super) async fn look(config: &Config, ours: &Clock) -> Vec<Finding> {
     };
     let address = config.jhe_base_url.as_ref();
     let public_base = config.public_base();
-    let (surveyed, read) = tokio::join!(timeout(PATIENCE, jhe.survey(&public_base)), async {
+    let naming = settings.map(Snapshot::naming).unwrap_or_default();
+    let (surveyed, read) = tokio::join!(timeout(PATIENCE, jhe.survey(&public_base, &naming)), async {
         let theirs = timeout(PATIENCE, jhe.clock()).await;
         (theirs, ours.now())
     });

@@ -109,7 +109,7 @@ pub async fn examine(config: &Config, clock: &Clock, deep: bool) -> Vec<Finding>
         here,
         ow::look(config, clock),
         bucket::look(config, settings.as_ref()),
-        jhe::look(config, clock),
+        jhe::look(config, settings.as_ref(), clock),
         web::look(config),
     );
     let (clocks, elsewhere): (Vec<Finding>, Vec<Finding>) =

@@ -9,6 +9,7 @@ use super::http::read;
 use super::{Jhe, JheError, Who, invitation_url};
 use crate::account::Role;
 use crate::catalog::{CODES, Code, DATA_SOURCES, HEART_RATE, SERIES};
+use crate::naming::Naming;
 use crate::time::Timestamp;
 
 #[derive(Deserialize)]
@@ -31,6 +32,7 @@ struct Seen {
     organizations: usize,
     /// Whether the practitioner only looks on in some organization.
     is_viewer: bool,
+    /// By our names.
     data_sources: Vec<String>,
     codes: Vec<String>,
     has_client: bool,
@@ -67,10 +69,10 @@ impl fmt::Display for Lack {
 }
 
 impl Jhe {
-    /// Looks whether everything is there that the daemon at `public_base` needs; answers what is not. Nothing is
-    /// changed at JHE.
-    pub async fn examine(&self, public_base: &str) -> Vec<String> {
-        match self.survey(public_base).await {
+    /// Looks whether everything is there that the daemon at `public_base` needs, data sources under the names that JHE
+    /// gives them; answers what is not. Nothing is changed at JHE.
+    pub async fn examine(&self, public_base: &str, naming: &Naming) -> Vec<String> {
+        match self.survey(public_base, naming).await {
             Ok(survey) => survey.lacks.iter().map(ToString::to_string).collect(),
             Err(error) => {
                 let next = error.next();
@@ -83,8 +85,8 @@ impl Jhe {
     ///
     /// # Errors
     /// Where JHE cannot be asked, or does not let us; [`JheError::next`] says what to do then.
-    pub async fn survey(&self, public_base: &str) -> Result<Survey, JheError> {
-        let seen = self.look_around(public_base).await?;
+    pub async fn survey(&self, public_base: &str, naming: &Naming) -> Result<Survey, JheError> {
+        let seen = self.look_around(public_base, naming).await?;
         let lacks = lacks(&seen, public_base);
         Ok(Survey { patients: seen.patients, organizations: seen.organizations, lacks })
     }
@@ -98,18 +100,19 @@ impl Jhe {
         Ok(self.http.ask(Method::GET, url, None, None).await?.clock)
     }
 
-    async fn look_around(&self, public_base: &str) -> Result<Seen, JheError> {
+    async fn look_around(&self, public_base: &str, naming: &Naming) -> Result<Seen, JheError> {
         let profile = self.http.url(&["api", "v1", "users", "profile"])?;
         let profile: Profile = read(&self.get(Who::Daemon, profile).await?)?;
         let scopes = self.http.url(&["api", "v1", "data_sources", "all_scopes"])?;
         let scopes: Vec<Scope> = read(&self.get(Who::Daemon, scopes).await?)?;
         let memberships = self.memberships(Who::Daemon).await?;
+        let data_sources = self.data_sources().await?;
         Ok(Seen {
             user_type: profile.user_type.unwrap_or_default(),
             patients: self.patients().await?.len(),
             organizations: memberships.len(),
             is_viewer: memberships.iter().any(|one| one.role == Role::Viewer),
-            data_sources: self.data_sources().await?.into_iter().map(|(name, _)| name).collect(),
+            data_sources: data_sources.iter().map(|(name, _)| naming.of_jhe(name).to_owned()).collect(),
             codes: scopes.into_iter().map(|scope| scope.coding_code).collect(),
             has_client: self.inviting_client(public_base).await?.is_some(),
         })
@@ -165,7 +168,9 @@ fn lacks(seen: &Seen, public_base: &str) -> Vec<Lack> {
             "jhe.source",
             true,
             format!("JHE has none of the data sources that OW knows ({})", names.join(", ")),
-            "add those that your patients wear there, and attach them to the study".to_owned(),
+            "add those that your patients wear there, and attach them to the study; or say with the setting \
+             jhe.data_sources what they are called there"
+                .to_owned(),
         );
     }
     for code in

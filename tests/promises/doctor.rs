@@ -275,6 +275,9 @@ fn what_is_wrong_at_jhe_is_told_apart() {
     jhe.state().people.codes_known.push(HEART_RATE.to_owned());
     jhe.state().has_oura = false;
     examine(&world).stops("jhe.source", "none of the data sources", "attach them to the study");
+    world.setting("jhe.data_sources", "Oura = CareX");
+    examine(&world).has("jhe.setup", "ok", "codes, data source", "");
+    world.setting("jhe.data_sources", "");
     jhe.state().has_oura = true;
     jhe.hide(40001, true);
     examine(&world).stops("jhe.reach", "shares no organization", "member of each organization");
