@@ -74,7 +74,7 @@ pub(super) const LOG_LEVEL: Key = Key {
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 33] = [
+pub(super) const KEYS: [&Key; 34] = [
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,
