@@ -51,6 +51,7 @@ pub mod silence;
 pub mod status;
 pub mod stream;
 pub mod study;
+pub mod telling;
 pub mod twin;
 mod types;
 pub mod withdrawal;
