@@ -207,10 +207,11 @@ mod tests {
         db.execute_batch(
             "INSERT INTO patient (id, name, time_zone, created_at) VALUES (2, 'B', 'UTC', 0);
              INSERT INTO link (patient, ow_user, state, linked_at) VALUES (2, 'v', 'active', 0);
-             INSERT INTO consent (patient, code, granted_at, withdrawn_at) VALUES (2, 1, 1, 2);
-             INSERT INTO patient_state (patient, failed_polls) VALUES (2, 1);",
+             INSERT INTO consent (patient, code, granted_at, withdrawn_at) VALUES (2, 1, 1, 2);",
         )
         .unwrap();
+        db.execute("INSERT INTO patient_state (patient, read_at, failed_polls) VALUES (2, ?, 1)", [now])
+            .unwrap();
         assert!(raised(&db, &view(), now).contains(&(Kind::Stuck, Some(Cause::NotRead))));
     }
 }
