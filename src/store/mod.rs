@@ -88,10 +88,11 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
+    /// Read-only connections that nobody uses at the moment. They are let go before the writer: only the last connection
+    /// brings the log into the file, and only where it may write.
+    idle: Mutex<Vec<Connection>>,
     writer: Writer,
     place: Place,
-    /// Read-only connections that nobody uses at the moment.
-    idle: Mutex<Vec<Connection>>,
     /// The last to be let go: until then nobody restores over this store.
     _claim: File,
 }
