@@ -431,3 +431,57 @@ fn no_broken_configuration_shows_the_secrets_in_it() {
     }
     assert!(watch.seen.contains(".env") && watch.seen.contains("jhe-ow.toml line 2"), "{}", watch.seen);
 }
+
+/// The secrets of the configuration, each with a value that it can have: whatever may stand in a file of its own.
+fn secrets_of_the_configuration() -> Vec<(&'static str, String)> {
+    let example = include_str!("../../jhe-ow.toml.example");
+    let words = example.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+    let mut names: Vec<&str> = words.filter_map(|word| word.strip_suffix("_FILE")).collect();
+    names.sort_unstable();
+    names.dedup();
+    let value = |name: &str| match name {
+        "JHE_OW_ALERTS_WEBHOOK" => "https://hooks.example.org/canary-of-a-chat".to_owned(),
+        name if name.ends_with("WEBHOOK_SECRET") => "whsec_Y2FuYXJ5LW9mLWEtd2ViaG9vay1zZWNyZXQ=".to_owned(),
+        name => format!("canary-of-{}-which-nobody-is-shown", name.to_lowercase()),
+    };
+    names.into_iter().map(|name| (name, value(name))).collect()
+}
+
+#[test]
+fn whoever_is_told_of_every_value_of_the_configuration_is_told_no_secret() {
+    let secrets = secrets_of_the_configuration();
+    assert_eq!(secrets.len(), 8, "{secrets:?}");
+    // One of JHE's is made of the other two, and both at once are refused.
+    for left_out in ["JHE_CLIENT_KEY", "JHE_CLIENT_SECRET"] {
+        for in_credentials in [false, true] {
+            let (mut world, mut watch) = (World::new(), Watch::new());
+            world.set("OW_API_KEY", "");
+            world.set("JHE_OW_ALERTS_SMTP_USER", "me");
+            world.set("JHE_OW_ALERTS_SMTP_URL", "smtp://127.0.0.1:9");
+            world.set("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org");
+            world.set("JHE_OW_ALERTS_MAIL_TO", "ada@example.org");
+            world.set("JHE_CLIENT_ID", if left_out == "JHE_CLIENT_KEY" { "an-id" } else { "" });
+            let directory = world.directory.path().join("credentials");
+            std::fs::create_dir(&directory).unwrap();
+            world.set("CREDENTIALS_DIRECTORY", directory.to_str().unwrap());
+            for (name, value) in secrets.iter().filter(|(name, _)| *name != left_out) {
+                watch.must_not_see(value);
+                if in_credentials {
+                    std::fs::write(directory.join(name.to_lowercase()), value).unwrap();
+                } else {
+                    world.set(name, value);
+                }
+            }
+            let place = if in_credentials { "systemd credential" } else { "environment variable" };
+            for arguments in [
+                ["doctor"].as_slice(),
+                &["doctor", "--json"],
+                &["settings", "list"],
+                &["serve", "--bind", "no"],
+            ] {
+                watch.look_at(&format!("{arguments:?}, {place}"), &world.run(arguments));
+            }
+            assert_eq!(watch.seen.matches(&format!("= (set) ({place}")).count(), 2 * 7, "{}", watch.seen);
+        }
+    }
+}
