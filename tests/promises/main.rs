@@ -24,6 +24,7 @@ mod days;
 mod devices;
 mod disk;
 mod doctor;
+mod doctor_data;
 mod doctor_store;
 mod documents;
 mod end_to_end;
