@@ -1,6 +1,7 @@
 //! What is in packaging/ fits the program and is what it says it is, as far as a machine without containers can tell.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -444,7 +445,7 @@ fn alerts_tell_what_they_are_there_for_and_nothing_else() {
         for (name, labels, values) in *series {
             for (daemon, values) in ["a", "b", "c"].into_iter().zip(values) {
                 let series = format!("{name}{{job=\"jhe-ow\",instance=\"{daemon}\"{labels}}}");
-                test += &format!("      - {{ series: '{series}', values: '{values}' }}\n");
+                writeln!(test, "      - {{ series: '{series}', values: '{values}' }}").unwrap();
             }
         }
         let samples: Vec<String> = about
@@ -452,10 +453,10 @@ fn alerts_tell_what_they_are_there_for_and_nothing_else() {
             .map(|daemon| format!("{{ labels: '{{instance=\"{daemon}\"}}', value: 1 }}"))
             .collect();
         let firing = format!("count by (instance) (ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})");
-        test += &format!(
-            "    promql_expr_test:\n      - {{ expr: '{firing}', eval_time: {after}, exp_samples: [{}] }}\n",
-            samples.join(", ")
-        );
+        let samples = samples.join(", ");
+        test += "    promql_expr_test:\n";
+        writeln!(test, "      - {{ expr: '{firing}', eval_time: {after}, exp_samples: [{samples}] }}")
+            .unwrap();
     }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("alerts.yaml");
