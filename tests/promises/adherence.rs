@@ -118,8 +118,15 @@ fn a_day_that_the_question_cuts_has_the_samples_and_the_consent_of_that_part() {
     let lines = table(&world, &["--since", "2026-11-22T06:00:00Z", "--until", "2026-11-23"]);
     assert_eq!(days(&lines), [["2026-11-22", "18", "18", "yes"]]);
     // Where nobody says since when, it is since the beginning of a day.
+    world.sim.put(&user, at("2026-10-24T03:00:00Z"), 60.0);
+    back_to(&world, "2026-10-20");
     let lines = table(&world, &[]);
-    assert_eq!((lines.len(), days(&lines)[29][1]), (31, "24"), "{lines:?}");
+    let lines = days(&lines);
+    assert_eq!(
+        (lines.len(), lines[0], lines[29][1]),
+        (31, ["2026-10-24", "1", "1", "no"], "24"),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::fake_jhe::{FakeJhe, Fault, KEY};
 use crate::harness::*;
+use crate::secrets::{have_mail, secrets_of_the_configuration};
 use crate::served::*;
 
 const OW_KEY: &str = "sk-canary-of-open-wearables";
@@ -141,8 +142,9 @@ impl Watch {
             OW_KEY, JHE_KEY, JHE_SECRET, JHE_ID, JHE_TOKEN, S3_ID, S3_SECRET, SEAL, PASSWORD, WRONG, NAME,
             EMAIL, VALUE,
         ];
-        let canaries = canaries.into_iter().chain(OF_JHE).chain([KEY, "161.23"]);
-        Self { canaries: canaries.map(str::to_owned).collect(), seen: String::new() }
+        let canaries = canaries.into_iter().chain(OF_JHE).chain([KEY, "161.23", "canary-of-a-chat"]);
+        let configured = secrets_of_the_configuration().into_iter().map(|(_, value)| value);
+        Self { canaries: canaries.map(str::to_owned).chain(configured).collect(), seen: String::new() }
     }
 
     fn must_not_see(&mut self, canary: &str) {
@@ -187,6 +189,12 @@ fn full_world() -> (World, FakeJhe, String) {
     world.set("JHE_OW_SECRET_KEY", SEAL);
     world.set("JHE_BASE_URL", &jhe.url());
     world.set("JHE_CLIENT_KEY", KEY);
+    have_mail(&mut world);
+    for (name, value) in secrets_of_the_configuration() {
+        if name.starts_with("JHE_OW_ALERTS") || name == "OW_WEBHOOK_SECRET" {
+            world.set(name, &value);
+        }
+    }
     jhe.add_patient(40001, 10001, world.now.minus(DAY));
     let (user, other) = (world.sim.add_user(), world.sim.add_user());
     let add =
@@ -244,6 +252,9 @@ fn no_log_tells_a_secret_where_all_is_well() {
             watch.look(&format!("{arguments:?}"), &ran.stderr);
         }
         let _ = with_input(&world, &["admin", "set-password", "--name", "operator"], PASSWORD);
+        let alerts = world.run(&["alerts", "test"]);
+        assert_eq!(alerts.code, 1, "nobody takes them: {alerts:?}");
+        watch.look_at("alerts test", &alerts);
     }
     assert!(watch.seen.contains("Created 2 observations") && watch.seen.contains("Delivered 1 observation"));
 }
@@ -432,21 +443,6 @@ fn no_broken_configuration_shows_the_secrets_in_it() {
     assert!(watch.seen.contains(".env") && watch.seen.contains("jhe-ow.toml line 2"), "{}", watch.seen);
 }
 
-/// The secrets of the configuration, each with a value that it can have: whatever may stand in a file of its own.
-fn secrets_of_the_configuration() -> Vec<(&'static str, String)> {
-    let example = include_str!("../../jhe-ow.toml.example");
-    let words = example.split(|c: char| !c.is_ascii_uppercase() && c != '_');
-    let mut names: Vec<&str> = words.filter_map(|word| word.strip_suffix("_FILE")).collect();
-    names.sort_unstable();
-    names.dedup();
-    let value = |name: &str| match name {
-        "JHE_OW_ALERTS_WEBHOOK" => "https://hooks.example.org/canary-of-a-chat".to_owned(),
-        name if name.ends_with("WEBHOOK_SECRET") => "whsec_Y2FuYXJ5LW9mLWEtd2ViaG9vay1zZWNyZXQ=".to_owned(),
-        name => format!("canary-of-{}-which-nobody-is-shown", name.to_lowercase()),
-    };
-    names.into_iter().map(|name| (name, value(name))).collect()
-}
-
 #[test]
 fn whoever_is_told_of_every_value_of_the_configuration_is_told_no_secret() {
     let secrets = secrets_of_the_configuration();
@@ -456,16 +452,12 @@ fn whoever_is_told_of_every_value_of_the_configuration_is_told_no_secret() {
         for in_credentials in [false, true] {
             let (mut world, mut watch) = (World::new(), Watch::new());
             world.set("OW_API_KEY", "");
-            world.set("JHE_OW_ALERTS_SMTP_USER", "me");
-            world.set("JHE_OW_ALERTS_SMTP_URL", "smtp://127.0.0.1:9");
-            world.set("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org");
-            world.set("JHE_OW_ALERTS_MAIL_TO", "ada@example.org");
+            have_mail(&mut world);
             world.set("JHE_CLIENT_ID", if left_out == "JHE_CLIENT_KEY" { "an-id" } else { "" });
             let directory = world.directory.path().join("credentials");
             std::fs::create_dir(&directory).unwrap();
             world.set("CREDENTIALS_DIRECTORY", directory.to_str().unwrap());
             for (name, value) in secrets.iter().filter(|(name, _)| *name != left_out) {
-                watch.must_not_see(value);
                 if in_credentials {
                     std::fs::write(directory.join(name.to_lowercase()), value).unwrap();
                 } else {

@@ -89,6 +89,12 @@ fn a_tick_that_takes_long_is_not_overdue_for_as_long_as_it_works() {
     found.stops("data.tick", "the last tick ended 3 minutes ago", "see that the daemon runs");
     backfill.signal("KILL");
     backfill.wait();
+    sql(&world, "DELETE FROM run");
+    examine(&world).warns("data.tick", "no tick has ended yet", "jhe-ow serve polls");
+    let poll = hangs(&["poll"]);
+    examine(&world).has("data.tick", "ok", "the first tick is under way", "");
+    poll.signal("KILL");
+    poll.wait();
 }
 
 #[test]

@@ -64,6 +64,7 @@ mod raw_vitals;
 mod readme;
 mod schedules;
 mod screens;
+mod secrets;
 mod security;
 mod served;
 mod silence;
