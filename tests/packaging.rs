@@ -54,6 +54,7 @@ fn the_unit_runs_the_daemon_and_lets_it_do_nothing_else() {
     is("UMask", "0077");
     is("DynamicUser", "yes");
     is("StateDirectory", "jhe-ow");
+    assert!(file("packaging/jhe-ow-ctl").contains("\ndata=/var/lib/jhe-ow\n"), "where systemd has it");
     is("ConfigurationDirectory", "jhe-ow");
     is("LimitCORE", "0");
     assert!(unit.contains_key("WatchdogSec") && unit.contains_key("MemoryMax"), "{unit:?}");
@@ -121,7 +122,7 @@ fn the_debian_package_has_what_it_names() {
     assert!(root().join(package["maintainer-scripts"].as_str().unwrap()).is_dir());
     let scripts =
         ["packaging/deb/postinst", "packaging/deb/postrm", "packaging/build-deb", "packaging/test-deb.sh"];
-    for script in scripts.into_iter().chain(["packaging/fly-start.sh"]) {
+    for script in scripts.into_iter().chain(["packaging/jhe-ow-ctl", "packaging/fly-start.sh"]) {
         let checked = asked("sh", &["-n", script]).unwrap();
         assert!(checked.status.success(), "{checked:?}");
     }

@@ -169,6 +169,16 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure>
     check(&Sources { flags, environment, file })
 }
 
+/// Whether anything says where the data are, or they are where they are by default.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn names_data_dir(flags: &Flags, environment: &Environment) -> Result<bool, Failure> {
+    let file = File::find(flags.config.as_deref(), environment)?;
+    let sources = Sources { flags, environment, file };
+    Ok(sources.said_data_dir().is_some())
+}
+
 /// A configuration of a file's text alone.
 ///
 /// # Errors
@@ -239,10 +249,13 @@ impl Sources<'_> {
     }
 
     /// `STATE_DIRECTORY` is what systemd makes for a unit; it stands below what a person wrote.
-    fn data_dir(&self) -> Result<PathBuf, Failure> {
+    fn said_data_dir(&self) -> Option<String> {
         let said = self.find(&keys::DATA_DIR).map(|found| found.value);
-        let given = said.or_else(|| self.environment.first_directory("STATE_DIRECTORY"));
-        if let Some(directory) = given {
+        said.or_else(|| self.environment.first_directory("STATE_DIRECTORY"))
+    }
+
+    fn data_dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(directory) = self.said_data_dir() {
             return Ok(self.environment.absolute(&directory));
         }
         match ProjectDirs::from("", "", "jhe-ow") {

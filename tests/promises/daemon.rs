@@ -283,3 +283,21 @@ fn the_demonstration_needs_nothing_and_finds_a_port() {
     running.signal("INT");
     assert_eq!(running.wait().code, 0);
 }
+
+#[test]
+fn after_a_clean_end_the_database_is_one_file() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR * 20), world.now, FIVE_MINUTES, 1);
+    let served = Served::start(&world);
+    until("the samples are kept", || world.pages_of(&user) > 0 && world.kept(&patient).len() == 240);
+    served.operator(&world).get("/admin");
+    served.stop("TERM");
+    let beside = names(&world.data_dir());
+    assert!(!beside.iter().any(|name| name.ends_with("-wal") || name.ends_with("-shm")), "{beside:?}");
+    let copy = world.directory.path().join("copy.sqlite3");
+    std::fs::copy(world.database(), &copy).unwrap();
+    let copy = rusqlite::Connection::open(&copy).unwrap();
+    let kept: i64 = copy.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 240, "whoever copies the file has everything");
+}
