@@ -146,12 +146,28 @@ fn readiness_tells_why_not() {
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     world.setting("ow.poll_interval", "1s");
     let (user, _) = world.patient();
-    let served = Served::with(&world, &[("JHE_OW_CLOCK", "")]);
+    let (clock, port) = (world.clock_in_a_file(), free_port());
+    let bind = format!("127.0.0.1:{port}");
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", &clock), ("JHE_OW_METRICS_BIND", &bind)]);
     until("it is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
     world.sim.set_fault(&user, Some(Fault::Hang));
+    world.sim.forget_requests();
+    until("a tick hangs", || world.pages_of(&user) > 0);
+    world.pass(FIVE_MINUTES * 4);
+    world.clock_in_a_file();
+    let (status, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert_eq!(status, 200, "a first tick may take hours: {body}");
+    let is_at_work = |value: &str| {
+        let (_, metrics) = get(port, "/metrics", &[]).unwrap();
+        metrics.contains(&format!("jhe_ow_tick_under_way {value}\n"))
+    };
+    assert!(is_at_work("1"));
+    world.pass(FIVE_MINUTES * 4);
+    world.clock_in_a_file();
     until("the tick is overdue", || get(served.port, "/readyz", &[]).unwrap().0 == 503);
     let (_, body) = get(served.port, "/readyz", &[]).unwrap();
     assert!(body.contains("the last tick ended"), "{body}");
+    until("the metrics say so, too", || is_at_work("0"));
     assert_eq!(get(served.port, "/healthz", &[]).unwrap(), (200, "ok\n".to_owned()));
     served.stop("TERM");
     assert_eq!(world.lock(), "", "released although OW still hangs");
