@@ -66,7 +66,7 @@ async fn examine(app: &App, patience: Duration) -> (Ticker, Writer) {
         Err(_) => (Writer::Silent, None),
     };
     let renewed = since.and_then(|since| Timestamp::parse(&since).ok());
-    let heard = renewed.map_or(state.last, |renewed| renewed.max(state.last));
+    let heard = renewed.map_or(state.heard(), |renewed| renewed.max(state.heard()));
     (Ticker { heard, interval: state.interval }, writer)
 }
 
