@@ -122,6 +122,7 @@ impl World {
             bind: ([127, 0, 0, 1], 0).into(),
             public_url: None,
             trusted_proxies: Vec::new(),
+            client_address_header: None,
             data_dir: self.directory.path().to_owned(),
             ow_api_url: BaseUrl::parse(&self.sim.url()).ok(),
             ow_api_key: Some(self.sim.key().into()),

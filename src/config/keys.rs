@@ -29,6 +29,8 @@ pub(super) const BIND: Key = Key {
 };
 pub(super) const PUBLIC_URL: Key = key("server.public_url", "JHE_OW_PUBLIC_URL", None);
 pub(super) const TRUSTED_PROXIES: Key = key("server.trusted_proxies", "JHE_OW_TRUSTED_PROXIES", None);
+pub(super) const CLIENT_ADDRESS_HEADER: Key =
+    key("server.client_address_header", "JHE_OW_CLIENT_ADDRESS_HEADER", None);
 pub(super) const DATA_DIR: Key = Key {
     flag: Some(Flag {
         name: "--data-dir",
@@ -72,10 +74,11 @@ pub(super) const LOG_LEVEL: Key = Key {
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 33] = [
+pub(super) const KEYS: [&Key; 34] = [
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,
+    &CLIENT_ADDRESS_HEADER,
     &DATA_DIR,
     &OW_API_URL,
     &OW_API_KEY,

@@ -18,6 +18,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use directories::ProjectDirs;
+use http::HeaderName;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
@@ -75,8 +76,10 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Where browsers reach this daemon; none until somebody says.
     pub public_url: Option<BaseUrl>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies that are believed whom they call for.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header in which they say that; `X-Forwarded-For` where none is named.
+    pub client_address_header: Option<HeaderName>,
     /// Where the database is.
     pub data_dir: PathBuf,
     /// Where OW is; none until somebody says.
@@ -181,6 +184,7 @@ fn check(sources: &Sources<'_>) -> Result<Config, Failure> {
         bind: sources.parse(&keys::BIND, parse_bind)?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8002))),
         public_url: sources.parse(&keys::PUBLIC_URL, BaseUrl::parse)?,
         trusted_proxies: sources.parse(&keys::TRUSTED_PROXIES, parse_proxies)?.unwrap_or_default(),
+        client_address_header: sources.parse(&keys::CLIENT_ADDRESS_HEADER, parse_header)?,
         data_dir: sources.data_dir()?,
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
         ow_api_key: secret::find(sources, &keys::OW_API_KEY, &keys::OW_API_KEY_FILE)?,
@@ -314,6 +318,10 @@ fn parse_proxies(text: &str) -> Result<Vec<IpNet>, String> {
     let parse = |one: &str| one.parse().or_else(|_| one.parse::<IpAddr>().map(IpNet::from));
     let proxies = text.split(',').map(|one| parse(one.trim())).collect::<Result<_, _>>();
     proxies.map_err(|_| "give addresses or networks, such as 127.0.0.1, 10.0.0.0/8".to_owned())
+}
+
+fn parse_header(text: &str) -> Result<HeaderName, String> {
+    text.parse().map_err(|_| "give the name of a header, such as Fly-Client-IP".to_owned())
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {

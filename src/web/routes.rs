@@ -96,7 +96,8 @@ async fn named(
     };
     let config = app.live.config();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let client = client_address(peer, &headers, &config.trusted_proxies);
+    let (proxies, header) = (&config.trusted_proxies, config.client_address_header.as_ref());
+    let client = client_address(peer, &headers, proxies, header);
     if (&method, path.as_str()) == (&Method::POST, "/webhooks/ow") {
         let taken = hook::take(&app, &headers, body).await;
         return secured(taken.unwrap_or_else(Refusal::into_response), app.is_https());

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 use ipnet::IpNet;
 
 use crate::token::Token;
@@ -92,9 +92,19 @@ impl Visit {
     }
 }
 
-/// Whose request it is: the peer, or what its `X-Forwarded-For` says as far back as proxies are trusted.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+/// Whose request it is: the peer, or what a trusted proxy says of it. In a header of the proxy's own that is one address;
+/// `X-Forwarded-For` is believed as far back as proxies are trusted.
+pub(super) fn client_address(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+    own_header: Option<&HeaderName>,
+) -> IpAddr {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip.to_canonical()));
+    if let Some(name) = own_header {
+        let said = headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse::<IpAddr>().ok());
+        return said.filter(|_| is_trusted(peer)).unwrap_or(peer).to_canonical();
+    }
     let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
     let mut client = peer.to_canonical();
@@ -117,7 +127,29 @@ mod tests {
             header::HeaderName::from_static("x-forwarded-for"),
             forwarded.parse().unwrap(),
         )]);
-        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        client_address(peer.parse().unwrap(), &headers, &trusted, None).to_string()
+    }
+
+    #[test]
+    fn a_proxy_with_a_header_of_its_own_is_believed_in_that_alone() {
+        let name = HeaderName::from_static("fly-client-ip");
+        let trusted = ["172.16.0.0/12".parse().unwrap()];
+        let address = |peer: &str, said: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", "198.51.100.1, 203.0.113.80".parse().unwrap());
+            if let Some(said) = said {
+                headers.insert(&name, said.parse().unwrap());
+            }
+            client_address(peer.parse().unwrap(), &headers, &trusted, Some(&name)).to_string()
+        };
+        assert_eq!(address("172.19.0.1", Some("198.51.100.7")), "198.51.100.7");
+        assert_eq!(
+            address("203.0.113.9", Some("198.51.100.7")),
+            "203.0.113.9",
+            "a stranger says what it likes"
+        );
+        assert_eq!(address("172.19.0.1", Some("198.51.100.7, 1.2.3.4")), "172.19.0.1", "that is no address");
+        assert_eq!(address("172.19.0.1", None), "172.19.0.1");
     }
 
     #[test]
