@@ -14,8 +14,10 @@ use crate::time::Timestamp;
 const REMEMBERED: usize = 5000;
 /// Users who wait at most: whoever is beyond that is read by the next tick.
 const MOST_WAITING: usize = 10_000;
+/// Looks at a user that failed, after which it is left to the ticks: an OW that fails for longer is no matter of minutes.
+const MOST_TRIES: u32 = 10;
 
-/// Why a user's data are worth a look: with nothing in it, since something new is there.
+/// What a message tells of a user's data, besides that something is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hint {
     /// How far back what has come reaches, where that is known.
@@ -24,16 +26,22 @@ pub struct Hint {
     pub runs: BTreeSet<String>,
 }
 
+/// Users who wait, with how often a look at each has failed.
+pub type Waiting = BTreeMap<String, u32>;
+
 /// Hints that wait, shared between who hears of them and who follows them.
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
     state: Arc<Mutex<State>>,
     news: Arc<Notify>,
+    owed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: BTreeMap<String, Hint>,
+    waiting: Waiting,
+    /// What messages told of each user's past and nobody has noted yet.
+    told: BTreeMap<String, Hint>,
     /// When each user was last looked at because of a hint.
     looked: BTreeMap<String, Timestamp>,
     /// The runs of the last list, with their last sign of life; none before the first.
@@ -43,8 +51,8 @@ struct State {
 }
 
 impl Hints {
-    /// Takes OW's list of runs. The first one says nothing: what it speaks of was there before us, and the first tick
-    /// reads it.
+    /// Takes OW's list of runs. The first one says nothing of what is new: what it speaks of was there before us, and the
+    /// first tick reads it. How far back a run reached is no matter here.
     pub fn take_runs(&self, runs: &[SyncRun]) {
         let mut state = self.state();
         let known = state
@@ -52,10 +60,7 @@ impl Hints {
             .replace(runs.iter().map(|run| (run.run_id.clone(), run.last_update.clone())).collect());
         let Some(known) = known else { return };
         let news = runs.iter().filter(|run| known.get(&run.run_id) != Some(&run.last_update));
-        for run in news.filter(|run| run.may_have_brought()) {
-            let runs = run.is_of_the_past().then(|| run.run_id.clone()).into_iter().collect();
-            state.add(&run.user_id, Hint { since: None, runs });
-        }
+        news.filter(|run| run.may_have_brought()).for_each(|run| state.add(&run.user_id, 0));
         drop(state);
         self.news.notify_one();
     }
@@ -70,18 +75,20 @@ impl Hints {
             state.heard.pop_front();
         }
         state.heard.push_back(id.to_owned());
-        state.add(user, hint);
+        state.add(user, 0);
+        state.tell(user, hint);
         drop(state);
         self.news.notify_one();
         true
     }
 
     /// Takes out who is to be looked at now: whoever was within `pause` waits until that is over.
-    pub fn take_due(&self, pause: Duration, now: Timestamp) -> BTreeMap<String, Hint> {
+    pub fn take_due(&self, pause: Duration, now: Timestamp) -> Waiting {
         let mut state = self.state();
-        state.looked.retain(|_, at| at.plus(pause) > now);
+        // One that is to come was noted by a clock that was ahead.
+        state.looked.retain(|_, at| *at <= now && at.plus(pause) > now);
         let all = std::mem::take(&mut state.waiting);
-        let (later, due): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        let (later, due): (Waiting, Waiting) =
             all.into_iter().partition(|(user, _)| state.looked.contains_key(user));
         state.waiting = later;
         state.looked.extend(due.keys().map(|user| (user.clone(), now)));
@@ -89,11 +96,31 @@ impl Hints {
     }
 
     /// Puts back who could not be looked at.
-    pub fn put_back(&self, hints: &BTreeMap<String, Hint>) {
+    pub fn put_back(&self, due: &Waiting) {
         let mut state = self.state();
-        for (user, hint) in hints {
+        for (user, tries) in due {
             state.looked.remove(user);
-            state.add(user, hint.clone());
+            state.add(user, *tries);
+        }
+    }
+
+    /// Puts back whom a look did not help: it is tried again after the pause, some times.
+    pub fn put_back_failed<'a>(&self, due: impl Iterator<Item = (&'a String, &'a u32)>) {
+        let mut state = self.state();
+        due.filter(|(_, tries)| **tries + 1 < MOST_TRIES)
+            .for_each(|(user, tries)| state.add(user, tries + 1));
+    }
+
+    /// Takes out what messages told of the past.
+    pub fn take_told(&self) -> BTreeMap<String, Hint> {
+        std::mem::take(&mut self.state().told)
+    }
+
+    /// Puts back what could not be noted.
+    pub fn put_back_told(&self, told: BTreeMap<String, Hint>) {
+        let mut state = self.state();
+        for (user, hint) in told {
+            state.tell(&user, hint);
         }
     }
 
@@ -107,18 +134,38 @@ impl Hints {
         self.news.notified().await;
     }
 
+    /// Says that a past is owed that was not before.
+    pub fn is_owed(&self) {
+        self.owed.notify_one();
+    }
+
+    /// Waits until another past is owed.
+    pub async fn owed(&self) {
+        self.owed.notified().await;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Hints about one user are one.
-    fn add(&mut self, user: &str, hint: Hint) {
+    /// Hints about one user are one; a new one begins to count the failures anew.
+    fn add(&mut self, user: &str, tries: u32) {
         if self.waiting.len() >= MOST_WAITING && !self.waiting.contains_key(user) {
             return;
         }
-        let known = self.waiting.entry(user.to_owned()).or_default();
+        let known = self.waiting.entry(user.to_owned()).or_insert(tries);
+        *known = tries.min(*known);
+    }
+
+    /// What is told of one user's past is one.
+    fn tell(&mut self, user: &str, hint: Hint) {
+        let is_full = self.told.len() >= MOST_WAITING && !self.told.contains_key(user);
+        if hint == Hint::default() || is_full {
+            return;
+        }
+        let known = self.told.entry(user.to_owned()).or_default();
         known.since = [known.since, hint.since].into_iter().flatten().min();
         known.runs.extend(hint.runs);
     }
@@ -203,19 +250,39 @@ mod tests {
     }
 
     #[test]
+    fn whom_a_look_did_not_help_is_looked_at_again_after_the_pause_and_not_for_ever() {
+        let hints = Hints::default();
+        hints.take_message("1", "a", Hint::default());
+        let mut looks = 0;
+        for minute in 0..20 {
+            let at = now().plus(MINUTE * minute);
+            let due = hints.take_due(MINUTE, at);
+            looks += due.len();
+            hints.put_back_failed(due.iter());
+            assert!(users(&hints, at.plus(MINUTE / 2)).is_empty(), "not at once");
+        }
+        assert_eq!((looks, hints.is_waiting()), (10, false));
+        // News begins anew.
+        hints.take_message("2", "a", Hint::default());
+        let due = hints.take_due(MINUTE, now().plus(MINUTE * 30));
+        assert_eq!(due["a"], 0);
+    }
+
+    #[test]
     fn the_furthest_past_counts() {
         let hints = Hints::default();
         let since =
             |hours: u64| Hint { since: Some(now().minus(Duration::from_hours(hours))), ..Hint::default() };
+        let of = |run: &str| Hint { runs: BTreeSet::from([run.to_owned()]), ..Hint::default() };
         hints.take_message("1", "a", since(5));
         hints.take_message("2", "a", since(9));
         hints.take_message("3", "a", Hint::default());
-        assert_eq!(hints.take_due(MINUTE, now())["a"], since(9));
-        hints.take_runs(&[]);
-        for id in ["r1", "r2"] {
-            hints.take_runs(&[SyncRun { source: "backfill".into(), ..run(id, "b", "success", "x") }]);
-        }
-        let due = hints.take_due(MINUTE, now());
-        assert_eq!(due["b"].runs, BTreeSet::from(["r1".to_owned(), "r2".to_owned()]));
+        hints.take_message("4", "b", of("r1"));
+        hints.take_message("5", "b", of("r2"));
+        let told = hints.take_told();
+        assert_eq!((told["a"].clone(), told["b"].runs.len()), (since(9), 2));
+        assert!(hints.take_told().is_empty());
+        hints.put_back_told(told.clone());
+        assert_eq!(hints.take_told(), told);
     }
 }

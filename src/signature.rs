@@ -54,9 +54,7 @@ impl Secret {
     /// Whether one of `signatures`, with spaces in between, is that of this message, and the message is of now. `at` is
     /// in seconds since 1970, as its header has it.
     pub fn is_signed(&self, id: &str, at: &str, body: &[u8], signatures: &str, now: Timestamp) -> bool {
-        let is_of_now = at.parse::<i64>().is_ok_and(|at| {
-            u64::try_from((seconds(now) - at).abs()).is_ok_and(|off| off <= TOLERANCE.as_secs())
-        });
+        let is_of_now = at.parse::<i64>().is_ok_and(|at| seconds(now).abs_diff(at) <= TOLERANCE.as_secs());
         is_of_now
             && !id.is_empty()
             && signatures.split(' ').filter_map(|one| one.strip_prefix(VERSION)).any(|code| {
@@ -128,6 +126,13 @@ mod tests {
         let is_signed = |now| secret().is_signed(ID, AT, BODY, SIGNATURE, now);
         assert!(is_signed(now().plus(TOLERANCE)) && is_signed(now().minus(TOLERANCE)));
         assert!(!is_signed(now().plus(TOLERANCE * 2)) && !is_signed(now().minus(TOLERANCE * 2)));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_is_refused() {
+        for at in [i64::MIN.to_string(), i64::MAX.to_string(), "now".to_owned()] {
+            assert!(!secret().is_signed(ID, &at, BODY, SIGNATURE, now()), "{at}");
+        }
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl World {
         let outcome = self.poller().poll(ask, &Arc::new(Progress::default())).await.unwrap();
         match outcome {
             Outcome::Complete(summary) => assert!(summary.failed.is_empty(), "{summary:?}"),
-            skipped @ Outcome::Skipped(_) => panic!("{skipped:?}"),
+            skipped @ (Outcome::Skipped(_) | Outcome::Held(_)) => panic!("{skipped:?}"),
         }
     }
 

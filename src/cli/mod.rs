@@ -21,6 +21,7 @@ mod jhe_patient;
 mod man;
 mod observations;
 pub(crate) mod out;
+mod owed;
 mod patient;
 mod poll;
 pub(crate) mod ready;

@@ -75,7 +75,7 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
 
 fn tell(outcome: Outcome, named: bool) -> Result<u8, Failure> {
     match outcome {
-        Outcome::Skipped(sentence) => say(sentence).map(|()| 0),
+        Outcome::Skipped(sentence) | Outcome::Held(sentence) => say(sentence).map(|()| 0),
         Outcome::Complete(summary) => {
             tell_idle(&summary, named);
             for (patient, error) in &summary.failed {

@@ -96,6 +96,7 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
             daemon.back_up(),
             Box::pin(daemon.alert()),
             Box::pin(daemon.follow_hints()),
+            Box::pin(daemon.read_owed()),
             web::serve_metrics(daemon.app.clone()),
             watchdog::feed(&daemon.app, &cancel)
         );
@@ -155,9 +156,15 @@ impl Daemon {
         drop(progress);
         let took = began.elapsed();
         metrics::tick_ended(tick_outcome(&outcome, self.cancel.is_cancelled()), took);
+        let mut is_held = false;
         let sentence = match outcome {
             Ok(Outcome::Skipped(sentence)) => {
                 tracing::info!("{sentence}");
+                Ok(sentence)
+            }
+            Ok(Outcome::Held(sentence)) => {
+                tracing::info!("{sentence}");
+                is_held = true;
                 Ok(sentence)
             }
             Ok(Outcome::Complete(summary)) => {
@@ -194,7 +201,11 @@ impl Daemon {
             }
         };
         let settings = poller.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
-        self.app.ticks.note(poller.clock.now(), sentence, settings.poll_interval());
+        let (now, interval) = (poller.clock.now(), settings.poll_interval());
+        match sentence {
+            Ok(sentence) if is_held => self.app.ticks.note_skipped(now, sentence, interval),
+            sentence => self.app.ticks.note(now, sentence, interval),
+        }
         web::finish_disconnects(&self.app).await;
     }
 
@@ -382,7 +393,7 @@ impl Daemon {
 /// What the metrics call how a tick ended.
 fn tick_outcome(outcome: &Result<Outcome, Failure>, is_stopping: bool) -> TickOutcome {
     match outcome {
-        Ok(Outcome::Skipped(_)) => TickOutcome::Skipped,
+        Ok(Outcome::Skipped(_) | Outcome::Held(_)) => TickOutcome::Skipped,
         Ok(Outcome::Complete(summary)) if summary.failed.is_empty() => TickOutcome::Complete,
         Ok(Outcome::Complete(_)) => TickOutcome::Partial,
         Err(_) if is_stopping => TickOutcome::Stopped,

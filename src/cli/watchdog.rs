@@ -64,7 +64,7 @@ async fn examine(app: &App, patience: Duration) -> (Ticker, Writer) {
         Ok((_, renewed)) => (Writer::Answers, renewed),
         Err(_) => (Writer::Silent, None),
     };
-    let heard = renewed.map_or(state.last, |renewed| renewed.max(state.last));
+    let heard = renewed.map_or(state.heard(), |renewed| renewed.max(state.heard()));
     (Ticker { heard, interval: state.interval }, writer)
 }
 

@@ -217,13 +217,17 @@ impl Client {
         self.call(Method::POST, url).await.map(drop)
     }
 
-    /// What OW has fetched of late, of all users, newest first, at most [`MOST_RUNS`].
+    /// What OW has fetched of late, of all users, newest first, at most [`MOST_RUNS`]; of one source only, where one is
+    /// given.
     ///
     /// # Errors
     /// As [`OwError`] says.
-    pub async fn sync_runs(&self) -> Result<Vec<SyncRun>, OwError> {
+    pub async fn sync_runs(&self, source: Option<&str>) -> Result<Vec<SyncRun>, OwError> {
         let mut url = self.url(&["sync", "runs"])?;
         url.query_pairs_mut().append_pair("limit", &MOST_RUNS.to_string());
+        if let Some(source) = source {
+            url.query_pairs_mut().append_pair("source", source);
+        }
         read(&self.call(Method::GET, url).await?)
     }
 

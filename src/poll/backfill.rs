@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::tick::{Entry, Outcome, Summary, outcome, skipped};
+use super::entry::{Entry, skipped};
+use super::tick::{Outcome, Summary, outcome};
 use super::trouble::TurnError;
 use super::turn::Turn;
 use super::windows::{Reach, SLICE, slices};
@@ -42,7 +43,7 @@ impl Poller {
         let mut summary = Summary::new(context.mode, false);
         // The first slice steps aside for a running tick, as a tick would; later ones wait their turn.
         let mut hold = match self.enter(Kind::Backfill, Duration::ZERO).await? {
-            Entry::Held(since) => return Ok(Outcome::Skipped(skipped(&since))),
+            Entry::Held(since) => return Ok(Outcome::Held(skipped(&since))),
             Entry::Taken(hold) => Some(hold),
         };
         context.lock_owner = hold.as_ref().map(|hold| hold.owner().to_owned());

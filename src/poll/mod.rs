@@ -1,8 +1,8 @@
 //! A tick: who is linked and consents, which time ranges to read, and every page of them into the store.
 //!
 //! `windows`, `days`, `schedule` and `collect` are pure; `turn` reads one patient, in raw mode with `listing`,
-//! `objects` and `payload`; `daily` looks after it once a day; `tick` takes the lock, lets patients in, and says how it
-//! ended; `backfill` reads the past in slices.
+//! `objects` and `payload`; `daily` looks after it once a day; `entry` takes the lock; `tick` lets patients in and says how
+//! it ended; `hinted` breaks off where somebody else wants it; `backfill` reads the past in slices.
 
 mod backfill;
 mod budget;
@@ -10,6 +10,8 @@ pub mod collect;
 mod consented;
 mod daily;
 mod days;
+mod entry;
+mod hinted;
 mod listing;
 mod objects;
 mod pairs;
@@ -22,7 +24,7 @@ mod trouble;
 mod turn;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ use crate::ow::{Client, PageSize};
 use crate::patient::{PatientId, PatientRef};
 use crate::raw::Bucket;
 use crate::store::Store;
+use crate::store::lock::Kind;
 
 /// What a tick is asked to do.
 #[derive(Debug, Clone, Default)]
@@ -51,8 +54,15 @@ pub struct Ask {
     pub past: Option<Past>,
     /// Say what would be created, and write nothing.
     pub dry_run: bool,
-    /// Only these patients, where there are any, and of each at least so much of the past.
-    pub hinted: BTreeMap<PatientId, Duration>,
+    /// Only these patients, where there are any, and whoever waits for the lock comes first.
+    pub hinted: BTreeSet<PatientId>,
+}
+
+impl Ask {
+    /// What the lock is taken for, where nothing of the past is asked for: what reads some patients only is no tick.
+    fn kind(&self) -> Kind {
+        if self.patient.is_none() && self.hinted.is_empty() { Kind::Tick } else { Kind::Part }
+    }
 }
 
 /// A stretch of the past that somebody asked for.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
+use super::entry::{Entry, WAIT_FOR_SLICE, skipped};
 use super::schedule::{self, is_due};
 use super::trouble::TurnError;
 use super::turn::Turn;
@@ -14,7 +15,6 @@ use super::windows::Reach;
 use super::{Ask, Context, Poller, Progress};
 use crate::catalog::{CODES, SERIES, Series};
 use crate::consents;
-use crate::failpoint;
 use crate::failure::Failure;
 use crate::metrics;
 use crate::ow::{Client, OwError};
@@ -23,23 +23,20 @@ use crate::raw::{Access, Bucket};
 use crate::settings::{IngestMode, Snapshot};
 use crate::store::commit::{self, Tally};
 use crate::store::hours::{self, Totals};
-use crate::store::lock::{self, Hold, Kind, Taken};
+use crate::store::lock::Kind;
 use crate::store::plan::{self, Due, Idle};
 use crate::store::status::{self, Ended, Reads};
 use crate::store::{StoreError, code, patient, run, setting};
 use crate::time::Timestamp;
 use crate::withdrawal;
 
-/// How often a tick looks whether the slice of a backfill that it waits for has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How long a tick waits for the slice of a backfill: longer than a slice of a hundred patients takes.
-const WAIT_FOR_SLICE: Duration = Duration::from_mins(10);
-
 /// How a tick ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// There was a reason not to run; the sentence says which.
+    /// The polls are switched off; the sentence says so.
     Skipped(String),
+    /// Somebody else has the lock, or waits for it and was let in; the sentence says so.
+    Held(String),
     /// It ran.
     Complete(Summary),
 }
@@ -94,12 +91,6 @@ impl Summary {
     }
 }
 
-/// How taking the lock went.
-pub(super) enum Entry {
-    Taken(Hold),
-    Held(String),
-}
-
 impl Poller {
     /// Runs one tick.
     ///
@@ -129,10 +120,15 @@ impl Poller {
             Some(past) => return self.backfill(ask, past, settings, progress).await,
             None => {}
         }
-        match self.enter(Kind::Tick, WAIT_FOR_SLICE).await? {
-            Entry::Held(since) => Ok(Outcome::Skipped(skipped(&since))),
+        match self.enter(ask.kind(), WAIT_FOR_SLICE).await? {
+            Entry::Held(since) => Ok(Outcome::Held(skipped(&since))),
             Entry::Taken(hold) => {
-                let outcome = self.run(ask, settings, Some(hold.owner()), progress).await;
+                let owner = hold.owner();
+                let outcome = if ask.hinted.is_empty() {
+                    self.run(ask, settings, Some(owner), progress).await
+                } else {
+                    self.run_until_wanted(ask, settings, owner, progress).await
+                };
                 self.leave(hold).await?;
                 outcome
             }
@@ -149,40 +145,7 @@ impl Poller {
         }
     }
 
-    /// Takes the lock; waits up to `patience` for a backfill that holds it.
-    pub(super) async fn enter(&self, kind: Kind, patience: Duration) -> Result<Entry, StoreError> {
-        let hold = Hold::prepare(self.store.directory())?;
-        let began = tokio::time::Instant::now();
-        loop {
-            let (directory, owner) = (self.store.directory().to_owned(), hold.owner().to_owned());
-            let now = self.clock.now();
-            let taken = self.store.write(move |db| lock::take(db, &directory, &owner, kind, now)).await?;
-            match taken {
-                Taken::Free => return Ok(Entry::Taken(hold)),
-                Taken::Reclaimed(why) => {
-                    tracing::warn!("{why}");
-                    return Ok(Entry::Taken(hold));
-                }
-                Taken::Held { since, by_backfill } => {
-                    let waits = by_backfill || kind == Kind::Backfill;
-                    if !waits || began.elapsed() >= patience || self.cancel.is_cancelled() {
-                        return Ok(Entry::Held(since));
-                    }
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-            }
-        }
-    }
-
-    /// Releases the lock, where it is still ours; answers whether a tick waits for it.
-    pub(super) async fn leave(&self, hold: Hold) -> Result<bool, StoreError> {
-        let owner = hold.owner().to_owned();
-        let wanted = self.store.write(move |db| lock::release(db, &owner)).await;
-        failpoint::at("lock.released");
-        wanted
-    }
-
-    async fn run(
+    pub(super) async fn run(
         &self,
         ask: &Ask,
         settings: &Snapshot,
@@ -192,26 +155,26 @@ impl Poller {
         let context = match self.context(settings, lock_owner).await {
             Ok(context) => context,
             Err(failure) => {
-                self.note_failed(lock_owner).await;
+                if lock_owner.is_some() && ask.kind() == Kind::Tick {
+                    self.note_failed().await;
+                }
                 return Err(failure);
             }
         };
         let mut summary = Summary::new(context.mode, ask.dry_run);
         let all = context.patients(ask, &mut summary).await?;
-        let run = context.begin_run(Kind::Tick).await?;
+        let run = context.begin_run(ask.kind()).await?;
         progress.expect(all.len(), 0);
         let stopped = context.read_all(all, ask, &mut summary, progress).await;
-        context.end_run(Kind::Tick, run, &summary, stopped.as_ref()).await;
+        context.end_run(ask.kind(), run, &summary, stopped.as_ref()).await;
         outcome(summary, stopped)
     }
 
     /// Notes a tick that could not begin. That this cannot be noted is told by what follows.
-    async fn note_failed(&self, lock_owner: Option<&str>) {
+    async fn note_failed(&self) {
         let now = self.clock.now();
         let note = move |db: &_| hours::add(db, now, &Totals::tick(hours::Ended::Failed, Duration::ZERO));
-        if lock_owner.is_some()
-            && let Err(error) = self.store.write(note).await
-        {
+        if let Err(error) = self.store.write(note).await {
             tracing::debug!("a tick that could not begin was not noted: {error}");
         }
     }
@@ -252,11 +215,6 @@ impl Poller {
             started: self.clock.now(),
         })
     }
-}
-
-/// The sentence of a tick that steps aside.
-pub(super) fn skipped(since: &str) -> String {
-    format!("ow_poll skipped: {} since {since}", lock::KEY)
 }
 
 fn mode(settings: &Snapshot) -> Result<IngestMode, Failure> {
@@ -311,7 +269,7 @@ impl Context {
         let only: Option<BTreeSet<PatientId>> = match patient {
             Some(patient) => Some(BTreeSet::from([patient])),
             None if ask.hinted.is_empty() => None,
-            None => Some(ask.hinted.keys().copied().collect()),
+            None => Some(ask.hinted.clone()),
         };
         let unread = self.refresh_consents(only.as_ref()).await?;
         let (mode, system) = (self.mode.as_str(), self.mode.system());
@@ -352,7 +310,7 @@ impl Context {
             return Ok(None);
         }
         let (mode, now) = (self.mode.as_str(), self.started);
-        self.write(move |db| run::begin(db, kind.as_str(), mode, now)).await.map(Some)
+        self.write(move |db| run::begin(db, kind, mode, now)).await.map(Some)
     }
 
     /// Notes how the run ended. That it cannot be noted does not undo what it did.
@@ -438,7 +396,7 @@ impl Context {
         }
         reads.checked &= checked == Ok(true);
         let mut turn = match checked {
-            Ok(_) => self.read_reach(due, self.reach(due, ask, reads), progress).await,
+            Ok(_) => self.read_reach(due, self.reach(ask, reads), progress).await,
             Err(error) => Turn { error: Some(error), ..Turn::default() },
         };
         let is_whole = turn.error.is_none() && !turn.is_unfinished;
@@ -483,14 +441,12 @@ impl Context {
         }
     }
 
-    fn reach(&self, due: &Due, ask: &Ask, reads: Reads) -> Reach {
+    fn reach(&self, ask: &Ask, reads: Reads) -> Reach {
         let at_least = match reads {
             Reads { wide: true, .. } => Some(schedule::WIDE),
             Reads { deep: true, .. } => Some(schedule::DEEP),
             _ => None,
         };
-        let hinted = ask.hinted.get(&due.patient).copied().filter(|past| !past.is_zero());
-        let at_least = at_least.max(hinted);
         let recent = Reach::Recent { at_least, first: self.first };
         ask.past.as_ref().map_or(recent, |past| Reach::Asked(self.asked(past)))
     }

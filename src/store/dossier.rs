@@ -16,7 +16,7 @@ type Query = (&'static str, &'static str);
 const INSTANTS: [&str; 5] = ["instant", "since", "until", "position", "newest"];
 
 /// What there are few rows of: each is a part of one document.
-pub const PARTS: [Query; 16] = [
+pub const PARTS: [Query; 17] = [
     (
         "patient",
         "SELECT id, name, email, time_zone, jhe_id, subject AS ow_subject, external_id, created_at, consents_read_at
@@ -70,6 +70,7 @@ pub const PARTS: [Query; 16] = [
         "SELECT channel, kind, since AS since_at, cause, raised_at, told_at FROM alert WHERE patient = ? ORDER BY id",
     ),
     ("backfills", "SELECT asked, since, until, position, started_at FROM backfill WHERE patient = ?"),
+    ("owed", "SELECT run, since, until, tries, due_at, read_at FROM owed WHERE patient = ?"),
 ];
 
 /// What there may be many rows of: each has a file, a row a line.

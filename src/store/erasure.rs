@@ -31,7 +31,7 @@ const OF_STREAM: [&str; 1] = ["outbox_count"];
 /// What hangs on a link. The count comes after what is counted.
 const OF_LINK: [&str; 3] = ["mark", "object", "object_count"];
 /// What hangs on a patient, after all that.
-pub(super) const OF_PATIENT: [&str; 19] = [
+pub(super) const OF_PATIENT: [&str; 20] = [
     "stream",
     "link",
     "intention",
@@ -49,6 +49,7 @@ pub(super) const OF_PATIENT: [&str; 19] = [
     "hour_count",
     "rejected",
     "backfill",
+    "owed",
     "silence",
     "alert",
 ];
@@ -143,7 +144,7 @@ pub fn begin(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Store
         }
     }
     patient::end_link(db, id, now)?;
-    for table in ["session", "api_token", "jhe_token", "authorization", "invitation", "backfill"] {
+    for table in ["session", "api_token", "jhe_token", "authorization", "invitation", "backfill", "owed"] {
         db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;
     }
     // Without its number at JHE nothing of the patient is sent any more.

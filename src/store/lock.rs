@@ -37,6 +37,8 @@ pub struct Hold {
 pub enum Kind {
     /// A tick: another tick steps aside.
     Tick,
+    /// A poll of some patients only, because of hints or by hand: a tick waits for its end, which is near.
+    Part,
     /// A slice of a backfill: a tick waits for its end, which is near.
     Backfill,
 }
@@ -46,6 +48,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tick => "tick",
+            Self::Part => "part",
             Self::Backfill => "backfill",
         }
     }
@@ -62,8 +65,8 @@ pub enum Taken {
     Held {
         /// The setting's value.
         since: String,
-        /// Whether the holder is a backfill, which lets others in soon.
-        by_backfill: bool,
+        /// Whether the holder lets others in soon, as whoever is no tick does.
+        gives_way: bool,
     },
 }
 
@@ -119,7 +122,7 @@ pub fn take(
     let value = setting::get(db, KEY)?.unwrap_or_default();
     let taken = judge(db, directory, &value, now)?;
     match &taken {
-        Taken::Held { by_backfill: true, .. } if kind == Kind::Tick => {
+        Taken::Held { gives_way: true, .. } if kind != Kind::Backfill => {
             db.execute("UPDATE lock SET wanted = 1", [])?;
         }
         Taken::Held { .. } => {}
@@ -155,7 +158,7 @@ fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Resu
         ))),
         ours => Ok(Taken::Held {
             since: value.to_owned(),
-            by_backfill: ours.is_some_and(|holder| holder.kind == Kind::Backfill.as_str()),
+            gives_way: ours.is_some_and(|holder| holder.kind != Kind::Tick.as_str()),
         }),
     }
 }
@@ -220,7 +223,16 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Clears the lock where `owner` still holds it; another's is left alone. Answers whether a tick waits.
+/// Whether somebody waits for `owner` to let go of the lock.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn is_wanted(db: &Connection, owner: &str) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached("SELECT wanted FROM lock WHERE owner = ?")?;
+    Ok(query.query_row([owner], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+/// Clears the lock where `owner` still holds it; another's is left alone. Answers whether somebody waits.
 ///
 /// # Errors
 /// Where the store cannot be written.
@@ -302,9 +314,7 @@ mod tests {
     }
 
     fn database() -> Connection {
-        let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(include_str!("migrations/V1__store.sql")).unwrap();
-        db
+        crate::store::open::in_memory()
     }
 
     #[test]
@@ -314,12 +324,30 @@ mod tests {
             (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
         let now = at("2026-11-21T08:00:00Z");
         assert_eq!(take(&db, directory.path(), first.owner(), now), Ok(Taken::Free));
-        let held = Taken::Held { since: "2026-11-21T08:00:00Z".into(), by_backfill: false };
+        let held = Taken::Held { since: "2026-11-21T08:00:00Z".into(), gives_way: false };
         assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(held));
         release(&db, second.owner()).unwrap();
         assert_eq!(check(&db, first.owner(), now), Ok(()), "nobody releases another's lock");
         release(&db, first.owner()).unwrap();
         assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(Taken::Free));
+    }
+
+    #[test]
+    fn who_is_no_tick_gives_way_and_learns_who_waits() {
+        let (db, directory) = (database(), tempfile::tempdir().unwrap());
+        let now = at("2026-11-21T08:00:00Z");
+        for kind in [Kind::Part, Kind::Backfill] {
+            let (first, second) =
+                (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
+            super::take(&db, directory.path(), first.owner(), kind, now).unwrap();
+            let held = Taken::Held { since: "2026-11-21T08:00:00Z".into(), gives_way: true };
+            let backfill = super::take(&db, directory.path(), second.owner(), Kind::Backfill, now);
+            assert_eq!((backfill, is_wanted(&db, first.owner())), (Ok(held.clone()), Ok(false)));
+            assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(held));
+            assert_eq!(is_wanted(&db, first.owner()), Ok(true));
+            assert_eq!(is_wanted(&db, second.owner()), Ok(false), "nobody waits for who does not hold it");
+            assert_eq!(release(&db, first.owner()), Ok(true));
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod object;
 pub mod observation;
 mod open;
 pub mod outbox;
+pub mod owed;
 pub mod patient;
 mod place;
 pub mod plan;

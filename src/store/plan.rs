@@ -108,7 +108,7 @@ pub fn idle(db: &Connection, patient: Option<PatientId>) -> Result<Vec<(PatientI
     Ok(idle)
 }
 
-fn consents(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+pub(super) fn consents(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
     for series in &SERIES {
         if !consent::allowed(db, patient, series.code)?.is_empty() {
             return Ok(true);

@@ -1,4 +1,4 @@
-//! The history of ticks.
+//! The history of ticks, of polls of some patients, and of backfills.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use super::commit::Tally;
+use super::lock::Kind;
 use crate::time::Timestamp;
 
 /// How long the history reaches back.
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
-/// A tick that ran.
+/// A poll that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// When it began.
@@ -28,17 +29,20 @@ pub struct Run {
     pub created: i64,
 }
 
-/// Notes that a tick begins; answers its number.
+/// Notes that a poll of this kind begins; answers its number.
 ///
 /// # Errors
 /// Where the row cannot be written.
-pub fn begin(db: &Connection, kind: &str, mode: &str, now: Timestamp) -> Result<i64, StoreError> {
+pub fn begin(db: &Connection, kind: Kind, mode: &str, now: Timestamp) -> Result<i64, StoreError> {
     db.execute("DELETE FROM run WHERE started_at < ?", [now.minus(KEPT)])?;
-    db.execute("INSERT INTO run (kind, mode, started_at) VALUES (?, ?, ?)", params![kind, mode, now])?;
+    db.execute(
+        "INSERT INTO run (kind, mode, started_at) VALUES (?, ?, ?)",
+        params![kind.as_str(), mode, now],
+    )?;
     Ok(db.last_insert_rowid())
 }
 
-/// Notes how a tick ended.
+/// Notes how a poll ended.
 ///
 /// # Errors
 /// Where the row cannot be written.
@@ -69,16 +73,16 @@ pub fn end(
     Ok(())
 }
 
-/// The last tick that ended, where there is one.
+/// The last tick that ended, where there is one. Neither a backfill nor a poll of some patients tells how the ticks are.
 ///
 /// # Errors
 /// Where the table cannot be read.
 pub fn last(db: &Connection) -> Result<Option<Run>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT started_at, ended_at, outcome, patients, failed, created FROM run
-         WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT 1",
+         WHERE ended_at IS NOT NULL AND kind = ? ORDER BY id DESC LIMIT 1",
     )?;
-    let run = query.query_row([], |row| {
+    let run = query.query_row([Kind::Tick.as_str()], |row| {
         Ok(Run {
             started: row.get(0)?,
             ended: row.get(1)?,

@@ -78,7 +78,7 @@ pub(super) fn start(app: &App, patient: PatientId, what: &str, past: Option<Past
 /// How a poll of one patient ended.
 fn sentence(outcome: Result<Outcome, Failure>) -> String {
     match outcome {
-        Ok(Outcome::Skipped(sentence)) => sentence,
+        Ok(Outcome::Skipped(sentence) | Outcome::Held(sentence)) => sentence,
         Ok(Outcome::Complete(summary)) => match (summary.failed.first(), summary.idle.first()) {
             (Some((_, error)), _) => error.clone(),
             (None, Some((_, idle))) if summary.patients.is_empty() => idle.to_string(),

@@ -245,16 +245,26 @@ pub struct TickState {
     pub outcome: Option<String>,
     /// When that one began.
     pub began: Option<Timestamp>,
+    /// When a tick last stepped aside since then, and why.
+    pub skipped: Option<(Timestamp, String)>,
     /// Whether it could not do its work at all; that of single patients is no matter here.
     pub failed: bool,
     /// Time from one tick to the next.
     pub interval: Duration,
 }
 
+impl TickState {
+    /// When anything was last heard of the ticker.
+    pub fn heard(&self) -> Timestamp {
+        self.skipped.as_ref().map_or(self.last, |(at, _)| self.last.max(*at))
+    }
+}
+
 impl Ticks {
     /// A ticker that starts at `now`.
     pub fn new(now: Timestamp, interval: Duration) -> Self {
-        let state = TickState { last: now, outcome: None, began: None, failed: false, interval };
+        let state =
+            TickState { last: now, outcome: None, began: None, skipped: None, failed: false, interval };
         Self { state: Arc::new(Mutex::new(state)), running: Arc::default(), ended: Arc::default() }
     }
 
@@ -274,12 +284,20 @@ impl Ticks {
         let failed = outcome.is_err();
         let outcome = outcome.unwrap_or_else(|why| why);
         let began = self.running.lock().unwrap_or_else(PoisonError::into_inner).1;
-        let state = TickState { last: now, outcome: Some(outcome), began, failed, interval };
+        let state = TickState { last: now, outcome: Some(outcome), began, skipped: None, failed, interval };
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.ended.notify_waiters();
     }
 
-    /// Waits for the end of the next tick.
+    /// Notes that a tick stepped aside: nothing was read, so that none has ended.
+    pub fn note_skipped(&self, now: Timestamp, why: String, interval: Duration) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.skipped, state.interval) = (Some((now, why)), interval);
+        drop(state);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits for the end of the next tick, however it ends.
     pub async fn ended(&self) {
         self.ended.notified().await;
     }

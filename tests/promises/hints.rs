@@ -9,15 +9,55 @@ use jhe_ow::time::Timestamp;
 use crate::harness::*;
 use crate::served::*;
 
-const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const LISTED: &str = "/api/v1/sync/runs";
 
-fn lists(world: &World) -> usize {
-    world.sim.requests().iter().filter(|seen| seen.path == LISTED).count()
+/// How often OW was asked for its whole list.
+pub fn lists(world: &World) -> usize {
+    let is_whole = |query: &str| !query.contains("source=");
+    world.sim.requests().iter().filter(|seen| seen.path == LISTED && is_whole(&seen.query)).count()
+}
+
+/// Reads of a user's that began on the day so many days ago.
+pub fn reads_of(world: &World, user: &str, days: u32) -> usize {
+    let path = format!("/api/v1/users/{user}/timeseries");
+    let start = format!("start_time={}", &world.now.minus(DAY * days).to_string()[..10]);
+    world.sim.requests().iter().filter(|seen| seen.path == path && seen.query.contains(&start)).count()
+}
+
+/// Waits until something was owed and all of it was read to its end.
+pub fn until_nothing_is_owed(world: &World) {
+    until("nothing is owed any more", || {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        let query = "SELECT coalesce(min(read_at IS NOT NULL), 0) FROM owed";
+        db.query_row(query, [], |row| row.get(0)).unwrap()
+    });
+}
+
+/// A clock that can be moved while a daemon runs, for `JHE_OW_CLOCK`.
+pub struct Hands(std::path::PathBuf);
+
+impl Hands {
+    pub fn new(world: &World) -> Self {
+        let hands = Self(world.directory.path().join("clock"));
+        hands.set(world.now);
+        hands
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        // Whole or not at all: the daemon reads it at any time.
+        let half = self.0.with_extension("new");
+        std::fs::write(&half, now.to_string()).unwrap();
+        std::fs::rename(half, &self.0).unwrap();
+    }
+
+    pub fn variable(&self) -> String {
+        format!("@{}", self.0.display())
+    }
 }
 
 /// A daemon whose ticks are an hour apart, after its first one.
-fn served(world: &World, hints: &str, user: &str, variables: &[(&str, &str)]) -> Served {
+pub fn served(world: &World, hints: &str, user: &str, variables: &[(&str, &str)]) -> Served {
     world.setting("ow.poll_interval", "1h");
     world.setting("ow.hints", hints);
     let served = Served::with(world, variables);
@@ -46,36 +86,6 @@ fn whom_ow_has_just_synced_is_read_at_once() {
     until("it is asked again", || lists(&world) > asked + 2);
     assert_eq!(world.pages_of(&user), before + 1, "once for a run");
     assert_eq!(world.pages_of(&other), before_other, "nobody else");
-    served.stop("TERM");
-}
-
-#[test]
-fn a_backfill_at_ow_has_its_past_read() {
-    let world = World::new();
-    let (user, patient) = world.patient();
-    world.sim.put(&user, world.now.minus(HOUR), 60.0);
-    let clock = world.directory.path().join("clock");
-    std::fs::write(&clock, world.now.to_string()).unwrap();
-    let clock_variable = format!("@{}", clock.display());
-    let served = served(&world, "1s", &user, &[("JHE_OW_CLOCK", &clock_variable)]);
-    until("the first sample is kept", || world.kept(&patient).len() == 1);
-    world.sim.put(&user, world.now.minus(DAY * 20), 61.0);
-    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 62.0);
-    world.sim.add_run(Run::pull(&user, world.now));
-    until("the new one is kept", || world.kept(&patient).len() == 2);
-    std::fs::write(&clock, world.now.plus(Duration::from_mins(1)).to_string()).unwrap();
-    let backfill = |from| Run { source: "backfill".into(), from, ..Run::pull(&user, world.now) };
-    world.sim.add_run(backfill(Some(world.now.minus(DAY * 20 + HOUR))));
-    until("the past is kept", || world.kept(&patient).len() == 3);
-    let oldest = |days: u32| {
-        let start = format!("start_time={}", &world.now.minus(DAY * days).to_string()[..10]);
-        world.sim.requests().iter().filter(|seen| seen.query.contains(&start)).count()
-    };
-    assert_eq!((oldest(21), oldest(35)), (0, 0), "no further than OW has fetched");
-    std::fs::write(&clock, world.now.plus(Duration::from_mins(2)).to_string()).unwrap();
-    world.sim.put(&user, world.now.minus(DAY * 30), 63.0);
-    world.sim.add_run(backfill(None));
-    until("five weeks are read where OW does not say", || world.kept(&patient).len() == 4);
     served.stop("TERM");
 }
 
@@ -126,16 +136,30 @@ fn without_hints_ow_is_not_asked() {
 
 /// Sends a message as OW's Svix does; answers the status.
 fn send(served: &Served, id: &str, at: Timestamp, body: &str, signature: Option<&str>) -> u16 {
-    let secret = Secret::parse(&SIGNING.to_owned().into()).unwrap();
-    let own = secret.sign(id, at, body.as_bytes());
+    send_as(
+        "svix",
+        served,
+        id,
+        &(at.micros() / 1_000_000).to_string(),
+        body,
+        signature.unwrap_or(&signed(id, at, body)),
+    )
+}
+
+fn signed(id: &str, at: Timestamp, body: &str) -> String {
+    Secret::parse(&SIGNING.to_owned().into()).unwrap().sign(id, at, body.as_bytes())
+}
+
+/// Sends a message with headers whose names begin so; answers the status.
+fn send_as(names: &str, served: &Served, id: &str, at: &str, body: &str, signature: &str) -> u16 {
     let request = reqwest::Client::builder()
         .no_proxy()
         .build()
         .unwrap()
         .post(format!("{}/webhooks/ow", served.url()))
-        .header("svix-id", id)
-        .header("svix-timestamp", (at.micros() / 1_000_000).to_string())
-        .header("svix-signature", signature.unwrap_or(&own))
+        .header(format!("{names}-id"), id)
+        .header(format!("{names}-timestamp"), at)
+        .header(format!("{names}-signature"), signature)
         .header("content-type", "application/json")
         .body(body.to_owned());
     wait_for(async { request.send().await.unwrap().status().as_u16() })
@@ -155,16 +179,15 @@ fn message(user: &str, start: Timestamp) -> String {
 fn ows_webhook_has_a_patient_read_at_once_and_a_stranger_has_nothing() {
     let world = World::new();
     let (user, patient) = world.patient();
-    let clock = world.directory.path().join("clock");
-    std::fs::write(&clock, world.now.to_string()).unwrap();
-    let clock_variable = format!("@{}", clock.display());
-    let variables = [("OW_WEBHOOK_SECRET", SIGNING), ("JHE_OW_CLOCK", &clock_variable)];
+    let hands = Hands::new(&world);
+    let variables = [("OW_WEBHOOK_SECRET", SIGNING), ("JHE_OW_CLOCK", &hands.variable())];
+    world.sim.put(&user, world.now.minus(HOUR * 2), 60.0);
     let served = served(&world, "off", &user, &variables);
-    let late = world.now.minus(DAY * 3);
-    world.sim.put(&user, late, 60.0);
+    until("the first sample is kept", || world.kept(&patient).len() == 1);
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
     let before = world.pages_of(&user);
-    let body = message(&user, late);
     let now = world.now;
+    let body = message(&user, now.minus(HOUR));
     assert_eq!(send(&served, "msg_1", now, &body, Some("v1,AAAA")), 401, "another's signature");
     assert_eq!(send(&served, "msg_1", now.minus(HOUR), &body, None), 401, "of an hour ago");
     assert_eq!(served.visitor().post("/webhooks/ow", &[]).status, 401, "not signed");
@@ -173,7 +196,7 @@ fn ows_webhook_has_a_patient_read_at_once_and_a_stranger_has_nothing() {
     for _ in 0..20 {
         assert_eq!(send(&served, "msg_1", now, &body, None), 204, "also where it comes again");
     }
-    until("the late sample is kept", || world.kept(&patient).len() == 1);
+    until("the sample is kept", || world.kept(&patient).len() == 2);
     for number in 2..20 {
         assert_eq!(send(&served, &format!("msg_{number}"), now, &body, None), 204);
     }
@@ -183,11 +206,95 @@ fn ows_webhook_has_a_patient_read_at_once_and_a_stranger_has_nothing() {
         "what names nobody is taken"
     );
     let read = world.pages_of(&user);
-    std::fs::write(&clock, world.now.plus(Duration::from_mins(1)).to_string()).unwrap();
+    hands.set(now.plus(Duration::from_mins(1)));
     until("it is read again", || world.pages_of(&user) > read);
     until("that is over", || world.lock().is_empty());
     assert_eq!(world.pages_of(&user) - read, read - before, "all of them were one, a minute later");
     served.stop("TERM");
+}
+
+#[test]
+fn messages_about_the_past_have_it_read_once_an_hour() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    let (other, other_patient) = world.patient();
+    world.sim.put(&other, world.now.minus(DAY * 20), 62.0);
+    let hands = Hands::new(&world);
+    let variables = [("OW_WEBHOOK_SECRET", SIGNING), ("JHE_OW_CLOCK", &hands.variable())];
+    let served = served(&world, "off", &user, &variables);
+    let late = world.now.minus(DAY * 20);
+    let send_at = |minute: u64| {
+        let now = world.now.plus(Duration::from_mins(minute));
+        hands.set(now);
+        let read = world.pages_of(&user);
+        assert_eq!(send(&served, &format!("msg_{minute}"), now, &message(&user, late), None), 204);
+        until("whom it names is looked at", || world.pages_of(&user) > read);
+    };
+    world.sim.put(&user, late, 60.0);
+    send_at(2);
+    until_nothing_is_owed(&world);
+    assert_eq!(world.kept(&patient).len(), 1);
+    let whole = reads_of(&world, &user, 20);
+    world.sim.put(&user, late.plus(HOUR), 61.0);
+    for minute in [4, 6, 8, 10, 30, 59] {
+        send_at(minute);
+    }
+    // What is owed for longer is read first.
+    let now = world.now.plus(Duration::from_mins(59));
+    assert_eq!(send(&served, "msg_other", now, &message(&other, late), None), 204);
+    until("the other's past is kept", || world.kept(&other_patient).len() == 1);
+    assert_eq!(reads_of(&world, &user, 20), whole, "not again within the hour");
+    send_at(64);
+    until("after it, what came last is kept as well", || world.kept(&patient).len() == 2);
+    served.stop("TERM");
+}
+
+#[test]
+fn a_sync_that_has_begun_brought_nothing_yet() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    let (other, _) = world.patient();
+    let served = served(&world, "off", &other, &[("OW_WEBHOOK_SECRET", SIGNING)]);
+    until("the tick is over", || world.pages_of(&user) > 0 && world.lock().is_empty());
+    let (before, before_other) = (world.pages_of(&user), world.pages_of(&other));
+    let of = |kind: &str, user: &str| {
+        serde_json::json!({ "type": kind, "data": { "user_id": user, "provider": "oura", "source": "pull", "run_id": "r" } })
+            .to_string()
+    };
+    assert_eq!(send(&served, "msg_1", world.now, &of("sync.started", &user), None), 204);
+    assert_eq!(send(&served, "msg_2", world.now, &of("sync.completed", &other), None), 204);
+    until("the other is read", || world.pages_of(&other) > before_other);
+    until("that is over", || world.lock().is_empty());
+    assert_eq!(world.pages_of(&user), before);
+    served.stop("TERM");
+}
+
+#[test]
+fn the_names_of_the_standard_webhooks_are_taken_too() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    let served = served(&world, "off", &user, &[("OW_WEBHOOK_SECRET", SIGNING)]);
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let (at, body) = ((world.now.micros() / 1_000_000).to_string(), message(&user, world.now.minus(HOUR)));
+    let signature = signed("msg_1", world.now, &body);
+    assert_eq!(send_as("other", &served, "msg_1", &at, &body, &signature), 401);
+    assert_eq!(send_as("webhook", &served, "msg_2", &at, &body, &signature), 401, "of another message");
+    assert_eq!(send_as("webhook", &served, "msg_1", &at, &body, &signature), 204);
+    until("the sample is kept", || world.kept(&patient).len() == 1);
+    served.stop("TERM");
+}
+
+#[test]
+fn a_time_that_cannot_be_is_refused() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    let served = served(&world, "off", &user, &[("OW_WEBHOOK_SECRET", SIGNING)]);
+    let body = message(&user, world.now);
+    for at in [i64::MIN.to_string(), i64::MAX.to_string(), "99999999999999999999".into(), "now".into()] {
+        assert_eq!(send_as("svix", &served, "msg_1", &at, &body, "v1,AAAA"), 401, "{at}");
+    }
+    let said = served.stop("TERM").stderr;
+    assert!(!said.contains("panic"), "{said}");
 }
 
 #[test]

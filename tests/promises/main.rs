@@ -35,6 +35,8 @@ mod fake_jhe;
 mod faults;
 mod harness;
 mod hints;
+mod hints_past;
+mod hints_ticks;
 mod interrupted;
 mod invitation;
 mod jhe_invitation;

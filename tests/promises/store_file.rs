@@ -111,7 +111,7 @@ fn the_schema_can_be_looked_at_without_being_touched() {
         (ran.code, ran.stdout.as_str()),
         (
             0,
-            "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\nV5  raw  pending\nV6  every_vital_sign  pending\nV7  audit_chain  pending\nV8  erasure  pending\nV9  counters  pending\nV10  silence  pending\n"
+            "V1  store  pending\nV2  people  pending\nV3  jhe  pending\nV4  people_of_jhe  pending\nV5  raw  pending\nV6  every_vital_sign  pending\nV7  audit_chain  pending\nV8  erasure  pending\nV9  counters  pending\nV10  silence  pending\nV11  hints  pending\n"
         )
     );
     assert!(!world.data_dir().exists());

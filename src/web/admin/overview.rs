@@ -203,6 +203,7 @@ fn polling(
                     (None, Some(run)) => { (run.outcome.as_deref().unwrap_or("-")) " " (ago(now, run.ended)) }
                     (None, None) => "no tick yet",
                 }
+                @if let Some((at, why)) = &ticks.skipped { "; then " (why) " " (ago(now, Some(*at))) }
             } }
             (app.backups.line(now, settings))
         }
