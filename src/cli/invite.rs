@@ -55,8 +55,8 @@ async fn of_jhe(
 }
 
 async fn through_jhe(session: &Session, jhe: &Jhe, store: &Store, jhe_id: i64) -> Result<u8, Failure> {
-    let (base, clock) = (session.config.public_base(), &session.clock);
-    let made = invitation::invite_through_jhe(jhe, store, &base, jhe_id, Actor::CommandLine, clock).await?;
+    let (config, clock) = (&session.config, &session.clock);
+    let made = invitation::invite_through_jhe(jhe, store, config, jhe_id, Actor::CommandLine, clock).await?;
     say(&made.link)?;
     eprintln!(
         "It is for {}, JHE patient {jhe_id}, and an earlier one is good no longer. Whoever goes on with it is taken for \

@@ -193,10 +193,8 @@ async fn confirm_one(
     clock: &Clock,
 ) -> Result<(), Failure> {
     let snapshot = jhe.consents(Who::Daemon, jhe_id, clock).await.map_err(|error| {
-        Failure::failed(
-            format!("patient {id} cannot be matched with JHE patient {jhe_id}: {error}"),
-            "see that the number is right, and that the practitioner of the key shares an organization with the patient",
-        )
+        let next = error.next_of_patient();
+        Failure::failed(format!("patient {id} cannot be matched with JHE patient {jhe_id}: {error}"), next)
     })?;
     let (name, now) = (snapshot.seen.patient.name(), clock.now());
     let (ended, withdrawn) = store.write(move |db| keep(db, id, &snapshot, now)).await?;

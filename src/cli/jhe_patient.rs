@@ -87,10 +87,7 @@ pub(super) fn connected(session: &Session) -> Result<Arc<Jhe>, Failure> {
 }
 
 fn not_taken(jhe_id: i64, error: &JheError) -> Failure {
-    Failure::failed(
-        format!("JHE patient {jhe_id} cannot be taken in: {error}"),
-        "see that the number is right, and that the practitioner of the key shares an organization with the patient",
-    )
+    Failure::failed(format!("JHE patient {jhe_id} cannot be taken in: {error}"), error.next_of_patient())
 }
 
 async fn find_ow_user(session: &Session, jhe_user_id: i64) -> Result<Option<OwUser>, Failure> {

@@ -131,6 +131,17 @@ impl JheError {
             _ => "see that JHE_BASE_URL is JHE's own address",
         }
     }
+
+    /// As [`JheError::next`], where the question was about one patient.
+    pub fn next_of_patient(&self) -> &'static str {
+        match self {
+            Self::Forbidden(_) | Self::NotFound(_) => {
+                "see that the number is right, and that the practitioner of the key shares an organization with the \
+                 patient"
+            }
+            other => other.next(),
+        }
+    }
 }
 
 fn lacks(seen: &Seen, public_base: &str) -> Vec<Lack> {

@@ -8,6 +8,7 @@ use warp::reply::Response;
 use super::at_jhe::out_of_reach;
 use super::{SESSION_AGE, page, with_session};
 use crate::account::Actor;
+use crate::invitation as inviting;
 use crate::jhe::{InvitationCode, Person, RedeemError, Who};
 use crate::mirror::Snapshot;
 use crate::patient::PatientId;
@@ -27,9 +28,7 @@ const TIME_ZONE: &str = "UTC";
 
 /// Whether an invitation is of the JHE that this daemon is connected to.
 pub(super) fn is_known(app: &App, code: &InvitationCode) -> bool {
-    let config = app.live.config();
-    let addresses = [config.jhe_base_url.as_ref(), config.jhe_public_base()];
-    addresses.into_iter().flatten().any(|base| code.is_of(base))
+    inviting::is_of_our_jhe(&app.live.config(), code)
 }
 
 /// A link of another service. Nothing is asked there: anybody can write a host into a link.
