@@ -54,9 +54,10 @@ impl Stage {
         }
     }
 
-    /// What a practitioner can do about it.
-    pub fn next(self) -> &'static str {
+    /// What a practitioner can do about it, for the patient of this line.
+    pub fn next(self, line: &Line) -> &'static str {
         match self {
+            Self::Added if line.enrolled => "Invite the patient",
             Self::Added => "Enrol the patient in a study, then invite",
             Self::Invited => "Waits for the patient to open the link",
             Self::Consented => "Waits for the patient to connect a device; invite again if it takes long",
@@ -104,9 +105,17 @@ mod tests {
             last_day: 0,
             missing: 0,
             invited: false,
+            enrolled: false,
             devices: device.into_iter().collect(),
             hours: Vec::new(),
         }
+    }
+
+    #[test]
+    fn who_is_enrolled_is_not_to_be_enrolled() {
+        let added = line(&[], false, None);
+        assert!(Stage::Added.next(&added).starts_with("Enrol"));
+        assert_eq!(Stage::Added.next(&Line { enrolled: true, ..added }), "Invite the patient");
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Line {
     pub missing: i64,
     /// Whether an invitation is open.
     pub invited: bool,
+    /// Whether a study has the patient; JHE's patients are enrolled there.
+    pub enrolled: bool,
     /// The devices that are or were connected.
     pub devices: Vec<Device>,
     /// Samples in each of the last [`SPARK_HOURS`] hours, the oldest first.
@@ -189,7 +191,8 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
         "SELECT patient.id, patient.name, link.ow_user, link.state = 'needs_relink', state.newest,
                 state.polled_at, state.error, coalesce(state.missing, 0), coalesce(state.empty_polls, 0),
                 EXISTS (SELECT 1 FROM invitation WHERE invitation.patient = patient.id AND used_at IS NULL
-                        AND revoked_at IS NULL AND expires_at > ?1)
+                        AND revoked_at IS NULL AND expires_at > ?1),
+                patient.jhe_id IS NOT NULL OR EXISTS (SELECT 1 FROM enrolment WHERE enrolment.patient = patient.id)
          FROM patient
          LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
          LEFT JOIN patient_state AS state ON state.patient = patient.id
@@ -216,6 +219,7 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
             missing: row.get(7)?,
             empty_polls: row.get(8)?,
             invited: row.get(9)?,
+            enrolled: row.get(10)?,
             scopes: Vec::new(),
             devices: Vec::new(),
             hours: Vec::new(),

@@ -414,3 +414,51 @@ fn from_a_link_of_jhes_to_observations_there() {
         .collect();
     assert_eq!(values, [60.0, 62.0], "what was measured in between stays out");
 }
+
+#[test]
+fn a_link_that_the_launch_page_would_not_take_is_not_handed_out() {
+    let mut scene = Scene::new();
+    scene.come_in();
+    let (here, other) = (scene.jhe.url(), format!("http://localhost:{}", scene.jhe.port));
+    scene.world.set("JHE_BASE_URL", &other);
+    let mut scene = scene.restart();
+    let refused = scene.world.run(&["invite", "--patient-id", "40001"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+    let named =
+        format!("names 127.0.0.1:{}, and the launch page here takes links of {other} only", scene.jhe.port);
+    let next = format!("set JHE_PUBLIC_URL to the address that browsers reach JHE at, if that is {here}");
+    assert!(refused.stderr.contains(&named) && refused.stderr.contains(&next), "{refused:?}");
+    let operator = scene.served.operator(&scene.world);
+    let page = operator.submit("/admin/patients/1", "/admin/patients/1/invite", &[]);
+    assert_eq!((page.status, page.heading()), (502, "JHE made no link"), "{}", page.body);
+    assert!(page.body.contains("JHE_PUBLIC_URL") && !page.body.contains("code="), "{}", page.body);
+    scene.world.set("JHE_PUBLIC_URL", &here);
+    let scene = scene.restart();
+    let made = scene.world.run(&["invite", "--patient-id", "40001"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert_eq!(scene.browser.get(made.stdout.trim()).heading(), "Your study invites you");
+}
+
+#[test]
+fn what_keeps_an_invitation_from_being_made_has_its_own_remedy() {
+    let scene = Scene::new();
+    scene.jhe.state().trouble = Some(Box::new(|_| Some(Fault::Status(503))));
+    let away = scene.world.run(&["invite", "--patient-id", "jhe:40001"]);
+    assert_eq!(away.code, 1, "{away:?}");
+    assert!(
+        away.stderr.contains("see that JHE runs") && !away.stderr.contains("number is right"),
+        "{away:?}"
+    );
+}
+
+#[test]
+fn of_a_patient_of_jhes_it_is_not_said_that_nobody_invited() {
+    let scene = Scene::new();
+    let made = scene.world.run(&["invite", "--patient-id", "40001"]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let taken = scene.world.run(&["patient", "add", "--jhe-patient", "40001"]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    let page = scene.served.operator(&scene.world).get("/admin/patients/1").body;
+    assert!(page.contains("No invitation is noted here") && !page.contains("was not invited yet"), "{page}");
+    assert!(page.contains("Invite the patient") && !page.contains("Enrol the patient"), "{page}");
+}

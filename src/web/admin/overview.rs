@@ -335,8 +335,8 @@ pub(super) fn trouble(now: Timestamp, line: &Line, stage: Stage) -> Markup {
         @if let Some(polled) = line.polled { (ago(now, Some(polled))) } @else { "never" }
         @if let Some(error) = stage::trouble(line) {
             p.bad { (error) }
-        } @else if !stage.next().is_empty() {
-            p.idle { (stage.next()) }
+        } @else if !stage.next(line).is_empty() {
+            p.idle { (stage.next(line)) }
         }
     }
 }

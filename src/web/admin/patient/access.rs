@@ -122,7 +122,12 @@ fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
         }
     };
     html! {
-        @if view.access.invitations.is_empty() { p.empty { "The patient was not invited yet." } } @else {
+        @if view.access.invitations.is_empty() { p.empty {
+            @if view.patient.jhe_id.is_some() {
+                "No invitation is noted here: those that JHE made before the patient came here, or on its own pages, are \
+                 JHE’s to show."
+            } @else { "The patient was not invited yet." }
+        } } @else {
             table {
                 thead { tr {
                     th scope="col" { "Made" }
@@ -239,8 +244,9 @@ async fn invite_through_jhe(
         let text = "This patient is JHE's, and JHE_BASE_URL is not set: nobody else can invite.";
         Refusal::bad(text).next(back.clone(), "Back to the patient")
     })?;
-    let base = app.live.config().public_base();
-    let made = inviting::invite_through_jhe(&jhe, &app.store, &base, jhe_id, staff.actor(), &app.clock).await;
+    let config = app.live.config();
+    let made =
+        inviting::invite_through_jhe(&jhe, &app.store, &config, jhe_id, staff.actor(), &app.clock).await;
     let made = made.map_err(|failure| {
         tracing::warn!(patient = %id, "{}", failure.what);
         let text = format!("{}. Next: {}.", failure.what, failure.next);
@@ -254,7 +260,7 @@ async fn invite_through_jhe(
         label: "The link to send to the patient",
         secret: &made.link,
         about,
-        warning: app.live.config().public_url_warning(),
+        warning: config.public_url_warning(),
     };
     Ok(once(app, staff, id, &shown))
 }
