@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::out::say;
+use super::out::{say, say_json};
 use super::{Session, jhe_match, signals};
 use crate::account::Actor;
 use crate::export::{Exporter, Progress, Report};
@@ -30,6 +31,9 @@ pub(super) struct Arguments {
     /// Queue everything that is kept of JHE's patients: once, after standing alone; asks who is whom at JHE
     #[arg(long)]
     all: bool,
+    /// One JSON document
+    #[arg(long, conflicts_with = "all")]
+    json: bool,
 }
 
 pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
@@ -43,7 +47,10 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     if arguments.all {
         jhe_match::offer(session, &store, &jhe, patient).await?;
     }
-    queue(session, &store, &arguments, patient).await?;
+    let queued = queue(session, &store, &arguments, patient).await?;
+    if let (Some(queued), false) = (queued, arguments.json) {
+        say(format_args!("Queued {queued} observations."))?;
+    }
     let cancel = CancellationToken::new();
     signals::cancel_on_signal(&cancel)?;
     let exporter = Exporter { store: store.clone(), clock: session.clock.clone(), jhe, cancel };
@@ -53,17 +60,22 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let report = exporter.drain(patient, &progress).await;
     drawing.finish();
     match report? {
+        report if arguments.json => {
+            say_json(&document(report.as_ref(), queued))?;
+            Ok(report.as_ref().map_or(0, code))
+        }
         None => say("export skipped: another process is exporting").map(|()| 0),
         Some(report) => tell(&report),
     }
 }
 
+/// Queues what is asked for; answers how much, where anything is.
 async fn queue(
     session: &Session,
     store: &Store,
     arguments: &Arguments,
     patient: Option<PatientId>,
-) -> Result<(), Failure> {
+) -> Result<Option<usize>, Failure> {
     let (all, retry, now) = (arguments.all, arguments.retry_dead, session.clock.now());
     let write = move |db: &rusqlite::Connection| {
         let mut queued = 0;
@@ -80,7 +92,33 @@ async fn queue(
         Ok(queued)
     };
     let queued = store.write(write).await?;
-    if all || retry { say(format_args!("Queued {queued} observations.")) } else { Ok(()) }
+    Ok((all || retry).then_some(queued))
+}
+
+/// None stands for a report where another process was at it.
+fn document(report: Option<&Report>, queued: Option<usize>) -> Value {
+    let Some(report) = report else { return json!({ "skipped": true, "queued": queued }) };
+    let unread = report.unread.iter();
+    json!({
+        "skipped": false,
+        "queued": queued,
+        "delivered": report.delivered,
+        "consent": report.consent,
+        "configuration": report.configuration,
+        "dead": report.dead,
+        "again": report.again,
+        "still": report.still.map(|still| json!({ "count": still.count, "next": still.next.to_string() })),
+        "unread": unread.map(|(id, why)| json!({ "patient": id.get(), "error": why.to_string() })).collect::<Vec<_>>(),
+        "stopped": report.stopped.as_ref().map(ToString::to_string),
+    })
+}
+
+fn code(report: &Report) -> u8 {
+    match report {
+        Report { stopped: Some(_), .. } => EXIT_FAILED,
+        Report { unread, dead: 0, .. } if unread.is_empty() => 0,
+        _ => EXIT_PARTIAL,
+    }
 }
 
 fn tell(report: &Report) -> Result<u8, Failure> {
@@ -90,9 +128,8 @@ fn tell(report: &Report) -> Result<u8, Failure> {
     say(report.sentence())?;
     if let Some(error) = &report.stopped {
         eprintln!("export stopped early: {error}");
-        return Ok(EXIT_FAILED);
     }
-    Ok(if report.unread.is_empty() && report.dead == 0 { 0 } else { EXIT_PARTIAL })
+    Ok(code(report))
 }
 
 /// A spinner with a count on a terminal; elsewhere nothing is drawn.

@@ -7,9 +7,8 @@ use super::out::{say, say_json};
 use super::{Session, dossier, erase, jhe_match, jhe_patient};
 use crate::account::Actor;
 use crate::failure::Failure;
-use crate::intervals::Grant;
 use crate::patient::{OwUser, PatientId, PatientRef, parse_email, parse_name, parse_zone};
-use crate::store::consent::{Extent, Grounds};
+use crate::store::consent::{Entry, Extent, Grounds};
 use crate::store::patient::{self, NewPatient, Patient, Relink};
 use crate::store::{StoreError, audit, consent};
 use crate::time::Timestamp;
@@ -141,14 +140,16 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             }
         }
         Command::Show { id, json } => {
-            let (patient, scopes) = store
-                .read(move |db| {
-                    let patient = patient::find(db, id)?;
-                    let scopes = consent::scopes(db, patient.id)?;
-                    Ok((patient, scopes))
-                })
-                .await?;
-            if json { show_json(&patient, &scopes)? } else { show(&patient, &scopes)? }
+            let read = move |db: &rusqlite::Connection| {
+                let patient = patient::find(db, id)?;
+                let mut consents = consent::entries(db, patient.id)?;
+                // By scope, and of each the oldest first.
+                consents
+                    .sort_by(|a, b| (&a.scope.code, a.grant.granted).cmp(&(&b.scope.code, b.grant.granted)));
+                Ok((patient, consents))
+            };
+            let (patient, consents) = store.read(read).await?;
+            if json { show_json(&patient, &consents)? } else { show(&patient, &consents)? }
         }
         Command::Link(link) => say(store.write(move |db| link_patient(db, &link, now)).await?)?,
         Command::Unlink { id } => say(store.write(move |db| unlink(db, id, now)).await?)?,
@@ -228,7 +229,7 @@ fn link(patient: &Patient) -> String {
     }
 }
 
-fn show(patient: &Patient, scopes: &[(String, Vec<Grant>)]) -> Result<(), Failure> {
+fn show(patient: &Patient, consents: &[Entry]) -> Result<(), Failure> {
     say(format_args!("patient    {}", patient.id))?;
     say(format_args!("name       {}", patient.name))?;
     say(format_args!("email      {}", patient.email.as_deref().unwrap_or("-")))?;
@@ -237,11 +238,12 @@ fn show(patient: &Patient, scopes: &[(String, Vec<Grant>)]) -> Result<(), Failur
         say(format_args!("jhe id     {id}"))?;
     }
     say(format_args!("link       {}", link(patient)))?;
-    for (code, grants) in scopes {
-        for grant in grants {
-            let end = grant.withdrawn.map_or_else(String::new, |at| format!(", withdrawn {at}"));
-            say(format_args!("consent    {code} granted {}{end}", grant.granted))?;
-        }
+    for Entry { scope, study, grant, .. } in consents {
+        let end = grant.withdrawn.map_or_else(String::new, |at| format!(", withdrawn {at}"));
+        let asked = study
+            .as_ref()
+            .map_or_else(|| ", noted by hand".to_owned(), |(id, name)| format!(", for study {id} ({name})"));
+        say(format_args!("consent    {} granted {}{end}{asked}", scope.code, grant.granted))?;
     }
     Ok(())
 }
@@ -258,13 +260,16 @@ fn document(patient: &Patient) -> Value {
     })
 }
 
-fn show_json(patient: &Patient, scopes: &[(String, Vec<Grant>)]) -> Result<(), Failure> {
-    let consent = |code: &str, grant: &Grant| {
-        let withdrawn = grant.withdrawn.map(|at| at.to_string());
-        json!({ "code": code, "granted": grant.granted.to_string(), "withdrawn": withdrawn })
+fn show_json(patient: &Patient, consents: &[Entry]) -> Result<(), Failure> {
+    let consent = |Entry { scope, study, grant, .. }: &Entry| {
+        json!({
+            "code": scope.code,
+            "granted": grant.granted.to_string(),
+            "withdrawn": grant.withdrawn.map(|at| at.to_string()),
+            "study": study.as_ref().map(|(id, name)| json!({ "id": id.0, "name": name })),
+        })
     };
-    let consents = scopes.iter().flat_map(|(code, grants)| grants.iter().map(move |one| consent(code, one)));
     let mut document = document(patient);
-    document["consents"] = consents.collect();
+    document["consents"] = consents.iter().map(consent).collect();
     say_json(&document)
 }

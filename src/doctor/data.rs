@@ -295,12 +295,22 @@ fn export(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
         let what = format!("for consent to return wait {}", many(counts.consent, "observation"));
         findings.push(Finding::ok("data.parked", what));
     }
+    let still = outbox::still(&opened.db, None, now)?;
+    if let Some(still) = still {
+        findings.push(Finding::ok("data.still", still.to_string()));
+    }
     let Some(since) = outbox::oldest(&opened.db, now)? else {
-        findings.push(Finding::ok("data.export", "nothing waits to be sent to JHE"));
+        let what = if still.is_some() {
+            "nothing else waits to be sent to JHE"
+        } else {
+            "nothing waits to be sent to JHE"
+        };
+        findings.push(Finding::ok("data.export", what));
         return Ok(findings);
     };
     let late = now.since(since);
-    let what = format!("to be sent to JHE wait {}", many(counts.pending, "observation"));
+    let due = counts.pending - still.map_or(0, |still| still.count);
+    let what = format!("to be sent to JHE wait {}", many(due, "observation"));
     findings.push(if late > HELD_UP {
         let next = "see that the daemon runs and what is said of JHE above; or send it now: jhe-ow export";
         Finding::stops("data.export", format!("{what}, overdue for {}", length(late)), next)

@@ -7,6 +7,7 @@ mod sending;
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::metrics;
 use crate::naming::Naming;
 use crate::patient::PatientId;
 use crate::store::observation::StreamInfo;
-use crate::store::outbox::{self, Verdict, Waiting};
+use crate::store::outbox::{self, Still, Verdict, Waiting};
 use crate::store::twin::{self, Settling};
 use crate::store::{Store, StoreError, consent, hours, restore, setting};
 use crate::time::Timestamp;
@@ -33,6 +34,8 @@ use sending::{Ready, Sent};
 
 /// Held while the outbox drains: two processes must not send the same sample.
 const LOCK: &str = "export.lock";
+/// Nobody but the owner has any business in the data directory.
+const FILE_MODE: u32 = 0o600;
 /// Patients of one batch: so many are asked about before it goes.
 const PATIENTS: usize = 20;
 /// How often what is not set up at JHE is tried again.
@@ -73,6 +76,8 @@ pub struct Report {
     pub dead: u64,
     /// To be sent again later.
     pub again: u64,
+    /// What waits until it is still, and was not to be sent yet.
+    pub still: Option<Still>,
     /// Why it ended early.
     pub stopped: Option<JheError>,
     /// Patients whose consents could not be read: nothing of theirs was sent.
@@ -94,9 +99,10 @@ impl Report {
     /// The sentence for operators.
     pub fn sentence(&self) -> String {
         let Self { delivered, consent, configuration, dead, again, .. } = self;
+        let still = self.still.map_or_else(String::new, |still| format!(" {still}."));
         format!(
             "Export complete. Delivered {delivered} observations; waiting for consent {consent}, for configuration \
-             {configuration}, refused {dead}, to be sent again {again}."
+             {configuration}, refused {dead}, to be sent again {again}.{still}"
         )
     }
 
@@ -178,6 +184,8 @@ impl Exporter {
             failpoint::at("export.settled");
             busy.retain(|patient| !patients.contains(patient));
         }
+        let now = self.clock.now();
+        report.still = self.store.read(move |db| outbox::still(db, patient, now)).await?;
         Ok(Some(report))
     }
 
@@ -305,7 +313,9 @@ fn lock(store: &Store) -> Result<Option<File>, Failure> {
             "see that this user may write there",
         )
     };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(FILE_MODE);
+    let file = options.open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

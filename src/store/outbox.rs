@@ -1,6 +1,7 @@
 //! What JHE has not acknowledged.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
@@ -285,6 +286,42 @@ pub fn oldest(db: &Connection, now: Timestamp) -> Result<Option<Timestamp>, Stor
     let mut query = db.prepare_cached("SELECT min(first_due_at) FROM outbox WHERE state = 'pending'")?;
     let oldest: Option<Timestamp> = query.query_row([], |row| row.get(0))?;
     Ok(oldest.filter(|oldest| *oldest <= now))
+}
+
+/// What is held back until it has been still for long enough: totals of days, and values that were changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Still {
+    /// How many observations.
+    pub count: i64,
+    /// When the first of them is to be sent.
+    pub next: Timestamp,
+}
+
+impl fmt::Display for Still {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, next } = self;
+        let (verb, they) = if *count == 1 { (" waits", "it is") } else { ("s wait", "they are") };
+        write!(f, "{count} observation{verb} until {they} still: the next at {next}")
+    }
+}
+
+/// What is held back at `now`, of one patient or of all; none where nothing is. Only what waits is looked at.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn still(
+    db: &Connection,
+    patient: Option<PatientId>,
+    now: Timestamp,
+) -> Result<Option<Still>, StoreError> {
+    let of_one = "SELECT count(*), min(first_due_at) FROM stream JOIN outbox ON outbox.stream = stream.id
+                  WHERE patient = ?1 AND state = 'pending' AND first_due_at > ?2";
+    let of_all = "SELECT count(*), min(first_due_at) FROM outbox
+                  WHERE ?1 IS NULL AND state = 'pending' AND first_due_at > ?2";
+    let mut query = db.prepare_cached(if patient.is_some() { of_one } else { of_all })?;
+    let (count, next): (i64, Option<Timestamp>) =
+        query.query_row(params![patient, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(next.map(|next| Still { count, next }))
 }
 
 /// How the export stands, as far as somebody has to know of it.

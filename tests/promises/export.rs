@@ -405,3 +405,60 @@ fn what_is_jhes_to_say_is_not_said_here() {
     let ran = scene.world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
     assert!(ran.code != 0 && ran.stderr.contains("is JHE's, which is the truth about it"), "{ran:?}");
 }
+
+#[test]
+fn what_is_held_back_is_told_with_when_it_goes() {
+    let mut scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    let measured = scene.world.now.minus(HOUR);
+    scene.world.sim.put(&user, measured, 60.0);
+    scene.world.created();
+    assert!(!scene.export().stdout.contains("still"), "nothing is held back");
+    scene.world.sim.put(&user, measured, 61.0);
+    scene.world.created();
+    let next = scene.world.now.plus(HOUR * 6);
+    let ran = scene.export();
+    let told = format!(
+        "Delivered 0 observations; waiting for consent 0, for configuration 0, refused 0, to be sent again 0. \
+                        1 observation waits until it is still: the next at {next}."
+    );
+    assert!(ran.code == 0 && ran.stdout.contains(&told), "{ran:?}");
+    for more in [&[][..], &["--patient-id", "jhe:40001"]] {
+        let ran = scene.world.run(&[&["export", "--json"], more].concat());
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(report["still"], serde_json::json!({ "count": 1, "next": next.to_string() }), "{ran:?}");
+        assert_eq!((&report["delivered"], &report["stopped"]), (&0.into(), &serde_json::Value::Null));
+    }
+    scene.world.pass(HOUR * 6);
+    let ran = scene.world.run(&["export", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["delivered"], &report["still"]), (&1.into(), &serde_json::Value::Null), "{ran:?}");
+}
+
+#[test]
+fn an_export_in_json_ends_as_one_in_words_does() {
+    let scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Status(503)]);
+    let ran = scene.world.run(&["export", "--retry-dead", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((ran.code, &report["queued"], &report["again"]), (1, &0.into(), &12.into()), "{ran:?}");
+    assert!(report["stopped"].as_str().unwrap().contains("503"), "{ran:?}");
+}
+
+#[test]
+fn a_consent_is_shown_with_the_study_that_asked() {
+    let scene = Scene::new();
+    let (_, patient) = scene.patient(40001);
+    let shown = scene.world.run(&["patient", "show", &patient]).stdout;
+    let consent = shown.lines().find(|line| line.starts_with("consent")).unwrap();
+    assert!(consent.contains(HEART_RATE) && consent.contains(", for study 1 (Lifespan)"), "{shown}");
+    let shown = scene.world.run(&["patient", "show", &patient, "--json"]).stdout;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["consents"][0]["study"], serde_json::json!({ "id": 1, "name": "Lifespan" }));
+    let (_, own) = World::patient(&scene.world);
+    let shown = scene.world.run(&["patient", "show", &own]).stdout;
+    assert!(shown.contains(", noted by hand"), "{shown}");
+}

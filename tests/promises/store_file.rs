@@ -98,6 +98,9 @@ fn only_the_owner_may_read_patients_data() {
     for name in names(&world.data_dir()) {
         assert_eq!(mode(&world.data_dir().join(&name)), 0o600, "{name}");
     }
+    let exporting = crate::export::Scene::new();
+    assert_eq!(exporting.export().code, 0);
+    assert_eq!(mode(&exporting.world.data_dir().join("export.lock")), 0o600);
     std::fs::set_permissions(world.database(), std::fs::Permissions::from_mode(0o644)).unwrap();
     world.run(&["patient", "list"]);
     assert_eq!(mode(&world.database()), 0o600, "narrowed again");
