@@ -14,7 +14,7 @@ pub(super) fn compare(check: &'static str, who: &str, theirs: Option<Timestamp>,
         return Finding::skipped(check, format!("{who} does not say what its clock reads"));
     };
     let (apart, direction) =
-        if ours >= theirs { (ours.since(theirs), "before") } else { (theirs.since(ours), "behind") };
+        if ours >= theirs { (ours.since(theirs), "ahead of") } else { (theirs.since(ours), "behind") };
     if apart < APART {
         return Finding::ok(check, format!("{who}'s clock reads what this machine's does"));
     }

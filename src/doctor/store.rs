@@ -38,6 +38,10 @@ pub(super) fn open(directory: &Path) -> (Vec<Finding>, Option<Opened>) {
         findings.extend(rights(directory, "directory"));
         findings.extend(disk::look(directory));
     }
+    if let Err(failure) = store::refuse_lost(directory) {
+        findings.push(Finding::stops("store.file", failure.what, failure.next));
+        return (findings, None);
+    }
     let path = directory.join(FILE_NAME);
     // A file that cannot be seen is told of below.
     if matches!(path.try_exists(), Ok(false)) {

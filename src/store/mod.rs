@@ -69,7 +69,7 @@ pub use claim::{daemon as claim_for_daemon, instance};
 pub use error::StoreError;
 #[cfg(test)]
 pub(crate) use open::in_memory;
-pub use open::{Migration, migrations};
+pub use open::{Migration, migrations, refuse_lost};
 
 use crate::failure::Failure;
 use place::Place;

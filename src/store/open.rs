@@ -119,6 +119,14 @@ fn newest() -> i64 {
     known().iter().map(|(version, _)| *version).max().unwrap_or(0)
 }
 
+/// Refuses a store of which only the log is there: see [`migrations`] for one of which nothing is.
+///
+/// # Errors
+/// What to do about it, where that is so.
+pub fn refuse_lost(directory: &Path) -> Result<(), Failure> {
+    refuse_lone_log(&directory.join(FILE_NAME))
+}
+
 /// A log without its database may have what nothing else has, and SQLite would throw it away beside a new file.
 fn refuse_lone_log(path: &Path) -> Result<(), Failure> {
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());

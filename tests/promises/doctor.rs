@@ -331,6 +331,8 @@ fn clocks_that_are_five_minutes_apart_are_told() {
     let found = examine(&world);
     found.warns("clock.ow", "5 minutes behind that of OW", "NTP");
     found.warns("clock.jhe", "5 minutes behind that of JHE", "NTP");
+    world.now = real_now().plus(FIVE_MINUTES + Duration::from_secs(9));
+    examine(&world).has("clock.ow", "warning", "5 minutes ahead of that of OW", "NTP");
 }
 
 #[test]
@@ -402,6 +404,13 @@ fn what_waits_for_jhe_is_told_by_what_it_waits_for() {
     waiting(&world);
     let found = examine(&world);
     found.has("data.export", "ok", "to be sent to JHE wait 1 observation", "");
+    let later = world.now.plus(HOUR * 30);
+    sql(&world, &format!("UPDATE outbox SET due_at = {0}, first_due_at = {0}", later.micros()));
+    let found = examine(&world);
+    found.has("data.still", "ok", &format!("1 observation waits until it is still: the next at {later}"), "");
+    found.has("data.export", "ok", "nothing else waits to be sent to JHE", "");
+    let due = world.now;
+    sql(&world, &format!("UPDATE outbox SET due_at = {0}, first_due_at = {0}", due.micros()));
     world.now = world.now.plus(HOUR * 2);
     assert_eq!(world.poll().code, 0);
     let found = examine(&world);
