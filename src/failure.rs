@@ -41,11 +41,17 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// How a handshake ends where the answer is no TLS at all, but plain HTTP, say.
+const NO_TLS: &str = "received corrupt message of type InvalidContentType";
+
 /// What lies at the bottom of an error: the part that says something.
 pub(crate) fn deepest_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    match cause.to_string() {
+        text if text == NO_TLS => "the server there does not speak TLS: is its address http:// ?".to_owned(),
+        text => text,
+    }
 }

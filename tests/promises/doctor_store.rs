@@ -158,3 +158,29 @@ fn a_service_that_is_silent_does_not_keep_the_others_from_being_looked_at() {
     assert!(ran.stdout.contains("JHE gave no answer (not within 20 s)"), "{}", ran.stdout);
     assert!(ran.stdout.contains("the key is accepted"), "{}", ran.stdout);
 }
+
+#[test]
+fn a_log_that_has_lost_its_database_is_not_taken_for_a_store_that_is_to_be_made() {
+    let world = well();
+    let aside = world.directory.path().join("aside");
+    std::fs::rename(world.database(), &aside).unwrap();
+    std::fs::write(world.data_dir().join("jhe-ow.sqlite3-wal"), "what nothing else has").unwrap();
+    let found = examine(&world);
+    found.has("store.file", "stops", "is missing, and its log", "jhe-ow restore FILE");
+    assert!(!found.text.contains("jhe-ow seed"), "{}", found.text);
+    std::fs::remove_file(world.data_dir().join("jhe-ow.sqlite3-wal")).unwrap();
+    examine(&world).has("store.file", "stops", "there is no store in", "jhe-ow seed");
+}
+
+#[test]
+fn an_https_address_of_a_server_without_tls_is_told() {
+    let mut world = well();
+    world.set("OW_API_URL", &world.sim.url().replace("http:", "https:"));
+    examine(&world).has("ow.reachable", "stops", "the server there does not speak TLS", "OW_API_URL");
+    world.now = world.now.plus(FIVE_MINUTES);
+    let ran = world.poll();
+    assert!(
+        ran.stderr.contains("does not speak TLS") || ran.stdout.contains("does not speak TLS"),
+        "{ran:?}"
+    );
+}
