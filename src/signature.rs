@@ -19,6 +19,15 @@ const TOLERANCE: Duration = Duration::from_mins(5);
 /// Bytes of a secret: Svix makes 24, and fewer than that are guessed sooner than one would like.
 const SHORTEST: usize = 16;
 
+/// Why a message is not taken for a signed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsigned {
+    /// None of its signatures is that of this message under this secret.
+    Foreign,
+    /// One is, and the message is of another time than now.
+    OfAnotherTime,
+}
+
 /// What signs and verifies.
 #[derive(Clone)]
 pub struct Secret(Hmac<Sha256>);
@@ -51,16 +60,30 @@ impl Secret {
         format!("{VERSION}{}", STANDARD.encode(code))
     }
 
-    /// Whether one of `signatures`, with spaces in between, is that of this message, and the message is of now. `at` is
-    /// in seconds since 1970, as its header has it.
-    pub fn is_signed(&self, id: &str, at: &str, body: &[u8], signatures: &str, now: Timestamp) -> bool {
-        let is_of_now = at.parse::<i64>().is_ok_and(|at| seconds(now).abs_diff(at) <= TOLERANCE.as_secs());
-        is_of_now
-            && !id.is_empty()
+    /// Looks whether one of `signatures`, with spaces in between, is that of this message, and the message is of now.
+    /// `at` is in seconds since 1970, as its header has it.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn check(
+        &self,
+        id: &str,
+        at: &str,
+        body: &[u8],
+        signatures: &str,
+        now: Timestamp,
+    ) -> Result<(), Unsigned> {
+        let is_ours = !id.is_empty()
             && signatures.split(' ').filter_map(|one| one.strip_prefix(VERSION)).any(|code| {
                 // The comparison takes as long wherever they differ.
                 STANDARD.decode(code).is_ok_and(|code| self.mac(id, at, body).verify_slice(&code).is_ok())
-            })
+            });
+        let is_of_now = at.parse::<i64>().is_ok_and(|at| seconds(now).abs_diff(at) <= TOLERANCE.as_secs());
+        match (is_ours, is_of_now) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Unsigned::OfAnotherTime),
+            (false, _) => Err(Unsigned::Foreign),
+        }
     }
 
     fn mac(&self, id: &str, at: &str, body: &[u8]) -> Hmac<Sha256> {
@@ -98,19 +121,19 @@ mod tests {
     #[test]
     fn it_signs_as_svix_does() {
         assert_eq!(secret().sign(ID, now(), BODY), SIGNATURE);
-        assert!(secret().is_signed(ID, AT, BODY, SIGNATURE, now()));
+        assert_eq!(secret().check(ID, AT, BODY, SIGNATURE, now()), Ok(()));
     }
 
     #[test]
     fn one_of_several_signatures_is_enough() {
         let several = format!("v1a,abc v1,AAAA {SIGNATURE}");
-        assert!(secret().is_signed(ID, AT, BODY, &several, now()));
+        assert_eq!(secret().check(ID, AT, BODY, &several, now()), Ok(()));
     }
 
     #[test]
     fn anything_else_is_refused() {
         let refused = |id: &str, at: &str, body: &[u8], signatures: &str, now| {
-            !secret().is_signed(id, at, body, signatures, now)
+            secret().check(id, at, body, signatures, now) == Err(Unsigned::Foreign)
         };
         assert!(refused("msg_other", AT, BODY, SIGNATURE, now()));
         assert!(refused(ID, "1614265331", BODY, SIGNATURE, now()));
@@ -123,15 +146,17 @@ mod tests {
 
     #[test]
     fn a_message_of_another_time_is_refused() {
-        let is_signed = |now| secret().is_signed(ID, AT, BODY, SIGNATURE, now);
-        assert!(is_signed(now().plus(TOLERANCE)) && is_signed(now().minus(TOLERANCE)));
-        assert!(!is_signed(now().plus(TOLERANCE * 2)) && !is_signed(now().minus(TOLERANCE * 2)));
+        let check = |now| secret().check(ID, AT, BODY, SIGNATURE, now);
+        assert_eq!((check(now().plus(TOLERANCE)), check(now().minus(TOLERANCE))), (Ok(()), Ok(())));
+        for far in [now().plus(TOLERANCE * 2), now().minus(TOLERANCE * 2)] {
+            assert_eq!(check(far), Err(Unsigned::OfAnotherTime), "{far}");
+        }
     }
 
     #[test]
     fn a_time_that_cannot_be_is_refused() {
         for at in [i64::MIN.to_string(), i64::MAX.to_string(), "now".to_owned()] {
-            assert!(!secret().is_signed(ID, &at, BODY, SIGNATURE, now()), "{at}");
+            assert!(secret().check(ID, &at, BODY, SIGNATURE, now()).is_err(), "{at}");
         }
     }
 

@@ -29,7 +29,7 @@ use crate::settings::Snapshot;
 use crate::store::{Store, setting, status};
 use crate::web::{
     self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Looks, Offers, PatientTokens, Payloads,
-    Ticks,
+    Ticks, Warned,
 };
 
 /// How long the outbox waits at most until it is looked at again.
@@ -121,6 +121,7 @@ impl Daemon {
         let settings = Snapshot::new(store.read(setting::all).await?);
         let (clock, config) = (session.clock.clone(), session.config.clone());
         let app = App {
+            unsigned: Warned::default(),
             store,
             ticks: Ticks::new(clock.now(), settings.poll_interval()),
             clock,

@@ -1,6 +1,9 @@
 //! `POST /webhooks/ow`: OW says whose data have come, signed as Svix signs. It is a hint and no more: what it says of
 //! samples is not read.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use bytes::Buf;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
@@ -11,10 +14,51 @@ use super::App;
 use super::answer::{Refusal, with_status, with_type};
 use super::routes::collect;
 use crate::hints::Hint;
+use crate::signature::{Unsigned, seconds};
 use crate::time::Timestamp;
 
 /// Bytes of a message: OW puts up to 2500 samples of some 170 bytes into one.
 const LARGEST: usize = 1024 * 1024;
+
+/// How often the log says that messages are not taken, whoever sends how many.
+const WARN_EVERY: Duration = Duration::from_mins(1);
+
+/// When the log said last that messages are not taken, for each of the reasons.
+#[derive(Debug, Clone, Default)]
+pub struct Warned(Arc<Mutex<[Option<Timestamp>; 2]>>);
+
+impl Warned {
+    /// Says why a message of the time `at`, as its header has it, is not taken; nothing of what it is about.
+    fn warn(&self, why: Unsigned, at: &str, now: Timestamp) {
+        let place = match why {
+            Unsigned::Foreign => 0,
+            Unsigned::OfAnotherTime => 1,
+        };
+        {
+            let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            // A clock that was put back does not silence it.
+            if warned[place].is_some_and(|last| last <= now && now.since(last) < WARN_EVERY) {
+                return;
+            }
+            warned[place] = Some(now);
+        }
+        match why {
+            Unsigned::Foreign => tracing::warn!(
+                next = "set OW_WEBHOOK_SECRET to the signing secret of the endpoint in OW that sends here",
+                "a message came to /webhooks/ow that is signed with another secret than OW_WEBHOOK_SECRET"
+            ),
+            Unsigned::OfAnotherTime => {
+                let seconds = at.parse::<i64>().map_or(0, |at| seconds(now).saturating_sub(at));
+                tracing::warn!(
+                    seconds,
+                    next = "see that the clocks of both machines are right (timedatectl); an old one may be a message that \
+                            somebody sends again",
+                    "a message came to /webhooks/ow that is signed rightly, and whose time is too far from this machine's"
+                );
+            }
+        }
+    }
+}
 
 /// What a hint needs of a message.
 #[derive(Deserialize)]
@@ -63,7 +107,9 @@ pub(super) async fn take(
     let at = header(["svix-timestamp", "webhook-timestamp"])?;
     let signatures = header(["svix-signature", "webhook-signature"])?;
     let body = collect(body, LARGEST).await?;
-    if !secret.is_signed(id, at, &body, signatures, app.clock.now()) {
+    let now = app.clock.now();
+    if let Err(why) = secret.check(id, at, &body, signatures, now) {
+        app.unsigned.warn(why, at, now);
         return Err(unsigned());
     }
     // One of another kind is taken as well, so that it is not sent again and again.

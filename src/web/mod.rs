@@ -49,6 +49,7 @@ pub use backups::{BackupState, Backups};
 pub use connect::Offers;
 pub(crate) use connect::finish as finish_disconnects;
 pub use door::Door;
+pub use hook::Warned;
 pub(crate) use instance::{HEADER as INSTANCE_HEADER, of_process as instance};
 pub use jobs::Jobs;
 pub use limit::Limits;
@@ -85,6 +86,8 @@ pub struct App {
     pub tokens: PatientTokens,
     /// Whose data may have come to OW between ticks.
     pub hints: Hints,
+    /// When the log said last that OW's messages are not taken.
+    pub unsigned: Warned,
     /// How often what is open to the world may be tried.
     pub limits: Limits,
     /// Whose look at the overview goes on.

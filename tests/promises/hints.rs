@@ -305,3 +305,36 @@ fn without_a_secret_there_is_no_webhook() {
     assert_eq!(send(&served, "msg_1", world.now, &message(&user, world.now), None), 404);
     served.stop("TERM");
 }
+
+#[test]
+fn a_message_that_is_signed_with_another_secret_is_in_the_log_once_a_minute() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    let hands = Hands::new(&world);
+    let variables = [("OW_WEBHOOK_SECRET", SIGNING), ("JHE_OW_CLOCK", &hands.variable())];
+    let served = served(&world, "off", &user, &variables);
+    let (now, body) = (world.now, message(&user, world.now));
+    let other = Secret::parse(&"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned().into()).unwrap();
+    let send_foreign = |at| {
+        let signature = other.sign("msg_1", at, body.as_bytes());
+        assert_eq!(send(&served, "msg_1", at, &body, Some(&signature)), 401);
+    };
+    for _ in 0..3 {
+        send_foreign(now);
+    }
+    assert_eq!(send(&served, "msg_2", now.minus(HOUR), &body, None), 401);
+    assert_eq!(served.visitor().post("/webhooks/ow", &[]).status, 401, "a stranger who signs nothing");
+    hands.set(now.plus(Duration::from_secs(59)));
+    send_foreign(now);
+    hands.set(now.plus(Duration::from_mins(1)));
+    // Of another time too: the secret is what is wrong first.
+    send_foreign(now.minus(HOUR));
+    let log = served.stop("TERM").stderr;
+    assert_eq!(log.matches("signed with another secret than OW_WEBHOOK_SECRET").count(), 2, "{log}");
+    assert_eq!(log.matches("is signed rightly, and whose time is too far").count(), 1, "{log}");
+    assert!(log.contains("\"seconds\":3600"), "{log}");
+    assert!(
+        !log.contains(&user) && !log.contains("heart_rate.created"),
+        "nothing of what it was about: {log}"
+    );
+}
