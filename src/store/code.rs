@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use crate::catalog::{CODES, DATA_SOURCES, DataSource};
+use crate::config::nearest;
 use crate::study::Scope;
 
 /// Makes the codes and data sources of the catalogue that are not there yet; answers how many it made.
@@ -55,15 +56,50 @@ pub fn find(db: &Connection, code: &str) -> Result<Option<i64>, StoreError> {
 /// The row of a code that has to be there.
 ///
 /// # Errors
-/// The sentence that sends the operator to `jhe-ow seed`, where it is not.
+/// Where it is not: the sentence that sends the operator to `jhe-ow seed`; or, where a seed would not make it, the code
+/// that may be meant.
 pub fn require(db: &Connection, code: &str) -> Result<i64, StoreError> {
-    find(db, code)?.ok_or_else(|| {
-        let known: Vec<&str> = CODES.iter().map(|known| known.code).collect();
-        // One that no seed makes is a slip of the pen.
-        let made =
-            if known.contains(&code) { String::new() } else { format!(" It makes {}.", known.join(", ")) };
-        StoreError::Refused(format!("CodeableConcept '{code}' not found. Run seed first.{made}"))
-    })
+    if let Some(row) = find(db, code)? {
+        return Ok(row);
+    }
+    let mut query = db.prepare_cached("SELECT code FROM code ORDER BY code")?;
+    let there = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    let made: Vec<&str> = CODES.iter().map(|known| known.code).collect();
+    let said = if made.contains(&code) {
+        "Run seed first.".to_owned()
+    } else if there.is_empty() {
+        format!("Run seed first. It makes {}.", made.join(", "))
+    } else {
+        // It is a slip of the pen.
+        let there: Vec<&str> = there.iter().map(String::as_str).collect();
+        match resembling(code, &there).as_slice() {
+            [] => format!("There are {}.", there.join(", ")),
+            like => format!("Did you mean {}?", like.join(" or ")),
+        }
+    };
+    Err(StoreError::Refused(format!("CodeableConcept '{code}' not found. {said}")))
+}
+
+/// The codes that may be meant by something that is none: of the same name, with the name in theirs, or one whose name
+/// is written nearly so. Namespaces and versions are easily forgotten.
+fn resembling<'a>(code: &str, known: &[&'a str]) -> Vec<&'a str> {
+    fn name(code: &str) -> &str {
+        code.split(':').nth(1).unwrap_or(code)
+    }
+    let meant = name(code).trim().to_lowercase().replace([' ', '_'], "-");
+    let of = |is: &dyn Fn(&str) -> bool| -> Vec<&'a str> {
+        known.iter().copied().filter(|known| is(name(known))).collect()
+    };
+    let same = of(&|name| name == meant);
+    let near = || nearest(&meant, known.iter().map(|known| name(known)));
+    match (same.is_empty(), meant.is_empty()) {
+        (false, _) => same,
+        (true, true) => Vec::new(),
+        (true, false) => match of(&|name| name.contains(&meant)) {
+            within if !within.is_empty() => within,
+            _ => near().map(|near| of(&|name| name == near)).unwrap_or_default(),
+        },
+    }
 }
 
 /// What patients can be asked for: every code that one of the data sources delivers.
@@ -129,4 +165,34 @@ impl Deliveries {
 pub fn data_sources(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut query = db.prepare_cached("SELECT name FROM data_source ORDER BY name")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_what_may_be_meant() {
+        let db = crate::store::open::in_memory();
+        let said = |code| require(&db, code).unwrap_err().to_string();
+        assert!(
+            said("omh:heart-rate:2.0").ends_with("not found. Run seed first."),
+            "{}",
+            said("omh:heart-rate:2.0")
+        );
+        assert!(said("heart-rate").contains("Run seed first. It makes "));
+        seed(&db).unwrap();
+        for (code, meant) in [
+            ("heart-rate", "omh:heart-rate:2.0"),
+            ("omh:heart-rate:1.0", "omh:heart-rate:2.0"),
+            ("Heart Rate", "omh:heart-rate:2.0"),
+            ("hart-rate", "omh:heart-rate:2.0"),
+            ("omh:oxygen:2.0", "omh:oxygen-saturation:2.0"),
+        ] {
+            assert_eq!(said(code), format!("CodeableConcept '{code}' not found. Did you mean {meant}?"));
+        }
+        for code in ["zzz", "", "omh::"] {
+            assert!(said(code).contains("not found. There are ieee:"), "{}", said(code));
+        }
+    }
 }

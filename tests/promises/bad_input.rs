@@ -34,7 +34,11 @@ fn arguments_are_checked() {
             "there is no time zone 'Mars/Olympus'",
         ),
         (vec!["patient", "add", "--name", "A", "--ow-user", "123"], "is not an OW user id"),
-        (vec!["patient", "add", "--name", "A", "--consent", "omh:pulse:1.0"], "not found. Run seed first."),
+        (vec!["patient", "add", "--name", "A", "--consent", "omh:pulse:1.0"], "not found. There are "),
+        (
+            vec!["patient", "add", "--name", "A", "--consent", "heart-rate"],
+            "CodeableConcept 'heart-rate' not found. Did you mean omh:heart-rate:2.0?",
+        ),
         (vec!["patient", "link", &patient, "--ow-user", "ow:1"], "is not an OW user id"),
         (vec!["patient", "consent", &patient, HEART_RATE], "--grant"),
         (vec!["patient", "show", "99"], "there is no patient 99"),
