@@ -96,7 +96,13 @@ fn tell(verdict: &Verdict, noted: Option<Hash>) -> Result<(), Failure> {
     if let Some(broken) = verdict.broken {
         return say(format_args!("The audit is broken: {broken}"));
     }
-    say(format_args!("The audit is whole: {} entries", verdict.entries))?;
+    let is_missing = noted.is_some() && verdict.noted.is_none();
+    if is_missing {
+        say("The hash that was noted is none of this audit's: it was written anew, or is another one")?;
+        say(format_args!("  what stands here follows from its own beginning: {} entries", verdict.entries))?;
+    } else {
+        say(format_args!("The audit is whole: {} entries", verdict.entries))?;
+    }
     if verdict.older > 0 {
         say(format_args!(
             "  the first {} are older than the chain: whole since its first entry was written",
@@ -106,13 +112,10 @@ fn tell(verdict: &Verdict, noted: Option<Hash>) -> Result<(), Failure> {
     if let Some((id, hash)) = verdict.head {
         say(format_args!("  entry {id} has the hash {}", hex(&hash)))?;
     }
-    match (noted, verdict.noted) {
-        (Some(_), None) => {
-            say("  the hash that was noted is none of this audit's: it was written anew, or is another one")
-        }
-        (_, Some(id)) => say(format_args!(
+    match verdict.noted {
+        Some(id) => say(format_args!(
             "  the hash that was noted is that of entry {id}: nothing up to there has changed"
         )),
-        (None, None) => Ok(()),
+        None => Ok(()),
     }
 }
