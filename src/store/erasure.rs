@@ -113,6 +113,15 @@ pub fn find(db: &Connection, id: PatientId) -> Result<Option<Erasure>, StoreErro
     Ok(found.optional()?)
 }
 
+/// When the erasure of a patient began; none where it has not.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn began(db: &Connection, id: PatientId) -> Result<Option<Timestamp>, StoreError> {
+    let mut query = db.prepare_cached("SELECT began_at FROM erasure WHERE patient = ?")?;
+    Ok(query.query_row([id], |row| row.get(0)).optional()?)
+}
+
 /// The OW user of the link that stands, where one does.
 ///
 /// # Errors

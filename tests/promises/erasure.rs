@@ -340,3 +340,17 @@ fn no_secret_is_in_the_zip() {
     assert_eq!(person["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(person["invitations"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn the_page_of_an_erased_patient_says_so_and_when() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    erased(&world, &patient);
+    let page = operator.get(&format!("/admin/patients/{patient}"));
+    assert_eq!((page.status, page.heading()), (404, "The patient was erased"), "{}", page.body);
+    assert!(page.body.contains("erased on ") && !page.body.contains("cut short"), "{}", page.body);
+    let never = operator.get("/admin/patients/99");
+    assert_eq!((never.status, never.heading()), (404, "There is no such patient"), "{}", never.body);
+}

@@ -29,7 +29,8 @@ use super::{App, guard};
 use crate::account::{Actor, Reach, Role};
 use crate::patient::PatientId;
 use crate::store::account::Account;
-use crate::store::{audit, reach, session};
+use crate::store::{audit, erasure, reach, session};
+use crate::time::Timestamp;
 use crate::token::Token;
 
 /// The cookie of somebody who is signed in.
@@ -137,7 +138,14 @@ async fn require_reach(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -
     if let Some(patient) = patient
         && !app.store.read(move |db| reach::has_patient(db, reach, patient)).await?
     {
-        return Err(no_patient());
+        // Who sees some patients only is told of none of the others.
+        return Err(match reach {
+            Reach::Everybody => match app.store.read(move |db| erasure::began(db, patient)).await? {
+                Some(at) => erased(patient, at),
+                None => no_patient(),
+            },
+            _ => no_patient(),
+        });
     }
     let theirs = match path {
         ["password"] => Some("You sign in through JHE: your password is changed there."),
@@ -225,6 +233,18 @@ fn cut<T>(mut lines: Vec<T>) -> (Vec<T>, bool) {
 fn no_patient() -> Refusal {
     Refusal { title: "There is no such patient".to_owned(), ..Refusal::not_found() }
         .next("/admin/patients", "Patients")
+}
+
+/// Nobody wonders for long where a patient is whom a link leads to.
+fn erased(id: PatientId, at: Timestamp) -> Refusal {
+    let at = layout::local_text(&jiff::tz::TimeZone::UTC, at);
+    Refusal {
+        title: "The patient was erased".to_owned(),
+        text: format!(
+            "Everything about patient {id} was erased on {at}, for good. The audit has who did it."
+        ),
+        ..no_patient()
+    }
 }
 
 /// What stands where the list of patients would.
