@@ -15,14 +15,36 @@ impl BaseUrl {
     /// # Errors
     /// A sentence that says what an address looks like.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = "give an address such as http://127.0.0.1:8000 or https://ow.example.org";
+        Self::parse_as(text, "http://127.0.0.1:8000 or https://ow.example.org")
+    }
+
+    /// As [`BaseUrl::parse`], of JHE's address.
+    ///
+    /// # Errors
+    /// As there, with an example of JHE's.
+    pub fn parse_jhe(text: &str) -> Result<Self, String> {
+        Self::parse_as(text, "http://127.0.0.1:8001 or https://jhe.example.org")
+    }
+
+    /// As [`BaseUrl::parse`], of the address at which people reach this daemon.
+    ///
+    /// # Errors
+    /// As there, with an example of this daemon's.
+    pub fn parse_own(text: &str) -> Result<Self, String> {
+        Self::parse_as(text, "https://jhe-ow.example.org")
+    }
+
+    fn parse_as(text: &str, example: &str) -> Result<Self, String> {
+        let wrong = format!("give an address such as {example}");
         let url = Url::parse(text).map_err(|error| format!("{wrong} ({error})"))?;
         let http = matches!(url.scheme(), "http" | "https");
         if !http || url.host_str().is_none() {
-            return Err(wrong.to_owned());
+            return Err(wrong);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(format!("{wrong}; a key belongs into OW_API_KEY, not into the address"));
+            return Err(format!(
+                "{wrong}; keys and passwords have variables of their own, such as OW_API_KEY"
+            ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(format!("{wrong}, without ? and #"));

@@ -192,16 +192,16 @@ pub(crate) fn load_text(text: &str) -> Result<Config, Failure> {
 fn check(sources: &Sources<'_>) -> Result<Config, Failure> {
     Ok(Config {
         bind: sources.parse(&keys::BIND, parse_bind)?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8002))),
-        public_url: sources.parse(&keys::PUBLIC_URL, BaseUrl::parse)?,
+        public_url: sources.parse(&keys::PUBLIC_URL, BaseUrl::parse_own)?,
         trusted_proxies: sources.parse(&keys::TRUSTED_PROXIES, parse_proxies)?.unwrap_or_default(),
         client_address_header: sources.parse(&keys::CLIENT_ADDRESS_HEADER, parse_header)?,
         data_dir: sources.data_dir()?,
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
         ow_api_key: secret::find(sources, &keys::OW_API_KEY)?,
         ow_timeout: sources.parse(&keys::OW_TIMEOUT, parse_timeout)?.unwrap_or(Duration::from_secs(30)),
-        jhe_base_url: sources.parse(&keys::JHE_BASE_URL, BaseUrl::parse)?,
+        jhe_base_url: sources.parse(&keys::JHE_BASE_URL, BaseUrl::parse_jhe)?,
         jhe_client_key: jhe_client_key(sources)?,
-        jhe_public_url: sources.parse(&keys::JHE_PUBLIC_URL, BaseUrl::parse)?,
+        jhe_public_url: sources.parse(&keys::JHE_PUBLIC_URL, BaseUrl::parse_jhe)?,
         jhe_sign_in_client_id: sources
             .find(&keys::JHE_SIGN_IN_CLIENT_ID)
             .map(|found| found.value.trim().to_owned()),

@@ -159,3 +159,17 @@ fn whatever_may_stand_in_a_file_of_its_own_is_a_secret_and_nothing_else_is() {
         assert_eq!(shown, if has_twin(key.path) { "(set)" } else { "hunter2" }, "{}", key.path);
     }
 }
+
+#[test]
+fn an_address_that_is_none_is_told_with_an_example_of_its_own() {
+    for (name, example) in [
+        ("JHE_OW_PUBLIC_URL", "https://jhe-ow.example.org"),
+        ("JHE_BASE_URL", "https://jhe.example.org"),
+        ("JHE_PUBLIC_URL", "https://jhe.example.org"),
+        ("OW_API_URL", "https://ow.example.org"),
+    ] {
+        let failure = load_from("", &[(name, "localhost")]).unwrap_err();
+        let told = failure.to_string();
+        assert!(told.contains(name) && told.contains(example), "{told}");
+    }
+}
