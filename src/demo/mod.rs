@@ -124,5 +124,8 @@ fn announce(session: &Session, sim: &Sim, patients: u32, sign_in: Option<&str>) 
     say(
         "Then make a study, add a patient, invite, and open the link in a private window. Ctrl-C ends it.\n",
     )?;
-    say(format_args!("In another terminal:\n  jhe-ow observations --data-dir {directory}"))
+    // It need not be where a shell looks: cargo run has it below target/.
+    let program =
+        std::env::current_exe().map_or_else(|_| "jhe-ow".to_owned(), |path| path.display().to_string());
+    say(format_args!("In another terminal:\n  {program} observations --data-dir {directory}"))
 }

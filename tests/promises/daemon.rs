@@ -264,13 +264,12 @@ fn the_demonstration_needs_nothing_and_finds_a_port() {
     let running = Running::new(child);
     let link = {
         use std::io::BufRead;
-        let lines = std::io::BufReader::new(stdout).lines();
-        lines
-            .map(Result::unwrap)
-            .find(|line| line.contains("/admin/sign-in?token="))
-            .unwrap()
-            .trim()
-            .to_owned()
+        let mut lines = std::io::BufReader::new(stdout).lines().map(Result::unwrap);
+        let link = lines.find(|line| line.contains("/admin/sign-in?token=")).unwrap().trim().to_owned();
+        let typed = lines.find(|line| line.contains(" observations --data-dir ")).unwrap();
+        let program = typed.trim().split(' ').next().unwrap();
+        assert_eq!(program, env!("CARGO_BIN_EXE_jhe-ow"), "a shell finds it: {typed}");
+        link
     };
     let operator = Visitor::new(link.split("/admin").next().unwrap());
     assert_eq!(operator.submit(&link, "/admin/sign-in", &[]).status, 303);
