@@ -318,6 +318,9 @@ impl Daemon {
                     tracing::warn!("what is to be told could not be noted: {error}");
                 }
                 let trouble = store.write(status::prove_writable).await.err().map(|error| error.to_string());
+                if let (Some(trouble), false) = (&trouble, outage.goes_on()) {
+                    tracing::error!("nothing can be kept: {trouble}");
+                }
                 outage.look(&config, trouble.as_deref(), clock.now()).await;
             };
             tokio::select! {
