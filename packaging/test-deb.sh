@@ -7,13 +7,18 @@ if dpkg-query --show jhe-ow >/dev/null 2>&1; then
     echo "jhe-ow is installed here already" >&2
     exit 2
 fi
+if [ -e /var/lib/jhe-ow ]; then
+    echo "/var/lib/jhe-ow is somebody's" >&2
+    exit 2
+fi
 work=$(mktemp -d)
 daemon=''
+service=''
 finish() {
     code=$?
     [ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true
     dpkg --purge jhe-ow >/dev/null 2>&1 || true
-    rm -rf "$work"
+    rm -rf "$work" ${service:+"$service"}
     exit "$code"
 }
 trap finish EXIT
@@ -60,6 +65,20 @@ bash -n /usr/share/bash-completion/completions/jhe-ow
 echo "# a line of the operator's" >>/etc/jhe-ow/jhe-ow.toml
 serve
 jhe-ow patient add --name Ada
+
+# What only root may look into, of a user that is not root: as the service leaves it.
+service=/var/lib/jhe-ow
+install -d -m 0700 -o 61582 -g 61582 "$service"
+jhe-ow-ctl patient add --name Grace
+jhe-ow-ctl patient list | grep -q Grace || fail "jhe-ow-ctl does not work on the service's data"
+[ -z "$(find "$service" ! -user 61582)" ] || fail "jhe-ow-ctl left what the service cannot open"
+jhe-ow-ctl backup "$work/backup.sqlite3"
+[ "$(stat --format=%u:%a "$work/backup.sqlite3")" = 0:600 ] || fail "a backup is not root's alone"
+jhe-ow-ctl restore --force "$work/backup.sqlite3"
+[ -z "$(find "$service" ! -user 61582)" ] || fail "what was restored is not the service's"
+if env -u STATE_DIRECTORY HOME="$work" jhe-ow patient list; then
+    fail "a second store was begun beside the service's"
+fi
 
 dpkg --install "$second"
 [ "$(dpkg-query --show --showformat='${Version}' jhe-ow)" = 0.0.2-1 ] || fail "it was not upgraded"

@@ -49,6 +49,19 @@ pub fn bounds(day: Date, zone: &TimeZone) -> Option<Interval> {
     Some(Interval { from: start(day)?, until: start(day.tomorrow().ok()?)? })
 }
 
+/// Of a day that `range` cuts, samples count from there or up to there. Whole days have no such edge: whose clock reads
+/// otherwise than `zone` has them at other instants.
+pub fn edges(range: Interval, zone: &TimeZone) -> Interval {
+    let days = days(range, zone);
+    let edge = |day: Option<&Date>| day.and_then(|day| bounds(*day, zone));
+    let is_whole_before = edge(days.first()).is_some_and(|day| day.from == range.from);
+    let is_whole_after = edge(days.last()).is_some_and(|day| day.until == range.until);
+    Interval {
+        from: if is_whole_before { Timestamp::MIN } else { range.from },
+        until: if is_whole_after { Timestamp::MAX } else { range.until },
+    }
+}
+
 /// Whether grants cover a stretch of time.
 pub fn consented(grants: &[Grant], range: Interval) -> Consented {
     let mut parts: Vec<Interval> = grants
@@ -123,6 +136,16 @@ mod tests {
         let range = Interval { from: at("2026-10-24T22:00:00Z"), until: at("2026-10-26T23:00:00Z") };
         let days = days(range, &berlin());
         assert_eq!(days, [day("2026-10-25"), day("2026-10-26")]);
+    }
+
+    #[test]
+    fn a_stretch_has_edges_where_it_cuts_a_day() {
+        let (midnight, noon) = (at("2026-10-24T22:00:00Z"), at("2026-10-25T11:00:00Z"));
+        let edges = |from, until| edges(Interval { from, until }, &berlin());
+        let open = Interval { from: Timestamp::MIN, until: Timestamp::MAX };
+        assert_eq!(edges(midnight, at("2026-10-25T23:00:00Z")), open);
+        assert_eq!(edges(midnight, noon), Interval { until: noon, ..open });
+        assert_eq!(edges(noon, at("2026-10-25T23:00:00Z")), Interval { from: noon, ..open });
     }
 
     #[test]

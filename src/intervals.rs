@@ -45,6 +45,19 @@ impl Allowed {
         if !grants.iter().any(|grant| grant.withdrawn.is_none()) {
             return Self::default();
         }
+        Self::spans(grants)
+    }
+
+    /// What a patient's grants of one scope have allowed for as long as they stood: as [`Allowed::from_grants`], also
+    /// where none stands any more. A no has allowed nothing.
+    pub fn once_given(grants: &[Grant]) -> Self {
+        if grants.iter().all(Grant::is_refusal) {
+            return Self::default();
+        }
+        Self::spans(grants)
+    }
+
+    fn spans(grants: &[Grant]) -> Self {
         let mut grants = grants.to_vec();
         grants.sort_by_key(|grant| grant.granted);
         let mut allowed: Vec<Interval> = Vec::with_capacity(grants.len());
@@ -144,6 +157,14 @@ mod tests {
     fn a_withdrawn_consent_allows_nothing_not_even_the_past() {
         assert!(Allowed::from_grants(&[grant(10, Some(20))]).is_empty());
         assert!(Allowed::from_grants(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_was_given_once_was_given_until_it_was_withdrawn_and_a_no_never_was() {
+        let given = Allowed::once_given(&[grant(10, Some(20))]);
+        assert_eq!(cut(&given, 0, 40), [(0, 20)]);
+        assert!(Allowed::once_given(&[grant(10, Some(10))]).is_empty());
+        assert!(Allowed::once_given(&[]).is_empty());
     }
 
     #[test]

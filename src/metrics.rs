@@ -17,6 +17,7 @@ use prometheus_client::registry::{Metric, Registry};
 use reqwest::StatusCode;
 
 use crate::export::Report;
+use crate::silence::Cause;
 use crate::store::commit::Committed;
 use crate::store::figures::Figures;
 use crate::store::hours::Kind;
@@ -145,6 +146,8 @@ pub struct Facts {
     pub last_tick: Timestamp,
     /// Time from one tick to the next.
     pub tick_interval: Duration,
+    /// Whether a tick is under way and shows that it goes on.
+    pub is_ticking: bool,
     /// Whether the daemon does its work.
     pub is_ready: bool,
     /// Bytes of memory that the process has, where the system tells.
@@ -169,7 +172,7 @@ struct Metrics {
 struct Set {
     links: Gauges,
     newest: Gauges,
-    silent: Gauge,
+    silent: Gauges,
     in_error: Gauge,
     outbox: Gauges,
     oldest: Gauge,
@@ -179,6 +182,7 @@ struct Set {
     backup_interval: Fraction,
     last_tick: Fraction,
     tick_interval: Fraction,
+    ticking: Gauge,
     ready: Gauge,
     resident: Fraction,
 }
@@ -255,7 +259,11 @@ impl Set {
         let age = |at: Option<Timestamp>| at.map_or(0, |at| whole(facts.now.since(at)));
         self.newest.get_or_create(&[("of", "median")]).set(age(newest.median));
         self.newest.get_or_create(&[("of", "oldest")]).set(age(newest.oldest));
-        self.silent.set(*silent);
+        for cause in Cause::ALL {
+            let count = silent.get(&cause).copied().unwrap_or_default();
+            let labels = [("cause", cause.as_str())];
+            self.silent.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         self.in_error.set(*in_error);
         self.oldest.set(age(*oldest));
         self.database.set(bytes(facts.bytes.0));
@@ -264,6 +272,7 @@ impl Set {
         self.backup_interval.set(facts.backup_interval.unwrap_or_default().as_secs_f64());
         self.last_tick.set(epoch(facts.last_tick));
         self.tick_interval.set(facts.tick_interval.as_secs_f64());
+        self.ticking.set(i64::from(facts.is_ticking));
         self.ready.set(i64::from(facts.is_ready));
         self.resident.set(bytes(facts.resident.unwrap_or_default()));
     }
@@ -344,7 +353,7 @@ impl Set {
         add(ours, "links", "Links of patients to OW, by state", &self.links);
         let newest = "How old the newest sample is, of linked patients who consent";
         add(ours, "newest_sample_age_seconds", newest, &self.newest);
-        let silent = "Linked patients who consent and whose newest sample is older than a day";
+        let silent = "Patients of whom nothing has come for longer than silence.after, by the likely cause";
         add(ours, "silent_patients", silent, &self.silent);
         add(ours, "patients_in_error", "Linked patients whose last turn ended in an error", &self.in_error);
         add(ours, "outbox", "Observations that JHE has not taken, by state", &self.outbox);
@@ -363,6 +372,8 @@ impl Set {
             &self.last_tick,
         );
         add(ours, "tick_interval_seconds", "Time from one tick to the next", &self.tick_interval);
+        let ticking = "Whether a tick is under way and shows that it goes on";
+        add(ours, "tick_under_way", ticking, &self.ticking);
         add(ours, "ready", "Whether the daemon does its work, as /readyz says", &self.ready);
     }
 }

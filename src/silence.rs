@@ -123,8 +123,8 @@ impl Cause {
             }
             Self::OwDown => "OW does not answer well: see that it runs. What it has is read once it does.",
             Self::NotRead => {
-                "The daemon has not read this patient's data: see on the overview whether polling is on and how the \
-                 last tick ended."
+                "The daemon itself has not read: see on the overview whether polling is on, how the last tick ended, \
+                 and whether JHE answers, which is asked for consent first."
             }
             Self::OwNotPulling => {
                 "OW answers but has not fetched from the provider: see that its worker and its scheduler (celery, beat) \
@@ -135,11 +135,6 @@ impl Cause {
                  syncs."
             }
         }
-    }
-
-    /// Whether it is the same cause for everybody, so that one message may speak of all.
-    pub fn is_of_all(self) -> bool {
-        matches!(self, Self::OwDown | Self::NotRead | Self::OwNotPulling)
     }
 }
 
@@ -221,6 +216,7 @@ mod tests {
         assert_eq!(silence(&linked, AFTER, now()).unwrap().since, linked.linked);
         let fresh = Known { devices: Devices::Active(now().minus(HOUR)), ..linked };
         assert_eq!(found(&fresh), None, "connected an hour ago");
+        assert_eq!(found(&Known { linked: now().minus(HOUR), ..linked }), None, "linked an hour ago");
         assert_eq!(found(&Known { devices: Devices::Authorizing, ..linked }), None, "not connected yet");
         assert_eq!(found(&Known { devices: Devices::Unknown, ..linked }), Some(Cause::NotWorn));
     }

@@ -37,12 +37,17 @@ pub struct Whole {
 /// The date that an observation of a day or of an event counts for: that of the day itself, that on which a sleep
 /// ended, or that on which a workout began. Clocks are those that the sample tells of, else those of `zone`.
 pub fn date_of(series: &Series, observation: &Observation, zone: &TimeZone) -> Option<Date> {
-    let (at, offset) = match observation.frame() {
+    let (at, offset) = moment_of(series, observation);
+    date(at, offset, zone)
+}
+
+/// The moment for which an observation counts, and the offset there where it says: a night's is its end.
+pub fn moment_of(series: &Series, observation: &Observation) -> (Timestamp, Option<ZoneOffset>) {
+    match observation.frame() {
         Some(frame) if series.origin == Origin::Sleep => (frame.end, frame.end_zone),
         Some(frame) => (frame.start, frame.start_zone),
         None => (observation.instant, observation.zone),
-    };
-    date(at, offset, zone)
+    }
 }
 
 /// The date that a clock reads.

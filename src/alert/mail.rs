@@ -6,6 +6,7 @@ use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 
 use super::Message;
 use crate::config::{Mail, SmtpTls};
@@ -13,7 +14,8 @@ use crate::failure::deepest_cause;
 use crate::quote::quote;
 use crate::time::Timestamp;
 
-/// A mail server takes its time over who is greeted; a minute is more than it takes.
+/// From the first word to the last. A mail server takes its time over who is greeted; one that has not taken the message
+/// by then is tried again later.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Characters of the server's words that are passed on.
@@ -51,5 +53,9 @@ pub(super) async fn send(mail: &Mail, message: &Message, id: &str, now: Timestam
     if let Some((user, password)) = &mail.credentials {
         builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
     }
-    builder.build::<Tokio1Executor>().send(letter).await.map(drop).map_err(told)
+    // The library's own limit is one of the connection alone: who accepts it and says nothing would be waited for.
+    match timeout(TIMEOUT, builder.build::<Tokio1Executor>().send(letter)).await {
+        Ok(sent) => sent.map(drop).map_err(told),
+        Err(_) => Err(format!("the mail server {} did not answer within {} s", mail.host, TIMEOUT.as_secs())),
+    }
 }

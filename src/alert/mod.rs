@@ -1,12 +1,14 @@
 //! What is told to people who do not look at the pages: that a patient is silent, that nobody is read, that observations
 //! do not get to JHE, that nothing can be kept. Each once, without anything measured and without a name.
 
+mod awake;
 mod export;
 mod mail;
 mod outage;
 mod round;
 mod webhook;
 
+pub use awake::Awake;
 pub use export::{Exporting, Trouble};
 pub use outage::Outage;
 pub use round::{Round, test};
@@ -16,6 +18,11 @@ use serde_json::{Value, json};
 use crate::patient::PatientId;
 use crate::silence::Cause;
 use crate::time::Timestamp;
+
+/// Patients whom one line names: people read some and then count.
+const NAMED: usize = 20;
+/// Alerts that one message to a program lists; it counts them all.
+const LISTED: usize = 100;
 
 /// Where alerts go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,6 +147,24 @@ impl Alert {
         sentence
     }
 
+    /// What happened to these patients, of whom this is one.
+    fn of_many(&self, patients: &[PatientId]) -> String {
+        let named: Vec<String> = patients.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = match patients.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let what = if self.kind == Kind::Back { "back" } else { "silent" };
+        let why = self.why();
+        format!("{} patients are {what}: {}{more}.{why}", patients.len(), named.join(", "))
+    }
+
+    /// The likely cause and what to do about it, after a space.
+    fn why(&self) -> String {
+        let why = self.cause.filter(|_| self.kind != Kind::Back);
+        why.map(|cause| format!(" Likely: {}. {}", cause.words(), cause.next())).unwrap_or_default()
+    }
+
     fn link(&self, base: &str) -> String {
         self.patient
             .map_or_else(|| format!("{base}/admin"), |patient| format!("{base}/admin/patients/{patient}"))
@@ -157,7 +182,8 @@ impl Alert {
 }
 
 impl Message {
-    /// One message of these alerts; none where there are none. `base` is where browsers reach this daemon.
+    /// One message of these alerts; none where there are none. `base` is where browsers reach this daemon. Many alerts
+    /// alike are one sentence: when OW is down, everybody falls silent, and a chat takes some thousand characters.
     pub fn of(alerts: &[Alert], base: &str) -> Option<Self> {
         let first = alerts.first()?;
         if alerts.len() == 1 {
@@ -168,11 +194,9 @@ impl Message {
             return Some(Self { subject, text, body });
         }
         let subject = format!("jhe-ow: {} alerts", alerts.len());
-        let lines: Vec<String> =
-            alerts.iter().map(|one| format!("{} {}", one.sentence(), one.link(base))).collect();
-        let text = lines.join("\n");
-        let documents: Vec<Value> = alerts.iter().map(|one| one.document(base)).collect();
-        let body = json!({ "kind": "several", "text": text, "alerts": documents });
+        let text = lines(alerts, base).join("\n");
+        let documents: Vec<Value> = alerts.iter().take(LISTED).map(|one| one.document(base)).collect();
+        let body = json!({ "kind": "several", "text": text, "count": alerts.len(), "alerts": documents });
         Some(Self { subject, text, body })
     }
 
@@ -190,6 +214,23 @@ impl Message {
         let body = json!({ "kind": "test", "text": text, "link": format!("{base}/admin") });
         Self { subject: "jhe-ow: test".to_owned(), text, body }
     }
+}
+
+/// A line for each kind and cause.
+fn lines(alerts: &[Alert], base: &str) -> Vec<String> {
+    let mut alike: Vec<(&Alert, Vec<PatientId>)> = Vec::new();
+    for alert in alerts {
+        let patients = alert.patient.into_iter();
+        match alike.iter_mut().find(|(one, _)| (one.kind, one.cause) == (alert.kind, alert.cause)) {
+            Some((_, known)) => known.extend(patients),
+            None => alike.push((alert, patients.collect())),
+        }
+    }
+    let line = |(alert, patients): (&Alert, Vec<PatientId>)| match patients.as_slice() {
+        [] | [_] => format!("{} {}", alert.sentence(), alert.link(base)),
+        patients => format!("{} {base}/admin/patients", alert.of_many(patients)),
+    };
+    alike.into_iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -217,9 +258,25 @@ mod tests {
     }
 
     #[test]
-    fn several_are_one_message() {
-        let message = Message::of(&[alert(7), alert(8)], "http://x").unwrap();
-        assert_eq!((message.text.lines().count(), message.body["alerts"].as_array().unwrap().len()), (2, 2));
+    fn several_are_one_message_and_those_alike_one_line_of_it() {
+        let stuck = Alert { kind: Kind::Stuck, patient: None, cause: Some(Cause::OwDown), ..alert(1) };
+        let message = Message::of(&[alert(7), stuck, alert(8)], "http://x").unwrap();
+        let lines: Vec<&str> = message.text.lines().collect();
+        assert_eq!((lines.len(), message.body["count"].as_u64()), (2, Some(3)), "{message:?}");
+        assert!(lines[0].starts_with("2 patients are silent: 7, 8. Likely: not worn"), "{message:?}");
+        assert!(lines[1].starts_with("Nobody's data are read: "), "{message:?}");
         assert_eq!(Message::of(&[], "http://x"), None);
+    }
+
+    #[test]
+    fn a_message_of_everybody_is_short_enough_for_a_chat() {
+        let everybody: Vec<Alert> = (1..=10_000).map(alert).collect();
+        let message = Message::of(&everybody, "http://x").unwrap();
+        assert!(message.text.len() < 1000 && message.body.to_string().len() < 100_000, "{}", message.text);
+        assert!(
+            message.text.contains("10000 patients are silent: 1, 2,")
+                && message.text.contains(" and 9980 more.")
+        );
+        assert_eq!(message.body["alerts"].as_array().unwrap().len(), LISTED);
     }
 }

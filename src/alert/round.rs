@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
-use super::{Alert, Channel, Exporting, Kind, Message, Trouble, mail, webhook};
+use super::{Alert, Channel, Message, mail, webhook};
 use crate::clock::Clock;
 use crate::config::{Alerts, Config};
 use crate::patient::PatientId;
-use crate::settings::Snapshot;
-use crate::silence::Cause;
 use crate::store::alert::{self, Waiting};
-use crate::store::{Store, StoreError, outbox, setting, silence};
+use crate::store::telling::View;
+use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
 
 /// More than so many at once are one message: when OW is down, everybody falls silent.
 const MOST_MESSAGES: usize = 5;
-/// Nobody was read for so long: some ticks failed, and not one.
-const STUCK_AFTER: Duration = Duration::from_hours(2);
+/// By then some tick has ended, or will not.
+const TICK_TIME: Duration = Duration::from_hours(2);
+/// What waits is told after so long: the export begins at once, and JHE may take a minute over a bundle.
+const EXPORT_TIME: Duration = Duration::from_mins(10);
 
 /// What a round works with.
 #[derive(Debug)]
@@ -29,17 +31,10 @@ pub struct Round<'a> {
     pub clock: &'a Clock,
     /// Where alerts go, and where browsers reach this daemon.
     pub config: &'a Config,
-    /// Whether the last tick could not do its work at all.
-    pub is_failing: bool,
-}
-
-/// What is found where the daemon itself is in trouble.
-#[derive(Debug, Default)]
-struct Troubles {
-    /// What goes on.
-    going_on: Vec<Alert>,
-    /// What is over.
-    over: Vec<Kind>,
+    /// Since when the process has run without a gap.
+    pub awake_since: Timestamp,
+    /// When the last tick began of those that have ended; none where none has.
+    pub tick_began: Option<Timestamp>,
 }
 
 /// The channels that are configured.
@@ -55,26 +50,23 @@ impl Round<'_> {
     /// # Errors
     /// Where the store cannot be read or written.
     pub async fn run(&self) -> Result<(), StoreError> {
-        let (channels, now) = (channels(&self.config.alerts), self.clock.now());
-        let (wanted, is_failing, exports) = (channels.clone(), self.is_failing, self.config.exports());
-        // Most rounds find nothing new, and write nothing.
-        let look = move |db: &_| {
-            let settings = Snapshot::new(setting::all(db)?);
-            let mut troubles = exporting(db, exports, now)?;
-            troubles.going_on.extend(stuck(db, &settings, is_failing, now)?);
-            let is_news = silence::is_news(db, settings.silence_after(), now)?
-                || alert::is_lacking(db, &wanted, &troubles.going_on)?
-                || !troubles.over.is_empty();
-            Ok(is_news.then_some((settings, troubles)))
+        let now = self.clock.now();
+        let view = View {
+            channels: channels(&self.config.alerts),
+            has_read: self.tick_began.is_some_and(|began| began >= self.awake_since)
+                || now.since(self.awake_since) >= TICK_TIME,
+            exports: self.config.exports(),
+            has_exported: now.since(self.awake_since) >= EXPORT_TIME,
         };
-        if let Some((settings, troubles)) = self.store.read(look).await? {
-            let wanted = channels.clone();
-            self.store.write(move |db| raise(db, &wanted, &settings, &troubles, now)).await?;
+        let channels = view.channels.clone();
+        // Most rounds find nothing new, and write nothing.
+        let look = view.clone();
+        if let Some(news) = self.store.read(move |db| look.news(db, now)).await? {
+            self.store.write(move |db| view.raise(db, &news, now)).await?;
         }
-        for channel in channels {
-            self.tell(channel).await?;
-        }
-        Ok(())
+        // Side by side: one that hangs keeps nothing from the other.
+        let told = join_all(channels.into_iter().map(|channel| self.tell(channel))).await;
+        told.into_iter().collect()
     }
 
     async fn tell(&self, channel: Channel) -> Result<(), StoreError> {
@@ -82,20 +74,30 @@ impl Round<'_> {
         let due = self.store.read(move |db| alert::due(db, channel, now)).await?;
         let base = self.config.public_base();
         let size = if due.len() > MOST_MESSAGES { due.len() } else { 1 };
-        for group in due.chunks(size) {
+        let mut waiting = due.as_slice();
+        while !waiting.is_empty() {
+            let (group, rest) = waiting.split_at(size.min(waiting.len()));
             let alerts: Vec<Alert> = group.iter().map(|one| one.alert).collect();
-            let Some(message) = Message::of(&alerts, &base) else { continue };
+            let Some(message) = Message::of(&alerts, &base) else { break };
             let sent = send(&self.config.alerts, channel, &message, &id(group), now).await;
-            if let Err(error) = &sent {
-                tracing::warn!(
-                    channel = channel.as_str(),
-                    alerts = group.len(),
-                    "an alert is tried again later: {error}"
-                );
-            } else {
-                tracing::info!(channel = channel.as_str(), "{}", message.subject);
-            }
-            let ids: Vec<i64> = group.iter().map(|one| one.id).collect();
+            let noted = match &sent {
+                Ok(()) => {
+                    tracing::info!(channel = channel.as_str(), "{}", message.subject);
+                    waiting = rest;
+                    group
+                }
+                Err(error) => {
+                    let alerts = waiting.len();
+                    tracing::warn!(
+                        channel = channel.as_str(),
+                        alerts,
+                        "an alert is tried again later: {error}"
+                    );
+                    // Who did not take one does not take the next either.
+                    std::mem::take(&mut waiting)
+                }
+            };
+            let ids: Vec<i64> = noted.iter().map(|one| one.id).collect();
             self.store.write(move |db| alert::note(db, &ids, &sent, now)).await?;
         }
         Ok(())
@@ -138,67 +140,4 @@ fn id(group: &[Waiting]) -> String {
     }
     let code = hash.finalize();
     uuid::Builder::from_sha1_bytes(code.first_chunk().copied().unwrap_or_default()).into_uuid().to_string()
-}
-
-fn raise(
-    db: &rusqlite::Connection,
-    channels: &[Channel],
-    settings: &Snapshot,
-    troubles: &Troubles,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let news = silence::note(db, settings.silence_after(), now)?;
-    let silent = news.going_on.iter().map(|one| Alert {
-        kind: Kind::Silent,
-        patient: Some(one.patient),
-        since: one.silence.since,
-        cause: Some(one.silence.cause),
-    });
-    for one in silent.chain(troubles.going_on.iter().copied()) {
-        alert::raise(db, channels, &one, now)?;
-    }
-    for kind in &troubles.over {
-        alert::forget(db, *kind)?;
-    }
-    for one in news.ended.iter().filter(|_| settings.tells_when_back()) {
-        alert::raise_back(db, one.patient, one.silence, now)?;
-    }
-    alert::forget_ended(db, now)
-}
-
-/// That nobody is read, where polls fail: a machine that slept has not failed.
-fn stuck(
-    db: &rusqlite::Connection,
-    settings: &Snapshot,
-    is_failing: bool,
-    now: Timestamp,
-) -> Result<Option<Alert>, StoreError> {
-    if !settings.is_on() {
-        return Ok(None);
-    }
-    let patience = STUCK_AFTER.max(settings.poll_interval() * 3);
-    let Some(since) = alert::last_read(db)?.filter(|last| last.plus(patience) <= now) else {
-        return Ok(None);
-    };
-    let cause = alert::stuck_by(db)?;
-    let alert = Alert { kind: Kind::Stuck, patient: None, since, cause: Some(cause) };
-    Ok((is_failing || cause == Cause::OwDown).then_some(alert))
-}
-
-/// What keeps observations from JHE. A trouble that was told goes on from when it was found first.
-fn exporting(db: &rusqlite::Connection, exports: bool, now: Timestamp) -> Result<Troubles, StoreError> {
-    let standing = if exports { outbox::standing(db, now)? } else { Exporting::default() };
-    let mut troubles = Troubles::default();
-    for (kind, trouble) in standing.troubles(now) {
-        let known = alert::known_since(db, kind)?;
-        match (trouble, known) {
-            (Trouble::Since(found), _) => {
-                let since = known.unwrap_or(found);
-                troubles.going_on.push(Alert { kind, patient: None, since, cause: None });
-            }
-            (Trouble::Over, Some(_)) => troubles.over.push(kind),
-            (Trouble::Over, None) | (Trouble::AsBefore, _) => {}
-        }
-    }
-    Ok(troubles)
 }

@@ -22,7 +22,7 @@ const DEFAULT: Duration = Duration::from_hours(30 * 24);
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// From this day or time on; 30 days back where nothing is said
+    /// From this day or time on; the last 30 days and today where nothing is said
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Before this day or time; now where nothing is said
@@ -89,7 +89,18 @@ fn range(arguments: &Arguments, zone: &TimeZone, now: Timestamp) -> Result<Inter
         parsed.map_err(|why| Failure::usage(why, ""))
     };
     let until = moment(&arguments.until)?.unwrap_or(now).min(now);
-    Ok(Interval { from: moment(&arguments.since)?.unwrap_or_else(|| until.minus(DEFAULT)), until })
+    let from = match moment(&arguments.since)? {
+        Some(from) => from,
+        None => whole(until.minus(DEFAULT), zone),
+    };
+    Ok(Interval { from, until })
+}
+
+/// The first instant of the day that `at` is in.
+fn whole(at: Timestamp, zone: &TimeZone) -> Timestamp {
+    let instant = Interval { from: at, until: at.plus(Duration::from_micros(1)) };
+    let day = days(instant, zone).first().and_then(|day| bounds(*day, zone));
+    day.map_or(at, |day| day.from)
 }
 
 type Line = (Asked, Date, Day, &'static str);
@@ -104,14 +115,14 @@ async fn table(
     let read = move |db: &_| {
         let asked = adherence::asked(db, person.id, study)?;
         let dates = days(range, &person.zone);
-        let found = adherence::days(db, person.id, adherence::around(range), &person.zone)?;
+        let found = adherence::days(db, person.id, &asked, range, &person.zone)?;
         let mut lines = Vec::with_capacity(asked.len() * dates.len());
-        for one in asked {
+        for (one, found) in asked.into_iter().zip(found) {
             for date in &dates {
-                let day = found.get(&(one.scope.clone(), *date)).cloned().unwrap_or_default();
+                let day = found.get(date).cloned().unwrap_or_default();
                 // Of a day that is not over, what there was of it.
                 let whole = bounds(*date, &person.zone).unwrap_or(range);
-                let part = Interval { from: whole.from, until: whole.until.min(range.until) };
+                let part = Interval { from: whole.from.max(range.from), until: whole.until.min(range.until) };
                 lines.push((one.clone(), *date, day, consented(&one.grants, part).as_str()));
             }
         }

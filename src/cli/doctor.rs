@@ -42,6 +42,7 @@ async fn look(flags: &Flags, deep: bool) -> Vec<Finding> {
     let read = || -> Result<(Config, Vec<config::Origin>, crate::clock::Clock), Failure> {
         let environment = Environment::from_process()?;
         let config = config::load(flags, &environment)?;
+        super::means_this_store(flags, &environment, &config)?;
         Ok((config, config::origins(flags, &environment)?, super::clock(&environment)?))
     };
     match read() {

@@ -1,5 +1,6 @@
 //! How `serve` begins: the address first, then the store; and what it does for as long as there is none.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -72,10 +74,30 @@ pub(super) async fn open(
     listener: TcpListener,
     cancel: &CancellationToken,
 ) -> Result<Option<(Opened, Front)>, Failure> {
-    let directory = session.config.data_dir.as_path();
-    let mut front = Front::Listening(listener);
+    let (trouble, watched) = watch::channel(None);
+    tokio::select! {
+        opened = attempts(&session.config.data_dir, listener, &trouble, cancel) => opened,
+        never = tell(session, &watched) => match never {},
+    }
+}
+
+/// Tells of a store that cannot be opened, beside the attempts: a mail server that hangs keeps nobody from the store.
+async fn tell(session: &Session, trouble: &watch::Receiver<Option<Failure>>) -> Infallible {
     let mut outage = Outage::default();
-    let mut told = None;
+    loop {
+        let why = trouble.borrow().as_ref().map(|failure| failure.what.clone());
+        outage.look(&session.config, why.as_deref(), session.clock.now()).await;
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn attempts(
+    directory: &Path,
+    listener: TcpListener,
+    trouble: &watch::Sender<Option<Failure>>,
+    cancel: &CancellationToken,
+) -> Result<Option<(Opened, Front)>, Failure> {
+    let mut front = Front::Listening(listener);
     loop {
         let here = directory.to_owned();
         let attempt = tokio::task::spawn_blocking(move || attempt(&here));
@@ -87,18 +109,13 @@ pub(super) async fn open(
                 Failure::failed(format!("the store could not be opened: {error}"), "report this text")
             }
         };
-        if told.as_ref() != Some(&failure) {
+        if trouble.borrow().as_ref() != Some(&failure) {
             tracing::error!(next = failure.next, "waiting for the store: {}", failure.what);
             // Not to be ready would mean to be restarted, again and again.
             notify(&[NotifyState::Ready, NotifyState::Status(&failure.what)]);
         }
         front = front.refuse(failure.clone(), cancel);
-        let tell = outage.look(&session.config, Some(&failure.what), session.clock.now());
-        tokio::select! {
-            () = cancel.cancelled() => return Ok(None),
-            () = while_fed(tell) => {}
-        }
-        told = Some(failure);
+        trouble.send_replace(Some(failure));
         tokio::select! {
             () = cancel.cancelled() => return Ok(None),
             () = while_fed(tokio::time::sleep(AGAIN)) => {}

@@ -32,6 +32,8 @@ pub(crate) mod signals;
 mod store;
 mod watchdog;
 
+use std::path::Path;
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -40,8 +42,11 @@ use crate::config::{self, Config, Environment, Flags};
 use crate::demo;
 use crate::failure::Failure;
 use crate::log;
-use crate::store::Store;
+use crate::store::{FILE_NAME, Store};
 use crate::time::Timestamp;
+
+/// Where the Debian package's service has its data.
+const SERVICE_DATA: &str = "/var/lib/jhe-ow";
 
 /// Keeps patients' wearable samples exactly once: polls Open Wearables, stores them as Open mHealth
 /// observations.
@@ -184,6 +189,9 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Asked::Configured(command) => command,
     };
     let session = Session::new(arguments.flags)?;
+    if !matches!(command, Command::Ready(_) | Command::Demo(_)) {
+        means_this_store(&session.flags, &Environment::from_process()?, &session.config)?;
+    }
     let logging = log::start(&session.config)?;
     match command {
         Command::Serve => Box::pin(serve::run(session, &logging)).await,
@@ -208,6 +216,27 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
     }
 }
 
+/// Whether the store that a command would use is one that somebody meant.
+fn means_this_store(flags: &Flags, environment: &Environment, config: &Config) -> Result<(), Failure> {
+    let named = config::names_data_dir(flags, environment)?;
+    make_no_second_store(named, &config.data_dir, Path::new(SERVICE_DATA))
+}
+
+/// Refuses to begin a store in somebody's home that nobody asked for, where a service has the real one: a password that is
+/// set there lets nobody in.
+fn make_no_second_store(named: bool, own: &Path, service: &Path) -> Result<(), Failure> {
+    if named || own.join(FILE_NAME).exists() || service.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!(
+            "no data directory is named, and this machine's service has its data in {}",
+            service.display()
+        ),
+        "sudo jhe-ow-ctl, in the place of jhe-ow, works on the service's; --data-dir names another",
+    ))
+}
+
 /// The machine's clock, or the one that stands where a drill put it.
 fn clock(environment: &Environment) -> Result<Clock, Failure> {
     let Some(instant) = environment.get(CLOCK_ENV) else { return Ok(Clock::System) };
@@ -221,4 +250,24 @@ fn clock(environment: &Environment) -> Result<Clock, Failure> {
             "write 2026-11-21T08:00:00Z, or unset it",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_begins_no_second_store_beside_the_service_of_the_machine() {
+        let directory = tempfile::tempdir().unwrap();
+        let (home, service) = (directory.path().join("home"), directory.path().join("service"));
+        assert_eq!(make_no_second_store(false, &home, &service), Ok(()), "there is no service");
+        // As systemd leaves it: a link into what only root may look at.
+        std::os::unix::fs::symlink("private/jhe-ow", &service).unwrap();
+        let refused = make_no_second_store(false, &home, &service).unwrap_err();
+        assert!(refused.to_string().contains("jhe-ow-ctl"), "{refused}");
+        assert_eq!(make_no_second_store(true, &home, &service), Ok(()), "it was asked for");
+        std::fs::create_dir(&home).unwrap();
+        std::fs::write(home.join(FILE_NAME), "").unwrap();
+        assert_eq!(make_no_second_store(false, &home, &service), Ok(()), "it is there already");
+    }
 }

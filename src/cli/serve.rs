@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::front::{self, Front};
 use super::out::say;
 use super::{Session, admin, signals, watchdog};
-use crate::alert::{Outage, Round};
+use crate::alert::{Awake, Outage, Round};
 use crate::backups;
 use crate::config::{self, Environment};
 use crate::consents;
@@ -151,7 +151,7 @@ impl Daemon {
     pub(crate) async fn tick(&self) {
         let poller = self.app.poller();
         let (progress, began) = (Arc::new(Progress::default()), Instant::now());
-        self.app.ticks.begin(&progress);
+        self.app.ticks.begin(&progress, self.app.clock.now());
         let outcome = poller.poll(&Ask::default(), &progress).await;
         drop(progress);
         let took = began.elapsed();
@@ -284,16 +284,17 @@ impl Daemon {
     /// again.
     async fn alert(&self) {
         let mut outage = Outage::default();
+        let mut awake = Awake::new(self.app.clock.now(), std::time::Instant::now());
         while !self.cancel.is_cancelled() {
             tokio::select! {
                 () = self.cancel.cancelled() => return,
                 () = self.app.ticks.ended() => {}
                 () = tokio::time::sleep(ALERT_LOOK) => {}
             }
-            let config = self.app.live.config();
-            let is_failing = self.app.ticks.get().failed;
-            let (store, clock) = (&self.app.store, &self.app.clock);
-            let round = Round { store, clock, config: &config, is_failing };
+            let (store, clock, config) = (&self.app.store, &self.app.clock, self.app.live.config());
+            let awake_since = awake.look(clock.now(), std::time::Instant::now());
+            let tick_began = self.app.ticks.get().began;
+            let round = Round { store, clock, config: &config, awake_since, tick_began };
             let work = async {
                 if let Err(error) = round.run().await {
                     tracing::warn!("what is to be told could not be noted: {error}");

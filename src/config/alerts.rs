@@ -3,7 +3,7 @@
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::keys::{self, Key};
+use super::keys;
 use super::{Sources, secret};
 use crate::failure::Failure;
 use crate::signature::Secret;
@@ -60,7 +60,7 @@ struct Server {
 }
 
 pub(super) fn load(sources: &Sources<'_>) -> Result<Alerts, Failure> {
-    let webhook = secret::find(sources, &keys::ALERTS_WEBHOOK, &keys::ALERTS_WEBHOOK_FILE)?;
+    let webhook = secret::find(sources, &keys::ALERTS_WEBHOOK)?;
     if let Some(address) = &webhook {
         let url = reqwest::Url::parse(address.expose_secret()).ok();
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
@@ -69,21 +69,16 @@ pub(super) fn load(sources: &Sources<'_>) -> Result<Alerts, Failure> {
             return Err(Failure::usage(what, "copy it again, as the chat shows it"));
         }
     }
-    let webhook_secret =
-        signing_secret(sources, &keys::ALERTS_WEBHOOK_SECRET, &keys::ALERTS_WEBHOOK_SECRET_FILE)?;
+    let webhook_secret = signing_secret(sources, &keys::ALERTS_WEBHOOK_SECRET)?;
     Ok(Alerts { webhook, webhook_secret, mail: mail(sources)? })
 }
 
 /// A secret that signs webhooks, or verifies them.
-pub(super) fn signing_secret(
-    sources: &Sources<'_>,
-    key: &Key,
-    file_key: &Key,
-) -> Result<Option<Secret>, Failure> {
-    let text = secret::find(sources, key, file_key)?;
+pub(super) fn signing_secret(sources: &Sources<'_>, of: &keys::Secret) -> Result<Option<Secret>, Failure> {
+    let text = secret::find(sources, of)?;
     text.map(|text| Secret::parse(&text)).transpose().map_err(|what| {
         Failure::usage(
-            format!("{} {what}", key.path),
+            format!("{} {what}", of.plain.path),
             "it is whsec_ and base64, such as whsec_$(openssl rand -base64 24)",
         )
     })
@@ -94,7 +89,7 @@ fn mail(sources: &Sources<'_>) -> Result<Option<Mail>, Failure> {
     let from = sources.parse(&keys::ALERTS_MAIL_FROM, parse_mailbox)?;
     let to = sources.parse(&keys::ALERTS_MAIL_TO, parse_mailboxes)?;
     let user = sources.find(&keys::ALERTS_SMTP_USER).map(|found| found.value.trim().to_owned());
-    let password = secret::find(sources, &keys::ALERTS_SMTP_PASSWORD, &keys::ALERTS_SMTP_PASSWORD_FILE)?;
+    let password = secret::find(sources, &keys::ALERTS_SMTP_PASSWORD)?;
     let credentials = match (user, password) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,

@@ -1,4 +1,5 @@
-//! Every key of the configuration, once.
+//! Every key of the configuration, once. Whether its value is a secret is a part of what it is: only a [`Secret`] can be
+//! read as one, and none of these is ever shown.
 
 use super::Flags;
 
@@ -12,6 +13,21 @@ pub(super) struct Key {
     pub(super) flag: Option<Flag>,
     /// What holds where nobody says; none where nothing can.
     pub(super) default: Option<&'static str>,
+    /// Whether its value is never shown.
+    pub(super) is_secret: bool,
+}
+
+impl Key {
+    /// A value of it, as it may be shown.
+    pub(super) fn shown(&self, value: String) -> String {
+        if self.is_secret { "(set)".to_owned() } else { value }
+    }
+}
+
+/// A secret: the key that holds it, and the twin that names a file with it.
+pub(super) struct Secret {
+    pub(super) plain: Key,
+    pub(super) file: Key,
 }
 
 pub(super) struct Flag {
@@ -20,7 +36,18 @@ pub(super) struct Flag {
 }
 
 const fn key(path: &'static str, variable: &'static str, default: Option<&'static str>) -> Key {
-    Key { path, variable, flag: None, default }
+    Key { path, variable, flag: None, default, is_secret: false }
+}
+
+/// A secret under its own name, and the twin with `_file` and `_FILE` behind it.
+const fn secret(
+    [path, file_path]: [&'static str; 2],
+    [variable, file_variable]: [&'static str; 2],
+) -> Secret {
+    Secret {
+        plain: Key { is_secret: true, ..key(path, variable, None) },
+        file: key(file_path, file_variable, None),
+    }
 }
 
 pub(super) const BIND: Key = Key {
@@ -40,32 +67,35 @@ pub(super) const DATA_DIR: Key = Key {
 };
 pub(super) const METRICS_BIND: Key = key("metrics.bind", "JHE_OW_METRICS_BIND", Some("127.0.0.1:9464"));
 pub(super) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
-pub(super) const OW_API_KEY: Key = key("ow.api_key", "OW_API_KEY", None);
-pub(super) const OW_API_KEY_FILE: Key = key("ow.api_key_file", "OW_API_KEY_FILE", None);
+pub(super) const OW_API_KEY: Secret =
+    secret(["ow.api_key", "ow.api_key_file"], ["OW_API_KEY", "OW_API_KEY_FILE"]);
 pub(super) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
 pub(super) const JHE_BASE_URL: Key = key("jhe.base_url", "JHE_BASE_URL", None);
-pub(super) const JHE_CLIENT_KEY: Key = key("jhe.client_key", "JHE_CLIENT_KEY", None);
-pub(super) const JHE_CLIENT_KEY_FILE: Key = key("jhe.client_key_file", "JHE_CLIENT_KEY_FILE", None);
+pub(super) const JHE_CLIENT_KEY: Secret =
+    secret(["jhe.client_key", "jhe.client_key_file"], ["JHE_CLIENT_KEY", "JHE_CLIENT_KEY_FILE"]);
 pub(super) const JHE_CLIENT_ID: Key = key("jhe.client_id", "JHE_CLIENT_ID", None);
-pub(super) const JHE_CLIENT_SECRET: Key = key("jhe.client_secret", "JHE_CLIENT_SECRET", None);
-pub(super) const JHE_CLIENT_SECRET_FILE: Key = key("jhe.client_secret_file", "JHE_CLIENT_SECRET_FILE", None);
+pub(super) const JHE_CLIENT_SECRET: Secret =
+    secret(["jhe.client_secret", "jhe.client_secret_file"], ["JHE_CLIENT_SECRET", "JHE_CLIENT_SECRET_FILE"]);
 pub(super) const JHE_PUBLIC_URL: Key = key("jhe.public_url", "JHE_PUBLIC_URL", None);
 pub(super) const JHE_SIGN_IN_CLIENT_ID: Key = key("jhe.sign_in_client_id", "JHE_SIGN_IN_CLIENT_ID", None);
-pub(super) const SECRET_KEY: Key = key("secret_key", "JHE_OW_SECRET_KEY", None);
-pub(super) const SECRET_KEY_FILE: Key = key("secret_key_file", "JHE_OW_SECRET_KEY_FILE", None);
-pub(super) const OW_WEBHOOK_SECRET: Key = key("ow.webhook_secret", "OW_WEBHOOK_SECRET", None);
-pub(super) const OW_WEBHOOK_SECRET_FILE: Key = key("ow.webhook_secret_file", "OW_WEBHOOK_SECRET_FILE", None);
-pub(super) const ALERTS_WEBHOOK: Key = key("alerts.webhook", "JHE_OW_ALERTS_WEBHOOK", None);
-pub(super) const ALERTS_WEBHOOK_FILE: Key = key("alerts.webhook_file", "JHE_OW_ALERTS_WEBHOOK_FILE", None);
-pub(super) const ALERTS_WEBHOOK_SECRET: Key =
-    key("alerts.webhook_secret", "JHE_OW_ALERTS_WEBHOOK_SECRET", None);
-pub(super) const ALERTS_WEBHOOK_SECRET_FILE: Key =
-    key("alerts.webhook_secret_file", "JHE_OW_ALERTS_WEBHOOK_SECRET_FILE", None);
+pub(super) const SECRET_KEY: Secret =
+    secret(["secret_key", "secret_key_file"], ["JHE_OW_SECRET_KEY", "JHE_OW_SECRET_KEY_FILE"]);
+pub(super) const OW_WEBHOOK_SECRET: Secret =
+    secret(["ow.webhook_secret", "ow.webhook_secret_file"], ["OW_WEBHOOK_SECRET", "OW_WEBHOOK_SECRET_FILE"]);
+pub(super) const ALERTS_WEBHOOK: Secret = secret(
+    ["alerts.webhook", "alerts.webhook_file"],
+    ["JHE_OW_ALERTS_WEBHOOK", "JHE_OW_ALERTS_WEBHOOK_FILE"],
+);
+pub(super) const ALERTS_WEBHOOK_SECRET: Secret = secret(
+    ["alerts.webhook_secret", "alerts.webhook_secret_file"],
+    ["JHE_OW_ALERTS_WEBHOOK_SECRET", "JHE_OW_ALERTS_WEBHOOK_SECRET_FILE"],
+);
 pub(super) const ALERTS_SMTP_URL: Key = key("alerts.smtp_url", "JHE_OW_ALERTS_SMTP_URL", None);
 pub(super) const ALERTS_SMTP_USER: Key = key("alerts.smtp_user", "JHE_OW_ALERTS_SMTP_USER", None);
-pub(super) const ALERTS_SMTP_PASSWORD: Key = key("alerts.smtp_password", "JHE_OW_ALERTS_SMTP_PASSWORD", None);
-pub(super) const ALERTS_SMTP_PASSWORD_FILE: Key =
-    key("alerts.smtp_password_file", "JHE_OW_ALERTS_SMTP_PASSWORD_FILE", None);
+pub(super) const ALERTS_SMTP_PASSWORD: Secret = secret(
+    ["alerts.smtp_password", "alerts.smtp_password_file"],
+    ["JHE_OW_ALERTS_SMTP_PASSWORD", "JHE_OW_ALERTS_SMTP_PASSWORD_FILE"],
+);
 pub(super) const ALERTS_MAIL_FROM: Key = key("alerts.mail_from", "JHE_OW_ALERTS_MAIL_FROM", None);
 pub(super) const ALERTS_MAIL_TO: Key = key("alerts.mail_to", "JHE_OW_ALERTS_MAIL_TO", None);
 pub(super) const LOG_LEVEL: Key = Key {
@@ -81,29 +111,29 @@ pub(super) const KEYS: [&Key; 34] = [
     &CLIENT_ADDRESS_HEADER,
     &DATA_DIR,
     &OW_API_URL,
-    &OW_API_KEY,
-    &OW_API_KEY_FILE,
+    &OW_API_KEY.plain,
+    &OW_API_KEY.file,
     &OW_TIMEOUT,
     &JHE_BASE_URL,
-    &JHE_CLIENT_KEY,
-    &JHE_CLIENT_KEY_FILE,
+    &JHE_CLIENT_KEY.plain,
+    &JHE_CLIENT_KEY.file,
     &JHE_CLIENT_ID,
-    &JHE_CLIENT_SECRET,
-    &JHE_CLIENT_SECRET_FILE,
+    &JHE_CLIENT_SECRET.plain,
+    &JHE_CLIENT_SECRET.file,
     &JHE_PUBLIC_URL,
     &JHE_SIGN_IN_CLIENT_ID,
-    &SECRET_KEY,
-    &SECRET_KEY_FILE,
-    &OW_WEBHOOK_SECRET,
-    &OW_WEBHOOK_SECRET_FILE,
-    &ALERTS_WEBHOOK,
-    &ALERTS_WEBHOOK_FILE,
-    &ALERTS_WEBHOOK_SECRET,
-    &ALERTS_WEBHOOK_SECRET_FILE,
+    &SECRET_KEY.plain,
+    &SECRET_KEY.file,
+    &OW_WEBHOOK_SECRET.plain,
+    &OW_WEBHOOK_SECRET.file,
+    &ALERTS_WEBHOOK.plain,
+    &ALERTS_WEBHOOK.file,
+    &ALERTS_WEBHOOK_SECRET.plain,
+    &ALERTS_WEBHOOK_SECRET.file,
     &ALERTS_SMTP_URL,
     &ALERTS_SMTP_USER,
-    &ALERTS_SMTP_PASSWORD,
-    &ALERTS_SMTP_PASSWORD_FILE,
+    &ALERTS_SMTP_PASSWORD.plain,
+    &ALERTS_SMTP_PASSWORD.file,
     &ALERTS_MAIL_FROM,
     &ALERTS_MAIL_TO,
     &LOG_LEVEL,

@@ -169,6 +169,16 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Failure>
     check(&Sources { flags, environment, file })
 }
 
+/// Whether anything says where the data are, or they are where they are by default.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn names_data_dir(flags: &Flags, environment: &Environment) -> Result<bool, Failure> {
+    let file = File::find(flags.config.as_deref(), environment)?;
+    let sources = Sources { flags, environment, file };
+    Ok(sources.said_data_dir().is_some())
+}
+
 /// A configuration of a file's text alone.
 ///
 /// # Errors
@@ -187,7 +197,7 @@ fn check(sources: &Sources<'_>) -> Result<Config, Failure> {
         client_address_header: sources.parse(&keys::CLIENT_ADDRESS_HEADER, parse_header)?,
         data_dir: sources.data_dir()?,
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
-        ow_api_key: secret::find(sources, &keys::OW_API_KEY, &keys::OW_API_KEY_FILE)?,
+        ow_api_key: secret::find(sources, &keys::OW_API_KEY)?,
         ow_timeout: sources.parse(&keys::OW_TIMEOUT, parse_timeout)?.unwrap_or(Duration::from_secs(30)),
         jhe_base_url: sources.parse(&keys::JHE_BASE_URL, BaseUrl::parse)?,
         jhe_client_key: jhe_client_key(sources)?,
@@ -196,11 +206,7 @@ fn check(sources: &Sources<'_>) -> Result<Config, Failure> {
             .find(&keys::JHE_SIGN_IN_CLIENT_ID)
             .map(|found| found.value.trim().to_owned()),
         secret_key: secret_key(sources)?,
-        ow_webhook_secret: alerts::signing_secret(
-            sources,
-            &keys::OW_WEBHOOK_SECRET,
-            &keys::OW_WEBHOOK_SECRET_FILE,
-        )?,
+        ow_webhook_secret: alerts::signing_secret(sources, &keys::OW_WEBHOOK_SECRET)?,
         alerts: alerts::load(sources)?,
         metrics_bind: sources
             .parse(&keys::METRICS_BIND, parse_metrics_bind)?
@@ -234,7 +240,7 @@ impl Sources<'_> {
                 format!(
                     "{} = '{}' ({}) is not a value it can have",
                     key.path,
-                    without_credentials(&found.value),
+                    key.shown(without_credentials(&found.value)),
                     found.place
                 ),
                 allowed,
@@ -243,10 +249,13 @@ impl Sources<'_> {
     }
 
     /// `STATE_DIRECTORY` is what systemd makes for a unit; it stands below what a person wrote.
-    fn data_dir(&self) -> Result<PathBuf, Failure> {
+    fn said_data_dir(&self) -> Option<String> {
         let said = self.find(&keys::DATA_DIR).map(|found| found.value);
-        let given = said.or_else(|| self.environment.first_directory("STATE_DIRECTORY"));
-        if let Some(directory) = given {
+        said.or_else(|| self.environment.first_directory("STATE_DIRECTORY"))
+    }
+
+    fn data_dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(directory) = self.said_data_dir() {
             return Ok(self.environment.absolute(&directory));
         }
         match ProjectDirs::from("", "", "jhe-ow") {
@@ -261,8 +270,8 @@ impl Sources<'_> {
 
 /// JHE's own key, or one made of a client's id and secret.
 fn jhe_client_key(sources: &Sources<'_>) -> Result<Option<SecretString>, Failure> {
-    let key = secret::find(sources, &keys::JHE_CLIENT_KEY, &keys::JHE_CLIENT_KEY_FILE)?;
-    let secret = secret::find(sources, &keys::JHE_CLIENT_SECRET, &keys::JHE_CLIENT_SECRET_FILE)?;
+    let key = secret::find(sources, &keys::JHE_CLIENT_KEY)?;
+    let secret = secret::find(sources, &keys::JHE_CLIENT_SECRET)?;
     let id = sources.find(&keys::JHE_CLIENT_ID).map(|found| found.value.trim().to_owned());
     match (key, id, secret) {
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(Failure::usage(
@@ -282,7 +291,7 @@ fn jhe_client_key(sources: &Sources<'_>) -> Result<Option<SecretString>, Failure
 
 /// What secrets are sealed with.
 fn secret_key(sources: &Sources<'_>) -> Result<Option<Key>, Failure> {
-    let text = secret::find(sources, &keys::SECRET_KEY, &keys::SECRET_KEY_FILE)?;
+    let text = secret::find(sources, &keys::SECRET_KEY)?;
     let key = text.map(|text| Key::derive(&text)).transpose();
     key.map_err(|what| Failure::usage(format!("secret_key {what}"), "make one with: openssl rand -base64 32"))
 }

@@ -1,7 +1,7 @@
 //! Where each value of the configuration came from.
 
 use super::file::File;
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, KEYS};
 use super::{Environment, Flags, Sources, secret};
 use crate::failure::Failure;
 
@@ -16,10 +16,6 @@ pub struct Origin {
     pub place: String,
 }
 
-/// Keys whose values are never shown.
-const SECRETS: [&Key; 4] =
-    [&keys::OW_API_KEY, &keys::JHE_CLIENT_KEY, &keys::JHE_CLIENT_SECRET, &keys::SECRET_KEY];
-
 /// Every key that has a value, with where it came from.
 ///
 /// # Errors
@@ -30,12 +26,10 @@ pub fn origins(flags: &Flags, environment: &Environment) -> Result<Vec<Origin>, 
     let mut origins = Vec::new();
     for key in KEYS {
         let origin = |value: String, place: String| Origin { key: key.path, value, place };
-        let is_secret = SECRETS.iter().any(|one| one.path == key.path);
         if let Some(found) = sources.find(key) {
-            let value = if is_secret { "(set)".to_owned() } else { found.value };
-            origins.push(origin(value, found.place));
-        } else if is_secret && secret::in_credentials(&sources, key) {
-            origins.push(origin("(set)".to_owned(), "systemd credential".to_owned()));
+            origins.push(origin(key.shown(found.value), found.place));
+        } else if let Some(value) = secret::in_credentials(&sources, key) {
+            origins.push(origin(key.shown(value), "systemd credential".to_owned()));
         } else if key.path == keys::DATA_DIR.path {
             let (value, place) = match environment.first_directory("STATE_DIRECTORY") {
                 Some(directory) => (directory, "environment variable STATE_DIRECTORY".to_owned()),

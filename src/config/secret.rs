@@ -5,7 +5,7 @@ use std::io::Read;
 use secrecy::SecretString;
 
 use super::Sources;
-use super::keys::Key;
+use super::keys::{Key, Secret};
 use crate::failure::Failure;
 
 /// Bytes that are read of a secret's file: a device that was named by mistake has no end.
@@ -13,11 +13,8 @@ const LARGEST: u64 = 64 * 1024;
 
 /// A secret, from the strongest source that has it: its own key, its `_file` twin, or systemd's
 /// credentials. Its value is in no message.
-pub(super) fn find(
-    sources: &Sources<'_>,
-    key: &Key,
-    file_key: &Key,
-) -> Result<Option<SecretString>, Failure> {
+pub(super) fn find(sources: &Sources<'_>, of: &Secret) -> Result<Option<SecretString>, Failure> {
+    let Secret { plain: key, file: file_key } = of;
     let secret = match (sources.find(key), sources.find(file_key)) {
         (Some(plain), Some(file)) => {
             return Err(Failure::usage(
@@ -42,9 +39,9 @@ pub(super) fn find(
     Ok(Some(secret.to_owned().into()))
 }
 
-/// Whether systemd's credentials have this key.
-pub(super) fn in_credentials(sources: &Sources<'_>, key: &Key) -> bool {
-    matches!(credential(sources, key), Ok(Some(_)))
+/// What systemd's credentials have of this key: they hold secrets alone.
+pub(super) fn in_credentials(sources: &Sources<'_>, key: &Key) -> Option<String> {
+    if key.is_secret { credential(sources, key).ok().flatten() } else { None }
 }
 
 /// systemd puts credentials into files named after them. A unit gives a blank one where nobody has made the file that

@@ -148,3 +148,14 @@ fn systemds_state_directory_stands_below_what_a_person_wrote() {
     let both = [("STATE_DIRECTORY", "/var/lib/jhe-ow"), ("JHE_OW_DATA_DIR", "/data")];
     assert_eq!(data_dir(&both), Path::new("/data"));
 }
+
+#[test]
+fn whatever_may_stand_in_a_file_of_its_own_is_a_secret_and_nothing_else_is() {
+    let has_twin = |path: &str| KEYS.iter().any(|twin| twin.path == format!("{path}_file"));
+    for key in KEYS {
+        assert_eq!(key.is_secret, has_twin(key.path), "{}", key.path);
+        assert!(!key.is_secret || key.default.is_none(), "{}", key.path);
+        let shown = key.shown("hunter2".to_owned());
+        assert_eq!(shown, if has_twin(key.path) { "(set)" } else { "hunter2" }, "{}", key.path);
+    }
+}

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::store::Opened;
 use super::{Finding, is_raw, length, many};
 use crate::account::Reach;
+use crate::alert::Channel;
 use crate::catalog::HEART_RATE;
+use crate::config::Alerts;
 use crate::patient::PatientId;
 use crate::settings::Snapshot;
 use crate::silence::Silence;
@@ -17,24 +19,32 @@ use crate::store::{StoreError, chain, outbox, run, silence};
 use crate::time::{Timestamp, show_duration};
 use crate::web::OVERDUE;
 
+/// Where somebody reads of each patient what went wrong.
+const WHO_AND_WHY: &str = "jhe-ow poll says which and why, and so do their pages";
 /// What waits for JHE this much longer than it had to is held up: the outbox is looked at twice a minute.
 const HELD_UP: Duration = Duration::from_hours(1);
+/// A clock may be put right by so much between a tick and this look.
+const AHEAD: Duration = Duration::from_mins(1);
 /// Patients are named one by one up to this many.
 const NAMED: usize = 10;
 
-pub(super) fn look(opened: &Opened, directory: &Path, now: Timestamp) -> Vec<Finding> {
+pub(super) fn look(opened: &Opened, directory: &Path, alerts: &Alerts, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![switch(&opened.settings), mode(&opened.settings)];
     if !opened.is_current {
         let what = "the rest is not looked at before the schema is up to date";
         findings.push(Finding::skipped("data.schema", what));
         return findings;
     }
-    let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 7] = [
+    let standing = lock::look(&opened.db, directory, now);
+    // A tick that works is seen by its lock: the next one may be due for as long as it goes on.
+    let is_at_work = matches!(standing, Ok(Standing::Held { by_tick: true, .. }));
+    let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 8] = [
         ("data.code", code(opened)),
-        ("data.lock", lock(opened, directory, now)),
-        ("data.tick", tick(opened, now)),
+        ("data.lock", standing.map(|standing| vec![locked(&standing)])),
+        ("data.tick", tick(opened, is_at_work, now)),
         ("data.samples", samples(opened, now)),
         ("data.export", export(opened, now)),
+        ("data.alerts", told(opened, alerts, now)),
         ("data.audit", audit(opened)),
         ("data.rejected", rejected(opened)),
     ];
@@ -87,11 +97,15 @@ fn code(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
     Ok(vec![Finding::stops("data.code", what, "jhe-ow seed")])
 }
 
-fn lock(opened: &Opened, directory: &Path, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    Ok(vec![match lock::look(&opened.db, directory, now)? {
+fn locked(standing: &Standing) -> Finding {
+    match standing {
         Standing::Free => Finding::ok("data.lock", "no tick is under way"),
-        Standing::Held(since) => {
-            Finding::ok("data.lock", format!("a tick is under way, since {since}, by a process that lives"))
+        Standing::Held { since, by_tick } => {
+            let who = if *by_tick { "tick" } else { "backfill" };
+            Finding::ok(
+                "data.lock",
+                format!("a {who} is under way, by a process that lives; it gave a sign at {since}"),
+            )
         }
         Standing::ByHand(since) => Finding::warning(
             "data.lock",
@@ -107,27 +121,19 @@ fn lock(opened: &Opened, directory: &Path, now: Timestamp) -> Result<Vec<Finding
             why,
             format!("the next tick reclaims it; or at once: jhe-ow settings set {} \"\"", lock::KEY),
         ),
-    }])
+    }
 }
 
-fn tick(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let interval = opened.settings.poll_interval();
-    let every = show_duration(interval);
+fn tick(opened: &Opened, is_at_work: bool, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let Some(last) = run::last(&opened.db)? else {
         let next = "jhe-ow serve polls, and so does jhe-ow poll";
-        return Ok(vec![Finding::warning("data.tick", "no tick has ended yet", next)]);
+        return Ok(vec![if is_at_work {
+            Finding::ok("data.tick", "the first tick is under way")
+        } else {
+            Finding::warning("data.tick", "no tick has ended yet", next)
+        }]);
     };
-    let ended = last.ended.unwrap_or(last.started);
-    let age = now.since(ended);
-    let mut findings = vec![if opened.settings.is_on() && age > interval * OVERDUE {
-        Finding::stops(
-            "data.tick",
-            format!("the last tick ended {} ago, at {ended}; one is due every {every}", length(age)),
-            "see that the daemon runs (systemctl status jhe-ow, jhe-ow ready), and its log",
-        )
-    } else {
-        Finding::ok("data.tick", format!("the last tick ended {} ago; one is due every {every}", length(age)))
-    }];
+    let mut findings = vec![ended(last.ended.unwrap_or(last.started), &opened.settings, is_at_work, now)];
     let outcome = last.outcome.unwrap_or_default();
     if !outcome.starts_with("OW poll complete") {
         findings.push(Finding::warning(
@@ -138,15 +144,55 @@ fn tick(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
     } else if last.failed > 0 {
         findings.push(Finding::warning(
             "data.outcome",
-            format!("in error in the last tick: {} of {}", last.failed, many(last.patients, "patient")),
-            "jhe-ow poll says which and why, and so do their pages",
+            // Those of whom JHE did not say whether they consent were not even read.
+            format!(
+                "in error in the last tick: {} of {}",
+                last.failed,
+                many(last.patients.max(last.failed), "patient")
+            ),
+            WHO_AND_WHY,
         ));
     }
     Ok(findings)
 }
 
+/// When a tick ended last, and whether another one is due.
+fn ended(ended: Timestamp, settings: &Snapshot, is_at_work: bool, now: Timestamp) -> Finding {
+    let (age, interval) = (now.since(ended), settings.poll_interval());
+    let every = show_duration(interval);
+    if ended.since(now) > AHEAD {
+        return Finding::warning(
+            "data.tick",
+            format!(
+                "the last tick ended in the future, at {ended}: this machine's clock was ahead then, or is behind now"
+            ),
+            "see that the clock is right (timedatectl), and that a tick ends: jhe-ow poll",
+        );
+    }
+    let what = format!("the last tick ended {} ago", length(age));
+    let is_overdue = settings.is_on() && age > interval * OVERDUE;
+    match (is_overdue, is_at_work) {
+        (true, false) => Finding::stops(
+            "data.tick",
+            format!("{what}, at {ended}; one is due every {every}"),
+            "see that the daemon runs (systemctl status jhe-ow, jhe-ow ready), and its log",
+        ),
+        (true, true) => Finding::ok("data.tick", format!("{what}, and the next one is under way")),
+        (false, _) => Finding::ok("data.tick", format!("{what}; one is due every {every}")),
+    }
+}
+
 fn samples(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let mut findings = vec![fresh(&checkup::freshness(&opened.db)?, now)];
+    let found = checkup::freshness(&opened.db)?;
+    let mut findings = vec![fresh(&found, now)];
+    // In raw mode an error may be about one payload among many that were read.
+    if found.read > 0 && found.in_error == found.read && !is_raw(&opened.settings) {
+        findings.push(Finding::stops(
+            "data.errors",
+            format!("all who are read were in error the last time: {}", many(found.in_error, "patient")),
+            WHO_AND_WHY,
+        ));
+    }
     let after = opened.settings.silence_after();
     findings.extend(silent(&silence::all(&opened.db, Reach::Everybody, after, now)?, after));
     let gone = checkup::to_be_relinked(&opened.db)?;
@@ -172,6 +218,37 @@ fn fresh(found: &Freshness, now: Timestamp) -> Finding {
         return Finding::warning("data.samples", "no patient is linked and consents", next);
     }
     Finding::ok("data.samples", what)
+}
+
+/// Where alerts go, and what could not be told there.
+fn told(opened: &Opened, alerts: &Alerts, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let to: Vec<String> = alerts.mail.iter().flat_map(|mail| &mail.to).map(ToString::to_string).collect();
+    let webhook = alerts.webhook.is_some().then(|| (Channel::Webhook, "the webhook".to_owned()));
+    let mail = alerts.mail.is_some().then(|| (Channel::Mail, format!("mail to {}", to.join(", "))));
+    let channels: Vec<(Channel, String)> = webhook.into_iter().chain(mail).collect();
+    if channels.is_empty() {
+        let what = "no alerts are sent: neither alerts.webhook nor alerts.smtp_url is set";
+        return Ok(vec![Finding::skipped("data.alerts", what)]);
+    }
+    let mut findings = Vec::new();
+    for (channel, name) in channels {
+        findings.push(match checkup::untold(&opened.db, channel)? {
+            None => Finding::ok("data.alerts", format!("alerts go out by {name}")),
+            Some(untold) => Finding::warning(
+                "data.alerts",
+                format!(
+                    "to be told by {name} {} {}, since {}, {} ago: {}",
+                    if untold.alerts == 1 { "waits" } else { "wait" },
+                    many(untold.alerts, "alert"),
+                    untold.since,
+                    length(now.since(untold.since)),
+                    untold.error
+                ),
+                "mend that, then try it: jhe-ow alerts test",
+            ),
+        });
+    }
+    Ok(findings)
 }
 
 /// Who is silent, by the likely cause.

@@ -91,10 +91,10 @@ pub async fn examine(config: &Config, clock: &Clock, deep: bool) -> Vec<Finding>
         let Some(opened) = opened else {
             return vec![Finding::skipped("data.store", "there is no store to look into")];
         };
-        let directory = config.data_dir.clone();
+        let (directory, alerts) = (config.data_dir.clone(), config.alerts.clone());
         let looked = tokio::task::spawn_blocking(move || {
             let mut findings = store::look(&opened, &directory, deep, now);
-            findings.extend(data::look(&opened, &directory, now));
+            findings.extend(data::look(&opened, &directory, &alerts, now));
             findings
         });
         looked.await.unwrap_or_else(|error| {
@@ -107,7 +107,7 @@ pub async fn examine(config: &Config, clock: &Clock, deep: bool) -> Vec<Finding>
     };
     let (here, ow, bucket, jhe, web) = tokio::join!(
         here,
-        ow::look(config, clock),
+        ow::look(config, settings.as_ref(), clock),
         bucket::look(config, settings.as_ref()),
         jhe::look(config, settings.as_ref(), clock),
         web::look(config),

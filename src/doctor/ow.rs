@@ -2,15 +2,17 @@
 
 use std::net::IpAddr;
 
-use super::{Finding, clock};
+use super::{Finding, clock, is_raw};
 use crate::clock::Clock;
 use crate::config::{BaseUrl, Config};
 use crate::ow::{CallError, Connector, Offered};
+use crate::settings::Snapshot;
 
 /// Ends of the names of hosts that only a private network knows.
 const PRIVATE_NAMES: [&str; 5] = [".internal", ".local", ".lan", ".localhost", ".home.arpa"];
 
-pub(super) async fn look(config: &Config, ours: &Clock) -> Vec<Finding> {
+/// Without settings samples are taken for what the daemon asks OW for.
+pub(super) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
     let (Some(address), Some(key)) = (&config.ow_api_url, &config.ow_api_key) else {
         return vec![Finding::skipped("ow.configured", "OW cannot be asked without address and key")];
     };
@@ -40,11 +42,15 @@ pub(super) async fn look(config: &Config, ours: &Clock) -> Vec<Finding> {
             };
             Finding::ok("ow.version", format!("{} samples per page at most; {filters}", traits.page))
         }
-        Err(error) => Finding::warning(
-            "ow.version",
-            format!("samples cannot be asked for: {error}"),
-            "see OW's log; if it goes on, the version of OW may be one that is not known here",
-        ),
+        Err(error) => {
+            let what = format!("samples cannot be asked for: {error}");
+            let next = "see OW's log; if it goes on, the version of OW may be one that is not known here";
+            if settings.is_some_and(is_raw) {
+                Finding::warning("ow.version", format!("{what}; raw payloads are read all the same"), next)
+            } else {
+                Finding::stops("ow.version", what, next)
+            }
+        }
     });
     match offered {
         Ok(offered) => {

@@ -51,6 +51,12 @@ pub(super) struct Page<T> {
     results: Vec<T>,
 }
 
+/// What a page says of the whole list.
+#[derive(Deserialize)]
+pub(super) struct Counted {
+    count: usize,
+}
+
 #[derive(Deserialize)]
 pub(super) struct DataSource {
     id: i64,
@@ -96,6 +102,16 @@ impl Jhe {
     /// As [`JheError`] says.
     pub async fn patients(&self) -> Result<Vec<Person>, JheError> {
         self.all(&["api", "v1", "patients"]).await
+    }
+
+    /// How many patients are within reach, whatever their number in one answer.
+    ///
+    /// # Errors
+    /// As [`JheError`] says.
+    pub async fn count_patients(&self) -> Result<usize, JheError> {
+        let mut url = self.http.url(&["api", "v1", "patients"])?;
+        url.query_pairs_mut().append_pair("page_size", "1");
+        read::<Counted>(&self.get(Who::Daemon, url).await?).map(|counted| counted.count)
     }
 
     /// The numbers of the data sources, by their names.

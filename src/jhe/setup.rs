@@ -109,7 +109,7 @@ impl Jhe {
         let data_sources = self.data_sources().await?;
         Ok(Seen {
             user_type: profile.user_type.unwrap_or_default(),
-            patients: self.patients().await?.len(),
+            patients: self.count_patients().await?,
             organizations: memberships.len(),
             is_viewer: memberships.iter().any(|one| one.role == Role::Viewer),
             data_sources: data_sources.iter().map(|(name, _)| naming.of_jhe(name).to_owned()).collect(),

@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, params};
 
 use super::{StoreError, withdrawal};
-use crate::adherence::{Day, place};
+use crate::adherence::{Day, edges, place};
 use crate::catalog::{self, SERIES};
-use crate::intervals::{Grant, Interval};
+use crate::intervals::{Allowed, Grant, Interval};
 use crate::patient::PatientId;
-use crate::store::observation;
+use crate::store::observation::{self, Observation};
 use crate::study::StudyId;
 use crate::tally;
 use crate::time::Timestamp;
@@ -66,43 +66,63 @@ pub fn asked(db: &Connection, patient: PatientId, study: Option<StudyId>) -> Res
     Ok(asked)
 }
 
-/// What a patient's local days have in a stretch of time, by scope. Where both modes of ingestion know a day, the one
-/// that has more samples counts, so that no sample counts twice.
+/// What a patient's local days have in a stretch of time, for each of `asked` what its own grants allowed. Where both
+/// modes of ingestion know a day, the one that has more samples counts, so that no sample counts twice.
 ///
 /// # Errors
 /// Where the tables cannot be read.
 pub fn days(
     db: &Connection,
     patient: PatientId,
+    asked: &[Asked],
     range: Interval,
     zone: &TimeZone,
-) -> Result<BTreeMap<(String, Date), Day>, StoreError> {
-    let mut by_mode: BTreeMap<(String, String, Date), Day> = BTreeMap::new();
+) -> Result<Vec<BTreeMap<Date, Day>>, StoreError> {
+    let given: Vec<Allowed> = asked.iter().map(|one| Allowed::once_given(&one.grants)).collect();
+    let (read, edges) = (around(range), edges(range, zone));
+    let mut by_mode: BTreeMap<(usize, String, Date), Day> = BTreeMap::new();
     for (stream, system, series_type, scope) in streams(db, patient)? {
         let Some(series) = catalog::series(&series_type) else { continue };
         let mut query = db.prepare_cached(
             "SELECT instant, value, zone, revision, context, particulars FROM observation
              WHERE stream = ? AND instant >= ? AND instant < ?",
         )?;
-        let rows = query.query_map(params![stream, range.from, range.until], observation::from_row)?;
+        let rows = query.query_map(params![stream, read.from, read.until], observation::from_row)?;
         for row in rows {
             let one = row?;
+            let (counts_at, _) = tally::moment_of(series, &one);
+            if counts_at < edges.from || edges.until <= counts_at {
+                continue;
+            }
             let offset = one.zone.map(crate::time::ZoneOffset::minutes);
             let Some((date, hour)) = place(one.instant, offset, zone) else { continue };
             // A night counts for the day on which it ended, as it does on the charts.
             let date = tally::date_of(series, &one, zone).unwrap_or(date);
-            let day = by_mode.entry((scope.clone(), system.clone(), date)).or_default();
-            day.samples += 1;
-            day.hours.insert(hour);
+            let lines = asked.iter().zip(&given).enumerate();
+            for (line, _) in lines.filter(|(_, (asked, given))| asked.scope == scope && is_given(given, &one))
+            {
+                let day = by_mode.entry((line, system.clone(), date)).or_default();
+                day.samples += 1;
+                day.hours.insert(hour);
+            }
         }
     }
-    let mut days: BTreeMap<(String, Date), Day> = BTreeMap::new();
-    for ((scope, _, date), day) in by_mode {
-        let known = days.entry((scope, date)).or_default();
+    let mut days = vec![BTreeMap::<Date, Day>::new(); asked.len()];
+    for ((line, _, date), day) in by_mode {
+        let Some(days) = days.get_mut(line) else { continue };
+        let known = days.entry(date).or_default();
         known.samples = known.samples.max(day.samples);
         known.hours.extend(day.hours);
     }
     Ok(days)
+}
+
+/// Whether a sample may be counted, by the rule by which it is kept.
+fn is_given(given: &Allowed, one: &Observation) -> bool {
+    match one.frame() {
+        Some(frame) => given.covers(Interval { from: frame.start, until: frame.end }),
+        None => given.contains(one.instant),
+    }
 }
 
 type Stream = (i64, String, String, String);
@@ -167,7 +187,7 @@ pub struct Person {
 
 /// How far before and after a patient's days samples are looked for: a traveller's clock may be so far off, and a night
 /// begins on the day before.
-pub fn around(range: Interval) -> Interval {
+fn around(range: Interval) -> Interval {
     const SLACK: std::time::Duration = std::time::Duration::from_hours(2 * 24);
     Interval { from: range.from.minus(SLACK), until: Timestamp::min(range.until.plus(SLACK), Timestamp::MAX) }
 }

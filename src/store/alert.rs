@@ -227,8 +227,9 @@ pub fn last_read(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
 /// Where the table cannot be read.
 pub fn stuck_by(db: &Connection) -> Result<Cause, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT coalesce(max(failed_polls), 0) > 0 FROM patient_state
-         JOIN link ON link.patient = patient_state.patient AND link.state = 'active'",
+        "SELECT coalesce(max(failed_polls), 0) > 0 FROM patient_state JOIN link ON link.patient = patient_state.patient
+         WHERE link.state = 'active'
+           AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)",
     )?;
     let fails: bool = query.query_row([], |row| row.get(0))?;
     Ok(if fails { Cause::OwDown } else { Cause::NotRead })
@@ -237,6 +238,35 @@ pub fn stuck_by(db: &Connection) -> Result<Cause, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::open::in_memory;
+
+    #[test]
+    fn an_end_is_told_where_the_beginning_was_and_what_has_ended_untold_is_forgotten() {
+        let db = in_memory();
+        db.execute("INSERT INTO patient (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0)", [])
+            .unwrap();
+        let (patient, now) = (PatientId::new(1), Timestamp::parse("2026-11-21T12:00:00Z").unwrap());
+        let silence = Silence { since: now.minus(Duration::from_hours(40)), cause: Cause::NotWorn };
+        let silent = Alert {
+            kind: Kind::Silent,
+            patient: Some(patient),
+            since: silence.since,
+            cause: Some(silence.cause),
+        };
+        let told = |db: &Connection| -> Vec<Kind> {
+            due(db, Channel::Mail, now).unwrap().iter().map(|one| one.alert.kind).collect()
+        };
+        raise(&db, &[Channel::Mail], &silent, now).unwrap();
+        raise_back(&db, patient, silence, now).unwrap();
+        assert_eq!(told(&db), [Kind::Silent]);
+        forget_ended(&db, now).unwrap();
+        assert_eq!(told(&db), [], "it ended before anybody could be told");
+        raise(&db, &[Channel::Mail], &silent, now).unwrap();
+        note(&db, &[due(&db, Channel::Mail, now).unwrap()[0].id], &Ok(()), now).unwrap();
+        raise_back(&db, patient, silence, now).unwrap();
+        forget_ended(&db, now).unwrap();
+        assert_eq!(told(&db), [Kind::Back]);
+    }
 
     #[test]
     fn the_pauses_grow_to_an_hour() {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{FILE_NAME, StoreError, open};
+use super::{FILE_NAME, StoreError, consent, open};
+use crate::alert::Channel;
 use crate::patient::PatientId;
 use crate::time::Timestamp;
 
@@ -17,13 +18,12 @@ pub fn reader(directory: &Path) -> Result<Connection, StoreError> {
     open::reader(&directory.join(FILE_NAME))
 }
 
-/// Whether the file is sound: `deep` compares indexes with their tables too. Answers the first thing that is wrong.
+/// Whether the file is sound, its indexes too. Reads all of it, and answers the first thing that is wrong.
 ///
 /// # Errors
 /// Where it is not even a database any more.
-pub fn soundness(db: &Connection, deep: bool) -> Result<Option<String>, StoreError> {
-    let question = if deep { "PRAGMA integrity_check(1)" } else { "PRAGMA quick_check(1)" };
-    let found: String = db.query_row(question, [], |row| row.get(0))?;
+pub fn soundness(db: &Connection) -> Result<Option<String>, StoreError> {
+    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     Ok((found != "ok").then_some(found))
 }
 
@@ -34,6 +34,10 @@ pub struct Freshness {
     pub patients: i64,
     /// The newest sample of all.
     pub newest: Option<Timestamp>,
+    /// Of them, those whose data are read: a device delivers what they consent to.
+    pub read: i64,
+    /// Of those, whose last turn ended in an error.
+    pub in_error: i64,
 }
 
 /// How fresh the data are of those who are linked and consent.
@@ -42,14 +46,57 @@ pub struct Freshness {
 /// Where the tables cannot be read.
 pub fn freshness(db: &Connection) -> Result<Freshness, StoreError> {
     let counted = db.query_row(
-        "SELECT count(*), max(state.newest)
-         FROM link LEFT JOIN patient_state AS state ON state.patient = link.patient
-         WHERE link.state = 'active' AND EXISTS
-             (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)",
+        &format!(
+            "SELECT count(*), max(newest), count(*) FILTER (WHERE is_read),
+                    count(*) FILTER (WHERE is_read AND error IS NOT NULL)
+             FROM (SELECT state.newest, state.error,
+                          EXISTS (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL
+                                  AND {}) AS is_read
+                   FROM link LEFT JOIN patient_state AS state ON state.patient = link.patient
+                   WHERE link.state = 'active' AND EXISTS
+                       (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL))",
+            consent::IS_DELIVERED
+        ),
         [],
-        |row| Ok(Freshness { patients: row.get(0)?, newest: row.get(1)? }),
+        |row| {
+            Ok(Freshness {
+                patients: row.get(0)?,
+                newest: row.get(1)?,
+                read: row.get(2)?,
+                in_error: row.get(3)?,
+            })
+        },
     );
     Ok(counted?)
+}
+
+/// Alerts that could not be told on a channel so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    /// How many.
+    pub alerts: i64,
+    /// Since when the first of them is to be told.
+    pub since: Timestamp,
+    /// Why the last attempt at one of them failed.
+    pub error: String,
+}
+
+/// What waits on a channel after a failure; none where nothing does.
+///
+/// # Errors
+/// Where the table cannot be read.
+pub fn untold(db: &Connection, channel: Channel) -> Result<Option<Untold>, StoreError> {
+    let found = db.query_row(
+        "SELECT count(*), min(raised_at), max(error) FROM alert
+         WHERE channel = ? AND told_at IS NULL AND error IS NOT NULL",
+        [channel.as_str()],
+        |row| {
+            let (since, error): (Option<Timestamp>, Option<String>) = (row.get(1)?, row.get(2)?);
+            let alerts = row.get(0)?;
+            Ok(since.zip(error).map(|(since, error)| Untold { alerts, since, error }))
+        },
+    );
+    Ok(found?)
 }
 
 /// Patients whose OW user is gone.

@@ -1,11 +1,14 @@
 //! What the metrics say of the store: rows that are kept up anyway, and one pass over the links.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::outbox::{self, Counts};
+use super::{StoreError, silence};
+use crate::account::Reach;
+use crate::silence::Cause;
 use crate::time::Timestamp;
 
 /// Figures of one moment, of all patients together.
@@ -19,8 +22,8 @@ pub struct Figures {
     pub oldest: Option<Timestamp>,
     /// The newest samples of linked patients who consent.
     pub newest: Newest,
-    /// Of those patients, how many have sent nothing for longer than was asked.
-    pub silent: i64,
+    /// How many patients are silent, by the likely cause; as the pages say it.
+    pub silent: BTreeMap<Cause, usize>,
     /// Linked patients whose last turn ended in an error.
     pub in_error: i64,
 }
@@ -34,11 +37,12 @@ pub struct Newest {
     pub oldest: Option<Timestamp>,
 }
 
-/// Reads them. A patient of whom nothing has come yet is as old as the link.
+/// Reads them. A patient of whom nothing has come yet is as old as the link; silent is of whom nothing has come for
+/// `after`.
 ///
 /// # Errors
 /// Where the tables cannot be read.
-pub fn figures(db: &Connection, now: Timestamp, silence: Duration) -> Result<Figures, StoreError> {
+pub fn figures(db: &Connection, now: Timestamp, after: Duration) -> Result<Figures, StoreError> {
     let mut links = [("active", 0), ("needs_relink", 0), ("unlinked", 0)];
     let mut query = db.prepare_cached("SELECT state, count(*) FROM link GROUP BY state")?;
     let mut rows = query.query([])?;
@@ -55,7 +59,6 @@ pub fn figures(db: &Connection, now: Timestamp, silence: Duration) -> Result<Fig
          ORDER BY age",
     )?;
     let ages = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<Timestamp>, _>>()?;
-    let silent = ages.partition_point(|newest| newest.plus(silence) < now);
     let mut query = db.prepare_cached(
         "SELECT count(*) FROM link JOIN patient_state USING (patient) WHERE state <> 'unlinked' AND error IS NOT NULL",
     )?;
@@ -64,7 +67,76 @@ pub fn figures(db: &Connection, now: Timestamp, silence: Duration) -> Result<Fig
         counts: outbox::counts(db, None)?,
         oldest: outbox::oldest(db, now)?,
         newest: Newest { median: ages.get(ages.len() / 2).copied(), oldest: ages.first().copied() },
-        silent: i64::try_from(silent).unwrap_or(i64::MAX),
+        silent: silence::by_cause(&silence::all(db, Reach::Everybody, after, now)?),
         in_error: query.query_row([], |row| row.get(0))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open::in_memory;
+
+    /// Patients of whom nothing has come for two days: all is well, withdrawn, unknown to OW, unlinked; each was in error
+    /// in the last turn.
+    fn four() -> Connection {
+        let db = in_memory();
+        db.execute_batch(
+            "INSERT INTO code (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
+             INSERT INTO data_source (id, name, kind) VALUES (1, 'Oura', 'personal_device');
+             INSERT INTO data_source_code (data_source, code) VALUES (1, 1);",
+        )
+        .unwrap();
+        for (patient, state, withdrawn) in
+            [(1, "active", None), (2, "active", Some(2)), (3, "needs_relink", None), (4, "unlinked", None)]
+        {
+            db.execute(
+                "INSERT INTO patient (id, name, time_zone, created_at) VALUES (?, 'A', 'UTC', 0)",
+                [patient],
+            )
+            .unwrap();
+            db.execute(
+                "INSERT INTO link (patient, ow_user, state, linked_at) VALUES (?1, 'u' || ?1, ?2, 0)",
+                rusqlite::params![patient, state],
+            )
+            .unwrap();
+            db.execute(
+                "INSERT INTO consent (patient, code, granted_at, withdrawn_at) VALUES (?, 1, 1, ?)",
+                rusqlite::params![patient, withdrawn],
+            )
+            .unwrap();
+            db.execute(
+                "INSERT INTO patient_state (patient, newest, read_at, error) VALUES (?, ?, ?, 'no')",
+                rusqlite::params![patient, now().minus(HOUR * 48), now()],
+            )
+            .unwrap();
+        }
+        db
+    }
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn now() -> Timestamp {
+        Timestamp::parse("2026-11-21T12:00:00Z").unwrap()
+    }
+
+    #[test]
+    fn the_silent_are_those_of_the_pages_by_their_cause() {
+        let silent = figures(&four(), now(), HOUR * 36).unwrap().silent;
+        let expected = [(Cause::ConsentWithdrawn, 1), (Cause::UserGone, 1), (Cause::NotWorn, 1)];
+        assert_eq!(silent, BTreeMap::from(expected));
+        assert!(figures(&four(), now(), HOUR * 49).unwrap().silent.is_empty());
+    }
+
+    #[test]
+    fn who_is_linked_no_more_is_in_no_error_and_the_ages_are_of_those_who_consent() {
+        let figures = figures(&four(), now(), HOUR * 36).unwrap();
+        assert_eq!(figures.in_error, 3);
+        assert_eq!(figures.links, [("active", 2), ("needs_relink", 1), ("unlinked", 1)]);
+        let db = four();
+        db.execute("UPDATE patient_state SET newest = ? WHERE patient = 2", [now().minus(HOUR * 90)])
+            .unwrap();
+        let newest = super::figures(&db, now(), HOUR * 36).unwrap().newest;
+        assert_eq!(newest.oldest, Some(now().minus(HOUR * 48)), "not of who withdrew");
+    }
 }

@@ -168,8 +168,13 @@ fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Resu
 pub enum Standing {
     /// Nobody has it.
     Free,
-    /// A process that lives has had it, or renewed it, since then.
-    Held(String),
+    /// A process that lives has it.
+    Held {
+        /// When it was taken, or renewed last.
+        since: String,
+        /// Whether a tick has it, which ends as one: a backfill may hold it for days, slice by slice.
+        by_tick: bool,
+    },
     /// It was set by hand, or by another program: ticks step aside for [`STALE`].
     ByHand(String),
     /// The next tick reclaims it; the text says why.
@@ -190,13 +195,12 @@ pub fn look(db: &Connection, directory: &Path, now: Timestamp) -> Result<Standin
     };
     let is_stale = now.since(since).max(since.since(now)) >= STALE;
     let ours = holder(db)?.filter(|holder| holder.value == value);
-    let alive = ours.map(|holder| holds(&alive_path(directory, &holder.owner)));
-    Ok(match alive {
+    Ok(match ours {
         _ if is_stale => Standing::LeftBehind(format!("{KEY} stands since {value} without renewal")),
-        Some(false) => {
-            Standing::LeftBehind(format!("{KEY} since {value} belongs to a process that has ended"))
+        Some(holder) if holds(&alive_path(directory, &holder.owner)) => {
+            Standing::Held { since: value, by_tick: holder.kind == Kind::Tick.as_str() }
         }
-        Some(true) => Standing::Held(value),
+        Some(_) => Standing::LeftBehind(format!("{KEY} since {value} belongs to a process that has ended")),
         None => Standing::ByHand(value),
     })
 }

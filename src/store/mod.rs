@@ -52,6 +52,7 @@ pub mod silence;
 pub mod status;
 pub mod stream;
 pub mod study;
+pub mod telling;
 pub mod twin;
 mod types;
 pub mod withdrawal;
@@ -88,10 +89,11 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
+    /// Read-only connections that nobody uses at the moment. They are let go before the writer: only the last connection
+    /// brings the log into the file, and only where it may write.
+    idle: Mutex<Vec<Connection>>,
     writer: Writer,
     place: Place,
-    /// Read-only connections that nobody uses at the moment.
-    idle: Mutex<Vec<Connection>>,
     /// The last to be let go: until then nobody restores over this store.
     _claim: File,
 }

@@ -144,16 +144,21 @@ fn refuse_old_sqlite() -> Result<(), Failure> {
 }
 
 pub(super) fn make_directory(directory: &Path) -> Result<(), Failure> {
-    let told = |error: std::io::Error| {
+    let told = |what: &str, error: std::io::Error| {
         Failure::failed(
-            format!("the data directory {} cannot be made: {error}", directory.display()),
+            format!("the data directory {} cannot be {what}: {error}", directory.display()),
             "name another with --data-dir or JHE_OW_DATA_DIR, or give this user the right to write there",
         )
     };
     if directory.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(told)
+    let made = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
+    made.map_err(|error| match fs::metadata(directory) {
+        // A link to where this user may not look, such as what systemd makes, is there.
+        Err(why) if error.kind() == ErrorKind::AlreadyExists => told("reached", why),
+        _ => told("made", error),
+    })
 }
 
 fn migrate_lock(directory: &Path) -> Result<File, Failure> {

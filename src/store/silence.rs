@@ -116,7 +116,7 @@ pub struct Noticed {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
     /// Every silence that goes on, each since it was first noticed: late samples that do not end it make no other one
-    /// of it. One of somebody whom the daemon has not read is news when it is found a second time.
+    /// of it.
     pub going_on: Vec<Noticed>,
     /// Those that have ended, of people who are still expected to deliver.
     pub ended: Vec<Noticed>,
@@ -142,11 +142,6 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
     let mut news = News::default();
     for (patient, silence) in silent {
         let before = known.remove(&patient);
-        if before.is_none() && silence.cause == Cause::NotRead {
-            // A machine that wakes up, or a daemon that starts anew, reads first: the next round knows more.
-            insert(db, patient, silence, now)?;
-            continue;
-        }
         let since = match before {
             Some(before) if before.cause == silence.cause => before.since,
             Some(before) => {
@@ -230,11 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_read_is_news_when_it_is_found_a_second_time() {
+    fn a_cause_that_changes_is_news() {
         let (db, now) = (quiet(), start().plus(HOUR * 48));
-        assert!(causes(&db, now).is_empty(), "a machine that just woke up");
+        assert!(is_news(&db, AFTER, now).unwrap());
         assert_eq!(causes(&db, now), [Cause::NotRead]);
         read_at(&db, now);
+        assert!(is_news(&db, AFTER, now).unwrap());
         assert_eq!(causes(&db, now), [Cause::NotWorn]);
         assert!(!is_news(&db, AFTER, now).unwrap());
     }

@@ -79,6 +79,7 @@ async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
         backup_interval: settings.backup_interval(),
         last_tick: ticks.last,
         tick_interval: ticks.interval,
+        is_ticking: routes::is_at_work(app).await,
         is_ready: routes::unready(app).await.is_empty(),
         resident: resident(),
     };

@@ -57,7 +57,7 @@ pub use metrics::serve_metrics;
 pub use payloads::Payloads;
 pub(crate) use payloads::examine as examine_payloads;
 pub use person::PatientTokens;
-pub(crate) use routes::OVERDUE;
+pub(crate) use routes::{OVERDUE, renewed};
 pub use server::serve;
 
 /// What the pages are made from.
@@ -231,7 +231,8 @@ impl Exports {
 #[derive(Debug, Clone)]
 pub struct Ticks {
     state: Arc<Mutex<TickState>>,
-    running: Arc<Mutex<Weak<Progress>>>,
+    /// How far the tick is that runs, or was, and when it began.
+    running: Arc<Mutex<(Weak<Progress>, Option<Timestamp>)>>,
     ended: Arc<Notify>,
 }
 
@@ -242,6 +243,8 @@ pub struct TickState {
     pub last: Timestamp,
     /// How the last tick ended.
     pub outcome: Option<String>,
+    /// When that one began.
+    pub began: Option<Timestamp>,
     /// When a tick last stepped aside since then, and why.
     pub skipped: Option<(Timestamp, String)>,
     /// Whether it could not do its work at all; that of single patients is no matter here.
@@ -260,25 +263,28 @@ impl TickState {
 impl Ticks {
     /// A ticker that starts at `now`.
     pub fn new(now: Timestamp, interval: Duration) -> Self {
-        let state = TickState { last: now, outcome: None, skipped: None, failed: false, interval };
+        let state =
+            TickState { last: now, outcome: None, began: None, skipped: None, failed: false, interval };
         Self { state: Arc::new(Mutex::new(state)), running: Arc::default(), ended: Arc::default() }
     }
 
-    /// Notes that a tick begins, for as long as somebody holds its progress.
-    pub fn begin(&self, progress: &Arc<Progress>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(progress);
+    /// Notes that a tick begins at `now`, for as long as somebody holds its progress.
+    pub fn begin(&self, progress: &Arc<Progress>, now: Timestamp) {
+        let running = (Arc::downgrade(progress), Some(now));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
     }
 
     /// How far the tick is that runs; none where none does.
     pub fn running(&self) -> Option<Arc<Progress>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).0.upgrade()
     }
 
     /// Notes that a tick ended: with a sentence, or with why it could not run.
     pub fn note(&self, now: Timestamp, outcome: Result<String, String>, interval: Duration) {
         let failed = outcome.is_err();
         let outcome = outcome.unwrap_or_else(|why| why);
-        let state = TickState { last: now, outcome: Some(outcome), skipped: None, failed, interval };
+        let began = self.running.lock().unwrap_or_else(PoisonError::into_inner).1;
+        let state = TickState { last: now, outcome: Some(outcome), began, skipped: None, failed, interval };
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.ended.notify_waiters();
     }

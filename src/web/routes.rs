@@ -21,7 +21,8 @@ use super::request::Name;
 use super::visit::{Fields, Visit, client_address};
 use super::{App, admin, api, hook, instance, patient};
 use crate::metrics;
-use crate::store::status;
+use crate::store::{lock, setting, status};
+use crate::time::Timestamp;
 
 /// The style sheet, embedded.
 const STYLE: &str = include_str!("../../assets/style.css");
@@ -203,7 +204,7 @@ pub(super) async fn unready(app: &App) -> Vec<String> {
         reasons.push(format!("the last tick could not run: {}", ticks.outcome.unwrap_or_default()));
     }
     let age = app.clock.now().since(ticks.last);
-    if age > ticks.interval * OVERDUE {
+    if age > ticks.interval * OVERDUE && !is_at_work(app).await {
         reasons.push(format!(
             "the last tick ended {} s ago, at {}; one is due every {} s",
             age.as_secs(),
@@ -212,6 +213,21 @@ pub(super) async fn unready(app: &App) -> Vec<String> {
         ));
     }
     reasons
+}
+
+/// Whether a tick is under way and shows that it goes on: it took the lock, or renewed it as it made progress, less than
+/// [`lock::STALE`] ago. A first one may take hours.
+pub(super) async fn is_at_work(app: &App) -> bool {
+    if app.ticks.running().is_none() {
+        return false;
+    }
+    renewed(app).await.is_some_and(|renewed| app.clock.now().since(renewed) < lock::STALE)
+}
+
+/// When whoever has the lock took it, or renewed it last.
+pub(crate) async fn renewed(app: &App) -> Option<Timestamp> {
+    let value = app.store.read(|db| setting::get(db, lock::KEY)).await.ok().flatten()?;
+    Timestamp::parse(&value).ok()
 }
 
 /// What does not even become a visit: an address that is none.

@@ -2,6 +2,9 @@
 
 use jhe_ow::demo::sim::Row;
 
+use crate::bucket::{Bucket, use_bucket};
+use crate::doctor::sql;
+use crate::erasure::one;
 use crate::harness::*;
 use crate::served::*;
 
@@ -99,4 +102,115 @@ fn each_study_has_its_lines_and_names_are_said_on_request_only() {
     let line: serde_json::Value = serde_json::from_str(ran.stdout.trim()).unwrap();
     assert_eq!((line["consented"].as_str(), line["samples"].as_u64()), (Some("no"), Some(0)));
     assert_eq!(world.run(&["adherence", "--study", "Nothing"]).code, 2);
+}
+
+#[test]
+fn a_day_that_the_question_cuts_has_the_samples_and_the_consent_of_that_part() {
+    let mut world = World::new();
+    let (user, _) = world.patient_of(&[HEART_RATE], "UTC");
+    world.pass(DAY * 2);
+    world.sim.fill(&user, world.now.minus(DAY + HOUR * 12), world.now, HOUR, 1);
+    world.created();
+    let lines = table(&world, &["--since", "2026-11-22T06:00:00Z", "--until", "2026-11-22T12:00:00Z"]);
+    assert_eq!(days(&lines), [["2026-11-22", "6", "6", "yes"]]);
+    let lines = table(&world, &["--since", "2026-11-22", "--until", "2026-11-22T12:00:00Z"]);
+    assert_eq!(days(&lines), [["2026-11-22", "12", "12", "yes"]]);
+    let lines = table(&world, &["--since", "2026-11-22T06:00:00Z", "--until", "2026-11-23"]);
+    assert_eq!(days(&lines), [["2026-11-22", "18", "18", "yes"]]);
+    // Where nobody says since when, it is since the beginning of a day.
+    world.sim.put(&user, at("2026-10-24T03:00:00Z"), 60.0);
+    back_to(&world, "2026-10-20");
+    let lines = table(&world, &[]);
+    let lines = days(&lines);
+    assert_eq!(
+        (lines.len(), lines[0], lines[29][1]),
+        (31, ["2026-10-24", "1", "1", "no"], "24"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_study_shows_nothing_that_only_another_consent_covers() {
+    let mut world = World::new();
+    let (user, patient) = world.patient_of(&[HEART_RATE], "UTC");
+    let served = Served::start(&world);
+    let study = make_study(&served.operator(&world), "Declined");
+    served.stop("TERM");
+    sql(
+        &world,
+        &format!("INSERT INTO enrolment (patient, study, enrolled_at) VALUES ({patient}, {study}, 0)"),
+    );
+    world.sim.fill(&user, world.now.minus(HOUR * 4), world.now, HOUR, 1);
+    assert_eq!(world.created(), 4);
+    let of = |world: &World, arguments: &[&str]| -> Vec<String> {
+        let lines = table(world, &[&["--since", "2026-11-21", "--until", "2026-11-22"], arguments].concat());
+        lines.iter().map(|line| format!("{} {}", line[2], line[5])).collect()
+    };
+    assert_eq!(of(&world, &["--study", &study]), ["Declined 0"]);
+    assert_eq!(of(&world, &[]), [" 4", "Declined 0"]);
+    // A no is not a yes that ended.
+    let grant = |from: i64, until: &str| {
+        let code = one::<i64>(&world, &format!("SELECT id FROM code WHERE code = '{HEART_RATE}'"));
+        sql(&world, &format!("DELETE FROM consent WHERE study = {study}"));
+        sql(
+            &world,
+            &format!(
+                "INSERT INTO consent (patient, code, study, granted_at, withdrawn_at)
+                 VALUES ({patient}, {code}, {study}, {from}, {until})"
+            ),
+        );
+    };
+    let nine = world.now.minus(HOUR * 2).minus(FIVE_MINUTES).micros();
+    grant(nine, &nine.to_string());
+    assert_eq!(of(&world, &["--study", &study]), ["Declined 0"]);
+    grant(1, &nine.to_string());
+    assert_eq!(of(&world, &["--study", &study]), ["Declined 2"], "up to the withdrawal");
+    grant(nine, "NULL");
+    assert_eq!(of(&world, &["--study", &study]), ["Declined 4"], "the first grant reaches back");
+    world.pass(DAY);
+    assert_eq!(of(&world, &[]), [" 4", "Declined 4"]);
+}
+
+#[test]
+fn a_day_that_both_modes_know_counts_once() {
+    let (mut world, bucket) = (World::new(), Bucket::start());
+    world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef0123456789ab");
+    let (user, _) = world.patient_of(&[HEART_RATE], "UTC");
+    world.sim.fill(&user, at("2026-11-21T07:00:00Z"), at("2026-11-21T10:00:00Z"), HOUR, 1);
+    assert_eq!(world.created(), 3);
+    use_bucket(&world, &bucket);
+    let rates = [("2026-11-21T08:00:00Z", 61.0, "rest"), ("2026-11-21T10:00:00Z", 62.0, "rest")];
+    bucket.put_heart_rates(&Bucket::key("2026-11-21", &user, "a"), &rates);
+    assert_eq!(world.created(), 2);
+    let lines = table(&world, &["--since", "2026-11-21"]);
+    assert_eq!(days(&lines), [["2026-11-21", "3", "4", "no"]]);
+}
+
+#[test]
+fn what_was_set_aside_or_is_hidden_is_in_no_line_and_who_is_erased_has_none() {
+    let mut world = World::new();
+    let (wrong, patient) = world.patient_of(&[HEART_RATE], "UTC");
+    let (_, neighbour) = world.patient_of(&[HEART_RATE], "UTC");
+    world.sim.put(&wrong, world.now.minus(HOUR), 60.0);
+    world.created();
+    let samples = |world: &World| -> Vec<String> {
+        let lines = table(world, &["--since", "2026-11-21", "--until", "2026-11-22"]);
+        lines.iter().map(|line| format!("{} {}", line[0], line[5])).collect()
+    };
+    let of = |samples: i64| [format!("{patient} {samples}"), format!("{neighbour} 0")];
+    assert_eq!(samples(&world), of(1));
+    world.run(&["patient", "unlink", &patient]);
+    let right = world.sim.add_user();
+    world.sim.put(&right, world.now.minus(HOUR * 2), 70.0);
+    world.sim.put(&right, world.now.minus(HOUR * 3), 71.0);
+    world.run(&["patient", "link", &patient, "--ow-user", &right, "--mistake"]);
+    assert_eq!(world.created(), 2);
+    assert_eq!(samples(&world), of(2), "what came through a mistaken link is somebody else's");
+    world.pass(HOUR);
+    assert_eq!(world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]).code, 0);
+    assert_eq!(samples(&world), of(2));
+    world.setting("data.after_withdrawal", "hide");
+    assert_eq!(samples(&world), of(0));
+    sql(&world, &format!("INSERT INTO erasure (patient, began_at) VALUES ({patient}, 1)"));
+    assert_eq!(samples(&world), [format!("{neighbour} 0")], "an erasure that is under way");
 }

@@ -64,6 +64,15 @@ impl Watched {
         Served::with(&self.world, &all)
     }
 
+    /// Lets time pass in which the daemon runs, and not in one leap, which looks as if the machine had slept.
+    pub fn stay_awake(&mut self) {
+        for _ in 0..2 {
+            self.ticks();
+            self.pass(std::time::Duration::from_mins(6));
+        }
+        self.ticks();
+    }
+
     /// Waits until a few more ticks have run, and what follows each.
     pub fn ticks(&self) {
         let before = self.world.pages_of(&self.user);
@@ -152,6 +161,52 @@ fn what_a_failing_receiver_did_not_take_is_told_later_and_the_page_says_so() {
     assert!(!operator.get("/admin").body.contains("could not be sent"));
     let ended = served.stop("TERM");
     assert!(!ended.stderr.contains("hidden-part") && !ended.stdout.contains("hidden-part"), "{ended:?}");
+}
+
+/// What is told by mail through the server of this port.
+fn by_mail(port: u16) -> [(&'static str, String); 3] {
+    [
+        ("JHE_OW_ALERTS_SMTP_URL", format!("smtp://127.0.0.1:{port}")),
+        ("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org".to_owned()),
+        ("JHE_OW_ALERTS_MAIL_TO", "ada@example.org".to_owned()),
+    ]
+}
+
+/// A daemon that tells by webhook and by mail, of a silence and of its end; one of the two never answers.
+fn tells_beside_a_mute(webhook: &str, mail: u16, told: impl Fn() -> usize) {
+    let mut watched = Watched::new();
+    let mail = by_mail(mail);
+    let mail = mail.iter().map(|(name, value)| (*name, value.as_str()));
+    let served = watched.serve(&mail.chain([("JHE_OW_ALERTS_WEBHOOK", webhook)]).collect::<Vec<_>>());
+    watched.ticks();
+    watched.pass(DAY * 2);
+    until("the silence is told", || told() == 1);
+    watched.measure(62.5);
+    until("its end is told", || told() == 2);
+    served.stop("TERM");
+}
+
+#[test]
+fn a_mail_server_that_never_speaks_keeps_nothing_from_the_webhook() {
+    let webhook = Webhook::start();
+    tells_beside_a_mute(&webhook.url(), mute(), || webhook.posted().len());
+}
+
+#[test]
+fn a_webhook_that_never_answers_keeps_nothing_from_the_mail() {
+    let mail = MailServer::start();
+    tells_beside_a_mute(&format!("http://127.0.0.1:{}/", mute()), mail.port, || mail.letters().len());
+}
+
+#[test]
+fn an_alert_goes_nowhere_but_to_the_address_of_the_configuration() {
+    let mut world = World::bare();
+    let (webhook, elsewhere) = (Webhook::start(), Webhook::start());
+    webhook.move_to(&elsewhere.url());
+    world.set("JHE_OW_ALERTS_WEBHOOK", &webhook.url());
+    let ran = world.run(&["alerts", "test"]);
+    assert!(ran.code == 1 && ran.stderr.contains("the webhook answered 307"), "{ran:?}");
+    assert!(elsewhere.posted().is_empty());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::fake_jhe::{FakeJhe, Fault, KEY};
 use crate::harness::*;
+use crate::secrets::{have_mail, secrets_of_the_configuration};
 use crate::served::*;
 
 const OW_KEY: &str = "sk-canary-of-open-wearables";
@@ -141,8 +142,9 @@ impl Watch {
             OW_KEY, JHE_KEY, JHE_SECRET, JHE_ID, JHE_TOKEN, S3_ID, S3_SECRET, SEAL, PASSWORD, WRONG, NAME,
             EMAIL, VALUE,
         ];
-        let canaries = canaries.into_iter().chain(OF_JHE).chain([KEY, "161.23"]);
-        Self { canaries: canaries.map(str::to_owned).collect(), seen: String::new() }
+        let canaries = canaries.into_iter().chain(OF_JHE).chain([KEY, "161.23", "canary-of-a-chat"]);
+        let configured = secrets_of_the_configuration().into_iter().map(|(_, value)| value);
+        Self { canaries: canaries.map(str::to_owned).chain(configured).collect(), seen: String::new() }
     }
 
     fn must_not_see(&mut self, canary: &str) {
@@ -187,6 +189,12 @@ fn full_world() -> (World, FakeJhe, String) {
     world.set("JHE_OW_SECRET_KEY", SEAL);
     world.set("JHE_BASE_URL", &jhe.url());
     world.set("JHE_CLIENT_KEY", KEY);
+    have_mail(&mut world);
+    for (name, value) in secrets_of_the_configuration() {
+        if name.starts_with("JHE_OW_ALERTS") || name == "OW_WEBHOOK_SECRET" {
+            world.set(name, &value);
+        }
+    }
     jhe.add_patient(40001, 10001, world.now.minus(DAY));
     let (user, other) = (world.sim.add_user(), world.sim.add_user());
     let add =
@@ -244,6 +252,9 @@ fn no_log_tells_a_secret_where_all_is_well() {
             watch.look(&format!("{arguments:?}"), &ran.stderr);
         }
         let _ = with_input(&world, &["admin", "set-password", "--name", "operator"], PASSWORD);
+        let alerts = world.run(&["alerts", "test"]);
+        assert_eq!(alerts.code, 1, "nobody takes them: {alerts:?}");
+        watch.look_at("alerts test", &alerts);
     }
     assert!(watch.seen.contains("Created 2 observations") && watch.seen.contains("Delivered 1 observation"));
 }
@@ -430,4 +441,39 @@ fn no_broken_configuration_shows_the_secrets_in_it() {
         watch.look_at(&text, &ran);
     }
     assert!(watch.seen.contains(".env") && watch.seen.contains("jhe-ow.toml line 2"), "{}", watch.seen);
+}
+
+#[test]
+fn whoever_is_told_of_every_value_of_the_configuration_is_told_no_secret() {
+    let secrets = secrets_of_the_configuration();
+    assert_eq!(secrets.len(), 8, "{secrets:?}");
+    // One of JHE's is made of the other two, and both at once are refused.
+    for left_out in ["JHE_CLIENT_KEY", "JHE_CLIENT_SECRET"] {
+        for in_credentials in [false, true] {
+            let (mut world, mut watch) = (World::new(), Watch::new());
+            world.set("OW_API_KEY", "");
+            have_mail(&mut world);
+            world.set("JHE_CLIENT_ID", if left_out == "JHE_CLIENT_KEY" { "an-id" } else { "" });
+            let directory = world.directory.path().join("credentials");
+            std::fs::create_dir(&directory).unwrap();
+            world.set("CREDENTIALS_DIRECTORY", directory.to_str().unwrap());
+            for (name, value) in secrets.iter().filter(|(name, _)| *name != left_out) {
+                if in_credentials {
+                    std::fs::write(directory.join(name.to_lowercase()), value).unwrap();
+                } else {
+                    world.set(name, value);
+                }
+            }
+            let place = if in_credentials { "systemd credential" } else { "environment variable" };
+            for arguments in [
+                ["doctor"].as_slice(),
+                &["doctor", "--json"],
+                &["settings", "list"],
+                &["serve", "--bind", "no"],
+            ] {
+                watch.look_at(&format!("{arguments:?}, {place}"), &world.run(arguments));
+            }
+            assert_eq!(watch.seen.matches(&format!("= (set) ({place}")).count(), 2 * 7, "{}", watch.seen);
+        }
+    }
 }

@@ -146,12 +146,28 @@ fn readiness_tells_why_not() {
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     world.setting("ow.poll_interval", "1s");
     let (user, _) = world.patient();
-    let served = Served::with(&world, &[("JHE_OW_CLOCK", "")]);
+    let (clock, port) = (world.clock_in_a_file(), free_port());
+    let bind = format!("127.0.0.1:{port}");
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", &clock), ("JHE_OW_METRICS_BIND", &bind)]);
     until("it is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
     world.sim.set_fault(&user, Some(Fault::Hang));
+    world.sim.forget_requests();
+    until("a tick hangs", || world.pages_of(&user) > 0);
+    world.pass(FIVE_MINUTES * 4);
+    world.clock_in_a_file();
+    let (status, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert_eq!(status, 200, "a first tick may take hours: {body}");
+    let is_at_work = |value: &str| {
+        let (_, metrics) = get(port, "/metrics", &[]).unwrap();
+        metrics.contains(&format!("jhe_ow_tick_under_way {value}\n"))
+    };
+    assert!(is_at_work("1"));
+    world.pass(FIVE_MINUTES * 4);
+    world.clock_in_a_file();
     until("the tick is overdue", || get(served.port, "/readyz", &[]).unwrap().0 == 503);
     let (_, body) = get(served.port, "/readyz", &[]).unwrap();
     assert!(body.contains("the last tick ended"), "{body}");
+    until("the metrics say so, too", || is_at_work("0"));
     assert_eq!(get(served.port, "/healthz", &[]).unwrap(), (200, "ok\n".to_owned()));
     served.stop("TERM");
     assert_eq!(world.lock(), "", "released although OW still hangs");
@@ -266,4 +282,22 @@ fn the_demonstration_needs_nothing_and_finds_a_port() {
     });
     running.signal("INT");
     assert_eq!(running.wait().code, 0);
+}
+
+#[test]
+fn after_a_clean_end_the_database_is_one_file() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR * 20), world.now, FIVE_MINUTES, 1);
+    let served = Served::start(&world);
+    until("the samples are kept", || world.pages_of(&user) > 0 && world.kept(&patient).len() == 240);
+    served.operator(&world).get("/admin");
+    served.stop("TERM");
+    let beside = names(&world.data_dir());
+    assert!(!beside.iter().any(|name| name.ends_with("-wal") || name.ends_with("-shm")), "{beside:?}");
+    let copy = world.directory.path().join("copy.sqlite3");
+    std::fs::copy(world.database(), &copy).unwrap();
+    let copy = rusqlite::Connection::open(&copy).unwrap();
+    let kept: i64 = copy.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 240, "whoever copies the file has everything");
 }

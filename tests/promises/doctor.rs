@@ -172,7 +172,7 @@ fn where_everything_is_well_nothing_stops_data() {
     let redirect = format!("byte for byte: {}/api/v1/oauth/oura/callback", world.sim.url());
     found.has("ow.redirect", "ok", &redirect, "");
     found.has("jhe.client", "ok", "reaches 1 patient through", "");
-    found.has("store.sound", "ok", "integrity_check, the whole file", "");
+    found.has("store.sound", "ok", "all of it read)", "");
     assert!(jhe.state().batches.is_empty(), "it only looks");
 }
 

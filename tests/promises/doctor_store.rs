@@ -12,6 +12,11 @@ fn backups_that_are_old_or_missing_or_switched_off_are_told() {
     let world = well();
     back_up(&world, world.now.minus(DAY * 9));
     examine(&world).warns("store.backup", "the newest backup is 9 days old", "jhe-ow backup FILE");
+    // One is due each day, and a machine may have been off.
+    back_up(&world, world.now.minus(DAY + HOUR * 5));
+    examine(&world).has("store.backup", "ok", "the newest backup is 29 hours old", "");
+    back_up(&world, world.now.minus(DAY + HOUR * 7));
+    examine(&world).warns("store.backup", "the newest backup is 31 hours old", "jhe-ow backup FILE");
     std::fs::remove_dir_all(world.data_dir().join("backups")).unwrap();
     examine(&world).warns("store.backup", "there is no backup in", "once it runs");
     world.setting("backup.interval", "off");

@@ -125,6 +125,15 @@ impl World {
         self.clock.set(self.now);
     }
 
+    /// Writes the time into a file, in one step; answers with what has a daemon go by it.
+    pub fn clock_in_a_file(&self) -> String {
+        let clock = self.directory.path().join("clock");
+        let half = clock.with_extension("new");
+        std::fs::write(&half, self.now.to_string()).unwrap();
+        std::fs::rename(half, &clock).unwrap();
+        format!("@{}", clock.display())
+    }
+
     /// The binary, about to run here.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));

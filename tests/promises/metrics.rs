@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
 use jhe_ow::demo::sim::Fault;
+use jhe_ow::silence::Cause;
 
 use crate::export::Scene;
+use crate::fake_jhe::State;
 use crate::harness::*;
 use crate::served::*;
 
 /// Labels that there may be.
-const LABELS: [&str; 8] = ["kind", "le", "of", "outcome", "peer", "state", "status", "type"];
+const LABELS: [&str; 9] = ["cause", "kind", "le", "of", "outcome", "peer", "state", "status", "type"];
 const ALERTS: &str = include_str!("../../packaging/alerts.yaml");
 const DASHBOARD: &str = include_str!("../../packaging/grafana-dashboard.json");
 
@@ -125,6 +127,10 @@ fn scraped(look: impl FnOnce(&Scrape, &Scene, &[String], &Served)) {
     let mut scene = Scene::new();
     let (well, first) = scene.patient(40001);
     let (ill, second) = scene.patient(40002);
+    // The last that came of the one, and is delivered.
+    scene.world.sim.put(&ill, scene.world.now.minus(FIVE_MINUTES), 60.0);
+    assert_eq!(scene.world.created(), 1);
+    assert!(scene.export().stdout.contains("Delivered 1 "));
     scene.world.pass(DAY * 2);
     scene.fill(&well, 1);
     scene.world.sim.set_fault(&ill, Some(Fault::Garbage));
@@ -158,9 +164,11 @@ fn what_is_scraped_is_what_happened() {
             ("jhe_ow_samples_total", vec![("type", "weight"), ("outcome", "created")], 0),
             ("jhe_ow_links", vec![("state", "active")], 2),
             ("jhe_ow_links", vec![("state", "needs_relink")], 0),
-            ("jhe_ow_newest_sample_age_seconds", vec![("of", "oldest")], 2 * 86_400),
+            ("jhe_ow_newest_sample_age_seconds", vec![("of", "oldest")], 2 * 86_400 + 300),
             ("jhe_ow_newest_sample_age_seconds", vec![("of", "median")], 300),
-            ("jhe_ow_silent_patients", vec![], 1),
+            ("jhe_ow_silent_patients", vec![("cause", "ow_down")], 1),
+            ("jhe_ow_silent_patients", vec![("cause", "consent_withdrawn")], 0),
+            ("jhe_ow_tick_under_way", vec![], 0),
             ("jhe_ow_errors_total", vec![("kind", "ow_answer")], 1),
             ("jhe_ow_errors_total", vec![("kind", "jhe")], 0),
             ("jhe_ow_outbox", vec![("state", "dead")], 0),
@@ -171,6 +179,9 @@ fn what_is_scraped_is_what_happened() {
             ("jhe_ow_build_info", vec![("version", env!("CARGO_PKG_VERSION"))], 1),
         ] {
             assert_eq!(scrape.whole(name, &labels), value, "{name} {labels:?}");
+        }
+        for cause in Cause::ALL {
+            scrape.value("jhe_ow_silent_patients", &[("cause", cause.as_str())]);
         }
         let now = scene.world.now.micros() / 1_000_000;
         for name in ["jhe_ow_tick_last_end_timestamp_seconds", "jhe_ow_backup_last_timestamp_seconds"] {
@@ -202,6 +213,29 @@ fn no_label_tells_of_a_person_and_all_come_from_fixed_sets() {
         let (status, page) = get(served.port, "/metrics", &[]).unwrap();
         assert!(status == 404 && !page.contains("jhe_ow_ticks"), "not where browsers come: {page}");
     });
+}
+
+/// What became of an hour of samples that a daemon sends to a JHE that is in a bad way, by the metric, once so many
+/// did.
+fn sent(outcome: &str, count: i64, hurt: impl FnOnce(&mut State)) {
+    let scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.sim.put(&user, scene.world.now.minus(HOUR * 2), 199.0);
+    assert_eq!(scene.world.created(), 13);
+    hurt(&mut scene.jhe.state());
+    let port = free_port();
+    let served = Served::with(&scene.world, &[("JHE_OW_METRICS_BIND", &format!("127.0.0.1:{port}"))]);
+    let sent = |outcome: &str| Scrape::of(port).whole("jhe_ow_exported_total", &[("outcome", outcome)]);
+    until("it listens", || get(port, "/metrics", &[]).is_some());
+    until(outcome, || sent(outcome) >= count);
+    served.stop("TERM");
+}
+
+#[test]
+fn what_is_parked_and_what_is_to_be_sent_again_is_counted() {
+    sent("parked", 13, |jhe| jhe.has_just_lost_oura = true);
+    sent("again", 1, |jhe| jhe.poison.push(199.0));
 }
 
 #[test]

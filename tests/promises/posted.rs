@@ -19,17 +19,25 @@ impl Posted {
     }
 }
 
+/// What a webhook answers, and what it was sent.
+struct State {
+    status: u16,
+    /// Where it says that it has moved to.
+    location: String,
+    posted: Vec<Posted>,
+}
+
 /// A webhook that takes what it is sent, or fails.
 pub struct Webhook {
     port: u16,
-    state: Arc<Mutex<(u16, Vec<Posted>)>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Webhook {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Arc::new(Mutex::new((200, Vec::new())));
+        let state = Arc::new(Mutex::new(State { status: 200, location: String::new(), posted: Vec::new() }));
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -44,11 +52,17 @@ impl Webhook {
     }
 
     pub fn answer_with(&self, status: u16) {
-        self.state.lock().unwrap().0 = status;
+        self.state.lock().unwrap().status = status;
+    }
+
+    /// Answers from now on that everything has moved there.
+    pub fn move_to(&self, url: &str) {
+        let mut state = self.state.lock().unwrap();
+        (state.status, state.location) = (307, format!("Location: {url}\r\n"));
     }
 
     pub fn posted(&self) -> Vec<Posted> {
-        self.state.lock().unwrap().1.clone()
+        self.state.lock().unwrap().posted.clone()
     }
 
     /// The kinds of what came, in order.
@@ -57,7 +71,7 @@ impl Webhook {
     }
 }
 
-fn serve(mut stream: TcpStream, shared: &Mutex<(u16, Vec<Posted>)>) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, shared: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut line, mut headers) = (String::new(), BTreeMap::new());
     reader.read_line(&mut line)?;
@@ -70,12 +84,12 @@ fn serve(mut stream: TcpStream, shared: &Mutex<(u16, Vec<Posted>)>) -> std::io::
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let status = {
+    let (status, location) = {
         let mut state = shared.lock().unwrap();
-        state.1.push(Posted { headers, body: String::from_utf8(body).unwrap() });
-        state.0
+        state.posted.push(Posted { headers, body: String::from_utf8(body).unwrap() });
+        (state.status, state.location.clone())
     };
-    write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    write!(stream, "HTTP/1.1 {status} X\r\n{location}Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 /// A mail server that takes every letter.
@@ -104,6 +118,14 @@ impl MailServer {
     pub fn letters(&self) -> Vec<String> {
         self.letters.lock().unwrap().clone()
     }
+}
+
+/// A server that accepts connections, and never says or reads anything.
+pub fn mute() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+    port
 }
 
 fn take_letters(mut stream: TcpStream, letters: &Mutex<Vec<String>>) -> std::io::Result<()> {

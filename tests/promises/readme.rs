@@ -46,7 +46,8 @@ fn document(name: &str) -> String {
 fn every_command_line_in_the_documents_is_understood() {
     let mut count = 0;
     for name in DOCUMENTS.into_iter().chain(["packaging/README.md"]) {
-        let text = document(name);
+        // What the package has for its service takes the same.
+        let text = document(name).replace("jhe-ow-ctl ", "jhe-ow ");
         let typed: Vec<_> = shell_lines(&text).iter().flat_map(|line| calls(line)).collect();
         for call in &typed {
             assert_eq!(understand(call), Ok(()), "{name}: {}", call.join(" "));

@@ -83,6 +83,11 @@ fn a_directory_that_cannot_be_written_is_told_of() {
     let ran = world.run(&["seed", "--data-dir", file.join("below").to_str().unwrap()]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("cannot be made") && ran.stderr.contains("--data-dir"), "{ran:?}");
+    // As systemd leaves it, for whoever may not look where it leads.
+    let link = world.directory.path().join("link");
+    std::os::unix::fs::symlink(world.directory.path().join("gone"), &link).unwrap();
+    let ran = world.run(&["seed", "--data-dir", link.to_str().unwrap()]);
+    assert!(ran.code == 1 && ran.stderr.contains("link cannot be reached: No such file"), "{ran:?}");
 }
 
 #[test]

@@ -34,16 +34,19 @@ fn that_jhe_takes_nothing_is_told_once_and_again_when_it_happens_again() {
     let served = telling(&watched, &webhook);
     watched.ticks();
     watched.pass(HOUR);
-    watched.ticks();
+    watched.stay_awake();
     assert!(webhook.posted().is_empty(), "JHE may just be restarting: {:?}", webhook.kinds());
     watched.pass(HOUR * 2);
+    watched.ticks();
+    assert!(webhook.posted().is_empty(), "the machine may have slept: {:?}", webhook.kinds());
+    watched.stay_awake();
     until("it is told", || webhook.kinds() == ["unsent"]);
     watched.measure(63.5);
     watched.pass(HOUR);
     watched.ticks();
     served.stop("TERM");
     let served = telling(&watched, &webhook);
-    watched.ticks();
+    watched.stay_awake();
     assert_eq!(webhook.kinds(), ["unsent"], "one trouble, also to a daemon that starts anew");
     let body = webhook.posted()[0].body.clone();
     assert!(body.contains("\"link\":\"http://127.0.0.1:") && !body.contains("61.25"), "{body}");
@@ -55,7 +58,23 @@ fn that_jhe_takes_nothing_is_told_once_and_again_when_it_happens_again() {
     watched.measure(64.5);
     watched.ticks();
     watched.pass(HOUR * 3);
+    watched.stay_awake();
     until("the next trouble is told", || webhook.kinds() == ["unsent", "unsent"]);
+    served.stop("TERM");
+}
+
+#[test]
+fn that_jhe_does_not_say_who_consents_is_told_as_nobody_is_read() {
+    let (mut watched, jhe) = exporting();
+    let webhook = Webhook::start();
+    let served = telling(&watched, &webhook);
+    watched.ticks();
+    jhe.state().trouble = Some(Box::new(|_| Some(Fault::Status(503))));
+    watched.pass(HOUR * 5);
+    until("it is told", || webhook.kinds() == ["stuck"]);
+    let body = webhook.posted()[0].json();
+    assert_eq!(body["cause"], "not_read");
+    assert!(body["text"].as_str().unwrap().contains("whether JHE answers"), "{body}");
     served.stop("TERM");
 }
 
@@ -66,11 +85,13 @@ fn what_jhe_lacks_or_refuses_is_told() {
     jhe.state().refused = vec![64.5];
     let webhook = Webhook::start();
     let served = telling(&watched, &webhook);
+    watched.stay_awake();
     until("what is lacking is told", || webhook.kinds() == ["held"]);
     jhe.state().has_oura = true;
     watched.pass(HOUR * 2);
     until("it is sent", || jhe.state().kept.len() == 1);
     watched.measure(64.5);
+    watched.stay_awake();
     until("what is refused is told", || webhook.kinds() == ["held", "refused"]);
     watched.pass(HOUR);
     watched.ticks();
@@ -113,6 +134,11 @@ fn that_nothing_can_be_kept_is_told_from_memory_and_nothing_is_told_of_a_moment(
     std::fs::rename(&elsewhere, &database).unwrap();
     watched.ticks();
     assert_eq!(webhook.kinds(), ["unkept"]);
+    std::fs::rename(&database, &elsewhere).unwrap();
+    failing_ticks(metrics);
+    watched.pass(Duration::from_mins(11));
+    until("the next time is told", || webhook.kinds() == ["unkept", "unkept"]);
+    std::fs::rename(&elsewhere, &database).unwrap();
     served.stop("TERM");
 }
 

@@ -106,7 +106,7 @@ impl FakeJhe {
             Some(_) => {}
         }
         let device = resource["device"]["reference"].as_str().unwrap_or_default().to_owned();
-        if !state.has_oura || device != format!("Device/{OURA}") {
+        if !state.has_oura || state.has_just_lost_oura || device != format!("Device/{OURA}") {
             return Err((400, format!("Device Data Source id={device} can not be found.")));
         }
         if resource["code"]["coding"][0]["system"] != SYSTEM {

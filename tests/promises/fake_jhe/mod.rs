@@ -96,6 +96,8 @@ pub struct State {
     /// Values that JHE will not have.
     pub refused: Vec<f64>,
     pub has_oura: bool,
+    /// It lists Oura, and finds it no more once observations of it come.
+    pub has_just_lost_oura: bool,
     pub consents_broken: bool,
     pub asked: usize,
     /// Look-ups that were answered with a count.
