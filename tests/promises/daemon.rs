@@ -174,6 +174,31 @@ fn readiness_tells_why_not() {
 }
 
 #[test]
+fn a_tick_of_a_command_keeps_the_daemon_ready_for_as_long_as_it_works() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    world.setting("ow.poll_interval", "1m");
+    world.setting("ow.hints", "off");
+    let (user, _) = world.patient();
+    let clock = world.clock_in_a_file();
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", &clock)]);
+    until("a tick has ended", || world.pages_of(&user) > 0 && world.lock().is_empty());
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    world.sim.forget_requests();
+    let poll = world.start(&["poll"]);
+    until("it asks", || world.pages_of(&user) > 0);
+    world.pass(FIVE_MINUTES * 4);
+    world.clock_in_a_file();
+    let (status, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert_eq!(status, 200, "{body}");
+    poll.signal("KILL");
+    poll.wait();
+    let (status, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert!(status == 503 && body.contains("the last tick ended"), "{body}");
+    served.stop("TERM");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
