@@ -59,7 +59,12 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let drawing = draw(&progress);
     let report = exporter.drain(patient, &progress).await;
     drawing.finish();
-    match report? {
+    let mut report = report?;
+    if let Some(report) = &mut report {
+        let now = session.clock.now();
+        report.still = store.read(move |db| outbox::still(db, patient, now)).await?;
+    }
+    match report {
         report if arguments.json => {
             say_json(&document(report.as_ref(), queued))?;
             Ok(report.as_ref().map_or(0, code))

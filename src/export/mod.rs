@@ -76,7 +76,7 @@ pub struct Report {
     pub dead: u64,
     /// To be sent again later.
     pub again: u64,
-    /// What waits until it is still, and was not to be sent yet.
+    /// What waits until it is still, and was not to be sent yet; whoever tells of it fills it in.
     pub still: Option<Still>,
     /// Why it ended early.
     pub stopped: Option<JheError>,
@@ -184,8 +184,6 @@ impl Exporter {
             failpoint::at("export.settled");
             busy.retain(|patient| !patients.contains(patient));
         }
-        let now = self.clock.now();
-        report.still = self.store.read(move |db| outbox::still(db, patient, now)).await?;
         Ok(Some(report))
     }
 
