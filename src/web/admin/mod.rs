@@ -144,7 +144,7 @@ async fn require_reach(app: &App, visit: &Visit, path: &[&str], staff: &Staff) -
                 Some(at) => erased(patient, at),
                 None => no_patient(),
             },
-            _ => no_patient(),
+            Reach::Shared(_) => no_patient(),
         });
     }
     let theirs = match path {
