@@ -35,7 +35,7 @@ mod tests {
         let noon = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
         let said = |theirs| compare("clock.ow", "OW", theirs, noon);
         assert_eq!(said(Some(noon.minus(Duration::from_secs(59)))).state, State::Ok);
-        assert!(said(Some(noon.minus(APART * 5))).what.contains("5 minutes before that of OW"));
+        assert!(said(Some(noon.minus(APART * 5))).what.contains("5 minutes ahead of that of OW"));
         assert!(said(Some(noon.plus(APART * 5))).what.contains("5 minutes behind that of OW"));
         assert_eq!(said(None).state, State::Skipped);
     }

@@ -192,7 +192,11 @@ mod tests {
             assert_eq!(said(code), format!("CodeableConcept '{code}' not found. Did you mean {meant}?"));
         }
         for code in ["zzz", "", "omh::"] {
-            assert!(said(code).contains("not found. There are ieee:"), "{}", said(code));
+            assert!(
+                said(code).contains("not found. There are QuestionnaireResponse, ieee:"),
+                "{}",
+                said(code)
+            );
         }
     }
 }
