@@ -248,7 +248,8 @@ impl Exporter {
                 report.unread.push((unread, error));
             }
             streams.retain(|stream| patients.contains(&stream.patient) && !skip.contains(&stream.patient));
-            let ready = self.take(streams, devices.clone(), now).await?;
+            let (ready, held) = self.take(streams, devices.clone(), now).await?;
+            report.configuration += held;
             if !ready.is_empty() {
                 return Ok(Some(ready));
             }
@@ -257,15 +258,16 @@ impl Exporter {
         }
     }
 
-    /// Takes entries of these streams, as many as fit into a batch; what cannot be sent is parked.
+    /// Takes entries of these streams, as many as fit into a batch; what cannot be sent is parked. Answers with how many
+    /// were until something is mended at JHE.
     async fn take(
         &self,
         streams: Vec<StreamInfo>,
         devices: Devices,
         now: Timestamp,
-    ) -> Result<Vec<Ready>, StoreError> {
+    ) -> Result<(Vec<Ready>, u64), StoreError> {
         let take = move |db: &_| {
-            let mut ready = Vec::new();
+            let (mut ready, mut held) = (Vec::new(), 0);
             let restored = restore::restored(db)?;
             for stream in streams {
                 let Some(patient) = stream.jhe_id else { continue };
@@ -283,6 +285,7 @@ impl Exporter {
                     let verdict = Verdict::Configuration(why, now.plus(CONFIGURATION_PAUSE));
                     let parked: Vec<_> = waiting.into_iter().map(|one| (one, verdict.clone())).collect();
                     outbox::settle(db, &parked, now)?;
+                    held += parked.len() as u64;
                     continue;
                 };
                 for waiting in waiting {
@@ -296,7 +299,7 @@ impl Exporter {
                     break;
                 }
             }
-            Ok(ready)
+            Ok((ready, held))
         };
         self.store.write(take).await
     }

@@ -244,7 +244,7 @@ fn what_is_missing_at_jhe_waits_and_is_tried_again() {
     scene.world.created();
     scene.jhe.state().has_oura = false;
     let ran = scene.export();
-    assert!(ran.stdout.contains("Delivered 0"), "{ran:?}");
+    assert!(ran.stdout.contains("Delivered 0") && ran.stdout.contains("for configuration 12"), "{ran:?}");
     scene.jhe.state().has_oura = true;
     assert!(scene.export().stdout.contains("Delivered 0"), "an hour is soon enough");
     scene.world.pass(HOUR + MINUTE);
