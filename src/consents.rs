@@ -32,6 +32,21 @@ pub async fn refresh_unlinked(jhe: &Jhe, store: &Store, clock: &Clock) -> Result
     refresh(jhe, store, clock, Some(&stale)).await.map(drop)
 }
 
+/// JHE's linked patients; or those among `only`, where it is given.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn of_jhe(store: &Store, only: Option<&BTreeSet<PatientId>>) -> Result<Vec<PatientId>, StoreError> {
+    Ok(mirrored(store, only).await?.into_iter().map(|one| one.patient).collect())
+}
+
+async fn mirrored(store: &Store, only: Option<&BTreeSet<PatientId>>) -> Result<Vec<Mirrored>, StoreError> {
+    match only.cloned() {
+        None => store.read(|db| mirror::linked(db, None)).await,
+        Some(only) => store.read(move |db| mirror::among(db, &only)).await,
+    }
+}
+
 /// Reads the consents of JHE's linked patients anew where they are not fresh; or those of the patients in `only`,
 /// linked or not, where it is given. Answers whose could not be read: they are not to be ingested, nor anything of theirs sent.
 ///
@@ -44,10 +59,7 @@ pub async fn refresh(
     only: Option<&BTreeSet<PatientId>>,
 ) -> Result<Vec<Unread>, StoreError> {
     let now = clock.now();
-    let mut stale = match only.cloned() {
-        None => store.read(|db| mirror::linked(db, None)).await?,
-        Some(only) => store.read(move |db| mirror::among(db, &only)).await?,
-    };
+    let mut stale = mirrored(store, only).await?;
     stale.retain(|one| one.read.is_none_or(|read| read > now || now.since(read) >= FRESH));
     let mut reads = futures_util::stream::iter(stale)
         .map(|one| async move { (one, read(jhe, store, clock, one).await) })

@@ -23,6 +23,11 @@ pub struct Outage {
 }
 
 impl Outage {
+    /// Whether it goes on since an earlier look.
+    pub fn goes_on(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Takes in why nothing can be kept now, if so, and tells it on each channel once for as long as that lasts.
     pub async fn look(&mut self, config: &Config, trouble: Option<&str>, now: Timestamp) {
         let Some(trouble) = trouble else {

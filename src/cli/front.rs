@@ -77,17 +77,18 @@ pub(super) async fn open(
     let (trouble, watched) = watch::channel(None);
     tokio::select! {
         opened = attempts(&session.config.data_dir, listener, &trouble, cancel) => opened,
-        never = tell(session, &watched) => match never {},
+        never = tell(session, watched) => match never {},
     }
 }
 
 /// Tells of a store that cannot be opened, beside the attempts: a mail server that hangs keeps nobody from the store.
-async fn tell(session: &Session, trouble: &watch::Receiver<Option<Failure>>) -> Infallible {
+async fn tell(session: &Session, mut trouble: watch::Receiver<Option<Failure>>) -> Infallible {
     let mut outage = Outage::default();
     loop {
-        let why = trouble.borrow().as_ref().map(|failure| failure.what.clone());
+        let why = trouble.borrow_and_update().as_ref().map(|failure| failure.what.clone());
         outage.look(&session.config, why.as_deref(), session.clock.now()).await;
-        tokio::time::sleep(AGAIN).await;
+        // What is new is looked at at once; that it goes on is told once it has for a while.
+        let _ = tokio::time::timeout(AGAIN, trouble.changed()).await;
     }
 }
 

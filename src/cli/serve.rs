@@ -40,6 +40,8 @@ const EXAMINE_AGAIN: Duration = Duration::from_mins(5);
 /// How often it is looked whether a backup is due, and how soon one that failed is tried again.
 const BACKUP_LOOK: Duration = Duration::from_mins(1);
 const BACKUP_AGAIN: Duration = Duration::from_mins(10);
+/// How often it is looked whether the polls have been switched on.
+const SWITCH_LOOK: Duration = Duration::from_secs(2);
 /// How often it is looked who is silent, and what is still to be told, besides after each tick.
 const ALERT_LOOK: Duration = Duration::from_secs(30);
 /// Time for the end: systemd and people expect a daemon to be gone in some seconds. What is not finished
@@ -70,12 +72,16 @@ pub(super) async fn run(session: Session, logging: &Logging) -> Result<u8, Failu
     let ticker = async {
         let mut next = Instant::now();
         loop {
-            daemon.tick().await;
+            let is_off = daemon.tick().await;
             next = daemon.after(next);
             loop {
                 tokio::select! {
                     () = cancel.cancelled() => return,
                     () = tokio::time::sleep_until(next) => break,
+                    () = daemon.switched_on(), if is_off => {
+                        next = Instant::now();
+                        break;
+                    }
                     Some(()) = reloads.recv() => reload(&mut session, &daemon.app, logging),
                 }
             }
@@ -147,8 +153,8 @@ impl Daemon {
         Ok(Front::Listening(listener).admit(self.app.clone(), &self.cancel))
     }
 
-    /// Runs one tick and says how it ended, once, here.
-    pub(crate) async fn tick(&self) {
+    /// Runs one tick and says how it ended, once, here; answers whether the polls are switched off.
+    pub(crate) async fn tick(&self) -> bool {
         let poller = self.app.poller();
         let (progress, began) = (Arc::new(Progress::default()), Instant::now());
         self.app.ticks.begin(&progress, self.app.clock.now());
@@ -156,10 +162,11 @@ impl Daemon {
         drop(progress);
         let took = began.elapsed();
         metrics::tick_ended(tick_outcome(&outcome, self.cancel.is_cancelled()), took);
-        let mut is_held = false;
+        let (mut is_held, mut is_off) = (false, false);
         let sentence = match outcome {
             Ok(Outcome::Skipped(sentence)) => {
                 tracing::info!("{sentence}");
+                is_off = true;
                 Ok(sentence)
             }
             Ok(Outcome::Held(sentence)) => {
@@ -207,6 +214,17 @@ impl Daemon {
             sentence => self.app.ticks.note(now, sentence, interval),
         }
         web::finish_disconnects(&self.app).await;
+        is_off
+    }
+
+    /// Waits until the polls are switched on: whoever does that does not wait for the next tick to see them work.
+    async fn switched_on(&self) {
+        loop {
+            tokio::time::sleep(SWITCH_LOOK).await;
+            if self.app.store.read(setting::all).await.is_ok_and(|rows| Snapshot::new(rows).is_on()) {
+                return;
+            }
+        }
     }
 
     /// Lets the outbox drain for as long as the daemon runs: after each tick, and when something is due again.
@@ -300,6 +318,9 @@ impl Daemon {
                     tracing::warn!("what is to be told could not be noted: {error}");
                 }
                 let trouble = store.write(status::prove_writable).await.err().map(|error| error.to_string());
+                if let (Some(trouble), false) = (&trouble, outage.goes_on()) {
+                    tracing::error!("nothing can be kept: {trouble}");
+                }
                 outage.look(&config, trouble.as_deref(), clock.now()).await;
             };
             tokio::select! {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{StoreError, lock, status};
+use crate::store::{StoreError, lock, setting, status};
 use crate::time::Timestamp;
-use crate::web::{App, OVERDUE, renewed};
+use crate::web::{App, OVERDUE};
 
 /// How the writer of the store was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +57,15 @@ async fn examine(app: &App, patience: Duration) -> (Ticker, Writer) {
     let state = app.ticks.get();
     let look = async {
         let proved = app.store.write(status::prove_writable).await;
-        (proved, renewed(app).await)
+        let lock = app.store.read(|db| setting::get(db, lock::KEY)).await;
+        (proved, lock.ok().flatten())
     };
-    let (writer, renewed) = match tokio::time::timeout(patience, look).await {
-        Ok((Err(StoreError::Closed), renewed)) => (Writer::Gone, renewed),
-        Ok((_, renewed)) => (Writer::Answers, renewed),
+    let (writer, since) = match tokio::time::timeout(patience, look).await {
+        Ok((Err(StoreError::Closed), since)) => (Writer::Gone, since),
+        Ok((_, since)) => (Writer::Answers, since),
         Err(_) => (Writer::Silent, None),
     };
+    let renewed = since.and_then(|since| Timestamp::parse(&since).ok());
     let heard = renewed.map_or(state.heard(), |renewed| renewed.max(state.heard()));
     (Ticker { heard, interval: state.interval }, writer)
 }

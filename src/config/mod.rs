@@ -22,6 +22,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 pub use alerts::{Alerts, Mail, SmtpTls};
 pub use base_url::BaseUrl;
@@ -344,7 +345,11 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 
 fn parse_level(text: &str) -> Result<String, String> {
     let levels = "give error, warn, info, debug, trace, or a filter such as jhe_ow=debug";
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| levels.to_owned())
+    // A word that is no level would be taken for the name of a module, and everything else would fall silent.
+    let is_known = |part: &str| part.contains(['=', '[']) || part.trim().parse::<LevelFilter>().is_ok();
+    let is_known = text.split(',').map(str::trim).filter(|part| !part.is_empty()).all(is_known);
+    let parsed = EnvFilter::try_new(text).ok().filter(|_| is_known);
+    parsed.map(|_| text.to_owned()).ok_or_else(|| levels.to_owned())
 }
 
 fn parse_format(text: &str) -> Result<LogFormat, String> {

@@ -72,6 +72,17 @@ fn flags_beat_environment_beats_dotenv_beats_file() {
 }
 
 #[test]
+fn a_word_that_is_no_level_is_refused_and_silences_nothing() {
+    for level in ["off", "INFO", "info,jhe_ow::ow=debug", "warn,hyper=off", "jhe_ow=trace"] {
+        assert_eq!(load_from(&format!("[log]\nlevel = \"{level}\""), &[]).unwrap().log_level, level);
+    }
+    for word in ["warning", "verbose", "info,everything", "jhe_ow=loud"] {
+        let failure = load_from(&format!("[log]\nlevel = \"{word}\""), &[]).unwrap_err();
+        assert!(failure.what.contains(word) && failure.next.contains("error, warn, info"), "{failure}");
+    }
+}
+
+#[test]
 fn a_wrong_value_is_named_with_its_key_its_place_and_what_is_allowed() {
     let failure = load_from("[log]\n\nformat = \"xml\"", &[]).unwrap_err();
     assert!(failure.what.contains("log.format = 'xml'") && failure.what.contains("line 3"), "{failure}");

@@ -4,6 +4,7 @@ mod patients;
 pub mod sim;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -14,13 +15,16 @@ use crate::cli::serve::{Daemon, listen};
 use crate::cli::{Session, admin, out::say, signals};
 use crate::config::BaseUrl;
 use crate::failure::Failure;
-use crate::store::{Store, code, setting};
+use crate::store::{FILE_NAME, Store, code, setting};
 use sim::Sim;
 
 /// A tick every few seconds: something happens while somebody looks.
 const INTERVAL: &str = "5s";
 /// How often the simulated rings sync.
 const SYNC_EVERY: Duration = Duration::from_secs(3);
+
+/// The file that says that a data directory is one of demonstrations.
+const MARK: &str = "demonstration";
 
 /// What may be said about a demonstration.
 #[derive(Debug, clap::Args)]
@@ -44,6 +48,7 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     if session.flags.data_dir.is_none() {
         session.config.data_dir = directory.path().to_owned();
     }
+    refuse_what_is_real(&session.config.data_dir)?;
     let sim = Sim::start(0, session.clock.clone())
         .map_err(|error| Failure::failed(format!("the simulated OW cannot start: {error}"), "try again"))?;
     session.config.ow_api_url = BaseUrl::parse(&sim.url()).ok();
@@ -51,6 +56,7 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     session.config.jhe_client_key = None;
     session.config.ow_api_key = Some(SecretString::from(sim.key()));
     let store = session.store()?;
+    mark(store.directory())?;
     prepare(&store).await?;
     let mut rings = patients::enrol(&sim, &store, arguments.patients, session.clock.now()).await?;
     let listener = listen_somewhere(&mut session).await?;
@@ -83,6 +89,27 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
         () = wearers => {}
     }
     Ok(0)
+}
+
+/// Simulated patients and their pace have no place beside real ones.
+fn refuse_what_is_real(directory: &Path) -> Result<(), Failure> {
+    if !directory.join(FILE_NAME).exists() || directory.join(MARK).exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("{} has a store that no demonstration made", directory.display()),
+        "name an empty directory with --data-dir, or none: then the data are removed at the end",
+    ))
+}
+
+/// Marks a directory as one of demonstrations, for the next one.
+fn mark(directory: &Path) -> Result<(), Failure> {
+    std::fs::write(directory.join(MARK), "The patients in this directory are simulated.\n").map_err(|error| {
+        Failure::failed(
+            format!("{} cannot be written: {error}", directory.join(MARK).display()),
+            "give this user the right to write there",
+        )
+    })
 }
 
 async fn prepare(store: &Store) -> Result<(), Failure> {

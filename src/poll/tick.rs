@@ -30,6 +30,10 @@ use crate::store::{StoreError, code, patient, run, setting};
 use crate::time::Timestamp;
 use crate::withdrawal;
 
+/// Why JHE's patients are left out where no JHE is known.
+const WITHOUT_JHE: &str = "they are JHE's, and no JHE is configured here; set JHE_BASE_URL and JHE_CLIENT_KEY, as for the \
+                           daemon";
+
 /// How a tick ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -283,15 +287,28 @@ impl Context {
     }
 
     /// Asks JHE, where it is the truth, who consents now. Whoever it does not answer about is left out of this
-    /// tick, with the reason on the page.
+    /// tick, with the reason on the page; so are JHE's patients in a process that knows no JHE, as a command in another
+    /// terminal may be.
     async fn refresh_consents(
         &self,
         only: Option<&BTreeSet<PatientId>>,
     ) -> Result<Vec<(PatientId, String)>, StoreError> {
         let Poller { store, clock, jhe, .. } = &self.poller;
-        let (Some(jhe), true) = (jhe, self.is_live()) else { return Ok(Vec::new()) };
+        if !self.is_live() {
+            return Ok(Vec::new());
+        }
+        let refreshed: Vec<(PatientId, String)> = match jhe {
+            Some(jhe) => {
+                let unread = consents::refresh(jhe, store, clock, only).await?;
+                unread.into_iter().map(|(patient, error)| (patient, error.to_string())).collect()
+            }
+            None => {
+                let theirs = consents::of_jhe(store, only).await?;
+                theirs.into_iter().map(|patient| (patient, WITHOUT_JHE.to_owned())).collect()
+            }
+        };
         let mut unread = Vec::new();
-        for (patient, error) in consents::refresh(jhe, store, clock, only).await? {
+        for (patient, error) in refreshed {
             let why = format!("not read in this tick, as the consents could not be: {error}");
             let (note, now) = (Ended::Elsewhere(why.clone()), self.started);
             let write = move |db: &_| {

@@ -57,7 +57,7 @@ pub use metrics::serve_metrics;
 pub use payloads::Payloads;
 pub(crate) use payloads::examine as examine_payloads;
 pub use person::PatientTokens;
-pub(crate) use routes::{OVERDUE, renewed};
+pub(crate) use routes::OVERDUE;
 pub use server::serve;
 
 /// What the pages are made from.

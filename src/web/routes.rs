@@ -21,8 +21,8 @@ use super::request::Name;
 use super::visit::{Fields, Visit, client_address};
 use super::{App, admin, api, hook, instance, patient};
 use crate::metrics;
-use crate::store::{lock, setting, status};
-use crate::time::Timestamp;
+use crate::store::lock::{self, Standing};
+use crate::store::status;
 
 /// The style sheet, embedded.
 const STYLE: &str = include_str!("../../assets/style.css");
@@ -215,19 +215,15 @@ pub(super) async fn unready(app: &App) -> Vec<String> {
     reasons
 }
 
-/// Whether a tick is under way and shows that it goes on: it took the lock, or renewed it as it made progress, less than
-/// [`lock::STALE`] ago. A first one may take hours.
+/// Whether a tick is under way and shows that it goes on, of this process or another: it took the lock, or renewed it as
+/// it made progress, less than [`lock::STALE`] ago. A first one may take hours, and so may one of a command.
 pub(super) async fn is_at_work(app: &App) -> bool {
-    if app.ticks.running().is_none() {
-        return false;
+    let (directory, now) = (app.store.directory().to_owned(), app.clock.now());
+    match app.store.read(move |db| lock::look(db, &directory, now)).await {
+        // A tick of ours may wait for whoever has it.
+        Ok(Standing::Held { by_tick, .. }) => by_tick || app.ticks.running().is_some(),
+        _ => false,
     }
-    renewed(app).await.is_some_and(|renewed| app.clock.now().since(renewed) < lock::STALE)
-}
-
-/// When whoever has the lock took it, or renewed it last.
-pub(crate) async fn renewed(app: &App) -> Option<Timestamp> {
-    let value = app.store.read(|db| setting::get(db, lock::KEY)).await.ok().flatten()?;
-    Timestamp::parse(&value).ok()
 }
 
 /// What does not even become a visit: an address that is none.

@@ -37,7 +37,6 @@ fn no_tick_overlaps_another_and_missed_ones_are_not_made_up() {
 #[test]
 fn settings_take_effect_without_a_restart() {
     let world = World::new();
-    world.setting("ow.poll_interval", "1s");
     world.setting("module.ow", "false");
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -45,6 +44,7 @@ fn settings_take_effect_without_a_restart() {
     let operator = served.operator(&world);
     until("a tick was skipped", || operator.get("/admin").body.contains("OW poll skipped: module.ow=false"));
     world.setting("module.ow", "true");
+    // Well before the next tick would be due.
     until("the sample is kept", || world.kept(&patient).len() == 1);
     served.stop("INT");
 }
@@ -174,6 +174,31 @@ fn readiness_tells_why_not() {
 }
 
 #[test]
+fn a_tick_of_a_command_keeps_the_daemon_ready_for_as_long_as_it_works() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    world.setting("ow.poll_interval", "1m");
+    world.setting("ow.hints", "off");
+    let (user, _) = world.patient();
+    let clock = world.clock_in_a_file();
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", &clock)]);
+    until("a tick has ended", || world.pages_of(&user) > 0 && world.lock().is_empty());
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    world.sim.forget_requests();
+    let poll = world.start(&["poll"]);
+    until("it asks", || world.pages_of(&user) > 0);
+    world.pass(FIVE_MINUTES * 4);
+    world.clock_in_a_file();
+    let (status, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert_eq!(status, 200, "{body}");
+    poll.signal("KILL");
+    poll.wait();
+    let (status, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert!(status == 503 && body.contains("the last tick ended"), "{body}");
+    served.stop("TERM");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
@@ -250,6 +275,18 @@ fn systemd_is_told_of_start_and_end() {
     assert!(told().contains("READY=1"));
     served.stop("TERM");
     assert!(told().contains("STOPPING=1"));
+}
+
+#[test]
+fn a_demonstration_keeps_away_from_real_patients() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    let directory = world.data_dir();
+    let ran = world.run(&["demo", "--data-dir", directory.to_str().unwrap()]);
+    assert!(ran.code == 2 && ran.stderr.contains("has a store that no demonstration made"), "{ran:?}");
+    let listed = world.run(&["patient", "list"]).stdout;
+    assert_eq!(listed.lines().filter(|line| line.trim_start().starts_with(&patient)).count(), 1, "{listed}");
+    assert!(!listed.contains("ring"), "{listed}");
 }
 
 #[test]

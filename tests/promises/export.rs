@@ -71,6 +71,25 @@ fn each_observation_reaches_jhe_once_with_what_it_is() {
 }
 
 #[test]
+fn a_command_that_knows_no_jhe_reads_none_of_jhes_patients() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.set("JHE_BASE_URL", "");
+    scene.world.set("JHE_CLIENT_KEY", "");
+    let (alone, kept) = scene.world.patient();
+    scene.world.sim.put(&alone, scene.world.now.minus(HOUR), 60.0);
+    for arguments in [&["poll"][..], &["poll", "--patient-id", &patient], &["poll", "--window", "2d"]] {
+        let ran = scene.world.run(arguments);
+        assert!(
+            ran.code == 3 && ran.stderr.contains("no JHE is configured here; set JHE_BASE_URL"),
+            "{ran:?}"
+        );
+    }
+    assert_eq!((scene.world.pages_of(&user), scene.world.kept(&kept).len()), (0, 1));
+}
+
+#[test]
 fn a_correction_goes_under_a_name_of_its_own() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);

@@ -139,7 +139,9 @@ fn that_nothing_can_be_kept_is_told_from_memory_and_nothing_is_told_of_a_moment(
     watched.pass(Duration::from_mins(11));
     until("the next time is told", || webhook.kinds() == ["unkept", "unkept"]);
     std::fs::rename(&elsewhere, &database).unwrap();
-    served.stop("TERM");
+    watched.ticks();
+    let log = served.stop("TERM").stderr;
+    assert_eq!(log.matches("nothing can be kept: ").count(), 2, "once each time: {log}");
 }
 
 #[test]
