@@ -297,15 +297,12 @@ impl Context {
         if !self.is_live() {
             return Ok(Vec::new());
         }
-        let refreshed: Vec<(PatientId, String)> = match jhe {
-            Some(jhe) => {
-                let unread = consents::refresh(jhe, store, clock, only).await?;
-                unread.into_iter().map(|(patient, error)| (patient, error.to_string())).collect()
-            }
-            None => {
-                let theirs = consents::of_jhe(store, only).await?;
-                theirs.into_iter().map(|patient| (patient, WITHOUT_JHE.to_owned())).collect()
-            }
+        let refreshed: Vec<(PatientId, String)> = if let Some(jhe) = jhe {
+            let unread = consents::refresh(jhe, store, clock, only).await?;
+            unread.into_iter().map(|(patient, error)| (patient, error.to_string())).collect()
+        } else {
+            let theirs = consents::of_jhe(store, only).await?;
+            theirs.into_iter().map(|patient| (patient, WITHOUT_JHE.to_owned())).collect()
         };
         let mut unread = Vec::new();
         for (patient, error) in refreshed {
