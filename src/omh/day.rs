@@ -16,7 +16,11 @@ pub fn whole_day(date: Date, zone: &TimeZone) -> Result<Frame, String> {
     let beyond = |error: jiff::Error| format!("its day {date} cannot be had: {error}");
     let midnight = |date: Date| {
         let zoned = zone.to_ambiguous_zoned_datetime(date.at(0, 0, 0, 0)).compatible().map_err(beyond)?;
-        Ok::<_, String>(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+        let (micros, first, last) = (zoned.timestamp().as_microsecond(), Timestamp::MIN, Timestamp::MAX);
+        if !(first.micros()..=last.micros()).contains(&micros) {
+            return Err(format!("its day {date} cannot be had: there is nothing but {first} to {last}"));
+        }
+        Ok(Timestamp::from_micros(micros))
     };
     let (start, end) = (midnight(date)?, midnight(date.tomorrow().map_err(beyond)?)?);
     let at = |instant| Some(offset_in(zone, instant));
@@ -77,6 +81,15 @@ mod tests {
         let spring = whole_day("2026-03-29".parse().unwrap(), &zone("Europe/Berlin")).unwrap();
         let ends = ("2026-03-29T00:00:00+01:00".to_owned(), "2026-03-30T00:00:00+02:00".to_owned());
         assert_eq!(written(spring), ends);
+    }
+
+    #[test]
+    fn a_day_before_the_calendar_begins_or_after_it_ends_is_none() {
+        for day in ["0000-12-31", "9999-12-31"] {
+            let refused = whole_day(day.parse().unwrap(), &TimeZone::UTC).unwrap_err();
+            assert!(refused.starts_with(&format!("its day {day} cannot be had")), "{refused}");
+        }
+        assert!(whole_day("0001-01-02".parse().unwrap(), &TimeZone::UTC).is_ok());
     }
 
     #[test]
