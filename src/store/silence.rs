@@ -188,19 +188,19 @@ fn newest(db: &Connection, patient: PatientId) -> Result<Option<Timestamp>, Stor
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::store::open::in_memory;
 
     const HOUR: Duration = Duration::from_hours(1);
     const AFTER: Duration = Duration::from_hours(36);
 
-    fn start() -> Timestamp {
+    pub(in crate::store) fn start() -> Timestamp {
         Timestamp::parse("2026-11-21T12:00:00Z").unwrap()
     }
 
     /// A patient who consents, and whose newest sample and last good turn are of the start.
-    fn quiet() -> Connection {
+    pub(in crate::store) fn quiet() -> Connection {
         let db = in_memory();
         db.execute_batch(
             "INSERT INTO code (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');

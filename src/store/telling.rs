@@ -137,29 +137,14 @@ fn stuck(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::open::in_memory;
+    use crate::store::silence::tests::{self, start};
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    fn start() -> Timestamp {
-        Timestamp::parse("2026-11-21T12:00:00Z").unwrap()
-    }
-
-    /// A patient who consents, and whose newest sample and last good turn are of the start.
+    /// A patient who is quiet, with the polls switched on.
     fn quiet() -> Connection {
-        let db = in_memory();
-        db.execute_batch(
-            "INSERT INTO code (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
-             INSERT INTO data_source (id, name, kind) VALUES (1, 'Oura', 'personal_device');
-             INSERT INTO data_source_code (data_source, code) VALUES (1, 1);
-             INSERT INTO patient (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0);
-             INSERT INTO link (patient, ow_user, state, linked_at) VALUES (1, 'u', 'active', 0);
-             INSERT INTO consent (patient, code, granted_at) VALUES (1, 1, 1);
-             INSERT INTO setting (key, value) VALUES ('module.ow', 'true');",
-        )
-        .unwrap();
-        db.execute("INSERT INTO patient_state (patient, newest, read_at) VALUES (1, ?1, ?1)", [start()])
-            .unwrap();
+        let db = tests::quiet();
+        setting::set(&db, "module.ow", "true").unwrap();
         db
     }
 
