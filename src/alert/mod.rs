@@ -137,10 +137,7 @@ impl Alert {
                  --retry-dead sends them again."
             ),
         };
-        let why = self.cause.filter(|_| self.kind != Kind::Back);
-        let why =
-            why.map(|cause| format!(" Likely: {}. {}", cause.words(), cause.next())).unwrap_or_default();
-        let mut sentence = format!("{}: {what}{why}", self.subject());
+        let mut sentence = format!("{}: {what}{}", self.subject(), self.why());
         if let Some(first) = sentence.get_mut(..1) {
             first.make_ascii_uppercase();
         }
@@ -155,8 +152,7 @@ impl Alert {
             more => format!(" and {more} more"),
         };
         let what = if self.kind == Kind::Back { "back" } else { "silent" };
-        let why = self.why();
-        format!("{} patients are {what}: {}{more}.{why}", patients.len(), named.join(", "))
+        format!("{} patients are {what}: {}{more}.{}", patients.len(), named.join(", "), self.why())
     }
 
     /// The likely cause and what to do about it, after a space.
