@@ -17,6 +17,12 @@ fn exporting() -> (Watched, FakeJhe) {
     (Watched::over(scene.world, user, patient), scene.jhe)
 }
 
+/// As [`telling`], and its metrics can be read at this port.
+fn telling_with_metrics(watched: &Watched, webhook: &Webhook, metrics: u16) -> Served {
+    let bind = format!("127.0.0.1:{metrics}");
+    watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url()), ("JHE_OW_METRICS_BIND", &bind)])
+}
+
 fn telling(watched: &Watched, webhook: &Webhook) -> Served {
     watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url())])
 }
@@ -24,6 +30,18 @@ fn telling(watched: &Watched, webhook: &Webhook) -> Served {
 fn fail(jhe: &FakeJhe, fails: bool) {
     let breaks = |path: &str| path.starts_with("/FHIR/R5").then_some(Fault::Status(503));
     jhe.state().trouble = fails.then(|| Box::new(breaks) as _);
+}
+
+/// Waits until a few more ticks have ended in this way, and what follows each.
+fn ticks_that_end(outcome: &str, metrics: u16) {
+    let prefix = format!("jhe_ow_ticks_total{{outcome=\"{outcome}\"}} ");
+    let ended = || {
+        let (_, scrape) = get(metrics, "/metrics", &[])?;
+        let count = scrape.lines().find_map(|line| line.strip_prefix(&prefix))?;
+        count.parse::<u32>().ok()
+    };
+    let before = ended().unwrap_or_default();
+    until("some ticks have ended so", || ended().is_some_and(|ended| ended >= before + 3));
 }
 
 #[test]
@@ -66,10 +84,13 @@ fn that_jhe_takes_nothing_is_told_once_and_again_when_it_happens_again() {
 #[test]
 fn that_jhe_does_not_say_who_consents_is_told_as_nobody_is_read() {
     let (mut watched, jhe) = exporting();
-    let webhook = Webhook::start();
-    let served = telling(&watched, &webhook);
+    let (webhook, metrics) = (Webhook::start(), free_port());
+    let served = telling_with_metrics(&watched, &webhook, metrics);
     watched.ticks();
     jhe.state().trouble = Some(Box::new(|_| Some(Fault::Status(503))));
+    // What JHE said is old by then, so that no tick that still reads is under way when the hours pass.
+    watched.pass(Duration::from_mins(2));
+    ticks_that_end("partial", metrics);
     watched.pass(HOUR * 5);
     until("it is told", || webhook.kinds() == ["stuck"]);
     let body = webhook.posted()[0].json();
@@ -100,42 +121,27 @@ fn what_jhe_lacks_or_refuses_is_told() {
     served.stop("TERM");
 }
 
-/// Waits until a few more ticks have failed, and what follows each.
-fn failing_ticks(metrics: u16) {
-    let failed = || {
-        let (_, scrape) = get(metrics, "/metrics", &[])?;
-        let count =
-            scrape.lines().find_map(|line| line.strip_prefix("jhe_ow_ticks_total{outcome=\"failed\"} "))?;
-        count.parse::<u32>().ok()
-    };
-    let before = failed().unwrap_or_default();
-    until("some ticks have failed", || failed().is_some_and(|failed| failed >= before + 3));
-}
-
 #[test]
 fn that_nothing_can_be_kept_is_told_from_memory_and_nothing_is_told_of_a_moment() {
     let (mut watched, _jhe) = exporting();
     let (webhook, database, metrics) = (Webhook::start(), watched.world.database(), free_port());
-    let served = watched.serve(&[
-        ("JHE_OW_ALERTS_WEBHOOK", &webhook.url()),
-        ("JHE_OW_METRICS_BIND", &format!("127.0.0.1:{metrics}")),
-    ]);
+    let served = telling_with_metrics(&watched, &webhook, metrics);
     watched.ticks();
     let elsewhere = database.with_extension("elsewhere");
     std::fs::rename(&database, &elsewhere).unwrap();
-    failing_ticks(metrics);
+    ticks_that_end("failed", metrics);
     watched.pass(Duration::from_mins(9));
-    failing_ticks(metrics);
+    ticks_that_end("failed", metrics);
     assert!(webhook.posted().is_empty(), "{:?}", webhook.kinds());
     watched.pass(Duration::from_mins(2));
     until("it is told", || webhook.kinds() == ["unkept"]);
     watched.pass(HOUR);
-    failing_ticks(metrics);
+    ticks_that_end("failed", metrics);
     std::fs::rename(&elsewhere, &database).unwrap();
     watched.ticks();
     assert_eq!(webhook.kinds(), ["unkept"]);
     std::fs::rename(&database, &elsewhere).unwrap();
-    failing_ticks(metrics);
+    ticks_that_end("failed", metrics);
     watched.pass(Duration::from_mins(11));
     until("the next time is told", || webhook.kinds() == ["unkept", "unkept"]);
     std::fs::rename(&elsewhere, &database).unwrap();
