@@ -1,4 +1,4 @@
-//! Any bytes where others' bytes are read: an entry point per kind of input, for `fuzz/` and `tests/bad_input.rs`.
+//! Any bytes where others' bytes are read: an entry point per kind of input, for `fuzz/` and `tests/bad_input/`.
 //!
 //! Each reads as the daemon does, and panics where something that was read breaks a promise of its reader. Nothing here
 //! runs in the daemon.

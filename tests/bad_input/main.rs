@@ -3,8 +3,7 @@
 //! What `fuzz/` does with libFuzzer on nightly, on stable: seeds and what is made of them by chance, the same for the same
 //! number. `JHE_OW_FUZZ_SECONDS=600 JHE_OW_FUZZ_SEED=7 cargo test --test bad_input` for more of them.
 
-mod mutate;
-mod nasty;
+mod support;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +13,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use jhe_ow::fuzz::TARGETS;
-use mutate::Mutator;
+use support::large_inputs;
+use support::mutate::Mutator;
 
 /// How long each target is tried where nobody says.
 const SECONDS: u64 = 2;
@@ -106,7 +106,7 @@ fn keeps_its_word(name: &str) {
     for seed in &seeds {
         try_one(name, target, seed);
     }
-    for (what, input) in nasty::of(name) {
+    for (what, input) in large_inputs::of(name) {
         let kilobytes = input.len() as u64 / 1024;
         let taken = taken_by(name, what, &input);
         assert!(taken <= kilobytes * WORTH + APART, "{name}: {what} of {kilobytes} kB takes {taken} kB");

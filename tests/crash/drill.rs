@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use jhe_ow::demo::sim::{Fault, Route};
 
-use crate::bucket::Fault as S3Fault;
-use crate::fake_jhe::Fault as JheFault;
-use crate::harness::*;
-use crate::wards::*;
+use crate::support::bucket::Fault as S3Fault;
+use crate::support::fake_jhe::Fault as JheFault;
+use crate::support::harness::*;
+use crate::support::patients::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// Rounds where nobody says another number: what takes a minute and a half on two slow cores.

@@ -8,8 +8,8 @@ use jhe_ow::clock::CLOCK_ENV;
 use jhe_ow::demo::sim::Row;
 use jhe_ow::failpoint::{ERASURE, FAILPOINT_ENV, NAMES};
 
-use crate::fake_jhe::Fault;
-use crate::wards::*;
+use crate::support::fake_jhe::Fault;
+use crate::support::patients::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 /// The signal of a process that aborts.

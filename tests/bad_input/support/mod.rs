@@ -1,0 +1,4 @@
+//! Inputs: made of seeds by chance, and large ones.
+
+pub mod large_inputs;
+pub mod mutate;

@@ -1,0 +1,437 @@
+//! Patients of all kinds, what must be kept of them, and what must have reached JHE.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jhe_ow::demo::sim::{Event, Row, Stage};
+use jhe_ow::time::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::support::bucket::*;
+use crate::support::fake_jhe::*;
+use crate::support::harness::*;
+use crate::support::running_daemon::wait_for;
+
+const MINUTE: Duration = Duration::from_mins(1);
+const CODES: [&str; 6] = [
+    HEART_RATE,
+    "omh:blood-pressure:4.0",
+    "omh:step-count:3.0",
+    "omh:sleep-duration:2.0",
+    "omh:sleep-episode:1.1",
+    "ieee:sleep-stage-summary:1.0",
+];
+/// What a sleep becomes.
+const NIGHT: [&str; 3] = ["sleep_duration", "sleep_episode", "sleep_stage_summary"];
+/// Longer than anything waits to be still before it is sent.
+const STILL: Duration = Duration::from_hours(49);
+/// The longest that a patient is out of reach, with all of it brought afterwards.
+const AWAY: Duration = Duration::from_hours(24);
+/// As far back as every tick looks, with an hour to spare.
+const HOT: Duration = Duration::from_hours(5);
+
+/// Chance from a seed.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `sides`, by the splitmix generator.
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    pub fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.roll(of.len() as u64)).unwrap()].clone()
+    }
+
+    fn value(&mut self) -> f64 {
+        f64::from(u32::try_from(40 + self.roll(120)).unwrap())
+    }
+}
+
+/// A sample that must be kept: its series and its start.
+type Key = (String, Timestamp);
+
+/// One patient.
+pub struct Ward {
+    jhe: i64,
+    pub user: String,
+    number: String,
+    /// What must be kept.
+    model: BTreeMap<Key, f64>,
+    newest: Timestamp,
+    enrolled: Timestamp,
+    /// The last night, while OW may still merge it.
+    night: Option<(Uuid, Timestamp, Timestamp)>,
+    last_night: Timestamp,
+    is_withdrawn: bool,
+    /// When it agreed again: what was measured just before is nobody's business.
+    returned: Vec<Timestamp>,
+}
+
+/// The wards of a hospital, so to speak.
+pub struct Wards {
+    pub world: World,
+    pub jhe: FakeJhe,
+    /// Where OW stores the payloads, in raw mode: of heart rates alone.
+    pub bucket: Option<Bucket>,
+    pub all: Vec<Ward>,
+    marks: BTreeMap<(i64, String), i64>,
+}
+
+impl Wards {
+    pub fn new(count: i64) -> Self {
+        Self::of(count, World::new(), None)
+    }
+
+    /// In raw mode.
+    pub fn raw(count: i64) -> Self {
+        let (world, bucket) = raw_world();
+        Self::of(count, world, Some(bucket))
+    }
+
+    fn of(count: i64, mut world: World, bucket: Option<Bucket>) -> Self {
+        let jhe = FakeJhe::start();
+        world.set("JHE_BASE_URL", &jhe.url());
+        world.set("JHE_CLIENT_KEY", KEY);
+        world.set("JHE_OW_OW_TIMEOUT", "1s");
+        world.setting("ow.poll_interval", "1s");
+        let mut wards = Self { world, jhe, bucket, all: Vec::new(), marks: BTreeMap::new() };
+        for id in 40001..40001 + count {
+            wards.admit(id);
+        }
+        wards.world.pass(MINUTE * 10);
+        wards
+    }
+
+    /// Takes in a patient of JHE's who has agreed to everything.
+    pub fn admit(&mut self, jhe: i64) {
+        let now = self.world.now;
+        self.jhe.add_patient(jhe, jhe - 30000, now.minus(DAY));
+        for code in CODES {
+            self.jhe.consent_to(jhe, code, true, now.minus(DAY));
+        }
+        let user = self.world.sim.add_user();
+        let ran = self.world.run(&["patient", "add", "--jhe-patient", &jhe.to_string(), "--ow-user", &user]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let number = ran.stdout.trim().to_owned();
+        let night = now.minus(DAY);
+        self.all.push(Ward {
+            jhe,
+            user,
+            number,
+            model: BTreeMap::new(),
+            newest: now.minus(HOUR),
+            enrolled: now.minus(HOUR),
+            night: None,
+            last_night: night,
+            is_withdrawn: false,
+            returned: Vec::new(),
+        });
+    }
+
+    /// Everybody goes on to live, and what was measured is corrected here and there.
+    pub fn live(&mut self, dice: &mut Dice) {
+        let (world, now) = (&self.world, self.world.now);
+        for ward in &mut self.all {
+            let rates = ward.hearts(dice, now);
+            if let Some(bucket) = &self.bucket {
+                ward.store(bucket, dice, now, &rates);
+                continue;
+            }
+            for (at, value) in rates {
+                world.sim.put(&ward.user, at, value);
+            }
+            ward.steps(world, dice, now);
+            ward.pressure(world, dice, now);
+            ward.sleep(world, dice, now);
+        }
+    }
+
+    /// A sample that cannot be read: it must cost nothing but itself.
+    #[cfg(debug_assertions)]
+    pub fn spoil(&self) {
+        let row = Row::of("heart_rate", self.world.now.minus(MINUTE * 2), 60.0).with_unit("furlong");
+        self.world.sim.put_row(&self.all[0].user, row.with_device("broken"));
+    }
+
+    /// One patient withdraws, or agrees again, now: between two reads, so that it is known what must be kept.
+    pub fn change_consent(&mut self, place: usize) {
+        let now = self.world.now;
+        let ward = &mut self.all[place];
+        ward.is_withdrawn = !ward.is_withdrawn;
+        if !ward.is_withdrawn {
+            ward.returned.push(now);
+        }
+        self.jhe.consent_to(ward.jhe, HEART_RATE, !ward.is_withdrawn, now);
+    }
+
+    /// Everybody agrees to everything again.
+    pub fn consent_all(&mut self) {
+        for place in 0..self.all.len() {
+            if self.all[place].is_withdrawn {
+                self.change_consent(place);
+            }
+        }
+    }
+
+    /// What must be so at any instant, whatever has died in the meantime: the file is whole, and no mark went back.
+    pub fn check_file(&mut self) {
+        let db = rusqlite::Connection::open(self.world.database()).unwrap();
+        db.busy_timeout(Duration::from_secs(10)).unwrap();
+        let whole: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(whole, "ok");
+        let mut query = db.prepare("SELECT link, series_type, instant FROM mark").unwrap();
+        let marks = query.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
+        let marks: BTreeMap<(i64, String), i64> = marks.map(Result::unwrap).collect();
+        for (of, before) in &self.marks {
+            assert!(
+                marks.get(of).is_some_and(|now| now >= before),
+                "the mark of {of:?} went back from {before}"
+            );
+        }
+        self.marks = marks;
+        let state = self.jhe.state();
+        assert_eq!((state.overlaps, state.unconsented), (0, 0), "in two batches at once; without consent");
+        let names: BTreeSet<_> = state.kept.iter().map(|kept| &kept.identifier).collect();
+        assert_eq!(names.len(), state.kept.len(), "an identifier twice at JHE");
+    }
+
+    /// A tick of which nothing is in the way: it runs at once, and then what is kept is what OW has.
+    pub fn recover(&mut self) {
+        let ran = self.world.poll();
+        assert!(ran.code == 0 && !ran.stdout.contains("skipped"), "the lock is free at once: {ran:?}");
+        let dead = names(&self.world.data_dir()).into_iter().filter(|name| name.starts_with("tick-"));
+        assert_eq!(dead.collect::<Vec<_>>(), [""; 0], "files of the dead are left");
+        self.check_file();
+        for ward in &self.all {
+            let kept: Vec<(Key, f64)> = self
+                .world
+                .table(&ward.number)
+                .into_iter()
+                .map(|line| ((line.series, line.start), line.value))
+                .collect();
+            let unique: BTreeMap<Key, f64> = kept.iter().cloned().collect();
+            assert_eq!(kept.len(), unique.len(), "patient {}: something is kept twice", ward.number);
+            let lost: Vec<_> =
+                ward.model.iter().filter(|(key, value)| unique.get(key) != Some(value)).collect();
+            let added: Vec<_> = unique.iter().filter(|(key, _)| !ward.model.contains_key(key)).collect();
+            let (patient, now) = (&ward.number, self.world.now);
+            assert!(
+                lost.is_empty() && added.is_empty(),
+                "patient {patient}, {now}, raw {}, enrolled {}: lost {lost:?}, kept instead {:?}, added {added:?}, revisions {:?}",
+                self.bucket.is_some(),
+                ward.enrolled,
+                lost.iter().map(|(key, _)| unique.get(key)).collect::<Vec<_>>(),
+                self.revisions(),
+            );
+        }
+    }
+
+    /// Waits until JHE has nothing in hand, as an hour that passes does.
+    pub fn settle(&self) {
+        wait_for(async {
+            for _ in 0..2 {
+                self.jhe.settle().await;
+                tokio::time::sleep(MINUTE / 3000).await;
+            }
+        });
+    }
+
+    /// Lets pass what has to pass, and then JHE has of everybody what is kept, once each.
+    pub fn deliver(&mut self) {
+        self.settle();
+        self.world.pass(STILL);
+        self.recover();
+        let ran = self.world.run(&["export"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let again = self.world.run(&["export"]);
+        assert!(again.stdout.contains("Delivered 0 "), "{again:?}");
+        self.check_file();
+        for ward in &self.all {
+            self.check_delivered(ward);
+        }
+    }
+
+    fn check_delivered(&self, ward: &Ward) {
+        let mut at_jhe: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for kept in self.jhe.state().kept.iter().filter(|kept| kept.patient == ward.jhe) {
+            let name = kept.identifier.1.split('#').next().unwrap().to_owned();
+            at_jhe.entry(name).or_default().push(kept.document["body"].clone());
+        }
+        let here: BTreeMap<String, Value> = self
+            .world
+            .documents(&ward.number)
+            .into_iter()
+            .map(|document| {
+                let name = document["header"]["uuid"].as_str().unwrap();
+                (name.split('#').next().unwrap().to_owned(), document["body"].clone())
+            })
+            .collect();
+        let of_jhe = |name: &&String| is_sent(&here[*name]);
+        for name in here.keys().filter(of_jhe) {
+            let there = at_jhe.get(name).map(Vec::as_slice).unwrap_or_default();
+            assert_eq!(
+                there.last(),
+                Some(&here[name]),
+                "{name} of patient {}, {}, raw {}: {there:?}; {:#?}",
+                ward.number,
+                self.world.now,
+                self.bucket.is_some(),
+                self.waiting()
+            );
+            assert!(there.windows(2).all(|pair| pair[0] != pair[1]), "the same twice: {there:?}");
+        }
+        assert!(at_jhe.keys().all(|name| here.contains_key(name)), "JHE has what is not kept here");
+    }
+
+    /// The latest values that were replaced, for whoever looks for the reason.
+    fn revisions(&self) -> Vec<String> {
+        let db = rusqlite::Connection::open(self.world.database()).unwrap();
+        let mut query = db
+            .prepare(
+                "SELECT concat_ws(' ', patient, series_type, instant, revision, value, replaced_at)
+                 FROM revision JOIN stream ON stream.id = stream ORDER BY replaced_at DESC, instant DESC LIMIT 20",
+            )
+            .unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// What of the outbox is left, for whoever looks for the reason.
+    fn waiting(&self) -> Vec<String> {
+        let db = rusqlite::Connection::open(self.world.database()).unwrap();
+        let mut query = db
+            .prepare(
+                "SELECT concat_ws(' ', patient, series_type, instant, revision, state, due_at, attempts, ambiguous,
+                                  detail)
+                 FROM outbox JOIN stream ON stream.id = stream LIMIT 50",
+            )
+            .unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// How many samples must be kept.
+    pub fn samples(&self) -> usize {
+        self.all.iter().map(|ward| ward.model.len()).sum()
+    }
+}
+
+/// Summaries of stages are kept here alone.
+fn is_sent(body: &Value) -> bool {
+    body.get("sleep_stage_summary").is_none()
+}
+
+impl Ward {
+    /// What its heart did since it was last asked, and what of it came late or was corrected.
+    fn hearts(&mut self, dice: &mut Dice, now: Timestamp) -> Vec<(Timestamp, f64)> {
+        let mut rates = Vec::new();
+        let mut at = self.newest.max(now.minus(AWAY)).plus(FIVE_MINUTES);
+        while at < now {
+            let value = dice.value();
+            rates.push((at, value));
+            if !self.is_withdrawn {
+                self.model.insert(("heart_rate".to_owned(), at), value);
+            }
+            (self.newest, at) = (at, at.plus(FIVE_MINUTES));
+        }
+        if self.is_withdrawn {
+            return rates;
+        }
+        // Some come late, in the gaps, and some are corrected: of what this tick looks at.
+        let recent: Vec<Timestamp> = self
+            .model
+            .keys()
+            .filter(|(series, at)| {
+                series == "heart_rate" && *at > self.enrolled && at.plus(HOT) > self.newest
+            })
+            .map(|(_, at)| *at)
+            .collect();
+        for _ in 0..dice.roll(3) {
+            let (at, value) = (dice.pick(&recent), dice.value());
+            rates.push((at, value));
+            self.model.insert(("heart_rate".to_owned(), at), value);
+            let (late, value) = (at.minus(MINUTE / 2), dice.value());
+            rates.push((late, value));
+            if !self.returned.iter().any(|returned| late < *returned && *returned <= at) {
+                self.model.insert(("heart_rate".to_owned(), late), value);
+            }
+        }
+        rates
+    }
+
+    /// Has OW store heart rates in an object or two; of an instant that is in both the later one counts.
+    fn store(&self, bucket: &Bucket, dice: &mut Dice, now: Timestamp, rates: &[(Timestamp, f64)]) {
+        let day = now.to_string()[..10].to_owned();
+        let parts = rates.split_at(rates.len() / 2);
+        for (part, stored) in [(parts.0, now.minus(MINUTE)), (parts.1, now)] {
+            let record = |(at, value): &(Timestamp, f64)| (at.to_string(), *value);
+            let texts: Vec<(String, f64)> = part.iter().map(record).collect();
+            let rates: Vec<(&str, f64, &str)> =
+                texts.iter().map(|(at, value)| (at.as_str(), *value, "awake")).collect();
+            let key = Bucket::key(&day, &self.user, &format!("{:012x}", dice.roll(1 << 48)));
+            bucket.put_heart_rates(&key, &rates);
+            bucket.stored(&key, stored);
+        }
+    }
+
+    /// The total of the day, which grows.
+    fn steps(&mut self, world: &World, dice: &mut Dice, now: Timestamp) {
+        let day = now.midnight();
+        let stamp = day.plus(HOUR * 4);
+        if stamp >= now {
+            return;
+        }
+        let key = ("steps".to_owned(), day);
+        let steps = self.model.get(&key).copied().unwrap_or(0.0) + dice.value();
+        world
+            .sim
+            .put_row(&self.user, Row::of("steps", stamp, steps).with_zone("+00:00").with_daily_total(true));
+        self.model.insert(key, steps);
+    }
+
+    fn pressure(&mut self, world: &World, dice: &mut Dice, now: Timestamp) {
+        let at = now.minus(MINUTE * 3);
+        let (high, low) = (dice.value() + 60.0, dice.value());
+        world.sim.put_row(&self.user, Row::of("blood_pressure_systolic", at, high));
+        world.sim.put_row(&self.user, Row::of("blood_pressure_diastolic", at, low));
+        self.model.insert(("blood_pressure".to_owned(), at), high);
+    }
+
+    /// A sleep, whose second part comes with the next look at it.
+    fn sleep(&mut self, world: &World, dice: &mut Dice, now: Timestamp) {
+        if let Some((id, start, end)) = self.night.take() {
+            let longer = end.plus(MINUTE * 20);
+            world.sim.replace_events(&self.user, &[id], asleep(start.minus(MINUTE * 10), longer));
+            for series in NIGHT {
+                self.model.remove(&(series.to_owned(), start));
+            }
+            self.expect_night(start.minus(MINUTE * 10), longer);
+        } else if now.since(self.last_night) > HOUR * 8 && dice.roll(2) == 0 {
+            let (start, end) = (now.minus(HOUR * 3), now.minus(HOUR));
+            let id = world.sim.put_event(&self.user, asleep(start, end));
+            self.expect_night(start, end);
+            (self.night, self.last_night) = (Some((id, start, end)), now);
+        }
+    }
+
+    fn expect_night(&mut self, start: Timestamp, end: Timestamp) {
+        #[expect(clippy::cast_precision_loss, reason = "seconds of a night")]
+        let seconds = end.since(start).as_secs() as f64;
+        for series in NIGHT {
+            self.model.insert((series.to_owned(), start), seconds);
+        }
+    }
+}
+
+fn asleep(start: Timestamp, end: Timestamp) -> Event {
+    let stage = Stage { stage: "light".to_owned(), start, end };
+    Event::night(start, end, vec![stage]).with_zone(Some("+00:00"))
+}

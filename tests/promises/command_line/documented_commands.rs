@@ -1,0 +1,119 @@
+//! What the documents tell people to type is understood, and does what they say.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::error::ErrorKind;
+
+use crate::support::command_lines::{calls, mentioned, shell_lines, shortest_calls, understand};
+use crate::support::harness::*;
+
+/// Lines of the README that need something that is not there in a test, by what is in them.
+const NEEDS_MORE: [(&str, &str); 14] = [
+    ("jhe-ow demo", "runs until a signal; its own tests walk it"),
+    ("cargo run --release -- demo", "the same"),
+    ("jhe-ow serve", "runs until a signal; nearly every test serves"),
+    ("jhe-ow patient erase", "a terminal; see erasure.rs"),
+    ("jhe-ow patient readmit", "somebody who was erased; see erasure.rs"),
+    ("jhe-ow invite", "a study, which is made on the pages"),
+    ("jhe-ow export", "JHE"),
+    ("jhe-ow adopt", "JHE"),
+    ("jhe-ow patient import", "JHE"),
+    ("jhe-ow patient match", "JHE"),
+    ("--jhe-patient", "JHE"),
+    ("jhe-ow restore", "what the daemon before it has written; see backup.rs"),
+    ("cargo build", "minutes"),
+    ("cargo test", "itself"),
+];
+
+/// The README and its chapters.
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "docs/laptop.md",
+    "docs/patients.md",
+    "docs/jhe.md",
+    "docs/data.md",
+    "docs/raw-mode.md",
+    "docs/production.md",
+];
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+#[test]
+fn every_command_line_in_the_documents_is_understood() {
+    let mut count = 0;
+    for name in DOCUMENTS.into_iter().chain(["packaging/README.md"]) {
+        // What the package has for its service takes the same.
+        let text = document(name).replace("jhe-ow-ctl ", "jhe-ow ");
+        let typed: Vec<_> = shell_lines(&text).iter().flat_map(|line| calls(line)).collect();
+        for call in &typed {
+            assert_eq!(understand(call), Ok(()), "{name}: {}", call.join(" "));
+        }
+        for call in mentioned(&text).iter().flat_map(|line| calls(line)) {
+            // Prose names a command also without what it needs.
+            let is_well = match understand(&call) {
+                Ok(()) | Err(ErrorKind::MissingRequiredArgument) => true,
+                Err(ErrorKind::InvalidValue) => call.last().is_some_and(|last| last.starts_with("--")),
+                Err(_) => false,
+            };
+            assert!(is_well, "{name}: {}", call.join(" "));
+        }
+        count += typed.len();
+    }
+    assert!(count > 60, "{count} were found");
+}
+
+/// The line with what there is here: people whom OW knows, numbers that somebody has, a disk.
+fn here(line: &str, world: &World, linked: &str, unlinked: &str) -> String {
+    line.replace("009edd1e-49f6-4e35-a7b9-952f45e501e9", linked)
+        .replace("UUID", unlinked)
+        .replace("--patient-id 7", "--patient-id 2")
+        .replace(" ID", " 1")
+        .replace("/mnt/backup", &world.directory.path().display().to_string())
+}
+
+fn as_texts(call: &[String]) -> Vec<&str> {
+    call.iter().map(String::as_str).collect()
+}
+
+/// Runs it; whoever asks for a password or a secret gets one.
+fn succeeds(mut command: Command, typed: String) -> String {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Most do not read it, and are gone before.
+    let _ = child.stdin.take().unwrap().write_all(b"correct horse battery\n");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{typed}: {output:?}");
+    typed
+}
+
+#[test]
+fn the_readmes_commands_that_need_nothing_else_do_what_they_say() {
+    let mut world = World::bare();
+    world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef");
+    let user = world.sim.add_user();
+    let other = world.sim.add_user();
+    // Somebody without a link, as number 1; whom the README adds is number 2.
+    assert_eq!(world.run(&["patient", "add", "--name", "B"]).code, 0);
+    let mut ran = Vec::new();
+    for line in DOCUMENTS.iter().flat_map(|name| shell_lines(&document(name))) {
+        if NEEDS_MORE.iter().any(|(part, _)| line.contains(part)) {
+            continue;
+        }
+        let here = here(&line, &world, &user, &other);
+        let shown = shortest_calls(&here);
+        match shown.as_slice() {
+            [] => {}
+            [_] if !here.contains('[') => ran.push(succeeds(world.shell(&here), here)),
+            ways => {
+                ran.extend(
+                    ways.iter().map(|call| succeeds(world.command(&as_texts(call)[1..]), call.join(" "))),
+                );
+            }
+        }
+    }
+    assert!(ran.len() > 25, "{ran:#?}");
+}

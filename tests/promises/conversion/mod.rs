@@ -1,0 +1,8 @@
+//! Samples become data points: units, days, nights, pairs, and the formats they are written in.
+
+mod blood_pressure;
+mod convert;
+mod daily_totals;
+mod nights;
+mod output_formats;
+mod vital_signs;

@@ -1,0 +1,91 @@
+//! What JHE lacks for the daemon is said at start and on the page, while polling goes on.
+
+use crate::support::fake_jhe::*;
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+/// Starts a daemon at this JHE; answers with what its overview says, once it says `what`, and with its log.
+fn told(world: &World, what: &str) -> (String, String) {
+    let served = Served::start(world);
+    let operator = served.operator(world);
+    let mut page = String::new();
+    until(what, || {
+        page = operator.get("/admin").body;
+        page.contains(what)
+    });
+    let user = world.sim.add_user();
+    let add = ["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE];
+    assert_eq!(world.run(&add).code, 0);
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    assert_eq!(world.created(), 1, "polling into the local file goes on");
+    let ran = served.stop("TERM");
+    (page, format!("{}{}", ran.stdout, ran.stderr))
+}
+
+fn connected(jhe: &FakeJhe) -> World {
+    let mut world = World::new();
+    world.set("JHE_BASE_URL", &jhe.url());
+    world.set("JHE_CLIENT_KEY", KEY);
+    world
+}
+
+#[test]
+fn what_is_missing_is_said_with_its_remedy_at_start_and_on_the_page() {
+    let jhe = FakeJhe::start();
+    jhe.state().has_oura = false;
+    jhe.state().people.codes_known.clear();
+    let (page, log) = told(&connected(&jhe), "none of the data sources");
+    for sentence in [
+        "shares no organization with any patient",
+        "JHE has none of the data sources that OW knows",
+        "JHE has no code 'omh:heart-rate:2.0'",
+        "JHE has no client whose invitations lead here",
+    ] {
+        assert!(log.contains(sentence), "{sentence}: {log}");
+        assert!(page.contains(sentence), "{sentence}: {page}");
+    }
+}
+
+#[test]
+fn a_jhe_that_has_everything_says_nothing() {
+    let jhe = FakeJhe::start();
+    jhe.add_undecided(40001, 10006);
+    let world = connected(&jhe);
+    let served = Served::start(&world);
+    jhe.state().people.invitation_url = Some(format!("{}/clients/ow/launch?code=CODE", served.url()));
+    let port = served.port;
+    served.stop("TERM");
+    let before = jhe.state().logins;
+    let served = Served::on(&world, port, &[]);
+    until("it has looked", || jhe.state().logins > before);
+    let operator = served.operator(&world);
+    until("it has exported", || operator.get("/admin").body.contains("Last export"));
+    let page = operator.get("/admin").body;
+    assert!(
+        !page.contains("JHE has no") && !page.contains("have its seed run") && !page.contains("organization"),
+        "{page}"
+    );
+}
+
+#[test]
+fn something_else_at_the_address_is_told_from_a_jhe() {
+    let mut world = World::new();
+    world.set("JHE_BASE_URL", &world.sim.url());
+    world.set("JHE_CLIENT_KEY", KEY);
+    let (page, log) = told(&world, "JHE_BASE_URL");
+    assert!(page.contains("see that JHE_BASE_URL is JHE"), "{page}");
+    assert!(log.contains("see that JHE_BASE_URL is JHE"), "{log}");
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    world.set("JHE_BASE_URL", &nobody);
+    let (page, log) = told(&world, "cannot be reached");
+    assert!(page.contains("see that JHE runs") && log.contains("see that JHE runs"), "{page} {log}");
+}
+
+#[test]
+fn a_key_that_jhe_does_not_accept_is_told() {
+    let jhe = FakeJhe::start();
+    let mut world = connected(&jhe);
+    world.set("JHE_CLIENT_KEY", "d3Jvbmc6a2V5");
+    let (page, log) = told(&world, "does not accept the client key");
+    assert!(page.contains("JHE_CLIENT_KEY") && log.contains("JHE_CLIENT_KEY"), "{page} {log}");
+}

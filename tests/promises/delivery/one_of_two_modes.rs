@@ -1,0 +1,201 @@
+//! Both modes may know one sample: JHE gets one of them, whichever way the modes and the export are switched.
+
+use std::collections::BTreeSet;
+
+use crate::support::bucket::*;
+use crate::support::connected_world::Scene;
+use crate::support::harness::*;
+
+const DAY_OF_TEST: &str = "2026-11-21";
+
+/// A patient of JHE's whose ring OW knows from its API and stores in the bucket.
+struct Both {
+    scene: Scene,
+    bucket: Bucket,
+    user: String,
+}
+
+impl Both {
+    fn new() -> Self {
+        let mut scene = Scene::new();
+        scene.world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef0123456789ab");
+        let bucket = Bucket::start();
+        use_bucket(&scene.world, &bucket);
+        let (user, _) = scene.patient(40001);
+        let both = Self { scene, bucket, user };
+        both.mode("normalized");
+        both
+    }
+
+    fn mode(&self, mode: &str) {
+        self.scene.world.setting("ow.ingest_mode", mode);
+    }
+
+    /// The ring measures at these hours of the day; the API and the bucket show the same.
+    fn measure(&self, hours: &[u32]) {
+        for hour in hours {
+            self.in_api(*hour);
+            self.in_bucket(*hour);
+        }
+    }
+
+    fn in_api(&self, hour: u32) {
+        self.scene.world.sim.put(&self.user, at(&time(hour)), 60.0);
+    }
+
+    fn in_bucket(&self, hour: u32) {
+        let key = Bucket::key(DAY_OF_TEST, &self.user, &hour.to_string());
+        self.bucket.put_heart_rates(&key, &[(&time(hour), 60.0, "rest")]);
+    }
+
+    /// What JHE has: system and hour, in order; each hour once.
+    fn at_jhe(&self) -> Vec<(String, u32)> {
+        let mut all: Vec<(String, u32)> = self
+            .scene
+            .jhe
+            .state()
+            .kept
+            .iter()
+            .map(|kept| {
+                let hour = kept.instant().since(at("2026-11-21T00:00:00Z")).as_secs() / 3600;
+                (kept.identifier.0.trim_start_matches("ow:").to_owned(), u32::try_from(hour).unwrap())
+            })
+            .collect();
+        all.sort_by_key(|(_, hour)| *hour);
+        let hours: BTreeSet<u32> = all.iter().map(|(_, hour)| *hour).collect();
+        assert_eq!(hours.len(), all.len(), "an instant twice: {all:?}");
+        all
+    }
+
+    fn export(&self) -> Vec<(String, u32)> {
+        let ran = self.scene.export();
+        assert_eq!(ran.code, 0, "{ran:?}");
+        self.at_jhe()
+    }
+}
+
+fn time(hour: u32) -> String {
+    format!("2026-11-21T{hour:02}:00:00Z")
+}
+
+fn sent(all: &[(&str, u32)]) -> Vec<(String, u32)> {
+    all.iter().map(|(system, hour)| ((*system).to_owned(), *hour)).collect()
+}
+
+#[test]
+fn what_the_api_has_brought_is_not_sent_again_from_the_bucket() {
+    let both = Both::new();
+    both.measure(&[7, 8]);
+    assert_eq!(both.scene.world.created(), 2);
+    assert_eq!(both.export(), sent(&[("normalized", 7), ("normalized", 8)]));
+    both.mode("raw");
+    both.measure(&[9]);
+    assert_eq!(both.scene.world.created(), 3);
+    assert_eq!(both.export(), sent(&[("normalized", 7), ("normalized", 8), ("raw", 9)]));
+    both.mode("normalized");
+    assert_eq!(both.scene.world.created(), 1);
+    assert_eq!(both.export().len(), 3);
+    let ran = both.scene.world.run(&["export", "--all"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(both.at_jhe().len(), 3, "not even where everything is sent again");
+}
+
+#[test]
+fn what_was_not_sent_yet_follows_the_setting() {
+    let both = Both::new();
+    both.measure(&[7, 8]);
+    both.in_api(6);
+    assert_eq!(both.scene.world.created(), 3);
+    both.mode("raw");
+    assert_eq!(both.scene.world.created(), 2);
+    let all = sent(&[("normalized", 6), ("raw", 7), ("raw", 8)]);
+    assert_eq!(both.export(), all, "what the bucket does not have goes as it is");
+    both.scene.world.setting("ow.export_system", "ow:normalized");
+    assert_eq!(both.export(), all, "nothing goes under two names");
+    both.measure(&[9]);
+    assert_eq!(both.scene.world.created(), 1);
+    assert_eq!(both.export(), all, "the bucket brings what the export does not want");
+    both.scene.world.setting("ow.export_system", "current");
+    assert_eq!(both.export().len(), 4);
+    assert_eq!(both.export().last().unwrap(), &("raw".to_owned(), 9));
+}
+
+#[test]
+fn a_setting_that_is_set_and_set_back_loses_nothing() {
+    let both = Both::new();
+    both.measure(&[7]);
+    assert_eq!(both.scene.world.created(), 1);
+    assert_eq!(both.export(), sent(&[("normalized", 7)]));
+    both.scene.world.setting("ow.export_system", "ow:raw");
+    both.in_api(8);
+    assert_eq!(both.scene.world.created(), 1);
+    both.scene.world.setting("ow.export_system", "current");
+    assert_eq!(both.export(), sent(&[("normalized", 7), ("normalized", 8)]));
+}
+
+#[test]
+fn what_was_left_out_and_corrected_goes_as_it_is_now_once_it_is_wanted() {
+    let mut both = Both::new();
+    both.scene.world.setting("ow.export_system", "ow:raw");
+    both.in_api(7);
+    assert_eq!((both.scene.world.created(), both.export().len()), (1, 0));
+    both.scene.world.sim.put(&both.user, at(&time(7)), 66.0);
+    assert_eq!(both.scene.world.created(), 0);
+    both.scene.world.pass(HOUR * 7);
+    assert_eq!(both.export(), [], "not even once it has been still");
+    both.scene.world.setting("ow.export_system", "current");
+    assert_eq!(both.export(), sent(&[("normalized", 7)]));
+    let value = both.scene.jhe.state().kept[0].document["body"]["heart_rate"]["value"].as_f64();
+    assert_eq!(value, Some(66.0), "never the value that it had first");
+}
+
+#[test]
+fn a_switch_moves_more_than_one_step_at_a_time_and_each_once() {
+    let both = Both::new();
+    both.scene.world.setting("ow.first_connect_window", "3d");
+    let now = both.scene.world.now;
+    let minute = std::time::Duration::from_mins(1);
+    both.scene.world.sim.fill(&both.user, now.minus(minute * 2500), now, minute, 1);
+    assert_eq!(both.scene.world.created(), 2500);
+    let rates = both.scene.world.sim.rows(&both.user);
+    let times: Vec<String> = rates.iter().map(|(at, _)| at.to_string()).collect();
+    let rates: Vec<(&str, f64, &str)> =
+        times.iter().zip(&rates).map(|(at, (_, value))| (at.as_str(), *value, "rest")).collect();
+    both.bucket.put_heart_rates(&Bucket::key(DAY_OF_TEST, &both.user, "all"), &rates);
+    both.mode("raw");
+    assert_eq!(both.scene.world.created(), 2500);
+    let ran = both.scene.export();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let state = both.scene.jhe.state();
+    let instants: BTreeSet<_> = state.kept.iter().map(crate::support::fake_jhe::Kept::instant).collect();
+    assert_eq!((instants.len(), state.kept.len()), (2500, 2500));
+    assert!(state.kept.iter().all(|kept| kept.identifier.0 == "ow:raw"));
+}
+
+#[test]
+fn what_may_have_arrived_stays_under_its_name() {
+    let both = Both::new();
+    both.measure(&[7]);
+    assert_eq!(both.scene.world.created(), 1);
+    both.scene.jhe.state().faults.push_back(crate::support::fake_jhe::Fault::Lost);
+    both.scene.export();
+    both.mode("raw");
+    assert_eq!(both.scene.world.created(), 1);
+    let mut both = both;
+    both.scene.world.pass(HOUR);
+    assert_eq!(both.export(), sent(&[("normalized", 7)]));
+    assert_eq!(both.export(), sent(&[("normalized", 7)]));
+}
+
+#[test]
+fn one_of_both_is_sent_where_only_one_is_chosen_from_the_start() {
+    let both = Both::new();
+    both.scene.world.setting("ow.export_system", "ow:raw");
+    both.measure(&[7]);
+    both.in_api(6);
+    assert_eq!(both.scene.world.created(), 2);
+    assert_eq!(both.export(), []);
+    both.mode("raw");
+    assert_eq!(both.scene.world.created(), 1);
+    assert_eq!(both.export(), sent(&[("raw", 7)]));
+}

@@ -1,0 +1,165 @@
+//! A trouble of the daemon itself is told once for as long as it lasts: observations that do not get to JHE, and a store
+//! that nothing can be kept in.
+
+use std::time::Duration;
+
+use crate::support::alert_receivers::*;
+use crate::support::connected_world::Scene;
+use crate::support::fake_jhe::{FakeJhe, Fault};
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+use crate::support::watched_patient::Watched;
+
+/// A daemon's world with a JHE, and a patient whose one sample is at OW.
+fn exporting() -> (Watched, FakeJhe) {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    (Watched::over(scene.world, user, patient), scene.jhe)
+}
+
+/// As [`telling`], and its metrics can be read at this port.
+fn telling_with_metrics(watched: &Watched, webhook: &Webhook, metrics: u16) -> Served {
+    let bind = format!("127.0.0.1:{metrics}");
+    watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url()), ("JHE_OW_METRICS_BIND", &bind)])
+}
+
+fn telling(watched: &Watched, webhook: &Webhook) -> Served {
+    watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url())])
+}
+
+fn fail(jhe: &FakeJhe, fails: bool) {
+    let breaks = |path: &str| path.starts_with("/FHIR/R5").then_some(Fault::Status(503));
+    jhe.state().trouble = fails.then(|| Box::new(breaks) as _);
+}
+
+/// Waits until a few more ticks have ended in this way, and what follows each.
+fn ticks_that_end(outcome: &str, metrics: u16) {
+    let prefix = format!("jhe_ow_ticks_total{{outcome=\"{outcome}\"}} ");
+    let ended = || {
+        let (_, scrape) = get(metrics, "/metrics", &[])?;
+        let count = scrape.lines().find_map(|line| line.strip_prefix(&prefix))?;
+        count.parse::<u32>().ok()
+    };
+    let before = ended().unwrap_or_default();
+    until("some ticks have ended so", || ended().is_some_and(|ended| ended >= before + 3));
+}
+
+#[test]
+fn that_jhe_takes_nothing_is_told_once_and_again_when_it_happens_again() {
+    let (mut watched, jhe) = exporting();
+    fail(&jhe, true);
+    let webhook = Webhook::start();
+    let served = telling(&watched, &webhook);
+    watched.ticks();
+    watched.pass(HOUR);
+    watched.stay_awake();
+    assert!(webhook.posted().is_empty(), "JHE may just be restarting: {:?}", webhook.kinds());
+    watched.pass(HOUR * 2);
+    watched.ticks();
+    assert!(webhook.posted().is_empty(), "the machine may have slept: {:?}", webhook.kinds());
+    watched.stay_awake();
+    until("it is told", || webhook.kinds() == ["unsent"]);
+    watched.measure(63.5);
+    watched.pass(HOUR);
+    watched.ticks();
+    served.stop("TERM");
+    let served = telling(&watched, &webhook);
+    watched.stay_awake();
+    assert_eq!(webhook.kinds(), ["unsent"], "one trouble, also to a daemon that starts anew");
+    let body = webhook.posted()[0].body.clone();
+    assert!(body.contains("\"link\":\"http://127.0.0.1:") && !body.contains("61.25"), "{body}");
+    fail(&jhe, false);
+    watched.pass(HOUR);
+    until("JHE has both", || jhe.state().kept.len() == 2);
+    watched.ticks();
+    fail(&jhe, true);
+    watched.measure(64.5);
+    watched.ticks();
+    watched.pass(HOUR * 3);
+    watched.stay_awake();
+    until("the next trouble is told", || webhook.kinds() == ["unsent", "unsent"]);
+    served.stop("TERM");
+}
+
+#[test]
+fn that_jhe_does_not_say_who_consents_is_told_as_nobody_is_read() {
+    let (mut watched, jhe) = exporting();
+    let (webhook, metrics) = (Webhook::start(), free_port());
+    let served = telling_with_metrics(&watched, &webhook, metrics);
+    watched.ticks();
+    jhe.state().trouble = Some(Box::new(|_| Some(Fault::Status(503))));
+    // What JHE said is old by then, so that no tick that still reads is under way when the hours pass.
+    watched.pass(Duration::from_mins(2));
+    ticks_that_end("partial", metrics);
+    watched.pass(HOUR * 5);
+    until("it is told", || webhook.kinds() == ["stuck"]);
+    let body = webhook.posted()[0].json();
+    assert_eq!(body["cause"], "not_read");
+    assert!(body["text"].as_str().unwrap().contains("whether JHE answers"), "{body}");
+    served.stop("TERM");
+}
+
+#[test]
+fn what_jhe_lacks_or_refuses_is_told() {
+    let (mut watched, jhe) = exporting();
+    jhe.state().has_oura = false;
+    jhe.state().refused = vec![64.5];
+    let webhook = Webhook::start();
+    let served = telling(&watched, &webhook);
+    watched.stay_awake();
+    until("what is lacking is told", || webhook.kinds() == ["held"]);
+    jhe.state().has_oura = true;
+    watched.pass(HOUR * 2);
+    until("it is sent", || jhe.state().kept.len() == 1);
+    watched.measure(64.5);
+    watched.stay_awake();
+    until("what is refused is told", || webhook.kinds() == ["held", "refused"]);
+    watched.pass(HOUR);
+    watched.ticks();
+    assert_eq!(webhook.posted().len(), 2);
+    assert!(webhook.posted()[1].body.contains("--retry-dead"), "{:?}", webhook.posted());
+    served.stop("TERM");
+}
+
+#[test]
+fn that_nothing_can_be_kept_is_told_from_memory_and_nothing_is_told_of_a_moment() {
+    let (mut watched, _jhe) = exporting();
+    let (webhook, database, metrics) = (Webhook::start(), watched.world.database(), free_port());
+    let served = telling_with_metrics(&watched, &webhook, metrics);
+    watched.ticks();
+    let elsewhere = database.with_extension("elsewhere");
+    std::fs::rename(&database, &elsewhere).unwrap();
+    ticks_that_end("failed", metrics);
+    watched.pass(Duration::from_mins(9));
+    ticks_that_end("failed", metrics);
+    assert!(webhook.posted().is_empty(), "{:?}", webhook.kinds());
+    watched.pass(Duration::from_mins(2));
+    until("it is told", || webhook.kinds() == ["unkept"]);
+    watched.pass(HOUR);
+    ticks_that_end("failed", metrics);
+    std::fs::rename(&elsewhere, &database).unwrap();
+    watched.ticks();
+    assert_eq!(webhook.kinds(), ["unkept"]);
+    std::fs::rename(&database, &elsewhere).unwrap();
+    ticks_that_end("failed", metrics);
+    watched.pass(Duration::from_mins(11));
+    until("the next time is told", || webhook.kinds() == ["unkept", "unkept"]);
+    std::fs::rename(&elsewhere, &database).unwrap();
+    watched.ticks();
+    let log = served.stop("TERM").stderr;
+    assert_eq!(log.matches("nothing can be kept: ").count(), 2, "once each time: {log}");
+}
+
+#[test]
+fn a_daemon_that_waits_for_its_store_tells_so_too() {
+    let (mut watched, _jhe) = exporting();
+    let webhook = Webhook::start();
+    std::fs::write(watched.world.database(), "this is no database, and was never one").unwrap();
+    let served = telling(&watched, &webhook);
+    until("it waits", || get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503));
+    watched.pass(Duration::from_mins(11));
+    until("it is told", || webhook.kinds() == ["unkept"]);
+    let body = webhook.posted()[0].json();
+    assert!(body["text"].as_str().unwrap().contains("Nothing can be kept since"), "{body}");
+    served.stop("TERM");
+}

@@ -1,0 +1,186 @@
+//! What the doctor says of the store, of the daemon that serves it, and of services that are silent.
+
+use std::time::Duration;
+
+use crate::support::doctor::*;
+use crate::support::fake_jhe::*;
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+#[test]
+fn backups_that_are_old_or_missing_or_switched_off_are_told() {
+    let world = well();
+    back_up(&world, world.now.minus(DAY * 9));
+    examine(&world).warns("store.backup", "the newest backup is 9 days old", "jhe-ow backup FILE");
+    // One is due each day, and a machine may have been off.
+    back_up(&world, world.now.minus(DAY + HOUR * 5));
+    examine(&world).has("store.backup", "ok", "the newest backup is 29 hours old", "");
+    back_up(&world, world.now.minus(DAY + HOUR * 7));
+    examine(&world).warns("store.backup", "the newest backup is 31 hours old", "jhe-ow backup FILE");
+    std::fs::remove_dir_all(world.data_dir().join("backups")).unwrap();
+    examine(&world).warns("store.backup", "there is no backup in", "once it runs");
+    world.setting("backup.interval", "off");
+    examine(&world).warns("store.backup", "backup.interval = off", "settings set backup.interval 1d");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_or_that_others_may_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = well();
+    std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    examine(&world).warns("store.rights", "(mode 755)", "chmod 700");
+    // What is below a file can be made by nobody, whoever runs this; and nobody writes into this directory.
+    let below = world.directory.path().join("file/below");
+    std::fs::write(below.parent().unwrap(), "").unwrap();
+    let found = examine_with(&world, &["--data-dir", below.to_str().unwrap()]);
+    found.has("store.directory", "stops", "cannot be made", "name another with --data-dir");
+    let found = examine_with(&world, &["--data-dir", "/proc/self"]);
+    found.has("store.directory", "stops", "/proc/self cannot be written", "name another with --data-dir");
+}
+
+#[test]
+fn a_damaged_file_is_found_and_everything_else_is_looked_at_all_the_same() {
+    use std::io::{Seek, SeekFrom, Write};
+    let world = well();
+    sql(&world, "SELECT 1");
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    let page: i64 = db
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'rejected'", [], |row| row.get(0))
+        .unwrap();
+    drop(db);
+    let mut file = std::fs::File::options().write(true).open(world.database()).unwrap();
+    file.seek(SeekFrom::Start(u64::try_from(page - 1).unwrap() * 4096)).unwrap();
+    file.write_all(&[0xFF; 4096]).unwrap();
+    let found = examine_with(&world, &["--deep"]);
+    found.has("store.sound", "stops", "the file is damaged", "jhe-ow restore BACKUP");
+    found.said("ow.key", "ok");
+    found.said("data.audit", "ok");
+    assert_eq!(found.code, 1);
+    std::fs::write(world.database(), "no database at all, and long enough for a header").unwrap();
+    examine(&world).stops("store.file", "is not a SQLite database", "");
+}
+
+#[test]
+fn an_older_schema_is_told_of_and_left_as_it_is() {
+    let world = well();
+    let steps = "SELECT count(*) FROM refinery_schema_history";
+    sql(
+        &world,
+        "DELETE FROM refinery_schema_history WHERE version = (SELECT max(version) FROM refinery_schema_history)",
+    );
+    let count = || {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        db.query_row(steps, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let before = count();
+    let found = examine(&world);
+    found.warns("store.schema", "the schema is older than this program's", "it is brought up to date");
+    found.said("data.module", "ok");
+    found.said("data.schema", "skipped");
+    assert_eq!(count(), before);
+}
+
+#[test]
+fn the_public_url_is_asked_whether_it_leads_to_this_very_daemon() {
+    let mut world = well();
+    let (served, other) = (Served::start(&world), Served::start(&well()));
+    let bind = format!("127.0.0.1:{}", served.port);
+    world.set("JHE_OW_BIND", &bind);
+    let found = examine(&world);
+    found.has("web.daemon", "ok", "the daemon of this data directory answers", "");
+    found.has("web.public", "warning", "no public URL is set", "JHE_OW_PUBLIC_URL");
+    let found = examine_with(&world, &["--bind", &format!("127.0.0.1:{}", other.port)]);
+    found.has("web.daemon", "warning", "a daemon of another data directory answers", "--data-dir");
+    world.set("JHE_OW_PUBLIC_URL", &served.url());
+    examine(&world).has("web.public", "warning", "is this machine for whoever opens it", "JHE_OW_PUBLIC_URL");
+    let Some(host) = own_name() else { return };
+    let at = |port: u16| format!("http://{host}:{port}");
+    world.set("JHE_OW_PUBLIC_URL", &at(served.port));
+    let found = examine(&world);
+    found.has("web.public", "ok", "leads to this daemon", "");
+    found.has("web.https", "warning", "is not https", "https address");
+    found.has("web.proxies", "warning", "no proxy is trusted", "JHE_OW_TRUSTED_PROXIES");
+    world.set("JHE_OW_TRUSTED_PROXIES", "127.0.0.1");
+    examine(&world).has("web.proxies", "ok", "127.0.0.1", "");
+    world.set("JHE_OW_PUBLIC_URL", &at(other.port));
+    examine(&world).has("web.public", "warning", "leads to another jhe-ow", "lead to 127.0.0.1:");
+    world.set("JHE_OW_PUBLIC_URL", &world.sim.url().replace("127.0.0.1", &host));
+    examine(&world).has("web.public", "warning", "is no jhe-ow", "lead to 127.0.0.1:");
+    world.set("JHE_OW_PUBLIC_URL", &at(free_port()));
+    examine(&world).has("web.public", "warning", "is not reached from this machine", "on a phone");
+}
+
+/// A name under which this machine reaches its own loopback address, and that is not one for that only.
+fn own_name() -> Option<String> {
+    use std::net::ToSocketAddrs;
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned();
+    let mut addresses = (name.as_str(), 1).to_socket_addrs().ok()?;
+    let is_loopback = addresses.any(|one| one.ip() == std::net::Ipv4Addr::LOCALHOST);
+    if !is_loopback || name == "localhost" {
+        println!("not tested: this machine has no name for its loopback address");
+        return None;
+    }
+    Some(name)
+}
+
+#[test]
+fn a_daemon_that_is_not_ready_says_why() {
+    let mut world = well();
+    let served = Served::start(&world);
+    world.set("JHE_OW_BIND", &format!("127.0.0.1:{}", served.port));
+    until("it is ready", || {
+        examine(&world).findings.iter().any(|one| one["check"] == "web.ready" && one["state"] == "ok")
+    });
+    drop(served);
+    world.set("OW_API_KEY", "sk-wrong");
+    let served = Served::start(&world);
+    world.set("JHE_OW_BIND", &format!("127.0.0.1:{}", served.port));
+    until("its tick has failed", || {
+        get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503)
+    });
+    examine(&world).has(
+        "web.ready",
+        "stops",
+        "the daemon is not ready: the last tick could not run",
+        "see its log",
+    );
+}
+
+#[test]
+fn a_service_that_is_silent_does_not_keep_the_others_from_being_looked_at() {
+    let mut world = well();
+    let jhe = connect(&mut world);
+    jhe.state().trouble = Some(Box::new(|_| Some(Fault::Hang)));
+    let began = std::time::Instant::now();
+    let ran = world.run(&["doctor"]);
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("JHE gave no answer (not within 20 s)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the key is accepted"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_log_that_has_lost_its_database_is_not_taken_for_a_store_that_is_to_be_made() {
+    let world = well();
+    let aside = world.directory.path().join("aside");
+    std::fs::rename(world.database(), &aside).unwrap();
+    std::fs::write(world.data_dir().join("jhe-ow.sqlite3-wal"), "what nothing else has").unwrap();
+    let found = examine(&world);
+    found.has("store.file", "stops", "is missing, and its log", "jhe-ow restore FILE");
+    assert!(!found.text.contains("jhe-ow seed"), "{}", found.text);
+    std::fs::remove_file(world.data_dir().join("jhe-ow.sqlite3-wal")).unwrap();
+    examine(&world).has("store.file", "stops", "there is no store in", "jhe-ow seed");
+}
+
+#[test]
+fn an_https_address_of_a_server_without_tls_is_told() {
+    let mut world = well();
+    world.set("OW_API_URL", &world.sim.url().replace("http:", "https:"));
+    examine(&world).has("ow.reachable", "stops", "the server there does not speak TLS", "OW_API_URL");
+    world.now = world.now.plus(FIVE_MINUTES);
+    let ran = world.poll();
+    assert!(
+        ran.stderr.contains("does not speak TLS") || ran.stdout.contains("does not speak TLS"),
+        "{ran:?}"
+    );
+}

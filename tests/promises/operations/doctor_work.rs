@@ -1,0 +1,181 @@
+//! What the doctor says of the work: what stops it, what only looks as if it did, and who is told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jhe_ow::demo::sim::Fault;
+
+use crate::support::alert_receivers::*;
+use crate::support::bucket::{Bucket, use_bucket};
+use crate::support::doctor::*;
+use crate::support::harness::*;
+
+/// The OW user of whom samples were asked for first.
+fn first_read(world: &World) -> String {
+    let requests = world.sim.requests();
+    let asked = requests.iter().find(|one| one.path.ends_with("/timeseries")).unwrap();
+    asked.path.split('/').nth(4).unwrap().to_owned()
+}
+
+#[test]
+fn an_ow_that_gives_no_samples_stops_data_where_they_are_read_from_it() {
+    let world = well();
+    world.sim.set_page_cap(1000);
+    // Whom the doctor asks about: nobody, in the hope of an empty page.
+    let nobody = "00000000-0000-0000-0000-000000000000";
+    world.sim.add_user_with_id(nobody);
+    world.sim.set_fault(nobody, Some(Fault::Status(500)));
+    examine(&world).stops("ow.version", "samples cannot be asked for: ", "see OW's log");
+    let bucket = Bucket::start();
+    use_bucket(&world, &bucket);
+    examine(&world).warns("ow.version", "raw payloads are read all the same", "see OW's log");
+}
+
+#[test]
+fn one_patient_in_error_is_told_and_all_of_them_stop_data() {
+    let mut world = well();
+    let first = first_read(&world);
+    let (second, _) = world.patient();
+    world.sim.set_fault(&second, Some(Fault::Garbage));
+    world.poll();
+    let found = examine(&world);
+    found.warns("data.outcome", "in error in the last tick: 1 of 2 patients", "jhe-ow poll says which");
+    world.sim.set_fault(&first, Some(Fault::Garbage));
+    world.now = world.now.plus(FIVE_MINUTES);
+    world.poll();
+    let found = examine(&world);
+    found.stops(
+        "data.errors",
+        "all who are read were in error the last time: 2 patients",
+        "jhe-ow poll says which",
+    );
+    found.has("data.outcome", "warning", "2 of 2 patients", "");
+    let bucket = Bucket::start();
+    use_bucket(&world, &bucket);
+    assert_eq!(examine(&world).checks("stops"), Vec::<&str>::new(), "of a payload among many that were read");
+    world.setting("ow.ingest_mode", "normalized");
+    world.sim.set_fault(&first, None);
+    world.now = world.now.plus(FIVE_MINUTES);
+    world.poll();
+    examine(&world).warns("data.outcome", "1 of 2 patients", "");
+}
+
+#[test]
+fn a_tick_that_takes_long_is_not_overdue_for_as_long_as_it_works() {
+    let mut world = well();
+    world.setting("ow.poll_interval", "1m");
+    world.set("JHE_OW_OW_TIMEOUT", "1m");
+    let (user, _) = world.patient();
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    world.now = world.now.plus(Duration::from_secs(200));
+    let hangs = |words: &[&str]| {
+        world.sim.forget_requests();
+        let running = world.start(words);
+        until("it asks", || world.pages_of(&user) > 0);
+        running
+    };
+    let poll = hangs(&["poll"]);
+    let found = examine(&world);
+    found.has("data.lock", "ok", "a tick is under way", "");
+    found.has("data.tick", "ok", "the last tick ended 3 minutes ago, and the next one is under way", "");
+    assert_eq!((found.code, found.checks("stops")), (0, vec![]), "{}", found.text);
+    poll.signal("KILL");
+    poll.wait();
+    examine(&world).stops("data.tick", "the last tick ended 3 minutes ago", "see that the daemon runs");
+    // A backfill may hold the lock for days, and lets ticks in.
+    let backfill = hangs(&["poll", "--window", "3d"]);
+    let found = examine(&world);
+    found.has("data.lock", "ok", "a backfill is under way", "");
+    found.stops("data.tick", "the last tick ended 3 minutes ago", "see that the daemon runs");
+    backfill.signal("KILL");
+    backfill.wait();
+    sql(&world, "DELETE FROM run");
+    examine(&world).warns("data.tick", "no tick has ended yet", "jhe-ow serve polls");
+    let poll = hangs(&["poll"]);
+    examine(&world).has("data.tick", "ok", "the first tick is under way", "");
+    poll.signal("KILL");
+    poll.wait();
+}
+
+#[test]
+fn a_tick_that_ended_in_the_future_is_told() {
+    let mut world = well();
+    world.now = world.now.minus(HOUR * 2);
+    examine(&world).warns(
+        "data.tick",
+        "the last tick ended in the future, at ",
+        "see that the clock is right",
+    );
+    world.now = world.now.plus(HOUR * 2).minus(Duration::from_secs(30));
+    examine(&world).has("data.tick", "ok", "the last tick ended 0 seconds ago", "");
+}
+
+#[test]
+fn where_the_polls_are_switched_off_no_tick_is_overdue() {
+    let mut world = well();
+    world.setting("module.ow", "false");
+    world.now = world.now.plus(DAY);
+    examine(&world).stops("data.module", "module.ow=false", "jhe-ow settings set module.ow true");
+}
+
+#[test]
+fn what_could_have_been_sent_less_than_an_hour_ago_is_not_held_up() {
+    let mut world = well();
+    let _jhe = connect(&mut world);
+    waiting(&world);
+    world.now = world.now.plus(Duration::from_mins(40));
+    assert_eq!(world.poll().code, 0);
+    let found = examine(&world);
+    found.has("data.export", "ok", "to be sent to JHE wait 1 observation", "");
+    assert_eq!(found.checks("stops"), Vec::<&str>::new(), "{}", found.text);
+}
+
+#[test]
+fn alerts_that_wait_are_told_with_the_channel_they_wait_for() {
+    let mut world = well();
+    examine(&world).has("data.alerts", "skipped", "no alerts are sent", "");
+    world.set("JHE_OW_ALERTS_WEBHOOK", &Webhook::start().url());
+    world.set("JHE_OW_ALERTS_SMTP_URL", "smtp://127.0.0.1:9");
+    world.set("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org");
+    world.set("JHE_OW_ALERTS_MAIL_TO", "ada@example.org");
+    let found = examine(&world);
+    found.has("data.alerts", "ok", "alerts go out by the webhook", "");
+    assert!(found.text.contains("alerts go out by mail to ada@example.org"), "{}", found.text);
+    let raised = world.now.minus(HOUR * 3);
+    sql(
+        &world,
+        &format!(
+            "INSERT INTO alert (channel, kind, patient, since, cause, raised_at, due_at, told_at, error) VALUES
+             ('webhook', 'silent', 1, 1, 'not_worn', {0}, {0}, NULL, 'it answered 500'),
+             ('webhook', 'silent', 1, 2, 'not_worn', {1}, {1}, NULL, 'it answered 500'),
+             ('webhook', 'silent', 1, 3, 'not_worn', {1}, {1}, NULL, NULL),
+             ('webhook', 'silent', 1, 4, 'not_worn', {0}, {0}, {1}, NULL)",
+            raised.micros(),
+            world.now.micros()
+        ),
+    );
+    let found = examine(&world);
+    let what =
+        format!("to be told by the webhook wait 2 alerts, since {raised}, 3 hours ago: it answered 500");
+    found.warns("data.alerts", &what, "jhe-ow alerts test");
+    found.has("data.alerts", "ok", "alerts go out by mail", "");
+    assert!(!found.text.contains("hidden-part"), "{}", found.text);
+}
+
+#[test]
+fn jhe_is_asked_how_many_patients_it_has_and_not_for_each_of_them() {
+    let mut world = well();
+    let jhe = connect(&mut world);
+    for id in 40002..40008 {
+        jhe.add_patient(id, id - 30000, world.now.minus(DAY));
+    }
+    let count = Arc::<Mutex<usize>>::default();
+    let heard = Arc::clone(&count);
+    jhe.state().trouble = Some(Box::new(move |asked| {
+        *heard.lock().unwrap() += usize::from(asked == "/api/v1/patients");
+        None
+    }));
+    // Which asks twice.
+    examine(&world).has("jhe.client", "ok", "reaches 7 patients through", "");
+    assert_eq!(*count.lock().unwrap(), 2, "pages of patients");
+}

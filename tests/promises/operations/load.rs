@@ -1,0 +1,204 @@
+//! A crowd, clients that are slow on purpose, guessers, and bodies without end: ticks keep their pace, whoever is honest
+//! is served, and memory stays small.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::support::harness::*;
+use crate::support::running_daemon::{Served, spawn, wait_for};
+
+/// How long it goes on: past the time that a head may take to arrive.
+const SIEGE: Duration = Duration::from_secs(14);
+/// The most memory that the daemon may have had, in KiB.
+const MEMORY: u64 = 128 * 1024;
+/// How long somebody honest waits at most.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Attempts to sign in.
+const ATTEMPTS: u64 = 10_000;
+/// The proxy that the daemon trusts.
+const PROXY: &str = "127.0.0.1";
+
+/// A connection from one of the machine's own addresses; none where it is refused or cut off.
+async fn connect(from: &str, port: u16) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().ok()?;
+    socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).ok()?;
+    socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await.ok()
+}
+
+/// Sends one request and reads the answer to its end; its status.
+async fn ask(from: &str, port: u16, request: &str) -> Option<u16> {
+    let mut stream = connect(from, port).await?;
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok()?;
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+}
+
+fn get_request(path: &str, more: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: jhe-ow\r\nConnection: close\r\n{more}\r\n")
+}
+
+/// Sends a head letter by letter, and begins again when it is cut off; counts how often that was.
+async fn dribble_head(port: u16, ends: Instant, cut: Arc<AtomicU64>) {
+    while Instant::now() < ends {
+        let Some(mut stream) = connect("127.0.0.3", port).await else { continue };
+        if stream.write_all(b"GET / HTTP/1.1\r\nX: ").await.is_ok() {
+            while Instant::now() < ends {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                if stream.write_all(b"x").await.is_err() {
+                    cut.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Asks for much and takes nothing of it.
+async fn never_read(port: u16, ends: Instant) {
+    let request = "GET /style.css HTTP/1.1\r\nHost: jhe-ow\r\n\r\n".repeat(200);
+    let Some(mut stream) = connect("127.0.0.4", port).await else { return };
+    while Instant::now() < ends {
+        let write = stream.write_all(request.as_bytes());
+        if !matches!(tokio::time::timeout(Duration::from_secs(1), write).await, Ok(Ok(())) | Err(_)) {
+            return;
+        }
+    }
+}
+
+/// Sends a body of a gigabyte, or one without an end; counts the bytes that were taken.
+async fn endless_body(port: u16, ends: Instant, head: &str, taken: Arc<AtomicU64>) {
+    while Instant::now() < ends {
+        let Some(mut stream) = connect("127.0.0.5", port).await else { continue };
+        let start = format!("POST /admin/sign-in HTTP/1.1\r\nHost: jhe-ow\r\n{head}\r\n\r\n");
+        let piece = format!("{:x}\r\n{}\r\n", 65_536, "a".repeat(65_536));
+        if stream.write_all(start.as_bytes()).await.is_ok() {
+            while Instant::now() < ends {
+                let write = stream.write_all(piece.as_bytes());
+                match tokio::time::timeout(Duration::from_secs(2), write).await {
+                    Ok(Ok(())) => taken.fetch_add(piece.len() as u64, Ordering::Relaxed),
+                    _ => break,
+                };
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Guesses passwords from twenty addresses; counts the answers by status.
+async fn guess(port: u16, left: Arc<AtomicU64>, answers: Arc<[AtomicU64; 2]>, form: String) {
+    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+        let number = left.load(Ordering::Relaxed) % 20;
+        let request = form.replace("{ADDRESS}", &format!("198.51.100.{number}"));
+        match ask(PROXY, port, &request).await {
+            Some(429) => answers[1].fetch_add(1, Ordering::Relaxed),
+            Some(401 | 403) => answers[0].fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+}
+
+/// The form of the sign-in page, filled with a wrong password, with a place for the address.
+fn filled_form(served: &Served) -> String {
+    let visitor = served.visitor();
+    let hidden = visitor.get("/admin/sign-in").hidden("/admin/sign-in");
+    let cookies = visitor.cookies.lock().unwrap().clone();
+    let cookies: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let fields = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields = fields.chain([("name", "operator"), ("password", "not the password")]);
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    format!(
+        "POST /admin/sign-in HTTP/1.1\r\nHost: jhe-ow\r\nConnection: close\r\nX-Forwarded-For: {{ADDRESS}}\r\n\
+         Cookie: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        cookies.join("; "),
+        body.len()
+    )
+}
+
+fn most_memory(served: &Served) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", served.running.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_siege_stops_no_tick_keeps_no_honest_client_out_and_takes_little_memory() {
+    let mut world = World::new();
+    world.set("JHE_OW_TRUSTED_PROXIES", PROXY);
+    let (user, patient) = world.patient();
+    world.setting("ow.poll_interval", "1s");
+    let served = Served::start(&world);
+    // There is an operator whose password can be guessed at.
+    served.operator(&world);
+    let (port, ends) = (served.port, Instant::now() + SIEGE);
+    let (cut, taken, crowd) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
+    let (left, answers) = (Arc::new(AtomicU64::new(ATTEMPTS)), Arc::<[AtomicU64; 2]>::default());
+    for _ in 0..200 {
+        spawn(dribble_head(port, ends, Arc::clone(&cut)));
+    }
+    for _ in 0..50 {
+        spawn(never_read(port, ends));
+    }
+    for head in ["Content-Length: 1000000000", "Transfer-Encoding: chunked"].into_iter().cycle().take(20) {
+        let taken = Arc::clone(&taken);
+        spawn(async move { endless_body(port, ends, head, taken).await });
+    }
+    let form = filled_form(&served);
+    for _ in 0..40 {
+        spawn(guess(port, Arc::clone(&left), Arc::clone(&answers), form.clone()));
+    }
+    for number in 0..200 {
+        let crowd = Arc::clone(&crowd);
+        spawn(async move {
+            let paths = ["/", "/clients/ow/launch?code=none", "/admin/sign-in", "/style.css"];
+            for path in paths.iter().cycle().take_while(|_| Instant::now() < ends) {
+                let from = format!("X-Forwarded-For: 203.0.113.{number}\r\n");
+                crowd.fetch_add(
+                    u64::from(ask(PROXY, port, &get_request(path, &from)).await.is_some()),
+                    Ordering::Relaxed,
+                );
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+        });
+    }
+    // Meanwhile somebody honest looks at a page, and samples arrive.
+    let (mut honest, mut slowest) = (0, Duration::ZERO);
+    while Instant::now() < ends {
+        let began = Instant::now();
+        let request = get_request("/admin/sign-in", "");
+        let asked =
+            wait_for(async { tokio::time::timeout(PATIENCE, ask("127.0.0.2", port, &request)).await });
+        assert_eq!(asked, Ok(Some(200)), "after {:?}", began.elapsed());
+        slowest = slowest.max(began.elapsed());
+        honest += 1;
+        world.sim.put(&user, world.now.minus(Duration::from_mins(honest)), 60.0);
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    until("every attempt is answered", || left.load(Ordering::Relaxed) == 0);
+    until("every sample is there", || world.kept(&patient).len() == world.sim.rows(&user).len());
+    let memory = most_memory(&served);
+    let ran = served.stop("TERM");
+    let ticks = ran.stderr.matches("OW poll complete").count();
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    println!(
+        "{honest} honest requests, the slowest {slowest:?}; {} of a crowd of 200; {} heads cut off; {} MiB of bodies taken; \
+         {} guesses looked at, {} put off; {ticks} ticks; {memory} KiB at most",
+        count(&crowd),
+        count(&cut),
+        count(&taken) / 1_048_576,
+        count(&answers[0]),
+        count(&answers[1]),
+    );
+    assert!(memory < MEMORY, "{memory} KiB");
+    assert!(ticks >= 4, "{ticks} ticks: {}", ran.stderr);
+    assert!(count(&cut) > 0, "whoever dribbles is cut off");
+    assert!(count(&answers[0]) <= 20 * 10 * 2, "ten a minute from one address");
+    assert!(count(&answers[1]) > ATTEMPTS / 2 && count(&crowd) > 200);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+}

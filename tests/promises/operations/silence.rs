@@ -1,0 +1,135 @@
+//! Silence is seen: who has not sent anything for long is flagged, with the likely cause.
+
+use std::time::Duration;
+
+use jhe_ow::demo::sim::Fault;
+
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+/// A patient whose newest sample is an hour old.
+fn wearer(world: &World) -> (String, String) {
+    let (user, patient) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    (user, patient)
+}
+
+/// What the patient's own page says of the silence; empty where it says nothing.
+fn said(operator: &Visitor, patient: &str) -> String {
+    let page = operator.get(&format!("/admin/patients/{patient}")).body;
+    between(&page, "<strong>Silent</strong>", "</p>").unwrap_or_default().to_owned()
+}
+
+#[test]
+fn each_silent_patient_is_flagged_with_the_likely_cause_and_what_to_do() {
+    let mut world = World::new();
+    let [(_, quiet), (revoked_user, revoked), (_, withdrawn), (down_user, down), (gone_user, gone)] =
+        std::array::from_fn(|_| wearer(&world));
+    let (fresh_user, fresh) = wearer(&world);
+    world.run(&["patient", "add", "--name", "Nobody yet"]);
+    assert_eq!(world.created(), 6);
+    world.pass(DAY);
+    world.created();
+    world.pass(DAY);
+    world.sim.put(&fresh_user, world.now.minus(HOUR), 61.0);
+    world.sim.end_connection(&revoked_user, "oura");
+    world.run(&["patient", "consent", &withdrawn, HEART_RATE, "--withdraw"]);
+    world.sim.set_fault(&down_user, Some(Fault::Status(503)));
+    world.sim.remove_user(&gone_user);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("the tick is over", || said(&operator, &down).contains("OW down"));
+    until("all of it", || world.lock().is_empty());
+    for (patient, cause, next) in [
+        (&quiet, "not worn or not synced", "ask the patient to wear"),
+        (&revoked, "link revoked at the provider", "invite again, so that the patient reconnects"),
+        (&withdrawn, "consent withdrawn", "only if the patient asks for it"),
+        (&gone, "unknown to OW", "invite again, so that the patient reconnects"),
+    ] {
+        let said = said(&operator, patient);
+        assert!(said.contains(cause) && said.contains(next), "{patient} {cause}: {said}");
+    }
+    let down = said(&operator, &down);
+    assert!(down.contains("OW down") && down.contains("see that it runs"), "{down}");
+    assert_eq!(said(&operator, &fresh), "");
+    let overview = operator.get("/admin").body;
+    assert!(overview.contains(">5 silent</a>"), "{overview}");
+    assert!(overview.contains("1 consent withdrawn") && overview.contains("1 unknown to OW"), "{overview}");
+    let listed = operator.get("/admin/patients?silent=1").body;
+    assert!(listed.contains(&format!("/admin/patients/{quiet}\"")), "{listed}");
+    assert!(!listed.contains(&format!("/admin/patients/{fresh}\"")) && !listed.contains("Nobody yet"));
+    served.stop("TERM");
+}
+
+#[test]
+fn an_ow_that_fails_for_half_the_silence_is_its_likely_cause() {
+    let mut world = World::new();
+    let (user, patient) = wearer(&world);
+    world.created();
+    world.sim.set_fault(&user, Some(Fault::Status(503)));
+    world.pass(DAY * 2);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("the tick failed", || said(&operator, &patient).contains("OW down"));
+    served.stop("TERM");
+}
+
+#[test]
+fn an_ow_that_answers_and_pulls_nothing_is_told_from_a_device_that_is_not_worn() {
+    let mut world = World::new();
+    let (_, patient) = wearer(&world);
+    world.created();
+    world.sim.set_pulled(Some(world.now));
+    world.pass(DAY * 2);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("it is told", || said(&operator, &patient).contains("OW not pulling"));
+    world.sim.set_pulled(None);
+    served.stop("TERM");
+    world.pass(HOUR * 2);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("it is told", || said(&operator, &patient).contains("not worn or not synced"));
+    served.stop("TERM");
+}
+
+#[test]
+fn a_daemon_that_did_not_read_blames_nobody_else() {
+    let mut world = World::new();
+    let (_, patient) = wearer(&world);
+    world.created();
+    world.setting("module.ow", "false");
+    world.pass(DAY * 2);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    assert!(said(&operator, &patient).contains("not read by this daemon"));
+    served.stop("TERM");
+}
+
+#[test]
+fn how_long_a_silence_lasts_is_a_setting_and_empty_polls_are_counted() {
+    let mut world = World::new();
+    let (user, patient) = wearer(&world);
+    world.created();
+    world.created();
+    world.created();
+    world.setting("module.ow", "false");
+    world.pass(HOUR * 10);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    assert_eq!(said(&operator, &patient), "");
+    let empty = |page: &str| between(page, "Empty polls in a row</dt><dd>", "</dd>").unwrap().to_owned();
+    assert_eq!(empty(&operator.get(&format!("/admin/patients/{patient}")).body), "2");
+    world.setting("silence.after", "6h");
+    assert!(said(&operator, &patient).contains("Likely"));
+    served.stop("TERM");
+    world.setting("module.ow", "true");
+    world.sim.put(&user, world.now.minus(Duration::from_secs(1)), 62.0);
+    world.created();
+    world.setting("module.ow", "false");
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    assert_eq!(said(&operator, &patient), "");
+    assert_eq!(empty(&operator.get(&format!("/admin/patients/{patient}")).body), "0");
+    served.stop("TERM");
+}

@@ -1,0 +1,90 @@
+//! systemd hears from a daemon that lives, and nothing from one that hangs.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use jhe_ow::demo::sim::Fault;
+
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+/// What is asked of the daemon here: a sign each 200 ms, which comes each 100 ms.
+const ASKED_MICROS: &str = "200000";
+/// Without a sign for so long, there is none.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// What systemd is told next; nothing where it stays silent.
+fn hear(systemd: &UnixDatagram) -> Option<String> {
+    let mut told = [0; 4096];
+    let length = systemd.recv(&mut told).ok()?;
+    Some(String::from_utf8_lossy(&told[..length]).into_owned())
+}
+
+#[test]
+fn systemd_hears_of_start_reload_life_and_end() {
+    let mut world = World::new();
+    world.setting("ow.poll_interval", "1s");
+    world.set("JHE_OW_OW_TIMEOUT", "4m");
+    let (user, _) = world.patient();
+    let socket = world.directory.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(SILENCE)).unwrap();
+    let clock = world.directory.path().join("clock");
+    std::fs::write(&clock, world.now.to_string()).unwrap();
+    let clock_variable = format!("@{}", clock.display());
+    let served = Served::with(
+        &world,
+        &[
+            ("NOTIFY_SOCKET", socket.to_str().unwrap()),
+            ("WATCHDOG_USEC", ASKED_MICROS),
+            ("JHE_OW_CLOCK", &clock_variable),
+        ],
+    );
+    let next = |what: &str| until(what, || hear(&systemd).is_some_and(|told| told.contains(what)));
+    next("READY=1");
+    next("WATCHDOG=1");
+    served.running.signal("HUP");
+    next("RELOADING=1");
+    next("READY=1");
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    until("a tick hangs", || world.sim.most_in_flight() > 0 && !world.lock().is_empty());
+    next("WATCHDOG=1");
+    std::fs::write(&clock, world.now.plus(HOUR).to_string()).unwrap();
+    until("it falls silent", || hear(&systemd).is_none());
+    std::fs::write(&clock, world.now.to_string()).unwrap();
+    next("WATCHDOG=1");
+    served.running.signal("TERM");
+    next("STOPPING=1");
+    let ended = served.running.wait();
+    assert!(ended.stderr.contains("nothing was heard of the ticker since"), "{ended:?}");
+}
+
+#[test]
+fn who_is_not_asked_for_signs_of_life_gives_none() {
+    let world = World::new();
+    let socket = world.directory.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(SILENCE)).unwrap();
+    let served = Served::with(&world, &[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
+    assert!(hear(&systemd).is_some_and(|told| told.contains("READY=1")));
+    served.stop("TERM");
+    assert!(hear(&systemd).is_some_and(|told| told.contains("STOPPING=1")), "nothing in between");
+}
+
+#[test]
+fn a_daemon_that_waits_for_its_store_is_not_restarted() {
+    let world = World::bare();
+    std::fs::write(world.data_dir(), "in the way").unwrap();
+    let socket = world.directory.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(SILENCE)).unwrap();
+    let variables = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", ASKED_MICROS)];
+    let served = Served::with(&world, &variables);
+    let mut told = Vec::new();
+    until("it is ready, says why it waits, and lives", || {
+        told.push(hear(&systemd).expect("it falls silent"));
+        let told = told.concat();
+        told.contains("READY=1") && told.contains("STATUS=") && told.matches("WATCHDOG=1").count() > 20
+    });
+    served.stop("TERM");
+}

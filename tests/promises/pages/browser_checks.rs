@@ -1,0 +1,155 @@
+//! What people meet in a real browser: refusals, second thoughts, impatience, small windows, and whether
+//! everybody can read it.
+
+use crate::support::browser::*;
+use crate::support::browser_stage::{Stage, connect};
+use crate::support::harness::*;
+
+/// As wide as the smallest phone that a browser makes a window for.
+const PHONE: (u32, u32) = (360, 740);
+const DESK: (u32, u32) = (1280, 900);
+
+#[test]
+fn who_refuses_at_the_provider_is_told_so_and_can_try_again() {
+    if !is_there_a_browser() {
+        return;
+    }
+    let stage = Stage::new();
+    let (operator, patient) = (stage.operator(), stage.browser());
+    patient.go(&stage.invite(&operator, "P-1"));
+    patient.click_css("input[type=checkbox]");
+    patient.press("I agree to what is ticked");
+    patient.see("Simulated provider");
+    patient.click_css("#refuse");
+    patient.see("You did not agree");
+    patient.press("Try again");
+    patient.see("Simulated provider");
+    patient.click_css("#fail");
+    patient.see("That did not work");
+    patient.press("Try again");
+    patient.see("Simulated provider");
+    patient.click_css("#agree");
+    patient.see("Successfully Connected");
+    operator.go(&format!("{}/admin", stage.base));
+    operator.read("connected");
+}
+
+#[test]
+fn impatience_and_second_thoughts_do_no_harm() {
+    if !is_there_a_browser() {
+        return;
+    }
+    let stage = Stage::new();
+    let operator = stage.operator();
+    let link = stage.invite(&operator, "P-1");
+    let patient = stage.browser();
+    patient.resize(PHONE.0, PHONE.1);
+    patient.go(&link);
+    patient.press("I agree to what is ticked");
+    patient.read("Nothing is ticked");
+    patient.click_css("input[type=checkbox]");
+    patient.run("const yes = document.querySelector('[value=agree]'); yes.click(); yes.click();");
+    patient.see("Simulated provider");
+    patient.back();
+    until("a page of ours", || patient.url().starts_with(&stage.base));
+    patient.go(&link);
+    patient.see("Your choices");
+    let shown = stage.world.run(&["patient", "show", "1"]).stdout;
+    assert_eq!(shown.matches("granted").count(), 1, "agreed once: {shown}");
+    patient.press("Connect a device");
+    patient.see("Simulated provider");
+    patient.click_css("#agree");
+    patient.see("Successfully Connected");
+    patient.back();
+    patient.go(&format!("{}/clients/ow/complete?provider=oura", stage.base));
+    patient.see("Successfully Connected");
+    let other = stage.browser();
+    other.go(&link);
+    other.see("This link was used already");
+    other.read("ask the person in your study");
+}
+
+/// Every page, as whoever sees it meets it.
+fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: impl FnMut(&Browser, &str)) {
+    let at = |path: &str| format!("{}{path}", stage.base);
+    let stranger = stage.browser();
+    for path in
+        ["/", "/admin/sign-in", "/nothing", "/clients/ow/manage", "/ow/?code=x", "/clients/ow/complete"]
+    {
+        stranger.go(&at(path));
+        look(&stranger, path);
+    }
+    let link = stage.invite(operator, "P-2");
+    look(operator, "the invitation");
+    patient.go(&link);
+    look(patient, "the launch page");
+    patient.press("I agree to what is ticked");
+    patient.read("Nothing is ticked");
+    look(patient, "the launch page with an error");
+    connect(patient, &link);
+    look(patient, "complete");
+    stage.measure(60.0);
+    stage.poll();
+    for path in ["/clients/ow/manage", "/clients/ow/data", "/clients/ow/complete?result=refused"] {
+        patient.go(&at(path));
+        look(patient, path);
+    }
+    patient.go(&at("/clients/ow/manage"));
+    patient.press("Stop sharing");
+    patient.see("Stop sharing Heart Rate?");
+    look(patient, "withdraw");
+    for path in [
+        "/admin",
+        "/admin/patients",
+        "/admin/patients/new",
+        "/admin/patients/1",
+        "/admin/patients/1/charts",
+        "/admin/patients/1/charts/heart_rate?period=week",
+        "/admin/patients/1/charts/heart_rate?period=month",
+        "/admin/patients/1/edit",
+        "/admin/patients/1/observations",
+        "/admin/studies",
+        "/admin/studies/new",
+        "/admin/studies/1",
+        "/admin/rejected",
+        "/admin/audit",
+        "/admin/settings",
+        "/admin/accounts",
+        "/admin/password",
+    ] {
+        operator.go(&at(path));
+        look(operator, path);
+    }
+    operator.go(&at("/admin/studies/new"));
+    operator.press("Save");
+    operator.read("Please mend this");
+    look(operator, "a form with errors");
+}
+
+#[test]
+fn no_page_has_a_violation_that_axe_knows() {
+    if !is_there_a_browser() {
+        return;
+    }
+    let stage = Stage::new();
+    let (operator, patient) = (stage.operator(), stage.browser());
+    all_pages(&stage, &operator, &patient, Browser::is_accessible);
+}
+
+#[test]
+fn dark_and_small_no_page_overflows_or_loses_contrast() {
+    if !is_there_a_browser() {
+        return;
+    }
+    let stage = Stage::new();
+    let operator = stage.operator();
+    let dark = Browser::with(stage.served.port, &["--blink-settings=preferredColorScheme=0"]);
+    dark.go(&stage.base);
+    assert_eq!(dark.run("return matchMedia('(prefers-color-scheme: dark)').matches"), true);
+    all_pages(&stage, &operator, &dark, |browser, page| {
+        browser.resize(PHONE.0, PHONE.1);
+        assert!(!browser.overflows(), "{page} is wider than a phone");
+        browser.is_accessible(page);
+        browser.resize(DESK.0, DESK.1);
+    });
+}

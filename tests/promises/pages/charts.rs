@@ -1,0 +1,202 @@
+//! Charts: each type that there is anything of has one, with its table, and nothing is counted twice.
+
+use jhe_ow::catalog::{SERIES, Series};
+use jhe_ow::demo::sim::{Event, Row, Source, vitals};
+
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+/// A patient in Berlin who shares everything; answers with the user at OW and the number here.
+fn sharing_patient(world: &World) -> (String, String) {
+    let user = world.sim.add_user();
+    let mut add = vec!["patient", "add", "--name", "A", "--tz", "Europe/Berlin", "--ow-user", &user];
+    let mut codes: Vec<&str> = SERIES.iter().map(|series| series.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    add.extend(codes.iter().flat_map(|code| ["--consent", code]));
+    let ran = world.run(&add);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    (user, ran.stdout.trim().to_owned())
+}
+
+/// Reads the last days.
+fn read_past(world: &World, days: u32) {
+    let ran = world.run(&["poll", "--window", &format!("{days}d")]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// What stands on a page about one row of the catalogue.
+fn section<'a>(page: &'a str, series_type: &str) -> Option<&'a str> {
+    between(page, &format!("<section id=\"{series_type}\">"), "</section>")
+}
+
+/// A row of a chart's table as plain text: what stands behind the label of the row.
+fn cells(section: &str, row: &str) -> Vec<String> {
+    let line =
+        section.split("<tr>").find(|line| line.contains(row)).unwrap_or_else(|| panic!("{row}: {section}"));
+    let cells = line.split("<td").skip(1).map(|cell| between(cell, ">", "</td>").unwrap());
+    cells.map(|cell| cell.replace('\u{a0}', " ")).collect()
+}
+
+#[test]
+fn each_type_that_there_is_anything_of_has_its_chart_and_its_table() {
+    let world = World::new();
+    let (user, patient) = sharing_patient(&world);
+    let told = vitals(1, true, world.now.minus(DAY * 6), world.now);
+    told.rows.into_iter().for_each(|row| world.sim.put_row(&user, row));
+    for event in told.events {
+        world.sim.put_event(&user, event);
+    }
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    let others = [
+        ("weight", 71.4),
+        ("blood_glucose", 95.0),
+        ("height", 170.0),
+        ("body_temperature", 36.6),
+        ("heart_rate_variability_sdnn", 40.0),
+        ("forced_vital_capacity", 4.2),
+    ];
+    for (series_type, value) in others {
+        world.sim.put_row(&user, Row::of(series_type, world.now.minus(HOUR), value));
+    }
+    read_past(&world, 7);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let page = operator.get(&format!("/admin/patients/{patient}/charts?period=week")).body;
+    let overview = operator.get(&format!("/admin/patients/{patient}")).body;
+    let has_none = |series: &Series| series.series_type == "forced_expiratory_volume_1";
+    for series in SERIES.iter().filter(|series| !has_none(series)) {
+        let name = series.series_type;
+        let drawn = section(&page, name).unwrap_or_else(|| panic!("no chart of {name}: {page}"));
+        let is_drawn =
+            drawn.contains("<svg") && drawn.contains("<table") && drawn.contains("The same as a table");
+        let title = series.name.replace('\'', "&#39;");
+        assert!(is_drawn && (drawn.contains(series.name) || drawn.contains(&title)), "{name}: {drawn}");
+        let one = format!("/admin/patients/{patient}/charts/{name}");
+        assert!(overview.contains(&one), "{name} is not in the overview: {overview}");
+        assert_eq!(operator.get(&format!("{one}?period=month")).status, 200);
+    }
+    assert!(section(&page, "forced_expiratory_volume_1").is_none());
+    assert!(page.contains("nothing has arrived of it yet: Breath volume in one second (FEV1)."), "{page}");
+    assert!(overview.contains("36.6\u{a0}°C") && overview.contains("21 Nov 2026, 12:00 CET"), "{overview}");
+    assert_eq!(operator.get(&format!("/admin/patients/{patient}/charts/nothing")).status, 404);
+    assert!(!page.contains("<script"), "{page}");
+    assert!(page.len() < 400_000, "{} bytes", page.len());
+}
+
+#[test]
+fn a_days_total_and_its_parts_are_never_added() {
+    let world = World::new();
+    let (user, patient) = sharing_patient(&world);
+    let today = at("2026-11-21T00:00:00Z");
+    let part = |at, steps| Row::of("steps", at, steps).with_provider("garmin").with_daily_total(false);
+    for hours in [8, 9, 10] {
+        world.sim.put_row(&user, part(today.plus(HOUR * hours), 400.0));
+        world.sim.put_row(&user, part(today.minus(DAY).plus(HOUR * hours), 700.0));
+    }
+    let total = Row::of("steps", today.minus(DAY), 5000.0).with_provider("garmin").with_daily_total(true);
+    world.sim.put_row(&user, total);
+    // The ring counted the same walk.
+    let ring = Row::of("steps", today.minus(DAY), 4800.0).with_daily_total(true);
+    world.sim.put_row(&user, ring);
+    read_past(&world, 7);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let page =
+        |period: &str| operator.get(&format!("/admin/patients/{patient}/charts/steps?period={period}")).body;
+    let week = page("week");
+    let steps = section(&week, "steps").unwrap();
+    assert_eq!(
+        cells(steps, "Fri, 20 Nov 2026"),
+        ["5000 steps", "4800 steps"],
+        "Garmin's and Oura's, as they are"
+    );
+    assert_eq!(cells(steps, "Sat, 21 Nov 2026"), ["1200 steps", "none"], "no total yet: its parts");
+    for wrong in ["7100", "6200", "9800", "11900"] {
+        assert!(!week.contains(wrong), "{wrong}: {week}");
+    }
+    let day = page("day");
+    for words in
+        ["Today so far", "1200\u{a0}steps", "Yesterday, Garmin", "5000\u{a0}steps", "Yesterday, Oura"]
+    {
+        assert!(day.contains(words), "{words}: {day}");
+    }
+    let overview = operator.get(&format!("/admin/patients/{patient}")).body;
+    assert!(overview.contains("1200\u{a0}steps") && overview.contains("Sat, 21 Nov 2026"), "{overview}");
+}
+
+#[test]
+fn a_day_of_a_place_behind_utc_is_the_day_that_it_names() {
+    let world = World::new();
+    let user = world.sim.add_user();
+    let add = [
+        "patient",
+        "add",
+        "--name",
+        "A",
+        "--tz",
+        "America/New_York",
+        "--ow-user",
+        &user,
+        "--consent",
+        "omh:step-count:3.0",
+    ];
+    let patient = world.run(&add).stdout.trim().to_owned();
+    let bare = Row::of("steps", at("2026-11-20T00:00:00Z"), 6000.0).with_daily_total(true);
+    world.sim.put_row(&user, bare);
+    read_past(&world, 7);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let week = operator.get(&format!("/admin/patients/{patient}/charts/steps?period=week")).body;
+    assert_eq!(cells(section(&week, "steps").unwrap(), "Fri, 20 Nov 2026"), ["6000 steps"]);
+}
+
+#[test]
+fn blood_pressure_shows_both_and_a_night_counts_where_it_ended() {
+    let world = World::new();
+    let (user, patient) = sharing_patient(&world);
+    for (hours, systolic, diastolic) in [(2, 118.0, 78.0), (1, 126.0, 82.0)] {
+        let cuff = |series_type, value| {
+            Row::of(series_type, world.now.minus(HOUR * hours), value).with_source(Source::of("garmin"))
+        };
+        world.sim.put_row(&user, cuff("blood_pressure_systolic", systolic));
+        world.sim.put_row(&user, cuff("blood_pressure_diastolic", diastolic));
+    }
+    let night = Event::night(at("2026-11-19T22:00:00Z"), at("2026-11-20T05:00:00Z"), Vec::new());
+    world.sim.put_event(&user, night);
+    read_past(&world, 7);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let page = operator.get(&format!("/admin/patients/{patient}/charts?period=month")).body;
+    let pressure = section(&page, "blood_pressure").unwrap();
+    assert!(pressure.contains("systolic 118 to 126, diastolic 78 to 82\u{a0}mmHg"), "{pressure}");
+    assert_eq!(cells(pressure, "21 Nov 2026"), ["2", "118/78", "122/80", "126/82"]);
+    let sleep = section(&page, "time_in_bed").unwrap();
+    assert_eq!(cells(sleep, "Fri, 20 Nov 2026"), ["7 h"]);
+    assert_eq!(sleep.matches("data-label=\"Day\"").count(), 1, "{sleep}");
+}
+
+#[test]
+fn a_corrected_blood_pressure_was_both_values_before() {
+    let mut world = World::new();
+    let (user, patient) = sharing_patient(&world);
+    let measured = world.now.minus(HOUR);
+    let put = |world: &World, systolic, diastolic| {
+        for (series_type, value) in
+            [("blood_pressure_systolic", systolic), ("blood_pressure_diastolic", diastolic)]
+        {
+            world.sim.put_row(&user, Row::of(series_type, measured, value).with_source(Source::of("garmin")));
+        }
+    };
+    put(&world, 118.0, 78.0);
+    world.created();
+    put(&world, 121.0, 80.0);
+    world.pass(FIVE_MINUTES);
+    world.created();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let page = operator.get(&format!("/admin/patients/{patient}/observations")).body;
+    for words in ["Blood pressure", "omh:blood-pressure:4.0", "121/80\u{a0}mmHg", "118/78\u{a0}mmHg, until"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+}

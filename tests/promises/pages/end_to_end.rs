@@ -1,0 +1,63 @@
+//! The way that the operators' own end-to-end table describes, in its steps 3 to 9, in two browsers.
+
+use jhe_ow::clock::Clock;
+
+use crate::support::browser::*;
+use crate::support::browser_stage::*;
+
+#[test]
+fn steps_3_to_9() {
+    if !is_there_a_browser() {
+        return;
+    }
+    let stage = Stage::new();
+    let (operator, patient) = (stage.operator(), stage.browser());
+
+    // 3: the study has Oura attached; the link has a code, and the real host.
+    let link = stage.invite(&operator, "P-017");
+    assert!(link.starts_with(&format!("http://{PUBLIC_HOST}/ow/?code=")), "{link}");
+
+    // 4: in a private window, agree with heart rate ticked, and authorize.
+    connect(&patient, &link);
+    assert!(patient.text().contains("Oura is connected"), "{}", patient.text());
+
+    // 5: the patient is linked to an OW user.
+    let user = stage.world.sim.connected("oura").pop().unwrap();
+    operator.go(&format!("{}/admin/patients/1", stage.base));
+    operator.read(&format!("ow:{user}"));
+    stage.measure(61.0);
+    assert_eq!(stage.poll(), 1);
+
+    // 6: withdrawn, nothing is ingested.
+    patient.press("Your choices");
+    patient.see("Your choices");
+    patient.press("Stop sharing");
+    patient.see("Stop sharing Heart Rate?");
+    patient.press("Stop sharing and disconnect");
+    patient.read("You do not share this.");
+    assert_eq!(stage.world.sim.connected("oura"), Vec::<String>::new());
+    stage.world.sim.put(&user, Clock::System.now(), 62.0);
+    assert_eq!(stage.poll(), 0);
+
+    // 7: granted and connected again, a new sample is.
+    patient.press("Agree to share");
+    patient.read("You share this since");
+    patient.press("Connect a device");
+    patient.see("Simulated provider");
+    patient.click_css("#agree");
+    patient.see("Successfully Connected");
+    stage.measure(63.0);
+    assert_eq!(stage.poll(), 1, "and what was measured in between stays out");
+
+    // 8: at once again, nothing is created.
+    assert_eq!(stage.poll(), 0);
+
+    // 9: where it came from.
+    operator.reload();
+    for words in ["Oura", "omh:heart-rate:2.0", "ow:normalized", "63", "bpm"] {
+        operator.read(words);
+    }
+    let documents = stage.world.documents("1");
+    let uuid = documents.last().unwrap()["header"]["uuid"].as_str().unwrap();
+    operator.read(uuid);
+}

@@ -1,0 +1,7 @@
+//! The pages, over HTTP and in a real browser.
+
+mod admin_pages;
+mod browser_checks;
+mod charts;
+mod end_to_end;
+mod jhe_browser_checks;

@@ -1,0 +1,342 @@
+//! From a consent to a connected device and back: only what OW itself confirms counts, and whatever goes
+//! wrong on the way loses nothing.
+
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+struct Scene {
+    world: World,
+    served: Served,
+    operator: Visitor,
+    study: String,
+    patient: String,
+    browser: Visitor,
+}
+
+impl Scene {
+    /// A patient who has agreed; browsers come back by way of the daemon.
+    fn new() -> Self {
+        let world = World::new();
+        let served = Served::start(&world);
+        world.sim.set_api_base(&served.url());
+        let operator = served.operator(&world);
+        let study = make_study(&operator, "Sleep");
+        let patient = make_patient(&operator, "P-1", &study);
+        let browser = served.visitor();
+        assert_eq!(agree(&browser, &invite(&operator, &patient), &study).status, 303);
+        Self { world, served, operator, study, patient, browser }
+    }
+
+    /// Goes to the provider, presses a button there, and comes back.
+    fn press(&self, button: &str) -> Answer {
+        let buttons = provider_buttons(&self.browser);
+        let back = self.browser.get(&buttons[button]);
+        assert_eq!(back.status, 303, "{}", back.body);
+        self.browser.get(back.location())
+    }
+
+    fn state(&self) -> String {
+        let page = self.operator.get(&format!("/admin/patients/{}", self.patient)).body;
+        let badge = between(&page, "<dt>State</dt><dd>", "</dd>").unwrap();
+        badge.rsplit("</span>").nth(1).unwrap().trim().to_owned()
+    }
+
+    /// Presses a button of "Your choices".
+    fn manage(&self, action: &str, more: &[(&str, &str)]) -> Answer {
+        self.browser.submit("/clients/ow/manage", action, more)
+    }
+}
+
+#[test]
+fn every_step_of_the_way_is_seen_by_the_practitioner() {
+    let world = World::new();
+    let served = Served::start(&world);
+    world.sim.set_api_base(&served.url());
+    let operator = served.operator(&world);
+    let study = make_study(&operator, "Sleep");
+    let patient = make_patient(&operator, "P-1", &study);
+    let browser = served.visitor();
+    let scene = Scene { world, served, operator, study, patient, browser };
+    assert_eq!(scene.state(), "added");
+    let link = invite(&scene.operator, &scene.patient);
+    assert_eq!(scene.state(), "invited");
+    agree(&scene.browser, &link, &scene.study);
+    assert_eq!(scene.state(), "consented");
+    assert_eq!(
+        scene.browser.get("/clients/ow/connect").location(),
+        "/clients/ow/leave?provider=oura",
+        "the only one"
+    );
+    let buttons = provider_buttons(&scene.browser);
+    assert_eq!(scene.state(), "authorizing");
+    let back = scene.browser.get(&buttons["agree"]);
+    let complete = scene.browser.get(back.location());
+    assert_eq!(complete.heading(), "Successfully Connected");
+    assert!(complete.body.contains("Oura is connected"), "{}", complete.body);
+    assert_eq!(scene.state(), "connected");
+    let asked = scene.manage("/clients/ow/withdraw", &[]);
+    assert_eq!(
+        asked.heading(),
+        "Stop sharing Heart Rate?",
+        "the last one takes the device along, and says so"
+    );
+    assert_eq!(scene.state(), "connected");
+    scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
+    assert_eq!(scene.state(), "withdrawn");
+    assert_eq!(scene.world.sim.connected("oura").len(), 0, "disconnected at OW");
+}
+
+#[test]
+fn refusing_and_failing_are_told_apart_and_can_be_tried_again() {
+    let scene = Scene::new();
+    let refused = scene.press("refuse");
+    assert_eq!(refused.heading(), "You did not agree", "{}", refused.body);
+    let failed = scene.press("fail");
+    assert_eq!(failed.heading(), "That did not work");
+    assert!(failed.body.contains("/clients/ow/leave?provider=oura"), "{}", failed.body);
+    assert_eq!(scene.press("agree").heading(), "Successfully Connected");
+    let audit = scene.operator.get("/admin/audit").body;
+    for action in ["device.refused", "device.failed", "device.connected"] {
+        assert!(audit.contains(action), "{action}");
+    }
+}
+
+#[test]
+fn only_ows_own_list_makes_a_success() {
+    let scene = Scene::new();
+    let lied = scene.browser.get("/clients/ow/complete?provider=oura&result=connected");
+    assert_ne!(lied.heading(), "Successfully Connected");
+    scene.press("agree");
+    let user = scene.world.sim.connected("oura").pop().unwrap();
+    scene.world.sim.end_connection(&user, "oura");
+    let page = scene.browser.get("/clients/ow/complete?provider=oura&result=connected");
+    assert_eq!(page.heading(), "Not connected yet");
+    scene.world.sim.set_users_broken(Some(500));
+    let page = scene.browser.get("/clients/ow/complete?provider=oura");
+    assert_eq!(page.heading(), "We cannot tell at the moment");
+}
+
+#[test]
+fn where_ow_is_reached_by_browsers_itself_the_way_back_is_the_same() {
+    let scene = Scene::new();
+    scene.world.sim.set_api_base(&scene.world.sim.url());
+    let complete = scene.press("agree");
+    assert_eq!(complete.heading(), "Successfully Connected", "{}", complete.body);
+}
+
+#[test]
+fn a_state_is_bound_to_its_browser_and_good_once() {
+    let scene = Scene::new();
+    let buttons = provider_buttons(&scene.browser);
+    let stranger = scene.served.visitor();
+    let stolen = stranger.get(&buttons["agree"]);
+    assert_eq!((stolen.status, stolen.heading()), (400, "This way back is closed"));
+    assert_eq!(scene.world.sim.connected("oura").len(), 0, "OW was not even asked");
+    assert_eq!(scene.browser.get(&buttons["agree"]).status, 303);
+    let replayed = scene.browser.get(&buttons["agree"]);
+    assert_eq!(replayed.status, 400, "{}", replayed.body);
+    for forged in ["state=made-up&code=x", "state=&code=x", "code=x", ""] {
+        let answer = scene.browser.get(&format!("/api/v1/oauth/oura/callback?{forged}"));
+        assert_eq!(answer.status, 400, "{forged}");
+    }
+    let elsewhere = provider_buttons(&scene.browser)["agree"].replace("/oura/", "/garmin/");
+    assert_eq!(scene.browser.get(&elsewhere).status, 400, "a state of another provider");
+    assert!(scene.operator.get("/admin/audit").body.contains("state of another browser"));
+}
+
+#[test]
+fn a_state_that_took_too_long_is_told() {
+    let mut scene = Scene::new();
+    let buttons = provider_buttons(&scene.browser);
+    let port = scene.served.port;
+    scene.served.stop("TERM");
+    scene.world.pass(FIVE_MINUTES * 4);
+    let served = Served::on(&scene.world, port, &[]);
+    let late = scene.browser.get(&buttons["agree"]);
+    assert_eq!((late.status, late.heading()), (400, "This way back is closed"));
+    served.stop("TERM");
+}
+
+#[test]
+fn ow_down_at_any_step_is_told_and_the_same_session_goes_on_later() {
+    let scene = Scene::new();
+    scene.world.sim.set_oauth_broken(Some(500));
+    let connect = scene.browser.get("/clients/ow/connect");
+    assert_eq!(connect.status, 503, "the providers cannot be listed: {}", connect.body);
+    for (users, oauth) in [(Some(500), None), (None, Some(500))] {
+        scene.world.sim.set_users_broken(users);
+        scene.world.sim.set_oauth_broken(oauth);
+        let leave = scene.browser.get("/clients/ow/leave?provider=oura");
+        assert_eq!(
+            (leave.status, leave.heading()),
+            (503, "This does not work at the moment"),
+            "{}",
+            leave.body
+        );
+        assert!(leave.body.contains("Your answer is saved"));
+    }
+    scene.world.sim.set_users_broken(None);
+    scene.world.sim.set_oauth_broken(None);
+    let buttons = provider_buttons(&scene.browser);
+    scene.world.sim.set_oauth_broken(Some(500));
+    let back = scene.browser.get(&buttons["agree"]);
+    assert_eq!(scene.browser.get(back.location()).heading(), "That did not work");
+    scene.world.sim.set_oauth_broken(None);
+    scene.world.sim.set_users_broken(Some(500));
+    assert!(scene.browser.get("/clients/ow/manage").body.contains("cannot be found out at the moment"));
+    let withdrawn = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
+    assert_eq!(withdrawn.status, 303, "a patient can always withdraw");
+    scene.world.sim.set_users_broken(None);
+    scene.manage("/clients/ow/grant", &[]);
+    assert_eq!(scene.press("agree").heading(), "Successfully Connected");
+}
+
+#[test]
+fn a_provider_without_credentials_is_not_offered() {
+    let scene = Scene::new();
+    scene.world.sim.set_configured(&[]);
+    let none = scene.browser.get("/clients/ow/connect");
+    assert_eq!((none.status, none.heading()), (503, "No device can be connected at the moment"));
+    scene.world.sim.set_configured(&["oura", "garmin"]);
+    let only = scene.browser.get("/clients/ow/connect");
+    assert_eq!(only.location(), "/clients/ow/leave?provider=oura", "the study takes Oura only");
+    for not_offered in ["garmin", "polar", "nosuch"] {
+        let leave = scene.browser.get(&format!("/clients/ow/leave?provider={not_offered}"));
+        assert_eq!(leave.location(), "/clients/ow/connect", "{not_offered}");
+    }
+}
+
+#[test]
+fn several_devices_are_a_choice() {
+    let scene = Scene::new();
+    scene.world.sim.set_configured(&["oura", "garmin"]);
+    let page = format!("/admin/studies/{}", scene.study);
+    let fields =
+        [("name", "Sleep"), ("organization", "A"), ("purpose", "B"), ("contact", "C"), ("scope", HEART_RATE)];
+    assert_eq!(scene.operator.submit(&page, &page, &fields).status, 303);
+    let choice = scene.browser.get("/clients/ow/connect");
+    assert!(choice.body.contains("Garmin") && choice.body.contains("Oura"), "{}", choice.body);
+    assert!(!choice.body.contains("Apple"), "no OAuth, no button");
+    let chosen =
+        scene.browser.submit("/clients/ow/connect", "/clients/ow/connect", &[("provider", "garmin")]);
+    assert_eq!(chosen.location(), "/clients/ow/leave?provider=garmin");
+}
+
+#[test]
+fn a_patient_sees_and_takes_all_data_and_comes_back_by_a_fresh_link() {
+    let scene = Scene::new();
+    scene.press("agree");
+    let user = scene.world.sim.connected("oura").pop().unwrap();
+    scene.world.sim.fill(&user, scene.world.now.minus(HOUR), scene.world.now, FIVE_MINUTES, 1);
+    assert_eq!(scene.world.created(), 12);
+    let data = scene.browser.get("/clients/ow/data").body;
+    assert!(data.contains("<svg") && data.contains("12 samples") && data.contains("bpm"), "{data}");
+    let lines = scene.browser.get("/clients/ow/data.ndjson");
+    assert_eq!(lines.body, scene.world.run(&["observations", "--patient-id", &scene.patient]).stdout);
+    let table = scene.browser.get("/clients/ow/data.csv");
+    assert_eq!(table.body.lines().count(), 13, "{}", table.body);
+    let again = scene.served.visitor();
+    let link = invite(&scene.operator, &scene.patient);
+    assert_eq!(again.get(&link).heading(), "Welcome back");
+    again.submit(&link, "/clients/ow/agree", &[]);
+    let manage = again.get("/clients/ow/manage").body;
+    assert!(
+        manage.contains("Oura is connected") && manage.contains("Last measurement that arrived"),
+        "{manage}"
+    );
+    again.submit("/clients/ow/manage", "/clients/ow/disconnect", &[]);
+    assert_eq!(scene.world.sim.connected("oura").len(), 0);
+    again.submit("/clients/ow/manage", "/clients/ow/sign-out", &[]);
+    assert_eq!(again.get("/clients/ow/manage").status, 401);
+}
+
+#[test]
+fn a_backfill_from_the_page_says_how_it_ended() {
+    let scene = Scene::new();
+    scene.press("agree");
+    let user = scene.world.sim.connected("oura").pop().unwrap();
+    scene.world.sim.fill(&user, scene.world.now.minus(DAY * 20), scene.world.now, HOUR, 1);
+    let page = format!("/admin/patients/{}", scene.patient);
+    let wrong = scene.operator.submit(&page, &format!("{page}/backfill"), &[("days", "0")]);
+    assert_eq!(wrong.status, 400);
+    let started = scene.operator.submit(&page, &format!("{page}/backfill"), &[("days", "20")]);
+    assert_eq!(started.status, 303, "{}", started.body);
+    let ended = || scene.operator.get(&page).body.contains("Created ");
+    until("it has ended", ended);
+    assert_eq!(scene.world.kept(&scene.patient).len(), 480);
+}
+
+#[test]
+fn who_is_unknown_to_ow_reconnects_and_goes_on_with_the_same_history() {
+    let mut scene = Scene::new();
+    scene.press("agree");
+    let first = scene.world.sim.connected("oura").pop().unwrap();
+    scene.world.sim.put(&first, scene.world.now.minus(HOUR), 60.0);
+    assert_eq!(scene.world.created(), 1);
+    scene.world.sim.remove_user(&first);
+    scene.world.pass(DAY);
+    scene.world.poll();
+    assert_eq!(scene.state(), "needs relink");
+    let page = scene.operator.get("/admin").body;
+    assert!(page.contains("invite the patient again"), "{page}");
+    assert_eq!(scene.press("agree").heading(), "Successfully Connected");
+    let second = scene.world.sim.connected("oura").pop().unwrap();
+    assert_ne!(first, second, "OW made another user");
+    assert_eq!(scene.state(), "connected");
+    scene.world.sim.put(&second, scene.world.now.minus(HOUR * 25), 60.0);
+    scene.world.sim.put(&second, scene.world.now.minus(HOUR), 61.0);
+    assert_eq!(scene.world.created(), 1, "the first sample is known under its old identity");
+}
+
+#[test]
+fn a_consent_that_was_noted_by_hand_is_shown_and_can_be_withdrawn() {
+    let scene = Scene::new();
+    let ran = scene.world.run(&["patient", "consent", &scene.patient, HEART_RATE, "--grant"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let page = scene.browser.get("/clients/ow/manage").body;
+    assert_eq!(page.matches("You share this since").count(), 2, "{page}");
+    assert_eq!(scene.manage("/clients/ow/withdraw", &[]).status, 303);
+    let page = scene.browser.get("/clients/ow/manage");
+    assert_eq!(page.body.matches("You share this since").count(), 1);
+    let fields = [("scope", HEART_RATE), ("sure", "yes")];
+    assert_eq!(scene.browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &fields).status, 303);
+    assert_eq!(scene.browser.get("/clients/ow/manage").body.matches("You share this since").count(), 0);
+}
+
+#[test]
+fn who_withdraws_while_at_the_provider_connects_nothing() {
+    let scene = Scene::new();
+    let buttons = provider_buttons(&scene.browser);
+    scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
+    assert_eq!(scene.browser.get(&buttons["agree"]).status, 400);
+    assert_eq!(scene.world.sim.connected("oura").len(), 0);
+    assert_eq!(scene.state(), "withdrawn");
+    assert_eq!(scene.browser.get("/clients/ow/leave?provider=oura").location(), "/clients/ow/connect");
+}
+
+#[test]
+fn a_device_that_cannot_be_disconnected_at_once_is_later() {
+    let mut scene = Scene::new();
+    scene.press("agree");
+    scene.world.sim.set_users_broken(Some(500));
+    let told = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
+    assert_eq!(told.location(), "/clients/ow/manage?done=still-connected");
+    assert!(scene.browser.get(told.location()).body.contains("tried again until it works"));
+    assert_eq!(scene.world.sim.connected("oura").len(), 1);
+    scene.world.sim.set_users_broken(None);
+    let port = scene.served.port;
+    scene.served.stop("TERM");
+    scene.world.setting("ow.poll_interval", "1s");
+    scene.served = Served::on(&scene.world, port, &[]);
+    until("it is disconnected", || scene.world.sim.connected("oura").is_empty());
+    assert_eq!(scene.state(), "withdrawn");
+}
+
+#[test]
+fn a_refusal_leaves_nobody_on_the_way() {
+    let scene = Scene::new();
+    let buttons = provider_buttons(&scene.browser);
+    assert_eq!(scene.state(), "authorizing");
+    scene.browser.get(&buttons["refuse"]);
+    assert_eq!(scene.state(), "consented");
+}

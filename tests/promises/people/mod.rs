@@ -1,0 +1,12 @@
+//! Patients and practitioners: invitations, consents, devices, withdrawal and erasure.
+
+mod consent;
+mod consent_choices;
+mod device_connection;
+mod erasure;
+mod invitation;
+mod jhe_consent;
+mod jhe_invitation;
+mod jhe_matching;
+mod practitioners;
+mod withdrawal;

@@ -1,0 +1,341 @@
+//! Practitioners sign in through JHE, and see the patients of their organizations and nobody else.
+
+use std::time::Duration;
+
+use crate::support::clinic::*;
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn post(visitor: &Visitor, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let token = visitor.get("/admin").hidden("/admin/sign-out")[0].1.clone();
+    visitor.post(path, &[&[("form_token", token.as_str())], fields].concat())
+}
+
+#[test]
+fn a_practitioner_signs_in_through_jhe_and_its_token_is_not_kept() {
+    let clinic = Clinic::open();
+    let visitor = clinic.served.visitor();
+    let sent = visitor.get("/admin/patients/1");
+    let page = visitor.get(sent.location());
+    let link = between(&page.body, "href=\"/admin/jhe", "\"").expect("a way to JHE");
+    assert_eq!(link, "?next=/admin/patients/1");
+    let back = clinic.until_back(&visitor, MARY, &format!("/admin/jhe{link}"));
+    let signed = visitor.get(&back);
+    assert_eq!((signed.status, signed.location()), (303, "/admin/patients/1"), "{}", signed.body);
+    assert!(!clinic.jhe.state().staff.has_tokens(), "nobody can ask with it any more");
+    let page = visitor.get("/admin/patients/1");
+    assert!(
+        page.status == 200 && page.body.contains("mary@example.com (manager, through JHE)"),
+        "{}",
+        page.body
+    );
+    assert!(!page.body.contains("/admin/password"), "there is no password to change");
+    let password = visitor.get("/admin/password");
+    assert_eq!((password.status, password.body.contains("changed there")), (403, true));
+    let operator = clinic.served.operator(&clinic.world);
+    let audit = operator.get("/admin/audit").body;
+    assert!(audit.contains("sign-in") && audit.contains("<span>jhe</span>"), "{audit}");
+    assert!(clinic.world.run(&["admin", "list"]).stdout.contains("through JHE"));
+    post(&visitor, "/admin/sign-out", &[]);
+    assert_eq!(visitor.get("/admin").status, 303);
+}
+
+#[test]
+fn where_it_is_not_configured_nobody_signs_in_through_jhe() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let visitor = served.visitor();
+    assert!(!visitor.get("/admin/sign-in").body.contains("JHE"));
+    for path in ["/admin/jhe", "/admin/jhe/callback?code=x&state=y"] {
+        assert_eq!(visitor.get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn a_patient_out_of_reach_is_one_who_is_not_there() {
+    let clinic = Clinic::open();
+    let (mary, victor) = (clinic.practitioner(MARY), clinic.practitioner(VICTOR));
+    let pages = [
+        "/admin/patients/N",
+        "/admin/patients/N?period=month",
+        "/admin/patients/N/edit",
+        "/admin/patients/N/observations",
+        "/admin/patients/N/consents/00",
+        "/admin/rejected?patient=N",
+        "/admin/audit?patient=N",
+    ];
+    for path in pages {
+        let of = |visitor: &Visitor, patient: &str| visitor.get(&path.replace('N', patient));
+        let nobody = of(&mary, "999");
+        assert_eq!(nobody.status, 404, "{path}");
+        for hidden in ["2", "3"] {
+            let answer = of(&mary, hidden);
+            assert_eq!((answer.status, &answer.body), (404, &nobody.body), "{path} of {hidden}");
+            assert_eq!(of(&victor, hidden).status, 404, "{path} of {hidden}");
+        }
+        // No patient of JHE's agreed to words of ours.
+        let is_there = if path.contains("consents") { 404 } else { 200 };
+        assert_eq!(of(&mary, "1").status, is_there, "{path}");
+    }
+    let actions: [(&str, &[(&str, &str)]); 10] = [
+        ("edit", &[("name", "Changed"), ("tz", "UTC")]),
+        ("poll", &[]),
+        ("backfill", &[("days", "1")]),
+        ("invite", &[]),
+        ("revoke", &[]),
+        ("api-token", &[("label", "x")]),
+        ("revoke-api-token", &[("token", "1")]),
+        ("retry-export", &[]),
+        ("end-sessions", &[]),
+        ("no-such-action", &[]),
+    ];
+    for (action, fields) in actions {
+        let of = |visitor: &Visitor, patient: &str| {
+            post(visitor, &format!("/admin/patients/{patient}/{action}"), fields)
+        };
+        let nobody = of(&mary, "999");
+        assert_eq!(nobody.status, 404, "{action}");
+        for hidden in ["2", "3"] {
+            let answer = of(&mary, hidden);
+            assert_eq!((answer.status, &answer.body), (404, &nobody.body), "{action} of {hidden}");
+            assert_eq!(of(&victor, hidden).status, 404, "{action} of {hidden}");
+        }
+        let (hers, his) = (of(&mary, "1").status, of(&victor, "1").status);
+        // A token would outlive the organization's trust in whoever made it.
+        assert_eq!(hers == 403, action == "api-token", "{action}: {hers}");
+        assert_eq!(hers == 404, action == "no-such-action", "{action}: {hers}");
+        assert_eq!(his, 403, "{action}");
+    }
+    let operator = clinic.served.operator(&clinic.world);
+    for hidden in ["2", "3"] {
+        let audit = operator.get(&format!("/admin/audit?patient={hidden}")).body;
+        assert!(!audit.contains("account "), "nothing was done to {hidden}: {audit}");
+    }
+}
+
+#[test]
+fn lists_hold_the_patients_and_studies_of_ones_organizations_and_no_figures_of_all() {
+    let clinic = Clinic::open();
+    let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
+    // Something of each patient's for the audit.
+    for patient in ["1", "2", "3"] {
+        operator.get(&format!("/admin/patients/{patient}"));
+    }
+    let (own, others) =
+        ("P40001 Doe", ["P40002 Doe", ">3 A<", "/admin/patients/3", "Study of organization 2"]);
+    for path in ["/admin", "/admin?search=Doe", "/admin/patients"] {
+        let page = mary.get(path).body;
+        assert!(page.contains(own), "{path}: {page}");
+        for other in others {
+            assert!(!page.contains(other), "{path} tells of {other}: {page}");
+        }
+        let all = operator.get(path).body;
+        assert!(all.contains(own) && all.contains("P40002 Doe"), "{path}: the operator sees all");
+    }
+    assert!(mary.get("/admin?search=2").body.contains("Show all"), "not found by number either");
+    let overview = mary.get("/admin").body;
+    for figure in ["Export to JHE", "Created", "Redirect URLs", "Delivered"] {
+        assert!(!overview.contains(figure), "{figure}: {overview}");
+        assert!(figure == "Created" || operator.get("/admin").body.contains(figure), "{figure}");
+    }
+    let studies = mary.get("/admin/studies").body;
+    assert!(studies.contains("Lifespan") && !studies.contains("Study of organization 2"), "{studies}");
+    assert!(!studies.contains("Make a study"));
+    let study = mary.get("/admin/studies/1");
+    assert!(study.status == 200 && !study.body.contains("<form method=\"post\" action=\"/admin/studies"));
+    assert_eq!((mary.get("/admin/studies/2").status, mary.get("/admin/studies/999").status), (404, 404));
+    assert_eq!(operator.get("/admin/studies/2").status, 200);
+    let rejected = mary.get("/admin/rejected").body;
+    assert!(
+        rejected.contains("40001") && !rejected.contains("40002") && !rejected.contains("local"),
+        "{rejected}"
+    );
+    let audit = mary.get("/admin/audit").body;
+    assert!(audit.contains("/admin/patients/1\""), "{audit}");
+    assert!(!audit.contains("/admin/patients/2\"") && !audit.contains("/admin/patients/3\""), "{audit}");
+    assert!(!audit.contains("sign-in"), "who else comes and goes is not hers: {audit}");
+    for path in ["/admin/settings", "/admin/accounts"] {
+        assert_eq!(mary.get(path).status, 403, "{path}");
+    }
+    for path in ["/admin/patients/new", "/admin/studies/new"] {
+        let answer = mary.get(path);
+        assert!(answer.status == 403 && answer.body.contains("there"), "{path}: {}", answer.body);
+        assert_eq!(post(&mary, path, &[("name", "X"), ("tz", "UTC")]).status, 403, "{path}");
+    }
+    assert_eq!(post(&mary, "/admin/studies/1", &[("name", "X")]).status, 403);
+    let enrol = [("name", "P-1"), ("tz", "UTC"), ("study", "2")];
+    assert_eq!(post(&mary, "/admin/patients/1/edit", &enrol).status, 403, "who takes part is JHE's to say");
+    for path in ["/admin/settings", "/admin/accounts/new", "/admin/accounts/1"] {
+        assert_eq!(post(&mary, path, &[]).status, 403, "{path}");
+    }
+}
+
+#[test]
+fn only_the_browser_that_was_sent_off_comes_back_and_once() {
+    let clinic = Clinic::open();
+    let (mary, other) = (clinic.served.visitor(), clinic.served.visitor());
+    let back = clinic.until_back(&mary, MARY, "/admin/jhe?next=//evil.example.org");
+    let refused = |answer: Answer| {
+        assert!(answer.status == 400 && answer.body.contains("begun in another browser"), "{answer:?}");
+        assert!(answer.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"), "{answer:?}");
+    };
+    refused(other.get(&back));
+    clinic.until_back(&other, VICTOR, "/admin/jhe");
+    refused(other.get(&back));
+    let stateless = clinic.until_back(&other, VICTOR, "/admin/jhe");
+    refused(other.get(stateless.split("&state=").next().unwrap()));
+    let signed = mary.get(&back);
+    assert_eq!((signed.status, signed.location()), (303, "/admin"), "another site is no page of ours");
+    refused(mary.get(&back));
+    // Somebody else's code, slipped to a browser that is on its way.
+    let code = |back: &str| between(back, "code=", "&").unwrap().to_owned();
+    let (theirs, own) = (clinic.until_back(&other, VICTOR, "/admin/jhe"), clinic.served.visitor());
+    let back = clinic.until_back(&own, MARY, "/admin/jhe");
+    let slipped = own.get(&back.replace(&code(&back), &code(&theirs)));
+    assert!(slipped.status == 400 && slipped.body.contains("no longer takes"), "{}", slipped.body);
+    assert_eq!(own.get("/admin").status, 303, "nobody is signed in");
+}
+
+#[test]
+fn who_may_not_sign_in_is_told_why_and_what_to_do() {
+    let clinic = Clinic::open();
+    clinic.jhe.state().staff.crown(10001, "admin@example.com");
+    let visitor = clinic.served.visitor();
+    let told = |user: i64, status: u16, words: &str| {
+        let answer = clinic.sign_in(&visitor, user);
+        assert!(answer.status == status && answer.body.contains(words), "{words}: {}", answer.body);
+        assert!(answer.body.contains("class=\"button\" href=\"/"), "a way on: {}", answer.body);
+        assert_eq!(visitor.get("/admin").status, 303);
+    };
+    told(PETER, 403, "Patients use the link of their study");
+    told(10001, 403, "You belong to no organization");
+    clinic.jhe.state().staff.says_no = true;
+    told(MARY, 403, "refused or broken off");
+    clinic.jhe.state().staff.says_no = false;
+    clinic.jhe.state().staff.is_down = true;
+    told(MARY, 503, "try again in a few minutes");
+    clinic.jhe.state().staff.is_down = false;
+    clinic.jhe.state().staff.here = Some(MARY);
+    let off = visitor.get("/admin/jhe");
+    let back = visitor.get(&off.location().replace("openid", "bogus"));
+    let refused = visitor.get(back.location());
+    assert!(refused.status == 502 && refused.body.contains("(invalid_scope)"), "{}", refused.body);
+    assert!(!clinic.world.run(&["admin", "list"]).stdout.contains("JHE"), "no account was made");
+    for _ in 0..12 {
+        clinic.sign_in(&visitor, PETER);
+    }
+    let much = clinic.sign_in(&visitor, MARY);
+    assert!(much.status == 429 && much.headers.contains_key("retry-after"), "{}", much.body);
+}
+
+#[test]
+fn a_local_account_of_the_same_name_is_never_taken_over() {
+    let clinic = Clinic::open();
+    assert_eq!(clinic.world.run(&["admin", "add", EMAIL, "--role", "operator"]).code, 0);
+    set_password(&clinic.world, EMAIL, PASSWORD);
+    let mary = clinic.practitioner(MARY);
+    assert!(mary.get("/admin").body.contains("mary@example.com (JHE) (manager, through JHE)"));
+    assert_eq!(mary.get("/admin/settings").status, 403);
+    let local = clinic.served.visitor();
+    assert_eq!(local.sign_in(EMAIL, PASSWORD).status, 303);
+    assert_eq!(local.get("/admin/settings").status, 200);
+    let again = clinic.practitioner(MARY);
+    assert!(again.get("/admin").body.contains("(JHE) (manager"), "the same account each time");
+    assert_eq!(clinic.world.run(&["admin", "list"]).stdout.matches("through JHE").count(), 1);
+    for arguments in [
+        ["admin", "set-password", "--name", "mary@example.com (JHE)"],
+        ["admin", "sign-in", "--name", "mary@example.com (JHE)"],
+    ] {
+        let ran = with_input(&clinic.world, &arguments, PASSWORD);
+        assert!(ran.code != 0 && ran.stderr.contains("signs in through JHE"), "{ran:?}");
+    }
+}
+
+#[test]
+fn roles_and_organizations_are_as_jhe_says_at_each_sign_in() {
+    let clinic = Clinic::open();
+    let visitor = clinic.practitioner(MARY);
+    assert_eq!((visitor.get("/admin/audit").status, visitor.get("/admin/patients/1").status), (200, 200));
+    // The least of the roles counts, and the organizations are all that she has now.
+    clinic.jhe.state().staff.employ(MARY, "mary.m@example.com", &[(2, "manager"), (7, "viewer")]);
+    let again = clinic.practitioner(MARY);
+    assert!(again.get("/admin").body.contains("mary.m@example.com (viewer, through JHE)"));
+    assert_eq!((again.get("/admin/patients/1").status, again.get("/admin/patients/2").status), (404, 200));
+    assert_eq!(visitor.get("/admin/patients/1").status, 404, "in every browser of hers");
+    assert_eq!(post(&again, "/admin/patients/2/poll", &[]).status, 403);
+    clinic.jhe.state().staff.employ(MARY, EMAIL, &[]);
+    let refused = clinic.sign_in(&clinic.served.visitor(), MARY);
+    assert!(
+        refused.status == 403 && refused.body.contains("You belong to no organization"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(again.get("/admin").status, 303, "who belongs nowhere any more is out");
+}
+
+#[test]
+fn a_patient_who_moves_to_another_organization_is_seen_there_only() {
+    let clinic = Clinic::open();
+    let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
+    assert_eq!((mary.get("/admin/patients/1").status, mary.get("/admin/patients/2").status), (200, 404));
+    clinic.jhe.state().staff.belong(40001, &[2]);
+    clinic.jhe.state().staff.belong(40002, &[2, 7]);
+    let clinic = clinic.later(MINUTE * 2);
+    clinic.world.poll();
+    until("it is known where they belong now", || {
+        (mary.get("/admin/patients/1").status, mary.get("/admin/patients/2").status) == (404, 200)
+    });
+    clinic.jhe.hide(40002, true);
+    let clinic = clinic.later(MINUTE * 2);
+    // The daemon's own first tick may be under way: then this one steps aside.
+    clinic.world.poll();
+    until("it is known whose JHE does not say any more", || mary.get("/admin/patients/2").status == 404);
+    assert_eq!(operator.get("/admin/patients/2").status, 200);
+}
+
+#[test]
+fn a_patient_without_a_link_who_moves_is_seen_there_only() {
+    let clinic = Clinic::open();
+    assert_eq!(clinic.world.run(&["patient", "unlink", "1"]).code, 0);
+    clinic.jhe.state().staff.belong(40001, &[2]);
+    let clinic = clinic.later(HOUR + MINUTE * 2);
+    let mary = clinic.practitioner(MARY);
+    until("no tick asks about the patient, and it is known all the same", || {
+        mary.get("/admin/patients/1").status == 404
+    });
+}
+
+#[test]
+fn an_account_that_is_disabled_here_stays_out() {
+    let clinic = Clinic::open();
+    let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
+    let page = operator.get("/admin/accounts").body;
+    let card = between(&page, "<h2>mary@example.com</h2>", "</section>").unwrap();
+    assert!(card.contains("signs in through JHE") && card.contains("JHE’s user 10002, manager"), "{card}");
+    for offered in ["Make a one-time link", "Save the role", "<select"] {
+        assert!(!card.contains(offered), "{offered}: {card}");
+    }
+    let account = between(card, "action=\"", "\"").unwrap();
+    for action in ["role", "link"] {
+        let refused = post(&operator, account, &[("action", action), ("role", "operator")]);
+        assert!(refused.status == 400 && refused.body.contains("JHE’s"), "{}", refused.body);
+    }
+    assert_eq!(post(&operator, account, &[("action", "disable")]).status, 303);
+    assert_eq!(mary.get("/admin").status, 303);
+    let refused = clinic.sign_in(&mary, MARY);
+    assert!(refused.status == 403 && refused.body.contains("account is shut here"), "{}", refused.body);
+    assert_eq!(post(&operator, account, &[("action", "enable")]).status, 303);
+    assert_eq!(clinic.sign_in(&mary, MARY).status, 303);
+}
+
+#[test]
+fn a_session_from_jhe_ends_after_an_hour() {
+    let clinic = Clinic::open();
+    let mary = clinic.practitioner(MARY);
+    let clinic = clinic.later(MINUTE * 59);
+    assert_eq!(mary.get("/admin").status, 200);
+    let _clinic = clinic.later(MINUTE);
+    assert_eq!(mary.get("/admin").status, 303);
+}

@@ -1,0 +1,171 @@
+//! What becomes of what is kept once its consent is withdrawn.
+
+use std::time::Duration;
+
+use jhe_ow::demo::sim::Row;
+
+use crate::support::connected_world::Scene;
+use crate::support::erasure::*;
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+fn consent(world: &World, patient: &str, change: &str) {
+    let ran = world.run(&["patient", "consent", patient, HEART_RATE, change]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// What stands in the tables of a patient, shown or not.
+fn in_tables(world: &World, patient: &str) -> i64 {
+    let count = "SELECT count(*) FROM observation JOIN stream ON stream.id = stream WHERE patient = ";
+    one(world, &format!("{count}{patient}"))
+}
+
+#[test]
+fn what_is_withdrawn_stays_where_it_is_kept_and_is_shown_no_more_where_it_is_hidden() {
+    let mut world = World::new();
+    let (_, patient, neighbour) = canaries(&world);
+    let (kept, others) = (world.kept(&patient), world.kept(&neighbour));
+    world.pass(HOUR);
+    consent(&world, &patient, "--withdraw");
+    assert_eq!(world.kept(&patient), kept);
+    world.setting("data.after_withdrawal", "hide");
+    assert_eq!(world.kept(&patient), []);
+    assert!(world.rejected().is_empty(), "what could not be read is hidden, too");
+    assert_eq!(world.kept(&neighbour), others);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let pages = [format!("/admin/patients/{patient}"), format!("/admin/patients/{patient}/observations")];
+    let shows = |page: &String| operator.get(page).body.contains("62.8");
+    assert!(!pages.iter().any(shows));
+    consent(&world, &patient, "--grant");
+    assert!(pages.iter().any(shows), "else this proves nothing");
+    assert_eq!(world.kept(&patient), kept);
+}
+
+/// A patient who has withdrawn after a day; answers with the OW user and the number.
+fn withdrawn(world: &mut World) -> (String, String) {
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 1);
+    let unread = format!(r#"{{"timestamp":"{SAMPLE}","value":60.0}}"#);
+    world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), &unread);
+    assert_eq!(world.created(), 36);
+    assert_eq!(one::<i64>(world, "SELECT count(*) FROM rejected"), 1);
+    consent(world, &patient, "--withdraw");
+    world.setting("data.after_withdrawal", "erase");
+    world.setting("data.erase_after", "2d");
+    // From here on the time counts.
+    world.poll();
+    (user, patient)
+}
+
+#[test]
+fn what_is_withdrawn_is_erased_after_its_time_and_never_fetched_again() {
+    let mut world = World::new();
+    let (other, neighbour) = world.patient();
+    world.sim.fill(&other, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 2);
+    let _ = world.poll();
+    let others = world.kept(&neighbour);
+    let (user, patient) = withdrawn(&mut world);
+    world.pass(DAY);
+    world.poll();
+    assert_eq!(
+        (in_tables(&world, &patient), world.kept(&patient).len()),
+        (36, 0),
+        "hidden, and not yet erased"
+    );
+    let mark = format!("SELECT max(instant) FROM mark JOIN link ON link.id = link WHERE patient = {patient}");
+    let before: i64 = one(&world, &mark);
+    world.pass(DAY);
+    // Also while the polls are switched off.
+    world.setting("module.ow", "false");
+    world.poll();
+    world.setting("module.ow", "true");
+    assert_eq!(in_tables(&world, &patient), 0);
+    assert_eq!(one::<i64>(&world, &format!("SELECT count(*) FROM stream WHERE patient = {patient}")), 0);
+    assert_eq!(one::<i64>(&world, "SELECT count(*) FROM rejected"), 0);
+    assert_eq!(one::<i64>(&world, &mark), before, "a mark never goes back");
+    assert_eq!(world.kept(&neighbour), others);
+    let audit = world.run(&["audit", "list"]).stdout;
+    assert_eq!(audit.matches("daemon  data.erase").count(), 1, "{audit}");
+    world.pass(HOUR);
+    consent(&world, &patient, "--grant");
+    world.pass(HOUR);
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 64.0);
+    world.sim.forget_requests();
+    assert_eq!(world.created(), 1);
+    let ran = world.run(&["poll", "--window", "30d", "--patient-id", &patient]);
+    assert!(ran.code == 0 && ran.created() == 0, "{ran:?}");
+    assert_eq!(world.kept(&patient).len(), 1);
+    world.pass(DAY * 9);
+    world.poll();
+    assert_eq!(world.kept(&patient).len(), 1, "nor do the sweeps of weeks bring it back");
+    let asked = format!("/api/v1/users/{user}/timeseries");
+    let requests = world.sim.requests();
+    let is_early = |query: &str| {
+        ["20", "21", "22"].iter().any(|day| query.contains(&format!("start_time=2026-11-{day}")))
+    };
+    assert!(requests.iter().filter(|seen| seen.path == asked).all(|seen| !is_early(&seen.query)));
+}
+
+#[test]
+fn what_is_agreed_to_again_in_time_is_kept() {
+    let mut world = World::new();
+    let (_, patient) = withdrawn(&mut world);
+    world.pass(DAY);
+    consent(&world, &patient, "--grant");
+    world.pass(DAY * 2);
+    world.poll();
+    assert_eq!(world.kept(&patient).len(), 36);
+    // The time runs from when the last withdrawal was noted, by the next tick at the latest.
+    consent(&world, &patient, "--withdraw");
+    world.poll();
+    world.pass(DAY);
+    world.poll();
+    assert_eq!(in_tables(&world, &patient), 36);
+    world.pass(DAY + Duration::from_secs(1));
+    world.poll();
+    assert_eq!(in_tables(&world, &patient), 0);
+}
+
+#[test]
+fn what_is_withdrawn_is_erased_of_its_scope_alone() {
+    let mut world = World::new();
+    let steps = "omh:step-count:3.0";
+    let (user, patient) = world.patient_of(&[HEART_RATE, steps], "UTC");
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let stamp = world.now.midnight().plus(HOUR * 4);
+    world.sim.put_row(&user, Row::of("steps", stamp, 900.0).with_zone("+00:00").with_daily_total(true));
+    assert_eq!(world.created(), 2);
+    world.setting("data.after_withdrawal", "erase");
+    world.setting("data.erase_after", "1h");
+    consent(&world, &patient, "--withdraw");
+    world.poll();
+    world.pass(HOUR);
+    world.poll();
+    let left: Vec<String> = world.table(&patient).into_iter().map(|line| line.series).collect();
+    assert_eq!((left, in_tables(&world, &patient)), (vec!["steps".to_owned()], 1));
+}
+
+#[test]
+fn what_waits_for_jhe_is_erased_with_it_and_what_jhe_has_stays_there() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 3);
+    scene.world.created();
+    scene.export();
+    scene.world.pass(HOUR);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.jhe.consent(40001, false, scene.world.now);
+    scene.world.setting("data.after_withdrawal", "erase");
+    scene.world.setting("data.erase_after", "1h");
+    scene.world.pass(Duration::from_mins(5));
+    scene.world.poll();
+    assert!(one::<i64>(&scene.world, "SELECT count(*) FROM outbox") > 0, "it waits for consent");
+    scene.world.pass(HOUR);
+    scene.world.poll();
+    assert_eq!(in_tables(&scene.world, &patient), 0);
+    assert_eq!(one::<i64>(&scene.world, "SELECT count(*) FROM outbox"), 0);
+    assert_eq!(orphans(&scene.world), 0);
+    assert_eq!(scene.jhe.instants(40001).len(), 36);
+}

@@ -1,0 +1,187 @@
+//! One patient's trouble is that patient's alone.
+
+use std::time::{Duration, Instant};
+
+use jhe_ow::demo::sim::Fault;
+
+use crate::support::harness::*;
+
+/// Nine patients who are well and one who is not: the nine are read whole, the tenth is told of.
+fn one_in_ten(fault: &Fault, told: &str) -> Ran {
+    let world = World::new();
+    let (troubled, number) = world.patient();
+    let well: Vec<_> = (0..9).map(|_| world.patient()).collect();
+    for user in well.iter().map(|(user, _)| user).chain([&troubled]) {
+        world.sim.fill(user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    }
+    world.sim.set_fault(&troubled, Some(fault.clone()));
+    let ran = world.poll();
+    assert_eq!(ran.code, 3, "done, with some in error: {ran:?}");
+    assert!(ran.stderr.contains(&format!("patient {number}: ")), "{ran:?}");
+    assert!(ran.stderr.contains(told), "{fault:?}: {ran:?}");
+    assert_eq!(
+        ran.stderr.matches("patient ").count() - ran.stderr.matches("link the patient").count(),
+        1,
+        "{ran:?}"
+    );
+    for (user, patient) in &well {
+        assert_eq!(world.kept(patient), world.sim.rows(user));
+    }
+    // The trouble passes, and nothing was lost.
+    world.sim.set_fault(&troubled, None);
+    assert_eq!(world.poll().code, 0);
+    assert_eq!(world.kept(&number), world.sim.rows(&troubled));
+    ran
+}
+
+#[test]
+fn one_that_hangs_holds_nobody_up() {
+    let began = Instant::now();
+    one_in_ten(&Fault::Hang, "OW did not answer in time");
+    assert!(began.elapsed() < Duration::from_secs(40), "two seconds of timeout, tried a few times");
+}
+
+#[test]
+fn one_with_errors_500() {
+    one_in_ten(&Fault::Status(500), "OW answered 500: Internal Server Error");
+}
+
+#[test]
+fn one_with_garbage() {
+    one_in_ten(&Fault::Garbage, "not a timeseries page");
+}
+
+#[test]
+fn one_with_json_of_another_shape() {
+    one_in_ten(&Fault::WrongType, "not a timeseries page");
+}
+
+#[test]
+fn one_whose_pages_are_cut_short() {
+    one_in_ten(&Fault::Truncated, "not a timeseries page");
+    one_in_ten(&Fault::Cut, "the connection to OW broke");
+}
+
+#[test]
+fn one_whose_cursor_repeats() {
+    one_in_ten(&Fault::RepeatCursor, "the same cursor came twice");
+}
+
+#[test]
+fn one_whose_later_pages_fail_keeps_the_earlier_ones() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    world.sim.set_fault(&user, Some(Fault::FailAfterPages { pages: 3, status: 403 }));
+    assert_eq!(world.poll().code, 3);
+    let kept = world.kept(&patient);
+    assert!((99..=200).contains(&kept.len()), "{} of the first two pages", kept.len());
+    world.sim.set_fault(&user, None);
+    world.poll();
+    assert_eq!(world.kept(&patient), world.sim.rows(&user), "the mark had not moved past the gap");
+}
+
+#[test]
+fn one_that_sends_without_end_is_cut_off() {
+    one_in_ten(&Fault::Huge, "larger than 16 MiB");
+}
+
+#[test]
+fn one_that_drips() {
+    one_in_ten(&Fault::SlowDrip, "OW did not answer in time");
+}
+
+#[test]
+fn a_redirect_to_another_origin_is_refused_and_never_called() {
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let target = format!("http://{}/", elsewhere.local_addr().unwrap());
+    one_in_ten(&Fault::RedirectTo(target), "which is not the configured OW");
+    assert!(elsewhere.accept().is_err(), "the key must not travel");
+}
+
+#[test]
+fn a_moments_trouble_is_waited_out_within_the_tick() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    world.sim.set_fault(&user, Some(Fault::FailFirst { times: 2, status: 503 }));
+    assert_eq!(world.created(), 12);
+    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+}
+
+#[test]
+fn retry_after_is_obeyed_or_left_to_the_next_tick() {
+    let world = World::new();
+    world.sim.set_page_cap(1000);
+    let (user, _) = world.patient();
+    world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: 3600 }));
+    let ran = world.poll();
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.stderr.contains("OW answered 429") && ran.stderr.contains("the next tick tries again"),
+        "{ran:?}"
+    );
+    assert_eq!(world.pages_of(&user), 1, "an hour is not waited for within a tick");
+    world.sim.forget_requests();
+    world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: 1 }));
+    let began = Instant::now();
+    world.poll();
+    assert_eq!(world.pages_of(&user), 3);
+    assert!(began.elapsed() >= Duration::from_secs(2), "a second before each further try");
+}
+
+#[test]
+fn an_unknown_key_stops_the_tick_for_everybody() {
+    let world = World::new();
+    for _ in 0..9 {
+        world.patient();
+    }
+    world.sim.rotate_key();
+    let ran = world.poll();
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("401 Invalid or missing API key"), "{ran:?}");
+    assert!(ran.stderr.contains("set OW_API_KEY"), "{ran:?}");
+    assert!(world.sim.requests().len() <= 4, "not tried for each patient");
+    assert_eq!(world.lock(), "");
+}
+
+#[test]
+fn a_user_that_ow_lost_is_to_be_linked_anew() {
+    let mut world = World::new();
+    let (user, patient) = world.patient();
+    world.created();
+    world.sim.remove_user(&user);
+    world.pass(DAY);
+    let ran = world.poll();
+    assert_eq!(ran.code, 3, "an empty answer must not pass for no data: {ran:?}");
+    assert!(ran.stderr.contains("invite the patient again"), "{ran:?}");
+    world.sim.forget_requests();
+    let ran = world.poll();
+    assert!(world.sim.requests().is_empty(), "nothing is asked until then: {ran:?}");
+    assert!(world.run(&["patient", "show", &patient]).stdout.contains("unknown to OW"));
+    let again = world.sim.add_user();
+    world.run(&["patient", "link", &patient, "--ow-user", &again, "--same-person"]);
+    world.sim.put(&again, world.now.minus(HOUR), 60.0);
+    assert_eq!(world.created(), 1);
+}
+
+#[test]
+fn an_ow_that_is_not_there_is_told_of_per_patient() {
+    let mut world = World::new();
+    world.patient();
+    world.set("OW_API_URL", &format!("http://127.0.0.1:{}", free_port()));
+    let ran = world.poll();
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("OW cannot be reached"), "{ran:?}");
+}
+
+#[test]
+fn a_wrong_address_is_told_from_a_user_that_is_gone() {
+    let mut world = World::new();
+    let (_, patient) = world.patient();
+    world.set("OW_API_URL", &format!("{}/elsewhere", world.sim.url()));
+    let ran = world.poll();
+    assert!(ran.stderr.contains("OW_API_URL is not an OW's"), "{ran:?}");
+    assert!(!world.run(&["patient", "show", &patient]).stdout.contains("unknown to OW"));
+}

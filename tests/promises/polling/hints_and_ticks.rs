@@ -1,0 +1,157 @@
+//! Hints are beside the ticks: they neither take a tick's place, nor tell how the ticks are, nor read less.
+
+use std::time::Duration;
+
+use jhe_ow::demo::sim::{Fault, Run};
+
+use crate::support::harness::*;
+use crate::support::hints::*;
+use crate::support::running_daemon::*;
+
+#[test]
+fn a_tick_comes_before_a_hinted_read() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    let (user, patient) = world.patient();
+    let served = served(&world, "1s", &user, &[]);
+    let before = world.pages_of(&user);
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    world.sim.add_run(Run::pull(&user, world.now));
+    until("a hint has it read", || world.pages_of(&user) > before);
+    world.sim.set_fault(&user, None);
+    let began = std::time::Instant::now();
+    let ran = world.poll();
+    assert_eq!((ran.code, ran.created()), (0, 1), "{ran:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "OW is waited for 30 s");
+    assert_eq!(world.kept(&patient).len(), 1);
+    // What gave way is not forgotten.
+    let read = world.pages_of(&user);
+    until("the hint is followed then", || world.pages_of(&user) > read);
+    served.stop("TERM");
+}
+
+#[test]
+fn the_daemons_own_tick_is_not_skipped_for_a_hint() {
+    let mut world = World::new();
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    let (user, _) = world.patient();
+    let (other, _) = world.patient();
+    world.setting("ow.poll_interval", "4s");
+    world.setting("ow.hints", "1s");
+    let served = Served::start(&world);
+    until("the first tick is over", || {
+        world.pages_of(&other) > 0 && world.lock().is_empty() && lists(&world) > 1
+    });
+    let (before, before_other) = (world.pages_of(&user), world.pages_of(&other));
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    world.sim.add_run(Run::pull(&user, world.now));
+    until("a hint has it read", || world.pages_of(&user) > before);
+    world.sim.set_fault(&user, None);
+    until("the next tick reads whom nobody hints at", || world.pages_of(&other) > before_other);
+    let said = served.stop("TERM").stderr;
+    assert!(!said.contains("ow_poll skipped"), "{said}");
+}
+
+#[test]
+fn a_tick_that_stepped_aside_has_not_ended() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    world.setting("ow.poll_interval", "1s");
+    world.setting("ow.hints", "off");
+    let hands = Hands::new(&world);
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", &hands.variable())]);
+    let operator = served.operator(&world);
+    until("a tick is over", || {
+        world.pages_of(&user) > 0 && operator.get("/admin").body.contains("OW poll complete")
+    });
+    // Between two ticks, so that none loses it.
+    until("the lock is taken by hand", || {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        db.busy_timeout(FIVE_MINUTES).unwrap();
+        let take = "INSERT OR IGNORE INTO setting VALUES ('ow.sync_in_progress', ?)";
+        db.execute(take, [world.now.to_string()]).unwrap() == 1
+    });
+    let says = |what: &str| operator.get("/admin").body.contains(what);
+    until("a tick has stepped aside", || says("ow_poll skipped"));
+    let later = world.now.plus(FIVE_MINUTES);
+    hands.set(later);
+    world.setting("ow.sync_in_progress", &later.to_string());
+    until("another one has", || says(&format!("ow_poll skipped: ow.sync_in_progress since {later}")));
+    let (status, body) = get(served.port, "/readyz", &[]).unwrap();
+    assert_eq!(status, 503);
+    assert!(body.contains("the last tick ended 300 s ago"), "{body}");
+    assert!(says("OW poll complete"), "how the last one ended stays");
+    world.setting("ow.sync_in_progress", "");
+    until("it is ready again", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
+    until("that is forgotten", || !says("ow_poll skipped"));
+    served.stop("TERM");
+}
+
+#[test]
+fn only_ticks_tell_how_the_ticks_are() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    for _ in 0..4 {
+        world.sim.set_fault(&world.patient().0, Some(Fault::Garbage));
+    }
+    let served = served(&world, "1s", &user, &[]);
+    let number = |query: &str| -> i64 {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        db.query_row(query, [], |row| row.get(0)).unwrap()
+    };
+    until("the tick is over", || {
+        number("SELECT count(*) FROM run WHERE kind = 'tick' AND ended_at > 0") == 1
+    });
+    let ticks = || number("SELECT sum(ticks) FROM hour_total");
+    let before = ticks();
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
+    world.sim.add_run(Run::pull(&user, world.now));
+    until("the sample is kept", || world.kept(&patient).len() == 1);
+    until("the end of that is noted", || {
+        number("SELECT count(*) FROM run WHERE kind = 'part' AND ended_at > 0 AND created = 1") == 1
+    });
+    let doctor = || world.run(&["doctor"]).stdout;
+    let of_ticks = "in error in the last tick: 4 of 5 patients";
+    assert!(doctor().contains(of_ticks), "{}", doctor());
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES * 2), 61.0);
+    assert_eq!(world.run(&["poll", "--patient-id", &patient]).created(), 1);
+    assert!(doctor().contains(of_ticks), "nor does a poll by hand");
+    assert_eq!(ticks(), before);
+    assert_eq!(number("SELECT sum(created) FROM hour_total"), 2, "what they brought counts");
+    served.stop("TERM");
+}
+
+#[test]
+fn a_look_that_failed_is_tried_again() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    let hands = Hands::new(&world);
+    let served = served(&world, "1s", &user, &[("JHE_OW_CLOCK", &hands.variable())]);
+    let before = world.pages_of(&user);
+    world.sim.set_fault(&user, Some(Fault::Status(503)));
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
+    world.sim.add_run(Run::pull(&user, world.now));
+    until("OW refuses thrice", || world.pages_of(&user) > before + 2);
+    until("that is over", || world.lock().is_empty());
+    world.sim.set_fault(&user, None);
+    hands.set(world.now.plus(Duration::from_mins(1)));
+    until("the sample is kept", || world.kept(&patient).len() == 1);
+    served.stop("TERM");
+}
+
+#[test]
+fn a_hint_takes_nothing_from_a_sweep_that_is_due() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    let hands = Hands::new(&world);
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let served = served(&world, "1s", &user, &[("JHE_OW_CLOCK", &hands.variable())]);
+    until("the first is kept", || world.kept(&patient).len() == 1);
+    world.sim.put(&user, world.now.minus(DAY * 5), 61.0);
+    // The daily read of a week is due, and no tick is for an hour.
+    hands.set(world.now.plus(DAY));
+    world.sim.add_run(Run::pull(&user, world.now));
+    until("the whole week is kept", || world.kept(&patient).len() == 2);
+    served.stop("TERM");
+}

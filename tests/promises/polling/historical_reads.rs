@@ -1,0 +1,161 @@
+//! What OW has fetched of the past is read, to the end, whatever happens meanwhile.
+
+use std::time::Duration;
+
+use jhe_ow::demo::sim::{Fault, Run};
+use jhe_ow::time::Timestamp;
+
+use crate::support::harness::*;
+use crate::support::hints::*;
+use crate::support::running_daemon::*;
+
+/// A fetch of the past that reached so far.
+fn backfill(user: &str, from: Option<Timestamp>, at: Timestamp) -> Run {
+    Run { source: "backfill".into(), from, ..Run::pull(user, at) }
+}
+
+/// A world with a daemon's settings, and a patient of whom OW fetched two months while no daemon ran.
+fn missed() -> (World, String, String) {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.setting("ow.poll_interval", "1h");
+    world.setting("ow.hints", "1s");
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    assert_eq!(world.created(), 1);
+    world.sim.put(&user, world.now.minus(DAY * 60), 61.0);
+    world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 61)), world.now));
+    (world, user, patient)
+}
+
+/// Waits until OW was asked so often for its list.
+fn listed(world: &World, times: usize) {
+    let before = lists(world);
+    until("it is asked again", || lists(world) > before + times);
+}
+
+#[test]
+fn a_backfill_at_ow_has_its_past_read() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 60.0);
+    let hands = Hands::new(&world);
+    let served = served(&world, "1s", &user, &[("JHE_OW_CLOCK", &hands.variable())]);
+    until("the first sample is kept", || world.kept(&patient).len() == 1);
+    world.sim.put(&user, world.now.minus(DAY * 20), 61.0);
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 62.0);
+    world.sim.add_run(Run::pull(&user, world.now));
+    until("the new one is kept", || world.kept(&patient).len() == 2);
+    hands.set(world.now.plus(Duration::from_mins(1)));
+    world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 20 + HOUR)), world.now));
+    until("the past is kept", || world.kept(&patient).len() == 3);
+    assert_eq!([21, 35].map(|days| reads_of(&world, &user, days)), [0, 0], "no further than OW has fetched");
+    hands.set(world.now.plus(Duration::from_mins(2)));
+    world.sim.put(&user, world.now.minus(DAY * 30), 63.0);
+    world.sim.add_run(backfill(&user, None, world.now));
+    until("five weeks are read where OW does not say", || world.kept(&patient).len() == 4);
+    served.stop("TERM");
+}
+
+#[test]
+fn what_ow_fetched_while_the_daemon_was_down_is_read_once() {
+    let (mut world, user, patient) = missed();
+    let served = Served::start(&world);
+    until_nothing_is_owed(&world);
+    assert_eq!(world.kept(&patient).len(), 2);
+    listed(&world, 2);
+    assert_eq!(reads_of(&world, &user, 61), 1);
+    served.stop("TERM");
+    world.pass(HOUR);
+    let served = Served::start(&world);
+    listed(&world, 3);
+    until("the tick is over", || world.lock().is_empty());
+    // An hour has passed, so that a read of the same range would begin on the same day.
+    assert_eq!(reads_of(&world, &user, 61), 1, "not again after a start");
+    served.stop("TERM");
+}
+
+#[test]
+fn what_ow_refused_once_is_asked_for_again() {
+    let (world, user, patient) = missed();
+    let hands = Hands::new(&world);
+    world.sim.set_fault(&user, Some(Fault::Status(503)));
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", &hands.variable())]);
+    until("it is asked for", || reads_of(&world, &user, 61) > 2);
+    until("that is over", || world.lock().is_empty());
+    world.sim.set_fault(&user, None);
+    assert_eq!(world.kept(&patient).len(), 1);
+    hands.set(world.now.plus(Duration::from_mins(2)));
+    until("the past is kept", || world.kept(&patient).len() == 2);
+    served.stop("TERM");
+}
+
+#[test]
+fn what_is_owed_outlives_a_kill_and_ows_list() {
+    let (mut world, user, patient) = missed();
+    world.sim.set_fault(&user, Some(Fault::Hang));
+    world.set("JHE_OW_OW_TIMEOUT", "30s");
+    let served = Served::start(&world);
+    until("OW is asked", || world.pages_of(&user) > 0);
+    let is_noted = || {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        db.query_row("SELECT count(*) FROM owed", [], |row| row.get::<_, i64>(0)).unwrap() == 1
+    };
+    until("it is noted", is_noted);
+    served.running.signal("KILL");
+    served.running.wait();
+    world.sim.set_fault(&user, None);
+    world.pass(HOUR * 25);
+    let served = Served::start(&world);
+    until("the past is kept", || world.kept(&patient).len() == 2);
+    served.stop("TERM");
+}
+
+#[test]
+fn many_other_runs_do_not_push_a_backfill_away() {
+    let (world, _, patient) = missed();
+    let other = world.sim.add_user();
+    for _ in 0..500 {
+        world.sim.add_run(Run::pull(&other, world.now.plus(Duration::from_secs(1))));
+    }
+    let served = Served::start(&world);
+    until("the past is kept", || world.kept(&patient).len() == 2);
+    served.stop("TERM");
+}
+
+#[test]
+fn who_is_linked_later_has_the_past_read_that_ow_fetched_before() {
+    let (world, _, _) = missed();
+    let user = world.sim.add_user();
+    world.sim.put(&user, world.now.minus(DAY * 60), 61.0);
+    world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 61)), world.now));
+    let served = Served::start(&world);
+    listed(&world, 1);
+    let ran = world.run(&["patient", "add", "--name", "B", "--ow-user", &user]);
+    let patient = ran.stdout.trim().to_owned();
+    listed(&world, 1);
+    assert_eq!(world.pages_of(&user), 0, "nothing without consent");
+    assert_eq!(world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]).code, 0);
+    until("the past is kept", || world.kept(&patient).len() == 1);
+    served.stop("TERM");
+}
+
+#[test]
+fn a_long_past_is_read_in_slices() {
+    let (world, user, patient) = missed();
+    let dense = world.now.minus(DAY * 50);
+    world.sim.fill(&user, dense, dense.plus(DAY * 20), HOUR, 1);
+    let served = Served::start(&world);
+    until_nothing_is_owed(&world);
+    assert_eq!(world.kept(&patient).len(), 2 + 20 * 24);
+    served.stop("TERM");
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    let runs: i64 = db
+        .query_row("SELECT count(*) FROM run WHERE kind = 'backfill' AND ended_at IS NOT NULL", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(runs, 1);
+    // Each slice begins a week after the one before.
+    let weeks = [61, 54, 47, 40, 33, 26, 19, 12, 5].map(|days| reads_of(&world, &user, days).min(1));
+    assert_eq!(weeks, [1; 9]);
+}

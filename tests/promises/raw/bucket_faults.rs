@@ -1,0 +1,216 @@
+//! Raw mode where the bucket is in trouble: what it costs, whom, and that nothing is lost by it.
+
+use crate::support::bucket::*;
+use crate::support::harness::*;
+use crate::support::raw_payloads::*;
+
+#[test]
+fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
+    let (mut world, bucket) = raw_world();
+    let (user, patient) = world.patient();
+    let (older, newer) =
+        (Bucket::key(TODAY, &user, "ffffffffffff"), Bucket::key(TODAY, &user, "000000000000"));
+    bucket.put_heart_rates(&older, &[(EIGHT, 60.0, "sleep"), (NINE, 72.0, "awake")]);
+    bucket.put_heart_rates(&newer, &[(EIGHT, 61.0, "sleep")]);
+    bucket.fault(&older, 403);
+    assert_eq!(world.poll().created(), 1);
+    bucket.fault(&older, 0);
+    world.pass(HOUR * 4);
+    assert_eq!(world.poll().created(), 1, "what only it has");
+    assert_eq!(instants(&world, &patient), both(), "what was stored after it stands");
+}
+
+#[test]
+fn a_bucket_that_lists_and_does_not_serve_holds_nobody_up() {
+    let (world, bucket) = raw_world();
+    let ((one, first), (two, second)) = (world.patient(), world.patient());
+    for number in 0..20 {
+        let key = Bucket::key(TODAY, &one, &format!("{number:012}"));
+        bucket.put_heart_rates(&key, &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
+        bucket.fault(&key, 503);
+    }
+    bucket.put_heart_rates(&Bucket::key(TODAY, &two, "a"), &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
+    bucket.seen();
+    let ran = world.poll();
+    assert!(ran.code == 3 && ran.stderr.contains("3 objects in a row could not be read"), "{ran:?}");
+    assert!(bucket.touched() < 20, "not each of them is tried");
+    assert_eq!(instants(&world, &second), both());
+    for number in 0..20 {
+        bucket.fault(&Bucket::key(TODAY, &one, &format!("{number:012}")), 0);
+    }
+    assert_eq!(world.poll().created(), 2);
+    assert_eq!(instants(&world, &first), both());
+}
+
+#[test]
+fn three_objects_that_never_come_block_nothing() {
+    let (mut world, bucket) = raw_world();
+    let (user, patient) = world.patient();
+    for (number, name) in ["a", "b", "c", "d"].iter().enumerate() {
+        let key = Bucket::key(TODAY, &user, name);
+        bucket.put_heart_rates(&key, &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
+        bucket.stored(&key, at(NINE).plus(HOUR * u32::try_from(number).unwrap()));
+        if *name != "d" {
+            bucket.fault(&key, 503);
+        }
+    }
+    let ran = world.poll();
+    assert!(ran.code == 3 && ran.stderr.contains("3 objects were not read"), "{ran:?}");
+    assert_eq!(instants(&world, &patient), both());
+    bucket.seen();
+    world.pass(HOUR / 4);
+    assert_eq!((world.created(), bucket.touched()), (0, 0));
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_costs_nothing() {
+    let (world, mut bucket) = raw_world();
+    let (user, patient) = world.patient();
+    for hour in 0..6 {
+        let at = format!("2026-11-21T0{hour}:00:00Z");
+        bucket.put_heart_rates(&Bucket::key(TODAY, &user, &hour.to_string()), &[(&at, 60.0, "rest")]);
+    }
+    bucket.die_after(3);
+    let ran = world.poll();
+    assert!(ran.code == 1 || ran.code == 3, "{ran:?}");
+    assert_eq!((world.lock(), world.kept(&patient).len()), (String::new(), 3));
+    bucket.restart();
+    bucket.seen();
+    assert_eq!(world.created(), 3);
+    assert_eq!(
+        bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains(".json")).count(),
+        3
+    );
+    assert_eq!(world.kept(&patient).len(), 6);
+}
+
+#[test]
+fn a_wrong_key_a_wrong_bucket_and_no_server_end_the_tick() {
+    let (world, mut bucket, _, patient) = one_payload();
+    let poll = |told: &str| {
+        let ran = world.poll();
+        assert_eq!((ran.code, world.lock()), (1, String::new()), "{ran:?}");
+        assert!(ran.stderr.starts_with("ow_poll aborted: ") && ran.stderr.contains(told), "{ran:?}");
+        assert!(!ran.stderr.contains(SECRET));
+    };
+    world.setting("ow.s3.secret_access_key", "wrong");
+    poll("see ow.s3.access_key_id and ow.s3.secret_access_key");
+    world.setting("ow.s3.secret_access_key", SECRET);
+    world.setting("ow.s3.access_key_id", "UNKNOWN");
+    poll("see ow.s3.access_key_id and ow.s3.secret_access_key");
+    world.setting("ow.s3.access_key_id", KEY_ID);
+    world.setting("ow.s3.bucket_name", "another");
+    poll("there is no bucket 'another'");
+    world.setting("ow.s3.bucket_name", BUCKET);
+    bucket.stop();
+    poll("see ow.s3.endpoint_url");
+    bucket.restart();
+    assert_eq!(world.created(), 2);
+    assert_eq!(instants(&world, &patient), both());
+}
+
+/// A page of a listing as S3 writes it.
+fn page(next: Option<&str>, objects: &[(&str, &str)]) -> String {
+    let contents = objects
+        .iter()
+        .map(|(key, etag)| {
+            format!(
+                "<Contents><Key>{key}</Key><ETag>\"{etag}\"</ETag><Size>9</Size>\
+                 <LastModified>2026-11-21T09:00:00.000Z</LastModified></Contents>"
+            )
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    let next = next
+        .map_or_else(String::new, |next| format!("<NextContinuationToken>{next}</NextContinuationToken>"));
+    format!(
+        "<ListBucketResult><Name>{BUCKET}</Name><IsTruncated>true</IsTruncated>{next}{contents}</ListBucketResult>"
+    )
+}
+
+#[test]
+fn a_listing_that_goes_on_and_does_not_say_where_is_no_end() {
+    let (world, bucket, user, _) = one_payload();
+    bucket.list_as(&user, &[&page(None, &[])]);
+    let ran = world.poll();
+    assert!(ran.code == 1 && ran.stderr.contains("goes on, and does not say where"), "{ran:?}");
+}
+
+#[test]
+fn a_page_without_keys_forgets_nothing() {
+    let (world, bucket, user, patient) = one_payload();
+    let key = Bucket::key(TODAY, &user, "701e19a918f0");
+    let last = page(None, &[(&key, "tag")]).replace("true", "false");
+    // Each day and each place lists the same: what is of another place is not found there.
+    bucket.list_as(&user, &[&page(Some("on"), &[]), &last]);
+    let first = world.poll();
+    assert!(first.stdout.contains("Created 2 observations."), "{first:?}");
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    let noted = || -> i64 {
+        let read = "SELECT count(*) FROM object WHERE name = '701e19a918f0.json' AND state = 'read'";
+        db.query_row(read, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(noted(), 1);
+    bucket.seen();
+    world.poll();
+    let again =
+        bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains("701e19a918f0")).count();
+    assert_eq!((again, noted(), world.kept(&patient).len()), (0, 1, 2));
+}
+
+#[test]
+fn a_patient_whose_listing_fails_holds_nobody_else_up() {
+    let (world, bucket, user, patient) = one_payload();
+    let (other_user, other) = world.patient();
+    bucket.put_heart_rates(&Bucket::key(TODAY, &other_user, "1"), &[(EIGHT, 50.0, "rest")]);
+    bucket.list_trouble(&user, Some(Fault::Status(503)));
+    let ran = world.poll();
+    assert_eq!((ran.code, ran.created()), (3, 1), "{ran:?}");
+    assert!(ran.stderr.contains(&format!("patient {patient}: ")) && ran.stderr.contains("503"), "{ran:?}");
+    assert_eq!((world.kept(&other).len(), world.kept(&patient).len()), (1, 0));
+}
+
+#[test]
+fn an_object_that_does_not_come_costs_seconds_and_itself_only() {
+    let (world, bucket, user, patient) = one_payload();
+    let silent = Bucket::key(TODAY, &user, "silent");
+    bucket.put_heart_rates(&silent, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);
+    bucket.trouble(&silent, Some(Fault::Silence));
+    let began = std::time::Instant::now();
+    let ran = world.poll();
+    assert!(began.elapsed() < std::time::Duration::from_secs(25), "{:?}", began.elapsed());
+    assert_eq!((ran.code, ran.created()), (3, 2), "{ran:?}");
+    assert!(ran.stderr.contains("it did not answer in time"), "{ran:?}");
+    assert_eq!((instants(&world, &patient), world.lock()), (both(), String::new()));
+}
+
+#[test]
+fn nobody_is_sent_to_another_server() {
+    let (world, bucket, user, patient) = one_payload();
+    let other = Bucket::start();
+    let key = Bucket::key(TODAY, &user, "moved");
+    for bucket in [&bucket, &other] {
+        bucket.put_heart_rates(&key, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);
+    }
+    other.seen();
+    bucket.trouble(&key, Some(Fault::Elsewhere(other.address())));
+    let ran = world.poll();
+    assert!(ran.code == 3 && ran.stderr.contains("307, and points to http://127.0.0.1:"), "{ran:?}");
+    bucket.list_trouble(&user, Some(Fault::Elsewhere(other.address())));
+    let ran = world.poll();
+    assert!(ran.code == 1 && ran.stderr.contains("see ow.s3.endpoint_url and ow.s3.region"), "{ran:?}");
+    assert_eq!((other.seen().len(), instants(&world, &patient)), (0, both()));
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_kept() {
+    let (world, bucket, user, _) = one_payload();
+    let key = Bucket::key(TODAY, &user, "busy");
+    bucket.put_heart_rates(&key, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);
+    bucket.trouble(&key, Some(Fault::Later(600)));
+    bucket.seen();
+    assert_eq!(world.poll().code, 3);
+    let tries =
+        bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains("busy.json")).count();
+    assert_eq!(tries, 1, "ten minutes do not fit into a tick");
+}

@@ -1,0 +1,7 @@
+//! Access, sessions, the OAuth proxy, and secrets.
+
+mod access;
+mod leaks;
+mod oauth_proxy;
+mod secrets_at_rest;
+mod sessions_and_forms;

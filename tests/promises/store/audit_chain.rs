@@ -1,0 +1,90 @@
+//! The audit: whole, or it says where it is not.
+
+use crate::support::harness::*;
+
+/// A world with some entries, its database without the guards, and the hash that was printed while all was well.
+fn audited() -> (World, rusqlite::Connection, String) {
+    let world = World::new();
+    world.patient();
+    world.setting("ow.concurrency", "2");
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    let ran = world.run(&["audit", "verify"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let hash = ran.stdout.rsplit(' ').next().unwrap().trim().to_owned();
+    assert_eq!(hash.len(), 64, "{ran:?}");
+    let guards = "DROP TRIGGER audit_is_never_changed; DROP TRIGGER audit_is_never_deleted";
+    db.execute_batch(guards).unwrap();
+    (world, db, hash)
+}
+
+fn breaks(world: &World, told: &str) {
+    let ran = world.run(&["audit", "verify"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("The audit is broken") && ran.stdout.contains(told), "{ran:?}");
+}
+
+#[test]
+fn an_entry_of_the_audit_that_was_changed_is_found() {
+    for change in
+        ["actor = 'nobody'", "at = at + 1", "action = 'poll'", "patient = 9", "detail = detail || ' '"]
+    {
+        let (world, db, _) = audited();
+        assert_eq!(db.execute(&format!("UPDATE audit SET {change} WHERE id = 3"), []).unwrap(), 1);
+        breaks(&world, "entry 3 does not follow");
+        world.setting("ow.concurrency", "3");
+        breaks(&world, "entry 3 does not follow");
+    }
+}
+
+#[test]
+fn an_entry_of_the_audit_that_was_taken_out_is_found() {
+    let (world, db, _) = audited();
+    let last: i64 = db.query_row("SELECT max(id) FROM audit", [], |row| row.get(0)).unwrap();
+    db.execute("DELETE FROM audit WHERE id = ?", [last]).unwrap();
+    breaks(&world, &format!("the entries after {} were taken out: the newest was {last}", last - 1));
+    world.setting("ow.concurrency", "3");
+    breaks(&world, &format!("entry {} does not follow", last + 1));
+    let (world, db, _) = audited();
+    db.execute("DELETE FROM audit WHERE id = 2", []).unwrap();
+    breaks(&world, "entry 3 does not follow");
+}
+
+#[test]
+fn an_entry_that_was_put_into_the_audit_is_found() {
+    let (world, db, _) = audited();
+    db.execute_batch(
+        "INSERT INTO audit (at, actor, action, detail) SELECT at, actor, action, detail FROM audit WHERE id = 1",
+    )
+    .unwrap();
+    let last: i64 = db.query_row("SELECT max(id) FROM audit", [], |row| row.get(0)).unwrap();
+    breaks(&world, &format!("entry {last} does not follow"));
+}
+
+#[test]
+fn an_audit_without_its_hashes_is_found_by_the_hash_that_was_noted() {
+    let (world, db, hash) = audited();
+    world.setting("ow.concurrency", "3");
+    let ran = world.run(&["audit", "verify", "--noted", &hash]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("nothing up to there has changed"), "{ran:?}");
+    db.execute_batch("UPDATE audit SET hash = NULL, actor = 'nobody'").unwrap();
+    breaks(&world, "entry 1 does not follow");
+    db.execute_batch("DELETE FROM audit_head").unwrap();
+    world.setting("ow.concurrency", "4");
+    assert_eq!(world.run(&["audit", "verify"]).code, 0, "forged whole");
+    let ran = world.run(&["audit", "verify", "--noted", &hash]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.starts_with("The hash that was noted is none of this audit's"), "{ran:?}");
+    assert!(!ran.stdout.contains("The audit is whole"), "{ran:?}");
+}
+
+#[test]
+fn the_audit_is_listed_newest_first() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    let ran = world.run(&["audit", "list", "--patient-id", &patient, "--limit", "2"]);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{ran:?}");
+    assert!(lines[0].ends_with(&format!("command line  consent.grant  patient {patient}  {HEART_RATE}")));
+    assert!(lines[1].ends_with(&format!("patient.link  patient {patient}  ow:{user}")), "{ran:?}");
+}

@@ -1,0 +1,251 @@
+//! A backup has all that was committed when it began; a restore brings everything back, and nothing arrives twice.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::support::connected_world::Scene;
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+fn backup(world: &World, name: &str) -> PathBuf {
+    let file = world.directory.path().join(name);
+    let ran = world.run(&["backup", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("checked"), "{ran:?}");
+    file
+}
+
+fn restore(world: &World, file: &Path, more: &[&str]) -> Ran {
+    world.run(&[&["restore", file.to_str().unwrap()], more].concat())
+}
+
+fn one<T: rusqlite::types::FromSql>(file: &Path, query: &str) -> T {
+    rusqlite::Connection::open(file).unwrap().query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 5);
+    assert_eq!(scene.world.created(), 60);
+    scene.export();
+    scene.world.pass(HOUR);
+    scene.fill(&user, 1);
+    scene.world.created();
+    let file = backup(&scene.world, "before.sqlite3");
+    assert_eq!(one::<i64>(&file, "SELECT count(*) FROM observation"), 72);
+    // Life goes on, JHE gets what waited and more, and then the disk is gone.
+    scene.world.pass(HOUR * 3);
+    scene.fill(&user, 3);
+    scene.world.created();
+    scene.export();
+    assert_eq!(scene.jhe.instants(40001).len(), 108);
+    std::fs::remove_dir_all(scene.world.data_dir()).unwrap();
+    let ran = restore(&scene.world, &file, &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("restored 72 observations"), "{ran:?}");
+    let look_ups = scene.jhe.state().look_ups;
+    scene.world.pass(HOUR);
+    scene.fill(&user, 1);
+    scene.world.created();
+    let ran = scene.export();
+    assert!(ran.stdout.contains("Delivered 60") && ran.stdout.contains("refused 0"), "{ran:?}");
+    assert_eq!(scene.jhe.state().look_ups, look_ups, "what JHE has already is not looked up one by one");
+    assert_eq!(scene.world.kept(&patient), scene.world.sim.rows(&user));
+    assert!(scene.is_delivered(40001, &patient));
+    let state = scene.jhe.state();
+    let names: BTreeSet<_> = state.kept.iter().map(|kept| kept.identifier.clone()).collect();
+    assert_eq!((names.len(), state.kept.len()), (120, 120));
+}
+
+#[test]
+fn a_backup_while_the_daemon_writes_is_whole_and_has_what_was_committed_before() {
+    let world = World::new();
+    world.setting("ow.poll_interval", "1s");
+    let people: Vec<_> = (0..4).map(|_| world.patient()).collect();
+    let served = Served::start(&world);
+    let mut least = 0;
+    for round in 0..8_u64 {
+        for (user, _) in &people {
+            let from = world.now.minus(HOUR * 23);
+            world.sim.fill(user, from, world.now, std::time::Duration::from_secs(600 / (round + 1)), round);
+        }
+        until("more is kept", || one::<i64>(&world.database(), "SELECT count(*) FROM observation") > least);
+        least = one(&world.database(), "SELECT count(*) FROM observation");
+        let file = backup(&world, &format!("{round}.sqlite3"));
+        assert!(one::<i64>(&file, "SELECT count(*) FROM observation") >= least);
+        assert_eq!(one::<String>(&file, "PRAGMA integrity_check"), "ok");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert!(least > 0);
+    assert!(!names(world.directory.path()).iter().any(|name| name.contains("unfinished")));
+    let ran = served.stop("TERM");
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn a_backup_replaces_nothing_unasked() {
+    let world = World::new();
+    let file = backup(&world, "one.sqlite3");
+    let path = file.to_str().unwrap();
+    let ran = world.run(&["backup", path]);
+    assert!(ran.code == 1 && ran.stderr.contains("is there already"), "{ran:?}");
+    assert_eq!(world.run(&["backup", path, "--force"]).code, 0);
+    let store = world.database();
+    let ran = world.run(&["backup", store.to_str().unwrap(), "--force"]);
+    assert!(ran.code == 2 && ran.stderr.contains("is the store itself"), "{ran:?}");
+    let ran = world.run(&["backup", "/nowhere/at/all.sqlite3"]);
+    assert!(ran.code == 1 && ran.stderr.contains("cannot be written"), "{ran:?}");
+}
+
+#[test]
+fn a_store_in_use_is_not_restored_over() {
+    let world = World::new();
+    let file = backup(&world, "one.sqlite3");
+    let served = Served::start(&world);
+    let ran = restore(&world, &file, &["--force"]);
+    assert!(ran.code == 1 && ran.stderr.contains("is in use"), "{ran:?}");
+    served.stop("TERM");
+    // Neither while another program has it open.
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    db.query_row("SELECT count(*) FROM setting", [], |_| Ok(())).unwrap();
+    let ran = restore(&world, &file, &["--force"]);
+    assert!(ran.code == 1 && ran.stderr.contains("is in use"), "{ran:?}");
+    drop(db);
+    assert_eq!(restore(&world, &file, &["--force"]).code, 0);
+}
+
+#[test]
+fn a_newer_store_gives_way_only_when_told_and_is_kept() {
+    let mut world = World::new();
+    let (user, patient) = world.patient();
+    let file = backup(&world, "one.sqlite3");
+    world.pass(HOUR);
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    assert_eq!(world.created(), 12);
+    let ran = restore(&world, &file, &[]);
+    assert!(ran.code == 1 && ran.stderr.contains("newer than the backup, or has more"), "{ran:?}");
+    assert_eq!(world.kept(&patient).len(), 12);
+    let ran = restore(&world, &file, &["--force"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(world.kept(&patient).is_empty());
+    let kept = ran.stdout.trim().rsplit(' ').next().unwrap();
+    assert_eq!(one::<i64>(Path::new(kept), "SELECT count(*) FROM observation"), 12);
+    assert_eq!(world.created(), 12, "what the backup lacks comes back by itself");
+}
+
+#[test]
+fn what_is_no_sound_backup_is_not_restored() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    world.created();
+    let kept = world.kept(&patient);
+    let good = std::fs::read(backup(&world, "good.sqlite3")).unwrap();
+    let bad = world.directory.path().join("bad.sqlite3");
+    let refuses = |told: &str| {
+        let ran = restore(&world, &bad, &["--force"]);
+        assert!(ran.code == 1 && ran.stderr.contains(told), "{told}: {ran:?}");
+        assert_eq!(world.kept(&patient), kept, "{told}");
+    };
+    std::fs::write(&bad, "a letter, and longer than a header").unwrap();
+    refuses("is not a SQLite database");
+    std::fs::write(&bad, "").unwrap();
+    refuses("is empty");
+    std::fs::write(&bad, &good[..good.len() / 2]).unwrap();
+    refuses("damaged");
+    let mut torn = good.clone();
+    let middle = torn.len() / 2;
+    torn[middle..middle + 8192].fill(0xA5);
+    std::fs::write(&bad, &torn).unwrap();
+    refuses("damaged");
+    std::fs::write(&bad, &good).unwrap();
+    let later = "INSERT INTO refinery_schema_history VALUES (9999, 'later', '2027-01-01T00:00:00Z', '1')";
+    rusqlite::Connection::open(&bad).unwrap().execute(later, []).unwrap();
+    refuses("newer jhe-ow");
+}
+
+#[test]
+fn a_damaged_store_gives_way_to_a_backup_and_its_log_lies_beside_no_other() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    world.created();
+    let kept = world.kept(&patient);
+    let file = backup(&world, "one.sqlite3");
+    std::fs::write(world.database(), "torn to pieces").unwrap();
+    let log = world.data_dir().join("jhe-ow.sqlite3-wal");
+    std::fs::write(&log, "what is left of a log").unwrap();
+    let ran = restore(&world, &file, &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(world.kept(&patient), kept);
+    let aside = |end: &str| {
+        let names = names(&world.data_dir()).into_iter();
+        let name = names.filter(|name| name.contains(".replaced-")).find(|name| name.ends_with(end));
+        std::fs::read_to_string(world.data_dir().join(name.unwrap())).unwrap()
+    };
+    assert_eq!((aside("Z"), aside("Z-wal")), ("torn to pieces".into(), "what is left of a log".into()));
+}
+
+#[test]
+fn a_log_without_its_database_is_not_thrown_away() {
+    let world = World::new();
+    let log = world.data_dir().join("jhe-ow.sqlite3-wal");
+    std::fs::remove_file(world.database()).unwrap();
+    std::fs::write(&log, "what nothing else has").unwrap();
+    let ran = world.run(&["patient", "list"]);
+    assert!(ran.code == 1 && ran.stderr.contains("is missing, and its log"), "{ran:?}");
+    assert_eq!(std::fs::read(&log).unwrap(), b"what nothing else has");
+    assert!(!world.database().exists());
+}
+
+#[test]
+fn the_store_is_kept_as_it_was_before_its_schema_is_changed() {
+    let world = World::new();
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    let newest: i64 =
+        db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0)).unwrap();
+    assert!(!world.data_dir().join("backups").exists(), "nothing is kept of a new file");
+    // As if the last step had not been there: it is done again, and fails, since it was.
+    db.execute("DELETE FROM refinery_schema_history WHERE version = ?", [newest]).unwrap();
+    drop(db);
+    let ran = world.run(&["patient", "list"]);
+    assert!(ran.stderr.contains("could not be brought up to date"), "{ran:?}");
+    let kept = names(&world.data_dir().join("backups"));
+    assert!(kept.len() == 1 && kept[0].starts_with(&format!("pre-migration-V{newest}-")), "{kept:?}");
+    let kept = world.data_dir().join("backups").join(&kept[0]);
+    assert_eq!(one::<i64>(&kept, "SELECT max(version) FROM refinery_schema_history"), newest - 1);
+}
+
+#[test]
+fn the_daemon_backs_up_by_itself_keeps_so_many_and_tells_of_trouble() {
+    let mut world = World::new();
+    let directory = world.directory.path().join("elsewhere");
+    world.setting("backup.directory", directory.to_str().unwrap());
+    world.setting("backup.keep", "2");
+    let made = |world: &World| {
+        let served = Served::start(world);
+        let operator = served.operator(world);
+        until("it is told of", || !operator.get("/admin").body.contains("none yet"));
+        let body = operator.get("/admin").body;
+        served.stop("TERM");
+        between(&body, "Last backup", "</div>").unwrap().to_owned()
+    };
+    for _ in 0..3 {
+        assert!(!made(&world).contains("class=\"bad\""));
+        world.pass(DAY);
+    }
+    let mut kept = names(&directory);
+    kept.sort();
+    assert_eq!(kept, ["jhe-ow-20261122T120000Z.sqlite3", "jhe-ow-20261123T120000Z.sqlite3"]);
+    assert!(restore(&world, &directory.join(&kept[1]), &["--force"]).code == 0);
+    // What is below a file can be written by nobody.
+    let file = world.directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    world.setting("backup.directory", file.join("below").to_str().unwrap());
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("it is told of", || operator.get("/admin").body.contains("the directory of backups"));
+}

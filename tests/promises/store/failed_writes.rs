@@ -1,0 +1,136 @@
+//! Each write of a poll fails once, and once it and all that follow: whatever is lost is read again, and what was
+//! committed stands. The same for a backup: it is whole, or it is not there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::harness::*;
+
+/// "No space left on device" and "Input/output error".
+const ERRORS: [i32; 2] = [28, 5];
+/// More writes than any command here makes.
+const ENOUGH: usize = 2000;
+
+/// The library that makes writes fail; none where there is no C compiler.
+fn library(world: &World) -> Option<PathBuf> {
+    let library = world.directory.path().join("failing_writes.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promises/support/failing_writes.c");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).output();
+    let Ok(output) = built else {
+        println!("not tested: this machine has no C compiler");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(library)
+}
+
+/// A copy of a data directory that nobody has open.
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir(to).unwrap();
+    for name in names(from) {
+        fs::copy(from.join(&name), to.join(&name)).unwrap();
+    }
+}
+
+/// Runs a command with its first write failing, then with its second, and so on, until none of them fails any more;
+/// `check` sees how each ended. Answers how many writes there were.
+fn each_write(
+    world: &World,
+    arguments: &[&str],
+    errno: i32,
+    once: bool,
+    mut check: impl FnMut(&Ran),
+) -> usize {
+    let Some(library) = library(world) else { return 0 };
+    let (before, mark) = (world.directory.path().join("before"), world.directory.path().join("failed"));
+    copy(&world.data_dir(), &before);
+    for nth in 1..ENOUGH {
+        copy(&before, &world.data_dir());
+        let _ = fs::remove_file(&mark);
+        let mut command = world.command(arguments);
+        command.env("LD_PRELOAD", &library).env("FAIL_UNDER", world.data_dir()).env("FAIL_MARK", &mark);
+        command.env("FAIL_AT", nth.to_string()).env("FAIL_ERRNO", errno.to_string());
+        command.env("FAIL_ONCE", if once { "1" } else { "0" });
+        let output = command.output().unwrap();
+        let ran = Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert!([0, 1, 3].contains(&ran.code) && !ran.stderr.contains("panicked"), "write {nth}: {ran:?}");
+        if !mark.exists() {
+            assert_eq!(ran.code, 0, "nothing failed, and yet: {ran:?}");
+            return nth - 1;
+        }
+        check(&ran);
+    }
+    panic!("there is no end to the writes");
+}
+
+fn poll_with_failing_writes(errno: i32, once: bool) {
+    let world = World::new();
+    let (user, _) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    let samples = i64::try_from(world.sim.rows(&user).len()).unwrap();
+    let count = |kept: &str| {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        let sound: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(sound, "ok");
+        db.query_row(kept, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let kept = "SELECT count(*) FROM observation";
+    let writes = each_write(&world, &["poll"], errno, once, |ran| {
+        let committed = count(kept);
+        assert!(committed == 0 || committed == samples, "all of a page or nothing: {committed}, {ran:?}");
+        if ran.code == 0 {
+            assert_eq!(ran.created(), u64::try_from(committed).unwrap(), "what it says is so: {ran:?}");
+        }
+        let again = world.poll();
+        assert_eq!(again.code, 0, "{again:?} after {ran:?}");
+        assert_eq!(count(kept), samples, "after {ran:?}");
+        assert_eq!(count("SELECT count(*) FROM revision"), 0, "nothing twice");
+    });
+    println!("{writes} writes of a poll failed with {errno}, once={once}");
+    assert!(writes > 20 || writes == 0, "{writes}: the library sees the writes");
+}
+
+#[test]
+fn a_write_of_a_poll_that_fails_costs_nothing() {
+    for errno in ERRORS {
+        poll_with_failing_writes(errno, true);
+    }
+}
+
+#[test]
+fn a_disk_that_fails_in_the_middle_of_a_poll_costs_nothing() {
+    for errno in ERRORS {
+        poll_with_failing_writes(errno, false);
+    }
+}
+
+#[test]
+fn a_backup_whose_writes_fail_is_not_there() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    world.created();
+    let file = world.data_dir().join("copy");
+    let writes = each_write(&world, &["backup", file.to_str().unwrap()], 28, true, |ran| {
+        assert!(ran.code == 1 || file.exists(), "{ran:?}");
+        if file.exists() {
+            // Its name alone may not be on the disk yet; then the command has failed, and the file is whole.
+            let db = rusqlite::Connection::open(&file).unwrap();
+            let kept = "SELECT count(*) FROM observation WHERE (SELECT integrity_check FROM pragma_integrity_check) = 'ok'";
+            assert_eq!(db.query_row(kept, [], |row| row.get::<_, i64>(0)).unwrap(), 12, "{ran:?}");
+            let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+            assert_eq!(mode, "delete", "one file, without a log beside it: {ran:?}");
+            drop(db);
+            fs::remove_file(&file).unwrap();
+        }
+        let left: Vec<String> = names(&world.data_dir());
+        assert!(!left.iter().any(|name| name.contains("unfinished")), "{left:?}");
+    });
+    println!("{writes} writes of a backup failed");
+}

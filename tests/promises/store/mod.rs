@@ -1,0 +1,9 @@
+//! The database file: deduplication, backups, full disks and failed writes.
+
+mod audit_chain;
+mod backup_and_restore;
+mod database_file;
+mod deduplication;
+mod failed_writes;
+mod full_disk;
+mod unavailable_store;

@@ -1,0 +1,187 @@
+//! A store that cannot be opened, or is taken away: the daemon stays, says why, loses nothing, and goes on by itself.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::process::{Command, Stdio};
+
+use crate::support::harness::*;
+use crate::support::running_daemon::Served;
+
+/// What /readyz says: its status, and its reasons.
+fn ready(port: u16) -> (u16, String) {
+    let (status, body) = get(port, "/readyz", &[]).unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["ready"], status == 200, "{body}");
+    (status, body["reasons"].to_string())
+}
+
+fn until_ready(served: &mut Served) {
+    until("it is ready", || ready(served.port).0 == 200);
+    assert!(!served.running.has_ended());
+}
+
+/// The daemon serves what there is, in one process, until somebody has mended the store.
+fn waits_for(world: &World, told: &str, mend: impl FnOnce()) {
+    let mut served = Served::start(world);
+    let port = served.port;
+    let (status, reasons) = ready(port);
+    assert!(status == 503 && reasons.contains(told), "{reasons}");
+    assert_eq!(get(port, "/healthz", &[]), Some((200, "ok\n".to_owned())), "not to be restarted");
+    let visitor = served.visitor();
+    for path in ["/", "/admin", "/clients/ow/manage?x=1"] {
+        let page = visitor.get(path);
+        assert_eq!((page.status, page.heading()), (503, "This service is interrupted"));
+        assert!(page.body.contains(told), "{}", page.body);
+        assert!(
+            page.headers.contains_key("content-security-policy") && page.headers.contains_key("retry-after")
+        );
+    }
+    assert!(visitor.get("/api/v1/oauth/oura/authorize").json()["detail"].is_string());
+    assert_eq!(visitor.post("/admin/sign-in", &[("name", "operator"), ("password", "x")]).status, 503);
+    mend();
+    until_ready(&mut served);
+    assert_eq!(served.visitor().get("/").status, 200);
+    let ran = served.stop("TERM");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.stderr.matches("waiting for the store").count(), 1, "told once: {}", ran.stderr);
+}
+
+#[test]
+fn a_foreign_file_is_told_of_until_it_is_out_of_the_way() {
+    let world = World::bare();
+    fs::create_dir(world.data_dir()).unwrap();
+    let diary = "my diary, not a database, and longer than a header";
+    fs::write(world.database(), diary).unwrap();
+    let aside = world.directory.path().join("diary");
+    waits_for(&world, "is not a SQLite database", || fs::rename(world.database(), &aside).unwrap());
+    assert_eq!(fs::read_to_string(aside).unwrap(), diary);
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_left_alone_until_that_is_back() {
+    let world = World::new();
+    let schema = |change: &str| {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        db.execute_batch(change).unwrap();
+    };
+    schema("INSERT INTO refinery_schema_history VALUES (9999, 'later', '2027-01-01T00:00:00Z', '1')");
+    waits_for(&world, "was written by a newer jhe-ow", || {
+        schema("DELETE FROM refinery_schema_history WHERE version = 9999");
+    });
+}
+
+#[test]
+fn a_torn_file_is_told_of_until_a_backup_is_restored() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    let backup = world.directory.path().join("backup");
+    assert_eq!(world.run(&["backup", backup.to_str().unwrap()]).code, 0);
+    let whole = fs::read(world.database()).unwrap();
+    fs::write(world.database(), &whole[..whole.len() / 2]).unwrap();
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    waits_for(&world, "damaged", || {
+        let ran = world.run(&["restore", backup.to_str().unwrap(), "--force"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    });
+    world.poll();
+    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+}
+
+#[test]
+fn a_log_without_its_database_is_kept_until_the_database_is_back() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    // Killed, so that what it committed last is in the log alone.
+    let served = Served::start(&world);
+    until("the tick is done", || world.kept(&patient).len() == world.sim.rows(&user).len());
+    served.running.signal("KILL");
+    served.running.wait();
+    let aside = world.directory.path().join("aside");
+    fs::rename(world.database(), &aside).unwrap();
+    world.sim.set_fault(&user, Some(jhe_ow::demo::sim::Fault::Status(500)));
+    waits_for(&world, "is missing, and its log", || fs::rename(&aside, world.database()).unwrap());
+    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_waited_for() {
+    let world = World::bare();
+    fs::write(world.data_dir(), "in the way").unwrap();
+    waits_for(&world, "cannot be made", || fs::remove_file(world.data_dir()).unwrap());
+}
+
+#[test]
+fn a_database_taken_away_from_a_running_daemon_gets_nothing_that_would_be_lost() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.setting("ow.poll_interval", "1s");
+    let mut served = Served::start(&world);
+    until_ready(&mut served);
+    let aside = world.directory.path().join("aside");
+    fs::rename(world.database(), &aside).unwrap();
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    let (status, reasons) = ready(served.port);
+    assert!(status == 503 && reasons.contains("was taken away or replaced"), "{reasons}");
+    until("a tick has tried and said so", || ready(served.port).1.contains("could not run"));
+    fs::rename(&aside, world.database()).unwrap();
+    until_ready(&mut served);
+    until("everything is there", || world.kept(&patient) == world.sim.rows(&user));
+}
+
+#[test]
+fn a_right_that_is_lost_and_given_back_costs_nothing() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.setting("ow.poll_interval", "1s");
+    // The superuser may do everything: the daemon runs as nobody, where this test may arrange that.
+    let nobody = 65534;
+    let theirs = |path: &std::path::Path| chown(path, Some(nobody), Some(nobody)).is_ok();
+    let parent = world.directory.path();
+    let mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let all = names(&world.data_dir()).into_iter().map(|name| world.data_dir().join(name));
+    if !theirs(&world.data_dir()) || !all.into_iter().all(|file| theirs(&file)) {
+        println!("not tested: this user may not give files away");
+        return;
+    }
+    mode(parent, 0o755);
+    let port = free_port();
+    let command = world.command(&["serve", "--bind", &format!("127.0.0.1:{port}")]);
+    let binary = parent.join("jhe-ow");
+    fs::copy(env!("CARGO_BIN_EXE_jhe-ow"), &binary).unwrap();
+    let mut as_nobody = Command::new("setpriv");
+    as_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary).args(command.get_args());
+    as_nobody.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    as_nobody.env("PATH", std::env::var_os("PATH").unwrap()).current_dir(parent);
+    let child = as_nobody.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut served = Served { running: Running::new(child), port };
+    until("it listens", || served.running.has_ended() || get(port, "/healthz", &[]).is_some());
+    until_ready(&mut served);
+    mode(&world.data_dir(), 0o000);
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    until("it says that it cannot do its work", || {
+        !served.running.has_ended() && ready(port).1.contains("tick could not run")
+    });
+    mode(&world.data_dir(), 0o700);
+    until_ready(&mut served);
+    until("everything is there", || world.kept(&patient) == world.sim.rows(&user));
+}
+
+#[test]
+fn a_second_daemon_on_the_same_directory_is_refused() {
+    let world = World::new();
+    let mut first = Served::start(&world);
+    let mut other = world.start(&["serve", "--bind", "127.0.0.1:0"]);
+    until("the other ends", || other.has_ended());
+    let ran = other.wait();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("another daemon serves the data directory"), "{ran:?}");
+    until_ready(&mut first);
+    assert_eq!(world.poll().code, 0, "commands are no daemons");
+    first.running.signal("KILL");
+    first.running.wait();
+    let mut second = Served::start(&world);
+    until_ready(&mut second);
+}

@@ -1,0 +1,92 @@
+//! A daemon under its public name, with browsers for practitioners and patients.
+
+use jhe_ow::clock::Clock;
+use jhe_ow::time::Timestamp;
+
+use crate::support::browser::*;
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+/// A daemon under its public name, by the machine's own clock: people take their time.
+pub struct Stage {
+    pub world: World,
+    pub served: Served,
+    pub base: String,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let mut world = World::new();
+        let base = format!("http://{PUBLIC_HOST}");
+        world.set("JHE_OW_PUBLIC_URL", &base);
+        world.sim.set_api_base(&base);
+        set_password(&world, "operator", PASSWORD);
+        let served = Served::with(&world, &[("JHE_OW_CLOCK", "")]);
+        Self { world, served, base }
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::open(self.served.port)
+    }
+
+    /// A browser in which the operator is signed in.
+    pub fn operator(&self) -> Browser {
+        let operator = self.browser();
+        operator.go(&format!("{}/admin", self.base));
+        operator.see("Sign in");
+        operator.fill("name", "operator");
+        operator.fill("password", PASSWORD);
+        operator.click_css("main button");
+        operator.see("Overview");
+        operator
+    }
+
+    /// Fills the forms for a study and a patient; answers with the link that invites.
+    pub fn invite(&self, operator: &Browser, patient: &str) -> String {
+        operator.go(&format!("{}/admin/studies/new", self.base));
+        operator.fill("name", &format!("Sleep of {patient}"));
+        operator.fill("organization", "Lifespan Lab");
+        operator.fill("purpose", "To learn how hearts behave at night.");
+        operator.fill("contact", "Ada Example, ada@example.org");
+        operator.click_css(&format!("[value='{HEART_RATE}']"));
+        operator.click_css("[value=Oura]");
+        operator.press("Save");
+        operator.see("Change a study");
+        operator.go(&format!("{}/admin/patients/new", self.base));
+        operator.fill("name", patient);
+        operator.press(&format!("Sleep of {patient}"));
+        operator.press("Save");
+        operator.see(patient);
+        operator.press("Make a link");
+        operator.see("The invitation");
+        operator.run("return document.querySelector('#secret').value").as_str().unwrap().to_owned()
+    }
+
+    /// A heart rate that is measured now.
+    pub fn measure(&self, value: f64) -> Timestamp {
+        let user = self.world.sim.connected("oura").pop().unwrap();
+        let now = Clock::System.now();
+        self.world.sim.put(&user, now, value);
+        now
+    }
+
+    /// Polls by the machine's clock; answers how many observations were created.
+    pub fn poll(&self) -> u64 {
+        let child = self.world.command(&["poll"]).env_remove("JHE_OW_CLOCK").output().unwrap();
+        let stdout = String::from_utf8(child.stdout).unwrap();
+        let ran = Ran { code: child.status.code().unwrap(), stdout, stderr: String::new() };
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.created()
+    }
+}
+
+/// Opens a link, ticks the box, agrees, and agrees at the provider.
+pub fn connect(patient: &Browser, link: &str) {
+    patient.go(link);
+    patient.see("Would you like to share your data?");
+    patient.click_css("input[type=checkbox]");
+    patient.press("I agree to what is ticked");
+    patient.see("Simulated provider");
+    patient.click_css("#agree");
+    patient.see("Successfully Connected");
+}

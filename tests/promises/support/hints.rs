@@ -1,0 +1,64 @@
+//! A daemon that reads early on hints, and a clock that a test can set while it runs.
+
+use jhe_ow::time::Timestamp;
+
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+pub const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const LISTED: &str = "/api/v1/sync/runs";
+
+/// How often OW was asked for its whole list.
+pub fn lists(world: &World) -> usize {
+    let is_whole = |query: &str| !query.contains("source=");
+    world.sim.requests().iter().filter(|seen| seen.path == LISTED && is_whole(&seen.query)).count()
+}
+
+/// Reads of a user's that began on the day so many days ago.
+pub fn reads_of(world: &World, user: &str, days: u32) -> usize {
+    let path = format!("/api/v1/users/{user}/timeseries");
+    let start = format!("start_time={}", &world.now.minus(DAY * days).to_string()[..10]);
+    world.sim.requests().iter().filter(|seen| seen.path == path && seen.query.contains(&start)).count()
+}
+
+/// Waits until something was owed and all of it was read to its end.
+pub fn until_nothing_is_owed(world: &World) {
+    until("nothing is owed any more", || {
+        let db = rusqlite::Connection::open(world.database()).unwrap();
+        let query = "SELECT coalesce(min(read_at IS NOT NULL), 0) FROM owed";
+        db.query_row(query, [], |row| row.get(0)).unwrap()
+    });
+}
+
+/// A clock that can be moved while a daemon runs, for `JHE_OW_CLOCK`.
+pub struct Hands(std::path::PathBuf);
+
+impl Hands {
+    pub fn new(world: &World) -> Self {
+        let hands = Self(world.directory.path().join("clock"));
+        hands.set(world.now);
+        hands
+    }
+
+    pub fn set(&self, now: Timestamp) {
+        // Whole or not at all: the daemon reads it at any time.
+        let half = self.0.with_extension("new");
+        std::fs::write(&half, now.to_string()).unwrap();
+        std::fs::rename(half, &self.0).unwrap();
+    }
+
+    pub fn variable(&self) -> String {
+        format!("@{}", self.0.display())
+    }
+}
+
+/// A daemon whose ticks are an hour apart, after its first one.
+pub fn served(world: &World, hints: &str, user: &str, variables: &[(&str, &str)]) -> Served {
+    world.setting("ow.poll_interval", "1h");
+    world.setting("ow.hints", hints);
+    let served = Served::with(world, variables);
+    until("the first tick is over", || {
+        world.pages_of(user) > 0 && world.lock().is_empty() && (hints == "off" || lists(world) > 1)
+    });
+    served
+}
