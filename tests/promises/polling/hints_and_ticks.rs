@@ -20,15 +20,14 @@ fn a_tick_comes_before_a_hinted_read() {
     world.sim.add_run(Run::pull(&user, world.now));
     until("a hint has it read", || world.pages_of(&user) > before);
     world.sim.set_fault(&user, None);
-    let began = std::time::Instant::now();
     let ran = world.poll();
     assert_eq!((ran.code, ran.created()), (0, 1), "{ran:?}");
-    assert!(began.elapsed() < Duration::from_secs(20), "OW is waited for 30 s");
     assert_eq!(world.kept(&patient).len(), 1);
     // What gave way is not forgotten.
     let read = world.pages_of(&user);
     until("the hint is followed then", || world.pages_of(&user) > read);
-    served.stop("TERM");
+    let said = served.stop("TERM").stderr;
+    assert!(!said.contains("did not answer in time"), "the read gave way before its timeout: {said}");
 }
 
 #[test]
