@@ -1,5 +1,5 @@
-//! For any order of what can happen, what is kept in the end equals what a model in memory says: every
-//! sample of a consented time, once, with the value OW shows.
+//! In any order of events, the store ends as a model in memory says: every sample of a consented time, once, with the
+//! value that OW shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

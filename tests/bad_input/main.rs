@@ -1,7 +1,7 @@
-//! No bytes that others send make the program panic, or take more memory than they are worth.
+//! No foreign bytes make the program panic or take memory out of proportion.
 //!
-//! What `fuzz/` does with libFuzzer on nightly, on stable: seeds and what is made of them by chance, the same for the same
-//! number. `JHE_OW_FUZZ_INPUTS=1000000 JHE_OW_FUZZ_SEED=7 cargo test --test bad_input` for more of them.
+//! Runs the targets of `fuzz/` on stable Rust: seeds and random mutations of them, which one number
+//! determines. `JHE_OW_FUZZ_INPUTS=1000000 JHE_OW_FUZZ_SEED=7 cargo test --test bad_input` runs more of them.
 
 mod support;
 
@@ -102,7 +102,7 @@ fn try_one(name: &str, target: fn(&[u8]), input: &[u8]) {
 }
 
 /// Tries a target with its seeds, with what is large or odd, and with what chance makes of both.
-fn keeps_its_word(name: &str) {
+fn check_target(name: &str) {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let target = target(name);
     let seeds = seeds(name);
@@ -129,33 +129,33 @@ fn keeps_its_word(name: &str) {
 }
 
 #[test]
-fn pages_of_ow_that_are_anything() {
-    keeps_its_word("ow_page");
+fn no_page_of_ow_panics_or_takes_much_memory() {
+    check_target("ow_page");
 }
 
 #[test]
-fn payloads_that_are_anything() {
-    keeps_its_word("raw_payload");
+fn no_raw_payload_panics_or_takes_much_memory() {
+    check_target("raw_payload");
 }
 
 #[test]
-fn configuration_that_is_anything() {
-    keeps_its_word("config");
+fn no_configuration_panics_or_takes_much_memory() {
+    check_target("config");
 }
 
 #[test]
-fn invitation_codes_that_are_anything() {
-    keeps_its_word("invitation_code");
+fn no_invitation_code_panics_or_takes_much_memory() {
+    check_target("invitation_code");
 }
 
 #[test]
-fn cursors_that_are_anything() {
-    keeps_its_word("cursor");
+fn no_cursor_panics_or_takes_much_memory() {
+    check_target("cursor");
 }
 
 #[test]
-fn answers_of_jhe_that_are_anything() {
-    keeps_its_word("jhe_answer");
+fn no_answer_of_jhe_panics_or_takes_much_memory() {
+    check_target("jhe_answer");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rounds of life, trouble and sudden death, from a seed.
+//! Rounds of life, faults and kills, from a seed.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -52,7 +52,7 @@ impl Drop for Told {
 }
 
 #[test]
-fn nothing_is_lost_or_doubled_whenever_it_is_killed() {
+fn nothing_is_lost_or_duplicated_whenever_it_is_killed() {
     let (rounds, seed) = (number("JHE_OW_CRASH_ROUNDS", ROUNDS), number("JHE_OW_CRASH_SEED", SEED));
     let _told = Told(seed);
     let mut drills = [Drill::new(seed, Wards::new(4)), Drill::new(!seed, Wards::raw(4))];

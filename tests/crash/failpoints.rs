@@ -1,4 +1,4 @@
-//! Death between any two steps of the lock, the commit and the export.
+//! A kill between any two steps of the lock, the commit and the export.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
@@ -16,7 +16,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const ABORTED: i32 = 6;
 
 #[test]
-fn death_between_any_two_steps_loses_nothing_and_doubles_nothing() {
+fn a_kill_between_any_two_steps_loses_and_duplicates_nothing() {
     let (mut wards, mut dice) = (Wards::new(1), Dice::new(1));
     let mut unmet = BTreeSet::new();
     for name in NAMES {
@@ -68,7 +68,7 @@ fn count(wards: &Wards, query: &str) -> i64 {
 }
 
 #[test]
-fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
+fn an_erasure_killed_between_any_two_steps_is_finished_by_the_next() {
     for name in ERASURE {
         let (mut wards, mut dice) = (Wards::new(2), Dice::new(2));
         wards.world.pass(MINUTE * 125);
@@ -109,7 +109,7 @@ fn an_erasure_that_dies_between_any_two_steps_is_finished_by_the_next() {
 }
 
 #[test]
-fn death_after_any_transaction_loses_nothing_however_long_the_outage_was() {
+fn a_kill_after_any_transaction_loses_nothing_however_long_the_outage() {
     let (mut wards, mut dice) = (Wards::new(1), Dice::new(2));
     // A quarter past three: what is due once a day was due twenty minutes ago, and is done.
     wards.world.pass(MINUTE * 180);

@@ -1,4 +1,4 @@
-//! Inputs that are large, deep or packed: more than chance would make of a seed.
+//! Inputs that are large, deep or compressed beyond what a mutation of a seed produces.
 
 use std::io::Write;
 

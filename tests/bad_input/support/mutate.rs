@@ -1,4 +1,4 @@
-//! What chance makes of seeds: bits, pieces, and words that readers stumble over.
+//! Mutates seeds at random: bits, pieces, and words that parsers stumble over.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Patients of all kinds, what must be kept of them, and what must have reached JHE.
+//! Patients of all kinds, with what must be stored of them and must have reached JHE.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The days with data are those that a study coordinator would count by hand.
+//! `jhe-ow adherence` reports the days with data as a study coordinator would count them by hand.
 
 use jhe_ow::demo::sim::Row;
 
@@ -29,7 +29,7 @@ fn back_to(world: &World, since: &str) {
 }
 
 #[test]
-fn a_day_without_data_has_a_line_and_a_consent_of_part_of_a_day_is_told() {
+fn a_day_without_data_has_a_line_and_partial_consent_is_shown() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[HEART_RATE], "UTC");
     world.sim.fill(&user, world.now.minus(DAY + HOUR * 12), world.now.minus(DAY + HOUR * 9), FIVE_MINUTES, 1);
@@ -81,7 +81,7 @@ fn a_sample_counts_for_the_day_where_the_patient_was() {
 }
 
 #[test]
-fn each_study_has_its_lines_and_names_are_said_on_request_only() {
+fn each_study_has_its_lines_and_names_appear_on_request_only() {
     let world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);
@@ -105,7 +105,7 @@ fn each_study_has_its_lines_and_names_are_said_on_request_only() {
 }
 
 #[test]
-fn a_day_that_the_question_cuts_has_the_samples_and_the_consent_of_that_part() {
+fn a_day_cut_by_the_requested_range_counts_only_that_part() {
     let mut world = World::new();
     let (user, _) = world.patient_of(&[HEART_RATE], "UTC");
     world.pass(DAY * 2);
@@ -130,7 +130,7 @@ fn a_day_that_the_question_cuts_has_the_samples_and_the_consent_of_that_part() {
 }
 
 #[test]
-fn a_study_shows_nothing_that_only_another_consent_covers() {
+fn a_study_counts_only_data_its_own_consent_covers() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[HEART_RATE], "UTC");
     let served = Served::start(&world);
@@ -172,7 +172,7 @@ fn a_study_shows_nothing_that_only_another_consent_covers() {
 }
 
 #[test]
-fn a_day_that_both_modes_know_counts_once() {
+fn a_day_present_in_both_modes_counts_once() {
     let (mut world, bucket) = (World::new(), Bucket::start());
     world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef0123456789ab");
     let (user, _) = world.patient_of(&[HEART_RATE], "UTC");
@@ -187,7 +187,7 @@ fn a_day_that_both_modes_know_counts_once() {
 }
 
 #[test]
-fn what_was_set_aside_or_is_hidden_is_in_no_line_and_who_is_erased_has_none() {
+fn set_aside_hidden_and_erased_data_are_not_counted() {
     let mut world = World::new();
     let (wrong, patient) = world.patient_of(&[HEART_RATE], "UTC");
     let (_, neighbour) = world.patient_of(&[HEART_RATE], "UTC");

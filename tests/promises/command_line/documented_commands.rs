@@ -1,4 +1,4 @@
-//! What the documents tell people to type is understood, and does what they say.
+//! Every command line in the documents parses, and those that need nothing else succeed.
 
 use std::io::Write;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn succeeds(mut command: Command, typed: String) -> String {
 }
 
 #[test]
-fn the_readmes_commands_that_need_nothing_else_do_what_they_say() {
+fn the_readmes_self_contained_commands_succeed() {
     let mut world = World::bare();
     world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef");
     let user = world.sim.add_user();

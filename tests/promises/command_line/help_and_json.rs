@@ -152,7 +152,7 @@ fn every_command_that_reads_speaks_json_to_programs() {
 }
 
 #[test]
-fn what_is_secret_stays_secret_in_json() {
+fn json_output_shows_no_secret() {
     let mut world = World::new();
     world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef");
     world.setting("ow.s3.secret_access_key", "hunter2hunter2");
@@ -191,7 +191,7 @@ fn colour_and_progress_are_for_terminals_only() {
 }
 
 #[test]
-fn ready_asks_the_daemon_and_says_why_not() {
+fn ready_asks_the_daemon_and_prints_why_it_is_not_ready() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     world.set("JHE_OW_BIND", "0.0.0.0:1");

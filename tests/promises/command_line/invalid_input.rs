@@ -1,4 +1,4 @@
-//! Whatever is wrong with the input: a clear error, exit code 2, and nothing written.
+//! Invalid arguments and configuration: a clear error, exit code 2, and nothing written.
 
 use crate::support::harness::*;
 
@@ -77,7 +77,7 @@ fn the_configuration_is_checked_before_anything_is_made() {
 }
 
 #[test]
-fn a_wrong_file_names_its_line() {
+fn an_error_in_the_configuration_file_names_its_line() {
     let world = World::bare();
     std::fs::write(world.directory.path().join("jhe-ow.toml"), "[server]\nbnid = \"127.0.0.1:1\"\n").unwrap();
     let ran = world.run(&["seed"]);
@@ -98,7 +98,7 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn settings_say_their_default_and_where_they_come_from() {
+fn settings_show_their_default_and_origin() {
     let world = World::new();
     let list = world.run(&["settings", "list"]).stdout;
     assert!(list.contains("module.ow = true  (set; default: false)"), "{list}");

@@ -1,4 +1,4 @@
-//! A systolic and a diastolic sample of one cuff and instant are one observation, whenever and in whatever order they come.
+//! A systolic and a diastolic sample of one cuff and instant become one observation, in any order and at any distance.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn pressures(world: &World, patient: &str) -> Vec<(String, Timestamp, f64, f64)>
 }
 
 #[test]
-fn both_halves_are_one_observation_with_both_values() {
+fn systolic_and_diastolic_become_one_observation() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[BLOOD_PRESSURE], "UTC");
     let at = world.now.minus(HOUR);
@@ -62,7 +62,7 @@ fn two_cuffs_at_one_instant_are_two_observations() {
 }
 
 #[test]
-fn a_half_that_changes_revises_the_whole() {
+fn a_changed_half_revises_the_observation() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[BLOOD_PRESSURE], "UTC");
     let at = world.now.minus(HOUR);
@@ -78,7 +78,7 @@ fn a_half_that_changes_revises_the_whole() {
 }
 
 #[test]
-fn a_half_alone_is_told_of_until_the_other_half_comes() {
+fn an_unpaired_value_is_listed_as_rejected_until_its_partner_arrives() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[BLOOD_PRESSURE], "UTC");
     let at = world.now.minus(HOUR);
@@ -134,7 +134,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
 
     #[test]
-    fn pairs_are_kept_once_in_any_order_over_any_pages_and_ticks(
+    fn pairs_are_stored_once_in_any_order_over_any_pages_and_ticks(
         all in prop::collection::vec(measured(), 1..16),
         page in 1..6_usize,
     ) {

@@ -1,4 +1,4 @@
-//! The total of a day is the local day's, grows until the day is over, and goes to JHE once.
+//! A daily total covers the local day, grows as revisions until the day is over, and is sent to JHE once.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn a_total_grows_all_day_as_revisions_of_one_observation() {
 }
 
 #[test]
-fn a_total_goes_to_jhe_once_it_has_been_still_for_two_days_and_as_the_whole_day() {
+fn a_total_is_sent_after_two_days_unchanged_and_covers_the_whole_day() {
     let mut scene = Scene::new();
     scene.jhe.consent_to(40001, STEPS, true, scene.world.now.minus(DAY));
     let (user, _) = scene.patient(40001);
@@ -77,7 +77,7 @@ fn a_total_goes_to_jhe_once_it_has_been_still_for_two_days_and_as_the_whole_day(
 }
 
 #[test]
-fn a_day_on_which_the_clocks_change_is_as_long_as_it_was() {
+fn a_day_of_a_clock_change_has_23_or_25_hours() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[STEPS], "Europe/Berlin");
     for (stamp, zone) in [
@@ -103,7 +103,7 @@ fn a_day_on_which_the_clocks_change_is_as_long_as_it_was() {
 }
 
 #[test]
-fn a_traveller_has_the_days_of_where_the_samples_were_taken() {
+fn a_travellers_days_follow_the_local_time_of_the_samples() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[STEPS], "America/New_York");
     total(&world.sim, &user, "2026-11-20T09:00:00Z", "-05:00", 5000.0);
@@ -126,7 +126,7 @@ fn a_traveller_has_the_days_of_where_the_samples_were_taken() {
 }
 
 #[test]
-fn the_parts_of_a_day_and_its_total_stand_side_by_side() {
+fn the_parts_of_a_day_and_its_total_are_separate_observations() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[STEPS], "UTC");
     let midnight = at("2026-11-21T00:00:00Z");

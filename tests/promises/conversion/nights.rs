@@ -1,4 +1,4 @@
-//! A night is kept once, whatever OW makes of it afterwards.
+//! A night is stored once, however OW changes, merges or splits it afterwards.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn device(name: &str) -> Source {
 }
 
 #[test]
-fn a_night_is_an_episode_its_duration_its_stages_and_the_time_in_bed_each_once() {
+fn a_night_gives_episode_duration_stages_and_time_in_bed_each_once() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE, DURATION, STAGES, IN_BED], "Europe/Berlin");
     let event = last_night(&world).with_zone(Some("+01:00"));
@@ -65,7 +65,7 @@ fn a_night_is_an_episode_its_duration_its_stages_and_the_time_in_bed_each_once()
 }
 
 #[test]
-fn a_night_that_changes_in_place_is_a_revision_of_the_same() {
+fn a_night_that_changes_in_place_becomes_a_revision() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE, STAGES], "UTC");
     let id = world.sim.put_event(&user, last_night(&world));
@@ -91,7 +91,7 @@ fn a_night_that_changes_in_place_is_a_revision_of_the_same() {
 }
 
 #[test]
-fn a_night_that_ow_merges_under_a_new_id_replaces_the_old_one_and_stays_so() {
+fn a_night_merged_under_a_new_id_replaces_the_old_one_for_good() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
     let first = world.sim.put_event(&user, night(world.now.minus(HOUR * 14), &EIGHT[..3]));
@@ -116,7 +116,7 @@ fn a_night_that_ow_merges_under_a_new_id_replaces_the_old_one_and_stays_so() {
 }
 
 #[test]
-fn two_parts_that_were_kept_and_are_merged_make_nothing_new() {
+fn merging_two_stored_parts_creates_no_new_observation() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[DURATION], "UTC");
     let parts = [0, 4].map(|hour| {
@@ -134,7 +134,7 @@ fn two_parts_that_were_kept_and_are_merged_make_nothing_new() {
 }
 
 #[test]
-fn a_night_of_a_renamed_device_that_ow_then_merges_keeps_its_name() {
+fn a_merged_night_of_a_renamed_device_keeps_its_identifier() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[DURATION], "UTC");
     let before = night(world.now.minus(HOUR * 38), &EIGHT);
@@ -161,7 +161,7 @@ fn a_night_of_a_renamed_device_that_ow_then_merges_keeps_its_name() {
 }
 
 #[test]
-fn a_nap_stands_beside_the_night_and_says_so() {
+fn a_nap_is_stored_beside_the_night_and_marked_as_a_nap() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
     world.sim.put_event(&user, last_night(&world));
@@ -196,7 +196,7 @@ fn the_nights_of_two_devices_are_two_observations() {
 }
 
 #[test]
-fn a_night_that_crosses_the_border_of_two_reads_is_kept_once() {
+fn a_night_across_two_windows_is_stored_once() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
     // A read of twenty days goes in slices of seven.
@@ -225,7 +225,7 @@ fn a_night_that_crosses_the_border_of_two_reads_is_kept_once() {
 }
 
 #[test]
-fn a_night_that_touches_a_withdrawn_time_stays_out() {
+fn a_night_overlapping_a_withdrawal_is_not_stored() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
     let consent = |world: &World, change: &str| {
@@ -276,7 +276,7 @@ fn events_over_many_pages_all_arrive_but_for_the_bad_ones() {
 }
 
 #[test]
-fn what_is_read_of_a_window_that_fails_doubles_no_night() {
+fn a_window_that_fails_midway_duplicates_no_night() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
     let old = world.sim.put_event(&user, night(world.now.minus(HOUR * 14), &EIGHT[..4]));
@@ -300,7 +300,7 @@ fn what_is_read_of_a_window_that_fails_doubles_no_night() {
 }
 
 #[test]
-fn trouble_with_sleep_stops_neither_samples_nor_other_patients() {
+fn a_failing_sleep_endpoint_stops_neither_samples_nor_other_patients() {
     for fault in [Fault::Status(500), Fault::Garbage, Fault::Status(403)] {
         let world = World::new();
         let patients: Vec<_> = (0..3).map(|_| world.patient_of(&[HEART_RATE, EPISODE], "UTC")).collect();
@@ -326,7 +326,7 @@ fn trouble_with_sleep_stops_neither_samples_nor_other_patients() {
 }
 
 #[test]
-fn a_read_that_fails_leaves_no_gap_behind_a_mark() {
+fn a_failed_read_does_not_move_the_mark() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[HEART_RATE, EPISODE], "UTC");
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -352,7 +352,7 @@ fn a_read_that_fails_leaves_no_gap_behind_a_mark() {
 }
 
 #[test]
-fn an_ow_that_wants_to_be_left_alone_is_asked_nothing_more() {
+fn a_retry_after_ends_the_patients_requests_of_the_tick() {
     let world = World::new();
     let (user, _) = world.patient_of(&[HEART_RATE, EPISODE], "UTC");
     world.sim.set_fault_on(&user, Route::Timeseries, Some(Fault::TooManyRequests { retry_after: 3600 }));
@@ -362,7 +362,7 @@ fn an_ow_that_wants_to_be_left_alone_is_asked_nothing_more() {
 }
 
 #[test]
-fn a_night_goes_to_jhe_and_its_correction_when_it_has_been_still() {
+fn a_night_is_sent_and_its_correction_once_unchanged_long_enough() {
     let mut scene = Scene::new();
     for code in [EPISODE, DURATION, STAGES] {
         scene.jhe.consent_to(40001, code, true, scene.world.now.minus(DAY));

@@ -1,4 +1,4 @@
-//! What is written out: documents, tables, and a stream that never holds everything.
+//! Observations are written as documents and tables, in a stream that never holds everything in memory.
 
 use jhe_ow::demo::sim::Row;
 
@@ -16,7 +16,7 @@ fn local_time_is_kept_where_ow_gives_it() {
 }
 
 #[test]
-fn a_local_time_that_ow_learns_later_is_no_revision() {
+fn a_zone_offset_added_later_is_no_revision() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.put(&user, at("2026-11-21T08:00:00Z"), 60.0);
@@ -32,7 +32,7 @@ fn a_local_time_that_ow_learns_later_is_no_revision() {
 }
 
 #[test]
-fn a_bad_sample_is_set_apart_and_its_page_goes_on() {
+fn a_bad_sample_is_rejected_and_the_rest_of_its_page_is_stored() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);

@@ -1,4 +1,4 @@
-//! Every vital sign of the catalogue arrives once, as what it is, where its patient consents to it.
+//! Every vital sign of the catalogue is stored once, with its own body, unit and code, where the patient consents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,7 +104,7 @@ fn another_unit_is_converted_where_that_is_exact_and_else_rejected_with_its_reas
 }
 
 #[test]
-fn what_oura_measures_asleep_and_as_the_mean_of_a_night_says_so() {
+fn ouras_sleep_averages_are_marked_as_asleep_and_average() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[HEART_RATE, "omh:oxygen-saturation:2.0"], "Europe/Berlin");
     let (rest, mean) = ("resting_heart_rate", "oxygen_saturation");
@@ -122,7 +122,7 @@ fn what_oura_measures_asleep_and_as_the_mean_of_a_night_says_so() {
 }
 
 #[test]
-fn a_weight_that_is_stamped_anew_is_no_new_observation_until_it_is_another() {
+fn an_equal_weight_with_a_new_timestamp_is_no_new_observation() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[WEIGHT], "UTC");
     let mut created = Vec::new();
@@ -159,7 +159,7 @@ fn pages_of(world: &World, user: &str) -> BTreeMap<Route, BTreeSet<String>> {
 }
 
 #[test]
-fn only_what_is_consented_is_asked_for() {
+fn only_consented_types_are_requested() {
     let set = |types: &[&str]| types.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     for code in all_codes() {
         let of: Vec<&Series> = SERIES.iter().filter(|series| series.code == code).collect();
@@ -181,7 +181,7 @@ fn only_what_is_consented_is_asked_for() {
 }
 
 #[test]
-fn a_scope_that_is_withdrawn_is_asked_for_no_more_and_the_others_go_on() {
+fn a_withdrawn_scope_is_no_longer_requested_and_the_others_are() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[HEART_RATE, WEIGHT, EPISODE], "UTC");
     let put = |world: &World| {
@@ -203,7 +203,7 @@ fn a_scope_that_is_withdrawn_is_asked_for_no_more_and_the_others_go_on() {
 }
 
 #[test]
-fn a_scope_that_is_withdrawn_while_it_is_read_is_not_kept() {
+fn a_scope_withdrawn_during_the_read_is_not_stored() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[HEART_RATE, EPISODE], "UTC");
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -223,7 +223,7 @@ fn a_scope_that_is_withdrawn_while_it_is_read_is_not_kept() {
 }
 
 #[test]
-fn a_tick_asks_for_everything_in_at_most_thirteen_requests() {
+fn a_tick_needs_at_most_thirteen_requests() {
     let mut world = World::new();
     // So that the binary need not find out in each process how large a page is.
     world.sim.set_page_cap(1000);
@@ -297,7 +297,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(8) })]
 
     #[test]
-    fn every_offset_is_kept_and_moves_neither_instant_nor_name(all in prop::collection::vec(placed(), 1..60)) {
+    fn every_offset_is_stored_and_changes_neither_instant_nor_identifier(all in prop::collection::vec(placed(), 1..60)) {
         let world = World::new();
         let (user, patient) = world.patient_of(&all_codes(), "Asia/Kathmandu");
         let began = world.now.minus(HOUR * 11);

@@ -1,4 +1,4 @@
-//! OW changes values in place. JHE, which shows all that it gets, is told of what has become still, once.
+//! OW updates values in place. JHE gets a correction once, after the value has been unchanged long enough.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn values_after(scene: &mut Scene, later: Duration) -> Vec<f64> {
 }
 
 #[test]
-fn a_correction_is_sent_when_it_has_been_still_for_six_hours() {
+fn a_correction_is_sent_after_six_hours_unchanged() {
     let mut scene = Scene::new();
     let (user, at, _) = delivered(&mut scene, 60.0);
     change(&mut scene, &user, at, 61.0);
@@ -63,7 +63,7 @@ fn a_correction_is_sent_when_it_has_been_still_for_six_hours() {
 }
 
 #[test]
-fn a_value_that_went_and_came_back_is_not_sent() {
+fn a_value_that_changed_and_changed_back_is_not_sent() {
     let mut scene = Scene::new();
     let (user, at, patient) = delivered(&mut scene, 60.0);
     change(&mut scene, &user, at, 61.0);
@@ -79,7 +79,7 @@ fn a_value_that_went_and_came_back_is_not_sent() {
 }
 
 #[test]
-fn a_first_value_that_was_replaced_before_it_went_is_never_sent() {
+fn a_first_value_replaced_before_delivery_is_never_sent() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
@@ -93,7 +93,7 @@ fn a_first_value_that_was_replaced_before_it_went_is_never_sent() {
 }
 
 #[test]
-fn the_total_of_a_day_is_sent_when_it_has_been_still_for_two_days() {
+fn a_daily_total_is_sent_after_two_days_unchanged() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
@@ -115,7 +115,7 @@ fn the_total_of_a_day_is_sent_when_it_has_been_still_for_two_days() {
 }
 
 #[test]
-fn what_may_have_arrived_is_settled_before_its_correction_goes() {
+fn an_ambiguous_delivery_is_resolved_before_its_correction_is_sent() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
@@ -132,7 +132,7 @@ fn what_may_have_arrived_is_settled_before_its_correction_goes() {
 }
 
 #[test]
-fn consent_that_returns_does_not_shorten_the_wait() {
+fn a_new_consent_does_not_shorten_the_wait_of_a_correction() {
     let mut scene = Scene::new();
     let (user, at, _) = delivered(&mut scene, 60.0);
     change(&mut scene, &user, at, 61.0);
@@ -147,7 +147,7 @@ fn consent_that_returns_does_not_shorten_the_wait() {
 }
 
 #[test]
-fn what_waits_for_set_up_gives_way_to_a_correction() {
+fn an_observation_parked_for_configuration_is_replaced_by_its_correction() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
@@ -161,7 +161,7 @@ fn what_waits_for_set_up_gives_way_to_a_correction() {
 }
 
 #[test]
-fn what_jhe_refused_gives_way_and_its_value_is_tried_again_when_it_returns() {
+fn a_rejected_value_is_superseded_and_tried_again_when_it_returns() {
     let mut scene = Scene::new();
     let (user, at, _) = delivered(&mut scene, 60.0);
     scene.jhe.state().refused.push(199.0);
@@ -176,7 +176,7 @@ fn what_jhe_refused_gives_way_and_its_value_is_tried_again_when_it_returns() {
 }
 
 #[test]
-fn everything_once_more_neither_hastens_nor_hides_a_correction() {
+fn export_all_neither_hastens_nor_hides_a_correction() {
     let mut scene = Scene::new();
     let (user, at, _) = delivered(&mut scene, 60.0);
     let all = |scene: &Scene| scene.world.run(&["export", "--all"]).stdout;
@@ -191,7 +191,7 @@ fn everything_once_more_neither_hastens_nor_hides_a_correction() {
 }
 
 #[test]
-fn another_local_time_of_the_same_value_is_a_correction_too() {
+fn a_changed_zone_offset_is_a_correction() {
     use jhe_ow::demo::sim::Row;
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);

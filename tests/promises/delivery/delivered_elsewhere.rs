@@ -1,4 +1,4 @@
-//! What JHE's own poller has left at JHE is recognised there, and never sent again.
+//! Observations that JHE's own poller has stored at JHE are recognised there and never sent again.
 
 use std::fs::File;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn at_jhe(scene: &Scene) -> usize {
 }
 
 #[test]
-fn what_another_client_has_delivered_is_not_sent_again() {
+fn an_observation_of_another_client_is_not_sent_again() {
     let scene = Scene::new();
     let (user, patient, left) = polled_before(&scene, 20);
     assert_eq!(scene.world.created(), 240);
@@ -64,7 +64,7 @@ fn what_another_client_has_delivered_is_not_sent_again() {
 }
 
 #[test]
-fn what_ow_shows_only_later_is_not_sent_again_either() {
+fn an_observation_that_ow_shows_later_is_not_sent_again() {
     let mut scene = Scene::new();
     let (_, patient, left) = polled_before(&scene, 5);
     // Nothing of it is here yet.
@@ -91,7 +91,7 @@ fn another_value_of_the_same_instant_is_sent() {
 }
 
 #[test]
-fn a_correction_of_what_was_adopted_is_sent_and_one_that_came_back_is_not() {
+fn a_correction_of_an_adopted_observation_is_sent_unless_it_is_reverted() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(JHE_ID);
     let at = scene.world.now.minus(HOUR);
@@ -130,7 +130,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
 }
 
 #[test]
-fn what_cannot_be_read_is_counted_and_stops_nothing() {
+fn unreadable_entries_are_counted_and_stop_nothing() {
     let scene = Scene::new();
     let (_, _, left) = polled_before(&scene, 1);
     scene.jhe.leave_unreadable(JHE_ID, "");
@@ -142,7 +142,7 @@ fn what_cannot_be_read_is_counted_and_stops_nothing() {
 }
 
 #[test]
-fn every_page_is_read_also_where_more_arrives_while_it_is() {
+fn every_page_is_read_while_more_arrives() {
     let scene = Scene::new();
     let (_, _, left) = polled_before(&scene, 120);
     assert!(left > 1000);
@@ -160,7 +160,7 @@ fn at_second(scene: &Scene, second: u64) -> Timestamp {
 }
 
 #[test]
-fn one_that_was_cut_off_goes_on_when_it_is_run_again() {
+fn an_interrupted_adoption_continues_when_run_again() {
     let scene = Scene::new();
     let (_, _, left) = polled_before(&scene, 120);
     assert!(scene.world.run(&["poll", "--window", "7d"]).stdout.contains("Created 1440"));
@@ -176,7 +176,7 @@ fn one_that_was_cut_off_goes_on_when_it_is_run_again() {
 }
 
 #[test]
-fn one_who_is_out_of_reach_holds_nobody_else_up() {
+fn a_patient_jhe_denies_access_to_delays_nobody_else() {
     let scene = Scene::new();
     let (_, patient, left) = polled_before(&scene, 1);
     let (_, other) = scene.patient(40002);
@@ -193,7 +193,7 @@ fn one_who_is_out_of_reach_holds_nobody_else_up() {
 }
 
 #[test]
-fn nothing_is_sent_while_it_adopts() {
+fn nothing_is_sent_during_an_adoption() {
     let scene = Scene::new();
     polled_before(&scene, 1);
     let held = File::options().write(true).open(scene.world.data_dir().join("export.lock"));
@@ -209,7 +209,7 @@ fn nothing_is_sent_while_it_adopts() {
 }
 
 #[test]
-fn it_needs_a_jhe_and_a_patient_of_its() {
+fn adoption_needs_a_jhe_and_a_patient_of_jhe() {
     let mut scene = Scene::new();
     scene.patient(JHE_ID);
     let (_, alone) = scene.world.patient();
@@ -224,7 +224,7 @@ fn it_needs_a_jhe_and_a_patient_of_its() {
 }
 
 #[test]
-fn it_is_in_the_audit() {
+fn an_adoption_is_audited() {
     let scene = Scene::new();
     polled_before(&scene, 1);
     adopt(&scene, &[]);

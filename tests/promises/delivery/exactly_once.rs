@@ -10,7 +10,7 @@ use crate::support::running_daemon::*;
 const MINUTE: Duration = Duration::from_mins(1);
 
 #[test]
-fn each_observation_reaches_jhe_once_with_what_it_is() {
+fn each_observation_reaches_jhe_once_and_complete() {
     let scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 20);
@@ -32,7 +32,7 @@ fn each_observation_reaches_jhe_once_with_what_it_is() {
 }
 
 #[test]
-fn a_command_that_knows_no_jhe_reads_none_of_jhes_patients() {
+fn a_command_without_a_jhe_reads_none_of_jhes_patients() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -51,7 +51,7 @@ fn a_command_that_knows_no_jhe_reads_none_of_jhes_patients() {
 }
 
 #[test]
-fn a_correction_goes_under_a_name_of_its_own() {
+fn a_correction_has_an_identifier_of_its_own() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
@@ -68,7 +68,7 @@ fn a_correction_goes_under_a_name_of_its_own() {
 }
 
 #[test]
-fn a_lost_answer_loses_nothing_and_doubles_nothing() {
+fn a_lost_answer_neither_loses_nor_duplicates_an_observation() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 20);
@@ -85,7 +85,7 @@ fn a_lost_answer_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn after_a_silence_a_minute_passes_before_it_goes_again() {
+fn after_an_unanswered_batch_a_minute_passes_before_the_next() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -102,7 +102,7 @@ fn after_a_silence_a_minute_passes_before_it_goes_again() {
 }
 
 #[test]
-fn a_busy_jhe_is_left_alone_as_long_as_it_asks() {
+fn jhes_retry_after_is_obeyed() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -117,7 +117,7 @@ fn a_busy_jhe_is_left_alone_as_long_as_it_asks() {
 }
 
 #[test]
-fn one_entry_on_which_jhe_breaks_is_found_and_holds_nothing_up() {
+fn an_entry_that_breaks_jhe_is_isolated_and_delays_nothing_else() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 10);
@@ -142,7 +142,7 @@ fn one_entry_on_which_jhe_breaks_is_found_and_holds_nothing_up() {
 }
 
 #[test]
-fn nothing_is_sent_without_consent_and_it_goes_on_when_consent_returns() {
+fn nothing_is_sent_without_consent_and_sending_resumes_with_it() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -159,7 +159,7 @@ fn nothing_is_sent_without_consent_and_it_goes_on_when_consent_returns() {
 }
 
 #[test]
-fn what_was_measured_while_consent_was_withdrawn_at_jhe_stays_out() {
+fn data_measured_during_a_withdrawal_at_jhe_is_not_stored() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.world.created();
@@ -176,7 +176,7 @@ fn what_was_measured_while_consent_was_withdrawn_at_jhe_stays_out() {
 }
 
 #[test]
-fn who_cannot_be_asked_about_is_neither_read_nor_sent() {
+fn a_patient_whose_consent_cannot_be_refreshed_is_neither_read_nor_sent() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -198,7 +198,7 @@ fn who_cannot_be_asked_about_is_neither_read_nor_sent() {
 }
 
 #[test]
-fn what_is_missing_at_jhe_waits_and_is_tried_again() {
+fn observations_wait_for_missing_jhe_configuration_and_are_tried_again() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -214,7 +214,7 @@ fn what_is_missing_at_jhe_waits_and_is_tried_again() {
 }
 
 #[test]
-fn an_identifier_that_is_taken_is_ours_or_is_told() {
+fn a_conflicting_identifier_is_compared_and_a_foreign_value_is_reported() {
     let scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.jhe.add_patient(40002, 10007, scene.world.now.minus(DAY));
@@ -291,7 +291,7 @@ fn a_wrong_key_or_address_says_what_to_do_and_polling_without_jhe_goes_on() {
 }
 
 #[test]
-fn what_was_kept_alone_is_queued_when_somebody_says() {
+fn observations_stored_standalone_are_queued_on_request() {
     let scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -317,7 +317,7 @@ fn a_batch_that_fails_once_is_sent_in_halves() {
 }
 
 #[test]
-fn who_went_out_of_reach_holds_nobody_else_up() {
+fn a_patient_who_moved_out_of_reach_delays_nobody_else() {
     let mut scene = Scene::new();
     let ((one, _), (two, second)) = (scene.patient(40001), scene.patient(40002));
     scene.fill(&one, 1);
@@ -336,7 +336,7 @@ fn who_went_out_of_reach_holds_nobody_else_up() {
 }
 
 #[test]
-fn the_pages_show_what_waits_and_what_was_refused() {
+fn the_pages_show_pending_and_rejected_observations() {
     let scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -359,7 +359,7 @@ fn the_pages_show_what_waits_and_what_was_refused() {
 }
 
 #[test]
-fn jhes_patients_are_taken_in_with_their_ow_users() {
+fn jhes_patients_are_imported_with_their_ow_users() {
     let scene = Scene::new();
     for id in 40001..40006 {
         scene.jhe.add_patient(id, id - 30000, scene.world.now.minus(DAY));
@@ -379,7 +379,7 @@ fn jhes_patients_are_taken_in_with_their_ow_users() {
 }
 
 #[test]
-fn what_is_jhes_to_say_is_not_said_here() {
+fn fields_owned_by_jhe_cannot_be_edited_here() {
     let scene = Scene::new();
     let (_, patient) = scene.patient(40001);
     let ran = scene.world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
@@ -387,7 +387,7 @@ fn what_is_jhes_to_say_is_not_said_here() {
 }
 
 #[test]
-fn what_is_held_back_is_told_with_when_it_goes() {
+fn delayed_corrections_are_shown_with_their_due_time() {
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let measured = scene.world.now.minus(HOUR);
@@ -416,7 +416,7 @@ fn what_is_held_back_is_told_with_when_it_goes() {
 }
 
 #[test]
-fn an_export_in_json_ends_as_one_in_words_does() {
+fn export_has_the_same_exit_code_with_json() {
     let scene = Scene::new();
     let (user, _) = scene.patient(40001);
     scene.fill(&user, 1);

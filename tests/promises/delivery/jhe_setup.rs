@@ -1,4 +1,4 @@
-//! What JHE lacks for the daemon is said at start and on the page, while polling goes on.
+//! Configuration that JHE lacks is reported at start and on the page, while polling goes on.
 
 use crate::support::fake_jhe::*;
 use crate::support::harness::*;
@@ -30,7 +30,7 @@ fn connected(jhe: &FakeJhe) -> World {
 }
 
 #[test]
-fn what_is_missing_is_said_with_its_remedy_at_start_and_on_the_page() {
+fn missing_configuration_is_shown_with_its_remedy_at_start_and_on_the_page() {
     let jhe = FakeJhe::start();
     jhe.state().has_oura = false;
     jhe.state().people.codes_known.clear();
@@ -47,7 +47,7 @@ fn what_is_missing_is_said_with_its_remedy_at_start_and_on_the_page() {
 }
 
 #[test]
-fn a_jhe_that_has_everything_says_nothing() {
+fn a_complete_jhe_causes_no_warning() {
     let jhe = FakeJhe::start();
     jhe.add_undecided(40001, 10006);
     let world = connected(&jhe);
@@ -68,7 +68,7 @@ fn a_jhe_that_has_everything_says_nothing() {
 }
 
 #[test]
-fn something_else_at_the_address_is_told_from_a_jhe() {
+fn an_address_that_is_no_jhe_is_recognised() {
     let mut world = World::new();
     world.set("JHE_BASE_URL", &world.sim.url());
     world.set("JHE_CLIENT_KEY", KEY);
@@ -82,7 +82,7 @@ fn something_else_at_the_address_is_told_from_a_jhe() {
 }
 
 #[test]
-fn a_key_that_jhe_does_not_accept_is_told() {
+fn a_key_that_jhe_does_not_accept_is_reported() {
     let jhe = FakeJhe::start();
     let mut world = connected(&jhe);
     world.set("JHE_CLIENT_KEY", "d3Jvbmc6a2V5");

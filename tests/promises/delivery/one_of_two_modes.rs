@@ -1,4 +1,4 @@
-//! Both modes may know one sample: JHE gets one of them, whichever way the modes and the export are switched.
+//! Both modes may hold one sample: JHE gets one of the two, however modes and export are switched.
 
 use std::collections::BTreeSet;
 
@@ -83,7 +83,7 @@ fn sent(all: &[(&str, u32)]) -> Vec<(String, u32)> {
 }
 
 #[test]
-fn what_the_api_has_brought_is_not_sent_again_from_the_bucket() {
+fn a_sample_delivered_from_the_api_is_not_sent_again_from_the_bucket() {
     let both = Both::new();
     both.measure(&[7, 8]);
     assert_eq!(both.scene.world.created(), 2);
@@ -101,7 +101,7 @@ fn what_the_api_has_brought_is_not_sent_again_from_the_bucket() {
 }
 
 #[test]
-fn what_was_not_sent_yet_follows_the_setting() {
+fn unsent_observations_follow_the_setting() {
     let both = Both::new();
     both.measure(&[7, 8]);
     both.in_api(6);
@@ -121,7 +121,7 @@ fn what_was_not_sent_yet_follows_the_setting() {
 }
 
 #[test]
-fn a_setting_that_is_set_and_set_back_loses_nothing() {
+fn setting_the_mode_and_back_loses_nothing() {
     let both = Both::new();
     both.measure(&[7]);
     assert_eq!(both.scene.world.created(), 1);
@@ -134,7 +134,7 @@ fn a_setting_that_is_set_and_set_back_loses_nothing() {
 }
 
 #[test]
-fn what_was_left_out_and_corrected_goes_as_it_is_now_once_it_is_wanted() {
+fn a_left_out_observation_is_sent_with_its_current_value_once_chosen() {
     let mut both = Both::new();
     both.scene.world.setting("ow.export_system", "ow:raw");
     both.in_api(7);
@@ -150,7 +150,7 @@ fn what_was_left_out_and_corrected_goes_as_it_is_now_once_it_is_wanted() {
 }
 
 #[test]
-fn a_switch_moves_more_than_one_step_at_a_time_and_each_once() {
+fn a_switch_of_modes_requeues_each_observation_once_over_several_steps() {
     let both = Both::new();
     both.scene.world.setting("ow.first_connect_window", "3d");
     let now = both.scene.world.now;
@@ -173,7 +173,7 @@ fn a_switch_moves_more_than_one_step_at_a_time_and_each_once() {
 }
 
 #[test]
-fn what_may_have_arrived_stays_under_its_name() {
+fn an_ambiguous_delivery_keeps_its_identifier() {
     let both = Both::new();
     both.measure(&[7]);
     assert_eq!(both.scene.world.created(), 1);
@@ -188,7 +188,7 @@ fn what_may_have_arrived_stays_under_its_name() {
 }
 
 #[test]
-fn one_of_both_is_sent_where_only_one_is_chosen_from_the_start() {
+fn only_the_chosen_mode_is_sent_from_the_start() {
     let both = Both::new();
     both.scene.world.setting("ow.export_system", "ow:raw");
     both.measure(&[7]);

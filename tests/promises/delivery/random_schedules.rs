@@ -1,5 +1,5 @@
-//! For any order of crashes, lost answers, refusals, withdrawals and corrections: JHE gets each value once, the one
-//! that is kept last, nothing of it in two batches at a time, and nothing of a patient who does not consent.
+//! In any order of crashes, lost answers, refusals, withdrawals and corrections, JHE gets each value once and the
+//! stored one last, never in two batches at a time, and nothing of a patient who does not consent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -290,7 +290,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_value_is_delivered_once_and_the_kept_one_last_whatever_happens(
+    fn each_value_is_delivered_once_and_the_stored_one_last_whatever_happens(
         events in prop::collection::vec(event(), 1..40)
     ) {
         wait_for(async {

@@ -1,4 +1,4 @@
-//! The daemon: its ticker, its pages, and its end.
+//! The daemon: its ticker, its pages and its shutdown.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn settings_take_effect_without_a_restart() {
 }
 
 #[test]
-fn the_overview_says_how_each_patient_is_and_what_to_do() {
+fn the_overview_shows_each_patients_state_and_remedy() {
     let world = World::new();
     let user = world.sim.add_user();
     world.run(&["patient", "add", "--name", "Rosalind", "--ow-user", &user, "--consent", HEART_RATE]);
@@ -70,7 +70,7 @@ fn the_overview_says_how_each_patient_is_and_what_to_do() {
 }
 
 #[test]
-fn what_ow_counts_and_we_do_not_have_is_on_the_page() {
+fn samples_that_ow_counts_and_the_store_lacks_are_on_the_page() {
     let mut world = World::new();
     let (user, _) = world.patient();
     world.created();
@@ -111,7 +111,7 @@ fn a_long_list_of_patients_is_shown_page_by_page() {
 }
 
 #[test]
-fn what_is_not_there_is_told_and_nothing_comes_from_elsewhere() {
+fn unknown_paths_are_404_and_pages_load_nothing_external() {
     let world = World::new();
     let served = Served::start(&world);
     let (status, page) = get(served.port, "/nothing", &[]).unwrap();
@@ -141,7 +141,7 @@ fn a_stranger_learns_nothing_about_anyone() {
 }
 
 #[test]
-fn readiness_tells_why_not() {
+fn readiness_gives_its_reason() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     world.setting("ow.poll_interval", "1s");
@@ -174,7 +174,7 @@ fn readiness_tells_why_not() {
 }
 
 #[test]
-fn a_tick_of_a_command_keeps_the_daemon_ready_for_as_long_as_it_works() {
+fn a_running_tick_of_a_command_counts_for_readiness() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     world.setting("ow.poll_interval", "1m");
@@ -252,7 +252,7 @@ fn sighup_reloads_the_configuration() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_told_with_a_remedy() {
+fn an_address_in_use_is_reported_with_a_remedy() {
     let world = World::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ran = world.run(&["serve", "--bind", &taken.local_addr().unwrap().to_string()]);
@@ -261,7 +261,7 @@ fn an_address_that_is_taken_is_told_with_a_remedy() {
 }
 
 #[test]
-fn systemd_is_told_of_start_and_end() {
+fn systemd_is_notified_of_start_and_end() {
     let world = World::new();
     let path = world.directory.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
@@ -278,7 +278,7 @@ fn systemd_is_told_of_start_and_end() {
 }
 
 #[test]
-fn a_demonstration_keeps_away_from_real_patients() {
+fn the_demonstration_refuses_a_store_with_real_patients() {
     let world = World::new();
     let (_, patient) = world.patient();
     let directory = world.data_dir();

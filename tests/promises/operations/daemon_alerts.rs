@@ -1,5 +1,5 @@
-//! A trouble of the daemon itself is told once for as long as it lasts: observations that do not get to JHE, and a store
-//! that nothing can be kept in.
+//! Alerts about the daemon itself are sent once per fault: observations that JHE does not take, a store that cannot be
+//! written.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn ticks_that_end(outcome: &str, metrics: u16) {
 }
 
 #[test]
-fn that_jhe_takes_nothing_is_told_once_and_again_when_it_happens_again() {
+fn an_alert_is_sent_once_per_outage_of_jhe() {
     let (mut watched, jhe) = exporting();
     fail(&jhe, true);
     let webhook = Webhook::start();
@@ -82,7 +82,7 @@ fn that_jhe_takes_nothing_is_told_once_and_again_when_it_happens_again() {
 }
 
 #[test]
-fn that_jhe_does_not_say_who_consents_is_told_as_nobody_is_read() {
+fn an_alert_is_sent_when_jhes_consents_cannot_be_read() {
     let (mut watched, jhe) = exporting();
     let (webhook, metrics) = (Webhook::start(), free_port());
     let served = telling_with_metrics(&watched, &webhook, metrics);
@@ -100,7 +100,7 @@ fn that_jhe_does_not_say_who_consents_is_told_as_nobody_is_read() {
 }
 
 #[test]
-fn what_jhe_lacks_or_refuses_is_told() {
+fn an_alert_is_sent_for_parked_and_rejected_observations() {
     let (mut watched, jhe) = exporting();
     jhe.state().has_oura = false;
     jhe.state().refused = vec![64.5];
@@ -122,7 +122,7 @@ fn what_jhe_lacks_or_refuses_is_told() {
 }
 
 #[test]
-fn that_nothing_can_be_kept_is_told_from_memory_and_nothing_is_told_of_a_moment() {
+fn an_alert_of_an_unwritable_store_is_sent_from_memory_after_a_while() {
     let (mut watched, _jhe) = exporting();
     let (webhook, database, metrics) = (Webhook::start(), watched.world.database(), free_port());
     let served = telling_with_metrics(&watched, &webhook, metrics);
@@ -151,7 +151,7 @@ fn that_nothing_can_be_kept_is_told_from_memory_and_nothing_is_told_of_a_moment(
 }
 
 #[test]
-fn a_daemon_that_waits_for_its_store_tells_so_too() {
+fn an_alert_is_sent_while_the_daemon_waits_for_its_store() {
     let (mut watched, _jhe) = exporting();
     let webhook = Webhook::start();
     std::fs::write(watched.world.database(), "this is no database, and was never one").unwrap();

@@ -1,5 +1,5 @@
-//! The doctor asks each service as it is used, says of each fault what it is and what to do, stops at none of them, and
-//! changes nothing.
+//! `jhe-ow doctor` checks each service the way the daemon uses it, names each fault with its remedy, completes all
+//! checks, and changes nothing.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 
 #[test]
-fn where_everything_is_well_nothing_stops_data() {
+fn a_healthy_installation_has_no_finding_that_stops_data() {
     let mut world = well();
     let jhe = connect(&mut world);
     let found = examine(&world);
@@ -105,7 +105,7 @@ fn each_value_of_the_configuration_says_where_it_came_from() {
 }
 
 #[test]
-fn without_any_configuration_it_says_what_to_set_first() {
+fn without_configuration_it_names_the_first_value_to_set() {
     let mut world = World::bare();
     for name in ["OW_API_URL", "OW_API_KEY", "JHE_OW_OW_TIMEOUT"] {
         world.set(name, "");
@@ -128,7 +128,7 @@ fn without_any_configuration_it_says_what_to_set_first() {
 }
 
 #[test]
-fn an_ow_that_is_down_or_refuses_the_key_or_is_none_is_told_apart() {
+fn an_unreachable_ow_a_refused_key_and_a_foreign_server_are_distinguished() {
     let mut world = well();
     world.sim.set_configured(&[]);
     examine(&world).warns("ow.providers", "the credentials of no provider", "OURA_CLIENT_ID");
@@ -150,7 +150,7 @@ fn an_ow_that_is_down_or_refuses_the_key_or_is_none_is_told_apart() {
 }
 
 #[test]
-fn what_is_wrong_at_jhe_is_told_apart() {
+fn faults_of_jhe_are_distinguished() {
     let mut world = well();
     let jhe = connect(&mut world);
     jhe.state().people.codes_known.retain(|code| code != HEART_RATE);
@@ -206,7 +206,7 @@ fn the_bucket_is_listed_and_an_object_of_it_read() {
 }
 
 #[test]
-fn clocks_that_are_five_minutes_apart_are_told() {
+fn clocks_that_are_five_minutes_apart_are_reported() {
     let mut world = well();
     let _jhe = connect(&mut world);
     // Servers say the time to the second.
@@ -219,7 +219,7 @@ fn clocks_that_are_five_minutes_apart_are_told() {
 }
 
 #[test]
-fn the_switch_the_seed_and_a_tick_that_is_overdue_stop_data() {
+fn a_switched_off_module_a_missing_seed_and_an_overdue_tick_stop_data() {
     let mut world = well();
     world.setting("module.ow", "false");
     examine(&world).stops("data.module", "module.ow=false", "jhe-ow settings set module.ow true");
@@ -237,7 +237,7 @@ fn the_switch_the_seed_and_a_tick_that_is_overdue_stop_data() {
 }
 
 #[test]
-fn a_patient_of_whom_nothing_comes_is_named_by_number() {
+fn a_silent_patient_is_named_by_number() {
     let mut world = well();
     world.now = world.now.plus(DAY * 3);
     world.created();
@@ -253,7 +253,7 @@ fn a_patient_of_whom_nothing_comes_is_named_by_number() {
 }
 
 #[test]
-fn the_lock_is_told_with_who_holds_it() {
+fn the_lock_is_reported_with_its_holder() {
     let world = well();
     world.setting("ow.sync_in_progress", &world.now.minus(FIVE_MINUTES * 7).to_string());
     examine(&world).warns("data.lock", "without renewal", "settings set ow.sync_in_progress \"\"");
@@ -281,7 +281,7 @@ fn the_lock_is_told_with_who_holds_it() {
 }
 
 #[test]
-fn what_waits_for_jhe_is_told_by_what_it_waits_for() {
+fn observations_that_wait_for_jhe_are_grouped_by_reason() {
     let mut world = well();
     let _jhe = connect(&mut world);
     waiting(&world);
@@ -314,7 +314,7 @@ fn what_waits_for_jhe_is_told_by_what_it_waits_for() {
 }
 
 #[test]
-fn rejected_samples_and_a_broken_audit_are_told() {
+fn rejected_samples_and_a_broken_audit_are_reported() {
     let world = well();
     let (user, _) = world.patient();
     world.sim.put_verbatim(&user, world.now.minus(HOUR), r#"{"timestamp":"noon","value":187.25}"#);

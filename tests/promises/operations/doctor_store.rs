@@ -1,4 +1,4 @@
-//! What the doctor says of the store, of the daemon that serves it, and of services that are silent.
+//! `jhe-ow doctor` on the store, the daemon that serves it, and unresponsive services.
 
 use crate::support::doctor::*;
 use crate::support::fake_jhe::*;
@@ -6,7 +6,7 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
 #[test]
-fn backups_that_are_old_or_missing_or_switched_off_are_told() {
+fn backups_that_are_old_or_missing_or_switched_off_are_reported() {
     let world = well();
     back_up(&world, world.now.minus(DAY * 9));
     examine(&world).warns("store.backup", "the newest backup is 9 days old", "jhe-ow backup FILE");
@@ -22,7 +22,7 @@ fn backups_that_are_old_or_missing_or_switched_off_are_told() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_or_that_others_may_read_is_told() {
+fn a_directory_that_cannot_be_written_or_that_others_may_read_is_reported() {
     use std::os::unix::fs::PermissionsExt;
     let world = well();
     std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -37,7 +37,7 @@ fn a_directory_that_cannot_be_written_or_that_others_may_read_is_told() {
 }
 
 #[test]
-fn a_damaged_file_is_found_and_everything_else_is_looked_at_all_the_same() {
+fn a_damaged_file_is_found_and_every_other_check_still_runs() {
     use std::io::{Seek, SeekFrom, Write};
     let world = well();
     sql(&world, "SELECT 1");
@@ -59,7 +59,7 @@ fn a_damaged_file_is_found_and_everything_else_is_looked_at_all_the_same() {
 }
 
 #[test]
-fn an_older_schema_is_told_of_and_left_as_it_is() {
+fn an_older_schema_is_reported_and_not_changed() {
     let world = well();
     let steps = "SELECT count(*) FROM refinery_schema_history";
     sql(
@@ -79,7 +79,7 @@ fn an_older_schema_is_told_of_and_left_as_it_is() {
 }
 
 #[test]
-fn the_public_url_is_asked_whether_it_leads_to_this_very_daemon() {
+fn the_public_url_must_lead_to_this_daemon() {
     let mut world = well();
     let (served, other) = (Served::start(&world), Served::start(&well()));
     let bind = format!("127.0.0.1:{}", served.port);
@@ -122,7 +122,7 @@ fn own_name() -> Option<String> {
 }
 
 #[test]
-fn a_daemon_that_is_not_ready_says_why() {
+fn an_unready_daemon_is_reported_with_its_reason() {
     let mut world = well();
     let served = Served::start(&world);
     world.set("JHE_OW_BIND", &format!("127.0.0.1:{}", served.port));
@@ -145,7 +145,7 @@ fn a_daemon_that_is_not_ready_says_why() {
 }
 
 #[test]
-fn a_service_that_is_silent_does_not_keep_the_others_from_being_looked_at() {
+fn an_unresponsive_service_does_not_prevent_the_other_checks() {
     let mut world = well();
     let jhe = connect(&mut world);
     jhe.state().trouble = Some(Box::new(|_| Some(Fault::Hang)));
@@ -156,7 +156,7 @@ fn a_service_that_is_silent_does_not_keep_the_others_from_being_looked_at() {
 }
 
 #[test]
-fn a_log_that_has_lost_its_database_is_not_taken_for_a_store_that_is_to_be_made() {
+fn a_wal_without_its_database_is_not_mistaken_for_a_new_store() {
     let world = well();
     let aside = world.directory.path().join("aside");
     std::fs::rename(world.database(), &aside).unwrap();
@@ -169,7 +169,7 @@ fn a_log_that_has_lost_its_database_is_not_taken_for_a_store_that_is_to_be_made(
 }
 
 #[test]
-fn an_https_address_of_a_server_without_tls_is_told() {
+fn an_https_address_of_a_server_without_tls_is_reported() {
     let mut world = well();
     world.set("OW_API_URL", &world.sim.url().replace("http:", "https:"));
     examine(&world).has("ow.reachable", "stops", "the server there does not speak TLS", "OW_API_URL");

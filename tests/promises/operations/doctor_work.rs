@@ -1,4 +1,4 @@
-//! What the doctor says of the work: what stops it, what only looks as if it did, and who is told.
+//! `jhe-ow doctor` on the work: faults that stop data, states that only look like faults, and alerts.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn first_read(world: &World) -> String {
 }
 
 #[test]
-fn an_ow_that_gives_no_samples_stops_data_where_they_are_read_from_it() {
+fn an_ow_without_samples_stops_data_in_normalized_mode() {
     let world = well();
     world.sim.set_page_cap(1000);
     // Whom the doctor asks about: nobody, in the hope of an empty page.
@@ -32,7 +32,7 @@ fn an_ow_that_gives_no_samples_stops_data_where_they_are_read_from_it() {
 }
 
 #[test]
-fn one_patient_in_error_is_told_and_all_of_them_stop_data() {
+fn one_patient_in_error_is_a_warning_and_all_in_error_stop_data() {
     let mut world = well();
     let first = first_read(&world);
     let (second, _) = world.patient();
@@ -61,7 +61,7 @@ fn one_patient_in_error_is_told_and_all_of_them_stop_data() {
 }
 
 #[test]
-fn a_tick_that_takes_long_is_not_overdue_for_as_long_as_it_works() {
+fn a_long_running_tick_is_not_overdue() {
     let mut world = well();
     world.setting("ow.poll_interval", "1m");
     world.set("JHE_OW_OW_TIMEOUT", "1m");
@@ -98,7 +98,7 @@ fn a_tick_that_takes_long_is_not_overdue_for_as_long_as_it_works() {
 }
 
 #[test]
-fn a_tick_that_ended_in_the_future_is_told() {
+fn a_tick_that_ended_in_the_future_is_reported() {
     let mut world = well();
     world.now = world.now.minus(HOUR * 2);
     examine(&world).warns(
@@ -111,7 +111,7 @@ fn a_tick_that_ended_in_the_future_is_told() {
 }
 
 #[test]
-fn where_the_polls_are_switched_off_no_tick_is_overdue() {
+fn no_tick_is_overdue_while_polling_is_off() {
     let mut world = well();
     world.setting("module.ow", "false");
     world.now = world.now.plus(DAY);
@@ -119,7 +119,7 @@ fn where_the_polls_are_switched_off_no_tick_is_overdue() {
 }
 
 #[test]
-fn what_could_have_been_sent_less_than_an_hour_ago_is_not_held_up() {
+fn observations_due_for_less_than_an_hour_are_not_overdue() {
     let mut world = well();
     let _jhe = connect(&mut world);
     waiting(&world);
@@ -131,7 +131,7 @@ fn what_could_have_been_sent_less_than_an_hour_ago_is_not_held_up() {
 }
 
 #[test]
-fn alerts_that_wait_are_told_with_the_channel_they_wait_for() {
+fn undelivered_alerts_are_reported_with_their_channel() {
     let mut world = well();
     examine(&world).has("data.alerts", "skipped", "no alerts are sent", "");
     world.set("JHE_OW_ALERTS_WEBHOOK", &Webhook::start().url());
@@ -163,7 +163,7 @@ fn alerts_that_wait_are_told_with_the_channel_they_wait_for() {
 }
 
 #[test]
-fn jhe_is_asked_how_many_patients_it_has_and_not_for_each_of_them() {
+fn jhe_is_asked_for_the_number_of_patients_only() {
     let mut world = well();
     let jhe = connect(&mut world);
     for id in 40002..40008 {

@@ -1,5 +1,5 @@
-//! A crowd, clients that are slow on purpose, guessers, and bodies without end: ticks keep their pace, whoever is honest
-//! is served, and memory stays small.
+//! Under a crowd, slow clients, password guessing and endless bodies, ticks go on, honest clients are served, and
+//! memory stays small.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ fn most_memory(served: &Served) -> u64 {
 }
 
 #[test]
-fn a_siege_stops_no_tick_keeps_no_honest_client_out_and_takes_little_memory() {
+fn abusive_clients_stop_no_tick_exclude_no_client_and_take_little_memory() {
     let mut world = World::new();
     world.set("JHE_OW_TRUSTED_PROXIES", PROXY);
     let (user, patient) = world.patient();

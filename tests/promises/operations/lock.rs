@@ -1,4 +1,4 @@
-//! One tick at a time, and a thief wins.
+//! One tick at a time; a tick that loses the lock ends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jhe_ow::demo::sim::Fault;
 use crate::support::harness::*;
 
 #[test]
-fn a_fresh_timestamp_makes_a_tick_step_aside() {
+fn a_tick_is_skipped_while_the_lock_is_fresh() {
     let world = World::new();
     let (user, _) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -56,7 +56,7 @@ fn the_lock_of_a_killed_process_is_reclaimed_at_once() {
 }
 
 #[test]
-fn a_lock_stolen_in_the_middle_of_a_tick_ends_that_tick() {
+fn a_tick_whose_lock_was_taken_over_ends() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
@@ -89,7 +89,7 @@ fn a_lock_cleared_by_hand_ends_the_tick_too() {
 }
 
 #[test]
-fn two_processes_at_once_keep_each_sample_once() {
+fn two_processes_at_once_store_each_sample_once() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);

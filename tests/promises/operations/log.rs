@@ -1,4 +1,4 @@
-//! The log says what happens, each tick in a line, each request by its name, and nothing of anybody's health.
+//! The log has one line for each tick and an id for each failed request, and no health data.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn a_tick_is_one_line_with_its_figures() {
 }
 
 #[test]
-fn a_request_that_fails_has_a_name_that_is_on_the_page_and_in_the_log() {
+fn a_failed_request_has_the_same_id_on_the_page_and_in_the_log() {
     let world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);
@@ -107,7 +107,7 @@ fn the_log_is_free_of_health_data_names_and_secrets() {
 }
 
 #[test]
-fn the_overview_shows_how_far_a_tick_is_and_then_what_the_hours_came_to() {
+fn the_overview_shows_the_progress_of_a_tick_and_hourly_counters() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     let (user, _) = world.patient();

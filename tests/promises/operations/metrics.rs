@@ -1,4 +1,4 @@
-//! Whoever watches the place with Prometheus sees how it is, and nothing of any one person.
+//! Prometheus metrics match the recorded work and identify nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -154,7 +154,7 @@ fn scraped(look: impl FnOnce(&Scrape, &Scene, &[String], &Served)) {
 }
 
 #[test]
-fn what_is_scraped_is_what_happened() {
+fn metrics_match_the_recorded_work() {
     scraped(|scrape, scene, _, _| {
         for (name, labels, value) in [
             ("jhe_ow_ticks_total", vec![("outcome", "partial")], 1),
@@ -199,7 +199,7 @@ fn what_is_scraped_is_what_happened() {
 }
 
 #[test]
-fn no_label_tells_of_a_person_and_all_come_from_fixed_sets() {
+fn labels_come_from_fixed_sets_and_identify_nobody() {
     scraped(|scrape, _, known, served| {
         for (name, labels) in scrape.samples.keys() {
             for (label, value) in labels.iter().filter(|_| name != "jhe_ow_build_info") {
@@ -233,13 +233,13 @@ fn sent(outcome: &str, count: i64, hurt: impl FnOnce(&mut State)) {
 }
 
 #[test]
-fn what_is_parked_and_what_is_to_be_sent_again_is_counted() {
+fn parked_and_retried_observations_are_counted() {
     sent("parked", 13, |jhe| jhe.has_just_lost_oura = true);
     sent("again", 1, |jhe| jhe.poison.push(199.0));
 }
 
 #[test]
-fn every_metric_that_the_alerts_and_the_dashboard_ask_for_exists() {
+fn every_metric_of_the_alert_rules_and_the_dashboard_exists() {
     scraped(|scrape, _, _, _| {
         let names = scrape.names();
         for text in [ALERTS, DASHBOARD] {
@@ -257,7 +257,7 @@ fn every_metric_that_the_alerts_and_the_dashboard_ask_for_exists() {
 }
 
 #[test]
-fn a_port_that_is_taken_stops_nothing_but_the_metrics() {
+fn a_metrics_port_in_use_disables_only_the_metrics() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);

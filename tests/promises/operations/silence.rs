@@ -1,4 +1,4 @@
-//! Silence is seen: who has not sent anything for long is flagged, with the likely cause.
+//! A patient without recent samples is flagged as silent, with the likely cause.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn each_silent_patient_is_flagged_with_the_likely_cause_and_what_to_do() {
 }
 
 #[test]
-fn an_ow_that_fails_for_half_the_silence_is_its_likely_cause() {
+fn ow_errors_for_half_the_silence_are_its_likely_cause() {
     let mut world = World::new();
     let (user, patient) = wearer(&world);
     world.created();
@@ -75,7 +75,7 @@ fn an_ow_that_fails_for_half_the_silence_is_its_likely_cause() {
 }
 
 #[test]
-fn an_ow_that_answers_and_pulls_nothing_is_told_from_a_device_that_is_not_worn() {
+fn an_ow_that_syncs_nothing_is_distinguished_from_an_unworn_device() {
     let mut world = World::new();
     let (_, patient) = wearer(&world);
     world.created();
@@ -94,7 +94,7 @@ fn an_ow_that_answers_and_pulls_nothing_is_told_from_a_device_that_is_not_worn()
 }
 
 #[test]
-fn a_daemon_that_did_not_read_blames_nobody_else() {
+fn a_silence_caused_by_the_daemon_is_attributed_to_it() {
     let mut world = World::new();
     let (_, patient) = wearer(&world);
     world.created();

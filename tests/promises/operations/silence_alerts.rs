@@ -1,4 +1,4 @@
-//! A silence is told once, to whoever is configured, without a name and without anything measured.
+//! A silence is alerted once, to each configured channel, without names or measurements.
 
 use jhe_ow::demo::sim::Fault;
 use jhe_ow::signature::Secret;
@@ -18,7 +18,7 @@ fn is_signed(posted: &Posted, now: Timestamp) -> bool {
 }
 
 #[test]
-fn each_silence_is_told_once_also_by_a_daemon_that_starts_anew() {
+fn each_silence_is_alerted_once_across_restarts() {
     let mut watched = Watched::new();
     let webhook = Webhook::start();
     let url = webhook.url();
@@ -62,7 +62,7 @@ fn each_silence_is_told_once_also_by_a_daemon_that_starts_anew() {
 }
 
 #[test]
-fn what_a_failing_receiver_did_not_take_is_told_later_and_the_page_says_so() {
+fn an_alert_refused_by_its_receiver_is_retried_and_shown_on_the_page() {
     let mut watched = Watched::new();
     let webhook = Webhook::start();
     webhook.answer_with(500);
@@ -112,19 +112,19 @@ fn tells_beside_a_mute(webhook: &str, mail: u16, told: impl Fn() -> usize) {
 }
 
 #[test]
-fn a_mail_server_that_never_speaks_keeps_nothing_from_the_webhook() {
+fn an_unresponsive_mail_server_does_not_delay_the_webhook() {
     let webhook = Webhook::start();
     tells_beside_a_mute(&webhook.url(), mute(), || webhook.posted().len());
 }
 
 #[test]
-fn a_webhook_that_never_answers_keeps_nothing_from_the_mail() {
+fn an_unresponsive_webhook_does_not_delay_the_mail() {
     let mail = MailServer::start();
     tells_beside_a_mute(&format!("http://127.0.0.1:{}/", mute()), mail.port, || mail.letters().len());
 }
 
 #[test]
-fn an_alert_goes_nowhere_but_to_the_address_of_the_configuration() {
+fn alerts_follow_no_redirect() {
     let mut world = World::bare();
     let (webhook, elsewhere) = (Webhook::start(), Webhook::start());
     webhook.move_to(&elsewhere.url());
@@ -135,7 +135,7 @@ fn an_alert_goes_nowhere_but_to_the_address_of_the_configuration() {
 }
 
 #[test]
-fn a_daemon_that_was_down_reads_first_and_then_tells() {
+fn alerts_wait_for_the_first_tick_after_a_restart() {
     let mut watched = Watched::new();
     let webhook = Webhook::start();
     let served = watched.serve(&[]);
@@ -151,7 +151,7 @@ fn a_daemon_that_was_down_reads_first_and_then_tells() {
 }
 
 #[test]
-fn a_silence_is_told_by_mail() {
+fn a_silence_is_alerted_by_mail() {
     let mut watched = Watched::new();
     let mail = MailServer::start();
     let url = format!("smtp://127.0.0.1:{}", mail.port);
@@ -181,7 +181,7 @@ fn a_silence_is_told_by_mail() {
 }
 
 #[test]
-fn when_everybody_falls_silent_one_message_says_it_and_that_nobody_is_read_comes_first() {
+fn one_alert_covers_many_silences_and_a_stopped_poll_comes_first() {
     let mut watched = Watched::new();
     let others: Vec<String> = (0..6).map(|_| watched.world.patient().0).collect();
     for user in &others {

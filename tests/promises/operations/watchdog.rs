@@ -1,4 +1,4 @@
-//! systemd hears from a daemon that lives, and nothing from one that hangs.
+//! systemd gets keep-alives from a working daemon and none from one that hangs.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn hear(systemd: &UnixDatagram) -> Option<String> {
 }
 
 #[test]
-fn systemd_hears_of_start_reload_life_and_end() {
+fn systemd_is_notified_of_start_reload_watchdog_and_stop() {
     let mut world = World::new();
     world.setting("ow.poll_interval", "1s");
     world.set("JHE_OW_OW_TIMEOUT", "4m");
@@ -60,7 +60,7 @@ fn systemd_hears_of_start_reload_life_and_end() {
 }
 
 #[test]
-fn who_is_not_asked_for_signs_of_life_gives_none() {
+fn without_a_watchdog_no_keep_alive_is_sent() {
     let world = World::new();
     let socket = world.directory.path().join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();

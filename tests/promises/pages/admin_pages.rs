@@ -1,4 +1,4 @@
-//! The practitioners' pages: settings, lists, and what a wrong form says.
+//! The practitioners' pages: settings, lists, and errors of invalid forms.
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -49,7 +49,7 @@ fn the_lock_can_be_seen_and_cleared() {
 }
 
 #[test]
-fn a_wrong_form_says_what_is_wrong_and_keeps_what_was_typed() {
+fn an_invalid_form_shows_its_errors_and_keeps_the_input() {
     let world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);

@@ -1,5 +1,4 @@
-//! What people meet in a real browser: refusals, second thoughts, impatience, small windows, and whether
-//! everybody can read it.
+//! Pages in a real browser: refusals, back and reload, double clicks, small windows, accessibility.
 
 use crate::support::browser::*;
 use crate::support::browser_stage::{Stage, connect};
@@ -10,7 +9,7 @@ const PHONE: (u32, u32) = (360, 740);
 const DESK: (u32, u32) = (1280, 900);
 
 #[test]
-fn who_refuses_at_the_provider_is_told_so_and_can_try_again() {
+fn a_patient_who_refuses_at_the_provider_can_try_again() {
     if !is_there_a_browser() {
         return;
     }
@@ -35,7 +34,7 @@ fn who_refuses_at_the_provider_is_told_so_and_can_try_again() {
 }
 
 #[test]
-fn impatience_and_second_thoughts_do_no_harm() {
+fn double_clicks_back_and_reload_do_no_harm() {
     if !is_there_a_browser() {
         return;
     }
@@ -137,7 +136,7 @@ fn no_page_has_a_violation_that_axe_knows() {
 }
 
 #[test]
-fn dark_and_small_no_page_overflows_or_loses_contrast() {
+fn no_page_overflows_or_loses_contrast_in_dark_mode_or_on_small_screens() {
     if !is_there_a_browser() {
         return;
     }

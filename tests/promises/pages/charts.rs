@@ -1,4 +1,4 @@
-//! Charts: each type that there is anything of has one, with its table, and nothing is counted twice.
+//! Each type with data has one chart and one table, and nothing is counted twice.
 
 use jhe_ow::catalog::{SERIES, Series};
 use jhe_ow::demo::sim::{Event, Row, Source, vitals};
@@ -39,7 +39,7 @@ fn cells(section: &str, row: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_type_that_there_is_anything_of_has_its_chart_and_its_table() {
+fn each_type_with_data_has_a_chart_and_a_table() {
     let world = World::new();
     let (user, patient) = sharing_patient(&world);
     let told = vitals(1, true, world.now.minus(DAY * 6), world.now);
@@ -126,7 +126,7 @@ fn a_days_total_and_its_parts_are_never_added() {
 }
 
 #[test]
-fn a_day_of_a_place_behind_utc_is_the_day_that_it_names() {
+fn a_day_west_of_utc_keeps_its_local_date() {
     let world = World::new();
     let user = world.sim.add_user();
     let add = [
@@ -152,7 +152,7 @@ fn a_day_of_a_place_behind_utc_is_the_day_that_it_names() {
 }
 
 #[test]
-fn blood_pressure_shows_both_and_a_night_counts_where_it_ended() {
+fn blood_pressure_shows_both_values_and_a_night_counts_for_its_last_day() {
     let world = World::new();
     let (user, patient) = sharing_patient(&world);
     for (hours, systolic, diastolic) in [(2, 118.0, 78.0), (1, 126.0, 82.0)] {
@@ -177,7 +177,7 @@ fn blood_pressure_shows_both_and_a_night_counts_where_it_ended() {
 }
 
 #[test]
-fn a_corrected_blood_pressure_was_both_values_before() {
+fn a_corrected_blood_pressure_shows_both_earlier_values() {
     let mut world = World::new();
     let (user, patient) = sharing_patient(&world);
     let measured = world.now.minus(HOUR);

@@ -1,4 +1,4 @@
-//! The way that the operators' own end-to-end table describes, in its steps 3 to 9, in two browsers.
+//! Steps 3 to 9 of the operators' end-to-end check, in two browsers.
 
 use jhe_ow::clock::Clock;
 
@@ -6,7 +6,7 @@ use crate::support::browser::*;
 use crate::support::browser_stage::*;
 
 #[test]
-fn steps_3_to_9() {
+fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     if !is_there_a_browser() {
         return;
     }

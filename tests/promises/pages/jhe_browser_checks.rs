@@ -1,5 +1,4 @@
-//! What patients and practitioners of JHE meet in a real browser, on a phone: from the link to the choices, and the way
-//! in through JHE.
+//! JHE's patients and practitioners in a real browser on a phone: from the link to the choices, and the sign-in.
 
 use crate::support::browser::*;
 use crate::support::fake_jhe::*;
@@ -55,7 +54,7 @@ fn from_jhes_link_to_a_connected_device_and_back_out() {
 }
 
 #[test]
-fn the_way_in_through_jhe_is_seen_and_read_on_a_phone() {
+fn signing_in_through_jhe_works_on_a_phone() {
     if !is_there_a_browser() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Nothing without consent.
+//! Nothing is read, stored or kept without consent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ fn consent(world: &World, patient: &str, change: &str) {
 }
 
 #[test]
-fn what_was_measured_while_consent_was_withdrawn_stays_out() {
+fn data_measured_during_a_withdrawal_is_not_stored() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     let began = world.now;
@@ -44,7 +44,7 @@ fn samples_from_before_the_first_consent_are_ingested_within_the_window() {
 }
 
 #[test]
-fn a_consent_that_ends_while_the_samples_are_being_read_is_obeyed() {
+fn a_consent_that_ends_during_the_read_is_obeyed() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
@@ -61,7 +61,7 @@ fn a_consent_that_ends_while_the_samples_are_being_read_is_obeyed() {
 }
 
 #[test]
-fn a_sample_that_cannot_be_read_is_kept_with_consent_only() {
+fn rejected_samples_are_stored_with_consent_only() {
     let world = World::new();
     let (user, _) = world.patient();
     world.sim.put_verbatim(&user, world.now.minus(HOUR), r#"{"timestamp":"noon","value":60.0}"#);
@@ -75,7 +75,7 @@ fn a_sample_that_cannot_be_read_is_kept_with_consent_only() {
 }
 
 #[test]
-fn a_patient_without_a_link_or_a_consent_causes_no_call_and_is_named() {
+fn a_patient_without_link_or_consent_causes_no_request_and_is_named() {
     let world = World::new();
     let user = world.sim.add_user();
     world.run(&["patient", "add", "--name", "Unlinked", "--consent", HEART_RATE]);
@@ -88,7 +88,7 @@ fn a_patient_without_a_link_or_a_consent_causes_no_call_and_is_named() {
 }
 
 #[test]
-fn a_change_that_changes_nothing_says_so() {
+fn a_command_without_effect_reports_that_nothing_changed() {
     let world = World::new();
     let (_, patient) = world.patient();
     let again = world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]);

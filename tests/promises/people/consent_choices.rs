@@ -1,4 +1,4 @@
-//! Patients are asked for what their device measures, in words that they know, and for nothing else.
+//! The consent form asks for what the devices measure, in plain words, and for nothing else.
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -65,7 +65,7 @@ impl Scene {
 }
 
 #[test]
-fn what_none_of_the_studys_devices_measures_is_not_asked() {
+fn scopes_no_device_of_the_study_delivers_are_not_asked() {
     let scene = Scene::new(&[HEART_RATE, PRESSURE], &["Oura"]);
     let link = invite(&scene.operator, &scene.patient);
     let page = scene.browser.get(&link).body;
@@ -82,7 +82,7 @@ fn what_none_of_the_studys_devices_measures_is_not_asked() {
 }
 
 #[test]
-fn where_devices_differ_the_patient_says_first_which_it_is() {
+fn the_patient_chooses_a_device_first_where_devices_differ() {
     let scene = Scene::new(&[HEART_RATE, PRESSURE], &[]);
     let link = invite(&scene.operator, &scene.patient);
     let choice = scene.browser.get(&link);
@@ -120,7 +120,7 @@ fn where_devices_differ_the_patient_says_first_which_it_is() {
 }
 
 #[test]
-fn a_device_that_comes_later_brings_its_questions() {
+fn a_device_connected_later_adds_its_scopes_to_the_form() {
     let scene = Scene::new(&[HEART_RATE, PRESSURE], &[]);
     let link = invite(&scene.operator, &scene.patient);
     let way = format!("{}&device=oura", link.replace("/ow/?", "/clients/ow/launch?"));
@@ -138,7 +138,7 @@ fn a_device_that_comes_later_brings_its_questions() {
 }
 
 #[test]
-fn where_all_devices_measure_the_same_nobody_is_asked_which() {
+fn no_device_is_chosen_where_all_deliver_the_same() {
     let scene = Scene::new(&[HEART_RATE, WEIGHT, "omh:blood-glucose:4.0"], &[]);
     let link = invite(&scene.operator, &scene.patient);
     let page = scene.browser.get(&link).body;
@@ -148,7 +148,7 @@ fn where_all_devices_measure_the_same_nobody_is_asked_which() {
 }
 
 #[test]
-fn an_ow_that_does_not_say_what_it_connects_keeps_nobody_from_agreeing() {
+fn consent_is_possible_while_ow_does_not_list_its_providers() {
     let scene = Scene::new(&[HEART_RATE, PRESSURE], &[]);
     scene.world.sim.set_oauth_broken(Some(500));
     let link = invite(&scene.operator, &scene.patient);

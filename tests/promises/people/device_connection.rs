@@ -1,5 +1,5 @@
-//! From a consent to a connected device and back: only what OW itself confirms counts, and whatever goes
-//! wrong on the way loses nothing.
+//! From consent to a connected device and back: a connection counts when OW confirms it, and no failure on the way
+//! loses anything.
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -48,7 +48,7 @@ impl Scene {
 }
 
 #[test]
-fn every_step_of_the_way_is_seen_by_the_practitioner() {
+fn the_practitioner_sees_every_step_of_the_enrolment() {
     let world = World::new();
     let served = Served::start(&world);
     world.sim.set_api_base(&served.url());
@@ -87,7 +87,7 @@ fn every_step_of_the_way_is_seen_by_the_practitioner() {
 }
 
 #[test]
-fn refusing_and_failing_are_told_apart_and_can_be_tried_again() {
+fn refusal_and_failure_are_distinguished_and_can_be_retried() {
     let scene = Scene::new();
     let refused = scene.press("refuse");
     assert_eq!(refused.heading(), "You did not agree", "{}", refused.body);
@@ -102,7 +102,7 @@ fn refusing_and_failing_are_told_apart_and_can_be_tried_again() {
 }
 
 #[test]
-fn only_ows_own_list_makes_a_success() {
+fn a_connection_counts_only_when_ow_lists_it() {
     let scene = Scene::new();
     let lied = scene.browser.get("/clients/ow/complete?provider=oura&result=connected");
     assert_ne!(lied.heading(), "Successfully Connected");
@@ -117,7 +117,7 @@ fn only_ows_own_list_makes_a_success() {
 }
 
 #[test]
-fn where_ow_is_reached_by_browsers_itself_the_way_back_is_the_same() {
+fn the_return_is_the_same_where_browsers_reach_ow_directly() {
     let scene = Scene::new();
     scene.world.sim.set_api_base(&scene.world.sim.url());
     let complete = scene.press("agree");
@@ -125,7 +125,7 @@ fn where_ow_is_reached_by_browsers_itself_the_way_back_is_the_same() {
 }
 
 #[test]
-fn a_state_is_bound_to_its_browser_and_good_once() {
+fn an_oauth_state_is_bound_to_its_browser_and_single_use() {
     let scene = Scene::new();
     let buttons = provider_buttons(&scene.browser);
     let stranger = scene.served.visitor();
@@ -145,7 +145,7 @@ fn a_state_is_bound_to_its_browser_and_good_once() {
 }
 
 #[test]
-fn a_state_that_took_too_long_is_told() {
+fn an_expired_oauth_state_is_reported() {
     let mut scene = Scene::new();
     let buttons = provider_buttons(&scene.browser);
     let port = scene.served.port;
@@ -158,7 +158,7 @@ fn a_state_that_took_too_long_is_told() {
 }
 
 #[test]
-fn ow_down_at_any_step_is_told_and_the_same_session_goes_on_later() {
+fn an_ow_outage_at_any_step_is_reported_and_the_session_continues() {
     let scene = Scene::new();
     scene.world.sim.set_oauth_broken(Some(500));
     let connect = scene.browser.get("/clients/ow/connect");
@@ -207,7 +207,7 @@ fn a_provider_without_credentials_is_not_offered() {
 }
 
 #[test]
-fn several_devices_are_a_choice() {
+fn several_providers_are_offered_as_a_choice() {
     let scene = Scene::new();
     scene.world.sim.set_configured(&["oura", "garmin"]);
     let page = format!("/admin/studies/{}", scene.study);
@@ -223,7 +223,7 @@ fn several_devices_are_a_choice() {
 }
 
 #[test]
-fn a_patient_sees_and_takes_all_data_and_comes_back_by_a_fresh_link() {
+fn a_patient_downloads_all_data_and_returns_by_a_new_link() {
     let scene = Scene::new();
     scene.press("agree");
     let user = scene.world.sim.connected("oura").pop().unwrap();
@@ -251,7 +251,7 @@ fn a_patient_sees_and_takes_all_data_and_comes_back_by_a_fresh_link() {
 }
 
 #[test]
-fn a_backfill_from_the_page_says_how_it_ended() {
+fn a_backfill_from_the_page_shows_its_result() {
     let scene = Scene::new();
     scene.press("agree");
     let user = scene.world.sim.connected("oura").pop().unwrap();
@@ -267,7 +267,7 @@ fn a_backfill_from_the_page_says_how_it_ended() {
 }
 
 #[test]
-fn who_is_unknown_to_ow_reconnects_and_goes_on_with_the_same_history() {
+fn a_patient_ow_has_lost_reconnects_and_keeps_the_history() {
     let mut scene = Scene::new();
     scene.press("agree");
     let first = scene.world.sim.connected("oura").pop().unwrap();
@@ -289,7 +289,7 @@ fn who_is_unknown_to_ow_reconnects_and_goes_on_with_the_same_history() {
 }
 
 #[test]
-fn a_consent_that_was_noted_by_hand_is_shown_and_can_be_withdrawn() {
+fn a_consent_recorded_by_hand_is_shown_and_can_be_withdrawn() {
     let scene = Scene::new();
     let ran = scene.world.run(&["patient", "consent", &scene.patient, HEART_RATE, "--grant"]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -304,7 +304,7 @@ fn a_consent_that_was_noted_by_hand_is_shown_and_can_be_withdrawn() {
 }
 
 #[test]
-fn who_withdraws_while_at_the_provider_connects_nothing() {
+fn a_withdrawal_during_authorization_connects_nothing() {
     let scene = Scene::new();
     let buttons = provider_buttons(&scene.browser);
     scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
@@ -315,7 +315,7 @@ fn who_withdraws_while_at_the_provider_connects_nothing() {
 }
 
 #[test]
-fn a_device_that_cannot_be_disconnected_at_once_is_later() {
+fn a_failed_disconnection_is_retried() {
     let mut scene = Scene::new();
     scene.press("agree");
     scene.world.sim.set_users_broken(Some(500));
@@ -333,7 +333,7 @@ fn a_device_that_cannot_be_disconnected_at_once_is_later() {
 }
 
 #[test]
-fn a_refusal_leaves_nobody_on_the_way() {
+fn a_refusal_ends_the_pending_authorization() {
     let scene = Scene::new();
     let buttons = provider_buttons(&scene.browser);
     assert_eq!(scene.state(), "authorizing");

@@ -1,4 +1,4 @@
-//! Everything about one patient can be taken along and erased, and what is withdrawn becomes what the settings say.
+//! A patient's data can be exported and erased completely.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::support::jhe_patient;
 use crate::support::running_daemon::*;
 
 #[test]
-fn what_is_erased_is_nowhere_in_the_file_while_the_daemon_runs() {
+fn erased_data_is_nowhere_in_the_file_while_the_daemon_runs() {
     let mut world = World::new();
     world.setting("ow.poll_interval", "1s");
     let (_, patient, neighbour) = canaries(&world);
@@ -48,7 +48,7 @@ fn what_is_erased_is_nowhere_in_the_file_while_the_daemon_runs() {
 }
 
 #[test]
-fn an_erasure_lets_go_of_the_device_at_ow_or_is_refused() {
+fn an_erasure_disconnects_the_device_at_ow_or_is_refused() {
     let world = World::new();
     let (user, patient, _) = canaries(&world);
     world.sim.set_users_broken(Some(503));
@@ -63,7 +63,7 @@ fn an_erasure_lets_go_of_the_device_at_ow_or_is_refused() {
 }
 
 #[test]
-fn an_erasure_goes_on_without_ow_where_that_is_said() {
+fn an_erasure_can_skip_ow_on_request() {
     let world = World::new();
     let (user, patient, _) = canaries(&world);
     world.sim.set_users_broken(Some(503));
@@ -74,7 +74,7 @@ fn an_erasure_goes_on_without_ow_where_that_is_said() {
 }
 
 #[test]
-fn a_tick_under_way_writes_nothing_of_who_is_erased() {
+fn a_running_tick_writes_nothing_of_an_erased_patient() {
     let world = World::new();
     let (_, patient, neighbour) = canaries(&world);
     let kept = world.kept(&neighbour).len();
@@ -99,7 +99,7 @@ fn a_tick_under_way_writes_nothing_of_who_is_erased() {
 }
 
 #[test]
-fn an_erasure_that_is_not_said_to_be_meant_is_refused() {
+fn an_unconfirmed_erasure_is_refused() {
     let world = World::new();
     let (_, patient) = world.patient();
     let ran = world.run(&["patient", "erase", &patient]);
@@ -141,7 +141,7 @@ fn copies_of_the_store_that_have_the_patient_are_named() {
 }
 
 #[test]
-fn who_was_erased_does_not_come_in_again_unasked() {
+fn an_erased_patient_is_not_imported_again_unasked() {
     let scene = Scene::new();
     let world = &scene.world;
     let (user, patient) = scene.patient(40001);
@@ -172,7 +172,7 @@ fn who_was_erased_does_not_come_in_again_unasked() {
 }
 
 #[test]
-fn an_invitation_of_somebody_who_was_erased_says_so() {
+fn an_invitation_of_an_erased_patient_explains_that() {
     let scene = jhe_patient::Scene::new();
     scene.come_in();
     let patient = format!("jhe:{}", jhe_patient::PATIENT);
@@ -257,7 +257,7 @@ fn no_secret_is_in_the_zip() {
 }
 
 #[test]
-fn the_page_of_an_erased_patient_says_so_and_when() {
+fn the_page_of_an_erased_patient_shows_when_it_was_erased() {
     let world = World::new();
     let (_, patient) = world.patient();
     let served = Served::start(&world);

@@ -1,4 +1,4 @@
-//! A link brings a patient in once; what is wrong with one is said as far as that leaks nothing.
+//! An invitation admits one patient; errors explain what is wrong with a link and reveal nothing about anybody.
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -31,7 +31,7 @@ impl Scene {
 }
 
 #[test]
-fn opening_a_link_uses_nothing_up_and_agreeing_does() {
+fn an_invitation_is_used_up_by_agreeing_and_not_by_opening() {
     let scene = Scene::new();
     let link = scene.invite();
     let (one, other) = (scene.served.visitor(), scene.served.visitor());
@@ -79,7 +79,7 @@ fn nothing_is_ticked_before_the_patient_ticks_it() {
 }
 
 #[test]
-fn a_form_that_is_sent_twice_is_one_and_a_strangers_is_none() {
+fn a_consent_form_sent_twice_counts_once_and_a_strangers_never() {
     let scene = Scene::new();
     let link = scene.invite();
     let patient = scene.served.visitor();
@@ -115,7 +115,7 @@ fn each_grant_keeps_version_language_and_hash_of_what_was_read() {
 }
 
 #[test]
-fn what_is_wrong_with_a_link_is_said() {
+fn an_unusable_link_explains_why() {
     let mut scene = Scene::new();
     let link = scene.invite();
     let (base, code) = link.split_once("code=").unwrap();
@@ -172,7 +172,7 @@ fn the_command_line_makes_the_same_link_with_the_public_host() {
 }
 
 #[test]
-fn only_words_that_were_read_can_be_agreed_to() {
+fn a_changed_consent_text_must_be_read_again() {
     let scene = Scene::new();
     let patient = scene.served.visitor();
     let link = scene.invite();
@@ -207,7 +207,7 @@ fn only_words_that_were_read_can_be_agreed_to() {
 }
 
 #[test]
-fn declining_after_agreeing_does_not_say_that_nothing_is_shared() {
+fn declining_after_agreeing_does_not_claim_that_nothing_is_shared() {
     let scene = Scene::new();
     let link = scene.invite();
     let patient = scene.served.visitor();
@@ -219,7 +219,7 @@ fn declining_after_agreeing_does_not_say_that_nothing_is_shared() {
 }
 
 #[test]
-fn a_forgotten_browser_is_not_known_again_by_an_old_form() {
+fn an_old_form_does_not_sign_a_signed_out_browser_in() {
     let scene = Scene::new();
     let link = scene.invite();
     let patient = scene.served.visitor();
@@ -234,7 +234,7 @@ fn a_forgotten_browser_is_not_known_again_by_an_old_form() {
 }
 
 #[test]
-fn a_link_that_is_made_twice_by_one_form_is_one() {
+fn an_invitation_form_sent_twice_makes_one_link() {
     let scene = Scene::new();
     let page = format!("/admin/patients/{}", scene.patient);
     let action = format!("{page}/invite");

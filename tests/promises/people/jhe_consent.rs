@@ -1,5 +1,5 @@
-//! What JHE says of consent is taken as of when it was asked: a late answer undoes nothing, a no keeps out what is
-//! measured from then on, and nothing is answered that was not read.
+//! An answer of JHE's counts as of the time of its request: a late answer undoes nothing, a refusal keeps out data
+//! measured afterwards, and only displayed questions are answered.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn connected(scene: &Scene) -> String {
 }
 
 #[test]
-fn an_answer_that_was_asked_for_before_a_withdrawal_does_not_undo_it() {
+fn a_stale_answer_of_jhe_does_not_undo_a_withdrawal() {
     let mut scene = Scene::new();
     let user = connected(&scene);
     scene.world.sim.put(&user, scene.world.now.minus(HOUR), 60.0);
@@ -56,7 +56,7 @@ fn an_answer_that_was_asked_for_before_a_withdrawal_does_not_undo_it() {
 }
 
 #[test]
-fn what_is_measured_after_a_no_stays_out_when_a_yes_follows() {
+fn data_measured_after_a_refusal_is_not_stored_after_a_later_consent() {
     let mut scene = Scene::new();
     let user = connected(&scene);
     scene.world.pass(DAY);
@@ -96,7 +96,7 @@ fn a_question_that_was_not_in_the_form_is_not_answered() {
 }
 
 #[test]
-fn a_box_that_is_left_open_is_a_no_and_a_form_sent_twice_is_one() {
+fn an_unticked_box_is_a_refusal_and_a_form_sent_twice_counts_once() {
     let scene = Scene::new();
     scene.jhe.state().people.second = true;
     let form = fields(&scene.come_in(), "/clients/ow/answer");
@@ -114,7 +114,7 @@ fn a_box_that_is_left_open_is_a_no_and_a_form_sent_twice_is_one() {
 }
 
 #[test]
-fn a_link_of_jhes_that_was_taken_back_or_closed_here_lets_nobody_in() {
+fn a_revoked_or_closed_invitation_of_jhe_signs_nobody_in() {
     let scene = Scene::new();
     scene.come_in();
     let operator = scene.served.operator(&scene.world);
@@ -136,7 +136,7 @@ fn a_link_of_jhes_that_was_taken_back_or_closed_here_lets_nobody_in() {
 }
 
 #[test]
-fn a_match_does_not_undo_what_was_withdrawn_here() {
+fn a_match_does_not_undo_a_withdrawal() {
     let mut scene = Scene::new();
     scene.jhe.add_patient(40003, 10008, scene.world.now.minus(DAY * 3));
     let (user, patient) = scene.world.patient();
@@ -150,7 +150,7 @@ fn a_match_does_not_undo_what_was_withdrawn_here() {
 }
 
 #[test]
-fn after_a_match_only_jhes_studies_ask() {
+fn after_a_match_only_jhes_studies_apply() {
     let scene = Scene::new();
     let operator = scene.served.operator(&scene.world);
     let study = make_study(&operator, "Sleep");
@@ -162,7 +162,7 @@ fn after_a_match_only_jhes_studies_ask() {
 }
 
 #[test]
-fn who_came_in_by_a_link_before_being_matched_is_one_patient_afterwards() {
+fn a_patient_invited_before_the_match_is_one_patient_afterwards() {
     let scene = Scene::new();
     let (_, patient) = scene.world.patient();
     scene.come_in();
@@ -175,7 +175,7 @@ fn who_came_in_by_a_link_before_being_matched_is_one_patient_afterwards() {
 }
 
 #[test]
-fn an_ow_user_that_jhe_still_names_and_ow_has_lost_is_made_anew() {
+fn an_ow_user_lost_by_ow_is_created_again() {
     let scene = Scene::new();
     scene.jhe.state().people.ow = Some((scene.world.sim.url(), scene.world.sim.key()));
     let lost = "00000000-0000-4000-8000-000000000001";
@@ -187,7 +187,7 @@ fn an_ow_user_that_jhe_still_names_and_ow_has_lost_is_made_anew() {
 }
 
 #[test]
-fn a_study_of_jhes_takes_what_is_attached_to_it_and_nothing_else() {
+fn a_study_of_jhe_accepts_its_attached_data_sources_only() {
     let scene = Scene::new();
     scene.jhe.state().has_oura = false;
     scene.agree();
@@ -196,7 +196,7 @@ fn a_study_of_jhes_takes_what_is_attached_to_it_and_nothing_else() {
 }
 
 #[test]
-fn name_and_mail_are_jhes() {
+fn name_and_e_mail_address_come_from_jhe() {
     let scene = Scene::new();
     scene.come_in();
     let operator = scene.served.operator(&scene.world);

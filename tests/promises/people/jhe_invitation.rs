@@ -1,5 +1,5 @@
-//! A patient of JHE's comes in by a link of JHE's: nothing is used up by opening it, nothing goes to a host that
-//! only a link names, and what is chosen is saved at JHE.
+//! A patient of JHE enters by an invitation of JHE: opening it uses nothing up, no host named by the link is called,
+//! and choices are saved at JHE.
 
 use crate::support::fake_jhe::*;
 use crate::support::harness::*;
@@ -7,7 +7,7 @@ use crate::support::jhe_patient::*;
 use crate::support::running_daemon::*;
 
 #[test]
-fn opening_a_link_uses_nothing_up_and_going_on_redeems_it_here() {
+fn opening_a_link_of_jhe_uses_nothing_up_and_continuing_redeems_it() {
     let scene = Scene::new();
     let token = scene.jhe.make_invitation(PATIENT);
     for _ in 0..3 {
@@ -51,7 +51,7 @@ fn no_request_ever_goes_to_a_host_that_a_link_names() {
 }
 
 #[test]
-fn each_end_of_an_invitation_has_its_own_words() {
+fn each_outcome_of_an_invitation_has_its_own_page() {
     let scene = Scene::new();
     for (status, code, title) in [
         (Invited::Reissued, 409, "This link was used already"),
@@ -69,7 +69,7 @@ fn each_end_of_an_invitation_has_its_own_words() {
 }
 
 #[test]
-fn a_jhe_that_does_not_answer_costs_nobody_the_link() {
+fn an_outage_of_jhe_does_not_use_up_the_link() {
     let scene = Scene::new();
     let token = scene.jhe.make_invitation(PATIENT);
     scene.jhe.state().consents_broken = true;
@@ -80,7 +80,7 @@ fn a_jhe_that_does_not_answer_costs_nobody_the_link() {
 }
 
 #[test]
-fn what_is_chosen_is_saved_at_jhe_as_jhe_takes_it() {
+fn choices_are_saved_at_jhe_in_its_own_format() {
     let scene = Scene::new();
     let agreed = scene.agree();
     assert_eq!((agreed.status, agreed.location()), (303, "/clients/ow/connect"), "{}", agreed.body);
@@ -109,7 +109,7 @@ fn what_is_chosen_is_saved_at_jhe_as_jhe_takes_it() {
 }
 
 #[test]
-fn nothing_ticked_and_a_no_save_nothing() {
+fn refusing_everything_saves_nothing() {
     let scene = Scene::new();
     scene.come_in();
     let nothing = scene.browser.submit("/clients/ow/ask", "/clients/ow/answer", &[("answer", "agree")]);
@@ -121,7 +121,7 @@ fn nothing_ticked_and_a_no_save_nothing() {
 }
 
 #[test]
-fn words_that_have_changed_at_jhe_are_read_again() {
+fn a_consent_text_changed_at_jhe_must_be_read_again() {
     let scene = Scene::new();
     let form = scene.come_in().hidden("/clients/ow/answer");
     scene.jhe.state().people.description = "To sell them".to_owned();
@@ -141,7 +141,7 @@ fn words_that_have_changed_at_jhe_are_read_again() {
 }
 
 #[test]
-fn what_no_device_delivers_is_told_and_not_asked() {
+fn scopes_no_device_delivers_are_listed_and_not_asked() {
     let scene = Scene::new();
     scene.jhe.state().people.asks.push("omh:rr-interval:1.0".to_owned());
     let asks = scene.come_in();
@@ -162,7 +162,7 @@ fn the_ow_user_is_made_through_jhe_where_jhe_has_an_ow() {
 }
 
 #[test]
-fn both_ways_to_an_ow_user_meet() {
+fn both_ways_to_create_an_ow_user_give_the_same_user() {
     let scene = Scene::new();
     scene.agree();
     assert_eq!(scene.browser.get("/clients/ow/leave?provider=oura").status, 200);
@@ -214,7 +214,7 @@ fn tokens_are_sealed_and_outlive_the_process() {
 }
 
 #[test]
-fn without_a_key_or_a_token_nobody_is_kept_from_withdrawing() {
+fn withdrawal_is_possible_without_a_key_or_token() {
     let scene = Scene::with(&[]);
     scene.agree();
     let scene = scene.restart();
@@ -233,7 +233,7 @@ fn without_a_key_or_a_token_nobody_is_kept_from_withdrawing() {
 }
 
 #[test]
-fn a_withdrawal_that_jhe_does_not_take_is_told() {
+fn a_withdrawal_that_jhe_refuses_is_reported() {
     let scene = Scene::new();
     scene.agree();
     let form = scene.browser.get("/clients/ow/manage").hidden("/clients/ow/withdraw");
@@ -271,7 +271,7 @@ fn jhe_makes_the_links_to_its_patients() {
 }
 
 #[test]
-fn a_link_that_jhe_cannot_make_says_what_is_missing() {
+fn a_failed_invitation_of_jhe_names_what_is_missing() {
     let scene = Scene::new();
     scene.jhe.hide(PATIENT, true);
     let hidden = scene.world.run(&["invite", "--patient-id", "jhe:40001"]);
@@ -287,7 +287,7 @@ fn a_link_that_jhe_cannot_make_says_what_is_missing() {
 
 /// The operators' table, with JHE: withdraw, poll, 0; grant, a new sample, poll, 1; poll again, 0; delivered once.
 #[test]
-fn from_a_link_of_jhes_to_observations_there() {
+fn an_invitation_of_jhe_leads_to_observations_at_jhe() {
     let mut scene = Scene::new();
     scene.agree();
     let buttons = provider_buttons(&scene.browser);
@@ -362,7 +362,7 @@ fn what_keeps_an_invitation_from_being_made_has_its_own_remedy() {
 }
 
 #[test]
-fn of_a_patient_of_jhes_it_is_not_said_that_nobody_invited() {
+fn a_patient_invited_by_jhe_is_not_shown_as_uninvited() {
     let scene = Scene::new();
     let made = scene.world.run(&["invite", "--patient-id", "40001"]);
     assert_eq!(made.code, 0, "{made:?}");

@@ -1,4 +1,4 @@
-//! Who was kept here alone becomes a patient of JHE's when somebody says so, and not before.
+//! A patient of this daemon becomes one of JHE after somebody has confirmed the match.
 
 use std::process::{Command, Stdio};
 
@@ -23,7 +23,7 @@ fn matched(scene: &Scene, patient: &str, jhe_id: &str) -> Ran {
 }
 
 #[test]
-fn who_may_be_whom_is_said_with_the_reason_and_the_command() {
+fn proposals_name_their_reason_and_command() {
     let scene = Scene::new();
     for id in 40001..40005 {
         scene.jhe.add_patient(id, id - 30000, scene.world.now.minus(DAY));
@@ -63,7 +63,7 @@ fn who_may_be_whom_is_said_with_the_reason_and_the_command() {
 }
 
 #[test]
-fn one_who_is_confirmed_is_jhes_and_what_was_kept_before_goes_when_somebody_says() {
+fn a_confirmed_match_sends_earlier_observations_on_request_only() {
     let mut scene = Scene::new();
     scene.jhe.add_patient(40001, 10006, scene.world.now.minus(DAY));
     let user = scene.world.sim.add_user();
@@ -95,7 +95,7 @@ fn one_who_is_confirmed_is_jhes_and_what_was_kept_before_goes_when_somebody_says
 }
 
 #[test]
-fn a_match_that_cannot_be_is_refused_and_nothing_changes() {
+fn an_impossible_match_is_refused_and_changes_nothing() {
     let scene = Scene::new();
     scene.patient(40001);
     scene.jhe.add_patient(40002, 10007, scene.world.now.minus(DAY));
@@ -115,7 +115,7 @@ fn a_match_that_cannot_be_is_refused_and_nothing_changes() {
 }
 
 #[test]
-fn where_jhe_has_no_consent_nothing_is_read_or_sent_and_the_command_says_so() {
+fn a_match_without_consent_at_jhe_reads_and_sends_nothing() {
     let scene = Scene::new();
     scene.jhe.add_patient(40001, 10006, scene.world.now.minus(DAY));
     scene.jhe.consent(40001, false, scene.world.now.minus(HOUR));
@@ -128,7 +128,7 @@ fn where_jhe_has_no_consent_nothing_is_read_or_sent_and_the_command_says_so() {
 }
 
 #[test]
-fn an_invitation_of_ours_is_good_no_more() {
+fn a_match_ends_local_invitations() {
     let scene = Scene::new();
     scene.jhe.add_patient(40001, 10006, scene.world.now.minus(DAY));
     let served = Served::start(&scene.world);
@@ -144,7 +144,7 @@ fn an_invitation_of_ours_is_good_no_more() {
 }
 
 #[test]
-fn everything_is_queued_for_those_who_are_matched_and_the_others_are_named() {
+fn earlier_observations_are_queued_for_matched_patients_and_the_others_are_named() {
     let scene = Scene::new();
     let (user, _) = scene.patient(40001);
     scene.jhe.add_patient(40002, 10007, scene.world.now.minus(DAY));
@@ -163,7 +163,7 @@ fn everything_is_queued_for_those_who_are_matched_and_the_others_are_named() {
 }
 
 #[test]
-fn on_a_terminal_each_proposal_is_asked_for() {
+fn on_a_terminal_each_proposal_is_confirmed() {
     let scene = Scene::new();
     scene.jhe.add_patient(40001, 10006, scene.world.now.minus(DAY));
     scene.jhe.add_patient(40002, 10007, scene.world.now.minus(DAY));

@@ -1,4 +1,4 @@
-//! Practitioners sign in through JHE, and see the patients of their organizations and nobody else.
+//! Practitioners sign in through JHE and see the patients of their organizations only.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn post(visitor: &Visitor, path: &str, fields: &[(&str, &str)]) -> Answer {
 }
 
 #[test]
-fn a_practitioner_signs_in_through_jhe_and_its_token_is_not_kept() {
+fn a_practitioner_signs_in_through_jhe_and_the_token_is_not_stored() {
     let clinic = Clinic::open();
     let visitor = clinic.served.visitor();
     let sent = visitor.get("/admin/patients/1");
@@ -43,7 +43,7 @@ fn a_practitioner_signs_in_through_jhe_and_its_token_is_not_kept() {
 }
 
 #[test]
-fn where_it_is_not_configured_nobody_signs_in_through_jhe() {
+fn signing_in_through_jhe_is_off_unless_configured() {
     let world = World::new();
     let served = Served::start(&world);
     let visitor = served.visitor();
@@ -54,7 +54,7 @@ fn where_it_is_not_configured_nobody_signs_in_through_jhe() {
 }
 
 #[test]
-fn a_patient_out_of_reach_is_one_who_is_not_there() {
+fn a_patient_of_another_organization_looks_nonexistent() {
     let clinic = Clinic::open();
     let (mary, victor) = (clinic.practitioner(MARY), clinic.practitioner(VICTOR));
     let pages = [
@@ -116,7 +116,7 @@ fn a_patient_out_of_reach_is_one_who_is_not_there() {
 }
 
 #[test]
-fn lists_hold_the_patients_and_studies_of_ones_organizations_and_no_figures_of_all() {
+fn lists_and_counts_cover_only_ones_own_organizations() {
     let clinic = Clinic::open();
     let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
     // Something of each patient's for the audit.
@@ -173,7 +173,7 @@ fn lists_hold_the_patients_and_studies_of_ones_organizations_and_no_figures_of_a
 }
 
 #[test]
-fn only_the_browser_that_was_sent_off_comes_back_and_once() {
+fn a_sign_in_is_bound_to_its_browser_and_single_use() {
     let clinic = Clinic::open();
     let (mary, other) = (clinic.served.visitor(), clinic.served.visitor());
     let back = clinic.until_back(&mary, MARY, "/admin/jhe?next=//evil.example.org");
@@ -199,7 +199,7 @@ fn only_the_browser_that_was_sent_off_comes_back_and_once() {
 }
 
 #[test]
-fn who_may_not_sign_in_is_told_why_and_what_to_do() {
+fn a_refused_sign_in_explains_why_and_what_to_do() {
     let clinic = Clinic::open();
     clinic.jhe.state().staff.crown(10001, "admin@example.com");
     let visitor = clinic.served.visitor();
@@ -231,7 +231,7 @@ fn who_may_not_sign_in_is_told_why_and_what_to_do() {
 }
 
 #[test]
-fn a_local_account_of_the_same_name_is_never_taken_over() {
+fn a_sign_in_never_takes_over_a_local_account() {
     let clinic = Clinic::open();
     assert_eq!(clinic.world.run(&["admin", "add", EMAIL, "--role", "operator"]).code, 0);
     set_password(&clinic.world, EMAIL, PASSWORD);
@@ -254,7 +254,7 @@ fn a_local_account_of_the_same_name_is_never_taken_over() {
 }
 
 #[test]
-fn roles_and_organizations_are_as_jhe_says_at_each_sign_in() {
+fn roles_and_organizations_are_refreshed_at_each_sign_in() {
     let clinic = Clinic::open();
     let visitor = clinic.practitioner(MARY);
     assert_eq!((visitor.get("/admin/audit").status, visitor.get("/admin/patients/1").status), (200, 200));
@@ -308,7 +308,7 @@ fn a_patient_without_a_link_who_moves_is_seen_there_only() {
 }
 
 #[test]
-fn an_account_that_is_disabled_here_stays_out() {
+fn a_locally_disabled_account_cannot_sign_in() {
     let clinic = Clinic::open();
     let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
     let page = operator.get("/admin/accounts").body;

@@ -1,4 +1,4 @@
-//! What becomes of what is kept once its consent is withdrawn.
+//! After a withdrawal, stored data is kept, hidden or erased as the setting says.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn in_tables(world: &World, patient: &str) -> i64 {
 }
 
 #[test]
-fn what_is_withdrawn_stays_where_it_is_kept_and_is_shown_no_more_where_it_is_hidden() {
+fn withdrawn_data_is_kept_or_hidden_as_the_setting_says() {
     let mut world = World::new();
     let (_, patient, neighbour) = canaries(&world);
     let (kept, others) = (world.kept(&patient), world.kept(&neighbour));
@@ -59,7 +59,7 @@ fn withdrawn(world: &mut World) -> (String, String) {
 }
 
 #[test]
-fn what_is_withdrawn_is_erased_after_its_time_and_never_fetched_again() {
+fn withdrawn_data_is_erased_after_the_delay_and_never_fetched_again() {
     let mut world = World::new();
     let (other, neighbour) = world.patient();
     world.sim.fill(&other, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 2);
@@ -108,7 +108,7 @@ fn what_is_withdrawn_is_erased_after_its_time_and_never_fetched_again() {
 }
 
 #[test]
-fn what_is_agreed_to_again_in_time_is_kept() {
+fn data_is_kept_when_consent_returns_in_time() {
     let mut world = World::new();
     let (_, patient) = withdrawn(&mut world);
     world.pass(DAY);
@@ -128,7 +128,7 @@ fn what_is_agreed_to_again_in_time_is_kept() {
 }
 
 #[test]
-fn what_is_withdrawn_is_erased_of_its_scope_alone() {
+fn erasure_after_withdrawal_is_limited_to_its_scope() {
     let mut world = World::new();
     let steps = "omh:step-count:3.0";
     let (user, patient) = world.patient_of(&[HEART_RATE, steps], "UTC");
@@ -147,7 +147,7 @@ fn what_is_withdrawn_is_erased_of_its_scope_alone() {
 }
 
 #[test]
-fn what_waits_for_jhe_is_erased_with_it_and_what_jhe_has_stays_there() {
+fn unsent_withdrawn_data_is_erased_and_delivered_data_stays_at_jhe() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 3);

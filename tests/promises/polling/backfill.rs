@@ -1,11 +1,11 @@
-//! The past is read as it was asked for, and a dry run writes nothing.
+//! A backfill reads the requested range, and a dry run writes nothing.
 
 use jhe_ow::demo::sim::Fault;
 
 use crate::support::harness::*;
 
 #[test]
-fn a_window_of_the_past_is_read_whole() {
+fn a_backfill_reads_its_whole_range() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY * 30), world.now, HOUR, 1);
@@ -17,7 +17,7 @@ fn a_window_of_the_past_is_read_whole() {
 }
 
 #[test]
-fn since_and_until_bound_what_is_read() {
+fn since_and_until_bound_a_backfill() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY * 10), world.now, HOUR, 1);
@@ -41,7 +41,7 @@ fn a_bare_date_is_a_day_where_the_patient_lives() {
 }
 
 #[test]
-fn reading_the_past_does_not_move_the_mark_over_what_was_not_read() {
+fn a_backfill_does_not_move_the_mark_over_unread_time() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR * 20), world.now, HOUR, 1);
@@ -57,7 +57,7 @@ fn reading_the_past_does_not_move_the_mark_over_what_was_not_read() {
 }
 
 #[test]
-fn a_backfill_that_was_killed_goes_on_where_it_was() {
+fn a_killed_backfill_resumes() {
     let world = World::new();
     world.sim.set_page_cap(1000);
     let (user, patient) = world.patient();
@@ -78,7 +78,7 @@ fn a_backfill_that_was_killed_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_tick_gets_in_between_two_slices_of_a_backfill() {
+fn a_tick_runs_between_two_slices_of_a_backfill() {
     let world = World::new();
     let (user, _) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY * 28), world.now, HOUR, 1);
@@ -90,7 +90,7 @@ fn a_tick_gets_in_between_two_slices_of_a_backfill() {
 }
 
 #[test]
-fn a_dry_run_says_what_it_would_create_and_writes_nothing() {
+fn a_dry_run_prints_what_it_would_create_and_writes_nothing() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, HOUR, 1);

@@ -1,4 +1,4 @@
-//! The machine's clock steps, the local clock changes, the patient travels: nothing is lost, doubled or done in a storm.
+//! Clock steps, daylight saving time and travel lose nothing, duplicate nothing, and trigger no burst of ticks.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn live(world: &mut World, user: &str, beat: &mut f64) {
 }
 
 #[test]
-fn a_clock_that_steps_loses_nothing_and_doubles_nothing() {
+fn a_clock_step_neither_loses_nor_duplicates_samples() {
     for step in ALL {
         let mut scene = Scene::new();
         let (user, patient) = scene.patient(40001);
@@ -85,7 +85,7 @@ fn a_clock_that_steps_loses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn a_clock_that_was_years_ahead_holds_nothing_up_afterwards() {
+fn a_clock_that_ran_years_ahead_delays_nothing_afterwards() {
     let mut scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
@@ -108,7 +108,7 @@ fn a_clock_that_was_years_ahead_holds_nothing_up_afterwards() {
 }
 
 #[test]
-fn the_daemon_ticks_on_whatever_the_clock_does() {
+fn the_daemon_keeps_ticking_across_clock_steps() {
     let world = World::new();
     world.setting("ow.poll_interval", "1s");
     let (user, patient) = world.patient();
@@ -138,7 +138,7 @@ fn the_daemon_ticks_on_whatever_the_clock_does() {
 }
 
 #[test]
-fn a_clock_that_steps_makes_no_tick_come_early() {
+fn a_clock_step_triggers_no_early_tick() {
     let world = World::new();
     let (user, _) = world.patient();
     let clock = Hands::new(&world);
@@ -186,7 +186,7 @@ const CHANGES: [(&str, &str, &str, &str, u64); 4] = [
 ];
 
 #[test]
-fn the_day_on_which_the_local_clocks_change_is_whole_and_so_is_its_night() {
+fn the_day_and_night_of_a_dst_change_are_complete() {
     for (zone, date, before, after, hours) in CHANGES {
         let world = World::new();
         let (user, patient) = world.patient_of(&[HEART_RATE, STEPS, EPISODE], zone);
@@ -233,7 +233,7 @@ fn the_day_on_which_the_local_clocks_change_is_whole_and_so_is_its_night() {
 }
 
 #[test]
-fn a_traveller_has_each_sample_once_at_the_time_that_the_wrist_showed() {
+fn a_travellers_samples_are_stored_once_in_local_time() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     // Berlin, Los Angeles, Auckland; noon comes three times, and in Los Angeles the morning once more.

@@ -1,4 +1,4 @@
-//! One patient's trouble is that patient's alone.
+//! One patient's fault affects that patient alone.
 
 use jhe_ow::demo::sim::Fault;
 
@@ -33,38 +33,38 @@ fn one_in_ten(fault: &Fault, told: &str) -> Ran {
 }
 
 #[test]
-fn one_that_hangs_holds_nobody_up() {
+fn a_patient_whose_requests_hang_delays_nobody_else() {
     one_in_ten(&Fault::Hang, "OW did not answer in time");
 }
 
 #[test]
-fn one_with_errors_500() {
+fn a_patient_with_errors_500_stops_nobody_else() {
     one_in_ten(&Fault::Status(500), "OW answered 500: Internal Server Error");
 }
 
 #[test]
-fn one_with_garbage() {
+fn a_patient_with_garbage_stops_nobody_else() {
     one_in_ten(&Fault::Garbage, "not a timeseries page");
 }
 
 #[test]
-fn one_with_json_of_another_shape() {
+fn a_patient_with_json_of_another_shape_stops_nobody_else() {
     one_in_ten(&Fault::WrongType, "not a timeseries page");
 }
 
 #[test]
-fn one_whose_pages_are_cut_short() {
+fn a_patient_with_truncated_pages_stops_nobody_else() {
     one_in_ten(&Fault::Truncated, "not a timeseries page");
     one_in_ten(&Fault::Cut, "the connection to OW broke");
 }
 
 #[test]
-fn one_whose_cursor_repeats() {
+fn a_patient_with_a_repeating_cursor_stops_nobody_else() {
     one_in_ten(&Fault::RepeatCursor, "the same cursor came twice");
 }
 
 #[test]
-fn one_whose_later_pages_fail_keeps_the_earlier_ones() {
+fn earlier_pages_are_stored_when_later_ones_fail() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
@@ -78,12 +78,12 @@ fn one_whose_later_pages_fail_keeps_the_earlier_ones() {
 }
 
 #[test]
-fn one_that_sends_without_end_is_cut_off() {
+fn an_endless_answer_is_cut_off() {
     one_in_ten(&Fault::Huge, "larger than 16 MiB");
 }
 
 #[test]
-fn one_that_drips() {
+fn a_slowly_dripping_answer_times_out() {
     one_in_ten(&Fault::SlowDrip, "OW did not answer in time");
 }
 
@@ -97,7 +97,7 @@ fn a_redirect_to_another_origin_is_refused_and_never_called() {
 }
 
 #[test]
-fn a_moments_trouble_is_waited_out_within_the_tick() {
+fn a_short_outage_is_retried_within_the_tick() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
@@ -141,7 +141,7 @@ fn an_unknown_key_stops_the_tick_for_everybody() {
 }
 
 #[test]
-fn a_user_that_ow_lost_is_to_be_linked_anew() {
+fn a_user_lost_by_ow_must_be_linked_again() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.created();
@@ -161,7 +161,7 @@ fn a_user_that_ow_lost_is_to_be_linked_anew() {
 }
 
 #[test]
-fn an_ow_that_is_not_there_is_told_of_per_patient() {
+fn an_unreachable_ow_is_reported_per_patient() {
     let mut world = World::new();
     world.patient();
     world.set("OW_API_URL", &format!("http://127.0.0.1:{}", free_port()));
@@ -171,7 +171,7 @@ fn an_ow_that_is_not_there_is_told_of_per_patient() {
 }
 
 #[test]
-fn a_wrong_address_is_told_from_a_user_that_is_gone() {
+fn a_wrong_address_is_distinguished_from_a_lost_user() {
     let mut world = World::new();
     let (_, patient) = world.patient();
     world.set("OW_API_URL", &format!("{}/elsewhere", world.sim.url()));

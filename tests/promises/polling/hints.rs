@@ -1,4 +1,4 @@
-//! Near real time: what has just come to OW is read before the next tick, and what is missed costs nothing.
+//! Near real time: data that OW has just synced is read before the next tick, and a missed hint loses nothing.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::hints::*;
 use crate::support::running_daemon::*;
 
 #[test]
-fn whom_ow_has_just_synced_is_read_at_once() {
+fn a_patient_ow_has_just_synced_is_read_at_once() {
     let world = World::new();
     let (user, patient) = world.patient();
     let (other, _) = world.patient();
@@ -50,7 +50,7 @@ fn a_hint_waits_for_the_lock() {
 }
 
 #[test]
-fn an_ow_that_cannot_say_who_synced_costs_nothing() {
+fn an_ow_without_sync_runs_costs_nothing() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.setting("ow.daily_historical_sync", "false");
@@ -67,7 +67,7 @@ fn an_ow_that_cannot_say_who_synced_costs_nothing() {
 }
 
 #[test]
-fn without_hints_ow_is_not_asked() {
+fn without_hints_ows_sync_runs_are_not_requested() {
     let world = World::new();
     let (user, _) = world.patient();
     let served = served(&world, "off", &user, &[]);
@@ -119,7 +119,7 @@ fn message(user: &str, start: Timestamp) -> String {
 }
 
 #[test]
-fn ows_webhook_has_a_patient_read_at_once_and_a_stranger_has_nothing() {
+fn ows_webhook_triggers_a_read_and_an_unsigned_message_does_not() {
     let world = World::new();
     let (user, patient) = world.patient();
     let hands = Hands::new(&world);
@@ -157,7 +157,7 @@ fn ows_webhook_has_a_patient_read_at_once_and_a_stranger_has_nothing() {
 }
 
 #[test]
-fn messages_about_the_past_have_it_read_once_an_hour() {
+fn webhooks_about_the_past_trigger_one_read_an_hour() {
     let world = World::new();
     let (user, patient) = world.patient();
     let (other, other_patient) = world.patient();
@@ -175,7 +175,7 @@ fn messages_about_the_past_have_it_read_once_an_hour() {
     };
     world.sim.put(&user, late, 60.0);
     send_at(2);
-    until_nothing_is_owed(&world);
+    until_all_reads_are_done(&world);
     assert_eq!(world.kept(&patient).len(), 1);
     let whole = reads_of(&world, &user, 20);
     world.sim.put(&user, late.plus(HOUR), 61.0);
@@ -193,7 +193,7 @@ fn messages_about_the_past_have_it_read_once_an_hour() {
 }
 
 #[test]
-fn a_sync_that_has_begun_brought_nothing_yet() {
+fn the_start_of_a_sync_triggers_no_read() {
     let world = World::new();
     let (user, _) = world.patient();
     let (other, _) = world.patient();
@@ -213,7 +213,7 @@ fn a_sync_that_has_begun_brought_nothing_yet() {
 }
 
 #[test]
-fn the_names_of_the_standard_webhooks_are_taken_too() {
+fn the_headers_of_standard_webhooks_are_accepted() {
     let world = World::new();
     let (user, patient) = world.patient();
     let served = served(&world, "off", &user, &[("OW_WEBHOOK_SECRET", SIGNING)]);
@@ -228,7 +228,7 @@ fn the_names_of_the_standard_webhooks_are_taken_too() {
 }
 
 #[test]
-fn a_time_that_cannot_be_is_refused() {
+fn a_webhook_with_an_impossible_time_is_refused() {
     let world = World::new();
     let (user, _) = world.patient();
     let served = served(&world, "off", &user, &[("OW_WEBHOOK_SECRET", SIGNING)]);
@@ -250,7 +250,7 @@ fn without_a_secret_there_is_no_webhook() {
 }
 
 #[test]
-fn a_message_that_is_signed_with_another_secret_is_in_the_log_once_a_minute() {
+fn a_wrong_signature_is_logged_once_a_minute() {
     let world = World::new();
     let (user, _) = world.patient();
     let hands = Hands::new(&world);

@@ -1,4 +1,4 @@
-//! Hints are beside the ticks: they neither take a tick's place, nor tell how the ticks are, nor read less.
+//! Hinted reads do not replace ticks, do not count as ticks, and read no less.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::hints::*;
 use crate::support::running_daemon::*;
 
 #[test]
-fn a_tick_comes_before_a_hinted_read() {
+fn a_hinted_read_yields_to_a_tick() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     let (user, patient) = world.patient();
@@ -31,7 +31,7 @@ fn a_tick_comes_before_a_hinted_read() {
 }
 
 #[test]
-fn the_daemons_own_tick_is_not_skipped_for_a_hint() {
+fn the_daemons_own_tick_is_not_skipped_during_a_hinted_read() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     let (user, _) = world.patient();
@@ -53,7 +53,7 @@ fn the_daemons_own_tick_is_not_skipped_for_a_hint() {
 }
 
 #[test]
-fn a_tick_that_stepped_aside_has_not_ended() {
+fn a_skipped_tick_does_not_count_as_ended() {
     let world = World::new();
     let (user, _) = world.patient();
     world.setting("ow.poll_interval", "1s");
@@ -88,7 +88,7 @@ fn a_tick_that_stepped_aside_has_not_ended() {
 }
 
 #[test]
-fn only_ticks_tell_how_the_ticks_are() {
+fn only_ticks_count_for_the_state_of_ticks() {
     let world = World::new();
     let (user, patient) = world.patient();
     for _ in 0..4 {
@@ -122,7 +122,7 @@ fn only_ticks_tell_how_the_ticks_are() {
 }
 
 #[test]
-fn a_look_that_failed_is_tried_again() {
+fn a_failed_hinted_read_is_tried_again() {
     let world = World::new();
     let (user, patient) = world.patient();
     let hands = Hands::new(&world);
@@ -140,7 +140,7 @@ fn a_look_that_failed_is_tried_again() {
 }
 
 #[test]
-fn a_hint_takes_nothing_from_a_sweep_that_is_due() {
+fn a_hinted_read_does_not_replace_a_due_sweep() {
     let world = World::new();
     let (user, patient) = world.patient();
     let hands = Hands::new(&world);

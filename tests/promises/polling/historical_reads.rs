@@ -1,4 +1,4 @@
-//! What OW has fetched of the past is read, to the end, whatever happens meanwhile.
+//! Historical ranges that OW has synced are read to their end, across restarts and failures.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn listed(world: &World, times: usize) {
 }
 
 #[test]
-fn a_backfill_at_ow_has_its_past_read() {
+fn a_backfill_at_ow_triggers_a_historical_read() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -57,10 +57,10 @@ fn a_backfill_at_ow_has_its_past_read() {
 }
 
 #[test]
-fn what_ow_fetched_while_the_daemon_was_down_is_read_once() {
+fn ranges_synced_while_the_daemon_was_down_are_read_once() {
     let (mut world, user, patient) = missed();
     let served = Served::start(&world);
-    until_nothing_is_owed(&world);
+    until_all_reads_are_done(&world);
     assert_eq!(world.kept(&patient).len(), 2);
     listed(&world, 2);
     assert_eq!(reads_of(&world, &user, 61), 1);
@@ -75,7 +75,7 @@ fn what_ow_fetched_while_the_daemon_was_down_is_read_once() {
 }
 
 #[test]
-fn what_ow_refused_once_is_asked_for_again() {
+fn a_failed_historical_read_is_tried_again() {
     let (world, user, patient) = missed();
     let hands = Hands::new(&world);
     world.sim.set_fault(&user, Some(Fault::Status(503)));
@@ -90,7 +90,7 @@ fn what_ow_refused_once_is_asked_for_again() {
 }
 
 #[test]
-fn what_is_owed_outlives_a_kill_and_ows_list() {
+fn pending_reads_survive_a_kill_and_the_end_of_ows_list() {
     let (mut world, user, patient) = missed();
     world.sim.set_fault(&user, Some(Fault::Hang));
     world.set("JHE_OW_OW_TIMEOUT", "30s");
@@ -111,7 +111,7 @@ fn what_is_owed_outlives_a_kill_and_ows_list() {
 }
 
 #[test]
-fn many_other_runs_do_not_push_a_backfill_away() {
+fn many_later_sync_runs_do_not_hide_a_backfill() {
     let (world, _, patient) = missed();
     let other = world.sim.add_user();
     for _ in 0..500 {
@@ -123,7 +123,7 @@ fn many_other_runs_do_not_push_a_backfill_away() {
 }
 
 #[test]
-fn who_is_linked_later_has_the_past_read_that_ow_fetched_before() {
+fn a_patient_linked_later_gets_the_ranges_ow_synced_before() {
     let (world, _, _) = missed();
     let user = world.sim.add_user();
     world.sim.put(&user, world.now.minus(DAY * 60), 61.0);
@@ -145,7 +145,7 @@ fn a_long_past_is_read_in_slices() {
     let dense = world.now.minus(DAY * 50);
     world.sim.fill(&user, dense, dense.plus(DAY * 20), HOUR, 1);
     let served = Served::start(&world);
-    until_nothing_is_owed(&world);
+    until_all_reads_are_done(&world);
     assert_eq!(world.kept(&patient).len(), 2 + 20 * 24);
     served.stop("TERM");
     let db = rusqlite::Connection::open(world.database()).unwrap();

@@ -1,11 +1,11 @@
-//! What a ring or watch syncs late arrives, however late.
+//! Data that a device syncs late arrives, however late.
 
 use jhe_ow::demo::sim::Row;
 
 use crate::support::harness::*;
 
 #[test]
-fn samples_that_sync_late_arrive_with_the_next_tick() {
+fn samples_synced_late_arrive_with_the_next_tick() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
@@ -19,7 +19,7 @@ fn samples_that_sync_late_arrive_with_the_next_tick() {
 }
 
 #[test]
-fn a_ring_that_was_out_of_reach_for_nine_days_brings_them_with_its_next_sync() {
+fn nine_offline_days_of_a_ring_arrive_with_its_next_sync() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
@@ -64,7 +64,7 @@ fn samples_that_sync_weeks_late_arrive_within_a_week() {
 }
 
 #[test]
-fn what_ow_itself_missed_is_fetched_by_the_daily_historical_sync() {
+fn samples_ow_missed_are_fetched_by_the_daily_historical_sync() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.created();
@@ -80,7 +80,7 @@ fn what_ow_itself_missed_is_fetched_by_the_daily_historical_sync() {
 }
 
 #[test]
-fn an_ow_that_cannot_fetch_is_asked_again_and_its_samples_are_read_all_the_same() {
+fn a_failed_historical_sync_is_retried_and_stops_no_read() {
     let world = World::new();
     let (user, _) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);

@@ -1,5 +1,4 @@
-//! What the tests of the integration that this one replaces promise, each under its name there. Where a
-//! sentence differs, it is the design's.
+//! The promises of the tests of `ow_poll`, the integration that this program replaces, under their names there.
 
 use jhe_ow::demo::sim::Fault;
 

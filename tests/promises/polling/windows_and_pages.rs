@@ -1,4 +1,4 @@
-//! Nothing that OW has is left there.
+//! Every sample that OW has is read: windows leave no gap, and every page is read.
 
 use crate::support::harness::*;
 
@@ -12,7 +12,7 @@ fn a_rings_288_samples_of_a_day_arrive_whole() {
 }
 
 #[test]
-fn a_newer_ow_with_larger_pages_is_read_in_larger_pages() {
+fn the_page_size_follows_what_ow_accepts() {
     let world = World::new();
     world.sim.set_page_cap(1000);
     let (user, patient) = world.patient();
@@ -22,7 +22,7 @@ fn a_newer_ow_with_larger_pages_is_read_in_larger_pages() {
 }
 
 #[test]
-fn that_nights_come_in_smaller_pages_makes_the_pages_of_samples_no_smaller() {
+fn smaller_pages_of_nights_do_not_shrink_the_pages_of_samples() {
     let world = World::new();
     world.sim.set_page_cap(1000);
     let (user, _) = world.patient_of(&[HEART_RATE, "omh:sleep-episode:1.1"], "UTC");
@@ -95,7 +95,7 @@ fn two_devices_at_one_instant_are_two_observations() {
 }
 
 #[test]
-fn a_second_device_that_syncs_late_is_not_outrun_by_the_first() {
+fn the_mark_waits_for_the_slower_of_two_devices() {
     use jhe_ow::demo::sim::Row;
     let mut world = World::new();
     let (user, patient) = world.patient();

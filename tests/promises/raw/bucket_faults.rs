@@ -1,11 +1,11 @@
-//! Raw mode where the bucket is in trouble: what it costs, whom, and that nothing is lost by it.
+//! Raw mode with a faulty bucket: nothing is lost, and only the affected objects and patients wait.
 
 use crate::support::bucket::*;
 use crate::support::harness::*;
 use crate::support::raw_payloads::*;
 
 #[test]
-fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
+fn an_object_read_late_fills_gaps_and_overwrites_nothing_newer() {
     let (mut world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let (older, newer) =
@@ -21,7 +21,7 @@ fn an_object_that_failed_fills_what_is_missing_and_undoes_nothing() {
 }
 
 #[test]
-fn a_bucket_that_lists_and_does_not_serve_holds_nobody_up() {
+fn a_bucket_that_lists_and_does_not_serve_delays_nobody() {
     let (world, bucket) = raw_world();
     let ((one, first), (two, second)) = (world.patient(), world.patient());
     for number in 0..20 {
@@ -43,7 +43,7 @@ fn a_bucket_that_lists_and_does_not_serve_holds_nobody_up() {
 }
 
 #[test]
-fn three_objects_that_never_come_block_nothing() {
+fn three_unreadable_objects_block_nothing() {
     let (mut world, bucket) = raw_world();
     let (user, patient) = world.patient();
     for (number, name) in ["a", "b", "c", "d"].iter().enumerate() {
@@ -63,7 +63,7 @@ fn three_objects_that_never_come_block_nothing() {
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_costs_nothing() {
+fn a_server_that_dies_midway_loses_nothing() {
     let (world, mut bucket) = raw_world();
     let (user, patient) = world.patient();
     for hour in 0..6 {
@@ -129,7 +129,7 @@ fn page(next: Option<&str>, objects: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_listing_that_goes_on_and_does_not_say_where_is_no_end() {
+fn a_truncated_listing_without_a_continuation_token_is_an_error() {
     let (world, bucket, user, _) = one_payload();
     bucket.list_as(&user, &[&page(None, &[])]);
     let ran = world.poll();
@@ -137,7 +137,7 @@ fn a_listing_that_goes_on_and_does_not_say_where_is_no_end() {
 }
 
 #[test]
-fn a_page_without_keys_forgets_nothing() {
+fn an_empty_page_of_a_listing_forgets_no_object() {
     let (world, bucket, user, patient) = one_payload();
     let key = Bucket::key(TODAY, &user, "701e19a918f0");
     let last = page(None, &[(&key, "tag")]).replace("true", "false");
@@ -159,7 +159,7 @@ fn a_page_without_keys_forgets_nothing() {
 }
 
 #[test]
-fn a_patient_whose_listing_fails_holds_nobody_else_up() {
+fn a_patient_whose_listing_fails_delays_nobody_else() {
     let (world, bucket, user, patient) = one_payload();
     let (other_user, other) = world.patient();
     bucket.put_heart_rates(&Bucket::key(TODAY, &other_user, "1"), &[(EIGHT, 50.0, "rest")]);
@@ -171,7 +171,7 @@ fn a_patient_whose_listing_fails_holds_nobody_else_up() {
 }
 
 #[test]
-fn an_object_that_does_not_come_costs_itself_only_and_is_not_tried_twice_in_a_tick() {
+fn an_unresponsive_object_does_not_stop_the_others() {
     let (world, bucket, user, patient) = one_payload();
     let silent = Bucket::key(TODAY, &user, "silent");
     bucket.put_heart_rates(&silent, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);
@@ -187,7 +187,7 @@ fn an_object_that_does_not_come_costs_itself_only_and_is_not_tried_twice_in_a_ti
 }
 
 #[test]
-fn nobody_is_sent_to_another_server() {
+fn redirects_of_the_bucket_are_not_followed() {
     let (world, bucket, user, patient) = one_payload();
     let other = Bucket::start();
     let key = Bucket::key(TODAY, &user, "moved");
@@ -205,7 +205,7 @@ fn nobody_is_sent_to_another_server() {
 }
 
 #[test]
-fn a_pause_that_the_server_asks_for_is_kept() {
+fn the_buckets_retry_after_is_obeyed() {
     let (world, bucket, user, _) = one_payload();
     let key = Bucket::key(TODAY, &user, "busy");
     bucket.put_heart_rates(&key, &[("2026-11-21T07:00:00Z", 60.0, "rest")]);

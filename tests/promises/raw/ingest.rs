@@ -1,4 +1,4 @@
-//! Raw mode: every heart rate of every payload in the bucket once, whatever the bucket and the payloads are like.
+//! Raw mode: every heart rate of every payload in the bucket is stored once, whatever the layout and format.
 
 use jhe_ow::time::Timestamp;
 use serde_json::Value;
@@ -42,7 +42,7 @@ fn p10_raw_mode_skips_other_endpoints() {
 }
 
 #[test]
-fn a_captured_payload_comes_in_as_a_whole() {
+fn every_record_of_a_captured_payload_is_stored() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let capture = capture("raw-heartrate");
@@ -82,7 +82,7 @@ fn each_setting_that_is_missing_is_named() {
 }
 
 #[test]
-fn the_secret_is_nowhere_in_the_files() {
+fn the_s3_secret_is_not_stored_in_plain_text() {
     let (mut world, bucket, ..) = one_payload();
     assert_eq!(world.created(), 2);
     let list = world.run(&["settings", "list"]).stdout;
@@ -124,7 +124,7 @@ fn every_page_of_a_listing_is_read_and_nothing_else_of_the_bucket() {
 }
 
 #[test]
-fn one_bad_object_stops_neither_the_others_nor_anybody_else_and_is_tried_again() {
+fn a_bad_object_stops_no_other_and_is_tried_again() {
     let (mut world, bucket, user, patient) = one_payload();
     let (other_user, other) = world.patient();
     bucket.put_heart_rates(&Bucket::key(TODAY, &other_user, "1"), &[(EIGHT, 50.0, "rest")]);
@@ -185,7 +185,7 @@ fn one_bad_object_stops_neither_the_others_nor_anybody_else_and_is_tried_again()
 }
 
 #[test]
-fn packed_objects_and_objects_without_metadata_are_read() {
+fn gzipped_objects_and_objects_without_metadata_are_read() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let body = |at: &str, bpm| heart_rates(&[(at, bpm, "rest")]).to_string();
@@ -242,7 +242,7 @@ fn a_changed_object_is_read_again_and_a_changed_value_is_a_revision() {
 }
 
 #[test]
-fn overlapping_pulls_meet_in_one_observation() {
+fn overlapping_payloads_give_one_observation() {
     let (world, bucket, user, patient) = one_payload();
     bucket.put_heart_rates(
         &Bucket::key(TODAY, &user, "ffff"),
@@ -282,7 +282,7 @@ fn an_outage_leaves_no_hole() {
 }
 
 #[test]
-fn a_first_turn_that_did_not_come_to_its_end_moves_no_mark_past_what_it_has_not_read() {
+fn an_unfinished_first_turn_does_not_move_the_mark_past_unread_objects() {
     let (mut world, mut bucket) = raw_world();
     let (user, patient) = world.patient();
     world.setting("ow.first_connect_window", "10d");
@@ -303,7 +303,7 @@ fn a_first_turn_that_did_not_come_to_its_end_moves_no_mark_past_what_it_has_not_
 }
 
 #[test]
-fn what_was_measured_while_consent_was_withdrawn_stays_out() {
+fn data_measured_during_a_withdrawal_is_not_stored() {
     let (mut world, bucket, user, patient) = one_payload();
     assert_eq!(world.created(), 2);
     world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
@@ -320,7 +320,7 @@ fn what_was_measured_while_consent_was_withdrawn_stays_out() {
 }
 
 #[test]
-fn a_record_that_cannot_be_converted_is_set_apart() {
+fn a_record_that_cannot_be_converted_is_rejected() {
     let (world, bucket, user, patient) = one_payload();
     let body = br#"{"data":[{"bpm":null,"timestamp":"2026-11-21T07:00:00Z"},{"bpm":60,"timestamp":"2026-11-21T07:05:00"},
                   {"bpm":62,"timestamp":"2026-11-21T07:10:00Z","source":"live"}]}"#;
@@ -373,7 +373,7 @@ fn the_same_ring_through_both_modes_gives_the_same_instants_and_values() {
 }
 
 #[test]
-fn the_pages_say_whether_the_bucket_can_be_read_and_what_became_of_the_objects() {
+fn the_pages_show_the_state_of_the_bucket_and_its_objects() {
     let (world, bucket, user, patient) = one_payload();
     bucket.put(&Bucket::key(TODAY, &user, "bad"), HEARTRATE, b"<html>");
     assert_eq!(world.poll().code, 3);

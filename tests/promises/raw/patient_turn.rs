@@ -1,4 +1,4 @@
-//! Raw mode, one patient's turn: in which order objects are read, how many, and which again.
+//! Raw mode, one patient's turn: the order of objects, their number, and which are read again.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -18,7 +18,7 @@ fn store(world: &World) -> rusqlite::Connection {
 }
 
 #[test]
-fn a_turn_has_an_end_and_the_next_tick_goes_on_after_everybody_else() {
+fn a_turn_is_limited_and_continues_in_the_next_tick() {
     let (mut world, bucket) = raw_world();
     let ((one, first), (two, second)) = (world.patient(), world.patient());
     world.setting("ow.concurrency", "1");
@@ -54,7 +54,7 @@ fn a_turn_has_an_end_and_the_next_tick_goes_on_after_everybody_else() {
 }
 
 #[test]
-fn the_page_and_the_log_of_the_daemon_say_that_more_objects_wait() {
+fn the_page_and_the_log_show_that_more_objects_wait() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     for number in 0..=TURN {
@@ -77,7 +77,7 @@ fn the_page_and_the_log_of_the_daemon_say_that_more_objects_wait() {
 }
 
 #[test]
-fn what_was_stored_later_stands_whatever_the_names_and_the_pages() {
+fn the_object_stored_last_wins_whatever_its_name_and_page() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     for number in 0..1000 {
@@ -99,7 +99,7 @@ fn what_was_stored_later_stands_whatever_the_names_and_the_pages() {
 }
 
 #[test]
-fn a_backfill_undoes_nothing_that_was_stored_later() {
+fn a_backfill_does_not_overwrite_later_objects() {
     let (mut world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let measured = "2026-10-20T08:00:00Z";
@@ -119,7 +119,7 @@ fn a_backfill_undoes_nothing_that_was_stored_later() {
 }
 
 #[test]
-fn an_object_that_failed_is_tried_ever_less_often_and_at_once_when_it_has_changed() {
+fn a_failed_object_backs_off_and_is_retried_at_once_when_changed() {
     let (mut world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let key = Bucket::key(TODAY, &user, "a");
@@ -145,7 +145,7 @@ fn an_object_that_failed_is_tried_ever_less_often_and_at_once_when_it_has_change
 }
 
 #[test]
-fn what_was_withheld_is_read_again_once_another_consent_is_known_and_not_before() {
+fn withheld_objects_are_read_again_after_a_change_of_consent_only() {
     let (mut world, bucket, user, patient) = one_payload();
     assert_eq!(world.created(), 2);
     world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
@@ -167,7 +167,7 @@ fn what_was_withheld_is_read_again_once_another_consent_is_known_and_not_before(
 }
 
 #[test]
-fn a_payload_of_unknown_kind_is_known_by_one_of_its_first_records() {
+fn an_unlabelled_payload_is_recognised_by_its_first_records() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     let body = br#"{"data":[null,{"bpm":60},{"bpm":61,"timestamp":"2026-11-21T08:00:00Z"}]}"#;
@@ -182,7 +182,7 @@ fn a_payload_of_unknown_kind_is_known_by_one_of_its_first_records() {
 }
 
 #[test]
-fn the_daily_comparison_is_with_what_ow_has_from_the_providers_of_the_payloads() {
+fn the_daily_comparison_counts_only_the_providers_of_the_payloads() {
     let (mut world, bucket) = raw_world();
     let (user, patient) = world.patient();
     world.pass(DAY * 2);
@@ -221,7 +221,7 @@ fn a_secret_can_come_from_standard_input() {
 }
 
 #[test]
-fn the_page_says_of_a_link_that_has_ended_that_its_objects_are_not_read_any_more() {
+fn the_page_shows_that_objects_of_an_ended_link_are_not_read() {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();
     bucket.put(&Bucket::key(TODAY, &user, "bad"), HEARTRATE, b"<html>");

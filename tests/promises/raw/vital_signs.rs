@@ -1,4 +1,4 @@
-//! Raw mode, every vital sign: what Oura's payloads tell of comes in as it does from OW's API, each of it once.
+//! Raw mode, every vital sign: Oura's payloads give the same observations as OW's API, each once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -206,7 +206,7 @@ fn whichever_mode_comes_first_jhe_gets_each_event_and_each_sample_once() {
 }
 
 #[test]
-fn a_document_that_oura_has_revised_is_a_revision_wherever_it_begins_now() {
+fn a_revised_document_of_oura_is_a_revision_wherever_it_begins() {
     let (world, bucket) = world_after("raw");
     let (user, _) = patient(&world, &["omh:sleep-duration:2.0"]);
     let put = |name: &str, records: &[Value]| {
@@ -232,7 +232,7 @@ fn a_document_that_oura_has_revised_is_a_revision_wherever_it_begins_now() {
 }
 
 #[test]
-fn what_is_no_sleep_is_dropped_without_a_word_and_what_cannot_be_read_is_told_once() {
+fn non_sleep_is_dropped_silently_and_unreadable_records_are_rejected_once() {
     let (world, bucket) = world_after("raw");
     let (user, _) = patient(&world, &all_codes());
     let mut rest = night("a", "2026-11-20T00:10:00+01:00", "2026-11-20T07:10:00+01:00", 23_400);
@@ -249,7 +249,7 @@ fn what_is_no_sleep_is_dropped_without_a_word_and_what_cannot_be_read_is_told_on
 }
 
 #[test]
-fn a_record_becomes_only_what_is_consented_to_and_the_rest_once_that_is() {
+fn a_record_yields_consented_types_only_and_the_rest_after_consent() {
     let (world, bucket) = world_after("raw");
     let (user, patient) = patient(&world, &["omh:step-count:3.0"]);
     put_captures(&bucket, &user);
@@ -278,7 +278,7 @@ fn a_record_becomes_only_what_is_consented_to_and_the_rest_once_that_is() {
 }
 
 #[test]
-fn objects_without_metadata_are_known_by_their_records_whatever_garbage_is_among_them() {
+fn objects_without_metadata_are_recognised_despite_garbage() {
     let (world, bucket) = world_after("raw");
     let (user, _) = patient(&world, &all_codes());
     for name in CAPTURES {
@@ -312,7 +312,7 @@ fn objects_without_metadata_are_known_by_their_records_whatever_garbage_is_among
 }
 
 #[test]
-fn a_weight_is_of_when_it_was_stored_and_kept_once_until_it_changes() {
+fn a_weight_is_dated_by_its_object_and_stored_once_until_it_changes() {
     let (world, bucket) = world_after("raw");
     let (user, _) = patient(&world, &["omh:body-weight:3.0"]);
     let put = |day: &str, hour: u32, weight: f64| {
@@ -340,7 +340,7 @@ fn a_weight_is_of_when_it_was_stored_and_kept_once_until_it_changes() {
 }
 
 #[test]
-fn only_what_is_one_record_may_come_without_a_list() {
+fn only_single_record_endpoints_may_omit_the_list() {
     let (world, bucket) = world_after("raw");
     let (user, _) = patient(&world, &all_codes());
     let body = night("a", "2026-11-20T00:10:00+01:00", "2026-11-20T07:10:00+01:00", 1).to_string();
@@ -380,7 +380,7 @@ fn a_night_of_twelve_hours_with_its_curves_and_a_day_with_its_minutes_are_read()
 }
 
 #[test]
-fn a_type_that_tells_nothing_for_weeks_makes_no_tick_list_weeks() {
+fn a_type_without_recent_data_does_not_widen_the_listing() {
     let (mut world, bucket) = world_after("raw");
     let (user, _) = patient(&world, &all_codes());
     put_captures(&bucket, &user);

@@ -1,4 +1,4 @@
-//! Every route, tried by everybody who has no business there.
+//! Every route refuses everybody who may not use it.
 
 use reqwest::Method;
 
@@ -265,7 +265,7 @@ fn no_route_is_missing_from_the_table() {
 }
 
 #[test]
-fn every_route_is_shut_to_who_has_no_session_for_it() {
+fn every_route_refuses_requests_without_its_session() {
     let House { mut world, served, operator, first, second } = House::open();
     let house = House { world: World::bare(), served, operator, first, second };
     let everything = |_| true;
@@ -316,7 +316,7 @@ fn every_route_is_shut_to_who_has_no_session_for_it() {
 }
 
 #[test]
-fn every_answer_has_its_headers_whatever_went_wrong() {
+fn every_answer_has_its_security_headers_errors_too() {
     let house = House::open();
     let (operator, stranger) = (&house.operator, house.served.visitor());
     for (number, (path, door)) in GET.iter().enumerate() {
@@ -377,7 +377,7 @@ fn every_answer_has_its_headers_whatever_went_wrong() {
 }
 
 #[test]
-fn no_form_is_taken_without_its_token_or_from_elsewhere() {
+fn every_form_needs_its_token_and_its_origin() {
     let house = House::open();
     let token = |visitor: &Visitor, page: &str, form: &str| visitor.get(page).hidden(form)[0].1.clone();
     let staff = token(&house.operator, "/admin", "/admin/sign-out");
@@ -433,7 +433,7 @@ fn no_form_is_taken_without_its_token_or_from_elsewhere() {
 }
 
 #[test]
-fn every_patient_route_is_shut_to_a_practitioner_of_another_organization() {
+fn every_patient_route_refuses_practitioners_of_other_organizations() {
     let clinic = Clinic::open();
     let mary = clinic.practitioner(MARY);
     let token = mary.get("/admin").hidden("/admin/sign-out")[0].1.clone();

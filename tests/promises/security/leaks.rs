@@ -1,5 +1,5 @@
-//! No secret and no measurement gets out: not into a log at any level, not to who is not signed in, and not through
-//! another service that repeats what it was sent.
+//! No secret and no measurement leaks: not into logs at any level, not to signed-out visitors, not through a service
+//! that echoes requests.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -220,7 +220,7 @@ fn loudly(world: &mut World, how: [(&str, &str); 2]) {
 }
 
 #[test]
-fn no_log_tells_a_secret_where_all_is_well() {
+fn logs_of_normal_operation_hold_no_secret() {
     let mut watch = Watch::new();
     for how in LOUD {
         let (mut world, _jhe, _) = full_world();
@@ -257,7 +257,7 @@ fn no_log_tells_a_secret_where_all_is_well() {
 }
 
 #[test]
-fn no_service_that_repeats_what_it_is_sent_gets_it_into_a_log() {
+fn a_service_that_echoes_requests_gets_no_secret_into_a_log() {
     let parrot = Parrot::start();
     let (mut world, jhe, user) = full_world();
     let mut watch = Watch::new();
@@ -331,7 +331,7 @@ fn no_service_that_repeats_what_it_is_sent_gets_it_into_a_log() {
 }
 
 #[test]
-fn who_is_not_signed_in_is_told_no_secret_and_what_strangers_send_is_in_no_log() {
+fn signed_out_visitors_see_no_secret_and_their_input_is_not_logged() {
     let parrot = Parrot::start();
     for (how, manner) in LOUD.into_iter().zip([Manner::Status(400), Manner::Otherwise]) {
         let mut watch = Watch::new();
@@ -411,7 +411,7 @@ fn who_is_not_signed_in_is_told_no_secret_and_what_strangers_send_is_in_no_log()
 }
 
 #[test]
-fn no_broken_configuration_shows_the_secrets_in_it() {
+fn errors_of_a_broken_configuration_show_no_secret() {
     let mut watch = Watch::new();
     let world = World::bare();
     let toml = world.directory.path().join("jhe-ow.toml");
@@ -441,7 +441,7 @@ fn no_broken_configuration_shows_the_secrets_in_it() {
 }
 
 #[test]
-fn whoever_is_told_of_every_value_of_the_configuration_is_told_no_secret() {
+fn lists_of_configuration_values_show_no_secret() {
     let secrets = secrets_of_the_configuration();
     assert_eq!(secrets.len(), 8, "{secrets:?}");
     // One of JHE's is made of the other two, and both at once are refused.

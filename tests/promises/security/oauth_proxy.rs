@@ -1,5 +1,5 @@
-//! The OAuth proxy for API clients, with the statuses and messages that they know (I1 to I16), but for the
-//! e-mail of I3, which OW needs not, and I12: where browsers end is not the caller's to say.
+//! The OAuth proxy answers API clients with the statuses and messages of JHE's views (I1 to I16). Two differ: OW needs
+//! no e-mail address (I3), and the redirect address is not the caller's choice (I12).
 
 use reqwest::Method;
 
@@ -51,7 +51,7 @@ impl Scene {
 }
 
 #[test]
-fn i1_i8_whoever_is_not_signed_in_gets_401() {
+fn i1_i8_requests_without_credentials_get_401() {
     let scene = Scene::new();
     let visitor = scene.served.visitor();
     for (method, path) in [(Method::POST, USERS), (Method::GET, AUTHORIZE)] {
@@ -64,7 +64,7 @@ fn i1_i8_whoever_is_not_signed_in_gets_401() {
 }
 
 #[test]
-fn a_cookie_is_no_credential_and_a_revoked_token_none_either() {
+fn cookies_and_revoked_tokens_are_no_credentials() {
     let scene = Scene::new();
     let operator = scene.served.operator(&scene.world);
     let link = invite(&operator, &scene.patient);
@@ -95,7 +95,7 @@ fn i2_i10_i15_i16_without_settings_it_says_not_configured() {
 }
 
 #[test]
-fn i3_i4_a_user_is_made_once_and_linked() {
+fn i3_i4_a_user_is_created_once_and_linked() {
     let scene = Scene::new();
     let made = scene.create();
     assert_eq!(made.status, 200, "{made:?}");
@@ -109,7 +109,7 @@ fn i3_i4_a_user_is_made_once_and_linked() {
 }
 
 #[test]
-fn a_user_whom_ow_has_already_is_found_and_not_made() {
+fn an_existing_ow_user_is_found_and_not_created() {
     let scene = Scene::new();
     let first = scene.create().json()["owUserId"].clone();
     scene.world.run(&["patient", "unlink", &scene.patient]);
@@ -132,7 +132,7 @@ fn i5_i6_ows_errors_are_passed_on() {
 }
 
 #[test]
-fn a_refused_key_is_ours_and_not_the_callers() {
+fn a_refused_ow_key_is_no_error_of_the_caller() {
     let scene = Scene::new();
     scene.world.sim.rotate_key();
     assert_eq!(scene.create().status, 502);
@@ -194,7 +194,7 @@ fn i11_i12_i13_authorize_sends_the_bare_uuid_and_our_own_redirect() {
 }
 
 #[test]
-fn an_unknown_provider_or_path_is_told_in_json() {
+fn an_unknown_provider_or_path_gives_a_json_error() {
     let scene = Scene::new();
     scene.create();
     let apple = scene.call(Method::GET, "/api/v1/ow/oauth/apple/authorize");

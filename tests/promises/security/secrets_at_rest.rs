@@ -1,4 +1,4 @@
-//! The files of the store hold no secret that could be used: tokens as hashes, the keys of others sealed.
+//! The files of the store hold no usable secret: tokens are hashed, foreign keys are sealed.
 
 use std::path::Path;
 
@@ -88,7 +88,7 @@ fn no_file_of_the_store_holds_a_secret_that_can_be_used() {
 }
 
 #[test]
-fn what_is_sealed_is_opened_with_its_own_key_only_and_that_is_said() {
+fn sealed_secrets_open_with_their_own_key_only_and_a_wrong_key_is_reported() {
     let mut world = World::new();
     world.set("JHE_OW_SECRET_KEY", SEAL);
     world.patient();

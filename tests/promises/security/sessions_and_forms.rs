@@ -1,4 +1,4 @@
-//! Strangers, guessers, other sites, and patients who are curious about others.
+//! Sign-in, sessions, roles, cross-site forms and rate limits.
 
 use reqwest::Method;
 
@@ -36,7 +36,7 @@ fn the_first_start_prints_an_address_that_signs_in_once() {
 }
 
 #[test]
-fn a_wrong_password_says_nothing_and_guessing_is_slowed() {
+fn a_wrong_password_reveals_nothing_and_guessing_is_slowed() {
     let world = World::new();
     let served = Served::start(&world);
     set_password(&world, "operator", PASSWORD);
@@ -54,7 +54,7 @@ fn a_wrong_password_says_nothing_and_guessing_is_slowed() {
 }
 
 #[test]
-fn roles_hold() {
+fn each_role_is_limited_to_its_actions() {
     let world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);
@@ -89,7 +89,7 @@ fn roles_hold() {
 }
 
 #[test]
-fn sessions_end_when_somebody_ends_them_and_by_themselves() {
+fn sessions_can_be_ended_and_expire() {
     let mut world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);
@@ -122,7 +122,7 @@ fn sessions_end_when_somebody_ends_them_and_by_themselves() {
 }
 
 #[test]
-fn other_sites_forms_are_refused_and_written_down() {
+fn cross_site_forms_are_refused_and_logged() {
     let world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);
@@ -173,7 +173,7 @@ fn every_answer_carries_its_headers_and_cookies_are_for_this_site_only() {
 }
 
 #[test]
-fn what_is_too_large_or_no_form_is_refused() {
+fn oversized_and_malformed_bodies_are_refused() {
     let world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);
@@ -215,7 +215,7 @@ fn a_patients_session_reaches_that_patient_only() {
 }
 
 #[test]
-fn a_one_time_link_is_a_way_back_for_who_forgot_the_password() {
+fn a_one_time_link_resets_a_forgotten_password() {
     let world = World::new();
     let served = Served::start(&world);
     let before = served.operator(&world);
@@ -233,7 +233,7 @@ fn a_one_time_link_is_a_way_back_for_who_forgot_the_password() {
 }
 
 #[test]
-fn a_viewer_by_the_name_of_operator_keeps_nobody_from_starting() {
+fn a_viewer_named_operator_does_not_block_the_first_sign_in() {
     let world = World::new();
     assert_eq!(world.run(&["admin", "add", "operator"]).code, 0);
     let served = Served::start(&world);
@@ -242,7 +242,7 @@ fn a_viewer_by_the_name_of_operator_keeps_nobody_from_starting() {
 }
 
 #[test]
-fn guessing_from_one_address_keeps_nobody_else_out() {
+fn guessing_from_one_address_locks_nobody_else_out() {
     let world = World::new();
     let served = Served::with(&world, &[("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")]);
     set_password(&world, "operator", PASSWORD);
@@ -260,7 +260,7 @@ fn guessing_from_one_address_keeps_nobody_else_out() {
 }
 
 #[test]
-fn what_is_open_to_the_world_is_limited_by_address() {
+fn public_pages_are_rate_limited_by_address() {
     let world = World::new();
     let served = Served::start(&world);
     let visitor = served.visitor();

@@ -1,4 +1,4 @@
-//! The audit: whole, or it says where it is not.
+//! The audit is complete, or the check names the entry where it is not.
 
 use crate::support::harness::*;
 
@@ -61,7 +61,7 @@ fn an_entry_that_was_put_into_the_audit_is_found() {
 }
 
 #[test]
-fn an_audit_without_its_hashes_is_found_by_the_hash_that_was_noted() {
+fn a_rewritten_audit_is_found_by_a_hash_recorded_elsewhere() {
     let (world, db, hash) = audited();
     world.setting("ow.concurrency", "3");
     let ran = world.run(&["audit", "verify", "--noted", &hash]);

@@ -1,4 +1,5 @@
-//! A backup has all that was committed when it began; a restore brings everything back, and nothing arrives twice.
+//! A backup holds everything committed before it began; after a restore everything is read again and nothing is
+//! duplicated.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -86,7 +87,7 @@ fn a_backup_while_the_daemon_writes_is_whole_and_has_what_was_committed_before()
 }
 
 #[test]
-fn a_backup_replaces_nothing_unasked() {
+fn a_backup_overwrites_a_file_on_request_only() {
     let world = World::new();
     let file = backup(&world, "one.sqlite3");
     let path = file.to_str().unwrap();
@@ -101,7 +102,7 @@ fn a_backup_replaces_nothing_unasked() {
 }
 
 #[test]
-fn a_store_in_use_is_not_restored_over() {
+fn a_restore_over_a_store_in_use_is_refused() {
     let world = World::new();
     let file = backup(&world, "one.sqlite3");
     let served = Served::start(&world);
@@ -118,7 +119,7 @@ fn a_store_in_use_is_not_restored_over() {
 }
 
 #[test]
-fn a_newer_store_gives_way_only_when_told_and_is_kept() {
+fn a_newer_store_is_replaced_on_request_only_and_kept_aside() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     let file = backup(&world, "one.sqlite3");
@@ -137,7 +138,7 @@ fn a_newer_store_gives_way_only_when_told_and_is_kept() {
 }
 
 #[test]
-fn what_is_no_sound_backup_is_not_restored() {
+fn an_unsound_backup_is_not_restored() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
@@ -168,7 +169,7 @@ fn what_is_no_sound_backup_is_not_restored() {
 }
 
 #[test]
-fn a_damaged_store_gives_way_to_a_backup_and_its_log_lies_beside_no_other() {
+fn a_damaged_store_is_replaced_together_with_its_wal() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
@@ -190,7 +191,7 @@ fn a_damaged_store_gives_way_to_a_backup_and_its_log_lies_beside_no_other() {
 }
 
 #[test]
-fn a_log_without_its_database_is_not_thrown_away() {
+fn a_wal_without_its_database_is_not_deleted() {
     let world = World::new();
     let log = world.data_dir().join("jhe-ow.sqlite3-wal");
     std::fs::remove_file(world.database()).unwrap();
@@ -202,7 +203,7 @@ fn a_log_without_its_database_is_not_thrown_away() {
 }
 
 #[test]
-fn the_store_is_kept_as_it_was_before_its_schema_is_changed() {
+fn a_migration_keeps_a_copy_of_the_store() {
     let world = World::new();
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let newest: i64 =
@@ -220,7 +221,7 @@ fn the_store_is_kept_as_it_was_before_its_schema_is_changed() {
 }
 
 #[test]
-fn the_daemon_backs_up_by_itself_keeps_so_many_and_tells_of_trouble() {
+fn the_daemon_makes_and_rotates_backups_and_reports_failures() {
     let mut world = World::new();
     let directory = world.directory.path().join("elsewhere");
     world.setting("backup.directory", directory.to_str().unwrap());

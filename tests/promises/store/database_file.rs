@@ -1,4 +1,4 @@
-//! The file: ours alone, refused where it is not, and never half written.
+//! The database file is private, refused where it is not ours, and never half written.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -74,7 +74,7 @@ fn a_database_that_is_newer_than_the_program_is_refused() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_told_of() {
+fn a_directory_that_cannot_be_written_is_reported() {
     let mut world = World::bare();
     // What is below a file can be written by nobody, whoever runs this.
     let file = world.directory.path().join("file");
@@ -107,7 +107,7 @@ fn only_the_owner_may_read_patients_data() {
 }
 
 #[test]
-fn the_schema_can_be_looked_at_without_being_touched() {
+fn showing_the_schema_changes_nothing() {
     let world = World::bare();
     let ran = world.run(&["migrate", "status"]);
     assert_eq!(
@@ -123,7 +123,7 @@ fn the_schema_can_be_looked_at_without_being_touched() {
 }
 
 #[test]
-fn a_seed_does_no_harm_twice() {
+fn seeding_twice_changes_nothing() {
     let world = World::bare();
     assert_eq!(world.run(&["seed"]).stdout, "made 31 codes and data sources\n");
     assert_eq!(world.run(&["seed"]).stdout, "everything was there already\n");

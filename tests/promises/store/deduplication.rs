@@ -1,4 +1,4 @@
-//! A sample is kept exactly once, whatever happens.
+//! A sample is stored exactly once.
 
 use jhe_ow::demo::sim::Row;
 
@@ -50,7 +50,7 @@ fn an_update_in_place_becomes_a_revision() {
 }
 
 #[test]
-fn a_device_that_changes_its_name_does_not_double_its_samples() {
+fn a_renamed_device_does_not_duplicate_its_samples() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR * 5), world.now, FIVE_MINUTES, 1);
@@ -86,7 +86,7 @@ fn a_second_device_whose_values_sometimes_agree_is_not_taken_for_the_first() {
 }
 
 #[test]
-fn a_patient_who_is_linked_anew_keeps_one_history() {
+fn a_relinked_patient_keeps_one_history() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
@@ -104,7 +104,7 @@ fn a_patient_who_is_linked_anew_keeps_one_history() {
 }
 
 #[test]
-fn a_new_link_goes_on_where_the_old_one_ended() {
+fn a_new_link_continues_where_the_old_one_ended() {
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -119,7 +119,7 @@ fn a_new_link_goes_on_where_the_old_one_ended() {
 }
 
 #[test]
-fn what_came_through_a_mistaken_link_is_set_aside() {
+fn data_of_a_mistaken_link_is_set_aside() {
     let world = World::new();
     let (wrong, patient) = world.patient();
     world.sim.put(&wrong, world.now.minus(HOUR), 60.0);

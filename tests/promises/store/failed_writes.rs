@@ -1,5 +1,5 @@
-//! Each write of a poll fails once, and once it and all that follow: whatever is lost is read again, and what was
-//! committed stands. The same for a backup: it is whole, or it is not there.
+//! Each write of a poll fails, once alone and once with all that follow: lost work is read again, and commits stay. A
+//! backup under the same faults is complete or absent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,21 +97,21 @@ fn poll_with_failing_writes(errno: i32, once: bool) {
 }
 
 #[test]
-fn a_write_of_a_poll_that_fails_costs_nothing() {
+fn a_failed_write_of_a_poll_loses_nothing() {
     for errno in ERRORS {
         poll_with_failing_writes(errno, true);
     }
 }
 
 #[test]
-fn a_disk_that_fails_in_the_middle_of_a_poll_costs_nothing() {
+fn a_disk_that_fails_during_a_poll_loses_nothing() {
     for errno in ERRORS {
         poll_with_failing_writes(errno, false);
     }
 }
 
 #[test]
-fn a_backup_whose_writes_fail_is_not_there() {
+fn a_failed_backup_leaves_no_partial_file() {
     let world = World::new();
     let (user, _) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);

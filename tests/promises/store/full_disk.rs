@@ -1,5 +1,5 @@
-//! A disk that is full, or that refuses writes: a clear refusal, an intact file, and recovery. On small file
-//! systems of the tests' own, where this machine allows such (`unshare`).
+//! A full or read-only disk: a clear refusal, an intact file, and recovery. The tests use small file systems of their
+//! own, where this machine allows it (`unshare`).
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -84,13 +84,13 @@ fn a_disk_that_is_read_only_when_the_daemon_starts_is_waited_for() {
 }
 
 #[test]
-fn a_disk_that_fills_up_under_the_daemon_is_told_of_until_there_is_room() {
+fn a_disk_that_fills_up_is_reported_until_there_is_room() {
     let much_to_read = "jhe_ow settings set ow.first_connect_window 20d";
     recovers_under_the_daemon(much_to_read, "mount -o remount,size=50m $DATA", "the disk is full");
 }
 
 #[test]
-fn a_full_disk_is_told_of_loses_nothing_and_is_recovered_from() {
+fn a_full_disk_is_reported_and_loses_nothing() {
     let world = World::bare();
     world.sim.set_page_cap(1000);
     let user = world.sim.add_user();
@@ -112,7 +112,7 @@ fn a_full_disk_is_told_of_loses_nothing_and_is_recovered_from() {
 }
 
 #[test]
-fn a_disk_that_refuses_writes_is_told_of() {
+fn a_disk_that_refuses_writes_is_reported() {
     let world = World::bare();
     let script = "jhe_ow seed; mount -o remount,ro $DATA; jhe_ow poll; jhe_ow settings set module.ow true";
     let Some(told) = told_on_a_small_disk(&world, script) else { return };

@@ -1,4 +1,4 @@
-//! A store that cannot be opened, or is taken away: the daemon stays, says why, loses nothing, and goes on by itself.
+//! A store that cannot be opened or disappears: the daemon stays, says why, loses nothing, and recovers by itself.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -47,7 +47,7 @@ fn waits_for(world: &World, told: &str, mend: impl FnOnce()) {
 }
 
 #[test]
-fn a_foreign_file_is_told_of_until_it_is_out_of_the_way() {
+fn a_foreign_file_is_reported_until_it_is_removed() {
     let world = World::bare();
     fs::create_dir(world.data_dir()).unwrap();
     let diary = "my diary, not a database, and longer than a header";
@@ -71,7 +71,7 @@ fn a_store_of_a_newer_program_is_left_alone_until_that_is_back() {
 }
 
 #[test]
-fn a_torn_file_is_told_of_until_a_backup_is_restored() {
+fn a_damaged_file_is_reported_until_a_backup_is_restored() {
     let world = World::new();
     let (user, patient) = world.patient();
     let backup = world.directory.path().join("backup");
@@ -88,7 +88,7 @@ fn a_torn_file_is_told_of_until_a_backup_is_restored() {
 }
 
 #[test]
-fn a_log_without_its_database_is_kept_until_the_database_is_back() {
+fn a_wal_without_its_database_is_kept_until_the_database_returns() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
@@ -112,7 +112,7 @@ fn a_data_directory_that_cannot_be_made_is_waited_for() {
 }
 
 #[test]
-fn a_database_taken_away_from_a_running_daemon_gets_nothing_that_would_be_lost() {
+fn nothing_is_written_to_a_database_moved_away() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.setting("ow.poll_interval", "1s");
@@ -130,7 +130,7 @@ fn a_database_taken_away_from_a_running_daemon_gets_nothing_that_would_be_lost()
 }
 
 #[test]
-fn a_right_that_is_lost_and_given_back_costs_nothing() {
+fn a_lost_and_restored_file_permission_loses_nothing() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.setting("ow.poll_interval", "1s");

@@ -1,4 +1,4 @@
-//! Servers that take what the daemon sends: a webhook, a mail server.
+//! Receivers of alerts: a webhook and a mail server.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! A real S3 server on loopback, with what it was asked for and what goes wrong with it.
+//! A real S3 server on loopback that records its requests and injects faults.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

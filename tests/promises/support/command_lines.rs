@@ -1,4 +1,4 @@
-//! Command lines as people type them: found in help and in documents, and cut into words.
+//! Finds command lines in help texts and documents and splits them into words.
 
 use clap::error::ErrorKind;
 

@@ -22,7 +22,7 @@ pub fn reads_of(world: &World, user: &str, days: u32) -> usize {
 }
 
 /// Waits until something was owed and all of it was read to its end.
-pub fn until_nothing_is_owed(world: &World) {
+pub fn until_all_reads_are_done(world: &World) {
     until("nothing is owed any more", || {
         let db = rusqlite::Connection::open(world.database()).unwrap();
         let query = "SELECT coalesce(min(read_at IS NOT NULL), 0) FROM owed";

@@ -1,4 +1,4 @@
-//! The daemon, serving; and people who visit it without a browser.
+//! A running daemon, and visitors without a browser.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! Every secret of the configuration, with a value that is found wherever it is told.
+//! Every secret of the configuration, with a recognisable value.
 
 use crate::support::harness::World;
 
