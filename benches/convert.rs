@@ -51,7 +51,7 @@ fn main() {
     }
     println!("conversions/s, parsed sample to bytes; times the package without and with its validation");
     println!("{:30} {:>12} {:>12} {:>10} {:>10}", "", "daemon", "convert", "without", "with");
-    for series in &SERIES {
+    for series in SERIES {
         let Some((data_type, sample)) = sample(series) else { continue };
         let daemon = daemon(series, &sample);
         let convert = as_the_package(data_type, &sample);

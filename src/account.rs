@@ -35,7 +35,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, the least first.
-    pub const ALL: [Self; 3] = [Self::Viewer, Self::Manager, Self::Operator];
+    pub const ALL: &[Self] = &[Self::Viewer, Self::Manager, Self::Operator];
 
     /// As people and tables write it.
     pub fn as_str(self) -> &'static str {
@@ -67,7 +67,8 @@ impl std::str::FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|role| role.as_str() == text)
             .ok_or_else(|| format!("'{text}' is not a role; give viewer, manager or operator"))
     }
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn a_higher_role_may_do_what_a_lower_one_may() {
         assert!(Role::Operator > Role::Manager && Role::Manager > Role::Viewer);
-        for role in Role::ALL {
+        for &role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert!("admin".parse::<Role>().is_err());

@@ -20,7 +20,7 @@ pub enum Context {
     Other,
 }
 
-const ALL: [Context; 7] = [
+const ALL: &[Context] = &[
     Context::Awake,
     Context::Rest,
     Context::Sleep,
@@ -33,7 +33,7 @@ const ALL: [Context; 7] = [
 impl Context {
     /// The context of this word.
     pub fn parse(word: &str) -> Self {
-        ALL.into_iter().find(|context| context.as_str() == word).unwrap_or(Self::Other)
+        ALL.iter().copied().find(|context| context.as_str() == word).unwrap_or(Self::Other)
     }
 
     /// The provider's word.
@@ -51,7 +51,7 @@ impl Context {
 
     /// The context of this number; one of a later version's counts as a word that is not known.
     pub fn from_number(number: i64) -> Self {
-        ALL.into_iter().find(|context| context.number() == number).unwrap_or(Self::Other)
+        ALL.iter().copied().find(|context| context.number() == number).unwrap_or(Self::Other)
     }
 
     /// Its number in the store, from 1, for good.
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn every_context_is_read_as_it_is_written() {
-        for context in ALL {
+        for &context in ALL {
             assert_eq!(Context::parse(context.as_str()), context);
             assert_eq!(Context::from_number(context.number()), context);
         }

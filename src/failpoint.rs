@@ -7,7 +7,7 @@ pub const FAILPOINT_ENV: &str = "JHE_OW_FAILPOINT";
 
 /// Every place, as they are passed by a tick and an export.
 #[cfg(debug_assertions)]
-pub const NAMES: [&str; 34] = [
+pub const NAMES: &[&str] = &[
     "lock.file",
     "lock.prepared",
     "lock.setting",
@@ -46,8 +46,8 @@ pub const NAMES: [&str; 34] = [
 
 /// The places that the erasure of a patient passes.
 #[cfg(debug_assertions)]
-pub const ERASURE: [&str; 6] =
-    ["erase.begun", "erase.ended", "erase.some", "erase.rows", "erase.gone", "erase.vacuumed"];
+pub const ERASURE: &[&str] =
+    &["erase.begun", "erase.ended", "erase.some", "erase.rows", "erase.gone", "erase.vacuumed"];
 
 /// Ends the process here, as abruptly as a crash does, where a drill asked for it.
 #[cfg(debug_assertions)]

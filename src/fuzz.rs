@@ -28,7 +28,7 @@ use crate::token::Token;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: &[(&str, Target)] = &[
     ("ow_page", ow_page),
     ("raw_payload", raw_payload),
     ("config", config),
@@ -149,7 +149,7 @@ pub fn config(text: &[u8]) {
             again(url.as_str(), BaseUrl::parse);
         }
     }
-    for setting in &settings::ALL {
+    for setting in settings::ALL {
         if let Ok(value) = setting.check(text) {
             again(&value, |value| setting.check(value));
         }

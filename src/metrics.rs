@@ -27,9 +27,9 @@ use crate::time::Timestamp;
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
 /// Seconds between the steps of how long ticks take: most take seconds, a first one may take hours.
-const TICK_STEPS: [f64; 9] = [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+const TICK_STEPS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 /// Seconds between the steps of how long others take to answer: up to their time limit of a minute.
-const ANSWER_STEPS: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+const ANSWER_STEPS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
 
 /// A fixed name with a value from a fixed set.
 type Label = (&'static str, &'static str);
@@ -56,7 +56,7 @@ pub enum TickOutcome {
 }
 
 impl TickOutcome {
-    const ALL: [Self; 5] = [Self::Complete, Self::Partial, Self::Failed, Self::Skipped, Self::Stopped];
+    const ALL: &[Self] = &[Self::Complete, Self::Partial, Self::Failed, Self::Skipped, Self::Stopped];
 
     /// The word for it, in metrics and log lines.
     pub fn as_str(self) -> &'static str {
@@ -259,7 +259,7 @@ impl Set {
         let age = |at: Option<Timestamp>| at.map_or(0, |at| whole(facts.now.since(at)));
         self.newest.get_or_create(&[("of", "median")]).set(age(newest.median));
         self.newest.get_or_create(&[("of", "oldest")]).set(age(newest.oldest));
-        for cause in Cause::ALL {
+        for &cause in Cause::ALL {
             let count = silent.get(&cause).copied().unwrap_or_default();
             let labels = [("cause", cause.as_str())];
             self.silent.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -280,11 +280,11 @@ impl Set {
 
 impl Metrics {
     fn new() -> Self {
-        let steps: fn() -> Histogram = || Histogram::new(ANSWER_STEPS);
+        let steps: fn() -> Histogram = || Histogram::new(ANSWER_STEPS.iter().copied());
         let all = Self {
             registry: Registry::default(),
             ticks: Family::default(),
-            tick_seconds: Histogram::new(TICK_STEPS),
+            tick_seconds: Histogram::new(TICK_STEPS.iter().copied()),
             samples: Family::default(),
             errors: Family::default(),
             exported: Family::default(),
@@ -294,10 +294,10 @@ impl Metrics {
             set: Set::default(),
         };
         // What has not happened yet shows as nothing: only then is the first time an increase.
-        for outcome in TickOutcome::ALL {
+        for &outcome in TickOutcome::ALL {
             drop(all.ticks.get_or_create(&[("outcome", outcome.as_str())]));
         }
-        for kind in Kind::ALL {
+        for &kind in Kind::ALL {
             drop(all.errors.get_or_create(&[("kind", kind.as_str())]));
         }
         for outcome in ["delivered", "parked", "dead", "again"] {
@@ -312,7 +312,7 @@ impl Metrics {
         for status in ["2xx", "3xx", "4xx", "5xx"] {
             drop(all.pages.get_or_create(&[("status", status)]));
         }
-        for series in &crate::catalog::SERIES {
+        for series in crate::catalog::SERIES {
             let created = [("type", series.series_type), ("outcome", "created")];
             drop(all.samples.get_or_create(&created));
         }

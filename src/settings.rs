@@ -53,7 +53,7 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, about: &'
 }
 
 /// Every setting, in the order in which they are shown.
-pub const ALL: [Setting; 25] = [
+pub const ALL: &[Setting] = &[
     setting("module.ow", Kind::Bool, "false", "Master switch: polls do nothing while it is false"),
     setting(
         "ow.ingest_mode",
@@ -172,8 +172,8 @@ pub const ALL: [Setting; 25] = [
 ];
 
 /// The settings that raw mode cannot do without.
-const RAW_REQUIRED: [&str; 4] =
-    ["ow.s3.endpoint_url", "ow.s3.access_key_id", "ow.s3.secret_access_key", "ow.s3.bucket_name"];
+const RAW_REQUIRED: &[&str] =
+    &["ow.s3.endpoint_url", "ow.s3.access_key_id", "ow.s3.secret_access_key", "ow.s3.bucket_name"];
 
 /// The setting of this name.
 ///
@@ -419,7 +419,7 @@ impl Snapshot {
 
     /// The first setting that raw mode lacks.
     pub fn missing_for_raw(&self) -> Option<&'static str> {
-        RAW_REQUIRED.into_iter().find(|key| self.text(key).is_empty())
+        RAW_REQUIRED.iter().copied().find(|key| self.text(key).is_empty())
     }
 
     /// A value that no longer parses, after an upgrade, say, counts as the default.

@@ -70,7 +70,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in the order in which they are looked for.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &[Self] = &[
         Self::ConsentWithdrawn,
         Self::UserGone,
         Self::LinkRevoked,
@@ -95,7 +95,7 @@ impl Cause {
 
     /// The cause of this name.
     pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|cause| cause.as_str() == name)
+        Self::ALL.iter().copied().find(|cause| cause.as_str() == name)
     }
 
     /// In a few words, for a page.
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_cause_has_one_name() {
-        for cause in Cause::ALL {
+        for &cause in Cause::ALL {
             assert_eq!(Cause::of(cause.as_str()), Some(cause));
         }
         assert_eq!(Cause::of("bored"), None);

@@ -373,7 +373,7 @@ struct Watched {
     about: &'static [&'static str],
 }
 
-const WATCHED: [Watched; 5] = [
+const WATCHED: &[Watched] = &[
     Watched {
         alert: "JheOwBackupOld",
         series: &[
@@ -441,7 +441,7 @@ fn alerts_tell_what_they_are_there_for_and_nothing_else() {
         "rule_files: [{}]\nevaluation_interval: 5m\ntests:\n",
         root().join("packaging/alerts.yaml").display()
     );
-    for Watched { alert, series, after, about } in &WATCHED {
+    for Watched { alert, series, after, about } in WATCHED {
         test += "  - interval: 5m\n    input_series:\n";
         for (name, labels, values) in *series {
             for (daemon, values) in ["a", "b", "c"].into_iter().zip(values) {

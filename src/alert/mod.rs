@@ -61,7 +61,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Silent, Self::Back, Self::Stuck, Self::Unsent, Self::Held, Self::Refused];
+    const ALL: &[Self] = &[Self::Silent, Self::Back, Self::Stuck, Self::Unsent, Self::Held, Self::Refused];
 
     /// As the table and the webhook write it.
     pub fn as_str(self) -> &'static str {
@@ -77,7 +77,7 @@ impl Kind {
 
     /// The kind of this name.
     pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -83,7 +83,7 @@ const fn ours(
 
 /// Every code that a seed makes: JHE's own, and behind them those that JHE does not have yet.
 #[rustfmt::skip]
-pub const CODES: [Code; 19] = [
+pub const CODES: &[Code] = &[
     of_jhe(OPEN_M_HEALTH, (BLOOD_GLUCOSE, "Blood glucose"),
         "Blood sugar, as your sensor or meter measures it."),
     of_jhe(OPEN_M_HEALTH, (BLOOD_PRESSURE, "Blood pressure"),
@@ -125,7 +125,7 @@ pub const CODES: [Code; 19] = [
 ];
 
 /// What belongs together where codes are chosen from.
-pub const GROUPS: [(&str, &[&str]); 5] = [
+pub const GROUPS: &[(&str, &[&str])] = &[
     ("Heart and blood", &[HEART_RATE, HRV, BLOOD_PRESSURE, OXYGEN_SATURATION, BLOOD_GLUCOSE]),
     ("Breathing", &[RESPIRATORY_RATE, FVC, FEV1]),
     ("Body", &[WEIGHT, HEIGHT, BODY_TEMPERATURE]),

@@ -31,7 +31,7 @@ const fn oura(
 }
 
 /// Every endpoint that is ingested.
-pub const ENDPOINTS: [Endpoint; 6] = [
+pub const ENDPOINTS: &[Endpoint] = &[
     oura("/v2/usercollection/heartrate", &["heart_rate"], &["bpm", "timestamp"]),
     oura(
         "/v2/usercollection/sleep",
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_endpoint_gives_rows_that_its_provider_delivers_and_each_row_comes_from_one() {
-        for one in &ENDPOINTS {
+        for one in ENDPOINTS {
             let source = DATA_SOURCES.iter().find(|source| source.name.eq_ignore_ascii_case(one.provider));
             for name in one.series {
                 let code = series(name).unwrap().code;

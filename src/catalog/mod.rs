@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_sentence_of_a_code_names_everything_that_carries_it() {
-        for series in &SERIES {
+        for series in SERIES {
             let name = series.name.split(" (").next().unwrap_or_default().to_lowercase();
             let sentence = covers(series.code).unwrap();
             // What a day's activity comes to is told by its parts.
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_code_stands_in_one_group() {
-        for series in &SERIES {
+        for series in SERIES {
             let groups = GROUPS.iter().filter(|(_, codes)| codes.contains(&series.code));
             assert_eq!(groups.count(), 1, "{}", series.code);
         }

@@ -92,7 +92,7 @@ use Origin::{Activity, Sleep, Timeseries, Workouts};
 /// Everything that is ingested. The first column is part of every sample's identity and never changes; the unit is the
 /// one that OW writes; durations are kept in seconds.
 #[rustfmt::skip]
-pub const SERIES: [Series; 20] = [
+pub const SERIES: &[Series] = &[
     row("heart_rate", (Timeseries(&["heart_rate"]), "bpm"), HEART_RATE,
         Value("heart_rate", "beats/min"), "Heart rate", (30.0, 220.0), in_unit("bpm")),
     row("resting_heart_rate", (Timeseries(&["resting_heart_rate"]), "bpm"), HEART_RATE,

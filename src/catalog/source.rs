@@ -23,7 +23,7 @@ const fn device(name: &'static str, codes: &'static [&'static str]) -> DataSourc
 
 /// The data sources that a seed makes: every provider of OW's that delivers something.
 #[rustfmt::skip]
-pub const DATA_SOURCES: [DataSource; 12] = [
+pub const DATA_SOURCES: &[DataSource] = &[
     device("Oura", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, WEIGHT, HEIGHT, HRV, STEP_COUNT,
         SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
     device("Garmin", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, WEIGHT, HRV, BLOOD_PRESSURE, STEP_COUNT,
@@ -58,7 +58,7 @@ pub fn data_source(provider: &str) -> &str {
 }
 
 /// The providers whose resting heart rate is measured asleep. Others take it over the day, or do not say.
-const RESTS_ASLEEP: [&str; 4] = ["oura", "suunto", "whoop", "sensorbio"];
+const RESTS_ASLEEP: &[&str] = &["oura", "suunto", "whoop", "sensorbio"];
 
 /// Whether a provider measures the resting heart rate asleep.
 pub fn rests_asleep(provider: &str) -> bool {

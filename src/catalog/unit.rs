@@ -9,7 +9,7 @@ const INCH: f64 = 2.54;
 
 /// Units found, the unit of OW's they can stand for, and how: a value plus the first number, times the second.
 #[rustfmt::skip]
-const WAYS: [(&[&str], &str, f64, f64); 15] = [
+const WAYS: &[(&[&str], &str, f64, f64)] = &[
     (&["mmol_l", "mmol/L", "mmol/l"], "mg_dl", 0.0, GLUCOSE),
     (&["mg/dL", "mg/dl"], "mg_dl", 0.0, 1.0),
     (&["fahrenheit", "degF", "°F", "F"], "celsius", -32.0, 5.0 / 9.0),

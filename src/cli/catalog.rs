@@ -126,7 +126,7 @@ mod tests {
     fn every_row_is_printed_and_stands_in_the_readme() {
         let (table, json) = (table(), json());
         let chapter = include_str!("../../docs/data.md");
-        for series in &SERIES {
+        for series in SERIES {
             assert!(table.contains(series.name) && json.contains(series.name), "{}", series.series_type);
             let shown = format!("| `{}` | {} | `{}` |", series.series_type, from(series), series.code);
             assert!(chapter.contains(&shown), "docs/data.md lacks {shown}");

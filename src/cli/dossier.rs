@@ -104,7 +104,7 @@ fn write(db: &Connection, id: PatientId, file: File, now: Timestamp) -> std::io:
     zip.write_all(README.as_bytes())?;
     begin(&mut zip, "patient.json")?;
     let mut document = Map::from_iter([("exported_at".to_owned(), json!(now.to_string()))]);
-    for part in dossier::PARTS {
+    for &part in dossier::PARTS {
         let mut rows = Vec::new();
         told(dossier::each(db, part, id, |row| {
             rows.push(row);
@@ -118,7 +118,7 @@ fn write(db: &Connection, id: PatientId, file: File, now: Timestamp) -> std::io:
     for stream in told(observation::own_streams(db, id))? {
         count += write_stream(db, &stream, &mut zip)?;
     }
-    for list in dossier::LISTS {
+    for &list in dossier::LISTS {
         begin(&mut zip, &format!("{}.ndjson", list.0))?;
         told(dossier::each(db, list, id, |row| {
             writeln!(zip, "{row}").map_err(|error| StoreError::Other(error.to_string()))

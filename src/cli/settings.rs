@@ -50,7 +50,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     match command {
         Command::List { json } => {
             let snapshot = snapshot(session).await?;
-            for setting in &settings::ALL {
+            for setting in settings::ALL {
                 if json {
                     say_json(&document(setting, &snapshot))?;
                 } else {

@@ -104,7 +104,7 @@ pub(super) const LOG_LEVEL: Key = Key {
 };
 pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: [&Key; 34] = [
+pub(super) const KEYS: &[&Key] = &[
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,

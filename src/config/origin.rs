@@ -24,7 +24,7 @@ pub fn origins(flags: &Flags, environment: &Environment) -> Result<Vec<Origin>, 
     let file = File::find(flags.config.as_deref(), environment)?;
     let sources = Sources { flags, environment, file };
     let mut origins = Vec::new();
-    for key in KEYS {
+    for &key in KEYS {
         let origin = |value: String, place: String| Origin { key: key.path, value, place };
         if let Some(found) = sources.find(key) {
             origins.push(origin(key.shown(found.value), found.place));

@@ -17,7 +17,7 @@ fn load_from(file: &str, variables: &[(&str, &str)]) -> Result<Config, Failure> 
 
 #[test]
 fn the_example_names_every_key_and_variable() {
-    for key in KEYS {
+    for &key in KEYS {
         let name = key.path.rsplit('.').next().unwrap();
         assert!(EXAMPLE.contains(&format!("# {name} = ")), "{}", key.path);
         assert!(EXAMPLE.contains(key.variable), "{}", key.variable);
@@ -47,7 +47,7 @@ fn the_example_parses_as_it_is_and_with_every_key_uncommented() {
         .collect();
     let uncommented = uncommented.join("\n");
     let file = File::parse(Path::new("example"), &uncommented).unwrap();
-    for key in KEYS {
+    for &key in KEYS {
         let found = file.find_key(key.path).unwrap_or_else(|| panic!("{} is not in the example", key.path));
         if let Some(default) = key.default {
             assert_eq!(found.value, default, "{}", key.path);
@@ -163,7 +163,7 @@ fn systemds_state_directory_stands_below_what_a_person_wrote() {
 #[test]
 fn whatever_may_stand_in_a_file_of_its_own_is_a_secret_and_nothing_else_is() {
     let has_twin = |path: &str| KEYS.iter().any(|twin| twin.path == format!("{path}_file"));
-    for key in KEYS {
+    for &key in KEYS {
         assert_eq!(key.is_secret, has_twin(key.path), "{}", key.path);
         assert!(!key.is_secret || key.default.is_none(), "{}", key.path);
         let shown = key.shown("hunter2".to_owned());

@@ -50,7 +50,7 @@ impl Habit {
     }
 }
 
-const HABITS: [Habit; 5] = [Habit::Steady, Habit::Late, Habit::Corrected, Habit::Troubled, Habit::Withdrawn];
+const HABITS: &[Habit] = &[Habit::Steady, Habit::Late, Habit::Corrected, Habit::Troubled, Habit::Withdrawn];
 
 #[derive(Debug)]
 struct Wearer {
@@ -72,7 +72,7 @@ pub(super) struct Rings {
 /// Makes patients on both sides, with what their rings measured before.
 pub(super) async fn enrol(sim: &Sim, store: &Store, count: u32, now: Timestamp) -> Result<Rings, Failure> {
     let mut wearers = Vec::new();
-    for (number, habit) in (1..=count).zip(HABITS.into_iter().cycle()) {
+    for (number, habit) in (1..=count).zip(HABITS.iter().copied().cycle()) {
         let user = sim.add_user();
         let link = user.parse::<OwUser>().map_err(|why| Failure::failed(why, "report it with this text"))?;
         store.write(move |db| add(db, number, &link, habit, now)).await?;

@@ -10,9 +10,9 @@ const NONE: u64 = 32 * 1024 * 1024;
 const LITTLE: u64 = 1024 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 /// File systems that live in memory.
-const IN_MEMORY: [&str; 2] = ["tmpfs", "ramfs"];
+const IN_MEMORY: &[&str] = &["tmpfs", "ramfs"];
 /// File systems that encrypt by themselves.
-const ENCRYPTING: [&str; 4] = ["ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"];
+const ENCRYPTING: &[&str] = &["ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"];
 
 /// Room, and encryption.
 pub(super) fn look(directory: &Path) -> Vec<Finding> {

@@ -9,7 +9,7 @@ use crate::ow::{CallError, Connector, Offered};
 use crate::settings::Snapshot;
 
 /// Ends of the names of hosts that only a private network knows.
-const PRIVATE_NAMES: [&str; 5] = [".internal", ".local", ".lan", ".localhost", ".home.arpa"];
+const PRIVATE_NAMES: &[&str] = &[".internal", ".local", ".lan", ".localhost", ".home.arpa"];
 
 /// Without settings samples are taken for what the daemon asks OW for.
 pub(super) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {

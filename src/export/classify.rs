@@ -20,8 +20,8 @@ pub enum Meaning {
 }
 
 /// What of JHE's words says that something is missing there, rather than wrong with the observation.
-const CONFIGURATION: [&str; 5] =
-    ["Patient id=", "Device", "Code not found", "access to the Patient", "FhirSource"];
+const CONFIGURATION: &[&str] =
+    &["Patient id=", "Device", "Code not found", "access to the Patient", "FhirSource"];
 
 /// What JHE's answer to one entry means.
 pub fn classify(entry: &Entry) -> Meaning {

@@ -22,7 +22,7 @@ pub(crate) fn read_any(body: &[u8]) {
     }
     if let Ok(page) = observations::parse(body) {
         for document in page.observations.iter().filter_map(|one| one.document.as_ref()) {
-            for code in &CODES {
+            for code in CODES {
                 let measured = omh::measured(code.code, document);
                 assert!(measured.is_none_or(|(_, value)| value.is_finite()), "{document}");
             }

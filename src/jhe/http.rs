@@ -36,7 +36,7 @@ const LARGEST_ERROR: usize = 64 * 1024;
 /// Characters of JHE's words about an error; a page of HTML says nothing more.
 const ERROR_CHARS: usize = 300;
 /// Fields of OAuth's forms that everybody may know.
-const PUBLIC_FIELDS: [&str; 3] = ["grant_type", "client_id", "redirect_uri"];
+const PUBLIC_FIELDS: &[&str] = &["grant_type", "client_id", "redirect_uri"];
 
 /// HTTP with one JHE.
 #[derive(Debug)]

@@ -227,7 +227,7 @@ mod tests {
         capture["body"]["data"].as_array().unwrap().clone()
     }
 
-    const OF_SLEEP: [&str; 6] = [
+    const OF_SLEEP: &[&str] = &[
         "sleep_duration",
         "sleep_episode",
         "sleep_stage_summary",
@@ -239,9 +239,10 @@ mod tests {
     #[test]
     fn a_captured_night_becomes_all_that_it_tells_under_the_instant_at_which_it_begins() {
         let night = &captured("sleep")[0];
-        let values = OF_SLEEP.map(|name| converted(name, night).value.to_string());
+        let values: Vec<String> =
+            OF_SLEEP.iter().map(|name| converted(name, night).value.to_string()).collect();
         assert_eq!(values, ["23400", "23400", "23400", "25200", "14.5", "49"]);
-        for name in OF_SLEEP {
+        for &name in OF_SLEEP {
             let sample = converted(name, night);
             assert_eq!(sample.instant, at("2026-11-19T23:10:00Z"), "{name}");
             assert_eq!(sample.zone, ZoneOffset::from_minutes(60));

@@ -15,14 +15,14 @@ use crate::study::Scope;
 /// Where they cannot be written.
 pub fn seed(db: &Connection) -> Result<usize, StoreError> {
     let mut made = 0;
-    for code in &CODES {
+    for code in CODES {
         made += db
             .prepare_cached(
                 "INSERT INTO code (system, code, display) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             )?
             .execute(params![code.system, code.code, code.display])?;
     }
-    for source in &DATA_SOURCES {
+    for source in DATA_SOURCES {
         made += seed_source(db, source)?;
     }
     Ok(made)

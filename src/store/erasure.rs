@@ -25,13 +25,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 const NAMELESS: &str = "(being erased)";
 
 /// What hangs on an observation, by its stream and its instant, and the observation last.
-const OF_OBSERVATION: [&str; 5] = ["revision", "outbox", "left_out", "event", "observation"];
+const OF_OBSERVATION: &[&str] = &["revision", "outbox", "left_out", "event", "observation"];
 /// What hangs on a stream besides.
-const OF_STREAM: [&str; 1] = ["outbox_count"];
+const OF_STREAM: &[&str] = &["outbox_count"];
 /// What hangs on a link. The count comes after what is counted.
-const OF_LINK: [&str; 3] = ["mark", "object", "object_count"];
+const OF_LINK: &[&str] = &["mark", "object", "object_count"];
 /// What hangs on a patient, after all that.
-pub(super) const OF_PATIENT: [&str; 20] = [
+pub(super) const OF_PATIENT: &[&str] = &[
     "stream",
     "link",
     "intention",
@@ -197,7 +197,7 @@ pub(super) fn delete_some(db: &Connection, stream: i64, until: Timestamp) -> Res
     let last: Option<Timestamp> = query.query_row(params![stream, until, CHUNK], |row| row.get(0))?;
     let Some(last) = last else { return Ok(false) };
     overwriting(db, || {
-        for table in OF_OBSERVATION {
+        for &table in OF_OBSERVATION {
             db.prepare_cached(&format!("DELETE FROM {table} WHERE stream = ? AND instant <= ?"))?
                 .execute(params![stream, last])?;
             failpoint::at("erase.some");
@@ -235,7 +235,7 @@ pub fn finish(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Stor
             let whose = format!("{on} IN (SELECT id FROM {on} WHERE patient = ?)");
             db.execute(&format!("DELETE FROM {table} WHERE {whose}"), [id])?;
         }
-        for table in OF_PATIENT {
+        for &table in OF_PATIENT {
             db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;
         }
         db.execute("DELETE FROM patient WHERE id = ?", [id])?;

@@ -135,7 +135,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &[Self] = &[
         Self::OwSilent,
         Self::OwAnswer,
         Self::OwUser,
@@ -279,7 +279,7 @@ pub fn errors_since(db: &Connection, hour: i64) -> Result<Vec<(i64, Kind, i64)>,
     let mut errors = Vec::new();
     while let Some(row) = rows.next()? {
         let word = row.get_ref(1)?.as_str().unwrap_or_default();
-        if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == word) {
+        if let Some(kind) = Kind::ALL.iter().copied().find(|kind| kind.as_str() == word) {
             errors.push((row.get(0)?, kind, row.get(2)?));
         }
     }

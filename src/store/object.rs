@@ -30,7 +30,7 @@ pub enum State {
     Lost,
 }
 
-const STATES: [State; 4] = [State::Read, State::Other, State::Failed, State::Lost];
+const STATES: &[State] = &[State::Read, State::Other, State::Failed, State::Lost];
 
 impl State {
     fn as_str(self) -> &'static str {
@@ -44,7 +44,7 @@ impl State {
 
     /// What the table holds; another word would be a later version's.
     fn parse(word: &str) -> Self {
-        STATES.into_iter().find(|state| state.as_str() == word).unwrap_or(Self::Failed)
+        STATES.iter().copied().find(|state| state.as_str() == word).unwrap_or(Self::Failed)
     }
 }
 

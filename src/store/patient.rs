@@ -133,7 +133,7 @@ fn is_bare(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
 
 /// Removes a patient of whom nothing was kept. The audit has the number still.
 fn remove(db: &Connection, id: PatientId) -> Result<(), StoreError> {
-    for table in erasure::OF_PATIENT {
+    for &table in erasure::OF_PATIENT {
         db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;
     }
     db.execute("DELETE FROM patient WHERE id = ?", [id])?;

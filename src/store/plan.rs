@@ -109,7 +109,7 @@ pub fn idle(db: &Connection, patient: Option<PatientId>) -> Result<Vec<(PatientI
 }
 
 pub(super) fn consents(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
-    for series in &SERIES {
+    for series in SERIES {
         if !consent::allowed(db, patient, series.code)?.is_empty() {
             return Ok(true);
         }
@@ -169,7 +169,7 @@ fn from_row(row: &Row) -> rusqlite::Result<Due> {
 
 fn wanted(db: &Connection, due: &Due, mode: &str, system: &str) -> Result<Vec<Wanted>, StoreError> {
     let mut wanted = Vec::new();
-    for series in &SERIES {
+    for series in SERIES {
         let allowed = consent::allowed(db, due.patient, series.code)?;
         if !allowed.is_empty() {
             let mark = effective_mark(db, due, mode, system, series.series_type)?;

@@ -64,7 +64,7 @@ pub(super) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
 }
 
 /// The pages of the header, and the role that each asks for.
-const SECTIONS: [(&str, &str, Role); 8] = [
+const SECTIONS: &[(&str, &str, Role)] = &[
     ("/admin", "Overview", Role::Viewer),
     ("/admin/patients", "Patients", Role::Viewer),
     ("/admin/studies", "Studies", Role::Viewer),
@@ -80,7 +80,7 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
         header.bar {
             @if account.is_set_up() { nav aria-label="Pages" {
                 ul {
-                    @for (href, name, role) in SECTIONS {
+                    @for &(href, name, role) in SECTIONS {
                         @if account.role >= role {
                             li { a href=(href) aria-current=[(here == href).then_some("page")] { (name) } }
                         }

@@ -75,7 +75,7 @@ fn one_input() {
 }
 
 fn target(name: &str) -> fn(&[u8]) {
-    TARGETS.into_iter().find(|(known, _)| *known == name).unwrap().1
+    TARGETS.iter().copied().find(|(known, _)| *known == name).unwrap().1
 }
 
 /// The inputs that a target begins with: a file each.
@@ -169,7 +169,7 @@ fn every_target_is_a_fuzz_target_with_seeds() {
         names.sort();
         names
     };
-    let mut known = TARGETS.map(|(name, _)| name.to_owned());
+    let mut known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
     known.sort();
     assert_eq!(names("fuzz_targets"), known);
     assert_eq!(names("seeds"), known);

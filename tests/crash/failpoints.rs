@@ -19,7 +19,7 @@ const ABORTED: i32 = 6;
 fn a_kill_between_any_two_steps_loses_and_duplicates_nothing() {
     let (mut wards, mut dice) = (Wards::new(1), Dice::new(1));
     let mut unmet = BTreeSet::new();
-    for name in NAMES {
+    for &name in NAMES {
         // Corrections, a night and its second part come as chance has it.
         let mut died = false;
         for _ in 0..4 {
@@ -69,7 +69,7 @@ fn count(wards: &Wards, query: &str) -> i64 {
 
 #[test]
 fn an_erasure_killed_between_any_two_steps_is_finished_by_the_next() {
-    for name in ERASURE {
+    for &name in ERASURE {
         let (mut wards, mut dice) = (Wards::new(2), Dice::new(2));
         wards.world.pass(MINUTE * 125);
         wards.live(&mut dice);

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// Days per page at most.
 const CAP: usize = 400;
 /// What a day of activity is made of.
-const PARTS: [&str; 7] = [
+const PARTS: &[&str] = &[
     "steps",
     "energy",
     "basal_energy",

@@ -3,7 +3,7 @@
 //! OW keeps no unit with a row: the type alone decides it, so a provider's wrong unit never shows here.
 
 /// Name and unit.
-pub(super) const TYPES: [(&str, &str); 93] = [
+pub(super) const TYPES: &[(&str, &str)] = &[
     ("heart_rate", "bpm"),
     ("resting_heart_rate", "bpm"),
     ("heart_rate_variability_sdnn", "ms"),

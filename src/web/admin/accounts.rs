@@ -53,7 +53,7 @@ async fn render(
     let accounts = app.store.read(read).await?;
     let body = html! {
         h1 { "Accounts" }
-        dl.terms { @for role in Role::ALL { dt { (role.as_str()) } dd { (role.about()) } } }
+        dl.terms { @for &role in Role::ALL { dt { (role.as_str()) } dd { (role.about()) } } }
         (notice(done))
         (errors.summary())
         @for (sessions, one) in &accounts { (card(staff, one, *sessions)) }
@@ -75,7 +75,7 @@ fn role_choice(id: &str, chosen: Role) -> Markup {
         div.field {
             label for=(id) { "Role" }
             select id=(id) name="role" {
-                @for role in Role::ALL {
+                @for &role in Role::ALL {
                     option value=(role) selected[role == chosen] { (role.as_str()) }
                 }
             }

@@ -30,7 +30,7 @@ macro_rules! chapter {
     };
 }
 
-const CHAPTERS: [Chapter; 8] = [
+const CHAPTERS: &[Chapter] = &[
     chapter!("start", "What it is, settings, troubleshooting", "README.md"),
     chapter!("laptop", "From scratch on a laptop", "docs/laptop.md"),
     chapter!("patients", "Patients and practitioners", "docs/patients.md"),
@@ -48,7 +48,7 @@ pub(super) fn show(app: &App, staff: &Staff, name: Option<&str>) -> Result<Respo
     let body = html! {
         nav.chapters aria-label="Chapters" {
             ul {
-                @for one in &CHAPTERS {
+                @for one in CHAPTERS {
                     li {
                         a href={ "/admin/help/" (one.name) } aria-current=[(one.name == name).then_some("page")] {
                             (one.title)
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn every_link_between_the_chapters_leads_to_something() {
-        for chapter in &CHAPTERS {
+        for chapter in CHAPTERS {
             let base = Path::new(env!("CARGO_MANIFEST_DIR")).join(chapter.file);
             for event in Parser::new_ext(chapter.text, Options::ENABLE_TABLES) {
                 let Event::Start(Tag::Link { dest_url: link, .. }) = event else { continue };

@@ -42,7 +42,7 @@ async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) 
         }
         p { "They hold from the next tick on. Address, key and paths are in the configuration file and the \
              environment instead." }
-        @for setting in &settings::ALL { (view.card(setting)) }
+        @for setting in settings::ALL { (view.card(setting)) }
     };
     let shown = page(app, staff, "/admin/settings", "Settings", &body);
     Ok(if view.refused.is_some() { with_status(StatusCode::BAD_REQUEST, shown) } else { shown })

@@ -96,7 +96,7 @@ impl Offered {
     /// The scopes in groups, each with its name.
     fn groups(&self) -> Vec<(&'static str, Vec<&Scope>)> {
         let mut groups: Vec<(&str, Vec<&Scope>)> = Vec::new();
-        for (name, codes) in &catalog::GROUPS {
+        for (name, codes) in catalog::GROUPS {
             let listed = codes.iter().filter_map(|code| self.scopes.iter().find(|scope| scope.code == *code));
             groups.push((name, listed.collect()));
         }

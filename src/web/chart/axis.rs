@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(around("oxygen_saturation", 97.0, 99.0), (96.0, 100.0));
         assert_eq!(around("body_temperature", 36.6, 36.6), (36.0, 38.0));
         assert_eq!(around("weight", 71.9, 72.4), (60.0, 100.0));
-        for one in &SERIES {
+        for one in SERIES {
             let scale = Scale::around(one, one.plausible.0, one.plausible.1);
             assert!(scale.low <= one.plausible.0 && scale.high >= one.plausible.1, "{}", one.series_type);
         }

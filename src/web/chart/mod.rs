@@ -50,7 +50,7 @@ impl Rows {
         let standing: Vec<String> =
             entries.filter(|entry| entry.grant.withdrawn.is_none()).map(|entry| entry.scope.code).collect();
         let (mut full, mut empty) = (Vec::new(), Vec::new());
-        for series in &SERIES {
+        for series in SERIES {
             let own: Vec<Line> =
                 lines.iter().filter(|line| line.series_type == series.series_type).cloned().collect();
             if !own.is_empty() {
@@ -116,7 +116,7 @@ impl Charts {
         html! {
             div #charts {
                 nav.tabs aria-label="Period" {
-                    ul { @for one in Period::ALL {
+                    ul { @for &one in Period::ALL {
                         li { a href={ (href) (one.as_str()) "#charts" }
                             aria-current=[(one == self.period).then_some("true")] { (one.as_str()) } }
                     } }

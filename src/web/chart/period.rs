@@ -16,10 +16,10 @@ pub(in crate::web) enum Period {
 }
 
 impl Period {
-    pub(super) const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
+    pub(super) const ALL: &[Self] = &[Self::Day, Self::Week, Self::Month];
 
     pub(in crate::web) fn parse(text: &str) -> Self {
-        Self::ALL.into_iter().find(|period| period.as_str() == text).unwrap_or(Self::Day)
+        Self::ALL.iter().copied().find(|period| period.as_str() == text).unwrap_or(Self::Day)
     }
 
     pub(super) fn as_str(self) -> &'static str {

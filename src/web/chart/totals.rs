@@ -36,7 +36,7 @@ pub(in crate::web) enum Span {
 }
 
 impl Span {
-    const ALL: [Self; 2] = [Self::Day, Self::Week];
+    const ALL: &[Self] = &[Self::Day, Self::Week];
 
     pub(in crate::web) fn parse(text: &str) -> Self {
         if text == Self::Week.as_str() { Self::Week } else { Self::Day }
@@ -118,7 +118,7 @@ impl Activity {
                 div.heading {
                     h2 #activity-title { "What happened in " (self.span.title()) }
                     nav.tabs aria-label="Period" {
-                        ul { @for one in Span::ALL {
+                        ul { @for &one in Span::ALL {
                             li { a href={ "/admin?period=" (one.as_str()) "#activity" }
                                 aria-current=[(one == self.span).then_some("true")] { (one.as_str()) } }
                         } }
@@ -168,7 +168,7 @@ impl Activity {
 
     fn errors(&self) -> Markup {
         let mut kinds: Vec<(Kind, i64)> = Vec::new();
-        for kind in Kind::ALL {
+        for &kind in Kind::ALL {
             let sum = self.slots.iter().map(|slot| slot.of_kind(kind)).sum();
             if sum > 0 {
                 kinds.push((kind, sum));

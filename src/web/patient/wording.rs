@@ -108,7 +108,8 @@ mod tests {
     /// The published fingerprint of each version: a change of the words above without a new version fails here.
     #[test]
     fn a_version_says_always_the_same() {
-        let all = catalog::CODES.map(|code| Scope { code: code.code.into(), display: code.display.into() });
+        let scope = |code: &catalog::Code| Scope { code: code.code.into(), display: code.display.into() };
+        let all: Vec<Scope> = catalog::CODES.iter().map(scope).collect();
         let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// What stands for a value, a piece of a text, or a part of either.
-const WORDS: [&[u8]; 56] = [
+const WORDS: &[&[u8]] = &[
     b"null",
     b"true",
     b"-0",

@@ -14,7 +14,7 @@ use crate::support::harness::*;
 use crate::support::running_daemon::wait_for;
 
 const MINUTE: Duration = Duration::from_mins(1);
-const CODES: [&str; 6] = [
+const CODES: &[&str] = &[
     HEART_RATE,
     "omh:blood-pressure:4.0",
     "omh:step-count:3.0",
@@ -23,7 +23,7 @@ const CODES: [&str; 6] = [
     "ieee:sleep-stage-summary:1.0",
 ];
 /// What a sleep becomes.
-const NIGHT: [&str; 3] = ["sleep_duration", "sleep_episode", "sleep_stage_summary"];
+const NIGHT: &[&str] = &["sleep_duration", "sleep_episode", "sleep_stage_summary"];
 /// Longer than anything waits to be still before it is sent.
 const STILL: Duration = Duration::from_hours(49);
 /// The longest that a patient is out of reach, with all of it brought afterwards.
@@ -116,7 +116,7 @@ impl Wards {
     pub fn admit(&mut self, jhe: i64) {
         let now = self.world.now;
         self.jhe.add_patient(jhe, jhe - 30000, now.minus(DAY));
-        for code in CODES {
+        for &code in CODES {
             self.jhe.consent_to(jhe, code, true, now.minus(DAY));
         }
         let user = self.world.sim.add_user();
@@ -410,7 +410,7 @@ impl Ward {
         if let Some((id, start, end)) = self.night.take() {
             let longer = end.plus(MINUTE * 20);
             world.sim.replace_events(&self.user, &[id], asleep(start.minus(MINUTE * 10), longer));
-            for series in NIGHT {
+            for &series in NIGHT {
                 self.model.remove(&(series.to_owned(), start));
             }
             self.expect_night(start.minus(MINUTE * 10), longer);
@@ -425,7 +425,7 @@ impl Ward {
     fn expect_night(&mut self, start: Timestamp, end: Timestamp) {
         #[expect(clippy::cast_precision_loss, reason = "seconds of a night")]
         let seconds = end.since(start).as_secs() as f64;
-        for series in NIGHT {
+        for &series in NIGHT {
             self.model.insert((series.to_owned(), start), seconds);
         }
     }

@@ -10,7 +10,7 @@ use crate::support::command_lines::{calls, mentioned, shell_lines, shortest_call
 use crate::support::harness::*;
 
 /// Lines of the README that need something that is not there in a test, by what is in them.
-const NEEDS_MORE: [(&str, &str); 14] = [
+const NEEDS_MORE: &[(&str, &str)] = &[
     ("jhe-ow demo", "runs until a signal; its own tests walk it"),
     ("cargo run --release -- demo", "the same"),
     ("jhe-ow serve", "runs until a signal; nearly every test serves"),
@@ -28,7 +28,7 @@ const NEEDS_MORE: [(&str, &str); 14] = [
 ];
 
 /// The README and its chapters.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: &[&str] = &[
     "README.md",
     "docs/laptop.md",
     "docs/patients.md",
@@ -45,7 +45,7 @@ fn document(name: &str) -> String {
 #[test]
 fn every_command_line_in_the_documents_is_understood() {
     let mut count = 0;
-    for name in DOCUMENTS.into_iter().chain(["packaging/README.md"]) {
+    for name in DOCUMENTS.iter().copied().chain(["packaging/README.md"]) {
         // What the package has for its service takes the same.
         let text = document(name).replace("jhe-ow-ctl ", "jhe-ow ");
         let typed: Vec<_> = shell_lines(&text).iter().flat_map(|line| calls(line)).collect();

@@ -9,7 +9,7 @@ use crate::support::harness::*;
 use crate::support::running_daemon::Served;
 
 /// Every command that reads, with what it is given here; `ready` and `patient match` need somebody to ask.
-const READING: [&str; 9] = [
+const READING: &[&str] = &[
     "admin list",
     "audit list",
     "audit verify",
@@ -114,7 +114,7 @@ fn every_command_that_reads_speaks_json_to_programs() {
     world.sim.put_verbatim(&user, world.now.minus(HOUR), r#"{"timestamp":"noon","value":60.0}"#);
     world.created();
     assert_eq!(world.run(&["admin", "add", "ada"]).code, 0);
-    for typed in READING {
+    for &typed in READING {
         let words: Vec<&str> = typed.split(' ').chain(["--json"]).collect();
         let ran = world.run(&words);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{typed}");

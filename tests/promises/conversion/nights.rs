@@ -26,7 +26,7 @@ fn night(start: Timestamp, stages: &[&str]) -> Event {
     Event::night(start, from, intervals)
 }
 
-const EIGHT: [&str; 8] = ["light", "deep", "light", "awake", "light", "rem", "light", "rem"];
+const EIGHT: &[&str] = &["light", "deep", "light", "awake", "light", "rem", "light", "rem"];
 
 /// The night before the tick's noon.
 fn last_night(world: &World) -> Event {

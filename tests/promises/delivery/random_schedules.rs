@@ -23,7 +23,7 @@ use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::wait_for;
 
-const PATIENTS: [i64; 2] = [40001, 40002];
+const PATIENTS: &[i64] = &[40001, 40002];
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Something that happens.
@@ -102,7 +102,7 @@ impl Scene {
         // One at a time, so that whoever dies has sent nothing that JHE has not begun with.
         store.write(|db| setting::set(db, "jhe.concurrency", "1")).await.unwrap();
         let mut scene = Self { jhe, store, directory, clock, now, patients: Vec::new(), next: 0 };
-        for jhe_id in PATIENTS {
+        for &jhe_id in PATIENTS {
             scene.add(jhe_id).await;
         }
         scene
@@ -244,7 +244,7 @@ impl Scene {
         self.jhe.state().faults.clear();
         self.jhe.state().poison.clear();
         self.pass(MINUTE * 2).await;
-        for jhe_id in PATIENTS {
+        for &jhe_id in PATIENTS {
             self.jhe.consent(jhe_id, true, self.now);
         }
         let now = self.now;
@@ -299,7 +299,7 @@ proptest! {
                 scene.happen(event).await;
             }
             scene.heal().await;
-            for (who, jhe_id) in PATIENTS.into_iter().enumerate() {
+            for (who, jhe_id) in PATIENTS.iter().copied().enumerate() {
                 assert_eq!(scene.newest(jhe_id), scene.kept(who).await, "patient {jhe_id}");
             }
             let state = scene.jhe.state();

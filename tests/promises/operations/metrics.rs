@@ -12,7 +12,7 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
 /// Labels that there may be.
-const LABELS: [&str; 9] = ["cause", "kind", "le", "of", "outcome", "peer", "state", "status", "type"];
+const LABELS: &[&str] = &["cause", "kind", "le", "of", "outcome", "peer", "state", "status", "type"];
 const ALERTS: &str = include_str!("../../../packaging/alerts.yaml");
 const DASHBOARD: &str = include_str!("../../../packaging/grafana-dashboard.json");
 
@@ -180,7 +180,7 @@ fn metrics_match_the_recorded_work() {
         ] {
             assert_eq!(scrape.whole(name, &labels), value, "{name} {labels:?}");
         }
-        for cause in Cause::ALL {
+        for &cause in Cause::ALL {
             scrape.value("jhe_ow_silent_patients", &[("cause", cause.as_str())]);
         }
         let now = scene.world.now.micros() / 1_000_000;

@@ -20,7 +20,7 @@ const QUARTER: Duration = Duration::from_mins(15);
 #[derive(Debug, Clone, Copy)]
 struct Step(Duration, bool);
 
-const ALL: [Step; 4] = [Step(HOUR, true), Step(HOUR, false), Step(DAY, true), Step(DAY, false)];
+const ALL: &[Step] = &[Step(HOUR, true), Step(HOUR, false), Step(DAY, true), Step(DAY, false)];
 
 impl Step {
     fn of(self, now: Timestamp) -> Timestamp {
@@ -49,7 +49,7 @@ fn live(world: &mut World, user: &str, beat: &mut f64) {
 
 #[test]
 fn a_clock_step_neither_loses_nor_duplicates_samples() {
-    for step in ALL {
+    for &step in ALL {
         let mut scene = Scene::new();
         let (user, patient) = scene.patient(40001);
         let mut beat = 40.0;
@@ -122,7 +122,7 @@ fn the_daemon_keeps_ticking_across_clock_steps() {
     };
     until("it ticks", || ticks() > 0);
     let mut beat = 60.0;
-    for step in ALL.into_iter().chain([Step(DAY * 400, true), Step(DAY * 400, false)]) {
+    for step in ALL.iter().copied().chain([Step(DAY * 400, true), Step(DAY * 400, false)]) {
         for at in [step.of(world.now), world.now] {
             set(at);
             let before = ticks();
@@ -144,7 +144,7 @@ fn a_clock_step_triggers_no_early_tick() {
     let clock = Hands::new(&world);
     let served = served(&world, "1s", &user, &[(CLOCK, &clock.variable())]);
     let read = world.pages_of(&user);
-    for step in ALL.into_iter().chain([Step(DAY * 400, true), Step(DAY * 400, false)]) {
+    for step in ALL.iter().copied().chain([Step(DAY * 400, true), Step(DAY * 400, false)]) {
         for at in [step.of(world.now), world.now] {
             clock.set(at);
             // OW's list is read each second: the daemon goes on for a while by the new time.
@@ -178,7 +178,7 @@ fn a_tick_during_which_the_clock_steps_back_keeps_its_lock() {
 }
 
 /// A zone, a day on which its clocks change, and the offsets before and after.
-const CHANGES: [(&str, &str, &str, &str, u64); 4] = [
+const CHANGES: &[(&str, &str, &str, &str, u64)] = &[
     ("Europe/Berlin", "2026-03-29", "+01:00", "+02:00", 23),
     ("Europe/Berlin", "2026-10-25", "+02:00", "+01:00", 25),
     ("America/New_York", "2026-03-08", "-05:00", "-04:00", 23),
@@ -187,7 +187,7 @@ const CHANGES: [(&str, &str, &str, &str, u64); 4] = [
 
 #[test]
 fn the_day_and_night_of_a_dst_change_are_complete() {
-    for (zone, date, before, after, hours) in CHANGES {
+    for &(zone, date, before, after, hours) in CHANGES {
         let world = World::new();
         let (user, patient) = world.patient_of(&[HEART_RATE, STEPS, EPISODE], zone);
         let midnight = at(&format!("{date}T00:00:00{before}"));

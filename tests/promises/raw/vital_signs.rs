@@ -16,8 +16,8 @@ const SLEEP: &str = "/v2/usercollection/sleep";
 const ACTIVITY: &str = "/v2/usercollection/daily_activity";
 const PERSON: &str = "/v2/usercollection/personal_info";
 /// The captures whose records become something.
-const CAPTURES: [&str; 5] =
-    ["raw-heartrate", "raw-sleep", "raw-daily_activity", "raw-daily_spo2", "raw-workout"];
+const CAPTURES: &[&str] =
+    &["raw-heartrate", "raw-sleep", "raw-daily_activity", "raw-daily_spo2", "raw-workout"];
 /// The day on which they were stored, and the moment after it.
 const STORED: &str = "2026-11-23";
 const AFTER: &str = "2026-11-23T22:00:00Z";
@@ -48,7 +48,7 @@ fn all_codes() -> Vec<&'static str> {
 }
 
 fn put_captures(bucket: &Bucket, user: &str) {
-    for name in CAPTURES {
+    for &name in CAPTURES {
         let capture = capture(name);
         let endpoint = capture["metadata"]["trace_id"].as_str().unwrap();
         bucket.put(&Bucket::key(STORED, user, name), endpoint, capture["body"].to_string().as_bytes());
@@ -281,7 +281,7 @@ fn a_record_yields_consented_types_only_and_the_rest_after_consent() {
 fn objects_without_metadata_are_recognised_despite_garbage() {
     let (world, bucket) = world_after("raw");
     let (user, _) = patient(&world, &all_codes());
-    for name in CAPTURES {
+    for &name in CAPTURES {
         let mut body = capture(name)["body"].clone();
         let records = body["data"].as_array_mut().unwrap();
         // Garbage, and something that looks like another endpoint's.

@@ -92,7 +92,7 @@ const POST: &[(&str, Door)] = &[
     ("/api/v1/ow/users", Bearer),
 ];
 /// Where the routes are matched.
-const SOURCES: [&str; 5] = [
+const SOURCES: &[&str] = &[
     include_str!("../../../src/web/routes.rs"),
     include_str!("../../../src/web/api.rs"),
     include_str!("../../../src/web/patient/mod.rs"),
@@ -102,7 +102,7 @@ const SOURCES: [&str; 5] = [
 /// What tells of the first patient, and of the second: the name, and a measurement.
 const FIRST: [&str; 2] = ["Zebulon-Canary", "161.23"];
 const SECOND: [&str; 2] = ["Wilhelmina-Canary", "163.77"];
-const PROXY: [(&str, &str); 1] = [("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")];
+const PROXY: &[(&str, &str)] = &[("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")];
 
 fn table() -> impl Iterator<Item = (Method, &'static str, Door)> {
     let of = |method: Method, rows: &'static [(&str, Door)]| {
@@ -244,7 +244,7 @@ fn copy_with(base: &Visitor, change: impl Fn(&str) -> String) -> Visitor {
 #[test]
 fn no_route_is_missing_from_the_table() {
     let mut found = 0;
-    for source in SOURCES {
+    for &source in SOURCES {
         for arm in source.lines().map(str::trim).filter(|line| line.starts_with(['(', '[', '"'])) {
             let Some((pattern, answer)) = arm.split_once("=>") else { continue };
             if answer.trim().starts_with('"') {

@@ -24,7 +24,7 @@ const S3_SECRET: &str = "canary-of-the-secret-of-s3";
 const WRONG: &str = "canary of a wrong password";
 const VALUE: &str = "161.234567";
 /// Every patient of the fake JHE is called so, with a number.
-const OF_JHE: [&str; 2] = ["P40001", "p40001@example.org"];
+const OF_JHE: &[&str] = &["P40001", "p40001@example.org"];
 /// Characters of base64 that no line of ours has in a row: an attachment would have hundreds.
 const LONGEST_RUN: usize = 80;
 const LOUD: [[(&str, &str); 2]; 2] = [
@@ -139,7 +139,8 @@ impl Watch {
             OW_KEY, JHE_KEY, JHE_SECRET, JHE_ID, JHE_TOKEN, S3_ID, S3_SECRET, SEAL, PASSWORD, WRONG, NAME,
             EMAIL, VALUE,
         ];
-        let canaries = canaries.into_iter().chain(OF_JHE).chain([KEY, "161.23", "canary-of-a-chat"]);
+        let canaries =
+            canaries.into_iter().chain(OF_JHE.iter().copied()).chain([KEY, "161.23", "canary-of-a-chat"]);
         let configured = secrets_of_the_configuration().into_iter().map(|(_, value)| value);
         Self { canaries: canaries.map(str::to_owned).chain(configured).collect(), seen: String::new() }
     }

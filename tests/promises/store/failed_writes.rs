@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::harness::*;
 
 /// "No space left on device" and "Input/output error".
-const ERRORS: [i32; 2] = [28, 5];
+const ERRORS: &[i32] = &[28, 5];
 /// More writes than any command here makes.
 const ENOUGH: usize = 2000;
 
@@ -98,14 +98,14 @@ fn poll_with_failing_writes(errno: i32, once: bool) {
 
 #[test]
 fn a_failed_write_of_a_poll_loses_nothing() {
-    for errno in ERRORS {
+    for &errno in ERRORS {
         poll_with_failing_writes(errno, true);
     }
 }
 
 #[test]
 fn a_disk_that_fails_during_a_poll_loses_nothing() {
-    for errno in ERRORS {
+    for &errno in ERRORS {
         poll_with_failing_writes(errno, false);
     }
 }

@@ -16,7 +16,7 @@ use crate::support::running_daemon::wait_for;
 pub const PUBLIC_HOST: &str = "jhe-ow.example.org";
 /// Set where a test that needs a browser may not be left out.
 const REQUIRED: &str = "JHE_OW_BROWSER";
-const FLAGS: [&str; 9] = [
+const FLAGS: &[&str] = &[
     "--headless",
     "--no-sandbox",
     "--disable-gpu",

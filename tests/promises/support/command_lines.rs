@@ -3,7 +3,7 @@
 use clap::error::ErrorKind;
 
 /// How a document shows something that everybody fills in for themselves, and what stands for it here.
-const PLACEHOLDERS: [(&str, &str); 8] = [
+const PLACEHOLDERS: &[(&str, &str)] = &[
     ("ID", "7"),
     ("N", "7"),
     ("C", "omh:heart-rate:2.0"),
