@@ -55,7 +55,7 @@ impl Drop for Told {
 fn nothing_is_lost_or_duplicated_whenever_it_is_killed() {
     let (rounds, seed) = (number("JHE_OW_CRASH_ROUNDS", ROUNDS), number("JHE_OW_CRASH_SEED", SEED));
     let _told = Told(seed);
-    let mut drills = [Drill::new(seed, Wards::new(4)), Drill::new(!seed, Wards::raw(4))];
+    let mut drills = [Drill::new(seed, Cohort::new(4)), Drill::new(!seed, Cohort::raw(4))];
     for round in 1..=rounds {
         // Ten rounds of one mode, then ten of the other; the seed says which comes first.
         let drill = &mut drills[usize::from((seed + (round - 1) / DELIVERY) % 2 == 1)];
@@ -66,27 +66,27 @@ fn nothing_is_lost_or_duplicated_whenever_it_is_killed() {
     }
     eprintln!("{rounds} rounds of seed {seed}");
     for (mode, drill) in ["normalized", "raw"].into_iter().zip(&drills).filter(|(_, drill)| drill.has_run()) {
-        let (figures, wards) = (&drill.figures, &drill.wards);
-        let delivered = wards.jhe.state().kept.len();
+        let (figures, cohort) = (&drill.figures, &drill.cohort);
+        let delivered = cohort.jhe.state().kept.len();
         eprintln!("{mode}: {figures:?}");
-        eprintln!("{mode}: kept {}, delivered {delivered}, lost 0, doubled 0", wards.samples());
+        eprintln!("{mode}: kept {}, delivered {delivered}, lost 0, doubled 0", cohort.samples());
         let troubles = [&figures.ow_faults, &figures.jhe_faults].map(|count| count.load(Ordering::SeqCst));
         assert!(!troubles.contains(&0), "{mode}: {figures:?}");
     }
 }
 
 struct Drill {
-    wards: Wards,
+    cohort: Cohort,
     dice: Dice,
     figures: Arc<Figures>,
     troubled: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Drill {
-    fn new(seed: u64, wards: Wards) -> Self {
-        let drill = Self { wards, dice: Dice::new(seed), figures: Arc::default(), troubled: Arc::default() };
+    fn new(seed: u64, cohort: Cohort) -> Self {
+        let drill = Self { cohort, dice: Dice::new(seed), figures: Arc::default(), troubled: Arc::default() };
         let (figures, troubled) = (drill.figures.clone(), drill.troubled.clone());
-        drill.wards.world.sim.on_page(move |user, _| {
+        drill.cohort.world.sim.on_page(move |user, _| {
             figures.ow_requests.fetch_add(1, Ordering::SeqCst);
             if troubled.lock().unwrap().contains(user) {
                 figures.ow_faults.fetch_add(1, Ordering::SeqCst);
@@ -101,22 +101,22 @@ impl Drill {
 
     fn round(&mut self) {
         let step = self.dice.pick(&[6, 11, 23, 61, 125]);
-        self.wards.settle();
-        self.wards.world.pass(MINUTE * step);
-        self.wards.live(&mut self.dice);
+        self.cohort.wait_until_idle();
+        self.cohort.world.pass(MINUTE * step);
+        self.cohort.live(&mut self.dice);
         for _ in 0..=self.dice.roll(KILLS) {
             self.trouble();
             self.live_and_die();
-            self.wards.check_file();
+            self.cohort.check_file();
         }
         self.calm();
-        if let Some(bucket) = &self.wards.bucket {
+        if let Some(bucket) = &self.cohort.bucket {
             self.figures.ow_requests.fetch_add(bucket.seen().len(), Ordering::SeqCst);
         }
-        self.wards.recover();
+        self.cohort.recover();
         if self.dice.roll(3) == 0 {
             let who = usize::from(self.dice.roll(2) == 0) + 2;
-            self.wards.change_consent(who);
+            self.cohort.change_consent(who);
         }
     }
 
@@ -130,7 +130,7 @@ impl Drill {
             self.dice.pick(&[vec![serve], vec![serve], vec![poll], vec![export], vec![serve, poll, export]]);
         let mut running = Vec::new();
         for arguments in together {
-            let mut command = self.wards.world.command(arguments);
+            let mut command = self.cohort.world.command(arguments);
             command.stdout(Stdio::null()).stderr(Stdio::null());
             running.push(Running::new(command.spawn().unwrap()));
         }
@@ -151,23 +151,23 @@ impl Drill {
 
     /// Every patient's pages, and JHE, may fail from now on.
     fn trouble(&mut self) {
-        let sim = &self.wards.world.sim;
+        let sim = &self.cohort.world.sim;
         sim.set_latency(Duration::from_millis(self.dice.roll(25)));
         let mut troubled = self.troubled.lock().unwrap();
         troubled.clear();
-        for ward in &self.wards.all {
-            if let Some(bucket) = &self.wards.bucket {
+        for member in &self.cohort.all {
+            if let Some(bucket) = &self.cohort.bucket {
                 let fault = match self.dice.roll(8) {
                     0 => S3Fault::Silence,
                     1 => S3Fault::Status(500),
                     2 => S3Fault::Later(self.dice.roll(3)),
                     _ => {
-                        bucket.list_trouble(&ward.user, None);
+                        bucket.list_trouble(&member.user, None);
                         continue;
                     }
                 };
                 self.figures.ow_faults.fetch_add(1, Ordering::SeqCst);
-                bucket.list_trouble(&ward.user, Some(fault));
+                bucket.list_trouble(&member.user, Some(fault));
             }
             let fault = match self.dice.roll(18) {
                 0 => Fault::Hang,
@@ -181,19 +181,19 @@ impl Drill {
                 9 => Fault::FailAfterPages { pages: 1, status: 502 },
                 10 => Fault::Garbage,
                 _ => {
-                    sim.set_fault(&ward.user, None);
+                    sim.set_fault(&member.user, None);
                     continue;
                 }
             };
-            troubled.insert(ward.user.clone());
-            sim.set_fault(&ward.user, Some(fault.clone()));
+            troubled.insert(member.user.clone());
+            sim.set_fault(&member.user, Some(fault.clone()));
             if self.dice.roll(4) == 0 {
-                sim.set_fault_on(&ward.user, Route::Sleep, Some(fault));
+                sim.set_fault_on(&member.user, Route::Sleep, Some(fault));
             }
         }
         let figures = self.figures.clone();
         let mut dice = Dice::new(self.dice.roll(u64::MAX));
-        let mut state = self.wards.jhe.state();
+        let mut state = self.cohort.jhe.state();
         state.latency = Duration::from_millis(dice.roll(40));
         state.faults.clear();
         state.trouble = Some(Box::new(move |_| {
@@ -213,20 +213,20 @@ impl Drill {
 
     /// Everything is well again.
     fn calm(&mut self) {
-        let sim = &self.wards.world.sim;
-        for ward in &self.wards.all {
-            sim.set_fault(&ward.user, None);
-            sim.set_fault_on(&ward.user, Route::Sleep, None);
-            self.wards.bucket.iter().for_each(|bucket| bucket.list_trouble(&ward.user, None));
+        let sim = &self.cohort.world.sim;
+        for member in &self.cohort.all {
+            sim.set_fault(&member.user, None);
+            sim.set_fault_on(&member.user, Route::Sleep, None);
+            self.cohort.bucket.iter().for_each(|bucket| bucket.list_trouble(&member.user, None));
         }
         self.troubled.lock().unwrap().clear();
-        let mut state = self.wards.jhe.state();
+        let mut state = self.cohort.jhe.state();
         state.faults.clear();
         state.trouble = None;
     }
 
     fn deliver(&mut self) {
-        self.wards.consent_all();
-        self.wards.deliver();
+        self.cohort.consent_all();
+        self.cohort.deliver();
     }
 }

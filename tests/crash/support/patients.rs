@@ -61,7 +61,7 @@ impl Dice {
 type Key = (String, Timestamp);
 
 /// One patient.
-pub struct Ward {
+pub struct Member {
     jhe: i64,
     pub user: String,
     number: String,
@@ -77,17 +77,17 @@ pub struct Ward {
     returned: Vec<Timestamp>,
 }
 
-/// The wards of a hospital, so to speak.
-pub struct Wards {
+/// The cohort of a hospital, so to speak.
+pub struct Cohort {
     pub world: World,
     pub jhe: FakeJhe,
     /// Where OW stores the payloads, in raw mode: of heart rates alone.
     pub bucket: Option<Bucket>,
-    pub all: Vec<Ward>,
+    pub all: Vec<Member>,
     marks: BTreeMap<(i64, String), i64>,
 }
 
-impl Wards {
+impl Cohort {
     pub fn new(count: i64) -> Self {
         Self::of(count, World::new(), None)
     }
@@ -104,12 +104,12 @@ impl Wards {
         world.set("JHE_CLIENT_KEY", KEY);
         world.set("JHE_OW_OW_TIMEOUT", "1s");
         world.setting("ow.poll_interval", "1s");
-        let mut wards = Self { world, jhe, bucket, all: Vec::new(), marks: BTreeMap::new() };
+        let mut cohort = Self { world, jhe, bucket, all: Vec::new(), marks: BTreeMap::new() };
         for id in 40001..40001 + count {
-            wards.admit(id);
+            cohort.admit(id);
         }
-        wards.world.pass(MINUTE * 10);
-        wards
+        cohort.world.pass(MINUTE * 10);
+        cohort
     }
 
     /// Takes in a patient of JHE's who has agreed to everything.
@@ -124,7 +124,7 @@ impl Wards {
         assert_eq!(ran.code, 0, "{ran:?}");
         let number = ran.stdout.trim().to_owned();
         let night = now.minus(DAY);
-        self.all.push(Ward {
+        self.all.push(Member {
             jhe,
             user,
             number,
@@ -141,18 +141,18 @@ impl Wards {
     /// Everybody goes on to live, and what was measured is corrected here and there.
     pub fn live(&mut self, dice: &mut Dice) {
         let (world, now) = (&self.world, self.world.now);
-        for ward in &mut self.all {
-            let rates = ward.hearts(dice, now);
+        for member in &mut self.all {
+            let rates = member.hearts(dice, now);
             if let Some(bucket) = &self.bucket {
-                ward.store(bucket, dice, now, &rates);
+                member.store(bucket, dice, now, &rates);
                 continue;
             }
             for (at, value) in rates {
-                world.sim.put(&ward.user, at, value);
+                world.sim.put(&member.user, at, value);
             }
-            ward.steps(world, dice, now);
-            ward.pressure(world, dice, now);
-            ward.sleep(world, dice, now);
+            member.steps(world, dice, now);
+            member.pressure(world, dice, now);
+            member.sleep(world, dice, now);
         }
     }
 
@@ -166,12 +166,12 @@ impl Wards {
     /// One patient withdraws, or agrees again, now: between two reads, so that it is known what must be kept.
     pub fn change_consent(&mut self, place: usize) {
         let now = self.world.now;
-        let ward = &mut self.all[place];
-        ward.is_withdrawn = !ward.is_withdrawn;
-        if !ward.is_withdrawn {
-            ward.returned.push(now);
+        let member = &mut self.all[place];
+        member.is_withdrawn = !member.is_withdrawn;
+        if !member.is_withdrawn {
+            member.returned.push(now);
         }
-        self.jhe.consent_to(ward.jhe, HEART_RATE, !ward.is_withdrawn, now);
+        self.jhe.consent_to(member.jhe, HEART_RATE, !member.is_withdrawn, now);
     }
 
     /// Everybody agrees to everything again.
@@ -212,24 +212,24 @@ impl Wards {
         let dead = names(&self.world.data_dir()).into_iter().filter(|name| name.starts_with("tick-"));
         assert_eq!(dead.collect::<Vec<_>>(), [""; 0], "files of the dead are left");
         self.check_file();
-        for ward in &self.all {
+        for member in &self.all {
             let kept: Vec<(Key, f64)> = self
                 .world
-                .table(&ward.number)
+                .table(&member.number)
                 .into_iter()
                 .map(|line| ((line.series, line.start), line.value))
                 .collect();
             let unique: BTreeMap<Key, f64> = kept.iter().cloned().collect();
-            assert_eq!(kept.len(), unique.len(), "patient {}: something is kept twice", ward.number);
+            assert_eq!(kept.len(), unique.len(), "patient {}: something is kept twice", member.number);
             let lost: Vec<_> =
-                ward.model.iter().filter(|(key, value)| unique.get(key) != Some(value)).collect();
-            let added: Vec<_> = unique.iter().filter(|(key, _)| !ward.model.contains_key(key)).collect();
-            let (patient, now) = (&ward.number, self.world.now);
+                member.model.iter().filter(|(key, value)| unique.get(key) != Some(value)).collect();
+            let added: Vec<_> = unique.iter().filter(|(key, _)| !member.model.contains_key(key)).collect();
+            let (patient, now) = (&member.number, self.world.now);
             assert!(
                 lost.is_empty() && added.is_empty(),
                 "patient {patient}, {now}, raw {}, enrolled {}: lost {lost:?}, kept instead {:?}, added {added:?}, revisions {:?}",
                 self.bucket.is_some(),
-                ward.enrolled,
+                member.enrolled,
                 lost.iter().map(|(key, _)| unique.get(key)).collect::<Vec<_>>(),
                 self.revisions(),
             );
@@ -237,10 +237,10 @@ impl Wards {
     }
 
     /// Waits until JHE has nothing in hand, as an hour that passes does.
-    pub fn settle(&self) {
+    pub fn wait_until_idle(&self) {
         wait_for(async {
             for _ in 0..2 {
-                self.jhe.settle().await;
+                self.jhe.wait_until_idle().await;
                 tokio::time::sleep(MINUTE / 3000).await;
             }
         });
@@ -248,7 +248,7 @@ impl Wards {
 
     /// Lets pass what has to pass, and then JHE has of everybody what is kept, once each.
     pub fn deliver(&mut self) {
-        self.settle();
+        self.wait_until_idle();
         self.world.pass(STILL);
         self.recover();
         let ran = self.world.run(&["export"]);
@@ -256,20 +256,20 @@ impl Wards {
         let again = self.world.run(&["export"]);
         assert!(again.stdout.contains("Delivered 0 "), "{again:?}");
         self.check_file();
-        for ward in &self.all {
-            self.check_delivered(ward);
+        for member in &self.all {
+            self.check_delivered(member);
         }
     }
 
-    fn check_delivered(&self, ward: &Ward) {
+    fn check_delivered(&self, member: &Member) {
         let mut at_jhe: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for kept in self.jhe.state().kept.iter().filter(|kept| kept.patient == ward.jhe) {
+        for kept in self.jhe.state().kept.iter().filter(|kept| kept.patient == member.jhe) {
             let name = kept.identifier.1.split('#').next().unwrap().to_owned();
             at_jhe.entry(name).or_default().push(kept.document["body"].clone());
         }
         let here: BTreeMap<String, Value> = self
             .world
-            .documents(&ward.number)
+            .documents(&member.number)
             .into_iter()
             .map(|document| {
                 let name = document["header"]["uuid"].as_str().unwrap();
@@ -283,10 +283,10 @@ impl Wards {
                 there.last(),
                 Some(&here[name]),
                 "{name} of patient {}, {}, raw {}: {there:?}; {:#?}",
-                ward.number,
+                member.number,
                 self.world.now,
                 self.bucket.is_some(),
-                self.waiting()
+                self.outbox_rows()
             );
             assert!(there.windows(2).all(|pair| pair[0] != pair[1]), "the same twice: {there:?}");
         }
@@ -305,8 +305,8 @@ impl Wards {
         query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// What of the outbox is left, for whoever looks for the reason.
-    fn waiting(&self) -> Vec<String> {
+    /// Returns the rows left in the outbox, for the message of a failure.
+    fn outbox_rows(&self) -> Vec<String> {
         let db = rusqlite::Connection::open(self.world.database()).unwrap();
         let mut query = db
             .prepare(
@@ -320,7 +320,7 @@ impl Wards {
 
     /// How many samples must be kept.
     pub fn samples(&self) -> usize {
-        self.all.iter().map(|ward| ward.model.len()).sum()
+        self.all.iter().map(|member| member.model.len()).sum()
     }
 }
 
@@ -329,7 +329,7 @@ fn is_sent(body: &Value) -> bool {
     body.get("sleep_stage_summary").is_none()
 }
 
-impl Ward {
+impl Member {
     /// What its heart did since it was last asked, and what of it came late or was corrected.
     fn hearts(&mut self, dice: &mut Dice, now: Timestamp) -> Vec<(Timestamp, f64)> {
         let mut rates = Vec::new();

@@ -66,8 +66,8 @@ fn every_command_line_in_the_documents_is_understood() {
     assert!(count > 60, "{count} were found");
 }
 
-/// The line with what there is here: people whom OW knows, numbers that somebody has, a disk.
-fn here(line: &str, world: &World, linked: &str, unlinked: &str) -> String {
+/// Replaces the placeholders of a line by users, numbers and paths that exist here.
+fn with_local_values(line: &str, world: &World, linked: &str, unlinked: &str) -> String {
     line.replace("009edd1e-49f6-4e35-a7b9-952f45e501e9", linked)
         .replace("UUID", unlinked)
         .replace("--patient-id 7", "--patient-id 2")
@@ -103,7 +103,7 @@ fn the_readmes_self_contained_commands_succeed() {
         if NEEDS_MORE.iter().any(|(part, _)| line.contains(part)) {
             continue;
         }
-        let here = here(&line, &world, &user, &other);
+        let here = with_local_values(&line, &world, &user, &other);
         let shown = shortest_calls(&here);
         match shown.as_slice() {
             [] => {}

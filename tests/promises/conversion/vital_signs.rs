@@ -140,8 +140,8 @@ fn an_equal_weight_with_a_new_timestamp_is_no_new_observation() {
     assert_eq!(format!("{values:?}"), "[70.0, 71.0, 70.0]");
 }
 
-/// What OW is asked for about a patient who consents to these codes: by route, the types.
-fn asked(codes: &[&str]) -> BTreeMap<Route, BTreeSet<String>> {
+/// Returns the types requested from OW for a patient who consents to these codes, by route.
+fn requested_types(codes: &[&str]) -> BTreeMap<Route, BTreeSet<String>> {
     let mut world = World::new();
     let (user, _) = world.patient_of(codes, "UTC");
     for _ in 0..9 {
@@ -176,7 +176,7 @@ fn only_consented_types_are_requested() {
                 Origin::Activity => drop(expected.insert(Route::Activity, set(&[]))),
             }
         }
-        assert_eq!(asked(&[code]), expected, "{code}");
+        assert_eq!(requested_types(&[code]), expected, "{code}");
     }
 }
 

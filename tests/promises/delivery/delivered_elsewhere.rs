@@ -15,7 +15,7 @@ const JHE_ID: i64 = 40001;
 
 /// A patient of whom JHE's own poller has delivered the last hours already, twice where an hour begins; answers
 /// with the OW user, our number, and how many observations those are.
-fn polled_before(scene: &Scene, hours: u32) -> (String, String, usize) {
+fn delivered_by_another_poller(scene: &Scene, hours: u32) -> (String, String, usize) {
     let (user, patient) = scene.patient(JHE_ID);
     scene.fill(&user, hours);
     let mut left = 0;
@@ -35,14 +35,14 @@ fn adopt(scene: &Scene, more: &[&str]) -> Ran {
     scene.world.run(&arguments)
 }
 
-fn at_jhe(scene: &Scene) -> usize {
+fn observations_at_jhe(scene: &Scene) -> usize {
     scene.jhe.state().kept.len()
 }
 
 #[test]
 fn an_observation_of_another_client_is_not_sent_again() {
     let scene = Scene::new();
-    let (user, patient, left) = polled_before(&scene, 20);
+    let (user, patient, left) = delivered_by_another_poller(&scene, 20);
     assert_eq!(scene.world.created(), 240);
     let adopted = adopt(&scene, &[]);
     let expected = format!(
@@ -60,18 +60,18 @@ fn an_observation_of_another_client_is_not_sent_again() {
     assert!(scene.export().stdout.contains("Delivered 1 "));
     let again = adopt(&scene, &[]);
     assert!(again.stdout.contains("seen 261, adopted 260, already ours 1, "), "{again:?}");
-    assert_eq!((at_jhe(&scene), scene.export().code), (261, 0));
+    assert_eq!((observations_at_jhe(&scene), scene.export().code), (261, 0));
 }
 
 #[test]
 fn an_observation_that_ow_shows_later_is_not_sent_again() {
     let mut scene = Scene::new();
-    let (_, patient, left) = polled_before(&scene, 5);
+    let (_, patient, left) = delivered_by_another_poller(&scene, 5);
     // Nothing of it is here yet.
     assert!(adopt(&scene, &[]).stdout.contains("no longer to be sent 0"));
     assert_eq!(scene.world.created(), 60);
     assert!(scene.export().stdout.contains("Delivered 0"));
-    assert_eq!((at_jhe(&scene), scene.world.kept(&patient).len()), (left, 60));
+    assert_eq!((observations_at_jhe(&scene), scene.world.kept(&patient).len()), (left, 60));
     scene.world.pass(DAY);
     assert!(scene.export().stdout.contains("Delivered 0"));
 }
@@ -118,7 +118,7 @@ fn a_correction_of_an_adopted_observation_is_sent_unless_it_is_reverted() {
 #[test]
 fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
     let scene = Scene::new();
-    let (_, _, left) = polled_before(&scene, 1);
+    let (_, _, left) = delivered_by_another_poller(&scene, 1);
     assert_eq!(scene.world.created(), 12);
     let ran = adopt(&scene, &["--dry-run"]);
     let says = format!(
@@ -132,7 +132,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
 #[test]
 fn unreadable_entries_are_counted_and_stop_nothing() {
     let scene = Scene::new();
-    let (_, _, left) = polled_before(&scene, 1);
+    let (_, _, left) = delivered_by_another_poller(&scene, 1);
     scene.jhe.leave_unreadable(JHE_ID, "");
     let ran = adopt(&scene, &[]);
     let says = format!("seen {}, adopted {left}, already ours 0, not readable 1,", left + 1);
@@ -144,7 +144,7 @@ fn unreadable_entries_are_counted_and_stop_nothing() {
 #[test]
 fn every_page_is_read_while_more_arrives() {
     let scene = Scene::new();
-    let (_, _, left) = polled_before(&scene, 120);
+    let (_, _, left) = delivered_by_another_poller(&scene, 120);
     assert!(left > 1000);
     let late: Vec<(Timestamp, f64)> = (0..5).map(|second| (at_second(&scene, second), 70.0)).collect();
     scene.jhe.leave_while_paging(JHE_ID, &late);
@@ -162,7 +162,7 @@ fn at_second(scene: &Scene, second: u64) -> Timestamp {
 #[test]
 fn an_interrupted_adoption_continues_when_run_again() {
     let scene = Scene::new();
-    let (_, _, left) = polled_before(&scene, 120);
+    let (_, _, left) = delivered_by_another_poller(&scene, 120);
     assert!(scene.world.run(&["poll", "--window", "7d"]).stdout.contains("Created 1440"));
     // Between two pages JHE goes away.
     scene.jhe.state().fails_after_pages = Some(1);
@@ -172,13 +172,13 @@ fn an_interrupted_adoption_continues_when_run_again() {
     let ran = adopt(&scene, &[]);
     assert!(ran.stdout.contains(&format!("seen {left}, adopted {left}, already ours 0")), "{ran:?}");
     assert!(scene.export().stdout.contains("Delivered 0"));
-    assert_eq!(at_jhe(&scene), left);
+    assert_eq!(observations_at_jhe(&scene), left);
 }
 
 #[test]
 fn a_patient_jhe_denies_access_to_delays_nobody_else() {
     let scene = Scene::new();
-    let (_, patient, left) = polled_before(&scene, 1);
+    let (_, patient, left) = delivered_by_another_poller(&scene, 1);
     let (_, other) = scene.patient(40002);
     scene.jhe.hide(40002, true);
     let ran = adopt(&scene, &[]);
@@ -195,7 +195,7 @@ fn a_patient_jhe_denies_access_to_delays_nobody_else() {
 #[test]
 fn nothing_is_sent_during_an_adoption() {
     let scene = Scene::new();
-    polled_before(&scene, 1);
+    delivered_by_another_poller(&scene, 1);
     let held = File::options().write(true).open(scene.world.data_dir().join("export.lock"));
     let held = held.unwrap_or_else(|_| File::create(scene.world.data_dir().join("export.lock")).unwrap());
     held.lock().unwrap();
@@ -226,7 +226,7 @@ fn adoption_needs_a_jhe_and_a_patient_of_jhe() {
 #[test]
 fn an_adoption_is_audited() {
     let scene = Scene::new();
-    polled_before(&scene, 1);
+    delivered_by_another_poller(&scene, 1);
     adopt(&scene, &[]);
     let served = Served::start(&scene.world);
     let audit = served.operator(&scene.world).get("/admin/audit").body;

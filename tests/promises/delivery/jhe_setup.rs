@@ -4,8 +4,8 @@ use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Starts a daemon at this JHE; answers with what its overview says, once it says `what`, and with its log.
-fn told(world: &World, what: &str) -> (String, String) {
+/// Starts a daemon, waits until its overview contains `what`, and returns the overview and the log.
+fn overview_and_log(world: &World, what: &str) -> (String, String) {
     let served = Served::start(world);
     let operator = served.operator(world);
     let mut page = String::new();
@@ -34,7 +34,7 @@ fn missing_configuration_is_shown_with_its_remedy_at_start_and_on_the_page() {
     let jhe = FakeJhe::start();
     jhe.state().has_oura = false;
     jhe.state().people.codes_known.clear();
-    let (page, log) = told(&connected(&jhe), "none of the data sources");
+    let (page, log) = overview_and_log(&connected(&jhe), "none of the data sources");
     for sentence in [
         "shares no organization with any patient",
         "JHE has none of the data sources that OW knows",
@@ -72,12 +72,12 @@ fn an_address_that_is_no_jhe_is_recognised() {
     let mut world = World::new();
     world.set("JHE_BASE_URL", &world.sim.url());
     world.set("JHE_CLIENT_KEY", KEY);
-    let (page, log) = told(&world, "JHE_BASE_URL");
+    let (page, log) = overview_and_log(&world, "JHE_BASE_URL");
     assert!(page.contains("see that JHE_BASE_URL is JHE"), "{page}");
     assert!(log.contains("see that JHE_BASE_URL is JHE"), "{log}");
     let nobody = format!("http://127.0.0.1:{}", free_port());
     world.set("JHE_BASE_URL", &nobody);
-    let (page, log) = told(&world, "cannot be reached");
+    let (page, log) = overview_and_log(&world, "cannot be reached");
     assert!(page.contains("see that JHE runs") && log.contains("see that JHE runs"), "{page} {log}");
 }
 
@@ -86,6 +86,6 @@ fn a_key_that_jhe_does_not_accept_is_reported() {
     let jhe = FakeJhe::start();
     let mut world = connected(&jhe);
     world.set("JHE_CLIENT_KEY", "d3Jvbmc6a2V5");
-    let (page, log) = told(&world, "does not accept the client key");
+    let (page, log) = overview_and_log(&world, "does not accept the client key");
     assert!(page.contains("JHE_CLIENT_KEY") && log.contains("JHE_CLIENT_KEY"), "{page} {log}");
 }

@@ -206,7 +206,7 @@ impl Scene {
 
     /// In a minute JHE's workers are done with whatever they had in hand.
     async fn pass(&mut self, time: Duration) {
-        self.jhe.settle().await;
+        self.jhe.wait_until_idle().await;
         self.now = self.now.plus(time);
         self.clock.set(self.now);
     }

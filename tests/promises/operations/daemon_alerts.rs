@@ -18,12 +18,12 @@ fn exporting() -> (Watched, FakeJhe) {
 }
 
 /// As [`telling`], and its metrics can be read at this port.
-fn telling_with_metrics(watched: &Watched, webhook: &Webhook, metrics: u16) -> Served {
+fn serve_with_webhook_and_metrics(watched: &Watched, webhook: &Webhook, metrics: u16) -> Served {
     let bind = format!("127.0.0.1:{metrics}");
     watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url()), ("JHE_OW_METRICS_BIND", &bind)])
 }
 
-fn telling(watched: &Watched, webhook: &Webhook) -> Served {
+fn serve_with_webhook(watched: &Watched, webhook: &Webhook) -> Served {
     watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url())])
 }
 
@@ -49,7 +49,7 @@ fn an_alert_is_sent_once_per_outage_of_jhe() {
     let (mut watched, jhe) = exporting();
     fail(&jhe, true);
     let webhook = Webhook::start();
-    let served = telling(&watched, &webhook);
+    let served = serve_with_webhook(&watched, &webhook);
     watched.ticks();
     watched.pass(HOUR);
     watched.stay_awake();
@@ -63,7 +63,7 @@ fn an_alert_is_sent_once_per_outage_of_jhe() {
     watched.pass(HOUR);
     watched.ticks();
     served.stop("TERM");
-    let served = telling(&watched, &webhook);
+    let served = serve_with_webhook(&watched, &webhook);
     watched.stay_awake();
     assert_eq!(webhook.kinds(), ["unsent"], "one trouble, also to a daemon that starts anew");
     let body = webhook.posted()[0].body.clone();
@@ -85,7 +85,7 @@ fn an_alert_is_sent_once_per_outage_of_jhe() {
 fn an_alert_is_sent_when_jhes_consents_cannot_be_read() {
     let (mut watched, jhe) = exporting();
     let (webhook, metrics) = (Webhook::start(), free_port());
-    let served = telling_with_metrics(&watched, &webhook, metrics);
+    let served = serve_with_webhook_and_metrics(&watched, &webhook, metrics);
     watched.ticks();
     jhe.state().trouble = Some(Box::new(|_| Some(Fault::Status(503))));
     // What JHE said is old by then, so that no tick that still reads is under way when the hours pass.
@@ -105,7 +105,7 @@ fn an_alert_is_sent_for_parked_and_rejected_observations() {
     jhe.state().has_oura = false;
     jhe.state().refused = vec![64.5];
     let webhook = Webhook::start();
-    let served = telling(&watched, &webhook);
+    let served = serve_with_webhook(&watched, &webhook);
     watched.stay_awake();
     until("what is lacking is told", || webhook.kinds() == ["held"]);
     jhe.state().has_oura = true;
@@ -125,7 +125,7 @@ fn an_alert_is_sent_for_parked_and_rejected_observations() {
 fn an_alert_of_an_unwritable_store_is_sent_from_memory_after_a_while() {
     let (mut watched, _jhe) = exporting();
     let (webhook, database, metrics) = (Webhook::start(), watched.world.database(), free_port());
-    let served = telling_with_metrics(&watched, &webhook, metrics);
+    let served = serve_with_webhook_and_metrics(&watched, &webhook, metrics);
     watched.ticks();
     let elsewhere = database.with_extension("elsewhere");
     std::fs::rename(&database, &elsewhere).unwrap();
@@ -155,7 +155,7 @@ fn an_alert_is_sent_while_the_daemon_waits_for_its_store() {
     let (mut watched, _jhe) = exporting();
     let webhook = Webhook::start();
     std::fs::write(watched.world.database(), "this is no database, and was never one").unwrap();
-    let served = telling(&watched, &webhook);
+    let served = serve_with_webhook(&watched, &webhook);
     until("it waits", || get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503));
     watched.pass(Duration::from_mins(11));
     until("it is told", || webhook.kinds() == ["unkept"]);

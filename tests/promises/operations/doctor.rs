@@ -284,7 +284,7 @@ fn the_lock_is_reported_with_its_holder() {
 fn observations_that_wait_for_jhe_are_grouped_by_reason() {
     let mut world = well();
     let _jhe = connect(&mut world);
-    waiting(&world);
+    add_pending_observation(&world);
     let found = examine(&world);
     found.has("data.export", "ok", "to be sent to JHE wait 1 observation", "");
     let later = world.now.plus(HOUR * 30);

@@ -122,7 +122,7 @@ fn no_tick_is_overdue_while_polling_is_off() {
 fn observations_due_for_less_than_an_hour_are_not_overdue() {
     let mut world = well();
     let _jhe = connect(&mut world);
-    waiting(&world);
+    add_pending_observation(&world);
     world.now = world.now.plus(Duration::from_mins(40));
     assert_eq!(world.poll().code, 0);
     let found = examine(&world);

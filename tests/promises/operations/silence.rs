@@ -14,8 +14,8 @@ fn wearer(world: &World) -> (String, String) {
     (user, patient)
 }
 
-/// What the patient's own page says of the silence; empty where it says nothing.
-fn said(operator: &Visitor, patient: &str) -> String {
+/// Returns the text about the silence on the patient's page, or an empty one.
+fn silence_text(operator: &Visitor, patient: &str) -> String {
     let page = operator.get(&format!("/admin/patients/{patient}")).body;
     between(&page, "<strong>Silent</strong>", "</p>").unwrap_or_default().to_owned()
 }
@@ -38,7 +38,7 @@ fn each_silent_patient_is_flagged_with_the_likely_cause_and_what_to_do() {
     world.sim.remove_user(&gone_user);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || said(&operator, &down).contains("OW down"));
+    until("the tick is over", || silence_text(&operator, &down).contains("OW down"));
     until("all of it", || world.lock().is_empty());
     for (patient, cause, next) in [
         (&quiet, "not worn or not synced", "ask the patient to wear"),
@@ -46,12 +46,12 @@ fn each_silent_patient_is_flagged_with_the_likely_cause_and_what_to_do() {
         (&withdrawn, "consent withdrawn", "only if the patient asks for it"),
         (&gone, "unknown to OW", "invite again, so that the patient reconnects"),
     ] {
-        let said = said(&operator, patient);
+        let said = silence_text(&operator, patient);
         assert!(said.contains(cause) && said.contains(next), "{patient} {cause}: {said}");
     }
-    let down = said(&operator, &down);
+    let down = silence_text(&operator, &down);
     assert!(down.contains("OW down") && down.contains("see that it runs"), "{down}");
-    assert_eq!(said(&operator, &fresh), "");
+    assert_eq!(silence_text(&operator, &fresh), "");
     let overview = operator.get("/admin").body;
     assert!(overview.contains(">5 silent</a>"), "{overview}");
     assert!(overview.contains("1 consent withdrawn") && overview.contains("1 unknown to OW"), "{overview}");
@@ -70,7 +70,7 @@ fn ow_errors_for_half_the_silence_are_its_likely_cause() {
     world.pass(DAY * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick failed", || said(&operator, &patient).contains("OW down"));
+    until("the tick failed", || silence_text(&operator, &patient).contains("OW down"));
     served.stop("TERM");
 }
 
@@ -83,13 +83,13 @@ fn an_ow_that_syncs_nothing_is_distinguished_from_an_unworn_device() {
     world.pass(DAY * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("it is told", || said(&operator, &patient).contains("OW not pulling"));
+    until("it is told", || silence_text(&operator, &patient).contains("OW not pulling"));
     world.sim.set_pulled(None);
     served.stop("TERM");
     world.pass(HOUR * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("it is told", || said(&operator, &patient).contains("not worn or not synced"));
+    until("it is told", || silence_text(&operator, &patient).contains("not worn or not synced"));
     served.stop("TERM");
 }
 
@@ -102,7 +102,7 @@ fn a_silence_caused_by_the_daemon_is_attributed_to_it() {
     world.pass(DAY * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    assert!(said(&operator, &patient).contains("not read by this daemon"));
+    assert!(silence_text(&operator, &patient).contains("not read by this daemon"));
     served.stop("TERM");
 }
 
@@ -117,11 +117,11 @@ fn how_long_a_silence_lasts_is_a_setting_and_empty_polls_are_counted() {
     world.pass(HOUR * 10);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    assert_eq!(said(&operator, &patient), "");
+    assert_eq!(silence_text(&operator, &patient), "");
     let empty = |page: &str| between(page, "Empty polls in a row</dt><dd>", "</dd>").unwrap().to_owned();
     assert_eq!(empty(&operator.get(&format!("/admin/patients/{patient}")).body), "2");
     world.setting("silence.after", "6h");
-    assert!(said(&operator, &patient).contains("Likely"));
+    assert!(silence_text(&operator, &patient).contains("Likely"));
     served.stop("TERM");
     world.setting("module.ow", "true");
     world.sim.put(&user, world.now.minus(Duration::from_secs(1)), 62.0);
@@ -129,7 +129,7 @@ fn how_long_a_silence_lasts_is_a_setting_and_empty_polls_are_counted() {
     world.setting("module.ow", "false");
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    assert_eq!(said(&operator, &patient), "");
+    assert_eq!(silence_text(&operator, &patient), "");
     assert_eq!(empty(&operator.get(&format!("/admin/patients/{patient}")).body), "0");
     served.stop("TERM");
 }

@@ -97,8 +97,8 @@ fn by_mail(port: u16) -> [(&'static str, String); 3] {
     ]
 }
 
-/// A daemon that tells by webhook and by mail, of a silence and of its end; one of the two never answers.
-fn tells_beside_a_mute(webhook: &str, mail: u16, told: impl Fn() -> usize) {
+/// Checks that a silence and its end are alerted while the other of the two channels never answers.
+fn alerts_despite_an_unresponsive_channel(webhook: &str, mail: u16, told: impl Fn() -> usize) {
     let mut watched = Watched::new();
     let mail = by_mail(mail);
     let mail = mail.iter().map(|(name, value)| (*name, value.as_str()));
@@ -114,13 +114,15 @@ fn tells_beside_a_mute(webhook: &str, mail: u16, told: impl Fn() -> usize) {
 #[test]
 fn an_unresponsive_mail_server_does_not_delay_the_webhook() {
     let webhook = Webhook::start();
-    tells_beside_a_mute(&webhook.url(), mute(), || webhook.posted().len());
+    alerts_despite_an_unresponsive_channel(&webhook.url(), mute(), || webhook.posted().len());
 }
 
 #[test]
 fn an_unresponsive_webhook_does_not_delay_the_mail() {
     let mail = MailServer::start();
-    tells_beside_a_mute(&format!("http://127.0.0.1:{}/", mute()), mail.port, || mail.letters().len());
+    alerts_despite_an_unresponsive_channel(&format!("http://127.0.0.1:{}/", mute()), mail.port, || {
+        mail.letters().len()
+    });
 }
 
 #[test]

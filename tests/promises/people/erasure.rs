@@ -23,11 +23,11 @@ fn erased_data_is_nowhere_in_the_file_while_the_daemon_runs() {
     let mut needles: Vec<Vec<u8>> = [NAME, EMAIL, DEVICE, SAMPLE].map(|text| text.as_bytes().to_vec()).into();
     needles.push(external_id(&world, &patient).into_bytes());
     needles.extend(MEASURED.map(|value| value.to_be_bytes().to_vec()));
-    assert_eq!(found(&world, &needles).len(), needles.len(), "else this proves nothing");
+    assert_eq!(canaries_in_store(&world, &needles).len(), needles.len(), "else this proves nothing");
     let before = world.kept(&neighbour);
     let served = Served::start(&world);
     let told = erased(&world, &patient);
-    assert_eq!(found(&world, &needles), BTreeSet::new());
+    assert_eq!(canaries_in_store(&world, &needles), BTreeSet::new());
     assert_eq!(
         rows_of(&world, &patient).into_iter().map(|(table, _)| table).collect::<Vec<_>>(),
         ["audit", "erased_name", "erasure"]
@@ -35,7 +35,7 @@ fn erased_data_is_nowhere_in_the_file_while_the_daemon_runs() {
     assert_eq!(orphans(&world), 0);
     world.pass(HOUR);
     assert_eq!(served.stop("TERM").code, 0);
-    assert_eq!(found(&world, &needles), BTreeSet::new());
+    assert_eq!(canaries_in_store(&world, &needles), BTreeSet::new());
     assert_eq!(world.kept(&neighbour), before);
     assert_eq!(one::<String>(&world, "PRAGMA integrity_check"), "ok");
     for out_of_reach in ["backups", "replicas", "OW: it keeps", "the audit here", "log files"] {

@@ -18,7 +18,7 @@ fn alone(scene: &Scene, name: &str, email: Option<&str>, user: &str) -> String {
     ran.stdout.trim().to_owned()
 }
 
-fn matched(scene: &Scene, patient: &str, jhe_id: &str) -> Ran {
+fn match_patient(scene: &Scene, patient: &str, jhe_id: &str) -> Ran {
     scene.world.run(&["patient", "match", patient, "--jhe-patient", jhe_id])
 }
 
@@ -47,7 +47,7 @@ fn proposals_name_their_reason_and_command() {
         (first["patient"].to_string(), &first["proposals"][0]["jhe_id"]),
         (by_user.clone(), &40003.into())
     );
-    assert_eq!(matched(&scene, &by_user, "40003").code, 0);
+    assert_eq!(match_patient(&scene, &by_user, "40003").code, 0);
     let listed = scene.world.run(&["patient", "match"]).stdout;
     assert!(
         !listed.contains("P40002") && !listed.contains("40003"),
@@ -74,7 +74,7 @@ fn a_confirmed_match_sends_earlier_observations_on_request_only() {
         scene.world.sim.put(&user, at, value);
         scene.world.poll();
     }
-    let ran = matched(&scene, &patient, "40001");
+    let ran = match_patient(&scene, &patient, "40001");
     assert!(
         ran.code == 0 && ran.stdout.contains("is JHE's patient 40001, P40001 Doe, from now on"),
         "{ran:?}"
@@ -101,14 +101,14 @@ fn an_impossible_match_is_refused_and_changes_nothing() {
     scene.jhe.add_patient(40002, 10007, scene.world.now.minus(DAY));
     scene.jhe.add_patient(40003, 10008, scene.world.now.minus(DAY));
     let patient = alone(&scene, "A", None, &scene.world.sim.add_user());
-    let taken = matched(&scene, &patient, "40001");
+    let taken = match_patient(&scene, &patient, "40001");
     assert!(taken.code == 2 && taken.stderr.contains("JHE patient 40001 is here already"), "{taken:?}");
     scene.jhe.hide(40002, true);
-    let far = matched(&scene, &patient, "40002");
+    let far = match_patient(&scene, &patient, "40002");
     assert!(far.code == 1 && far.stderr.contains("shares an organization"), "{far:?}");
     assert!(scene.world.run(&["patient", "show", &patient]).stdout.matches("withdrawn").next().is_none());
-    assert_eq!(matched(&scene, &patient, "40003").code, 0);
-    let twice = matched(&scene, &patient, "40002");
+    assert_eq!(match_patient(&scene, &patient, "40003").code, 0);
+    let twice = match_patient(&scene, &patient, "40002");
     assert!(twice.code == 2 && twice.stderr.contains("is JHE's patient 40003 already"), "{twice:?}");
     let alone = scene.world.run(&["patient", "match", "--jhe-patient", "40002"]);
     assert_eq!(alone.code, 2, "{alone:?}");
@@ -121,7 +121,7 @@ fn a_match_without_consent_at_jhe_reads_and_sends_nothing() {
     scene.jhe.consent(40001, false, scene.world.now.minus(HOUR));
     let patient = alone(&scene, "A", None, &scene.world.sim.add_user());
     assert_eq!(scene.world.created(), 12);
-    let ran = matched(&scene, &patient, "40001");
+    let ran = match_patient(&scene, &patient, "40001");
     assert!(ran.stdout.contains("JHE has none, and nothing is read or sent"), "{ran:?}");
     let all = scene.world.run(&["export", "--all"]);
     assert!(all.stdout.contains("Delivered 0") && scene.jhe.state().batches.is_empty(), "{all:?}");
@@ -136,7 +136,7 @@ fn a_match_ends_local_invitations() {
     let patient = make_patient(&operator, "A", &make_study(&operator, "Sleep"));
     let link = invite(&operator, &patient);
     assert_eq!(served.visitor().get(&link).status, 200);
-    assert_eq!(matched(&scene, &patient, "40001").code, 0);
+    assert_eq!(match_patient(&scene, &patient, "40001").code, 0);
     assert_ne!(served.visitor().get(&link).status, 200);
     let audit = operator.get("/admin/audit").body;
     assert!(audit.contains("patient.match") && audit.contains("jhe:40001"), "{audit}");

@@ -38,8 +38,8 @@ fn run_at(world: &World, arguments: &[&str], clock: Timestamp) -> Ran {
     ran
 }
 
-/// A quarter of an hour: three samples, and one that comes late, into a gap of four hours ago.
-fn live(world: &mut World, user: &str, beat: &mut f64) {
+/// Lets a quarter of an hour pass: three samples, and a late one for four hours ago.
+fn measure_a_quarter_hour(world: &mut World, user: &str, beat: &mut f64) {
     world.pass(QUARTER);
     for minutes in [12, 7, 2, 60 * 4 + 1] {
         *beat += 0.25;
@@ -54,14 +54,14 @@ fn a_clock_step_neither_loses_nor_duplicates_samples() {
         let (user, patient) = scene.patient(40001);
         let mut beat = 40.0;
         for _ in 0..4 {
-            live(&mut scene.world, &user, &mut beat);
+            measure_a_quarter_hour(&mut scene.world, &user, &mut beat);
             assert_eq!(scene.world.poll().code, 0);
             scene.export();
         }
         // An answer that is lost leaves a lease behind.
         scene.jhe.state().faults.extend([crate::support::fake_jhe::Fault::Lost]);
         for _ in 0..6 {
-            live(&mut scene.world, &user, &mut beat);
+            measure_a_quarter_hour(&mut scene.world, &user, &mut beat);
             let clock = step.of(scene.world.now);
             let ran = run_at(&scene.world, &["poll"], clock);
             assert!(!ran.stdout.contains("skipped"), "{step:?}: {ran:?}");
@@ -69,7 +69,7 @@ fn a_clock_step_neither_loses_nor_duplicates_samples() {
         }
         // It is set right.
         for _ in 0..4 {
-            live(&mut scene.world, &user, &mut beat);
+            measure_a_quarter_hour(&mut scene.world, &user, &mut beat);
             assert!(!scene.world.poll().stdout.contains("skipped"), "{step:?}");
             scene.export();
         }
@@ -90,7 +90,7 @@ fn a_clock_that_ran_years_ahead_delays_nothing_afterwards() {
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
     assert_eq!(scene.world.created(), 12);
-    live(&mut scene.world, &user, &mut 40.0);
+    measure_a_quarter_hour(&mut scene.world, &user, &mut 40.0);
     let ran = run_at(&scene.world, &["poll"], scene.world.now.plus(DAY * 900));
     assert_eq!(ran.created(), 4);
     scene.world.pass(QUARTER);

@@ -14,8 +14,8 @@ fn backfill(user: &str, from: Option<Timestamp>, at: Timestamp) -> Run {
     Run { source: "backfill".into(), from, ..Run::pull(user, at) }
 }
 
-/// A world with a daemon's settings, and a patient of whom OW fetched two months while no daemon ran.
-fn missed() -> (World, String, String) {
+/// Makes a patient of whom OW synced two months while no daemon ran.
+fn synced_while_down() -> (World, String, String) {
     let world = World::new();
     let (user, patient) = world.patient();
     world.setting("ow.poll_interval", "1h");
@@ -58,7 +58,7 @@ fn a_backfill_at_ow_triggers_a_historical_read() {
 
 #[test]
 fn ranges_synced_while_the_daemon_was_down_are_read_once() {
-    let (mut world, user, patient) = missed();
+    let (mut world, user, patient) = synced_while_down();
     let served = Served::start(&world);
     until_all_reads_are_done(&world);
     assert_eq!(world.kept(&patient).len(), 2);
@@ -76,7 +76,7 @@ fn ranges_synced_while_the_daemon_was_down_are_read_once() {
 
 #[test]
 fn a_failed_historical_read_is_tried_again() {
-    let (world, user, patient) = missed();
+    let (world, user, patient) = synced_while_down();
     let hands = Hands::new(&world);
     world.sim.set_fault(&user, Some(Fault::Status(503)));
     let served = Served::with(&world, &[("JHE_OW_CLOCK", &hands.variable())]);
@@ -91,7 +91,7 @@ fn a_failed_historical_read_is_tried_again() {
 
 #[test]
 fn pending_reads_survive_a_kill_and_the_end_of_ows_list() {
-    let (mut world, user, patient) = missed();
+    let (mut world, user, patient) = synced_while_down();
     world.sim.set_fault(&user, Some(Fault::Hang));
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     let served = Served::start(&world);
@@ -112,7 +112,7 @@ fn pending_reads_survive_a_kill_and_the_end_of_ows_list() {
 
 #[test]
 fn many_later_sync_runs_do_not_hide_a_backfill() {
-    let (world, _, patient) = missed();
+    let (world, _, patient) = synced_while_down();
     let other = world.sim.add_user();
     for _ in 0..500 {
         world.sim.add_run(Run::pull(&other, world.now.plus(Duration::from_secs(1))));
@@ -124,7 +124,7 @@ fn many_later_sync_runs_do_not_hide_a_backfill() {
 
 #[test]
 fn a_patient_linked_later_gets_the_ranges_ow_synced_before() {
-    let (world, _, _) = missed();
+    let (world, _, _) = synced_while_down();
     let user = world.sim.add_user();
     world.sim.put(&user, world.now.minus(DAY * 60), 61.0);
     world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 61)), world.now));
@@ -141,7 +141,7 @@ fn a_patient_linked_later_gets_the_ranges_ow_synced_before() {
 
 #[test]
 fn a_long_past_is_read_in_slices() {
-    let (world, user, patient) = missed();
+    let (world, user, patient) = synced_while_down();
     let dense = world.now.minus(DAY * 50);
     world.sim.fill(&user, dense, dense.plus(DAY * 20), HOUR, 1);
     let served = Served::start(&world);

@@ -33,7 +33,7 @@ fn a_bucket_that_lists_and_does_not_serve_delays_nobody() {
     bucket.seen();
     let ran = world.poll();
     assert!(ran.code == 3 && ran.stderr.contains("3 objects in a row could not be read"), "{ran:?}");
-    assert!(bucket.touched() < 20, "not each of them is tried");
+    assert!(bucket.object_requests() < 20, "not each of them is tried");
     assert_eq!(instants(&world, &second), both());
     for number in 0..20 {
         bucket.fault(&Bucket::key(TODAY, &one, &format!("{number:012}")), 0);
@@ -59,7 +59,7 @@ fn three_unreadable_objects_block_nothing() {
     assert_eq!(instants(&world, &patient), both());
     bucket.seen();
     world.pass(HOUR / 4);
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn p9_raw_mode_creates_and_dedupes() {
     assert_eq!(resource["device"]["display"], "Oura Ring");
     bucket.seen();
     assert_eq!(world.poll().stdout, "OW poll complete (mode=raw). Created 0 observations.\n");
-    assert_eq!(bucket.touched(), 0, "what was read is not fetched again");
+    assert_eq!(bucket.object_requests(), 0, "what was read is not fetched again");
     assert_eq!(instants(&world, &patient), both());
     assert_eq!(world.lock(), "");
 }
@@ -36,7 +36,7 @@ fn p10_raw_mode_skips_other_endpoints() {
     let seen = bucket.seen();
     let of_sleep: Vec<_> = seen.iter().filter(|seen| seen.contains("80932403bc11")).collect();
     assert!(of_sleep.iter().all(|seen| seen.starts_with("HEAD ")) && of_sleep.len() == 1, "{of_sleep:?}");
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
     assert_eq!(world.kept(&patient).len(), 2);
     assert_eq!(world.run(&["rejected", "list"]).stdout.lines().count(), 0);
 }
@@ -119,7 +119,7 @@ fn every_page_of_a_listing_is_read_and_nothing_else_of_the_bucket() {
     let seen = bucket.seen();
     assert!(seen.iter().all(|seen| seen.contains(&user)), "nothing of anybody else is asked for");
     assert_eq!(world.created(), 0);
-    assert_eq!(bucket.touched(), 0);
+    assert_eq!(bucket.object_requests(), 0);
     assert_eq!(world.kept(&patient).len(), 1100);
 }
 
@@ -196,7 +196,7 @@ fn gzipped_objects_and_objects_without_metadata_are_read() {
     assert_eq!(world.created(), 2);
     assert_eq!(instants(&world, &patient), both());
     bucket.seen();
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_turn_is_limited_and_continues_in_the_next_tick() {
     assert!(turn(&two) < turn(&one), "whoever has much waits for the others");
     assert_eq!(instants(&world, &first), both());
     bucket.seen();
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_backfill_does_not_overwrite_later_objects() {
     assert_eq!(world.created(), 0);
     bucket.seen();
     assert_eq!(world.run(&["poll", "--since", "2026-10-10"]).created(), 0);
-    assert!(bucket.touched() > 0, "they were read again");
+    assert!(bucket.object_requests() > 0, "they were read again");
     is_newest(&world);
 }
 
@@ -157,12 +157,12 @@ fn withheld_objects_are_read_again_after_a_change_of_consent_only() {
         &[("2026-11-21T12:30:00Z", 60.0, "rest"), ("2026-11-21T13:30:00Z", 61.0, "rest")],
     );
     bucket.seen();
-    assert_eq!((world.created(), bucket.touched()), (0, 2));
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 2));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
     let earlier = at("2026-11-21T13:00:00Z").micros();
     store(&world).execute("UPDATE consent SET granted_at = ? WHERE withdrawn_at IS NULL", [earlier]).unwrap();
-    assert_eq!((world.created(), bucket.touched()), (1, 1));
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (1, 1));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
     assert_eq!(world.kept(&patient).len(), 3);
 }
 

@@ -111,8 +111,8 @@ fn put_at_ow(world: &World, user: &str) {
     }
 }
 
-/// What is kept of a system: type, instant, value.
-fn kept(world: &World, system: &str) -> Vec<(String, Timestamp, f64)> {
+/// Returns the stored observations of a system: type, instant, value.
+fn stored_of(world: &World, system: &str) -> Vec<(String, Timestamp, f64)> {
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let mut query = db
         .prepare(
@@ -127,7 +127,7 @@ fn kept(world: &World, system: &str) -> Vec<(String, Timestamp, f64)> {
 
 fn counts(world: &World) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for (series_type, ..) in kept(world, "ow:raw") {
+    for (series_type, ..) in stored_of(world, "ow:raw") {
         *counts.entry(series_type).or_default() += 1;
     }
     counts
@@ -156,8 +156,8 @@ fn the_same_ring_through_both_modes_gives_the_same_instants_and_values_of_every_
     assert_eq!(world.created(), 24 + 3 * 6 + 3 * 2 + 3 + 1);
     world.setting("ow.ingest_mode", "raw");
     assert_eq!(world.created(), 52);
-    let raw = kept(&world, "ow:raw");
-    assert_eq!(raw, kept(&world, "ow:normalized"));
+    let raw = stored_of(&world, "ow:raw");
+    assert_eq!(raw, stored_of(&world, "ow:normalized"));
     let types: BTreeSet<&str> = raw.iter().map(|(name, ..)| name.as_str()).collect();
     let told = ENDPOINTS.iter().filter(|one| !one.is_single).flat_map(|one| one.series);
     assert_eq!(types, told.copied().collect());
@@ -221,14 +221,14 @@ fn a_revised_document_of_oura_is_a_revision_wherever_it_begins() {
     assert_eq!(world.created(), 0);
     let place = |micros: u64| at(NIGHT).plus(std::time::Duration::from_micros(micros));
     let name = || "sleep_duration".to_owned();
-    assert_eq!(kept(&world, "ow:raw"), [(name(), place(0), 24_000.0), (name(), place(1), 3000.0)]);
+    assert_eq!(stored_of(&world, "ow:raw"), [(name(), place(0), 24_000.0), (name(), place(1), 3000.0)]);
     let csv = world.run(&["observations", "--format", "csv"]).stdout;
     assert!(csv.contains("2026-11-19T23:50:00+01:00,24000,") && csv.contains(",1,,sleep_duration,"), "{csv}");
     // One document twice in a payload is the later one.
     let moved = night("c", "2026-11-21T00:30:00+01:00", "2026-11-21T07:10:00+01:00", 200);
     put("3", &[night("c", "2026-11-21T00:10:00+01:00", "2026-11-21T07:10:00+01:00", 100), moved]);
     assert_eq!(world.created(), 1);
-    assert_eq!(kept(&world, "ow:raw").last().unwrap().2.to_string(), "200");
+    assert_eq!(stored_of(&world, "ow:raw").last().unwrap().2.to_string(), "200");
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_record_yields_consented_types_only_and_the_rest_after_consent() {
         bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains(".json")).count()
     };
     assert_eq!(got(&bucket), 1, "what is of nothing consented to is not fetched");
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
     let consent = |code: &str, how: &str| {
         assert_eq!(world.run(&["patient", "consent", &patient, code, how]).code, 0);
     };
@@ -274,7 +274,7 @@ fn a_record_yields_consented_types_only_and_the_rest_after_consent() {
     assert_eq!((world.created(), got(&bucket)), (3, 1));
     let whole = counted(&[("steps", 3), ("daily_activity", 3), ("workout", 1), ("oxygen_saturation", 3)]);
     assert_eq!(counts(&world), whole);
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
 }
 
 #[test]
@@ -303,12 +303,13 @@ fn objects_without_metadata_are_recognised_despite_garbage() {
     );
     // Without any note the date in the key has to do.
     assert_eq!(world.created(), 52 + 2);
-    let person = kept(&world, "ow:raw").into_iter().filter(|(name, ..)| name == "weight" || name == "height");
+    let person =
+        stored_of(&world, "ow:raw").into_iter().filter(|(name, ..)| name == "weight" || name == "height");
     let midnight = at("2026-11-23T00:00:00Z");
     let told = [("height".to_owned(), midnight, 175.0), ("weight".to_owned(), midnight, 70.5)];
     assert_eq!(person.collect::<Vec<_>>(), told);
     bucket.seen();
-    assert_eq!((world.created(), bucket.touched()), (0, 0));
+    assert_eq!((world.created(), bucket.object_requests()), (0, 0));
 }
 
 #[test]
@@ -328,7 +329,7 @@ fn a_weight_is_dated_by_its_object_and_stored_once_until_it_changes() {
         put(STORED, hour, 70.5);
     }
     assert_eq!(world.created(), 1);
-    assert_eq!(kept(&world, "ow:raw"), std::slice::from_ref(&first));
+    assert_eq!(stored_of(&world, "ow:raw"), std::slice::from_ref(&first));
     let changed = put(STORED, 15, 71.0);
     put(STORED, 16, 71.0);
     assert_eq!(world.created(), 1);
@@ -336,7 +337,7 @@ fn a_weight_is_dated_by_its_object_and_stored_once_until_it_changes() {
     let earlier = put("2026-11-10", 9, 69.0);
     put("2026-11-11", 9, 70.5);
     assert_eq!(world.run(&["poll", "--since", "2026-11-01"]).created(), 1);
-    assert_eq!(kept(&world, "ow:raw"), [earlier, first, changed]);
+    assert_eq!(stored_of(&world, "ow:raw"), [earlier, first, changed]);
 }
 
 #[test]

@@ -111,8 +111,8 @@ fn table() -> impl Iterator<Item = (Method, &'static str, Door)> {
     of(Method::GET, GET).chain(of(Method::POST, POST))
 }
 
-/// Each caller has an address of its own at each try, so that no limit answers in a door's place.
-fn knock(
+/// Sends a request from an address of its own, so that no rate limit answers instead of the route.
+fn send_from_new_address(
     visitor: &Visitor,
     number: usize,
     method: &Method,
@@ -176,7 +176,14 @@ impl House {
                 continue;
             }
             let path = path.replace(['N', 'S'], "1");
-            let answer = knock(visitor, number, &method, &path, &[("Origin", &self.served.url())], &[]);
+            let answer = send_from_new_address(
+                visitor,
+                number,
+                &method,
+                &path,
+                &[("Origin", &self.served.url())],
+                &[],
+            );
             let expected = match door {
                 Open(status) => status,
                 Patient | Bearer => 401,
@@ -282,7 +289,7 @@ fn every_route_refuses_requests_without_its_session() {
         for (number, (path, _)) in GET.iter().filter(|(_, door)| *door == Patient).enumerate() {
             for query in ["", "?patient=1", "?patient=2", "?id=1&patient_id=2"] {
                 let path = format!("{path}{query}");
-                let answer = knock(visitor, number, &Method::GET, &path, &[], &[]);
+                let answer = send_from_new_address(visitor, number, &Method::GET, &path, &[], &[]);
                 assert!(answer.status != 401, "{path}: {}", answer.status);
                 tells_nothing_of(other, &path, &answer);
                 if path.contains("/data.") {
@@ -294,7 +301,7 @@ fn every_route_refuses_requests_without_its_session() {
     for (number, patient, own, other) in [(0, 1, FIRST, SECOND), (1, 2, SECOND, FIRST)] {
         for (path, _) in GET.iter().filter(|(path, _)| path.contains('N')) {
             let path = path.replace('N', &patient.to_string());
-            let answer = knock(&house.operator, number, &Method::GET, &path, &[], &[]);
+            let answer = send_from_new_address(&house.operator, number, &Method::GET, &path, &[], &[]);
             tells_nothing_of(other, &path, &answer);
             if path.ends_with("/observations") {
                 assert!(answer.body.contains(own[1]), "{path}: {}", answer.body);
@@ -326,7 +333,7 @@ fn every_answer_has_its_security_headers_errors_too() {
             assert!(matches!(answer.status, 200 | 404), "{path}: {}", answer.status);
             has_its_headers(&path, &answer);
         }
-        let asked = knock(&stranger, number, &Method::HEAD, &path, &[], &[]);
+        let asked = send_from_new_address(&stranger, number, &Method::HEAD, &path, &[], &[]);
         has_its_headers(&format!("HEAD {path}"), &asked);
     }
     for (method, path) in [
@@ -420,7 +427,8 @@ fn every_form_needs_its_token_and_its_origin() {
                 ("code", code),
             ];
             number += 1;
-            let answer = knock(visitor, number, &Method::POST, &path, &[("Origin", origin)], &fields);
+            let answer =
+                send_from_new_address(visitor, number, &Method::POST, &path, &[("Origin", origin)], &fields);
             assert_eq!(answer.status, 403, "{path} with {what}: {}", answer.body);
             has_its_headers(&path, &answer);
         }
@@ -445,13 +453,13 @@ fn every_patient_route_refuses_practitioners_of_other_organizations() {
             404
         } else {
             if method == Method::GET {
-                let answer = knock(&mary, number, &method, path, &[], &[]);
+                let answer = send_from_new_address(&mary, number, &method, path, &[], &[]);
                 assert!(!answer.body.contains("40002"), "{path}");
             }
             continue;
         };
         let path = path.replace(['N', 'S'], "2");
-        let answer = knock(&mary, number, &method, &path, &[], &[("form_token", &token)]);
+        let answer = send_from_new_address(&mary, number, &method, &path, &[], &[("form_token", &token)]);
         assert_eq!(answer.status, expected, "{method} {path}: {}", answer.body);
         assert!(!answer.body.contains("40002"), "{method} {path}");
     }

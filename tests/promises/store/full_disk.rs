@@ -32,7 +32,7 @@ fn on_a_small_disk(world: &World, script: &str) -> Option<Command> {
 }
 
 /// What such a script prints.
-fn told_on_a_small_disk(world: &World, script: &str) -> Option<String> {
+fn run_on_a_small_disk(world: &World, script: &str) -> Option<String> {
     let output = on_a_small_disk(world, script)?.output().unwrap();
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -104,7 +104,7 @@ fn a_full_disk_is_reported_and_loses_nothing() {
          jhe_ow poll --window 20d
          jhe_ow observations --format csv | wc -l"
     );
-    let Some(told) = told_on_a_small_disk(&world, &script) else { return };
+    let Some(told) = run_on_a_small_disk(&world, &script) else { return };
     assert!(told.contains("the disk is full\n  make room"), "{told}");
     assert!(told.contains("OW poll complete"), "{told}");
     // The header, and how the command ended.
@@ -115,7 +115,7 @@ fn a_full_disk_is_reported_and_loses_nothing() {
 fn a_disk_that_refuses_writes_is_reported() {
     let world = World::bare();
     let script = "jhe_ow seed; mount -o remount,ro $DATA; jhe_ow poll; jhe_ow settings set module.ow true";
-    let Some(told) = told_on_a_small_disk(&world, script) else { return };
+    let Some(told) = run_on_a_small_disk(&world, script) else { return };
     assert_eq!(told.matches("the data directory cannot be written").count(), 2, "{told}");
     assert_eq!(told.matches("exit 1").count(), 2, "{told}");
 }

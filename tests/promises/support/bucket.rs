@@ -186,8 +186,8 @@ impl Bucket {
         std::mem::take(&mut *self.state.seen.lock().unwrap())
     }
 
-    /// Of these how many read or looked at an object.
-    pub fn touched(&self) -> usize {
+    /// Counts the requests since the last call that read an object or its metadata.
+    pub fn object_requests(&self) -> usize {
         self.seen().iter().filter(|seen| seen.contains(".json") && !seen.contains("list-type")).count()
     }
 }

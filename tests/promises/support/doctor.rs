@@ -108,8 +108,8 @@ pub fn connect(world: &mut World) -> FakeJhe {
     jhe
 }
 
-/// A patient of JHE's, one of whose observations waits.
-pub fn waiting(world: &World) {
+/// Adds a patient of JHE with one pending observation.
+pub fn add_pending_observation(world: &World) {
     let user = world.sim.add_user_known_as("10006");
     let add = ["patient", "add", "--jhe-patient", "40001", "--ow-user", &user];
     let ran = world.run(&add);

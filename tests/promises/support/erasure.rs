@@ -42,8 +42,8 @@ pub fn external_id(world: &World, patient: &str) -> String {
     db.query_row("SELECT external_id FROM patient WHERE id = ?", [patient], |row| row.get(0)).unwrap()
 }
 
-/// Which of these are in the database or its log.
-pub fn found(world: &World, canaries: &[Vec<u8>]) -> BTreeSet<usize> {
+/// Returns the places of the canaries that are in the database or its write-ahead log.
+pub fn canaries_in_store(world: &World, canaries: &[Vec<u8>]) -> BTreeSet<usize> {
     let read = |name: &str| std::fs::read(world.data_dir().join(name)).unwrap_or_default();
     let (file, log) = (read("jhe-ow.sqlite3"), read("jhe-ow.sqlite3-wal"));
     let is_in = |canary: &Vec<u8>| {

@@ -138,7 +138,7 @@ impl World {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
         command.args(arguments);
-        self.settle(&mut command);
+        self.set_environment(&mut command);
         command
     }
 
@@ -146,13 +146,13 @@ impl World {
     pub fn shell(&self, line: &str) -> Command {
         let mut command = Command::new("bash");
         command.args(["-c", line]);
-        self.settle(&mut command);
+        self.set_environment(&mut command);
         let binary = Path::new(env!("CARGO_BIN_EXE_jhe-ow"));
         command.env("PATH", format!("{}:/usr/bin:/bin", binary.parent().unwrap().display()));
         command
     }
 
-    fn settle(&self, command: &mut Command) {
+    fn set_environment(&self, command: &mut Command) {
         command
             .env_clear()
             .envs(self.variables.iter().cloned())

@@ -180,8 +180,8 @@ impl FakeJhe {
         self.state().tokens.clear();
     }
 
-    /// Waits until its workers have nothing in hand any more.
-    pub async fn settle(&self) {
+    /// Waits until no request is being handled.
+    pub async fn wait_until_idle(&self) {
         while self.state().under_way > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }

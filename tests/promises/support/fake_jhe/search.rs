@@ -21,13 +21,13 @@ impl FakeJhe {
             "body": { "heart_rate": { "unit": "beats/min", "value": value },
                       "effective_time_frame": { "date_time": instant.to_string().replace('Z', "+00:00") } },
         });
-        self.state().kept.push(left(patient, name, document));
+        self.state().kept.push(foreign_observation(patient, name, document));
     }
 
     /// Has an observation of which no instant and value can be told.
     pub fn leave_unreadable(&self, patient: i64, name: &str) {
         let body = json!({ "effective_time_frame": { "time_interval": {} } });
-        self.state().kept.push(left(patient, name, json!({ "body": body })));
+        self.state().kept.push(foreign_observation(patient, name, json!({ "body": body })));
     }
 
     /// Has one more of these after each page that it serves.
@@ -99,7 +99,7 @@ impl FakeJhe {
     }
 }
 
-fn left(patient: i64, name: &str, document: Value) -> Kept {
+fn foreign_observation(patient: i64, name: &str, document: Value) -> Kept {
     let system = if name.is_empty() { "" } else { "ow:normalized" };
     let identifier = (system.to_owned(), name.to_owned());
     Kept { patient, code: HEART_RATE.to_owned(), identifier, device: format!("Device/{OURA}"), document }
