@@ -57,7 +57,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What OW shows and when the patient did not consent; what must be kept follows from both.
+/// The samples that OW shows and the times without consent; the expected store follows from both.
 #[derive(Debug, Default)]
 struct Model {
     shown: BTreeMap<i64, f64>,

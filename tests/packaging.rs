@@ -16,12 +16,12 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Whether the program takes this line.
+/// Returns true if the program accepts this command line.
 fn understood(line: &str) -> bool {
     jhe_ow::cli::command().try_get_matches_from(line.split_whitespace()).is_ok()
 }
 
-/// What a program of the machine says; nothing where there is no such program.
+/// Returns the output of a program of the machine, or nothing where there is no such program.
 fn asked(program: &str, arguments: &[&str]) -> Option<Output> {
     let said = Command::new(program).args(arguments).current_dir(root()).output();
     if said.is_err() {

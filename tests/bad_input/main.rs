@@ -16,7 +16,7 @@ use support::large_inputs;
 use support::mutate::Mutator;
 
 /// Inputs made by chance for each target where nobody says how many.
-const INPUTS: u64 = 10_000;
+const INPUTS: u64 = 2_000;
 /// A seed as good as any.
 const SEED: u64 = 20_261_121;
 /// An input made by chance is cut to this many bytes.

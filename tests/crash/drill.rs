@@ -25,7 +25,7 @@ const LIFE: u64 = 500;
 /// After so many rounds everything must have reached JHE; the clock jumps by two days for it.
 const DELIVERY: u64 = 10;
 
-/// What the drill did.
+/// Counts of the drill.
 #[derive(Debug, Default)]
 struct Figures {
     kills: AtomicUsize,

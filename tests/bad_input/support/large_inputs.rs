@@ -10,7 +10,7 @@ const LARGE: usize = 10 * 1024 * 1024;
 /// The same of a text that comes in an address or in a file of ours.
 const LONG: usize = 1024 * 1024;
 
-/// What is large or odd for a target, each with what it is.
+/// Returns the large and odd inputs of a target, each with its description.
 pub fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     let is_body = matches!(target, "ow_page" | "raw_payload" | "jhe_answer");
     let large = if is_body { LARGE } else { LONG };

@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// What stands for a value, a piece of a text, or a part of either.
+/// Words that replace a value, a piece of a text, or a part of either.
 const WORDS: &[&[u8]] = &[
     b"null",
     b"true",

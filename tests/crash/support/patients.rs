@@ -22,7 +22,7 @@ const CODES: &[&str] = &[
     "omh:sleep-episode:1.1",
     "ieee:sleep-stage-summary:1.0",
 ];
-/// What a sleep becomes.
+/// The codes that a sleep becomes.
 const NIGHT: &[&str] = &["sleep_duration", "sleep_episode", "sleep_stage_summary"];
 /// Longer than anything waits to be still before it is sent.
 const STILL: Duration = Duration::from_hours(49);
@@ -65,7 +65,7 @@ pub struct Member {
     jhe: i64,
     pub user: String,
     number: String,
-    /// What must be kept.
+    /// The observations that must be stored.
     model: BTreeMap<Key, f64>,
     newest: Timestamp,
     enrolled: Timestamp,
@@ -81,7 +81,7 @@ pub struct Member {
 pub struct Cohort {
     pub world: World,
     pub jhe: FakeJhe,
-    /// Where OW stores the payloads, in raw mode: of heart rates alone.
+    /// The bucket with the payloads, in raw mode: heart rates only.
     pub bucket: Option<Bucket>,
     pub all: Vec<Member>,
     marks: BTreeMap<(i64, String), i64>,
@@ -183,7 +183,7 @@ impl Cohort {
         }
     }
 
-    /// What must be so at any instant, whatever has died in the meantime: the file is whole, and no mark went back.
+    /// Checks what must hold at any instant: the file is intact, and no mark went back.
     pub fn check_file(&mut self) {
         let db = rusqlite::Connection::open(self.world.database()).unwrap();
         db.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -318,7 +318,7 @@ impl Cohort {
         query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// How many samples must be kept.
+    /// Counts the samples that must be stored.
     pub fn samples(&self) -> usize {
         self.all.iter().map(|member| member.model.len()).sum()
     }
@@ -330,7 +330,7 @@ fn is_sent(body: &Value) -> bool {
 }
 
 impl Member {
-    /// What its heart did since it was last asked, and what of it came late or was corrected.
+    /// Returns the heart rates since the last call; some come late, some are corrected.
     fn hearts(&mut self, dice: &mut Dice, now: Timestamp) -> Vec<(Timestamp, f64)> {
         let mut rates = Vec::new();
         let mut at = self.newest.max(now.minus(AWAY)).plus(FIVE_MINUTES);

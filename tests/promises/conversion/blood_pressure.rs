@@ -17,7 +17,7 @@ fn put(sim: &Sim, user: &str, which: &str, at: Timestamp, value: f64, cuff: &str
     sim.put_row(user, Row::of(which, at, value).with_source(Source::of("garmin")).with_device(cuff));
 }
 
-/// What is kept: the cuff, the instant, both pressures.
+/// Returns the stored observations: the cuff, the instant, both pressures.
 fn pressures(world: &World, patient: &str) -> Vec<(String, Timestamp, f64, f64)> {
     let lines = world.lines(patient, "blood_pressure").into_iter();
     lines

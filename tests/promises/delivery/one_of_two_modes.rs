@@ -48,7 +48,7 @@ impl Both {
         self.bucket.put_heart_rates(&key, &[(&time(hour), 60.0, "rest")]);
     }
 
-    /// What JHE has: system and hour, in order; each hour once.
+    /// Returns the observations at JHE: system and hour, in order; each hour once.
     fn at_jhe(&self) -> Vec<(String, u32)> {
         let mut all: Vec<(String, u32)> = self
             .scene

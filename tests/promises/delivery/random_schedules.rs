@@ -39,7 +39,7 @@ enum Event {
     Export,
     /// The process dies while it drains, when JHE has just begun with so many batches.
     Crash(usize),
-    /// What goes wrong with the next batches.
+    /// Faults of the next batches.
     Fault(Fault),
     /// JHE breaks on this patient's next value, or no longer.
     Poison(bool),

@@ -88,7 +88,7 @@ fn an_alert_refused_by_its_receiver_is_retried_and_shown_on_the_page() {
     assert!(!ended.stderr.contains("hidden-part") && !ended.stdout.contains("hidden-part"), "{ended:?}");
 }
 
-/// What is told by mail through the server of this port.
+/// Returns the configuration of alerts by mail through the server of this port.
 fn by_mail(port: u16) -> [(&'static str, String); 3] {
     [
         ("JHE_OW_ALERTS_SMTP_URL", format!("smtp://127.0.0.1:{port}")),

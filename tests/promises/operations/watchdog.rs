@@ -8,12 +8,12 @@ use jhe_ow::demo::sim::Fault;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// What is asked of the daemon here: a sign each 200 ms, which comes each 100 ms.
+/// The watchdog interval here: a keep-alive is due each 200 ms and sent each 100 ms.
 const ASKED_MICROS: &str = "200000";
 /// Without a sign for so long, there is none.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// What systemd is told next; nothing where it stays silent.
+/// Returns the next notification to systemd, or nothing where none comes.
 fn hear(systemd: &UnixDatagram) -> Option<String> {
     let mut told = [0; 4096];
     let length = systemd.recv(&mut told).ok()?;

@@ -25,7 +25,7 @@ fn read_past(world: &World, days: u32) {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-/// What stands on a page about one row of the catalogue.
+/// Returns the section of a page about one row of the catalogue.
 fn section<'a>(page: &'a str, series_type: &str) -> Option<&'a str> {
     between(page, &format!("<section id=\"{series_type}\">"), "</section>")
 }

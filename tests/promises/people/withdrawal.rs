@@ -14,7 +14,7 @@ fn consent(world: &World, patient: &str, change: &str) {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-/// What stands in the tables of a patient, shown or not.
+/// Counts a patient's rows in the tables, shown or hidden.
 fn in_tables(world: &World, patient: &str) -> i64 {
     let count = "SELECT count(*) FROM observation JOIN stream ON stream.id = stream WHERE patient = ";
     one(world, &format!("{count}{patient}"))

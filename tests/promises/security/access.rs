@@ -6,9 +6,9 @@ use crate::support::clinic::{Clinic, MARY};
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Who a route is for.
+/// The people a route is for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Door {
+enum Access {
     /// Everybody, with this answer to who brings nothing.
     Open(u16),
     Patient,
@@ -17,10 +17,10 @@ enum Door {
     /// An API client with a patient's token.
     Bearer,
 }
-use Door::{Bearer, Open, Operator, Patient, Staff};
+use Access::{Bearer, Open, Operator, Patient, Staff};
 
 /// Everything that is answered at all. `N` is a patient, `S` a study.
-const GET: &[(&str, Door)] = &[
+const GET: &[(&str, Access)] = &[
     ("/", Open(200)),
     ("/healthz", Open(200)),
     ("/readyz", Open(200)),
@@ -62,7 +62,7 @@ const GET: &[(&str, Door)] = &[
     ("/api/v1/ow/oauth/oura/authorize", Bearer),
     ("/api/v1/oauth/oura/callback", Open(400)),
 ];
-const POST: &[(&str, Door)] = &[
+const POST: &[(&str, Access)] = &[
     ("/clients/ow/agree", Open(400)),
     ("/clients/ow/redeem", Open(403)),
     ("/clients/ow/answer", Patient),
@@ -91,7 +91,7 @@ const POST: &[(&str, Door)] = &[
     ("/admin/accounts/1", Operator),
     ("/api/v1/ow/users", Bearer),
 ];
-/// Where the routes are matched.
+/// The sources in which the routes are matched.
 const SOURCES: &[&str] = &[
     include_str!("../../../src/web/routes.rs"),
     include_str!("../../../src/web/api.rs"),
@@ -99,13 +99,13 @@ const SOURCES: &[&str] = &[
     include_str!("../../../src/web/admin/mod.rs"),
     include_str!("../../../src/web/admin/patient/mod.rs"),
 ];
-/// What tells of the first patient, and of the second: the name, and a measurement.
+/// The name and a measurement of the first patient, and of the second.
 const FIRST: [&str; 2] = ["Zebulon-Canary", "161.23"];
 const SECOND: [&str; 2] = ["Wilhelmina-Canary", "163.77"];
 const PROXY: &[(&str, &str)] = &[("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")];
 
-fn table() -> impl Iterator<Item = (Method, &'static str, Door)> {
-    let of = |method: Method, rows: &'static [(&str, Door)]| {
+fn table() -> impl Iterator<Item = (Method, &'static str, Access)> {
+    let of = |method: Method, rows: &'static [(&str, Access)]| {
         rows.iter().map(move |(path, door)| (method.clone(), *path, *door))
     };
     of(Method::GET, GET).chain(of(Method::POST, POST))
@@ -170,7 +170,7 @@ impl House {
         Self { world, served, operator, first, second }
     }
 
-    fn is_shut_to(&self, who: &str, visitor: &Visitor, is_shut: impl Fn(Door) -> bool) {
+    fn is_shut_to(&self, who: &str, visitor: &Visitor, is_shut: impl Fn(Access) -> bool) {
         for (number, (method, path, door)) in table().enumerate() {
             if !is_shut(door) {
                 continue;

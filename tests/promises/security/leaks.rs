@@ -32,7 +32,7 @@ const LOUD: [[(&str, &str); 2]; 2] = [
     [("JHE_OW_LOG", "trace,reqwest=trace,hyper_util=trace,rustls=trace"), ("JHE_OW_LOG_FORMAT", "pretty")],
 ];
 
-/// How a service fails that repeats whatever it is sent.
+/// The way in which an echoing service fails.
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     Status(u16),
@@ -127,7 +127,7 @@ fn repeat(stream: &mut TcpStream, manner: &Mutex<Manner>, heard: &Mutex<String>)
     stream.write_all(answer.as_bytes())
 }
 
-/// What was written and answered, and what must not be in it.
+/// The output seen so far, and the secrets that must not be in it.
 struct Watch {
     canaries: Vec<String>,
     seen: String,

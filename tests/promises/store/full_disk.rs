@@ -31,7 +31,7 @@ fn on_a_small_disk(world: &World, script: &str) -> Option<Command> {
     Some(command)
 }
 
-/// What such a script prints.
+/// Returns the output of such a script.
 fn run_on_a_small_disk(world: &World, script: &str) -> Option<String> {
     let output = on_a_small_disk(world, script)?.output().unwrap();
     Some(String::from_utf8_lossy(&output.stdout).into_owned())

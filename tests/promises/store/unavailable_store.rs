@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::support::harness::*;
 use crate::support::running_daemon::Served;
 
-/// What /readyz says: its status, and its reasons.
+/// Returns the status of /readyz, and its reasons.
 fn ready(port: u16) -> (u16, String) {
     let (status, body) = get(port, "/readyz", &[]).unwrap();
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();

@@ -19,10 +19,10 @@ impl Posted {
     }
 }
 
-/// What a webhook answers, and what it was sent.
+/// The answers of a webhook and the messages it received.
 struct State {
     status: u16,
-    /// Where it says that it has moved to.
+    /// The address it redirects to.
     location: String,
     posted: Vec<Posted>,
 }

@@ -28,12 +28,12 @@ const FLAGS: &[&str] = &[
     "--disable-features=HttpsUpgrades",
 ];
 
-/// Where `tests/prepare` puts what checks a page's accessibility.
+/// The path where `tests/prepare` puts the accessibility checker, axe-core.
 fn axe() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe-core/axe.min.js")
 }
 
-/// Whether there is a browser to test with; says so where there is none.
+/// Returns true if there is a browser to test with; prints a note where there is none.
 pub fn is_there_a_browser() -> bool {
     let runs = |program: &str| {
         let mut command = Command::new(program);
@@ -116,7 +116,7 @@ impl Browser {
         wait_for(self.client().execute(script, Vec::new())).unwrap()
     }
 
-    /// What somebody reads on the page.
+    /// Returns the visible text of the page.
     pub fn text(&self) -> String {
         self.run("return document.body ? document.body.innerText : ''").as_str().unwrap().to_owned()
     }
@@ -164,7 +164,7 @@ impl Browser {
         });
     }
 
-    /// Whether a page is wider than the window.
+    /// Returns true if the page is wider than the window.
     pub fn overflows(&self) -> bool {
         self.run("return document.documentElement.scrollWidth > document.documentElement.clientWidth")
             .as_bool()

@@ -25,17 +25,17 @@ pub const SECRET: &str = "a-secret-that-nobody-must-find";
 pub const HEARTRATE: &str = "/v2/usercollection/heartrate";
 const PREFIX: &str = "raw-payloads/oura/api_response";
 
-/// What the server does besides serving.
+/// The server's faults and the requests it has seen.
 struct State {
     seen: Mutex<Vec<String>>,
     faults: Mutex<HashMap<String, Fault>>,
     /// Answers to whoever lists the objects of a user: the first page and the next.
     listings: Mutex<HashMap<String, Vec<String>>>,
-    /// How many more objects are handed out before the server dies.
+    /// Objects that are still served before the server dies.
     life: AtomicI64,
 }
 
-/// What is wrong with an object, or with everything that is listed of a user.
+/// A fault of an object, or of a user's listings.
 #[derive(Clone)]
 pub enum Fault {
     /// This status.
@@ -100,7 +100,7 @@ impl Bucket {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Where OW stores a payload of a user on a day.
+    /// Returns the key under which OW stores a payload of a user on a day.
     pub fn key(day: &str, user: &str, name: &str) -> String {
         format!("{PREFIX}/{day}/{user}/{name}.json")
     }
@@ -181,7 +181,7 @@ impl Bucket {
         self.state.life.store(objects, Ordering::SeqCst);
     }
 
-    /// What was asked for since this was last asked: method, path and query.
+    /// Returns the requests since the last call: method, path and query.
     pub fn seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.state.seen.lock().unwrap())
     }

@@ -2,7 +2,7 @@
 
 use clap::error::ErrorKind;
 
-/// How a document shows something that everybody fills in for themselves, and what stands for it here.
+/// Placeholders of the documents, and the value that replaces each here.
 const PLACEHOLDERS: &[(&str, &str)] = &[
     ("ID", "7"),
     ("N", "7"),
@@ -38,7 +38,7 @@ pub fn shell_lines(markdown: &str) -> Vec<String> {
     lines
 }
 
-/// What stands between backquotes in the prose of a Markdown document and is a command line of ours.
+/// Returns the command lines between backquotes in the prose of a Markdown document.
 pub fn mentioned(markdown: &str) -> Vec<String> {
     let prose: String =
         markdown.split("```").step_by(2).map(|part| part.replace('\n', " ")).collect::<Vec<_>>().join(" ");
@@ -61,7 +61,7 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
-/// What a line of shell calls us with: each alternative that it shows, without the parts in brackets and with them.
+/// Returns the calls of `jhe-ow` in a line of shell: each alternative, without and with the parts in brackets.
 pub fn calls(line: &str) -> Vec<Vec<String>> {
     let both = |call: Vec<String>| [without_brackets(&call), filled(&call)];
     let mut calls: Vec<Vec<String>> = alternatives(line).into_iter().flat_map(both).collect();

@@ -36,7 +36,7 @@ impl Scene {
         self.world.run(&["export"])
     }
 
-    /// What JHE has of a patient is exactly what is kept here.
+    /// Returns true if JHE has exactly the stored observations of a patient.
     pub fn is_delivered(&self, jhe_id: i64, patient: &str) -> bool {
         let ours: Vec<_> = self.world.kept(patient).into_iter().map(|(at, _)| at).collect();
         !ours.is_empty() && self.jhe.instants(jhe_id) == ours

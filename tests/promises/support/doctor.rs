@@ -10,7 +10,7 @@ use crate::support::harness::*;
 pub const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789ab";
 pub const NAME: &str = "Zaphod";
 
-/// What the doctor has found.
+/// The findings of `jhe-ow doctor`.
 pub struct Found {
     pub code: i32,
     pub findings: Vec<Value>,
@@ -18,7 +18,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// What a check says in this state, and what to do.
+    /// Returns the message and the remedy of a check in this state.
     pub fn said(&self, check: &str, state: &str) -> (&str, &str) {
         let is_it = |one: &&Value| one["check"] == check && one["state"] == state;
         let found = self.findings.iter().find(is_it);

@@ -63,7 +63,7 @@ pub fn erased(world: &World, patient: &str) -> String {
     ran.stdout
 }
 
-/// How many rows each table has in which a column of this name holds this number.
+/// Counts the rows of each table in which a column `patient` holds this number.
 pub fn rows_of(world: &World, patient: &str) -> Vec<(String, i64)> {
     let db = Connection::open(world.database()).unwrap();
     let mut query = db

@@ -21,7 +21,7 @@ pub fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
 
-/// What a command printed and how it ended.
+/// The output and the exit code of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: i32,
@@ -213,7 +213,7 @@ impl World {
         (user, ran.stdout.trim().to_owned())
     }
 
-    /// What is kept of one patient, by type, device and time.
+    /// Returns the stored observations of one patient, by type, device and time.
     pub fn table(&self, patient: &str) -> Vec<Line> {
         let ran = self.run(&["observations", "--patient-id", patient, "--format", "csv"]);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -225,14 +225,14 @@ impl World {
         lines
     }
 
-    /// What is kept of one type.
+    /// Returns the stored observations of one type.
     pub fn lines(&self, patient: &str, series: &str) -> Vec<Line> {
         let mut lines = self.table(patient);
         lines.retain(|line| line.series == series);
         lines
     }
 
-    /// What could not be kept: a line each, with its reason.
+    /// Returns the rejected samples: a line each, with its reason.
     pub fn rejected(&self) -> Vec<String> {
         let ran = self.run(&["rejected", "list"]);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -240,7 +240,7 @@ impl World {
         lines.chunks(2).map(|entry| entry.join(" ")).collect()
     }
 
-    /// What is kept of one patient: instant and value, in order.
+    /// Returns the stored heart rates of one patient: instant and value, in order.
     pub fn kept(&self, patient: &str) -> Vec<(Timestamp, f64)> {
         let mut kept: Vec<_> = self
             .documents(patient)
@@ -306,7 +306,7 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Whether it has ended by itself.
+    /// Returns true if it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.0.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }

@@ -8,7 +8,7 @@ use crate::support::running_daemon::*;
 pub const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub const LISTED: &str = "/api/v1/sync/runs";
 
-/// How often OW was asked for its whole list.
+/// Counts the requests for OW's whole list of sync runs.
 pub fn lists(world: &World) -> usize {
     let is_whole = |query: &str| !query.contains("source=");
     world.sim.requests().iter().filter(|seen| seen.path == LISTED && is_whole(&seen.query)).count()

@@ -5,7 +5,7 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
 pub const PATIENT: i64 = 40001;
-/// What patients' tokens are sealed with.
+/// The key that seals patients' tokens.
 pub const SECRET: &str = "an-example-of-thirty-two-characters";
 
 pub struct Scene {

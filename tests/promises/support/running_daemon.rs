@@ -135,7 +135,7 @@ impl Answer {
     }
 }
 
-/// What stands between two texts.
+/// Returns the text between two texts.
 pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(start)?;
     rest.split_once(end).map(|(inside, _)| inside)

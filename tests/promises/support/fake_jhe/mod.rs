@@ -31,7 +31,7 @@ pub const STUDY: i64 = 30001;
 const OURA: i64 = 70004;
 const SYSTEM: &str = "https://w3id.org/openmhealth";
 
-/// What goes wrong with the next batch.
+/// A fault of the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(dead_code, reason = "some faults are the crash drill's, which shares this module")]
 pub enum Fault {

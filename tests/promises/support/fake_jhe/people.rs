@@ -21,7 +21,7 @@ const CLIENT_ID: i64 = 9;
 /// The other study.
 const SECOND: i64 = STUDY + 500;
 
-/// What has become of an invitation.
+/// The state of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Invited {
     Issued,
@@ -33,7 +33,7 @@ pub enum Invited {
     Expired,
 }
 
-/// What JHE knows of patients.
+/// JHE's data about patients.
 pub struct People {
     invitations: BTreeMap<String, (i64, Invited)>,
     /// Authorization codes: whose, and the PKCE challenge.
@@ -43,11 +43,11 @@ pub struct People {
     drawn: usize,
     pub redeemed: usize,
     pub refreshed: usize,
-    /// Where its client's invitations lead; none where nobody has made one.
+    /// The address that its client's invitations lead to; none where nobody has configured one.
     pub invitation_url: Option<String>,
     /// Its own OW, where it is set up: address and key.
     pub ow: Option<(String, String)>,
-    /// What its users name.
+    /// The OW users that its patients name.
     pub identifiers: BTreeMap<i64, String>,
     /// When an answer is given.
     pub now: Timestamp,
@@ -57,11 +57,11 @@ pub struct People {
     pub asks: Vec<String>,
     /// What it is about.
     pub description: String,
-    /// How long it takes to answer about consents.
+    /// The delay before it answers about consents.
     pub slow: Option<std::time::Duration>,
-    /// Whether another study asks for the same.
+    /// True where another study asks for the same.
     pub second: bool,
-    /// What was answered to the other study, by patient.
+    /// Answers to the other study, by patient.
     second_answers: BTreeMap<i64, (bool, Timestamp)>,
     /// Codes that its seed has made.
     pub codes_known: Vec<String>,
@@ -161,7 +161,7 @@ impl FakeJhe {
         format!("127.0.0.1%3A{}_{token}", self.port)
     }
 
-    /// What has become of an invitation is set.
+    /// Sets the state of an invitation.
     pub fn set_invitation(&self, token: &str, status: Invited) {
         self.state().people.invitations.get_mut(token).unwrap().1 = status;
     }
@@ -366,7 +366,7 @@ fn person(patient: i64, user: i64) -> Value {
                                 "currentUserRole": null, "children": [] }] })
 }
 
-/// What is attached to the study.
+/// The data sources attached to the study.
 fn data_sources(state: &State) -> Value {
     let attached = if state.has_oura {
         vec![json!({ "id": 70004, "name": "Oura", "type": "personal_device" })]

@@ -14,17 +14,17 @@ use super::{FakeJhe, answer, fields, html};
 /// The OAuth client that a superuser made for the sign-in.
 pub const CLIENT: &str = "jhe-ow-admin";
 
-/// Whoever has a user at JHE, and who is signed in there.
+/// JHE's users and their sign-ins.
 #[derive(Default)]
 pub struct Staff {
-    /// Where codes are sent to, byte for byte.
+    /// The redirect address of codes, byte for byte.
     pub redirect_uri: String,
     users: BTreeMap<i64, User>,
     /// Whose browser it is that comes next.
     pub here: Option<i64>,
-    /// Whether that person says no.
+    /// True where that person refuses.
     pub says_no: bool,
-    /// Whether the worker behind the proxy is gone.
+    /// True where the worker behind the proxy is gone.
     pub is_down: bool,
     codes: BTreeMap<String, Code>,
     /// By access token: the refresh token and the user.
@@ -76,7 +76,7 @@ impl Staff {
         self.organizations.insert(patient, organizations.to_vec());
     }
 
-    /// Whether anybody could still ask with somebody's token.
+    /// Returns true if any token of a user is still valid.
     pub fn has_tokens(&self) -> bool {
         !self.tokens.is_empty()
     }
