@@ -60,9 +60,10 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub use claim::{daemon as claim_for_daemon, instance};
@@ -162,7 +163,7 @@ impl Store {
             let snapshot = reader.transaction()?;
             let result = work(&snapshot);
             drop(snapshot);
-            store.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            store.inner.idle.lock().push(reader);
             result
         });
         done.await.unwrap_or(Err(StoreError::Closed))
@@ -171,7 +172,7 @@ impl Store {
 
 impl Inner {
     fn reader(&self) -> Result<Connection, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         if let Some(reader) = idle {
             return Ok(reader);
         }

@@ -1,12 +1,13 @@
 //! `/metrics`, on a listener of its own: what it shows is for whoever runs the place, and no page of it.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use warp::reply::Response;
 
@@ -60,7 +61,7 @@ async fn answer(app: &App, last: &Last, request: &Request<Incoming>) -> Response
 }
 
 async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
-    let known = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let known = last.lock().clone();
     if let Some((_, facts)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
         return Ok(facts);
     }
@@ -83,7 +84,7 @@ async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
         is_ready: routes::unready(app).await.is_empty(),
         resident: resident(),
     };
-    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, facts.clone()));
+    *last.lock() = Some((at, facts.clone()));
     Ok(facts)
 }
 

@@ -1,7 +1,9 @@
 //! How the bucket of the provider's payloads was last found, shared between who looks after it and the pages.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::App;
 use crate::failure::Failure;
@@ -36,17 +38,17 @@ pub struct Examined {
 impl Payloads {
     /// The last examination.
     pub fn last(&self) -> Option<Examined> {
-        self.found().examined.clone()
+        self.0.lock().examined.clone()
     }
 
     /// Whether more objects of a patient wait in the bucket than the last turn has read.
     pub fn is_unfinished(&self, patient: PatientId) -> bool {
-        self.found().unfinished.contains(&patient)
+        self.0.lock().unfinished.contains(&patient)
     }
 
     /// Takes over from a tick whose objects wait, and whose do not any more.
     pub fn note_turns(&self, summary: &Summary) {
-        let unfinished = &mut self.found().unfinished;
+        let unfinished = &mut self.0.lock().unfinished;
         for (patient, _) in &summary.patients {
             unfinished.remove(patient);
         }
@@ -54,11 +56,7 @@ impl Payloads {
     }
 
     fn note(&self, examined: Option<Examined>) {
-        self.found().examined = examined;
-    }
-
-    fn found(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().examined = examined;
     }
 }
 
