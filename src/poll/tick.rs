@@ -26,7 +26,7 @@ use crate::store::hours::{self, Totals};
 use crate::store::lock::Kind;
 use crate::store::plan::{self, Due, Idle};
 use crate::store::status::{self, Ended, Reads};
-use crate::store::{StoreError, code, patient, run, setting};
+use crate::store::{StoreError, code, patient, run};
 use crate::time::Timestamp;
 use crate::withdrawal;
 
@@ -101,7 +101,7 @@ impl Poller {
     /// # Errors
     /// Why it could not run, or not to its end; one patient's trouble is no error here but in the summary.
     pub async fn poll(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Outcome, Failure> {
-        let settings = Snapshot::new(self.store.read(setting::all).await?);
+        let settings = self.store.settings().await?;
         let outcome = self.poll_with(ask, &settings, progress).await;
         if ask.past.is_none() && !ask.dry_run {
             // After JHE was asked what is consented to.

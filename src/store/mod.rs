@@ -73,6 +73,7 @@ pub(crate) use open::in_memory;
 pub use open::{Migration, migrations, refuse_lost};
 
 use crate::failure::Failure;
+use crate::settings::Snapshot;
 use place::Place;
 use writer::Writer;
 
@@ -167,6 +168,14 @@ impl Store {
             result
         });
         done.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads the settings as they are now.
+    ///
+    /// # Errors
+    /// Where they cannot be read; the defaults must not stand in for them where that would switch something on.
+    pub async fn settings(&self) -> Result<Snapshot, StoreError> {
+        self.read(setting::all).await
     }
 }
 

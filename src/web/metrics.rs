@@ -15,7 +15,6 @@ use super::answer::{with_status, with_type};
 use super::{App, routes, server};
 use crate::failure::Failure;
 use crate::metrics::{self, CONTENT_TYPE, Facts};
-use crate::settings::Snapshot;
 use crate::store::{figures, setting};
 
 /// For how long what the store says is not asked again: several may scrape, and a person may press reload.
@@ -67,7 +66,7 @@ async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
     }
     let (at, now) = (Instant::now(), app.clock.now());
     let read = move |db: &_| {
-        let settings = Snapshot::new(setting::all(db)?);
+        let settings = setting::all(db)?;
         Ok((figures::figures(db, now, settings.silence_after())?, settings))
     };
     let (figures, settings) = app.store.read(read).await?;

@@ -11,7 +11,6 @@ use crate::patient::PatientId;
 use crate::poll::Summary;
 use crate::raw::{Access, Bucket};
 use crate::settings::{IngestMode, Snapshot};
-use crate::store::setting;
 use crate::time::Timestamp;
 
 /// The bucket as it was last found, and whose payloads wait in it.
@@ -62,7 +61,7 @@ impl Payloads {
 
 /// Looks whether the bucket can be listed and read, in raw mode, and logs what of that is news.
 pub(crate) async fn examine(app: &App) {
-    let settings = app.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+    let settings = app.store.settings().await.unwrap_or_default();
     if settings.ingest_mode() != Ok(IngestMode::Raw) {
         app.payloads.note(None);
         return;

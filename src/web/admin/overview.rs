@@ -101,7 +101,7 @@ struct Kept {
 
 impl Kept {
     fn load(db: &Connection, shown: &Shown, span: Span, now: Timestamp) -> Result<Self, StoreError> {
-        let settings = Snapshot::new(setting::all(db)?);
+        let settings = setting::all(db)?;
         Ok(Self {
             lines: status::lines(db, now, shown, PAGE + 1)?,
             silent: silence::all(db, shown.reach, settings.silence_after(), now)?,
