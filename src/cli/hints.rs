@@ -64,7 +64,7 @@ impl Daemon {
     pub(super) fn ow(&self) -> Option<Client> {
         let config = self.app.live.config();
         let (url, key) = (config.ow_api_url.as_ref()?, config.ow_api_key.as_ref()?);
-        Client::new(url, key, config.ow_timeout, self.app.page_size.clone()).ok()
+        Client::new(url, key, config.ow_timeout, self.app.page_size.clone(), &self.app.clock).ok()
     }
 
     /// Asks OW who has just synced. An OW that cannot say costs nothing: the ticks go on.

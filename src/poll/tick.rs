@@ -200,7 +200,7 @@ impl Poller {
             IngestMode::Normalized => None,
             IngestMode::Raw => {
                 let (key, silence) = (self.config.secret_key.as_ref(), self.config.ow_timeout);
-                Some(Bucket::new(&Access::of(settings, key, silence)?)?)
+                Some(Bucket::new(&Access::of(settings, key, silence)?, &self.clock)?)
             }
         };
         if let Some(missing) = self.store.read(missing_code).await? {
@@ -208,7 +208,7 @@ impl Poller {
         }
         Ok(Context {
             poller: self.clone(),
-            client: Client::new(url, key, self.config.ow_timeout, self.page_size.clone())?,
+            client: Client::new(url, key, self.config.ow_timeout, self.page_size.clone(), &self.clock)?,
             mode,
             bucket,
             first: settings.first_connect_window(),

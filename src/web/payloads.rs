@@ -82,6 +82,6 @@ pub(crate) async fn examine(app: &App) {
 async fn look(app: &App, settings: &Snapshot) -> Result<(), Failure> {
     let config = app.live.config();
     let access = Access::of(settings, config.secret_key.as_ref(), config.ow_timeout)?;
-    let examined = Bucket::new(&access)?.examine().await;
+    let examined = Bucket::new(&access, &app.clock)?.examine().await;
     examined.map(drop).map_err(|error| Failure::failed(error.to_string(), ""))
 }

@@ -32,7 +32,7 @@ fn death_between_any_two_steps_loses_nothing_and_doubles_nothing() {
             wards.live(&mut dice);
             wards.spoil();
             if name == "outbox.again" {
-                wards.jhe.state().faults.push_back(Fault::Busy(90));
+                wards.jhe.state().faults.push_back(Fault::Busy("90"));
             }
             // Time goes on while OW is asked: a lock is renewed after a minute.
             let clock = wards.world.directory.path().join("clock");

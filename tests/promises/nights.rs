@@ -355,7 +355,11 @@ fn a_read_that_fails_leaves_no_gap_behind_a_mark() {
 fn an_ow_that_wants_to_be_left_alone_is_asked_nothing_more() {
     let world = World::new();
     let (user, _) = world.patient_of(&[HEART_RATE, EPISODE], "UTC");
-    world.sim.set_fault_on(&user, Route::Timeseries, Some(Fault::TooManyRequests { retry_after: 3600 }));
+    world.sim.set_fault_on(
+        &user,
+        Route::Timeseries,
+        Some(Fault::TooManyRequests { retry_after: "3600".into() }),
+    );
     let ran = world.poll();
     assert!(ran.code == 3 && ran.stderr.contains("OW answered 429"), "{ran:?}");
     assert!(!world.sim.asked_of(&user).contains_key(&Route::Sleep));

@@ -157,7 +157,9 @@ async fn fail(fault: &Fault, nth: u32, route: Route, page: String) -> Answer {
         Fault::FailFirst { .. } | Fault::FailAfterPages { .. } => json_answer(StatusCode::OK, page),
         Fault::TooManyRequests { retry_after } => {
             let mut answer = detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
-            answer.headers_mut().insert(http::header::RETRY_AFTER, (*retry_after).into());
+            answer
+                .headers_mut()
+                .extend(retry_after.parse().ok().map(|value| (http::header::RETRY_AFTER, value)));
             answer
         }
         Fault::Garbage => with_body(StatusCode::OK, "text/html", full("<html>Bad Gateway</html>")),
