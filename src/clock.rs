@@ -52,9 +52,7 @@ impl Clock {
 
 /// What a server's clock read when it answered, to the second; none where it does not say.
 pub(crate) fn of_server(headers: &HeaderMap) -> Option<Timestamp> {
-    let date = headers.get(DATE)?.to_str().ok()?;
-    let date = jiff::fmt::rfc2822::parse(date).ok()?;
-    Some(Timestamp::from_micros(date.timestamp().as_microsecond()))
+    Timestamp::parse_http(headers.get(DATE)?.to_str().ok()?)
 }
 
 fn system() -> Timestamp {

@@ -2,9 +2,10 @@
 //! ticks and their sweeps read all the same. Pure, but for the lock around it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::ow::SyncRun;
@@ -54,7 +55,7 @@ impl Hints {
     /// Takes OW's list of runs. The first one says nothing of what is new: what it speaks of was there before us, and the
     /// first tick reads it. How far back a run reached is no matter here.
     pub fn take_runs(&self, runs: &[SyncRun]) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let known = state
             .runs
             .replace(runs.iter().map(|run| (run.run_id.clone(), run.last_update.clone())).collect());
@@ -67,7 +68,7 @@ impl Hints {
 
     /// Takes a webhook's word; answers whether it is news.
     pub fn take_message(&self, id: &str, user: &str, hint: Hint) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.heard.iter().any(|heard| heard == id) {
             return false;
         }
@@ -84,7 +85,7 @@ impl Hints {
 
     /// Takes out who is to be looked at now: whoever was within `pause` waits until that is over.
     pub fn take_due(&self, pause: Duration, now: Timestamp) -> Waiting {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         // One that is to come was noted by a clock that was ahead.
         state.looked.retain(|_, at| *at <= now && at.plus(pause) > now);
         let all = std::mem::take(&mut state.waiting);
@@ -97,7 +98,7 @@ impl Hints {
 
     /// Puts back who could not be looked at.
     pub fn put_back(&self, due: &Waiting) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for (user, tries) in due {
             state.looked.remove(user);
             state.add(user, *tries);
@@ -106,19 +107,19 @@ impl Hints {
 
     /// Puts back whom a look did not help: it is tried again after the pause, some times.
     pub fn put_back_failed<'a>(&self, due: impl Iterator<Item = (&'a String, &'a u32)>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         due.filter(|(_, tries)| **tries + 1 < MOST_TRIES)
             .for_each(|(user, tries)| state.add(user, tries + 1));
     }
 
     /// Takes out what messages told of the past.
     pub fn take_told(&self) -> BTreeMap<String, Hint> {
-        std::mem::take(&mut self.state().told)
+        std::mem::take(&mut self.state.lock().told)
     }
 
     /// Puts back what could not be noted.
     pub fn put_back_told(&self, told: BTreeMap<String, Hint>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for (user, hint) in told {
             state.tell(&user, hint);
         }
@@ -126,7 +127,7 @@ impl Hints {
 
     /// Whether anybody waits.
     pub fn is_waiting(&self) -> bool {
-        !self.state().waiting.is_empty()
+        !self.state.lock().waiting.is_empty()
     }
 
     /// Waits for news.
@@ -142,10 +143,6 @@ impl Hints {
     /// Waits until another past is owed.
     pub async fn owed(&self) {
         self.owed.notified().await;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

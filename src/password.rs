@@ -1,9 +1,8 @@
 //! Passwords: argon2id, one at a time, always in the same memory.
 
-use std::sync::{Mutex, PoisonError};
-
 use argon2::password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
@@ -110,7 +109,7 @@ fn compute(
     let (mut bytes, blocks) = ([0; Salt::MAX_LENGTH], params.block_count());
     let salt = salt.decode_b64(&mut bytes)?;
     let argon2 = Argon2::new(algorithm, version, params);
-    let mut memory = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut memory = MEMORY.lock();
     if memory.len() < blocks {
         memory.resize(blocks, Block::default());
     }

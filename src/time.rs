@@ -1,7 +1,7 @@
 //! Instants in microseconds, offsets in minutes, and the ISO 8601 forms that OW, OMH and people use.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::civil;
 use jiff::tz::{Offset, TimeZone};
@@ -103,6 +103,12 @@ impl Timestamp {
             Some(plain) => Ok(plain),
             None => parse_any(text),
         }
+    }
+
+    /// Parses an HTTP date in any of its three forms (RFC 9110, 5.6.7).
+    pub fn parse_http(text: &str) -> Option<Self> {
+        let at = httpdate::parse_http_date(text).ok()?;
+        Some(Self(0).plus(at.duration_since(UNIX_EPOCH).ok()?))
     }
 
     /// The instant in UTC: `2026-11-21T08:20:00Z`, with six digits of fraction where there is one.

@@ -14,7 +14,6 @@ use crate::failpoint;
 use crate::failure::Failure;
 use crate::ow::{CallError, Connection, Connector};
 use crate::patient::{OwUser, PatientId, PatientRef};
-use crate::settings::Snapshot;
 use crate::store::backup::DIRECTORY;
 use crate::store::{Store, StoreError, audit, erasure, setting};
 
@@ -166,7 +165,7 @@ async fn tell(session: &Session, store: &Store, id: PatientId, user: Option<&OwU
     let (done, settings) = store.read(read).await?;
     let data = session.config.data_dir.clone();
     let directories: BTreeSet<PathBuf> =
-        [data.clone(), data.join(DIRECTORY), backups::directory(&Snapshot::new(settings), &data)].into();
+        [data.clone(), data.join(DIRECTORY), backups::directory(&settings, &data)].into();
     let directories: Vec<PathBuf> = directories.into_iter().collect();
     let copies =
         tokio::task::spawn_blocking(move || erasure::copies(&directories, id)).await.unwrap_or_default();

@@ -11,8 +11,7 @@ use crate::hints::Waiting;
 use crate::ow::{Client, OwError, SyncRun};
 use crate::patient::PatientId;
 use crate::poll::{Ask, Outcome, Progress};
-use crate::settings::Snapshot;
-use crate::store::{plan, setting};
+use crate::store::plan;
 
 /// How often one patient is looked at because of hints, where OW's list is not asked for.
 pub(super) const PAUSE: Duration = Duration::from_mins(1);
@@ -38,7 +37,7 @@ impl Daemon {
         let (mut next_list, mut next_told) = (Instant::now(), Instant::now());
         let mut listing = Listing::default();
         while !self.cancel.is_cancelled() {
-            let settings = self.app.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+            let settings = self.app.store.settings().await.unwrap_or_default();
             let every = settings.hints_interval().filter(|_| settings.is_on());
             if let Some(every) = every.filter(|_| next_list <= Instant::now()) {
                 self.list_runs(&mut listing).await;
@@ -65,7 +64,7 @@ impl Daemon {
     pub(super) fn ow(&self) -> Option<Client> {
         let config = self.app.live.config();
         let (url, key) = (config.ow_api_url.as_ref()?, config.ow_api_key.as_ref()?);
-        Client::new(url, key, config.ow_timeout, self.app.page_size.clone()).ok()
+        Client::new(url, key, config.ow_timeout, self.app.page_size.clone(), &self.app.clock).ok()
     }
 
     /// Asks OW who has just synced. An OW that cannot say costs nothing: the ticks go on.

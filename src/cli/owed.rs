@@ -11,9 +11,8 @@ use crate::intervals::Interval;
 use crate::ow::{OwError, SyncRun};
 use crate::patient::{PatientId, PatientRef};
 use crate::poll::{Ask, FURTHEST_SWEEP, Outcome, Past, Progress};
-use crate::settings::Snapshot;
+use crate::store::StoreError;
 use crate::store::owed::{self, Owed, Told};
-use crate::store::{StoreError, setting};
 use crate::time::Timestamp;
 
 /// The furthest that OW fetches at once.
@@ -115,7 +114,7 @@ impl Daemon {
 
     /// Reads the next past that is owed, unless a tick runs or waits to; answers when to look again.
     async fn read_next(&self) -> Result<Duration, StoreError> {
-        let settings = Snapshot::new(self.app.store.read(setting::all).await?);
+        let settings = self.app.store.settings().await?;
         let pause = settings.hints_interval().unwrap_or(PAUSE);
         if !settings.is_on() {
             return Ok(pause);

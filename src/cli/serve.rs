@@ -25,8 +25,7 @@ use crate::log::Logging;
 use crate::metrics::{self, TickOutcome};
 use crate::ow::PageSize;
 use crate::poll::{Ask, Outcome, Progress, Summary};
-use crate::settings::Snapshot;
-use crate::store::{Store, setting, status};
+use crate::store::{Store, status};
 use crate::web::{
     self, App, BackupState, Backups, Exports, Jobs, Limits, Live, Looks, Offers, PatientTokens, Payloads,
     Ticks, Warned,
@@ -124,7 +123,7 @@ impl Daemon {
         cancel: CancellationToken,
         simulated: bool,
     ) -> Result<Self, Failure> {
-        let settings = Snapshot::new(store.read(setting::all).await?);
+        let settings = store.settings().await?;
         let (clock, config) = (session.clock.clone(), session.config.clone());
         let app = App {
             unsigned: Warned::default(),
@@ -208,7 +207,7 @@ impl Daemon {
                 Err(failure.to_string())
             }
         };
-        let settings = poller.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+        let settings = poller.store.settings().await.unwrap_or_default();
         let (now, interval) = (poller.clock.now(), settings.poll_interval());
         match sentence {
             Ok(sentence) if is_held => self.app.ticks.note_skipped(now, sentence, interval),
@@ -222,7 +221,7 @@ impl Daemon {
     async fn switched_on(&self) {
         loop {
             tokio::time::sleep(SWITCH_LOOK).await;
-            if self.app.store.read(setting::all).await.is_ok_and(|rows| Snapshot::new(rows).is_on()) {
+            if self.app.store.settings().await.is_ok_and(|settings| settings.is_on()) {
                 return;
             }
         }
@@ -257,7 +256,7 @@ impl Daemon {
     /// Tells what JHE lacks for us, each thing once, and keeps up with patients whom no tick asks about; answers when
     /// to look again.
     async fn examine(&self, jhe: &Jhe) -> Duration {
-        let settings = self.app.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+        let settings = self.app.store.settings().await.unwrap_or_default();
         let missing = jhe.examine(&self.app.live.config().public_base(), &settings.naming()).await;
         for one in self.app.exports.note_missing(&missing) {
             tracing::warn!("{one}");
@@ -332,7 +331,7 @@ impl Daemon {
     }
 
     async fn back_up_if_due(&self) -> Duration {
-        let Ok(settings) = self.app.store.read(setting::all).await.map(Snapshot::new) else {
+        let Ok(settings) = self.app.store.settings().await else {
             return BACKUP_AGAIN;
         };
         let data = self.app.store.directory().to_owned();

@@ -49,7 +49,7 @@ pub(super) enum Command {
 pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
         Command::List { json } => {
-            let snapshot = snapshot(session).await?;
+            let snapshot = session.store()?.settings().await?;
             for setting in settings::ALL {
                 if json {
                     say_json(&document(setting, &snapshot))?;
@@ -59,7 +59,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             }
         }
         Command::Get { key, json } => {
-            let (setting, snapshot) = (settings::find(&key)?, snapshot(session).await?);
+            let (setting, snapshot) = (settings::find(&key)?, session.store()?.settings().await?);
             if json {
                 say_json(&document(setting, &snapshot))?;
             } else {
@@ -86,10 +86,6 @@ fn first_line() -> Result<String, Failure> {
         "" => Err(Failure::usage("there is no value on standard input", "put it into the first line")),
         value => Ok(value.to_owned()),
     }
-}
-
-async fn snapshot(session: &Session) -> Result<Snapshot, Failure> {
-    Ok(Snapshot::new(session.store()?.read(setting::all).await?))
 }
 
 /// The audit says which setting was changed; what to, only where it is no secret.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{Finding, is_raw};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::raw::{Access, Bucket};
 use crate::settings::Snapshot;
@@ -12,20 +13,20 @@ use crate::settings::Snapshot;
 /// How long it may take, tries included.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn look(config: &Config, settings: Option<&Snapshot>) -> Vec<Finding> {
+pub(super) async fn look(config: &Config, settings: Option<&Snapshot>, clock: &Clock) -> Vec<Finding> {
     let finding = match settings {
         None => Finding::skipped("bucket.mode", "without a store there are no settings that name a bucket"),
         Some(settings) if !is_raw(settings) => {
             Finding::skipped("bucket.mode", "no bucket is read (ow.ingest_mode = normalized)")
         }
-        Some(settings) => read(config, settings).await,
+        Some(settings) => read(config, settings, clock).await,
     };
     vec![finding]
 }
 
-async fn read(config: &Config, settings: &Snapshot) -> Finding {
+async fn read(config: &Config, settings: &Snapshot, clock: &Clock) -> Finding {
     let opened = Access::of(settings, config.secret_key.as_ref(), config.ow_timeout)
-        .and_then(|access| Bucket::new(&access));
+        .and_then(|access| Bucket::new(&access, clock));
     let bucket = match opened {
         Ok(bucket) => bucket,
         Err(failure) => return Finding::stops("bucket.settings", failure.what, failure.next),

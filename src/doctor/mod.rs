@@ -108,7 +108,7 @@ pub async fn examine(config: &Config, clock: &Clock, deep: bool) -> Vec<Finding>
     let (here, ow, bucket, jhe, web) = tokio::join!(
         here,
         ow::look(config, settings.as_ref(), clock),
-        bucket::look(config, settings.as_ref()),
+        bucket::look(config, settings.as_ref(), clock),
         jhe::look(config, settings.as_ref(), clock),
         web::look(config),
     );

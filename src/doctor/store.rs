@@ -70,7 +70,7 @@ fn read(directory: &Path, path: &Path) -> Result<(Opened, Finding), Failure> {
     let steps = store::migrations(directory)?;
     let db = checkup::reader(directory)?;
     let settings = match steps.first() {
-        Some(first) if first.applied.is_some() => Snapshot::new(setting::all(&db)?),
+        Some(first) if first.applied.is_some() => setting::all(&db)?,
         _ => Snapshot::default(),
     };
     let schema = schema(&steps);

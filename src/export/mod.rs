@@ -27,7 +27,7 @@ use crate::patient::PatientId;
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{self, Still, Verdict, Waiting};
 use crate::store::twin::{self, Settling};
-use crate::store::{Store, StoreError, consent, hours, restore, setting};
+use crate::store::{Store, StoreError, consent, hours, restore};
 use crate::time::Timestamp;
 pub use adopt::{Adopter, Adoption, Found};
 use sending::{Ready, Sent};
@@ -153,8 +153,7 @@ impl Exporter {
         let Some(_lock) = lock(&self.store)? else { return Ok(None) };
         failpoint::at("export.locked");
         self.settle_system().await?;
-        let settings = self.store.read(setting::all).await?;
-        let settings = crate::settings::Snapshot::new(settings);
+        let settings = self.store.settings().await?;
         let at_once = settings.export_concurrency();
         let mut report = Report::default();
         let devices = match self.jhe.data_sources().await {

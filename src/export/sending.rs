@@ -9,6 +9,7 @@ use super::batch::batch;
 use super::classify::{Meaning, classify};
 use crate::failpoint;
 use crate::jhe::{Entry, JheError};
+use crate::retry::{Backoff, jitter};
 use crate::store::observation::StreamInfo;
 use crate::store::outbox::{Verdict, Waiting};
 use crate::time::Timestamp;
@@ -16,9 +17,8 @@ use crate::time::Timestamp;
 /// After a silence, nothing of it goes again before JHE has surely ended with it: two sends of one sample at a
 /// time leave an orphan there.
 const QUIET: Duration = Duration::from_mins(1);
-/// The first pause after a failure; it doubles with each further one, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// JHE may be down for a while, and takes what waits within an hour of its return.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), longest: Duration::from_hours(1) };
 /// Look-ups of one batch at the same time.
 const LOOK_UPS: usize = 4;
 /// An entry on which JHE breaks so often when it goes alone is one that it cannot take. With the pauses between, an hour
@@ -115,7 +115,8 @@ impl Exporter {
             Meaning::Configuration(words) => Verdict::Configuration(words, now.plus(CONFIGURATION_PAUSE)),
             Meaning::Dead(words) => Verdict::Dead(words),
             Meaning::Later(why) => {
-                Verdict::Again { due: now.plus(pause(ready.waiting.attempts)), ambiguous: true, why }
+                let due = now.plus(BACKOFF.pause(ready.waiting.attempts, jitter()));
+                Verdict::Again { due, ambiguous: true, why }
             }
         }
     }
@@ -135,31 +136,10 @@ impl Exporter {
 
 fn again(waiting: &Waiting, error: &JheError, now: Timestamp) -> Verdict {
     let asked = match error {
-        JheError::Later { retry_after, .. } => retry_after.unwrap_or_default(),
+        JheError::Later { retry_after: Some(after), .. } => after.wait(now),
         _ if error.is_ambiguous() => QUIET,
         _ => Duration::ZERO,
     };
-    let due = now.plus(pause(waiting.attempts).max(asked));
+    let due = now.plus(BACKOFF.pause(waiting.attempts, jitter()).max(asked));
     Verdict::Again { due, ambiguous: error.is_ambiguous(), why: error.to_string() }
-}
-
-/// The pause after so many attempts, spread a little: what failed together should not come back together.
-fn pause(attempts: u32) -> Duration {
-    let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts.min(16))).min(LONGEST_PAUSE);
-    let mut byte = [0];
-    // Without randomness there is no spread, which is no reason to fail.
-    let _ = getrandom::fill(&mut byte);
-    pause.mul_f64(0.9 + f64::from(byte[0]) / 1280.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_end() {
-        assert!(pause(0) < Duration::from_secs(35) && pause(0) >= Duration::from_secs(27));
-        assert!(pause(3) > pause(1));
-        assert!(pause(40) <= LONGEST_PAUSE.mul_f64(1.1));
-    }
 }

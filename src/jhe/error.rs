@@ -1,6 +1,6 @@
 //! What can go wrong with a call to JHE, by what the caller must do about it.
 
-use std::time::Duration;
+use crate::retry::RetryAfter;
 
 /// Why JHE did not do what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum JheError {
         /// What it said.
         what: String,
         /// How long it asks to be left alone.
-        retry_after: Option<Duration>,
+        retry_after: Option<RetryAfter>,
     },
     /// It could not make anything of the request as a whole; whether parts were done is not known.
     #[error("JHE rejects the request ({status}): {what}")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use crate::config::BaseUrl;
 use crate::failure::Failure;
 use crate::metrics::{Asked, Peer};
 use crate::quote::{quote, unreadable};
+use crate::retry::RetryAfter;
 use crate::time::Timestamp;
 
 /// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
@@ -28,8 +29,6 @@ const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 /// For how long a token is used at most, whatever JHE says: far longer than any is good for, and a time that can be
 /// reckoned with.
 const LONGEST_LIFE: Duration = Duration::from_hours(365 * 24);
-/// How long JHE may put us off at most: what waits longer would never be sent, were the number a mistake.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// Bytes of an answer in which JHE's words about an error are looked for: its longest, about each field of an
 /// observation, has a few thousand.
 const LARGEST_ERROR: usize = 64 * 1024;
@@ -64,7 +63,7 @@ impl Granted {
 /// An answer as it came.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
     /// What JHE's clock reads, where it says.
     pub(super) clock: Option<Timestamp>,
     body: Vec<u8>,
@@ -185,16 +184,10 @@ fn halves(basic: &HeaderValue) -> Vec<SecretString> {
     String::from_utf8_lossy(&decoded).split(':').map(SecretString::from).collect()
 }
 
-/// Seconds of a `Retry-After` header.
-fn wait_of(header: &str) -> Option<Duration> {
-    header.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).min(LONGEST_WAIT))
-}
-
 async fn answer(request: reqwest::RequestBuilder, secrets: Vec<SecretString>) -> Result<Answer, JheError> {
     let asked = Asked::of(Peer::Jhe);
     let mut response = request.send().await.map_err(trouble)?;
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(wait_of);
+    let retry_after = RetryAfter::of(response.headers());
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(trouble)? {
         body.extend_from_slice(&piece);
@@ -286,11 +279,6 @@ mod tests {
     fn no_number_of_jhes_is_too_large_to_be_reckoned_with() {
         let granted = format!(r#"{{"access_token":"a","expires_in":{}}}"#, u64::MAX);
         assert_eq!(read::<Granted>(granted.as_bytes()).unwrap().life(), LONGEST_LIFE);
-        assert_eq!(wait_of(&u64::MAX.to_string()), Some(LONGEST_WAIT));
-        assert_eq!(
-            (wait_of(" 90 "), wait_of("-1"), wait_of("soon")),
-            (Some(Duration::from_secs(90)), None, None)
-        );
     }
 
     #[test]

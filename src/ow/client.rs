@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -13,13 +13,14 @@ use serde::de::DeserializeOwned;
 
 use super::runs::{self, SyncEvent};
 use super::{Connection, OwError, SyncRun};
+use crate::clock::Clock;
 use crate::config::BaseUrl;
 use crate::failure::{Failure, deepest_cause};
 use crate::intervals::Interval;
 use crate::metrics::{Asked, Peer};
 use crate::patient::OwUser;
 use crate::quote::{quote, unreadable};
-use crate::retry::{self, Failed, random_fraction};
+use crate::retry::{self, Failed, RetryAfter};
 use crate::time::Timestamp;
 
 /// The header in which OW takes its key.
@@ -55,6 +56,7 @@ pub struct Client {
     /// What OW's words must not repeat.
     key: SecretString,
     page_size: PageSize,
+    clock: Clock,
 }
 
 /// How many records per page an OW was found to give at each of its endpoints; shared by the clients of one OW.
@@ -140,17 +142,6 @@ struct Problem {
     detail: String,
 }
 
-/// How one try ended where it brought no answer.
-enum Trouble {
-    Final(OwError),
-    /// `is_away` where every other call would be in the same trouble.
-    Transient {
-        what: String,
-        retry_after: Option<Duration>,
-        is_away: bool,
-    },
-}
-
 impl Client {
     /// A client of the OW at `base`. Calls nothing yet.
     ///
@@ -161,9 +152,10 @@ impl Client {
         key: &SecretString,
         timeout: Duration,
         page_size: PageSize,
+        clock: &Clock,
     ) -> Result<Self, Failure> {
         let http = client_builder(base, key, timeout, redirect::Policy::custom(stay_home))?;
-        Ok(Self { http, base: base.clone(), key: key.clone(), page_size })
+        Ok(Self { http, base: base.clone(), key: key.clone(), page_size, clock: clock.clone() })
     }
 
     /// The text of one page, at most 16 MiB.
@@ -301,52 +293,35 @@ impl Client {
 
     /// Makes a call, several times where that may help.
     async fn call(&self, method: Method, url: Url) -> Result<Vec<u8>, OwError> {
-        let began = Instant::now();
-        let mut attempt = 1;
-        loop {
-            let (what, retry_after, is_away) = match self.attempt(method.clone(), url.clone()).await {
-                Ok(body) => return Ok(body),
-                Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Transient { what, retry_after, is_away }) => (what, retry_after, is_away),
-            };
-            let failed = Failed { attempt, elapsed: began.elapsed(), retry_after };
-            let Some(pause) = retry::pause(&failed, random_fraction()) else {
-                return Err(if is_away { OwError::Away(what) } else { OwError::Later(what) });
-            };
-            tracing::debug!(attempt, ?pause, "OW: {what}; trying again");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
+        retry::within_tick(&self.clock, || self.attempt(method.clone(), url.clone())).await
     }
 
-    async fn attempt(&self, method: Method, url: Url) -> Result<Vec<u8>, Trouble> {
+    async fn attempt(&self, method: Method, url: Url) -> Result<Vec<u8>, Failed<OwError>> {
         let asked = Asked::of(Peer::Ow);
         let mut response = self.http.request(method, url).send().await.map_err(trouble)?;
         let status = response.status();
-        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = wait.map(retry::retry_after);
+        let retry_after = RetryAfter::of(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(trouble)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
                 let what = format!("OW's answer is larger than {} MiB", LARGEST_ANSWER / 1024 / 1024);
-                return Err(Trouble::Final(OwError::Wrong(what)));
+                return Err(failed(OwError::Wrong(what), None));
             }
             body.extend_from_slice(&chunk);
         }
         asked.answered(status);
         match status {
             status if status.is_success() => Ok(body),
-            StatusCode::UNAUTHORIZED => Err(Trouble::Final(OwError::Unauthorized)),
-            StatusCode::NOT_FOUND => Err(Trouble::Final(not_found(&body))),
-            status
-                if status.is_server_error()
-                    || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) =>
-            {
-                let is_away = status == StatusCode::TOO_MANY_REQUESTS;
-                Err(Trouble::Transient { what: self.describe(status, &body), retry_after, is_away })
+            StatusCode::UNAUTHORIZED => Err(OwError::Unauthorized),
+            StatusCode::NOT_FOUND => Err(not_found(&body)),
+            // The whole of OW wants to be left alone, not this call only.
+            StatusCode::TOO_MANY_REQUESTS => Err(OwError::Away(self.describe(status, &body))),
+            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                Err(OwError::Later(self.describe(status, &body)))
             }
-            status => Err(Trouble::Final(OwError::Wrong(self.describe(status, &body)))),
+            status => Err(OwError::Wrong(self.describe(status, &body))),
         }
+        .map_err(|error| failed(error, retry_after))
     }
 
     fn describe(&self, status: StatusCode, body: &[u8]) -> String {
@@ -421,18 +396,23 @@ fn stay_home(attempt: redirect::Attempt) -> redirect::Action {
     }
 }
 
-fn trouble(error: reqwest::Error) -> Trouble {
+fn failed(error: OwError, retry_after: Option<RetryAfter>) -> Failed<OwError> {
+    let may_pass = matches!(error, OwError::Away(_) | OwError::Later(_));
+    Failed { error, may_pass, retry_after }
+}
+
+fn trouble(error: reqwest::Error) -> Failed<OwError> {
     let error = error.without_url();
     let cause = deepest_cause(&error);
     if error.is_redirect() {
-        return Trouble::Final(OwError::Wrong(format!("OW's answer was refused: {cause}")));
+        return failed(OwError::Wrong(format!("OW's answer was refused: {cause}")), None);
     }
     let what = match () {
         () if error.is_timeout() => "OW did not answer in time".to_owned(),
         () if error.is_connect() => format!("OW cannot be reached ({cause})"),
         () => format!("the connection to OW broke ({cause})"),
     };
-    Trouble::Transient { what, retry_after: None, is_away: error.is_connect() }
+    failed(if error.is_connect() { OwError::Away(what) } else { OwError::Later(what) }, None)
 }
 
 /// A 404 about a user means that the user is gone; one about a path means that this is no OW.

@@ -26,7 +26,7 @@ use crate::store::hours::{self, Totals};
 use crate::store::lock::Kind;
 use crate::store::plan::{self, Due, Idle};
 use crate::store::status::{self, Ended, Reads};
-use crate::store::{StoreError, code, patient, run, setting};
+use crate::store::{StoreError, code, patient, run};
 use crate::time::Timestamp;
 use crate::withdrawal;
 
@@ -101,7 +101,7 @@ impl Poller {
     /// # Errors
     /// Why it could not run, or not to its end; one patient's trouble is no error here but in the summary.
     pub async fn poll(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Outcome, Failure> {
-        let settings = Snapshot::new(self.store.read(setting::all).await?);
+        let settings = self.store.settings().await?;
         let outcome = self.poll_with(ask, &settings, progress).await;
         if ask.past.is_none() && !ask.dry_run {
             // After JHE was asked what is consented to.
@@ -200,7 +200,7 @@ impl Poller {
             IngestMode::Normalized => None,
             IngestMode::Raw => {
                 let (key, silence) = (self.config.secret_key.as_ref(), self.config.ow_timeout);
-                Some(Bucket::new(&Access::of(settings, key, silence)?)?)
+                Some(Bucket::new(&Access::of(settings, key, silence)?, &self.clock)?)
             }
         };
         if let Some(missing) = self.store.read(missing_code).await? {
@@ -208,7 +208,7 @@ impl Poller {
         }
         Ok(Context {
             poller: self.clone(),
-            client: Client::new(url, key, self.config.ow_timeout, self.page_size.clone())?,
+            client: Client::new(url, key, self.config.ow_timeout, self.page_size.clone(), &self.clock)?,
             mode,
             bucket,
             first: settings.first_connect_window(),

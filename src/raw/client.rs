@@ -1,10 +1,10 @@
 //! The calls: a page of a listing, what an object is, its bytes.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::LOCATION;
 use reqwest::{Response, redirect};
 use s3::command::{Command, HttpMethod};
 use s3::creds::Credentials;
@@ -15,9 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{RawError, Trouble};
 use super::{Access, Layout, Place};
+use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::metrics::{Asked, Peer};
-use crate::retry::{self, Failed, random_fraction};
+use crate::retry::{self, Failed, RetryAfter};
 use crate::time::Timestamp;
 
 /// Keys of one page of a listing: the most that S3 gives.
@@ -44,6 +45,7 @@ pub struct Bucket {
     address: String,
     /// What the server's words must not repeat.
     secrets: [SecretString; 2],
+    clock: Clock,
     /// How its keys are built.
     pub layout: Layout,
 }
@@ -80,7 +82,7 @@ impl Bucket {
     ///
     /// # Errors
     /// Where this machine cannot make an HTTPS client.
-    pub fn new(access: &Access) -> Result<Self, Failure> {
+    pub fn new(access: &Access, clock: &Clock) -> Result<Self, Failure> {
         let wrong = |error: String| {
             Failure::failed(
                 format!("no client for S3: {error}"),
@@ -110,7 +112,7 @@ impl Bucket {
             .map_err(|error| wrong(error.to_string()))?;
         let address = access.endpoint.as_str().to_owned();
         let secrets = [access.key_id.clone(), access.secret.clone()];
-        Ok(Self { s3: bucket, http, address, secrets, layout: access.layout.clone() })
+        Ok(Self { s3: bucket, http, address, secrets, layout: access.layout.clone(), clock: clock.clone() })
     }
 
     /// A page of a listing; `next` is where the page before says that it begins.
@@ -201,24 +203,22 @@ impl Bucket {
 
     /// Makes a call, several times where that may help.
     async fn call(&self, path: &str, command: Command<'_>) -> Result<Response, Trouble> {
-        let began = Instant::now();
-        let mut attempt = 1;
-        loop {
-            let (trouble, retry_after) = match self.attempt(path, command.clone()).await {
-                Ok(response) if response.status().is_success() => return Ok(response),
-                Ok(response) => refusal(response, &self.secrets).await,
-                Err(trouble) => (trouble, None),
-            };
-            let failed = Failed { attempt, elapsed: began.elapsed(), retry_after };
-            let pause = retry::pause(&failed, random_fraction()).filter(|_| trouble.may_pass());
-            let Some(pause) = pause else { return Err(trouble) };
-            tracing::debug!(attempt, ?pause, "S3: {trouble:?}; trying again");
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
+        retry::within_tick(&self.clock, || self.attempt(path, command.clone())).await
     }
 
-    async fn attempt(&self, path: &str, command: Command<'_>) -> Result<Response, Trouble> {
+    async fn attempt(&self, path: &str, command: Command<'_>) -> Result<Response, Failed<Trouble>> {
+        let (error, retry_after) = match self.send(path, command).await {
+            Ok(response) if response.status().is_success() => return Ok(response),
+            Ok(response) => {
+                let retry_after = RetryAfter::of(response.headers());
+                (refusal(response, &self.secrets).await, retry_after)
+            }
+            Err(error) => (error, None),
+        };
+        Err(Failed { may_pass: error.may_pass(), error, retry_after })
+    }
+
+    async fn send(&self, path: &str, command: Command<'_>) -> Result<Response, Trouble> {
         let method = match command.http_verb() {
             HttpMethod::Head => reqwest::Method::HEAD,
             _ => reqwest::Method::GET,
@@ -232,11 +232,9 @@ impl Bucket {
     }
 }
 
-/// What an answer that is no success says, and when it asks to be asked again.
-async fn refusal(mut response: Response, secrets: &[SecretString]) -> (Trouble, Option<Duration>) {
-    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (status, retry_after) = (response.status().as_u16(), header(RETRY_AFTER));
-    let location = header(LOCATION);
+/// Reads what an answer that is no success says.
+async fn refusal(mut response: Response, secrets: &[SecretString]) -> Trouble {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -244,11 +242,9 @@ async fn refusal(mut response: Response, secrets: &[SecretString]) -> (Trouble, 
             break;
         }
     }
-    let trouble = {
-        let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
-        Trouble::of_answer(status, &String::from_utf8_lossy(&body), location.as_deref(), &secrets)
-    };
-    (trouble, retry_after.as_deref().map(retry::retry_after))
+    let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+    let (status, body) = (response.status().as_u16(), String::from_utf8_lossy(&body));
+    Trouble::of_answer(status, &body, location.as_deref(), &secrets)
 }
 
 impl Payload {

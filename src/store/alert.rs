@@ -7,13 +7,12 @@ use rusqlite::{Connection, params};
 use super::StoreError;
 use crate::alert::{Alert, Channel, Kind};
 use crate::patient::PatientId;
+use crate::retry::{Backoff, jitter};
 use crate::silence::{Cause, Silence};
 use crate::time::Timestamp;
 
-/// The pause after the first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_mins(1);
-/// The longest pause: whoever mends the channel wants to hear within the hour.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// Whoever mends the channel hears of it within the hour.
+const BACKOFF: Backoff = Backoff { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
 /// How long it is known what was told of silences that have ended.
 const KEPT: Duration = Duration::from_hours(90 * 24);
 
@@ -177,7 +176,7 @@ pub fn note(
             Err(error) => {
                 let attempts: u32 =
                     db.query_row("SELECT attempts FROM alert WHERE id = ?", [id], |row| row.get(0))?;
-                let due = now.plus(pause(attempts));
+                let due = now.plus(BACKOFF.pause(attempts, jitter()));
                 db.prepare_cached(
                     "UPDATE alert SET attempts = attempts + 1, due_at = ?2, error = ?3 WHERE id = ?1",
                 )?
@@ -186,11 +185,6 @@ pub fn note(
         }
     }
     Ok(())
-}
-
-/// How long to wait after a failure, where there were so many before it.
-fn pause(attempts: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST_PAUSE)
 }
 
 /// What could not be told so far, by channel.
@@ -266,11 +260,5 @@ mod tests {
         raise_back(&db, patient, silence, now).unwrap();
         forget_ended(&db, now).unwrap();
         assert_eq!(told(&db), [Kind::Back]);
-    }
-
-    #[test]
-    fn the_pauses_grow_to_an_hour() {
-        let minutes = [0, 1, 2, 5, 6, 40].map(|attempts| pause(attempts).as_secs() / 60);
-        assert_eq!(minutes, [1, 2, 4, 32, 60, 60]);
     }
 }

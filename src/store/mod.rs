@@ -60,9 +60,10 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 pub use claim::{daemon as claim_for_daemon, instance};
@@ -72,6 +73,7 @@ pub(crate) use open::in_memory;
 pub use open::{Migration, migrations, refuse_lost};
 
 use crate::failure::Failure;
+use crate::settings::Snapshot;
 use place::Place;
 use writer::Writer;
 
@@ -162,16 +164,24 @@ impl Store {
             let snapshot = reader.transaction()?;
             let result = work(&snapshot);
             drop(snapshot);
-            store.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            store.inner.idle.lock().push(reader);
             result
         });
         done.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads the settings as they are now.
+    ///
+    /// # Errors
+    /// Where they cannot be read; the defaults must not stand in for them where that would switch something on.
+    pub async fn settings(&self) -> Result<Snapshot, StoreError> {
+        self.read(setting::all).await
     }
 }
 
 impl Inner {
     fn reader(&self) -> Result<Connection, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         if let Some(reader) = idle {
             return Ok(reader);
         }

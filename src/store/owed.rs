@@ -8,14 +8,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{StoreError, plan};
 use crate::intervals::Interval;
 use crate::patient::PatientId;
+use crate::retry::{Backoff, jitter};
 use crate::time::Timestamp;
 
 /// A range that was read within this time is not read again because messages tell of samples in it: they come by the
 /// minute.
 const NOT_AGAIN: Duration = Duration::from_hours(1);
-/// How soon one is tried again that did not come to its end, at first, and at the latest: the time doubles.
-const SOON: Duration = Duration::from_mins(1);
-const AT_THE_LATEST: Duration = Duration::from_hours(1);
+/// A range that could not be read to its end is tried again: a tick or OW's restart is over in minutes.
+const BACKOFF: Backoff = Backoff { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
 /// What was read is remembered for longer than OW lists its runs, which is a day.
 const REMEMBERED: Duration = Duration::from_hours(48);
 
@@ -109,7 +109,7 @@ pub fn next(db: &Connection, now: Timestamp) -> Result<Option<Owed>, StoreError>
          JOIN link ON link.patient = owed.patient AND link.state = 'active'
          WHERE read_at IS NULL AND due_at NOT BETWEEN ?1 + 1 AND ?2 ORDER BY due_at, owed.patient, run LIMIT 1",
     )?;
-    let next = query.query_row([now, now.plus(AT_THE_LATEST)], |row| {
+    let next = query.query_row([now, now.plus(BACKOFF.longest)], |row| {
         let range = Interval { from: row.get(2)?, until: row.get(3)? };
         Ok(Owed { patient: row.get(0)?, run: row.get(1)?, range })
     });
@@ -137,7 +137,7 @@ pub fn done(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreErr
 pub fn failed(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreError> {
     let mut query = db.prepare_cached("SELECT tries FROM owed WHERE patient = ? AND run = ?")?;
     let tries: Option<u32> = query.query_row(params![owed.patient, owed.run], |row| row.get(0)).optional()?;
-    let pause = SOON.saturating_mul(2_u32.saturating_pow(tries.unwrap_or(0))).min(AT_THE_LATEST);
+    let pause = BACKOFF.pause(tries.unwrap_or(0), jitter());
     db.prepare_cached(
         "UPDATE owed SET tries = min(tries + 1, 1000), due_at = ? WHERE patient = ? AND run = ?",
     )?
@@ -147,6 +147,8 @@ pub fn failed(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreE
 
 #[cfg(test)]
 mod tests {
+    use std::iter::zip;
+
     use super::*;
     use crate::store::open::in_memory;
 
@@ -228,7 +230,11 @@ mod tests {
             pauses.extend(pause);
             at = at.plus(Duration::from_mins(pause.unwrap()));
         }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        let longest = [1, 2, 4, 8, 16, 32, 60, 60];
+        assert!(
+            zip(&pauses, longest).all(|(pause, most)| (most * 3 / 4..=most).contains(pause)),
+            "{pauses:?}"
+        );
         assert!(next(&db, now().minus(DAY)).unwrap().is_some(), "a clock that was ahead puts nothing off");
     }
 

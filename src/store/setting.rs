@@ -3,15 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
+use crate::settings::Snapshot;
 
-/// Every setting that was set, as (key, value).
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn all(db: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+/// Reads the settings as they are now.
+pub fn all(db: &Connection) -> Result<Snapshot, StoreError> {
     let mut query = db.prepare_cached("SELECT key, value FROM setting")?;
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(Snapshot::new(rows.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// The value of one setting, where it was set.

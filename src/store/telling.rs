@@ -48,7 +48,7 @@ impl View {
     /// # Errors
     /// Where the tables cannot be read.
     pub fn news(&self, db: &Connection, now: Timestamp) -> Result<Option<News>, StoreError> {
-        let settings = Snapshot::new(setting::all(db)?);
+        let settings = setting::all(db)?;
         let mut troubles = Troubles::default();
         if self.has_read {
             let (trouble, cause) = stuck(db, &settings, now)?;

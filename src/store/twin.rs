@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::commit::{Owner, StreamKey};
 use super::{StoreError, queue, setting};
-use crate::settings::{IngestMode, Snapshot};
+use crate::settings::IngestMode;
 use crate::time::Timestamp;
 
 /// Whether the other system has an observation of the same sample that is for JHE. `own` is the stream, `at` the
@@ -30,11 +30,7 @@ pub(super) struct Gate {
 /// # Errors
 /// Where they cannot be read.
 pub fn exported(db: &Connection) -> Result<&'static str, StoreError> {
-    let mut rows = Vec::new();
-    for key in ["ow.export_system", "ow.ingest_mode"] {
-        rows.extend(setting::get(db, key)?.map(|value| (key.to_owned(), value)));
-    }
-    Ok(Snapshot::new(rows).export_system())
+    Ok(setting::all(db)?.export_system())
 }
 
 /// What has to be looked at for a stream; none where only one system has ever brought anything, which is the one

@@ -1,5 +1,6 @@
 //! Answers: pages, redirects, refusals, and the headers that each carries.
 
+use cookie::SameSite;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use maud::Markup;
 use warp::reply::{Reply, Response};
@@ -68,7 +69,7 @@ pub(super) fn see_other(to: &str) -> Response {
 }
 
 /// A cookie that scripts do not see and other sites' forms do not send.
-pub(super) struct Cookie<'a> {
+pub(super) struct TokenCookie<'a> {
     pub(super) name: &'static str,
     /// None takes the cookie away.
     pub(super) token: Option<&'a Token>,
@@ -78,17 +79,14 @@ pub(super) struct Cookie<'a> {
     pub(super) secure: bool,
 }
 
-pub(super) fn with_cookie(mut answer: Response, cookie: &Cookie<'_>) -> Response {
+pub(super) fn with_cookie(mut answer: Response, cookie: &TokenCookie<'_>) -> Response {
     let (value, age) = match cookie.token {
-        Some(token) => (token.expose(), cookie.max_age.as_secs()),
-        None => ("", 0),
+        Some(token) => (token.expose(), cookie.max_age.try_into().unwrap_or(cookie::time::Duration::MAX)),
+        None => ("", cookie::time::Duration::ZERO),
     };
-    let secure = if cookie.secure { "; Secure" } else { "" };
-    let text = format!(
-        "{}={value}; Path={}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}",
-        cookie.name, cookie.path
-    );
-    if let Ok(mut value) = HeaderValue::from_str(&text) {
+    let made = cookie::Cookie::build((cookie.name, value)).path(cookie.path).max_age(age).http_only(true);
+    let made = made.same_site(SameSite::Lax).secure(cookie.secure);
+    if let Ok(mut value) = HeaderValue::from_str(&made.to_string()) {
         value.set_sensitive(true);
         answer.headers_mut().append(header::SET_COOKIE, value);
     }

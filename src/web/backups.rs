@@ -1,8 +1,9 @@
 //! How the last backup went, shared between who makes them and the overview.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use maud::{Markup, html};
+use parking_lot::Mutex;
 
 use super::layout::ago;
 use crate::settings::Snapshot;
@@ -24,12 +25,12 @@ pub struct BackupState {
 impl Backups {
     /// Notes how it stands now.
     pub fn note(&self, state: BackupState) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.0.lock() = state;
     }
 
     /// How it stands.
     pub fn get(&self) -> BackupState {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     /// A line of the overview.

@@ -1,9 +1,10 @@
 //! Connecting a patient's device through OW: what the patients' pages and the API have in common.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
@@ -273,34 +274,34 @@ type Kept = (Timestamp, Vec<Offer>);
 
 impl Offers {
     fn get(&self, now: Timestamp) -> Option<Vec<Offer>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         let (at, offers) = kept.as_ref()?;
         (now.since(*at) < OFFERS_AGE && now >= *at).then(|| offers.clone())
     }
 
     fn note(&self, offers: Option<Vec<Offer>>, took: Duration) {
         let slow = (took > NO_PATIENCE).then(Instant::now);
-        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Seen { last: offers, slow };
+        *self.1.lock() = Seen { last: offers, slow };
     }
 
     fn last(&self) -> Option<Vec<Offer>> {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
+        self.1.lock().last.clone()
     }
 
     fn is_slow(&self) -> bool {
-        let seen = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.1.lock();
         seen.slow.is_some_and(|slow| slow.elapsed() < SLOW_FOR)
     }
 
     /// Forgets it: another OW may have other providers.
     pub(crate) fn forget(&self) {
-        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = Seen::default();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.1.lock() = Seen::default();
+        *self.0.lock() = None;
     }
 
     fn set(&self, now: Timestamp, offers: &[Offer]) {
         // "Nothing is configured" is what an operator is about to mend.
         let kept = (!offers.is_empty()).then(|| (now, offers.to_vec()));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        *self.0.lock() = kept;
     }
 }

@@ -1,10 +1,11 @@
 //! The way in: to the pages where the store is open, and otherwise to a word about why it is not.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
 use maud::{Markup, html};
+use parking_lot::RwLock;
 use serde_json::json;
 use warp::reply::Response;
 
@@ -50,12 +51,12 @@ impl Door {
     }
 
     fn set(&self, state: State) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.0.write() = state;
     }
 
     /// Whether browsers are known to reach us over https.
     pub(super) fn is_https(&self) -> bool {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.read() {
             State::Open(app) => app.is_https(),
             State::Closed(_) => false,
         }
@@ -63,7 +64,7 @@ impl Door {
 
     /// Whether an address is that of a proxy of ours, which speaks for many.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.read() {
             State::Open(app) => {
                 let proxies = app.live.config().trusted_proxies;
                 proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
@@ -74,7 +75,7 @@ impl Door {
 
     /// The pages, or why there are none.
     pub(super) fn app(&self) -> Result<App, Failure> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.read() {
             State::Open(app) => Ok(App::clone(app)),
             State::Closed(why) => Err(why.clone()),
         }

@@ -6,7 +6,7 @@ use http::{StatusCode, header};
 use warp::reply::Response;
 
 use super::App;
-use super::answer::{Cookie, Refusal, with_cookie};
+use super::answer::{Refusal, TokenCookie, with_cookie};
 use super::visit::Visit;
 use crate::account::Actor;
 use crate::store::audit;
@@ -32,8 +32,13 @@ pub(super) fn greet(app: &App, answer: Response, (token, is_new): &(Token, bool)
     if !is_new {
         return answer;
     }
-    let cookie =
-        Cookie { name: VISITOR, token: Some(token), path: "/", max_age: VISITOR_AGE, secure: app.is_https() };
+    let cookie = TokenCookie {
+        name: VISITOR,
+        token: Some(token),
+        path: "/",
+        max_age: VISITOR_AGE,
+        secure: app.is_https(),
+    };
     with_cookie(answer, &cookie)
 }
 

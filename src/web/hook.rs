@@ -1,12 +1,13 @@
 //! `POST /webhooks/ow`: OW says whose data have come, signed as Svix signs. It is a hint and no more: what it says of
 //! samples is not read.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use warp::reply::Response;
 
@@ -35,7 +36,7 @@ impl Warned {
             Unsigned::OfAnotherTime => 1,
         };
         {
-            let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut warned = self.0.lock();
             // A clock that was put back does not silence it.
             if warned[place].is_some_and(|last| last <= now && now.since(last) < WARN_EVERY) {
                 return;

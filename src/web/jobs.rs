@@ -1,7 +1,9 @@
 //! Polls that somebody asked for on a page: they go on while nobody looks.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::App;
 use crate::failure::Failure;
@@ -27,12 +29,12 @@ pub(super) struct Job {
 impl Jobs {
     /// The last poll that was asked for of this patient.
     pub(super) fn of(&self, patient: PatientId) -> Option<Job> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&patient.get()).cloned()
+        self.0.lock().get(&patient.get()).cloned()
     }
 
     /// Notes that a poll begins; answers whether it may: one of the same patient may be running.
     fn begin(&self, patient: PatientId, job: &Job) -> bool {
-        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = self.0.lock();
         let runs = jobs.get(&patient.get()).is_some_and(|job| job.ended.is_none());
         if !runs {
             jobs.insert(patient.get(), job.clone());
@@ -41,7 +43,7 @@ impl Jobs {
     }
 
     fn end(&self, patient: PatientId, now: Timestamp, how: String) {
-        let mut jobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = self.0.lock();
         if let Some(job) = jobs.get_mut(&patient.get()) {
             job.ended = Some((now, how));
         }

@@ -1,8 +1,10 @@
 //! Who has an overview open that renews itself: that is one look at it, however often it does.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::account::AccountId;
 use crate::time::Timestamp;
@@ -17,7 +19,7 @@ pub struct Looks(Arc<Mutex<HashMap<AccountId, Timestamp>>>);
 impl Looks {
     /// Whether a look has to be written down, as none of this account was lately.
     pub(super) fn is_news(&self, account: AccountId, now: Timestamp) -> bool {
-        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looks = self.0.lock();
         looks.retain(|_, at| now.since(*at) < WRITTEN_EVERY);
         if looks.contains_key(&account) {
             return false;

@@ -1,12 +1,13 @@
 //! `/metrics`, on a listener of its own: what it shows is for whoever runs the place, and no page of it.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use warp::reply::Response;
 
@@ -14,7 +15,6 @@ use super::answer::{with_status, with_type};
 use super::{App, routes, server};
 use crate::failure::Failure;
 use crate::metrics::{self, CONTENT_TYPE, Facts};
-use crate::settings::Snapshot;
 use crate::store::{figures, setting};
 
 /// For how long what the store says is not asked again: several may scrape, and a person may press reload.
@@ -60,13 +60,13 @@ async fn answer(app: &App, last: &Last, request: &Request<Incoming>) -> Response
 }
 
 async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
-    let known = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let known = last.lock().clone();
     if let Some((_, facts)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
         return Ok(facts);
     }
     let (at, now) = (Instant::now(), app.clock.now());
     let read = move |db: &_| {
-        let settings = Snapshot::new(setting::all(db)?);
+        let settings = setting::all(db)?;
         Ok((figures::figures(db, now, settings.silence_after())?, settings))
     };
     let (figures, settings) = app.store.read(read).await?;
@@ -83,7 +83,7 @@ async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
         is_ready: routes::unready(app).await.is_empty(),
         resident: resident(),
     };
-    *last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, facts.clone()));
+    *last.lock() = Some((at, facts.clone()));
     Ok(facts)
 }
 

@@ -27,9 +27,10 @@ mod server;
 mod visit;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -146,7 +147,7 @@ impl Live {
     /// As [`Jhe::of`]; then the one that was stays.
     pub fn set(&self, config: Config) -> Result<(), Failure> {
         let jhe = Jhe::of(&config)?;
-        let mut reached = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = self.0.write();
         let bind = reached.config.bind;
         *reached = Reached { config: Config { bind, ..config }, ow: None, jhe };
         Ok(())
@@ -154,22 +155,22 @@ impl Live {
 
     /// How JHE is reached; none where the daemon stands alone.
     pub(crate) fn jhe(&self) -> Option<Arc<Jhe>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).jhe.clone()
+        self.0.read().jhe.clone()
     }
 
     /// Notes the address that is really listened on.
     pub fn set_bind(&self, bind: SocketAddr) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).config.bind = bind;
+        self.0.write().config.bind = bind;
     }
 
     /// The configuration of this moment.
     pub fn config(&self) -> Config {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).config.clone()
+        self.0.read().config.clone()
     }
 
     /// How OW is reached; none where its address or key is missing or unusable.
     fn ow(&self) -> Option<Arc<Connector>> {
-        let mut reached = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = self.0.write();
         if reached.ow.is_none() {
             let (url, key) = (reached.config.ow_api_url.as_ref()?, reached.config.ow_api_key.as_ref()?);
             match Connector::new(url, key) {
@@ -201,24 +202,20 @@ pub struct ExportState {
 }
 
 impl Exports {
-    fn state(&self) -> MutexGuard<'_, Exported> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes that a drain ended.
     pub fn note(&self, report: &Report, now: Timestamp) {
         let trouble = report.stopped.as_ref().map(ToString::to_string);
-        self.state().last = Some(ExportState { ended: now, trouble });
+        self.0.lock().last = Some(ExportState { ended: now, trouble });
     }
 
     /// The last one; none where none has ended.
     pub fn last(&self) -> Option<ExportState> {
-        self.state().last.clone()
+        self.0.lock().last.clone()
     }
 
     /// Notes what JHE was found to lack; answers with what of it is news.
     pub fn note_missing(&self, missing: &[String]) -> Vec<String> {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         let news = missing.iter().filter(|one| !state.missing.contains(one)).cloned().collect();
         state.missing = missing.to_vec();
         news
@@ -226,7 +223,7 @@ impl Exports {
 
     /// What JHE was found to lack, each with its remedy.
     pub fn missing(&self) -> Vec<String> {
-        self.state().missing.clone()
+        self.0.lock().missing.clone()
     }
 }
 
@@ -274,27 +271,27 @@ impl Ticks {
     /// Notes that a tick begins at `now`, for as long as somebody holds its progress.
     pub fn begin(&self, progress: &Arc<Progress>, now: Timestamp) {
         let running = (Arc::downgrade(progress), Some(now));
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+        *self.running.lock() = running;
     }
 
     /// How far the tick is that runs; none where none does.
     pub fn running(&self) -> Option<Arc<Progress>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).0.upgrade()
+        self.running.lock().0.upgrade()
     }
 
     /// Notes that a tick ended: with a sentence, or with why it could not run.
     pub fn note(&self, now: Timestamp, outcome: Result<String, String>, interval: Duration) {
         let failed = outcome.is_err();
         let outcome = outcome.unwrap_or_else(|why| why);
-        let began = self.running.lock().unwrap_or_else(PoisonError::into_inner).1;
+        let began = self.running.lock().1;
         let state = TickState { last: now, outcome: Some(outcome), began, skipped: None, failed, interval };
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.lock() = state;
         self.ended.notify_waiters();
     }
 
     /// Notes that a tick stepped aside: nothing was read, so that none has ended.
     pub fn note_skipped(&self, now: Timestamp, why: String, interval: Duration) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         (state.skipped, state.interval) = (Some((now, why)), interval);
         drop(state);
         self.ended.notify_waiters();
@@ -307,6 +304,6 @@ impl Ticks {
 
     /// The ticker at this moment.
     pub fn get(&self) -> TickState {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state.lock().clone()
     }
 }

@@ -1,7 +1,9 @@
 //! How the bucket of the provider's payloads was last found, shared between who looks after it and the pages.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::App;
 use crate::failure::Failure;
@@ -9,7 +11,6 @@ use crate::patient::PatientId;
 use crate::poll::Summary;
 use crate::raw::{Access, Bucket};
 use crate::settings::{IngestMode, Snapshot};
-use crate::store::setting;
 use crate::time::Timestamp;
 
 /// The bucket as it was last found, and whose payloads wait in it.
@@ -36,17 +37,17 @@ pub struct Examined {
 impl Payloads {
     /// The last examination.
     pub fn last(&self) -> Option<Examined> {
-        self.found().examined.clone()
+        self.0.lock().examined.clone()
     }
 
     /// Whether more objects of a patient wait in the bucket than the last turn has read.
     pub fn is_unfinished(&self, patient: PatientId) -> bool {
-        self.found().unfinished.contains(&patient)
+        self.0.lock().unfinished.contains(&patient)
     }
 
     /// Takes over from a tick whose objects wait, and whose do not any more.
     pub fn note_turns(&self, summary: &Summary) {
-        let unfinished = &mut self.found().unfinished;
+        let unfinished = &mut self.0.lock().unfinished;
         for (patient, _) in &summary.patients {
             unfinished.remove(patient);
         }
@@ -54,17 +55,13 @@ impl Payloads {
     }
 
     fn note(&self, examined: Option<Examined>) {
-        self.found().examined = examined;
-    }
-
-    fn found(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().examined = examined;
     }
 }
 
 /// Looks whether the bucket can be listed and read, in raw mode, and logs what of that is news.
 pub(crate) async fn examine(app: &App) {
-    let settings = app.store.read(setting::all).await.map(Snapshot::new).unwrap_or_default();
+    let settings = app.store.settings().await.unwrap_or_default();
     if settings.ingest_mode() != Ok(IngestMode::Raw) {
         app.payloads.note(None);
         return;
@@ -85,6 +82,6 @@ pub(crate) async fn examine(app: &App) {
 async fn look(app: &App, settings: &Snapshot) -> Result<(), Failure> {
     let config = app.live.config();
     let access = Access::of(settings, config.secret_key.as_ref(), config.ow_timeout)?;
-    let examined = Bucket::new(&access)?.examine().await;
+    let examined = Bucket::new(&access, &app.clock)?.examine().await;
     examined.map(drop).map_err(|error| Failure::failed(error.to_string(), ""))
 }

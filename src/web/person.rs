@@ -2,9 +2,10 @@
 //! where a key is configured, and live in memory only where none is.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -35,7 +36,7 @@ type Lock = Arc<tokio::sync::Mutex<()>>;
 
 impl PatientTokens {
     fn lock(&self, patient: PatientId) -> Lock {
-        let mut locks = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locks = self.renewing.lock();
         locks.entry(patient.get()).or_default().clone()
     }
 }
@@ -134,12 +135,12 @@ pub(super) async fn forget(app: &App, patient: PatientId) -> Result<(), StoreErr
 }
 
 async fn drop_token(app: &App, patient: PatientId) -> Result<(), StoreError> {
-    app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&patient.get());
+    app.tokens.known.lock().remove(&patient.get());
     app.store.write(move |db| jhe_token::forget(db, patient)).await
 }
 
 async fn find(app: &App, patient: PatientId) -> Result<Option<Token>, StoreError> {
-    let known = app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).get(&patient.get()).cloned();
+    let known = app.tokens.known.lock().get(&patient.get()).cloned();
     let Some(key) = app.live.config().secret_key.filter(|_| known.is_none()) else { return Ok(known) };
     let Some(sealed) = app.store.read(move |db| jhe_token::find(db, patient)).await? else { return Ok(None) };
     let Some(opened) = key.open(&place(patient), &sealed) else {
@@ -155,7 +156,7 @@ async fn store(app: &App, patient: PatientId, token: Token) -> Result<(), Person
         let sealed = key.seal(&place(patient), &text).map_err(PersonError::Kept)?;
         app.store.write(move |db| jhe_token::keep(db, patient, &sealed)).await?;
     }
-    app.tokens.known.lock().unwrap_or_else(PoisonError::into_inner).insert(patient.get(), token);
+    app.tokens.known.lock().insert(patient.get(), token);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -14,6 +14,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
@@ -110,7 +111,7 @@ struct Place {
 impl Crowd {
     fn enter(&self, client: IpAddr, limit: usize) -> Option<Place> {
         let of = network(client.to_canonical());
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let count = counts.entry(of).or_default();
         if *count >= limit {
             return None;
@@ -122,7 +123,7 @@ impl Crowd {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.crowd.0.lock();
         if let Some(count) = counts.get_mut(&self.of) {
             *count -= 1;
             if *count == 0 {
@@ -165,6 +166,6 @@ mod tests {
         assert!(crowd.enter(ip("192.0.2.2"), 2).is_some());
         drop(places);
         assert!(crowd.enter(ip("192.0.2.1"), 2).is_some());
-        assert!(crowd.0.lock().unwrap().is_empty(), "nobody is remembered");
+        assert!(crowd.0.lock().is_empty(), "nobody is remembered");
     }
 }

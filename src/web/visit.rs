@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use cookie::Cookie;
 use http::{HeaderMap, HeaderName, Method, header};
 use ipnet::IpNet;
 
@@ -71,13 +72,9 @@ impl Visit {
 
     /// The token in a cookie, where there is one that can be a token.
     pub(super) fn cookie(&self, name: &str) -> Option<Token> {
-        self.headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find_map(|(key, value)| (key == name).then(|| Token::parse(value)).flatten())
+        let values = self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let cookies = values.flat_map(Cookie::split_parse).flatten();
+        cookies.filter(|cookie| cookie.name() == name).find_map(|cookie| Token::parse(cookie.value()))
     }
 
     /// The token of an API client.

@@ -172,7 +172,7 @@ impl Drill {
             let fault = match self.dice.roll(18) {
                 0 => Fault::Hang,
                 1 => Fault::Status(500),
-                2 => Fault::TooManyRequests { retry_after: self.dice.roll(3) },
+                2 => Fault::TooManyRequests { retry_after: self.dice.roll(3).to_string() },
                 3 => Fault::Cut,
                 4 => Fault::Truncated,
                 5 => Fault::RepeatCursor,
@@ -200,7 +200,7 @@ impl Drill {
             figures.jhe_requests.fetch_add(1, Ordering::SeqCst);
             let fault = match dice.roll(40) {
                 0 => JheFault::Status(500),
-                1 => JheFault::Busy(90),
+                1 => JheFault::Busy("90"),
                 2 => JheFault::Lost,
                 3 => JheFault::Cut,
                 4 => JheFault::Hang,

@@ -32,7 +32,7 @@ fn a_kill_between_any_two_steps_loses_and_duplicates_nothing() {
             cohort.live(&mut dice);
             cohort.spoil();
             if name == "outbox.again" {
-                cohort.jhe.state().faults.push_back(Fault::Busy(90));
+                cohort.jhe.state().faults.push_back(Fault::Busy("90"));
             }
             // Time goes on while OW is asked: a lock is renewed after a minute.
             let clock = cohort.world.directory.path().join("clock");

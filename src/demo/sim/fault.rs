@@ -7,10 +7,10 @@ pub enum Fault {
     Hang,
     /// This status; 500 with OW's own words.
     Status(u16),
-    /// 429 with this `Retry-After` in seconds.
+    /// 429 with this `Retry-After`.
     TooManyRequests {
-        /// The header's value.
-        retry_after: u64,
+        /// Seconds or an HTTP date.
+        retry_after: String,
     },
     /// 200 and no JSON.
     Garbage,

@@ -28,10 +28,11 @@ mod timeseries;
 mod vitals;
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 pub use activity::ActivityDay;
@@ -78,10 +79,6 @@ impl Shared {
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Sim {
@@ -110,18 +107,18 @@ impl Sim {
 
     /// The key to call it with.
     pub fn key(&self) -> String {
-        self.shared.state().key.clone()
+        self.shared.state.lock().key.clone()
     }
 
     /// Makes a new key; the old one is refused from now on.
     pub fn rotate_key(&self) -> String {
-        self.shared.state().rotate_key()
+        self.shared.state.lock().rotate_key()
     }
 
     /// A new user with an active connection to Oura; answers with its uuid.
     pub fn add_user(&self) -> String {
         let now = self.shared.clock.now();
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         let id = state.add_user(None, now);
         let connection = Connection { is_active: true, since: now };
         state.user(&id).connections.insert("oura".to_owned(), connection);
@@ -130,7 +127,7 @@ impl Sim {
 
     /// The users who have this provider connected.
     pub fn connected(&self, provider: &str) -> Vec<String> {
-        let state = self.shared.state();
+        let state = self.shared.state.lock();
         let is_connected =
             |user: &rows::User| user.connections.get(provider).is_some_and(|connection| connection.is_active);
         state.users.iter().filter(|(_, user)| is_connected(user)).map(|(id, _)| id.clone()).collect()
@@ -138,50 +135,50 @@ impl Sim {
 
     /// Ends a connection behind everybody's back, as a wearer does at the provider.
     pub fn end_connection(&self, user: &str, provider: &str) {
-        if let Some(connection) = self.shared.state().user(user).connections.get_mut(provider) {
+        if let Some(connection) = self.shared.state.lock().user(user).connections.get_mut(provider) {
             connection.is_active = false;
         }
     }
 
     /// Where the providers send browsers back to: the address of a proxy before OW.
     pub fn set_api_base(&self, base: &str) {
-        self.shared.state().oauth.api_base = Some(base.to_owned());
+        self.shared.state.lock().oauth.api_base = Some(base.to_owned());
     }
 
     /// The providers whose credentials OW has; Oura's from the start.
     pub fn set_configured(&self, providers: &[&str]) {
-        self.shared.state().oauth.configured = providers.iter().map(ToString::to_string).collect();
+        self.shared.state.lock().oauth.configured = providers.iter().map(ToString::to_string).collect();
     }
 
     /// Makes everything about authorizations fail with this status.
     pub fn set_oauth_broken(&self, status: Option<u16>) {
-        self.shared.state().oauth.broken = status;
+        self.shared.state.lock().oauth.broken = status;
     }
 
     /// Has OW say that it last fetched from the providers then, and not just now; none makes it well.
     pub fn set_pulled(&self, at: Option<Timestamp>) {
-        self.shared.state().pulled = at;
+        self.shared.state.lock().pulled = at;
     }
 
     /// Makes everything about users, other than their pages, fail with this status.
     pub fn set_users_broken(&self, status: Option<u16>) {
-        self.shared.state().users_broken = status;
+        self.shared.state.lock().users_broken = status;
     }
 
     /// A new user whom OW knows by this external id; answers with its uuid.
     pub fn add_user_known_as(&self, external_id: &str) -> String {
         let now = self.shared.clock.now();
-        self.shared.state().add_user(Some(external_id.to_owned()), now)
+        self.shared.state.lock().add_user(Some(external_id.to_owned()), now)
     }
 
     /// A new user with this uuid.
     pub fn add_user_with_id(&self, id: &str) {
-        self.shared.state().users.entry(id.to_owned()).or_default();
+        self.shared.state.lock().users.entry(id.to_owned()).or_default();
     }
 
     /// Deletes a user: its data endpoints go on to answer 200 and nothing.
     pub fn remove_user(&self, user: &str) {
-        self.shared.state().users.remove(user);
+        self.shared.state.lock().users.remove(user);
     }
 
     /// Stores a heart rate of the user's ring, in place of one that was there.
@@ -191,32 +188,32 @@ impl Sim {
 
     /// Stores a row, in place of one with the same source, type and time.
     pub fn put_row(&self, user: &str, row: Row) {
-        self.shared.state().user(user).put(row);
+        self.shared.state.lock().user(user).put(row);
     }
 
     /// Stores a record that is served as it is written here.
     pub fn put_verbatim(&self, user: &str, at: Timestamp, json: &str) {
-        self.shared.state().user(user).put_verbatim(at, json);
+        self.shared.state.lock().user(user).put_verbatim(at, json);
     }
 
     /// A row that the provider has and OW has not, until a historical sync fetches it.
     pub fn put_unsynced(&self, user: &str, row: Row) {
-        self.shared.state().user(user).unsynced.push(row);
+        self.shared.state.lock().user(user).unsynced.push(row);
     }
 
     /// Removes the heart rates of one instant.
     pub fn remove(&self, user: &str, at: Timestamp) {
-        self.shared.state().user(user).remove(at);
+        self.shared.state.lock().user(user).remove(at);
     }
 
     /// Gives another name to a device, of all its rows.
     pub fn rename_device(&self, user: &str, from: Option<&str>, to: Option<&str>) {
-        self.shared.state().user(user).rename_device(from, to);
+        self.shared.state.lock().user(user).rename_device(from, to);
     }
 
     /// Fills a stretch of time with a ring's heart rates; answers how many.
     pub fn fill(&self, user: &str, from: Timestamp, until: Timestamp, step: Duration, seed: u64) -> usize {
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         let user = state.user(user);
         let mut at = from;
         let mut count = 0;
@@ -229,47 +226,47 @@ impl Sim {
 
     /// The user's heart rates, in the order of time.
     pub fn rows(&self, user: &str) -> Vec<(Timestamp, f64)> {
-        self.shared.state().user(user).heart_rates()
+        self.shared.state.lock().user(user).heart_rates()
     }
 
     /// Makes the pages of one user fail, on every route; none makes them well.
     pub fn set_fault(&self, user: &str, fault: Option<Fault>) {
-        self.shared.state().user(user).set_fault(None, fault);
+        self.shared.state.lock().user(user).set_fault(None, fault);
     }
 
     /// Sets how many records a page may have: 100, or 1000 as in newer versions.
     pub fn set_page_cap(&self, cap: usize) {
-        self.shared.state().page_cap = cap;
+        self.shared.state.lock().page_cap = cap;
     }
 
     /// Makes OW's queue of tasks fail, so that it cannot be asked to fetch anything.
     pub fn set_queue_broken(&self, broken: bool) {
-        self.shared.state().queue_broken = broken;
+        self.shared.state.lock().queue_broken = broken;
     }
 
     /// Answers every page this much later.
     pub fn set_latency(&self, latency: Duration) {
-        self.shared.state().latency = latency;
+        self.shared.state.lock().latency = latency;
     }
 
     /// What was asked since the start or [`Sim::forget_requests`].
     pub fn requests(&self) -> Vec<Seen> {
-        self.shared.state().seen.clone()
+        self.shared.state.lock().seen.clone()
     }
 
     /// Forgets what was asked.
     pub fn forget_requests(&self) {
-        self.shared.state().seen.clear();
+        self.shared.state.lock().seen.clear();
     }
 
     /// The most page requests that were under way at one time.
     pub fn most_in_flight(&self) -> usize {
-        self.shared.state().most_in_flight
+        self.shared.state.lock().most_in_flight
     }
 
     /// Has `hook` called before each page is answered, with the user and the count of page requests.
     pub fn on_page(&self, hook: impl Fn(&str, usize) + Send + Sync + 'static) {
-        *self.shared.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(hook));
+        *self.shared.hook.lock() = Some(Arc::new(hook));
     }
 }
 

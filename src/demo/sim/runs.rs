@@ -45,7 +45,7 @@ impl Sim {
     /// Has OW list a run; answers with its id.
     pub fn add_run(&self, run: Run) -> String {
         let id = format!("pull_{}", &random().simple().to_string()[..16]);
-        self.shared.state().runs.push((id.clone(), run));
+        self.shared.state.lock().runs.push((id.clone(), run));
         id
     }
 }

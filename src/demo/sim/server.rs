@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::TcpListener;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,7 +57,7 @@ async fn handle(shared: &Shared, request: Request<Incoming>) -> Answer {
     let (method, path) = (request.method.as_str(), request.uri.path());
     let query = request.uri.query().unwrap_or_default();
     let key = {
-        let mut state = shared.state();
+        let mut state = shared.state.lock();
         let (method, path) = (method.to_owned(), path.to_owned());
         state.seen.push(Seen { method, path, query: query.to_owned(), body: body.clone() });
         state.key.clone()
@@ -75,14 +75,14 @@ async fn handle(shared: &Shared, request: Request<Incoming>) -> Answer {
     let parts: Vec<&str> = rest.split('/').collect();
     if let ["oauth", rest @ ..] = parts.as_slice() {
         let (own, now) = (shared.url(), shared.clock.now());
-        return oauth::answer(&mut shared.state(), method, rest, &pairs, &own, now);
+        return oauth::answer(&mut shared.state.lock(), method, rest, &pairs, &own, now);
     }
     if let Some(refusal) = refuse(&request.headers, &key) {
         return refusal;
     }
     match (Route::paged(method, &parts), parts.get(1)) {
         (Some(route), Some(user)) => page(shared, route, user, &pairs).await,
-        _ => answer(&mut shared.state(), method, &parts, &pairs, &body, shared.clock.now()),
+        _ => answer(&mut shared.state.lock(), method, &parts, &pairs, &body, shared.clock.now()),
     }
 }
 
@@ -106,18 +106,18 @@ pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
 
 async fn page(shared: &Shared, route: Route, user: &str, pairs: &Pairs) -> Answer {
     let (fault, number) = enter(shared, route, user);
-    let hook = shared.hook.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let hook = shared.hook.lock().clone();
     if let Some(hook) = hook {
         let user = user.to_owned();
         // A hook may run a program and wait for it: not on the thread that serves.
         let _ = tokio::task::spawn_blocking(move || hook(&user, number)).await;
     }
-    let latency = shared.state().latency;
+    let latency = shared.state.lock().latency;
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
     let page = {
-        let mut state = shared.state();
+        let mut state = shared.state.lock();
         let cap = state.page_cap;
         let user = state.user(user);
         match route {
@@ -134,13 +134,13 @@ async fn page(shared: &Shared, route: Route, user: &str, pairs: &Pairs) -> Answe
         (Ok(page), None) => json_answer(StatusCode::OK, page),
         (Ok(page), Some((fault, nth))) => fail(&fault, nth, route, page).await,
     };
-    shared.state().in_flight -= 1;
+    shared.state.lock().in_flight -= 1;
     answer
 }
 
 /// Counts a page request; answers with the fault that meets it and how many pages came since it was set.
 fn enter(shared: &Shared, route: Route, user: &str) -> (Option<(Fault, u32)>, usize) {
-    let mut state = shared.state();
+    let mut state = shared.state.lock();
     state.pages += 1;
     state.in_flight += 1;
     state.most_in_flight = state.most_in_flight.max(state.in_flight);
@@ -157,7 +157,9 @@ async fn fail(fault: &Fault, nth: u32, route: Route, page: String) -> Answer {
         Fault::FailFirst { .. } | Fault::FailAfterPages { .. } => json_answer(StatusCode::OK, page),
         Fault::TooManyRequests { retry_after } => {
             let mut answer = detail(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
-            answer.headers_mut().insert(http::header::RETRY_AFTER, (*retry_after).into());
+            answer
+                .headers_mut()
+                .extend(retry_after.parse().ok().map(|value| (http::header::RETRY_AFTER, value)));
             answer
         }
         Fault::Garbage => with_body(StatusCode::OK, "text/html", full("<html>Bad Gateway</html>")),

@@ -16,7 +16,7 @@ use crate::store::session::{self, Holder};
 use crate::store::{StoreError, audit, practitioner};
 use crate::token::{CHARACTERS, Token};
 use crate::web::App;
-use crate::web::answer::{Cookie, Refusal, see_other, with_cookie};
+use crate::web::answer::{Refusal, TokenCookie, see_other, with_cookie};
 use crate::web::visit::Visit;
 
 /// The cookie of a browser that is on its way to JHE and back: state and verifier are derived from it.
@@ -79,7 +79,7 @@ pub(super) fn begin(app: &App, visit: &Visit) -> Result<Response, Refusal> {
 
 fn with_way_cookie(app: &App, answer: Response, token: Option<&Token>) -> Response {
     let secure = app.is_https();
-    with_cookie(answer, &Cookie { name: COOKIE, token, path: "/admin/jhe", max_age: ON_THE_WAY, secure })
+    with_cookie(answer, &TokenCookie { name: COOKIE, token, path: "/admin/jhe", max_age: ON_THE_WAY, secure })
 }
 
 /// `GET /admin/jhe/callback`: back from JHE. However it ends, the browser is no longer on its way.

@@ -22,7 +22,7 @@ use http::Method;
 use maud::Markup;
 use warp::reply::Response;
 
-use super::answer::{Cookie, Refusal, html, see_other, with_cookie};
+use super::answer::{Refusal, TokenCookie, html, see_other, with_cookie};
 use super::layout::{self, Shell};
 use super::visit::Visit;
 use super::{App, guard};
@@ -278,10 +278,10 @@ fn page_that_renews(
 /// Gives a browser the cookie of a session that lasts as long as this.
 fn with_session(app: &App, answer: Response, token: &Token, max_age: Duration) -> Response {
     let secure = app.is_https();
-    with_cookie(answer, &Cookie { name: COOKIE, token: Some(token), path: "/admin", max_age, secure })
+    with_cookie(answer, &TokenCookie { name: COOKIE, token: Some(token), path: "/admin", max_age, secure })
 }
 
 fn without_session(app: &App, answer: Response) -> Response {
     let (max_age, secure) = (Duration::ZERO, app.is_https());
-    with_cookie(answer, &Cookie { name: COOKIE, token: None, path: "/admin", max_age, secure })
+    with_cookie(answer, &TokenCookie { name: COOKIE, token: None, path: "/admin", max_age, secure })
 }

@@ -101,7 +101,7 @@ struct Kept {
 
 impl Kept {
     fn load(db: &Connection, shown: &Shown, span: Span, now: Timestamp) -> Result<Self, StoreError> {
-        let settings = Snapshot::new(setting::all(db)?);
+        let settings = setting::all(db)?;
         Ok(Self {
             lines: status::lines(db, now, shown, PAGE + 1)?,
             silent: silence::all(db, shown.reach, settings.silence_after(), now)?,
@@ -375,8 +375,9 @@ fn redirects(app: &App, offers: Option<&[Offer]>) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
+    use parking_lot::Mutex;
     use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
     use super::*;
@@ -390,7 +391,7 @@ mod tests {
         let noted = Arc::clone(&read);
         let note = move |context: AuthContext<'_>| {
             if let AuthAction::Read { table_name, .. } = context.action {
-                noted.lock().unwrap().push(table_name.to_owned());
+                noted.lock().push(table_name.to_owned());
             }
             Authorization::Allow
         };
@@ -399,7 +400,7 @@ mod tests {
             Shown { reach: Reach::Everybody, after: 0, search: String::new(), until: None, among: None };
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
         Kept::load(&db, &shown, Span::Week, now).unwrap();
-        let read = read.lock().unwrap().clone();
+        let read = read.lock().clone();
         assert!(read.iter().any(|table| table == "hour_total"), "{read:?}");
         for table in ["observation", "revision", "left_out", "rejected", "object", "audit", "event"] {
             assert!(!read.iter().any(|one| one == table), "{table} is read");

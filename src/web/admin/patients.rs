@@ -9,7 +9,6 @@ use super::{PAGE, PATIENTS_ARE_JHES, Staff, cut, no_patient, nobody_yet, note_vi
 use crate::account::Role;
 use crate::invitation;
 use crate::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
-use crate::settings::Snapshot;
 use crate::stage::Stage;
 use crate::store::patient::{self, NewPatient};
 use crate::store::status::{self, Shown};
@@ -29,7 +28,7 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let (reach, after) = (staff.reach(), visit.query.number("after").unwrap_or(0));
     let only_silent = !visit.query.get("silent").is_empty();
     let read = move |db: &_| {
-        let settings = Snapshot::new(setting::all(db)?);
+        let settings = setting::all(db)?;
         let silent = silence::all(db, reach, settings.silence_after(), now)?;
         let among = only_silent.then(|| silent.keys().copied().collect());
         let shown = Shown { reach, after, search: String::new(), until: None, among };

@@ -29,7 +29,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
 }
 
 async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) -> Result<Response, Refusal> {
-    let snapshot = Snapshot::new(app.store.read(setting::all).await?);
+    let snapshot = app.store.settings().await?;
     let view = View { staff, snapshot, refused, now: app.clock.now() };
     let body = html! {
         h1 { "Settings" }

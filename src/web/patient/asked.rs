@@ -120,7 +120,7 @@ pub(super) fn asked(
     only: Option<StudyId>,
     wearing: &[String],
 ) -> Result<Vec<Asked>, StoreError> {
-    let reach = reach(&Snapshot::new(setting::all(db)?));
+    let reach = reach(&setting::all(db)?);
     let mut standing = consent::entries(db, patient)?;
     standing.retain(|entry| entry.grant.withdrawn.is_none());
     let deliveries = Deliveries::load(db)?;

@@ -7,8 +7,6 @@ use super::asked::all_asked;
 use super::connect::display_name;
 use super::device::Wearing;
 use super::{find_session, page};
-use crate::settings::Snapshot;
-use crate::store::setting;
 use crate::web::App;
 use crate::web::answer::Refusal;
 use crate::web::connect::{self, ConnectError};
@@ -38,7 +36,7 @@ pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> 
         ),
         _ => match connect::active(app, patient.id).await {
             Ok(active) if active.iter().any(|one| way.is_to(&one.provider)) => {
-                let interval = app.store.read(setting::all).await.map(Snapshot::new)?.poll_interval();
+                let interval = app.store.settings().await?.poll_interval();
                 let asked = all_asked(app, &patient, &Wearing::default()).await?;
                 let is_open = asked.iter().any(|one| !one.open().is_empty());
                 connected(name, &length(interval), is_open)

@@ -20,7 +20,7 @@ use http::{Method, StatusCode};
 use maud::Markup;
 use warp::reply::Response;
 
-use super::answer::{Cookie, Refusal, html, with_cookie};
+use super::answer::{Refusal, TokenCookie, html, with_cookie};
 use super::layout::{self, Shell};
 use super::visit::Visit;
 use super::{App, guard};
@@ -118,7 +118,7 @@ async fn signed_in(app: &App, visit: &Visit) -> Result<Patient, Refusal> {
 
 /// Signs the browser in.
 fn with_session(app: &App, answer: Response, token: Option<&Token>) -> Response {
-    let cookie = Cookie { name: COOKIE, token, path: "/", max_age: SESSION_AGE, secure: app.is_https() };
+    let cookie = TokenCookie { name: COOKIE, token, path: "/", max_age: SESSION_AGE, secure: app.is_https() };
     with_cookie(answer, &cookie)
 }
 

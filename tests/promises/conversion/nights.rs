@@ -355,7 +355,11 @@ fn a_failed_read_does_not_move_the_mark() {
 fn a_retry_after_ends_the_patients_requests_of_the_tick() {
     let world = World::new();
     let (user, _) = world.patient_of(&[HEART_RATE, EPISODE], "UTC");
-    world.sim.set_fault_on(&user, Route::Timeseries, Some(Fault::TooManyRequests { retry_after: 3600 }));
+    world.sim.set_fault_on(
+        &user,
+        Route::Timeseries,
+        Some(Fault::TooManyRequests { retry_after: "3600".into() }),
+    );
     let ran = world.poll();
     assert!(ran.code == 3 && ran.stderr.contains("OW answered 429"), "{ran:?}");
     assert!(!world.sim.asked_of(&user).contains_key(&Route::Sleep));

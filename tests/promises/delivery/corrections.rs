@@ -184,7 +184,7 @@ fn export_all_neither_hastens_nor_hides_a_correction() {
     assert!(all(&scene).contains("Queued 0"), "it waits already");
     assert_eq!(values_after(&mut scene, STILL), [60.0, 61.0]);
     // Queued once more while JHE is away, and replaced before it went: what JHE has got is 61 nevertheless.
-    scene.jhe.state().faults.extend([Fault::Busy(60)]);
+    scene.jhe.state().faults.extend([Fault::Busy("60")]);
     assert!(all(&scene).contains("Queued 1"));
     change(&mut scene, &user, at, 60.0);
     assert_eq!(values_after(&mut scene, STILL), [60.0, 61.0, 60.0]);

@@ -107,11 +107,15 @@ fn jhes_retry_after_is_obeyed() {
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
     scene.world.created();
-    scene.jhe.state().faults.extend([Fault::Busy(600)]);
+    scene.jhe.state().faults.extend([Fault::Busy("600"), Fault::Busy("Sat, 21 Nov 2026 14:00:00 GMT")]);
     scene.export();
     scene.world.pass(MINUTE * 9);
     assert!(scene.export().stdout.contains("Delivered 0"));
     scene.world.pass(MINUTE * 2);
+    assert!(scene.export().stdout.contains("sent again 12"));
+    scene.world.pass(MINUTE * 105);
+    assert!(scene.export().stdout.contains("Delivered 0"));
+    scene.world.pass(MINUTE * 5);
     assert!(scene.export().stdout.contains("Delivered 12"));
     assert!(scene.is_delivered(40001, &patient));
 }

@@ -59,7 +59,7 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Fault::Status(400)),
         Just(Fault::Status(502)),
         Just(Fault::Status(403)),
-        Just(Fault::Busy(90)),
+        Just(Fault::Busy("90")),
     ];
     prop_oneof![
         4 => (who.clone(), 1..250_u16).prop_map(|(who, count)| Event::Ingest { who, count }),

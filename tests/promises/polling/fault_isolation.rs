@@ -111,7 +111,7 @@ fn retry_after_is_obeyed_or_left_to_the_next_tick() {
     let world = World::new();
     world.sim.set_page_cap(1000);
     let (user, _) = world.patient();
-    world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: 3600 }));
+    world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: "3600".into() }));
     let ran = world.poll();
     assert_eq!(ran.code, 3);
     assert!(
@@ -120,9 +120,26 @@ fn retry_after_is_obeyed_or_left_to_the_next_tick() {
     );
     assert_eq!(world.pages_of(&user), 1, "an hour is not waited for within a tick");
     world.sim.forget_requests();
-    world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: 1 }));
+    world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: "1".into() }));
     world.poll();
     assert_eq!(world.pages_of(&user), 3, "a second fits into a tick");
+}
+
+#[test]
+fn retry_after_as_a_date_is_obeyed_and_a_past_or_unreadable_one_puts_nobody_off() {
+    let world = World::new();
+    world.sim.set_page_cap(1000);
+    let (user, _) = world.patient();
+    let tries = |retry_after: &str| {
+        world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: retry_after.into() }));
+        world.sim.forget_requests();
+        world.poll();
+        world.pages_of(&user)
+    };
+    assert_eq!(world.now, at("2026-11-21T12:00:00Z"));
+    assert_eq!(tries("Sat, 21 Nov 2026 14:00:00 GMT"), 1);
+    assert_eq!(tries("Sat, 21 Nov 2026 11:59:00 GMT"), 3);
+    assert_eq!(tries("soon"), 3);
 }
 
 #[test]

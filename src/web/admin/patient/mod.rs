@@ -15,7 +15,6 @@ use super::payloads::OfPatient as Payloads;
 use super::{Staff, note_view, page};
 use crate::account::{Reach, Role};
 use crate::patient::{PatientId, PatientRef};
-use crate::settings::Snapshot;
 use crate::silence::Silence;
 use crate::stage::Stage;
 use crate::store::connection::Device;
@@ -64,7 +63,7 @@ impl View {
         let zone = TimeZone::get(&patient.time_zone).unwrap_or(TimeZone::UTC);
         let line = status::lines(db, now, &Shown::one(id), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
-        let settings = Snapshot::new(setting::all(db)?);
+        let settings = setting::all(db)?;
         Ok(Self {
             line,
             silence: silence::of(db, id, settings.silence_after(), now)?,

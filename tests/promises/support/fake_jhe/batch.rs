@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use warp::reply::Response;
 
@@ -52,9 +52,9 @@ impl FakeJhe {
     fn work(&self, entries: &[Value], fault: Option<Fault>) -> Response {
         match fault {
             Some(Fault::Status(status)) => return html(status),
-            Some(Fault::Busy(seconds)) => {
+            Some(Fault::Busy(retry_after)) => {
                 let mut busy = html(503);
-                busy.headers_mut().insert("retry-after", seconds.into());
+                busy.headers_mut().insert("retry-after", HeaderValue::from_static(retry_after));
                 return busy;
             }
             Some(Fault::Lost | Fault::Cut | Fault::Hang | Fault::Echo(_)) | None => {}

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jhe_ow::time::Timestamp;
 use serde_json::{Value, json};
 use warp::Filter;
@@ -39,8 +39,8 @@ pub enum Fault {
     Status(u16),
     /// Everything is done, and the answer is lost on the way.
     Lost,
-    /// 503 with `Retry-After` in seconds.
-    Busy(u64),
+    /// 503 with this `Retry-After`.
+    Busy(&'static str),
     /// Everything is done, and the connection breaks in the middle of the answer.
     Cut,
     /// Everything is done, and no answer ever comes.
@@ -361,9 +361,9 @@ async fn spoiled(fault: Fault) -> Response {
     match fault {
         Fault::Status(status) | Fault::Echo(status) => html(status),
         Fault::Lost => html(502),
-        Fault::Busy(seconds) => {
+        Fault::Busy(retry_after) => {
             let mut busy = html(503);
-            busy.headers_mut().insert("retry-after", seconds.into());
+            busy.headers_mut().insert("retry-after", HeaderValue::from_static(retry_after));
             busy
         }
         Fault::Cut => {
