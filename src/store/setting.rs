@@ -6,6 +6,9 @@ use super::StoreError;
 use crate::settings::Snapshot;
 
 /// Reads the settings as they are now.
+///
+/// # Errors
+/// Where the table cannot be read.
 pub fn all(db: &Connection) -> Result<Snapshot, StoreError> {
     let mut query = db.prepare_cached("SELECT key, value FROM setting")?;
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -311,6 +311,22 @@ pub(super) fn badge(kind: &str, word: &str) -> Markup {
     html! { span class={ "badge " (kind) } { span aria-hidden="true" { (mark) " " } (word) } }
 }
 
+/// A column of a table, by its title.
+pub(super) enum Column {
+    Text(&'static str),
+    /// Its cells are aligned to the right.
+    Number(&'static str),
+}
+
+pub(super) fn table_head(columns: &[Column]) -> Markup {
+    html! {
+        thead { tr { @for column in columns { @match column {
+            Column::Text(title) => th scope="col" { (title) },
+            Column::Number(title) => th.number scope="col" { (title) },
+        } } } }
+    }
+}
+
 /// The older part of a list, where there is more.
 pub(super) fn older(href: Option<String>) -> Markup {
     html! { @if let Some(href) = href { nav aria-label="More" { p { a.button href=(href) { "Older" } } } } }

@@ -11,7 +11,8 @@ use crate::store::{StoreError, audit, patient};
 use crate::time::Timestamp;
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other};
-use crate::web::layout::{ago, count, form};
+use crate::web::layout::Column::{Number, Text};
+use crate::web::layout::{ago, count, form, table_head};
 
 /// Lines of what does not get on.
 const SHOWN: u32 = 20;
@@ -85,12 +86,7 @@ impl OfPatient {
                 (table(&self.counts))
                 @if !self.stuck.is_empty() {
                     table {
-                        thead { tr {
-                            th scope="col" { "Measured" }
-                            th scope="col" { "State" }
-                            th.number scope="col" { "Sent" }
-                            th scope="col" { "Why" }
-                        } }
+                        (table_head(&[Text("Measured"), Text("State"), Number("Sent"), Text("Why")]))
                         tbody { @for one in &self.stuck { tr {
                             th scope="row" data-label="Measured" { (ago(now, Some(one.instant))) }
                             td data-label="State" { (state(&one.state)) }

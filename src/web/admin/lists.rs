@@ -10,7 +10,8 @@ use crate::store::{audit as audits, rejected as samples};
 use crate::time::Timestamp;
 use crate::web::App;
 use crate::web::answer::Refusal;
-use crate::web::layout::{ago, older};
+use crate::web::layout::Column::Text;
+use crate::web::layout::{ago, older, table_head};
 use crate::web::visit::Visit;
 
 /// What of a list is wanted.
@@ -57,13 +58,7 @@ pub(super) async fn rejected(app: &App, visit: &Visit, staff: &Staff) -> Result<
         (wanted.heading("/admin/rejected"))
         @if entries.is_empty() { p.empty { "Nothing was rejected." } } @else {
             table {
-                thead { tr {
-                    th scope="col" { "Patient" }
-                    th scope="col" { "Series type" }
-                    th scope="col" { "Reason" }
-                    th scope="col" { "Last met" }
-                    th scope="col" { "Sample" }
-                } }
+                (table_head(&[Text("Patient"), Text("Series type"), Text("Reason"), Text("Last met"), Text("Sample")]))
                 tbody { @for entry in &entries { tr {
                     th scope="row" data-label="Patient" {
                         a href={ "/admin/patients/" (entry.patient) } { (entry.patient) }
@@ -95,13 +90,7 @@ pub(super) async fn audit(app: &App, visit: &Visit, staff: &Staff) -> Result<Res
         (wanted.heading("/admin/audit"))
         @if entries.is_empty() { p.empty { "Nothing was written down yet." } } @else {
             table {
-                thead { tr {
-                    th scope="col" { "When" }
-                    th scope="col" { "Who" }
-                    th scope="col" { "What" }
-                    th scope="col" { "Patient" }
-                    th scope="col" { "Detail" }
-                } }
+                (table_head(&[Text("When"), Text("Who"), Text("What"), Text("Patient"), Text("Detail")]))
                 tbody { @for entry in &entries { tr {
                     th scope="row" data-label="When" { (second(entry.at)) }
                     td data-label="Who" { (entry.actor) }

@@ -13,7 +13,8 @@ use crate::store::{StoreError, patient as patients};
 use crate::time::Timestamp;
 use crate::web::App;
 use crate::web::answer::Refusal;
-use crate::web::layout::{format_local, local, older};
+use crate::web::layout::Column::{Number, Text};
+use crate::web::layout::{format_local, local, older, table_head};
 use crate::web::visit::Visit;
 
 /// An observation with all that is known of it.
@@ -90,14 +91,10 @@ pub(super) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
             p.empty { "Nothing has arrived yet. It does once the patient has agreed, is connected, and OW has data." }
         } @else {
             table {
-                thead { tr {
-                    th scope="col" { "Time" }
-                    th.number scope="col" { "Value" }
-                    th scope="col" { "Type" }
-                    th scope="col" { "Data source" }
-                    th scope="col" { "Identifier" }
-                    th scope="col" { "Earlier values" }
-                } }
+                (table_head(&[
+                    Text("Time"), Number("Value"), Text("Type"), Text("Data source"),
+                    Text("Identifier"), Text("Earlier values"),
+                ]))
                 tbody { @for one in observations { (row(zone, one)) } }
             }
         }

@@ -22,7 +22,8 @@ use crate::time::Timestamp;
 use crate::web::answer::Refusal;
 use crate::web::chart::{Activity, Span, sparkline};
 use crate::web::connect::{self, Offer};
-use crate::web::layout::{ago, badge, count, notice};
+use crate::web::layout::Column::{Number, Text};
+use crate::web::layout::{ago, badge, count, notice, table_head};
 use crate::web::visit::Visit;
 use crate::web::{App, TickState};
 
@@ -256,14 +257,10 @@ fn nobody(shown: &Shown, staff: &Staff) -> Markup {
 fn table(now: Timestamp, lines: &[Line], silent: &Silent) -> Markup {
     html! {
         table {
-            thead { tr {
-                th scope="col" { "Patient" }
-                th scope="col" { "State" }
-                th scope="col" { "Newest sample" }
-                th.number scope="col" { "Samples in 24\u{a0}h" }
-                th scope="col" { "By hour" }
-                th scope="col" { "Last poll, and what to do" }
-            } }
+            (table_head(&[
+                Text("Patient"), Text("State"), Text("Newest sample"), Number("Samples in 24\u{a0}h"),
+                Text("By hour"), Text("Last poll, and what to do"),
+            ]))
             tbody { @for line in lines { (patient(now, line, silent.get(&line.patient))) } }
         }
     }

@@ -16,7 +16,8 @@ use crate::store::{StoreError, audit, reach, setting, silence, study};
 use crate::study::{Study, StudyId};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
-use crate::web::layout::{Errors, ago, checkbox, form};
+use crate::web::layout::Column::{Number, Text};
+use crate::web::layout::{Errors, ago, checkbox, form, table_head};
 use crate::web::visit::{Fields, Visit};
 
 /// Studies that the form offers: more than anybody wants to tick.
@@ -51,14 +52,10 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         @else if lines.is_empty() { p.empty { (nobody_yet(staff)) } }
         @else {
             table {
-                thead { tr {
-                    th.number scope="col" { "Number" }
-                    th scope="col" { "Name" }
-                    th scope="col" { "State" }
-                    th scope="col" { "Studies" }
-                    th scope="col" { "Link" }
-                    th scope="col" { "Newest sample" }
-                } }
+                (table_head(&[
+                    Number("Number"), Text("Name"), Text("State"), Text("Studies"),
+                    Text("Link"), Text("Newest sample"),
+                ]))
                 tbody { @for (studies, line) in &lines { tr {
                     td.number data-label="Number" { (line.patient) }
                     th scope="row" data-label="Name" {

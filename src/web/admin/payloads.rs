@@ -10,7 +10,8 @@ use crate::store::object::{self, Object, State, Summary};
 use crate::store::{StoreError, twin};
 use crate::time::Timestamp;
 use crate::web::App;
-use crate::web::layout::{ago, badge, count, local};
+use crate::web::layout::Column::Text;
+use crate::web::layout::{ago, badge, count, local, table_head};
 
 /// Objects in error that the page of a patient shows.
 const SHOWN: u32 = 20;
@@ -105,11 +106,7 @@ impl OfPatient {
 fn table(in_error: &[(Object, bool)], now: Timestamp) -> Markup {
     html! {
         table {
-            thead { tr {
-                th scope="col" { "Object" }
-                th scope="col" { "State" }
-                th scope="col" { "Why" }
-            } }
+            (table_head(&[Text("Object"), Text("State"), Text("Why")]))
             tbody { @for (one, has_ended) in in_error { tr {
                 th.id scope="row" data-label="Object" {
                     span { @if one.day != UNDATED { (one.day) "/…/" } (one.name) }

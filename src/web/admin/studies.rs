@@ -13,7 +13,8 @@ use crate::store::{StoreError, audit, code, reach, study};
 use crate::study::{Scope, Study, StudyId, Terms};
 use crate::web::App;
 use crate::web::answer::{Refusal, see_other, with_status};
-use crate::web::layout::{Errors, checkbox, count, form, group_error};
+use crate::web::layout::Column::{Number, Text};
+use crate::web::layout::{Errors, checkbox, count, form, group_error, table_head};
 use crate::web::visit::{Fields, Visit};
 
 /// Characters of a purpose: what people read to its end.
@@ -41,13 +42,10 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
             p.empty { "There are no studies yet. A study says who asks patients for which data, and why." }
         } @else {
             table {
-                thead { tr {
-                    th scope="col" { "Study" }
-                    th scope="col" { "Who asks" }
-                    th scope="col" { "Scopes" }
-                    th scope="col" { "Data sources" }
-                    th.number scope="col" { "Patients" }
-                } }
+                (table_head(&[
+                    Text("Study"), Text("Who asks"), Text("Scopes"), Text("Data sources"),
+                    Number("Patients"),
+                ]))
                 tbody { @for (patients, one) in &studies { tr {
                     th scope="row" data-label="Study" { a href={ "/admin/studies/" (one.id) } {
                         (one.id) " " (one.terms.name)

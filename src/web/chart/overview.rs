@@ -16,7 +16,8 @@ use crate::store::StoreError;
 use crate::store::chart::{self as store, Line};
 use crate::store::observation::{self, Filter, StreamInfo};
 use crate::time::Timestamp;
-use crate::web::layout::{count, format_local, local_text};
+use crate::web::layout::Column::{Number, Text};
+use crate::web::layout::{count, format_local, local_text, table_head};
 
 /// Of which time samples are counted.
 const COUNTED: Duration = Duration::from_hours(24);
@@ -67,12 +68,7 @@ impl Overview {
                 p.empty { "Nothing has arrived yet. It does once a device is connected and its maker has data." }
             } @else {
                 table.compact {
-                    thead { tr {
-                        th scope="col" { "Measurement" }
-                        th scope="col" { "Newest" }
-                        th scope="col" { "When" }
-                        th.number scope="col" { "Samples in 24\u{a0}h" }
-                    } }
+                    (table_head(&[Text("Measurement"), Text("Newest"), Text("When"), Number("Samples in 24\u{a0}h")]))
                     tbody { @for Newest { series, found, last_day } in &self.lines { tr {
                         th scope="row" data-label="Measurement" {
                             a href={ (href) (series.series_type) } { (series.name) }

@@ -10,7 +10,8 @@ use super::period::Period;
 use crate::catalog::Series;
 use crate::intervals::Interval;
 use crate::store::chart::{Part, Sum};
-use crate::web::layout::local_text;
+use crate::web::layout::Column::{Number, Text};
+use crate::web::layout::{local_text, table_head};
 
 /// Values of one stretch, in the unit that is shown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -177,13 +178,7 @@ fn table(
             summary { "The same as a table" span.hidden { ": " (series.name) } }
             table {
                 caption { (series.name) ", " (parts) "in " (series.shown.unit) ", " (period.title()) }
-                thead { tr {
-                    th scope="col" { "From" }
-                    th.number scope="col" { "Samples" }
-                    th.number scope="col" { "Lowest" }
-                    th.number scope="col" { "Mean" }
-                    th.number scope="col" { "Highest" }
-                } }
+                (table_head(&[Text("From"), Number("Samples"), Number("Lowest"), Number("Mean"), Number("Highest")]))
                 tbody { @for bucket in buckets.iter().filter(|bucket| bucket.value.is_some()) { tr {
                     th scope="row" data-label="From" { (local_text(zone, bucket.range.from)) }
                     td.number data-label="Samples" { (bucket.samples) }

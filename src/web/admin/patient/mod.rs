@@ -28,7 +28,8 @@ use crate::token::TokenHash;
 use crate::web::App;
 use crate::web::answer::Refusal;
 use crate::web::chart::{Overview, Rows};
-use crate::web::layout::{ago, count, local, notice};
+use crate::web::layout::Column::Text;
+use crate::web::layout::{ago, count, local, notice, table_head};
 use crate::web::visit::Visit;
 use access::Access;
 
@@ -242,13 +243,7 @@ fn consents(id: PatientId, entries: &[Entry], zone: &TimeZone) -> Markup {
     html! {
         @if entries.is_empty() { p.empty { "No consent yet. The patient gives it through an invitation." } } @else {
             table {
-                thead { tr {
-                    th scope="col" { "Scope" }
-                    th scope="col" { "Study" }
-                    th scope="col" { "Granted" }
-                    th scope="col" { "Withdrawn" }
-                    th scope="col" { "Text" }
-                } }
+                (table_head(&[Text("Scope"), Text("Study"), Text("Granted"), Text("Withdrawn"), Text("Text")]))
                 tbody { @for entry in entries { tr {
                     th scope="row" data-label="Scope" { span { (entry.scope.display) " " code { (entry.scope.code) } } }
                     td data-label="Study" { (study(&entry.study)) }
