@@ -47,10 +47,10 @@ impl Contents {
     /// # Errors
     /// Where the tables cannot be read.
     pub(super) fn of(db: &Connection) -> rusqlite::Result<Self> {
-        let observations = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0))?;
+        let observations = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0))?;
         let last = db.query_row(
-            "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run
-                                  UNION ALL SELECT max(at) FROM audit)",
+            "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM runs
+                                  UNION ALL SELECT max(recorded_at) FROM audit_entries)",
             [],
             |row| row.get(0),
         )?;

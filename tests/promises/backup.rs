@@ -35,7 +35,7 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     scene.fill(&user, 1);
     scene.world.created();
     let file = backup(&scene.world, "before.sqlite3");
-    assert_eq!(one::<i64>(&file, "SELECT count(*) FROM observation"), 72);
+    assert_eq!(one::<i64>(&file, "SELECT count(*) FROM observations"), 72);
     // Life goes on, JHE gets what waited and more, and then the disk is gone.
     scene.world.pass(HOUR * 3);
     scene.fill(&user, 3);
@@ -72,10 +72,10 @@ fn a_backup_while_the_daemon_writes_is_whole_and_has_what_was_committed_before()
             let from = world.now.minus(HOUR * 23);
             world.sim.fill(user, from, world.now, std::time::Duration::from_secs(600 / (round + 1)), round);
         }
-        until("more is kept", || one::<i64>(&world.database(), "SELECT count(*) FROM observation") > least);
-        least = one(&world.database(), "SELECT count(*) FROM observation");
+        until("more is kept", || one::<i64>(&world.database(), "SELECT count(*) FROM observations") > least);
+        least = one(&world.database(), "SELECT count(*) FROM observations");
         let file = backup(&world, &format!("{round}.sqlite3"));
-        assert!(one::<i64>(&file, "SELECT count(*) FROM observation") >= least);
+        assert!(one::<i64>(&file, "SELECT count(*) FROM observations") >= least);
         assert_eq!(one::<String>(&file, "PRAGMA integrity_check"), "ok");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -110,7 +110,7 @@ fn a_store_in_use_is_not_restored_over() {
     served.stop("TERM");
     // Neither while another program has it open.
     let db = rusqlite::Connection::open(world.database()).unwrap();
-    db.query_row("SELECT count(*) FROM setting", [], |_| Ok(())).unwrap();
+    db.query_row("SELECT count(*) FROM settings", [], |_| Ok(())).unwrap();
     let ran = restore(&world, &file, &["--force"]);
     assert!(ran.code == 1 && ran.stderr.contains("is in use"), "{ran:?}");
     drop(db);
@@ -132,7 +132,7 @@ fn a_newer_store_gives_way_only_when_told_and_is_kept() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(world.kept(&patient).is_empty());
     let kept = ran.stdout.trim().rsplit(' ').next().unwrap();
-    assert_eq!(one::<i64>(Path::new(kept), "SELECT count(*) FROM observation"), 12);
+    assert_eq!(one::<i64>(Path::new(kept), "SELECT count(*) FROM observations"), 12);
     assert_eq!(world.created(), 12, "what the backup lacks comes back by itself");
 }
 

@@ -45,7 +45,7 @@ fn a_damaged_file_is_found_and_everything_else_is_looked_at_all_the_same() {
     sql(&world, "SELECT 1");
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let page: i64 = db
-        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'rejected'", [], |row| row.get(0))
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'rejected_samples'", [], |row| row.get(0))
         .unwrap();
     drop(db);
     let mut file = std::fs::File::options().write(true).open(world.database()).unwrap();

@@ -47,7 +47,7 @@ pub fn canaries(world: &World) -> (String, String, String) {
 
 fn external_id(world: &World, patient: &str) -> String {
     let db = Connection::open(world.database()).unwrap();
-    db.query_row("SELECT external_id FROM patient WHERE id = ?", [patient], |row| row.get(0)).unwrap()
+    db.query_row("SELECT external_id FROM patients WHERE id = ?", [patient], |row| row.get(0)).unwrap()
 }
 
 /// Which of these are in the database or its log.
@@ -77,12 +77,12 @@ pub fn rows_of(world: &World, patient: &str) -> Vec<(String, i64)> {
     let mut query = db
         .prepare(
             "SELECT s.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c
-             WHERE s.type = 'table' AND c.name = 'patient' ORDER BY 1",
+             WHERE s.type = 'table' AND c.name = 'patient_id' ORDER BY 1",
         )
         .unwrap();
     let tables: Vec<String> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let count = |table: &String| {
-        let count = format!("SELECT count(*) FROM {table} WHERE patient = ?");
+        let count = format!("SELECT count(*) FROM {table} WHERE patient_id = ?");
         db.query_row(&count, [patient], |row| row.get(0)).unwrap()
     };
     let mut counts: Vec<(String, i64)> = tables.iter().map(|table| (table.clone(), count(table))).collect();
@@ -202,7 +202,7 @@ fn the_number_of_an_erased_patient_is_never_given_again_and_erasing_twice_does_n
     erased(&world, &patient);
     let (_, next) = world.patient();
     assert_ne!(patient, next);
-    let entries: i64 = one(&world, "SELECT count(*) FROM audit WHERE action = 'patient.erase'");
+    let entries: i64 = one(&world, "SELECT count(*) FROM audit_entries WHERE action = 'patient.erase'");
     assert_eq!(entries, 1);
 }
 
@@ -271,7 +271,7 @@ fn an_invitation_of_somebody_who_was_erased_says_so() {
         "{}",
         went.body
     );
-    assert_eq!(one::<i64>(&scene.world, "SELECT count(*) FROM patient"), 0);
+    assert_eq!(one::<i64>(&scene.world, "SELECT count(*) FROM patients"), 0);
 }
 
 fn unzip(file: &Path, name: &str) -> String {
@@ -322,13 +322,14 @@ fn no_secret_is_in_the_zip() {
     let (_, patient) = world.patient();
     let db = Connection::open(world.database()).unwrap();
     db.execute(
-        "INSERT INTO session (hash, patient, began_at, expires_at) VALUES (x'00112233445566778899', ?, 1, 2)",
+        "INSERT INTO sessions (token_hash, patient_id, created_at, expires_at)
+         VALUES (x'00112233445566778899', ?, 1, 2)",
         [&patient],
     )
     .unwrap();
     let invitation = [0xAB_u8; 32];
     db.execute(
-        "INSERT INTO invitation (hash, patient, issued_at, expires_at) VALUES (?, ?, 1, 2)",
+        "INSERT INTO invitations (token_hash, patient_id, issued_at, expires_at) VALUES (?, ?, 1, 2)",
         rusqlite::params![invitation, patient],
     )
     .unwrap();

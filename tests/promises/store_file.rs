@@ -134,11 +134,11 @@ fn the_audit_is_append_only() {
     let world = World::new();
     world.patient();
     let db = rusqlite::Connection::open(world.database()).unwrap();
-    for change in ["UPDATE audit SET actor = 'nobody'", "DELETE FROM audit"] {
+    for change in ["UPDATE audit_entries SET actor = 'nobody'", "DELETE FROM audit_entries"] {
         let error = db.execute(change, []).unwrap_err().to_string();
         assert!(error.contains("append-only"), "{error}");
     }
-    let actions: i64 = db.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
+    let actions: i64 = db.query_row("SELECT count(*) FROM audit_entries", [], |row| row.get(0)).unwrap();
     assert!(actions >= 5, "seed, setting, patient, link, consent");
 }
 
