@@ -156,7 +156,7 @@ mod tests {
         let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {PARTS}")).unwrap();
         let steps = plan.query_map(params!["[1]", "[[0,1]]", None::<&str>], |row| row.get::<_, String>(3));
         let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
-        let reads = "SEARCH sample USING PRIMARY KEY (stream=? AND instant>? AND instant<?)";
+        let reads = "SEARCH sample USING PRIMARY KEY (stream_id=? AND instant>? AND instant<?)";
         assert!(steps.iter().any(|step| step == reads), "{steps:?}");
     }
 }

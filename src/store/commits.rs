@@ -51,3 +51,63 @@ pub(super) fn restored(db: &Connection, now: Timestamp) -> rusqlite::Result<()> 
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open::in_memory;
+
+    const NOW: Timestamp = Timestamp::from_micros(7);
+
+    /// Opens a transaction as the writer does.
+    fn begin(db: &Connection) {
+        db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        begin_transaction(db).unwrap();
+    }
+
+    fn rows(db: &Connection) -> Vec<(i64, Option<i64>)> {
+        let mut query = db.prepare("SELECT number, run_id FROM commits ORDER BY number").unwrap();
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_transaction_has_one_number_and_the_next_one_a_higher_one() {
+        let db = in_memory();
+        begin(&db);
+        assert_eq!((number(&db, None, NOW).unwrap(), number(&db, Some(4), NOW).unwrap()), (1, 1));
+        db.execute_batch("COMMIT").unwrap();
+        begin(&db);
+        db.execute_batch("COMMIT").unwrap();
+        begin(&db);
+        assert_eq!((number(&db, Some(5), NOW).unwrap(), number(&db, None, NOW).unwrap()), (2, 2));
+        db.execute_batch("COMMIT").unwrap();
+        assert_eq!(rows(&db), [(1, Some(4)), (2, Some(5))], "a transaction without samples has no row");
+    }
+
+    #[test]
+    fn a_number_is_not_given_again_after_its_row_is_gone() {
+        let db = in_memory();
+        begin(&db);
+        number(&db, None, NOW).unwrap();
+        db.execute_batch("COMMIT; DELETE FROM commits").unwrap();
+        begin(&db);
+        assert_eq!(number(&db, None, NOW).unwrap(), 2);
+        db.execute_batch("COMMIT").unwrap();
+        restored(&db, NOW).unwrap();
+        begin(&db);
+        assert_eq!(number(&db, None, NOW).unwrap(), 2 + SKIPPED_BY_RESTORE + 1);
+    }
+
+    #[test]
+    fn a_job_that_is_rolled_back_leaves_no_number_to_the_next_job_of_the_transaction() {
+        let db = in_memory();
+        begin(&db);
+        db.execute_batch("SAVEPOINT job").unwrap();
+        number(&db, Some(4), NOW).unwrap();
+        db.execute_batch("ROLLBACK TO job; RELEASE job").unwrap();
+        assert_eq!(rows(&db), []);
+        let number = number(&db, None, NOW).unwrap();
+        assert_eq!(rows(&db), [(number, None)]);
+    }
+}

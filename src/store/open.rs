@@ -152,7 +152,7 @@ fn refuse_lone_log(path: &Path) -> Result<(), Failure> {
     ))
 }
 
-fn log_of(path: &Path) -> PathBuf {
+pub(super) fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()

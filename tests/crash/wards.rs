@@ -189,6 +189,11 @@ impl Wards {
         db.busy_timeout(Duration::from_secs(10)).unwrap();
         let whole: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(whole, "ok");
+        let numberless = "SELECT count(*) FROM (SELECT commit_number FROM observations UNION ALL
+                                                SELECT commit_number FROM revisions)
+                          WHERE commit_number NOT IN (SELECT number FROM commits)";
+        let numberless: i64 = db.query_row(numberless, [], |row| row.get(0)).unwrap();
+        assert_eq!(numberless, 0, "rows without their commit");
         let mut query = db.prepare("SELECT link_id, series_type, instant FROM high_water_marks").unwrap();
         let marks = query.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
         let marks: BTreeMap<(i64, String), i64> = marks.map(Result::unwrap).collect();

@@ -202,24 +202,6 @@ fn a_log_without_its_database_is_not_thrown_away() {
 }
 
 #[test]
-fn the_store_is_kept_as_it_was_before_its_schema_is_changed() {
-    let world = World::new();
-    let db = rusqlite::Connection::open(world.database()).unwrap();
-    let newest: i64 =
-        db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0)).unwrap();
-    assert!(!world.data_dir().join("backups").exists(), "nothing is kept of a new file");
-    // As if the last step had not been there: it is done again, and fails, since it was.
-    db.execute("DELETE FROM refinery_schema_history WHERE version = ?", [newest]).unwrap();
-    drop(db);
-    let ran = world.run(&["patient", "list"]);
-    assert!(ran.stderr.contains("could not be brought up to date"), "{ran:?}");
-    let kept = names(&world.data_dir().join("backups"));
-    assert!(kept.len() == 1 && kept[0].starts_with(&format!("pre-migration-V{newest}-")), "{kept:?}");
-    let kept = world.data_dir().join("backups").join(&kept[0]);
-    assert_eq!(one::<i64>(&kept, "SELECT max(version) FROM refinery_schema_history"), newest - 1);
-}
-
-#[test]
 fn the_daemon_backs_up_by_itself_keeps_so_many_and_tells_of_trouble() {
     let mut world = World::new();
     let directory = world.directory.path().join("elsewhere");

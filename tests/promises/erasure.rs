@@ -115,7 +115,7 @@ fn what_is_erased_is_nowhere_in_the_file_while_the_daemon_runs() {
     assert_eq!(found(&world, &needles), BTreeSet::new());
     assert_eq!(
         rows_of(&world, &patient).into_iter().map(|(table, _)| table).collect::<Vec<_>>(),
-        ["audit", "erased_name", "erasure"]
+        ["audit_entries", "erased_identifiers", "erasures"]
     );
     assert_eq!(orphans(&world), 0);
     world.pass(HOUR);
@@ -305,7 +305,7 @@ fn everything_about_one_patient_and_nobody_else_is_in_the_zip() {
         (&person["patient"][0]["name"], &person["patient"][0]["email"]),
         (&NAME.into(), &EMAIL.into())
     );
-    assert_eq!(person["links"][0]["ow_user"], Value::from(user));
+    assert_eq!(person["links"][0]["ow_user_id"], Value::from(user));
     assert_eq!(person["consents"][0]["code"], HEART_RATE);
     assert!(lines("rejected.ndjson")[0]["sample"].as_str().unwrap().contains(SAMPLE));
     assert!(lines("audit.ndjson").iter().any(|entry| entry["action"] == "patient.export"));
