@@ -57,8 +57,6 @@ mod tests {
     use super::*;
     use crate::store::open::in_memory;
 
-    const NOW: Timestamp = Timestamp::from_micros(7);
-
     /// Opens a transaction as the writer does.
     fn begin(db: &Connection) {
         db.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -75,12 +73,18 @@ mod tests {
     fn a_transaction_has_one_number_and_the_next_one_a_higher_one() {
         let db = in_memory();
         begin(&db);
-        assert_eq!((number(&db, None, NOW).unwrap(), number(&db, Some(4), NOW).unwrap()), (1, 1));
+        assert_eq!(
+            (number(&db, None, Timestamp::MIN).unwrap(), number(&db, Some(4), Timestamp::MIN).unwrap()),
+            (1, 1)
+        );
         db.execute_batch("COMMIT").unwrap();
         begin(&db);
         db.execute_batch("COMMIT").unwrap();
         begin(&db);
-        assert_eq!((number(&db, Some(5), NOW).unwrap(), number(&db, None, NOW).unwrap()), (2, 2));
+        assert_eq!(
+            (number(&db, Some(5), Timestamp::MIN).unwrap(), number(&db, None, Timestamp::MIN).unwrap()),
+            (2, 2)
+        );
         db.execute_batch("COMMIT").unwrap();
         assert_eq!(rows(&db), [(1, Some(4)), (2, Some(5))], "a transaction without samples has no row");
     }
@@ -89,14 +93,14 @@ mod tests {
     fn a_number_is_not_given_again_after_its_row_is_gone() {
         let db = in_memory();
         begin(&db);
-        number(&db, None, NOW).unwrap();
+        number(&db, None, Timestamp::MIN).unwrap();
         db.execute_batch("COMMIT; DELETE FROM commits").unwrap();
         begin(&db);
-        assert_eq!(number(&db, None, NOW).unwrap(), 2);
+        assert_eq!(number(&db, None, Timestamp::MIN).unwrap(), 2);
         db.execute_batch("COMMIT").unwrap();
-        restored(&db, NOW).unwrap();
+        restored(&db, Timestamp::MIN).unwrap();
         begin(&db);
-        assert_eq!(number(&db, None, NOW).unwrap(), 2 + SKIPPED_BY_RESTORE + 1);
+        assert_eq!(number(&db, None, Timestamp::MIN).unwrap(), 2 + SKIPPED_BY_RESTORE + 1);
     }
 
     #[test]
@@ -104,10 +108,10 @@ mod tests {
         let db = in_memory();
         begin(&db);
         db.execute_batch("SAVEPOINT job").unwrap();
-        number(&db, Some(4), NOW).unwrap();
+        number(&db, Some(4), Timestamp::MIN).unwrap();
         db.execute_batch("ROLLBACK TO job; RELEASE job").unwrap();
         assert_eq!(rows(&db), []);
-        let number = number(&db, None, NOW).unwrap();
+        let number = number(&db, None, Timestamp::MIN).unwrap();
         assert_eq!(rows(&db), [(number, None)]);
     }
 }

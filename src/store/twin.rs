@@ -1,6 +1,6 @@
 //! Both modes may bring one sample: JHE gets at most one observation of a patient, a code, an instant and a provider.
 //!
-//! Of two such observations the one that is not for JHE stands in `left_out`, from the transaction on that keeps it.
+//! Of two such observations the one that is not exported has a row in `export_exclusions`, inserted in its transaction.
 //! Which of the two goes is decided by a setting; what has been sent, or may have been, stays decided.
 
 use rusqlite::{Connection, OptionalExtension, params};
