@@ -258,15 +258,16 @@ fn bare_loop() -> f64 {
     let mut db = rusqlite::Connection::open(directory.path().join("bare.sqlite3")).unwrap();
     db.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;
-         CREATE TABLE stream (id INTEGER PRIMARY KEY) STRICT;
-         CREATE TABLE observation (
-             stream INTEGER NOT NULL REFERENCES stream (id), instant INTEGER NOT NULL, value REAL NOT NULL,
-             zone INTEGER, revision INTEGER NOT NULL, PRIMARY KEY (stream, instant)
+         CREATE TABLE streams (id INTEGER PRIMARY KEY) STRICT;
+         CREATE TABLE observations (
+             stream_id INTEGER NOT NULL REFERENCES streams (id), instant INTEGER NOT NULL, value REAL NOT NULL,
+             utc_offset INTEGER, revision INTEGER NOT NULL, commit_number INTEGER NOT NULL,
+             PRIMARY KEY (stream_id, instant)
          ) STRICT, WITHOUT ROWID;",
     )
     .unwrap();
     for stream in 0..PATIENTS {
-        db.execute("INSERT INTO stream VALUES (?)", [stream as i64]).unwrap();
+        db.execute("INSERT INTO streams VALUES (?)", [stream as i64]).unwrap();
     }
     let rows: Vec<(i64, i64, f64)> = (0..PATIENTS)
         .flat_map(|patient| {
@@ -277,12 +278,12 @@ fn bare_loop() -> f64 {
         })
         .collect();
     let began = Instant::now();
-    for batch in rows.chunks(BATCH) {
+    for (number, batch) in rows.chunks(BATCH).enumerate() {
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
         let mut insert =
-            transaction.prepare_cached("INSERT INTO observation VALUES (?, ?, ?, NULL, 0)").unwrap();
+            transaction.prepare_cached("INSERT INTO observations VALUES (?, ?, ?, NULL, 0, ?)").unwrap();
         for (stream, instant, value) in batch {
-            insert.execute(rusqlite::params![stream, instant, value]).unwrap();
+            insert.execute(rusqlite::params![stream, instant, value, number as i64]).unwrap();
         }
         drop(insert);
         transaction.commit().unwrap();
@@ -307,7 +308,7 @@ async fn bytes() {
     drop(store);
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    let rows: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0)).unwrap();
     let size = std::fs::metadata(&path).unwrap().len();
     println!(
         "bytes per observation on disk  {:>9.1}   (to reach: 32; {rows} rows, {PATIENTS} patients interleaved)",
@@ -339,7 +340,7 @@ fn memory() {
     );
     println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
     let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
-    let kept: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    let kept: i64 = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0)).unwrap();
     assert!(usize::try_from(kept).unwrap() + PATIENTS >= samples, "{kept} of {samples} were kept");
 }
 
@@ -390,7 +391,7 @@ fn raw_memory(runtime: &tokio::runtime::Runtime) {
     );
     println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
     let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
-    let kept: i64 = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    let kept: i64 = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0)).unwrap();
     // The day is in the large object too.
     assert_eq!(usize::try_from(kept).unwrap(), samples - 288);
 }

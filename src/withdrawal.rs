@@ -16,7 +16,7 @@ pub async fn sweep(store: &Store, settings: &Snapshot, now: Timestamp) -> Result
         None => 0,
     };
     while store.read(withdrawal::is_anything_left).await? {
-        store.write(withdrawal::erase_some).await?;
+        store.write(move |db| withdrawal::erase_some(db, now)).await?;
     }
     Ok(decided)
 }

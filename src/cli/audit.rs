@@ -86,7 +86,6 @@ fn document(verdict: &Verdict) -> serde_json::Value {
         "whole": verdict.broken.is_none(),
         "broken": verdict.broken.map(|broken| broken.to_string()),
         "entries": verdict.entries,
-        "older": verdict.older,
         "head": verdict.head.map(|(entry, hash)| json!({ "entry": entry, "hash": hex(&hash) })),
         "noted": verdict.noted,
     })
@@ -102,12 +101,6 @@ fn tell(verdict: &Verdict, noted: Option<Hash>) -> Result<(), Failure> {
         say(format_args!("  what stands here follows from its own beginning: {} entries", verdict.entries))?;
     } else {
         say(format_args!("The audit is whole: {} entries", verdict.entries))?;
-    }
-    if verdict.older > 0 {
-        say(format_args!(
-            "  the first {} are older than the chain: whole since its first entry was written",
-            verdict.older
-        ))?;
     }
     if let Some((id, hash)) = verdict.head {
         say(format_args!("  entry {id} has the hash {}", hex(&hash)))?;

@@ -143,7 +143,7 @@ async fn erase(session: &Session, store: &Store, id: PatientId) -> Result<(), Fa
     let now = session.clock.now();
     store.write(move |db| erasure::begin(db, id, now)).await?;
     failpoint::at("erase.ended");
-    while store.write(move |db| erasure::step(db, id)).await? {}
+    while store.write(move |db| erasure::step(db, id, now)).await? {}
     let now = session.clock.now();
     store.write(move |db| erasure::finish(db, id, now)).await?;
     failpoint::at("erase.gone");

@@ -74,7 +74,7 @@ impl Context {
             if stopped.is_some() || jobs.is_empty() {
                 break stopped;
             }
-            if !self.let_others_in(hold).await? {
+            if !self.let_others_in(hold, run).await? {
                 break Some(StoreError::LockLost.into());
             }
         };
@@ -84,7 +84,7 @@ impl Context {
 
     /// Lets go of the lock and takes it again; answers whether that was possible. A lock that has not moved
     /// for as long as this waits counts as left behind.
-    async fn let_others_in(&mut self, hold: &mut Option<Hold>) -> Result<bool, StoreError> {
+    async fn let_others_in(&mut self, hold: &mut Option<Hold>, run: Option<i64>) -> Result<bool, StoreError> {
         if let Some(hold) = hold.take()
             && self.poller.leave(hold).await?
         {
@@ -95,6 +95,9 @@ impl Context {
             Entry::Taken(next) => {
                 self.lock_owner = Some(next.owner().to_owned());
                 *hold = Some(next);
+                if let Some(run) = run {
+                    self.write(move |db| lock::set_run(db, run)).await?;
+                }
                 Ok(true)
             }
         }

@@ -44,7 +44,7 @@ impl Account {
 /// The name of the account that a first start makes.
 pub const FIRST: &str = "operator";
 
-const SELECT: &str = "SELECT id, name, role, disabled, password IS NOT NULL, jhe_user FROM account";
+const SELECT: &str = "SELECT id, name, role, disabled, password_hash IS NOT NULL, jhe_user_id FROM accounts";
 
 /// Keeps a new account, which has no password yet.
 ///
@@ -54,7 +54,7 @@ pub fn add(db: &Connection, name: &str, role: Role, now: Timestamp) -> Result<Ac
     if find_name(db, name)?.is_some() {
         return Err(StoreError::Refused(format!("there is an account '{name}' already")));
     }
-    db.execute("INSERT INTO account (name, role, created_at) VALUES (?, ?, ?)", params![name, role, now])?;
+    db.execute("INSERT INTO accounts (name, role, created_at) VALUES (?, ?, ?)", params![name, role, now])?;
     Ok(AccountId(db.last_insert_rowid()))
 }
 
@@ -92,7 +92,7 @@ pub fn find_name(db: &Connection, name: &str) -> Result<Option<Account>, StoreEr
 pub fn password(db: &Connection, name: &str) -> Result<Option<(Account, String)>, StoreError> {
     let Some(account) = find_name(db, name)?.filter(|account| !account.disabled) else { return Ok(None) };
     let hash: Option<String> =
-        db.query_row("SELECT password FROM account WHERE id = ?", [account.id], |row| row.get(0))?;
+        db.query_row("SELECT password_hash FROM accounts WHERE id = ?", [account.id], |row| row.get(0))?;
     Ok(hash.map(|hash| (account, hash)))
 }
 
@@ -107,9 +107,9 @@ pub fn set_password(
     keep: Option<TokenHash>,
 ) -> Result<(), StoreError> {
     refuse_of_jhe(db, id)?;
-    db.execute("UPDATE account SET password = ? WHERE id = ?", params![hash, id])?;
-    db.execute("DELETE FROM sign_in_link WHERE account = ?", [id])?;
-    db.execute("DELETE FROM session WHERE account = ?1 AND hash IS NOT ?2", params![id, keep])?;
+    db.execute("UPDATE accounts SET password_hash = ? WHERE id = ?", params![hash, id])?;
+    db.execute("DELETE FROM sign_in_links WHERE account_id = ?", [id])?;
+    db.execute("DELETE FROM sessions WHERE account_id = ?1 AND token_hash IS NOT ?2", params![id, keep])?;
     Ok(())
 }
 
@@ -123,13 +123,13 @@ pub fn change(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Res
             "the role of this account comes from JHE: change it there".to_owned(),
         ));
     }
-    db.execute("UPDATE account SET role = ?, disabled = ? WHERE id = ?", params![role, disabled, id])?;
+    db.execute("UPDATE accounts SET role = ?, disabled = ? WHERE id = ?", params![role, disabled, id])?;
     if disabled {
-        db.execute("DELETE FROM session WHERE account = ?", [id])?;
-        db.execute("DELETE FROM sign_in_link WHERE account = ?", [id])?;
+        db.execute("DELETE FROM sessions WHERE account_id = ?", [id])?;
+        db.execute("DELETE FROM sign_in_links WHERE account_id = ?", [id])?;
     }
     let operators: i64 =
-        db.query_row("SELECT count(*) FROM account WHERE role = 'operator' AND disabled = 0", [], |row| {
+        db.query_row("SELECT count(*) FROM accounts WHERE role = 'operator' AND disabled = 0", [], |row| {
             row.get(0)
         })?;
     if operators == 0 {
@@ -186,9 +186,12 @@ pub fn keep_link(
 ) -> Result<(), StoreError> {
     refuse_of_jhe(db, id)?;
     let at_start = origin == LinkOrigin::Start;
-    db.execute("DELETE FROM sign_in_link WHERE account = ? AND at_start = ?", params![id, at_start])?;
     db.execute(
-        "INSERT INTO sign_in_link (hash, account, at_start, expires_at) VALUES (?, ?, ?, ?)",
+        "DELETE FROM sign_in_links WHERE account_id = ? AND made_at_startup = ?",
+        params![id, at_start],
+    )?;
+    db.execute(
+        "INSERT INTO sign_in_links (token_hash, account_id, made_at_startup, expires_at) VALUES (?, ?, ?, ?)",
         params![hash, id, at_start, expires],
     )?;
     Ok(())
@@ -200,7 +203,7 @@ pub fn keep_link(
 /// Where the table cannot be read.
 pub fn of_link(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Option<Account>, StoreError> {
     let mut query =
-        db.prepare_cached("SELECT account FROM sign_in_link WHERE hash = ? AND expires_at > ?")?;
+        db.prepare_cached("SELECT account_id FROM sign_in_links WHERE token_hash = ? AND expires_at > ?")?;
     let id: Option<AccountId> = query.query_row(params![hash, now], |row| row.get(0)).optional()?;
     match id {
         Some(id) => Ok(find(db, id)?.filter(|account| !account.disabled)),
@@ -214,9 +217,9 @@ pub fn of_link(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Optio
 /// # Errors
 /// Where the tables cannot be written.
 pub fn use_link(db: &Connection, id: AccountId, hash: TokenHash) -> Result<(), StoreError> {
-    db.execute("DELETE FROM sign_in_link WHERE hash = ?", [hash])?;
-    db.execute("UPDATE account SET password = NULL WHERE id = ?", [id])?;
-    db.execute("DELETE FROM session WHERE account = ?", [id])?;
+    db.execute("DELETE FROM sign_in_links WHERE token_hash = ?", [hash])?;
+    db.execute("UPDATE accounts SET password_hash = NULL WHERE id = ?", [id])?;
+    db.execute("DELETE FROM sessions WHERE account_id = ?", [id])?;
     Ok(())
 }
 

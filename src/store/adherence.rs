@@ -33,13 +33,14 @@ pub struct Asked {
 /// Where the tables cannot be read.
 pub fn asked(db: &Connection, patient: PatientId, study: Option<StudyId>) -> Result<Vec<Asked>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT study.id, study.name, code.code, code.id
-         FROM enrolment JOIN study ON study.id = enrolment.study JOIN study_code ON study_code.study = study.id
-         JOIN code ON code.id = study_code.code WHERE patient = ?1 AND (?2 IS NULL OR study.id = ?2)
+        "SELECT studies.id, studies.name, codes.code, codes.id
+         FROM enrolments JOIN studies ON studies.id = enrolments.study_id
+         JOIN study_codes ON study_codes.study_id = studies.id
+         JOIN codes ON codes.id = study_codes.code_id WHERE patient_id = ?1 AND (?2 IS NULL OR studies.id = ?2)
          UNION
-         SELECT study, study.name, code.code, code.id
-         FROM consent JOIN code ON code.id = consent.code LEFT JOIN study ON study.id = study
-         WHERE patient = ?1 AND (?2 IS NULL OR study.id = ?2)
+         SELECT study_id, studies.name, codes.code, codes.id
+         FROM consents JOIN codes ON codes.id = consents.code_id LEFT JOIN studies ON studies.id = study_id
+         WHERE patient_id = ?1 AND (?2 IS NULL OR studies.id = ?2)
          ORDER BY 2, 1, 3",
     )?;
     let rows = query.query_map(params![patient, study], |row| {
@@ -49,7 +50,7 @@ pub fn asked(db: &Connection, patient: PatientId, study: Option<StudyId>) -> Res
     })?;
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     let mut grants = db.prepare_cached(
-        "SELECT granted_at, withdrawn_at FROM consent WHERE patient = ? AND code = ? AND study IS ?",
+        "SELECT granted_at, withdrawn_at FROM consents WHERE patient_id = ? AND code_id = ? AND study_id IS ?",
     )?;
     let mut asked = Vec::with_capacity(rows.len());
     for (mut one, code) in rows {
@@ -84,8 +85,8 @@ pub fn days(
     for (stream, system, series_type, scope) in streams(db, patient)? {
         let Some(series) = catalog::series(&series_type) else { continue };
         let mut query = db.prepare_cached(
-            "SELECT instant, value, zone, revision, context, particulars FROM observation
-             WHERE stream = ? AND instant >= ? AND instant < ?",
+            "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
+             WHERE stream_id = ? AND instant >= ? AND instant < ?",
         )?;
         let rows = query.query_map(params![stream, read.from, read.until], observation::from_row)?;
         for row in rows {
@@ -129,9 +130,10 @@ type Stream = (i64, String, String, String);
 
 fn streams(db: &Connection, patient: PatientId) -> Result<Vec<Stream>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT stream.id, stream.system, series_type, code.code FROM stream JOIN code ON code.id = stream.code
-         WHERE patient = ? AND set_aside = 0 AND {} ORDER BY stream.id",
-        withdrawal::is_shown("stream.patient", "stream.code")
+        "SELECT streams.id, streams.system, series_type, codes.code FROM streams
+         JOIN codes ON codes.id = streams.code_id
+         WHERE patient_id = ? AND entered_in_error = 0 AND {} ORDER BY streams.id",
+        withdrawal::is_shown("streams.patient_id", "streams.code_id")
     ))?;
     let rows = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -143,7 +145,7 @@ fn streams(db: &Connection, patient: PatientId) -> Result<Vec<Stream>, StoreErro
 /// A sentence where there is none.
 pub fn study(db: &Connection, text: &str) -> Result<StudyId, StoreError> {
     let mut query =
-        db.prepare_cached("SELECT id FROM study WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
+        db.prepare_cached("SELECT id FROM studies WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
     let mut found = query.query_map([text], |row| row.get(0))?;
     match found.next() {
         Some(id) => Ok(id?),
@@ -157,15 +159,15 @@ pub fn study(db: &Connection, text: &str) -> Result<StudyId, StoreError> {
 /// Where the tables cannot be read.
 pub fn patients(db: &Connection, study: Option<StudyId>) -> Result<Vec<Person>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, name, external_id, time_zone FROM patient
-         WHERE (?1 IS NULL OR id IN (SELECT patient FROM enrolment WHERE study = ?1))
-           AND NOT EXISTS (SELECT 1 FROM erasure WHERE erasure.patient = patient.id) ORDER BY id",
+        "SELECT id, name, external_id, time_zone FROM patients
+         WHERE (?1 IS NULL OR id IN (SELECT patient_id FROM enrolments WHERE study_id = ?1))
+           AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.patient_id = patients.id) ORDER BY id",
     )?;
     let rows = query.query_map([study], |row| {
         Ok(Person {
             id: row.get(0)?,
             name: row.get(1)?,
-            external_id: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
+            external_id: row.get(2)?,
             zone: TimeZone::get(row.get_ref(3)?.as_str()?).unwrap_or(TimeZone::UTC),
         })
     })?;

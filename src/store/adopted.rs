@@ -11,7 +11,8 @@ use crate::time::Timestamp;
 /// # Errors
 /// Where the table cannot be read.
 pub fn any(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM adopted WHERE patient = ?)")?;
+    let mut query =
+        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM delivered_elsewhere WHERE patient_id = ?)")?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
 
@@ -27,7 +28,8 @@ pub fn has(
     value: f64,
 ) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM adopted WHERE patient = ? AND code = ? AND instant = ? AND value = ?)",
+        "SELECT EXISTS (SELECT 1 FROM delivered_elsewhere WHERE patient_id = ? AND code_id = ? AND instant = ?
+         AND value = ?)",
     )?;
     Ok(query.query_row(params![patient, code, instant, value], |row| row.get(0))?)
 }
@@ -44,12 +46,13 @@ pub fn keep(
     values: &[(Timestamp, f64)],
 ) -> Result<usize, StoreError> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO adopted (patient, code, instant, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO delivered_elsewhere (patient_id, code_id, instant, value) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO NOTHING",
     )?;
     for (instant, value) in values {
         insert.execute(params![patient, code, instant, value])?;
     }
-    let mut streams = db.prepare_cached("SELECT id FROM stream WHERE patient = ? AND code = ?")?;
+    let mut streams = db.prepare_cached("SELECT id FROM streams WHERE patient_id = ? AND code_id = ?")?;
     let streams: Vec<i64> =
         streams.query_map(params![patient, code], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut taken_out = 0;
@@ -72,8 +75,8 @@ pub fn waiting(
     values: &[(Timestamp, f64)],
 ) -> Result<usize, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT 1 FROM stream JOIN outbox ON outbox.stream = stream.id
-         WHERE patient = ? AND code = ? AND instant = ? AND value = ? AND revision = 0 AND ambiguous = 0",
+        "SELECT 1 FROM streams JOIN outbox ON outbox.stream_id = streams.id
+         WHERE patient_id = ? AND code_id = ? AND instant = ? AND value = ? AND revision = 0 AND ambiguous = 0",
     )?;
     let mut waiting = 0;
     for (instant, value) in values {

@@ -44,7 +44,7 @@ pub struct Untold {
 /// Where the table cannot be written.
 pub fn raise(db: &Connection, channels: &[Channel], alert: &Alert, now: Timestamp) -> Result<(), StoreError> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO alert (channel, kind, patient, since, cause, raised_at, due_at)
+        "INSERT INTO alerts (channel, kind, patient_id, since, cause, raised_at, due_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
     )?;
     let Alert { kind, patient, since, cause } = alert;
@@ -61,12 +61,13 @@ pub fn raise(db: &Connection, channels: &[Channel], alert: &Alert, now: Timestam
 /// Where the tables cannot be read.
 pub fn is_lacking(db: &Connection, channels: &[Channel], others: &[Alert]) -> Result<bool, StoreError> {
     let mut silences = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM silence WHERE NOT EXISTS (
-             SELECT 1 FROM alert WHERE channel = ?1 AND kind = ?2 AND ifnull(alert.patient, 0) = silence.patient
-                AND alert.since = silence.since))",
+        "SELECT EXISTS (SELECT 1 FROM silences WHERE NOT EXISTS (
+             SELECT 1 FROM alerts WHERE channel = ?1 AND kind = ?2
+             AND ifnull(alerts.patient_id, 0) = silences.patient_id
+                AND alerts.since = silences.since))",
     )?;
     let mut known = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM alert WHERE channel = ? AND kind = ? AND ifnull(patient, 0) = ifnull(?, 0)
+        "SELECT EXISTS (SELECT 1 FROM alerts WHERE channel = ? AND kind = ? AND ifnull(patient_id, 0) = ifnull(?, 0)
                         AND since = ?)",
     )?;
     for channel in channels {
@@ -90,7 +91,8 @@ pub fn is_lacking(db: &Connection, channels: &[Channel], others: &[Alert]) -> Re
 /// # Errors
 /// Where the table cannot be read.
 pub fn known_since(db: &Connection, kind: Kind) -> Result<Option<Timestamp>, StoreError> {
-    let mut query = db.prepare_cached("SELECT max(since) FROM alert WHERE kind = ? AND patient IS NULL")?;
+    let mut query =
+        db.prepare_cached("SELECT max(since) FROM alerts WHERE kind = ? AND patient_id IS NULL")?;
     Ok(query.query_row([kind.as_str()], |row| row.get(0))?)
 }
 
@@ -99,7 +101,7 @@ pub fn known_since(db: &Connection, kind: Kind) -> Result<Option<Timestamp>, Sto
 /// # Errors
 /// Where the table cannot be written.
 pub fn forget(db: &Connection, kind: Kind) -> Result<(), StoreError> {
-    db.execute("DELETE FROM alert WHERE kind = ? AND patient IS NULL", [kind.as_str()])?;
+    db.execute("DELETE FROM alerts WHERE kind = ? AND patient_id IS NULL", [kind.as_str()])?;
     Ok(())
 }
 
@@ -114,9 +116,9 @@ pub fn raise_back(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO alert (channel, kind, patient, since, cause, raised_at, due_at)
-         SELECT channel, ?1, patient, since, cause, ?5, ?5 FROM alert
-         WHERE patient = ?2 AND since = ?3 AND kind = ?4 AND told_at IS NOT NULL ON CONFLICT DO NOTHING",
+        "INSERT INTO alerts (channel, kind, patient_id, since, cause, raised_at, due_at)
+         SELECT channel, ?1, patient_id, since, cause, ?5, ?5 FROM alerts
+         WHERE patient_id = ?2 AND since = ?3 AND kind = ?4 AND sent_at IS NOT NULL ON CONFLICT DO NOTHING",
         params![Kind::Back.as_str(), patient, silence.since, Kind::Silent.as_str(), now],
     )?;
     Ok(())
@@ -128,12 +130,13 @@ pub fn raise_back(
 /// Where the table cannot be written.
 pub fn forget_ended(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     db.execute(
-        "DELETE FROM alert WHERE kind = ?1 AND (told_at IS NULL OR told_at < ?2)
-           AND NOT EXISTS (SELECT 1 FROM silence WHERE silence.patient = alert.patient AND silence.since = alert.since)",
+        "DELETE FROM alerts WHERE kind = ?1 AND (sent_at IS NULL OR sent_at < ?2)
+           AND NOT EXISTS (SELECT 1 FROM silences WHERE silences.patient_id = alerts.patient_id
+           AND silences.since = alerts.since)",
         params![Kind::Silent.as_str(), now.minus(KEPT)],
     )?;
     db.execute(
-        "DELETE FROM alert WHERE kind <> ?1 AND told_at < ?2",
+        "DELETE FROM alerts WHERE kind <> ?1 AND sent_at < ?2",
         params![Kind::Silent.as_str(), now.minus(KEPT)],
     )?;
     Ok(())
@@ -145,8 +148,8 @@ pub fn forget_ended(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
 /// Where the table cannot be read.
 pub fn due(db: &Connection, channel: Channel, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, kind, patient, since, cause FROM alert
-         WHERE told_at IS NULL AND due_at <= ? AND channel = ? ORDER BY id",
+        "SELECT id, kind, patient_id, since, cause FROM alerts
+         WHERE sent_at IS NULL AND due_at <= ? AND channel = ? ORDER BY id",
     )?;
     let rows = query.query_map(params![now, channel.as_str()], |row| {
         let (kind, cause) = (Kind::of(row.get_ref(1)?.as_str()?), Cause::of(row.get_ref(4)?.as_str()?));
@@ -170,15 +173,15 @@ pub fn note(
     for id in ids {
         match sent {
             Ok(()) => {
-                db.prepare_cached("UPDATE alert SET told_at = ?2, error = NULL WHERE id = ?1")?
+                db.prepare_cached("UPDATE alerts SET sent_at = ?2, last_error = NULL WHERE id = ?1")?
                     .execute(params![id, now])?;
             }
             Err(error) => {
                 let attempts: u32 =
-                    db.query_row("SELECT attempts FROM alert WHERE id = ?", [id], |row| row.get(0))?;
+                    db.query_row("SELECT attempts FROM alerts WHERE id = ?", [id], |row| row.get(0))?;
                 let due = now.plus(BACKOFF.pause(attempts, jitter()));
                 db.prepare_cached(
-                    "UPDATE alert SET attempts = attempts + 1, due_at = ?2, error = ?3 WHERE id = ?1",
+                    "UPDATE alerts SET attempts = attempts + 1, due_at = ?2, last_error = ?3 WHERE id = ?1",
                 )?
                 .execute(params![id, due, error])?;
             }
@@ -193,8 +196,8 @@ pub fn note(
 /// Where the table cannot be read.
 pub fn untold(db: &Connection) -> Result<Vec<Untold>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT channel, count(*), max(error), min(due_at) FROM alert
-         WHERE told_at IS NULL AND error IS NOT NULL GROUP BY channel",
+        "SELECT channel, count(*), max(last_error), min(due_at) FROM alerts
+         WHERE sent_at IS NULL AND last_error IS NOT NULL GROUP BY channel",
     )?;
     let rows = query.query_map([], |row| {
         Ok(Untold { channel: row.get(0)?, alerts: row.get(1)?, error: row.get(2)?, due: row.get(3)? })
@@ -208,9 +211,9 @@ pub fn untold(db: &Connection) -> Result<Vec<Untold>, StoreError> {
 /// Where the tables cannot be read.
 pub fn last_read(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT max(read_at) FROM patient_state JOIN link ON link.patient = patient_state.patient
-         WHERE link.state = 'active'
-           AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)",
+        "SELECT max(fully_read_at) FROM sync_status JOIN links ON links.patient_id = sync_status.patient_id
+         WHERE links.state = 'active'
+           AND EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = links.patient_id AND withdrawn_at IS NULL)",
     )?;
     Ok(query.query_row([], |row| row.get(0))?)
 }
@@ -221,9 +224,10 @@ pub fn last_read(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
 /// Where the table cannot be read.
 pub fn stuck_by(db: &Connection) -> Result<Cause, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT coalesce(max(failed_polls), 0) > 0 FROM patient_state JOIN link ON link.patient = patient_state.patient
-         WHERE link.state = 'active'
-           AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL)",
+        "SELECT coalesce(max(failed_polls), 0) > 0 FROM sync_status
+         JOIN links ON links.patient_id = sync_status.patient_id
+         WHERE links.state = 'active'
+           AND EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = links.patient_id AND withdrawn_at IS NULL)",
     )?;
     let fails: bool = query.query_row([], |row| row.get(0))?;
     Ok(if fails { Cause::OwDown } else { Cause::NotRead })
@@ -237,7 +241,7 @@ mod tests {
     #[test]
     fn an_end_is_told_where_the_beginning_was_and_what_has_ended_untold_is_forgotten() {
         let db = in_memory();
-        db.execute("INSERT INTO patient (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0)", [])
+        db.execute("INSERT INTO patients (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0)", [])
             .unwrap();
         let (patient, now) = (PatientId::new(1), Timestamp::parse("2026-11-21T12:00:00Z").unwrap());
         let silence = Silence { since: now.minus(Duration::from_hours(40)), cause: Cause::NotWorn };

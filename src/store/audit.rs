@@ -30,7 +30,8 @@ pub fn record(
     };
     let hash = chain::link(&before, &entry);
     db.prepare_cached(
-        "INSERT INTO audit (id, at, actor, action, patient, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO audit_entries (id, recorded_at, actor, action, patient_id, detail, hash)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![entry.id, at, entry.actor, action, patient, detail, hash])?;
     chain::set_end(db, entry.id, &hash)
@@ -66,11 +67,11 @@ pub fn page(
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
     // Two statements: only one of them can go by the index of patients.
-    let whose = if patient.is_some() { "patient = ?1" } else { "?1 IS NULL" };
+    let whose = if patient.is_some() { "patient_id = ?1" } else { "?1 IS NULL" };
     let mut query = db.prepare_cached(&format!(
-        "SELECT id, at, actor, action, patient, detail FROM audit
+        "SELECT id, recorded_at, actor, action, patient_id, detail FROM audit_entries
          WHERE {whose} AND id < coalesce(?2, 9223372036854775807) AND {} ORDER BY id DESC LIMIT ?3",
-        reach::of_patients("patient", 4)
+        reach::of_patients("patient_id", 4)
     ))?;
     let entries = query.query_map(params![patient, before, limit, reach], from_row)?;
     Ok(entries.collect::<Result<_, _>>()?)

@@ -33,7 +33,7 @@ pub fn begin(
     now: Timestamp,
 ) -> Result<Interval, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT since, position, until FROM backfill WHERE patient = ? AND asked = ? AND started_at >= ?",
+        "SELECT since, read_until, until FROM backfills WHERE patient_id = ? AND request = ? AND started_at >= ?",
     )?;
     let unfinished = query
         .query_row(params![patient, asked, now.minus(RESUMED_WITHIN)], |row| match from {
@@ -49,7 +49,7 @@ pub fn begin(
         From::Newest => range.until,
     };
     db.execute(
-        "INSERT OR REPLACE INTO backfill (patient, asked, since, until, position, started_at)
+        "INSERT OR REPLACE INTO backfills (patient_id, request, since, until, read_until, started_at)
          VALUES (?, ?, ?, ?, ?, ?)",
         params![patient, asked, range.from, range.until, position, now],
     )?;
@@ -68,7 +68,7 @@ pub fn advance(
     from: From,
 ) -> Result<(), StoreError> {
     if rest.from >= rest.until {
-        db.prepare_cached("DELETE FROM backfill WHERE patient = ? AND asked = ?")?
+        db.prepare_cached("DELETE FROM backfills WHERE patient_id = ? AND request = ?")?
             .execute(params![patient, asked])?;
         return Ok(());
     }
@@ -76,7 +76,7 @@ pub fn advance(
         From::Oldest => rest.from,
         From::Newest => rest.until,
     };
-    db.prepare_cached("UPDATE backfill SET position = ? WHERE patient = ? AND asked = ?")?
+    db.prepare_cached("UPDATE backfills SET read_until = ? WHERE patient_id = ? AND request = ?")?
         .execute(params![position, patient, asked])?;
     Ok(())
 }

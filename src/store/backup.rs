@@ -47,10 +47,10 @@ impl Contents {
     /// # Errors
     /// Where the tables cannot be read.
     pub(super) fn of(db: &Connection) -> rusqlite::Result<Self> {
-        let observations = db.query_row("SELECT count(*) FROM observation", [], |row| row.get(0))?;
+        let observations = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0))?;
         let last = db.query_row(
-            "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run
-                                  UNION ALL SELECT max(at) FROM audit)",
+            "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM runs
+                                  UNION ALL SELECT max(recorded_at) FROM audit_entries)",
             [],
             |row| row.get(0),
         )?;
@@ -85,6 +85,11 @@ pub fn make(
         && target == path
     {
         return Err(Failure::usage(format!("{} is the store itself", target.display()), "name another file"));
+    }
+    // Reading leaves a log beside the file. Without one no process has the store open, and a file that is refused can be
+    // refused before that.
+    if !open::log_of(&path).exists() {
+        open::inspect(&path)?;
     }
     let source = open::reader(&path).map_err(|error| open::trouble(&path, &error))?;
     if open::inspect_open(&source, &path)?.is_empty() {
@@ -236,3 +241,18 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
 
 /// Where backups go in the data directory, where no setting says otherwise.
 pub(crate) const DIRECTORY: &str = "backups";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_before_a_migration_is_whole_and_named_for_the_schema_to_come() {
+        let directory = tempfile::tempdir().unwrap();
+        let (db, _claim) = open::open(directory.path()).unwrap();
+        let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
+        let kept = before_migration(&db, directory.path(), 7, now).unwrap();
+        assert_eq!(kept, directory.path().join("backups/pre-migration-V7-20261121T120000Z.sqlite3"));
+        assert_eq!(open::inspect(&kept).unwrap(), open::inspect_open(&db, &kept).unwrap());
+    }
+}

@@ -1,7 +1,6 @@
 //! The audit's chain of hashes: what was changed, put in or taken out behind the program's back is found.
 //!
-//! An entry's hash is SHA-256 over the hash of the entry before and its own content. What is older than the chain has
-//! none; it is folded in the same way, and the first entry with a hash goes on from there.
+//! An entry's hash is SHA-256 over the hash of the entry before and its own content.
 
 use std::fmt::Write as _;
 
@@ -22,8 +21,6 @@ const BEGINNING: Hash = [0; 32];
 pub struct Verdict {
     /// Entries that were read.
     pub entries: u64,
-    /// Of these, those that are older than the chain.
-    pub older: u64,
     /// The newest entry and its hash, where there is one: to be noted elsewhere.
     pub head: Option<(i64, Hash)>,
     /// The first thing that is wrong.
@@ -51,21 +48,19 @@ pub enum Broken {
 
 /// The number and the hash of the newest entry: what the next one goes on from.
 pub(super) fn end(db: &Connection) -> Result<(i64, Hash), StoreError> {
-    let mut query = db.prepare_cached("SELECT last, hash FROM audit_head")?;
-    let head = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    if let Some(head) = head {
-        return Ok(head);
-    }
-    let mut end = (0, BEGINNING);
-    each(db, |entry, _| end = (entry.id, link(&end.1, &entry)))?;
-    Ok(end)
+    Ok(head(db)?.unwrap_or((0, BEGINNING)))
+}
+
+fn head(db: &Connection) -> Result<Option<(i64, Hash)>, StoreError> {
+    let mut query = db.prepare_cached("SELECT last_entry_id, hash FROM audit_chain_head")?;
+    Ok(query.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
 /// Notes the newest entry.
 pub(super) fn set_end(db: &Connection, last: i64, hash: &Hash) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO audit_head (id, first, last, hash) VALUES (1, ?1, ?1, ?2)
-         ON CONFLICT DO UPDATE SET last = excluded.last, hash = excluded.hash",
+        "INSERT INTO audit_chain_head (id, last_entry_id, hash) VALUES (1, ?, ?)
+         ON CONFLICT DO UPDATE SET last_entry_id = excluded.last_entry_id, hash = excluded.hash",
     )?
     .execute(params![last, hash])?;
     Ok(())
@@ -92,30 +87,22 @@ pub(super) fn link(before: &Hash, entry: &Entry) -> Hash {
 /// # Errors
 /// Where the tables cannot be read.
 pub fn verify(db: &Connection, noted: Option<Hash>) -> Result<Verdict, StoreError> {
-    let head: Option<(i64, i64, Hash)> = db
-        .query_row("SELECT first, last, hash FROM audit_head", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let first = head.map_or(i64::MAX, |(first, ..)| first);
-    let mut verdict = Verdict { entries: 0, older: 0, head: None, broken: None, noted: None };
+    let head = head(db)?;
+    let mut verdict = Verdict { entries: 0, head: None, broken: None, noted: None };
     let mut before = BEGINNING;
     each(db, |entry, hash| {
-        let follows = link(&before, &entry);
-        let is_older = entry.id < first;
-        if verdict.broken.is_none() && hash != (!is_older).then_some(follows) {
+        if verdict.broken.is_none() && hash != link(&before, &entry) {
             verdict.broken = Some(Broken::At(entry.id));
         }
         verdict.entries += 1;
-        verdict.older += u64::from(is_older);
-        before = hash.unwrap_or(follows);
+        before = hash;
         verdict.head = Some((entry.id, before));
         if noted == Some(before) && verdict.broken.is_none() {
             verdict.noted = Some(entry.id);
         }
     })?;
     let newest = verdict.head.map_or(0, |(id, _)| id);
-    if let (None, Some((_, last, hash))) = (verdict.broken, head) {
+    if let (None, Some((last, hash))) = (verdict.broken, head) {
         if newest < last {
             verdict.broken = Some(Broken::CutOff(newest, last));
         } else if verdict.head != Some((last, hash)) {
@@ -126,9 +113,10 @@ pub fn verify(db: &Connection, noted: Option<Hash>) -> Result<Verdict, StoreErro
 }
 
 /// Hands over each entry, in order, with the hash that stands in it.
-fn each(db: &Connection, mut take: impl FnMut(Entry, Option<Hash>)) -> Result<(), StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT id, at, actor, action, patient, detail, hash FROM audit ORDER BY id")?;
+fn each(db: &Connection, mut take: impl FnMut(Entry, Hash)) -> Result<(), StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, recorded_at, actor, action, patient_id, detail, hash FROM audit_entries ORDER BY id",
+    )?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         take(from_row(row)?, row.get(6)?);
@@ -166,22 +154,6 @@ mod tests {
 
     fn record(db: &Connection, detail: &str) {
         audit::record(db, Timestamp::from_micros(7), Actor::CommandLine, "test", None, detail).unwrap();
-    }
-
-    #[test]
-    fn what_is_older_than_the_chain_is_covered_by_its_first_entry() {
-        let db = in_memory();
-        for detail in ["a", "b"] {
-            db.execute("INSERT INTO audit (at, actor, action, detail) VALUES (1, 'x', 'y', ?)", [detail])
-                .unwrap();
-        }
-        assert_eq!(verify(&db, None).unwrap().broken, None, "nothing to go by yet");
-        record(&db, "c");
-        let sound = verify(&db, None).unwrap();
-        assert_eq!((sound.entries, sound.older, sound.broken), (3, 2, None));
-        db.execute_batch("DROP TRIGGER audit_is_never_changed; UPDATE audit SET detail = 'z' WHERE id = 1")
-            .unwrap();
-        assert_eq!(verify(&db, None).unwrap().broken, Some(Broken::At(3)));
     }
 
     #[test]

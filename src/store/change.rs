@@ -16,41 +16,55 @@ pub(super) fn write(
     stream: i64,
     change: &Change,
     is_exported: bool,
+    commit: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     match change {
         Change::New(sample) => {
             let Sample { instant, value, zone, context, ref particulars } = *sample;
             db.prepare_cached(
-                "INSERT INTO observation (stream, instant, value, zone, revision, context, particulars)
-                 VALUES (?, ?, ?, ?, 0, ?, ?)",
+                "INSERT INTO observations (stream_id, instant, value, utc_offset, revision, activity_context, details,
+                                           commit_number)
+                 VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
             )?
-            .execute(params![stream, instant, value, zone, context, particulars])?;
+            .execute(params![stream, instant, value, zone, context, particulars, commit])?;
             failpoint::at("change.placed");
             event::place(db, stream, sample)
         }
         Change::Revised { sample, .. } => {
             let Sample { instant, value, zone, context, ref particulars } = *sample;
             db.prepare_cached(
-                "INSERT INTO revision (stream, instant, revision, value, zone, particulars, replaced_at, unsent)
-                 SELECT stream, instant, revision, value, zone, particulars, ?3, ?4 FROM observation
-                 WHERE stream = ?1 AND instant = ?2",
+                "INSERT INTO revisions (stream_id, instant, revision, value, utc_offset, details, replaced_at,
+                 undelivered,
+                                        commit_number)
+                 SELECT stream_id, instant, revision, value, utc_offset, details, ?3, ?4, ?5 FROM observations
+                 WHERE stream_id = ?1 AND instant = ?2",
             )?
-            .execute(params![stream, instant, now, !is_exported])?;
+            .execute(params![stream, instant, now, !is_exported, commit])?;
             failpoint::at("change.replaced");
             db.prepare_cached(
-                "UPDATE observation SET value = ?3, zone = ?4, context = ?5, particulars = ?6, revision = revision + 1
-                 WHERE stream = ?1 AND instant = ?2",
+                "UPDATE observations SET value = ?3, utc_offset = ?4, activity_context = ?5, details = ?6,
+                 revision = revision + 1,
+                                         commit_number = ?7
+                 WHERE stream_id = ?1 AND instant = ?2",
             )?
-            .execute(params![stream, instant, value, zone, context, particulars])?;
+            .execute(params![stream, instant, value, zone, context, particulars, commit])?;
             failpoint::at("change.revised");
             Ok(())
         }
         Change::Placed(sample) => {
             db.prepare_cached(
-                "UPDATE observation SET zone = ?3, context = ?4, particulars = ?5 WHERE stream = ?1 AND instant = ?2",
+                "UPDATE observations SET utc_offset = ?3, activity_context = ?4, details = ?5, commit_number = ?6
+                 WHERE stream_id = ?1 AND instant = ?2",
             )?
-            .execute(params![stream, sample.instant, sample.zone, sample.context, sample.particulars])?;
+            .execute(params![
+                stream,
+                sample.instant,
+                sample.zone,
+                sample.context,
+                sample.particulars,
+                commit
+            ])?;
             Ok(())
         }
     }

@@ -31,9 +31,9 @@ pub struct Line {
 /// Where the table cannot be read.
 pub fn lines(db: &Connection, patient: PatientId) -> Result<Vec<Line>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT id, series_type, provider, daily_total, continues, newest FROM stream
-         WHERE patient = ? AND set_aside = 0 AND {} ORDER BY id",
-        withdrawal::is_shown("stream.patient", "stream.code")
+        "SELECT id, series_type, provider, daily_total, renamed_from_id, newest_instant FROM streams
+         WHERE patient_id = ? AND entered_in_error = 0 AND {} ORDER BY id",
+        withdrawal::is_shown("streams.patient_id", "streams.code_id")
     ))?;
     let lines = query.query_map([patient], |row| {
         Ok(Line {
@@ -77,10 +77,10 @@ pub struct Part {
 /// Ranges of the primary key, one for each stream and stretch, in one go.
 const PARTS: &str = "
     SELECT wanted.value, stretch.key, count(*), min(sample.value), total(sample.value), max(sample.value),
-           count(sample.particulars ->> ?3), min(sample.particulars ->> ?3), total(sample.particulars ->> ?3),
-           max(sample.particulars ->> ?3)
-    FROM json_each(?1) AS wanted CROSS JOIN json_each(?2) AS stretch CROSS JOIN observation AS sample
-    WHERE sample.stream = wanted.value AND sample.instant >= stretch.value ->> 0
+           count(sample.details ->> ?3), min(sample.details ->> ?3), total(sample.details ->> ?3),
+           max(sample.details ->> ?3)
+    FROM json_each(?1) AS wanted CROSS JOIN json_each(?2) AS stretch CROSS JOIN observations AS sample
+    WHERE sample.stream_id = wanted.value AND sample.instant >= stretch.value ->> 0
       AND sample.instant < stretch.value ->> 1
     GROUP BY 1, 2";
 
@@ -122,9 +122,9 @@ pub fn between(
     range: Interval,
 ) -> Result<Vec<(i64, Observation)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, sample.value, zone, revision, context, particulars, stream
-         FROM json_each(?1) AS wanted CROSS JOIN observation AS sample
-         WHERE stream = wanted.value AND instant >= ?2 AND instant < ?3 ORDER BY stream, instant",
+        "SELECT instant, sample.value, utc_offset, revision, activity_context, details, stream_id
+         FROM json_each(?1) AS wanted CROSS JOIN observations AS sample
+         WHERE stream_id = wanted.value AND instant >= ?2 AND instant < ?3 ORDER BY stream_id, instant",
     )?;
     let rows = query.query_map(params![list(streams), range.from, range.until], |row| {
         Ok((row.get(6)?, observation::from_row(row)?))
@@ -149,14 +149,14 @@ mod tests {
     fn no_stream_is_ever_read_whole() {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(
-            "CREATE TABLE observation (stream INTEGER NOT NULL, instant INTEGER NOT NULL, value REAL NOT NULL,
-                                       particulars TEXT, PRIMARY KEY (stream, instant)) STRICT, WITHOUT ROWID",
+            "CREATE TABLE observations (stream_id INTEGER NOT NULL, instant INTEGER NOT NULL, value REAL NOT NULL,
+                                       details TEXT, PRIMARY KEY (stream_id, instant)) STRICT, WITHOUT ROWID",
         )
         .unwrap();
         let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {PARTS}")).unwrap();
         let steps = plan.query_map(params!["[1]", "[[0,1]]", None::<&str>], |row| row.get::<_, String>(3));
         let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
-        let reads = "SEARCH sample USING PRIMARY KEY (stream=? AND instant>? AND instant<?)";
+        let reads = "SEARCH sample USING PRIMARY KEY (stream_id=? AND instant>? AND instant<?)";
         assert!(steps.iter().any(|step| step == reads), "{steps:?}");
     }
 }

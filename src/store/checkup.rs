@@ -47,14 +47,16 @@ pub struct Freshness {
 pub fn freshness(db: &Connection) -> Result<Freshness, StoreError> {
     let counted = db.query_row(
         &format!(
-            "SELECT count(*), max(newest), count(*) FILTER (WHERE is_read),
-                    count(*) FILTER (WHERE is_read AND error IS NOT NULL)
-             FROM (SELECT state.newest, state.error,
-                          EXISTS (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL
+            "SELECT count(*), max(newest_instant), count(*) FILTER (WHERE is_read),
+                    count(*) FILTER (WHERE is_read AND last_error IS NOT NULL)
+             FROM (SELECT state.newest_instant, state.last_error,
+                          EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = links.patient_id
+                          AND withdrawn_at IS NULL
                                   AND {}) AS is_read
-                   FROM link LEFT JOIN patient_state AS state ON state.patient = link.patient
-                   WHERE link.state = 'active' AND EXISTS
-                       (SELECT 1 FROM consent WHERE consent.patient = link.patient AND withdrawn_at IS NULL))",
+                   FROM links LEFT JOIN sync_status AS state ON state.patient_id = links.patient_id
+                   WHERE links.state = 'active' AND EXISTS
+                       (SELECT 1 FROM consents WHERE consents.patient_id = links.patient_id
+                       AND withdrawn_at IS NULL))",
             consent::IS_DELIVERED
         ),
         [],
@@ -87,8 +89,8 @@ pub struct Untold {
 /// Where the table cannot be read.
 pub fn untold(db: &Connection, channel: Channel) -> Result<Option<Untold>, StoreError> {
     let found = db.query_row(
-        "SELECT count(*), min(raised_at), max(error) FROM alert
-         WHERE channel = ? AND told_at IS NULL AND error IS NOT NULL",
+        "SELECT count(*), min(raised_at), max(last_error) FROM alerts
+         WHERE channel = ? AND sent_at IS NULL AND last_error IS NOT NULL",
         [channel.as_str()],
         |row| {
             let (since, error): (Option<Timestamp>, Option<String>) = (row.get(1)?, row.get(2)?);
@@ -104,7 +106,8 @@ pub fn untold(db: &Connection, channel: Channel) -> Result<Option<Untold>, Store
 /// # Errors
 /// Where the table cannot be read.
 pub fn to_be_relinked(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
-    let mut query = db.prepare("SELECT patient FROM link WHERE state = 'needs_relink' ORDER BY patient")?;
+    let mut query =
+        db.prepare("SELECT patient_id FROM links WHERE state = 'needs_relink' ORDER BY patient_id")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
@@ -113,9 +116,10 @@ pub fn to_be_relinked(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
 /// # Errors
 /// Where the table cannot be read.
 pub fn rejected(db: &Connection) -> Result<(i64, i64), StoreError> {
-    let counted = db.query_row("SELECT count(*), count(DISTINCT patient) FROM rejected", [], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    });
+    let counted =
+        db.query_row("SELECT count(*), count(DISTINCT patient_id) FROM rejected_samples", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
     Ok(counted?)
 }
 
@@ -124,5 +128,5 @@ pub fn rejected(db: &Connection) -> Result<(i64, i64), StoreError> {
 /// # Errors
 /// Where the table cannot be read.
 pub fn has_code(db: &Connection, code: &str) -> Result<bool, StoreError> {
-    Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM code WHERE code = ?)", [code], |row| row.get(0))?)
+    Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM codes WHERE code = ?)", [code], |row| row.get(0))?)
 }

@@ -18,7 +18,7 @@ pub fn seed(db: &Connection) -> Result<usize, StoreError> {
     for code in CODES {
         made += db
             .prepare_cached(
-                "INSERT INTO code (system, code, display) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO codes (system, code, display) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             )?
             .execute(params![code.system, code.code, code.display])?;
     }
@@ -30,13 +30,13 @@ pub fn seed(db: &Connection) -> Result<usize, StoreError> {
 
 fn seed_source(db: &Connection, source: &DataSource) -> Result<usize, StoreError> {
     let made = db.execute(
-        "INSERT INTO data_source (name, kind) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO data_sources (name, type) VALUES (?, ?) ON CONFLICT DO NOTHING",
         params![source.name, source.kind],
     )?;
     for code in source.codes {
         db.execute(
-            "INSERT INTO data_source_code (data_source, code)
-             SELECT data_source.id, code.id FROM data_source, code WHERE data_source.name = ? AND code.code = ?
+            "INSERT INTO data_source_codes (data_source_id, code_id)
+             SELECT data_sources.id, codes.id FROM data_sources, codes WHERE data_sources.name = ? AND codes.code = ?
              ON CONFLICT DO NOTHING",
             params![source.name, code],
         )?;
@@ -49,7 +49,7 @@ fn seed_source(db: &Connection, source: &DataSource) -> Result<usize, StoreError
 /// # Errors
 /// Where the table cannot be read.
 pub fn find(db: &Connection, code: &str) -> Result<Option<i64>, StoreError> {
-    let mut query = db.prepare_cached("SELECT id FROM code WHERE code = ?")?;
+    let mut query = db.prepare_cached("SELECT id FROM codes WHERE code = ?")?;
     Ok(query.query_row([code], |row| row.get(0)).optional()?)
 }
 
@@ -62,7 +62,7 @@ pub fn require(db: &Connection, code: &str) -> Result<i64, StoreError> {
     if let Some(row) = find(db, code)? {
         return Ok(row);
     }
-    let mut query = db.prepare_cached("SELECT code FROM code ORDER BY code")?;
+    let mut query = db.prepare_cached("SELECT code FROM codes ORDER BY code")?;
     let there = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     let made: Vec<&str> = CODES.iter().map(|known| known.code).collect();
     let said = if made.contains(&code) {
@@ -108,7 +108,7 @@ fn resembling<'a>(code: &str, known: &[&'a str]) -> Vec<&'a str> {
 /// Where the tables cannot be read.
 pub fn deliverable(db: &Connection) -> Result<Vec<Scope>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT code, display FROM code WHERE id IN (SELECT code FROM data_source_code) ORDER BY display",
+        "SELECT code, display FROM codes WHERE id IN (SELECT code_id FROM data_source_codes) ORDER BY display",
     )?;
     let scopes = query.query_map([], |row| Ok(Scope { code: row.get(0)?, display: row.get(1)? }))?;
     Ok(scopes.collect::<Result<_, _>>()?)
@@ -125,8 +125,8 @@ impl Deliveries {
     /// Where the tables cannot be read.
     pub fn load(db: &Connection) -> Result<Self, StoreError> {
         let mut query = db.prepare_cached(
-            "SELECT name, code.code FROM data_source_code
-             JOIN data_source ON data_source.id = data_source JOIN code ON code.id = data_source_code.code",
+            "SELECT name, codes.code FROM data_source_codes
+             JOIN data_sources ON data_sources.id = data_source_id JOIN codes ON codes.id = data_source_codes.code_id",
         )?;
         let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for row in query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
@@ -163,7 +163,7 @@ impl Deliveries {
 /// # Errors
 /// Where the table cannot be read.
 pub fn data_sources(db: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut query = db.prepare_cached("SELECT name FROM data_source ORDER BY name")?;
+    let mut query = db.prepare_cached("SELECT name FROM data_sources ORDER BY name")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 

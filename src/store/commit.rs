@@ -12,7 +12,7 @@ use super::merge::{self, Change};
 use super::queue::Target;
 use super::rejected::{self, Rejected};
 pub use super::stream::{Owner, StreamKey};
-use super::{StoreError, adopted, change, code, consent, event, lock, patient, stream, twin};
+use super::{StoreError, adopted, change, code, commits, consent, event, lock, patient, stream, twin};
 use crate::catalog::{self, Body, Series};
 use crate::failpoint;
 use crate::intervals::{Allowed, Interval};
@@ -92,9 +92,10 @@ pub fn commit(
     lock::check(db, lock_owner, now)?;
     failpoint::at("commit.checked");
     let linked = linked_at(db, batch)?;
+    let run = lock::run(db)?;
     let (mut committed, mut lag) = (Committed::default(), Lag::default());
     for (part, resolved) in batch.parts.iter().zip(resolve(db, batch)?) {
-        committed.add(part.key.series_type, write_part(db, &batch.owner, &part.key, &resolved, now)?);
+        committed.add(part.key.series_type, write_part(db, &batch.owner, &part.key, &resolved, run, now)?);
         lag += resolved.lag(&part.key, linked, now);
         failpoint::at("commit.part");
     }
@@ -128,7 +129,7 @@ pub fn commit(
 
 /// When the link of a batch began.
 fn linked_at(db: &Connection, batch: &Batch) -> Result<Timestamp, StoreError> {
-    let mut query = db.prepare_cached("SELECT linked_at FROM link WHERE id = ?")?;
+    let mut query = db.prepare_cached("SELECT linked_at FROM links WHERE id = ?")?;
     let linked = query.query_row([batch.link], |row| row.get(0)).optional()?;
     linked.ok_or(StoreError::ConsentEnded)
 }
@@ -190,7 +191,7 @@ fn resolve(db: &Connection, batch: &Batch) -> Result<Vec<Resolved>, StoreError> 
 
 fn require_link(db: &Connection, batch: &Batch) -> Result<(), StoreError> {
     let mut query =
-        db.prepare_cached("SELECT 1 FROM link WHERE id = ? AND patient = ? AND state = 'active'")?;
+        db.prepare_cached("SELECT 1 FROM links WHERE id = ? AND patient_id = ? AND state = 'active'")?;
     let stands = query.query_row(params![batch.link, batch.owner.patient], |_| Ok(())).optional()?;
     stands.ok_or(StoreError::ConsentEnded)
 }
@@ -347,6 +348,7 @@ fn write_part(
     owner: &Owner,
     key: &StreamKey,
     resolved: &Resolved,
+    run: Option<i64>,
     now: Timestamp,
 ) -> Result<Tally, StoreError> {
     let Some(newest) = resolved.newest else { return Ok(resolved.tally()) };
@@ -381,9 +383,11 @@ fn write_part(
         has_adopted,
     });
     let gate = twin::gate(db, owner, key, resolved.code)?;
+    let is_changed = !(resolved.own.is_empty() && resolved.before.is_empty());
+    let commit = if is_changed { commits::number(db, run, now)? } else { 0 };
     for (stream, change) in changes.chain(before) {
         let goes = gate.map_or(Ok(true), |gate| change::goes(db, gate, stream, change))?;
-        change::write(db, stream, change, is_exported && goes, now)?;
+        change::write(db, stream, change, is_exported && goes, commit, now)?;
         failpoint::at("change.kept");
         if let Some(target) = target.filter(|_| goes) {
             change::export(db, target, stream, change, now)?;
@@ -412,7 +416,7 @@ fn count_hours(
         }
     }
     let mut add = db.prepare_cached(
-        "INSERT INTO hour_count (patient, hour, code, samples) VALUES (?, ?, ?, ?)
+        "INSERT INTO hourly_sample_counts (patient_id, hour, code_id, samples) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET samples = samples + excluded.samples",
     )?;
     for (hour, samples) in hours {
@@ -426,14 +430,14 @@ fn count_hours(
 /// # Errors
 /// Where the table cannot be written.
 pub fn trim_hours(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    db.execute("DELETE FROM hour_count WHERE hour < ?", [now.hour() - COUNTED_HOURS])?;
+    db.execute("DELETE FROM hourly_sample_counts WHERE hour < ?", [now.hour() - COUNTED_HOURS])?;
     Ok(())
 }
 
 fn note_newest(db: &Connection, owner: &Owner, newest: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO patient_state (patient, newest) VALUES (?1, ?2)
-         ON CONFLICT DO UPDATE SET newest = max(coalesce(newest, ?2), ?2)",
+        "INSERT INTO sync_status (patient_id, newest_instant) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET newest_instant = max(coalesce(newest_instant, ?2), ?2)",
     )?
     .execute(params![owner.patient, newest])?;
     Ok(())
@@ -442,7 +446,7 @@ fn note_newest(db: &Connection, owner: &Owner, newest: Timestamp) -> Result<(), 
 /// A mark only ever moves forward.
 fn move_mark(db: &Connection, batch: &Batch, series_type: &str, newest: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO mark (link, mode, series_type, instant) VALUES (?, ?, ?, ?)
+        "INSERT INTO high_water_marks (link_id, mode, series_type, instant) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET instant = max(instant, excluded.instant)",
     )?
     .execute(params![batch.link, batch.mode, series_type, newest])?;
@@ -455,7 +459,7 @@ fn count(db: &Connection, name: &str, by: u64) -> Result<(), StoreError> {
     }
     let by = i64::try_from(by).unwrap_or(i64::MAX);
     db.prepare_cached(
-        "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+        "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
     )?
     .execute(params![name, by])?;
     Ok(())

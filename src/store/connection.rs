@@ -69,7 +69,7 @@ pub fn note(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let changed = db.execute(
-        "INSERT INTO connection (patient, provider, state, changed_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO connections (patient_id, provider, state, changed_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET state = ?3, changed_at = ?4
          WHERE state <> ?3 AND NOT (state = 'active' AND ?3 = 'authorizing')",
         params![patient, provider, state.as_str(), now],
@@ -111,7 +111,7 @@ pub fn note_active(
 /// Where the table cannot be written.
 pub fn abandon(db: &Database, patient: PatientId, provider: &str) -> Result<(), StoreError> {
     db.execute(
-        "DELETE FROM connection WHERE patient = ? AND provider = ? AND state = 'authorizing'",
+        "DELETE FROM connections WHERE patient_id = ? AND provider = ? AND state = 'authorizing'",
         params![patient, provider],
     )?;
     Ok(())
@@ -122,10 +122,10 @@ pub fn abandon(db: &Database, patient: PatientId, provider: &str) -> Result<(), 
 /// # Errors
 /// Where the tables cannot be written.
 pub fn end_all(db: &Database, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
-    db.execute("DELETE FROM authorization WHERE patient = ?", [patient])?;
-    db.execute("DELETE FROM connection WHERE patient = ? AND state = 'authorizing'", [patient])?;
+    db.execute("DELETE FROM authorizations WHERE patient_id = ?", [patient])?;
+    db.execute("DELETE FROM connections WHERE patient_id = ? AND state = 'authorizing'", [patient])?;
     db.execute(
-        "UPDATE connection SET state = 'ending', changed_at = ?2 WHERE patient = ?1 AND state = 'active'",
+        "UPDATE connections SET state = 'ending', changed_at = ?2 WHERE patient_id = ?1 AND state = 'active'",
         params![patient, now],
     )?;
     Ok(())
@@ -136,7 +136,8 @@ pub fn end_all(db: &Database, patient: PatientId, now: Timestamp) -> Result<(), 
 /// # Errors
 /// Where the table cannot be read.
 pub fn ending(db: &Database) -> Result<Vec<PatientId>, StoreError> {
-    let mut query = db.prepare_cached("SELECT DISTINCT patient FROM connection WHERE state = 'ending'")?;
+    let mut query =
+        db.prepare_cached("SELECT DISTINCT patient_id FROM connections WHERE state = 'ending'")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
@@ -156,7 +157,7 @@ pub fn active(db: &Database, patient: PatientId) -> Result<Vec<String>, StoreErr
 /// Where the table cannot be read.
 pub fn devices(db: &Database, patient: PatientId) -> Result<Vec<Device>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT provider, state, changed_at FROM connection WHERE patient = ? ORDER BY provider",
+        "SELECT provider, state, changed_at FROM connections WHERE patient_id = ? ORDER BY provider",
     )?;
     let devices = query.query_map([patient], |row| {
         let state = match row.get_ref(1)?.as_str()? {
@@ -180,10 +181,10 @@ pub fn begin(
     authorization: &Authorization,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    db.execute("DELETE FROM authorization WHERE expires_at <= ?", [now])?;
+    db.execute("DELETE FROM authorizations WHERE expires_at <= ?", [now])?;
     let Authorization { patient, provider, session, expires } = authorization;
     db.execute(
-        "INSERT OR REPLACE INTO authorization (state, patient, provider, session, expires_at)
+        "INSERT OR REPLACE INTO authorizations (state_hash, patient_id, provider, session_hash, expires_at)
          VALUES (?, ?, ?, ?, ?)",
         params![state, patient, provider, session, expires],
     )?;
@@ -197,7 +198,8 @@ pub fn begin(
 /// Where the table cannot be read.
 pub fn find(db: &Database, state: TokenHash, now: Timestamp) -> Result<Option<Authorization>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient, provider, session, expires_at FROM authorization WHERE state = ? AND expires_at > ?",
+        "SELECT patient_id, provider, session_hash, expires_at FROM authorizations WHERE state_hash = ?
+         AND expires_at > ?",
     )?;
     let found = query.query_row(params![state, now], |row| {
         Ok(Authorization {
@@ -215,5 +217,5 @@ pub fn find(db: &Database, state: TokenHash, now: Timestamp) -> Result<Option<Au
 /// # Errors
 /// Where the table cannot be written.
 pub fn consume(db: &Database, state: TokenHash) -> Result<bool, StoreError> {
-    Ok(db.execute("DELETE FROM authorization WHERE state = ?", [state])? > 0)
+    Ok(db.execute("DELETE FROM authorizations WHERE state_hash = ?", [state])? > 0)
 }

@@ -46,7 +46,7 @@ pub fn grant(
 ) -> Result<bool, StoreError> {
     let code = code::require(db, scope)?;
     let granted = db.execute(
-        "INSERT INTO consent (patient, code, study, granted_at, wording) VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING",
         params![patient, code, grounds.study, at, grounds.wording],
     )?;
@@ -79,8 +79,8 @@ pub fn withdraw(
         Extent::Study(study) => (false, study),
     };
     let changed = db.execute(
-        "UPDATE consent SET withdrawn_at = max(granted_at, ?5)
-         WHERE patient = ?1 AND code = ?2 AND (?3 OR study IS ?4) AND withdrawn_at IS NULL",
+        "UPDATE consents SET withdrawn_at = max(granted_at, ?5)
+         WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4) AND withdrawn_at IS NULL",
         params![patient, code, from_all, study, at],
     )?;
     Ok(changed > 0)
@@ -98,7 +98,7 @@ pub fn keep_wording(
     wording: &str,
 ) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO consent_text (hash, version, language, wording) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO consent_texts (hash, version, language, text) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         params![hash, version, language, wording],
     )?;
     Ok(())
@@ -109,7 +109,7 @@ pub fn keep_wording(
 /// # Errors
 /// Where the table cannot be read.
 pub fn wording(db: &Connection, hash: TokenHash) -> Result<Option<String>, StoreError> {
-    let mut query = db.prepare_cached("SELECT wording FROM consent_text WHERE hash = ?")?;
+    let mut query = db.prepare_cached("SELECT text FROM consent_texts WHERE hash = ?")?;
     Ok(query.query_row([hash], |row| row.get(0)).optional()?)
 }
 
@@ -119,10 +119,10 @@ pub fn wording(db: &Connection, hash: TokenHash) -> Result<Option<String>, Store
 /// Where the tables cannot be read.
 pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT code.code, display, study, name, granted_at, withdrawn_at, consent.wording, version, language
-         FROM consent JOIN code ON code.id = consent.code
-         LEFT JOIN study ON study.id = study LEFT JOIN consent_text ON hash = consent.wording
-         WHERE patient = ? ORDER BY granted_at DESC, consent.id DESC",
+        "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash, version, language
+         FROM consents JOIN codes ON codes.id = consents.code_id
+         LEFT JOIN studies ON studies.id = study_id LEFT JOIN consent_texts ON hash = consents.text_hash
+         WHERE patient_id = ? ORDER BY granted_at DESC, consents.id DESC",
     )?;
     let entries = query.query_map([patient], |row| {
         let study: Option<StudyId> = row.get(2)?;
@@ -142,10 +142,10 @@ pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreE
 /// Whether a device that the study takes delivers what a row of `consent` is about. A study that names no data source
 /// takes any, as does a consent that names no study.
 pub(super) const IS_DELIVERED: &str = "EXISTS (
-    SELECT 1 FROM data_source_code AS delivers WHERE delivers.code = consent.code
-      AND (NOT EXISTS (SELECT 1 FROM study_data_source AS takes WHERE takes.study = consent.study)
-           OR delivers.data_source IN (SELECT takes.data_source FROM study_data_source AS takes
-                                       WHERE takes.study = consent.study)))";
+    SELECT 1 FROM data_source_codes AS delivers WHERE delivers.code_id = consents.code_id
+      AND (NOT EXISTS (SELECT 1 FROM study_data_sources AS takes WHERE takes.study_id = consents.study_id)
+           OR delivers.data_source_id IN (SELECT takes.data_source_id FROM study_data_sources AS takes
+                                       WHERE takes.study_id = consents.study_id)))";
 
 /// The consents of a patient that stand and that a device delivers for the study that asked: scope and study.
 ///
@@ -153,8 +153,8 @@ pub(super) const IS_DELIVERED: &str = "EXISTS (
 /// Where the tables cannot be read.
 pub fn delivered(db: &Connection, patient: PatientId) -> Result<Vec<(String, Option<StudyId>)>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT code.code, study FROM consent JOIN code ON code.id = consent.code
-         WHERE patient = ? AND withdrawn_at IS NULL AND {IS_DELIVERED}"
+        "SELECT codes.code, study_id FROM consents JOIN codes ON codes.id = consents.code_id
+         WHERE patient_id = ? AND withdrawn_at IS NULL AND {IS_DELIVERED}"
     ))?;
     let rows = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -166,7 +166,7 @@ pub fn delivered(db: &Connection, patient: PatientId) -> Result<Vec<(String, Opt
 /// Where the table cannot be read.
 pub fn is_withdrawn(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consent WHERE patient = ? AND {IS_DELIVERED}"
+        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consents WHERE patient_id = ? AND {IS_DELIVERED}"
     ))?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
@@ -189,7 +189,8 @@ pub fn intend(
 ) -> Result<(), StoreError> {
     let code = code::require(db, scope)?;
     db.execute(
-        "INSERT OR REPLACE INTO intention (patient, study, code, wording, intended_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO pending_consents (patient_id, study_id, code_id, text_hash, submitted_at)
+         VALUES (?, ?, ?, ?, ?)",
         params![patient, study, code, wording, now],
     )?;
     Ok(())
@@ -207,7 +208,8 @@ pub fn take_intention(
     now: Timestamp,
 ) -> Result<Option<TokenHash>, StoreError> {
     let mut query = db.prepare_cached(
-        "DELETE FROM intention WHERE patient = ? AND study = ? AND code = ? RETURNING wording, intended_at",
+        "DELETE FROM pending_consents WHERE patient_id = ? AND study_id = ? AND code_id = ?
+         RETURNING text_hash, submitted_at",
     )?;
     let taken: Option<(TokenHash, Timestamp)> =
         query.query_row(params![patient, study, code], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
@@ -221,7 +223,8 @@ pub fn take_intention(
 pub fn allowed(db: &Connection, patient: PatientId, scope: &str) -> Result<Allowed, StoreError> {
     let allowed = Allowed::from_grants(&history(db, patient, scope)?);
     let mut query = db.prepare_cached(
-        "SELECT max(erased_at) FROM consent JOIN code ON code.id = consent.code WHERE patient = ? AND code.code = ?",
+        "SELECT max(data_erased_at) FROM consents JOIN codes ON codes.id = consents.code_id
+         WHERE patient_id = ? AND codes.code = ?",
     )?;
     let erased: Option<Timestamp> = query.query_row(params![patient, scope], |row| row.get(0))?;
     Ok(erased.map_or_else(|| allowed.clone(), |until| allowed.since(until)))
@@ -233,8 +236,8 @@ pub fn allowed(db: &Connection, patient: PatientId, scope: &str) -> Result<Allow
 /// Where the table cannot be read.
 pub fn history(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<Grant>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT granted_at, withdrawn_at FROM consent JOIN code ON code.id = consent.code
-         WHERE patient = ? AND code.code = ? ORDER BY granted_at",
+        "SELECT granted_at, withdrawn_at FROM consents JOIN codes ON codes.id = consents.code_id
+         WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at",
     )?;
     let grants = query.query_map(params![patient, scope], |row| {
         Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)? })
@@ -267,8 +270,8 @@ fn scopes_in(
     condition: &str,
 ) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT DISTINCT code.code FROM consent JOIN code ON code.id = consent.code
-         WHERE patient = ? AND {condition} ORDER BY 1"
+        "SELECT DISTINCT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
+         WHERE patient_id = ? AND {condition} ORDER BY 1"
     ))?;
     let scopes = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     scopes.into_iter().map(|scope| history(db, patient, &scope).map(|grants| (scope, grants))).collect()

@@ -13,101 +13,110 @@ use crate::time::Timestamp;
 type Query = (&'static str, &'static str);
 
 /// Columns that hold instants, besides those whose names end in `_at`.
-const INSTANTS: &[&str] = &["instant", "since", "until", "position", "newest"];
+const INSTANTS: &[&str] = &["instant", "since", "until", "read_until", "newest_instant"];
 
 /// What there are few rows of: each is a part of one document.
 pub const PARTS: &[Query] = &[
     (
         "patient",
-        "SELECT id, name, email, time_zone, jhe_id, subject AS ow_subject, external_id, created_at, consents_read_at
-         FROM patient WHERE id = ?",
+        "SELECT id, name, email, time_zone, jhe_patient_id, subject AS ow_subject, external_id, created_at,
+         consents_refreshed_at
+         FROM patients WHERE id = ?",
     ),
-    ("links", "SELECT ow_user, state, linked_at, ended_at FROM link WHERE patient = ? ORDER BY id"),
+    ("links", "SELECT ow_user_id, state, linked_at, unlinked_at FROM links WHERE patient_id = ? ORDER BY id"),
     (
         "consents",
-        "SELECT code.code, study.name AS study, granted_at, withdrawn_at, confirmed_at, erased_at, version, language,
-                lower(hex(consent.wording)) AS wording_sha256, consent_text.wording
-         FROM consent JOIN code ON code.id = consent.code LEFT JOIN study ON study.id = consent.study
-         LEFT JOIN consent_text ON hash = consent.wording WHERE patient = ? ORDER BY granted_at, consent.id",
+        "SELECT codes.code, studies.name AS study, granted_at, withdrawn_at, jhe_confirmed_at, data_erased_at,
+         version, language,
+                lower(hex(consents.text_hash)) AS text_sha256, consent_texts.text
+         FROM consents JOIN codes ON codes.id = consents.code_id LEFT JOIN studies ON studies.id = consents.study_id
+         LEFT JOIN consent_texts ON hash = consents.text_hash WHERE patient_id = ? ORDER BY granted_at, consents.id",
     ),
     (
-        "intentions",
-        "SELECT code.code, study.name AS study, lower(hex(wording)) AS wording_sha256, intended_at
-         FROM intention JOIN code ON code.id = intention.code JOIN study ON study.id = study
-         WHERE patient = ? ORDER BY intended_at",
+        "pending_consents",
+        "SELECT codes.code, studies.name AS study, lower(hex(text_hash)) AS text_sha256, submitted_at
+         FROM pending_consents JOIN codes ON codes.id = pending_consents.code_id JOIN studies ON studies.id = study_id
+         WHERE patient_id = ? ORDER BY submitted_at",
     ),
     (
         "studies",
-        "SELECT name, organization, purpose, contact, jhe_id, enrolled_at
-         FROM enrolment JOIN study ON study.id = study WHERE patient = ? ORDER BY enrolled_at",
+        "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at
+         FROM enrolments JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY enrolled_at",
     ),
-    ("organizations", "SELECT organization AS jhe_id FROM patient_organization WHERE patient = ? ORDER BY 1"),
+    ("organizations", "SELECT jhe_organization_id FROM patient_organizations WHERE patient_id = ? ORDER BY 1"),
     (
         "invitations",
-        "SELECT study.name AS study, issued_at, invitation.expires_at, revoked_at, used_at
-         FROM invitation LEFT JOIN study ON study.id = study WHERE patient = ? ORDER BY invitation.id",
+        "SELECT studies.name AS study, issued_at, invitations.expires_at, revoked_at, used_at
+         FROM invitations LEFT JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY invitations.id",
     ),
-    ("sessions", "SELECT began_at, expires_at FROM session WHERE patient = ? ORDER BY began_at"),
-    ("api_tokens", "SELECT label, created_at, revoked_at FROM api_token WHERE patient = ? ORDER BY id"),
-    ("devices", "SELECT provider, state, changed_at FROM connection WHERE patient = ? ORDER BY provider"),
+    ("sessions", "SELECT created_at, expires_at FROM sessions WHERE patient_id = ? ORDER BY created_at"),
+    ("api_tokens", "SELECT label, created_at, revoked_at FROM api_tokens WHERE patient_id = ? ORDER BY id"),
+    ("devices", "SELECT provider, state, changed_at FROM connections WHERE patient_id = ? ORDER BY provider"),
     (
         "authorizations",
-        "SELECT provider, expires_at FROM authorization WHERE patient = ? ORDER BY expires_at",
+        "SELECT provider, expires_at FROM authorizations WHERE patient_id = ? ORDER BY expires_at",
     ),
     (
-        "polling",
-        "SELECT polled_at, error, newest, deep_at, wide_at, checked_at, missing, read_at, empty_polls, failed_polls,
-                pulled_at, devices_at FROM patient_state WHERE patient = ?",
+        "sync_status",
+        "SELECT polled_at, last_error, newest_instant, deep_read_at, wide_read_at, completeness_checked_at,
+                missing_samples, fully_read_at, empty_polls, failed_polls,
+                provider_pulled_at, connections_checked_at FROM sync_status WHERE patient_id = ?",
     ),
     (
-        "marks",
-        "SELECT ow_user, mode, series_type, instant FROM mark JOIN link ON link.id = link
-         WHERE patient = ? ORDER BY link, mode, series_type",
+        "high_water_marks",
+        "SELECT ow_user_id, mode, series_type, instant FROM high_water_marks JOIN links ON links.id = link_id
+         WHERE patient_id = ? ORDER BY link_id, mode, series_type",
     ),
-    ("silence", "SELECT since AS since_at, cause, noticed_at FROM silence WHERE patient = ?"),
+    ("silence", "SELECT since, cause, detected_at FROM silences WHERE patient_id = ?"),
     (
         "alerts",
-        "SELECT channel, kind, since AS since_at, cause, raised_at, told_at FROM alert WHERE patient = ? ORDER BY id",
+        "SELECT channel, kind, since, cause, raised_at, sent_at FROM alerts WHERE patient_id = ? ORDER BY id",
     ),
-    ("backfills", "SELECT asked, since, until, position, started_at FROM backfill WHERE patient = ?"),
-    ("owed", "SELECT run, since, until, tries, due_at, read_at FROM owed WHERE patient = ?"),
+    ("backfills", "SELECT request, since, until, read_until, started_at FROM backfills WHERE patient_id = ?"),
+    ("historical_reads", "SELECT ow_run_id, since, until, attempts, due_at, completed_at FROM historical_reads
+     WHERE patient_id = ?"),
 ];
 
 /// What there may be many rows of: each has a file, a row a line.
 pub const LISTS: &[Query] = &[
     (
         "rejected",
-        "SELECT system, series_type, reason, sample, first_seen AS first_seen_at, last_seen AS last_seen_at
-         FROM rejected WHERE patient = ? ORDER BY id",
+        "SELECT system, series_type, reason, sample, first_seen_at, last_seen_at
+         FROM rejected_samples WHERE patient_id = ? ORDER BY id",
     ),
     (
         "events",
-        "SELECT stream.system, series_type, provider, event.id, instant FROM stream JOIN event ON event.stream = stream.id
-         WHERE patient = ? AND set_aside = 0 ORDER BY stream.id, instant",
+        "SELECT streams.system, series_type, provider, event_ids.event_id, instant FROM streams
+         JOIN event_ids ON event_ids.stream_id = streams.id
+         WHERE patient_id = ? AND entered_in_error = 0 ORDER BY streams.id, instant",
     ),
     (
         "deliveries",
-        "SELECT stream.system, series_type, provider, source, device, instant, revision, value, particulars, state,
-                due_at, attempts, detail
-         FROM stream JOIN outbox ON outbox.stream = stream.id
-         WHERE patient = ? AND set_aside = 0 ORDER BY stream.id, instant, revision",
+        "SELECT streams.system, series_type, provider, source, device, instant, revision, value, details, state,
+                due_at, attempts, reason
+         FROM streams JOIN outbox ON outbox.stream_id = streams.id
+         WHERE patient_id = ? AND entered_in_error = 0 ORDER BY streams.id, instant, revision",
     ),
     (
         "delivered_by_others",
-        "SELECT code.code, instant, value FROM adopted JOIN code ON code.id = adopted.code
-         WHERE patient = ? ORDER BY code.code, instant",
+        "SELECT codes.code, instant, value FROM delivered_elsewhere
+         JOIN codes ON codes.id = delivered_elsewhere.code_id
+         WHERE patient_id = ? ORDER BY codes.code, instant",
     ),
     (
         "payloads",
-        "SELECT ow_user, date(day * 86400, 'unixepoch') AS day, object.name, etag, object.state, endpoint, noted_at, error
-         FROM link JOIN object ON object.link = link.id WHERE patient = ? ORDER BY link.id, day, object.name",
+        "SELECT ow_user_id, date(day * 86400, 'unixepoch') AS day, raw_objects.name, etag, raw_objects.state,
+         endpoint, checked_at, error
+         FROM links JOIN raw_objects ON raw_objects.link_id = links.id WHERE patient_id = ?
+         ORDER BY links.id, day, raw_objects.name",
     ),
     (
         "hours",
-        "SELECT code.code, hour * 3600000000 AS hour_at, samples FROM hour_count JOIN code ON code.id = hour_count.code
-         WHERE patient = ? ORDER BY hour, code.code",
+        "SELECT codes.code, hour * 3600000000 AS hour_at, samples FROM hourly_sample_counts
+         JOIN codes ON codes.id = hourly_sample_counts.code_id
+         WHERE patient_id = ? ORDER BY hour, codes.code",
     ),
-    ("audit", "SELECT id, at AS noted_at, actor, action, detail FROM audit WHERE patient = ? ORDER BY id"),
+    ("audit", "SELECT id, recorded_at, actor, action, detail FROM audit_entries WHERE patient_id = ? ORDER BY id"),
 ];
 
 /// Hands over each row of a query, in order.
@@ -164,7 +173,7 @@ mod tests {
         let mut query = db
             .prepare(
                 "SELECT DISTINCT s.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c
-                 WHERE s.type = 'table' AND c.name IN ('patient', 'stream', 'link') ORDER BY 1",
+                 WHERE s.type = 'table' AND c.name IN ('patient_id', 'stream_id', 'link_id') ORDER BY 1",
             )
             .unwrap();
         let tables: BTreeSet<String> =
@@ -177,14 +186,14 @@ mod tests {
         let left_out: Vec<&String> = tables.iter().filter(|table| !is_read(table)).collect();
         // Observations have a file of their own; the others are counts, secrets, and of those who were erased.
         let expected = [
-            "erased_name",
-            "erasure",
-            "jhe_token",
-            "left_out",
-            "object_count",
-            "observation",
-            "outbox_count",
-            "revision",
+            "erased_identifiers",
+            "erasures",
+            "export_exclusions",
+            "jhe_tokens",
+            "observations",
+            "outbox_counts",
+            "raw_object_counts",
+            "revisions",
         ];
         assert_eq!(left_out, expected);
     }

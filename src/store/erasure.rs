@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::backup::UNFINISHED;
-use super::{BUSY_TIMEOUT, FILE_NAME, StoreError, audit, patient};
+use super::{BUSY_TIMEOUT, FILE_NAME, StoreError, audit, commits, patient};
 use crate::account::Actor;
 use crate::failpoint;
 use crate::patient::{OwUser, PatientId, PatientRef};
@@ -25,33 +25,33 @@ const PAUSE: Duration = Duration::from_millis(100);
 const NAMELESS: &str = "(being erased)";
 
 /// What hangs on an observation, by its stream and its instant, and the observation last.
-const OF_OBSERVATION: &[&str] = &["revision", "outbox", "left_out", "event", "observation"];
+const OF_OBSERVATION: &[&str] = &["revisions", "outbox", "export_exclusions", "event_ids", "observations"];
 /// What hangs on a stream besides.
-const OF_STREAM: &[&str] = &["outbox_count"];
+const OF_STREAM: &[&str] = &["outbox_counts"];
 /// What hangs on a link. The count comes after what is counted.
-const OF_LINK: &[&str] = &["mark", "object", "object_count"];
+const OF_LINK: &[&str] = &["high_water_marks", "raw_objects", "raw_object_counts"];
 /// What hangs on a patient, after all that.
 pub(super) const OF_PATIENT: &[&str] = &[
-    "stream",
-    "link",
-    "intention",
-    "consent",
-    "enrolment",
-    "invitation",
-    "session",
-    "api_token",
-    "connection",
-    "authorization",
-    "jhe_token",
-    "patient_organization",
-    "adopted",
-    "patient_state",
-    "hour_count",
-    "rejected",
-    "backfill",
-    "owed",
-    "silence",
-    "alert",
+    "streams",
+    "links",
+    "pending_consents",
+    "consents",
+    "enrolments",
+    "invitations",
+    "sessions",
+    "api_tokens",
+    "connections",
+    "authorizations",
+    "jhe_tokens",
+    "patient_organizations",
+    "delivered_elsewhere",
+    "sync_status",
+    "hourly_sample_counts",
+    "rejected_samples",
+    "backfills",
+    "historical_reads",
+    "silences",
+    "alerts",
 ];
 
 /// Who knows a patient by a name.
@@ -103,9 +103,10 @@ pub fn resolve(db: &Connection, who: PatientRef) -> Result<PatientId, StoreError
 /// Where the tables cannot be read.
 pub fn find(db: &Connection, id: PatientId) -> Result<Option<Erasure>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT rows_gone_at, vacuumed_at,
-                EXISTS (SELECT 1 FROM erased_name WHERE erased_name.patient = erasure.patient AND kind = 'jhe')
-         FROM erasure WHERE patient = ?",
+        "SELECT rows_deleted_at, vacuumed_at,
+                EXISTS (SELECT 1 FROM erased_identifiers
+                WHERE erased_identifiers.patient_id = erasures.patient_id AND kind = 'jhe')
+         FROM erasures WHERE patient_id = ?",
     )?;
     let found = query.query_row([id], |row| {
         Ok(Erasure { rows_gone: row.get(0)?, vacuumed: row.get(1)?, is_of_jhe: row.get(2)? })
@@ -118,7 +119,7 @@ pub fn find(db: &Connection, id: PatientId) -> Result<Option<Erasure>, StoreErro
 /// # Errors
 /// Where the table cannot be read.
 pub fn began(db: &Connection, id: PatientId) -> Result<Option<Timestamp>, StoreError> {
-    let mut query = db.prepare_cached("SELECT began_at FROM erasure WHERE patient = ?")?;
+    let mut query = db.prepare_cached("SELECT started_at FROM erasures WHERE patient_id = ?")?;
     Ok(query.query_row([id], |row| row.get(0)).optional()?)
 }
 
@@ -128,7 +129,7 @@ pub fn began(db: &Connection, id: PatientId) -> Result<Option<Timestamp>, StoreE
 /// Where the table cannot be read.
 pub fn linked_user(db: &Connection, id: PatientId) -> Result<Option<OwUser>, StoreError> {
     let mut query =
-        db.prepare_cached("SELECT ow_user FROM link WHERE patient = ? AND state <> 'unlinked'")?;
+        db.prepare_cached("SELECT ow_user_id FROM links WHERE patient_id = ? AND state <> 'unlinked'")?;
     Ok(query.query_row([id], |row| row.get(0)).optional()?)
 }
 
@@ -141,7 +142,7 @@ pub fn begin(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Store
     if find(db, id)?.is_some() {
         return Ok(());
     }
-    db.execute("INSERT INTO erasure (patient, began_at) VALUES (?, ?)", params![id, now])?;
+    db.execute("INSERT INTO erasures (patient_id, started_at) VALUES (?, ?)", params![id, now])?;
     let one = patient::find(db, PatientRef::Own(id))?;
     if let Some(jhe_id) = one.jhe_id {
         remember(db, id, Kind::Jhe, &jhe_id.to_string())?;
@@ -153,12 +154,20 @@ pub fn begin(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Store
         }
     }
     patient::end_link(db, id, now)?;
-    for table in ["session", "api_token", "jhe_token", "authorization", "invitation", "backfill", "owed"] {
-        db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;
+    for table in [
+        "sessions",
+        "api_tokens",
+        "jhe_tokens",
+        "authorizations",
+        "invitations",
+        "backfills",
+        "historical_reads",
+    ] {
+        db.execute(&format!("DELETE FROM {table} WHERE patient_id = ?"), [id])?;
     }
     // Without its number at JHE nothing of the patient is sent any more.
     db.execute(
-        "UPDATE patient SET name = ?2, email = NULL, jhe_id = NULL WHERE id = ?1",
+        "UPDATE patients SET name = ?2, email = NULL, jhe_patient_id = NULL WHERE id = ?1",
         params![id, NAMELESS],
     )?;
     failpoint::at("erase.begun");
@@ -167,7 +176,7 @@ pub fn begin(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Store
 
 fn is_linked_to_another(db: &Connection, id: PatientId, user: &str) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM link WHERE ow_user = ? AND patient <> ? AND state <> 'unlinked')",
+        "SELECT EXISTS (SELECT 1 FROM links WHERE ow_user_id = ? AND patient_id <> ? AND state <> 'unlinked')",
     )?;
     Ok(query.query_row(params![user, id], |row| row.get(0))?)
 }
@@ -176,11 +185,11 @@ fn is_linked_to_another(db: &Connection, id: PatientId, user: &str) -> Result<bo
 ///
 /// # Errors
 /// Where the tables cannot be written.
-pub fn step(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached("SELECT id FROM stream WHERE patient = ?")?;
+pub fn step(db: &Connection, id: PatientId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut query = db.prepare_cached("SELECT id FROM streams WHERE patient_id = ?")?;
     let streams: Vec<i64> = query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for stream in streams {
-        if delete_some(db, stream, Timestamp::MAX)? {
+        if delete_some(db, stream, Timestamp::MAX, now)? {
             return Ok(true);
         }
     }
@@ -189,16 +198,23 @@ pub fn step(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
 
 /// Deletes the oldest observations of a stream before `until`, at most [`CHUNK`], and what hangs on them; answers
 /// whether there were any. What was deleted is overwritten in the file.
-pub(super) fn delete_some(db: &Connection, stream: i64, until: Timestamp) -> Result<bool, StoreError> {
+pub(super) fn delete_some(
+    db: &Connection,
+    stream: i64,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT max(instant) FROM (SELECT instant FROM observation WHERE stream = ? AND instant < ?
+        "SELECT max(instant) FROM (SELECT instant FROM observations WHERE stream_id = ? AND instant < ?
                                    ORDER BY instant LIMIT ?)",
     )?;
     let last: Option<Timestamp> = query.query_row(params![stream, until, CHUNK], |row| row.get(0))?;
     let Some(last) = last else { return Ok(false) };
+    // No row is left to carry the number; readers see that samples have changed.
+    commits::number(db, None, now)?;
     overwriting(db, || {
         for &table in OF_OBSERVATION {
-            db.prepare_cached(&format!("DELETE FROM {table} WHERE stream = ? AND instant <= ?"))?
+            db.prepare_cached(&format!("DELETE FROM {table} WHERE stream_id = ? AND instant <= ?"))?
                 .execute(params![stream, last])?;
             failpoint::at("erase.some");
         }
@@ -226,23 +242,25 @@ pub fn finish(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Stor
         return Ok(());
     }
     overwriting(db, || {
-        let hanging =
-            |tables: &'static [&str], on: &'static str| tables.iter().map(move |table| (*table, on));
-        let all = hanging(&OF_OBSERVATION, "stream")
-            .chain(hanging(&OF_STREAM, "stream"))
-            .chain(hanging(&OF_LINK, "link"));
-        for (table, on) in all {
-            let whose = format!("{on} IN (SELECT id FROM {on} WHERE patient = ?)");
-            db.execute(&format!("DELETE FROM {table} WHERE {whose}"), [id])?;
+        let hanging = |tables: &'static [&str], key: &'static str, of: &'static str| {
+            tables.iter().map(move |table| (*table, key, of))
+        };
+        let all = hanging(&OF_OBSERVATION, "stream_id", "streams")
+            .chain(hanging(&OF_STREAM, "stream_id", "streams"))
+            .chain(hanging(&OF_LINK, "link_id", "links"));
+        for (table, key, of) in all {
+            let delete =
+                format!("DELETE FROM {table} WHERE {key} IN (SELECT id FROM {of} WHERE patient_id = ?)");
+            db.execute(&delete, [id])?;
         }
         for &table in OF_PATIENT {
-            db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;
+            db.execute(&format!("DELETE FROM {table} WHERE patient_id = ?"), [id])?;
         }
-        db.execute("DELETE FROM patient WHERE id = ?", [id])?;
+        db.execute("DELETE FROM patients WHERE id = ?", [id])?;
         Ok(())
     })?;
     failpoint::at("erase.rows");
-    db.execute("UPDATE erasure SET rows_gone_at = ?2 WHERE patient = ?1", params![id, now])?;
+    db.execute("UPDATE erasures SET rows_deleted_at = ?2 WHERE patient_id = ?1", params![id, now])?;
     audit::record(db, now, Actor::CommandLine, "patient.erase", Some(id), "")
 }
 
@@ -273,7 +291,7 @@ pub fn vacuum(directory: &Path) -> Result<bool, StoreError> {
 /// Where the table cannot be written.
 pub fn note_vacuumed(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     db.execute(
-        "UPDATE erasure SET vacuumed_at = ? WHERE rows_gone_at IS NOT NULL AND vacuumed_at IS NULL",
+        "UPDATE erasures SET vacuumed_at = ? WHERE rows_deleted_at IS NOT NULL AND vacuumed_at IS NULL",
         [now],
     )?;
     Ok(())
@@ -325,7 +343,7 @@ fn is_beside(path: &Path) -> bool {
 
 fn has_patient(path: &Path, id: PatientId) -> rusqlite::Result<bool> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    db.query_row("SELECT EXISTS (SELECT 1 FROM patient WHERE id = ?)", [id], |row| row.get(0))
+    db.query_row("SELECT EXISTS (SELECT 1 FROM patients WHERE id = ?)", [id], |row| row.get(0))
 }
 
 /// Refuses to take in somebody who was erased here, by JHE's number.
@@ -360,14 +378,14 @@ fn refuse(db: &Connection, kind: Kind, name: &str, shown: &str) -> Result<(), St
 /// # Errors
 /// Where the table cannot be written.
 pub fn readmit(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
-    Ok(db.execute("DELETE FROM erased_name WHERE patient = ?", [id])? > 0)
+    Ok(db.execute("DELETE FROM erased_identifiers WHERE patient_id = ?", [id])? > 0)
 }
 
 fn remember(db: &Connection, id: PatientId, kind: Kind, name: &str) -> Result<(), StoreError> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
     db.execute(
-        "INSERT INTO erased_name (patient, kind, salt, hash) VALUES (?, ?, ?, ?)",
+        "INSERT INTO erased_identifiers (patient_id, kind, salt, hash) VALUES (?, ?, ?, ?)",
         params![id, kind.as_str(), salt, hash(&salt, kind, name)],
     )?;
     Ok(())
@@ -376,7 +394,8 @@ fn remember(db: &Connection, id: PatientId, kind: Kind, name: &str) -> Result<()
 /// The erased patient of this name, and since when.
 fn named(db: &Connection, kind: Kind, name: &str) -> Result<Option<(PatientId, Timestamp)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient, began_at, salt, hash FROM erased_name JOIN erasure USING (patient) WHERE kind = ?",
+        "SELECT patient_id, started_at, salt, hash FROM erased_identifiers JOIN erasures USING (patient_id)
+         WHERE kind = ?",
     )?;
     let mut rows = query.query([kind.as_str()])?;
     while let Some(row) = rows.next()? {
@@ -415,7 +434,7 @@ mod tests {
             let targets = query.query_map([table], |row| row.get::<_, String>(0)).unwrap();
             targets.map(Result::unwrap).any(|target| to.contains(&target))
         };
-        let mut found = BTreeSet::from(["patient".to_owned()]);
+        let mut found = BTreeSet::from(["patients".to_owned()]);
         loop {
             let more: Vec<String> = tables
                 .iter()
@@ -432,7 +451,7 @@ mod tests {
     #[test]
     fn every_table_that_has_anything_of_a_patient_is_cleared() {
         let db = in_memory();
-        let mut cleared: BTreeSet<String> = BTreeSet::from(["patient".to_owned()]);
+        let mut cleared: BTreeSet<String> = BTreeSet::from(["patients".to_owned()]);
         let lists: [&[&str]; 4] = [&OF_OBSERVATION, &OF_STREAM, &OF_LINK, &OF_PATIENT];
         cleared.extend(lists.concat().into_iter().map(str::to_owned));
         assert_eq!(referring(&db), cleared);
@@ -440,19 +459,19 @@ mod tests {
         let mut query = db
             .prepare(
                 "SELECT s.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c
-                 WHERE s.type = 'table' AND c.name IN ('patient', 'stream', 'link')",
+                 WHERE s.type = 'table' AND c.name IN ('patient_id', 'stream_id', 'link_id')",
             )
             .unwrap();
         let named: BTreeSet<String> =
             query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let others: Vec<&String> = named.difference(&cleared).collect();
-        assert_eq!(others, ["audit", "erased_name", "erasure"]);
+        assert_eq!(others, ["audit_entries", "erased_identifiers", "erasures"]);
     }
 
     #[test]
     fn a_name_is_known_again_by_its_kind_and_tells_nothing_else() {
         let db = in_memory();
-        db.execute("INSERT INTO erasure (patient, began_at) VALUES (7, 0)", []).unwrap();
+        db.execute("INSERT INTO erasures (patient_id, started_at) VALUES (7, 0)", []).unwrap();
         remember(&db, PatientId::new(7), Kind::Jhe, "40001").unwrap();
         let known = |kind, name| named(&db, kind, name).unwrap().map(|(id, _)| id.get());
         assert_eq!((known(Kind::Jhe, "40001"), known(Kind::Jhe, "40002")), (Some(7), None));

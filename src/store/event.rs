@@ -107,8 +107,8 @@ fn gone(
     let (Some(stream), Some(census), Some(frame)) = (stream, census, sample.frame()) else { return Ok(None) };
     let Census { within, ids } = census;
     let mut query = db.prepare_cached(
-        "SELECT instant, particulars FROM observation
-         WHERE stream = ?1 AND instant BETWEEN ?2 AND ?3 ORDER BY instant",
+        "SELECT instant, details FROM observations
+         WHERE stream_id = ?1 AND instant BETWEEN ?2 AND ?3 ORDER BY instant",
     )?;
     let around = params![stream, frame.start.minus(NEAR), frame.end.plus(NEAR)];
     let rows = query.query_map(around, |row| Ok((row.get(0)?, row.get::<_, Option<Particulars>>(1)?)))?;
@@ -131,7 +131,8 @@ fn is_shown(
     instant: Timestamp,
     shown: &[Box<str>],
 ) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached("SELECT id FROM event WHERE stream = ? AND instant = ?")?;
+    let mut query =
+        db.prepare_cached("SELECT event_id FROM event_ids WHERE stream_id = ? AND instant = ?")?;
     let ids = query.query_map(params![stream, instant], |row| row.get::<_, Box<str>>(0))?;
     for id in ids {
         if shown.contains(&id?) {
@@ -147,8 +148,9 @@ pub(super) fn alias(
     stream: i64,
     aliases: &[(Box<str>, Timestamp)],
 ) -> Result<(), StoreError> {
-    let mut insert =
-        db.prepare_cached("INSERT INTO event (stream, id, instant) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO event_ids (stream_id, event_id, instant) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    )?;
     for (id, instant) in aliases {
         insert.execute(params![stream, id, instant])?;
     }
@@ -158,11 +160,8 @@ pub(super) fn alias(
 /// Remembers under which instant a new event is kept.
 pub(super) fn place(db: &Connection, stream: i64, sample: &Sample) -> Result<(), StoreError> {
     if let Some(id) = sample.event() {
-        db.prepare_cached("INSERT INTO event (stream, id, instant) VALUES (?, ?, ?)")?.execute(params![
-            stream,
-            id,
-            sample.instant
-        ])?;
+        db.prepare_cached("INSERT INTO event_ids (stream_id, event_id, instant) VALUES (?, ?, ?)")?
+            .execute(params![stream, id, sample.instant])?;
     }
     Ok(())
 }
@@ -175,8 +174,8 @@ fn kept_at(
 ) -> Result<Option<(Timestamp, Box<str>)>, StoreError> {
     let Some(stream) = stream else { return Ok(None) };
     let mut query = db.prepare_cached(
-        "SELECT instant, particulars ->> 'id' FROM event JOIN observation USING (stream, instant)
-         WHERE stream = ? AND id = ?",
+        "SELECT instant, details ->> 'id' FROM event_ids JOIN observations USING (stream_id, instant)
+         WHERE stream_id = ? AND event_id = ?",
     )?;
     Ok(query.query_row(params![stream, id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
@@ -184,6 +183,6 @@ fn kept_at(
 fn is_kept(db: &Connection, stream: Option<i64>, instant: Timestamp) -> Result<bool, StoreError> {
     let Some(stream) = stream else { return Ok(false) };
     let mut query =
-        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM observation WHERE stream = ? AND instant = ?)")?;
+        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM observations WHERE stream_id = ? AND instant = ?)")?;
     Ok(query.query_row(params![stream, instant], |row| row.get(0))?)
 }

@@ -44,7 +44,7 @@ pub struct Newest {
 /// Where the tables cannot be read.
 pub fn figures(db: &Connection, now: Timestamp, after: Duration) -> Result<Figures, StoreError> {
     let mut links = [("active", 0), ("needs_relink", 0), ("unlinked", 0)];
-    let mut query = db.prepare_cached("SELECT state, count(*) FROM link GROUP BY state")?;
+    let mut query = db.prepare_cached("SELECT state, count(*) FROM links GROUP BY state")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
         let state = row.get_ref(0)?.as_str().unwrap_or_default();
@@ -53,14 +53,15 @@ pub fn figures(db: &Connection, now: Timestamp, after: Duration) -> Result<Figur
         }
     }
     let mut query = db.prepare_cached(
-        "SELECT coalesce(newest, linked_at) AS age FROM link LEFT JOIN patient_state USING (patient)
-         WHERE state = 'active' AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = link.patient
+        "SELECT coalesce(newest_instant, linked_at) AS age FROM links LEFT JOIN sync_status USING (patient_id)
+         WHERE state = 'active' AND EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = links.patient_id
                                             AND withdrawn_at IS NULL)
          ORDER BY age",
     )?;
     let ages = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<Timestamp>, _>>()?;
     let mut query = db.prepare_cached(
-        "SELECT count(*) FROM link JOIN patient_state USING (patient) WHERE state <> 'unlinked' AND error IS NOT NULL",
+        "SELECT count(*) FROM links JOIN sync_status USING (patient_id) WHERE state <> 'unlinked'
+         AND last_error IS NOT NULL",
     )?;
     Ok(Figures {
         links,
@@ -82,31 +83,32 @@ mod tests {
     fn four() -> Connection {
         let db = in_memory();
         db.execute_batch(
-            "INSERT INTO code (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
-             INSERT INTO data_source (id, name, kind) VALUES (1, 'Oura', 'personal_device');
-             INSERT INTO data_source_code (data_source, code) VALUES (1, 1);",
+            "INSERT INTO codes (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
+             INSERT INTO data_sources (id, name, type) VALUES (1, 'Oura', 'personal_device');
+             INSERT INTO data_source_codes (data_source_id, code_id) VALUES (1, 1);",
         )
         .unwrap();
         for (patient, state, withdrawn) in
             [(1, "active", None), (2, "active", Some(2)), (3, "needs_relink", None), (4, "unlinked", None)]
         {
             db.execute(
-                "INSERT INTO patient (id, name, time_zone, created_at) VALUES (?, 'A', 'UTC', 0)",
+                "INSERT INTO patients (id, name, time_zone, created_at) VALUES (?, 'A', 'UTC', 0)",
                 [patient],
             )
             .unwrap();
             db.execute(
-                "INSERT INTO link (patient, ow_user, state, linked_at) VALUES (?1, 'u' || ?1, ?2, 0)",
+                "INSERT INTO links (patient_id, ow_user_id, state, linked_at) VALUES (?1, 'u' || ?1, ?2, 0)",
                 rusqlite::params![patient, state],
             )
             .unwrap();
             db.execute(
-                "INSERT INTO consent (patient, code, granted_at, withdrawn_at) VALUES (?, 1, 1, ?)",
+                "INSERT INTO consents (patient_id, code_id, granted_at, withdrawn_at) VALUES (?, 1, 1, ?)",
                 rusqlite::params![patient, withdrawn],
             )
             .unwrap();
             db.execute(
-                "INSERT INTO patient_state (patient, newest, read_at, error) VALUES (?, ?, ?, 'no')",
+                "INSERT INTO sync_status (patient_id, newest_instant, fully_read_at, last_error)
+                 VALUES (?, ?, ?, 'no')",
                 rusqlite::params![patient, now().minus(HOUR * 48), now()],
             )
             .unwrap();
@@ -134,8 +136,11 @@ mod tests {
         assert_eq!(figures.in_error, 3);
         assert_eq!(figures.links, [("active", 2), ("needs_relink", 1), ("unlinked", 1)]);
         let db = four();
-        db.execute("UPDATE patient_state SET newest = ? WHERE patient = 2", [now().minus(HOUR * 90)])
-            .unwrap();
+        db.execute(
+            "UPDATE sync_status SET newest_instant = ? WHERE patient_id = 2",
+            [now().minus(HOUR * 90)],
+        )
+        .unwrap();
         let newest = super::figures(&db, now(), HOUR * 36).unwrap().newest;
         assert_eq!(newest.oldest, Some(now().minus(HOUR * 48)), "not of who withdrew");
     }

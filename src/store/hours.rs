@@ -184,15 +184,18 @@ pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> Result<(), StoreEr
         return Ok(());
     }
     db.prepare_cached(
-        "INSERT INTO hour_total (hour, created, revised, rejected, lag_samples, lag_seconds, lag_most, ticks,
-                                 ticks_partial, ticks_failed, tick_millis, delivered, parked, dead)
+        "INSERT INTO hourly_counters (hour, created, revised, rejected, lag_samples, lag_seconds,
+         lag_max_seconds, ticks,
+                                 ticks_partial, ticks_failed, tick_milliseconds, delivered, parked, dead)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              created = created + excluded.created, revised = revised + excluded.revised,
              rejected = rejected + excluded.rejected, lag_samples = lag_samples + excluded.lag_samples,
-             lag_seconds = lag_seconds + excluded.lag_seconds, lag_most = max(lag_most, excluded.lag_most),
+             lag_seconds = lag_seconds + excluded.lag_seconds, lag_max_seconds = max(lag_max_seconds,
+             excluded.lag_max_seconds),
              ticks = ticks + excluded.ticks, ticks_partial = ticks_partial + excluded.ticks_partial,
-             ticks_failed = ticks_failed + excluded.ticks_failed, tick_millis = tick_millis + excluded.tick_millis,
+             ticks_failed = ticks_failed + excluded.ticks_failed,
+             tick_milliseconds = tick_milliseconds + excluded.tick_milliseconds,
              delivered = delivered + excluded.delivered, parked = parked + excluded.parked,
              dead = dead + excluded.dead",
     )?
@@ -221,7 +224,7 @@ pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> Result<(), StoreEr
 /// Where the table cannot be written.
 pub fn note_error(db: &Connection, now: Timestamp, kind: Kind) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO hour_error (hour, kind, errors) VALUES (?, ?, 1)
+        "INSERT INTO hourly_errors (hour, kind, errors) VALUES (?, ?, 1)
          ON CONFLICT DO UPDATE SET errors = errors + 1",
     )?
     .execute(params![now.hour(), kind.as_str()])?;
@@ -233,8 +236,8 @@ pub fn note_error(db: &Connection, now: Timestamp, kind: Kind) -> Result<(), Sto
 /// # Errors
 /// Where the tables cannot be written.
 pub fn trim(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM hour_total WHERE hour < ?")?.execute([now.hour() - KEPT])?;
-    db.prepare_cached("DELETE FROM hour_error WHERE hour < ?")?.execute([now.hour() - KEPT])?;
+    db.prepare_cached("DELETE FROM hourly_counters WHERE hour < ?")?.execute([now.hour() - KEPT])?;
+    db.prepare_cached("DELETE FROM hourly_errors WHERE hour < ?")?.execute([now.hour() - KEPT])?;
     Ok(())
 }
 
@@ -244,9 +247,9 @@ pub fn trim(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
 /// Where the table cannot be read.
 pub fn since(db: &Connection, hour: i64) -> Result<Vec<(i64, Totals)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT hour, created, revised, rejected, lag_samples, lag_seconds, lag_most, ticks, ticks_partial,
-                ticks_failed, tick_millis, delivered, parked, dead
-         FROM hour_total WHERE hour >= ? ORDER BY hour",
+        "SELECT hour, created, revised, rejected, lag_samples, lag_seconds, lag_max_seconds, ticks, ticks_partial,
+                ticks_failed, tick_milliseconds, delivered, parked, dead
+         FROM hourly_counters WHERE hour >= ? ORDER BY hour",
     )?;
     let rows = query.query_map([hour], |row| {
         let lag = Lag { samples: row.get(4)?, seconds: row.get(5)?, most: row.get(6)? };
@@ -273,8 +276,8 @@ pub fn since(db: &Connection, hour: i64) -> Result<Vec<(i64, Totals)>, StoreErro
 /// # Errors
 /// Where the table cannot be read.
 pub fn errors_since(db: &Connection, hour: i64) -> Result<Vec<(i64, Kind, i64)>, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT hour, kind, errors FROM hour_error WHERE hour >= ? ORDER BY hour, kind")?;
+    let mut query = db
+        .prepare_cached("SELECT hour, kind, errors FROM hourly_errors WHERE hour >= ? ORDER BY hour, kind")?;
     let mut rows = query.query([hour])?;
     let mut errors = Vec::new();
     while let Some(row) = rows.next()? {

@@ -54,8 +54,8 @@ impl Invitation {
     }
 }
 
-const SELECT: &str =
-    "SELECT id, patient, study, issued_at, expires_at, revoked_at, used_at, used_by FROM invitation";
+const SELECT: &str = "SELECT id, patient_id, study_id, issued_at, expires_at, revoked_at, used_at,
+ used_by_hash FROM invitations";
 
 /// Keeps a new invitation. Earlier ones of the same patient that are still open are revoked: they are lost,
 /// or in the wrong hands.
@@ -72,7 +72,7 @@ pub fn issue(
 ) -> Result<(), StoreError> {
     revoke_open(db, patient, now)?;
     db.execute(
-        "INSERT INTO invitation (hash, patient, study, issued_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO invitations (token_hash, patient_id, study_id, issued_at, expires_at) VALUES (?, ?, ?, ?, ?)",
         params![hash, patient, study, now, expires],
     )?;
     Ok(())
@@ -84,8 +84,8 @@ pub fn issue(
 /// Where the table cannot be written.
 pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
     Ok(db.execute(
-        "UPDATE invitation SET revoked_at = ?1
-         WHERE patient = ?2 AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ?1",
+        "UPDATE invitations SET revoked_at = ?1
+         WHERE patient_id = ?2 AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ?1",
         params![now, patient],
     )?)
 }
@@ -95,7 +95,7 @@ pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> Resul
 /// # Errors
 /// Where the table cannot be read.
 pub fn find(db: &Connection, hash: TokenHash) -> Result<Option<Invitation>, StoreError> {
-    let mut query = db.prepare_cached(&format!("{SELECT} WHERE hash = ?"))?;
+    let mut query = db.prepare_cached(&format!("{SELECT} WHERE token_hash = ?"))?;
     Ok(query.query_row([hash], from_row).optional()?)
 }
 
@@ -104,7 +104,7 @@ pub fn find(db: &Connection, hash: TokenHash) -> Result<Option<Invitation>, Stor
 /// # Errors
 /// Where the table cannot be written.
 pub fn mark_used(db: &Connection, id: i64, by: TokenHash, now: Timestamp) -> Result<(), StoreError> {
-    db.execute("UPDATE invitation SET used_at = ?, used_by = ? WHERE id = ?", params![now, by, id])?;
+    db.execute("UPDATE invitations SET used_at = ?, used_by_hash = ? WHERE id = ?", params![now, by, id])?;
     Ok(())
 }
 
@@ -120,8 +120,9 @@ pub fn note_redeemed(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO invitation (hash, patient, issued_at, expires_at, used_at, used_by) VALUES (?1, ?2, ?3, ?3, ?3, ?4)
-         ON CONFLICT (hash) DO UPDATE SET used_at = coalesce(used_at, ?3), used_by = ?4",
+        "INSERT INTO invitations (token_hash, patient_id, issued_at, expires_at, used_at, used_by_hash)
+         VALUES (?1, ?2, ?3, ?3, ?3, ?4)
+         ON CONFLICT (token_hash) DO UPDATE SET used_at = coalesce(used_at, ?3), used_by_hash = ?4",
         params![hash, patient, now, by],
     )?;
     Ok(())
@@ -134,8 +135,8 @@ pub fn note_redeemed(
 /// Where the table cannot be written.
 pub fn close_used(db: &Connection, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
     db.execute(
-        "UPDATE invitation SET used_by = NULL, revoked_at = coalesce(revoked_at, ?2)
-         WHERE patient = ?1 AND used_at IS NOT NULL",
+        "UPDATE invitations SET used_by_hash = NULL, revoked_at = coalesce(revoked_at, ?2)
+         WHERE patient_id = ?1 AND used_at IS NOT NULL",
         params![patient, now],
     )?;
     Ok(())
@@ -146,7 +147,7 @@ pub fn close_used(db: &Connection, patient: PatientId, now: Timestamp) -> Result
 /// # Errors
 /// Where the table cannot be read.
 pub fn list(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<Invitation>, StoreError> {
-    let mut query = db.prepare_cached(&format!("{SELECT} WHERE patient = ? ORDER BY id DESC LIMIT ?"))?;
+    let mut query = db.prepare_cached(&format!("{SELECT} WHERE patient_id = ? ORDER BY id DESC LIMIT ?"))?;
     Ok(query.query_map(params![patient, limit], from_row)?.collect::<Result<_, _>>()?)
 }
 

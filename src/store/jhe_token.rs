@@ -11,10 +11,14 @@ use crate::patient::PatientId;
 /// Where the table cannot be written.
 pub fn keep(db: &Connection, patient: PatientId, sealed: &[u8]) -> Result<(), StoreError> {
     db.execute(
-        "DELETE FROM jhe_token WHERE patient NOT IN (SELECT patient FROM session WHERE patient IS NOT NULL)",
+        "DELETE FROM jhe_tokens WHERE patient_id NOT IN (SELECT patient_id FROM sessions
+         WHERE patient_id IS NOT NULL)",
         [],
     )?;
-    db.execute("INSERT OR REPLACE INTO jhe_token (patient, sealed) VALUES (?, ?)", params![patient, sealed])?;
+    db.execute(
+        "INSERT OR REPLACE INTO jhe_tokens (patient_id, sealed_token) VALUES (?, ?)",
+        params![patient, sealed],
+    )?;
     Ok(())
 }
 
@@ -23,7 +27,7 @@ pub fn keep(db: &Connection, patient: PatientId, sealed: &[u8]) -> Result<(), St
 /// # Errors
 /// Where the table cannot be read.
 pub fn find(db: &Connection, patient: PatientId) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut query = db.prepare_cached("SELECT sealed FROM jhe_token WHERE patient = ?")?;
+    let mut query = db.prepare_cached("SELECT sealed_token FROM jhe_tokens WHERE patient_id = ?")?;
     Ok(query.query_row([patient], |row| row.get(0)).optional()?)
 }
 
@@ -32,6 +36,6 @@ pub fn find(db: &Connection, patient: PatientId) -> Result<Option<Vec<u8>>, Stor
 /// # Errors
 /// Where the table cannot be written.
 pub fn forget(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
-    db.execute("DELETE FROM jhe_token WHERE patient = ?", [patient])?;
+    db.execute("DELETE FROM jhe_tokens WHERE patient_id = ?", [patient])?;
     Ok(())
 }

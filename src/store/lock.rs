@@ -123,14 +123,14 @@ pub fn take(
     let taken = judge(db, directory, &value, now)?;
     match &taken {
         Taken::Held { gives_way: true, .. } if kind != Kind::Backfill => {
-            db.execute("UPDATE lock SET wanted = 1", [])?;
+            db.execute("UPDATE sync_lock SET release_requested = 1", [])?;
         }
         Taken::Held { .. } => {}
         Taken::Free | Taken::Reclaimed(_) => {
             setting::set(db, KEY, &now.to_string())?;
             failpoint::at("lock.setting");
             db.execute(
-                "INSERT OR REPLACE INTO lock (id, owner, value, kind) VALUES (1, ?, ?, ?)",
+                "INSERT OR REPLACE INTO sync_lock (id, owner, setting_value, kind) VALUES (1, ?, ?, ?)",
                 [owner, &now.to_string(), kind.as_str()],
             )?;
             failpoint::at("lock.row");
@@ -217,10 +217,25 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
     if now.since(renewed).max(renewed.since(now)) >= RENEW {
         setting::set(db, KEY, &now.to_string())?;
         failpoint::at("lock.renewed-setting");
-        db.execute("UPDATE lock SET value = ?", [now.to_string()])?;
+        db.execute("UPDATE sync_lock SET setting_value = ?", [now.to_string()])?;
         failpoint::at("lock.renewed");
     }
     Ok(())
+}
+
+/// Records the run of the lock's owner. Called inside a transaction that has checked the lock.
+///
+/// # Errors
+/// Where the table cannot be written.
+pub fn set_run(db: &Connection, run: i64) -> Result<(), StoreError> {
+    db.execute("UPDATE sync_lock SET run_id = ?", [run])?;
+    Ok(())
+}
+
+/// Returns the run of the lock's owner.
+pub(super) fn run(db: &Connection) -> Result<Option<i64>, StoreError> {
+    let mut query = db.prepare_cached("SELECT run_id FROM sync_lock")?;
+    Ok(query.query_row([], |row| row.get(0))?)
 }
 
 /// Whether somebody waits for `owner` to let go of the lock.
@@ -228,7 +243,7 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
 /// # Errors
 /// Where the table cannot be read.
 pub fn is_wanted(db: &Connection, owner: &str) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached("SELECT wanted FROM lock WHERE owner = ?")?;
+    let mut query = db.prepare_cached("SELECT release_requested FROM sync_lock WHERE owner = ?")?;
     Ok(query.query_row([owner], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
@@ -240,10 +255,10 @@ pub fn release(db: &Connection, owner: &str) -> Result<bool, StoreError> {
     if held_by(db, owner)?.is_none() {
         return Ok(false);
     }
-    let wanted = db.query_row("SELECT wanted FROM lock", [], |row| row.get(0))?;
+    let wanted = db.query_row("SELECT release_requested FROM sync_lock", [], |row| row.get(0))?;
     setting::unset(db, KEY)?;
     failpoint::at("lock.cleared-setting");
-    db.execute("DELETE FROM lock", [])?;
+    db.execute("DELETE FROM sync_lock", [])?;
     failpoint::at("lock.cleared");
     Ok(wanted)
 }
@@ -262,7 +277,7 @@ struct Holder {
 }
 
 fn holder(db: &Connection) -> Result<Option<Holder>, StoreError> {
-    let mut query = db.prepare_cached("SELECT owner, value, kind FROM lock")?;
+    let mut query = db.prepare_cached("SELECT owner, setting_value, kind FROM sync_lock")?;
     let holder =
         query.query_row([], |row| Ok(Holder { owner: row.get(0)?, value: row.get(1)?, kind: row.get(2)? }));
     Ok(holder.optional()?)

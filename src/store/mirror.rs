@@ -34,9 +34,9 @@ pub struct Mirrored {
 /// Where the tables cannot be read.
 pub fn linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<Mirrored>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient.id, jhe_id, consents_read_at FROM patient
-         JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
-         WHERE jhe_id IS NOT NULL AND (?1 IS NULL OR patient.id = ?1) ORDER BY patient.id",
+        "SELECT patients.id, jhe_patient_id, consents_refreshed_at FROM patients
+         JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
+         WHERE jhe_patient_id IS NOT NULL AND (?1 IS NULL OR patients.id = ?1) ORDER BY patients.id",
     )?;
     let rows = query.query_map([patient], |row| {
         Ok(Mirrored { patient: row.get(0)?, jhe_id: row.get(1)?, read: row.get(2)? })
@@ -51,8 +51,8 @@ pub fn linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<Mirrore
 /// Where the tables cannot be read.
 pub fn unlinked(db: &Connection, before: Timestamp) -> Result<BTreeSet<PatientId>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id FROM patient WHERE jhe_id IS NOT NULL AND coalesce(consents_read_at, 0) < ?
-           AND NOT EXISTS (SELECT 1 FROM link WHERE link.patient = patient.id AND state <> 'unlinked')",
+        "SELECT id FROM patients WHERE jhe_patient_id IS NOT NULL AND coalesce(consents_refreshed_at, 0) < ?
+           AND NOT EXISTS (SELECT 1 FROM links WHERE links.patient_id = patients.id AND state <> 'unlinked')",
     )?;
     Ok(query.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
@@ -63,7 +63,7 @@ pub fn unlinked(db: &Connection, before: Timestamp) -> Result<BTreeSet<PatientId
 /// Where the table cannot be read.
 pub fn among(db: &Connection, patients: &BTreeSet<PatientId>) -> Result<Vec<Mirrored>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, jhe_id, consents_read_at FROM patient WHERE id = ? AND jhe_id IS NOT NULL",
+        "SELECT id, jhe_patient_id, consents_refreshed_at FROM patients WHERE id = ? AND jhe_patient_id IS NOT NULL",
     )?;
     let mut all = Vec::new();
     for patient in patients {
@@ -82,9 +82,9 @@ pub fn among(db: &Connection, patients: &BTreeSet<PatientId>) -> Result<Vec<Mirr
 /// Where the tables cannot be read.
 pub fn not_of_jhe(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT DISTINCT code.code FROM consent JOIN code ON code.id = consent.code
-         LEFT JOIN study ON study.id = study
-         WHERE patient = ? AND withdrawn_at IS NULL AND study.jhe_id IS NULL ORDER BY 1",
+        "SELECT DISTINCT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
+         LEFT JOIN studies ON studies.id = study_id
+         WHERE patient_id = ? AND withdrawn_at IS NULL AND studies.jhe_study_id IS NULL ORDER BY 1",
     )?;
     Ok(query.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
@@ -95,9 +95,10 @@ pub fn not_of_jhe(db: &Connection, patient: PatientId) -> Result<Vec<String>, St
 /// Where the tables cannot be read.
 pub fn withdrawn_here(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT code.code FROM consent JOIN code ON code.id = consent.code LEFT JOIN study ON study.id = study
-         WHERE patient = ? AND jhe_id IS NULL
-         GROUP BY code.code HAVING count(*) = count(withdrawn_at) ORDER BY 1",
+        "SELECT codes.code FROM consents JOIN codes ON codes.id = consents.code_id LEFT
+         JOIN studies ON studies.id = study_id
+         WHERE patient_id = ? AND jhe_study_id IS NULL
+         GROUP BY codes.code HAVING count(*) = count(withdrawn_at) ORDER BY 1",
     )?;
     Ok(query.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
@@ -109,7 +110,7 @@ pub fn withdrawn_here(db: &Connection, patient: PatientId) -> Result<Vec<String>
 /// Where the tables cannot be written.
 pub fn apply(db: &Connection, patient: PatientId, snapshot: &Snapshot) -> Result<(), StoreError> {
     let Snapshot { seen, asked: at } = snapshot;
-    let mut query = db.prepare_cached("SELECT consents_read_at FROM patient WHERE id = ?")?;
+    let mut query = db.prepare_cached("SELECT consents_refreshed_at FROM patients WHERE id = ?")?;
     let found: Option<Option<Timestamp>> = query.query_row([patient], |row| row.get(0)).optional()?;
     // Erased while JHE was asked.
     let Some(newest) = found else { return Ok(()) };
@@ -135,7 +136,7 @@ pub fn apply(db: &Connection, patient: PatientId, snapshot: &Snapshot) -> Result
     forget_others(db, patient, &asked)?;
     end_others(db, patient, &asked, *at)?;
     belong(db, patient, seen.patient.organizations.iter().map(|one| one.id))?;
-    db.prepare_cached("UPDATE patient SET consents_read_at = ?, name = ?, email = ? WHERE id = ?")?
+    db.prepare_cached("UPDATE patients SET consents_refreshed_at = ?, name = ?, email = ? WHERE id = ?")?
         .execute(params![at, seen.patient.name(), seen.patient.email, patient])?;
     Ok(())
 }
@@ -147,16 +148,22 @@ fn forget_others(
     patient: PatientId,
     asked: &BTreeSet<(i64, i64)>,
 ) -> Result<(), StoreError> {
-    let mut query = db.prepare_cached("SELECT study FROM enrolment WHERE patient = ?")?;
+    let mut query = db.prepare_cached("SELECT study_id FROM enrolments WHERE patient_id = ?")?;
     for study in query.query_map([patient], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()? {
         if !asked.iter().any(|(one, _)| *one == study) {
-            db.execute("DELETE FROM enrolment WHERE patient = ? AND study = ?", params![patient, study])?;
+            db.execute(
+                "DELETE FROM enrolments WHERE patient_id = ? AND study_id = ?",
+                params![patient, study],
+            )?;
             continue;
         }
-        let mut query = db.prepare_cached("SELECT code FROM study_code WHERE study = ?")?;
+        let mut query = db.prepare_cached("SELECT code_id FROM study_codes WHERE study_id = ?")?;
         for code in query.query_map([study], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()? {
             if !asked.contains(&(study, code)) {
-                db.execute("DELETE FROM study_code WHERE study = ? AND code = ?", params![study, code])?;
+                db.execute(
+                    "DELETE FROM study_codes WHERE study_id = ? AND code_id = ?",
+                    params![study, code],
+                )?;
             }
         }
     }
@@ -178,9 +185,9 @@ fn belong(
     patient: PatientId,
     organizations: impl Iterator<Item = i64>,
 ) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM patient_organization WHERE patient = ?")?.execute([patient])?;
+    db.prepare_cached("DELETE FROM patient_organizations WHERE patient_id = ?")?.execute([patient])?;
     let mut add = db.prepare_cached(
-        "INSERT INTO patient_organization (patient, organization) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO patient_organizations (patient_id, jhe_organization_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
     )?;
     for organization in organizations {
         add.execute(params![patient, organization])?;
@@ -203,7 +210,8 @@ pub struct Named {
 /// Where the tables cannot be read.
 pub fn name(db: &Connection, study: StudyId, code: &str) -> Result<Option<Named>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT jhe_id, system FROM study, code WHERE study.id = ? AND code.code = ? AND jhe_id IS NOT NULL",
+        "SELECT jhe_study_id, system FROM studies, codes WHERE studies.id = ? AND codes.code = ?
+         AND jhe_study_id IS NOT NULL",
     )?;
     let named =
         query.query_row(params![study, code], |row| Ok(Named { study: row.get(0)?, system: row.get(1)? }));
@@ -213,11 +221,11 @@ pub fn name(db: &Connection, study: StudyId, code: &str) -> Result<Option<Named>
 /// Our row of a study of JHE's. Its name may be taken by another one.
 fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<StudyId, StoreError> {
     let known: Option<StudyId> = db
-        .prepare_cached("SELECT id FROM study WHERE jhe_id = ?")?
+        .prepare_cached("SELECT id FROM studies WHERE jhe_study_id = ?")?
         .query_row([one.id], |row| row.get(0))
         .optional()?;
     let taken: bool = db
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM study WHERE name = ? AND jhe_id IS NOT ?)")?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM studies WHERE name = ? AND jhe_study_id IS NOT ?)")?
         .query_row(params![one.name, one.id], |row| row.get(0))?;
     let name = if taken { format!("{} (JHE {})", one.name, one.id) } else { one.name.clone() };
     let described = one.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
@@ -225,14 +233,15 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
     let (organization, number) = (&one.organization.name, one.organization.id);
     if let Some(id) = known {
         db.prepare_cached(
-            "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ?, jhe_organization = ? WHERE id = ?",
+            "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ?, jhe_organization_id = ?
+             WHERE id = ?",
         )?
         .execute(params![name, organization, purpose, organization, number, id])?;
         attach(db, id, one)?;
         return Ok(id);
     }
     db.execute(
-        "INSERT INTO study (name, organization, purpose, contact, created_at, jhe_id, jhe_organization)
+        "INSERT INTO studies (name, organization, purpose, contact, created_at, jhe_study_id, jhe_organization_id)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
         params![name, organization, purpose, organization, now, one.id, number],
     )?;
@@ -243,12 +252,12 @@ fn mirror_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
 
 /// The study takes data from the sources that are attached to it at JHE.
 fn attach(db: &Connection, study: StudyId, one: &StudyConsents) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM study_data_source WHERE study = ?")?.execute([study])?;
+    db.prepare_cached("DELETE FROM study_data_sources WHERE study_id = ?")?.execute([study])?;
     let set = setting::get(db, "jhe.data_sources")?.unwrap_or_default();
     let naming = Naming::parse(&set).unwrap_or_default();
     for source in &one.data_sources {
         db.prepare_cached(
-            "INSERT INTO study_data_source (study, data_source) SELECT ?, id FROM data_source WHERE name = ?
+            "INSERT INTO study_data_sources (study_id, data_source_id) SELECT ?, id FROM data_sources WHERE name = ?
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![study, naming.of_jhe(&source.name)])?;
@@ -272,20 +281,21 @@ fn settle(
     asked: Timestamp,
 ) -> Result<(), StoreError> {
     let Scope { patient, study, code, name } = *scope;
-    db.prepare_cached("INSERT INTO study_code (study, code) VALUES (?, ?) ON CONFLICT DO NOTHING")?
+    db.prepare_cached("INSERT INTO study_codes (study_id, code_id) VALUES (?, ?) ON CONFLICT DO NOTHING")?
         .execute(params![study, code])?;
     match step(known(db, scope)?, answer, asked) {
         Step::Keep => return Ok(()),
         Step::Confirm => {
             db.prepare_cached(
-                "UPDATE consent SET confirmed_at = ?4
-                 WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
+                "UPDATE consents SET jhe_confirmed_at = ?4
+                 WHERE patient_id = ?1 AND code_id = ?2 AND study_id = ?3 AND withdrawn_at IS NULL",
             )?
             .execute(params![patient, code, study, asked])?;
         }
         Step::Refuse(at) => {
             db.prepare_cached(
-                "INSERT INTO consent (patient, code, study, granted_at, withdrawn_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+                "INSERT INTO consents (patient_id, code_id, study_id, granted_at, withdrawn_at)
+                 VALUES (?1, ?2, ?3, ?4, ?4)",
             )?
             .execute(params![patient, code, study, at])?;
         }
@@ -303,20 +313,22 @@ fn known(db: &Connection, scope: &Scope) -> Result<Known, StoreError> {
     let Scope { patient, study, code, .. } = *scope;
     let open = db
         .prepare_cached(
-            "SELECT granted_at, coalesce(confirmed_at, granted_at) FROM consent
-             WHERE patient = ? AND code = ? AND study = ? AND withdrawn_at IS NULL",
+            "SELECT granted_at, coalesce(jhe_confirmed_at, granted_at) FROM consents
+             WHERE patient_id = ? AND code_id = ? AND study_id = ? AND withdrawn_at IS NULL",
         )?
         .query_row(params![patient, code, study], |row| {
             Ok(Open { granted: row.get(0)?, confirmed: row.get(1)? })
         })
         .optional()?;
     let ended = db
-        .prepare_cached("SELECT max(withdrawn_at) FROM consent WHERE patient = ? AND code = ? AND study = ?")?
+        .prepare_cached(
+            "SELECT max(withdrawn_at) FROM consents WHERE patient_id = ? AND code_id = ? AND study_id = ?",
+        )?
         .query_row(params![patient, code, study], |row| row.get(0))?;
     let ended_here = db
         .prepare_cached(
-            "SELECT max(withdrawn_at) FROM consent LEFT JOIN study ON study.id = study
-             WHERE patient = ? AND code = ? AND jhe_id IS NULL",
+            "SELECT max(withdrawn_at) FROM consents LEFT JOIN studies ON studies.id = study_id
+             WHERE patient_id = ? AND code_id = ? AND jhe_study_id IS NULL",
         )?
         .query_row(params![patient, code], |row| row.get(0))?;
     Ok(Known { open, ended, ended_here })
@@ -324,8 +336,8 @@ fn known(db: &Connection, scope: &Scope) -> Result<Known, StoreError> {
 
 fn end(db: &Connection, scope: &Scope, at: Timestamp) -> Result<(), StoreError> {
     db.prepare_cached(
-        "UPDATE consent SET withdrawn_at = max(granted_at, ?4)
-         WHERE patient = ?1 AND code = ?2 AND study = ?3 AND withdrawn_at IS NULL",
+        "UPDATE consents SET withdrawn_at = max(granted_at, ?4)
+         WHERE patient_id = ?1 AND code_id = ?2 AND study_id = ?3 AND withdrawn_at IS NULL",
     )?
     .execute(params![scope.patient, scope.code, scope.study, at])?;
     Ok(())
@@ -336,7 +348,8 @@ fn begin(db: &Connection, scope: &Scope, at: Timestamp, asked: Timestamp) -> Res
     let Scope { patient, study, code, name } = *scope;
     let wording = consent::take_intention(db, patient, study, code, asked)?;
     db.prepare_cached(
-        "INSERT INTO consent (patient, code, study, granted_at, confirmed_at, wording) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO consents (patient_id, code_id, study_id, granted_at, jhe_confirmed_at, text_hash)
+         VALUES (?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![patient, code, study, at, asked, wording])?;
     let Some(wording) = wording else { return Ok(()) };
@@ -362,8 +375,8 @@ fn end_others(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT consent.id, study, consent.code, code.code, coalesce(confirmed_at, ?2) FROM consent
-         JOIN code ON code.id = consent.code WHERE patient = ?1 AND withdrawn_at IS NULL",
+        "SELECT consents.id, study_id, consents.code_id, codes.code, coalesce(jhe_confirmed_at, ?2) FROM consents
+         JOIN codes ON codes.id = consents.code_id WHERE patient_id = ?1 AND withdrawn_at IS NULL",
     )?;
     let open = query.query_map(params![patient, now], |row| {
         let scope = (row.get::<_, Option<i64>>(1)?, row.get::<_, i64>(2)?);
@@ -375,7 +388,7 @@ fn end_others(
             continue;
         }
         db.execute(
-            "UPDATE consent SET withdrawn_at = max(granted_at, ?) WHERE id = ?",
+            "UPDATE consents SET withdrawn_at = max(granted_at, ?) WHERE id = ?",
             params![confirmed, id],
         )?;
         follow(db, patient, &name, now)?;

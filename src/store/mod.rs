@@ -18,6 +18,7 @@ pub mod checkup;
 mod claim;
 pub mod code;
 pub mod commit;
+mod commits;
 pub mod connection;
 pub mod consent;
 pub mod dossier;

@@ -127,7 +127,7 @@ impl Summary {
     }
 }
 
-const OBJECTS: &str = "SELECT day, name, etag, state, endpoint, error, noted_at FROM object";
+const OBJECTS: &str = "SELECT day, name, etag, state, endpoint, error, checked_at FROM raw_objects";
 
 fn from_row(row: &Row) -> rusqlite::Result<Object> {
     Ok(Object {
@@ -155,7 +155,7 @@ pub fn known(
     until: Option<&str>,
 ) -> Result<Vec<Object>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{OBJECTS} WHERE link = ?1 AND day = ?2 AND name >= coalesce(?4, ?3) AND name <> coalesce(?4, '')
+        "{OBJECTS} WHERE link_id = ?1 AND day = ?2 AND name >= coalesce(?4, ?3) AND name <> coalesce(?4, '')
            AND name <= coalesce(?5, ?3 || char(1114111)) ORDER BY name"
     ))?;
     let rows = query.query_map(params![link, day.number(), names, after, until], from_row)?;
@@ -168,7 +168,7 @@ pub fn known(
 /// Where the table cannot be read.
 pub fn failed(db: &Connection, link: i64, limit: u32) -> Result<Vec<Object>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{OBJECTS} WHERE link = ? AND state IN ('failed', 'lost') AND state = 'failed' ORDER BY noted_at LIMIT ?"
+        "{OBJECTS} WHERE link_id = ? AND state IN ('failed', 'lost') AND state = 'failed' ORDER BY checked_at LIMIT ?"
     ))?;
     Ok(query.query_map(params![link, limit], from_row)?.collect::<Result<_, _>>()?)
 }
@@ -179,7 +179,7 @@ pub fn failed(db: &Connection, link: i64, limit: u32) -> Result<Vec<Object>, Sto
 /// Where the table cannot be read.
 pub fn newest_read(db: &Connection, link: i64) -> Result<Option<Day>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT day FROM object WHERE link = ? AND state = 'read' ORDER BY day DESC LIMIT 1",
+        "SELECT day FROM raw_objects WHERE link_id = ? AND state = 'read' ORDER BY day DESC LIMIT 1",
     )?;
     Ok(query.query_row([link], |row| Ok(Day::new(row.get(0)?))).optional()?)
 }
@@ -198,20 +198,18 @@ pub fn note_all(db: &Connection, link: i64, notes: &[Note]) -> Result<(), StoreE
 fn put(db: &Connection, link: i64, object: &Object) -> Result<(), StoreError> {
     let Object { day, name, etag, state, endpoint, error, noted } = object;
     db.prepare_cached(
-        "INSERT INTO object (link, day, name, etag, state, endpoint, noted_at, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO raw_objects (link_id, day, name, etag, state, endpoint, checked_at, error)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET etag = excluded.etag, state = excluded.state, endpoint = excluded.endpoint,
-             noted_at = excluded.noted_at, error = excluded.error",
+             checked_at = excluded.checked_at, error = excluded.error",
     )?
     .execute(params![link, day.number(), name, etag, state.as_str(), endpoint, noted, error])?;
     Ok(())
 }
 
 fn forget(db: &Connection, link: i64, day: Day, name: &str) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM object WHERE link = ? AND day = ? AND name = ?")?.execute(params![
-        link,
-        day.number(),
-        name
-    ])?;
+    db.prepare_cached("DELETE FROM raw_objects WHERE link_id = ? AND day = ? AND name = ?")?
+        .execute(params![link, day.number(), name])?;
     Ok(())
 }
 
@@ -221,7 +219,7 @@ fn forget(db: &Connection, link: i64, day: Day, name: &str) -> Result<(), StoreE
 /// Where the table cannot be written.
 pub fn forget_before(db: &Connection, link: i64, day: Day) -> Result<(), StoreError> {
     db.prepare_cached(
-        "DELETE FROM object WHERE link = ? AND day > ? AND day < ? AND state IN ('read', 'other')",
+        "DELETE FROM raw_objects WHERE link_id = ? AND day > ? AND day < ? AND state IN ('read', 'other')",
     )?
     .execute(params![link, UNDATED.number(), day.number()])?;
     Ok(())
@@ -234,8 +232,9 @@ pub fn forget_before(db: &Connection, link: i64, day: Day) -> Result<(), StoreEr
 pub fn summary(db: &Connection, patient: PatientId, limit: u32) -> Result<Summary, StoreError> {
     let mut summary = Summary::default();
     let mut query = db.prepare_cached(
-        "SELECT object_count.state, sum(rows) FROM link JOIN object_count ON object_count.link = link.id
-         WHERE patient = ? GROUP BY object_count.state",
+        "SELECT raw_object_counts.state, sum(rows) FROM links
+         JOIN raw_object_counts ON raw_object_counts.link_id = links.id
+         WHERE patient_id = ? GROUP BY raw_object_counts.state",
     )?;
     let mut rows = query.query([patient])?;
     while let Some(row) = rows.next()? {
@@ -248,15 +247,17 @@ pub fn summary(db: &Connection, patient: PatientId, limit: u32) -> Result<Summar
         }
     }
     let mut query = db.prepare_cached(
-        "SELECT day, max(noted_at) FROM link JOIN object ON object.link = link.id
-         WHERE patient = ?1 AND day = (SELECT max(day) FROM link JOIN object ON object.link = link.id
-                                       WHERE patient = ?1) GROUP BY day",
+        "SELECT day, max(checked_at) FROM links JOIN raw_objects ON raw_objects.link_id = links.id
+         WHERE patient_id = ?1 AND day = (SELECT max(day) FROM links
+         JOIN raw_objects ON raw_objects.link_id = links.id
+                                       WHERE patient_id = ?1) GROUP BY day",
     )?;
     let mut newest = query.query_map([patient], |row| Ok((Day::new(row.get(0)?), row.get(1)?)))?;
     summary.newest = newest.next().transpose()?;
     let mut query = db.prepare_cached(
-        "SELECT day, name, etag, object.state, endpoint, error, noted_at, link.state = 'unlinked' FROM link JOIN object ON object.link = link.id
-         WHERE patient = ? AND object.state IN ('failed', 'lost') ORDER BY day DESC, name LIMIT ?",
+        "SELECT day, name, etag, raw_objects.state, endpoint, error, checked_at, links.state = 'unlinked'
+         FROM links JOIN raw_objects ON raw_objects.link_id = links.id
+         WHERE patient_id = ? AND raw_objects.state IN ('failed', 'lost') ORDER BY day DESC, name LIMIT ?",
     )?;
     let rows = query.query_map(params![patient, limit], |row| Ok((from_row(row)?, row.get(7)?)))?;
     summary.in_error = rows.collect::<Result<_, _>>()?;

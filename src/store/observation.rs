@@ -90,9 +90,10 @@ impl Observation {
 
 /// Every stream, for [`stream_from_row`].
 pub(super) const STREAMS: &str = "
-    SELECT stream.id, stream.patient, jhe_id, stream.subject, stream.system, series_type, provider, source,
-           device, daily_total, code.system, code.code, code.display, converter
-    FROM stream JOIN code ON code.id = stream.code JOIN patient ON patient.id = stream.patient";
+    SELECT streams.id, streams.patient_id, jhe_patient_id, streams.subject, streams.system, series_type,
+    provider, source,
+           device, daily_total, codes.system, codes.code, codes.display, converter_version
+    FROM streams JOIN codes ON codes.id = streams.code_id JOIN patients ON patients.id = streams.patient_id";
 
 /// The streams that may hold what `filter` wants, patient by patient, but those that are set aside or hidden.
 ///
@@ -100,9 +101,10 @@ pub(super) const STREAMS: &str = "
 /// Where the tables cannot be read.
 pub fn streams(db: &Connection, filter: &Filter) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{STREAMS} WHERE set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1) AND (?2 IS NULL OR code.code = ?2)
-           AND {} ORDER BY stream.patient, stream.id",
-        withdrawal::is_shown("stream.patient", "stream.code")
+        "{STREAMS} WHERE entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1) AND (?2 IS NULL
+         OR codes.code = ?2)
+           AND {} ORDER BY streams.patient_id, streams.id",
+        withdrawal::is_shown("streams.patient_id", "streams.code_id")
     ))?;
     let streams = query.query_map(params![filter.patient, filter.code], stream_from_row)?;
     Ok(streams.collect::<Result<_, _>>()?)
@@ -114,7 +116,7 @@ pub fn streams(db: &Connection, filter: &Filter) -> Result<Vec<StreamInfo>, Stor
 /// Where the tables cannot be read.
 pub fn own_streams(db: &Connection, patient: PatientId) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{STREAMS} WHERE stream.patient = ? AND set_aside = 0 ORDER BY stream.id"
+        "{STREAMS} WHERE streams.patient_id = ? AND entered_in_error = 0 ORDER BY streams.id"
     ))?;
     let streams = query.query_map([patient], stream_from_row)?;
     Ok(streams.collect::<Result<_, _>>()?)
@@ -125,7 +127,8 @@ pub fn own_streams(db: &Connection, patient: PatientId) -> Result<Vec<StreamInfo
 /// # Errors
 /// Where the tables cannot be read.
 pub fn all_streams(db: &Connection, patient: PatientId, code: &str) -> Result<Vec<StreamInfo>, StoreError> {
-    let mut query = db.prepare_cached(&format!("{STREAMS} WHERE stream.patient = ? AND code.code = ?"))?;
+    let mut query =
+        db.prepare_cached(&format!("{STREAMS} WHERE streams.patient_id = ? AND codes.code = ?"))?;
     let streams = query.query_map(params![patient, code], stream_from_row)?;
     Ok(streams.collect::<Result<_, _>>()?)
 }
@@ -144,8 +147,8 @@ pub fn step(
     let from = after.map_or(since, |after| since.max(after.micros() + 1));
     let until = filter.until.unwrap_or(Timestamp::MAX);
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, context, particulars FROM observation
-         WHERE stream = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?",
+        "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
+         WHERE stream_id = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?",
     )?;
     let rows = query.query_map(params![stream, from, until, STEP], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -167,8 +170,8 @@ pub fn newest(
 ) -> Result<Vec<Placed>, StoreError> {
     let (instant, row) = before.unwrap_or((Timestamp::MAX, 0));
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, context, particulars FROM observation
-         WHERE stream = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3)) ORDER BY instant DESC LIMIT ?4",
+        "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
+         WHERE stream_id = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3)) ORDER BY instant DESC LIMIT ?4",
     )?;
     let mut newest = Vec::new();
     for (place, stream) in streams.iter().enumerate() {
@@ -189,7 +192,8 @@ pub fn newest(
 /// Where there is none, or the table cannot be read.
 pub fn at(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observation, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, context, particulars FROM observation WHERE stream = ? AND instant = ?",
+        "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
+         WHERE stream_id = ? AND instant = ?",
     )?;
     Ok(query.query_row(params![stream, instant], from_row)?)
 }
@@ -204,8 +208,8 @@ pub fn replaced(
     instant: Timestamp,
 ) -> Result<Vec<(Observation, Timestamp)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, NULL, particulars, replaced_at FROM revision
-         WHERE stream = ? AND instant = ? ORDER BY revision",
+        "SELECT instant, value, utc_offset, revision, NULL, details, replaced_at FROM revisions
+         WHERE stream_id = ? AND instant = ? ORDER BY revision",
     )?;
     let rows = query.query_map(params![stream, instant], |row| Ok((from_row(row)?, row.get(6)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -3,11 +3,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{BUSY_TIMEOUT, FILE_NAME, StoreError, backup, claim};
+use super::{BUSY_TIMEOUT, FILE_NAME, StoreError, backup, claim, commits};
 use crate::clock::Clock;
 use crate::failure::Failure;
 
@@ -31,9 +32,17 @@ const DIRECTORY_MODE: u32 = 0o700;
 const CACHE_KIB: i32 = -4096;
 /// Pages of write-ahead log before a checkpoint: 4 MiB.
 const CHECKPOINT_PAGES: i32 = 1000;
+/// Prepared statements that the writer's connection caches: more than it has.
+const STATEMENTS: usize = 256;
 /// The log is cut back to this many bytes after a checkpoint, so that one big backfill does not leave
 /// a big file behind.
 const LOG_BYTES: i32 = 16 * 1024 * 1024;
+
+/// Why a file is refused, after its path.
+const ANOTHER_PROGRAM: &str = "is a database of another program";
+const NEWER: &str = "was written by a newer jhe-ow";
+const DEVELOPMENT: &str =
+    "was written by a development version of jhe-ow, before the first release, and cannot be upgraded";
 
 /// One step of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +67,15 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, File), Failure> {
     make_file(&path)?;
     let applied = inspect(&path)?;
     let told = |error: rusqlite::Error| trouble(&path, &error.into());
-    let mut connection =
-        Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(told)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(told)?;
     prepare_writer(&connection).map_err(told)?;
     if !applied.is_empty() && applied.len() < known().len() {
         let kept = backup::before_migration(&connection, directory, newest(), Clock::System.now())?;
         tracing::info!("the schema is brought up to date; the store as it was is kept as {}", kept.display());
     }
     migrate(&mut connection, &path)?;
+    commits::prepare(&connection).map_err(told)?;
     Ok((connection, claim))
 }
 
@@ -83,7 +93,9 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Fa
 
 /// A read-only connection to a file that [`open`] has opened.
 pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // SQLite's own mutexes are left out: only one thread at a time uses a connection.
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -130,15 +142,20 @@ pub fn refuse_lost(directory: &Path) -> Result<(), Failure> {
 /// A log without its database may have what nothing else has, and SQLite would throw it away beside a new file.
 fn refuse_lone_log(path: &Path) -> Result<(), Failure> {
     let bytes = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if bytes(path) > 0 || bytes(Path::new(&log)) == 0 {
+    let log = log_of(path);
+    if bytes(path) > 0 || bytes(&log) == 0 {
         return Ok(());
     }
     Err(Failure::failed(
-        format!("{} is missing, and its log {} is there", path.display(), Path::new(&log).display()),
+        format!("{} is missing, and its log {} is there", path.display(), log.display()),
         "put the file back that the log belongs to, or restore a backup (jhe-ow restore FILE), which keeps the log",
     ))
+}
+
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 fn refuse_old_sqlite() -> Result<(), Failure> {
@@ -220,9 +237,23 @@ pub(super) fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
         return Err(foreign(path, "is not a SQLite database"));
     }
     let told = |error: rusqlite::Error| trouble(path, &error.into());
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(told)?;
+    let connection = inspector(path).map_err(told)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
     inspect_open(&connection, path)
+}
+
+/// Opens a file to read its schema. SQLite puts a log and an index beside a file that it opens in WAL mode, and a
+/// read-only connection leaves them there. Without a log the file is complete and is opened as immutable.
+fn inspector(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    match path.to_str() {
+        Some(path) if !log_of(Path::new(path)).exists() => {
+            let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{path}?immutable=1");
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+        }
+        _ => Connection::open_with_flags(path, flags),
+    }
 }
 
 /// As [`inspect`], of a file that SQLite has open already. A process that has a store open must not open its file by
@@ -235,21 +266,44 @@ pub(super) fn inspect_open(connection: &Connection, path: &Path) -> Result<Vec<M
     match id {
         APPLICATION_ID => {}
         0 if tables == 0 => return Ok(Vec::new()),
-        _ => return Err(foreign(path, "is a database of another program")),
+        _ => return Err(foreign(path, ANOTHER_PROGRAM)),
     }
     let applied = applied(connection).map_err(told)?;
+    if is_of_development(connection, &applied).map_err(told)? {
+        let next = "begin with an empty data directory (--data-dir or JHE_OW_DATA_DIR), or move this file and its \
+                    -wal file away; it was not touched";
+        return Err(Failure::failed(format!("{} {DEVELOPMENT}", path.display()), next));
+    }
     let newest = newest();
     match applied.iter().find(|migration| migration.version > newest) {
         None => Ok(applied),
         Some(newer) => Err(Failure::failed(
-            format!(
-                "{} was written by a newer jhe-ow (schema {}, this program knows {newest})",
-                path.display(),
-                newer.version
-            ),
+            format!("{} {NEWER} (schema {}, this program knows {newest})", path.display(), newer.version),
             "use that newer version; nothing was changed",
         )),
     }
+}
+
+/// Returns true if a migration was applied in another wording than this program's. Migrations have not changed since
+/// the first release.
+fn is_of_development(connection: &Connection, applied: &[Migration]) -> rusqlite::Result<bool> {
+    for migration in embedded::migrations::runner().get_migrations() {
+        let version = i64::from(migration.version());
+        if applied.iter().all(|applied| applied.version != version) {
+            continue;
+        }
+        let query = "SELECT checksum FROM refinery_schema_history WHERE version = ?";
+        let checksum: String = connection.query_row(query, [version], |row| row.get(0))?;
+        if checksum != migration.checksum().to_string() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns true for a failure about a file that this program refuses because of who wrote it.
+pub(super) fn is_foreign(failure: &Failure) -> bool {
+    [ANOTHER_PROGRAM, NEWER, DEVELOPMENT].iter().any(|why| failure.what.contains(why))
 }
 
 fn applied(connection: &Connection) -> rusqlite::Result<Vec<Migration>> {
@@ -280,6 +334,9 @@ fn has_magic(path: &Path) -> Result<bool, Failure> {
 /// `busy_timeout` comes first: the other pragmas may have to wait for another process themselves.
 fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Plans do not depend on bound values, so that binding other values never prepares a statement again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -311,37 +368,6 @@ pub(super) fn trouble(path: &Path, error: &StoreError) -> Failure {
 pub(crate) fn in_memory() -> Connection {
     let mut db = Connection::open_in_memory().unwrap();
     embedded::migrations::runner().run(&mut db).unwrap();
+    commits::prepare(&db).unwrap();
     db
-}
-
-#[cfg(test)]
-mod tests {
-    use refinery::Target;
-
-    use super::*;
-    use crate::intervals::Grant;
-    use crate::patient::PatientId;
-    use crate::store::{code, consent, patient};
-    use crate::time::Timestamp;
-
-    #[test]
-    fn what_was_kept_before_there_were_people_is_kept() {
-        let mut db = Connection::open_in_memory().unwrap();
-        embedded::migrations::runner().set_target(Target::Version(1)).run(&mut db).unwrap();
-        code::seed(&db).unwrap();
-        db.execute_batch(
-            "INSERT INTO patient (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0), (2, 'B', 'UTC', 0);
-             INSERT INTO consent (patient, code, granted_at, withdrawn_at)
-             SELECT patient.id, code.id, 10 * patient.id, iif(patient.id = 1, 15, NULL) FROM patient, code
-             WHERE code = 'omh:heart-rate:2.0';",
-        )
-        .unwrap();
-        embedded::migrations::runner().run(&mut db).unwrap();
-        let at = Timestamp::from_micros;
-        let history = |id| consent::history(&db, PatientId::new(id), "omh:heart-rate:2.0").unwrap();
-        assert_eq!(history(1), [Grant { granted: at(10), withdrawn: Some(at(15)) }]);
-        assert_eq!(history(2), [Grant { granted: at(20), withdrawn: None }]);
-        let external = |id| patient::external_id(&db, PatientId::new(id)).unwrap();
-        assert_eq!((external(1).len(), external(1) == external(2)), (32, false));
-    }
 }

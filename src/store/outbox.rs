@@ -64,7 +64,8 @@ fn due() -> String {
     let longest = (queue::STILL_TOTAL + SLACK).as_micros();
     format!(
         "state IN ('pending', 'configuration') AND due_at NOT BETWEEN ?2 + 1 AND ?2 + {longest} AND NOT EXISTS
-             (SELECT 1 FROM outbox AS older WHERE older.stream = outbox.stream AND older.instant = outbox.instant
+             (SELECT 1 FROM outbox AS older WHERE older.stream_id = outbox.stream_id
+             AND older.instant = outbox.instant
               AND older.revision < outbox.revision)"
     )
 }
@@ -92,9 +93,9 @@ pub fn ready(
     now: Timestamp,
 ) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{} WHERE jhe_id IS NOT NULL AND set_aside = 0 AND (?1 IS NULL OR stream.patient = ?1)
-           AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream = stream.id AND {})
-         ORDER BY stream.patient, stream.id",
+        "{} WHERE jhe_patient_id IS NOT NULL AND entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1)
+           AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream_id = streams.id AND {})
+         ORDER BY streams.patient_id, streams.id",
         super::observation::STREAMS,
         due()
     ))?;
@@ -109,8 +110,8 @@ pub fn ready(
 /// Where the table cannot be read or written.
 pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT instant, value, zone, revision, NULL, particulars, attempts, ambiguous FROM outbox
-         WHERE stream = ?1 AND {} ORDER BY instant LIMIT ?3",
+        "SELECT instant, value, utc_offset, revision, NULL, details, attempts, ambiguous FROM outbox
+         WHERE stream_id = ?1 AND {} ORDER BY instant LIMIT ?3",
         due()
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -120,7 +121,7 @@ pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Resul
     })?;
     let taken = rows.collect::<Result<Vec<Waiting>, _>>()?;
     let mut lease = db.prepare_cached(
-        "UPDATE outbox SET due_at = ?4, ambiguous = 1 WHERE stream = ?1 AND instant = ?2 AND revision = ?3",
+        "UPDATE outbox SET due_at = ?4, ambiguous = 1 WHERE stream_id = ?1 AND instant = ?2 AND revision = ?3",
     )?;
     for one in &taken {
         let Observation { instant, revision, .. } = one.observation;
@@ -157,7 +158,7 @@ fn settle_one(
     let Waiting { stream, observation, .. } = waiting;
     let (state, due, ambiguous, detail) = match verdict {
         Verdict::Done => {
-            db.prepare_cached("DELETE FROM outbox WHERE stream = ? AND instant = ? AND revision = ?")?
+            db.prepare_cached("DELETE FROM outbox WHERE stream_id = ? AND instant = ? AND revision = ?")?
                 .execute(params![stream, observation.instant, observation.revision])?;
             failpoint::at("outbox.done");
             return Ok(());
@@ -170,9 +171,9 @@ fn settle_one(
     };
     let ambiguous = ambiguous || waiting.ambiguous;
     db.prepare_cached(
-        "UPDATE outbox SET state = ?4, due_at = coalesce(?5, due_at), ambiguous = ?6, detail = ?7,
+        "UPDATE outbox SET state = ?4, due_at = coalesce(?5, due_at), ambiguous = ?6, reason = ?7,
                            attempts = attempts + ?8
-         WHERE stream = ?1 AND instant = ?2 AND revision = ?3",
+         WHERE stream_id = ?1 AND instant = ?2 AND revision = ?3",
     )?
     .execute(params![
         stream,
@@ -214,8 +215,9 @@ fn move_of(
 ) -> Result<(), StoreError> {
     db.prepare_cached(&format!(
         "UPDATE outbox SET state = ?3, due_at = max(due_at, ?4), first_due_at = max(first_due_at, ?4)
-         WHERE {from} AND stream IN
-             (SELECT stream.id FROM stream JOIN code ON code.id = stream.code WHERE patient = ?1 AND code.code = ?2)"
+         WHERE {from} AND stream_id IN
+             (SELECT streams.id FROM streams JOIN codes ON codes.id = streams.code_id WHERE patient_id = ?1
+             AND codes.code = ?2)"
     ))?
     .execute(params![patient, code, to, not_before])?;
     Ok(())
@@ -227,7 +229,7 @@ fn move_of(
 /// Where the table cannot be read.
 pub fn parked(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT DISTINCT patient FROM outbox_count JOIN stream ON stream.id = stream
+        "SELECT DISTINCT patient_id FROM outbox_counts JOIN streams ON streams.id = stream_id
          WHERE state = 'consent' AND rows > 0",
     )?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
@@ -239,8 +241,8 @@ pub fn parked(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
 /// Where the table cannot be written.
 pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> Result<usize, StoreError> {
     Ok(db.execute(
-        "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, detail = NULL, attempts = 0
-         WHERE state = 'dead' AND stream IN (SELECT id FROM stream WHERE ?1 IS NULL OR patient = ?1)",
+        "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, reason = NULL, attempts = 0
+         WHERE state = 'dead' AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)",
         params![patient, now],
     )?)
 }
@@ -250,9 +252,9 @@ pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -
 /// # Errors
 /// Where the table cannot be read.
 pub fn counts(db: &Connection, patient: Option<PatientId>) -> Result<Counts, StoreError> {
-    let of_one = "SELECT state, sum(rows) FROM stream JOIN outbox_count ON stream.id = stream
-                  WHERE patient = ?1 GROUP BY state";
-    let of_all = "SELECT state, rows FROM outbox_total WHERE ?1 IS NULL";
+    let of_one = "SELECT state, sum(rows) FROM streams JOIN outbox_counts ON streams.id = stream_id
+                  WHERE patient_id = ?1 GROUP BY state";
+    let of_all = "SELECT state, rows FROM outbox_totals WHERE ?1 IS NULL";
     let mut query = db.prepare_cached(if patient.is_some() { of_one } else { of_all })?;
     let mut counts = Counts::default();
     let mut rows = query.query([patient])?;
@@ -273,7 +275,8 @@ pub fn counts(db: &Connection, patient: Option<PatientId>) -> Result<Counts, Sto
 /// # Errors
 /// Where the table cannot be read.
 pub fn delivered(db: &Connection, now: Timestamp) -> Result<i64, StoreError> {
-    let mut query = db.prepare_cached("SELECT coalesce(sum(delivered), 0) FROM hour_total WHERE hour > ?")?;
+    let mut query =
+        db.prepare_cached("SELECT coalesce(sum(delivered), 0) FROM hourly_counters WHERE hour > ?")?;
     Ok(query.query_row([now.hour() - 24], |row| row.get(0))?)
 }
 
@@ -314,8 +317,9 @@ pub fn still(
     patient: Option<PatientId>,
     now: Timestamp,
 ) -> Result<Option<Still>, StoreError> {
-    let of_one = "SELECT count(*), min(first_due_at) FROM stream JOIN outbox ON outbox.stream = stream.id
-                  WHERE patient = ?1 AND state = 'pending' AND first_due_at > ?2";
+    let of_one =
+        "SELECT count(*), min(first_due_at) FROM streams JOIN outbox ON outbox.stream_id = streams.id
+                  WHERE patient_id = ?1 AND state = 'pending' AND first_due_at > ?2";
     let of_all = "SELECT count(*), min(first_due_at) FROM outbox
                   WHERE ?1 IS NULL AND state = 'pending' AND first_due_at > ?2";
     let mut query = db.prepare_cached(if patient.is_some() { of_one } else { of_all })?;
@@ -358,10 +362,11 @@ pub struct Stuck {
 /// Where the tables cannot be read.
 pub fn stuck(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<Stuck>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT instant, state, coalesce(detail, ''), attempts FROM stream JOIN outbox ON outbox.stream = stream.id
-         WHERE patient = ? AND (state IN ('dead', 'configuration') OR attempts > 1) AND {}
+        "SELECT instant, state, coalesce(reason, ''), attempts FROM streams
+         JOIN outbox ON outbox.stream_id = streams.id
+         WHERE patient_id = ? AND (state IN ('dead', 'configuration') OR attempts > 1) AND {}
          ORDER BY instant DESC LIMIT ?",
-        withdrawal::is_shown("stream.patient", "stream.code")
+        withdrawal::is_shown("streams.patient_id", "streams.code_id")
     ))?;
     let rows = query.query_map(params![patient, limit], |row| {
         Ok(Stuck { instant: row.get(0)?, state: row.get(1)?, detail: row.get(2)?, attempts: row.get(3)? })

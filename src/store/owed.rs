@@ -48,9 +48,10 @@ pub struct Owed {
 /// Where the tables cannot be read.
 pub fn news(db: &Connection, told: &[Told]) -> Result<Vec<(PatientId, Told)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient FROM link WHERE ow_user = ?1 AND state = 'active' AND NOT EXISTS (
-             SELECT 1 FROM owed WHERE owed.patient = link.patient AND run = ?2 AND run <> ''
-                                  AND (?3 = '' OR told IN ('', ?3)))",
+        "SELECT patient_id FROM links WHERE ow_user_id = ?1 AND state = 'active' AND NOT EXISTS (
+             SELECT 1 FROM historical_reads WHERE historical_reads.patient_id = links.patient_id
+             AND ow_run_id = ?2 AND ow_run_id <> ''
+                                  AND (?3 = '' OR ow_last_activity IN ('', ?3)))",
     )?;
     let mut news = Vec::new();
     for one in told {
@@ -77,22 +78,23 @@ pub fn add(
     range: Interval,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM owed WHERE read_at NOT BETWEEN ? AND ?")?
+    db.prepare_cached("DELETE FROM historical_reads WHERE completed_at NOT BETWEEN ? AND ?")?
         .execute([now.minus(REMEMBERED), now.plus(REMEMBERED)])?;
     let of_late: Option<Timestamp> = db
         .prepare_cached(
-            "SELECT max(read_at) FROM owed
-             WHERE patient = ?1 AND ?2 = '' AND (run = '' OR since <= ?3) AND read_at BETWEEN ?4 AND ?5",
+            "SELECT max(completed_at) FROM historical_reads
+             WHERE patient_id = ?1 AND ?2 = '' AND (ow_run_id = '' OR since <= ?3) AND completed_at BETWEEN ?4 AND ?5",
         )?
         .query_row(params![patient, told.run, range.from, now.minus(NOT_AGAIN), now], |row| row.get(0))?;
     let due = of_late.map_or(now, |read| read.plus(NOT_AGAIN));
     db.prepare_cached(
-        "INSERT INTO owed (patient, run, told, since, until, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT DO UPDATE SET told = excluded.told,
-             since = iif(read_at IS NULL, min(since, excluded.since), excluded.since),
+        "INSERT INTO historical_reads (patient_id, ow_run_id, ow_last_activity, since, until, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET ow_last_activity = excluded.ow_last_activity,
+             since = iif(completed_at IS NULL, min(since, excluded.since), excluded.since),
              until = max(until, excluded.until),
-             due_at = iif(read_at IS NULL, due_at, excluded.due_at),
-             tries = iif(read_at IS NULL, tries, 0), read_at = NULL",
+             due_at = iif(completed_at IS NULL, due_at, excluded.due_at),
+             attempts = iif(completed_at IS NULL, attempts, 0), completed_at = NULL",
     )?
     .execute(params![patient, told.run, told.last_update, range.from, range.until, due])?;
     Ok(())
@@ -105,9 +107,10 @@ pub fn add(
 /// Where the table cannot be read.
 pub fn next(db: &Connection, now: Timestamp) -> Result<Option<Owed>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT owed.patient, run, since, until FROM owed
-         JOIN link ON link.patient = owed.patient AND link.state = 'active'
-         WHERE read_at IS NULL AND due_at NOT BETWEEN ?1 + 1 AND ?2 ORDER BY due_at, owed.patient, run LIMIT 1",
+        "SELECT historical_reads.patient_id, ow_run_id, since, until FROM historical_reads
+         JOIN links ON links.patient_id = historical_reads.patient_id AND links.state = 'active'
+         WHERE completed_at IS NULL AND due_at NOT BETWEEN ?1 + 1 AND ?2
+         ORDER BY due_at, historical_reads.patient_id, ow_run_id LIMIT 1",
     )?;
     let next = query.query_row([now, now.plus(BACKOFF.longest)], |row| {
         let range = Interval { from: row.get(2)?, until: row.get(3)? };
@@ -123,8 +126,9 @@ pub fn next(db: &Connection, now: Timestamp) -> Result<Option<Owed>, StoreError>
 pub fn done(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreError> {
     let Interval { from, until } = owed.range;
     db.prepare_cached(
-        "UPDATE owed SET tries = 0, read_at = iif(since = ?3 AND until = ?4, ?5, NULL), due_at = ?6
-         WHERE patient = ?1 AND run = ?2",
+        "UPDATE historical_reads SET attempts = 0, completed_at = iif(since = ?3
+         AND until = ?4, ?5, NULL), due_at = ?6
+         WHERE patient_id = ?1 AND ow_run_id = ?2",
     )?
     .execute(params![owed.patient, owed.run, from, until, now, now.plus(NOT_AGAIN)])?;
     Ok(())
@@ -135,11 +139,13 @@ pub fn done(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreErr
 /// # Errors
 /// Where the table cannot be written.
 pub fn failed(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreError> {
-    let mut query = db.prepare_cached("SELECT tries FROM owed WHERE patient = ? AND run = ?")?;
+    let mut query =
+        db.prepare_cached("SELECT attempts FROM historical_reads WHERE patient_id = ? AND ow_run_id = ?")?;
     let tries: Option<u32> = query.query_row(params![owed.patient, owed.run], |row| row.get(0)).optional()?;
     let pause = BACKOFF.pause(tries.unwrap_or(0), jitter());
     db.prepare_cached(
-        "UPDATE owed SET tries = min(tries + 1, 1000), due_at = ? WHERE patient = ? AND run = ?",
+        "UPDATE historical_reads SET attempts = min(attempts + 1, 1000), due_at = ? WHERE patient_id = ?
+         AND ow_run_id = ?",
     )?
     .execute(params![now.plus(pause), owed.patient, owed.run])?;
     Ok(())
@@ -167,9 +173,12 @@ mod tests {
         let db = in_memory();
         crate::store::code::seed(&db).unwrap();
         db.execute_batch(
-            "INSERT INTO patient (id, name, time_zone, created_at, external_id) VALUES (1, 'A', 'UTC', 0, 'a'), (2, 'B', 'UTC', 0, 'b');
-             INSERT INTO link (patient, ow_user, state, linked_at) VALUES (1, 'one', 'active', 0), (2, 'two', 'active', 0);
-             INSERT INTO consent (patient, code, granted_at) SELECT 1, id, 10 FROM code WHERE code = 'omh:heart-rate:2.0';",
+            "INSERT INTO patients (id, name, time_zone, created_at, external_id)
+             VALUES (1, 'A', 'UTC', 0, 'a'), (2, 'B', 'UTC', 0, 'b');
+             INSERT INTO links (patient_id, ow_user_id, state, linked_at)
+             VALUES (1, 'one', 'active', 0), (2, 'two', 'active', 0);
+             INSERT INTO consents (patient_id, code_id, granted_at) SELECT 1, id, 10 FROM codes
+             WHERE code = 'omh:heart-rate:2.0';",
         )
         .unwrap();
         db
@@ -279,7 +288,7 @@ mod tests {
         done(&db, &next(&db, now()).unwrap().unwrap(), now()).unwrap();
         add(&db, "s", back(90, now()), now().plus(DAY * 3));
         let runs: Vec<String> = db
-            .prepare("SELECT run FROM owed")
+            .prepare("SELECT ow_run_id FROM historical_reads")
             .unwrap()
             .query_map([], |row| row.get(0))
             .unwrap()

@@ -57,8 +57,9 @@ pub enum Relink {
 }
 
 const SELECT: &str = "
-    SELECT patient.id, name, email, time_zone, jhe_id, subject, link.ow_user, link.state = 'needs_relink'
-    FROM patient LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'";
+    SELECT patients.id, name, email, time_zone, jhe_patient_id, subject, links.ow_user_id,
+    links.state = 'needs_relink'
+    FROM patients LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'";
 
 /// Keeps a new patient.
 ///
@@ -66,8 +67,7 @@ const SELECT: &str = "
 /// Where the row cannot be written.
 pub fn add(db: &Connection, new: &NewPatient, now: Timestamp) -> Result<PatientId, StoreError> {
     db.execute(
-        "INSERT INTO patient (name, email, time_zone, created_at, external_id)
-         VALUES (?, ?, ?, ?, lower(hex(randomblob(16))))",
+        "INSERT INTO patients (name, email, time_zone, created_at) VALUES (?, ?, ?, ?)",
         params![new.name, new.email, new.time_zone, now],
     )?;
     Ok(PatientId::new(db.last_insert_rowid()))
@@ -89,7 +89,10 @@ pub fn add_of_jhe(
     }
     erasure::refuse_jhe(db, jhe_id)?;
     let id = add(db, new, now)?;
-    db.execute("UPDATE patient SET jhe_id = ?, external_id = ? WHERE id = ?", params![jhe_id, user_id, id])?;
+    db.execute(
+        "UPDATE patients SET jhe_patient_id = ?, external_id = ? WHERE id = ?",
+        params![jhe_id, user_id, id],
+    )?;
     Ok(id)
 }
 
@@ -125,8 +128,8 @@ pub fn make_way(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(), S
 
 fn is_bare(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT NOT EXISTS (SELECT 1 FROM link WHERE patient = ?1)
-            AND NOT EXISTS (SELECT 1 FROM stream WHERE patient = ?1)",
+        "SELECT NOT EXISTS (SELECT 1 FROM links WHERE patient_id = ?1)
+            AND NOT EXISTS (SELECT 1 FROM streams WHERE patient_id = ?1)",
     )?;
     Ok(query.query_row([id], |row| row.get(0))?)
 }
@@ -134,9 +137,9 @@ fn is_bare(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
 /// Removes a patient of whom nothing was kept. The audit has the number still.
 fn remove(db: &Connection, id: PatientId) -> Result<(), StoreError> {
     for &table in erasure::OF_PATIENT {
-        db.execute(&format!("DELETE FROM {table} WHERE patient = ?"), [id])?;
+        db.execute(&format!("DELETE FROM {table} WHERE patient_id = ?"), [id])?;
     }
-    db.execute("DELETE FROM patient WHERE id = ?", [id])?;
+    db.execute("DELETE FROM patients WHERE id = ?", [id])?;
     Ok(())
 }
 
@@ -145,7 +148,7 @@ fn remove(db: &Connection, id: PatientId) -> Result<(), StoreError> {
 /// # Errors
 /// Where the row cannot be written.
 pub fn set_jhe_id(db: &Connection, id: PatientId, jhe_id: i64) -> Result<(), StoreError> {
-    db.execute("UPDATE patient SET jhe_id = ? WHERE id = ?", params![jhe_id, id])?;
+    db.execute("UPDATE patients SET jhe_patient_id = ? WHERE id = ?", params![jhe_id, id])?;
     Ok(())
 }
 
@@ -154,7 +157,7 @@ pub fn set_jhe_id(db: &Connection, id: PatientId, jhe_id: i64) -> Result<(), Sto
 /// # Errors
 /// Where the table cannot be read.
 pub fn of_jhe(db: &Connection, jhe_id: i64) -> Result<Option<PatientId>, StoreError> {
-    let mut query = db.prepare_cached("SELECT id FROM patient WHERE jhe_id = ?")?;
+    let mut query = db.prepare_cached("SELECT id FROM patients WHERE jhe_patient_id = ?")?;
     Ok(query.query_row([jhe_id], |row| row.get(0)).optional()?)
 }
 
@@ -164,7 +167,7 @@ pub fn of_jhe(db: &Connection, jhe_id: i64) -> Result<Option<PatientId>, StoreEr
 /// Where the row cannot be written.
 pub fn change(db: &Connection, id: PatientId, to: &NewPatient) -> Result<(), StoreError> {
     db.execute(
-        "UPDATE patient SET name = ?, email = ?, time_zone = ? WHERE id = ?",
+        "UPDATE patients SET name = ?, email = ?, time_zone = ? WHERE id = ?",
         params![to.name, to.email, to.time_zone, id],
     )?;
     Ok(())
@@ -175,7 +178,7 @@ pub fn change(db: &Connection, id: PatientId, to: &NewPatient) -> Result<(), Sto
 /// # Errors
 /// Where the table cannot be read.
 pub fn is_of_jhe(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached("SELECT jhe_id IS NOT NULL FROM patient WHERE id = ?")?;
+    let mut query = db.prepare_cached("SELECT jhe_patient_id IS NOT NULL FROM patients WHERE id = ?")?;
     Ok(query.query_row([id], |row| row.get(0))?)
 }
 
@@ -195,7 +198,7 @@ pub fn refuse_of_jhe(db: &Connection, id: PatientId, what: &str) -> Result<(), S
 /// # Errors
 /// Where the table cannot be read.
 pub fn external_id(db: &Connection, id: PatientId) -> Result<String, StoreError> {
-    let mut query = db.prepare_cached("SELECT external_id FROM patient WHERE id = ?")?;
+    let mut query = db.prepare_cached("SELECT external_id FROM patients WHERE id = ?")?;
     Ok(query.query_row([id], |row| row.get(0))?)
 }
 
@@ -210,7 +213,7 @@ pub fn is_known_by_jhes_number(external_id: &str) -> bool {
 /// # Errors
 /// Where the table cannot be read.
 pub fn list(db: &Connection) -> Result<Vec<Patient>, StoreError> {
-    let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY patient.id"))?;
+    let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY patients.id"))?;
     let patients = query.query_map([], from_row)?;
     Ok(patients.collect::<Result<_, _>>()?)
 }
@@ -221,8 +224,8 @@ pub fn list(db: &Connection) -> Result<Vec<Patient>, StoreError> {
 /// A sentence where there is none.
 pub fn find(db: &Connection, who: PatientRef) -> Result<Patient, StoreError> {
     let (column, number) = match who {
-        PatientRef::Own(id) => ("patient.id", id.get()),
-        PatientRef::Jhe(id) => ("jhe_id", id),
+        PatientRef::Own(id) => ("patients.id", id.get()),
+        PatientRef::Jhe(id) => ("jhe_patient_id", id),
     };
     let mut query = db.prepare_cached(&format!("{SELECT} WHERE {column} = ?"))?;
     let patient = query.query_row([number], from_row).optional()?;
@@ -262,21 +265,25 @@ pub fn link(
     settle_subject(db, patient, ow_user, relink)?;
     end_link(db, patient.id, now)?;
     db.execute(
-        "INSERT INTO link (patient, ow_user, state, linked_at) VALUES (?, ?, 'active', ?)",
+        "INSERT INTO links (patient_id, ow_user_id, state, linked_at) VALUES (?, ?, 'active', ?)",
         params![patient.id, ow_user, now],
     )?;
     inherit_marks(db, patient.id, db.last_insert_rowid())?;
     // A new link is checked with OW before anything is read through it.
-    db.execute("UPDATE patient_state SET checked_at = NULL, error = NULL WHERE patient = ?", [patient.id])?;
+    db.execute(
+        "UPDATE sync_status SET completeness_checked_at = NULL, last_error = NULL WHERE patient_id = ?",
+        [patient.id],
+    )?;
     Ok(true)
 }
 
 /// The history of one subject goes on where its last link left off: what OW got in between is not skipped.
 fn inherit_marks(db: &Connection, patient: PatientId, link: i64) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO mark (link, mode, series_type, instant)
-         SELECT ?2, mode, series_type, max(instant) FROM mark JOIN link ON link.id = mark.link
-         WHERE link.patient = ?1 AND link.state = 'unlinked' GROUP BY mode, series_type",
+        "INSERT INTO high_water_marks (link_id, mode, series_type, instant)
+         SELECT ?2, mode, series_type, max(instant) FROM high_water_marks
+         JOIN links ON links.id = high_water_marks.link_id
+         WHERE links.patient_id = ?1 AND links.state = 'unlinked' GROUP BY mode, series_type",
         params![patient, link],
     )?;
     Ok(())
@@ -288,7 +295,7 @@ fn inherit_marks(db: &Connection, patient: PatientId, link: i64) -> Result<(), S
 /// Where the row cannot be written.
 pub fn end_link(db: &Connection, patient: PatientId, now: Timestamp) -> Result<bool, StoreError> {
     let ended = db.execute(
-        "UPDATE link SET state = 'unlinked', ended_at = ? WHERE patient = ? AND state <> 'unlinked'",
+        "UPDATE links SET state = 'unlinked', unlinked_at = ? WHERE patient_id = ? AND state <> 'unlinked'",
         params![now, patient],
     )?;
     Ok(ended > 0)
@@ -299,13 +306,13 @@ pub fn end_link(db: &Connection, patient: PatientId, now: Timestamp) -> Result<b
 /// # Errors
 /// Where the row cannot be written.
 pub fn needs_relink(db: &Connection, link: i64) -> Result<(), StoreError> {
-    db.execute("UPDATE link SET state = 'needs_relink' WHERE id = ? AND state = 'active'", [link])?;
+    db.execute("UPDATE links SET state = 'needs_relink' WHERE id = ? AND state = 'active'", [link])?;
     Ok(())
 }
 
 fn refuse_taken(db: &Connection, patient: PatientId, ow_user: &OwUser) -> Result<(), StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient FROM link WHERE ow_user = ? AND state <> 'unlinked' AND patient <> ?",
+        "SELECT patient_id FROM links WHERE ow_user_id = ? AND state <> 'unlinked' AND patient_id <> ?",
     )?;
     let holder: Option<PatientId> =
         query.query_row(params![ow_user, patient], |row| row.get(0)).optional()?;
@@ -340,13 +347,13 @@ fn settle_subject(
             )));
         }
     }
-    db.execute("UPDATE patient SET subject = ? WHERE id = ?", params![ow_user, patient.id])?;
+    db.execute("UPDATE patients SET subject = ? WHERE id = ?", params![ow_user, patient.id])?;
     Ok(())
 }
 
 fn set_aside(db: &Connection, patient: PatientId, subject: &str) -> Result<(), StoreError> {
     let through_others: i64 = db.query_row(
-        "SELECT count(*) FROM link WHERE patient = ? AND ow_user <> ?",
+        "SELECT count(*) FROM links WHERE patient_id = ? AND ow_user_id <> ?",
         params![patient, subject],
         |row| row.get(0),
     )?;
@@ -356,15 +363,21 @@ fn set_aside(db: &Connection, patient: PatientId, subject: &str) -> Result<(), S
         )));
     }
     db.execute(
-        "UPDATE stream SET set_aside = 1 WHERE patient = ? AND subject = ?",
+        "UPDATE streams SET entered_in_error = 1 WHERE patient_id = ? AND subject = ?",
         params![patient, subject],
     )?;
-    db.execute("DELETE FROM mark WHERE link IN (SELECT id FROM link WHERE patient = ?)", [patient])?;
-    db.execute("DELETE FROM object WHERE link IN (SELECT id FROM link WHERE patient = ?)", [patient])?;
-    db.execute("DELETE FROM hour_count WHERE patient = ?", [patient])?;
+    db.execute(
+        "DELETE FROM high_water_marks WHERE link_id IN (SELECT id FROM links WHERE patient_id = ?)",
+        [patient],
+    )?;
+    db.execute(
+        "DELETE FROM raw_objects WHERE link_id IN (SELECT id FROM links WHERE patient_id = ?)",
+        [patient],
+    )?;
+    db.execute("DELETE FROM hourly_sample_counts WHERE patient_id = ?", [patient])?;
     // What could not be read is somebody else's as well.
-    db.execute("DELETE FROM rejected WHERE patient = ?", [patient])?;
-    db.execute("UPDATE patient_state SET newest = NULL WHERE patient = ?", [patient])?;
+    db.execute("DELETE FROM rejected_samples WHERE patient_id = ?", [patient])?;
+    db.execute("UPDATE sync_status SET newest_instant = NULL WHERE patient_id = ?", [patient])?;
     Ok(())
 }
 

@@ -89,9 +89,9 @@ impl fmt::Display for Idle {
 /// Where the tables cannot be read.
 pub fn idle(db: &Connection, patient: Option<PatientId>) -> Result<Vec<(PatientId, Idle)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient.id, link.state, jhe_id IS NOT NULL FROM patient
-         LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
-         WHERE ?1 IS NULL OR patient.id = ?1 ORDER BY patient.id",
+        "SELECT patients.id, links.state, jhe_patient_id IS NOT NULL FROM patients
+         LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
+         WHERE ?1 IS NULL OR patients.id = ?1 ORDER BY patients.id",
     )?;
     let states = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut idle = Vec::new();
@@ -129,13 +129,15 @@ pub fn due(
     system: &str,
 ) -> Result<Vec<Due>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT link.patient, link.id, link.ow_user, coalesce(patient.subject, link.ow_user), link.linked_at,
-                state.deep_at, state.wide_at, state.checked_at, coalesce(state.missing, 0), patient.time_zone,
-                state.newest, state.devices_at
-         FROM link JOIN patient ON patient.id = link.patient
-         LEFT JOIN patient_state AS state ON state.patient = link.patient
-         WHERE link.state = 'active' AND (?1 IS NULL OR link.patient = ?1)
-         ORDER BY coalesce(state.polled_at, 0), link.patient",
+        "SELECT links.patient_id, links.id, links.ow_user_id, coalesce(patients.subject, links.ow_user_id),
+         links.linked_at,
+                state.deep_read_at, state.wide_read_at, state.completeness_checked_at,
+                coalesce(state.missing_samples, 0), patients.time_zone,
+                state.newest_instant, state.connections_checked_at
+         FROM links JOIN patients ON patients.id = links.patient_id
+         LEFT JOIN sync_status AS state ON state.patient_id = links.patient_id
+         WHERE links.state = 'active' AND (?1 IS NULL OR links.patient_id = ?1)
+         ORDER BY coalesce(state.polled_at, 0), links.patient_id",
     )?;
     let linked = query.query_map([patient], from_row)?.collect::<Result<Vec<Due>, _>>()?;
     let mut due = Vec::with_capacity(linked.len());
@@ -189,15 +191,16 @@ fn effective_mark(
     system: &str,
     series_type: &str,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT instant FROM mark WHERE link = ? AND mode = ? AND series_type = ?")?;
+    let mut query = db.prepare_cached(
+        "SELECT instant FROM high_water_marks WHERE link_id = ? AND mode = ? AND series_type = ?",
+    )?;
     let mark: Option<Timestamp> =
         query.query_row(params![due.link, mode, series_type], |row| row.get(0)).optional()?;
     let Some(mark) = mark.filter(|_| mode != IngestMode::Raw.as_str()) else { return Ok(mark) };
     let mut query = db.prepare_cached(
-        "SELECT min(newest) FROM stream
-         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND newest >= ?
-           AND id NOT IN (SELECT continues FROM stream WHERE patient = ?1 AND continues IS NOT NULL)",
+        "SELECT min(newest_instant) FROM streams
+         WHERE patient_id = ? AND subject = ? AND system = ? AND series_type = ? AND newest_instant >= ?
+           AND id NOT IN (SELECT renamed_from_id FROM streams WHERE patient_id = ?1 AND renamed_from_id IS NOT NULL)",
     )?;
     let slowest: Option<Timestamp> = query
         .query_row(params![due.patient, due.subject, system, series_type, mark.minus(ACTIVE)], |row| {
@@ -212,8 +215,8 @@ fn effective_mark(
 /// Where the tables cannot be read.
 pub fn of_users(db: &Connection, users: &[String]) -> Result<Vec<(String, PatientId)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT ow_user, patient FROM json_each(?) AS wanted
-         JOIN link ON link.ow_user = wanted.value AND link.state = 'active'",
+        "SELECT ow_user_id, patient_id FROM json_each(?) AS wanted
+         JOIN links ON links.ow_user_id = wanted.value AND links.state = 'active'",
     )?;
     let rows = query
         .query_map([serde_json::Value::from(users).to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -234,8 +237,9 @@ pub fn count(
     until: Timestamp,
 ) -> Result<i64, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT count(*) FROM stream JOIN observation ON observation.stream = stream.id
-         WHERE stream.patient = ? AND system = ? AND series_type = ? AND set_aside = 0 AND instant >= ? AND instant < ?",
+        "SELECT count(*) FROM streams JOIN observations ON observations.stream_id = streams.id
+         WHERE streams.patient_id = ? AND system = ? AND series_type = ? AND entered_in_error = 0
+         AND instant >= ? AND instant < ?",
     )?;
     Ok(query.query_row(params![patient, system, series_type, from, until], |row| row.get(0))?)
 }

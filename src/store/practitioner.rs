@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// Where the table cannot be read.
 pub fn find(db: &Connection, user: i64) -> Result<Option<Account>, StoreError> {
     let id: Option<AccountId> = db
-        .prepare_cached("SELECT id FROM account WHERE jhe_user = ?")?
+        .prepare_cached("SELECT id FROM accounts WHERE jhe_user_id = ?")?
         .query_row([user], |row| row.get(0))
         .optional()?;
     id.map_or(Ok(None), |id| account::find(db, id))
@@ -36,11 +36,11 @@ pub fn take_over(
     let known = find(db, who.user)?;
     let name = free_name(db, who)?;
     let id = if let Some(known) = &known {
-        db.execute("UPDATE account SET name = ?, role = ? WHERE id = ?", params![name, role, known.id])?;
+        db.execute("UPDATE accounts SET name = ?, role = ? WHERE id = ?", params![name, role, known.id])?;
         known.id
     } else {
         db.execute(
-            "INSERT INTO account (name, role, created_at, jhe_user) VALUES (?, ?, ?, ?)",
+            "INSERT INTO accounts (name, role, created_at, jhe_user_id) VALUES (?, ?, ?, ?)",
             params![name, role, now, who.user],
         )?;
         AccountId(db.last_insert_rowid())
@@ -69,9 +69,9 @@ pub fn let_go(db: &Connection, who: &Practitioner) -> Result<(), StoreError> {
 }
 
 fn belong(db: &Connection, id: AccountId, who: &Practitioner) -> Result<(), StoreError> {
-    db.execute("DELETE FROM account_organization WHERE account = ?", [id])?;
+    db.execute("DELETE FROM account_organizations WHERE account_id = ?", [id])?;
     let mut add = db.prepare_cached(
-        "INSERT INTO account_organization (account, organization) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO account_organizations (account_id, jhe_organization_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
     )?;
     for one in &who.memberships {
         add.execute(params![id, one.organization])?;

@@ -97,7 +97,7 @@ pub(super) fn not_taken(
         return changed(db, target, stream, instant, now);
     }
     db.prepare_cached(
-        "DELETE FROM outbox WHERE stream = ? AND instant = ? AND revision = ? AND ambiguous = 0 AND repeated = 0",
+        "DELETE FROM outbox WHERE stream_id = ? AND instant = ? AND revision = ? AND ambiguous = 0 AND requeued = 0",
     )?
     .execute(params![stream, instant, current.revision])?;
     Ok(())
@@ -126,9 +126,9 @@ pub(super) fn take_out(
     value: f64,
 ) -> Result<usize, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, revision, NULL, particulars FROM outbox
-         WHERE stream = ?1 AND instant = ?2 AND value = ?3 AND ambiguous = 0 AND NOT EXISTS
-             (SELECT 1 FROM outbox AS older WHERE older.stream = ?1 AND older.instant = ?2
+        "SELECT instant, value, utc_offset, revision, NULL, details FROM outbox
+         WHERE stream_id = ?1 AND instant = ?2 AND value = ?3 AND ambiguous = 0 AND NOT EXISTS
+             (SELECT 1 FROM outbox AS older WHERE older.stream_id = ?1 AND older.instant = ?2
               AND older.revision < outbox.revision)",
     )?;
     let waits = query.query_row(params![stream, instant, value], observation::from_row).optional()?;
@@ -137,7 +137,7 @@ pub(super) fn take_out(
         return Ok(0);
     }
     Ok(db
-        .prepare_cached("DELETE FROM outbox WHERE stream = ? AND instant = ? AND revision = ?")?
+        .prepare_cached("DELETE FROM outbox WHERE stream_id = ? AND instant = ? AND revision = ?")?
         .execute(params![stream, instant, waits.revision])?)
 }
 
@@ -149,27 +149,29 @@ pub(super) fn take_out(
 pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     Ok(db.execute(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, repeated, due_at,
+        "INSERT INTO outbox (stream_id, instant, revision, value, utc_offset, details, state, requeued, due_at,
                              first_due_at)
          SELECT *, due_at FROM (
-         SELECT kept.stream, kept.instant, coalesce(last.revision, kept.revision), kept.value, kept.zone,
-                kept.particulars, 'pending', 1,
+         SELECT kept.stream_id, kept.instant, coalesce(last.revision, kept.revision), kept.value, kept.utc_offset,
+                kept.details, 'pending', 1,
                 CASE WHEN kept.revision = 0 AND NOT daily_total THEN ?2
                      ELSE max(?2, CASE WHEN daily_total THEN ?4 ELSE ?3 END + coalesce(
-                         (SELECT max(replaced_at) FROM revision
-                          WHERE revision.stream = kept.stream AND revision.instant = kept.instant), ?2)) END AS due_at
-         FROM stream JOIN code ON code.id = stream.code AND code.system = ?5
-         JOIN observation AS kept ON kept.stream = stream.id
-         LEFT JOIN revision AS last ON last.stream = kept.stream AND last.instant = kept.instant
-             AND last.revision = (SELECT max(revision) FROM revision WHERE revision.stream = kept.stream
-                                  AND revision.instant = kept.instant AND unsent <> 1)
-             AND last.unsent = 0 AND last.value = kept.value AND last.zone IS kept.zone
-             AND last.particulars IS kept.particulars
-         WHERE patient = ?1 AND set_aside = 0
-           AND NOT EXISTS (SELECT 1 FROM adopted WHERE adopted.patient = ?1 AND adopted.code = stream.code
-                           AND adopted.instant = kept.instant AND adopted.value = kept.value)
-           AND NOT EXISTS (SELECT 1 FROM left_out WHERE left_out.stream = kept.stream
-                           AND left_out.instant = kept.instant)
+                         (SELECT max(replaced_at) FROM revisions
+                          WHERE revisions.stream_id = kept.stream_id
+                          AND revisions.instant = kept.instant), ?2)) END AS due_at
+         FROM streams JOIN codes ON codes.id = streams.code_id AND codes.system = ?5
+         JOIN observations AS kept ON kept.stream_id = streams.id
+         LEFT JOIN revisions AS last ON last.stream_id = kept.stream_id AND last.instant = kept.instant
+             AND last.revision = (SELECT max(revision) FROM revisions WHERE revisions.stream_id = kept.stream_id
+                                  AND revisions.instant = kept.instant AND undelivered <> 1)
+             AND last.undelivered = 0 AND last.value = kept.value AND last.utc_offset IS kept.utc_offset
+             AND last.details IS kept.details
+         WHERE patient_id = ?1 AND entered_in_error = 0
+           AND NOT EXISTS (SELECT 1 FROM delivered_elsewhere WHERE delivered_elsewhere.patient_id = ?1
+           AND delivered_elsewhere.code_id = streams.code_id
+                           AND delivered_elsewhere.instant = kept.instant AND delivered_elsewhere.value = kept.value)
+           AND NOT EXISTS (SELECT 1 FROM export_exclusions WHERE export_exclusions.stream_id = kept.stream_id
+                           AND export_exclusions.instant = kept.instant)
          ) WHERE true ON CONFLICT DO NOTHING",
         params![patient, now, micros(STILL), micros(STILL_TOTAL), OPEN_M_HEALTH],
     )?)
@@ -178,7 +180,7 @@ pub fn everything(db: &Connection, patient: PatientId, now: Timestamp) -> Result
 fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
     let Observation { instant, value, zone, revision, particulars, .. } = observation;
     db.prepare_cached(
-        "INSERT INTO outbox (stream, instant, revision, value, zone, particulars, state, due_at, first_due_at)
+        "INSERT INTO outbox (stream_id, instant, revision, value, utc_offset, details, state, due_at, first_due_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?7) ON CONFLICT DO NOTHING",
     )?
     .execute(params![stream, instant, revision, value, zone, particulars, due])?;
@@ -187,12 +189,12 @@ fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestam
 
 /// Whether JHE takes observations of a code.
 fn is_sent(db: &Connection, code: i64) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached("SELECT system = ? FROM code WHERE id = ?")?;
+    let mut query = db.prepare_cached("SELECT system = ? FROM codes WHERE id = ?")?;
     Ok(query.query_row(params![OPEN_M_HEALTH, code], |row| row.get(0))?)
 }
 
 fn target(db: &Connection, stream: i64) -> Result<Target, StoreError> {
-    let mut query = db.prepare_cached("SELECT patient, code, daily_total FROM stream WHERE id = ?")?;
+    let mut query = db.prepare_cached("SELECT patient_id, code_id, daily_total FROM streams WHERE id = ?")?;
     let (patient, code, daily_total) =
         query.query_row([stream], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(Target { patient, code, daily_total, has_adopted: adopted::any(db, patient)? })
@@ -202,15 +204,15 @@ fn target(db: &Connection, stream: i64) -> Result<Target, StoreError> {
 /// What may have arrived stays until it is settled, except where JHE will not have it.
 fn give_way(db: &Connection, stream: i64, instant: Timestamp) -> Result<usize, StoreError> {
     const REPLACED: &str = "
-        outbox.stream = ?1 AND outbox.instant = ?2 AND (ambiguous = 0 OR state = 'dead') AND EXISTS
-            (SELECT 1 FROM revision AS was JOIN observation AS kept USING (stream, instant)
-             WHERE was.stream = ?1 AND was.instant = ?2 AND was.revision = outbox.revision
-               AND (was.value <> kept.value OR was.zone IS NOT kept.zone
-                    OR was.particulars IS NOT kept.particulars))";
+        outbox.stream_id = ?1 AND outbox.instant = ?2 AND (ambiguous = 0 OR state = 'dead') AND EXISTS
+            (SELECT 1 FROM revisions AS was JOIN observations AS kept USING (stream_id, instant)
+             WHERE was.stream_id = ?1 AND was.instant = ?2 AND was.revision = outbox.revision
+               AND (was.value <> kept.value OR was.utc_offset IS NOT kept.utc_offset
+                    OR was.details IS NOT kept.details))";
     db.prepare_cached(&format!(
-        "UPDATE revision SET unsent = CASE WHEN ambiguous = 0 AND repeated = 0 THEN 1 ELSE 2 END
-         FROM outbox WHERE {REPLACED} AND revision.stream = ?1 AND revision.instant = ?2
-           AND revision.revision = outbox.revision"
+        "UPDATE revisions SET undelivered = CASE WHEN ambiguous = 0 AND requeued = 0 THEN 1 ELSE 2 END
+         FROM outbox WHERE {REPLACED} AND revisions.stream_id = ?1 AND revisions.instant = ?2
+           AND revisions.revision = outbox.revision"
     ))?
     .execute(params![stream, instant])?;
     Ok(db
@@ -234,8 +236,8 @@ fn is_known(db: &Connection, target: Target, stream: i64, current: &Observation)
 
 fn last(db: &Connection, stream: i64, current: &Observation) -> Result<Last, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT unsent, value, value = ?3 AND zone IS ?4 AND particulars IS ?5 FROM revision
-         WHERE stream = ?1 AND instant = ?2 AND unsent <> 1 ORDER BY revision DESC LIMIT 1",
+        "SELECT undelivered, value, value = ?3 AND utc_offset IS ?4 AND details IS ?5 FROM revisions
+         WHERE stream_id = ?1 AND instant = ?2 AND undelivered <> 1 ORDER BY revision DESC LIMIT 1",
     )?;
     let Observation { instant, value, zone, particulars, .. } = current;
     let last = query.query_row(params![stream, instant, value, zone, particulars], |row| {

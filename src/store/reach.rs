@@ -11,16 +11,16 @@ use crate::study::{Study, StudyId};
 pub(super) fn of_patients(column: &str, place: u8) -> String {
     format!(
         "(?{place} IS NULL OR {column} IN
-            (SELECT patient FROM patient_organization JOIN account_organization USING (organization)
-             WHERE account = ?{place}))"
+            (SELECT patient_id FROM patient_organizations JOIN account_organizations USING (jhe_organization_id)
+             WHERE account_id = ?{place}))"
     )
 }
 
 /// A condition on the rows of `study`; the [`Reach`] is the statement's parameter of this place.
 pub(super) fn of_studies(place: u8) -> String {
     format!(
-        "(?{place} IS NULL OR study.jhe_organization IN
-            (SELECT organization FROM account_organization WHERE account = ?{place}))"
+        "(?{place} IS NULL OR studies.jhe_organization_id IN
+            (SELECT jhe_organization_id FROM account_organizations WHERE account_id = ?{place}))"
     )
 }
 
@@ -30,8 +30,8 @@ pub(super) fn of_studies(place: u8) -> String {
 /// Where the tables cannot be read.
 pub fn has_patient(db: &Connection, reach: Reach, patient: PatientId) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT EXISTS (SELECT 1 FROM patient WHERE id = ?1 AND {})",
-        of_patients("patient.id", 2)
+        "SELECT EXISTS (SELECT 1 FROM patients WHERE id = ?1 AND {})",
+        of_patients("patients.id", 2)
     ))?;
     Ok(query.query_row(params![patient, reach], |row| row.get(0))?)
 }
@@ -42,7 +42,7 @@ pub fn has_patient(db: &Connection, reach: Reach, patient: PatientId) -> Result<
 /// Where the tables cannot be read.
 pub fn has_study(db: &Connection, reach: Reach, study: StudyId) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT EXISTS (SELECT 1 FROM study WHERE id = ?1 AND {})",
+        "SELECT EXISTS (SELECT 1 FROM studies WHERE id = ?1 AND {})",
         of_studies(2)
     ))?;
     Ok(query.query_row(params![study, reach], |row| row.get(0))?)

@@ -56,15 +56,15 @@ pub fn keep(
 ) -> Result<bool, StoreError> {
     let known = db
         .prepare_cached(
-            "UPDATE rejected SET last_seen = max(last_seen, ?5), reason = ?6
-             WHERE patient = ?1 AND system = ?2 AND series_type = ?3 AND sample = ?4",
+            "UPDATE rejected_samples SET last_seen_at = max(last_seen_at, ?5), reason = ?6
+             WHERE patient_id = ?1 AND system = ?2 AND series_type = ?3 AND sample = ?4",
         )?
         .execute(params![patient, system, rejected.series_type, rejected.sample, now, rejected.reason])?;
     if known > 0 {
         return Ok(false);
     }
     db.prepare_cached(
-        "INSERT INTO rejected (patient, system, series_type, reason, sample, first_seen, last_seen)
+        "INSERT INTO rejected_samples (patient_id, system, series_type, reason, sample, first_seen_at, last_seen_at)
          VALUES (?, ?, ?, ?, ?, ?6, ?6)",
     )?
     .execute(params![patient, system, rejected.series_type, rejected.reason, rejected.sample, now])?;
@@ -83,8 +83,8 @@ pub(super) fn let_go(
     kept: &[Sample],
 ) -> Result<(), StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, sample FROM rejected
-         WHERE patient = ? AND system = ? AND series_type = ? AND reason LIKE '%' || ?",
+        "SELECT id, sample FROM rejected_samples
+         WHERE patient_id = ? AND system = ? AND series_type = ? AND reason LIKE '%' || ?",
     )?;
     let waiting = query
         .query_map(params![owner.patient, owner.system, key.series_type, WAITS], |row| {
@@ -101,7 +101,7 @@ pub(super) fn let_go(
             && Timestamp::parse(part("timestamp"))
                 .is_ok_and(|instant| kept.binary_search_by_key(&instant, |sample| sample.instant).is_ok());
         if is_its {
-            db.prepare_cached("DELETE FROM rejected WHERE id = ?")?.execute([id])?;
+            db.prepare_cached("DELETE FROM rejected_samples WHERE id = ?")?.execute([id])?;
         }
     }
     Ok(())
@@ -113,8 +113,8 @@ pub(super) fn let_go(
 /// Where the table cannot be written.
 pub fn trim(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
     db.prepare_cached(
-        "DELETE FROM rejected WHERE id IN
-         (SELECT id FROM rejected WHERE patient = ? ORDER BY last_seen DESC, id DESC LIMIT -1 OFFSET ?)",
+        "DELETE FROM rejected_samples WHERE id IN
+         (SELECT id FROM rejected_samples WHERE patient_id = ? ORDER BY last_seen_at DESC, id DESC LIMIT -1 OFFSET ?)",
     )?
     .execute(params![patient, KEPT_PER_PATIENT])?;
     Ok(())
@@ -132,10 +132,10 @@ pub fn page(
     limit: u32,
 ) -> Result<Vec<Entry>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT id, patient, series_type, reason, sample, first_seen, last_seen FROM rejected
-         WHERE (?1 IS NULL OR patient = ?1) AND id < coalesce(?2, 9223372036854775807) AND {} AND {}
+        "SELECT id, patient_id, series_type, reason, sample, first_seen_at, last_seen_at FROM rejected_samples
+         WHERE (?1 IS NULL OR patient_id = ?1) AND id < coalesce(?2, 9223372036854775807) AND {} AND {}
          ORDER BY id DESC LIMIT ?3",
-        reach::of_patients("patient", 4),
+        reach::of_patients("patient_id", 4),
         withdrawal::is_sample_shown()
     ))?;
     let entries = query.query_map(params![patient, before, limit, reach], |row| {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
 
 use super::backup::{self, Contents};
-use super::{FILE_NAME, StoreError, audit, claim, lock, open, setting};
+use super::{FILE_NAME, StoreError, audit, claim, commits, lock, open, setting};
 use crate::account::Actor;
 use crate::failure::Failure;
 use crate::time::Timestamp;
@@ -96,13 +96,14 @@ fn bring(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, Failure> {
 /// What has happened since the backup is not known here: JHE may have got what waits, and more. No tick goes on.
 fn settle(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     let all = db.unchecked_transaction()?;
-    all.execute("UPDATE outbox SET repeated = 1", [])?;
+    all.execute("UPDATE outbox SET requeued = 1", [])?;
     all.execute(
-        "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+        "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
         params![RESTORED, now],
     )?;
+    commits::restored(&all, now)?;
     setting::unset(&all, lock::KEY)?;
-    all.execute("DELETE FROM lock", [])?;
+    all.execute("DELETE FROM sync_lock", [])?;
     audit::record(&all, now, Actor::CommandLine, "store.restore", None, "")?;
     Ok(all.commit()?)
 }
@@ -112,7 +113,7 @@ fn settle(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
 /// # Errors
 /// Where the table cannot be read.
 pub fn restored(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    let mut query = db.prepare_cached("SELECT value FROM counter WHERE name = ?")?;
+    let mut query = db.prepare_cached("SELECT value FROM counters WHERE name = ?")?;
     Ok(query.query_row([RESTORED], |row| row.get(0)).optional()?)
 }
 
@@ -136,7 +137,7 @@ impl Present {
         match open::inspect(path) {
             Ok(_) if bytes == 0 => return Ok(Self::Damaged),
             Ok(_) => {}
-            Err(failure) if failure.what.contains("another program") || failure.what.contains("newer") => {
+            Err(failure) if open::is_foreign(&failure) => {
                 return Ok(Self::Refused(failure));
             }
             Err(_) => return Ok(Self::Damaged),

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use super::commit::Tally;
-use super::lock::Kind;
+use super::lock::{self, Kind};
 use crate::time::Timestamp;
 
 /// How long the history reaches back.
@@ -29,17 +29,19 @@ pub struct Run {
     pub created: i64,
 }
 
-/// Notes that a poll of this kind begins; answers its number.
+/// Inserts a run of the lock's owner and returns its number.
 ///
 /// # Errors
 /// Where the row cannot be written.
 pub fn begin(db: &Connection, kind: Kind, mode: &str, now: Timestamp) -> Result<i64, StoreError> {
-    db.execute("DELETE FROM run WHERE started_at < ?", [now.minus(KEPT)])?;
+    db.execute("DELETE FROM runs WHERE started_at < ?", [now.minus(KEPT)])?;
     db.execute(
-        "INSERT INTO run (kind, mode, started_at) VALUES (?, ?, ?)",
+        "INSERT INTO runs (kind, mode, started_at) VALUES (?, ?, ?)",
         params![kind.as_str(), mode, now],
     )?;
-    Ok(db.last_insert_rowid())
+    let run = db.last_insert_rowid();
+    lock::set_run(db, run)?;
+    Ok(run)
 }
 
 /// Notes how a poll ended.
@@ -57,7 +59,7 @@ pub fn end(
 ) -> Result<(), StoreError> {
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     db.execute(
-        "UPDATE run SET ended_at = ?2, outcome = ?3, patients = ?4, failed = ?5, created = ?6, revised = ?7,
+        "UPDATE runs SET ended_at = ?2, outcome = ?3, patients = ?4, failed_patients = ?5, created = ?6, revised = ?7,
                         rejected = ?8 WHERE id = ?1",
         params![
             run,
@@ -79,7 +81,7 @@ pub fn end(
 /// Where the table cannot be read.
 pub fn last(db: &Connection) -> Result<Option<Run>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT started_at, ended_at, outcome, patients, failed, created FROM run
+        "SELECT started_at, ended_at, outcome, patients, failed_patients, created FROM runs
          WHERE ended_at IS NOT NULL AND kind = ? ORDER BY id DESC LIMIT 1",
     )?;
     let run = query.query_row([Kind::Tick.as_str()], |row| {

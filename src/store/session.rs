@@ -46,9 +46,9 @@ pub fn begin(
         Holder::Account(id) => (Some(id), None),
         Holder::Patient(id) => (None, Some(id)),
     };
-    db.execute("DELETE FROM session WHERE expires_at <= ?", [now])?;
+    db.execute("DELETE FROM sessions WHERE expires_at <= ?", [now])?;
     db.execute(
-        "INSERT INTO session (hash, account, patient, began_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO sessions (token_hash, account_id, patient_id, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
         params![hash, account, patient, now, expires],
     )?;
     Ok(())
@@ -60,7 +60,7 @@ pub fn begin(
 /// Where the tables cannot be read.
 pub fn account(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Option<Account>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT account FROM session WHERE hash = ? AND expires_at > ? AND account IS NOT NULL",
+        "SELECT account_id FROM sessions WHERE token_hash = ? AND expires_at > ? AND account_id IS NOT NULL",
     )?;
     let id: Option<AccountId> = query.query_row(params![hash, now], |row| row.get(0)).optional()?;
     match id {
@@ -75,7 +75,7 @@ pub fn account(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Optio
 /// Where the table cannot be read.
 pub fn patient(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Option<PatientId>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT patient FROM session WHERE hash = ? AND expires_at > ? AND patient IS NOT NULL",
+        "SELECT patient_id FROM sessions WHERE token_hash = ? AND expires_at > ? AND patient_id IS NOT NULL",
     )?;
     Ok(query.query_row(params![hash, now], |row| row.get(0)).optional()?)
 }
@@ -85,7 +85,7 @@ pub fn patient(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Optio
 /// # Errors
 /// Where the table cannot be written.
 pub fn end(db: &Connection, hash: TokenHash) -> Result<(), StoreError> {
-    db.execute("DELETE FROM session WHERE hash = ?", [hash])?;
+    db.execute("DELETE FROM sessions WHERE token_hash = ?", [hash])?;
     Ok(())
 }
 
@@ -95,8 +95,8 @@ pub fn end(db: &Connection, hash: TokenHash) -> Result<(), StoreError> {
 /// Where the table cannot be written.
 pub fn end_all(db: &Connection, holder: Holder) -> Result<usize, StoreError> {
     Ok(match holder {
-        Holder::Account(id) => db.execute("DELETE FROM session WHERE account = ?", [id])?,
-        Holder::Patient(id) => db.execute("DELETE FROM session WHERE patient = ?", [id])?,
+        Holder::Account(id) => db.execute("DELETE FROM sessions WHERE account_id = ?", [id])?,
+        Holder::Patient(id) => db.execute("DELETE FROM sessions WHERE patient_id = ?", [id])?,
     })
 }
 
@@ -106,11 +106,11 @@ pub fn end_all(db: &Connection, holder: Holder) -> Result<usize, StoreError> {
 /// Where the table cannot be read.
 pub fn count(db: &Connection, holder: Holder, now: Timestamp) -> Result<i64, StoreError> {
     let (column, id) = match holder {
-        Holder::Account(id) => ("account", id.0),
-        Holder::Patient(id) => ("patient", id.get()),
+        Holder::Account(id) => ("account_id", id.0),
+        Holder::Patient(id) => ("patient_id", id.get()),
     };
     let mut query =
-        db.prepare_cached(&format!("SELECT count(*) FROM session WHERE {column} = ? AND expires_at > ?"))?;
+        db.prepare_cached(&format!("SELECT count(*) FROM sessions WHERE {column} = ? AND expires_at > ?"))?;
     Ok(query.query_row(params![id, now], |row| row.get(0))?)
 }
 
@@ -126,7 +126,7 @@ pub fn keep_api_token(
     now: Timestamp,
 ) -> Result<i64, StoreError> {
     db.execute(
-        "INSERT INTO api_token (hash, patient, label, created_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO api_tokens (token_hash, patient_id, label, created_at) VALUES (?, ?, ?, ?)",
         params![hash, patient, label, now],
     )?;
     Ok(db.last_insert_rowid())
@@ -138,7 +138,7 @@ pub fn keep_api_token(
 /// Where the table cannot be read.
 pub fn api_patient(db: &Connection, hash: TokenHash) -> Result<Option<PatientId>, StoreError> {
     let mut query =
-        db.prepare_cached("SELECT patient FROM api_token WHERE hash = ? AND revoked_at IS NULL")?;
+        db.prepare_cached("SELECT patient_id FROM api_tokens WHERE token_hash = ? AND revoked_at IS NULL")?;
     Ok(query.query_row([hash], |row| row.get(0)).optional()?)
 }
 
@@ -148,7 +148,7 @@ pub fn api_patient(db: &Connection, hash: TokenHash) -> Result<Option<PatientId>
 /// Where the table cannot be read.
 pub fn api_tokens(db: &Connection, patient: PatientId) -> Result<Vec<ApiToken>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, label, created_at, revoked_at FROM api_token WHERE patient = ? ORDER BY id DESC",
+        "SELECT id, label, created_at, revoked_at FROM api_tokens WHERE patient_id = ? ORDER BY id DESC",
     )?;
     let tokens = query.query_map([patient], |row| {
         Ok(ApiToken { id: row.get(0)?, label: row.get(1)?, created: row.get(2)?, revoked: row.get(3)? })
@@ -167,7 +167,7 @@ pub fn revoke_api_token(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let revoked = db.execute(
-        "UPDATE api_token SET revoked_at = ? WHERE patient = ? AND id = ? AND revoked_at IS NULL",
+        "UPDATE api_tokens SET revoked_at = ? WHERE patient_id = ? AND id = ? AND revoked_at IS NULL",
         params![now, patient, id],
     )?;
     Ok(revoked > 0)

@@ -10,7 +10,7 @@ use crate::settings::Snapshot;
 /// # Errors
 /// Where the table cannot be read.
 pub fn all(db: &Connection) -> Result<Snapshot, StoreError> {
-    let mut query = db.prepare_cached("SELECT key, value FROM setting")?;
+    let mut query = db.prepare_cached("SELECT key, value FROM settings")?;
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Snapshot::new(rows.collect::<Result<Vec<_>, _>>()?))
 }
@@ -20,7 +20,7 @@ pub fn all(db: &Connection) -> Result<Snapshot, StoreError> {
 /// # Errors
 /// Where the table cannot be read.
 pub fn get(db: &Connection, key: &str) -> Result<Option<String>, StoreError> {
-    let mut query = db.prepare_cached("SELECT value FROM setting WHERE key = ?")?;
+    let mut query = db.prepare_cached("SELECT value FROM settings WHERE key = ?")?;
     Ok(query.query_row([key], |row| row.get(0)).optional()?)
 }
 
@@ -30,7 +30,7 @@ pub fn get(db: &Connection, key: &str) -> Result<Option<String>, StoreError> {
 /// Where it cannot be written.
 pub fn set(db: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+        "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
     )?
     .execute(params![key, value])?;
     Ok(())
@@ -41,5 +41,5 @@ pub fn set(db: &Connection, key: &str, value: &str) -> Result<(), StoreError> {
 /// # Errors
 /// Where it cannot be written.
 pub fn unset(db: &Connection, key: &str) -> Result<bool, StoreError> {
-    Ok(db.execute("DELETE FROM setting WHERE key = ?", [key])? > 0)
+    Ok(db.execute("DELETE FROM settings WHERE key = ?", [key])? > 0)
 }

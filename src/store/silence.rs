@@ -55,20 +55,24 @@ fn find(
 ) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
     // Who never agreed to anything is not expected to deliver anything: a refusal ends as it begins.
     let mut query = db.prepare_cached(&format!(
-        "SELECT patient.id, state.newest, link.linked_at, link.state = 'active', state.read_at,
-                coalesce(state.failed_polls, 0), state.pulled_at, state.devices_at,
-                EXISTS (SELECT 1 FROM consent WHERE consent.patient = patient.id AND withdrawn_at IS NULL AND {}),
-                (SELECT max(changed_at) FROM connection WHERE connection.patient = patient.id AND state = 'active'),
-                EXISTS (SELECT 1 FROM connection WHERE connection.patient = patient.id AND state IN ('ending', 'ended')),
-                EXISTS (SELECT 1 FROM connection WHERE connection.patient = patient.id AND state = 'authorizing')
-         FROM patient JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
-         LEFT JOIN patient_state AS state ON state.patient = patient.id
-         WHERE (?1 IS NULL OR patient.id = ?1) AND coalesce(state.newest, link.linked_at) <= ?2 AND {}
-           AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = patient.id
+        "SELECT patients.id, state.newest_instant, links.linked_at, links.state = 'active', state.fully_read_at,
+                coalesce(state.failed_polls, 0), state.provider_pulled_at, state.connections_checked_at,
+                EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = patients.id
+                AND withdrawn_at IS NULL AND {}),
+                (SELECT max(changed_at) FROM connections WHERE connections.patient_id = patients.id
+                AND state = 'active'),
+                EXISTS (SELECT 1 FROM connections WHERE connections.patient_id = patients.id
+                AND state IN ('ending', 'ended')),
+                EXISTS (SELECT 1 FROM connections WHERE connections.patient_id = patients.id
+                AND state = 'authorizing')
+         FROM patients JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
+         LEFT JOIN sync_status AS state ON state.patient_id = patients.id
+         WHERE (?1 IS NULL OR patients.id = ?1) AND coalesce(state.newest_instant, links.linked_at) <= ?2 AND {}
+           AND EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = patients.id
                        AND (withdrawn_at IS NULL OR withdrawn_at > granted_at))
-         ORDER BY patient.id",
+         ORDER BY patients.id",
         consent::IS_DELIVERED,
-        reach::of_patients("patient.id", 3)
+        reach::of_patients("patients.id", 3)
     ))?;
     let rows = query.query_map(params![only, now.minus(after), reach], known)?;
     let mut silent = BTreeMap::new();
@@ -145,7 +149,7 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
         let since = match before {
             Some(before) if before.cause == silence.cause => before.since,
             Some(before) => {
-                db.prepare_cached("UPDATE silence SET cause = ?2 WHERE patient = ?1")?
+                db.prepare_cached("UPDATE silences SET cause = ?2 WHERE patient_id = ?1")?
                     .execute(params![patient, silence.cause.as_str()])?;
                 before.since
             }
@@ -157,7 +161,7 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
         news.going_on.push(Noticed { patient, silence: Silence { since, ..silence } });
     }
     for (patient, silence) in known {
-        db.prepare_cached("DELETE FROM silence WHERE patient = ?")?.execute([patient])?;
+        db.prepare_cached("DELETE FROM silences WHERE patient_id = ?")?.execute([patient])?;
         // A link that was ended, or a longer time in the settings, brings no samples.
         if newest(db, patient)? > Some(silence.since) {
             news.ended.push(Noticed { patient, silence });
@@ -167,13 +171,13 @@ pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, St
 }
 
 fn insert(db: &Connection, patient: PatientId, silence: Silence, now: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT INTO silence (patient, since, cause, noticed_at) VALUES (?, ?, ?, ?)")?
+    db.prepare_cached("INSERT INTO silences (patient_id, since, cause, detected_at) VALUES (?, ?, ?, ?)")?
         .execute(params![patient, silence.since, silence.cause.as_str(), now])?;
     Ok(())
 }
 
 fn noticed(db: &Connection) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
-    let mut query = db.prepare_cached("SELECT patient, since, cause FROM silence")?;
+    let mut query = db.prepare_cached("SELECT patient_id, since, cause FROM silences")?;
     let rows = query.query_map([], |row| {
         // A cause of a later version is as good as another: it is put right at once.
         let cause = Cause::of(row.get_ref(2)?.as_str()?).unwrap_or(Cause::NotWorn);
@@ -183,7 +187,7 @@ fn noticed(db: &Connection) -> Result<BTreeMap<PatientId, Silence>, StoreError> 
 }
 
 fn newest(db: &Connection, patient: PatientId) -> Result<Option<Timestamp>, StoreError> {
-    let mut query = db.prepare_cached("SELECT max(newest) FROM patient_state WHERE patient = ?")?;
+    let mut query = db.prepare_cached("SELECT max(newest_instant) FROM sync_status WHERE patient_id = ?")?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
 
@@ -203,21 +207,24 @@ pub(super) mod tests {
     pub(in crate::store) fn quiet() -> Connection {
         let db = in_memory();
         db.execute_batch(
-            "INSERT INTO code (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
-             INSERT INTO data_source (id, name, kind) VALUES (1, 'Oura', 'personal_device');
-             INSERT INTO data_source_code (data_source, code) VALUES (1, 1);
-             INSERT INTO patient (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0);
-             INSERT INTO link (patient, ow_user, state, linked_at) VALUES (1, 'u', 'active', 0);
-             INSERT INTO consent (patient, code, granted_at) VALUES (1, 1, 1);",
+            "INSERT INTO codes (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
+             INSERT INTO data_sources (id, name, type) VALUES (1, 'Oura', 'personal_device');
+             INSERT INTO data_source_codes (data_source_id, code_id) VALUES (1, 1);
+             INSERT INTO patients (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0);
+             INSERT INTO links (patient_id, ow_user_id, state, linked_at) VALUES (1, 'u', 'active', 0);
+             INSERT INTO consents (patient_id, code_id, granted_at) VALUES (1, 1, 1);",
         )
         .unwrap();
-        db.execute("INSERT INTO patient_state (patient, newest, read_at) VALUES (1, ?1, ?1)", [start()])
-            .unwrap();
+        db.execute(
+            "INSERT INTO sync_status (patient_id, newest_instant, fully_read_at) VALUES (1, ?1, ?1)",
+            [start()],
+        )
+        .unwrap();
         db
     }
 
     fn read_at(db: &Connection, at: Timestamp) {
-        db.execute("UPDATE patient_state SET read_at = ?", [at]).unwrap();
+        db.execute("UPDATE sync_status SET fully_read_at = ?", [at]).unwrap();
     }
 
     fn causes(db: &Connection, now: Timestamp) -> Vec<Cause> {
@@ -241,9 +248,9 @@ pub(super) mod tests {
         read_at(&db, now);
         let since = |now| note(&db, AFTER, now).unwrap().going_on[0].silence.since;
         assert_eq!(since(now), start());
-        db.execute("UPDATE patient_state SET newest = ?", [start().plus(HOUR)]).unwrap();
+        db.execute("UPDATE sync_status SET newest_instant = ?", [start().plus(HOUR)]).unwrap();
         assert_eq!(since(now), start());
-        db.execute("UPDATE patient_state SET newest = ?", [now]).unwrap();
+        db.execute("UPDATE sync_status SET newest_instant = ?", [now]).unwrap();
         let ended = note(&db, AFTER, now).unwrap();
         assert_eq!((ended.going_on.len(), ended.ended.len()), (0, 1));
         read_at(&db, now.plus(HOUR * 48));

@@ -115,13 +115,16 @@ pub fn note_turn(
         Ended::Elsewhere(error) => (Some(error.as_str()), false, false, false),
     };
     db.prepare_cached(
-        "INSERT INTO patient_state (patient, polled_at, error, deep_at, wide_at, checked_at, read_at, empty_polls,
+        "INSERT INTO sync_status (patient_id, polled_at, last_error, deep_read_at, wide_read_at,
+         completeness_checked_at, fully_read_at, empty_polls,
                                     failed_polls)
          SELECT id, ?2, ?3, iif(?4, ?2, NULL), iif(?5, ?2, NULL), iif(?6, ?2, NULL), iif(?7, ?2, NULL),
-                iif(?7 AND NOT ?8, 1, 0), iif(?9, 1, 0) FROM patient WHERE id = ?1
-         ON CONFLICT DO UPDATE SET polled_at = excluded.polled_at, error = excluded.error,
-             deep_at = coalesce(excluded.deep_at, deep_at), wide_at = coalesce(excluded.wide_at, wide_at),
-             checked_at = coalesce(excluded.checked_at, checked_at), read_at = coalesce(excluded.read_at, read_at),
+                iif(?7 AND NOT ?8, 1, 0), iif(?9, 1, 0) FROM patients WHERE id = ?1
+         ON CONFLICT DO UPDATE SET polled_at = excluded.polled_at, last_error = excluded.last_error,
+             deep_read_at = coalesce(excluded.deep_read_at, deep_read_at),
+             wide_read_at = coalesce(excluded.wide_read_at, wide_read_at),
+             completeness_checked_at = coalesce(excluded.completeness_checked_at, completeness_checked_at),
+             fully_read_at = coalesce(excluded.fully_read_at, fully_read_at),
              empty_polls = iif(?7, iif(?8, 0, empty_polls + 1), empty_polls),
              failed_polls = iif(?7, 0, failed_polls + excluded.failed_polls)",
     )?
@@ -150,8 +153,9 @@ pub fn note_pulled(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO patient_state (patient, pulled_at, devices_at) SELECT id, ?2, ?3 FROM patient WHERE id = ?1
-         ON CONFLICT DO UPDATE SET pulled_at = excluded.pulled_at, devices_at = excluded.devices_at",
+        "INSERT INTO sync_status (patient_id, provider_pulled_at, connections_checked_at) SELECT id, ?2, ?3
+         FROM patients WHERE id = ?1
+         ON CONFLICT DO UPDATE SET provider_pulled_at = excluded.provider_pulled_at, connections_checked_at = excluded.connections_checked_at",
     )?
     .execute(params![patient, pulled, now])?;
     Ok(())
@@ -163,7 +167,7 @@ pub fn note_pulled(
 /// Where the row cannot be written.
 pub fn put_last(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
     db.prepare_cached(
-        "UPDATE patient_state SET polled_at = (SELECT max(polled_at) + 1 FROM patient_state) WHERE patient = ?",
+        "UPDATE sync_status SET polled_at = (SELECT max(polled_at) + 1 FROM sync_status) WHERE patient_id = ?",
     )?
     .execute([patient])?;
     Ok(())
@@ -176,7 +180,8 @@ pub fn put_last(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
 /// Where the row cannot be written.
 pub fn note_missing(db: &Connection, patient: PatientId, missing: i64) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO patient_state (patient, missing) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET missing = ?2",
+        "INSERT INTO sync_status (patient_id, missing_samples) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET missing_samples = ?2",
     )?
     .execute(params![patient, missing])?;
     Ok(())
@@ -188,19 +193,20 @@ pub fn note_missing(db: &Connection, patient: PatientId, missing: i64) -> Result
 /// Where the tables cannot be read.
 pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Result<Vec<Line>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT patient.id, patient.name, link.ow_user, link.state = 'needs_relink', state.newest,
-                state.polled_at, state.error, coalesce(state.missing, 0), coalesce(state.empty_polls, 0),
-                EXISTS (SELECT 1 FROM invitation WHERE invitation.patient = patient.id AND used_at IS NULL
+        "SELECT patients.id, patients.name, links.ow_user_id, links.state = 'needs_relink', state.newest_instant,
+                state.polled_at, state.last_error, coalesce(state.missing_samples, 0), coalesce(state.empty_polls, 0),
+                EXISTS (SELECT 1 FROM invitations WHERE invitations.patient_id = patients.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?1),
-                patient.jhe_id IS NOT NULL OR EXISTS (SELECT 1 FROM enrolment WHERE enrolment.patient = patient.id)
-         FROM patient
-         LEFT JOIN link ON link.patient = patient.id AND link.state <> 'unlinked'
-         LEFT JOIN patient_state AS state ON state.patient = patient.id
-         WHERE patient.id > ?2 AND patient.id <= coalesce(?3, 9223372036854775807)
-           AND (?4 = '' OR instr(lower(patient.name), lower(?4)) > 0 OR patient.id = ?4) AND {}
-           AND (?7 IS NULL OR patient.id IN (SELECT value FROM json_each(?7)))
-         ORDER BY patient.id LIMIT ?5",
-        reach::of_patients("patient.id", 6)
+                patients.jhe_patient_id IS NOT NULL OR EXISTS (SELECT 1 FROM enrolments
+                WHERE enrolments.patient_id = patients.id)
+         FROM patients
+         LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
+         LEFT JOIN sync_status AS state ON state.patient_id = patients.id
+         WHERE patients.id > ?2 AND patients.id <= coalesce(?3, 9223372036854775807)
+           AND (?4 = '' OR instr(lower(patients.name), lower(?4)) > 0 OR patients.id = ?4) AND {}
+           AND (?7 IS NULL OR patients.id IN (SELECT value FROM json_each(?7)))
+         ORDER BY patients.id LIMIT ?5",
+        reach::of_patients("patients.id", 6)
     ))?;
     let Shown { reach, after, until, search, among } = shown;
     let among = among.as_ref().map(|among| {
@@ -239,9 +245,9 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
 fn hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>, StoreError> {
     let first = now.hour() - i64::from(SPARK_HOURS) + 1;
     let mut query = db.prepare_cached(&format!(
-        "SELECT hour - ?2, sum(samples) FROM hour_count
-         WHERE patient = ?1 AND hour >= ?2 AND hour <= ?3 AND {} GROUP BY hour",
-        withdrawal::is_shown("hour_count.patient", "hour_count.code")
+        "SELECT hour - ?2, sum(samples) FROM hourly_sample_counts
+         WHERE patient_id = ?1 AND hour >= ?2 AND hour <= ?3 AND {} GROUP BY hour",
+        withdrawal::is_shown("hourly_sample_counts.patient_id", "hourly_sample_counts.code_id")
     ))?;
     let mut hours: Vec<i64> = (0..SPARK_HOURS).map(|_| 0).collect();
     let counts = query
@@ -261,7 +267,7 @@ fn hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>
 /// Why it cannot.
 pub fn prove_writable(db: &Connection) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO counter (name, value) VALUES ('writable', 1) ON CONFLICT DO UPDATE SET value = value + 1",
+        "INSERT INTO counters (name, value) VALUES ('writable', 1) ON CONFLICT DO UPDATE SET value = value + 1",
         [],
     )?;
     Ok(())

@@ -50,8 +50,8 @@ pub(super) struct Known {
 
 pub(super) fn find(db: &Connection, owner: &Owner, key: &StreamKey) -> Result<Option<Known>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, newest, continues FROM stream
-         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND provider = ? AND source = ?
+        "SELECT id, newest_instant, renamed_from_id FROM streams
+         WHERE patient_id = ? AND subject = ? AND system = ? AND series_type = ? AND provider = ? AND source = ?
            AND device = ? AND daily_total = ?",
     )?;
     let found = query.query_row(
@@ -78,8 +78,8 @@ pub(super) fn add(
     newest: Timestamp,
 ) -> Result<i64, StoreError> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO stream (patient, subject, system, series_type, provider, source, device, daily_total,
-                             code, converter, newest)
+        "INSERT INTO streams (patient_id, subject, system, series_type, provider, source, device, daily_total,
+                             code_id, converter_version, newest_instant)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     Ok(insert.insert(params![
@@ -104,8 +104,8 @@ pub(super) fn siblings(
     key: &StreamKey,
 ) -> Result<Vec<(i64, StreamKey)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, source, device FROM stream
-         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND provider = ? AND daily_total = ?
+        "SELECT id, source, device FROM streams
+         WHERE patient_id = ? AND subject = ? AND system = ? AND series_type = ? AND provider = ? AND daily_total = ?
            AND NOT (source = ? AND device = ?)",
     )?;
     let sibling =
@@ -132,21 +132,22 @@ pub(super) fn siblings(
 /// Where the table cannot be read.
 pub fn newest(db: &Connection, owner: &Owner, series_type: &str) -> Result<Option<Timestamp>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT max(newest) FROM stream
-         WHERE patient = ? AND subject = ? AND system = ? AND series_type = ? AND set_aside = 0",
+        "SELECT max(newest_instant) FROM streams
+         WHERE patient_id = ? AND subject = ? AND system = ? AND series_type = ? AND entered_in_error = 0",
     )?;
     let key = params![owner.patient, owner.subject, owner.system, series_type];
     Ok(query.query_row(key, |row| row.get(0))?)
 }
 
 pub(super) fn set_newest(db: &Connection, stream: i64, newest: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE stream SET newest = ?2 WHERE id = ?1 AND newest < ?2")?
+    db.prepare_cached("UPDATE streams SET newest_instant = ?2 WHERE id = ?1 AND newest_instant < ?2")?
         .execute(params![stream, newest])?;
     Ok(())
 }
 
 pub(super) fn set_continues(db: &Connection, stream: i64, before: i64) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE stream SET continues = ?2 WHERE id = ?1")?.execute(params![stream, before])?;
+    db.prepare_cached("UPDATE streams SET renamed_from_id = ?2 WHERE id = ?1")?
+        .execute(params![stream, before])?;
     Ok(())
 }
 
@@ -157,7 +158,7 @@ pub(super) fn last_before(
     instant: Timestamp,
 ) -> Result<Option<(Timestamp, f64)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value FROM observation WHERE stream = ? AND instant < ? ORDER BY instant DESC LIMIT 1",
+        "SELECT instant, value FROM observations WHERE stream_id = ? AND instant < ? ORDER BY instant DESC LIMIT 1",
     )?;
     Ok(query.query_row(params![stream, instant], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
@@ -169,7 +170,7 @@ pub(super) fn first_after(
     instant: Timestamp,
 ) -> Result<Option<f64>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT value FROM observation WHERE stream = ? AND instant > ? ORDER BY instant LIMIT 1",
+        "SELECT value FROM observations WHERE stream_id = ? AND instant > ? ORDER BY instant LIMIT 1",
     )?;
     Ok(query.query_row(params![stream, instant], |row| row.get(0)).optional()?)
 }
@@ -182,8 +183,8 @@ pub(super) fn samples(
     until: Timestamp,
 ) -> Result<Vec<Sample>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT instant, value, zone, context, particulars FROM observation
-         WHERE stream = ? AND instant BETWEEN ? AND ? ORDER BY instant",
+        "SELECT instant, value, utc_offset, activity_context, details FROM observations
+         WHERE stream_id = ? AND instant BETWEEN ? AND ? ORDER BY instant",
     )?;
     let rows = query.query_map(params![stream, from, until], |row| {
         let particulars = row.get::<_, Option<Particulars>>(4)?.map(Arc::new);

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 pub fn add(db: &Connection, terms: &Terms, now: Timestamp) -> Result<StudyId, StoreError> {
     refuse_taken(db, &terms.name, None)?;
     db.execute(
-        "INSERT INTO study (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO studies (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)",
         params![terms.name, terms.organization, terms.purpose, terms.contact, now],
     )?;
     let id = StudyId(db.last_insert_rowid());
@@ -30,11 +30,11 @@ pub fn add(db: &Connection, terms: &Terms, now: Timestamp) -> Result<StudyId, St
 pub fn change(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
     refuse_taken(db, &terms.name, Some(id))?;
     db.execute(
-        "UPDATE study SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?",
+        "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?",
         params![terms.name, terms.organization, terms.purpose, terms.contact, id],
     )?;
-    db.execute("DELETE FROM study_code WHERE study = ?", [id])?;
-    db.execute("DELETE FROM study_data_source WHERE study = ?", [id])?;
+    db.execute("DELETE FROM study_codes WHERE study_id = ?", [id])?;
+    db.execute("DELETE FROM study_data_sources WHERE study_id = ?", [id])?;
     attach(db, id, terms)
 }
 
@@ -44,7 +44,7 @@ pub fn change(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreEr
 /// Where the tables cannot be read.
 pub fn page(db: &Connection, reach: Reach, after: i64, limit: u32) -> Result<Vec<Study>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT id FROM study WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
+        "SELECT id FROM studies WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         reach::of_studies(3)
     ))?;
     let ids = query.query_map(params![after, limit, reach], |row| row.get(0))?;
@@ -58,7 +58,7 @@ pub fn page(db: &Connection, reach: Reach, after: i64, limit: u32) -> Result<Vec
 /// A sentence where there is none.
 pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT name, organization, purpose, contact, jhe_id IS NOT NULL FROM study WHERE id = ?",
+        "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL FROM studies WHERE id = ?",
     )?;
     let terms = query.query_row([id], |row| {
         let (name, organization, purpose, contact) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
@@ -70,14 +70,14 @@ pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
         )));
     };
     let mut query = db.prepare_cached(
-        "SELECT code.code, display FROM study_code JOIN code ON code.id = study_code.code
-         WHERE study = ? ORDER BY display",
+        "SELECT codes.code, display FROM study_codes JOIN codes ON codes.id = study_codes.code_id
+         WHERE study_id = ? ORDER BY display",
     )?;
     let scopes = query.query_map([id], |row| Ok(Scope { code: row.get(0)?, display: row.get(1)? }))?;
     terms.scopes = scopes.collect::<Result<_, _>>()?;
     let mut query = db.prepare_cached(
-        "SELECT name FROM study_data_source JOIN data_source ON data_source.id = data_source
-         WHERE study = ? ORDER BY name",
+        "SELECT name FROM study_data_sources JOIN data_sources ON data_sources.id = data_source_id
+         WHERE study_id = ? ORDER BY name",
     )?;
     terms.data_sources = query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(Study { id, terms, is_of_jhe })
@@ -89,7 +89,7 @@ pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
 /// Where the table cannot be written.
 pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> Result<bool, StoreError> {
     let enrolled = db.execute(
-        "INSERT INTO enrolment (study, patient, enrolled_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO enrolments (study_id, patient_id, enrolled_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         params![id, patient, now],
     )?;
     Ok(enrolled > 0)
@@ -100,7 +100,8 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
 /// # Errors
 /// Where the tables cannot be read.
 pub fn of_patient(db: &Connection, patient: PatientId) -> Result<Vec<Study>, StoreError> {
-    let mut query = db.prepare_cached("SELECT study FROM enrolment WHERE patient = ? ORDER BY study")?;
+    let mut query =
+        db.prepare_cached("SELECT study_id FROM enrolments WHERE patient_id = ? ORDER BY study_id")?;
     let ids = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
     ids.into_iter().map(|id| require(db, id)).collect()
 }
@@ -111,14 +112,14 @@ pub fn of_patient(db: &Connection, patient: PatientId) -> Result<Vec<Study>, Sto
 /// Where the table cannot be read.
 pub fn enrolled(db: &Connection, reach: Reach, id: StudyId) -> Result<i64, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT count(*) FROM enrolment WHERE study = ?1 AND {}",
-        reach::of_patients("patient", 2)
+        "SELECT count(*) FROM enrolments WHERE study_id = ?1 AND {}",
+        reach::of_patients("patient_id", 2)
     ))?;
     Ok(query.query_row(params![id, reach], |row| row.get(0))?)
 }
 
 fn refuse_taken(db: &Connection, name: &str, but: Option<StudyId>) -> Result<(), StoreError> {
-    let mut query = db.prepare_cached("SELECT 1 FROM study WHERE name = ? AND id IS NOT ?")?;
+    let mut query = db.prepare_cached("SELECT 1 FROM studies WHERE name = ? AND id IS NOT ?")?;
     match query.query_row(params![name, but], |_| Ok(())).optional()? {
         None => Ok(()),
         Some(()) => Err(StoreError::Refused(format!("there is a study '{name}' already"))),
@@ -128,11 +129,11 @@ fn refuse_taken(db: &Connection, name: &str, but: Option<StudyId>) -> Result<(),
 fn attach(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
     for scope in &terms.scopes {
         let code = code::require(db, &scope.code)?;
-        db.execute("INSERT INTO study_code (study, code) VALUES (?, ?)", params![id, code])?;
+        db.execute("INSERT INTO study_codes (study_id, code_id) VALUES (?, ?)", params![id, code])?;
     }
     for source in &terms.data_sources {
         db.execute(
-            "INSERT INTO study_data_source (study, data_source) SELECT ?, id FROM data_source WHERE name = ?",
+            "INSERT INTO study_data_sources (study_id, data_source_id) SELECT ?, id FROM data_sources WHERE name = ?",
             params![id, source],
         )?;
     }

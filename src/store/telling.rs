@@ -174,15 +174,15 @@ mod tests {
     fn that_nobody_is_read_is_told_whatever_the_reason_and_only_while_it_lasts() {
         let (db, now) = (quiet(), start().plus(HOUR * 2));
         assert_eq!(raised(&db, &view(), start().plus(HOUR)), []);
-        db.execute("UPDATE patient_state SET failed_polls = 1", []).unwrap();
+        db.execute("UPDATE sync_status SET failed_polls = 1", []).unwrap();
         assert_eq!(raised(&db, &view(), now), [(Kind::Stuck, Some(Cause::OwDown))]);
         assert_eq!(
             raised(&db, &View { has_read: false, ..view() }, now),
             [(Kind::Stuck, Some(Cause::OwDown))]
         );
-        db.execute("UPDATE patient_state SET read_at = ?, failed_polls = 0", [now]).unwrap();
+        db.execute("UPDATE sync_status SET fully_read_at = ?, failed_polls = 0", [now]).unwrap();
         assert_eq!(raised(&db, &view(), now), [], "what could not be told by then is not told any more");
-        db.execute("UPDATE setting SET value = 'false' WHERE key = 'module.ow'", []).unwrap();
+        db.execute("UPDATE settings SET value = 'false' WHERE key = 'module.ow'", []).unwrap();
         assert_eq!(raised(&db, &view(), now.plus(HOUR * 3)), [], "switched off on purpose");
     }
 
@@ -190,13 +190,16 @@ mod tests {
     fn what_failed_for_somebody_who_is_read_no_more_is_no_cause() {
         let (db, now) = (quiet(), start().plus(HOUR * 2));
         db.execute_batch(
-            "INSERT INTO patient (id, name, time_zone, created_at) VALUES (2, 'B', 'UTC', 0);
-             INSERT INTO link (patient, ow_user, state, linked_at) VALUES (2, 'v', 'active', 0);
-             INSERT INTO consent (patient, code, granted_at, withdrawn_at) VALUES (2, 1, 1, 2);",
+            "INSERT INTO patients (id, name, time_zone, created_at) VALUES (2, 'B', 'UTC', 0);
+             INSERT INTO links (patient_id, ow_user_id, state, linked_at) VALUES (2, 'v', 'active', 0);
+             INSERT INTO consents (patient_id, code_id, granted_at, withdrawn_at) VALUES (2, 1, 1, 2);",
         )
         .unwrap();
-        db.execute("INSERT INTO patient_state (patient, read_at, failed_polls) VALUES (2, ?, 1)", [now])
-            .unwrap();
+        db.execute(
+            "INSERT INTO sync_status (patient_id, fully_read_at, failed_polls) VALUES (2, ?, 1)",
+            [now],
+        )
+        .unwrap();
         assert!(raised(&db, &view(), now).contains(&(Kind::Stuck, Some(Cause::NotRead))));
     }
 }

@@ -1,6 +1,6 @@
 //! Both modes may bring one sample: JHE gets at most one observation of a patient, a code, an instant and a provider.
 //!
-//! Of two such observations the one that is not for JHE stands in `left_out`, from the transaction on that keeps it.
+//! Of two such observations the one that is not exported has a row in `export_exclusions`, inserted in its transaction.
 //! Which of the two goes is decided by a setting; what has been sent, or may have been, stays decided.
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,10 +13,12 @@ use crate::time::Timestamp;
 /// Whether the other system has an observation of the same sample that is for JHE. `own` is the stream, `at` the
 /// instant.
 const HAS_TWIN: &str = "EXISTS (
-    SELECT 1 FROM stream AS other JOIN observation AS twin ON twin.stream = other.id AND twin.instant = at
-    WHERE other.patient = own.patient AND other.code = own.code AND other.series_type = own.series_type
-      AND other.provider = own.provider AND other.daily_total = own.daily_total AND other.system <> own.system AND other.set_aside = 0
-      AND NOT EXISTS (SELECT 1 FROM left_out AS out WHERE out.stream = twin.stream AND out.instant = twin.instant))";
+    SELECT 1 FROM streams AS other JOIN observations AS twin ON twin.stream_id = other.id AND twin.instant = at
+    WHERE other.patient_id = own.patient_id AND other.code_id = own.code_id AND other.series_type = own.series_type
+      AND other.provider = own.provider AND other.daily_total = own.daily_total AND other.system <> own.system
+      AND other.entered_in_error = 0
+      AND NOT EXISTS (SELECT 1 FROM export_exclusions AS out WHERE out.stream_id = twin.stream_id
+      AND out.instant = twin.instant))";
 
 /// What has to be looked at before an observation is queued.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +47,7 @@ pub(super) fn gate(
     let system = settled(db)?.map_or_else(|| exported(db).map(str::to_owned), Ok)?;
     let is_sent = system == owner.system;
     let mut query = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM stream WHERE patient = ? AND code = ? AND provider = ? AND system <> ?)",
+        "SELECT EXISTS (SELECT 1 FROM streams WHERE patient_id = ? AND code_id = ? AND provider = ? AND system <> ?)",
     )?;
     let has_other: bool =
         query.query_row(params![owner.patient, code, key.provider, owner.system], |row| row.get(0))?;
@@ -60,20 +62,23 @@ pub(super) fn admits(
     instant: Timestamp,
 ) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT {HAS_TWIN} FROM (SELECT stream.*, ?2 AS at FROM stream WHERE id = ?1) AS own"
+        "SELECT {HAS_TWIN} FROM (SELECT streams.*, ?2 AS at FROM streams WHERE id = ?1) AS own"
     ))?;
     let is_left_out = !gate.is_sent || query.query_row(params![stream, instant], |row| row.get(0))?;
     if is_left_out {
-        db.prepare_cached("INSERT INTO left_out (stream, instant) VALUES (?, ?) ON CONFLICT DO NOTHING")?
-            .execute(params![stream, instant])?;
+        db.prepare_cached(
+            "INSERT INTO export_exclusions (stream_id, instant) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![stream, instant])?;
     }
     Ok(!is_left_out)
 }
 
 /// Whether an observation is not for JHE.
 pub(super) fn is_left_out(db: &Connection, stream: i64, instant: Timestamp) -> Result<bool, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT EXISTS (SELECT 1 FROM left_out WHERE stream = ? AND instant = ?)")?;
+    let mut query = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM export_exclusions WHERE stream_id = ? AND instant = ?)",
+    )?;
     Ok(query.query_row(params![stream, instant], |row| row.get(0))?)
 }
 
@@ -87,7 +92,7 @@ pub fn is_to_settle(db: &Connection) -> Result<bool, StoreError> {
 
 /// The system that the outbox was last put right for.
 fn settled(db: &Connection) -> Result<Option<String>, StoreError> {
-    let mut query = db.prepare_cached("SELECT system FROM exported_system")?;
+    let mut query = db.prepare_cached("SELECT system FROM applied_export_system")?;
     Ok(query.query_row([], |row| row.get(0)).optional()?)
 }
 
@@ -138,7 +143,7 @@ impl Settling {
             Stage::Begin if !is_to_settle(db)? => return Ok(None),
             Stage::Begin => {
                 // Until the last step the outbox stands for no system: whoever is killed in the middle begins again.
-                db.execute("DELETE FROM exported_system", [])?;
+                db.execute("DELETE FROM applied_export_system", [])?;
                 None
             }
             Stage::GiveWay => {
@@ -147,7 +152,7 @@ impl Settling {
                 until
             }
             Stage::Admit => {
-                let until = end_of_step(db, "left_out", self.after)?;
+                let until = end_of_step(db, "export_exclusions", self.after)?;
                 self.admit(db, until, now)?;
                 until
             }
@@ -159,7 +164,7 @@ impl Settling {
             (Stage::GiveWay, None) => Stage::Admit,
             (Stage::Admit, None) => {
                 db.execute(
-                    "INSERT INTO exported_system (id, system) VALUES (1, ?)
+                    "INSERT INTO applied_export_system (id, system) VALUES (1, ?)
                      ON CONFLICT DO UPDATE SET system = excluded.system",
                     [self.system],
                 )?;
@@ -173,26 +178,30 @@ impl Settling {
         let (from, until) = (self.after, until.unwrap_or((i64::MAX, Timestamp::MAX)));
         let range = params![self.system, from.0, from.1, until.0, until.1];
         db.prepare_cached(
-            "INSERT INTO left_out (stream, instant)
-             SELECT outbox.stream, outbox.instant FROM outbox JOIN stream ON stream.id = outbox.stream
-             WHERE (outbox.stream, outbox.instant) > (?2, ?3) AND (outbox.stream, outbox.instant) <= (?4, ?5)
+            "INSERT INTO export_exclusions (stream_id, instant)
+             SELECT outbox.stream_id, outbox.instant FROM outbox JOIN streams ON streams.id = outbox.stream_id
+             WHERE (outbox.stream_id, outbox.instant) > (?2, ?3) AND (outbox.stream_id, outbox.instant) <= (?4, ?5)
                AND system <> ?1 AND EXISTS
-                 (SELECT 1 FROM stream AS other JOIN observation AS twin ON twin.stream = other.id
-                  WHERE other.patient = stream.patient AND other.code = stream.code AND other.series_type = stream.series_type
-                    AND other.provider = stream.provider AND other.daily_total = stream.daily_total
-                    AND other.system = ?1 AND other.set_aside = 0 AND twin.instant = outbox.instant)
-             GROUP BY outbox.stream, outbox.instant
-             HAVING max(ambiguous) = 0 AND max(repeated) = 0 AND NOT EXISTS
-                 (SELECT 1 FROM revision WHERE revision.stream = outbox.stream AND revision.instant = outbox.instant
-                  AND unsent <> 1)
+                 (SELECT 1 FROM streams AS other JOIN observations AS twin ON twin.stream_id = other.id
+                  WHERE other.patient_id = streams.patient_id AND other.code_id = streams.code_id
+                  AND other.series_type = streams.series_type
+                    AND other.provider = streams.provider AND other.daily_total = streams.daily_total
+                    AND other.system = ?1 AND other.entered_in_error = 0 AND twin.instant = outbox.instant)
+             GROUP BY outbox.stream_id, outbox.instant
+             HAVING max(ambiguous) = 0 AND max(requeued) = 0 AND NOT EXISTS
+                 (SELECT 1 FROM revisions WHERE revisions.stream_id = outbox.stream_id
+                 AND revisions.instant = outbox.instant
+                  AND undelivered <> 1)
              ON CONFLICT DO NOTHING",
         )?
         .execute(range)?;
         db.prepare_cached(
-            "DELETE FROM outbox WHERE (stream, instant) > (?2, ?3) AND (stream, instant) <= (?4, ?5)
-               AND ambiguous = 0 AND repeated = 0 AND EXISTS
-                 (SELECT 1 FROM left_out JOIN stream ON stream.id = left_out.stream AND system <> ?1
-                  WHERE left_out.stream = outbox.stream AND left_out.instant = outbox.instant)",
+            "DELETE FROM outbox WHERE (stream_id, instant) > (?2, ?3) AND (stream_id, instant) <= (?4, ?5)
+               AND ambiguous = 0 AND requeued = 0 AND EXISTS
+                 (SELECT 1 FROM export_exclusions JOIN streams ON streams.id = export_exclusions.stream_id
+                 AND system <> ?1
+                  WHERE export_exclusions.stream_id = outbox.stream_id
+                  AND export_exclusions.instant = outbox.instant)",
         )?
         .execute(range)?;
         Ok(())
@@ -207,15 +216,17 @@ impl Settling {
         let (from, until) = (self.after, until.unwrap_or((i64::MAX, Timestamp::MAX)));
         let mut query = db.prepare_cached(&format!(
             "SELECT own.id, at
-             FROM (SELECT left_out.instant AS at, stream.* FROM left_out JOIN stream ON stream.id = left_out.stream
-                   WHERE system = ?1 AND (left_out.stream, left_out.instant) > (?2, ?3)
-                     AND (left_out.stream, left_out.instant) <= (?4, ?5)) AS own
+             FROM (SELECT export_exclusions.instant AS at, streams.* FROM export_exclusions
+             JOIN streams ON streams.id = export_exclusions.stream_id
+                   WHERE system = ?1 AND (export_exclusions.stream_id, export_exclusions.instant) > (?2, ?3)
+                     AND (export_exclusions.stream_id, export_exclusions.instant) <= (?4, ?5)) AS own
              WHERE NOT {HAS_TWIN}"
         ))?;
         let range = params![self.system, from.0, from.1, until.0, until.1];
         let admitted: Vec<(i64, Timestamp)> =
             query.query_map(range, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        let mut admit = db.prepare_cached("DELETE FROM left_out WHERE stream = ? AND instant = ?")?;
+        let mut admit =
+            db.prepare_cached("DELETE FROM export_exclusions WHERE stream_id = ? AND instant = ?")?;
         for (stream, instant) in admitted {
             admit.execute(params![stream, instant])?;
             queue::after_all(db, stream, instant, now)?;
@@ -231,7 +242,7 @@ fn end_of_step(
     after: (i64, Timestamp),
 ) -> Result<Option<(i64, Timestamp)>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT stream, instant FROM {table} WHERE (stream, instant) > (?, ?) ORDER BY stream, instant
+        "SELECT stream_id, instant FROM {table} WHERE (stream_id, instant) > (?, ?) ORDER BY stream_id, instant
          LIMIT 1 OFFSET ?"
     ))?;
     let row = query.query_row(params![after.0, after.1, STEP - 1], |row| Ok((row.get(0)?, row.get(1)?)));
@@ -244,7 +255,7 @@ fn end_of_step(
 /// Where the table cannot be read.
 pub fn has_both(db: &Connection, patient: crate::patient::PatientId) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT count(DISTINCT system) > 1 FROM stream WHERE patient = ? AND set_aside = 0",
+        "SELECT count(DISTINCT system) > 1 FROM streams WHERE patient_id = ? AND entered_in_error = 0",
     )?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
@@ -255,8 +266,10 @@ pub fn has_both(db: &Connection, patient: crate::patient::PatientId) -> Result<b
 /// Where the table cannot be read.
 pub fn with_both(db: &Connection) -> Result<i64, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT count(*) FROM (SELECT DISTINCT patient FROM stream WHERE system = ?1 AND set_aside = 0) AS one
-         WHERE EXISTS (SELECT 1 FROM stream WHERE system = ?2 AND patient = one.patient AND set_aside = 0)",
+        "SELECT count(*) FROM (SELECT DISTINCT patient_id FROM streams WHERE system = ?1
+         AND entered_in_error = 0) AS one
+         WHERE EXISTS (SELECT 1 FROM streams WHERE system = ?2 AND patient_id = one.patient_id
+         AND entered_in_error = 0)",
     )?;
     let systems = [IngestMode::Raw.system(), IngestMode::Normalized.system()];
     Ok(query.query_row(systems, |row| row.get(0))?)
@@ -275,28 +288,31 @@ mod tests {
         let db = in_memory();
         crate::store::code::seed(&db).unwrap();
         db.execute_batch(&format!(
-            "INSERT INTO patient (id, name, time_zone, created_at, jhe_id, external_id)
+            "INSERT INTO patients (id, name, time_zone, created_at, jhe_patient_id, external_id)
              VALUES (1, 'A', 'UTC', 0, 40001, 'x');
              WITH one (value) AS (VALUES (1), (2))
-             INSERT INTO stream (id, patient, subject, system, series_type, provider, source, device, daily_total, code,
-                                 converter, newest)
+             INSERT INTO streams (id, patient_id, subject, system, series_type, provider, source, device,
+             daily_total, code_id,
+                                 converter_version, newest_instant)
              SELECT value, 1, 's', iif(value = 1, 'ow:normalized', 'ow:raw'), 'heart_rate', 'oura', '', '', 0,
-                    (SELECT id FROM code WHERE code = 'omh:heart-rate:2.0'), 1, 0 FROM one;
-             WITH RECURSIVE at (instant) AS (VALUES (1) UNION ALL SELECT instant + 1 FROM at WHERE instant < {SAMPLES})
-             INSERT INTO observation (stream, instant, value, revision)
-             SELECT stream.id, instant, 60.0, 0 FROM at, stream;
-             INSERT INTO outbox (stream, instant, revision, value, state, due_at)
-             SELECT 1, instant, 0, value, 'pending', 0 FROM observation WHERE stream = 1;
-             INSERT INTO left_out (stream, instant) SELECT 2, instant FROM observation WHERE stream = 2;
-             INSERT INTO exported_system (id, system) VALUES (1, 'ow:normalized');
-             INSERT INTO setting (key, value) VALUES ('ow.ingest_mode', 'raw');"
+                    (SELECT id FROM codes WHERE code = 'omh:heart-rate:2.0'), 1, 0 FROM one;
+             WITH RECURSIVE at (instant) AS (VALUES (1) UNION ALL SELECT instant + 1 FROM at
+             WHERE instant < {SAMPLES})
+             INSERT INTO observations (stream_id, instant, value, revision, commit_number)
+             SELECT streams.id, instant, 60.0, 0, 1 FROM at, streams;
+             INSERT INTO outbox (stream_id, instant, revision, value, state, due_at, first_due_at)
+             SELECT 1, instant, 0, value, 'pending', 0, 0 FROM observations WHERE stream_id = 1;
+             INSERT INTO export_exclusions (stream_id, instant) SELECT 2, instant FROM observations
+             WHERE stream_id = 2;
+             INSERT INTO applied_export_system (id, system) VALUES (1, 'ow:normalized');
+             INSERT INTO settings (key, value) VALUES ('ow.ingest_mode', 'raw');"
         ))
         .unwrap();
         db
     }
 
     fn count(db: &Connection, table: &str, stream: i64) -> u32 {
-        let count = format!("SELECT count(*) FROM {table} WHERE stream = ?");
+        let count = format!("SELECT count(*) FROM {table} WHERE stream_id = ?");
         db.query_row(&count, [stream], |row| row.get(0)).unwrap()
     }
 
@@ -318,7 +334,7 @@ mod tests {
         assert!(settle(&db) >= 5);
         assert!(!is_to_settle(&db).unwrap());
         assert_eq!((count(&db, "outbox", 1), count(&db, "outbox", 2)), (0, SAMPLES));
-        assert_eq!((count(&db, "left_out", 1), count(&db, "left_out", 2)), (SAMPLES, 0));
+        assert_eq!((count(&db, "export_exclusions", 1), count(&db, "export_exclusions", 2)), (SAMPLES, 0));
     }
 
     #[test]
@@ -330,7 +346,7 @@ mod tests {
                 for _ in 0..steps {
                     settling = settling.step(&db, Timestamp::MIN).unwrap().unwrap();
                 }
-                db.execute("UPDATE setting SET value = ?", [mode]).unwrap();
+                db.execute("UPDATE settings SET value = ?", [mode]).unwrap();
                 assert!(is_to_settle(&db).unwrap());
                 settle(&db);
                 let waiting = count(&db, "outbox", 1) + count(&db, "outbox", 2);

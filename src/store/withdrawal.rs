@@ -15,9 +15,10 @@ use crate::time::Timestamp;
 /// to is not for the setting to hide.
 pub(super) fn is_shown(patient: &str, code: &str) -> String {
     format!(
-        "NOT (EXISTS (SELECT 1 FROM setting WHERE key = '{AFTER_WITHDRAWAL}' AND value IN ('hide', 'erase'))
-              AND EXISTS (SELECT 1 FROM consent WHERE consent.patient = {patient} AND consent.code = {code})
-              AND NOT EXISTS (SELECT 1 FROM consent WHERE consent.patient = {patient} AND consent.code = {code}
+        "NOT (EXISTS (SELECT 1 FROM settings WHERE key = '{AFTER_WITHDRAWAL}' AND value IN ('hide', 'erase'))
+              AND EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = {patient} AND consents.code_id = {code})
+              AND NOT EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = {patient}
+              AND consents.code_id = {code}
                               AND withdrawn_at IS NULL))"
     )
 }
@@ -26,10 +27,10 @@ pub(super) fn is_shown(patient: &str, code: &str) -> String {
 pub(super) fn is_sample_shown() -> String {
     let types = SERIES.iter().map(|series| format!("('{}', '{}')", series.series_type, series.code));
     format!(
-        "NOT EXISTS (SELECT 1 FROM (VALUES {}) AS type JOIN code AS its ON its.code = type.column2
-                     WHERE type.column1 = rejected.series_type AND NOT ({}))",
+        "NOT EXISTS (SELECT 1 FROM (VALUES {}) AS type JOIN codes AS its ON its.code = type.column2
+                     WHERE type.column1 = rejected_samples.series_type AND NOT ({}))",
         types.collect::<Vec<_>>().join(", "),
-        is_shown("rejected.patient", "its.id")
+        is_shown("rejected_samples.patient_id", "its.id")
     )
 }
 
@@ -54,18 +55,19 @@ struct Due {
 /// Where the tables cannot be read or written.
 pub fn decide(db: &Connection, after: Duration, now: Timestamp) -> Result<usize, StoreError> {
     db.prepare_cached(
-        "UPDATE consent SET erase_noted_at = ? WHERE withdrawn_at IS NOT NULL AND erase_noted_at IS NULL",
+        "UPDATE consents SET withdrawal_seen_at = ? WHERE withdrawn_at IS NOT NULL AND withdrawal_seen_at IS NULL",
     )?
     .execute([now])?;
     let mut query = db.prepare_cached(
-        "SELECT patient.id, consent.code, code.code, max(withdrawn_at)
-         FROM consent JOIN code ON code.id = consent.code JOIN patient ON patient.id = consent.patient
-         WHERE jhe_id IS NULL OR consents_read_at > ?2
-         GROUP BY patient.id, consent.code
-         HAVING count(*) = count(withdrawn_at) AND max(erase_noted_at) <= ?1
-            AND count(*) > count(erased_at)
+        "SELECT patients.id, consents.code_id, codes.code, max(withdrawn_at)
+         FROM consents JOIN codes ON codes.id = consents.code_id JOIN patients ON patients.id = consents.patient_id
+         WHERE jhe_patient_id IS NULL OR consents_refreshed_at > ?2
+         GROUP BY patients.id, consents.code_id
+         HAVING count(*) = count(withdrawn_at) AND max(withdrawal_seen_at) <= ?1
+            AND count(*) > count(data_erased_at)
             AND (max(withdrawn_at > granted_at)
-                 OR EXISTS (SELECT 1 FROM stream WHERE stream.patient = consent.patient AND stream.code = consent.code))",
+                 OR EXISTS (SELECT 1 FROM streams WHERE streams.patient_id = consents.patient_id
+                 AND streams.code_id = consents.code_id))",
     )?;
     let due = query.query_map([now.minus(after), now.minus(FRESH)], |row| {
         Ok(Due { patient: row.get(0)?, code: row.get(1)?, name: row.get(2)?, until: row.get(3)? })
@@ -74,7 +76,7 @@ pub fn decide(db: &Connection, after: Duration, now: Timestamp) -> Result<usize,
     for one in &due {
         let Due { patient, code, name, until } = one;
         db.execute(
-            "UPDATE consent SET erased_at = ? WHERE patient = ? AND code = ? AND erased_at IS NULL",
+            "UPDATE consents SET data_erased_at = ? WHERE patient_id = ? AND code_id = ? AND data_erased_at IS NULL",
             params![now, patient, code],
         )?;
         erasure::overwriting(db, || forget(db, one))?;
@@ -87,11 +89,17 @@ pub fn decide(db: &Connection, after: Duration, now: Timestamp) -> Result<usize,
 /// Deletes what is not an observation.
 fn forget(db: &Connection, due: &Due) -> Result<(), StoreError> {
     let Due { patient, code, name, until: _ } = due;
-    db.execute("DELETE FROM adopted WHERE patient = ? AND code = ?", params![patient, code])?;
-    db.execute("DELETE FROM hour_count WHERE patient = ? AND code = ?", params![patient, code])?;
+    db.execute(
+        "DELETE FROM delivered_elsewhere WHERE patient_id = ? AND code_id = ?",
+        params![patient, code],
+    )?;
+    db.execute(
+        "DELETE FROM hourly_sample_counts WHERE patient_id = ? AND code_id = ?",
+        params![patient, code],
+    )?;
     for series in SERIES.iter().filter(|series| series.code == name) {
         db.execute(
-            "DELETE FROM rejected WHERE patient = ? AND series_type = ?",
+            "DELETE FROM rejected_samples WHERE patient_id = ? AND series_type = ?",
             params![patient, series.series_type],
         )?;
     }
@@ -109,11 +117,12 @@ pub fn is_anything_left(db: &Connection) -> Result<bool, StoreError> {
 /// A stream with such observations, until when they are such, and whose they are.
 fn next(db: &Connection) -> Result<Option<(i64, Timestamp, PatientId)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT stream.id, erased.until, stream.patient
-         FROM (SELECT patient, code, max(erased_at) AS until FROM consent
-               WHERE erased_at IS NOT NULL GROUP BY patient, code) AS erased
-         JOIN stream ON stream.patient = erased.patient AND stream.code = erased.code
-         WHERE EXISTS (SELECT 1 FROM observation WHERE observation.stream = stream.id AND instant < erased.until)
+        "SELECT streams.id, erased.until, streams.patient_id
+         FROM (SELECT patient_id, code_id, max(data_erased_at) AS until FROM consents
+               WHERE data_erased_at IS NOT NULL GROUP BY patient_id, code_id) AS erased
+         JOIN streams ON streams.patient_id = erased.patient_id AND streams.code_id = erased.code_id
+         WHERE EXISTS (SELECT 1 FROM observations WHERE observations.stream_id = streams.id
+         AND instant < erased.until)
          LIMIT 1",
     )?;
     let next = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
@@ -124,29 +133,30 @@ fn next(db: &Connection) -> Result<Option<(i64, Timestamp, PatientId)>, StoreErr
 ///
 /// # Errors
 /// Where the tables cannot be read or written.
-pub fn erase_some(db: &Connection) -> Result<(), StoreError> {
+pub fn erase_some(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     let Some((stream, until, patient)) = next(db)? else { return Ok(()) };
-    erasure::delete_some(db, stream, until)?;
+    erasure::delete_some(db, stream, until, now)?;
     forget_if_empty(db, stream, patient)
 }
 
 /// An empty stream says which device the patient had, and when it was last used.
 fn forget_if_empty(db: &Connection, stream: i64, patient: PatientId) -> Result<(), StoreError> {
     let is_empty: bool = db
-        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM observation WHERE stream = ?)")?
+        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM observations WHERE stream_id = ?)")?
         .query_row([stream], |row| row.get(0))?;
     if !is_empty {
         return Ok(());
     }
     erasure::overwriting(db, || {
-        db.execute("UPDATE stream SET continues = NULL WHERE continues = ?", [stream])?;
-        for table in ["left_out", "event", "outbox", "outbox_count"] {
-            db.execute(&format!("DELETE FROM {table} WHERE stream = ?"), [stream])?;
+        db.execute("UPDATE streams SET renamed_from_id = NULL WHERE renamed_from_id = ?", [stream])?;
+        for table in ["export_exclusions", "event_ids", "outbox", "outbox_counts"] {
+            db.execute(&format!("DELETE FROM {table} WHERE stream_id = ?"), [stream])?;
         }
-        db.execute("DELETE FROM stream WHERE id = ?", [stream])?;
+        db.execute("DELETE FROM streams WHERE id = ?", [stream])?;
         db.execute(
-            "UPDATE patient_state SET newest = (SELECT max(newest) FROM stream WHERE patient = ?1 AND set_aside = 0)
-             WHERE patient = ?1",
+            "UPDATE sync_status SET newest_instant = (SELECT max(newest_instant) FROM streams
+             WHERE patient_id = ?1 AND entered_in_error = 0)
+             WHERE patient_id = ?1",
             [patient],
         )?;
         Ok(())

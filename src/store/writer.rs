@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::StoreError;
 use super::place::Place;
+use super::{StoreError, commits};
 use crate::failpoint;
 
 /// Jobs that wait while the disk syncs; the senders of more wait in line. Each holds at most a few
@@ -97,7 +97,8 @@ fn in_savepoint<T>(
 fn run(connection: &Connection, place: &Place, inbox: &mpsc::Receiver<Job>) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
-        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        let opened = connection.execute_batch("BEGIN IMMEDIATE");
+        if let Err(error) = opened.and_then(|()| commits::begin_transaction(connection)) {
             let error = StoreError::from(error);
             // Whoever waited meanwhile hears the same: one after the other they would wait for ever.
             for job in iter::once(first).chain(inbox.try_iter()) {
@@ -143,7 +144,7 @@ mod tests {
         let path = directory.path().join("db");
         let db = Connection::open(&path).unwrap();
         db.execute_batch(
-            "PRAGMA foreign_keys = ON; CREATE TABLE whole (id INTEGER PRIMARY KEY);
+            "PRAGMA foreign_keys = ON; CREATE TEMP TABLE open_commit (number); CREATE TABLE whole (id INTEGER PRIMARY KEY);
              CREATE TABLE part (whole REFERENCES whole (id) DEFERRABLE INITIALLY DEFERRED);",
         )
         .unwrap();

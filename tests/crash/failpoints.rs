@@ -84,7 +84,8 @@ fn an_erasure_killed_between_any_two_steps_is_finished_by_the_next() {
         // Whatever runs in between brings nothing of the patient back, and sends nothing.
         let sent = cohort.jhe.instants(40001).len();
         let others = cohort.jhe.instants(40002).len();
-        let kept = "SELECT count(*) FROM observation JOIN stream ON stream.id = stream WHERE patient = 1";
+        let kept =
+            "SELECT count(*) FROM observations JOIN streams ON streams.id = stream_id WHERE patient_id = 1";
         let before = count(&cohort, kept);
         cohort.world.sim.put(&cohort.all[0].user, cohort.world.now.minus(MINUTE * 3), 63.0);
         assert_eq!(cohort.world.poll().code, 0, "{name}");
@@ -96,10 +97,14 @@ fn an_erasure_killed_between_any_two_steps_is_finished_by_the_next() {
         assert!(cohort.jhe.instants(40002).len() > others, "{name}");
         let ran = cohort.world.run(&erase);
         assert_eq!(ran.code, 0, "{name}: {ran:?}");
-        assert_eq!(count(&cohort, "SELECT count(*) FROM patient"), 1, "{name}");
-        assert_eq!(count(&cohort, "SELECT count(*) FROM audit WHERE action = 'patient.erase'"), 1, "{name}");
+        assert_eq!(count(&cohort, "SELECT count(*) FROM patients"), 1, "{name}");
+        assert_eq!(
+            count(&cohort, "SELECT count(*) FROM audit_entries WHERE action = 'patient.erase'"),
+            1,
+            "{name}"
+        );
         assert_eq!(count(&cohort, "SELECT count(*) FROM pragma_foreign_key_check"), 0, "{name}");
-        assert_eq!(count(&cohort, "SELECT count(*) FROM erasure WHERE vacuumed_at IS NULL"), 0, "{name}");
+        assert_eq!(count(&cohort, "SELECT count(*) FROM erasures WHERE vacuumed_at IS NULL"), 0, "{name}");
         for file in ["jhe-ow.sqlite3", "jhe-ow.sqlite3-wal"] {
             let bytes = std::fs::read(cohort.world.data_dir().join(file)).unwrap_or_default();
             let value = 61.735_19_f64.to_be_bytes();

@@ -398,12 +398,20 @@ mod tests {
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
         Kept::load(&db, &shown, Span::Week, now).unwrap();
         let read = read.lock().clone();
-        assert!(read.iter().any(|table| table == "hour_total"), "{read:?}");
-        for table in ["observation", "revision", "left_out", "rejected", "object", "audit", "event"] {
+        assert!(read.iter().any(|table| table == "hourly_counters"), "{read:?}");
+        for table in [
+            "observations",
+            "revisions",
+            "export_exclusions",
+            "rejected_samples",
+            "raw_objects",
+            "audit_entries",
+            "event_ids",
+        ] {
             assert!(!read.iter().any(|one| one == table), "{table} is read");
         }
         let oldest = "EXPLAIN QUERY PLAN SELECT min(first_due_at) FROM outbox WHERE state = 'pending'";
         let plan: String = db.query_row(oldest, [], |row| row.get(3)).unwrap();
-        assert!(plan.contains("INDEX outbox_that_waits"), "of the outbox one row is: {plan}");
+        assert!(plan.contains("INDEX outbox_pending"), "of the outbox one row is: {plan}");
     }
 }

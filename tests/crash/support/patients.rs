@@ -189,7 +189,12 @@ impl Cohort {
         db.busy_timeout(Duration::from_secs(10)).unwrap();
         let whole: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(whole, "ok");
-        let mut query = db.prepare("SELECT link, series_type, instant FROM mark").unwrap();
+        let numberless = "SELECT count(*) FROM (SELECT commit_number FROM observations UNION ALL
+                                                SELECT commit_number FROM revisions)
+                          WHERE commit_number NOT IN (SELECT number FROM commits)";
+        let numberless: i64 = db.query_row(numberless, [], |row| row.get(0)).unwrap();
+        assert_eq!(numberless, 0, "rows without their commit");
+        let mut query = db.prepare("SELECT link_id, series_type, instant FROM high_water_marks").unwrap();
         let marks = query.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
         let marks: BTreeMap<(i64, String), i64> = marks.map(Result::unwrap).collect();
         for (of, before) in &self.marks {
@@ -298,8 +303,9 @@ impl Cohort {
         let db = rusqlite::Connection::open(self.world.database()).unwrap();
         let mut query = db
             .prepare(
-                "SELECT concat_ws(' ', patient, series_type, instant, revision, value, replaced_at)
-                 FROM revision JOIN stream ON stream.id = stream ORDER BY replaced_at DESC, instant DESC LIMIT 20",
+                "SELECT concat_ws(' ', patient_id, series_type, instant, revision, value, replaced_at)
+                 FROM revisions JOIN streams ON streams.id = stream_id ORDER BY replaced_at DESC, instant DESC
+                 LIMIT 20",
             )
             .unwrap();
         query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
@@ -310,9 +316,9 @@ impl Cohort {
         let db = rusqlite::Connection::open(self.world.database()).unwrap();
         let mut query = db
             .prepare(
-                "SELECT concat_ws(' ', patient, series_type, instant, revision, state, due_at, attempts, ambiguous,
-                                  detail)
-                 FROM outbox JOIN stream ON stream.id = stream LIMIT 50",
+                "SELECT concat_ws(' ', patient_id, series_type, instant, revision, state, due_at, attempts, ambiguous,
+                                  reason)
+                 FROM outbox JOIN streams ON streams.id = stream_id LIMIT 50",
             )
             .unwrap();
         query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()

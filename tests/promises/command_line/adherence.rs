@@ -138,7 +138,7 @@ fn a_study_counts_only_data_its_own_consent_covers() {
     served.stop("TERM");
     sql(
         &world,
-        &format!("INSERT INTO enrolment (patient, study, enrolled_at) VALUES ({patient}, {study}, 0)"),
+        &format!("INSERT INTO enrolments (patient_id, study_id, enrolled_at) VALUES ({patient}, {study}, 0)"),
     );
     world.sim.fill(&user, world.now.minus(HOUR * 4), world.now, HOUR, 1);
     assert_eq!(world.created(), 4);
@@ -150,12 +150,12 @@ fn a_study_counts_only_data_its_own_consent_covers() {
     assert_eq!(of(&world, &[]), [" 4", "Declined 0"]);
     // A no is not a yes that ended.
     let grant = |from: i64, until: &str| {
-        let code = one::<i64>(&world, &format!("SELECT id FROM code WHERE code = '{HEART_RATE}'"));
-        sql(&world, &format!("DELETE FROM consent WHERE study = {study}"));
+        let code = one::<i64>(&world, &format!("SELECT id FROM codes WHERE code = '{HEART_RATE}'"));
+        sql(&world, &format!("DELETE FROM consents WHERE study_id = {study}"));
         sql(
             &world,
             &format!(
-                "INSERT INTO consent (patient, code, study, granted_at, withdrawn_at)
+                "INSERT INTO consents (patient_id, code_id, study_id, granted_at, withdrawn_at)
                  VALUES ({patient}, {code}, {study}, {from}, {until})"
             ),
         );
@@ -211,6 +211,6 @@ fn set_aside_hidden_and_erased_data_are_not_counted() {
     assert_eq!(samples(&world), of(2));
     world.setting("data.after_withdrawal", "hide");
     assert_eq!(samples(&world), of(0));
-    sql(&world, &format!("INSERT INTO erasure (patient, began_at) VALUES ({patient}, 1)"));
+    sql(&world, &format!("INSERT INTO erasures (patient_id, started_at) VALUES ({patient}, 1)"));
     assert_eq!(samples(&world), [format!("{neighbour} 0")], "an erasure that is under way");
 }

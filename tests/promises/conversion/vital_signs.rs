@@ -213,7 +213,7 @@ fn a_scope_withdrawn_during_the_read_is_not_stored() {
         if once.swap(false, Ordering::SeqCst) {
             let db = rusqlite::Connection::open(&database).unwrap();
             let sleep =
-                "UPDATE consent SET withdrawn_at = ? WHERE code IN (SELECT id FROM code WHERE code = ?)";
+                "UPDATE consents SET withdrawn_at = ? WHERE code_id IN (SELECT id FROM codes WHERE code = ?)";
             assert_eq!(db.execute(sleep, (now, EPISODE)).unwrap(), 1);
         }
     });

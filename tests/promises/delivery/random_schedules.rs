@@ -122,7 +122,7 @@ impl Scene {
             let id = patient::add_of_jhe(db, &new, jhe_id, &jhe_id.to_string(), now)?;
             patient::link(db, &patient::find(db, PatientRef::Own(id))?, &linked, Relink::Unsaid, now)?;
             mirror::apply(db, id, &seen)?;
-            let link = db.query_row("SELECT id FROM link WHERE patient = ?", [id], |row| row.get(0))?;
+            let link = db.query_row("SELECT id FROM links WHERE patient_id = ?", [id], |row| row.get(0))?;
             Ok((id, link))
         };
         let (id, link): (PatientId, i64) = self.store.write(add).await.unwrap();

@@ -334,6 +334,6 @@ fn after_a_clean_end_the_database_is_one_file() {
     let copy = world.directory.path().join("copy.sqlite3");
     std::fs::copy(world.database(), &copy).unwrap();
     let copy = rusqlite::Connection::open(&copy).unwrap();
-    let kept: i64 = copy.query_row("SELECT count(*) FROM observation", [], |row| row.get(0)).unwrap();
+    let kept: i64 = copy.query_row("SELECT count(*) FROM observations", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, 240, "whoever copies the file has everything");
 }

@@ -228,7 +228,7 @@ fn a_switched_off_module_a_missing_seed_and_an_overdue_tick_stop_data() {
     world.now = world.now.plus(FIVE_MINUTES);
     examine(&world).stops("data.tick", "the last tick ended 5 minutes ago", "see that the daemon runs");
     world.now = world.now.minus(FIVE_MINUTES);
-    sql(&world, "PRAGMA foreign_keys = OFF; UPDATE code SET code = 'x' WHERE code = 'omh:heart-rate:2.0'");
+    sql(&world, "PRAGMA foreign_keys = OFF; UPDATE codes SET code = 'x' WHERE code = 'omh:heart-rate:2.0'");
     examine(&world).stops(
         "data.code",
         "CodeableConcept 'omh:heart-rate:2.0' not found. Run seed first.",
@@ -243,7 +243,7 @@ fn a_silent_patient_is_named_by_number() {
     world.created();
     let found = examine(&world);
     found.has("data.silent", "warning", "of: patient 1 (", "");
-    sql(&world, "UPDATE link SET state = 'needs_relink'");
+    sql(&world, "UPDATE links SET state = 'needs_relink'");
     examine(&world).has(
         "data.links",
         "warning",
@@ -298,13 +298,13 @@ fn observations_that_wait_for_jhe_are_grouped_by_reason() {
     assert_eq!(world.poll().code, 0);
     let found = examine(&world);
     found.stops("data.export", "overdue for", "jhe-ow export");
-    sql(&world, "UPDATE outbox SET state = 'configuration', detail = 'no device'");
+    sql(&world, "UPDATE outbox SET state = 'configuration', reason = 'no device'");
     examine(&world).stops(
         "data.held",
         "until something is mended at JHE wait 1 observation",
         "tried again hourly",
     );
-    sql(&world, "UPDATE outbox SET state = 'dead', detail = 'no'");
+    sql(&world, "UPDATE outbox SET state = 'dead', reason = 'no'");
     examine(&world).has(
         "data.dead",
         "warning",
@@ -320,6 +320,6 @@ fn rejected_samples_and_a_broken_audit_are_reported() {
     world.sim.put_verbatim(&user, world.now.minus(HOUR), r#"{"timestamp":"noon","value":187.25}"#);
     world.created();
     examine(&world).warns("data.rejected", "not converted: 1 sample of 1 patient", "jhe-ow rejected list");
-    sql(&world, "DROP TRIGGER audit_is_never_changed; UPDATE audit SET detail = 'z' WHERE id = 2");
+    sql(&world, "DROP TRIGGER audit_entries_no_update; UPDATE audit_entries SET detail = 'z' WHERE id = 2");
     examine(&world).warns("data.audit", "entry 2 does not follow", "jhe-ow audit verify");
 }

@@ -89,7 +89,7 @@ fn a_long_running_tick_is_not_overdue() {
     found.stops("data.tick", "the last tick ended 3 minutes ago", "see that the daemon runs");
     backfill.signal("KILL");
     backfill.wait();
-    sql(&world, "DELETE FROM run");
+    sql(&world, "DELETE FROM runs");
     examine(&world).warns("data.tick", "no tick has ended yet", "jhe-ow serve polls");
     let poll = hangs(&["poll"]);
     examine(&world).has("data.tick", "ok", "the first tick is under way", "");
@@ -145,7 +145,8 @@ fn undelivered_alerts_are_reported_with_their_channel() {
     sql(
         &world,
         &format!(
-            "INSERT INTO alert (channel, kind, patient, since, cause, raised_at, due_at, told_at, error) VALUES
+            "INSERT INTO alerts (channel, kind, patient_id, since, cause, raised_at, due_at, sent_at,
+             last_error) VALUES
              ('webhook', 'silent', 1, 1, 'not_worn', {0}, {0}, NULL, 'it answered 500'),
              ('webhook', 'silent', 1, 2, 'not_worn', {1}, {1}, NULL, 'it answered 500'),
              ('webhook', 'silent', 1, 3, 'not_worn', {1}, {1}, NULL, NULL),

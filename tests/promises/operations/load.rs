@@ -179,7 +179,7 @@ fn abusive_clients_stop_no_tick_exclude_no_client_and_take_little_memory() {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let ticks = || -> i64 {
         let db = rusqlite::Connection::open(world.database()).unwrap();
-        db.query_row("SELECT count(*) FROM run", [], |row| row.get(0)).unwrap()
+        db.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap()
     };
     // Meanwhile somebody honest looks at a page, and samples arrive.
     let mut honest = 0;

@@ -31,7 +31,7 @@ fn a_stale_or_unreadable_timestamp_is_reclaimed_with_a_warning() {
     for (hour, value) in [(1, stale.as_str()), (2, "yes")] {
         world.sim.put(&user, world.now.minus(HOUR * hour), 60.0);
         let db = rusqlite::Connection::open(world.database()).unwrap();
-        db.execute("INSERT OR REPLACE INTO setting VALUES ('ow.sync_in_progress', ?)", [value]).unwrap();
+        db.execute("INSERT OR REPLACE INTO settings VALUES ('ow.sync_in_progress', ?)", [value]).unwrap();
         let ran = world.poll();
         assert_eq!((ran.code, ran.created()), (0, 1), "{ran:?}");
         assert!(ran.stderr.contains("reclaimed"), "{ran:?}");
@@ -66,7 +66,7 @@ fn a_tick_whose_lock_was_taken_over_ends() {
     world.sim.on_page(move |_, _| {
         if once.swap(false, Ordering::SeqCst) {
             let db = rusqlite::Connection::open(&database).unwrap();
-            db.execute("UPDATE setting SET value = ? WHERE key = 'ow.sync_in_progress'", [&theirs]).unwrap();
+            db.execute("UPDATE settings SET value = ? WHERE key = 'ow.sync_in_progress'", [&theirs]).unwrap();
         }
     });
     let ran = world.poll();

@@ -52,7 +52,7 @@ fn a_consent_that_ends_during_the_read_is_obeyed() {
     world.sim.on_page(move |_, _| {
         if once.swap(false, Ordering::SeqCst) {
             let db = rusqlite::Connection::open(&database).unwrap();
-            db.execute("UPDATE consent SET withdrawn_at = ?", [now]).unwrap();
+            db.execute("UPDATE consents SET withdrawn_at = ?", [now]).unwrap();
         }
     });
     let ran = world.poll();
@@ -68,7 +68,7 @@ fn rejected_samples_are_stored_with_consent_only() {
     let (database, now) = (world.database(), world.now.micros());
     world.sim.on_page(move |_, _| {
         let db = rusqlite::Connection::open(&database).unwrap();
-        db.execute("UPDATE consent SET withdrawn_at = ?", [now]).unwrap();
+        db.execute("UPDATE consents SET withdrawn_at = ?", [now]).unwrap();
     });
     assert_eq!(world.poll().code, 3);
     assert_eq!(world.run(&["rejected", "list"]).stdout, "");

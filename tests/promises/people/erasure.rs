@@ -30,7 +30,7 @@ fn erased_data_is_nowhere_in_the_file_while_the_daemon_runs() {
     assert_eq!(canaries_in_store(&world, &needles), BTreeSet::new());
     assert_eq!(
         rows_of(&world, &patient).into_iter().map(|(table, _)| table).collect::<Vec<_>>(),
-        ["audit", "erased_name", "erasure"]
+        ["audit_entries", "erased_identifiers", "erasures"]
     );
     assert_eq!(orphans(&world), 0);
     world.pass(HOUR);
@@ -117,7 +117,7 @@ fn the_number_of_an_erased_patient_is_never_given_again_and_erasing_twice_does_n
     erased(&world, &patient);
     let (_, next) = world.patient();
     assert_ne!(patient, next);
-    let entries: i64 = one(&world, "SELECT count(*) FROM audit WHERE action = 'patient.erase'");
+    let entries: i64 = one(&world, "SELECT count(*) FROM audit_entries WHERE action = 'patient.erase'");
     assert_eq!(entries, 1);
 }
 
@@ -186,7 +186,7 @@ fn an_invitation_of_an_erased_patient_explains_that() {
         "{}",
         went.body
     );
-    assert_eq!(one::<i64>(&scene.world, "SELECT count(*) FROM patient"), 0);
+    assert_eq!(one::<i64>(&scene.world, "SELECT count(*) FROM patients"), 0);
 }
 
 fn unzip(file: &Path, name: &str) -> String {
@@ -220,7 +220,7 @@ fn everything_about_one_patient_and_nobody_else_is_in_the_zip() {
         (&person["patient"][0]["name"], &person["patient"][0]["email"]),
         (&NAME.into(), &EMAIL.into())
     );
-    assert_eq!(person["links"][0]["ow_user"], Value::from(user));
+    assert_eq!(person["links"][0]["ow_user_id"], Value::from(user));
     assert_eq!(person["consents"][0]["code"], HEART_RATE);
     assert!(lines("rejected.ndjson")[0]["sample"].as_str().unwrap().contains(SAMPLE));
     assert!(lines("audit.ndjson").iter().any(|entry| entry["action"] == "patient.export"));
@@ -237,13 +237,14 @@ fn no_secret_is_in_the_zip() {
     let (_, patient) = world.patient();
     let db = Connection::open(world.database()).unwrap();
     db.execute(
-        "INSERT INTO session (hash, patient, began_at, expires_at) VALUES (x'00112233445566778899', ?, 1, 2)",
+        "INSERT INTO sessions (token_hash, patient_id, created_at, expires_at)
+         VALUES (x'00112233445566778899', ?, 1, 2)",
         [&patient],
     )
     .unwrap();
     let invitation = [0xAB_u8; 32];
     db.execute(
-        "INSERT INTO invitation (hash, patient, issued_at, expires_at) VALUES (?, ?, 1, 2)",
+        "INSERT INTO invitations (token_hash, patient_id, issued_at, expires_at) VALUES (?, ?, 1, 2)",
         rusqlite::params![invitation, patient],
     )
     .unwrap();

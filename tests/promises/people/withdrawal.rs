@@ -16,7 +16,8 @@ fn consent(world: &World, patient: &str, change: &str) {
 
 /// Counts a patient's rows in the tables, shown or hidden.
 fn in_tables(world: &World, patient: &str) -> i64 {
-    let count = "SELECT count(*) FROM observation JOIN stream ON stream.id = stream WHERE patient = ";
+    let count =
+        "SELECT count(*) FROM observations JOIN streams ON streams.id = stream_id WHERE patient_id = ";
     one(world, &format!("{count}{patient}"))
 }
 
@@ -49,7 +50,7 @@ fn withdrawn(world: &mut World) -> (String, String) {
     let unread = format!(r#"{{"timestamp":"{SAMPLE}","value":60.0}}"#);
     world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), &unread);
     assert_eq!(world.created(), 36);
-    assert_eq!(one::<i64>(world, "SELECT count(*) FROM rejected"), 1);
+    assert_eq!(one::<i64>(world, "SELECT count(*) FROM rejected_samples"), 1);
     consent(world, &patient, "--withdraw");
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "2d");
@@ -73,7 +74,9 @@ fn withdrawn_data_is_erased_after_the_delay_and_never_fetched_again() {
         (36, 0),
         "hidden, and not yet erased"
     );
-    let mark = format!("SELECT max(instant) FROM mark JOIN link ON link.id = link WHERE patient = {patient}");
+    let mark = format!(
+        "SELECT max(instant) FROM high_water_marks JOIN links ON links.id = link_id WHERE patient_id = {patient}"
+    );
     let before: i64 = one(&world, &mark);
     world.pass(DAY);
     // Also while the polls are switched off.
@@ -81,8 +84,8 @@ fn withdrawn_data_is_erased_after_the_delay_and_never_fetched_again() {
     world.poll();
     world.setting("module.ow", "true");
     assert_eq!(in_tables(&world, &patient), 0);
-    assert_eq!(one::<i64>(&world, &format!("SELECT count(*) FROM stream WHERE patient = {patient}")), 0);
-    assert_eq!(one::<i64>(&world, "SELECT count(*) FROM rejected"), 0);
+    assert_eq!(one::<i64>(&world, &format!("SELECT count(*) FROM streams WHERE patient_id = {patient}")), 0);
+    assert_eq!(one::<i64>(&world, "SELECT count(*) FROM rejected_samples"), 0);
     assert_eq!(one::<i64>(&world, &mark), before, "a mark never goes back");
     assert_eq!(world.kept(&neighbour), others);
     let audit = world.run(&["audit", "list"]).stdout;

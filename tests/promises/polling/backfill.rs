@@ -99,7 +99,18 @@ fn a_dry_run_prints_what_it_would_create_and_writes_nothing() {
         let count = |table: &str| -> i64 {
             db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
         };
-        ["observation", "stream", "mark", "run", "patient_state", "setting", "lock", "audit"].map(count)
+        [
+            "observations",
+            "streams",
+            "high_water_marks",
+            "commits",
+            "runs",
+            "sync_status",
+            "settings",
+            "sync_lock",
+            "audit_entries",
+        ]
+        .map(count)
     };
     let before = contents();
     let ran = world.run(&["poll", "--dry-run"]);

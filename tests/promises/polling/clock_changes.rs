@@ -118,7 +118,7 @@ fn the_daemon_keeps_ticking_across_clock_steps() {
     let served = Served::with(&world, &[(CLOCK, &format!("@{}", clock.display()))]);
     let ticks = || -> i64 {
         let db = rusqlite::Connection::open(world.database()).unwrap();
-        db.query_row("SELECT count(*) FROM run", [], |row| row.get(0)).unwrap()
+        db.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap()
     };
     until("it ticks", || ticks() > 0);
     let mut beat = 60.0;

@@ -68,7 +68,7 @@ fn a_skipped_tick_does_not_count_as_ended() {
     until("the lock is taken by hand", || {
         let db = rusqlite::Connection::open(world.database()).unwrap();
         db.busy_timeout(FIVE_MINUTES).unwrap();
-        let take = "INSERT OR IGNORE INTO setting VALUES ('ow.sync_in_progress', ?)";
+        let take = "INSERT OR IGNORE INTO settings VALUES ('ow.sync_in_progress', ?)";
         db.execute(take, [world.now.to_string()]).unwrap() == 1
     });
     let says = |what: &str| operator.get("/admin").body.contains(what);
@@ -100,15 +100,15 @@ fn only_ticks_count_for_the_state_of_ticks() {
         db.query_row(query, [], |row| row.get(0)).unwrap()
     };
     until("the tick is over", || {
-        number("SELECT count(*) FROM run WHERE kind = 'tick' AND ended_at > 0") == 1
+        number("SELECT count(*) FROM runs WHERE kind = 'tick' AND ended_at > 0") == 1
     });
-    let ticks = || number("SELECT sum(ticks) FROM hour_total");
+    let ticks = || number("SELECT sum(ticks) FROM hourly_counters");
     let before = ticks();
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
     world.sim.add_run(Run::pull(&user, world.now));
     until("the sample is kept", || world.kept(&patient).len() == 1);
     until("the end of that is noted", || {
-        number("SELECT count(*) FROM run WHERE kind = 'part' AND ended_at > 0 AND created = 1") == 1
+        number("SELECT count(*) FROM runs WHERE kind = 'part' AND ended_at > 0 AND created = 1") == 1
     });
     let doctor = || world.run(&["doctor"]).stdout;
     let of_ticks = "in error in the last tick: 4 of 5 patients";
@@ -117,7 +117,7 @@ fn only_ticks_count_for_the_state_of_ticks() {
     assert_eq!(world.run(&["poll", "--patient-id", &patient]).created(), 1);
     assert!(doctor().contains(of_ticks), "nor does a poll by hand");
     assert_eq!(ticks(), before);
-    assert_eq!(number("SELECT sum(created) FROM hour_total"), 2, "what they brought counts");
+    assert_eq!(number("SELECT sum(created) FROM hourly_counters"), 2, "what they brought counts");
     served.stop("TERM");
 }
 

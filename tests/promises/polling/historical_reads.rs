@@ -98,7 +98,7 @@ fn pending_reads_survive_a_kill_and_the_end_of_ows_list() {
     until("OW is asked", || world.pages_of(&user) > 0);
     let is_noted = || {
         let db = rusqlite::Connection::open(world.database()).unwrap();
-        db.query_row("SELECT count(*) FROM owed", [], |row| row.get::<_, i64>(0)).unwrap() == 1
+        db.query_row("SELECT count(*) FROM historical_reads", [], |row| row.get::<_, i64>(0)).unwrap() == 1
     };
     until("it is noted", is_noted);
     served.running.signal("KILL");
@@ -150,7 +150,7 @@ fn a_long_past_is_read_in_slices() {
     served.stop("TERM");
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let runs: i64 = db
-        .query_row("SELECT count(*) FROM run WHERE kind = 'backfill' AND ended_at IS NOT NULL", [], |row| {
+        .query_row("SELECT count(*) FROM runs WHERE kind = 'backfill' AND ended_at IS NOT NULL", [], |row| {
             row.get(0)
         })
         .unwrap();

@@ -97,7 +97,7 @@ fn p11_unknown_mode_aborts() {
     let (world, _, patient) = one_sample();
     assert_eq!(world.run(&["settings", "set", "ow.ingest_mode", "bogus"]).code, 2);
     let db = rusqlite::Connection::open(world.database()).unwrap();
-    db.execute("INSERT INTO setting VALUES ('ow.ingest_mode', 'bogus')", []).unwrap();
+    db.execute("INSERT INTO settings VALUES ('ow.ingest_mode', 'bogus')", []).unwrap();
     let ran = world.poll();
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.starts_with("ow_poll aborted: unknown ow.ingest_mode 'bogus'"), "{ran:?}");

@@ -147,7 +147,7 @@ fn an_empty_page_of_a_listing_forgets_no_object() {
     assert!(first.stdout.contains("Created 2 observations."), "{first:?}");
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let noted = || -> i64 {
-        let read = "SELECT count(*) FROM object WHERE name = '701e19a918f0.json' AND state = 'read'";
+        let read = "SELECT count(*) FROM raw_objects WHERE name = '701e19a918f0.json' AND state = 'read'";
         db.query_row(read, [], |row| row.get(0)).unwrap()
     };
     assert_eq!(noted(), 1);

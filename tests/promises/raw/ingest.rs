@@ -153,7 +153,7 @@ fn a_bad_object_stops_no_other_and_is_tried_again() {
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let why = |name: &str| -> String {
         db.query_row(
-            "SELECT error FROM object WHERE name = ? || '.json' AND state = 'failed'",
+            "SELECT error FROM raw_objects WHERE name = ? || '.json' AND state = 'failed'",
             [name],
             |row| row.get(0),
         )
@@ -180,7 +180,7 @@ fn a_bad_object_stops_no_other_and_is_tried_again() {
     assert!(ran.stdout.contains("Created 2 observations."), "{ran:?}");
     assert!(ran.stderr.contains("since then it has gone"), "never forgotten without a word: {ran:?}");
     let lost: i64 =
-        db.query_row("SELECT count(*) FROM object WHERE state = 'lost'", [], |row| row.get(0)).unwrap();
+        db.query_row("SELECT count(*) FROM raw_objects WHERE state = 'lost'", [], |row| row.get(0)).unwrap();
     assert_eq!(lost, 1);
 }
 
@@ -340,7 +340,7 @@ fn a_dry_run_writes_nothing() {
     let ran = world.run(&["poll", "--dry-run"]);
     assert!(ran.stdout.contains("Would create 2 observations."), "{ran:?}");
     let db = rusqlite::Connection::open(world.database()).unwrap();
-    let rows: i64 = db.query_row("SELECT count(*) FROM object", [], |row| row.get(0)).unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM raw_objects", [], |row| row.get(0)).unwrap();
     assert_eq!((rows, world.kept(&patient).len()), (0, 0));
     assert_eq!(world.created(), 2);
     drop(bucket);

@@ -160,7 +160,9 @@ fn withheld_objects_are_read_again_after_a_change_of_consent_only() {
     assert_eq!((world.created(), bucket.object_requests()), (0, 2));
     assert_eq!((world.created(), bucket.object_requests()), (0, 0));
     let earlier = at("2026-11-21T13:00:00Z").micros();
-    store(&world).execute("UPDATE consent SET granted_at = ? WHERE withdrawn_at IS NULL", [earlier]).unwrap();
+    store(&world)
+        .execute("UPDATE consents SET granted_at = ? WHERE withdrawn_at IS NULL", [earlier])
+        .unwrap();
     assert_eq!((world.created(), bucket.object_requests()), (1, 1));
     assert_eq!((world.created(), bucket.object_requests()), (0, 0));
     assert_eq!(world.kept(&patient).len(), 3);
@@ -192,7 +194,7 @@ fn the_daily_comparison_counts_only_the_providers_of_the_payloads() {
         world.sim.put_row(&user, other);
     }
     let missing = |world: &World| -> i64 {
-        let missing = "SELECT missing FROM patient_state WHERE patient = ?";
+        let missing = "SELECT missing_samples FROM sync_status WHERE patient_id = ?";
         store(world).query_row(missing, [&patient], |row| row.get(0)).unwrap()
     };
     assert_eq!((world.created(), missing(&world)), (0, 0), "a watch's samples are not in Oura's payloads");

@@ -116,7 +116,7 @@ fn stored_of(world: &World, system: &str) -> Vec<(String, Timestamp, f64)> {
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let mut query = db
         .prepare(
-            "SELECT series_type, instant, value FROM stream JOIN observation ON observation.stream = stream.id
+            "SELECT series_type, instant, value FROM streams JOIN observations ON observations.stream_id = streams.id
              WHERE system = ? ORDER BY series_type, instant",
         )
         .unwrap();

@@ -12,7 +12,7 @@ fn audited() -> (World, rusqlite::Connection, String) {
     assert_eq!(ran.code, 0, "{ran:?}");
     let hash = ran.stdout.rsplit(' ').next().unwrap().trim().to_owned();
     assert_eq!(hash.len(), 64, "{ran:?}");
-    let guards = "DROP TRIGGER audit_is_never_changed; DROP TRIGGER audit_is_never_deleted";
+    let guards = "DROP TRIGGER audit_entries_no_update; DROP TRIGGER audit_entries_no_delete";
     db.execute_batch(guards).unwrap();
     (world, db, hash)
 }
@@ -25,11 +25,15 @@ fn breaks(world: &World, told: &str) {
 
 #[test]
 fn an_entry_of_the_audit_that_was_changed_is_found() {
-    for change in
-        ["actor = 'nobody'", "at = at + 1", "action = 'poll'", "patient = 9", "detail = detail || ' '"]
-    {
+    for change in [
+        "actor = 'nobody'",
+        "recorded_at = recorded_at + 1",
+        "action = 'poll'",
+        "patient_id = 9",
+        "detail = detail || ' '",
+    ] {
         let (world, db, _) = audited();
-        assert_eq!(db.execute(&format!("UPDATE audit SET {change} WHERE id = 3"), []).unwrap(), 1);
+        assert_eq!(db.execute(&format!("UPDATE audit_entries SET {change} WHERE id = 3"), []).unwrap(), 1);
         breaks(&world, "entry 3 does not follow");
         world.setting("ow.concurrency", "3");
         breaks(&world, "entry 3 does not follow");
@@ -39,13 +43,13 @@ fn an_entry_of_the_audit_that_was_changed_is_found() {
 #[test]
 fn an_entry_of_the_audit_that_was_taken_out_is_found() {
     let (world, db, _) = audited();
-    let last: i64 = db.query_row("SELECT max(id) FROM audit", [], |row| row.get(0)).unwrap();
-    db.execute("DELETE FROM audit WHERE id = ?", [last]).unwrap();
+    let last: i64 = db.query_row("SELECT max(id) FROM audit_entries", [], |row| row.get(0)).unwrap();
+    db.execute("DELETE FROM audit_entries WHERE id = ?", [last]).unwrap();
     breaks(&world, &format!("the entries after {} were taken out: the newest was {last}", last - 1));
     world.setting("ow.concurrency", "3");
     breaks(&world, &format!("entry {} does not follow", last + 1));
     let (world, db, _) = audited();
-    db.execute("DELETE FROM audit WHERE id = 2", []).unwrap();
+    db.execute("DELETE FROM audit_entries WHERE id = 2", []).unwrap();
     breaks(&world, "entry 3 does not follow");
 }
 
@@ -53,10 +57,11 @@ fn an_entry_of_the_audit_that_was_taken_out_is_found() {
 fn an_entry_that_was_put_into_the_audit_is_found() {
     let (world, db, _) = audited();
     db.execute_batch(
-        "INSERT INTO audit (at, actor, action, detail) SELECT at, actor, action, detail FROM audit WHERE id = 1",
+        "INSERT INTO audit_entries (recorded_at, actor, action, detail, hash)
+         SELECT recorded_at, actor, action, detail, hash FROM audit_entries WHERE id = 1",
     )
     .unwrap();
-    let last: i64 = db.query_row("SELECT max(id) FROM audit", [], |row| row.get(0)).unwrap();
+    let last: i64 = db.query_row("SELECT max(id) FROM audit_entries", [], |row| row.get(0)).unwrap();
     breaks(&world, &format!("entry {last} does not follow"));
 }
 
@@ -67,9 +72,9 @@ fn a_rewritten_audit_is_found_by_a_hash_recorded_elsewhere() {
     let ran = world.run(&["audit", "verify", "--noted", &hash]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("nothing up to there has changed"), "{ran:?}");
-    db.execute_batch("UPDATE audit SET hash = NULL, actor = 'nobody'").unwrap();
+    db.execute_batch("UPDATE audit_entries SET hash = zeroblob(32), actor = 'nobody'").unwrap();
     breaks(&world, "entry 1 does not follow");
-    db.execute_batch("DELETE FROM audit_head").unwrap();
+    db.execute_batch("DELETE FROM audit_entries; DELETE FROM audit_chain_head").unwrap();
     world.setting("ow.concurrency", "4");
     assert_eq!(world.run(&["audit", "verify"]).code, 0, "forged whole");
     let ran = world.run(&["audit", "verify", "--noted", &hash]);

@@ -36,7 +36,7 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     scene.fill(&user, 1);
     scene.world.created();
     let file = backup(&scene.world, "before.sqlite3");
-    assert_eq!(one::<i64>(&file, "SELECT count(*) FROM observation"), 72);
+    assert_eq!(one::<i64>(&file, "SELECT count(*) FROM observations"), 72);
     // Life goes on, JHE gets what waited and more, and then the disk is gone.
     scene.world.pass(HOUR * 3);
     scene.fill(&user, 3);
@@ -73,10 +73,10 @@ fn a_backup_while_the_daemon_writes_is_whole_and_has_what_was_committed_before()
             let from = world.now.minus(HOUR * 23);
             world.sim.fill(user, from, world.now, std::time::Duration::from_secs(600 / (round + 1)), round);
         }
-        until("more is kept", || one::<i64>(&world.database(), "SELECT count(*) FROM observation") > least);
-        least = one(&world.database(), "SELECT count(*) FROM observation");
+        until("more is kept", || one::<i64>(&world.database(), "SELECT count(*) FROM observations") > least);
+        least = one(&world.database(), "SELECT count(*) FROM observations");
         let file = backup(&world, &format!("{round}.sqlite3"));
-        assert!(one::<i64>(&file, "SELECT count(*) FROM observation") >= least);
+        assert!(one::<i64>(&file, "SELECT count(*) FROM observations") >= least);
         assert_eq!(one::<String>(&file, "PRAGMA integrity_check"), "ok");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -111,7 +111,7 @@ fn a_restore_over_a_store_in_use_is_refused() {
     served.stop("TERM");
     // Neither while another program has it open.
     let db = rusqlite::Connection::open(world.database()).unwrap();
-    db.query_row("SELECT count(*) FROM setting", [], |_| Ok(())).unwrap();
+    db.query_row("SELECT count(*) FROM settings", [], |_| Ok(())).unwrap();
     let ran = restore(&world, &file, &["--force"]);
     assert!(ran.code == 1 && ran.stderr.contains("is in use"), "{ran:?}");
     drop(db);
@@ -133,7 +133,7 @@ fn a_newer_store_is_replaced_on_request_only_and_kept_aside() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(world.kept(&patient).is_empty());
     let kept = ran.stdout.trim().rsplit(' ').next().unwrap();
-    assert_eq!(one::<i64>(Path::new(kept), "SELECT count(*) FROM observation"), 12);
+    assert_eq!(one::<i64>(Path::new(kept), "SELECT count(*) FROM observations"), 12);
     assert_eq!(world.created(), 12, "what the backup lacks comes back by itself");
 }
 
@@ -200,24 +200,6 @@ fn a_wal_without_its_database_is_not_deleted() {
     assert!(ran.code == 1 && ran.stderr.contains("is missing, and its log"), "{ran:?}");
     assert_eq!(std::fs::read(&log).unwrap(), b"what nothing else has");
     assert!(!world.database().exists());
-}
-
-#[test]
-fn a_migration_keeps_a_copy_of_the_store() {
-    let world = World::new();
-    let db = rusqlite::Connection::open(world.database()).unwrap();
-    let newest: i64 =
-        db.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0)).unwrap();
-    assert!(!world.data_dir().join("backups").exists(), "nothing is kept of a new file");
-    // As if the last step had not been there: it is done again, and fails, since it was.
-    db.execute("DELETE FROM refinery_schema_history WHERE version = ?", [newest]).unwrap();
-    drop(db);
-    let ran = world.run(&["patient", "list"]);
-    assert!(ran.stderr.contains("could not be brought up to date"), "{ran:?}");
-    let kept = names(&world.data_dir().join("backups"));
-    assert!(kept.len() == 1 && kept[0].starts_with(&format!("pre-migration-V{newest}-")), "{kept:?}");
-    let kept = world.data_dir().join("backups").join(&kept[0]);
-    assert_eq!(one::<i64>(&kept, "SELECT max(version) FROM refinery_schema_history"), newest - 1);
 }
 
 #[test]

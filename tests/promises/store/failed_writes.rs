@@ -80,7 +80,7 @@ fn poll_with_failing_writes(errno: i32, once: bool) {
         assert_eq!(sound, "ok");
         db.query_row(kept, [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    let kept = "SELECT count(*) FROM observation";
+    let kept = "SELECT count(*) FROM observations";
     let writes = each_write(&world, &["poll"], errno, once, |ran| {
         let committed = count(kept);
         assert!(committed == 0 || committed == samples, "all of a page or nothing: {committed}, {ran:?}");
@@ -90,7 +90,7 @@ fn poll_with_failing_writes(errno: i32, once: bool) {
         let again = world.poll();
         assert_eq!(again.code, 0, "{again:?} after {ran:?}");
         assert_eq!(count(kept), samples, "after {ran:?}");
-        assert_eq!(count("SELECT count(*) FROM revision"), 0, "nothing twice");
+        assert_eq!(count("SELECT count(*) FROM revisions"), 0, "nothing twice");
     });
     println!("{writes} writes of a poll failed with {errno}, once={once}");
     assert!(writes > 20 || writes == 0, "{writes}: the library sees the writes");
@@ -122,7 +122,8 @@ fn a_failed_backup_leaves_no_partial_file() {
         if file.exists() {
             // Its name alone may not be on the disk yet; then the command has failed, and the file is whole.
             let db = rusqlite::Connection::open(&file).unwrap();
-            let kept = "SELECT count(*) FROM observation WHERE (SELECT integrity_check FROM pragma_integrity_check) = 'ok'";
+            let kept = "SELECT count(*) FROM observations WHERE (SELECT integrity_check
+             FROM pragma_integrity_check) = 'ok'";
             assert_eq!(db.query_row(kept, [], |row| row.get::<_, i64>(0)).unwrap(), 12, "{ran:?}");
             let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
             assert_eq!(mode, "delete", "one file, without a log beside it: {ran:?}");

@@ -2,8 +2,10 @@
 
 mod audit_chain;
 mod backup_and_restore;
+mod commit_numbers;
 mod database_file;
 mod deduplication;
 mod failed_writes;
 mod full_disk;
+mod released_schemas;
 mod unavailable_store;

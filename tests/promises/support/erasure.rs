@@ -39,7 +39,7 @@ pub fn canaries(world: &World) -> (String, String, String) {
 
 pub fn external_id(world: &World, patient: &str) -> String {
     let db = Connection::open(world.database()).unwrap();
-    db.query_row("SELECT external_id FROM patient WHERE id = ?", [patient], |row| row.get(0)).unwrap()
+    db.query_row("SELECT external_id FROM patients WHERE id = ?", [patient], |row| row.get(0)).unwrap()
 }
 
 /// Returns the places of the canaries that are in the database or its write-ahead log.
@@ -69,12 +69,12 @@ pub fn rows_of(world: &World, patient: &str) -> Vec<(String, i64)> {
     let mut query = db
         .prepare(
             "SELECT s.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c
-             WHERE s.type = 'table' AND c.name = 'patient' ORDER BY 1",
+             WHERE s.type = 'table' AND c.name = 'patient_id' ORDER BY 1",
         )
         .unwrap();
     let tables: Vec<String> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let count = |table: &String| {
-        let count = format!("SELECT count(*) FROM {table} WHERE patient = ?");
+        let count = format!("SELECT count(*) FROM {table} WHERE patient_id = ?");
         db.query_row(&count, [patient], |row| row.get(0)).unwrap()
     };
     let mut counts: Vec<(String, i64)> = tables.iter().map(|table| (table.clone(), count(table))).collect();

@@ -25,7 +25,7 @@ pub fn reads_of(world: &World, user: &str, days: u32) -> usize {
 pub fn until_all_reads_are_done(world: &World) {
     until("nothing is owed any more", || {
         let db = rusqlite::Connection::open(world.database()).unwrap();
-        let query = "SELECT coalesce(min(read_at IS NOT NULL), 0) FROM owed";
+        let query = "SELECT coalesce(min(completed_at IS NOT NULL), 0) FROM historical_reads";
         db.query_row(query, [], |row| row.get(0)).unwrap()
     });
 }
