@@ -7,14 +7,14 @@ use std::fmt::Debug;
 
 use jiff::tz::TimeZone;
 
-use crate::catalog::{self, ENDPOINTS, OPEN_M_HEALTH, Origin, SERIES, Series};
+use crate::catalog::{self, ENDPOINTS, Origin, SERIES, Series};
 use crate::config::{self, BaseUrl};
 use crate::intervals::Interval;
 use crate::invitation;
 use crate::jhe::{self, InvitationCode};
 use crate::omh;
 use crate::ow;
-use crate::patient::{PatientId, parse_email, parse_name, parse_zone};
+use crate::patient::{parse_email, parse_name, parse_zone};
 use crate::poll::Cursors;
 use crate::poll::collect::{self, BATCH, Collector};
 use crate::raw::{Body, BodyError};
@@ -252,31 +252,8 @@ fn check_sample(part: &Part, sample: &Sample, system: &str) {
     }
     let frame = sample.frame();
     assert!(frame.is_none_or(|frame| frame.end > frame.start), "{frame:?} at {}", sample.instant);
-    let code = catalog::series(part.key.series_type).map_or("", |series| series.code);
-    let stream = StreamInfo {
-        id: 1,
-        patient: PatientId::new(1),
-        jhe_id: None,
-        subject: "550e8400-e29b-41d4-a716-446655440000".to_owned(),
-        system: system.to_owned(),
-        series_type: part.key.series_type.to_owned(),
-        provider: part.key.provider.clone(),
-        source: part.key.source.clone(),
-        device: part.key.device.clone(),
-        daily_total: part.key.daily_total,
-        code_system: OPEN_M_HEALTH.to_owned(),
-        code: code.to_owned(),
-        display: code.to_owned(),
-        converter: 1,
-    };
-    let observation = Observation {
-        instant: sample.instant,
-        value: sample.value,
-        zone: sample.zone,
-        revision: 0,
-        context: sample.context,
-        particulars: sample.particulars.clone(),
-    };
+    let stream = StreamInfo::unstored(&part.key, "550e8400-e29b-41d4-a716-446655440000", system);
+    let observation = Observation::from(sample.clone());
     let document = omh::omh_document(&stream, &observation);
     let document = document.unwrap_or_else(|error| panic!("{}: {error}", part.key.series_type));
     assert!(

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
+use crate::time::{ZoneOffset, time_zone};
+
 /// The daemon's own number for a patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PatientId(i64);
@@ -129,15 +131,21 @@ pub fn parse_email(text: &str) -> Result<String, String> {
     }
 }
 
-/// A time zone by its IANA name.
-///
-/// # Errors
-/// A sentence that says what is asked for.
+/// Parses a time zone: an IANA name, or a fixed offset.
+pub fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
+    time_zone(text).ok_or_else(|| {
+        format!("there is no time zone '{text}'; give one such as Europe/Berlin, UTC or +02:00")
+    })
+}
+
+/// Returns a time zone as the store keeps it: the IANA name as the time zone database writes it, or `±HH:MM`.
 pub fn parse_zone(text: &str) -> Result<String, String> {
-    match TimeZone::get(text) {
-        Ok(zone) => Ok(zone.iana_name().unwrap_or(text).to_owned()),
-        Err(_) => Err(format!("there is no time zone '{text}'; give one such as Europe/Berlin or UTC")),
-    }
+    let zone = parse_time_zone(text)?;
+    Ok(match ZoneOffset::parse(text) {
+        Some(ZoneOffset::UTC) => "UTC".to_owned(),
+        Some(offset) => offset.to_string(),
+        None => zone.iana_name().unwrap_or(text).to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -161,6 +169,23 @@ mod tests {
         }
         for wrong in ["", "ow:", "ow:7", "009edd1e49f64e35a7b9952f45e501e9", "jhe:40001"] {
             assert!(wrong.parse::<OwUser>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_zone_is_a_name_or_a_fixed_offset() {
+        for (text, kept) in [
+            ("europe/berlin", "Europe/Berlin"),
+            ("UTC", "UTC"),
+            ("+02:00", "+02:00"),
+            ("-0330", "-03:30"),
+            ("+00:00", "UTC"),
+        ] {
+            assert_eq!(parse_zone(text).as_deref(), Ok(kept));
+            assert_eq!(parse_zone(kept).as_deref(), Ok(kept), "as it is kept");
+        }
+        for wrong in ["", "Mars/Olympus", "+2", "+24:00", "+02:60", "02:00"] {
+            assert!(parse_zone(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -54,9 +54,7 @@ pub fn moment_of(series: &Series, observation: &Observation) -> (Timestamp, Opti
 pub fn date(at: Timestamp, offset: Option<ZoneOffset>, zone: &TimeZone) -> Option<Date> {
     let moment = jiff::Timestamp::from_microsecond(at.micros()).ok()?;
     let zone = match offset {
-        Some(offset) => {
-            TimeZone::fixed(jiff::tz::Offset::from_seconds(i32::from(offset.minutes()) * 60).ok()?)
-        }
+        Some(offset) => offset.time_zone(),
         None => zone.clone(),
     };
     Some(zone.to_datetime(moment).date())

@@ -185,6 +185,35 @@ impl ZoneOffset {
         }
         Self::from_minutes(sign * (hours * 60 + minutes))
     }
+
+    /// Returns the zone whose clocks always show this offset.
+    pub fn time_zone(self) -> TimeZone {
+        // An offset of less than a day is within the range of jiff.
+        Offset::from_seconds(i32::from(self.0) * 60).map_or(TimeZone::UTC, TimeZone::fixed)
+    }
+}
+
+impl fmt::Display for ZoneOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("Z"),
+            minutes => {
+                let sign = if minutes < 0 { '-' } else { '+' };
+                write!(f, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+            }
+        }
+    }
+}
+
+/// Returns the time zone of an IANA name such as `Europe/Berlin`, or of a fixed offset such as `+02:00`.
+pub fn time_zone(text: &str) -> Option<TimeZone> {
+    let offset = ZoneOffset::parse(text).map(ZoneOffset::time_zone);
+    offset.or_else(|| TimeZone::get(text).ok())
+}
+
+/// Returns a stored patient's time zone; UTC for a name that this version's time zone database lacks.
+pub fn time_zone_or_utc(name: &str) -> TimeZone {
+    time_zone(name).unwrap_or(TimeZone::UTC)
 }
 
 /// An instant together with the offset it is written in.
@@ -212,13 +241,7 @@ impl fmt::Display for Local {
             0 => {}
             fraction => write!(f, ".{fraction:06}")?,
         }
-        match self.offset.0 {
-            0 => f.write_str("Z"),
-            minutes => {
-                let sign = if minutes < 0 { '-' } else { '+' };
-                write!(f, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-            }
-        }
+        self.offset.fmt(f)
     }
 }
 

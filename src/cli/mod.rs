@@ -63,9 +63,9 @@ pub struct Arguments {
 enum Asked {
     #[command(flatten)]
     Configured(Command),
-    /// Convert samples to data points, as the Python package omh-shim does: JSON lines in, JSON lines out
+    /// Convert records of OW or Oura as the daemon would: JSON lines in, JSON lines out
     #[command(after_help = convert::HELP)]
-    Convert,
+    Convert(convert::Arguments),
     /// What becomes what: OW's types, their schemas, and JHE's codes
     #[command(after_help = catalog::HELP)]
     Catalog(catalog::Arguments),
@@ -181,7 +181,7 @@ fn completions(shell: Shell) -> Result<u8, Failure> {
 pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
     let command = match arguments.command {
         // A filter: a configuration that is broken or missing is nothing to it.
-        Asked::Convert => return convert::run(),
+        Asked::Convert(arguments) => return convert::run(arguments),
         Asked::Catalog(arguments) => return catalog::run(&arguments),
         Asked::Doctor(asked) => return Box::pin(doctor::run(&arguments.flags, &asked)).await,
         Asked::Completions { shell } => return completions(shell),

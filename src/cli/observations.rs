@@ -12,7 +12,7 @@ use crate::omh;
 use crate::patient::PatientRef;
 use crate::store::observation::{self, Filter, Observation, StreamInfo};
 use crate::store::{Store, code, patient};
-use crate::time::parse_moment;
+use crate::time::{parse_moment, time_zone_or_utc};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -72,8 +72,7 @@ async fn filter(store: &Store, arguments: Arguments) -> Result<Filter, Failure> 
         who.map(|who| patient::find(db, who)).transpose()
     };
     let patient = store.read(look).await?;
-    let zone =
-        patient.as_ref().and_then(|patient| TimeZone::get(&patient.time_zone).ok()).unwrap_or(TimeZone::UTC);
+    let zone = patient.as_ref().map_or(TimeZone::UTC, |patient| time_zone_or_utc(&patient.time_zone));
     let moment = |text: Option<String>| {
         let parsed = text.map(|text| parse_moment(&text, &zone)).transpose();
         parsed.map_err(|why| Failure::usage(why, ""))

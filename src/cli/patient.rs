@@ -22,8 +22,8 @@ pub(super) enum Command {
     Add(Add),
     /// Take in every patient of JHE's in reach who has an OW user
     Import {
-        /// Time zone whose days are the patients'
-        #[arg(long, default_value = "UTC", value_parser = parse_zone)]
+        /// Time zone whose days are the patients': a name such as Europe/Berlin, or an offset such as +02:00
+        #[arg(long, default_value = "UTC", value_parser = parse_zone, allow_hyphen_values = true)]
         tz: String,
     },
     /// Who may be whom at JHE, of those who were kept here alone; or confirm one
@@ -82,8 +82,8 @@ pub(super) struct Add {
     /// Where to write to
     #[arg(long, value_parser = parse_email)]
     email: Option<String>,
-    /// Time zone whose days are the patient's, such as Europe/Berlin
-    #[arg(long, default_value = "UTC", value_parser = parse_zone)]
+    /// Time zone whose days are the patient's: a name such as Europe/Berlin, or an offset such as +02:00
+    #[arg(long, default_value = "UTC", value_parser = parse_zone, allow_hyphen_values = true)]
     tz: String,
     /// The OW user to link to, with or without ow:
     #[arg(long, value_name = "UUID")]

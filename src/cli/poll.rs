@@ -18,7 +18,7 @@ use crate::patient::PatientRef;
 use crate::poll::{Ask, Outcome, Past, Poller, Progress, Summary};
 use crate::store::plan::Idle;
 use crate::store::{Store, patient};
-use crate::time::{Timestamp, parse_duration, parse_moment, show_duration};
+use crate::time::{Timestamp, parse_duration, parse_moment, show_duration, time_zone_or_utc};
 
 /// Patients about whom OW is not asked are named one by one up to this many.
 const NAMED: usize = 10;
@@ -142,7 +142,7 @@ async fn past(store: &Store, arguments: &Arguments, now: Timestamp) -> Result<Op
     let Some(since) = &arguments.since else { return Ok(None) };
     let who = arguments.patient_id;
     let patient = store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await?;
-    let zone = patient.and_then(|patient| TimeZone::get(&patient.time_zone).ok()).unwrap_or(TimeZone::UTC);
+    let zone = patient.map_or(TimeZone::UTC, |patient| time_zone_or_utc(&patient.time_zone));
     let from = parse_moment(since, &zone).map_err(usage)?;
     if from < now.minus(LONGEST_PAST) {
         return Err(usage(format!(

@@ -38,11 +38,7 @@ pub fn day_of(stamp: Timestamp, offset: Option<ZoneOffset>, zone: &TimeZone) -> 
         None if stamp.is_utc_midnight() => whole_day(date_at(ZoneOffset::UTC)?, zone),
         None => whole_day(date_at(offset_in(zone, stamp))?, zone),
         Some(offset) if offset == offset_in(zone, stamp) => whole_day(date_at(offset)?, zone),
-        Some(offset) => {
-            let away = jiff::tz::Offset::from_seconds(i32::from(offset.minutes()) * 60)
-                .map_err(|error| format!("its offset cannot be had: {error}"))?;
-            whole_day(date_at(offset)?, &TimeZone::fixed(away))
-        }
+        Some(offset) => whole_day(date_at(offset)?, &offset.time_zone()),
     }
 }
 

@@ -6,9 +6,7 @@ mod day;
 mod event;
 mod identity;
 mod oura;
-mod preview;
 mod read;
-pub mod reference;
 mod render;
 mod show;
 
@@ -16,7 +14,6 @@ pub use convert::{Point, convert, convert_raw};
 pub use event::{EventPoint, convert_event, event_start};
 pub use identity::{identifier, uuid as uuid_at};
 pub use oura::convert_oura;
-pub use preview::{preview, schemas};
 pub use read::{is_measured, measured};
 pub use render::{CSV_HEADER, csv_record, fhir_observation, identifier_value, omh_document, unit};
 pub use show::{quantity, show};

@@ -2,7 +2,8 @@
 //!
 //! `windows`, `days`, `schedule` and `collect` are pure; `turn` reads one patient, in raw mode with `listing`,
 //! `objects` and `payload`; `daily` looks after it once a day; `entry` takes the lock; `tick` lets patients in and says how
-//! it ended; `hinted` breaks off where somebody else wants it; `backfill` reads the past in slices.
+//! it ended; `hinted` breaks off where somebody else wants it; `backfill` reads the past in slices;
+//! `preview` converts records that are not stored.
 
 mod backfill;
 mod budget;
@@ -16,6 +17,7 @@ mod listing;
 mod objects;
 mod pairs;
 mod payload;
+mod preview;
 mod progress;
 mod schedule;
 mod tick;
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use preview::{Converted, Preview};
 pub use progress::Progress;
 pub use schedule::WIDE as FURTHEST_SWEEP;
 pub use tick::{Outcome, Summary};

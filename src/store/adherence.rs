@@ -14,7 +14,7 @@ use crate::patient::PatientId;
 use crate::store::observation::{self, Observation};
 use crate::study::StudyId;
 use crate::tally;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, time_zone_or_utc};
 
 /// A scope that a study asks a patient for, or that an operator noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +168,7 @@ pub fn patients(db: &Connection, study: Option<StudyId>) -> Result<Vec<Person>, 
             id: row.get(0)?,
             name: row.get(1)?,
             external_id: row.get(2)?,
-            zone: TimeZone::get(row.get_ref(3)?.as_str()?).unwrap_or(TimeZone::UTC),
+            zone: time_zone_or_utc(row.get_ref(3)?.as_str()?),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

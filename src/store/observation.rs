@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
+use super::commit::Sample;
+use super::stream::{CONVERTER, StreamKey};
 use super::{StoreError, withdrawal};
+use crate::catalog::{self, CODES};
 use crate::context::Context;
 use crate::particulars::{Frame, Particulars};
 use crate::patient::PatientId;
@@ -59,6 +62,30 @@ pub struct StreamInfo {
     pub converter: i64,
 }
 
+impl StreamInfo {
+    /// Describes a stream that has no row yet, as it is rendered once it has one.
+    pub fn unstored(key: &StreamKey, subject: &str, system: &str) -> Self {
+        let code = catalog::series(key.series_type).map_or("", |series| series.code);
+        let known = CODES.iter().find(|known| known.code == code);
+        Self {
+            id: 0,
+            patient: PatientId::new(0),
+            jhe_id: None,
+            subject: subject.to_owned(),
+            system: system.to_owned(),
+            series_type: key.series_type.to_owned(),
+            provider: key.provider.clone(),
+            source: key.source.clone(),
+            device: key.device.clone(),
+            daily_total: key.daily_total,
+            code_system: known.map_or("", |known| known.system).to_owned(),
+            code: code.to_owned(),
+            display: known.map_or("", |known| known.display).to_owned(),
+            converter: CONVERTER,
+        }
+    }
+}
+
 /// One observation of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
@@ -85,6 +112,14 @@ impl Observation {
     /// OW's id of the event that it is.
     pub fn event(&self) -> Option<&str> {
         self.particulars.as_ref().and_then(|particulars| particulars.id.as_deref())
+    }
+}
+
+impl From<Sample> for Observation {
+    /// Returns the observation that a sample becomes when it is stored first.
+    fn from(sample: Sample) -> Self {
+        let Sample { instant, value, zone, context, particulars } = sample;
+        Self { instant, value, zone, revision: 0, context, particulars }
     }
 }
 

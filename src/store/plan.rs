@@ -11,7 +11,7 @@ use crate::catalog::{SERIES, Series};
 use crate::intervals::Allowed;
 use crate::patient::{OwUser, PatientId};
 use crate::settings::IngestMode;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, time_zone_or_utc};
 
 /// A stream that has been silent for longer than this, seen from its type's mark, holds the mark back no
 /// more: a device that was put away must not make every tick read weeks.
@@ -162,7 +162,7 @@ fn from_row(row: &Row) -> rusqlite::Result<Due> {
         checked: row.get(7)?,
         missing: row.get(8)?,
         // Names are checked when they are set; one that a later release of the data dropped counts as UTC.
-        zone: TimeZone::get(row.get_ref(9)?.as_str()?).unwrap_or(TimeZone::UTC),
+        zone: time_zone_or_utc(row.get_ref(9)?.as_str()?),
         newest: row.get(10)?,
         devices: row.get(11)?,
         wanted: Vec::new(),

@@ -10,7 +10,7 @@ use crate::omh;
 use crate::patient::{PatientId, PatientRef};
 use crate::store::observation::{self, Filter, Observation, StreamInfo};
 use crate::store::{StoreError, patient as patients};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, time_zone_or_utc};
 use crate::web::App;
 use crate::web::answer::Refusal;
 use crate::web::layout::Column::{Number, Text};
@@ -68,7 +68,7 @@ pub(super) async fn show(
         let (micros, stream) = (last.observation.instant.micros(), last.stream.id);
         format!("/admin/patients/{id}/observations?before={micros}.{stream}")
     });
-    let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
+    let zone = time_zone_or_utc(&who.time_zone);
     let body = html! {
         h1 { "Observations of " (who.name) }
         p { a href={ "/admin/patients/" (id) } { "Back to the patient" } }

@@ -164,7 +164,7 @@ async fn ask(
                 (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
                 (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
             }
-            (errors.field("tz", "Time zone", "Where the patient lives, such as Europe/Berlin.", &typed.zone, "text"))
+            (errors.field("tz", "Time zone", "Where the patient lives: a name such as Europe/Berlin, or an offset from UTC such as +02:00.", &typed.zone, "text"))
             @if staff.account.is_of_jhe() || typed.is_of_jhe {
                 p.help { "Who takes part in which study is decided in JHE." }
             } @else {

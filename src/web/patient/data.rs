@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use jiff::tz::TimeZone;
 use maud::html;
 use tokio::sync::mpsc;
 use warp::reply::{Reply, Response};
@@ -12,6 +11,7 @@ use crate::omh;
 use crate::patient::PatientRef;
 use crate::store::observation::{self, Filter, Observation, StreamInfo};
 use crate::store::{Store, StoreError, audit, patient as patients};
+use crate::time::time_zone_or_utc;
 use crate::web::App;
 use crate::web::answer::Refusal;
 use crate::web::chart::{Charts, Overview, Period, Rows};
@@ -34,7 +34,7 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
     let (id, now, period) = (patient.id, app.clock.now(), Period::parse(visit.query.get("period")));
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
-        let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
+        let zone = time_zone_or_utc(&who.time_zone);
         let rows = Rows::load(db, id)?;
         let charts = Charts::load(db, &rows, (period, &zone), now)?;
         Ok((Overview::load(db, &rows, id, &zone, now)?, charts))

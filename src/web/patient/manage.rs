@@ -19,7 +19,7 @@ use crate::store::consent::{self, Entry};
 use crate::store::patient as patients;
 use crate::store::status::{self, Shown};
 use crate::study::{Scope, StudyId};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, time_zone_or_utc};
 use crate::web::App;
 use crate::web::answer::Refusal;
 use crate::web::connect::{self as devices, ConnectError, Offer};
@@ -60,7 +60,7 @@ impl View {
                 delivered.contains(&(entry.scope.code.clone(), entry.study.as_ref().map(|(id, _)| *id)))
             };
             let (elsewhere, beyond) = elsewhere.into_iter().partition(is_delivered);
-            let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
+            let zone = time_zone_or_utc(&who.time_zone);
             Ok(Self { asked, elsewhere, beyond, newest, zone })
         };
         Ok(app.store.read(read).await?)

@@ -1,11 +1,11 @@
 //! A patient's charts: all of them, or one.
 
-use jiff::tz::TimeZone;
 use maud::html;
 use warp::reply::Response;
 
 use crate::patient::{PatientId, PatientRef};
 use crate::store::patient as patients;
+use crate::time::time_zone_or_utc;
 use crate::web::App;
 use crate::web::admin::{Staff, note_view, page};
 use crate::web::answer::Refusal;
@@ -24,7 +24,7 @@ pub(in crate::web::admin) async fn show(
     let wanted = only.map(str::to_owned);
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
-        let zone = TimeZone::get(&who.time_zone).unwrap_or(TimeZone::UTC);
+        let zone = time_zone_or_utc(&who.time_zone);
         let rows = Rows::load(db, id)?;
         let rows = match wanted {
             Some(series_type) => rows.only(&series_type),

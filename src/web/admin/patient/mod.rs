@@ -23,7 +23,7 @@ use crate::store::patient::{self, Patient};
 use crate::store::status::{self, Line, Shown};
 use crate::store::{StoreError, reach, setting, silence, study};
 use crate::study::{Study, StudyId};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, time_zone_or_utc};
 use crate::token::TokenHash;
 use crate::web::App;
 use crate::web::answer::Refusal;
@@ -61,7 +61,7 @@ impl View {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let patient = patient::find(db, PatientRef::Own(id))?;
-        let zone = TimeZone::get(&patient.time_zone).unwrap_or(TimeZone::UTC);
+        let zone = time_zone_or_utc(&patient.time_zone);
         let line = status::lines(db, now, &Shown::one(id), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
         let settings = setting::all(db)?;
