@@ -15,9 +15,9 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use jhe_ow::catalog::HEART_RATE;
-use jhe_ow::clock::Clock;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::clock::Clock;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::model::catalog::code::HEART_RATE;
 use serde::Deserialize;
 
 const WEEK: Duration = Duration::from_hours(7 * 24);

@@ -3,11 +3,16 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use jhe_ow::catalog::{Body, Origin, SERIES, Series};
-use jhe_ow::omh::{convert, convert_event, omh_document};
-use jhe_ow::ow::parse_record;
-use jhe_ow::store::commit::StreamKey;
-use jhe_ow::store::observation::StreamInfo;
+use jhe_ow::model::catalog::series::SERIES;
+use jhe_ow::model::catalog::series_type::Body;
+use jhe_ow::model::catalog::series_type::Origin;
+use jhe_ow::model::catalog::series_type::Series;
+use jhe_ow::model::observation::StreamInfo;
+use jhe_ow::model::stream_key::StreamKey;
+use jhe_ow::omh::convert::convert;
+use jhe_ow::omh::event::convert_event;
+use jhe_ow::omh::render::omh_document;
+use jhe_ow::ow::page::parse_record;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 

@@ -7,14 +7,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use jhe_ow::catalog::HEART_RATE;
-use jhe_ow::clock::Clock;
-use jhe_ow::demo::sim::Sim;
-use jhe_ow::patient::{OwUser, PatientRef};
-use jhe_ow::store::consent::Grounds;
-use jhe_ow::store::patient::{self, NewPatient, Relink};
-use jhe_ow::store::{Store, code, consent, setting};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::clock::Clock;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::model::catalog::code::HEART_RATE;
+use jhe_ow::model::patient::OwUser;
+use jhe_ow::model::patient::PatientRef;
+use jhe_ow::simulator::sim::Sim;
+use jhe_ow::store::engine::setting;
+use jhe_ow::store::engine::store::Store;
+use jhe_ow::store::people::consent;
+use jhe_ow::store::people::consent::Grounds;
+use jhe_ow::store::people::patient;
+use jhe_ow::store::people::patient::NewPatient;
+use jhe_ow::store::people::patient::Relink;
+use jhe_ow::store::samples::code;
 
 /// Linked patients, where nothing else is said.
 const PATIENTS: usize = 10_000;

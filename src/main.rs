@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use jhe_ow::cli::{self, Arguments};
+use jhe_ow::cli::run;
+use jhe_ow::cli::run::Arguments;
 
 /// Threads for what blocks: reads of the store. More would only wait for the same disk.
 const BLOCKING_THREADS: usize = 8;
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(cli::run(arguments)) {
+    match runtime.block_on(run::run(arguments)) {
         Ok(code) => code.into(),
         Err(failure) => {
             eprintln!("{failure}");

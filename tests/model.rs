@@ -7,18 +7,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jhe_ow::catalog::HEART_RATE;
-use jhe_ow::clock::Clock;
-use jhe_ow::config::{BaseUrl, Config, LogFormat};
-use jhe_ow::demo::sim::Sim;
-use jhe_ow::ow::PageSize;
-use jhe_ow::patient::{PatientId, PatientRef};
-use jhe_ow::poll::{Ask, Outcome, Past, Poller, Progress};
-use jhe_ow::store::consent::{Extent, Grounds};
-use jhe_ow::store::observation::{self, Filter};
-use jhe_ow::store::patient::{self, NewPatient, Relink};
-use jhe_ow::store::{Store, code, consent, setting};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::clock::Clock;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::config::base_url::BaseUrl;
+use jhe_ow::config::flags::LogFormat;
+use jhe_ow::config::load::Config;
+use jhe_ow::model::catalog::code::HEART_RATE;
+use jhe_ow::model::patient::PatientId;
+use jhe_ow::model::patient::PatientRef;
+use jhe_ow::ow::client::PageSize;
+use jhe_ow::poll::poller::Ask;
+use jhe_ow::poll::poller::Past;
+use jhe_ow::poll::poller::Poller;
+use jhe_ow::poll::progress::Progress;
+use jhe_ow::poll::tick::Outcome;
+use jhe_ow::simulator::sim::Sim;
+use jhe_ow::store::engine::setting;
+use jhe_ow::store::engine::store::Store;
+use jhe_ow::store::people::consent;
+use jhe_ow::store::people::consent::Extent;
+use jhe_ow::store::people::consent::Grounds;
+use jhe_ow::store::people::patient;
+use jhe_ow::store::people::patient::NewPatient;
+use jhe_ow::store::people::patient::Relink;
+use jhe_ow::store::samples::code;
+use jhe_ow::store::samples::observation;
+use jhe_ow::store::samples::observation::Filter;
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -133,7 +147,7 @@ impl World {
             jhe_sign_in_client_id: None,
             secret_key: None,
             ow_webhook_secret: None,
-            alerts: jhe_ow::config::Alerts::default(),
+            alerts: jhe_ow::config::alerts::Alerts::default(),
             metrics_bind: None,
             log_level: "off".into(),
             log_format: LogFormat::Auto,
@@ -275,7 +289,7 @@ proptest! {
             let missed: Vec<i64> = due.filter(|at| !soon.contains(at)).collect();
             assert!(missed.is_empty(), "no sweep was to be needed for {missed:?}");
             // What is later than a hot read reaches is a sweep's: here, one over everything.
-            let range = jhe_ow::intervals::Interval {
+            let range = jhe_ow::model::consent_intervals::Interval {
                 from: Timestamp::from_micros(START - 5000 * MINUTE),
                 until: Timestamp::from_micros(world.now),
             };

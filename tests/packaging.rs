@@ -18,7 +18,7 @@ fn file(name: &str) -> String {
 
 /// Returns true if the program accepts this command line.
 fn understood(line: &str) -> bool {
-    jhe_ow::cli::command().try_get_matches_from(line.split_whitespace()).is_ok()
+    jhe_ow::cli::run::command().try_get_matches_from(line.split_whitespace()).is_ok()
 }
 
 /// Returns the output of a program of the machine, or nothing where there is no such program.

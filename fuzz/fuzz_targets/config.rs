@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| jhe_ow::fuzz::config(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| jhe_ow::fuzz::targets::config(bytes));

@@ -8,20 +8,21 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::Session;
-use super::out::finish;
-use crate::adherence::{Day, bounds, consented, days};
-use crate::failure::Failure;
-use crate::intervals::Interval;
-use crate::store::Store;
-use crate::store::adherence::{self, Asked, Person};
-use crate::time::{Timestamp, parse_moment};
+use crate::app::session::Session;
+use crate::common::failure::Failure;
+use crate::common::stdout::finish;
+use crate::common::time::{Timestamp, parse_moment};
+use crate::model::adherence::{Day, bounds, consented, days};
+use crate::model::consent_intervals::Interval;
+use crate::store::engine::store::Store;
+use crate::store::samples::adherence;
+use crate::store::samples::adherence::{Asked, Person};
 
 /// How far back the table goes where nobody says: a month, as coordinators report.
 const DEFAULT: Duration = Duration::from_hours(30 * 24);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// From this day or time on; the last 30 days and today where nothing is said
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -56,7 +57,7 @@ struct Row<'a> {
     consented: &'static str,
 }
 
-pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let store = session.store()?;
     let wanted = arguments.study.clone();
     let read = move |db: &_| {
@@ -109,7 +110,7 @@ type Line = (Asked, Date, Day, &'static str);
 async fn table(
     store: &Store,
     person: Person,
-    study: Option<crate::study::StudyId>,
+    study: Option<crate::model::study::StudyId>,
     range: Interval,
 ) -> Result<(Person, Vec<Line>), Failure> {
     let read = move |db: &_| {

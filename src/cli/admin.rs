@@ -1,24 +1,23 @@
 //! `jhe-ow admin`: who may sign in.
 
 use std::io::{IsTerminal, Read};
-use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Session;
-use super::out::{say, say_json};
-use crate::account::{Actor, Role};
-use crate::failure::Failure;
-use crate::password;
-use crate::patient::parse_name;
-use crate::store::account::{self, Account, LinkOrigin};
-use crate::store::{Store, StoreError, audit};
-use crate::token::Token;
-use crate::web::{self, App};
-
-/// How long the address that a start prints works: until the next start, or a day.
-const FIRST_SIGN_IN: Duration = Duration::from_hours(24);
+use crate::app::session::Session;
+use crate::app::sign_in_link;
+use crate::common::failure::Failure;
+use crate::common::stdout::{say, say_json};
+use crate::model::account::{Actor, Role};
+use crate::model::patient::parse_name;
+use crate::secrets::password;
+use crate::secrets::token::Token;
+use crate::store::engine::store::Store;
+use crate::store::error::StoreError;
+use crate::store::people::account;
+use crate::store::people::account::{Account, LinkOrigin};
+use crate::store::privacy::audit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -51,7 +50,7 @@ pub(crate) enum Command {
     },
 }
 
-pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     let store = session.store()?;
     match command {
         Command::SetPassword { name } => set_password(session, &store, name).await?,
@@ -163,27 +162,14 @@ async fn say_link(session: &Session, store: &Store, account: Account) -> Result<
     let token = Token::draw()?;
     let (hash, now) = (token.hash(), session.clock.now());
     let keep = move |db: &rusqlite::Connection| {
-        account::keep_link(db, account.id, hash, LinkOrigin::Person, now.plus(web::LINK_AGE))?;
+        account::keep_link(db, account.id, hash, LinkOrigin::Person, now.plus(sign_in_link::LINK_AGE))?;
         let detail = format!("account {}", account.id);
         audit::record(db, now, Actor::CommandLine, "account.link", None, &detail)
     };
     store.write(keep).await?;
-    say(web::sign_in_link(&session.config.public_base(), &token))?;
+    say(sign_in_link::sign_in_link(&session.config.public_base(), &token))?;
     if session.config.public_url.is_none() {
         eprintln!("If the daemon listens elsewhere, give the same --bind here, or set JHE_OW_PUBLIC_URL.");
     }
     Ok(())
-}
-
-/// The address that signs the first operator in, while no operator has a password.
-pub(crate) async fn first_sign_in(app: &App) -> Result<Option<String>, Failure> {
-    let token = Token::draw()?;
-    let (hash, now) = (token.hash(), app.clock.now());
-    let keep = move |db: &rusqlite::Connection| {
-        let Some(account) = account::first_operator(db, now)? else { return Ok(false) };
-        account::keep_link(db, account.id, hash, LinkOrigin::Start, now.plus(FIRST_SIGN_IN))?;
-        Ok(true)
-    };
-    let waiting = app.store.write(keep).await?;
-    Ok(waiting.then(|| web::sign_in_link(&app.live.config().public_base(), &token)))
 }

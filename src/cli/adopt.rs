@@ -5,17 +5,19 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::out::say;
-use super::{Session, signals};
-use crate::export::{Adopter, Adoption};
-use crate::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
-use crate::jhe::{Jhe, JheError};
-use crate::patient::PatientRef;
-use crate::store::{mirror, patient};
-use crate::time::parse_duration;
+use crate::app::session::Session;
+use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
+use crate::common::stdout::say;
+use crate::common::time::parse_duration;
+use crate::daemon::signals;
+use crate::export::adopt_existing::{Adopter, Adoption};
+use crate::jhe::client::Jhe;
+use crate::jhe::error::JheError;
+use crate::model::patient::PatientRef;
+use crate::store::people::{jhe_consent, patient};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Only this patient: a number, or jhe:N
     #[arg(long, value_name = "N")]
     patient_id: Option<PatientRef>,
@@ -27,7 +29,7 @@ pub(super) struct Arguments {
     wait: Duration,
 }
 
-pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let jhe = Jhe::of(&session.config)?.ok_or_else(|| {
         Failure::usage("there is no JHE to read from", "set JHE_BASE_URL and JHE_CLIENT_KEY")
     })?;
@@ -35,7 +37,7 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let who = arguments.patient_id;
     let patient = store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await?;
     let patient = patient.map(|patient| patient.id);
-    let linked = store.read(move |db| mirror::linked(db, patient)).await?;
+    let linked = store.read(move |db| jhe_consent::linked(db, patient)).await?;
     if let (Some(patient), true) = (patient, linked.is_empty()) {
         return Err(Failure::usage(
             format!("patient {patient} is not JHE's, or not linked: there is nothing to recognise"),

@@ -2,20 +2,20 @@
 
 use clap::Subcommand;
 
-use super::Session;
-use super::out::say;
-use crate::alert;
-use crate::failure::Failure;
+use crate::alerts::dispatch;
+use crate::app::session::Session;
+use crate::common::failure::Failure;
+use crate::common::stdout::say;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Send a test message to everything that is configured; says how each went
     Test,
 }
 
-pub(super) async fn run(session: &Session, command: &Command) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, command: &Command) -> Result<u8, Failure> {
     let Command::Test = command;
-    let sent = alert::test(&session.config, session.clock.now()).await;
+    let sent = dispatch::test(&session.config, session.clock.now()).await;
     if sent.is_empty() {
         return Err(Failure::usage(
             "no alerts are configured",

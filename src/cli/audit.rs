@@ -3,16 +3,17 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Session;
-use super::out::{say, say_json};
-use crate::account::Reach;
-use crate::failure::{EXIT_FAILED, Failure};
-use crate::patient::{PatientId, PatientRef};
-use crate::store::chain::{self, Hash, Verdict, hex, parse_hex};
-use crate::store::{audit, patient};
+use crate::app::session::Session;
+use crate::common::failure::{EXIT_FAILED, Failure};
+use crate::common::stdout::{say, say_json};
+use crate::model::account::Reach;
+use crate::model::patient::{PatientId, PatientRef};
+use crate::store::people::patient;
+use crate::store::privacy::audit_chain::{Hash, Verdict, hex, parse_hex};
+use crate::store::privacy::{audit, audit_chain};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Who did what, newest first
     List {
         /// Only what concerns this patient: a number, also of one who was erased, or jhe:N
@@ -36,11 +37,11 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
         Command::List { patient_id, limit, json } => list(session, patient_id, limit, json).await.map(|()| 0),
         Command::Verify { noted, json } => {
-            let verdict = session.store()?.read(move |db| chain::verify(db, noted)).await?;
+            let verdict = session.store()?.read(move |db| audit_chain::verify(db, noted)).await?;
             if json {
                 say_json(&document(&verdict))?;
             } else {

@@ -6,13 +6,14 @@ use std::time::Instant;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::out::say;
-use super::{Session, signals};
-use crate::failure::Failure;
-use crate::store::{backup, restore};
+use crate::app::session::Session;
+use crate::common::failure::Failure;
+use crate::common::stdout::say;
+use crate::daemon::signals;
+use crate::store::engine::{backup, restore};
 
 #[derive(Debug, Args)]
-pub(super) struct Backup {
+pub(crate) struct Backup {
     /// The file to write
     file: PathBuf,
     /// Replace the file, where it is there already
@@ -21,7 +22,7 @@ pub(super) struct Backup {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Restore {
+pub(crate) struct Restore {
     /// The backup
     file: PathBuf,
     /// Replace also a store that is newer than the backup or has more; it is kept beside the new one
@@ -29,7 +30,7 @@ pub(super) struct Restore {
     force: bool,
 }
 
-pub(super) async fn make(session: &Session, arguments: Backup) -> Result<u8, Failure> {
+pub(crate) async fn make(session: &Session, arguments: Backup) -> Result<u8, Failure> {
     let cancel = CancellationToken::new();
     signals::cancel_on_signal(&cancel)?;
     let (directory, began) = (session.config.data_dir.clone(), Instant::now());
@@ -47,7 +48,7 @@ pub(super) async fn make(session: &Session, arguments: Backup) -> Result<u8, Fai
     Ok(0)
 }
 
-pub(super) fn restore(session: &Session, arguments: &Restore) -> Result<u8, Failure> {
+pub(crate) fn restore(session: &Session, arguments: &Restore) -> Result<u8, Failure> {
     let directory = &session.config.data_dir;
     let done = restore::restore(directory, &arguments.file, arguments.force, session.clock.now())?;
     let last = done.contents.last.map_or_else(|| "its beginning".to_owned(), |at| at.to_string());

@@ -6,12 +6,14 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use super::out::finish;
-use crate::catalog::{CODES, Code, Origin, SERIES, Series};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
+use crate::common::stdout::finish;
+use crate::model::catalog::code::{CODES, Code};
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::{Origin, Series};
 
 /// What `jhe-ow catalog --help` ends with.
-pub(super) const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Examples:
   jhe-ow catalog                     a table to read
   jhe-ow catalog --json | jq .       one JSON document per line, for programs
@@ -19,7 +21,7 @@ Examples:
 A code that JHE's own seed does not make is offered to patients only once JHE lists it.";
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// One JSON document per line
     #[arg(long)]
     json: bool,
@@ -71,7 +73,7 @@ fn from(series: &Series) -> String {
 
 const TITLES: [&str; 5] = ["TYPE", "FROM OW'S", "UNIT", "CODE", "NAME"];
 
-pub(super) fn run(arguments: &Arguments) -> Result<u8, Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let text = if arguments.json { json() } else { table() };
     finish(std::io::stdout().lock().write_all(text.as_bytes()))?;
     Ok(0)

@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::out::finish;
-use crate::failure::{EXIT_PARTIAL, Failure};
-use crate::patient::{OwUser, parse_time_zone};
-use crate::poll::{Converted, Preview};
-use crate::time::{TimeError, Timestamp};
+use crate::common::failure::{EXIT_PARTIAL, Failure};
+use crate::common::stdout::finish;
+use crate::common::time::{TimeError, Timestamp};
+use crate::model::patient::{OwUser, parse_time_zone};
+use crate::poll::preview::{Converted, Preview};
 
 /// Bytes read and written at a time.
 const BUFFER: usize = 64 * 1024;
@@ -19,7 +19,7 @@ const BUFFER: usize = 64 * 1024;
 const LONGEST_LINE: usize = 1024 * 1024;
 
 /// The end of `--help`.
-pub(super) const HELP: &str = r#"Each line of standard input is one record, as OW or Oura sends it:
+pub(crate) const HELP: &str = r#"Each line of standard input is one record, as OW or Oura sends it:
 
   {"timestamp": "2026-04-09T08:30:00Z", "type": "heart_rate", "value": 72, "unit": "bpm", "source": {"provider": "oura"}}
 
@@ -28,7 +28,7 @@ A record of OW's /timeseries, /events/sleep, /events/workouts or /summaries/acti
 Each line of standard output answers one line of input, in order: {"data_points": [...], "rejected": [...]}. The data points are, byte for byte, what the daemon would store and `jhe-ow observations` would print; a night makes up to six. The reasons are those that `jhe-ow rejected list` would show. Both lists are empty for a record without a measurement. A line that is not JSON is answered with {"error": "..."}; the next lines are converted all the same, and the exit code is 3. Else it is 0, also where records are rejected. No configuration, data directory or network is needed."#;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Time zone whose days are the patient's: a name such as Europe/Berlin, or an offset such as +02:00
     #[arg(long, default_value = "UTC", value_parser = parse_time_zone, allow_hyphen_values = true)]
     tz: TimeZone,
@@ -45,7 +45,7 @@ fn parse_stored(text: &str) -> Result<Timestamp, TimeError> {
 }
 
 /// Converts standard input to its end.
-pub(super) fn run(arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let subject = arguments.ow_user.map(|user| user.as_str().to_owned()).unwrap_or_default();
     let preview = Preview { zone: arguments.tz, subject, stored: arguments.stored };
     convert(preview, std::io::stdin().lock(), std::io::stdout().lock())

@@ -5,17 +5,21 @@ use std::io::IsTerminal;
 use clap::Args;
 use serde_json::json;
 
-use super::out::{say, say_json};
-use crate::config::{self, Config, Environment, Flags};
-use crate::doctor::{self, Finding, State};
-use crate::failure::{EXIT_FAILED, Failure};
+use crate::common::failure::{EXIT_FAILED, Failure};
+use crate::common::stdout::{say, say_json};
+use crate::config::environment::Environment;
+use crate::config::flags::Flags;
+use crate::config::load::Config;
+use crate::config::{load, origin};
+use crate::doctor::finding::{Finding, State};
+use crate::doctor::{checks, config, finding};
 
 /// Columns of the widest state and the widest area.
 const STATE: usize = 7;
 const AREA: usize = 6;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Check the whole file of the store, also where it is large
     #[arg(long)]
     deep: bool,
@@ -24,7 +28,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(flags: &Flags, arguments: &Arguments) -> Result<u8, Failure> {
     let findings = look(flags, arguments.deep).await;
     if arguments.json {
         let documents: Vec<serde_json::Value> = findings.iter().map(document).collect();
@@ -34,24 +38,24 @@ pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<u8, Fail
         findings.iter().try_for_each(|finding| say(lines(finding, colours)))?;
         say(summary(&findings))?;
     }
-    Ok(if doctor::worst(&findings) == State::Stops { EXIT_FAILED } else { 0 })
+    Ok(if finding::worst(&findings) == State::Stops { EXIT_FAILED } else { 0 })
 }
 
 /// A configuration that cannot be read is the first finding, and the last.
 async fn look(flags: &Flags, deep: bool) -> Vec<Finding> {
-    let read = || -> Result<(Config, Vec<config::Origin>, crate::clock::Clock), Failure> {
+    let read = || -> Result<(Config, Vec<origin::Origin>, crate::common::clock::Clock), Failure> {
         let environment = Environment::from_process()?;
-        let config = config::load(flags, &environment)?;
-        super::means_this_store(flags, &environment, &config)?;
-        Ok((config, config::origins(flags, &environment)?, super::clock(&environment)?))
+        let config = load::load(flags, &environment)?;
+        crate::cli::own_store::means_this_store(flags, &environment, &config)?;
+        Ok((config, origin::origins(flags, &environment)?, crate::app::session::clock(&environment)?))
     };
     match read() {
         Ok((config, origins, clock)) => {
-            let mut findings = doctor::look_at_configuration(&config, &origins);
-            findings.extend(doctor::examine(&config, &clock, deep).await);
+            let mut findings = config::look(&config, &origins);
+            findings.extend(checks::examine(&config, &clock, deep).await);
             findings
         }
-        Err(failure) => vec![doctor::broken_configuration(failure)],
+        Err(failure) => vec![config::broken(failure)],
     }
 }
 

@@ -8,20 +8,26 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::out::{say, say_json};
-use super::{Session, jhe_match, signals};
-use crate::account::Actor;
-use crate::export::{Exporter, Progress, Report};
-use crate::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
-use crate::jhe::Jhe;
-use crate::patient::{PatientId, PatientRef};
-use crate::store::{Store, audit, mirror, outbox, patient, queue};
+use crate::app::session::Session;
+use crate::cli::patient_match;
+use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
+use crate::common::stdout::{say, say_json};
+use crate::daemon::signals;
+use crate::export::exporter::{Exporter, Progress, Report};
+use crate::jhe::client::Jhe;
+use crate::model::account::Actor;
+use crate::model::patient::{PatientId, PatientRef};
+use crate::store::engine::store::Store;
+use crate::store::outbox::enqueue;
+use crate::store::outbox::outbox;
+use crate::store::people::{jhe_consent, patient};
+use crate::store::privacy::audit;
 
 /// How often the progress is drawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Only this patient: a number, or jhe:N
     #[arg(long, value_name = "N")]
     patient_id: Option<PatientRef>,
@@ -36,7 +42,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let jhe = Jhe::of(&session.config)?.ok_or_else(|| {
         Failure::usage("there is no JHE to export to", "set JHE_BASE_URL and JHE_CLIENT_KEY")
     })?;
@@ -45,7 +51,7 @@ pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let patient = store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await?;
     let patient = patient.map(|patient| patient.id);
     if arguments.all {
-        jhe_match::offer(session, &store, &jhe, patient).await?;
+        patient_match::offer(session, &store, &jhe, patient).await?;
     }
     let queued = queue(session, &store, &arguments, patient).await?;
     if let (Some(queued), false) = (queued, arguments.json) {
@@ -85,8 +91,8 @@ async fn queue(
     let write = move |db: &rusqlite::Connection| {
         let mut queued = 0;
         if all {
-            for one in mirror::linked(db, patient)? {
-                queued += queue::everything(db, one.patient, now)?;
+            for one in jhe_consent::linked(db, patient)? {
+                queued += enqueue::everything(db, one.patient, now)?;
             }
             audit::record(db, now, Actor::CommandLine, "export.all", patient, "")?;
         }

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::Session;
-use super::out::say;
-use crate::account::Actor;
-use crate::failure::Failure;
-use crate::invitation;
-use crate::jhe::Jhe;
-use crate::patient::PatientRef;
-use crate::store::{Store, patient};
-use crate::study::StudyId;
-use crate::token::Token;
+use crate::app::invite;
+use crate::app::session::Session;
+use crate::common::failure::Failure;
+use crate::common::stdout::say;
+use crate::jhe::client::Jhe;
+use crate::model::account::Actor;
+use crate::model::patient::PatientRef;
+use crate::model::study::StudyId;
+use crate::secrets::token::Token;
+use crate::store::engine::store::Store;
+use crate::store::people::patient;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The patient's number, or jhe:N; connected to JHE, a number that nobody has here is JHE's
     #[arg(long, value_name = "N")]
     patient_id: PatientRef,
@@ -25,7 +26,7 @@ pub(super) struct Arguments {
     study: Option<StudyId>,
 }
 
-pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let store = session.store()?;
     match of_jhe(session, &store, arguments.patient_id).await? {
         Some(_) if arguments.study.is_some() => Err(Failure::usage(
@@ -56,7 +57,7 @@ async fn of_jhe(
 
 async fn through_jhe(session: &Session, jhe: &Jhe, store: &Store, jhe_id: i64) -> Result<u8, Failure> {
     let (config, clock) = (&session.config, &session.clock);
-    let made = invitation::invite_through_jhe(jhe, store, config, jhe_id, Actor::CommandLine, clock).await?;
+    let made = invite::invite_through_jhe(jhe, store, config, jhe_id, Actor::CommandLine, clock).await?;
     say(&made.link)?;
     eprintln!(
         "It is for {}, JHE patient {jhe_id}, and an earlier one is good no longer. Whoever goes on with it is taken for \
@@ -72,10 +73,10 @@ async fn invite(session: &Session, store: &Store, arguments: Arguments) -> Resul
     let hash = token.hash();
     let write = move |db: &rusqlite::Connection| {
         let patient = patient::find(db, arguments.patient_id)?;
-        invitation::invite(db, hash, patient.id, arguments.study, Actor::CommandLine, now)
+        invite::invite(db, hash, patient.id, arguments.study, Actor::CommandLine, now)
     };
     let expires = store.write(write).await?;
-    say(invitation::link(&session.config.public_base(), &token))?;
+    say(invite::link(&session.config.public_base(), &token))?;
     eprintln!("It works once, until {expires}. Whoever opens it is taken for the patient.");
     warn(session);
     Ok(0)

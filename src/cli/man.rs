@@ -8,11 +8,11 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::out::finish;
-use crate::failure::Failure;
+use crate::common::failure::Failure;
+use crate::common::stdout::finish;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The command whose page is printed; the first page without one
     command: Vec<String>,
     /// Write the pages of all commands into this directory instead
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     output: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &Arguments, whole: Command) -> Result<u8, Failure> {
+pub(crate) fn run(arguments: &Arguments, whole: Command) -> Result<u8, Failure> {
     let mut whole = whole.disable_help_subcommand(true);
     whole.build();
     if let Some(directory) = &arguments.output {

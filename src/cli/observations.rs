@@ -5,17 +5,20 @@ use std::io::{BufWriter, Write};
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-use super::Session;
-use super::out::finish;
-use crate::failure::Failure;
-use crate::omh;
-use crate::patient::PatientRef;
-use crate::store::observation::{self, Filter, Observation, StreamInfo};
-use crate::store::{Store, code, patient};
-use crate::time::{parse_moment, time_zone_or_utc};
+use crate::app::session::Session;
+use crate::common::failure::Failure;
+use crate::common::stdout::finish;
+use crate::common::time::{parse_moment, time_zone_or_utc};
+use crate::model::observation::{Observation, StreamInfo};
+use crate::model::patient::PatientRef;
+use crate::omh::render;
+use crate::store::engine::store::Store;
+use crate::store::people::patient;
+use crate::store::samples::observation::Filter;
+use crate::store::samples::{code, observation};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Only of this patient: a number, or jhe:N
     #[arg(long, value_name = "N")]
     patient_id: Option<PatientRef>,
@@ -43,14 +46,14 @@ enum Format {
     Csv,
 }
 
-pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let store = session.store()?;
     let format = arguments.format;
     let filter = filter(&store, arguments).await?;
     let wanted = filter.clone();
     let streams = store.read(move |db| observation::streams(db, &wanted)).await?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    if format == Format::Csv && !finish(write_csv(&mut out, omh::CSV_HEADER))? {
+    if format == Format::Csv && !finish(write_csv(&mut out, render::CSV_HEADER))? {
         return Ok(0);
     }
     for stream in &streams {
@@ -116,9 +119,9 @@ fn write(
     format: Format,
 ) -> std::io::Result<()> {
     match format {
-        Format::Omh => writeln!(out, "{}", omh::omh_document(stream, observation)?),
-        Format::Fhir => writeln!(out, "{}", omh::fhir_observation(stream, observation)?),
-        Format::Csv => write_csv(out, omh::csv_record(stream, observation)?),
+        Format::Omh => writeln!(out, "{}", render::omh_document(stream, observation)?),
+        Format::Fhir => writeln!(out, "{}", render::fhir_observation(stream, observation)?),
+        Format::Csv => write_csv(out, render::csv_record(stream, observation)?),
     }
 }
 

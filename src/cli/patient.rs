@@ -3,21 +3,24 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::out::{say, say_json};
-use super::{Session, dossier, erase, jhe_match, jhe_patient};
-use crate::account::Actor;
-use crate::failure::Failure;
-use crate::patient::{OwUser, PatientId, PatientRef, parse_email, parse_name, parse_zone};
-use crate::store::consent::{Entry, Extent, Grounds};
-use crate::store::patient::{self, NewPatient, Patient, Relink};
-use crate::store::{StoreError, audit, consent};
-use crate::time::Timestamp;
+use crate::app::session::Session;
+use crate::cli::{patient_erase, patient_export, patient_import, patient_match};
+use crate::common::failure::Failure;
+use crate::common::stdout::{say, say_json};
+use crate::common::time::Timestamp;
+use crate::model::account::Actor;
+use crate::model::patient::{OwUser, PatientId, PatientRef, parse_email, parse_name, parse_zone};
+use crate::store::error::StoreError;
+use crate::store::people::consent::{Entry, Extent, Grounds};
+use crate::store::people::patient::{NewPatient, Patient, Relink};
+use crate::store::people::{consent, patient};
+use crate::store::privacy::audit;
 
 /// Who did it, in the audit.
 const ACTOR: Actor = Actor::CommandLine;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Add a patient; prints the number
     Add(Add),
     /// Take in every patient of JHE's in reach who has an OW user
@@ -61,9 +64,9 @@ pub(super) enum Command {
     /// Note that a patient grants or withdraws a consent, from now on
     Consent(Consent),
     /// Write everything about one patient to a zip
-    Export(dossier::Export),
+    Export(patient_export::Export),
     /// Erase everything about one patient, for good; says what it cannot reach
-    Erase(erase::Erase),
+    Erase(patient_erase::Erase),
     /// Let somebody who was erased come in again
     Readmit {
         /// The number of the erased patient, or jhe:N
@@ -72,7 +75,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Add {
+pub(crate) struct Add {
     /// What people call the patient
     #[arg(long, value_parser = parse_name, required_unless_present = "jhe_patient")]
     name: Option<String>,
@@ -94,7 +97,7 @@ pub(super) struct Add {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Link {
+pub(crate) struct Link {
     /// The patient's number, or jhe:N
     id: PatientRef,
     /// The OW user, with or without ow:
@@ -109,7 +112,7 @@ pub(super) struct Link {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Consent {
+pub(crate) struct Consent {
     /// The patient's number, or jhe:N
     id: PatientRef,
     /// The scope, such as omh:heart-rate:2.0
@@ -122,17 +125,17 @@ pub(super) struct Consent {
     withdraw: bool,
 }
 
-pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     let (store, now) = (session.store()?, session.clock.now());
     match command {
         Command::Add(Add { jhe_patient: Some(jhe_id), ow_user, tz, .. }) => {
-            jhe_patient::take_in(session, jhe_id, ow_user, tz).await?;
+            patient_import::take_in(session, jhe_id, ow_user, tz).await?;
         }
-        Command::Import { tz } => jhe_patient::import(session, &tz).await?,
+        Command::Import { tz } => patient_import::import(session, &tz).await?,
         Command::Match { id: Some(id), jhe_patient: Some(jhe_id), .. } => {
-            jhe_match::confirm(session, id, jhe_id).await?;
+            patient_match::confirm(session, id, jhe_id).await?;
         }
-        Command::Match { id, json, .. } => jhe_match::list(session, id, json).await?,
+        Command::Match { id, json, .. } => patient_match::list(session, id, json).await?,
         Command::Add(add) => say(store.write(move |db| add_patient(db, add, now)).await?)?,
         Command::List { json } => {
             for patient in store.read(patient::list).await? {
@@ -154,9 +157,9 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::Link(link) => say(store.write(move |db| link_patient(db, &link, now)).await?)?,
         Command::Unlink { id } => say(store.write(move |db| unlink(db, id, now)).await?)?,
         Command::Consent(change) => say(store.write(move |db| change_consent(db, &change, now)).await?)?,
-        Command::Export(export) => dossier::run(session, export).await?,
-        Command::Erase(erase) => Box::pin(erase::run(session, erase)).await?,
-        Command::Readmit { id } => erase::readmit(session, id).await?,
+        Command::Export(export) => patient_export::run(session, export).await?,
+        Command::Erase(erase) => Box::pin(patient_erase::run(session, erase)).await?,
+        Command::Readmit { id } => patient_erase::readmit(session, id).await?,
     }
     Ok(0)
 }

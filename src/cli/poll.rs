@@ -8,17 +8,21 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
-use super::out::say;
-use super::{Session, signals};
-use crate::failure::{EXIT_PARTIAL, Failure};
-use crate::intervals::Interval;
-use crate::jhe::Jhe;
-use crate::ow::PageSize;
-use crate::patient::PatientRef;
-use crate::poll::{Ask, Outcome, Past, Poller, Progress, Summary};
-use crate::store::plan::Idle;
-use crate::store::{Store, patient};
-use crate::time::{Timestamp, parse_duration, parse_moment, show_duration, time_zone_or_utc};
+use crate::app::session::Session;
+use crate::common::failure::{EXIT_PARTIAL, Failure};
+use crate::common::stdout::say;
+use crate::common::time::{Timestamp, parse_duration, parse_moment, show_duration, time_zone_or_utc};
+use crate::daemon::signals;
+use crate::jhe::client::Jhe;
+use crate::model::consent_intervals::Interval;
+use crate::model::patient::PatientRef;
+use crate::ow::client::PageSize;
+use crate::poll::poller::{Ask, Past, Poller};
+use crate::poll::progress::Progress;
+use crate::poll::tick::{Outcome, Summary};
+use crate::store::engine::store::Store;
+use crate::store::operations::poll_plan::Idle;
+use crate::store::people::patient;
 
 /// Patients about whom OW is not asked are named one by one up to this many.
 const NAMED: usize = 10;
@@ -31,7 +35,7 @@ const LONGEST: &str = "20 years";
 const REDRAW: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Only this patient: a number, or jhe:N
     #[arg(long, value_name = "N")]
     patient_id: Option<PatientRef>,
@@ -49,7 +53,7 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
-pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let store = session.store()?;
     let past = past(&store, &arguments, session.clock.now()).await?;
     let cancel = CancellationToken::new();

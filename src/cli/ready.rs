@@ -1,21 +1,21 @@
 //! `jhe-ow ready`: asks a daemon whether it does its work, for whoever has to know and has no browser (the health
 //! check of a container).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
 
-use super::Session;
-use super::out::say;
-use crate::config::BaseUrl;
-use crate::failure::{EXIT_FAILED, Failure, deepest_cause};
+use crate::app::session::Session;
+use crate::common::failure::{EXIT_FAILED, Failure, deepest_cause};
+use crate::common::stdout::say;
+use crate::config::base_url::BaseUrl;
+use crate::config::reachable::reachable;
 
 /// How long the answer may take: less than the ten seconds after which others give up a check.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Ask the daemon there; without it, the one that listens where this configuration says
     #[arg(long, value_name = "URL", value_parser = BaseUrl::parse)]
     url: Option<BaseUrl>,
@@ -31,7 +31,7 @@ struct Answer {
     reasons: Vec<String>,
 }
 
-pub(super) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let base = match &arguments.url {
         Some(url) => url.as_str().to_owned(),
         None => format!("http://{}", reachable(session.config.bind)),
@@ -65,16 +65,6 @@ async fn ask(base: &str) -> reqwest::Result<String> {
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
     client.get(format!("{base}/readyz")).send().await?.text().await
-}
-
-/// Who listens everywhere is asked on this machine.
-pub(crate) fn reachable(bind: SocketAddr) -> SocketAddr {
-    let ip = match bind.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, bind.port())
 }
 
 #[cfg(test)]

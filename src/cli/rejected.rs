@@ -3,15 +3,16 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Session;
-use super::out::{say, say_json};
-use crate::account::Reach;
-use crate::failure::Failure;
-use crate::patient::PatientRef;
-use crate::store::{patient, rejected};
+use crate::app::session::Session;
+use crate::common::failure::Failure;
+use crate::common::stdout::{say, say_json};
+use crate::model::account::Reach;
+use crate::model::patient::PatientRef;
+use crate::store::people::patient;
+use crate::store::samples::rejected;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// The samples that could not be converted, newest first, each with its reason
     List {
         /// Only of this patient: a number, or jhe:N
@@ -26,7 +27,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     let Command::List { patient_id, limit, json } = command;
     let store = session.store()?;
     let list = store.read(move |db| {

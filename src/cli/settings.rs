@@ -5,18 +5,20 @@ use std::io::{BufRead, Read};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::Session;
-use super::out::{say, say_json};
-use crate::account::Actor;
-use crate::failure::Failure;
-use crate::settings::{self, Setting, Snapshot};
-use crate::store::{audit, setting};
+use crate::app::session::Session;
+use crate::common::failure::Failure;
+use crate::common::stdout::{say, say_json};
+use crate::config::settings;
+use crate::config::settings::{Setting, Snapshot};
+use crate::model::account::Actor;
+use crate::store::engine::setting;
+use crate::store::privacy::audit;
 
 /// Bytes of a value that are taken from standard input: more than any has.
 const LONGEST_VALUE: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Every setting, its value, where that comes from, and what it does
     List {
         /// One JSON document per line
@@ -46,7 +48,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
         Command::List { json } => {
             let snapshot = session.store()?.settings().await?;

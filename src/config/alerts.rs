@@ -3,10 +3,10 @@
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::keys;
-use super::{Sources, secret};
-use crate::failure::Failure;
-use crate::signature::Secret;
+use crate::common::failure::Failure;
+use crate::config::sources::Sources;
+use crate::config::{keys, secret};
+use crate::secrets::webhook_signature::Secret;
 
 /// The ports of mail servers: encrypted from the first byte on, and after STARTTLS.
 const WHOLE_PORT: u16 = 465;
@@ -59,7 +59,7 @@ struct Server {
     tls: SmtpTls,
 }
 
-pub(super) fn load(sources: &Sources<'_>) -> Result<Alerts, Failure> {
+pub(crate) fn load(sources: &Sources<'_>) -> Result<Alerts, Failure> {
     let webhook = secret::find(sources, &keys::ALERTS_WEBHOOK)?;
     if let Some(address) = &webhook {
         let url = reqwest::Url::parse(address.expose_secret()).ok();
@@ -74,7 +74,7 @@ pub(super) fn load(sources: &Sources<'_>) -> Result<Alerts, Failure> {
 }
 
 /// A secret that signs webhooks, or verifies them.
-pub(super) fn signing_secret(sources: &Sources<'_>, of: &keys::Secret) -> Result<Option<Secret>, Failure> {
+pub(crate) fn signing_secret(sources: &Sources<'_>, of: &keys::Secret) -> Result<Option<Secret>, Failure> {
     let text = secret::find(sources, of)?;
     text.map(|text| Secret::parse(&text)).transpose().map_err(|what| {
         Failure::usage(

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{Found, KEYS, nearest};
-use crate::clock::CLOCK_ENV;
-use crate::failure::Failure;
+use crate::common::clock::CLOCK_ENV;
+use crate::common::failure::Failure;
+use crate::common::suggest::nearest;
+use crate::config::found::Found;
+use crate::config::keys::KEYS;
 
 /// Variables of ours that are no keys: where the file is, and the clock of drills and tests.
-pub(super) const CONFIG_VARIABLE: &str = "JHE_OW_CONFIG";
+pub(crate) const CONFIG_VARIABLE: &str = "JHE_OW_CONFIG";
 /// Ours begin with this; one that is not known is a mistake.
 const PREFIX: &str = "JHE_OW_";
 
@@ -48,7 +50,7 @@ impl Environment {
     }
 
     /// A variable's value and where it stands.
-    pub(super) fn find(&self, name: &str) -> Option<Found> {
+    pub(crate) fn find(&self, name: &str) -> Option<Found> {
         let in_environment = self
             .variables
             .get(name)
@@ -65,21 +67,21 @@ impl Environment {
     }
 
     /// The first directory of a list that systemd gives, such as `STATE_DIRECTORY`.
-    pub(super) fn first_directory(&self, name: &str) -> Option<String> {
+    pub(crate) fn first_directory(&self, name: &str) -> Option<String> {
         let list = self.variables.get(name)?;
         list.split(':').find(|directory| !directory.is_empty()).map(str::to_owned)
     }
 
     /// A path as seen from the working directory.
-    pub(super) fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         self.directory.join(path)
     }
 
     /// Refuses variables that look like ours and are not known.
-    pub(super) fn refuse_unknown(&self) -> Result<(), Failure> {
+    pub(crate) fn refuse_unknown(&self) -> Result<(), Failure> {
         let known = || KEYS.iter().map(|key| key.variable).chain([CONFIG_VARIABLE, CLOCK_ENV]);
         #[cfg(debug_assertions)]
-        let known = || known().chain([crate::failpoint::FAILPOINT_ENV]);
+        let known = || known().chain([crate::common::failpoint::FAILPOINT_ENV]);
         let ours = self.variables.keys().chain(self.dotenv.keys()).filter(|name| name.starts_with(PREFIX));
         let mut unknown: Vec<&String> =
             ours.filter(|name| !known().any(|key| key == name.as_str())).collect();

@@ -6,26 +6,28 @@ use directories::ProjectDirs;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::environment::CONFIG_VARIABLE;
-use super::{Environment, Found, KEYS, nearest};
-use crate::failure::Failure;
-use crate::settings;
+use crate::common::failure::Failure;
+use crate::common::suggest::nearest;
+use crate::config::environment::{CONFIG_VARIABLE, Environment};
+use crate::config::found::Found;
+use crate::config::keys::KEYS;
+use crate::config::settings;
 
 /// Its name, wherever it is looked for.
-pub(super) const NAME: &str = "jhe-ow.toml";
+pub(crate) const NAME: &str = "jhe-ow.toml";
 /// Where a machine's own configuration is.
 const SYSTEM: &str = "/etc/jhe-ow/jhe-ow.toml";
 
 /// A configuration file that holds known keys only; an empty one where there is none.
 #[derive(Debug, Default)]
-pub(super) struct File {
+pub(crate) struct File {
     path: PathBuf,
     values: Vec<(String, Found)>,
 }
 
 impl File {
     /// Reads the file that was named, or else the first that is found where such files are.
-    pub(super) fn find(named: Option<&Path>, environment: &Environment) -> Result<Self, Failure> {
+    pub(crate) fn find(named: Option<&Path>, environment: &Environment) -> Result<Self, Failure> {
         let named = named.map(Path::to_owned).or_else(|| environment.get(CONFIG_VARIABLE).map(PathBuf::from));
         if let Some(path) = named {
             return Self::read(&environment.absolute(path));
@@ -54,7 +56,7 @@ impl File {
         Self::parse(path, &text)
     }
 
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let table = DeTable::parse(text).map_err(|error| {
             let line = error.span().map(|span| format!(" line {}", line_of(text, span.start)));
             let line = line.unwrap_or_default();
@@ -69,7 +71,7 @@ impl File {
         Ok(file)
     }
 
-    pub(super) fn find_key(&self, key: &str) -> Option<Found> {
+    pub(crate) fn find_key(&self, key: &str) -> Option<Found> {
         self.values.iter().find(|(name, _)| name == key).map(|(_, found)| found.clone())
     }
 

@@ -1,38 +1,38 @@
 //! Every key of the configuration, once. Whether its value is a secret is a part of what it is: only a [`Secret`] can be
 //! read as one, and none of these is ever shown.
 
-use super::Flags;
+use crate::config::flags::Flags;
 
 /// A key of the configuration file, and its other names.
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Its place in the file: `table.key`.
-    pub(super) path: &'static str,
+    pub(crate) path: &'static str,
     /// Its environment variable.
-    pub(super) variable: &'static str,
+    pub(crate) variable: &'static str,
     /// Its flag, where it has one.
-    pub(super) flag: Option<Flag>,
+    pub(crate) flag: Option<Flag>,
     /// What holds where nobody says; none where nothing can.
-    pub(super) default: Option<&'static str>,
+    pub(crate) default: Option<&'static str>,
     /// Whether its value is never shown.
-    pub(super) is_secret: bool,
+    pub(crate) is_secret: bool,
 }
 
 impl Key {
     /// A value of it, as it may be shown.
-    pub(super) fn shown(&self, value: String) -> String {
+    pub(crate) fn shown(&self, value: String) -> String {
         if self.is_secret { "(set)".to_owned() } else { value }
     }
 }
 
 /// A secret: the key that holds it, and the twin that names a file with it.
-pub(super) struct Secret {
-    pub(super) plain: Key,
-    pub(super) file: Key,
+pub(crate) struct Secret {
+    pub(crate) plain: Key,
+    pub(crate) file: Key,
 }
 
-pub(super) struct Flag {
-    pub(super) name: &'static str,
-    pub(super) value: fn(&Flags) -> Option<String>,
+pub(crate) struct Flag {
+    pub(crate) name: &'static str,
+    pub(crate) value: fn(&Flags) -> Option<String>,
 }
 
 const fn key(path: &'static str, variable: &'static str, default: Option<&'static str>) -> Key {
@@ -50,61 +50,61 @@ const fn secret(
     }
 }
 
-pub(super) const BIND: Key = Key {
+pub(crate) const BIND: Key = Key {
     flag: Some(Flag { name: "--bind", value: |flags| flags.bind.clone() }),
     ..key("server.bind", "JHE_OW_BIND", Some("127.0.0.1:8002"))
 };
-pub(super) const PUBLIC_URL: Key = key("server.public_url", "JHE_OW_PUBLIC_URL", None);
-pub(super) const TRUSTED_PROXIES: Key = key("server.trusted_proxies", "JHE_OW_TRUSTED_PROXIES", None);
-pub(super) const CLIENT_ADDRESS_HEADER: Key =
+pub(crate) const PUBLIC_URL: Key = key("server.public_url", "JHE_OW_PUBLIC_URL", None);
+pub(crate) const TRUSTED_PROXIES: Key = key("server.trusted_proxies", "JHE_OW_TRUSTED_PROXIES", None);
+pub(crate) const CLIENT_ADDRESS_HEADER: Key =
     key("server.client_address_header", "JHE_OW_CLIENT_ADDRESS_HEADER", None);
-pub(super) const DATA_DIR: Key = Key {
+pub(crate) const DATA_DIR: Key = Key {
     flag: Some(Flag {
         name: "--data-dir",
         value: |flags| flags.data_dir.as_ref().map(|path| path.display().to_string()),
     }),
     ..key("data_dir", "JHE_OW_DATA_DIR", None)
 };
-pub(super) const METRICS_BIND: Key = key("metrics.bind", "JHE_OW_METRICS_BIND", Some("127.0.0.1:9464"));
-pub(super) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
-pub(super) const OW_API_KEY: Secret =
+pub(crate) const METRICS_BIND: Key = key("metrics.bind", "JHE_OW_METRICS_BIND", Some("127.0.0.1:9464"));
+pub(crate) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
+pub(crate) const OW_API_KEY: Secret =
     secret(["ow.api_key", "ow.api_key_file"], ["OW_API_KEY", "OW_API_KEY_FILE"]);
-pub(super) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
-pub(super) const JHE_BASE_URL: Key = key("jhe.base_url", "JHE_BASE_URL", None);
-pub(super) const JHE_CLIENT_KEY: Secret =
+pub(crate) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
+pub(crate) const JHE_BASE_URL: Key = key("jhe.base_url", "JHE_BASE_URL", None);
+pub(crate) const JHE_CLIENT_KEY: Secret =
     secret(["jhe.client_key", "jhe.client_key_file"], ["JHE_CLIENT_KEY", "JHE_CLIENT_KEY_FILE"]);
-pub(super) const JHE_CLIENT_ID: Key = key("jhe.client_id", "JHE_CLIENT_ID", None);
-pub(super) const JHE_CLIENT_SECRET: Secret =
+pub(crate) const JHE_CLIENT_ID: Key = key("jhe.client_id", "JHE_CLIENT_ID", None);
+pub(crate) const JHE_CLIENT_SECRET: Secret =
     secret(["jhe.client_secret", "jhe.client_secret_file"], ["JHE_CLIENT_SECRET", "JHE_CLIENT_SECRET_FILE"]);
-pub(super) const JHE_PUBLIC_URL: Key = key("jhe.public_url", "JHE_PUBLIC_URL", None);
-pub(super) const JHE_SIGN_IN_CLIENT_ID: Key = key("jhe.sign_in_client_id", "JHE_SIGN_IN_CLIENT_ID", None);
-pub(super) const SECRET_KEY: Secret =
+pub(crate) const JHE_PUBLIC_URL: Key = key("jhe.public_url", "JHE_PUBLIC_URL", None);
+pub(crate) const JHE_SIGN_IN_CLIENT_ID: Key = key("jhe.sign_in_client_id", "JHE_SIGN_IN_CLIENT_ID", None);
+pub(crate) const SECRET_KEY: Secret =
     secret(["secret_key", "secret_key_file"], ["JHE_OW_SECRET_KEY", "JHE_OW_SECRET_KEY_FILE"]);
-pub(super) const OW_WEBHOOK_SECRET: Secret =
+pub(crate) const OW_WEBHOOK_SECRET: Secret =
     secret(["ow.webhook_secret", "ow.webhook_secret_file"], ["OW_WEBHOOK_SECRET", "OW_WEBHOOK_SECRET_FILE"]);
-pub(super) const ALERTS_WEBHOOK: Secret = secret(
+pub(crate) const ALERTS_WEBHOOK: Secret = secret(
     ["alerts.webhook", "alerts.webhook_file"],
     ["JHE_OW_ALERTS_WEBHOOK", "JHE_OW_ALERTS_WEBHOOK_FILE"],
 );
-pub(super) const ALERTS_WEBHOOK_SECRET: Secret = secret(
+pub(crate) const ALERTS_WEBHOOK_SECRET: Secret = secret(
     ["alerts.webhook_secret", "alerts.webhook_secret_file"],
     ["JHE_OW_ALERTS_WEBHOOK_SECRET", "JHE_OW_ALERTS_WEBHOOK_SECRET_FILE"],
 );
-pub(super) const ALERTS_SMTP_URL: Key = key("alerts.smtp_url", "JHE_OW_ALERTS_SMTP_URL", None);
-pub(super) const ALERTS_SMTP_USER: Key = key("alerts.smtp_user", "JHE_OW_ALERTS_SMTP_USER", None);
-pub(super) const ALERTS_SMTP_PASSWORD: Secret = secret(
+pub(crate) const ALERTS_SMTP_URL: Key = key("alerts.smtp_url", "JHE_OW_ALERTS_SMTP_URL", None);
+pub(crate) const ALERTS_SMTP_USER: Key = key("alerts.smtp_user", "JHE_OW_ALERTS_SMTP_USER", None);
+pub(crate) const ALERTS_SMTP_PASSWORD: Secret = secret(
     ["alerts.smtp_password", "alerts.smtp_password_file"],
     ["JHE_OW_ALERTS_SMTP_PASSWORD", "JHE_OW_ALERTS_SMTP_PASSWORD_FILE"],
 );
-pub(super) const ALERTS_MAIL_FROM: Key = key("alerts.mail_from", "JHE_OW_ALERTS_MAIL_FROM", None);
-pub(super) const ALERTS_MAIL_TO: Key = key("alerts.mail_to", "JHE_OW_ALERTS_MAIL_TO", None);
-pub(super) const LOG_LEVEL: Key = Key {
+pub(crate) const ALERTS_MAIL_FROM: Key = key("alerts.mail_from", "JHE_OW_ALERTS_MAIL_FROM", None);
+pub(crate) const ALERTS_MAIL_TO: Key = key("alerts.mail_to", "JHE_OW_ALERTS_MAIL_TO", None);
+pub(crate) const LOG_LEVEL: Key = Key {
     flag: Some(Flag { name: "--log", value: |flags| flags.log.clone() }),
     ..key("log.level", "JHE_OW_LOG", Some("info"))
 };
-pub(super) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
+pub(crate) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
-pub(super) const KEYS: &[&Key] = &[
+pub(crate) const KEYS: &[&Key] = &[
     &BIND,
     &PUBLIC_URL,
     &TRUSTED_PROXIES,

@@ -1,9 +1,12 @@
 //! Where each value of the configuration came from.
 
-use super::file::File;
-use super::keys::{self, KEYS};
-use super::{Environment, Flags, Sources, secret};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
+use crate::config::environment::Environment;
+use crate::config::file::File;
+use crate::config::flags::Flags;
+use crate::config::keys::KEYS;
+use crate::config::sources::Sources;
+use crate::config::{keys, secret};
 
 /// A key of the configuration, its value as it may be shown, and where that came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub struct Origin {
 /// Every key that has a value, with where it came from.
 ///
 /// # Errors
-/// As [`super::load`].
+/// As [`crate::config::load::load`].
 pub fn origins(flags: &Flags, environment: &Environment) -> Result<Vec<Origin>, Failure> {
     let file = File::find(flags.config.as_deref(), environment)?;
     let sources = Sources { flags, environment, file };

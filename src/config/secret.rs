@@ -4,16 +4,16 @@ use std::io::Read;
 
 use secrecy::SecretString;
 
-use super::Sources;
-use super::keys::{Key, Secret};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
+use crate::config::keys::{Key, Secret};
+use crate::config::sources::Sources;
 
 /// Bytes that are read of a secret's file: a device that was named by mistake has no end.
 const LARGEST: u64 = 64 * 1024;
 
 /// A secret, from the strongest source that has it: its own key, its `_file` twin, or systemd's
 /// credentials. Its value is in no message.
-pub(super) fn find(sources: &Sources<'_>, of: &Secret) -> Result<Option<SecretString>, Failure> {
+pub(crate) fn find(sources: &Sources<'_>, of: &Secret) -> Result<Option<SecretString>, Failure> {
     let Secret { plain: key, file: file_key } = of;
     let secret = match (sources.find(key), sources.find(file_key)) {
         (Some(plain), Some(file)) => {
@@ -40,7 +40,7 @@ pub(super) fn find(sources: &Sources<'_>, of: &Secret) -> Result<Option<SecretSt
 }
 
 /// What systemd's credentials have of this key: they hold secrets alone.
-pub(super) fn in_credentials(sources: &Sources<'_>, key: &Key) -> Option<String> {
+pub(crate) fn in_credentials(sources: &Sources<'_>, key: &Key) -> Option<String> {
     if key.is_secret { credential(sources, key).ok().flatten() } else { None }
 }
 

@@ -1,5 +1,7 @@
-use super::*;
 use std::path::Path;
+
+use super::*;
+use crate::config::keys::KEYS;
 
 const EXAMPLE: &str = include_str!("../../jhe-ow.toml.example");
 
@@ -73,7 +75,7 @@ fn flags_beat_environment_beats_dotenv_beats_file() {
 
 #[test]
 fn a_word_that_is_no_level_is_refused_and_silences_nothing() {
-    for level in ["off", "INFO", "info,jhe_ow::ow=debug", "warn,hyper=off", "jhe_ow=trace"] {
+    for level in ["off", "INFO", "info,crate::ow=debug", "warn,hyper=off", "jhe_ow=trace"] {
         assert_eq!(load_from(&format!("[log]\nlevel = \"{level}\""), &[]).unwrap().log_level, level);
     }
     for word in ["warning", "verbose", "info,everything", "jhe_ow=loud"] {

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use super::sim::{Fault, Row, Sim, heart_rate_at, vitals};
-use crate::failure::Failure;
-use crate::patient::{OwUser, PatientRef};
-use crate::store::consent::{Extent, Grounds};
-use crate::store::patient::{self, NewPatient, Relink};
-use crate::store::{Store, StoreError, code, consent};
-use crate::time::Timestamp;
+use crate::common::failure::Failure;
+use crate::common::time::Timestamp;
+use crate::model::patient::{OwUser, PatientRef};
+use crate::simulator::fault::Fault;
+use crate::simulator::ring::heart_rate_at;
+use crate::simulator::samples_table::Row;
+use crate::simulator::sim::Sim;
+use crate::simulator::vitals::vitals;
+use crate::store::engine::store::Store;
+use crate::store::error::StoreError;
+use crate::store::people::consent::{Extent, Grounds};
+use crate::store::people::patient::{NewPatient, Relink};
+use crate::store::people::{consent, patient};
+use crate::store::samples::code;
 
 /// A ring measures every five minutes; what it measured before the demonstration began.
 const STEP: Duration = Duration::from_mins(5);
@@ -64,13 +71,13 @@ struct Wearer {
 
 /// The simulated rings.
 #[derive(Debug)]
-pub(super) struct Rings {
+pub(crate) struct Rings {
     wearers: Vec<Wearer>,
     turn: u32,
 }
 
 /// Makes patients on both sides, with what their rings measured before.
-pub(super) async fn enrol(sim: &Sim, store: &Store, count: u32, now: Timestamp) -> Result<Rings, Failure> {
+pub(crate) async fn enrol(sim: &Sim, store: &Store, count: u32, now: Timestamp) -> Result<Rings, Failure> {
     let mut wearers = Vec::new();
     for (number, habit) in (1..=count).zip(HABITS.iter().copied().cycle()) {
         let user = sim.add_user();
@@ -105,7 +112,7 @@ fn add(
 
 impl Rings {
     /// Lets every wearer's ring sync, in its own way; also the rings that were connected in a browser.
-    pub(super) fn sync(&mut self, sim: &Sim, now: Timestamp) {
+    pub(crate) fn sync(&mut self, sim: &Sim, now: Timestamp) {
         self.turn += 1;
         self.welcome(sim, now);
         let connected = sim.connected("oura");

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Finding, is_raw};
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::raw::{Access, Bucket};
-use crate::settings::Snapshot;
+use crate::common::clock::Clock;
+use crate::config::load::Config;
+use crate::config::settings::Snapshot;
+use crate::doctor::finding::{Finding, is_raw};
+use crate::raw::access::Access;
+use crate::raw::client::Bucket;
 
 /// How long it may take, tries included.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn look(config: &Config, settings: Option<&Snapshot>, clock: &Clock) -> Vec<Finding> {
+pub(crate) async fn look(config: &Config, settings: Option<&Snapshot>, clock: &Clock) -> Vec<Finding> {
     let finding = match settings {
         None => Finding::skipped("bucket.mode", "without a store there are no settings that name a bucket"),
         Some(settings) if !is_raw(settings) => {

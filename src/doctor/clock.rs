@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Finding, length};
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::doctor::finding::{Finding, length};
 
 /// Clocks that are kept by NTP differ by less, and so do answers that travel for some seconds.
 const APART: Duration = Duration::from_mins(1);
 
 /// Compares what a server's clock read with ours.
-pub(super) fn compare(check: &'static str, who: &str, theirs: Option<Timestamp>, ours: Timestamp) -> Finding {
+pub(crate) fn compare(check: &'static str, who: &str, theirs: Option<Timestamp>, ours: Timestamp) -> Finding {
     let Some(theirs) = theirs else {
         return Finding::skipped(check, format!("{who} does not say what its clock reads"));
     };
@@ -28,7 +28,7 @@ pub(super) fn compare(check: &'static str, who: &str, theirs: Option<Timestamp>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::State;
+    use crate::doctor::finding::State;
 
     #[test]
     fn clocks_that_are_apart_are_told_in_either_direction() {

@@ -1,8 +1,9 @@
 //! The configuration: each value and where it came from, and what has to be set before anything else.
 
-use super::Finding;
-use crate::config::{Config, Origin};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
+use crate::config::load::Config;
+use crate::config::origin::Origin;
+use crate::doctor::finding::Finding;
 
 /// A configuration that cannot be read.
 pub fn broken(failure: Failure) -> Finding {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Finding;
+use crate::doctor::finding::Finding;
 
 /// Below this a store may stop within the hour: a log, a checkpoint and a backup of a small one need as much.
 const NONE: u64 = 32 * 1024 * 1024;
@@ -15,7 +15,7 @@ const IN_MEMORY: &[&str] = &["tmpfs", "ramfs"];
 const ENCRYPTING: &[&str] = &["ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"];
 
 /// Room, and encryption.
-pub(super) fn look(directory: &Path) -> Vec<Finding> {
+pub(crate) fn look(directory: &Path) -> Vec<Finding> {
     vec![room(directory), encryption(directory)]
 }
 

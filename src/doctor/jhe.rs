@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Finding, State, clock, many, ow};
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::jhe::{Jhe, JheError, Survey};
-use crate::settings::Snapshot;
+use crate::common::clock::Clock;
+use crate::config::load::Config;
+use crate::config::settings::Snapshot;
+use crate::doctor::finding::{Finding, State, many};
+use crate::doctor::{clock, ow};
+use crate::jhe::client::Jhe;
+use crate::jhe::error::JheError;
+use crate::jhe::setup::Survey;
 
 /// How long JHE may take over the handful of questions; one alone may take its workers a minute, which nobody in front
 /// of a terminal waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Without settings JHE's data sources are looked for under the names of the seed.
-pub(super) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
+pub(crate) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
     let jhe = match Jhe::of(config) {
         Ok(Some(jhe)) => jhe,
         Ok(None) => {

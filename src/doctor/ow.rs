@@ -2,17 +2,20 @@
 
 use std::net::IpAddr;
 
-use super::{Finding, clock, is_raw};
-use crate::clock::Clock;
-use crate::config::{BaseUrl, Config};
-use crate::ow::{CallError, Connector, Offered};
-use crate::settings::Snapshot;
+use crate::common::clock::Clock;
+use crate::config::base_url::BaseUrl;
+use crate::config::load::Config;
+use crate::config::settings::Snapshot;
+use crate::doctor::clock;
+use crate::doctor::finding::{Finding, is_raw};
+use crate::ow::connector::{CallError, Connector};
+use crate::ow::probe::Offered;
 
 /// Ends of the names of hosts that only a private network knows.
 const PRIVATE_NAMES: &[&str] = &[".internal", ".local", ".lan", ".localhost", ".home.arpa"];
 
 /// Without settings samples are taken for what the daemon asks OW for.
-pub(super) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
+pub(crate) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
     let (Some(address), Some(key)) = (&config.ow_api_url, &config.ow_api_key) else {
         return vec![Finding::skipped("ow.configured", "OW cannot be asked without address and key")];
     };
@@ -164,7 +167,7 @@ fn authorize(is_open: bool, address: &BaseUrl, offered: &[Offered], config: &Con
 }
 
 /// Whether data travel in the open to a service that is not in the own network.
-pub(super) fn unencrypted(check: &'static str, who: &str, address: &BaseUrl) -> Option<Finding> {
+pub(crate) fn unencrypted(check: &'static str, who: &str, address: &BaseUrl) -> Option<Finding> {
     (!address.is_https() && is_of_the_world(address)).then(|| {
         Finding::warning(
             check,

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::{Finding, disk, length};
-use crate::backups;
-use crate::failure::Failure;
-use crate::settings::Snapshot;
-use crate::store::{self, FILE_NAME, Migration, checkup, setting};
-use crate::time::Timestamp;
+use crate::app::backup_rotation;
+use crate::common::failure::Failure;
+use crate::common::time::Timestamp;
+use crate::config::settings::Snapshot;
+use crate::doctor::disk;
+use crate::doctor::finding::{Finding, length};
+use crate::store::engine::data_directory::FILE_NAME;
+use crate::store::engine::inspect::Migration;
+use crate::store::engine::{inspect, integrity, open, setting};
 
 /// Up to this size the file is checked without being asked for it, which takes about a second.
 const CHECKED: u64 = 64 * 1024 * 1024;
@@ -23,22 +26,22 @@ const LATE: Duration = Duration::from_hours(6);
 const OTHERS: u32 = 0o077;
 
 /// A store that can be read.
-pub(super) struct Opened {
-    pub(super) db: Connection,
-    pub(super) settings: Snapshot,
+pub(crate) struct Opened {
+    pub(crate) db: Connection,
+    pub(crate) settings: Snapshot,
     /// Whether it has the schema of this program.
-    pub(super) is_current: bool,
+    pub(crate) is_current: bool,
     bytes: u64,
 }
 
 /// Looks at directory and file, and opens that for reading where it can be.
-pub(super) fn open(directory: &Path) -> (Vec<Finding>, Option<Opened>) {
+pub(crate) fn open(directory: &Path) -> (Vec<Finding>, Option<Opened>) {
     let mut findings = vec![usable(directory)];
     if directory.is_dir() {
         findings.extend(rights(directory, "directory"));
         findings.extend(disk::look(directory));
     }
-    if let Err(failure) = store::refuse_lost(directory) {
+    if let Err(failure) = open::refuse_lost(directory) {
         findings.push(Finding::stops("store.file", failure.what, failure.next));
         return (findings, None);
     }
@@ -67,8 +70,8 @@ pub(super) fn open(directory: &Path) -> (Vec<Finding>, Option<Opened>) {
 
 fn read(directory: &Path, path: &Path) -> Result<(Opened, Finding), Failure> {
     // Before SQLite has the file open: this opens and closes it by other means, which would let go of SQLite's locks.
-    let steps = store::migrations(directory)?;
-    let db = checkup::reader(directory)?;
+    let steps = inspect::migrations(directory)?;
+    let db = integrity::reader(directory)?;
     let settings = match steps.first() {
         Some(first) if first.applied.is_some() => setting::all(&db)?,
         _ => Snapshot::default(),
@@ -124,7 +127,7 @@ fn rights(path: &Path, what: &str) -> Option<Finding> {
 }
 
 /// Looks into the file, and for its backups.
-pub(super) fn look(opened: &Opened, directory: &Path, deep: bool, now: Timestamp) -> Vec<Finding> {
+pub(crate) fn look(opened: &Opened, directory: &Path, deep: bool, now: Timestamp) -> Vec<Finding> {
     vec![sound(opened, deep), backup(&opened.settings, directory, now)]
 }
 
@@ -134,7 +137,7 @@ fn sound(opened: &Opened, deep: bool) -> Finding {
         let what = format!("whether the file is sound was not checked ({size} MiB): --deep does");
         return Finding::skipped("store.sound", what);
     }
-    match checkup::soundness(&opened.db) {
+    match integrity::soundness(&opened.db) {
         Ok(None) => Finding::ok("store.sound", format!("the file is sound ({size} MiB, all of it read)")),
         Ok(Some(wrong)) => damaged(&wrong),
         Err(error) => damaged(&error.to_string()),
@@ -152,9 +155,9 @@ fn damaged(wrong: &str) -> Finding {
 }
 
 fn backup(settings: &Snapshot, data: &Path, now: Timestamp) -> Finding {
-    let directory = backups::directory(settings, data);
+    let directory = backup_rotation::directory(settings, data);
     let by_hand = "jhe-ow backup FILE makes one by hand";
-    let newest = backups::newest(&directory, now).map(|at| (at, now.since(at)));
+    let newest = backup_rotation::newest(&directory, now).map(|at| (at, now.since(at)));
     match (settings.backup_interval(), newest) {
         (None, _) => Finding::warning(
             "store.backup",
@@ -184,7 +187,7 @@ fn backup(settings: &Snapshot, data: &Path, now: Timestamp) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::State;
+    use crate::doctor::finding::State;
 
     #[test]
     fn a_large_file_is_checked_on_request_only() {

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::omh::{identifier_value, omh_document};
-use crate::store::observation::StreamInfo;
-use crate::store::outbox::Waiting;
+use crate::model::observation::StreamInfo;
+use crate::omh::render::{identifier_value, omh_document};
+use crate::store::outbox::outbox::Waiting;
 
 /// Entries of one batch: larger ones are hardly faster, and come near to what JHE's workers are given.
 pub const ENTRIES: usize = 100;

@@ -1,6 +1,6 @@
 //! What JHE's answer to one entry means: pure.
 
-use crate::jhe::Entry;
+use crate::jhe::bundle::Entry;
 
 /// What an answer means for an observation.
 #[derive(Debug, Clone, PartialEq, Eq)]

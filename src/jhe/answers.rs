@@ -3,10 +3,11 @@
 use reqwest::Method;
 use serde::Serialize;
 
-use super::consents::Standing;
-use super::{Consents, Jhe, JheError, Who};
-use crate::clock::Clock;
-use crate::mirror::Snapshot;
+use crate::common::clock::Clock;
+use crate::jhe::client::{Jhe, Who};
+use crate::jhe::error::JheError;
+use crate::model::consent_reconciliation::Snapshot;
+use crate::model::jhe_consents::{Consents, Standing};
 
 /// How often answers are tried: JHE takes a new one and a changed one by different methods, and somebody else
 /// may have answered since it was asked which it is.

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{JheError, http};
-use crate::bounded;
-use crate::quote::quote;
+use crate::common::bounded_list;
+use crate::common::redact::quote;
+use crate::jhe::error::JheError;
+use crate::jhe::http;
 
 /// Issues of one entry that are read: JHE tells one for each field at most.
 const MOST_ISSUES: usize = 1000;
@@ -42,7 +43,7 @@ struct Response {
 
 #[derive(Deserialize)]
 struct Outcome {
-    #[serde(default, deserialize_with = "bounded::list::<_, _, MOST_ISSUES>")]
+    #[serde(default, deserialize_with = "bounded_list::list::<_, _, MOST_ISSUES>")]
     issue: Vec<Issue>,
 }
 
@@ -67,7 +68,7 @@ pub fn parse(body: &[u8], sent: usize) -> Result<Vec<Entry>, JheError> {
 }
 
 /// A bundle of another type.
-pub(super) fn another(kind: &str) -> JheError {
+pub(crate) fn another(kind: &str) -> JheError {
     JheError::Wrong(format!("a bundle of type '{}'", quote(kind, NAMES, [])))
 }
 

@@ -10,11 +10,14 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::bundle::{self, Entry};
-use super::http::{self, Http, read, settle};
-use super::{JheError, Person};
-use crate::config::{BaseUrl, Config};
-use crate::failure::Failure;
+use crate::common::failure::Failure;
+use crate::config::base_url::BaseUrl;
+use crate::config::load::Config;
+use crate::jhe::bundle::Entry;
+use crate::jhe::error::JheError;
+use crate::jhe::http::{Http, read, settle};
+use crate::jhe::{bundle, http};
+use crate::model::jhe_consents::Person;
 
 /// A token is renewed when less than this part of its life is left.
 const LEFT: u32 = 10;
@@ -24,7 +27,7 @@ const PAGE: &str = "1000";
 /// Calls to one JHE.
 #[derive(Debug)]
 pub struct Jhe {
-    pub(super) http: Http,
+    pub(crate) http: Http,
     key: SecretString,
     /// Locked while it is renewed, so that it is once.
     token: Mutex<Option<Token>>,
@@ -46,25 +49,25 @@ struct Token {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Page<T> {
+pub(crate) struct Page<T> {
     next: Option<String>,
     results: Vec<T>,
 }
 
 /// What a page says of the whole list.
 #[derive(Deserialize)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     count: usize,
 }
 
 #[derive(Deserialize)]
-pub(super) struct DataSource {
+pub(crate) struct DataSource {
     id: i64,
     name: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Found {
+pub(crate) struct Found {
     total: i64,
 }
 
@@ -149,7 +152,7 @@ impl Jhe {
     }
 
     /// Every line of a list that comes in pages.
-    pub(super) async fn all<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, JheError> {
+    pub(crate) async fn all<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, JheError> {
         let mut url = self.http.url(path)?;
         url.query_pairs_mut().append_pair("page_size", PAGE);
         let mut all = Vec::new();
@@ -166,13 +169,13 @@ impl Jhe {
         }
     }
 
-    pub(super) async fn get(&self, who: Who<'_>, url: Url) -> Result<Vec<u8>, JheError> {
+    pub(crate) async fn get(&self, who: Who<'_>, url: Url) -> Result<Vec<u8>, JheError> {
         self.call(who, Method::GET, url, None).await
     }
 
     /// Makes a call. Where our own token is no longer accepted, it is renewed once; a person's is the caller's
     /// to renew.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         who: Who<'_>,
         method: Method,

@@ -1,6 +1,6 @@
 //! What can go wrong with a call to JHE, by what the caller must do about it.
 
-use crate::retry::RetryAfter;
+use crate::common::backoff::RetryAfter;
 
 /// Why JHE did not do what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

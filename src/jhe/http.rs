@@ -11,14 +11,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::JheError;
-use crate::clock;
-use crate::config::BaseUrl;
-use crate::failure::Failure;
-use crate::metrics::{Asked, Peer};
-use crate::quote::{quote, unreadable};
-use crate::retry::RetryAfter;
-use crate::time::Timestamp;
+use crate::common::backoff::RetryAfter;
+use crate::common::clock;
+use crate::common::failure::Failure;
+use crate::common::redact::{quote, unreadable};
+use crate::common::time::Timestamp;
+use crate::config::base_url::BaseUrl;
+use crate::jhe::error::JheError;
+use crate::telemetry::metrics::{Asked, Peer};
 
 /// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
 /// will be over by the time that it is sent again.
@@ -39,33 +39,33 @@ const PUBLIC_FIELDS: &[&str] = &["grant_type", "client_id", "redirect_uri"];
 
 /// HTTP with one JHE.
 #[derive(Debug)]
-pub(super) struct Http {
+pub(crate) struct Http {
     client: reqwest::Client,
     base: BaseUrl,
 }
 
 /// What JHE gave at its token endpoint.
 #[derive(Deserialize)]
-pub(super) struct Granted {
-    pub(super) access_token: String,
+pub(crate) struct Granted {
+    pub(crate) access_token: String,
     /// Seconds.
     expires_in: u64,
-    pub(super) refresh_token: Option<String>,
+    pub(crate) refresh_token: Option<String>,
 }
 
 impl Granted {
     /// For how long the access token is good.
-    pub(super) fn life(&self) -> Duration {
+    pub(crate) fn life(&self) -> Duration {
         Duration::from_secs(self.expires_in).min(LONGEST_LIFE)
     }
 }
 
 /// An answer as it came.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     retry_after: Option<RetryAfter>,
     /// What JHE's clock reads, where it says.
-    pub(super) clock: Option<Timestamp>,
+    pub(crate) clock: Option<Timestamp>,
     body: Vec<u8>,
     /// What was sent and must not be repeated.
     secrets: Vec<SecretString>,
@@ -76,7 +76,7 @@ impl Http {
     ///
     /// # Errors
     /// Where no HTTPS client can be made.
-    pub(super) fn new(base: &BaseUrl) -> Result<Self, Failure> {
+    pub(crate) fn new(base: &BaseUrl) -> Result<Self, Failure> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -91,7 +91,7 @@ impl Http {
         Ok(Self { client, base: base.clone() })
     }
 
-    pub(super) fn url(&self, path: &[&str]) -> Result<Url, JheError> {
+    pub(crate) fn url(&self, path: &[&str]) -> Result<Url, JheError> {
         let wrong = || JheError::Wrong("it cannot be called".to_owned());
         let mut url = Url::parse(self.base.as_str()).map_err(|_| wrong())?;
         url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(path);
@@ -99,7 +99,7 @@ impl Http {
     }
 
     /// Asks with a body of JSON, or none.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: Method,
         url: Url,
@@ -120,7 +120,7 @@ impl Http {
     ///
     /// # Errors
     /// [`JheError::NotGranted`] where what was shown for it is not accepted.
-    pub(super) async fn token(
+    pub(crate) async fn token(
         &self,
         fields: &[(&str, &str)],
         basic: Option<HeaderValue>,
@@ -136,7 +136,7 @@ impl Http {
     ///
     /// # Errors
     /// As [`JheError`] says.
-    pub(super) async fn revoke(&self, fields: &[(&str, &str)]) -> Result<(), JheError> {
+    pub(crate) async fn revoke(&self, fields: &[(&str, &str)]) -> Result<(), JheError> {
         settle(self.form(&["o", "revoke_token"], fields, None).await?).map(drop)
     }
 
@@ -165,7 +165,7 @@ impl Http {
 ///
 /// # Errors
 /// [`JheError::Wrong`] where it holds what no token has.
-pub(super) fn bearer(token: &str) -> Result<HeaderValue, JheError> {
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue, JheError> {
     let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
         .map_err(|error| JheError::Wrong(error.to_string()))?;
     header.set_sensitive(true);
@@ -203,14 +203,14 @@ async fn answer(request: reqwest::RequestBuilder, secrets: Vec<SecretString>) ->
 /// Where nobody listens, nothing was done; anything later may have arrived.
 fn trouble(error: reqwest::Error) -> JheError {
     let error = error.without_url();
-    let cause = crate::failure::deepest_cause(&error);
+    let cause = crate::common::failure::deepest_cause(&error);
     if error.is_connect() {
         return JheError::Later { what: format!("JHE cannot be reached ({cause})"), retry_after: None };
     }
     JheError::Silent(if error.is_timeout() { "it did not answer in time".to_owned() } else { cause })
 }
 
-pub(super) fn settle(answer: Answer) -> Result<Vec<u8>, JheError> {
+pub(crate) fn settle(answer: Answer) -> Result<Vec<u8>, JheError> {
     let what = || answer.words();
     match answer.status.as_u16() {
         200..=299 => Ok(answer.body),
@@ -235,7 +235,7 @@ impl Answer {
 }
 
 /// JHE's own words about an error, in whichever of its shapes.
-pub(super) fn words<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn words<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
     let body = &body[..body.len().min(LARGEST_ERROR)];
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(value) => {
@@ -253,7 +253,7 @@ pub(super) fn words<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>)
     quote(&text, ERROR_CHARS, secrets)
 }
 
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, JheError> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, JheError> {
     serde_json::from_slice(body).map_err(|error| JheError::Wrong(unreadable(&error)))
 }
 

@@ -9,10 +9,12 @@ use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::http::{Granted, read, settle};
-use super::{Jhe, JheError, Person, Who};
-use crate::config::BaseUrl;
-use crate::token::TokenHash;
+use crate::config::base_url::BaseUrl;
+use crate::jhe::client::{Jhe, Who};
+use crate::jhe::error::JheError;
+use crate::jhe::http::{Granted, read, settle};
+use crate::model::jhe_consents::Person;
+use crate::secrets::token::TokenHash;
 
 /// Characters of JHE's invitation tokens, all of them letters or digits.
 const TOKEN_CHARACTERS: usize = 32;
@@ -105,7 +107,7 @@ pub enum RedeemError {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Redeemed {
+pub(crate) struct Redeemed {
     grant: Grant,
 }
 
@@ -160,7 +162,7 @@ struct Invite {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Invited {
+pub(crate) struct Invited {
     invitation_link: String,
 }
 
@@ -247,7 +249,7 @@ impl Jhe {
 }
 
 impl Granted {
-    pub(super) fn of_person(self, client_id: String) -> PersonGrant {
+    pub(crate) fn of_person(self, client_id: String) -> PersonGrant {
         PersonGrant {
             life: self.life(),
             access: self.access_token.into(),

@@ -6,9 +6,11 @@ use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::http::read;
-use super::{Jhe, JheError, Who, bundle};
-use crate::bounded;
+use crate::common::bounded_list;
+use crate::jhe::bundle;
+use crate::jhe::client::{Jhe, Who};
+use crate::jhe::error::JheError;
+use crate::jhe::http::read;
 
 /// Observations of a page: the most that JHE gives.
 const PAGE: &str = "1000";
@@ -45,7 +47,7 @@ struct Bundle {
     #[serde(rename = "type")]
     kind: String,
     total: usize,
-    #[serde(default, deserialize_with = "bounded::list::<_, _, MOST_ENTRIES>")]
+    #[serde(default, deserialize_with = "bounded_list::list::<_, _, MOST_ENTRIES>")]
     entry: Vec<Entry>,
     #[serde(default)]
     link: Vec<Link>,
@@ -114,7 +116,7 @@ impl Jhe {
     }
 }
 
-pub(super) fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
+pub(crate) fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
     let bundle: Bundle = read(body)?;
     if bundle.kind != "searchset" {
         return Err(bundle::another(&bundle.kind));
@@ -132,7 +134,9 @@ pub(super) fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
 /// The identifiers of an observation; none where JHE writes `null`.
 fn identifiers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Identifier>, D::Error> {
     #[derive(Deserialize)]
-    struct Listed(#[serde(deserialize_with = "bounded::list::<_, _, MOST_IDENTIFIERS>")] Vec<Identifier>);
+    struct Listed(
+        #[serde(deserialize_with = "bounded_list::list::<_, _, MOST_IDENTIFIERS>")] Vec<Identifier>,
+    );
     Ok(Option::<Listed>::deserialize(from)?.map(|Listed(identifiers)| identifiers).unwrap_or_default())
 }
 

@@ -4,9 +4,10 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::http::read;
-use super::{Jhe, JheError, Who};
-use crate::patient::OwUser;
+use crate::jhe::client::{Jhe, Who};
+use crate::jhe::error::JheError;
+use crate::jhe::http::read;
+use crate::model::patient::OwUser;
 
 /// What JHE says where its module for OW is not set up.
 const NOT_CONFIGURED: &str = "not configured";

@@ -6,9 +6,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::http::{Granted, read};
-use super::{Jhe, JheError, Organization, Who};
-use crate::account::Role;
+use crate::jhe::client::{Jhe, Who};
+use crate::jhe::error::JheError;
+use crate::jhe::http::{Granted, read};
+use crate::model::account::Role;
+use crate::model::jhe_consents::Organization;
+use crate::model::jhe_practitioner::{Membership, Practitioner};
 
 /// How long JHE may take to let the token end: nobody waits for it longer, as it ends by itself too.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(3);
@@ -35,37 +38,9 @@ pub enum SignedIn {
     Other,
 }
 
-/// A practitioner of JHE's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Practitioner {
-    /// JHE's number of the user.
-    pub user: i64,
-    /// What the user signs in with there.
-    pub email: Option<String>,
-    /// The organizations that the user belongs to.
-    pub memberships: Vec<Membership>,
-}
-
-/// That somebody belongs to an organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Membership {
-    /// JHE's number of the organization.
-    pub organization: i64,
-    /// What the role in it means here.
-    pub role: Role,
-}
-
-impl Practitioner {
-    /// What such a practitioner may do here: the least of what the roles in the organizations allow, as one
-    /// account has one role, and nobody may do more than in any of them. None where there is no organization.
-    pub fn role(&self) -> Option<Role> {
-        self.memberships.iter().map(|one| one.role).min()
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Profile {
+pub(crate) struct Profile {
     id: i64,
     user_type: String,
     #[serde(default)]
@@ -74,7 +49,7 @@ pub(super) struct Profile {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Held {
+pub(crate) struct Held {
     current_user_role: Option<String>,
 }
 
@@ -119,7 +94,7 @@ impl Jhe {
 
     /// The list of one's own organizations is the one that counts: the list of all says of a superuser to have a
     /// role in each. Only the organization itself says which role it is.
-    pub(super) async fn memberships(&self, who: Who<'_>) -> Result<Vec<Membership>, JheError> {
+    pub(crate) async fn memberships(&self, who: Who<'_>) -> Result<Vec<Membership>, JheError> {
         let url = self.http.url(&["api", "v1", "users", "organizations"])?;
         let own: Vec<Organization> = read(&self.get(who, url).await?)?;
         let mut memberships = Vec::new();

@@ -5,12 +5,16 @@ use std::fmt;
 use reqwest::Method;
 use serde::Deserialize;
 
-use super::http::read;
-use super::{Jhe, JheError, Who, invitation_url};
-use crate::account::Role;
-use crate::catalog::{CODES, Code, DATA_SOURCES, HEART_RATE, SERIES};
-use crate::naming::Naming;
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::jhe::client::{Jhe, Who};
+use crate::jhe::error::JheError;
+use crate::jhe::http::read;
+use crate::jhe::invitation::invitation_url;
+use crate::model::account::Role;
+use crate::model::catalog::code::{CODES, Code, HEART_RATE};
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::source::DATA_SOURCES;
+use crate::model::data_source_names::Naming;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,7 +24,7 @@ struct Profile {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Scope {
+pub(crate) struct Scope {
     coding_code: String,
 }
 

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 
-use crate::catalog::{self, Body, Series};
-use crate::particulars::{Frame, Measure, Particulars};
-use crate::store::observation::{Observation, StreamInfo};
+use crate::model::catalog::series;
+use crate::model::catalog::series_type::{Body, Series};
+use crate::model::observation::{Observation, StreamInfo};
+use crate::model::sample_details::{Frame, Measure, Particulars};
 
 /// A part of a body.
 enum Part<'a> {
@@ -24,7 +25,7 @@ enum Part<'a> {
 }
 
 /// Keys and their parts, in the order on the wire.
-pub(super) struct Fields<'a>(Vec<(&'static str, Part<'a>)>);
+pub(crate) struct Fields<'a>(Vec<(&'static str, Part<'a>)>);
 
 #[derive(Serialize)]
 struct Quantity<N: Serialize> {
@@ -63,7 +64,7 @@ fn whole(value: f64) -> Option<i64> {
 ///
 /// # Errors
 /// Where the catalogue has no row for the stream: it is a later version's.
-pub(super) fn body<'a>(stream: &StreamInfo, observation: &'a Observation) -> serde_json::Result<Fields<'a>> {
+pub(crate) fn body<'a>(stream: &StreamInfo, observation: &'a Observation) -> serde_json::Result<Fields<'a>> {
     let series = row(stream)?;
     let none = const { &NOTHING };
     let said = observation.particulars.as_deref().unwrap_or(none);
@@ -90,8 +91,8 @@ pub(super) fn body<'a>(stream: &StreamInfo, observation: &'a Observation) -> ser
 ///
 /// # Errors
 /// Where there is none: it is a later version's.
-pub(super) fn row(stream: &StreamInfo) -> serde_json::Result<&'static Series> {
-    catalog::series(&stream.series_type).ok_or_else(|| {
+pub(crate) fn row(stream: &StreamInfo) -> serde_json::Result<&'static Series> {
+    series::series(&stream.series_type).ok_or_else(|| {
         serde_json::Error::custom(format!("this version does not know '{}'", stream.series_type))
     })
 }
@@ -203,15 +204,15 @@ fn frame<'a>(observation: &Observation) -> (&'static str, Part<'a>) {
 }
 
 /// When an observation was measured, as a local clock read it.
-pub(super) struct Times {
+pub(crate) struct Times {
     /// The instant, or the beginning.
-    pub(super) start: String,
+    pub(crate) start: String,
     /// The end of an interval.
-    pub(super) end: Option<String>,
+    pub(crate) end: Option<String>,
 }
 
 impl Times {
-    pub(super) fn of(observation: &Observation) -> Self {
+    pub(crate) fn of(observation: &Observation) -> Self {
         match observation.frame() {
             None => Self { start: observation.instant.local(observation.zone).to_string(), end: None },
             Some(Frame { start, start_zone, end, end_zone }) => Self {

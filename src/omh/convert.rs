@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::day::day_of;
-use crate::catalog::{self, Body, Series};
-use crate::context::Context;
-use crate::ow::{Record, RecordSource};
-use crate::particulars::{Frame, Particulars};
-use crate::raw::RawRecord;
-use crate::store::commit::Sample;
-use crate::time::{Timestamp, ZoneOffset};
+use crate::common::time::{Timestamp, ZoneOffset};
+use crate::model::activity_context::Context;
+use crate::model::catalog::series_type::{Body, Series};
+use crate::model::catalog::{source, unit};
+use crate::model::sample::Sample;
+use crate::model::sample_details::{Frame, Particulars};
+use crate::omh::day::day_of;
+use crate::ow::page::{Record, RecordSource};
+use crate::raw::record::RawRecord;
 
 /// Parts of a fraction that are kept: OW's own are thousandths.
 const PRECISION: f64 = 1e8;
@@ -76,7 +77,7 @@ pub fn convert<'a>(series: &Series, record: &'a Record<'_>, zone: &TimeZone) -> 
 /// The value in the unit expected. What OW leaves out is taken to be as it was asked for.
 fn in_unit(series: &Series, provider: &str, record: &Record<'_>) -> Result<f64, String> {
     let found = record.unit.as_deref().unwrap_or(series.unit);
-    let value = catalog::convert_unit(record.value, found, series.unit)
+    let value = unit::convert(record.value, found, series.unit)
         .ok_or_else(|| format!("its unit is '{found}', not '{}'", series.unit))?;
     // HealthKit's saturation is a fraction, and comes through OW as one, under the name of percent.
     let is_fraction = series.unit == "percent" && provider == "apple" && value > 0.0 && value <= 1.0;
@@ -96,14 +97,14 @@ fn particulars(
     Ok(match series.body {
         Body::StepCount if daily_total => Some(over(day_of(instant, offset, zone)?)),
         Body::StepCount => {
-            let end = instant.plus(Duration::from_secs(catalog::step_interval(provider)));
+            let end = instant.plus(Duration::from_secs(source::step_interval(provider)));
             Some(over(Frame { start: instant, start_zone: offset, end, end_zone: offset }))
         }
         // Oura's saturation is the mean of a night, which OW stamps with the bare date.
         _ if series.series_type == "oxygen_saturation" && provider == "oura" && instant.is_utc_midnight() => {
             Some(Particulars { average: true, ..over(day_of(instant, offset, zone)?) })
         }
-        _ if series.series_type == "resting_heart_rate" && catalog::rests_asleep(provider) => {
+        _ if series.series_type == "resting_heart_rate" && source::rests_asleep(provider) => {
             Some(Particulars { asleep: true, ..Particulars::default() })
         }
         _ => None,
@@ -133,7 +134,7 @@ pub fn convert_raw(record: &RawRecord<'_>) -> Result<Sample, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::series;
+    use crate::model::catalog::series::series;
 
     fn record<'a>(series_type: &'a str, unit: &'a str, timestamp: &'a str, value: f64) -> Record<'a> {
         Record {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::particulars::Frame;
-use crate::time::{Timestamp, ZoneOffset, offset_in};
+use crate::common::time::{Timestamp, ZoneOffset, offset_in};
+use crate::model::sample_details::Frame;
 
 /// The day `date` in `zone`: from its midnight to the next one, 23 to 25 hours later.
 ///

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::day::whole_day;
-use crate::catalog::{Body, Origin, Series};
-use crate::particulars::{Frame, Measure, Particulars};
-use crate::store::commit::Sample;
-use crate::time::{Timestamp, ZoneOffset};
+use crate::common::time::{Timestamp, ZoneOffset};
+use crate::model::catalog::series_type::{Body, Origin, Series};
+use crate::model::sample::Sample;
+use crate::model::sample_details::{Frame, Measure, Particulars};
+use crate::omh::day::whole_day;
 
 const SECONDS_PER_MINUTE: f64 = 60.0;
 
@@ -138,7 +138,7 @@ fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, Str
 }
 
 /// What a day's activity came to; none where it came to nothing, since then nothing was measured.
-pub(super) fn whole_days_activity(
+pub(crate) fn whole_days_activity(
     place: Timestamp,
     frame: Frame,
     energy: Option<f64>,
@@ -157,7 +157,7 @@ pub(super) fn whole_days_activity(
 }
 
 /// A sample that says more than its value.
-pub(super) fn sample(
+pub(crate) fn sample(
     instant: Timestamp,
     value: f64,
     zone: Option<ZoneOffset>,
@@ -167,7 +167,7 @@ pub(super) fn sample(
 }
 
 /// The id of an event, which a later version of it has too; where there is none the beginning tells one from another.
-pub(super) fn id(record: &Value) -> Option<Box<str>> {
+pub(crate) fn id(record: &Value) -> Option<Box<str>> {
     record["id"].as_str().filter(|id| !id.is_empty()).map(Into::into)
 }
 
@@ -199,7 +199,7 @@ fn number(record: &Value, key: &str) -> Result<Option<f64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::series;
+    use crate::model::catalog::series::series;
     use serde_json::json;
 
     fn convert(name: &str, record: &Value) -> Result<Option<Sample>, String> {

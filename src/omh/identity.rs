@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::store::observation::{Observation, StreamInfo};
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::model::observation::{Observation, StreamInfo};
 
 /// The namespace of all identifiers that this daemon makes. Never to change: the same sample has the same
 /// name on any machine, after any upgrade.

@@ -10,12 +10,12 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::day::{day_of, whole_day};
-use super::event::{id, sample, whole_days_activity};
-use crate::catalog::{Body, Origin, Series};
-use crate::particulars::{Frame, Measure, Particulars};
-use crate::store::commit::Sample;
-use crate::time::{Timestamp, ZoneOffset};
+use crate::common::time::{Timestamp, ZoneOffset};
+use crate::model::catalog::series_type::{Body, Origin, Series};
+use crate::model::sample::Sample;
+use crate::model::sample_details::{Frame, Measure, Particulars};
+use crate::omh::day::{day_of, whole_day};
+use crate::omh::event::{id, sample, whole_days_activity};
 
 /// Centimetres in a metre.
 const CM: f64 = 100.0;
@@ -204,7 +204,7 @@ fn number(record: &Value, key: &str) -> Result<Option<f64>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::series;
+    use crate::model::catalog::series::series;
     use serde_json::json;
 
     fn convert(name: &str, record: &Value) -> Result<Option<Sample>, String> {

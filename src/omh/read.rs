@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::catalog::{Body, SERIES};
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::Body;
 
 /// Whether data points of this code can be told to be the same as ours.
 pub fn is_measured(code: &str) -> bool {
@@ -31,7 +32,7 @@ pub fn measured(code: &str, document: &Value) -> Option<(Timestamp, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::HEART_RATE;
+    use crate::model::catalog::code::HEART_RATE;
     use serde_json::json;
 
     fn at_eight(measure: &Value, time: &Value) -> Option<(Timestamp, f64)> {

@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::body::{Fields, Times, body, row};
-use super::identifier;
-use crate::catalog::{Body, Series};
-use crate::settings::IngestMode;
-use crate::store::observation::{Observation, StreamInfo};
+use crate::config::settings::IngestMode;
+use crate::model::catalog::series_type::{Body, Series};
+use crate::model::observation::{Observation, StreamInfo};
+use crate::omh::body::{Fields, Times, body, row};
+use crate::omh::identity::identifier;
 
 /// The system under which a patient without a number in JHE is named: by the OW user id.
 const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
@@ -204,9 +204,10 @@ fn ascii(json: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::Context;
-    use crate::patient::PatientId;
-    use crate::time::{Timestamp, ZoneOffset};
+    use crate::common::time::Timestamp;
+    use crate::common::time::ZoneOffset;
+    use crate::model::activity_context::Context;
+    use crate::model::patient::PatientId;
 
     fn stream() -> StreamInfo {
         StreamInfo {

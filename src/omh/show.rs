@@ -1,12 +1,13 @@
 //! Observations in words for people.
 
-use crate::catalog::{self, Body, Shown};
-use crate::particulars::Measure;
-use crate::store::observation::{Observation, StreamInfo};
+use crate::model::catalog::series;
+use crate::model::catalog::series_type::{Body, Shown};
+use crate::model::observation::{Observation, StreamInfo};
+use crate::model::sample_details::Measure;
 
 /// What was measured, with its unit: `72 bpm`, `120/80 mmHg`, `6 h 30 min`.
 pub fn show(stream: &StreamInfo, observation: &Observation) -> String {
-    let Some(series) = catalog::series(&stream.series_type) else { return observation.value.to_string() };
+    let Some(series) = series::series(&stream.series_type) else { return observation.value.to_string() };
     let said = observation.particulars.as_deref();
     match series.body {
         Body::BloodPressure => {

@@ -11,17 +11,20 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::runs::{self, SyncEvent};
-use super::{Connection, OwError, SyncRun};
-use crate::clock::Clock;
-use crate::config::BaseUrl;
-use crate::failure::{Failure, deepest_cause};
-use crate::intervals::Interval;
-use crate::metrics::{Asked, Peer};
-use crate::patient::OwUser;
-use crate::quote::{quote, unreadable};
-use crate::retry::{self, Failed, RetryAfter};
-use crate::time::Timestamp;
+use crate::common::backoff;
+use crate::common::backoff::{Failed, RetryAfter};
+use crate::common::clock::Clock;
+use crate::common::failure::{Failure, deepest_cause};
+use crate::common::redact::{quote, unreadable};
+use crate::common::time::Timestamp;
+use crate::config::base_url::BaseUrl;
+use crate::model::consent_intervals::Interval;
+use crate::model::patient::OwUser;
+use crate::ow::connection::Connection;
+use crate::ow::error::OwError;
+use crate::ow::runs;
+use crate::ow::runs::{SyncEvent, SyncRun};
+use crate::telemetry::metrics::{Asked, Peer};
 
 /// The header in which OW takes its key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
@@ -293,7 +296,7 @@ impl Client {
 
     /// Makes a call, several times where that may help.
     async fn call(&self, method: Method, url: Url) -> Result<Vec<u8>, OwError> {
-        retry::within_tick(&self.clock, || self.attempt(method.clone(), url.clone())).await
+        backoff::within_tick(&self.clock, || self.attempt(method.clone(), url.clone())).await
     }
 
     async fn attempt(&self, method: Method, url: Url) -> Result<Vec<u8>, Failed<OwError>> {
@@ -330,7 +333,7 @@ impl Client {
 }
 
 /// An HTTP client that shows the key with each call.
-pub(super) fn client_builder(
+pub(crate) fn client_builder(
     base: &BaseUrl,
     key: &SecretString,
     timeout: Duration,
@@ -347,7 +350,7 @@ pub(super) fn client_builder(
 }
 
 /// An HTTP client that shows nothing, as a stranger's.
-pub(super) fn client_builder_without_key(
+pub(crate) fn client_builder_without_key(
     base: &BaseUrl,
     timeout: Duration,
 ) -> Result<reqwest::Client, Failure> {
@@ -376,7 +379,7 @@ fn build(
 }
 
 /// The address of an endpoint below OW's `/api/v1`.
-pub(super) fn api_url(base: &BaseUrl, path: &[&str]) -> Option<Url> {
+pub(crate) fn api_url(base: &BaseUrl, path: &[&str]) -> Option<Url> {
     let mut url = Url::parse(base.as_str()).ok()?;
     url.path_segments_mut().ok()?.pop_if_empty().extend(["api", "v1"]).extend(path);
     Some(url)
@@ -424,7 +427,7 @@ fn not_found(body: &[u8]) -> OwError {
 }
 
 /// OW's own words about an error, without what it was sent.
-pub(super) fn detail<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn detail<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
     let text = match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.detail,
         Err(_) => String::from_utf8_lossy(body).into_owned(),
@@ -433,7 +436,7 @@ pub(super) fn detail<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>
 }
 
 /// How many records per page this OW gives, where `what` is its refusal of `asked`.
-pub(super) fn smaller_page(what: &str, asked: u32) -> Option<u32> {
+pub(crate) fn smaller_page(what: &str, asked: u32) -> Option<u32> {
     let (_, most) = what.split_once("less than or equal to ")?;
     let digits = most.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|most| (1..asked).contains(most))

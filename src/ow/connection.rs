@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
 
 /// A user's connection to a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -11,18 +11,18 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Connection;
-use super::client::{api_url, client_builder, detail};
-use crate::clock;
-use crate::config::BaseUrl;
-use crate::failure::{Failure, deepest_cause};
-use crate::metrics::{Asked, Peer};
-use crate::patient::OwUser;
-use crate::quote::{quote, unreadable};
-use crate::time::Timestamp;
+use crate::common::clock;
+use crate::common::failure::{Failure, deepest_cause};
+use crate::common::redact::{quote, unreadable};
+use crate::common::time::Timestamp;
+use crate::config::base_url::BaseUrl;
+use crate::model::patient::OwUser;
+use crate::ow::client::{api_url, client_builder, detail};
+use crate::ow::connection::Connection;
+use crate::telemetry::metrics::{Asked, Peer};
 
 /// How long somebody in front of a page waits for OW.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of one answer: lists of providers and connections are a few kB.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 /// Characters of a provider's message that are passed on.
@@ -32,9 +32,9 @@ const MESSAGE_CHARS: usize = 200;
 #[derive(Debug)]
 pub struct Connector {
     http: reqwest::Client,
-    pub(super) base: BaseUrl,
+    pub(crate) base: BaseUrl,
     /// What OW's words must not repeat.
-    pub(super) key: SecretString,
+    pub(crate) key: SecretString,
 }
 
 /// Why a call brought nothing.
@@ -107,12 +107,12 @@ impl User {
     }
 }
 
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// The server's clock, where it says.
-    pub(super) date: Option<Timestamp>,
+    pub(crate) date: Option<Timestamp>,
     location: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Authorize {
@@ -143,7 +143,7 @@ impl Connector {
     /// A connector to the OW at `base`. Calls nothing yet.
     ///
     /// # Errors
-    /// As for [`super::Client::new`].
+    /// As for [`crate::ow::client::Client::new`].
     pub fn new(base: &BaseUrl, key: &SecretString) -> Result<Self, Failure> {
         let http = client_builder(base, key, PATIENCE, redirect::Policy::none())?;
         Ok(Self { http, base: base.clone(), key: key.clone() })
@@ -251,7 +251,7 @@ impl Connector {
         }
     }
 
-    pub(super) fn url(&self, path: &[&str]) -> Result<Url, CallError> {
+    pub(crate) fn url(&self, path: &[&str]) -> Result<Url, CallError> {
         api_url(&self.base, path).ok_or_else(|| wrong("it cannot be called"))
     }
 
@@ -267,7 +267,7 @@ impl Connector {
         })
     }
 
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: Method,
         url: Url,
@@ -285,7 +285,7 @@ impl Connector {
     }
 }
 
-pub(super) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
+pub(crate) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
     let asked = Asked::of(Peer::Ow);
     let mut response = request.send().await.map_err(unreachable)?;
     let date = clock::of_server(response.headers());
@@ -338,7 +338,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
 }
 
 /// An answer that no OW gives: what is there is something else.
-pub(super) fn wrong(why: &str) -> CallError {
+pub(crate) fn wrong(why: &str) -> CallError {
     CallError::Unreachable(format!("what answers at OW_API_URL is no OW ({why})"))
 }
 

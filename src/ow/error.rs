@@ -1,6 +1,6 @@
 //! What can go wrong with a call to OW, by what the caller must do about it.
 
-use super::PageError;
+use crate::ow::page::PageError;
 
 /// Why OW did not give what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

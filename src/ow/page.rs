@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::bounded;
-use crate::quote::unreadable;
+use crate::common::bounded_list;
+use crate::common::redact::unreadable;
 
 /// Characters of a bad record that are kept to be looked at.
 const KEPT_CHARS: usize = 2000;
@@ -96,7 +96,7 @@ pub enum PageError {
 struct Envelope<T> {
     #[serde(
         bound(deserialize = "T: Deserialize<'de>"),
-        deserialize_with = "bounded::list::<_, _, MOST_RECORDS>"
+        deserialize_with = "bounded_list::list::<_, _, MOST_RECORDS>"
     )]
     data: Vec<T>,
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
 
 /// A run, as far as a hint needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -27,7 +27,7 @@ pub struct SyncRun {
 
 /// What OW noted as a run went on, as far as a hint needs it.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct SyncEvent {
+pub(crate) struct SyncEvent {
     run_id: String,
     #[serde(default)]
     metadata: Option<Range>,
@@ -41,7 +41,7 @@ struct Range {
 }
 
 /// From when on a run fetched, where its events say.
-pub(super) fn fetched_from(events: &[SyncEvent], run: &str) -> Option<Timestamp> {
+pub(crate) fn fetched_from(events: &[SyncEvent], run: &str) -> Option<Timestamp> {
     let of_run = events.iter().filter(|event| event.run_id == run);
     let starts = of_run.filter_map(|event| event.metadata.as_ref()?.start_date.as_deref());
     starts.filter_map(|start| Timestamp::parse(start).ok()).min()

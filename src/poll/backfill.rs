@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::entry::{Entry, skipped};
-use super::tick::{Outcome, Summary, outcome};
-use super::trouble::TurnError;
-use super::turn::Turn;
-use super::windows::{Reach, SLICE, slices};
-use super::{Ask, Context, Past, Poller, Progress};
-use crate::failure::Failure;
-use crate::intervals::Interval;
-use crate::settings::{IngestMode, Snapshot};
-use crate::store::backfill::From;
-use crate::store::lock::{self, Hold, Kind};
-use crate::store::plan::Due;
-use crate::store::status::Reads;
-use crate::store::{StoreError, backfill};
+use crate::common::failure::Failure;
+use crate::config::settings::{IngestMode, Snapshot};
+use crate::model::consent_intervals::Interval;
+use crate::poll::patient_turn::Turn;
+use crate::poll::poller::{Ask, Context, Past, Poller};
+use crate::poll::progress::Progress;
+use crate::poll::take_lock::{Entry, skipped};
+use crate::poll::tick::{Outcome, Summary, outcome};
+use crate::poll::turn_error::TurnError;
+use crate::poll::windows::{Reach, SLICE, slices};
+use crate::store::error::StoreError;
+use crate::store::operations::backfill::From;
+use crate::store::operations::patient_status::Reads;
+use crate::store::operations::poll_plan::Due;
+use crate::store::operations::tick_lock::{Hold, Kind};
+use crate::store::operations::{backfill, tick_lock};
 
 /// How long the lock is free between two slices where a tick waits: it looks several times in it.
 const GAP: Duration = Duration::from_secs(1);
@@ -32,7 +34,7 @@ struct Job {
 }
 
 impl Poller {
-    pub(super) async fn backfill(
+    pub(crate) async fn backfill(
         &self,
         ask: &Ask,
         past: &Past,
@@ -90,13 +92,13 @@ impl Context {
         {
             tokio::time::sleep(GAP).await;
         }
-        match self.poller.enter(Kind::Backfill, lock::STALE).await? {
+        match self.poller.enter(Kind::Backfill, tick_lock::STALE).await? {
             Entry::Held(_) => Ok(false),
             Entry::Taken(next) => {
                 self.lock_owner = Some(next.owner().to_owned());
                 *hold = Some(next);
                 if let Some(run) = run {
-                    self.write(move |db| lock::set_run(db, run)).await?;
+                    self.write(move |db| tick_lock::set_run(db, run)).await?;
                 }
                 Ok(true)
             }
@@ -150,7 +152,7 @@ impl Context {
 
     /// The time that is read. An object holds samples from before it was stored: in raw mode every day up to now
     /// may hold what was asked for.
-    pub(super) fn asked(&self, past: &Past) -> Interval {
+    pub(crate) fn asked(&self, past: &Past) -> Interval {
         let until = match self.mode {
             IngestMode::Normalized => past.range.until.min(self.started),
             IngestMode::Raw => self.started,

@@ -3,15 +3,22 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::pairs::Pairs;
-use crate::catalog::{Body, Endpoint, SERIES, Series};
-use crate::intervals::Interval;
-use crate::omh::{self, Point};
-use crate::ow::{BadRecord, EventPage, Page, Record};
-use crate::raw::{self, BodyError, Unreadable};
-use crate::store::commit::{Part, Sample, StreamKey};
-use crate::store::rejected::Rejected;
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::model::catalog::endpoint::Endpoint;
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::{Body, Series};
+use crate::model::consent_intervals::Interval;
+use crate::model::sample::Sample;
+use crate::model::stream_key::StreamKey;
+use crate::omh::convert::Point;
+use crate::omh::{convert, event, oura};
+use crate::ow::page::{BadRecord, EventPage, Page, Record};
+use crate::poll::blood_pressure::Pairs;
+use crate::raw::body_error::BodyError;
+use crate::raw::record;
+use crate::raw::record::Unreadable;
+use crate::store::samples::commit::Part;
+use crate::store::samples::rejected::Rejected;
 
 /// Samples per commit: enough that the disk's sync costs little, few enough that memory stays small.
 pub const BATCH: usize = 1000;
@@ -89,7 +96,7 @@ impl Collector {
         self.shown.extend(page.records.iter().flatten().filter_map(id));
         for record in &page.records {
             match record {
-                Ok(record) if omh::event_start(record).is_none_or(is_in) => self.add_event(record),
+                Ok(record) if event::event_start(record).is_none_or(is_in) => self.add_event(record),
                 Ok(_) => {}
                 Err(BadRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
             }
@@ -98,7 +105,7 @@ impl Collector {
 
     fn add_event(&mut self, record: &Value) {
         for series in self.series.clone() {
-            match omh::convert_event(series, record, &self.zone) {
+            match event::convert_event(series, record, &self.zone) {
                 Ok(None) => {}
                 Ok(Some(event)) => {
                     let (provider, source, device) = (&event.provider, &event.source, &event.device);
@@ -118,12 +125,13 @@ impl Collector {
         self.unreported += 1;
         let read = match origin.series {
             // There are more of these than of all others, and they have a quick way.
-            [series] if series.series_type == "heart_rate" => raw::read_record(record)
-                .map(|rate| self.add_converted(origin, series, omh::convert_raw(&rate).map(Some), record)),
-            _ => raw::read_value(record).map(|value| {
+            [series] if series.series_type == "heart_rate" => record::read(record).map(|rate| {
+                self.add_converted(origin, series, convert::convert_raw(&rate).map(Some), record)
+            }),
+            _ => record::read_value(record).map(|value| {
                 let mut refused: Vec<String> = Vec::new();
                 for series in origin.series {
-                    let converted = omh::convert_oura(series, &value, &self.zone, origin.stored);
+                    let converted = oura::convert_oura(series, &value, &self.zone, origin.stored);
                     // What is wrong with all of the record is told once.
                     if converted.as_ref().err().is_none_or(|reason| !refused.contains(reason)) {
                         refused.extend(converted.as_ref().err().cloned());
@@ -221,7 +229,7 @@ impl Collector {
                 format!("its type is '{}', which was not asked for", series_type.unwrap_or_default());
             return self.reject(None, reason, describe(record));
         };
-        match omh::convert(series, record, &self.zone) {
+        match convert::convert(series, record, &self.zone) {
             Ok(point) if series.body == Body::BloodPressure => {
                 let is_systolic = series_type == series.types().first().copied();
                 if let Some(sample) = self.pairs.add(&point, is_systolic, describe(record)) {
@@ -330,8 +338,8 @@ fn describe(record: &Record<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog;
-    use crate::ow::parse_page;
+    use crate::model::catalog::series_type;
+    use crate::ow::page::parse as parse_page;
 
     fn record(minute: u32, value: &str, device: &str) -> String {
         format!(
@@ -341,7 +349,7 @@ mod tests {
     }
 
     fn collect(pages: &[&[String]]) -> Collector {
-        let mut collector = Collector::new(&[&catalog::SERIES[0]], &TimeZone::UTC);
+        let mut collector = Collector::new(&[&series::SERIES[0]], &TimeZone::UTC);
         for page in pages {
             let body = format!(r#"{{"data":[{}],"pagination":{{"has_more":false}}}}"#, page.join(","));
             collector.add(&parse_page(body.as_bytes()).unwrap());

@@ -6,14 +6,18 @@ use jiff::tz::TimeZone;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::collect::{self, Collector};
-use crate::catalog::{self, Endpoint, Origin, SERIES, Series};
-use crate::intervals::Interval;
-use crate::omh;
-use crate::ow::{BadRecord, EventPage, Page, parse_record};
-use crate::settings::IngestMode;
-use crate::store::observation::StreamInfo;
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::config::settings::IngestMode;
+use crate::model::catalog::endpoint::Endpoint;
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::{Origin, Series};
+use crate::model::catalog::{endpoint, series};
+use crate::model::consent_intervals::Interval;
+use crate::model::observation::StreamInfo;
+use crate::omh::render;
+use crate::ow::page::{BadRecord, EventPage, Page, parse_record};
+use crate::poll::collect;
+use crate::poll::collect::Collector;
 
 /// The patient whose records are converted.
 #[derive(Debug)]
@@ -76,7 +80,7 @@ impl Preview {
                 }
                 Ok(Source::Provider(endpoint)) => {
                     let series: Vec<_> =
-                        endpoint.series.iter().filter_map(|name| catalog::series(name)).collect();
+                        endpoint.series.iter().filter_map(|name| series::series(name)).collect();
                     let mut payload = Collector::new(&series, &self.zone);
                     let origin = collect::Origin { endpoint, series: &series, stored: self.stored };
                     if let Err(error) = payload.add_raw(&origin, record.as_bytes()) {
@@ -103,7 +107,7 @@ impl Preview {
         for part in parts {
             let stream = StreamInfo::unstored(&part.key, &self.subject, mode.system());
             for sample in part.samples {
-                match omh::omh_document(&stream, &sample.into()) {
+                match render::omh_document(&stream, &sample.into()) {
                     Ok(document) => converted.data_points.push(document),
                     Err(error) => converted.reject(error.to_string()),
                 }
@@ -129,7 +133,7 @@ impl Source {
         let keys: BTreeMap<String, IgnoredAny> =
             serde_json::from_str(record).map_err(|_| "it is not an object")?;
         let has = |key: &str| keys.contains_key(key);
-        if let Some(endpoint) = catalog::endpoint_like(std::iter::once(record.as_bytes())) {
+        if let Some(endpoint) = endpoint::endpoint_like(std::iter::once(record.as_bytes())) {
             return Ok(Self::Provider(endpoint));
         }
         Ok(Self::Ow(if has("value") || has("timestamp") && has("type") {

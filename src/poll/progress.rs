@@ -38,20 +38,20 @@ impl Progress {
         self.samples.load(Ordering::Relaxed)
     }
 
-    pub(super) fn expect(&self, patients: usize, slices: usize) {
+    pub(crate) fn expect(&self, patients: usize, slices: usize) {
         self.patients.fetch_add(patients as u64, Ordering::Relaxed);
         self.slices.fetch_add(slices as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn patient_done(&self) {
+    pub(crate) fn patient_done(&self) {
         self.patients_done.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn slice_done(&self) {
+    pub(crate) fn slice_done(&self) {
         self.slices_done.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn read(&self, samples: usize) {
+    pub(crate) fn read(&self, samples: usize) {
         self.samples.fetch_add(samples as u64, Ordering::Relaxed);
     }
 }

@@ -7,28 +7,37 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::entry::{Entry, WAIT_FOR_SLICE, skipped};
-use super::schedule::{self, is_due};
-use super::trouble::TurnError;
-use super::turn::Turn;
-use super::windows::Reach;
-use super::{Ask, Context, Poller, Progress};
-use crate::catalog::{CODES, SERIES, Series};
-use crate::consents;
-use crate::failure::Failure;
-use crate::metrics;
-use crate::ow::{Client, OwError};
-use crate::patient::PatientId;
-use crate::raw::{Access, Bucket};
-use crate::settings::{IngestMode, Snapshot};
-use crate::store::commit::{self, Tally};
-use crate::store::hours::{self, Totals};
-use crate::store::lock::Kind;
-use crate::store::plan::{self, Due, Idle};
-use crate::store::status::{self, Ended, Reads};
-use crate::store::{StoreError, code, patient, run};
-use crate::time::Timestamp;
-use crate::withdrawal;
+use crate::common::failure::Failure;
+use crate::common::time::Timestamp;
+use crate::config::settings::{IngestMode, Snapshot};
+use crate::consent::{erase_withdrawn, refresh};
+use crate::model::catalog::code::CODES;
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::Series;
+use crate::model::commit_counts::Tally;
+use crate::model::error_kind;
+use crate::model::patient::PatientId;
+use crate::ow::client::Client;
+use crate::ow::error::OwError;
+use crate::poll::patient_turn::Turn;
+use crate::poll::poller::{Ask, Context, Poller};
+use crate::poll::progress::Progress;
+use crate::poll::sweep_schedule;
+use crate::poll::sweep_schedule::is_due;
+use crate::poll::take_lock::{Entry, WAIT_FOR_SLICE, skipped};
+use crate::poll::turn_error::TurnError;
+use crate::poll::windows::Reach;
+use crate::raw::access::Access;
+use crate::raw::client::Bucket;
+use crate::store::error::StoreError;
+use crate::store::operations::hourly_counters::Totals;
+use crate::store::operations::patient_status::{Ended, Reads};
+use crate::store::operations::poll_plan::{Due, Idle};
+use crate::store::operations::tick_lock::Kind;
+use crate::store::operations::{hourly_counters, patient_status, poll_plan, run_history};
+use crate::store::people::patient;
+use crate::store::samples::{code, commit};
+use crate::telemetry::metrics;
 
 /// Why JHE's patients are left out where no JHE is known.
 const WITHOUT_JHE: &str = "they are JHE's, and no JHE is configured here; set JHE_BASE_URL and JHE_CLIENT_KEY, as for the \
@@ -65,7 +74,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new(mode: IngestMode, dry_run: bool) -> Self {
+    pub(crate) fn new(mode: IngestMode, dry_run: bool) -> Self {
         let (patients, failed, idle) = (Vec::new(), Vec::new(), Vec::new());
         let unfinished = Vec::new();
         Self { mode, dry_run, tally: Tally::default(), patients, failed, idle, unfinished }
@@ -83,7 +92,7 @@ impl Summary {
         format!("OW poll complete (mode={mode}). Created {created} observations.")
     }
 
-    pub(super) fn add(&mut self, due: &Due, turn: &Turn) {
+    pub(crate) fn add(&mut self, due: &Due, turn: &Turn) {
         self.tally += turn.tally;
         if let Some(trouble) = turn.trouble(due) {
             self.failed.push((due.patient, trouble));
@@ -142,14 +151,14 @@ impl Poller {
     /// Erases what was withdrawn and is due, also while the polls are switched off. That it cannot be done now stops no
     /// tick.
     async fn erase_withdrawn(&self, settings: &Snapshot) {
-        match withdrawal::sweep(&self.store, settings, self.clock.now()).await {
+        match erase_withdrawn::sweep(&self.store, settings, self.clock.now()).await {
             Ok(0) => {}
             Ok(decided) => tracing::info!(decided, "what had been withdrawn was erased"),
             Err(error) => tracing::warn!("what had been withdrawn could not be erased yet: {error}"),
         }
     }
 
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &self,
         ask: &Ask,
         settings: &Snapshot,
@@ -177,14 +186,16 @@ impl Poller {
     /// Notes a tick that could not begin. That this cannot be noted is told by what follows.
     async fn note_failed(&self) {
         let now = self.clock.now();
-        let note = move |db: &_| hours::add(db, now, &Totals::tick(hours::Ended::Failed, Duration::ZERO));
+        let note = move |db: &_| {
+            hourly_counters::add(db, now, &Totals::tick(hourly_counters::Ended::Failed, Duration::ZERO))
+        };
         if let Err(error) = self.store.write(note).await {
             tracing::debug!("a tick that could not begin was not noted: {error}");
         }
     }
 
     /// Checks what a tick cannot do without.
-    pub(super) async fn context(
+    pub(crate) async fn context(
         &self,
         settings: &Snapshot,
         lock_owner: Option<&str>,
@@ -245,7 +256,7 @@ fn missing_code(db: &rusqlite::Connection) -> Result<Option<String>, StoreError>
 }
 
 /// What a tick comes to. `stopped` is what ended it for everybody.
-pub(super) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Result<Outcome, Failure> {
+pub(crate) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Result<Outcome, Failure> {
     match stopped {
         None => Ok(Outcome::Complete(summary)),
         Some(TurnError::Ow(OwError::Unauthorized)) => Err(Failure::failed(
@@ -265,7 +276,7 @@ pub(super) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Result<Ou
 
 impl Context {
     /// Who takes part, and who does not and why: the latter goes into the summary.
-    pub(super) async fn patients(&self, ask: &Ask, summary: &mut Summary) -> Result<Vec<Due>, Failure> {
+    pub(crate) async fn patients(&self, ask: &Ask, summary: &mut Summary) -> Result<Vec<Due>, Failure> {
         let store = &self.poller.store;
         let who = ask.patient;
         let find = move |db: &_| who.map(|who| patient::find(db, who)).transpose();
@@ -277,7 +288,8 @@ impl Context {
         };
         let unread = self.refresh_consents(only.as_ref()).await?;
         let (mode, system) = (self.mode.as_str(), self.mode.system());
-        let read = move |db: &_| Ok((plan::due(db, patient, mode, system)?, plan::idle(db, patient)?));
+        let read =
+            move |db: &_| Ok((poll_plan::due(db, patient, mode, system)?, poll_plan::idle(db, patient)?));
         let (mut due, idle) = store.read(read).await?;
         summary.idle = idle;
         due.retain(|due| only.as_ref().is_none_or(|only| only.contains(&due.patient)));
@@ -298,10 +310,10 @@ impl Context {
             return Ok(Vec::new());
         }
         let refreshed: Vec<(PatientId, String)> = if let Some(jhe) = jhe {
-            let unread = consents::refresh(jhe, store, clock, only).await?;
+            let unread = refresh::refresh(jhe, store, clock, only).await?;
             unread.into_iter().map(|(patient, error)| (patient, error.to_string())).collect()
         } else {
-            let theirs = consents::of_jhe(store, only).await?;
+            let theirs = refresh::of_jhe(store, only).await?;
             theirs.into_iter().map(|patient| (patient, WITHOUT_JHE.to_owned())).collect()
         };
         let mut unread = Vec::new();
@@ -309,26 +321,26 @@ impl Context {
             let why = format!("not read in this tick, as the consents could not be: {error}");
             let (note, now) = (Ended::Elsewhere(why.clone()), self.started);
             let write = move |db: &_| {
-                hours::note_error(db, now, hours::Kind::Jhe)?;
-                status::note_turn(db, patient, &note, Reads::default(), now)
+                hourly_counters::note_error(db, now, error_kind::Kind::Jhe)?;
+                patient_status::note_turn(db, patient, &note, Reads::default(), now)
             };
             self.write(write).await?;
-            metrics::failed(hours::Kind::Jhe);
+            metrics::failed(error_kind::Kind::Jhe);
             unread.push((patient, why));
         }
         Ok(unread)
     }
 
-    pub(super) async fn begin_run(&self, kind: Kind) -> Result<Option<i64>, StoreError> {
+    pub(crate) async fn begin_run(&self, kind: Kind) -> Result<Option<i64>, StoreError> {
         if !self.is_live() {
             return Ok(None);
         }
         let (mode, now) = (self.mode.as_str(), self.started);
-        self.write(move |db| run::begin(db, kind, mode, now)).await.map(Some)
+        self.write(move |db| run_history::begin(db, kind, mode, now)).await.map(Some)
     }
 
     /// Notes how the run ended. That it cannot be noted does not undo what it did.
-    pub(super) async fn end_run(
+    pub(crate) async fn end_run(
         &self,
         kind: Kind,
         run: Option<i64>,
@@ -340,23 +352,23 @@ impl Context {
         let (patients, failed) = (summary.patients.len() as u64, summary.failed.len() as u64);
         let (tally, now) = (summary.tally, self.poller.clock.now());
         let ended = match (stopped, failed) {
-            (None | Some(TurnError::Stopped), 0) => hours::Ended::Complete,
-            (None | Some(TurnError::Stopped), _) => hours::Ended::Partial,
-            (Some(_), _) => hours::Ended::Failed,
+            (None | Some(TurnError::Stopped), 0) => hourly_counters::Ended::Complete,
+            (None | Some(TurnError::Stopped), _) => hourly_counters::Ended::Partial,
+            (Some(_), _) => hourly_counters::Ended::Failed,
         };
         let error = stopped.and_then(TurnError::kind);
         error.into_iter().for_each(metrics::failed);
         let totals = Totals::tick(ended, now.since(self.started));
         let end = move |db: &_| {
             commit::trim_hours(db, now)?;
-            hours::trim(db, now)?;
+            hourly_counters::trim(db, now)?;
             if kind == Kind::Tick {
-                hours::add(db, now, &totals)?;
+                hourly_counters::add(db, now, &totals)?;
             }
             if let Some(error) = error {
-                hours::note_error(db, now, error)?;
+                hourly_counters::note_error(db, now, error)?;
             }
-            run::end(db, run, &outcome, patients, failed, &tally, now)
+            run_history::end(db, run, &outcome, patients, failed, &tally, now)
         };
         if let Err(error) = self.poller.store.write(end).await {
             tracing::warn!("the end of the tick could not be noted: {error}");
@@ -392,7 +404,8 @@ impl Context {
         if unfinished.is_empty() || !self.is_live() {
             return None;
         }
-        let put_last = move |db: &_| unfinished.iter().try_for_each(|patient| status::put_last(db, *patient));
+        let put_last =
+            move |db: &_| unfinished.iter().try_for_each(|patient| patient_status::put_last(db, *patient));
         self.write(put_last).await.err().map(TurnError::from)
     }
 
@@ -435,7 +448,7 @@ impl Context {
     }
 
     /// Lets a turn go on for as long as the tick does.
-    pub(super) async fn unless_stopped(&self, turn: impl Future<Output = Turn>) -> Turn {
+    pub(crate) async fn unless_stopped(&self, turn: impl Future<Output = Turn>) -> Turn {
         tokio::select! {
             biased;
             () = self.poller.cancel.cancelled() => Turn { error: Some(TurnError::Stopped), ..Turn::default() },
@@ -447,18 +460,18 @@ impl Context {
         let is_due = |last: Option<Timestamp>, every| {
             is_due(due.patient, last.unwrap_or(due.linked), every, self.started)
         };
-        let wide = is_due(due.wide, schedule::WIDE_EVERY);
+        let wide = is_due(due.wide, sweep_schedule::WIDE_EVERY);
         Reads {
             wide,
-            deep: wide || is_due(due.deep, schedule::DEEP_EVERY),
-            checked: due.checked.is_none() || is_due(due.checked, schedule::CHECK_EVERY),
+            deep: wide || is_due(due.deep, sweep_schedule::DEEP_EVERY),
+            checked: due.checked.is_none() || is_due(due.checked, sweep_schedule::CHECK_EVERY),
         }
     }
 
     fn reach(&self, ask: &Ask, reads: Reads) -> Reach {
         let at_least = match reads {
-            Reads { wide: true, .. } => Some(schedule::WIDE),
-            Reads { deep: true, .. } => Some(schedule::DEEP),
+            Reads { wide: true, .. } => Some(sweep_schedule::WIDE),
+            Reads { deep: true, .. } => Some(sweep_schedule::DEEP),
             _ => None,
         };
         let recent = Reach::Recent { at_least, first: self.first };

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crate::catalog::{Origin, Series};
-use crate::intervals::Interval;
-use crate::store::plan::Wanted;
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::model::catalog::series_type::{Origin, Series};
+use crate::model::consent_intervals::Interval;
+use crate::store::operations::poll_plan::Wanted;
 
 /// How far behind the mark a hot read begins: a ring that synced late by a morning is caught by the next
 /// tick, and a re-read of six hours is one page.
@@ -126,8 +126,9 @@ pub fn slices(range: Interval) -> impl Iterator<Item = Interval> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::SERIES;
-    use crate::intervals::{Allowed, Grant};
+    use crate::model::catalog::series::SERIES;
+    use crate::model::consent_intervals::Allowed;
+    use crate::model::consent_intervals::Grant;
 
     const DAY: i64 = 24;
 

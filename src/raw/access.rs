@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::Layout;
-use crate::config::BaseUrl;
-use crate::failure::Failure;
-use crate::seal::{self, Key};
-use crate::settings::Snapshot;
+use crate::common::failure::Failure;
+use crate::config::base_url::BaseUrl;
+use crate::config::settings::Snapshot;
+use crate::raw::key::Layout;
+use crate::secrets::sealing;
+use crate::secrets::sealing::Key;
 
 /// Where the bucket is, and with which key it is read.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ impl Access {
         let endpoint = BaseUrl::parse(address).map_err(|allowed| {
             Failure::failed(format!("ow.s3.endpoint_url = '{address}' is no address"), allowed)
         })?;
-        let secret = |name| seal::open_setting(key, name, settings.text(name));
+        let secret = |name| sealing::open_setting(key, name, settings.text(name));
         Ok(Self {
             endpoint,
             region: settings.text("ow.s3.region").to_owned(),

@@ -4,10 +4,9 @@ use std::io::Write;
 
 use flate2::write::MultiGzDecoder;
 
-use super::records::{LARGEST_RECORD, Records};
+use crate::raw::body_error::{BodyError, LARGEST};
+use crate::raw::records::Records;
 
-/// Bytes of one object, unpacked. OW stores at most 10 MiB; far more than that is no page of a provider's.
-const LARGEST: usize = 64 * 1024 * 1024;
 /// With these bytes a gzip stream begins, and no JSON does: a header that says otherwise is wrong.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Packed bytes that are unpacked at a time: at most a thousand times as much comes out, and a record has two bytes at
@@ -15,29 +14,6 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const PACKED_STEP: usize = 64;
 /// The same of bytes that are not packed.
 const PLAIN_STEP: usize = 32 * 1024;
-
-/// Why an object cannot be read to its end.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
-    /// The bytes end too early.
-    #[error("it is cut short")]
-    CutShort,
-    /// It is something else.
-    #[error("it is no JSON ({0})")]
-    NotJson(String),
-    /// There is no list of records where it should be.
-    #[error("its data is no list")]
-    NotAList,
-    /// One record is too large.
-    #[error("a part of it is larger than {} KiB, which no record is", LARGEST_RECORD / 1024)]
-    LargeRecord,
-    /// All of it is too large.
-    #[error("it is larger than {} MiB unpacked, which no payload is", LARGEST / 1024 / 1024)]
-    TooLarge,
-    /// It is packed, and cannot be unpacked.
-    #[error("it is packed (gzip) and damaged ({0})")]
-    Damaged(String),
-}
 
 /// What reads an object's bytes.
 #[derive(Debug)]
@@ -216,7 +192,7 @@ impl Write for Unpacked {
     }
 }
 
-fn damaged(unpacked: &mut Unpacked, error: &std::io::Error) -> BodyError {
+pub(crate) fn damaged(unpacked: &mut Unpacked, error: &std::io::Error) -> BodyError {
     let refused = unpacked.refused.take();
     refused.unwrap_or_else(|| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => BodyError::CutShort,

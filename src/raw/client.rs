@@ -13,13 +13,15 @@ use s3::request::tokio_backend::ReqwestRequest;
 use s3::serde_types::ListBucketResult;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{RawError, Trouble};
-use super::{Access, Layout, Place};
-use crate::clock::Clock;
-use crate::failure::Failure;
-use crate::metrics::{Asked, Peer};
-use crate::retry::{self, Failed, RetryAfter};
-use crate::time::Timestamp;
+use crate::common::backoff;
+use crate::common::backoff::{Failed, RetryAfter};
+use crate::common::clock::Clock;
+use crate::common::failure::Failure;
+use crate::common::time::Timestamp;
+use crate::raw::access::Access;
+use crate::raw::error::{RawError, Trouble};
+use crate::raw::key::{Layout, Place};
+use crate::telemetry::metrics::{Asked, Peer};
 
 /// Keys of one page of a listing: the most that S3 gives.
 const KEYS: usize = 1000;
@@ -203,7 +205,7 @@ impl Bucket {
 
     /// Makes a call, several times where that may help.
     async fn call(&self, path: &str, command: Command<'_>) -> Result<Response, Trouble> {
-        retry::within_tick(&self.clock, || self.attempt(path, command.clone())).await
+        backoff::within_tick(&self.clock, || self.attempt(path, command.clone())).await
     }
 
     async fn attempt(&self, path: &str, command: Command<'_>) -> Result<Response, Failed<Trouble>> {

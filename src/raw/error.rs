@@ -2,8 +2,8 @@
 
 use s3::error::S3Error;
 
-use crate::failure::deepest_cause;
-use crate::quote::quote;
+use crate::common::failure::deepest_cause;
+use crate::common::redact::quote;
 
 /// Characters of the server's own words that are passed on.
 const WORDS: usize = 200;
@@ -30,7 +30,7 @@ pub enum RawError {
 
 /// What a call came to that was not answered well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// The server cannot be reached.
     Unreachable(String),
     /// It may go well if it is tried again.
@@ -61,13 +61,13 @@ impl From<S3Error> for Trouble {
 }
 
 impl Trouble {
-    pub(super) fn garbled(what: &str) -> Self {
+    pub(crate) fn garbled(what: &str) -> Self {
         Self::Garbled(what.chars().take(WORDS).collect())
     }
 
     /// An answer that is no success; `location` is where it sends the caller, who does not go there: the objects are
     /// signed for and asked of one server.
-    pub(super) fn of_answer(status: u16, body: &str, location: Option<&str>, secrets: &[&str]) -> Self {
+    pub(crate) fn of_answer(status: u16, body: &str, location: Option<&str>, secrets: &[&str]) -> Self {
         let words = words(body, secrets);
         match status {
             408 | 429 | 500..=599 => Self::Passing(format!("it answered {status}{words}")),
@@ -80,12 +80,12 @@ impl Trouble {
     }
 
     /// Whether it may help to try again at once.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Passing(_))
     }
 
     /// What it means where a listing was asked for, which concerns everybody.
-    pub(super) fn of_listing(self, bucket: &str, address: &str) -> RawError {
+    pub(crate) fn of_listing(self, bucket: &str, address: &str) -> RawError {
         let at = format!("the bucket '{bucket}' at {address}");
         RawError::Everybody(match self {
             Self::Unreachable(what) => format!("S3 at {address}: {what}: see ow.s3.endpoint_url"),
@@ -107,7 +107,7 @@ impl Trouble {
     }
 
     /// What it means where one object was asked for.
-    pub(super) fn of_object(self, address: &str) -> RawError {
+    pub(crate) fn of_object(self, address: &str) -> RawError {
         match self {
             Self::Unreachable(what) => {
                 RawError::Everybody(format!("S3 at {address}: {what}: see ow.s3.endpoint_url"))

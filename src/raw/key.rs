@@ -3,62 +3,9 @@
 //! OW writes `<prefix>/<date of storing, UTC>/<OW user>/<12 hex digits>.json`, and says which endpoint a payload is
 //! of in its metadata only. In an older layout the endpoint stands in the key too, below the user or above it.
 
-use std::fmt;
-use std::ops::RangeInclusive;
-
-use crate::catalog::Endpoint;
-use crate::patient::OwUser;
-use crate::time::Timestamp;
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
-
-/// A day in UTC: days since 1970-01-01.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(i64);
-
-impl Day {
-    /// The day of this number.
-    pub fn new(number: i64) -> Self {
-        Self(number)
-    }
-
-    /// The day of an instant.
-    pub fn of(at: Timestamp) -> Self {
-        Self(at.micros().div_euclid(MICROS_PER_DAY))
-    }
-
-    /// Days since 1970-01-01.
-    pub fn number(self) -> i64 {
-        self.0
-    }
-
-    /// The instant with which it begins.
-    pub fn midnight(self) -> Timestamp {
-        Timestamp::from_micros(self.0.saturating_mul(MICROS_PER_DAY))
-    }
-
-    /// The day before.
-    #[must_use]
-    pub fn before(self) -> Self {
-        Self(self.0 - 1)
-    }
-
-    /// The days of a range, in order.
-    pub fn all(days: RangeInclusive<Self>) -> impl Iterator<Item = Self> {
-        (days.start().0..=days.end().0).map(Self)
-    }
-}
-
-impl fmt::Display for Day {
-    /// As the date stands in a key: `2026-11-21`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let midnight = self.midnight().to_string();
-        f.write_str(midnight.split('T').next().unwrap_or_default())
-    }
-}
-
-/// The day under which objects are remembered that stand under no date.
-pub const UNDATED: Day = Day(0);
+use crate::model::bucket_day::{Day, UNDATED};
+use crate::model::catalog::endpoint::Endpoint;
+use crate::model::patient::OwUser;
 
 /// How the keys of a bucket are built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +72,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::time::Timestamp;
 
     fn at(text: &str) -> Timestamp {
         Timestamp::parse(text).unwrap()
@@ -156,7 +104,7 @@ mod tests {
     fn an_object_without_a_date_keeps_its_key() {
         let user: OwUser = "009edd1e-49f6-4e35-a7b9-952f45e501e9".parse().unwrap();
         let layout = Layout::new("p");
-        for place in layout.undated(&user, crate::catalog::ENDPOINTS.iter()) {
+        for place in layout.undated(&user, crate::model::catalog::endpoint::ENDPOINTS.iter()) {
             let key = format!("{}a/b.json", place.prefix);
             assert!(key.starts_with("p/") && key.contains(user.as_str()));
             assert_eq!(layout.key(place.day, &user, &place.name(&key)), key);

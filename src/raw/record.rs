@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::BodyError;
-use super::records::is_json;
+use crate::raw::body_error::BodyError;
+use crate::raw::records::is_json;
 
 /// Characters of a bad record that are kept to be looked at.
 const KEPT_CHARS: usize = 2000;

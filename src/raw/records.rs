@@ -3,11 +3,7 @@
 //! A payload is `{"data": [record, …], …}`, a bare list of records, or one record. What lies between two records is checked to be
 //! JSON here; a record is handed out as it stands, and whoever reads it sees whether it is JSON.
 
-use super::BodyError;
-
-/// Bytes of one record, or of anything beside the records. A heart rate has 70; the longest of Oura's, a night of twelve
-/// hours with its curves and a day with its minutes, less than 8 KiB.
-pub(super) const LARGEST_RECORD: usize = 64 * 1024;
+use crate::raw::body_error::{BodyError, LARGEST_RECORD};
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +51,7 @@ enum Inside {
 
 /// The state between two chunks.
 #[derive(Debug)]
-pub(super) struct Records {
+pub(crate) struct Records {
     next: Next,
     gathering: Option<(Part, Inside)>,
     /// The bytes of what is being gathered.
@@ -70,7 +66,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             next: Next::Root,
             gathering: None,
@@ -83,7 +79,7 @@ impl Records {
     }
 
     /// Takes the next bytes, and hands out each record that ends in them.
-    pub(super) fn feed(
+    pub(crate) fn feed(
         &mut self,
         chunk: &[u8],
         found: &mut impl FnMut(&[u8]) -> Result<(), BodyError>,
@@ -116,12 +112,12 @@ impl Records {
 
     /// The object that the payload is, where it has no list of records and is no larger than a record. Only for after
     /// [`Records::finish`].
-    pub(super) fn take_object(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take_object(&mut self) -> Option<Vec<u8>> {
         self.object.take().filter(|object| !object.is_empty())
     }
 
     /// Ends the payload; answers whether there was a list of records.
-    pub(super) fn finish(&self) -> Result<bool, BodyError> {
+    pub(crate) fn finish(&self) -> Result<bool, BodyError> {
         match (self.next, self.gathering) {
             (Next::Nothing, None) => Ok(self.has_list),
             (Next::Root, None) => Err(BodyError::NotJson("it is empty".to_owned())),
@@ -131,9 +127,16 @@ impl Records {
 
     /// Takes a byte with which something begins; answers what is left.
     fn begin<'a>(&mut self, byte: u8, rest: &'a [u8]) -> Result<&'a [u8], BodyError> {
-        use Next::{
-            Colon, CommaOrEnd, CommaOrListEnd, Key, KeyOrEnd, Nothing, Record, RecordOrEnd, Root, Value,
-        };
+        use crate::raw::records::Next::Colon;
+        use crate::raw::records::Next::CommaOrEnd;
+        use crate::raw::records::Next::CommaOrListEnd;
+        use crate::raw::records::Next::Key;
+        use crate::raw::records::Next::KeyOrEnd;
+        use crate::raw::records::Next::Nothing;
+        use crate::raw::records::Next::Record;
+        use crate::raw::records::Next::RecordOrEnd;
+        use crate::raw::records::Next::Root;
+        use crate::raw::records::Next::Value;
         let part = match (self.next, byte) {
             (Root, b'{') => {
                 self.in_object = true;
@@ -246,7 +249,7 @@ fn walk(mut inside: Inside, bytes: &[u8]) -> (usize, Option<Inside>) {
 }
 
 /// Checks that bytes are one JSON value. What numbers it holds does not matter.
-pub(super) fn is_json(bytes: &[u8]) -> Result<(), BodyError> {
+pub(crate) fn is_json(bytes: &[u8]) -> Result<(), BodyError> {
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map(drop).map_err(|error| not_json(&error))
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::failure::Failure;
+use crate::common::failure::Failure;
 
 /// Why a read or a write did not happen. Nothing of it was kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum StoreError {
     /// The disk did not do what was asked of it.
     #[error("the disk failed ({0})")]
     Disk(String),
-    /// Another process held the write lock longer than [`super::BUSY_TIMEOUT`].
+    /// Another process held the write lock longer than [`crate::store::engine::inspect::BUSY_TIMEOUT`].
     #[error("another process kept the database busy")]
     Busy,
     /// The file is not a sound database.

@@ -5,18 +5,22 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use warp::reply::Response;
 
-use super::answer::{Refusal, json, see_other};
-use super::connect::{self, ConnectError};
-use super::visit::Visit;
-use super::{App, patient};
-use crate::account::Actor;
-use crate::ow::{CallError, Returned};
-use crate::patient::PatientId;
-use crate::store::{StoreError, audit, connection, session};
-use crate::token::TokenHash;
+use crate::app::connect_device;
+use crate::app::connect_device::ConnectError;
+use crate::app::state::App;
+use crate::model::account::Actor;
+use crate::model::patient::PatientId;
+use crate::ow::connector::{CallError, Returned};
+use crate::secrets::token::TokenHash;
+use crate::store::error::StoreError;
+use crate::store::people::{device_connection, session};
+use crate::store::privacy::audit;
+use crate::web::patient::signed_in;
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, json, see_other};
 
 /// Everything below `/api/v1`.
-pub(super) async fn answer(app: &App, visit: &Visit, path: &[&str]) -> Response {
+pub(crate) async fn answer(app: &App, visit: &Visit, path: &[&str]) -> Response {
     if let Err(too_many) = app.limits.open(visit.client) {
         return too_many.into_response();
     }
@@ -59,7 +63,7 @@ async fn create_user(app: &App, visit: &Visit) -> Response {
         Ok(patient) => patient,
         Err(answer) => return answer,
     };
-    match connect::ensure_user(app, patient, Actor::Patient(patient)).await {
+    match connect_device::ensure_user(app, patient, Actor::Patient(patient)).await {
         Ok(user) => json(StatusCode::OK, &json!({ "owUserId": user.as_str() })),
         Err(trouble) => failed(&trouble, "OW API error"),
     }
@@ -70,15 +74,15 @@ async fn authorize(app: &App, visit: &Visit, provider: &str) -> Response {
         Ok(patient) => patient,
         Err(answer) => return answer,
     };
-    if !connect::is_provider_name(provider) {
+    if !connect_device::is_provider_name(provider) {
         return error(StatusCode::NOT_FOUND, "There is no such provider");
     }
-    let ours = connect::complete_url(app, provider);
+    let ours = connect_device::complete_url(app, provider);
     if visit.query.has("redirect_uri") && visit.query.get("redirect_uri") != ours {
         let text = format!("redirect_uri is not yours to choose: it is {ours}; leave it out");
         return error(StatusCode::BAD_REQUEST, &text);
     }
-    match connect::authorize(app, patient, provider, None, Actor::Patient(patient)).await {
+    match connect_device::authorize(app, patient, provider, None, Actor::Patient(patient)).await {
         Ok(begun) => {
             let body = json!({ "authorizationUrl": begun.authorization_url, "state": begun.state });
             json(StatusCode::OK, &body)
@@ -119,7 +123,7 @@ fn failed(trouble: &ConnectError, what: &str) -> Response {
 
 /// A browser that comes back from a provider. Only one that left from here is passed on, and only once.
 async fn callback(app: &App, visit: &Visit, provider: &str) -> Result<Response, Refusal> {
-    if !connect::is_provider_name(provider) {
+    if !connect_device::is_provider_name(provider) {
         return Err(Refusal::not_found());
     }
     let state = visit.query.get("state");
@@ -127,8 +131,8 @@ async fn callback(app: &App, visit: &Visit, provider: &str) -> Result<Response, 
         return Ok(to_complete(provider, "refused"));
     }
     let (hash, now) = (TokenHash::of(state.as_bytes()), app.clock.now());
-    let begun = app.store.read(move |db| connection::find(db, hash, now)).await?;
-    let browser = patient::session_token(visit).map(|token| token.hash());
+    let begun = app.store.read(move |db| device_connection::find(db, hash, now)).await?;
+    let browser = signed_in::session_token(visit).map(|token| token.hash());
     let Some(begun) = begun.filter(|begun| begun.provider == provider) else {
         return Err(stale(app, None, "state unknown, used or too old").await?);
     };
@@ -137,10 +141,10 @@ async fn callback(app: &App, visit: &Visit, provider: &str) -> Result<Response, 
     }
     let Some(ow) = app.live.ow() else { return Ok(to_complete(provider, "failed")) };
     // Used up before it is passed on: a second one finds nothing.
-    if !app.store.write(move |db| connection::consume(db, hash)).await? {
+    if !app.store.write(move |db| device_connection::consume(db, hash)).await? {
         return Err(stale(app, Some(begun.patient), "state used twice").await?);
     }
-    let complete = connect::complete_url(app, provider);
+    let complete = connect_device::complete_url(app, provider);
     let returned = match ow.callback(provider, &visit.raw_query, &complete).await {
         Ok(returned) => returned,
         Err(why) => Returned::Failed(why.to_string()),
@@ -159,7 +163,7 @@ async fn callback(app: &App, visit: &Visit, provider: &str) -> Result<Response, 
     let who = Actor::Patient(patient);
     let note = move |db: &_| {
         if how != "connected" {
-            connection::abandon(db, patient, &provider_name)?;
+            device_connection::abandon(db, patient, &provider_name)?;
         }
         audit::record(db, now, who, &action, Some(patient), &provider_name)
     };

@@ -6,16 +6,14 @@ use http::StatusCode;
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, Render, html};
 
-use super::answer::Refusal;
-use super::guard::FORM_TOKEN;
-use super::request;
-use crate::account::Role;
-use crate::store::account::Account;
-use crate::time::Timestamp;
-use crate::token::Token;
+use crate::common::time::Timestamp;
+use crate::model::account::Role;
+use crate::secrets::token::Token;
+use crate::store::people::account::Account;
+use crate::web::request_id;
 
 /// Who looks at a page, and what its header therefore offers.
-pub(super) enum Shell<'a> {
+pub(crate) enum Shell<'a> {
     /// A stranger or a patient. `leads_to` is where the browser goes on to by itself, at once.
     Plain { simulated: bool, leads_to: Option<&'a str> },
     /// A practitioner, with the token of the session for the sign-out form.
@@ -30,7 +28,7 @@ pub(super) enum Shell<'a> {
 }
 
 /// A whole page.
-pub(super) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
+pub(crate) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
     let (simulated, refresh) = match shell {
         Shell::Plain { simulated, leads_to } => {
             (*simulated, leads_to.map(|target| format!("0; url={target}")))
@@ -104,28 +102,14 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
     }
 }
 
-/// A refusal as a page of its own.
-pub(super) fn refusal(refusal: &Refusal) -> Markup {
-    page(
-        &refusal.title,
-        &Shell::Plain { simulated: false, leads_to: None },
-        &html! {
-            h1 { (refusal.title) }
-            p { (refusal.text) }
-            (reference(refusal.status))
-            @if let Some((href, words)) = &refusal.next { p { a.button href=(href) { (words) } } }
-        },
-    )
-}
-
 /// What a person can quote of a page that failed through no fault of theirs: it is in the log.
-pub(super) fn reference(status: StatusCode) -> Markup {
-    let name = request::current().filter(|_| status.is_server_error());
+pub(crate) fn reference(status: StatusCode) -> Markup {
+    let name = request_id::current().filter(|_| status.is_server_error());
     html! { @if let Some(name) = name { p.fine { "If you ask about this, say: reference " code { (name) } "." } } }
 }
 
 /// A form that carries the token of the browser it is shown in.
-pub(super) fn form(action: &str, token: &Token, inside: &Markup) -> Markup {
+pub(crate) fn form(action: &str, token: &Token, inside: &Markup) -> Markup {
     html! {
         form method="post" action=(action) {
             input type="hidden" name=(FORM_TOKEN) value=(token.form_token());
@@ -136,24 +120,24 @@ pub(super) fn form(action: &str, token: &Token, inside: &Markup) -> Markup {
 
 /// What is wrong with a form, by the names of its fields.
 #[derive(Debug, Default)]
-pub(super) struct Errors(Vec<(&'static str, String)>);
+pub(crate) struct Errors(Vec<(&'static str, String)>);
 
 impl Errors {
-    pub(super) fn add(&mut self, field: &'static str, text: impl Into<String>) {
+    pub(crate) fn add(&mut self, field: &'static str, text: impl Into<String>) {
         self.0.push((field, text.into()));
     }
 
     /// The value, or its error under the field's name.
-    pub(super) fn take<T>(&mut self, field: &'static str, value: Result<T, String>) -> Option<T> {
+    pub(crate) fn take<T>(&mut self, field: &'static str, value: Result<T, String>) -> Option<T> {
         value.map_err(|text| self.add(field, text)).ok()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// A field that browsers do not fill in, with its error.
-    pub(super) fn field<'a>(
+    pub(crate) fn field<'a>(
         &'a self,
         name: &'static str,
         label: &'a str,
@@ -169,7 +153,7 @@ impl Errors {
     }
 
     /// All of it at once, above the form, each leading to its field.
-    pub(super) fn summary(&self) -> Markup {
+    pub(crate) fn summary(&self) -> Markup {
         html! {
             @if !self.0.is_empty() {
                 div.problem role="alert" tabindex="-1" {
@@ -182,15 +166,15 @@ impl Errors {
 }
 
 /// A field with its label, its help, and its error.
-pub(super) struct Field<'a> {
-    pub(super) name: &'static str,
-    pub(super) label: &'a str,
-    pub(super) help: &'a str,
-    pub(super) value: &'a str,
+pub(crate) struct Field<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'a str,
+    pub(crate) help: &'a str,
+    pub(crate) value: &'a str,
     /// `text`, `email`, `password`, `number`, or `textarea`.
-    pub(super) kind: &'static str,
-    pub(super) autocomplete: &'static str,
-    pub(super) errors: &'a Errors,
+    pub(crate) kind: &'static str,
+    pub(crate) autocomplete: &'static str,
+    pub(crate) errors: &'a Errors,
 }
 
 impl Render for Field<'_> {
@@ -223,7 +207,7 @@ impl Render for Field<'_> {
 }
 
 /// One of a group of boxes to tick.
-pub(super) fn checkbox(id: &str, name: &str, value: &str, checked: bool, label: &Markup) -> Markup {
+pub(crate) fn checkbox(id: &str, name: &str, value: &str, checked: bool, label: &Markup) -> Markup {
     html! {
         div.choice {
             input type="checkbox" id=(id) name=(name) value=(value) checked[checked];
@@ -233,7 +217,7 @@ pub(super) fn checkbox(id: &str, name: &str, value: &str, checked: bool, label: 
 }
 
 /// A text to copy: a click into it and "select all" take the whole of it.
-pub(super) fn to_copy(id: &str, label: &str, text: &str) -> Markup {
+pub(crate) fn to_copy(id: &str, label: &str, text: &str) -> Markup {
     html! {
         div.field {
             label for=(id) { (label) }
@@ -243,12 +227,12 @@ pub(super) fn to_copy(id: &str, label: &str, text: &str) -> Markup {
 }
 
 /// The error of a group of boxes.
-pub(super) fn group_error(errors: &Errors, name: &str) -> Markup {
+pub(crate) fn group_error(errors: &Errors, name: &str) -> Markup {
     html! { @if let Some(error) = errors.of(name) { p.error id={ (name) "-error" } { (error) } } }
 }
 
 /// How long ago something was, with the time itself for whoever points at it.
-pub(super) fn ago(now: Timestamp, at: Option<Timestamp>) -> Markup {
+pub(crate) fn ago(now: Timestamp, at: Option<Timestamp>) -> Markup {
     let Some(at) = at else { return html! { "never" } };
     let text = if at > now {
         format!("in {}", length(at.since(now)))
@@ -259,7 +243,7 @@ pub(super) fn ago(now: Timestamp, at: Option<Timestamp>) -> Markup {
 }
 
 /// A length of time in its largest unit.
-pub(super) fn length(length: Duration) -> String {
+pub(crate) fn length(length: Duration) -> String {
     let seconds = length.as_secs();
     match seconds {
         0..60 => format!("{seconds}\u{a0}s"),
@@ -270,17 +254,17 @@ pub(super) fn length(length: Duration) -> String {
 }
 
 /// A time where somebody lives, such as `21 Nov 2026, 13:05 CET`.
-pub(super) fn local(zone: &TimeZone, at: Timestamp) -> Markup {
+pub(crate) fn local(zone: &TimeZone, at: Timestamp) -> Markup {
     html! { time datetime=(at) { (local_text(zone, at)) } }
 }
 
 /// [`local`] as text.
-pub(super) fn local_text(zone: &TimeZone, at: Timestamp) -> String {
+pub(crate) fn local_text(zone: &TimeZone, at: Timestamp) -> String {
     format_local(zone, at, "%-d %b %Y, %H:%M %Z")
 }
 
 /// A time where somebody lives, in a `strftime` format.
-pub(super) fn format_local(zone: &TimeZone, at: Timestamp, format: &str) -> String {
+pub(crate) fn format_local(zone: &TimeZone, at: Timestamp, format: &str) -> String {
     match jiff::Timestamp::from_microsecond(at.micros()) {
         Ok(instant) => instant.to_zoned_datetime(zone.clone()).strftime(format).to_string(),
         Err(_) => at.to_string(),
@@ -288,7 +272,7 @@ pub(super) fn format_local(zone: &TimeZone, at: Timestamp, format: &str) -> Stri
 }
 
 /// A count with thin spaces between the thousands.
-pub(super) fn count(number: i64) -> Markup {
+pub(crate) fn count(number: i64) -> Markup {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() * 2);
     for (place, digit) in digits.chars().enumerate() {
@@ -302,7 +286,7 @@ pub(super) fn count(number: i64) -> Markup {
 }
 
 /// A word for a state, with a mark of its own so that its colour is not all there is.
-pub(super) fn badge(kind: &str, word: &str) -> Markup {
+pub(crate) fn badge(kind: &str, word: &str) -> Markup {
     let mark = match kind {
         "good" => "●",
         "bad" => "▲",
@@ -312,13 +296,13 @@ pub(super) fn badge(kind: &str, word: &str) -> Markup {
 }
 
 /// A column of a table, by its title.
-pub(super) enum Column {
+pub(crate) enum Column {
     Text(&'static str),
     /// Its cells are aligned to the right.
     Number(&'static str),
 }
 
-pub(super) fn table_head(columns: &[Column]) -> Markup {
+pub(crate) fn table_head(columns: &[Column]) -> Markup {
     html! {
         thead { tr { @for column in columns { @match column {
             Column::Text(title) => th scope="col" { (title) },
@@ -328,17 +312,20 @@ pub(super) fn table_head(columns: &[Column]) -> Markup {
 }
 
 /// The older part of a list, where there is more.
-pub(super) fn older(href: Option<String>) -> Markup {
+pub(crate) fn older(href: Option<String>) -> Markup {
     html! { @if let Some(href) = href { nav aria-label="More" { p { a.button href=(href) { "Older" } } } } }
 }
 
 /// The icon, embedded.
-pub(super) const ICON: &str = include_str!("../../assets/icon.svg");
+pub(crate) const ICON: &str = include_str!("../../assets/icon.svg");
 
 /// A note that something was done, after a form.
-pub(super) fn notice(text: &str) -> Markup {
+pub(crate) fn notice(text: &str) -> Markup {
     html! { @if !text.is_empty() { p.notice role="status" { (text) } } }
 }
+
+/// The hidden field in which a form says that it is ours.
+pub(crate) const FORM_TOKEN: &str = "form_token";
 
 #[cfg(test)]
 mod tests {

@@ -11,11 +11,16 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use warp::reply::Response;
 
-use super::answer::{with_status, with_type};
-use super::{App, routes, server};
-use crate::failure::Failure;
-use crate::metrics::{self, CONTENT_TYPE, Facts};
-use crate::store::{figures, setting};
+use crate::app::readiness;
+use crate::app::state::App;
+use crate::common::failure::Failure;
+use crate::store::engine::setting;
+use crate::store::operations::metric_values;
+use crate::telemetry::metrics;
+use crate::telemetry::metrics::CONTENT_TYPE;
+use crate::telemetry::metrics::Facts;
+use crate::web::response::{with_status, with_type};
+use crate::web::server;
 
 /// For how long what the store says is not asked again: several may scrape, and a person may press reload.
 const FRESH: Duration = Duration::from_secs(5);
@@ -67,7 +72,7 @@ async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
     let (at, now) = (Instant::now(), app.clock.now());
     let read = move |db: &_| {
         let settings = setting::all(db)?;
-        Ok((figures::figures(db, now, settings.silence_after())?, settings))
+        Ok((metric_values::figures(db, now, settings.silence_after())?, settings))
     };
     let (figures, settings) = app.store.read(read).await?;
     let ticks = app.ticks.get();
@@ -79,8 +84,8 @@ async fn facts(app: &App, last: &Last) -> Result<Facts, Failure> {
         backup_interval: settings.backup_interval(),
         last_tick: ticks.last,
         tick_interval: ticks.interval,
-        is_ticking: routes::is_at_work(app).await,
-        is_ready: routes::unready(app).await.is_empty(),
+        is_ticking: readiness::is_at_work(app).await,
+        is_ready: readiness::unready(app).await.is_empty(),
         resident: resident(),
     };
     *last.lock() = Some((at, facts.clone()));

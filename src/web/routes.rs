@@ -14,26 +14,27 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
-use super::answer::{Refusal, html as html_answer, json as json_answer, secured, with_type};
-use super::door::{self, Door};
-use super::layout::{self, ICON, Shell};
-use super::request::Name;
-use super::visit::{Fields, Visit, client_address};
-use super::{App, admin, api, hook, instance, patient};
-use crate::metrics;
-use crate::store::lock::{self, Standing};
-use crate::store::status;
+use crate::app::readiness::unready;
+use crate::app::state::App;
+use crate::telemetry::metrics;
+use crate::web::admin::admin_dispatch;
+use crate::web::body::read_form;
+use crate::web::gate::Door;
+use crate::web::layout::{ICON, Shell};
+use crate::web::patient::patient_dispatch;
+use crate::web::request::{Fields, Visit, client_address};
+use crate::web::request_id::Name;
+use crate::web::response::{Refusal, html as html_answer, json as json_answer, secured, with_type};
+use crate::web::{api, gate, instance, layout, ow_webhook};
 
 /// The style sheet, embedded.
 const STYLE: &str = include_str!("../../assets/style.css");
-/// A tick that ended longer ago than this many intervals is overdue.
-pub(crate) const OVERDUE: u32 = 3;
 /// Bytes of a form: the longest has a purpose of some thousand characters in it.
-const LARGEST_FORM: usize = 64 * 1024;
+pub(crate) const LARGEST_FORM: usize = 64 * 1024;
 /// A form that has not arrived by then is not going to.
-const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) fn routes(
+pub(crate) fn routes(
     door: Door,
 ) -> impl Filter<Extract = (impl Reply,), Error = Infallible> + Clone + Send + Sync + 'static {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
@@ -93,14 +94,14 @@ async fn named(
     }
     let app = match door.app() {
         Ok(app) => app,
-        Err(why) => return secured(door::without_store(path.as_str(), &why), door.is_https()),
+        Err(why) => return secured(gate::without_store(path.as_str(), &why), door.is_https()),
     };
     let config = app.live.config();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let (proxies, header) = (&config.trusted_proxies, config.client_address_header.as_ref());
     let client = client_address(peer, &headers, proxies, header);
     if (&method, path.as_str()) == (&Method::POST, "/webhooks/ow") {
-        let taken = hook::take(&app, &headers, body).await;
+        let taken = ow_webhook::take(&app, &headers, body).await;
         return secured(taken.unwrap_or_else(Refusal::into_response), app.is_https());
     }
     let answered = match read_form(&method, body).await {
@@ -112,39 +113,6 @@ async fn named(
         Err(refusal) => refusal.into_response(),
     };
     secured(answered, app.is_https())
-}
-
-/// The fields of a form; what is no form has none.
-async fn read_form(
-    method: &Method,
-    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
-) -> Result<Fields, Refusal> {
-    if method == Method::GET {
-        return Ok(Fields::default());
-    }
-    Ok(Fields::parse(&collect(body, LARGEST_FORM).await?))
-}
-
-/// All of a body, of at most `largest` bytes.
-pub(super) async fn collect(
-    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
-    largest: usize,
-) -> Result<Vec<u8>, Refusal> {
-    let collect = async {
-        let mut bytes = Vec::new();
-        let mut body = std::pin::pin!(body);
-        while let Some(piece) = body.next().await {
-            let Ok(piece) = piece else { return Err(Refusal::bad("The form did not arrive as a whole.")) };
-            if bytes.len() + piece.remaining() > largest {
-                let text = "Nothing that is sent here is that large. Nothing was changed.";
-                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text));
-            }
-            bytes.extend(piece.chunk());
-        }
-        Ok(bytes)
-    };
-    let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "Too slow", "The form did not arrive in time.");
-    tokio::time::timeout(FORM_TIMEOUT, collect).await.map_err(late)?
 }
 
 /// What is the same whatever happens, also where there is no store.
@@ -161,9 +129,9 @@ fn unchanging(method: &Method, path: &str) -> Option<Response> {
 async fn dispatch(app: &App, visit: &Visit) -> Response {
     let segments = visit.segments();
     match segments.as_slice() {
-        ["admin", rest @ ..] => admin::answer(app, visit, rest).await,
-        ["ow"] => patient::answer(app, visit, &["launch"]).await,
-        ["clients", "ow", rest @ ..] => patient::answer(app, visit, rest).await,
+        ["admin", rest @ ..] => admin_dispatch::answer(app, visit, rest).await,
+        ["ow"] => patient_dispatch::answer(app, visit, &["launch"]).await,
+        ["clients", "ow", rest @ ..] => patient_dispatch::answer(app, visit, rest).await,
         ["api", "v1", rest @ ..] => api::answer(app, visit, rest).await,
         _ if visit.method != Method::GET => Refusal::method().into_response(),
         [] => html_answer(stranger(app)),
@@ -191,39 +159,6 @@ async fn readiness(app: &App) -> Response {
     let reasons = unready(app).await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     json_answer(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons }))
-}
-
-/// Why the daemon does not do its work. That it runs at all means that the schema is up to date.
-pub(super) async fn unready(app: &App) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if let Err(error) = app.store.write(status::prove_writable).await {
-        reasons.push(format!("the database cannot be written: {error}"));
-    }
-    let ticks = app.ticks.get();
-    if ticks.failed {
-        reasons.push(format!("the last tick could not run: {}", ticks.outcome.unwrap_or_default()));
-    }
-    let age = app.clock.now().since(ticks.last);
-    if age > ticks.interval * OVERDUE && !is_at_work(app).await {
-        reasons.push(format!(
-            "the last tick ended {} s ago, at {}; one is due every {} s",
-            age.as_secs(),
-            ticks.last,
-            ticks.interval.as_secs()
-        ));
-    }
-    reasons
-}
-
-/// Whether a tick is under way and shows that it goes on, of this process or another: it took the lock, or renewed it as
-/// it made progress, less than [`lock::STALE`] ago. A first one may take hours, and so may one of a command.
-pub(super) async fn is_at_work(app: &App) -> bool {
-    let (directory, now) = (app.store.directory().to_owned(), app.clock.now());
-    match app.store.read(move |db| lock::look(db, &directory, now)).await {
-        // A tick of ours may wait for whoever has it.
-        Ok(Standing::Held { by_tick, .. }) => by_tick || app.ticks.running().is_some(),
-        _ => false,
-    }
 }
 
 /// What does not even become a visit: an address that is none.

@@ -20,9 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use super::door::Door;
-use super::limit::network;
-use super::routes;
+use crate::app::rate_limit::network;
+use crate::web::gate::Door;
+use crate::web::routes;
 
 /// A client that has not sent its headers by then is not going to.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,7 +50,7 @@ pub async fn serve(listener: TcpListener, door: Door, cancel: CancellationToken)
 }
 
 /// Serves whatever answers, in the same way. `trusts` says whose connections are not limited by address.
-pub(super) async fn run<S, B>(
+pub(crate) async fn run<S, B>(
     listener: TcpListener,
     service: S,
     trusts: impl Fn(IpAddr) -> bool,

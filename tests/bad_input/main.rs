@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use jhe_ow::fuzz::TARGETS;
+use jhe_ow::fuzz::targets::TARGETS;
 use support::large_inputs;
 use support::mutate::Mutator;
 

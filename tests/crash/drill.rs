@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{Fault, Route};
+use jhe_ow::simulator::fault::Fault;
+use jhe_ow::simulator::requests_seen::Route;
 
 use crate::support::bucket::Fault as S3Fault;
 use crate::support::fake_jhe::Fault as JheFault;

@@ -1,33 +1,26 @@
 //! Accounts of practitioners and operators.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{Staff, page};
-use crate::account::{AccountId, Role};
-use crate::patient::parse_name;
-use crate::store::account::{self, Account, LinkOrigin};
-use crate::store::session::{self, Holder};
-use crate::store::{StoreError, audit};
-use crate::token::{Token, TokenHash};
-use crate::web::App;
-use crate::web::answer::{Refusal, see_other, with_status};
+use crate::app::sign_in_link::{LINK_AGE, sign_in_link};
+use crate::app::state::App;
+use crate::model::account::{AccountId, Role};
+use crate::model::patient::parse_name;
+use crate::secrets::token::{Token, TokenHash};
+use crate::store::error::StoreError;
+use crate::store::people::account::{Account, LinkOrigin};
+use crate::store::people::session::Holder;
+use crate::store::people::{account, session};
+use crate::store::privacy::audit;
+use crate::web::admin::staff::{Staff, page};
 use crate::web::layout::{Errors, Field, form, local_text, notice, to_copy};
-use crate::web::visit::Visit;
-
-/// How long a one-time sign-in link of an account works.
-pub(crate) const LINK_AGE: Duration = Duration::from_hours(3 * 24);
-
-/// The address that signs an account in once.
-pub(crate) fn sign_in_link(base: &str, token: &Token) -> String {
-    format!("{base}/admin/sign-in?token={}", token.expose())
-}
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, see_other, with_status};
 
 /// `GET /admin/accounts`.
-pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     staff.need(Role::Operator)?;
     let done = match visit.query.get("done") {
         "changed" => "Saved.",
@@ -121,7 +114,7 @@ fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
 }
 
 /// `POST /admin/accounts/new`.
-pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let typed = visit.form.get("name");
     let mut errors = Errors::default();
     let role: Role = visit.form.get("role").parse().map_err(|why: String| Refusal::bad(why))?;
@@ -158,7 +151,7 @@ fn shown_once(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
 }
 
 /// `POST /admin/accounts/N`.
-pub(super) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
+pub(crate) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
     let id: AccountId = id.parse().map_err(|_| Refusal::not_found())?;
     let one = app.store.read(move |db| account::find(db, id)).await?.ok_or_else(Refusal::not_found)?;
     match visit.form.get("action") {

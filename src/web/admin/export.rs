@@ -3,29 +3,33 @@
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::Staff;
-use crate::account::Role;
-use crate::patient::{PatientId, PatientRef};
-use crate::store::outbox::{self, Counts, Stuck};
-use crate::store::{StoreError, audit, patient};
-use crate::time::Timestamp;
-use crate::web::App;
-use crate::web::answer::{Refusal, see_other};
+use crate::app::state::App;
+use crate::common::time::Timestamp;
+use crate::model::account::Role;
+use crate::model::outbox_counts::Counts;
+use crate::model::patient::{PatientId, PatientRef};
+use crate::store::error::StoreError;
+use crate::store::outbox::outbox;
+use crate::store::outbox::outbox::Stuck;
+use crate::store::people::patient;
+use crate::store::privacy::audit;
+use crate::web::admin::staff::Staff;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, count, form, table_head};
+use crate::web::response::{Refusal, see_other};
 
 /// Lines of what does not get on.
 const SHOWN: u32 = 20;
 
 /// What the overview shows of it.
-pub(super) struct Overview {
+pub(crate) struct Overview {
     counts: Counts,
     delivered: i64,
     oldest: Option<Timestamp>,
 }
 
 impl Overview {
-    pub(super) fn load(db: &rusqlite::Connection, now: Timestamp) -> Result<Self, StoreError> {
+    pub(crate) fn load(db: &rusqlite::Connection, now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
             counts: outbox::counts(db, None)?,
             delivered: outbox::delivered(db, now)?,
@@ -34,7 +38,7 @@ impl Overview {
     }
 
     /// Nothing, where the daemon stands alone.
-    pub(super) fn section(&self, app: &App) -> Markup {
+    pub(crate) fn section(&self, app: &App) -> Markup {
         let now = app.clock.now();
         let (last, missing) = (app.exports.last(), app.exports.missing());
         html! { @if app.live.jhe().is_some() {
@@ -65,21 +69,21 @@ fn table(counts: &Counts) -> Markup {
 }
 
 /// What the page of a patient shows of it.
-pub(super) struct OfPatient {
+pub(crate) struct OfPatient {
     counts: Counts,
     stuck: Vec<Stuck>,
 }
 
 impl OfPatient {
     /// None for a patient whom JHE does not know.
-    pub(super) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Option<Self>, StoreError> {
         if patient::find(db, PatientRef::Own(id))?.jhe_id.is_none() {
             return Ok(None);
         }
         Ok(Some(Self { counts: outbox::counts(db, Some(id))?, stuck: outbox::stuck(db, id, SHOWN)? }))
     }
 
-    pub(super) fn section(&self, staff: &Staff, id: PatientId, now: Timestamp) -> Markup {
+    pub(crate) fn section(&self, staff: &Staff, id: PatientId, now: Timestamp) -> Markup {
         html! {
             section #export {
                 h2 { "Export to JHE" }
@@ -115,7 +119,7 @@ fn state(state: &str) -> &str {
 }
 
 /// `POST /admin/patients/N/retry-export`.
-pub(super) async fn retry(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+pub(crate) async fn retry(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         outbox::retry_dead(db, Some(id), now)?;

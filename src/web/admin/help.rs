@@ -6,9 +6,9 @@ use maud::{Markup, PreEscaped, html};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html as markdown};
 use warp::reply::Response;
 
-use super::{Staff, page};
-use crate::web::App;
-use crate::web::answer::Refusal;
+use crate::app::state::App;
+use crate::web::admin::staff::{Staff, page};
+use crate::web::response::Refusal;
 
 /// A chapter: the name of its page, its title, its file in the repository, and what is in that.
 struct Chapter {
@@ -42,7 +42,7 @@ const CHAPTERS: &[Chapter] = &[
 ];
 
 /// `GET /admin/help` and `GET /admin/help/{chapter}`.
-pub(super) fn show(app: &App, staff: &Staff, name: Option<&str>) -> Result<Response, Refusal> {
+pub(crate) fn show(app: &App, staff: &Staff, name: Option<&str>) -> Result<Response, Refusal> {
     let name = name.unwrap_or(CHAPTERS[0].name);
     let chapter = CHAPTERS.iter().find(|chapter| chapter.name == name).ok_or_else(Refusal::not_found)?;
     let body = html! {

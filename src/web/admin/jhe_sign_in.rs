@@ -8,16 +8,22 @@ use http::StatusCode;
 use tokio::time::timeout;
 use warp::reply::Response;
 
-use super::{sign_in, with_session};
-use crate::account::Actor;
-use crate::config::BaseUrl;
-use crate::jhe::{Jhe, JheError, Practitioner, SignIn, SignedIn};
-use crate::store::session::{self, Holder};
-use crate::store::{StoreError, audit, practitioner};
-use crate::token::{CHARACTERS, Token};
-use crate::web::App;
-use crate::web::answer::{Refusal, TokenCookie, see_other, with_cookie};
-use crate::web::visit::Visit;
+use crate::app::state::App;
+use crate::config::base_url::BaseUrl;
+use crate::jhe::client::Jhe;
+use crate::jhe::error::JheError;
+use crate::jhe::practitioner::{SignIn, SignedIn};
+use crate::model::account::Actor;
+use crate::model::jhe_practitioner::Practitioner;
+use crate::secrets::token::{CHARACTERS, Token};
+use crate::store::error::StoreError;
+use crate::store::people::session::Holder;
+use crate::store::people::{jhe_practitioner, session};
+use crate::store::privacy::audit;
+use crate::web::admin::after_sign_in;
+use crate::web::admin::staff::with_session;
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, TokenCookie, see_other, with_cookie};
 
 /// The cookie of a browser that is on its way to JHE and back: state and verifier are derived from it.
 const COOKIE: &str = "jhe_ow_to_jhe";
@@ -65,15 +71,15 @@ impl Way {
 }
 
 /// Whether the sign-in page offers it.
-pub(super) fn is_offered(app: &App) -> bool {
+pub(crate) fn is_offered(app: &App) -> bool {
     Way::of(app).is_some()
 }
 
 /// `GET /admin/jhe`: off to JHE.
-pub(super) fn begin(app: &App, visit: &Visit) -> Result<Response, Refusal> {
+pub(crate) fn begin(app: &App, visit: &Visit) -> Result<Response, Refusal> {
     let way = Way::of(app).ok_or_else(Refusal::not_found)?;
     let token = Token::draw()?;
-    let to = way.authorize(&token, sign_in::landing(visit.query.get("next")));
+    let to = way.authorize(&token, after_sign_in::landing(visit.query.get("next")));
     Ok(with_way_cookie(app, see_other(&to), Some(&token)))
 }
 
@@ -83,7 +89,7 @@ fn with_way_cookie(app: &App, answer: Response, token: Option<&Token>) -> Respon
 }
 
 /// `GET /admin/jhe/callback`: back from JHE. However it ends, the browser is no longer on its way.
-pub(super) async fn callback(app: &App, visit: &Visit) -> Response {
+pub(crate) async fn callback(app: &App, visit: &Visit) -> Response {
     let answer = match own_state(app, visit) {
         Err(refusal) => refusal.into_response(),
         // After the state, so that another site's page cannot wear out its reader's tries.
@@ -108,7 +114,7 @@ fn own_state<'a>(app: &App, visit: &'a Visit) -> Result<Back<'a>, Refusal> {
     let token = visit.cookie(COOKIE).ok_or_else(not_begun_here)?;
     let given = visit.query.get("state").split_at_checked(CHARACTERS);
     match given.filter(|(state, _)| token.is_state(state)) {
-        Some((_, next)) => Ok(Back { way, token, next: sign_in::landing(next) }),
+        Some((_, next)) => Ok(Back { way, token, next: after_sign_in::landing(next) }),
         None => Err(not_begun_here()),
     }
 }
@@ -148,17 +154,17 @@ async fn let_in(app: &App, who: Practitioner) -> Result<Token, Refusal> {
     let token = Token::draw()?;
     let (hash, now) = (token.hash(), app.clock.now());
     let write = move |db: &_| {
-        if let Some(known) = practitioner::find(db, who.user)?
+        if let Some(known) = jhe_practitioner::find(db, who.user)?
             && known.disabled
         {
             audit::record(db, now, Actor::Account(known.id), "sign-in.failed", None, "jhe")?;
             return Ok(Kept::ShutOut);
         }
         let Some(role) = who.role() else {
-            practitioner::let_go(db, &who)?;
+            jhe_practitioner::let_go(db, &who)?;
             return Ok(Kept::Nowhere);
         };
-        let id = practitioner::take_over(db, &who, role, now)?;
+        let id = jhe_practitioner::take_over(db, &who, role, now)?;
         session::begin(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
         audit::record(db, now, Actor::Account(id), "sign-in", None, "jhe")?;
         Ok::<_, StoreError>(Kept::In)

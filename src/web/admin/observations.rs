@@ -4,21 +4,25 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{PAGE, Staff, cut, no_patient, note_view, page};
-use crate::catalog::{self, Series};
-use crate::omh;
-use crate::patient::{PatientId, PatientRef};
-use crate::store::observation::{self, Filter, Observation, StreamInfo};
-use crate::store::{StoreError, patient as patients};
-use crate::time::{Timestamp, time_zone_or_utc};
-use crate::web::App;
-use crate::web::answer::Refusal;
+use crate::app::state::App;
+use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::model::catalog::series_type::Series;
+use crate::model::catalog::{series, source};
+use crate::model::observation::{Observation, StreamInfo};
+use crate::model::patient::{PatientId, PatientRef};
+use crate::omh::{render, show};
+use crate::store::error::StoreError;
+use crate::store::people::patient as patients;
+use crate::store::samples::observation;
+use crate::store::samples::observation::Filter;
+use crate::web::admin::staff::{PAGE, Staff, cut, no_patient, note_view, page};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{format_local, local, older, table_head};
-use crate::web::visit::Visit;
+use crate::web::request::Visit;
+use crate::web::response::Refusal;
 
 /// An observation with all that is known of it.
-pub(super) struct Placed {
+pub(crate) struct Placed {
     stream: StreamInfo,
     observation: Observation,
     /// What it was before, each with the time at which it was replaced.
@@ -26,7 +30,7 @@ pub(super) struct Placed {
 }
 
 /// A patient's newest observations before a place in that order.
-pub(super) fn newest(
+pub(crate) fn newest(
     db: &rusqlite::Connection,
     id: PatientId,
     before: Option<(Timestamp, i64)>,
@@ -47,7 +51,7 @@ pub(super) fn newest(
 }
 
 /// `GET /admin/patients/N/observations`.
-pub(super) async fn show(
+pub(crate) async fn show(
     app: &App,
     visit: &Visit,
     staff: &Staff,
@@ -85,7 +89,7 @@ fn read_place(text: &str) -> Option<(Timestamp, i64)> {
 }
 
 /// A table of observations, with the times where the patient lives.
-pub(super) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
+pub(crate) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
     html! {
         @if observations.is_empty() {
             p.empty { "Nothing has arrived yet. It does once the patient has agreed, is connected, and OW has data." }
@@ -103,14 +107,14 @@ pub(super) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
 
 fn row(zone: &TimeZone, one: &Placed) -> Markup {
     let Placed { stream, observation, replaced } = one;
-    let series = catalog::series(&stream.series_type);
+    let series = series::series(&stream.series_type);
     html! {
         tr {
             th scope="row" data-label="Time" {
                 time datetime=(observation.instant) { (format_local(zone, observation.instant, "%-d %b %Y, %H:%M:%S %Z")) }
             }
             td.number data-label="Value" {
-                (omh::show(stream, observation))
+                (show::show(stream, observation))
                 @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
             }
             td data-label="Type" { span.type {
@@ -120,15 +124,15 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
             } }
             td data-label="Data source" {
                 span {
-                    (catalog::data_source(&stream.provider))
+                    (source::data_source(&stream.provider))
                     @if !stream.device.is_empty() { ", " (stream.device) }
                 }
             }
-            td.id data-label="Identifier" { span { (stream.system) " " (omh::identifier_value(stream, observation)) } }
+            td.id data-label="Identifier" { span { (stream.system) " " (render::identifier_value(stream, observation)) } }
             td data-label="Earlier values" {
                 @if replaced.is_empty() { "none" } @else {
                     ul.plain { @for (before, at) in replaced {
-                        li { (omh::show(stream, before)) ", until " (local(zone, *at)) }
+                        li { (show::show(stream, before)) ", until " (local(zone, *at)) }
                     } }
                 }
             }

@@ -6,26 +6,31 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 use warp::reply::Response;
 
-use super::export::Overview;
-use super::payloads::Overview as Payloads;
-use super::{PAGE, Staff, cut, nobody_yet, note_view, page_that_renews};
-use crate::account::{Reach, Role};
-use crate::patient::PatientId;
-use crate::settings::Snapshot;
-use crate::silence::Silence;
-use crate::stage::{self, Stage};
-use crate::store::alert::{self, Untold};
-use crate::store::run::{self, Run};
-use crate::store::status::{self, Line, Shown};
-use crate::store::{StoreError, lock, setting, silence};
-use crate::time::Timestamp;
-use crate::web::answer::Refusal;
-use crate::web::chart::{Activity, Span, sparkline};
-use crate::web::connect::{self, Offer};
+use crate::app::daemon_status::TickState;
+use crate::app::device_offers::Offer;
+use crate::app::enrolment_stage::Stage;
+use crate::app::state::App;
+use crate::app::{connect_device, enrolment_stage};
+use crate::common::time::Timestamp;
+use crate::config::settings::Snapshot;
+use crate::model::account::{Reach, Role};
+use crate::model::patient::PatientId;
+use crate::model::silence::Silence;
+use crate::store::engine::setting;
+use crate::store::error::StoreError;
+use crate::store::operations::alert_queue::Untold;
+use crate::store::operations::patient_status::{Line, Shown};
+use crate::store::operations::run_history::Run;
+use crate::store::operations::{alert_queue, patient_status, run_history, silence, tick_lock};
+use crate::web::admin::export::Overview;
+use crate::web::admin::payloads::Overview as Payloads;
+use crate::web::admin::staff::{PAGE, Staff, cut, nobody_yet, note_view, page_that_renews};
+use crate::web::chart::sparkline::sparkline;
+use crate::web::chart::study_totals::{Activity, Span};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, badge, count, notice, table_head};
-use crate::web::visit::Visit;
-use crate::web::{App, TickState};
+use crate::web::request::Visit;
+use crate::web::response::Refusal;
 
 /// Who is silent, and why.
 type Silent = BTreeMap<PatientId, Silence>;
@@ -34,7 +39,7 @@ type Silent = BTreeMap<PatientId, Silence>;
 const RENEWED_EVERY: u32 = 5;
 
 /// `GET /admin`.
-pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let now = app.clock.now();
     let reach = staff.reach();
     let shown = Shown {
@@ -57,7 +62,7 @@ pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
-    let offers = if is_of_all { connect::offers_soon(app).await } else { None };
+    let offers = if is_of_all { connect_device::offers_soon(app).await } else { None };
     let body = html! {
         h1 { "Overview" }
         (notice(done))
@@ -104,11 +109,11 @@ impl Kept {
     fn load(db: &Connection, shown: &Shown, span: Span, now: Timestamp) -> Result<Self, StoreError> {
         let settings = setting::all(db)?;
         Ok(Self {
-            lines: status::lines(db, now, shown, PAGE + 1)?,
+            lines: patient_status::lines(db, now, shown, PAGE + 1)?,
             silent: silence::all(db, shown.reach, settings.silence_after(), now)?,
-            untold: alert::untold(db)?,
+            untold: alert_queue::untold(db)?,
             settings,
-            last_run: run::last(db)?,
+            last_run: run_history::last(db)?,
             export: Overview::load(db, now)?,
             payloads: Payloads::load(db)?,
             activity: Activity::load(db, span, now)?,
@@ -197,7 +202,7 @@ fn polling(
             } }
             div { dt { "Mode" } dd { (settings.text("ow.ingest_mode")) } }
             div { dt { "Interval" } dd { (settings.text("ow.poll_interval")) } }
-            div { dt { "Tick" } dd { (tick(now, settings.text(lock::KEY))) } }
+            div { dt { "Tick" } dd { (tick(now, settings.text(tick_lock::KEY))) } }
             div.wide { dt { "Last tick" } dd {
                 @match (&ticks.outcome, last_run) {
                     (Some(outcome), _) => { (outcome) " " (ago(now, Some(ticks.last))) }
@@ -312,12 +317,12 @@ fn silences(silent: &Silent, settings: &Snapshot) -> Markup {
 }
 
 /// That a patient is silent, and the likely cause.
-pub(super) fn flag(silence: &Silence) -> Markup {
+pub(crate) fn flag(silence: &Silence) -> Markup {
     html! { " " (badge("bad", "silent")) " " span.fine { (silence.cause.words()) } }
 }
 
 /// The stage, marked as well, in trouble, or neither.
-pub(super) fn stage_badge(stage: Stage) -> Markup {
+pub(crate) fn stage_badge(stage: Stage) -> Markup {
     let kind = match stage {
         Stage::Connected => "good",
         Stage::NeedsRelink => "bad",
@@ -327,10 +332,10 @@ pub(super) fn stage_badge(stage: Stage) -> Markup {
 }
 
 /// When a patient was last polled, what went wrong, and what to do.
-pub(super) fn trouble(now: Timestamp, line: &Line, stage: Stage) -> Markup {
+pub(crate) fn trouble(now: Timestamp, line: &Line, stage: Stage) -> Markup {
     html! {
         @if let Some(polled) = line.polled { (ago(now, Some(polled))) } @else { "never" }
-        @if let Some(error) = stage::trouble(line) {
+        @if let Some(error) = enrolment_stage::trouble(line) {
             p.bad { (error) }
         } @else if !stage.next(line).is_empty() {
             p.idle { (stage.next(line)) }
@@ -378,7 +383,7 @@ mod tests {
     use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
     use super::*;
-    use crate::store::in_memory;
+    use crate::store::engine::open::in_memory;
 
     /// However much is kept, the page is as quick: SQLite itself says which tables it reads.
     #[test]

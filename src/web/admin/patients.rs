@@ -4,27 +4,33 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::overview::{flag, stage_badge};
-use super::{PAGE, PATIENTS_ARE_JHES, Staff, cut, no_patient, nobody_yet, note_view, page};
-use crate::account::Role;
-use crate::invitation;
-use crate::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
-use crate::stage::Stage;
-use crate::store::patient::{self, NewPatient};
-use crate::store::status::{self, Shown};
-use crate::store::{StoreError, audit, reach, setting, silence, study};
-use crate::study::{Study, StudyId};
-use crate::web::App;
-use crate::web::answer::{Refusal, see_other, with_status};
+use crate::app::enrolment_stage::Stage;
+use crate::app::invite;
+use crate::app::state::App;
+use crate::model::account::Role;
+use crate::model::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
+use crate::model::study::{Study, StudyId};
+use crate::store::engine::setting;
+use crate::store::error::StoreError;
+use crate::store::operations::patient_status::Shown;
+use crate::store::operations::{patient_status, silence};
+use crate::store::people::patient::NewPatient;
+use crate::store::people::{patient, study};
+use crate::store::privacy::audit;
+use crate::web::admin::overview::{flag, stage_badge};
+use crate::web::admin::staff::{
+    PAGE, PATIENTS_ARE_JHES, Staff, cut, no_patient, nobody_yet, note_view, page,
+};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{Errors, ago, checkbox, form, table_head};
-use crate::web::visit::{Fields, Visit};
+use crate::web::request::{Fields, Visit};
+use crate::web::response::{Refusal, see_other, with_status};
 
 /// Studies that the form offers: more than anybody wants to tick.
-pub(super) const OFFERED: u32 = 200;
+pub(crate) const OFFERED: u32 = 200;
 
 /// `GET /admin/patients`.
-pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let now = app.clock.now();
     let (reach, after) = (staff.reach(), visit.query.number("after").unwrap_or(0));
     let only_silent = !visit.query.get("silent").is_empty();
@@ -33,8 +39,9 @@ pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         let silent = silence::all(db, reach, settings.silence_after(), now)?;
         let among = only_silent.then(|| silent.keys().copied().collect());
         let shown = Shown { reach, after, search: String::new(), until: None, among };
-        let lines = status::lines(db, now, &shown, PAGE + 1)?;
-        let with_studies = |line: status::Line| Ok((reach::studies_of(db, reach, line.patient)?, line));
+        let lines = patient_status::lines(db, now, &shown, PAGE + 1)?;
+        let with_studies =
+            |line: patient_status::Line| Ok((study::studies_of(db, reach, line.patient)?, line));
         let lines = lines.into_iter().map(with_studies).collect::<Result<Vec<_>, StoreError>>()?;
         Ok((lines, silent))
     };
@@ -117,14 +124,14 @@ impl Typed {
 }
 
 /// `GET /admin/patients/new`.
-pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
     staff.need(Role::Manager)?;
     let typed = Typed { zone: "UTC".to_owned(), ..Typed::default() };
     ask(app, staff, None, &typed, &Errors::default()).await
 }
 
 /// `GET /admin/patients/N/edit`.
-pub(super) async fn ask_change(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+pub(crate) async fn ask_change(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
     staff.need(Role::Manager)?;
     let found = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await;
     let patient = found.map_err(|_| no_patient())?;
@@ -201,12 +208,12 @@ fn enrolments(studies: &[Study], typed: &Typed, is_known: bool) -> Markup {
 }
 
 /// `POST /admin/patients/new`.
-pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     save(app, visit, staff, None).await
 }
 
 /// `POST /admin/patients/N/edit`.
-pub(super) async fn change(
+pub(crate) async fn change(
     app: &App,
     visit: &Visit,
     staff: &Staff,
@@ -249,7 +256,7 @@ async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<PatientId>) ->
         }
         audit::record(db, now, who, action, Some(patient), "")?;
         for study in studies {
-            invitation::enrol(db, study, patient, who, now)?;
+            invite::enrol(db, study, patient, who, now)?;
         }
         Ok(patient)
     };

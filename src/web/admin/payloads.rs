@@ -3,13 +3,15 @@
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use crate::patient::PatientId;
-use crate::raw::UNDATED;
-use crate::settings::{IngestMode, Snapshot};
-use crate::store::object::{self, Object, State, Summary};
-use crate::store::{StoreError, twin};
-use crate::time::Timestamp;
-use crate::web::App;
+use crate::app::state::App;
+use crate::common::time::Timestamp;
+use crate::config::settings::{IngestMode, Snapshot};
+use crate::model::bucket_day::UNDATED;
+use crate::model::patient::PatientId;
+use crate::store::error::StoreError;
+use crate::store::outbox::one_of_two_modes;
+use crate::store::samples::raw_object;
+use crate::store::samples::raw_object::{Object, State, Summary};
 use crate::web::layout::Column::Text;
 use crate::web::layout::{ago, badge, count, local, table_head};
 
@@ -17,18 +19,18 @@ use crate::web::layout::{ago, badge, count, local, table_head};
 const SHOWN: u32 = 20;
 
 /// What the overview says.
-pub(super) struct Overview {
+pub(crate) struct Overview {
     /// Patients who have observations of both modes.
     with_both: i64,
 }
 
 impl Overview {
-    pub(super) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
-        Ok(Self { with_both: twin::with_both(db)? })
+    pub(crate) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
+        Ok(Self { with_both: one_of_two_modes::with_both(db)? })
     }
 
     /// Nothing, where the payloads are of no interest.
-    pub(super) fn section(&self, app: &App, settings: &Snapshot) -> Markup {
+    pub(crate) fn section(&self, app: &App, settings: &Snapshot) -> Markup {
         let is_raw = settings.ingest_mode() == Ok(IngestMode::Raw);
         let (now, found) = (app.clock.now(), app.payloads.last().filter(|_| is_raw));
         html! { @if found.is_some() || self.with_both > 0 {
@@ -56,18 +58,21 @@ impl Overview {
 }
 
 /// What the page of a patient says.
-pub(super) struct OfPatient {
+pub(crate) struct OfPatient {
     summary: Summary,
     has_both: bool,
 }
 
 impl OfPatient {
-    pub(super) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Self, StoreError> {
-        Ok(Self { summary: object::summary(db, id, SHOWN)?, has_both: twin::has_both(db, id)? })
+    pub(crate) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Self, StoreError> {
+        Ok(Self {
+            summary: raw_object::summary(db, id, SHOWN)?,
+            has_both: one_of_two_modes::has_both(db, id)?,
+        })
     }
 
     /// Nothing, where there has never been a payload.
-    pub(super) fn section(&self, zone: &TimeZone, now: Timestamp, is_unfinished: bool) -> Markup {
+    pub(crate) fn section(&self, zone: &TimeZone, now: Timestamp, is_unfinished: bool) -> Markup {
         let Summary { read, other, failed, lost, newest, in_error } = &self.summary;
         html! { @if !self.summary.is_empty() || self.has_both {
             section #payloads {

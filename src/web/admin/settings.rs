@@ -4,15 +4,17 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{Staff, page};
-use crate::account::Role;
-use crate::settings::{self, Setting, Snapshot};
-use crate::store::{audit, setting};
-use crate::time::Timestamp;
-use crate::web::App;
-use crate::web::answer::{Refusal, see_other, with_status};
+use crate::app::state::App;
+use crate::common::time::Timestamp;
+use crate::config::settings;
+use crate::config::settings::{Setting, Snapshot};
+use crate::model::account::Role;
+use crate::store::engine::setting;
+use crate::store::privacy::audit;
+use crate::web::admin::staff::{Staff, page};
 use crate::web::layout::{ago, form, notice};
-use crate::web::visit::Visit;
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, see_other, with_status};
 
 /// A value that could not be taken: of which setting, as it was typed, and why.
 struct Refused {
@@ -22,7 +24,7 @@ struct Refused {
 }
 
 /// `GET /admin/settings`.
-pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     staff.need(Role::Operator)?;
     let done = settings::find(visit.query.get("done")).map(|setting| format!("{} is saved.", setting.key));
     render(app, staff, &done.unwrap_or_default(), None).await
@@ -145,7 +147,7 @@ impl View<'_> {
 }
 
 /// `POST /admin/settings`.
-pub(super) async fn set(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn set(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let setting = settings::find(visit.form.get("key")).map_err(|failure| Refusal::bad(failure.what))?;
     let value = if visit.form.has("unset") {
         None

@@ -4,34 +4,27 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{SESSION_AGE, Staff, jhe_sign_in, page, with_session, without_session};
-use crate::account::Actor;
-use crate::password;
-use crate::store::account::{self, Account};
-use crate::store::session::{self, Holder};
-use crate::store::{StoreError, audit};
-use crate::time::Timestamp;
-use crate::token::{Token, TokenHash};
-use crate::web::answer::{Refusal, html as html_answer, see_other, with_status};
-use crate::web::layout::{self, Errors, Field, Shell, form};
-use crate::web::visit::Visit;
-use crate::web::{App, guard};
-
-/// Where somebody who is not signed in is sent, to come back here afterwards.
-pub(super) fn address(visit: &Visit) -> String {
-    let next: String = form_urlencoded::byte_serialize(visit.path.as_bytes()).collect();
-    format!("/admin/sign-in?next={next}")
-}
-
-/// Where to go after signing in: one of our own pages, whatever the address says.
-pub(super) fn landing(next: &str) -> &str {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'/' || byte == b'-';
-    if next.starts_with("/admin") && next.bytes().all(plain) { next } else { "/admin" }
-}
+use crate::app::state::App;
+use crate::common::time::Timestamp;
+use crate::model::account::Actor;
+use crate::secrets::password;
+use crate::secrets::token::{Token, TokenHash};
+use crate::store::error::StoreError;
+use crate::store::people::account::Account;
+use crate::store::people::session::Holder;
+use crate::store::people::{account, session};
+use crate::store::privacy::audit;
+use crate::web::admin::after_sign_in::{landing, plain};
+use crate::web::admin::jhe_sign_in;
+use crate::web::admin::staff::{SESSION_AGE, Staff, page, with_session, without_session};
+use crate::web::csrf;
+use crate::web::layout::{Errors, Field, form};
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, see_other, with_status};
 
 /// `GET /admin/sign-in`, with a one-time link's token or without. Opening a link uses nothing up.
-pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
-    let visitor = guard::visitor(visit)?;
+pub(crate) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
+    let visitor = csrf::visitor(visit)?;
     let body = match visit.query.get("token") {
         "" => ask(app, &visitor.0, visit.query.get("next"), "", None),
         token => {
@@ -42,7 +35,7 @@ pub(super) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> 
             }
         }
     };
-    Ok(guard::greet(app, plain(app, &body), &visitor))
+    Ok(csrf::greet(app, plain(app, &body), &visitor))
 }
 
 const SPENT: &str = "This one-time link was used already, or is too old. Sign in with your name and password, \
@@ -50,11 +43,6 @@ const SPENT: &str = "This one-time link was used already, or is too old. Sign in
 
 fn link_hash(token: &str) -> TokenHash {
     TokenHash::of(token.as_bytes())
-}
-
-fn plain(app: &App, body: &Markup) -> Response {
-    let shell = Shell::Plain { simulated: app.simulated, leads_to: None };
-    html_answer(layout::page("Sign in", &shell, body))
 }
 
 fn ask(app: &App, visitor: &Token, next: &str, name: &str, problem: Option<&str>) -> Markup {
@@ -91,15 +79,15 @@ fn ask_link(visitor: &Token, token: &str, account: &Account) -> Markup {
 }
 
 /// `POST /admin/sign-in`.
-pub(super) async fn sign_in(app: &App, visit: &Visit) -> Response {
+pub(crate) async fn sign_in(app: &App, visit: &Visit) -> Response {
     let name = visit.form.get("name");
-    let visitor = match guard::visitor(visit) {
+    let visitor = match csrf::visitor(visit) {
         Ok(visitor) => visitor,
         Err(refusal) => return refusal.into_response(),
     };
     let token = (!visitor.1).then_some(&visitor.0);
     // First, so that another site's page cannot wear out its reader's tries.
-    if let Err(refusal) = guard::check_form(app, visit, token, Actor::Visitor).await {
+    if let Err(refusal) = csrf::check_form(app, visit, token, Actor::Visitor).await {
         return refusal.into_response();
     }
     if let Err(too_many) = app.limits.sign_in(visit.client) {
@@ -170,7 +158,7 @@ async fn begin(app: &App, account: &Account, link: Option<TokenHash>) -> Result<
 }
 
 /// `POST /admin/sign-out`.
-pub(super) async fn sign_out(app: &App, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn sign_out(app: &App, staff: &Staff) -> Result<Response, Refusal> {
     let (hash, who, now) = (staff.token.hash(), staff.actor(), app.clock.now());
     let end = move |db: &_| {
         session::end(db, hash)?;
@@ -181,7 +169,7 @@ pub(super) async fn sign_out(app: &App, staff: &Staff) -> Result<Response, Refus
 }
 
 /// `GET /admin/password`.
-pub(super) fn ask_password(app: &App, staff: &Staff, errors: &Errors) -> Response {
+pub(crate) fn ask_password(app: &App, staff: &Staff, errors: &Errors) -> Response {
     let help = format!("At least {} characters. A few words in a row do well.", password::SHORTEST);
     let field = |name, label, help, autocomplete| Field {
         name,
@@ -209,7 +197,7 @@ pub(super) fn ask_password(app: &App, staff: &Staff, errors: &Errors) -> Respons
 }
 
 /// `POST /admin/password`.
-pub(super) async fn set_password(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn set_password(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let (id, name) = (staff.account.id, staff.account.name.clone());
     let mut errors = Errors::default();
     if staff.account.has_password {
@@ -238,7 +226,7 @@ pub(super) async fn set_password(app: &App, visit: &Visit, staff: &Staff) -> Res
 
 fn keep_password(
     db: &rusqlite::Connection,
-    id: crate::account::AccountId,
+    id: crate::model::account::AccountId,
     hash: &str,
     keep: TokenHash,
     who: Actor,

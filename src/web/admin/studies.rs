@@ -4,24 +4,26 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::{PAGE, Staff, cut, page};
-use crate::account::Role;
-use crate::catalog;
-use crate::patient::parse_name;
-use crate::store::code::Deliveries;
-use crate::store::{StoreError, audit, code, reach, study};
-use crate::study::{Scope, Study, StudyId, Terms};
-use crate::web::App;
-use crate::web::answer::{Refusal, see_other, with_status};
+use crate::app::state::App;
+use crate::model::account::Role;
+use crate::model::patient::parse_name;
+use crate::model::study::{Scope, Study, StudyId, Terms};
+use crate::store::error::StoreError;
+use crate::store::people::study;
+use crate::store::privacy::audit;
+use crate::store::samples::code;
+use crate::store::samples::code::Deliveries;
+use crate::web::admin::staff::{PAGE, Staff, cut, page};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{Errors, checkbox, count, form, group_error, table_head};
-use crate::web::visit::{Fields, Visit};
+use crate::web::request::{Fields, Visit};
+use crate::web::response::{Refusal, see_other, with_status};
 
 /// Characters of a purpose: what people read to its end.
 const LONGEST: usize = 4000;
 
 /// `GET /admin/studies`.
-pub(super) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     let after = visit.query.number("after").unwrap_or(0);
     let reach = staff.reach();
     let read = move |db: &_| {
@@ -85,7 +87,9 @@ impl Offered {
         let read = move |db: &_| {
             let mut scopes = code::deliverable(db)?;
             let stays = |scope: &Scope| present.contains(scope);
-            scopes.retain(|scope| !is_connected || catalog::is_of_jhe(&scope.code) || stays(scope));
+            scopes.retain(|scope| {
+                !is_connected || crate::model::catalog::code::is_of_jhe(&scope.code) || stays(scope)
+            });
             Ok(Self { scopes, sources: code::data_sources(db)?, deliveries: Deliveries::load(db)? })
         };
         Ok(app.store.read(read).await?)
@@ -94,12 +98,13 @@ impl Offered {
     /// The scopes in groups, each with its name.
     fn groups(&self) -> Vec<(&'static str, Vec<&Scope>)> {
         let mut groups: Vec<(&str, Vec<&Scope>)> = Vec::new();
-        for (name, codes) in catalog::GROUPS {
+        for (name, codes) in crate::model::catalog::code::GROUPS {
             let listed = codes.iter().filter_map(|code| self.scopes.iter().find(|scope| scope.code == *code));
             groups.push((name, listed.collect()));
         }
-        let is_listed =
-            |scope: &Scope| catalog::GROUPS.iter().any(|(_, codes)| codes.contains(&&*scope.code));
+        let is_listed = |scope: &Scope| {
+            crate::model::catalog::code::GROUPS.iter().any(|(_, codes)| codes.contains(&&*scope.code))
+        };
         groups.push(("Others", self.scopes.iter().filter(|scope| !is_listed(scope)).collect()));
         groups.retain(|(_, scopes)| !scopes.is_empty());
         groups
@@ -134,7 +139,7 @@ fn read_terms(fields: &Fields, offered: &Offered) -> (Terms, Errors) {
 }
 
 /// `GET /admin/studies/new`.
-pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
     staff.need(Role::Manager)?;
     let offered = Offered::load(app, &Terms::default()).await?;
     // One that is the only one is meant.
@@ -149,7 +154,7 @@ pub(super) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusa
 }
 
 /// `GET /admin/studies/N`: the form, or for whoever may not change it what stands in it.
-pub(super) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
+pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
     let one = find(app, staff, id).await?;
     if staff.may_make() {
         let offered = Offered::load(app, &one.terms).await?;
@@ -180,7 +185,7 @@ async fn find(app: &App, staff: &Staff, id: &str) -> Result<Study, Refusal> {
     let id: StudyId = id.parse().map_err(|_| Refusal::not_found())?;
     let reach = staff.reach();
     let read = move |db: &_| {
-        if reach::has_study(db, reach, id)? { study::require(db, id).map(Some) } else { Ok(None) }
+        if study::has_study(db, reach, id)? { study::require(db, id).map(Some) } else { Ok(None) }
     };
     app.store.read(read).await?.ok_or_else(Refusal::not_found)
 }
@@ -237,7 +242,7 @@ fn words(terms: &Terms, errors: &Errors) -> Markup {
 fn tick(scope: &Scope, terms: &Terms, offered: &Offered) -> Markup {
     let label = html! {
         (scope.display) " " code { (scope.code) }
-        span.covers { (catalog::covers(&scope.code).unwrap_or_default()) }
+        span.covers { (crate::model::catalog::code::covers(&scope.code).unwrap_or_default()) }
         span.covers { "From " (offered.deliveries.of(&scope.code).join(", ")) }
     };
     checkbox(&format!("scope-{}", scope.code), "scope", &scope.code, terms.scopes.contains(scope), &label)
@@ -269,12 +274,12 @@ fn ticks(terms: &Terms, offered: &Offered, errors: &Errors) -> Markup {
 }
 
 /// `POST /admin/studies/new`.
-pub(super) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
     save(app, visit, staff, None, &Terms::default()).await
 }
 
 /// `POST /admin/studies/N`.
-pub(super) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
+pub(crate) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
     let one = find(app, staff, id).await?;
     save(app, visit, staff, Some(one.id), &one.terms).await
 }

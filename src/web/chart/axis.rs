@@ -3,15 +3,15 @@
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use crate::catalog::Series;
-use crate::intervals::Interval;
+use crate::model::catalog::series_type::Series;
+use crate::model::consent_intervals::Interval;
 use crate::web::layout::format_local;
 
 /// Size of the drawing in its own units; it scales to the width of the page.
-pub(super) const WIDTH: f64 = 720.0;
-pub(super) const HEIGHT: f64 = 240.0;
+pub(crate) const WIDTH: f64 = 720.0;
+pub(crate) const HEIGHT: f64 = 240.0;
 /// Room for the numbers at the left and the times below.
-pub(super) const LEFT: f64 = 52.0;
+pub(crate) const LEFT: f64 = 52.0;
 const BOTTOM: f64 = 28.0;
 const TOP: f64 = 18.0;
 /// Parts of the height between two lines.
@@ -23,14 +23,14 @@ const TIMES: usize = 6;
 
 /// The values that a drawing covers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scale {
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Scale {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 impl Scale {
     /// Round numbers around all values, and two steps apart at least, so that a calm night is no mountain range.
-    pub(super) fn around(series: &Series, least: f64, most: f64) -> Self {
+    pub(crate) fn around(series: &Series, least: f64, most: f64) -> Self {
         let (from, until) = series.plausible;
         let step = round((until - from) / STEPS);
         let low = (least / step).floor() * step;
@@ -46,17 +46,17 @@ impl Scale {
     }
 
     /// From nothing to a round number above the greatest value, and above a part of what is plausible.
-    pub(super) fn from_zero(series: &Series, most: f64) -> Self {
+    pub(crate) fn from_zero(series: &Series, most: f64) -> Self {
         Self { low: 0.0, high: top(most.max(series.plausible.1 / STEPS), PARTS) }
     }
 
     /// How far down a value is drawn.
-    pub(super) fn y(self, value: f64) -> f64 {
+    pub(crate) fn y(self, value: f64) -> f64 {
         TOP + (self.high - value) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
     }
 
     /// A value as finely as it can be told on this scale.
-    pub(super) fn number(self, value: f64) -> String {
+    pub(crate) fn number(self, value: f64) -> String {
         let span = self.high - self.low;
         let digits = if span >= 40.0 { 1.0 } else { 100.0 };
         ((value * digits).round() / digits).to_string()
@@ -64,7 +64,7 @@ impl Scale {
 }
 
 /// The end of a scale from nothing to `most` at least, which so many steps of round numbers lead up to.
-pub(super) fn top(most: f64, steps: u32) -> f64 {
+pub(crate) fn top(most: f64, steps: u32) -> f64 {
     let (exponent, _) = parts(most / f64::from(steps));
     let round = [1.0, 2.0, 2.5, 5.0, 10.0].map(|digit| digit * exponent);
     let step = round.into_iter().find(|step| step * f64::from(steps) >= most).unwrap_or(most);
@@ -94,28 +94,28 @@ fn round(value: f64) -> f64 {
 
 /// Where stretches of time stand beside each other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slots(usize);
+pub(crate) struct Slots(usize);
 
 impl Slots {
-    pub(super) fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         Self(count.max(1))
     }
 
-    pub(super) fn width(self) -> f64 {
+    pub(crate) fn width(self) -> f64 {
         (WIDTH - LEFT) / float(self.0)
     }
 
-    pub(super) fn left(self, place: usize) -> f64 {
+    pub(crate) fn left(self, place: usize) -> f64 {
         LEFT + self.width() * float(place)
     }
 
-    pub(super) fn middle(self, place: usize) -> f64 {
+    pub(crate) fn middle(self, place: usize) -> f64 {
         self.left(place) + self.width() / 2.0
     }
 }
 
 /// The drawing with its lines and numbers, around what is drawn in it.
-pub(super) fn frame(
+pub(crate) fn frame(
     scale: Scale,
     zone: &TimeZone,
     (stretches, label): (&[Interval], &str),
@@ -150,19 +150,20 @@ fn written(scale: Scale, value: f64) -> String {
 }
 
 /// A count as a length; none that is drawn comes near the limit.
-pub(super) fn float(count: impl TryInto<u32>) -> f64 {
+pub(crate) fn float(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
 /// A coordinate with as many digits as anybody can see.
-pub(super) fn point(value: f64) -> String {
+pub(crate) fn point(value: f64) -> String {
     format!("{value:.1}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{SERIES, series};
+    use crate::model::catalog::series::SERIES;
+    use crate::model::catalog::series::series;
 
     fn around(name: &str, least: f64, most: f64) -> (f64, f64) {
         let scale = Scale::around(series(name).unwrap(), least, most);

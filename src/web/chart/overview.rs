@@ -6,16 +6,18 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use rusqlite::Connection;
 
-use super::period::around;
-use super::{Rows, nothing_yet, sums};
-use crate::catalog::{Chart, Series};
-use crate::intervals::Interval;
-use crate::omh;
-use crate::patient::PatientId;
-use crate::store::StoreError;
-use crate::store::chart::{self as store, Line};
-use crate::store::observation::{self, Filter, StreamInfo};
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::model::catalog::series_type::{Chart, Series};
+use crate::model::chart_data::Line;
+use crate::model::consent_intervals::Interval;
+use crate::model::observation::StreamInfo;
+use crate::model::patient::PatientId;
+use crate::omh::show;
+use crate::store::error::StoreError;
+use crate::store::samples::observation::Filter;
+use crate::store::samples::{chart as store, observation};
+use crate::web::chart::charts::{Rows, nothing_yet, sums};
+use crate::web::chart::period::around;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{count, format_local, local_text, table_head};
 
@@ -23,7 +25,7 @@ use crate::web::layout::{count, format_local, local_text, table_head};
 const COUNTED: Duration = Duration::from_hours(24);
 
 /// The newest of each row of the catalogue that there is anything of.
-pub(in crate::web) struct Overview {
+pub(crate) struct Overview {
     lines: Vec<Newest>,
     empty: Vec<&'static Series>,
 }
@@ -36,7 +38,7 @@ struct Newest {
 }
 
 impl Overview {
-    pub(in crate::web) fn load(
+    pub(crate) fn load(
         db: &Connection,
         rows: &Rows,
         patient: PatientId,
@@ -62,7 +64,7 @@ impl Overview {
     }
 
     /// As a table; `href` is what the address of a chart begins with.
-    pub(in crate::web) fn table(&self, href: &str) -> Markup {
+    pub(crate) fn table(&self, href: &str) -> Markup {
         html! {
             @if self.lines.is_empty() {
                 p.empty { "Nothing has arrived yet. It does once a device is connected and its maker has data." }
@@ -96,7 +98,7 @@ fn newest_sample(
 ) -> Result<Option<(String, String)>, StoreError> {
     let own: Vec<StreamInfo> = infos.iter().filter(|info| is_own(info.id)).cloned().collect();
     let newest = observation::newest(db, &own, None, 1)?.pop();
-    Ok(newest.map(|(place, one)| (omh::show(&own[place], &one), local_text(zone, one.instant))))
+    Ok(newest.map(|(place, one)| (show::show(&own[place], &one), local_text(zone, one.instant))))
 }
 
 /// What the newest day comes to: of several sources the one that has most.
@@ -114,6 +116,6 @@ fn newest_day(
     };
     let found = sums.days.iter().enumerate().rev().find_map(|(place, day)| Some((day, of_day(place)?)));
     Ok(found.map(|(day, value)| {
-        (omh::quantity(value, series.shown), format_local(zone, day.range.from, "%a, %-d %b %Y"))
+        (show::quantity(value, series.shown), format_local(zone, day.range.from, "%a, %-d %b %Y"))
     }))
 }

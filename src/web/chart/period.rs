@@ -4,25 +4,25 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, ZonedDateTime};
 
-use crate::intervals::Interval;
-use crate::time::Timestamp;
+use crate::common::time::Timestamp;
+use crate::model::consent_intervals::Interval;
 
 /// How much time a chart covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::web) enum Period {
+pub(crate) enum Period {
     Day,
     Week,
     Month,
 }
 
 impl Period {
-    pub(super) const ALL: &[Self] = &[Self::Day, Self::Week, Self::Month];
+    pub(crate) const ALL: &[Self] = &[Self::Day, Self::Week, Self::Month];
 
-    pub(in crate::web) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         Self::ALL.iter().copied().find(|period| period.as_str() == text).unwrap_or(Self::Day)
     }
 
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
             Self::Week => "week",
@@ -32,7 +32,7 @@ impl Period {
 
     /// The stretches of time that are summed up, ending now, cut where the patient lives: half hours of a
     /// day, six hours of a week, days of a month.
-    pub(super) fn stretches(self, zone: &TimeZone, now: Timestamp) -> Vec<Interval> {
+    pub(crate) fn stretches(self, zone: &TimeZone, now: Timestamp) -> Vec<Interval> {
         let Some(now) = zoned(zone, now) else { return Vec::new() };
         let (count, step, minutes) = match self {
             Self::Day => (48, 30.minutes(), 30),
@@ -44,7 +44,7 @@ impl Period {
 
     /// The local days that are summed up, the last of them today: of what has a value for each day, the view of a
     /// day shows yesterday as well, since today's is not complete.
-    pub(super) fn days(self, zone: &TimeZone, now: Timestamp) -> Vec<Day> {
+    pub(crate) fn days(self, zone: &TimeZone, now: Timestamp) -> Vec<Day> {
         let Some(now) = zoned(zone, now) else { return Vec::new() };
         let count = match self {
             Self::Day => 2,
@@ -56,7 +56,7 @@ impl Period {
     }
 
     /// How the beginning of a stretch is written below the drawing.
-    pub(super) fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Day => "%H:%M",
             Self::Week => "%a %H:%M",
@@ -65,14 +65,14 @@ impl Period {
     }
 
     /// How a day is written below the drawing.
-    pub(super) fn day_label(self) -> &'static str {
+    pub(crate) fn day_label(self) -> &'static str {
         match self {
             Self::Day | Self::Week => "%a",
             Self::Month => "%-d %b",
         }
     }
 
-    pub(super) fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Day => "the last 24 hours",
             Self::Week => "the last 7 days",
@@ -83,9 +83,9 @@ impl Period {
 
 /// A day where the patient lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Day {
-    pub(super) date: Date,
-    pub(super) range: Interval,
+pub(crate) struct Day {
+    pub(crate) date: Date,
+    pub(crate) range: Interval,
 }
 
 impl Day {
@@ -96,7 +96,7 @@ impl Day {
 
 /// The day in which an instant lies, with the one before and the one after: where clocks differ, what counts for it
 /// may be written in either.
-pub(super) fn around(zone: &TimeZone, at: Timestamp) -> Vec<Day> {
+pub(crate) fn around(zone: &TimeZone, at: Timestamp) -> Vec<Day> {
     let end = zoned(zone, at).and_then(|at| next(&at, MINUTES_OF_A_DAY).tomorrow().ok());
     let ranges = end.map(|end| back(&end, 3, 1.day())).unwrap_or_default();
     ranges.into_iter().filter_map(|range| Day::new(zone, range)).collect()

@@ -4,19 +4,21 @@ use http::StatusCode;
 use maud::html;
 use warp::reply::Response;
 
-use super::asked::{Asked, asked};
-use super::{Patient, page};
-use crate::ow::CallError;
-use crate::store::consent;
-use crate::study::Study;
-use crate::web::App;
-use crate::web::answer::{Refusal, html as html_answer, see_other, with_status};
-use crate::web::connect::{self, ConnectError, Offer};
+use crate::app::connect_device;
+use crate::app::connect_device::ConnectError;
+use crate::app::device_offers::Offer;
+use crate::app::state::App;
+use crate::model::study::Study;
+use crate::ow::connector::CallError;
+use crate::store::people::consent;
 use crate::web::layout::{Shell, form, page as whole_page};
-use crate::web::visit::Visit;
+use crate::web::patient::consent_questions::{Asked, asked};
+use crate::web::patient::signed_in::{Patient, page};
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, html as html_answer, see_other, with_status};
 
 /// `GET /clients/ow/connect`: which device; where there is only one to choose, it is taken.
-pub(super) async fn choose(app: &App, patient: &Patient) -> Result<Response, Refusal> {
+pub(crate) async fn choose(app: &App, patient: &Patient) -> Result<Response, Refusal> {
     let sharing = Sharing::load(app, patient).await?;
     if sharing.is_nothing() {
         return Ok(see_other("/clients/ow/manage"));
@@ -86,7 +88,7 @@ impl Sharing {
 
     /// The devices that may be connected.
     async fn offers(&self, app: &App) -> Result<Vec<Offer>, ConnectError> {
-        let mut offers = connect::offers(app).await?;
+        let mut offers = connect_device::offers(app).await?;
         let takes = |offer: &Offer| self.studies.iter().any(|study| study.takes(&offer.provider.provider));
         offers.retain(|offer| self.by_hand || takes(offer));
         Ok(offers)
@@ -94,9 +96,9 @@ impl Sharing {
 }
 
 /// `POST /clients/ow/connect`.
-pub(super) fn chosen(visit: &Visit) -> Result<Response, Refusal> {
+pub(crate) fn chosen(visit: &Visit) -> Result<Response, Refusal> {
     let provider = visit.form.get("provider");
-    if connect::is_provider_name(provider) {
+    if connect_device::is_provider_name(provider) {
         Ok(see_other(&format!("/clients/ow/leave?provider={provider}")))
     } else {
         Err(Refusal::bad("Please choose one of the devices.").next("/clients/ow/connect", "Choose a device"))
@@ -105,9 +107,9 @@ pub(super) fn chosen(visit: &Visit) -> Result<Response, Refusal> {
 
 /// `GET /clients/ow/leave`: a page that leads to the provider's own. It is no redirect: browsers count one
 /// after a form as the form's target, which has to be here.
-pub(super) async fn leave(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
+pub(crate) async fn leave(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
     let provider = visit.query.get("provider");
-    if !connect::is_provider_name(provider) {
+    if !connect_device::is_provider_name(provider) {
         return Err(Refusal::not_found());
     }
     let here = format!("/clients/ow/leave?provider={provider}");
@@ -137,14 +139,18 @@ pub(super) async fn leave(app: &App, visit: &Visit, patient: &Patient) -> Result
     Ok(html_answer(whole_page(&format!("On to {name}"), &shell, &body)))
 }
 
-async fn begin(app: &App, patient: &Patient, provider: &str) -> Result<crate::ow::Authorize, ConnectError> {
-    connect::ensure_user(app, patient.id, patient.actor()).await?;
-    connect::authorize(app, patient.id, provider, Some(patient.token.hash()), patient.actor()).await
+async fn begin(
+    app: &App,
+    patient: &Patient,
+    provider: &str,
+) -> Result<crate::ow::connector::Authorize, ConnectError> {
+    connect_device::ensure_user(app, patient.id, patient.actor()).await?;
+    connect_device::authorize(app, patient.id, provider, Some(patient.token.hash()), patient.actor()).await
 }
 
 /// What people call a provider: OW's name for it, else its path's with a capital.
-pub(super) async fn display_name(app: &App, provider: &str) -> String {
-    let offers = connect::offers(app).await.unwrap_or_default();
+pub(crate) async fn display_name(app: &App, provider: &str) -> String {
+    let offers = connect_device::offers(app).await.unwrap_or_default();
     if let Some(offer) = offers.into_iter().find(|offer| offer.provider.provider == provider) {
         offer.provider.name
     } else {
@@ -155,7 +161,7 @@ pub(super) async fn display_name(app: &App, provider: &str) -> String {
 
 /// Something between here and the provider does not work: what was answered is saved, and the way goes on
 /// later.
-pub(super) fn trouble(app: &App, error: &ConnectError, again: &str) -> Response {
+pub(crate) fn trouble(app: &App, error: &ConnectError, again: &str) -> Response {
     tracing::warn!("a patient could not be sent to a provider: {error}");
     let status = match error {
         ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,

@@ -6,23 +6,30 @@ use maud::html;
 use tokio::sync::mpsc;
 use warp::reply::{Reply, Response};
 
-use super::{Patient, page};
-use crate::omh;
-use crate::patient::PatientRef;
-use crate::store::observation::{self, Filter, Observation, StreamInfo};
-use crate::store::{Store, StoreError, audit, patient as patients};
-use crate::time::time_zone_or_utc;
-use crate::web::App;
-use crate::web::answer::Refusal;
-use crate::web::chart::{Charts, Overview, Period, Rows};
-use crate::web::visit::Visit;
+use crate::app::state::App;
+use crate::common::time::time_zone_or_utc;
+use crate::model::observation::{Observation, StreamInfo};
+use crate::model::patient::PatientRef;
+use crate::omh::render;
+use crate::store::engine::store::Store;
+use crate::store::error::StoreError;
+use crate::store::people::patient as patients;
+use crate::store::privacy::audit;
+use crate::store::samples::observation;
+use crate::store::samples::observation::Filter;
+use crate::web::chart::charts::{Charts, Rows};
+use crate::web::chart::overview::Overview;
+use crate::web::chart::period::Period;
+use crate::web::patient::signed_in::{Patient, page};
+use crate::web::request::Visit;
+use crate::web::response::Refusal;
 
 /// Pieces that wait for a slow reader; each is a step of the store's reading.
 const AHEAD: usize = 2;
 
 /// How the data are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// Open mHealth data points, one JSON document per line.
     Omh,
     /// A table with a header line.
@@ -30,7 +37,7 @@ pub(super) enum Format {
 }
 
 /// `GET /clients/ow/data`.
-pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
+pub(crate) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
     let (id, now, period) = (patient.id, app.clock.now(), Period::parse(visit.query.get("period")));
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
@@ -59,7 +66,7 @@ pub(super) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
 }
 
 /// `GET /clients/ow/data.…`: everything, in constant memory.
-pub(super) async fn download(app: &App, patient: &Patient, format: Format) -> Result<Response, Refusal> {
+pub(crate) async fn download(app: &App, patient: &Patient, format: Format) -> Result<Response, Refusal> {
     let (id, now, who) = (patient.id, app.clock.now(), patient.actor());
     app.store.write(move |db| audit::record(db, now, who, "data.download", Some(id), "")).await?;
     let filter = Filter { patient: Some(id), ..Filter::default() };
@@ -95,7 +102,7 @@ async fn send_all(
     sender: &mpsc::Sender<Piece>,
 ) -> Result<(), StoreError> {
     let mut text = match format {
-        Format::Csv => csv_line(omh::CSV_HEADER),
+        Format::Csv => csv_line(render::CSV_HEADER),
         Format::Omh => Vec::new(),
     };
     for stream in streams {
@@ -122,8 +129,8 @@ async fn send_all(
 
 fn line(stream: &StreamInfo, one: &Observation, format: Format) -> Result<Vec<u8>, StoreError> {
     match format {
-        Format::Csv => omh::csv_record(stream, one).map(csv_line),
-        Format::Omh => omh::omh_document(stream, one).map(|document| (document + "\n").into_bytes()),
+        Format::Csv => render::csv_record(stream, one).map(csv_line),
+        Format::Omh => render::omh_document(stream, one).map(|document| (document + "\n").into_bytes()),
     }
     .map_err(|error| StoreError::Other(error.to_string()))
 }

@@ -1,22 +1,22 @@
 //! What a patient agrees to, word for word. Whoever changes a word changes [`VERSION`] too: each grant keeps
 //! version, language and SHA-256 of the wording that stood on the page.
 
-use crate::catalog;
-use crate::study::{Scope, Study};
-use crate::token::TokenHash;
+use crate::model::catalog::code;
+use crate::model::study::{Scope, Study};
+use crate::secrets::token::TokenHash;
 
 /// The version of the wording below.
-pub(super) const VERSION: &str = "2026-11-25";
+pub(crate) const VERSION: &str = "2026-11-25";
 /// Its language, as BCP 47 names it.
-pub(super) const LANGUAGE: &str = "en";
+pub(crate) const LANGUAGE: &str = "en";
 
 /// What a patient reads before agreeing to something of one study: headings with their text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wording(Vec<(&'static str, String)>);
+pub(crate) struct Wording(Vec<(&'static str, String)>);
 
 impl Wording {
     /// The wording for these scopes of a study. `reach` is how far back the first read goes, in words.
-    pub(super) fn new(study: &Study, scopes: &[Scope], reach: &str) -> Self {
+    pub(crate) fn new(study: &Study, scopes: &[Scope], reach: &str) -> Self {
         let terms = &study.terms;
         let line = |scope: &Scope| format!("• {}\n", line(scope));
         let lines: String = scopes.iter().map(line).collect();
@@ -52,25 +52,25 @@ impl Wording {
     }
 
     /// Headings and their text, in order.
-    pub(super) fn parts(&self) -> &[(&'static str, String)] {
+    pub(crate) fn parts(&self) -> &[(&'static str, String)] {
         &self.0
     }
 
     /// All of it as plain text: what is kept, and what the hash is of.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let lines = self.0.iter().flat_map(|(heading, text)| [*heading, "\n", text.as_str(), "\n"]);
         lines.collect()
     }
 
     /// SHA-256 of the text.
-    pub(super) fn hash(&self) -> TokenHash {
+    pub(crate) fn hash(&self) -> TokenHash {
         TokenHash::of(self.text().as_bytes())
     }
 }
 
 /// What a scope is called, and what it covers; where the sentence begins with its name, it says both.
 fn line(scope: &Scope) -> String {
-    let Some(covers) = catalog::covers(&scope.code) else { return scope.display.clone() };
+    let Some(covers) = code::covers(&scope.code) else { return scope.display.clone() };
     let says_name = [":", ","].iter().any(|mark| covers.starts_with(&format!("{}{mark}", scope.display)));
     if says_name {
         return covers.to_owned();
@@ -83,7 +83,8 @@ fn line(scope: &Scope) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::study::{StudyId, Terms};
+    use crate::model::study::StudyId;
+    use crate::model::study::Terms;
 
     fn study(purpose: &str) -> Study {
         let terms = Terms {
@@ -108,8 +109,8 @@ mod tests {
     /// The published fingerprint of each version: a change of the words above without a new version fails here.
     #[test]
     fn a_version_says_always_the_same() {
-        let scope = |code: &catalog::Code| Scope { code: code.code.into(), display: code.display.into() };
-        let all: Vec<Scope> = catalog::CODES.iter().map(scope).collect();
+        let scope = |code: &code::Code| Scope { code: code.code.into(), display: code.display.into() };
+        let all: Vec<Scope> = code::CODES.iter().map(scope).collect();
         let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),

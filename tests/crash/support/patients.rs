@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{Event, Row, Stage};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::samples_table::Row;
 use serde_json::Value;
 use uuid::Uuid;
 

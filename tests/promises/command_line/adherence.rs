@@ -1,6 +1,6 @@
 //! `jhe-ow adherence` reports the days with data as a study coordinator would count them by hand.
 
-use jhe_ow::demo::sim::Row;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::bucket::{Bucket, use_bucket};
 use crate::support::doctor::sql;

@@ -31,7 +31,7 @@ fn each(definition: &Definition, path: &str, seen: &mut impl FnMut(&str, &Defini
 
 #[test]
 fn the_help_of_every_command_has_an_example_that_is_understood() {
-    each(&jhe_ow::cli::command(), "", &mut |path, definition| {
+    each(&jhe_ow::cli::run::command(), "", &mut |path, definition| {
         let help = definition.get_after_help().map(ToString::to_string).unwrap_or_default();
         let own = format!("  jhe-ow {path}");
         assert!(help.contains("Example") && help.contains(&own), "jhe-ow {path} has no example:\n{help}");
@@ -65,7 +65,7 @@ fn completions_know_every_command_in_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = world.run(&["completions", shell]);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
-        each(&jhe_ow::cli::command(), "", &mut |_, definition| {
+        each(&jhe_ow::cli::run::command(), "", &mut |_, definition| {
             assert!(ran.stdout.contains(definition.get_name()), "{shell}: {}", definition.get_name());
         });
         let script = world.directory.path().join(shell);
@@ -87,7 +87,7 @@ fn every_command_has_a_page_in_the_manual() {
     let written = world.run(&["man", "--output", pages.to_str().unwrap()]);
     assert_eq!((written.code, written.stdout.as_str()), (0, ""), "{written:?}");
     let mut count = 0;
-    each(&jhe_ow::cli::command(), "", &mut |path, _| {
+    each(&jhe_ow::cli::run::command(), "", &mut |path, _| {
         let name = format!("jhe-ow {path}").trim().replace(' ', "-");
         let page =
             std::fs::read_to_string(pages.join(format!("{name}.1"))).unwrap_or_else(|_| panic!("{name}"));
@@ -136,7 +136,7 @@ fn every_command_that_reads_speaks_json_to_programs() {
     let setting = world.run(&["settings", "get", "module.ow", "--json"]).stdout;
     let setting: serde_json::Value = serde_json::from_str(&setting).unwrap();
     assert_eq!((setting["value"].as_str(), setting["set"].as_bool()), (Some("true"), Some(true)));
-    each(&jhe_ow::cli::command(), "", &mut |path, definition| {
+    each(&jhe_ow::cli::run::command(), "", &mut |path, definition| {
         let takes_json = definition.get_arguments().any(|one| one.get_id() == "json");
         let name = path.split(' ').next_back().unwrap();
         let reads = ["list", "show", "get", "status", "verify", "match", "catalog", "ready", "doctor"]
@@ -207,7 +207,7 @@ fn ready_asks_the_daemon_and_prints_why_it_is_not_ready() {
     assert_eq!(world.run(&["ready", "--bind", &bind]).stdout, "ready\n");
     let json = world.run(&["ready", "--url", &url, "--json"]).stdout;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["ready"], true);
-    world.sim.set_fault(&user, Some(jhe_ow::demo::sim::Fault::Hang));
+    world.sim.set_fault(&user, Some(jhe_ow::simulator::fault::Fault::Hang));
     world.sim.forget_requests();
     until("a tick hangs", || world.pages_of(&user) > 0);
     world.pass(HOUR);

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{Row, Sim, Source};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::samples_table::Row;
+use jhe_ow::simulator::samples_table::Source;
+use jhe_ow::simulator::sim::Sim;
 use proptest::prelude::*;
 
 use crate::support::harness::*;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{ActivityDay, Route, Row, Sim, Source};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::activity_day::ActivityDay;
+use jhe_ow::simulator::requests_seen::Route;
+use jhe_ow::simulator::samples_table::Row;
+use jhe_ow::simulator::samples_table::Source;
+use jhe_ow::simulator::sim::Sim;
 use proptest::prelude::*;
 
 use crate::support::connected_world::Scene;

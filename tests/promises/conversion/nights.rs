@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{Event, Fault, Route, Source, Stage};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::fault::Fault;
+use jhe_ow::simulator::requests_seen::Route;
+use jhe_ow::simulator::samples_table::Source;
 
 use crate::support::connected_world::Scene;
 use crate::support::harness::*;

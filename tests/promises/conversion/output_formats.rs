@@ -1,6 +1,6 @@
 //! Observations are written as documents and tables, in a stream that never holds everything in memory.
 
-use jhe_ow::demo::sim::Row;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::harness::*;
 

@@ -4,9 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jhe_ow::catalog::{Body, CODES, Origin, SERIES, Series};
-use jhe_ow::demo::sim::{ActivityDay, Event, Route, Row, Stage, vitals};
-use jhe_ow::time::{Timestamp, ZoneOffset};
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::common::time::ZoneOffset;
+use jhe_ow::model::catalog::code::CODES;
+use jhe_ow::model::catalog::series::SERIES;
+use jhe_ow::model::catalog::series_type::Body;
+use jhe_ow::model::catalog::series_type::Origin;
+use jhe_ow::model::catalog::series_type::Series;
+use jhe_ow::simulator::activity_day::ActivityDay;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::requests_seen::Route;
+use jhe_ow::simulator::samples_table::Row;
+use jhe_ow::simulator::vitals::vitals;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

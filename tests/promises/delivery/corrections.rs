@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
 
 use crate::support::connected_world::Scene;
 use crate::support::fake_jhe::*;
@@ -192,7 +192,7 @@ fn export_all_neither_hastens_nor_hides_a_correction() {
 
 #[test]
 fn a_changed_zone_offset_is_a_correction() {
-    use jhe_ow::demo::sim::Row;
+    use jhe_ow::simulator::samples_table::Row;
     let mut scene = Scene::new();
     let (user, _) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);

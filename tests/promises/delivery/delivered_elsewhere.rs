@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::time::Duration;
 
-use jhe_ow::demo::sim::Row;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::connected_world::Scene;
 use crate::support::fake_jhe::*;

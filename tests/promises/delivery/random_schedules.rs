@@ -5,17 +5,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jhe_ow::clock::Clock;
-use jhe_ow::config::BaseUrl;
-use jhe_ow::export::{Exporter, Progress};
-use jhe_ow::jhe::{Jhe, Who};
-use jhe_ow::patient::{OwUser, PatientId, PatientRef};
-use jhe_ow::store::commit::{self, Batch, Owner, Part, Sample, StreamKey};
-use jhe_ow::store::lock::{self, Hold, Kind};
-use jhe_ow::store::observation::{self, Filter};
-use jhe_ow::store::patient::{self, NewPatient, Relink};
-use jhe_ow::store::{Store, StoreError, code, mirror, queue, setting};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::clock::Clock;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::config::base_url::BaseUrl;
+use jhe_ow::export::exporter::Exporter;
+use jhe_ow::export::exporter::Progress;
+use jhe_ow::jhe::client::Jhe;
+use jhe_ow::jhe::client::Who;
+use jhe_ow::model::patient::OwUser;
+use jhe_ow::model::patient::PatientId;
+use jhe_ow::model::patient::PatientRef;
+use jhe_ow::model::sample::Sample;
+use jhe_ow::model::stream_key::Owner;
+use jhe_ow::model::stream_key::StreamKey;
+use jhe_ow::store::engine::setting;
+use jhe_ow::store::engine::store::Store;
+use jhe_ow::store::error::StoreError;
+use jhe_ow::store::operations::tick_lock;
+use jhe_ow::store::operations::tick_lock::Hold;
+use jhe_ow::store::operations::tick_lock::Kind;
+use jhe_ow::store::outbox::enqueue;
+use jhe_ow::store::people::jhe_consent;
+use jhe_ow::store::people::patient;
+use jhe_ow::store::people::patient::NewPatient;
+use jhe_ow::store::people::patient::Relink;
+use jhe_ow::store::samples::code;
+use jhe_ow::store::samples::commit;
+use jhe_ow::store::samples::commit::Batch;
+use jhe_ow::store::samples::commit::Part;
+use jhe_ow::store::samples::observation;
+use jhe_ow::store::samples::observation::Filter;
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -121,7 +140,7 @@ impl Scene {
             let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
             let id = patient::add_of_jhe(db, &new, jhe_id, &jhe_id.to_string(), now)?;
             patient::link(db, &patient::find(db, PatientRef::Own(id))?, &linked, Relink::Unsaid, now)?;
-            mirror::apply(db, id, &seen)?;
+            jhe_consent::apply(db, id, &seen)?;
             let link = db.query_row("SELECT id FROM links WHERE patient_id = ?", [id], |row| row.get(0))?;
             Ok((id, link))
         };
@@ -189,7 +208,7 @@ impl Scene {
     async fn everything(&self) {
         for (patient, ..) in self.patients.clone() {
             let now = self.now;
-            self.store.write(move |db| queue::everything(db, patient, now)).await.unwrap();
+            self.store.write(move |db| enqueue::everything(db, patient, now)).await.unwrap();
         }
     }
 
@@ -248,7 +267,7 @@ impl Scene {
             self.jhe.consent(jhe_id, true, self.now);
         }
         let now = self.now;
-        self.store.write(move |db| jhe_ow::store::outbox::retry_dead(db, None, now)).await.unwrap();
+        self.store.write(move |db| jhe_ow::store::outbox::outbox::retry_dead(db, None, now)).await.unwrap();
         for _ in 0..8 {
             self.pass(HOUR * 2).await;
             self.export().await;

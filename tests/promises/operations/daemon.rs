@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{Fault, Row};
+use jhe_ow::simulator::fault::Fault;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;

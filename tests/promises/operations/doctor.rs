@@ -267,7 +267,7 @@ fn the_lock_is_reported_with_its_holder() {
     let user = world.sim.add_user();
     let add = ["patient", "add", "--name", NAME, "--ow-user", &user, "--consent", HEART_RATE];
     assert_eq!(world.run(&add).code, 0);
-    world.sim.set_fault(&user, Some(jhe_ow::demo::sim::Fault::Hang));
+    world.sim.set_fault(&user, Some(jhe_ow::simulator::fault::Fault::Hang));
     world.sim.forget_requests();
     let poll = world.start(&["poll"]);
     until("it asks", || world.pages_of(&user) > 0);

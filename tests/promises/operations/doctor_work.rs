@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jhe_ow::demo::sim::Fault;
+use jhe_ow::simulator::fault::Fault;
 
 use crate::support::alert_receivers::*;
 use crate::support::bucket::{Bucket, use_bucket};

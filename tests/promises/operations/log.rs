@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::Fault;
+use jhe_ow::simulator::fault::Fault;
 use serde_json::Value;
 
 use crate::support::harness::*;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
-use jhe_ow::demo::sim::Fault;
-use jhe_ow::silence::Cause;
+use jhe_ow::model::silence::Cause;
+use jhe_ow::simulator::fault::Fault;
 
 use crate::support::connected_world::Scene;
 use crate::support::fake_jhe::State;

@@ -1,8 +1,8 @@
 //! A silence is alerted once, to each configured channel, without names or measurements.
 
-use jhe_ow::demo::sim::Fault;
-use jhe_ow::signature::Secret;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::secrets::webhook_signature::Secret;
+use jhe_ow::simulator::fault::Fault;
 
 use crate::support::alert_receivers::*;
 use crate::support::harness::*;

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use jhe_ow::demo::sim::Fault;
+use jhe_ow::simulator::fault::Fault;
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;

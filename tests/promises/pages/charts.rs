@@ -1,7 +1,11 @@
 //! Each type with data has one chart and one table, and nothing is counted twice.
 
-use jhe_ow::catalog::{SERIES, Series};
-use jhe_ow::demo::sim::{Event, Row, Source, vitals};
+use jhe_ow::model::catalog::series::SERIES;
+use jhe_ow::model::catalog::series_type::Series;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::samples_table::Row;
+use jhe_ow::simulator::samples_table::Source;
+use jhe_ow::simulator::vitals::vitals;
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;

@@ -1,6 +1,6 @@
 //! Steps 3 to 9 of the operators' end-to-end check, in two browsers.
 
-use jhe_ow::clock::Clock;
+use jhe_ow::common::clock::Clock;
 
 use crate::support::browser::*;
 use crate::support::browser_stage::*;

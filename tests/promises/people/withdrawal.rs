@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::Row;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::connected_world::Scene;
 use crate::support::erasure::*;

@@ -1,6 +1,6 @@
 //! A backfill reads the requested range, and a dry run writes nothing.
 
-use jhe_ow::demo::sim::Fault;
+use jhe_ow::simulator::fault::Fault;
 
 use crate::support::harness::*;
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{Event, Row, Stage};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::connected_world::Scene;
 use crate::support::harness::*;

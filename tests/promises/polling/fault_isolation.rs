@@ -1,6 +1,6 @@
 //! One patient's fault affects that patient alone.
 
-use jhe_ow::demo::sim::Fault;
+use jhe_ow::simulator::fault::Fault;
 
 use crate::support::harness::*;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::Run;
-use jhe_ow::signature::Secret;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::secrets::webhook_signature::Secret;
+use jhe_ow::simulator::run::Run;
 
 use crate::support::harness::*;
 use crate::support::hints::*;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use jhe_ow::demo::sim::{Fault, Run};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::fault::Fault;
+use jhe_ow::simulator::run::Run;
 
 use crate::support::harness::*;
 use crate::support::hints::*;

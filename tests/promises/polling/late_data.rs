@@ -1,6 +1,6 @@
 //! Data that a device syncs late arrives, however late.
 
-use jhe_ow::demo::sim::Row;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::harness::*;
 

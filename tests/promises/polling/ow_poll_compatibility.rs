@@ -1,6 +1,6 @@
 //! The promises of the tests of `ow_poll`, the integration that this program replaces, under their names there.
 
-use jhe_ow::demo::sim::Fault;
+use jhe_ow::simulator::fault::Fault;
 
 use crate::support::harness::*;
 

@@ -89,14 +89,16 @@ fn two_devices_at_one_instant_are_two_observations() {
     let (user, patient) = world.patient();
     let moment = world.now.minus(HOUR);
     world.sim.put(&user, moment, 60.0);
-    world.sim.put_row(&user, jhe_ow::demo::sim::Row::heart_rate(moment, 61.0).with_device("Watch"));
+    world
+        .sim
+        .put_row(&user, jhe_ow::simulator::samples_table::Row::heart_rate(moment, 61.0).with_device("Watch"));
     assert_eq!(world.created(), 2);
     assert_eq!(world.kept(&patient).len(), 2);
 }
 
 #[test]
 fn the_mark_waits_for_the_slower_of_two_devices() {
-    use jhe_ow::demo::sim::Row;
+    use jhe_ow::simulator::samples_table::Row;
     let mut world = World::new();
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);

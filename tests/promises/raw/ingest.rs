@@ -1,6 +1,6 @@
 //! Raw mode: every heart rate of every payload in the bucket is stored once, whatever the layout and format.
 
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
 use serde_json::Value;
 
 use crate::support::bucket::*;

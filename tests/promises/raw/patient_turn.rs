@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use jhe_ow::demo::sim::Row;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::bucket::*;
 use crate::support::harness::*;

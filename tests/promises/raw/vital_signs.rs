@@ -2,9 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jhe_ow::catalog::{CODES, ENDPOINTS};
-use jhe_ow::demo::sim::{ActivityDay, Event, Row, Stage, What};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::model::catalog::code::CODES;
+use jhe_ow::model::catalog::endpoint::ENDPOINTS;
+use jhe_ow::simulator::activity_day::ActivityDay;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::event::What;
+use jhe_ow::simulator::samples_table::Row;
 use serde_json::{Value, json};
 
 use crate::support::bucket::*;

@@ -1,6 +1,6 @@
 //! A sample is stored exactly once.
 
-use jhe_ow::demo::sim::Row;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::harness::*;
 

@@ -6,7 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use jhe_ow::demo::sim::{ActivityDay, Event, Row};
+use jhe_ow::simulator::activity_day::ActivityDay;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::connected_world::Scene;
 use crate::support::harness::*;

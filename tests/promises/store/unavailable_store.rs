@@ -99,7 +99,7 @@ fn a_wal_without_its_database_is_kept_until_the_database_returns() {
     served.running.wait();
     let aside = world.directory.path().join("aside");
     fs::rename(world.database(), &aside).unwrap();
-    world.sim.set_fault(&user, Some(jhe_ow::demo::sim::Fault::Status(500)));
+    world.sim.set_fault(&user, Some(jhe_ow::simulator::fault::Fault::Status(500)));
     waits_for(&world, "is missing, and its log", || fs::rename(&aside, world.database()).unwrap());
     assert_eq!(world.kept(&patient), world.sim.rows(&user));
 }

@@ -1,7 +1,7 @@
 //! A daemon under its public name, with browsers for practitioners and patients.
 
-use jhe_ow::clock::Clock;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::clock::Clock;
+use jhe_ow::common::time::Timestamp;
 
 use crate::support::browser::*;
 use crate::support::harness::*;

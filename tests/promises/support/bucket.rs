@@ -169,7 +169,7 @@ impl Bucket {
     }
 
     /// Puts the time at which an object was stored.
-    pub fn stored(&self, key: &str, at: jhe_ow::time::Timestamp) {
+    pub fn stored(&self, key: &str, at: jhe_ow::common::time::Timestamp) {
         let path = self.root.path().join(BUCKET).join(key);
         let micros = u64::try_from(at.micros()).unwrap();
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_micros(micros);

@@ -94,7 +94,7 @@ fn alternatives(line: &str) -> Vec<Vec<String>> {
 }
 
 fn is_alternative(first: &[String], next: &[String]) -> bool {
-    let command = jhe_ow::cli::command();
+    let command = jhe_ow::cli::run::command();
     let siblings = first.get(1).and_then(|group| command.find_subcommand(group));
     let is_sibling = |word: &str| siblings.is_some_and(|group| group.find_subcommand(word).is_some());
     next.first().is_some_and(|word| word.starts_with("--") || is_sibling(word))
@@ -148,7 +148,7 @@ pub fn words(line: &str) -> Vec<String> {
 
 /// Has the program read a command line; answers with what it says against it.
 pub fn understand(call: &[String]) -> Result<(), ErrorKind> {
-    match jhe_ow::cli::command().try_get_matches_from(call) {
+    match jhe_ow::cli::run::command().try_get_matches_from(call) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(()),
         Err(error) => Err(error.kind()),

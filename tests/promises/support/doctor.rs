@@ -1,6 +1,6 @@
 //! Runs `jhe-ow doctor` and checks its findings.
 
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
 use serde_json::Value;
 
 use crate::support::bucket::{KEY_ID, SECRET};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jhe_ow::demo::sim::Row;
+use jhe_ow::simulator::samples_table::Row;
 use rusqlite::Connection;
 
 use crate::support::harness::*;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use jhe_ow::clock::Clock;
-use jhe_ow::demo::sim::Sim;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::clock::Clock;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::simulator::sim::Sim;
 use tempfile::TempDir;
 
 pub const HEART_RATE: &str = "omh:heart-rate:2.0";

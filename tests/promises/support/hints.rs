@@ -1,6 +1,6 @@
 //! A daemon that reads early on hints, and a clock that a test can set while it runs.
 
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;

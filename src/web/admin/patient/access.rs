@@ -4,50 +4,24 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::super::{Staff, page};
-use super::View;
-use crate::account::Role;
-use crate::invitation as inviting;
-use crate::patient::{PatientId, PatientRef, parse_name};
-use crate::store::invitation::{self, Invitation, Standing};
-use crate::store::session::{self, ApiToken, Holder};
-use crate::store::{StoreError, audit, patient};
-use crate::study::{Study, StudyId};
-use crate::time::Timestamp;
-use crate::token::Token;
-use crate::web::App;
-use crate::web::answer::{Refusal, see_other};
+use crate::app::state::App;
+use crate::app::{invite as inviting, patient_tokens};
+use crate::common::time::Timestamp;
+use crate::model::account::Role;
+use crate::model::patient::{PatientId, PatientRef, parse_name};
+use crate::model::study::{Study, StudyId};
+use crate::secrets::token::Token;
+use crate::store::people::invitation::{Invitation, Standing};
+use crate::store::people::session::Holder;
+use crate::store::people::{invitation, patient, session};
+use crate::store::privacy::audit;
+use crate::web::admin::patient::view::View;
+use crate::web::admin::staff::{Staff, page};
 use crate::web::layout::{badge, form, local, local_text};
-use crate::web::person;
-use crate::web::visit::Visit;
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, see_other};
 
-/// Invitations that are shown; older ones are in the audit.
-const SHOWN: u32 = 10;
-
-/// What the store holds of it.
-pub(super) struct Access {
-    invitations: Vec<(Invitation, Standing)>,
-    tokens: Vec<ApiToken>,
-    sessions: i64,
-}
-
-impl Access {
-    pub(super) fn load(db: &rusqlite::Connection, id: PatientId, now: Timestamp) -> Result<Self, StoreError> {
-        let invitations = invitation::list(db, id, SHOWN)?.into_iter();
-        Ok(Self {
-            invitations: invitations
-                .map(|one| {
-                    let standing = one.standing(now);
-                    (one, standing)
-                })
-                .collect(),
-            tokens: session::api_tokens(db, id)?,
-            sessions: session::count(db, Holder::Patient(id), now)?,
-        })
-    }
-}
-
-pub(super) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
+pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
     let may = staff.may(Role::Manager);
     html! {
         section #invitations {
@@ -113,7 +87,7 @@ fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
     }
 }
 
-fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
+pub(crate) fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
     let name = |study: Option<StudyId>| match study {
         None => "every study".to_owned(),
         Some(id) => {
@@ -162,7 +136,7 @@ fn state(one: &Invitation, standing: Standing, view: &View) -> Markup {
     }
 }
 
-fn api_tokens(staff: &Staff, id: PatientId, view: &View) -> Markup {
+pub(crate) fn api_tokens(staff: &Staff, id: PatientId, view: &View) -> Markup {
     html! {
         @if !view.access.tokens.is_empty() {
             ul { @for token in &view.access.tokens { li {
@@ -196,7 +170,7 @@ fn ask_api_token(staff: &Staff, id: PatientId) -> Markup {
 }
 
 /// `POST …/invite`: the link is shown once; only its hash is kept.
-pub(super) async fn invite(
+pub(crate) async fn invite(
     app: &App,
     visit: &Visit,
     staff: &Staff,
@@ -275,7 +249,7 @@ async fn fresh_draw(app: &App, visit: &Visit, id: PatientId) -> Result<Token, Re
 }
 
 /// `POST …/revoke`.
-pub(super) async fn revoke(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+pub(crate) async fn revoke(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         if invitation::revoke_open(db, id, now)? > 0 {
@@ -288,7 +262,7 @@ pub(super) async fn revoke(app: &App, staff: &Staff, id: PatientId) -> Result<Re
 }
 
 /// `POST …/api-token`: shown once, as the invitation is.
-pub(super) async fn make_api_token(
+pub(crate) async fn make_api_token(
     app: &App,
     visit: &Visit,
     staff: &Staff,
@@ -323,7 +297,7 @@ pub(super) async fn make_api_token(
 }
 
 /// `POST …/revoke-api-token`.
-pub(super) async fn revoke_api_token(
+pub(crate) async fn revoke_api_token(
     app: &App,
     visit: &Visit,
     staff: &Staff,
@@ -342,7 +316,7 @@ pub(super) async fn revoke_api_token(
 }
 
 /// `POST …/end-sessions`.
-pub(super) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+pub(crate) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         session::end_all(db, Holder::Patient(id))?;
@@ -350,7 +324,7 @@ pub(super) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Res
         audit::record(db, now, who, "session.end", Some(id), "")
     };
     app.store.write(write).await?;
-    person::forget(app, id).await?;
+    patient_tokens::forget(app, id).await?;
     Ok(see_other(&format!("/admin/patients/{id}?done=ended#browsers")))
 }
 

@@ -3,17 +3,18 @@
 use maud::html;
 use warp::reply::Response;
 
-use crate::patient::{PatientId, PatientRef};
-use crate::store::patient as patients;
-use crate::time::time_zone_or_utc;
-use crate::web::App;
-use crate::web::admin::{Staff, note_view, page};
-use crate::web::answer::Refusal;
-use crate::web::chart::{Charts, Period, Rows};
-use crate::web::visit::Visit;
+use crate::app::state::App;
+use crate::common::time::time_zone_or_utc;
+use crate::model::patient::{PatientId, PatientRef};
+use crate::store::people::patient as patients;
+use crate::web::admin::staff::{Staff, note_view, page};
+use crate::web::chart::charts::{Charts, Rows};
+use crate::web::chart::period::Period;
+use crate::web::request::Visit;
+use crate::web::response::Refusal;
 
 /// `GET /admin/patients/N/charts` and `GET /admin/patients/N/charts/TYPE`.
-pub(in crate::web::admin) async fn show(
+pub(crate) async fn show(
     app: &App,
     visit: &Visit,
     staff: &Staff,

@@ -5,24 +5,25 @@ use std::time::Duration;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use super::super::Staff;
-use crate::account::Role;
-use crate::intervals::Interval;
-use crate::patient::PatientId;
-use crate::poll::Past;
-use crate::store::audit;
-use crate::store::status::Line;
-use crate::web::App;
-use crate::web::answer::{Refusal, see_other};
-use crate::web::jobs::{self, Job};
+use crate::app::background_polls;
+use crate::app::poll_jobs::Job;
+use crate::app::state::App;
+use crate::model::account::Role;
+use crate::model::consent_intervals::Interval;
+use crate::model::patient::PatientId;
+use crate::poll::poller::Past;
+use crate::store::operations::patient_status::Line;
+use crate::store::privacy::audit;
+use crate::web::admin::staff::Staff;
 use crate::web::layout::{ago, form};
-use crate::web::visit::Visit;
+use crate::web::request::Visit;
+use crate::web::response::{Refusal, see_other};
 
 /// Days that can be read from a page; the command line reads more.
 const MOST_DAYS: i64 = 5 * 365;
 
 /// The buttons, and how the last poll that was asked for goes.
-pub(super) fn section(app: &App, staff: &Staff, line: &Line) -> Markup {
+pub(crate) fn section(app: &App, staff: &Staff, line: &Line) -> Markup {
     let id = line.patient;
     // What a newer tick has found out says more than how an old poll ended.
     let is_old = |job: &Job| job.ended.as_ref().is_some_and(|(ended, _)| line.polled > Some(*ended));
@@ -64,12 +65,12 @@ fn progress(app: &App, id: PatientId, job: &Job) -> Markup {
 }
 
 /// `POST …/poll`.
-pub(super) async fn poll(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+pub(crate) async fn poll(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
     start(app, staff, id, "Poll", None).await
 }
 
 /// `POST …/backfill`.
-pub(super) async fn backfill(
+pub(crate) async fn backfill(
     app: &App,
     visit: &Visit,
     staff: &Staff,
@@ -93,7 +94,7 @@ async fn start(
     what: &str,
     past: Option<Past>,
 ) -> Result<Response, Refusal> {
-    if !jobs::start(app, id, what, past) {
+    if !background_polls::start(app, id, what, past) {
         return Ok(see_other(&format!("/admin/patients/{id}?done=busy")));
     }
     let (who, now, detail) = (staff.actor(), app.clock.now(), what.to_owned());

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
 use serde_json::{Value, json};
 use warp::Filter;
 use warp::path::FullPath;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jhe_ow::catalog::CODES;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
+use jhe_ow::model::catalog::code::CODES;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use warp::reply::Response;

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jhe_ow::time::Timestamp;
+use jhe_ow::common::time::Timestamp;
 use serde_json::{Value, json};
 use warp::reply::Response;
 

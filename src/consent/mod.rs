@@ -1,0 +1,4 @@
+//!
+
+pub(crate) mod erase_withdrawn;
+pub(crate) mod refresh;

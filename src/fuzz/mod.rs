@@ -1,0 +1,4 @@
+//!
+
+pub(crate) mod jhe_answers;
+pub mod targets;

@@ -1,0 +1,28 @@
+//!
+
+pub(crate) mod account;
+pub(crate) mod activity_context;
+pub(crate) mod adherence;
+pub(crate) mod alert;
+pub mod bucket_day;
+pub mod catalog;
+pub(crate) mod chart_data;
+pub(crate) mod commit_counts;
+pub mod consent_intervals;
+pub(crate) mod consent_reconciliation;
+pub(crate) mod data_source_names;
+pub(crate) mod day_totals;
+pub(crate) mod error_kind;
+pub(crate) mod event_census;
+pub(crate) mod export_health;
+pub(crate) mod jhe_consents;
+pub(crate) mod jhe_practitioner;
+pub(crate) mod metric_values;
+pub mod observation;
+pub(crate) mod outbox_counts;
+pub mod patient;
+pub mod sample;
+pub(crate) mod sample_details;
+pub mod silence;
+pub mod stream_key;
+pub(crate) mod study;

@@ -1,0 +1,14 @@
+//!
+
+pub(crate) mod backup;
+pub(crate) mod data_directory;
+pub(crate) mod directory_lock;
+pub(crate) mod file_identity;
+pub(crate) mod inspect;
+pub(crate) mod integrity;
+pub(crate) mod open;
+pub(crate) mod restore;
+pub mod setting;
+pub(crate) mod sql_types;
+pub mod store;
+pub(crate) mod writer;

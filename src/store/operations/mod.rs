@@ -1,0 +1,13 @@
+//!
+
+pub(crate) mod alert_queue;
+pub(crate) mod alert_rules;
+pub(crate) mod backfill;
+pub(crate) mod historical_reads;
+pub(crate) mod hourly_counters;
+pub(crate) mod metric_values;
+pub(crate) mod patient_status;
+pub(crate) mod poll_plan;
+pub(crate) mod run_history;
+pub(crate) mod silence;
+pub mod tick_lock;

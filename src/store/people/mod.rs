@@ -1,0 +1,13 @@
+//!
+
+pub(crate) mod account;
+pub mod consent;
+pub(crate) mod device_connection;
+pub(crate) mod invitation;
+pub mod jhe_consent;
+pub(crate) mod jhe_practitioner;
+pub(crate) mod jhe_token;
+pub mod patient;
+pub(crate) mod session;
+pub(crate) mod study;
+pub(crate) mod visibility;

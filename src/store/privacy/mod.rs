@@ -1,0 +1,9 @@
+//!
+
+pub(crate) mod audit;
+pub(crate) mod audit_chain;
+pub(crate) mod audit_entry;
+pub(crate) mod erasure;
+pub(crate) mod patient_export;
+pub(crate) mod patient_tables;
+pub(crate) mod withdrawal;

@@ -1,0 +1,208 @@
+//! Everything that is kept of one patient, as rows of JSON: without secrets, and without what came through a link that
+//! was a mistake, which is another person's.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
+use serde_json::{Map, Value};
+
+use crate::common::time::Timestamp;
+use crate::model::patient::PatientId;
+use crate::store::error::StoreError;
+
+/// Rows about a patient, under a name. Columns whose names end in `_at`, and those of [`INSTANTS`], hold microseconds.
+type Query = (&'static str, &'static str);
+
+/// Columns that hold instants, besides those whose names end in `_at`.
+const INSTANTS: &[&str] = &["instant", "since", "until", "read_until", "newest_instant"];
+
+/// What there are few rows of: each is a part of one document.
+pub const PARTS: &[Query] = &[
+    (
+        "patient",
+        "SELECT id, name, email, time_zone, jhe_patient_id, subject AS ow_subject, external_id, created_at,
+         consents_refreshed_at
+         FROM patients WHERE id = ?",
+    ),
+    ("links", "SELECT ow_user_id, state, linked_at, unlinked_at FROM links WHERE patient_id = ? ORDER BY id"),
+    (
+        "consents",
+        "SELECT codes.code, studies.name AS study, granted_at, withdrawn_at, jhe_confirmed_at, data_erased_at,
+         version, language,
+                lower(hex(consents.text_hash)) AS text_sha256, consent_texts.text
+         FROM consents JOIN codes ON codes.id = consents.code_id LEFT JOIN studies ON studies.id = consents.study_id
+         LEFT JOIN consent_texts ON hash = consents.text_hash WHERE patient_id = ? ORDER BY granted_at, consents.id",
+    ),
+    (
+        "pending_consents",
+        "SELECT codes.code, studies.name AS study, lower(hex(text_hash)) AS text_sha256, submitted_at
+         FROM pending_consents JOIN codes ON codes.id = pending_consents.code_id JOIN studies ON studies.id = study_id
+         WHERE patient_id = ? ORDER BY submitted_at",
+    ),
+    (
+        "studies",
+        "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at
+         FROM enrolments JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY enrolled_at",
+    ),
+    ("organizations", "SELECT jhe_organization_id FROM patient_organizations WHERE patient_id = ? ORDER BY 1"),
+    (
+        "invitations",
+        "SELECT studies.name AS study, issued_at, invitations.expires_at, revoked_at, used_at
+         FROM invitations LEFT JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY invitations.id",
+    ),
+    ("sessions", "SELECT created_at, expires_at FROM sessions WHERE patient_id = ? ORDER BY created_at"),
+    ("api_tokens", "SELECT label, created_at, revoked_at FROM api_tokens WHERE patient_id = ? ORDER BY id"),
+    ("devices", "SELECT provider, state, changed_at FROM connections WHERE patient_id = ? ORDER BY provider"),
+    (
+        "authorizations",
+        "SELECT provider, expires_at FROM authorizations WHERE patient_id = ? ORDER BY expires_at",
+    ),
+    (
+        "sync_status",
+        "SELECT polled_at, last_error, newest_instant, deep_read_at, wide_read_at, completeness_checked_at,
+                missing_samples, fully_read_at, empty_polls, failed_polls,
+                provider_pulled_at, connections_checked_at FROM sync_status WHERE patient_id = ?",
+    ),
+    (
+        "high_water_marks",
+        "SELECT ow_user_id, mode, series_type, instant FROM high_water_marks JOIN links ON links.id = link_id
+         WHERE patient_id = ? ORDER BY link_id, mode, series_type",
+    ),
+    ("silence", "SELECT since, cause, detected_at FROM silences WHERE patient_id = ?"),
+    (
+        "alerts",
+        "SELECT channel, kind, since, cause, raised_at, sent_at FROM alerts WHERE patient_id = ? ORDER BY id",
+    ),
+    ("backfills", "SELECT request, since, until, read_until, started_at FROM backfills WHERE patient_id = ?"),
+    ("historical_reads", "SELECT ow_run_id, since, until, attempts, due_at, completed_at FROM historical_reads
+     WHERE patient_id = ?"),
+];
+
+/// What there may be many rows of: each has a file, a row a line.
+pub const LISTS: &[Query] = &[
+    (
+        "rejected",
+        "SELECT system, series_type, reason, sample, first_seen_at, last_seen_at
+         FROM rejected_samples WHERE patient_id = ? ORDER BY id",
+    ),
+    (
+        "events",
+        "SELECT streams.system, series_type, provider, event_ids.event_id, instant FROM streams
+         JOIN event_ids ON event_ids.stream_id = streams.id
+         WHERE patient_id = ? AND entered_in_error = 0 ORDER BY streams.id, instant",
+    ),
+    (
+        "deliveries",
+        "SELECT streams.system, series_type, provider, source, device, instant, revision, value, details, state,
+                due_at, attempts, reason
+         FROM streams JOIN outbox ON outbox.stream_id = streams.id
+         WHERE patient_id = ? AND entered_in_error = 0 ORDER BY streams.id, instant, revision",
+    ),
+    (
+        "delivered_by_others",
+        "SELECT codes.code, instant, value FROM delivered_elsewhere
+         JOIN codes ON codes.id = delivered_elsewhere.code_id
+         WHERE patient_id = ? ORDER BY codes.code, instant",
+    ),
+    (
+        "payloads",
+        "SELECT ow_user_id, date(day * 86400, 'unixepoch') AS day, raw_objects.name, etag, raw_objects.state,
+         endpoint, checked_at, error
+         FROM links JOIN raw_objects ON raw_objects.link_id = links.id WHERE patient_id = ?
+         ORDER BY links.id, day, raw_objects.name",
+    ),
+    (
+        "hours",
+        "SELECT codes.code, hour * 3600000000 AS hour_at, samples FROM hourly_sample_counts
+         JOIN codes ON codes.id = hourly_sample_counts.code_id
+         WHERE patient_id = ? ORDER BY hour, codes.code",
+    ),
+    ("audit", "SELECT id, recorded_at, actor, action, detail FROM audit_entries WHERE patient_id = ? ORDER BY id"),
+];
+
+/// Hands over each row of a query, in order.
+///
+/// # Errors
+/// Where the tables cannot be read, or `take` returns one.
+pub fn each(
+    db: &Connection,
+    (_, sql): Query,
+    patient: PatientId,
+    mut take: impl FnMut(Value) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut query = db.prepare(sql)?;
+    let names: Vec<String> = query.column_names().map(str::to_owned).collect();
+    let mut rows = query.query([patient])?;
+    while let Some(row) = rows.next()? {
+        take(object(row, &names)?)?;
+    }
+    Ok(())
+}
+
+fn object(row: &Row, names: &[String]) -> Result<Value, StoreError> {
+    let mut object = Map::new();
+    for (place, name) in names.iter().enumerate() {
+        let value = match row.get_ref(place)? {
+            ValueRef::Integer(micros) if is_instant(name) => {
+                Timestamp::from_micros(micros).to_string().into()
+            }
+            ValueRef::Integer(number) => number.into(),
+            ValueRef::Real(number) => number.into(),
+            ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
+            // Secrets stand in such columns, and nothing else does.
+            ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+        };
+        object.insert(name.clone(), value);
+    }
+    Ok(object.into())
+}
+
+fn is_instant(column: &str) -> bool {
+    column.ends_with("_at") || INSTANTS.contains(&column)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::store::engine::open::in_memory;
+
+    #[test]
+    fn every_table_that_has_anything_of_a_patient_is_in_it() {
+        let db = in_memory();
+        let mut query = db
+            .prepare(
+                "SELECT DISTINCT s.name FROM sqlite_schema AS s JOIN pragma_table_info(s.name) AS c
+                 WHERE s.type = 'table' AND c.name IN ('patient_id', 'stream_id', 'link_id') ORDER BY 1",
+            )
+            .unwrap();
+        let tables: BTreeSet<String> =
+            query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let queries: Vec<&str> = PARTS.iter().chain(LISTS).map(|(_, sql)| *sql).collect();
+        let is_read = |table: &String| {
+            let words = queries.iter().flat_map(|sql| sql.split_whitespace()).collect::<Vec<_>>();
+            words.windows(2).any(|pair| ["FROM", "JOIN"].contains(&pair[0]) && pair[1] == table)
+        };
+        let left_out: Vec<&String> = tables.iter().filter(|table| !is_read(table)).collect();
+        // Observations have a file of their own; the others are counts, secrets, and of those who were erased.
+        let expected = [
+            "erased_identifiers",
+            "erasures",
+            "export_exclusions",
+            "jhe_tokens",
+            "observations",
+            "outbox_counts",
+            "raw_object_counts",
+            "revisions",
+        ];
+        assert_eq!(left_out, expected);
+    }
+
+    #[test]
+    fn every_query_can_be_asked() {
+        let db = in_memory();
+        for query in PARTS.iter().chain(LISTS) {
+            each(&db, *query, PatientId::new(1), |_| Ok(())).unwrap();
+        }
+    }
+}

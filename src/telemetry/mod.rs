@@ -1,0 +1,4 @@
+//!
+
+pub(crate) mod logging;
+pub(crate) mod metrics;
