@@ -97,7 +97,7 @@ impl World {
         let (owner, path) = (hold.owner().to_owned(), directory.path().to_owned());
         let patients = store.write(move |db| {
             code::seed(db)?;
-            lock::take(db, &path, &owner, Kind::Tick, start())?;
+            tick_lock::take(db, &path, &owner, Kind::Tick, start())?;
             (0..PATIENTS)
                 .map(|number| {
                     let user = format!("00000000-0000-4000-8000-{number:012}");
@@ -179,7 +179,7 @@ impl World {
         let lock_owner = self.hold.owner().to_owned();
         let write = move |db: &_| {
             commit::commit(db, &batch, &lock_owner, start())?;
-            object::note_all(db, batch.link, &[Note::Put(object)])
+            raw_object::note_all(db, batch.link, &[Note::Put(object)])
         };
         self.store.write(write).await.unwrap();
     }

@@ -1,11 +1,8 @@
 use std::sync::Arc;
 
-use maud::{Markup, html};
 use parking_lot::Mutex;
 
 use crate::common::time::Timestamp;
-use crate::config::settings::Snapshot;
-use crate::web::layout::ago;
 
 /// The backups that the daemon makes.
 #[derive(Debug, Clone, Default)]
@@ -29,20 +26,5 @@ impl Backups {
     /// How it stands.
     pub fn get(&self) -> BackupState {
         self.0.lock().clone()
-    }
-
-    /// A line of the overview.
-    pub(crate) fn line(&self, now: Timestamp, settings: &Snapshot) -> Markup {
-        let BackupState { newest, trouble } = self.get();
-        html! {
-            div.wide { dt { "Last backup" } dd {
-                @match (newest, settings.backup_interval()) {
-                    (Some(newest), _) => (ago(now, Some(newest))),
-                    (None, Some(_)) => "none yet",
-                    (None, None) => "none; the daemon makes none (backup.interval = off)",
-                }
-                @if let Some(trouble) = trouble { p.bad { (trouble) } }
-            } }
-        }
     }
 }

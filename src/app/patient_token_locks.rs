@@ -5,7 +5,6 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::app::patient_tokens::LEFT;
 use crate::common::time::Timestamp;
 use crate::jhe::invitation::PersonGrant;
 use crate::model::patient::PatientId;
@@ -53,3 +52,6 @@ impl Token {
         }
     }
 }
+
+/// A token is renewed when less than this part of its life is left: JHE's lives two weeks.
+pub(crate) const LEFT: u32 = 10;

@@ -20,8 +20,6 @@ use crate::store::people::jhe_token;
 const INVALID_GRANT: &str = "invalid_grant";
 /// How long a patient waits for something at JHE that can be done without.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-/// A token is renewed when less than this part of its life is left: JHE's lives two weeks.
-pub(crate) const LEFT: u32 = 10;
 
 /// Why JHE could not be asked as the patient, or did not do it.
 #[derive(Debug, thiserror::Error)]

@@ -7,10 +7,6 @@ use std::sync::Arc;
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use http::{HeaderValue, StatusCode, header};
-use warp::reply::Response;
-
-use crate::web::response::Refusal;
 
 /// Sign-ins per minute from one address: people mistype a few times, guessers do not stop. Accounts have no
 /// limit of their own: whoever wears it out would keep their owners out. Guessers with many addresses share
@@ -77,23 +73,7 @@ pub(crate) fn network(client: IpAddr) -> IpAddr {
 
 /// Too many tries; in so many seconds there may be another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMany(u64);
-
-impl TooMany {
-    pub(crate) fn refusal(self) -> Refusal {
-        Refusal::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many tries",
-            format!("Please wait {} seconds, then try again.", self.0),
-        )
-    }
-
-    pub(crate) fn into_response(self) -> Response {
-        let mut answer = self.refusal().into_response();
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.0));
-        answer
-    }
-}
+pub(crate) struct TooMany(pub(crate) u64);
 
 #[cfg(test)]
 mod tests {

@@ -18,8 +18,7 @@ use crate::jhe::client::Jhe;
 use crate::model::account::Actor;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::engine::store::Store;
-use crate::store::outbox::enqueue;
-use crate::store::outbox::outbox;
+use crate::store::outbox::{enqueue, outbox};
 use crate::store::people::{jhe_consent, patient};
 use crate::store::privacy::audit;
 

@@ -19,7 +19,7 @@ use crate::store::engine::backup::DIRECTORY;
 use crate::store::engine::setting;
 use crate::store::engine::store::Store;
 use crate::store::error::StoreError;
-use crate::store::privacy::{audit, erasure};
+use crate::store::privacy::{audit, erased_identifiers, erasure};
 
 #[derive(Debug, Args)]
 pub(crate) struct Erase {
@@ -39,7 +39,7 @@ pub(crate) async fn run(session: &Session, arguments: Erase) -> Result<(), Failu
     let (id, begun) = store
         .read(move |db| {
             let id = erasure::resolve(db, who)?;
-            Ok((id, erasure::find(db, id)?))
+            Ok((id, erased_identifiers::find(db, id)?))
         })
         .await?;
     if begun.is_none_or(|begun| begun.vacuumed.is_none()) {
@@ -165,7 +165,7 @@ async fn vacuum(session: &Session, store: &Store) -> Result<bool, StoreError> {
 
 /// Says what was done, and what is out of reach.
 async fn tell(session: &Session, store: &Store, id: PatientId, user: Option<&OwUser>) -> Result<(), Failure> {
-    let read = move |db: &rusqlite::Connection| Ok((erasure::find(db, id)?, setting::all(db)?));
+    let read = move |db: &rusqlite::Connection| Ok((erased_identifiers::find(db, id)?, setting::all(db)?));
     let (done, settings) = store.read(read).await?;
     let data = session.config.data_dir.clone();
     let directories: BTreeSet<PathBuf> =

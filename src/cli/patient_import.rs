@@ -18,7 +18,7 @@ use crate::store::engine::store::Store;
 use crate::store::error::StoreError;
 use crate::store::people::patient::{NewPatient, Relink};
 use crate::store::people::{jhe_consent, patient};
-use crate::store::privacy::{audit, erasure};
+use crate::store::privacy::{audit, erased_identifiers};
 
 /// Who did it, in the audit.
 const ACTOR: Actor = Actor::CommandLine;
@@ -55,7 +55,9 @@ pub(crate) async fn import(session: &Session, time_zone: &str) -> Result<(), Fai
             say(format_args!("jhe:{jhe_id}  {name}: here already"))?;
             continue;
         }
-        if let Err(StoreError::Refused(why)) = store.read(move |db| erasure::refuse_jhe(db, jhe_id)).await {
+        if let Err(StoreError::Refused(why)) =
+            store.read(move |db| erased_identifiers::refuse_jhe(db, jhe_id)).await
+        {
             say(format_args!("jhe:{jhe_id}  {name}: left out, {why}"))?;
             continue;
         }

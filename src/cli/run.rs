@@ -165,7 +165,7 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
     use crate::cli::own_store::make_no_second_store;
     use crate::store::engine::data_directory::FILE_NAME;
 

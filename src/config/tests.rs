@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+
 use crate::config::keys::KEYS;
 
 const EXAMPLE: &str = include_str!("../../jhe-ow.toml.example");

@@ -396,7 +396,12 @@ impl Daemon {
                 if !report.is_empty() {
                     tracing::info!("{}", report.sentence());
                 }
-                metrics::exported(&report);
+                metrics::exported(
+                    report.delivered,
+                    report.consent + report.configuration,
+                    report.dead,
+                    report.again,
+                );
                 self.app.exports.note(&report, self.app.clock.now());
             }
             Ok(None) => tracing::debug!("another process is exporting"),

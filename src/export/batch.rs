@@ -2,11 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
 use serde_json::json;
 
+use crate::jhe::error::JheError;
 use crate::model::observation::StreamInfo;
 use crate::omh::render::{identifier_value, omh_document};
-use crate::store::outbox::outbox::Waiting;
+use crate::store::outbox::outbox::{Verdict, Waiting};
 
 /// Entries of one batch: larger ones are hardly faster, and come near to what JHE's workers are given.
 pub const ENTRIES: usize = 100;
@@ -48,4 +50,23 @@ pub fn batch<'a>(entries: impl IntoIterator<Item = &'a str>) -> String {
     }
     text.push_str("]}");
     text
+}
+
+/// An entry that is ready to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready {
+    pub(crate) stream: StreamInfo,
+    pub(crate) patient: i64,
+    pub(crate) waiting: Waiting,
+    pub(crate) entry: String,
+    /// Whether it was measured before a backup was restored: JHE may have got it from what was there before.
+    pub(crate) may_be_there: bool,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) settled: Vec<(Waiting, Verdict)>,
+    /// Why nothing more should be sent for now.
+    pub(crate) stop: Option<JheError>,
 }

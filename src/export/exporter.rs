@@ -16,7 +16,7 @@ use crate::common::time::Timestamp;
 use crate::consent::refresh;
 use crate::consent::refresh::Unread;
 use crate::export::batch;
-use crate::export::send_batch::{Ready, Sent};
+use crate::export::batch::{Ready, Sent};
 use crate::jhe::client::Jhe;
 use crate::jhe::error::JheError;
 use crate::model::data_source_names::Naming;

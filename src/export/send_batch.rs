@@ -7,12 +7,11 @@ use futures_util::StreamExt;
 use crate::common::backoff::{Backoff, jitter};
 use crate::common::failpoint;
 use crate::common::time::Timestamp;
-use crate::export::batch::batch;
+use crate::export::batch::{Ready, Sent, batch};
 use crate::export::classify::{Meaning, classify};
 use crate::export::exporter::Exporter;
 use crate::jhe::bundle::Entry;
 use crate::jhe::error::JheError;
-use crate::model::observation::StreamInfo;
 use crate::store::outbox::outbox::{Verdict, Waiting};
 
 /// After a silence, nothing of it goes again before JHE has surely ended with it: two sends of one sample at a
@@ -27,25 +26,6 @@ const LOOK_UPS: usize = 4;
 const BREAKS: u32 = 8;
 /// How often what somebody has to mend is tried again.
 const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
-
-/// An entry that is ready to be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Ready {
-    pub(crate) stream: StreamInfo,
-    pub(crate) patient: i64,
-    pub(crate) waiting: Waiting,
-    pub(crate) entry: String,
-    /// Whether it was measured before a backup was restored: JHE may have got it from what was there before.
-    pub(crate) may_be_there: bool,
-}
-
-/// What became of a batch.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    pub(crate) settled: Vec<(Waiting, Verdict)>,
-    /// Why nothing more should be sent for now.
-    pub(crate) stop: Option<JheError>,
-}
 
 impl Exporter {
     /// Sends entries. Where a batch as a whole is rejected it is halved, until the culprit stands alone.

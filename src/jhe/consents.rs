@@ -20,7 +20,7 @@ impl Jhe {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
     use crate::model::jhe_consents::Consents;
 
     #[test]

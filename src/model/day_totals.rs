@@ -125,7 +125,8 @@ fn first(lines: &[&Line], line: &Line) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalog::series_type;
+    use crate::model::catalog::series;
+
     use crate::model::chart_data::Sum;
 
     fn line(stream: i64, provider: &str, daily_total: bool, continues: Option<i64>) -> Line {

@@ -8,7 +8,6 @@ use crate::model::patient::PatientId;
 use crate::model::sample::Sample;
 use crate::model::sample_details::{Frame, Particulars};
 use crate::model::stream_key::StreamKey;
-use crate::store::samples::stream::CONVERTER;
 
 /// What all observations of one stream share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,3 +102,7 @@ impl From<Sample> for Observation {
         Self { instant, value, zone, revision: 0, context, particulars }
     }
 }
+
+/// Version of the converter and renderer that new streams get. An older stream keeps its own, so that
+/// its documents stay the same, byte for byte.
+pub const CONVERTER: i64 = 1;

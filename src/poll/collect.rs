@@ -338,7 +338,8 @@ fn describe(record: &Record<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalog::series_type;
+    use crate::model::catalog::series;
+
     use crate::ow::page::parse as parse_page;
 
     fn record(minute: u32, value: &str, device: &str) -> String {

@@ -192,7 +192,7 @@ impl Write for Unpacked {
     }
 }
 
-pub(crate) fn damaged(unpacked: &mut Unpacked, error: &std::io::Error) -> BodyError {
+fn damaged(unpacked: &mut Unpacked, error: &std::io::Error) -> BodyError {
     let refused = unpacked.refused.take();
     refused.unwrap_or_else(|| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => BodyError::CutShort,

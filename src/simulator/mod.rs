@@ -1,8 +1,4 @@
-//! A simulated Open Wearables: the same answers as a real one, and as strict, on a loopback port.
 //!
-//! The demonstration runs against it, and so do the tests: what it answers was taken from captures of a
-//! real OW, its traps included (the page limit, the midnight that adds a day, 400s, in-place updates, a
-//! user that is gone and looks empty). Beyond that it can be made to fail in the ways that servers fail.
 
 pub(crate) mod activity;
 pub mod activity_day;

@@ -8,23 +8,13 @@ use crate::common::time::Timestamp;
 use crate::simulator::query::{Pairs, last};
 use crate::simulator::responses::{Answer, detail, internal_error, json_answer};
 use crate::simulator::run::Run;
-use crate::simulator::sim::Sim;
-use crate::simulator::state::{State, random};
+use crate::simulator::state::State;
 
 /// How long OW's Redis keeps a run.
 const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 /// Runs of an answer: at most, and where the question does not say.
 const MOST: usize = 10_000;
 const DEFAULT: usize = 50;
-
-impl Sim {
-    /// Has OW list a run; answers with its id.
-    pub fn add_run(&self, run: Run) -> String {
-        let id = format!("pull_{}", &random().simple().to_string()[..16]);
-        self.shared.state.lock().runs.push((id.clone(), run));
-        id
-    }
-}
 
 pub(crate) fn answer(state: &State, pairs: &Pairs, now: Timestamp) -> Answer {
     if state.queue_broken {

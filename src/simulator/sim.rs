@@ -12,8 +12,10 @@ use crate::simulator::fault::Fault;
 use crate::simulator::oauth_state::Connection;
 use crate::simulator::requests_seen::Seen;
 use crate::simulator::ring::heart_rate_at;
+use crate::simulator::run::Run;
 use crate::simulator::samples_table::Row;
 use crate::simulator::shared::Shared;
+use crate::simulator::state::random;
 use crate::simulator::{server, user};
 
 /// A simulated OW that runs until it is dropped.
@@ -210,6 +212,13 @@ impl Sim {
     /// Has `hook` called before each page is answered, with the user and the count of page requests.
     pub fn on_page(&self, hook: impl Fn(&str, usize) + Send + Sync + 'static) {
         *self.shared.hook.lock() = Some(Arc::new(hook));
+    }
+
+    /// Has OW list a run; answers with its id.
+    pub fn add_run(&self, run: Run) -> String {
+        let id = format!("pull_{}", &random().simple().to_string()[..16]);
+        self.shared.state.lock().runs.push((id.clone(), run));
+        id
     }
 }
 

@@ -4,7 +4,6 @@
 //! [`Store::write`]: those decide on which thread and in which transaction they run. Instants are
 //! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
 
-pub(crate) mod commits;
 pub mod engine;
 pub mod error;
 pub mod operations;

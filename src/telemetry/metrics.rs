@@ -17,7 +17,6 @@ use prometheus_client::registry::{Metric, Registry};
 use reqwest::StatusCode;
 
 use crate::common::time::Timestamp;
-use crate::export::exporter::Report;
 use crate::model::commit_counts::Committed;
 use crate::model::error_kind::Kind;
 use crate::model::metric_values::Figures;
@@ -217,13 +216,9 @@ pub fn failed(kind: Kind) {
 }
 
 /// Notes what an export came to.
-pub fn exported(report: &Report) {
-    for (outcome, count) in [
-        ("delivered", report.delivered),
-        ("parked", report.consent + report.configuration),
-        ("dead", report.dead),
-        ("again", report.again),
-    ] {
+pub fn exported(delivered: u64, parked: u64, dead: u64, retried: u64) {
+    for (outcome, count) in [("delivered", delivered), ("parked", parked), ("dead", dead), ("again", retried)]
+    {
         METRICS.exported.get_or_create(&[("outcome", outcome)]).inc_by(count);
     }
 }

@@ -1,10 +1,11 @@
+use std::time::Duration;
+
 use bytes::Buf;
 use futures_util::{Stream, StreamExt};
 use http::{Method, StatusCode};
 
 use crate::web::request::Fields;
 use crate::web::response::Refusal;
-use crate::web::routes::{FORM_TIMEOUT, LARGEST_FORM};
 
 /// The fields of a form; what is no form has none.
 pub(crate) async fn read_form(
@@ -38,3 +39,9 @@ pub(crate) async fn collect(
     let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "Too slow", "The form did not arrive in time.");
     tokio::time::timeout(FORM_TIMEOUT, collect).await.map_err(late)?
 }
+
+/// Bytes of a form: the longest has a purpose of some thousand characters in it.
+pub(crate) const LARGEST_FORM: usize = 64 * 1024;
+
+/// A form that has not arrived by then is not going to.
+pub(crate) const FORM_TIMEOUT: Duration = Duration::from_secs(10);

@@ -17,8 +17,7 @@ use crate::common::failure::Failure;
 use crate::store::engine::setting;
 use crate::store::operations::metric_values;
 use crate::telemetry::metrics;
-use crate::telemetry::metrics::CONTENT_TYPE;
-use crate::telemetry::metrics::Facts;
+use crate::telemetry::metrics::{CONTENT_TYPE, Facts};
 use crate::web::response::{with_status, with_type};
 use crate::web::server;
 

@@ -15,6 +15,7 @@ pub(crate) mod layout;
 pub(crate) mod metrics;
 pub(crate) mod ow_webhook;
 pub(crate) mod patient;
+pub(crate) mod rate_limit;
 pub(crate) mod request;
 pub(crate) mod request_id;
 pub(crate) mod response;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Buf;
 use futures_util::{Stream, StreamExt};
@@ -29,10 +29,6 @@ use crate::web::{api, gate, instance, layout, ow_webhook};
 
 /// The style sheet, embedded.
 const STYLE: &str = include_str!("../../assets/style.css");
-/// Bytes of a form: the longest has a purpose of some thousand characters in it.
-pub(crate) const LARGEST_FORM: usize = 64 * 1024;
-/// A form that has not arrived by then is not going to.
-pub(crate) const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn routes(
     door: Door,

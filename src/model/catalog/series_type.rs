@@ -114,7 +114,7 @@ mod tests {
     use crate::model::catalog::code::GROUPS;
     use crate::model::catalog::code::covers;
     use crate::model::catalog::series::SERIES;
-    use crate::model::catalog::series::series;
+
     use crate::model::catalog::source::DATA_SOURCES;
 
     #[test]

@@ -62,6 +62,7 @@ pub(crate) fn of_payloads(wanted: &[Wanted]) -> Vec<Wanted> {
 mod tests {
     use super::*;
     use crate::common::time::Timestamp;
+    use crate::model::catalog::series;
     use crate::model::consent_intervals::Grant;
 
     fn wanted(names: &[&str], granted: i64) -> Vec<Wanted> {

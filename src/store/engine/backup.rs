@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::common::failure::Failure;
 use crate::common::time::Timestamp;
 use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::{data_directory, directory_lock, inspect, open};
+use crate::store::engine::{data_directory, directory_lock, inspect};
 use crate::store::error::StoreError;
 
 /// Pages that are copied before it is looked whether to stop: some milliseconds.
@@ -90,7 +90,7 @@ pub fn make(
     }
     // Reading leaves a log beside the file. Without one no process has the store open, and a file that is refused can be
     // refused before that.
-    if !open::log_of(&path).exists() {
+    if !inspect::log_of(&path).exists() {
         inspect::inspect(&path)?;
     }
     let source = inspect::reader(&path).map_err(|error| inspect::trouble(&path, &error))?;
@@ -247,6 +247,7 @@ pub(crate) const DIRECTORY: &str = "backups";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::engine::open;
 
     #[test]
     fn the_copy_before_a_migration_is_whole_and_named_for_the_schema_to_come() {

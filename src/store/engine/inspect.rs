@@ -1,13 +1,12 @@
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::common::failure::Failure;
 use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::open::{ANOTHER_PROGRAM, DEVELOPMENT, NEWER, inspector, is_of_development};
 use crate::store::error::StoreError;
 
 pub(crate) mod embedded {
@@ -153,3 +152,53 @@ pub(crate) const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Page cache of a connection in KiB, negative as SQLite wants it: enough for the hot end of a hundred
 /// patients' streams, small beside the memory the daemon is allowed.
 pub(crate) const CACHE_KIB: i32 = -4096;
+
+/// Why a file is refused, after its path.
+pub(crate) const ANOTHER_PROGRAM: &str = "is a database of another program";
+
+pub(crate) const NEWER: &str = "was written by a newer jhe-ow";
+
+pub(crate) const DEVELOPMENT: &str =
+    "was written by a development version of jhe-ow, before the first release, and cannot be upgraded";
+
+pub(crate) fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// Opens a file to read its schema. SQLite puts a log and an index beside a file that it opens in WAL mode, and a
+/// read-only connection leaves them there. Without a log the file is complete and is opened as immutable.
+pub(crate) fn inspector(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    match path.to_str() {
+        Some(path) if !log_of(Path::new(path)).exists() => {
+            let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{path}?immutable=1");
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+        }
+        _ => Connection::open_with_flags(path, flags),
+    }
+}
+
+/// Returns true if a migration was applied in another wording than this program's. Migrations have not changed since
+/// the first release.
+pub(crate) fn is_of_development(connection: &Connection, applied: &[Migration]) -> rusqlite::Result<bool> {
+    for migration in embedded::migrations::runner().get_migrations() {
+        let version = i64::from(migration.version());
+        if applied.iter().all(|applied| applied.version != version) {
+            continue;
+        }
+        let query = "SELECT checksum FROM refinery_schema_history WHERE version = ?";
+        let checksum: String = connection.query_row(query, [version], |row| row.get(0))?;
+        if checksum != migration.checksum().to_string() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns true for a failure about a file that this program refuses because of who wrote it.
+pub(crate) fn is_foreign(failure: &Failure) -> bool {
+    [ANOTHER_PROGRAM, NEWER, DEVELOPMENT].iter().any(|why| failure.what.contains(why))
+}

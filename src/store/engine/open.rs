@@ -2,19 +2,19 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::common::clock::Clock;
 use crate::common::failure::Failure;
-use crate::store::commits;
 use crate::store::engine::data_directory::{FILE_MODE, FILE_NAME, make_directory, make_file};
 use crate::store::engine::inspect::{
-    APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, Migration, embedded, inspect, known, newest, trouble,
+    APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, embedded, inspect, known, log_of, newest, trouble,
 };
 use crate::store::engine::{backup, directory_lock};
+use crate::store::samples::commit_number;
 
 /// The first SQLite without the write-ahead-log bug that corrupts, as `rusqlite::version_number` counts.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -27,12 +27,6 @@ const STATEMENTS: usize = 256;
 /// The log is cut back to this many bytes after a checkpoint, so that one big backfill does not leave
 /// a big file behind.
 const LOG_BYTES: i32 = 16 * 1024 * 1024;
-
-/// Why a file is refused, after its path.
-pub(crate) const ANOTHER_PROGRAM: &str = "is a database of another program";
-pub(crate) const NEWER: &str = "was written by a newer jhe-ow";
-pub(crate) const DEVELOPMENT: &str =
-    "was written by a development version of jhe-ow, before the first release, and cannot be upgraded";
 
 /// Opens the file for the writer, with its schema up to date; answers with the claim on the directory too, which has
 /// to be kept for as long as the connection.
@@ -54,7 +48,7 @@ pub(crate) fn open(directory: &Path) -> Result<(Connection, File), Failure> {
         tracing::info!("the schema is brought up to date; the store as it was is kept as {}", kept.display());
     }
     migrate(&mut connection, &path)?;
-    commits::prepare(&connection).map_err(told)?;
+    commit_number::prepare(&connection).map_err(told)?;
     Ok((connection, claim))
 }
 
@@ -91,12 +85,6 @@ fn refuse_lone_log(path: &Path) -> Result<(), Failure> {
     ))
 }
 
-pub(crate) fn log_of(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    log.into()
-}
-
 fn refuse_old_sqlite() -> Result<(), Failure> {
     if rusqlite::version_number() >= OLDEST_SQLITE {
         return Ok(());
@@ -126,42 +114,6 @@ fn migrate_lock(directory: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// Opens a file to read its schema. SQLite puts a log and an index beside a file that it opens in WAL mode, and a
-/// read-only connection leaves them there. Without a log the file is complete and is opened as immutable.
-pub(crate) fn inspector(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    match path.to_str() {
-        Some(path) if !log_of(Path::new(path)).exists() => {
-            let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-            let uri = format!("file:{path}?immutable=1");
-            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
-        }
-        _ => Connection::open_with_flags(path, flags),
-    }
-}
-
-/// Returns true if a migration was applied in another wording than this program's. Migrations have not changed since
-/// the first release.
-pub(crate) fn is_of_development(connection: &Connection, applied: &[Migration]) -> rusqlite::Result<bool> {
-    for migration in embedded::migrations::runner().get_migrations() {
-        let version = i64::from(migration.version());
-        if applied.iter().all(|applied| applied.version != version) {
-            continue;
-        }
-        let query = "SELECT checksum FROM refinery_schema_history WHERE version = ?";
-        let checksum: String = connection.query_row(query, [version], |row| row.get(0))?;
-        if checksum != migration.checksum().to_string() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Returns true for a failure about a file that this program refuses because of who wrote it.
-pub(crate) fn is_foreign(failure: &Failure) -> bool {
-    [ANOTHER_PROGRAM, NEWER, DEVELOPMENT].iter().any(|why| failure.what.contains(why))
-}
-
 /// `busy_timeout` comes first: the other pragmas may have to wait for another process themselves.
 fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -188,6 +140,6 @@ fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn in_memory() -> Connection {
     let mut db = Connection::open_in_memory().unwrap();
     embedded::migrations::runner().run(&mut db).unwrap();
-    commits::prepare(&db).unwrap();
+    commit_number::prepare(&db).unwrap();
     db
 }

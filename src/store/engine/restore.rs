@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use crate::common::failure::Failure;
 use crate::common::time::Timestamp;
 use crate::model::account::Actor;
-use crate::store::commits;
 use crate::store::engine::backup::Contents;
 use crate::store::engine::data_directory::FILE_NAME;
 use crate::store::engine::{backup, data_directory, directory_lock, inspect, open, setting};
 use crate::store::error::StoreError;
 use crate::store::operations::tick_lock;
 use crate::store::privacy::audit;
+use crate::store::samples::commit_number;
 
 /// The counter that holds when a backup was last restored, in microseconds since 1970.
 const RESTORED: &str = "restored_at";
@@ -106,7 +106,7 @@ fn settle(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
         "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
         params![RESTORED, now],
     )?;
-    commits::restored(&all, now)?;
+    commit_number::restored(&all, now)?;
     setting::unset(&all, tick_lock::KEY)?;
     all.execute("DELETE FROM sync_lock", [])?;
     audit::record(&all, now, Actor::CommandLine, "store.restore", None, "")?;
@@ -142,7 +142,7 @@ impl Present {
         match inspect::inspect(path) {
             Ok(_) if bytes == 0 => return Ok(Self::Damaged),
             Ok(_) => {}
-            Err(failure) if open::is_foreign(&failure) => {
+            Err(failure) if inspect::is_foreign(&failure) => {
                 return Ok(Self::Refused(failure));
             }
             Err(_) => return Ok(Self::Damaged),

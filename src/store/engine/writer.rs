@@ -11,9 +11,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::common::failpoint;
-use crate::store::commits;
 use crate::store::engine::file_identity::Place;
 use crate::store::error::StoreError;
+use crate::store::samples::commit_number;
 
 /// Jobs that wait while the disk syncs; the senders of more wait in line. Each holds at most a few
 /// thousand rows, so this bounds memory too.
@@ -99,7 +99,7 @@ fn run(connection: &Connection, place: &Place, inbox: &mpsc::Receiver<Job>) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
         let opened = connection.execute_batch("BEGIN IMMEDIATE");
-        if let Err(error) = opened.and_then(|()| commits::begin_transaction(connection)) {
+        if let Err(error) = opened.and_then(|()| commit_number::begin_transaction(connection)) {
             let error = StoreError::from(error);
             // Whoever waited meanwhile hears the same: one after the other they would wait for ever.
             for job in iter::once(first).chain(inbox.try_iter()) {

@@ -52,6 +52,7 @@ mod tests {
     use super::*;
     use crate::model::silence::Cause;
     use crate::store::engine::open::in_memory;
+    use std::collections::BTreeMap;
 
     /// Patients of whom nothing has come for two days: all is well, withdrawn, unknown to OW, unlinked; each was in error
     /// in the last turn.

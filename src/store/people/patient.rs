@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::store::error::StoreError;
-use crate::store::privacy::{erasure, patient_tables};
+use crate::store::privacy::{erased_identifiers, patient_tables};
 
 /// A patient about to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub fn add_of_jhe(
     if let Some(id) = of_jhe(db, jhe_id)? {
         return Err(StoreError::Refused(format!("JHE patient {jhe_id} is here already, as patient {id}")));
     }
-    erasure::refuse_jhe(db, jhe_id)?;
+    erased_identifiers::refuse_jhe(db, jhe_id)?;
     let id = add(db, new, now)?;
     db.execute(
         "UPDATE patients SET jhe_patient_id = ?, external_id = ? WHERE id = ?",
@@ -117,7 +117,7 @@ pub fn refuse_matched(patient: &Patient) -> Result<(), StoreError> {
 /// A sentence where that is so.
 pub fn make_way(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(), StoreError> {
     refuse_matched(patient)?;
-    erasure::refuse_jhe(db, jhe_id)?;
+    erased_identifiers::refuse_jhe(db, jhe_id)?;
     match of_jhe(db, jhe_id)? {
         None => Ok(()),
         Some(other) if is_bare(db, other)? => remove(db, other),
@@ -259,8 +259,8 @@ pub fn link(
         }
     }
     refuse_taken(db, patient.id, ow_user)?;
-    erasure::refuse_ow(db, ow_user)?;
-    if erasure::find(db, patient.id)?.is_some() {
+    erased_identifiers::refuse_ow(db, ow_user)?;
+    if erased_identifiers::find(db, patient.id)?.is_some() {
         return Err(StoreError::Erased);
     }
     settle_subject(db, patient, ow_user, relink)?;

@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 use crate::common::failpoint;
 use crate::common::time::Timestamp;
 use crate::model::account::Actor;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
-use crate::store::commits;
 use crate::store::engine::backup::UNFINISHED;
 use crate::store::engine::data_directory::FILE_NAME;
 use crate::store::engine::inspect::BUSY_TIMEOUT;
 use crate::store::error::StoreError;
 use crate::store::people::patient;
 use crate::store::privacy::audit;
+use crate::store::privacy::erased_identifiers::{Kind, find, hash, named};
 use crate::store::privacy::patient_tables::{OF_LINK, OF_OBSERVATION, OF_PATIENT, OF_STREAM};
+use crate::store::samples::commit_number;
 
 /// Observations of one transaction: some tens of milliseconds, so that nobody waits long.
 const CHUNK: i64 = 5000;
@@ -29,33 +30,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(100);
 /// What stands for the name until the row is gone.
 const NAMELESS: &str = "(being erased)";
-
-/// Who knows a patient by a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Jhe,
-    Ow,
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Jhe => "jhe",
-            Self::Ow => "ow",
-        }
-    }
-}
-
-/// How far the erasure of a patient has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Erasure {
-    /// Whether the rows are gone.
-    pub rows_gone: Option<Timestamp>,
-    /// Whether the file was rewritten without them.
-    pub vacuumed: Option<Timestamp>,
-    /// Whether JHE knew the patient.
-    pub is_of_jhe: bool,
-}
 
 /// The number of a patient who is here, or whose erasure has begun.
 ///
@@ -71,23 +45,6 @@ pub fn resolve(db: &Connection, who: PatientRef) -> Result<PatientId, StoreError
         (Err(StoreError::Refused(_)), Some(id)) => Ok(id),
         (Err(error), _) => Err(error),
     }
-}
-
-/// How far the erasure of a patient has come; none where it has not begun.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn find(db: &Connection, id: PatientId) -> Result<Option<Erasure>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT rows_deleted_at, vacuumed_at,
-                EXISTS (SELECT 1 FROM erased_identifiers
-                WHERE erased_identifiers.patient_id = erasures.patient_id AND kind = 'jhe')
-         FROM erasures WHERE patient_id = ?",
-    )?;
-    let found = query.query_row([id], |row| {
-        Ok(Erasure { rows_gone: row.get(0)?, vacuumed: row.get(1)?, is_of_jhe: row.get(2)? })
-    });
-    Ok(found.optional()?)
 }
 
 /// When the erasure of a patient began; none where it has not.
@@ -187,7 +144,7 @@ pub(crate) fn delete_some(
     let last: Option<Timestamp> = query.query_row(params![stream, until, CHUNK], |row| row.get(0))?;
     let Some(last) = last else { return Ok(false) };
     // No row is left to carry the number; readers see that samples have changed.
-    commits::number(db, None, now)?;
+    commit_number::number(db, None, now)?;
     overwriting(db, || {
         for &table in OF_OBSERVATION {
             db.prepare_cached(&format!("DELETE FROM {table} WHERE stream_id = ? AND instant <= ?"))?
@@ -322,32 +279,6 @@ fn has_patient(path: &Path, id: PatientId) -> rusqlite::Result<bool> {
     db.query_row("SELECT EXISTS (SELECT 1 FROM patients WHERE id = ?)", [id], |row| row.get(0))
 }
 
-/// Refuses to take in somebody who was erased here, by JHE's number.
-///
-/// # Errors
-/// A sentence where that is so.
-pub fn refuse_jhe(db: &Connection, jhe_id: i64) -> Result<(), StoreError> {
-    refuse(db, Kind::Jhe, &jhe_id.to_string(), &format!("JHE patient {jhe_id}"))
-}
-
-/// Refuses to link somebody who was erased here, by the OW user.
-///
-/// # Errors
-/// A sentence where that is so.
-pub fn refuse_ow(db: &Connection, user: &OwUser) -> Result<(), StoreError> {
-    refuse(db, Kind::Ow, user.as_str(), &user.to_string())
-}
-
-fn refuse(db: &Connection, kind: Kind, name: &str, shown: &str) -> Result<(), StoreError> {
-    match named(db, kind, name)? {
-        None => Ok(()),
-        Some((id, at)) => Err(StoreError::Refused(format!(
-            "{shown} was patient {id} here, who was erased at {at}, and does not come in again unasked; where the \
-             person wants to: jhe-ow patient readmit {id}"
-        ))),
-    }
-}
-
 /// Forgets what an erased patient was known by elsewhere, so that the person can come in again; answers whether there
 /// was anything to forget.
 ///
@@ -365,31 +296,6 @@ fn remember(db: &Connection, id: PatientId, kind: Kind, name: &str) -> Result<()
         params![id, kind.as_str(), salt, hash(&salt, kind, name)],
     )?;
     Ok(())
-}
-
-/// The erased patient of this name, and since when.
-fn named(db: &Connection, kind: Kind, name: &str) -> Result<Option<(PatientId, Timestamp)>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT patient_id, started_at, salt, hash FROM erased_identifiers JOIN erasures USING (patient_id)
-         WHERE kind = ?",
-    )?;
-    let mut rows = query.query([kind.as_str()])?;
-    while let Some(row) = rows.next()? {
-        let (salt, kept): ([u8; 16], [u8; 32]) = (row.get(2)?, row.get(3)?);
-        if hash(&salt, kind, name) == kept {
-            return Ok(Some((row.get(0)?, row.get(1)?)));
-        }
-    }
-    Ok(None)
-}
-
-fn hash(salt: &[u8; 16], kind: Kind, name: &str) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    digest.update(salt);
-    digest.update(kind.as_str());
-    digest.update([0]);
-    digest.update(name);
-    digest.finalize().into()
 }
 
 #[cfg(test)]

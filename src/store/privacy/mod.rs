@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_entry;
+pub(crate) mod erased_identifiers;
 pub(crate) mod erasure;
 pub(crate) mod patient_export;
 pub(crate) mod patient_tables;

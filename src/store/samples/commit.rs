@@ -14,7 +14,6 @@ use crate::model::consent_intervals::Allowed;
 use crate::model::event_census::Census;
 use crate::model::sample::Sample;
 use crate::model::stream_key::{Owner, StreamKey};
-use crate::store::commits;
 use crate::store::error::StoreError;
 use crate::store::operations::hourly_counters::{Lag, Totals};
 use crate::store::operations::{hourly_counters, tick_lock};
@@ -23,7 +22,7 @@ use crate::store::outbox::{delivered_elsewhere, one_of_two_modes};
 use crate::store::people::{consent, patient};
 use crate::store::samples::merge::Change;
 use crate::store::samples::rejected::Rejected;
-use crate::store::samples::{code, event, merge, rejected, stream, write_change};
+use crate::store::samples::{code, commit_number, event, merge, rejected, stream, write_change};
 
 /// Hours of sample time for which counts per hour are kept: the pages show a week at most.
 const COUNTED_HOURS: i64 = 8 * 24;
@@ -382,7 +381,7 @@ fn write_part(
     });
     let gate = one_of_two_modes::gate(db, owner, key, resolved.code)?;
     let is_changed = !(resolved.own.is_empty() && resolved.before.is_empty());
-    let commit = if is_changed { commits::number(db, run, now)? } else { 0 };
+    let commit = if is_changed { commit_number::number(db, run, now)? } else { 0 };
     for (stream, change) in changes.chain(before) {
         let goes = gate.map_or(Ok(true), |gate| write_change::goes(db, gate, stream, change))?;
         write_change::write(db, stream, change, is_exported && goes, commit, now)?;

@@ -4,6 +4,7 @@ pub(crate) mod adherence;
 pub(crate) mod chart;
 pub mod code;
 pub mod commit;
+pub(crate) mod commit_number;
 pub(crate) mod event;
 pub(crate) mod merge;
 pub mod observation;

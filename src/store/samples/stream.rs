@@ -5,14 +5,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::model::observation::CONVERTER;
 use crate::model::sample::Sample;
 use crate::model::sample_details::Particulars;
 use crate::model::stream_key::{Owner, StreamKey};
 use crate::store::error::StoreError;
-
-/// Version of the converter and renderer that new streams get. An older stream keeps its own, so that
-/// its documents stay the same, byte for byte.
-pub const CONVERTER: i64 = 1;
 
 /// A stream's row, as far as a commit needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 use warp::reply::Response;
 
+use crate::app::backup_status::BackupState;
 use crate::app::daemon_status::TickState;
 use crate::app::device_offers::Offer;
 use crate::app::enrolment_stage::Stage;
@@ -211,7 +212,7 @@ fn polling(
                 }
                 @if let Some((at, why)) = &ticks.skipped { "; then " (why) " " (ago(now, Some(*at))) }
             } }
-            (app.backups.line(now, settings))
+            (last_backup(app.backups.get(), settings, now))
         }
     }
 }
@@ -372,6 +373,20 @@ fn redirects(app: &App, offers: Option<&[Offer]>) -> Markup {
                 } },
             }
         }
+    }
+}
+
+/// Renders the line about the newest backup.
+fn last_backup(BackupState { newest, trouble }: BackupState, settings: &Snapshot, now: Timestamp) -> Markup {
+    html! {
+        div.wide { dt { "Last backup" } dd {
+            @match (newest, settings.backup_interval()) {
+                (Some(newest), _) => (ago(now, Some(newest))),
+                (None, Some(_)) => "none yet",
+                (None, None) => "none; the daemon makes none (backup.interval = off)",
+            }
+            @if let Some(trouble) = trouble { p.bad { (trouble) } }
+        } }
     }
 }
 

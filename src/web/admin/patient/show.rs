@@ -23,9 +23,6 @@ use crate::web::layout::{ago, count, local, notice, table_head};
 use crate::web::request::Visit;
 use crate::web::response::Refusal;
 
-/// Observations on the patient's page itself.
-pub(crate) const NEWEST: usize = 10;
-
 /// `GET /admin/patients/N`.
 pub(crate) async fn show(
     app: &App,

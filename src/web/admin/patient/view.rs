@@ -17,7 +17,6 @@ use crate::store::people::{consent, invitation, patient, session, study};
 use crate::web::admin::export::OfPatient;
 use crate::web::admin::observations;
 use crate::web::admin::observations::Placed;
-use crate::web::admin::patient::show::NEWEST;
 use crate::web::admin::payloads::OfPatient as Payloads;
 use crate::web::chart::charts::Rows;
 use crate::web::chart::overview::Overview;
@@ -93,3 +92,6 @@ impl Access {
 
 /// Invitations that are shown; older ones are in the audit.
 pub(crate) const SHOWN: u32 = 10;
+
+/// Observations on the patient's page itself.
+pub(crate) const NEWEST: usize = 10;
