@@ -114,7 +114,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let now = at("2026-11-21T12:00:00Z");
-        let (clock, jhe) = (Clock::fixed(now), FakeJhe::start());
+        let (clock, jhe) = (Ctick_lock::fixed(now), FakeJhe::start());
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         store.write(code::seed).await.unwrap();
@@ -194,9 +194,9 @@ impl Scene {
         let (directory, now) = (self.directory.path().to_owned(), self.now);
         let write = move |db: &_| {
             let hold = Hold::prepare(&directory)?;
-            lock::take(db, &directory, hold.owner(), Kind::Tick, now)?;
+            tick_lock::take(db, &directory, hold.owner(), Kind::Tick, now)?;
             let kept = commit::commit(db, &batch, hold.owner(), now);
-            lock::release(db, hold.owner())?;
+            tick_lock::release(db, hold.owner())?;
             kept
         };
         match self.store.write(write).await {
