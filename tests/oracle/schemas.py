@@ -4,9 +4,8 @@
     cargo build && python3 tests/oracle/schemas.py
     jhe-ow observations --format omh | python3 tests/oracle/schemas.py -
 
-Without `-` the data points are what `jhe-ow convert` makes of made samples of every row of `jhe-ow catalog`, in the
-schema of its code and in the package's, with and without each optional field. A blood pressure takes two samples, so
-that only `-` sees one. The schemas are installed into a scratch environment, not copied. Heart-rate variability has no
+Without `-` the data points are what `jhe-ow convert` makes of made records of every row of `jhe-ow catalog`, with and
+without each optional field. The schemas are installed into a scratch environment, not copied. Heart-rate variability has no
 schema anywhere and is counted as such. Exit code 1: something does not validate.
 """
 
@@ -41,11 +40,6 @@ for line in sys.stdin:
     except Exception as error:
         print(json.dumps(f"{type(error).__name__}: {error}"), flush=True)
 """
-DATA_TYPES = {
-    "resting_heart_rate": "heart_rate", "weight": "body_weight", "height": "body_height", "steps": "step_count",
-    "heart_rate_variability_sdnn": "heart_rate_variability", "heart_rate_variability_rmssd": "heart_rate_variability",
-    "daily_activity": "physical_activity", "workout": "physical_activity",
-}
 
 
 def subsets(fields):
@@ -56,9 +50,12 @@ def subsets(fields):
 
 
 def samples(row):
-    """Made samples of one row of the catalogue."""
+    """Made records of one row of the catalogue, each as one line."""
     source = {"provider": "oura", "source": "oura", "device": "Ring 4"}
-    if row["from"].startswith("timeseries"):
+    if row["type"] == "blood_pressure":
+        yield [{"timestamp": "2026-03-29T04:00:00Z", "type": name, "value": value, "unit": row["unit"], "source": source}
+               for name, value in (("blood_pressure_systolic", 120), ("blood_pressure_diastolic", 80))]
+    elif row["from"].startswith("timeseries"):
         for value, zone, total in itertools.product((1.0, 72, 96.441), (None, "+02:00"), (None, True)):
             yield {"timestamp": "2026-03-29T04:00:00.5Z", "zone_offset": zone, "type": row["type"], "value": value,
                    "unit": row["unit"], "source": source, "is_daily_total": total if row["type"] == "steps" else None}
@@ -81,22 +78,13 @@ def made(binary):
     """The data points of the whole catalogue."""
     printed = subprocess.run([binary, "catalog", "--json"], capture_output=True, text=True, check=True)
     catalog = [json.loads(line) for line in printed.stdout.splitlines()]
-    asked = []
-    for row in catalog:
-        if row["type"] == "blood_pressure":
-            continue
-        data_type = DATA_TYPES.get(row["type"], row["type"])
-        for sample in samples(row):
-            line = {"source": "ow_normalized", "data_type": data_type, "sample": sample, "tz": "Europe/Berlin"}
-            asked.append({**line, "schema": row["code"], "strict": True})
-            if row["from"].startswith("events"):
-                asked.append(line)
-    answers = compare.run([binary, "convert"], [json.dumps(line) for line in asked])
-    for line, answer in zip(asked, map(json.loads, answers)):
-        if "output" in answer:
-            yield answer["output"]
-        elif "schema" in line:
-            sys.exit(f"not converted: {answer} of {line}")
+    records = [record for row in catalog for record in samples(row)]
+    command = [binary, "convert", "--tz", "Europe/Berlin"]
+    answers = compare.run(command, [json.dumps(record) for record in records])
+    for record, answer in zip(records, map(json.loads, answers)):
+        if not answer["data_points"] or answer["rejected"]:
+            sys.exit(f"not converted: {answer} of {record}")
+        yield from answer["data_points"]
 
 
 def main():
@@ -112,7 +100,7 @@ def main():
         seen[name] += 1
         if name != NO_SCHEMA:
             asked.append(json.dumps(point))
-    python = compare.environment(arguments.scratch, compare.NEW)
+    python = compare.environment(arguments.scratch)
     answers = subprocess.run([python, "-c", WORKER], input="\n".join(asked), text=True, capture_output=True, check=True)
     for point, answer in zip(asked, map(json.loads, answers.stdout.splitlines()), strict=True):
         if answer is not None:

@@ -1,29 +1,43 @@
-//! `jhe-ow convert` answers as the Python package does, whose answers were recorded; `tests/oracle/compare.py`
-//! records them anew.
+//! `jhe-ow convert` prints what the daemon stores, or why it stores nothing.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
-use serde_json::value::RawValue;
+use jhe_ow::model::catalog::series::SERIES;
+use jhe_ow::simulator::event::Event;
+use jhe_ow::simulator::samples_table::Row;
+use serde_json::{Value, json};
 
-const VECTORS: &str = include_str!("../../captures/convert-vectors.jsonl");
+use crate::support::harness::*;
 
-/// Runs the filter with nothing around it: no configuration, no home, no data directory.
-fn convert(input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_jhe-ow"))
-        .arg("convert")
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// Records of every kind as OW and Oura send them, good ones and bad ones, one a line.
+const RECORDS: &str = include_str!("../../captures/convert-records.jsonl");
+/// The answers to [`RECORDS`], as they were recorded and checked; written anew by the command with [`ARGUMENTS`].
+const ANSWERS: &str = include_str!("../../captures/convert-answers.jsonl");
+const ARGUMENTS: [&str; 6] = [
+    "--tz",
+    "Europe/Berlin",
+    "--ow-user",
+    "009edd1e-49f6-4e35-a7b9-952f45e501e9",
+    "--stored",
+    "2026-11-23T21:56:47Z",
+];
+const RECORD: &str = r#"{"timestamp":"2026-04-09T08:30:00Z","type":"heart_rate","value":72,"unit":"bpm"}"#;
+
+/// Returns the command with nothing around it: no configuration, no home, no data directory.
+fn bare(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
+    command.arg("convert").args(arguments).env_clear().current_dir("/");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn convert(arguments: &[&str], input: &str) -> Output {
+    let mut child = bare(arguments).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     let writer = std::thread::spawn(move || {
-        // Where the filter has gone, the output says what is missing.
+        // If the command has ended early, its output shows that.
         let _ = stdin.write_all(input.as_bytes());
     });
     let output = child.wait_with_output().unwrap();
@@ -31,95 +45,97 @@ fn convert(input: &str) -> Output {
     output
 }
 
-/// The names of fields, in the order in which they are written.
-fn names(json: &str) -> Vec<&str> {
-    let parts: Vec<&str> = json.split("\":").collect();
-    parts[..parts.len() - 1].iter().filter_map(|part| part.rsplit('"').next()).collect()
-}
-
-/// As it is recorded: without what the package draws and reads from a clock.
-fn comparable(answer: &str) -> Value {
-    let mut answer: Value = serde_json::from_str(answer).unwrap();
-    if let Some(header) = answer.pointer_mut("/output/header") {
-        let header = header.as_object_mut().unwrap();
-        assert!(header.remove("uuid").is_some() && header.remove("source_creation_date_time").is_some());
-    }
-    answer
-}
-
-#[derive(serde::Deserialize)]
-struct Vector<'a> {
-    line: String,
-    /// What the package answered.
-    #[serde(borrow)]
-    answer: Option<&'a RawValue>,
-    /// The deliberate difference that stands here.
-    differs: Option<String>,
+fn lines(output: &Output) -> Vec<String> {
+    String::from_utf8(output.stdout.clone()).unwrap().lines().map(str::to_owned).collect()
 }
 
 #[test]
-fn every_recorded_line_is_answered_as_the_package_answered_it() {
-    let vectors: Vec<Vector> = VECTORS.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(vectors.len() > 300, "{}", vectors.len());
-    let lines: Vec<&str> = vectors.iter().map(|vector| vector.line.as_str()).collect();
-    let lines = lines.join("\n");
-    let output = convert(&lines);
-    let answers = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(answers.lines().count(), vectors.len());
-    for (vector, ours) in vectors.iter().zip(answers.lines()) {
-        let line = &vector.line;
-        let Some(theirs) = vector.answer else {
-            let deliberate = [": Refused: ", "LineError", "could not convert", "invalid literal"];
-            assert!(
-                deliberate.iter().any(|word| ours.contains(word)),
-                "{:?}: {line}\n{ours}",
-                vector.differs
-            );
-            continue;
-        };
-        assert_eq!(comparable(ours), serde_json::from_str::<Value>(theirs.get()).unwrap(), "{line}");
-        if let (Some((_, ours)), Some((_, theirs))) =
-            (ours.split_once(r#""body""#), theirs.get().split_once(r#""body""#))
-        {
-            assert_eq!(names(ours), names(theirs), "{line}");
-        }
+fn every_recorded_record_is_answered_with_the_same_bytes() {
+    let answers = lines(&convert(&ARGUMENTS, RECORDS));
+    let (records, expected): (Vec<_>, Vec<_>) = (RECORDS.lines().collect(), ANSWERS.lines().collect());
+    assert_eq!((answers.len(), expected.len()), (records.len(), records.len()));
+    for ((record, answer), expected) in records.iter().zip(&answers).zip(expected) {
+        assert_eq!(answer, expected, "{record}");
     }
-    let again = String::from_utf8(convert(&lines).stdout).unwrap();
-    assert!(again == answers, "the same lines, the same bytes");
 }
 
 #[test]
-fn a_line_that_cannot_be_read_stops_nothing_and_is_told_by_the_exit_code() {
-    let good = VECTORS.lines().find_map(|line| {
-        let vector: Vector = serde_json::from_str(line).unwrap();
-        vector.answer.is_some_and(|answer| answer.get().starts_with(r#"{"output""#)).then_some(vector.line)
-    });
-    let good = good.unwrap();
-    let output = convert(&format!("{good}\nnope\n{good}\n"));
-    let answers = String::from_utf8(output.stdout).unwrap();
-    let answers: Vec<&str> = answers.lines().collect();
+fn the_recorded_records_make_data_points_of_every_code() {
+    for series in &SERIES {
+        let name = series.code.split(':').nth(1).unwrap();
+        assert!(ANSWERS.contains(&format!(r#""name":"{name}""#)), "{}", series.code);
+    }
+}
+
+#[test]
+fn a_data_point_is_the_one_that_the_daemon_stores() {
+    let world = World::new();
+    let codes: Vec<&str> = SERIES.iter().map(|series| series.code).collect();
+    let (user, patient) = world.patient_of(&codes, "Europe/Berlin");
+    let (start, end) = (at("2026-11-21T01:10:00Z"), at("2026-11-21T07:10:00Z"));
+    let heart_rate = json!({ "timestamp": "2026-11-21T09:00:00Z", "zone_offset": "+01:00", "type": "heart_rate",
+                             "value": 61.5, "unit": "bpm", "source": { "provider": "garmin", "source": "garmin" } });
+    let weight = json!({ "timestamp": "2026-11-21T09:00:00Z", "zone_offset": null, "type": "weight", "value": 150.0,
+                         "unit": "lb", "source": { "provider": "garmin", "source": "garmin" } });
+    let row = |name, value| Row::of(name, at("2026-11-21T09:00:00Z"), value).with_provider("garmin");
+    world.sim.put_row(&user, row("heart_rate", 61.5).with_zone("+01:00"));
+    world.sim.put_row(&user, row("weight", 150.0).with_unit("lb"));
+    let id = world.sim.put_event(&user, Event::workout("running", start, end).with_zone(Some("+02:00")));
+    assert_eq!(world.created(), 3);
+    let workout = json!({ "id": id, "type": "running", "start_time": start.to_string(), "end_time": end.to_string(),
+                          "zone_offset": "+02:00", "source": { "provider": "oura", "source": "oura" } });
+    let mut stored: Vec<String> =
+        world.run(&["observations", "--patient-id", &patient]).stdout.lines().map(str::to_owned).collect();
+    let input = format!("{heart_rate}\n{weight}\n{workout}");
+    let printed = convert(&["--tz", "Europe/Berlin", "--ow-user", &user], &input);
+    let mut printed: Vec<String> = lines(&printed)
+        .iter()
+        .map(|line| {
+            let (_, rest) = line.split_once(r#"{"data_points":["#).unwrap();
+            rest.strip_suffix(r#"],"rejected":[]}"#).unwrap().to_owned()
+        })
+        .collect();
+    stored.sort();
+    printed.sort();
+    assert_eq!(printed, stored);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_gets_its_reason_and_the_next_one_is_converted() {
+    let output = convert(&[], &format!("{RECORD}\nnope\n{RECORD}\n"));
+    let answers = lines(&output);
     assert_eq!((answers.len(), output.status.code()), (3, Some(3)));
-    assert!(answers[0].starts_with(r#"{"output":{"header":"#) && answers[0] == answers[2], "{answers:?}");
-    assert!(answers[1].contains(r#""type":"LineError""#), "{answers:?}");
+    assert!(
+        answers[0].starts_with(r#"{"data_points":[{"header":"#) && answers[0] == answers[2],
+        "{answers:?}"
+    );
+    assert!(answers[1].starts_with(r#"{"error":"it is not JSON: "#), "{answers:?}");
     assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1);
-    assert_eq!(convert(&good).status.code(), Some(0));
+    let rejected = convert(&[], &RECORD.replace("bpm", "Hz"));
+    assert_eq!(lines(&rejected), [r#"{"data_points":[],"rejected":["its unit is 'Hz', not 'bpm'"]}"#]);
+    assert_eq!(rejected.status.code(), Some(0), "a rejected record is an answer");
+}
+
+#[test]
+fn a_time_zone_may_be_a_fixed_offset() {
+    let day = r#"{"date":"2026-04-09","active_calories_kcal":310}"#;
+    for (zone, start) in [("+02:00", "2026-04-09T00:00:00+02:00"), ("-0330", "2026-04-09T00:00:00-03:30")] {
+        let answers = lines(&convert(&["--tz", zone], day));
+        let answer: Value = serde_json::from_str(&answers[0]).unwrap();
+        let interval = "/data_points/0/body/effective_time_frame/time_interval/start_date_time";
+        assert_eq!(answer.pointer(interval), Some(&json!(start)));
+    }
+    let wrong = convert(&["--tz", "Mars/Olympus"], day);
+    assert_eq!((wrong.status.code(), wrong.stdout.len()), (Some(2), 0));
 }
 
 #[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
-    let line = r#"{"source":"ow_normalized","data_type":"heart_rate","sample":{"value":72,"timestamp":"2026-04-09T08:30:00Z"}}"#;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_jhe-ow"))
-        .arg("convert")
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = bare(&[]).spawn().unwrap();
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().unwrap();
-    // Until the filter is gone, and much more than the pipes take.
-    let lines = format!("{line}\n").repeat(1000);
+    // Until the command has ended, and much more than the pipes hold.
+    let lines = format!("{RECORD}\n").repeat(1000);
     while stdin.write_all(lines.as_bytes()).is_ok() {}
     drop(stdin);
     let output = child.wait_with_output().unwrap();
