@@ -67,12 +67,13 @@ fn levels_are_set_module_by_module() {
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     world.sim.set_fault(&user, Some(Fault::FailFirst { times: 2, status: 503 }));
-    let served = Served::with(&world, &[("JHE_OW_LOG", "warn,jhe_ow::ow=debug")]);
+    let served = Served::with(&world, &[("JHE_OW_LOG", "warn,jhe_ow::common::backoff=debug")]);
     until("the sample is kept", || world.kept(&patient).len() == 1);
     let lines = lines(&served.stop("TERM").stderr);
-    let is_of_ow = |line: &Value| line["target"].as_str().unwrap().starts_with("jhe_ow::ow");
-    assert!(lines.iter().any(|line| is_of_ow(line) && line["level"] == "DEBUG"), "{lines:#?}");
-    assert!(lines.iter().all(|line| is_of_ow(line) || line["level"] != "INFO"), "{lines:#?}");
+    let is_of_module =
+        |line: &Value| line["target"].as_str().unwrap().starts_with("jhe_ow::common::backoff");
+    assert!(lines.iter().any(|line| is_of_module(line) && line["level"] == "DEBUG"), "{lines:#?}");
+    assert!(lines.iter().all(|line| is_of_module(line) || line["level"] != "INFO"), "{lines:#?}");
 }
 
 #[test]
