@@ -4,9 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use jhe_ow::model::catalog::series::SERIES;
-use jhe_ow::model::catalog::series_type::Body;
-use jhe_ow::model::catalog::series_type::Origin;
-use jhe_ow::model::catalog::series_type::Series;
+use jhe_ow::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use jhe_ow::model::observation::StreamInfo;
 use jhe_ow::model::stream_key::StreamKey;
 use jhe_ow::omh::convert::convert;
@@ -35,29 +33,29 @@ fn main() {
 }
 
 /// Returns a record as OW sends it. None for a blood pressure, which takes two.
-fn record(series: &Series) -> Option<Value> {
+fn record(series: &SeriesType) -> Option<Value> {
     let source = json!({ "provider": "oura", "source": "oura", "device": "Ring 4" });
-    if series.body == Body::BloodPressure {
+    if series.body == OmhBody::BloodPressure {
         return None;
     }
     Some(match series.origin {
-        Origin::Timeseries(types) => json!({
+        OwEndpoint::Timeseries(types) => json!({
             "timestamp": "2026-11-21T08:20:00Z", "zone_offset": "+02:00", "type": types[0], "value": 72.5,
             "unit": series.unit, "source": source, "is_daily_total": null,
         }),
-        Origin::Sleep => json!({
+        OwEndpoint::Sleep => json!({
             "id": "009edd1e-49f6-4e35-a7b9-952f45e501e9", "start_time": "2026-11-20T22:10:00Z",
             "end_time": "2026-11-21T05:10:00Z", "zone_offset": "+01:00", "source": source, "duration_seconds": 25200,
             "sleep_duration_seconds": 23400, "time_in_bed_seconds": 25200, "efficiency_percent": 92.0,
             "stages": { "awake_minutes": 30, "light_minutes": 210, "deep_minutes": 90, "rem_minutes": 90 },
             "is_nap": false,
         }),
-        Origin::Workouts => json!({
+        OwEndpoint::Workouts => json!({
             "id": "009edd1e-49f6-4e35-a7b9-952f45e501e9", "type": "running", "start_time": "2026-11-21T08:00:00Z",
             "end_time": "2026-11-21T08:31:00Z", "zone_offset": "+01:00", "source": source, "duration_seconds": 1860,
             "calories_kcal": 310.5, "distance_meters": 5200,
         }),
-        Origin::Activity => json!({
+        OwEndpoint::Activity => json!({
             "date": "2026-11-21", "source": source, "distance_meters": 5200, "active_calories_kcal": 310.5,
             "steps": 8432, "active_minutes": 61,
         }),
@@ -65,7 +63,7 @@ fn record(series: &Series) -> Option<Value> {
 }
 
 /// Measures one record: to a sample, and from that to the document.
-fn conversion(series: &'static Series, record: &Value) -> f64 {
+fn conversion(series: &'static SeriesType, record: &Value) -> f64 {
     let zone = TimeZone::get("Europe/Berlin").unwrap();
     let text = record.to_string();
     let parsed = parse_record(&text);
@@ -79,7 +77,7 @@ fn conversion(series: &'static Series, record: &Value) -> f64 {
     let stream = StreamInfo::unstored(&key, "009edd1e-49f6-4e35-a7b9-952f45e501e9", "ow:normalized");
     rate(|| {
         let sample = match series.origin {
-            Origin::Timeseries(_) => convert(series, parsed.as_ref().unwrap(), &zone).unwrap().sample,
+            OwEndpoint::Timeseries(_) => convert(series, parsed.as_ref().unwrap(), &zone).unwrap().sample,
             _ => convert_event(series, record, &zone).unwrap().unwrap().sample,
         };
         black_box(omh_document(&stream, &sample.into()).unwrap());

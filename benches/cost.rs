@@ -14,37 +14,26 @@ use std::time::{Duration, Instant};
 
 use jhe_ow::common::clock::Clock;
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::model::bucket_day::Day;
+use jhe_ow::model::bucket_day::BucketDay;
 use jhe_ow::model::catalog::code::HEART_RATE;
 use jhe_ow::model::catalog::endpoint::ENDPOINTS;
 use jhe_ow::model::catalog::series::SERIES;
-use jhe_ow::model::patient::OwUser;
-use jhe_ow::model::patient::PatientId;
-use jhe_ow::model::patient::PatientRef;
-use jhe_ow::model::stream_key::Owner;
-use jhe_ow::ow::page::parse as parse_page;
-use jhe_ow::poll::collect::BATCH;
-use jhe_ow::poll::collect::Collector;
-use jhe_ow::poll::collect::Origin;
-use jhe_ow::raw::body::Body;
+use jhe_ow::model::patient::{OwUser, PatientId, PatientRef};
+use jhe_ow::model::stream_key::StreamOwner;
+use jhe_ow::ow::page::parse_timeseries;
+use jhe_ow::poll::collect::{BATCH, Collector, PayloadOrigin};
+use jhe_ow::raw::body::PayloadDecoder;
 use jhe_ow::simulator::ring::heart_rate_at;
-use jhe_ow::simulator::sim::Sim;
+use jhe_ow::simulator::simulated_ow::SimulatedOw;
 use jhe_ow::store::engine::store::Store;
 use jhe_ow::store::operations::tick_lock;
-use jhe_ow::store::operations::tick_lock::Hold;
-use jhe_ow::store::operations::tick_lock::Kind;
-use jhe_ow::store::people::consent;
-use jhe_ow::store::people::consent::Grounds;
-use jhe_ow::store::people::patient;
-use jhe_ow::store::people::patient::NewPatient;
-use jhe_ow::store::people::patient::Relink;
-use jhe_ow::store::samples::code;
-use jhe_ow::store::samples::commit;
+use jhe_ow::store::operations::tick_lock::{LockOwner, RunKind};
+use jhe_ow::store::people::consent::GrantBasis;
+use jhe_ow::store::people::patient::{NewPatient, Relink};
+use jhe_ow::store::people::{consent, patient};
 use jhe_ow::store::samples::commit::Batch;
-use jhe_ow::store::samples::raw_object;
-use jhe_ow::store::samples::raw_object::Note;
-use jhe_ow::store::samples::raw_object::Object;
-use jhe_ow::store::samples::raw_object::State;
+use jhe_ow::store::samples::raw_object::{ObjectState, ObjectUpdate, RawObject};
+use jhe_ow::store::samples::{code, commit, raw_object};
 use jiff::tz::TimeZone;
 
 /// Patients who take turns, as in a tick.
@@ -81,7 +70,7 @@ fn main() {
 struct World {
     store: Store,
     patients: Vec<(PatientId, String)>,
-    hold: Hold,
+    hold: LockOwner,
     directory: tempfile::TempDir,
 }
 
@@ -93,25 +82,25 @@ impl World {
     async fn new() -> Self {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let store = Store::open(directory.path()).unwrap();
-        let hold = Hold::prepare(directory.path()).unwrap();
-        let (owner, path) = (hold.owner().to_owned(), directory.path().to_owned());
+        let hold = LockOwner::prepare(directory.path()).unwrap();
+        let (owner, path) = (hold.token().to_owned(), directory.path().to_owned());
         let patients = store.write(move |db| {
             code::seed(db)?;
-            tick_lock::take(db, &path, &owner, Kind::Tick, start())?;
+            tick_lock::take(db, &path, &owner, RunKind::Tick, start())?;
             (0..PATIENTS)
                 .map(|number| {
                     let user = format!("00000000-0000-4000-8000-{number:012}");
                     let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
-                    let id = patient::add(db, &new, start())?;
+                    let id = patient::insert(db, &new, start())?;
                     let link: OwUser = user.parse().unwrap();
                     patient::link(
                         db,
                         &patient::find(db, PatientRef::Own(id))?,
                         &link,
-                        Relink::Unsaid,
+                        Relink::Unspecified,
                         start(),
                     )?;
-                    consent::grant(db, id, HEART_RATE, Grounds::default(), start())?;
+                    consent::grant(db, id, HEART_RATE, GrantBasis::default(), start())?;
                     Ok((id, user))
                 })
                 .collect()
@@ -123,63 +112,63 @@ impl World {
     /// Everything from a page's bytes to committed rows.
     async fn ingest(&self, patient: usize, page: &[u8]) {
         let mut collector = Collector::new(&[&SERIES[0]], &TimeZone::UTC);
-        collector.add(&parse_page(page).unwrap());
-        let (parts, rejected) = collector.take(true);
+        collector.add(&parse_timeseries(page).unwrap());
+        let (parts, rejected) = collector.take_batch(true);
         let (id, user) = self.patients[patient].clone();
-        let owner = Owner { patient: id, subject: user, system: "ow:normalized" };
+        let owner = StreamOwner { patient: id, subject: user, system: "ow:normalized" };
         let marks = collector.newest().to_vec();
         let batch = Batch {
             owner,
             link: id.get(),
             mode: "normalized",
-            parts,
+            streams: parts,
             rejected,
             marks,
-            fills_only: false,
+            insert_only: false,
             census: None,
         };
-        let lock_owner = self.hold.owner().to_owned();
+        let lock_owner = self.hold.token().to_owned();
         self.store.write(move |db| commit::commit(db, &batch, &lock_owner, start())).await.unwrap();
     }
 
     /// The same in raw mode: everything from an object's bytes to committed rows and the note that it is read.
     async fn ingest_object(&self, patient: usize, number: usize, bytes: &[u8]) {
-        let (mut collector, mut body) = (Collector::new(&[], &TimeZone::UTC), Body::new());
-        let origin = Origin { endpoint: &ENDPOINTS[0], series: &[&SERIES[0]], stored: None };
+        let (mut collector, mut body) = (Collector::new(&[], &TimeZone::UTC), PayloadDecoder::new());
+        let origin = PayloadOrigin { endpoint: &ENDPOINTS[0], series: &[&SERIES[0]], stored: None };
         // As it comes from the network.
         for chunk in bytes.chunks(16 * 1024) {
             body.feed(chunk).unwrap();
-            for record in body.take().records() {
+            for record in body.take_records().records() {
                 collector.add_raw(&origin, record).unwrap();
             }
         }
         assert!(body.finish().unwrap());
-        let (parts, rejected) = collector.take(true);
+        let (parts, rejected) = collector.take_batch(true);
         let (id, user) = self.patients[patient].clone();
-        let owner = Owner { patient: id, subject: user, system: "ow:raw" };
+        let owner = StreamOwner { patient: id, subject: user, system: "ow:raw" };
         let batch = Batch {
             owner,
             link: id.get(),
             mode: "raw",
-            parts,
+            streams: parts,
             rejected,
             marks: Vec::new(),
-            fills_only: false,
+            insert_only: false,
             census: None,
         };
-        let object = Object {
-            day: Day::of(start()),
+        let object = RawObject {
+            day: BucketDay::of(start()),
             name: format!("{number:012x}.json"),
             etag: "d1d97fa221930abba093bcdf60ce0847".into(),
-            state: State::Read,
+            state: ObjectState::Read,
             endpoint: Some(ENDPOINTS[0].path.into()),
             error: None,
-            noted: start(),
+            checked: start(),
         };
-        let lock_owner = self.hold.owner().to_owned();
+        let lock_owner = self.hold.token().to_owned();
         let write = move |db: &_| {
             commit::commit(db, &batch, &lock_owner, start())?;
-            raw_object::note_all(db, batch.link, &[Note::Put(object)])
+            raw_object::apply_updates(db, batch.link, &[ObjectUpdate::Upsert(object)])
         };
         self.store.write(write).await.unwrap();
     }
@@ -339,7 +328,7 @@ async fn bytes() {
 /// The real binary reads 90 days of every patient, from a simulated OW in this process.
 fn memory() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let sim = Sim::start(0, Clock::System).unwrap();
+    let sim = SimulatedOw::start(0, Clock::System).unwrap();
     sim.set_page_cap(1000);
     let run = |arguments: &[&str]| command(directory.path(), &sim, arguments).status().unwrap().success();
     assert!(run(&["seed"]) && run(&["settings", "set", "module.ow", "true"]));
@@ -369,7 +358,7 @@ fn raw_memory(runtime: &tokio::runtime::Runtime) {
     let bucket = directory.path().join("buckets/ow-raw");
     std::fs::create_dir_all(&bucket).unwrap();
     let address = runtime.block_on(serve_bucket(&directory.path().join("buckets")));
-    let sim = Sim::start(0, Clock::System).unwrap();
+    let sim = SimulatedOw::start(0, Clock::System).unwrap();
     let run = |arguments: &[&str]| {
         let mut command = command(directory.path(), &sim, arguments);
         assert!(command.env("JHE_OW_SECRET_KEY", SECRET_KEY).status().unwrap().success());
@@ -387,7 +376,7 @@ fn raw_memory(runtime: &tokio::runtime::Runtime) {
         run(&["settings", "set", key, value]);
     }
     let now = Clock::System.now();
-    let (today, day_ago) = (Day::of(now), now.minus(STEP * 288));
+    let (today, day_ago) = (BucketDay::of(now), now.minus(STEP * 288));
     for patient in 0..BUCKET_PATIENTS {
         let user = sim.add_user();
         run(&["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE]);
@@ -433,7 +422,7 @@ async fn serve_bucket(root: &Path) -> String {
     address
 }
 
-fn command(directory: &Path, sim: &Sim, arguments: &[&str]) -> Command {
+fn command(directory: &Path, sim: &SimulatedOw, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
     command
         .args(arguments)

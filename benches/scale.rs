@@ -10,16 +10,13 @@ use std::time::{Duration, Instant};
 use jhe_ow::common::clock::Clock;
 use jhe_ow::common::time::Timestamp;
 use jhe_ow::model::catalog::code::HEART_RATE;
-use jhe_ow::model::patient::OwUser;
-use jhe_ow::model::patient::PatientRef;
-use jhe_ow::simulator::sim::Sim;
+use jhe_ow::model::patient::{OwUser, PatientRef};
+use jhe_ow::simulator::simulated_ow::SimulatedOw;
 use jhe_ow::store::engine::setting;
 use jhe_ow::store::engine::store::Store;
-use jhe_ow::store::people::consent;
-use jhe_ow::store::people::consent::Grounds;
-use jhe_ow::store::people::patient;
-use jhe_ow::store::people::patient::NewPatient;
-use jhe_ow::store::people::patient::Relink;
+use jhe_ow::store::people::consent::GrantBasis;
+use jhe_ow::store::people::patient::{NewPatient, Relink};
+use jhe_ow::store::people::{consent, patient};
 use jhe_ow::store::samples::code;
 
 /// Linked patients, where nothing else is said.
@@ -41,7 +38,7 @@ fn main() {
     let mut now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
     let clock = Clock::fixed(now);
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let sim = Sim::start(0, clock.clone()).unwrap();
+    let sim = SimulatedOw::start(0, clock.clone()).unwrap();
     sim.set_page_cap(1000);
     let users: Vec<String> = (0..patients).map(|_| sim.add_user()).collect();
     for (user, seed) in users.iter().zip(0..) {
@@ -85,11 +82,11 @@ async fn enrol(directory: &Path, users: Vec<String>, now: Timestamp) {
         setting::set(db, "module.ow", "true")?;
         for user in users {
             let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
-            let id = patient::add(db, &new, now)?;
+            let id = patient::insert(db, &new, now)?;
             let found = patient::find(db, PatientRef::Own(id))?;
             let link: OwUser = user.parse().unwrap();
-            patient::link(db, &found, &link, Relink::Unsaid, now)?;
-            consent::grant(db, id, HEART_RATE, Grounds::default(), now)?;
+            patient::link(db, &found, &link, Relink::Unspecified, now)?;
+            consent::grant(db, id, HEART_RATE, GrantBasis::default(), now)?;
         }
         Ok(())
     });
@@ -110,7 +107,7 @@ struct Tick {
     peak_kib: u64,
 }
 
-fn run(directory: &Path, sim: &Sim, now: Timestamp) -> Tick {
+fn run(directory: &Path, sim: &SimulatedOw, now: Timestamp) -> Tick {
     sim.forget_requests();
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_jhe-ow"))

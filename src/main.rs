@@ -1,11 +1,10 @@
-//! Parses the command line, runs it, and turns how it ended into an exit code.
+//! Parses the command line, runs the command, and returns its exit code.
 
 use std::process::ExitCode;
 
-use jhe_ow::cli::run;
-use jhe_ow::cli::run::Arguments;
+use jhe_ow::cli::run::{self, Arguments};
 
-/// Threads for what blocks: reads of the store. More would only wait for the same disk.
+/// Threads for blocking work, which is mostly reads of the store. More threads would only wait for the same disk.
 const BLOCKING_THREADS: usize = 8;
 
 fn main() -> ExitCode {

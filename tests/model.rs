@@ -10,29 +10,21 @@ use std::time::Duration;
 use jhe_ow::common::clock::Clock;
 use jhe_ow::common::time::Timestamp;
 use jhe_ow::config::base_url::BaseUrl;
-use jhe_ow::config::flags::LogFormat;
-use jhe_ow::config::load::Config;
+use jhe_ow::config::load::{Config, LogFormat};
 use jhe_ow::model::catalog::code::HEART_RATE;
-use jhe_ow::model::patient::PatientId;
-use jhe_ow::model::patient::PatientRef;
+use jhe_ow::model::patient::{PatientId, PatientRef};
 use jhe_ow::ow::client::PageSize;
-use jhe_ow::poll::poller::Ask;
-use jhe_ow::poll::poller::Past;
-use jhe_ow::poll::poller::Poller;
-use jhe_ow::poll::progress::Progress;
-use jhe_ow::poll::tick::Outcome;
-use jhe_ow::simulator::sim::Sim;
+use jhe_ow::poll::poller::{BackfillRequest, PollRequest, Poller};
+use jhe_ow::poll::progress::PollProgress;
+use jhe_ow::poll::tick::PollOutcome;
+use jhe_ow::simulator::simulated_ow::SimulatedOw;
 use jhe_ow::store::engine::setting;
 use jhe_ow::store::engine::store::Store;
-use jhe_ow::store::people::consent;
-use jhe_ow::store::people::consent::Extent;
-use jhe_ow::store::people::consent::Grounds;
-use jhe_ow::store::people::patient;
-use jhe_ow::store::people::patient::NewPatient;
-use jhe_ow::store::people::patient::Relink;
-use jhe_ow::store::samples::code;
-use jhe_ow::store::samples::observation;
-use jhe_ow::store::samples::observation::Filter;
+use jhe_ow::store::people::consent::{GrantBasis, WithdrawFrom};
+use jhe_ow::store::people::patient::{NewPatient, Relink};
+use jhe_ow::store::people::{consent, patient};
+use jhe_ow::store::samples::observation::ObservationFilter;
+use jhe_ow::store::samples::{code, observation};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -96,7 +88,7 @@ impl Model {
 
 /// The real thing: store, poller and a strict OW.
 struct World {
-    sim: Sim,
+    sim: SimulatedOw,
     user: String,
     directory: tempfile::TempDir,
     store: Store,
@@ -108,7 +100,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let clock = Clock::fixed(Timestamp::from_micros(START));
-        let sim = Sim::start(0, clock.clone()).unwrap();
+        let sim = SimulatedOw::start(0, clock.clone()).unwrap();
         sim.set_page_cap(10);
         let user = sim.add_user();
         let directory = tempfile::tempdir().unwrap();
@@ -120,10 +112,10 @@ impl World {
                 code::seed(db)?;
                 setting::set(db, "module.ow", "true")?;
                 let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
-                let id = patient::add(db, &new, now)?;
+                let id = patient::insert(db, &new, now)?;
                 let patient = patient::find(db, PatientRef::Own(id))?;
-                patient::link(db, &patient, &link, Relink::Unsaid, now)?;
-                consent::grant(db, id, HEART_RATE, Grounds::default(), now)?;
+                patient::link(db, &patient, &link, Relink::Unspecified, now)?;
+                consent::grant(db, id, HEART_RATE, GrantBasis::default(), now)?;
                 Ok(id)
             })
             .await
@@ -162,11 +154,11 @@ impl World {
         }
     }
 
-    async fn poll(&self, ask: &Ask) {
-        let outcome = self.poller().poll(ask, &Arc::new(Progress::default())).await.unwrap();
+    async fn poll(&self, ask: &PollRequest) {
+        let outcome = self.poller().poll(ask, &Arc::new(PollProgress::default())).await.unwrap();
         match outcome {
-            Outcome::Complete(summary) => assert!(summary.failed.is_empty(), "{summary:?}"),
-            skipped @ (Outcome::Skipped(_) | Outcome::Held(_)) => panic!("{skipped:?}"),
+            PollOutcome::Complete(summary) => assert!(summary.failed.is_empty(), "{summary:?}"),
+            skipped @ (PollOutcome::Skipped(_) | PollOutcome::Held(_)) => panic!("{skipped:?}"),
         }
     }
 
@@ -180,7 +172,7 @@ impl World {
             }
         });
         let poller = self.poller();
-        let (ask, progress) = (Ask::default(), Arc::new(Progress::default()));
+        let (ask, progress) = (PollRequest::default(), Arc::new(PollProgress::default()));
         tokio::select! {
             biased;
             () = died.cancelled() => {}
@@ -198,9 +190,9 @@ impl World {
         let (patient, now) = (self.patient, Timestamp::from_micros(self.now));
         let change = move |db: &_| {
             if grants {
-                consent::grant(db, patient, HEART_RATE, Grounds::default(), now)
+                consent::grant(db, patient, HEART_RATE, GrantBasis::default(), now)
             } else {
-                consent::withdraw(db, patient, HEART_RATE, Extent::Everything, now)
+                consent::withdraw(db, patient, HEART_RATE, WithdrawFrom::Everything, now)
             }
         };
         assert!(self.store.write(change).await.unwrap());
@@ -222,7 +214,7 @@ impl World {
                     self.show(model, *which.get(&instants), *value);
                 }
             }
-            Event::Poll => self.poll(&Ask::default()).await,
+            Event::Poll => self.poll(&PollRequest::default()).await,
             Event::Crash { pages } => self.crash(*pages).await,
             Event::Withdraw if !model.is_withdrawn() => {
                 self.consent(false).await;
@@ -246,12 +238,12 @@ impl World {
 
     async fn kept(&self) -> Vec<(i64, f64)> {
         let read = |db: &_| {
-            let filter = Filter::default();
+            let filter = ObservationFilter::default();
             let mut kept = Vec::new();
-            for stream in observation::streams(db, &filter)? {
+            for stream in observation::list_streams(db, &filter)? {
                 let mut after = None;
                 loop {
-                    let step = observation::step(db, stream.id, after, &filter)?;
+                    let step = observation::list_page(db, stream.id, after, &filter)?;
                     let Some(last) = step.last() else { break };
                     after = Some(last.instant);
                     kept.extend(step.iter().map(|one| (one.instant.micros(), one.value)));
@@ -283,7 +275,7 @@ proptest! {
             if model.is_withdrawn() {
                 world.happen(&Event::Grant, &mut model).await;
             }
-            world.poll(&Ask::default()).await;
+            world.poll(&PollRequest::default()).await;
             let soon: BTreeSet<i64> = world.kept().await.iter().map(|(at, _)| *at).collect();
             let due = model.expected().into_iter().map(|(at, _)| at).filter(|at| model.on_time.contains(at));
             let missed: Vec<i64> = due.filter(|at| !soon.contains(at)).collect();
@@ -293,8 +285,8 @@ proptest! {
                 from: Timestamp::from_micros(START - 5000 * MINUTE),
                 until: Timestamp::from_micros(world.now),
             };
-            let past = Some(Past { asked: "everything".into(), range });
-            world.poll(&Ask { past, ..Ask::default() }).await;
+            let past = Some(BackfillRequest { name: "everything".into(), range });
+            world.poll(&PollRequest { backfill: past, ..PollRequest::default() }).await;
             check(world.directory.path());
             (world.kept().await, model.expected())
         });

@@ -1,4 +1,8 @@
+//! Sends alerts by webhook and mail.
 //!
+//! `dispatch` applies the alert rules and sends what is queued, `message` renders, `webhook` and `mail` send.
+//! `store_outage` sends the one alert that cannot be queued, and `suspend_detector` holds alerts back after a
+//! suspend.
 
 pub(crate) mod dispatch;
 pub(crate) mod mail;

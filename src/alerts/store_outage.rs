@@ -1,38 +1,36 @@
-//! That nothing can be kept, as on a full disk: told from memory, as it cannot be written down either.
+//! Alerts about a store that cannot be written, such as on a full disk. Such an alert is sent from memory,
+//! since the queue is in the store.
 
 use std::time::Duration;
 
-use crate::alerts::dispatch;
-use crate::alerts::message::Message;
+use crate::alerts::{dispatch, message::AlertMessage};
 use crate::common::time::Timestamp;
 use crate::config::load::Config;
 use crate::model::alert::Channel;
 
-/// A store that cannot be written for so long does not mend itself.
+/// A store that cannot be written for this long does not recover by itself.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// When a channel that did not take the message gets it again.
-const AGAIN: Duration = Duration::from_mins(10);
+/// Pause before a channel that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_mins(10);
 
-/// Whether things can be kept, as far as it has been looked.
 #[derive(Debug, Default)]
-pub struct Outage {
-    /// Since when they cannot.
+pub(crate) struct StoreOutage {
+    /// The beginning of the outage; none while the store works.
     since: Option<Timestamp>,
-    /// Who has been told.
-    told: Vec<Channel>,
-    /// When those who have not are told again.
+    /// Channels that have taken the message.
+    sent: Vec<Channel>,
+    /// The time of the next attempt.
     due: Option<Timestamp>,
 }
 
-impl Outage {
-    /// Whether it goes on since an earlier look.
-    pub fn goes_on(&self) -> bool {
+impl StoreOutage {
+    pub(crate) fn is_ongoing(&self) -> bool {
         self.since.is_some()
     }
 
-    /// Takes in why nothing can be kept now, if so, and tells it on each channel once for as long as that lasts.
-    pub async fn look(&mut self, config: &Config, trouble: Option<&str>, now: Timestamp) {
-        let Some(trouble) = trouble else {
+    /// Records the store's current error, and alerts each channel once per outage.
+    pub(crate) async fn update(&mut self, config: &Config, error: Option<&str>, now: Timestamp) {
+        let Some(error) = error else {
             *self = Self::default();
             return;
         };
@@ -40,19 +38,19 @@ impl Outage {
         if now.since(since) < PATIENCE || self.due.is_some_and(|due| now < due) {
             return;
         }
-        let message = Message::unkept(trouble, since, &config.public_base());
+        let message = AlertMessage::store_outage(error, since, &config.public_base());
         let id = format!("unkept-{}", since.micros());
         for channel in dispatch::channels(&config.alerts) {
-            if self.told.contains(&channel) {
+            if self.sent.contains(&channel) {
                 continue;
             }
             match dispatch::send(&config.alerts, channel, &message, &id, now).await {
-                Ok(()) => self.told.push(channel),
+                Ok(()) => self.sent.push(channel),
                 Err(error) => {
                     tracing::warn!(channel = channel.as_str(), "an alert is tried again later: {error}");
                 }
             }
         }
-        self.due = Some(now.plus(AGAIN));
+        self.due = Some(now.plus(RETRY_AFTER));
     }
 }

@@ -1,37 +1,37 @@
-//! Whether what the store says is news by now. A machine that slept, or a daemon that was stopped, has read nothing for a
-//! while, and is about to: what it finds missing then is told only after it has looked.
+//! Detects that the machine was suspended. After a suspend or a start the store is out of date, so alerts
+//! wait until a tick has run.
 
 use std::time::{Duration, Instant};
 
 use crate::common::time::Timestamp;
 
-/// Clocks are set by some minutes; a machine that slept for less than this has missed nothing that is told.
-const SLEPT: Duration = Duration::from_mins(10);
+/// Minimum length of a suspend. Shorter gaps may be corrections of the clock, and hardly any data are missing
+/// after one.
+const MIN_SUSPEND: Duration = Duration::from_mins(10);
 
-/// Since when the process has run without a gap.
 #[derive(Debug, Clone, Copy)]
-pub struct Awake {
-    since: Timestamp,
-    /// The last look, by a clock that tells the time and by one that stands still while the machine sleeps.
-    looked: (Timestamp, Instant),
+pub(crate) struct SuspendDetector {
+    awake_since: Timestamp,
+    /// The last observation, by the wall clock and by a clock that stops while the machine is suspended.
+    last: (Timestamp, Instant),
 }
 
-impl Awake {
-    /// Awake since now.
-    pub fn new(now: Timestamp, ticking: Instant) -> Self {
-        Self { since: now, looked: (now, ticking) }
+impl SuspendDetector {
+    pub(crate) fn new(now: Timestamp, monotonic: Instant) -> Self {
+        Self { awake_since: now, last: (now, monotonic) }
     }
 
-    /// Looks at both clocks, and answers since when the process has run without a gap.
-    pub fn look(&mut self, now: Timestamp, ticking: Instant) -> Timestamp {
-        let (before, ticked) = self.looked;
-        if now.since(before) > ticking.saturating_duration_since(ticked) + SLEPT {
-            self.since = now;
+    /// Compares both clocks with the last observation; returns since when the machine has run without a
+    /// suspend.
+    pub(crate) fn observe(&mut self, now: Timestamp, monotonic: Instant) -> Timestamp {
+        let (last_now, last_monotonic) = self.last;
+        if now.since(last_now) > monotonic.saturating_duration_since(last_monotonic) + MIN_SUSPEND {
+            self.awake_since = now;
         }
-        // A clock that was ahead when the process began would keep it waiting for that time.
-        self.since = self.since.min(now);
-        self.looked = (now, ticking);
-        self.since
+        // A clock that ran ahead at the start would otherwise hold alerts back for as long as it ran ahead.
+        self.awake_since = self.awake_since.min(now);
+        self.last = (now, monotonic);
+        self.awake_since
     }
 }
 
@@ -40,16 +40,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_between_two_looks_is_a_sleep() {
+    fn a_gap_between_two_observations_is_a_suspend() {
         let start = Timestamp::parse("2026-11-26T12:00:00Z").unwrap();
-        let (ticking, minutes) = (Instant::now(), |count| Duration::from_mins(count));
-        let mut awake = Awake::new(start, ticking);
-        assert_eq!(awake.look(start.plus(minutes(30)), ticking + minutes(30)), start);
-        assert_eq!(awake.look(start.plus(minutes(39)), ticking + minutes(31)), start, "set by some minutes");
+        let (monotonic, minutes) = (Instant::now(), |count| Duration::from_mins(count));
+        let mut detector = SuspendDetector::new(start, monotonic);
+        assert_eq!(detector.observe(start.plus(minutes(30)), monotonic + minutes(30)), start);
+        let corrected = detector.observe(start.plus(minutes(39)), monotonic + minutes(31));
+        assert_eq!(corrected, start, "a clock that is set by some minutes is no suspend");
         let woken = start.plus(minutes(300));
-        assert_eq!(awake.look(woken, ticking + minutes(32)), woken);
-        assert_eq!(awake.look(woken.plus(minutes(1)), ticking + minutes(33)), woken);
+        assert_eq!(detector.observe(woken, monotonic + minutes(32)), woken);
+        assert_eq!(detector.observe(woken.plus(minutes(1)), monotonic + minutes(33)), woken);
         let back = start.plus(minutes(10));
-        assert_eq!(awake.look(back, ticking + minutes(34)), back, "the clock was ahead");
+        assert_eq!(detector.observe(back, monotonic + minutes(34)), back, "the clock ran ahead");
     }
 }

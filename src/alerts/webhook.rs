@@ -1,26 +1,23 @@
-//! Messages to the webhook of the configuration.
+//! Sends alerts to the configured webhook.
 
 use std::time::Duration;
 
 use reqwest::redirect;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::alerts::message::Message;
-use crate::common::failure::deepest_cause;
-use crate::common::time::Timestamp;
-use crate::secrets::webhook_signature::{Secret, seconds};
+use crate::alerts::message::AlertMessage;
+use crate::common::{failure::root_cause, time::Timestamp};
+use crate::secrets::webhook_signature::{WebhookSecret, seconds};
 
-/// A chat answers within a second; one that has not by then is tried again later.
+/// A chat answers within a second. One that has not answered by then is tried again later.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends a message. `id` names it, the same each time that it is tried again.
-///
-/// # Errors
-/// Why it did not arrive, without the address, which may hold a secret.
+/// Sends a message. `id` is the same at each attempt. The error never contains the address, which may hold a
+/// secret.
 pub(crate) async fn send(
     address: &SecretString,
-    secret: Option<&Secret>,
-    message: &Message,
+    secret: Option<&WebhookSecret>,
+    message: &AlertMessage,
     id: &str,
     now: Timestamp,
 ) -> Result<(), String> {
@@ -28,6 +25,7 @@ pub(crate) async fn send(
     let client = reqwest::Client::builder()
         .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
         .timeout(TIMEOUT)
+        // A redirect could pass the alert, and its signature, on to another server.
         .redirect(redirect::Policy::none())
         .tls_built_in_native_certs(address.starts_with("https:"))
         .build()
@@ -42,13 +40,13 @@ pub(crate) async fn send(
         request = request.header("webhook-signature", secret.sign(id, now, body.as_bytes()));
     }
     match request.body(body).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("the webhook answered {}", answer.status().as_u16())),
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(format!("the webhook answered {}", response.status().as_u16())),
         Err(error) => {
             let error = error.without_url();
-            let what =
-                if error.is_timeout() { "did not answer in time".to_owned() } else { deepest_cause(&error) };
-            Err(format!("the webhook cannot be reached: {what}"))
+            let cause =
+                if error.is_timeout() { "did not answer in time".to_owned() } else { root_cause(&error) };
+            Err(format!("the webhook cannot be reached: {cause}"))
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The state of the bucket with the providers' raw payloads, shared by the daemon's loops and the pages.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -5,50 +7,43 @@ use parking_lot::Mutex;
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
-use crate::poll::tick::Summary;
+use crate::poll::tick::PollSummary;
 
-/// The bucket as it was last found, and whose payloads wait in it.
 #[derive(Debug, Clone, Default)]
-pub struct Payloads(Arc<Mutex<Found>>);
-
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Nothing outside of raw mode.
-    examined: Option<Examined>,
-    /// Patients whose last turn had its share of objects, and has left some.
-    unfinished: BTreeSet<PatientId>,
+pub struct BucketStatus {
+    /// None outside of raw mode.
+    last_check: Arc<Mutex<Option<BucketCheck>>>,
+    /// Patients whose last turn reached its limit of objects and left some unread.
+    unfinished: Arc<Mutex<BTreeSet<PatientId>>>,
 }
 
-/// What an examination has found.
+/// The result of one attempt to list and read the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Examined {
-    /// When that was.
+pub struct BucketCheck {
     pub at: Timestamp,
-    /// Why the bucket cannot be listed or read, where it cannot.
-    pub trouble: Option<String>,
+    /// None where the bucket can be listed and read.
+    pub error: Option<String>,
 }
 
-impl Payloads {
-    /// The last examination.
-    pub fn last(&self) -> Option<Examined> {
-        self.0.lock().examined.clone()
+impl BucketStatus {
+    pub fn last_check(&self) -> Option<BucketCheck> {
+        self.last_check.lock().clone()
     }
 
-    /// Whether more objects of a patient wait in the bucket than the last turn has read.
-    pub fn is_unfinished(&self, patient: PatientId) -> bool {
-        self.0.lock().unfinished.contains(&patient)
+    pub(crate) fn record_check(&self, check: Option<BucketCheck>) {
+        *self.last_check.lock() = check;
     }
 
-    /// Takes over from a tick whose objects wait, and whose do not any more.
-    pub fn note_turns(&self, summary: &Summary) {
-        let unfinished = &mut self.0.lock().unfinished;
+    pub fn has_unread_objects(&self, patient: PatientId) -> bool {
+        self.unfinished.lock().contains(&patient)
+    }
+
+    /// Updates the patients with unread objects after a tick.
+    pub fn record_turns(&self, summary: &PollSummary) {
+        let mut unfinished = self.unfinished.lock();
         for (patient, _) in &summary.patients {
             unfinished.remove(patient);
         }
         unfinished.extend(&summary.unfinished);
-    }
-
-    pub(crate) fn note(&self, examined: Option<Examined>) {
-        self.0.lock().examined = examined;
     }
 }

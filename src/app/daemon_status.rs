@@ -1,3 +1,5 @@
+//! The state of the daemon's ticker, export and backups, shared by its loops and the pages.
+
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -5,131 +7,143 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::common::time::Timestamp;
-use crate::export::exporter::Report;
-use crate::poll::progress::Progress;
+use crate::export::exporter::ExportReport;
+use crate::poll::progress::PollProgress;
 
-/// How the export is doing, shared between it and the pages.
+/// The daemon's own backups.
 #[derive(Debug, Clone, Default)]
-pub struct Exports(Arc<Mutex<Exported>>);
+pub struct BackupStatus(Arc<Mutex<BackupState>>);
 
-#[derive(Debug, Default)]
-pub(crate) struct Exported {
-    last: Option<ExportState>,
-    missing: Vec<String>,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BackupState {
+    /// The time at which the newest backup was begun; none where there is none.
+    pub newest: Option<Timestamp>,
+    /// The error of the last attempt, if it failed.
+    pub error: Option<String>,
 }
 
-/// The last export.
+impl BackupStatus {
+    pub(crate) fn record(&self, state: BackupState) {
+        *self.0.lock() = state;
+    }
+
+    pub fn state(&self) -> BackupState {
+        self.0.lock().clone()
+    }
+}
+
+/// The export to JHE.
+#[derive(Debug, Clone, Default)]
+pub struct ExportStatus {
+    last: Arc<Mutex<Option<LastExport>>>,
+    /// Objects that JHE lacks, each with its remedy.
+    missing: Arc<Mutex<Vec<String>>>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportState {
-    /// When it ended.
+pub struct LastExport {
     pub ended: Timestamp,
-    /// What stopped it early, if anything did.
-    pub trouble: Option<String>,
+    /// The error that stopped it early, if any.
+    pub error: Option<String>,
 }
 
-impl Exports {
-    /// Notes that a drain ended.
-    pub fn note(&self, report: &Report, now: Timestamp) {
-        let trouble = report.stopped.as_ref().map(ToString::to_string);
-        self.0.lock().last = Some(ExportState { ended: now, trouble });
+impl ExportStatus {
+    pub(crate) fn record(&self, report: &ExportReport, now: Timestamp) {
+        let error = report.stopped.as_ref().map(ToString::to_string);
+        *self.last.lock() = Some(LastExport { ended: now, error });
     }
 
-    /// The last one; none where none has ended.
-    pub fn last(&self) -> Option<ExportState> {
-        self.0.lock().last.clone()
+    /// Returns the last export; none before the first has ended.
+    pub fn last(&self) -> Option<LastExport> {
+        self.last.lock().clone()
     }
 
-    /// Notes what JHE was found to lack; answers with what of it is news.
-    pub fn note_missing(&self, missing: &[String]) -> Vec<String> {
-        let mut state = self.0.lock();
-        let news = missing.iter().filter(|one| !state.missing.contains(one)).cloned().collect();
-        state.missing = missing.to_vec();
-        news
+    /// Replaces the list of what JHE lacks, and returns the new items in it.
+    pub(crate) fn replace_missing(&self, missing: &[String]) -> Vec<String> {
+        let mut known = self.missing.lock();
+        let new = missing.iter().filter(|one| !known.contains(one)).cloned().collect();
+        *known = missing.to_vec();
+        new
     }
 
-    /// What JHE was found to lack, each with its remedy.
     pub fn missing(&self) -> Vec<String> {
-        self.0.lock().missing.clone()
+        self.missing.lock().clone()
     }
 }
 
-/// How the ticker is doing, shared between it and the pages.
+/// The ticker: its last tick, and the one that runs.
 #[derive(Debug, Clone)]
-pub struct Ticks {
-    state: Arc<Mutex<TickState>>,
-    /// How far the tick is that runs, or was, and when it began.
-    running: Arc<Mutex<(Weak<Progress>, Option<Timestamp>)>>,
+pub struct TickerStatus {
+    state: Arc<Mutex<TickerState>>,
+    /// The progress and the start of the running tick. After its end, the progress is gone and the start
+    /// stays.
+    running: Arc<Mutex<(Weak<PollProgress>, Option<Timestamp>)>>,
     ended: Arc<Notify>,
 }
 
-/// The ticker at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TickState {
-    /// When the last tick ended, or when the daemon started where none has.
+pub struct TickerState {
+    /// The end of the last tick; the start of the daemon before the first.
     pub last: Timestamp,
-    /// How the last tick ended.
     pub outcome: Option<String>,
-    /// When that one began.
+    /// The start of that tick.
     pub began: Option<Timestamp>,
-    /// When a tick last stepped aside since then, and why.
+    /// The time and reason of a tick that was skipped since.
     pub skipped: Option<(Timestamp, String)>,
-    /// Whether it could not do its work at all; that of single patients is no matter here.
+    /// True if the tick could not run at all. Errors of single patients do not count.
     pub failed: bool,
-    /// Time from one tick to the next.
+    /// The time from one tick to the next.
     pub interval: Duration,
 }
 
-impl TickState {
-    /// When anything was last heard of the ticker.
-    pub fn heard(&self) -> Timestamp {
+impl TickerState {
+    /// Returns the time of the ticker's last sign of life.
+    pub fn last_activity(&self) -> Timestamp {
         self.skipped.as_ref().map_or(self.last, |(at, _)| self.last.max(*at))
     }
 }
 
-impl Ticks {
-    /// A ticker that starts at `now`.
+impl TickerStatus {
     pub fn new(now: Timestamp, interval: Duration) -> Self {
         let state =
-            TickState { last: now, outcome: None, began: None, skipped: None, failed: false, interval };
+            TickerState { last: now, outcome: None, began: None, skipped: None, failed: false, interval };
         Self { state: Arc::new(Mutex::new(state)), running: Arc::default(), ended: Arc::default() }
     }
 
-    /// Notes that a tick begins at `now`, for as long as somebody holds its progress.
-    pub fn begin(&self, progress: &Arc<Progress>, now: Timestamp) {
-        let running = (Arc::downgrade(progress), Some(now));
-        *self.running.lock() = running;
+    /// Records the start of a tick, which counts as running for as long as its progress is alive.
+    pub(crate) fn begin(&self, progress: &Arc<PollProgress>, now: Timestamp) {
+        *self.running.lock() = (Arc::downgrade(progress), Some(now));
     }
 
-    /// How far the tick is that runs; none where none does.
-    pub fn running(&self) -> Option<Arc<Progress>> {
+    /// Returns the progress of the running tick.
+    pub fn running(&self) -> Option<Arc<PollProgress>> {
         self.running.lock().0.upgrade()
     }
 
-    /// Notes that a tick ended: with a sentence, or with why it could not run.
-    pub fn note(&self, now: Timestamp, outcome: Result<String, String>, interval: Duration) {
+    /// Records the end of a tick. `Err` holds the reason why it could not run.
+    pub(crate) fn end(&self, now: Timestamp, outcome: Result<String, String>, interval: Duration) {
         let failed = outcome.is_err();
         let outcome = outcome.unwrap_or_else(|why| why);
         let began = self.running.lock().1;
-        let state = TickState { last: now, outcome: Some(outcome), began, skipped: None, failed, interval };
-        *self.state.lock() = state;
+        *self.state.lock() =
+            TickerState { last: now, outcome: Some(outcome), began, skipped: None, failed, interval };
         self.ended.notify_waiters();
     }
 
-    /// Notes that a tick stepped aside: nothing was read, so that none has ended.
-    pub fn note_skipped(&self, now: Timestamp, why: String, interval: Duration) {
+    /// Records a tick that was skipped because another process holds the lock.
+    pub(crate) fn skip(&self, now: Timestamp, why: String, interval: Duration) {
         let mut state = self.state.lock();
         (state.skipped, state.interval) = (Some((now, why)), interval);
         drop(state);
         self.ended.notify_waiters();
     }
 
-    /// Waits for the end of the next tick, however it ends.
-    pub async fn ended(&self) {
+    /// Waits for the end of the next tick, also a skipped one.
+    pub async fn wait_for_end(&self) {
         self.ended.notified().await;
     }
 
-    /// The ticker at this moment.
-    pub fn get(&self) -> TickState {
+    pub fn state(&self) -> TickerState {
         self.state.lock().clone()
     }
 }

@@ -1,73 +1,63 @@
-use std::sync::Arc;
+//! Lists the providers that patients can connect, from OW or from the cache.
+
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
-use crate::common::time::Timestamp;
-use crate::ow::connector::Provider;
+use crate::app::connect_device::{ConnectError, completion_url, is_provider_name};
+use crate::app::offer_cache::{Offer, TIMEOUT_WHEN_SLOW};
+use crate::app::state::App;
+use crate::ow::connector::CallError;
 
-/// How long the list of providers is believed: finding out costs OW a call each.
-pub(crate) const OFFERS_AGE: Duration = Duration::from_mins(5);
+/// A page waits this long for OW's list, so that it can still report an OW that hangs.
+const OW_TIMEOUT: Duration = Duration::from_secs(2);
+/// An OW user that does not exist: enough to see whether OW has a provider's credentials.
+const PROBE_USER: &str = "00000000-0000-0000-0000-000000000000";
 
-/// The same where OW was slower than this the last time, and for how long that is remembered.
-pub(crate) const NO_PATIENCE: Duration = Duration::from_millis(10);
-
-pub(crate) const SLOW_FOR: Duration = Duration::from_mins(1);
-
-/// A provider that patients can really connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offer {
-    /// The provider, as OW names it.
-    pub(crate) provider: Provider,
-    /// What OW has the provider send browsers back to: to be registered there, byte for byte.
-    pub(crate) redirect_uri: Option<String>,
+/// Lists the providers that OW has switched on and has credentials for.
+pub(crate) async fn list(app: &App) -> Result<Vec<Offer>, ConnectError> {
+    let now = app.clock.now();
+    if let Some(offers) = app.offer_cache.get(now) {
+        return Ok(offers);
+    }
+    let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    let mut providers = ow.list_providers().await?;
+    providers.retain(|one| one.is_enabled && one.has_cloud_api && is_provider_name(&one.provider));
+    // OW's list does not say which provider has credentials; an authorization URL without a client id does.
+    let probes = providers.iter().map(|one| {
+        let (ow, complete) = (ow.clone(), completion_url(app, &one.provider));
+        async move { ow.begin_authorization(&one.provider, PROBE_USER, &complete).await }
+    });
+    let answers = join_all(probes).await;
+    let mut offers = Vec::new();
+    for (provider, probe) in providers.into_iter().zip(answers) {
+        match probe {
+            Ok(begun) if begun.is_configured() => {
+                offers.push(Offer { provider, redirect_uri: begun.redirect_uri() });
+            }
+            // OW cannot authorize this provider, so it is not offered.
+            Ok(_) | Err(CallError::Status { .. }) => {}
+            Err(error @ CallError::Unreachable(_)) => return Err(error.into()),
+        }
+    }
+    app.offer_cache.set(now, &offers);
+    Ok(offers)
 }
 
-/// The last list of offers, for a while.
-#[derive(Debug, Clone, Default)]
-pub struct Offers(Arc<Mutex<Option<Kept>>>, Arc<Mutex<Seen>>);
-
-/// How OW was last asked for them by a page.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    last: Option<Vec<Offer>>,
-    /// When it was slow, where it was the last time.
-    slow: Option<Instant>,
-}
-
-/// A list of offers, and when it was made.
-pub(crate) type Kept = (Timestamp, Vec<Offer>);
-
-impl Offers {
-    pub(crate) fn get(&self, now: Timestamp) -> Option<Vec<Offer>> {
-        let kept = self.0.lock();
-        let (at, offers) = kept.as_ref()?;
-        (now.since(*at) < OFFERS_AGE && now >= *at).then(|| offers.clone())
-    }
-
-    pub(crate) fn note(&self, offers: Option<Vec<Offer>>, took: Duration) {
-        let slow = (took > NO_PATIENCE).then(Instant::now);
-        *self.1.lock() = Seen { last: offers, slow };
-    }
-
-    pub(crate) fn last(&self) -> Option<Vec<Offer>> {
-        self.1.lock().last.clone()
-    }
-
-    pub(crate) fn is_slow(&self) -> bool {
-        let seen = self.1.lock();
-        seen.slow.is_some_and(|slow| slow.elapsed() < SLOW_FOR)
-    }
-
-    /// Forgets it: another OW may have other providers.
-    pub(crate) fn forget(&self) {
-        *self.1.lock() = Seen::default();
-        *self.0.lock() = None;
-    }
-
-    pub(crate) fn set(&self, now: Timestamp, offers: &[Offer]) {
-        // "Nothing is configured" is what an operator is about to mend.
-        let kept = (!offers.is_empty()).then(|| (now, offers.to_vec()));
-        *self.0.lock() = kept;
+/// Lists the providers for a page that shows much else. Where OW was slow a moment ago, the page gets the
+/// last list while OW is asked in the background; none where there is no list.
+pub(crate) async fn list_quickly(app: &App) -> Option<Vec<Offer>> {
+    let patience = if app.offer_cache.is_slow() { TIMEOUT_WHEN_SLOW } else { OW_TIMEOUT };
+    let background = app.clone();
+    let request = tokio::spawn(async move {
+        let began = Instant::now();
+        let offers = timeout(OW_TIMEOUT, list(&background)).await.ok().and_then(Result::ok);
+        background.offer_cache.record_request(offers.clone(), began.elapsed());
+        offers
+    });
+    match timeout(patience, request).await {
+        Ok(offers) => offers.ok().flatten(),
+        Err(_) => app.offer_cache.last(),
     }
 }

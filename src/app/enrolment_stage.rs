@@ -1,47 +1,44 @@
-//! How far a patient has come, from the invitation to data that arrives.
+//! The stage of a patient between the invitation and arriving data.
 
-use crate::store::operations::patient_status::Line;
-use crate::store::people::device_connection::State;
+use crate::store::operations::patient_status::PatientOverview;
+use crate::store::people::device_connection::ConnectionState;
 
-/// How far a patient has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Added, and nothing more.
+pub enum EnrolmentStage {
     Added,
-    /// Has a link to open.
+    /// Has an invitation that is open.
     Invited,
-    /// Agreed, and has connected nothing yet.
+    /// Consented, without a connected device.
     Consented,
-    /// Was sent to the provider and has not come back.
+    /// Left for the provider's page, and has not come back.
     Authorizing,
-    /// Agreed and connected: data arrive.
+    /// Consented and connected: data arrive.
     Connected,
-    /// OW no longer knows the user behind the link.
+    /// OW no longer has the linked user.
     NeedsRelink,
-    /// Agreed once, and to nothing any more.
+    /// Withdrew every consent.
     Withdrawn,
 }
 
-impl Stage {
-    /// How far the patient of this line has come.
-    pub fn of(line: &Line) -> Self {
-        let stands = line.scopes.iter().flat_map(|(_, grants)| grants).any(|grant| grant.withdrawn.is_none());
-        let device = |state| line.devices.iter().any(|device| device.state == state);
-        match line {
-            _ if line.scopes.is_empty() && line.invited => Self::Invited,
-            _ if line.scopes.is_empty() => Self::Added,
-            _ if !stands => Self::Withdrawn,
-            Line { needs_relink: true, .. } => Self::NeedsRelink,
-            Line { link: None, .. } => Self::Consented,
-            _ if device(State::Active) => Self::Connected,
-            _ if device(State::Authorizing) => Self::Authorizing,
-            // Linked on the command line, and not asked for devices yet.
-            _ if line.devices.is_empty() && line.newest.is_some() => Self::Connected,
+impl EnrolmentStage {
+    pub fn of(patient: &PatientOverview) -> Self {
+        let consents =
+            patient.scopes.iter().flat_map(|(_, grants)| grants).any(|grant| grant.withdrawn.is_none());
+        let device = |state| patient.devices.iter().any(|device| device.state == state);
+        match patient {
+            _ if patient.scopes.is_empty() && patient.invited => Self::Invited,
+            _ if patient.scopes.is_empty() => Self::Added,
+            _ if !consents => Self::Withdrawn,
+            PatientOverview { needs_relink: true, .. } => Self::NeedsRelink,
+            PatientOverview { link: None, .. } => Self::Consented,
+            _ if device(ConnectionState::Active) => Self::Connected,
+            _ if device(ConnectionState::Authorizing) => Self::Authorizing,
+            // Linked on the command line: OW has not listed the devices yet.
+            _ if patient.devices.is_empty() && patient.newest.is_some() => Self::Connected,
             _ => Self::Consented,
         }
     }
 
-    /// As the pages name it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -54,10 +51,10 @@ impl Stage {
         }
     }
 
-    /// What a practitioner can do about it, for the patient of this line.
-    pub fn next(self, line: &Line) -> &'static str {
+    /// Returns the next step for the practitioner; empty where there is none.
+    pub fn next_step(self, patient: &PatientOverview) -> &'static str {
         match self {
-            Self::Added if line.enrolled => "Invite the patient",
+            Self::Added if patient.enrolled => "Invite the patient",
             Self::Added => "Enrol the patient in a study, then invite",
             Self::Invited => "Waits for the patient to open the link",
             Self::Consented => "Waits for the patient to connect a device; invite again if it takes long",
@@ -71,11 +68,12 @@ impl Stage {
     }
 }
 
-/// What is wrong with a patient's data, and what to do about it, in a sentence.
-pub fn trouble(line: &Line) -> Option<String> {
-    let missing = (line.missing > 0)
-        .then(|| format!("OW counts {} more than are kept here; see the rejected samples", line.missing));
-    line.error.clone().or(missing)
+/// Describes the problem with a patient's data, and its remedy.
+pub fn describe_problem(patient: &PatientOverview) -> Option<String> {
+    let missing = (patient.missing > 0).then(|| {
+        format!("OW counts {} more than are stored here; see the rejected samples", patient.missing)
+    });
+    patient.error.clone().or(missing)
 }
 
 #[cfg(test)]
@@ -84,15 +82,15 @@ mod tests {
     use crate::common::time::Timestamp;
     use crate::model::consent_intervals::Grant;
     use crate::model::patient::PatientId;
-    use crate::store::people::device_connection::Device;
+    use crate::store::people::device_connection::DeviceConnection;
 
-    fn line(consents: &[Option<i64>], link: bool, device: Option<State>) -> Line {
+    fn line(consents: &[Option<i64>], link: bool, device: Option<ConnectionState>) -> PatientOverview {
         let at = Timestamp::from_micros;
         let grants = consents.iter().map(|end| Grant { granted: at(0), withdrawn: end.map(at) }).collect();
         let scopes =
             if consents.is_empty() { Vec::new() } else { vec![("omh:heart-rate:2.0".into(), grants)] };
-        let device = device.map(|state| Device { provider: "oura".into(), state, changed: at(0) });
-        Line {
+        let device = device.map(|state| DeviceConnection { provider: "oura".into(), state, changed: at(0) });
+        PatientOverview {
             patient: PatientId::new(1),
             name: "A".into(),
             link: link.then(|| "ow:x".into()),
@@ -112,28 +110,53 @@ mod tests {
     }
 
     #[test]
-    fn who_is_enrolled_is_not_to_be_enrolled() {
+    fn an_enrolled_patient_is_to_be_invited() {
         let added = line(&[], false, None);
-        assert!(Stage::Added.next(&added).starts_with("Enrol"));
-        assert_eq!(Stage::Added.next(&Line { enrolled: true, ..added }), "Invite the patient");
+        assert!(EnrolmentStage::Added.next_step(&added).starts_with("Enrol"));
+        assert_eq!(
+            EnrolmentStage::Added.next_step(&PatientOverview { enrolled: true, ..added }),
+            "Invite the patient"
+        );
     }
 
     #[test]
-    fn every_step_of_the_way_has_its_stage() {
-        let stands = [None];
-        assert_eq!(Stage::of(&line(&[], false, None)), Stage::Added);
-        assert_eq!(Stage::of(&Line { invited: true, ..line(&[], false, None) }), Stage::Invited);
-        assert_eq!(Stage::of(&line(&stands, false, None)), Stage::Consented);
-        assert_eq!(Stage::of(&line(&stands, true, Some(State::Authorizing))), Stage::Authorizing);
-        assert_eq!(Stage::of(&line(&stands, true, Some(State::Active))), Stage::Connected);
-        let by_hand = Line { newest: Some(Timestamp::from_micros(0)), ..line(&stands, true, None) };
-        assert_eq!(Stage::of(&by_hand), Stage::Connected);
-        assert_eq!(Stage::of(&line(&stands, true, None)), Stage::Consented, "a link alone brings nothing");
-        assert_eq!(Stage::of(&line(&stands, true, Some(State::Ended))), Stage::Consented);
-        let gone = Line { needs_relink: true, ..line(&stands, true, Some(State::Active)) };
-        assert_eq!(Stage::of(&gone), Stage::NeedsRelink);
-        let withdrawn = line(&[Some(1)], true, Some(State::Active));
-        assert_eq!(Stage::of(&Line { invited: true, ..withdrawn }), Stage::Withdrawn);
-        assert_eq!(Stage::of(&line(&[Some(1), None], true, Some(State::Active))), Stage::Connected);
+    fn the_stage_follows_consents_link_and_devices() {
+        let open = [None];
+        assert_eq!(EnrolmentStage::of(&line(&[], false, None)), EnrolmentStage::Added);
+        assert_eq!(
+            EnrolmentStage::of(&PatientOverview { invited: true, ..line(&[], false, None) }),
+            EnrolmentStage::Invited
+        );
+        assert_eq!(EnrolmentStage::of(&line(&open, false, None)), EnrolmentStage::Consented);
+        assert_eq!(
+            EnrolmentStage::of(&line(&open, true, Some(ConnectionState::Authorizing))),
+            EnrolmentStage::Authorizing
+        );
+        assert_eq!(
+            EnrolmentStage::of(&line(&open, true, Some(ConnectionState::Active))),
+            EnrolmentStage::Connected
+        );
+        let by_hand = PatientOverview { newest: Some(Timestamp::from_micros(0)), ..line(&open, true, None) };
+        assert_eq!(EnrolmentStage::of(&by_hand), EnrolmentStage::Connected);
+        assert_eq!(
+            EnrolmentStage::of(&line(&open, true, None)),
+            EnrolmentStage::Consented,
+            "a link alone brings nothing"
+        );
+        assert_eq!(
+            EnrolmentStage::of(&line(&open, true, Some(ConnectionState::Ended))),
+            EnrolmentStage::Consented
+        );
+        let gone = PatientOverview { needs_relink: true, ..line(&open, true, Some(ConnectionState::Active)) };
+        assert_eq!(EnrolmentStage::of(&gone), EnrolmentStage::NeedsRelink);
+        let withdrawn = line(&[Some(1)], true, Some(ConnectionState::Active));
+        assert_eq!(
+            EnrolmentStage::of(&PatientOverview { invited: true, ..withdrawn }),
+            EnrolmentStage::Withdrawn
+        );
+        assert_eq!(
+            EnrolmentStage::of(&line(&[Some(1), None], true, Some(ConnectionState::Active))),
+            EnrolmentStage::Connected
+        );
     }
 }

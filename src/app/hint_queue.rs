@@ -1,5 +1,6 @@
-//! Whose data may just have come to OW: a hint, so that they are read before the next tick. What is missed here, the
-//! ticks and their sweeps read all the same. Pure, but for the lock around it.
+//! Hints that OW has new data of a user, from webhooks and from OW's list of sync runs. The daemon reads
+//! these users before the next tick. A lost hint costs nothing but time: ticks and sweeps read all data
+//! anyway.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -11,158 +12,154 @@ use tokio::sync::Notify;
 use crate::common::time::Timestamp;
 use crate::ow::runs::SyncRun;
 
-/// Messages whose ids are remembered, so that one that comes twice is taken once: a busy OW's five minutes.
-const REMEMBERED: usize = 5000;
-/// Users who wait at most: whoever is beyond that is read by the next tick.
-const MOST_WAITING: usize = 10_000;
-/// Looks at a user that failed, after which it is left to the ticks: an OW that fails for longer is no matter of minutes.
-const MOST_TRIES: u32 = 10;
+/// Webhook ids that are remembered against redelivery: five minutes of a busy OW.
+const MAX_MESSAGE_IDS: usize = 5000;
+/// Users who wait at most; the next tick reads the others.
+const MAX_WAITING: usize = 10_000;
+/// Failed reads of a user before the user is left to the ticks: an OW that fails this often fails for long.
+const MAX_TRIES: u32 = 10;
 
-/// What a message tells of a user's data, besides that something is there.
+/// A webhook's information about historical data of a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hint {
-    /// How far back what has come reaches, where that is known.
+    /// The oldest new sample, if the webhook names it.
     pub since: Option<Timestamp>,
-    /// Runs of OW's that fetched the past: OW says how far each reached.
+    /// OW's sync runs of historical data; OW knows how far back each reached.
     pub runs: BTreeSet<String>,
 }
 
-/// Users who wait, with how often a look at each has failed.
-pub type Waiting = BTreeMap<String, u32>;
+/// OW users who wait, with the number of failed reads of each.
+pub type WaitingUsers = BTreeMap<String, u32>;
 
-/// Hints that wait, shared between who hears of them and who follows them.
+/// The queue, shared by the webhook, the list of sync runs, and the loops that read.
 #[derive(Debug, Clone, Default)]
-pub struct Hints {
-    state: Arc<Mutex<State>>,
-    news: Arc<Notify>,
-    owed: Arc<Notify>,
+pub struct HintQueue {
+    state: Arc<Mutex<QueuedHints>>,
+    added: Arc<Notify>,
+    historical_read_scheduled: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    waiting: Waiting,
-    /// What messages told of each user's past and nobody has noted yet.
-    told: BTreeMap<String, Hint>,
-    /// When each user was last looked at because of a hint.
-    looked: BTreeMap<String, Timestamp>,
-    /// The runs of the last list, with their last sign of life; none before the first.
+struct QueuedHints {
+    waiting: WaitingUsers,
+    /// Hints about historical data that are not stored in the database yet.
+    historical: BTreeMap<String, Hint>,
+    /// The last read of each user because of a hint.
+    last_reads: BTreeMap<String, Timestamp>,
+    /// The sync runs of the last list with their last activity; none before the first list.
     runs: Option<BTreeMap<String, String>>,
-    /// Ids of webhooks, oldest first.
-    heard: VecDeque<String>,
+    /// The ids of webhooks, oldest first.
+    message_ids: VecDeque<String>,
 }
 
-impl Hints {
-    /// Takes OW's list of runs. The first one says nothing of what is new: what it speaks of was there before us, and the
-    /// first tick reads it. How far back a run reached is no matter here.
-    pub fn take_runs(&self, runs: &[SyncRun]) {
+impl HintQueue {
+    /// Adds the users of sync runs that are new or have changed since the last list. The first list adds
+    /// nobody: its runs precede the daemon's start, and the first tick reads their data.
+    pub fn add_runs(&self, runs: &[SyncRun]) {
         let mut state = self.state.lock();
         let known = state
             .runs
             .replace(runs.iter().map(|run| (run.run_id.clone(), run.last_update.clone())).collect());
         let Some(known) = known else { return };
-        let news = runs.iter().filter(|run| known.get(&run.run_id) != Some(&run.last_update));
-        news.filter(|run| run.may_have_brought()).for_each(|run| state.add(&run.user_id, 0));
+        let changed = runs.iter().filter(|run| known.get(&run.run_id) != Some(&run.last_update));
+        changed.filter(|run| run.may_have_stored_data()).for_each(|run| state.add(&run.user_id, 0));
         drop(state);
-        self.news.notify_one();
+        self.added.notify_one();
     }
 
-    /// Takes a webhook's word; answers whether it is news.
-    pub fn take_message(&self, id: &str, user: &str, hint: Hint) -> bool {
+    /// Adds the user of a webhook. Returns false if a message with this id came before.
+    pub fn add_message(&self, id: &str, user: &str, hint: Hint) -> bool {
         let mut state = self.state.lock();
-        if state.heard.iter().any(|heard| heard == id) {
+        if state.message_ids.iter().any(|known| known == id) {
             return false;
         }
-        if state.heard.len() >= REMEMBERED {
-            state.heard.pop_front();
+        if state.message_ids.len() >= MAX_MESSAGE_IDS {
+            state.message_ids.pop_front();
         }
-        state.heard.push_back(id.to_owned());
+        state.message_ids.push_back(id.to_owned());
         state.add(user, 0);
-        state.tell(user, hint);
+        state.add_historical(user, hint);
         drop(state);
-        self.news.notify_one();
+        self.added.notify_one();
         true
     }
 
-    /// Takes out who is to be looked at now: whoever was within `pause` waits until that is over.
-    pub fn take_due(&self, pause: Duration, now: Timestamp) -> Waiting {
+    /// Takes the users to read now. A user who was read less than `pause` ago stays in the queue.
+    pub fn take_due(&self, pause: Duration, now: Timestamp) -> WaitingUsers {
         let mut state = self.state.lock();
-        // One that is to come was noted by a clock that was ahead.
-        state.looked.retain(|_, at| *at <= now && at.plus(pause) > now);
+        // A time in the future comes from a clock that ran ahead; it must not delay anybody.
+        state.last_reads.retain(|_, at| *at <= now && at.plus(pause) > now);
         let all = std::mem::take(&mut state.waiting);
-        let (later, due): (Waiting, Waiting) =
-            all.into_iter().partition(|(user, _)| state.looked.contains_key(user));
+        let (later, due): (WaitingUsers, WaitingUsers) =
+            all.into_iter().partition(|(user, _)| state.last_reads.contains_key(user));
         state.waiting = later;
-        state.looked.extend(due.keys().map(|user| (user.clone(), now)));
+        state.last_reads.extend(due.keys().map(|user| (user.clone(), now)));
         due
     }
 
-    /// Puts back who could not be looked at.
-    pub fn put_back(&self, due: &Waiting) {
+    /// Puts back users whose read could not begin; they are due at once.
+    pub fn put_back(&self, due: &WaitingUsers) {
         let mut state = self.state.lock();
         for (user, tries) in due {
-            state.looked.remove(user);
+            state.last_reads.remove(user);
             state.add(user, *tries);
         }
     }
 
-    /// Puts back whom a look did not help: it is tried again after the pause, some times.
+    /// Puts back users whose read failed; they are due after the pause, up to [`MAX_TRIES`] times.
     pub fn put_back_failed<'a>(&self, due: impl Iterator<Item = (&'a String, &'a u32)>) {
         let mut state = self.state.lock();
-        due.filter(|(_, tries)| **tries + 1 < MOST_TRIES)
-            .for_each(|(user, tries)| state.add(user, tries + 1));
+        due.filter(|(_, tries)| **tries + 1 < MAX_TRIES).for_each(|(user, tries)| state.add(user, tries + 1));
     }
 
-    /// Takes out what messages told of the past.
-    pub fn take_told(&self) -> BTreeMap<String, Hint> {
-        std::mem::take(&mut self.state.lock().told)
+    /// Takes the hints about historical data.
+    pub fn take_historical(&self) -> BTreeMap<String, Hint> {
+        std::mem::take(&mut self.state.lock().historical)
     }
 
-    /// Puts back what could not be noted.
-    pub fn put_back_told(&self, told: BTreeMap<String, Hint>) {
+    /// Puts back hints that could not be stored.
+    pub fn put_back_historical(&self, hints: BTreeMap<String, Hint>) {
         let mut state = self.state.lock();
-        for (user, hint) in told {
-            state.tell(&user, hint);
+        for (user, hint) in hints {
+            state.add_historical(&user, hint);
         }
     }
 
-    /// Whether anybody waits.
-    pub fn is_waiting(&self) -> bool {
+    pub fn has_waiting(&self) -> bool {
         !self.state.lock().waiting.is_empty()
     }
 
-    /// Waits for news.
-    pub async fn news(&self) {
-        self.news.notified().await;
+    pub async fn wait_for_hint(&self) {
+        self.added.notified().await;
     }
 
-    /// Says that a past is owed that was not before.
-    pub fn is_owed(&self) {
-        self.owed.notify_one();
+    /// Wakes [`Self::wait_for_historical_read`] after a read was stored.
+    pub fn notify_historical_read(&self) {
+        self.historical_read_scheduled.notify_one();
     }
 
-    /// Waits until another past is owed.
-    pub async fn owed(&self) {
-        self.owed.notified().await;
+    pub async fn wait_for_historical_read(&self) {
+        self.historical_read_scheduled.notified().await;
     }
 }
 
-impl State {
-    /// Hints about one user are one; a new one begins to count the failures anew.
+impl QueuedHints {
+    /// Adds a user once. A new hint resets the number of failed reads.
     fn add(&mut self, user: &str, tries: u32) {
-        if self.waiting.len() >= MOST_WAITING && !self.waiting.contains_key(user) {
+        if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(user) {
             return;
         }
         let known = self.waiting.entry(user.to_owned()).or_insert(tries);
         *known = tries.min(*known);
     }
 
-    /// What is told of one user's past is one.
-    fn tell(&mut self, user: &str, hint: Hint) {
-        let is_full = self.told.len() >= MOST_WAITING && !self.told.contains_key(user);
+    /// Merges a hint into the user's earlier one: the furthest past counts.
+    fn add_historical(&mut self, user: &str, hint: Hint) {
+        let is_full = self.historical.len() >= MAX_WAITING && !self.historical.contains_key(user);
         if hint == Hint::default() || is_full {
             return;
         }
-        let known = self.told.entry(user.to_owned()).or_default();
+        let known = self.historical.entry(user.to_owned()).or_default();
         known.since = [known.since, hint.since].into_iter().flatten().min();
         known.runs.extend(hint.runs);
     }
@@ -189,97 +186,97 @@ mod tests {
         }
     }
 
-    fn users(hints: &Hints, at: Timestamp) -> Vec<String> {
+    fn users(hints: &HintQueue, at: Timestamp) -> Vec<String> {
         hints.take_due(MINUTE, at).into_keys().collect()
     }
 
     #[test]
-    fn a_run_is_a_hint_once_when_it_is_over() {
-        let hints = Hints::default();
-        hints.take_runs(&[run("1", "a", "success", "x")]);
-        assert!(users(&hints, now()).is_empty(), "it was there before");
+    fn a_run_is_a_hint_once_after_its_end() {
+        let hints = HintQueue::default();
+        hints.add_runs(&[run("1", "a", "success", "x")]);
+        assert!(users(&hints, now()).is_empty(), "it precedes the first list");
         let begun = [run("1", "a", "success", "x"), run("2", "b", "in_progress", "y")];
-        hints.take_runs(&begun);
+        hints.add_runs(&begun);
         assert!(users(&hints, now()).is_empty());
         let over = [run("1", "a", "success", "x"), run("2", "b", "partial", "z")];
-        hints.take_runs(&over);
-        hints.take_runs(&over);
+        hints.add_runs(&over);
+        hints.add_runs(&over);
         assert_eq!(users(&hints, now()), ["b"]);
         assert!(users(&hints, now().plus(MINUTE)).is_empty());
     }
 
     #[test]
     fn a_run_that_brought_nothing_is_no_hint() {
-        let hints = Hints::default();
-        hints.take_runs(&[]);
-        hints.take_runs(&[SyncRun { items_processed: Some(0), ..run("1", "a", "success", "x") }]);
-        assert!(!hints.is_waiting());
+        let hints = HintQueue::default();
+        hints.add_runs(&[]);
+        hints.add_runs(&[SyncRun { items_processed: Some(0), ..run("1", "a", "success", "x") }]);
+        assert!(!hints.has_waiting());
     }
 
     #[test]
-    fn a_burst_about_one_user_is_folded() {
-        let hints = Hints::default();
+    fn many_hints_about_one_user_are_one() {
+        let hints = HintQueue::default();
         for id in 0..100 {
-            assert!(hints.take_message(&id.to_string(), "a", Hint::default()));
+            assert!(hints.add_message(&id.to_string(), "a", Hint::default()));
         }
         assert_eq!(users(&hints, now()), ["a"]);
-        hints.take_message("later", "a", Hint::default());
-        assert!(users(&hints, now().plus(MINUTE / 2)).is_empty(), "looked at half a minute ago");
+        hints.add_message("later", "a", Hint::default());
+        assert!(users(&hints, now().plus(MINUTE / 2)).is_empty(), "read half a minute ago");
         assert_eq!(users(&hints, now().plus(MINUTE)), ["a"]);
     }
 
     #[test]
     fn a_message_counts_once() {
-        let hints = Hints::default();
-        assert!(hints.take_message("1", "a", Hint::default()));
+        let hints = HintQueue::default();
+        assert!(hints.add_message("1", "a", Hint::default()));
         users(&hints, now());
-        assert!(!hints.take_message("1", "a", Hint::default()));
-        assert!(!hints.is_waiting());
+        assert!(!hints.add_message("1", "a", Hint::default()));
+        assert!(!hints.has_waiting());
     }
 
     #[test]
-    fn who_could_not_be_looked_at_waits_on() {
-        let hints = Hints::default();
-        hints.take_message("1", "a", Hint::default());
+    fn a_user_whose_read_could_not_begin_is_due_at_once() {
+        let hints = HintQueue::default();
+        hints.add_message("1", "a", Hint::default());
         let due = hints.take_due(MINUTE, now());
         hints.put_back(&due);
         assert_eq!(users(&hints, now()), ["a"]);
     }
 
     #[test]
-    fn whom_a_look_did_not_help_is_looked_at_again_after_the_pause_and_not_for_ever() {
-        let hints = Hints::default();
-        hints.take_message("1", "a", Hint::default());
-        let mut looks = 0;
+    fn a_failed_read_is_tried_again_after_the_pause_up_to_ten_times() {
+        let hints = HintQueue::default();
+        hints.add_message("1", "a", Hint::default());
+        let mut reads = 0;
         for minute in 0..20 {
             let at = now().plus(MINUTE * minute);
             let due = hints.take_due(MINUTE, at);
-            looks += due.len();
+            reads += due.len();
             hints.put_back_failed(due.iter());
             assert!(users(&hints, at.plus(MINUTE / 2)).is_empty(), "not at once");
         }
-        assert_eq!((looks, hints.is_waiting()), (10, false));
-        // News begins anew.
-        hints.take_message("2", "a", Hint::default());
+        assert_eq!((reads, hints.has_waiting()), (10, false));
+        // A new hint resets the count.
+        hints.add_message("2", "a", Hint::default());
         let due = hints.take_due(MINUTE, now().plus(MINUTE * 30));
         assert_eq!(due["a"], 0);
     }
 
     #[test]
     fn the_furthest_past_counts() {
-        let hints = Hints::default();
+        let hints = HintQueue::default();
         let since =
             |hours: u64| Hint { since: Some(now().minus(Duration::from_hours(hours))), ..Hint::default() };
         let of = |run: &str| Hint { runs: BTreeSet::from([run.to_owned()]), ..Hint::default() };
-        hints.take_message("1", "a", since(5));
-        hints.take_message("2", "a", since(9));
-        hints.take_message("3", "a", Hint::default());
-        hints.take_message("4", "b", of("r1"));
-        hints.take_message("5", "b", of("r2"));
-        let told = hints.take_told();
-        assert_eq!((told["a"].clone(), told["b"].runs.len()), (since(9), 2));
-        assert!(hints.take_told().is_empty());
-        hints.put_back_told(told.clone());
-        assert_eq!(hints.take_told(), told);
+        hints.add_message("1", "a", since(5));
+        hints.add_message("2", "a", since(9));
+        hints.add_message("3", "a", Hint::default());
+        hints.add_message("4", "b", of("r1"));
+        hints.add_message("5", "b", of("r2"));
+        let taken = hints.take_historical();
+        assert_eq!((taken["a"].clone(), taken["b"].runs.len()), (since(9), 2));
+        assert!(hints.take_historical().is_empty());
+        hints.put_back_historical(taken.clone());
+        assert_eq!(hints.take_historical(), taken);
     }
 }

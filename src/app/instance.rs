@@ -1,13 +1,16 @@
+//! A random id of this process. The data directory and `/healthz` both name it, so that the doctor can tell
+//! whether a public address leads to this daemon.
+
 use std::sync::LazyLock;
 
-pub(crate) static INSTANCE: LazyLock<String> = LazyLock::new(|| {
+static INSTANCE: LazyLock<String> = LazyLock::new(|| {
     let mut bytes = [0; 16];
-    // Without randomness it is the same at each start, which makes nothing but the comparison worthless.
+    // Without randomness the id is the same at each start. It is no secret: only the doctor's comparison
+    // suffers.
     let _ = getrandom::fill(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid().simple().to_string()
 });
 
-/// The instance that this process is.
-pub(crate) fn of_process() -> &'static str {
+pub(crate) fn process_instance() -> &'static str {
     &INSTANCE
 }

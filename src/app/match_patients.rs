@@ -1,25 +1,20 @@
-//! Who of JHE's patients a patient may be who was kept here before JHE was there: proposals, for somebody to
-//! confirm. Pure.
+//! Proposes which of JHE's patients a local patient may be, for a person to confirm. Pure.
 
 use std::collections::BTreeMap;
 
-use crate::model::jhe_consents::Person;
-use crate::model::patient::OwUser;
+use crate::model::{jhe_consents::JhePatient, patient::OwUser};
 use crate::store::people::patient::Patient;
 
-/// What speaks for a proposal, the strongest first.
+/// The evidence for a proposal, the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// OW knows the linked user by JHE's number of this patient's user.
+pub enum MatchReason {
+    /// OW stores the linked user under the number of this patient's user at JHE.
     OwUser,
-    /// The same e-mail address.
     Email,
-    /// The same name.
     Name,
 }
 
-impl Reason {
-    /// As people read it.
+impl MatchReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OwUser => "the same OW user",
@@ -29,45 +24,46 @@ impl Reason {
     }
 }
 
-/// A patient of JHE's who may be one of ours.
+/// A patient of JHE who may be the local patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proposal {
-    /// JHE's number.
+pub struct MatchProposal {
     pub jhe_id: i64,
-    /// The name at JHE.
     pub name: String,
-    /// Why.
-    pub reason: Reason,
+    pub reason: MatchReason,
 }
 
-/// Who of `people` this patient may be, the likeliest first. `ow_users` are the OW users by JHE's number of the
-/// patient, as far as OW has them.
-pub fn propose(patient: &Patient, people: &[Person], ow_users: &BTreeMap<i64, OwUser>) -> Vec<Proposal> {
-    let mut proposals: Vec<Proposal> = people
+/// Proposes matches for a patient, the likeliest first. `ow_users` maps a JHE patient's number to their OW
+/// user.
+pub fn propose(
+    patient: &Patient,
+    candidates: &[JhePatient],
+    ow_users: &BTreeMap<i64, OwUser>,
+) -> Vec<MatchProposal> {
+    let mut proposals: Vec<MatchProposal> = candidates
         .iter()
-        .filter_map(|person| {
-            let reason = reason(patient, person, ow_users.get(&person.id))?;
-            Some(Proposal { jhe_id: person.id, name: person.name(), reason })
+        .filter_map(|candidate| {
+            let reason = find_reason(patient, candidate, ow_users.get(&candidate.id))?;
+            Some(MatchProposal { jhe_id: candidate.id, name: candidate.name(), reason })
         })
         .collect();
     proposals.sort_by_key(|proposal| (proposal.reason, proposal.jhe_id));
     proposals
 }
 
-fn reason(patient: &Patient, person: &Person, ow_user: Option<&OwUser>) -> Option<Reason> {
+fn find_reason(patient: &Patient, candidate: &JhePatient, ow_user: Option<&OwUser>) -> Option<MatchReason> {
     let linked = patient.link.as_ref().map(|link| &link.ow_user);
     if linked.is_some() && linked == ow_user {
-        return Some(Reason::OwUser);
+        return Some(MatchReason::OwUser);
     }
-    let email = |email: &Option<String>| email.as_deref().map(plain).filter(|email| !email.is_empty());
-    if email(&patient.email).is_some() && email(&patient.email) == email(&person.email) {
-        return Some(Reason::Email);
+    let email = |email: &Option<String>| email.as_deref().map(normalize).filter(|email| !email.is_empty());
+    if email(&patient.email).is_some() && email(&patient.email) == email(&candidate.email) {
+        return Some(MatchReason::Email);
     }
-    (plain(&patient.name) == plain(&person.name())).then_some(Reason::Name)
+    (normalize(&patient.name) == normalize(&candidate.name())).then_some(MatchReason::Name)
 }
 
-/// Without what people write now this way and now that.
-fn plain(text: &str) -> String {
+/// Lowers the case and joins runs of white space.
+fn normalize(text: &str) -> String {
     text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -75,7 +71,7 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::patient::PatientId;
-    use crate::store::people::patient::Link;
+    use crate::store::people::patient::OwLink;
 
     const USER: &str = "009edd1e-49f6-4e35-a7b9-952f45e501e9";
 
@@ -87,11 +83,11 @@ mod tests {
             time_zone: "UTC".into(),
             jhe_id: None,
             subject: None,
-            link: USER.parse().ok().map(|ow_user| Link { ow_user, needs_relink: false }),
+            link: USER.parse().ok().map(|ow_user| OwLink { ow_user, needs_relink: false }),
         }
     }
 
-    fn people() -> Vec<Person> {
+    fn people() -> Vec<JhePatient> {
         let person = |id: i64, given: &str, email: &str| {
             let text = format!(
                 r#"{{"id":{id},"jheUserId":{},"nameGiven":"{given}","nameFamily":"Doe","telecomEmail":{email}}}"#,
@@ -107,11 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ow_user_says_more_than_an_email_and_that_more_than_a_name() {
+    fn an_ow_user_outranks_an_email_and_an_email_outranks_a_name() {
         let ow_users = BTreeMap::from([(40003, USER.parse().unwrap())]);
         let found = propose(&patient(" ada  DOE", Some("Ada@Example.org")), &people(), &ow_users);
-        let found: Vec<(i64, Reason)> = found.iter().map(|one| (one.jhe_id, one.reason)).collect();
-        assert_eq!(found, [(40003, Reason::OwUser), (40002, Reason::Email), (40001, Reason::Name)]);
+        let found: Vec<(i64, MatchReason)> = found.iter().map(|one| (one.jhe_id, one.reason)).collect();
+        assert_eq!(
+            found,
+            [(40003, MatchReason::OwUser), (40002, MatchReason::Email), (40001, MatchReason::Name)]
+        );
     }
 
     #[test]

@@ -1,21 +1,21 @@
-//!
+//! The shared state of a running daemon (`state`), and the services that pages and commands both use:
+//! inviting a patient, connecting a device, calling JHE as a patient, matching patients, signing in.
 
 pub(crate) mod background_polls;
 pub(crate) mod backup_rotation;
-pub(crate) mod backup_status;
-pub(crate) mod bucket_health;
+pub(crate) mod bucket_check;
 pub(crate) mod bucket_status;
 pub(crate) mod connect_device;
 pub(crate) mod daemon_status;
 pub(crate) mod device_offers;
 pub(crate) mod enrolment_stage;
-pub(crate) mod first_sign_in;
 pub(crate) mod hint_queue;
 pub(crate) mod instance;
 pub(crate) mod invite;
 pub(crate) mod match_patients;
+pub(crate) mod offer_cache;
 pub(crate) mod page_view_log;
-pub(crate) mod patient_token_locks;
+pub(crate) mod patient_token_cache;
 pub(crate) mod patient_tokens;
 pub(crate) mod poll_jobs;
 pub(crate) mod rate_limit;

@@ -1,3 +1,5 @@
+//! The polls that people start on pages: the last one of each patient, for the page that shows its progress.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -5,43 +7,40 @@ use parking_lot::Mutex;
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
-use crate::poll::progress::Progress;
+use crate::poll::progress::PollProgress;
 
-/// The last poll that was asked for, of each patient.
 #[derive(Debug, Clone, Default)]
-pub struct Jobs(Arc<Mutex<BTreeMap<i64, Job>>>);
+pub struct PollJobs(Arc<Mutex<BTreeMap<i64, PollJob>>>);
 
 /// A poll of one patient.
 #[derive(Debug, Clone)]
-pub(crate) struct Job {
-    /// What was asked for, in words.
-    pub(crate) what: String,
+pub(crate) struct PollJob {
+    /// The name that the page shows, such as "Poll" or "Backfill of 30 days".
+    pub(crate) title: String,
     pub(crate) began: Timestamp,
-    pub(crate) progress: Arc<Progress>,
-    /// When and how it ended; none while it runs.
+    pub(crate) progress: Arc<PollProgress>,
+    /// The time and the result; none while the poll runs.
     pub(crate) ended: Option<(Timestamp, String)>,
 }
 
-impl Jobs {
-    /// The last poll that was asked for of this patient.
-    pub(crate) fn of(&self, patient: PatientId) -> Option<Job> {
+impl PollJobs {
+    pub(crate) fn find(&self, patient: PatientId) -> Option<PollJob> {
         self.0.lock().get(&patient.get()).cloned()
     }
 
-    /// Notes that a poll begins; answers whether it may: one of the same patient may be running.
-    pub(crate) fn begin(&self, patient: PatientId, job: &Job) -> bool {
+    /// Registers a job. Returns false if one of the same patient still runs.
+    pub(crate) fn begin(&self, patient: PatientId, job: PollJob) -> bool {
         let mut jobs = self.0.lock();
-        let runs = jobs.get(&patient.get()).is_some_and(|job| job.ended.is_none());
-        if !runs {
-            jobs.insert(patient.get(), job.clone());
+        let is_running = jobs.get(&patient.get()).is_some_and(|job| job.ended.is_none());
+        if !is_running {
+            jobs.insert(patient.get(), job);
         }
-        !runs
+        !is_running
     }
 
-    pub(crate) fn end(&self, patient: PatientId, now: Timestamp, how: String) {
-        let mut jobs = self.0.lock();
-        if let Some(job) = jobs.get_mut(&patient.get()) {
-            job.ended = Some((now, how));
+    pub(crate) fn end(&self, patient: PatientId, now: Timestamp, result: String) {
+        if let Some(job) = self.0.lock().get_mut(&patient.get()) {
+            job.ended = Some((now, result));
         }
     }
 }

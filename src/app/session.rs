@@ -1,15 +1,15 @@
-use clap::Parser;
+//! The configuration, clock and store of one command.
+
+use std::sync::Arc;
 
 use crate::common::clock::{CLOCK_ENV, Clock};
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
-use crate::config::environment::Environment;
-use crate::config::flags::Flags;
-use crate::config::load;
-use crate::config::load::Config;
+use crate::common::{failure::Failure, time::Timestamp};
+use crate::config::load::{self, Config};
+use crate::config::{environment::Environment, flags::Flags};
+use crate::jhe::client::Jhe;
+use crate::ow::connector::Connector;
 use crate::store::engine::store::Store;
 
-/// Where a command finds what it works with.
 pub(crate) struct Session {
     pub(crate) flags: Flags,
     pub(crate) config: Config,
@@ -27,9 +27,21 @@ impl Session {
     pub(crate) fn store(&self) -> Result<Store, Failure> {
         Store::open(&self.config.data_dir)
     }
+
+    /// Returns the client for JHE; an error without a configured JHE.
+    pub(crate) fn jhe(&self) -> Result<Arc<Jhe>, Failure> {
+        Jhe::from_config(&self.config)?
+            .ok_or_else(|| Failure::usage("JHE is not configured", "set JHE_BASE_URL and JHE_CLIENT_KEY"))
+    }
+
+    /// Returns the client for OW; none without a configured OW.
+    pub(crate) fn ow(&self) -> Result<Option<Connector>, Failure> {
+        let (url, key) = (self.config.ow_api_url.as_ref(), self.config.ow_api_key.as_ref());
+        url.zip(key).map(|(url, key)| Connector::new(url, key)).transpose()
+    }
 }
 
-/// The machine's clock, or the one that stands where a drill put it.
+/// Returns the machine's clock, or the fixed one that a drill sets by environment variable.
 pub(crate) fn clock(environment: &Environment) -> Result<Clock, Failure> {
     let Some(instant) = environment.get(CLOCK_ENV) else { return Ok(Clock::System) };
     #[cfg(debug_assertions)]

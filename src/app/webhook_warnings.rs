@@ -1,47 +1,49 @@
+//! Log warnings about webhooks with a bad signature, at most one per reason and minute: anybody may send
+//! them.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::common::time::Timestamp;
-use crate::secrets::webhook_signature::{Unsigned, seconds};
+use crate::secrets::webhook_signature::{SignatureError, seconds};
 
-/// When the log said last that messages are not taken, for each of the reasons.
+const WARN_EVERY: Duration = Duration::from_mins(1);
+
+/// The time of the last warning, for each reason.
 #[derive(Debug, Clone, Default)]
-pub struct Warned(Arc<Mutex<[Option<Timestamp>; 2]>>);
+pub struct WebhookWarnings(Arc<Mutex<[Option<Timestamp>; 2]>>);
 
-impl Warned {
-    /// Says why a message of the time `at`, as its header has it, is not taken; nothing of what it is about.
-    pub(crate) fn warn(&self, why: Unsigned, at: &str, now: Timestamp) {
-        let place = match why {
-            Unsigned::Foreign => 0,
-            Unsigned::OfAnotherTime => 1,
+impl WebhookWarnings {
+    /// Logs why a webhook was refused, and nothing of its content. `at` is the time in its header, in Unix
+    /// seconds.
+    pub(crate) fn warn(&self, why: SignatureError, at: &str, now: Timestamp) {
+        let index = match why {
+            SignatureError::Mismatch => 0,
+            SignatureError::StaleTime => 1,
         };
         {
             let mut warned = self.0.lock();
-            // A clock that was put back does not silence it.
-            if warned[place].is_some_and(|last| last <= now && now.since(last) < WARN_EVERY) {
+            // After the clock was set back, `last` is in the future: warn all the same.
+            if warned[index].is_some_and(|last| last <= now && now.since(last) < WARN_EVERY) {
                 return;
             }
-            warned[place] = Some(now);
+            warned[index] = Some(now);
         }
         match why {
-            Unsigned::Foreign => tracing::warn!(
+            SignatureError::Mismatch => tracing::warn!(
                 next = "set OW_WEBHOOK_SECRET to the signing secret of the endpoint in OW that sends here",
                 "a message came to /webhooks/ow that is signed with another secret than OW_WEBHOOK_SECRET"
             ),
-            Unsigned::OfAnotherTime => {
+            SignatureError::StaleTime => {
                 let seconds = at.parse::<i64>().map_or(0, |at| seconds(now).saturating_sub(at));
                 tracing::warn!(
                     seconds,
-                    next = "see that the clocks of both machines are right (timedatectl); an old one may be a message that \
-                            somebody sends again",
-                    "a message came to /webhooks/ow that is signed rightly, and whose time is too far from this machine's"
+                    next = "check both clocks (timedatectl), unless somebody sends old messages again",
+                    "a message came to /webhooks/ow with a valid signature and a time too far from now"
                 );
             }
         }
     }
 }
-
-/// How often the log says that messages are not taken, whoever sends how many.
-pub(crate) const WARN_EVERY: Duration = Duration::from_mins(1);

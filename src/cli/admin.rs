@@ -1,48 +1,45 @@
-//! `jhe-ow admin`: who may sign in.
+//! `jhe-ow admin`: manages the accounts that may sign in.
 
 use std::io::{IsTerminal, Read};
 
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::app::session::Session;
-use crate::app::sign_in_link;
+use crate::app::{session::Session, sign_in_link};
 use crate::common::failure::Failure;
-use crate::common::stdout::{say, say_json};
+use crate::common::stdout::{print_json, print_line};
 use crate::model::account::{Actor, Role};
 use crate::model::patient::parse_name;
-use crate::secrets::password;
-use crate::secrets::token::Token;
+use crate::secrets::{password, token::Token};
 use crate::store::engine::store::Store;
 use crate::store::error::StoreError;
-use crate::store::people::account;
-use crate::store::people::account::{Account, LinkOrigin};
+use crate::store::people::account::{self, Account, LinkOrigin};
 use crate::store::privacy::audit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Set an account's password: asked for on a terminal, else the first line of standard input
+    /// Set an account's password: read from the terminal, or from the first line of standard input
     SetPassword {
-        /// The account; `operator` is made where it is not there
+        /// The account; `operator` is created if it does not exist
         #[arg(long, default_value = "operator", value_parser = parse_name)]
         name: String,
     },
-    /// Make an account, and a link that signs it in once
+    /// Create an account, and print a link that signs it in once
     Add {
         /// The name to sign in with
         #[arg(value_parser = parse_name)]
         name: String,
-        /// What it may do
+        /// The role of the account
         #[arg(long, value_enum, default_value = "viewer")]
         role: Role,
     },
-    /// A link that signs an account in once
+    /// Print a link that signs an account in once
     SignIn {
-        /// The account
+        /// The name of the account
         #[arg(long, default_value = "operator", value_parser = parse_name)]
         name: String,
     },
-    /// Every account
+    /// List all accounts
     List {
         /// One JSON document per line
         #[arg(long)]
@@ -57,73 +54,67 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::Add { name, role } => {
             let now = session.clock.now();
             let add = move |db: &rusqlite::Connection| {
-                let id = account::add(db, &name, role, now)?;
-                audit::record(
-                    db,
-                    now,
-                    Actor::CommandLine,
-                    "account.add",
-                    None,
-                    &format!("account {id} {role}"),
-                )?;
-                required(db, &name)
+                let id = account::insert(db, &name, role, now)?;
+                let detail = format!("account {id} {role}");
+                audit::record(db, now, Actor::CommandLine, "account.add", None, &detail)?;
+                find_account(db, &name)
             };
             let account = store.write(add).await?;
-            say_link(session, &store, account).await?;
+            print_sign_in_link(session, &store, account).await?;
         }
         Command::SignIn { name } => {
-            let account = store.read(move |db| required(db, &name)).await?;
-            say_link(session, &store, account).await?;
+            let account = store.read(move |db| find_account(db, &name)).await?;
+            print_sign_in_link(session, &store, account).await?;
         }
         Command::List { json } => {
-            for one in store.read(account::list).await? {
-                if json { say_json(&document(&one))? } else { say(line(&one))? }
+            for account in store.read(account::list).await? {
+                if json { print_json(&document(&account))? } else { print_line(line(&account))? }
             }
         }
     }
     Ok(0)
 }
 
-fn line(one: &Account) -> String {
-    let state = match (one.disabled, one.has_password) {
+fn line(account: &Account) -> String {
+    let state = match (account.disabled, account.has_password) {
         (true, _) => "may not sign in",
-        (false, _) if one.is_of_jhe() => "through JHE",
+        (false, _) if account.is_of_jhe() => "through JHE",
         (false, true) => "has a password",
         (false, false) => "no password yet",
     };
-    format!("{:>4}  {:<8}  {state:<15}  {}", one.id, one.role, one.name)
+    format!("{:>4}  {:<8}  {state:<15}  {}", account.id, account.role, account.name)
 }
 
-fn document(one: &Account) -> serde_json::Value {
+fn document(account: &Account) -> serde_json::Value {
     json!({
-        "id": one.id.0,
-        "name": one.name,
-        "role": one.role.as_str(),
-        "disabled": one.disabled,
-        "has_password": one.has_password,
-        "jhe_user": one.jhe_user,
+        "id": account.id.0,
+        "name": account.name,
+        "role": account.role.as_str(),
+        "disabled": account.disabled,
+        "has_password": account.has_password,
+        "jhe_user": account.jhe_user,
     })
 }
 
-fn required(db: &rusqlite::Connection, name: &str) -> Result<Account, StoreError> {
-    account::find_name(db, name)?.ok_or_else(|| {
+fn find_account(db: &rusqlite::Connection, name: &str) -> Result<Account, StoreError> {
+    account::find_by_name(db, name)?.ok_or_else(|| {
         StoreError::Refused(format!("there is no account '{name}'; `jhe-ow admin list` shows all"))
     })
 }
 
 async fn set_password(session: &Session, store: &Store, name: String) -> Result<(), Failure> {
     let given = read_password(&name)?;
-    password::check(&given, &name)
+    password::check_strength(&given, &name)
         .map_err(|why| Failure::usage("this cannot be the password".to_owned(), why))?;
     let hash = password::hash(given).await?;
     let now = session.clock.now();
     let write = move |db: &rusqlite::Connection| {
-        let account = match account::find_name(db, &name)? {
-            None if name == account::FIRST => {
-                account::add(db, &name, Role::Operator, now)?;
-                required(db, &name)?
+        let account = match account::find_by_name(db, &name)? {
+            None if name == account::FIRST_OPERATOR_NAME => {
+                account::insert(db, &name, Role::Operator, now)?;
+                find_account(db, &name)?
             }
-            _ => required(db, &name)?,
+            _ => find_account(db, &name)?,
         };
         account::set_password(db, account.id, &hash, None)?;
         let detail = format!("account {}", account.id);
@@ -131,13 +122,13 @@ async fn set_password(session: &Session, store: &Store, name: String) -> Result<
         Ok(account)
     };
     let account = store.write(write).await?;
-    say(format_args!(
+    print_line(format_args!(
         "{} ({}) can sign in with the new password; other sign-ins of it have ended",
         account.name, account.role
     ))
 }
 
-/// Twice from a terminal, without an echo; once from a pipe.
+/// Reads a password: twice from a terminal, without an echo; once from a pipe.
 fn read_password(name: &str) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::usage(format!("no password could be read: {error}"), "type it, or give it on standard input")
@@ -158,16 +149,22 @@ fn read_password(name: &str) -> Result<String, Failure> {
     Ok(given.lines().next().unwrap_or_default().to_owned())
 }
 
-async fn say_link(session: &Session, store: &Store, account: Account) -> Result<(), Failure> {
-    let token = Token::draw()?;
+async fn print_sign_in_link(session: &Session, store: &Store, account: Account) -> Result<(), Failure> {
+    let token = Token::generate()?;
     let (hash, now) = (token.hash(), session.clock.now());
-    let keep = move |db: &rusqlite::Connection| {
-        account::keep_link(db, account.id, hash, LinkOrigin::Person, now.plus(sign_in_link::LINK_AGE))?;
+    let write = move |db: &rusqlite::Connection| {
+        account::insert_sign_in_link(
+            db,
+            account.id,
+            hash,
+            LinkOrigin::Person,
+            now.plus(sign_in_link::LINK_LIFETIME),
+        )?;
         let detail = format!("account {}", account.id);
         audit::record(db, now, Actor::CommandLine, "account.link", None, &detail)
     };
-    store.write(keep).await?;
-    say(sign_in_link::sign_in_link(&session.config.public_base(), &token))?;
+    store.write(write).await?;
+    print_line(sign_in_link::sign_in_url(&session.config.public_base(), &token))?;
     if session.config.public_url.is_none() {
         eprintln!("If the daemon listens elsewhere, give the same --bind here, or set JHE_OW_PUBLIC_URL.");
     }

@@ -1,21 +1,20 @@
-//! `jhe-ow alerts`: whether they arrive.
+//! `jhe-ow alerts test`: sends a test message to each channel.
 
 use clap::Subcommand;
 
 use crate::alerts::dispatch;
 use crate::app::session::Session;
-use crate::common::failure::Failure;
-use crate::common::stdout::say;
+use crate::common::{failure::Failure, stdout::print_line};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Send a test message to everything that is configured; says how each went
+    /// Send a test message to each configured channel, and print the result of each
     Test,
 }
 
 pub(crate) async fn run(session: &Session, command: &Command) -> Result<u8, Failure> {
     let Command::Test = command;
-    let sent = dispatch::test(&session.config, session.clock.now()).await;
+    let sent = dispatch::send_test(&session.config, session.clock.now()).await;
     if sent.is_empty() {
         return Err(Failure::usage(
             "no alerts are configured",
@@ -25,12 +24,12 @@ pub(crate) async fn run(session: &Session, command: &Command) -> Result<u8, Fail
     let mut failed = Vec::new();
     for (channel, sent) in sent {
         match sent {
-            Ok(()) => say(format_args!("{}: sent", channel.as_str()))?,
+            Ok(()) => print_line(format_args!("{}: sent", channel.as_str()))?,
             Err(why) => failed.push(format!("{}: {why}", channel.as_str())),
         }
     }
     if failed.is_empty() {
         return Ok(0);
     }
-    Err(Failure::failed(failed.join("; "), "see that the address, the server and the password are right"))
+    Err(Failure::failed(failed.join("; "), "check the address, the server and the password"))
 }

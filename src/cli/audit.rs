@@ -1,36 +1,36 @@
-//! `jhe-ow audit`: who did what, and whether the record of it is whole.
+//! `jhe-ow audit`: lists the audit log, and checks its hash chain.
 
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::app::session::Session;
 use crate::common::failure::{EXIT_FAILED, Failure};
-use crate::common::stdout::{say, say_json};
-use crate::model::account::Reach;
+use crate::common::stdout::{print_json, print_line};
+use crate::model::account::VisibleTo;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::people::patient;
-use crate::store::privacy::audit_chain::{Hash, Verdict, hex, parse_hex};
-use crate::store::privacy::{audit, audit_chain};
+use crate::store::privacy::audit;
+use crate::store::privacy::audit_chain::{self, ChainVerification, EntryHash, hex, parse_hex};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Who did what, newest first
+    /// List who did what, newest first
     List {
-        /// Only what concerns this patient: a number, also of one who was erased, or jhe:N
+        /// Only entries about this patient: a number (also of an erased patient), or jhe:N
         #[arg(long, value_name = "N")]
         patient_id: Option<PatientRef>,
-        /// At most so many
+        /// The largest number of entries to list
         #[arg(long, default_value_t = 100)]
         limit: u32,
         /// One JSON document per line
         #[arg(long)]
         json: bool,
     },
-    /// Whether anything was changed, put in or taken out behind the program's back; exit code 1 where it was
+    /// Check that no entry was changed, inserted or removed by hand; exit code 1 if one was
     Verify {
-        /// A hash that was printed before: whether its entry is still there
-        #[arg(long, value_name = "HASH", value_parser = parse_hex)]
-        noted: Option<Hash>,
+        /// A hash that an earlier check printed; its entry has to be there still
+        #[arg(long = "noted", value_name = "HASH", value_parser = parse_hex)]
+        expected: Option<EntryHash>,
         /// One JSON document
         #[arg(long)]
         json: bool,
@@ -40,15 +40,15 @@ pub(crate) enum Command {
 pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     match command {
         Command::List { patient_id, limit, json } => list(session, patient_id, limit, json).await.map(|()| 0),
-        Command::Verify { noted, json } => {
-            let verdict = session.store()?.read(move |db| audit_chain::verify(db, noted)).await?;
+        Command::Verify { expected, json } => {
+            let result = session.store()?.read(move |db| audit_chain::verify(db, expected)).await?;
             if json {
-                say_json(&document(&verdict))?;
+                print_json(&document(&result))?;
             } else {
-                tell(&verdict, noted)?;
+                print_result(&result, expected)?;
             }
-            let is_good = verdict.broken.is_none() && noted.is_some() == verdict.noted.is_some();
-            Ok(if is_good { 0 } else { EXIT_FAILED })
+            let is_valid = result.broken.is_none() && expected.is_some() == result.expected_entry.is_some();
+            Ok(if is_valid { 0 } else { EXIT_FAILED })
         }
     }
 }
@@ -56,16 +56,16 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
 async fn list(session: &Session, who: Option<PatientRef>, limit: u32, json: bool) -> Result<(), Failure> {
     let read = move |db: &rusqlite::Connection| {
         let patient = match who {
-            // Who was erased has entries, and no row.
+            // An erased patient has entries, but no row to find.
             Some(PatientRef::Own(id)) => Some(id),
             Some(who) => Some(patient::find(db, who)?.id),
             None => None,
         };
-        audit::page(db, Reach::Everybody, patient, None, limit)
+        audit::list(db, VisibleTo::Everybody, patient, None, limit)
     };
     for entry in session.store()?.read(read).await? {
         if json {
-            say_json(&json!({
+            print_json(&json!({
                 "id": entry.id,
                 "at": entry.at.to_string(),
                 "actor": entry.actor,
@@ -75,41 +75,40 @@ async fn list(session: &Session, who: Option<PatientRef>, limit: u32, json: bool
             }))?;
             continue;
         }
-        let whom = entry.patient.map_or_else(String::new, |id| format!("  patient {id}"));
+        let patient = entry.patient.map_or_else(String::new, |id| format!("  patient {id}"));
         let detail = if entry.detail.is_empty() { String::new() } else { format!("  {}", entry.detail) };
-        say(format_args!("{:>6}  {}  {}  {}{whom}{detail}", entry.id, entry.at, entry.actor, entry.action))?;
+        print_line(format_args!(
+            "{:>6}  {}  {}  {}{patient}{detail}",
+            entry.id, entry.at, entry.actor, entry.action
+        ))?;
     }
     Ok(())
 }
 
-fn document(verdict: &Verdict) -> serde_json::Value {
+fn document(result: &ChainVerification) -> serde_json::Value {
     json!({
-        "whole": verdict.broken.is_none(),
-        "broken": verdict.broken.map(|broken| broken.to_string()),
-        "entries": verdict.entries,
-        "head": verdict.head.map(|(entry, hash)| json!({ "entry": entry, "hash": hex(&hash) })),
-        "noted": verdict.noted,
+        "whole": result.broken.is_none(),
+        "broken": result.broken.map(|broken| broken.to_string()),
+        "entries": result.entries,
+        "head": result.head.map(|(entry, hash)| json!({ "entry": entry, "hash": hex(&hash) })),
+        "noted": result.expected_entry,
     })
 }
 
-fn tell(verdict: &Verdict, noted: Option<Hash>) -> Result<(), Failure> {
-    if let Some(broken) = verdict.broken {
-        return say(format_args!("The audit is broken: {broken}"));
+fn print_result(result: &ChainVerification, expected: Option<EntryHash>) -> Result<(), Failure> {
+    if let Some(broken) = result.broken {
+        return print_line(format_args!("The audit is broken: {broken}"));
     }
-    let is_missing = noted.is_some() && verdict.noted.is_none();
-    if is_missing {
-        say("The hash that was noted is none of this audit's: it was written anew, or is another one")?;
-        say(format_args!("  what stands here follows from its own beginning: {} entries", verdict.entries))?;
+    if expected.is_some() && result.expected_entry.is_none() {
+        print_line("The hash is none of this audit's: the audit was rewritten, or is another one")?;
+        print_line(format_args!("  the entries here fit together: {} entries", result.entries))?;
     } else {
-        say(format_args!("The audit is whole: {} entries", verdict.entries))?;
+        print_line(format_args!("The audit is whole: {} entries", result.entries))?;
     }
-    if let Some((id, hash)) = verdict.head {
-        say(format_args!("  entry {id} has the hash {}", hex(&hash)))?;
+    if let Some((id, hash)) = result.head {
+        print_line(format_args!("  entry {id} has the hash {}", hex(&hash)))?;
     }
-    match verdict.noted {
-        Some(id) => say(format_args!(
-            "  the hash that was noted is that of entry {id}: nothing up to there has changed"
-        )),
-        None => Ok(()),
-    }
+    result.expected_entry.map_or(Ok(()), |id| {
+        print_line(format_args!("  the given hash is that of entry {id}: nothing up to there has changed"))
+    })
 }

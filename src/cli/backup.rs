@@ -1,44 +1,41 @@
-//! `jhe-ow backup` and `jhe-ow restore`.
+//! `jhe-ow backup` and `jhe-ow restore`: copy the store to a file, and replace it by a copy.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
 use crate::app::session::Session;
-use crate::common::failure::Failure;
-use crate::common::stdout::say;
+use crate::common::{failure::Failure, stdout::print_line};
 use crate::daemon::signals;
 use crate::store::engine::{backup, restore};
 
 #[derive(Debug, Args)]
-pub(crate) struct Backup {
+pub(crate) struct BackupArguments {
     /// The file to write
     file: PathBuf,
-    /// Replace the file, where it is there already
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Restore {
-    /// The backup
+pub(crate) struct RestoreArguments {
+    /// The backup file
     file: PathBuf,
-    /// Replace also a store that is newer than the backup or has more; it is kept beside the new one
+    /// Replace even a store with newer or more data than the backup; the old store stays beside the new one
     #[arg(long)]
     force: bool,
 }
 
-pub(crate) async fn make(session: &Session, arguments: Backup) -> Result<u8, Failure> {
-    let cancel = CancellationToken::new();
-    signals::cancel_on_signal(&cancel)?;
+pub(crate) async fn create(session: &Session, arguments: BackupArguments) -> Result<u8, Failure> {
+    let cancel = signals::cancel_on_signal()?;
     let (directory, began) = (session.config.data_dir.clone(), Instant::now());
-    let Backup { file, force } = arguments;
-    let making = tokio::task::spawn_blocking(move || backup::make(&directory, &file, force, &cancel));
+    let BackupArguments { file, force } = arguments;
+    let task = tokio::task::spawn_blocking(move || backup::create(&directory, &file, force, &cancel));
     let made =
-        making.await.map_err(|error| Failure::failed(error.to_string(), "report it with this text"))??;
-    say(format_args!(
+        task.await.map_err(|error| Failure::failed(error.to_string(), "report it with this text"))??;
+    print_line(format_args!(
         "{}: {} bytes, {} observations, checked, in {:.1} s",
         made.path.display(),
         made.bytes,
@@ -48,17 +45,17 @@ pub(crate) async fn make(session: &Session, arguments: Backup) -> Result<u8, Fai
     Ok(0)
 }
 
-pub(crate) fn restore(session: &Session, arguments: &Restore) -> Result<u8, Failure> {
+pub(crate) fn restore(session: &Session, arguments: &RestoreArguments) -> Result<u8, Failure> {
     let directory = &session.config.data_dir;
     let done = restore::restore(directory, &arguments.file, arguments.force, session.clock.now())?;
-    let last = done.contents.last.map_or_else(|| "its beginning".to_owned(), |at| at.to_string());
-    say(format_args!("restored {} observations, as of {last}", done.contents.observations))?;
+    let last = done.contents.last.map_or_else(|| "before the first sample".to_owned(), |at| at.to_string());
+    print_line(format_args!("restored {} observations, as of {last}", done.contents.observations))?;
     if let Some(replaced) = done.replaced {
-        say(format_args!("what was there is kept as {}", replaced.display()))?;
+        print_line(format_args!("the old store is now {}", replaced.display()))?;
     }
     eprintln!(
-        "Samples since then come back with the next ticks. Look through what people did since then, which does not: \
-         withdrawals that were noted here, accounts, passwords, settings."
+        "The next ticks read the samples since then again. Other changes since then are lost; check the \
+         withdrawals that were recorded here, accounts, passwords and settings."
     );
     Ok(0)
 }

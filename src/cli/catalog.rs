@@ -1,4 +1,4 @@
-//! `jhe-ow catalog`: what becomes what.
+//! `jhe-ow catalog`: shows OW's data types with their schemas and JHE's codes.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -6,13 +6,11 @@ use std::io::Write;
 use clap::Args;
 use serde::Serialize;
 
-use crate::common::failure::Failure;
-use crate::common::stdout::finish;
+use crate::common::{failure::Failure, stdout::check_write};
 use crate::model::catalog::code::{CODES, Code};
 use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::{Origin, Series};
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 
-/// What `jhe-ow catalog --help` ends with.
 pub(crate) const HELP: &str = "\
 Examples:
   jhe-ow catalog                     a table to read
@@ -27,9 +25,8 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// A row as programs read it.
 #[derive(Serialize)]
-struct Row {
+struct CatalogRow {
     #[serde(rename = "type")]
     series_type: &'static str,
     from: String,
@@ -43,53 +40,53 @@ struct Row {
     plausible: (f64, f64),
 }
 
-impl Row {
-    fn of(series: &Series) -> Self {
+impl CatalogRow {
+    fn of(series: &SeriesType) -> Self {
         let code = CODES.iter().find(|code| code.code == series.code);
         Self {
             series_type: series.series_type,
-            from: from(series),
+            from: describe_source(series),
             unit: series.unit,
             code: series.code,
             system: code.map_or("", |code| code.system),
-            seeded_by_jhe: code.is_some_and(|code| code.is_of_jhe),
-            sent_to_jhe: code.is_some_and(Code::goes_to_jhe),
+            seeded_by_jhe: code.is_some_and(|code| code.in_jhe_seed),
+            sent_to_jhe: code.is_some_and(Code::is_sent_to_jhe),
             name: series.name,
-            shown_in: series.shown.unit,
-            plausible: series.plausible,
+            shown_in: series.display.unit,
+            plausible: series.chart_range,
         }
     }
 }
 
-/// Where OW tells of a row.
-fn from(series: &Series) -> String {
+/// Names the records of OW that a series comes from.
+fn describe_source(series: &SeriesType) -> String {
     match series.origin {
-        Origin::Timeseries(types) => format!("timeseries {}", types.join(" + ")),
-        Origin::Sleep => "events/sleep".to_owned(),
-        Origin::Workouts => "events/workouts".to_owned(),
-        Origin::Activity => "summaries/activity".to_owned(),
+        OwEndpoint::Timeseries(types) => format!("timeseries {}", types.join(" + ")),
+        OwEndpoint::Sleep => "events/sleep".to_owned(),
+        OwEndpoint::Workouts => "events/workouts".to_owned(),
+        OwEndpoint::Activity => "summaries/activity".to_owned(),
     }
 }
 
 const TITLES: [&str; 5] = ["TYPE", "FROM OW'S", "UNIT", "CODE", "NAME"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let text = if arguments.json { json() } else { table() };
-    finish(std::io::stdout().lock().write_all(text.as_bytes()))?;
+    let text = if arguments.json { render_json() } else { render_table() };
+    check_write(std::io::stdout().lock().write_all(text.as_bytes()))?;
     Ok(0)
 }
 
-fn json() -> String {
-    // Texts and finite numbers only: it is always written.
+fn render_json() -> String {
+    // A row of texts and finite numbers always serializes.
     SERIES
         .iter()
-        .filter_map(|series| serde_json::to_string(&Row::of(series)).ok())
+        .filter_map(|series| serde_json::to_string(&CatalogRow::of(series)).ok())
         .map(|row| row + "\n")
         .collect()
 }
 
-fn table() -> String {
-    let cells = |row: &Row| {
+fn render_table() -> String {
+    let cells = |row: &CatalogRow| {
         let mark = match (row.seeded_by_jhe, row.sent_to_jhe) {
             (false, _) => " *",
             (true, false) => " +",
@@ -99,12 +96,12 @@ fn table() -> String {
         [row.series_type.to_owned(), row.from.clone(), row.unit.to_owned(), code, row.name.to_owned()]
     };
     let mut rows = vec![TITLES.map(str::to_owned)];
-    rows.extend(SERIES.iter().map(|series| cells(&Row::of(series))));
+    rows.extend(SERIES.iter().map(|series| cells(&CatalogRow::of(series))));
     let mut text = String::new();
     for row in &rows {
-        for (place, cell) in row.iter().enumerate() {
-            let width = rows.iter().map(|row| row[place].chars().count()).max().unwrap_or(0);
-            if place + 1 == row.len() {
+        for (column, cell) in row.iter().enumerate() {
+            let width = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+            if column + 1 == row.len() {
                 text.push_str(cell);
             } else {
                 // Writing to memory does not fail.
@@ -115,7 +112,7 @@ fn table() -> String {
     }
     text.push_str(
         "\n* not made by JHE's own seed: offered to patients only once JHE lists it\n\
-         + kept here and not sent: over FHIR JHE takes observations of Open mHealth's codes only\n",
+         + stored here and not sent: over FHIR, JHE takes observations of Open mHealth's codes only\n",
     );
     text
 }
@@ -125,12 +122,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_printed_and_stands_in_the_readme() {
-        let (table, json) = (table(), json());
+    fn every_series_is_printed_and_documented() {
+        let (table, json) = (render_table(), render_json());
         let chapter = include_str!("../../docs/data.md");
         for series in SERIES {
             assert!(table.contains(series.name) && json.contains(series.name), "{}", series.series_type);
-            let shown = format!("| `{}` | {} | `{}` |", series.series_type, from(series), series.code);
+            let shown =
+                format!("| `{}` | {} | `{}` |", series.series_type, describe_source(series), series.code);
             assert!(chapter.contains(&shown), "docs/data.md lacks {shown}");
         }
     }

@@ -1,26 +1,27 @@
-//! `jhe-ow doctor`: whether everything is there, a line each, and what to do where it is not.
+//! `jhe-ow doctor`: prints the findings of all checks, each with its remedy.
 
 use std::io::IsTerminal;
 
 use clap::Args;
 use serde_json::json;
 
+use crate::app::session;
+use crate::cli::data_directory_check::check_data_directory;
+use crate::common::clock::Clock;
 use crate::common::failure::{EXIT_FAILED, Failure};
-use crate::common::stdout::{say, say_json};
-use crate::config::environment::Environment;
-use crate::config::flags::Flags;
-use crate::config::load::Config;
-use crate::config::{load, origin};
-use crate::doctor::finding::{Finding, State};
-use crate::doctor::{checks, config, finding};
+use crate::common::stdout::{print_json, print_line};
+use crate::config::load::{self, Config};
+use crate::config::{environment::Environment, flags::Flags, sources};
+use crate::doctor::finding::{self, Finding, Severity};
+use crate::doctor::{checks, config};
 
-/// Columns of the widest state and the widest area.
-const STATE: usize = 7;
-const AREA: usize = 6;
+/// The widths of the first two columns.
+const STATE_WIDTH: usize = 7;
+const AREA_WIDTH: usize = 6;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Check the whole file of the store, also where it is large
+    /// Check the whole database file, even a large one
     #[arg(long)]
     deep: bool,
     /// One JSON document: an array of the findings
@@ -29,33 +30,33 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(flags: &Flags, arguments: &Arguments) -> Result<u8, Failure> {
-    let findings = look(flags, arguments.deep).await;
+    let findings = run_checks(flags, arguments.deep).await;
     if arguments.json {
         let documents: Vec<serde_json::Value> = findings.iter().map(document).collect();
-        say_json(&documents)?;
+        print_json(&documents)?;
     } else {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        findings.iter().try_for_each(|finding| say(lines(finding, colours)))?;
-        say(summary(&findings))?;
+        findings.iter().try_for_each(|finding| print_line(lines(finding, colours)))?;
+        print_line(summary(&findings))?;
     }
-    Ok(if finding::worst(&findings) == State::Stops { EXIT_FAILED } else { 0 })
+    Ok(if finding::worst(&findings) == Severity::Stops { EXIT_FAILED } else { 0 })
 }
 
-/// A configuration that cannot be read is the first finding, and the last.
-async fn look(flags: &Flags, deep: bool) -> Vec<Finding> {
-    let read = || -> Result<(Config, Vec<origin::Origin>, crate::common::clock::Clock), Failure> {
+/// Runs all checks. A configuration that cannot be read is the only finding.
+async fn run_checks(flags: &Flags, deep: bool) -> Vec<Finding> {
+    let read = || -> Result<(Config, Vec<sources::EffectiveValue>, Clock), Failure> {
         let environment = Environment::from_process()?;
         let config = load::load(flags, &environment)?;
-        crate::cli::own_store::means_this_store(flags, &environment, &config)?;
-        Ok((config, origin::origins(flags, &environment)?, crate::app::session::clock(&environment)?))
+        check_data_directory(flags, &environment, &config)?;
+        Ok((config, sources::effective_values(flags, &environment)?, session::clock(&environment)?))
     };
     match read() {
-        Ok((config, origins, clock)) => {
-            let mut findings = config::look(&config, &origins);
-            findings.extend(checks::examine(&config, &clock, deep).await);
+        Ok((config, values, clock)) => {
+            let mut findings = config::check(&config, &values);
+            findings.extend(checks::run(&config, &clock, deep).await);
             findings
         }
-        Err(failure) => vec![config::broken(failure)],
+        Err(failure) => vec![config::unreadable(failure)],
     }
 }
 
@@ -63,32 +64,32 @@ fn document(finding: &Finding) -> serde_json::Value {
     json!({
         "check": finding.check,
         "area": finding.area(),
-        "state": finding.state,
-        "what": finding.what,
-        "next": finding.next,
+        "state": finding.severity,
+        "what": finding.message,
+        "next": finding.remedy,
     })
 }
 
-/// A finding on one line, its remedy on the next.
+/// Renders a finding on one line, and its remedy on the next.
 fn lines(finding: &Finding, colours: bool) -> String {
-    let (word, colour) = match finding.state {
-        State::Ok => ("ok", "32"),
-        State::Skipped => ("skipped", "2"),
-        State::Warning => ("warning", "33"),
-        State::Stops => ("STOPS", "31"),
+    let (word, colour) = match finding.severity {
+        Severity::Ok => ("ok", "32"),
+        Severity::Skipped => ("skipped", "2"),
+        Severity::Warning => ("warning", "33"),
+        Severity::Stops => ("STOPS", "31"),
     };
-    let word = format!("{word:STATE$}");
+    let word = format!("{word:STATE_WIDTH$}");
     let word = if colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word };
-    let line = format!("{word}  {:AREA$}  {}", finding.area(), finding.what.replace('\n', " "));
-    match finding.next.as_str() {
+    let line = format!("{word}  {:AREA_WIDTH$}  {}", finding.area(), finding.message.replace('\n', " "));
+    match finding.remedy.as_str() {
         "" => line,
-        next => format!("{line}\n{:indent$}-> {next}", "", indent = STATE + AREA + 4),
+        next => format!("{line}\n{:indent$}-> {next}", "", indent = STATE_WIDTH + AREA_WIDTH + 4),
     }
 }
 
 fn summary(findings: &[Finding]) -> String {
-    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
-    match (count(State::Stops), count(State::Warning)) {
+    let count = |state| findings.iter().filter(|finding| finding.severity == state).count();
+    match (count(Severity::Stops), count(Severity::Warning)) {
         (0, 0) => "All is well.".to_owned(),
         (0, warnings) => format!("Data flow; warnings: {warnings}."),
         (stops, warnings) => format!("Things that stop data: {stops}; warnings: {warnings}."),

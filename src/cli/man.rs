@@ -1,4 +1,4 @@
-//! `jhe-ow man`: the manual, made of what `--help` says.
+//! `jhe-ow man`: renders the manual from the help texts.
 
 use std::fs;
 use std::io::Write;
@@ -8,45 +8,44 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::common::failure::Failure;
-use crate::common::stdout::finish;
+use crate::common::{failure::Failure, stdout::check_write};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The command whose page is printed; the first page without one
+    /// The command to describe [default: jhe-ow itself]
     command: Vec<String>,
     /// Write the pages of all commands into this directory instead
     #[arg(long, value_name = "DIR", conflicts_with = "command")]
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(arguments: &Arguments, whole: Command) -> Result<u8, Failure> {
-    let mut whole = whole.disable_help_subcommand(true);
-    whole.build();
+pub(crate) fn run(arguments: &Arguments, root: Command) -> Result<u8, Failure> {
+    let mut root = root.disable_help_subcommand(true);
+    root.build();
     if let Some(directory) = &arguments.output {
-        write_all(&whole, directory).map_err(|error| {
-            let what = format!("the pages cannot be written into {}: {error}", directory.display());
-            Failure::failed(what, "name a directory that is there and that this user may write to")
+        write_pages(&root, directory).map_err(|error| {
+            let message = format!("the pages cannot be written into {}: {error}", directory.display());
+            Failure::failed(message, "name an existing directory that this user may write to")
         })?;
         return Ok(0);
     }
-    let mut asked = &whole;
+    let mut command = &root;
     for name in &arguments.command {
-        asked = asked.find_subcommand(name).ok_or_else(|| {
+        command = command.find_subcommand(name).ok_or_else(|| {
             Failure::usage(format!("there is no command '{name}'"), "jhe-ow --help shows them all")
         })?;
     }
-    finish(page(asked).and_then(|page| std::io::stdout().lock().write_all(&page)))?;
+    check_write(render_page(command).and_then(|page| std::io::stdout().lock().write_all(&page)))?;
     Ok(0)
 }
 
-/// A file for each command, named as `man` looks for it.
-fn write_all(command: &Command, directory: &Path) -> std::io::Result<()> {
-    fs::write(directory.join(Man::new(command.clone()).get_filename()), page(command)?)?;
-    command.get_subcommands().try_for_each(|one| write_all(one, directory))
+/// Writes a file per command, with the name under which `man` finds it.
+fn write_pages(command: &Command, directory: &Path) -> std::io::Result<()> {
+    fs::write(directory.join(Man::new(command.clone()).get_filename()), render_page(command)?)?;
+    command.get_subcommands().try_for_each(|one| write_pages(one, directory))
 }
 
-fn page(command: &Command) -> std::io::Result<Vec<u8>> {
+fn render_page(command: &Command) -> std::io::Result<Vec<u8>> {
     let man =
         Man::new(command.clone()).manual("jhe-ow").source(format!("jhe-ow {}", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
@@ -59,12 +58,12 @@ fn page(command: &Command) -> std::io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut page)?;
     }
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    sections(&after).to_writer(&mut page)?;
+    render_sections(&after).to_writer(&mut page)?;
     Ok(page)
 }
 
-/// What help ends with, under the headings that manuals have.
-fn sections(after: &str) -> Roff {
+/// Renders the end of a help text, under the headings of manuals.
+fn render_sections(after: &str) -> Roff {
     let mut roff = Roff::new();
     let mut open = "";
     for paragraph in after.split("\n\n") {
@@ -79,12 +78,12 @@ fn sections(after: &str) -> Roff {
             open = heading;
         }
         // Lines that are indented keep their shape; the others are filled.
-        let is_kept = rest.starts_with(' ');
-        roff.control(if is_kept { "nf" } else { "PP" }, []);
+        let is_preformatted = rest.starts_with(' ');
+        roff.control(if is_preformatted { "nf" } else { "PP" }, []);
         for line in rest.lines() {
             roff.text([roman(line)]);
         }
-        if is_kept {
+        if is_preformatted {
             roff.control("fi", []);
         }
     }
@@ -96,9 +95,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_help_ends_with_stands_under_the_headings_of_manuals() {
+    fn the_end_of_a_help_text_gets_the_headings_of_manuals() {
         let text = "Prose of two\nlines.\n\nExample:\n\n  jhe-ow serve\n\nExit codes:\n  0  done";
-        let roff = sections(text).render();
+        let roff = render_sections(text).render();
         let place = |part: &str| roff.find(part).unwrap_or_else(|| panic!("{part} is not in {roff}"));
         let parts = [".SH NOTES", "Prose", ".SH EXAMPLES", "jhe", ".SH \"EXIT STATUS\"", "done"];
         let places: Vec<usize> = parts.into_iter().map(place).collect();

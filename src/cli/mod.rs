@@ -1,4 +1,5 @@
-//! The command line: what there is to say, and who does it.
+//! The command line. Each command has one file that parses its arguments, calls the service, and prints the
+//! result.
 
 pub(crate) mod adherence;
 pub(crate) mod admin;
@@ -8,19 +9,21 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod convert;
+pub(crate) mod data_directory_check;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod help_examples;
 pub(crate) mod invite;
 pub(crate) mod man;
 pub(crate) mod observations;
-pub(crate) mod own_store;
 pub(crate) mod patient;
 pub(crate) mod patient_erase;
 pub(crate) mod patient_export;
 pub(crate) mod patient_import;
 pub(crate) mod patient_match;
 pub(crate) mod poll;
+pub(crate) mod progress_display;
+pub(crate) mod prompt;
 pub(crate) mod ready;
 pub(crate) mod rejected;
 pub mod run;

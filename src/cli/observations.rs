@@ -1,4 +1,4 @@
-//! `jhe-ow observations`: what is kept, as a stream of documents.
+//! `jhe-ow observations`: prints the stored observations.
 
 use std::io::{BufWriter, Write};
 
@@ -6,23 +6,22 @@ use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
 use crate::app::session::Session;
-use crate::common::failure::Failure;
-use crate::common::stdout::finish;
-use crate::common::time::{parse_moment, time_zone_or_utc};
+use crate::cli::patient::find_optional;
+use crate::common::time::{parse_instant, time_zone_or_utc};
+use crate::common::{failure::Failure, stdout::check_write};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::PatientRef;
 use crate::omh::render;
 use crate::store::engine::store::Store;
-use crate::store::people::patient;
-use crate::store::samples::observation::Filter;
-use crate::store::samples::{code, observation};
+use crate::store::samples::code;
+use crate::store::samples::observation::{self, ObservationFilter};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only of this patient: a number, or jhe:N
+    /// Only this patient: a number, or jhe:N
     #[arg(long, value_name = "N")]
     patient_id: Option<PatientRef>,
-    /// Only of this code, such as omh:heart-rate:2.0
+    /// Only this code, such as omh:heart-rate:2.0
     #[arg(long)]
     code: Option<String>,
     /// Measured at this time or later
@@ -31,13 +30,13 @@ pub(crate) struct Arguments {
     /// Measured before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// How each is written
-    #[arg(long, value_enum, default_value_t = Format::Omh)]
-    format: Format,
+    /// The output format
+    #[arg(long, value_enum, default_value_t = ObservationFormat::Omh)]
+    format: ObservationFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ObservationFormat {
     /// The Open mHealth data point, one JSON document per line
     Omh,
     /// The FHIR R5 Observation that carries it, one JSON document per line
@@ -51,9 +50,9 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let format = arguments.format;
     let filter = filter(&store, arguments).await?;
     let wanted = filter.clone();
-    let streams = store.read(move |db| observation::streams(db, &wanted)).await?;
+    let streams = store.read(move |db| observation::list_streams(db, &wanted)).await?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    if format == Format::Csv && !finish(write_csv(&mut out, render::CSV_HEADER))? {
+    if format == ObservationFormat::Csv && !check_write(write_csv(&mut out, render::CSV_HEADER))? {
         return Ok(0);
     }
     for stream in &streams {
@@ -61,26 +60,22 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
             return Ok(0);
         }
     }
-    finish(out.flush())?;
+    check_write(out.flush())?;
     Ok(0)
 }
 
-/// A bare date is midnight where the patient lives; without a patient, in UTC.
-async fn filter(store: &Store, arguments: Arguments) -> Result<Filter, Failure> {
-    let (who, scope) = (arguments.patient_id, arguments.code.clone());
-    let look = move |db: &rusqlite::Connection| {
-        if let Some(scope) = scope {
-            code::require(db, &scope)?;
-        }
-        who.map(|who| patient::find(db, who)).transpose()
-    };
-    let patient = store.read(look).await?;
+/// Checks the arguments. A bare date is midnight where the patient lives; without a patient, in UTC.
+async fn filter(store: &Store, arguments: Arguments) -> Result<ObservationFilter, Failure> {
+    if let Some(scope) = arguments.code.clone() {
+        store.read(move |db| code::require(db, &scope).map(drop)).await?;
+    }
+    let patient = find_optional(store, arguments.patient_id).await?;
     let zone = patient.as_ref().map_or(TimeZone::UTC, |patient| time_zone_or_utc(&patient.time_zone));
     let moment = |text: Option<String>| {
-        let parsed = text.map(|text| parse_moment(&text, &zone)).transpose();
+        let parsed = text.map(|text| parse_instant(&text, &zone)).transpose();
         parsed.map_err(|why| Failure::usage(why, ""))
     };
-    Ok(Filter {
+    Ok(ObservationFilter {
         patient: patient.map(|patient| patient.id),
         code: arguments.code,
         since: moment(arguments.since)?,
@@ -88,24 +83,24 @@ async fn filter(store: &Store, arguments: Arguments) -> Result<Filter, Failure> 
     })
 }
 
-/// Writes a stream step by step, each read by itself; answers whether the reader still listens.
+/// Writes a stream in pages, each in its own read transaction. Returns whether the reader still listens.
 async fn write_stream(
     store: &Store,
     stream: &StreamInfo,
-    filter: &Filter,
-    format: Format,
+    filter: &ObservationFilter,
+    format: ObservationFormat,
     out: &mut impl Write,
 ) -> Result<bool, Failure> {
     let mut after = None;
     loop {
         let (id, wanted) = (stream.id, filter.clone());
-        let step = store.read(move |db| observation::step(db, id, after, &wanted)).await?;
-        for one in &step {
-            if !finish(write(out, stream, one, format))? {
+        let page = store.read(move |db| observation::list_page(db, id, after, &wanted)).await?;
+        for observation in &page {
+            if !check_write(write(out, stream, observation, format))? {
                 return Ok(false);
             }
         }
-        match step.last() {
+        match page.last() {
             Some(last) => after = Some(last.instant),
             None => return Ok(true),
         }
@@ -116,16 +111,19 @@ fn write(
     out: &mut impl Write,
     stream: &StreamInfo,
     observation: &Observation,
-    format: Format,
+    format: ObservationFormat,
 ) -> std::io::Result<()> {
     match format {
-        Format::Omh => writeln!(out, "{}", render::omh_document(stream, observation)?),
-        Format::Fhir => writeln!(out, "{}", render::fhir_observation(stream, observation)?),
-        Format::Csv => write_csv(out, render::csv_record(stream, observation)?),
+        ObservationFormat::Omh => writeln!(out, "{}", render::omh_document(stream, observation)?),
+        ObservationFormat::Fhir => writeln!(out, "{}", render::fhir_observation(stream, observation)?),
+        ObservationFormat::Csv => write_csv(out, render::csv_record(stream, observation)?),
     }
 }
 
-fn write_csv<T: AsRef<[u8]>>(out: &mut impl Write, record: [T; 13]) -> std::io::Result<()> {
+pub(crate) fn write_csv<T: AsRef<[u8]>>(
+    out: &mut impl Write,
+    record: impl IntoIterator<Item = T>,
+) -> std::io::Result<()> {
     let mut line = csv::Writer::from_writer(out);
     line.write_record(record)?;
     line.flush()

@@ -1,32 +1,30 @@
-//! `jhe-ow ready`: asks a daemon whether it does its work, for whoever has to know and has no browser (the health
-//! check of a container).
+//! `jhe-ow ready`: checks that a daemon works, for a container's health check and other callers without a
+//! browser.
 
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::app::session::Session;
-use crate::common::failure::{EXIT_FAILED, Failure, deepest_cause};
-use crate::common::stdout::say;
-use crate::config::base_url::BaseUrl;
-use crate::config::reachable::reachable;
+use crate::common::failure::{EXIT_FAILED, Failure, root_cause};
+use crate::common::stdout::print_line;
+use crate::config::{base_url::BaseUrl, load::connect_address};
 
-/// How long the answer may take: less than the ten seconds after which others give up a check.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Below the ten seconds after which Docker and others give up a health check.
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Ask the daemon there; without it, the one that listens where this configuration says
+    /// The daemon's address [default: the address in this configuration]
     #[arg(long, value_name = "URL", value_parser = BaseUrl::parse)]
     url: Option<BaseUrl>,
-    /// Print the daemon's answer as it is, in JSON
+    /// Print the daemon's JSON response
     #[arg(long)]
     json: bool,
 }
 
-/// What /readyz answers.
 #[derive(serde::Deserialize)]
-struct Answer {
+struct ReadyzResponse {
     ready: bool,
     reasons: Vec<String>,
 }
@@ -34,33 +32,33 @@ struct Answer {
 pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let base = match &arguments.url {
         Some(url) => url.as_str().to_owned(),
-        None => format!("http://{}", reachable(session.config.bind)),
+        None => format!("http://{}", connect_address(session.config.bind)),
     };
-    let text = ask(&base).await.map_err(|error| {
-        let what = format!("{base} does not answer: {}", deepest_cause(&error));
-        Failure::failed(what, "start it with jhe-ow serve, or say with --bind or --url where it listens")
+    let text = fetch_readyz(&base).await.map_err(|error| {
+        let message = format!("{base} does not response: {}", root_cause(&error));
+        Failure::failed(message, "start it with jhe-ow serve, or say with --bind or --url where it listens")
     })?;
-    let answer: Answer = serde_json::from_str(&text).map_err(|_| {
+    let response: ReadyzResponse = serde_json::from_str(&text).map_err(|_| {
         Failure::failed(
-            format!("what answers at {base} is no jhe-ow"),
+            format!("the program at {base} is no jhe-ow"),
             "say with --bind or --url where it listens",
         )
     })?;
     if arguments.json {
-        say(&text)?;
+        print_line(&text)?;
     } else {
-        answer.reasons.iter().try_for_each(say)?;
-        if answer.ready {
-            say("ready")?;
+        response.reasons.iter().try_for_each(print_line)?;
+        if response.ready {
+            print_line("ready")?;
         }
     }
-    Ok(if answer.ready { 0 } else { EXIT_FAILED })
+    Ok(if response.ready { 0 } else { EXIT_FAILED })
 }
 
-async fn ask(base: &str) -> reqwest::Result<String> {
-    // A proxy of the environment is for others, and no redirect leads to ourselves.
+async fn fetch_readyz(base: &str) -> reqwest::Result<String> {
+    // No proxy: the daemon is local. No redirects: the daemon sends none from here.
     let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
@@ -72,14 +70,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_listens_everywhere_is_asked_on_this_machine() {
+    fn a_daemon_that_listens_everywhere_is_called_on_this_machine() {
         for (bind, asked) in [
             ("0.0.0.0:8002", "127.0.0.1:8002"),
             ("[::]:8002", "[::1]:8002"),
             ("192.0.2.1:80", "192.0.2.1:80"),
             ("127.0.0.1:8002", "127.0.0.1:8002"),
         ] {
-            assert_eq!(reachable(bind.parse().unwrap()).to_string(), asked);
+            assert_eq!(connect_address(bind.parse().unwrap()).to_string(), asked);
         }
     }
 }

@@ -1,24 +1,23 @@
-//! `jhe-ow rejected`.
+//! `jhe-ow rejected`: lists samples that could not be converted.
 
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::app::session::Session;
 use crate::common::failure::Failure;
-use crate::common::stdout::{say, say_json};
-use crate::model::account::Reach;
-use crate::model::patient::PatientRef;
+use crate::common::stdout::{print_json, print_line};
+use crate::model::{account::VisibleTo, patient::PatientRef};
 use crate::store::people::patient;
 use crate::store::samples::rejected;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The samples that could not be converted, newest first, each with its reason
+    /// List samples that could not be converted, newest first, each with the reason
     List {
-        /// Only of this patient: a number, or jhe:N
+        /// Only this patient: a number, or jhe:N
         #[arg(long, value_name = "N")]
         patient_id: Option<PatientRef>,
-        /// At most so many
+        /// The largest number of samples to list
         #[arg(long, default_value_t = 100)]
         limit: u32,
         /// One JSON document per line
@@ -32,11 +31,11 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     let store = session.store()?;
     let list = store.read(move |db| {
         let patient = patient_id.map(|who| patient::find(db, who)).transpose()?;
-        rejected::page(db, Reach::Everybody, patient.map(|patient| patient.id), None, limit)
+        rejected::list(db, VisibleTo::Everybody, patient.map(|patient| patient.id), None, limit)
     });
     for entry in list.await? {
         if json {
-            say_json(&json!({
+            print_json(&json!({
                 "id": entry.id,
                 "patient": entry.patient.get(),
                 "type": entry.rejected.series_type,
@@ -47,7 +46,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             }))?;
             continue;
         }
-        say(format_args!(
+        print_line(format_args!(
             "patient {}  {}  last seen {}  {}\n    {}",
             entry.patient,
             entry.rejected.series_type,

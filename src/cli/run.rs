@@ -1,143 +1,138 @@
+//! The commands of `jhe-ow`, and their dispatch.
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::app::session::Session;
-use crate::cli::own_store::means_this_store;
-use crate::cli::{
-    adherence, admin, adopt, alerts, audit, backup, catalog, convert, doctor, export, help_examples, invite,
-    man, observations, patient, poll, ready, rejected, seed_and_migrate, settings,
-};
-use crate::common::failure::Failure;
-use crate::common::stdout;
-use crate::config::environment::Environment;
-use crate::config::flags::Flags;
+use crate::cli::{adherence, admin, adopt, alerts, audit, backup, catalog, convert};
+use crate::cli::{data_directory_check::check_data_directory, doctor, export, help_examples, invite, man};
+use crate::cli::{observations, patient, poll, ready, rejected, seed_and_migrate, settings};
+use crate::common::{failure::Failure, stdout};
+use crate::config::{environment::Environment, flags::Flags};
 use crate::daemon::run;
 use crate::demo::demonstration;
 use crate::telemetry::logging;
 
-/// Keeps patients' wearable samples exactly once: polls Open Wearables, stores them as Open mHealth
-/// observations.
+/// Stores patients' wearable samples exactly once: polls Open Wearables (OW), stores Open mHealth (OMH)
+/// observations, and delivers them to JupyterHealth Exchange (JHE).
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Arguments {
     #[command(flatten)]
     flags: Flags,
     #[command(subcommand)]
-    command: Asked,
+    command: AnyCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Asked {
+enum AnyCommand {
     #[command(flatten)]
     Configured(Command),
     /// Convert records of OW or Oura as the daemon would: JSON lines in, JSON lines out
     #[command(after_help = convert::HELP)]
     Convert(convert::Arguments),
-    /// What becomes what: OW's types, their schemas, and JHE's codes
+    /// Show OW's data types with their schemas and JHE's codes
     #[command(after_help = catalog::HELP)]
     Catalog(catalog::Arguments),
-    /// Whether everything is there: each service asked as it is used, a line each, and what to do where it is not
+    /// Check the configuration, the store, OW, JHE and S3, and say how to fix each problem
     ///
-    /// Nothing is changed, and no secret, name or measurement is printed. Exit code 1 where something stops data of
-    /// somebody; warnings alone end with 0.
+    /// Each service is called as the daemon calls it. Nothing is changed, and no secret, name or measurement
+    /// is printed. The exit code is 1 if somebody's data cannot arrive; warnings alone end with 0.
     Doctor(doctor::Arguments),
-    /// What a shell needs to complete commands and options
+    /// Print the script with which a shell completes commands and options
     Completions {
         /// The shell
         #[arg(value_enum)]
         shell: Shell,
     },
-    /// The manual
+    /// Print the manual
     Man(man::Arguments),
 }
 
-/// What needs a configuration.
+/// The commands that need a configuration.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon: poll at every interval, and serve the pages
     Serve,
-    /// Run one tick, and say how it ended
+    /// Run one tick, and print its result
     Poll(poll::Arguments),
     /// Write observations to standard output
     Observations(observations::Arguments),
-    /// The days with data, by patient, study and scope
+    /// Write the days with data to standard output, by patient, study and scope
     Adherence(adherence::Arguments),
-    /// Send what waits for JHE
+    /// Send the waiting observations to JHE
     Export(export::Arguments),
-    /// Recognise what another client has delivered to JHE, so that it is not sent again
+    /// Find observations that another program has delivered to JHE, so that they are not sent again
     Adopt(adopt::Arguments),
-    /// Patients, their links to OW users and their consents
+    /// Manage patients, their links to OW users and their consents
     #[command(subcommand)]
     Patient(patient::Command),
-    /// Invite a patient: prints the link to send
+    /// Invite a patient: print the link to send
     Invite(invite::Arguments),
-    /// Accounts of practitioners and operators
+    /// Manage the accounts of practitioners and operators
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Who did what, and whether the record of it is whole
+    /// Show the audit log, or check that nobody has tampered with it
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Settings that take effect at the next tick
+    /// Show and change the settings that take effect at the next tick
     #[command(subcommand)]
     Settings(settings::Command),
-    /// Make the codes and data sources that JHE seeds; does no harm twice
+    /// Create the codes and data sources that JHE seeds; a second run changes nothing
     Seed,
-    /// The schema of the database
+    /// Show the schema version of the database
     #[command(subcommand)]
     Migrate(seed_and_migrate::Migrate),
     /// Copy the store to a file, while the daemon runs
-    Backup(backup::Backup),
-    /// Put a backup in the place of the store; the daemon has to be stopped
-    Restore(backup::Restore),
-    /// Who is told of silent patients
+    Backup(backup::BackupArguments),
+    /// Replace the store by a backup; the daemon has to be stopped
+    Restore(backup::RestoreArguments),
+    /// Test the alerts about silent patients and other problems
     #[command(subcommand)]
     Alerts(alerts::Command),
-    /// Samples that could not be converted
+    /// Show samples that could not be converted
     #[command(subcommand)]
     Rejected(rejected::Command),
-    /// Ask a daemon whether it does its work: exit code 0 where it does, 1 where not
+    /// Check that a daemon works: exit code 0 if it does, 1 if not
     Ready(ready::Arguments),
-    /// Try it out: a simulated OW, a few patients, and the daemon, in a directory of its own
+    /// Try it out: run a daemon with a simulated OW and a few patients, in a directory of its own
     Demo(demonstration::Arguments),
 }
 
-/// Every command, with its help.
+/// Returns the definition of all commands, with their help.
 pub fn command() -> clap::Command {
     help_examples::add(Arguments::command())
 }
 
 impl Arguments {
-    /// Reads the command line of this process; where it is wrong, or asks for help, that is said and the process ends.
+    /// Parses the command line of this process. After an error or a request for help, prints the text and
+    /// ends the process.
     pub fn of_process() -> Self {
-        // What the same definition has read, it also takes.
         Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
     }
 }
 
-fn completions(shell: Shell) -> Result<u8, Failure> {
+fn print_completions(shell: Shell) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), "jhe-ow", &mut script);
-    stdout::finish(std::io::Write::write_all(&mut std::io::stdout().lock(), &script))?;
+    stdout::check_write(std::io::Write::write_all(&mut std::io::stdout().lock(), &script))?;
     Ok(0)
 }
 
-/// Does what the command line says; answers with the exit code.
-///
-/// # Errors
-/// What ends the command, with its own exit code.
+/// Runs the command. Returns the exit code.
 pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
     let command = match arguments.command {
-        // A filter: a configuration that is broken or missing is nothing to it.
-        Asked::Convert(arguments) => return convert::run(arguments),
-        Asked::Catalog(arguments) => return catalog::run(&arguments),
-        Asked::Doctor(asked) => return Box::pin(doctor::run(&arguments.flags, &asked)).await,
-        Asked::Completions { shell } => return completions(shell),
-        Asked::Man(arguments) => return man::run(&arguments, command()),
-        Asked::Configured(command) => command,
+        // These work without a configuration, and with a broken one.
+        AnyCommand::Convert(arguments) => return convert::run(arguments),
+        AnyCommand::Catalog(arguments) => return catalog::run(&arguments),
+        AnyCommand::Doctor(doctor) => return Box::pin(doctor::run(&arguments.flags, &doctor)).await,
+        AnyCommand::Completions { shell } => return print_completions(shell),
+        AnyCommand::Man(arguments) => return man::run(&arguments, command()),
+        AnyCommand::Configured(command) => command,
     };
     let session = Session::new(arguments.flags)?;
     if !matches!(command, Command::Ready(_) | Command::Demo(_)) {
-        means_this_store(&session.flags, &Environment::from_process()?, &session.config)?;
+        check_data_directory(&session.flags, &Environment::from_process()?, &session.config)?;
     }
     let logging = logging::start(&session.config)?;
     match command {
@@ -154,33 +149,11 @@ pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Settings(command) => settings::run(&session, command).await,
         Command::Seed => seed_and_migrate::seed(&session).await,
         Command::Migrate(command) => seed_and_migrate::migrate(&session, &command),
-        Command::Backup(arguments) => backup::make(&session, arguments).await,
+        Command::Backup(arguments) => backup::create(&session, arguments).await,
         Command::Restore(arguments) => backup::restore(&session, &arguments),
         Command::Alerts(command) => alerts::run(&session, &command).await,
         Command::Rejected(command) => rejected::run(&session, command).await,
         Command::Ready(arguments) => ready::run(&session, arguments).await,
         Command::Demo(arguments) => Box::pin(demonstration::run(session, arguments)).await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-
-    use crate::cli::own_store::make_no_second_store;
-    use crate::store::engine::data_directory::FILE_NAME;
-
-    #[test]
-    fn a_command_begins_no_second_store_beside_the_service_of_the_machine() {
-        let directory = tempfile::tempdir().unwrap();
-        let (home, service) = (directory.path().join("home"), directory.path().join("service"));
-        assert_eq!(make_no_second_store(false, &home, &service), Ok(()), "there is no service");
-        // As systemd leaves it: a link into what only root may look at.
-        std::os::unix::fs::symlink("private/jhe-ow", &service).unwrap();
-        let refused = make_no_second_store(false, &home, &service).unwrap_err();
-        assert!(refused.to_string().contains("jhe-ow-ctl"), "{refused}");
-        assert_eq!(make_no_second_store(true, &home, &service), Ok(()), "it was asked for");
-        std::fs::create_dir(&home).unwrap();
-        std::fs::write(home.join(FILE_NAME), "").unwrap();
-        assert_eq!(make_no_second_store(false, &home, &service), Ok(()), "it is there already");
     }
 }

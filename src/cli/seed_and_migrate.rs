@@ -1,19 +1,19 @@
-//! `jhe-ow seed` and `jhe-ow migrate`.
+//! `jhe-ow seed` creates the codes and data sources; `jhe-ow migrate status` shows the schema version.
 
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::app::session::Session;
 use crate::common::failure::Failure;
-use crate::common::stdout::{say, say_json};
+use crate::common::stdout::{print_json, print_line};
 use crate::model::account::Actor;
-use crate::store::engine::inspect::{Migration, migrations};
+use crate::store::engine::inspect::{Migration, list_migrations};
 use crate::store::privacy::audit;
 use crate::store::samples::code;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Migrate {
-    /// Which steps of the schema this program knows, and which the database has; changes nothing
+    /// List the migrations that this program knows, and whether the database has them; changes nothing
     Status {
         /// One JSON document per line
         #[arg(long)]
@@ -31,8 +31,8 @@ pub(crate) async fn seed(session: &Session) -> Result<u8, Failure> {
         Ok(made)
     };
     match session.store()?.write(write).await? {
-        0 => say("everything was there already")?,
-        made => say(format_args!("made {made} codes and data sources"))?,
+        0 => print_line("everything was there already")?,
+        made => print_line(format_args!("made {made} codes and data sources"))?,
     }
     Ok(0)
 }
@@ -40,15 +40,15 @@ pub(crate) async fn seed(session: &Session) -> Result<u8, Failure> {
 pub(crate) fn migrate(session: &Session, command: &Migrate) -> Result<u8, Failure> {
     match command {
         Migrate::Status { json } => {
-            for migration in migrations(&session.config.data_dir)? {
+            for migration in list_migrations(&session.config.data_dir)? {
                 if *json {
                     let Migration { version, name, applied } = migration;
-                    say_json(&json!({ "version": version, "name": name, "applied": applied }))?;
+                    print_json(&json!({ "version": version, "name": name, "applied": applied }))?;
                     continue;
                 }
                 let state =
                     migration.applied.map_or_else(|| "pending".to_owned(), |at| format!("applied {at}"));
-                say(format_args!("V{}  {}  {state}", migration.version, migration.name))?;
+                print_line(format_args!("V{}  {}  {state}", migration.version, migration.name))?;
             }
             Ok(0)
         }

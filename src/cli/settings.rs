@@ -1,4 +1,4 @@
-//! `jhe-ow settings`.
+//! `jhe-ow settings`: lists, reads and changes the run-time settings.
 
 use std::io::{BufRead, Read};
 
@@ -7,43 +7,43 @@ use serde_json::json;
 
 use crate::app::session::Session;
 use crate::common::failure::Failure;
-use crate::common::stdout::{say, say_json};
-use crate::config::settings;
-use crate::config::settings::{Setting, Snapshot};
+use crate::common::stdout::{print_json, print_line};
+use crate::config::settings::{self, Setting, Settings};
 use crate::model::account::Actor;
 use crate::store::engine::setting;
 use crate::store::privacy::audit;
 
-/// Bytes of a value that are taken from standard input: more than any has.
-const LONGEST_VALUE: u64 = 64 * 1024;
+/// The most bytes that are read from standard input; no value is longer.
+const MAX_VALUE_BYTES: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Every setting, its value, where that comes from, and what it does
+    /// List all settings, with value, default and description
     List {
         /// One JSON document per line
         #[arg(long)]
         json: bool,
     },
-    /// The value of one setting
+    /// Print the value of one setting
     Get {
-        /// Its name, such as module.ow
+        /// The setting's key, such as module.ow
         key: String,
         /// One JSON document, as in the list
         #[arg(long)]
         json: bool,
     },
-    /// Set one setting; holds from the next tick on
+    /// Change one setting; it takes effect at the next tick
     Set {
-        /// Its name, such as module.ow
+        /// The setting's key, such as module.ow
         key: String,
-        /// Its value; - reads it from standard input, so that it stands in no list of processes and no history
+        /// The value; - reads it from standard input, which keeps it out of process lists and the shell's
+        /// history
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// Put one setting back to its default
+    /// Reset one setting to its default
     Unset {
-        /// Its name, such as module.ow
+        /// The setting's key, such as module.ow
         key: String,
     },
 }
@@ -52,26 +52,26 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     match command {
         Command::List { json } => {
             let snapshot = session.store()?.settings().await?;
-            for setting in settings::ALL {
+            for setting in settings::SETTINGS {
                 if json {
-                    say_json(&document(setting, &snapshot))?;
+                    print_json(&document(setting, &snapshot))?;
                 } else {
-                    say(format_args!("{}\n    {}", line(setting, &snapshot), setting.about))?;
+                    print_line(format_args!("{}\n    {}", line(setting, &snapshot), setting.about))?;
                 }
             }
         }
         Command::Get { key, json } => {
             let (setting, snapshot) = (settings::find(&key)?, session.store()?.settings().await?);
             if json {
-                say_json(&document(setting, &snapshot))?;
+                print_json(&document(setting, &snapshot))?;
             } else {
-                say(setting.show(snapshot.text(setting.key)))?;
+                print_line(setting.mask(snapshot.text(setting.key)))?;
             }
         }
         Command::Set { key, value } => {
             let setting = settings::find(&key)?;
-            let value = if value == "-" { first_line()? } else { value };
-            let value = setting.check(&value)?;
+            let value = if value == "-" { read_first_line()? } else { value };
+            let value = setting.normalize(&value)?;
             change(session, setting, Some(value)).await?;
         }
         Command::Unset { key } => change(session, settings::find(&key)?, None).await?,
@@ -79,10 +79,10 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     Ok(0)
 }
 
-/// The first line of standard input; the rest is left alone.
-fn first_line() -> Result<String, Failure> {
+/// Reads the first line of standard input.
+fn read_first_line() -> Result<String, Failure> {
     let mut line = String::new();
-    let read = std::io::stdin().lock().take(LONGEST_VALUE).read_line(&mut line);
+    let read = std::io::stdin().lock().take(MAX_VALUE_BYTES).read_line(&mut line);
     read.map_err(|error| Failure::failed(format!("standard input cannot be read: {error}"), ""))?;
     match line.trim_end_matches(['\r', '\n']) {
         "" => Err(Failure::usage("there is no value on standard input", "put it into the first line")),
@@ -90,37 +90,37 @@ fn first_line() -> Result<String, Failure> {
     }
 }
 
-/// The audit says which setting was changed; what to, only where it is no secret.
+/// Changes a setting. The audit entry holds the value only if it is not secret.
 async fn change(session: &Session, setting: &'static Setting, value: Option<String>) -> Result<(), Failure> {
     let now = session.clock.now();
-    let shown = setting.show(value.as_deref().unwrap_or(setting.default)).to_owned();
-    let note = format!("{} = {shown}", setting.key);
+    let shown = setting.mask(value.as_deref().unwrap_or(setting.default)).to_owned();
+    let detail = format!("{} = {shown}", setting.key);
     let key = session.config.secret_key.as_ref();
-    let value = value.map(|value| setting.kept(key, value)).transpose()?;
+    let value = value.map(|value| setting.to_stored(key, value)).transpose()?;
     let store = session.store()?;
     let write = move |db: &rusqlite::Connection| {
         match &value {
             Some(value) => setting::set(db, setting.key, value)?,
             None => setting::unset(db, setting.key).map(drop)?,
         }
-        audit::record(db, now, Actor::CommandLine, "settings.set", None, &note)?;
-        Ok(note)
+        audit::record(db, now, Actor::CommandLine, "settings.set", None, &detail)?;
+        Ok(detail)
     };
-    say(store.write(write).await?)
+    print_line(store.write(write).await?)
 }
 
-fn document(setting: &Setting, snapshot: &Snapshot) -> serde_json::Value {
+fn document(setting: &Setting, snapshot: &Settings) -> serde_json::Value {
     json!({
         "key": setting.key,
-        "value": setting.show(snapshot.text(setting.key)),
+        "value": setting.mask(snapshot.text(setting.key)),
         "set": snapshot.stored(setting.key).is_some(),
         "default": setting.default,
         "about": setting.about,
     })
 }
 
-fn line(setting: &Setting, snapshot: &Snapshot) -> String {
-    let (key, value) = (setting.key, setting.show(snapshot.text(setting.key)));
+fn line(setting: &Setting, snapshot: &Settings) -> String {
+    let (key, value) = (setting.key, setting.mask(snapshot.text(setting.key)));
     match (snapshot.stored(key), setting.default) {
         (Some(_), "") => format!("{key} = {value}  (set; no default)"),
         (Some(_), default) => format!("{key} = {value}  (set; default: {default})"),

@@ -1,4 +1,5 @@
-//!
+//! Helpers without domain knowledge: time, the clock, back-off, redaction, errors, response bodies, standard
+//! output. Every other folder may import this one.
 
 pub(crate) mod backoff;
 pub(crate) mod bounded_list;
@@ -6,6 +7,7 @@ pub mod clock;
 pub mod failpoint;
 pub(crate) mod failure;
 pub(crate) mod redact;
+pub(crate) mod response_body;
 pub(crate) mod stdout;
 pub(crate) mod suggest;
 pub mod time;

@@ -1,4 +1,5 @@
-//! Another service's words about an error, made fit for a log: they may repeat what they were sent.
+//! Redaction of error texts from OW, JHE and S3 for logs: a remote error may repeat a secret or a measurement
+//! that it received.
 
 use std::borrow::Cow;
 
@@ -6,60 +7,60 @@ use serde_json::error::Category;
 
 use crate::common::bounded_list;
 
-/// What stands where something was left out.
-const LEFT_OUT: &str = "…";
-/// Characters from which on a run without a gap is taken for a token or for base64. A UUID has 36, a token of ours 43,
-/// JHE's access tokens 30: those are left out by what they are.
-const LONGEST_RUN: usize = 40;
-/// Characters from which on a secret is left out wherever it stands: a shorter one would tear words apart.
-const SHORTEST_SECRET: usize = 6;
+/// Replaces each redacted part.
+const REDACTED: &str = "…";
+/// The longest run of word characters that is shown; a longer one may be a token or base64. A UUID has 36
+/// characters. Our tokens have 43. JHE's access tokens have 30 and are redacted as known secrets.
+const MAX_RUN: usize = 40;
+/// The shortest secret that is searched for: a shorter one would hit ordinary words.
+const MIN_SECRET: usize = 6;
 
-/// How errors begin that name only what is looked for. Others name what is there: `invalid type: string "…"`.
-const HARMLESS: &[&str] = &["missing field", "duplicate field", "invalid length", bounded_list::TOO_MANY];
+/// Starts of JSON errors that name only the expected shape. Other errors repeat the value: `invalid type:
+/// string "…"`.
+const SAFE_ERRORS: &[&str] = &["missing field", "duplicate field", "invalid length", bounded_list::TOO_MANY];
 
-/// The words, at most `most` characters of them, without these secrets, long runs, and numbers that may be
+/// Returns at most `max_chars` characters of `text`, without `secrets`, long runs, and decimals, which may be
 /// measurements. Versions, addresses and codes such as `omh:heart-rate:2.0` stay.
-pub(crate) fn quote<'a>(words: &str, most: usize, secrets: impl IntoIterator<Item = &'a str>) -> String {
-    let mut secrets: Vec<&str> =
-        secrets.into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
-    // One may stand in another.
+pub(crate) fn redact<'a>(text: &str, max_chars: usize, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let mut secrets: Vec<&str> = secrets.into_iter().filter(|secret| secret.len() >= MIN_SECRET).collect();
+    // Longest first: one secret may contain another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut text = Cow::Borrowed(words.trim());
+    let mut text = Cow::Borrowed(text.trim());
     for secret in secrets {
         if text.contains(secret) {
-            text = text.replace(secret, LEFT_OUT).into();
+            text = text.replace(secret, REDACTED).into();
         }
     }
-    let mut quoted = String::with_capacity(text.len());
+    let mut redacted = String::with_capacity(text.len());
     let mut rest = text.as_ref();
     while let Some(first) = rest.chars().next() {
-        let is_word = is_of_word(first);
-        let length = rest.find(|c| is_of_word(c) != is_word).unwrap_or(rest.len());
+        let is_word = is_word_char(first);
+        let length = rest.find(|c| is_word_char(c) != is_word).unwrap_or(rest.len());
         let (part, after) = rest.split_at(length);
         match is_word {
-            true if is_decimal(part.trim_matches([':', '.'])) => quoted.push_str(LEFT_OUT),
-            true => quoted.extend(part.split_inclusive(['.', ':']).map(shortened)),
-            false => quoted.push_str(part),
+            true if is_decimal(part.trim_matches([':', '.'])) => redacted.push_str(REDACTED),
+            true => redacted.extend(part.split_inclusive(['.', ':']).map(redact_long_run)),
+            false => redacted.push_str(part),
         }
         rest = after;
     }
-    // Last: half of a secret is a secret.
-    quoted.chars().take(most).collect()
+    // Cut last: a cut before the search would leave half of a secret.
+    redacted.chars().take(max_chars).collect()
 }
 
-/// What is wrong with an answer that should be JSON, without what stands in it.
-pub(crate) fn unreadable(error: &serde_json::Error) -> String {
-    let what = error.to_string();
-    if error.classify() != Category::Data || HARMLESS.iter().any(|start| what.starts_with(start)) {
-        return what;
+/// Describes a JSON error without the values of the document.
+pub(crate) fn describe_json_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if error.classify() != Category::Data || SAFE_ERRORS.iter().any(|start| text.starts_with(start)) {
+        return text;
     }
-    match what.rsplit_once(", expected ") {
+    match text.rsplit_once(", expected ") {
         Some((_, expected)) => format!("it is not {expected}"),
         None => format!("it has another shape at line {} column {}", error.line(), error.column()),
     }
 }
 
-fn is_of_word(c: char) -> bool {
+fn is_word_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '_' | '/' | '.' | ':')
 }
 
@@ -67,46 +68,45 @@ fn is_decimal(word: &str) -> bool {
     word.contains('.') && word.parse::<f64>().is_ok()
 }
 
-fn shortened(run: &str) -> &str {
-    if run.len() > LONGEST_RUN { LEFT_OUT } else { run }
+fn redact_long_run(run: &str) -> &str {
+    if run.len() > MAX_RUN { REDACTED } else { run }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn quoted(words: &str) -> String {
-        quote(words, 100, ["sk-secret", "sk-secret-longer"])
+    fn redacted(text: &str) -> String {
+        redact(text, 100, ["sk-secret", "sk-secret-longer"])
     }
 
     #[test]
-    fn what_was_sent_is_not_repeated() {
-        assert_eq!(quoted("key 'sk-secret' is wrong"), "key '…' is wrong");
-        assert_eq!(quoted("sk-secret-longer"), "…", "the longer one is left out as a whole");
-        assert_eq!(quoted(&format!("Bearer {}", "aB3_".repeat(11))), "Bearer …");
+    fn secrets_and_long_runs_are_redacted() {
+        assert_eq!(redacted("key 'sk-secret' is wrong"), "key '…' is wrong");
+        assert_eq!(redacted("sk-secret-longer"), "…", "the longer secret is redacted as a whole");
+        assert_eq!(redacted(&format!("Bearer {}", "aB3_".repeat(11))), "Bearer …");
         let cut = format!("{} sk-secret", "a ".repeat(46));
-        assert_eq!(quoted(&cut), format!("{} …", "a ".repeat(46)), "nothing of it before the cut");
+        assert_eq!(redacted(&cut), format!("{} …", "a ".repeat(46)), "no part of the secret before the cut");
     }
 
     #[test]
-    fn no_measurement_is_repeated() {
-        for words in
-            ["'value': 61.234567,", "{\"value\":61.234567,", "input_value=61.234567,", "(-61.234567)"]
+    fn measurements_are_redacted() {
+        for text in ["'value': 61.234567,", "{\"value\":61.234567,", "input_value=61.234567,", "(-61.234567)"]
         {
-            let quoted = quoted(words);
-            assert!(quoted.contains('…') && !quoted.contains("61"), "{quoted}");
+            let redacted = redacted(text);
+            assert!(redacted.contains('…') && !redacted.contains("61"), "{redacted}");
         }
         let error = serde_json::from_str::<String>("61.234567").unwrap_err();
-        assert_eq!(unreadable(&error), "it is not a string at line 1 column 9");
+        assert_eq!(describe_json_error(&error), "it is not a string at line 1 column 9");
     }
 
     #[test]
-    fn what_helps_stays() {
-        for words in [
+    fn codes_addresses_versions_and_uuids_stay() {
+        for text in [
             "CodeableConcept omh:heart-rate:2.0 not found at http://127.0.0.1:8000/api, HTTP/1.1, page 12.",
             "User 0f6ad2b8-7ab1-4f0e-9b8a-5a6f6d2b1c3d has no connection.",
         ] {
-            assert_eq!(quoted(words), words);
+            assert_eq!(redacted(text), text);
         }
     }
 }

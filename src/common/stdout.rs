@@ -1,22 +1,23 @@
-//! Standard output: a reader who has seen enough is no error.
+//! Writing to standard output. A reader that closes the pipe early, such as `head`, is no error.
 
 use std::io::{ErrorKind, Write};
 
 use crate::common::failure::Failure;
 
-/// Writes one line.
-pub(crate) fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
-    finish(writeln!(std::io::stdout().lock(), "{line}")).map(drop)
+pub(crate) fn print_line(line: impl std::fmt::Display) -> Result<(), Failure> {
+    check_write(writeln!(std::io::stdout().lock(), "{line}")).map(drop)
 }
 
-/// Writes one JSON document as a line.
-pub(crate) fn say_json(document: &impl serde::Serialize) -> Result<(), Failure> {
+/// Prints a JSON document on one line.
+pub(crate) fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
     let line = serde_json::to_string(document);
-    say(line.map_err(|error| Failure::failed(format!("it is no JSON: {error}"), "report it with this text"))?)
+    print_line(
+        line.map_err(|error| Failure::failed(format!("it is no JSON: {error}"), "report it with this text"))?,
+    )
 }
 
-/// Whether the reader still listens, after a write.
-pub(crate) fn finish(written: std::io::Result<()>) -> Result<bool, Failure> {
+/// Returns false if the reader has closed the pipe, so that the caller can stop early.
+pub(crate) fn check_write(written: std::io::Result<()>) -> Result<bool, Failure> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),

@@ -1,4 +1,4 @@
-//! The environment of a process, taken once, together with the `.env` file beside it.
+//! A snapshot of the process environment and of the `.env` file in the working directory.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,28 +6,31 @@ use std::path::{Path, PathBuf};
 use crate::common::clock::CLOCK_ENV;
 use crate::common::failure::Failure;
 use crate::common::suggest::nearest;
-use crate::config::found::Found;
 use crate::config::keys::KEYS;
 
-/// Variables of ours that are no keys: where the file is, and the clock of drills and tests.
+/// Environment variable that names the configuration file.
 pub(crate) const CONFIG_VARIABLE: &str = "JHE_OW_CONFIG";
-/// Ours begin with this; one that is not known is a mistake.
+/// Start of our variables. An unknown variable with this prefix is an error.
 const PREFIX: &str = "JHE_OW_";
+
+/// A value of a configuration key and its source, such as `flag --bind`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourcedValue {
+    pub(crate) value: String,
+    pub(crate) source: String,
+}
 
 /// A snapshot of the environment and the working directory.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     variables: HashMap<String, String>,
-    /// What `.env` says; weaker than the environment itself.
+    /// Variables of `.env`; the environment overrides them.
     dotenv: HashMap<String, String>,
     directory: PathBuf,
 }
 
 impl Environment {
-    /// The environment of this process. A value that is not UTF-8 is taken as far as it is.
-    ///
-    /// # Errors
-    /// Where there is a `.env` that cannot be read.
+    /// Returns the environment of this process. Invalid UTF-8 in a value is replaced.
     pub fn from_process() -> Result<Self, Failure> {
         let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
         let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
@@ -37,10 +40,7 @@ impl Environment {
         Self::new(variables, directory)
     }
 
-    /// An environment of these variables, with the `.env` of `directory`.
-    ///
-    /// # Errors
-    /// Where there is a `.env` that cannot be read.
+    /// Returns an environment of `variables` and the `.env` of `directory`.
     pub fn new(
         variables: impl IntoIterator<Item = (String, String)>,
         directory: PathBuf,
@@ -49,35 +49,32 @@ impl Environment {
         Ok(Self { variables: variables.into_iter().collect(), dotenv, directory })
     }
 
-    /// A variable's value and where it stands.
-    pub(crate) fn find(&self, name: &str) -> Option<Found> {
-        let in_environment = self
-            .variables
-            .get(name)
-            .map(|value| Found { value: value.clone(), place: format!("environment variable {name}") });
-        in_environment.or_else(|| {
-            let place = format!("{name} in {}", self.directory.join(".env").display());
-            self.dotenv.get(name).map(|value| Found { value: value.clone(), place })
-        })
+    pub(crate) fn find(&self, name: &str) -> Option<SourcedValue> {
+        let (value, source) = match (self.variables.get(name), self.dotenv.get(name)) {
+            (Some(value), _) => (value, format!("environment variable {name}")),
+            (None, Some(value)) => (value, format!("{name} in {}", self.directory.join(".env").display())),
+            (None, None) => return None,
+        };
+        Some(SourcedValue { value: value.clone(), source })
     }
 
-    /// A variable of the environment or of `.env`, where it is not empty.
+    /// Returns a variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<String> {
         self.find(name).map(|found| found.value).filter(|value| !value.is_empty())
     }
 
-    /// The first directory of a list that systemd gives, such as `STATE_DIRECTORY`.
+    /// Returns the first directory of a list from systemd, such as `STATE_DIRECTORY`.
     pub(crate) fn first_directory(&self, name: &str) -> Option<String> {
         let list = self.variables.get(name)?;
         list.split(':').find(|directory| !directory.is_empty()).map(str::to_owned)
     }
 
-    /// A path as seen from the working directory.
+    /// Resolves a path against the working directory.
     pub(crate) fn absolute(&self, path: impl AsRef<Path>) -> PathBuf {
         self.directory.join(path)
     }
 
-    /// Refuses variables that look like ours and are not known.
+    /// Refuses unknown variables that begin with our prefix.
     pub(crate) fn refuse_unknown(&self) -> Result<(), Failure> {
         let known = || KEYS.iter().map(|key| key.variable).chain([CONFIG_VARIABLE, CLOCK_ENV]);
         #[cfg(debug_assertions)]
@@ -87,11 +84,11 @@ impl Environment {
             ours.filter(|name| !known().any(|key| key == name.as_str())).collect();
         unknown.sort();
         let Some(name) = unknown.first() else { return Ok(()) };
-        let next = match nearest(name, known()) {
+        let remedy = match nearest(name, known()) {
             Some(near) => format!("did you mean {near}? Unset it, or correct its name"),
             None => "unset it; jhe-ow.toml.example lists every variable".to_owned(),
         };
-        Err(Failure::usage(format!("environment variable {name} is not known"), next))
+        Err(Failure::usage(format!("environment variable {name} is not known"), remedy))
     }
 }
 
@@ -99,9 +96,9 @@ fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, Failure> {
     if !path.is_file() {
         return Ok(HashMap::new());
     }
-    let told = |error: dotenvy::Error| {
-        let what = match error {
-            // Without its value, which may be a secret.
+    let refuse = |error: dotenvy::Error| {
+        let message = match error {
+            // Only the name is shown: the value may be a secret.
             dotenvy::Error::LineParse(line, _) => {
                 let name =
                     line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap_or_default();
@@ -109,7 +106,7 @@ fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, Failure> {
             }
             error => error.to_string(),
         };
-        Failure::usage(format!("{}: {what}", path.display()), "write one NAME=value per line")
+        Failure::usage(format!("{}: {message}", path.display()), "write one NAME=value per line")
     };
-    dotenvy::from_path_iter(path).map_err(told)?.collect::<Result<_, _>>().map_err(told)
+    dotenvy::from_path_iter(path).map_err(refuse)?.collect::<Result<_, _>>().map_err(refuse)
 }

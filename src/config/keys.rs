@@ -1,30 +1,26 @@
-//! Every key of the configuration, once. Whether its value is a secret is a part of what it is: only a [`Secret`] can be
-//! read as one, and none of these is ever shown.
+//! All configuration keys. A key that holds a secret is a [`Secret`]; its value is never shown.
 
 use crate::config::flags::Flags;
 
-/// A key of the configuration file, and its other names.
+/// A configuration key with its names in the file, in the environment and as a flag.
 pub(crate) struct Key {
-    /// Its place in the file: `table.key`.
+    /// Path in the file: `table.key`.
     pub(crate) path: &'static str,
-    /// Its environment variable.
+    /// Environment variable.
     pub(crate) variable: &'static str,
-    /// Its flag, where it has one.
     pub(crate) flag: Option<Flag>,
-    /// What holds where nobody says; none where nothing can.
     pub(crate) default: Option<&'static str>,
-    /// Whether its value is never shown.
     pub(crate) is_secret: bool,
 }
 
 impl Key {
-    /// A value of it, as it may be shown.
-    pub(crate) fn shown(&self, value: String) -> String {
+    /// Returns a value for display: a secret only as set.
+    pub(crate) fn mask(&self, value: String) -> String {
         if self.is_secret { "(set)".to_owned() } else { value }
     }
 }
 
-/// A secret: the key that holds it, and the twin that names a file with it.
+/// A secret key, and the `_file` key that names a file with the secret.
 pub(crate) struct Secret {
     pub(crate) plain: Key,
     pub(crate) file: Key,
@@ -39,15 +35,14 @@ const fn key(path: &'static str, variable: &'static str, default: Option<&'stati
     Key { path, variable, flag: None, default, is_secret: false }
 }
 
-/// A secret under its own name, and the twin with `_file` and `_FILE` behind it.
-const fn secret(
-    [path, file_path]: [&'static str; 2],
-    [variable, file_variable]: [&'static str; 2],
-) -> Secret {
-    Secret {
-        plain: Key { is_secret: true, ..key(path, variable, None) },
-        file: key(file_path, file_variable, None),
-    }
+/// Makes a secret key and its `_file` key.
+macro_rules! secret {
+    ($path:literal, $variable:literal) => {
+        Secret {
+            plain: Key { is_secret: true, ..key($path, $variable, None) },
+            file: key(concat!($path, "_file"), concat!($variable, "_FILE"), None),
+        }
+    };
 }
 
 pub(crate) const BIND: Key = Key {
@@ -67,35 +62,23 @@ pub(crate) const DATA_DIR: Key = Key {
 };
 pub(crate) const METRICS_BIND: Key = key("metrics.bind", "JHE_OW_METRICS_BIND", Some("127.0.0.1:9464"));
 pub(crate) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
-pub(crate) const OW_API_KEY: Secret =
-    secret(["ow.api_key", "ow.api_key_file"], ["OW_API_KEY", "OW_API_KEY_FILE"]);
+pub(crate) const OW_API_KEY: Secret = secret!("ow.api_key", "OW_API_KEY");
 pub(crate) const OW_TIMEOUT: Key = key("ow.timeout", "JHE_OW_OW_TIMEOUT", Some("30s"));
 pub(crate) const JHE_BASE_URL: Key = key("jhe.base_url", "JHE_BASE_URL", None);
-pub(crate) const JHE_CLIENT_KEY: Secret =
-    secret(["jhe.client_key", "jhe.client_key_file"], ["JHE_CLIENT_KEY", "JHE_CLIENT_KEY_FILE"]);
+pub(crate) const JHE_CLIENT_KEY: Secret = secret!("jhe.client_key", "JHE_CLIENT_KEY");
 pub(crate) const JHE_CLIENT_ID: Key = key("jhe.client_id", "JHE_CLIENT_ID", None);
-pub(crate) const JHE_CLIENT_SECRET: Secret =
-    secret(["jhe.client_secret", "jhe.client_secret_file"], ["JHE_CLIENT_SECRET", "JHE_CLIENT_SECRET_FILE"]);
+pub(crate) const JHE_CLIENT_SECRET: Secret = secret!("jhe.client_secret", "JHE_CLIENT_SECRET");
 pub(crate) const JHE_PUBLIC_URL: Key = key("jhe.public_url", "JHE_PUBLIC_URL", None);
 pub(crate) const JHE_SIGN_IN_CLIENT_ID: Key = key("jhe.sign_in_client_id", "JHE_SIGN_IN_CLIENT_ID", None);
-pub(crate) const SECRET_KEY: Secret =
-    secret(["secret_key", "secret_key_file"], ["JHE_OW_SECRET_KEY", "JHE_OW_SECRET_KEY_FILE"]);
-pub(crate) const OW_WEBHOOK_SECRET: Secret =
-    secret(["ow.webhook_secret", "ow.webhook_secret_file"], ["OW_WEBHOOK_SECRET", "OW_WEBHOOK_SECRET_FILE"]);
-pub(crate) const ALERTS_WEBHOOK: Secret = secret(
-    ["alerts.webhook", "alerts.webhook_file"],
-    ["JHE_OW_ALERTS_WEBHOOK", "JHE_OW_ALERTS_WEBHOOK_FILE"],
-);
-pub(crate) const ALERTS_WEBHOOK_SECRET: Secret = secret(
-    ["alerts.webhook_secret", "alerts.webhook_secret_file"],
-    ["JHE_OW_ALERTS_WEBHOOK_SECRET", "JHE_OW_ALERTS_WEBHOOK_SECRET_FILE"],
-);
+pub(crate) const SECRET_KEY: Secret = secret!("secret_key", "JHE_OW_SECRET_KEY");
+pub(crate) const OW_WEBHOOK_SECRET: Secret = secret!("ow.webhook_secret", "OW_WEBHOOK_SECRET");
+pub(crate) const ALERTS_WEBHOOK: Secret = secret!("alerts.webhook", "JHE_OW_ALERTS_WEBHOOK");
+pub(crate) const ALERTS_WEBHOOK_SECRET: Secret =
+    secret!("alerts.webhook_secret", "JHE_OW_ALERTS_WEBHOOK_SECRET");
 pub(crate) const ALERTS_SMTP_URL: Key = key("alerts.smtp_url", "JHE_OW_ALERTS_SMTP_URL", None);
 pub(crate) const ALERTS_SMTP_USER: Key = key("alerts.smtp_user", "JHE_OW_ALERTS_SMTP_USER", None);
-pub(crate) const ALERTS_SMTP_PASSWORD: Secret = secret(
-    ["alerts.smtp_password", "alerts.smtp_password_file"],
-    ["JHE_OW_ALERTS_SMTP_PASSWORD", "JHE_OW_ALERTS_SMTP_PASSWORD_FILE"],
-);
+pub(crate) const ALERTS_SMTP_PASSWORD: Secret =
+    secret!("alerts.smtp_password", "JHE_OW_ALERTS_SMTP_PASSWORD");
 pub(crate) const ALERTS_MAIL_FROM: Key = key("alerts.mail_from", "JHE_OW_ALERTS_MAIL_FROM", None);
 pub(crate) const ALERTS_MAIL_TO: Key = key("alerts.mail_to", "JHE_OW_ALERTS_MAIL_TO", None);
 pub(crate) const LOG_LEVEL: Key = Key {
@@ -104,39 +87,14 @@ pub(crate) const LOG_LEVEL: Key = Key {
 };
 pub(crate) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("auto"));
 
+#[rustfmt::skip]
 pub(crate) const KEYS: &[&Key] = &[
-    &BIND,
-    &PUBLIC_URL,
-    &TRUSTED_PROXIES,
-    &CLIENT_ADDRESS_HEADER,
-    &DATA_DIR,
-    &OW_API_URL,
-    &OW_API_KEY.plain,
-    &OW_API_KEY.file,
-    &OW_TIMEOUT,
-    &JHE_BASE_URL,
-    &JHE_CLIENT_KEY.plain,
-    &JHE_CLIENT_KEY.file,
-    &JHE_CLIENT_ID,
-    &JHE_CLIENT_SECRET.plain,
-    &JHE_CLIENT_SECRET.file,
-    &JHE_PUBLIC_URL,
-    &JHE_SIGN_IN_CLIENT_ID,
-    &SECRET_KEY.plain,
-    &SECRET_KEY.file,
-    &OW_WEBHOOK_SECRET.plain,
-    &OW_WEBHOOK_SECRET.file,
-    &ALERTS_WEBHOOK.plain,
-    &ALERTS_WEBHOOK.file,
-    &ALERTS_WEBHOOK_SECRET.plain,
-    &ALERTS_WEBHOOK_SECRET.file,
-    &ALERTS_SMTP_URL,
-    &ALERTS_SMTP_USER,
-    &ALERTS_SMTP_PASSWORD.plain,
-    &ALERTS_SMTP_PASSWORD.file,
-    &ALERTS_MAIL_FROM,
-    &ALERTS_MAIL_TO,
-    &LOG_LEVEL,
-    &LOG_FORMAT,
-    &METRICS_BIND,
+    &BIND, &PUBLIC_URL, &TRUSTED_PROXIES, &CLIENT_ADDRESS_HEADER, &DATA_DIR, &OW_API_URL,
+    &OW_API_KEY.plain, &OW_API_KEY.file, &OW_TIMEOUT, &JHE_BASE_URL, &JHE_CLIENT_KEY.plain,
+    &JHE_CLIENT_KEY.file, &JHE_CLIENT_ID, &JHE_CLIENT_SECRET.plain, &JHE_CLIENT_SECRET.file,
+    &JHE_PUBLIC_URL, &JHE_SIGN_IN_CLIENT_ID, &SECRET_KEY.plain, &SECRET_KEY.file,
+    &OW_WEBHOOK_SECRET.plain, &OW_WEBHOOK_SECRET.file, &ALERTS_WEBHOOK.plain, &ALERTS_WEBHOOK.file,
+    &ALERTS_WEBHOOK_SECRET.plain, &ALERTS_WEBHOOK_SECRET.file, &ALERTS_SMTP_URL, &ALERTS_SMTP_USER,
+    &ALERTS_SMTP_PASSWORD.plain, &ALERTS_SMTP_PASSWORD.file, &ALERTS_MAIL_FROM, &ALERTS_MAIL_TO,
+    &LOG_LEVEL, &LOG_FORMAT, &METRICS_BIND,
 ];

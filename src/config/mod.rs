@@ -1,18 +1,14 @@
-//! What a process needs to start: where it listens, where its data are, how OW is reached.
+//! Configuration of a process, read once at its start, and the run-time settings of the daemon.
 //!
-//! Flags beat the environment, the environment beats `.env`, that beats the file, and that beats the
-//! defaults. What an operator flips at run time is not here but in [`crate::settings`].
+//! Flags override the environment, which overrides `.env`, which overrides the file, which overrides the
+//! defaults. `settings` describes what an operator changes while the daemon runs; no key is in both.
 
 pub mod alerts;
 pub mod base_url;
 pub(crate) mod environment;
 pub(crate) mod file;
 pub mod flags;
-pub(crate) mod found;
 pub(crate) mod keys;
 pub mod load;
-pub(crate) mod origin;
-pub(crate) mod reachable;
-pub(crate) mod secret;
 pub(crate) mod settings;
 pub(crate) mod sources;

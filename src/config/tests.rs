@@ -28,14 +28,14 @@ fn the_example_names_every_key_and_variable() {
 }
 
 #[test]
-fn metrics_are_for_this_machine_alone_unless_somebody_says_otherwise() {
+fn metrics_are_served_to_this_machine_alone_by_default() {
     let bind = |variables: &[(&str, &str)]| load_from("", variables).unwrap().metrics_bind;
     assert!(bind(&[]).is_some_and(|bind| bind.ip().is_loopback()));
     assert_eq!(bind(&[("JHE_OW_METRICS_BIND", "off")]), None);
     let everywhere = bind(&[("JHE_OW_METRICS_BIND", "0.0.0.0:9464")]);
     assert!(everywhere.is_some_and(|bind| bind.ip().is_unspecified()));
     let wrong = load_from("", &[("JHE_OW_METRICS_BIND", "9464")]).unwrap_err();
-    assert!(wrong.what.contains("metrics.bind = '9464'") && wrong.next.contains("or off"), "{wrong}");
+    assert!(wrong.message.contains("metrics.bind = '9464'") && wrong.remedy.contains("or off"), "{wrong}");
 }
 
 #[test]
@@ -75,21 +75,24 @@ fn flags_beat_environment_beats_dotenv_beats_file() {
 }
 
 #[test]
-fn a_word_that_is_no_level_is_refused_and_silences_nothing() {
+fn an_unknown_log_level_is_refused() {
     for level in ["off", "INFO", "info,crate::ow=debug", "warn,hyper=off", "jhe_ow=trace"] {
         assert_eq!(load_from(&format!("[log]\nlevel = \"{level}\""), &[]).unwrap().log_level, level);
     }
     for word in ["warning", "verbose", "info,everything", "jhe_ow=loud"] {
         let failure = load_from(&format!("[log]\nlevel = \"{word}\""), &[]).unwrap_err();
-        assert!(failure.what.contains(word) && failure.next.contains("error, warn, info"), "{failure}");
+        assert!(failure.message.contains(word) && failure.remedy.contains("error, warn, info"), "{failure}");
     }
 }
 
 #[test]
-fn a_wrong_value_is_named_with_its_key_its_place_and_what_is_allowed() {
+fn a_wrong_value_is_named_with_its_key_its_source_and_the_allowed_values() {
     let failure = load_from("[log]\n\nformat = \"xml\"", &[]).unwrap_err();
-    assert!(failure.what.contains("log.format = 'xml'") && failure.what.contains("line 3"), "{failure}");
-    assert_eq!((failure.next.as_str(), failure.code), ("give auto, pretty or json", 2));
+    assert!(
+        failure.message.contains("log.format = 'xml'") && failure.message.contains("line 3"),
+        "{failure}"
+    );
+    assert_eq!((failure.remedy.as_str(), failure.code), ("give auto, pretty or json", 2));
     for (variable, value) in [
         ("JHE_OW_BIND", "8002"),
         ("JHE_OW_OW_TIMEOUT", "10m"),
@@ -98,35 +101,38 @@ fn a_wrong_value_is_named_with_its_key_its_place_and_what_is_allowed() {
         ("JHE_OW_LOG", "jhe_ow=loud"),
     ] {
         let failure = load_from("", &[(variable, value)]).unwrap_err();
-        assert!(failure.what.contains(variable) && failure.what.contains(value), "{failure}");
+        assert!(failure.message.contains(variable) && failure.message.contains(value), "{failure}");
     }
 }
 
 #[test]
-fn no_error_shows_what_may_be_a_secret() {
+fn no_error_shows_a_secret() {
     let directory = tempfile::tempdir().unwrap();
     let failure = load_from("", &[("OW_API_URL", "http://user:hunter2@localhost:8000")]).unwrap_err();
-    assert!(failure.what.contains("'http://…@localhost:8000'"), "{failure}");
+    assert!(failure.message.contains("'http://…@localhost:8000'"), "{failure}");
     let failure = load_from("[ow]\napi_key = sk-hunter2\n", &[]).unwrap_err();
-    assert!(failure.what.contains("line 2 is not TOML") && !failure.what.contains("hunter2"), "{failure}");
+    assert!(
+        failure.message.contains("line 2 is not TOML") && !failure.message.contains("hunter2"),
+        "{failure}"
+    );
     std::fs::write(directory.path().join(".env"), "OW_API_URL=http://x\nOW_API_KEY=\"sk-hunter2\n").unwrap();
     let failure = Environment::new([], directory.path().to_owned()).unwrap_err();
-    assert!(failure.what.contains("OW_API_KEY") && !failure.what.contains("hunter2"), "{failure}");
+    assert!(failure.message.contains("OW_API_KEY") && !failure.message.contains("hunter2"), "{failure}");
 }
 
 #[test]
 fn an_unknown_key_names_the_nearest_known_one() {
     let failure = load_from("[ow]\napi_ulr = \"http://127.0.0.1:8000\"", &[]).unwrap_err();
-    assert!(failure.what.contains("ow.api_ulr") && failure.what.contains("line 2"), "{failure}");
-    assert_eq!(failure.next, "did you mean ow.api_url?");
+    assert!(failure.message.contains("ow.api_ulr") && failure.message.contains("line 2"), "{failure}");
+    assert_eq!(failure.remedy, "did you mean ow.api_url?");
     let failure = load_from("", &[("JHE_OW_DATADIR", "/x")]).unwrap_err();
-    assert!(failure.next.contains("JHE_OW_DATA_DIR"), "{failure}");
+    assert!(failure.remedy.contains("JHE_OW_DATA_DIR"), "{failure}");
 }
 
 #[test]
-fn a_runtime_setting_in_the_file_sends_to_the_command_that_sets_it() {
+fn a_run_time_setting_in_the_file_is_refused_with_the_command_that_sets_it() {
     let failure = load_from("[ow]\ningest_mode = \"raw\"", &[]).unwrap_err();
-    assert!(failure.next.contains("jhe-ow settings set ow.ingest_mode"), "{failure}");
+    assert!(failure.remedy.contains("jhe-ow settings set ow.ingest_mode"), "{failure}");
 }
 
 #[test]
@@ -148,12 +154,12 @@ fn a_secret_comes_from_its_variable_its_file_or_systemd_and_never_shows() {
     assert!(key(&[("OW_API_KEY_FILE", file.to_str().unwrap())]).is_err(), "a file that was named has a key");
     let failure = key(&[("OW_API_KEY", "sk-se cret")]).unwrap_err();
     assert!(!failure.to_string().contains("cret"), "{failure}");
-    assert!(key(&[("OW_API_KEY_FILE", "/nowhere")]).unwrap_err().what.contains("/nowhere"));
+    assert!(key(&[("OW_API_KEY_FILE", "/nowhere")]).unwrap_err().message.contains("/nowhere"));
     assert!(key(&[("OW_API_KEY", "a"), ("OW_API_KEY_FILE", "b")]).is_err());
 }
 
 #[test]
-fn systemds_state_directory_stands_below_what_a_person_wrote() {
+fn a_configured_data_directory_overrides_that_of_systemd() {
     let directory = tempfile::tempdir().unwrap();
     let data_dir = |variables: &[(&str, &str)]| {
         load(&Flags::default(), &environment(variables, directory.path())).unwrap().data_dir
@@ -164,18 +170,18 @@ fn systemds_state_directory_stands_below_what_a_person_wrote() {
 }
 
 #[test]
-fn whatever_may_stand_in_a_file_of_its_own_is_a_secret_and_nothing_else_is() {
-    let has_twin = |path: &str| KEYS.iter().any(|twin| twin.path == format!("{path}_file"));
+fn exactly_the_secrets_have_a_file_key() {
+    let has_file_key = |path: &str| KEYS.iter().any(|other| other.path == format!("{path}_file"));
     for &key in KEYS {
-        assert_eq!(key.is_secret, has_twin(key.path), "{}", key.path);
+        assert_eq!(key.is_secret, has_file_key(key.path), "{}", key.path);
         assert!(!key.is_secret || key.default.is_none(), "{}", key.path);
-        let shown = key.shown("hunter2".to_owned());
-        assert_eq!(shown, if has_twin(key.path) { "(set)" } else { "hunter2" }, "{}", key.path);
+        let shown = key.mask("hunter2".to_owned());
+        assert_eq!(shown, if has_file_key(key.path) { "(set)" } else { "hunter2" }, "{}", key.path);
     }
 }
 
 #[test]
-fn an_address_that_is_none_is_told_with_an_example_of_its_own() {
+fn an_invalid_address_is_refused_with_a_fitting_example() {
     for (name, example) in [
         ("JHE_OW_PUBLIC_URL", "https://jhe-ow.example.org"),
         ("JHE_BASE_URL", "https://jhe.example.org"),
@@ -183,7 +189,7 @@ fn an_address_that_is_none_is_told_with_an_example_of_its_own() {
         ("OW_API_URL", "https://ow.example.org"),
     ] {
         let failure = load_from("", &[(name, "localhost")]).unwrap_err();
-        let told = failure.to_string();
-        assert!(told.contains(name) && told.contains(example), "{told}");
+        let text = failure.to_string();
+        assert!(text.contains(name) && text.contains(example), "{text}");
     }
 }

@@ -1,24 +1,24 @@
-//! Erases what was withdrawn, once it is due.
+//! Erases observations whose consent was withdrawn, once their retention has ended.
 
 use crate::common::time::Timestamp;
-use crate::config::settings::Snapshot;
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
-use crate::store::privacy::withdrawal;
+use crate::config::settings::Settings;
+use crate::store::{engine::store::Store, error::StoreError, privacy::withdrawal};
 
-/// Erases the observations whose consent has been withdrawn for as long as the settings say, and what an earlier sweep
-/// left behind when it was cut off. What JHE got stays there. Answers about how many pairs of patient and scope it was
-/// decided.
-///
-/// # Errors
-/// Where the store cannot be read or written; the next sweep goes on.
-pub async fn sweep(store: &Store, settings: &Snapshot, now: Timestamp) -> Result<usize, StoreError> {
-    let decided = match settings.erase_after() {
-        Some(after) => store.write(move |db| withdrawal::decide(db, after, now)).await?,
+/// Erases observations whose consent was withdrawn longer ago than the setting says, and resumes an erasure
+/// that was cut off. Copies at JHE stay. Returns the number of pairs of patient and data type whose erasure
+/// began.
+pub(crate) async fn erase_due(
+    store: &Store,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let begun = match settings.erase_after() {
+        Some(after) => store.write(move |db| withdrawal::begin_due_erasures(db, after, now)).await?,
         None => 0,
     };
-    while store.read(withdrawal::is_anything_left).await? {
-        store.write(move |db| withdrawal::erase_some(db, now)).await?;
+    // In batches, so that other writes get their turn.
+    while store.read(withdrawal::has_unfinished_erasure).await? {
+        store.write(move |db| withdrawal::erase_batch(db, now)).await?;
     }
-    Ok(decided)
+    Ok(begun)
 }

@@ -1,4 +1,4 @@
-//! Keeps what JHE says about consent fresh: nobody is read, and nothing is sent, on an old answer.
+//! Refreshes consents from JHE. Nobody is polled, and nothing is sent, on the strength of an old answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,90 +6,83 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::common::clock::Clock;
-use crate::jhe::client::{Jhe, Who};
+use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
 use crate::model::patient::PatientId;
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
-use crate::store::people::jhe_consent;
-use crate::store::people::jhe_consent::Mirrored;
+use crate::store::people::jhe_consent::{self, MirroredPatient};
+use crate::store::{engine::store::Store, error::StoreError};
 
-/// An answer of JHE's that is younger than this counts.
-pub const FRESH: Duration = Duration::from_mins(1);
-/// How often patients without a link are asked about: as long as a practitioner's session lasts.
+/// Maximum age of JHE's answer.
+const FRESH: Duration = Duration::from_mins(1);
+/// Interval of refreshes for patients without a link: as long as a practitioner's session lasts.
 const UNLINKED_EVERY: Duration = Duration::from_hours(1);
-/// Patients who are asked about at the same time: as many as JHE's shipped workers, and as many to wait for them.
-const AT_ONCE: usize = 4;
+/// Patients refreshed at the same time: twice as many as JHE's default workers, so that none of them is idle.
+const CONCURRENCY: usize = 4;
 
 /// A patient whose consents could not be read, and why.
-pub type Unread = (PatientId, JheError);
+pub type FailedRefresh = (PatientId, JheError);
 
-/// Reads those of JHE's patients whom no tick asks about, as they are not linked, where they are not fresh at all: who
-/// may see them changes all the same. That some could not be read is no trouble of a tick's.
-///
-/// # Errors
-/// Where the store cannot be read or written.
-pub async fn refresh_unlinked(jhe: &Jhe, store: &Store, clock: &Clock) -> Result<(), StoreError> {
+/// Refreshes JHE's patients without a link, about whom no tick asks: the staff who may see them can change
+/// all the same.
+pub(crate) async fn refresh_unlinked(jhe: &Jhe, store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let before = clock.now().minus(UNLINKED_EVERY);
-    let stale = store.read(move |db| jhe_consent::unlinked(db, before)).await?;
+    let stale = store.read(move |db| jhe_consent::list_unlinked(db, before)).await?;
     refresh(jhe, store, clock, Some(&stale)).await.map(drop)
 }
 
-/// JHE's linked patients; or those among `only`, where it is given.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub async fn of_jhe(store: &Store, only: Option<&BTreeSet<PatientId>>) -> Result<Vec<PatientId>, StoreError> {
-    Ok(mirrored(store, only).await?.into_iter().map(|one| one.patient).collect())
-}
-
-async fn mirrored(store: &Store, only: Option<&BTreeSet<PatientId>>) -> Result<Vec<Mirrored>, StoreError> {
+/// Lists JHE's linked patients, or JHE's patients among `only`.
+pub(crate) async fn list_jhe_patients(
+    store: &Store,
+    only: Option<&BTreeSet<PatientId>>,
+) -> Result<Vec<MirroredPatient>, StoreError> {
     match only.cloned() {
-        None => store.read(|db| jhe_consent::linked(db, None)).await,
-        Some(only) => store.read(move |db| jhe_consent::among(db, &only)).await,
+        None => store.read(|db| jhe_consent::list_linked(db, None)).await,
+        Some(only) => store.read(move |db| jhe_consent::list_among(db, &only)).await,
     }
 }
 
-/// Reads the consents of JHE's linked patients anew where they are not fresh; or those of the patients in `only`,
-/// linked or not, where it is given. Answers whose could not be read: they are not to be ingested, nor anything of theirs sent.
-///
-/// # Errors
-/// Where the store cannot be read or written.
-pub async fn refresh(
+/// Refreshes the consents of JHE's linked patients, or of `only`, linked or not, unless they are fresh. The
+/// caller must neither poll nor export the returned patients, whose consents are unknown.
+pub(crate) async fn refresh(
     jhe: &Jhe,
     store: &Store,
     clock: &Clock,
     only: Option<&BTreeSet<PatientId>>,
-) -> Result<Vec<Unread>, StoreError> {
+) -> Result<Vec<FailedRefresh>, StoreError> {
     let now = clock.now();
-    let mut stale = mirrored(store, only).await?;
-    stale.retain(|one| one.read.is_none_or(|read| read > now || now.since(read) >= FRESH));
-    let mut reads = futures_util::stream::iter(stale)
-        .map(|one| async move { (one, read(jhe, store, clock, one).await) })
-        .buffer_unordered(AT_ONCE);
-    let mut unread = Vec::new();
-    while let Some((one, outcome)) = reads.next().await {
-        if let Err(error) = outcome? {
-            unread.push((one.patient, error));
+    let mut stale = list_jhe_patients(store, only).await?;
+    // A time in the future comes from a clock that ran ahead, and proves nothing.
+    stale.retain(|one| one.refreshed.is_none_or(|at| at > now || now.since(at) >= FRESH));
+    let mut refreshes = futures_util::stream::iter(stale)
+        .map(|one| async move { (one.patient, refresh_one(jhe, store, clock, one).await) })
+        .buffer_unordered(CONCURRENCY);
+    let mut failed = Vec::new();
+    while let Some((patient, result)) = refreshes.next().await {
+        if let Err(error) = result? {
+            failed.push((patient, error));
         }
     }
-    Ok(unread)
+    Ok(failed)
 }
 
-async fn read(
+async fn refresh_one(
     jhe: &Jhe,
     store: &Store,
     clock: &Clock,
-    one: Mirrored,
+    one: MirroredPatient,
 ) -> Result<Result<(), JheError>, StoreError> {
-    let snapshot = match jhe.consents(Who::Daemon, one.jhe_id, clock).await {
-        Ok(snapshot) => snapshot,
-        Err(error @ (JheError::Forbidden(_) | JheError::NotFound(_))) => {
-            store.write(move |db| jhe_consent::out_of_reach(db, one.patient)).await?;
-            return Ok(Err(error));
+    match jhe.fetch_consents(Caller::Daemon, one.jhe_id, clock).await {
+        Ok(consents) => {
+            store.write(move |db| jhe_consent::apply(db, one.patient, &consents)).await?;
+            Ok(Ok(()))
         }
-        Err(error) => return Ok(Err(error)),
-    };
-    store.write(move |db| jhe_consent::apply(db, one.patient, &snapshot)).await?;
-    Ok(Ok(()))
+        Err(error) => {
+            if let JheError::Forbidden(_) | JheError::NotFound(_) = error {
+                // The daemon's client shares no organization with the patient any more, so no practitioner
+                // may see the patient here.
+                store.write(move |db| jhe_consent::clear_organizations(db, one.patient)).await?;
+            }
+            Ok(Err(error))
+        }
+    }
 }

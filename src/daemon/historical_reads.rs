@@ -1,181 +1,191 @@
-//! The past that OW has fetched: noted when OW tells of it, and read in slices, as a backfill is, until all of it was.
+//! Historical ranges that OW has synced: recorded when OW reports them, and read in slices, as a backfill, to
+//! their end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::hint_queue::Hint;
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
-use crate::daemon::hints::PAUSE;
-use crate::daemon::run::Daemon;
+use crate::common::{failure::Failure, time::Timestamp};
+use crate::daemon::{hints::PAUSE, run::Daemon};
 use crate::model::consent_intervals::Interval;
 use crate::model::patient::{PatientId, PatientRef};
-use crate::ow::error::OwError;
-use crate::ow::runs::SyncRun;
-use crate::poll::poller::{Ask, Past};
-use crate::poll::progress::Progress;
-use crate::poll::sweep_schedule::WIDE as FURTHEST_SWEEP;
-use crate::poll::tick::Outcome;
+use crate::ow::{error::OwError, runs::SyncRun};
+use crate::poll::poller::{BackfillRequest, PollRequest};
+use crate::poll::{progress::PollProgress, sweep_schedule::WIDE as WIDEST_SWEEP, tick::PollOutcome};
 use crate::store::error::StoreError;
-use crate::store::operations::historical_reads;
-use crate::store::operations::historical_reads::{Owed, Told};
+use crate::store::operations::historical_reads::{self, HistoricalSync, PendingRead};
 
-/// The furthest that OW fetches at once.
-const FURTHEST: Duration = Duration::from_hours(366 * 24);
-/// What is read before the oldest sample that OW tells of.
-const BEFORE: Duration = Duration::from_hours(1);
-/// Samples that are no older are read with what is new: each read begins six hours before the newest sample.
-const NEW: Duration = Duration::from_hours(5);
-/// How soon it is looked again where somebody else has the lock.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The longest range that OW syncs at once.
+const LONGEST_RANGE: Duration = Duration::from_hours(366 * 24);
+/// A read begins this much before the oldest sample that OW names.
+const MARGIN: Duration = Duration::from_hours(1);
+/// Younger samples need no historical read: each hot window begins six hours before the newest sample.
+const COVERED_BY_HOT_WINDOW: Duration = Duration::from_hours(5);
+/// The retry interval while another process holds the lock.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Daemon {
-    /// Notes the past that OW's runs have fetched, also those that were over before the daemon began.
-    pub(crate) async fn note_runs(&self, runs: &[SyncRun]) {
-        let past = runs.iter().filter(|run| run.is_of_the_past() && run.may_have_brought());
-        let told = past.map(|run| Told {
+    /// Records the historical runs in OW's list, also those that ended before the daemon started.
+    pub(crate) async fn record_runs(&self, runs: &[SyncRun]) {
+        let historical = runs.iter().filter(|run| run.is_historical() && run.may_have_stored_data());
+        let syncs = historical.map(|run| HistoricalSync {
             user: run.user_id.clone(),
             run: run.run_id.clone(),
-            last_update: run.last_update.clone(),
+            last_activity: run.last_update.clone(),
         });
-        // What cannot be noted is still in the next list.
-        if let Err(error) = self.note(told.collect(), None).await {
-            tracing::debug!("what OW has fetched of the past could not be noted yet: {error}");
+        // After an error, the next list still has these runs.
+        if let Err(error) = self.record_syncs(syncs.collect(), None).await {
+            tracing::debug!("historical data at OW could not be recorded yet: {error}");
         }
     }
 
-    /// Notes the past that messages tell of; answers whether all of it was.
-    pub(crate) async fn note_told(&self) -> bool {
+    /// Saves the webhooks' hints about historical data. Returns false if some have to be saved again later.
+    pub(crate) async fn save_historical_hints(&self) -> bool {
         let mut failed = Vec::new();
-        for (user, hint) in self.app.hints.take_told() {
-            if let Err(error) = self.note_hint(&user, &hint).await {
-                tracing::debug!("what a message tells of the past could not be noted yet: {error}");
+        for (user, hint) in self.app.hints.take_historical() {
+            if let Err(error) = self.record_hint(&user, &hint).await {
+                tracing::debug!("a webhook about historical data could not be recorded yet: {error}");
                 failed.push((user, hint));
             }
         }
-        let is_noted = failed.is_empty();
-        self.app.hints.put_back_told(failed.into_iter().collect());
-        is_noted
+        let is_saved = failed.is_empty();
+        self.app.hints.put_back_historical(failed.into_iter().collect());
+        is_saved
     }
 
-    async fn note_hint(&self, user: &str, hint: &Hint) -> Result<(), Failure> {
-        let of = |run: &str| Told { user: user.to_owned(), run: run.to_owned(), last_update: String::new() };
-        self.note(hint.runs.iter().map(|run| of(run)).collect(), None).await?;
+    async fn record_hint(&self, user: &str, hint: &Hint) -> Result<(), Failure> {
+        let sync = |run: &str| HistoricalSync {
+            user: user.to_owned(),
+            run: run.to_owned(),
+            last_activity: String::new(),
+        };
+        self.record_syncs(hint.runs.iter().map(|run| sync(run)).collect(), None).await?;
         match hint.since {
-            Some(since) if self.app.clock.now().since(since) > NEW => {
-                self.note(vec![of("")], Some(since)).await
+            Some(since) if self.app.clock.now().since(since) > COVERED_BY_HOT_WINDOW => {
+                self.record_syncs(vec![sync("")], Some(since)).await
             }
             _ => Ok(()),
         }
     }
 
-    /// Notes what is news of this. Where nobody says since when, OW is asked.
-    async fn note(&self, told: Vec<Told>, since: Option<Timestamp>) -> Result<(), Failure> {
-        if told.is_empty() {
+    /// Schedules a read for each sync that is not recorded yet. Without `since`, OW is asked how far it
+    /// reached back.
+    async fn record_syncs(
+        &self,
+        syncs: Vec<HistoricalSync>,
+        since: Option<Timestamp>,
+    ) -> Result<(), Failure> {
+        if syncs.is_empty() {
             return Ok(());
         }
-        let news = self.app.store.read(move |db| historical_reads::news(db, &told)).await?;
-        for (patient, told) in news {
+        let unrecorded = self.app.store.read(move |db| historical_reads::list_unrecorded(db, &syncs)).await?;
+        for (patient, sync) in unrecorded {
             let now = self.app.clock.now();
             let since = match since {
                 Some(since) => since,
-                None => self.fetched_from(&told).await?.unwrap_or_else(|| now.minus(FURTHEST_SWEEP)),
+                None => self.find_sync_start(&sync).await?.unwrap_or_else(|| now.minus(WIDEST_SWEEP)),
             };
-            let range = Interval { from: reached(since, now), until: now };
-            self.app.store.write(move |db| historical_reads::add(db, patient, &told, range, now)).await?;
-            self.app.hints.is_owed();
+            let range = Interval { from: read_from(since, now), until: now };
+            self.app
+                .store
+                .write(move |db| historical_reads::schedule(db, patient, &sync, range, now))
+                .await?;
+            self.app.hints.notify_historical_read();
         }
         Ok(())
     }
 
-    /// From when on a run fetched, where OW says.
-    async fn fetched_from(&self, told: &Told) -> Result<Option<Timestamp>, Failure> {
-        let failed = |what: String| Failure::failed(what, "it is asked again");
-        let client = self.ow().ok_or_else(|| failed("there is no OW".to_owned()))?;
-        let asked = tokio::select! {
-            () = self.cancel.cancelled() => return Err(failed("the daemon ends".to_owned())),
-            asked = client.fetched_from(&told.user, &told.run) => asked,
-        };
-        match asked {
+    /// Asks OW how far back a sync reached; none where OW does not know.
+    async fn find_sync_start(&self, sync: &HistoricalSync) -> Result<Option<Timestamp>, Failure> {
+        let failed = |message: String| Failure::failed(message, "it is tried again");
+        let client = self.ow().ok_or_else(|| failed("OW is not configured".to_owned()))?;
+        let start = self.cancel.run_until_cancelled(client.find_sync_start(&sync.user, &sync.run)).await;
+        match start.ok_or_else(|| failed("the daemon stops".to_owned()))? {
             Err(OwError::UnknownUser) => Ok(None),
-            asked => asked.map_err(|error| failed(error.to_string())),
+            start => start.map_err(|error| failed(error.to_string())),
         }
     }
 
-    /// Reads what is owed for as long as the daemon runs.
-    pub(crate) async fn read_owed(&self) {
+    /// Reads the scheduled historical ranges until the daemon ends.
+    pub(crate) async fn read_historical_data(&self) {
         while !self.cancel.is_cancelled() {
-            let again = self.read_next().await.unwrap_or_else(|error| {
-                tracing::warn!("what OW has fetched of the past could not be read: {error}");
+            let pause = self.read_next_range().await.unwrap_or_else(|error| {
+                tracing::warn!("historical data could not be read from OW: {error}");
                 PAUSE
             });
             tokio::select! {
                 () = self.cancel.cancelled() => {}
-                () = self.app.hints.owed() => {}
-                () = tokio::time::sleep(again) => {}
+                () = self.app.hints.wait_for_historical_read() => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Reads the next past that is owed, unless a tick runs or waits to; answers when to look again.
-    async fn read_next(&self) -> Result<Duration, StoreError> {
+    /// Reads the next due range, unless a tick runs or waits for the lock. Returns the time to the next
+    /// attempt.
+    async fn read_next_range(&self) -> Result<Duration, StoreError> {
         let settings = self.app.store.settings().await?;
         let pause = settings.hints_interval().unwrap_or(PAUSE);
         if !settings.is_on() {
             return Ok(pause);
         }
-        if self.app.ticks.running().is_some() {
-            return Ok(AGAIN);
+        if self.app.ticker.running().is_some() {
+            return Ok(RETRY);
         }
         let now = self.app.clock.now();
-        let Some(owed) = self.app.store.read(move |db| historical_reads::next(db, now)).await? else {
+        let Some(read) = self.app.store.read(move |db| historical_reads::find_due(db, now)).await? else {
             return Ok(pause);
         };
-        let Some(is_read) = self.read_past(&owed).await else { return Ok(AGAIN) };
+        let Some(is_complete) = self.read_range(&read).await else { return Ok(RETRY) };
         let now = self.app.clock.now();
-        let note = move |db: &_| {
-            if is_read {
-                historical_reads::done(db, &owed, now)
+        let write = move |db: &_| {
+            if is_complete {
+                historical_reads::complete(db, &read, now)
             } else {
-                historical_reads::failed(db, &owed, now)
+                historical_reads::reschedule(db, &read, now)
             }
         };
-        self.app.store.write(note).await?;
+        self.app.store.write(write).await?;
         Ok(Duration::ZERO)
     }
 
-    /// Reads a range; answers whether it was read to its end, or nothing where it could not begin.
-    async fn read_past(&self, owed: &Owed) -> Option<bool> {
-        let Interval { from, until } = owed.range;
-        let ask = Ask {
-            patient: Some(PatientRef::Own(owed.patient)),
-            past: Some(Past { asked: format!("owed {from} until {until}"), range: owed.range }),
-            ..Ask::default()
+    /// Reads a range. Returns whether it was read to its end, or none if the read could not begin.
+    async fn read_range(&self, read: &PendingRead) -> Option<bool> {
+        let Interval { from, until } = read.range;
+        // The name lets a read that was cut off resume.
+        let name = format!("historical {from} until {until}");
+        let request = PollRequest {
+            patient: Some(PatientRef::Own(read.patient)),
+            backfill: Some(BackfillRequest { name, range: read.range }),
+            ..PollRequest::default()
         };
-        match self.app.poller().poll(&ask, &Arc::new(Progress::default())).await {
-            Ok(Outcome::Skipped(_) | Outcome::Held(_)) => None,
+        match self.app.poller().poll(&request, &Arc::new(PollProgress::default())).await {
+            Ok(PollOutcome::Skipped(_) | PollOutcome::Held(_)) => None,
             Err(_) if self.cancel.is_cancelled() => None,
-            Ok(Outcome::Complete(summary)) => {
-                self.app.payloads.note_turns(&summary);
-                let is_patient = |patient: &PatientId| *patient == owed.patient;
+            Ok(PollOutcome::Complete(summary)) => {
+                self.app.bucket_status.record_turns(&summary);
+                let is_patient = |patient: &PatientId| *patient == read.patient;
                 let has_failed = summary.failed.iter().any(|(patient, _)| is_patient(patient));
-                let is_read = !has_failed && summary.patients.iter().any(|(patient, _)| is_patient(patient));
-                let created = summary.tally.created;
-                tracing::info!(patient = %owed.patient, created, is_read, "OW has fetched the past since {from}");
-                Some(is_read)
+                let is_complete =
+                    !has_failed && summary.patients.iter().any(|(patient, _)| is_patient(patient));
+                let created = summary.counts.created;
+                let patient = read.patient;
+                tracing::info!(%patient, created, is_complete, "read historical data since {from}");
+                Some(is_complete)
             }
             Err(failure) => {
-                // The next tick says the same, and louder.
-                tracing::info!(patient = %owed.patient, "the past could not be read yet: {}", failure.what);
+                // The next tick logs the same as an error.
+                let reason = failure.message;
+                tracing::info!(patient = %read.patient, "historical data could not be read yet: {reason}");
                 Some(false)
             }
         }
     }
 }
 
-/// From when on is read what came since then.
-fn reached(since: Timestamp, now: Timestamp) -> Timestamp {
-    since.minus(BEFORE).max(now.minus(FURTHEST))
+/// Returns the start of the read for samples that begin at `since`.
+fn read_from(since: Timestamp, now: Timestamp) -> Timestamp {
+    since.minus(MARGIN).max(now.minus(LONGEST_RANGE))
 }
 
 #[cfg(test)]
@@ -183,9 +193,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_is_read_with_an_hour_to_spare_and_a_year_at_most() {
+    fn a_read_begins_an_hour_early_and_a_year_ago_at_most() {
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
-        let of = |hours| now.since(reached(now.minus(Duration::from_hours(hours)), now));
-        assert_eq!((of(48), of(48_000)), (Duration::from_hours(49), FURTHEST));
+        let length = |hours| now.since(read_from(now.minus(Duration::from_hours(hours)), now));
+        assert_eq!((length(48), length(48_000)), (Duration::from_hours(49), LONGEST_RANGE));
     }
 }

@@ -1,5 +1,6 @@
-//!
+//! The running daemon: start-up, the ticker and the other loops, systemd's watchdog, signals and shutdown.
 
+pub(crate) mod background_loops;
 pub(crate) mod hints;
 pub(crate) mod historical_reads;
 pub(crate) mod run;

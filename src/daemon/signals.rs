@@ -1,4 +1,4 @@
-//! Signals: the first SIGINT or SIGTERM asks for an orderly end, the second one ends at once.
+//! Signals: the first SIGINT or SIGTERM starts an orderly end, the second ends the process at once.
 
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -8,15 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 
-/// Exit code of a process that was ended by its second signal, as shells count SIGINT.
+/// The exit code after a second signal: 128 + SIGINT, as shells report it.
 const EXIT_SIGNAL: i32 = 130;
 
-/// Cancels `cancel` at the first signal to end.
-pub(crate) fn cancel_on_signal(cancel: &CancellationToken) -> Result<(), Failure> {
-    listen(cancel, &[SIGINT, SIGTERM]).map(drop)
+/// Returns a token that the first SIGINT or SIGTERM cancels.
+pub(crate) fn cancel_on_signal() -> Result<CancellationToken, Failure> {
+    let cancel = CancellationToken::new();
+    listen(&cancel, &[SIGINT, SIGTERM])?;
+    Ok(cancel)
 }
 
-/// As [`cancel_on_signal`], and passes each SIGHUP on.
+/// Cancels `cancel` at the first SIGINT or SIGTERM, and forwards each SIGHUP.
 pub(crate) fn cancel_and_reload(cancel: &CancellationToken) -> Result<mpsc::Receiver<()>, Failure> {
     listen(cancel, &[SIGINT, SIGTERM, SIGHUP])
 }
@@ -30,7 +32,7 @@ fn listen(cancel: &CancellationToken, which: &[i32]) -> Result<mpsc::Receiver<()
     tokio::spawn(async move {
         while let Some(signal) = signals.next().await {
             match signal {
-                // One reload that waits is as good as two.
+                // A reload that is already waiting is enough.
                 SIGHUP => drop(reload.try_send(())),
                 _ if cancel.is_cancelled() => std::process::exit(EXIT_SIGNAL),
                 _ => {

@@ -1,4 +1,5 @@
-//! How `serve` begins: the address first, then the store; and what it does for as long as there is none.
+//! Start-up of `serve`: the address is bound first, then the store is opened. While the store cannot be
+//! opened, the server answers with the reason.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -12,145 +13,138 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerts::store_outage::Outage;
-use crate::app::instance;
-use crate::app::session::Session;
-use crate::app::state::App;
+use crate::alerts::store_outage::StoreOutage;
+use crate::app::{instance, session::Session, state::App};
 use crate::common::failure::Failure;
 use crate::daemon::systemd::notify;
-use crate::store::engine::directory_lock;
-use crate::store::engine::store::Store;
-use crate::web::gate::Door;
-use crate::web::server;
+use crate::store::engine::{directory_lock, store::Store};
+use crate::web::{gate::Gate, server};
 
-/// How soon a store that could not be opened is tried again. Whoever mends a disk is watching.
-const AGAIN: Duration = Duration::from_secs(5);
+/// The retry interval for a store that cannot be opened. Somebody who repairs a disk watches the page.
+const RETRY: Duration = Duration::from_secs(5);
 
-/// The store of the one daemon that serves a data directory.
-pub(crate) struct Opened {
+/// An open store, and the lock that keeps a second daemon out of its directory.
+pub(crate) struct LockedStore {
     pub(crate) store: Store,
-    /// Keeps other daemons away for as long as it lives.
-    pub(crate) _claim: File,
+    pub(crate) _lock: File,
 }
 
-/// The listener, or the server that already answers on it.
-pub(crate) enum Front {
-    /// Nobody has been answered yet.
+/// The bound listener, or the server that already answers on it.
+pub(crate) enum Frontend {
     Listening(TcpListener),
-    /// People are told why there is no store.
-    Answering(Door, JoinHandle<()>),
+    /// The server answers with the reason why there is no store.
+    Unavailable(Gate, JoinHandle<()>),
 }
 
-impl Front {
-    /// Leads people to the pages from now on; answers with the server.
-    pub(crate) fn admit(self, app: App, cancel: &CancellationToken) -> JoinHandle<()> {
+impl Frontend {
+    /// Serves the pages from now on. Returns the server's task.
+    pub(crate) fn serve_pages(self, app: App, cancel: &CancellationToken) -> JoinHandle<()> {
         match self {
             Self::Listening(listener) => {
-                tokio::spawn(server::serve(listener, Door::open(app), cancel.clone()))
+                tokio::spawn(server::serve(listener, Gate::open(app), cancel.clone()))
             }
-            Self::Answering(door, server) => {
-                door.admit(app);
+            Self::Unavailable(gate, server) => {
+                gate.set_open(app);
                 server
             }
         }
     }
 
-    fn refuse(self, why: Failure, cancel: &CancellationToken) -> Self {
+    fn serve_reason(self, why: Failure, cancel: &CancellationToken) -> Self {
         match self {
             Self::Listening(listener) => {
-                let door = Door::closed(why);
-                let server = tokio::spawn(server::serve(listener, door.clone(), cancel.clone()));
-                Self::Answering(door, server)
+                let gate = Gate::unavailable(why);
+                let server = tokio::spawn(server::serve(listener, gate.clone(), cancel.clone()));
+                Self::Unavailable(gate, server)
             }
-            Self::Answering(door, server) => {
-                door.close(why);
-                Self::Answering(door, server)
+            Self::Unavailable(gate, server) => {
+                gate.set_unavailable(why);
+                Self::Unavailable(gate, server)
             }
         }
     }
 }
 
-/// Opens the store of the data directory, and tries until it can be opened: a daemon that ended instead would only be started
-/// again, and could tell nobody why. None where `cancel` came first.
-///
-/// # Errors
-/// Where another daemon serves the same directory.
-pub(crate) async fn open(
+/// Opens the store of the data directory, and retries until that works: systemd would only restart a daemon
+/// that exits, and nobody would see the reason. Returns none if `cancel` comes first, and an error if another
+/// daemon serves the directory.
+pub(crate) async fn open_store(
     session: &Session,
     listener: TcpListener,
     cancel: &CancellationToken,
-) -> Result<Option<(Opened, Front)>, Failure> {
-    let (trouble, watched) = watch::channel(None);
+) -> Result<Option<(LockedStore, Frontend)>, Failure> {
+    let (errors, observed) = watch::channel(None);
     tokio::select! {
-        opened = attempts(&session.config.data_dir, listener, &trouble, cancel) => opened,
-        never = tell(session, watched) => match never {},
+        opened = retry_until_open(&session.config.data_dir, listener, &errors, cancel) => opened,
+        never = send_outage_alerts(session, observed) => match never {},
     }
 }
 
-/// Tells of a store that cannot be opened, beside the attempts: a mail server that hangs keeps nobody from the store.
-async fn tell(session: &Session, mut trouble: watch::Receiver<Option<Failure>>) -> Infallible {
-    let mut outage = Outage::default();
+/// Sends alerts about a store that cannot be opened, beside the attempts: a mail server that hangs must not
+/// delay them.
+async fn send_outage_alerts(session: &Session, mut errors: watch::Receiver<Option<Failure>>) -> Infallible {
+    let mut outage = StoreOutage::default();
     loop {
-        let why = trouble.borrow_and_update().as_ref().map(|failure| failure.what.clone());
-        outage.look(&session.config, why.as_deref(), session.clock.now()).await;
-        // What is new is looked at at once; that it goes on is told once it has for a while.
-        let _ = tokio::time::timeout(AGAIN, trouble.changed()).await;
+        let error = errors.borrow_and_update().as_ref().map(|failure| failure.message.clone());
+        outage.update(&session.config, error.as_deref(), session.clock.now()).await;
+        // A change wakes at once; the timeout lets an outage become old enough for its alert.
+        let _ = tokio::time::timeout(RETRY, errors.changed()).await;
     }
 }
 
-async fn attempts(
+async fn retry_until_open(
     directory: &Path,
     listener: TcpListener,
-    trouble: &watch::Sender<Option<Failure>>,
+    errors: &watch::Sender<Option<Failure>>,
     cancel: &CancellationToken,
-) -> Result<Option<(Opened, Front)>, Failure> {
-    let mut front = Front::Listening(listener);
+) -> Result<Option<(LockedStore, Frontend)>, Failure> {
+    let mut frontend = Frontend::Listening(listener);
     loop {
-        let here = directory.to_owned();
-        let attempt = tokio::task::spawn_blocking(move || attempt(&here));
-        let failure = match while_fed(attempt).await {
-            Ok(Ok(Some(opened))) => return Ok(Some((opened, front))),
-            Ok(Ok(None)) => return Err(served(directory)),
+        let path = directory.to_owned();
+        let attempt = tokio::task::spawn_blocking(move || lock_and_open(&path));
+        let failure = match feed_watchdog_during(attempt).await {
+            Ok(Ok(Some(opened))) => return Ok(Some((opened, frontend))),
+            Ok(Ok(None)) => {
+                return Err(Failure::failed(
+                    format!("another daemon serves the data directory {}", directory.display()),
+                    "stop that one first, or name another directory with --data-dir",
+                ));
+            }
             Ok(Err(failure)) => failure,
             Err(error) => {
                 Failure::failed(format!("the store could not be opened: {error}"), "report this text")
             }
         };
-        if trouble.borrow().as_ref() != Some(&failure) {
-            tracing::error!(next = failure.next, "waiting for the store: {}", failure.what);
-            // Not to be ready would mean to be restarted, again and again.
-            notify(&[NotifyState::Ready, NotifyState::Status(&failure.what)]);
+        if errors.borrow().as_ref() != Some(&failure) {
+            tracing::error!(next = failure.remedy, "waiting for the store: {}", failure.message);
+            // systemd restarts a service that does not become ready in time, again and again.
+            notify(&[NotifyState::Ready, NotifyState::Status(&failure.message)]);
         }
-        front = front.refuse(failure.clone(), cancel);
-        trouble.send_replace(Some(failure));
+        frontend = frontend.serve_reason(failure.clone(), cancel);
+        errors.send_replace(Some(failure));
         tokio::select! {
             () = cancel.cancelled() => return Ok(None),
-            () = while_fed(tokio::time::sleep(AGAIN)) => {}
+            () = feed_watchdog_during(tokio::time::sleep(RETRY)) => {}
         }
     }
 }
 
-/// Waits for something, and has systemd's watchdog hear of a process that lives: another start would find no other disk.
-async fn while_fed<T>(waited_for: impl Future<Output = T>) -> T {
-    let Some(asked) = sd_notify::watchdog_enabled() else { return waited_for.await };
-    let mut waited_for = std::pin::pin!(waited_for);
+/// Awaits a future and feeds systemd's watchdog meanwhile: a restart would find the same disk.
+async fn feed_watchdog_during<T>(future: impl Future<Output = T>) -> T {
+    let Some(timeout) = sd_notify::watchdog_enabled() else { return future.await };
+    let mut future = std::pin::pin!(future);
     loop {
         notify(&[NotifyState::Watchdog]);
         tokio::select! {
-            done = &mut waited_for => return done,
-            () = tokio::time::sleep(asked / 2) => {}
+            done = &mut future => return done,
+            () = tokio::time::sleep(timeout / 2) => {}
         }
     }
 }
 
-fn attempt(directory: &Path) -> Result<Option<Opened>, Failure> {
-    let Some(claim) = directory_lock::daemon(directory, instance::of_process())? else { return Ok(None) };
-    Ok(Some(Opened { store: Store::open(directory)?, _claim: claim }))
-}
-
-fn served(directory: &Path) -> Failure {
-    Failure::failed(
-        format!("another daemon serves the data directory {}", directory.display()),
-        "stop that one first, or name another directory with --data-dir",
-    )
+/// Returns none if another daemon holds the lock.
+fn lock_and_open(directory: &Path) -> Result<Option<LockedStore>, Failure> {
+    let lock = directory_lock::lock_for_daemon(directory, instance::process_instance())?;
+    let Some(lock) = lock else { return Ok(None) };
+    Ok(Some(LockedStore { store: Store::open(directory)?, _lock: lock }))
 }

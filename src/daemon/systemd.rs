@@ -1,8 +1,10 @@
+//! Messages to systemd's notification socket.
+
 use sd_notify::NotifyState;
 
-/// Tells systemd, where there is one.
+/// Sends states to systemd; does nothing where systemd did not start the process.
 pub(crate) fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!("systemd could not be told: {error}");
+        tracing::debug!("systemd could not be notified: {error}");
     }
 }

@@ -1,4 +1,5 @@
-//! `jhe-ow demo`: everything at once, with nothing else installed.
+//! `jhe-ow demo`: the daemon, a simulated OW and simulated patients in one process, with nothing else
+//! installed.
 
 pub(crate) mod demonstration;
 pub(crate) mod patients;

@@ -1,4 +1,4 @@
-//! The simulated patients: each shows something that happens with real ones.
+//! The simulated patients. Each shows something that happens to real ones.
 
 use std::time::Duration;
 
@@ -8,176 +8,166 @@ use crate::model::patient::{OwUser, PatientRef};
 use crate::simulator::fault::Fault;
 use crate::simulator::ring::heart_rate_at;
 use crate::simulator::samples_table::Row;
-use crate::simulator::sim::Sim;
-use crate::simulator::vitals::vitals;
+use crate::simulator::simulated_ow::SimulatedOw;
+use crate::simulator::vitals::compute_vitals;
 use crate::store::engine::store::Store;
 use crate::store::error::StoreError;
-use crate::store::people::consent::{Extent, Grounds};
+use crate::store::people::consent::{GrantBasis, WithdrawFrom};
 use crate::store::people::patient::{NewPatient, Relink};
 use crate::store::people::{consent, patient};
 use crate::store::samples::code;
 
-/// A ring measures every five minutes; what it measured before the demonstration began.
+/// The interval of a real ring, for the data from before the demonstration.
 const STEP: Duration = Duration::from_mins(5);
+/// The length of that data.
 const HISTORY: Duration = Duration::from_hours(36);
-/// While somebody looks, a ring measures faster than a real one.
+/// The interval during the demonstration, short enough to watch.
 const LIVE_STEP: Duration = Duration::from_secs(3);
 
-/// The first patient has a cuff beside the ring, of a maker whose cuffs OW knows.
-const HAS_CUFF: u64 = 1;
-const CUFF: &str = "garmin";
+/// The patient with a blood pressure cuff besides the ring.
+const CUFF_SEED: u64 = 1;
+const CUFF_PROVIDER: &str = "garmin";
 
-/// A late ring syncs once in so many turns, and trouble lasts as long.
-const LATE_EVERY: u32 = 10;
+/// A late ring syncs once in so many rounds; OW's errors last as many rounds.
+const LATE_ROUNDS: u32 = 10;
 
-/// How a wearer behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Habit {
-    /// Syncs at once.
+enum Behaviour {
+    /// The ring syncs at once.
     Steady,
-    /// Syncs only now and then, and then brings what is behind the mark.
+    /// The ring syncs rarely, with samples older than the high-water mark.
     Late,
-    /// The provider corrects what it sent.
+    /// The provider corrects samples that it sent.
     Corrected,
-    /// OW answers with errors for this one, now and then.
+    /// OW answers with errors from time to time.
     Troubled,
-    /// Has withdrawn.
+    /// The patient has withdrawn consent.
     Withdrawn,
 }
 
-impl Habit {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Steady => "Steady ring",
-            Self::Late => "Late ring",
-            Self::Corrected => "Corrected ring",
-            Self::Troubled => "Troubled ring",
-            Self::Withdrawn => "Withdrawn",
-        }
-    }
-}
-
-const HABITS: &[Habit] = &[Habit::Steady, Habit::Late, Habit::Corrected, Habit::Troubled, Habit::Withdrawn];
+/// The behaviours in turn, each with the patient's name.
+const BEHAVIOURS: [(Behaviour, &str); 5] = [
+    (Behaviour::Steady, "Steady ring"),
+    (Behaviour::Late, "Late ring"),
+    (Behaviour::Corrected, "Corrected ring"),
+    (Behaviour::Troubled, "Troubled ring"),
+    (Behaviour::Withdrawn, "Withdrawn"),
+];
 
 #[derive(Debug)]
-struct Wearer {
+struct SimulatedPatient {
     user: String,
     seed: u64,
-    habit: Habit,
-    synced: Timestamp,
-    /// Until when OW has what is not the heart rate.
-    known: Timestamp,
+    behaviour: Behaviour,
+    /// OW has the heart rates up to here, and the other data up to `vitals_until`.
+    heart_rates_until: Timestamp,
+    vitals_until: Timestamp,
 }
 
-/// The simulated rings.
+/// The devices of all simulated patients.
 #[derive(Debug)]
-pub(crate) struct Rings {
-    wearers: Vec<Wearer>,
-    turn: u32,
+pub(crate) struct SimulatedDevices {
+    patients: Vec<SimulatedPatient>,
+    round: u32,
 }
 
-/// Makes patients on both sides, with what their rings measured before.
-pub(crate) async fn enrol(sim: &Sim, store: &Store, count: u32, now: Timestamp) -> Result<Rings, Failure> {
-    let mut wearers = Vec::new();
-    for (number, habit) in (1..=count).zip(HABITS.iter().copied().cycle()) {
+/// Adds patients here and at OW, with data from before the demonstration.
+pub(crate) async fn enroll(
+    sim: &SimulatedOw,
+    store: &Store,
+    count: u32,
+    now: Timestamp,
+) -> Result<SimulatedDevices, Failure> {
+    let mut patients = Vec::new();
+    for (number, (behaviour, name)) in (1..=count).zip(BEHAVIOURS.into_iter().cycle()) {
         let user = sim.add_user();
-        let link = user.parse::<OwUser>().map_err(|why| Failure::failed(why, "report it with this text"))?;
-        store.write(move |db| add(db, number, &link, habit, now)).await?;
-        let mut wearer = Wearer { user, seed: u64::from(number), habit, synced: now, known: now };
-        wearer.begin(sim, now);
-        wearers.push(wearer);
+        let link =
+            user.parse::<OwUser>().map_err(|error| Failure::failed(error, "report it with this text"))?;
+        store.write(move |db| insert(db, format!("{name} {number}"), &link, behaviour, now)).await?;
+        patients.push(SimulatedPatient::begin(user, u64::from(number), behaviour, sim, now));
     }
-    Ok(Rings { wearers, turn: 0 })
+    Ok(SimulatedDevices { patients, round: 0 })
 }
 
-fn add(
+fn insert(
     db: &rusqlite::Connection,
-    number: u32,
+    name: String,
     link: &OwUser,
-    habit: Habit,
+    behaviour: Behaviour,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let name = format!("{} {number}", habit.name());
-    let id = patient::add(db, &NewPatient { name, email: None, time_zone: "UTC".to_owned() }, now)?;
+    let id = patient::insert(db, &NewPatient { name, email: None, time_zone: "UTC".to_owned() }, now)?;
     let patient = patient::find(db, PatientRef::Own(id))?;
-    patient::link(db, &patient, link, Relink::Unsaid, now)?;
-    for scope in code::deliverable(db)? {
-        consent::grant(db, id, &scope.code, Grounds::default(), now)?;
-        if habit == Habit::Withdrawn {
-            consent::withdraw(db, id, &scope.code, Extent::Everything, now)?;
+    patient::link(db, &patient, link, Relink::Unspecified, now)?;
+    for scope in code::list_deliverable(db)? {
+        consent::grant(db, id, &scope.code, GrantBasis::default(), now)?;
+        if behaviour == Behaviour::Withdrawn {
+            consent::withdraw(db, id, &scope.code, WithdrawFrom::Everything, now)?;
         }
     }
     Ok(())
 }
 
-impl Rings {
-    /// Lets every wearer's ring sync, in its own way; also the rings that were connected in a browser.
-    pub(crate) fn sync(&mut self, sim: &Sim, now: Timestamp) {
-        self.turn += 1;
-        self.welcome(sim, now);
+impl SimulatedDevices {
+    /// Syncs every patient's devices with OW, each in its own way, and those of users who connected in a
+    /// browser.
+    pub(crate) fn sync(&mut self, sim: &SimulatedOw, now: Timestamp) {
+        self.round += 1;
         let connected = sim.connected("oura");
-        for wearer in self.wearers.iter_mut().filter(|wearer| connected.contains(&wearer.user)) {
-            match wearer.habit {
-                Habit::Late if !self.turn.is_multiple_of(LATE_EVERY) => {}
-                Habit::Troubled => {
-                    let fault = (self.turn / LATE_EVERY % 2 == 1).then_some(Fault::Status(500));
-                    sim.set_fault(&wearer.user, fault);
-                    wearer.measure(sim, now);
+        for user in &connected {
+            if self.patients.iter().all(|patient| patient.user != *user) {
+                let seed = self.patients.len() as u64 + 1;
+                self.patients.push(SimulatedPatient::begin(user.clone(), seed, Behaviour::Steady, sim, now));
+            }
+        }
+        for patient in self.patients.iter_mut().filter(|patient| connected.contains(&patient.user)) {
+            match patient.behaviour {
+                Behaviour::Late if !self.round.is_multiple_of(LATE_ROUNDS) => {}
+                Behaviour::Troubled => {
+                    let fault = (self.round / LATE_ROUNDS % 2 == 1).then_some(Fault::Status(500));
+                    sim.set_fault(&patient.user, fault);
+                    patient.sync(sim, now);
                 }
-                Habit::Corrected => {
-                    let corrected = wearer.synced.minus(LIVE_STEP);
-                    wearer.measure(sim, now);
-                    sim.put_row(
-                        &wearer.user,
-                        Row::heart_rate(corrected, heart_rate_at(wearer.seed, corrected) + 1.0),
-                    );
+                Behaviour::Corrected => {
+                    let corrected = patient.heart_rates_until.minus(LIVE_STEP);
+                    let value = heart_rate_at(patient.seed, corrected) + 1.0;
+                    patient.sync(sim, now);
+                    sim.put_row(&patient.user, Row::heart_rate(corrected, value));
                 }
-                _ => wearer.measure(sim, now),
+                _ => patient.sync(sim, now),
             }
         }
     }
 }
 
-impl Rings {
-    /// Whoever connected a ring in a browser has worn it for a while.
-    fn welcome(&mut self, sim: &Sim, now: Timestamp) {
-        for user in sim.connected("oura") {
-            if self.wearers.iter().all(|wearer| wearer.user != user) {
-                let seed = self.wearers.len() as u64 + 1;
-                let mut wearer = Wearer { user, seed, habit: Habit::Steady, synced: now, known: now };
-                wearer.begin(sim, now);
-                self.wearers.push(wearer);
-            }
+impl SimulatedPatient {
+    /// Makes a patient whose devices have measured for some time.
+    fn begin(user: String, seed: u64, behaviour: Behaviour, sim: &SimulatedOw, now: Timestamp) -> Self {
+        sim.fill(&user, now.minus(HISTORY), now, STEP, seed);
+        let mut patient =
+            Self { user, seed, behaviour, heart_rates_until: now, vitals_until: now.minus(HISTORY) };
+        patient.sync_vitals(sim, now);
+        if seed == CUFF_SEED {
+            sim.connect(&patient.user, CUFF_PROVIDER);
         }
-    }
-}
-
-impl Wearer {
-    /// What was measured before anybody looked.
-    fn begin(&mut self, sim: &Sim, now: Timestamp) {
-        sim.fill(&self.user, now.minus(HISTORY), now, STEP, self.seed);
-        self.known = now.minus(HISTORY);
-        self.tell(sim, now);
-        if self.seed == HAS_CUFF {
-            sim.connect(&self.user, CUFF);
-        }
+        patient
     }
 
-    /// Brings what became known since the last time, other than the heart rate.
-    fn tell(&mut self, sim: &Sim, now: Timestamp) {
-        let news = vitals(self.seed, self.seed == HAS_CUFF, self.known, now);
-        for row in news.rows {
+    /// Stores at OW all data since the last sync, except heart rates.
+    fn sync_vitals(&mut self, sim: &SimulatedOw, now: Timestamp) {
+        let vitals = compute_vitals(self.seed, self.seed == CUFF_SEED, self.vitals_until, now);
+        for row in vitals.rows {
             sim.put_row(&self.user, row);
         }
-        for event in news.events {
+        for event in vitals.events {
             sim.put_event(&self.user, event);
         }
-        self.known = now;
+        self.vitals_until = now;
     }
 
-    fn measure(&mut self, sim: &Sim, now: Timestamp) {
-        self.tell(sim, now);
-        let count = sim.fill(&self.user, self.synced, now, LIVE_STEP, self.seed);
-        self.synced = (0..count).fold(self.synced, |at, _| at.plus(LIVE_STEP));
+    fn sync(&mut self, sim: &SimulatedOw, now: Timestamp) {
+        self.sync_vitals(sim, now);
+        let count = sim.fill(&self.user, self.heart_rates_until, now, LIVE_STEP, self.seed);
+        self.heart_rates_until = (0..count).fold(self.heart_rates_until, |at, _| at.plus(LIVE_STEP));
     }
 }

@@ -1,4 +1,4 @@
-//! The bucket of raw payloads: whether an object of it can be listed and read.
+//! Checks that an object in the bucket of raw payloads can be listed and read.
 
 use std::time::Duration;
 
@@ -6,54 +6,57 @@ use tokio::time::timeout;
 
 use crate::common::clock::Clock;
 use crate::config::load::Config;
-use crate::config::settings::Snapshot;
-use crate::doctor::finding::{Finding, is_raw};
-use crate::raw::access::Access;
-use crate::raw::client::Bucket;
+use crate::config::settings::Settings;
+use crate::doctor::finding::{Finding, is_raw_mode};
+use crate::raw::access::BucketAccess;
+use crate::raw::client::S3Bucket;
 
-/// How long it may take, tries included.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The limit for all tries together.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) async fn look(config: &Config, settings: Option<&Snapshot>, clock: &Clock) -> Vec<Finding> {
+pub(crate) async fn check(config: &Config, settings: Option<&Settings>, clock: &Clock) -> Vec<Finding> {
     let finding = match settings {
-        None => Finding::skipped("bucket.mode", "without a store there are no settings that name a bucket"),
-        Some(settings) if !is_raw(settings) => {
+        None => Finding::skipped("bucket.mode", "there is no store, so there are no settings of a bucket"),
+        Some(settings) if !is_raw_mode(settings) => {
             Finding::skipped("bucket.mode", "no bucket is read (ow.ingest_mode = normalized)")
         }
-        Some(settings) => read(config, settings, clock).await,
+        Some(settings) => check_access(config, settings, clock).await,
     };
     vec![finding]
 }
 
-async fn read(config: &Config, settings: &Snapshot, clock: &Clock) -> Finding {
-    let opened = Access::of(settings, config.secret_key.as_ref(), config.ow_timeout)
-        .and_then(|access| Bucket::new(&access, clock));
+async fn check_access(config: &Config, settings: &Settings, clock: &Clock) -> Finding {
+    let opened = BucketAccess::from_settings(settings, config.secret_key.as_ref(), config.ow_timeout)
+        .and_then(|access| S3Bucket::new(&access, clock));
     let bucket = match opened {
         Ok(bucket) => bucket,
-        Err(failure) => return Finding::stops("bucket.settings", failure.what, failure.next),
+        Err(failure) => return Finding::failed("bucket.settings", failure),
     };
-    let next = "see that S3 runs, and that the key may list the bucket (s3:ListBucket) and read its objects (s3:GetObject)";
-    match timeout(PATIENCE, bucket.examine()).await {
+    let remedy = "check that S3 runs, and that the key may list the bucket (s3:ListBucket) and read its \
+        objects (s3:GetObject)";
+    match timeout(TIMEOUT, bucket.check_access()).await {
         Ok(Ok(true)) => {
-            Finding::ok("bucket.read", format!("an object of {} was listed and read", bucket.place()))
+            Finding::ok("bucket.read", format!("an object of {} was listed and read", bucket.describe()))
         }
         Ok(Ok(false)) => Finding::warning(
             "bucket.read",
-            format!("{} can be listed, and nothing is there", bucket.place()),
-            "have OW keep its raw payloads in this bucket, and see that ow.s3.key_prefix is where it puts them",
+            format!("{} can be listed and is empty", bucket.describe()),
+            "make OW store its raw payloads in this bucket, and check that ow.s3.key_prefix is the prefix it \
+             uses",
         ),
+        // Errors of S3 that a setting causes end with the setting's name.
         Ok(Err(error)) => match error.to_string().rsplit_once(": see ") {
-            Some((what, settings)) => Finding::stops(
+            Some((message, settings)) => Finding::stops(
                 "bucket.read",
-                what,
+                message,
                 format!("see {settings}; jhe-ow settings list shows them"),
             ),
-            None => Finding::stops("bucket.read", error.to_string(), next),
+            None => Finding::stops("bucket.read", error.to_string(), remedy),
         },
         Err(_) => Finding::stops(
             "bucket.read",
-            format!("{} was not listed within {} s", bucket.place(), PATIENCE.as_secs()),
-            "see that ow.s3.endpoint_url is the address of S3 as this machine reaches it",
+            format!("{} was not listed within {} s", bucket.describe(), TIMEOUT.as_secs()),
+            "check that ow.s3.endpoint_url is the address at which this machine reaches S3",
         ),
     }
 }

@@ -1,50 +1,44 @@
+//! Runs all checks and puts their findings in order.
+
 use crate::common::clock::Clock;
 use crate::config::load::Config;
 use crate::doctor::finding::Finding;
 use crate::doctor::{bucket, jhe, ow, reachability, store, work};
 
-/// Looks at everything but the configuration's origins. `deep` has the whole file of the store checked, however large
-/// it is.
-pub async fn examine(config: &Config, clock: &Clock, deep: bool) -> Vec<Finding> {
+/// The order of the findings.
+const AREAS: [&str; 7] = ["store", "ow", "bucket", "jhe", "web", "clock", "data"];
+
+/// Runs all checks but those of the configuration. With `deep`, the integrity of the database file is checked
+/// even if it is large.
+pub(crate) async fn run(config: &Config, clock: &Clock, deep: bool) -> Vec<Finding> {
     let (directory, now) = (config.data_dir.clone(), clock.now());
     let opened = tokio::task::spawn_blocking(move || store::open(&directory)).await;
-    let (mut findings, opened) = opened.unwrap_or_else(|error| {
-        let what = format!("the store could not be looked at: {error}");
-        (vec![Finding::stops("store.file", what, "report this text")], None)
-    });
+    let (mut findings, opened) = opened.unwrap_or_else(|error| (vec![panicked("store.file", &error)], None));
     let settings = opened.as_ref().map(|opened| opened.settings.clone());
-    let here = async {
+    let local = async {
         let Some(opened) = opened else {
-            return vec![Finding::skipped("data.store", "there is no store to look into")];
+            return vec![Finding::skipped("data.store", "there is no store to check")];
         };
         let (directory, alerts) = (config.data_dir.clone(), config.alerts.clone());
-        let looked = tokio::task::spawn_blocking(move || {
-            let mut findings = store::look(&opened, &directory, deep, now);
-            findings.extend(work::look(&opened, &directory, &alerts, now));
+        let checked = tokio::task::spawn_blocking(move || {
+            let mut findings = store::check(&opened, &directory, deep, now);
+            findings.extend(work::check(&opened, &directory, &alerts, now));
             findings
         });
-        looked.await.unwrap_or_else(|error| {
-            vec![Finding::stops(
-                "store.sound",
-                format!("the store could not be read: {error}"),
-                "report this text",
-            )]
-        })
+        checked.await.unwrap_or_else(|error| vec![panicked("store.sound", &error)])
     };
-    let (here, ow, bucket, jhe, web) = tokio::join!(
-        here,
-        ow::look(config, settings.as_ref(), clock),
-        bucket::look(config, settings.as_ref(), clock),
-        jhe::look(config, settings.as_ref(), clock),
-        reachability::look(config),
+    let (local, ow, bucket, jhe, web) = tokio::join!(
+        local,
+        ow::check(config, settings.as_ref(), clock),
+        bucket::check(config, settings.as_ref(), clock),
+        jhe::check(config, settings.as_ref(), clock),
+        reachability::check(config),
     );
-    let (clocks, elsewhere): (Vec<Finding>, Vec<Finding>) =
-        [ow, bucket, jhe, web].into_iter().flatten().partition(|finding| finding.area() == "clock");
-    let (store, data): (Vec<Finding>, Vec<Finding>) =
-        here.into_iter().partition(|finding| finding.area() == "store");
-    findings.extend(store);
-    findings.extend(elsewhere);
-    findings.extend(clocks);
-    findings.extend(data);
+    findings.extend([local, ow, bucket, jhe, web].into_iter().flatten());
+    findings.sort_by_key(|finding| AREAS.iter().position(|area| *area == finding.area()));
     findings
+}
+
+fn panicked(check: &'static str, error: &tokio::task::JoinError) -> Finding {
+    Finding::stops(check, format!("the check of the store failed: {error}"), "report this text")
 }

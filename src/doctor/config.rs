@@ -1,42 +1,42 @@
-//! The configuration: each value and where it came from, and what has to be set before anything else.
+//! Lists each value of the configuration with its origin, and checks that the required ones are set.
 
 use crate::common::failure::Failure;
 use crate::config::load::Config;
-use crate::config::origin::Origin;
+use crate::config::sources::EffectiveValue;
 use crate::doctor::finding::Finding;
 
-/// A configuration that cannot be read.
-pub fn broken(failure: Failure) -> Finding {
-    Finding::stops("config.read", failure.what, failure.next)
+pub(crate) fn unreadable(failure: Failure) -> Finding {
+    Finding::failed("config.read", failure)
 }
 
-/// Each value, and what there has to be and is not.
-pub fn look(config: &Config, origins: &[Origin]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = origins
+pub(crate) fn check(config: &Config, values: &[EffectiveValue]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = values
         .iter()
-        .map(|Origin { key, value, place }| {
-            Finding::ok(format!("config.{key}"), format!("{key} = {value} ({place})"))
+        .map(|EffectiveValue { key, value, source }| {
+            Finding::ok(format!("config.{key}"), format!("{key} = {value} ({source})"))
         })
         .collect();
-    let missing = match (&config.ow_api_url, &config.ow_api_key) {
+    let remedy = match (&config.ow_api_url, &config.ow_api_key) {
         (Some(_), Some(_)) => None,
         (None, None) => Some(
-            "set OW_API_URL to the address of Open Wearables, and OW_API_KEY to a key made in its admin pages (or \
-             ow.api_url and ow.api_key_file in jhe-ow.toml)",
+            "set OW_API_URL to the address of Open Wearables, and OW_API_KEY to a key made in its admin \
+             pages (or ow.api_url and ow.api_key_file in jhe-ow.toml)",
         ),
         (None, Some(_)) => Some("set OW_API_URL to the address of Open Wearables"),
         (Some(_), None) => {
             Some("set OW_API_KEY to a key made in OW's admin pages, or OW_API_KEY_FILE to a file with it")
         }
     };
-    if let Some(next) = missing {
-        findings.push(Finding::stops("config.ow", "OW_API_URL / OW_API_KEY not configured", next));
+    if let Some(remedy) = remedy {
+        findings.push(Finding::stops("config.ow", "OW_API_URL / OW_API_KEY not configured", remedy));
     }
     if config.jhe_base_url.is_some() && config.secret_key.is_none() {
         findings.push(Finding::warning(
             "config.secret",
-            "there is no secret_key: patients' tokens at JHE end with the process, and secrets of raw mode cannot be set",
-            "give one that is made with `openssl rand -base64 32`, as JHE_OW_SECRET_KEY or a systemd credential",
+            "no secret_key is set: patients' JHE tokens are lost when the process ends, and raw mode's \
+             secrets cannot be set",
+            "make one with `openssl rand -base64 32`, and pass it as JHE_OW_SECRET_KEY or a systemd \
+             credential",
         ));
     }
     findings

@@ -1,86 +1,91 @@
+//! The result of a check, and how lengths of time and counts are worded in it.
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::settings::Snapshot;
+use crate::common::failure::Failure;
+use crate::config::settings::{IngestMode, Settings};
 
-/// How a finding bears on the work.
+/// The effect of a finding on the flow of data, from the least to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
-    /// As it should be.
+pub(crate) enum Severity {
     Ok,
-    /// Not looked at; the finding says why.
+    /// Not checked; the message says why.
     Skipped,
-    /// Data come in and go out all the same; somebody should look after it.
+    /// Data still flow, but an operator should act.
     Warning,
-    /// Data of somebody do not come in, or do not go out.
+    /// Some patient's data do not come in, or are not delivered.
     Stops,
 }
 
-/// What one check has found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Names the check, for programs; never changes. What comes before its dot is the area. One check may find several
-    /// things.
-    pub check: Cow<'static, str>,
-    /// How it bears on the work.
-    pub state: State,
-    /// What was found.
-    pub what: String,
-    /// What to do; empty where there is nothing to do.
-    pub next: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// The stable name of the check, for programs: its area, a dot, and a word. A check may have several
+    /// findings.
+    pub(crate) check: Cow<'static, str>,
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    /// Empty if there is nothing to do.
+    pub(crate) remedy: String,
 }
 
 impl Finding {
-    /// What it is about: `config`, `store`, `ow`, `bucket`, `jhe`, `web`, `clock` or `data`.
-    pub fn area(&self) -> &str {
+    /// Returns `config`, `store`, `ow`, `bucket`, `jhe`, `web`, `clock` or `data`.
+    pub(crate) fn area(&self) -> &str {
         self.check.split('.').next().unwrap_or_default()
     }
 
-    pub(crate) fn ok(check: impl Into<Cow<'static, str>>, what: impl Into<String>) -> Self {
-        Self { check: check.into(), state: State::Ok, what: what.into(), next: String::new() }
+    pub(crate) fn ok(check: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { check: check.into(), severity: Severity::Ok, message: message.into(), remedy: String::new() }
     }
 
-    pub(crate) fn skipped(check: &'static str, what: impl Into<String>) -> Self {
-        Self { state: State::Skipped, ..Self::ok(check, what) }
+    pub(crate) fn skipped(check: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Skipped, ..Self::ok(check, message) }
     }
 
-    pub(crate) fn warning(check: &'static str, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { state: State::Warning, next: next.into(), ..Self::ok(check, what) }
+    pub(crate) fn warning(
+        check: &'static str,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { severity: Severity::Warning, remedy: remedy.into(), ..Self::ok(check, message) }
     }
 
-    pub(crate) fn stops(check: &'static str, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { state: State::Stops, ..Self::warning(check, what, next) }
+    pub(crate) fn stops(check: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity: Severity::Stops, ..Self::warning(check, message, remedy) }
+    }
+
+    pub(crate) fn failed(check: &'static str, failure: Failure) -> Self {
+        Self::stops(check, failure.message, failure.remedy)
     }
 }
 
-/// The worst of them.
-pub fn worst(findings: &[Finding]) -> State {
-    findings.iter().map(|finding| finding.state).max().unwrap_or(State::Ok)
+pub(crate) fn worst(findings: &[Finding]) -> Severity {
+    findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok)
 }
 
-/// A length of time as people say it, in one unit.
-pub(crate) fn length(time: Duration) -> String {
+/// Renders a length of time in one unit, such as `5 minutes`.
+pub(crate) fn render_length(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..=119 => many(seconds, "second"),
-        120..=7199 => many(seconds / 60, "minute"),
-        7200..=172_799 => many(seconds / 3600, "hour"),
-        _ => many(seconds / 86_400, "day"),
+        0..=119 => render_count(seconds, "second"),
+        120..=7199 => render_count(seconds / 60, "minute"),
+        7200..=172_799 => render_count(seconds / 3600, "hour"),
+        _ => render_count(seconds / 86_400, "day"),
     }
 }
 
-/// So many of something.
-pub(crate) fn many(count: impl std::fmt::Display, what: &str) -> String {
+/// Renders a count and a noun, such as `2 patients`.
+pub(crate) fn render_count(count: impl std::fmt::Display, noun: &str) -> String {
     let count = count.to_string();
-    format!("{count} {what}{}", if count == "1" { "" } else { "s" })
+    format!("{count} {noun}{}", if count == "1" { "" } else { "s" })
 }
 
-/// Whether raw payloads are read.
-pub(crate) fn is_raw(settings: &Snapshot) -> bool {
-    settings.ingest_mode() == Ok(crate::config::settings::IngestMode::Raw)
+pub(crate) fn is_raw_mode(settings: &Settings) -> bool {
+    settings.ingest_mode() == Ok(IngestMode::Raw)
 }
 
 #[cfg(test)]
@@ -88,24 +93,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_said_in_one_unit() {
-        for (seconds, said) in [
+    fn a_length_is_rendered_in_one_unit() {
+        for (seconds, expected) in [
             (1, "1 second"),
             (119, "119 seconds"),
             (300, "5 minutes"),
             (7200, "2 hours"),
             (172_800, "2 days"),
         ] {
-            assert_eq!(length(Duration::from_secs(seconds)), said);
+            assert_eq!(render_length(Duration::from_secs(seconds)), expected);
         }
     }
 
     #[test]
-    fn the_worst_of_several_findings_counts() {
-        let (well, doubtful, bad) =
+    fn the_worst_of_several_findings_is_the_result() {
+        let (ok, warning, stops) =
             (Finding::ok("a.a", ""), Finding::warning("a.b", "", ""), Finding::stops("a.c", "", ""));
-        assert_eq!(worst(&[]), State::Ok);
-        assert_eq!(worst(&[doubtful.clone(), well.clone()]), State::Warning);
-        assert_eq!(worst(&[bad, doubtful, well]), State::Stops);
+        assert_eq!(worst(&[]), Severity::Ok);
+        assert_eq!(worst(&[warning.clone(), ok.clone()]), Severity::Warning);
+        assert_eq!(worst(&[stops, warning, ok]), Severity::Stops);
     }
 }

@@ -1,4 +1,4 @@
-//! JHE: whether it takes our client, whom that reaches, and what it lacks for the daemon.
+//! Checks that JHE accepts the client key, which patients it reaches, and what is missing in JHE's setup.
 
 use std::time::Duration;
 
@@ -6,76 +6,79 @@ use tokio::time::timeout;
 
 use crate::common::clock::Clock;
 use crate::config::load::Config;
-use crate::config::settings::Snapshot;
-use crate::doctor::finding::{Finding, State, many};
+use crate::config::settings::Settings;
+use crate::doctor::finding::{Finding, Severity, render_count};
 use crate::doctor::{clock, ow};
 use crate::jhe::client::Jhe;
 use crate::jhe::error::JheError;
-use crate::jhe::setup::Survey;
+use crate::jhe::setup::SetupReport;
 
-/// How long JHE may take over the handful of questions; one alone may take its workers a minute, which nobody in front
-/// of a terminal waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The limit for all requests. The client itself allows JHE a minute for each, too long for a person at a
+/// terminal.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Without settings JHE's data sources are looked for under the names of the seed.
-pub(crate) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
-    let jhe = match Jhe::of(config) {
+/// Runs the checks; without settings JHE's data sources are expected under their default names.
+pub(crate) async fn check(config: &Config, settings: Option<&Settings>, ours: &Clock) -> Vec<Finding> {
+    let jhe = match Jhe::from_config(config) {
         Ok(Some(jhe)) => jhe,
         Ok(None) => {
-            return vec![Finding::skipped("jhe.configured", "no JHE is configured: the daemon stands alone")];
+            return vec![Finding::skipped(
+                "jhe.configured",
+                "no JHE is configured: the daemon runs standalone",
+            )];
         }
-        Err(failure) => return vec![Finding::stops("jhe.configured", failure.what, failure.next)],
+        Err(failure) => return vec![Finding::failed("jhe.configured", failure)],
     };
     let address = config.jhe_base_url.as_ref();
     let public_base = config.public_base();
-    let naming = settings.map(Snapshot::naming).unwrap_or_default();
-    let (surveyed, read) = tokio::join!(timeout(PATIENCE, jhe.survey(&public_base, &naming)), async {
-        let theirs = timeout(PATIENCE, jhe.clock()).await;
+    let names = settings.map(Settings::data_source_names).unwrap_or_default();
+    let (report, clocks) = tokio::join!(timeout(TIMEOUT, jhe.inspect_setup(&public_base, &names)), async {
+        let theirs = timeout(TIMEOUT, jhe.fetch_clock()).await;
         (theirs, ours.now())
     });
-    let mut findings = match surveyed {
-        Ok(Ok(survey)) => told(&survey, &address.map(ToString::to_string).unwrap_or_default()),
-        Ok(Err(error)) => vec![trouble(&error)],
-        Err(_) => vec![trouble(&JheError::Silent(format!("not within {} s", PATIENCE.as_secs())))],
+    let mut findings = match report {
+        Ok(Ok(report)) => report_setup(&report, &address.map(ToString::to_string).unwrap_or_default()),
+        Ok(Err(error)) => vec![report_error(&error)],
+        Err(_) => vec![report_error(&JheError::NoResponse(format!("not within {} s", TIMEOUT.as_secs())))],
     };
-    findings.extend(address.and_then(|address| ow::unencrypted("jhe.https", "JHE", address)));
-    if let (Ok(Ok(theirs)), now) = read {
+    findings.extend(address.and_then(|address| ow::check_https("jhe.https", "JHE", address)));
+    if let (Ok(Ok(theirs)), now) = clocks {
         findings.push(clock::compare("clock.jhe", "JHE", theirs, now));
     }
     findings
 }
 
-fn trouble(error: &JheError) -> Finding {
+fn report_error(error: &JheError) -> Finding {
     match error {
-        JheError::Unauthorized(why) => Finding::stops(
+        JheError::Unauthorized(reason) => Finding::stops(
             "jhe.client",
-            format!("JHE does not accept the client key ({why})"),
+            format!("JHE does not accept the client key ({reason})"),
             "make a new practitioner client in JHE (Profile), and set JHE_CLIENT_KEY to its key",
         ),
-        error => Finding::stops("jhe.reachable", error.to_string(), error.next()),
+        error => Finding::stops("jhe.reachable", error.to_string(), error.remedy()),
     }
 }
 
-fn told(survey: &Survey, address: &str) -> Vec<Finding> {
+fn report_setup(report: &SetupReport, address: &str) -> Vec<Finding> {
     let mut findings = vec![
         Finding::ok("jhe.reachable", format!("{address} answers")),
         Finding::ok(
             "jhe.client",
             format!(
                 "the client is accepted, and reaches {} through {}",
-                many(survey.patients, "patient"),
-                many(survey.organizations, "organization")
+                render_count(report.patients, "patient"),
+                render_count(report.organizations, "organization")
             ),
         ),
     ];
-    findings.extend(survey.lacks.iter().map(|lack| Finding {
-        check: lack.id.into(),
-        state: if lack.stops { State::Stops } else { State::Warning },
-        what: lack.what.clone(),
-        next: lack.next.clone(),
+    findings.extend(report.gaps.iter().map(|gap| Finding {
+        check: gap.id.into(),
+        severity: if gap.blocks_delivery { Severity::Stops } else { Severity::Warning },
+        message: gap.message.clone(),
+        remedy: gap.remedy.clone(),
     }));
-    if survey.lacks.is_empty() {
-        findings.push(Finding::ok("jhe.setup", "codes, data source and the client of invitations are there"));
+    if report.gaps.is_empty() {
+        findings.push(Finding::ok("jhe.setup", "codes, data source and invitation client are set up"));
     }
     findings
 }

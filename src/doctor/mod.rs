@@ -1,9 +1,9 @@
-//! Whether everything is there that the daemon needs, each service asked in the way in which it is really used; and
-//! what to do where something is not.
+//! The checks of `jhe-ow doctor`. They use each service as the daemon does, and say what to do about each
+//! problem.
 //!
-//! Each check is a small function that answers findings. Whatever one of them meets, the others go on: remote services
-//! are asked at the same time, each with its own patience. Nothing is changed, here or there: a store with an older
-//! schema is told of, and left as it is. No finding holds a secret, a name or a measurement.
+//! A check is a function that returns findings. Checks are independent: one that fails or times out does not
+//! stop the others, and remote services are checked at the same time. They change nothing; a store with an
+//! older schema is reported and not migrated. No finding contains a secret, a name or a measurement.
 
 pub(crate) mod bucket;
 pub(crate) mod checks;

@@ -1,66 +1,71 @@
-//! OW: whether it takes our key, what this version does, which providers it connects, and what it does for strangers.
+//! Checks that OW accepts the key, what this version supports, which providers it connects, and whether it is
+//! exposed.
 
 use std::net::IpAddr;
 
 use crate::common::clock::Clock;
 use crate::config::base_url::BaseUrl;
 use crate::config::load::Config;
-use crate::config::settings::Snapshot;
+use crate::config::settings::Settings;
 use crate::doctor::clock;
-use crate::doctor::finding::{Finding, is_raw};
+use crate::doctor::finding::{Finding, is_raw_mode};
 use crate::ow::connector::{CallError, Connector};
-use crate::ow::probe::Offered;
+use crate::ow::probe::OfferedProvider;
 
-/// Ends of the names of hosts that only a private network knows.
+/// Endings of host names that only a private network resolves.
 const PRIVATE_NAMES: &[&str] = &[".internal", ".local", ".lan", ".localhost", ".home.arpa"];
 
-/// Without settings samples are taken for what the daemon asks OW for.
-pub(crate) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Clock) -> Vec<Finding> {
+/// Runs the checks; without settings the ingest mode is taken to be the one that reads samples from OW.
+pub(crate) async fn check(config: &Config, settings: Option<&Settings>, ours: &Clock) -> Vec<Finding> {
     let (Some(address), Some(key)) = (&config.ow_api_url, &config.ow_api_key) else {
-        return vec![Finding::skipped("ow.configured", "OW cannot be asked without address and key")];
+        return vec![Finding::skipped("ow.configured", "OW is not checked without an address and a key")];
     };
     let ow = match Connector::new(address, key) {
         Ok(ow) => ow,
-        Err(failure) => return vec![Finding::stops("ow.configured", failure.what, failure.next)],
+        Err(failure) => return vec![Finding::failed("ow.configured", failure)],
     };
-    let greeting = match ow.greet().await {
-        Ok(greeting) => greeting,
-        Err(error) => return vec![trouble(&error, address)],
+    let server_clock = match ow.check_key().await {
+        Ok(server_clock) => server_clock,
+        Err(error) => return vec![report_error(&error, address)],
     };
     let read_at = ours.now();
     let mut findings = vec![
         Finding::ok("ow.reachable", format!("{address} answers")),
-        Finding::ok("ow.key", "the key is accepted: a list that only its holders get was answered"),
+        Finding::ok("ow.key", "the key is accepted"),
     ];
-    findings.extend(unencrypted("ow.https", "OW", address));
+    findings.extend(check_https("ow.https", "OW", address));
     let complete =
         |provider: &str| format!("{}/clients/ow/complete?provider={provider}", config.public_base());
-    let (traits, offered) = tokio::join!(ow.traits(), ow.offered(complete));
-    findings.push(match traits {
-        Ok(traits) => {
-            let filters = match traits.filters {
-                Some(true) => "pages can be narrowed to a provider",
-                Some(false) => "no filter by provider",
-                None => "whether it filters is not known, as it does not describe itself",
+    let (capabilities, offered) = tokio::join!(ow.probe_capabilities(), ow.list_offered_providers(complete));
+    findings.push(match capabilities {
+        Ok(capabilities) => {
+            let filters = match capabilities.filters_by_provider {
+                Some(true) => "it can filter by provider",
+                Some(false) => "it cannot filter by provider",
+                None => "it does not say whether it can filter by provider",
             };
-            Finding::ok("ow.version", format!("{} samples per page at most; {filters}", traits.page))
+            Finding::ok(
+                "ow.version",
+                format!("{} samples per page at most; {filters}", capabilities.page_size),
+            )
         }
         Err(error) => {
-            let what = format!("samples cannot be asked for: {error}");
-            let next = "see OW's log; if it goes on, the version of OW may be one that is not known here";
-            if settings.is_some_and(is_raw) {
-                Finding::warning("ow.version", format!("{what}; raw payloads are read all the same"), next)
+            let message = format!("samples cannot be read: {error}");
+            let remedy = "see OW's log; if this persists, this version of OW may not be supported";
+            if settings.is_some_and(is_raw_mode) {
+                Finding::warning("ow.version", format!("{message}; raw payloads are still read"), remedy)
             } else {
-                Finding::stops("ow.version", what, next)
+                Finding::stops("ow.version", message, remedy)
             }
         }
     });
     match offered {
         Ok(offered) => {
-            findings.extend(providers(&offered, config));
-            if let Some(one) = offered.first() {
-                let open = ow.is_open(&one.provider, &complete(&one.provider)).await;
-                findings.extend(open.ok().map(|open| authorize(open, address, &offered, config)));
+            findings.extend(check_providers(&offered, config));
+            if let Some(first) = offered.first() {
+                let is_open = ow.authorizes_without_key(&first.provider, &complete(&first.provider)).await;
+                findings
+                    .extend(is_open.ok().map(|is_open| check_exposure(is_open, address, &offered, config)));
             }
         }
         Err(error) => findings.push(Finding::warning(
@@ -69,116 +74,118 @@ pub(crate) async fn look(config: &Config, settings: Option<&Snapshot>, ours: &Cl
             "see OW's log: patients cannot connect a device",
         )),
     }
-    findings.push(clock::compare("clock.ow", "OW", greeting.clock, read_at));
+    findings.push(clock::compare("clock.ow", "OW", server_clock, read_at));
     findings
 }
 
-fn trouble(error: &CallError, address: &BaseUrl) -> Finding {
+fn report_error(error: &CallError, address: &BaseUrl) -> Finding {
     match error {
-        // Whatever else asks for a key of its own does not call it so.
-        CallError::Answered { status: 401 | 403, detail } if !detail.contains("API key") => Finding::stops(
+        // Another server that requires a key of its own does not call it "API key".
+        CallError::Status { status: 401 | 403, detail } if !detail.contains("API key") => Finding::stops(
             "ow.key",
-            format!("what answers at {address} refuses the key, in words that are not OW's: {error}"),
-            "see that OW_API_URL is OW's address; if it is, make a new key in its admin pages, and set OW_API_KEY",
+            format!("the server at {address} refuses the key with a text that is not OW's: {error}"),
+            "check that OW_API_URL is OW's address; if it is, make a new key in its admin pages, and set \
+             OW_API_KEY",
         ),
-        CallError::Answered { status: 401 | 403, .. } => Finding::stops(
+        CallError::Status { status: 401 | 403, .. } => Finding::stops(
             "ow.key",
             "401 Invalid or missing API key",
-            "make a new key in OW's admin pages, set OW_API_KEY (or the file that holds it), and restart or reload the daemon",
+            "make a new key in OW's admin pages, set OW_API_KEY (or the file that holds it), and restart or \
+             reload the daemon",
         ),
-        CallError::Answered { status: 404, .. } => Finding::stops(
+        CallError::Status { status: 404, .. } => Finding::stops(
             "ow.reachable",
-            format!("what answers at {address} is no OW: there is no /api/v1/users"),
+            format!("the server at {address} is not OW: it has no /api/v1/users"),
             "set OW_API_URL to OW's address, without a path",
         ),
-        CallError::Answered { .. } => {
-            Finding::stops("ow.reachable", error.to_string(), "see OW's log, and that its database runs")
-        }
-        CallError::Unreachable(what) => Finding::stops(
+        CallError::Status { .. } => Finding::stops(
             "ow.reachable",
-            what.clone(),
+            error.to_string(),
+            "see OW's log, and check that its database runs",
+        ),
+        CallError::Unreachable(reason) => Finding::stops(
+            "ow.reachable",
+            reason.clone(),
             format!(
-                "see that OW runs, and that OW_API_URL ({address}) is its address as this machine reaches it"
+                "check that OW runs, and that OW_API_URL ({address}) is the address at which this machine \
+                 reaches it"
             ),
         ),
     }
 }
 
-fn providers(offered: &[Offered], config: &Config) -> Vec<Finding> {
-    let configured: Vec<&Offered> = offered.iter().filter(|one| one.is_configured).collect();
+fn check_providers(offered: &[OfferedProvider], config: &Config) -> Vec<Finding> {
+    let configured: Vec<&OfferedProvider> = offered.iter().filter(|one| one.is_configured).collect();
     if configured.is_empty() {
         return vec![Finding::warning(
             "ow.providers",
-            "OW has the credentials of no provider: nobody can connect a device",
-            "set them at OW, such as OURA_CLIENT_ID and OURA_CLIENT_SECRET, and restart it",
+            "OW has credentials for no provider: no patient can connect a device",
+            "set them in OW, such as OURA_CLIENT_ID and OURA_CLIENT_SECRET, and restart it",
         )];
     }
     let names: Vec<&str> = configured.iter().map(|one| one.provider.as_str()).collect();
     let mut findings =
         vec![Finding::ok("ow.providers", format!("devices of {} can be connected", names.join(", ")))];
     let is_public = config.public_url.as_ref().is_some_and(|url| !url.is_this_machine());
-    for Offered { provider, redirect_uri, .. } in configured {
+    for OfferedProvider { provider, redirect_uri, .. } in configured {
         let Some(uri) = redirect_uri else { continue };
-        let what = format!("to be registered at {provider}, byte for byte: {uri}");
+        let message = format!("redirect URI to register at {provider}, byte for byte: {uri}");
         let is_local = BaseUrl::parse(uri).is_ok_and(|uri| uri.is_this_machine());
         findings.push(if is_public && is_local {
-            let next = format!(
-                "a patient's phone does not reach that: set API_BASE_URL at OW to its public address, or to {}, which \
-                 hands it on",
+            let remedy = format!(
+                "a patient's phone cannot reach it: set API_BASE_URL in OW to its public address, or to {}, \
+                 which forwards to OW",
                 config.public_base()
             );
-            Finding::warning("ow.redirect", what, next)
+            Finding::warning("ow.redirect", message, remedy)
         } else {
-            Finding::ok("ow.redirect", what)
+            Finding::ok("ow.redirect", message)
         });
     }
     findings
 }
 
-/// OW asks nobody for a key who begins an authorization, as the provider's answer comes with a browser. Whoever knows
-/// the id of a user could have the own device connected to it.
-fn authorize(is_open: bool, address: &BaseUrl, offered: &[Offered], config: &Config) -> Finding {
+/// Checks whether OW's OAuth routes may be public. OW begins an authorization without a key, because a
+/// browser completes it: someone who knows a user's id could connect their own device to it.
+fn check_exposure(is_open: bool, address: &BaseUrl, offered: &[OfferedProvider], config: &Config) -> Finding {
     if !is_open {
-        return Finding::ok("ow.authorize", "OW begins no authorization for who shows no key");
+        return Finding::ok("ow.authorize", "OW requires the key to begin an authorization");
     }
-    let mut doors = vec![address.clone()];
+    let mut addresses = vec![address.clone()];
     let redirects = offered.iter().filter_map(|one| BaseUrl::parse(one.redirect_uri.as_deref()?).ok());
-    doors.extend(
+    addresses.extend(
         redirects.filter(|uri| config.public_url.as_ref().is_none_or(|own| own.origin() != uri.origin())),
     );
-    match doors.iter().find(|door| is_of_the_world(door)) {
+    match addresses.iter().find(|address| is_public(address)) {
         None => Finding::ok(
             "ow.authorize",
-            "OW begins authorizations without a key, and is not known to be open to the world",
+            "OW begins authorizations without a key; its address is not known to be public",
         ),
-        Some(door) => Finding::warning(
+        Some(public) => Finding::warning(
             "ow.authorize",
+            format!("OW begins authorizations without a key, and {} may be public", public.origin()),
             format!(
-                "OW begins authorizations for whoever asks, and {} may be open to the world",
-                door.origin()
-            ),
-            format!(
-                "keep the world from OW: set its API_BASE_URL to {}, which hands callbacks on, and let only this \
-                 machine reach OW",
+                "close OW to the public: set its API_BASE_URL to {}, which forwards callbacks, and let only \
+                 this machine reach OW",
                 config.public_base()
             ),
         ),
     }
 }
 
-/// Whether data travel in the open to a service that is not in the own network.
-pub(crate) fn unencrypted(check: &'static str, who: &str, address: &BaseUrl) -> Option<Finding> {
-    (!address.is_https() && is_of_the_world(address)).then(|| {
+/// Warns of http to a server outside the private network.
+pub(crate) fn check_https(check: &'static str, server: &str, address: &BaseUrl) -> Option<Finding> {
+    (!address.is_https() && is_public(address)).then(|| {
         Finding::warning(
             check,
-            format!("keys and patients' data travel unencrypted to {who} ({address})"),
-            "name its https address",
+            format!("keys and patients' data travel unencrypted to {server} ({address})"),
+            "set its https address",
         )
     })
 }
 
-/// Whether an address may be reached from everywhere, as far as its host tells.
-fn is_of_the_world(address: &BaseUrl) -> bool {
+/// Checks whether an address may be public, judging by its host alone.
+fn is_public(address: &BaseUrl) -> bool {
     let host = address.host().unwrap_or_default();
     if let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
         return match ip.to_canonical() {
@@ -193,7 +200,7 @@ fn is_of_the_world(address: &BaseUrl) -> bool {
             }
         };
     }
-    host.contains('.') && !PRIVATE_NAMES.iter().any(|end| host.ends_with(end))
+    host.contains('.') && !PRIVATE_NAMES.iter().any(|ending| host.ends_with(ending))
 }
 
 #[cfg(test)]
@@ -201,9 +208,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_of_ones_own_network_are_told_from_those_of_the_world() {
-        let is = |url: &str| is_of_the_world(&BaseUrl::parse(url).unwrap());
-        for own in [
+    fn hosts_of_a_private_network_are_not_public() {
+        let is = |url: &str| is_public(&BaseUrl::parse(url).unwrap());
+        for private in [
             "http://localhost:8000",
             "http://127.0.0.1:8000",
             "http://10.1.2.3",
@@ -211,10 +218,10 @@ mod tests {
             "http://ow:8000",
             "http://ow.internal:8000",
         ] {
-            assert!(!is(own), "{own}");
+            assert!(!is(private), "{private}");
         }
-        for world in ["https://ow.example.org", "http://203.0.113.7:8000", "http://[2001:db8::1]"] {
-            assert!(is(world), "{world}");
+        for public in ["https://ow.example.org", "http://203.0.113.7:8000", "http://[2001:db8::1]"] {
+            assert!(is(public), "{public}");
         }
     }
 }

@@ -1,32 +1,32 @@
-//! The way in for people: whether the daemon answers where it listens and where browsers are sent, that it is this one,
-//! and that it knows whom it answers.
+//! Checks that the daemon of this data directory answers at its own address and at the public URL, and that
+//! it can tell visitors apart.
 
 use std::time::Duration;
 
 use reqwest::redirect;
 use serde::Deserialize;
 
-use crate::common::failure::deepest_cause;
+use crate::common::failure::root_cause;
 use crate::config::base_url::BaseUrl;
 use crate::config::load::Config;
-use crate::config::reachable::reachable;
+use crate::config::load::connect_address;
 use crate::doctor::finding::Finding;
 use crate::store::engine::directory_lock;
-use crate::web::instance::HEADER as INSTANCE_HEADER;
+use crate::web::health::INSTANCE_HEADER;
 
-/// How long an answer may take: it costs the daemon nothing, and a proxy little.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// The limit for one answer, which costs the daemon nothing and a proxy little.
+const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Who answers somewhere.
-enum Who {
+/// The server at an address.
+enum Responder {
     /// The daemon of this data directory.
-    Ours,
-    /// Another daemon of this kind, or one of another data directory.
-    Another,
-    /// Something else, with this status.
-    Stranger(u16),
-    /// Nobody; the text says why.
-    Nobody(String),
+    ThisDaemon,
+    /// A daemon of another data directory.
+    OtherDaemon,
+    /// Another program, with the status it answered.
+    OtherServer(u16),
+    /// No server, with the reason.
+    Nothing(String),
 }
 
 #[derive(Deserialize)]
@@ -34,46 +34,49 @@ struct Readiness {
     reasons: Vec<String>,
 }
 
-pub(crate) async fn look(config: &Config) -> Vec<Finding> {
-    let instance = directory_lock::instance(&config.data_dir);
-    let here = format!("http://{}", reachable(config.bind));
+pub(crate) async fn check(config: &Config) -> Vec<Finding> {
+    let instance = directory_lock::read_instance(&config.data_dir);
+    let own_url = format!("http://{}", connect_address(config.bind));
     let instance = instance.as_deref();
-    let local = who_answers(&here, instance).await;
-    let runs = matches!(local, Who::Ours);
-    let mut findings = vec![daemon(&local, &here)];
-    if runs {
-        findings.push(readiness(&here).await);
+    let local = identify(&own_url, instance).await;
+    let is_running = matches!(local, Responder::ThisDaemon);
+    let mut findings = vec![report_daemon(&local, &own_url)];
+    if is_running {
+        findings.push(check_readiness(&own_url).await);
     }
-    findings.extend(public(config, instance, runs).await);
-    findings.extend(proxies(config));
+    findings.extend(check_public_url(config, instance, is_running).await);
+    findings.extend(check_proxies(config));
     findings
 }
 
-fn daemon(who: &Who, here: &str) -> Finding {
-    let next =
-        "start it: jhe-ow serve (systemctl start jhe-ow); one that listens elsewhere is found with --bind";
-    match who {
-        Who::Ours => {
-            Finding::ok("web.daemon", format!("the daemon of this data directory answers at {here}"))
+fn report_daemon(responder: &Responder, own_url: &str) -> Finding {
+    match responder {
+        Responder::ThisDaemon => {
+            Finding::ok("web.daemon", format!("the daemon of this data directory answers at {own_url}"))
         }
-        Who::Another => Finding::warning(
+        Responder::OtherDaemon => Finding::warning(
             "web.daemon",
-            format!("a daemon of another data directory answers at {here}"),
-            "name this one's with --data-dir, or another address with --bind or JHE_OW_BIND",
+            format!("a daemon of another data directory answers at {own_url}"),
+            "set its directory with --data-dir, or another address with --bind or JHE_OW_BIND",
         ),
-        Who::Stranger(status) => Finding::warning(
+        Responder::OtherServer(status) => Finding::warning(
             "web.daemon",
-            format!("what answers at {here} is no jhe-ow ({status})"),
+            format!("the server at {own_url} is not jhe-ow ({status})"),
             "choose another address with --bind or JHE_OW_BIND",
         ),
-        Who::Nobody(_) => Finding::warning("web.daemon", format!("no daemon answers at {here}"), next),
+        Responder::Nothing(_) => Finding::warning(
+            "web.daemon",
+            format!("no daemon answers at {own_url}"),
+            "start it: jhe-ow serve (systemctl start jhe-ow); if it listens at another address, pass --bind",
+        ),
     }
 }
 
-async fn readiness(here: &str) -> Finding {
-    let next = "see its log";
-    let Ok(answer) = ask(&format!("{here}/readyz")).await else {
-        return Finding::stops("web.ready", "the daemon does not say whether it is ready", next);
+async fn check_readiness(own_url: &str) -> Finding {
+    let stops = |message: String| Finding::stops("web.ready", message, "see its log");
+    let unknown = || stops("the daemon gives no valid answer at /readyz".to_owned());
+    let Ok(answer) = get(&format!("{own_url}/readyz")).await else {
+        return unknown();
     };
     let status = answer.status();
     let text = answer.text().await.unwrap_or_default();
@@ -82,62 +85,62 @@ async fn readiness(here: &str) -> Finding {
         Ok(readiness) => {
             let reasons: Vec<String> =
                 readiness.reasons.iter().map(|reason| reason.replace('\n', ";")).collect();
-            Finding::stops("web.ready", format!("the daemon is not ready: {}", reasons.join("; ")), next)
+            stops(format!("the daemon is not ready: {}", reasons.join("; ")))
         }
-        Err(_) => Finding::stops("web.ready", "the daemon does not say whether it is ready", next),
+        Err(_) => unknown(),
     }
 }
 
-async fn public(config: &Config, instance: Option<&str>, runs: bool) -> Vec<Finding> {
-    let next = "set server.public_url (JHE_OW_PUBLIC_URL) to the https address that patients reach";
+async fn check_public_url(config: &Config, instance: Option<&str>, is_running: bool) -> Vec<Finding> {
+    let remedy = "set server.public_url (JHE_OW_PUBLIC_URL) to the https address that patients reach";
     let Some(url) = &config.public_url else {
-        let what = format!(
-            "no public URL is set: invitation links begin with {}, which only this machine reaches",
+        let message = format!(
+            "no public URL is set: invitation links begin with {}, which only this machine can reach",
             config.public_base()
         );
-        return vec![Finding::warning("web.public", what, next)];
+        return vec![Finding::warning("web.public", message, remedy)];
     };
     if url.is_this_machine() {
-        let what =
-            format!("{url} is this machine for whoever opens it: a patient's phone does not come here");
-        return vec![Finding::warning("web.public", what, next)];
+        let message =
+            format!("{url} is a loopback address: a patient's phone cannot reach this machine by it");
+        return vec![Finding::warning("web.public", message, remedy)];
     }
-    let mut findings = Vec::new();
-    findings.push(if url.is_https() {
-        Finding::ok("web.https", "browsers come by https")
+    let mut findings = vec![if url.is_https() {
+        Finding::ok("web.https", "the public URL is https")
     } else {
         Finding::warning(
             "web.https",
-            format!("{url} is not https: what patients see and choose travels in the open"),
-            next,
+            format!("{url} is not https: patients' pages travel unencrypted"),
+            remedy,
         )
-    });
-    if !runs {
-        findings.push(Finding::skipped("web.public", format!("{url} is not tried before the daemon runs")));
+    }];
+    if !is_running {
+        findings.push(Finding::skipped("web.public", format!("{url} is checked only while the daemon runs")));
         return findings;
     }
-    let proxy = format!("have it, or the proxy before it, lead to {}", config.bind);
-    findings.push(match who_answers(url.as_str(), instance).await {
-        Who::Ours => {
+    let remedy = format!("make it, or the proxy in front of it, lead to {}", config.bind);
+    findings.push(match identify(url.as_str(), instance).await {
+        Responder::ThisDaemon => {
             Finding::ok("web.public", format!("{url} leads to this daemon, as seen from this machine"))
         }
-        Who::Another => {
-            Finding::warning("web.public", format!("{url} leads to another jhe-ow than this one"), proxy)
+        Responder::OtherDaemon => {
+            Finding::warning("web.public", format!("{url} leads to another jhe-ow than this one"), remedy)
         }
-        Who::Stranger(status) => {
-            Finding::warning("web.public", format!("what answers at {url} is no jhe-ow ({status})"), proxy)
+        Responder::OtherServer(status) => {
+            Finding::warning("web.public", format!("the server at {url} is not jhe-ow ({status})"), remedy)
         }
-        Who::Nobody(why) => Finding::warning(
+        Responder::Nothing(reason) => Finding::warning(
             "web.public",
-            format!("{url} is not reached from this machine ({why}); it may be from outside"),
-            format!("open {url}/healthz on a phone: it says ok; if not, {proxy}"),
+            format!("{url} cannot be reached from this machine ({reason}); it may be reachable from outside"),
+            format!("open {url}/healthz on a phone: it says ok; if not, {remedy}"),
         ),
     });
     findings
 }
 
-/// The daemon itself speaks no TLS: whoever has https has a proxy before it.
-fn proxies(config: &Config) -> Option<Finding> {
+/// Checks that the proxy in front of the daemon is trusted. The daemon itself speaks no TLS, so an https URL
+/// has one.
+fn check_proxies(config: &Config) -> Option<Finding> {
     let url = config.public_url.as_ref()?;
     let is_direct =
         || BaseUrl::parse(&format!("http://{}", config.bind)).is_ok_and(|own| own.origin() == url.origin());
@@ -147,33 +150,31 @@ fn proxies(config: &Config) -> Option<Finding> {
     if config.trusted_proxies.is_empty() {
         return Some(Finding::warning(
             "web.proxies",
-            "no proxy is trusted, and one stands before the daemon: all visitors count as one, and share its limits",
+            "no proxy is trusted, but one is in front of the daemon: all visitors count as one, and share \
+             its rate limits",
             "set server.trusted_proxies (JHE_OW_TRUSTED_PROXIES) to its address, such as 127.0.0.1",
         ));
     }
     let trusted: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
-    Some(Finding::ok(
-        "web.proxies",
-        format!("what {} says of visitors' addresses is believed", trusted.join(", ")),
-    ))
+    Some(Finding::ok("web.proxies", format!("visitors' addresses are taken from {}", trusted.join(", "))))
 }
 
-async fn who_answers(base: &str, instance: Option<&str>) -> Who {
-    let answer = match ask(&format!("{base}/healthz")).await {
+async fn identify(base: &str, instance: Option<&str>) -> Responder {
+    let answer = match get(&format!("{base}/healthz")).await {
         Ok(answer) => answer,
-        Err(error) => return Who::Nobody(deepest_cause(&error)),
+        Err(error) => return Responder::Nothing(root_cause(&error)),
     };
     match answer.headers().get(INSTANCE_HEADER).map(|value| value.to_str().ok()) {
-        Some(named) if named.is_some() && named == instance => Who::Ours,
-        Some(_) => Who::Another,
-        None => Who::Stranger(answer.status().as_u16()),
+        Some(named) if named.is_some() && named == instance => Responder::ThisDaemon,
+        Some(_) => Responder::OtherDaemon,
+        None => Responder::OtherServer(answer.status().as_u16()),
     }
 }
 
-async fn ask(url: &str) -> reqwest::Result<reqwest::Response> {
-    // A proxy of the environment is for others, and no redirect leads to ourselves.
+async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
+    // The answer must come from this very address: no proxy of the environment, no redirect.
     let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .no_proxy()
         .redirect(redirect::Policy::none())
         .tls_built_in_native_certs(url.starts_with("https:"))

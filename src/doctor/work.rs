@@ -1,70 +1,69 @@
-//! The work itself: whether it is switched on, goes on, and what of it waits for somebody.
+//! Checks the work itself: the module switch, the lock, the last tick, patients, the outbox, alerts, and the
+//! audit.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::app::readiness::OVERDUE;
-use crate::common::time::{Timestamp, show_duration};
+use crate::app::readiness;
+use crate::common::time::{Timestamp, format_duration};
 use crate::config::alerts::Alerts;
-use crate::config::settings::Snapshot;
-use crate::doctor::finding::{Finding, is_raw, length, many};
-use crate::doctor::store::Opened;
-use crate::model::account::Reach;
+use crate::config::settings::Settings;
+use crate::doctor::finding::{Finding, is_raw_mode, render_count, render_length};
+use crate::doctor::store::OpenStore;
+use crate::model::account::VisibleTo;
 use crate::model::alert::Channel;
 use crate::model::catalog::code::HEART_RATE;
+use crate::model::export_health::ProblemStatus;
 use crate::model::patient::PatientId;
-use crate::model::silence::Silence;
-use crate::store::engine::integrity;
-use crate::store::engine::integrity::Freshness;
+use crate::model::silence::{Silence, SilenceCause};
 use crate::store::error::StoreError;
-use crate::store::operations::tick_lock::Standing;
-use crate::store::operations::{run_history, silence, tick_lock};
+use crate::store::operations::patient_status::Freshness;
+use crate::store::operations::tick_lock::LockStatus;
+use crate::store::operations::{alert_queue, patient_status, run_history, silence, tick_lock};
 use crate::store::outbox::outbox;
 use crate::store::privacy::audit_chain;
+use crate::store::samples::code;
 
-/// Where somebody reads of each patient what went wrong.
-const WHO_AND_WHY: &str = "jhe-ow poll says which and why, and so do their pages";
-/// What waits for JHE this much longer than it had to is held up: the outbox is looked at twice a minute.
-const HELD_UP: Duration = Duration::from_hours(1);
-/// A clock may be put right by so much between a tick and this look.
-const AHEAD: Duration = Duration::from_mins(1);
-/// Patients are named one by one up to this many.
-const NAMED: usize = 10;
+/// The remedy for patients in error.
+const ERRORS_REMEDY: &str = "jhe-ow poll says which and why, and so do their pages";
+/// A correction of the clock between the last tick and this check may be this large.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+/// At most this many patients are listed by number.
+const MAX_LISTED: usize = 10;
 
-pub(crate) fn look(opened: &Opened, directory: &Path, alerts: &Alerts, now: Timestamp) -> Vec<Finding> {
-    let mut findings = vec![switch(&opened.settings), mode(&opened.settings)];
+pub(crate) fn check(opened: &OpenStore, directory: &Path, alerts: &Alerts, now: Timestamp) -> Vec<Finding> {
+    let mut findings = vec![check_module(&opened.settings), check_mode(&opened.settings)];
     if !opened.is_current {
-        let what = "the rest is not looked at before the schema is up to date";
-        findings.push(Finding::skipped("data.schema", what));
+        findings.push(Finding::skipped("data.schema", "the rest is not checked until the schema is current"));
         return findings;
     }
-    let standing = tick_lock::look(&opened.db, directory, now);
-    // A tick that works is seen by its lock: the next one may be due for as long as it goes on.
-    let is_at_work = matches!(standing, Ok(Standing::Held { by_tick: true, .. }));
+    let lock = tick_lock::inspect(&opened.db, directory, now);
+    // A running tick is visible by its lock only, and delays the next one for as long as it runs.
+    let is_ticking = matches!(lock, Ok(LockStatus::Held { by_tick: true, .. }));
     let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 8] = [
-        ("data.code", code(opened)),
-        ("data.lock", standing.map(|standing| vec![locked(&standing)])),
-        ("data.tick", tick(opened, is_at_work, now)),
-        ("data.samples", samples(opened, now)),
-        ("data.export", export(opened, now)),
-        ("data.alerts", told(opened, alerts, now)),
-        ("data.audit", audit(opened)),
-        ("data.rejected", rejected(opened)),
+        ("data.code", check_code(opened).map(|finding| vec![finding])),
+        ("data.lock", lock.map(|status| vec![report_lock(&status)])),
+        ("data.tick", check_last_tick(opened, is_ticking, now)),
+        ("data.samples", check_samples(opened, now)),
+        ("data.export", check_export(opened, now)),
+        ("data.alerts", check_alerts(opened, alerts, now)),
+        ("data.audit", check_audit(opened).map(|finding| vec![finding])),
+        ("data.rejected", check_rejected(opened).map(|finding| vec![finding])),
     ];
-    for (check, found) in checks {
-        match found {
-            Ok(found) => findings.extend(found),
-            Err(error) => {
-                let what = format!("it could not be read: {error}");
-                findings.push(Finding::stops(check, what, "see what is said of the store"));
-            }
-        }
+    for (check, result) in checks {
+        findings.extend(result.unwrap_or_else(|error| {
+            vec![Finding::stops(
+                check,
+                format!("it could not be read: {error}"),
+                "see the findings about the store",
+            )]
+        }));
     }
     findings
 }
 
-fn switch(settings: &Snapshot) -> Finding {
+fn check_module(settings: &Settings) -> Finding {
     if settings.is_on() {
         return Finding::ok("data.module", "polls are switched on (module.ow=true)");
     }
@@ -75,10 +74,12 @@ fn switch(settings: &Snapshot) -> Finding {
     )
 }
 
-fn mode(settings: &Snapshot) -> Finding {
+fn check_mode(settings: &Settings) -> Finding {
     match settings.ingest_mode() {
         Ok(mode) => {
-            Finding::ok("data.mode", format!("samples come in from {}", mode_said(settings, mode.as_str())))
+            let source = if is_raw_mode(settings) { "the bucket of raw payloads" } else { "OW's API" };
+            let message = format!("samples come in from {source} (ow.ingest_mode={})", mode.as_str());
+            Finding::ok("data.mode", message)
         }
         Err(unknown) => Finding::stops(
             "data.mode",
@@ -88,271 +89,256 @@ fn mode(settings: &Snapshot) -> Finding {
     }
 }
 
-fn mode_said(settings: &Snapshot, mode: &str) -> String {
-    let from = if is_raw(settings) { "the bucket of raw payloads" } else { "OW's API" };
-    format!("{from} (ow.ingest_mode={mode})")
-}
-
-fn code(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
-    if integrity::has_code(&opened.db, HEART_RATE)? {
-        return Ok(vec![Finding::ok("data.code", "codes and data sources are seeded")]);
+fn check_code(opened: &OpenStore) -> Result<Finding, StoreError> {
+    if code::find(&opened.db, HEART_RATE)?.is_some() {
+        return Ok(Finding::ok("data.code", "codes and data sources are seeded"));
     }
-    let what = format!("CodeableConcept '{HEART_RATE}' not found. Run seed first.");
-    Ok(vec![Finding::stops("data.code", what, "jhe-ow seed")])
+    let message = format!("CodeableConcept '{HEART_RATE}' not found. Run seed first.");
+    Ok(Finding::stops("data.code", message, "jhe-ow seed"))
 }
 
-fn locked(standing: &Standing) -> Finding {
-    match standing {
-        Standing::Free => Finding::ok("data.lock", "no tick is under way"),
-        Standing::Held { since, by_tick } => {
-            let who = if *by_tick { "tick" } else { "backfill" };
-            Finding::ok(
-                "data.lock",
-                format!("a {who} is under way, by a process that lives; it gave a sign at {since}"),
-            )
+fn report_lock(status: &LockStatus) -> Finding {
+    let clear = format!("jhe-ow settings set {} \"\"", tick_lock::KEY);
+    match status {
+        LockStatus::Free => Finding::ok("data.lock", "no tick is under way"),
+        LockStatus::Held { since, by_tick } => {
+            let run = if *by_tick { "tick" } else { "backfill" };
+            let message =
+                format!("a {run} is under way in a live process, which renewed the lock at {since}");
+            Finding::ok("data.lock", message)
         }
-        Standing::ByHand(since) => Finding::warning(
+        LockStatus::SetByHand(since) => Finding::warning(
             "data.lock",
             format!(
-                "{} since {since}, and no process of ours holds it: ticks step aside until it is {} old",
+                "{} since {since}, but no process holds it: ticks are skipped until it is {} old",
                 tick_lock::KEY,
-                length(tick_lock::STALE)
+                render_length(tick_lock::STALE_AFTER)
             ),
-            format!("jhe-ow settings set {} \"\"", tick_lock::KEY),
+            clear,
         ),
-        Standing::LeftBehind(why) => Finding::warning(
-            "data.lock",
-            why,
-            format!("the next tick reclaims it; or at once: jhe-ow settings set {} \"\"", tick_lock::KEY),
-        ),
+        LockStatus::Abandoned(reason) => {
+            Finding::warning("data.lock", reason, format!("the next tick reclaims it; or at once: {clear}"))
+        }
     }
 }
 
-fn tick(opened: &Opened, is_at_work: bool, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let Some(last) = run_history::last(&opened.db)? else {
-        let next = "jhe-ow serve polls, and so does jhe-ow poll";
-        return Ok(vec![if is_at_work {
+fn check_last_tick(opened: &OpenStore, is_ticking: bool, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let Some(last) = run_history::find_last_tick(&opened.db)? else {
+        return Ok(vec![if is_ticking {
             Finding::ok("data.tick", "the first tick is under way")
         } else {
-            Finding::warning("data.tick", "no tick has ended yet", next)
+            let remedy = "jhe-ow serve polls, and so does jhe-ow poll";
+            Finding::warning("data.tick", "no tick has ended yet", remedy)
         }]);
     };
-    let mut findings = vec![ended(last.ended.unwrap_or(last.started), &opened.settings, is_at_work, now)];
+    let ended = last.ended.unwrap_or(last.started);
+    let mut findings = vec![report_age(ended, &opened.settings, is_ticking, now)];
     let outcome = last.outcome.unwrap_or_default();
     if !outcome.starts_with("OW poll complete") {
         findings.push(Finding::warning(
             "data.outcome",
             format!("the last tick was stopped: {outcome}"),
-            "mend what is said above, and see it go through: jhe-ow poll",
+            "fix the findings above, then try: jhe-ow poll",
         ));
     } else if last.failed > 0 {
+        // A patient whose consent JHE did not confirm has failed without being among the patients polled.
+        let patients = render_count(last.patients.max(last.failed), "patient");
         findings.push(Finding::warning(
             "data.outcome",
-            // Those of whom JHE did not say whether they consent were not even read.
-            format!(
-                "in error in the last tick: {} of {}",
-                last.failed,
-                many(last.patients.max(last.failed), "patient")
-            ),
-            WHO_AND_WHY,
+            format!("in error in the last tick: {} of {patients}", last.failed),
+            ERRORS_REMEDY,
         ));
     }
     Ok(findings)
 }
 
-/// When a tick ended last, and whether another one is due.
-fn ended(ended: Timestamp, settings: &Snapshot, is_at_work: bool, now: Timestamp) -> Finding {
+/// Reports when the last tick ended, and whether the next one is overdue.
+fn report_age(ended: Timestamp, settings: &Settings, is_ticking: bool, now: Timestamp) -> Finding {
     let (age, interval) = (now.since(ended), settings.poll_interval());
-    let every = show_duration(interval);
-    if ended.since(now) > AHEAD {
+    let every = format_duration(interval);
+    if ended.since(now) > CLOCK_TOLERANCE {
         return Finding::warning(
             "data.tick",
             format!(
-                "the last tick ended in the future, at {ended}: this machine's clock was ahead then, or is behind now"
+                "the last tick ended in the future, at {ended}: this machine's clock was ahead then, or is \
+                 behind now"
             ),
-            "see that the clock is right (timedatectl), and that a tick ends: jhe-ow poll",
+            "check the clock (timedatectl), and that a tick ends: jhe-ow poll",
         );
     }
-    let what = format!("the last tick ended {} ago", length(age));
-    let is_overdue = settings.is_on() && age > interval * OVERDUE;
-    match (is_overdue, is_at_work) {
+    let message = format!("the last tick ended {} ago", render_length(age));
+    let is_overdue = settings.is_on() && readiness::is_overdue(age, interval);
+    match (is_overdue, is_ticking) {
         (true, false) => Finding::stops(
             "data.tick",
-            format!("{what}, at {ended}; one is due every {every}"),
-            "see that the daemon runs (systemctl status jhe-ow, jhe-ow ready), and its log",
+            format!("{message}, at {ended}; one is due every {every}"),
+            "check that the daemon runs (systemctl status jhe-ow, jhe-ow ready), and see its log",
         ),
-        (true, true) => Finding::ok("data.tick", format!("{what}, and the next one is under way")),
-        (false, _) => Finding::ok("data.tick", format!("{what}; one is due every {every}")),
+        (true, true) => Finding::ok("data.tick", format!("{message}, and the next one is under way")),
+        (false, _) => Finding::ok("data.tick", format!("{message}; one is due every {every}")),
     }
 }
 
-fn samples(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let found = integrity::freshness(&opened.db)?;
-    let mut findings = vec![fresh(&found, now)];
-    // In raw mode an error may be about one payload among many that were read.
-    if found.read > 0 && found.in_error == found.read && !is_raw(&opened.settings) {
-        findings.push(Finding::stops(
-            "data.errors",
-            format!("all who are read were in error the last time: {}", many(found.in_error, "patient")),
-            WHO_AND_WHY,
-        ));
+fn check_samples(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let freshness = patient_status::find_freshness(&opened.db)?;
+    let mut findings = vec![report_freshness(&freshness, now)];
+    // In raw mode an error may concern one payload among many that were read.
+    if freshness.polled > 0 && freshness.in_error == freshness.polled && !is_raw_mode(&opened.settings) {
+        let patients = render_count(freshness.in_error, "patient");
+        let message = format!("all patients that are polled were in error the last time: {patients}");
+        findings.push(Finding::stops("data.errors", message, ERRORS_REMEDY));
     }
     let after = opened.settings.silence_after();
-    findings.extend(silent(&silence::all(&opened.db, Reach::Everybody, after, now)?, after));
-    let gone = integrity::to_be_relinked(&opened.db)?;
-    if !gone.is_empty() {
+    findings.extend(report_silent(&silence::list(&opened.db, VisibleTo::Everybody, after, now)?, after));
+    let unknown = patient_status::list_needing_relink(&opened.db)?;
+    if !unknown.is_empty() {
         findings.push(Finding::warning(
             "data.links",
-            format!("OW no longer knows the users who are linked to: {}", named(&gone)),
-            "link them anew: jhe-ow patient link N --ow-user UUID, or have them connect again: jhe-ow invite",
+            format!("OW no longer knows the users who are linked to: {}", render_patients(&unknown)),
+            "link them again: jhe-ow patient link N --ow-user UUID, or let them connect again: jhe-ow invite",
         ));
     }
     Ok(findings)
 }
 
-fn fresh(found: &Freshness, now: Timestamp) -> Finding {
-    let newest = found.newest.map(|at| format!("; the newest sample is {} old", length(now.since(at))));
-    let what = format!(
-        "linked and with a consent: {}{}",
-        many(found.patients, "patient"),
-        newest.unwrap_or_default()
-    );
-    if found.patients == 0 {
-        let next = "invite the first one: jhe-ow invite, or the page of patients";
-        return Finding::warning("data.samples", "no patient is linked and consents", next);
+fn report_freshness(freshness: &Freshness, now: Timestamp) -> Finding {
+    if freshness.patients == 0 {
+        let remedy = "invite the first one: jhe-ow invite, or the page of patients";
+        return Finding::warning("data.samples", "no patient is linked and has consented", remedy);
     }
-    Finding::ok("data.samples", what)
+    let patients = render_count(freshness.patients, "patient");
+    let newest = freshness.newest.map_or_else(String::new, |at| {
+        format!("; the newest sample is {} old", render_length(now.since(at)))
+    });
+    Finding::ok("data.samples", format!("linked and with consent: {patients}{newest}"))
 }
 
-/// Where alerts go, and what could not be told there.
-fn told(opened: &Opened, alerts: &Alerts, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+/// Checks for alerts that could not be sent, on each configured channel.
+fn check_alerts(opened: &OpenStore, alerts: &Alerts, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let to: Vec<String> = alerts.mail.iter().flat_map(|mail| &mail.to).map(ToString::to_string).collect();
     let webhook = alerts.webhook.is_some().then(|| (Channel::Webhook, "the webhook".to_owned()));
     let mail = alerts.mail.is_some().then(|| (Channel::Mail, format!("mail to {}", to.join(", "))));
-    let channels: Vec<(Channel, String)> = webhook.into_iter().chain(mail).collect();
-    if channels.is_empty() {
-        let what = "no alerts are sent: neither alerts.webhook nor alerts.smtp_url is set";
-        return Ok(vec![Finding::skipped("data.alerts", what)]);
-    }
+    let failed = alert_queue::list_failed(&opened.db)?;
     let mut findings = Vec::new();
-    for (channel, name) in channels {
-        findings.push(match integrity::untold(&opened.db, channel)? {
+    for (channel, name) in webhook.into_iter().chain(mail) {
+        findings.push(match failed.iter().find(|failed| failed.channel == channel.as_str()) {
             None => Finding::ok("data.alerts", format!("alerts go out by {name}")),
-            Some(untold) => Finding::warning(
+            Some(failed) => Finding::warning(
                 "data.alerts",
                 format!(
-                    "to be told by {name} {} {}, since {}, {} ago: {}",
-                    if untold.alerts == 1 { "waits" } else { "wait" },
-                    many(untold.alerts, "alert"),
-                    untold.since,
-                    length(now.since(untold.since)),
-                    untold.error
+                    "{} could not be sent by {name} since {}, {} ago: {}",
+                    render_count(failed.alerts, "alert"),
+                    failed.since,
+                    render_length(now.since(failed.since)),
+                    failed.error
                 ),
-                "mend that, then try it: jhe-ow alerts test",
+                "fix that, then try: jhe-ow alerts test",
             ),
         });
+    }
+    if findings.is_empty() {
+        let message = "no alerts are sent: neither alerts.webhook nor alerts.smtp_url is set";
+        findings.push(Finding::skipped("data.alerts", message));
     }
     Ok(findings)
 }
 
-/// Who is silent, by the likely cause.
-fn silent(silent: &BTreeMap<PatientId, Silence>, after: Duration) -> Vec<Finding> {
-    let causes = silence::by_cause(silent).into_keys();
-    let told = causes.map(|cause| {
-        let whose = silent.iter().filter(|(_, silence)| silence.cause == cause);
-        let whose: Vec<PatientId> = whose.map(|(patient, _)| *patient).collect();
-        let what =
-            format!("nothing for more than {} of: {} ({})", length(after), named(&whose), cause.words());
-        Finding::warning("data.silent", what, cause.next())
-    });
-    told.collect()
+/// Reports silent patients, grouped by the likely cause.
+fn report_silent(silent: &BTreeMap<PatientId, Silence>, after: Duration) -> Vec<Finding> {
+    let report = |cause: SilenceCause| {
+        let with_cause = silent.iter().filter(|(_, silence)| silence.cause == cause);
+        let patients: Vec<PatientId> = with_cause.map(|(patient, _)| *patient).collect();
+        let (after, patients) = (render_length(after), render_patients(&patients));
+        let message = format!("no data for more than {after} from {patients} ({})", cause.label());
+        Finding::warning("data.silent", message, cause.remedy())
+    };
+    silence::count_by_cause(silent).into_keys().map(report).collect()
 }
 
-/// Patients by their numbers.
-fn named(patients: &[PatientId]) -> String {
-    let numbers: Vec<String> = patients.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = match patients.len().saturating_sub(NAMED) {
+/// Renders patients by their numbers.
+fn render_patients(patients: &[PatientId]) -> String {
+    let numbers: Vec<String> = patients.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+    let more = match patients.len().saturating_sub(MAX_LISTED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     format!("patient {}{more}", numbers.join(", "))
 }
 
-fn export(opened: &Opened, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let counts = outbox::counts(&opened.db, None)?;
+fn check_export(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let counts = outbox::count_by_state(&opened.db, None)?;
     let mut findings = Vec::new();
     if counts.configuration > 0 {
+        let observations = render_count(counts.configuration, "observation");
         findings.push(Finding::stops(
             "data.held",
-            format!("until something is mended at JHE wait {}", many(counts.configuration, "observation")),
-            "mend what is said of JHE above; their patients' pages have its words; it is tried again hourly",
+            format!("parked until something is fixed at JHE: {observations}"),
+            "fix the findings about JHE above; the patients' pages show JHE's answers; delivery is tried \
+             again hourly",
         ));
     }
     if counts.dead > 0 {
         findings.push(Finding::warning(
             "data.dead",
-            format!("JHE refuses {} for good", many(counts.dead, "observation")),
-            "read its words on their patients' pages, mend it, then: jhe-ow export --retry-dead",
+            format!("rejected by JHE: {}", render_count(counts.dead, "observation")),
+            "read JHE's answers on the patients' pages, fix the cause, then: jhe-ow export --retry-dead",
         ));
     }
     if counts.consent > 0 {
-        let what = format!("for consent to return wait {}", many(counts.consent, "observation"));
-        findings.push(Finding::ok("data.parked", what));
+        let observations = render_count(counts.consent, "observation");
+        findings.push(Finding::ok("data.parked", format!("parked without consent: {observations}")));
     }
-    let still = outbox::still(&opened.db, None, now)?;
-    if let Some(still) = still {
-        findings.push(Finding::ok("data.still", still.to_string()));
+    let held_back = outbox::count_held_back(&opened.db, None, now)?;
+    if let Some(held_back) = held_back {
+        findings.push(Finding::ok("data.still", held_back.to_string()));
     }
-    let Some(since) = outbox::oldest(&opened.db, now)? else {
-        let what = if still.is_some() {
-            "nothing else waits to be sent to JHE"
-        } else {
-            "nothing waits to be sent to JHE"
-        };
-        findings.push(Finding::ok("data.export", what));
+    let health = outbox::find_health(&opened.db, now)?;
+    let Some(oldest) = health.oldest_due else {
+        let what = if held_back.is_some() { "nothing else" } else { "nothing" };
+        findings.push(Finding::ok("data.export", format!("{what} waits to be sent to JHE")));
         return Ok(findings);
     };
-    let late = now.since(since);
-    let due = counts.pending - still.map_or(0, |still| still.count);
-    let what = format!("to be sent to JHE wait {}", many(due, "observation"));
-    findings.push(if late > HELD_UP {
-        let next = "see that the daemon runs and what is said of JHE above; or send it now: jhe-ow export";
-        Finding::stops("data.export", format!("{what}, overdue for {}", length(late)), next)
+    let due = counts.pending - held_back.map_or(0, |held_back| held_back.count);
+    let message = format!("waiting to be sent to JHE: {}", render_count(due, "observation"));
+    findings.push(if matches!(health.overdue(now), ProblemStatus::Active(_)) {
+        Finding::stops(
+            "data.export",
+            format!("{message}, overdue for {}", render_length(now.since(oldest))),
+            "check that the daemon runs, and see the findings about JHE above; or send now: jhe-ow export",
+        )
     } else {
-        Finding::ok("data.export", what)
+        Finding::ok("data.export", message)
     });
     Ok(findings)
 }
 
-fn audit(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
+fn check_audit(opened: &OpenStore) -> Result<Finding, StoreError> {
     let verdict = audit_chain::verify(&opened.db, None)?;
-    Ok(vec![match verdict.broken {
-        None => Finding::ok(
-            "data.audit",
-            format!(
-                "the audit is whole ({})",
-                if verdict.entries == 1 {
-                    "1 entry".to_owned()
-                } else {
-                    format!("{} entries", verdict.entries)
-                }
-            ),
-        ),
+    Ok(match verdict.broken {
+        None => {
+            let entries = if verdict.entries == 1 { "entry" } else { "entries" };
+            Finding::ok("data.audit", format!("the audit is unbroken ({} {entries})", verdict.entries))
+        }
         Some(broken) => Finding::warning(
             "data.audit",
             format!("the audit is broken: {broken}"),
-            "somebody changed the database by other means: find out who, and compare with a backup (jhe-ow audit verify)",
+            "another program changed the database: find out which, and compare with a backup (jhe-ow audit \
+             verify)",
         ),
-    }])
+    })
 }
 
-fn rejected(opened: &Opened) -> Result<Vec<Finding>, StoreError> {
-    Ok(vec![match integrity::rejected(&opened.db)? {
-        (0, _) => Finding::ok("data.rejected", "every sample that came could be converted"),
+fn check_rejected(opened: &OpenStore) -> Result<Finding, StoreError> {
+    Ok(match patient_status::count_rejected(&opened.db)? {
+        (0, _) => Finding::ok("data.rejected", "no sample was rejected"),
         (samples, patients) => Finding::warning(
             "data.rejected",
-            format!("not converted: {} of {}", many(samples, "sample"), many(patients, "patient")),
-            "jhe-ow rejected list says why of each",
+            format!(
+                "not converted: {} of {}",
+                render_count(samples, "sample"),
+                render_count(patients, "patient")
+            ),
+            "jhe-ow rejected list shows the reason for each",
         ),
-    }])
+    })
 }

@@ -1,25 +1,45 @@
-//! What is sent: FHIR Observations in a batch.
+//! Renders FHIR batches of Observations.
+
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt;
 use serde_json::json;
 
 use crate::jhe::error::JheError;
 use crate::model::observation::StreamInfo;
 use crate::omh::render::{identifier_value, omh_document};
-use crate::store::outbox::outbox::{Verdict, Waiting};
+use crate::store::outbox::outbox::{OutboxEntry, Verdict};
 
-/// Entries of one batch: larger ones are hardly faster, and come near to what JHE's workers are given.
-pub const ENTRIES: usize = 100;
+/// Entries per batch. Larger batches are hardly faster, and come near to the time limit of JHE's workers.
+pub(crate) const ENTRIES: usize = 100;
+/// Pause before entries that wait for a change of configuration at JHE are tried again.
+pub(crate) const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
 
-/// The Observation that JHE is to make, as an entry of a batch. `patient` and `device` are JHE's numbers.
-///
-/// # Errors
-/// As [`omh_document`].
-pub fn entry(
+/// An entry with the rendered Observation.
+#[derive(Debug, Clone)]
+pub(crate) struct OutgoingEntry {
+    pub(crate) stream: StreamInfo,
+    /// JHE's id of the patient.
+    pub(crate) patient: i64,
+    pub(crate) waiting: OutboxEntry,
+    pub(crate) json: String,
+    /// True if it was measured before a backup was restored: JHE may have received it before the restore.
+    pub(crate) may_exist: bool,
+}
+
+/// The result of sending a batch.
+#[derive(Debug)]
+pub(crate) struct BatchResult {
+    pub(crate) verdicts: Vec<(OutboxEntry, Verdict)>,
+    /// The error after which nothing more should be sent for now.
+    pub(crate) stop: Option<JheError>,
+}
+
+/// Renders a batch entry that creates an Observation. `patient` and `device` are JHE's ids.
+pub(crate) fn render_entry(
     stream: &StreamInfo,
-    waiting: &Waiting,
+    waiting: &OutboxEntry,
     patient: i64,
     device: i64,
 ) -> serde_json::Result<String> {
@@ -39,34 +59,7 @@ pub fn entry(
     Ok(entry.to_string())
 }
 
-/// A batch of these entries.
-pub fn batch<'a>(entries: impl IntoIterator<Item = &'a str>) -> String {
-    let mut text = String::from("{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[");
-    for (place, entry) in entries.into_iter().enumerate() {
-        if place > 0 {
-            text.push(',');
-        }
-        text.push_str(entry);
-    }
-    text.push_str("]}");
-    text
-}
-
-/// An entry that is ready to be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Ready {
-    pub(crate) stream: StreamInfo,
-    pub(crate) patient: i64,
-    pub(crate) waiting: Waiting,
-    pub(crate) entry: String,
-    /// Whether it was measured before a backup was restored: JHE may have got it from what was there before.
-    pub(crate) may_be_there: bool,
-}
-
-/// What became of a batch.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    pub(crate) settled: Vec<(Waiting, Verdict)>,
-    /// Why nothing more should be sent for now.
-    pub(crate) stop: Option<JheError>,
+pub(crate) fn render_batch(entries: &[OutgoingEntry]) -> String {
+    let entries: Vec<&str> = entries.iter().map(|entry| entry.json.as_str()).collect();
+    format!(r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#, entries.join(","))
 }

@@ -1,40 +1,37 @@
-//! What JHE's answer to one entry means: pure.
+//! Decides what JHE's response to one batch entry means. Pure.
 
-use crate::jhe::bundle::Entry;
+use crate::jhe::bundle::EntryResponse;
 
-/// What an answer means for an observation.
+/// The meaning of a response. The texts are JHE's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Meaning {
-    /// JHE has it.
-    Done,
-    /// Something of this identifier is there already: ours, where an earlier attempt may have arrived.
+pub(crate) enum EntryOutcome {
+    Delivered,
+    /// JHE has an Observation of this identifier: ours, if an earlier attempt arrived.
     Exists(String),
-    /// The patient does not consent, as JHE sees it.
-    Consent,
-    /// Somebody has to mend something at JHE, which the text names.
+    NoConsent,
+    /// The setup of JHE lacks something.
     Configuration(String),
-    /// JHE will not have it; the text is JHE's.
     Dead(String),
-    /// It may go well later.
-    Later(String),
+    Retry(String),
 }
 
-/// What of JHE's words says that something is missing there, rather than wrong with the observation.
+/// Parts of diagnostics that name a gap in JHE's setup, rather than a fault of the observation.
 const CONFIGURATION: &[&str] =
     &["Patient id=", "Device", "Code not found", "access to the Patient", "FhirSource"];
 
-/// What JHE's answer to one entry means.
-pub fn classify(entry: &Entry) -> Meaning {
-    let words = || entry.diagnostics.clone();
-    let is_configuration = || CONFIGURATION.iter().any(|part| entry.diagnostics.contains(part));
-    match entry.status {
-        200 | 201 => Meaning::Done,
-        409 => Meaning::Exists(words()),
-        403 if entry.diagnostics.contains("has not been consented") => Meaning::Consent,
-        403 => Meaning::Configuration(words()),
-        400 if is_configuration() => Meaning::Configuration(words()),
-        400..=499 => Meaning::Dead(format!("{}: {}", entry.status, entry.diagnostics)),
-        status => Meaning::Later(format!("{status}: {}", entry.diagnostics)),
+pub(crate) fn classify(response: &EntryResponse) -> EntryOutcome {
+    let EntryResponse { status, diagnostics } = response;
+    let text = || diagnostics.clone();
+    match status {
+        200 | 201 => EntryOutcome::Delivered,
+        409 => EntryOutcome::Exists(text()),
+        403 if diagnostics.contains("has not been consented") => EntryOutcome::NoConsent,
+        403 => EntryOutcome::Configuration(text()),
+        400 if CONFIGURATION.iter().any(|part| diagnostics.contains(part)) => {
+            EntryOutcome::Configuration(text())
+        }
+        400..=499 => EntryOutcome::Dead(format!("{status}: {diagnostics}")),
+        _ => EntryOutcome::Retry(format!("{status}: {diagnostics}")),
     }
 }
 
@@ -42,29 +39,29 @@ pub fn classify(entry: &Entry) -> Meaning {
 mod tests {
     use super::*;
 
-    fn of(status: u16, words: &str) -> Meaning {
-        classify(&Entry { status, diagnostics: words.to_owned() })
+    fn outcome(status: u16, diagnostics: &str) -> EntryOutcome {
+        classify(&EntryResponse { status, diagnostics: diagnostics.to_owned() })
     }
 
     #[test]
-    fn each_of_jhes_answers_has_its_meaning() {
-        assert_eq!(of(201, ""), Meaning::Done);
+    fn each_response_of_jhe_has_its_meaning() {
+        assert_eq!(outcome(201, ""), EntryOutcome::Delivered);
         let exists = "Identifier already exists: system=ow:normalized value=x";
-        assert_eq!(of(409, exists), Meaning::Exists(exists.into()));
+        assert_eq!(outcome(409, exists), EntryOutcome::Exists(exists.into()));
         let unconsented = "Observation data with coding_system=a coding_code=b has not been consented for any studies by this Patient.";
-        assert_eq!(of(403, unconsented), Meaning::Consent);
+        assert_eq!(outcome(403, unconsented), EntryOutcome::NoConsent);
         for missing in [
             "Patient id=1 can not be found.",
             "Device Data Source id=99 can not be found.",
             "Code not found: system=a code=b",
         ] {
-            assert_eq!(of(400, missing), Meaning::Configuration(missing.into()));
+            assert_eq!(outcome(400, missing), EntryOutcome::Configuration(missing.into()));
         }
         let foreign = "Current user doesn't have access to the Patient.";
-        assert_eq!(of(403, foreign), Meaning::Configuration(foreign.into()));
+        assert_eq!(outcome(403, foreign), EntryOutcome::Configuration(foreign.into()));
         let invalid = "{'omh_data': [\"'a' is not of type 'number'\"]}";
-        assert_eq!(of(422, invalid), Meaning::Dead(format!("422: {invalid}")));
-        assert!(matches!(of(400, "valueAttachment.data must be Base 64"), Meaning::Dead(_)));
-        assert!(matches!(of(500, ""), Meaning::Later(_)));
+        assert_eq!(outcome(422, invalid), EntryOutcome::Dead(format!("422: {invalid}")));
+        assert!(matches!(outcome(400, "valueAttachment.data must be Base 64"), EntryOutcome::Dead(_)));
+        assert!(matches!(outcome(500, ""), EntryOutcome::Retry(_)));
     }
 }

@@ -1,147 +1,124 @@
+//! Drains the outbox to JHE.
+
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::clock::Clock;
-use crate::common::failpoint;
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
-use crate::consent::refresh;
-use crate::consent::refresh::Unread;
-use crate::export::batch;
-use crate::export::batch::{Ready, Sent};
-use crate::jhe::client::Jhe;
-use crate::jhe::error::JheError;
-use crate::model::data_source_names::Naming;
-use crate::model::error_kind;
-use crate::model::observation::StreamInfo;
-use crate::model::patient::PatientId;
-use crate::store::engine::restore;
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
-use crate::store::operations::hourly_counters;
-use crate::store::outbox::one_of_two_modes::Settling;
-use crate::store::outbox::outbox::{Still, Verdict, Waiting};
-use crate::store::outbox::{one_of_two_modes, outbox};
-use crate::store::people::consent;
+use crate::common::{clock::Clock, failpoint, failure::Failure, time::Timestamp};
+use crate::consent::refresh::{self, FailedRefresh};
+use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, ENTRIES, OutgoingEntry, render_entry};
+use crate::jhe::{client::Jhe, error::JheError};
+use crate::model::{
+    data_source_names::DataSourceNames, error_kind::ErrorKind, observation::StreamInfo, patient::PatientId,
+};
+use crate::store::outbox::one_of_two_modes::{self, SwitchExportMode};
+use crate::store::outbox::outbox::{self, HeldBack, OutboxEntry, Verdict};
+use crate::store::{
+    engine::restore, engine::store::Store, error::StoreError, operations::hourly_counters, people::consent,
+};
 use crate::telemetry::metrics;
 
-/// Held while the outbox drains: two processes must not send the same sample.
+/// The file lock that is held while the outbox drains: two processes must not send the same sample.
 const LOCK: &str = "export.lock";
-/// Nobody but the owner has any business in the data directory.
+/// Only the owner may read or write in the data directory.
 const FILE_MODE: u32 = 0o600;
-/// Patients of one batch: so many are asked about before it goes.
+/// Patients per batch: their consents are refreshed before it is sent.
 const PATIENTS: usize = 20;
-/// How often what is not set up at JHE is tried again.
-const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
 
-/// What drains the outbox.
+/// Drains the outbox to JHE.
 #[derive(Debug, Clone)]
 pub struct Exporter {
-    /// Where everything is kept.
     pub store: Store,
-    /// Where "now" comes from.
     pub clock: Clock,
-    /// Where it goes.
     pub jhe: Arc<Jhe>,
-    /// Ends it early; what is on its way is waited for.
+    /// Ends a drain early, once the requests in flight are answered.
     pub cancel: CancellationToken,
 }
 
-/// The data sources of JHE.
+/// JHE's ids of its data sources.
 #[derive(Debug, Clone)]
-struct Devices {
-    /// Their names and numbers.
-    known: Vec<(String, i64)>,
-    /// Which of them OW's providers are.
-    naming: Naming,
+struct DataSourceIds {
+    ids: Vec<(String, i64)>,
+    /// JHE's names of OW's providers.
+    names: DataSourceNames,
 }
 
-/// What a drain came to.
+/// Counts of observations by their new state, and the reasons why a drain ended early.
 #[derive(Debug, Default)]
-pub struct Report {
-    /// Observations that JHE has now.
+pub struct ExportReport {
     pub delivered: u64,
     /// Parked until consent returns.
     pub consent: u64,
-    /// Parked until somebody mends something.
+    /// Parked until JHE's setup is complete.
     pub configuration: u64,
-    /// Refused.
     pub dead: u64,
-    /// To be sent again later.
-    pub again: u64,
-    /// What waits until it is still, and was not to be sent yet; whoever tells of it fills it in.
-    pub still: Option<Still>,
-    /// Why it ended early.
+    pub retried: u64,
+    /// Revisions that are not due yet; the command line fills it in.
+    pub held_back: Option<HeldBack>,
     pub stopped: Option<JheError>,
-    /// Patients whose consents could not be read: nothing of theirs was sent.
-    pub unread: Vec<Unread>,
+    /// Patients whose consents could not be refreshed: nothing of theirs was sent.
+    pub unread: Vec<FailedRefresh>,
 }
 
-/// How far a drain has come.
+/// The number of observations that a running drain has processed.
 #[derive(Debug, Default)]
-pub struct Progress(AtomicU64);
+pub struct ExportProgress(AtomicU64);
 
-impl Progress {
-    /// Observations that were settled in any way.
-    pub fn settled(&self) -> u64 {
+impl ExportProgress {
+    pub fn processed(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Report {
-    /// The sentence for operators.
+impl ExportReport {
+    /// Returns the sentence for operators.
     pub fn sentence(&self) -> String {
-        let Self { delivered, consent, configuration, dead, again, .. } = self;
-        let still = self.still.map_or_else(String::new, |still| format!(" {still}."));
+        let Self { delivered, consent, configuration, dead, retried, .. } = self;
+        let held_back = self.held_back.map_or_else(String::new, |held_back| format!(" {held_back}."));
         format!(
             "Export complete. Delivered {delivered} observations; waiting for consent {consent}, for configuration \
-             {configuration}, refused {dead}, to be sent again {again}.{still}"
+             {configuration}, refused {dead}, to be sent again {retried}.{held_back}"
         )
     }
 
-    /// Whether nothing was sent at all.
     pub fn is_empty(&self) -> bool {
-        self.delivered + self.consent + self.configuration + self.dead + self.again == 0
+        self.delivered + self.consent + self.configuration + self.dead + self.retried == 0
     }
 
-    fn add(&mut self, sent: Sent) -> Vec<(Waiting, Verdict)> {
-        for (_, verdict) in &sent.settled {
+    fn add(&mut self, result: BatchResult) -> Vec<(OutboxEntry, Verdict)> {
+        for (_, verdict) in &result.verdicts {
             *match verdict {
-                Verdict::Done => &mut self.delivered,
+                Verdict::Delivered => &mut self.delivered,
                 Verdict::Dead(_) => &mut self.dead,
                 Verdict::Consent => &mut self.consent,
                 Verdict::Configuration(..) => &mut self.configuration,
-                Verdict::Again { .. } | Verdict::Unsent => &mut self.again,
+                Verdict::Retry { .. } | Verdict::Unsent => &mut self.retried,
             } += 1;
         }
-        self.stopped = self.stopped.take().or(sent.stop);
-        sent.settled
+        self.stopped = self.stopped.take().or(result.stop);
+        result.verdicts
     }
 }
 
 impl Exporter {
-    /// Sends what is due; only of `patient`, where one is given. None where another process is at it.
-    ///
-    /// # Errors
-    /// Where the store fails; what JHE says is in the report.
+    /// Sends all due entries, of one patient or of all. Returns none if another process is draining the
+    /// outbox. An error of JHE is part of the report.
     pub async fn drain(
         &self,
         patient: Option<PatientId>,
-        progress: &Progress,
-    ) -> Result<Option<Report>, Failure> {
+        progress: &ExportProgress,
+    ) -> Result<Option<ExportReport>, Failure> {
         let report = self.send_all(patient, progress).await?;
         if report.as_ref().is_some_and(|report| report.stopped.is_some() || !report.unread.is_empty()) {
             let now = self.clock.now();
-            self.store.write(move |db| hourly_counters::note_error(db, now, error_kind::Kind::Jhe)).await?;
-            metrics::failed(error_kind::Kind::Jhe);
+            self.store.write(move |db| hourly_counters::record_error(db, now, ErrorKind::Jhe)).await?;
+            metrics::count_error(ErrorKind::Jhe);
         }
         Ok(report)
     }
@@ -149,93 +126,86 @@ impl Exporter {
     async fn send_all(
         &self,
         patient: Option<PatientId>,
-        progress: &Progress,
-    ) -> Result<Option<Report>, Failure> {
-        let Some(_lock) = lock(&self.store)? else { return Ok(None) };
+        progress: &ExportProgress,
+    ) -> Result<Option<ExportReport>, Failure> {
+        let Some(_lock) = try_lock(&self.store)? else { return Ok(None) };
         failpoint::at("export.locked");
-        self.settle_system().await?;
+        self.apply_export_mode().await?;
         let settings = self.store.settings().await?;
-        let at_once = settings.export_concurrency();
-        let mut report = Report::default();
-        let devices = match self.jhe.data_sources().await {
-            Ok(known) => Devices { known, naming: settings.naming() },
-            Err(error) => return Ok(Some(Report { stopped: Some(error), ..report })),
+        let concurrency = settings.export_concurrency();
+        let mut report = ExportReport::default();
+        let sources = match self.jhe.list_data_sources().await {
+            Ok(ids) => DataSourceIds { ids, names: settings.data_source_names() },
+            Err(error) => return Ok(Some(ExportReport { stopped: Some(error), ..report })),
         };
-        let mut under_way = FuturesUnordered::new();
-        // Patients who have something under way, and those of whom nothing is to be sent in this drain.
-        let (mut busy, mut left_out) = (BTreeSet::new(), BTreeSet::new());
+        let mut in_flight = FuturesUnordered::new();
+        // Patients of requests in flight, and patients to skip until the next drain.
+        let (mut busy, mut skipped) = (BTreeSet::new(), BTreeSet::new());
         loop {
-            while under_way.len() < at_once && report.stopped.is_none() && !self.cancel.is_cancelled() {
-                let skip: BTreeSet<PatientId> = busy.union(&left_out).copied().collect();
-                let Some(next) = self.next(patient, &skip, &devices, &mut left_out, &mut report).await?
-                else {
-                    break;
-                };
-                let patients: BTreeSet<PatientId> = next.iter().map(|ready| ready.stream.patient).collect();
+            while in_flight.len() < concurrency && report.stopped.is_none() && !self.cancel.is_cancelled() {
+                let next = self.next_entries(patient, &busy, &sources, &mut skipped, &mut report).await?;
+                let Some(entries) = next else { break };
+                let patients: BTreeSet<PatientId> =
+                    entries.iter().map(|entry| entry.stream.patient).collect();
                 failpoint::at("export.taken");
                 busy.extend(&patients);
-                under_way.push(async move { (patients, self.send(next).await) });
+                in_flight.push(async move { (patients, self.send(entries).await) });
             }
-            let Some((patients, sent)) = under_way.next().await else { break };
-            let settled = report.add(sent);
-            progress.0.fetch_add(settled.len() as u64, Ordering::Relaxed);
+            let Some((patients, result)) = in_flight.next().await else { break };
+            let verdicts = report.add(result);
+            progress.0.fetch_add(verdicts.len() as u64, Ordering::Relaxed);
             let now = self.clock.now();
-            self.store.write(move |db| outbox::settle(db, &settled, now)).await?;
+            self.store.write(move |db| outbox::apply_verdicts(db, &verdicts, now)).await?;
             failpoint::at("export.settled");
             busy.retain(|patient| !patients.contains(patient));
         }
         Ok(Some(report))
     }
 
-    /// Puts the outbox right where another system's observations go to JHE than did before.
-    async fn settle_system(&self) -> Result<(), StoreError> {
-        if self.store.read(one_of_two_modes::is_to_settle).await? {
-            let mut settling = Some(self.store.read(Settling::begin).await?);
-            while let Some(step) = settling {
+    /// Rebuilds the outbox in steps if the setting now exports another mode's observations.
+    async fn apply_export_mode(&self) -> Result<(), StoreError> {
+        if self.store.read(one_of_two_modes::needs_switch).await? {
+            let mut switch = Some(self.store.read(SwitchExportMode::begin).await?);
+            while let Some(step) = switch {
                 let now = self.clock.now();
-                settling = self.store.write(move |db| step.step(db, now)).await?;
+                switch = self.store.write(move |db| step.step(db, now)).await?;
             }
         }
         Ok(())
     }
 
-    /// Whether anything is to be sent now.
-    ///
-    /// # Errors
-    /// Where the store fails.
+    /// Returns whether an entry is due.
     pub async fn has_work(&self) -> Result<bool, StoreError> {
-        self.settle_system().await?;
+        self.apply_export_mode().await?;
         let now = self.clock.now();
-        Ok(!self.store.read(move |db| outbox::ready(db, None, now)).await?.is_empty())
+        Ok(!self.store.read(move |db| outbox::list_ready_streams(db, None, now)).await?.is_empty())
     }
 
-    /// Asks JHE about the patients whose observations wait for consent: it may have returned. Ticks do the same.
-    ///
-    /// # Errors
-    /// Where the store fails. That JHE does not answer leaves them waiting.
-    pub async fn look_for_consent(&self) -> Result<(), StoreError> {
-        let parked = self.store.read(outbox::parked).await?;
+    /// Refreshes the consents of patients with parked observations, as each tick does. If JHE does not
+    /// answer, they stay parked.
+    pub async fn refresh_parked_consents(&self) -> Result<(), StoreError> {
+        let parked = self.store.read(outbox::list_parked_patients).await?;
         self.refresh(&parked).await.map(drop)
     }
 
-    async fn refresh(&self, patients: &BTreeSet<PatientId>) -> Result<Vec<Unread>, StoreError> {
+    async fn refresh(&self, patients: &BTreeSet<PatientId>) -> Result<Vec<FailedRefresh>, StoreError> {
         refresh::refresh(&self.jhe, &self.store, &self.clock, Some(patients)).await
     }
 
-    /// The next entries to send, of patients who consent now and have nothing under way; none where there are
-    /// none.
-    async fn next(
+    /// Returns the next entries to send, of patients who consent now and are not `busy`. Adds patients whose
+    /// consents could not be refreshed to `skipped`.
+    async fn next_entries(
         &self,
         patient: Option<PatientId>,
-        skip: &BTreeSet<PatientId>,
-        devices: &Devices,
-        left_out: &mut BTreeSet<PatientId>,
-        report: &mut Report,
-    ) -> Result<Option<Vec<Ready>>, StoreError> {
-        let mut skip = skip.clone();
+        busy: &BTreeSet<PatientId>,
+        sources: &DataSourceIds,
+        skipped: &mut BTreeSet<PatientId>,
+        report: &mut ExportReport,
+    ) -> Result<Option<Vec<OutgoingEntry>>, StoreError> {
+        let mut skip: BTreeSet<PatientId> = busy.union(skipped).copied().collect();
         loop {
             let now = self.clock.now();
-            let mut streams = self.store.read(move |db| outbox::ready(db, patient, now)).await?;
+            let mut streams = self.store.read(move |db| outbox::list_ready_streams(db, patient, now)).await?;
             streams.retain(|stream| !skip.contains(&stream.patient));
             let patients: BTreeSet<PatientId> =
                 streams.iter().map(|stream| stream.patient).take(PATIENTS).collect();
@@ -243,70 +213,68 @@ impl Exporter {
                 return Ok(None);
             }
             for (unread, error) in self.refresh(&patients).await? {
-                left_out.insert(unread);
+                skipped.insert(unread);
                 skip.insert(unread);
                 report.unread.push((unread, error));
             }
             streams.retain(|stream| patients.contains(&stream.patient) && !skip.contains(&stream.patient));
-            let (ready, held) = self.take(streams, devices.clone(), now).await?;
-            report.configuration += held;
-            if !ready.is_empty() {
-                return Ok(Some(ready));
+            let (entries, parked) = self.lease_entries(streams, sources.clone(), now).await?;
+            report.configuration += parked;
+            if !entries.is_empty() {
+                return Ok(Some(entries));
             }
-            // Whatever they had was parked in the meantime.
+            // All entries of these patients have just been parked.
             skip.extend(patients);
         }
     }
 
-    /// Takes entries of these streams, as many as fit into a batch; what cannot be sent is parked. Answers with how many
-    /// were until something is mended at JHE.
-    async fn take(
+    /// Leases one batch of entries of these streams, and parks those that cannot be sent. Returns how many
+    /// were parked for want of a data source at JHE.
+    async fn lease_entries(
         &self,
         streams: Vec<StreamInfo>,
-        devices: Devices,
+        sources: DataSourceIds,
         now: Timestamp,
-    ) -> Result<(Vec<Ready>, u64), StoreError> {
-        let take = move |db: &_| {
-            let (mut ready, mut held) = (Vec::new(), 0);
-            let restored = restore::restored(db)?;
+    ) -> Result<(Vec<OutgoingEntry>, u64), StoreError> {
+        let lease = move |db: &_| {
+            let (mut entries, mut parked) = (Vec::new(), 0);
+            let restored = restore::find_last_restore(db)?;
             for stream in streams {
                 let Some(patient) = stream.jhe_id else { continue };
-                if consent::allowed(db, stream.patient, &stream.code)?.is_empty() {
+                if consent::find_allowed(db, stream.patient, &stream.code)?.is_empty() {
                     outbox::park(db, stream.patient, &stream.code)?;
                     continue;
                 }
-                let waiting = outbox::take(db, stream.id, now, batch::ENTRIES - ready.len())?;
-                let name = devices.naming.at_jhe(&stream.provider);
-                let device = devices.known.iter().find(|(known, _)| known == name).map(|(_, id)| *id);
-                let Some(device) = device else {
+                let leased = outbox::lease(db, stream.id, now, ENTRIES - entries.len())?;
+                let name = sources.names.jhe_name(&stream.provider);
+                let Some((_, device)) = sources.ids.iter().find(|(known, _)| known == name) else {
                     let why = format!(
                         "JHE has no data source '{name}': add it there, and attach it to the study, or say with the setting jhe.data_sources what it is called"
                     );
                     let verdict = Verdict::Configuration(why, now.plus(CONFIGURATION_PAUSE));
-                    let parked: Vec<_> = waiting.into_iter().map(|one| (one, verdict.clone())).collect();
-                    outbox::settle(db, &parked, now)?;
-                    held += parked.len() as u64;
+                    parked += leased.len() as u64;
+                    let verdicts: Vec<_> = leased.into_iter().map(|one| (one, verdict.clone())).collect();
+                    outbox::apply_verdicts(db, &verdicts, now)?;
                     continue;
                 };
-                for waiting in waiting {
-                    let entry = batch::entry(&stream, &waiting, patient, device)
+                for waiting in leased {
+                    let json = render_entry(&stream, &waiting, patient, *device)
                         .map_err(|error| StoreError::Other(error.to_string()))?;
-                    let may_be_there =
-                        restored.is_some_and(|restored| waiting.observation.instant <= restored);
-                    ready.push(Ready { stream: stream.clone(), patient, waiting, entry, may_be_there });
+                    let may_exist = restored.is_some_and(|restored| waiting.observation.instant <= restored);
+                    entries.push(OutgoingEntry { stream: stream.clone(), patient, waiting, json, may_exist });
                 }
-                if ready.len() >= batch::ENTRIES {
+                if entries.len() >= ENTRIES {
                     break;
                 }
             }
-            Ok((ready, held))
+            Ok((entries, parked))
         };
-        self.store.write(take).await
+        self.store.write(lease).await
     }
 }
 
-/// The lock of whoever exports; none where another process has it.
-pub(crate) fn lock(store: &Store) -> Result<Option<File>, Failure> {
+/// Takes the export lock; returns none if another process holds it.
+pub(crate) fn try_lock(store: &Store) -> Result<Option<File>, Failure> {
     let path = store.directory().join(LOCK);
     let failed = |error: std::io::Error| {
         Failure::failed(
@@ -314,9 +282,8 @@ pub(crate) fn lock(store: &Store) -> Result<Option<File>, Failure> {
             "see that this user may write there",
         )
     };
-    let mut options = File::options();
-    options.create(true).truncate(false).write(true).mode(FILE_MODE);
-    let file = options.open(&path).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).mode(FILE_MODE).open(&path);
+    let file = file.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -1,4 +1,8 @@
-//! The outbox drains to JHE: in batches, a few at a time, one patient's observations never in two at once.
+//! Delivers the outbox to JHE: in batches, a few at a time, and never two requests with one patient at the
+//! same time.
+//!
+//! `exporter` takes entries from the outbox, `send_batch` sends them and gives each one verdict, `classify`
+//! reads JHE's responses, and `adopt_existing` finds observations that another client has delivered.
 
 pub(crate) mod adopt_existing;
 pub(crate) mod batch;

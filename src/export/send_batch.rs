@@ -1,126 +1,114 @@
-//! One batch on its way: a verdict for each entry, whatever happens.
+//! Sends one batch to JHE, and gives each entry a verdict, whatever happens.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 
 use crate::common::backoff::{Backoff, jitter};
-use crate::common::failpoint;
-use crate::common::time::Timestamp;
-use crate::export::batch::{Ready, Sent, batch};
-use crate::export::classify::{Meaning, classify};
+use crate::common::{failpoint, time::Timestamp};
+use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, OutgoingEntry, render_batch};
+use crate::export::classify::{EntryOutcome, classify};
 use crate::export::exporter::Exporter;
-use crate::jhe::bundle::Entry;
-use crate::jhe::error::JheError;
-use crate::store::outbox::outbox::{Verdict, Waiting};
+use crate::jhe::{bundle::EntryResponse, error::JheError};
+use crate::store::outbox::outbox::{OutboxEntry, Verdict};
 
-/// After a silence, nothing of it goes again before JHE has surely ended with it: two sends of one sample at a
-/// time leave an orphan there.
+/// Minimum pause after a request without a response: by then JHE no longer works on it. Two requests with one
+/// sample at the same time would leave an orphan at JHE.
 const QUIET: Duration = Duration::from_mins(1);
-/// JHE may be down for a while, and takes what waits within an hour of its return.
+/// JHE may be down for long, and should get the waiting entries within an hour of its return.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), longest: Duration::from_hours(1) };
-/// Look-ups of one batch at the same time.
+/// Simultaneous look-ups of one batch.
 const LOOK_UPS: usize = 4;
-/// An entry on which JHE breaks so often when it goes alone is one that it cannot take. With the pauses between, an hour
-/// of JHE's own trouble refuses nothing.
-const BREAKS: u32 = 8;
-/// How often what somebody has to mend is tried again.
-const CONFIGURATION_PAUSE: Duration = Duration::from_hours(1);
+/// Server errors of JHE for an entry that was sent alone, after which the entry is dead. With the pauses in
+/// between, it takes more than an hour of JHE's own trouble to reach this.
+const MAX_SERVER_ERRORS: u32 = 8;
 
 impl Exporter {
-    /// Sends entries. Where a batch as a whole is rejected it is halved, until the culprit stands alone.
-    pub(crate) async fn send(&self, entries: Vec<Ready>) -> Sent {
-        let mut sent = Sent { settled: Vec::new(), stop: None };
+    /// Sends entries. JHE may reject a batch as a whole for the sake of one entry: then it is halved, until
+    /// that entry is alone.
+    pub(crate) async fn send(&self, entries: Vec<OutgoingEntry>) -> BatchResult {
+        let mut result = BatchResult { verdicts: Vec::new(), stop: None };
         let mut parts = vec![entries];
         while let Some(mut part) = parts.pop() {
-            if sent.stop.is_some() {
-                sent.settled.extend(part.into_iter().map(|ready| (ready.waiting, Verdict::Unsent)));
+            if result.stop.is_some() {
+                result.verdicts.extend(part.into_iter().map(|entry| (entry.waiting, Verdict::Unsent)));
                 continue;
             }
-            let body = batch(part.iter().map(|ready| ready.entry.as_str()));
-            let answered = self.jhe.send(body, part.len()).await;
+            let sent = self.jhe.send_batch(render_batch(&part), part.len()).await;
             failpoint::at("export.sent");
-            match answered {
-                Ok(answers) => {
-                    let judged = futures_util::stream::iter(part.into_iter().zip(answers))
-                        .map(|(ready, answer)| async move {
-                            let verdict = self.judge(&ready, &answer).await;
-                            (ready.waiting, verdict)
+            match sent {
+                Ok(responses) => {
+                    let verdicts = futures_util::stream::iter(part.into_iter().zip(responses))
+                        .map(|(entry, response)| async move {
+                            let verdict = self.verdict(&entry, &response).await;
+                            (entry.waiting, verdict)
                         })
                         .buffered(LOOK_UPS);
-                    sent.settled.extend(judged.collect::<Vec<_>>().await);
+                    result.verdicts.extend(verdicts.collect::<Vec<_>>().await);
                 }
                 Err(error @ JheError::Rejected { .. }) if part.len() > 1 => {
-                    for ready in &mut part {
-                        ready.waiting.ambiguous |= error.is_ambiguous();
+                    for entry in &mut part {
+                        entry.waiting.ambiguous |= error.is_ambiguous();
                     }
                     let rest = part.split_off(part.len() / 2);
                     parts.extend([rest, part]);
                 }
-                // JHE may have broken for another reason: it is this entry's fault once that has happened time and again.
-                Err(error @ JheError::Rejected { .. })
-                    if error.is_ambiguous() && part.iter().all(|ready| ready.waiting.attempts < BREAKS) =>
-                {
-                    let now = self.clock.now();
-                    let again = |ready: Ready| {
-                        let verdict = again(&ready.waiting, &error, now);
-                        (ready.waiting, verdict)
-                    };
-                    sent.settled.extend(part.into_iter().map(again));
-                }
-                Err(JheError::Rejected { status, what }) => {
-                    let dead = |ready: Ready| (ready.waiting, Verdict::Dead(format!("{status}: {what}")));
-                    sent.settled.extend(part.into_iter().map(dead));
-                }
                 Err(error) => {
                     let now = self.clock.now();
-                    let again = |ready: Ready| {
-                        let verdict = again(&ready.waiting, &error, now);
-                        (ready.waiting, verdict)
-                    };
-                    sent.settled.extend(part.into_iter().map(again));
-                    sent.stop = Some(error);
+                    let is_rejected = matches!(error, JheError::Rejected { .. });
+                    result.verdicts.extend(part.into_iter().map(|entry| {
+                        let may_recover = error.is_ambiguous() && entry.waiting.attempts < MAX_SERVER_ERRORS;
+                        let verdict = match &error {
+                            JheError::Rejected { status, message } if !may_recover => {
+                                Verdict::Dead(format!("{status}: {message}"))
+                            }
+                            error => retry(&entry.waiting, error, now),
+                        };
+                        (entry.waiting, verdict)
+                    }));
+                    // A rejection concerns this entry; any other error concerns JHE or the path to it.
+                    result.stop = (!is_rejected).then_some(error);
                 }
             }
         }
-        sent
+        result
     }
 
-    async fn judge(&self, ready: &Ready, answer: &Entry) -> Verdict {
+    async fn verdict(&self, entry: &OutgoingEntry, response: &EntryResponse) -> Verdict {
         let now = self.clock.now();
-        match classify(answer) {
-            Meaning::Done => Verdict::Done,
-            Meaning::Exists(_) if ready.waiting.ambiguous || ready.may_be_there => Verdict::Done,
-            Meaning::Exists(words) => self.look_up(ready, words).await,
-            Meaning::Consent => Verdict::Consent,
-            Meaning::Configuration(words) => Verdict::Configuration(words, now.plus(CONFIGURATION_PAUSE)),
-            Meaning::Dead(words) => Verdict::Dead(words),
-            Meaning::Later(why) => {
-                let due = now.plus(BACKOFF.pause(ready.waiting.attempts, jitter()));
-                Verdict::Again { due, ambiguous: true, why }
+        match classify(response) {
+            EntryOutcome::Delivered => Verdict::Delivered,
+            EntryOutcome::Exists(_) if entry.waiting.ambiguous || entry.may_exist => Verdict::Delivered,
+            EntryOutcome::Exists(text) => self.look_up(entry, &text).await,
+            EntryOutcome::NoConsent => Verdict::Consent,
+            EntryOutcome::Configuration(text) => Verdict::Configuration(text, now.plus(CONFIGURATION_PAUSE)),
+            EntryOutcome::Dead(text) => Verdict::Dead(text),
+            EntryOutcome::Retry(why) => {
+                let due = now.plus(BACKOFF.pause(entry.waiting.attempts, jitter()));
+                Verdict::Retry { due, ambiguous: true, why }
             }
         }
     }
 
-    /// Whether what has our identifier at JHE is this patient's observation of this instant: identifiers are
-    /// global there.
-    async fn look_up(&self, ready: &Ready, words: String) -> Verdict {
-        let observation = &ready.waiting.observation;
-        let code = format!("{}|{}", ready.stream.code_system, ready.stream.code);
-        match self.jhe.count(ready.patient, &code, &observation.instant.to_string()).await {
-            Ok(0) => Verdict::Dead(format!("409: {words} It is not this patient's.")),
-            Ok(_) => Verdict::Done,
-            Err(error) => again(&ready.waiting, &error, self.clock.now()),
+    /// Checks whether the Observation of our identifier at JHE is of this patient and instant. JHE's
+    /// identifiers are unique across all patients.
+    async fn look_up(&self, entry: &OutgoingEntry, diagnostics: &str) -> Verdict {
+        let code = format!("{}|{}", entry.stream.code_system, entry.stream.code);
+        let instant = entry.waiting.observation.instant.to_string();
+        match self.jhe.count_observations(entry.patient, &code, &instant).await {
+            Ok(0) => Verdict::Dead(format!("409: {diagnostics} It is not this patient's.")),
+            Ok(_) => Verdict::Delivered,
+            Err(error) => retry(&entry.waiting, &error, self.clock.now()),
         }
     }
 }
 
-fn again(waiting: &Waiting, error: &JheError, now: Timestamp) -> Verdict {
-    let asked = match error {
-        JheError::Later { retry_after: Some(after), .. } => after.wait(now),
+fn retry(waiting: &OutboxEntry, error: &JheError, now: Timestamp) -> Verdict {
+    let at_least = match error {
+        JheError::Unavailable { retry_after: Some(after), .. } => after.wait(now),
         _ if error.is_ambiguous() => QUIET,
         _ => Duration::ZERO,
     };
-    let due = now.plus(BACKOFF.pause(waiting.attempts, jitter()).max(asked));
-    Verdict::Again { due, ambiguous: error.is_ambiguous(), why: error.to_string() }
+    let due = now.plus(BACKOFF.pause(waiting.attempts, jitter()).max(at_least));
+    Verdict::Retry { due, ambiguous: error.is_ambiguous(), why: error.to_string() }
 }

@@ -1,4 +1,4 @@
-//! Calls to one JHE: as the practitioner whose client key it is, or as a person who has signed in.
+//! Calls to one JHE, by the daemon with its client key or by a person who has signed in.
 
 use std::sync::Arc;
 
@@ -13,70 +13,68 @@ use tokio::time::Instant;
 use crate::common::failure::Failure;
 use crate::config::base_url::BaseUrl;
 use crate::config::load::Config;
-use crate::jhe::bundle::Entry;
+use crate::jhe::bundle::EntryResponse;
 use crate::jhe::error::JheError;
-use crate::jhe::http::{Http, read, settle};
+use crate::jhe::http::{HttpClient, check_status, parse};
 use crate::jhe::{bundle, http};
-use crate::model::jhe_consents::Person;
+use crate::model::jhe_consents::JhePatient;
 
-/// A token is renewed when less than this part of its life is left.
-const LEFT: u32 = 10;
-/// Lines of a page of a list.
-const PAGE: &str = "1000";
+/// A token is renewed when less than one part in this many of its life is left.
+const RENEW_AT_PART: u32 = 10;
+/// Entries per page of a list.
+const PAGE_SIZE: &str = "1000";
 
-/// Calls to one JHE.
 #[derive(Debug)]
 pub struct Jhe {
-    pub(crate) http: Http,
+    pub(crate) http: HttpClient,
     key: SecretString,
-    /// Locked while it is renewed, so that it is once.
-    token: Mutex<Option<Token>>,
+    /// Locked during a renewal, so that concurrent calls share one.
+    token: Mutex<Option<AccessToken>>,
 }
 
-/// Who asks.
+/// The identity under which a call is made.
 #[derive(Debug, Clone, Copy)]
-pub enum Who<'a> {
-    /// The practitioner whose client key it is.
+pub enum Caller<'a> {
+    /// The practitioner who owns the client key.
     Daemon,
-    /// Somebody who has signed in, with this access token.
+    /// A signed-in patient or practitioner, with their access token.
     Person(&'a SecretString),
 }
 
 #[derive(Debug, Clone)]
-struct Token {
+struct AccessToken {
     header: HeaderValue,
     renew_at: Instant,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Page<T> {
+pub(crate) struct ListPage<T> {
     next: Option<String>,
     results: Vec<T>,
 }
 
-/// What a page says of the whole list.
+/// The total that each page of a list repeats.
 #[derive(Deserialize)]
-pub(crate) struct Counted {
+pub(crate) struct ListCount {
     count: usize,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct DataSource {
+pub(crate) struct JheDataSource {
     id: i64,
     name: String,
 }
 
+/// The answer to a FHIR search with `_summary=count`.
 #[derive(Deserialize)]
-pub(crate) struct Found {
+pub(crate) struct SearchTotal {
     total: i64,
 }
 
 impl Jhe {
-    /// A client of the configured JHE; none where the daemon stands alone.
-    ///
-    /// # Errors
-    /// Where only one of address and key is configured, or no HTTPS client can be made.
-    pub fn of(config: &Config) -> Result<Option<Arc<Self>>, Failure> {
+    /// Returns a client of the configured JHE; none in standalone operation. Fails if only one of address and
+    /// key is configured.
+    pub fn from_config(config: &Config) -> Result<Option<Arc<Self>>, Failure> {
         match (&config.jhe_base_url, &config.jhe_client_key) {
             (Some(base), Some(key)) => Self::new(base, key).map(|jhe| Some(Arc::new(jhe))),
             (None, None) => Ok(None),
@@ -91,139 +89,115 @@ impl Jhe {
         }
     }
 
-    /// A client of the JHE at `base`. Calls nothing yet.
-    ///
-    /// # Errors
-    /// Where no HTTPS client can be made.
+    /// Returns a client of the JHE at `base`, without calling it.
     pub fn new(base: &BaseUrl, key: &SecretString) -> Result<Self, Failure> {
-        Ok(Self { http: Http::new(base)?, key: key.clone(), token: Mutex::default() })
+        Ok(Self { http: HttpClient::new(base)?, key: key.clone(), token: Mutex::default() })
     }
 
-    /// The patients within reach: those who share an organization with the practitioner.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn patients(&self) -> Result<Vec<Person>, JheError> {
-        self.all(&["api", "v1", "patients"]).await
+    /// Lists the patients who share an organization with the practitioner of the client key.
+    pub async fn list_patients(&self) -> Result<Vec<JhePatient>, JheError> {
+        self.list_all(&["api", "v1", "patients"]).await
     }
 
-    /// How many patients are within reach, whatever their number in one answer.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
+    /// Counts the patients of [`Jhe::list_patients`] in one short call.
     pub async fn count_patients(&self) -> Result<usize, JheError> {
         let mut url = self.http.url(&["api", "v1", "patients"])?;
         url.query_pairs_mut().append_pair("page_size", "1");
-        read::<Counted>(&self.get(Who::Daemon, url).await?).map(|counted| counted.count)
+        parse::<ListCount>(&self.get(Caller::Daemon, url).await?).map(|list| list.count)
     }
 
-    /// The numbers of the data sources, by their names.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn data_sources(&self) -> Result<Vec<(String, i64)>, JheError> {
-        let all: Vec<DataSource> = self.all(&["api", "v1", "data_sources"]).await?;
+    /// Lists the names and ids of JHE's data sources.
+    pub async fn list_data_sources(&self) -> Result<Vec<(String, i64)>, JheError> {
+        let all: Vec<JheDataSource> = self.list_all(&["api", "v1", "data_sources"]).await?;
         Ok(all.into_iter().map(|source| (source.name, source.id)).collect())
     }
 
-    /// Sends a batch of `count` entries; answers with a result for each.
-    ///
-    /// # Errors
-    /// As [`JheError`] says; then nothing is known of any entry.
-    pub async fn send(&self, batch: String, count: usize) -> Result<Vec<Entry>, JheError> {
+    /// Sends a FHIR batch of `count` entries; returns one response per entry, in their order. After an error
+    /// the fate of every entry is unknown.
+    pub async fn send_batch(&self, batch: String, count: usize) -> Result<Vec<EntryResponse>, JheError> {
         let mut url = self.http.url(&["FHIR", "R5"])?;
         url.set_path(&format!("{}/", url.path()));
-        let body = self.call(Who::Daemon, Method::POST, url, Some(batch)).await?;
+        let body = self.call(Caller::Daemon, Method::POST, url, Some(batch)).await?;
         bundle::parse(&body, count)
     }
 
-    /// How many observations JHE has of a patient, a code and an instant.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn count(&self, patient: i64, code: &str, date: &str) -> Result<i64, JheError> {
+    /// Counts JHE's observations of a patient, a code and an instant.
+    pub async fn count_observations(&self, patient: i64, code: &str, date: &str) -> Result<i64, JheError> {
         let mut url = self.http.url(&["FHIR", "R5", "Observation"])?;
         url.query_pairs_mut()
             .append_pair("patient", &patient.to_string())
             .append_pair("code", code)
             .append_pair("date", date)
             .append_pair("_summary", "count");
-        read::<Found>(&self.get(Who::Daemon, url).await?).map(|found| found.total)
+        parse::<SearchTotal>(&self.get(Caller::Daemon, url).await?).map(|search| search.total)
     }
 
-    /// Every line of a list that comes in pages.
-    pub(crate) async fn all<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, JheError> {
+    /// Reads all pages of a list.
+    pub(crate) async fn list_all<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, JheError> {
         let mut url = self.http.url(path)?;
-        url.query_pairs_mut().append_pair("page_size", PAGE);
+        url.query_pairs_mut().append_pair("page_size", PAGE_SIZE);
         let mut all = Vec::new();
         loop {
-            let page: Page<T> = read(&self.get(Who::Daemon, url.clone()).await?)?;
+            let page: ListPage<T> = parse(&self.get(Caller::Daemon, url.clone()).await?)?;
             all.extend(page.results);
             let Some(next) = page.next else { return Ok(all) };
-            let next = Url::parse(&next).map_err(|error| JheError::Wrong(error.to_string()))?;
-            // The address that JHE gives itself may be an inner one: only what stands after it is taken.
+            let next = Url::parse(&next).map_err(JheError::invalid)?;
             if next.query() == url.query() {
-                return Err(JheError::Wrong("the same page follows for ever".to_owned()));
+                return Err(JheError::invalid("the same page follows for ever"));
             }
+            // JHE may give itself an internal address: only the query of its link is used.
             url.set_query(next.query());
         }
     }
 
-    pub(crate) async fn get(&self, who: Who<'_>, url: Url) -> Result<Vec<u8>, JheError> {
-        self.call(who, Method::GET, url, None).await
+    pub(crate) async fn get(&self, caller: Caller<'_>, url: Url) -> Result<Vec<u8>, JheError> {
+        self.call(caller, Method::GET, url, None).await
     }
 
-    /// Makes a call. Where our own token is no longer accepted, it is renewed once; a person's is the caller's
-    /// to renew.
+    /// Makes a call. If JHE no longer accepts the daemon's token, renews it once; a person's token is for the
+    /// caller to refresh.
     pub(crate) async fn call(
         &self,
-        who: Who<'_>,
+        caller: Caller<'_>,
         method: Method,
         url: Url,
         body: Option<String>,
     ) -> Result<Vec<u8>, JheError> {
-        let token = match who {
-            Who::Daemon => self.token(None).await?,
-            Who::Person(token) => {
-                let token = http::bearer(token.expose_secret())?;
-                return settle(self.http.ask(method, url, Some(&token), body).await?);
-            }
+        let token = match caller {
+            Caller::Daemon => self.access_token(None).await?,
+            Caller::Person(token) => http::bearer(token.expose_secret())?,
         };
-        let answer = self.http.ask(method.clone(), url.clone(), Some(&token), body.clone()).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return settle(answer);
+        let response = self.http.send(method.clone(), url.clone(), Some(&token), body.clone()).await?;
+        if response.status != StatusCode::UNAUTHORIZED || matches!(caller, Caller::Person(_)) {
+            return check_status(response);
         }
-        let renewed = self.token(Some(&token)).await?;
-        settle(self.http.ask(method, url, Some(&renewed), body).await?)
+        let renewed = self.access_token(Some(&token)).await?;
+        check_status(self.http.send(method, url, Some(&renewed), body).await?)
     }
 
-    /// The token to show: the present one, or a new one where there is none, it ends soon, or it is the `stale`
-    /// one. Whoever waits for a renewal takes its result.
-    async fn token(&self, stale: Option<&HeaderValue>) -> Result<HeaderValue, JheError> {
-        let mut kept = self.token.lock().await;
-        let fresh =
-            kept.as_ref().filter(|token| Some(&token.header) != stale && Instant::now() < token.renew_at);
-        if let Some(token) = fresh {
+    /// Returns the current access token, or a new one if there is none, it ends soon, or it is the `stale`
+    /// one. Callers that wait for a renewal share its result.
+    async fn access_token(&self, stale: Option<&HeaderValue>) -> Result<HeaderValue, JheError> {
+        let mut current = self.token.lock().await;
+        let is_fresh = |token: &&AccessToken| Some(&token.header) != stale && Instant::now() < token.renew_at;
+        if let Some(token) = current.as_ref().filter(is_fresh) {
             return Ok(token.header.clone());
         }
-        let token = self.renew().await?;
-        let header = token.header.clone();
-        *kept = Some(token);
-        Ok(header)
+        let token = current.insert(self.request_token().await?);
+        Ok(token.header.clone())
     }
 
-    async fn renew(&self) -> Result<Token, JheError> {
-        let unusable = || JheError::Unauthorized("it holds characters that no key has".to_owned());
+    async fn request_token(&self) -> Result<AccessToken, JheError> {
+        let invalid = || JheError::Unauthorized("it holds characters that no key has".to_owned());
         let mut basic =
-            HeaderValue::from_str(&format!("Basic {}", self.key.expose_secret())).map_err(|_| unusable())?;
+            HeaderValue::from_str(&format!("Basic {}", self.key.expose_secret())).map_err(|_| invalid())?;
         basic.set_sensitive(true);
-        let granted = self.http.token(&[("grant_type", "client_credentials")], Some(basic)).await;
+        let granted = self.http.request_token(&[("grant_type", "client_credentials")], Some(basic)).await;
         let granted = granted.map_err(|error| match error {
             JheError::NotGranted(why) => JheError::Unauthorized(why),
             error => error,
         })?;
-        let life = granted.life();
-        let header = http::bearer(&granted.access_token)?;
-        Ok(Token { header, renew_at: Instant::now() + life * (LEFT - 1) / LEFT })
+        let renew_at = Instant::now() + granted.life() * (RENEW_AT_PART - 1) / RENEW_AT_PART;
+        Ok(AccessToken { header: http::bearer(&granted.access_token)?, renew_at })
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP with one JHE, whoever asks: addresses, limits, and what an answer means for the caller.
+//! HTTP with JHE: addresses, limits, and the error that each response means for the caller.
 
 use std::time::Duration;
 
@@ -12,77 +12,71 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::common::backoff::RetryAfter;
-use crate::common::clock;
-use crate::common::failure::Failure;
-use crate::common::redact::{quote, unreadable};
+use crate::common::failure::{Failure, root_cause};
+use crate::common::redact::{describe_json_error, redact};
 use crate::common::time::Timestamp;
+use crate::common::{clock, response_body};
 use crate::config::base_url::BaseUrl;
 use crate::jhe::error::JheError;
-use crate::telemetry::metrics::{Asked, Peer};
+use crate::telemetry::metrics::{Peer, RequestTimer};
 
-/// Longer than JHE's own workers are given: what has not been answered by then is not worked on any more, or
-/// will be over by the time that it is sent again.
+/// Longer than JHE gives its own workers: a request without a response by then is no longer being worked on
+/// when it is sent again.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of one answer: a page of a thousand observations is one to two MB.
-const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
-/// For how long a token is used at most, whatever JHE says: far longer than any is good for, and a time that can be
-/// reckoned with.
+/// Bytes of one response: a page of a thousand observations has one to two MB.
+const LARGEST_RESPONSE: usize = 8 * 1024 * 1024;
+/// The longest that a token is used, whatever JHE says: far beyond any real lifetime, and safe to add to an
+/// instant.
 const LONGEST_LIFE: Duration = Duration::from_hours(365 * 24);
-/// Bytes of an answer in which JHE's words about an error are looked for: its longest, about each field of an
+/// Bytes of a response that are searched for an error text. JHE's longest, about each field of an
 /// observation, has a few thousand.
 const LARGEST_ERROR: usize = 64 * 1024;
-/// Characters of JHE's words about an error; a page of HTML says nothing more.
+/// Characters of an error text that are passed on; a page of HTML says no more.
 const ERROR_CHARS: usize = 300;
-/// Fields of OAuth's forms that everybody may know.
+/// Fields of OAuth's forms that are no secrets.
 const PUBLIC_FIELDS: &[&str] = &["grant_type", "client_id", "redirect_uri"];
 
-/// HTTP with one JHE.
 #[derive(Debug)]
-pub(crate) struct Http {
+pub(crate) struct HttpClient {
     client: reqwest::Client,
     base: BaseUrl,
 }
 
-/// What JHE gave at its token endpoint.
+/// The response of the OAuth token endpoint.
 #[derive(Deserialize)]
-pub(crate) struct Granted {
+pub(crate) struct TokenResponse {
     pub(crate) access_token: String,
     /// Seconds.
     expires_in: u64,
     pub(crate) refresh_token: Option<String>,
 }
 
-impl Granted {
-    /// For how long the access token is good.
+impl TokenResponse {
     pub(crate) fn life(&self) -> Duration {
         Duration::from_secs(self.expires_in).min(LONGEST_LIFE)
     }
 }
 
-/// An answer as it came.
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     retry_after: Option<RetryAfter>,
-    /// What JHE's clock reads, where it says.
-    pub(crate) clock: Option<Timestamp>,
+    /// JHE's clock, where it says.
+    pub(crate) date: Option<Timestamp>,
     body: Vec<u8>,
-    /// What was sent and must not be repeated.
+    /// Secrets of the request, which JHE's error text may repeat.
     secrets: Vec<SecretString>,
 }
 
-impl Http {
-    /// For the JHE at `base`. Calls nothing yet.
-    ///
-    /// # Errors
-    /// Where no HTTPS client can be made.
+impl HttpClient {
+    /// Returns a client of the JHE at `base`, without calling it.
     pub(crate) fn new(base: &BaseUrl) -> Result<Self, Failure> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .redirect(redirect::Policy::none())
-            // Without https there is no need of root certificates, which a bare machine may not have.
+            // Plain http needs no root certificates, which a bare machine may not have.
             .tls_built_in_native_certs(base.as_str().starts_with("https:"))
             .build();
         let client = client.map_err(|error| {
@@ -92,169 +86,163 @@ impl Http {
     }
 
     pub(crate) fn url(&self, path: &[&str]) -> Result<Url, JheError> {
-        let wrong = || JheError::Wrong("it cannot be called".to_owned());
-        let mut url = Url::parse(self.base.as_str()).map_err(|_| wrong())?;
-        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(path);
+        let invalid = || JheError::invalid("it cannot be called");
+        let mut url = Url::parse(self.base.as_str()).map_err(|_| invalid())?;
+        url.path_segments_mut().map_err(|()| invalid())?.pop_if_empty().extend(path);
         Ok(url)
     }
 
-    /// Asks with a body of JSON, or none.
-    pub(crate) async fn ask(
+    /// Sends a request, with a JSON body if one is given. Every status is a success here.
+    pub(crate) async fn send(
         &self,
         method: Method,
         url: Url,
         bearer: Option<&HeaderValue>,
-        body: Option<String>,
-    ) -> Result<Answer, JheError> {
+        json: Option<String>,
+    ) -> Result<HttpResponse, JheError> {
         let mut request = self.client.request(method, url);
         if let Some(bearer) = bearer {
             request = request.header(AUTHORIZATION, bearer);
         }
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(json) = json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json);
         }
-        answer(request, bearer.map(shown).into_iter().collect()).await
+        receive(request, bearer.map(credential).into_iter().collect()).await
     }
 
-    /// Asks for a token.
-    ///
-    /// # Errors
-    /// [`JheError::NotGranted`] where what was shown for it is not accepted.
-    pub(crate) async fn token(
+    /// Requests a token. Fails with [`JheError::NotGranted`] if JHE refuses the grant.
+    pub(crate) async fn request_token(
         &self,
         fields: &[(&str, &str)],
         basic: Option<HeaderValue>,
-    ) -> Result<Granted, JheError> {
-        let given = self.form(&["o", "token"], fields, basic).await?;
-        if matches!(given.status.as_u16(), 400 | 401) {
-            return Err(JheError::NotGranted(given.words()));
+    ) -> Result<TokenResponse, JheError> {
+        let response = self.post_form(&["o", "token"], fields, basic).await?;
+        if matches!(response.status.as_u16(), 400 | 401) {
+            return Err(JheError::NotGranted(response.error_text()));
         }
-        read(&settle(given)?)
+        parse(&check_status(response)?)
     }
 
-    /// Has a token end, and what was given with it.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub(crate) async fn revoke(&self, fields: &[(&str, &str)]) -> Result<(), JheError> {
-        settle(self.form(&["o", "revoke_token"], fields, None).await?).map(drop)
+    /// Revokes a token, together with the tokens that were granted with it.
+    pub(crate) async fn revoke_token(&self, fields: &[(&str, &str)]) -> Result<(), JheError> {
+        check_status(self.post_form(&["o", "revoke_token"], fields, None).await?).map(drop)
     }
 
-    /// Sends a form, as the pages of OAuth take one: to a path with a slash at its end.
-    async fn form(
+    /// Sends a form to a page of JHE's OAuth server. Their paths end with a slash.
+    async fn post_form(
         &self,
         path: &[&str],
         fields: &[(&str, &str)],
         basic: Option<HeaderValue>,
-    ) -> Result<Answer, JheError> {
+    ) -> Result<HttpResponse, JheError> {
         let mut url = self.url(path)?;
         url.set_path(&format!("{}/", url.path()));
         let form: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let mut request = self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let is_secret = |name: &str| !PUBLIC_FIELDS.contains(&name);
-        let of_form = fields.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| (*value).into());
-        let secrets = of_form.chain(basic.iter().flat_map(halves)).chain(basic.as_ref().map(shown)).collect();
+        let secret_fields = fields.iter().filter(|(name, _)| !PUBLIC_FIELDS.contains(name));
+        let mut secrets: Vec<SecretString> = secret_fields.map(|(_, value)| (*value).into()).collect();
         if let Some(basic) = basic {
+            secrets.extend(id_and_secret(&basic));
+            secrets.push(credential(&basic));
             request = request.header(AUTHORIZATION, basic);
         }
-        answer(request.body(form), secrets).await
+        receive(request.body(form), secrets).await
     }
 }
 
-/// The header that shows a token.
-///
-/// # Errors
-/// [`JheError::Wrong`] where it holds what no token has.
+/// Returns the `Authorization` header for an access token.
 pub(crate) fn bearer(token: &str) -> Result<HeaderValue, JheError> {
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|error| JheError::Wrong(error.to_string()))?;
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(JheError::invalid)?;
     header.set_sensitive(true);
     Ok(header)
 }
 
-/// The token of a header.
-fn shown(header: &HeaderValue) -> SecretString {
+/// Returns the part of an `Authorization` header behind its scheme.
+fn credential(header: &HeaderValue) -> SecretString {
     let text = header.to_str().unwrap_or_default();
     text.split_once(' ').map_or(text, |(_, token)| token).into()
 }
 
-/// The OAuth client's id and secret, of which its key is the base64.
-fn halves(basic: &HeaderValue) -> Vec<SecretString> {
-    let decoded = STANDARD.decode(shown(basic).expose_secret()).unwrap_or_default();
+/// Decodes the OAuth client's id and secret from the header that carries both in base64.
+fn id_and_secret(basic: &HeaderValue) -> Vec<SecretString> {
+    let decoded = STANDARD.decode(credential(basic).expose_secret()).unwrap_or_default();
     String::from_utf8_lossy(&decoded).split(':').map(SecretString::from).collect()
 }
 
-async fn answer(request: reqwest::RequestBuilder, secrets: Vec<SecretString>) -> Result<Answer, JheError> {
-    let asked = Asked::of(Peer::Jhe);
-    let mut response = request.send().await.map_err(trouble)?;
-    let retry_after = RetryAfter::of(response.headers());
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(trouble)? {
-        body.extend_from_slice(&piece);
-        if body.len() > LARGEST_ANSWER {
-            return Err(JheError::Wrong("its answer is too large".to_owned()));
-        }
-    }
-    let clock = clock::of_server(response.headers());
-    asked.answered(response.status());
-    Ok(Answer { status: response.status(), retry_after, clock, body, secrets })
+async fn receive(
+    request: reqwest::RequestBuilder,
+    secrets: Vec<SecretString>,
+) -> Result<HttpResponse, JheError> {
+    let timer = RequestTimer::start(Peer::Jhe);
+    let mut response = request.send().await.map_err(transport_error)?;
+    let status = response.status();
+    let retry_after = RetryAfter::from_headers(response.headers());
+    let date = clock::server_date(response.headers());
+    let body = response_body::read(&mut response, LARGEST_RESPONSE).await.map_err(transport_error)?;
+    let body = body.ok_or_else(|| JheError::invalid("its answer is too large"))?;
+    timer.finish(status);
+    Ok(HttpResponse { status, retry_after, date, body, secrets })
 }
 
-/// Where nobody listens, nothing was done; anything later may have arrived.
-fn trouble(error: reqwest::Error) -> JheError {
+/// Classifies an error of the connection. Without a connection nothing was done; after that, anything may
+/// have arrived.
+fn transport_error(error: reqwest::Error) -> JheError {
     let error = error.without_url();
-    let cause = crate::common::failure::deepest_cause(&error);
+    let cause = root_cause(&error);
     if error.is_connect() {
-        return JheError::Later { what: format!("JHE cannot be reached ({cause})"), retry_after: None };
+        let message = format!("JHE cannot be reached ({cause})");
+        return JheError::Unavailable { message, retry_after: None };
     }
-    JheError::Silent(if error.is_timeout() { "it did not answer in time".to_owned() } else { cause })
+    JheError::NoResponse(if error.is_timeout() { "it did not answer in time".to_owned() } else { cause })
 }
 
-pub(crate) fn settle(answer: Answer) -> Result<Vec<u8>, JheError> {
-    let what = || answer.words();
-    match answer.status.as_u16() {
-        200..=299 => Ok(answer.body),
-        401 => Err(JheError::Unauthorized(what())),
-        403 => Err(JheError::Forbidden(what())),
-        404 => Err(JheError::NotFound(what())),
-        429 | 503 => Err(JheError::Later {
-            what: format!("JHE answered {}: {}", answer.status.as_u16(), what()),
-            retry_after: answer.retry_after,
+/// Returns the body of a successful response, or the error that its status means.
+pub(crate) fn check_status(response: HttpResponse) -> Result<Vec<u8>, JheError> {
+    if response.status.is_success() {
+        return Ok(response.body);
+    }
+    let message = response.error_text();
+    match response.status.as_u16() {
+        401 => Err(JheError::Unauthorized(message)),
+        403 => Err(JheError::Forbidden(message)),
+        404 => Err(JheError::NotFound(message)),
+        status @ (429 | 503) => Err(JheError::Unavailable {
+            message: format!("JHE answered {status}: {message}"),
+            retry_after: response.retry_after,
         }),
-        502 | 504 => Err(JheError::Silent(format!("{}: {}", answer.status.as_u16(), what()))),
-        300..=399 => Err(JheError::Wrong(format!("it redirects ({})", answer.status.as_u16()))),
-        status => Err(JheError::Rejected { status, what: what() }),
+        // A gateway's error: JHE itself may still be working on the request.
+        status @ (502 | 504) => Err(JheError::NoResponse(format!("{status}: {message}"))),
+        status @ 300..=399 => Err(JheError::invalid(format!("it redirects ({status})"))),
+        status => Err(JheError::Rejected { status, message }),
     }
 }
 
-impl Answer {
-    /// JHE's own words about an error, without what it was sent.
-    fn words(&self) -> String {
-        words(&self.body, self.secrets.iter().map(ExposeSecret::expose_secret))
+impl HttpResponse {
+    fn error_text(&self) -> String {
+        error_text(&self.body, self.secrets.iter().map(ExposeSecret::expose_secret))
     }
 }
 
-/// JHE's own words about an error, in whichever of its shapes.
-pub(crate) fn words<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
+/// Returns the text of JHE's error response, in whichever of its shapes, with `secrets` redacted.
+pub(crate) fn error_text<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
     let body = &body[..body.len().min(LARGEST_ERROR)];
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(value) => {
-            let diagnostics = value["issue"].as_array().into_iter().flatten();
-            let diagnostics: Vec<&str> =
-                diagnostics.filter_map(|issue| issue["diagnostics"].as_str()).collect();
-            match (value["detail"].as_str(), value["error"].as_str()) {
+            let issues = value["issue"].as_array().into_iter().flatten();
+            let diagnostics: Vec<&str> = issues.filter_map(|issue| issue["diagnostics"].as_str()).collect();
+            match value["detail"].as_str().or(value["error"].as_str()) {
                 _ if !diagnostics.is_empty() => diagnostics.join("; "),
-                (Some(text), _) | (None, Some(text)) => text.to_owned(),
-                _ => value.to_string(),
+                Some(text) => text.to_owned(),
+                None => value.to_string(),
             }
         }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    quote(&text, ERROR_CHARS, secrets)
+    redact(&text, ERROR_CHARS, secrets)
 }
 
-pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, JheError> {
-    serde_json::from_slice(body).map_err(|error| JheError::Wrong(unreadable(&error)))
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JheError> {
+    serde_json::from_slice(body).map_err(|error| JheError::invalid(describe_json_error(&error)))
 }
 
 #[cfg(test)]
@@ -262,38 +250,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jhes_words_are_found_in_each_of_its_shapes() {
+    fn the_error_text_is_found_in_each_of_jhes_shapes() {
         let outcome = br#"{"resourceType":"OperationOutcome","issue":[{"diagnostics":"Code not found"}]}"#;
-        let words = |body: &[u8]| words(body, []);
-        assert_eq!(words(outcome), "Code not found");
-        assert_eq!(words(br#"{"detail":"No."}"#), "No.");
-        assert_eq!(words(br#"{"error":"invalid_client"}"#), "invalid_client");
+        let text = |body: &[u8]| error_text(body, []);
+        assert_eq!(text(outcome), "Code not found");
+        assert_eq!(text(br#"{"detail":"No."}"#), "No.");
+        assert_eq!(text(br#"{"error":"invalid_client"}"#), "invalid_client");
         assert_eq!(
-            words(br#"["resource.valueAttachment.data must be not null."]"#),
+            text(br#"["resource.valueAttachment.data must be not null."]"#),
             "[\"resource.valueAttachment.data must be not null.\"]"
         );
-        assert_eq!(words(b"<h1>Server Error (500)</h1>"), "<h1>Server Error (500)</h1>");
+        assert_eq!(text(b"<h1>Server Error (500)</h1>"), "<h1>Server Error (500)</h1>");
     }
 
     #[test]
-    fn no_number_of_jhes_is_too_large_to_be_reckoned_with() {
+    fn the_life_of_a_token_is_bounded() {
         let granted = format!(r#"{{"access_token":"a","expires_in":{}}}"#, u64::MAX);
-        assert_eq!(read::<Granted>(granted.as_bytes()).unwrap().life(), LONGEST_LIFE);
+        assert_eq!(parse::<TokenResponse>(granted.as_bytes()).unwrap().life(), LONGEST_LIFE);
     }
 
     #[test]
-    fn what_may_have_arrived_is_told_from_what_has_not() {
-        let status = |status: u16| {
-            let answer = Answer {
+    fn a_status_is_ambiguous_if_jhe_may_have_done_the_work() {
+        let is_ambiguous = |status: u16| {
+            let response = HttpResponse {
                 status: StatusCode::from_u16(status).unwrap(),
                 retry_after: None,
-                clock: None,
+                date: None,
                 body: Vec::new(),
                 secrets: Vec::new(),
             };
-            settle(answer).unwrap_err().is_ambiguous()
+            check_status(response).unwrap_err().is_ambiguous()
         };
-        assert!(status(500) && status(502) && status(504));
-        assert!(!status(503) && !status(429) && !status(400) && !status(403));
+        assert!(is_ambiguous(500) && is_ambiguous(502) && is_ambiguous(504));
+        assert!(!is_ambiguous(503) && !is_ambiguous(429) && !is_ambiguous(400) && !is_ambiguous(403));
     }
 }

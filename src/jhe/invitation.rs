@@ -1,4 +1,4 @@
-//! Invitations of JHE's: the links that it makes, and what a link is exchanged for.
+//! Invitations of JHE: creates links, and exchanges a link for the patient's tokens.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,21 +7,22 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::config::base_url::BaseUrl;
-use crate::jhe::client::{Jhe, Who};
+use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
-use crate::jhe::http::{Granted, read, settle};
-use crate::model::jhe_consents::Person;
+use crate::jhe::http::{TokenResponse, check_status, parse};
+use crate::model::jhe_consents::JhePatient;
 use crate::secrets::token::TokenHash;
 
 /// Characters of JHE's invitation tokens, all of them letters or digits.
-const TOKEN_CHARACTERS: usize = 32;
-/// What stands for the code in the address that a client of JHE's is to be opened with.
+const TOKEN_CHARS: usize = 32;
+/// The placeholder for the code in the `invitationUrl` of a client at JHE.
 const PLACEHOLDER: &str = "CODE";
 
-/// What an invitation link of JHE's carries: `<host>_<token>`. Whoever holds it is taken for the patient.
+/// The code in an invitation link of JHE: `<host>_<token>`. Whoever holds it can act as the patient.
 #[derive(Clone)]
 pub struct InvitationCode {
     host: String,
@@ -29,39 +30,37 @@ pub struct InvitationCode {
 }
 
 impl InvitationCode {
-    /// Reads a code; none where the text cannot be one.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, token) = text.rsplit_once('_')?;
-        let is_token =
-            token.len() == TOKEN_CHARACTERS && token.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_token = token.len() == TOKEN_CHARS && token.bytes().all(|byte| byte.is_ascii_alphanumeric());
         (is_token && !host.is_empty()).then(|| Self { host: host.to_owned(), token: token.to_owned().into() })
     }
 
-    /// Whose invitation the link says it is: never to be called, only to be compared and shown.
+    /// Returns the host that the link claims to come from. It is untrusted: compare or show it, but never
+    /// call it.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Whether it is of the JHE at this address.
+    /// Returns true if the JHE at `base` issued the code.
     pub fn is_of(&self, base: &BaseUrl) -> bool {
         let Ok(base) = Url::parse(base.as_str()) else { return false };
         let Ok(named) = Url::parse(&format!("{}://{}", base.scheme(), self.host)) else { return false };
-        // What a `Host` header has, and so what JHE writes; an address has more ways to say the same, and other parts.
+        // JHE writes the `Host` header here. A URL parser would also accept a user, a path or percent signs.
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
         self.host.bytes().all(is_host) && named.origin() == base.origin()
     }
 
-    /// The code as the link carries it.
+    /// Returns the code as in the link, with its secret.
     pub fn expose(&self) -> String {
         format!("{}_{}", self.host, self.token.expose_secret())
     }
 
-    /// What may be kept of it.
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(self.expose().as_bytes())
     }
 
-    /// The PKCE verifier that JHE derives from the token.
+    /// Returns the PKCE verifier, which JHE derives from the token.
     fn verifier(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.token.expose_secret())
     }
@@ -73,116 +72,92 @@ impl fmt::Debug for InvitationCode {
     }
 }
 
-/// What JHE gives for a person.
 #[derive(Debug, Clone)]
-pub struct PersonGrant {
-    /// Shown with each call.
+pub struct PersonTokens {
     pub access: SecretString,
-    /// For the next access token, once; it does not end by itself.
+    /// Buys the next tokens, once. It does not expire.
     pub refresh: Option<SecretString>,
-    /// For how long the access token is good.
+    /// The lifetime of the access token.
     pub life: Duration,
-    /// The OAuth client that it was given to.
+    /// The OAuth client that the tokens were issued to.
     pub client_id: String,
 }
 
-/// Why an invitation is not exchanged for a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RedeemError {
-    /// JHE has no such invitation.
     #[error("JHE does not know the invitation")]
     Unknown,
-    /// It was used more than half a day ago, or a newer one has taken its place.
+    /// JHE accepts an invitation for half a day after its first use, and until it creates a newer one.
     #[error("the invitation was used, or replaced by a newer one")]
     Used,
-    /// It is older than JHE lets it be, by default seven days.
+    /// The invitation is older than JHE allows, by default seven days.
     #[error("the invitation has expired")]
     Expired,
-    /// It was taken back.
     #[error("the invitation was cancelled")]
     Cancelled,
-    /// It could not be tried; it may be good.
+    /// The call failed; the invitation may be valid.
     #[error(transparent)]
     Jhe(#[from] JheError),
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Redeemed {
-    grant: Grant,
+pub(crate) struct RedeemResponse {
+    grant: AuthorizationGrant,
 }
 
 #[derive(Deserialize)]
-struct Grant {
+struct AuthorizationGrant {
     redirect_uri: String,
     client_id: String,
     code: String,
 }
 
-/// A client of JHE's that patients can be invited to.
+/// An OAuth client of JHE that patients can be invited to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InvitingClient {
-    /// JHE's number of it.
     pub id: i64,
-    /// Its name.
     pub name: String,
-    /// Where its invitations lead, with `CODE` for the code.
+    /// The address that its invitations open, with a placeholder for the code.
     #[serde(default)]
     pub invitation_url: Option<String>,
 }
 
 impl InvitingClient {
-    /// Whether its invitations open the launch page of the daemon at `public_base`.
-    pub fn leads_to(&self, public_base: &str) -> bool {
-        let Some(rest) = self.invitation_url.as_deref().and_then(|url| url.strip_prefix(public_base)) else {
-            return false;
-        };
-        launch_paths().any(|path| rest == path)
+    /// Returns true if its invitations open the launch page of the daemon at `public_base`.
+    fn opens_launch_page(&self, public_base: &str) -> bool {
+        let path = self.invitation_url.as_deref().and_then(|url| url.strip_prefix(public_base));
+        let path = path.and_then(|path| path.strip_suffix(PLACEHOLDER));
+        matches!(path, Some("/clients/ow/launch?code=" | "/ow/?code=" | "/ow?code="))
     }
 }
 
-/// The `invitationUrl` to register for the daemon at `public_base`.
+/// Returns the `invitationUrl` to register at JHE for the daemon at `public_base`.
 pub fn invitation_url(public_base: &str) -> String {
     format!("{public_base}/clients/ow/launch?code={PLACEHOLDER}")
 }
 
-fn launch_paths() -> impl Iterator<Item = String> {
-    ["/clients/ow/launch", "/ow/", "/ow"].into_iter().map(|path| format!("{path}?code={PLACEHOLDER}"))
-}
-
-#[derive(Serialize)]
-struct Invite {
-    #[serde(rename = "patientId")]
-    patient: i64,
-    // JHE reads this one in snake case only.
-    client_id: i64,
-    #[serde(rename = "sendEmail")]
-    send_email: bool,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Invited {
+pub(crate) struct InvitationResponse {
     invitation_link: String,
 }
 
 impl Jhe {
-    /// Exchanges an invitation for the patient's tokens, at once: what JHE gives in between is good for a minute.
-    ///
-    /// # Errors
-    /// As [`RedeemError`] says.
-    pub async fn redeem(&self, code: &InvitationCode) -> Result<PersonGrant, RedeemError> {
+    /// Exchanges an invitation for the patient's tokens.
+    pub async fn redeem_invitation(&self, code: &InvitationCode) -> Result<PersonTokens, RedeemError> {
         let url = self.http.url(&["api", "v1", "invitation", code.token.expose_secret()])?;
-        let answer = self.http.ask(Method::POST, url, None, None).await?;
-        match answer.status.as_u16() {
+        let response = self.http.send(Method::POST, url, None, None).await?;
+        match response.status.as_u16() {
             403 => return Err(RedeemError::Cancelled),
             404 => return Err(RedeemError::Unknown),
             409 => return Err(RedeemError::Used),
             410 => return Err(RedeemError::Expired),
             _ => {}
         }
-        let Redeemed { grant } = read(&settle(answer)?)?;
-        // The token endpoint that the answer names may be an inner address; ours is the configured one.
+        let RedeemResponse { grant } = parse(&check_status(response)?)?;
+        // The response also names a token endpoint, which may be an internal address: the configured one is
+        // used.
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", &grant.code),
@@ -190,67 +165,59 @@ impl Jhe {
             ("client_id", &grant.client_id),
             ("code_verifier", &code.verifier()),
         ];
-        let granted = self.http.token(&fields, None).await?;
-        Ok(granted.of_person(grant.client_id))
+        // At once: the grant expires after a minute.
+        let granted = self.http.request_token(&fields, None).await?;
+        Ok(granted.for_person(grant.client_id))
     }
 
-    /// The next tokens of a person. The old ones are good no longer.
-    ///
-    /// # Errors
-    /// [`JheError::NotGranted`] where the person has to sign in anew.
-    pub async fn refresh(&self, refresh: &SecretString, client_id: &str) -> Result<PersonGrant, JheError> {
+    /// Exchanges a refresh token for new tokens. The old ones become invalid. Fails with
+    /// [`JheError::NotGranted`] if the person has to sign in again.
+    pub async fn refresh_tokens(
+        &self,
+        refresh: &SecretString,
+        client_id: &str,
+    ) -> Result<PersonTokens, JheError> {
         let fields = [
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh.expose_secret()),
             ("client_id", client_id),
         ];
-        Ok(self.http.token(&fields, None).await?.of_person(client_id.to_owned()))
+        Ok(self.http.request_token(&fields, None).await?.for_person(client_id.to_owned()))
     }
 
-    /// Ends a person's token at JHE.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn revoke(&self, token: &SecretString, client_id: &str) -> Result<(), JheError> {
-        self.http.revoke(&[("token", token.expose_secret()), ("client_id", client_id)]).await
+    /// Revokes a person's token at JHE.
+    pub async fn revoke_token(&self, token: &SecretString, client_id: &str) -> Result<(), JheError> {
+        self.http.revoke_token(&[("token", token.expose_secret()), ("client_id", client_id)]).await
     }
 
-    /// The patient whose token it is.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn me(&self, access: &SecretString) -> Result<Person, JheError> {
-        // Without a slash at its end: with one, JHE has no such page.
+    /// Fetches the patient who owns the token.
+    pub async fn fetch_own_patient(&self, access: &SecretString) -> Result<JhePatient, JheError> {
+        // JHE has this path without a slash at its end only.
         let url = self.http.url(&["api", "v1", "patients", "me"])?;
-        read(&self.get(Who::Person(access), url).await?)
+        parse(&self.get(Caller::Person(access), url).await?)
     }
 
-    /// The client of JHE's whose invitations open our launch page; none where nobody has made one.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn inviting_client(&self, public_base: &str) -> Result<Option<InvitingClient>, JheError> {
-        let all: Vec<InvitingClient> = self.all(&["api", "v1", "clients"]).await?;
-        Ok(all.into_iter().find(|client| client.leads_to(public_base)))
+    /// Finds the client of JHE whose invitations open our launch page.
+    pub async fn find_inviting_client(&self, public_base: &str) -> Result<Option<InvitingClient>, JheError> {
+        let all: Vec<InvitingClient> = self.list_all(&["api", "v1", "clients"]).await?;
+        Ok(all.into_iter().find(|client| client.opens_launch_page(public_base)))
     }
 
-    /// Makes an invitation; answers with the link to send. An earlier one of the same patient and client is good
-    /// no longer.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn invite(&self, patient: i64, client: i64) -> Result<String, JheError> {
+    /// Creates an invitation and returns its link. An earlier invitation of the same patient and client
+    /// becomes invalid.
+    pub async fn create_invitation(&self, patient: i64, client: i64) -> Result<String, JheError> {
         let url = self.http.url(&["api", "v1", "invitation"])?;
-        let body = serde_json::to_string(&Invite { patient, client_id: client, send_email: false })
-            .map_err(|error| JheError::Wrong(error.to_string()))?;
-        let invited: Invited = read(&self.call(Who::Daemon, Method::POST, url, Some(body)).await?)?;
-        Ok(invited.invitation_link)
+        // JHE reads `client_id` in snake case only.
+        let body = json!({ "patientId": patient, "client_id": client, "sendEmail": false }).to_string();
+        let created: InvitationResponse =
+            parse(&self.call(Caller::Daemon, Method::POST, url, Some(body)).await?)?;
+        Ok(created.invitation_link)
     }
 }
 
-impl Granted {
-    pub(crate) fn of_person(self, client_id: String) -> PersonGrant {
-        PersonGrant {
+impl TokenResponse {
+    pub(crate) fn for_person(self, client_id: String) -> PersonTokens {
+        PersonTokens {
             life: self.life(),
             access: self.access_token.into(),
             refresh: self.refresh_token.map(SecretString::from),
@@ -286,12 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn the_verifier_is_the_one_that_a_real_jhe_took() {
+    fn the_verifier_is_one_that_a_real_jhe_accepted() {
         assert_eq!(code("h").verifier(), "eEd1S05yeDVtVDdKRkZGWUpBcERVN2R4YzJjVnZaMko");
     }
 
     #[test]
-    fn only_the_configured_jhe_is_meant() {
+    fn only_codes_of_the_configured_jhe_are_accepted() {
         let base = |text: &str| BaseUrl::parse(text).unwrap();
         assert!(code("127.0.0.1:8001").is_of(&base("http://127.0.0.1:8001")));
         assert!(code("JHE.example.org").is_of(&base("https://jhe.example.org")));
@@ -313,17 +280,17 @@ mod tests {
     }
 
     #[test]
-    fn the_client_that_leads_here_is_told_from_others() {
+    fn the_client_whose_invitations_open_our_page_is_found() {
         let client = |url: Option<&str>| InvitingClient {
             id: 9,
             name: "Open Wearables".into(),
             invitation_url: url.map(str::to_owned),
         };
         let here = "https://jhe-ow.example.org";
-        assert!(client(Some(&invitation_url(here))).leads_to(here));
-        assert!(client(Some("https://jhe-ow.example.org/ow/?code=CODE")).leads_to(here));
-        assert!(!client(Some("https://jhe.example.org/clients/ow/launch?code=CODE")).leads_to(here));
-        assert!(!client(Some("https://jhe-ow.example.org/clients/ow/launch")).leads_to(here));
-        assert!(!client(None).leads_to(here));
+        assert!(client(Some(&invitation_url(here))).opens_launch_page(here));
+        assert!(client(Some("https://jhe-ow.example.org/ow/?code=CODE")).opens_launch_page(here));
+        assert!(!client(Some("https://jhe.example.org/clients/ow/launch?code=CODE")).opens_launch_page(here));
+        assert!(!client(Some("https://jhe-ow.example.org/clients/ow/launch")).opens_launch_page(here));
+        assert!(!client(None).opens_launch_page(here));
     }
 }

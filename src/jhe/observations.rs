@@ -1,4 +1,4 @@
-//! The observations that JHE has of a patient, page by page.
+//! Reads JHE's observations of a patient, page by page.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,61 +8,58 @@ use serde_json::Value;
 
 use crate::common::bounded_list;
 use crate::jhe::bundle;
-use crate::jhe::client::{Jhe, Who};
+use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
-use crate::jhe::http::read;
+use crate::jhe::http;
 
-/// Observations of a page: the most that JHE gives.
-const PAGE: &str = "1000";
+/// Observations per page: the most that JHE gives.
+const PAGE_SIZE: &str = "1000";
 /// Entries of a page that are read: ten times what is asked for.
 const MOST_ENTRIES: usize = 10_000;
-/// Identifiers of an observation: it has one of each client.
+/// Identifiers of an observation that are read; it has one per client.
 const MOST_IDENTIFIERS: usize = 100;
 
-/// A page of observations, the newest first. While it is read, others may come before it: what was on one page is
-/// on the next one again then.
+/// A page of observations, newest first. If an observation is added during the reading, the next page repeats
+/// the last one of this page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservationPage {
-    /// How many there are on all pages.
+    /// The number of observations on all pages.
     pub total: usize,
-    /// Those of this one.
-    pub observations: Vec<Observed>,
-    /// Where the next one is, for [`Jhe::observations`].
+    pub observations: Vec<JheObservation>,
+    /// The query of the next page, for [`Jhe::fetch_observations`].
     pub next: Option<String>,
 }
 
-/// An observation of JHE's.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Observed {
-    /// JHE's number of it.
+pub struct JheObservation {
     pub id: String,
-    /// The systems and values that it is identified by.
+    /// System and value of each.
     pub identifiers: Vec<(String, String)>,
-    /// The data point; none where it is no JSON.
+    /// The attached data point; none if it is not JSON.
     pub document: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct Bundle {
+struct SearchBundle {
     #[serde(rename = "type")]
     kind: String,
     total: usize,
-    #[serde(default, deserialize_with = "bounded_list::list::<_, _, MOST_ENTRIES>")]
-    entry: Vec<Entry>,
+    #[serde(default, deserialize_with = "bounded_list::deserialize::<_, _, MOST_ENTRIES>")]
+    entry: Vec<SearchEntry>,
     #[serde(default)]
-    link: Vec<Link>,
+    link: Vec<BundleLink>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
-    resource: Resource,
+struct SearchEntry {
+    resource: ObservationResource,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Resource {
+struct ObservationResource {
     id: String,
-    #[serde(default, deserialize_with = "identifiers")]
+    #[serde(default, deserialize_with = "identifiers_or_null")]
     identifier: Vec<Identifier>,
     value_attachment: Option<Attachment>,
 }
@@ -81,18 +78,15 @@ struct Attachment {
 }
 
 #[derive(Deserialize)]
-struct Link {
+struct BundleLink {
     relation: String,
     url: String,
 }
 
 impl Jhe {
-    /// A page of what JHE has of a patient and a code (`system|code`): the first one, or the one that a page before
-    /// it names as the next.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn observations(
+    /// Fetches a page of a patient's observations with a code (`system|code`): the first page, or the one
+    /// that [`ObservationPage::next`] of the page before names.
+    pub async fn fetch_observations(
         &self,
         patient: i64,
         code: &str,
@@ -105,46 +99,49 @@ impl Jhe {
                 url.query_pairs_mut()
                     .append_pair("patient", &patient.to_string())
                     .append_pair("code", code)
-                    .append_pair("_count", PAGE);
+                    .append_pair("_count", PAGE_SIZE);
             }
         }
-        let page = parse(&self.get(Who::Daemon, url.clone()).await?)?;
+        let page = parse(&self.get(Caller::Daemon, url.clone()).await?)?;
         if page.next.is_some() && page.next.as_deref() == url.query() {
-            return Err(JheError::Wrong("the same page follows for ever".to_owned()));
+            return Err(JheError::invalid("the same page follows for ever"));
         }
         Ok(page)
     }
 }
 
 pub(crate) fn parse(body: &[u8]) -> Result<ObservationPage, JheError> {
-    let bundle: Bundle = read(body)?;
+    let bundle: SearchBundle = http::parse(body)?;
     if bundle.kind != "searchset" {
-        return Err(bundle::another(&bundle.kind));
+        return Err(bundle::unexpected_type(&bundle.kind));
     }
-    // The address that JHE gives itself may be an inner one: only what stands after it is taken.
+    // JHE may give itself an internal address: only the query of its link is used.
     let next = bundle.link.iter().find(|link| link.relation == "next");
-    let next = next.map(|link| Url::parse(&link.url).map_err(|error| JheError::Wrong(error.to_string())));
+    let next = next.map(|link| Url::parse(&link.url)).transpose();
+    let next = next.map_err(JheError::invalid)?;
     Ok(ObservationPage {
         total: bundle.total,
-        observations: bundle.entry.into_iter().map(|entry| observed(entry.resource)).collect(),
-        next: next.transpose()?.and_then(|url| url.query().map(str::to_owned)),
+        observations: bundle.entry.into_iter().map(|entry| entry.resource.into()).collect(),
+        next: next.and_then(|url| url.query().map(str::to_owned)),
     })
 }
 
-/// The identifiers of an observation; none where JHE writes `null`.
-fn identifiers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Identifier>, D::Error> {
+/// Deserializes identifiers; JHE writes `null` for an observation without any.
+fn identifiers_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Identifier>, D::Error> {
     #[derive(Deserialize)]
-    struct Listed(
-        #[serde(deserialize_with = "bounded_list::list::<_, _, MOST_IDENTIFIERS>")] Vec<Identifier>,
+    struct Identifiers(
+        #[serde(deserialize_with = "bounded_list::deserialize::<_, _, MOST_IDENTIFIERS>")] Vec<Identifier>,
     );
-    Ok(Option::<Listed>::deserialize(from)?.map(|Listed(identifiers)| identifiers).unwrap_or_default())
+    Ok(Option::<Identifiers>::deserialize(from)?.map(|Identifiers(list)| list).unwrap_or_default())
 }
 
-fn observed(resource: Resource) -> Observed {
-    let data = resource.value_attachment.and_then(|attachment| attachment.data);
-    let document = data.and_then(|data| serde_json::from_slice(&STANDARD.decode(data).ok()?).ok());
-    let identifiers = resource.identifier.into_iter().map(|one| (one.system, one.value)).collect();
-    Observed { id: resource.id, identifiers, document }
+impl From<ObservationResource> for JheObservation {
+    fn from(resource: ObservationResource) -> Self {
+        let data = resource.value_attachment.and_then(|attachment| attachment.data);
+        let document = data.and_then(|data| serde_json::from_slice(&STANDARD.decode(data).ok()?).ok());
+        let identifiers = resource.identifier.into_iter().map(|one| (one.system, one.value)).collect();
+        Self { id: resource.id, identifiers, document }
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +150,7 @@ mod tests {
 
     fn page(links: &str, data: &str) -> Result<ObservationPage, JheError> {
         let text = format!(
-            r#"{{"resourceType":"Bundle","type":"searchset","total":4,"entry":[{{"resource":{{
+            r#"{{"resourceType":"SearchBundle","type":"searchset","total":4,"entry":[{{"resource":{{
                 "meta":{{"lastUpdated":"2026-11-23T22:15:12.432065Z"}},"id":"143370",
                 "identifier":[{{"system":"ow:normalized","value":"x"}}],"status":"final",
                 "valueAttachment":{{"contentType":"application/json","data":"{data}"}},
@@ -163,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_page_is_read_and_leads_to_the_next_one_by_its_query() {
+    fn a_page_of_a_real_jhe_is_parsed_with_the_query_of_the_next_one() {
         let next = r#"{"relation":"self","url":"http://inner/FHIR/R5/Observation?_count=2"},
             {"relation":"next","url":"http://inner/FHIR/R5/Observation?_count=2&_page=2&code=a%7Cb&patient=40001"}"#;
         let page = page(next, &STANDARD.encode(r#"{"body":{}}"#)).unwrap();
@@ -177,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_data_point_is_an_observation_all_the_same() {
+    fn an_observation_without_a_data_point_is_listed() {
         for data in ["", "!", "bm90IGpzb24="] {
             assert_eq!(page("", data).unwrap().observations[0].document, None, "{data}");
         }
@@ -187,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_kind_is_no_page() {
+    fn a_bundle_of_another_type_is_refused() {
         for body in [b"<html>".as_slice(), br#"{"type":"batch-response","total":0}"#] {
-            assert!(matches!(parse(body), Err(JheError::Wrong(_))));
+            assert!(matches!(parse(body), Err(JheError::InvalidResponse(_))));
         }
     }
 }

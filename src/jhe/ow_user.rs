@@ -1,21 +1,20 @@
-//! JHE's own module for OW: it makes the OW user, and notes it at its user.
+//! JHE's own module for OW: it creates OW users and records them at its users.
 
 use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::jhe::client::{Jhe, Who};
+use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
-use crate::jhe::http::read;
+use crate::jhe::http::parse;
 use crate::model::patient::OwUser;
 
-/// What JHE says where its module for OW is not set up.
+/// Part of JHE's error text if its module for OW is not set up.
 const NOT_CONFIGURED: &str = "not configured";
 
-/// What became of the request for an OW user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Made {
-    /// JHE's user names this OW user.
+pub enum OwUserOutcome {
+    /// JHE's user refers to this OW user.
     User(OwUser),
     /// JHE has no OW of its own.
     NotConfigured,
@@ -23,21 +22,21 @@ pub enum Made {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct OwUserResponse {
     ow_user_id: String,
 }
 
 impl Jhe {
-    /// Has JHE find or make the OW user of the patient whose token it is. The same each time.
-    ///
-    /// # Errors
-    /// As [`JheError`] says.
-    pub async fn make_ow_user(&self, access: &SecretString) -> Result<Made, JheError> {
+    /// Has JHE find or create the OW user of the patient who owns the token. Each call returns the same user.
+    pub async fn create_ow_user(&self, access: &SecretString) -> Result<OwUserOutcome, JheError> {
         let url = self.http.url(&["api", "v1", "ow", "users"])?;
-        match self.call(Who::Person(access), Method::POST, url, None).await {
-            Ok(body) => read::<Body>(&body)?.ow_user_id.parse().map(Made::User).map_err(JheError::Wrong),
-            Err(JheError::Rejected { status: 500, what }) if what.contains(NOT_CONFIGURED) => {
-                Ok(Made::NotConfigured)
+        match self.call(Caller::Person(access), Method::POST, url, None).await {
+            Ok(body) => {
+                let user = parse::<OwUserResponse>(&body)?.ow_user_id.parse();
+                user.map(OwUserOutcome::User).map_err(JheError::InvalidResponse)
+            }
+            Err(JheError::Rejected { status: 500, message }) if message.contains(NOT_CONFIGURED) => {
+                Ok(OwUserOutcome::NotConfigured)
             }
             Err(error) => Err(error),
         }

@@ -1,10 +1,9 @@
-//! Practitioners: who may do what on the pages, and who did it in the audit.
+//! Accounts of practitioners: their ids, roles and visible patients, and the actors of the audit.
 
 use std::fmt;
 
 use crate::model::patient::PatientId;
 
-/// The number of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AccountId(pub(crate) i64);
 
@@ -22,22 +21,21 @@ impl std::str::FromStr for AccountId {
     }
 }
 
-/// What an account may do; each role may do what those before it may.
+/// The rights of an account. Each role includes the rights of the roles before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Role {
     /// Sees patients, studies and their data.
     Viewer,
-    /// Makes studies, adds and invites patients, has them polled.
+    /// Creates studies, adds and invites patients, starts syncs.
     Manager,
-    /// Makes accounts, and flips settings.
+    /// Creates accounts and changes settings.
     Operator,
 }
 
 impl Role {
-    /// Every role, the least first.
+    /// Every role, the lowest first.
     pub const ALL: &[Self] = &[Self::Viewer, Self::Manager, Self::Operator];
 
-    /// As people and tables write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -46,7 +44,7 @@ impl Role {
         }
     }
 
-    /// What it may do, in a sentence.
+    /// Returns a description for the accounts page.
     pub fn about(self) -> &'static str {
         match self {
             Self::Viewer => "Sees patients, studies and data.",
@@ -74,27 +72,24 @@ impl std::str::FromStr for Role {
     }
 }
 
-/// Whose data somebody may see and touch.
+/// The patients whose data an account may see and change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Every patient's.
+pub enum VisibleTo {
     Everybody,
-    /// Of JHE's patients, those with whom this account shares an organization; no one else's.
+    /// JHE's patients who share an organization with this account, and no others.
     Shared(AccountId),
 }
 
-/// Who did something, as the audit names them: by number, so that a person can be erased without breaking it.
+/// The author of an audit entry. It holds a number and no name, so that the erasure of a person leaves the
+/// audit intact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {
-    /// Somebody at the machine's own command line.
     CommandLine,
-    /// A practitioner or operator.
     Account(AccountId),
-    /// The patient.
     Patient(PatientId),
-    /// Somebody who is not signed in.
+    /// A visitor who is not signed in.
     Visitor,
-    /// Nobody: the program, as its settings say.
+    /// The daemon by itself, as its settings say.
     Daemon,
 }
 
@@ -115,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_higher_role_may_do_what_a_lower_one_may() {
+    fn a_higher_role_includes_the_lower_ones() {
         assert!(Role::Operator > Role::Manager && Role::Manager > Role::Viewer);
         for &role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));

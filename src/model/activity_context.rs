@@ -1,42 +1,38 @@
-//! What the wearer did when a sample was measured, in the provider's word. Pure.
+//! The wearer's activity during a measurement, as the provider names it.
 
-/// Oura's `source` of a heart rate, which OW loses. It is no part of a sample's identity: Oura may see a night
-/// differently a day later.
+/// Oura's `source` of a heart rate, which OW drops. It is no part of a sample's identity, because Oura may
+/// change it a day later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Context {
-    /// Up and about.
-    Awake,
-    /// At rest, awake.
-    Rest,
-    /// Asleep.
-    Sleep,
-    /// At exercise.
-    Workout,
-    /// Measured on request.
-    Live,
-    /// In a session, such as a meditation.
-    Session,
-    /// A word that this version does not know.
-    Other,
+pub enum ActivityContext {
+    Awake = 1,
+    /// Awake and at rest.
+    Rest = 2,
+    Sleep = 3,
+    Workout = 4,
+    /// A measurement on the wearer's request.
+    Live = 5,
+    /// A session, such as a meditation.
+    Session = 6,
+    /// A word unknown to this version.
+    Other = 7,
 }
 
-const ALL: &[Context] = &[
-    Context::Awake,
-    Context::Rest,
-    Context::Sleep,
-    Context::Workout,
-    Context::Live,
-    Context::Session,
-    Context::Other,
+const ALL: &[ActivityContext] = &[
+    ActivityContext::Awake,
+    ActivityContext::Rest,
+    ActivityContext::Sleep,
+    ActivityContext::Workout,
+    ActivityContext::Live,
+    ActivityContext::Session,
+    ActivityContext::Other,
 ];
 
-impl Context {
-    /// The context of this word.
+impl ActivityContext {
     pub fn parse(word: &str) -> Self {
         ALL.iter().copied().find(|context| context.as_str() == word).unwrap_or(Self::Other)
     }
 
-    /// The provider's word.
+    /// Returns the provider's word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Awake => "awake",
@@ -49,22 +45,14 @@ impl Context {
         }
     }
 
-    /// The context of this number; one of a later version's counts as a word that is not known.
+    /// Returns the context of a stored number. An unknown one, from a later version, becomes [`Self::Other`].
     pub fn from_number(number: i64) -> Self {
         ALL.iter().copied().find(|context| context.number() == number).unwrap_or(Self::Other)
     }
 
-    /// Its number in the store, from 1, for good.
+    /// Returns the number in the database. It never changes.
     pub fn number(self) -> i64 {
-        match self {
-            Self::Awake => 1,
-            Self::Rest => 2,
-            Self::Sleep => 3,
-            Self::Workout => 4,
-            Self::Live => 5,
-            Self::Session => 6,
-            Self::Other => 7,
-        }
+        self as i64
     }
 }
 
@@ -73,11 +61,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_context_is_read_as_it_is_written() {
+    fn every_context_parses_back() {
         for &context in ALL {
-            assert_eq!(Context::parse(context.as_str()), context);
-            assert_eq!(Context::from_number(context.number()), context);
+            assert_eq!(ActivityContext::parse(context.as_str()), context);
+            assert_eq!(ActivityContext::from_number(context.number()), context);
         }
-        assert_eq!(Context::parse("asleep, maybe"), Context::Other);
+        assert_eq!(ActivityContext::parse("asleep, maybe"), ActivityContext::Other);
     }
 }

@@ -1,69 +1,60 @@
-//! Days with data: what a study coordinator counts by hand. Pure.
+//! Days with data, which study coordinators otherwise count by hand.
 
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 
-use crate::common::time::Timestamp;
+use crate::common::time::{Timestamp, midnight_in};
 use crate::model::consent_intervals::{Grant, Interval};
 
-/// Whether a patient agreed on a day.
+/// The part of a day that consents cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consented {
-    /// All day.
-    Yes,
-    /// Some of the day.
+pub(crate) enum ConsentCoverage {
+    Full,
     Part,
-    /// Not at all.
-    No,
+    None,
 }
 
-impl Consented {
-    /// As the table writes it.
-    pub fn as_str(self) -> &'static str {
+impl ConsentCoverage {
+    /// Returns the word in the adherence table.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Yes => "yes",
+            Self::Full => "yes",
             Self::Part => "part",
-            Self::No => "no",
+            Self::None => "no",
         }
     }
 }
 
-/// The days from that of `range`'s begin to that of its last instant, as clocks read them in `zone`.
-pub fn days(range: Interval, zone: &TimeZone) -> Vec<Date> {
-    let date = |at: Timestamp| {
-        jiff::Timestamp::from_microsecond(at.micros()).ok().map(|at| zone.to_datetime(at).date())
-    };
+/// Returns the local days that `range` touches.
+pub(crate) fn local_days(range: Interval, zone: &TimeZone) -> Vec<Date> {
+    let date = |at: Timestamp| at.to_jiff().map(|at| zone.to_datetime(at).date());
     let last = Timestamp::from_micros(range.until.micros().saturating_sub(1));
     let (Some(first), Some(last)) = (date(range.from), date(last)) else { return Vec::new() };
     first.series(jiff::Span::new().days(1)).take_while(|day| *day <= last).collect()
 }
 
-/// A day from its first instant to the first of the next: 23 or 25 hours where clocks are set.
-pub fn bounds(day: Date, zone: &TimeZone) -> Option<Interval> {
-    let start = |day: Date| {
-        let start = zone.to_ambiguous_zoned_datetime(day.at(0, 0, 0, 0)).compatible().ok()?;
-        Some(Timestamp::from_micros(start.timestamp().as_microsecond()))
-    };
+/// Returns the interval of a local day: 23 or 25 hours where clocks change.
+pub(crate) fn day_bounds(day: Date, zone: &TimeZone) -> Option<Interval> {
+    let start = |day: Date| midnight_in(zone, day).ok();
     Some(Interval { from: start(day)?, until: start(day.tomorrow().ok()?)? })
 }
 
-/// Of a day that `range` cuts, samples count from there or up to there. Whole days have no such edge: whose clock reads
-/// otherwise than `zone` has them at other instants.
-pub fn edges(range: Interval, zone: &TimeZone) -> Interval {
-    let days = days(range, zone);
-    let edge = |day: Option<&Date>| day.and_then(|day| bounds(*day, zone));
-    let is_whole_before = edge(days.first()).is_some_and(|day| day.from == range.from);
-    let is_whole_after = edge(days.last()).is_some_and(|day| day.until == range.until);
+/// Returns the bounds for samples of the days of `range`: its own where it cuts a day, and none where it ends
+/// with a day. A sample with another offset than `zone` may lie outside of the interval of its own day.
+pub(crate) fn partial_day_edges(range: Interval, zone: &TimeZone) -> Interval {
+    let days = local_days(range, zone);
+    let bounds = |day: Option<&Date>| day.and_then(|day| day_bounds(*day, zone));
+    let starts_whole = bounds(days.first()).is_some_and(|day| day.from == range.from);
+    let ends_whole = bounds(days.last()).is_some_and(|day| day.until == range.until);
     Interval {
-        from: if is_whole_before { Timestamp::MIN } else { range.from },
-        until: if is_whole_after { Timestamp::MAX } else { range.until },
+        from: if starts_whole { Timestamp::MIN } else { range.from },
+        until: if ends_whole { Timestamp::MAX } else { range.until },
     }
 }
 
-/// Whether grants cover a stretch of time.
-pub fn consented(grants: &[Grant], range: Interval) -> Consented {
+pub(crate) fn consent_coverage(grants: &[Grant], range: Interval) -> ConsentCoverage {
     let mut parts: Vec<Interval> = grants
         .iter()
         .map(|grant| Interval {
@@ -73,35 +64,35 @@ pub fn consented(grants: &[Grant], range: Interval) -> Consented {
         .filter(|part| part.from < part.until)
         .collect();
     parts.sort_by_key(|part| part.from);
-    let covered =
-        parts.iter().fold(
-            range.from,
-            |covered, part| {
-                if part.from <= covered { covered.max(part.until) } else { covered }
-            },
-        );
+    let extend = |covered: Timestamp, part: &Interval| {
+        if part.from <= covered { covered.max(part.until) } else { covered }
+    };
+    let covered = parts.iter().fold(range.from, extend);
     match () {
-        () if parts.is_empty() => Consented::No,
-        () if covered >= range.until => Consented::Yes,
-        () => Consented::Part,
+        () if parts.is_empty() => ConsentCoverage::None,
+        () if covered >= range.until => ConsentCoverage::Full,
+        () => ConsentCoverage::Part,
     }
 }
 
-/// What one day of one scope has, in one mode of ingestion.
+/// The data of one day, scope and ingest mode.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Day {
-    /// Samples.
-    pub samples: u64,
-    /// Hours of the local clock in which one began.
-    pub hours: BTreeSet<i8>,
+pub(crate) struct DayData {
+    pub(crate) samples: u64,
+    /// Hours of the local clock in which a sample begins.
+    pub(crate) hours: BTreeSet<i8>,
 }
 
-/// Where a sample counts: the day and the hour that the clock reads, that which the sample tells of or else `zone`'s.
-pub fn place(at: Timestamp, offset_minutes: Option<i16>, zone: &TimeZone) -> Option<(Date, i8)> {
-    let moment = jiff::Timestamp::from_microsecond(at.micros()).ok()?;
+/// Returns the local date and hour of a sample: at its own offset, or else in `zone`.
+pub(crate) fn local_date_and_hour(
+    at: Timestamp,
+    offset_minutes: Option<i16>,
+    zone: &TimeZone,
+) -> Option<(Date, i8)> {
+    let at = at.to_jiff()?;
     let local = match offset_minutes {
-        Some(minutes) => jiff::tz::Offset::from_seconds(i32::from(minutes) * 60).ok()?.to_datetime(moment),
-        None => zone.to_datetime(moment),
+        Some(minutes) => Offset::from_seconds(i32::from(minutes) * 60).ok()?.to_datetime(at),
+        None => zone.to_datetime(at),
     };
     Some((local.date(), local.hour()))
 }
@@ -123,25 +114,25 @@ mod tests {
     }
 
     #[test]
-    fn a_day_on_which_clocks_are_set_has_23_or_25_hours() {
+    fn a_day_of_a_clock_change_has_23_or_25_hours() {
         let hours = |day: Date| {
-            let Interval { from, until } = bounds(day, &berlin()).unwrap();
+            let Interval { from, until } = day_bounds(day, &berlin()).unwrap();
             until.since(from).as_secs() / 3600
         };
         assert_eq!([day("2026-03-29"), day("2026-10-25"), day("2026-11-21")].map(hours), [23, 25, 24]);
     }
 
     #[test]
-    fn the_days_of_a_stretch_are_those_of_the_patients_clock() {
+    fn the_days_of_a_range_follow_the_patients_clock() {
         let range = Interval { from: at("2026-10-24T22:00:00Z"), until: at("2026-10-26T23:00:00Z") };
-        let days = days(range, &berlin());
+        let days = local_days(range, &berlin());
         assert_eq!(days, [day("2026-10-25"), day("2026-10-26")]);
     }
 
     #[test]
-    fn a_stretch_has_edges_where_it_cuts_a_day() {
+    fn a_range_has_edges_where_it_cuts_a_day() {
         let (midnight, noon) = (at("2026-10-24T22:00:00Z"), at("2026-10-25T11:00:00Z"));
-        let edges = |from, until| edges(Interval { from, until }, &berlin());
+        let edges = |from, until| partial_day_edges(Interval { from, until }, &berlin());
         let open = Interval { from: Timestamp::MIN, until: Timestamp::MAX };
         assert_eq!(edges(midnight, at("2026-10-25T23:00:00Z")), open);
         assert_eq!(edges(midnight, noon), Interval { until: noon, ..open });
@@ -149,11 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_counts_where_the_patient_was() {
+    fn a_sample_counts_for_the_day_at_its_place() {
         let noon = at("2026-11-21T03:30:00Z");
-        assert_eq!(place(noon, None, &berlin()), Some((day("2026-11-21"), 4)));
-        assert_eq!(place(noon, Some(-300), &berlin()), Some((day("2026-11-20"), 22)), "in New York");
-        assert_eq!(place(noon, Some(330), &berlin()), Some((day("2026-11-21"), 9)), "in Kolkata");
+        assert_eq!(local_date_and_hour(noon, None, &berlin()), Some((day("2026-11-21"), 4)));
+        assert_eq!(
+            local_date_and_hour(noon, Some(-300), &berlin()),
+            Some((day("2026-11-20"), 22)),
+            "in New York"
+        );
+        assert_eq!(
+            local_date_and_hour(noon, Some(330), &berlin()),
+            Some((day("2026-11-21"), 9)),
+            "in Kolkata"
+        );
     }
 
     #[test]
@@ -164,11 +163,11 @@ mod tests {
         let morning = grant("2026-11-01T00:00:00Z", Some("2026-11-21T12:00:00Z"));
         let evening = grant("2026-11-21T12:00:00Z", None);
         let late = grant("2026-11-21T13:00:00Z", None);
-        assert_eq!(consented(&[whole], range), Consented::Yes);
-        assert_eq!(consented(&[evening, morning], range), Consented::Yes);
-        assert_eq!(consented(&[morning, late], range), Consented::Part);
-        assert_eq!(consented(&[grant("2026-11-22T00:00:00Z", None)], range), Consented::No);
+        assert_eq!(consent_coverage(&[whole], range), ConsentCoverage::Full);
+        assert_eq!(consent_coverage(&[evening, morning], range), ConsentCoverage::Full);
+        assert_eq!(consent_coverage(&[morning, late], range), ConsentCoverage::Part);
+        assert_eq!(consent_coverage(&[grant("2026-11-22T00:00:00Z", None)], range), ConsentCoverage::None);
         let refusal = grant("2026-11-21T12:00:00Z", Some("2026-11-21T12:00:00Z"));
-        assert_eq!(consented(&[refusal], range), Consented::No);
+        assert_eq!(consent_coverage(&[refusal], range), ConsentCoverage::None);
     }
 }

@@ -1,20 +1,20 @@
+//! Alerts and their texts.
+
 use serde_json::{Value, json};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
-use crate::model::silence::Cause;
+use crate::model::silence::SilenceCause;
 
-/// Where alerts go.
+/// A way to deliver alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Channel {
-    /// The webhook of the configuration.
     Webhook,
-    /// Mail, through the server of the configuration.
     Mail,
 }
 
 impl Channel {
-    /// As the table writes it.
+    /// Returns the name in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
@@ -23,27 +23,26 @@ impl Channel {
     }
 }
 
-/// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AlertKind {
     /// A patient is silent.
     Silent,
-    /// A patient who was silent is so no more.
+    /// A silent patient has data again.
     Back,
-    /// Nobody's data could be read for a while.
+    /// No patient's data could be read for a while.
     Stuck,
-    /// Observations are overdue at JHE.
+    /// Observations are overdue for delivery to JHE.
     Unsent,
-    /// Observations wait until somebody mends something at JHE.
+    /// Observations are parked until somebody completes the configuration of JHE.
     Held,
-    /// JHE refuses observations for good.
+    /// JHE rejects observations.
     Refused,
 }
 
-impl Kind {
+impl AlertKind {
     const ALL: &[Self] = &[Self::Silent, Self::Back, Self::Stuck, Self::Unsent, Self::Held, Self::Refused];
 
-    /// As the table and the webhook write it.
+    /// Returns the name in the database and in webhook messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Silent => "silent",
@@ -55,79 +54,77 @@ impl Kind {
         }
     }
 
-    /// The kind of this name.
-    pub fn of(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 }
 
-/// One thing to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alert {
-    /// What.
-    pub kind: Kind,
-    /// Of whom; none where it is about the daemon.
+    pub kind: AlertKind,
+    /// None for an alert about the daemon.
     pub patient: Option<PatientId>,
-    /// Since when.
+    /// Start of the problem.
     pub since: Timestamp,
-    /// The likely cause, where nobody's data come in, or one patient's.
-    pub cause: Option<Cause>,
+    /// The likely cause, if no data come in.
+    pub cause: Option<SilenceCause>,
 }
 
 impl Alert {
-    /// What happened, in the words of a subject.
+    /// Returns a short text for the subject of a mail.
     pub(crate) fn subject(&self) -> String {
         let who = self.patient.map_or_else(|| "somebody".to_owned(), |patient| format!("patient {patient}"));
         match self.kind {
-            Kind::Silent => format!("{who} is silent"),
-            Kind::Back => format!("{who} is back"),
-            Kind::Stuck => "nobody's data are read".to_owned(),
-            Kind::Unsent => "observations do not get to JHE".to_owned(),
-            Kind::Held => "JHE lacks something that observations wait for".to_owned(),
-            Kind::Refused => "JHE refuses observations".to_owned(),
+            AlertKind::Silent => format!("{who} is silent"),
+            AlertKind::Back => format!("{who} is back"),
+            AlertKind::Stuck => "no data are read".to_owned(),
+            AlertKind::Unsent => "observations do not reach JHE".to_owned(),
+            AlertKind::Held => "observations wait for the configuration of JHE".to_owned(),
+            AlertKind::Refused => "JHE refuses observations".to_owned(),
         }
     }
 
     pub(crate) fn sentence(&self) -> String {
         let since = self.since;
-        let what = match self.kind {
-            Kind::Silent => format!("nothing measured since {since} has come in."),
-            Kind::Back => format!("data come in again, after a silence since {since}."),
-            Kind::Stuck => format!("nothing has been read since {since}."),
-            Kind::Unsent => format!(
-                "they have been waiting since {since}. The overview says what the last export met; jhe-ow doctor finds \
-                 out why."
+        let text = match self.kind {
+            AlertKind::Silent => format!("no sample has come in since {since}."),
+            AlertKind::Back => format!("data come in again after a silence since {since}."),
+            AlertKind::Stuck => format!("nothing has been read since {since}."),
+            AlertKind::Unsent => format!(
+                "they have been waiting since {since}. The overview shows the last export; jhe-ow doctor \
+                 finds the reason."
             ),
-            Kind::Held => {
-                "the overview and jhe-ow doctor say what. They are sent once it is there.".to_owned()
+            AlertKind::Held => {
+                "the overview and jhe-ow doctor name what is missing. Once it is there, they are sent."
+                    .to_owned()
             }
-            Kind::Refused => format!(
-                "the first of them at {since}. Their patients' pages have its words; once that is mended, jhe-ow export \
-                 --retry-dead sends them again."
+            AlertKind::Refused => format!(
+                "the first one at {since}. The patients' pages show the reason; once it is fixed, jhe-ow \
+                 export --retry-dead sends them again."
             ),
         };
-        let mut sentence = format!("{}: {what}{}", self.subject(), self.why());
+        let mut sentence = format!("{}: {text}{}", self.subject(), self.likely_cause());
         if let Some(first) = sentence.get_mut(..1) {
             first.make_ascii_uppercase();
         }
         sentence
     }
 
-    /// What happened to these patients, of whom this is one.
-    pub(crate) fn of_many(&self, patients: &[PatientId]) -> String {
-        let named: Vec<String> = patients.iter().take(NAMED).map(ToString::to_string).collect();
+    /// Returns one line about several patients with the same kind of alert.
+    pub(crate) fn group_sentence(&self, patients: &[PatientId]) -> String {
+        let named: Vec<String> = patients.iter().take(MAX_NAMED).map(ToString::to_string).collect();
         let more = match patients.len() - named.len() {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let what = if self.kind == Kind::Back { "back" } else { "silent" };
-        format!("{} patients are {what}: {}{more}.{}", patients.len(), named.join(", "), self.why())
+        let state = if self.kind == AlertKind::Back { "back" } else { "silent" };
+        format!("{} patients are {state}: {}{more}.{}", patients.len(), named.join(", "), self.likely_cause())
     }
 
-    /// The likely cause and what to do about it, after a space.
-    fn why(&self) -> String {
-        let why = self.cause.filter(|_| self.kind != Kind::Back);
-        why.map(|cause| format!(" Likely: {}. {}", cause.words(), cause.next())).unwrap_or_default()
+    /// Returns the likely cause and its remedy after a space; empty if there is none.
+    fn likely_cause(&self) -> String {
+        let cause = self.cause.filter(|_| self.kind != AlertKind::Back);
+        cause.map(|cause| format!(" Likely: {}. {}", cause.label(), cause.remedy())).unwrap_or_default()
     }
 
     pub(crate) fn link(&self, base: &str) -> String {
@@ -135,16 +132,16 @@ impl Alert {
             .map_or_else(|| format!("{base}/admin"), |patient| format!("{base}/admin/patients/{patient}"))
     }
 
-    pub(crate) fn document(&self, base: &str) -> Value {
+    pub(crate) fn to_json(&self, base: &str) -> Value {
         json!({
             "kind": self.kind.as_str(),
             "patient": self.patient.map(PatientId::get),
             "since": self.since.to_string(),
-            "cause": self.cause.map(Cause::as_str),
+            "cause": self.cause.map(SilenceCause::as_str),
             "link": self.link(base),
         })
     }
 }
 
-/// Patients whom one line names: people read some and then count.
-pub(crate) const NAMED: usize = 20;
+/// Patients named in one line; the rest is a number.
+pub(crate) const MAX_NAMED: usize = 20;

@@ -1,3 +1,5 @@
+//! UTC days, under which OW stores raw payloads in the bucket.
+
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -5,50 +7,45 @@ use crate::common::time::Timestamp;
 
 /// A day in UTC: days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(i64);
+pub struct BucketDay(i64);
 
-impl Day {
-    /// The day of this number.
+impl BucketDay {
     pub fn new(number: i64) -> Self {
         Self(number)
     }
 
-    /// The day of an instant.
     pub fn of(at: Timestamp) -> Self {
         Self(at.micros().div_euclid(MICROS_PER_DAY))
     }
 
-    /// Days since 1970-01-01.
+    /// Returns days since 1970-01-01.
     pub fn number(self) -> i64 {
         self.0
     }
 
-    /// The instant with which it begins.
     pub fn midnight(self) -> Timestamp {
         Timestamp::from_micros(self.0.saturating_mul(MICROS_PER_DAY))
     }
 
-    /// The day before.
     #[must_use]
     pub fn before(self) -> Self {
         Self(self.0 - 1)
     }
 
-    /// The days of a range, in order.
     pub fn all(days: RangeInclusive<Self>) -> impl Iterator<Item = Self> {
         (days.start().0..=days.end().0).map(Self)
     }
 }
 
-impl fmt::Display for Day {
-    /// As the date stands in a key: `2026-11-21`.
+impl fmt::Display for BucketDay {
+    /// Writes the date as in an object key: `2026-11-21`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let midnight = self.midnight().to_string();
         f.write_str(midnight.split('T').next().unwrap_or_default())
     }
 }
 
-/// The day under which objects are remembered that stand under no date.
-pub const UNDATED: Day = Day(0);
+/// Stands for objects whose key contains no date.
+pub const UNDATED: BucketDay = BucketDay(0);
 
 pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;

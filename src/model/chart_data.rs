@@ -1,44 +1,40 @@
+//! Stored data in the form that charts need.
+
 use crate::common::time::Timestamp;
 
-/// A patient's stream, as far as a chart needs it.
+/// A patient's stream, for a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// The stream's row.
+pub struct ChartStream {
+    /// Row id of the stream.
     pub stream: i64,
-    /// The catalogue's name of its row.
     pub series_type: String,
     /// OW's `source.provider`.
     pub provider: String,
-    /// Whether each sample is the total of a day.
     pub daily_total: bool,
-    /// The stream that it goes on with under a new name.
+    /// Row id of the stream that this one continues under a new name.
     pub continues: Option<i64>,
-    /// Its newest sample time.
+    /// Time of the newest sample.
     pub newest: Timestamp,
 }
 
-/// The values of some samples, summed up: at least one, in the store's unit.
+/// A summary of at least one value, in the unit of the store.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sum {
-    /// How many there are.
+pub struct ValueSummary {
+    /// Number of samples.
     pub samples: i64,
-    /// The least.
-    pub least: f64,
-    /// Their sum.
-    pub total: f64,
-    /// The greatest.
-    pub most: f64,
+    pub min: f64,
+    pub sum: f64,
+    pub max: f64,
 }
 
-/// What a stream has in one stretch of time.
+/// A stream's values in one period of a chart.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Part {
-    /// The stream's row.
+pub struct PeriodSummary {
+    /// Row id of the stream.
     pub stream: i64,
-    /// The place of the stretch among those that were asked for.
-    pub place: usize,
-    /// The values.
-    pub value: Sum,
-    /// The diastolic pressures, where the samples have such.
-    pub diastolic: Option<Sum>,
+    /// Index of the period among the requested ones.
+    pub period: usize,
+    pub value: ValueSummary,
+    /// Diastolic pressures; for blood pressure only.
+    pub diastolic: Option<ValueSummary>,
 }

@@ -1,21 +1,20 @@
-//! What a commit came to. Pure.
+//! Counts of the samples of a commit, by result.
 
-/// What became of the samples of a batch.
+/// Samples by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Kept as new observations.
+pub struct CommitCounts {
+    /// Stored as new observations.
     pub created: u64,
-    /// Kept as revisions of observations.
+    /// Stored as revisions.
     pub revised: u64,
-    /// Known already.
     pub unchanged: u64,
-    /// Could not be converted, and had not been met before.
+    /// Could not be converted, and were not rejected before.
     pub rejected: u64,
-    /// Left out, since consent does not cover their time.
+    /// Left out because no consent covers their time.
     pub withheld: u64,
 }
 
-impl std::ops::AddAssign for Tally {
+impl std::ops::AddAssign for CommitCounts {
     fn add_assign(&mut self, other: Self) {
         self.created += other.created;
         self.revised += other.revised;
@@ -25,21 +24,19 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// What a commit kept.
+/// The counts of a commit, in total and by series type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Committed {
-    /// Of everything.
-    pub tally: Tally,
-    /// Of each series type.
-    pub by_type: Vec<(&'static str, Tally)>,
+pub struct CommitCountsByType {
+    pub total: CommitCounts,
+    pub by_type: Vec<(&'static str, CommitCounts)>,
 }
 
-impl Committed {
-    pub(crate) fn add(&mut self, series_type: &'static str, tally: Tally) {
-        self.tally += tally;
+impl CommitCountsByType {
+    pub(crate) fn add(&mut self, series_type: &'static str, counts: CommitCounts) {
+        self.total += counts;
         match self.by_type.iter_mut().find(|(known, _)| *known == series_type) {
-            Some((_, sum)) => *sum += tally,
-            None => self.by_type.push((series_type, tally)),
+            Some((_, sum)) => *sum += counts,
+            None => self.by_type.push((series_type, counts)),
         }
     }
 }

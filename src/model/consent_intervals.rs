@@ -1,4 +1,4 @@
-//! The times for which a patient's consent holds, and windows cut to them.
+//! The intervals that a patient's consents cover, and the intersection of windows with them.
 
 use std::fmt::Write;
 
@@ -6,64 +6,61 @@ use sha2::{Digest, Sha256};
 
 use crate::common::time::Timestamp;
 
-/// Bytes of a [`Allowed::fingerprint`]: enough for the few consents that one patient gives.
+/// Bytes of a [`ConsentIntervals::fingerprint`]: enough for the few consents of one patient.
 const FINGERPRINT: usize = 8;
 
-/// A half-open stretch of time: `from` is in it, `until` is not.
+/// A half-open interval: it contains `from` and not `until`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
-    /// The first instant.
     pub from: Timestamp,
-    /// The first instant past the end.
     pub until: Timestamp,
 }
 
-/// One grant of a consent, and its withdrawal where there was one.
+/// One grant of a consent, and its withdrawal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
-    /// When the patient agreed.
     pub granted: Timestamp,
-    /// When the patient withdrew.
     pub withdrawn: Option<Timestamp>,
 }
 
 impl Grant {
-    /// Whether it was no grant but a no: it ended as it began.
+    /// Returns true for a refusal, which is stored as a grant that is withdrawn at once.
     pub fn is_refusal(&self) -> bool {
         self.withdrawn == Some(self.granted)
     }
 }
 
-/// The instants whose samples may be ingested: disjoint, in order.
+/// The intervals whose samples may be ingested: disjoint and sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Allowed(Vec<Interval>);
+pub struct ConsentIntervals(Vec<Interval>);
 
-impl Allowed {
-    /// What a patient's grants of one scope allow. Samples from before the first grant are allowed;
-    /// those from between a withdrawal and the next grant are not. Nothing is where no grant stands.
+impl ConsentIntervals {
+    /// Returns the intervals that the grants of one scope allow: everything before the first grant, and
+    /// nothing between a withdrawal and the next grant. Without an active grant, nothing is allowed.
     pub fn from_grants(grants: &[Grant]) -> Self {
         if !grants.iter().any(|grant| grant.withdrawn.is_none()) {
             return Self::default();
         }
-        Self::spans(grants)
+        Self::merge(grants)
     }
 
-    /// What a patient's grants of one scope have allowed for as long as they stood: as [`Allowed::from_grants`], also
-    /// where none stands any more. A no has allowed nothing.
-    pub fn once_given(grants: &[Grant]) -> Self {
+    /// Returns the intervals of [`ConsentIntervals::from_grants`] also if no grant is active any more. A
+    /// refusal allows nothing.
+    pub fn ever_allowed(grants: &[Grant]) -> Self {
         if grants.iter().all(Grant::is_refusal) {
             return Self::default();
         }
-        Self::spans(grants)
+        Self::merge(grants)
     }
 
-    fn spans(grants: &[Grant]) -> Self {
+    fn merge(grants: &[Grant]) -> Self {
         let mut grants = grants.to_vec();
         grants.sort_by_key(|grant| grant.granted);
         let mut allowed: Vec<Interval> = Vec::with_capacity(grants.len());
         for grant in grants {
             let until = grant.withdrawn.unwrap_or(Timestamp::MAX);
             match allowed.last_mut() {
+                // A first consent covers the past too: the patient agrees to share what the device already has.
                 None => allowed.push(Interval { from: Timestamp::MIN, until }),
                 Some(last) if grant.granted <= last.until => last.until = last.until.max(until),
                 Some(_) => allowed.push(Interval { from: grant.granted, until }),
@@ -72,18 +69,17 @@ impl Allowed {
         Self(allowed)
     }
 
-    /// What of it is not before `from`.
+    /// Returns the part from `from` on.
     #[must_use]
     pub fn since(&self, from: Timestamp) -> Self {
         Self(self.cut(Interval { from, until: Timestamp::MAX }).collect())
     }
 
-    /// Whether nothing is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// A short name of the times of several scopes, in their order: other times have another one.
+    /// Returns a short hash of the intervals of several scopes, in their order.
     pub fn fingerprint<'a>(all: impl IntoIterator<Item = &'a Self>) -> String {
         let mut hash = Sha256::new();
         for Self(intervals) in all {
@@ -94,23 +90,22 @@ impl Allowed {
             }
         }
         hash.finalize().iter().take(FINGERPRINT).fold(String::new(), |mut text, byte| {
-            // Writing to a text does not fail.
+            // Writing to a string never fails.
             let _ = write!(text, "{byte:02x}");
             text
         })
     }
 
-    /// Whether a sample of this instant may be ingested.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.0.iter().any(|interval| interval.from <= at && at < interval.until)
     }
 
-    /// Whether a sample that measures over `interval` may be ingested: all of it has to be allowed.
+    /// Returns true if a sample over all of `interval` may be ingested.
     pub fn covers(&self, interval: Interval) -> bool {
         self.0.iter().any(|allowed| allowed.from <= interval.from && interval.until <= allowed.until)
     }
 
-    /// The parts of `window` that are allowed, in order.
+    /// Returns the allowed parts of `window`, in order.
     pub fn cut(&self, window: Interval) -> impl Iterator<Item = Interval> + '_ {
         self.0.iter().filter_map(move |interval| {
             let from = interval.from.max(window.from);
@@ -132,14 +127,14 @@ mod tests {
         Grant { granted: at(granted), withdrawn: withdrawn.map(at) }
     }
 
-    fn cut(allowed: &Allowed, from: i64, until: i64) -> Vec<(i64, i64)> {
+    fn cut(allowed: &ConsentIntervals, from: i64, until: i64) -> Vec<(i64, i64)> {
         let window = Interval { from: at(from), until: at(until) };
         allowed.cut(window).map(|part| (part.from.hour(), part.until.hour())).collect()
     }
 
     #[test]
     fn the_first_grant_reaches_back_and_a_later_one_does_not() {
-        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]);
+        let allowed = ConsentIntervals::from_grants(&[grant(10, Some(20)), grant(30, None)]);
         assert_eq!(cut(&allowed, 0, 40), [(0, 20), (30, 40)]);
         assert!(allowed.contains(at(5)) && !allowed.contains(at(20)) && !allowed.contains(at(29)));
         assert!(allowed.contains(at(30)));
@@ -147,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_interval_that_touches_a_withdrawn_one_stays_out() {
-        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]);
+        let allowed = ConsentIntervals::from_grants(&[grant(10, Some(20)), grant(30, None)]);
         let covers = |from, until| allowed.covers(Interval { from: at(from), until: at(until) });
         assert!(covers(5, 20) && covers(30, 38));
         assert!(!covers(19, 21) && !covers(29, 31) && !covers(15, 35));
@@ -155,28 +150,28 @@ mod tests {
 
     #[test]
     fn a_withdrawn_consent_allows_nothing_not_even_the_past() {
-        assert!(Allowed::from_grants(&[grant(10, Some(20))]).is_empty());
-        assert!(Allowed::from_grants(&[]).is_empty());
+        assert!(ConsentIntervals::from_grants(&[grant(10, Some(20))]).is_empty());
+        assert!(ConsentIntervals::from_grants(&[]).is_empty());
     }
 
     #[test]
-    fn what_was_given_once_was_given_until_it_was_withdrawn_and_a_no_never_was() {
-        let given = Allowed::once_given(&[grant(10, Some(20))]);
+    fn a_withdrawn_grant_was_once_allowed_and_a_refusal_never_was() {
+        let given = ConsentIntervals::ever_allowed(&[grant(10, Some(20))]);
         assert_eq!(cut(&given, 0, 40), [(0, 20)]);
-        assert!(Allowed::once_given(&[grant(10, Some(10))]).is_empty());
-        assert!(Allowed::once_given(&[]).is_empty());
+        assert!(ConsentIntervals::ever_allowed(&[grant(10, Some(10))]).is_empty());
+        assert!(ConsentIntervals::ever_allowed(&[]).is_empty());
     }
 
     #[test]
-    fn what_was_erased_is_allowed_no_more() {
-        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]).since(at(20));
+    fn erased_time_is_not_allowed_again() {
+        let allowed = ConsentIntervals::from_grants(&[grant(10, Some(20)), grant(30, None)]).since(at(20));
         assert_eq!(cut(&allowed, 0, 40), [(30, 40)]);
-        assert!(Allowed::default().since(at(20)).is_empty());
+        assert!(ConsentIntervals::default().since(at(20)).is_empty());
     }
 
     #[test]
-    fn other_times_have_another_fingerprint() {
-        let of = |grants: &[Grant]| Allowed::fingerprint([&Allowed::from_grants(grants)]);
+    fn a_fingerprint_depends_on_the_intervals() {
+        let of = |grants: &[Grant]| ConsentIntervals::fingerprint([&ConsentIntervals::from_grants(grants)]);
         let (once, again) =
             (of(&[grant(10, Some(20)), grant(30, None)]), of(&[grant(10, Some(20)), grant(25, None)]));
         assert_eq!(
@@ -185,13 +180,16 @@ mod tests {
             "the first grant reaches back in any case"
         );
         assert!(once != again && once != of(&[grant(10, None)]) && once.len() == 16);
-        let (all, none) = (Allowed::from_grants(&[grant(10, None)]), Allowed::default());
-        assert_ne!(Allowed::fingerprint([&all, &none]), Allowed::fingerprint([&none, &all]));
+        let (all, none) = (ConsentIntervals::from_grants(&[grant(10, None)]), ConsentIntervals::default());
+        assert_ne!(
+            ConsentIntervals::fingerprint([&all, &none]),
+            ConsentIntervals::fingerprint([&none, &all])
+        );
     }
 
     #[test]
     fn a_window_outside_every_interval_is_cut_to_nothing() {
-        let allowed = Allowed::from_grants(&[grant(10, Some(20)), grant(30, None)]);
+        let allowed = ConsentIntervals::from_grants(&[grant(10, Some(20)), grant(30, None)]);
         assert_eq!(cut(&allowed, 20, 30), []);
     }
 }

@@ -1,90 +1,84 @@
-//! JHE shows only the present state of a consent. What that means for its history, which decides what may be
-//! ingested: pure.
+//! Updates the consent history here from JHE, which shows only the current answers.
 
 use crate::common::time::Timestamp;
-use crate::model::jhe_consents::Consents;
+use crate::model::jhe_consents::JheConsents;
 
-/// A consent that stands here.
+/// An active consent in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Open {
-    /// Since when.
+pub struct OpenConsent {
     pub granted: Timestamp,
-    /// When JHE was last seen to say so.
+    /// The last time at which JHE confirmed it.
     pub confirmed: Timestamp,
 }
 
-/// JHE's present answer to one scope of one study.
+/// JHE's current answer to one scope of one study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// Whether the patient agreed.
+pub struct JheAnswer {
     pub consented: bool,
-    /// When it was last answered.
+    /// Time of the answer.
     pub at: Timestamp,
 }
 
-/// What is to be written.
+/// A change of the consent history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing has changed.
-    Keep,
-    /// The consent that stands was seen to stand.
+pub enum ConsentChange {
+    None,
+    /// JHE confirmed the active consent.
     Confirm,
-    /// The first answer was a no: what is measured from then until a yes stays out.
+    /// The first answer is a refusal. Samples from then until a grant stay out.
     Refuse(Timestamp),
-    /// A consent begins.
     Grant(Timestamp),
-    /// The consent that stands ended.
     Withdraw(Timestamp),
-    /// The consent that stands ended, and another one began: in between it was withdrawn.
-    Again {
-        /// When it ended, as far as is known.
+    /// The patient withdrew and granted again since the last refresh.
+    Regrant {
+        /// The earliest possible time of the withdrawal.
         withdrawn: Timestamp,
-        /// When it began once more.
         granted: Timestamp,
     },
 }
 
-/// JHE's answer about a patient, and when it was asked: what it says is true at no earlier time, and maybe at no later
-/// one.
+/// A patient's consents at JHE, with the time of the request. They may change at any time after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// What it said.
-    pub seen: Consents,
-    /// When it was asked.
-    pub asked: Timestamp,
+pub struct JheConsentSnapshot {
+    pub consents: JheConsents,
+    pub requested: Timestamp,
 }
 
-/// What is known here of one scope of one study.
+/// The stored consent of one scope of one study.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Known {
-    /// The consent that stands.
-    pub open: Option<Open>,
-    /// When the last one that stood ended.
+pub struct StoredConsent {
+    pub open: Option<OpenConsent>,
+    /// End of the last consent that is not active any more.
     pub ended: Option<Timestamp>,
-    /// When the patient last withdrew the same from anybody who asked for it here and not at JHE.
+    /// The patient's last withdrawal of the same scope from a local study.
     pub ended_here: Option<Timestamp>,
 }
 
-/// What JHE's `answer`, none where the question is open or gone, means, when JHE was asked at `asked`.
+/// Decides how JHE's `answer` changes the stored consent. No answer means that the question is open or gone.
+/// `requested` is the time of the request to JHE.
 ///
-/// A changed time means: withdrawn from the last time at which it was seen to stand. A withdrawal that JHE does not
-/// know of is not undone by what JHE had before: only from now on does its yes count.
-pub fn step(known: Known, answer: Option<Answer>, asked: Timestamp) -> Step {
-    let Known { open, ended, ended_here } = known;
+/// A changed time of a grant means that the patient withdrew in between; the consent then ends at its last
+/// confirmation. An older grant at JHE does not undo a later withdrawal here: it counts from `requested` on.
+pub fn decide(known: StoredConsent, answer: Option<JheAnswer>, requested: Timestamp) -> ConsentChange {
+    let StoredConsent { open, ended, ended_here } = known;
     match (open, answer) {
-        (None, Some(Answer { consented: true, at })) if ended_here.is_some_and(|here| here > at) => {
-            Step::Grant(asked)
+        (None, Some(JheAnswer { consented: true, at })) if ended_here.is_some_and(|here| here > at) => {
+            ConsentChange::Grant(requested)
         }
-        (None, Some(Answer { consented: true, at })) => Step::Grant(ended.map_or(at, |ended| at.max(ended))),
-        (None, Some(Answer { consented: false, at })) if ended.is_none() => Step::Refuse(at),
-        (None, _) => Step::Keep,
-        // An answer from before the grant that is known here says nothing new.
-        (Some(open), Some(Answer { consented: true, at })) if at <= open.granted => Step::Confirm,
-        (Some(open), Some(Answer { consented: true, at })) => {
-            Step::Again { withdrawn: open.confirmed.min(at), granted: at }
+        (None, Some(JheAnswer { consented: true, at })) => {
+            ConsentChange::Grant(ended.map_or(at, |ended| at.max(ended)))
         }
-        (Some(open), Some(Answer { consented: false, at })) => Step::Withdraw(at.max(open.granted)),
-        (Some(open), None) => Step::Withdraw(open.confirmed),
+        (None, Some(JheAnswer { consented: false, at })) if ended.is_none() => ConsentChange::Refuse(at),
+        (None, _) => ConsentChange::None,
+        // An answer older than the stored grant is not new.
+        (Some(open), Some(JheAnswer { consented: true, at })) if at <= open.granted => ConsentChange::Confirm,
+        (Some(open), Some(JheAnswer { consented: true, at })) => {
+            ConsentChange::Regrant { withdrawn: open.confirmed.min(at), granted: at }
+        }
+        (Some(open), Some(JheAnswer { consented: false, at })) => {
+            ConsentChange::Withdraw(at.max(open.granted))
+        }
+        (Some(open), None) => ConsentChange::Withdraw(open.confirmed),
     }
 }
 
@@ -96,51 +90,53 @@ mod tests {
         Timestamp::from_micros(second * 1_000_000)
     }
 
-    /// What stands since `granted` and was seen to stand at `confirmed`.
-    fn stands(granted: i64, confirmed: i64) -> Known {
-        Known { open: Some(Open { granted: at(granted), confirmed: at(confirmed) }), ..Known::default() }
+    fn active(granted: i64, confirmed: i64) -> StoredConsent {
+        StoredConsent {
+            open: Some(OpenConsent { granted: at(granted), confirmed: at(confirmed) }),
+            ..StoredConsent::default()
+        }
     }
 
-    fn ended(second: i64) -> Known {
-        Known { ended: Some(at(second)), ..Known::default() }
+    fn ended(second: i64) -> StoredConsent {
+        StoredConsent { ended: Some(at(second)), ..StoredConsent::default() }
     }
 
-    fn says(consented: bool, second: i64) -> Answer {
-        Answer { consented, at: at(second) }
+    fn says(consented: bool, second: i64) -> JheAnswer {
+        JheAnswer { consented, at: at(second) }
     }
 
-    /// JHE is asked at second 100.
-    fn means(known: Known, answer: impl Into<Option<Answer>>) -> Step {
-        step(known, answer.into(), at(100))
-    }
-
-    #[test]
-    fn each_answer_has_its_meaning() {
-        let nothing = Known::default();
-        assert_eq!(means(nothing, None), Step::Keep);
-        assert_eq!(means(nothing, says(false, 5)), Step::Refuse(at(5)));
-        assert_eq!(means(ended(5), says(false, 5)), Step::Keep, "a no is noted once");
-        assert_eq!(means(nothing, says(true, 5)), Step::Grant(at(5)));
-        assert_eq!(means(stands(5, 9), says(true, 5)), Step::Confirm);
-        assert_eq!(means(stands(5, 9), says(false, 12)), Step::Withdraw(at(12)));
-        assert_eq!(means(stands(5, 9), None), Step::Withdraw(at(9)));
+    /// Requests at second 100.
+    fn change(known: StoredConsent, answer: impl Into<Option<JheAnswer>>) -> ConsentChange {
+        decide(known, answer.into(), at(100))
     }
 
     #[test]
-    fn a_changed_time_means_that_it_was_withdrawn_in_between() {
-        let again = Step::Again { withdrawn: at(9), granted: at(20) };
-        assert_eq!(means(stands(5, 9), says(true, 20)), again);
+    fn each_answer_makes_its_change() {
+        let nothing = StoredConsent::default();
+        assert_eq!(change(nothing, None), ConsentChange::None);
+        assert_eq!(change(nothing, says(false, 5)), ConsentChange::Refuse(at(5)));
+        assert_eq!(change(ended(5), says(false, 5)), ConsentChange::None, "a refusal is recorded once");
+        assert_eq!(change(nothing, says(true, 5)), ConsentChange::Grant(at(5)));
+        assert_eq!(change(active(5, 9), says(true, 5)), ConsentChange::Confirm);
+        assert_eq!(change(active(5, 9), says(false, 12)), ConsentChange::Withdraw(at(12)));
+        assert_eq!(change(active(5, 9), None), ConsentChange::Withdraw(at(9)));
     }
 
     #[test]
-    fn a_new_grant_never_reaches_back_over_a_withdrawal() {
-        assert_eq!(means(ended(30), says(true, 20)), Step::Grant(at(30)));
+    fn a_changed_grant_time_implies_a_withdrawal_in_between() {
+        let again = ConsentChange::Regrant { withdrawn: at(9), granted: at(20) };
+        assert_eq!(change(active(5, 9), says(true, 20)), again);
     }
 
     #[test]
-    fn a_yes_from_before_a_withdrawal_made_here_counts_from_now_on() {
-        let here = Known { ended_here: Some(at(30)), ..Known::default() };
-        assert_eq!(means(here, says(true, 20)), Step::Grant(at(100)));
-        assert_eq!(means(here, says(true, 40)), Step::Grant(at(40)));
+    fn a_new_grant_begins_after_the_last_withdrawal() {
+        assert_eq!(change(ended(30), says(true, 20)), ConsentChange::Grant(at(30)));
+    }
+
+    #[test]
+    fn a_grant_older_than_a_local_withdrawal_counts_from_now_on() {
+        let here = StoredConsent { ended_here: Some(at(30)), ..StoredConsent::default() };
+        assert_eq!(change(here, says(true, 20)), ConsentChange::Grant(at(100)));
+        assert_eq!(change(here, says(true, 40)), ConsentChange::Grant(at(40)));
     }
 }

@@ -1,16 +1,13 @@
-//! What JHE calls the data sources: by the names of the seed, unless a setting says otherwise. Pure.
+//! JHE's names of data sources: those of the seed, unless the setting `jhe.data_sources` overrides them.
 
-use crate::model::catalog::source::{DATA_SOURCES, data_source};
+use crate::model::catalog::source::{DATA_SOURCES, data_source_name};
 
-/// JHE's names of providers, where they are not those of the seed.
+/// The overridden names, by our name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Naming(Vec<(&'static str, String)>);
+pub struct DataSourceNames(Vec<(&'static str, String)>);
 
-impl Naming {
-    /// Reads `Oura = Oura Ring, Garmin = Garmin Connect`.
-    ///
-    /// # Errors
-    /// A sentence that says what is allowed.
+impl DataSourceNames {
+    /// Parses `Oura = Oura Ring, Garmin = Garmin Connect`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut names = Vec::new();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -32,21 +29,21 @@ impl Naming {
         Ok(Self(names))
     }
 
-    /// JHE's name of the data source that a provider of OW's is.
-    pub fn at_jhe<'a>(&'a self, provider: &'a str) -> &'a str {
-        let ours = data_source(provider);
+    /// Returns JHE's name for a provider of OW.
+    pub fn jhe_name<'a>(&'a self, provider: &'a str) -> &'a str {
+        let ours = data_source_name(provider);
         let named = self.0.iter().find(|(source, _)| *source == ours);
         named.map_or(ours, |(_, name)| name.as_str())
     }
 
-    /// Our name of the data source that JHE calls `name`.
-    pub fn of_jhe<'a>(&'a self, name: &'a str) -> &'a str {
+    /// Returns our name for a data source of JHE.
+    pub fn our_name<'a>(&'a self, name: &'a str) -> &'a str {
         let named = self.0.iter().find(|(_, at_jhe)| at_jhe == name);
         named.map_or(name, |(source, _)| source)
     }
 }
 
-impl std::fmt::Display for Naming {
+impl std::fmt::Display for DataSourceNames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let pairs: Vec<String> = self.0.iter().map(|(source, name)| format!("{source}={name}")).collect();
         f.write_str(&pairs.join(", "))
@@ -58,15 +55,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_provider_has_the_name_that_jhe_gives_it() {
-        let naming = Naming::parse("oura = Oura Ring, Garmin=Garmin Connect,").unwrap();
-        assert_eq!((naming.at_jhe("oura"), naming.at_jhe("polar")), ("Oura Ring", "Polar"));
-        assert_eq!((naming.of_jhe("Garmin Connect"), naming.of_jhe("Polar")), ("Garmin", "Polar"));
-        assert_eq!(naming.to_string(), "Oura=Oura Ring, Garmin=Garmin Connect");
-        assert_eq!(Naming::parse(&naming.to_string()), Ok(naming));
+    fn names_are_translated_both_ways() {
+        let names = DataSourceNames::parse("oura = Oura Ring, Garmin=Garmin Connect,").unwrap();
+        assert_eq!((names.jhe_name("oura"), names.jhe_name("polar")), ("Oura Ring", "Polar"));
+        assert_eq!((names.our_name("Garmin Connect"), names.our_name("Polar")), ("Garmin", "Polar"));
+        assert_eq!(names.to_string(), "Oura=Oura Ring, Garmin=Garmin Connect");
+        assert_eq!(DataSourceNames::parse(&names.to_string()), Ok(names));
         assert!(
-            Naming::parse("Ourra=X").unwrap_err().starts_with("OW has no provider 'Ourra'; it has Oura, ")
+            DataSourceNames::parse("Ourra=X")
+                .unwrap_err()
+                .starts_with("OW has no provider 'Ourra'; it has Oura, ")
         );
-        assert!(Naming::parse("Oura").unwrap_err().contains("names nothing"));
+        assert!(DataSourceNames::parse("Oura").unwrap_err().contains("names nothing"));
     }
 }

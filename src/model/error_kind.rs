@@ -1,17 +1,19 @@
-/// What went wrong, by whose part it was.
+//! Categories of errors, for counters and charts.
+
+/// A category of errors, by the component that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// OW did not answer, or asked to come back later.
+pub enum ErrorKind {
+    /// OW did not answer, or asked to retry later.
     OwSilent,
-    /// OW answered what cannot be.
+    /// OW's answer is invalid.
     OwAnswer,
     /// OW does not know the linked user.
     OwUser,
-    /// OW does not take the key.
+    /// OW refuses the key.
     OwKey,
     /// The bucket of payloads could not be read.
     Bucket,
-    /// An object of it could not be read.
+    /// An object of the bucket could not be read.
     Object,
     /// JHE did not answer, or refused.
     Jhe,
@@ -19,8 +21,7 @@ pub enum Kind {
     Store,
 }
 
-impl Kind {
-    /// All of them.
+impl ErrorKind {
     pub const ALL: &[Self] = &[
         Self::OwSilent,
         Self::OwAnswer,
@@ -32,7 +33,7 @@ impl Kind {
         Self::Store,
     ];
 
-    /// As the table and the metrics write it.
+    /// Returns the name in the database and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OwSilent => "ow_silent",
@@ -46,17 +47,17 @@ impl Kind {
         }
     }
 
-    /// For people.
-    pub fn words(self) -> &'static str {
+    /// Returns a description for pages.
+    pub fn label(self) -> &'static str {
         match self {
             Self::OwSilent => "OW did not answer",
-            Self::OwAnswer => "OW answered what cannot be",
+            Self::OwAnswer => "OW's answer is invalid",
             Self::OwUser => "OW does not know the user",
-            Self::OwKey => "OW does not take the key",
+            Self::OwKey => "OW refuses the key",
             Self::Bucket => "the bucket could not be read",
             Self::Object => "an object could not be read",
             Self::Jhe => "JHE did not answer, or refused",
-            Self::Store => "it could not be kept",
+            Self::Store => "the store could not be written",
         }
     }
 }

@@ -1,10 +1,13 @@
+//! Complete lists of OW's events, for the detection of deleted ones.
+
 use crate::model::consent_intervals::Interval;
 
-/// All events that OW has of a stretch of time: one that is kept, lies in it, and is not among them is gone from there.
+/// All events that OW has within an interval. A stored event of the interval that is not listed was deleted
+/// at OW.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Census {
-    /// The time in which they begin and end.
+pub struct EventCensus {
+    /// Listed events begin and end within it.
     pub within: Interval,
-    /// OW's ids of them.
+    /// OW's event ids.
     pub ids: Vec<Box<str>>,
 }

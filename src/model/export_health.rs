@@ -1,55 +1,58 @@
-//! Whether observations get to JHE, as far as somebody has to know of it. Pure.
+//! Problems of the delivery to JHE that need an alert. The definition of "overdue".
 
 use std::time::Duration;
 
 use crate::common::time::Timestamp;
-use crate::model::alert::Kind;
+use crate::model::alert::AlertKind;
 
-/// What could have been sent for so long is overdue where JHE took nothing in that time: some restarts are over by then.
+/// A due observation is overdue after this time if JHE accepts nothing. A restart of JHE takes less.
 const OVERDUE: Duration = Duration::from_hours(2);
-/// What could have been sent for so long is overdue although JHE takes other things.
+/// A due observation is overdue after this time even if JHE accepts others.
 const LONG_OVERDUE: Duration = Duration::from_hours(24);
-/// What waits for less is no trouble any more. Less than [`OVERDUE`], so that one trouble is not told as many.
+/// The problem is over once nothing has been due for longer. Less than [`OVERDUE`], so that one problem does
+/// not cause several alerts.
 const ON_TIME: Duration = Duration::from_hours(1);
 
-/// How the export stands.
+/// The state of the delivery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Exporting {
-    /// Since when what waits longest could have been sent.
-    pub oldest: Option<Timestamp>,
-    /// Whether JHE took anything in this hour or the one before.
-    pub is_taken: bool,
-    /// Whether anything waits until somebody mends something at JHE.
-    pub is_held: bool,
-    /// The first refusal of the last 24 hours, to the hour.
-    pub refused: Option<Timestamp>,
+pub struct ExportHealth {
+    /// Time at which the oldest sendable observation became due.
+    pub oldest_due: Option<Timestamp>,
+    /// True if JHE accepted an observation in this hour or the one before.
+    pub is_accepting: bool,
+    /// True if observations are parked because the configuration of JHE is incomplete.
+    pub has_unconfigured: bool,
+    /// The first rejection of the last 24 hours, to the hour.
+    pub first_refusal: Option<Timestamp>,
 }
 
-/// How one kind of trouble stands.
+/// The state of one kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is some, which began then if nobody knew of it.
-    Since(Timestamp),
-    /// There is as much as there was.
-    AsBefore,
-    /// There is none.
+pub enum ProblemStatus {
+    /// The problem exists; a new one began at this time.
+    Active(Timestamp),
+    /// Neither worse nor over: an existing problem goes on, and no new one begins.
+    Unchanged,
     Over,
 }
 
-impl Exporting {
-    /// Each kind of trouble.
-    pub fn troubles(&self, now: Timestamp) -> [(Kind, Trouble); 3] {
-        let held = if self.is_held { Trouble::Since(now) } else { Trouble::Over };
-        let refused = self.refused.map_or(Trouble::Over, Trouble::Since);
-        [(Kind::Unsent, self.unsent(now)), (Kind::Held, held), (Kind::Refused, refused)]
+impl ExportHealth {
+    /// Returns the state of each kind of problem.
+    pub fn problems(&self, now: Timestamp) -> [(AlertKind, ProblemStatus); 3] {
+        let held = if self.has_unconfigured { ProblemStatus::Active(now) } else { ProblemStatus::Over };
+        let refused = self.first_refusal.map_or(ProblemStatus::Over, ProblemStatus::Active);
+        [(AlertKind::Unsent, self.overdue(now)), (AlertKind::Held, held), (AlertKind::Refused, refused)]
     }
 
-    fn unsent(&self, now: Timestamp) -> Trouble {
-        let Some(oldest) = self.oldest else { return Trouble::Over };
+    pub(crate) fn overdue(&self, now: Timestamp) -> ProblemStatus {
+        let Some(oldest) = self.oldest_due else { return ProblemStatus::Over };
+        // Between the two limits nothing changes, so that an alert does not end and begin again.
         match now.since(oldest) {
-            age if age >= LONG_OVERDUE || (age >= OVERDUE && !self.is_taken) => Trouble::Since(oldest),
-            age if age < ON_TIME => Trouble::Over,
-            _ => Trouble::AsBefore,
+            age if age >= LONG_OVERDUE || (age >= OVERDUE && !self.is_accepting) => {
+                ProblemStatus::Active(oldest)
+            }
+            age if age < ON_TIME => ProblemStatus::Over,
+            _ => ProblemStatus::Unchanged,
         }
     }
 }
@@ -58,27 +61,33 @@ impl Exporting {
 mod tests {
     use super::*;
 
-    fn waiting(hours: u64, is_taken: bool) -> Trouble {
+    fn waiting(hours: u64, is_accepting: bool) -> ProblemStatus {
         let now = Timestamp::parse("2026-11-26T12:00:00Z").unwrap();
         let oldest = now.minus(Duration::from_hours(hours));
-        match (Exporting { oldest: Some(oldest), is_taken, ..Exporting::default() }).unsent(now) {
-            Trouble::Since(since) if since != oldest => panic!("{since}"),
-            trouble => trouble,
+        match (ExportHealth { oldest_due: Some(oldest), is_accepting, ..ExportHealth::default() })
+            .overdue(now)
+        {
+            ProblemStatus::Active(since) if since != oldest => panic!("{since}"),
+            status => status,
         }
     }
 
     #[test]
-    fn what_waits_for_long_is_a_trouble_unless_jhe_takes_what_came_before_it() {
-        let is_trouble = |hours, is_taken| matches!(waiting(hours, is_taken), Trouble::Since(_));
-        assert!(is_trouble(2, false) && is_trouble(24, false) && is_trouble(24, true));
-        assert!(!is_trouble(1, false) && !is_trouble(23, true));
-        assert_eq!((waiting(1, false), waiting(23, true)), (Trouble::AsBefore, Trouble::AsBefore));
-        assert_eq!((waiting(0, false), waiting(0, true)), (Trouble::Over, Trouble::Over));
+    fn old_observations_are_overdue_sooner_if_jhe_accepts_nothing() {
+        let is_overdue =
+            |hours, is_accepting| matches!(waiting(hours, is_accepting), ProblemStatus::Active(_));
+        assert!(is_overdue(2, false) && is_overdue(24, false) && is_overdue(24, true));
+        assert!(!is_overdue(1, false) && !is_overdue(23, true));
+        assert_eq!(
+            (waiting(1, false), waiting(23, true)),
+            (ProblemStatus::Unchanged, ProblemStatus::Unchanged)
+        );
+        assert_eq!((waiting(0, false), waiting(0, true)), (ProblemStatus::Over, ProblemStatus::Over));
     }
 
     #[test]
-    fn nothing_is_no_trouble() {
-        let troubles = Exporting::default().troubles(Timestamp::parse("2026-11-26T12:00:00Z").unwrap());
-        assert!(troubles.iter().all(|(_, trouble)| *trouble == Trouble::Over), "{troubles:?}");
+    fn an_empty_outbox_is_no_problem() {
+        let problems = ExportHealth::default().problems(Timestamp::parse("2026-11-26T12:00:00Z").unwrap());
+        assert!(problems.iter().all(|(_, status)| *status == ProblemStatus::Over), "{problems:?}");
     }
 }

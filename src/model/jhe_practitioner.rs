@@ -1,28 +1,27 @@
+//! A practitioner of JHE.
+
 use crate::model::account::Role;
 
-/// A practitioner of JHE's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Practitioner {
-    /// JHE's number of the user.
+    /// JHE's user id.
     pub user: i64,
-    /// What the user signs in with there.
     pub email: Option<String>,
-    /// The organizations that the user belongs to.
     pub memberships: Vec<Membership>,
 }
 
-/// That somebody belongs to an organization.
+/// A practitioner's membership in an organization of JHE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
-    /// JHE's number of the organization.
+    /// JHE's id of the organization.
     pub organization: i64,
-    /// What the role in it means here.
+    /// The role here that corresponds to the role in JHE.
     pub role: Role,
 }
 
 impl Practitioner {
-    /// What such a practitioner may do here: the least of what the roles in the organizations allow, as one
-    /// account has one role, and nobody may do more than in any of them. None where there is no organization.
+    /// Returns the lowest role of all memberships: an account has one role here, and no organization may get
+    /// more than it has granted. None without a membership.
     pub fn role(&self) -> Option<Role> {
         self.memberships.iter().map(|one| one.role).min()
     }

@@ -1,31 +1,30 @@
+//! Values of the store for the metrics, summed over all patients.
+
 use std::collections::BTreeMap;
 
 use crate::common::time::Timestamp;
-use crate::model::outbox_counts::Counts;
-use crate::model::silence::Cause;
+use crate::model::outbox_counts::OutboxCounts;
+use crate::model::silence::SilenceCause;
 
-/// Figures of one moment, of all patients together.
 #[derive(Debug, Clone, Default)]
-pub struct Figures {
+pub struct MetricValues {
     /// Links by state.
     pub links: [(&'static str, i64); 3],
-    /// The outbox by state.
-    pub counts: Counts,
-    /// Since when what waits longest could have been sent.
-    pub oldest: Option<Timestamp>,
-    /// The newest samples of linked patients who consent.
-    pub newest: Newest,
-    /// How many patients are silent, by the likely cause; as the pages say it.
-    pub silent: BTreeMap<Cause, usize>,
-    /// Linked patients whose last turn ended in an error.
+    pub outbox: OutboxCounts,
+    /// Time at which the oldest sendable observation became due.
+    pub oldest_sendable: Option<Timestamp>,
+    /// The newest samples of linked patients with a consent.
+    pub newest: NewestSampleTimes,
+    /// Silent patients by likely cause.
+    pub silent: BTreeMap<SilenceCause, usize>,
+    /// Linked patients whose last sync ended in an error.
     pub in_error: i64,
 }
 
-/// When patients' newest samples were measured.
+/// Times of the patients' newest samples.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Newest {
-    /// Half of the patients have a newer one.
+pub struct NewestSampleTimes {
     pub median: Option<Timestamp>,
-    /// Everybody else has a newer one.
+    /// The time of the patient who is furthest behind.
     pub oldest: Option<Timestamp>,
 }

@@ -1,4 +1,6 @@
-//!
+//! Domain types and rules without input or output: patients, consents, samples, observations, silence,
+//! alerts. The clock is always a parameter. `catalog/` is the table of series types, codes, units and data
+//! sources.
 
 pub(crate) mod account;
 pub(crate) mod activity_context;

@@ -1,28 +1,28 @@
+//! Stored observations and the data that all observations of a stream share.
+
 use std::sync::Arc;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::activity_context::Context;
+use crate::model::activity_context::ActivityContext;
 use crate::model::catalog::code::CODES;
 use crate::model::catalog::series;
 use crate::model::patient::PatientId;
 use crate::model::sample::Sample;
-use crate::model::sample_details::{Frame, Particulars};
+use crate::model::sample_details::{SampleDetails, TimeFrame};
 use crate::model::stream_key::StreamKey;
 
-/// What all observations of one stream share.
+/// A stream with everything that the rendering of its observations needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInfo {
-    /// The stream's row.
+    /// Row id of the stream.
     pub id: i64,
-    /// Whose.
     pub patient: PatientId,
-    /// JHE's number of the patient.
+    /// JHE's patient id.
     pub jhe_id: Option<i64>,
-    /// The identity of the patient's samples.
+    /// OW user id of the patient's first link.
     pub subject: String,
     /// `ow:normalized` or `ow:raw`.
     pub system: String,
-    /// OW's series type.
     pub series_type: String,
     /// OW's `source.provider`.
     pub provider: String,
@@ -30,22 +30,18 @@ pub struct StreamInfo {
     pub source: String,
     /// OW's `source.device`.
     pub device: String,
-    /// Whether each sample is the total of a day.
     pub daily_total: bool,
-    /// The terminology of the code.
     pub code_system: String,
-    /// The code.
     pub code: String,
-    /// What people call the code.
+    /// Name of the code for people.
     pub display: String,
-    /// Version of the renderer.
     pub converter: i64,
 }
 
 impl StreamInfo {
-    /// Describes a stream that has no row yet, as it is rendered once it has one.
+    /// Returns the description of a stream that is not stored, so that it renders as it would if it were.
     pub fn unstored(key: &StreamKey, subject: &str, system: &str) -> Self {
-        let code = series::series(key.series_type).map_or("", |series| series.code);
+        let code = series::find(key.series_type).map_or("", |series| series.code);
         let known = CODES.iter().find(|known| known.code == code);
         Self {
             id: 0,
@@ -66,43 +62,40 @@ impl StreamInfo {
     }
 }
 
-/// One observation of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// When it was measured.
+    /// Time of the measurement.
     pub instant: Timestamp,
-    /// The value.
     pub value: f64,
-    /// The local offset, where the sample said.
+    /// Local offset at the measurement, if known.
     pub zone: Option<ZoneOffset>,
-    /// How often OW has changed it since it was first kept.
+    /// Number of OW's changes since the first value.
     pub revision: i64,
-    /// What the wearer did, where the provider said; in no document.
-    pub context: Option<Context>,
-    /// What it says beside the value.
-    pub particulars: Option<Arc<Particulars>>,
+    /// Stored only; no document contains it.
+    pub context: Option<ActivityContext>,
+    pub details: Option<Arc<SampleDetails>>,
 }
 
 impl Observation {
-    /// The interval that it measures over; none for an instant.
-    pub fn frame(&self) -> Option<Frame> {
-        self.particulars.as_ref().and_then(|particulars| particulars.frame)
+    /// Returns the interval of the measurement; none for an instant.
+    pub fn frame(&self) -> Option<TimeFrame> {
+        self.details.as_ref().and_then(|details| details.frame)
     }
 
-    /// OW's id of the event that it is.
+    /// Returns the id of a night, workout or daily summary.
     pub fn event(&self) -> Option<&str> {
-        self.particulars.as_ref().and_then(|particulars| particulars.id.as_deref())
+        self.details.as_ref().and_then(|details| details.id.as_deref())
     }
 }
 
 impl From<Sample> for Observation {
-    /// Returns the observation that a sample becomes when it is stored first.
+    /// Returns the first revision.
     fn from(sample: Sample) -> Self {
-        let Sample { instant, value, zone, context, particulars } = sample;
-        Self { instant, value, zone, revision: 0, context, particulars }
+        let Sample { instant, value, zone, context, details } = sample;
+        Self { instant, value, zone, revision: 0, context, details }
     }
 }
 
-/// Version of the converter and renderer that new streams get. An older stream keeps its own, so that
-/// its documents stay the same, byte for byte.
+/// Version of converter and renderer for new streams. An older stream keeps its version, so that its
+/// documents stay the same, byte for byte.
 pub const CONVERTER: i64 = 1;

@@ -1,12 +1,13 @@
-/// How many observations are in which state.
+//! Counts of the outbox.
+
+/// Observations by delivery state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// To be sent.
+pub struct OutboxCounts {
     pub pending: i64,
-    /// Waiting for consent.
+    /// Parked until a consent allows the delivery.
     pub consent: i64,
-    /// Waiting for somebody to mend something.
+    /// Parked until somebody completes the configuration of JHE.
     pub configuration: i64,
-    /// Refused.
+    /// Rejected by JHE.
     pub dead: i64,
 }

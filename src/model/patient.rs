@@ -1,4 +1,4 @@
-//! Names of people: the daemon's own patient id, JHE's, and the OW user behind a link.
+//! Identifiers of patients here, at JHE and at OW, and the checks of names, addresses and time zones.
 
 use std::fmt;
 
@@ -7,17 +7,15 @@ use uuid::Uuid;
 
 use crate::common::time::{ZoneOffset, time_zone};
 
-/// The daemon's own number for a patient.
+/// The patient's id in this daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PatientId(i64);
 
 impl PatientId {
-    /// The patient with this number in the store.
     pub fn new(id: i64) -> Self {
         Self(id)
     }
 
-    /// The number.
     pub fn get(self) -> i64 {
         self.0
     }
@@ -29,12 +27,10 @@ impl fmt::Display for PatientId {
     }
 }
 
-/// A patient as an operator names one: `7` is the daemon's own id, `jhe:40001` is JHE's.
+/// A patient as an operator types it: `7` is an id of this daemon, `jhe:40001` is one of JHE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatientRef {
-    /// The daemon's own id.
     Own(PatientId),
-    /// JHE's patient id.
     Jhe(i64),
 }
 
@@ -64,12 +60,12 @@ impl fmt::Display for PatientRef {
     }
 }
 
-/// An OW user's id; shown as `ow:<uuid>`.
+/// An OW user id; displayed as `ow:<uuid>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OwUser(String);
 
 impl OwUser {
-    /// The bare uuid, lower case and hyphenated, as OW's paths take it.
+    /// Returns the bare uuid, lower case and hyphenated, for OW's paths.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -78,7 +74,7 @@ impl OwUser {
 impl std::str::FromStr for OwUser {
     type Err = String;
 
-    /// Takes a uuid with or without the prefix `ow:`.
+    /// Accepts a uuid with or without the prefix `ow:`.
     fn from_str(text: &str) -> Result<Self, String> {
         let uuid = text.trim();
         let uuid = uuid.strip_prefix("ow:").unwrap_or(uuid);
@@ -97,28 +93,22 @@ impl fmt::Display for OwUser {
     }
 }
 
-/// Characters of a name: longer ones are something else.
-const LONGEST_NAME: usize = 200;
+/// The longest name in characters.
+const MAX_NAME_LENGTH: usize = 200;
 
-/// A name of one line.
-///
-/// # Errors
-/// A sentence that says what is asked for.
+/// Checks a name of one line and trims it.
 pub fn parse_name(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err("give a name of one line".to_owned());
     }
-    if text.chars().count() > LONGEST_NAME {
-        return Err(format!("give at most {LONGEST_NAME} characters"));
+    if text.chars().count() > MAX_NAME_LENGTH {
+        return Err(format!("give at most {MAX_NAME_LENGTH} characters"));
     }
     Ok(text.to_owned())
 }
 
-/// An e-mail address, as far as its look tells.
-///
-/// # Errors
-/// A sentence that says what is asked for.
+/// Checks the form of an e-mail address and trims it.
 pub fn parse_email(text: &str) -> Result<String, String> {
     let text = text.trim();
     match text.split_once('@') {
@@ -131,15 +121,15 @@ pub fn parse_email(text: &str) -> Result<String, String> {
     }
 }
 
-/// Parses a time zone: an IANA name, or a fixed offset.
+/// Parses an IANA name or a fixed offset.
 pub fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
     time_zone(text).ok_or_else(|| {
         format!("there is no time zone '{text}'; give one such as Europe/Berlin, UTC or +02:00")
     })
 }
 
-/// Returns a time zone as the store keeps it: the IANA name as the time zone database writes it, or `±HH:MM`.
-pub fn parse_zone(text: &str) -> Result<String, String> {
+/// Returns a time zone in its stored form: the IANA name in its canonical case, or `±HH:MM`.
+pub fn normalize_time_zone(text: &str) -> Result<String, String> {
     let zone = parse_time_zone(text)?;
     Ok(match ZoneOffset::parse(text) {
         Some(ZoneOffset::UTC) => "UTC".to_owned(),
@@ -181,11 +171,11 @@ mod tests {
             ("-0330", "-03:30"),
             ("+00:00", "UTC"),
         ] {
-            assert_eq!(parse_zone(text).as_deref(), Ok(kept));
-            assert_eq!(parse_zone(kept).as_deref(), Ok(kept), "as it is kept");
+            assert_eq!(normalize_time_zone(text).as_deref(), Ok(kept));
+            assert_eq!(normalize_time_zone(kept).as_deref(), Ok(kept), "as it is kept");
         }
         for wrong in ["", "Mars/Olympus", "+2", "+24:00", "+02:60", "02:00"] {
-            assert!(parse_zone(wrong).is_err(), "{wrong}");
+            assert!(normalize_time_zone(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,32 +1,33 @@
+//! A sample as OW delivers it.
+
 use std::sync::Arc;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::activity_context::Context;
-use crate::model::sample_details::{Frame, Particulars};
+use crate::model::activity_context::ActivityContext;
+use crate::model::sample_details::{SampleDetails, TimeFrame};
 
-/// One sample of a stream: what OW shows, or what is kept.
+/// One sample of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// When it was measured.
+    /// Time of the measurement.
     pub instant: Timestamp,
-    /// The value, finite.
+    /// Always finite.
     pub value: f64,
-    /// The local offset, where the sample says.
+    /// Local offset at the measurement, if the sample names it.
     pub zone: Option<ZoneOffset>,
-    /// What the wearer did, where the provider says.
-    pub context: Option<Context>,
-    /// What it says beside the value: shared, since most have none and the rest travel together.
-    pub particulars: Option<Arc<Particulars>>,
+    pub context: Option<ActivityContext>,
+    /// Behind a pointer, because most samples have none.
+    pub details: Option<Arc<SampleDetails>>,
 }
 
 impl Sample {
-    /// The interval that it measures over; none for an instant.
-    pub fn frame(&self) -> Option<Frame> {
-        self.particulars.as_ref().and_then(|particulars| particulars.frame)
+    /// Returns the interval of the measurement; none for an instant.
+    pub fn frame(&self) -> Option<TimeFrame> {
+        self.details.as_ref().and_then(|details| details.frame)
     }
 
-    /// OW's id of the event that it is.
+    /// Returns the id of a night, workout or daily summary.
     pub fn event(&self) -> Option<&str> {
-        self.particulars.as_ref().and_then(|particulars| particulars.id.as_deref())
+        self.details.as_ref().and_then(|details| details.id.as_deref())
     }
 }

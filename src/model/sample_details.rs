@@ -1,4 +1,4 @@
-//! What a sample says beside its value. Pure.
+//! Details of a sample besides its value. They are stored as JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,39 +7,32 @@ use serde::{Deserialize, Serialize};
 use crate::common::time::{Timestamp, ZoneOffset};
 use crate::model::consent_intervals::Interval;
 
-/// The interval that a sample measures over, as a local clock reads its two ends.
+/// The interval of a measurement, with the local offset at each end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frame {
-    /// Its beginning: microseconds since the Unix epoch.
+pub struct TimeFrame {
     pub start: Timestamp,
-    /// Minutes east of UTC at its beginning, where they are known.
     pub start_zone: Option<ZoneOffset>,
-    /// Its end, which is not in it.
+    /// Not part of the interval.
     pub end: Timestamp,
-    /// Minutes east of UTC at its end, where they are known: the clock may change in between.
+    /// Differs from `start_zone` if the clocks change in between.
     pub end_zone: Option<ZoneOffset>,
 }
 
-impl Frame {
-    /// The interval itself.
+impl TimeFrame {
     pub fn interval(self) -> Interval {
         Interval { from: self.start, until: self.end }
     }
 }
 
-/// A measure beside the first one. Durations are in seconds, lengths in metres, energies in kilocalories.
+/// A further measure of a sample. Durations are in seconds, distances in metres, energies in kilocalories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Diastolic blood pressure in mmHg.
     Diastolic,
-    /// Time asleep.
     TotalSleep,
-    /// Time in light sleep.
     LightSleep,
-    /// Time in deep sleep.
     DeepSleep,
-    /// Time in REM sleep.
     RemSleep,
     /// Time awake after falling asleep.
     Awake,
@@ -47,43 +40,40 @@ pub enum Measure {
     Latency,
     /// Time asleep in percent of the time in bed.
     Efficiency,
-    /// Distance covered.
     Distance,
-    /// Energy burned by being active.
+    /// Energy burned by activity.
     Energy,
 }
 
-/// What a sample says beside its value.
+/// Details of a sample besides its value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Particulars {
-    /// The id of the event, which is part of the sample's identity: OW's, in raw mode the provider's.
+pub struct SampleDetails {
+    /// Id of the event, part of the sample's identity. It is OW's id, or the provider's in raw mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Box<str>>,
-    /// The interval; none for an instant.
+    /// None for an instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame: Option<Frame>,
-    /// The name of an activity.
+    pub frame: Option<TimeFrame>,
+    /// Name of an activity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
-    /// Whether it is the night's sleep, and no nap.
+    /// False for a nap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_main_sleep: Option<bool>,
-    /// Whether it was measured asleep.
+    /// True if measured asleep.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asleep: bool,
-    /// Whether it is an average over the interval.
+    /// True for an average over the interval.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub average: bool,
-    /// Whether it is the least over the interval.
+    /// True for the minimum over the interval.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub minimum: bool,
-    /// Further measures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measures: BTreeMap<Measure, f64>,
 }
 
-impl Particulars {
-    /// A further measure.
+impl SampleDetails {
     pub fn measure(&self, measure: Measure) -> Option<f64> {
         self.measures.get(&measure).copied()
     }
@@ -120,25 +110,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn particulars_are_read_as_they_were_written_and_equal_ones_are_equal_texts() {
+    fn details_parse_back_and_equal_details_have_equal_texts() {
         let at = |text| Timestamp::parse(text).unwrap();
-        let frame = Frame {
+        let frame = TimeFrame {
             start: at("2026-11-20T22:10:00Z"),
             start_zone: ZoneOffset::from_minutes(120),
             end: at("2026-11-21T05:10:00.5Z"),
             end_zone: None,
         };
         let measures = BTreeMap::from([(Measure::RemSleep, 5400.0), (Measure::Efficiency, 92.5)]);
-        let night = Particulars {
+        let night = SampleDetails {
             id: Some("e1".into()),
             frame: Some(frame),
             is_main_sleep: Some(true),
             measures,
-            ..Particulars::default()
+            ..SampleDetails::default()
         };
         let text = serde_json::to_string(&night).unwrap();
-        assert_eq!(serde_json::from_str::<Particulars>(&text).unwrap(), night);
+        assert_eq!(serde_json::from_str::<SampleDetails>(&text).unwrap(), night);
         assert_eq!(serde_json::to_string(&night.clone()).unwrap(), text);
-        assert_eq!(serde_json::to_string(&Particulars::default()).unwrap(), "{}");
+        assert_eq!(serde_json::to_string(&SampleDetails::default()).unwrap(), "{}");
     }
 }

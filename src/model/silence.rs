@@ -1,75 +1,71 @@
-//! Why nothing comes in of a patient: the likely cause, from what is known without asking anybody. Pure.
+//! Detects silent patients and their likely cause from stored data alone. The definition of "silent".
 
 use std::time::Duration;
 
 use crate::common::time::Timestamp;
 
-/// What is known of a patient who is linked to an OW user.
+/// The state of a patient with a link to an OW user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    /// The newest sample that is kept.
+pub struct LinkStatus {
+    /// Time of the newest stored sample.
     pub newest: Option<Timestamp>,
-    /// When the link was made.
     pub linked: Timestamp,
-    /// Whether OW still knows the linked user.
     pub is_known_at_ow: bool,
-    /// Whether a consent stands that a device delivers.
-    pub consents: bool,
-    /// How the devices stand.
-    pub devices: Devices,
-    /// The last turn that read everything there was.
-    pub read: Option<Timestamp>,
-    /// Turns since then that failed at OW.
+    /// True if a device delivers a scope with an active consent.
+    pub has_consent: bool,
+    pub devices: DeviceStatus,
+    /// The last sync that read everything.
+    pub last_complete_read: Option<Timestamp>,
+    /// Syncs since then that failed at OW.
     pub failures: i64,
-    /// When OW last fetched from a provider that it pulls, as far as it said.
-    pub pulled: Option<Timestamp>,
-    /// When OW was last asked about that.
-    pub asked: Option<Timestamp>,
+    /// OW's last fetch from the provider, if OW pulls and has said so.
+    pub last_pull: Option<Timestamp>,
+    /// Time at which `last_pull` was last refreshed.
+    pub pull_checked: Option<Timestamp>,
 }
 
-/// How a patient's devices stand, the best of them.
+/// The state of a patient's best device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Devices {
-    /// None was ever seen: the patient was linked by hand, or OW was not asked yet.
+pub enum DeviceStatus {
+    /// No device is known: the patient was linked by hand, or OW was not asked yet.
     Unknown,
-    /// The patient is at the provider for the first time.
+    /// The patient is signing in at the provider for the first time.
     Authorizing,
-    /// One delivers, since then.
+    /// A device is connected since this time.
     Active(Timestamp),
-    /// Those that were connected no longer are.
+    /// No device is connected any more.
     Ended,
 }
 
-/// A patient of whom nothing comes in.
+/// The silence of one patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Silence {
-    /// The newest sample; where there never was one, since when there could have been.
+    /// Time of the newest sample; without one, the time from which samples were possible.
     pub since: Timestamp,
-    /// The likely cause.
-    pub cause: Cause,
+    pub cause: SilenceCause,
 }
 
-/// Why, most likely.
+/// The likely cause of a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
-    /// The patient agrees to nothing any more.
+pub enum SilenceCause {
+    /// The patient has no active consent.
     ConsentWithdrawn,
     /// OW no longer knows the linked user.
     UserGone,
-    /// The patient, or the provider, ended the connection.
+    /// The patient or the provider ended the connection.
     LinkRevoked,
-    /// OW fails, or does not answer.
+    /// OW fails or does not answer.
     OwDown,
-    /// The daemon itself has not read: it was stopped, switched off, or kept from it.
+    /// The daemon has not read: it was stopped, switched off, or JHE did not answer.
     NotRead,
-    /// OW answers, and fetches nothing from the provider.
+    /// OW answers but fetches nothing from the provider.
     OwNotPulling,
-    /// Everything works, and nothing new is there: the device is not worn, not charged, or not synced.
+    /// Everything works. The device is not worn, not charged or not synced.
     NotWorn,
 }
 
-impl Cause {
-    /// All of them, in the order in which they are looked for.
+impl SilenceCause {
+    /// Every cause, in the order of the checks.
     pub const ALL: &[Self] = &[
         Self::ConsentWithdrawn,
         Self::UserGone,
@@ -80,7 +76,7 @@ impl Cause {
         Self::NotWorn,
     ];
 
-    /// As tables, metrics and alerts write it.
+    /// Returns the name in the database, in metrics and in alerts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ConsentWithdrawn => "consent_withdrawn",
@@ -93,13 +89,12 @@ impl Cause {
         }
     }
 
-    /// The cause of this name.
-    pub fn of(name: &str) -> Option<Self> {
+    pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|cause| cause.as_str() == name)
     }
 
-    /// In a few words, for a page.
-    pub fn words(self) -> &'static str {
+    /// Returns a description for pages.
+    pub fn label(self) -> &'static str {
         match self {
             Self::ConsentWithdrawn => "consent withdrawn",
             Self::UserGone => "unknown to OW",
@@ -111,8 +106,8 @@ impl Cause {
         }
     }
 
-    /// What to do about it, in a sentence.
-    pub fn next(self) -> &'static str {
+    /// Returns advice for the coordinator.
+    pub fn remedy(self) -> &'static str {
         match self {
             Self::ConsentWithdrawn => {
                 "Nothing is read any more. Invite again only if the patient asks for it."
@@ -121,54 +116,59 @@ impl Cause {
             Self::LinkRevoked => {
                 "The provider's account is no longer connected: invite again, so that the patient reconnects."
             }
-            Self::OwDown => "OW does not answer well: see that it runs. What it has is read once it does.",
+            Self::OwDown => {
+                "OW fails or does not answer: check that it runs. Its data are read once it does."
+            }
             Self::NotRead => {
-                "The daemon itself has not read: see on the overview whether polling is on, how the last tick ended, \
-                 and whether JHE answers, which is asked for consent first."
+                "The daemon has not read: check on the overview whether polling is on, how the last sync \
+                 ended, and whether JHE answers, which is asked for consents first."
             }
             Self::OwNotPulling => {
-                "OW answers but has not fetched from the provider: see that its worker and its scheduler (celery, beat) \
-                 run."
+                "OW answers but has not fetched from the provider: check that its worker and scheduler \
+                 (celery, beat) run."
             }
             Self::NotWorn => {
-                "Everything else works: ask the patient to wear and charge the device, and to open its app so that it \
-                 syncs."
+                "Everything else works: ask the patient to wear and charge the device, and to open its app \
+                 so that it syncs."
             }
         }
     }
 }
 
-/// Whether a patient is silent, and why. Silent is of whom the newest sample is `after` old. A cause that began later
-/// than half of that ago is not why: OW, say, was down for an hour.
-pub fn silence(known: &Known, after: Duration, now: Timestamp) -> Option<Silence> {
-    let since = match (known.newest, known.devices) {
+/// Detects a silence: the newest sample is at least `after` old. A problem younger than half of that, such as
+/// an hour without OW, does not count as the cause.
+pub fn detect(status: &LinkStatus, after: Duration, now: Timestamp) -> Option<Silence> {
+    let since = match (status.newest, status.devices) {
         (Some(newest), _) => newest,
-        // A patient who has never come back from the provider is waited for, which the stage tells.
-        (None, Devices::Authorizing) => return None,
-        (None, Devices::Active(connected)) => connected.max(known.linked),
-        (None, Devices::Unknown | Devices::Ended) => known.linked,
+        // The enrolment stage shows a patient who never came back from the provider.
+        (None, DeviceStatus::Authorizing) => return None,
+        (None, DeviceStatus::Active(connected)) => connected.max(status.linked),
+        (None, DeviceStatus::Unknown | DeviceStatus::Ended) => status.linked,
     };
     if since.plus(after) > now {
         return None;
     }
-    Some(Silence { since, cause: cause(known, since, after / 2, now) })
+    Some(Silence { since, cause: find_cause(status, since, after / 2, now) })
 }
 
-fn cause(known: &Known, since: Timestamp, recent: Duration, now: Timestamp) -> Cause {
+fn find_cause(status: &LinkStatus, since: Timestamp, recent: Duration, now: Timestamp) -> SilenceCause {
     let is_old = |at: Option<Timestamp>| at.unwrap_or(since).plus(recent) <= now;
-    match known {
-        Known { consents: false, .. } => Cause::ConsentWithdrawn,
-        Known { is_known_at_ow: false, .. } => Cause::UserGone,
-        Known { devices: Devices::Ended | Devices::Authorizing, .. } => Cause::LinkRevoked,
-        _ if is_old(known.read) && known.failures > 0 => Cause::OwDown,
-        _ if is_old(known.read) => Cause::NotRead,
-        // Nothing is known of a connection that OW does not pull, nor before OW was asked.
-        Known { pulled: Some(_), asked: Some(asked), .. }
-            if known.pulled.is_some_and(|pulled| pulled.plus(recent) <= *asked) =>
-        {
-            Cause::OwNotPulling
+    match status {
+        LinkStatus { has_consent: false, .. } => SilenceCause::ConsentWithdrawn,
+        LinkStatus { is_known_at_ow: false, .. } => SilenceCause::UserGone,
+        LinkStatus { devices: DeviceStatus::Ended | DeviceStatus::Authorizing, .. } => {
+            SilenceCause::LinkRevoked
         }
-        _ => Cause::NotWorn,
+        // A failed sync also leaves `last_complete_read` old, so OW is blamed before the daemon.
+        _ if is_old(status.last_complete_read) && status.failures > 0 => SilenceCause::OwDown,
+        _ if is_old(status.last_complete_read) => SilenceCause::NotRead,
+        // `last_pull` is empty for providers that push to OW, and before the first refresh.
+        LinkStatus { last_pull: Some(pulled), pull_checked: Some(checked), .. }
+            if pulled.plus(recent) <= *checked =>
+        {
+            SilenceCause::OwNotPulling
+        }
+        _ => SilenceCause::NotWorn,
     }
 }
 
@@ -183,55 +183,65 @@ mod tests {
         Timestamp::parse("2026-11-21T12:00:00Z").unwrap()
     }
 
-    /// All is well, and the newest sample is 30 hours old.
-    fn quiet() -> Known {
+    /// A patient without problems whose newest sample is 30 hours old.
+    fn quiet() -> LinkStatus {
         let before = |hours: u32| now().minus(HOUR * hours);
-        Known {
+        LinkStatus {
             newest: Some(before(30)),
             linked: before(500),
             is_known_at_ow: true,
-            consents: true,
-            devices: Devices::Active(before(500)),
-            read: Some(before(0)),
+            has_consent: true,
+            devices: DeviceStatus::Active(before(500)),
+            last_complete_read: Some(before(0)),
             failures: 0,
-            pulled: Some(before(1)),
-            asked: Some(before(0)),
+            last_pull: Some(before(1)),
+            pull_checked: Some(before(0)),
         }
     }
 
-    fn found(known: &Known) -> Option<Cause> {
-        silence(known, AFTER, now()).map(|silence| silence.cause)
+    fn found(known: &LinkStatus) -> Option<SilenceCause> {
+        detect(known, AFTER, now()).map(|silence| silence.cause)
     }
 
     #[test]
-    fn silent_is_who_has_no_sample_of_the_last_hours() {
-        assert_eq!(silence(&quiet(), AFTER, now()).unwrap().since, now().minus(HOUR * 30));
-        assert_eq!(found(&Known { newest: Some(now().minus(HOUR * 23)), ..quiet() }), None);
-        assert_eq!(silence(&quiet(), HOUR * 31, now()), None);
+    fn a_patient_without_a_recent_sample_is_silent() {
+        assert_eq!(detect(&quiet(), AFTER, now()).unwrap().since, now().minus(HOUR * 30));
+        assert_eq!(found(&LinkStatus { newest: Some(now().minus(HOUR * 23)), ..quiet() }), None);
+        assert_eq!(detect(&quiet(), HOUR * 31, now()), None);
     }
 
     #[test]
-    fn who_never_had_a_sample_is_silent_since_there_could_have_been_one() {
-        let linked = Known { newest: None, ..quiet() };
-        assert_eq!(silence(&linked, AFTER, now()).unwrap().since, linked.linked);
-        let fresh = Known { devices: Devices::Active(now().minus(HOUR)), ..linked };
+    fn without_any_sample_the_silence_begins_when_samples_were_possible() {
+        let linked = LinkStatus { newest: None, ..quiet() };
+        assert_eq!(detect(&linked, AFTER, now()).unwrap().since, linked.linked);
+        let fresh = LinkStatus { devices: DeviceStatus::Active(now().minus(HOUR)), ..linked };
         assert_eq!(found(&fresh), None, "connected an hour ago");
-        assert_eq!(found(&Known { linked: now().minus(HOUR), ..linked }), None, "linked an hour ago");
-        assert_eq!(found(&Known { devices: Devices::Authorizing, ..linked }), None, "not connected yet");
-        assert_eq!(found(&Known { devices: Devices::Unknown, ..linked }), Some(Cause::NotWorn));
+        assert_eq!(found(&LinkStatus { linked: now().minus(HOUR), ..linked }), None, "linked an hour ago");
+        assert_eq!(
+            found(&LinkStatus { devices: DeviceStatus::Authorizing, ..linked }),
+            None,
+            "not connected yet"
+        );
+        assert_eq!(
+            found(&LinkStatus { devices: DeviceStatus::Unknown, ..linked }),
+            Some(SilenceCause::NotWorn)
+        );
     }
 
     #[test]
-    fn each_cause_is_told_apart() {
+    fn each_cause_is_recognised() {
         let old = Some(now().minus(HOUR * 13));
         for (known, cause) in [
-            (quiet(), Cause::NotWorn),
-            (Known { consents: false, is_known_at_ow: false, ..quiet() }, Cause::ConsentWithdrawn),
-            (Known { is_known_at_ow: false, ..quiet() }, Cause::UserGone),
-            (Known { devices: Devices::Ended, ..quiet() }, Cause::LinkRevoked),
-            (Known { read: old, failures: 5, ..quiet() }, Cause::OwDown),
-            (Known { read: old, ..quiet() }, Cause::NotRead),
-            (Known { pulled: old, ..quiet() }, Cause::OwNotPulling),
+            (quiet(), SilenceCause::NotWorn),
+            (
+                LinkStatus { has_consent: false, is_known_at_ow: false, ..quiet() },
+                SilenceCause::ConsentWithdrawn,
+            ),
+            (LinkStatus { is_known_at_ow: false, ..quiet() }, SilenceCause::UserGone),
+            (LinkStatus { devices: DeviceStatus::Ended, ..quiet() }, SilenceCause::LinkRevoked),
+            (LinkStatus { last_complete_read: old, failures: 5, ..quiet() }, SilenceCause::OwDown),
+            (LinkStatus { last_complete_read: old, ..quiet() }, SilenceCause::NotRead),
+            (LinkStatus { last_pull: old, ..quiet() }, SilenceCause::OwNotPulling),
         ] {
             assert_eq!(found(&known), Some(cause), "{known:?}");
         }
@@ -240,21 +250,24 @@ mod tests {
     #[test]
     fn what_began_lately_is_not_the_cause() {
         let lately = Some(now().minus(HOUR * 11));
-        assert_eq!(found(&Known { read: lately, failures: 5, ..quiet() }), Some(Cause::NotWorn));
-        assert_eq!(found(&Known { pulled: lately, ..quiet() }), Some(Cause::NotWorn));
+        assert_eq!(
+            found(&LinkStatus { last_complete_read: lately, failures: 5, ..quiet() }),
+            Some(SilenceCause::NotWorn)
+        );
+        assert_eq!(found(&LinkStatus { last_pull: lately, ..quiet() }), Some(SilenceCause::NotWorn));
     }
 
     #[test]
-    fn that_ow_was_not_asked_of_late_does_not_say_that_it_pulls_nothing() {
-        let (asked, pulled) = (Some(now().minus(HOUR * 20)), Some(now().minus(HOUR * 21)));
-        assert_eq!(found(&Known { pulled, asked, ..quiet() }), Some(Cause::NotWorn));
+    fn an_old_check_of_the_last_pull_proves_nothing() {
+        let (pull_checked, last_pull) = (Some(now().minus(HOUR * 20)), Some(now().minus(HOUR * 21)));
+        assert_eq!(found(&LinkStatus { last_pull, pull_checked, ..quiet() }), Some(SilenceCause::NotWorn));
     }
 
     #[test]
     fn a_cause_has_one_name() {
-        for &cause in Cause::ALL {
-            assert_eq!(Cause::of(cause.as_str()), Some(cause));
+        for &cause in SilenceCause::ALL {
+            assert_eq!(SilenceCause::parse(cause.as_str()), Some(cause));
         }
-        assert_eq!(Cause::of("bored"), None);
+        assert_eq!(SilenceCause::parse("bored"), None);
     }
 }

@@ -1,26 +1,26 @@
+//! The key of a stream and its owner: together they identify a sample besides its instant.
+
 use crate::model::patient::PatientId;
 
-/// Where a sample comes from, as OW tells it; what OW leaves out is empty.
+/// The origin of a sample in OW's terms. Absent values are empty, because SQLite treats NULLs as distinct.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StreamKey {
-    /// OW's series type.
     pub series_type: &'static str,
-    /// `source.provider`.
+    /// OW's `source.provider`.
     pub provider: String,
-    /// `source.source`.
+    /// OW's `source.source`.
     pub source: String,
-    /// `source.device`.
+    /// OW's `source.device`.
     pub device: String,
-    /// Whether a sample is the total of a day.
+    /// True if each sample is the total of a day.
     pub daily_total: bool,
 }
 
-/// Whose stream, under which identity.
+/// The patient of a stream and the identity under which the samples are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
-    /// The patient.
+pub struct StreamOwner {
     pub patient: PatientId,
-    /// The OW user id under which the patient's samples are identified.
+    /// OW user id of the patient's first link.
     pub subject: String,
     /// `ow:normalized` or `ow:raw`.
     pub system: &'static str,

@@ -1,8 +1,7 @@
-//! Studies: who asks patients for which data, and why.
+//! Studies and their terms.
 
 use std::fmt;
 
-/// The number of a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StudyId(pub(crate) i64);
 
@@ -20,47 +19,40 @@ impl std::str::FromStr for StudyId {
     }
 }
 
-/// A scope: something that a patient can agree to share.
+/// A scope: a code that a patient can consent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// The code, such as `omh:heart-rate:2.0`.
+    /// Such as `omh:heart-rate:2.0`.
     pub code: String,
-    /// What people call it.
     pub display: String,
 }
 
-/// What a study tells its patients, and what it asks them for.
+/// The text and the scopes of a study, which patients agree to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// Its name.
     pub name: String,
-    /// Who asks.
     pub organization: String,
-    /// What for, in words that patients read.
+    /// Text for patients.
     pub purpose: String,
-    /// Whom a patient can write to or call.
+    /// The patients' contact: an address or a phone number.
     pub contact: String,
-    /// What it asks for.
     pub scopes: Vec<Scope>,
-    /// The data sources it takes data from; none means any.
+    /// Accepted data sources; see [`Study::accepts_provider`] for an empty list.
     pub data_sources: Vec<String>,
 }
 
-/// A study as the store holds one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Study {
-    /// Its number.
     pub id: StudyId,
-    /// What it tells and asks.
     pub terms: Terms,
-    /// Whether it is JHE's.
+    /// True for a study of JHE.
     pub is_of_jhe: bool,
 }
 
 impl Study {
-    /// Whether it takes data from this provider of OW's. One of JHE's takes what is attached to it there, and nothing
-    /// else; one of our own without any takes all.
-    pub fn takes(&self, provider: &str) -> bool {
+    /// Returns true if the study accepts data of a provider of OW. A study of JHE accepts only the data
+    /// sources attached to it there. A local study without data sources accepts all.
+    pub fn accepts_provider(&self, provider: &str) -> bool {
         let sources = &self.terms.data_sources;
         (sources.is_empty() && !self.is_of_jhe)
             || sources.iter().any(|source| source.eq_ignore_ascii_case(provider))

@@ -1,31 +1,34 @@
-//! The body of a data point, from the columns of an observation: the same row, the same bytes.
+//! Renders the body of a data point from the columns of an observation. The same row gives the same bytes.
 //!
-//! Keys, units and their order are the reference converter's; for the schemas that only its older version had, that
-//! version's.
-
-use std::collections::BTreeMap;
+//! Keys, units and their order are the reference converter's (omh-shim 2.1.0). For a schema that only its
+//! older version had, they are that version's.
 
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 
 use crate::model::catalog::series;
-use crate::model::catalog::series_type::{Body, Series};
+use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::sample_details::{Frame, Measure, Particulars};
+use crate::model::sample_details::{Measure, SampleDetails, TimeFrame};
 
-/// A part of a body.
-enum Part<'a> {
+/// The unit of durations.
+const SECONDS: &str = "sec";
+const MMHG: &str = "mmHg";
+
+enum FieldValue<'a> {
     Quantity(f64, &'static str),
-    /// A quantity that is written without a fraction, where it has none.
+    /// A quantity that is written without a fraction if it is a whole number.
     Count(f64, &'static str),
     Text(&'a str),
     Flag(bool),
-    Fields(Fields<'a>),
-    Frame(Times),
+    Object(BodyFields<'a>),
+    Time(EffectiveTime),
 }
 
-/// Keys and their parts, in the order on the wire.
-pub(crate) struct Fields<'a>(Vec<(&'static str, Part<'a>)>);
+type Field<'a> = (&'static str, FieldValue<'a>);
+
+/// Keys and values in their order on the wire.
+pub(crate) struct BodyFields<'a>(Vec<Field<'a>>);
 
 #[derive(Serialize)]
 struct Quantity<N: Serialize> {
@@ -33,189 +36,140 @@ struct Quantity<N: Serialize> {
     unit: &'static str,
 }
 
-impl Serialize for Fields<'_> {
+impl Serialize for BodyFields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, part) in &self.0 {
-            match part {
-                Part::Quantity(value, unit) => map.serialize_entry(key, &Quantity { value: *value, unit })?,
-                Part::Count(value, unit) => match whole(*value) {
+        for (key, value) in &self.0 {
+            match value {
+                FieldValue::Quantity(value, unit) => {
+                    map.serialize_entry(key, &Quantity { value: *value, unit })?;
+                }
+                FieldValue::Count(value, unit) => match whole_number(*value) {
                     Some(value) => map.serialize_entry(key, &Quantity { value, unit })?,
                     None => map.serialize_entry(key, &Quantity { value: *value, unit })?,
                 },
-                Part::Text(text) => map.serialize_entry(key, text)?,
-                Part::Flag(flag) => map.serialize_entry(key, flag)?,
-                Part::Frame(times) => map.serialize_entry(key, times)?,
-                Part::Fields(fields) => map.serialize_entry(key, fields)?,
+                FieldValue::Text(text) => map.serialize_entry(key, text)?,
+                FieldValue::Flag(flag) => map.serialize_entry(key, flag)?,
+                FieldValue::Time(time) => map.serialize_entry(key, time)?,
+                FieldValue::Object(fields) => map.serialize_entry(key, fields)?,
             }
         }
         map.end()
     }
 }
 
-/// The whole number that a value is.
 #[expect(clippy::cast_possible_truncation, reason = "it is below what a double holds exactly")]
-fn whole(value: f64) -> Option<i64> {
+fn whole_number(value: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (value.fract() == 0.0 && value.abs() < EXACT).then_some(value as i64)
 }
 
-/// The body of an observation.
-///
-/// # Errors
-/// Where the catalogue has no row for the stream: it is a later version's.
-pub(crate) fn body<'a>(stream: &StreamInfo, observation: &'a Observation) -> serde_json::Result<Fields<'a>> {
-    let series = row(stream)?;
-    let none = const { &NOTHING };
-    let said = observation.particulars.as_deref().unwrap_or(none);
-    Ok(Fields(match series.body {
-        Body::Value(key, unit) => value(key, unit, observation, said),
-        Body::BloodPressure => blood_pressure(observation, said),
-        Body::StepCount => vec![("step_count", Part::Count(observation.value, "steps")), frame(observation)],
-        Body::SleepDuration => {
-            vec![("sleep_duration", Part::Count(observation.value, SECONDS)), frame(observation)]
+/// Returns the body of an observation. Fails if the stream is of a series type that only a later version
+/// knows.
+pub(crate) fn body<'a>(
+    stream: &StreamInfo,
+    observation: &'a Observation,
+) -> serde_json::Result<BodyFields<'a>> {
+    let details = observation.details.as_deref();
+    let (value, time) = (observation.value, effective_time(observation));
+    let body = series_of(stream)?.body;
+    let mut fields = match body {
+        OmhBody::Value(key, unit) => vec![(key, FieldValue::Quantity(value, unit)), time],
+        OmhBody::BloodPressure => {
+            let mut fields = vec![("systolic_blood_pressure", FieldValue::Quantity(value, MMHG))];
+            fields.extend(measure(details, Measure::Diastolic, "diastolic_blood_pressure", MMHG));
+            fields.push(time);
+            fields
         }
-        Body::SleepEpisode => sleep_episode(observation, said),
-        Body::SleepStages => sleep_stages(observation, said),
-        Body::TimeInBed => {
-            let mut parts =
-                vec![("time_in_bed", Part::Count(observation.value, SECONDS)), frame(observation)];
-            is_main_sleep(&mut parts, said);
-            parts
+        OmhBody::StepCount => vec![("step_count", FieldValue::Count(value, "steps")), time],
+        OmhBody::SleepDuration => vec![("sleep_duration", FieldValue::Count(value, SECONDS)), time],
+        OmhBody::SleepEpisode => {
+            let mut fields = vec![time];
+            fields.extend(seconds(details, Measure::TotalSleep, "total_sleep_time"));
+            fields.extend(seconds(details, Measure::Awake, "wake_after_sleep_onset"));
+            fields.extend(seconds(details, Measure::Latency, "latency_to_sleep_onset"));
+            fields.extend(measure(
+                details,
+                Measure::Efficiency,
+                "sleep_maintenance_efficiency_percentage",
+                "%",
+            ));
+            fields
         }
-        Body::Activity => activity(observation, said),
-    }))
+        OmhBody::SleepStages => {
+            let mut summary = vec![("total_sleep_time", FieldValue::Count(value, SECONDS))];
+            summary.extend(seconds(details, Measure::LightSleep, "light_sleep_duration"));
+            summary.extend(seconds(details, Measure::DeepSleep, "deep_sleep_duration"));
+            summary.extend(seconds(details, Measure::RemSleep, "rem_sleep_duration"));
+            summary.extend(seconds(details, Measure::Awake, "awake_duration"));
+            summary.extend(seconds(details, Measure::Latency, "latency_to_sleep_onset"));
+            summary.extend(measure(details, Measure::Efficiency, "sleep_efficiency_percentage", "%"));
+            vec![("sleep_stage_summary", FieldValue::Object(BodyFields(summary))), time]
+        }
+        OmhBody::TimeInBed => vec![("time_in_bed", FieldValue::Count(value, SECONDS)), time],
+        OmhBody::Activity => {
+            let name = details.and_then(|details| details.name.as_deref()).unwrap_or_default();
+            let mut fields = vec![("activity_name", FieldValue::Text(name)), time];
+            fields.extend(measure(details, Measure::Distance, "distance", "m"));
+            fields.extend(measure(details, Measure::Energy, "kcal_burned", "kcal"));
+            fields
+        }
+    };
+    match (body, details) {
+        (OmhBody::Value(..), Some(details)) => {
+            let texts = [
+                (details.asleep, "temporal_relationship_to_sleep", "during sleep"),
+                (details.average, "descriptive_statistic", "average"),
+                (details.minimum, "descriptive_statistic", "minimum"),
+            ];
+            let texts = texts.into_iter().filter(|(is_set, ..)| *is_set);
+            fields.extend(texts.map(|(_, key, text)| (key, FieldValue::Text(text))));
+        }
+        (OmhBody::SleepEpisode | OmhBody::SleepStages | OmhBody::TimeInBed, Some(details)) => {
+            fields.extend(details.is_main_sleep.map(|is| ("is_main_sleep", FieldValue::Flag(is))));
+        }
+        _ => {}
+    }
+    Ok(BodyFields(fields))
 }
 
-/// The row of the catalogue that a stream is of.
-///
-/// # Errors
-/// Where there is none: it is a later version's.
-pub(crate) fn row(stream: &StreamInfo) -> serde_json::Result<&'static Series> {
-    series::series(&stream.series_type).ok_or_else(|| {
+/// Returns the series type of a stream. Fails for one that only a later version knows.
+pub(crate) fn series_of(stream: &StreamInfo) -> serde_json::Result<&'static SeriesType> {
+    series::find(&stream.series_type).ok_or_else(|| {
         serde_json::Error::custom(format!("this version does not know '{}'", stream.series_type))
     })
 }
 
-/// The unit of durations.
-const SECONDS: &str = "sec";
-const NOTHING: Particulars = Particulars {
-    id: None,
-    frame: None,
-    name: None,
-    is_main_sleep: None,
-    asleep: false,
-    average: false,
-    minimum: false,
-    measures: BTreeMap::new(),
-};
-
-type Parts<'a> = Vec<(&'static str, Part<'a>)>;
-
-fn value<'a>(
+fn measure<'a>(
+    details: Option<&SampleDetails>,
+    measure: Measure,
     key: &'static str,
     unit: &'static str,
-    observation: &Observation,
-    said: &Particulars,
-) -> Parts<'a> {
-    let mut parts = vec![(key, Part::Quantity(observation.value, unit)), frame(observation)];
-    if said.asleep {
-        parts.push(("temporal_relationship_to_sleep", Part::Text("during sleep")));
-    }
-    if said.average {
-        parts.push(("descriptive_statistic", Part::Text("average")));
-    }
-    if said.minimum {
-        parts.push(("descriptive_statistic", Part::Text("minimum")));
-    }
-    parts
+) -> Option<Field<'a>> {
+    Some((key, FieldValue::Quantity(details?.measure(measure)?, unit)))
 }
 
-fn blood_pressure<'a>(observation: &Observation, said: &Particulars) -> Parts<'a> {
-    const MMHG: &str = "mmHg";
-    let diastolic = said.measure(Measure::Diastolic);
-    let mut parts = vec![("systolic_blood_pressure", Part::Quantity(observation.value, MMHG))];
-    parts.extend(diastolic.map(|value| ("diastolic_blood_pressure", Part::Quantity(value, MMHG))));
-    parts.push(frame(observation));
-    parts
+fn seconds<'a>(details: Option<&SampleDetails>, measure: Measure, key: &'static str) -> Option<Field<'a>> {
+    Some((key, FieldValue::Count(details?.measure(measure)?, SECONDS)))
 }
 
-fn sleep_episode<'a>(observation: &Observation, said: &Particulars) -> Parts<'a> {
-    let mut parts = vec![frame(observation)];
-    seconds(
-        &mut parts,
-        said,
-        &[
-            (Measure::TotalSleep, "total_sleep_time"),
-            (Measure::Awake, "wake_after_sleep_onset"),
-            (Measure::Latency, "latency_to_sleep_onset"),
-        ],
-    );
-    percent(&mut parts, said, "sleep_maintenance_efficiency_percentage");
-    is_main_sleep(&mut parts, said);
-    parts
+fn effective_time<'a>(observation: &Observation) -> Field<'a> {
+    ("effective_time_frame", FieldValue::Time(EffectiveTime::of(observation)))
 }
 
-fn sleep_stages<'a>(observation: &Observation, said: &Particulars) -> Parts<'a> {
-    let mut summary = vec![("total_sleep_time", Part::Count(observation.value, SECONDS))];
-    seconds(
-        &mut summary,
-        said,
-        &[
-            (Measure::LightSleep, "light_sleep_duration"),
-            (Measure::DeepSleep, "deep_sleep_duration"),
-            (Measure::RemSleep, "rem_sleep_duration"),
-            (Measure::Awake, "awake_duration"),
-            (Measure::Latency, "latency_to_sleep_onset"),
-        ],
-    );
-    percent(&mut summary, said, "sleep_efficiency_percentage");
-    let mut parts = vec![("sleep_stage_summary", Part::Fields(Fields(summary))), frame(observation)];
-    is_main_sleep(&mut parts, said);
-    parts
-}
-
-fn activity<'a>(observation: &Observation, said: &'a Particulars) -> Parts<'a> {
-    let mut parts =
-        vec![("activity_name", Part::Text(said.name.as_deref().unwrap_or_default())), frame(observation)];
-    let measured = [(Measure::Distance, "distance", "m"), (Measure::Energy, "kcal_burned", "kcal")];
-    for (measure, key, unit) in measured {
-        parts.extend(said.measure(measure).map(|value| (key, Part::Quantity(value, unit))));
-    }
-    parts
-}
-
-fn seconds(parts: &mut Parts<'_>, said: &Particulars, measures: &[(Measure, &'static str)]) {
-    for (measure, key) in measures {
-        parts.extend(said.measure(*measure).map(|value| (*key, Part::Count(value, SECONDS))));
-    }
-}
-
-fn percent(parts: &mut Parts<'_>, said: &Particulars, key: &'static str) {
-    parts.extend(said.measure(Measure::Efficiency).map(|value| (key, Part::Quantity(value, "%"))));
-}
-
-fn is_main_sleep(parts: &mut Parts<'_>, said: &Particulars) {
-    parts.extend(said.is_main_sleep.map(|is| ("is_main_sleep", Part::Flag(is))));
-}
-
-fn frame<'a>(observation: &Observation) -> (&'static str, Part<'a>) {
-    ("effective_time_frame", Part::Frame(Times::of(observation)))
-}
-
-/// When an observation was measured, as a local clock read it.
-pub(crate) struct Times {
-    /// The instant, or the beginning.
+/// The time of a measurement as a local clock showed it.
+pub(crate) struct EffectiveTime {
+    /// The instant, or the start of an interval.
     pub(crate) start: String,
     /// The end of an interval.
     pub(crate) end: Option<String>,
 }
 
-impl Times {
+impl EffectiveTime {
     pub(crate) fn of(observation: &Observation) -> Self {
         match observation.frame() {
             None => Self { start: observation.instant.local(observation.zone).to_string(), end: None },
-            Some(Frame { start, start_zone, end, end_zone }) => Self {
+            Some(TimeFrame { start, start_zone, end, end_zone }) => Self {
                 start: start.local(start_zone).to_string(),
                 end: Some(end.local(end_zone).to_string()),
             },
@@ -223,10 +177,10 @@ impl Times {
     }
 }
 
-impl Serialize for Times {
+impl Serialize for EffectiveTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Interval<'a> {
+        struct TimeInterval<'a> {
             start_date_time: &'a str,
             end_date_time: &'a str,
         }
@@ -235,7 +189,7 @@ impl Serialize for Times {
             None => map.serialize_entry("date_time", &self.start)?,
             Some(end) => map.serialize_entry(
                 "time_interval",
-                &Interval { start_date_time: &self.start, end_date_time: end },
+                &TimeInterval { start_date_time: &self.start, end_date_time: end },
             )?,
         }
         map.end()

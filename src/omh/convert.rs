@@ -1,8 +1,9 @@
-//! From a sample of OW's timeseries to what is kept of it.
+//! Converts a record of OW's timeseries, or a heart rate of Oura's, into a sample.
 //!
-//! Follows the reference converter (omh-shim 2.1.0, `ow_normalized`): the value as it stands, the instant to the
-//! microsecond. It differs where that loses or mislabels: the local offset is kept, a total of a day is the local day's,
-//! and a record of another type, of a unit that cannot be converted, or without a finite value, is refused with a reason.
+//! Follows the reference converter (omh-shim 2.1.0, `ow_normalized`): the value is unchanged, the instant has
+//! microseconds. It differs where that converter loses or mislabels data: it preserves the local offset,
+//! assigns a daily total to the local day, and refuses a record of another type, of an inconvertible unit or
+//! without a finite value.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,134 +11,127 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::activity_context::Context;
-use crate::model::catalog::series_type::{Body, Series};
+use crate::model::activity_context::ActivityContext;
+use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::catalog::{source, unit};
 use crate::model::sample::Sample;
-use crate::model::sample_details::{Frame, Particulars};
-use crate::omh::day::day_of;
-use crate::ow::page::{Record, RecordSource};
-use crate::raw::record::RawRecord;
+use crate::model::sample_details::{SampleDetails, TimeFrame};
+use crate::omh::day::day_of_stamp;
+use crate::omh::event_samples::{over, parse_time};
+use crate::ow::page::{RecordSource, TimeseriesRecord};
+use crate::raw::record::OuraHeartRate;
 
-/// Parts of a fraction that are kept: OW's own are thousandths.
+/// A percentage from a fraction is rounded to six decimals: OW's own values have three.
 const PRECISION: f64 = 1e8;
 
-/// A converted record: its sample, and what decides which stream it belongs to.
+/// A sample with the fields of its record that decide its stream.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Point<'a> {
-    /// OW's `source.provider`; empty where OW gives none. So are the next two.
+pub struct ConvertedRecord<'a> {
+    /// OW's `source.provider`. Like the next two, it is empty where OW has none.
     pub provider: &'a str,
     /// OW's `source.source`.
     pub source: &'a str,
     /// OW's `source.device`.
     pub device: &'a str,
-    /// Whether it is the total of a day.
     pub daily_total: bool,
-    /// Instant, value and local offset.
     pub sample: Sample,
 }
 
-/// Converts one record of a type that was asked for. `zone` is the patient's: it decides what a local day is where the
-/// record does not say.
-///
-/// # Errors
-/// A sentence that says what is wrong with the record.
-pub fn convert<'a>(series: &Series, record: &'a Record<'_>, zone: &TimeZone) -> Result<Point<'a>, String> {
-    if let Some(found) = record.series_type.as_deref().filter(|found| !series.types().contains(found)) {
-        return Err(format!("its type is '{found}', not '{}'", series.types().join("' or '")));
+/// Converts one record of a requested type. `zone` is the patient's; it decides the local day of a record
+/// without an offset.
+pub fn convert<'a>(
+    series: &SeriesType,
+    record: &'a TimeseriesRecord<'_>,
+    zone: &TimeZone,
+) -> Result<ConvertedRecord<'a>, String> {
+    if let Some(found) =
+        record.series_type.as_deref().filter(|found| !series.timeseries_types().contains(found))
+    {
+        return Err(format!("its type is '{found}', not '{}'", series.timeseries_types().join("' or '")));
     }
     if !record.value.is_finite() {
         return Err(format!("its value {} is not a finite number", record.value));
     }
-    let instant = Timestamp::parse(&record.timestamp)
-        .map_err(|error| format!("its timestamp '{}' is wrong: {error}", record.timestamp))?;
+    let instant = parse_time("timestamp", &record.timestamp)?;
     let offset = record.zone_offset.as_deref().and_then(ZoneOffset::parse);
-    let from = |part: for<'b> fn(&'b RecordSource<'_>) -> Option<&'b str>| {
-        record.source.as_ref().and_then(part).unwrap_or_default()
+    let from = |field: for<'b> fn(&'b RecordSource<'_>) -> Option<&'b str>| {
+        record.source.as_ref().and_then(field).unwrap_or_default()
     };
     let provider = from(|source| source.provider.as_deref());
-    let value = in_unit(series, provider, record)?;
+    let value = convert_value(series, provider, record)?;
     let daily_total = record.is_daily_total.unwrap_or(false);
-    let particulars = particulars(series, provider, daily_total, instant, offset, zone)?;
-    Ok(Point {
+    let details = details(series, provider, daily_total, instant, offset, zone)?;
+    Ok(ConvertedRecord {
         provider,
         source: from(|source| source.source.as_deref()),
         device: from(|source| source.device.as_deref()),
         daily_total,
-        sample: Sample {
-            instant,
-            value,
-            zone: offset,
-            context: None,
-            particulars: particulars.map(Arc::new),
-        },
+        sample: Sample { instant, value, zone: offset, context: None, details: details.map(Arc::new) },
     })
 }
 
-/// The value in the unit expected. What OW leaves out is taken to be as it was asked for.
-fn in_unit(series: &Series, provider: &str, record: &Record<'_>) -> Result<f64, String> {
+/// Converts the value to the unit of the series type. A record without a unit has that one.
+fn convert_value(series: &SeriesType, provider: &str, record: &TimeseriesRecord<'_>) -> Result<f64, String> {
     let found = record.unit.as_deref().unwrap_or(series.unit);
     let value = unit::convert(record.value, found, series.unit)
         .ok_or_else(|| format!("its unit is '{found}', not '{}'", series.unit))?;
-    // HealthKit's saturation is a fraction, and comes through OW as one, under the name of percent.
+    // HealthKit gives saturation as a fraction, and OW labels that as percent.
     let is_fraction = series.unit == "percent" && provider == "apple" && value > 0.0 && value <= 1.0;
     Ok(if is_fraction { (value * PRECISION).round() / (PRECISION / 100.0) } else { value })
 }
 
-/// What there is to say beside the value; for most types nothing.
-fn particulars(
-    series: &Series,
+fn details(
+    series: &SeriesType,
     provider: &str,
     daily_total: bool,
     instant: Timestamp,
     offset: Option<ZoneOffset>,
     zone: &TimeZone,
-) -> Result<Option<Particulars>, String> {
-    let over = |frame| Particulars { frame: Some(frame), ..Particulars::default() };
+) -> Result<Option<SampleDetails>, String> {
     Ok(match series.body {
-        Body::StepCount if daily_total => Some(over(day_of(instant, offset, zone)?)),
-        Body::StepCount => {
-            let end = instant.plus(Duration::from_secs(source::step_interval(provider)));
-            Some(over(Frame { start: instant, start_zone: offset, end, end_zone: offset }))
+        OmhBody::StepCount if daily_total => Some(over(day_of_stamp(instant, offset, zone)?)),
+        OmhBody::StepCount => {
+            let end = instant.plus(Duration::from_secs(source::step_interval_seconds(provider)));
+            Some(over(TimeFrame { start: instant, start_zone: offset, end, end_zone: offset }))
         }
-        // Oura's saturation is the mean of a night, which OW stamps with the bare date.
+        // Oura's saturation is the mean of a night, and OW stamps it with the bare date.
         _ if series.series_type == "oxygen_saturation" && provider == "oura" && instant.is_utc_midnight() => {
-            Some(Particulars { average: true, ..over(day_of(instant, offset, zone)?) })
+            Some(SampleDetails { average: true, ..over(day_of_stamp(instant, offset, zone)?) })
         }
-        _ if series.series_type == "resting_heart_rate" && source::rests_asleep(provider) => {
-            Some(Particulars { asleep: true, ..Particulars::default() })
+        _ if series.series_type == "resting_heart_rate" && source::measures_resting_rate_asleep(provider) => {
+            Some(SampleDetails { asleep: true, ..SampleDetails::default() })
         }
         _ => None,
     })
 }
 
-/// Converts one of Oura's own heart rates (omh-shim 2.1.0, `oura_raw` / `heart_rate` without `bedtime_start`). The
-/// offset that the timestamp carries is kept, and Oura's word for what the wearer did.
-///
-/// # Errors
-/// A sentence that says what is wrong with the record.
-pub fn convert_raw(record: &RawRecord<'_>) -> Result<Sample, String> {
+/// Converts one of Oura's own heart rates (omh-shim 2.1.0, `oura_raw` / `heart_rate` without
+/// `bedtime_start`), with the offset of its timestamp and Oura's word for the wearer's activity.
+pub fn convert_heart_rate(record: &OuraHeartRate<'_>) -> Result<Sample, String> {
     if !record.bpm.is_finite() {
         return Err(format!("its bpm {} is not a finite number", record.bpm));
     }
-    let instant = Timestamp::parse(&record.timestamp)
-        .map_err(|error| format!("its timestamp '{}' is wrong: {error}", record.timestamp))?;
     Ok(Sample {
-        instant,
+        instant: parse_time("timestamp", &record.timestamp)?,
         value: record.bpm,
-        zone: ZoneOffset::of(&record.timestamp),
-        context: record.source.as_deref().map(Context::parse),
-        particulars: None,
+        zone: ZoneOffset::from_date_time(&record.timestamp),
+        context: record.source.as_deref().map(ActivityContext::parse),
+        details: None,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalog::series::series;
+    use crate::model::catalog::series;
 
-    fn record<'a>(series_type: &'a str, unit: &'a str, timestamp: &'a str, value: f64) -> Record<'a> {
-        Record {
+    fn record<'a>(
+        series_type: &'a str,
+        unit: &'a str,
+        timestamp: &'a str,
+        value: f64,
+    ) -> TimeseriesRecord<'a> {
+        TimeseriesRecord {
             timestamp: timestamp.into(),
             zone_offset: None,
             series_type: Some(series_type.into()),
@@ -148,33 +142,33 @@ mod tests {
         }
     }
 
-    fn pulse(timestamp: &str, value: f64) -> Record<'_> {
+    fn pulse(timestamp: &str, value: f64) -> TimeseriesRecord<'_> {
         record("heart_rate", "bpm", timestamp, value)
     }
 
-    fn sample(name: &str, record: &Record<'_>) -> Result<Sample, String> {
+    fn sample(name: &str, record: &TimeseriesRecord<'_>) -> Result<Sample, String> {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
-        convert(series(name).unwrap(), record, &zone).map(|point| point.sample)
+        convert(series::find(name).unwrap(), record, &zone).map(|point| point.sample)
     }
 
-    fn by<'a>(provider: &'a str, record: Record<'a>) -> Record<'a> {
+    fn by<'a>(provider: &'a str, record: TimeseriesRecord<'a>) -> TimeseriesRecord<'a> {
         let source = RecordSource { provider: Some(provider.into()), ..RecordSource::default() };
-        Record { source: Some(source), ..record }
+        TimeseriesRecord { source: Some(source), ..record }
     }
 
     #[test]
-    fn a_sample_keeps_its_instant_value_and_local_offset() {
+    fn a_sample_has_the_instant_value_and_local_offset_of_its_record() {
         let mut record = pulse("2026-11-21T08:20:00.123456Z", 72.5);
         record.zone_offset = Some("+02:00".into());
         let sample = sample("heart_rate", &record).unwrap();
         assert_eq!(sample.instant.to_string(), "2026-11-21T08:20:00.123456Z");
         assert_eq!((sample.value, sample.zone), (72.5, ZoneOffset::from_minutes(120)));
-        assert_eq!(sample.particulars, None);
+        assert_eq!(sample.details, None);
     }
 
     #[test]
-    fn what_cannot_be_converted_says_why() {
-        let refused = |record: &Record| sample("heart_rate", record).unwrap_err();
+    fn an_inconvertible_record_is_refused_with_a_reason() {
+        let refused = |record: &TimeseriesRecord| sample("heart_rate", record).unwrap_err();
         assert_eq!(refused(&pulse("2026-11-21T08:20:00Z", f64::NAN)), "its value NaN is not a finite number");
         assert_eq!(
             refused(&pulse("2026-11-21T08:20:00", 72.0)),
@@ -196,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_of_a_day_is_the_local_days_and_other_steps_are_of_their_interval() {
+    fn a_daily_total_covers_the_local_day_and_other_steps_an_interval() {
         let mut steps = by("garmin", record("steps", "count", "2026-10-24T22:00:00Z", 8432.0));
         steps.zone_offset = Some("+02:00".into());
         let interval = sample("steps", &steps).unwrap().frame().unwrap();
@@ -208,20 +202,20 @@ mod tests {
     }
 
     #[test]
-    fn a_resting_heart_rate_was_taken_asleep_only_where_the_provider_takes_it_so() {
+    fn a_resting_heart_rate_is_marked_asleep_for_providers_that_measure_it_so() {
         let asleep = |provider| {
             let record = by(provider, record("resting_heart_rate", "bpm", "2026-11-21T05:00:00Z", 52.0));
-            sample("resting_heart_rate", &record).unwrap().particulars.is_some_and(|said| said.asleep)
+            sample("resting_heart_rate", &record).unwrap().details.is_some_and(|details| details.asleep)
         };
         assert!(asleep("oura") && asleep("whoop") && !asleep("garmin") && !asleep("apple"));
     }
 
     #[test]
-    fn ouras_saturation_is_the_mean_of_its_day() {
+    fn the_saturation_of_oura_is_the_mean_of_its_day() {
         let mean = by("oura", record("oxygen_saturation", "percent", "2026-11-21T00:00:00Z", 97.2));
-        let said = sample("oxygen_saturation", &mean).unwrap().particulars.unwrap();
-        assert!(said.average && said.frame.unwrap().start.to_string() == "2026-11-20T23:00:00Z");
+        let details = sample("oxygen_saturation", &mean).unwrap().details.unwrap();
+        assert!(details.average && details.frame.unwrap().start.to_string() == "2026-11-20T23:00:00Z");
         let garmin = by("garmin", record("oxygen_saturation", "percent", "2026-11-21T00:00:00Z", 97.2));
-        assert_eq!(sample("oxygen_saturation", &garmin).unwrap().particulars, None);
+        assert_eq!(sample("oxygen_saturation", &garmin).unwrap().details, None);
     }
 }

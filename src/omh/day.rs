@@ -1,49 +1,48 @@
-//! Local days: the whole of a date as a patient's clock saw it.
+//! Local days: the interval of a date in a patient's time zone.
 
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::common::time::{Timestamp, ZoneOffset, offset_in};
-use crate::model::sample_details::Frame;
+use crate::common::time::{Timestamp, ZoneOffset, offset_at};
+use crate::model::sample_details::TimeFrame;
 
-/// The day `date` in `zone`: from its midnight to the next one, 23 to 25 hours later.
-///
-/// # Errors
-/// Where the calendar ends.
-pub fn whole_day(date: Date, zone: &TimeZone) -> Result<Frame, String> {
+/// Returns the day `date` in `zone`: from its midnight to the next one, 23 to 25 hours later. Fails at the
+/// ends of the calendar.
+pub fn local_day(date: Date, zone: &TimeZone) -> Result<TimeFrame, String> {
     let beyond = |error: jiff::Error| format!("its day {date} cannot be had: {error}");
     let midnight = |date: Date| {
         let zoned = zone.to_ambiguous_zoned_datetime(date.at(0, 0, 0, 0)).compatible().map_err(beyond)?;
         let (micros, first, last) = (zoned.timestamp().as_microsecond(), Timestamp::MIN, Timestamp::MAX);
+        // Not `midnight_in`: a timestamp outside of the range would be clamped into it.
         if !(first.micros()..=last.micros()).contains(&micros) {
             return Err(format!("its day {date} cannot be had: there is nothing but {first} to {last}"));
         }
         Ok(Timestamp::from_micros(micros))
     };
     let (start, end) = (midnight(date)?, midnight(date.tomorrow().map_err(beyond)?)?);
-    let at = |instant| Some(offset_in(zone, instant));
-    Ok(Frame { start, start_zone: at(start), end, end_zone: at(end) })
+    let at = |instant| Some(offset_at(zone, instant));
+    Ok(TimeFrame { start, start_zone: at(start), end, end_zone: at(end) })
 }
 
-/// The day that a sample stamped at `stamp` tells of. A stamp of midnight UTC without an offset is a bare date; else it
-/// is the date that the clock read where the sample was taken, which is in `zone` unless the sample says otherwise.
-///
-/// # Errors
-/// Where the calendar ends.
-pub fn day_of(stamp: Timestamp, offset: Option<ZoneOffset>, zone: &TimeZone) -> Result<Frame, String> {
-    let date_at = |offset: ZoneOffset| date(stamp, offset);
+/// Returns the local day of a daily value. A stamp of midnight UTC without an offset is a bare date.
+/// Otherwise the date is that of the stamp at its own offset, or else in `zone`.
+pub fn day_of_stamp(
+    stamp: Timestamp,
+    offset: Option<ZoneOffset>,
+    zone: &TimeZone,
+) -> Result<TimeFrame, String> {
+    let zone_offset = offset_at(zone, stamp);
     match offset {
-        None if stamp.is_utc_midnight() => whole_day(date_at(ZoneOffset::UTC)?, zone),
-        None => whole_day(date_at(offset_in(zone, stamp))?, zone),
-        Some(offset) if offset == offset_in(zone, stamp) => whole_day(date_at(offset)?, zone),
-        Some(offset) => whole_day(date_at(offset)?, &offset.time_zone()),
+        None if stamp.is_utc_midnight() => local_day(date_at(stamp, ZoneOffset::UTC)?, zone),
+        // The zone knows the change of the clocks within the day; an offset does not.
+        Some(offset) if offset != zone_offset => local_day(date_at(stamp, offset)?, &offset.time_zone()),
+        _ => local_day(date_at(stamp, zone_offset)?, zone),
     }
 }
 
-/// The date that a clock at `offset` reads at an instant.
-fn date(at: Timestamp, offset: ZoneOffset) -> Result<Date, String> {
+fn date_at(at: Timestamp, offset: ZoneOffset) -> Result<Date, String> {
     let shift = Duration::from_secs(u64::from(offset.minutes().unsigned_abs()) * 60);
     let shifted = if offset.minutes() < 0 { at.minus(shift) } else { at.plus(shift) };
     let moment = jiff::Timestamp::from_microsecond(shifted.micros()).map_err(|error| error.to_string())?;
@@ -63,36 +62,36 @@ mod tests {
         Timestamp::parse(text).unwrap()
     }
 
-    fn written(frame: Frame) -> (String, String) {
+    fn written(frame: TimeFrame) -> (String, String) {
         (frame.start.local(frame.start_zone).to_string(), frame.end.local(frame.end_zone).to_string())
     }
 
     #[test]
-    fn a_day_is_as_long_as_the_clocks_make_it() {
+    fn a_day_has_23_to_25_hours() {
         let hours = |day: &str| {
-            let frame = whole_day(day.parse().unwrap(), &zone("Europe/Berlin")).unwrap();
+            let frame = local_day(day.parse().unwrap(), &zone("Europe/Berlin")).unwrap();
             frame.end.since(frame.start).as_secs() / 3600
         };
         assert_eq!((hours("2026-03-29"), hours("2026-10-25"), hours("2026-11-21")), (23, 25, 24));
-        let spring = whole_day("2026-03-29".parse().unwrap(), &zone("Europe/Berlin")).unwrap();
+        let spring = local_day("2026-03-29".parse().unwrap(), &zone("Europe/Berlin")).unwrap();
         let ends = ("2026-03-29T00:00:00+01:00".to_owned(), "2026-03-30T00:00:00+02:00".to_owned());
         assert_eq!(written(spring), ends);
     }
 
     #[test]
-    fn a_day_before_the_calendar_begins_or_after_it_ends_is_none() {
+    fn a_day_at_the_ends_of_the_calendar_is_refused() {
         for day in ["0000-12-31", "9999-12-31"] {
-            let refused = whole_day(day.parse().unwrap(), &TimeZone::UTC).unwrap_err();
+            let refused = local_day(day.parse().unwrap(), &TimeZone::UTC).unwrap_err();
             assert!(refused.starts_with(&format!("its day {day} cannot be had")), "{refused}");
         }
-        assert!(whole_day("0001-01-02".parse().unwrap(), &TimeZone::UTC).is_ok());
+        assert!(local_day("0001-01-02".parse().unwrap(), &TimeZone::UTC).is_ok());
     }
 
     #[test]
-    fn a_stamp_tells_of_the_day_that_the_clock_read_there() {
+    fn a_stamp_belongs_to_its_local_day() {
         let new_york = zone("America/New_York");
         let start = |stamp: &str, offset: Option<&str>| {
-            written(day_of(at(stamp), offset.and_then(ZoneOffset::parse), &new_york).unwrap()).0
+            written(day_of_stamp(at(stamp), offset.and_then(ZoneOffset::parse), &new_york).unwrap()).0
         };
         assert_eq!(start("2026-11-21T00:00:00Z", None), "2026-11-21T00:00:00-05:00");
         assert_eq!(start("2026-11-21T02:00:00Z", None), "2026-11-20T00:00:00-05:00");
@@ -107,8 +106,8 @@ mod tests {
                 ["Europe/Berlin", "America/Sao_Paulo", "America/Havana", "Asia/Kathmandu", "Pacific/Apia", "UTC"];
             let zone = zone(zones[place]);
             let date = Date::new(1970, 1, 1).unwrap().checked_add(jiff::Span::new().days(days)).unwrap();
-            let today = whole_day(date, &zone).unwrap();
-            let tomorrow = whole_day(date.tomorrow().unwrap(), &zone).unwrap();
+            let today = local_day(date, &zone).unwrap();
+            let tomorrow = local_day(date.tomorrow().unwrap(), &zone).unwrap();
             prop_assert_eq!((today.end, today.end_zone), (tomorrow.start, tomorrow.start_zone));
             prop_assert!(today.start <= today.end);
         }

@@ -1,27 +1,24 @@
-//! The name of an observation: a pure function of its natural key.
+//! The identifier of an observation: a pure function of its natural key.
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
 use crate::model::observation::{Observation, StreamInfo};
 
-/// The namespace of all identifiers that this daemon makes. Never to change: the same sample has the same
-/// name on any machine, after any upgrade.
+/// The namespace of all identifiers. It never changes: a sample has the same identifier on each machine and
+/// after each upgrade.
 const NAMESPACE: Uuid = Uuid::from_u128(0x9349_5f13_8d04_44cc_9060_c64c_4a18_ff03);
 
-/// The uuid of an observation: version 5 over its key as a JSON array. The key ends with the instant in microseconds; with
-/// OW's id instead, where the sample is an event that has one, since its beginning may move.
-pub fn identifier(stream: &StreamInfo, observation: &Observation) -> Uuid {
-    uuid(stream, observation.instant, observation.event())
+pub fn observation_uuid(stream: &StreamInfo, observation: &Observation) -> Uuid {
+    sample_uuid(stream, observation.instant, observation.event())
 }
 
-/// The uuid of the observation of `stream` at `instant`, or of the event of this id.
-pub fn uuid(stream: &StreamInfo, instant: Timestamp, event: Option<&str>) -> Uuid {
-    let place = match event {
-        Some(id) => serde_json::Value::from(id),
-        None => instant.micros().into(),
-    };
-    let key = serde_json::json!([
+/// Returns the UUID (version 5 over the key as a JSON array) of the sample of `stream` at `instant`. An event
+/// with an id of OW has the id in its key instead of the instant: its start may move.
+pub fn sample_uuid(stream: &StreamInfo, instant: Timestamp, event: Option<&str>) -> Uuid {
+    let position = event.map_or_else(|| Value::from(instant.micros()), Value::from);
+    let key = json!([
         stream.subject,
         stream.system,
         stream.series_type,
@@ -29,7 +26,7 @@ pub fn uuid(stream: &StreamInfo, instant: Timestamp, event: Option<&str>) -> Uui
         stream.source,
         stream.device,
         stream.daily_total,
-        place,
+        position,
     ]);
     Uuid::new_v5(&NAMESPACE, key.to_string().as_bytes())
 }

@@ -1,32 +1,29 @@
-//! From the records of Oura's own payloads to what is kept of them.
+//! Converts the records of Oura's own payloads.
 //!
-//! Follows the reference converter (omh-shim 2.1.0, `oura_raw`), in the schemas that JHE has a code for. A sample is kept
-//! under the instant under which OW serves it, so that what both modes bring is known to be the same. A record that says
-//! nothing of what a row of the catalogue is about gives nothing; one that cannot be read is refused with a reason.
+//! Follows the reference converter (omh-shim 2.1.0, `oura_raw`) in the schemas that JHE has a code for. A
+//! sample gets the instant at which OW serves it, so that the samples of both modes are known to be the same.
+//! A record without the value that a series type needs gives no sample; an invalid one is refused with a
+//! reason.
 
-use std::collections::BTreeMap;
-
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::catalog::series_type::{Body, Origin, Series};
+use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use crate::model::sample::Sample;
-use crate::model::sample_details::{Frame, Measure, Particulars};
-use crate::omh::day::{day_of, whole_day};
-use crate::omh::event::{id, sample, whole_days_activity};
+use crate::model::sample_details::{Measure, SampleDetails, TimeFrame};
+use crate::omh::day::day_of_stamp;
+use crate::omh::event_samples::{
+    self, SleepRecord, day_activity_sample, event_id, over, parse_day, parse_time, sample, text, time_frame,
+    workout_sample,
+};
 
-/// Centimetres in a metre.
-const CM: f64 = 100.0;
+const CM_PER_METRE: f64 = 100.0;
 
-/// Converts one record of an endpoint that `series` comes from. `zone` is the patient's: a date is a day there. `stored`
-/// is when the payload was stored, where that is known: the time of what Oura gives none for.
-///
-/// # Errors
-/// A sentence that says what is wrong with the record.
+/// Converts one record of an endpoint that `series` comes from. `zone` is the patient's; a date is a day
+/// there. `stored` is the time of storing: the instant of values that Oura gives without a time.
 pub fn convert_oura(
-    series: &Series,
+    series: &SeriesType,
     record: &Value,
     zone: &TimeZone,
     stored: Option<Timestamp>,
@@ -34,182 +31,136 @@ pub fn convert_oura(
     if !record.is_object() {
         return Err("it is not an object".to_owned());
     }
+    // Oura took a `rest` for a sleep by mistake; the wearer has deleted a `deleted` one.
+    let is_no_sleep = matches!(record["type"].as_str(), Some("rest" | "deleted"));
     match (series.origin, series.series_type) {
-        (Origin::Sleep, _) => of_sleep(record, |record| sleep(series.body, record)),
-        (Origin::Workouts, _) => workout(record).map(Some),
-        (Origin::Activity, _) => daily_activity(record, zone),
-        (_, "respiratory_rate") => of_sleep(record, |record| {
-            over_sleep(record, "average_breath", Particulars { average: true, ..Particulars::default() })
-        }),
-        (_, "resting_heart_rate") => of_sleep(record, |record| {
-            let said = Particulars { asleep: true, minimum: true, ..Particulars::default() };
-            over_sleep(record, "lowest_heart_rate", said)
-        }),
+        (OwEndpoint::Sleep, _) | (_, "respiratory_rate" | "resting_heart_rate") if is_no_sleep => Ok(None),
+        (OwEndpoint::Sleep, _) => sleep(series.body, record),
+        (OwEndpoint::Workouts, _) => workout(record).map(Some),
+        (OwEndpoint::Activity, _) => daily_activity(record, zone),
+        (_, "respiratory_rate") => {
+            over_sleep(record, "average_breath", SampleDetails { average: true, ..SampleDetails::default() })
+        }
+        (_, "resting_heart_rate") => {
+            let details = SampleDetails { asleep: true, minimum: true, ..SampleDetails::default() };
+            over_sleep(record, "lowest_heart_rate", details)
+        }
         (_, "oxygen_saturation") => oxygen_saturation(record, zone),
         (_, "steps") => steps(record, zone),
-        (_, "weight") => Ok(at_storing(number(record, "weight")?, stored)?),
+        (_, "weight") => at_storing(number(record, "weight")?, stored),
         (_, "height") => {
-            Ok(at_storing(number(record, "height")?.map(|metres| (metres * CM * CM).round() / CM), stored)?)
+            // Rounded to 0.1 mm: the product of a decimal fraction is not exact.
+            let height = number(record, "height")?;
+            at_storing(height.map(|metres| (metres * CM_PER_METRE * 100.0).round() / 100.0), stored)
         }
         (_, other) => Err(format!("no payload of Oura's tells of '{other}'")),
     }
 }
 
-/// What comes of a sleep, unless it is none: Oura took it for one by mistake, or the wearer has deleted it.
-fn of_sleep(
-    record: &Value,
-    convert: impl FnOnce(&Value) -> Result<Option<Sample>, String>,
-) -> Result<Option<Sample>, String> {
-    if matches!(record["type"].as_str(), Some("rest" | "deleted")) { Ok(None) } else { convert(record) }
+fn sleep(body: OmhBody, record: &Value) -> Result<Option<Sample>, String> {
+    let sleep = SleepRecord {
+        frame: frame(record, "bedtime_start", "bedtime_end")?,
+        id: event_id(record),
+        is_main_sleep: match record["type"].as_str() {
+            Some("long_sleep") => Some(true),
+            Some("sleep" | "late_nap") => Some(false),
+            _ => None,
+        },
+        asleep: number(record, "total_sleep_duration")?,
+        stages: [
+            (Measure::LightSleep, number(record, "light_sleep_duration")?),
+            (Measure::DeepSleep, number(record, "deep_sleep_duration")?),
+            (Measure::RemSleep, number(record, "rem_sleep_duration")?),
+        ],
+        others: [
+            (Measure::Awake, number(record, "awake_time")?),
+            (Measure::Latency, number(record, "latency")?),
+            (Measure::Efficiency, number(record, "efficiency")?),
+        ],
+        in_bed: number(record, "time_in_bed"),
+    };
+    sleep.into_sample(body)
 }
 
-fn sleep(body: Body, record: &Value) -> Result<Option<Sample>, String> {
-    let (frame, id) = (frame(record, "bedtime_start", "bedtime_end")?, id(record));
-    let asleep = number(record, "total_sleep_duration")?;
-    let stages = [
-        (Measure::LightSleep, number(record, "light_sleep_duration")?),
-        (Measure::DeepSleep, number(record, "deep_sleep_duration")?),
-        (Measure::RemSleep, number(record, "rem_sleep_duration")?),
-    ];
-    let around = [
-        (Measure::Awake, number(record, "awake_time")?),
-        (Measure::Latency, number(record, "latency")?),
-        (Measure::Efficiency, number(record, "efficiency")?),
-    ];
-    let mut measures: BTreeMap<Measure, f64> = BTreeMap::new();
-    let mut say = |all: &[(Measure, Option<f64>)]| {
-        measures.extend(all.iter().filter_map(|(measure, value)| Some((*measure, (*value)?))));
-    };
-    let value = match body {
-        Body::SleepDuration => asleep,
-        Body::SleepEpisode => {
-            say(&[(Measure::TotalSleep, asleep)]);
-            say(&around);
-            asleep.or(Some(frame.end.since(frame.start).as_secs_f64()))
-        }
-        Body::SleepStages => {
-            say(&stages);
-            say(&around);
-            asleep.filter(|_| stages.iter().any(|(_, seconds)| seconds.is_some_and(|seconds| seconds > 0.0)))
-        }
-        Body::TimeInBed => number(record, "time_in_bed")?.filter(|seconds| *seconds > 0.0),
-        _ => return Err("a sleep is none of that".to_owned()),
-    };
-    let is_main_sleep = match record["type"].as_str() {
-        Some("long_sleep") => Some(true),
-        Some("sleep" | "late_nap") => Some(false),
-        _ => None,
-    };
-    let particulars =
-        Particulars { id, frame: Some(frame), is_main_sleep, measures, ..Particulars::default() };
-    Ok(value.map(|value| sample(frame.start, value, frame.start_zone, particulars)))
-}
-
-/// One number of a sleep, which is of all of it.
-fn over_sleep(record: &Value, key: &str, said: Particulars) -> Result<Option<Sample>, String> {
-    let (frame, id) = (frame(record, "bedtime_start", "bedtime_end")?, id(record));
-    let particulars = Particulars { id, frame: Some(frame), ..said };
-    Ok(number(record, key)?.map(|value| sample(frame.start, value, frame.start_zone, particulars)))
+/// Converts a number that summarizes a whole sleep.
+fn over_sleep(record: &Value, key: &str, details: SampleDetails) -> Result<Option<Sample>, String> {
+    let frame = frame(record, "bedtime_start", "bedtime_end")?;
+    let details = SampleDetails { id: event_id(record), frame: Some(frame), ..details };
+    Ok(number(record, key)?.map(|value| sample(frame.start, value, frame.start_zone, details)))
 }
 
 fn workout(record: &Value) -> Result<Sample, String> {
-    let (frame, id) = (frame(record, "start_datetime", "end_datetime")?, id(record));
-    let name = record["activity"].as_str().ok_or("it has no activity")?;
-    let mut measures = BTreeMap::new();
-    measures.extend(number(record, "distance")?.map(|distance| (Measure::Distance, distance)));
-    measures.extend(number(record, "calories")?.map(|energy| (Measure::Energy, energy)));
-    let particulars =
-        Particulars { id, frame: Some(frame), name: Some(name.into()), measures, ..Particulars::default() };
-    let lasted = frame.end.since(frame.start).as_secs_f64();
-    Ok(sample(frame.start, lasted, frame.start_zone, particulars))
+    let frame = frame(record, "start_datetime", "end_datetime")?;
+    let name = text(record, "activity")?;
+    let distance = number(record, "distance")?;
+    Ok(workout_sample(event_id(record), frame, name, None, distance, number(record, "calories")?))
 }
 
-/// A day without energy and without distance is one on which nothing was measured, as in normalized mode.
 fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
-    let (place, frame) = day(record, zone)?;
+    let day = parse_day(record, "day", zone)?;
     let energy = number(record, "active_calories")?;
-    Ok(whole_days_activity(place, frame, energy, number(record, "equivalent_walking_distance")?))
+    Ok(day_activity_sample(day, energy, number(record, "equivalent_walking_distance")?))
 }
 
-/// The steps of a day, under Oura's own stamp of it: four in the morning there.
+/// Converts the steps of a day. Oura stamps them at four in the morning there.
 fn steps(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
-    let (instant, offset, frame) = match record.get("timestamp") {
-        None | Some(Value::Null) => {
-            let (place, frame) = day(record, zone)?;
-            (place, None, frame)
-        }
-        Some(_) => {
-            let (stamp, offset) = moment(record, "timestamp")?;
-            (stamp, offset, day_of(stamp, offset, zone)?)
-        }
+    let (instant, offset, frame) = if record["timestamp"].is_null() {
+        let day = parse_day(record, "day", zone)?;
+        (day.stamp, None, day.frame)
+    } else {
+        let (stamp, offset) = instant_and_offset(record, "timestamp")?;
+        (stamp, offset, day_of_stamp(stamp, offset, zone)?)
     };
-    let particulars = Particulars { frame: Some(frame), ..Particulars::default() };
-    Ok(number(record, "steps")?.map(|steps| sample(instant, steps, offset, particulars)))
+    Ok(number(record, "steps")?.map(|steps| sample(instant, steps, offset, over(frame))))
 }
 
-/// The mean of a night, which Oura gives for the day.
+/// Converts the mean of a night, which Oura dates with the day.
 fn oxygen_saturation(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
-    let (place, frame) = day(record, zone)?;
+    let day = parse_day(record, "day", zone)?;
     let average = match &record["spo2_percentage"] {
         Value::Null => return Ok(None),
         percentage @ Value::Object(_) => number(percentage, "average")?,
         other => return Err(format!("its spo2_percentage {other} is not an object")),
     };
-    let particulars = Particulars { frame: Some(frame), average: true, ..Particulars::default() };
-    Ok(average.map(|average| sample(place, average, None, particulars)))
+    let details = SampleDetails { average: true, ..over(day.frame) };
+    Ok(average.map(|average| sample(day.stamp, average, None, details)))
 }
 
-/// What Oura tells without a time was so when it was asked.
+/// Builds the sample of a value without a time: it was true when OW fetched and stored it.
 fn at_storing(value: Option<f64>, stored: Option<Timestamp>) -> Result<Option<Sample>, String> {
     let Some(value) = value else { return Ok(None) };
     let instant = stored.ok_or("nothing says when it was stored")?;
-    Ok(Some(Sample { instant, value, zone: None, context: None, particulars: None }))
+    Ok(Some(Sample { instant, value, zone: None, context: None, details: None }))
 }
 
-/// The day of a record: the name of its date, which is midnight UTC whatever the patient's zone is, and its length there.
-fn day(record: &Value, zone: &TimeZone) -> Result<(Timestamp, Frame), String> {
-    let text = record["day"].as_str().ok_or("it has no day")?;
-    let date: Date = text.parse().map_err(|_| format!("its day '{text}' is no date"))?;
-    Ok((whole_day(date, &TimeZone::UTC)?.start, whole_day(date, zone)?))
+fn frame(record: &Value, start: &str, end: &str) -> Result<TimeFrame, String> {
+    time_frame(instant_and_offset(record, start)?, instant_and_offset(record, end)?)
 }
 
-fn frame(record: &Value, from: &str, until: &str) -> Result<Frame, String> {
-    let ((start, start_zone), (end, end_zone)) = (moment(record, from)?, moment(record, until)?);
-    if end < start {
-        return Err("it ends before it begins".to_owned());
-    }
-    Ok(Frame { start, start_zone, end, end_zone })
+/// Reads an instant and the local offset that it is written in.
+fn instant_and_offset(record: &Value, key: &str) -> Result<(Timestamp, Option<ZoneOffset>), String> {
+    let text = text(record, key)?;
+    Ok((parse_time(key, text)?, ZoneOffset::from_date_time(text)))
 }
 
-/// An instant, and the local offset that it is written in.
-fn moment(record: &Value, key: &str) -> Result<(Timestamp, Option<ZoneOffset>), String> {
-    let text = record[key].as_str().ok_or_else(|| format!("it has no {key}"))?;
-    let at = Timestamp::parse(text).map_err(|error| format!("its {key} '{text}' is wrong: {error}"))?;
-    Ok((at, ZoneOffset::of(text)))
-}
-
-/// A number that may be absent. It may be written as a string, as the reference converter allows.
+/// Reads a number that may be absent. As in the reference converter, it may be written as a string.
 fn number(record: &Value, key: &str) -> Result<Option<f64>, String> {
-    let found = match record.get(key) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(digits)) => digits.trim().parse().ok(),
-        Some(value) => value.as_f64(),
-    };
-    match found.filter(|number: &f64| number.is_finite() && *number >= 0.0) {
-        Some(number) => Ok(Some(number)),
-        None => Err(format!("its {key} {} is not a number from 0 on", record[key])),
-    }
+    event_samples::number(record, key, |value| match value {
+        Value::String(digits) => digits.trim().parse().ok(),
+        value => value.as_f64(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalog::series::series;
+    use crate::model::catalog::series;
     use serde_json::json;
+    use std::collections::BTreeMap;
 
     fn convert(name: &str, record: &Value) -> Result<Option<Sample>, String> {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
-        convert_oura(series(name).unwrap(), record, &zone, Some(at("2026-11-23T21:56:48.10499Z")))
+        convert_oura(series::find(name).unwrap(), record, &zone, Some(at("2026-11-23T21:56:48.10499Z")))
     }
 
     fn converted(name: &str, record: &Value) -> Sample {
@@ -237,7 +188,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_captured_night_becomes_all_that_it_tells_under_the_instant_at_which_it_begins() {
+    fn a_captured_night_gives_all_its_samples_at_its_start() {
         let night = &captured("sleep")[0];
         let values: Vec<String> =
             OF_SLEEP.iter().map(|name| converted(name, night).value.to_string()).collect();
@@ -249,7 +200,7 @@ mod tests {
             assert_eq!(sample.event(), night["id"].as_str());
             assert_eq!(sample.frame().unwrap().end, at("2026-11-20T06:10:00Z"));
         }
-        let stages = converted("sleep_stage_summary", night).particulars.unwrap();
+        let stages = converted("sleep_stage_summary", night).details.unwrap();
         let measures = [
             (Measure::LightSleep, 12_600.0),
             (Measure::DeepSleep, 5400.0),
@@ -260,12 +211,12 @@ mod tests {
         ];
         assert_eq!((stages.measures.clone(), stages.is_main_sleep), (BTreeMap::from(measures), Some(true)));
         let (breath, pulse) = (converted("respiratory_rate", night), converted("resting_heart_rate", night));
-        assert!(breath.particulars.is_some_and(|said| said.average && !said.asleep));
-        assert!(pulse.particulars.is_some_and(|said| said.minimum && said.asleep));
+        assert!(breath.details.is_some_and(|details| details.average && !details.asleep));
+        assert!(pulse.details.is_some_and(|details| details.minimum && details.asleep));
     }
 
     #[test]
-    fn what_is_no_sleep_is_dropped_and_a_nap_is_not_the_main_one() {
+    fn a_rest_gives_no_sample_and_a_nap_is_not_the_main_sleep() {
         let mut record = captured("sleep")[0].clone();
         for kind in ["rest", "deleted"] {
             record["type"] = kind.into();
@@ -275,26 +226,23 @@ mod tests {
             [(json!("sleep"), Some(false)), (json!("late_nap"), Some(false)), (Value::Null, None)]
         {
             record["type"] = kind;
-            assert_eq!(converted("sleep_episode", &record).particulars.unwrap().is_main_sleep, is_main);
+            assert_eq!(converted("sleep_episode", &record).details.unwrap().is_main_sleep, is_main);
         }
     }
 
     #[test]
-    fn what_a_night_does_not_tell_is_not_made_up() {
+    fn values_that_a_night_lacks_are_not_made_up() {
         let record = json!({ "id": "a", "bedtime_start": "2026-11-20T00:10:00+01:00",
                              "bedtime_end": "2026-11-20T07:10:00+02:00", "rem_sleep_duration": null });
         let episode = converted("sleep_episode", &record);
-        assert_eq!(
-            (episode.value.to_string(), episode.particulars.unwrap().measures.len()),
-            ("21600".into(), 0)
-        );
+        assert_eq!((episode.value.to_string(), episode.details.unwrap().measures.len()), ("21600".into(), 0));
         for name in OF_SLEEP.iter().filter(|name| **name != "sleep_episode") {
             assert_eq!(convert(name, &record), Ok(None), "{name}");
         }
     }
 
     #[test]
-    fn a_captured_day_becomes_its_steps_at_ouras_stamp_and_its_activity_at_its_date() {
+    fn a_captured_day_gives_steps_at_ouras_stamp_and_activity_at_its_date() {
         let day = &captured("daily_activity")[0];
         let steps = converted("steps", day);
         assert_eq!((steps.instant, steps.value.to_string()), (at("2026-11-20T03:00:00Z"), "9637".into()));
@@ -307,7 +255,7 @@ mod tests {
             let frame = sample.frame().unwrap();
             assert_eq!((frame.start, frame.end), (at("2026-11-19T23:00:00Z"), at("2026-11-20T23:00:00Z")));
         }
-        assert_eq!(activity.particulars.unwrap().measure(Measure::Distance), Some(4377.0));
+        assert_eq!(activity.details.unwrap().measure(Measure::Distance), Some(4377.0));
         let unstamped = json!({ "day": "2026-10-25", "steps": 7 });
         let steps = converted("steps", &unstamped);
         assert_eq!(steps.instant, at("2026-10-25T00:00:00Z"));
@@ -319,8 +267,8 @@ mod tests {
     fn a_captured_saturation_is_the_mean_of_its_day() {
         let sample = converted("oxygen_saturation", &captured("daily_spo2")[0]);
         assert_eq!((sample.instant, sample.value.to_string()), (at("2026-11-20T00:00:00Z"), "98.45".into()));
-        let said = sample.particulars.unwrap();
-        assert!(said.average && said.frame.unwrap().start == at("2026-11-19T23:00:00Z"));
+        let details = sample.details.unwrap();
+        assert!(details.average && details.frame.unwrap().start == at("2026-11-19T23:00:00Z"));
         let none = json!({ "day": "2026-11-20", "spo2_percentage": null });
         assert_eq!(convert("oxygen_saturation", &none), Ok(None));
         let bad = json!({ "day": "2026-11-20", "spo2_percentage": 98 });
@@ -334,24 +282,24 @@ mod tests {
     fn a_captured_workout_keeps_its_name_its_length_and_what_was_measured() {
         let run = converted("workout", &captured("workout")[0]);
         assert_eq!((run.instant, run.value.to_string()), (at("2026-11-22T16:00:00Z"), "1860".into()));
-        let said = run.particulars.unwrap();
-        assert_eq!((said.name.as_deref(), said.id.is_some()), (Some("running"), true));
-        assert_eq!(said.measures, BTreeMap::from([(Measure::Distance, 5012.0), (Measure::Energy, 320.5)]));
+        let details = run.details.unwrap();
+        assert_eq!((details.name.as_deref(), details.id.is_some()), (Some("running"), true));
+        assert_eq!(details.measures, BTreeMap::from([(Measure::Distance, 5012.0), (Measure::Energy, 320.5)]));
     }
 
     #[test]
-    fn weight_and_height_are_of_when_they_were_stored_and_height_is_in_centimetres() {
+    fn weight_and_height_get_the_time_of_storing_and_height_is_in_centimetres() {
         let person = json!({ "age": 31, "weight": "70.5", "height": 1.755, "email": null });
         let (weight, height) = (converted("weight", &person), converted("height", &person));
         assert_eq!((weight.value.to_string(), height.value.to_string()), ("70.5".into(), "175.5".into()));
         assert_eq!(weight.instant, at("2026-11-23T21:56:48.10499Z"));
         assert_eq!(convert("weight", &json!({ "weight": null })), Ok(None));
-        let undated = convert_oura(series("weight").unwrap(), &person, &TimeZone::UTC, None);
+        let undated = convert_oura(series::find("weight").unwrap(), &person, &TimeZone::UTC, None);
         assert_eq!(undated.unwrap_err(), "nothing says when it was stored");
     }
 
     #[test]
-    fn a_record_that_cannot_be_read_says_why() {
+    fn an_invalid_record_is_refused_with_a_reason() {
         let refused = |name: &str, of: &str, key: &str, value: Value| {
             let mut record = captured(of)[0].clone();
             record[key] = value;

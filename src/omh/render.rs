@@ -1,4 +1,4 @@
-//! Observations as documents: the same row gives the same bytes, every time.
+//! Renders observations as documents. The same row gives the same bytes, every time.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::settings::IngestMode;
-use crate::model::catalog::series_type::{Body, Series};
+use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
-use crate::omh::body::{Fields, Times, body, row};
-use crate::omh::identity::identifier;
+use crate::omh::body::{BodyFields, EffectiveTime, body, series_of};
+use crate::omh::identity::observation_uuid;
 
-/// The system under which a patient without a number in JHE is named: by the OW user id.
+/// The identifier system that names a patient by the OW user id, if JHE does not have the patient.
 const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
+/// The manufacturer of raw samples, in the reference converter's words: it takes Oura's payloads only.
+const OURA_RING: &str = "Oura Ring";
 
 /// The columns of [`csv_record`].
 pub const CSV_HEADER: [&str; 13] = [
@@ -32,11 +34,12 @@ pub const CSV_HEADER: [&str; 13] = [
     "measures",
 ];
 
-/// Field order is the order on the wire, here and below: the bytes are part of the promise.
+// The order of the fields, here and below, is their order on the wire. It must not change: the bytes are
+// stable.
 #[derive(Serialize)]
 struct Document<'a> {
     header: Header<'a>,
-    body: Fields<'a>,
+    body: BodyFields<'a>,
 }
 
 #[derive(Serialize)]
@@ -64,9 +67,8 @@ struct Datasheet<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Resource {
-    #[serde(rename = "resourceType")]
-    kind: &'static str,
+struct FhirObservation {
+    resource_type: &'static str,
     status: &'static str,
     code: Value,
     subject: Value,
@@ -80,19 +82,14 @@ struct Resource {
     value_attachment: Value,
 }
 
-/// Who made what comes in raw mode, as the reference converter names it: it takes Oura's payloads only.
-const OURA_RING: &str = "Oura Ring";
-
-/// The data point: one line of ASCII JSON, its keys in the reference converter's order.
-///
-/// # Errors
-/// Where the catalogue has no row for the stream: it is a later version's.
+/// Renders the data point as one line of ASCII JSON, with its keys in the reference converter's order. Fails
+/// if the stream is of a series type that only a later version knows; so do the other renderers.
 pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
     let mut schema = stream.code.splitn(3, ':');
     let mut part = || schema.next().unwrap_or_default();
     let document = Document {
         header: Header {
-            uuid: identifier(stream, observation),
+            uuid: observation_uuid(stream, observation),
             schema_id: SchemaId { namespace: part(), name: part(), version: part() },
             source_creation_date_time: observation.instant.to_string(),
             modality: "sensed",
@@ -102,20 +99,17 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
         },
         body: body(stream, observation)?,
     };
-    serde_json::to_string(&document).map(ascii)
+    serde_json::to_string(&document).map(escape_non_ascii)
 }
 
-/// The FHIR R5 Observation that carries the data point. `subject` names JHE's patient, where JHE knows the
-/// patient, and else the OW user.
-///
-/// # Errors
-/// As [`omh_document`].
+/// Renders the FHIR R5 Observation that carries the data point. Its subject is JHE's patient or, without one,
+/// the OW user.
 pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
     let document = omh_document(stream, observation)?;
-    let times = Times::of(observation);
-    let period = times.end.as_ref().map(|end| json!({ "start": times.start, "end": end }));
-    let resource = Resource {
-        kind: "Observation",
+    let time = EffectiveTime::of(observation);
+    let period = time.end.as_ref().map(|end| json!({ "start": time.start, "end": end }));
+    let resource = FhirObservation {
+        resource_type: "Observation",
         status: if observation.revision == 0 { "final" } else { "corrected" },
         code: json!({ "coding": [
             { "code": stream.code, "display": stream.display, "system": stream.code_system },
@@ -125,48 +119,48 @@ pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde
             None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
         },
         device: manufacturer(stream).map(|name| json!({ "display": name })),
-        effective_date_time: period.is_none().then_some(times.start),
+        effective_date_time: period.is_none().then_some(time.start),
         effective_period: period,
         identifier: json!([{ "system": stream.system, "value": identifier_value(stream, observation) }]),
         value_attachment: json!({ "contentType": "application/json", "data": STANDARD.encode(document) }),
     };
-    serde_json::to_string(&resource).map(ascii)
+    serde_json::to_string(&resource).map(escape_non_ascii)
 }
 
-/// The fields of one row of a table, in the order of [`CSV_HEADER`].
-///
-/// # Errors
-/// As [`omh_document`].
+/// Returns the fields of a CSV row, in the order of [`CSV_HEADER`].
 pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<[String; 13]> {
-    let (times, said) = (Times::of(observation), observation.particulars.as_deref());
-    let measures = said.filter(|said| !said.measures.is_empty());
+    let time = EffectiveTime::of(observation);
+    let measures = observation.details.as_deref().map(|details| &details.measures);
+    let measures = measures.filter(|measures| !measures.is_empty());
     Ok([
         stream.patient.to_string(),
         stream.code.clone(),
-        times.start,
+        time.start,
         observation.value.to_string(),
-        unit(row(stream)?).to_owned(),
+        value_unit(series_of(stream)?).to_owned(),
         stream.provider.clone(),
         stream.device.clone(),
         identifier_value(stream, observation),
         observation.revision.to_string(),
         observation.context.map_or_else(String::new, |context| context.as_str().to_owned()),
         stream.series_type.clone(),
-        times.end.unwrap_or_default(),
-        measures.map(|said| serde_json::to_string(&said.measures)).transpose()?.unwrap_or_default(),
+        time.end.unwrap_or_default(),
+        measures.map(serde_json::to_string).transpose()?.unwrap_or_default(),
     ])
 }
 
-/// What an observation is identified by. JHE knows no update: each revision goes there under a name of its own.
+/// Returns the value of the FHIR identifier. JHE has no updates, so each revision is sent under its own
+/// identifier.
 pub fn identifier_value(stream: &StreamInfo, observation: &Observation) -> String {
-    let uuid = identifier(stream, observation);
+    let uuid = observation_uuid(stream, observation);
     match observation.revision {
         0 => uuid.to_string(),
         revision => format!("{uuid}#r{revision}"),
     }
 }
 
-/// The reference converter's rule: the device, else the provider; for what Oura itself wrote its ring.
+/// Returns the manufacturer by the reference converter's rule: the device or else the provider; for raw
+/// samples the ring.
 fn manufacturer(stream: &StreamInfo) -> Option<&str> {
     if stream.system == IngestMode::Raw.system() {
         return Some(OURA_RING);
@@ -174,22 +168,24 @@ fn manufacturer(stream: &StreamInfo) -> Option<&str> {
     [stream.device.as_str(), stream.provider.as_str()].into_iter().find(|name| !name.is_empty())
 }
 
-/// The unit of a row's first value, as its schema writes it.
-pub fn unit(series: &Series) -> &'static str {
+/// Returns the unit of an observation's value, as its schema writes it.
+fn value_unit(series: &SeriesType) -> &'static str {
     match series.body {
-        Body::Value(_, unit) => unit,
-        Body::BloodPressure => "mmHg",
-        Body::StepCount => "steps",
-        Body::Activity if series.unit == "kcal" => "kcal",
-        Body::SleepDuration | Body::SleepEpisode | Body::SleepStages | Body::TimeInBed | Body::Activity => {
-            "sec"
-        }
+        OmhBody::Value(_, unit) => unit,
+        OmhBody::BloodPressure => "mmHg",
+        OmhBody::StepCount => "steps",
+        OmhBody::Activity if series.unit == "kcal" => "kcal",
+        OmhBody::SleepDuration
+        | OmhBody::SleepEpisode
+        | OmhBody::SleepStages
+        | OmhBody::TimeInBed
+        | OmhBody::Activity => "sec",
     }
 }
 
-/// JHE takes attachments in ASCII only. Outside of strings JSON is ASCII anyway, and inside of them every
-/// character may be written as an escape.
-fn ascii(json: String) -> String {
+/// Escapes other characters: JHE takes attachments in ASCII only. In JSON they occur within strings alone,
+/// where each character may be escaped.
+fn escape_non_ascii(json: String) -> String {
     if json.is_ascii() {
         return json;
     }
@@ -206,7 +202,7 @@ mod tests {
     use super::*;
     use crate::common::time::Timestamp;
     use crate::common::time::ZoneOffset;
-    use crate::model::activity_context::Context;
+    use crate::model::activity_context::ActivityContext;
     use crate::model::patient::PatientId;
 
     fn stream() -> StreamInfo {
@@ -230,7 +226,7 @@ mod tests {
 
     fn observation() -> Observation {
         let instant = Timestamp::parse("2026-11-21T08:20:00Z").unwrap();
-        Observation { instant, value: 72.0, zone: None, revision: 0, context: None, particulars: None }
+        Observation { instant, value: 72.0, zone: None, revision: 0, context: None, details: None }
     }
 
     #[test]
@@ -246,9 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_sample_becomes_what_the_reference_converter_makes_of_it() {
+    fn a_raw_sample_is_rendered_as_by_the_reference_converter() {
         let stream = StreamInfo { system: "ow:raw".into(), source: String::new(), ..stream() };
-        let observation = Observation { context: Some(Context::Sleep), ..observation() };
+        let observation = Observation { context: Some(ActivityContext::Sleep), ..observation() };
         let expected = concat!(
             r#""modality":"sensed","external_datasheets":[{"datasheet_type":"manufacturer","#,
             r#""datasheet_reference":"Oura Ring"}]},"body":{"heart_rate":{"value":72.0,"unit":"beats/min"},"#,
@@ -259,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn local_time_is_written_where_the_sample_told_it() {
+    fn local_time_is_written_if_the_sample_has_an_offset() {
         let observation = Observation { zone: ZoneOffset::from_minutes(120), ..observation() };
         let document = omh_document(&stream(), &observation).unwrap();
         assert!(document.contains(r#""date_time":"2026-11-21T10:20:00+02:00""#), "{document}");
     }
 
     #[test]
-    fn a_document_is_ascii_whatever_the_device_is_called() {
+    fn a_document_is_ascii_for_any_device_name() {
         let stream = StreamInfo { device: "Ōura \u{1F48D}".into(), ..stream() };
         let document = omh_document(&stream, &observation()).unwrap();
         assert!(document.is_ascii());
@@ -282,7 +278,7 @@ mod tests {
             serde_json::from_str(&fhir_observation(&stream, &observation).unwrap()).unwrap();
         assert_eq!(resource["status"], "corrected");
         assert_eq!(resource["subject"]["reference"], "Patient/40001");
-        let name = format!("{}#r2", identifier(&stream, &observation));
+        let name = format!("{}#r2", observation_uuid(&stream, &observation));
         assert_eq!(resource["identifier"][0]["value"], name);
         let attachment = STANDARD.decode(resource["valueAttachment"]["data"].as_str().unwrap()).unwrap();
         assert_eq!(attachment, omh_document(&stream, &observation).unwrap().as_bytes());

@@ -1,4 +1,5 @@
-//! The HTTP client: key, timeouts, size limits, retries, and no redirect to strangers.
+//! The HTTP client of the polls: key, timeouts, size limits, retries, and redirects within OW's own origin
+//! only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,59 +11,58 @@ use reqwest::{Method, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::common::backoff;
-use crate::common::backoff::{Failed, RetryAfter};
+use crate::common::backoff::{self, FailedAttempt, RetryAfter};
 use crate::common::clock::Clock;
-use crate::common::failure::{Failure, deepest_cause};
-use crate::common::redact::{quote, unreadable};
+use crate::common::failure::{Failure, root_cause};
+use crate::common::redact::{describe_json_error, redact};
+use crate::common::response_body;
 use crate::common::time::Timestamp;
 use crate::config::base_url::BaseUrl;
 use crate::model::consent_intervals::Interval;
 use crate::model::patient::OwUser;
-use crate::ow::connection::Connection;
+use crate::ow::connection::ProviderConnection;
 use crate::ow::error::OwError;
-use crate::ow::runs;
-use crate::ow::runs::{SyncEvent, SyncRun};
-use crate::telemetry::metrics::{Asked, Peer};
+use crate::ow::runs::{self, SyncEvent, SyncRun};
+use crate::telemetry::metrics::{Peer, RequestTimer};
 
-/// The header in which OW takes its key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
-/// A connection that is not up by then will not come up: OW is in the same data centre or on this machine.
+/// OW is in the same data centre or on this machine: a connection that takes longer does not come up at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of one answer. A page of 1000 records is 225 kB; far more than that is not a page.
-const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
-/// Samples per page that newer versions of OW give; older ones say in a 400 how many they do.
-const LARGEST_PAGE: u32 = 1000;
+/// Bytes of one response. A page of 1000 records has 225 kB.
+const LARGEST_RESPONSE: usize = 16 * 1024 * 1024;
+/// Samples per page in newer versions of OW; older ones name their own limit in a 400.
+pub(crate) const LARGEST_PAGE: u32 = 1000;
 /// Events per page, in every version so far.
 const LARGEST_EVENT_PAGE: u32 = 100;
 /// Days of a summary per page, in every version so far.
 const LARGEST_SUMMARY_PAGE: u32 = 400;
-/// Redirects that are followed, all within OW's own origin.
-const REDIRECTS: usize = 3;
-/// No sleep and no workout lasts longer. Events are asked for by their end, so far behind the end of the range.
+const MOST_REDIRECTS: usize = 3;
+/// No sleep and no workout lasts longer. OW selects events by their end, so a request reaches this far beyond
+/// its range.
 pub const LONGEST_EVENT: Duration = Duration::from_hours(72);
-/// A date may begin up to 14 hours before and after its day in UTC, and the end of a range is not in it.
+/// A local date begins up to 14 hours before or after its day in UTC, and OW excludes the end of a range.
 const DAY: Duration = Duration::from_hours(24);
-/// Runs that are asked for: those of a busy OW's minute, and a quarter of a megabyte.
+/// Sync runs per request: those of a busy OW's minute, a quarter of a megabyte.
 const MOST_RUNS: u32 = 500;
-/// What a user's runs noted of late: as much as OW keeps.
+/// Sync events per request: as many as OW stores for a user.
 const MOST_EVENTS: u32 = 200;
-/// Characters of an error's text that are passed on.
+/// Characters of an error text that is passed on.
 const ERROR_CHARS: usize = 200;
 
-/// A client of one OW.
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
     base: BaseUrl,
-    /// What OW's words must not repeat.
+    /// Redacted in OW's error texts.
     key: SecretString,
     page_size: PageSize,
     clock: Clock,
 }
 
-/// How many records per page an OW was found to give at each of its endpoints; shared by the clients of one OW.
+/// The page sizes that OW was found to accept at each of its endpoints. All clients of one OW share them, so
+/// that the limit of an older version is negotiated once.
 #[derive(Debug, Clone)]
 pub struct PageSize(Arc<[AtomicU32; 4]>);
 
@@ -85,35 +85,33 @@ impl PageSize {
     }
 }
 
-/// What a page is asked of.
+/// An endpoint that is read page by page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Feed {
-    /// The timeseries of these types.
+    /// `/timeseries`, restricted to these series types.
     Timeseries(Vec<&'static str>),
-    /// The nights and naps.
+    /// `/events/sleep`: nights and naps.
     Sleep,
-    /// The workouts.
+    /// `/events/workouts`.
     Workouts,
-    /// The activity of each day.
+    /// `/summaries/activity`: one record per day.
     Activity,
 }
 
-/// What a page is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest<'a> {
-    /// Whose samples.
     pub user: &'a OwUser,
-    /// Of what.
     pub feed: &'a Feed,
-    /// Of which time; the start is in it, the end is not. Of events more may come: see [`Client::page`].
+    /// Includes its start and excludes its end. Pages of events may reach beyond it: see
+    /// [`Client::fetch_page`].
     pub range: Interval,
-    /// From where on; none for the first page.
+    /// `None` for the first page.
     pub cursor: Option<&'a str>,
 }
 
-/// How many samples OW has of a user, by series type.
+/// The number of samples that OW has of a user, by series type and by provider.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Counts {
+pub struct SampleCounts {
     #[serde(default)]
     series_type_counts: HashMap<String, i64>,
     #[serde(default)]
@@ -127,29 +125,19 @@ struct ProviderCounts {
     series_counts: HashMap<String, i64>,
 }
 
-impl Counts {
-    /// Samples of a series type, from whichever provider.
-    pub fn of_all(&self, series_type: &str) -> i64 {
+impl SampleCounts {
+    pub fn total(&self, series_type: &str) -> i64 {
         self.series_type_counts.get(series_type).copied().unwrap_or_default()
     }
 
-    /// Samples of a series type from one provider.
-    pub fn of_provider(&self, provider: &str, series_type: &str) -> i64 {
+    pub fn from_provider(&self, provider: &str, series_type: &str) -> i64 {
         let all = self.by_provider.iter().filter(|one| one.provider == provider);
         all.filter_map(|one| one.series_counts.get(series_type)).sum()
     }
 }
 
-#[derive(Deserialize)]
-struct Problem {
-    detail: String,
-}
-
 impl Client {
-    /// A client of the OW at `base`. Calls nothing yet.
-    ///
-    /// # Errors
-    /// Where the key cannot stand in a header, or this machine has no root certificates for https.
+    /// Returns a client of the OW at `base`, without calling it.
     pub fn new(
         base: &BaseUrl,
         key: &SecretString,
@@ -157,183 +145,152 @@ impl Client {
         page_size: PageSize,
         clock: &Clock,
     ) -> Result<Self, Failure> {
-        let http = client_builder(base, key, timeout, redirect::Policy::custom(stay_home))?;
+        let http = client_with_key(base, key, timeout, redirect::Policy::custom(follow_within_origin))?;
         Ok(Self { http, base: base.clone(), key: key.clone(), page_size, clock: clock.clone() })
     }
 
-    /// The text of one page, at most 16 MiB.
+    /// Fetches the text of one page.
     ///
-    /// OW takes an event where it begins from the start on and *ends* before the end, and a day by its bare date: so more
-    /// than the range is asked for there, and whoever reads it looks which are of the range.
-    ///
-    ///
-    /// # Errors
-    /// As [`OwError`] says.
-    pub async fn page(&self, request: &PageRequest<'_>) -> Result<Vec<u8>, OwError> {
+    /// OW returns an event if it starts at or after the start of the range and ends before its end, and a
+    /// summary by its bare date. The request therefore covers more than the range, and the reader drops the
+    /// records outside of it.
+    pub async fn fetch_page(&self, request: &PageRequest<'_>) -> Result<Vec<u8>, OwError> {
         let page_size = self.page_size.of(request.feed);
         loop {
             let size = page_size.load(Ordering::Relaxed);
             let url = self.page_url(request, size)?;
             match self.call(Method::GET, url).await {
-                Err(OwError::Wrong(what)) => match smaller_page(&what, size) {
-                    Some(smaller) => page_size.store(smaller, Ordering::Relaxed),
-                    None => return Err(OwError::Wrong(what)),
+                Err(OwError::Permanent(message)) => match parse_page_limit(&message, size) {
+                    Some(limit) => page_size.store(limit, Ordering::Relaxed),
+                    None => return Err(OwError::Permanent(message)),
                 },
-                answer => return answer,
+                result => return result,
             }
         }
     }
 
-    /// Asks whether OW knows the user: its data endpoints answer "nothing" for one that is gone.
-    ///
-    /// # Errors
-    /// [`OwError::UnknownUser`] where it does not.
-    pub async fn require_user(&self, user: &OwUser) -> Result<(), OwError> {
+    /// Fails with [`OwError::UnknownUser`] if OW does not have the user: its data endpoints answer with an
+    /// empty page for a deleted one.
+    pub async fn check_user(&self, user: &OwUser) -> Result<(), OwError> {
         let url = self.url(&["users", user.as_str()])?;
         self.call(Method::GET, url).await.map(drop)
     }
 
-    /// A user's connections to providers.
-    ///
-    /// # Errors
-    /// As [`OwError`] says.
-    pub async fn connections(&self, user: &OwUser) -> Result<Vec<Connection>, OwError> {
-        let url = self.url(&["users", user.as_str(), "connections"])?;
-        read(&self.call(Method::GET, url).await?)
+    pub async fn list_connections(&self, user: &OwUser) -> Result<Vec<ProviderConnection>, OwError> {
+        self.get(self.url(&["users", user.as_str(), "connections"])?).await
     }
 
-    /// Has OW fetch the last `days` from a provider again; OW does so later, by itself.
-    ///
-    /// # Errors
-    /// As [`OwError`] says.
-    pub async fn historical_sync(&self, provider: &str, user: &OwUser, days: u32) -> Result<(), OwError> {
+    /// Asks OW to read the last `days` from a provider again. OW does so later, on its own.
+    pub async fn request_historical_sync(
+        &self,
+        provider: &str,
+        user: &OwUser,
+        days: u32,
+    ) -> Result<(), OwError> {
         let mut url = self.url(&["providers", provider, "users", user.as_str(), "sync", "historical"])?;
         url.query_pairs_mut().append_pair("days", &days.to_string());
         self.call(Method::POST, url).await.map(drop)
     }
 
-    /// What OW has fetched of late, of all users, newest first, at most [`MOST_RUNS`]; of one source only, where one is
-    /// given.
-    ///
-    /// # Errors
-    /// As [`OwError`] says.
-    pub async fn sync_runs(&self, source: Option<&str>) -> Result<Vec<SyncRun>, OwError> {
+    /// Lists the latest [`MOST_RUNS`] sync runs of all users, newest first, optionally of one source only.
+    pub async fn list_sync_runs(&self, source: Option<&str>) -> Result<Vec<SyncRun>, OwError> {
         let mut url = self.url(&["sync", "runs"])?;
         url.query_pairs_mut().append_pair("limit", &MOST_RUNS.to_string());
         if let Some(source) = source {
             url.query_pairs_mut().append_pair("source", source);
         }
-        read(&self.call(Method::GET, url).await?)
+        self.get(url).await
     }
 
-    /// From when on a run of a user's fetched, where OW says.
-    ///
-    /// # Errors
-    /// As [`OwError`] says.
-    pub async fn fetched_from(&self, user: &str, run: &str) -> Result<Option<Timestamp>, OwError> {
+    /// Finds the start of the range that a user's sync run read.
+    pub async fn find_sync_start(&self, user: &str, run: &str) -> Result<Option<Timestamp>, OwError> {
         let mut url = self.url(&["users", user, "sync", "recent"])?;
         url.query_pairs_mut().append_pair("limit", &MOST_EVENTS.to_string());
-        let events: Vec<SyncEvent> = read(&self.call(Method::GET, url).await?)?;
-        Ok(runs::fetched_from(&events, run))
+        let events: Vec<SyncEvent> = self.get(url).await?;
+        Ok(runs::sync_start(&events, run))
     }
 
-    /// How many samples of each series type OW has of a user in `range`, which should begin and end at
-    /// midnight UTC.
-    ///
-    /// # Errors
-    /// As [`OwError`] says.
-    pub async fn counts(&self, user: &OwUser, range: Interval) -> Result<Counts, OwError> {
+    /// Counts a user's samples in `range`, which should begin and end at midnight UTC.
+    pub async fn count_samples(&self, user: &OwUser, range: Interval) -> Result<SampleCounts, OwError> {
         let mut url = self.url(&["users", user.as_str(), "summaries", "data"])?;
         url.query_pairs_mut()
             .append_pair("start_date", &range.from.to_string())
             .append_pair("end_date", &range.until.as_range_end().to_string());
-        read(&self.call(Method::GET, url).await?)
+        self.get(url).await
     }
 
     fn page_url(&self, request: &PageRequest<'_>, size: u32) -> Result<Url, OwError> {
         let Interval { from, until } = request.range;
-        let (kind, name) = match request.feed {
-            Feed::Timeseries(_) => ("timeseries", None),
-            Feed::Sleep => ("events", Some("sleep")),
-            Feed::Workouts => ("events", Some("workouts")),
-            Feed::Activity => ("summaries", Some("activity")),
+        let dates = |before: Duration, after: Duration| {
+            [("start_date", from.minus(before).to_string()), ("end_date", until.plus(after).to_string())]
         };
-        let path: Vec<&str> = ["users", request.user.as_str(), kind].into_iter().chain(name).collect();
-        let mut url = self.url(&path)?;
+        let times = [("start_time", from.to_string()), ("end_time", until.as_range_end().to_string())];
+        let (path, range): (&[&str], _) = match request.feed {
+            Feed::Timeseries(_) => (&["timeseries"], times),
+            Feed::Sleep => (&["events", "sleep"], dates(Duration::ZERO, LONGEST_EVENT)),
+            Feed::Workouts => (&["events", "workouts"], dates(Duration::ZERO, LONGEST_EVENT)),
+            Feed::Activity => (&["summaries", "activity"], dates(DAY, 2 * DAY)),
+        };
+        let mut url = self.url(&[&["users", request.user.as_str()][..], path].concat())?;
         let mut query = url.query_pairs_mut();
-        match request.feed {
-            Feed::Timeseries(types) => {
-                for series_type in types {
-                    query.append_pair("types", series_type);
-                }
-                query
-                    .append_pair("start_time", &from.to_string())
-                    .append_pair("end_time", &until.as_range_end().to_string());
-            }
-            Feed::Sleep | Feed::Workouts => {
-                query
-                    .append_pair("start_date", &from.to_string())
-                    .append_pair("end_date", &until.plus(LONGEST_EVENT).to_string());
-            }
-            Feed::Activity => {
-                query
-                    .append_pair("start_date", &from.minus(DAY).to_string())
-                    .append_pair("end_date", &until.plus(2 * DAY).to_string());
-            }
+        if let Feed::Timeseries(types) = request.feed {
+            query.extend_pairs(types.iter().map(|series_type| ("types", series_type)));
         }
+        query.extend_pairs(range);
         query.append_pair("limit", &size.to_string());
-        if let Some(cursor) = request.cursor {
-            query.append_pair("cursor", cursor);
-        }
+        query.extend_pairs(request.cursor.map(|cursor| ("cursor", cursor)));
         drop(query);
         Ok(url)
     }
 
     fn url(&self, path: &[&str]) -> Result<Url, OwError> {
         api_url(&self.base, path)
-            .ok_or_else(|| OwError::Wrong(format!("{} cannot be called", self.base.as_str())))
+            .ok_or_else(|| OwError::Permanent(format!("{} cannot be called", self.base.as_str())))
     }
 
-    /// Makes a call, several times where that may help.
+    async fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T, OwError> {
+        serde_json::from_slice(&self.call(Method::GET, url).await?).map_err(|error| {
+            OwError::Permanent(format!("OW's answer cannot be read ({})", describe_json_error(&error)))
+        })
+    }
+
+    /// Makes a call, and makes it again after a failure that may pass within this tick.
     async fn call(&self, method: Method, url: Url) -> Result<Vec<u8>, OwError> {
-        backoff::within_tick(&self.clock, || self.attempt(method.clone(), url.clone())).await
+        backoff::retry_within_tick(&self.clock, || self.attempt(method.clone(), url.clone())).await
     }
 
-    async fn attempt(&self, method: Method, url: Url) -> Result<Vec<u8>, Failed<OwError>> {
-        let asked = Asked::of(Peer::Ow);
-        let mut response = self.http.request(method, url).send().await.map_err(trouble)?;
+    async fn attempt(&self, method: Method, url: Url) -> Result<Vec<u8>, FailedAttempt<OwError>> {
+        let timer = RequestTimer::start(Peer::Ow);
+        let mut response = self.http.request(method, url).send().await.map_err(transport_error)?;
         let status = response.status();
-        let retry_after = RetryAfter::of(response.headers());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(trouble)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                let what = format!("OW's answer is larger than {} MiB", LARGEST_ANSWER / 1024 / 1024);
-                return Err(failed(OwError::Wrong(what), None));
-            }
-            body.extend_from_slice(&chunk);
+        let retry_after = RetryAfter::from_headers(response.headers());
+        let body = response_body::read(&mut response, LARGEST_RESPONSE).await.map_err(transport_error)?;
+        let Some(body) = body else {
+            let message = format!("OW's answer is larger than {} MiB", LARGEST_RESPONSE / 1024 / 1024);
+            return Err(failed(OwError::Permanent(message), None));
+        };
+        timer.finish(status);
+        if status.is_success() {
+            return Ok(body);
         }
-        asked.answered(status);
-        match status {
-            status if status.is_success() => Ok(body),
-            StatusCode::UNAUTHORIZED => Err(OwError::Unauthorized),
-            StatusCode::NOT_FOUND => Err(not_found(&body)),
-            // The whole of OW wants to be left alone, not this call only.
-            StatusCode::TOO_MANY_REQUESTS => Err(OwError::Away(self.describe(status, &body))),
-            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Err(OwError::Later(self.describe(status, &body)))
+        let describe =
+            || format!("OW answered {}: {}", status.as_u16(), error_text(&body, [self.key.expose_secret()]));
+        let error = match status {
+            StatusCode::UNAUTHORIZED => OwError::Unauthorized,
+            StatusCode::NOT_FOUND => classify_not_found(&body),
+            // OW throttles the key, not this one call: the other calls would be refused as well.
+            StatusCode::TOO_MANY_REQUESTS => OwError::Unavailable(describe()),
+            _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                OwError::Transient(describe())
             }
-            status => Err(OwError::Wrong(self.describe(status, &body))),
-        }
-        .map_err(|error| failed(error, retry_after))
-    }
-
-    fn describe(&self, status: StatusCode, body: &[u8]) -> String {
-        format!("OW answered {}: {}", status.as_u16(), detail(body, [self.key.expose_secret()]))
+            _ => OwError::Permanent(describe()),
+        };
+        Err(failed(error, retry_after))
     }
 }
 
-/// An HTTP client that shows the key with each call.
-pub(crate) fn client_builder(
+/// Builds an HTTP client that sends the key with each call.
+pub(crate) fn client_with_key(
     base: &BaseUrl,
     key: &SecretString,
     timeout: Duration,
@@ -346,18 +303,15 @@ pub(crate) fn client_builder(
         )
     })?;
     key.set_sensitive(true);
-    build(base, HeaderMap::from_iter([(KEY_HEADER, key)]), timeout, redirects)
+    build_client(base, HeaderMap::from_iter([(KEY_HEADER, key)]), timeout, redirects)
 }
 
-/// An HTTP client that shows nothing, as a stranger's.
-pub(crate) fn client_builder_without_key(
-    base: &BaseUrl,
-    timeout: Duration,
-) -> Result<reqwest::Client, Failure> {
-    build(base, HeaderMap::new(), timeout, redirect::Policy::none())
+/// Builds an HTTP client that sends no key, to see what OW does for a stranger.
+pub(crate) fn client_without_key(base: &BaseUrl, timeout: Duration) -> Result<reqwest::Client, Failure> {
+    build_client(base, HeaderMap::new(), timeout, redirect::Policy::none())
 }
 
-fn build(
+fn build_client(
     base: &BaseUrl,
     headers: HeaderMap,
     timeout: Duration,
@@ -369,82 +323,83 @@ fn build(
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .timeout(timeout)
         .redirect(redirects)
-        // Without https there is no need of root certificates, which a bare machine may not have.
+        // Plain http needs no root certificates, which a bare machine may not have.
         .tls_built_in_native_certs(base.as_str().starts_with("https:"))
         .build();
     client.map_err(|error| {
-        let next = "install this machine's root certificates (Debian: ca-certificates)";
-        Failure::failed(format!("no HTTPS client: {error}"), next)
+        let remedy = "install this machine's root certificates (Debian: ca-certificates)";
+        Failure::failed(format!("no HTTPS client: {error}"), remedy)
     })
 }
 
-/// The address of an endpoint below OW's `/api/v1`.
+/// Returns the address of an endpoint below OW's `/api/v1`.
 pub(crate) fn api_url(base: &BaseUrl, path: &[&str]) -> Option<Url> {
     let mut url = Url::parse(base.as_str()).ok()?;
     url.path_segments_mut().ok()?.pop_if_empty().extend(["api", "v1"]).extend(path);
     Some(url)
 }
 
-/// Follows redirects within one origin only: the key must not travel to another.
-fn stay_home(attempt: redirect::Attempt) -> redirect::Action {
+/// Follows redirects within one origin only: the key must not reach another server.
+fn follow_within_origin(attempt: redirect::Attempt) -> redirect::Action {
     let home = attempt.previous().first().map(Url::origin);
     if home.as_ref() != Some(&attempt.url().origin()) {
         let target = attempt.url().origin().ascii_serialization();
         return attempt.error(format!("it redirects to {target}, which is not the configured OW"));
     }
-    if attempt.previous().len() > REDIRECTS {
+    if attempt.previous().len() > MOST_REDIRECTS {
         attempt.error("it redirects for ever")
     } else {
         attempt.follow()
     }
 }
 
-fn failed(error: OwError, retry_after: Option<RetryAfter>) -> Failed<OwError> {
-    let may_pass = matches!(error, OwError::Away(_) | OwError::Later(_));
-    Failed { error, may_pass, retry_after }
+fn failed(error: OwError, retry_after: Option<RetryAfter>) -> FailedAttempt<OwError> {
+    let is_transient = matches!(error, OwError::Unavailable(_) | OwError::Transient(_));
+    FailedAttempt { error, is_transient, retry_after }
 }
 
-fn trouble(error: reqwest::Error) -> Failed<OwError> {
+fn transport_error(error: reqwest::Error) -> FailedAttempt<OwError> {
     let error = error.without_url();
-    let cause = deepest_cause(&error);
-    if error.is_redirect() {
-        return failed(OwError::Wrong(format!("OW's answer was refused: {cause}")), None);
-    }
-    let what = match () {
-        () if error.is_timeout() => "OW did not answer in time".to_owned(),
-        () if error.is_connect() => format!("OW cannot be reached ({cause})"),
-        () => format!("the connection to OW broke ({cause})"),
+    let cause = root_cause(&error);
+    let error = if error.is_redirect() {
+        OwError::Permanent(format!("OW's answer was refused: {cause}"))
+    } else if error.is_timeout() && error.is_connect() {
+        OwError::Unavailable("OW did not answer in time".to_owned())
+    } else if error.is_timeout() {
+        OwError::Transient("OW did not answer in time".to_owned())
+    } else if error.is_connect() {
+        OwError::Unavailable(format!("OW cannot be reached ({cause})"))
+    } else {
+        OwError::Transient(format!("the connection to OW broke ({cause})"))
     };
-    failed(if error.is_connect() { OwError::Away(what) } else { OwError::Later(what) }, None)
+    failed(error, None)
 }
 
-/// A 404 about a user means that the user is gone; one about a path means that this is no OW.
-fn not_found(body: &[u8]) -> OwError {
-    match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) if problem.detail.starts_with("User ") => OwError::UnknownUser,
-        _ => OwError::Wrong("404: the address in OW_API_URL is not an OW's (no /api/v1 there)".to_owned()),
+/// Tells apart the two meanings of a 404: about a user, the user is gone; about a path, the server is not an
+/// OW.
+fn classify_not_found(body: &[u8]) -> OwError {
+    if parse_detail(body).is_some_and(|detail| detail.starts_with("User ")) {
+        return OwError::UnknownUser;
     }
+    OwError::Permanent("404: the address in OW_API_URL is not an OW's (no /api/v1 there)".to_owned())
 }
 
-/// OW's own words about an error, without what it was sent.
-pub(crate) fn detail<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
-    let text = match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => problem.detail,
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    quote(&text, ERROR_CHARS, secrets)
+fn parse_detail(body: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Value>(body).ok()?["detail"].as_str().map(str::to_owned)
 }
 
-/// How many records per page this OW gives, where `what` is its refusal of `asked`.
-pub(crate) fn smaller_page(what: &str, asked: u32) -> Option<u32> {
-    let (_, most) = what.split_once("less than or equal to ")?;
-    let digits = most.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok().filter(|most| (1..asked).contains(most))
+/// Returns the text of OW's error response, with `secrets` redacted.
+pub(crate) fn error_text<'a>(body: &[u8], secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let text = parse_detail(body).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    redact(&text, ERROR_CHARS, secrets)
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, OwError> {
-    serde_json::from_slice(body)
-        .map_err(|error| OwError::Wrong(format!("OW's answer cannot be read ({})", unreadable(&error))))
+/// Reads the page limit of an older OW from the error `message` with which it refused a page of `size`
+/// records.
+pub(crate) fn parse_page_limit(message: &str, size: u32) -> Option<u32> {
+    let (_, limit) = message.split_once("less than or equal to ")?;
+    let digits = limit.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|limit| (1..size).contains(limit))
 }
 
 #[cfg(test)]
@@ -452,10 +407,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_older_ows_refusal_says_how_much_it_gives() {
+    fn the_page_limit_of_an_older_ow_is_read_from_its_refusal() {
         let refusal = "OW answered 400: Input should be less than or equal to 100";
-        assert_eq!(smaller_page(refusal, 1000), Some(100));
-        assert_eq!(smaller_page(refusal, 100), None, "asked within the limit, it is another trouble");
-        assert_eq!(smaller_page("OW answered 400: Field required", 1000), None);
+        assert_eq!(parse_page_limit(refusal, 1000), Some(100));
+        assert_eq!(
+            parse_page_limit(refusal, 100),
+            None,
+            "a page within the limit was refused for another reason"
+        );
+        assert_eq!(parse_page_limit("OW answered 400: Field required", 1000), None);
     }
 }

@@ -4,36 +4,33 @@ use serde::Deserialize;
 
 use crate::common::time::Timestamp;
 
-/// A user's connection to a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Connection {
-    /// The provider's name, as OW's paths take it.
+pub struct ProviderConnection {
+    /// The provider's name in OW's paths.
     pub provider: String,
-    /// `active` or something else.
+    /// `active`, or another word of OW's such as `revoked`.
     pub status: String,
-    /// When OW last fetched from the provider.
     #[serde(default)]
     pub last_synced_at: Option<String>,
-    /// Whether OW fetches the data itself.
+    /// OW fetches the data itself. Older versions of OW have only this, newer ones `live_sync_mode`.
     #[serde(default)]
     pub rest_pull: bool,
-    /// `pull` where OW does so in everyday operation.
+    /// `pull` or `webhook`.
     #[serde(default)]
     pub live_sync_mode: Option<String>,
 }
 
-impl Connection {
-    /// Whether it delivers data.
+impl ProviderConnection {
     pub fn is_active(&self) -> bool {
         self.status == "active"
     }
 
-    /// When OW last fetched from the provider, as far as that can be read.
     pub fn last_synced(&self) -> Option<Timestamp> {
         self.last_synced_at.as_deref().and_then(|at| Timestamp::parse(at).ok())
     }
 
-    /// Whether OW fetches this connection's data by itself, and so may have missed what came late.
+    /// Returns true if OW fetches this connection's data itself. It can miss data that reach the provider
+    /// late.
     pub fn is_pulled(&self) -> bool {
         let mode = self.live_sync_mode.as_deref();
         self.is_active() && (mode == Some("pull") || (mode.is_none() && self.rest_pull))
@@ -45,8 +42,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_ow_pulls_itself_is_worth_asking_for_again() {
-        let connection = |status: &str, mode: Option<&str>| Connection {
+    fn only_active_connections_that_ow_pulls_count_as_pulled() {
+        let connection = |status: &str, mode: Option<&str>| ProviderConnection {
             provider: "oura".into(),
             status: status.into(),
             last_synced_at: None,

@@ -1,113 +1,107 @@
-//! What connects a person's device through OW: users, providers, authorization, and its end.
+//! The OW calls that connect a person's device: users, providers, authorization, disconnection.
 //!
-//! A person waits for each of these calls: they are made once, and briefly. No redirect is followed.
+//! A person waits for each of these calls, so each is made once and briefly. Redirects are not followed.
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::common::clock;
-use crate::common::failure::{Failure, deepest_cause};
-use crate::common::redact::{quote, unreadable};
+use crate::common::failure::{Failure, root_cause};
+use crate::common::redact::{describe_json_error, redact};
 use crate::common::time::Timestamp;
+use crate::common::{clock, response_body};
 use crate::config::base_url::BaseUrl;
 use crate::model::patient::OwUser;
-use crate::ow::client::{api_url, client_builder, detail};
-use crate::ow::connection::Connection;
-use crate::telemetry::metrics::{Asked, Peer};
+use crate::ow::client::{api_url, client_with_key, error_text};
+use crate::ow::connection::ProviderConnection;
+use crate::telemetry::metrics::{Peer, RequestTimer};
 
-/// How long somebody in front of a page waits for OW.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of one answer: lists of providers and connections are a few kB.
-const LARGEST_ANSWER: usize = 1024 * 1024;
-/// Characters of a provider's message that are passed on.
+/// The longest that a person in front of a page waits for OW.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of one response: lists of providers and connections have a few kB.
+const LARGEST_RESPONSE: usize = 1024 * 1024;
+/// Characters of a provider's message that is passed on.
 const MESSAGE_CHARS: usize = 200;
 
-/// Calls to one OW on behalf of a person who waits.
 #[derive(Debug)]
 pub struct Connector {
     http: reqwest::Client,
     pub(crate) base: BaseUrl,
-    /// What OW's words must not repeat.
+    /// Redacted in OW's error texts.
     pub(crate) key: SecretString,
 }
 
-/// Why a call brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// OW gave no answer; the text says why.
+    /// No answer came, or none that an OW would give; the text says why.
     #[error("{0}")]
     Unreachable(String),
-    /// OW answered with this error.
     #[error("OW answered {status}: {detail}")]
-    Answered {
-        /// The HTTP status.
+    Status {
         status: u16,
-        /// OW's own words.
+        /// OW's error text.
         detail: String,
     },
 }
 
-/// A provider that OW knows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Provider {
+pub struct OwProvider {
     /// Its name in OW's paths.
     pub provider: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// Whether it is reached with OAuth rather than from an app on the phone.
+    /// True if OW reaches it with OAuth rather than from an app on the phone.
     #[serde(default)]
     pub has_cloud_api: bool,
-    /// Whether OW's operator has it switched on.
+    /// True if OW's operator has switched it on.
     #[serde(default)]
     pub is_enabled: bool,
 }
 
-/// Where to send a browser so that its owner agrees at the provider.
+/// An OAuth authorization that OW has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Authorize {
-    /// The provider's own page.
+pub struct ProviderAuthorization {
+    /// The provider's page, where the person agrees.
     pub authorization_url: String,
-    /// What the provider will send back; OW forgets it after 15 minutes.
+    /// The OAuth state; OW forgets it after 15 minutes.
     pub state: String,
 }
 
-/// What OW made of a browser that came back from the provider.
+/// The result of a callback, that is of a browser that came back from the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Returned {
-    /// It has the connection.
+pub enum CallbackOutcome {
     Connected,
     /// The person refused at the provider.
     Refused,
-    /// OW does not know the state, or not any more.
+    /// OW does not know the state, or has forgotten it.
     Stale,
     /// Anything else, in OW's words.
     Failed(String),
 }
 
 #[derive(Deserialize)]
-struct Users {
-    items: Vec<User>,
+struct UserList {
+    items: Vec<UserRecord>,
 }
 
 #[derive(Deserialize)]
-struct User {
+struct UserRecord {
     id: String,
     external_user_id: Option<String>,
 }
 
-impl User {
+impl UserRecord {
     fn id(self) -> Result<OwUser, CallError> {
-        self.id.parse().map_err(|why: String| wrong(&why))
+        self.id.parse().map_err(|why: String| not_an_ow(&why))
     }
 }
 
-pub(crate) struct Answer {
+pub(crate) struct OwResponse {
     pub(crate) status: StatusCode,
     /// The server's clock, where it says.
     pub(crate) date: Option<Timestamp>,
@@ -115,19 +109,27 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-impl Authorize {
-    /// Whether OW has the credentials of an app at the provider: it answers for those it lacks too, with an
+impl OwResponse {
+    /// Turns an answer that the caller cannot use into an error.
+    pub(crate) fn error(&self, key: &SecretString) -> CallError {
+        let detail = error_text(&self.body, [key.expose_secret()]);
+        CallError::Status { status: self.status.as_u16(), detail }
+    }
+}
+
+impl ProviderAuthorization {
+    /// Returns true if OW has the credentials of an app at the provider. Without them it answers with an
     /// empty `client_id`.
     pub fn is_configured(&self) -> bool {
         self.parameter("client_id").is_some_and(|id| !id.is_empty())
     }
 
-    /// Where the provider sends the browser back to: what has to be registered there, byte for byte.
+    /// Returns the address that has to be registered at the provider, byte for byte.
     pub fn redirect_uri(&self) -> Option<String> {
         self.parameter("redirect_uri")
     }
 
-    /// The provider's page, where a browser may be sent to it.
+    /// Returns the provider's page if a browser may be sent there: only over http or https.
     pub fn page(&self) -> Option<&str> {
         let url = Url::parse(&self.authorization_url).ok()?;
         matches!(url.scheme(), "https" | "http").then_some(self.authorization_url.as_str())
@@ -140,205 +142,172 @@ impl Authorize {
 }
 
 impl Connector {
-    /// A connector to the OW at `base`. Calls nothing yet.
-    ///
-    /// # Errors
-    /// As for [`crate::ow::client::Client::new`].
+    /// Returns a connector to the OW at `base`, without calling it.
     pub fn new(base: &BaseUrl, key: &SecretString) -> Result<Self, Failure> {
-        let http = client_builder(base, key, PATIENCE, redirect::Policy::none())?;
+        let http = client_with_key(base, key, TIMEOUT, redirect::Policy::none())?;
         Ok(Self { http, base: base.clone(), key: key.clone() })
     }
 
-    /// The OW user of this external id, where there is one.
-    ///
-    /// # Errors
-    /// As [`CallError`] says.
     pub async fn find_user(&self, external_id: &str) -> Result<Option<OwUser>, CallError> {
         let mut url = self.url(&["users"])?;
         url.query_pairs_mut().append_pair("external_user_id", external_id);
-        let users: Users = read(&self.call(Method::GET, url, None).await?)?;
+        let users: UserList = parse(&self.call(Method::GET, url, None).await?)?;
         // An OW that ignores the parameter lists everybody.
-        let is_this = |user: &User| user.external_user_id.as_deref() == Some(external_id);
-        users.items.into_iter().find(is_this).map(User::id).transpose()
+        let is_this = |user: &UserRecord| user.external_user_id.as_deref() == Some(external_id);
+        users.items.into_iter().find(is_this).map(UserRecord::id).transpose()
     }
 
-    /// The OW user of this external id, made where there is none. No e-mail is sent along: OW refuses a second
-    /// user with the same one, and has no need of it.
-    ///
-    /// # Errors
-    /// As [`CallError`] says.
+    /// Finds the OW user with this external id, or creates one. No e-mail is sent along: OW refuses a second
+    /// user with the same address, and does not need it.
     pub async fn find_or_create_user(&self, external_id: &str) -> Result<OwUser, CallError> {
         if let Some(user) = self.find_user(external_id).await? {
             return Ok(user);
         }
         let body = json!({ "external_user_id": external_id });
-        read::<User>(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?.id()
+        parse::<UserRecord>(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?.id()
     }
 
-    /// The providers that OW knows.
-    ///
-    /// # Errors
-    /// As [`CallError`] says.
-    pub async fn providers(&self) -> Result<Vec<Provider>, CallError> {
-        let url = self.url(&["oauth", "providers"])?;
-        read(&self.call(Method::GET, url, None).await?)
+    pub async fn list_providers(&self) -> Result<Vec<OwProvider>, CallError> {
+        parse(&self.call(Method::GET, self.url(&["oauth", "providers"])?, None).await?)
     }
 
-    /// Whether OW has this user: its other answers are the same for one that is gone.
-    ///
-    /// # Errors
-    /// As [`CallError`] says.
-    pub async fn knows(&self, user: &OwUser) -> Result<bool, CallError> {
-        let url = self.url(&["users", user.as_str()])?;
-        match self.call(Method::GET, url, None).await {
-            Ok(_) => Ok(true),
-            Err(CallError::Answered { status: 404, .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+    /// Returns true if OW has this user. Its other endpoints answer alike for a deleted one.
+    pub async fn has_user(&self, user: &OwUser) -> Result<bool, CallError> {
+        self.call_if_found(Method::GET, self.url(&["users", user.as_str()])?).await
     }
 
-    /// A user's connections to providers.
-    ///
-    /// # Errors
-    /// As [`CallError`] says.
-    pub async fn connections(&self, user: &OwUser) -> Result<Vec<Connection>, CallError> {
+    pub async fn list_connections(&self, user: &OwUser) -> Result<Vec<ProviderConnection>, CallError> {
         let url = self.url(&["users", user.as_str(), "connections"])?;
-        read(&self.call(Method::GET, url, None).await?)
+        parse(&self.call(Method::GET, url, None).await?)
     }
 
     /// Begins an authorization that ends at `redirect_uri`. OW checks neither the user nor the address.
-    ///
-    /// # Errors
-    /// As [`CallError`] says.
-    pub async fn authorize(
+    pub async fn begin_authorization(
         &self,
         provider: &str,
         user: &str,
         redirect_uri: &str,
-    ) -> Result<Authorize, CallError> {
-        let mut url = self.url(&["oauth", provider, "authorize"])?;
-        url.query_pairs_mut().append_pair("user_id", user).append_pair("redirect_uri", redirect_uri);
-        read(&self.call(Method::GET, url, None).await?)
+    ) -> Result<ProviderAuthorization, CallError> {
+        let url = self.authorize_url(provider, user, redirect_uri)?;
+        parse(&self.call(Method::GET, url, None).await?)
     }
 
-    /// Passes on what the provider sent back with the browser, as it came.
-    ///
-    /// # Errors
-    /// [`CallError::Unreachable`] only; what OW says is the answer.
-    pub async fn callback(
+    pub(crate) fn authorize_url(
+        &self,
+        provider: &str,
+        user: &str,
+        redirect_uri: &str,
+    ) -> Result<Url, CallError> {
+        let mut url = self.url(&["oauth", provider, "authorize"])?;
+        url.query_pairs_mut().append_pair("user_id", user).append_pair("redirect_uri", redirect_uri);
+        Ok(url)
+    }
+
+    /// Forwards to OW the query that the provider sent back with the browser. Fails with
+    /// [`CallError::Unreachable`] only.
+    pub async fn forward_callback(
         &self,
         provider: &str,
         query: &str,
         redirect_uri: &str,
-    ) -> Result<Returned, CallError> {
+    ) -> Result<CallbackOutcome, CallError> {
         let mut url = self.url(&["oauth", provider, "callback"])?;
         url.set_query(Some(query));
-        let answer = self.ask(Method::GET, url, None).await?;
+        let response = self.send(Method::GET, url, None).await?;
         let sent: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let secrets = sent.iter().map(|(_, value)| value.as_str()).chain([self.key.expose_secret()]);
-        Ok(classify(&answer, redirect_uri, &secrets.collect::<Vec<_>>()))
+        Ok(classify_callback(&response, redirect_uri, &secrets.collect::<Vec<_>>()))
     }
 
-    /// Ends a user's connection to a provider. One that is not there counts as ended.
-    ///
-    /// # Errors
-    /// As [`CallError`] says.
+    /// Ends a user's connection to a provider. A connection that does not exist counts as ended.
     pub async fn disconnect(&self, user: &OwUser, provider: &str) -> Result<(), CallError> {
         let url = self.url(&["users", user.as_str(), "connections", provider])?;
-        match self.call(Method::DELETE, url, None).await {
-            Ok(_) | Err(CallError::Answered { status: 404, .. }) => Ok(()),
+        self.call_if_found(Method::DELETE, url).await.map(drop)
+    }
+
+    /// Makes a call about something that may not exist; returns false for a 404.
+    async fn call_if_found(&self, method: Method, url: Url) -> Result<bool, CallError> {
+        match self.call(method, url, None).await {
+            Ok(_) => Ok(true),
+            Err(CallError::Status { status: 404, .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
     pub(crate) fn url(&self, path: &[&str]) -> Result<Url, CallError> {
-        api_url(&self.base, path).ok_or_else(|| wrong("it cannot be called"))
+        api_url(&self.base, path).ok_or_else(|| not_an_ow("it cannot be called"))
     }
 
-    /// Makes a call that has to succeed.
+    /// Makes a call, and fails for every status but a success.
     async fn call(&self, method: Method, url: Url, body: Option<Value>) -> Result<Vec<u8>, CallError> {
-        let answer = self.ask(method, url, body).await?;
-        if answer.status.is_success() {
-            return Ok(answer.body);
-        }
-        Err(CallError::Answered {
-            status: answer.status.as_u16(),
-            detail: detail(&answer.body, [self.key.expose_secret()]),
-        })
+        let response = self.send(method, url, body).await?;
+        if response.status.is_success() { Ok(response.body) } else { Err(response.error(&self.key)) }
     }
 
-    pub(crate) async fn ask(
+    pub(crate) async fn send(
         &self,
         method: Method,
         url: Url,
         body: Option<Value>,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<OwResponse, CallError> {
         let mut request = self.http.request(method, url);
         if let Some(body) = body {
-            let json = HeaderMap::from_iter([(
-                reqwest::header::CONTENT_TYPE,
-                reqwest::header::HeaderValue::from_static("application/json"),
-            )]);
-            request = request.headers(json).body(body.to_string());
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
         receive(request).await
     }
 }
 
-pub(crate) async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
-    let asked = Asked::of(Peer::Ow);
-    let mut response = request.send().await.map_err(unreachable)?;
-    let date = clock::of_server(response.headers());
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let location = location.map(str::to_owned);
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > LARGEST_ANSWER {
-            return Err(wrong("the answer is too large"));
-        }
-    }
-    asked.answered(response.status());
-    Ok(Answer { status: response.status(), date, location, body: bytes })
+pub(crate) async fn receive(request: reqwest::RequestBuilder) -> Result<OwResponse, CallError> {
+    let timer = RequestTimer::start(Peer::Ow);
+    let mut response = request.send().await.map_err(transport_error)?;
+    let status = response.status();
+    let date = clock::server_date(response.headers());
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body = response_body::read(&mut response, LARGEST_RESPONSE).await.map_err(transport_error)?;
+    let body = body.ok_or_else(|| not_an_ow("the answer is too large"))?;
+    timer.finish(status);
+    Ok(OwResponse { status, date, location, body })
 }
 
-/// What OW's answer to a callback means. It never sends the browser back to us where the person refused.
-fn classify(answer: &Answer, redirect_uri: &str, secrets: &[&str]) -> Returned {
-    let status = answer.status;
-    match answer.location.as_deref() {
-        Some(target) if status.is_redirection() && target == redirect_uri => Returned::Connected,
+fn classify_callback(response: &OwResponse, redirect_uri: &str, secrets: &[&str]) -> CallbackOutcome {
+    let status = response.status;
+    match response.location.as_deref() {
+        Some(target) if status.is_redirection() && target == redirect_uri => CallbackOutcome::Connected,
+        // OW sends the browser to pages of its own where the person refused, or where it ignores our
+        // redirect_uri.
         Some(target) if status.is_redirection() => {
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
             let message = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "message");
             let message = message.map(|(_, message)| message.into_owned()).unwrap_or_default();
             match path {
-                _ if path.ends_with("/oauth/success") => Returned::Connected,
-                _ if message.starts_with("access_denied") => Returned::Refused,
-                _ => Returned::Failed(quote(&message, MESSAGE_CHARS, secrets.iter().copied())),
+                _ if path.ends_with("/oauth/success") => CallbackOutcome::Connected,
+                _ if message.starts_with("access_denied") => CallbackOutcome::Refused,
+                _ => CallbackOutcome::Failed(redact(&message, MESSAGE_CHARS, secrets.iter().copied())),
             }
         }
-        _ => match detail(&answer.body, secrets.iter().copied()) {
-            text if text.contains("state parameter") => Returned::Stale,
-            text => Returned::Failed(format!("{}: {text}", status.as_u16())),
+        _ => match error_text(&response.body, secrets.iter().copied()) {
+            text if text.contains("state parameter") => CallbackOutcome::Stale,
+            text => CallbackOutcome::Failed(format!("{}: {text}", status.as_u16())),
         },
     }
 }
 
-fn unreachable(error: reqwest::Error) -> CallError {
+fn transport_error(error: reqwest::Error) -> CallError {
     let error = error.without_url();
     CallError::Unreachable(if error.is_timeout() {
         "OW did not answer in time".to_owned()
     } else {
-        format!("OW cannot be reached ({})", deepest_cause(&error))
+        format!("OW cannot be reached ({})", root_cause(&error))
     })
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
-    serde_json::from_slice(body).map_err(|error| wrong(&unreadable(&error)))
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
+    serde_json::from_slice(body).map_err(|error| not_an_ow(&describe_json_error(&error)))
 }
 
-/// An answer that no OW gives: what is there is something else.
-pub(crate) fn wrong(why: &str) -> CallError {
+/// The error for an answer that no OW gives: another program listens at the address.
+pub(crate) fn not_an_ow(why: &str) -> CallError {
     CallError::Unreachable(format!("what answers at OW_API_URL is no OW ({why})"))
 }
 
@@ -348,34 +317,40 @@ mod tests {
 
     const HOME: &str = "https://jhe-ow.example.org/clients/ow/complete?provider=oura";
 
-    fn redirected(to: &str) -> Returned {
-        classify(&answered(StatusCode::SEE_OTHER, Some(to), b""), HOME, &["the-code"])
+    fn redirected(to: &str) -> CallbackOutcome {
+        classify_callback(&response(StatusCode::SEE_OTHER, Some(to), b""), HOME, &["the-code"])
     }
 
-    fn answered(status: StatusCode, location: Option<&str>, body: &[u8]) -> Answer {
-        Answer { status, location: location.map(str::to_owned), date: None, body: body.to_vec() }
+    fn response(status: StatusCode, location: Option<&str>, body: &[u8]) -> OwResponse {
+        OwResponse { status, location: location.map(str::to_owned), date: None, body: body.to_vec() }
     }
 
     #[test]
-    fn each_way_back_from_a_provider_is_told_apart() {
-        assert_eq!(redirected(HOME), Returned::Connected);
-        assert_eq!(redirected("/api/v1/oauth/success?provider=oura&user_id=x"), Returned::Connected);
+    fn each_outcome_of_a_callback_is_recognized() {
+        assert_eq!(redirected(HOME), CallbackOutcome::Connected);
+        assert_eq!(redirected("/api/v1/oauth/success?provider=oura&user_id=x"), CallbackOutcome::Connected);
         let refused = "/api/v1/oauth/error?message=access_denied:+Unknown+error";
-        assert_eq!(redirected(refused), Returned::Refused);
+        assert_eq!(redirected(refused), CallbackOutcome::Refused);
         let failed = redirected("/api/v1/oauth/error?message=server_error:+Try+later");
-        assert_eq!(failed, Returned::Failed("server_error: Try later".into()));
+        assert_eq!(failed, CallbackOutcome::Failed("server_error: Try later".into()));
         let echoed = redirected("/api/v1/oauth/error?message=the-code+is+no+code");
-        assert_eq!(echoed, Returned::Failed("… is no code".into()));
+        assert_eq!(echoed, CallbackOutcome::Failed("… is no code".into()));
         let stale = br#"{"detail":"Invalid or expired state parameter"}"#;
-        assert_eq!(classify(&answered(StatusCode::BAD_REQUEST, None, stale), HOME, &[]), Returned::Stale);
-        let broken =
-            classify(&answered(StatusCode::INTERNAL_SERVER_ERROR, None, b"Internal Server Error"), HOME, &[]);
-        assert_eq!(broken, Returned::Failed("500: Internal Server Error".into()));
+        assert_eq!(
+            classify_callback(&response(StatusCode::BAD_REQUEST, None, stale), HOME, &[]),
+            CallbackOutcome::Stale
+        );
+        let broken = classify_callback(
+            &response(StatusCode::INTERNAL_SERVER_ERROR, None, b"Internal Server Error"),
+            HOME,
+            &[],
+        );
+        assert_eq!(broken, CallbackOutcome::Failed("500: Internal Server Error".into()));
     }
 
     #[test]
     fn a_provider_without_credentials_is_not_configured() {
-        let authorize = |id: &str| Authorize {
+        let authorize = |id: &str| ProviderAuthorization {
             authorization_url: format!(
                 "https://cloud.ouraring.com/oauth/authorize?response_type=code&client_id={id}&redirect_uri=http://127.0.0.1:8000/api/v1/oauth/oura/callback&state=x"
             ),
@@ -384,7 +359,8 @@ mod tests {
         assert!(authorize("dummy").is_configured() && !authorize("").is_configured());
         let registered = authorize("dummy").redirect_uri();
         assert_eq!(registered.as_deref(), Some("http://127.0.0.1:8000/api/v1/oauth/oura/callback"));
-        let script = Authorize { authorization_url: "javascript:alert(1)".into(), state: "x".into() };
+        let script =
+            ProviderAuthorization { authorization_url: "javascript:alert(1)".into(), state: "x".into() };
         assert_eq!(script.page(), None);
     }
 }

@@ -1,29 +1,28 @@
-//! What can go wrong with a call to OW, by what the caller must do about it.
+//! Errors of calls to OW, by what the caller does about them.
 
 use crate::ow::page::PageError;
 
-/// Why OW did not give what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OwError {
-    /// The key is not accepted: every other call would fail alike, so the tick stops.
+    /// OW refuses the key. Every other call would fail alike, so the tick stops.
     #[error("401 Invalid or missing API key")]
     Unauthorized,
-    /// OW does not know the user: the patient has to be linked anew.
+    /// The patient has to be linked again.
     #[error("OW does not know this user any more (404)")]
     UnknownUser,
-    /// OW as a whole cannot be reached, or wants to be left alone: nothing more is to be asked of it now.
+    /// OW as a whole is unreachable or throttles us, so the tick makes no more calls.
     #[error("{0}")]
-    Away(String),
-    /// It may go well later: the next tick tries again.
+    Unavailable(String),
+    /// This call failed for now; the next tick tries again.
     #[error("{0}")]
-    Later(String),
-    /// It will not go well by itself: somebody has to look at OW's answer.
+    Transient(String),
+    /// The call fails until somebody acts on OW's answer.
     #[error("{0}")]
-    Wrong(String),
+    Permanent(String),
 }
 
 impl From<PageError> for OwError {
     fn from(error: PageError) -> Self {
-        Self::Wrong(error.to_string())
+        Self::Permanent(error.to_string())
     }
 }

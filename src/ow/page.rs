@@ -1,5 +1,5 @@
-//! A page of OW's `/timeseries`, read without copying where its records are as OW writes them, and
-//! record by record where one of them is not, so that a bad sample costs nothing but itself.
+//! Parses a page of OW's `/timeseries`, `/events` or `/summaries`. A well-formed page is read without
+//! copying; in another one each record is read by itself, so that an invalid record affects no other.
 
 use std::borrow::Cow;
 
@@ -8,86 +8,73 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::common::bounded_list;
-use crate::common::redact::unreadable;
+use crate::common::redact::describe_json_error;
 
-/// Characters of a bad record that are kept to be looked at.
-const KEPT_CHARS: usize = 2000;
+/// Characters of an invalid record that are stored for inspection.
+const STORED_CHARS: usize = 2000;
 /// Records of a page: ten times the most that OW is asked for.
 const MOST_RECORDS: usize = 10_000;
 
-/// One page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page<'a> {
-    /// The records, in OW's order.
-    pub records: Vec<Result<Record<'a>, BadRecord>>,
-    /// Where the next page begins, where there is one.
+pub struct TimeseriesPage<'a> {
+    /// In OW's order.
+    pub records: Vec<Result<TimeseriesRecord<'a>, InvalidRecord>>,
+    /// None on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// One record as OW wrote it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Record<'a> {
-    /// When it was measured: ISO 8601.
+pub struct TimeseriesRecord<'a> {
+    /// ISO 8601.
     #[serde(borrow)]
     pub timestamp: Cow<'a, str>,
-    /// The local offset, where OW knows it.
+    /// The local offset, such as `+02:00`, where OW knows it.
     #[serde(borrow, default)]
     pub zone_offset: Option<Cow<'a, str>>,
-    /// The series type.
     #[serde(borrow, default, rename = "type")]
     pub series_type: Option<Cow<'a, str>>,
-    /// The value.
     pub value: f64,
-    /// The unit.
     #[serde(borrow, default)]
     pub unit: Option<Cow<'a, str>>,
-    /// Where it comes from.
     #[serde(borrow, default)]
     pub source: Option<RecordSource<'a>>,
-    /// Whether it is the total of a day.
     #[serde(default)]
     pub is_daily_total: Option<bool>,
 }
 
-/// Where a record comes from.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct RecordSource<'a> {
-    /// The company whose service it came from.
+    /// The company whose service it came from, such as `oura`.
     #[serde(borrow, default)]
     pub provider: Option<Cow<'a, str>>,
     /// OW's name of the source.
     #[serde(borrow, default)]
     pub source: Option<Cow<'a, str>>,
-    /// The device.
     #[serde(borrow, default)]
     pub device: Option<Cow<'a, str>>,
 }
 
-/// A record that is not one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRecord {
-    /// What is wrong with it.
+pub struct InvalidRecord {
     pub reason: String,
-    /// Its text, cut where it is very long.
+    /// The record's text, cut if it is very long.
     pub text: String,
 }
 
-/// One page of events, or of the days of a summary.
+/// A page of events, or of the days of a summary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
-    /// The records, in OW's order.
-    pub records: Vec<Result<Value, BadRecord>>,
-    /// Where the next page begins, where there is one.
+    /// In OW's order.
+    pub records: Vec<Result<Value, InvalidRecord>>,
+    /// None on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// Why an answer is not a page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
     /// Not JSON, or JSON of another shape.
     #[error("OW's answer is not a {0} page ({1})")]
     NotAPage(&'static str, String),
-    /// More is promised, and no way to get it.
     #[error("OW says that there is more and gives no cursor")]
     NoCursor,
 }
@@ -96,7 +83,7 @@ pub enum PageError {
 struct Envelope<T> {
     #[serde(
         bound(deserialize = "T: Deserialize<'de>"),
-        deserialize_with = "bounded_list::list::<_, _, MOST_RECORDS>"
+        deserialize_with = "bounded_list::deserialize::<_, _, MOST_RECORDS>"
     )]
     data: Vec<T>,
     #[serde(default)]
@@ -111,66 +98,64 @@ struct Pagination {
     has_more: bool,
 }
 
-/// Reads a page.
-///
-/// # Errors
-/// Where the text as a whole is not a page; a record that is not one is an entry of the page.
-pub fn parse(body: &[u8]) -> Result<Page<'_>, PageError> {
-    if let Ok(page) = serde_json::from_slice::<Envelope<Record<'_>>>(body) {
-        let next_cursor = next(page.pagination)?;
-        return Ok(Page { records: page.data.into_iter().map(Ok).collect(), next_cursor });
+/// Parses a page of samples. Fails if the text as a whole is not a page; an invalid record is an entry of the
+/// page.
+pub fn parse_timeseries(body: &[u8]) -> Result<TimeseriesPage<'_>, PageError> {
+    if let Ok(page) = serde_json::from_slice::<Envelope<TimeseriesRecord<'_>>>(body) {
+        let next_cursor = next_cursor(page.pagination)?;
+        return Ok(TimeseriesPage { records: page.data.into_iter().map(Ok).collect(), next_cursor });
     }
-    let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
-        .map_err(|error| PageError::NotAPage("timeseries", unreadable(&error)))?;
-    let next_cursor = next(page.pagination)?;
-    Ok(Page { records: page.data.into_iter().map(|raw| parse_record(raw.get())).collect(), next_cursor })
+    let (data, next_cursor) = parse_envelope(body, "timeseries")?;
+    Ok(TimeseriesPage { records: data.into_iter().map(|raw| parse_record(raw.get())).collect(), next_cursor })
 }
 
-/// Reads a page of events.
-///
-/// # Errors
-/// As [`parse`].
+/// Parses a page of events, or of the days of a summary, as [`parse_timeseries`] does one of samples.
 pub fn parse_events(body: &[u8]) -> Result<EventPage, PageError> {
-    let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
-        .map_err(|error| PageError::NotAPage("events", unreadable(&error)))?;
-    let next_cursor = next(page.pagination)?;
-    let read = |raw: &RawValue| {
-        serde_json::from_str(raw.get()).map_err(|error| BadRecord {
+    let (data, next_cursor) = parse_envelope(body, "events")?;
+    let parse = |raw: &RawValue| {
+        serde_json::from_str(raw.get()).map_err(|error| InvalidRecord {
             reason: format!("it cannot be read: {error}"),
-            text: shortened(raw.get()),
+            text: truncated(raw.get()),
         })
     };
-    Ok(EventPage { records: page.data.into_iter().map(read).collect(), next_cursor })
+    Ok(EventPage { records: data.into_iter().map(parse).collect(), next_cursor })
 }
 
-fn next(pagination: Pagination) -> Result<Option<String>, PageError> {
+fn parse_envelope<'a>(
+    body: &'a [u8],
+    kind: &'static str,
+) -> Result<(Vec<&'a RawValue>, Option<String>), PageError> {
+    let page = serde_json::from_slice::<Envelope<&RawValue>>(body)
+        .map_err(|error| PageError::NotAPage(kind, describe_json_error(&error)))?;
+    Ok((page.data, next_cursor(page.pagination)?))
+}
+
+fn next_cursor(pagination: Pagination) -> Result<Option<String>, PageError> {
     match pagination {
+        // `has_more` decides; a cursor on the last page is ignored.
         Pagination { has_more: false, .. } => Ok(None),
         Pagination { next_cursor: Some(cursor), .. } => Ok(Some(cursor)),
         Pagination { next_cursor: None, .. } => Err(PageError::NoCursor),
     }
 }
 
-/// Reads one record by itself.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn parse_record(text: &str) -> Result<Record<'_>, BadRecord> {
-    serde_json::from_str::<Record<'_>>(text)
-        .or_else(|_| leniently(text).map_err(|reason| BadRecord { reason, text: shortened(text) }))
+/// Parses one record by itself.
+pub fn parse_record(text: &str) -> Result<TimeseriesRecord<'_>, InvalidRecord> {
+    serde_json::from_str::<TimeseriesRecord<'_>>(text)
+        .or_else(|_| parse_leniently(text).map_err(|reason| InvalidRecord { reason, text: truncated(text) }))
 }
 
-/// A record whose parts are not all of the types that OW writes. A number may be written as a string, as
-/// the reference converter allows.
-fn leniently(text: &str) -> Result<Record<'static>, String> {
+/// Parses a record whose fields are not all of the types that OW writes. As in the reference converter, a
+/// number may be written as a string.
+fn parse_leniently(text: &str) -> Result<TimeseriesRecord<'static>, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| format!("it cannot be read: {error}"))?;
     let Value::Object(fields) = value else { return Err("it is not an object".into()) };
     let timestamp = match fields.get("timestamp") {
         Some(Value::String(text)) => text.clone(),
-        Some(other) => return Err(format!("its timestamp {} is not a text", shortened(&other.to_string()))),
+        Some(other) => return Err(format!("its timestamp {} is not a text", truncated(&other.to_string()))),
         None => return Err("it has no timestamp".into()),
     };
-    Ok(Record {
+    Ok(TimeseriesRecord {
         timestamp: timestamp.into(),
         zone_offset: text_of(&fields, "zone_offset"),
         series_type: text_of(&fields, "type"),
@@ -186,23 +171,21 @@ fn leniently(text: &str) -> Result<Record<'static>, String> {
 }
 
 fn number(value: Option<&Value>) -> Result<f64, String> {
-    let not_a_number = |value: &Value| format!("its value {} is not a number", shortened(&value.to_string()));
-    match value {
-        Some(Value::Number(number)) => {
-            number.as_f64().ok_or_else(|| not_a_number(&Value::from(number.clone())))
-        }
-        Some(text @ Value::String(digits)) => digits.trim().parse().map_err(|_| not_a_number(text)),
-        Some(other) => Err(not_a_number(other)),
-        None => Err("it has no value".into()),
-    }
+    let value = value.ok_or("it has no value")?;
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| format!("its value {} is not a number", truncated(&value.to_string())))
 }
 
 fn text_of(fields: &serde_json::Map<String, Value>, key: &str) -> Option<Cow<'static, str>> {
     fields.get(key)?.as_str().map(|text| text.to_owned().into())
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(KEPT_CHARS) {
+fn truncated(text: &str) -> String {
+    match text.char_indices().nth(STORED_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -220,12 +203,12 @@ mod tests {
         "unit":"bpm","source":{"provider":"oura","source":"oura","device":null},"is_daily_total":null}"#;
 
     #[test]
-    fn a_page_of_a_real_ow_is_read_whole_without_the_slow_way() {
+    fn a_page_of_a_real_ow_is_parsed_without_copying() {
         let capture: Value =
             serde_json::from_str(include_str!("../../tests/captures/timeseries-heart-rate-page-1.json"))
                 .unwrap();
         let body = capture["response"]["body"].to_string();
-        let page = parse(body.as_bytes()).unwrap();
+        let page = parse_timeseries(body.as_bytes()).unwrap();
         assert_eq!(page.records.len(), 100);
         assert!(page.next_cursor.is_some());
         let first = page.records[0].as_ref().unwrap();
@@ -234,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_record_leaves_its_neighbours_alone() {
+    fn an_invalid_record_affects_no_other() {
         for (bad, reason) in [
             (r#"{"timestamp":"2026-11-21T00:00:00Z","value":"high"}"#, "its value \"high\" is not a number"),
             (r#"{"timestamp":"2026-11-21T00:00:00Z","value":null}"#, "its value null is not a number"),
@@ -245,7 +228,7 @@ mod tests {
             ("7", "it is not an object"),
         ] {
             let body = page(&format!("{GOOD},{bad},{GOOD}"), r#"{"has_more":false}"#);
-            let page = parse(body.as_bytes()).unwrap();
+            let page = parse_timeseries(body.as_bytes()).unwrap();
             let reasons: Vec<_> =
                 page.records.iter().filter_map(|r| r.as_ref().err()).map(|bad| bad.reason.as_str()).collect();
             assert_eq!((page.records.len(), reasons), (3, vec![reason]));
@@ -253,24 +236,25 @@ mod tests {
     }
 
     #[test]
-    fn a_number_beyond_all_numbers_is_a_bad_record_not_a_bad_page() {
+    fn a_number_too_large_for_a_double_spoils_its_record_only() {
         let bad = r#"{"timestamp":"2026-11-21T00:00:00Z","value":1e400}"#;
         let body = page(&format!("{bad},{GOOD}"), r#"{"has_more":false}"#);
-        let page = parse(body.as_bytes()).unwrap();
+        let page = parse_timeseries(body.as_bytes()).unwrap();
         assert!(page.records[0].is_err() && page.records[1].is_ok());
     }
 
     #[test]
-    fn a_number_written_as_a_text_counts() {
+    fn a_number_written_as_a_string_is_accepted() {
         let body = page(r#"{"timestamp":"2026-11-21T00:00:00Z","value":" 72.5 "}"#, r#"{"has_more":false}"#);
-        let page = parse(body.as_bytes()).unwrap();
+        let page = parse_timeseries(body.as_bytes()).unwrap();
         assert!((page.records[0].as_ref().unwrap().value - 72.5).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn a_page_of_ten_times_what_was_asked_for_is_none() {
+    fn a_page_of_more_than_ten_times_the_requested_records_is_refused() {
         let data = vec!["0"; MOST_RECORDS].join(",");
-        let page_of = |data: &str| parse(page(data, "{}").as_bytes()).map(|page| page.records.len());
+        let page_of =
+            |data: &str| parse_timeseries(page(data, "{}").as_bytes()).map(|page| page.records.len());
         assert_eq!(page_of(&data), Ok(MOST_RECORDS));
         let one_more = page_of(&format!("{data},0"));
         assert!(
@@ -281,11 +265,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_page_is_an_error() {
+    fn a_text_that_is_not_a_page_is_refused() {
         for body in ["", "<html>", "[]", r#"{"data":{}}"#, r#"{"detail":"x"}"#, r#"{"data":[{"timestamp":"#] {
-            assert!(matches!(parse(body.as_bytes()), Err(PageError::NotAPage(..))), "{body}");
+            assert!(matches!(parse_timeseries(body.as_bytes()), Err(PageError::NotAPage(..))), "{body}");
         }
         let stuck = page(GOOD, r#"{"has_more":true,"next_cursor":null}"#);
-        assert_eq!(parse(stuck.as_bytes()), Err(PageError::NoCursor));
+        assert_eq!(parse_timeseries(stuck.as_bytes()), Err(PageError::NoCursor));
     }
 }

@@ -1,5 +1,5 @@
-//! A read of the past: slice by slice, the lock let go in between so that ticks are not kept waiting,
-//! and each patient's progress kept, so that one that was killed goes on where it was.
+//! Reads the past in slices. The lock is released between slices, so that ticks do not wait; the progress of
+//! each patient is stored, so that a backfill that was killed resumes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,96 +7,97 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::common::failure::Failure;
-use crate::config::settings::{IngestMode, Snapshot};
+use crate::config::settings::{IngestMode, Settings};
 use crate::model::consent_intervals::Interval;
-use crate::poll::patient_turn::Turn;
-use crate::poll::poller::{Ask, Context, Past, Poller};
-use crate::poll::progress::Progress;
-use crate::poll::take_lock::{Entry, skipped};
-use crate::poll::tick::{Outcome, Summary, outcome};
-use crate::poll::turn_error::TurnError;
-use crate::poll::windows::{Reach, SLICE, slices};
-use crate::store::error::StoreError;
-use crate::store::operations::backfill::From;
-use crate::store::operations::patient_status::Reads;
-use crate::store::operations::poll_plan::Due;
-use crate::store::operations::tick_lock::{Hold, Kind};
-use crate::store::operations::{backfill, tick_lock};
+use crate::poll::poller::{BackfillRequest, PollRequest, Poller, TickContext};
+use crate::poll::take_lock::{LockOutcome, skipped_sentence};
+use crate::poll::tick::{PollOutcome, PollSummary};
+use crate::poll::windows::{ReadRange, SLICE, slices};
+use crate::poll::{patient_turn::Turn, progress::PollProgress, turn_error::TurnError};
+use crate::store::operations::backfill::{self, ReadOrder};
+use crate::store::operations::tick_lock::{self, LockOwner, RunKind};
+use crate::store::{
+    error::StoreError, operations::patient_status::RareReads, operations::poll_plan::PatientPlan,
+};
 
-/// How long the lock is free between two slices where a tick waits: it looks several times in it.
+/// Pause between two slices while a tick waits for the lock: long enough for several of its attempts.
 const GAP: Duration = Duration::from_secs(1);
 
-/// A patient's part in a backfill.
-struct Job {
-    due: Due,
-    /// What is left to read.
+struct PatientBackfill {
+    plan: PatientPlan,
+    /// The range that is not read yet.
     rest: Interval,
 }
 
 impl Poller {
     pub(crate) async fn backfill(
         &self,
-        ask: &Ask,
-        past: &Past,
-        settings: &Snapshot,
-        progress: &Arc<Progress>,
-    ) -> Result<Outcome, Failure> {
-        let mut context = self.context(settings, None).await?;
-        let mut summary = Summary::new(context.mode, false);
-        // The first slice steps aside for a running tick, as a tick would; later ones wait their turn.
-        let mut hold = match self.enter(Kind::Backfill, Duration::ZERO).await? {
-            Entry::Held(since) => return Ok(Outcome::Held(skipped(&since))),
-            Entry::Taken(hold) => Some(hold),
+        request: &PollRequest,
+        backfill: &BackfillRequest,
+        settings: &Settings,
+        progress: &Arc<PollProgress>,
+    ) -> Result<PollOutcome, Failure> {
+        let mut context = self.context(request, settings, None, progress).await?;
+        let mut summary = PollSummary::new(context.mode, false);
+        // The first slice does not wait for a running tick, so that the caller learns of it at once. Later
+        // slices wait.
+        let mut hold = match self.take_lock(request.kind(), Duration::ZERO).await? {
+            LockOutcome::Held(since) => return Ok(PollOutcome::Held(skipped_sentence(&since))),
+            LockOutcome::Taken(hold) => Some(hold),
         };
-        context.lock_owner = hold.as_ref().map(|hold| hold.owner().to_owned());
-        let all = context.patients(ask, &mut summary).await?;
-        let ended = context.rounds(&mut hold, all, past, &mut summary, progress).await;
+        context.lock_owner = hold.as_ref().map(|hold| hold.token().to_owned());
+        let plans = context.plan_patients(&mut summary).await?;
+        let ended = context.read_past(&mut hold, plans, backfill, &mut summary).await;
         if let Some(hold) = hold {
-            self.leave(hold).await?;
+            self.release_lock(hold).await?;
         }
-        outcome(summary, ended?)
+        summary.finish(ended?)
     }
 }
 
-impl Context {
-    /// Reads slice after slice; answers with what stopped it, if anything.
-    async fn rounds(
+impl TickContext {
+    /// Reads slice after slice of all patients; returns the error that stopped it, if any.
+    async fn read_past(
         &mut self,
-        hold: &mut Option<Hold>,
-        all: Vec<Due>,
-        past: &Past,
-        summary: &mut Summary,
-        progress: &Progress,
+        hold: &mut Option<LockOwner>,
+        plans: Vec<PatientPlan>,
+        backfill: &BackfillRequest,
+        summary: &mut PollSummary,
     ) -> Result<Option<TurnError>, StoreError> {
-        let run = self.begin_run(Kind::Backfill).await?;
-        let mut jobs = self.jobs(all, past).await?;
-        progress.expect(jobs.len(), jobs.iter().map(|job| slices(job.rest).count()).sum());
+        let run = self.begin_run().await?;
+        let mut patients = self.start_or_resume(plans, backfill).await?;
+        self.progress.patients.add(patients.len());
+        self.progress.slices.add(patients.iter().map(|patient| slices(patient.rest).count()).sum());
         let stopped = loop {
-            let stopped = self.round(&mut jobs, past, summary, progress).await;
-            if stopped.is_some() || jobs.is_empty() {
+            let stopped = self.read_next_slices(&mut patients, backfill, summary).await;
+            if stopped.is_some() || patients.is_empty() {
                 break stopped;
             }
-            if !self.let_others_in(hold, run).await? {
+            if !self.yield_lock(hold, run).await? {
                 break Some(StoreError::LockLost.into());
             }
         };
-        self.end_run(Kind::Backfill, run, summary, stopped.as_ref()).await;
+        self.end_run(run, summary, stopped.as_ref()).await;
         Ok(stopped)
     }
 
-    /// Lets go of the lock and takes it again; answers whether that was possible. A lock that has not moved
-    /// for as long as this waits counts as left behind.
-    async fn let_others_in(&mut self, hold: &mut Option<Hold>, run: Option<i64>) -> Result<bool, StoreError> {
+    /// Releases the lock and takes it again; returns false if another run still holds it when its lock counts
+    /// as stale.
+    async fn yield_lock(
+        &mut self,
+        hold: &mut Option<LockOwner>,
+        run: Option<i64>,
+    ) -> Result<bool, StoreError> {
         if let Some(hold) = hold.take()
-            && self.poller.leave(hold).await?
+            && self.poller.release_lock(hold).await?
         {
             tokio::time::sleep(GAP).await;
         }
-        match self.poller.enter(Kind::Backfill, tick_lock::STALE).await? {
-            Entry::Held(_) => Ok(false),
-            Entry::Taken(next) => {
-                self.lock_owner = Some(next.owner().to_owned());
-                *hold = Some(next);
+        match self.poller.take_lock(RunKind::Backfill, tick_lock::STALE_AFTER).await? {
+            LockOutcome::Held(_) => Ok(false),
+            LockOutcome::Taken(taken) => {
+                self.lock_owner = Some(taken.token().to_owned());
+                *hold = Some(taken);
                 if let Some(run) = run {
                     self.write(move |db| tick_lock::set_run(db, run)).await?;
                 }
@@ -105,118 +106,124 @@ impl Context {
         }
     }
 
-    /// Each patient's part; what an earlier backfill of the same question has read is left out.
-    async fn jobs(&self, all: Vec<Due>, past: &Past) -> Result<Vec<Job>, StoreError> {
-        let range = self.asked(past);
-        let (asked, from, now) = (self.question(past), self.from(), self.started);
+    /// Starts the backfill of each patient, or resumes one of the same name.
+    async fn start_or_resume(
+        &self,
+        plans: Vec<PatientPlan>,
+        backfill: &BackfillRequest,
+    ) -> Result<Vec<PatientBackfill>, StoreError> {
+        let range = self.range_to_read(backfill);
+        let (name, order, now) = (self.backfill_name(backfill), self.read_order(), self.started);
         let begin = move |db: &_| {
-            let jobs = all.into_iter().map(|due| {
-                let rest = backfill::begin(db, due.patient, &asked, range, from, now)?;
-                Ok(Job { due, rest })
+            let patients = plans.into_iter().map(|plan| {
+                let rest = backfill::start_or_resume(db, plan.patient, &name, range, order, now)?;
+                Ok(PatientBackfill { plan, rest })
             });
-            jobs.collect()
+            patients.collect()
         };
         self.write(begin).await
     }
 
-    /// Reads the next slice of every patient, several patients at a time; those who are done, or in error,
-    /// leave the list.
-    async fn round(
+    /// Reads the next slice of each patient, several patients at a time. Patients who are finished or in
+    /// error leave the list.
+    async fn read_next_slices(
         &self,
-        jobs: &mut Vec<Job>,
-        past: &Past,
-        summary: &mut Summary,
-        progress: &Progress,
+        patients: &mut Vec<PatientBackfill>,
+        backfill: &BackfillRequest,
+        summary: &mut PollSummary,
     ) -> Option<TurnError> {
-        let mut turns = futures_util::stream::iter(std::mem::take(jobs))
-            .map(|job| async move {
-                let slice = self.next_slice(job.rest);
-                let turn = self.unless_stopped(self.slice(&job, slice, past, progress)).await;
-                (job, slice, turn)
+        let mut turns = futures_util::stream::iter(std::mem::take(patients))
+            .map(|patient| async move {
+                let (slice, rest) = self.split_slice(patient.rest);
+                let read = self.read_slice(&patient.plan, slice, rest, backfill);
+                let turn = self.unless_stopped(read).await;
+                (patient, rest, turn)
             })
             .buffer_unordered(self.concurrency);
-        while let Some((mut job, slice, turn)) = turns.next().await {
-            summary.add(&job.due, &turn);
-            if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
+        while let Some((mut patient, rest, turn)) = turns.next().await {
+            summary.add(&patient.plan, &turn);
+            if turn.ends_tick() {
                 return turn.error;
             }
             if !turn.is_unfinished {
-                job.rest = self.after(job.rest, slice);
+                patient.rest = rest;
             }
-            if turn.error.is_none() && job.rest.from < job.rest.until {
-                jobs.push(job);
+            if turn.error.is_none() && patient.rest.from < patient.rest.until {
+                patients.push(patient);
             }
         }
         None
     }
 
-    /// The time that is read. An object holds samples from before it was stored: in raw mode every day up to now
-    /// may hold what was asked for.
-    pub(crate) fn asked(&self, past: &Past) -> Interval {
+    /// Returns the range to read for a backfill. In raw mode it ends now: an object holds samples from before
+    /// it was stored, so any later day may hold requested samples.
+    pub(crate) fn range_to_read(&self, backfill: &BackfillRequest) -> Interval {
         let until = match self.mode {
-            IngestMode::Normalized => past.range.until.min(self.started),
+            IngestMode::Normalized => backfill.range.until.min(self.started),
             IngestMode::Raw => self.started,
         };
-        Interval { until, ..past.range }
+        Interval { until, ..backfill.range }
     }
 
-    async fn slice(&self, job: &Job, slice: Interval, past: &Past, progress: &Progress) -> Turn {
-        let mut turn = self.read_reach(&job.due, Reach::Asked(slice), progress).await;
-        let noted = match &turn.error {
-            Some(error) if error.ends_tick() => return turn,
-            Some(_) => self.note(&job.due, &turn, Reads::default()).await,
-            None if !turn.told.is_empty() => match self.note(&job.due, &turn, Reads::default()).await {
-                Ok(()) => self.advance(job, past, slice, &turn).await,
-                Err(error) => Err(error),
-            },
-            None => self.advance(job, past, slice, &turn).await,
+    /// Reads one slice, and stores `rest` as what remains of the backfill.
+    async fn read_slice(
+        &self,
+        plan: &PatientPlan,
+        slice: Interval,
+        rest: Interval,
+        backfill: &BackfillRequest,
+    ) -> Turn {
+        let mut turn = self.read_range(plan, ReadRange::Requested(slice)).await;
+        if turn.ends_tick() {
+            return turn;
+        }
+        let recorded = async {
+            if turn.error.is_some() || !turn.unread_objects.is_empty() {
+                self.record_turn(plan, &turn, RareReads::default()).await?;
+            }
+            // If objects of the slice are left, the next round continues with the same slice.
+            if turn.is_complete() {
+                let (patient, name, order) = (plan.patient, self.backfill_name(backfill), self.read_order());
+                self.write(move |db| backfill::advance(db, patient, &name, rest, order)).await?;
+            }
+            Ok::<_, StoreError>(())
         };
-        if let Err(error) = noted {
+        if let Err(error) = recorded.await {
             turn.error = Some(error.into());
         }
         if !turn.is_unfinished {
-            progress.slice_done();
+            self.progress.slices_done.add(1);
         }
         turn
     }
 
-    /// A slice that had its share of objects, and has more, is read on in the next round.
-    async fn advance(&self, job: &Job, past: &Past, slice: Interval, turn: &Turn) -> Result<(), StoreError> {
-        if turn.is_unfinished {
-            return Ok(());
-        }
-        let (patient, asked, from) = (job.due.patient, self.question(past), self.from());
-        let rest = self.after(job.rest, slice);
-        self.write(move |db| backfill::advance(db, patient, &asked, rest, from)).await
-    }
-
-    /// Under which name a backfill is resumed: what one mode has read, the other has not.
-    fn question(&self, past: &Past) -> String {
+    /// Returns the stored name of a backfill. It differs by mode, since each mode reads the past for itself.
+    fn backfill_name(&self, backfill: &BackfillRequest) -> String {
         match self.mode {
-            IngestMode::Normalized => past.asked.clone(),
-            IngestMode::Raw => format!("raw {}", past.asked),
+            IngestMode::Normalized => backfill.name.clone(),
+            IngestMode::Raw => format!("raw {}", backfill.name),
         }
     }
 
-    /// Of the payloads the newest come first, and the older ones only fill: what was stored later stands.
-    fn from(&self) -> From {
+    /// Returns the order of slices. Of payloads the newest is read first and wins; older ones only fill gaps.
+    fn read_order(&self) -> ReadOrder {
         match self.mode {
-            IngestMode::Normalized => From::Oldest,
-            IngestMode::Raw => From::Newest,
+            IngestMode::Normalized => ReadOrder::OldestFirst,
+            IngestMode::Raw => ReadOrder::NewestFirst,
         }
     }
 
-    fn next_slice(&self, rest: Interval) -> Interval {
-        match self.from() {
-            From::Oldest => slices(rest).next().unwrap_or(rest),
-            From::Newest => Interval { from: rest.until.minus(SLICE).max(rest.from), ..rest },
-        }
-    }
-
-    fn after(&self, rest: Interval, slice: Interval) -> Interval {
-        match self.from() {
-            From::Oldest => Interval { from: slice.until, ..rest },
-            From::Newest => Interval { until: slice.from, ..rest },
+    /// Splits the next slice off a range; returns the slice and the rest.
+    fn split_slice(&self, range: Interval) -> (Interval, Interval) {
+        match self.read_order() {
+            ReadOrder::OldestFirst => {
+                let slice = slices(range).next().unwrap_or(range);
+                (slice, Interval { from: slice.until, ..range })
+            }
+            ReadOrder::NewestFirst => {
+                let from = range.until.minus(SLICE).max(range.from);
+                (Interval { from, ..range }, Interval { until: from, ..range })
+            }
         }
     }
 }

@@ -1,68 +1,68 @@
-//! Blood pressures: a systolic and a diastolic sample of one stream and instant make one observation, whichever of them
-//! comes first.
+//! Pairs a systolic with a diastolic sample of the same stream and instant: together they are one
+//! observation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::common::time::Timestamp;
 use crate::model::sample::Sample;
-use crate::model::sample_details::{Measure, Particulars};
-use crate::omh::convert::Point;
+use crate::model::sample_details::{Measure, SampleDetails};
+use crate::omh::convert::ConvertedRecord;
 use crate::store::samples::rejected;
 
-/// What the two halves have in common: provider, source, device, and the instant.
-type Key = (String, String, String, Timestamp);
+/// Provider, source, device and instant, which both samples of a pair share.
+type PairKey = (String, String, String, Timestamp);
 
-/// One half that waits for the other.
 #[derive(Debug)]
-struct Half {
+struct UnpairedSample {
     sample: Sample,
     is_systolic: bool,
+    /// The record as OW sent it, shown if the partner never arrives.
     text: String,
 }
 
-/// The halves of a window that wait for their other half.
+/// The samples of a window that wait for their partner.
 #[derive(Debug, Default)]
-pub(crate) struct Pairs(BTreeMap<Key, Half>);
+pub(crate) struct BloodPressurePairs(BTreeMap<PairKey, UnpairedSample>);
 
-impl Pairs {
-    /// Takes one half; answers the whole where it is one now. `text` is the record, to be looked at where the other
-    /// half never comes. Of two of the same kind the last one counts.
-    pub(crate) fn add(&mut self, point: &Point<'_>, is_systolic: bool, text: String) -> Option<Sample> {
-        let key = (
-            point.provider.to_owned(),
-            point.source.to_owned(),
-            point.device.to_owned(),
-            point.sample.instant,
-        );
-        let half = Half { sample: point.sample.clone(), is_systolic, text };
+impl BloodPressurePairs {
+    /// Adds a sample; returns the blood pressure if this completes it. A second sample of the same kind
+    /// replaces the first.
+    pub(crate) fn add(
+        &mut self,
+        point: &ConvertedRecord<'_>,
+        is_systolic: bool,
+        text: String,
+    ) -> Option<Sample> {
+        let ConvertedRecord { provider, source, device, sample, .. } = point;
+        let key = ((*provider).to_owned(), (*source).to_owned(), (*device).to_owned(), sample.instant);
+        let unpaired = UnpairedSample { sample: sample.clone(), is_systolic, text };
         match self.0.remove(&key) {
             Some(other) if other.is_systolic != is_systolic => {
-                let (systolic, diastolic) = if is_systolic { (half, other) } else { (other, half) };
-                Some(whole(&systolic.sample, &diastolic.sample))
+                let (systolic, diastolic) = if is_systolic { (unpaired, other) } else { (other, unpaired) };
+                Some(merge(systolic.sample, &diastolic.sample))
             }
             _ => {
-                self.0.insert(key, half);
+                self.0.insert(key, unpaired);
                 None
             }
         }
     }
 
-    /// Takes out the halves that stayed alone, each with its reason and its text.
-    pub(crate) fn alone(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
-        std::mem::take(&mut self.0).into_values().map(|half| {
-            let other = if half.is_systolic { "diastolic" } else { "systolic" };
-            (format!("it has no {other} sample of the same instant; {}", rejected::WAITS), half.text)
+    /// Removes the samples without a partner; returns the reason and the text of each.
+    pub(crate) fn take_unpaired(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
+        std::mem::take(&mut self.0).into_values().map(|unpaired| {
+            let partner = if unpaired.is_systolic { "diastolic" } else { "systolic" };
+            let reason =
+                format!("it has no {partner} sample of the same instant; {}", rejected::UNPAIRED_REASON_END);
+            (reason, unpaired.text)
         })
     }
 }
 
-fn whole(systolic: &Sample, diastolic: &Sample) -> Sample {
+fn merge(systolic: Sample, diastolic: &Sample) -> Sample {
     let measures = BTreeMap::from([(Measure::Diastolic, diastolic.value)]);
-    let particulars = Particulars { measures, ..Particulars::default() };
-    Sample {
-        particulars: Some(Arc::new(particulars)),
-        zone: systolic.zone.or(diastolic.zone),
-        ..systolic.clone()
-    }
+    let details = SampleDetails { measures, ..SampleDetails::default() };
+    let zone = systolic.zone.or(diastolic.zone);
+    Sample { details: Some(Arc::new(details)), zone, ..systolic }
 }

@@ -1,104 +1,97 @@
-//! Gathers the samples of pages into batches that can be committed.
+//! Collects converted samples and rejected records until there are enough for a commit.
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::common::time::Timestamp;
-use crate::model::catalog::endpoint::Endpoint;
-use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::{Body, Series};
-use crate::model::consent_intervals::Interval;
-use crate::model::sample::Sample;
-use crate::model::stream_key::StreamKey;
-use crate::omh::convert::Point;
-use crate::omh::{convert, event, oura};
-use crate::ow::page::{BadRecord, EventPage, Page, Record};
-use crate::poll::blood_pressure::Pairs;
+use crate::model::catalog::series_type::{OmhBody, SeriesType};
+use crate::model::{
+    catalog::endpoint::ProviderEndpoint, catalog::series::SERIES, consent_intervals::Interval,
+    sample::Sample, stream_key::StreamKey,
+};
+use crate::omh::{convert, convert::ConvertedRecord, event, oura};
+use crate::ow::page::{EventPage, InvalidRecord, TimeseriesPage, TimeseriesRecord};
+use crate::poll::blood_pressure::BloodPressurePairs;
 use crate::raw::body_error::BodyError;
-use crate::raw::record;
-use crate::raw::record::Unreadable;
-use crate::store::samples::commit::Part;
-use crate::store::samples::rejected::Rejected;
+use crate::raw::record::{self, RecordError};
+use crate::store::{samples::commit::StreamSamples, samples::rejected::Rejected};
 
-/// Samples per commit: enough that the disk's sync costs little, few enough that memory stays small.
+/// Samples per commit: enough that the disk sync costs little, few enough to keep memory small.
 pub const BATCH: usize = 1000;
 
-/// Characters of a rejected record that are kept to be looked at.
+/// Characters that are stored of a rejected record.
 const TEXT_CHARS: usize = 2000;
-/// Characters of the reason, which may quote the record.
+/// Characters that are stored of the reason, which may quote the record.
 const REASON_CHARS: usize = 300;
 
-/// Where the records of a payload come from.
+/// The origin of the records of a payload.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
-    /// The endpoint.
-    pub endpoint: &'a Endpoint,
-    /// What they become: the rows of the catalogue that the patient consents to.
-    pub series: &'a [&'static Series],
-    /// When the payload was stored, where that is known.
+pub struct PayloadOrigin<'a> {
+    pub endpoint: &'a ProviderEndpoint,
+    /// The series types that the records become and the patient consents to.
+    pub series: &'a [&'static SeriesType],
+    /// The time at which OW stored the payload, if known.
     pub stored: Option<Timestamp>,
 }
 
-/// Samples that were read and are not committed yet.
+/// Samples and rejected records of one window that are not committed yet.
 #[derive(Debug)]
 pub struct Collector {
-    series: Vec<&'static Series>,
-    /// The patient's.
+    series: Vec<&'static SeriesType>,
     zone: TimeZone,
-    pairs: Pairs,
-    parts: Vec<Part>,
+    pairs: BloodPressurePairs,
+    streams: Vec<StreamSamples>,
     rejected: Vec<Rejected>,
-    /// Newest sample time per type since the window began.
+    /// Newest sample time per type, over the whole window.
     newest: Vec<(&'static str, Timestamp)>,
-    /// Records since [`Collector::take_unreported`].
-    unreported: usize,
-    /// Whether a sample came before an older one.
+    uncounted: usize,
     is_unsorted: bool,
-    /// The ids of all events that OW has shown, also of those that are not of the window.
-    shown: Vec<Box<str>>,
+    /// Ids of all events on the pages, also of those outside of the window.
+    event_ids: Vec<Box<str>>,
 }
 
 impl Collector {
-    /// A collector for a window of these rows of the catalogue, of a patient in `zone`.
-    pub fn new(series: &[&'static Series], zone: &TimeZone) -> Self {
-        // What cannot be told to be of one of them is noted under the first, whichever was read longest ago.
+    /// Returns a collector for `series` of a patient who lives in `zone`.
+    pub fn new(series: &[&'static SeriesType], zone: &TimeZone) -> Self {
+        // A record of an unclear type is rejected under the first type: its order must not depend on the
+        // marks.
         let series = SERIES.iter().filter(|row| series.contains(row)).collect();
         Self {
             series,
             zone: zone.clone(),
-            pairs: Pairs::default(),
-            parts: Vec::new(),
+            pairs: BloodPressurePairs::default(),
+            streams: Vec::new(),
             rejected: Vec::new(),
             newest: Vec::new(),
-            unreported: 0,
+            uncounted: 0,
             is_unsorted: false,
-            shown: Vec::new(),
+            event_ids: Vec::new(),
         }
     }
 
-    /// Takes over the records of a page; those that cannot be converted are set apart.
-    pub fn add(&mut self, page: &Page<'_>) {
-        self.unreported += page.records.len();
+    /// Converts and adds the records of a page.
+    pub fn add(&mut self, page: &TimeseriesPage<'_>) {
+        self.uncounted += page.records.len();
         for record in &page.records {
             match record {
                 Ok(record) => self.add_record(record),
-                Err(BadRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
+                Err(InvalidRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
             }
         }
     }
 
-    /// Takes over the events of a page, as far as they begin in `range`: OW was asked for more, since it looks at their
-    /// ends too. Each becomes what the rows of the catalogue make of it.
+    /// Converts and adds the events of a page that begin in `range`. A page holds later events too, since OW
+    /// filters by the end of an event.
     pub fn add_events(&mut self, page: &EventPage, range: Interval) {
-        self.unreported += page.records.len();
+        self.uncounted += page.records.len();
         let is_in = |at: Timestamp| range.from <= at && at < range.until;
         let id = |record: &Value| record["id"].as_str().map(Box::from);
-        self.shown.extend(page.records.iter().flatten().filter_map(id));
+        self.event_ids.extend(page.records.iter().flatten().filter_map(id));
         for record in &page.records {
             match record {
                 Ok(record) if event::event_start(record).is_none_or(is_in) => self.add_event(record),
                 Ok(_) => {}
-                Err(BadRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
+                Err(InvalidRecord { reason, text }) => self.reject(None, reason.clone(), text.clone()),
             }
         }
     }
@@ -107,32 +100,25 @@ impl Collector {
         for series in self.series.clone() {
             match event::convert_event(series, record, &self.zone) {
                 Ok(None) => {}
-                Ok(Some(event)) => {
-                    let (provider, source, device) = (&event.provider, &event.source, &event.device);
-                    let (daily_total, sample) = (event.daily_total, event.sample);
-                    self.add_point(series, Point { provider, source, device, daily_total, sample });
-                }
+                Ok(Some(point)) => self.add_point(series, point),
                 Err(reason) => self.reject(Some(series), reason, record.to_string()),
             }
         }
     }
 
-    /// Takes over one record of a payload; one that cannot be converted is set apart.
-    ///
-    /// # Errors
-    /// Where it is no JSON: then the payload is none either.
-    pub fn add_raw(&mut self, origin: &Origin<'_>, record: &[u8]) -> Result<(), BodyError> {
-        self.unreported += 1;
+    /// Converts and adds one record of a payload. A record that is not JSON is an error of the whole payload.
+    pub fn add_raw(&mut self, origin: &PayloadOrigin<'_>, record: &[u8]) -> Result<(), BodyError> {
+        self.uncounted += 1;
         let read = match origin.series {
-            // There are more of these than of all others, and they have a quick way.
-            [series] if series.series_type == "heart_rate" => record::read(record).map(|rate| {
-                self.add_converted(origin, series, convert::convert_raw(&rate).map(Some), record)
+            // Most records are heart rates, so they are parsed without a JSON tree.
+            [series] if series.series_type == "heart_rate" => record::parse_heart_rate(record).map(|rate| {
+                self.add_converted(origin, series, convert::convert_heart_rate(&rate).map(Some), record)
             }),
-            _ => record::read_value(record).map(|value| {
+            _ => record::parse_value(record).map(|value| {
                 let mut refused: Vec<String> = Vec::new();
                 for series in origin.series {
                     let converted = oura::convert_oura(series, &value, &self.zone, origin.stored);
-                    // What is wrong with all of the record is told once.
+                    // An error of the record as a whole is reported once, not once per series type.
                     if converted.as_ref().err().is_none_or(|reason| !refused.contains(reason)) {
                         refused.extend(converted.as_ref().err().cloned());
                         self.add_converted(origin, series, converted, record);
@@ -142,8 +128,8 @@ impl Collector {
         };
         match read {
             Ok(()) => Ok(()),
-            Err(Unreadable::Body(error)) => Err(error),
-            Err(Unreadable::Record(reason, text)) => {
+            Err(RecordError::Payload(error)) => Err(error),
+            Err(RecordError::Record(reason, text)) => {
                 self.reject(origin.series.first().copied(), reason, text);
                 Ok(())
             }
@@ -152,8 +138,8 @@ impl Collector {
 
     fn add_converted(
         &mut self,
-        Origin { endpoint, .. }: &Origin<'_>,
-        series: &'static Series,
+        PayloadOrigin { endpoint, .. }: &PayloadOrigin<'_>,
+        series: &'static SeriesType,
         converted: Result<Option<Sample>, String>,
         record: &[u8],
     ) {
@@ -161,68 +147,72 @@ impl Collector {
             Ok(None) => {}
             Ok(Some(sample)) => {
                 let (provider, daily_total) = (endpoint.provider, endpoint.is_daily_total);
-                self.add_point(series, Point { provider, source: "", device: "", daily_total, sample });
+                self.add_point(
+                    series,
+                    ConvertedRecord { provider, source: "", device: "", daily_total, sample },
+                );
             }
             Err(reason) => self.reject(Some(series), reason, String::from_utf8_lossy(record).into_owned()),
         }
     }
 
-    /// Takes out the ids of the events that OW has shown.
-    pub fn take_shown(&mut self) -> Vec<Box<str>> {
-        std::mem::take(&mut self.shown)
+    pub fn take_event_ids(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.event_ids)
     }
 
-    /// How many records were added since this was last asked.
-    pub fn take_unreported(&mut self) -> usize {
-        std::mem::take(&mut self.unreported)
+    /// Returns the number of records added since the last call.
+    pub fn take_uncounted(&mut self) -> usize {
+        std::mem::take(&mut self.uncounted)
     }
 
-    /// How many samples and rejects wait.
-    pub fn waiting(&self) -> usize {
-        self.parts.iter().map(|part| part.samples.len()).sum::<usize>() + self.rejected.len()
+    /// Returns the number of samples and rejected records that wait for a commit.
+    pub fn pending(&self) -> usize {
+        self.streams.iter().map(|stream| stream.samples.len()).sum::<usize>() + self.rejected.len()
     }
 
-    /// How many rejects wait.
-    pub fn rejected(&self) -> usize {
+    pub fn pending_rejected(&self) -> usize {
         self.rejected.len()
     }
 
-    /// Newest sample time per type since the window began.
+    /// Returns the newest sample time per type, over the whole window.
     pub fn newest(&self) -> &[(&'static str, Timestamp)] {
         &self.newest
     }
 
-    /// Takes out what can be committed. Before the window's last page the samples of the last instant stay
-    /// behind: others of that instant may follow, and the commit has to see them together.
-    pub fn take(&mut self, is_last: bool) -> (Vec<Part>, Vec<Rejected>) {
+    /// Removes and returns everything that can be committed. Until the last page the samples of the newest
+    /// instant remain: the commit needs all samples of an instant at once to recognize a renamed stream.
+    pub fn take_batch(&mut self, is_last: bool) -> (Vec<StreamSamples>, Vec<Rejected>) {
         if is_last {
-            let series = self.series.iter().copied().find(|series| series.body == Body::BloodPressure);
-            for (reason, text) in self.pairs.alone() {
+            let series = self.series.iter().copied().find(|series| series.body == OmhBody::BloodPressure);
+            for (reason, text) in self.pairs.take_unpaired() {
                 self.reject(series, reason, text);
             }
         }
         if std::mem::take(&mut self.is_unsorted) {
-            self.parts.iter_mut().for_each(|part| sort(&mut part.samples));
+            self.streams.iter_mut().for_each(|stream| sort(&mut stream.samples));
         }
-        let edge = self.parts.iter().filter_map(|part| part.samples.last()).map(|last| last.instant).max();
-        let mut taken = std::mem::take(&mut self.parts);
-        for part in &mut taken {
-            if !is_last && part.samples.last().map(|last| last.instant) == edge {
-                let behind = part.samples.partition_point(|sample| Some(sample.instant) < edge);
-                let samples = part.samples.split_off(behind);
-                self.parts.push(Part { key: part.key.clone(), samples });
+        let edge =
+            self.streams.iter().filter_map(|stream| stream.samples.last()).map(|last| last.instant).max();
+        let mut taken = std::mem::take(&mut self.streams);
+        for stream in &mut taken {
+            if !is_last && stream.samples.last().map(|last| last.instant) == edge {
+                let behind = stream.samples.partition_point(|sample| Some(sample.instant) < edge);
+                let samples = stream.samples.split_off(behind);
+                self.streams.push(StreamSamples { key: stream.key.clone(), samples });
             }
         }
-        taken.retain(|part| !part.samples.is_empty());
+        taken.retain(|stream| !stream.samples.is_empty());
         (taken, std::mem::take(&mut self.rejected))
     }
 
-    fn add_record(&mut self, record: &Record<'_>) {
+    fn add_record(&mut self, record: &TimeseriesRecord<'_>) {
         let series_type = record.series_type.as_deref();
         let series = match series_type {
-            Some(name) => self.series.iter().find(|series| series.types().contains(&name)),
-            // Which half of a blood pressure it is, nobody can tell.
-            None => self.series.first().filter(|one| self.series.len() == 1 && one.types().len() == 1),
+            Some(name) => self.series.iter().find(|series| series.timeseries_types().contains(&name)),
+            // Without a type, systolic and diastolic samples cannot be told apart.
+            None => {
+                self.series.first().filter(|one| self.series.len() == 1 && one.timeseries_types().len() == 1)
+            }
         };
         let Some(series) = series.copied() else {
             let reason =
@@ -230,10 +220,10 @@ impl Collector {
             return self.reject(None, reason, describe(record));
         };
         match convert::convert(series, record, &self.zone) {
-            Ok(point) if series.body == Body::BloodPressure => {
-                let is_systolic = series_type == series.types().first().copied();
+            Ok(point) if series.body == OmhBody::BloodPressure => {
+                let is_systolic = series_type == series.timeseries_types().first().copied();
                 if let Some(sample) = self.pairs.add(&point, is_systolic, describe(record)) {
-                    self.add_point(series, Point { sample, ..point });
+                    self.add_point(series, ConvertedRecord { sample, ..point });
                 }
             }
             Ok(point) => self.add_point(series, point),
@@ -241,18 +231,18 @@ impl Collector {
         }
     }
 
-    fn add_point(&mut self, series: &'static Series, point: Point<'_>) {
+    fn add_point(&mut self, series: &'static SeriesType, point: ConvertedRecord<'_>) {
         let instant = point.sample.instant;
-        let is_its = |key: &StreamKey| {
+        let is_same_stream = |key: &StreamKey| {
             key.series_type == series.series_type
                 && key.provider == point.provider
                 && key.source == point.source
                 && key.device == point.device
                 && key.daily_total == point.daily_total
         };
-        match self.parts.iter_mut().find(|part| is_its(&part.key)) {
-            Some(part) => self.is_unsorted |= push(&mut part.samples, point.sample),
-            None => self.parts.push(Part {
+        match self.streams.iter_mut().find(|stream| is_same_stream(&stream.key)) {
+            Some(stream) => self.is_unsorted |= push(&mut stream.samples, point.sample),
+            None => self.streams.push(StreamSamples {
                 key: StreamKey {
                     series_type: series.series_type,
                     provider: point.provider.to_owned(),
@@ -269,49 +259,43 @@ impl Collector {
         }
     }
 
-    fn reject(&mut self, series: Option<&Series>, reason: String, sample: String) {
-        let asked = series.or_else(|| self.series.first().copied());
-        let series_type = asked.map_or_else(String::new, |series| series.series_type.to_owned());
-        let (reason, sample) = (cut(reason, REASON_CHARS), cut(sample, TEXT_CHARS));
+    fn reject(&mut self, series: Option<&SeriesType>, reason: String, sample: String) {
+        let series = series.or_else(|| self.series.first().copied());
+        let series_type = series.map_or_else(String::new, |series| series.series_type.to_owned());
+        let (reason, sample) = (truncate(reason, REASON_CHARS), truncate(sample, TEXT_CHARS));
         self.rejected.push(Rejected { series_type, reason, sample });
     }
 }
 
-/// Adds a sample; answers whether it comes before one that was added. OW's pages are in the order of time already; of
-/// two samples of one instant the last one counts.
+/// Appends a sample, and returns whether that breaks the order of time. A sample of the same instant as the
+/// last one replaces it.
 fn push(samples: &mut Vec<Sample>, sample: Sample) -> bool {
+    let is_before = samples.last().is_some_and(|last| last.instant > sample.instant);
     match samples.last_mut() {
-        Some(last) if is_same(last, &sample) => {
-            *last = sample;
-            false
-        }
-        last => {
-            let is_before = last.is_some_and(|last| last.instant > sample.instant);
-            samples.push(sample);
-            is_before
-        }
+        Some(last) if is_same(last, &sample) => *last = sample,
+        _ => samples.push(sample),
     }
+    is_before
 }
 
-/// Puts samples in the order of time, each once.
+/// Sorts samples by time; of duplicates the last one remains.
 fn sort(samples: &mut Vec<Sample>) {
     samples.sort_by_key(|sample| sample.instant);
-    samples.dedup_by(|later, kept| {
-        let is_same = is_same(later, kept);
+    samples.dedup_by(|later, earlier| {
+        let is_same = is_same(later, earlier);
         if is_same {
-            std::mem::swap(kept, later);
+            std::mem::swap(earlier, later);
         }
         is_same
     });
 }
 
-/// Whether one of two samples of a stream stands for the other: of two events that begin at one instant none does.
+/// Returns whether two samples of a stream are duplicates. Two events may begin at the same instant.
 fn is_same(one: &Sample, other: &Sample) -> bool {
     one.instant == other.instant && one.event() == other.event()
 }
 
-/// The beginning of a text, where it is very long.
-fn cut(mut text: String, chars: usize) -> String {
+fn truncate(mut text: String, chars: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(chars) {
         text.truncate(end);
         text.push('…');
@@ -319,8 +303,8 @@ fn cut(mut text: String, chars: usize) -> String {
     text
 }
 
-/// A record as a text to look at.
-fn describe(record: &Record<'_>) -> String {
+/// Renders a record for the list of rejected records.
+fn describe(record: &TimeseriesRecord<'_>) -> String {
     let source = record.source.as_ref();
     serde_json::json!({
         "timestamp": record.timestamp,
@@ -340,7 +324,7 @@ mod tests {
     use super::*;
     use crate::model::catalog::series;
 
-    use crate::ow::page::parse as parse_page;
+    use crate::ow::page::parse_timeseries;
 
     fn record(minute: u32, value: &str, device: &str) -> String {
         format!(
@@ -353,21 +337,21 @@ mod tests {
         let mut collector = Collector::new(&[&series::SERIES[0]], &TimeZone::UTC);
         for page in pages {
             let body = format!(r#"{{"data":[{}],"pagination":{{"has_more":false}}}}"#, page.join(","));
-            collector.add(&parse_page(body.as_bytes()).unwrap());
+            collector.add(&parse_timeseries(body.as_bytes()).unwrap());
         }
         collector
     }
 
-    fn sizes(parts: &[Part]) -> Vec<(&str, usize)> {
-        parts.iter().map(|part| (part.key.device.as_str(), part.samples.len())).collect()
+    fn sizes(streams: &[StreamSamples]) -> Vec<(&str, usize)> {
+        streams.iter().map(|stream| (stream.key.device.as_str(), stream.samples.len())).collect()
     }
 
     #[test]
-    fn samples_are_gathered_by_stream_and_the_newest_time_is_known() {
+    fn samples_are_grouped_by_stream_and_the_newest_time_is_known() {
         let page = [record(0, "60.0", "null"), record(5, "61.0", "\"Watch\""), record(5, "62.0", "null")];
         let mut collector = collect(&[&page]);
         assert_eq!(collector.newest()[0].1.to_string(), "2026-11-21T08:05:00Z");
-        assert_eq!(sizes(&collector.take(true).0), [("", 2), ("Watch", 1)]);
+        assert_eq!(sizes(&collector.take_batch(true).0), [("", 2), ("Watch", 1)]);
     }
 
     #[test]
@@ -375,17 +359,17 @@ mod tests {
         let first = [record(0, "60.0", "null"), record(5, "61.0", "null")];
         let second = [record(5, "61.0", "\"Ring 4\"")];
         let mut collector = collect(&[&first]);
-        assert_eq!(sizes(&collector.take(false).0), [("", 1)]);
+        assert_eq!(sizes(&collector.take_batch(false).0), [("", 1)]);
         let body = format!(r#"{{"data":[{}]}}"#, second.join(","));
-        collector.add(&parse_page(body.as_bytes()).unwrap());
-        assert_eq!(sizes(&collector.take(true).0), [("", 1), ("Ring 4", 1)]);
+        collector.add(&parse_timeseries(body.as_bytes()).unwrap());
+        assert_eq!(sizes(&collector.take_batch(true).0), [("", 1), ("Ring 4", 1)]);
     }
 
     #[test]
-    fn samples_out_of_order_and_of_one_instant_are_put_right() {
+    fn samples_are_sorted_and_of_one_instant_the_last_remains() {
         let page = [record(5, "61.0", "null"), record(0, "60.0", "null"), record(5, "63.0", "null")];
-        let parts = collect(&[&page]).take(true).0;
-        let values: Vec<f64> = parts[0].samples.iter().map(|sample| sample.value).collect();
+        let streams = collect(&[&page]).take_batch(true).0;
+        let values: Vec<f64> = streams[0].samples.iter().map(|sample| sample.value).collect();
         assert_eq!(values, [60.0, 63.0]);
     }
 
@@ -397,29 +381,29 @@ mod tests {
             value: 60.0,
             zone: None,
             context: None,
-            particulars: None,
+            details: None,
         };
         let early = (0..1000).rev().filter(|second| push(&mut samples, sample(*second))).count();
-        // Appended, not inserted: an insertion moves every later sample, each time.
+        // Samples are appended, not inserted: an insertion would move all later ones each time.
         assert!(samples.is_sorted_by(|one, next| one.instant > next.instant) && early == 999);
         sort(&mut samples);
         assert!(samples.is_sorted_by_key(|sample| sample.instant) && samples.len() == 1000);
     }
 
     #[test]
-    fn the_text_and_the_reason_of_a_rejected_record_are_cut() {
+    fn the_text_and_the_reason_of_a_rejected_record_are_truncated() {
         let page = [record(0, &format!("\"{}\"", "ü".repeat(5000)), "null")];
-        let (_, rejected) = collect(&[&page]).take(true);
+        let (_, rejected) = collect(&[&page]).take_batch(true);
         let chars = |text: &str| text.chars().count();
         assert_eq!(chars(&rejected[0].reason), REASON_CHARS + 1);
         assert_eq!(chars(&rejected[0].sample), TEXT_CHARS + 1);
     }
 
     #[test]
-    fn a_record_that_cannot_be_converted_is_set_apart_with_its_reason() {
+    fn a_record_that_cannot_be_converted_is_rejected_with_its_reason() {
         let page = [record(0, "\"high\"", "null"), record(5, "61.0", "null")];
-        let (parts, rejected) = collect(&[&page]).take(true);
-        assert_eq!((sizes(&parts), rejected.len()), (vec![("", 1)], 1));
+        let (streams, rejected) = collect(&[&page]).take_batch(true);
+        assert_eq!((sizes(&streams), rejected.len()), (vec![("", 1)], 1));
         assert_eq!(rejected[0].reason, "its value \"high\" is not a number");
     }
 }

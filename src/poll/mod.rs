@@ -1,9 +1,10 @@
-//! A tick: who is linked and consents, which time ranges to read, and every page of them into the store.
+//! Reads new data from OW, or from the S3 bucket in raw mode, into the store.
 //!
-//! `windows`, `days`, `schedule` and `collect` are pure; `turn` reads one patient, in raw mode with `listing`,
-//! `objects` and `payload`; `daily` looks after it once a day; `entry` takes the lock; `tick` lets patients in and says how
-//! it ended; `hinted` breaks off where somebody else wants it; `backfill` reads the past in slices;
-//! `preview` converts records that are not stored.
+//! `tick` runs a poll: it takes the lock (`take_lock`), refreshes consents and gives each patient a turn
+//! (`patient_turn`, `raw`). `windows` and `sweep_schedule` plan which time to read; `collect` and
+//! `blood_pressure` gather converted samples for a commit. `backfill` reads the past in slices,
+//! `yielding_run` is a poll that ends when another run wants the lock, `daily_checks` compares with OW once a
+//! day, `preview` converts without storing.
 
 pub(crate) mod backfill;
 pub(crate) mod blood_pressure;

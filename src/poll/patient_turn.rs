@@ -1,194 +1,189 @@
-//! One patient's turn in a tick: every page of every window, into the store. Pages are fetched while the
-//! ones before are being committed.
+//! One patient's turn in a tick: reads each window page by page and commits the samples. The next page is
+//! fetched while the last one is being committed.
 
 use std::collections::HashSet;
 
-use crate::common::time::Timestamp;
-use crate::model::catalog::series_type::{Origin, Series};
-use crate::model::commit_counts::Tally;
-use crate::model::consent_intervals::Interval;
-use crate::model::error_kind;
-use crate::model::event_census::Census;
-use crate::model::stream_key::Owner;
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
+use crate::model::{
+    commit_counts::CommitCounts, consent_intervals::Interval, error_kind::ErrorKind,
+    event_census::EventCensus, stream_key::StreamOwner,
+};
 use crate::ow::client::{Feed, LONGEST_EVENT, PageRequest};
 use crate::ow::error::OwError;
-use crate::ow::page::{parse as parse_page, parse_events};
+use crate::ow::page::{parse_events, parse_timeseries};
 use crate::poll::collect::{BATCH, Collector};
-use crate::poll::poller::Context;
-use crate::poll::progress::Progress;
-use crate::poll::raw::unread_objects::Told;
-use crate::poll::turn_error::{Failed, TurnError};
-use crate::poll::windows::{Reach, Window, windows};
-use crate::store::error::StoreError;
-use crate::store::operations::poll_plan::Due;
-use crate::store::operations::{hourly_counters, patient_status, tick_lock};
-use crate::store::people::patient;
-use crate::store::samples::commit;
-use crate::store::samples::commit::Batch;
+use crate::poll::turn_error::{FailedWindow, TurnError};
+use crate::poll::windows::{ReadRange, Window, windows};
+use crate::poll::{poller::TickContext, raw::unread_objects::UnreadObjects};
+use crate::store::operations::patient_status::{self, RareReads, TurnResult};
+use crate::store::operations::{hourly_counters, tick_lock};
+use crate::store::samples::commit::{self, Batch};
+use crate::store::{error::StoreError, operations::poll_plan::PatientPlan, people::patient};
 use crate::telemetry::metrics;
 
-/// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page):
-/// past it OW is going round in circles.
-const MOST_PAGES: usize = 10_000;
+/// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page).
+/// After that many OW's pages must be repeating.
+const MAX_PAGES: usize = 10_000;
 
-/// What one turn brought, also where it ended in an error.
+/// The result of one turn, also of one that ended in an error.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    pub(crate) tally: Tally,
+    pub(crate) counts: CommitCounts,
     pub(crate) error: Option<TurnError>,
-    /// Objects of the bucket that could not be read.
-    pub(crate) told: Told,
-    /// Whether objects are left that the next turn reads: this one had its share.
+    pub(crate) unread_objects: UnreadObjects,
+    /// True if the turn's budget ended before the objects did: the next turn continues.
     pub(crate) is_unfinished: bool,
 }
 
 impl Turn {
-    /// Whose part what went wrong was.
-    pub(crate) fn kind(&self) -> Option<error_kind::Kind> {
-        let objects = (!self.told.is_empty()).then_some(error_kind::Kind::Object);
+    pub(crate) fn is_complete(&self) -> bool {
+        self.error.is_none() && !self.is_unfinished
+    }
+
+    pub(crate) fn ends_tick(&self) -> bool {
+        self.error.as_ref().is_some_and(TurnError::ends_tick)
+    }
+
+    fn error_kind(&self) -> Option<ErrorKind> {
+        let objects = (!self.unread_objects.is_empty()).then_some(ErrorKind::Object);
         self.error.as_ref().and_then(TurnError::kind).or(objects)
     }
 
-    /// What went wrong, in one sentence.
-    pub(crate) fn trouble(&self, due: &Due) -> Option<String> {
-        let objects = self.told.sentence();
-        match &self.error {
-            None => objects,
-            Some(error) => {
-                let all = [Some(error.describe(due)), objects];
-                Some(all.into_iter().flatten().collect::<Vec<_>>().join(". "))
-            }
-        }
-    }
-
-    /// How it ended.
-    fn ended(&self, due: &Due) -> patient_status::Ended {
-        let told = self.trouble(due);
-        match (&self.error, told) {
-            (None, error) => patient_status::Ended::Read { brought: self.tally.created > 0, error },
-            (Some(TurnError::Ow(_) | TurnError::Parts(_)), Some(error)) => patient_status::Ended::AtOw(error),
-            (Some(_), error) => patient_status::Ended::Elsewhere(error.unwrap_or_default()),
-        }
+    /// Returns everything that went wrong, in one text.
+    pub(crate) fn error_text(&self, plan: &PatientPlan) -> Option<String> {
+        let error = self.error.as_ref().map(|error| error.describe(plan));
+        let texts: Vec<String> = error.into_iter().chain(self.unread_objects.sentence()).collect();
+        (!texts.is_empty()).then(|| texts.join(". "))
     }
 }
 
-impl Context {
-    /// Reads what `reach` covers, from where the mode says.
-    pub(crate) async fn read_reach(&self, due: &Due, reach: Reach, progress: &Progress) -> Turn {
+impl TickContext {
+    /// Reads `range` from OW or, in raw mode, from the bucket.
+    pub(crate) async fn read_range(&self, plan: &PatientPlan, range: ReadRange) -> Turn {
         match &self.bucket {
-            None => self.read(due, &windows(&due.wanted, reach, self.started), progress).await,
-            Some(bucket) => self.read_objects(bucket, due, reach, progress).await,
+            None => self.read_windows(plan, &windows(&plan.series, range, self.started)).await,
+            Some(bucket) => self.read_objects(bucket, plan, range).await,
         }
     }
 
-    /// Whether anything is written.
+    /// Returns whether this tick writes; a dry run does not.
     pub(crate) fn is_live(&self) -> bool {
         self.lock_owner.is_some()
     }
 
-    /// Reads windows in order. One that fails leaves those of other types be, unless all would fail alike.
-    async fn read(&self, due: &Due, windows: &[Window], progress: &Progress) -> Turn {
+    /// Reads windows in order. A window that fails does not stop those of other types, unless all would fail
+    /// alike.
+    async fn read_windows(&self, plan: &PatientPlan, windows: &[Window]) -> Turn {
         let mut turn = Turn::default();
-        let mut failed: Vec<Failed> = Vec::new();
-        for slices in windows.chunk_by(Window::goes_on_in) {
-            let read = self.read_slices(due, slices, progress, &mut turn.tally, &mut failed).await;
-            if let Err(error) = read {
+        let mut failed: Vec<FailedWindow> = Vec::new();
+        for slices in windows.chunk_by(Window::is_followed_by) {
+            if let Err(error) = self.read_slices(plan, slices, &mut turn.counts, &mut failed).await {
                 turn.error = Some(error);
                 return turn;
             }
         }
-        turn.error = (!failed.is_empty()).then_some(TurnError::Parts(failed));
+        turn.error = (!failed.is_empty()).then_some(TurnError::Windows(failed));
         turn
     }
 
-    /// Reads the slices of one range. What is measured rarely has a mark of long ago, and one page may hold all of it:
-    /// then that one request is enough.
     async fn read_slices(
         &self,
-        due: &Due,
+        plan: &PatientPlan,
         slices: &[Window],
-        progress: &Progress,
-        tally: &mut Tally,
-        failed: &mut Vec<Failed>,
+        counts: &mut CommitCounts,
+        failed: &mut Vec<FailedWindow>,
     ) -> Result<(), TurnError> {
-        let whole = Window::whole(slices);
-        for (window, is_whole) in
-            whole.iter().map(|whole| (whole, true)).chain(slices.iter().map(|one| (one, false)))
+        // The mark of a type that is measured rarely, such as weight, lies far back. The first page may well
+        // hold its whole range: one request then saves one per slice.
+        let joined = Window::join(slices);
+        for (window, one_page) in
+            joined.iter().map(|joined| (joined, true)).chain(slices.iter().map(|one| (one, false)))
         {
-            if failed.iter().any(|one| one.holds_up(window)) {
+            if failed.iter().any(|failed| failed.blocks(window)) {
                 continue;
             }
-            match self.read_window(due, window, progress, tally, is_whole).await {
-                Ok(is_read) if is_whole && is_read => break,
+            match self.read_window(plan, window, counts, one_page).await {
+                Ok(is_read) if one_page && is_read => break,
                 Ok(_) => {}
-                Err(error) => failed.push(Failed::of(window, error)?),
+                Err(error) => failed.push(FailedWindow::new(window, error)?),
             }
         }
         Ok(())
     }
 
-    /// Reads a window; answers whether it was read: where it is to be `one_page` and is more, it was not.
+    /// Reads a window. With `one_page`, gives up a window of several pages after the first, and returns
+    /// false.
     async fn read_window(
         &self,
-        due: &Due,
+        plan: &PatientPlan,
         window: &Window,
-        progress: &Progress,
-        tally: &mut Tally,
+        counts: &mut CommitCounts,
         one_page: bool,
     ) -> Result<bool, TurnError> {
-        let mut collector = Collector::new(&window.series, &due.zone);
+        let mut collector = Collector::new(&window.series, &plan.zone);
         let feed = feed(&window.series);
+        let is_timeseries = matches!(feed, Feed::Timeseries(_));
+        let batch = |collector: &mut Collector, is_last: bool| {
+            let (streams, rejected) = collector.take_batch(is_last);
+            Batch { streams, rejected, ..self.empty_batch(plan) }
+        };
         let mut ready: Option<Batch> = None;
-        let mut cursors = Cursors::default();
+        let mut cursors = CursorTracker::default();
         loop {
             let request = PageRequest {
-                user: &due.ow_user,
+                user: &plan.ow_user,
                 feed: &feed,
                 range: window.range,
                 cursor: cursors.current(),
             };
-            let fetch = self.fetch(&request, &mut collector);
+            let fetch = self.fetch_page(&request, &mut collector);
             let (fetched, committed) = tokio::join!(fetch, self.commit(ready.take()));
-            *tally += committed?;
-            let next = match fetched.and_then(|next| cursors.accept(next)) {
-                Ok(next) => next,
+            *counts += committed?;
+            let has_next = match fetched.and_then(|next| cursors.accept(next)) {
+                Ok(has_next) => has_next,
                 Err(error) => {
-                    // What came before the trouble is good; the mark stays where it is. Not so of events: whether one
-                    // has taken the place of another is known after the last page.
-                    if matches!(feed, Feed::Timeseries(_)) {
-                        *tally += self.commit(Some(self.batch(due, &mut collector, false))).await?;
+                    // Samples before the error are good, and the mark stays where it is. Events are dropped:
+                    // the last page decides whether one of them has replaced another.
+                    if is_timeseries {
+                        *counts += self.commit(Some(batch(&mut collector, false))).await?;
                     }
                     return Err(error.into());
                 }
             };
-            if one_page && next {
+            if one_page && has_next {
                 return Ok(false);
             }
-            progress.read(collector.take_unreported());
-            // Of events the newest come first, and whether one is gone is known after the last: they are few.
-            if next && (collector.waiting() < BATCH || !matches!(feed, Feed::Timeseries(_))) {
+            self.progress.samples.add(collector.take_uncounted());
+            // Events are few and come newest first; only after the last page is it known which of them are
+            // gone. So all events of a window are committed together.
+            if has_next && (collector.pending() < BATCH || !is_timeseries) {
                 continue;
             }
-            let mut batch = self.batch(due, &mut collector, !next);
-            if !next {
-                batch.marks = self.marks(window, &collector);
-                batch.census = Some(census(window, &mut collector));
-                *tally += self.commit(Some(batch)).await?;
+            let next_batch = batch(&mut collector, !has_next);
+            if !has_next {
+                let newest = collector.newest().iter().filter(|_| window.moves_marks);
+                // A sample time in the future, of a device whose clock is ahead, must not hide later samples.
+                let marks = newest.map(|(name, newest)| (*name, (*newest).min(self.started))).collect();
+                // The pages hold all events up to this time, which is after the window: OW filters by their
+                // ends.
+                let within = Interval { until: window.range.until.plus(LONGEST_EVENT), ..window.range };
+                let census = Some(EventCensus { within, ids: collector.take_event_ids() });
+                *counts += self.commit(Some(Batch { marks, census, ..next_batch })).await?;
                 return Ok(true);
             }
-            ready = Some(batch);
+            ready = Some(next_batch);
         }
     }
 
-    /// Fetches one page into the collector; answers where the next one begins.
-    async fn fetch(
+    /// Fetches one page into the collector; returns the cursor of the next one.
+    async fn fetch_page(
         &self,
         request: &PageRequest<'_>,
         collector: &mut Collector,
     ) -> Result<Option<String>, OwError> {
-        let body = self.client.page(request).await?;
+        let body = self.client.fetch_page(request).await?;
         if let Feed::Timeseries(_) = request.feed {
-            let page = parse_page(&body)?;
+            let page = parse_timeseries(&body)?;
             collector.add(&page);
             return Ok(page.next_cursor);
         }
@@ -197,65 +192,81 @@ impl Context {
         Ok(page.next_cursor)
     }
 
-    fn batch(&self, due: &Due, collector: &mut Collector, is_last: bool) -> Batch {
-        let (parts, rejected) = collector.take(is_last);
+    pub(crate) fn empty_batch(&self, plan: &PatientPlan) -> Batch {
+        let &PatientPlan { patient, link, ref subject, .. } = plan;
+        let (streams, rejected, marks) = (Vec::new(), Vec::new(), Vec::new());
+        let owner = StreamOwner { patient, subject: subject.clone(), system: self.mode.system() };
         Batch {
-            fills_only: false,
-            census: None,
-            owner: Owner { patient: due.patient, subject: due.subject.clone(), system: self.mode.system() },
-            link: due.link,
+            owner,
+            link,
             mode: self.mode.as_str(),
-            parts,
+            streams,
             rejected,
-            marks: Vec::new(),
+            insert_only: false,
+            census: None,
+            marks,
         }
     }
 
-    /// What may be said once all of a window is kept.
-    fn marks(&self, window: &Window, collector: &Collector) -> Vec<(&'static str, Timestamp)> {
-        let marks = collector.newest().iter().filter(|_| window.moves_marks);
-        marks.map(|(series_type, newest)| (*series_type, (*newest).min(self.started))).collect()
+    async fn commit(&self, batch: Option<Batch>) -> Result<CommitCounts, StoreError> {
+        let Some(batch) = batch else { return Ok(CommitCounts::default()) };
+        self.commit_with(batch, |_, _| Ok(())).await
     }
 
-    async fn commit(&self, batch: Option<Batch>) -> Result<Tally, StoreError> {
-        let Some(batch) = batch else { return Ok(Tally::default()) };
+    /// Commits a batch, and in the same transaction the writes of `more`. A dry run writes nothing and counts
+    /// only.
+    pub(crate) async fn commit_with(
+        &self,
+        batch: Batch,
+        more: impl FnOnce(&rusqlite::Connection, CommitCounts) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<CommitCounts, StoreError> {
         let store = &self.poller.store;
         let Some(owner) = self.lock_owner.clone() else {
             return store.read(move |db| commit::preview(db, &batch)).await;
         };
         let now = self.poller.clock.now();
-        let committed = store.write(move |db| commit::commit(db, &batch, &owner, now)).await?;
-        metrics::kept(&committed);
-        Ok(committed.tally)
+        let commit = move |db: &_| {
+            let committed = commit::commit(db, &batch, &owner, now)?;
+            more(db, committed.total)?;
+            Ok(committed)
+        };
+        let committed = store.write(commit).await?;
+        metrics::count_samples(&committed);
+        Ok(committed.total)
     }
 
-    /// Notes how a turn ended, for the pages; a dry run notes nothing.
-    pub(crate) async fn note(
+    /// Records how a turn ended, for the pages; a dry run records nothing.
+    pub(crate) async fn record_turn(
         &self,
-        due: &Due,
+        plan: &PatientPlan,
         turn: &Turn,
-        reads: patient_status::Reads,
+        reads: RareReads,
     ) -> Result<(), StoreError> {
         if !self.is_live() {
             return Ok(());
         }
-        let (who, link, now) = (due.patient, due.link, self.poller.clock.now());
-        let gone = matches!(turn.error, Some(TurnError::Ow(OwError::UnknownUser)));
-        let (ended, kind) = (turn.ended(due), turn.kind());
-        kind.into_iter().for_each(metrics::failed);
-        let note = move |db: &_| {
-            if gone {
-                patient::needs_relink(db, link)?;
+        let (patient, link, now) = (plan.patient, plan.link, self.poller.clock.now());
+        let is_unknown = matches!(turn.error, Some(TurnError::Ow(OwError::UnknownUser)));
+        let result = match (&turn.error, turn.error_text(plan)) {
+            (None, error) => TurnResult::Read { has_new_samples: turn.counts.created > 0, error },
+            (Some(TurnError::Ow(_) | TurnError::Windows(_)), Some(error)) => TurnResult::FailedAtOw(error),
+            (Some(_), error) => TurnResult::FailedElsewhere(error.unwrap_or_default()),
+        };
+        let kind = turn.error_kind();
+        kind.into_iter().for_each(metrics::count_error);
+        let record = move |db: &_| {
+            if is_unknown {
+                patient::mark_needs_relink(db, link)?;
             }
             if let Some(kind) = kind {
-                hourly_counters::note_error(db, now, kind)?;
+                hourly_counters::record_error(db, now, kind)?;
             }
-            patient_status::note_turn(db, who, &ended, reads, now)
+            patient_status::record_turn(db, patient, &result, reads, now)
         };
-        self.write(note).await
+        self.write(record).await
     }
 
-    /// Writes something, as long as this tick holds the lock.
+    /// Runs `work` in a write transaction, after a check that this tick still holds the lock.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> Result<T, StoreError> + Send + 'static,
@@ -270,41 +281,35 @@ impl Context {
     }
 }
 
-/// Where OW tells of these rows of the catalogue, which share their answers.
-fn feed(series: &[&'static Series]) -> Feed {
+/// Returns the OW feed of series types that share their responses.
+fn feed(series: &[&'static SeriesType]) -> Feed {
     match series.first().map(|series| series.origin) {
-        Some(Origin::Sleep) => Feed::Sleep,
-        Some(Origin::Workouts) => Feed::Workouts,
-        Some(Origin::Activity) => Feed::Activity,
-        Some(Origin::Timeseries(_)) | None => {
-            Feed::Timeseries(series.iter().flat_map(|series| series.types()).copied().collect())
+        Some(OwEndpoint::Sleep) => Feed::Sleep,
+        Some(OwEndpoint::Workouts) => Feed::Workouts,
+        Some(OwEndpoint::Activity) => Feed::Activity,
+        Some(OwEndpoint::Timeseries(_)) | None => {
+            Feed::Timeseries(series.iter().flat_map(|series| series.timeseries_types()).copied().collect())
         }
     }
 }
 
-/// Which events OW has, after the last page of a window. OW was asked for more than the window's own.
-fn census(window: &Window, collector: &mut Collector) -> Census {
-    let Interval { from, until } = window.range;
-    Census { within: Interval { from, until: until.plus(LONGEST_EVENT) }, ids: collector.take_shown() }
-}
-
-/// The cursors of one window, to notice when they go round in circles.
+/// The cursors of one window; detects pages that repeat.
 #[derive(Debug, Default)]
-pub(crate) struct Cursors {
+pub(crate) struct CursorTracker {
     seen: HashSet<String>,
     current: Option<String>,
 }
 
-impl Cursors {
+impl CursorTracker {
     pub(crate) fn current(&self) -> Option<&str> {
         self.current.as_deref()
     }
 
-    /// Takes the next cursor; answers whether there is one.
+    /// Takes the next cursor; returns whether there is one.
     pub(crate) fn accept(&mut self, next: Option<String>) -> Result<bool, OwError> {
         let Some(next) = next else { return Ok(false) };
-        if !self.seen.insert(next.clone()) || self.seen.len() > MOST_PAGES {
-            return Err(OwError::Wrong("OW's pages repeat: the same cursor came twice".to_owned()));
+        if !self.seen.insert(next.clone()) || self.seen.len() > MAX_PAGES {
+            return Err(OwError::Permanent("OW's pages repeat: the same cursor came twice".to_owned()));
         }
         self.current = Some(next);
         Ok(true)

@@ -1,78 +1,84 @@
+//! The poller, the request that it runs, and the values that all parts of one tick share.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::common::clock::Clock;
-use crate::config::load::Config;
+use crate::common::{clock::Clock, time::Timestamp};
+use crate::config::{load::Config, settings::IngestMode};
 use crate::jhe::client::Jhe;
 use crate::model::consent_intervals::Interval;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::ow::client::{Client, PageSize};
-use crate::raw::client::Bucket;
-use crate::store::engine::store::Store;
-use crate::store::operations::tick_lock::Kind;
+use crate::poll::progress::PollProgress;
+use crate::raw::client::S3Bucket;
+use crate::store::{engine::store::Store, operations::tick_lock::RunKind};
 
-/// What a tick is asked to do.
+/// The patients and the time to read in one poll.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
-    /// Only this patient.
+pub struct PollRequest {
+    /// Limits the poll to one patient.
     pub patient: Option<PatientRef>,
-    /// Only this time; none for what is new.
-    pub past: Option<Past>,
-    /// Say what would be created, and write nothing.
+    /// A range of the past to read; none reads new data.
+    pub backfill: Option<BackfillRequest>,
+    /// Counts what would be created, and writes nothing.
     pub dry_run: bool,
-    /// Only these patients, where there are any, and whoever waits for the lock comes first.
+    /// Limits the poll to patients named by hints, unless empty. Such a poll yields the lock to any other
+    /// run.
     pub hinted: BTreeSet<PatientId>,
 }
 
-impl Ask {
-    /// What the lock is taken for, where nothing of the past is asked for: what reads some patients only is no tick.
-    pub(crate) fn kind(&self) -> Kind {
-        if self.patient.is_none() && self.hinted.is_empty() { Kind::Tick } else { Kind::Part }
+impl PollRequest {
+    /// Returns the kind of run that takes the lock. A poll of some patients only does not count as a tick.
+    pub(crate) fn kind(&self) -> RunKind {
+        match self.backfill {
+            Some(_) => RunKind::Backfill,
+            None if self.patient.is_none() && self.hinted.is_empty() => RunKind::Tick,
+            None => RunKind::Part,
+        }
     }
 }
 
-/// A stretch of the past that somebody asked for.
+/// A requested read of the past.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
-    /// The question, in the words it was put in: it names the backfill that can be resumed.
-    pub asked: String,
-    /// The answer to it.
+pub struct BackfillRequest {
+    /// Identifies the backfill, such as `window 90d`: a second request of the same name resumes the first.
+    pub name: String,
     pub range: Interval,
 }
 
-/// What a tick works with.
+/// Runs ticks and backfills.
 #[derive(Debug, Clone)]
 pub struct Poller {
-    /// Where everything is kept.
     pub store: Store,
-    /// Where "now" comes from.
     pub clock: Clock,
-    /// Where OW is, and its key.
     pub config: Config,
-    /// JHE, where the daemon is connected to one: the truth about consent.
+    /// None where this process is not connected to a JHE.
     pub jhe: Option<Arc<Jhe>>,
-    /// Ends the tick early; what is committed by then stays.
+    /// Ends a poll early; committed data stay.
     pub cancel: CancellationToken,
-    /// What OW was found to give per page, remembered from tick to tick.
+    /// The page size that OW accepted, remembered between ticks.
     pub page_size: PageSize,
 }
 
-/// How OW is reached, and what of the settings a turn needs.
+/// The values that all turns of one tick share.
 #[derive(Debug)]
-pub(crate) struct Context {
+pub(crate) struct TickContext {
     pub(crate) poller: Poller,
+    pub(crate) request: PollRequest,
     pub(crate) client: Client,
-    pub(crate) mode: crate::config::settings::IngestMode,
-    /// Where the provider's payloads are, in raw mode.
-    pub(crate) bucket: Option<Bucket>,
-    pub(crate) first: Duration,
+    pub(crate) mode: IngestMode,
+    /// The bucket of the provider's payloads; set in raw mode only.
+    pub(crate) bucket: Option<S3Bucket>,
+    /// The time to read where a data type has no mark yet.
+    pub(crate) first_window: Duration,
     pub(crate) concurrency: usize,
     pub(crate) historical_sync: bool,
     pub(crate) reconcile: bool,
-    /// The lock under which everything is written; none for a dry run, which writes nothing.
+    pub(crate) progress: Arc<PollProgress>,
+    /// The token of the lock that guards each write; none for a dry run.
     pub(crate) lock_owner: Option<String>,
-    pub(crate) started: crate::common::time::Timestamp,
+    pub(crate) started: Timestamp,
 }

@@ -1,4 +1,5 @@
-//! Converts records that are not stored, for `jhe-ow convert`: the same collector, converters and renderer as a tick.
+//! Converts records without storing them, for `jhe-ow convert`, with the collector, converters and renderer
+//! of a tick.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +9,20 @@ use serde_json::value::RawValue;
 
 use crate::common::time::Timestamp;
 use crate::config::settings::IngestMode;
-use crate::model::catalog::endpoint::Endpoint;
-use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::{Origin, Series};
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::catalog::{endpoint, series};
-use crate::model::consent_intervals::Interval;
-use crate::model::observation::StreamInfo;
+use crate::model::{
+    catalog::endpoint::ProviderEndpoint, catalog::series::SERIES, consent_intervals::Interval,
+    observation::StreamInfo,
+};
 use crate::omh::render;
-use crate::ow::page::{BadRecord, EventPage, Page, parse_record};
-use crate::poll::collect;
-use crate::poll::collect::Collector;
+use crate::ow::page::{EventPage, InvalidRecord, TimeseriesPage, parse_record};
+use crate::poll::collect::{Collector, PayloadOrigin};
 
-/// The patient whose records are converted.
+/// The properties of the patient whose records are converted.
 #[derive(Debug)]
 pub struct Preview {
-    /// The time zone that decides which hours a day has.
+    /// The time zone that decides when a day begins.
     pub zone: TimeZone,
     /// The OW user id, which is part of each identifier. May be empty.
     pub subject: String,
@@ -30,83 +30,82 @@ pub struct Preview {
     pub stored: Option<Timestamp>,
 }
 
-/// The outcome of one line.
+/// The data points and errors of one line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Converted {
     /// The OMH documents that would be stored.
     pub data_points: Vec<String>,
-    /// The reasons why records would be rejected, each once.
+    /// The reasons of rejected records, each once.
     pub rejected: Vec<String>,
 }
 
-/// The answer that a record is part of.
-enum Source {
+/// The response that a record is part of.
+enum RecordOrigin {
     /// `/timeseries`, `/events/…` or `/summaries/activity` of OW.
-    Ow(Origin),
+    Ow(OwEndpoint),
     /// An endpoint of the provider, in raw mode.
-    Provider(&'static Endpoint),
+    Provider(&'static ProviderEndpoint),
 }
 
 impl Preview {
-    /// Converts one line: a record, or a list of records that OW sent together.
-    ///
-    /// # Errors
-    /// A sentence that says why the line is not JSON.
+    /// Converts one line: a record, or a list of records that OW sent together. The error says why it is not
+    /// JSON.
     pub fn convert(&self, line: &str) -> Result<Converted, String> {
         let records = match serde_json::from_str::<Vec<&RawValue>>(line) {
             Ok(records) => records,
             Err(_) => vec![serde_json::from_str::<&RawValue>(line).map_err(|error| {
-                // A line is all that was read.
+                // The input is a single line.
                 format!("it is not JSON: {error}").replace(" at line 1 column ", " at column ")
             })?],
         };
         let mut converted = Converted::default();
         // Samples share one collector: two records can make one blood pressure.
-        let mut timeseries = self.collector(Origin::Timeseries(&[]));
+        let mut timeseries = self.collector(OwEndpoint::Timeseries(&[]));
         for record in records.into_iter().map(RawValue::get) {
-            match Source::of(record) {
-                Ok(Source::Ow(Origin::Timeseries(_))) => {
-                    timeseries.add(&Page { records: vec![parse_record(record)], next_cursor: None });
+            match RecordOrigin::recognize(record) {
+                Ok(RecordOrigin::Ow(OwEndpoint::Timeseries(_))) => {
+                    timeseries
+                        .add(&TimeseriesPage { records: vec![parse_record(record)], next_cursor: None });
                 }
-                Ok(Source::Ow(origin)) => {
+                Ok(RecordOrigin::Ow(origin)) => {
                     let mut events = self.collector(origin);
-                    let read = serde_json::from_str(record).map_err(|error| BadRecord {
+                    let read = serde_json::from_str(record).map_err(|error| InvalidRecord {
                         reason: format!("it cannot be read: {error}"),
                         text: String::new(),
                     });
                     let always = Interval { from: Timestamp::MIN, until: Timestamp::MAX };
                     events.add_events(&EventPage { records: vec![read], next_cursor: None }, always);
-                    self.take(events, IngestMode::Normalized, &mut converted);
+                    self.render(events, IngestMode::Normalized, &mut converted);
                 }
-                Ok(Source::Provider(endpoint)) => {
+                Ok(RecordOrigin::Provider(endpoint)) => {
                     let series: Vec<_> =
-                        endpoint.series.iter().filter_map(|name| series::series(name)).collect();
+                        endpoint.series.iter().filter_map(|name| series::find(name)).collect();
                     let mut payload = Collector::new(&series, &self.zone);
-                    let origin = collect::Origin { endpoint, series: &series, stored: self.stored };
+                    let origin = PayloadOrigin { endpoint, series: &series, stored: self.stored };
                     if let Err(error) = payload.add_raw(&origin, record.as_bytes()) {
                         converted.reject(error.to_string());
                     }
-                    self.take(payload, IngestMode::Raw, &mut converted);
+                    self.render(payload, IngestMode::Raw, &mut converted);
                 }
                 Err(reason) => converted.reject(reason.to_owned()),
             }
         }
-        self.take(timeseries, IngestMode::Normalized, &mut converted);
+        self.render(timeseries, IngestMode::Normalized, &mut converted);
         Ok(converted)
     }
 
-    /// Returns a collector for everything that comes from where `origin` does.
-    fn collector(&self, origin: Origin) -> Collector {
-        let rows: Vec<&'static Series> =
+    /// Returns a collector for all series types of a response of `origin`.
+    fn collector(&self, origin: OwEndpoint) -> Collector {
+        let rows: Vec<&'static SeriesType> =
             SERIES.iter().filter(|series| series.origin.shares_request(origin)).collect();
         Collector::new(&rows, &self.zone)
     }
 
-    fn take(&self, mut collector: Collector, mode: IngestMode, converted: &mut Converted) {
-        let (parts, rejected) = collector.take(true);
-        for part in parts {
-            let stream = StreamInfo::unstored(&part.key, &self.subject, mode.system());
-            for sample in part.samples {
+    fn render(&self, mut collector: Collector, mode: IngestMode, converted: &mut Converted) {
+        let (streams, rejected) = collector.take_batch(true);
+        for stream_samples in streams {
+            let stream = StreamInfo::unstored(&stream_samples.key, &self.subject, mode.system());
+            for sample in stream_samples.samples {
                 match render::omh_document(&stream, &sample.into()) {
                     Ok(document) => converted.data_points.push(document),
                     Err(error) => converted.reject(error.to_string()),
@@ -119,33 +118,33 @@ impl Preview {
 
 impl Converted {
     fn reject(&mut self, reason: String) {
-        // A night is read once for each of its data points, and may be wrong as a whole.
+        // A night is converted once per data point: an error of the whole record occurs several times.
         if !self.rejected.contains(&reason) {
             self.rejected.push(reason);
         }
     }
 }
 
-impl Source {
-    /// Recognizes a record by its keys. The daemon knows which answer it reads, and of raw payloads without a note it
-    /// recognizes them in the same way.
-    fn of(record: &str) -> Result<Self, &'static str> {
+impl RecordOrigin {
+    /// Recognizes a record by its keys. The daemon recognizes raw payloads without metadata in the same way;
+    /// otherwise it knows which response it reads.
+    fn recognize(record: &str) -> Result<Self, &'static str> {
         let keys: BTreeMap<String, IgnoredAny> =
             serde_json::from_str(record).map_err(|_| "it is not an object")?;
         let has = |key: &str| keys.contains_key(key);
-        if let Some(endpoint) = endpoint::endpoint_like(std::iter::once(record.as_bytes())) {
+        if let Some(endpoint) = endpoint::guess_from_records(std::iter::once(record.as_bytes())) {
             return Ok(Self::Provider(endpoint));
         }
         Ok(Self::Ow(if has("value") || has("timestamp") && has("type") {
-            Origin::Timeseries(&[])
+            OwEndpoint::Timeseries(&[])
         } else if has("sessions") || has("nap_count") {
             return Err("it is a sleep summary, which the daemon does not read: it reads OW's sleep events");
         } else if has("date") {
-            Origin::Activity
+            OwEndpoint::Activity
         } else if has("start_time") && has("type") {
-            Origin::Workouts
+            OwEndpoint::Workouts
         } else if has("start_time") {
-            Origin::Sleep
+            OwEndpoint::Sleep
         } else {
             return Err("its keys are those of no record that the daemon reads");
         }))

@@ -1,39 +1,37 @@
-//! When the rarer reads of a patient are due. Pure.
+//! Decides when the rarer reads of a patient are due. Pure.
 
 use std::time::Duration;
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 
-/// Once a day the last week is read again, for what a ring or watch synced late.
+/// Interval of the daily sweep, which catches data that a ring or watch synced late.
 pub const DEEP_EVERY: Duration = Duration::from_hours(24);
-/// How far the daily read reaches.
+/// Range of the daily sweep.
 pub const DEEP: Duration = Duration::from_hours(7 * 24);
-/// Once a week the last five weeks are read again.
+/// Interval of the weekly sweep.
 pub const WIDE_EVERY: Duration = Duration::from_hours(7 * 24);
-/// How far the weekly read reaches.
+/// Range of the weekly sweep.
 pub const WIDE: Duration = Duration::from_hours(35 * 24);
-/// Once a day OW is asked whether it still knows the user.
+/// Interval of the check that OW still knows the user.
 pub const CHECK_EVERY: Duration = Duration::from_hours(24);
 
-/// A day in UTC.
-pub const DAY: Duration = Duration::from_hours(24);
-
-/// Spreads patients over a period: consecutive numbers land far from each other (the golden ratio).
+/// Fractional part of the golden ratio. Its multiples spread consecutive patient ids evenly over a period.
 const SPREAD: f64 = 0.618_033_988_749_895;
 
-/// Whether something that happens once per `every` is due for a patient. Each patient has a moment of its
-/// own in the period, so that not everybody is due in the same tick. `last` is when it was last done, or
-/// since when it could have been; where that is to come, the clock has stepped back, and nobody knows when it was done.
+/// Returns whether something that happens once per `every` is due for a patient. Each patient has an own
+/// moment in the period, so that not all are due in the same tick. `last` is the last time, or the first
+/// possible one. A `last` in the future means that the clock was set back: what belongs to another period is
+/// due.
 pub fn is_due(patient: PatientId, last: Timestamp, every: Duration, now: Timestamp) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "a patient's share of the period need not be exact")]
     let share = (patient.get() as f64 * SPREAD).fract();
     let moment = every.mul_f64(share);
-    turns(now.minus(moment), every) != turns(last.minus(moment), every)
+    periods(now.minus(moment), every) != periods(last.minus(moment), every)
 }
 
-/// How many whole periods have passed at an instant.
-fn turns(at: Timestamp, every: Duration) -> i64 {
+/// Returns the number of whole periods that have passed at an instant.
+fn periods(at: Timestamp, every: Duration) -> i64 {
     let micros = i64::try_from(every.as_micros()).unwrap_or(i64::MAX).max(1);
     at.micros().div_euclid(micros)
 }
@@ -61,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn not_everybody_is_due_in_the_same_hour() {
+    fn not_all_patients_are_due_in_the_same_hour() {
         let due = |hour| {
             let ids = (1..=240).map(PatientId::new);
             ids.filter(|id| is_due(*id, at(hour - 1), DEEP_EVERY, at(hour))).count()
@@ -71,15 +69,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_puts_nothing_off() {
+    fn a_clock_that_was_ahead_delays_nothing() {
         let patient = PatientId::new(1);
         assert!(is_due(patient, at(24 * 365), DEEP_EVERY, at(0)));
         let twice = (0..24).filter(|hour| is_due(patient, at(*hour), DEEP_EVERY, at(0))).count();
-        assert!(twice < 24, "an hour's step back is no reason but where the period has changed");
+        assert!(twice < 24, "a step back of an hour makes a patient due only in a new period");
     }
 
     #[test]
-    fn what_was_missed_is_done_once_not_twice() {
+    fn a_missed_read_is_due_once_not_twice() {
         let patient = PatientId::new(1);
         assert!(is_due(patient, at(0), DEEP_EVERY, at(100)));
         assert!(!is_due(patient, at(100), DEEP_EVERY, at(100)));

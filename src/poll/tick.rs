@@ -1,4 +1,4 @@
-//! A whole tick: the lock, the patients, several at a time, and how it ended.
+//! A poll from beginning to end: the lock, the patients' consents, their turns, and the record of the run.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -7,245 +7,242 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
-use crate::config::settings::{IngestMode, Snapshot};
+use crate::common::{failure::Failure, time::Timestamp};
+use crate::config::settings::{IngestMode, Settings};
 use crate::consent::{erase_withdrawn, refresh};
-use crate::model::catalog::code::CODES;
-use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::Series;
-use crate::model::commit_counts::Tally;
-use crate::model::error_kind;
-use crate::model::patient::PatientId;
-use crate::ow::client::Client;
-use crate::ow::error::OwError;
-use crate::poll::patient_turn::Turn;
-use crate::poll::poller::{Ask, Context, Poller};
-use crate::poll::progress::Progress;
-use crate::poll::sweep_schedule;
-use crate::poll::sweep_schedule::is_due;
-use crate::poll::take_lock::{Entry, WAIT_FOR_SLICE, skipped};
-use crate::poll::turn_error::TurnError;
-use crate::poll::windows::Reach;
-use crate::raw::access::Access;
-use crate::raw::client::Bucket;
-use crate::store::error::StoreError;
-use crate::store::operations::hourly_counters::Totals;
-use crate::store::operations::patient_status::{Ended, Reads};
-use crate::store::operations::poll_plan::{Due, Idle};
-use crate::store::operations::tick_lock::Kind;
-use crate::store::operations::{hourly_counters, patient_status, poll_plan, run_history};
-use crate::store::people::patient;
+use crate::model::catalog::{code::CODES, series::SERIES, series_type::SeriesType};
+use crate::model::{commit_counts::CommitCounts, error_kind::ErrorKind, patient::PatientId};
+use crate::ow::{client::Client, error::OwError};
+use crate::poll::poller::{PollRequest, Poller, TickContext};
+use crate::poll::sweep_schedule::{self, is_due};
+use crate::poll::take_lock::{LockOutcome, WAIT_FOR_SLICE, skipped_sentence};
+use crate::poll::{patient_turn::Turn, progress::PollProgress, turn_error::TurnError, windows::ReadRange};
+use crate::raw::{access::BucketAccess, client::S3Bucket};
+use crate::store::operations::hourly_counters::{self, TickResult, Totals};
+use crate::store::operations::patient_status::{self, RareReads, TurnResult};
+use crate::store::operations::poll_plan::{self, NotPolled, PatientPlan};
 use crate::store::samples::{code, commit};
+use crate::store::{
+    error::StoreError, operations::run_history, operations::tick_lock::RunKind, people::patient,
+};
 use crate::telemetry::metrics;
 
-/// Why JHE's patients are left out where no JHE is known.
-const WITHOUT_JHE: &str = "they are JHE's, and no JHE is configured here; set JHE_BASE_URL and JHE_CLIENT_KEY, as for the \
-                           daemon";
+/// The reason that is shown for JHE's patients if this process is not connected to a JHE.
+const NO_JHE: &str = "they are JHE's, and no JHE is configured here; set JHE_BASE_URL and JHE_CLIENT_KEY, as for the \
+                      daemon";
 
-/// How a tick ended.
+/// The end of a poll that did not fail.
 #[derive(Debug)]
-pub enum Outcome {
-    /// The polls are switched off; the sentence says so.
+pub enum PollOutcome {
+    /// Polling is switched off. The text is the sentence for operators.
     Skipped(String),
-    /// Somebody else has the lock, or waits for it and was let in; the sentence says so.
+    /// Another run holds the lock, or was given it early. The text is the sentence for operators.
     Held(String),
-    /// It ran.
-    Complete(Summary),
+    Complete(PollSummary),
 }
 
-/// What a tick did.
+/// The results of all turns of a poll.
 #[derive(Debug)]
-pub struct Summary {
-    /// The mode of ingestion.
+pub struct PollSummary {
     pub mode: IngestMode,
-    /// Whether nothing was written.
     pub dry_run: bool,
-    /// What became of all samples.
-    pub tally: Tally,
-    /// What became of each patient's, in the order in which they were done.
-    pub patients: Vec<(PatientId, Tally)>,
-    /// Patients whose turn ended in an error, which is told.
+    pub counts: CommitCounts,
+    /// Counts per patient, in the order in which their turns ended.
+    pub patients: Vec<(PatientId, CommitCounts)>,
+    /// Patients in error, with the reason.
     pub failed: Vec<(PatientId, String)>,
-    /// Patients about whom OW was not asked, and why.
-    pub idle: Vec<(PatientId, Idle)>,
-    /// Patients of whom more waits in the bucket than one turn reads.
+    pub not_polled: Vec<(PatientId, NotPolled)>,
+    /// Patients with more objects in the bucket than one turn reads.
     pub unfinished: Vec<PatientId>,
 }
 
-impl Summary {
-    pub(crate) fn new(mode: IngestMode, dry_run: bool) -> Self {
-        let (patients, failed, idle) = (Vec::new(), Vec::new(), Vec::new());
-        let unfinished = Vec::new();
-        Self { mode, dry_run, tally: Tally::default(), patients, failed, idle, unfinished }
-    }
-
-    /// What is said of those whose turn is unfinished.
+impl PollSummary {
+    /// The sentence that is shown for each unfinished patient.
     pub const UNFINISHED: &'static str = "more objects wait in the bucket; the next tick goes on with them";
 
-    /// The sentence that operators know.
+    pub(crate) fn new(mode: IngestMode, dry_run: bool) -> Self {
+        let (patients, failed, not_polled, unfinished) = Default::default();
+        Self { mode, dry_run, counts: CommitCounts::default(), patients, failed, not_polled, unfinished }
+    }
+
+    /// Returns the sentence for operators.
     pub fn sentence(&self) -> String {
-        let (mode, created) = (self.mode.as_str(), self.tally.created);
+        let (mode, created) = (self.mode.as_str(), self.counts.created);
         if self.dry_run {
             return format!("OW poll dry run (mode={mode}). Would create {created} observations.");
         }
         format!("OW poll complete (mode={mode}). Created {created} observations.")
     }
 
-    pub(crate) fn add(&mut self, due: &Due, turn: &Turn) {
-        self.tally += turn.tally;
-        if let Some(trouble) = turn.trouble(due) {
-            self.failed.push((due.patient, trouble));
+    pub(crate) fn add(&mut self, plan: &PatientPlan, turn: &Turn) {
+        self.counts += turn.counts;
+        if let Some(error) = turn.error_text(plan) {
+            self.failed.push((plan.patient, error));
         }
-        match self.patients.iter_mut().find(|(patient, _)| *patient == due.patient) {
-            Some((_, tally)) => *tally += turn.tally,
-            None => self.patients.push((due.patient, turn.tally)),
+        match self.patients.iter_mut().find(|(patient, _)| *patient == plan.patient) {
+            Some((_, counts)) => *counts += turn.counts,
+            None => self.patients.push((plan.patient, turn.counts)),
+        }
+    }
+
+    /// Returns the outcome of the poll; `stopped` is the error that ended it for all patients.
+    pub(crate) fn finish(self, stopped: Option<TurnError>) -> Result<PollOutcome, Failure> {
+        match stopped {
+            None => Ok(PollOutcome::Complete(self)),
+            Some(TurnError::Ow(OwError::Unauthorized)) => Err(Failure::failed(
+                "ow_poll aborted: 401 Invalid or missing API key",
+                "make a new key in OW's admin pages, set OW_API_KEY to it, and poll again",
+            )),
+            Some(TurnError::Store(error)) => {
+                let failure = Failure::from(error);
+                Err(Failure { message: format!("ow_poll aborted: {}", failure.message), ..failure })
+            }
+            Some(error) => Err(Failure::failed(
+                format!("ow_poll aborted: {error}"),
+                "what was committed stays; the next tick goes on from there",
+            )),
         }
     }
 }
 
 impl Poller {
-    /// Runs one tick.
-    ///
-    /// # Errors
-    /// Why it could not run, or not to its end; one patient's trouble is no error here but in the summary.
-    pub async fn poll(&self, ask: &Ask, progress: &Arc<Progress>) -> Result<Outcome, Failure> {
+    /// Runs one poll. The error of a single patient is part of the summary and does not fail the poll.
+    pub async fn poll(
+        &self,
+        request: &PollRequest,
+        progress: &Arc<PollProgress>,
+    ) -> Result<PollOutcome, Failure> {
         let settings = self.store.settings().await?;
-        let outcome = self.poll_with(ask, &settings, progress).await;
-        if ask.past.is_none() && !ask.dry_run {
-            // After JHE was asked what is consented to.
-            self.erase_withdrawn(&settings).await;
+        let outcome = self.poll_with(request, &settings, progress).await;
+        if request.backfill.is_none() && !request.dry_run {
+            // Erasure is a duty also while polling is switched off. It comes last, since the tick has
+            // refreshed the consents by then.
+            match erase_withdrawn::erase_due(&self.store, &settings, self.clock.now()).await {
+                Ok(0) => {}
+                Ok(erased) => tracing::info!(erased, "withdrawn data were erased"),
+                Err(error) => tracing::warn!("withdrawn data could not be erased yet: {error}"),
+            }
         }
         outcome
     }
 
     async fn poll_with(
         &self,
-        ask: &Ask,
-        settings: &Snapshot,
-        progress: &Arc<Progress>,
-    ) -> Result<Outcome, Failure> {
+        request: &PollRequest,
+        settings: &Settings,
+        progress: &Arc<PollProgress>,
+    ) -> Result<PollOutcome, Failure> {
         if !settings.is_on() {
-            return Ok(Outcome::Skipped("OW poll skipped: module.ow=false".to_owned()));
+            return Ok(PollOutcome::Skipped("OW poll skipped: module.ow=false".to_owned()));
         }
-        match &ask.past {
-            _ if ask.dry_run => return self.run(ask, settings, None, progress).await,
-            Some(past) => return self.backfill(ask, past, settings, progress).await,
+        match &request.backfill {
+            _ if request.dry_run => return self.run(request, settings, None, progress).await,
+            Some(backfill) => return self.backfill(request, backfill, settings, progress).await,
             None => {}
         }
-        match self.enter(ask.kind(), WAIT_FOR_SLICE).await? {
-            Entry::Held(since) => Ok(Outcome::Held(skipped(&since))),
-            Entry::Taken(hold) => {
-                let owner = hold.owner();
-                let outcome = if ask.hinted.is_empty() {
-                    self.run(ask, settings, Some(owner), progress).await
+        match self.take_lock(request.kind(), WAIT_FOR_SLICE).await? {
+            LockOutcome::Held(since) => Ok(PollOutcome::Held(skipped_sentence(&since))),
+            LockOutcome::Taken(hold) => {
+                let owner = hold.token();
+                let outcome = if request.hinted.is_empty() {
+                    self.run(request, settings, Some(owner), progress).await
                 } else {
-                    self.run_until_wanted(ask, settings, owner, progress).await
+                    self.run_yielding(request, settings, owner, progress).await
                 };
-                self.leave(hold).await?;
+                self.release_lock(hold).await?;
                 outcome
             }
         }
     }
 
-    /// Erases what was withdrawn and is due, also while the polls are switched off. That it cannot be done now stops no
-    /// tick.
-    async fn erase_withdrawn(&self, settings: &Snapshot) {
-        match erase_withdrawn::sweep(&self.store, settings, self.clock.now()).await {
-            Ok(0) => {}
-            Ok(decided) => tracing::info!(decided, "what had been withdrawn was erased"),
-            Err(error) => tracing::warn!("what had been withdrawn could not be erased yet: {error}"),
-        }
-    }
-
     pub(crate) async fn run(
         &self,
-        ask: &Ask,
-        settings: &Snapshot,
+        request: &PollRequest,
+        settings: &Settings,
         lock_owner: Option<&str>,
-        progress: &Arc<Progress>,
-    ) -> Result<Outcome, Failure> {
-        let context = match self.context(settings, lock_owner).await {
+        progress: &Arc<PollProgress>,
+    ) -> Result<PollOutcome, Failure> {
+        let context = match self.context(request, settings, lock_owner, progress).await {
             Ok(context) => context,
             Err(failure) => {
-                if lock_owner.is_some() && ask.kind() == Kind::Tick {
-                    self.note_failed().await;
+                if lock_owner.is_some() && request.kind() == RunKind::Tick {
+                    self.record_failed_tick().await;
                 }
                 return Err(failure);
             }
         };
-        let mut summary = Summary::new(context.mode, ask.dry_run);
-        let all = context.patients(ask, &mut summary).await?;
-        let run = context.begin_run(ask.kind()).await?;
-        progress.expect(all.len(), 0);
-        let stopped = context.read_all(all, ask, &mut summary, progress).await;
-        context.end_run(ask.kind(), run, &summary, stopped.as_ref()).await;
-        outcome(summary, stopped)
+        let mut summary = PollSummary::new(context.mode, request.dry_run);
+        let plans = context.plan_patients(&mut summary).await?;
+        let run = context.begin_run().await?;
+        progress.patients.add(plans.len());
+        let stopped = context.poll_patients(plans, &mut summary).await;
+        context.end_run(run, &summary, stopped.as_ref()).await;
+        summary.finish(stopped)
     }
 
-    /// Notes a tick that could not begin. That this cannot be noted is told by what follows.
-    async fn note_failed(&self) {
+    async fn record_failed_tick(&self) {
         let now = self.clock.now();
-        let note = move |db: &_| {
-            hourly_counters::add(db, now, &Totals::tick(hourly_counters::Ended::Failed, Duration::ZERO))
-        };
-        if let Err(error) = self.store.write(note).await {
-            tracing::debug!("a tick that could not begin was not noted: {error}");
+        let totals = Totals::tick(TickResult::Failed, Duration::ZERO);
+        if let Err(error) = self.store.write(move |db| hourly_counters::add(db, now, &totals)).await {
+            // The caller reports the failure of the tick itself.
+            tracing::debug!("a tick that could not begin was not recorded: {error}");
         }
     }
 
-    /// Checks what a tick cannot do without.
+    /// Checks the configuration that a tick needs, and returns what its turns share.
     pub(crate) async fn context(
         &self,
-        settings: &Snapshot,
+        request: &PollRequest,
+        settings: &Settings,
         lock_owner: Option<&str>,
-    ) -> Result<Context, Failure> {
+        progress: &Arc<PollProgress>,
+    ) -> Result<TickContext, Failure> {
         let (Some(url), Some(key)) = (&self.config.ow_api_url, &self.config.ow_api_key) else {
             return Err(Failure::failed(
                 "ow_poll aborted: OW_API_URL / OW_API_KEY not configured",
                 "set both, in the environment, in .env or as ow.api_url and ow.api_key in jhe-ow.toml",
             ));
         };
-        let mode = mode(settings)?;
+        let timeout = self.config.ow_timeout;
+        let mode = settings.ingest_mode().map_err(|unknown| {
+            Failure::failed(
+                format!("ow_poll aborted: unknown ow.ingest_mode '{unknown}'"),
+                "jhe-ow settings set ow.ingest_mode normalized",
+            )
+        })?;
         let bucket = match mode {
             IngestMode::Normalized => None,
             IngestMode::Raw => {
-                let (key, silence) = (self.config.secret_key.as_ref(), self.config.ow_timeout);
-                Some(Bucket::new(&Access::of(settings, key, silence)?, &self.clock)?)
+                let access = BucketAccess::from_settings(settings, self.config.secret_key.as_ref(), timeout)?;
+                Some(S3Bucket::new(&access, &self.clock)?)
             }
         };
-        if let Some(missing) = self.store.read(missing_code).await? {
+        if let Some(missing) = self.store.read(find_missing_code).await? {
             return Err(Failure::failed(missing, "jhe-ow seed"));
         }
-        Ok(Context {
+        Ok(TickContext {
             poller: self.clone(),
-            client: Client::new(url, key, self.config.ow_timeout, self.page_size.clone(), &self.clock)?,
+            request: request.clone(),
+            client: Client::new(url, key, timeout, self.page_size.clone(), &self.clock)?,
             mode,
             bucket,
-            first: settings.first_connect_window(),
+            first_window: settings.first_connect_window(),
             concurrency: settings.concurrency(),
             historical_sync: settings.daily_historical_sync(),
             reconcile: settings.reconcile_daily(),
+            progress: Arc::clone(progress),
             lock_owner: lock_owner.map(str::to_owned),
             started: self.clock.now(),
         })
     }
 }
 
-fn mode(settings: &Snapshot) -> Result<IngestMode, Failure> {
-    settings.ingest_mode().map_err(|unknown| {
-        Failure::failed(
-            format!("ow_poll aborted: unknown ow.ingest_mode '{unknown}'"),
-            "jhe-ow settings set ow.ingest_mode normalized",
-        )
-    })
-}
-
-/// The sentence of a code that no seed has made yet. Those that JHE's own seed does not make may be missing: they came
-/// with a later version.
-fn missing_code(db: &rusqlite::Connection) -> Result<Option<String>, StoreError> {
-    let of_jhe = |series: &&Series| CODES.iter().any(|code| code.code == series.code && code.is_of_jhe);
-    for series in SERIES.iter().filter(of_jhe) {
+/// Finds a code that is not seeded yet, and returns the sentence for operators. Codes that JHE's own seed
+/// does not make may be missing: later versions added them.
+fn find_missing_code(db: &rusqlite::Connection) -> Result<Option<String>, StoreError> {
+    let is_of_jhe =
+        |series: &&SeriesType| CODES.iter().any(|code| code.code == series.code && code.in_jhe_seed);
+    for series in SERIES.iter().filter(is_of_jhe) {
         match code::require(db, series.code) {
             Ok(_) => {}
             Err(StoreError::Refused(sentence)) => return Ok(Some(sentence)),
@@ -255,52 +252,35 @@ fn missing_code(db: &rusqlite::Connection) -> Result<Option<String>, StoreError>
     Ok(None)
 }
 
-/// What a tick comes to. `stopped` is what ended it for everybody.
-pub(crate) fn outcome(summary: Summary, stopped: Option<TurnError>) -> Result<Outcome, Failure> {
-    match stopped {
-        None => Ok(Outcome::Complete(summary)),
-        Some(TurnError::Ow(OwError::Unauthorized)) => Err(Failure::failed(
-            "ow_poll aborted: 401 Invalid or missing API key",
-            "make a new key in OW's admin pages, set OW_API_KEY to it, and poll again",
-        )),
-        Some(TurnError::Store(error)) => {
-            let failure = Failure::from(error);
-            Err(Failure { what: format!("ow_poll aborted: {}", failure.what), ..failure })
-        }
-        Some(error) => Err(Failure::failed(
-            format!("ow_poll aborted: {error}"),
-            "what was committed stays; the next tick goes on from there",
-        )),
-    }
-}
-
-impl Context {
-    /// Who takes part, and who does not and why: the latter goes into the summary.
-    pub(crate) async fn patients(&self, ask: &Ask, summary: &mut Summary) -> Result<Vec<Due>, Failure> {
+impl TickContext {
+    /// Refreshes consents and lists the patients to poll; adds the others to the summary, with the reason.
+    pub(crate) async fn plan_patients(&self, summary: &mut PollSummary) -> Result<Vec<PatientPlan>, Failure> {
         let store = &self.poller.store;
-        let who = ask.patient;
-        let find = move |db: &_| who.map(|who| patient::find(db, who)).transpose();
+        let PollRequest { patient: wanted, ref hinted, .. } = self.request;
+        let find = move |db: &_| wanted.map(|patient| patient::find(db, patient)).transpose();
         let patient = store.read(find).await?.map(|patient| patient.id);
         let only: Option<BTreeSet<PatientId>> = match patient {
             Some(patient) => Some(BTreeSet::from([patient])),
-            None if ask.hinted.is_empty() => None,
-            None => Some(ask.hinted.clone()),
+            None => (!hinted.is_empty()).then(|| hinted.clone()),
         };
-        let unread = self.refresh_consents(only.as_ref()).await?;
+        let failed = self.refresh_consents(only.as_ref()).await?;
         let (mode, system) = (self.mode.as_str(), self.mode.system());
-        let read =
-            move |db: &_| Ok((poll_plan::due(db, patient, mode, system)?, poll_plan::idle(db, patient)?));
-        let (mut due, idle) = store.read(read).await?;
-        summary.idle = idle;
-        due.retain(|due| only.as_ref().is_none_or(|only| only.contains(&due.patient)));
-        due.retain(|due| !unread.iter().any(|(patient, _)| *patient == due.patient));
-        summary.failed.extend(unread);
-        Ok(due)
+        let list = move |db: &_| {
+            Ok((poll_plan::list(db, patient, mode, system)?, poll_plan::list_not_polled(db, patient)?))
+        };
+        let mut plans;
+        (plans, summary.not_polled) = store.read(list).await?;
+        plans.retain(|plan| {
+            only.as_ref().is_none_or(|only| only.contains(&plan.patient))
+                && failed.iter().all(|(patient, _)| *patient != plan.patient)
+        });
+        summary.failed.extend(failed);
+        Ok(plans)
     }
 
-    /// Asks JHE, where it is the truth, who consents now. Whoever it does not answer about is left out of this
-    /// tick, with the reason on the page; so are JHE's patients in a process that knows no JHE, as a command in another
-    /// terminal may be.
+    /// Refreshes consents from JHE; returns the patients whose consents are unknown, with the reason. They
+    /// are skipped in this tick, as are all of JHE's patients if this process is not connected to a JHE, such
+    /// as a command in another terminal.
     async fn refresh_consents(
         &self,
         only: Option<&BTreeSet<PatientId>>,
@@ -309,145 +289,134 @@ impl Context {
         if !self.is_live() {
             return Ok(Vec::new());
         }
-        let refreshed: Vec<(PatientId, String)> = if let Some(jhe) = jhe {
-            let unread = refresh::refresh(jhe, store, clock, only).await?;
-            unread.into_iter().map(|(patient, error)| (patient, error.to_string())).collect()
+        let mut failed: Vec<(PatientId, String)> = if let Some(jhe) = jhe {
+            let failed = refresh::refresh(jhe, store, clock, only).await?;
+            failed.into_iter().map(|(patient, error)| (patient, error.to_string())).collect()
         } else {
-            let theirs = refresh::of_jhe(store, only).await?;
-            theirs.into_iter().map(|patient| (patient, WITHOUT_JHE.to_owned())).collect()
+            let patients = refresh::list_jhe_patients(store, only).await?;
+            patients.into_iter().map(|one| (one.patient, NO_JHE.to_owned())).collect()
         };
-        let mut unread = Vec::new();
-        for (patient, error) in refreshed {
-            let why = format!("not read in this tick, as the consents could not be: {error}");
-            let (note, now) = (Ended::Elsewhere(why.clone()), self.started);
-            let write = move |db: &_| {
-                hourly_counters::note_error(db, now, error_kind::Kind::Jhe)?;
-                patient_status::note_turn(db, patient, &note, Reads::default(), now)
+        for (patient, error) in &mut failed {
+            *error = format!("not read in this tick, as the consents could not be: {error}");
+            let (patient, now) = (*patient, self.started);
+            let result = TurnResult::FailedElsewhere(error.clone());
+            let record = move |db: &_| {
+                hourly_counters::record_error(db, now, ErrorKind::Jhe)?;
+                patient_status::record_turn(db, patient, &result, RareReads::default(), now)
             };
-            self.write(write).await?;
-            metrics::failed(error_kind::Kind::Jhe);
-            unread.push((patient, why));
+            self.write(record).await?;
+            metrics::count_error(ErrorKind::Jhe);
         }
-        Ok(unread)
+        Ok(failed)
     }
 
-    pub(crate) async fn begin_run(&self, kind: Kind) -> Result<Option<i64>, StoreError> {
+    pub(crate) async fn begin_run(&self) -> Result<Option<i64>, StoreError> {
         if !self.is_live() {
             return Ok(None);
         }
-        let (mode, now) = (self.mode.as_str(), self.started);
-        self.write(move |db| run_history::begin(db, kind, mode, now)).await.map(Some)
+        let (kind, mode, now) = (self.request.kind(), self.mode.as_str(), self.started);
+        self.write(move |db| run_history::insert(db, kind, mode, now)).await.map(Some)
     }
 
-    /// Notes how the run ended. That it cannot be noted does not undo what it did.
-    pub(crate) async fn end_run(
-        &self,
-        kind: Kind,
-        run: Option<i64>,
-        summary: &Summary,
-        stopped: Option<&TurnError>,
-    ) {
+    /// Records how the run ended. A failure to do so is logged only, since the data are committed already.
+    pub(crate) async fn end_run(&self, run: Option<i64>, summary: &PollSummary, stopped: Option<&TurnError>) {
         let Some(run) = run else { return };
-        let outcome = stopped.map_or_else(|| summary.sentence(), ToString::to_string);
+        let sentence = stopped.map_or_else(|| summary.sentence(), ToString::to_string);
         let (patients, failed) = (summary.patients.len() as u64, summary.failed.len() as u64);
-        let (tally, now) = (summary.tally, self.poller.clock.now());
-        let ended = match (stopped, failed) {
-            (None | Some(TurnError::Stopped), 0) => hourly_counters::Ended::Complete,
-            (None | Some(TurnError::Stopped), _) => hourly_counters::Ended::Partial,
-            (Some(_), _) => hourly_counters::Ended::Failed,
+        let (kind, counts, now) = (self.request.kind(), summary.counts, self.poller.clock.now());
+        let result = match (stopped, failed) {
+            (None | Some(TurnError::Stopped), 0) => TickResult::Complete,
+            (None | Some(TurnError::Stopped), _) => TickResult::Partial,
+            (Some(_), _) => TickResult::Failed,
         };
         let error = stopped.and_then(TurnError::kind);
-        error.into_iter().for_each(metrics::failed);
-        let totals = Totals::tick(ended, now.since(self.started));
+        error.into_iter().for_each(metrics::count_error);
+        let totals = Totals::tick(result, now.since(self.started));
         let end = move |db: &_| {
             commit::trim_hours(db, now)?;
-            hourly_counters::trim(db, now)?;
-            if kind == Kind::Tick {
+            hourly_counters::delete_old(db, now)?;
+            if kind == RunKind::Tick {
                 hourly_counters::add(db, now, &totals)?;
             }
             if let Some(error) = error {
-                hourly_counters::note_error(db, now, error)?;
+                hourly_counters::record_error(db, now, error)?;
             }
-            run_history::end(db, run, &outcome, patients, failed, &tally, now)
+            run_history::finish(db, run, &sentence, patients, failed, &counts, now)
         };
+        // Not through `self.write`: also a run that has lost the lock records its end.
         if let Err(error) = self.poller.store.write(end).await {
-            tracing::warn!("the end of the tick could not be noted: {error}");
+            tracing::warn!("the end of the tick could not be recorded: {error}");
         }
     }
 
-    /// Lets every patient have a turn, several at a time; answers with what stopped the tick, if anything.
-    async fn read_all(
-        &self,
-        all: Vec<Due>,
-        ask: &Ask,
-        summary: &mut Summary,
-        progress: &Progress,
-    ) -> Option<TurnError> {
-        let turns = futures_util::stream::iter(all)
-            .map(|due| async move {
-                let turn = self.unless_stopped(self.turn(&due, ask, progress)).await;
-                (due, turn)
+    /// Gives each patient a turn, several at a time; returns the error that ended the tick, if any.
+    async fn poll_patients(&self, plans: Vec<PatientPlan>, summary: &mut PollSummary) -> Option<TurnError> {
+        let turns = futures_util::stream::iter(plans)
+            .map(|plan| async move {
+                let turn = self.unless_stopped(self.poll_patient(&plan)).await;
+                (plan, turn)
             })
             .buffer_unordered(self.concurrency);
         let mut turns = std::pin::pin!(turns);
-        while let Some((due, turn)) = turns.next().await {
-            summary.add(&due, &turn);
-            progress.patient_done();
-            if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
+        while let Some((plan, turn)) = turns.next().await {
+            summary.add(&plan, &turn);
+            self.progress.patients_done.add(1);
+            if turn.ends_tick() {
                 return turn.error;
             }
             if turn.is_unfinished {
-                summary.unfinished.push(due.patient);
+                summary.unfinished.push(plan.patient);
             }
         }
         let unfinished = summary.unfinished.clone();
         if unfinished.is_empty() || !self.is_live() {
             return None;
         }
+        // Patients with a long backlog come last in the next tick, so that they do not delay the others
+        // again.
         let put_last =
-            move |db: &_| unfinished.iter().try_for_each(|patient| patient_status::put_last(db, *patient));
+            move |db: &_| unfinished.iter().try_for_each(|patient| patient_status::move_to_end(db, *patient));
         self.write(put_last).await.err().map(TurnError::from)
     }
 
-    async fn turn(&self, due: &Due, ask: &Ask, progress: &Progress) -> Turn {
-        let mut reads = self.reads(due);
-        let mut checked = if reads.checked && self.is_live() { self.check(due).await } else { Ok(true) };
-        if let (
-            Some(_),
-            Err(TurnError::Ow(error @ (OwError::Away(_) | OwError::Later(_) | OwError::Wrong(_)))),
-        ) = (&self.bucket, &checked)
+    async fn poll_patient(&self, plan: &PatientPlan) -> Turn {
+        let mut reads = self.due_reads(plan);
+        let mut checked =
+            if reads.checked && self.is_live() { self.check_user(plan).await } else { Ok(true) };
+        if let Err(TurnError::Ow(error)) = &checked
+            && self.bucket.is_some()
+            && !matches!(error, OwError::Unauthorized | OwError::UnknownUser)
         {
-            // The payloads can be read without OW.
-            tracing::warn!(patient = %due.patient, "OW could not be asked about the user: {error}");
+            // The bucket can be read without OW.
+            tracing::warn!(patient = %plan.patient, "OW could not be asked about the user: {error}");
             checked = Ok(false);
         }
         reads.checked &= checked == Ok(true);
         let mut turn = match checked {
-            Ok(_) => self.read_reach(due, self.reach(ask, reads), progress).await,
+            Ok(_) => self.read_range(plan, self.range_of(reads)).await,
             Err(error) => Turn { error: Some(error), ..Turn::default() },
         };
-        let is_whole = turn.error.is_none() && !turn.is_unfinished;
-        if is_whole && reads.checked && self.reconcile && self.is_live() {
-            self.reconcile(due, &mut turn, progress).await;
+        if turn.is_complete() && reads.checked && self.reconcile && self.is_live() {
+            self.reconcile(plan, &mut turn).await;
         }
-        if turn.error.is_none() && turn.tally.created == 0 && self.is_live() {
-            self.look_at_devices(due).await;
+        if turn.error.is_none() && turn.counts.created == 0 && self.is_live() {
+            self.refresh_device_status(plan).await;
         }
-        if turn.error.is_some() || turn.is_unfinished {
-            // A sweep that did not come to its end is still due; what OW was asked once today was asked.
-            reads = Reads { checked: reads.checked, ..Reads::default() };
+        if !turn.is_complete() {
+            // An incomplete sweep is still due. The daily check is not: OW has done what it was asked for.
+            reads = RareReads { checked: reads.checked, ..RareReads::default() };
         }
-        if turn.error.as_ref().is_some_and(TurnError::ends_tick) {
-            // That is not this patient's trouble.
+        if turn.ends_tick() {
+            // The error is not this patient's, so the patient's status stays as it is.
             return turn;
         }
-        if let Err(error) = self.note(due, &turn, reads).await {
+        if let Err(error) = self.record_turn(plan, &turn, reads).await {
             turn.error = Some(error.into());
         }
         turn
     }
 
-    /// Lets a turn go on for as long as the tick does.
+    /// Runs a turn until the tick is cancelled.
     pub(crate) async fn unless_stopped(&self, turn: impl Future<Output = Turn>) -> Turn {
         tokio::select! {
             biased;
@@ -456,25 +425,28 @@ impl Context {
         }
     }
 
-    fn reads(&self, due: &Due) -> Reads {
+    fn due_reads(&self, plan: &PatientPlan) -> RareReads {
         let is_due = |last: Option<Timestamp>, every| {
-            is_due(due.patient, last.unwrap_or(due.linked), every, self.started)
+            is_due(plan.patient, last.unwrap_or(plan.linked), every, self.started)
         };
-        let wide = is_due(due.wide, sweep_schedule::WIDE_EVERY);
-        Reads {
+        let wide = is_due(plan.wide, sweep_schedule::WIDE_EVERY);
+        RareReads {
             wide,
-            deep: wide || is_due(due.deep, sweep_schedule::DEEP_EVERY),
-            checked: due.checked.is_none() || is_due(due.checked, sweep_schedule::CHECK_EVERY),
+            deep: wide || is_due(plan.deep, sweep_schedule::DEEP_EVERY),
+            checked: plan.checked.is_none() || is_due(plan.checked, sweep_schedule::CHECK_EVERY),
         }
     }
 
-    fn reach(&self, ask: &Ask, reads: Reads) -> Reach {
+    fn range_of(&self, reads: RareReads) -> ReadRange {
         let at_least = match reads {
-            Reads { wide: true, .. } => Some(sweep_schedule::WIDE),
-            Reads { deep: true, .. } => Some(sweep_schedule::DEEP),
+            RareReads { wide: true, .. } => Some(sweep_schedule::WIDE),
+            RareReads { deep: true, .. } => Some(sweep_schedule::DEEP),
             _ => None,
         };
-        let recent = Reach::Recent { at_least, first: self.first };
-        ask.past.as_ref().map_or(recent, |past| Reach::Asked(self.asked(past)))
+        let recent = ReadRange::Recent { at_least, first: self.first_window };
+        self.request
+            .backfill
+            .as_ref()
+            .map_or(recent, |backfill| ReadRange::Requested(self.range_to_read(backfill)))
     }
 }

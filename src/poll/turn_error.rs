@@ -1,140 +1,134 @@
-//! Why a patient's turn ended early, or left something unread.
+//! The errors of a patient's turn, and the sentences that pages and commands show for them.
 
-use crate::model::catalog::series_type::{Origin, Series};
-use crate::model::error_kind::Kind;
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
+use crate::model::error_kind::ErrorKind;
 use crate::ow::error::OwError;
 use crate::poll::windows::Window;
 use crate::raw::error::RawError;
-use crate::store::error::StoreError;
-use crate::store::operations::poll_plan::Due;
+use crate::store::{error::StoreError, operations::poll_plan::PatientPlan};
 
-/// What went wrong in a patient's turn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TurnError {
-    /// OW would not, or could not.
     #[error(transparent)]
     Ow(#[from] OwError),
-    /// OW gave some of what it was asked for, and the rest not.
-    #[error("OW did not give all that it was asked for")]
-    Parts(Vec<Failed>),
-    /// The store would not, or could not.
+    /// Some windows could not be read; the others were.
+    #[error("OW did not return all requested data")]
+    Windows(Vec<FailedWindow>),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// S3 would not, or could not.
     #[error(transparent)]
     Raw(#[from] RawError),
-    /// The tick is to stop.
     #[error("the tick was stopped")]
     Stopped,
 }
 
 impl TurnError {
-    /// Whether every other patient's turn would fail alike.
+    /// Returns whether the turns of all other patients would fail in the same way.
     pub(crate) fn ends_tick(&self) -> bool {
-        !matches!(
-            self,
-            Self::Ow(OwError::UnknownUser | OwError::Away(_) | OwError::Later(_) | OwError::Wrong(_))
-                | Self::Parts(_)
-                | Self::Raw(RawError::Patient(_))
-                | Self::Store(StoreError::ConsentEnded | StoreError::Erased | StoreError::Refused(_))
-        )
+        match self {
+            Self::Ow(error) => *error == OwError::Unauthorized,
+            Self::Store(error) => {
+                !matches!(error, StoreError::ConsentEnded | StoreError::Erased | StoreError::Refused(_))
+            }
+            Self::Windows(_) | Self::Raw(RawError::Patient(_)) => false,
+            Self::Raw(_) | Self::Stopped => true,
+        }
     }
 
-    /// Whose part it was; none where nothing went wrong.
-    pub(crate) fn kind(&self) -> Option<Kind> {
+    pub(crate) fn kind(&self) -> Option<ErrorKind> {
         match self {
-            Self::Ow(error) => Some(of_ow(error)),
-            Self::Parts(failed) => failed.first().map(|failed| of_ow(&failed.error)),
-            Self::Store(_) => Some(Kind::Store),
-            Self::Raw(_) => Some(Kind::Bucket),
+            Self::Ow(error) => Some(ow_error_kind(error)),
+            Self::Windows(failed) => failed.first().map(|failed| ow_error_kind(&failed.error)),
+            Self::Store(_) => Some(ErrorKind::Store),
+            Self::Raw(_) => Some(ErrorKind::Bucket),
             Self::Stopped => None,
         }
     }
 
-    /// What happened and what next, for the page and the command line; the patient is named by whoever
-    /// shows it.
-    pub(crate) fn describe(&self, due: &Due) -> String {
+    /// Returns what happened and what comes next. The caller adds the patient's name.
+    pub(crate) fn describe(&self, plan: &PatientPlan) -> String {
         match self {
             Self::Ow(OwError::UnknownUser) => format!(
                 "OW does not know {} any more; invite the patient again, or link anew: jhe-ow patient link {} --ow-user UUID",
-                due.ow_user, due.patient
+                plan.ow_user, plan.patient
             ),
-            Self::Ow(OwError::Away(what) | OwError::Later(what)) => format!("{what}; {LATER}"),
-            Self::Ow(OwError::Wrong(what)) => format!("{what}; {WRONG}"),
-            Self::Parts(failed) => describe_all(failed),
+            Self::Ow(error) if !self.ends_tick() => format!("{error}; {}", next_step(error)),
+            Self::Windows(failed) => describe_all(failed),
             other => other.to_string(),
         }
     }
 }
 
-fn of_ow(error: &OwError) -> Kind {
+fn ow_error_kind(error: &OwError) -> ErrorKind {
     match error {
-        OwError::Away(_) | OwError::Later(_) => Kind::OwSilent,
-        OwError::Wrong(_) => Kind::OwAnswer,
-        OwError::UnknownUser => Kind::OwUser,
-        OwError::Unauthorized => Kind::OwKey,
+        OwError::Unavailable(_) | OwError::Transient(_) => ErrorKind::OwSilent,
+        OwError::Permanent(_) => ErrorKind::OwAnswer,
+        OwError::UnknownUser => ErrorKind::OwUser,
+        OwError::Unauthorized => ErrorKind::OwKey,
     }
 }
 
-const LATER: &str = "the next tick tries again";
-const WRONG: &str = "nothing newer is kept until OW answers well, the next tick tries again";
+const RETRIED: &str = "the next tick tries again";
+const BLOCKED: &str = "newer data are not stored until OW answers correctly; the next tick tries again";
+
+fn next_step(error: &OwError) -> &'static str {
+    if matches!(error, OwError::Permanent(_)) { BLOCKED } else { RETRIED }
+}
 
 /// A window that could not be read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failed {
-    series: Vec<&'static Series>,
+pub(crate) struct FailedWindow {
+    series: Vec<&'static SeriesType>,
     error: OwError,
 }
 
-impl Failed {
-    /// Notes what became of a window.
-    ///
-    /// # Errors
-    /// The same error, where it is no trouble of this window alone.
-    pub(crate) fn of(window: &Window, error: TurnError) -> Result<Self, TurnError> {
+impl FailedWindow {
+    /// Returns `error` itself as the error if it concerns more than this window.
+    pub(crate) fn new(window: &Window, error: TurnError) -> Result<Self, TurnError> {
         match error {
-            TurnError::Ow(error @ (OwError::Later(_) | OwError::Wrong(_))) => {
+            TurnError::Ow(error @ (OwError::Transient(_) | OwError::Permanent(_))) => {
                 Ok(Self { series: window.series.clone(), error })
             }
             other => Err(other),
         }
     }
 
-    /// Whether a later window is left unread. One of the same types would move their marks past the gap; and an endpoint
-    /// that hangs would keep the tick waiting once more.
-    pub(crate) fn holds_up(&self, later: &Window) -> bool {
-        let hangs = matches!(self.error, OwError::Later(_));
+    /// Returns whether a later window must not be read. One of the same types would move their marks past the
+    /// gap. After a transient error, such as a timeout, all windows of the same endpoint are skipped, so that
+    /// the tick does not wait for each of them.
+    pub(crate) fn blocks(&self, later: &Window) -> bool {
+        let is_transient = matches!(self.error, OwError::Transient(_));
         later.series.iter().any(|one| {
-            self.series.iter().any(|own| own == one || (hangs && own.origin.shares_request(one.origin)))
+            self.series
+                .iter()
+                .any(|own| own == one || (is_transient && own.origin.shares_request(one.origin)))
         })
     }
 
-    /// What was asked for.
-    fn asked(&self) -> &'static str {
+    fn data_name(&self) -> &'static str {
         match self.series.first().map(|series| series.origin) {
-            Some(Origin::Sleep) => "sleep",
-            Some(Origin::Workouts) => "workouts",
-            Some(Origin::Activity) => "the activity of days",
-            Some(Origin::Timeseries(_)) | None => "samples",
+            Some(OwEndpoint::Sleep) => "sleep",
+            Some(OwEndpoint::Workouts) => "workouts",
+            Some(OwEndpoint::Activity) => "the activity of days",
+            Some(OwEndpoint::Timeseries(_)) | None => "samples",
         }
     }
 }
 
-/// Each error once, with everything that met it.
-fn describe_all(failed: &[Failed]) -> String {
-    let mut told: Vec<(&OwError, Vec<&str>)> = Vec::new();
+/// Describes each distinct error once, with the data that it affects.
+fn describe_all(failed: &[FailedWindow]) -> String {
+    let mut errors: Vec<(&OwError, Vec<&str>)> = Vec::new();
     for one in failed {
-        match told.iter_mut().find(|(error, _)| **error == one.error) {
-            Some((_, asked)) if asked.contains(&one.asked()) => {}
-            Some((_, asked)) => asked.push(one.asked()),
-            None => told.push((&one.error, vec![one.asked()])),
+        match errors.iter_mut().find(|(error, _)| **error == one.error) {
+            Some((_, names)) if names.contains(&one.data_name()) => {}
+            Some((_, names)) => names.push(one.data_name()),
+            None => errors.push((&one.error, vec![one.data_name()])),
         }
     }
-    let sentence = |(error, asked): &(&OwError, Vec<&str>)| {
-        let next = if matches!(error, OwError::Later(_)) { LATER } else { WRONG };
-        format!("{error}, when asked for {}; {next}", asked.join(", "))
+    let sentence = |(error, names): &(&OwError, Vec<&str>)| {
+        format!("{error}, when asked for {}; {}", names.join(", "), next_step(error))
     };
-    told.iter().map(sentence).collect::<Vec<_>>().join(". ")
+    errors.iter().map(sentence).collect::<Vec<_>>().join(". ")
 }
 
 #[cfg(test)]
@@ -143,23 +137,23 @@ mod tests {
     use crate::model::catalog::series::SERIES;
 
     #[test]
-    fn an_error_is_told_once_with_everything_that_met_it() {
-        let failed = |is_of: fn(Origin) -> bool, error: &OwError| Failed {
+    fn an_error_is_described_once_with_all_data_that_it_affects() {
+        let failed = |is_of: fn(OwEndpoint) -> bool, error: &OwError| FailedWindow {
             series: SERIES.iter().filter(|series| is_of(series.origin)).collect(),
             error: error.clone(),
         };
-        let (later, wrong) =
-            (OwError::Later("OW answered 500".into()), OwError::Wrong("OW answered {".into()));
-        let samples = failed(|origin| matches!(origin, Origin::Timeseries(_)), &later);
-        let told = describe_all(&[
+        let transient = OwError::Transient("OW answered 500".into());
+        let permanent = OwError::Permanent("OW answered {".into());
+        let samples = failed(|origin| matches!(origin, OwEndpoint::Timeseries(_)), &transient);
+        let described = describe_all(&[
             samples.clone(),
-            failed(|origin| matches!(origin, Origin::Sleep), &later),
-            failed(|origin| matches!(origin, Origin::Workouts), &wrong),
+            failed(|origin| matches!(origin, OwEndpoint::Sleep), &transient),
+            failed(|origin| matches!(origin, OwEndpoint::Workouts), &permanent),
             samples,
         ]);
         let sentences = format!(
-            "OW answered 500, when asked for samples, sleep; {LATER}. OW answered {{, when asked for workouts; {WRONG}"
+            "OW answered 500, when asked for samples, sleep; {RETRIED}. OW answered {{, when asked for workouts; {BLOCKED}"
         );
-        assert_eq!(told, sentences);
+        assert_eq!(described, sentences);
     }
 }

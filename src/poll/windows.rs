@@ -1,82 +1,80 @@
-//! Which time ranges a tick asks OW for. Pure.
+//! Plans the time ranges that a tick requests from OW. Pure.
 //!
-//! OW filters by sample time only, and rings sync late: so a window is wider than the mark, the mark is
-//! the newest sample time and never a wall clock, and what is wide is read in slices, in order.
+//! OW filters by sample time only, and rings sync late. So a window begins before the mark, the mark is the
+//! newest sample time and never a wall clock, and a long range is read in slices, in order.
 
 use std::time::Duration;
 
 use crate::common::time::Timestamp;
-use crate::model::catalog::series_type::{Origin, Series};
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::consent_intervals::Interval;
-use crate::store::operations::poll_plan::Wanted;
+use crate::store::operations::poll_plan::SeriesPlan;
 
-/// How far behind the mark a hot read begins: a ring that synced late by a morning is caught by the next
-/// tick, and a re-read of six hours is one page.
+/// Start of a hot read before the mark: the next tick catches a ring that synced a morning late, and to read
+/// six hours again is one page.
 const OVERLAP: Duration = Duration::from_hours(6);
-/// Types whose windows begin within this time of each other share a request: a weight from two months ago
-/// must not re-read two months of heart rate.
+/// Types share a request only if their windows begin within this time of each other: a weight of two months
+/// ago must not cause two months of heart rate to be read again.
 const SHARED_WITHIN: Duration = Duration::from_hours(6);
-/// The longest range of one request series. The mark moves, and a backfill can resume, per slice.
+/// Longest range of one series of pages. The mark moves, and a backfill can resume, per slice.
 pub const SLICE: Duration = Duration::from_hours(7 * 24);
 
-/// How far a read reaches.
+/// The time that one read covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// From the mark to now; at least this far back.
+pub enum ReadRange {
+    /// From the mark to now.
     Recent {
-        /// How far back in any case, for the rarer sweeps that catch late data.
+        /// Minimum length of a sweep, which catches late data.
         at_least: Option<Duration>,
-        /// How far back where there is no mark yet.
+        /// Length where there is no mark yet.
         first: Duration,
     },
-    /// As somebody asked.
-    Asked(Interval),
+    /// A backfill.
+    Requested(Interval),
 }
 
-/// A time range to be read with one series of pages.
+/// A time range to read with one series of pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// Which rows of the catalogue, all of which come in one answer.
-    pub series: Vec<&'static Series>,
-    /// Which time; not longer than [`SLICE`], unless one page holds all of it.
+    /// Series types that OW returns in the same response.
+    pub series: Vec<&'static SeriesType>,
+    /// At most [`SLICE`] long, unless one page may hold all of it.
     pub range: Interval,
-    /// Whether the marks of the types follow from this read: nothing before it is left unread.
+    /// True if everything before the range has been read, so that this read may move the marks.
     pub moves_marks: bool,
 }
 
 impl Window {
-    /// Whether `next` is the slice that follows this one.
-    pub fn goes_on_in(&self, next: &Self) -> bool {
+    pub fn is_followed_by(&self, next: &Self) -> bool {
         self.series == next.series && self.range.until == next.range.from
     }
 
-    /// Several slices as the one range that they are; none where it is one slice.
-    pub fn whole(slices: &[Self]) -> Option<Self> {
+    /// Joins several slices into one range; returns none for a single slice.
+    pub fn join(slices: &[Self]) -> Option<Self> {
         let [first, .., last] = slices else { return None };
         Some(Self { range: Interval { until: last.range.until, ..first.range }, ..first.clone() })
     }
 }
 
-/// The windows for the wanted types, in the order in which they are to be read.
-pub fn windows(wanted: &[Wanted], reach: Reach, now: Timestamp) -> Vec<Window> {
-    let mut reads: Vec<(Interval, bool, &Wanted)> = wanted
+/// Returns the windows for `wanted` in the order in which to read them.
+pub fn windows(wanted: &[SeriesPlan], range: ReadRange, now: Timestamp) -> Vec<Window> {
+    let mut reads: Vec<(Interval, bool, &SeriesPlan)> = wanted
         .iter()
         .map(|wanted| {
-            let (range, moves_marks) = range(wanted, reach, now);
+            let (range, moves_marks) = series_range(wanted, range, now);
             (range, moves_marks, wanted)
         })
         .collect();
-    reads.sort_by_key(|(range, _, wanted)| (place(wanted.series.origin), range.from));
+    reads.sort_by_key(|(range, _, wanted)| (priority(wanted.series.origin), range.from));
     let mut windows = Vec::new();
     let mut rest = reads.as_slice();
-    while let Some((first, ..)) = rest.first() {
-        let Wanted { series, allowed, .. } = rest[0].2;
-        let together = |(range, _, wanted): &&(Interval, bool, &Wanted)| {
-            let is_shared = wanted.series.origin.shares_request(series.origin);
-            is_shared && range.from.since(first.from) <= SHARED_WITHIN && wanted.allowed == *allowed
+    while let Some((first, _, SeriesPlan { series, allowed, .. })) = rest.first() {
+        let shares_request = |(range, _, wanted): &&(Interval, bool, &SeriesPlan)| {
+            wanted.series.origin.shares_request(series.origin)
+                && range.from.since(first.from) <= SHARED_WITHIN
+                && wanted.allowed == *allowed
         };
-        let count = rest.iter().take_while(together).count();
-        let (group, others) = rest.split_at(count);
+        let (group, others) = rest.split_at(rest.iter().take_while(shares_request).count());
         let series: Vec<_> = group.iter().map(|(.., wanted)| wanted.series).collect();
         let moves_marks = group.iter().all(|(_, moves, _)| *moves);
         for range in allowed.cut(*first).flat_map(slices) {
@@ -87,26 +85,28 @@ pub fn windows(wanted: &[Wanted], reach: Reach, now: Timestamp) -> Vec<Window> {
     windows
 }
 
-/// Samples first: they are what is waited for.
-fn place(origin: Origin) -> u8 {
+/// Returns the rank of an endpoint: samples come first, since users wait for them.
+fn priority(origin: OwEndpoint) -> u8 {
     match origin {
-        Origin::Timeseries(_) => 0,
-        Origin::Sleep => 1,
-        Origin::Workouts => 2,
-        Origin::Activity => 3,
+        OwEndpoint::Timeseries(_) => 0,
+        OwEndpoint::Sleep => 1,
+        OwEndpoint::Workouts => 2,
+        OwEndpoint::Activity => 3,
     }
 }
 
-fn range(wanted: &Wanted, reach: Reach, now: Timestamp) -> (Interval, bool) {
-    match reach {
-        Reach::Recent { at_least, first } => {
+/// Returns the range to read for one type, and whether the read may move its mark.
+fn series_range(wanted: &SeriesPlan, range: ReadRange, now: Timestamp) -> (Interval, bool) {
+    match range {
+        ReadRange::Recent { at_least, first } => {
             let hot = wanted.mark.map_or(now.minus(first), |mark| mark.minus(OVERLAP));
             let from = at_least.map_or(hot, |back| hot.min(now.minus(back)));
             (Interval { from, until: now }, true)
         }
-        Reach::Asked(asked) => {
-            let joins = wanted.mark.is_some_and(|mark| asked.from <= mark);
-            (Interval { from: asked.from, until: asked.until.min(now) }, joins)
+        ReadRange::Requested(Interval { from, until }) => {
+            // A range that begins after the mark would leave a gap between the two.
+            let moves_mark = wanted.mark.is_some_and(|mark| from <= mark);
+            (Interval { from, until: until.min(now) }, moves_mark)
         }
     }
 }
@@ -127,7 +127,7 @@ pub fn slices(range: Interval) -> impl Iterator<Item = Interval> {
 mod tests {
     use super::*;
     use crate::model::catalog::series::SERIES;
-    use crate::model::consent_intervals::Allowed;
+    use crate::model::consent_intervals::ConsentIntervals;
     use crate::model::consent_intervals::Grant;
 
     const DAY: i64 = 24;
@@ -136,14 +136,14 @@ mod tests {
         Timestamp::from_micros(hour * 3_600_000_000)
     }
 
-    fn wanted(mark: Option<i64>) -> Wanted {
+    fn wanted(mark: Option<i64>) -> SeriesPlan {
         let grants = [Grant { granted: at(0), withdrawn: None }];
-        Wanted { series: &SERIES[0], allowed: Allowed::from_grants(&grants), mark: mark.map(at) }
+        SeriesPlan { series: &SERIES[0], allowed: ConsentIntervals::from_grants(&grants), mark: mark.map(at) }
     }
 
-    fn hot(at_least: Option<i64>) -> Reach {
+    fn hot(at_least: Option<i64>) -> ReadRange {
         let hours = |hours: i64| Duration::from_hours(hours.unsigned_abs());
-        Reach::Recent { at_least: at_least.map(hours), first: hours(DAY) }
+        ReadRange::Recent { at_least: at_least.map(hours), first: hours(DAY) }
     }
 
     fn hours(windows: &[Window]) -> Vec<(i64, i64)> {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_leaves_no_hole_however_long_it_was() {
+    fn an_outage_of_any_length_leaves_no_gap() {
         let windows = windows(&[wanted(Some(500))], hot(None), at(1000));
         assert_eq!(hours(&windows), [(494, 662), (662, 830), (830, 998), (998, 1000)]);
         assert!(windows.iter().all(|window| window.moves_marks));
@@ -173,31 +173,31 @@ mod tests {
     }
 
     #[test]
-    fn a_read_of_the_past_moves_the_mark_only_where_it_joins_it() {
-        let asked = |from, until| Reach::Asked(Interval { from: at(from), until: at(until) });
-        assert!(windows(&[wanted(Some(150))], asked(100, 200), at(1000))[0].moves_marks);
-        assert!(!windows(&[wanted(Some(90))], asked(100, 200), at(1000))[0].moves_marks);
-        assert!(!windows(&[wanted(None)], asked(100, 200), at(1000))[0].moves_marks);
+    fn a_backfill_moves_the_mark_only_if_it_leaves_no_gap() {
+        let requested = |from, until| ReadRange::Requested(Interval { from: at(from), until: at(until) });
+        assert!(windows(&[wanted(Some(150))], requested(100, 200), at(1000))[0].moves_marks);
+        assert!(!windows(&[wanted(Some(90))], requested(100, 200), at(1000))[0].moves_marks);
+        assert!(!windows(&[wanted(None)], requested(100, 200), at(1000))[0].moves_marks);
     }
 
     #[test]
-    fn nothing_is_asked_beyond_now() {
-        let asked = Reach::Asked(Interval { from: at(900), until: at(2000) });
-        assert_eq!(hours(&windows(&[wanted(None)], asked, at(1000))), [(900, 1000)]);
-        let future = Reach::Asked(Interval { from: at(1500), until: at(2000) });
+    fn no_window_ends_after_now() {
+        let requested = ReadRange::Requested(Interval { from: at(900), until: at(2000) });
+        assert_eq!(hours(&windows(&[wanted(None)], requested, at(1000))), [(900, 1000)]);
+        let future = ReadRange::Requested(Interval { from: at(1500), until: at(2000) });
         assert_eq!(windows(&[wanted(None)], future, at(1000)), []);
     }
 
     #[test]
-    fn windows_are_cut_to_what_the_patient_allows() {
+    fn windows_are_cut_to_the_consented_intervals() {
         let grants =
             [Grant { granted: at(0), withdrawn: Some(at(985)) }, Grant { granted: at(995), withdrawn: None }];
-        let wanted = Wanted { allowed: Allowed::from_grants(&grants), ..wanted(Some(990)) };
+        let wanted = SeriesPlan { allowed: ConsentIntervals::from_grants(&grants), ..wanted(Some(990)) };
         assert_eq!(hours(&windows(&[wanted], hot(None), at(1000))), [(984, 985), (995, 1000)]);
     }
 
     #[test]
-    fn types_share_a_request_only_where_their_windows_begin_together() {
+    fn types_share_a_request_only_if_their_windows_begin_together() {
         let near = [wanted(Some(990)), wanted(Some(986))];
         let shared = windows(&near, hot(None), at(1000));
         assert_eq!((hours(&shared), shared[0].series.len()), (vec![(980, 1000)], 2));

@@ -1,201 +1,173 @@
-//! The bytes of an object, unpacked where they are packed, on their way to its records.
+//! Decodes the bytes of an object: decompresses them if needed, and cuts them into records.
 
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 
 use flate2::write::MultiGzDecoder;
 
 use crate::raw::body_error::{BodyError, LARGEST};
-use crate::raw::records::Records;
+use crate::raw::records::RecordScanner;
 
-/// With these bytes a gzip stream begins, and no JSON does: a header that says otherwise is wrong.
+/// The first bytes of a gzip stream. No JSON begins with them, so they count and not the header of the
+/// response.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// Packed bytes that are unpacked at a time: at most a thousand times as much comes out, and a record has two bytes at
-/// least.
-const PACKED_STEP: usize = 64;
-/// The same of bytes that are not packed.
+/// Compressed bytes that are decoded at a time. They expand to at most a thousand times as much, and a record
+/// has at least two bytes.
+const GZIP_STEP: usize = 64;
+/// Plain bytes that are decoded at a time.
 const PLAIN_STEP: usize = 32 * 1024;
 
-/// What reads an object's bytes.
-#[derive(Debug)]
-pub struct Body {
-    /// The first bytes, until there are enough to tell whether they are packed.
+#[derive(Debug, Default)]
+pub struct PayloadDecoder {
+    /// The first bytes, until there are enough of them to recognize gzip.
     head: Vec<u8>,
-    reader: Option<Reader>,
+    encoding: Option<Encoding>,
 }
 
 #[derive(Debug)]
-enum Reader {
-    Plain(Unpacked),
-    Packed(Box<MultiGzDecoder<Unpacked>>),
+enum Encoding {
+    Plain(RecordSink),
+    Gzip(Box<MultiGzDecoder<RecordSink>>),
 }
 
-impl Default for Body {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Body {
-    /// Nothing read yet.
+impl PayloadDecoder {
     pub fn new() -> Self {
-        Self { head: Vec::new(), reader: None }
+        Self::default()
     }
 
-    /// How many bytes of a chunk are to be taken at a time, so that little comes out: as long as nobody knows whether
-    /// they are packed, just enough to tell.
+    /// Returns how many bytes to feed at a time so that few records come out: until the encoding is known,
+    /// just enough to recognize it.
     pub fn step(&self) -> usize {
-        match &self.reader {
+        match &self.encoding {
             None => GZIP.len(),
-            Some(Reader::Packed(_)) => PACKED_STEP,
-            Some(Reader::Plain(_)) => PLAIN_STEP,
+            Some(Encoding::Gzip(_)) => GZIP_STEP,
+            Some(Encoding::Plain(_)) => PLAIN_STEP,
         }
     }
 
-    /// Whether it is packed: then its bytes are sound only once all of them were read.
-    pub fn is_packed(&self) -> bool {
-        matches!(self.reader, Some(Reader::Packed(_)))
+    /// Returns true for a compressed object. Its checksum is at its end, so its records are sound only after
+    /// that.
+    pub fn is_gzip(&self) -> bool {
+        matches!(self.encoding, Some(Encoding::Gzip(_)))
     }
 
-    /// Takes the next bytes. What records end in them is in [`Body::take`], also where this fails.
-    ///
-    /// # Errors
-    /// Why the object cannot be read any further.
+    /// Decodes the next bytes. [`PayloadDecoder::take_records`] returns the records that end in them, even
+    /// after an error.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        if self.reader.is_some() {
-            return self.read(chunk);
+        if self.encoding.is_some() {
+            return self.decode(chunk);
         }
         self.head.extend_from_slice(chunk);
-        if self.head.len() < GZIP.len() {
-            return Ok(());
-        }
-        let head = std::mem::take(&mut self.head);
-        self.reader = Some(Reader::of(&head));
-        self.read(&head)
+        if self.head.len() < GZIP.len() { Ok(()) } else { self.decode_head() }
     }
 
-    /// Ends the object; answers whether there was a list of records at all.
-    ///
-    /// # Errors
-    /// Where it has not come to its end, or that is not sound.
+    /// Ends the object; returns true if it had a list of records. Fails if it is cut short or damaged.
     pub fn finish(&mut self) -> Result<bool, BodyError> {
-        if self.reader.is_none() {
-            let head = std::mem::take(&mut self.head);
-            self.reader = Some(Reader::of(&[]));
-            self.read(&head)?;
+        if self.encoding.is_none() {
+            self.decode_head()?;
         }
-        match &mut self.reader {
-            Some(Reader::Plain(unpacked)) => unpacked.records.finish(),
-            Some(Reader::Packed(decoder)) => {
-                decoder.try_finish().map_err(|error| damaged(decoder.get_mut(), &error))?;
-                decoder.get_mut().records.finish()
-            }
-            None => Err(BodyError::CutShort),
+        if let Some(Encoding::Gzip(decoder)) = &mut self.encoding {
+            decoder.try_finish().map_err(|error| body_error(decoder.get_mut(), &error))?;
         }
+        self.sink().map_or(Err(BodyError::CutShort), |sink| sink.scanner.finish())
     }
 
-    /// The whole of the object, where it has no list of records and may be one record itself. Only for after
-    /// [`Body::finish`].
+    /// Returns the whole object if it has no list of records and may be a record itself. Call it after
+    /// [`PayloadDecoder::finish`].
     pub fn take_object(&mut self) -> Option<Vec<u8>> {
-        match &mut self.reader {
-            Some(Reader::Plain(unpacked)) => unpacked.records.take_object(),
-            Some(Reader::Packed(decoder)) => decoder.get_mut().records.take_object(),
-            None => None,
+        self.sink()?.scanner.take_object()
+    }
+
+    /// Returns the records that were found since the last call.
+    pub fn take_records(&mut self) -> RecordBatch {
+        self.sink().map(|sink| std::mem::take(&mut sink.found)).unwrap_or_default()
+    }
+
+    fn sink(&mut self) -> Option<&mut RecordSink> {
+        match self.encoding.as_mut()? {
+            Encoding::Plain(sink) => Some(sink),
+            Encoding::Gzip(decoder) => Some(decoder.get_mut()),
         }
     }
 
-    /// The records that were found and not taken yet.
-    pub fn take(&mut self) -> Found {
-        match &mut self.reader {
-            Some(Reader::Plain(unpacked)) => std::mem::take(&mut unpacked.found),
-            Some(Reader::Packed(decoder)) => std::mem::take(&mut decoder.get_mut().found),
-            None => Found::default(),
-        }
+    fn decode_head(&mut self) -> Result<(), BodyError> {
+        let head = std::mem::take(&mut self.head);
+        let sink = RecordSink::default();
+        self.encoding = Some(if head.starts_with(&GZIP) {
+            Encoding::Gzip(Box::new(MultiGzDecoder::new(sink)))
+        } else {
+            Encoding::Plain(sink)
+        });
+        self.decode(&head)
     }
 
-    fn read(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        match &mut self.reader {
-            Some(Reader::Plain(unpacked)) => unpacked.take(chunk),
-            Some(Reader::Packed(decoder)) => {
-                decoder.write_all(chunk).map_err(|error| damaged(decoder.get_mut(), &error))
+    fn decode(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        match &mut self.encoding {
+            Some(Encoding::Plain(sink)) => sink.add(chunk),
+            Some(Encoding::Gzip(decoder)) => {
+                decoder.write_all(chunk).map_err(|error| body_error(decoder.get_mut(), &error))
             }
             None => Ok(()),
         }
     }
 }
 
-impl Reader {
-    fn of(head: &[u8]) -> Self {
-        if head.starts_with(&GZIP) {
-            return Self::Packed(Box::new(MultiGzDecoder::new(Unpacked::new())));
-        }
-        Self::Plain(Unpacked::new())
-    }
-}
-
-/// Records one after another.
+/// Records in one buffer.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct RecordBatch {
     bytes: Vec<u8>,
+    /// The end of each record in `bytes`.
     ends: Vec<usize>,
 }
 
-impl Found {
-    /// The records, each as it stands.
+impl RecordBatch {
+    /// Returns the bytes of each record, unparsed.
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
         let begins = std::iter::once(0).chain(self.ends.iter().copied());
         begins.zip(&self.ends).map(|(from, until)| &self.bytes[from..*until])
     }
 }
 
-/// What unpacked bytes go to.
-#[derive(Debug)]
-struct Unpacked {
-    records: Records,
-    found: Found,
+/// The destination of plain or decompressed bytes.
+#[derive(Debug, Default)]
+struct RecordSink {
+    scanner: RecordScanner,
+    found: RecordBatch,
+    /// Bytes so far.
     count: usize,
-    /// Why it would take no more: an `io::Error` cannot say it.
-    refused: Option<BodyError>,
+    /// The reason of a failed write, which does not fit into an `io::Error`.
+    error: Option<BodyError>,
 }
 
-impl Unpacked {
-    fn new() -> Self {
-        Self { records: Records::new(), found: Found::default(), count: 0, refused: None }
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+impl RecordSink {
+    fn add(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
         self.count += bytes.len();
         if self.count > LARGEST {
             return Err(BodyError::TooLarge);
         }
         let found = &mut self.found;
-        self.records.feed(bytes, &mut |record| {
+        self.scanner.feed(bytes, &mut |record| {
             found.bytes.extend_from_slice(record);
             found.ends.push(found.bytes.len());
-            Ok(())
         })
     }
 }
 
-impl Write for Unpacked {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.take(bytes) {
-            Ok(()) => Ok(bytes.len()),
-            Err(error) => {
-                self.refused = Some(error);
-                Err(std::io::Error::other("refused"))
-            }
-        }
+impl Write for RecordSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.add(bytes).map(|()| bytes.len()).map_err(|error| {
+            self.error = Some(error);
+            io::Error::other("refused")
+        })
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-fn damaged(unpacked: &mut Unpacked, error: &std::io::Error) -> BodyError {
-    let refused = unpacked.refused.take();
-    refused.unwrap_or_else(|| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => BodyError::CutShort,
+fn body_error(sink: &mut RecordSink, error: &io::Error) -> BodyError {
+    sink.error.take().unwrap_or_else(|| match error.kind() {
+        ErrorKind::UnexpectedEof => BodyError::CutShort,
         _ => BodyError::Damaged(error.to_string()),
     })
 }
@@ -207,13 +179,13 @@ mod tests {
     use flate2::write::GzEncoder;
 
     fn read(body: &[u8], size: usize) -> Result<(Vec<Vec<u8>>, bool), BodyError> {
-        let (mut reader, mut all) = (Body::new(), Vec::new());
+        let (mut reader, mut all) = (PayloadDecoder::new(), Vec::new());
         for chunk in body.chunks(size) {
             reader.feed(chunk)?;
-            all.extend(reader.take().records().map(<[u8]>::to_vec));
+            all.extend(reader.take_records().records().map(<[u8]>::to_vec));
         }
         let has_list = reader.finish()?;
-        all.extend(reader.take().records().map(<[u8]>::to_vec));
+        all.extend(reader.take_records().records().map(<[u8]>::to_vec));
         Ok((all, has_list))
     }
 
@@ -224,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_or_not_the_records_are_the_same() {
+    fn plain_and_gzip_give_the_same_records() {
         let body = br#"{"data":[{"bpm":60},{"bpm":61}]}"#;
         let plain = read(body, 7).unwrap();
         assert_eq!((plain.0.len(), plain.1), (2, true));
@@ -236,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_and_damaged_is_told() {
+    fn a_damaged_gzip_stream_is_refused() {
         let body = packed(format!("[{}1]", "{\"bpm\":60},".repeat(500)).as_bytes());
         for end in [3, 12, body.len() / 2, body.len() - 1] {
             let error = read(&body[..end], 100).unwrap_err();
@@ -261,11 +233,11 @@ mod tests {
     fn a_step_brings_few_records_however_dense_they_are() {
         let dense = format!("[{}1]", "1,".repeat(2_000_000));
         for body in [packed(dense.as_bytes()), dense.into_bytes()] {
-            let (mut reader, mut rest, mut most) = (Body::new(), &body[..], 0);
+            let (mut reader, mut rest, mut most) = (PayloadDecoder::new(), &body[..], 0);
             while !rest.is_empty() {
                 let (step, after) = rest.split_at(reader.step().min(rest.len()));
                 reader.feed(step).unwrap();
-                most = most.max(reader.take().records().count());
+                most = most.max(reader.take_records().records().count());
                 rest = after;
             }
             assert!(reader.finish().unwrap());
@@ -274,10 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_a_fault_is_found() {
-        let mut reader = Body::new();
+    fn records_before_a_fault_are_found() {
+        let mut reader = PayloadDecoder::new();
         assert!(reader.feed(br#"[{"bpm":60},{"bpm":61} <"#).is_err());
-        assert_eq!(reader.take().records().count(), 2);
+        assert_eq!(reader.take_records().records().count(), 2);
     }
 
     #[test]

@@ -1,147 +1,149 @@
-//! What can go wrong with the bucket, by whom it concerns.
+//! Errors of calls to S3, by the part of the work that they end.
 
 use s3::error::S3Error;
 
-use crate::common::failure::deepest_cause;
-use crate::common::redact::quote;
+use crate::common::failure::root_cause;
+use crate::common::redact::redact;
 
-/// Characters of the server's own words that are passed on.
-const WORDS: usize = 200;
+/// Characters of the server's error text that are passed on.
+const ERROR_CHARS: usize = 200;
 
-/// Why the bucket did not give what it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RawError {
-    /// Every other call would fail alike: the tick stops.
+    /// Every other call would fail alike, so the tick stops.
     #[error("{0}")]
-    Everybody(String),
-    /// Of the objects of one patient; the text says what.
+    Bucket(String),
+    /// Ends the turn of one patient.
     #[error("{0}")]
     Patient(String),
-    /// Of one object, which is not there.
+    /// The object does not exist.
     #[error("it is not in the bucket any more (404)")]
     Missing,
-    /// Of one object; the text says what.
+    /// Concerns one object.
     #[error("{0}")]
     Object(String),
-    /// Of one object, which may go well later.
+    /// Concerns one object, and may pass.
     #[error("{0}")]
-    Passing(String),
+    Transient(String),
 }
 
-/// What a call came to that was not answered well.
+/// The error of one call, before its meaning for a listing or an object is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The server cannot be reached.
+pub(crate) enum S3CallError {
     Unreachable(String),
-    /// It may go well if it is tried again.
-    Passing(String),
-    /// It said no.
-    Refused { status: u16, words: String },
-    /// What it said cannot be read.
-    Garbled(String),
+    Transient(String),
+    /// A status that means no.
+    Refused {
+        status: u16,
+        /// The server's error text, with a space before it; or empty.
+        text: String,
+    },
+    /// The response cannot be parsed, or the request cannot be signed.
+    Invalid(String),
 }
 
-impl From<reqwest::Error> for Trouble {
+impl From<reqwest::Error> for S3CallError {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        let cause = deepest_cause(&error);
-        match () {
-            () if error.is_connect() => Self::Unreachable(format!("it cannot be reached ({cause})")),
-            () if error.is_timeout() => Self::Passing("it did not answer in time".to_owned()),
-            () => Self::Passing(format!("the connection broke ({cause})")),
+        let cause = root_cause(&error);
+        if error.is_connect() {
+            Self::Unreachable(format!("it cannot be reached ({cause})"))
+        } else if error.is_timeout() {
+            Self::Transient("it did not answer in time".to_owned())
+        } else {
+            Self::Transient(format!("the connection broke ({cause})"))
         }
     }
 }
 
-impl From<S3Error> for Trouble {
-    /// Where a call cannot even be signed.
+impl From<S3Error> for S3CallError {
+    /// Converts an error of signing a request.
     fn from(error: S3Error) -> Self {
-        Self::garbled(&error.to_string())
+        Self::invalid(&error.to_string())
     }
 }
 
-impl Trouble {
-    pub(crate) fn garbled(what: &str) -> Self {
-        Self::Garbled(what.chars().take(WORDS).collect())
+impl S3CallError {
+    pub(crate) fn invalid(message: &str) -> Self {
+        Self::Invalid(message.chars().take(ERROR_CHARS).collect())
     }
 
-    /// An answer that is no success; `location` is where it sends the caller, who does not go there: the objects are
-    /// signed for and asked of one server.
-    pub(crate) fn of_answer(status: u16, body: &str, location: Option<&str>, secrets: &[&str]) -> Self {
-        let words = words(body, secrets);
+    /// Classifies a response that is no success. `location` is the target of a redirect, which is not
+    /// followed: the signature is for one server.
+    pub(crate) fn from_response(status: u16, body: &str, location: Option<&str>, secrets: &[&str]) -> Self {
+        let text = error_text(body, secrets);
         match status {
-            408 | 429 | 500..=599 => Self::Passing(format!("it answered {status}{words}")),
+            408 | 429 | 500..=599 => Self::Transient(format!("it answered {status}{text}")),
             300..=399 => {
-                let to = quote(location.unwrap_or("another place"), WORDS, secrets.iter().copied());
-                Self::Refused { status, words: format!("{words}, and points to {to}") }
+                let target =
+                    redact(location.unwrap_or("another place"), ERROR_CHARS, secrets.iter().copied());
+                Self::Refused { status, text: format!("{text}, and points to {target}") }
             }
-            _ => Self::Refused { status, words },
+            _ => Self::Refused { status, text },
         }
     }
 
-    /// Whether it may help to try again at once.
-    pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Passing(_))
+    /// Returns true if another try within this tick may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Transient(_))
     }
 
-    /// What it means where a listing was asked for, which concerns everybody.
+    /// Returns the meaning of an error of a listing. It names the setting to look at.
     pub(crate) fn of_listing(self, bucket: &str, address: &str) -> RawError {
         let at = format!("the bucket '{bucket}' at {address}");
-        RawError::Everybody(match self {
-            Self::Unreachable(what) => format!("S3 at {address}: {what}: see ow.s3.endpoint_url"),
-            // One prefix may be slow that has many keys; where all are, each says so.
-            Self::Passing(what) => return RawError::Patient(format!("S3 at {address}: {what}")),
-            Self::Refused { status: status @ (401 | 403), words } => format!(
-                "{at} may not be listed ({status}{words}): see ow.s3.access_key_id and ow.s3.secret_access_key"
+        RawError::Bucket(match self {
+            Self::Unreachable(why) => format!("S3 at {address}: {why}: see ow.s3.endpoint_url"),
+            // A prefix with many keys may be slow on its own. If all are, each patient's error says so.
+            Self::Transient(why) => return RawError::Patient(format!("S3 at {address}: {why}")),
+            Self::Refused { status: status @ (401 | 403), text } => format!(
+                "{at} may not be listed ({status}{text}): see ow.s3.access_key_id and ow.s3.secret_access_key"
             ),
-            Self::Refused { status: 404, words } => {
-                format!("there is no bucket '{bucket}' at {address} (404{words}): see ow.s3.bucket_name")
+            Self::Refused { status: 404, text } => {
+                format!("there is no bucket '{bucket}' at {address} (404{text}): see ow.s3.bucket_name")
             }
-            Self::Refused { status, words } => {
-                format!("{at} cannot be listed ({status}{words}): see ow.s3.endpoint_url and ow.s3.region")
+            Self::Refused { status, text } => {
+                format!("{at} cannot be listed ({status}{text}): see ow.s3.endpoint_url and ow.s3.region")
             }
-            Self::Garbled(what) => {
-                format!("what answers at {address} is no S3 ({what}): see ow.s3.endpoint_url")
+            Self::Invalid(why) => {
+                format!("what answers at {address} is no S3 ({why}): see ow.s3.endpoint_url")
             }
         })
     }
 
-    /// What it means where one object was asked for.
+    /// Returns the meaning of an error of a call about one object.
     pub(crate) fn of_object(self, address: &str) -> RawError {
         match self {
-            Self::Unreachable(what) => {
-                RawError::Everybody(format!("S3 at {address}: {what}: see ow.s3.endpoint_url"))
-            }
+            Self::Unreachable(_) => self.of_listing("", address),
             Self::Refused { status: 404, .. } => RawError::Missing,
-            Self::Refused { status: status @ (401 | 403), words } => {
-                RawError::Object(format!("it may not be read ({status}{words}); the key needs s3:GetObject"))
+            Self::Refused { status: status @ (401 | 403), text } => {
+                RawError::Object(format!("it may not be read ({status}{text}); the key needs s3:GetObject"))
             }
-            Self::Refused { status, words } => RawError::Object(format!("S3 answered {status}{words}")),
-            Self::Passing(what) => RawError::Passing(format!("S3: {what}")),
-            Self::Garbled(what) => RawError::Object(format!("S3's answer cannot be read ({what})")),
+            Self::Refused { status, text } => RawError::Object(format!("S3 answered {status}{text}")),
+            Self::Transient(why) => RawError::Transient(format!("S3: {why}")),
+            Self::Invalid(why) => RawError::Object(format!("S3's answer cannot be read ({why})")),
         }
     }
 }
 
-/// The code and the message of an error of S3's, to stand behind its number.
-fn words(body: &str, secrets: &[&str]) -> String {
-    let of = |tag: &str| {
+/// Returns the code and the message of S3's error response, with a space before them; or nothing.
+fn error_text(body: &str, secrets: &[&str]) -> String {
+    let element = |tag: &str| {
         let (_, rest) = body.split_once(&format!("<{tag}>"))?;
         rest.split_once(&format!("</{tag}>")).map(|(text, _)| text)
     };
-    let words: Vec<&str> = [of("Code"), of("Message")].into_iter().flatten().collect();
-    if words.is_empty() {
+    let texts: Vec<&str> = [element("Code"), element("Message")].into_iter().flatten().collect();
+    if texts.is_empty() {
         return String::new();
     }
-    format!(" {}", quote(&words.join(": "), WORDS, secrets.iter().copied()))
+    format!(" {}", redact(&texts.join(": "), ERROR_CHARS, secrets.iter().copied()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answered(status: u16, body: &str) -> Trouble {
-        Trouble::of_answer(status, body, None, &[])
+    fn refused(status: u16, body: &str) -> S3CallError {
+        S3CallError::from_response(status, body, None, &[])
     }
 
     const DENIED: &str =
@@ -149,26 +151,26 @@ mod tests {
 
     #[test]
     fn each_error_says_which_setting_is_wrong() {
-        let listing = |trouble: Trouble| trouble.of_listing("b", "http://s").to_string();
+        let listing = |error: S3CallError| error.of_listing("b", "http://s").to_string();
         assert_eq!(
-            listing(answered(403, DENIED)),
+            listing(refused(403, DENIED)),
             "the bucket 'b' at http://s may not be listed (403 SignatureDoesNotMatch: no): see ow.s3.access_key_id \
              and ow.s3.secret_access_key"
         );
-        assert!(listing(answered(404, "")).ends_with("(404): see ow.s3.bucket_name"));
-        assert!(listing(answered(400, "")).ends_with("see ow.s3.endpoint_url and ow.s3.region"));
-        assert_eq!(listing(answered(503, "")), "S3 at http://s: it answered 503");
-        let elsewhere = Trouble::of_answer(307, "", Some("http://other/"), &[]);
-        assert!(!elsewhere.may_pass());
+        assert!(listing(refused(404, "")).ends_with("(404): see ow.s3.bucket_name"));
+        assert!(listing(refused(400, "")).ends_with("see ow.s3.endpoint_url and ow.s3.region"));
+        assert_eq!(listing(refused(503, "")), "S3 at http://s: it answered 503");
+        let elsewhere = S3CallError::from_response(307, "", Some("http://other/"), &[]);
+        assert!(!elsewhere.is_transient());
         assert!(listing(elsewhere).contains("(307, and points to http://other/): see ow.s3.endpoint_url"));
     }
 
     #[test]
-    fn an_object_that_is_refused_concerns_itself_only() {
-        assert_eq!(answered(404, "").of_object("http://s"), RawError::Missing);
-        assert!(matches!(answered(403, DENIED).of_object("http://s"), RawError::Object(_)));
-        let gone = Trouble::Unreachable("it is gone".into());
-        assert!(gone.may_pass() && matches!(gone.of_object("http://s"), RawError::Everybody(_)));
-        assert!(answered(503, "").may_pass() && !answered(403, DENIED).may_pass());
+    fn the_refusal_of_an_object_concerns_no_other() {
+        assert_eq!(refused(404, "").of_object("http://s"), RawError::Missing);
+        assert!(matches!(refused(403, DENIED).of_object("http://s"), RawError::Object(_)));
+        let gone = S3CallError::Unreachable("it is gone".into());
+        assert!(gone.is_transient() && matches!(gone.of_object("http://s"), RawError::Bucket(_)));
+        assert!(refused(503, "").is_transient() && !refused(403, DENIED).is_transient());
     }
 }

@@ -1,4 +1,7 @@
-//! The provider's own payloads, which OW stores in S3: every call that is made to it, and how an object is read.
+//! S3, where OW stores the provider's own payloads: every call to it, and the reading of an object.
+//!
+//! [`client`] lists and fetches objects. [`body`] decompresses their bytes and feeds them to [`records`],
+//! which finds the records; [`record`] parses one.
 
 pub(crate) mod access;
 pub mod body;

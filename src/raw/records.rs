@@ -1,75 +1,76 @@
-//! Finds the records in the bytes of a payload as they come, and holds one record at a time. Pure.
+//! Finds the records in the bytes of a payload as they arrive, with one record in memory at a time. Pure.
 //!
-//! A payload is `{"data": [record, …], …}`, a bare list of records, or one record. What lies between two records is checked to be
-//! JSON here; a record is handed out as it stands, and whoever reads it sees whether it is JSON.
+//! A payload is `{"data": [record, …], …}`, a bare list of records, or one record. The scanner checks that
+//! the values beside the records are JSON. It hands out a record as it is; whoever parses it sees if it is
+//! JSON.
 
 use crate::raw::body_error::{BodyError, LARGEST_RECORD};
 
-/// What may come next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// The list, or the object that has it.
+/// The token that may come next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Expected {
+    /// The beginning of the list, or of the object that has it.
+    #[default]
     Root,
-    /// A key, or the end of the object where it is empty.
     KeyOrEnd,
     /// A key after a comma.
     Key,
-    /// A colon after a key.
     Colon,
-    /// The value of a key.
     Value,
-    /// A comma, or the end of the object.
     CommaOrEnd,
-    /// A record, or the end of the list where it is empty.
-    RecordOrEnd,
+    RecordOrListEnd,
     /// A record after a comma.
     Record,
-    /// A comma, or the end of the list.
     CommaOrListEnd,
-    /// Nothing.
     Nothing,
 }
 
-/// What is being gathered.
+/// The token whose bytes are being collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum JsonToken {
     Key,
     Value,
     Record,
 }
 
-/// How far into a value the bytes have come.
+/// The position within a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    /// A number, `true`, `false` or `null`: ends before what cannot belong to it.
-    Word,
-    /// A string; whether the next byte is escaped.
-    Text { escaped: bool },
-    /// Lists and objects, so many deep, of which `text` says whether a string is open.
-    Nested { depth: u32, text: Option<bool> },
+enum ValueState {
+    /// In a number, `true`, `false` or `null`, which end before a delimiter.
+    Literal,
+    Text {
+        /// True if the next byte is escaped.
+        escaped: bool,
+    },
+    /// In lists and objects.
+    Nested {
+        depth: u32,
+        /// In a string there; true if its next byte is escaped.
+        text: Option<bool>,
+    },
 }
 
-/// The state between two chunks.
 #[derive(Debug)]
-pub(crate) struct Records {
-    next: Next,
-    gathering: Option<(Part, Inside)>,
-    /// The bytes of what is being gathered.
+pub(crate) struct RecordScanner {
+    expected: Expected,
+    /// None between two tokens.
+    current: Option<(JsonToken, ValueState)>,
+    /// The bytes of the current token.
     bytes: Vec<u8>,
-    /// Whether the key that was read last is that of the records.
+    /// True after the key `data`.
     is_data: bool,
-    /// Whether the root is an object.
+    /// True if the root is an object.
     in_object: bool,
     has_list: bool,
-    /// All bytes of an object, as long as it has no list and may be a record itself.
+    /// All bytes so far, as long as the payload may be one record.
     object: Option<Vec<u8>>,
 }
 
-impl Records {
-    pub(crate) fn new() -> Self {
+impl Default for RecordScanner {
+    fn default() -> Self {
         Self {
-            next: Next::Root,
-            gathering: None,
+            expected: Expected::Root,
+            current: None,
             bytes: Vec::new(),
             is_data: false,
             in_object: false,
@@ -77,31 +78,31 @@ impl Records {
             object: Some(Vec::new()),
         }
     }
+}
 
-    /// Takes the next bytes, and hands out each record that ends in them.
-    pub(crate) fn feed(
-        &mut self,
-        chunk: &[u8],
-        found: &mut impl FnMut(&[u8]) -> Result<(), BodyError>,
-    ) -> Result<(), BodyError> {
+impl RecordScanner {
+    /// Scans the next bytes, and calls `found` for each record that ends in them.
+    pub(crate) fn feed(&mut self, chunk: &[u8], found: &mut impl FnMut(&[u8])) -> Result<(), BodyError> {
         let mut rest = chunk;
         while let Some((byte, after)) = rest.split_first() {
             let before = rest;
-            rest = match self.gathering {
-                Some((part, inside)) => self.gather(part, inside, rest, found)?,
+            rest = match self.current {
+                Some((token, state)) => self.continue_token(token, state, rest, found)?,
                 None if byte.is_ascii_whitespace() => after,
-                None => self.begin(*byte, rest)?,
+                None => {
+                    self.begin(*byte)?;
+                    after
+                }
             };
             if self.object.is_some() {
-                self.keep(&before[..before.len() - rest.len()]);
+                self.add_to_object(&before[..before.len() - rest.len()]);
             }
         }
         Ok(())
     }
 
-    /// Keeps bytes of what may be one record.
-    fn keep(&mut self, bytes: &[u8]) {
-        let is_none = self.has_list || !(self.in_object || self.next == Next::Root);
+    fn add_to_object(&mut self, bytes: &[u8]) {
+        let is_none = self.has_list || !(self.in_object || self.expected == Expected::Root);
         match &mut self.object {
             Some(object) if !is_none && object.len() + bytes.len() <= LARGEST_RECORD => {
                 object.extend_from_slice(bytes);
@@ -110,146 +111,120 @@ impl Records {
         }
     }
 
-    /// The object that the payload is, where it has no list of records and is no larger than a record. Only for after
-    /// [`Records::finish`].
+    /// Returns the whole payload if it has no list of records and is no larger than a record. Call it after
+    /// [`RecordScanner::finish`].
     pub(crate) fn take_object(&mut self) -> Option<Vec<u8>> {
         self.object.take().filter(|object| !object.is_empty())
     }
 
-    /// Ends the payload; answers whether there was a list of records.
+    /// Ends the payload; returns true if it had a list of records.
     pub(crate) fn finish(&self) -> Result<bool, BodyError> {
-        match (self.next, self.gathering) {
-            (Next::Nothing, None) => Ok(self.has_list),
-            (Next::Root, None) => Err(BodyError::NotJson("it is empty".to_owned())),
+        match (self.expected, self.current) {
+            (Expected::Nothing, None) => Ok(self.has_list),
+            (Expected::Root, None) => Err(BodyError::NotJson("it is empty".to_owned())),
             _ => Err(BodyError::CutShort),
         }
     }
 
-    /// Takes a byte with which something begins; answers what is left.
-    fn begin<'a>(&mut self, byte: u8, rest: &'a [u8]) -> Result<&'a [u8], BodyError> {
-        use crate::raw::records::Next::Colon;
-        use crate::raw::records::Next::CommaOrEnd;
-        use crate::raw::records::Next::CommaOrListEnd;
-        use crate::raw::records::Next::Key;
-        use crate::raw::records::Next::KeyOrEnd;
-        use crate::raw::records::Next::Nothing;
-        use crate::raw::records::Next::Record;
-        use crate::raw::records::Next::RecordOrEnd;
-        use crate::raw::records::Next::Root;
-        use crate::raw::records::Next::Value;
-        let part = match (self.next, byte) {
+    /// Handles the first byte of a token.
+    fn begin(&mut self, byte: u8) -> Result<(), BodyError> {
+        use Expected::{
+            Colon, CommaOrEnd, CommaOrListEnd, Key, KeyOrEnd, Nothing, Record, RecordOrListEnd, Root, Value,
+        };
+        let (token, expected) = match (self.expected, byte) {
             (Root, b'{') => {
                 self.in_object = true;
-                return Ok(self.then(KeyOrEnd, rest));
+                (None, KeyOrEnd)
             }
             (Root, b'[') => {
                 self.has_list = true;
-                return Ok(self.then(RecordOrEnd, rest));
+                (None, RecordOrListEnd)
             }
             (Value, b'[') if self.is_data => {
                 self.has_list = true;
-                return Ok(self.then(RecordOrEnd, rest));
+                (None, RecordOrListEnd)
             }
             (Value, _) if self.is_data => return Err(BodyError::NotAList),
-            (Colon, b':') => return Ok(self.then(Value, rest)),
-            (CommaOrEnd, b',') => return Ok(self.then(Key, rest)),
-            (KeyOrEnd | CommaOrEnd, b'}') => return Ok(self.then(Nothing, rest)),
-            (CommaOrListEnd, b',') => return Ok(self.then(Record, rest)),
-            (RecordOrEnd | CommaOrListEnd, b']') => {
-                let next = if self.in_object { CommaOrEnd } else { Nothing };
-                return Ok(self.then(next, rest));
-            }
-            (KeyOrEnd | Key, b'"') => Part::Key,
-            (Value, _) => Part::Value,
-            (RecordOrEnd | Record, _) => Part::Record,
+            (Colon, b':') => (None, Value),
+            (CommaOrEnd, b',') => (None, Key),
+            (KeyOrEnd | CommaOrEnd, b'}') => (None, Nothing),
+            (CommaOrListEnd, b',') => (None, Record),
+            (RecordOrListEnd | CommaOrListEnd, b']') if self.in_object => (None, CommaOrEnd),
+            (RecordOrListEnd | CommaOrListEnd, b']') => (None, Nothing),
+            (KeyOrEnd | Key, b'"') => (Some(JsonToken::Key), Colon),
+            (Value, _) => (Some(JsonToken::Value), CommaOrEnd),
+            (RecordOrListEnd | Record, _) => (Some(JsonToken::Record), CommaOrListEnd),
             _ => return Err(unexpected(byte)),
         };
-        let inside = match byte {
-            b'"' => Inside::Text { escaped: false },
-            b'{' | b'[' => Inside::Nested { depth: 1, text: None },
-            b'-' | b'0'..=b'9' | b'a'..=b'z' => Inside::Word,
-            other => return Err(unexpected(other)),
-        };
-        self.bytes.push(byte);
-        self.gathering = Some((part, inside));
-        Ok(&rest[1..])
+        if let Some(token) = token {
+            let state = match byte {
+                b'"' => ValueState::Text { escaped: false },
+                b'{' | b'[' => ValueState::Nested { depth: 1, text: None },
+                b'-' | b'0'..=b'9' | b'a'..=b'z' => ValueState::Literal,
+                other => return Err(unexpected(other)),
+            };
+            self.bytes.push(byte);
+            self.current = Some((token, state));
+        }
+        self.expected = expected;
+        Ok(())
     }
 
-    fn then<'a>(&mut self, next: Next, rest: &'a [u8]) -> &'a [u8] {
-        self.next = next;
-        &rest[1..]
-    }
-
-    /// Takes the bytes that belong to what is being gathered; answers what is left.
-    fn gather<'a>(
+    /// Collects the bytes of the current token; returns the bytes after them.
+    fn continue_token<'a>(
         &mut self,
-        part: Part,
-        inside: Inside,
+        token: JsonToken,
+        state: ValueState,
         rest: &'a [u8],
-        found: &mut impl FnMut(&[u8]) -> Result<(), BodyError>,
+        found: &mut impl FnMut(&[u8]),
     ) -> Result<&'a [u8], BodyError> {
-        let (taken, inside) = walk(inside, rest);
+        let (taken, state) = scan_value(state, rest);
         if self.bytes.len() + taken > LARGEST_RECORD {
             return Err(BodyError::LargeRecord);
         }
         self.bytes.extend_from_slice(&rest[..taken]);
-        match inside {
-            Some(inside) => self.gathering = Some((part, inside)),
-            None => self.end(part, found)?,
+        self.current = state.map(|state| (token, state));
+        if state.is_none() {
+            match token {
+                JsonToken::Key => {
+                    let key: String =
+                        serde_json::from_slice(&self.bytes).map_err(|error| not_json(&error))?;
+                    self.is_data = key == "data";
+                }
+                JsonToken::Value => check_json(&self.bytes)?,
+                JsonToken::Record => found(&self.bytes),
+            }
+            self.bytes.clear();
         }
         Ok(&rest[taken..])
     }
-
-    fn end(
-        &mut self,
-        part: Part,
-        found: &mut impl FnMut(&[u8]) -> Result<(), BodyError>,
-    ) -> Result<(), BodyError> {
-        self.gathering = None;
-        match part {
-            Part::Key => {
-                let key: String = serde_json::from_slice(&self.bytes).map_err(|error| not_json(&error))?;
-                self.is_data = key == "data";
-                self.next = Next::Colon;
-            }
-            Part::Value => {
-                is_json(&self.bytes)?;
-                self.next = Next::CommaOrEnd;
-            }
-            Part::Record => {
-                found(&self.bytes)?;
-                self.next = Next::CommaOrListEnd;
-            }
-        }
-        self.bytes.clear();
-        Ok(())
-    }
 }
 
-/// How many of the bytes belong to a value; where it does not end in them, how far into it they lead.
-fn walk(mut inside: Inside, bytes: &[u8]) -> (usize, Option<Inside>) {
-    for (place, byte) in bytes.iter().enumerate() {
-        inside = match (inside, byte) {
-            (Inside::Word, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t') => return (place, None),
-            (Inside::Word, _) => Inside::Word,
-            (Inside::Text { escaped: false }, b'"') => return (place + 1, None),
-            (Inside::Text { escaped }, byte) => Inside::Text { escaped: !escaped && *byte == b'\\' },
-            (Inside::Nested { depth, text: Some(false) }, b'"') => Inside::Nested { depth, text: None },
-            (Inside::Nested { depth, text: Some(escaped) }, byte) => {
-                Inside::Nested { depth, text: Some(!escaped && *byte == b'\\') }
+/// Returns how many of the bytes belong to a value and, if it does not end in them, the position within it.
+fn scan_value(mut state: ValueState, bytes: &[u8]) -> (usize, Option<ValueState>) {
+    use ValueState::{Literal, Nested, Text};
+    for (position, byte) in bytes.iter().enumerate() {
+        state = match (state, byte) {
+            (Literal, b',' | b']' | b'}' | b' ' | b'\n' | b'\r' | b'\t') => return (position, None),
+            (Literal, _) => Literal,
+            (Text { escaped: false }, b'"') => return (position + 1, None),
+            (Text { escaped }, byte) => Text { escaped: !escaped && *byte == b'\\' },
+            (Nested { depth, text: Some(false) }, b'"') => Nested { depth, text: None },
+            (Nested { depth, text: Some(escaped) }, byte) => {
+                Nested { depth, text: Some(!escaped && *byte == b'\\') }
             }
-            (Inside::Nested { depth, text: None }, b'"') => Inside::Nested { depth, text: Some(false) },
-            (Inside::Nested { depth, .. }, b'{' | b'[') => Inside::Nested { depth: depth + 1, text: None },
-            (Inside::Nested { depth: 1, .. }, b'}' | b']') => return (place + 1, None),
-            (Inside::Nested { depth, .. }, b'}' | b']') => Inside::Nested { depth: depth - 1, text: None },
+            (Nested { depth, text: None }, b'"') => Nested { depth, text: Some(false) },
+            (Nested { depth, .. }, b'{' | b'[') => Nested { depth: depth + 1, text: None },
+            (Nested { depth: 1, .. }, b'}' | b']') => return (position + 1, None),
+            (Nested { depth, .. }, b'}' | b']') => Nested { depth: depth - 1, text: None },
             (nested, _) => nested,
         };
     }
-    (bytes.len(), Some(inside))
+    (bytes.len(), Some(state))
 }
 
-/// Checks that bytes are one JSON value. What numbers it holds does not matter.
-pub(crate) fn is_json(bytes: &[u8]) -> Result<(), BodyError> {
+/// Checks that bytes are one JSON value, with numbers of any size.
+pub(crate) fn check_json(bytes: &[u8]) -> Result<(), BodyError> {
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map(drop).map_err(|error| not_json(&error))
 }
 
@@ -271,21 +246,22 @@ mod tests {
 
     /// Reads a payload in chunks of these sizes, again and again.
     fn read(body: &[u8], sizes: &[usize]) -> Read {
-        let (mut records, mut all) = (Records::new(), Vec::new());
-        let mut found = |record: &[u8]| {
-            is_json(record)?;
-            all.push(String::from_utf8_lossy(record).into_owned());
-            Ok(())
-        };
-        let (mut rest, mut sizes) = (body, sizes.iter().cycle());
-        while !rest.is_empty() {
-            let (chunk, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
-            if let Err(error) = records.feed(chunk, &mut found) {
-                return (all, Err(error));
+        let (mut scanner, mut all, mut fault) = (RecordScanner::default(), Vec::new(), None);
+        let mut found = |record: &[u8]| match check_json(record) {
+            Ok(()) if fault.is_none() => all.push(String::from_utf8_lossy(record).into_owned()),
+            Ok(()) => {}
+            Err(error) => {
+                fault.get_or_insert(error);
             }
+        };
+        let (mut rest, mut sizes, mut scanned) = (body, sizes.iter().cycle(), Ok(()));
+        while !rest.is_empty() && scanned.is_ok() {
+            let (chunk, after) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
+            scanned = scanner.feed(chunk, &mut found);
             rest = after;
         }
-        (all, records.finish())
+        let end = scanned.and_then(|()| scanner.finish());
+        (all, fault.map_or(end, Err))
     }
 
     fn whole(body: &str) -> Read {
@@ -293,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_found_in_either_form_whatever_stands_beside_them() {
+    fn records_are_found_in_either_form_beside_any_other_values() {
         for body in [
             r#"{"data":[{"a":1},{"b":"]}"}],"next_token":null}"#,
             "{ \"next_token\" : \"x\\\"[\", \"more\": {\"data\": [7]},\n\t\"data\" :\n[ {\"a\":1} , {\"b\":\"]}\"} ] }\n",
@@ -309,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_told_from_what_is_no_json() {
+    fn a_payload_cut_short_differs_from_one_that_is_not_json() {
         let body = r#"{"data":[{"a":1},{"b":2}],"next_token":null}"#;
         for end in 1..body.len() {
             assert_eq!(whole(&body[..end]).1, Err(BodyError::CutShort), "{end}");
@@ -333,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_grows_without_bound() {
+    fn a_record_and_a_key_are_bounded() {
         let body = format!(r#"[{{"a":"{}"}}]"#, "x".repeat(LARGEST_RECORD));
         assert_eq!(read(body.as_bytes(), &[1000]).1, Err(BodyError::LargeRecord));
         let body = format!(r#"{{"{}":1}}"#, "x".repeat(LARGEST_RECORD));
@@ -341,11 +317,11 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_a_list_is_one_record_where_it_is_no_larger() {
+    fn an_object_without_a_list_is_one_record_if_it_is_small_enough() {
         let object = |body: &str, size: usize| {
-            let mut records = Records::new();
+            let mut records = RecordScanner::default();
             for chunk in body.as_bytes().chunks(size) {
-                records.feed(chunk, &mut |_| Ok(())).unwrap();
+                records.feed(chunk, &mut |_| ()).unwrap();
             }
             records.finish().unwrap();
             records.take_object().map(|object| String::from_utf8(object).unwrap())

@@ -1,4 +1,4 @@
-//!
+//! Secrets: tokens that are handed out, passwords, values sealed in the database, and webhook signatures.
 
 pub(crate) mod password;
 pub(crate) mod sealing;

@@ -1,4 +1,4 @@
-//! Passwords: argon2id, one at a time, always in the same memory.
+//! Passwords, hashed with argon2id: one at a time, in memory that is reused.
 
 use argon2::password_hash::{Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -7,38 +7,35 @@ use tokio::sync::Semaphore;
 
 use crate::common::failure::Failure;
 
-/// The shortest password: what NIST SP 800-63B asks for where it is the only factor is 15; 12 is what
-/// people in a study's office put up with.
-pub const SHORTEST: usize = 12;
-/// Longer ones only cost time.
-const LONGEST: usize = 256;
-/// Each takes some ten milliseconds of a core: a flood of sign-ins must not take the poller's.
-const AT_ONCE: usize = 1;
+/// The shortest password in characters. NIST SP 800-63B recommends 15 for a single factor; 12 is what people
+/// in a study's office accept.
+pub(crate) const MIN_LENGTH: usize = 12;
+/// A longer password adds no security and costs time.
+const MAX_LENGTH: usize = 256;
+/// A hash takes some ten milliseconds of a core: a flood of sign-ins must not take the poller's core.
+const CONCURRENT_HASHES: usize = 1;
 
-/// Of a password that nobody knows, with argon2's default parameters.
-const NOBODY: &str =
+/// The hash of an unknown password, with argon2's default parameters.
+const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZSBvdGhlciBzYWx0$JNLk9zHxrdq3nSFDWLpKhGJMiz3gRyTA4f3tYFGHV5o";
 
-static PERMITS: Semaphore = Semaphore::const_new(AT_ONCE);
-/// What is hashed in: 19 MiB, from the first sign-in on. The C library does not find room again that it has given for
-/// such blocks: with memory of its own each sign-in would add as much to the daemon's.
+static PERMITS: Semaphore = Semaphore::const_new(CONCURRENT_HASHES);
+/// The working memory of a hash: 19 MiB, allocated at the first sign-in. The C library does not reuse freed
+/// blocks of this size, so a new allocation per sign-in would grow the daemon.
 static MEMORY: Mutex<Vec<Block>> = Mutex::new(Vec::new());
 
-/// Whether a password may be set.
-///
-/// # Errors
-/// A sentence that says what is asked for.
-pub fn check(password: &str, account: &str) -> Result<(), String> {
+/// Refuses a weak password, with a sentence that says what to give instead.
+pub(crate) fn check_strength(password: &str, account: &str) -> Result<(), String> {
     let length = password.chars().count();
-    if length < SHORTEST {
-        return Err(format!("give at least {SHORTEST} characters; a few words in a row do well"));
+    if length < MIN_LENGTH {
+        return Err(format!("give at least {MIN_LENGTH} characters; a few words in a row do well"));
     }
-    if length > LONGEST {
-        return Err(format!("give at most {LONGEST} characters"));
+    if length > MAX_LENGTH {
+        return Err(format!("give at most {MAX_LENGTH} characters"));
     }
-    // A name of two letters is in many a good password.
-    let is_telling = account.chars().count() >= 4;
-    if is_telling && password.to_lowercase().contains(&account.to_lowercase()) {
+    // A name of two or three letters occurs in many good passwords.
+    let is_long_name = account.chars().count() >= 4;
+    if is_long_name && password.to_lowercase().contains(&account.to_lowercase()) {
         return Err("do not build it around the account's name".to_owned());
     }
     let first = password.chars().next();
@@ -48,17 +45,14 @@ pub fn check(password: &str, account: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The hash to keep of a password, as a PHC string.
-///
-/// # Errors
-/// Where the system gives no randomness or no memory.
-pub async fn hash(password: String) -> Result<String, Failure> {
+/// Returns the hash of a password as a PHC string.
+pub(crate) async fn hash(password: String) -> Result<String, Failure> {
     let failed =
         |why: String| Failure::failed(format!("the password could not be hashed: {why}"), "try again");
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| failed(error.to_string()))?;
     let salt = SaltString::encode_b64(&salt).map_err(|error| failed(error.to_string()))?;
-    match blocking(move || hash_with(&password, &salt)).await {
+    match run_blocking(move || hash_with(&password, &salt)).await {
         Some(hash) => hash.map_err(|error| failed(error.to_string())),
         None => Err(failed("the daemon is stopping".to_owned())),
     }
@@ -78,23 +72,23 @@ fn hash_with(password: &str, salt: &SaltString) -> Result<String, argon2::passwo
     Ok(hash.to_string())
 }
 
-/// Whether `password` is the one of this hash. Without a hash it takes as long and says no, so that nobody
-/// learns which accounts there are.
-pub async fn verify(password: String, hash: Option<String>) -> bool {
-    let known = hash.is_some();
-    let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
-    blocking(move || is_of(&password, &hash)).await.flatten() == Some(true) && known
+/// Checks a password against a hash. Without a hash, takes as long and returns false, so that the time does
+/// not tell which accounts exist.
+pub(crate) async fn verify(password: String, hash: Option<String>) -> bool {
+    let has_hash = hash.is_some();
+    let hash = hash.unwrap_or_else(|| DUMMY_HASH.to_owned());
+    run_blocking(move || matches_hash(&password, &hash)).await.flatten() == Some(true) && has_hash
 }
 
-/// Whether `password` is the one of this PHC string; none where that is no hash.
-fn is_of(password: &str, hash: &str) -> Option<bool> {
+/// Checks a password against a PHC string; none if the string is no hash.
+fn matches_hash(password: &str, hash: &str) -> Option<bool> {
     let parsed = PasswordHash::new(hash).ok()?;
     let (salt, expected) = (parsed.salt?, parsed.hash?);
     let algorithm = Algorithm::try_from(parsed.algorithm).ok()?;
     let version = Version::try_from(parsed.version?).ok()?;
     let params = Params::try_from(&parsed).ok()?;
     let output = compute(algorithm, version, params, password, salt, expected.len()).ok()?;
-    // Compared in constant time.
+    // `Output` compares in constant time.
     Some(output == expected)
 }
 
@@ -118,7 +112,7 @@ fn compute(
     })
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let _permit = PERMITS.acquire().await.ok()?;
     tokio::task::spawn_blocking(work).await.ok()
 }
@@ -128,12 +122,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_is_known_again_and_another_is_not() {
-        let kept = hash("correct horse battery".to_owned()).await.unwrap();
-        assert!(kept.starts_with("$argon2id$"), "{kept}");
-        assert!(verify("correct horse battery".to_owned(), Some(kept.clone())).await);
-        assert!(!verify("correct horse batterz".to_owned(), Some(kept)).await);
-        assert!(PasswordHash::new(NOBODY).is_ok(), "an unknown account takes as long");
+    async fn only_the_same_password_matches_its_hash() {
+        let stored = hash("correct horse battery".to_owned()).await.unwrap();
+        assert!(stored.starts_with("$argon2id$"), "{stored}");
+        assert!(verify("correct horse battery".to_owned(), Some(stored.clone())).await);
+        assert!(!verify("correct horse batterz".to_owned(), Some(stored)).await);
+        assert!(PasswordHash::new(DUMMY_HASH).is_ok(), "a check of an unknown account takes as long");
         assert!(!verify("correct horse battery".to_owned(), None).await);
     }
 
@@ -142,10 +136,10 @@ mod tests {
         for (password, reason) in
             [("short", "at least 12"), ("aaaaaaaaaaaaaa", "repeat"), ("my-operator-word", "account's name")]
         {
-            let why = check(password, "operator").unwrap_err();
+            let why = check_strength(password, "operator").unwrap_err();
             assert!(why.contains(reason), "{why}");
         }
-        assert_eq!(check("correct horse battery", "operator"), Ok(()));
-        assert_eq!(check("correct horse battery", "Bo"), Ok(()));
+        assert_eq!(check_strength("correct horse battery", "operator"), Ok(()));
+        assert_eq!(check_strength("correct horse battery", "Bo"), Ok(()));
     }
 }

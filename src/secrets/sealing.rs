@@ -1,5 +1,4 @@
-//! Secrets that have to stand in the database are sealed: `XChaCha20-Poly1305` with a key that stands only in the
-//! configuration.
+//! Encryption of secrets in the database: `XChaCha20-Poly1305` with a key from the configuration.
 
 use std::fmt;
 
@@ -12,24 +11,22 @@ use sha2::{Digest, Sha256};
 
 use crate::common::failure::Failure;
 
-/// Characters of a key's text: 32 random bytes are 44 in base64, and nobody types so many that are not random.
-const SHORTEST: usize = 32;
-/// Bytes of the random nonce, which stands before what is sealed.
+/// The shortest key text in characters. 32 random bytes have 44 in base64; nobody types 32 that are not
+/// random.
+const MIN_KEY_LENGTH: usize = 32;
+/// Bytes of the random nonce at the start of a sealed value.
 const NONCE: usize = 24;
 
-/// What seals and opens.
+/// A key that encrypts and decrypts secrets.
 #[derive(Clone)]
-pub struct Key(XChaCha20Poly1305);
+pub struct SealingKey(XChaCha20Poly1305);
 
-impl Key {
-    /// Makes the key out of its text.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
+impl SealingKey {
+    /// Derives the key from its text in the configuration.
     pub fn derive(text: &SecretString) -> Result<Self, String> {
         let text = text.expose_secret();
-        if text.len() < SHORTEST {
-            return Err(format!("has {} characters; it takes {SHORTEST}, at random", text.len()));
+        if text.len() < MIN_KEY_LENGTH {
+            return Err(format!("has {} characters; it takes {MIN_KEY_LENGTH}, at random", text.len()));
         }
         let mut hash = Sha256::new();
         hash.update("jhe-ow seal 1\n");
@@ -37,78 +34,71 @@ impl Key {
         Ok(Self(XChaCha20Poly1305::new(&hash.finalize())))
     }
 
-    /// Seals a text for one place: elsewhere it cannot be opened.
-    ///
-    /// # Errors
-    /// Where the system gives no randomness.
-    pub fn seal(&self, place: &str, text: &str) -> Result<Vec<u8>, Failure> {
-        let failed =
-            |what: String| Failure::failed(format!("a secret cannot be sealed: {what}"), "try again");
+    /// Encrypts a text. `context` is authenticated with it, so that the value cannot be moved to another row.
+    pub fn seal(&self, context: &str, text: &str) -> Result<Vec<u8>, Failure> {
+        let failed = |why: String| Failure::failed(format!("a secret cannot be sealed: {why}"), "try again");
         let mut sealed = vec![0; NONCE];
         getrandom::fill(&mut sealed).map_err(|error| failed(error.to_string()))?;
-        let payload = Payload { msg: text.as_bytes(), aad: place.as_bytes() };
-        let closed = self.0.encrypt(XNonce::from_slice(&sealed), payload);
-        sealed.extend(closed.map_err(|error| failed(error.to_string()))?);
+        let payload = Payload { msg: text.as_bytes(), aad: context.as_bytes() };
+        let ciphertext = self.0.encrypt(XNonce::from_slice(&sealed), payload);
+        sealed.extend(ciphertext.map_err(|error| failed(error.to_string()))?);
         Ok(sealed)
     }
 
-    /// Opens what was sealed for this place; none where it was sealed with another key, for another place, or
-    /// was changed since.
-    pub fn open(&self, place: &str, sealed: &[u8]) -> Option<SecretString> {
-        let (nonce, closed) = sealed.split_at_checked(NONCE)?;
-        let payload = Payload { msg: closed, aad: place.as_bytes() };
+    /// Decrypts a sealed text; none if the key, the context or the bytes differ from those of [`Self::seal`].
+    pub fn open(&self, context: &str, sealed: &[u8]) -> Option<SecretString> {
+        let (nonce, ciphertext) = sealed.split_at_checked(NONCE)?;
+        let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
         let text = self.0.decrypt(XNonce::from_slice(nonce), payload).ok()?;
         String::from_utf8(text).ok().map(SecretString::from)
     }
 }
 
-/// What a sealed value in the settings begins with.
-const SEALED: &str = "sealed:";
+/// Start of a sealed value in the settings table.
+const SEALED_PREFIX: &str = "sealed:";
 
-/// Seals the value of a secret setting, as the settings keep it.
-///
-/// # Errors
-/// Where there is no key.
-pub fn seal_setting(key: Option<&Key>, name: &str, value: &str) -> Result<String, Failure> {
+/// Encrypts the value of a secret setting for the settings table.
+pub(crate) fn seal_setting(key: Option<&SealingKey>, name: &str, value: &str) -> Result<String, Failure> {
     let key = key.ok_or_else(|| {
         Failure::usage(
-            format!("{name} is kept encrypted, and no key is configured for that"),
-            "make one with `openssl rand -base64 32`, give it as JHE_OW_SECRET_KEY or secret_key in jhe-ow.toml to \
-             every jhe-ow of this data directory, and set this again",
+            format!("{name} is stored encrypted, and no key is configured for that"),
+            "make one with `openssl rand -base64 32`, give it as JHE_OW_SECRET_KEY or secret_key in \
+             jhe-ow.toml to every jhe-ow of this data directory, and set this again",
         )
     })?;
-    Ok(format!("{SEALED}{}", STANDARD.encode(key.seal(&place(name), value)?)))
+    Ok(format!("{SEALED_PREFIX}{}", STANDARD.encode(key.seal(&setting_context(name), value)?)))
 }
 
-/// Opens the value of a secret setting.
-///
-/// # Errors
-/// Where it was not sealed with this key.
-pub fn open_setting(key: Option<&Key>, name: &str, value: &str) -> Result<SecretString, Failure> {
-    let next = format!("set it again: jhe-ow settings set {name} VALUE");
+/// Decrypts the value of a secret setting.
+pub(crate) fn unseal_setting(
+    key: Option<&SealingKey>,
+    name: &str,
+    value: &str,
+) -> Result<SecretString, Failure> {
+    let remedy = format!("set it again: jhe-ow settings set {name} VALUE");
     let key = key.ok_or_else(|| {
         Failure::failed(
-            format!("{name} is kept encrypted, and no key is configured that opens it"),
+            format!("{name} is stored encrypted, and no key is configured that opens it"),
             "give the key it was set with as JHE_OW_SECRET_KEY or secret_key in jhe-ow.toml",
         )
     })?;
-    let Some(sealed) = value.strip_prefix(SEALED) else {
-        return Err(Failure::failed(format!("{name} does not stand in the settings as it should"), next));
+    let Some(sealed) = value.strip_prefix(SEALED_PREFIX) else {
+        return Err(Failure::failed(format!("{name} does not stand in the settings as it should"), remedy));
     };
-    let opened = STANDARD.decode(sealed).ok().and_then(|sealed| key.open(&place(name), &sealed));
+    let opened = STANDARD.decode(sealed).ok().and_then(|sealed| key.open(&setting_context(name), &sealed));
     opened.ok_or_else(|| {
-        let what = format!("{name} cannot be opened: JHE_OW_SECRET_KEY is not the key it was set with");
-        Failure::failed(what, format!("configure that key, or {next}"))
+        let message = format!("{name} cannot be opened: JHE_OW_SECRET_KEY is not the key it was set with");
+        Failure::failed(message, format!("configure that key, or {remedy}"))
     })
 }
 
-fn place(name: &str) -> String {
+fn setting_context(name: &str) -> String {
     format!("setting {name}")
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(…)")
+        f.write_str("SealingKey(…)")
     }
 }
 
@@ -116,12 +106,12 @@ impl fmt::Debug for Key {
 mod tests {
     use super::*;
 
-    fn key(fill: char) -> Key {
-        Key::derive(&fill.to_string().repeat(SHORTEST).into()).unwrap()
+    fn key(fill: char) -> SealingKey {
+        SealingKey::derive(&fill.to_string().repeat(MIN_KEY_LENGTH).into()).unwrap()
     }
 
     #[test]
-    fn what_is_sealed_opens_with_its_key_in_its_place_only() {
+    fn a_sealed_text_opens_only_with_its_key_and_context() {
         let sealed = key('a').seal("patient 7", "secret").unwrap();
         assert!(!sealed.windows(6).any(|part| part == b"secret"));
         assert_eq!(key('a').open("patient 7", &sealed).unwrap().expose_secret(), "secret");
@@ -136,18 +126,18 @@ mod tests {
     #[test]
     fn a_secret_setting_is_opened_with_the_key_it_was_set_with() {
         let (name, mine, other) = ("ow.s3.secret_access_key", key('a'), key('b'));
-        let kept = seal_setting(Some(&mine), name, "hush").unwrap();
-        assert!(kept.starts_with("sealed:") && !kept.contains("hush"));
-        assert_eq!(open_setting(Some(&mine), name, &kept).unwrap().expose_secret(), "hush");
-        for (key, value) in [(Some(&other), kept.as_str()), (None, &kept), (Some(&mine), "hush")] {
-            let failure = open_setting(key, name, value).unwrap_err();
-            assert!(failure.what.contains(name), "{failure}");
+        let stored = seal_setting(Some(&mine), name, "hush").unwrap();
+        assert!(stored.starts_with("sealed:") && !stored.contains("hush"));
+        assert_eq!(unseal_setting(Some(&mine), name, &stored).unwrap().expose_secret(), "hush");
+        for (key, value) in [(Some(&other), stored.as_str()), (None, &stored), (Some(&mine), "hush")] {
+            let failure = unseal_setting(key, name, value).unwrap_err();
+            assert!(failure.message.contains(name), "{failure}");
         }
-        assert!(seal_setting(None, name, "hush").unwrap_err().next.contains("JHE_OW_SECRET_KEY"));
+        assert!(seal_setting(None, name, "hush").unwrap_err().remedy.contains("JHE_OW_SECRET_KEY"));
     }
 
     #[test]
     fn a_key_that_can_be_guessed_is_refused() {
-        assert!(Key::derive(&"short".to_owned().into()).is_err());
+        assert!(SealingKey::derive(&"short".to_owned().into()).is_err());
     }
 }

@@ -1,26 +1,28 @@
+//! A day of activity that a test sets, in place of one computed from samples.
+
 use crate::simulator::samples_table::Source;
 
-/// A day of activity that is served as a test says, and not as the samples say.
+/// Date, source and device: the order and the cursor of activity summaries.
+pub(crate) type ActivityDayKey = (String, String, String);
+
+/// One day of one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActivityDay {
     /// The local day, such as `2026-11-21`.
     pub date: String,
-    /// Where it comes from.
     pub source: Source,
-    /// Steps.
     pub steps: Option<i64>,
     /// Meters.
     pub distance: Option<f64>,
     /// Kilocalories.
     pub active_calories: Option<f64>,
-    /// Minutes.
     pub active_minutes: Option<i64>,
-    /// What is served in its place, as it is written here.
+    /// JSON to serve instead of the fields above.
     pub verbatim: Option<String>,
 }
 
 impl ActivityDay {
-    /// A day of an Oura ring with so many steps, of which nothing else is known.
+    /// Makes a day of an Oura ring that has steps and nothing else.
     pub fn of(date: &str, steps: i64) -> Self {
         Self {
             date: date.to_owned(),
@@ -33,8 +35,8 @@ impl ActivityDay {
         }
     }
 
-    pub(crate) fn place(&self) -> (String, String, String) {
-        let part = |part: &Option<String>| part.clone().unwrap_or_default();
-        (self.date.clone(), part(&self.source.source), part(&self.source.device))
+    pub(crate) fn key(&self) -> ActivityDayKey {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        (self.date.clone(), text(&self.source.source), text(&self.source.device))
     }
 }

@@ -1,13 +1,16 @@
-//! What the simulated OW answers, field by field beside what a real one answered to the same questions.
+//! Compares the answers of the simulated OW, field by field, with those recorded from a real one.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
-use crate::simulator::event::{Event, Sleep, Stage, What, Workout};
+use crate::simulator::endpoints::{
+    activity_summaries::ActivityQuery, data_summary, events::EventsQuery, sleep_summaries::SleepSummaryQuery,
+    timeseries::SamplesQuery,
+};
+use crate::simulator::event::{Event, EventDetails, Sleep, SleepStage, Workout};
 use crate::simulator::samples_table::{Row, Source};
-use crate::simulator::user::User;
-use crate::simulator::{activity, data_summary, events, sleep_summaries, timeseries};
+use crate::simulator::user::SimulatedUser;
 
 macro_rules! capture {
     ($name:literal) => {
@@ -19,8 +22,8 @@ fn at(value: &Value) -> Timestamp {
     Timestamp::parse(value.as_str().unwrap()).unwrap()
 }
 
-/// The captured question, as pairs.
-fn asked(capture: &Value) -> Vec<(String, String)> {
+/// Returns the query of the captured request.
+fn request_pairs(capture: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let query = capture["request"]["query"].as_object().unwrap();
     let pairs = query.iter().flat_map(|(name, value)| {
@@ -30,30 +33,30 @@ fn asked(capture: &Value) -> Vec<(String, String)> {
     pairs.collect()
 }
 
-fn answered(capture: &Value) -> &Value {
+fn response_body(capture: &Value) -> &Value {
     &capture["response"]["body"]
 }
 
 fn records(capture: &Value) -> &Vec<Value> {
-    answered(capture)["data"].as_array().unwrap()
+    response_body(capture)["data"].as_array().unwrap()
 }
 
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn put(user: &mut User, series_type: &str, at: Timestamp, value: f64) {
+fn put(user: &mut SimulatedUser, series_type: &str, at: Timestamp, value: f64) {
     user.put(Row::of(series_type, at, value));
 }
 
-fn event(record: &Value, what: What) -> Event {
+fn event(record: &Value, details: EventDetails) -> Event {
     Event {
         start: at(&record["start_time"]),
         end: at(&record["end_time"]),
         zone: record["zone_offset"].as_str().map(str::to_owned),
         source: Source::of("oura"),
         duration_seconds: record["duration_seconds"].as_i64(),
-        what,
+        details,
         verbatim: None,
     }
 }
@@ -61,7 +64,7 @@ fn event(record: &Value, what: What) -> Event {
 fn sleep(record: &Value) -> Event {
     let minutes = |name: &str| record["stages"][name].as_i64().unwrap();
     let intervals = record["sleep_stage_intervals"].as_array().map(|all| {
-        let each = all.iter().map(|part| Stage {
+        let each = all.iter().map(|part| SleepStage {
             stage: part["stage"].as_str().unwrap().to_owned(),
             start: at(&part["start_time"]),
             end: at(&part["end_time"]),
@@ -76,7 +79,7 @@ fn sleep(record: &Value) -> Event {
         intervals,
         is_nap: record["is_nap"].as_bool().unwrap(),
     };
-    event(record, What::Sleep(sleep))
+    event(record, EventDetails::Sleep(sleep))
 }
 
 fn id(record: &Value) -> Uuid {
@@ -84,20 +87,20 @@ fn id(record: &Value) -> Uuid {
 }
 
 #[test]
-fn sleep_events_are_served_as_a_real_ow_serves_them() {
+fn sleep_events_are_served_as_a_real_ow_does() {
     let capture = capture!("events-sleep");
-    let mut user = User::default();
+    let mut user = SimulatedUser::default();
     for record in records(&capture) {
         user.put_event(id(record), sleep(record));
     }
-    let served = events::Query::parse(&asked(&capture), true).unwrap().answer(&user);
-    assert_eq!(parsed(&served), *answered(&capture));
+    let served = EventsQuery::parse(&request_pairs(&capture), true).unwrap().render_page(&user);
+    assert_eq!(parsed(&served), *response_body(&capture));
 }
 
 #[test]
-fn workouts_are_served_as_a_real_ow_serves_them() {
+fn workouts_are_served_as_a_real_ow_does() {
     let capture = capture!("events-workouts");
-    let mut user = User::default();
+    let mut user = SimulatedUser::default();
     for record in records(&capture) {
         let workout = Workout {
             sport: record["type"].as_str().unwrap().to_owned(),
@@ -106,16 +109,16 @@ fn workouts_are_served_as_a_real_ow_serves_them() {
             average_heart_rate: record["avg_heart_rate_bpm"].as_i64(),
             ..Workout::default()
         };
-        user.put_event(id(record), event(record, What::Workout(workout)));
+        user.put_event(id(record), event(record, EventDetails::Workout(workout)));
     }
-    let served = events::Query::parse(&asked(&capture), false).unwrap().answer(&user);
-    assert_eq!(parsed(&served), *answered(&capture));
+    let served = EventsQuery::parse(&request_pairs(&capture), false).unwrap().render_page(&user);
+    assert_eq!(parsed(&served), *response_body(&capture));
 }
 
 #[test]
-fn days_of_activity_are_made_of_samples_as_a_real_ow_makes_them() {
+fn days_of_activity_are_computed_from_samples_as_a_real_ow_does() {
     let capture = capture!("summaries-activity");
-    let mut user = User::default();
+    let mut user = SimulatedUser::default();
     for record in records(&capture) {
         let four = at(&json!(format!("{}T04:00:00Z", record["date"].as_str().unwrap())));
         for (series_type, field) in [
@@ -134,14 +137,14 @@ fn days_of_activity_are_made_of_samples_as_a_real_ow_makes_them() {
             put(&mut user, "heart_rate", four.plus(minute * step), value);
         }
     }
-    let served = activity::Query::parse(&asked(&capture)).unwrap().answer(&user);
-    assert_eq!(parsed(&served), *answered(&capture));
+    let served = ActivityQuery::parse(&request_pairs(&capture)).unwrap().render_page(&user);
+    assert_eq!(parsed(&served), *response_body(&capture));
 }
 
 #[test]
-fn nights_are_summed_up_as_a_real_ow_sums_them_up() {
+fn nights_are_summarized_as_a_real_ow_does() {
     let capture = capture!("summaries-sleep");
-    let mut user = User::default();
+    let mut user = SimulatedUser::default();
     for (number, record) in (1..).zip(records(&capture)) {
         let mut event = sleep(&json!({
             "start_time": record["start_time"],
@@ -164,15 +167,15 @@ fn nights_are_summed_up_as_a_real_ow_sums_them_up() {
             put(&mut user, series_type, start, record[field].as_f64().unwrap());
         }
     }
-    let served = sleep_summaries::Query::parse(&asked(&capture)).unwrap().answer(&user);
-    assert_eq!(parsed(&served), *answered(&capture));
+    let served = SleepSummaryQuery::parse(&request_pairs(&capture)).unwrap().render_page(&user);
+    assert_eq!(parsed(&served), *response_body(&capture));
 }
 
 #[test]
-fn everything_is_counted_as_a_real_ow_counts_it() {
+fn data_are_counted_as_a_real_ow_does() {
     let capture = capture!("summaries-data");
-    let body = answered(&capture);
-    let mut user = User::default();
+    let body = response_body(&capture);
+    let mut user = SimulatedUser::default();
     let start = Timestamp::parse("2026-11-20T00:10:00Z").unwrap();
     let minute = std::time::Duration::from_mins(1);
     for (series_type, count) in body["series_type_counts"].as_object().unwrap() {
@@ -186,19 +189,20 @@ fn everything_is_counted_as_a_real_ow_counts_it() {
         user.put_event(Uuid::from_u128(u128::from(number)), night);
     }
     user.put_event(Uuid::from_u128(9), Event::workout("running", start, start.plus(minute)));
-    let served = data_summary::counts(&user, body["user_id"].as_str().unwrap(), &asked(&capture)).unwrap();
+    let served =
+        data_summary::respond(&user, body["user_id"].as_str().unwrap(), &request_pairs(&capture)).unwrap();
     assert_eq!(served, *body);
 }
 
-/// Of rows of one instant the order follows from their ids, which a real OW draws at random.
-fn in_any_order_of_an_instant(mut body: Value) -> Value {
+/// Sorts the records: those of one instant are in the order of their ids, which are random at a real OW.
+fn sort_records(mut body: Value) -> Value {
     let records = body["data"].as_array_mut().unwrap();
     records.sort_by_key(|record| (record["timestamp"].to_string(), record["type"].to_string()));
     body
 }
 
-fn samples(capture: &Value) {
-    let mut user = User::default();
+fn check_samples(capture: &Value) {
+    let mut user = SimulatedUser::default();
     for record in records(capture) {
         let mut row = Row::of(
             record["type"].as_str().unwrap(),
@@ -210,22 +214,19 @@ fn samples(capture: &Value) {
         user.put(row);
     }
     put(&mut user, "weight", Timestamp::parse("2026-11-19T00:00:00Z").unwrap(), 80.0);
-    let served = timeseries::Query::parse(&asked(capture), 100).unwrap().answer(&user);
-    assert_eq!(
-        in_any_order_of_an_instant(parsed(&served)),
-        in_any_order_of_an_instant(answered(capture).clone())
-    );
+    let served = SamplesQuery::parse(&request_pairs(capture), 100).unwrap().render_page(&user);
+    assert_eq!(sort_records(parsed(&served)), sort_records(response_body(capture).clone()));
 }
 
 #[test]
-fn samples_of_every_type_are_served_as_a_real_ow_serves_them() {
-    samples(&capture!("timeseries-all-types"));
-    samples(&capture!("timeseries-two-types"));
+fn samples_of_every_type_are_served_as_a_real_ow_does() {
+    check_samples(&capture!("timeseries-all-types"));
+    check_samples(&capture!("timeseries-two-types"));
 }
 
 #[test]
-fn a_type_that_ow_has_not_is_refused_in_its_words() {
+fn an_unknown_series_type_gets_the_error_of_a_real_ow() {
     let capture = capture!("timeseries-comma-types");
-    let refused = timeseries::Query::parse(&asked(&capture), 100).unwrap_err();
-    assert_eq!(json!({ "detail": refused }), *answered(&capture));
+    let refused = SamplesQuery::parse(&request_pairs(&capture), 100).unwrap_err();
+    assert_eq!(json!({ "detail": refused }), *response_body(&capture));
 }

@@ -1,70 +1,60 @@
-use std::fmt::Write;
+//! Events: nights, naps and workouts, as OW stores and renders them.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
-use crate::simulator::query::date;
+use crate::simulator::query::local_date;
 use crate::simulator::samples_table::Source;
 
-/// Something that lasts.
+/// A sleep or a workout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// When it begins.
     pub start: Timestamp,
-    /// When it ends.
     pub end: Timestamp,
     /// `zone_offset`, such as `+02:00`.
     pub zone: Option<String>,
-    /// Where it comes from.
     pub source: Source,
-    /// `duration_seconds`: for a sleep the time in bed as the provider says it, which need not be the time
-    /// between start and end.
+    /// For a sleep the time in bed as the provider reports it, which may differ from the time between start
+    /// and end.
     pub duration_seconds: Option<i64>,
-    /// What it is.
-    pub what: What,
-    /// What is served in its place, as it is written here.
+    pub details: EventDetails,
+    /// JSON to serve instead of the fields above.
     pub verbatim: Option<String>,
 }
 
-/// What an event is.
+/// The fields that only a sleep or only a workout has.
 #[derive(Debug, Clone, PartialEq)]
-pub enum What {
-    /// A night or a nap.
+pub enum EventDetails {
     Sleep(Sleep),
-    /// A workout.
     Workout(Workout),
 }
 
-/// What OW knows of a sleep.
+/// A night or a nap.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sleep {
-    /// The time asleep in minutes.
     pub asleep_minutes: Option<i64>,
-    /// The time in bed in minutes; only the summary shows it.
+    /// Shown by the summary only.
     pub in_bed_minutes: Option<i64>,
     /// Percent.
     pub efficiency: Option<f64>,
     /// Minutes awake, in light, deep and REM sleep; a provider without stages has 0 of each.
     pub stages: Option<[i64; 4]>,
     /// The stages one by one; none where the provider has no hypnogram.
-    pub intervals: Option<Vec<Stage>>,
-    /// Whether the provider calls it a nap.
+    pub intervals: Option<Vec<SleepStage>>,
     pub is_nap: bool,
 }
 
-/// A stage of a sleep.
+/// One interval of a hypnogram.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stage {
+pub struct SleepStage {
     /// `awake`, `light`, `deep`, `rem`; from phones also `in_bed`, `sleeping`, `unknown`.
     pub stage: String,
-    /// When it begins.
     pub start: Timestamp,
-    /// When it ends.
     pub end: Timestamp,
 }
 
-/// What OW knows of a workout.
+/// A workout.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Workout {
     /// `running`, `walking`, `cycling`, …
@@ -82,14 +72,14 @@ pub struct Workout {
 }
 
 impl Event {
-    /// A night of an Oura ring with these stages, one after the other; without stages all of it is asleep.
-    pub fn night(start: Timestamp, end: Timestamp, intervals: Vec<Stage>) -> Self {
+    /// Makes a night of an Oura ring with these consecutive stages; without stages all of it is asleep.
+    pub fn night(start: Timestamp, end: Timestamp, intervals: Vec<SleepStage>) -> Self {
         let in_bed = minutes(start, end);
-        let of = |name: &str| {
-            let parts = intervals.iter().filter(|part| part.stage == name);
-            parts.map(|part| minutes(part.start, part.end)).sum::<i64>()
+        let minutes_of = |name: &str| {
+            let stages = intervals.iter().filter(|stage| stage.stage == name);
+            stages.map(|stage| minutes(stage.start, stage.end)).sum::<i64>()
         };
-        let stages = [of("awake"), of("light"), of("deep"), of("rem")];
+        let stages = ["awake", "light", "deep", "rem"].map(minutes_of);
         let asleep = if intervals.is_empty() { in_bed } else { stages[1..].iter().sum() };
         #[expect(clippy::cast_precision_loss, reason = "minutes of a night need no more precision")]
         let efficiency = (asleep as f64 * 100.0 / in_bed.max(1) as f64).round();
@@ -101,124 +91,116 @@ impl Event {
             intervals: Some(intervals),
             is_nap: false,
         };
-        Self::of(start, end, What::Sleep(sleep))
+        Self::of(start, end, EventDetails::Sleep(sleep))
     }
 
-    /// A nap of an Oura ring, all of it asleep.
+    /// Makes a nap of an Oura ring, all of it asleep.
     pub fn nap(start: Timestamp, end: Timestamp) -> Self {
         let mut nap = Self::night(start, end, Vec::new());
-        if let What::Sleep(sleep) = &mut nap.what {
+        if let EventDetails::Sleep(sleep) = &mut nap.details {
             sleep.is_nap = true;
         }
         nap
     }
 
-    /// A workout of an Oura ring, of which nothing else is known.
+    /// Makes a workout of an Oura ring without any measurement.
     pub fn workout(sport: &str, start: Timestamp, end: Timestamp) -> Self {
-        Self::of(start, end, What::Workout(Workout { sport: sport.to_owned(), ..Workout::default() }))
+        let workout = Workout { sport: sport.to_owned(), ..Workout::default() };
+        Self::of(start, end, EventDetails::Workout(workout))
     }
 
-    fn of(start: Timestamp, end: Timestamp, what: What) -> Self {
+    fn of(start: Timestamp, end: Timestamp, details: EventDetails) -> Self {
         let duration_seconds = i64::try_from(end.since(start).as_secs()).ok();
-        let source = Source::of("oura");
-        Self { start, end, zone: Some("+00:00".to_owned()), source, duration_seconds, what, verbatim: None }
+        let (zone, source) = (Some("+00:00".to_owned()), Source::of("oura"));
+        Self { start, end, zone, source, duration_seconds, details, verbatim: None }
     }
 
-    /// The same event of this source.
     #[must_use]
     pub fn with_source(mut self, source: Source) -> Self {
         self.source = source;
         self
     }
 
-    /// The same event with this local offset, or none.
     #[must_use]
     pub fn with_zone(mut self, zone: Option<&str>) -> Self {
         self.zone = zone.map(str::to_owned);
         self
     }
 
-    /// The same event, served as it is written here.
+    /// Serves this JSON instead of the fields.
     #[must_use]
     pub fn with_json(mut self, json: &str) -> Self {
         self.verbatim = Some(json.to_owned());
         self
     }
 
-    /// The local day on which it ends, which is the day that summaries count it to.
+    /// Returns the local day on which it ends, which is the day that summaries count it to.
     pub(crate) fn end_date(&self) -> String {
-        date(self.end, self.zone.as_deref())
+        local_date(self.end, self.zone.as_deref())
     }
 
-    pub(crate) fn sleep(&self) -> Option<&Sleep> {
-        if let What::Sleep(sleep) = &self.what { Some(sleep) } else { None }
+    pub(crate) fn as_sleep(&self) -> Option<&Sleep> {
+        if let EventDetails::Sleep(sleep) = &self.details { Some(sleep) } else { None }
     }
 
     pub(crate) fn as_workout(&self) -> Option<&Workout> {
-        if let What::Workout(workout) = &self.what { Some(workout) } else { None }
+        if let EventDetails::Workout(workout) = &self.details { Some(workout) } else { None }
     }
 
-    /// OW tells events apart by source, start and end.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    /// Compares the key by which OW updates an event in place: source, start and end.
+    pub(crate) fn has_same_key(&self, other: &Self) -> bool {
         (self.start, self.end) == (other.start, other.end)
             && self.source.identity() == other.source.identity()
     }
 
-    pub(crate) fn describe(&self, id: Uuid) -> String {
+    pub(crate) fn render(&self, id: Uuid) -> String {
         if let Some(json) = &self.verbatim {
             return json.clone();
         }
-        let mut source = String::new();
-        self.source.write(&mut source);
-        let mut text = format!(
-            "{{\"id\":\"{id}\",\"start_time\":\"{}\",\"end_time\":\"{}\",\"zone_offset\":{},\
-             \"source\":{source}",
-            self.start,
-            self.end,
-            json!(self.zone)
-        );
-        let mut field = |name: &str, value: Value| {
-            let _ = write!(text, ",\"{name}\":{value}");
+        let nonzero = |number: Option<f64>| number.filter(|number| *number != 0.0);
+        let mut record = match &self.details {
+            EventDetails::Sleep(sleep) => json!({
+                "duration_seconds": self.duration_seconds.unwrap_or(0),
+                "sleep_duration_seconds": sleep.asleep_minutes.map(|minutes| minutes * 60),
+                "efficiency_percent": nonzero(sleep.efficiency),
+                "stages": sleep.stages.map(render_stages),
+                "sleep_stage_intervals": sleep.intervals.as_deref().map(render_intervals),
+                "is_nap": sleep.is_nap,
+            }),
+            EventDetails::Workout(workout) => json!({
+                "type": workout.sport,
+                "name": null,
+                "duration_seconds": self.duration_seconds,
+                "calories_kcal": nonzero(workout.calories),
+                "distance_meters": nonzero(workout.distance),
+                "avg_heart_rate_bpm": workout.average_heart_rate,
+                "max_heart_rate_bpm": workout.max_heart_rate,
+                "avg_pace_sec_per_km": null,
+                "elevation_gain_meters": nonzero(workout.elevation_gain),
+            }),
         };
-        match &self.what {
-            What::Sleep(sleep) => {
-                field("duration_seconds", json!(self.duration_seconds.unwrap_or(0)));
-                field("sleep_duration_seconds", json!(sleep.asleep_minutes.map(|minutes| minutes * 60)));
-                field("efficiency_percent", json!(sleep.efficiency.filter(|percent| *percent != 0.0)));
-                field("stages", sleep.stages.map_or(Value::Null, stages));
-                field("sleep_stage_intervals", json!(sleep.intervals.as_ref().map(|all| list(all))));
-                field("is_nap", json!(sleep.is_nap));
-            }
-            What::Workout(workout) => {
-                let known = |number: Option<f64>| json!(number.filter(|number| *number != 0.0));
-                field("type", json!(workout.sport));
-                field("name", Value::Null);
-                field("duration_seconds", json!(self.duration_seconds));
-                field("calories_kcal", known(workout.calories));
-                field("distance_meters", known(workout.distance));
-                field("avg_heart_rate_bpm", json!(workout.average_heart_rate));
-                field("max_heart_rate_bpm", json!(workout.max_heart_rate));
-                field("avg_pace_sec_per_km", Value::Null);
-                field("elevation_gain_meters", known(workout.elevation_gain));
-            }
-        }
-        text.push('}');
-        text
+        record["id"] = json!(id);
+        record["start_time"] = json!(self.start.to_string());
+        record["end_time"] = json!(self.end.to_string());
+        record["zone_offset"] = json!(self.zone);
+        record["source"] = json!(self.source);
+        record.to_string()
     }
 }
 
-pub(crate) fn minutes(start: Timestamp, end: Timestamp) -> i64 {
+fn minutes(start: Timestamp, end: Timestamp) -> i64 {
     i64::try_from(end.since(start).as_secs() / 60).unwrap_or(0)
 }
 
-/// Minutes by stage, as events and summaries have them.
-pub(crate) fn stages([awake, light, deep, rem]: [i64; 4]) -> Value {
+/// Renders the minutes by stage, in events and in summaries.
+pub(crate) fn render_stages([awake, light, deep, rem]: [i64; 4]) -> Value {
     json!({ "awake_minutes": awake, "light_minutes": light, "deep_minutes": deep, "rem_minutes": rem })
 }
 
-pub(crate) fn list(intervals: &[Stage]) -> Vec<Value> {
-    let each = intervals.iter().map(|part| {
-        json!({ "stage": part.stage, "start_time": part.start.to_string(), "end_time": part.end.to_string() })
-    });
-    each.collect()
+fn render_intervals(intervals: &[SleepStage]) -> Vec<Value> {
+    let render = |it: &SleepStage| {
+        let (start, end) = (it.start.to_string(), it.end.to_string());
+        json!({ "stage": it.stage, "start_time": start, "end_time": end })
+    };
+    intervals.iter().map(render).collect()
 }

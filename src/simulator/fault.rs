@@ -1,11 +1,11 @@
 //! The ways in which the simulated OW can be made to fail.
 
-/// What happens to the pages of a user.
+/// A fault of the pages of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// No answer ever comes.
+    /// Never answers.
     Hang,
-    /// This status; 500 with OW's own words.
+    /// This status.
     Status(u16),
     /// 429 with this `Retry-After`.
     TooManyRequests {
@@ -14,34 +14,24 @@ pub enum Fault {
     },
     /// 200 and no JSON.
     Garbage,
-    /// 200 and half of a page, as if it were whole.
+    /// 200 and half of a page, with a matching length.
     Truncated,
     /// 200, and the connection breaks in the middle of the page.
     Cut,
     /// 200 and JSON of another shape.
     WrongType,
-    /// Every page says that the same page follows.
+    /// 200, and every page names the same next page.
     RepeatCursor,
-    /// 200, and every record of the page stands in it twice.
+    /// 200, and the page contains every record twice.
     Doubled,
     /// 200 and 200 MB of records.
     Huge,
-    /// One byte per second.
+    /// 200, one byte per second.
     SlowDrip,
     /// A redirect to this address.
     RedirectTo(String),
-    /// This status the first times, then well.
-    FailFirst {
-        /// How often.
-        times: u32,
-        /// The status.
-        status: u16,
-    },
-    /// Well for the first pages, then this status.
-    FailAfterPages {
-        /// How many go well.
-        pages: u32,
-        /// The status.
-        status: u16,
-    },
+    /// This status for the first requests, then success.
+    FailFirst { times: u32, status: u16 },
+    /// Success for the first pages, then this status.
+    FailAfterPages { pages: u32, status: u16 },
 }

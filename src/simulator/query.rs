@@ -1,35 +1,44 @@
-//! What the pages have in common: their bounds, limits and cursors, and the words in which OW refuses them.
+//! Query parameters that OW's routes share: bounds, limits and cursors, with OW's error texts; and the end of
+//! a page.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
+use serde_json::json;
 
 use crate::common::time::{Timestamp, ZoneOffset};
 
-/// Records per page where the request does not say.
+/// OW's `limit` where the request has none.
 const DEFAULT_LIMIT: usize = 50;
-const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+const DAY: Duration = Duration::from_hours(24);
 
-/// The pairs of a query.
-pub(crate) type Pairs = [(String, String)];
+pub(crate) type QueryPairs = [(String, String)];
 
-/// The value of a parameter; of several the last one counts.
-pub(crate) fn last<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
+/// Decodes a query; a `+` is a space, as it is for OW.
+pub(crate) fn parse_query(query: &str) -> Vec<(String, String)> {
+    match reqwest::Url::parse(&format!("http://localhost/?{query}")) {
+        Ok(url) => url.query_pairs().into_owned().collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Returns the value of a parameter; of several the last, as OW does.
+pub(crate) fn parameter<'a>(pairs: &'a QueryPairs, name: &str) -> Option<&'a str> {
     pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-/// A bound of time, as it was sent: a date-time, a date, or Unix seconds; without an offset it is in UTC.
+/// A bound of a time range: a date-time, a date, or Unix seconds. Without an offset it is in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct TimeBound {
     pub(crate) at: Timestamp,
     offset: Option<ZoneOffset>,
 }
 
-impl Moment {
-    /// The value of a parameter that must be there.
-    pub(crate) fn required(pairs: &Pairs, name: &str) -> Result<Self, String> {
-        Self::parse(last(pairs, name).ok_or("Field required")?)
+impl TimeBound {
+    fn required(pairs: &QueryPairs, name: &str) -> Result<Self, String> {
+        Self::parse(parameter(pairs, name).ok_or("Field required")?)
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -37,47 +46,50 @@ impl Moment {
             let at = Timestamp::from_micros(seconds.saturating_mul(1_000_000));
             return Ok(Self { at, offset: Some(ZoneOffset::UTC) });
         }
-        let wrong =
-            || format!("Invalid datetime format: '{text}'. Expected ISO 8601 format or Unix timestamp.");
         let is_date = text.len() == "2026-11-21".len();
-        let offset = if text.ends_with('Z') { Some(ZoneOffset::UTC) } else { ZoneOffset::of(text) };
-        let whole = match (is_date, offset) {
+        let offset =
+            if text.ends_with('Z') { Some(ZoneOffset::UTC) } else { ZoneOffset::from_date_time(text) };
+        let date_time = match (is_date, offset) {
             (true, _) => format!("{text}T00:00:00Z"),
             (false, None) => format!("{text}Z"),
             (false, Some(_)) => text.to_owned(),
         };
-        Ok(Self { at: Timestamp::parse(&whole).map_err(|_| wrong())?, offset: offset.filter(|_| !is_date) })
+        let at = Timestamp::parse(&date_time).map_err(|_| {
+            format!("Invalid datetime format: '{text}'. Expected ISO 8601 format or Unix timestamp.")
+        })?;
+        Ok(Self { at, offset: offset.filter(|_| !is_date) })
     }
 
-    /// The day that the bound's own clock shows in UTC, which is all that summaries look at.
+    /// Returns the UTC day, which is all that summaries look at.
     pub(crate) fn date(self) -> String {
-        date(self.at, None)
+        local_date(self.at, None)
     }
 
-    /// The trap of `/timeseries`: an end whose own clock reads exactly midnight means the end of that day.
+    /// Returns the end that `/timeseries` uses. OW takes an end at exactly midnight, in the offset of the
+    /// request, as the end of that day.
     pub(crate) fn as_end_of_range(self) -> Timestamp {
         let clock = self.at.local(self.offset).to_string();
         let is_midnight = clock.contains("T00:00:00") && self.at.micros() % 1_000_000 == 0;
         if is_midnight { self.at.plus(DAY) } else { self.at }
     }
 
-    /// As the metadata of a page repeat it: a bound without an offset keeps none.
+    /// Renders it for the metadata of a page, without an offset if the request had none.
     fn echo(self) -> String {
         let text = self.at.local(self.offset).to_string();
         if self.offset.is_none() { text.trim_end_matches('Z').to_owned() } else { text }
     }
 }
 
-/// The local day of an instant; without an offset that of UTC.
-pub(crate) fn date(at: Timestamp, zone: Option<&str>) -> String {
+/// Returns the local day of an instant; without an offset the UTC day.
+pub(crate) fn local_date(at: Timestamp, zone: Option<&str>) -> String {
     let mut text = at.local(zone.and_then(ZoneOffset::parse)).to_string();
     text.truncate("2026-11-21".len());
     text
 }
 
-/// How many records a page may have, from 1 to `cap`.
-pub(crate) fn limit(pairs: &Pairs, cap: usize) -> Result<usize, String> {
-    match last(pairs, "limit").map(str::parse::<i64>) {
+/// Parses the number of records of a page, from 1 to `cap`.
+pub(crate) fn parse_limit(pairs: &QueryPairs, cap: usize) -> Result<usize, String> {
+    match parameter(pairs, "limit").map(str::parse::<i64>) {
         None => Ok(DEFAULT_LIMIT.min(cap)),
         Some(Err(_)) => Err("Input should be a valid integer, unable to parse string as an integer".into()),
         Some(Ok(limit)) if limit < 1 => Err("Input should be greater than or equal to 1".into()),
@@ -88,7 +100,7 @@ pub(crate) fn limit(pairs: &Pairs, cap: usize) -> Result<usize, String> {
     }
 }
 
-/// Where a page begins: behind a record, or before one and backwards.
+/// The position of a page: after a record, or backwards before one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cursor<K> {
     After(K),
@@ -96,13 +108,13 @@ pub(crate) enum Cursor<K> {
 }
 
 impl<K> Cursor<K> {
-    /// Reads a cursor of this many fields; `read` makes the record's place of them.
+    /// Parses a cursor with this many fields; `parse_key` makes the record's key of them.
     pub(crate) fn parse(
-        pairs: &Pairs,
+        pairs: &QueryPairs,
         fields: usize,
-        read: impl Fn(&[&str]) -> Option<K>,
+        parse_key: impl Fn(&[&str]) -> Option<K>,
     ) -> Result<Option<Self>, String> {
-        let Some(text) = last(pairs, "cursor") else { return Ok(None) };
+        let Some(text) = parameter(pairs, "cursor") else { return Ok(None) };
         let (is_backward, code) = match text.strip_prefix("prev_") {
             Some(code) => (true, code),
             None => (false, text),
@@ -111,9 +123,9 @@ impl<K> Cursor<K> {
         let plain = URL_SAFE.decode(code).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let plain = plain.ok_or_else(|| invalid(code))?;
         let parts: Vec<&str> = plain.split('|').collect();
-        let place = (parts.len() == fields).then(|| read(&parts)).flatten();
-        let place = place.ok_or_else(|| invalid(text))?;
-        Ok(Some(if is_backward { Self::Before(place) } else { Self::After(place) }))
+        let key = (parts.len() == fields).then(|| parse_key(&parts)).flatten();
+        let key = key.ok_or_else(|| invalid(text))?;
+        Ok(Some(if is_backward { Self::Before(key) } else { Self::After(key) }))
     }
 
     pub(crate) fn is_backward(&self) -> bool {
@@ -121,50 +133,72 @@ impl<K> Cursor<K> {
     }
 }
 
-/// Writes a cursor; the one to the previous page has its mark before the code.
-pub(crate) fn write_cursor(fields: &str, prefix: &str) -> String {
+/// Encodes a cursor. The prefix `prev_` of one that goes backwards is not encoded.
+pub(crate) fn encode_cursor(fields: &str, prefix: &str) -> String {
     format!("{prefix}{}", URL_SAFE.encode(fields))
 }
 
-/// An instant as cursors write it.
-pub(crate) fn cursor_time(at: Timestamp) -> String {
+/// Renders an instant in UTC with `+00:00` in place of `Z`, as OW does in cursors and syncs.
+pub(crate) fn with_offset(at: Timestamp) -> String {
     at.to_string().replace('Z', "+00:00")
 }
 
-/// The end of a page: how it goes on, and what was asked.
-#[derive(Debug)]
-pub(crate) struct Tail {
-    pub(crate) next: Option<String>,
-    pub(crate) previous: Option<String>,
-    pub(crate) has_more: bool,
-    pub(crate) total: Option<usize>,
-    pub(crate) from: Moment,
-    pub(crate) until: Moment,
+/// The range and the limit of a page request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageRange {
+    pub(crate) from: TimeBound,
+    pub(crate) until: TimeBound,
+    pub(crate) limit: usize,
 }
 
-impl Tail {
-    /// Closes the list of records that `text` ends with.
-    pub(crate) fn write(&self, text: &mut String, count: usize) {
-        let quoted =
-            |cursor: &Option<String>| cursor.as_ref().map_or_else(|| "null".into(), |it| format!("\"{it}\""));
-        let total = self.total.map_or_else(|| "null".to_owned(), |total| total.to_string());
+/// The cursors of the next and the previous page.
+pub(crate) type PageCursors = (Option<String>, Option<String>);
+
+impl PageRange {
+    pub(crate) fn parse(pairs: &QueryPairs, from: &str, until: &str, cap: usize) -> Result<Self, String> {
+        let limit = parse_limit(pairs, cap)?;
+        let (from, until) = (TimeBound::required(pairs, from)?, TimeBound::required(pairs, until)?);
+        Ok(Self { from, until, limit })
+    }
+
+    /// Renders the page with these records.
+    pub(crate) fn render_page(
+        self,
+        records: &[String],
+        cursors: &PageCursors,
+        has_more: bool,
+        total: Option<usize>,
+    ) -> String {
+        let mut text = format!("{{\"data\":[{}", records.join(","));
+        self.append_end(&mut text, records.len(), cursors, has_more, total);
+        text
+    }
+
+    /// Closes the list of records in `text`, and appends pagination and metadata.
+    pub(crate) fn append_end(
+        self,
+        text: &mut String,
+        count: usize,
+        (next, previous): &PageCursors,
+        has_more: bool,
+        total: Option<usize>,
+    ) {
+        let (next, previous, total) = (json!(next), json!(previous), json!(total));
         let _ = write!(
             text,
-            "],\"pagination\":{{\"next_cursor\":{},\"previous_cursor\":{},\"has_more\":{},\
-             \"total_count\":{total}}},\"metadata\":{{\"resolution\":null,\"sample_count\":{count},\
+            "],\"pagination\":{{\"next_cursor\":{next},\"previous_cursor\":{previous},\
+             \"has_more\":{has_more},\"total_count\":{total}}},\
+             \"metadata\":{{\"resolution\":null,\"sample_count\":{count},\
              \"start_time\":\"{}\",\"end_time\":\"{}\"}}}}",
-            quoted(&self.next),
-            quoted(&self.previous),
-            self.has_more,
             self.from.echo(),
             self.until.echo()
         );
     }
 }
 
-/// Cuts off the one record too many that was fetched to see whether there is more. Records are in the order
-/// of the answer, so going backwards the superfluous one stands first.
-pub(crate) fn cut<T, K>(page: &mut Vec<T>, limit: usize, cursor: Option<&Cursor<K>>) -> bool {
+/// Cuts a page to `limit` records; returns whether there were more. A caller fetches one record too many,
+/// which comes first when the cursor goes backwards.
+pub(crate) fn trim_page<T, K>(page: &mut Vec<T>, limit: usize, cursor: Option<&Cursor<K>>) -> bool {
     let has_more = page.len() > limit;
     if has_more && cursor.is_some_and(Cursor::is_backward) {
         page.drain(..page.len() - limit);
@@ -174,16 +208,16 @@ pub(crate) fn cut<T, K>(page: &mut Vec<T>, limit: usize, cursor: Option<&Cursor<
     has_more
 }
 
-/// The cursors around a page whose records `write` knows: the next one only where there is more, the
-/// previous one on every page that a cursor led to, except the first one backwards.
-pub(crate) fn around<T, K>(
+/// Returns the cursors of the next and the previous page. As at OW, there is a previous one on every page
+/// that a cursor led to, except the first one backwards.
+pub(crate) fn page_cursors<T, K>(
     page: &[T],
     has_more: bool,
     cursor: Option<&Cursor<K>>,
-    write: impl Fn(&T) -> String,
-) -> (Option<String>, Option<String>) {
-    let next = page.last().filter(|_| has_more).map(|it| write_cursor(&write(it), ""));
-    let is_known = cursor.is_some_and(|cursor| !cursor.is_backward() || has_more);
-    let previous = page.first().filter(|_| is_known).map(|it| write_cursor(&write(it), "prev_"));
+    fields: impl Fn(&T) -> String,
+) -> PageCursors {
+    let next = page.last().filter(|_| has_more).map(|it| encode_cursor(&fields(it), ""));
+    let has_previous = cursor.is_some_and(|cursor| !cursor.is_backward() || has_more);
+    let previous = page.first().filter(|_| has_previous).map(|it| encode_cursor(&fields(it), "prev_"));
     (next, previous)
 }

@@ -1,56 +1,56 @@
-//! What a ring and a cuff would measure beside the heart rate: nights, naps, days and workouts. All of it
-//! follows from the wearer and the instant alone, and every value becomes known when the real one would.
+//! Data of a ring and a blood pressure cuff besides the heart rate: nights, naps, daily totals and workouts.
+//! They depend on the person and the instant alone, and each becomes known when the real one would.
 
 use std::time::Duration;
 
 use crate::common::time::Timestamp;
-use crate::simulator::event::{Event, Stage, What};
-use crate::simulator::ring::unit;
+use crate::simulator::event::{Event, EventDetails, SleepStage};
+use crate::simulator::ring::pseudo_random;
 use crate::simulator::samples_table::{Row, Source};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
 const DAY: Duration = Duration::from_hours(24);
-/// Wearers live in UTC, and rings say so.
+/// The simulated people live in UTC.
 const ZONE: &str = "+00:00";
-/// Oura's day begins at four, and its totals bear that time.
+/// Oura's day begins at four in the morning, and its daily totals have that time.
 const DAY_BEGINS: Duration = Duration::from_hours(4);
-/// When people get up and stop walking.
+/// Hours after midnight at which people begin to walk, and for how many hours they do.
 const AWAKE_FROM: f64 = 7.0;
 const AWAKE_HOURS: f64 = 15.5;
 
-/// Samples and events.
+/// Samples and events of one person.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Vitals {
-    /// Samples; a total of a day that grew is the same row again.
+    /// A daily total that grew is the same row with a higher value.
     pub rows: Vec<Row>,
-    /// Sleep and workouts.
     pub events: Vec<Event>,
 }
 
-/// What becomes known of the wearer `seed` after `from`, and not after `until`; with a cuff, blood pressure
-/// too. The totals of a day grow with every minute.
-pub fn vitals(seed: u64, has_cuff: bool, from: Timestamp, until: Timestamp) -> Vitals {
-    let mut found = Vitals::default();
+/// Computes the data of the person `seed` that become known after `from` and no later than `until`; with a
+/// cuff, blood pressure too. Daily totals grow with every minute.
+pub fn compute_vitals(seed: u64, has_cuff: bool, from: Timestamp, until: Timestamp) -> Vitals {
+    let mut vitals = Vitals::default();
     let mut day = from.midnight();
     while day <= until {
-        night(seed, day, from, until, &mut found);
-        nap(seed, day, from, until, &mut found);
-        workout(seed, day, from, until, &mut found);
-        totals(seed, day, from, until, &mut found.rows);
+        add_night(seed, day, from, until, &mut vitals);
+        add_nap(seed, day, from, until, &mut vitals);
+        add_workout(seed, day, from, until, &mut vitals);
+        add_daily_totals(seed, day, from, until, &mut vitals.rows);
         if has_cuff {
-            blood_pressure(seed, day, from, until, &mut found.rows);
+            add_blood_pressure(seed, day, from, until, &mut vitals.rows);
         }
         day = day.plus(DAY);
     }
-    weight(seed, from, until, &mut found.rows);
-    found
+    add_weight(seed, from, until, &mut vitals.rows);
+    vitals
 }
 
-/// A number that is its own for each wearer, day and question.
-fn draw(seed: u64, day: Timestamp, question: u64) -> f64 {
+/// Returns a number from 0 to 1 for a person, a day and an index: each random choice below has an index of
+/// its own.
+fn draw(seed: u64, day: Timestamp, index: u64) -> f64 {
     let days = day.micros().div_euclid(86_400_000_000).unsigned_abs();
-    unit(seed, days.wrapping_mul(1000).wrapping_add(question))
+    pseudo_random(seed, days.wrapping_mul(1000).wrapping_add(index))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes of a day")]
@@ -58,11 +58,11 @@ fn minutes(number: f64) -> Duration {
     MINUTE * number.max(0.0).round() as u32
 }
 
-fn tenth(number: f64) -> f64 {
+fn round_to_tenth(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-fn is_new(known: Timestamp, from: Timestamp, until: Timestamp) -> bool {
+fn is_within(known: Timestamp, from: Timestamp, until: Timestamp) -> bool {
     known > from && known <= until
 }
 
@@ -70,30 +70,30 @@ fn row(series_type: &str, at: Timestamp, value: f64) -> Row {
     Row::of(series_type, at, value).with_zone(ZONE)
 }
 
-/// The night that ends on this day; everything about it becomes known when it ends.
-fn night(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, found: &mut Vitals) {
+/// Adds the night that ends on this day, all of whose data become known when it ends.
+fn add_night(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, vitals: &mut Vitals) {
     let start = day.minus(minutes(110.0 - 100.0 * draw(seed, day, 1)));
     let parts = 84 + if draw(seed, day, 2) > 0.5 { 6 } else { 0 };
     let end = start.plus(FIVE_MINUTES * parts);
-    if !is_new(end, from, until) {
+    if !is_within(end, from, until) {
         return;
     }
-    found.events.push(Event::night(start, end, stages(seed, day, start, parts)).with_zone(Some(ZONE)));
-    let resting = (44.0 + 14.0 * unit(seed, 1) + 4.0 * draw(seed, day, 3)).round();
-    found.rows.push(row("resting_heart_rate", start, resting));
-    found.rows.push(row("respiratory_rate", start, tenth(12.5 + 4.0 * draw(seed, day, 4))));
+    vitals.events.push(Event::night(start, end, sleep_stages(seed, day, start, parts)).with_zone(Some(ZONE)));
+    let resting = (44.0 + 14.0 * pseudo_random(seed, 1) + 4.0 * draw(seed, day, 3)).round();
+    vitals.rows.push(row("resting_heart_rate", start, resting));
+    vitals.rows.push(row("respiratory_rate", start, round_to_tenth(12.5 + 4.0 * draw(seed, day, 4))));
     let saturation = (9550.0 + 350.0 * draw(seed, day, 5)).round() / 100.0;
-    found.rows.push(Row::of("oxygen_saturation", day, saturation));
-    let base = 25.0 + 50.0 * unit(seed, 2);
+    vitals.rows.push(Row::of("oxygen_saturation", day, saturation));
+    let base = 25.0 + 50.0 * pseudo_random(seed, 2);
     for part in 0..parts {
         let value = (base + 40.0 * draw(seed, day, 100 + u64::from(part))).round();
-        found.rows.push(row("heart_rate_variability_rmssd", start.plus(FIVE_MINUTES * part), value));
+        vitals.rows.push(row("heart_rate_variability_rmssd", start.plus(FIVE_MINUTES * part), value));
     }
 }
 
-/// Cycles of an hour and a half: deep sleep early in the night, REM late.
-fn stages(seed: u64, day: Timestamp, start: Timestamp, parts: u32) -> Vec<Stage> {
-    let mut all: Vec<Stage> = Vec::new();
+/// Computes stages in cycles of an hour and a half: deep sleep early in the night, REM late.
+fn sleep_stages(seed: u64, day: Timestamp, start: Timestamp, parts: u32) -> Vec<SleepStage> {
+    let mut all: Vec<SleepStage> = Vec::new();
     for part in 0..parts {
         let chance = draw(seed, day, 300 + u64::from(part));
         let is_late = part > parts / 2;
@@ -106,48 +106,47 @@ fn stages(seed: u64, day: Timestamp, start: Timestamp, parts: u32) -> Vec<Stage>
         let (begin, end) = (start.plus(FIVE_MINUTES * part), start.plus(FIVE_MINUTES * (part + 1)));
         match all.last_mut() {
             Some(last) if last.stage == stage => last.end = end,
-            _ => all.push(Stage { stage: stage.to_owned(), start: begin, end }),
+            _ => all.push(SleepStage { stage: stage.to_owned(), start: begin, end }),
         }
     }
     all
 }
 
-fn nap(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, found: &mut Vitals) {
+fn add_nap(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, vitals: &mut Vitals) {
     let start = day.plus(minutes(13.0 * 60.0 + 60.0 * draw(seed, day, 6)));
     let end = start.plus(minutes(20.0 + 25.0 * draw(seed, day, 7)));
-    if draw(seed, day, 8) > 0.7 && is_new(end, from, until) {
-        found.events.push(Event::nap(start, end).with_zone(Some(ZONE)));
-        found.rows.push(row("resting_heart_rate", start, (52.0 + 14.0 * unit(seed, 1)).round()));
+    if draw(seed, day, 8) > 0.7 && is_within(end, from, until) {
+        vitals.events.push(Event::nap(start, end).with_zone(Some(ZONE)));
+        vitals.rows.push(row("resting_heart_rate", start, (52.0 + 14.0 * pseudo_random(seed, 1)).round()));
     }
 }
 
-/// Every other day.
-fn workout(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, found: &mut Vitals) {
+/// Adds a workout every other day.
+fn add_workout(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, vitals: &mut Vitals) {
     let days = day.micros().div_euclid(86_400_000_000).unsigned_abs();
     let start = day.plus(minutes(17.0 * 60.0 + 60.0 * draw(seed, day, 9)));
     let length = 25.0 + 20.0 * draw(seed, day, 10);
     let end = start.plus(minutes(length));
-    if !(days + seed).is_multiple_of(2) || !is_new(end, from, until) {
+    if !(days + seed).is_multiple_of(2) || !is_within(end, from, until) {
         return;
     }
     let sport = if draw(seed, day, 11) > 0.5 { "running" } else { "walking" };
     let mut event = Event::workout(sport, start, end).with_zone(Some(ZONE));
-    if let What::Workout(workout) = &mut event.what {
-        workout.calories = Some(tenth(length * 9.0));
+    if let EventDetails::Workout(workout) = &mut event.details {
+        workout.calories = Some(round_to_tenth(length * 9.0));
         workout.distance = Some((length * if sport == "running" { 160.0 } else { 85.0 }).round());
     }
-    found.events.push(event);
+    vitals.events.push(event);
 }
 
-/// The totals of the day that began at four.
-fn totals(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, rows: &mut Vec<Row>) {
+fn add_daily_totals(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, rows: &mut Vec<Row>) {
     let at = day.plus(DAY_BEGINS);
     let share = |known: Timestamp| {
         #[expect(clippy::cast_precision_loss, reason = "minutes of a day")]
         let hours = (known.max(day).since(day).as_secs() / 60) as f64 / 60.0;
         ((hours - AWAKE_FROM) / AWAKE_HOURS).clamp(0.0, 1.0)
     };
-    let is_first = is_new(at, from, until);
+    let is_first = is_within(at, from, until);
     if until < at || (!is_first && share(from).to_bits() == share(until).to_bits()) {
         return;
     }
@@ -159,25 +158,25 @@ fn totals(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, rows: &m
     rows.push(daily("active_time", steps * 0.016));
 }
 
-/// Garmin's cuff, morning and evening: two rows that belong together by source and time.
-fn blood_pressure(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, rows: &mut Vec<Row>) {
-    for (question, hour) in [(20, 8.0), (30, 20.5)] {
-        let at = day.plus(minutes(hour * 60.0 + 20.0 * draw(seed, day, question)));
-        if is_new(at, from, until) {
+/// Adds readings of Garmin's cuff, morning and evening: two rows each, with the same source and time.
+fn add_blood_pressure(seed: u64, day: Timestamp, from: Timestamp, until: Timestamp, rows: &mut Vec<Row>) {
+    for (index, hour) in [(20, 8.0), (30, 20.5)] {
+        let at = day.plus(minutes(hour * 60.0 + 20.0 * draw(seed, day, index)));
+        if is_within(at, from, until) {
             let cuff = |series_type: &str, value: f64| {
                 row(series_type, at, value.round()).with_source(Source::of("garmin"))
             };
-            rows.push(cuff("blood_pressure_systolic", 114.0 + 22.0 * draw(seed, day, question + 1)));
-            rows.push(cuff("blood_pressure_diastolic", 70.0 + 16.0 * draw(seed, day, question + 2)));
+            rows.push(cuff("blood_pressure_systolic", 114.0 + 22.0 * draw(seed, day, index + 1)));
+            rows.push(cuff("blood_pressure_diastolic", 70.0 + 16.0 * draw(seed, day, index + 2)));
         }
     }
 }
 
-/// OW asks for the weight at every sync and stamps it with that time, but only where it changed: once a day
-/// here.
-fn weight(seed: u64, from: Timestamp, until: Timestamp, rows: &mut Vec<Row>) {
+/// Adds a weight once a day. OW reads the weight at each sync, and stores a changed one with the time of the
+/// sync.
+fn add_weight(seed: u64, from: Timestamp, until: Timestamp, rows: &mut Vec<Row>) {
     if from.midnight() < until.midnight() {
-        let value = 58.0 + 30.0 * unit(seed, 3) + 1.2 * draw(seed, until.midnight(), 40);
-        rows.push(Row::of("weight", until, tenth(value)));
+        let value = 58.0 + 30.0 * pseudo_random(seed, 3) + 1.2 * draw(seed, until.midnight(), 40);
+        rows.push(Row::of("weight", until, round_to_tenth(value)));
     }
 }

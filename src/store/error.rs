@@ -1,49 +1,45 @@
-//! What can go wrong in the store, by what the caller must do about it.
+//! Errors of the store, one variant for each reaction of a caller.
 
 use rusqlite::{ErrorCode, ffi};
 
 use crate::common::failure::Failure;
 
-/// Why a read or a write did not happen. Nothing of it was kept.
+/// The reason why a read or a write failed. Nothing of a failed write is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Another tick took the lock: this one must stop.
     #[error("the lock ow.sync_in_progress was taken or cleared while this tick ran")]
     LockLost,
-    /// The link or the consent that the rows were read under is gone: drop them, ask again next tick.
+    /// The link or the consent of these rows is gone: drop them, the next tick reads again.
     #[error("the link or the consent ended while the samples were being read")]
     ConsentEnded,
-    /// What the rows belong to is not there any more: drop them.
+    /// The patient of these rows was erased: drop them.
     #[error("the patient was erased in the meantime")]
     Erased,
-    /// The disk has no room.
     #[error("the disk is full")]
     DiskFull,
     /// The file or its file system refuses writes.
     #[error("the database is read-only")]
     ReadOnly,
-    /// The disk did not do what was asked of it.
     #[error("the disk failed ({0})")]
     Disk(String),
     /// Another process held the write lock longer than [`crate::store::engine::inspect::BUSY_TIMEOUT`].
     #[error("another process kept the database busy")]
     Busy,
-    /// The file is not a sound database.
     #[error("the database is damaged ({0})")]
     Damaged(String),
-    /// The open file is no longer where it was opened.
+    /// The open file was deleted or replaced; its path.
     #[error("{0} was taken away or replaced while it was in use")]
     Misplaced(String),
-    /// The file or its directory may not be opened any more.
+    /// This user may not open the file or its directory any more.
     #[error("the database cannot be opened")]
     Unreachable,
-    /// Something that the caller gave contradicts what is kept; the text says what.
+    /// The caller's input contradicts the stored data; a sentence for the person who gave it.
     #[error("{0}")]
     Refused(String),
     /// The writer has stopped.
     #[error("the store is closed")]
     Closed,
-    /// Anything else SQLite said.
     #[error("SQLite: {0}")]
     Other(String),
 }
@@ -56,7 +52,7 @@ impl From<rusqlite::Error> for StoreError {
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
-            // The index of the log could not grow: nothing but a lack of room does that.
+            // The index of the log could not grow: only a lack of room causes that.
             Some(ErrorCode::SystemIoFailure) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Self::DiskFull,
             Some(ErrorCode::SystemIoFailure) => {
                 Self::Disk(format!("{error}, code {}", extended.unwrap_or_default()))
@@ -72,8 +68,8 @@ impl From<rusqlite::Error> for StoreError {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let next = match &error {
-            StoreError::Refused(what) => return Failure::usage(what.clone(), ""),
+        let remedy = match &error {
+            StoreError::Refused(sentence) => return Failure::usage(sentence.clone(), ""),
             StoreError::DiskFull => "make room on the disk of the data directory; what was committed is safe",
             StoreError::Disk(_) => {
                 "see that the disk is sound and has room (df, dmesg); what was committed is safe"
@@ -83,16 +79,12 @@ impl From<StoreError> for Failure {
             }
             StoreError::Busy => "end the other process that uses the data directory, or try again",
             StoreError::Damaged(_) => "keep a copy of the file, then restore a backup",
-            StoreError::Misplaced(_) => {
-                "put the file back that was there, or restart, to go on with the one that is"
-            }
+            StoreError::Misplaced(_) => "put the original file back, or restart to go on with the new one",
             StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
-            StoreError::ConsentEnded => "nothing to do; the next tick asks for what is still consented",
-            StoreError::Erased => {
-                "nothing to do where a patient was erased; otherwise report it with this text"
-            }
+            StoreError::ConsentEnded => "nothing to do; the next tick reads what is still consented",
+            StoreError::Erased => "nothing to do if a patient was erased; otherwise report it with this text",
             StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",
         };
-        Failure::failed(error.to_string(), next)
+        Failure::failed(error.to_string(), remedy)
     }
 }

@@ -1,8 +1,9 @@
 //! The SQLite file: every line of SQL, the schema, the one writer and the read-only readers.
 //!
-//! Functions that read or write take a `&Connection` and are handed to [`Store::read`] or
-//! [`Store::write`]: those decide on which thread and in which transaction they run. Instants are
-//! [`Timestamp`](crate::time::Timestamp)s, kept as microseconds since the Unix epoch.
+//! Functions that read or write take a `&Connection`. They run inside
+//! [`Store::read`](engine::store::Store::read) or [`Store::write`](engine::store::Store::write), which choose
+//! the thread and the transaction. Instants are [`Timestamp`](crate::common::time::Timestamp)s, stored as
+//! microseconds since the Unix epoch.
 
 pub mod engine;
 pub mod error;

@@ -1,5 +1,4 @@
-//! Log lines: for people on a terminal, JSON for collectors. They go to standard error and never hold
-//! health data.
+//! Log lines on standard error: text on a terminal, JSON for collectors. They never contain health data.
 
 use std::io::IsTerminal;
 
@@ -10,20 +9,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::common::failure::Failure;
-use crate::config::flags::LogFormat;
-use crate::config::load::Config;
+use crate::config::load::{Config, LogFormat};
 
-/// A logger that runs, whose level can be changed.
+/// The running logger, whose level can change.
 #[derive(Debug)]
-pub struct Logging {
+pub(crate) struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
 }
 
-/// Starts logging; only the first call of a process has an effect.
-///
-/// # Errors
-/// Where the level is none.
-pub fn start(config: &Config) -> Result<Logging, Failure> {
+/// Starts logging. Only the first call in a process has an effect.
+pub(crate) fn start(config: &Config) -> Result<Logging, Failure> {
     let (filter, handle) = reload::Layer::new(filter(&config.log_level)?);
     let pretty = match config.log_format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
@@ -36,35 +31,31 @@ pub fn start(config: &Config) -> Result<Logging, Failure> {
     } else {
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };
-    // A second logger in one process is a test's; the first one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(filter_fn(is_shown)).with(lines).try_init();
+    // Only tests start a second logger in one process; the first one stays.
+    let _ = tracing_subscriber::registry().with(filter).with(filter_fn(is_allowed)).with(lines).try_init();
     Ok(Logging { filter: handle })
 }
 
 impl Logging {
     /// Changes the level to that of `config`.
-    ///
-    /// # Errors
-    /// Where the level is none.
-    pub fn reload(&self, config: &Config) -> Result<(), Failure> {
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), Failure> {
         let filter = filter(&config.log_level)?;
         self.filter.reload(filter).map_err(|error| Failure::failed(error.to_string(), ""))
     }
 }
 
-/// The migrations tell of themselves at each start, which is of interest only when asked for.
-const QUIET: &str = "refinery_core=warn";
+/// Default directive: the migration runner logs at each start, which matters only to those who ask for it.
+const DEFAULT_DIRECTIVE: &str = "refinery_core=warn";
 
-/// Whether a line may be shown at all, whatever the level. What others log below a warning are headers, bodies and
-/// statements: keys and health data.
-fn is_shown(of: &Metadata<'_>) -> bool {
-    *of.level() <= Level::WARN || of.target().split("::").next() == Some(OURS)
+/// Returns true for our own lines, and for warnings and errors of other crates. Below a warning, other crates
+/// log headers, bodies and SQL, which hold keys and health data.
+fn is_allowed(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::WARN || line.target().split("::").next() == Some(OUR_CRATE)
 }
 
-/// What our own lines come from.
-const OURS: &str = env!("CARGO_CRATE_NAME");
+const OUR_CRATE: &str = env!("CARGO_CRATE_NAME");
 
 fn filter(level: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(format!("{QUIET},{level}"))
+    EnvFilter::try_new(format!("{DEFAULT_DIRECTIVE},{level}"))
         .map_err(|error| Failure::usage(error.to_string(), "give a level such as info"))
 }

@@ -1,7 +1,7 @@
-//! What is counted in this process, for Prometheus. Labels come from fixed sets; nothing tells of any one person.
+//! Metrics for Prometheus. Labels come from fixed sets, so that no metric identifies a person.
 //!
-//! Counters are the process's own and begin at nothing with it. What is true of the store is set from [`Facts`] with
-//! each scrape.
+//! Counters count events of this process and start at zero. Gauges of the store are set from [`ScrapeValues`]
+//! at each scrape.
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
@@ -17,48 +17,44 @@ use prometheus_client::registry::{Metric, Registry};
 use reqwest::StatusCode;
 
 use crate::common::time::Timestamp;
-use crate::model::commit_counts::Committed;
-use crate::model::error_kind::Kind;
-use crate::model::metric_values::Figures;
-use crate::model::silence::Cause;
+use crate::model::catalog::series::SERIES;
+use crate::model::commit_counts::CommitCountsByType;
+use crate::model::error_kind::ErrorKind;
+use crate::model::metric_values::MetricValues;
+use crate::model::silence::SilenceCause;
 
-/// What an answer with the metrics says it is.
-pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
+pub(crate) use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
-/// Seconds between the steps of how long ticks take: most take seconds, a first one may take hours.
-const TICK_STEPS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
-/// Seconds between the steps of how long others take to answer: up to their time limit of a minute.
-const ANSWER_STEPS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+/// Histogram buckets of tick durations in seconds: most ticks take seconds, a first one may take hours.
+const TICK_BUCKETS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+/// Histogram buckets of remote calls in seconds, up to the time limit of a minute.
+const REQUEST_BUCKETS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
 
-/// A fixed name with a value from a fixed set.
 type Label = (&'static str, &'static str);
 type Counters<const LABELS: usize> = Family<[Label; LABELS], Counter>;
 type Gauges = Family<[Label; 1], Gauge>;
-/// Seconds, or bytes, which may be too many for a whole number of either.
-type Fraction = Gauge<f64, AtomicU64>;
+type FloatGauge = Gauge<f64, AtomicU64>;
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 
-/// How a tick ended, as the metrics call it.
+/// The result of a tick, for metrics and log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TickOutcome {
-    /// Every patient was read.
+pub(crate) enum TickOutcome {
     Complete,
-    /// Patients were in error.
+    /// Some patients ended in error.
     Partial,
-    /// It could not run, or not to its end.
+    /// The tick could not start or did not reach its end.
     Failed,
-    /// There was a reason not to run.
+    /// The master switch was off, or another tick held the lock.
     Skipped,
-    /// The daemon was told to end.
+    /// The daemon shut down during the tick.
     Stopped,
 }
 
 impl TickOutcome {
     const ALL: &[Self] = &[Self::Complete, Self::Partial, Self::Failed, Self::Skipped, Self::Stopped];
 
-    /// The word for it, in metrics and log lines.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Partial => "partial",
@@ -69,14 +65,11 @@ impl TickOutcome {
     }
 }
 
-/// Whom we ask.
+/// A remote service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// Open Wearables.
+pub(crate) enum Peer {
     Ow,
-    /// `JupyterHealth` Exchange.
     Jhe,
-    /// Where the payloads are.
     S3,
 }
 
@@ -90,27 +83,25 @@ impl Peer {
     }
 }
 
-/// A request that is under way. One that is dropped before it was answered counts as unanswered.
+/// Measures one remote call. A timer that is dropped before [`Self::finish`] counts the call as unanswered.
 #[derive(Debug)]
-pub struct Asked {
+pub(crate) struct RequestTimer {
     peer: Peer,
     began: Instant,
     status: &'static str,
 }
 
-impl Asked {
-    /// A request that begins now.
-    pub fn of(peer: Peer) -> Self {
+impl RequestTimer {
+    pub(crate) fn start(peer: Peer) -> Self {
         Self { peer, began: Instant::now(), status: "none" }
     }
 
-    /// Its answer has arrived.
-    pub fn answered(mut self, status: StatusCode) {
-        self.status = class(status);
+    pub(crate) fn finish(mut self, status: StatusCode) {
+        self.status = status_class(status);
     }
 }
 
-impl Drop for Asked {
+impl Drop for RequestTimer {
     fn drop(&mut self) {
         let (peer, seconds) = (("peer", self.peer.as_str()), self.began.elapsed().as_secs_f64());
         METRICS.requests.get_or_create(&[peer, ("status", self.status)]).inc();
@@ -118,7 +109,7 @@ impl Drop for Asked {
     }
 }
 
-fn class(status: StatusCode) -> &'static str {
+fn status_class(status: StatusCode) -> &'static str {
     match status.as_u16() {
         100..=199 => "1xx",
         200..=299 => "2xx",
@@ -128,29 +119,25 @@ fn class(status: StatusCode) -> &'static str {
     }
 }
 
-/// What is true at the moment of a scrape, beside what is counted.
+/// Values of the gauges at the time of a scrape.
 #[derive(Debug, Clone)]
-pub struct Facts {
-    /// The moment.
-    pub now: Timestamp,
-    /// What the store says.
-    pub figures: Figures,
-    /// Bytes of the database, and of its write-ahead log.
-    pub bytes: (u64, u64),
-    /// When the newest backup was begun; none where there is none.
-    pub backup: Option<Timestamp>,
-    /// Time from one backup to the next; none where the daemon makes none.
-    pub backup_interval: Option<Duration>,
-    /// When the last tick ended, or when the daemon started where none has.
-    pub last_tick: Timestamp,
-    /// Time from one tick to the next.
-    pub tick_interval: Duration,
-    /// Whether a tick is under way and shows that it goes on.
-    pub is_ticking: bool,
-    /// Whether the daemon does its work.
-    pub is_ready: bool,
-    /// Bytes of memory that the process has, where the system tells.
-    pub resident: Option<u64>,
+pub(crate) struct ScrapeValues {
+    pub(crate) now: Timestamp,
+    pub(crate) store: MetricValues,
+    /// Bytes of the database and of its write-ahead log.
+    pub(crate) bytes: (u64, u64),
+    /// Start of the newest backup.
+    pub(crate) backup: Option<Timestamp>,
+    /// None if the daemon makes no backups.
+    pub(crate) backup_interval: Option<Duration>,
+    /// End of the last tick; before the first one, the start of the daemon.
+    pub(crate) last_tick: Timestamp,
+    pub(crate) tick_interval: Duration,
+    /// True while a tick runs and makes progress.
+    pub(crate) is_ticking: bool,
+    pub(crate) is_ready: bool,
+    /// Resident memory in bytes.
+    pub(crate) resident: Option<u64>,
 }
 
 struct Metrics {
@@ -163,44 +150,42 @@ struct Metrics {
     requests: Counters<2>,
     request_seconds: Family<[Label; 1], Histogram, fn() -> Histogram>,
     pages: Counters<1>,
-    set: Set,
+    gauges: ScrapeGauges,
 }
 
-/// What is set with each scrape.
+/// The gauges that each scrape sets.
 #[derive(Default)]
-struct Set {
+struct ScrapeGauges {
     links: Gauges,
     newest: Gauges,
     silent: Gauges,
     in_error: Gauge,
     outbox: Gauges,
-    oldest: Gauge,
-    database: Fraction,
-    wal: Fraction,
-    backup: Fraction,
-    backup_interval: Fraction,
-    last_tick: Fraction,
-    tick_interval: Fraction,
+    oldest_sendable: Gauge,
+    database: FloatGauge,
+    wal: FloatGauge,
+    backup: FloatGauge,
+    backup_interval: FloatGauge,
+    last_tick: FloatGauge,
+    tick_interval: FloatGauge,
     ticking: Gauge,
     ready: Gauge,
-    resident: Fraction,
+    resident: FloatGauge,
 }
 
-/// Notes how a tick ended.
-pub fn tick_ended(outcome: TickOutcome, length: Duration) {
+pub(crate) fn record_tick(outcome: TickOutcome, length: Duration) {
     METRICS.ticks.get_or_create(&[("outcome", outcome.as_str())]).inc();
     METRICS.tick_seconds.observe(length.as_secs_f64());
 }
 
-/// Notes what was kept.
-pub fn kept(committed: &Committed) {
-    for (series_type, tally) in &committed.by_type {
+pub(crate) fn count_samples(counts: &CommitCountsByType) {
+    for (series_type, of_type) in &counts.by_type {
         for (outcome, samples) in [
-            ("created", tally.created),
-            ("revised", tally.revised),
-            ("unchanged", tally.unchanged),
-            ("rejected", tally.rejected),
-            ("withheld", tally.withheld),
+            ("created", of_type.created),
+            ("revised", of_type.revised),
+            ("unchanged", of_type.unchanged),
+            ("rejected", of_type.rejected),
+            ("withheld", of_type.withheld),
         ] {
             if samples > 0 {
                 let labels = [("type", *series_type), ("outcome", outcome)];
@@ -210,89 +195,87 @@ pub fn kept(committed: &Committed) {
     }
 }
 
-/// Notes that something went wrong.
-pub fn failed(kind: Kind) {
+pub(crate) fn count_error(kind: ErrorKind) {
     METRICS.errors.get_or_create(&[("kind", kind.as_str())]).inc();
 }
 
-/// Notes what an export came to.
-pub fn exported(delivered: u64, parked: u64, dead: u64, retried: u64) {
+pub(crate) fn count_exported(delivered: u64, parked: u64, dead: u64, retried: u64) {
     for (outcome, count) in [("delivered", delivered), ("parked", parked), ("dead", dead), ("again", retried)]
     {
         METRICS.exported.get_or_create(&[("outcome", outcome)]).inc_by(count);
     }
 }
 
-/// Notes that a request of a browser was answered.
-pub fn page(status: StatusCode) {
-    METRICS.pages.get_or_create(&[("status", class(status))]).inc();
+/// Counts an answered browser request.
+pub(crate) fn count_page(status: StatusCode) {
+    METRICS.pages.get_or_create(&[("status", status_class(status))]).inc();
 }
 
-/// All of it, as Prometheus reads it.
-pub fn expose(facts: &Facts) -> String {
-    METRICS.set.take(facts);
+/// Returns all metrics in the Prometheus text format.
+pub(crate) fn render(values: &ScrapeValues) -> String {
+    METRICS.gauges.set(values);
     let mut text = String::new();
-    // Writing to a string does not fail.
+    // Writing to a string never fails.
     let _ = prometheus_text::encode(&mut text, &METRICS.registry);
     text
 }
 
-impl Set {
-    fn take(&self, facts: &Facts) {
-        let Figures { links, counts, oldest, newest, silent, in_error, .. } = &facts.figures;
+impl ScrapeGauges {
+    fn set(&self, values: &ScrapeValues) {
+        let MetricValues { links, outbox, oldest_sendable, newest, silent, in_error } = &values.store;
         for (state, count) in links {
             self.links.get_or_create(&[("state", state)]).set(*count);
         }
         for (state, count) in [
-            ("pending", counts.pending),
-            ("consent", counts.consent),
-            ("configuration", counts.configuration),
-            ("dead", counts.dead),
+            ("pending", outbox.pending),
+            ("consent", outbox.consent),
+            ("configuration", outbox.configuration),
+            ("dead", outbox.dead),
         ] {
             self.outbox.get_or_create(&[("state", state)]).set(count);
         }
-        let age = |at: Option<Timestamp>| at.map_or(0, |at| whole(facts.now.since(at)));
+        let age = |at: Option<Timestamp>| at.map_or(0, |at| whole_seconds(values.now.since(at)));
         self.newest.get_or_create(&[("of", "median")]).set(age(newest.median));
         self.newest.get_or_create(&[("of", "oldest")]).set(age(newest.oldest));
-        for &cause in Cause::ALL {
+        for &cause in SilenceCause::ALL {
             let count = silent.get(&cause).copied().unwrap_or_default();
             let labels = [("cause", cause.as_str())];
             self.silent.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.in_error.set(*in_error);
-        self.oldest.set(age(*oldest));
-        self.database.set(bytes(facts.bytes.0));
-        self.wal.set(bytes(facts.bytes.1));
-        self.backup.set(facts.backup.map_or(0.0, epoch));
-        self.backup_interval.set(facts.backup_interval.unwrap_or_default().as_secs_f64());
-        self.last_tick.set(epoch(facts.last_tick));
-        self.tick_interval.set(facts.tick_interval.as_secs_f64());
-        self.ticking.set(i64::from(facts.is_ticking));
-        self.ready.set(i64::from(facts.is_ready));
-        self.resident.set(bytes(facts.resident.unwrap_or_default()));
+        self.oldest_sendable.set(age(*oldest_sendable));
+        self.database.set(float(values.bytes.0));
+        self.wal.set(float(values.bytes.1));
+        self.backup.set(values.backup.map_or(0.0, unix_time));
+        self.backup_interval.set(values.backup_interval.unwrap_or_default().as_secs_f64());
+        self.last_tick.set(unix_time(values.last_tick));
+        self.tick_interval.set(values.tick_interval.as_secs_f64());
+        self.ticking.set(i64::from(values.is_ticking));
+        self.ready.set(i64::from(values.is_ready));
+        self.resident.set(float(values.resident.unwrap_or_default()));
     }
 }
 
 impl Metrics {
     fn new() -> Self {
-        let steps: fn() -> Histogram = || Histogram::new(ANSWER_STEPS.iter().copied());
+        let request_histogram: fn() -> Histogram = || Histogram::new(REQUEST_BUCKETS.iter().copied());
         let all = Self {
             registry: Registry::default(),
             ticks: Family::default(),
-            tick_seconds: Histogram::new(TICK_STEPS.iter().copied()),
+            tick_seconds: Histogram::new(TICK_BUCKETS.iter().copied()),
             samples: Family::default(),
             errors: Family::default(),
             exported: Family::default(),
             requests: Family::default(),
-            request_seconds: Family::new_with_constructor(steps),
+            request_seconds: Family::new_with_constructor(request_histogram),
             pages: Family::default(),
-            set: Set::default(),
+            gauges: ScrapeGauges::default(),
         };
-        // What has not happened yet shows as nothing: only then is the first time an increase.
+        // Counters start at zero, because Prometheus sees no increase from a missing counter to one.
         for &outcome in TickOutcome::ALL {
             drop(all.ticks.get_or_create(&[("outcome", outcome.as_str())]));
         }
-        for &kind in Kind::ALL {
+        for &kind in ErrorKind::ALL {
             drop(all.errors.get_or_create(&[("kind", kind.as_str())]));
         }
         for outcome in ["delivered", "parked", "dead", "again"] {
@@ -307,7 +290,7 @@ impl Metrics {
         for status in ["2xx", "3xx", "4xx", "5xx"] {
             drop(all.pages.get_or_create(&[("status", status)]));
         }
-        for series in crate::model::catalog::series::SERIES {
+        for series in SERIES {
             let created = [("type", series.series_type), ("outcome", "created")];
             drop(all.samples.get_or_create(&created));
         }
@@ -317,59 +300,49 @@ impl Metrics {
 
     fn register(&self) -> Registry {
         let mut root = Registry::default();
-        let (started, set) = (Fraction::default(), &self.set);
+        let (started, gauges) = (FloatGauge::default(), &self.gauges);
         started
             .set(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-        add(&mut root, "process_start_time_seconds", "When the process started, in Unix time", &started);
-        add(&mut root, "process_resident_memory_bytes", "Memory that the process has", &set.resident);
+        add(&mut root, "process_start_time_seconds", "Start of the process, in Unix time", &started);
+        add(&mut root, "process_resident_memory_bytes", "Resident memory of the process", &gauges.resident);
         let ours = root.sub_registry_with_prefix("jhe_ow");
-        ours.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        add(ours, "ticks", "Ticks that ended, by how", &self.ticks);
-        add(ours, "tick_duration_seconds", "How long ticks took", &self.tick_seconds);
-        add(ours, "samples", "Samples that were read, by series type and what became of them", &self.samples);
-        add(ours, "errors", "What went wrong in turns and exports, by whose part it was", &self.errors);
-        add(ours, "exported", "Observations that were sent to JHE, by what became of them", &self.exported);
-        add(
-            ours,
-            "upstream_requests",
-            "Requests to OW, JHE and S3, by the class of the answer",
-            &self.requests,
-        );
-        let seconds = "How long answers of OW, JHE and S3 took";
+        ours.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        add(ours, "ticks", "Ticks by result", &self.ticks);
+        add(ours, "tick_duration_seconds", "Duration of ticks", &self.tick_seconds);
+        add(ours, "samples", "Samples read, by series type and result", &self.samples);
+        add(ours, "errors", "Errors in polls and exports, by the component that failed", &self.errors);
+        add(ours, "exported", "Observations sent to JHE, by result", &self.exported);
+        add(ours, "upstream_requests", "Requests to OW, JHE and S3, by status class", &self.requests);
+        let seconds = "Duration of requests to OW, JHE and S3";
         add(ours, "upstream_request_duration_seconds", seconds, &self.request_seconds);
-        add(ours, "pages", "Requests of browsers, by the class of the answer", &self.pages);
-        set.register(ours);
+        add(ours, "pages", "Browser requests, by status class", &self.pages);
+        gauges.register(ours);
         root
     }
 }
 
-impl Set {
+impl ScrapeGauges {
     fn register(&self, ours: &mut Registry) {
         add(ours, "links", "Links of patients to OW, by state", &self.links);
-        let newest = "How old the newest sample is, of linked patients who consent";
+        let newest = "Age of the newest sample of linked patients with a consent";
         add(ours, "newest_sample_age_seconds", newest, &self.newest);
-        let silent = "Patients of whom nothing has come for longer than silence.after, by the likely cause";
+        let silent = "Patients without a sample for longer than silence.after, by likely cause";
         add(ours, "silent_patients", silent, &self.silent);
-        add(ours, "patients_in_error", "Linked patients whose last turn ended in an error", &self.in_error);
-        add(ours, "outbox", "Observations that JHE has not taken, by state", &self.outbox);
-        let oldest = "How long what waits longest could have been sent";
-        add(ours, "outbox_oldest_age_seconds", oldest, &self.oldest);
+        add(ours, "patients_in_error", "Linked patients whose last sync ended in an error", &self.in_error);
+        add(ours, "outbox", "Observations that JHE has not acknowledged, by state", &self.outbox);
+        let oldest = "How long the oldest sendable observation has been due";
+        add(ours, "outbox_oldest_age_seconds", oldest, &self.oldest_sendable);
         add(ours, "database_bytes", "Size of the database", &self.database);
-        add(ours, "wal_bytes", "Size of its write-ahead log", &self.wal);
-        let backup = "When the newest backup was begun, in Unix time; 0 where there is none";
+        add(ours, "wal_bytes", "Size of the write-ahead log", &self.wal);
+        let backup = "Start of the newest backup, in Unix time; 0 if there is none";
         add(ours, "backup_last_timestamp_seconds", backup, &self.backup);
-        let interval = "Time from one backup to the next; 0 where the daemon makes none";
+        let interval = "Time from one backup to the next; 0 if backups are off";
         add(ours, "backup_interval_seconds", interval, &self.backup_interval);
-        add(
-            ours,
-            "tick_last_end_timestamp_seconds",
-            "When the last tick ended, in Unix time",
-            &self.last_tick,
-        );
+        add(ours, "tick_last_end_timestamp_seconds", "End of the last tick, in Unix time", &self.last_tick);
         add(ours, "tick_interval_seconds", "Time from one tick to the next", &self.tick_interval);
-        let ticking = "Whether a tick is under way and shows that it goes on";
+        let ticking = "1 while a tick runs and makes progress";
         add(ours, "tick_under_way", ticking, &self.ticking);
-        add(ours, "ready", "Whether the daemon does its work, as /readyz says", &self.ready);
+        add(ours, "ready", "1 if the daemon is ready, as /readyz says", &self.ready);
     }
 }
 
@@ -377,17 +350,16 @@ fn add(registry: &mut Registry, name: &str, help: &str, metric: &(impl Metric + 
     registry.register(name, help, metric.clone());
 }
 
-/// Seconds of Unix time.
-fn epoch(at: Timestamp) -> f64 {
+fn unix_time(at: Timestamp) -> f64 {
     Duration::from_micros(u64::try_from(at.micros()).unwrap_or_default()).as_secs_f64()
 }
 
-fn whole(length: Duration) -> i64 {
+fn whole_seconds(length: Duration) -> i64 {
     i64::try_from(length.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// A count of bytes, exact up to eight petabytes.
-#[expect(clippy::cast_precision_loss, reason = "no file comes near to where bytes are lost")]
-fn bytes(count: u64) -> f64 {
+/// Converts a count of bytes; exact up to eight petabytes.
+#[expect(clippy::cast_precision_loss, reason = "no file reaches eight petabytes")]
+fn float(count: u64) -> f64 {
     count as f64
 }

@@ -1,186 +1,149 @@
 //! The OAuth proxy for API clients and browsers: user creation, authorize, callback. Status codes and
 //! messages are those of the predecessor's endpoints.
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 use warp::reply::Response;
 
-use crate::app::connect_device;
-use crate::app::connect_device::ConnectError;
+use crate::app::connect_device::{self, ConnectError};
 use crate::app::state::App;
-use crate::model::account::Actor;
-use crate::model::patient::PatientId;
-use crate::ow::connector::{CallError, Returned};
+use crate::model::{account::Actor, patient::PatientId};
+use crate::ow::connector::{CallError, CallbackOutcome};
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreError;
-use crate::store::people::{device_connection, session};
-use crate::store::privacy::audit;
-use crate::web::patient::signed_in;
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, json, see_other};
+use crate::store::{error::StoreError, people::device_connection, privacy::audit};
+use crate::web::access::{API_CLIENT, Anyone, ApiClient, PATIENT_COOKIE, RATE_LIMITED};
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal, json, see_other};
+use crate::web::route::{Route, get, post};
 
-/// Everything below `/api/v1`.
-pub(crate) async fn answer(app: &App, visit: &Visit, path: &[&str]) -> Response {
-    if let Err(too_many) = app.limits.open(visit.client) {
-        return too_many.into_response();
-    }
-    match (&visit.method, path) {
-        (&Method::POST, ["ow", "users"]) => create_user(app, visit).await,
-        (&Method::GET, ["ow", "oauth", provider, "authorize"]) => authorize(app, visit, provider).await,
-        (&Method::GET, ["oauth", provider, "callback"]) => match callback(app, visit, provider).await {
-            Ok(answer) => answer,
-            Err(refusal) => refusal.into_response(),
-        },
-        (_, ["ow", "users"] | ["ow", "oauth", _, "authorize"] | ["oauth", _, "callback"]) => {
-            error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
-        }
-        _ => error(StatusCode::NOT_FOUND, "Not found"),
-    }
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        post("/api/v1/ow/users", API_CLIENT, create_user),
+        get("/api/v1/ow/oauth/{provider}/authorize", API_CLIENT, authorize),
+        get("/api/v1/oauth/{provider}/callback", RATE_LIMITED, callback),
+    ]
 }
 
-fn error(status: StatusCode, text: &str) -> Response {
+fn json_error(status: StatusCode, text: &str) -> Response {
     json(status, &json!({ "error": text }))
 }
 
-/// The patient whose bearer token it is. A cookie is no credential here: other sites' pages send it along.
-async fn caller(app: &App, visit: &Visit) -> Result<PatientId, Response> {
-    let unauthorized = || {
-        let text = "Authentication credentials were not provided or are not valid.";
-        let mut answer = json(StatusCode::UNAUTHORIZED, &json!({ "detail": text }));
-        let scheme = http::HeaderValue::from_static("Bearer");
-        answer.headers_mut().insert(http::header::WWW_AUTHENTICATE, scheme);
-        answer
-    };
-    let hash = visit.bearer().ok_or_else(unauthorized)?.hash();
-    match app.store.read(move |db| session::api_patient(db, hash)).await {
-        Ok(found) => found.ok_or_else(unauthorized),
-        Err(trouble) => Err(failed(&trouble.into(), "")),
-    }
-}
-
-async fn create_user(app: &App, visit: &Visit) -> Response {
-    let patient = match caller(app, visit).await {
-        Ok(patient) => patient,
-        Err(answer) => return answer,
-    };
-    match connect_device::ensure_user(app, patient, Actor::Patient(patient)).await {
+async fn create_user(app: &App, _: &Request, client: &ApiClient) -> HandlerResult {
+    let patient = client.patient();
+    Ok(match connect_device::ensure_ow_user(app, patient, Actor::Patient(patient)).await {
         Ok(user) => json(StatusCode::OK, &json!({ "owUserId": user.as_str() })),
-        Err(trouble) => failed(&trouble, "OW API error"),
-    }
+        Err(failure) => failed(&failure, "OW API error"),
+    })
 }
 
-async fn authorize(app: &App, visit: &Visit, provider: &str) -> Response {
-    let patient = match caller(app, visit).await {
-        Ok(patient) => patient,
-        Err(answer) => return answer,
-    };
+async fn authorize(app: &App, request: &Request, client: &ApiClient) -> HandlerResult {
+    let (patient, provider) = (client.patient(), request.parameter("provider"));
     if !connect_device::is_provider_name(provider) {
-        return error(StatusCode::NOT_FOUND, "There is no such provider");
+        return Ok(json_error(StatusCode::NOT_FOUND, "There is no such provider"));
     }
-    let ours = connect_device::complete_url(app, provider);
-    if visit.query.has("redirect_uri") && visit.query.get("redirect_uri") != ours {
-        let text = format!("redirect_uri is not yours to choose: it is {ours}; leave it out");
-        return error(StatusCode::BAD_REQUEST, &text);
+    let configured = connect_device::completion_url(app, provider);
+    if request.query.has("redirect_uri") && request.query.get("redirect_uri") != configured {
+        let text = format!("redirect_uri is not yours to choose: it is {configured}; leave it out");
+        return Ok(json_error(StatusCode::BAD_REQUEST, &text));
     }
-    match connect_device::authorize(app, patient, provider, None, Actor::Patient(patient)).await {
-        Ok(begun) => {
-            let body = json!({ "authorizationUrl": begun.authorization_url, "state": begun.state });
+    let authorized = connect_device::authorize(app, patient, provider, None, Actor::Patient(patient)).await;
+    Ok(match authorized {
+        Ok(started) => {
+            let body = json!({ "authorizationUrl": started.authorization_url, "state": started.state });
             json(StatusCode::OK, &body)
         }
-        Err(trouble) => failed(&trouble, "OW OAuth error"),
-    }
+        Err(failure) => failed(&failure, "OW OAuth error"),
+    })
 }
 
-/// The predecessor's statuses: OW's own where it answered, 502 where it did not.
-fn failed(trouble: &ConnectError, what: &str) -> Response {
-    match trouble {
-        ConnectError::NotConfigured => error(StatusCode::INTERNAL_SERVER_ERROR, &trouble.to_string()),
-        ConnectError::NoUser => error(StatusCode::BAD_REQUEST, &trouble.to_string()),
-        ConnectError::Withdrawn => error(StatusCode::FORBIDDEN, &trouble.to_string()),
-        ConnectError::Ow(CallError::Unreachable(why)) => {
-            tracing::warn!("{why}");
-            error(StatusCode::BAD_GATEWAY, "Failed to reach OW API")
+/// Maps an error to the predecessor's statuses: OW's own, or 502 if OW did not answer.
+fn failed(failure: &ConnectError, summary: &str) -> Response {
+    match failure {
+        ConnectError::NotConfigured => json_error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string()),
+        ConnectError::NoUser => json_error(StatusCode::BAD_REQUEST, &failure.to_string()),
+        ConnectError::Withdrawn => json_error(StatusCode::FORBIDDEN, &failure.to_string()),
+        ConnectError::Ow(CallError::Unreachable(reason)) => {
+            tracing::warn!("{reason}");
+            json_error(StatusCode::BAD_GATEWAY, "Failed to reach OW API")
         }
-        ConnectError::Ow(CallError::Answered { status, detail }) => {
+        ConnectError::Ow(CallError::Status { status, detail }) => {
             tracing::warn!(status, "OW: {detail}");
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
-            // Our key is not the caller's: a 401 of OW's would send the caller to sign in again.
+            // OW's 401 is about the daemon's key; passed on, it would send the caller to sign in again.
             let status = if status == StatusCode::UNAUTHORIZED { StatusCode::BAD_GATEWAY } else { status };
-            json(status, &json!({ "error": what, "detail": detail }))
+            json(status, &json!({ "error": summary, "detail": detail }))
         }
-        ConnectError::Store(StoreError::Refused(why)) => {
-            // The sentence may name another patient: it is for whoever reads the log.
-            tracing::error!("{why}");
+        ConnectError::Store(StoreError::Refused(reason)) => {
+            // The sentence may name another patient, so only the log has it.
+            tracing::error!("{reason}");
             let text = "The patient's OW user cannot be linked; ask whoever runs this service";
-            error(StatusCode::CONFLICT, text)
+            json_error(StatusCode::CONFLICT, text)
         }
-        ConnectError::Store(why) => {
-            tracing::error!("{why}");
-            error(StatusCode::SERVICE_UNAVAILABLE, "The store is not available; try again")
+        ConnectError::Store(error) => {
+            tracing::error!("{error}");
+            json_error(StatusCode::SERVICE_UNAVAILABLE, "The store is not available; try again")
         }
     }
 }
 
-/// A browser that comes back from a provider. Only one that left from here is passed on, and only once.
-async fn callback(app: &App, visit: &Visit, provider: &str) -> Result<Response, Refusal> {
+/// Passes a browser that returns from a provider on to OW: only one that was sent there by the daemon, and
+/// only once.
+async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let provider = request.parameter("provider");
     if !connect_device::is_provider_name(provider) {
         return Err(Refusal::not_found());
     }
-    let state = visit.query.get("state");
-    if state.is_empty() && visit.query.get("error") == "access_denied" {
+    let state = request.query.get("state");
+    if state.is_empty() && request.query.get("error") == "access_denied" {
         return Ok(to_complete(provider, "refused"));
     }
     let (hash, now) = (TokenHash::of(state.as_bytes()), app.clock.now());
-    let begun = app.store.read(move |db| device_connection::find(db, hash, now)).await?;
-    let browser = signed_in::session_token(visit).map(|token| token.hash());
-    let Some(begun) = begun.filter(|begun| begun.provider == provider) else {
+    let started = app.store.read(move |db| device_connection::find_authorization(db, hash, now)).await?;
+    let browser = request.cookie(PATIENT_COOKIE).map(|token| token.hash());
+    let Some(started) = started.filter(|started| started.provider == provider) else {
         return Err(stale(app, None, "state unknown, used or too old").await?);
     };
-    if begun.session.is_some() && begun.session != browser {
-        return Err(stale(app, Some(begun.patient), "state of another browser").await?);
+    if started.session.is_some() && started.session != browser {
+        return Err(stale(app, Some(started.patient), "state of another browser").await?);
     }
     let Some(ow) = app.live.ow() else { return Ok(to_complete(provider, "failed")) };
-    // Used up before it is passed on: a second one finds nothing.
-    if !app.store.write(move |db| device_connection::consume(db, hash)).await? {
-        return Err(stale(app, Some(begun.patient), "state used twice").await?);
+    // Consumed before it is passed on, so that a second request finds nothing.
+    if !app.store.write(move |db| device_connection::consume_authorization(db, hash)).await? {
+        return Err(stale(app, Some(started.patient), "state used twice").await?);
     }
-    let complete = connect_device::complete_url(app, provider);
-    let returned = match ow.callback(provider, &visit.raw_query, &complete).await {
-        Ok(returned) => returned,
-        Err(why) => Returned::Failed(why.to_string()),
-    };
-    let (how, detail) = match returned {
-        Returned::Connected => ("connected", String::new()),
-        Returned::Refused => ("refused", String::new()),
-        Returned::Stale => ("stale", String::new()),
-        Returned::Failed(why) => ("failed", why),
-    };
-    if !detail.is_empty() {
-        tracing::warn!(patient = %begun.patient, provider, "the authorization failed: {detail}");
-    }
-    let action = format!("device.{how}");
-    let (patient, provider_name) = (begun.patient, begun.provider.clone());
-    let who = Actor::Patient(patient);
-    let note = move |db: &_| {
-        if how != "connected" {
-            device_connection::abandon(db, patient, &provider_name)?;
+    let complete = connect_device::completion_url(app, provider);
+    let outcome = ow.forward_callback(provider, &request.raw_query, &complete).await;
+    let result = match outcome.unwrap_or_else(|error| CallbackOutcome::Failed(error.to_string())) {
+        CallbackOutcome::Connected => "connected",
+        CallbackOutcome::Refused => "refused",
+        CallbackOutcome::Stale => "stale",
+        CallbackOutcome::Failed(reason) => {
+            tracing::warn!(patient = %started.patient, provider, "the authorization failed: {reason}");
+            "failed"
         }
-        audit::record(db, now, who, &action, Some(patient), &provider_name)
     };
-    app.store.write(note).await?;
-    Ok(to_complete(provider, how))
+    let (patient, provider_name) = (started.patient, started.provider);
+    let record = move |db: &_| {
+        if result != "connected" {
+            device_connection::delete_authorizing(db, patient, &provider_name)?;
+        }
+        let (actor, action) = (Actor::Patient(patient), format!("device.{result}"));
+        audit::record(db, now, actor, &action, Some(patient), &provider_name)
+    };
+    app.store.write(record).await?;
+    Ok(to_complete(provider, result))
 }
 
-fn to_complete(provider: &str, how: &str) -> Response {
-    see_other(&format!("/clients/ow/complete?provider={provider}&result={how}"))
+fn to_complete(provider: &str, result: &str) -> Response {
+    see_other(&format!("/clients/ow/complete?provider={provider}&result={result}"))
 }
 
-/// Only what concerns somebody is written down: anybody can make up a state.
-async fn stale(app: &App, patient: Option<PatientId>, why: &'static str) -> Result<Refusal, Refusal> {
+/// Records the refusal only if it concerns a patient: anybody can make up a state.
+async fn stale(app: &App, patient: Option<PatientId>, reason: &'static str) -> Result<Refusal, Refusal> {
     let now = app.clock.now();
     if patient.is_some() {
         app.store
-            .write(move |db| audit::record(db, now, Actor::Visitor, "device.stale", patient, why))
+            .write(move |db| audit::record(db, now, Actor::Visitor, "device.stale", patient, reason))
             .await?;
     }
     Ok(Refusal::new(
@@ -188,5 +151,5 @@ async fn stale(app: &App, patient: Option<PatientId>, why: &'static str) -> Resu
         "This way back is closed",
         "It was used already, took too long, or began in another browser. It has changed nothing.",
     )
-    .next("/clients/ow/complete", "See whether your device is connected"))
+    .link("/clients/ow/complete", "See whether your device is connected"))
 }

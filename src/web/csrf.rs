@@ -1,4 +1,4 @@
-//! Which browser it is, and whether a form was really sent from one of our pages.
+//! Protection against forged forms (CSRF): a token of the browser in each form, and the origin that sends it.
 
 use std::time::Duration;
 
@@ -9,58 +9,65 @@ use crate::app::state::App;
 use crate::model::account::Actor;
 use crate::secrets::token::Token;
 use crate::store::privacy::audit;
-use crate::web::layout::FORM_TOKEN;
-use crate::web::request::Visit;
 use crate::web::response::{Refusal, TokenCookie, with_cookie};
+use crate::web::{layout::FORM_TOKEN, request::Request};
 
-/// The cookie of a browser that nobody has signed in with: forms that come before a sign-in are bound to it.
+/// The cookie of a browser in which nobody is signed in; forms before a sign-in are bound to it.
 const VISITOR: &str = "jhe_ow_visitor";
-/// As long as an invitation may take to be read and answered.
+/// Long enough to read an invitation and to answer it.
 const VISITOR_AGE: Duration = Duration::from_hours(24);
 
-/// The token that a browser's forms are bound to while nobody is signed in, and whether it is new.
-pub(crate) fn visitor(visit: &Visit) -> Result<(Token, bool), Refusal> {
-    match visit.cookie(VISITOR) {
+/// Returns the token of a browser in which nobody is signed in, and whether it is new.
+pub(crate) fn visitor(request: &Request) -> Result<(Token, bool), Refusal> {
+    match request.cookie(VISITOR) {
         Some(token) => Ok((token, false)),
-        None => Ok((Token::draw()?, true)),
+        None => Ok((Token::generate()?, true)),
     }
 }
 
-/// Gives a browser its visitor's cookie, where it is new.
-pub(crate) fn greet(app: &App, answer: Response, (token, is_new): &(Token, bool)) -> Response {
+/// Sets the visitor's cookie if it is new.
+pub(crate) fn with_visitor(app: &App, response: Response, (token, is_new): &(Token, bool)) -> Response {
     if !is_new {
-        return answer;
+        return response;
     }
-    let cookie = TokenCookie {
-        name: VISITOR,
-        token: Some(token),
-        path: "/",
-        max_age: VISITOR_AGE,
-        secure: app.is_https(),
-    };
-    with_cookie(answer, &cookie)
+    let (token, secure) = (Some(token), app.is_https());
+    with_cookie(response, &TokenCookie { name: VISITOR, token, path: "/", max_age: VISITOR_AGE, secure })
 }
 
-/// Refuses what another site's page sent, and a form without the token of the one it pretends to be.
-pub(crate) async fn check_form(
+/// Checks a form of the caller whom the access check has signed in, if it has.
+pub(crate) async fn check_session_form(app: &App, request: &Request) -> Result<(), Refusal> {
+    match &request.form_guard {
+        Some((token, actor)) if !request.is_read() => check_form(app, request, Some(token), *actor).await,
+        _ => Ok(()),
+    }
+}
+
+/// Checks a form of a visitor, and returns the visitor's token.
+pub(crate) async fn check_visitor_form(app: &App, request: &Request) -> Result<Token, Refusal> {
+    let (token, is_new) = visitor(request)?;
+    check_form(app, request, (!is_new).then_some(&token), Actor::Visitor).await?;
+    Ok(token)
+}
+
+async fn check_form(
     app: &App,
-    visit: &Visit,
+    request: &Request,
     token: Option<&Token>,
-    who: Actor,
+    actor: Actor,
 ) -> Result<(), Refusal> {
-    let why = if !is_from_here(app, visit) {
+    let reason = if !is_same_origin(app, request) {
         "foreign origin"
-    } else if token.is_none_or(|token| !token.is_form_token(visit.form.get(FORM_TOKEN))) {
+    } else if token.is_none_or(|token| !token.is_csrf_token(request.form().get(FORM_TOKEN))) {
         "form token missing or wrong"
     } else {
         return Ok(());
     };
-    tracing::warn!(client = %visit.client, path = visit.path, "a form was refused: {why}");
-    // Whoever is not signed in could fill the audit with it.
-    if who != Actor::Visitor {
-        let (now, path) = (app.clock.now(), visit.path.clone());
-        let note = move |db: &_| audit::record(db, now, who, "form.refused", None, &format!("{why}: {path}"));
-        app.store.write(note).await?;
+    tracing::warn!(client = %request.client, path = request.path, "a form was refused: {reason}");
+    // A visitor could fill the audit with refusals.
+    if actor != Actor::Visitor {
+        let (now, detail) = (app.clock.now(), format!("{reason}: {}", request.path));
+        let record = move |db: &_| audit::record(db, now, actor, "form.refused", None, &detail);
+        app.store.write(record).await?;
     }
     Err(Refusal::new(
         StatusCode::FORBIDDEN,
@@ -70,12 +77,12 @@ pub(crate) async fn check_form(
     ))
 }
 
-/// Browsers name the origin of a page that sends a form. What names none is no browser of our time; then
-/// the token decides.
-fn is_from_here(app: &App, visit: &Visit) -> bool {
-    let Some(origin) = visit.header(header::ORIGIN) else { return true };
-    let host = visit.header(header::HOST).unwrap_or_default();
-    let ours = app.live.config().public_url.map(|url| url.origin());
-    let here = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    here == Some(host) || ours.as_deref() == Some(origin)
+/// Compares the `Origin` header, which every current browser sends with a form; without one the token
+/// decides.
+fn is_same_origin(app: &App, request: &Request) -> bool {
+    let Some(origin) = request.header(header::ORIGIN) else { return true };
+    let host = request.header(header::HOST).unwrap_or_default();
+    let public = app.live.config().public_url.map(|url| url.origin());
+    let origin_host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    origin_host == Some(host) || public.as_deref() == Some(origin)
 }

@@ -1,111 +1,86 @@
-//! The way in: to the pages where the store is open, and otherwise to a word about why it is not.
+//! The gate between the server and the pages: open, or unavailable while the store cannot be opened.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, header};
-use maud::{Markup, html};
+use http::StatusCode;
+use maud::html;
 use parking_lot::RwLock;
 use serde_json::json;
 use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::common::failure::Failure;
-use crate::web::layout;
-use crate::web::layout::Shell;
-use crate::web::response::{html as html_answer, json, with_status};
+use crate::web::layout::{self, PageFrame};
+use crate::web::response::{html as html_response, json as json_response, with_retry_after, with_status};
 
-/// Whoever asks by program may ask again after so many seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+/// Seconds after which a program may try again.
+const RETRY_AFTER: u64 = 10;
 
-/// Where every request comes in. Cheap to clone; all clones are one door.
+/// Cheap to clone; all clones share one state: the app, or the reason why there is none.
 #[derive(Debug, Clone)]
-pub struct Door(Arc<RwLock<State>>);
+pub struct Gate(Arc<RwLock<Result<App, Failure>>>);
 
-#[derive(Debug, Clone)]
-enum State {
-    /// The daemon does its work.
-    Open(Box<App>),
-    /// The store could not be opened.
-    Closed(Failure),
-}
-
-impl Door {
-    /// A door that leads to the pages.
+impl Gate {
     pub fn open(app: App) -> Self {
-        Self(Arc::new(RwLock::new(State::Open(Box::new(app)))))
+        Self(Arc::new(RwLock::new(Ok(app))))
     }
 
-    /// A door behind which there is no store yet.
-    pub fn closed(why: Failure) -> Self {
-        Self(Arc::new(RwLock::new(State::Closed(why))))
+    pub fn unavailable(reason: Failure) -> Self {
+        Self(Arc::new(RwLock::new(Err(reason))))
     }
 
-    /// Says another reason.
-    pub fn close(&self, why: Failure) {
-        self.set(State::Closed(why));
+    pub fn set_open(&self, app: App) {
+        *self.0.write() = Ok(app);
     }
 
-    /// Leads to the pages from now on.
-    pub fn admit(&self, app: App) {
-        self.set(State::Open(Box::new(app)));
+    pub fn set_unavailable(&self, reason: Failure) {
+        *self.0.write() = Err(reason);
     }
 
-    fn set(&self, state: State) {
-        *self.0.write() = state;
-    }
-
-    /// Whether browsers are known to reach us over https.
-    pub(crate) fn is_https(&self) -> bool {
-        match &*self.0.read() {
-            State::Open(app) => app.is_https(),
-            State::Closed(_) => false,
-        }
-    }
-
-    /// Whether an address is that of a proxy of ours, which speaks for many.
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        match &*self.0.read() {
-            State::Open(app) => {
-                let proxies = app.live.config().trusted_proxies;
-                proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
-            }
-            State::Closed(_) => false,
-        }
-    }
-
-    /// The pages, or why there are none.
     pub(crate) fn app(&self) -> Result<App, Failure> {
-        match &*self.0.read() {
-            State::Open(app) => Ok(App::clone(app)),
-            State::Closed(why) => Err(why.clone()),
-        }
+        self.0.read().clone()
+    }
+
+    /// Returns whether browsers are known to reach the daemon over https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.read().as_ref().is_ok_and(App::is_https)
+    }
+
+    /// Returns whether an address is that of a trusted proxy, which makes requests for many clients.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        let is_trusted = |app: &App| {
+            let proxies = app.live.config().trusted_proxies;
+            proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()))
+        };
+        self.0.read().as_ref().is_ok_and(is_trusted)
     }
 }
 
-/// What is answered while there is no store.
-pub(crate) fn without_store(path: &str, why: &Failure) -> Response {
-    let first = path.split('/').find(|part| !part.is_empty()).unwrap_or_default();
+/// Answers a request while the store is unavailable.
+pub(crate) fn unavailable(path: &str, reason: &Failure) -> Response {
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let mut answer = match first {
-        "readyz" => json(status, &json!({ "ready": false, "reasons": [why.what], "next": why.next })),
-        "api" => {
-            json(status, &json!({ "detail": "the store of this service cannot be opened at the moment" }))
+    let response = match path.split('/').nth(1) {
+        Some("readyz") => {
+            let body = json!({ "ready": false, "reasons": [reason.message], "next": reason.remedy });
+            json_response(status, &body)
         }
-        _ => with_status(status, html_answer(page(why))),
+        Some("api") => {
+            let text = "the store of this service cannot be opened at the moment";
+            json_response(status, &json!({ "detail": text }))
+        }
+        _ => {
+            let body = html! {
+                h1 { "This service is interrupted" }
+                p.lead { "Nothing that was saved is lost. Please come back in a while." }
+                h2 { "For whoever runs it" }
+                p { "The store cannot be opened: " (reason.message) "." }
+                p { "What to do: " (reason.remedy) ". The daemon tries again by itself, every few seconds." }
+                (layout::reference(status))
+            };
+            let shell = PageFrame::Plain { simulated: false, leads_to: None };
+            with_status(status, html_response(layout::render_page("Interrupted", &shell, &body)))
+        }
     };
-    answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    answer
-}
-
-fn page(why: &Failure) -> Markup {
-    let body = html! {
-        h1 { "This service is interrupted" }
-        p.lead { "Nothing that was kept is lost. Please come back in a while." }
-        h2 { "For whoever runs it" }
-        p { "The store cannot be opened: " (why.what) "." }
-        p { "What to do: " (why.next) ". The daemon tries again by itself, every few seconds." }
-        (layout::reference(StatusCode::SERVICE_UNAVAILABLE))
-    };
-    layout::page("Interrupted", &Shell::Plain { simulated: false, leads_to: None }, &body)
+    with_retry_after(response, RETRY_AFTER)
 }

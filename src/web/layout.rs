@@ -1,4 +1,4 @@
-//! What all pages share: the frame, forms with their errors, times and numbers as people read them.
+//! The parts that pages share: the frame, forms with their errors, times and numbers as people read them.
 
 use std::time::Duration;
 
@@ -12,28 +12,27 @@ use crate::secrets::token::Token;
 use crate::store::people::account::Account;
 use crate::web::request_id;
 
-/// Who looks at a page, and what its header therefore offers.
-pub(crate) enum Shell<'a> {
-    /// A stranger or a patient. `leads_to` is where the browser goes on to by itself, at once.
+/// The frame of a page, by its reader.
+pub(crate) enum PageFrame<'a> {
+    /// For visitors and patients. The browser goes on to `leads_to` at once.
     Plain { simulated: bool, leads_to: Option<&'a str> },
-    /// A practitioner, with the token of the session for the sign-out form.
+    /// For accounts; the sign-out form carries the session's token.
     Staff {
         account: &'a Account,
         token: &'a Token,
         here: &'a str,
         simulated: bool,
-        /// After so many seconds the page is asked for anew.
+        /// Seconds until the browser reloads the page.
         renews: Option<u32>,
     },
 }
 
-/// A whole page.
-pub(crate) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
+pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> Markup {
     let (simulated, refresh) = match shell {
-        Shell::Plain { simulated, leads_to } => {
+        PageFrame::Plain { simulated, leads_to } => {
             (*simulated, leads_to.map(|target| format!("0; url={target}")))
         }
-        Shell::Staff { simulated, renews, .. } => (*simulated, renews.map(|seconds| seconds.to_string())),
+        PageFrame::Staff { simulated, renews, .. } => (*simulated, renews.map(|seconds| seconds.to_string())),
     };
     html! {
         (DOCTYPE)
@@ -47,9 +46,11 @@ pub(crate) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
                 link rel="icon" href="/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/style.css";
             }
-            body .staff[matches!(shell, Shell::Staff { .. })] {
+            body .staff[matches!(shell, PageFrame::Staff { .. })] {
                 a.skip href="#main" { "Skip to the content" }
-                @if let Shell::Staff { account, token, here, .. } = shell { (staff_header(account, token, here)) }
+                @if let PageFrame::Staff { account, token, here, .. } = shell {
+                    (staff_header(account, token, here))
+                }
                 @if simulated {
                     aside.simulated aria-label="Note" {
                         "Demonstration: a simulated Open Wearables. Nothing here is real."
@@ -61,7 +62,7 @@ pub(crate) fn page(title: &str, shell: &Shell<'_>, body: &Markup) -> Markup {
     }
 }
 
-/// The pages of the header, and the role that each asks for.
+/// The links of the header, with the role that each takes.
 const SECTIONS: &[(&str, &str, Role)] = &[
     ("/admin", "Overview", Role::Viewer),
     ("/admin/patients", "Patients", Role::Viewer),
@@ -93,7 +94,7 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
                         (account.name) " (" (account.role.as_str()) ")"
                     }
                 }
-                // Whoever came by a one-time link could not come back.
+                // An account that came by a one-time link and has no password could not sign in again.
                 @if account.is_set_up() {
                     (form("/admin/sign-out", token, &html! { button.quiet type="submit" { "Sign out" } }))
                 }
@@ -102,32 +103,32 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
     }
 }
 
-/// What a person can quote of a page that failed through no fault of theirs: it is in the log.
+/// Shows the request id on a server error, for people to quote; it leads to the lines of the log.
 pub(crate) fn reference(status: StatusCode) -> Markup {
-    let name = request_id::current().filter(|_| status.is_server_error());
-    html! { @if let Some(name) = name { p.fine { "If you ask about this, say: reference " code { (name) } "." } } }
+    let id = request_id::current().filter(|_| status.is_server_error());
+    html! { @if let Some(id) = id { p.fine { "If you ask about this, say: reference " code { (id) } "." } } }
 }
 
-/// A form that carries the token of the browser it is shown in.
+/// A form with the token of the browser that it is shown in.
 pub(crate) fn form(action: &str, token: &Token, inside: &Markup) -> Markup {
     html! {
         form method="post" action=(action) {
-            input type="hidden" name=(FORM_TOKEN) value=(token.form_token());
+            input type="hidden" name=(FORM_TOKEN) value=(token.csrf_token());
             (inside)
         }
     }
 }
 
-/// What is wrong with a form, by the names of its fields.
+/// The errors of a form, by the names of its fields.
 #[derive(Debug, Default)]
-pub(crate) struct Errors(Vec<(&'static str, String)>);
+pub(crate) struct FormErrors(Vec<(&'static str, String)>);
 
-impl Errors {
+impl FormErrors {
     pub(crate) fn add(&mut self, field: &'static str, text: impl Into<String>) {
         self.0.push((field, text.into()));
     }
 
-    /// The value, or its error under the field's name.
+    /// Returns the value, or adds its error to the field.
     pub(crate) fn take<T>(&mut self, field: &'static str, value: Result<T, String>) -> Option<T> {
         value.map_err(|text| self.add(field, text)).ok()
     }
@@ -136,7 +137,7 @@ impl Errors {
         self.0.is_empty()
     }
 
-    /// A field that browsers do not fill in, with its error.
+    /// Builds a field that browsers do not fill in.
     pub(crate) fn field<'a>(
         &'a self,
         name: &'static str,
@@ -144,15 +145,15 @@ impl Errors {
         help: &'a str,
         value: &'a str,
         kind: &'static str,
-    ) -> Field<'a> {
-        Field { name, label, help, value, kind, autocomplete: "off", errors: self }
+    ) -> FormField<'a> {
+        FormField { name, label, help, value, kind, autocomplete: "off", errors: self }
     }
 
     fn of(&self, field: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
     }
 
-    /// All of it at once, above the form, each leading to its field.
+    /// Renders all errors, each with a link to its field.
     pub(crate) fn summary(&self) -> Markup {
         html! {
             @if !self.0.is_empty() {
@@ -165,8 +166,7 @@ impl Errors {
     }
 }
 
-/// A field with its label, its help, and its error.
-pub(crate) struct Field<'a> {
+pub(crate) struct FormField<'a> {
     pub(crate) name: &'static str,
     pub(crate) label: &'a str,
     pub(crate) help: &'a str,
@@ -174,10 +174,10 @@ pub(crate) struct Field<'a> {
     /// `text`, `email`, `password`, `number`, or `textarea`.
     pub(crate) kind: &'static str,
     pub(crate) autocomplete: &'static str,
-    pub(crate) errors: &'a Errors,
+    pub(crate) errors: &'a FormErrors,
 }
 
-impl Render for Field<'_> {
+impl Render for FormField<'_> {
     fn render(&self) -> Markup {
         let error = self.errors.of(self.name);
         let (help_id, error_id) = (format!("{}-help", self.name), format!("{}-error", self.name));
@@ -206,7 +206,6 @@ impl Render for Field<'_> {
     }
 }
 
-/// One of a group of boxes to tick.
 pub(crate) fn checkbox(id: &str, name: &str, value: &str, checked: bool, label: &Markup) -> Markup {
     html! {
         div.choice {
@@ -216,7 +215,7 @@ pub(crate) fn checkbox(id: &str, name: &str, value: &str, checked: bool, label: 
     }
 }
 
-/// A text to copy: a click into it and "select all" take the whole of it.
+/// A text to copy in a field of its own, so that "select all" takes exactly this text.
 pub(crate) fn to_copy(id: &str, label: &str, text: &str) -> Markup {
     html! {
         div.field {
@@ -226,12 +225,11 @@ pub(crate) fn to_copy(id: &str, label: &str, text: &str) -> Markup {
     }
 }
 
-/// The error of a group of boxes.
-pub(crate) fn group_error(errors: &Errors, name: &str) -> Markup {
+pub(crate) fn group_error(errors: &FormErrors, name: &str) -> Markup {
     html! { @if let Some(error) = errors.of(name) { p.error id={ (name) "-error" } { (error) } } }
 }
 
-/// How long ago something was, with the time itself for whoever points at it.
+/// Renders the age of a time, with the time itself as its title.
 pub(crate) fn ago(now: Timestamp, at: Option<Timestamp>) -> Markup {
     let Some(at) = at else { return html! { "never" } };
     let text = if at > now {
@@ -242,7 +240,7 @@ pub(crate) fn ago(now: Timestamp, at: Option<Timestamp>) -> Markup {
     html! { time datetime=(at) title=(at) { (text) } }
 }
 
-/// A length of time in its largest unit.
+/// Formats a duration in its largest unit.
 pub(crate) fn length(length: Duration) -> String {
     let seconds = length.as_secs();
     match seconds {
@@ -253,17 +251,16 @@ pub(crate) fn length(length: Duration) -> String {
     }
 }
 
-/// A time where somebody lives, such as `21 Nov 2026, 13:05 CET`.
+/// Renders a time in a time zone: `21 Nov 2026, 13:05 CET`.
 pub(crate) fn local(zone: &TimeZone, at: Timestamp) -> Markup {
     html! { time datetime=(at) { (local_text(zone, at)) } }
 }
 
-/// [`local`] as text.
 pub(crate) fn local_text(zone: &TimeZone, at: Timestamp) -> String {
     format_local(zone, at, "%-d %b %Y, %H:%M %Z")
 }
 
-/// A time where somebody lives, in a `strftime` format.
+/// Formats a time in a time zone by a `strftime` format.
 pub(crate) fn format_local(zone: &TimeZone, at: Timestamp, format: &str) -> String {
     match jiff::Timestamp::from_microsecond(at.micros()) {
         Ok(instant) => instant.to_zoned_datetime(zone.clone()).strftime(format).to_string(),
@@ -271,7 +268,7 @@ pub(crate) fn format_local(zone: &TimeZone, at: Timestamp, format: &str) -> Stri
     }
 }
 
-/// A count with thin spaces between the thousands.
+/// Renders a number with thin spaces between the thousands.
 pub(crate) fn count(number: i64) -> Markup {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() * 2);
@@ -285,7 +282,7 @@ pub(crate) fn count(number: i64) -> Markup {
     html! { (sign) (text) }
 }
 
-/// A word for a state, with a mark of its own so that its colour is not all there is.
+/// A word for a state, with a mark besides its colour.
 pub(crate) fn badge(kind: &str, word: &str) -> Markup {
     let mark = match kind {
         "good" => "●",
@@ -295,10 +292,9 @@ pub(crate) fn badge(kind: &str, word: &str) -> Markup {
     html! { span class={ "badge " (kind) } { span aria-hidden="true" { (mark) " " } (word) } }
 }
 
-/// A column of a table, by its title.
 pub(crate) enum Column {
     Text(&'static str),
-    /// Its cells are aligned to the right.
+    /// Aligned to the right.
     Number(&'static str),
 }
 
@@ -311,20 +307,17 @@ pub(crate) fn table_head(columns: &[Column]) -> Markup {
     }
 }
 
-/// The older part of a list, where there is more.
+/// The link to the older part of a list.
 pub(crate) fn older(href: Option<String>) -> Markup {
     html! { @if let Some(href) = href { nav aria-label="More" { p { a.button href=(href) { "Older" } } } } }
 }
 
-/// The icon, embedded.
-pub(crate) const ICON: &str = include_str!("../../assets/icon.svg");
-
-/// A note that something was done, after a form.
+/// The notice of success after a form.
 pub(crate) fn notice(text: &str) -> Markup {
     html! { @if !text.is_empty() { p.notice role="status" { (text) } } }
 }
 
-/// The hidden field in which a form says that it is ours.
+/// The hidden field with the form's token.
 pub(crate) const FORM_TOKEN: &str = "form_token";
 
 #[cfg(test)]
@@ -332,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_times_are_as_people_read_them() {
+    fn numbers_and_times_are_readable() {
         assert_eq!(count(1_234_567).into_string(), "1\u{202f}234\u{202f}567");
         assert_eq!(count(12).into_string(), "12");
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
@@ -342,10 +335,10 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_beside_its_field_and_in_the_summary() {
-        let mut errors = Errors::default();
+    fn an_error_shows_beside_its_field_and_in_the_summary() {
+        let mut errors = FormErrors::default();
         errors.add("name", "give a name");
-        let field = Field {
+        let field = FormField {
             name: "name",
             label: "Name",
             help: "",

@@ -1,22 +1,22 @@
-//! `POST /webhooks/ow`: OW says whose data have come, signed as Svix signs. It is a hint and no more: what it says of
-//! samples is not read.
+//! `POST /webhooks/ow`: a message of OW about a user's new data, signed as Svix signs. It is a hint only: the
+//! samples in it are not read.
 
-use bytes::Buf;
-use futures_util::Stream;
-use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
 use serde::Deserialize;
-use warp::reply::Response;
 
-use crate::app::hint_queue::Hint;
-use crate::app::state::App;
+use crate::app::{hint_queue::Hint, state::App};
 use crate::common::time::Timestamp;
-use crate::web::body::collect;
-use crate::web::response::{Refusal, with_status, with_type};
+use crate::web::access::{Access, AccessRule};
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal, with_status, with_type};
+use crate::web::route::{Route, route};
 
 /// Bytes of a message: OW puts up to 2500 samples of some 170 bytes into one.
 const LARGEST: usize = 1024 * 1024;
 
-/// What a hint needs of a message.
+/// The fields of a message that a hint is made from.
 #[derive(Deserialize)]
 struct Message {
     #[serde(rename = "type", default)]
@@ -27,10 +27,10 @@ struct Message {
 #[derive(Deserialize)]
 struct Data {
     user_id: String,
-    /// Of samples: the first one.
+    /// Of the first sample.
     #[serde(default)]
     start_time: Option<String>,
-    /// Of runs: as OW's list has them.
+    /// As in OW's list of sync runs.
     #[serde(default)]
     source: Option<String>,
     #[serde(default)]
@@ -39,45 +39,53 @@ struct Data {
     items_processed: Option<i64>,
 }
 
-/// Takes a message. Without a secret in the configuration there is nothing here.
-pub(crate) async fn take(
-    app: &App,
-    headers: &HeaderMap,
-    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
-) -> Result<Response, Refusal> {
-    let config = app.live.config();
-    let Some(secret) = &config.ow_webhook_secret else { return Err(Refusal::not_found()) };
-    let unsigned = || {
-        Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "Not signed",
-            "The message is not signed by OW. Nothing was changed.",
-        )
+/// The headers of a signed message. Standard Webhooks has other names for them than Svix.
+struct Signed {
+    id: String,
+    timestamp: String,
+    signatures: String,
+}
+
+/// Lets a message in that may be signed; its signature covers the body too, and is checked with it.
+const SIGNED: AccessRule<Signed> =
+    AccessRule(Access::OwSignature, |app, request| Box::pin(async { Ok(read_headers(app, request)?) }));
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![route(Method::POST, "/webhooks/ow", SIGNED, LARGEST, Arc::new(receive))]
+}
+
+/// Without a secret in the configuration the address does not exist.
+fn read_headers(app: &App, request: &Request) -> Result<Signed, Refusal> {
+    app.live.config().ow_webhook_secret.ok_or_else(Refusal::not_found)?;
+    let header = |name: &str| {
+        let value = ["svix", "webhook"].iter().find_map(|kind| request.headers.get(format!("{kind}-{name}")));
+        value.and_then(|value| value.to_str().ok()).map(str::to_owned).ok_or_else(unsigned)
     };
-    let header = |names: [&str; 2]| {
-        let found = names.into_iter().find_map(|name| headers.get(name));
-        found.and_then(|value| value.to_str().ok()).ok_or_else(unsigned)
-    };
-    // The same under the names of the Standard Webhooks.
-    let id = header(["svix-id", "webhook-id"])?;
-    let at = header(["svix-timestamp", "webhook-timestamp"])?;
-    let signatures = header(["svix-signature", "webhook-signature"])?;
-    let body = collect(body, LARGEST).await?;
-    let now = app.clock.now();
-    if let Err(why) = secret.check(id, at, &body, signatures, now) {
-        app.unsigned.warn(why, at, now);
+    Ok(Signed { id: header("id")?, timestamp: header("timestamp")?, signatures: header("signature")? })
+}
+
+fn unsigned() -> Refusal {
+    let text = "The message is not signed by OW. Nothing was changed.";
+    Refusal::new(StatusCode::UNAUTHORIZED, "Not signed", text)
+}
+
+async fn receive(app: &App, request: &Request, signed: &Signed) -> HandlerResult {
+    let secret = app.live.config().ow_webhook_secret.ok_or_else(Refusal::not_found)?;
+    let (Signed { id, timestamp, signatures }, now) = (signed, app.clock.now());
+    if let Err(reason) = secret.verify(id, timestamp, &request.body, signatures, now) {
+        app.webhook_warnings.warn(reason, timestamp, now);
         return Err(unsigned());
     }
-    // One of another kind is taken as well, so that it is not sent again and again.
-    if let Ok(message) = serde_json::from_slice::<Message>(&body)
+    // A message of an unknown type is accepted as well, so that OW does not send it again.
+    if let Ok(message) = serde_json::from_slice::<Message>(&request.body)
         && let Some(hint) = hint(&message)
     {
-        app.hints.take_message(id, &message.data.user_id, hint);
+        app.hints.add_message(id, &message.data.user_id, hint);
     }
     Ok(with_status(StatusCode::NO_CONTENT, with_type("text/plain; charset=utf-8", "")))
 }
 
-/// What a message hints at; nothing where nothing new has come.
+/// Returns the hint of a message, if it reports new data.
 fn hint(Message { kind, data }: &Message) -> Option<Hint> {
     if kind == "sync.started" || data.items_processed == Some(0) {
         return None;

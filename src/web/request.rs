@@ -1,112 +1,139 @@
 //! A request, as the pages see it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
 
 use cookie::Cookie;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
 
+use crate::model::account::Actor;
 use crate::secrets::token::Token;
 
 /// Names and values of a query or a form, in their order.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fields(Vec<(String, String)>);
+pub(crate) struct FormFields(Vec<(String, String)>);
 
-impl Fields {
-    /// Reads `application/x-www-form-urlencoded`.
+impl FormFields {
+    /// Parses `application/x-www-form-urlencoded`.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         Self(form_urlencoded::parse(bytes).into_owned().collect())
     }
 
-    /// The first value of this name without the space around it; empty where there is none.
+    /// Returns the first value of a name without the space around it; empty if there is none.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.trim())
     }
 
-    /// The first value of this name as it was typed: a password may begin or end with a space.
+    /// Returns the first value of a name as it was typed: a password may begin or end with a space.
     pub(crate) fn secret(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
-    /// Every value of this name.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim())
     }
 
-    /// Whether there is such a name at all.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.all(name).next().is_some()
     }
 
-    /// A number of this name.
     pub(crate) fn number(&self, name: &str) -> Option<i64> {
         self.get(name).parse().ok()
     }
 }
 
-/// A request.
-#[derive(Debug)]
-pub(crate) struct Visit {
-    /// HEAD counts as GET.
-    pub(crate) method: Method,
+/// The decoded parameters of a path, by their names in the pattern.
+pub(crate) type PathParameters = Vec<(&'static str, String)>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    method: Method,
     pub(crate) path: String,
+    pub(crate) parameters: PathParameters,
     /// The query as it came, without the question mark.
     pub(crate) raw_query: String,
-    pub(crate) query: Fields,
-    pub(crate) form: Fields,
+    pub(crate) query: FormFields,
     pub(crate) headers: HeaderMap,
-    /// Whose request it is, as far as that can be told.
+    /// Empty until the access check has passed, and for GET.
+    pub(crate) body: Vec<u8>,
+    form: OnceLock<FormFields>,
+    /// The token that forms of the signed-in caller carry, and the caller.
+    pub(crate) form_guard: Option<(Token, Actor)>,
     pub(crate) client: IpAddr,
 }
 
-impl Visit {
-    /// The parts of the path; a slash at its end is none.
-    pub(crate) fn segments(&self) -> Vec<&str> {
-        self.path.split('/').filter(|part| !part.is_empty()).collect()
+impl Request {
+    /// Reads the head of a request. The client is the peer, until the configuration says which proxies to
+    /// trust.
+    pub(crate) fn new<B>(request: &http::Request<B>) -> Self {
+        let raw_query = request.uri().query().unwrap_or_default().to_owned();
+        let peer = request.extensions().get::<SocketAddr>();
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            query: FormFields::parse(raw_query.as_bytes()),
+            raw_query,
+            headers: request.headers().clone(),
+            client: peer.map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip),
+            parameters: PathParameters::new(),
+            body: Vec::new(),
+            form: OnceLock::new(),
+            form_guard: None,
+        }
     }
 
-    /// Whether it only reads.
-    pub(crate) fn reads(&self) -> bool {
-        self.method == Method::GET
+    pub(crate) fn is_read(&self) -> bool {
+        self.method != Method::POST
     }
 
-    /// The token in a cookie, where there is one that can be a token.
+    /// Returns a parameter of the path, decoded; empty if the pattern has no such name.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+
+    /// Returns the fields of the form in the body.
+    pub(crate) fn form(&self) -> &FormFields {
+        self.form.get_or_init(|| FormFields::parse(&self.body))
+    }
+
+    /// Returns the token in a cookie, if the cookie has the form of a token.
     pub(crate) fn cookie(&self, name: &str) -> Option<Token> {
         let values = self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies = values.flat_map(Cookie::split_parse).flatten();
         cookies.filter(|cookie| cookie.name() == name).find_map(|cookie| Token::parse(cookie.value()))
     }
 
-    /// The token of an API client.
     pub(crate) fn bearer(&self) -> Option<Token> {
         let (scheme, token) = self.header(header::AUTHORIZATION)?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| Token::parse(token.trim())).flatten()
     }
 
-    /// A header, where it is plain text.
+    /// Returns a header that is plain text.
     pub(crate) fn header(&self, name: header::HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 
-/// Whose request it is: the peer, or what a trusted proxy says of it. In a header of the proxy's own that is one address;
-/// `X-Forwarded-For` is believed as far back as proxies are trusted.
+/// Returns the client's address: the peer, or the address that a trusted proxy gives. A configured header
+/// holds one address; `X-Forwarded-For` is believed as far back as its proxies are trusted.
 pub(crate) fn client_address(
     peer: IpAddr,
     headers: &HeaderMap,
     trusted: &[IpNet],
     own_header: Option<&HeaderName>,
 ) -> IpAddr {
-    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip.to_canonical()));
+    let peer = peer.to_canonical();
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     if let Some(name) = own_header {
-        let said = headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse::<IpAddr>().ok());
-        return said.filter(|_| is_trusted(peer)).unwrap_or(peer).to_canonical();
+        let given = headers.get(name).and_then(|value| text(value).trim().parse::<IpAddr>().ok());
+        return given.filter(|_| is_trusted(peer)).map_or(peer, |given| given.to_canonical());
     }
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let mut client = peer.to_canonical();
-    for hop in hops.iter().rev() {
-        match hop.parse::<IpAddr>() {
+    let mut client = peer;
+    let hops: Vec<String> = headers.get_all("x-forwarded-for").iter().map(text).collect();
+    for hop in hops.join(",").rsplit(',') {
+        match hop.trim().parse::<IpAddr>() {
             Ok(before) if is_trusted(client) => client = before.to_canonical(),
             _ => break,
         }
@@ -160,7 +187,7 @@ mod tests {
 
     #[test]
     fn fields_are_trimmed_and_may_repeat() {
-        let fields = Fields::parse(b"scope=a&scope=+b+&name=A%C3%A9");
+        let fields = FormFields::parse(b"scope=a&scope=+b+&name=A%C3%A9");
         assert_eq!(fields.all("scope").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((fields.get("name"), fields.get("none"), fields.has("none")), ("Aé", "", false));
     }

@@ -1,28 +1,27 @@
-//! Answers: pages, redirects, refusals, and the headers that each carries.
+//! Responses: pages, redirects, refusals, and the headers that each of them carries.
 
 use cookie::SameSite;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use maud::{Markup, Render, html};
+use maud::{Markup, html};
 use warp::reply::{Reply, Response};
 
+use crate::app::rate_limit::TooManyRequests;
 use crate::common::failure::Failure;
 use crate::secrets::token::Token;
 use crate::store::error::StoreError;
-use crate::web::layout::{Shell, page, reference};
-use crate::web::response;
+use crate::web::layout::{PageFrame, reference, render_page};
 
-/// Nothing comes from anywhere but here, there are no scripts at all, and forms go nowhere else. A form
-/// that ends at a provider therefore answers with a page that leads there, not with a redirect, which
-/// browsers count as the form's.
+/// Allows no scripts, and nothing from another origin. Browsers apply `form-action` to the redirect after a
+/// form too: a form that ends at a provider is answered with a page that leads there.
 const SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
                                form-action 'self'; frame-ancestors 'none'";
 
-/// Who came by https once comes by https for a year.
-const ONLY_HTTPS: &str = "max-age=31536000";
+/// Browsers that used https once use it for a year.
+const HSTS: &str = "max-age=31536000";
 
-/// What each answer carries, whatever it is. `is_https` says how browsers reach us.
-pub(crate) fn secured(mut answer: Response, is_https: bool) -> Response {
-    let headers = answer.headers_mut();
+/// Adds the headers that every response carries. `is_https` says how browsers reach the daemon.
+pub(crate) fn with_security_headers(mut response: Response, is_https: bool) -> Response {
+    let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -35,52 +34,57 @@ pub(crate) fn secured(mut answer: Response, is_https: bool) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     if is_https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(ONLY_HTTPS));
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    answer
+    response
 }
 
 pub(crate) fn html(page: Markup) -> Response {
     with_type("text/html; charset=utf-8", page.into_string())
 }
 
-pub(crate) fn with_status(status: StatusCode, mut answer: Response) -> Response {
-    *answer.status_mut() = status;
-    answer
+pub(crate) fn with_status(status: StatusCode, mut response: Response) -> Response {
+    *response.status_mut() = status;
+    response
+}
+
+pub(crate) fn with_retry_after(mut response: Response, seconds: u64) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }
 
 pub(crate) fn with_type(kind: &'static str, body: impl Into<String>) -> Response {
-    let mut answer = body.into().into_response();
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
+    let mut response = body.into().into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
 }
 
 pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
     with_status(status, with_type("application/json", body.to_string() + "\n"))
 }
 
-/// Sends the browser on to read another of our pages.
+/// Redirects the browser to another page of the daemon.
 pub(crate) fn see_other(to: &str) -> Response {
-    let mut answer = with_status(StatusCode::SEE_OTHER, warp::reply::reply().into_response());
-    // Every target is made of our own paths and of numbers and encoded text.
+    let mut response = with_status(StatusCode::SEE_OTHER, warp::reply::reply().into_response());
+    // A target is made of fixed paths, numbers and encoded text, so it is always a valid header.
     let target = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
-    answer.headers_mut().insert(header::LOCATION, target);
-    answer
+    response.headers_mut().insert(header::LOCATION, target);
+    response
 }
 
-/// A cookie that scripts do not see and other sites' forms do not send.
+/// A cookie with a token; scripts cannot read it, and forms of other sites do not send it.
 pub(crate) struct TokenCookie<'a> {
     pub(crate) name: &'static str,
-    /// None takes the cookie away.
+    /// None deletes the cookie.
     pub(crate) token: Option<&'a Token>,
     pub(crate) path: &'static str,
     pub(crate) max_age: std::time::Duration,
-    /// Whether it is for https only.
+    /// Sent over https only.
     pub(crate) secure: bool,
 }
 
-pub(crate) fn with_cookie(mut answer: Response, cookie: &TokenCookie<'_>) -> Response {
+pub(crate) fn with_cookie(mut response: Response, cookie: &TokenCookie<'_>) -> Response {
     let (value, age) = match cookie.token {
         Some(token) => (token.expose(), cookie.max_age.try_into().unwrap_or(cookie::time::Duration::MAX)),
         None => ("", cookie::time::Duration::ZERO),
@@ -89,39 +93,38 @@ pub(crate) fn with_cookie(mut answer: Response, cookie: &TokenCookie<'_>) -> Res
     let made = made.same_site(SameSite::Lax).secure(cookie.secure);
     if let Ok(mut value) = HeaderValue::from_str(&made.to_string()) {
         value.set_sensitive(true);
-        answer.headers_mut().append(header::SET_COOKIE, value);
+        response.headers_mut().append(header::SET_COOKIE, value);
     }
-    answer
+    response
 }
 
-/// Why a page is not shown: what its reader is told, and what to do next.
+pub(crate) type HandlerResult = Result<Response, Refusal>;
+
+/// An error page: the reason, and a link to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) title: String,
     pub(crate) text: String,
-    /// Where to go from here: address and words.
-    pub(crate) next: Option<(String, String)>,
+    /// Address and label.
+    pub(crate) link: Option<(String, String)>,
+    /// Seconds.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, title: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { status, title: title.into(), text: text.into(), next: None }
+        Self { status, title: title.into(), text: text.into(), link: None, retry_after: None }
     }
 
-    pub(crate) fn next(mut self, href: impl Into<String>, words: impl Into<String>) -> Self {
-        self.next = Some((href.into(), words.into()));
+    pub(crate) fn link(mut self, href: impl Into<String>, label: impl Into<String>) -> Self {
+        self.link = Some((href.into(), label.into()));
         self
     }
 
     pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "There is no such page", "Perhaps its address was cut short.")
-            .next("/", "To the start page")
-    }
-
-    pub(crate) fn method() -> Self {
-        let text = "This address is not asked for in this way.";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Not possible", text).next("/", "To the start page")
+            .link("/", "To the start page")
     }
 
     pub(crate) fn bad(text: impl Into<String>) -> Self {
@@ -131,10 +134,30 @@ impl Refusal {
     pub(crate) fn forbidden(text: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Not allowed", text)
     }
+}
 
-    pub(crate) fn into_response(self) -> Response {
-        let status = self.status;
-        with_status(status, html(response::refusal(&self)))
+impl From<Refusal> for Response {
+    fn from(refusal: Refusal) -> Self {
+        let body = html! {
+            h1 { (refusal.title) }
+            p { (refusal.text) }
+            (reference(refusal.status))
+            @if let Some((href, label)) = &refusal.link { p { a.button href=(href) { (label) } } }
+        };
+        let shell = PageFrame::Plain { simulated: false, leads_to: None };
+        let response = with_status(refusal.status, self::html(render_page(&refusal.title, &shell, &body)));
+        match refusal.retry_after {
+            Some(seconds) => with_retry_after(response, seconds),
+            None => response,
+        }
+    }
+}
+
+impl From<TooManyRequests> for Refusal {
+    fn from(TooManyRequests(seconds): TooManyRequests) -> Self {
+        let text = format!("Please wait {seconds} seconds, then try again.");
+        let retry_after = Some(seconds);
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many tries", text) }
     }
 }
 
@@ -149,22 +172,8 @@ impl From<StoreError> for Refusal {
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        tracing::error!(next = failure.next, "a page could not be made: {}", failure.what);
+        tracing::error!(next = failure.remedy, "a page could not be made: {}", failure.message);
         let text = "Nothing was changed. Please try again in a moment.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "This does not work at the moment", text)
     }
-}
-
-/// A refusal as a page of its own.
-pub(crate) fn refusal(refusal: &Refusal) -> Markup {
-    page(
-        &refusal.title,
-        &Shell::Plain { simulated: false, leads_to: None },
-        &html! {
-            h1 { (refusal.title) }
-            p { (refusal.text) }
-            (reference(refusal.status))
-            @if let Some((href, words)) = &refusal.next { p { a.button href=(href) { (words) } } }
-        },
-    )
 }

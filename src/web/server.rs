@@ -1,4 +1,4 @@
-//! The accept loop: timeouts, limits on connections, and an end that does not wait for ever.
+//! The accept loop: timeouts, limits on connections, and a shutdown that does not wait for ever.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,35 +21,37 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::rate_limit::network;
-use crate::web::gate::Door;
-use crate::web::routes;
+use crate::web::{gate::Gate, routes, service};
 
-/// A client that has not sent its headers by then is not going to.
+/// A client that has not sent its headers by then will not.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at one time; further ones wait in the kernel's queue. Far more than people look at
-/// pages, far fewer than file descriptors.
+/// Connections at one time; further ones wait in the kernel's queue. Far more than people look at pages, far
+/// fewer than file descriptors.
 const CONNECTIONS: usize = 256;
-/// Connections at one time from one address, or network of IPv6. A proxy that is trusted has no such limit.
-const FROM_ONE: usize = CONNECTIONS / 2;
-/// A client that takes nothing for so long is not going to.
+/// Connections at one time from one address or IPv6 network. A trusted proxy has no such limit.
+const PER_NETWORK: usize = CONNECTIONS / 2;
+/// A client that reads nothing for so long is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Whatever a connection does, it ends by then: also one that takes a byte now and again. Downloads of a patient's data
-/// take seconds.
+/// The longest life of a connection, also of one that reads a byte now and then. A download of a patient's
+/// data takes seconds.
 const LIFETIME: Duration = Duration::from_mins(10);
-/// Bytes of the head of a request, and of what is read ahead of a body.
+/// Bytes of a request's head, and of a body that is read ahead.
 const BUFFER: usize = 32 * 1024;
-/// How long answers that are under way may take once the daemon is to stop.
+/// The time that running responses get when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How long the loop rests when the system gives no connection, for want of file descriptors, say.
-const REST: Duration = Duration::from_millis(100);
+/// The pause after a failed accept, for example without free file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the pages until `cancel`, then lets answers that are under way come to their end.
-pub async fn serve(listener: TcpListener, door: Door, cancel: CancellationToken) {
-    let service = TowerToHyperService::new(warp::service(routes::routes(door.clone())));
-    run(listener, service, move |peer| door.trusts(peer), cancel).await;
+/// Serves the pages until `cancel`, then lets running responses finish.
+pub async fn serve(listener: TcpListener, gate: Gate, cancel: CancellationToken) {
+    let routes = TowerToHyperService::new(warp::service(routes::filter()));
+    let entrance = gate.clone();
+    let service = service_fn(move |request| service::answer(entrance.clone(), routes.clone(), request));
+    run(listener, service, move |peer| gate.trusts(peer), cancel).await;
 }
 
-/// Serves whatever answers, in the same way. `trusts` says whose connections are not limited by address.
+/// Serves a service until `cancel`. Connections from an address that `trusts` accepts have no limit per
+/// network.
 pub(crate) async fn run<S, B>(
     listener: TcpListener,
     service: S,
@@ -60,7 +62,7 @@ pub(crate) async fn run<S, B>(
     S::Future: Send,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let (slots, crowd) = (Arc::new(Semaphore::new(CONNECTIONS)), Crowd::default());
+    let (slots, clients) = (Arc::new(Semaphore::new(CONNECTIONS)), ConnectionCounts::default());
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -68,16 +70,16 @@ pub(crate) async fn run<S, B>(
             accepted = accept(&listener, &slots) => accepted,
         };
         let Some((stream, peer, slot)) = accepted else { continue };
-        let limit = if trusts(peer.ip()) { CONNECTIONS } else { FROM_ONE };
-        // What is over the limit is closed at once: to wait would be to keep a place.
-        let Some(place) = crowd.enter(peer.ip(), limit) else { continue };
+        let limit = if trusts(peer.ip()) { CONNECTIONS } else { PER_NETWORK };
+        // A connection over the limit is closed at once: waiting would occupy its slot.
+        let Some(entry) = clients.enter(peer.ip(), limit) else { continue };
         let service = service.clone();
         let from_peer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             service.call(request)
         });
         let mut stream = TimeoutStream::new(stream);
-        // None for reading: the server listens for the client's end also while it works on an answer.
+        // No read timeout: the server waits for the client's close also while it works on a response.
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -91,43 +93,43 @@ pub(crate) async fn run<S, B>(
                 Ok(Err(error)) => tracing::debug!("a connection ended badly: {error}"),
                 Err(_) => tracing::debug!("a connection was ended, as it lasted too long"),
             }
-            drop((place, slot));
+            drop((entry, slot));
         });
     }
-    // Whoever is slower than that is cut off.
+    // A slower client is cut off.
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
 
-/// How many connections there are from whom.
+/// Open connections by network.
 #[derive(Debug, Clone, Default)]
-struct Crowd(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct ConnectionCounts(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// A place among the connections of one address, until it is dropped.
-struct Place {
-    crowd: Crowd,
-    of: IpAddr,
+/// One counted connection, until it is dropped.
+struct CountedConnection {
+    counts: ConnectionCounts,
+    network: IpAddr,
 }
 
-impl Crowd {
-    fn enter(&self, client: IpAddr, limit: usize) -> Option<Place> {
-        let of = network(client.to_canonical());
+impl ConnectionCounts {
+    fn enter(&self, client: IpAddr, limit: usize) -> Option<CountedConnection> {
+        let network = network(client.to_canonical());
         let mut counts = self.0.lock();
-        let count = counts.entry(of).or_default();
+        let count = counts.entry(network).or_default();
         if *count >= limit {
             return None;
         }
         *count += 1;
-        Some(Place { crowd: self.clone(), of })
+        Some(CountedConnection { counts: self.clone(), network })
     }
 }
 
-impl Drop for Place {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
-        let mut counts = self.crowd.0.lock();
-        if let Some(count) = counts.get_mut(&self.of) {
+        let mut counts = self.counts.0.lock();
+        if let Some(count) = counts.get_mut(&self.network) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.of);
+                counts.remove(&self.network);
             }
         }
     }
@@ -140,7 +142,7 @@ async fn accept(
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
-            // Else the end of a page waits until its beginning is acknowledged: 40 ms.
+            // Otherwise the end of a page waits 40 ms for the acknowledgement of its beginning.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!("a connection holds back its last piece: {error}");
             }
@@ -148,7 +150,7 @@ async fn accept(
         }
         Err(error) => {
             tracing::warn!("no connection could be accepted: {error}");
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(PAUSE).await;
             None
         }
     }
@@ -159,13 +161,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_does_not_take_every_place() {
-        let (crowd, ip) = (Crowd::default(), |text: &str| text.parse::<IpAddr>().unwrap());
-        let places: Vec<_> = (0..2).map(|_| crowd.enter(ip("192.0.2.1"), 2).unwrap()).collect();
-        assert!(crowd.enter(ip("::ffff:192.0.2.1"), 2).is_none(), "the same in other words");
-        assert!(crowd.enter(ip("192.0.2.2"), 2).is_some());
-        drop(places);
-        assert!(crowd.enter(ip("192.0.2.1"), 2).is_some());
-        assert!(crowd.0.lock().is_empty(), "nobody is remembered");
+    fn one_address_cannot_take_every_connection() {
+        let (counts, ip) = (ConnectionCounts::default(), |text: &str| text.parse::<IpAddr>().unwrap());
+        let entries: Vec<_> = (0..2).map(|_| counts.enter(ip("192.0.2.1"), 2).unwrap()).collect();
+        assert!(counts.enter(ip("::ffff:192.0.2.1"), 2).is_none(), "the same address, mapped to IPv6");
+        assert!(counts.enter(ip("192.0.2.2"), 2).is_some());
+        drop(entries);
+        assert!(counts.enter(ip("192.0.2.1"), 2).is_some());
+        assert!(counts.0.lock().is_empty(), "no address stays");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jhe_ow::simulator::fault::Fault;
-use jhe_ow::simulator::requests_seen::Route;
+use jhe_ow::simulator::request_log::OwRoute;
 
 use crate::support::bucket::Fault as S3Fault;
 use crate::support::fake_jhe::Fault as JheFault;
@@ -189,7 +189,7 @@ impl Drill {
             troubled.insert(member.user.clone());
             sim.set_fault(&member.user, Some(fault.clone()));
             if self.dice.roll(4) == 0 {
-                sim.set_fault_on(&member.user, Route::Sleep, Some(fault));
+                sim.set_fault_on(&member.user, OwRoute::Sleep, Some(fault));
             }
         }
         let figures = self.figures.clone();
@@ -217,7 +217,7 @@ impl Drill {
         let sim = &self.cohort.world.sim;
         for member in &self.cohort.all {
             sim.set_fault(&member.user, None);
-            sim.set_fault_on(&member.user, Route::Sleep, None);
+            sim.set_fault_on(&member.user, OwRoute::Sleep, None);
             self.cohort.bucket.iter().for_each(|bucket| bucket.list_trouble(&member.user, None));
         }
         self.troubled.lock().unwrap().clear();

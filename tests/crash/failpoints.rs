@@ -5,9 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use jhe_ow::common::clock::CLOCK_ENV;
-use jhe_ow::common::failpoint::ERASURE;
-use jhe_ow::common::failpoint::FAILPOINT_ENV;
-use jhe_ow::common::failpoint::NAMES;
+use jhe_ow::common::failpoint::{ERASURE, FAILPOINT_ENV, NAMES};
 use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::fake_jhe::Fault;

@@ -1,37 +1,36 @@
-//! Oura's own endpoints, whose payloads raw mode ingests: which rows of the catalogue their records become.
+//! The provider endpoints whose payloads raw mode ingests, and the series types in their records.
 
 use serde_json::Value;
 
-/// One of a provider's own endpoints.
+/// An endpoint of a provider's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Its path, as OW notes it with the payload (`trace_id`).
+pub struct ProviderEndpoint {
+    /// Path, which OW stores with the payload as `trace_id`.
     pub path: &'static str,
-    /// OW's name of the provider.
+    /// OW's provider name.
     pub provider: &'static str,
-    /// The rows of the catalogue that one of its records becomes, as far as it tells of them.
+    /// Series types that a record may contain.
     pub series: &'static [&'static str],
-    /// Keys that each of its records has, and that those of no other endpoint have all of.
+    /// JSON keys of each record. No record of another endpoint has all of them.
     pub keys: &'static [&'static str],
-    /// Whether a record is the total of a day.
+    /// True if a record is the total of a day.
     pub is_daily_total: bool,
-    /// Whether a payload is one record, and no list of them.
+    /// True if a payload is one record and no list.
     pub is_single: bool,
 }
 
-/// What the paths of all of Oura's endpoints begin with.
+/// Common start of Oura's paths.
 const OURA: &str = "/v2/usercollection/";
 
 const fn oura(
     path: &'static str,
     series: &'static [&'static str],
     keys: &'static [&'static str],
-) -> Endpoint {
-    Endpoint { path, provider: "oura", series, keys, is_daily_total: false, is_single: false }
+) -> ProviderEndpoint {
+    ProviderEndpoint { path, provider: "oura", series, keys, is_daily_total: false, is_single: false }
 }
 
-/// Every endpoint that is ingested.
-pub const ENDPOINTS: &[Endpoint] = &[
+pub const ENDPOINTS: &[ProviderEndpoint] = &[
     oura("/v2/usercollection/heartrate", &["heart_rate"], &["bpm", "timestamp"]),
     oura(
         "/v2/usercollection/sleep",
@@ -45,7 +44,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ],
         &["bedtime_start", "bedtime_end"],
     ),
-    Endpoint {
+    ProviderEndpoint {
         is_daily_total: true,
         ..oura(
             "/v2/usercollection/daily_activity",
@@ -55,41 +54,40 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     oura("/v2/usercollection/daily_spo2", &["oxygen_saturation"], &["day", "spo2_percentage"]),
     oura("/v2/usercollection/workout", &["workout"], &["activity", "start_datetime", "end_datetime"]),
-    Endpoint {
+    ProviderEndpoint {
         is_single: true,
         ..oura("/v2/usercollection/personal_info", &["weight", "height"], &["weight", "height"])
     },
 ];
 
-/// The catalogue's entry for an endpoint, with or without a query.
-pub fn endpoint(path: &str) -> Option<&'static Endpoint> {
+/// Returns the endpoint of a path or URL, with or without a query.
+pub fn find(path: &str) -> Option<&'static ProviderEndpoint> {
     let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
     ENDPOINTS.iter().find(|endpoint| path.ends_with(endpoint.path))
 }
 
-/// The endpoints whose records become this row of the catalogue.
-pub fn endpoints_of(series_type: &str) -> impl Iterator<Item = &'static Endpoint> {
+pub fn list_for_series(series_type: &str) -> impl Iterator<Item = &'static ProviderEndpoint> {
     ENDPOINTS.iter().filter(move |endpoint| endpoint.series.contains(&series_type))
 }
 
-/// The endpoint that most of these records look like, for a payload of which OW has not noted it: whatever does not
-/// look like any, or like several, does not count.
-pub fn endpoint_like<'a>(records: impl Iterator<Item = &'a [u8]>) -> Option<&'static Endpoint> {
+/// Guesses the endpoint of a payload without `trace_id`: the one that most records match. Records that match
+/// none or several do not count.
+pub fn guess_from_records<'a>(records: impl Iterator<Item = &'a [u8]>) -> Option<&'static ProviderEndpoint> {
     let mut votes = [0_usize; ENDPOINTS.len()];
     for record in records {
         let Ok(Value::Object(record)) = serde_json::from_slice(record) else { continue };
-        let is_like = |one: &Endpoint| one.keys.iter().all(|key| record.contains_key(*key));
-        let mut like = (0..ENDPOINTS.len()).filter(|place| is_like(&ENDPOINTS[*place]));
-        if let (Some(place), None) = (like.next(), like.next()) {
-            votes[place] += 1;
+        let matches = |one: &ProviderEndpoint| one.keys.iter().all(|key| record.contains_key(*key));
+        let mut matching = (0..ENDPOINTS.len()).filter(|index| matches(&ENDPOINTS[*index]));
+        if let (Some(index), None) = (matching.next(), matching.next()) {
+            votes[index] += 1;
         }
     }
     let most = votes.iter().max().filter(|most| **most > 0)?;
     ENDPOINTS.iter().zip(&votes).find(|(_, count)| *count == most).map(|(endpoint, _)| endpoint)
 }
 
-/// The path of the endpoint that stands in a key, where one does.
-pub fn endpoint_in(key: &str) -> Option<&str> {
+/// Finds the path of an endpoint within an object key.
+pub fn path_in_key(key: &str) -> Option<&str> {
     let begin = key.find(OURA)?;
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     let rest = &key[begin + OURA.len()..];
@@ -100,44 +98,44 @@ pub fn endpoint_in(key: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::catalog::series::series;
+    use crate::model::catalog::series;
     use crate::model::catalog::source::DATA_SOURCES;
 
     #[test]
-    fn an_endpoint_is_known_by_its_path_and_in_a_key() {
+    fn an_endpoint_is_found_by_its_path_and_in_a_key() {
         for path in [
             "/v2/usercollection/heartrate",
             "/v2/usercollection/heartrate?start=x",
             "https://a/v2/usercollection/heartrate/",
         ] {
-            assert_eq!(endpoint(path), Some(&ENDPOINTS[0]), "{path}");
+            assert_eq!(find(path), Some(&ENDPOINTS[0]), "{path}");
         }
-        assert_eq!(endpoint("/v2/usercollection/daily_sleep"), None);
-        assert_eq!(endpoint_in("p/2026-11-23/u/v2/usercollection/heartrate/1.json"), Some(ENDPOINTS[0].path));
-        assert_eq!(endpoint_in("p/u/v2/usercollection/heartrate.json"), Some(ENDPOINTS[0].path));
+        assert_eq!(find("/v2/usercollection/daily_sleep"), None);
+        assert_eq!(path_in_key("p/2026-11-23/u/v2/usercollection/heartrate/1.json"), Some(ENDPOINTS[0].path));
+        assert_eq!(path_in_key("p/u/v2/usercollection/heartrate.json"), Some(ENDPOINTS[0].path));
         assert_eq!(
-            endpoint_in("p/u/v2/usercollection/daily_sleep-1.json"),
+            path_in_key("p/u/v2/usercollection/daily_sleep-1.json"),
             Some("/v2/usercollection/daily_sleep")
         );
-        assert_eq!(endpoint_in("p/u/1.json"), None);
+        assert_eq!(path_in_key("p/u/1.json"), None);
     }
 
     #[test]
-    fn every_endpoint_gives_rows_that_its_provider_delivers_and_each_row_comes_from_one() {
+    fn each_series_type_comes_from_one_endpoint_of_a_provider_that_delivers_it() {
         for one in ENDPOINTS {
             let source = DATA_SOURCES.iter().find(|source| source.name.eq_ignore_ascii_case(one.provider));
             for name in one.series {
-                let code = series(name).unwrap().code;
+                let code = series::find(name).unwrap().code;
                 assert!(source.unwrap().codes.contains(&code), "{}: {name}", one.path);
-                assert_eq!(endpoints_of(name).count(), 1, "{name}");
+                assert_eq!(list_for_series(name).count(), 1, "{name}");
             }
         }
     }
 
     #[test]
-    fn a_payload_is_known_by_what_most_of_its_records_have() {
+    fn most_records_decide_the_endpoint_of_a_payload() {
         let like = |records: &[&str]| {
-            endpoint_like(records.iter().map(|record| record.as_bytes()))
+            guess_from_records(records.iter().map(|record| record.as_bytes()))
                 .map(|one| one.path.trim_start_matches(OURA))
         };
         let rate = r#"{"bpm":60,"timestamp":"x"}"#;

@@ -1,38 +1,42 @@
-//! The table: what of OW's becomes which data point. A new type is a new row.
+//! The table of series types. A new series type is one new row here.
 
 use crate::model::catalog::code::{
     ACTIVITY, BLOOD_GLUCOSE, BLOOD_PRESSURE, BODY_TEMPERATURE, CODES, FEV1, FVC, HEART_RATE, HEIGHT, HRV,
     OXYGEN_SATURATION, RESPIRATORY_RATE, SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, STEP_COUNT,
     TIME_IN_BED, WEIGHT,
 };
-use crate::model::catalog::series_type::Body::Value;
-use crate::model::catalog::series_type::Origin::{Activity, Sleep, Timeseries, Workouts};
-use crate::model::catalog::series_type::{Body, Chart, Origin, Series, Shown};
+use crate::model::catalog::series_type::OmhBody::Value;
+use crate::model::catalog::series_type::OwEndpoint::{Activity, Sleep, Timeseries, Workouts};
+use crate::model::catalog::series_type::{Aggregation, DisplayUnit, OmhBody, OwEndpoint, SeriesType};
 
-pub(crate) const fn row(
+const fn row(
     series_type: &'static str,
-    (origin, unit): (Origin, &'static str),
+    (origin, unit): (OwEndpoint, &'static str),
     code: &'static str,
-    body: Body,
+    body: OmhBody,
     name: &'static str,
-    plausible: (f64, f64),
-    (chart, shown): (Chart, Shown),
-) -> Series {
-    Series { series_type, origin, unit, code, body, name, plausible, chart, shown }
+    chart_range: (f64, f64),
+    (aggregation, display): (Aggregation, DisplayUnit),
+) -> SeriesType {
+    SeriesType { series_type, origin, unit, code, body, name, chart_range, aggregation, display }
 }
 
-const fn in_unit(unit: &'static str) -> (Chart, Shown) {
-    (Chart::Range, Shown { unit, per: 1.0 })
+const fn in_unit(unit: &'static str) -> (Aggregation, DisplayUnit) {
+    (Aggregation::Range, DisplayUnit { unit, per: 1.0 })
 }
 
-const fn hours() -> (Chart, Shown) {
-    (Chart::Sum, Shown { unit: "h", per: 3600.0 })
+const fn sum(unit: &'static str) -> (Aggregation, DisplayUnit) {
+    (Aggregation::Sum, DisplayUnit { unit, per: 1.0 })
 }
 
-/// Everything that is ingested. The first column is part of every sample's identity and never changes; the unit is the
-/// one that OW writes; durations are kept in seconds.
+const fn hours() -> (Aggregation, DisplayUnit) {
+    (Aggregation::Sum, DisplayUnit { unit: "h", per: 3600.0 })
+}
+
+/// Every series type. The first column is part of every sample's identity and never changes. Durations are
+/// stored in seconds.
 #[rustfmt::skip]
-pub const SERIES: &[Series] = &[
+pub const SERIES: &[SeriesType] = &[
     row("heart_rate", (Timeseries(&["heart_rate"]), "bpm"), HEART_RATE,
         Value("heart_rate", "beats/min"), "Heart rate", (30.0, 220.0), in_unit("bpm")),
     row("resting_heart_rate", (Timeseries(&["resting_heart_rate"]), "bpm"), HEART_RATE,
@@ -53,34 +57,33 @@ pub const SERIES: &[Series] = &[
         Value("heart_rate_variability", "ms"), "Heart rate variability (SDNN)", (0.0, 200.0), in_unit("ms")),
     row("heart_rate_variability_rmssd", (Timeseries(&["heart_rate_variability_rmssd"]), "ms"), HRV,
         Value("heart_rate_variability", "ms"), "Heart rate variability (RMSSD)", (0.0, 200.0), in_unit("ms")),
-    row("blood_pressure", (Timeseries(&["blood_pressure_systolic", "blood_pressure_diastolic"]), "mmHg"), BLOOD_PRESSURE,
-        Body::BloodPressure, "Blood pressure", (60.0, 220.0), in_unit("mmHg")),
+    row("blood_pressure", (Timeseries(&["blood_pressure_systolic", "blood_pressure_diastolic"]), "mmHg"),
+        BLOOD_PRESSURE, OmhBody::BloodPressure, "Blood pressure", (60.0, 220.0), in_unit("mmHg")),
     row("forced_vital_capacity", (Timeseries(&["forced_vital_capacity"]), "liters"), FVC,
         Value("forced_vital_capacity", "L"), "Lung capacity (FVC)", (0.5, 8.0), in_unit("L")),
     row("forced_expiratory_volume_1", (Timeseries(&["forced_expiratory_volume_1"]), "liters"), FEV1,
-        Value("forced_expiratory_volume_1_second", "L"), "Breath volume in one second (FEV1)", (0.5, 6.0), in_unit("L")),
+        Value("forced_expiratory_volume_1_second", "L"),
+        "Breath volume in one second (FEV1)", (0.5, 6.0), in_unit("L")),
     row("steps", (Timeseries(&["steps"]), "count"), STEP_COUNT,
-        Body::StepCount, "Steps", (0.0, 50_000.0), (Chart::Sum, Shown { unit: "steps", per: 1.0 })),
+        OmhBody::StepCount, "Steps", (0.0, 50_000.0), sum("steps")),
     row("sleep_duration", (Sleep, "s"), SLEEP_DURATION,
-        Body::SleepDuration, "Time asleep", (0.0, 14.0), hours()),
+        OmhBody::SleepDuration, "Time asleep", (0.0, 14.0), hours()),
     row("sleep_episode", (Sleep, "s"), SLEEP_EPISODE,
-        Body::SleepEpisode, "Sleep", (0.0, 14.0), hours()),
+        OmhBody::SleepEpisode, "Sleep", (0.0, 14.0), hours()),
     row("sleep_stage_summary", (Sleep, "s"), SLEEP_STAGES,
-        Body::SleepStages, "Sleep stages", (0.0, 14.0), hours()),
+        OmhBody::SleepStages, "Sleep stages", (0.0, 14.0), hours()),
     row("time_in_bed", (Sleep, "s"), TIME_IN_BED,
-        Body::TimeInBed, "Time in bed", (0.0, 16.0), hours()),
+        OmhBody::TimeInBed, "Time in bed", (0.0, 16.0), hours()),
     row("daily_activity", (Activity, "kcal"), ACTIVITY,
-        Body::Activity, "Energy of the day's activity", (0.0, 1500.0), (Chart::Sum, Shown { unit: "kcal", per: 1.0 })),
+        OmhBody::Activity, "Energy of the day's activity", (0.0, 1500.0), sum("kcal")),
     row("workout", (Workouts, "s"), ACTIVITY,
-        Body::Activity, "Workouts", (0.0, 12.0), hours()),
+        OmhBody::Activity, "Workouts", (0.0, 12.0), hours()),
 ];
 
-/// Whether JHE takes observations of a code over FHIR.
-pub fn goes_to_jhe(code: &str) -> bool {
-    CODES.iter().any(|known| known.code == code && known.goes_to_jhe())
+pub fn is_sent_to_jhe(code: &str) -> bool {
+    CODES.iter().any(|known| known.code == code && known.is_sent_to_jhe())
 }
 
-/// The catalogue's row of this name.
-pub fn series(series_type: &str) -> Option<&'static Series> {
+pub fn find(series_type: &str) -> Option<&'static SeriesType> {
     SERIES.iter().find(|series| series.series_type == series_type)
 }

@@ -1,109 +1,101 @@
-/// A row of the table.
+//! The columns of the series type table in `series.rs`.
+
+/// A series type: one row of the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Series {
-    /// Its name, which is part of every sample's identity: OW's series type, where it is one.
+pub struct SeriesType {
+    /// Name, and part of every sample's identity. It is OW's series type if OW has one.
     pub series_type: &'static str,
-    /// Where OW tells of it.
-    pub origin: Origin,
-    /// The unit that OW writes beside its values.
+    /// OW's endpoint with its samples.
+    pub origin: OwEndpoint,
+    /// Unit of OW's values.
     pub unit: &'static str,
-    /// The code of the data points it becomes, which names their schema.
+    /// Code of its observations, which names their schema.
     pub code: &'static str,
-    /// The shape of the data points.
-    pub body: Body,
-    /// What patients call it.
+    pub body: OmhBody,
+    /// Name for people.
     pub name: &'static str,
-    /// From where to where a chart is drawn at least, in the unit that is shown: what lies outside is kept all the same.
-    pub plausible: (f64, f64),
-    /// How it is drawn.
-    pub chart: Chart,
-    /// The unit in which it is shown.
-    pub shown: Shown,
+    /// The smallest range of a chart's axis, in the display unit. It does not limit the stored values.
+    pub chart_range: (f64, f64),
+    pub aggregation: Aggregation,
+    pub display: DisplayUnit,
 }
 
-impl Eq for Series {}
+impl Eq for SeriesType {}
 
-impl Series {
-    /// The types that OW's timeseries is asked for; none where it comes from elsewhere.
-    pub fn types(&self) -> &'static [&'static str] {
+impl SeriesType {
+    /// Returns the types for OW's `/timeseries`; none for another endpoint.
+    pub fn timeseries_types(&self) -> &'static [&'static str] {
         match self.origin {
-            Origin::Timeseries(types) => types,
-            Origin::Sleep | Origin::Workouts | Origin::Activity => &[],
+            OwEndpoint::Timeseries(types) => types,
+            _ => &[],
         }
     }
 
-    /// Whether each sample speaks for a day or an event, and never for an instant in it.
+    /// Returns true if a sample describes a day or an event and no instant.
     pub fn is_by_day(&self) -> bool {
-        !matches!(self.origin, Origin::Timeseries(_))
+        !matches!(self.origin, OwEndpoint::Timeseries(_))
     }
 
-    /// Whether some provider stamps an unchanged measurement anew when it syncs.
+    /// Returns true if some providers repeat an unchanged value with a new time at each sync.
     pub fn is_restamped(&self) -> bool {
         matches!(self.series_type, "weight" | "height")
     }
 
-    /// Whether this provider does so: then what says nothing new is no new observation.
+    /// Returns true if `provider` does so. An unchanged value is then no new observation.
     pub fn is_restamped_by(&self, provider: &str) -> bool {
         self.is_restamped() && matches!(provider, "oura" | "whoop")
     }
 }
 
-/// Where OW tells of it.
+/// An endpoint of OW's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// `/timeseries`, under these types: several where it takes a sample of each to make a data point.
+pub enum OwEndpoint {
+    /// `/timeseries` with these types. Of several types, one sample each makes a data point.
     Timeseries(&'static [&'static str]),
-    /// `/events/sleep`: the nights and naps.
+    /// `/events/sleep`: nights and naps.
     Sleep,
     /// `/events/workouts`.
     Workouts,
-    /// `/summaries/activity`: a row a day.
+    /// `/summaries/activity`: one row per day.
     Activity,
 }
 
-impl Origin {
-    /// Whether both come in one answer of OW's.
+impl OwEndpoint {
+    /// Returns true if one request to OW returns both.
     pub fn shares_request(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }
 
-/// The shape of the data point.
+/// The shape of an OMH body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
-    /// One value under this key, in this unit of the schema's.
+pub enum OmhBody {
+    /// One value: its key and its unit in the schema.
     Value(&'static str, &'static str),
-    /// Systolic and diastolic pressure.
     BloodPressure,
-    /// Steps over an interval.
     StepCount,
-    /// The time asleep.
     SleepDuration,
-    /// A sleep, with what is known of it.
     SleepEpisode,
-    /// How long each stage of a sleep was.
     SleepStages,
-    /// The time in bed.
     TimeInBed,
     /// A workout, or the activity of a day.
     Activity,
 }
 
-/// How it is drawn.
+/// The aggregation of values in charts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chart {
-    /// Mean, least and greatest of each stretch of time.
+pub enum Aggregation {
+    /// Mean, minimum and maximum per period.
     Range,
-    /// The sum of each stretch of time.
+    /// Sum per period.
     Sum,
 }
 
-/// How a value is shown to people: in this unit, of which one is so many of the store's.
+/// The unit of a value on pages.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shown {
-    /// The unit.
+pub struct DisplayUnit {
     pub unit: &'static str,
-    /// How many of the store's units one of these is.
+    /// Size of this unit in units of the store.
     pub per: f64,
 }
 
@@ -112,44 +104,47 @@ mod tests {
     use super::*;
     use crate::model::catalog::code::CODES;
     use crate::model::catalog::code::GROUPS;
-    use crate::model::catalog::code::covers;
+    use crate::model::catalog::code::patient_description;
     use crate::model::catalog::series::SERIES;
 
     use crate::model::catalog::source::DATA_SOURCES;
 
     #[test]
-    fn no_row_lacks_anything() {
-        for (place, series) in SERIES.iter().enumerate() {
+    fn every_row_is_complete() {
+        for (index, series) in SERIES.iter().enumerate() {
             let name = series.series_type;
             assert!(CODES.iter().any(|code| code.code == series.code), "{name}: no seed makes its code");
             assert!(
                 DATA_SOURCES.iter().any(|source| source.codes.contains(&series.code)),
                 "{name}: no provider delivers it"
             );
-            assert!(SERIES[..place].iter().all(|other| other.series_type != name), "{name}: twice");
-            let texts = [name, series.unit, series.name, series.shown.unit];
+            assert!(SERIES[..index].iter().all(|other| other.series_type != name), "{name}: twice");
+            let texts = [name, series.unit, series.name, series.display.unit];
             assert!(texts.iter().all(|text| !text.is_empty()), "{name}: something is empty");
-            assert!(series.plausible.0 < series.plausible.1 && series.shown.per > 0.0, "{name}: its range");
+            assert!(
+                series.chart_range.0 < series.chart_range.1 && series.display.per > 0.0,
+                "{name}: its range"
+            );
             assert_eq!(series.code.split(':').count(), 3, "{name}: its code names no schema");
-            if let Origin::Timeseries(types) = series.origin {
+            if let OwEndpoint::Timeseries(types) = series.origin {
                 assert!(!types.is_empty(), "{name}: OW is asked for nothing");
             }
         }
     }
 
     #[test]
-    fn the_sentence_of_a_code_names_everything_that_carries_it() {
+    fn the_description_of_a_code_names_all_its_series_types() {
         for series in SERIES {
             let name = series.name.split(" (").next().unwrap_or_default().to_lowercase();
-            let sentence = covers(series.code).unwrap();
-            // What a day's activity comes to is told by its parts.
+            let sentence = patient_description(series.code).unwrap();
+            // "Energy of the day's activity" matches by its parts.
             let named = name.split(" of the ").all(|part| sentence.to_lowercase().contains(part));
             assert!(named && sentence.ends_with('.'), "{name}: '{sentence}'");
         }
     }
 
     #[test]
-    fn every_code_stands_in_one_group() {
+    fn every_code_is_in_one_group() {
         for series in SERIES {
             let groups = GROUPS.iter().filter(|(_, codes)| codes.contains(&series.code));
             assert_eq!(groups.count(), 1, "{}", series.code);
@@ -157,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn every_data_source_delivers_seeded_codes() {
+    fn every_data_source_delivers_known_codes() {
         for code in DATA_SOURCES.iter().flat_map(|source| source.codes) {
             assert!(CODES.iter().any(|known| known.code == *code), "{code}");
         }

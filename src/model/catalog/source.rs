@@ -1,4 +1,4 @@
-//! Where data come from: the providers that OW knows, as JHE names its data sources.
+//! The data sources: OW's providers.
 
 use crate::model::catalog::code::{
     ACTIVITY, BLOOD_GLUCOSE, BLOOD_PRESSURE, BODY_TEMPERATURE, FEV1, FVC, HEART_RATE, HEIGHT, HRV,
@@ -6,14 +6,14 @@ use crate::model::catalog::code::{
     TIME_IN_BED, WEIGHT,
 };
 
-/// One of OW's providers as a data source.
+/// A provider of OW as a data source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataSource {
-    /// Its name: OW's provider, with a capital.
+    /// OW's provider name, capitalised.
     pub name: &'static str,
-    /// JHE's word for what it is.
+    /// JHE's type of the data source.
     pub kind: &'static str,
-    /// The codes it can deliver through OW, as OW's `/meta/coverage` tells.
+    /// Codes that it delivers through OW, from OW's `/meta/coverage`.
     pub codes: &'static [&'static str],
 }
 
@@ -21,13 +21,13 @@ const fn device(name: &'static str, codes: &'static [&'static str]) -> DataSourc
     DataSource { name, kind: "personal_device", codes }
 }
 
-/// The data sources that a seed makes: every provider of OW's that delivers something.
+/// Every data source that the seed creates.
 #[rustfmt::skip]
 pub const DATA_SOURCES: &[DataSource] = &[
     device("Oura", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, WEIGHT, HEIGHT, HRV, STEP_COUNT,
         SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Garmin", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, WEIGHT, HRV, BLOOD_PRESSURE, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
+    device("Garmin", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, WEIGHT, HRV, BLOOD_PRESSURE,
+        STEP_COUNT, SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
     device("Fitbit", &[ACTIVITY]),
     device("Whoop", &[HEART_RATE, OXYGEN_SATURATION, WEIGHT, HEIGHT, HRV,
         SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
@@ -51,23 +51,22 @@ pub const DATA_SOURCES: &[DataSource] = &[
         SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
 ];
 
-/// The data source that a provider of OW's is, where it is one of ours; else OW's own name.
-pub fn data_source(provider: &str) -> &str {
+/// Returns the name of a provider's data source; OW's name if the catalogue lacks the provider.
+pub fn data_source_name(provider: &str) -> &str {
     let known = DATA_SOURCES.iter().find(|source| source.name.eq_ignore_ascii_case(provider));
     known.map_or(provider, |source| source.name)
 }
 
-/// The providers whose resting heart rate is measured asleep. Others take it over the day, or do not say.
-const RESTS_ASLEEP: &[&str] = &["oura", "suunto", "whoop", "sensorbio"];
+/// Providers that measure the resting heart rate asleep. Others measure it over the day, or do not say.
+const RESTING_RATE_ASLEEP: &[&str] = &["oura", "suunto", "whoop", "sensorbio"];
 
-/// Whether a provider measures the resting heart rate asleep.
-pub fn rests_asleep(provider: &str) -> bool {
-    RESTS_ASLEEP.contains(&provider)
+pub fn measures_resting_rate_asleep(provider: &str) -> bool {
+    RESTING_RATE_ASLEEP.contains(&provider)
 }
 
-/// How long a provider's samples of steps are, in seconds, where they are no totals of a day. OW says when they begin,
-/// and never when they end; of those that are not here the length varies, and a minute is the least it is.
-pub fn step_interval(provider: &str) -> u64 {
+/// Returns the length in seconds of a provider's step samples, for those that are no daily totals. OW tells
+/// their start and not their end. The length varies for other providers; a minute is the minimum.
+pub fn step_interval_seconds(provider: &str) -> u64 {
     match provider {
         "garmin" => 15 * 60,
         "suunto" => 10 * 60,

@@ -1,15 +1,15 @@
-//! Units: what is not in the unit expected is converted where that is exact, and refused where it is not.
+//! Exact conversion of units. A value without an exact conversion is refused.
 
-/// Milligrams of glucose in a decilitre for a millimole in a litre: a tenth of its molar mass of 180.156 g.
+/// mg/dL of glucose per mmol/L: a tenth of the molar mass of 180.156 g/mol.
 const GLUCOSE: f64 = 18.0156;
-/// Kilograms in a pound, by definition.
+/// Kilograms per pound, by definition.
 const POUND: f64 = 0.453_592_37;
-/// Centimetres in an inch, by definition.
+/// Centimetres per inch, by definition.
 const INCH: f64 = 2.54;
 
-/// Units found, the unit of OW's they can stand for, and how: a value plus the first number, times the second.
+/// Names of the found unit, OW's unit, and the conversion: (value + first number) * second number.
 #[rustfmt::skip]
-const WAYS: &[(&[&str], &str, f64, f64)] = &[
+const CONVERSIONS: &[(&[&str], &str, f64, f64)] = &[
     (&["mmol_l", "mmol/L", "mmol/l"], "mg_dl", 0.0, GLUCOSE),
     (&["mg/dL", "mg/dl"], "mg_dl", 0.0, 1.0),
     (&["fahrenheit", "degF", "°F", "F"], "celsius", -32.0, 5.0 / 9.0),
@@ -27,13 +27,14 @@ const WAYS: &[(&[&str], &str, f64, f64)] = &[
     (&["steps"], "count", 0.0, 1.0),
 ];
 
-/// A value in the unit `expected` of OW's, from the unit `found`; none where there is no exact way.
+/// Converts a value from the unit `found` to OW's unit `expected`; none if there is no exact conversion.
 pub fn convert(value: f64, found: &str, expected: &str) -> Option<f64> {
     if found == expected {
         return Some(value);
     }
-    let way = WAYS.iter().find(|(from, to, ..)| *to == expected && from.contains(&found))?;
-    Some((value + way.2) * way.3)
+    let (.., offset, factor) =
+        CONVERSIONS.iter().find(|(from, to, ..)| *to == expected && from.contains(&found))?;
+    Some((value + offset) * factor)
 }
 
 #[cfg(test)]
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_is_converted_where_that_is_exact_and_else_refused() {
+    fn only_exact_conversions_are_made() {
         let close = |found: Option<f64>, expected: f64| {
             let found = found.unwrap();
             assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");

@@ -1,47 +1,47 @@
-//! Which days of the bucket a tick lists. Pure.
+//! Plans which days of the bucket a tick lists. Pure.
 //!
-//! The date in a key is that of storing, and a sample is older than its object. Whatever was stored after a tick
-//! stands under the day of its mark or a later one; one day more makes up for clocks that differ.
+//! The date in a key is the day of storage, and a sample is older than its object. So all objects that were
+//! stored after a tick lie under the day of its mark or a later one. One more day allows for clocks that
+//! differ.
 
 use std::ops::RangeInclusive;
 
 use crate::common::time::Timestamp;
-use crate::model::bucket_day::Day;
-use crate::poll::windows::Reach;
-use crate::store::operations::poll_plan::Wanted;
+use crate::model::bucket_day::BucketDay;
+use crate::poll::windows::ReadRange;
+use crate::store::operations::poll_plan::SeriesPlan;
 
-/// Days to be listed.
+/// The days to list in one turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
-    /// The days, in order.
-    pub days: RangeInclusive<Day>,
-    /// No mark may move past this: objects of later days were not read.
+pub struct ListedDays {
+    pub days: RangeInclusive<BucketDay>,
+    /// Upper limit of the marks: objects of later days were not read.
     pub until: Timestamp,
-    /// Whether the marks follow from this read: nothing before it is left unread.
+    /// True if everything before these days has been read, so that this read may move the marks.
     pub moves_marks: bool,
-    /// Whether what stands under no date is listed too. An older OW has stored it so, and stores nothing there any
-    /// more: at first, with the sweeps, and where somebody asks for the past.
+    /// True if keys without a date are listed too. Only older versions of OW stored such objects, so it is
+    /// enough to list them in the first turn, in sweeps and in backfills.
     pub has_undated: bool,
 }
 
-/// The days for the wanted types.
-pub fn days(wanted: &[Wanted], reach: Reach, now: Timestamp) -> Span {
-    match reach {
-        Reach::Recent { at_least, first } => {
+/// Returns the days to list for `wanted`.
+pub fn plan_days(wanted: &[SeriesPlan], range: ReadRange, now: Timestamp) -> ListedDays {
+    match range {
+        ReadRange::Recent { at_least, first } => {
             let hot = wanted.iter().map(|one| match one.mark {
-                Some(mark) => Day::of(mark).before(),
-                None => Day::of(now.minus(first)),
+                Some(mark) => BucketDay::of(mark).before(),
+                None => BucketDay::of(now.minus(first)),
             });
-            let swept = at_least.map(|back| Day::of(now.minus(back)));
-            let from = hot.chain(swept).min().unwrap_or(Day::of(now));
+            let sweep = at_least.map(|back| BucketDay::of(now.minus(back)));
+            let from = hot.chain(sweep).min().unwrap_or(BucketDay::of(now));
             let has_undated = at_least.is_some() || wanted.iter().any(|one| one.mark.is_none());
-            Span { days: from..=Day::of(now), until: now, moves_marks: true, has_undated }
+            ListedDays { days: from..=BucketDay::of(now), until: now, moves_marks: true, has_undated }
         }
-        Reach::Asked(asked) => {
-            let until = asked.until.min(now);
-            let joins = |one: &Wanted| one.mark.is_some_and(|mark| asked.from <= mark);
-            let moves_marks = wanted.iter().all(joins);
-            Span { days: Day::of(asked.from)..=Day::of(until), until, moves_marks, has_undated: true }
+        ReadRange::Requested(requested) => {
+            let until = requested.until.min(now);
+            let moves_marks = wanted.iter().all(|one| one.mark.is_some_and(|mark| requested.from <= mark));
+            let days = BucketDay::of(requested.from)..=BucketDay::of(until);
+            ListedDays { days, until, moves_marks, has_undated: true }
         }
     }
 }
@@ -50,7 +50,7 @@ pub fn days(wanted: &[Wanted], reach: Reach, now: Timestamp) -> Span {
 mod tests {
     use super::*;
     use crate::model::catalog::series::SERIES;
-    use crate::model::consent_intervals::Allowed;
+    use crate::model::consent_intervals::ConsentIntervals;
     use crate::model::consent_intervals::Interval;
     use std::time::Duration;
 
@@ -58,14 +58,15 @@ mod tests {
         Timestamp::from_micros(hour * 3_600_000_000)
     }
 
-    fn listed(mark: Option<i64>, reach: Reach) -> (i64, i64, bool) {
-        let wanted = Wanted { series: &SERIES[0], allowed: Allowed::default(), mark: mark.map(at) };
-        let span = days(&[wanted], reach, at(1000));
-        (span.days.start().number(), span.days.end().number(), span.moves_marks)
+    fn listed(mark: Option<i64>, range: ReadRange) -> (i64, i64, bool) {
+        let wanted =
+            SeriesPlan { series: &SERIES[0], allowed: ConsentIntervals::default(), mark: mark.map(at) };
+        let listed = plan_days(&[wanted], range, at(1000));
+        (listed.days.start().number(), listed.days.end().number(), listed.moves_marks)
     }
 
-    fn recent(at_least: Option<u64>) -> Reach {
-        Reach::Recent { at_least: at_least.map(Duration::from_hours), first: Duration::from_hours(24) }
+    fn recent(at_least: Option<u64>) -> ReadRange {
+        ReadRange::Recent { at_least: at_least.map(Duration::from_hours), first: Duration::from_hours(24) }
     }
 
     #[test]
@@ -82,20 +83,21 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_under_no_date_is_listed_at_first_and_by_sweeps() {
-        let is_listed = |mark: Option<i64>, reach| {
-            let wanted = Wanted { series: &SERIES[0], allowed: Allowed::default(), mark: mark.map(at) };
-            days(&[wanted], reach, at(1000)).has_undated
+    fn keys_without_a_date_are_listed_at_first_and_by_sweeps() {
+        let is_listed = |mark: Option<i64>, range| {
+            let wanted =
+                SeriesPlan { series: &SERIES[0], allowed: ConsentIntervals::default(), mark: mark.map(at) };
+            plan_days(&[wanted], range, at(1000)).has_undated
         };
         assert!(is_listed(None, recent(None)) && is_listed(Some(999), recent(Some(7 * 24))));
         assert!(!is_listed(Some(999), recent(None)));
     }
 
     #[test]
-    fn the_past_is_listed_as_asked_and_moves_a_mark_only_where_it_joins_it() {
-        let asked = |from, until| Reach::Asked(Interval { from: at(from), until: at(until) });
-        assert_eq!(listed(Some(150), asked(100, 268)), (4, 11, true));
-        assert_eq!(listed(Some(90), asked(100, 268)), (4, 11, false));
-        assert_eq!(listed(None, asked(900, 2000)), (37, 41, false));
+    fn a_backfill_lists_the_requested_days_and_moves_a_mark_only_if_it_leaves_no_gap() {
+        let requested = |from, until| ReadRange::Requested(Interval { from: at(from), until: at(until) });
+        assert_eq!(listed(Some(150), requested(100, 268)), (4, 11, true));
+        assert_eq!(listed(Some(90), requested(100, 268)), (4, 11, false));
+        assert_eq!(listed(None, requested(900, 2000)), (37, 41, false));
     }
 }

@@ -1,51 +1,38 @@
-//! One patient's turn in raw mode: every place of the span, every object in it that is not known yet, and an end to it
-//! once the others have waited long enough.
+//! One patient's turn in raw mode: reads new objects, until there are none or the turn's budget is spent.
 //!
-//! An object is noted as read in the transaction that keeps its last samples. One that cannot be read is noted as
-//! failed and tried again, ever less often, also after the marks have moved past its day. What happens to many objects
-//! is noted together, with the next commit at the latest.
+//! An object is recorded as read in the transaction that commits its last samples. One that cannot be read is
+//! recorded as failed and tried again at growing intervals, also after the marks have passed its day. Other
+//! updates of objects are written together, with the next commit at the latest.
 
-use crate::poll::patient_turn::Turn;
-use crate::poll::poller::Context;
-use crate::poll::progress::Progress;
-use crate::poll::raw::consented_series::of_payloads;
-use crate::poll::raw::reading::Reading;
-use crate::poll::raw::turn_budget::Budget;
-use crate::poll::windows::Reach;
-use crate::raw::client::Bucket;
-use crate::store::operations::poll_plan::Due;
+use crate::poll::raw::{consented_series::payload_series, reading::ObjectReader, turn_budget::TurnBudget};
+use crate::poll::{patient_turn::Turn, poller::TickContext, windows::ReadRange};
+use crate::raw::client::S3Bucket;
+use crate::store::operations::poll_plan::PatientPlan;
 
-impl Context {
-    /// Reads the objects of a patient that `reach` covers and that were not read before.
-    pub(crate) async fn read_objects(
-        &self,
-        bucket: &Bucket,
-        due: &Due,
-        reach: Reach,
-        progress: &Progress,
-    ) -> Turn {
+impl TickContext {
+    /// Reads the objects of a patient in `range` that were not read before.
+    pub(crate) async fn read_objects(&self, bucket: &S3Bucket, plan: &PatientPlan, range: ReadRange) -> Turn {
         let now = self.poller.clock.now();
-        let mut reading = Reading {
+        let mut reader = ObjectReader {
             context: self,
             bucket,
-            due,
-            wanted: of_payloads(&due.wanted),
-            progress,
-            reach,
+            plan,
+            wanted: payload_series(&plan.series),
+            range,
             turn: Turn::default(),
-            // A dry run notes nothing: it would never come further.
-            budget: if self.is_live() { Budget::begin(now) } else { Budget::unlimited() },
+            // A dry run records nothing, so the next one would start again at the same object.
+            budget: if self.is_live() { TurnBudget::begin(now) } else { TurnBudget::unlimited() },
             newest_day: None,
             newest: None,
             is_late: false,
             withheld: 0,
-            passing: Vec::new(),
-            notes: Vec::new(),
+            transient: Vec::new(),
+            updates: Vec::new(),
         };
-        let read = reading.read().await;
-        // Also where the turn ends early.
-        let noted = reading.write_notes().await;
-        reading.turn.error = read.and(noted).err();
-        reading.turn
+        let read = reader.read().await;
+        // Also after an error: the updates concern objects that were read before it.
+        let written = reader.write_updates().await;
+        reader.turn.error = read.and(written).err();
+        reader.turn
     }
 }

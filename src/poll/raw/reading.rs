@@ -1,270 +1,274 @@
+//! Reads the objects of one patient in order, retries failed ones, and moves the marks.
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::common::time::Timestamp;
-use crate::model::bucket_day::{Day, UNDATED};
-use crate::model::catalog::endpoint::{ENDPOINTS, Endpoint};
-use crate::poll::patient_turn::Turn;
-use crate::poll::poller::Context;
-use crate::poll::progress::Progress;
-use crate::poll::raw::consented_series::Consented;
-use crate::poll::raw::days::{Span, days};
-use crate::poll::raw::turn_budget::Budget;
-use crate::poll::sweep_schedule;
-use crate::poll::turn_error::TurnError;
-use crate::poll::windows::Reach;
-use crate::raw::body_error::BodyError;
-use crate::raw::client::Bucket;
-use crate::raw::error::RawError;
-use crate::raw::key::Place;
-use crate::store::error::StoreError;
-use crate::store::operations::poll_plan::{Due, Wanted as Type};
-use crate::store::samples::commit::Batch;
-use crate::store::samples::raw_object::{Note, Object, State};
-use crate::store::samples::{raw_object, stream};
+use crate::model::bucket_day::{BucketDay, UNDATED};
+use crate::model::catalog::endpoint::{ENDPOINTS, ProviderEndpoint};
+use crate::poll::raw::days::{ListedDays, plan_days};
+use crate::poll::{
+    patient_turn::Turn, poller::TickContext, raw::consented_series::ConsentedSeries,
+    raw::turn_budget::TurnBudget, sweep_schedule, turn_error::TurnError, windows::ReadRange,
+};
+use crate::raw::{body_error::BodyError, client::S3Bucket, error::RawError, key::KeyPrefix};
+use crate::store::operations::poll_plan::{PatientPlan, SeriesPlan};
+use crate::store::samples::raw_object::{self, ObjectState, ObjectUpdate, RawObject};
+use crate::store::{error::StoreError, samples::commit::Batch, samples::stream};
 
-/// What is read with, and what came of it.
-pub(crate) struct Reading<'a> {
-    pub(crate) context: &'a Context,
-    pub(crate) bucket: &'a Bucket,
-    pub(crate) due: &'a Due,
-    /// The types that the patient consents to and payloads tell of.
-    pub(crate) wanted: Vec<Type>,
-    pub(crate) progress: &'a Progress,
-    pub(crate) reach: Reach,
+/// After this many transient failures in a row, one more object is probed; if that fails too, the bucket is
+/// at fault and the turn ends. Each failure took three attempts, and the other patients wait meanwhile.
+const TRANSIENT_LIMIT: usize = 3;
+/// Failed objects of one patient that one tick considers, those longest untried first.
+const RETRIED: u32 = 1000;
+/// Object updates written in one transaction: enough that a commit costs little, few enough to keep memory
+/// small.
+const UPDATES: usize = 1000;
+const DAY: Duration = Duration::from_hours(24);
+
+/// Reads the objects of one turn.
+pub(crate) struct ObjectReader<'a> {
+    pub(crate) context: &'a TickContext,
+    pub(crate) bucket: &'a S3Bucket,
+    pub(crate) plan: &'a PatientPlan,
+    /// Series types that payloads contain and the patient consents to.
+    pub(crate) wanted: Vec<SeriesPlan>,
+    pub(crate) range: ReadRange,
     pub(crate) turn: Turn,
-    pub(crate) budget: Budget,
-    /// The day of the newest object that was read before this turn: what is older comes late.
-    pub(crate) newest_day: Option<Day>,
-    /// Newest sample time in the objects that were read.
+    pub(crate) budget: TurnBudget,
+    /// Day of the newest object read before this turn; objects of earlier days are late.
+    pub(crate) newest_day: Option<BucketDay>,
+    /// Newest sample time in the objects of this turn.
     pub(crate) newest: Option<Timestamp>,
-    /// Whether others that were stored after the object at hand may have been read.
+    /// True if objects stored after the current one may have been read before it.
     pub(crate) is_late: bool,
-    /// Samples of the object at hand that consent does not cover.
+    /// Samples of the current object that consent does not cover.
     pub(crate) withheld: u64,
-    /// Objects in a row that could not be read, and may be later: not noted before it is clear that it is they, and not
-    /// the bucket.
-    pub(crate) passing: Vec<Object>,
-    /// What is to be noted of objects.
-    pub(crate) notes: Vec<Note>,
+    /// The last objects, each with a transient failure. They are recorded as failed only once the bucket is
+    /// known to serve other objects.
+    pub(crate) transient: Vec<RawObject>,
+    /// Updates that are not written yet.
+    pub(crate) updates: Vec<ObjectUpdate>,
 }
 
-impl Reading<'_> {
+impl ObjectReader<'_> {
     pub(crate) async fn read(&mut self) -> Result<(), TurnError> {
-        let span = days(&self.wanted, self.reach, self.context.started);
-        let link = self.due.link;
-        self.newest_day = self.context.poller.store.read(move |db| raw_object::newest_read(db, link)).await?;
-        for place in self.places(&span) {
-            self.read_place(&place).await?;
+        let listed = plan_days(&self.wanted, self.range, self.context.started);
+        let link = self.plan.link;
+        let find_newest = move |db: &_| raw_object::find_newest_read(db, link);
+        self.newest_day = self.context.poller.store.read(find_newest).await?;
+        for prefix in self.prefixes(&listed) {
+            self.read_prefix(&prefix).await?;
             if self.turn.is_unfinished {
-                self.settle_passing();
-                return self.hold(&span).await;
+                self.record_transient();
+                return self.set_first_marks(&listed).await;
             }
         }
-        if let Reach::Recent { at_least, .. } = self.reach {
-            self.try_again(&span).await?;
-            self.settle_passing();
-            self.write_notes().await?;
+        if let ReadRange::Recent { at_least, .. } = self.range {
+            self.retry_failed(&listed).await?;
+            self.record_transient();
+            self.write_updates().await?;
             if self.turn.is_unfinished {
                 return Ok(());
             }
             if at_least >= Some(sweep_schedule::WIDE) {
-                let day = *span.days.start();
-                self.write(move |db| raw_object::forget_before(db, link, day)).await?;
+                let day = *listed.days.start();
+                self.write(move |db| raw_object::delete_before(db, link, day)).await?;
             }
         }
-        self.settle_passing();
-        self.move_marks(&span).await
+        self.record_transient();
+        self.move_marks(&listed).await
     }
 
-    /// Where objects are looked for, in the order in which that is done: what stands under no date, and is of an older
-    /// OW; then the days of which nothing newer was read, in order; then the older ones, the newest first.
-    fn places(&self, span: &Span) -> Vec<Place> {
-        let user = &self.due.ow_user;
-        let layout = &self.bucket.layout;
+    /// Returns the prefixes to list, in order: keys without a date, which older versions of OW stored; then
+    /// the days from the newest object on, in order; then earlier days, the newest first.
+    fn prefixes(&self, listed: &ListedDays) -> Vec<KeyPrefix> {
+        let (user, layout) = (&self.plan.ow_user, &self.bucket.layout);
         let endpoints = ENDPOINTS.iter().filter(|endpoint| !self.consented(endpoint).is_empty());
-        let undated = if span.has_undated { layout.undated(user, endpoints) } else { Vec::new() };
-        let (late, in_order): (Vec<Day>, Vec<Day>) =
-            Day::all(span.days.clone()).partition(|day| self.newest_day > Some(*day));
+        let undated = if listed.has_undated { layout.without_dates(user, endpoints) } else { Vec::new() };
+        let (late, in_order): (Vec<BucketDay>, Vec<BucketDay>) =
+            BucketDay::all(listed.days.clone()).partition(|day| self.newest_day > Some(*day));
         let days = in_order.into_iter().chain(late.into_iter().rev());
-        undated.into_iter().chain(days.map(|day| layout.of_day(day, user))).collect()
+        undated.into_iter().chain(days.map(|day| layout.for_day(day, user))).collect()
     }
 
-    async fn read_place(&mut self, place: &Place) -> Result<(), TurnError> {
-        let mut in_order = self.list_place(place).await?;
-        while let Some(((when, key), wanted)) = in_order.pop_first() {
+    pub(crate) fn key_of(&self, object: &RawObject) -> String {
+        self.bucket.layout.key(object.day, &self.plan.ow_user, &object.name)
+    }
+
+    async fn read_prefix(&mut self, prefix: &KeyPrefix) -> Result<(), TurnError> {
+        let mut pending = self.list_prefix(prefix).await?;
+        while let Some(((order, key), object)) = pending.pop_first() {
             if !self.budget.spend(self.context.poller.clock.now()) {
                 self.turn.is_unfinished = true;
                 return Ok(());
             }
-            self.is_late = matches!(when, When::Late(_));
-            let another = in_order.last_key_value().map(|((_, key), _)| key.as_str());
-            self.read_object(place.day, &key, wanted, another).await?;
+            self.is_late = matches!(order, ObjectOrder::Late(_));
+            let other = pending.last_key_value().map(|((_, key), _)| key.as_str());
+            self.read_object(prefix.day, &key, object, other).await?;
         }
         Ok(())
     }
 
-    /// Tries the failed objects of days that were not listed.
-    async fn try_again(&mut self, span: &Span) -> Result<(), TurnError> {
-        let link = self.due.link;
-        let failed =
-            self.context.poller.store.read(move |db| raw_object::failed(db, link, TRIED_AGAIN)).await?;
-        let was_listed = |day| if day == UNDATED { span.has_undated } else { span.days.contains(&day) };
+    /// Retries failed objects of days that were not listed.
+    async fn retry_failed(&mut self, listed: &ListedDays) -> Result<(), TurnError> {
+        let link = self.plan.link;
+        let list = move |db: &_| raw_object::list_failed(db, link, RETRIED);
+        let mut due = self.context.poller.store.read(list).await?;
+        let was_listed = |day| if day == UNDATED { listed.has_undated } else { listed.days.contains(&day) };
         let now = self.context.started;
-        let mut due: Vec<Object> =
-            failed.into_iter().filter(|object| object.is_due(now) && !was_listed(object.day)).collect();
-        due.sort_by_key(|object| std::cmp::Reverse(object.day));
+        due.retain(|object| object.is_due(now) && !was_listed(object.day));
+        due.sort_by_key(|object| Reverse(object.day));
         self.is_late = true;
-        let key = |object: &Object| self.bucket.layout.key(object.day, &self.due.ow_user, &object.name);
-        let last = due.last().map(key);
-        let due: Vec<(String, Object)> = due.into_iter().map(|object| (key(&object), object)).collect();
-        for (key, object) in due {
+        let last = due.last().map(|object| self.key_of(object));
+        for object in due {
             if !self.budget.spend(self.context.poller.clock.now()) {
                 self.turn.is_unfinished = true;
                 return Ok(());
             }
+            let (day, key) = (object.day, self.key_of(&object));
             let (name, etag) = (object.name.clone(), object.etag.clone());
-            let another = last.as_deref().filter(|last| *last != key);
-            self.read_object(object.day, &key, Wanted { name, etag, before: Some(object) }, another).await?;
+            let other = last.as_deref().filter(|last| *last != key);
+            self.read_object(day, &key, PendingObject { name, etag, before: Some(object) }, other).await?;
         }
         Ok(())
     }
 
-    /// Reads an object, and notes what became of it. Its own trouble is no error of the turn. `another` is one that is
-    /// read later, where there is one.
+    /// Reads an object and records its new state. An error of the object does not end the turn. `other` is
+    /// the key of an object that is still to be read, if there is one.
     async fn read_object(
         &mut self,
-        day: Day,
+        day: BucketDay,
         key: &str,
-        wanted: Wanted,
-        another: Option<&str>,
+        pending: PendingObject,
+        other: Option<&str>,
     ) -> Result<(), TurnError> {
-        let Wanted { name, etag, before } = wanted;
-        // Another content may be of another endpoint.
+        let PendingObject { name, etag, before } = pending;
+        // With new content the object may belong to another endpoint.
         let same = before.as_ref().filter(|object| object.etag == etag);
         let endpoint = same.and_then(|object| object.endpoint.clone());
-        let noted = self.context.poller.clock.now();
-        let mut object = Object { day, name, etag, state: State::Read, endpoint, error: None, noted };
+        let checked = self.context.poller.clock.now();
+        let mut object =
+            RawObject { day, name, etag, state: ObjectState::Read, endpoint, error: None, checked };
         self.withheld = 0;
-        let (why, is_passing) = match self.take_in(key, &mut object).await {
+        let (error, is_transient) = match self.read_samples(key, &mut object).await {
             Ok(()) => {
-                self.settle_passing();
-                return self.write_many_notes().await;
+                self.record_transient();
+                return self.write_full_updates().await;
             }
-            Err(Unread::Turn(error)) => return Err(error),
-            Err(Unread::Missing) => match before {
-                Some(before) if before.state == State::Failed => {
-                    self.lose(&before);
-                    return self.write_many_notes().await;
+            Err(ObjectError::Turn(error)) => return Err(error),
+            Err(ObjectError::Missing) => match before {
+                Some(before) if before.state == ObjectState::Failed => {
+                    self.record_lost(&before);
+                    return self.write_full_updates().await;
                 }
                 _ => ("it was listed, and was gone before it could be read (404)".to_owned(), false),
             },
-            Err(Unread::Object(why)) => (why, false),
-            Err(Unread::Passing(why)) => (why, true),
+            Err(ObjectError::Unreadable(error)) => (error, false),
+            Err(ObjectError::Transient(error)) => (error, true),
         };
-        let failed = Object { state: State::Failed, error: Some(why.clone()), ..object };
-        if !is_passing {
-            self.settle_passing();
-            self.turn.told.failed(key, &why);
-            self.notes.push(Note::Put(failed));
-            return self.write_many_notes().await;
+        let failed = RawObject { state: ObjectState::Failed, error: Some(error.clone()), ..object };
+        if !is_transient {
+            self.record_transient();
+            self.turn.unread_objects.failed.add(key, &error);
+            self.updates.push(ObjectUpdate::Upsert(failed));
+            return self.write_full_updates().await;
         }
-        self.passing.push(failed);
-        if self.passing.len() < PASSING {
+        self.transient.push(failed);
+        if self.transient.len() < TRANSIENT_LIMIT {
             return Ok(());
         }
-        let is_served = match another {
-            Some(another) => self.is_served(another).await,
+        let is_served = match other {
+            Some(other) => self.can_fetch(other).await,
             None => true,
         };
         if is_served {
-            self.settle_passing();
+            self.record_transient();
             return Ok(());
         }
-        // It is the bucket: the objects stay as they were, and come in their order once it serves again.
-        self.passing.clear();
-        Err(RawError::Patient(format!("{PASSING} objects in a row could not be read: {why}")).into())
+        // The bucket is at fault. The objects keep their state, so that they are read in order once it works
+        // again.
+        self.transient.clear();
+        Err(RawError::Patient(format!("{TRANSIENT_LIMIT} objects in a row could not be read: {error}"))
+            .into())
     }
 
-    /// Whether the bucket begins to hand out an object.
-    async fn is_served(&self, key: &str) -> bool {
-        match self.bucket.get(key).await {
-            Ok(mut payload) => payload.next().await.is_ok(),
-            Err(error) => !matches!(error, RawError::Passing(_) | RawError::Everybody(_)),
+    /// Returns whether the bucket begins to send an object.
+    async fn can_fetch(&self, key: &str) -> bool {
+        match self.bucket.fetch_object(key).await {
+            Ok(mut body) => body.next().await.is_ok(),
+            Err(error) => !matches!(error, RawError::Transient(_) | RawError::Bucket(_)),
         }
     }
 
-    /// The bucket serves others: it was these objects.
-    pub(crate) fn settle_passing(&mut self) {
-        for failed in std::mem::take(&mut self.passing) {
-            let key = self.bucket.layout.key(failed.day, &self.due.ow_user, &failed.name);
-            self.turn.told.failed(&key, failed.error.as_deref().unwrap_or_default());
-            self.notes.push(Note::Put(failed));
+    /// Records the objects with a transient failure as failed: the bucket serves others, so the objects are
+    /// at fault.
+    pub(crate) fn record_transient(&mut self) {
+        for failed in std::mem::take(&mut self.transient) {
+            let error = failed.error.as_deref().unwrap_or_default();
+            self.turn.unread_objects.failed.add(&self.key_of(&failed), error);
+            self.updates.push(ObjectUpdate::Upsert(failed));
         }
     }
 
-    /// What the patient consents to of an endpoint's records.
-    pub(crate) fn consented(&self, endpoint: &Endpoint) -> Consented {
-        Consented::of(endpoint, &self.wanted)
+    pub(crate) fn consented(&self, endpoint: &ProviderEndpoint) -> ConsentedSeries {
+        ConsentedSeries::new(endpoint, &self.wanted)
     }
 
-    /// Moves the marks once every day was read: all to the newest sample, of whichever type it is, since what was stored
-    /// up to now was read for all types. What an earlier turn has kept that did not come to its end counts too: its
-    /// objects are not read again.
-    async fn move_marks(&mut self, span: &Span) -> Result<(), TurnError> {
-        if !span.moves_marks || !self.context.is_live() {
+    /// Moves the marks of all types to the newest sample of any type: a day is read for all types at once.
+    async fn move_marks(&mut self, listed: &ListedDays) -> Result<(), TurnError> {
+        if !listed.moves_marks || !self.context.is_live() {
             return Ok(());
         }
-        let batch = self.batch();
-        let (owner, wanted) = (batch.owner.clone(), self.wanted.clone());
-        let kept = move |db: &_| {
-            let newest = wanted.iter().map(|one| stream::newest(db, &owner, one.series.series_type));
-            newest.collect::<Result<Vec<_>, _>>()
-        };
-        let is_recent = matches!(self.reach, Reach::Recent { .. });
-        let kept = if is_recent { self.context.poller.store.read(kept).await? } else { Vec::new() };
-        let Some(newest) = kept.into_iter().flatten().chain(self.newest).max() else { return Ok(()) };
-        let newest = newest.min(span.until);
-        let behind = self.wanted.iter().filter(|one| one.mark < Some(newest));
-        let marks: Vec<_> = behind.map(|one| (one.series.series_type, newest)).collect();
-        if !marks.is_empty() {
-            self.commit_batch(Batch { marks, ..batch }, None).await?;
+        // Samples of an earlier, unfinished turn count too: their objects are not read again.
+        let mut newest = self.newest;
+        if let ReadRange::Recent { .. } = self.range {
+            let (owner, wanted) = (self.batch().owner, self.wanted.clone());
+            let find = move |db: &_| {
+                let stored = wanted.iter().map(|one| stream::find_newest(db, &owner, one.series.series_type));
+                stored.collect::<Result<Vec<_>, _>>()
+            };
+            newest = self.context.poller.store.read(find).await?.into_iter().flatten().chain(newest).max();
         }
-        Ok(())
+        let Some(mark) = newest.map(|newest| newest.min(listed.until)) else { return Ok(()) };
+        let behind = self.wanted.iter().filter(|one| one.mark < Some(mark));
+        let marks = behind.map(|one| (one.series.series_type, mark)).collect();
+        self.commit_marks(marks).await
     }
 
-    /// Where a first turn is not finished, the next one begins with the same day, however late it comes.
-    async fn hold(&mut self, span: &Span) -> Result<(), TurnError> {
-        if !span.moves_marks || !self.context.is_live() {
+    /// Sets the marks of types without one, so that after an unfinished first turn the next one begins with
+    /// the same day, however late it comes.
+    async fn set_first_marks(&mut self, listed: &ListedDays) -> Result<(), TurnError> {
+        if !listed.moves_marks || !self.context.is_live() {
             return Ok(());
         }
-        let first = span.days.start().midnight().plus(sweep_schedule::DAY).min(self.context.started);
+        let mark = listed.days.start().midnight().plus(DAY).min(self.context.started);
         let unmarked = self.wanted.iter().filter(|one| one.mark.is_none());
-        let marks: Vec<_> = unmarked.map(|one| (one.series.series_type, first)).collect();
+        let marks = unmarked.map(|one| (one.series.series_type, mark)).collect();
+        self.commit_marks(marks).await
+    }
+
+    async fn commit_marks(&mut self, marks: Vec<(&'static str, Timestamp)>) -> Result<(), TurnError> {
         if !marks.is_empty() {
-            let batch = self.batch();
-            self.commit_batch(Batch { marks, ..batch }, None).await?;
+            self.commit_batch(Batch { marks, ..self.batch() }, None).await?;
         }
         Ok(())
     }
 
-    async fn write_many_notes(&mut self) -> Result<(), TurnError> {
-        if self.notes.len() < NOTES {
-            return Ok(());
-        }
-        self.write_notes().await
+    async fn write_full_updates(&mut self) -> Result<(), TurnError> {
+        if self.updates.len() < UPDATES { Ok(()) } else { self.write_updates().await }
     }
 
-    /// Writes what is to be noted, in one transaction.
-    pub(crate) async fn write_notes(&mut self) -> Result<(), TurnError> {
-        let (link, notes) = (self.due.link, std::mem::take(&mut self.notes));
-        if notes.is_empty() {
+    pub(crate) async fn write_updates(&mut self) -> Result<(), TurnError> {
+        let (link, updates) = (self.plan.link, std::mem::take(&mut self.updates));
+        if updates.is_empty() {
             return Ok(());
         }
-        self.write(move |db| raw_object::note_all(db, link, &notes)).await
+        self.write(move |db| raw_object::apply_updates(db, link, &updates)).await
     }
 
-    /// Writes something; a dry run does not.
+    /// Runs `work` in a write transaction; a dry run does nothing.
     async fn write(
         &self,
         work: impl FnOnce(&rusqlite::Connection) -> Result<(), StoreError> + Send + 'static,
@@ -276,69 +280,57 @@ impl Reading<'_> {
     }
 }
 
-/// When an object is read, among those of its place.
+/// The rank of an object among those of its prefix. The text is the time of storage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum When {
-    /// In the order of storing, given when that was: nothing that was stored later has been read. It corrects.
+pub(crate) enum ObjectOrder {
+    /// No object that was stored later has been read: this one corrects stored samples. Oldest first.
     InOrder(String),
-    /// After the others, and the newest first: others that were stored after it may have been read. It only fills
-    /// what is missing, so that of these too the newest wins.
+    /// An object that was stored later may have been read: this one only fills gaps. Newest first, so that
+    /// among late objects the newest wins too.
     Late(Reverse<String>),
 }
 
-/// An object that has to be read.
+/// An object to read.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct PendingObject {
     pub(crate) name: String,
     pub(crate) etag: String,
-    /// As it was known until now.
-    pub(crate) before: Option<Object>,
+    /// The stored state, if the object is known.
+    pub(crate) before: Option<RawObject>,
 }
 
-/// The objects of a place that have to be read, by when and by their keys.
-pub(crate) type InOrder = BTreeMap<(When, String), Wanted>;
+/// The objects of a prefix to read, by order and key.
+pub(crate) type PendingObjects = BTreeMap<(ObjectOrder, String), PendingObject>;
 
-/// Why an object was not read.
-pub(crate) enum Unread {
-    /// The object's own trouble.
-    Object(String),
-    /// It may go well later; where it is like that with one after the other, it is not the objects.
-    Passing(String),
-    /// It is not there.
+/// The reason why an object was not read.
+pub(crate) enum ObjectError {
+    Unreadable(String),
+    /// May succeed later. If it repeats, the bucket is at fault and not the objects.
+    Transient(String),
     Missing,
-    /// Not the object's trouble.
+    /// Not an error of the object.
     Turn(TurnError),
 }
 
-impl From<RawError> for Unread {
+impl From<RawError> for ObjectError {
     fn from(error: RawError) -> Self {
         match error {
             RawError::Missing => Self::Missing,
-            RawError::Object(why) => Self::Object(why),
-            RawError::Passing(why) => Self::Passing(why),
-            RawError::Everybody(_) | RawError::Patient(_) => Self::Turn(error.into()),
+            RawError::Object(error) => Self::Unreadable(error),
+            RawError::Transient(error) => Self::Transient(error),
+            RawError::Bucket(_) | RawError::Patient(_) => Self::Turn(error.into()),
         }
     }
 }
 
-impl From<BodyError> for Unread {
+impl From<BodyError> for ObjectError {
     fn from(error: BodyError) -> Self {
-        Self::Object(error.to_string())
+        Self::Unreadable(error.to_string())
     }
 }
 
-impl From<StoreError> for Unread {
+impl From<StoreError> for ObjectError {
     fn from(error: StoreError) -> Self {
         Self::Turn(error.into())
     }
 }
-
-/// So many objects in a row that may be read later, and one more that is not handed out either, end a patient's turn:
-/// each took three tries, and the rest would keep everybody else waiting for nothing.
-pub(crate) const PASSING: usize = 3;
-
-/// Failed objects that one tick looks at, of one patient; those longest untried first.
-pub(crate) const TRIED_AGAIN: u32 = 1000;
-
-/// Notes that are written together: enough that a commit costs little, few enough that they take no memory.
-pub(crate) const NOTES: usize = 1000;

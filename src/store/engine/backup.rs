@@ -1,4 +1,5 @@
-//! A copy of the store, made while others write: of one snapshot, checked, and whole or not there at all.
+//! Makes a checked copy of the store while other processes write to it. The copy gets its name only once it
+//! is complete and on the disk.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,40 +15,34 @@ use crate::store::engine::data_directory::FILE_NAME;
 use crate::store::engine::{data_directory, directory_lock, inspect};
 use crate::store::error::StoreError;
 
-/// Pages that are copied before it is looked whether to stop: some milliseconds.
-const PAGES: i32 = 500;
-/// How long a step waits for whoever locks the file.
-const PAUSE: Duration = Duration::from_millis(20);
-/// SQLite's instructions between two looks whether to stop, while a copy is checked: about a millisecond.
-const INSTRUCTIONS: i32 = 100_000;
-/// What the names of unfinished copies begin with.
-pub(crate) const UNFINISHED: &str = ".jhe-ow-unfinished-";
+/// Pages copied between two checks for cancellation: some milliseconds.
+const PAGES_PER_STEP: i32 = 500;
+/// Pause before a step that found the file locked is repeated.
+const LOCKED_PAUSE: Duration = Duration::from_millis(20);
+/// SQLite instructions between two checks for cancellation while a copy is verified: about a millisecond.
+const INSTRUCTIONS_PER_CHECK: i32 = 100_000;
+/// Prefix of the directories that hold unfinished copies.
+pub(crate) const TEMPORARY_PREFIX: &str = ".jhe-ow-unfinished-";
+/// The default directory of backups, inside the data directory.
+pub(crate) const DIRECTORY: &str = "backups";
 
-/// A backup that was made.
+/// A finished backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
-    /// Where it is.
+pub struct BackupFile {
     pub path: PathBuf,
-    /// Its size.
     pub bytes: u64,
-    /// What it has.
     pub contents: Contents,
 }
 
-/// How much a store has, and how far it came.
+/// The size of a store and the time of its last activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contents {
-    /// Observations that are kept.
     pub observations: i64,
-    /// The last thing that was noted: a tick, or an act of a person. None in an empty store.
+    /// The last tick or audited action; none in an empty store.
     pub last: Option<Timestamp>,
 }
 
 impl Contents {
-    /// Counts and looks.
-    ///
-    /// # Errors
-    /// Where the tables cannot be read.
     pub(crate) fn of(db: &Connection) -> rusqlite::Result<Self> {
         let observations = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0))?;
         let last = db.query_row(
@@ -60,18 +55,14 @@ impl Contents {
     }
 }
 
-/// Copies the store in `directory` to `target`: everything that is committed by now. Whoever writes meanwhile is not
-/// held up. The copy gets its name only once it is whole, checked and on the disk.
-///
-/// # Errors
-/// Where there is no store, where `target` is there already and `force` is not given, where it cannot be written,
-/// where the copy is not sound, or where `cancel` ends it. Then there is no new file.
-pub fn make(
+/// Copies everything committed to the store in `directory` to `target`. Writers are not blocked. After a
+/// failure or a cancellation there is no new file.
+pub fn create(
     directory: &Path,
     target: &Path,
     force: bool,
     cancel: &CancellationToken,
-) -> Result<Made, Failure> {
+) -> Result<BackupFile, Failure> {
     let path = directory.join(FILE_NAME);
     if !path.exists() {
         return Err(Failure::failed(
@@ -79,79 +70,82 @@ pub fn make(
             "name its data directory with --data-dir or JHE_OW_DATA_DIR",
         ));
     }
-    let _claim = directory_lock::share(directory)?;
+    let _lock = directory_lock::lock_shared(directory)?;
     if !force && target.symlink_metadata().is_ok() {
-        return Err(exists(target));
+        return Err(already_exists(target));
     }
-    if let (Ok(target), Ok(path)) = (target.canonicalize(), path.canonicalize())
-        && target == path
-    {
+    if is_same_file(target, &path) {
         return Err(Failure::usage(format!("{} is the store itself", target.display()), "name another file"));
     }
-    // Reading leaves a log beside the file. Without one no process has the store open, and a file that is refused can be
-    // refused before that.
-    if !inspect::log_of(&path).exists() {
+    // Reading leaves a log beside the file. Without a log no process has the store open, so a file that is
+    // refused can be refused before anything is written beside it.
+    if !inspect::wal_path(&path).exists() {
         inspect::inspect(&path)?;
     }
-    let source = inspect::reader(&path).map_err(|error| inspect::trouble(&path, &error))?;
+    let source = inspect::open_reader(&path).map_err(|error| inspect::failure_for(&path, &error))?;
     if inspect::inspect_open(&source, &path)?.is_empty() {
         return Err(Failure::failed(format!("{} is empty", path.display()), "jhe-ow seed"));
     }
     copy_to(&source, target, force, cancel)
 }
 
-/// Copies what `source` shows to a file that appears whole or not at all.
-pub(crate) fn copy_to(
+/// Returns true if both paths lead to one existing file.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Copies a snapshot of `source` to a file that appears complete or not at all.
+fn copy_to(
     source: &Connection,
     target: &Path,
     force: bool,
     cancel: &CancellationToken,
-) -> Result<Made, Failure> {
-    let beside = match target.parent() {
+) -> Result<BackupFile, Failure> {
+    let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let unwritable = |error: &dyn std::fmt::Display| {
         Failure::failed(
             format!("the backup {} cannot be written: {error}", target.display()),
-            "name a file in a directory that is there, has room, and that this user may write to",
+            "name a file in a directory that exists, has room, and that this user may write to",
         )
     };
-    // A directory, for SQLite may leave files beside its own; gone again whatever happens. Readable for its owner only.
-    let workshop = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(beside);
-    let workshop = workshop.map_err(|error| unwritable(&error))?;
-    let unfinished = tempfile::NamedTempFile::new_in(workshop.path()).map_err(|error| unwritable(&error))?;
-    let told = |error: StoreError| match error {
-        StoreError::Closed => {
-            Failure::failed("the backup was stopped", "make it again; nothing is left of it")
-        }
-        StoreError::Damaged(_) => inspect::trouble(&PathBuf::from(FILE_NAME), &error),
+    let failure = |error: StoreError| match error {
+        StoreError::Closed => Failure::failed("the backup was stopped", "start it again; no file was left"),
+        StoreError::Damaged(_) => inspect::failure_for(Path::new(FILE_NAME), &error),
         error => unwritable(&error),
     };
-    // The snapshot stays as it is for as long as this transaction is open: no step begins anew when somebody writes.
-    let snapshot = source.unchecked_transaction().map_err(|error| told(error.into()))?;
+    // A directory, since SQLite may leave files beside the copy. It is deleted on every path and private to
+    // its owner.
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(parent);
+    let temporary = temporary.map_err(|error| unwritable(&error))?;
+    let copied = tempfile::NamedTempFile::new_in(temporary.path()).map_err(|error| unwritable(&error))?;
+    // An open transaction keeps one snapshot: without it, each write of another process would restart the
+    // copy.
+    let snapshot = source.unchecked_transaction().map_err(|error| failure(error.into()))?;
     let schema = inspect::inspect_open(&snapshot, target)?;
-    copy(&snapshot, unfinished.path(), cancel).map_err(told)?;
+    copy(&snapshot, copied.path(), cancel).map_err(failure)?;
     drop(snapshot);
-    let contents = check(unfinished.path(), cancel).map_err(told)?;
-    if inspect::inspect(unfinished.path())? != schema {
+    let contents = check(copied.path(), cancel).map_err(failure)?;
+    if inspect::inspect(copied.path())? != schema {
         return Err(unwritable(&"the copy has another schema than the store"));
     }
-    unfinished.as_file().sync_all().map_err(|error| unwritable(&error))?;
-    let named = if force { unfinished.persist(target) } else { unfinished.persist_noclobber(target) };
-    let file = named.map_err(|failed| match failed.error.kind() {
-        std::io::ErrorKind::AlreadyExists => exists(target),
+    copied.as_file().sync_all().map_err(|error| unwritable(&error))?;
+    let renamed = if force { copied.persist(target) } else { copied.persist_noclobber(target) };
+    let file = renamed.map_err(|failed| match failed.error.kind() {
+        std::io::ErrorKind::AlreadyExists => already_exists(target),
         _ => unwritable(&failed.error),
     })?;
-    sync_directory(beside).map_err(|error| unwritable(&error))?;
+    sync_directory(parent).map_err(|error| unwritable(&error))?;
     let bytes = file.metadata().map_err(|error| unwritable(&error))?.len();
-    Ok(Made { path: target.to_owned(), bytes, contents })
+    Ok(BackupFile { path: target.to_owned(), bytes, contents })
 }
 
-/// Copies what `source` shows, page by page. It has to have a transaction open where others may write.
+/// Copies `source` page by page. `source` has a transaction open if others may write to it.
 pub(crate) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -> Result<(), StoreError> {
     let mut target = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // A copy that is not finished is thrown away: it needs no journal, and is synced once, at its end.
+    // An unfinished copy is thrown away: it needs no journal, and one sync at its end is enough.
     target.pragma_update(None, "journal_mode", "OFF")?;
     target.pragma_update(None, "synchronous", "OFF")?;
     let backup = Backup::new(source, &mut target)?;
@@ -159,90 +153,82 @@ pub(crate) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -
         if cancel.is_cancelled() {
             return Err(StoreError::Closed);
         }
-        match backup.step(PAGES)? {
+        match backup.step(PAGES_PER_STEP)? {
             StepResult::Done => return Ok(()),
-            StepResult::Busy | StepResult::Locked => std::thread::sleep(PAUSE),
+            StepResult::Busy | StepResult::Locked => std::thread::sleep(LOCKED_PAUSE),
             _ => {}
         }
     }
 }
 
-/// Makes a copy one file, which needs no log beside it, and checks every page of it.
+/// Turns a copy into a single file without a log and checks every page of it.
 pub(crate) fn check(path: &Path, cancel: &CancellationToken) -> Result<Contents, StoreError> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.pragma_update(None, "journal_mode", "DELETE")?;
     drop(db);
-    // Opened anew, to see what is in the file. SQLite may say that the mode is changed where it could not write it.
+    // Opened again to read what is in the file: SQLite may report the new mode although it could not write
+    // it.
     let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode != "delete" {
         return Err(StoreError::Disk(format!("the copy's journal mode stays {mode}")));
     }
     let cancelled = cancel.clone();
-    db.progress_handler(INSTRUCTIONS, Some(move || cancelled.is_cancelled()))?;
-    let checked = is_sound(&db).and_then(|()| Ok(Contents::of(&db)?));
-    match checked {
-        Err(_) if cancel.is_cancelled() => Err(StoreError::Closed),
-        checked => checked,
-    }
+    db.progress_handler(INSTRUCTIONS_PER_CHECK, Some(move || cancelled.is_cancelled()))?;
+    let checked = match inspect::check_integrity(&db) {
+        Ok(None) => Contents::of(&db).map_err(StoreError::from),
+        Ok(Some(found)) => Err(StoreError::Damaged(found)),
+        Err(error) => Err(error),
+    };
+    if checked.is_err() && cancel.is_cancelled() { Err(StoreError::Closed) } else { checked }
 }
 
-fn is_sound(db: &Connection) -> Result<(), StoreError> {
-    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found)) }
-}
-
-/// Whether SQLite says that somebody else has the file.
+/// Returns true if another connection holds the file.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// A name that was given in this directory is there also after the machine has lost its power.
+/// Makes renames in `directory` survive a loss of power.
 pub(crate) fn sync_directory(directory: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn exists(target: &Path) -> Failure {
+fn already_exists(target: &Path) -> Failure {
     Failure::failed(
         format!("{} is there already", target.display()),
         "name another file, or add --force to replace it",
     )
 }
 
-/// An instant as the names of files have it: `20261121T120000Z`.
-pub(crate) fn stamp(at: Timestamp) -> String {
+/// Formats an instant for a file name: `20261121T120000Z`.
+pub(crate) fn file_timestamp(at: Timestamp) -> String {
     let text: String = at.to_string().chars().filter(|c| !matches!(c, '-' | ':')).take(15).collect();
     text + "Z"
 }
 
-/// Keeps a copy of a store that a migration is about to change, in the directory of backups; answers where.
-pub(crate) fn before_migration(
+/// Copies a store that a migration is about to change into the directory of backups and returns the copy's
+/// path.
+pub(crate) fn copy_before_migration(
     db: &Connection,
     directory: &Path,
     to: i64,
     now: Timestamp,
 ) -> Result<PathBuf, Failure> {
-    let beside = directory.join(DIRECTORY);
-    data_directory::make_directory(&beside)?;
-    let target = beside.join(format!("pre-migration-V{to}-{}.sqlite3", stamp(now)));
+    let backups = directory.join(DIRECTORY);
+    data_directory::create_directory(&backups)?;
+    let target = backups.join(format!("pre-migration-V{to}-{}.sqlite3", file_timestamp(now)));
     Ok(copy_to(db, &target, true, &CancellationToken::new())?.path)
 }
 
-/// Makes a directory for backups, for its owner only, where it is not there.
-///
-/// # Errors
-/// Where it cannot be made.
-pub(crate) fn make_directory(directory: &Path) -> Result<(), Failure> {
-    data_directory::make_directory(directory).map_err(|failure| Failure {
-        what: failure.what.replace("data directory", "directory of backups"),
-        next: "name another with the setting backup.directory, or give this user the right to write there"
+/// Creates a directory for backups, for its owner only, if it is missing.
+pub(crate) fn create_directory(directory: &Path) -> Result<(), Failure> {
+    data_directory::create_directory(directory).map_err(|failure| Failure {
+        message: failure.message.replace("data directory", "directory of backups"),
+        remedy: "name another with the setting backup.directory, or give this user the right to write there"
             .into(),
         ..failure
     })
 }
-
-/// Where backups go in the data directory, where no setting says otherwise.
-pub(crate) const DIRECTORY: &str = "backups";
 
 #[cfg(test)]
 mod tests {
@@ -250,12 +236,12 @@ mod tests {
     use crate::store::engine::open;
 
     #[test]
-    fn the_copy_before_a_migration_is_whole_and_named_for_the_schema_to_come() {
+    fn the_copy_before_a_migration_is_complete_and_named_for_the_new_schema() {
         let directory = tempfile::tempdir().unwrap();
-        let (db, _claim) = open::open(directory.path()).unwrap();
+        let (db, _lock) = open::open(directory.path()).unwrap();
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
-        let kept = before_migration(&db, directory.path(), 7, now).unwrap();
-        assert_eq!(kept, directory.path().join("backups/pre-migration-V7-20261121T120000Z.sqlite3"));
-        assert_eq!(inspect::inspect(&kept).unwrap(), inspect::inspect_open(&db, &kept).unwrap());
+        let copy = copy_before_migration(&db, directory.path(), 7, now).unwrap();
+        assert_eq!(copy, directory.path().join("backups/pre-migration-V7-20261121T120000Z.sqlite3"));
+        assert_eq!(inspect::inspect(&copy).unwrap(), inspect::inspect_open(&db, &copy).unwrap());
     }
 }

@@ -1,5 +1,5 @@
-//! Who uses the data directory: every open store shares the claim, and a restore has it alone; one daemon serves it.
-//! The operating system lets go of a claim when the process ends, however it ends.
+//! File locks on the data directory. Every open store shares one, a restore holds it exclusively, and the
+//! daemon holds a second one. The operating system releases a lock when its process ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -7,89 +7,78 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::common::failure::Failure;
-use crate::store::engine::data_directory::{FILE_MODE, make_directory};
+use crate::store::engine::data_directory::{FILE_MODE, create_directory};
+use crate::store::engine::inspect;
 use crate::store::error::StoreError;
 
-/// The file that everybody locks who has the store open.
-const STORE: &str = "store.lock";
-/// The file that the daemon locks.
-const DAEMON: &str = "serve.lock";
+/// Locked by every process that has the store open.
+const STORE_LOCK: &str = "store.lock";
+/// Locked by the daemon; holds the id of its instance.
+const DAEMON_LOCK: &str = "serve.lock";
 
-/// Shares the claim with everybody who has the store open.
-///
-/// # Errors
-/// Where a restore has it, or where the file cannot be made.
-pub(crate) fn share(directory: &Path) -> Result<File, Failure> {
-    let file = file(directory, STORE)?;
+/// Locks the directory together with every other process that has the store open.
+pub(crate) fn lock_shared(directory: &Path) -> Result<File, Failure> {
+    let file = open_lock(directory, STORE_LOCK)?;
     match file.try_lock_shared() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::failed(
             format!("a backup is being restored into {}", directory.display()),
             "wait for its end, and start again",
         )),
-        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(STORE), &error)),
+        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(STORE_LOCK), &error)),
     }
 }
 
-/// Takes the claim alone.
-///
-/// # Errors
-/// Where anybody has the store open, or where the file cannot be made.
-pub(crate) fn alone(directory: &Path) -> Result<File, Failure> {
-    let file = file(directory, STORE)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(in_use(directory)),
-        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(STORE), &error)),
-    }
+/// Locks the directory for a restore; fails if any process has the store open.
+pub(crate) fn lock_exclusive(directory: &Path) -> Result<File, Failure> {
+    try_lock(directory, STORE_LOCK)?.ok_or_else(|| in_use_failure(directory))
 }
 
-/// Takes the place of the one daemon of a data directory for this `instance` of it; none where another has it. The
-/// directory is made where it is missing.
-///
-/// # Errors
-/// Where the file cannot be made.
-pub fn daemon(directory: &Path, instance: &str) -> Result<Option<File>, Failure> {
-    make_directory(directory)?;
-    let file = file(directory, DAEMON)?;
-    match file.try_lock() {
-        Ok(()) => {
-            let note = file.set_len(0).and_then(|()| (&file).write_all(instance.as_bytes()));
-            note.map_err(|error| unusable(&directory.join(DAEMON), &error))?;
-            Ok(Some(file))
-        }
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(DAEMON), &error)),
-    }
+/// Locks the directory for the `instance` of a daemon; none if another daemon has it. Creates a missing
+/// directory.
+pub fn lock_for_daemon(directory: &Path, instance: &str) -> Result<Option<File>, Failure> {
+    create_directory(directory)?;
+    let Some(file) = try_lock(directory, DAEMON_LOCK)? else { return Ok(None) };
+    let written = file.set_len(0).and_then(|()| (&file).write_all(instance.as_bytes()));
+    written.map_err(|error| unusable(&directory.join(DAEMON_LOCK), &error))?;
+    Ok(Some(file))
 }
 
-/// The instance of the daemon that serves a data directory, or that was the last to; none where none has. Whoever answers
-/// with it is that daemon.
-pub fn instance(directory: &Path) -> Option<String> {
-    let noted = std::fs::read_to_string(directory.join(DAEMON)).ok()?;
-    Some(noted).filter(|noted| !noted.is_empty())
+/// Returns the instance of the daemon that serves this directory, or of the last one that did. A server that
+/// answers with this id is that daemon.
+pub fn read_instance(directory: &Path) -> Option<String> {
+    std::fs::read_to_string(directory.join(DAEMON_LOCK)).ok().filter(|instance| !instance.is_empty())
 }
 
-/// The refusal to replace a store that somebody uses.
-pub(crate) fn in_use(directory: &Path) -> Failure {
+pub(crate) fn in_use_failure(directory: &Path) -> Failure {
     Failure::failed(
         format!("the store in {} is in use: a daemon or a command has it open", directory.display()),
-        "stop the daemon (systemctl stop jhe-ow), wait for the command, and restore again; nothing was changed",
+        "stop the daemon (systemctl stop jhe-ow), wait for the command, and restore again; nothing was \
+         changed",
     )
 }
 
-fn file(directory: &Path, name: &str) -> Result<File, Failure> {
+/// Locks a file; none if another process has it.
+fn try_lock(directory: &Path, name: &str) -> Result<Option<File>, Failure> {
+    let file = open_lock(directory, name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(unusable(&directory.join(name), &error)),
+    }
+}
+
+/// Opens a lock file in `directory`, which it creates if it is missing.
+pub(crate) fn open_lock(directory: &Path, name: &str) -> Result<File, Failure> {
     let path = directory.join(name);
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(FILE_MODE);
     options.open(&path).map_err(|error| unusable(&path, &error))
 }
 
-fn unusable(path: &Path, error: &std::io::Error) -> Failure {
+pub(crate) fn unusable(path: &Path, error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::StorageFull {
-        let mut failure = Failure::from(StoreError::DiskFull);
-        failure.what = format!("{}: {}", path.display(), failure.what);
-        return failure;
+        return inspect::failure_for(path, &StoreError::DiskFull);
     }
     Failure::failed(
         format!("the data directory cannot be written: {}: {error}", path.display()),

@@ -1,3 +1,5 @@
+//! Reads a database file without changing it: its origin, its schema version and its integrity.
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,19 +15,34 @@ pub(crate) mod embedded {
     refinery::embed_migrations!("src/store/migrations");
 }
 
+/// Time that SQLite waits for another process's write before it gives up.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// "JHOW" in SQLite's header marks our files.
+pub(crate) const APPLICATION_ID: i32 = 0x4A48_4F57;
+/// Page cache of a connection in KiB, negative as SQLite wants it: enough for the newest pages of a hundred
+/// patients' streams, small beside the memory that the daemon may use.
+pub(crate) const CACHE_KIB: i32 = -4096;
+/// The first bytes of every SQLite file.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+// Reasons to refuse a file. Each follows its path.
+const ANOTHER_PROGRAM: &str = "is a database of another program";
+const NEWER: &str = "was written by a newer jhe-ow";
+const DEVELOPMENT: &str =
+    "was written by a development version of jhe-ow, before the first release, and cannot be upgraded";
+
 /// One step of the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
-    /// Its number, from 1.
+    /// From 1.
     pub version: i64,
-    /// Its name.
     pub name: String,
-    /// When it was applied (RFC 3339), where it was.
+    /// RFC 3339; none if it was not applied yet.
     pub applied: Option<String>,
 }
 
-/// A read-only connection to a file that [`open`] has opened.
-pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
+/// Opens a read-only connection to a file that the writer has opened before.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     // SQLite's own mutexes are left out: only one thread at a time uses a connection.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -35,66 +52,61 @@ pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The steps of the schema that this program knows, and which of them the store in `directory` has.
-/// Changes nothing.
-///
-/// # Errors
-/// Where the file is not ours or cannot be read.
-pub fn migrations(directory: &Path) -> Result<Vec<Migration>, Failure> {
+/// Lists the migrations of this program, each with its time in the store in `directory`.
+pub fn list_migrations(directory: &Path) -> Result<Vec<Migration>, Failure> {
     let path = directory.join(FILE_NAME);
     let applied = if path.exists() { inspect(&path)? } else { Vec::new() };
-    let mut all: Vec<Migration> = known()
-        .into_iter()
-        .map(|(version, name)| {
-            let applied = applied.iter().find(|have| have.version == version).and_then(|m| m.applied.clone());
-            Migration { version, name, applied }
-        })
-        .collect();
+    let with_time = |(version, name)| {
+        let applied = applied.iter().find(|one| one.version == version).and_then(|one| one.applied.clone());
+        Migration { version, name, applied }
+    };
+    let mut all: Vec<Migration> = embedded_migrations().into_iter().map(with_time).collect();
     all.sort_by_key(|migration| migration.version);
     Ok(all)
 }
 
-pub(crate) fn known() -> Vec<(i64, String)> {
+pub(crate) fn embedded_migrations() -> Vec<(i64, String)> {
     let runner = embedded::migrations::runner();
     runner.get_migrations().iter().map(|m| (i64::from(m.version()), m.name().to_owned())).collect()
 }
 
-/// The schema of this program.
-pub(crate) fn newest() -> i64 {
-    known().iter().map(|(version, _)| *version).max().unwrap_or(0)
+pub(crate) fn newest_version() -> i64 {
+    embedded_migrations().iter().map(|(version, _)| *version).max().unwrap_or(0)
 }
 
-/// Looks at a file without changing it: refuses what is not ours or newer than this program, and
-/// answers which migrations it has.
+/// Refuses a file of another program or of a newer version; returns the migrations that it has. Changes
+/// nothing.
 pub(crate) fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
     if !has_magic(path)? {
-        return Err(foreign(path, "is not a SQLite database"));
+        return Err(foreign_file(path, "is not a SQLite database"));
     }
-    let told = |error: rusqlite::Error| trouble(path, &error.into());
-    let connection = inspector(path).map_err(told)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
+    let failure = |error: rusqlite::Error| failure_for(path, &error.into());
+    let connection = open_for_inspection(path).map_err(failure)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failure)?;
     inspect_open(&connection, path)
 }
 
-/// As [`inspect`], of a file that SQLite has open already. A process that has a store open must not open its file by
-/// other means: closing that would take away SQLite's locks.
+/// Works as [`inspect`] on an open connection. A process that has a store open must not open its file by
+/// other means: closing that descriptor would release SQLite's POSIX locks.
 pub(crate) fn inspect_open(connection: &Connection, path: &Path) -> Result<Vec<Migration>, Failure> {
-    let told = |error: rusqlite::Error| trouble(path, &error.into());
-    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(told)?;
+    let failure = |error: rusqlite::Error| failure_for(path, &error.into());
+    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failure)?;
     let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(told)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failure)?;
     match id {
         APPLICATION_ID => {}
         0 if tables == 0 => return Ok(Vec::new()),
-        _ => return Err(foreign(path, ANOTHER_PROGRAM)),
+        _ => return Err(foreign_file(path, ANOTHER_PROGRAM)),
     }
-    let applied = applied(connection).map_err(told)?;
-    if is_of_development(connection, &applied).map_err(told)? {
-        let next = "begin with an empty data directory (--data-dir or JHE_OW_DATA_DIR), or move this file and its \
-                    -wal file away; it was not touched";
-        return Err(Failure::failed(format!("{} {DEVELOPMENT}", path.display()), next));
+    let applied = list_applied(connection).map_err(failure)?;
+    if is_development_version(connection, &applied).map_err(failure)? {
+        return Err(Failure::failed(
+            format!("{} {DEVELOPMENT}", path.display()),
+            "begin with an empty data directory (--data-dir or JHE_OW_DATA_DIR), or move this file and its \
+             -wal file away; it was not touched",
+        ));
     }
-    let newest = newest();
+    let newest = newest_version();
     match applied.iter().find(|migration| migration.version > newest) {
         None => Ok(applied),
         Some(newer) => Err(Failure::failed(
@@ -104,7 +116,13 @@ pub(crate) fn inspect_open(connection: &Connection, path: &Path) -> Result<Vec<M
     }
 }
 
-pub(crate) fn applied(connection: &Connection) -> rusqlite::Result<Vec<Migration>> {
+/// Checks the file and its indexes. Reads all of it and returns the first defect.
+pub(crate) fn check_integrity(db: &Connection) -> Result<Option<String>, StoreError> {
+    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
+fn list_applied(connection: &Connection) -> rusqlite::Result<Vec<Migration>> {
     let table = "SELECT 1 FROM sqlite_schema WHERE name = 'refinery_schema_history'";
     if connection.query_row(table, [], |_| Ok(())).optional()?.is_none() {
         return Ok(Vec::new());
@@ -117,73 +135,58 @@ pub(crate) fn applied(connection: &Connection) -> rusqlite::Result<Vec<Migration
     rows.collect()
 }
 
-/// Whether the file begins as SQLite files do; an empty one is about to.
-pub(crate) fn has_magic(path: &Path) -> Result<bool, Failure> {
+/// Returns true for a SQLite file, and for an empty one, which SQLite may still fill.
+fn has_magic(path: &Path) -> Result<bool, Failure> {
     let mut start = Vec::with_capacity(MAGIC.len());
-    File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start)).map_err(
-        |error| {
-            let next = "make the file readable for this user, or name another data directory";
-            Failure::failed(format!("{} cannot be read: {error}", path.display()), next)
-        },
-    )?;
+    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+    read.map_err(|error| {
+        Failure::failed(
+            format!("{} cannot be read: {error}", path.display()),
+            "make the file readable for this user, or name another data directory",
+        )
+    })?;
     Ok(start.is_empty() || start == MAGIC)
 }
 
-pub(crate) fn foreign(path: &Path, why: &str) -> Failure {
-    let next = "name another data directory with --data-dir or JHE_OW_DATA_DIR; this file was not touched";
-    Failure::failed(format!("{} {why}", path.display()), next)
+fn foreign_file(path: &Path, reason: &str) -> Failure {
+    Failure::failed(
+        format!("{} {reason}", path.display()),
+        "name another data directory with --data-dir or JHE_OW_DATA_DIR; this file was not touched",
+    )
 }
 
-pub(crate) fn trouble(path: &Path, error: &StoreError) -> Failure {
+/// Converts a store error to a failure that names the file.
+pub(crate) fn failure_for(path: &Path, error: &StoreError) -> Failure {
     let mut failure = Failure::from(error.clone());
-    failure.what = format!("{}: {}", path.display(), failure.what);
+    failure.message = format!("{}: {}", path.display(), failure.message);
     failure
 }
 
-/// How long SQLite waits for another process's write before it gives up.
-pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// "JHOW" in SQLite's header: says that a file is ours.
-pub(crate) const APPLICATION_ID: i32 = 0x4A48_4F57;
-
-/// The first bytes of every SQLite file.
-pub(crate) const MAGIC: &[u8] = b"SQLite format 3\0";
-
-/// Page cache of a connection in KiB, negative as SQLite wants it: enough for the hot end of a hundred
-/// patients' streams, small beside the memory the daemon is allowed.
-pub(crate) const CACHE_KIB: i32 = -4096;
-
-/// Why a file is refused, after its path.
-pub(crate) const ANOTHER_PROGRAM: &str = "is a database of another program";
-
-pub(crate) const NEWER: &str = "was written by a newer jhe-ow";
-
-pub(crate) const DEVELOPMENT: &str =
-    "was written by a development version of jhe-ow, before the first release, and cannot be upgraded";
-
-pub(crate) fn log_of(path: &Path) -> PathBuf {
+/// Returns the path of a database's write-ahead log.
+pub(crate) fn wal_path(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     log.into()
 }
 
-/// Opens a file to read its schema. SQLite puts a log and an index beside a file that it opens in WAL mode, and a
-/// read-only connection leaves them there. Without a log the file is complete and is opened as immutable.
-pub(crate) fn inspector(path: &Path) -> rusqlite::Result<Connection> {
+/// Opens a file to read its schema. SQLite puts a log and an index beside a file that it opens in WAL mode,
+/// and a read-only connection leaves them there. Without a log the file is complete and is opened as
+/// immutable.
+fn open_for_inspection(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     match path.to_str() {
-        Some(path) if !log_of(Path::new(path)).exists() => {
-            let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-            let uri = format!("file:{path}?immutable=1");
+        Some(text) if !wal_path(path).exists() => {
+            let text = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{text}?immutable=1");
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
         }
         _ => Connection::open_with_flags(path, flags),
     }
 }
 
-/// Returns true if a migration was applied in another wording than this program's. Migrations have not changed since
-/// the first release.
-pub(crate) fn is_of_development(connection: &Connection, applied: &[Migration]) -> rusqlite::Result<bool> {
+/// Returns true if the text of an applied migration differs from this program's. Released migrations never
+/// change.
+fn is_development_version(connection: &Connection, applied: &[Migration]) -> rusqlite::Result<bool> {
     for migration in embedded::migrations::runner().get_migrations() {
         let version = i64::from(migration.version());
         if applied.iter().all(|applied| applied.version != version) {
@@ -198,7 +201,12 @@ pub(crate) fn is_of_development(connection: &Connection, applied: &[Migration]) 
     Ok(false)
 }
 
-/// Returns true for a failure about a file that this program refuses because of who wrote it.
+/// Returns true for a failure about a file that another program or another version wrote.
 pub(crate) fn is_foreign(failure: &Failure) -> bool {
-    [ANOTHER_PROGRAM, NEWER, DEVELOPMENT].iter().any(|why| failure.what.contains(why))
+    [ANOTHER_PROGRAM, NEWER, DEVELOPMENT].iter().any(|reason| failure.message.contains(reason))
+}
+
+/// Returns true for a failure about a file that a newer version wrote.
+pub(crate) fn is_newer(failure: &Failure) -> bool {
+    failure.message.contains(NEWER)
 }

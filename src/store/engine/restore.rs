@@ -1,8 +1,9 @@
-//! A backup takes the store's place: checked first, never over something newer unasked, and what was there is kept.
+//! Puts a checked backup in the place of the store. A newer store is replaced only with `--force`, and the
+//! replaced file stays beside the new one.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, iter};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
@@ -18,49 +19,45 @@ use crate::store::operations::tick_lock;
 use crate::store::privacy::audit;
 use crate::store::samples::commit_number;
 
-/// The counter that holds when a backup was last restored, in microseconds since 1970.
+/// The counter that holds the time of the last restore, in microseconds since 1970.
 const RESTORED: &str = "restored_at";
-/// How long whoever has the file open besides us may take to let go: long enough for a look of another program's.
+/// Time to wait for another program to close the file: long enough for one query.
 const PATIENCE: Duration = Duration::from_secs(1);
+const GIVE_BACKUP: &str = "give a file that `jhe-ow backup` has made; nothing was changed";
+const FORCE: &str = "add --force to replace it; it is kept beside the new one. Nothing was changed";
 
-/// How a restore went.
+/// A finished restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
-    /// What the store has now.
     pub contents: Contents,
-    /// What was there before, under its new name; none where nothing was.
+    /// The replaced store under its new name, if there was one.
     pub replaced: Option<PathBuf>,
 }
 
-/// Puts a copy of `file` in the place of the store in `directory`.
-///
-/// # Errors
-/// Where `file` is no sound store of ours or newer than this program, where anybody has the store open, where what
-/// is there is newer or has more and `force` is not given, or where the disk refuses. Then nothing was changed.
+/// Puts a copy of `file` in the place of the store in `directory`. A failure changes nothing.
 pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Result<Restored, Failure> {
     let path = directory.join(FILE_NAME);
-    if let (Ok(one), Ok(other)) = (file.canonicalize(), path.canonicalize())
-        && one == other
-    {
+    if backup::is_same_file(file, &path) {
         return Err(Failure::usage(format!("{} is the store itself", file.display()), "give a backup of it"));
     }
-    if inspect::inspect(file).map_err(|failure| not_usable(&failure))?.is_empty() {
-        return Err(Failure::failed(format!("{} is empty", file.display()), GIVE));
+    if inspect::inspect(file).map_err(unusable_backup)?.is_empty() {
+        return Err(Failure::failed(format!("{} is empty", file.display()), GIVE_BACKUP));
     }
-    data_directory::make_directory(directory)?;
-    let _alone = directory_lock::alone(directory)?;
-    let unwritable = |error: std::io::Error| cannot(directory, &error.to_string());
-    let workshop =
-        tempfile::Builder::new().prefix(backup::UNFINISHED).tempdir_in(directory).map_err(unwritable)?;
-    let copy = tempfile::NamedTempFile::new_in(workshop.path()).map_err(unwritable)?;
-    let contents = bring(file, copy.path(), now)?;
-    let replaced = match Present::look(&path)? {
-        Present::Nothing => set_aside_log(&path, now).map_err(unwritable)?,
-        present => {
+    data_directory::create_directory(directory)?;
+    let _lock = directory_lock::lock_exclusive(directory)?;
+    let unwritable = |error: std::io::Error| unrestorable(directory, &error);
+    let temporary = tempfile::Builder::new().prefix(backup::TEMPORARY_PREFIX).tempdir_in(directory);
+    let temporary = temporary.map_err(unwritable)?;
+    let copy = tempfile::NamedTempFile::new_in(temporary.path()).map_err(unwritable)?;
+    let contents = copy_and_upgrade(file, copy.path(), now)?;
+    let replaced = match ExistingStore::inspect(&path)? {
+        // A log whose database is gone may hold data that exist nowhere else.
+        ExistingStore::Missing => move_log(&path, &replaced_path(&path, now)).map_err(unwritable)?,
+        existing => {
             if !force {
-                present.yields_to(&path, &contents)?;
+                existing.check_not_newer(&path, &contents)?;
             }
-            Some(set_aside(&path, &present, directory, now)?)
+            Some(set_aside(&path, &existing, directory, now)?)
         }
     };
     copy.as_file().sync_all().map_err(unwritable)?;
@@ -69,109 +66,101 @@ pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Re
     Ok(Restored { contents, replaced })
 }
 
-const GIVE: &str = "give a file that `jhe-ow backup` has made; nothing was changed";
-
-/// A failure about the file that was given, with advice that fits.
-fn not_usable(failure: &Failure) -> Failure {
-    let next = if failure.what.contains("newer jhe-ow") { failure.next.as_str() } else { GIVE };
-    Failure { what: failure.what.clone(), next: next.to_owned(), code: failure.code }
+/// Gives a failure about the backup file a remedy that fits.
+fn unusable_backup(failure: Failure) -> Failure {
+    if inspect::is_newer(&failure) { failure } else { Failure { remedy: GIVE_BACKUP.to_owned(), ..failure } }
 }
 
-fn cannot(directory: &Path, why: &str) -> Failure {
-    let next = "make room, and the directory writable for this user; nothing was changed";
-    Failure::failed(format!("the backup cannot be restored into {}: {why}", directory.display()), next)
+fn unrestorable(directory: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(
+        format!("the backup cannot be restored into {}: {error}", directory.display()),
+        "make room, and the directory writable for this user; nothing was changed",
+    )
 }
 
-/// Copies a backup, brings its schema up to date, and makes it ready for a world that has gone on.
-fn bring(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, Failure> {
+/// Copies a backup, brings its schema up to date, and adapts it to what may have happened since.
+fn copy_and_upgrade(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, Failure> {
+    let failure = |error: StoreError| unusable_backup(inspect::failure_for(file, &error));
+    let open_file =
+        |path: &Path, flags| Connection::open_with_flags(path, flags).map_err(|error| failure(error.into()));
     let never = CancellationToken::new();
-    let told = |error: StoreError| not_usable(&inspect::trouble(file, &error));
-    let source = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .map_err(|error| told(error.into()))?;
-    let snapshot = source.unchecked_transaction().map_err(|error| told(error.into()))?;
-    backup::copy(&snapshot, to, &never).map_err(told)?;
-    let contents = backup::check(to, &never).map_err(told)?;
-    let mut db = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .map_err(|error| told(error.into()))?;
+    let source = open_file(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let snapshot = source.unchecked_transaction().map_err(|error| failure(error.into()))?;
+    backup::copy(&snapshot, to, &never).map_err(failure)?;
+    let contents = backup::check(to, &never).map_err(failure)?;
+    let mut db = open_file(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     open::migrate(&mut db, to)?;
-    settle(&db, now).map_err(told)?;
+    adapt(&db, now).map_err(failure)?;
     Ok(contents)
 }
 
-/// What has happened since the backup is not known here: JHE may have got what waits, and more. No tick goes on.
-fn settle(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    let all = db.unchecked_transaction()?;
-    all.execute("UPDATE outbox SET requeued = 1", [])?;
-    all.execute(
+/// Adapts the copy to a later time: JHE may already have what the outbox holds, and the tick of that time is
+/// over.
+fn adapt(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let transaction = db.unchecked_transaction()?;
+    transaction.execute("UPDATE outbox SET requeued = 1", [])?;
+    transaction.execute(
         "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
         params![RESTORED, now],
     )?;
-    commit_number::restored(&all, now)?;
-    setting::unset(&all, tick_lock::KEY)?;
-    all.execute("DELETE FROM sync_lock", [])?;
-    audit::record(&all, now, Actor::CommandLine, "store.restore", None, "")?;
-    Ok(all.commit()?)
+    commit_number::skip_after_restore(&transaction, now)?;
+    setting::unset(&transaction, tick_lock::KEY)?;
+    transaction.execute("DELETE FROM sync_lock", [])?;
+    audit::record(&transaction, now, Actor::CommandLine, "store.restore", None, "")?;
+    Ok(transaction.commit()?)
 }
 
-/// When a backup was last restored here: JHE may have got what was measured until then, whatever the outbox says.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn restored(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+/// Returns the time of the last restore. JHE may have any sample measured before it, whatever the outbox
+/// says.
+pub fn find_last_restore(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let mut query = db.prepare_cached("SELECT value FROM counters WHERE name = ?")?;
     Ok(query.query_row([RESTORED], |row| row.get(0)).optional()?)
 }
 
-/// What is in the place of the store.
-enum Present {
-    Nothing,
-    /// Not ours, or newer than this program; the text says which.
+/// The file that the restore replaces.
+enum ExistingStore {
+    Missing,
+    /// Written by another program or by a newer version; the failure says which.
     Refused(Failure),
-    /// Ours, but it cannot be read: what a restore is for.
+    /// Ours, but unreadable: the usual reason to restore.
     Damaged,
     Sound(Contents),
 }
 
-impl Present {
-    fn look(path: &Path) -> Result<Self, Failure> {
+impl ExistingStore {
+    fn inspect(path: &Path) -> Result<Self, Failure> {
         let bytes = match fs::metadata(path) {
             Ok(found) => found.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::Nothing),
-            Err(error) => return Err(cannot(path, &error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::Missing),
+            Err(error) => return Err(unrestorable(path, &error)),
         };
         match inspect::inspect(path) {
-            Ok(_) if bytes == 0 => return Ok(Self::Damaged),
-            Ok(_) => {}
-            Err(failure) if inspect::is_foreign(&failure) => {
-                return Ok(Self::Refused(failure));
-            }
-            Err(_) => return Ok(Self::Damaged),
+            Ok(_) if bytes > 0 => {}
+            Err(failure) if inspect::is_foreign(&failure) => return Ok(Self::Refused(failure)),
+            Ok(_) | Err(_) => return Ok(Self::Damaged),
         }
-        let read = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|db| {
-            db.busy_timeout(PATIENCE)?;
-            Contents::of(&db)
-        });
-        match read {
+        match open_and(path, Contents::of) {
             Ok(contents) => Ok(Self::Sound(contents)),
             Err(error) if backup::is_busy(&error) => {
-                Err(directory_lock::in_use(path.parent().unwrap_or(path)))
+                Err(directory_lock::in_use_failure(path.parent().unwrap_or(path)))
             }
             Err(_) => Ok(Self::Damaged),
         }
     }
 
-    /// Whether the backup may take its place unasked.
-    fn yields_to(&self, path: &Path, new: &Contents) -> Result<(), Failure> {
+    /// Fails if the store must not be replaced without `--force`.
+    fn check_not_newer(&self, path: &Path, new: &Contents) -> Result<(), Failure> {
         match self {
-            Self::Nothing | Self::Damaged => Ok(()),
-            Self::Refused(failure) => Err(Failure { next: FORCE.to_owned(), ..failure.clone() }),
+            Self::Missing | Self::Damaged => Ok(()),
+            Self::Refused(failure) => Err(Failure { remedy: FORCE.to_owned(), ..failure.clone() }),
             Self::Sound(old) if old.last <= new.last && old.observations <= new.observations => Ok(()),
             Self::Sound(old) => {
                 let last =
                     |last: Option<Timestamp>| last.map_or_else(|| "never".to_owned(), |at| at.to_string());
                 Err(Failure::failed(
                     format!(
-                        "{} is newer than the backup, or has more: last written {}, {} observations; the backup {}, {}",
+                        "{} is newer than the backup, or has more: last written {}, {} observations; the \
+                         backup {}, {}",
                         path.display(),
                         last(old.last),
                         old.observations,
@@ -185,60 +174,63 @@ impl Present {
     }
 }
 
-const FORCE: &str = "add --force to replace it; it is kept beside the new one. Nothing was changed";
+/// Opens the store that is about to be replaced, and waits a little if another program has it.
+fn open_and<T>(path: &Path, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.busy_timeout(PATIENCE)?;
+    work(&db)
+}
 
-/// Gives what is there another name, beside its own: at no moment is there no store. Its log goes first, so that it
-/// never lies beside another database.
-fn set_aside(path: &Path, present: &Present, directory: &Path, now: Timestamp) -> Result<PathBuf, Failure> {
-    let unwritable = |error: std::io::Error| cannot(directory, &error.to_string());
-    if matches!(present, Present::Sound(_)) {
-        // Takes the log into the file and removes it; refused while anybody else has the file open.
-        let folded = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|db| {
-            db.busy_timeout(PATIENCE)?;
-            db.pragma_update(None, "journal_mode", "DELETE")
-        });
-        match folded {
+/// Gives the existing store another name in the same directory. Its old name stays until the copy takes it
+/// over, so at no moment is there no store.
+fn set_aside(
+    path: &Path,
+    existing: &ExistingStore,
+    directory: &Path,
+    now: Timestamp,
+) -> Result<PathBuf, Failure> {
+    let unwritable = |error: std::io::Error| unrestorable(directory, &error);
+    if matches!(existing, ExistingStore::Sound(_)) {
+        // Moves the log into the file and deletes it. SQLite refuses while another program has the file open.
+        match open_and(path, |db| db.pragma_update(None, "journal_mode", "DELETE")) {
             Ok(()) => {}
-            Err(error) if backup::is_busy(&error) => return Err(directory_lock::in_use(directory)),
-            Err(error) => return Err(inspect::trouble(path, &error.into())),
+            Err(error) if backup::is_busy(&error) => return Err(directory_lock::in_use_failure(directory)),
+            Err(error) => return Err(inspect::failure_for(path, &error.into())),
         }
     }
-    let kept = kept_name(path, now);
-    fs::hard_link(path, &kept).map_err(unwritable)?;
-    move_log(path, &kept).map_err(unwritable)?;
+    let replaced = replaced_path(path, now);
+    fs::hard_link(path, &replaced).map_err(unwritable)?;
+    // Before the new store appears: SQLite would apply an old log to it.
+    move_log(path, &replaced).map_err(unwritable)?;
     backup::sync_directory(directory).map_err(unwritable)?;
-    Ok(kept)
+    Ok(replaced)
 }
 
-/// A log whose database is gone is kept too: it may have what nothing else has.
-fn set_aside_log(path: &Path, now: Timestamp) -> std::io::Result<Option<PathBuf>> {
-    move_log(path, &kept_name(path, now))
-}
-
-fn move_log(path: &Path, kept: &Path) -> std::io::Result<Option<PathBuf>> {
+/// Moves the log and its index from one database to another; returns the first that existed.
+fn move_log(path: &Path, to: &Path) -> std::io::Result<Option<PathBuf>> {
     let mut moved = None;
-    for end in ["-wal", "-shm"] {
-        let log = with_end(path, end);
+    for suffix in ["-wal", "-shm"] {
+        let log = with_suffix(path, suffix);
         if log.exists() {
-            fs::rename(&log, with_end(kept, end))?;
-            moved = moved.or(Some(with_end(kept, end)));
+            fs::rename(&log, with_suffix(to, suffix))?;
+            moved = moved.or(Some(with_suffix(to, suffix)));
         }
     }
     Ok(moved)
 }
 
-/// A name that nothing has yet.
-fn kept_name(path: &Path, now: Timestamp) -> PathBuf {
-    let dated = with_end(path, &format!(".replaced-{}", backup::stamp(now)));
-    let free = |name: &PathBuf| !name.exists() && !with_end(name, "-wal").exists();
-    (2..1000)
-        .map(|number| with_end(&dated, &format!("-{number}")))
-        .fold(Some(dated.clone()).filter(free), |found, next| found.or(Some(next).filter(free)))
-        .unwrap_or(dated)
+/// Returns a name for the replaced store that no file has yet.
+fn replaced_path(path: &Path, now: Timestamp) -> PathBuf {
+    let dated = with_suffix(path, &format!(".replaced-{}", backup::file_timestamp(now)));
+    let numbered = (2..1000).map(|number| with_suffix(&dated, &format!("-{number}")));
+    iter::once(dated.clone())
+        .chain(numbered)
+        .find(|name| !name.exists() && !with_suffix(name, "-wal").exists())
+        .unwrap_or_else(|| dated.clone())
 }
 
-fn with_end(path: &Path, end: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(end);
+    name.push(suffix);
     name.into()
 }

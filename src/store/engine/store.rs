@@ -1,8 +1,4 @@
-//! The SQLite file: every line of SQL, the schema, the one writer and the read-only readers.
-//!
-//! Functions that read or write take a `&Connection` and are handed to [`Store::read`] or
-//! [`Store::write`]: those decide on which thread and in which transaction they run. Instants are
-//! [`Timestamp`](crate::common::time::Timestamp)s, kept as microseconds since the Unix epoch.
+//! The handle of an open store: runs work on the writer thread or on a pooled read-only connection.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,72 +8,64 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use crate::common::failure::Failure;
-use crate::config::settings::Snapshot;
+use crate::config::settings::Settings;
 use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::file_identity::Place;
-use crate::store::engine::writer::Writer;
+use crate::store::engine::file_identity::FileIdentity;
+use crate::store::engine::writer::WriterThread;
 use crate::store::engine::{inspect, open, setting};
 use crate::store::error::StoreError;
 
-/// The open store of one data directory. Cheap to clone; the last clone closes it.
+/// The open store of one data directory. Cheap to clone; dropping the last clone closes it.
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
 }
 
+// Fields are dropped in this order.
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
-    /// Read-only connections that nobody uses at the moment. They are let go before the writer: only the last connection
-    /// brings the log into the file, and only where it may write.
+    /// Unused read-only connections. They close before the writer: only the last connection moves the log
+    /// into the file, and it can do so only if it may write.
     idle: Mutex<Vec<Connection>>,
-    writer: Writer,
-    place: Place,
-    /// The last to be let go: until then nobody restores over this store.
-    _claim: File,
+    writer: WriterThread,
+    identity: FileIdentity,
+    /// Released last: until then nobody restores over this store.
+    _lock: File,
 }
 
 impl Store {
-    /// Opens the store in `directory`, makes both where they are missing, and brings the schema up to
-    /// date.
-    ///
-    /// # Errors
-    /// Where the file is not ours, is newer than this program, or cannot be written: a sentence, what to
-    /// do, and nothing changed.
+    /// Opens the store in `directory`, creates both if they are missing, and brings the schema up to date.
     pub fn open(directory: &Path) -> Result<Self, Failure> {
-        let (connection, claim) = open::open(directory)?;
+        let (connection, lock) = open::open(directory)?;
         let path = directory.join(FILE_NAME);
-        let place = Place::of(&path).map_err(|error| {
+        let identity = FileIdentity::of(&path).map_err(|error| {
             Failure::failed(
                 format!("{}: {error}", path.display()),
                 "make the data directory readable for this user",
             )
         })?;
-        let writer = Writer::start(connection, place.clone()).map_err(|error| {
+        let writer = WriterThread::start(connection, identity.clone()).map_err(|error| {
             Failure::failed(format!("no thread for the writer: {error}"), "raise the limit on threads")
         })?;
-        let inner =
-            Inner { directory: directory.to_owned(), writer, place, idle: Mutex::default(), _claim: claim };
-        Ok(Self { inner: Arc::new(inner) })
+        let (directory, idle) = (directory.to_owned(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { directory, idle, writer, identity, _lock: lock }) })
     }
 
-    /// The data directory.
+    /// Returns the data directory.
     pub fn directory(&self) -> &Path {
         &self.inner.directory
     }
 
-    /// Bytes of the database file and of its write-ahead log; nothing where there is none.
+    /// Returns the bytes of the database file and of its write-ahead log; a missing file counts 0.
     pub fn bytes(&self) -> (u64, u64) {
-        let size =
-            |name: &str| std::fs::metadata(self.inner.directory.join(name)).map_or(0, |file| file.len());
-        (size(FILE_NAME), size(&format!("{FILE_NAME}-wal")))
+        let path = self.inner.directory.join(FILE_NAME);
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        (size(&path), size(&inspect::wal_path(&path)))
     }
 
-    /// Runs `work` in the writer's next transaction and answers once that is on the disk. Where `work`
-    /// fails, nothing of it is kept.
-    ///
-    /// # Errors
-    /// What `work` returned, or why the transaction did not stand.
+    /// Runs `work` in the writer's next transaction and returns after its commit. If `work` fails, nothing of
+    /// it is stored.
     pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -87,16 +75,13 @@ impl Store {
     }
 
     /// Runs `work` on a read-only connection, in one snapshot, off the async threads.
-    ///
-    /// # Errors
-    /// What `work` returned, or why the file could not be read.
     pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let store = self.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let reading = tokio::task::spawn_blocking(move || {
             let mut reader = store.inner.reader()?;
             let snapshot = reader.transaction()?;
             let result = work(&snapshot);
@@ -104,15 +89,13 @@ impl Store {
             store.inner.idle.lock().push(reader);
             result
         });
-        done.await.unwrap_or(Err(StoreError::Closed))
+        reading.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Reads the settings as they are now.
-    ///
-    /// # Errors
-    /// Where they cannot be read; the defaults must not stand in for them where that would switch something on.
-    pub async fn settings(&self) -> Result<Snapshot, StoreError> {
-        self.read(setting::all).await
+    /// Reads the current settings. After an error a caller does not fall back to defaults that switch
+    /// something on.
+    pub async fn settings(&self) -> Result<Settings, StoreError> {
+        self.read(setting::read_all).await
     }
 }
 
@@ -122,7 +105,8 @@ impl Inner {
         if let Some(reader) = idle {
             return Ok(reader);
         }
-        self.place.check()?;
-        inspect::reader(&self.directory.join(FILE_NAME))
+        // A new connection would silently open the file that replaced ours.
+        self.identity.check()?;
+        inspect::open_reader(&self.directory.join(FILE_NAME))
     }
 }

@@ -1,6 +1,5 @@
-//! The one thread that writes. It commits the work of many patients together: each job runs in a
-//! savepoint of its own, so that one that fails takes nothing else with it, and whoever asked hears
-//! back only after the commit.
+//! The only thread that writes. One transaction carries the jobs of many patients. Each job has its own
+//! savepoint, so that its failure undoes nothing else, and a caller gets its result only after the commit.
 
 use std::iter;
 use std::sync::mpsc;
@@ -11,70 +10,71 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::common::failpoint;
-use crate::store::engine::file_identity::Place;
+use crate::store::engine::file_identity::FileIdentity;
 use crate::store::error::StoreError;
 use crate::store::samples::commit_number;
 
-/// Jobs that wait while the disk syncs; the senders of more wait in line. Each holds at most a few
-/// thousand rows, so this bounds memory too.
+/// Jobs that wait while the disk syncs; further senders block. A job holds at most a few thousand rows, so
+/// this bounds memory too.
 const QUEUE: usize = 64;
-/// How long one transaction gathers jobs before it commits, so that nobody waits long for a sync.
+/// Time that one transaction gathers jobs before it commits, so that nobody waits long for a sync.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Tells the one who asked how it went, once it is known whether the commit stood.
+/// Sends the result to the caller once the outcome of the commit is known.
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Work, given a connection with an open transaction or the reason why there is none.
-type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Reply + Send>;
+/// Work for a connection with an open transaction, or the reason why there is none.
+type WriteJob = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Reply + Send>;
 
 /// The sending side of the writer thread.
 #[derive(Debug)]
-pub(crate) struct Writer {
-    jobs: Option<mpsc::SyncSender<Job>>,
+pub(crate) struct WriterThread {
+    jobs: Option<mpsc::SyncSender<WriteJob>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
-    pub(crate) fn start(connection: Connection, place: Place) -> std::io::Result<Self> {
+impl WriterThread {
+    pub(crate) fn start(connection: Connection, identity: FileIdentity) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&connection, &place, &inbox))?;
+            .spawn(move || run(&connection, &identity, &inbox))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Runs `work` in the next transaction; answers when that is on the disk.
+    /// Runs `work` in the next transaction; returns after its commit.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let (sender, receiver) = oneshot::channel();
+        let job: WriteJob = Box::new(move |connection| {
             let result = connection.and_then(|connection| in_savepoint(connection, work));
             Box::new(move |committed| {
-                // Nobody listens any more: the work stands all the same.
-                let _ = answer.send(committed.and(result));
+                // If the caller is gone, the work is committed all the same.
+                let _ = sender.send(committed.and(result));
             })
         });
         self.send(job).await?;
-        answered.await.unwrap_or(Err(StoreError::Closed))
+        receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn send(&self, job: Job) -> Result<(), StoreError> {
+    async fn send(&self, job: WriteJob) -> Result<(), StoreError> {
         let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
         let job = match jobs.try_send(job) {
             Ok(()) => return Ok(()),
             Err(mpsc::TrySendError::Disconnected(_)) => return Err(StoreError::Closed),
             Err(mpsc::TrySendError::Full(job)) => job,
         };
+        // The queue is full: wait on a blocking thread, not on an async one.
         let jobs = jobs.clone();
         let sent = tokio::task::spawn_blocking(move || jobs.send(job).is_ok()).await;
         if sent.unwrap_or(false) { Ok(()) } else { Err(StoreError::Closed) }
     }
 }
 
-impl Drop for Writer {
-    /// Waits for the jobs that were accepted.
+impl Drop for WriterThread {
+    /// Waits for the accepted jobs.
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
@@ -95,13 +95,14 @@ fn in_savepoint<T>(
     result
 }
 
-fn run(connection: &Connection, place: &Place, inbox: &mpsc::Receiver<Job>) {
+fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<WriteJob>) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
         let opened = connection.execute_batch("BEGIN IMMEDIATE");
         if let Err(error) = opened.and_then(|()| commit_number::begin_transaction(connection)) {
             let error = StoreError::from(error);
-            // Whoever waited meanwhile hears the same: one after the other they would wait for ever.
+            // Every queued job fails with it. Tried one after the other, each would wait out the busy
+            // timeout.
             for job in iter::once(first).chain(inbox.try_iter()) {
                 job(Err(error.clone()))(Err(error.clone()));
             }
@@ -109,13 +110,13 @@ fn run(connection: &Connection, place: &Place, inbox: &mpsc::Receiver<Job>) {
         }
         failpoint::at("writer.begun");
         let mut replies = vec![first(Ok(connection))];
-        // SQLite ends the transaction itself when the disk is full: then there is nothing to add to.
+        // SQLite ends the transaction itself if the disk is full: further jobs would run outside of it.
         while !connection.is_autocommit() && began.elapsed() < GATHER {
             let Ok(job) = inbox.try_recv() else { break };
             replies.push(job(Ok(connection)));
         }
         failpoint::at("writer.commit");
-        let committed = commit(connection, place);
+        let committed = commit(connection, identity);
         failpoint::at("writer.committed");
         for reply in replies {
             reply(committed.clone());
@@ -123,11 +124,11 @@ fn run(connection: &Connection, place: &Place, inbox: &mpsc::Receiver<Job>) {
     }
 }
 
-fn commit(connection: &Connection, place: &Place) -> Result<(), StoreError> {
+fn commit(connection: &Connection, identity: &FileIdentity) -> Result<(), StoreError> {
     if connection.is_autocommit() {
         return Err(StoreError::DiskFull);
     }
-    let ended = place.check().and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    let ended = identity.check().and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     // SQLite rolls some failed transactions back by itself; then there is none to roll back.
     if ended.is_err() && !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
@@ -140,20 +141,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn whoever_asked_hears_of_a_commit_that_fails() {
+    async fn a_caller_learns_that_its_commit_failed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
         let db = Connection::open(&path).unwrap();
         db.execute_batch(
-            "PRAGMA foreign_keys = ON; CREATE TEMP TABLE open_commit (number); CREATE TABLE whole (id INTEGER PRIMARY KEY);
-             CREATE TABLE part (whole REFERENCES whole (id) DEFERRABLE INITIALLY DEFERRED);",
+            "PRAGMA foreign_keys = ON; CREATE TEMP TABLE open_commit (number);
+             CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (parent REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);",
         )
         .unwrap();
-        let writer = Writer::start(db, Place::of(&path).unwrap()).unwrap();
-        // What it refers to is looked for at the end of the transaction only.
-        let dangling = writer.write(|db| Ok(db.execute("INSERT INTO part VALUES (7)", [])?)).await;
+        let writer = WriterThread::start(db, FileIdentity::of(&path).unwrap()).unwrap();
+        // The deferred foreign key is checked at the end of the transaction only.
+        let dangling = writer.write(|db| Ok(db.execute("INSERT INTO child VALUES (7)", [])?)).await;
         assert!(dangling.is_err(), "{dangling:?}");
-        let kept = writer.write(|db| Ok(db.query_row("SELECT count(*) FROM part", [], |row| row.get(0))?));
-        assert_eq!(kept.await, Ok(0_i64));
+        let rows = writer.write(|db| Ok(db.query_row("SELECT count(*) FROM child", [], |row| row.get(0))?));
+        assert_eq!(rows.await, Ok(0_i64));
     }
 }

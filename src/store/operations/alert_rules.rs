@@ -1,141 +1,138 @@
-//! What there is to tell: who is silent, and what the daemon itself is in trouble with.
+//! Decides which alerts to queue: silent patients, and problems of the daemon itself.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
-use crate::config::settings::Snapshot;
-use crate::model::alert::{Alert, Channel, Kind};
-use crate::model::export_health::{Exporting, Trouble};
-use crate::model::silence::Cause;
+use crate::config::settings::Settings;
+use crate::model::alert::{Alert, AlertKind, Channel};
+use crate::model::export_health::{ExportHealth, ProblemStatus};
+use crate::model::silence::SilenceCause;
 use crate::store::engine::setting;
 use crate::store::error::StoreError;
 use crate::store::operations::{alert_queue, silence};
 use crate::store::outbox::outbox;
 
-/// Nobody was read for so long: some ticks failed, and not one alone.
+/// Time without any completed read before an alert: several failed ticks, not a single one.
 const STUCK_AFTER: Duration = Duration::from_hours(2);
 
-/// What is found where the daemon itself is in trouble.
+/// Problems of the daemon itself.
 #[derive(Debug, Default)]
-struct Troubles {
-    /// What goes on.
-    going_on: Vec<Alert>,
-    /// What is over.
-    over: Vec<Kind>,
+struct DaemonProblems {
+    ongoing: Vec<Alert>,
+    resolved: Vec<AlertKind>,
 }
 
-/// What is known beside the store.
+/// Facts about the running daemon that decide which rules apply.
 #[derive(Debug, Clone)]
-pub struct View {
-    /// Where alerts go.
+pub struct Conditions {
     pub channels: Vec<Channel>,
-    /// Whether a tick has begun and ended since the process began or the machine woke up: before, nobody has looked.
+    /// A tick has run since the process started or the machine woke up. Before that the store is out of date,
+    /// and everybody would seem silent.
     pub has_read: bool,
-    /// Whether observations are exported at all.
+    /// Observations are exported at all.
     pub exports: bool,
-    /// Whether the export has had its time since then.
+    /// The export has had its time since then.
     pub has_exported: bool,
 }
 
-/// What there is to raise.
+/// The result of the rules: alerts to queue or to delete.
 #[derive(Debug)]
-pub struct News {
-    settings: Snapshot,
-    troubles: Troubles,
+pub struct PendingAlerts {
+    settings: Settings,
+    problems: DaemonProblems,
 }
 
-impl View {
-    /// What is to be raised or forgotten, if anything is. Only reads.
-    ///
-    /// # Errors
-    /// Where the tables cannot be read.
-    pub fn news(&self, db: &Connection, now: Timestamp) -> Result<Option<News>, StoreError> {
-        let settings = setting::all(db)?;
-        let mut troubles = Troubles::default();
+impl Conditions {
+    /// Applies the rules without writing; none if the queue is already up to date.
+    pub fn evaluate(&self, db: &Connection, now: Timestamp) -> Result<Option<PendingAlerts>, StoreError> {
+        let settings = setting::read_all(db)?;
+        let mut problems = DaemonProblems::default();
         if self.has_read {
-            let (trouble, cause) = stuck(db, &settings, now)?;
-            troubles.add(db, Kind::Stuck, trouble, cause)?;
+            let (status, cause) = check_stuck(db, &settings, now)?;
+            problems.add(db, AlertKind::Stuck, status, cause)?;
         }
-        let standing = if self.exports { outbox::standing(db, now)? } else { Exporting::default() };
-        for (kind, trouble) in standing.troubles(now) {
-            if self.has_exported || trouble == Trouble::Over {
-                troubles.add(db, kind, trouble, None)?;
+        let health = if self.exports { outbox::find_health(db, now)? } else { ExportHealth::default() };
+        for (kind, status) in health.problems(now) {
+            if self.has_exported || status == ProblemStatus::Over {
+                problems.add(db, kind, status, None)?;
             }
         }
-        let is_news = (self.has_read && silence::is_news(db, settings.silence_after(), now)?)
-            || alert_queue::is_lacking(db, &self.channels, &troubles.going_on)?
-            || !troubles.over.is_empty();
-        Ok(is_news.then_some(News { settings, troubles }))
+        let has_changed = (self.has_read && silence::has_changed(db, settings.silence_after(), now)?)
+            || alert_queue::has_unqueued(db, &self.channels, &problems.ongoing)?
+            || !problems.resolved.is_empty();
+        Ok(has_changed.then_some(PendingAlerts { settings, problems }))
     }
 
-    /// Raises it, and notes who is silent.
-    ///
-    /// # Errors
-    /// Where the tables cannot be written.
-    pub fn raise(&self, db: &Connection, news: &News, now: Timestamp) -> Result<(), StoreError> {
+    /// Records who is silent and queues the alerts.
+    pub fn enqueue(
+        &self,
+        db: &Connection,
+        pending: &PendingAlerts,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if self.has_read {
-            raise_silences(db, &self.channels, &news.settings, now)?;
+            enqueue_silences(db, &self.channels, &pending.settings, now)?;
         }
-        for one in &news.troubles.going_on {
-            alert_queue::raise(db, &self.channels, one, now)?;
+        for alert in &pending.problems.ongoing {
+            alert_queue::enqueue(db, &self.channels, alert, now)?;
         }
-        news.troubles.over.iter().try_for_each(|kind| alert_queue::forget(db, *kind))
+        pending.problems.resolved.iter().try_for_each(|kind| alert_queue::delete(db, *kind))
     }
 }
 
-impl Troubles {
-    /// Takes in how a kind stands. A trouble that somebody was to be told of goes on from when it was found first.
+impl DaemonProblems {
     fn add(
         &mut self,
         db: &Connection,
-        kind: Kind,
-        trouble: Trouble,
-        cause: Option<Cause>,
+        kind: AlertKind,
+        status: ProblemStatus,
+        cause: Option<SilenceCause>,
     ) -> Result<(), StoreError> {
-        let known = alert_queue::known_since(db, kind)?;
-        match (trouble, known) {
-            (Trouble::Since(found), _) => {
-                self.going_on.push(Alert { kind, patient: None, since: known.unwrap_or(found), cause });
+        let queued = alert_queue::find_since(db, kind)?;
+        match (status, queued) {
+            (ProblemStatus::Active(found), _) => {
+                // A queued problem keeps its first beginning, so that it stays one alert.
+                self.ongoing.push(Alert { kind, patient: None, since: queued.unwrap_or(found), cause });
             }
-            (Trouble::Over, Some(_)) => self.over.push(kind),
-            (Trouble::Over, None) | (Trouble::AsBefore, _) => {}
+            (ProblemStatus::Over, Some(_)) => self.resolved.push(kind),
+            (ProblemStatus::Over, None) | (ProblemStatus::Unchanged, _) => {}
         }
         Ok(())
     }
 }
 
-fn raise_silences(
+fn enqueue_silences(
     db: &Connection,
     channels: &[Channel],
-    settings: &Snapshot,
+    settings: &Settings,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let news = silence::note(db, settings.silence_after(), now)?;
-    for one in &news.going_on {
+    let changes = silence::record(db, settings.silence_after(), now)?;
+    for one in &changes.ongoing {
         let (patient, cause) = (Some(one.patient), Some(one.silence.cause));
-        let silent = Alert { kind: Kind::Silent, patient, since: one.silence.since, cause };
-        alert_queue::raise(db, channels, &silent, now)?;
+        let alert = Alert { kind: AlertKind::Silent, patient, since: one.silence.since, cause };
+        alert_queue::enqueue(db, channels, &alert, now)?;
     }
-    for one in news.ended.iter().filter(|_| settings.tells_when_back()) {
-        alert_queue::raise_back(db, one.patient, one.silence, now)?;
+    for one in changes.ended.iter().filter(|_| settings.alerts_when_back()) {
+        alert_queue::enqueue_recovery(db, one.patient, one.silence, now)?;
     }
-    alert_queue::forget_ended(db, now)
+    alert_queue::delete_ended(db, now)
 }
 
-/// Whether nobody is read, and the likely cause.
-fn stuck(
+/// Checks that somebody was read lately while polling is on; returns the likely cause if not.
+fn check_stuck(
     db: &Connection,
-    settings: &Snapshot,
+    settings: &Settings,
     now: Timestamp,
-) -> Result<(Trouble, Option<Cause>), StoreError> {
+) -> Result<(ProblemStatus, Option<SilenceCause>), StoreError> {
     let patience = STUCK_AFTER.max(settings.poll_interval() * 3);
-    let last = alert_queue::last_read(db)?.filter(|last| settings.is_on() && last.plus(patience) <= now);
-    Ok(match last {
-        Some(last) => (Trouble::Since(last), Some(alert_queue::stuck_by(db)?)),
-        None => (Trouble::Over, None),
-    })
+    let last = alert_queue::find_last_full_read(db)?;
+    match last.filter(|last| settings.is_on() && last.plus(patience) <= now) {
+        Some(last) => Ok((ProblemStatus::Active(last), Some(alert_queue::find_stuck_cause(db)?))),
+        None => Ok((ProblemStatus::Over, None)),
+    }
 }
 
 #[cfg(test)]
@@ -145,53 +142,60 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// A patient who is quiet, with the polls switched on.
+    /// A patient without new samples, with polling switched on.
     fn quiet() -> Connection {
         let db = tests::quiet();
         setting::set(&db, "module.ow", "true").unwrap();
         db
     }
 
-    fn view() -> View {
-        View { channels: vec![Channel::Webhook], has_read: true, exports: true, has_exported: true }
+    fn conditions() -> Conditions {
+        Conditions { channels: vec![Channel::Webhook], has_read: true, exports: true, has_exported: true }
     }
 
-    /// What is to be told after a round, in order.
-    fn raised(db: &Connection, view: &View, now: Timestamp) -> Vec<(Kind, Option<Cause>)> {
-        if let Some(news) = view.news(db, now).unwrap() {
-            view.raise(db, &news, now).unwrap();
+    /// The due alerts after one evaluation.
+    fn queued(
+        db: &Connection,
+        conditions: &Conditions,
+        now: Timestamp,
+    ) -> Vec<(AlertKind, Option<SilenceCause>)> {
+        if let Some(pending) = conditions.evaluate(db, now).unwrap() {
+            conditions.enqueue(db, &pending, now).unwrap();
         }
-        let due = alert_queue::due(db, Channel::Webhook, now).unwrap();
+        let due = alert_queue::list_due(db, Channel::Webhook, now).unwrap();
         due.iter().map(|one| (one.alert.kind, one.alert.cause)).collect()
     }
 
     #[test]
-    fn who_has_not_looked_since_the_machine_woke_up_tells_nothing() {
+    fn no_alert_is_queued_until_a_tick_has_run_after_a_suspend() {
         let (db, now) = (quiet(), start().plus(HOUR * 48));
-        let asleep = View { has_read: false, has_exported: false, ..view() };
-        assert_eq!(raised(&db, &asleep, now), []);
-        let not_read = Some(Cause::NotRead);
-        assert_eq!(raised(&db, &view(), now), [(Kind::Silent, not_read), (Kind::Stuck, not_read)]);
+        let asleep = Conditions { has_read: false, has_exported: false, ..conditions() };
+        assert_eq!(queued(&db, &asleep, now), []);
+        let not_read = Some(SilenceCause::NotRead);
+        assert_eq!(
+            queued(&db, &conditions(), now),
+            [(AlertKind::Silent, not_read), (AlertKind::Stuck, not_read)]
+        );
     }
 
     #[test]
-    fn that_nobody_is_read_is_told_whatever_the_reason_and_only_while_it_lasts() {
+    fn an_alert_says_that_nobody_is_read_for_as_long_as_it_lasts() {
         let (db, now) = (quiet(), start().plus(HOUR * 2));
-        assert_eq!(raised(&db, &view(), start().plus(HOUR)), []);
+        assert_eq!(queued(&db, &conditions(), start().plus(HOUR)), []);
         db.execute("UPDATE sync_status SET failed_polls = 1", []).unwrap();
-        assert_eq!(raised(&db, &view(), now), [(Kind::Stuck, Some(Cause::OwDown))]);
+        assert_eq!(queued(&db, &conditions(), now), [(AlertKind::Stuck, Some(SilenceCause::OwDown))]);
         assert_eq!(
-            raised(&db, &View { has_read: false, ..view() }, now),
-            [(Kind::Stuck, Some(Cause::OwDown))]
+            queued(&db, &Conditions { has_read: false, ..conditions() }, now),
+            [(AlertKind::Stuck, Some(SilenceCause::OwDown))]
         );
         db.execute("UPDATE sync_status SET fully_read_at = ?, failed_polls = 0", [now]).unwrap();
-        assert_eq!(raised(&db, &view(), now), [], "what could not be told by then is not told any more");
+        assert_eq!(queued(&db, &conditions(), now), [], "an unsent alert about a solved problem is deleted");
         db.execute("UPDATE settings SET value = 'false' WHERE key = 'module.ow'", []).unwrap();
-        assert_eq!(raised(&db, &view(), now.plus(HOUR * 3)), [], "switched off on purpose");
+        assert_eq!(queued(&db, &conditions(), now.plus(HOUR * 3)), [], "switched off on purpose");
     }
 
     #[test]
-    fn what_failed_for_somebody_who_is_read_no_more_is_no_cause() {
+    fn an_error_of_a_patient_who_is_no_longer_read_is_no_cause() {
         let (db, now) = (quiet(), start().plus(HOUR * 2));
         db.execute_batch(
             "INSERT INTO patients (id, name, time_zone, created_at) VALUES (2, 'B', 'UTC', 0);
@@ -204,6 +208,6 @@ mod tests {
             [now],
         )
         .unwrap();
-        assert!(raised(&db, &view(), now).contains(&(Kind::Stuck, Some(Cause::NotRead))));
+        assert!(queued(&db, &conditions(), now).contains(&(AlertKind::Stuck, Some(SilenceCause::NotRead))));
     }
 }

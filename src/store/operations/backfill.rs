@@ -1,4 +1,6 @@
-//! Reads of the past that somebody asked for: how far each came, so that one that was killed goes on.
+//! The progress of backfills (requested reads of the past), so that an interrupted one resumes.
+
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -7,76 +9,70 @@ use crate::model::consent_intervals::Interval;
 use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
 
-/// A backfill that began and did not end is taken up again by the same question within this time; after
-/// it, "90 days" means other days.
-const RESUMED_WITHIN: std::time::Duration = std::time::Duration::from_hours(24);
+/// The same request resumes an unfinished backfill within this time; later, "90 days" means other days.
+const RESUMED_WITHIN: Duration = Duration::from_hours(24);
 
-/// From which end a range is read.
+/// The direction in which a range is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// The oldest first.
-    Oldest,
-    /// The newest first.
-    Newest,
+pub enum ReadOrder {
+    OldestFirst,
+    NewestFirst,
 }
 
-/// What is left to read of a patient's backfill, which begins here where it did not before.
-///
-/// # Errors
-/// Where the table cannot be read or written.
-pub fn begin(
+impl ReadOrder {
+    /// Returns the end of an unread range at which the read part begins.
+    fn position(self, unread: Interval) -> Timestamp {
+        match self {
+            Self::OldestFirst => unread.from,
+            Self::NewestFirst => unread.until,
+        }
+    }
+}
+
+/// Starts a patient's backfill, or resumes it; returns the range that is still to be read.
+pub fn start_or_resume(
     db: &Connection,
     patient: PatientId,
-    asked: &str,
+    request: &str,
     range: Interval,
-    from: From,
+    order: ReadOrder,
     now: Timestamp,
 ) -> Result<Interval, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT since, read_until, until FROM backfills WHERE patient_id = ? AND request = ? AND started_at >= ?",
+        "SELECT since, read_until, until FROM backfills
+         WHERE patient_id = ? AND request = ? AND started_at >= ?",
     )?;
     let unfinished = query
-        .query_row(params![patient, asked, now.minus(RESUMED_WITHIN)], |row| match from {
-            From::Oldest => Ok(Interval { from: row.get(1)?, until: row.get(2)? }),
-            From::Newest => Ok(Interval { from: row.get(0)?, until: row.get(1)? }),
+        .query_row(params![patient, request, now.minus(RESUMED_WITHIN)], |row| match order {
+            ReadOrder::OldestFirst => Ok(Interval { from: row.get(1)?, until: row.get(2)? }),
+            ReadOrder::NewestFirst => Ok(Interval { from: row.get(0)?, until: row.get(1)? }),
         })
         .optional()?;
     if let Some(rest) = unfinished {
         return Ok(rest);
     }
-    let position = match from {
-        From::Oldest => range.from,
-        From::Newest => range.until,
-    };
     db.execute(
         "INSERT OR REPLACE INTO backfills (patient_id, request, since, until, read_until, started_at)
          VALUES (?, ?, ?, ?, ?, ?)",
-        params![patient, asked, range.from, range.until, position, now],
+        params![patient, request, range.from, range.until, order.position(range), now],
     )?;
     Ok(range)
 }
 
-/// Notes what is left of a backfill; one of which nothing is left is forgotten.
-///
-/// # Errors
-/// Where the table cannot be written.
+/// Records the unread rest of a backfill; deletes one without a rest.
 pub fn advance(
     db: &Connection,
     patient: PatientId,
-    asked: &str,
+    request: &str,
     rest: Interval,
-    from: From,
+    order: ReadOrder,
 ) -> Result<(), StoreError> {
     if rest.from >= rest.until {
         db.prepare_cached("DELETE FROM backfills WHERE patient_id = ? AND request = ?")?
-            .execute(params![patient, asked])?;
+            .execute(params![patient, request])?;
         return Ok(());
     }
-    let position = match from {
-        From::Oldest => rest.from,
-        From::Newest => rest.until,
-    };
     db.prepare_cached("UPDATE backfills SET read_until = ? WHERE patient_id = ? AND request = ?")?
-        .execute(params![position, patient, asked])?;
+        .execute(params![order.position(rest), patient, request])?;
     Ok(())
 }

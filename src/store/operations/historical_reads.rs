@@ -1,5 +1,5 @@
-//! The past that OW has fetched and that is still to be read here: kept until it was read to its end, however often the
-//! daemon ends or OW fails meanwhile.
+//! Historical ranges that OW has synced and the daemon has not read yet. A range stays until it was read
+//! completely, also over restarts and failures of OW.
 
 use std::time::Duration;
 
@@ -12,82 +12,76 @@ use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
 use crate::store::operations::poll_plan;
 
-/// A range that was read within this time is not read again because messages tell of samples in it: they come by the
-/// minute.
-const NOT_AGAIN: Duration = Duration::from_hours(1);
-/// A range that could not be read to its end is tried again: a tick or OW's restart is over in minutes.
+/// Webhooks about samples of a range come by the minute: it is read at most once in this time.
+const WEBHOOK_PAUSE: Duration = Duration::from_hours(1);
+/// A tick or a restart of OW, which make a read fail, are over in minutes.
 const BACKOFF: Backoff = Backoff { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
-/// What was read is remembered for longer than OW lists its runs, which is a day.
-const REMEMBERED: Duration = Duration::from_hours(48);
+/// Completed reads stay longer than OW lists its runs, which is a day.
+const RETENTION: Duration = Duration::from_hours(48);
 
-/// Something that OW fetched of the past, as it tells.
+/// A sync of past data, as OW reports it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Told {
-    /// OW's user.
+pub struct HistoricalSync {
+    /// OW user id.
     pub user: String,
-    /// OW's name of the run; empty where messages told of samples.
+    /// OW's id of the run; empty if webhooks named the samples.
     pub run: String,
-    /// The run's last sign of life, as OW's list has it; empty where that is not known.
-    pub last_update: String,
+    /// The run's last activity, in OW's words; empty if unknown.
+    pub last_activity: String,
 }
 
-/// A patient's past that is to be read.
+/// A range of a patient's past that is due to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owed {
-    /// Whose.
+pub struct PendingRead {
     pub patient: PatientId,
-    /// OW's name of the run; empty where messages told of samples.
+    /// OW's id of the run; empty if webhooks named the samples.
     pub run: String,
-    /// What is to be read.
     pub range: Interval,
 }
 
-/// Of what OW tells, that which is not noted yet and can be read: whose user is linked to a patient who consents to
-/// something. The rest is no news until it can be.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn news(db: &Connection, told: &[Told]) -> Result<Vec<(PatientId, Told)>, StoreError> {
+/// Returns the syncs that are not recorded yet and whose user is linked to a patient with an active consent.
+pub fn list_unrecorded(
+    db: &Connection,
+    syncs: &[HistoricalSync],
+) -> Result<Vec<(PatientId, HistoricalSync)>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT patient_id FROM links WHERE ow_user_id = ?1 AND state = 'active' AND NOT EXISTS (
              SELECT 1 FROM historical_reads WHERE historical_reads.patient_id = links.patient_id
-             AND ow_run_id = ?2 AND ow_run_id <> ''
-                                  AND (?3 = '' OR ow_last_activity IN ('', ?3)))",
+             AND ow_run_id = ?2 AND ow_run_id <> '' AND (?3 = '' OR ow_last_activity IN ('', ?3)))",
     )?;
-    let mut news = Vec::new();
-    for one in told {
+    let mut unrecorded = Vec::new();
+    for sync in syncs {
         let patient: Option<PatientId> =
-            query.query_row(params![one.user, one.run, one.last_update], |row| row.get(0)).optional()?;
+            query.query_row(params![sync.user, sync.run, sync.last_activity], |row| row.get(0)).optional()?;
         if let Some(patient) = patient
-            && poll_plan::consents(db, patient)?
+            && poll_plan::has_consent(db, patient)?
         {
-            news.push((patient, one.clone()));
+            unrecorded.push((patient, sync.clone()));
         }
     }
-    Ok(news)
+    Ok(unrecorded)
 }
 
-/// Notes that a range is to be read: at once, but for what messages tell of a range that was read of late. What waits
-/// already grows.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn add(
+/// Schedules a historical read. It is due now, or an hour after the last read if a webhook named a range just
+/// read. A pending read is widened.
+pub fn schedule(
     db: &Connection,
     patient: PatientId,
-    told: &Told,
+    sync: &HistoricalSync,
     range: Interval,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    // A completion in the future comes from a clock that ran ahead.
     db.prepare_cached("DELETE FROM historical_reads WHERE completed_at NOT BETWEEN ? AND ?")?
-        .execute([now.minus(REMEMBERED), now.plus(REMEMBERED)])?;
-    let of_late: Option<Timestamp> = db
+        .execute([now.minus(RETENTION), now.plus(RETENTION)])?;
+    let last_read: Option<Timestamp> = db
         .prepare_cached(
             "SELECT max(completed_at) FROM historical_reads
-             WHERE patient_id = ?1 AND ?2 = '' AND (ow_run_id = '' OR since <= ?3) AND completed_at BETWEEN ?4 AND ?5",
+             WHERE patient_id = ?1 AND ?2 = '' AND (ow_run_id = '' OR since <= ?3)
+               AND completed_at BETWEEN ?4 AND ?5",
         )?
-        .query_row(params![patient, told.run, range.from, now.minus(NOT_AGAIN), now], |row| row.get(0))?;
-    let due = of_late.map_or(now, |read| read.plus(NOT_AGAIN));
+        .query_row(params![patient, sync.run, range.from, now.minus(WEBHOOK_PAUSE), now], |row| row.get(0))?;
+    let due = last_read.map_or(now, |read| read.plus(WEBHOOK_PAUSE));
     db.prepare_cached(
         "INSERT INTO historical_reads (patient_id, ow_run_id, ow_last_activity, since, until, due_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -97,16 +91,13 @@ pub fn add(
              due_at = iif(completed_at IS NULL, due_at, excluded.due_at),
              attempts = iif(completed_at IS NULL, attempts, 0), completed_at = NULL",
     )?
-    .execute(params![patient, told.run, told.last_update, range.from, range.until, due])?;
+    .execute(params![patient, sync.run, sync.last_activity, range.from, range.until, due])?;
     Ok(())
 }
 
-/// What is to be read next, where anything is: whose link stands, and whose time has come. A time further off than any
-/// is set was set by a clock that was ahead.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn next(db: &Connection, now: Timestamp) -> Result<Option<Owed>, StoreError> {
+/// Returns the next due read of a linked patient.
+pub fn find_due(db: &Connection, now: Timestamp) -> Result<Option<PendingRead>, StoreError> {
+    // A due time beyond the maximum back-off can only come from a clock that ran ahead; it counts as due.
     let mut query = db.prepare_cached(
         "SELECT historical_reads.patient_id, ow_run_id, since, until FROM historical_reads
          JOIN links ON links.patient_id = historical_reads.patient_id AND links.state = 'active'
@@ -115,40 +106,35 @@ pub fn next(db: &Connection, now: Timestamp) -> Result<Option<Owed>, StoreError>
     )?;
     let next = query.query_row([now, now.plus(BACKOFF.longest)], |row| {
         let range = Interval { from: row.get(2)?, until: row.get(3)? };
-        Ok(Owed { patient: row.get(0)?, run: row.get(1)?, range })
+        Ok(PendingRead { patient: row.get(0)?, run: row.get(1)?, range })
     });
     Ok(next.optional()?)
 }
 
-/// Notes that a range was read to its end. Where more was told of meanwhile, that is still to be read, but not at once.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn done(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreError> {
-    let Interval { from, until } = owed.range;
+/// Records a complete read. A range that was widened meanwhile stays pending, due after the pause.
+pub fn complete(db: &Connection, read: &PendingRead, now: Timestamp) -> Result<(), StoreError> {
+    let Interval { from, until } = read.range;
     db.prepare_cached(
-        "UPDATE historical_reads SET attempts = 0, completed_at = iif(since = ?3
-         AND until = ?4, ?5, NULL), due_at = ?6
+        "UPDATE historical_reads
+         SET attempts = 0, completed_at = iif(since = ?3 AND until = ?4, ?5, NULL), due_at = ?6
          WHERE patient_id = ?1 AND ow_run_id = ?2",
     )?
-    .execute(params![owed.patient, owed.run, from, until, now, now.plus(NOT_AGAIN)])?;
+    .execute(params![read.patient, read.run, from, until, now, now.plus(WEBHOOK_PAUSE)])?;
     Ok(())
 }
 
-/// Notes that a range could not be read to its end: it is tried again, ever later.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn failed(db: &Connection, owed: &Owed, now: Timestamp) -> Result<(), StoreError> {
+/// Records a failed read; it is due again after the back-off.
+pub fn reschedule(db: &Connection, read: &PendingRead, now: Timestamp) -> Result<(), StoreError> {
     let mut query =
         db.prepare_cached("SELECT attempts FROM historical_reads WHERE patient_id = ? AND ow_run_id = ?")?;
-    let tries: Option<u32> = query.query_row(params![owed.patient, owed.run], |row| row.get(0)).optional()?;
-    let pause = BACKOFF.pause(tries.unwrap_or(0), jitter());
+    let attempts: Option<u32> =
+        query.query_row(params![read.patient, read.run], |row| row.get(0)).optional()?;
+    let due = now.plus(BACKOFF.pause(attempts.unwrap_or(0), jitter()));
     db.prepare_cached(
-        "UPDATE historical_reads SET attempts = min(attempts + 1, 1000), due_at = ? WHERE patient_id = ?
-         AND ow_run_id = ?",
+        "UPDATE historical_reads SET attempts = min(attempts + 1, 1000), due_at = ?
+         WHERE patient_id = ? AND ow_run_id = ?",
     )?
-    .execute(params![now.plus(pause), owed.patient, owed.run])?;
+    .execute(params![due, read.patient, read.run])?;
     Ok(())
 }
 
@@ -169,7 +155,7 @@ mod tests {
         now().plus(Duration::from_mins(minutes))
     }
 
-    /// One patient who is linked and consents, and one who is linked only.
+    /// A linked patient with a consent, and a linked one without.
     fn database() -> Connection {
         let db = in_memory();
         crate::store::samples::code::seed(&db).unwrap();
@@ -185,59 +171,60 @@ mod tests {
         db
     }
 
-    fn told(run: &str, last_update: &str) -> Told {
-        Told { user: "one".into(), run: run.into(), last_update: last_update.into() }
+    fn sync(run: &str, last_activity: &str) -> HistoricalSync {
+        HistoricalSync { user: "one".into(), run: run.into(), last_activity: last_activity.into() }
     }
 
-    fn is_news(db: &Connection, told: Told) -> bool {
-        !news(db, &[told]).unwrap().is_empty()
+    fn is_unrecorded(db: &Connection, sync: HistoricalSync) -> bool {
+        !list_unrecorded(db, &[sync]).unwrap().is_empty()
     }
 
-    fn back(days: u32, until: Timestamp) -> Interval {
+    fn last_days(days: u32, until: Timestamp) -> Interval {
         Interval { from: now().minus(DAY * days), until }
     }
 
-    fn add(db: &Connection, run: &str, range: Interval, now: Timestamp) {
-        crate::store::operations::historical_reads::add(db, PatientId::new(1), &told(run, "x"), range, now)
-            .unwrap();
+    fn schedule_run(db: &Connection, run: &str, range: Interval, now: Timestamp) {
+        schedule(db, PatientId::new(1), &sync(run, "x"), range, now).unwrap();
     }
 
     #[test]
-    fn a_run_is_owed_once_and_again_where_it_went_on() {
+    fn a_run_is_read_once_and_again_after_new_activity() {
         let db = database();
-        assert!(is_news(&db, told("r", "x")));
-        add(&db, "r", back(90, now()), now());
+        assert!(is_unrecorded(&db, sync("r", "x")));
+        schedule_run(&db, "r", last_days(90, now()), now());
         assert!(
-            !is_news(&db, told("r", "x")) && !is_news(&db, told("r", "")) && is_news(&db, told("s", "x"))
+            !is_unrecorded(&db, sync("r", "x"))
+                && !is_unrecorded(&db, sync("r", ""))
+                && is_unrecorded(&db, sync("s", "x"))
         );
-        let owed = next(&db, now()).unwrap().unwrap();
-        assert_eq!(owed.range, back(90, now()));
-        done(&db, &owed, now()).unwrap();
-        assert_eq!(next(&db, minutes(600)).unwrap(), None);
-        assert!(!is_news(&db, told("r", "x")), "it was read");
-        assert!(is_news(&db, told("r", "y")), "it went on");
-        add(&db, "r", back(90, minutes(5)), minutes(5));
-        assert_eq!(next(&db, minutes(5)).unwrap().unwrap().range, back(90, minutes(5)));
+        let read = find_due(&db, now()).unwrap().unwrap();
+        assert_eq!(read.range, last_days(90, now()));
+        complete(&db, &read, now()).unwrap();
+        assert_eq!(find_due(&db, minutes(600)).unwrap(), None);
+        assert!(!is_unrecorded(&db, sync("r", "x")), "it was read");
+        assert!(is_unrecorded(&db, sync("r", "y")), "it has new activity");
+        schedule_run(&db, "r", last_days(90, minutes(5)), minutes(5));
+        assert_eq!(find_due(&db, minutes(5)).unwrap().unwrap().range, last_days(90, minutes(5)));
     }
 
     #[test]
-    fn who_cannot_be_read_is_no_news_yet() {
+    fn a_user_who_cannot_be_read_is_not_recorded_yet() {
         let db = database();
-        let of = |user: &str| is_news(&db, Told { user: user.into(), ..told("r", "x") });
+        let of = |user: &str| is_unrecorded(&db, HistoricalSync { user: user.into(), ..sync("r", "x") });
         assert_eq!([of("one"), of("two"), of("three")], [true, false, false]);
     }
 
     #[test]
-    fn what_fails_is_tried_again_ever_later_until_it_was_read() {
+    fn a_failed_read_is_retried_with_growing_pauses() {
         let db = database();
-        add(&db, "r", back(90, now()), now());
+        schedule_run(&db, "r", last_days(90, now()), now());
         let mut at = now();
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            let owed = next(&db, at).unwrap().unwrap();
-            failed(&db, &owed, at).unwrap();
+            let read = find_due(&db, at).unwrap().unwrap();
+            reschedule(&db, &read, at).unwrap();
             let pause =
-                (1..=60).find(|pause| next(&db, at.plus(Duration::from_mins(*pause))).unwrap().is_some());
+                (1..=60).find(|pause| find_due(&db, at.plus(Duration::from_mins(*pause))).unwrap().is_some());
             pauses.extend(pause);
             at = at.plus(Duration::from_mins(pause.unwrap()));
         }
@@ -246,49 +233,49 @@ mod tests {
             zip(&pauses, longest).all(|(pause, most)| (most * 3 / 4..=most).contains(pause)),
             "{pauses:?}"
         );
-        assert!(next(&db, now().minus(DAY)).unwrap().is_some(), "a clock that was ahead puts nothing off");
+        assert!(find_due(&db, now().minus(DAY)).unwrap().is_some(), "a clock that ran ahead delays nothing");
     }
 
     #[test]
-    fn messages_have_a_range_read_once_an_hour() {
+    fn webhooks_cause_one_read_of_a_range_per_hour() {
         let db = database();
-        add(&db, "", back(3, now()), now());
-        let owed = next(&db, now()).unwrap().unwrap();
-        // More is told of while it is read.
-        add(&db, "", back(4, minutes(1)), minutes(1));
-        done(&db, &owed, minutes(2)).unwrap();
-        assert_eq!(next(&db, minutes(61)).unwrap(), None);
-        let owed = next(&db, minutes(62)).unwrap().unwrap();
-        assert_eq!(owed.range, back(4, minutes(1)));
-        done(&db, &owed, minutes(62)).unwrap();
+        schedule_run(&db, "", last_days(3, now()), now());
+        let read = find_due(&db, now()).unwrap().unwrap();
+        // The range is widened during the read.
+        schedule_run(&db, "", last_days(4, minutes(1)), minutes(1));
+        complete(&db, &read, minutes(2)).unwrap();
+        assert_eq!(find_due(&db, minutes(61)).unwrap(), None);
+        let read = find_due(&db, minutes(62)).unwrap().unwrap();
+        assert_eq!(read.range, last_days(4, minutes(1)));
+        complete(&db, &read, minutes(62)).unwrap();
         for minute in 63..100 {
-            add(&db, "", back(3, minutes(minute)), minutes(minute));
-            assert_eq!(next(&db, minutes(minute)).unwrap(), None);
+            schedule_run(&db, "", last_days(3, minutes(minute)), minutes(minute));
+            assert_eq!(find_due(&db, minutes(minute)).unwrap(), None);
         }
         assert_eq!(
-            next(&db, minutes(122)).unwrap().unwrap().range,
-            back(3, minutes(99)),
-            "what came last is read"
+            find_due(&db, minutes(122)).unwrap().unwrap().range,
+            last_days(3, minutes(99)),
+            "the last webhook counts"
         );
     }
 
     #[test]
-    fn messages_about_what_a_run_had_read_wait_and_a_run_never_does() {
+    fn webhooks_about_a_range_just_read_wait_and_a_run_does_not() {
         let db = database();
-        add(&db, "r", back(90, now()), now());
-        done(&db, &next(&db, now()).unwrap().unwrap(), now()).unwrap();
-        add(&db, "", back(3, minutes(1)), minutes(1));
-        assert_eq!(next(&db, minutes(1)).unwrap(), None);
-        add(&db, "s", back(2, minutes(2)), minutes(2));
-        assert_eq!(next(&db, minutes(2)).unwrap().unwrap().run, "s");
+        schedule_run(&db, "r", last_days(90, now()), now());
+        complete(&db, &find_due(&db, now()).unwrap().unwrap(), now()).unwrap();
+        schedule_run(&db, "", last_days(3, minutes(1)), minutes(1));
+        assert_eq!(find_due(&db, minutes(1)).unwrap(), None);
+        schedule_run(&db, "s", last_days(2, minutes(2)), minutes(2));
+        assert_eq!(find_due(&db, minutes(2)).unwrap().unwrap().run, "s");
     }
 
     #[test]
-    fn what_was_read_is_forgotten_in_time() {
+    fn completed_reads_are_deleted_after_the_retention() {
         let db = database();
-        add(&db, "r", back(90, now()), now());
-        done(&db, &next(&db, now()).unwrap().unwrap(), now()).unwrap();
-        add(&db, "s", back(90, now()), now().plus(DAY * 3));
+        schedule_run(&db, "r", last_days(90, now()), now());
+        complete(&db, &find_due(&db, now()).unwrap().unwrap(), now()).unwrap();
+        schedule_run(&db, "s", last_days(90, now()), now().plus(DAY * 3));
         let runs: Vec<String> = db
             .prepare("SELECT ow_run_id FROM historical_reads")
             .unwrap()

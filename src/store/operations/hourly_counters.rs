@@ -1,65 +1,53 @@
-//! What each hour came to, of all patients together: written along with what happens, so that the overview reads some
-//! dozens of rows and counts nothing. There is nothing of any one person in it.
+//! Counters of all patients together per hour. They are written with the events that they count, so that the
+//! overview reads some dozens of rows. They hold nothing about any one person.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
-use crate::model::error_kind::Kind;
+use crate::model::error_kind::ErrorKind;
 use crate::store::error::StoreError;
 
-/// Hours that are kept: five weeks.
-const KEPT: i64 = 35 * 24;
+/// Hours that stay: five weeks.
+const RETENTION: i64 = 35 * 24;
 
-/// What an hour, or several, came to.
+/// Counters summed over one or more hours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Samples kept as new observations.
     pub created: i64,
-    /// Samples kept as revisions.
     pub revised: i64,
-    /// Samples that could not be converted.
     pub rejected: i64,
-    /// How late the new ones were.
     pub lag: Lag,
-    /// Ticks that ended, however they did.
+    /// All ticks that ended.
     pub ticks: i64,
-    /// Of them, those in which patients were in error.
     pub ticks_partial: i64,
-    /// Of them, those that could not run, or not to their end.
     pub ticks_failed: i64,
-    /// How long all of them took.
+    /// The time of all ticks.
     pub tick_millis: i64,
-    /// Observations that JHE took.
     pub delivered: i64,
-    /// Observations that began to wait for consent, or for somebody to mend something.
+    /// Observations that began to wait for consent or for a repair of the configuration.
     pub parked: i64,
-    /// Observations that JHE refused.
     pub dead: i64,
 }
 
-/// How late samples were kept after they had been measured.
+/// The time from a measurement to its commit, over some samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
-    /// How many samples this tells of.
     pub samples: i64,
-    /// The seconds of all of them, added up.
+    /// The sum over all samples.
     pub seconds: i64,
-    /// The seconds of the latest.
-    pub most: i64,
+    pub max_seconds: i64,
 }
 
 impl Lag {
-    /// Takes in another sample.
-    pub fn add(&mut self, measured: Timestamp, kept: Timestamp) {
-        let seconds = i64::try_from(kept.since(measured).as_secs()).unwrap_or(i64::MAX);
-        self.samples += 1;
-        self.seconds = self.seconds.saturating_add(seconds);
-        self.most = self.most.max(seconds);
+    /// Adds one sample.
+    pub fn add(&mut self, measured: Timestamp, committed: Timestamp) {
+        let seconds = i64::try_from(committed.since(measured).as_secs()).unwrap_or(i64::MAX);
+        *self += Self { samples: 1, seconds, max_seconds: seconds };
     }
 
-    /// The seconds of one sample, on average; none where there was none.
+    /// Returns the mean seconds of a sample; none without samples.
     pub fn mean(self) -> Option<i64> {
         (self.samples > 0).then(|| self.seconds / self.samples)
     }
@@ -69,7 +57,7 @@ impl std::ops::AddAssign for Lag {
     fn add_assign(&mut self, other: Self) {
         self.samples += other.samples;
         self.seconds = self.seconds.saturating_add(other.seconds);
-        self.most = self.most.max(other.most);
+        self.max_seconds = self.max_seconds.max(other.max_seconds);
     }
 }
 
@@ -89,24 +77,23 @@ impl std::ops::AddAssign for Totals {
     }
 }
 
-/// How a tick ended.
+/// The result of one tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It read every patient.
+pub enum TickResult {
     Complete,
-    /// It read every patient but some.
+    /// Some patients were in error.
     Partial,
-    /// It could not run, or not to its end.
+    /// It did not start, or stopped early.
     Failed,
 }
 
 impl Totals {
-    /// One tick.
-    pub fn tick(ended: Ended, length: Duration) -> Self {
+    /// Returns the counters of one tick.
+    pub fn tick(result: TickResult, length: Duration) -> Self {
         Self {
             ticks: 1,
-            ticks_partial: i64::from(ended == Ended::Partial),
-            ticks_failed: i64::from(ended == Ended::Failed),
+            ticks_partial: i64::from(result == TickResult::Partial),
+            ticks_failed: i64::from(result == TickResult::Failed),
             tick_millis: i64::try_from(length.as_millis()).unwrap_or(i64::MAX),
             ..Self::default()
         }
@@ -114,23 +101,20 @@ impl Totals {
 }
 
 /// Adds to the hour of `now`.
-///
-/// # Errors
-/// Where the table cannot be written.
 pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> Result<(), StoreError> {
     if *more == Totals::default() {
         return Ok(());
     }
     db.prepare_cached(
         "INSERT INTO hourly_counters (hour, created, revised, rejected, lag_samples, lag_seconds,
-         lag_max_seconds, ticks,
-                                 ticks_partial, ticks_failed, tick_milliseconds, delivered, parked, dead)
+                                      lag_max_seconds, ticks, ticks_partial, ticks_failed, tick_milliseconds,
+                                      delivered, parked, dead)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
              created = created + excluded.created, revised = revised + excluded.revised,
              rejected = rejected + excluded.rejected, lag_samples = lag_samples + excluded.lag_samples,
-             lag_seconds = lag_seconds + excluded.lag_seconds, lag_max_seconds = max(lag_max_seconds,
-             excluded.lag_max_seconds),
+             lag_seconds = lag_seconds + excluded.lag_seconds,
+             lag_max_seconds = max(lag_max_seconds, excluded.lag_max_seconds),
              ticks = ticks + excluded.ticks, ticks_partial = ticks_partial + excluded.ticks_partial,
              ticks_failed = ticks_failed + excluded.ticks_failed,
              tick_milliseconds = tick_milliseconds + excluded.tick_milliseconds,
@@ -144,7 +128,7 @@ pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> Result<(), StoreEr
         more.rejected,
         more.lag.samples,
         more.lag.seconds,
-        more.lag.most,
+        more.lag.max_seconds,
         more.ticks,
         more.ticks_partial,
         more.ticks_failed,
@@ -156,11 +140,8 @@ pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Notes that something went wrong.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn note_error(db: &Connection, now: Timestamp, kind: Kind) -> Result<(), StoreError> {
+/// Counts one error in the hour of `now`.
+pub fn record_error(db: &Connection, now: Timestamp, kind: ErrorKind) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO hourly_errors (hour, kind, errors) VALUES (?, ?, 1)
          ON CONFLICT DO UPDATE SET errors = errors + 1",
@@ -169,33 +150,27 @@ pub fn note_error(db: &Connection, now: Timestamp, kind: Kind) -> Result<(), Sto
     Ok(())
 }
 
-/// Forgets the hours that are older than five weeks.
-///
-/// # Errors
-/// Where the tables cannot be written.
-pub fn trim(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("DELETE FROM hourly_counters WHERE hour < ?")?.execute([now.hour() - KEPT])?;
-    db.prepare_cached("DELETE FROM hourly_errors WHERE hour < ?")?.execute([now.hour() - KEPT])?;
+/// Deletes the hours beyond the retention.
+pub fn delete_old(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let oldest = now.hour() - RETENTION;
+    db.prepare_cached("DELETE FROM hourly_counters WHERE hour < ?")?.execute([oldest])?;
+    db.prepare_cached("DELETE FROM hourly_errors WHERE hour < ?")?.execute([oldest])?;
     Ok(())
 }
 
-/// The hours from this one on in which anything happened, the oldest first.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn since(db: &Connection, hour: i64) -> Result<Vec<(i64, Totals)>, StoreError> {
+/// Lists the hours with any event from `hour` on, the oldest first.
+pub fn list_since(db: &Connection, hour: i64) -> Result<Vec<(i64, Totals)>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT hour, created, revised, rejected, lag_samples, lag_seconds, lag_max_seconds, ticks, ticks_partial,
-                ticks_failed, tick_milliseconds, delivered, parked, dead
+        "SELECT hour, created, revised, rejected, lag_samples, lag_seconds, lag_max_seconds,
+                ticks, ticks_partial, ticks_failed, tick_milliseconds, delivered, parked, dead
          FROM hourly_counters WHERE hour >= ? ORDER BY hour",
     )?;
     let rows = query.query_map([hour], |row| {
-        let lag = Lag { samples: row.get(4)?, seconds: row.get(5)?, most: row.get(6)? };
         let totals = Totals {
             created: row.get(1)?,
             revised: row.get(2)?,
             rejected: row.get(3)?,
-            lag,
+            lag: Lag { samples: row.get(4)?, seconds: row.get(5)?, max_seconds: row.get(6)? },
             ticks: row.get(7)?,
             ticks_partial: row.get(8)?,
             ticks_failed: row.get(9)?,
@@ -209,18 +184,16 @@ pub fn since(db: &Connection, hour: i64) -> Result<Vec<(i64, Totals)>, StoreErro
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// What went wrong from this hour on: hour, kind and how often, the oldest first. Kinds of another version are left out.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn errors_since(db: &Connection, hour: i64) -> Result<Vec<(i64, Kind, i64)>, StoreError> {
+/// Lists hour, kind and number of errors from `hour` on, the oldest first. Skips kinds that another version
+/// wrote.
+pub fn list_errors_since(db: &Connection, hour: i64) -> Result<Vec<(i64, ErrorKind, i64)>, StoreError> {
     let mut query = db
         .prepare_cached("SELECT hour, kind, errors FROM hourly_errors WHERE hour >= ? ORDER BY hour, kind")?;
     let mut rows = query.query([hour])?;
     let mut errors = Vec::new();
     while let Some(row) = rows.next()? {
-        let word = row.get_ref(1)?.as_str().unwrap_or_default();
-        if let Some(kind) = Kind::ALL.iter().copied().find(|kind| kind.as_str() == word) {
+        let name = row.get_ref(1)?.as_str().unwrap_or_default();
+        if let Some(kind) = ErrorKind::ALL.iter().copied().find(|kind| kind.as_str() == name) {
             errors.push((row.get(0)?, kind, row.get(2)?));
         }
     }
@@ -233,27 +206,30 @@ mod tests {
     use crate::store::engine::open::in_memory;
 
     #[test]
-    fn an_hour_adds_up_and_is_forgotten_after_five_weeks() {
+    fn an_hour_adds_up_and_is_deleted_after_five_weeks() {
         let db = in_memory();
         let now = Timestamp::parse("2026-11-21T12:10:00Z").unwrap();
         let mut lag = Lag::default();
         lag.add(now.minus(Duration::from_mins(10)), now);
         lag.add(now.minus(Duration::from_mins(20)), now);
         let samples = Totals { created: 2, lag, ..Totals::default() };
-        let tick = Totals::tick(Ended::Partial, Duration::from_secs(3));
+        let tick = Totals::tick(TickResult::Partial, Duration::from_secs(3));
         add(&db, now, &samples).unwrap();
         add(&db, now.plus(Duration::from_mins(5)), &tick).unwrap();
-        add(&db, now, &Totals { lag: Lag { samples: 1, seconds: 60, most: 60 }, ..Totals::default() })
+        add(&db, now, &Totals { lag: Lag { samples: 1, seconds: 60, max_seconds: 60 }, ..Totals::default() })
             .unwrap();
-        note_error(&db, now, Kind::OwSilent).unwrap();
-        note_error(&db, now, Kind::OwSilent).unwrap();
-        let (hour, all) = since(&db, 0).unwrap()[0];
+        record_error(&db, now, ErrorKind::OwSilent).unwrap();
+        record_error(&db, now, ErrorKind::OwSilent).unwrap();
+        let (hour, all) = list_since(&db, 0).unwrap()[0];
         assert_eq!((hour, all.created, all.ticks, all.ticks_partial), (now.hour(), 2, 1, 1));
-        assert_eq!((all.lag, all.lag.mean()), (Lag { samples: 3, seconds: 1860, most: 1200 }, Some(620)));
-        assert_eq!(errors_since(&db, 0).unwrap(), [(now.hour(), Kind::OwSilent, 2)]);
-        trim(&db, now.plus(Duration::from_hours(35 * 24))).unwrap();
-        assert_eq!((since(&db, 0).unwrap().len(), errors_since(&db, 0).unwrap().len()), (1, 1));
-        trim(&db, now.plus(Duration::from_hours(35 * 24 + 1))).unwrap();
-        assert_eq!((since(&db, 0).unwrap().len(), errors_since(&db, 0).unwrap().len()), (0, 0));
+        assert_eq!(
+            (all.lag, all.lag.mean()),
+            (Lag { samples: 3, seconds: 1860, max_seconds: 1200 }, Some(620))
+        );
+        assert_eq!(list_errors_since(&db, 0).unwrap(), [(now.hour(), ErrorKind::OwSilent, 2)]);
+        delete_old(&db, now.plus(Duration::from_hours(35 * 24))).unwrap();
+        assert_eq!((list_since(&db, 0).unwrap().len(), list_errors_since(&db, 0).unwrap().len()), (1, 1));
+        delete_old(&db, now.plus(Duration::from_hours(35 * 24 + 1))).unwrap();
+        assert_eq!((list_since(&db, 0).unwrap().len(), list_errors_since(&db, 0).unwrap().len()), (0, 0));
     }
 }

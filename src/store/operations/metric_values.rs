@@ -1,22 +1,18 @@
-//! What the metrics say of the store: rows that are kept up anyway, and one pass over the links.
+//! Collects the values of the metrics: counters that the store maintains anyway, and one pass over the links.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
-use crate::model::account::Reach;
-use crate::model::metric_values::{Figures, Newest};
+use crate::model::account::VisibleTo;
+use crate::model::metric_values::{MetricValues, NewestSampleTimes};
 use crate::store::error::StoreError;
-use crate::store::operations::silence;
+use crate::store::operations::{patient_status, silence};
 use crate::store::outbox::outbox;
 
-/// Reads them. A patient of whom nothing has come yet is as old as the link; silent is of whom nothing has come for
-/// `after`.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn figures(db: &Connection, now: Timestamp, after: Duration) -> Result<Figures, StoreError> {
+/// Collects the values at `now`. A patient without samples is as old as the link, and silent after `after`.
+pub fn collect(db: &Connection, now: Timestamp, after: Duration) -> Result<MetricValues, StoreError> {
     let mut links = [("active", 0), ("needs_relink", 0), ("unlinked", 0)];
     let mut query = db.prepare_cached("SELECT state, count(*) FROM links GROUP BY state")?;
     let mut rows = query.query([])?;
@@ -28,21 +24,24 @@ pub fn figures(db: &Connection, now: Timestamp, after: Duration) -> Result<Figur
     }
     let mut query = db.prepare_cached(
         "SELECT coalesce(newest_instant, linked_at) AS age FROM links LEFT JOIN sync_status USING (patient_id)
-         WHERE state = 'active' AND EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = links.patient_id
-                                            AND withdrawn_at IS NULL)
+         WHERE state = 'active'
+           AND EXISTS (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL)
          ORDER BY age",
     )?;
     let ages = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<Timestamp>, _>>()?;
-    let mut query = db.prepare_cached(
-        "SELECT count(*) FROM links JOIN sync_status USING (patient_id) WHERE state <> 'unlinked'
-         AND last_error IS NOT NULL",
-    )?;
-    Ok(Figures {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT count(*) FROM links JOIN sync_status USING (patient_id) WHERE {}",
+        patient_status::IS_IN_ERROR
+    ))?;
+    Ok(MetricValues {
         links,
-        counts: outbox::counts(db, None)?,
-        oldest: outbox::oldest(db, now)?,
-        newest: Newest { median: ages.get(ages.len() / 2).copied(), oldest: ages.first().copied() },
-        silent: silence::by_cause(&silence::all(db, Reach::Everybody, after, now)?),
+        outbox: outbox::count_by_state(db, None)?,
+        oldest_sendable: outbox::find_oldest_due(db, now)?,
+        newest: NewestSampleTimes {
+            median: ages.get(ages.len() / 2).copied(),
+            oldest: ages.first().copied(),
+        },
+        silent: silence::count_by_cause(&silence::list(db, VisibleTo::Everybody, after, now)?),
         in_error: query.query_row([], |row| row.get(0))?,
     })
 }
@@ -50,16 +49,17 @@ pub fn figures(db: &Connection, now: Timestamp, after: Duration) -> Result<Figur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::silence::Cause;
+    use crate::model::silence::SilenceCause;
     use crate::store::engine::open::in_memory;
     use std::collections::BTreeMap;
 
-    /// Patients of whom nothing has come for two days: all is well, withdrawn, unknown to OW, unlinked; each was in error
-    /// in the last turn.
+    /// Patients without samples for two days: linked, withdrawn, unknown to OW, unlinked; the last sync of
+    /// each failed.
     fn four() -> Connection {
         let db = in_memory();
         db.execute_batch(
-            "INSERT INTO codes (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
+            "INSERT INTO codes (id, system, code, display)
+             VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
              INSERT INTO data_sources (id, name, type) VALUES (1, 'Oura', 'personal_device');
              INSERT INTO data_source_codes (data_source_id, code_id) VALUES (1, 1);",
         )
@@ -99,25 +99,26 @@ mod tests {
     }
 
     #[test]
-    fn the_silent_are_those_of_the_pages_by_their_cause() {
-        let silent = figures(&four(), now(), HOUR * 36).unwrap().silent;
-        let expected = [(Cause::ConsentWithdrawn, 1), (Cause::UserGone, 1), (Cause::NotWorn, 1)];
+    fn silent_patients_are_those_of_the_pages_by_cause() {
+        let silent = collect(&four(), now(), HOUR * 36).unwrap().silent;
+        let expected =
+            [(SilenceCause::ConsentWithdrawn, 1), (SilenceCause::UserGone, 1), (SilenceCause::NotWorn, 1)];
         assert_eq!(silent, BTreeMap::from(expected));
-        assert!(figures(&four(), now(), HOUR * 49).unwrap().silent.is_empty());
+        assert!(collect(&four(), now(), HOUR * 49).unwrap().silent.is_empty());
     }
 
     #[test]
-    fn who_is_linked_no_more_is_in_no_error_and_the_ages_are_of_those_who_consent() {
-        let figures = figures(&four(), now(), HOUR * 36).unwrap();
-        assert_eq!(figures.in_error, 3);
-        assert_eq!(figures.links, [("active", 2), ("needs_relink", 1), ("unlinked", 1)]);
+    fn unlinked_patients_are_not_in_error_and_only_patients_with_consent_have_an_age() {
+        let values = collect(&four(), now(), HOUR * 36).unwrap();
+        assert_eq!(values.in_error, 3);
+        assert_eq!(values.links, [("active", 2), ("needs_relink", 1), ("unlinked", 1)]);
         let db = four();
         db.execute(
             "UPDATE sync_status SET newest_instant = ? WHERE patient_id = 2",
             [now().minus(HOUR * 90)],
         )
         .unwrap();
-        let newest = crate::store::operations::metric_values::figures(&db, now(), HOUR * 36).unwrap().newest;
-        assert_eq!(newest.oldest, Some(now().minus(HOUR * 48)), "not of who withdrew");
+        let newest = collect(&db, now(), HOUR * 36).unwrap().newest;
+        assert_eq!(newest.oldest, Some(now().minus(HOUR * 48)), "not of the patient who withdrew");
     }
 }

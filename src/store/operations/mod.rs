@@ -1,4 +1,4 @@
-//!
+//! The daemon's own tables: the tick lock, poll plans, backfills, the history of runs, counters, and alerts.
 
 pub(crate) mod alert_queue;
 pub(crate) mod alert_rules;

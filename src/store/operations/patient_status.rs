@@ -1,19 +1,25 @@
-//! What the pages and the poller note and read about each patient, without counting anything.
+//! The state of polling of each patient: the poller records it, and pages, metrics and the doctor read it
+//! without counting samples.
 
 use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::Reach;
+use crate::model::account::VisibleTo;
 use crate::model::consent_intervals::Grant;
 use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
-use crate::store::people::device_connection::Device;
+use crate::store::people::device_connection::DeviceConnection;
 use crate::store::people::{consent, device_connection, visibility};
 use crate::store::privacy::withdrawal;
 
-/// Which of the rarer reads a patient has had.
+/// SQL condition on `links` and `sync_status`: the last sync of a linked patient ended in an error.
+pub(crate) const IS_IN_ERROR: &str = "links.state <> 'unlinked' AND sync_status.last_error IS NOT NULL";
+/// Hours of the sparkline; the last of them is not over yet.
+pub const SPARK_HOURS: u32 = 24;
+
+/// The rarer reads that one turn has made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reads {
+pub struct RareReads {
     /// The last week was read.
     pub deep: bool,
     /// The last five weeks were read.
@@ -22,104 +28,89 @@ pub struct Reads {
     pub checked: bool,
 }
 
-/// How a turn ended, for whoever asks later why nothing comes in.
+/// The result of a patient's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// All was read.
+pub enum TurnResult {
+    /// Everything was read.
     Read {
-        /// Whether there was a new sample.
-        brought: bool,
-        /// What could not be read all the same, of objects in a bucket, say.
+        has_new_samples: bool,
+        /// Parts that could not be read, such as objects in a bucket.
         error: Option<String>,
     },
-    /// It failed at OW; the text says how.
-    AtOw(String),
-    /// It failed elsewhere.
-    Elsewhere(String),
+    /// It failed at OW; the error.
+    FailedAtOw(String),
+    /// It failed elsewhere; the error.
+    FailedElsewhere(String),
 }
 
-/// Hours of the sparkline, the last of them not over yet.
-pub const SPARK_HOURS: u32 = 24;
-
-/// A line of the overview.
+/// One row of the overview.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// Who.
+pub struct PatientOverview {
     pub patient: PatientId,
-    /// What people call the patient.
     pub name: String,
-    /// `ow:<uuid>`, where there is a link.
+    /// `ow:<uuid>`, if there is a link.
     pub link: Option<String>,
-    /// Whether OW no longer knows the linked user.
+    /// OW no longer knows the linked user.
     pub needs_relink: bool,
-    /// The scopes that the patient ever granted and a device delivers, with their grants.
+    /// The scopes that the patient ever granted and a device delivers.
     pub scopes: Vec<(String, Vec<Grant>)>,
-    /// Newest sample kept.
     pub newest: Option<Timestamp>,
-    /// The last tick that read this patient.
     pub polled: Option<Timestamp>,
-    /// What went wrong in it.
     pub error: Option<String>,
-    /// Ticks in a row, up to the last one, that read everything and found nothing new.
+    /// Consecutive complete polls without new samples, up to the last poll.
     pub empty_polls: i64,
-    /// Samples of the last 24 hours by sample time.
+    /// Samples of the last 24 hours, by sample time.
     pub last_day: i64,
-    /// Samples that OW counted in the last full days and we do not have.
+    /// Samples of the last full days that OW counts and the store does not have.
     pub missing: i64,
-    /// Whether an invitation is open.
+    /// An invitation is open.
     pub invited: bool,
-    /// Whether a study has the patient; JHE's patients are enrolled there.
+    /// The patient is in a study. JHE's patients always count as enrolled: JHE enrols them.
     pub enrolled: bool,
-    /// The devices that are or were connected.
-    pub devices: Vec<Device>,
+    /// Current and past devices.
+    pub devices: Vec<DeviceConnection>,
     /// Samples in each of the last [`SPARK_HOURS`] hours, the oldest first.
     pub hours: Vec<i64>,
 }
 
-/// Which patients the overview shows.
+/// The patients that an overview shows. All conditions apply together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// Within this reach only.
-    pub reach: Reach,
-    /// With a higher number only.
+pub struct PatientFilter {
+    pub visible_to: VisibleTo,
+    /// Ids above this one.
     pub after: i64,
-    /// Whose name or number has this in it.
+    /// Part of the name, or the id; empty for all.
     pub search: String,
-    /// Up to this number only.
+    /// Ids up to this one.
     pub until: Option<i64>,
-    /// Of these only.
     pub among: Option<Vec<PatientId>>,
 }
 
-impl Shown {
-    /// One patient, whose reader is known to be allowed to.
+impl PatientFilter {
+    /// Selects one patient. The caller has already checked access.
     pub fn one(patient: PatientId) -> Self {
-        let search = String::new();
-        let until = Some(patient.get());
-        Self { reach: Reach::Everybody, after: patient.get() - 1, until, search, among: None }
+        let (after, until) = (patient.get() - 1, Some(patient.get()));
+        Self { visible_to: VisibleTo::Everybody, after, until, search: String::new(), among: None }
     }
 }
 
-/// Notes how a patient's turn in a tick ended, unless the patient was erased meanwhile.
-///
-/// # Errors
-/// Where the row cannot be written.
-pub fn note_turn(
+/// Records the result of a patient's turn, unless the patient was erased meanwhile.
+pub fn record_turn(
     db: &Connection,
     patient: PatientId,
-    ended: &Ended,
-    reads: Reads,
+    result: &TurnResult,
+    reads: RareReads,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (error, is_read, brought, is_at_ow) = match ended {
-        Ended::Read { brought, error } => (error.as_deref(), true, *brought, false),
-        Ended::AtOw(error) => (Some(error.as_str()), false, false, true),
-        Ended::Elsewhere(error) => (Some(error.as_str()), false, false, false),
+    let (error, is_read, has_new_samples, is_at_ow) = match result {
+        TurnResult::Read { has_new_samples, error } => (error.as_deref(), true, *has_new_samples, false),
+        TurnResult::FailedAtOw(error) => (Some(error.as_str()), false, false, true),
+        TurnResult::FailedElsewhere(error) => (Some(error.as_str()), false, false, false),
     };
+    let RareReads { deep, wide, checked } = reads;
     db.prepare_cached(
         "INSERT INTO sync_status (patient_id, polled_at, last_error, deep_read_at, wide_read_at,
-         completeness_checked_at, fully_read_at, empty_polls,
-                                    failed_polls)
+                                  completeness_checked_at, fully_read_at, empty_polls, failed_polls)
          SELECT id, ?2, ?3, iif(?4, ?2, NULL), iif(?5, ?2, NULL), iif(?6, ?2, NULL), iif(?7, ?2, NULL),
                 iif(?7 AND NOT ?8, 1, 0), iif(?9, 1, 0) FROM patients WHERE id = ?1
          ON CONFLICT DO UPDATE SET polled_at = excluded.polled_at, last_error = excluded.last_error,
@@ -130,57 +121,40 @@ pub fn note_turn(
              empty_polls = iif(?7, iif(?8, 0, empty_polls + 1), empty_polls),
              failed_polls = iif(?7, 0, failed_polls + excluded.failed_polls)",
     )?
-    .execute(params![
-        patient,
-        now,
-        error,
-        reads.deep,
-        reads.wide,
-        reads.checked,
-        is_read,
-        brought,
-        is_at_ow
-    ])?;
+    .execute(params![patient, now, error, deep, wide, checked, is_read, has_new_samples, is_at_ow])?;
     Ok(())
 }
 
-/// Notes what OW said of a patient's connections: when it last fetched from a provider that it pulls, where it pulls one.
-///
-/// # Errors
-/// Where the row cannot be written.
-pub fn note_pulled(
+/// Records the last time that OW pulled from a patient's provider, if it pulls from any.
+pub fn record_provider_pull(
     db: &Connection,
     patient: PatientId,
     pulled: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     db.prepare_cached(
-        "INSERT INTO sync_status (patient_id, provider_pulled_at, connections_checked_at) SELECT id, ?2, ?3
-         FROM patients WHERE id = ?1
-         ON CONFLICT DO UPDATE SET provider_pulled_at = excluded.provider_pulled_at, connections_checked_at = excluded.connections_checked_at",
+        "INSERT INTO sync_status (patient_id, provider_pulled_at, connections_checked_at)
+         SELECT id, ?2, ?3 FROM patients WHERE id = ?1
+         ON CONFLICT DO UPDATE SET provider_pulled_at = excluded.provider_pulled_at,
+                                   connections_checked_at = excluded.connections_checked_at",
     )?
     .execute(params![patient, pulled, now])?;
     Ok(())
 }
 
-/// Puts a patient behind everybody else in the order of the next tick: the turn was not over when it ended.
-///
-/// # Errors
-/// Where the row cannot be written.
-pub fn put_last(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+/// Makes a patient the last of the next tick, because the turn did not end within its time.
+pub fn move_to_end(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
     db.prepare_cached(
-        "UPDATE sync_status SET polled_at = (SELECT max(polled_at) + 1 FROM sync_status) WHERE patient_id = ?",
+        "UPDATE sync_status SET polled_at = (SELECT max(polled_at) + 1 FROM sync_status)
+         WHERE patient_id = ?",
     )?
     .execute([patient])?;
     Ok(())
 }
 
-/// Notes how many samples of the last full days OW has and we have not. Where there are any, the next
-/// tick reads five weeks.
-///
-/// # Errors
-/// Where the row cannot be written.
-pub fn note_missing(db: &Connection, patient: PatientId, missing: i64) -> Result<(), StoreError> {
+/// Records the number of samples of the last full days that OW counts and the store does not have. If there
+/// are any, the next tick reads five weeks.
+pub fn record_missing(db: &Connection, patient: PatientId, missing: i64) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO sync_status (patient_id, missing_samples) VALUES (?1, ?2)
          ON CONFLICT DO UPDATE SET missing_samples = ?2",
@@ -189,18 +163,21 @@ pub fn note_missing(db: &Connection, patient: PatientId, missing: i64) -> Result
     Ok(())
 }
 
-/// One line for each patient that is `shown`, at most `limit`.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Result<Vec<Line>, StoreError> {
+/// Lists the patients that match the filter, at most `limit`, by id.
+pub fn list(
+    db: &Connection,
+    now: Timestamp,
+    filter: &PatientFilter,
+    limit: u32,
+) -> Result<Vec<PatientOverview>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT patients.id, patients.name, links.ow_user_id, links.state = 'needs_relink', state.newest_instant,
-                state.polled_at, state.last_error, coalesce(state.missing_samples, 0), coalesce(state.empty_polls, 0),
-                EXISTS (SELECT 1 FROM invitations WHERE invitations.patient_id = patients.id AND used_at IS NULL
+        "SELECT patients.id, patients.name, links.ow_user_id, links.state = 'needs_relink',
+                state.newest_instant, state.polled_at, state.last_error, coalesce(state.missing_samples, 0),
+                coalesce(state.empty_polls, 0),
+                EXISTS (SELECT 1 FROM invitations WHERE patient_id = patients.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?1),
-                patients.jhe_patient_id IS NOT NULL OR EXISTS (SELECT 1 FROM enrolments
-                WHERE enrolments.patient_id = patients.id)
+                patients.jhe_patient_id IS NOT NULL
+                    OR EXISTS (SELECT 1 FROM enrolments WHERE patient_id = patients.id)
          FROM patients
          LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
          LEFT JOIN sync_status AS state ON state.patient_id = patients.id
@@ -208,15 +185,15 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
            AND (?4 = '' OR instr(lower(patients.name), lower(?4)) > 0 OR patients.id = ?4) AND {}
            AND (?7 IS NULL OR patients.id IN (SELECT value FROM json_each(?7)))
          ORDER BY patients.id LIMIT ?5",
-        visibility::of_patients("patients.id", 6)
+        visibility::patient_condition("patients.id", 6)
     ))?;
-    let Shown { reach, after, until, search, among } = shown;
+    let PatientFilter { visible_to, after, until, search, among } = filter;
     let among = among.as_ref().map(|among| {
-        let numbers: Vec<i64> = among.iter().map(|patient| patient.get()).collect();
-        serde_json::Value::from(numbers).to_string()
+        let ids: Vec<i64> = among.iter().map(|patient| patient.get()).collect();
+        serde_json::Value::from(ids).to_string()
     });
-    let lines = query.query_map(params![now, after, until, search, limit, reach, among], |row| {
-        Ok(Line {
+    let rows = query.query_map(params![now, after, until, search, limit, visible_to, among], |row| {
+        Ok(PatientOverview {
             patient: row.get(0)?,
             name: row.get(1)?,
             link: row.get::<_, Option<String>>(2)?.map(|user| format!("ow:{user}")),
@@ -234,42 +211,82 @@ pub fn lines(db: &Connection, now: Timestamp, shown: &Shown, limit: u32) -> Resu
             last_day: 0,
         })
     })?;
-    let mut lines = lines.collect::<Result<Vec<Line>, _>>()?;
-    for line in &mut lines {
-        line.scopes = consent::deliverable_scopes(db, line.patient)?;
-        line.devices = device_connection::devices(db, line.patient)?;
-        line.hours = hours(db, line.patient, now)?;
-        line.last_day = line.hours.iter().sum();
+    let mut overviews = rows.collect::<Result<Vec<PatientOverview>, _>>()?;
+    for one in &mut overviews {
+        one.scopes = consent::list_deliverable_scopes(db, one.patient)?;
+        one.devices = device_connection::list(db, one.patient)?;
+        one.hours = list_hours(db, one.patient, now)?;
+        one.last_day = one.hours.iter().sum();
     }
-    Ok(lines)
+    Ok(overviews)
 }
 
-fn hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+fn list_hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>, StoreError> {
     let first = now.hour() - i64::from(SPARK_HOURS) + 1;
     let mut query = db.prepare_cached(&format!(
         "SELECT hour - ?2, sum(samples) FROM hourly_sample_counts
          WHERE patient_id = ?1 AND hour >= ?2 AND hour <= ?3 AND {} GROUP BY hour",
-        withdrawal::is_shown("hourly_sample_counts.patient_id", "hourly_sample_counts.code_id")
+        withdrawal::visible_condition("hourly_sample_counts.patient_id", "hourly_sample_counts.code_id")
     ))?;
     let mut hours: Vec<i64> = (0..SPARK_HOURS).map(|_| 0).collect();
-    let counts = query
-        .query_map(params![patient, first, now.hour()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
-    for count in counts {
-        let (place, samples) = count?;
-        if let Some(hour) = usize::try_from(place).ok().and_then(|place| hours.get_mut(place)) {
-            *hour = samples;
+    let mut rows = query.query(params![patient, first, now.hour()])?;
+    while let Some(row) = rows.next()? {
+        if let Some(hour) = hours.get_mut(usize::from(row.get::<_, u8>(0)?)) {
+            *hour = row.get(1)?;
         }
     }
     Ok(hours)
 }
 
-/// Proves that the store can be written, by writing nothing that stays.
-///
-/// # Errors
-/// Why it cannot.
-pub fn prove_writable(db: &Connection) -> Result<(), StoreError> {
+/// Linked patients with a consent, and the age of their data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Freshness {
+    pub patients: i64,
+    /// The newest sample of all.
+    pub newest: Option<Timestamp>,
+    /// Those of the patients who are polled: a device delivers a scope that they consent to.
+    pub polled: i64,
+    /// Those of the polled patients who are in error.
+    pub in_error: i64,
+}
+
+pub fn find_freshness(db: &Connection) -> Result<Freshness, StoreError> {
+    let query = format!(
+        "SELECT count(*), max(newest_instant), count(*) FILTER (WHERE is_polled),
+                count(*) FILTER (WHERE is_polled AND is_in_error)
+         FROM (SELECT newest_instant, {IS_IN_ERROR} AS is_in_error,
+                      EXISTS (SELECT 1 FROM consents WHERE patient_id = links.patient_id
+                              AND withdrawn_at IS NULL AND {}) AS is_polled
+               FROM links LEFT JOIN sync_status ON sync_status.patient_id = links.patient_id
+               WHERE links.state = 'active' AND EXISTS
+                   (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL))",
+        consent::IS_DELIVERABLE
+    );
+    let counted = db.query_row(&query, [], |row| {
+        let (patients, newest) = (row.get(0)?, row.get(1)?);
+        Ok(Freshness { patients, newest, polled: row.get(2)?, in_error: row.get(3)? })
+    });
+    Ok(counted?)
+}
+
+/// Lists the patients whose OW user is gone.
+pub fn list_needing_relink(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
+    let mut query =
+        db.prepare("SELECT patient_id FROM links WHERE state = 'needs_relink' ORDER BY patient_id")?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Returns the number of rejected samples and the number of their patients.
+pub fn count_rejected(db: &Connection) -> Result<(i64, i64), StoreError> {
+    let query = "SELECT count(*), count(DISTINCT patient_id) FROM rejected_samples";
+    Ok(db.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+/// Proves that the store can be written.
+pub fn check_writable(db: &Connection) -> Result<(), StoreError> {
     db.execute(
-        "INSERT INTO counters (name, value) VALUES ('writable', 1) ON CONFLICT DO UPDATE SET value = value + 1",
+        "INSERT INTO counters (name, value) VALUES ('writable', 1)
+         ON CONFLICT DO UPDATE SET value = value + 1",
         [],
     )?;
     Ok(())

@@ -1,6 +1,5 @@
-//! What a tick has to know of each patient before it asks OW for anything.
+//! The plan of a tick: the patients to poll, and for each the consented series types with their marks.
 
-use std::fmt;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -9,131 +8,109 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::config::settings::IngestMode;
 use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::Series;
-use crate::model::consent_intervals::Allowed;
+use crate::model::catalog::series_type::SeriesType;
+use crate::model::consent_intervals::ConsentIntervals;
 use crate::model::patient::{OwUser, PatientId};
 use crate::store::error::StoreError;
 use crate::store::people::consent;
 
-/// A stream that has been silent for longer than this, seen from its type's mark, holds the mark back no
-/// more: a device that was put away must not make every tick read weeks.
+/// A stream that ends longer than this before its type's mark no longer holds the mark back: a device that
+/// was put away must not make every tick read weeks.
 const ACTIVE: Duration = Duration::from_hours(7 * 24);
 
-/// A patient who is linked and consents to something: worth asking OW about.
+/// A linked patient with an active consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    /// Who.
+pub struct PatientPlan {
     pub patient: PatientId,
-    /// The link that stands.
     pub link: i64,
-    /// OW's user.
     pub ow_user: OwUser,
-    /// The identity of the patient's samples.
+    /// The subject of the patient's samples: the OW user id of the first link.
     pub subject: String,
-    /// Where the patient's days begin.
     pub zone: TimeZone,
-    /// When the link was made.
+    /// The time of the link.
     pub linked: Timestamp,
     /// The last read of a week.
     pub deep: Option<Timestamp>,
     /// The last read of five weeks.
     pub wide: Option<Timestamp>,
-    /// The last check of the OW user itself.
+    /// The last check of the OW user.
     pub checked: Option<Timestamp>,
-    /// The newest sample that is kept.
+    /// The newest stored sample.
     pub newest: Option<Timestamp>,
-    /// When OW was last asked about the connections.
-    pub devices: Option<Timestamp>,
-    /// How many samples OW counted beyond what is kept, when that was last compared.
+    /// The last check of the connections at OW.
+    pub connections_checked: Option<Timestamp>,
+    /// Samples that OW counted beyond the stored ones, at the last comparison.
     pub missing: i64,
-    /// What may be asked for.
-    pub wanted: Vec<Wanted>,
+    pub series: Vec<SeriesPlan>,
 }
 
 /// A series type that a patient consents to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The type.
-    pub series: &'static Series,
-    /// The times that may be ingested.
-    pub allowed: Allowed,
-    /// From where the next hot read goes on: the high-water mark, held back to the slowest active stream.
+pub struct SeriesPlan {
+    pub series: &'static SeriesType,
+    pub allowed: ConsentIntervals,
+    /// The beginning of the next hot read: the high-water mark, held back to the slowest active stream.
     pub mark: Option<Timestamp>,
 }
 
-/// Why OW is not asked about a patient.
+/// The reason why a patient is not polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
-    /// There is no link.
+pub enum NotPolled {
     NoLink,
     /// OW no longer knows the linked user.
     NeedsRelink,
-    /// No consent stands.
     NoConsent,
-    /// No consent stands at JHE, which is the truth about it.
+    /// The patient is JHE's, and so are the consents.
     NoConsentAtJhe,
 }
 
-impl fmt::Display for Idle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoLink => "Not polled: there is no link to an OW user yet.",
-            Self::NeedsRelink => "Not polled: OW no longer knows the linked user.",
-            Self::NoConsent => "Not polled: no consent stands.",
-            Self::NoConsentAtJhe => "Not polled: no consent stands at JHE.",
-        })
-    }
-}
-
-/// Everybody about whom OW is not asked, and why; only `patient`, where one is given.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn idle(db: &Connection, patient: Option<PatientId>) -> Result<Vec<(PatientId, Idle)>, StoreError> {
+/// Lists the patients who are not polled, with the reason; only `patient`, if given.
+pub fn list_not_polled(
+    db: &Connection,
+    patient: Option<PatientId>,
+) -> Result<Vec<(PatientId, NotPolled)>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT patients.id, links.state, jhe_patient_id IS NOT NULL FROM patients
          LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
          WHERE ?1 IS NULL OR patients.id = ?1 ORDER BY patients.id",
     )?;
     let states = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let mut idle = Vec::new();
+    let mut not_polled = Vec::new();
     for state in states {
         let (patient, link, is_of_jhe): (PatientId, Option<String>, bool) = state?;
-        match link.as_deref() {
-            None => idle.push((patient, Idle::NoLink)),
-            Some("needs_relink") => idle.push((patient, Idle::NeedsRelink)),
-            Some(_) if consents(db, patient)? => {}
-            Some(_) if is_of_jhe => idle.push((patient, Idle::NoConsentAtJhe)),
-            Some(_) => idle.push((patient, Idle::NoConsent)),
-        }
+        let reason = match link.as_deref() {
+            None => NotPolled::NoLink,
+            Some("needs_relink") => NotPolled::NeedsRelink,
+            Some(_) if has_consent(db, patient)? => continue,
+            Some(_) if is_of_jhe => NotPolled::NoConsentAtJhe,
+            Some(_) => NotPolled::NoConsent,
+        };
+        not_polled.push((patient, reason));
     }
-    Ok(idle)
+    Ok(not_polled)
 }
 
-pub(crate) fn consents(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+/// Returns true if the patient consents to a series type.
+pub(crate) fn has_consent(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
     for series in SERIES {
-        if !consent::allowed(db, patient, series.code)?.is_empty() {
+        if !consent::find_allowed(db, patient, series.code)?.is_empty() {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Everybody with a link that stands and a consent that stands, those longest unpolled first; only
-/// `patient`, where one is given.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn due(
+/// Lists the patients with an active link and an active consent, the longest unpolled first; only `patient`,
+/// if given.
+pub fn list(
     db: &Connection,
     patient: Option<PatientId>,
     mode: &str,
     system: &str,
-) -> Result<Vec<Due>, StoreError> {
+) -> Result<Vec<PatientPlan>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT links.patient_id, links.id, links.ow_user_id, coalesce(patients.subject, links.ow_user_id),
-         links.linked_at,
-                state.deep_read_at, state.wide_read_at, state.completeness_checked_at,
+                links.linked_at, state.deep_read_at, state.wide_read_at, state.completeness_checked_at,
                 coalesce(state.missing_samples, 0), patients.time_zone,
                 state.newest_instant, state.connections_checked_at
          FROM links JOIN patients ON patients.id = links.patient_id
@@ -141,19 +118,16 @@ pub fn due(
          WHERE links.state = 'active' AND (?1 IS NULL OR links.patient_id = ?1)
          ORDER BY coalesce(state.polled_at, 0), links.patient_id",
     )?;
-    let linked = query.query_map([patient], from_row)?.collect::<Result<Vec<Due>, _>>()?;
-    let mut due = Vec::with_capacity(linked.len());
-    for mut one in linked {
-        one.wanted = wanted(db, &one, mode, system)?;
-        if !one.wanted.is_empty() {
-            due.push(one);
-        }
+    let mut plans = query.query_map([patient], from_row)?.collect::<Result<Vec<PatientPlan>, _>>()?;
+    for plan in &mut plans {
+        plan.series = list_series(db, plan, mode, system)?;
     }
-    Ok(due)
+    plans.retain(|plan| !plan.series.is_empty());
+    Ok(plans)
 }
 
-fn from_row(row: &Row) -> rusqlite::Result<Due> {
-    Ok(Due {
+fn from_row(row: &Row) -> rusqlite::Result<PatientPlan> {
+    Ok(PatientPlan {
         patient: row.get(0)?,
         link: row.get(1)?,
         ow_user: row.get(2)?,
@@ -163,32 +137,37 @@ fn from_row(row: &Row) -> rusqlite::Result<Due> {
         wide: row.get(6)?,
         checked: row.get(7)?,
         missing: row.get(8)?,
-        // Names are checked when they are set; one that a later release of the data dropped counts as UTC.
+        // Names are checked when they are set; one that a later release of the tz database dropped counts as
+        // UTC.
         zone: time_zone_or_utc(row.get_ref(9)?.as_str()?),
         newest: row.get(10)?,
-        devices: row.get(11)?,
-        wanted: Vec::new(),
+        connections_checked: row.get(11)?,
+        series: Vec::new(),
     })
 }
 
-fn wanted(db: &Connection, due: &Due, mode: &str, system: &str) -> Result<Vec<Wanted>, StoreError> {
-    let mut wanted = Vec::new();
+fn list_series(
+    db: &Connection,
+    plan: &PatientPlan,
+    mode: &str,
+    system: &str,
+) -> Result<Vec<SeriesPlan>, StoreError> {
+    let mut plans = Vec::new();
     for series in SERIES {
-        let allowed = consent::allowed(db, due.patient, series.code)?;
+        let allowed = consent::find_allowed(db, plan.patient, series.code)?;
         if !allowed.is_empty() {
-            let mark = effective_mark(db, due, mode, system, series.series_type)?;
-            wanted.push(Wanted { series, allowed, mark });
+            let mark = find_effective_mark(db, plan, mode, system, series.series_type)?;
+            plans.push(SeriesPlan { series, allowed, mark });
         }
     }
-    Ok(wanted)
+    Ok(plans)
 }
 
-/// The mark of a type, held back to the slowest of its streams that were active in the days before it. A
-/// stream that another one continues under a new name has ended and holds nothing back. Payloads are listed by when they
-/// were stored, for all types at once: there nothing is held back.
-fn effective_mark(
+/// Returns the mark of a type, held back to the slowest of its streams that were active in the days before
+/// it. A stream that another one continues under a new name has ended and holds nothing back.
+fn find_effective_mark(
     db: &Connection,
-    due: &Due,
+    plan: &PatientPlan,
     mode: &str,
     system: &str,
     series_type: &str,
@@ -197,25 +176,22 @@ fn effective_mark(
         "SELECT instant FROM high_water_marks WHERE link_id = ? AND mode = ? AND series_type = ?",
     )?;
     let mark: Option<Timestamp> =
-        query.query_row(params![due.link, mode, series_type], |row| row.get(0)).optional()?;
+        query.query_row(params![plan.link, mode, series_type], |row| row.get(0)).optional()?;
+    // Payloads are listed by the time of storing, for all types at once: no stream holds that back.
     let Some(mark) = mark.filter(|_| mode != IngestMode::Raw.as_str()) else { return Ok(mark) };
     let mut query = db.prepare_cached(
         "SELECT min(newest_instant) FROM streams
          WHERE patient_id = ? AND subject = ? AND system = ? AND series_type = ? AND newest_instant >= ?
-           AND id NOT IN (SELECT renamed_from_id FROM streams WHERE patient_id = ?1 AND renamed_from_id IS NOT NULL)",
+           AND id NOT IN (SELECT renamed_from_id FROM streams
+                          WHERE patient_id = ?1 AND renamed_from_id IS NOT NULL)",
     )?;
-    let slowest: Option<Timestamp> = query
-        .query_row(params![due.patient, due.subject, system, series_type, mark.minus(ACTIVE)], |row| {
-            row.get(0)
-        })?;
+    let key = params![plan.patient, plan.subject, system, series_type, mark.minus(ACTIVE)];
+    let slowest: Option<Timestamp> = query.query_row(key, |row| row.get(0))?;
     Ok(Some(slowest.map_or(mark, |slowest| slowest.min(mark))))
 }
 
-/// The patients who are linked to these OW users; users who are nobody's are left out.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn of_users(db: &Connection, users: &[String]) -> Result<Vec<(String, PatientId)>, StoreError> {
+/// Returns the patients who are linked to these OW users, and omits users without a patient.
+pub fn find_by_ow_users(db: &Connection, users: &[String]) -> Result<Vec<(String, PatientId)>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT ow_user_id, patient_id FROM json_each(?) AS wanted
          JOIN links ON links.ow_user_id = wanted.value AND links.state = 'active'",
@@ -225,12 +201,9 @@ pub fn of_users(db: &Connection, users: &[String]) -> Result<Vec<(String, Patien
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// How many observations of one system and type a patient has in a stretch of time. For the daily comparison with
-/// OW's own count only: it reads every row.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn count(
+/// Counts a patient's observations of one system and type in a range. It reads every row: only for the daily
+/// comparison with OW's own count.
+pub fn count_observations(
     db: &Connection,
     patient: PatientId,
     system: &str,

@@ -1,41 +1,32 @@
-//! The history of ticks, of polls of some patients, and of backfills.
+//! The history of runs: ticks, polls of some patients, and backfills.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
-use crate::model::commit_counts::Tally;
+use crate::model::commit_counts::CommitCounts;
 use crate::store::error::StoreError;
-use crate::store::operations::tick_lock;
-use crate::store::operations::tick_lock::Kind;
+use crate::store::operations::tick_lock::{self, RunKind};
 
-/// How long the history reaches back.
-const KEPT: Duration = Duration::from_hours(90 * 24);
+const RETENTION: Duration = Duration::from_hours(90 * 24);
 
-/// A poll that ran.
+/// A recorded run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// When it began.
+pub struct PollRun {
     pub started: Timestamp,
-    /// When it ended; none while it runs or where it was killed.
+    /// None while it runs, or if it was killed.
     pub ended: Option<Timestamp>,
-    /// How it ended, in the words that a command-line poll prints.
+    /// The sentence that `jhe-ow poll` prints.
     pub outcome: Option<String>,
-    /// Patients that were read.
     pub patients: i64,
-    /// Of them, those in error.
     pub failed: i64,
-    /// New observations.
     pub created: i64,
 }
 
-/// Inserts a run of the lock's owner and returns its number.
-///
-/// # Errors
-/// Where the row cannot be written.
-pub fn begin(db: &Connection, kind: Kind, mode: &str, now: Timestamp) -> Result<i64, StoreError> {
-    db.execute("DELETE FROM runs WHERE started_at < ?", [now.minus(KEPT)])?;
+/// Inserts a run of the lock's owner and returns its id.
+pub fn insert(db: &Connection, kind: RunKind, mode: &str, now: Timestamp) -> Result<i64, StoreError> {
+    db.execute("DELETE FROM runs WHERE started_at < ?", [now.minus(RETENTION)])?;
     db.execute(
         "INSERT INTO runs (kind, mode, started_at) VALUES (?, ?, ?)",
         params![kind.as_str(), mode, now],
@@ -45,48 +36,35 @@ pub fn begin(db: &Connection, kind: Kind, mode: &str, now: Timestamp) -> Result<
     Ok(run)
 }
 
-/// Notes how a poll ended.
-///
-/// # Errors
-/// Where the row cannot be written.
-pub fn end(
+/// Records the end of a run.
+pub fn finish(
     db: &Connection,
     run: i64,
     outcome: &str,
     patients: u64,
     failed: u64,
-    tally: &Tally,
+    counts: &CommitCounts,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let integer = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let [patients, failed, created, revised, rejected] =
+        [patients, failed, counts.created, counts.revised, counts.rejected].map(integer);
     db.execute(
-        "UPDATE runs SET ended_at = ?2, outcome = ?3, patients = ?4, failed_patients = ?5, created = ?6, revised = ?7,
-                        rejected = ?8 WHERE id = ?1",
-        params![
-            run,
-            now,
-            outcome,
-            number(patients),
-            number(failed),
-            number(tally.created),
-            number(tally.revised),
-            number(tally.rejected)
-        ],
+        "UPDATE runs SET ended_at = ?2, outcome = ?3, patients = ?4, failed_patients = ?5, created = ?6,
+                         revised = ?7, rejected = ?8 WHERE id = ?1",
+        params![run, now, outcome, patients, failed, created, revised, rejected],
     )?;
     Ok(())
 }
 
-/// The last tick that ended, where there is one. Neither a backfill nor a poll of some patients tells how the ticks are.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn last(db: &Connection) -> Result<Option<Run>, StoreError> {
+/// Returns the last tick that ended. Backfills and polls of some patients say nothing about the ticks.
+pub fn find_last_tick(db: &Connection) -> Result<Option<PollRun>, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT started_at, ended_at, outcome, patients, failed_patients, created FROM runs
          WHERE ended_at IS NOT NULL AND kind = ? ORDER BY id DESC LIMIT 1",
     )?;
-    let run = query.query_row([Kind::Tick.as_str()], |row| {
-        Ok(Run {
+    let run = query.query_row([RunKind::Tick.as_str()], |row| {
+        Ok(PollRun {
             started: row.get(0)?,
             ended: row.get(1)?,
             outcome: row.get(2)?,

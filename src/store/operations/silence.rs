@@ -1,4 +1,5 @@
-//! Who is silent, and since when that is known: one pass over the patients, and never over what they measured.
+//! Silent patients: linked, expected to deliver, and without new samples. One pass over the patients, none
+//! over samples.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,40 +7,33 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::Reach;
+use crate::model::account::VisibleTo;
 use crate::model::patient::PatientId;
-use crate::model::silence::{Cause, Devices, Known, Silence, silence};
+use crate::model::silence::{DeviceStatus, LinkStatus, Silence, SilenceCause, detect};
 use crate::store::error::StoreError;
 use crate::store::people::{consent, visibility};
 
-/// Everybody within reach who is silent at `now`, in the order of their numbers: whose newest sample is `after` old.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn all(
+/// Lists the visible patients whose newest sample is at least `after` old at `now`.
+pub fn list(
     db: &Connection,
-    reach: Reach,
+    visible: VisibleTo,
     after: Duration,
     now: Timestamp,
 ) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
-    find(db, reach, None, after, now)
+    list_of(db, visible, None, after, now)
 }
 
-/// Whether one patient is silent.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn of(
+pub fn find(
     db: &Connection,
     patient: PatientId,
     after: Duration,
     now: Timestamp,
 ) -> Result<Option<Silence>, StoreError> {
-    Ok(find(db, Reach::Everybody, Some(patient), after, now)?.remove(&patient))
+    Ok(list_of(db, VisibleTo::Everybody, Some(patient), after, now)?.remove(&patient))
 }
 
-/// How many are silent of each cause; those of which nobody is are left out.
-pub fn by_cause(silent: &BTreeMap<PatientId, Silence>) -> BTreeMap<Cause, usize> {
+/// Counts the silent patients by cause. A cause without patients has no entry.
+pub fn count_by_cause(silent: &BTreeMap<PatientId, Silence>) -> BTreeMap<SilenceCause, usize> {
     let mut counts = BTreeMap::new();
     for silence in silent.values() {
         *counts.entry(silence.cause).or_default() += 1;
@@ -47,147 +41,132 @@ pub fn by_cause(silent: &BTreeMap<PatientId, Silence>) -> BTreeMap<Cause, usize>
     counts
 }
 
-fn find(
+fn list_of(
     db: &Connection,
-    reach: Reach,
+    visible: VisibleTo,
     only: Option<PatientId>,
     after: Duration,
     now: Timestamp,
 ) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
-    // Who never agreed to anything is not expected to deliver anything: a refusal ends as it begins.
+    // Patients who only ever declined are not expected to deliver: their consents end as they begin.
     let mut query = db.prepare_cached(&format!(
-        "SELECT patients.id, state.newest_instant, links.linked_at, links.state = 'active', state.fully_read_at,
-                coalesce(state.failed_polls, 0), state.provider_pulled_at, state.connections_checked_at,
-                EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = patients.id
-                AND withdrawn_at IS NULL AND {}),
-                (SELECT max(changed_at) FROM connections WHERE connections.patient_id = patients.id
-                AND state = 'active'),
-                EXISTS (SELECT 1 FROM connections WHERE connections.patient_id = patients.id
-                AND state IN ('ending', 'ended')),
-                EXISTS (SELECT 1 FROM connections WHERE connections.patient_id = patients.id
-                AND state = 'authorizing')
+        "SELECT patients.id, state.newest_instant, links.linked_at, links.state = 'active',
+                state.fully_read_at, coalesce(state.failed_polls, 0), state.provider_pulled_at,
+                state.connections_checked_at,
+                EXISTS (SELECT 1 FROM consents WHERE patient_id = patients.id
+                        AND withdrawn_at IS NULL AND {}),
+                (SELECT max(changed_at) FROM connections WHERE patient_id = patients.id AND state = 'active'),
+                EXISTS (SELECT 1 FROM connections WHERE patient_id = patients.id
+                        AND state IN ('ending', 'ended')),
+                EXISTS (SELECT 1 FROM connections WHERE patient_id = patients.id AND state = 'authorizing')
          FROM patients JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
          LEFT JOIN sync_status AS state ON state.patient_id = patients.id
-         WHERE (?1 IS NULL OR patients.id = ?1) AND coalesce(state.newest_instant, links.linked_at) <= ?2 AND {}
-           AND EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = patients.id
+         WHERE (?1 IS NULL OR patients.id = ?1) AND {}
+           AND coalesce(state.newest_instant, links.linked_at) <= ?2
+           AND EXISTS (SELECT 1 FROM consents WHERE patient_id = patients.id
                        AND (withdrawn_at IS NULL OR withdrawn_at > granted_at))
          ORDER BY patients.id",
-        consent::IS_DELIVERED,
-        visibility::of_patients("patients.id", 3)
+        consent::IS_DELIVERABLE,
+        visibility::patient_condition("patients.id", 3)
     ))?;
-    let rows = query.query_map(params![only, now.minus(after), reach], known)?;
+    let rows = query.query_map(params![only, now.minus(after), visible], link_status)?;
     let mut silent = BTreeMap::new();
     for row in rows {
-        let (patient, known) = row?;
-        if let Some(silence) = silence(&known, after, now) {
-            silent.insert(patient, silence);
-        }
+        let (patient, status) = row?;
+        silent.extend(detect(&status, after, now).map(|silence| (patient, silence)));
     }
     Ok(silent)
 }
 
-fn known(row: &Row) -> rusqlite::Result<(PatientId, Known)> {
+fn link_status(row: &Row) -> rusqlite::Result<(PatientId, LinkStatus)> {
     let active: Option<Timestamp> = row.get(9)?;
     let devices = match (active, row.get(10)?, row.get(11)?) {
-        (Some(since), ..) => Devices::Active(since),
-        (None, true, _) => Devices::Ended,
-        (None, false, true) => Devices::Authorizing,
-        (None, false, false) => Devices::Unknown,
+        (Some(since), ..) => DeviceStatus::Active(since),
+        (None, true, _) => DeviceStatus::Ended,
+        (None, false, true) => DeviceStatus::Authorizing,
+        (None, false, false) => DeviceStatus::Unknown,
     };
-    let known = Known {
+    let status = LinkStatus {
         newest: row.get(1)?,
         linked: row.get(2)?,
         is_known_at_ow: row.get(3)?,
-        read: row.get(4)?,
+        last_complete_read: row.get(4)?,
         failures: row.get(5)?,
-        pulled: row.get(6)?,
-        asked: row.get(7)?,
-        consents: row.get(8)?,
+        last_pull: row.get(6)?,
+        pull_checked: row.get(7)?,
+        has_consent: row.get(8)?,
         devices,
     };
-    Ok((row.get(0)?, known))
+    Ok((row.get(0)?, status))
 }
 
-/// A silence as it was first noticed.
+/// The silence of one patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Noticed {
-    /// Whose.
+pub struct PatientSilence {
     pub patient: PatientId,
-    /// Since when, and why as of now.
     pub silence: Silence,
 }
 
-/// What is news about who is silent.
+/// The silences that [`record`] has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct News {
-    /// Every silence that goes on, each since it was first noticed: late samples that do not end it make no other one
-    /// of it.
-    pub going_on: Vec<Noticed>,
-    /// Those that have ended, of people who are still expected to deliver.
-    pub ended: Vec<Noticed>,
+pub struct SilenceChanges {
+    /// All current silences, each with its first recorded beginning: late samples that do not end a silence
+    /// do not start another one.
+    pub ongoing: Vec<PatientSilence>,
+    /// Ended silences of patients who are still expected to deliver.
+    pub ended: Vec<PatientSilence>,
 }
 
-/// Whether [`note`] would have anything to write.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn is_news(db: &Connection, after: Duration, now: Timestamp) -> Result<bool, StoreError> {
-    let (silent, known) = (all(db, Reach::Everybody, after, now)?, noticed(db)?);
+/// Returns true if [`record`] would write anything.
+pub fn has_changed(db: &Connection, after: Duration, now: Timestamp) -> Result<bool, StoreError> {
+    let (silent, recorded) = (list(db, VisibleTo::Everybody, after, now)?, list_recorded(db)?);
     let cause = |(patient, silence): (&PatientId, &Silence)| (*patient, silence.cause);
-    Ok(!silent.iter().map(cause).eq(known.iter().map(cause)))
+    Ok(!silent.iter().map(cause).eq(recorded.iter().map(cause)))
 }
 
-/// Notes who is silent now, and answers with what that means.
-///
-/// # Errors
-/// Where the tables cannot be read or written.
-pub fn note(db: &Connection, after: Duration, now: Timestamp) -> Result<News, StoreError> {
-    let silent = all(db, Reach::Everybody, after, now)?;
-    let mut known = noticed(db)?;
-    let mut news = News::default();
-    for (patient, silence) in silent {
-        let before = known.remove(&patient);
-        let since = match before {
-            Some(before) if before.cause == silence.cause => before.since,
+/// Updates the table of silences and returns the changes.
+pub fn record(db: &Connection, after: Duration, now: Timestamp) -> Result<SilenceChanges, StoreError> {
+    let mut recorded = list_recorded(db)?;
+    let mut changes = SilenceChanges::default();
+    for (patient, Silence { mut since, cause }) in list(db, VisibleTo::Everybody, after, now)? {
+        match recorded.remove(&patient) {
             Some(before) => {
-                db.prepare_cached("UPDATE silences SET cause = ?2 WHERE patient_id = ?1")?
-                    .execute(params![patient, silence.cause.as_str()])?;
-                before.since
+                since = before.since;
+                if before.cause != cause {
+                    db.prepare_cached("UPDATE silences SET cause = ?2 WHERE patient_id = ?1")?
+                        .execute(params![patient, cause.as_str()])?;
+                }
             }
             None => {
-                insert(db, patient, silence, now)?;
-                silence.since
+                db.prepare_cached(
+                    "INSERT INTO silences (patient_id, since, cause, detected_at) VALUES (?, ?, ?, ?)",
+                )?
+                .execute(params![patient, since, cause.as_str(), now])?;
             }
-        };
-        news.going_on.push(Noticed { patient, silence: Silence { since, ..silence } });
+        }
+        changes.ongoing.push(PatientSilence { patient, silence: Silence { since, cause } });
     }
-    for (patient, silence) in known {
+    for (patient, silence) in recorded {
         db.prepare_cached("DELETE FROM silences WHERE patient_id = ?")?.execute([patient])?;
-        // A link that was ended, or a longer time in the settings, brings no samples.
-        if newest(db, patient)? > Some(silence.since) {
-            news.ended.push(Noticed { patient, silence });
+        // Only new samples end a silence. An ended link or a longer time in the settings brings none.
+        if find_newest(db, patient)? > Some(silence.since) {
+            changes.ended.push(PatientSilence { patient, silence });
         }
     }
-    Ok(news)
+    Ok(changes)
 }
 
-fn insert(db: &Connection, patient: PatientId, silence: Silence, now: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT INTO silences (patient_id, since, cause, detected_at) VALUES (?, ?, ?, ?)")?
-        .execute(params![patient, silence.since, silence.cause.as_str(), now])?;
-    Ok(())
-}
-
-fn noticed(db: &Connection) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
+fn list_recorded(db: &Connection) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
     let mut query = db.prepare_cached("SELECT patient_id, since, cause FROM silences")?;
     let rows = query.query_map([], |row| {
-        // A cause of a later version is as good as another: it is put right at once.
-        let cause = Cause::of(row.get_ref(2)?.as_str()?).unwrap_or(Cause::NotWorn);
+        // The next `record` corrects a cause that only a later version knows.
+        let cause = SilenceCause::parse(row.get_ref(2)?.as_str()?).unwrap_or(SilenceCause::NotWorn);
         Ok((row.get(0)?, Silence { since: row.get(1)?, cause }))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn newest(db: &Connection, patient: PatientId) -> Result<Option<Timestamp>, StoreError> {
+fn find_newest(db: &Connection, patient: PatientId) -> Result<Option<Timestamp>, StoreError> {
     let mut query = db.prepare_cached("SELECT max(newest_instant) FROM sync_status WHERE patient_id = ?")?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
@@ -204,11 +183,12 @@ pub(crate) mod tests {
         Timestamp::parse("2026-11-21T12:00:00Z").unwrap()
     }
 
-    /// A patient who consents, and whose newest sample and last good turn are of the start.
+    /// A patient with a consent whose newest sample and last complete read are of the start.
     pub(crate) fn quiet() -> Connection {
         let db = in_memory();
         db.execute_batch(
-            "INSERT INTO codes (id, system, code, display) VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
+            "INSERT INTO codes (id, system, code, display)
+             VALUES (1, 's', 'omh:heart-rate:2.0', 'Heart rate');
              INSERT INTO data_sources (id, name, type) VALUES (1, 'Oura', 'personal_device');
              INSERT INTO data_source_codes (data_source_id, code_id) VALUES (1, 1);
              INSERT INTO patients (id, name, time_zone, created_at) VALUES (1, 'A', 'UTC', 0);
@@ -228,41 +208,41 @@ pub(crate) mod tests {
         db.execute("UPDATE sync_status SET fully_read_at = ?", [at]).unwrap();
     }
 
-    fn causes(db: &Connection, now: Timestamp) -> Vec<Cause> {
-        note(db, AFTER, now).unwrap().going_on.iter().map(|one| one.silence.cause).collect()
+    fn causes(db: &Connection, now: Timestamp) -> Vec<SilenceCause> {
+        record(db, AFTER, now).unwrap().ongoing.iter().map(|one| one.silence.cause).collect()
     }
 
     #[test]
-    fn a_cause_that_changes_is_news() {
+    fn a_changed_cause_is_a_change() {
         let (db, now) = (quiet(), start().plus(HOUR * 48));
-        assert!(is_news(&db, AFTER, now).unwrap());
-        assert_eq!(causes(&db, now), [Cause::NotRead]);
+        assert!(has_changed(&db, AFTER, now).unwrap());
+        assert_eq!(causes(&db, now), [SilenceCause::NotRead]);
         read_at(&db, now);
-        assert!(is_news(&db, AFTER, now).unwrap());
-        assert_eq!(causes(&db, now), [Cause::NotWorn]);
-        assert!(!is_news(&db, AFTER, now).unwrap());
+        assert!(has_changed(&db, AFTER, now).unwrap());
+        assert_eq!(causes(&db, now), [SilenceCause::NotWorn]);
+        assert!(!has_changed(&db, AFTER, now).unwrap());
     }
 
     #[test]
-    fn late_samples_that_do_not_end_a_silence_make_no_other_one_of_it() {
+    fn late_samples_that_do_not_end_a_silence_start_no_other_one() {
         let (db, now) = (quiet(), start().plus(HOUR * 48));
         read_at(&db, now);
-        let since = |now| note(&db, AFTER, now).unwrap().going_on[0].silence.since;
+        let since = |now| record(&db, AFTER, now).unwrap().ongoing[0].silence.since;
         assert_eq!(since(now), start());
         db.execute("UPDATE sync_status SET newest_instant = ?", [start().plus(HOUR)]).unwrap();
         assert_eq!(since(now), start());
         db.execute("UPDATE sync_status SET newest_instant = ?", [now]).unwrap();
-        let ended = note(&db, AFTER, now).unwrap();
-        assert_eq!((ended.going_on.len(), ended.ended.len()), (0, 1));
+        let ended = record(&db, AFTER, now).unwrap();
+        assert_eq!((ended.ongoing.len(), ended.ended.len()), (0, 1));
         read_at(&db, now.plus(HOUR * 48));
-        assert_eq!(since(now.plus(HOUR * 48)), now, "that is another one");
+        assert_eq!(since(now.plus(HOUR * 48)), now, "a new silence");
     }
 
     #[test]
-    fn a_longer_time_in_the_settings_brings_nobody_back() {
+    fn a_longer_time_in_the_settings_ends_no_silence() {
         let (db, now) = (quiet(), start().plus(HOUR * 48));
         read_at(&db, now);
-        note(&db, AFTER, now).unwrap();
-        assert_eq!(note(&db, AFTER * 2, now).unwrap(), News::default());
+        record(&db, AFTER, now).unwrap();
+        assert_eq!(record(&db, AFTER * 2, now).unwrap(), SilenceChanges::default());
     }
 }

@@ -1,5 +1,5 @@
-//! The lock `ow.sync_in_progress`: a setting that operators see and may clear, a token that says whose
-//! it is, and a file lock that says whether its holder still lives.
+//! The lock of ticks: the setting `ow.sync_in_progress`, which operators see and may clear, a row with the
+//! owner's token, and a file lock that shows if the owner's process is still alive.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,39 +13,41 @@ use crate::common::time::Timestamp;
 use crate::store::engine::setting;
 use crate::store::error::StoreError;
 
-/// The setting that holds the timestamp of the tick that runs, empty when none does.
+/// The setting that holds the time of the current tick, empty without one.
 pub const KEY: &str = "ow.sync_in_progress";
-/// A timestamp older than this was left behind: the predecessor's rule, which operators know.
-pub const STALE: Duration = Duration::from_mins(30);
-/// How often a tick that makes progress renews its timestamp: far below [`STALE`], and rare enough to
-/// cost nothing.
+/// A lock without renewal for this long is abandoned. The predecessor had the same rule, which operators
+/// know.
+pub const STALE_AFTER: Duration = Duration::from_mins(30);
+/// Interval at which a tick that makes progress renews its lock: far below [`STALE_AFTER`], and rare enough
+/// to cost nothing.
 const RENEW: Duration = Duration::from_mins(1);
 
-/// How the names of the files begin by which the holders of tokens are known to live.
-const ALIVE: &str = "tick-";
+/// Prefix of the files that owners keep locked while they live.
+const FILE_PREFIX: &str = "tick-";
 
-/// Proof that this tick holds the lock. Dropping it does not release the lock; see [`release`].
+/// A process that may take the lock, with its token and its locked file. Dropping it does not release the
+/// lock; see [`release`].
 #[derive(Debug)]
-pub struct Hold {
-    owner: String,
+pub struct LockOwner {
+    token: String,
     path: PathBuf,
-    /// The operating system lets go of this lock when the process ends, however it ends.
-    _alive: File,
+    /// The operating system unlocks it when the process ends, however it ends.
+    _file: File,
 }
 
-/// What the lock is taken for.
+/// The kind of run that takes the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A tick: another tick steps aside.
+pub enum RunKind {
+    /// All patients: another tick is skipped.
     Tick,
-    /// A poll of some patients only, because of hints or by hand: a tick waits for its end, which is near.
+    /// Some patients, by request or by hint: a tick waits for its end, which is near.
     Part,
     /// A slice of a backfill: a tick waits for its end, which is near.
     Backfill,
 }
 
-impl Kind {
-    /// As the tables write it.
+impl RunKind {
+    /// Returns the name in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tick => "tick",
@@ -55,167 +57,133 @@ impl Kind {
     }
 }
 
-/// How taking the lock went.
+/// The result of [`take`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
-    /// It was free.
+pub enum TakeResult {
     Free,
-    /// It was left behind and was reclaimed; the text says why and is meant as a warning.
+    /// An abandoned lock was reclaimed; a warning that says why.
     Reclaimed(String),
-    /// Somebody else holds it.
+    /// Another run holds it.
     Held {
         /// The setting's value.
         since: String,
-        /// Whether the holder lets others in soon, as whoever is no tick does.
-        gives_way: bool,
+        /// The holder is no tick and releases the lock soon, on request.
+        yields_soon: bool,
     },
 }
 
-impl Hold {
-    /// Prepares to take the lock: draws a token and locks this tick's own file in `directory`.
-    ///
-    /// # Errors
-    /// Where the file cannot be made.
+impl LockOwner {
+    /// Draws a token and locks its file in `directory`.
     pub fn prepare(directory: &Path) -> Result<Self, StoreError> {
-        clear_dead(directory);
+        delete_dead_files(directory);
         loop {
-            let mut token = [0; 16];
-            getrandom::fill(&mut token)
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes)
                 .map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
-            let owner = uuid::Builder::from_random_bytes(token).into_uuid().simple().to_string();
-            let path = alive_path(directory, &owner);
+            let token = uuid::Builder::from_random_bytes(bytes).into_uuid().simple().to_string();
+            let path = file_path(directory, &token);
             let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
             failpoint::at("lock.file");
-            let alive = opened
+            let file = opened
                 .and_then(|file| file.lock().map(|()| file))
                 .map_err(|error| StoreError::Other(format!("{} cannot be made: {error}", path.display())))?;
             failpoint::at("lock.prepared");
-            // Before it was locked, another process may have taken it for a dead one's and cleared it away.
+            // Between creation and locking another process may have deleted it as a dead owner's file.
             if path.exists() {
-                return Ok(Self { owner, path, _alive: alive });
+                return Ok(Self { token, path, _file: file });
             }
         }
     }
 
-    /// The token under which the rows of this tick are written.
-    pub fn owner(&self) -> &str {
-        &self.owner
+    /// Returns the token that each transaction of this run is checked for.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 }
 
-impl Drop for Hold {
+impl Drop for LockOwner {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Takes the lock for `owner`, or says who has it.
-///
-/// # Errors
-/// Where the store cannot be read or written.
+/// Takes the lock for the token `owner` unless another run holds it.
 pub fn take(
     db: &Connection,
     directory: &Path,
     owner: &str,
-    kind: Kind,
+    kind: RunKind,
     now: Timestamp,
-) -> Result<Taken, StoreError> {
-    let value = setting::get(db, KEY)?.unwrap_or_default();
-    let taken = judge(db, directory, &value, now)?;
-    match &taken {
-        Taken::Held { gives_way: true, .. } if kind != Kind::Backfill => {
-            db.execute("UPDATE sync_lock SET release_requested = 1", [])?;
+) -> Result<TakeResult, StoreError> {
+    let taken = match inspect(db, directory, now)? {
+        LockStatus::Free => TakeResult::Free,
+        LockStatus::Abandoned(reason) => TakeResult::Reclaimed(format!("{reason}: reclaimed")),
+        LockStatus::SetByHand(since) => return Ok(TakeResult::Held { since, yields_soon: false }),
+        LockStatus::Held { since, by_tick } => {
+            // A backfill waits without a request: two of them would cut each other's slices short.
+            if !by_tick && kind != RunKind::Backfill {
+                db.execute("UPDATE sync_lock SET release_requested = 1", [])?;
+            }
+            return Ok(TakeResult::Held { since, yields_soon: !by_tick });
         }
-        Taken::Held { .. } => {}
-        Taken::Free | Taken::Reclaimed(_) => {
-            setting::set(db, KEY, &now.to_string())?;
-            failpoint::at("lock.setting");
-            db.execute(
-                "INSERT OR REPLACE INTO sync_lock (id, owner, setting_value, kind) VALUES (1, ?, ?, ?)",
-                [owner, &now.to_string(), kind.as_str()],
-            )?;
-            failpoint::at("lock.row");
-        }
-    }
+    };
+    setting::set(db, KEY, &now.to_string())?;
+    failpoint::at("lock.setting");
+    db.execute(
+        "INSERT OR REPLACE INTO sync_lock (id, owner, setting_value, kind) VALUES (1, ?, ?, ?)",
+        [owner, &now.to_string(), kind.as_str()],
+    )?;
+    failpoint::at("lock.row");
     Ok(taken)
 }
 
-fn judge(db: &Connection, directory: &Path, value: &str, now: Timestamp) -> Result<Taken, StoreError> {
-    if value.is_empty() {
-        return Ok(Taken::Free);
-    }
-    let Ok(since) = Timestamp::parse(value) else {
-        return Ok(Taken::Reclaimed(format!("{KEY} holds '{value}', which is no time: reclaimed")));
-    };
-    // A timestamp of the future is judged by its distance too: clocks step backwards.
-    let age = now.since(since).max(since.since(now));
-    if age >= STALE {
-        return Ok(Taken::Reclaimed(format!("{KEY} stood since {value} without renewal: reclaimed")));
-    }
-    let ours = holder(db)?.filter(|holder| holder.value == value);
-    match ours {
-        Some(holder) if !is_alive(directory, &holder.owner) => Ok(Taken::Reclaimed(format!(
-            "{KEY} since {value} belongs to a process that has ended: reclaimed"
-        ))),
-        ours => Ok(Taken::Held {
-            since: value.to_owned(),
-            gives_way: ours.is_some_and(|holder| holder.kind != Kind::Tick.as_str()),
-        }),
-    }
-}
-
-/// How the lock stands, for somebody who only looks.
+/// The state of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Nobody has it.
+pub enum LockStatus {
     Free,
-    /// A process that lives has it.
+    /// A living process holds it.
     Held {
-        /// When it was taken, or renewed last.
+        /// The time at which it was taken or last renewed.
         since: String,
-        /// Whether a tick has it, which ends as one: a backfill may hold it for days, slice by slice.
+        /// The holder is a tick. A backfill may hold the lock for days, slice by slice.
         by_tick: bool,
     },
-    /// It was set by hand, or by another program: ticks step aside for [`STALE`].
-    ByHand(String),
-    /// The next tick reclaims it; the text says why.
-    LeftBehind(String),
+    /// Set by hand or by another program: ticks are skipped for [`STALE_AFTER`].
+    SetByHand(String),
+    /// The next run reclaims it; the reason.
+    Abandoned(String),
 }
 
-/// Looks how the lock stands. Changes nothing.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn look(db: &Connection, directory: &Path, now: Timestamp) -> Result<Standing, StoreError> {
+/// Returns the state of the lock. Changes nothing.
+pub fn inspect(db: &Connection, directory: &Path, now: Timestamp) -> Result<LockStatus, StoreError> {
     let value = setting::get(db, KEY)?.unwrap_or_default();
     if value.is_empty() {
-        return Ok(Standing::Free);
+        return Ok(LockStatus::Free);
     }
     let Ok(since) = Timestamp::parse(&value) else {
-        return Ok(Standing::LeftBehind(format!("{KEY} holds '{value}', which is no time")));
+        return Ok(LockStatus::Abandoned(format!("{KEY} holds '{value}', which is no time")));
     };
-    let is_stale = now.since(since).max(since.since(now)) >= STALE;
-    let ours = holder(db)?.filter(|holder| holder.value == value);
-    Ok(match ours {
-        _ if is_stale => Standing::LeftBehind(format!("{KEY} stands since {value} without renewal")),
-        Some(holder) if holds(&alive_path(directory, &holder.owner)) => {
-            Standing::Held { since: value, by_tick: holder.kind == Kind::Tick.as_str() }
+    // A time in the future goes stale too: clocks step backwards.
+    let is_stale = distance(now, since) >= STALE_AFTER;
+    // A row with another value is from before somebody changed the setting.
+    let row = find_row(db)?.filter(|row| row.setting_value == value);
+    Ok(match row {
+        _ if is_stale => LockStatus::Abandoned(format!("{KEY} since {value} without renewal")),
+        Some(row) if is_locked(&file_path(directory, &row.owner)) => {
+            LockStatus::Held { since: value, by_tick: row.kind == RunKind::Tick.as_str() }
         }
-        Some(_) => Standing::LeftBehind(format!("{KEY} since {value} belongs to a process that has ended")),
-        None => Standing::ByHand(value),
+        Some(_) => LockStatus::Abandoned(format!("{KEY} since {value} belongs to a process that has ended")),
+        None => LockStatus::SetByHand(value),
     })
 }
 
-/// Checks that `owner` still holds the lock, and renews its timestamp where that is due. Called inside
-/// each transaction of a tick, so that one whose lock was taken or cleared writes nothing more.
-///
-/// # Errors
-/// [`StoreError::LockLost`] where it does not.
+/// Checks that `owner` still holds the lock, and renews it if that is due. Runs in each write transaction of
+/// a tick, so that a tick that lost the lock writes nothing more; it fails with [`StoreError::LockLost`].
 pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreError> {
-    let Some(value) = held_by(db, owner)? else { return Err(StoreError::LockLost) };
+    let Some(value) = find_value_of(db, owner)? else { return Err(StoreError::LockLost) };
     let renewed = Timestamp::parse(&value).unwrap_or(Timestamp::MIN);
-    // After a step backwards too, or it would soon be taken for stale.
-    if now.since(renewed).max(renewed.since(now)) >= RENEW {
+    // Also after the clock stepped backwards: else the time in the future would soon count as stale.
+    if distance(now, renewed) >= RENEW {
         setting::set(db, KEY, &now.to_string())?;
         failpoint::at("lock.renewed-setting");
         db.execute("UPDATE sync_lock SET setting_value = ?", [now.to_string()])?;
@@ -225,95 +193,77 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
 }
 
 /// Records the run of the lock's owner. Called inside a transaction that has checked the lock.
-///
-/// # Errors
-/// Where the table cannot be written.
 pub fn set_run(db: &Connection, run: i64) -> Result<(), StoreError> {
     db.execute("UPDATE sync_lock SET run_id = ?", [run])?;
     Ok(())
 }
 
 /// Returns the run of the lock's owner.
-pub(crate) fn run(db: &Connection) -> Result<Option<i64>, StoreError> {
+pub(crate) fn find_run(db: &Connection) -> Result<Option<i64>, StoreError> {
     let mut query = db.prepare_cached("SELECT run_id FROM sync_lock")?;
     Ok(query.query_row([], |row| row.get(0))?)
 }
 
-/// Whether somebody waits for `owner` to let go of the lock.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn is_wanted(db: &Connection, owner: &str) -> Result<bool, StoreError> {
+/// Returns true if another run waits for `owner` to release the lock.
+pub fn is_release_requested(db: &Connection, owner: &str) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached("SELECT release_requested FROM sync_lock WHERE owner = ?")?;
     Ok(query.query_row([owner], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
-/// Clears the lock where `owner` still holds it; another's is left alone. Answers whether somebody waits.
-///
-/// # Errors
-/// Where the store cannot be written.
+/// Releases the lock if `owner` still holds it; returns true if another run waits for it.
 pub fn release(db: &Connection, owner: &str) -> Result<bool, StoreError> {
-    if held_by(db, owner)?.is_none() {
+    if find_value_of(db, owner)?.is_none() {
         return Ok(false);
     }
-    let wanted = db.query_row("SELECT release_requested FROM sync_lock", [], |row| row.get(0))?;
+    let is_requested = is_release_requested(db, owner)?;
     setting::unset(db, KEY)?;
     failpoint::at("lock.cleared-setting");
     db.execute("DELETE FROM sync_lock", [])?;
     failpoint::at("lock.cleared");
-    Ok(wanted)
+    Ok(is_requested)
 }
 
-/// The setting's value, where it is the one that `owner` wrote.
-fn held_by(db: &Connection, owner: &str) -> Result<Option<String>, StoreError> {
+/// Returns the setting's value if `owner` wrote it.
+fn find_value_of(db: &Connection, owner: &str) -> Result<Option<String>, StoreError> {
     let value = setting::get(db, KEY)?.unwrap_or_default();
-    let holder = holder(db)?.filter(|holder| holder.owner == owner && holder.value == value);
-    Ok(holder.map(|holder| holder.value))
+    Ok(find_row(db)?.filter(|row| row.owner == owner && row.setting_value == value).map(|_| value))
 }
 
-struct Holder {
+struct LockRow {
     owner: String,
-    value: String,
+    setting_value: String,
     kind: String,
 }
 
-fn holder(db: &Connection) -> Result<Option<Holder>, StoreError> {
+fn find_row(db: &Connection) -> Result<Option<LockRow>, StoreError> {
     let mut query = db.prepare_cached("SELECT owner, setting_value, kind FROM sync_lock")?;
-    let holder =
-        query.query_row([], |row| Ok(Holder { owner: row.get(0)?, value: row.get(1)?, kind: row.get(2)? }));
-    Ok(holder.optional()?)
+    let row = query.query_row([], |row| {
+        Ok(LockRow { owner: row.get(0)?, setting_value: row.get(1)?, kind: row.get(2)? })
+    });
+    Ok(row.optional()?)
 }
 
-fn alive_path(directory: &Path, owner: &str) -> PathBuf {
-    directory.join(format!("{ALIVE}{owner}.lock"))
+fn distance(one: Timestamp, other: Timestamp) -> Duration {
+    one.since(other).max(other.since(one))
 }
 
-/// Clears away the files of processes that died without holding the lock, which nobody else would. What cannot be read
-/// or removed does no harm.
-fn clear_dead(directory: &Path) {
+fn file_path(directory: &Path, token: &str) -> PathBuf {
+    directory.join(format!("{FILE_PREFIX}{token}.lock"))
+}
+
+/// Deletes the files of dead owners. A file that cannot be read or deleted does no harm.
+fn delete_dead_files(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(ALIVE)?.strip_suffix(".lock"));
-        if let Some(owner) = owner {
-            is_alive(directory, owner);
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        if name.starts_with(FILE_PREFIX) && name.ends_with(".lock") && !is_locked(&path) {
+            let _ = fs::remove_file(&path);
         }
     }
 }
 
-/// Whether the process that drew this token still holds its file; the file of one that does not is
-/// cleared away.
-fn is_alive(directory: &Path, owner: &str) -> bool {
-    let path = alive_path(directory, owner);
-    let alive = holds(&path);
-    if !alive {
-        let _ = fs::remove_file(&path);
-    }
-    alive
-}
-
-/// Whether a process holds this file.
-fn holds(path: &Path) -> bool {
+fn is_locked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock().is_err())
 }
 
@@ -325,8 +275,13 @@ mod tests {
         Timestamp::parse(text).unwrap()
     }
 
-    fn take(db: &Connection, directory: &Path, owner: &str, now: Timestamp) -> Result<Taken, StoreError> {
-        crate::store::operations::tick_lock::take(db, directory, owner, Kind::Tick, now)
+    fn take(
+        db: &Connection,
+        directory: &Path,
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<TakeResult, StoreError> {
+        super::take(db, directory, owner, RunKind::Tick, now)
     }
 
     fn database() -> Connection {
@@ -334,42 +289,41 @@ mod tests {
     }
 
     #[test]
-    fn a_second_tick_steps_aside_until_the_first_releases() {
+    fn a_second_tick_is_skipped_until_the_first_releases() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
         let (first, second) =
-            (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
+            (LockOwner::prepare(directory.path()).unwrap(), LockOwner::prepare(directory.path()).unwrap());
         let now = at("2026-11-21T08:00:00Z");
-        assert_eq!(take(&db, directory.path(), first.owner(), now), Ok(Taken::Free));
-        let held = Taken::Held { since: "2026-11-21T08:00:00Z".into(), gives_way: false };
-        assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(held));
-        release(&db, second.owner()).unwrap();
-        assert_eq!(check(&db, first.owner(), now), Ok(()), "nobody releases another's lock");
-        release(&db, first.owner()).unwrap();
-        assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(Taken::Free));
+        assert_eq!(take(&db, directory.path(), first.token(), now), Ok(TakeResult::Free));
+        let held = TakeResult::Held { since: "2026-11-21T08:00:00Z".into(), yields_soon: false };
+        assert_eq!(take(&db, directory.path(), second.token(), now), Ok(held));
+        release(&db, second.token()).unwrap();
+        assert_eq!(check(&db, first.token(), now), Ok(()), "nobody releases another's lock");
+        release(&db, first.token()).unwrap();
+        assert_eq!(take(&db, directory.path(), second.token(), now), Ok(TakeResult::Free));
     }
 
     #[test]
-    fn who_is_no_tick_gives_way_and_learns_who_waits() {
+    fn a_holder_that_is_no_tick_yields_and_learns_that_a_run_waits() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
         let now = at("2026-11-21T08:00:00Z");
-        for kind in [Kind::Part, Kind::Backfill] {
-            let (first, second) =
-                (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
-            crate::store::operations::tick_lock::take(&db, directory.path(), first.owner(), kind, now)
-                .unwrap();
-            let held = Taken::Held { since: "2026-11-21T08:00:00Z".into(), gives_way: true };
-            let backfill = crate::store::operations::tick_lock::take(
-                &db,
-                directory.path(),
-                second.owner(),
-                Kind::Backfill,
-                now,
+        for kind in [RunKind::Part, RunKind::Backfill] {
+            let (first, second) = (
+                LockOwner::prepare(directory.path()).unwrap(),
+                LockOwner::prepare(directory.path()).unwrap(),
             );
-            assert_eq!((backfill, is_wanted(&db, first.owner())), (Ok(held.clone()), Ok(false)));
-            assert_eq!(take(&db, directory.path(), second.owner(), now), Ok(held));
-            assert_eq!(is_wanted(&db, first.owner()), Ok(true));
-            assert_eq!(is_wanted(&db, second.owner()), Ok(false), "nobody waits for who does not hold it");
-            assert_eq!(release(&db, first.owner()), Ok(true));
+            super::take(&db, directory.path(), first.token(), kind, now).unwrap();
+            let held = TakeResult::Held { since: "2026-11-21T08:00:00Z".into(), yields_soon: true };
+            let backfill = super::take(&db, directory.path(), second.token(), RunKind::Backfill, now);
+            assert_eq!((backfill, is_release_requested(&db, first.token())), (Ok(held.clone()), Ok(false)));
+            assert_eq!(take(&db, directory.path(), second.token(), now), Ok(held));
+            assert_eq!(is_release_requested(&db, first.token()), Ok(true));
+            assert_eq!(
+                is_release_requested(&db, second.token()),
+                Ok(false),
+                "nobody waits for a run without the lock"
+            );
+            assert_eq!(release(&db, first.token()), Ok(true));
         }
     }
 
@@ -377,27 +331,27 @@ mod tests {
     fn the_lock_of_a_dead_process_is_reclaimed_at_once() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
         let now = at("2026-11-21T08:00:00Z");
-        let dead = Hold::prepare(directory.path()).unwrap();
-        take(&db, directory.path(), dead.owner(), now).unwrap();
+        let dead = LockOwner::prepare(directory.path()).unwrap();
+        take(&db, directory.path(), dead.token(), now).unwrap();
         drop(dead);
-        let heir = Hold::prepare(directory.path()).unwrap();
-        let taken = take(&db, directory.path(), heir.owner(), now).unwrap();
-        assert!(matches!(taken, Taken::Reclaimed(_)), "{taken:?}");
+        let heir = LockOwner::prepare(directory.path()).unwrap();
+        let taken = take(&db, directory.path(), heir.token(), now).unwrap();
+        assert!(matches!(taken, TakeResult::Reclaimed(_)), "{taken:?}");
     }
 
     #[test]
-    fn the_files_of_the_dead_are_cleared_away_and_those_of_the_living_stay() {
+    fn files_of_dead_owners_are_deleted_and_those_of_living_ones_stay() {
         let directory = tempfile::tempdir().unwrap();
-        let living = Hold::prepare(directory.path()).unwrap();
-        let dead = alive_path(directory.path(), "0123");
+        let living = LockOwner::prepare(directory.path()).unwrap();
+        let dead = file_path(directory.path(), "0123");
         File::create(&dead).unwrap();
-        let third = Hold::prepare(directory.path()).unwrap();
+        let third = LockOwner::prepare(directory.path()).unwrap();
         assert!(!dead.exists() && living.path.exists() && third.path.exists());
-        assert!(is_alive(directory.path(), living.owner()));
+        assert!(is_locked(&living.path));
     }
 
     #[test]
-    fn a_timestamp_set_by_hand_is_obeyed_while_fresh_and_reclaimed_when_stale_or_unreadable() {
+    fn a_lock_set_by_hand_is_obeyed_while_fresh_and_reclaimed_when_stale_or_unreadable() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
         let now = at("2026-11-21T08:00:00Z");
         for (value, held) in [
@@ -409,33 +363,33 @@ mod tests {
         ] {
             setting::set(&db, KEY, value).unwrap();
             let taken = take(&db, directory.path(), "somebody", now).unwrap();
-            assert_eq!(matches!(taken, Taken::Held { .. }), held, "{value}: {taken:?}");
+            assert_eq!(matches!(taken, TakeResult::Held { .. }), held, "{value}: {taken:?}");
         }
     }
 
     #[test]
-    fn a_thief_wins_and_its_victim_fails_closed() {
+    fn a_run_that_lost_the_lock_fails_closed() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
         let (victim, thief) =
-            (Hold::prepare(directory.path()).unwrap(), Hold::prepare(directory.path()).unwrap());
+            (LockOwner::prepare(directory.path()).unwrap(), LockOwner::prepare(directory.path()).unwrap());
         let now = at("2026-11-21T08:00:00Z");
-        take(&db, directory.path(), victim.owner(), now).unwrap();
+        take(&db, directory.path(), victim.token(), now).unwrap();
         let later = at("2026-11-21T08:31:00Z");
-        take(&db, directory.path(), thief.owner(), later).unwrap();
-        assert_eq!(check(&db, victim.owner(), later), Err(StoreError::LockLost));
-        release(&db, victim.owner()).unwrap();
-        assert_eq!(check(&db, thief.owner(), later), Ok(()));
+        take(&db, directory.path(), thief.token(), later).unwrap();
+        assert_eq!(check(&db, victim.token(), later), Err(StoreError::LockLost));
+        release(&db, victim.token()).unwrap();
+        assert_eq!(check(&db, thief.token(), later), Ok(()));
     }
 
     #[test]
     fn progress_renews_the_timestamp() {
         let (db, directory) = (database(), tempfile::tempdir().unwrap());
-        let hold = Hold::prepare(directory.path()).unwrap();
-        take(&db, directory.path(), hold.owner(), at("2026-11-21T08:00:00Z")).unwrap();
-        check(&db, hold.owner(), at("2026-11-21T08:02:00Z")).unwrap();
+        let hold = LockOwner::prepare(directory.path()).unwrap();
+        take(&db, directory.path(), hold.token(), at("2026-11-21T08:00:00Z")).unwrap();
+        check(&db, hold.token(), at("2026-11-21T08:02:00Z")).unwrap();
         assert_eq!(setting::get(&db, KEY).unwrap().as_deref(), Some("2026-11-21T08:02:00Z"));
         // The clock has stepped back.
-        check(&db, hold.owner(), at("2026-11-21T07:03:00Z")).unwrap();
+        check(&db, hold.token(), at("2026-11-21T07:03:00Z")).unwrap();
         assert_eq!(setting::get(&db, KEY).unwrap().as_deref(), Some("2026-11-21T07:03:00Z"));
     }
 }

@@ -1,4 +1,4 @@
-//! What another client of JHE's has delivered there: it is not sent again.
+//! Observations that another client has delivered to JHE. They are not sent again.
 
 use rusqlite::{Connection, params};
 
@@ -6,21 +6,14 @@ use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
 
-/// Whether there is anything of a patient.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn any(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+pub fn has_any(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
     let mut query =
         db.prepare_cached("SELECT EXISTS (SELECT 1 FROM delivered_elsewhere WHERE patient_id = ?)")?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }
 
-/// Whether this value of an instant is there. `code` is the row of the code.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn has(
+/// Returns true if JHE has this value of an instant from another client. `code` is the row id of the code.
+pub fn contains(
     db: &Connection,
     patient: PatientId,
     code: i64,

@@ -1,4 +1,4 @@
-//! What JHE has not acknowledged.
+//! Rows of the outbox: those that are due, the verdicts on those that were sent, and their numbers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,101 +6,90 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use crate::common::failpoint;
-use crate::common::time::Timestamp;
-use crate::model::export_health::Exporting;
+use crate::common::{failpoint, time::Timestamp};
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::outbox_counts::Counts;
-use crate::model::patient::PatientId;
+use crate::model::{export_health::ExportHealth, outbox_counts::OutboxCounts, patient::PatientId};
 use crate::store::error::StoreError;
-use crate::store::operations::hourly_counters;
-use crate::store::operations::hourly_counters::Totals;
+use crate::store::operations::hourly_counters::{self, Totals};
 use crate::store::outbox::enqueue;
 use crate::store::privacy::withdrawal;
+use crate::store::samples::observation;
 
-/// An observation that waits to be sent.
+/// An outbox row that waits for delivery.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Waiting {
-    /// The row of its stream.
+pub struct OutboxEntry {
     pub stream: i64,
-    /// What is to be sent.
     pub observation: Observation,
-    /// How often it has had to be sent again.
+    /// Earlier attempts that were followed by a retry.
     pub attempts: u32,
-    /// Whether an earlier attempt may have arrived.
+    /// True if an earlier attempt may have arrived.
     pub ambiguous: bool,
 }
 
-/// For how long what was taken is not taken again, whatever becomes of the process: as long as JHE may take to
-/// answer, and a quiet minute.
+/// Time for which a row that is being sent is not due, even if the process dies: the time JHE may take to
+/// answer, and one minute.
 const LEASE: Duration = Duration::from_mins(2);
-/// How much later than somebody looked what waits longest may have been put off, and still counts as put off.
+/// Tolerance for a due time that was set after `now` was read.
 const SLACK: Duration = Duration::from_hours(1);
 
-/// What becomes of an observation that was sent.
+/// The outcome of sending one observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// JHE has it.
-    Done,
-    /// JHE will not have it; the text says why.
+    Delivered,
+    /// JHE rejects it, for this reason.
     Dead(String),
-    /// It waits until consent returns.
+    /// Parked until consent returns.
     Consent,
-    /// It waits until somebody has mended what the text says, and is tried again then.
+    /// Parked until an operator has resolved the reason; tried again at this time.
     Configuration(String, Timestamp),
-    /// It was not sent after all.
+    /// It was leased and not sent.
     Unsent,
-    /// It is sent again at this time; whether it has arrived may not be known.
-    Again {
-        /// When.
+    Retry {
         due: Timestamp,
-        /// Whether it may have arrived.
+        /// True if it may have arrived.
         ambiguous: bool,
-        /// What went wrong.
         why: String,
     },
 }
 
-/// What of the outbox is to be sent at `?2`: of an instant the oldest row only, whose end the newer ones wait for. What
-/// would wait for longer than anything does, was put off by a clock that was ahead; what was put off while somebody
-/// thought about what is due, was not.
+/// Returns a SQL condition on rows that are due at `?2`. Per instant only the oldest revision is due; the
+/// newer ones wait until it is resolved. A due time beyond the longest wait can only come from a clock that
+/// ran ahead; it counts as due.
 fn due() -> String {
-    let longest = (enqueue::STILL_TOTAL + SLACK).as_micros();
+    let longest = (enqueue::DAILY_TOTAL_QUIET_PERIOD + SLACK).as_micros();
     format!(
         "state IN ('pending', 'configuration') AND due_at NOT BETWEEN ?2 + 1 AND ?2 + {longest} AND NOT EXISTS
-             (SELECT 1 FROM outbox AS older WHERE older.stream_id = outbox.stream_id
-             AND older.instant = outbox.instant
-              AND older.revision < outbox.revision)"
+             (SELECT 1 FROM outbox AS older
+              WHERE older.stream_id = outbox.stream_id AND older.instant = outbox.instant
+                AND older.revision < outbox.revision)"
     )
 }
 
-/// The streams of JHE's patients that have something to send at `now`; only of `patient`, where one is given.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn ready(
+/// Lists the streams of JHE's patients that have due rows, of one patient or of all.
+pub fn list_ready_streams(
     db: &Connection,
     patient: Option<PatientId>,
     now: Timestamp,
 ) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{} WHERE jhe_patient_id IS NOT NULL AND entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1)
+        "{} WHERE jhe_patient_id IS NOT NULL AND entered_in_error = 0
+         AND (?1 IS NULL OR streams.patient_id = ?1)
            AND EXISTS (SELECT 1 FROM outbox WHERE outbox.stream_id = streams.id AND {})
          ORDER BY streams.patient_id, streams.id",
-        crate::store::samples::observation::STREAMS,
+        observation::SELECT_STREAMS,
         due()
     ))?;
-    let streams =
-        query.query_map(params![patient, now], crate::store::samples::observation::stream_from_row)?;
-    Ok(streams.collect::<Result<_, _>>()?)
+    Ok(query.query_map(params![patient, now], observation::stream_from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// Takes what of a stream is to be sent at `now`, the oldest measurements first. Until it is settled, or for
-/// [`LEASE`], it is not taken again: a process may die while JHE still works on what it sent.
-///
-/// # Errors
-/// Where the table cannot be read or written.
-pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+/// Returns due rows of a stream, the oldest measurements first, and leases them for [`LEASE`]: the process
+/// may die while JHE still works on what it sent.
+pub fn lease(
+    db: &Connection,
+    stream: i64,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<OutboxEntry>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, value, utc_offset, revision, NULL, details, attempts, ambiguous FROM outbox
          WHERE stream_id = ?1 AND {} ORDER BY instant LIMIT ?3",
@@ -108,13 +97,14 @@ pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Resul
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map(params![stream, now, limit], |row| {
-        let observation = crate::store::samples::observation::from_row(row)?;
-        Ok(Waiting { stream, observation, attempts: row.get(6)?, ambiguous: row.get(7)? })
+        let observation = observation::from_row(row)?;
+        Ok(OutboxEntry { stream, observation, attempts: row.get(6)?, ambiguous: row.get(7)? })
     })?;
-    let taken = rows.collect::<Result<Vec<Waiting>, _>>()?;
-    let mut lease = db.prepare_cached(
-        "UPDATE outbox SET due_at = ?4, ambiguous = 1 WHERE stream_id = ?1 AND instant = ?2 AND revision = ?3",
-    )?;
+    let taken = rows.collect::<Result<Vec<OutboxEntry>, _>>()?;
+    // Until the verdict is applied, each row counts as one that may have arrived.
+    let update = "UPDATE outbox SET due_at = ?4, ambiguous = 1
+         WHERE stream_id = ?1 AND instant = ?2 AND revision = ?3";
+    let mut lease = db.prepare_cached(update)?;
     for one in &taken {
         let Observation { instant, revision, .. } = one.observation;
         lease.execute(params![stream, instant, revision, now.plus(LEASE)])?;
@@ -123,35 +113,35 @@ pub fn take(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Resul
     Ok(taken)
 }
 
-/// Notes what became of what was sent.
-///
-/// # Errors
-/// Where the tables cannot be written.
-pub fn settle(db: &Connection, settled: &[(Waiting, Verdict)], now: Timestamp) -> Result<(), StoreError> {
+pub fn apply_verdicts(
+    db: &Connection,
+    sent: &[(OutboxEntry, Verdict)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut totals = Totals::default();
-    for (waiting, verdict) in settled {
+    for (entry, verdict) in sent {
         match verdict {
-            Verdict::Done => totals.delivered += 1,
+            Verdict::Delivered => totals.delivered += 1,
             Verdict::Dead(_) => totals.dead += 1,
             Verdict::Consent | Verdict::Configuration(..) => totals.parked += 1,
-            Verdict::Unsent | Verdict::Again { .. } => {}
+            Verdict::Unsent | Verdict::Retry { .. } => {}
         }
-        settle_one(db, waiting, verdict, now)?;
+        apply_verdict(db, entry, verdict, now)?;
     }
     hourly_counters::add(db, now, &totals)
 }
 
-fn settle_one(
+fn apply_verdict(
     db: &Connection,
-    waiting: &Waiting,
+    entry: &OutboxEntry,
     verdict: &Verdict,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Waiting { stream, observation, .. } = waiting;
+    let OutboxEntry { stream, observation: Observation { instant, revision, .. }, .. } = *entry;
     let (state, due, ambiguous, detail) = match verdict {
-        Verdict::Done => {
+        Verdict::Delivered => {
             db.prepare_cached("DELETE FROM outbox WHERE stream_id = ? AND instant = ? AND revision = ?")?
-                .execute(params![stream, observation.instant, observation.revision])?;
+                .execute(params![stream, instant, revision])?;
             failpoint::at("outbox.done");
             return Ok(());
         }
@@ -159,45 +149,32 @@ fn settle_one(
         Verdict::Consent => ("consent", Some(now), false, ""),
         Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),
         Verdict::Unsent => ("pending", Some(now), false, ""),
-        Verdict::Again { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
+        Verdict::Retry { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
     };
-    let ambiguous = ambiguous || waiting.ambiguous;
+    // An earlier attempt may still have arrived, whatever became of this one.
+    let ambiguous = ambiguous || entry.ambiguous;
+    let is_retry = matches!(verdict, Verdict::Retry { .. });
     db.prepare_cached(
         "UPDATE outbox SET state = ?4, due_at = coalesce(?5, due_at), ambiguous = ?6, reason = ?7,
                            attempts = attempts + ?8
          WHERE stream_id = ?1 AND instant = ?2 AND revision = ?3",
     )?
-    .execute(params![
-        stream,
-        observation.instant,
-        observation.revision,
-        state,
-        due,
-        ambiguous,
-        detail,
-        matches!(verdict, Verdict::Again { .. })
-    ])?;
+    .execute(params![stream, instant, revision, state, due, ambiguous, detail, is_retry])?;
     failpoint::at("outbox.again");
-    enqueue::not_taken(db, *stream, observation.instant, now)
+    enqueue::resolve_undelivered(db, stream, instant, now)
 }
 
-/// Parks what waits of a patient and a code until consent returns.
-///
-/// # Errors
-/// Where the table cannot be written.
+/// Parks the rows of a patient and a code until consent returns.
 pub fn park(db: &Connection, patient: PatientId, code: &str) -> Result<(), StoreError> {
-    move_of(db, patient, code, "state IN ('pending', 'configuration')", "consent", Timestamp::MIN)
+    move_state(db, patient, code, "state IN ('pending', 'configuration')", "consent", Timestamp::MIN)
 }
 
-/// Lets what waited for consent go on. What was not due yet when it was parked, is not before its time.
-///
-/// # Errors
-/// Where the table cannot be written.
+/// Releases the rows that wait for consent. A row that was not due when it was parked keeps its due time.
 pub fn unpark(db: &Connection, patient: PatientId, code: &str, now: Timestamp) -> Result<(), StoreError> {
-    move_of(db, patient, code, "state = 'consent'", "pending", now)
+    move_state(db, patient, code, "state = 'consent'", "pending", now)
 }
 
-fn move_of(
+fn move_state(
     db: &Connection,
     patient: PatientId,
     code: &str,
@@ -208,47 +185,36 @@ fn move_of(
     db.prepare_cached(&format!(
         "UPDATE outbox SET state = ?3, due_at = max(due_at, ?4), first_due_at = max(first_due_at, ?4)
          WHERE {from} AND stream_id IN
-             (SELECT streams.id FROM streams JOIN codes ON codes.id = streams.code_id WHERE patient_id = ?1
-             AND codes.code = ?2)"
+             (SELECT streams.id FROM streams JOIN codes ON codes.id = streams.code_id 
+              WHERE patient_id = ?1 AND codes.code = ?2)"
     ))?
     .execute(params![patient, code, to, not_before])?;
     Ok(())
 }
 
-/// The patients some of whose observations wait for consent.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn parked(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT DISTINCT patient_id FROM outbox_counts JOIN streams ON streams.id = stream_id
-         WHERE state = 'consent' AND rows > 0",
-    )?;
-    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+/// Lists the patients with rows that wait for consent.
+pub fn list_parked_patients(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
+    let select = "SELECT DISTINCT patient_id FROM outbox_counts JOIN streams ON streams.id = stream_id
+         WHERE state = 'consent' AND rows > 0";
+    Ok(db.prepare_cached(select)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Queues once more what JHE would not have; answers how much that is.
-///
-/// # Errors
-/// Where the table cannot be written.
+/// Makes rejected rows pending again and returns their number.
 pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> Result<usize, StoreError> {
-    Ok(db.execute(
+    let update =
         "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, reason = NULL, attempts = 0
-         WHERE state = 'dead' AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)",
-        params![patient, now],
-    )?)
+         WHERE state = 'dead' AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)";
+    Ok(db.execute(update, params![patient, now])?)
 }
 
-/// How much is in which state, of one patient or of all.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn counts(db: &Connection, patient: Option<PatientId>) -> Result<Counts, StoreError> {
+/// Reads the counters of one patient or of all.
+pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> Result<OutboxCounts, StoreError> {
+    // Triggers keep both tables, so that no page counts rows.
     let of_one = "SELECT state, sum(rows) FROM streams JOIN outbox_counts ON streams.id = stream_id
                   WHERE patient_id = ?1 GROUP BY state";
     let of_all = "SELECT state, rows FROM outbox_totals WHERE ?1 IS NULL";
     let mut query = db.prepare_cached(if patient.is_some() { of_one } else { of_all })?;
-    let mut counts = Counts::default();
+    let mut counts = OutboxCounts::default();
     let mut rows = query.query([patient])?;
     while let Some(row) = rows.next()? {
         let count = row.get(1)?;
@@ -262,53 +228,42 @@ pub fn counts(db: &Connection, patient: Option<PatientId>) -> Result<Counts, Sto
     Ok(counts)
 }
 
-/// How many observations JHE took in the last 24 hours, the hour that runs included.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn delivered(db: &Connection, now: Timestamp) -> Result<i64, StoreError> {
+/// Counts the observations that JHE took in the last 24 hours, including the current hour.
+pub fn count_delivered(db: &Connection, now: Timestamp) -> Result<i64, StoreError> {
     let mut query =
         db.prepare_cached("SELECT coalesce(sum(delivered), 0) FROM hourly_counters WHERE hour > ?")?;
     Ok(query.query_row([now.hour() - 24], |row| row.get(0))?)
 }
 
-/// Since when what waits longest could have been sent; none where nothing is due at `now`. What is still being held
-/// back, since it may change, does not wait yet.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn oldest(db: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+/// Returns when the oldest due row became due. Rows in their quiet period are not due.
+pub fn find_oldest_due(db: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let mut query = db.prepare_cached("SELECT min(first_due_at) FROM outbox WHERE state = 'pending'")?;
     let oldest: Option<Timestamp> = query.query_row([], |row| row.get(0))?;
     Ok(oldest.filter(|oldest| *oldest <= now))
 }
 
-/// What is held back until it has been still for long enough: totals of days, and values that were changed.
+/// The rows in their quiet period: daily totals, and values that have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Still {
-    /// How many observations.
+pub struct HeldBack {
     pub count: i64,
-    /// When the first of them is to be sent.
+    /// Due time of the first of them.
     pub next: Timestamp,
 }
 
-impl fmt::Display for Still {
+impl fmt::Display for HeldBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { count, next } = self;
-        let (verb, they) = if *count == 1 { (" waits", "it is") } else { ("s wait", "they are") };
-        write!(f, "{count} observation{verb} until {they} still: the next at {next}")
+        let (verb, subject) = if *count == 1 { (" waits", "it") } else { ("s wait", "they") };
+        write!(f, "{count} observation{verb} because {subject} may still change: the next at {next}")
     }
 }
 
-/// What is held back at `now`, of one patient or of all; none where nothing is. Only what waits is looked at.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn still(
+/// Counts the rows in their quiet period, of one patient or of all; none if there is no such row.
+pub fn count_held_back(
     db: &Connection,
     patient: Option<PatientId>,
     now: Timestamp,
-) -> Result<Option<Still>, StoreError> {
+) -> Result<Option<HeldBack>, StoreError> {
     let of_one =
         "SELECT count(*), min(first_due_at) FROM streams JOIN outbox ON outbox.stream_id = streams.id
                   WHERE patient_id = ?1 AND state = 'pending' AND first_due_at > ?2";
@@ -317,51 +272,43 @@ pub fn still(
     let mut query = db.prepare_cached(if patient.is_some() { of_one } else { of_all })?;
     let (count, next): (i64, Option<Timestamp>) =
         query.query_row(params![patient, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(next.map(|next| Still { count, next }))
+    Ok(next.map(|next| HeldBack { count, next }))
 }
 
-/// How the export stands, as far as somebody has to know of it.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn standing(db: &Connection, now: Timestamp) -> Result<Exporting, StoreError> {
-    let hours = hourly_counters::since(db, now.hour() - 23)?;
+pub fn find_health(db: &Connection, now: Timestamp) -> Result<ExportHealth, StoreError> {
+    // The current hour and the 23 before it.
+    let hours = hourly_counters::list_since(db, now.hour() - 23)?;
     let refused = hours.iter().find(|(_, totals)| totals.dead > 0);
-    Ok(Exporting {
-        oldest: oldest(db, now)?,
-        is_taken: hours.iter().any(|(hour, totals)| *hour >= now.hour() - 1 && totals.delivered > 0),
-        is_held: counts(db, None)?.configuration > 0,
-        refused: refused.map(|(hour, _)| Timestamp::of_hour(*hour)),
+    Ok(ExportHealth {
+        oldest_due: find_oldest_due(db, now)?,
+        is_accepting: hours.iter().any(|(hour, totals)| *hour >= now.hour() - 1 && totals.delivered > 0),
+        has_unconfigured: count_by_state(db, None)?.configuration > 0,
+        first_refusal: refused.map(|(hour, _)| Timestamp::from_hour(*hour)),
     })
 }
 
-/// An observation that does not get on, and why.
+/// An outbox row that is not delivered, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stuck {
-    /// When it was measured.
+pub struct StuckEntry {
     pub instant: Timestamp,
-    /// Its state, as the table writes it.
     pub state: String,
-    /// JHE's words, or ours.
+    /// The reason, in JHE's or our words.
     pub detail: String,
-    /// How often it has had to be sent again.
     pub attempts: i64,
 }
 
-/// What of a patient does not get on: refused, or waiting for somebody to mend something; at most `limit`.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn stuck(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<Stuck>, StoreError> {
+/// Lists a patient's visible rows that are dead, parked for configuration, or were tried more than once.
+pub fn list_stuck(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<StuckEntry>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, state, coalesce(reason, ''), attempts FROM streams
          JOIN outbox ON outbox.stream_id = streams.id
          WHERE patient_id = ? AND (state IN ('dead', 'configuration') OR attempts > 1) AND {}
          ORDER BY instant DESC LIMIT ?",
-        withdrawal::is_shown("streams.patient_id", "streams.code_id")
+        withdrawal::visible_condition("streams.patient_id", "streams.code_id")
     ))?;
     let rows = query.query_map(params![patient, limit], |row| {
-        Ok(Stuck { instant: row.get(0)?, state: row.get(1)?, detail: row.get(2)?, attempts: row.get(3)? })
+        let (instant, state, detail, attempts) = row.try_into()?;
+        Ok(StuckEntry { instant, state, detail, attempts })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

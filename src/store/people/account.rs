@@ -1,123 +1,113 @@
 //! Accounts of practitioners and operators, and the links that sign one in once.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::{AccountId, Reach, Role};
+use crate::model::account::{AccountId, Role, VisibleTo};
 use crate::secrets::token::TokenHash;
 use crate::store::error::StoreError;
 
-/// An account as the store holds one.
+/// A practitioner's or operator's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Its number.
     pub id: AccountId,
-    /// The name to sign in with.
     pub name: String,
-    /// What it may do.
     pub role: Role,
-    /// Whether it may no longer sign in.
     pub disabled: bool,
-    /// Whether a password was set.
     pub has_password: bool,
-    /// JHE's number of the user, where the account is JHE's: then it has no password here.
+    /// JHE's user id. Set for an account that signs in through JHE; it has no password here.
     pub jhe_user: Option<i64>,
 }
 
 impl Account {
-    /// Whether it signs in through JHE.
     pub fn is_of_jhe(&self) -> bool {
         self.jhe_user.is_some()
     }
 
-    /// Whether its holder could come back: a local account has to choose a password first.
+    /// Returns true if the holder can sign in again: a local account has to set a password first.
     pub fn is_set_up(&self) -> bool {
         self.has_password || self.is_of_jhe()
     }
 
-    /// Whose data it may see and touch.
-    pub fn reach(&self) -> Reach {
-        if self.is_of_jhe() { Reach::Shared(self.id) } else { Reach::Everybody }
+    /// Returns the patients and studies that the account may see.
+    pub fn visible_to(&self) -> VisibleTo {
+        if self.is_of_jhe() { VisibleTo::Shared(self.id) } else { VisibleTo::Everybody }
     }
 }
 
-/// The name of the account that a first start makes.
-pub const FIRST: &str = "operator";
+/// Name of the account that the first start creates.
+pub const FIRST_OPERATOR_NAME: &str = "operator";
 
-const SELECT: &str = "SELECT id, name, role, disabled, password_hash IS NOT NULL, jhe_user_id FROM accounts";
+const SELECT: &str =
+    "SELECT accounts.id, name, role, disabled, password_hash IS NOT NULL, jhe_user_id FROM accounts";
 
-/// Keeps a new account, which has no password yet.
-///
-/// # Errors
-/// A sentence where the name is taken.
-pub fn add(db: &Connection, name: &str, role: Role, now: Timestamp) -> Result<AccountId, StoreError> {
-    if find_name(db, name)?.is_some() {
+/// Inserts a local account without a password.
+pub fn insert(db: &Connection, name: &str, role: Role, now: Timestamp) -> Result<AccountId, StoreError> {
+    if find_by_name(db, name)?.is_some() {
         return Err(StoreError::Refused(format!("there is an account '{name}' already")));
     }
     db.execute("INSERT INTO accounts (name, role, created_at) VALUES (?, ?, ?)", params![name, role, now])?;
     Ok(AccountId(db.last_insert_rowid()))
 }
 
-/// Every account, by name.
-///
-/// # Errors
-/// Where the table cannot be read.
 pub fn list(db: &Connection) -> Result<Vec<Account>, StoreError> {
-    let mut query = db.prepare_cached(&format!("{SELECT} ORDER BY name"))?;
-    Ok(query.query_map([], from_row)?.collect::<Result<_, _>>()?)
+    let select = format!("{SELECT} ORDER BY name");
+    Ok(db.prepare_cached(&select)?.query_map([], from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// The account of this number, where there is one.
-///
-/// # Errors
-/// Where the table cannot be read.
 pub fn find(db: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {
-    let mut query = db.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
-    Ok(query.query_row([id], from_row).optional()?)
+    find_where(db, "WHERE id = ?", [id])
 }
 
-/// The account of this name, where there is one.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn find_name(db: &Connection, name: &str) -> Result<Option<Account>, StoreError> {
-    let mut query = db.prepare_cached(&format!("{SELECT} WHERE name = ?"))?;
-    Ok(query.query_row([name], from_row).optional()?)
+pub fn find_by_name(db: &Connection, name: &str) -> Result<Option<Account>, StoreError> {
+    find_where(db, "WHERE name = ?", [name])
 }
 
-/// The hash of an account's password, where it has one and may sign in.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn password(db: &Connection, name: &str) -> Result<Option<(Account, String)>, StoreError> {
-    let Some(account) = find_name(db, name)?.filter(|account| !account.disabled) else { return Ok(None) };
+pub fn find_by_jhe_user(db: &Connection, user: i64) -> Result<Option<Account>, StoreError> {
+    find_where(db, "WHERE jhe_user_id = ?", [user])
+}
+
+pub(crate) fn find_by_session(
+    db: &Connection,
+    hash: TokenHash,
+    now: Timestamp,
+) -> Result<Option<Account>, StoreError> {
+    let condition = "JOIN sessions ON account_id = accounts.id
+         WHERE token_hash = ? AND expires_at > ? AND disabled = 0";
+    find_where(db, condition, params![hash, now])
+}
+
+fn find_where(db: &Connection, condition: &str, values: impl Params) -> Result<Option<Account>, StoreError> {
+    let select = format!("{SELECT} {condition}");
+    Ok(db.prepare_cached(&select)?.query_row(values, from_row).optional()?)
+}
+
+/// Returns the account and its password hash, unless it has none or is disabled.
+pub fn find_with_password_hash(db: &Connection, name: &str) -> Result<Option<(Account, String)>, StoreError> {
+    let Some(account) = find_by_name(db, name)?.filter(|account| !account.disabled) else { return Ok(None) };
     let hash: Option<String> =
         db.query_row("SELECT password_hash FROM accounts WHERE id = ?", [account.id], |row| row.get(0))?;
     Ok(hash.map(|hash| (account, hash)))
 }
 
-/// Sets the hash of a password; whoever was signed in with the old one no longer is, but for `keep`.
-///
-/// # Errors
-/// A sentence where the account is JHE's.
+/// Sets the password hash and ends all sessions of the account except `keep`.
 pub fn set_password(
     db: &Connection,
     id: AccountId,
     hash: &str,
     keep: Option<TokenHash>,
 ) -> Result<(), StoreError> {
-    refuse_of_jhe(db, id)?;
+    check_is_local(db, id)?;
     db.execute("UPDATE accounts SET password_hash = ? WHERE id = ?", params![hash, id])?;
+    // A link that is still open would let its holder set another password.
     db.execute("DELETE FROM sign_in_links WHERE account_id = ?", [id])?;
     db.execute("DELETE FROM sessions WHERE account_id = ?1 AND token_hash IS NOT ?2", params![id, keep])?;
     Ok(())
 }
 
-/// Changes what an account may do, or whether it may sign in at all.
-///
-/// # Errors
-/// A sentence where that would leave nobody to run the place, or the role is JHE's to give.
-pub fn change(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Result<(), StoreError> {
+/// Sets the role and the disabled flag. Refuses to change a role that JHE gives, and to leave no active
+/// operator.
+pub fn update(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Result<(), StoreError> {
     if find(db, id)?.is_some_and(|one| one.is_of_jhe() && one.role != role) {
         return Err(StoreError::Refused(
             "the role of this account comes from JHE: change it there".to_owned(),
@@ -133,98 +123,82 @@ pub fn change(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Res
             row.get(0)
         })?;
     if operators == 0 {
+        // The caller's transaction rolls the update back.
         let why = "one operator has to stay: make another account an operator first";
         return Err(StoreError::Refused(why.to_owned()));
     }
     Ok(())
 }
 
-/// The account that stands in for the first operator: made where nobody could sign in otherwise; none where
-/// an operator has a password.
-///
-/// # Errors
-/// Where the tables cannot be read or written.
-pub fn first_operator(db: &Connection, now: Timestamp) -> Result<Option<Account>, StoreError> {
+/// Returns an operator who has no password yet and creates one if there is no operator. Returns none if any
+/// operator has a password.
+pub fn ensure_first_operator(db: &Connection, now: Timestamp) -> Result<Option<Account>, StoreError> {
     let operators: Vec<Account> =
         list(db)?.into_iter().filter(|one| one.role == Role::Operator && !one.disabled).collect();
     if operators.iter().any(|account| account.has_password) {
         return Ok(None);
     }
-    if let Some(waiting) = operators.into_iter().next() {
-        return Ok(Some(waiting));
+    if !operators.is_empty() {
+        return Ok(operators.into_iter().next());
     }
-    let mut name = FIRST.to_owned();
+    let mut name = FIRST_OPERATOR_NAME.to_owned();
     for number in 2.. {
-        if find_name(db, &name)?.is_none() {
+        if find_by_name(db, &name)?.is_none() {
             break;
         }
-        name = format!("{FIRST}-{number}");
+        name = format!("{FIRST_OPERATOR_NAME}-{number}");
     }
-    let id = add(db, &name, Role::Operator, now)?;
+    let id = insert(db, &name, Role::Operator, now)?;
     find(db, id)
 }
 
-/// Who made a sign-in link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkOrigin {
-    /// The daemon, which prints one at each start while nobody can sign in.
+    /// The daemon prints one at each start while nobody can sign in.
     Start,
-    /// Somebody, for somebody.
+    /// A person made it for another one.
     Person,
 }
 
-/// Keeps a link that signs an account in once; an earlier one of the same origin ends.
-///
-/// # Errors
-/// A sentence where the account is JHE's.
-pub fn keep_link(
+/// Inserts a link that signs an account in once. It replaces an earlier link of the same origin.
+pub fn insert_sign_in_link(
     db: &Connection,
     id: AccountId,
     hash: TokenHash,
     origin: LinkOrigin,
     expires: Timestamp,
 ) -> Result<(), StoreError> {
-    refuse_of_jhe(db, id)?;
+    check_is_local(db, id)?;
     let at_start = origin == LinkOrigin::Start;
-    db.execute(
-        "DELETE FROM sign_in_links WHERE account_id = ? AND made_at_startup = ?",
-        params![id, at_start],
-    )?;
-    db.execute(
-        "INSERT INTO sign_in_links (token_hash, account_id, made_at_startup, expires_at) VALUES (?, ?, ?, ?)",
-        params![hash, id, at_start, expires],
-    )?;
+    let delete = "DELETE FROM sign_in_links WHERE account_id = ? AND made_at_startup = ?";
+    db.execute(delete, params![id, at_start])?;
+    let insert =
+        "INSERT INTO sign_in_links (token_hash, account_id, made_at_startup, expires_at) VALUES (?, ?, ?, ?)";
+    db.execute(insert, params![hash, id, at_start, expires])?;
     Ok(())
 }
 
-/// The account that a sign-in link is for, where the link is good.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn of_link(db: &Connection, hash: TokenHash, now: Timestamp) -> Result<Option<Account>, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT account_id FROM sign_in_links WHERE token_hash = ? AND expires_at > ?")?;
-    let id: Option<AccountId> = query.query_row(params![hash, now], |row| row.get(0)).optional()?;
-    match id {
-        Some(id) => Ok(find(db, id)?.filter(|account| !account.disabled)),
-        None => Ok(None),
-    }
+pub fn find_by_sign_in_link(
+    db: &Connection,
+    hash: TokenHash,
+    now: Timestamp,
+) -> Result<Option<Account>, StoreError> {
+    let condition = "JOIN sign_in_links ON account_id = accounts.id
+         WHERE token_hash = ? AND expires_at > ? AND disabled = 0";
+    find_where(db, condition, params![hash, now])
 }
 
-/// Uses a sign-in link up. Whoever needs one has no password, or has forgotten it: it is to be chosen anew, and
-/// who was signed in no longer is.
-///
-/// # Errors
-/// Where the tables cannot be written.
-pub fn use_link(db: &Connection, id: AccountId, hash: TokenHash) -> Result<(), StoreError> {
+/// Deletes a used sign-in link, the old password and all sessions: a link serves somebody who has no password
+/// or has forgotten it.
+pub fn consume_sign_in_link(db: &Connection, id: AccountId, hash: TokenHash) -> Result<(), StoreError> {
     db.execute("DELETE FROM sign_in_links WHERE token_hash = ?", [hash])?;
     db.execute("UPDATE accounts SET password_hash = NULL WHERE id = ?", [id])?;
     db.execute("DELETE FROM sessions WHERE account_id = ?", [id])?;
     Ok(())
 }
 
-/// Nobody but JHE lets an account of JHE's in.
-fn refuse_of_jhe(db: &Connection, id: AccountId) -> Result<(), StoreError> {
+/// Refuses to set a password or make a link for an account that signs in through JHE.
+fn check_is_local(db: &Connection, id: AccountId) -> Result<(), StoreError> {
     match find(db, id)? {
         Some(one) if one.is_of_jhe() => Err(StoreError::Refused(format!(
             "'{}' signs in through JHE and has no password here; it is changed there",
@@ -235,12 +209,6 @@ fn refuse_of_jhe(db: &Connection, id: AccountId) -> Result<(), StoreError> {
 }
 
 fn from_row(row: &Row) -> rusqlite::Result<Account> {
-    Ok(Account {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        role: row.get(2)?,
-        disabled: row.get(3)?,
-        has_password: row.get(4)?,
-        jhe_user: row.get(5)?,
-    })
+    let (id, name, role, disabled, has_password, jhe_user) = row.try_into()?;
+    Ok(Account { id, name, role, disabled, has_password, jhe_user })
 }

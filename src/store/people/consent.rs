@@ -1,279 +1,229 @@
-//! Which scopes a patient has agreed to, since when and until when.
+//! Grants and withdrawals of each patient's consent, the texts they agreed to, and consents that wait for
+//! JHE's confirmation.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
-use crate::model::consent_intervals::{Allowed, Grant};
+use crate::model::consent_intervals::{ConsentIntervals, Grant};
 use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::TokenHash;
 use crate::store::error::StoreError;
 use crate::store::samples::code;
 
-/// What a grant rests on.
+/// The study and the text that a patient agreed to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Grounds {
-    /// The study that asked; none where an operator noted the consent by hand.
+pub struct GrantBasis {
+    /// None if an operator recorded the consent.
     pub study: Option<StudyId>,
-    /// The wording that was agreed to.
-    pub wording: Option<TokenHash>,
+    /// SHA-256 of the text.
+    pub text: Option<TokenHash>,
 }
 
-/// A consent as its history shows it.
+/// One grant in a patient's consent history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// To what.
+pub struct ConsentEntry {
     pub scope: Scope,
-    /// For which study: number and name.
+    /// Id and name.
     pub study: Option<(StudyId, String)>,
-    /// From when to when.
     pub grant: Grant,
-    /// Version, language and SHA-256 of the wording that was agreed to.
-    pub wording: Option<(String, String, TokenHash)>,
+    /// Version, language and SHA-256 of the text that the patient agreed to.
+    pub text: Option<(String, String, TokenHash)>,
 }
 
-/// Notes that a patient agrees to a scope from `at` on; answers whether that is news.
-///
-/// # Errors
-/// Where the code is unknown, or the row cannot be written.
+/// Inserts a grant of a scope from `at` on. Returns false if the patient has already granted it to that
+/// study.
 pub fn grant(
     db: &Connection,
     patient: PatientId,
     scope: &str,
-    grounds: Grounds,
+    basis: GrantBasis,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
     let code = code::require(db, scope)?;
-    let granted = db.execute(
+    let insert =
         "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT DO NOTHING",
-        params![patient, code, grounds.study, at, grounds.wording],
-    )?;
+         ON CONFLICT DO NOTHING";
+    let granted = db.execute(insert, params![patient, code, basis.study, at, basis.text])?;
     Ok(granted > 0)
 }
 
-/// From what a consent is withdrawn.
+/// The grants that a withdrawal ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// From whoever asked for it.
+pub enum WithdrawFrom {
+    /// Grants to all studies, and those that an operator recorded.
     Everything,
-    /// From one study; none stands for the consents that were noted by hand.
+    /// Grants to one study; none selects those that an operator recorded.
     Study(Option<StudyId>),
 }
 
-/// Notes that a patient withdraws a scope at `at`; answers whether there was a consent to withdraw.
-///
-/// # Errors
-/// Where the code is unknown, or the row cannot be written.
+/// Ends the grants of a scope at `at`. Returns false if there is none to end.
 pub fn withdraw(
     db: &Connection,
     patient: PatientId,
     scope: &str,
-    from: Extent,
+    from: WithdrawFrom,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
     let code = code::require(db, scope)?;
     let (from_all, study) = match from {
-        Extent::Everything => (true, None),
-        Extent::Study(study) => (false, study),
+        WithdrawFrom::Everything => (true, None),
+        WithdrawFrom::Study(study) => (false, study),
     };
-    let changed = db.execute(
-        "UPDATE consents SET withdrawn_at = max(granted_at, ?5)
-         WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4) AND withdrawn_at IS NULL",
-        params![patient, code, from_all, study, at],
-    )?;
+    // A withdrawal that is dated before the grant ends it at its beginning: nothing was consented.
+    let update = "UPDATE consents SET withdrawn_at = max(granted_at, ?5)
+         WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4) AND withdrawn_at IS NULL";
+    let changed = db.execute(update, params![patient, code, from_all, study, at])?;
     Ok(changed > 0)
 }
 
-/// Keeps a wording, so that a hash can be told back into what was agreed to.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn keep_wording(
+/// Stores a consent text under its hash, so that each grant can be shown with its text.
+pub fn insert_text(
     db: &Connection,
     hash: TokenHash,
     version: &str,
     language: &str,
-    wording: &str,
+    text: &str,
 ) -> Result<(), StoreError> {
-    db.execute(
-        "INSERT INTO consent_texts (hash, version, language, text) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        params![hash, version, language, wording],
-    )?;
+    let insert = "INSERT INTO consent_texts (hash, version, language, text) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO NOTHING";
+    db.execute(insert, params![hash, version, language, text])?;
     Ok(())
 }
 
-/// The wording of this hash, where anybody agreed to it.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn wording(db: &Connection, hash: TokenHash) -> Result<Option<String>, StoreError> {
+pub fn find_text(db: &Connection, hash: TokenHash) -> Result<Option<String>, StoreError> {
     let mut query = db.prepare_cached("SELECT text FROM consent_texts WHERE hash = ?")?;
     Ok(query.query_row([hash], |row| row.get(0)).optional()?)
 }
 
-/// Every consent that a patient ever gave, newest first.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn entries(db: &Connection, patient: PatientId) -> Result<Vec<Entry>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash, version, language
+/// Lists all grants of a patient, newest first.
+pub fn list(db: &Connection, patient: PatientId) -> Result<Vec<ConsentEntry>, StoreError> {
+    let select = "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash,
+                version, language
          FROM consents JOIN codes ON codes.id = consents.code_id
          LEFT JOIN studies ON studies.id = study_id LEFT JOIN consent_texts ON hash = consents.text_hash
-         WHERE patient_id = ? ORDER BY granted_at DESC, consents.id DESC",
-    )?;
+         WHERE patient_id = ? ORDER BY granted_at DESC, consents.id DESC";
+    let mut query = db.prepare_cached(select)?;
     let entries = query.query_map([patient], |row| {
-        let study: Option<StudyId> = row.get(2)?;
         let hash: Option<TokenHash> = row.get(6)?;
-        Ok(Entry {
+        Ok(ConsentEntry {
             scope: Scope { code: row.get(0)?, display: row.get(1)? },
-            study: study.map(|id| Ok::<_, rusqlite::Error>((id, row.get(3)?))).transpose()?,
+            study: Option::zip(row.get(2)?, row.get(3)?),
             grant: Grant { granted: row.get(4)?, withdrawn: row.get(5)? },
-            wording: hash
-                .map(|hash| Ok::<_, rusqlite::Error>((row.get(7)?, row.get(8)?, hash)))
-                .transpose()?,
+            text: hash.map(|hash| Ok::<_, rusqlite::Error>((row.get(7)?, row.get(8)?, hash))).transpose()?,
         })
     })?;
     Ok(entries.collect::<Result<_, _>>()?)
 }
 
-/// Whether a device that the study takes delivers what a row of `consent` is about. A study that names no data source
-/// takes any, as does a consent that names no study.
-pub(crate) const IS_DELIVERED: &str = "EXISTS (
+/// SQL condition on a row of `consents`: a data source that the study accepts delivers the code. A study
+/// without data sources accepts all, and so does a consent without a study.
+pub(crate) const IS_DELIVERABLE: &str = "EXISTS (
     SELECT 1 FROM data_source_codes AS delivers WHERE delivers.code_id = consents.code_id
       AND (NOT EXISTS (SELECT 1 FROM study_data_sources AS takes WHERE takes.study_id = consents.study_id)
            OR delivers.data_source_id IN (SELECT takes.data_source_id FROM study_data_sources AS takes
                                        WHERE takes.study_id = consents.study_id)))";
 
-/// The consents of a patient that stand and that a device delivers for the study that asked: scope and study.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn delivered(db: &Connection, patient: PatientId) -> Result<Vec<(String, Option<StudyId>)>, StoreError> {
-    let mut query = db.prepare_cached(&format!(
+/// Lists scope and study of a patient's active grants that an accepted device can deliver.
+pub fn list_active_deliverable(
+    db: &Connection,
+    patient: PatientId,
+) -> Result<Vec<(String, Option<StudyId>)>, StoreError> {
+    let select = format!(
         "SELECT codes.code, study_id FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND withdrawn_at IS NULL AND {IS_DELIVERED}"
-    ))?;
+         WHERE patient_id = ? AND withdrawn_at IS NULL AND {IS_DELIVERABLE}"
+    );
+    let mut query = db.prepare_cached(&select)?;
     let rows = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether a patient agreed to something once that a device delivers, and to nothing such any more.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn is_withdrawn(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
-    let mut query = db.prepare_cached(&format!(
-        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consents WHERE patient_id = ? AND {IS_DELIVERED}"
-    ))?;
-    Ok(query.query_row([patient], |row| row.get(0))?)
+/// Returns true if the patient granted deliverable scopes in the past and has withdrawn all of them.
+pub fn has_withdrawn_all(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+    let select = format!(
+        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consents
+         WHERE patient_id = ? AND {IS_DELIVERABLE}"
+    );
+    Ok(db.prepare_cached(&select)?.query_row([patient], |row| row.get(0))?)
 }
 
-/// How long a patient's intention waits for JHE to confirm it: an answer that was lost is seen with the next tick.
-const INTENTION_AGE: Duration = Duration::from_hours(1);
+/// Age up to which a pending consent is matched with JHE's answer. If JHE's reply was lost, the next tick
+/// reads it.
+const PENDING_AGE: Duration = Duration::from_hours(1);
 
-/// Notes which words a patient of JHE's is about to agree to, before JHE is told: whatever happens then, the consent
-/// that JHE has is kept with its words.
-///
-/// # Errors
-/// Where the code is unknown, or the table cannot be written.
-pub fn intend(
+/// Records which text a patient agrees to, before the consent is sent to JHE. If JHE stores it and its reply
+/// is lost, the grant still gets its text.
+pub fn insert_pending(
     db: &Connection,
     patient: PatientId,
     scope: &str,
     study: StudyId,
-    wording: TokenHash,
+    text: TokenHash,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let code = code::require(db, scope)?;
-    db.execute(
+    let insert =
         "INSERT OR REPLACE INTO pending_consents (patient_id, study_id, code_id, text_hash, submitted_at)
-         VALUES (?, ?, ?, ?, ?)",
-        params![patient, study, code, wording, now],
-    )?;
+         VALUES (?, ?, ?, ?, ?)";
+    db.execute(insert, params![patient, study, code, text, now])?;
     Ok(())
 }
 
-/// Takes the words that a patient was about to agree to; none where that was long ago, or never.
-///
-/// # Errors
-/// Where the table cannot be read or written.
-pub fn take_intention(
+/// Deletes a pending consent and returns the hash of its text, unless it is older than [`PENDING_AGE`].
+pub fn take_pending(
     db: &Connection,
     patient: PatientId,
     study: StudyId,
     code: i64,
     now: Timestamp,
 ) -> Result<Option<TokenHash>, StoreError> {
-    let mut query = db.prepare_cached(
-        "DELETE FROM pending_consents WHERE patient_id = ? AND study_id = ? AND code_id = ?
-         RETURNING text_hash, submitted_at",
-    )?;
+    let delete = "DELETE FROM pending_consents WHERE patient_id = ? AND study_id = ? AND code_id = ?
+         RETURNING text_hash, submitted_at";
+    let mut query = db.prepare_cached(delete)?;
     let taken: Option<(TokenHash, Timestamp)> =
         query.query_row(params![patient, study, code], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    Ok(taken.filter(|(_, at)| now.since(*at) < INTENTION_AGE).map(|(wording, _)| wording))
+    Ok(taken.filter(|(_, at)| now.since(*at) < PENDING_AGE).map(|(text, _)| text))
 }
 
-/// What a patient's consents to one scope allow to be ingested: nothing of what was erased after a withdrawal.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn allowed(db: &Connection, patient: PatientId, scope: &str) -> Result<Allowed, StoreError> {
-    let allowed = Allowed::from_grants(&history(db, patient, scope)?);
-    let mut query = db.prepare_cached(
-        "SELECT max(data_erased_at) FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND codes.code = ?",
-    )?;
+/// Returns the intervals in which a patient consents to a scope. Times up to the last erasure of withdrawn
+/// data are excluded, also after a new grant.
+pub fn find_allowed(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+) -> Result<ConsentIntervals, StoreError> {
+    let allowed = ConsentIntervals::from_grants(&list_grants(db, patient, scope)?);
+    let select = "SELECT max(data_erased_at) FROM consents JOIN codes ON codes.id = consents.code_id
+         WHERE patient_id = ? AND codes.code = ?";
+    let mut query = db.prepare_cached(select)?;
     let erased: Option<Timestamp> = query.query_row(params![patient, scope], |row| row.get(0))?;
     Ok(erased.map_or_else(|| allowed.clone(), |until| allowed.since(until)))
 }
 
-/// Every grant of one scope by one patient, oldest first.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn history(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<Grant>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT granted_at, withdrawn_at FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at",
-    )?;
+/// Lists all grants of a scope, oldest first.
+fn list_grants(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<Grant>, StoreError> {
+    let select = "SELECT granted_at, withdrawn_at FROM consents JOIN codes ON codes.id = consents.code_id
+         WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at";
+    let mut query = db.prepare_cached(select)?;
     let grants = query.query_map(params![patient, scope], |row| {
         Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)? })
     })?;
     Ok(grants.collect::<Result<_, _>>()?)
 }
 
-/// The scopes that a patient has ever granted, with their grants.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn scopes(db: &Connection, patient: PatientId) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
-    scopes_in(db, patient, "TRUE")
-}
-
-/// Those of [`scopes`] that a device delivers: JHE's patients agree to others as well.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn deliverable_scopes(
+/// Lists the scopes that a patient has ever granted and an accepted device can deliver, with their grants.
+/// JHE's patients also consent to scopes that no device delivers.
+pub fn list_deliverable_scopes(
     db: &Connection,
     patient: PatientId,
 ) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
-    scopes_in(db, patient, IS_DELIVERED)
-}
-
-fn scopes_in(
-    db: &Connection,
-    patient: PatientId,
-    condition: &str,
-) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
-    let mut query = db.prepare_cached(&format!(
+    let select = format!(
         "SELECT DISTINCT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND {condition} ORDER BY 1"
-    ))?;
+         WHERE patient_id = ? AND {IS_DELIVERABLE} ORDER BY 1"
+    );
+    let mut query = db.prepare_cached(&select)?;
     let scopes = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-    scopes.into_iter().map(|scope| history(db, patient, &scope).map(|grants| (scope, grants))).collect()
+    scopes.into_iter().map(|scope| list_grants(db, patient, &scope).map(|grants| (scope, grants))).collect()
 }

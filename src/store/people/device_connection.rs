@@ -1,27 +1,24 @@
-//! How far patients' devices are connected through OW, and authorizations under way.
+//! Patients' connections to providers as last seen at OW, and OAuth authorizations in progress.
 
-use rusqlite::{Connection as Database, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::secrets::token::TokenHash;
 use crate::store::error::StoreError;
 
-/// How far a device is connected, as last seen.
+/// The state of a connection, as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum ConnectionState {
     /// The patient was sent to the provider and has not come back.
     Authorizing,
-    /// OW has it.
     Active,
-    /// The patient ended it, and OW could not be told yet.
+    /// The patient disconnected; OW has not confirmed it yet.
     Ending,
-    /// It was connected and is no more.
     Ended,
 }
 
-impl State {
-    /// As tables and pages write it.
+impl ConnectionState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Authorizing => "authorizing",
@@ -32,190 +29,143 @@ impl State {
     }
 }
 
-/// A patient's device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// The provider, as OW's paths name it.
+pub struct DeviceConnection {
+    /// The provider's name in OW's paths.
     pub provider: String,
-    /// How far it is connected.
-    pub state: State,
-    /// Since when.
+    pub state: ConnectionState,
+    /// Time of the last change of the state.
     pub changed: Timestamp,
 }
 
-/// An authorization that was begun.
+/// An OAuth authorization in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// Whose.
     pub patient: PatientId,
-    /// At which provider.
     pub provider: String,
-    /// In which browser's session; none where an API client began it.
+    /// The browser's session; none if an API client began it.
     pub session: Option<TokenHash>,
-    /// When OW forgets it.
+    /// OW drops the authorization then.
     pub expires: Timestamp,
 }
 
-/// Notes how far a device is connected; answers whether that is news. Going to the provider again does not
-/// end what is connected.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn note(
-    db: &Database,
+/// Records the state of a connection and returns true if it changed. A new authorization does not end an
+/// active connection.
+pub fn record(
+    db: &Connection,
     patient: PatientId,
     provider: &str,
-    state: State,
+    state: ConnectionState,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let changed = db.execute(
-        "INSERT INTO connections (patient_id, provider, state, changed_at) VALUES (?1, ?2, ?3, ?4)
+    let insert = "INSERT INTO connections (patient_id, provider, state, changed_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET state = ?3, changed_at = ?4
-         WHERE state <> ?3 AND NOT (state = 'active' AND ?3 = 'authorizing')",
-        params![patient, provider, state.as_str(), now],
-    )?;
+         WHERE state <> ?3 AND NOT (state = 'active' AND ?3 = 'authorizing')";
+    let changed = db.execute(insert, params![patient, provider, state.as_str(), now])?;
     Ok(changed > 0)
 }
 
-/// Notes what OW's list of a patient's connections says: the providers in `active` are connected, all others
-/// that were no longer are.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn note_active(
-    db: &Database,
+/// Records OW's list of a patient's active connections. Connections missing from it have ended.
+pub fn record_active(
+    db: &Connection,
     patient: PatientId,
     active: &[String],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let devices = devices(db, patient)?;
+    let devices = list(db, patient)?;
     for device in &devices {
-        let was = matches!(device.state, State::Active | State::Ending);
+        let was = matches!(device.state, ConnectionState::Active | ConnectionState::Ending);
         if was && !active.contains(&device.provider) {
-            note(db, patient, &device.provider, State::Ended, now)?;
+            record(db, patient, &device.provider, ConnectionState::Ended, now)?;
         }
     }
     for provider in active {
-        // One that is ending is still in OW's list.
-        if devices.iter().any(|device| device.state == State::Ending && device.provider == *provider) {
-            continue;
+        let is_ending = |device: &DeviceConnection| device.state == ConnectionState::Ending;
+        // OW lists a connection until it has confirmed the end.
+        if !devices.iter().any(|device| device.provider == *provider && is_ending(device)) {
+            record(db, patient, provider, ConnectionState::Active, now)?;
         }
-        note(db, patient, provider, State::Active, now)?;
     }
     Ok(())
 }
 
-/// Notes that a patient did not come back from a provider with a connection.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn abandon(db: &Database, patient: PatientId, provider: &str) -> Result<(), StoreError> {
-    db.execute(
-        "DELETE FROM connections WHERE patient_id = ? AND provider = ? AND state = 'authorizing'",
-        params![patient, provider],
-    )?;
+/// Deletes a connection whose authorization failed or was cancelled.
+pub fn delete_authorizing(db: &Connection, patient: PatientId, provider: &str) -> Result<(), StoreError> {
+    let delete = "DELETE FROM connections WHERE patient_id = ? AND provider = ? AND state = 'authorizing'";
+    db.execute(delete, params![patient, provider])?;
     Ok(())
 }
 
-/// Notes that all of a patient's devices are to be ended; authorizations under way lead to nothing any more.
-///
-/// # Errors
-/// Where the tables cannot be written.
-pub fn end_all(db: &Database, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
+/// Marks all active connections of a patient as ending and cancels authorizations in progress.
+pub fn end_all(db: &Connection, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
     db.execute("DELETE FROM authorizations WHERE patient_id = ?", [patient])?;
     db.execute("DELETE FROM connections WHERE patient_id = ? AND state = 'authorizing'", [patient])?;
-    db.execute(
-        "UPDATE connections SET state = 'ending', changed_at = ?2 WHERE patient_id = ?1 AND state = 'active'",
-        params![patient, now],
-    )?;
+    let update =
+        "UPDATE connections SET state = 'ending', changed_at = ?2 WHERE patient_id = ?1 AND state = 'active'";
+    db.execute(update, params![patient, now])?;
     Ok(())
 }
 
-/// The patients some of whose devices are still to be ended.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn ending(db: &Database) -> Result<Vec<PatientId>, StoreError> {
+/// Lists the patients with a connection that OW has not ended yet.
+pub fn list_patients_to_disconnect(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
     let mut query =
         db.prepare_cached("SELECT DISTINCT patient_id FROM connections WHERE state = 'ending'")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// The providers whose devices a patient has connected, as last seen.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn active(db: &Database, patient: PatientId) -> Result<Vec<String>, StoreError> {
-    let devices = devices(db, patient)?.into_iter();
-    let active = devices.filter(|device| device.state == State::Active);
-    Ok(active.map(|device| device.provider).collect())
+pub fn list_active_providers(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
+    let mut devices = list(db, patient)?;
+    devices.retain(|device| device.state == ConnectionState::Active);
+    Ok(devices.into_iter().map(|device| device.provider).collect())
 }
 
-/// A patient's devices, by provider.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn devices(db: &Database, patient: PatientId) -> Result<Vec<Device>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT provider, state, changed_at FROM connections WHERE patient_id = ? ORDER BY provider",
-    )?;
+pub fn list(db: &Connection, patient: PatientId) -> Result<Vec<DeviceConnection>, StoreError> {
+    let select = "SELECT provider, state, changed_at FROM connections WHERE patient_id = ? ORDER BY provider";
+    let mut query = db.prepare_cached(select)?;
     let devices = query.query_map([patient], |row| {
         let state = match row.get_ref(1)?.as_str()? {
-            "active" => State::Active,
-            "ending" => State::Ending,
-            "ended" => State::Ended,
-            _ => State::Authorizing,
+            "active" => ConnectionState::Active,
+            "ending" => ConnectionState::Ending,
+            "ended" => ConnectionState::Ended,
+            _ => ConnectionState::Authorizing,
         };
-        Ok(Device { provider: row.get(0)?, state, changed: row.get(2)? })
+        Ok(DeviceConnection { provider: row.get(0)?, state, changed: row.get(2)? })
     })?;
     Ok(devices.collect::<Result<_, _>>()?)
 }
 
-/// Keeps an authorization that begins; those that OW has forgotten are cleared away.
-///
-/// # Errors
-/// Where the tables cannot be written.
-pub fn begin(
-    db: &Database,
+/// Inserts an authorization, marks the connection as authorizing, and deletes expired authorizations.
+pub fn insert_authorization(
+    db: &Connection,
     state: TokenHash,
     authorization: &Authorization,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     db.execute("DELETE FROM authorizations WHERE expires_at <= ?", [now])?;
     let Authorization { patient, provider, session, expires } = authorization;
-    db.execute(
+    let insert =
         "INSERT OR REPLACE INTO authorizations (state_hash, patient_id, provider, session_hash, expires_at)
-         VALUES (?, ?, ?, ?, ?)",
-        params![state, patient, provider, session, expires],
-    )?;
-    note(db, *patient, provider, State::Authorizing, now)?;
+         VALUES (?, ?, ?, ?, ?)";
+    db.execute(insert, params![state, patient, provider, session, expires])?;
+    record(db, *patient, provider, ConnectionState::Authorizing, now)?;
     Ok(())
 }
 
-/// The authorization of this state, where it still stands.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn find(db: &Database, state: TokenHash, now: Timestamp) -> Result<Option<Authorization>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT patient_id, provider, session_hash, expires_at FROM authorizations WHERE state_hash = ?
-         AND expires_at > ?",
-    )?;
-    let found = query.query_row(params![state, now], |row| {
-        Ok(Authorization {
-            patient: row.get(0)?,
-            provider: row.get(1)?,
-            session: row.get(2)?,
-            expires: row.get(3)?,
-        })
-    });
-    Ok(found.optional()?)
+pub fn find_authorization(
+    db: &Connection,
+    state: TokenHash,
+    now: Timestamp,
+) -> Result<Option<Authorization>, StoreError> {
+    let select = "SELECT patient_id, provider, session_hash, expires_at FROM authorizations
+         WHERE state_hash = ? AND expires_at > ?";
+    let from_row = |row: &Row| {
+        let (patient, provider, session, expires) = row.try_into()?;
+        Ok(Authorization { patient, provider, session, expires })
+    };
+    Ok(db.prepare_cached(select)?.query_row(params![state, now], from_row).optional()?)
 }
 
-/// Uses an authorization up; answers whether it was there to use.
-///
-/// # Errors
-/// Where the table cannot be written.
-pub fn consume(db: &Database, state: TokenHash) -> Result<bool, StoreError> {
+/// Deletes an authorization, so that it serves once. Returns false if it is gone.
+pub fn consume_authorization(db: &Connection, state: TokenHash) -> Result<bool, StoreError> {
     Ok(db.execute("DELETE FROM authorizations WHERE state_hash = ?", [state])? > 0)
 }

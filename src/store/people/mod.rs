@@ -1,4 +1,7 @@
+//! People and consent: patients and their links to OW, studies, invitations, consents, connected devices,
+//! accounts of staff, and sessions.
 //!
+//! The files whose names begin with `jhe_` store what JHE says about patients and practitioners.
 
 pub(crate) mod account;
 pub mod consent;

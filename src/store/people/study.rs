@@ -1,65 +1,52 @@
-//! Studies, what they ask for, and who is enrolled.
+//! Studies, the scopes they ask for, the data sources they accept, and enrolments.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::Reach;
-use crate::model::patient::PatientId;
 use crate::model::study::{Scope, Study, StudyId, Terms};
+use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::error::StoreError;
-use crate::store::people::visibility::of_studies;
-use crate::store::people::{study, visibility};
+use crate::store::people::visibility;
 use crate::store::samples::code;
 
-/// Keeps a new study.
-///
-/// # Errors
-/// A sentence where the name is taken or a code is unknown.
-pub fn add(db: &Connection, terms: &Terms, now: Timestamp) -> Result<StudyId, StoreError> {
-    refuse_taken(db, &terms.name, None)?;
-    db.execute(
-        "INSERT INTO studies (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)",
-        params![terms.name, terms.organization, terms.purpose, terms.contact, now],
-    )?;
+pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> Result<StudyId, StoreError> {
+    check_name_free(db, &terms.name, None)?;
+    let insert =
+        "INSERT INTO studies (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)";
+    db.execute(insert, params![terms.name, terms.organization, terms.purpose, terms.contact, now])?;
     let id = StudyId(db.last_insert_rowid());
-    attach(db, id, terms)?;
+    insert_scopes_and_sources(db, id, terms)?;
     Ok(id)
 }
 
-/// Changes what a study tells and asks. Consents that were given stay as they were given.
-///
-/// # Errors
-/// A sentence where the name is taken or a code is unknown.
-pub fn change(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
-    refuse_taken(db, &terms.name, Some(id))?;
-    db.execute(
-        "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?",
-        params![terms.name, terms.organization, terms.purpose, terms.contact, id],
-    )?;
+/// Replaces the terms of a study. Consents that patients have given stay as they are.
+pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
+    check_name_free(db, &terms.name, Some(id))?;
+    let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?";
+    db.execute(update, params![terms.name, terms.organization, terms.purpose, terms.contact, id])?;
+    // Consents refer to the codes themselves, so they survive this.
     db.execute("DELETE FROM study_codes WHERE study_id = ?", [id])?;
     db.execute("DELETE FROM study_data_sources WHERE study_id = ?", [id])?;
-    attach(db, id, terms)
+    insert_scopes_and_sources(db, id, terms)
 }
 
-/// A page of the studies within reach, those with a number above `after`, at most `limit`.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn page(db: &Connection, reach: Reach, after: i64, limit: u32) -> Result<Vec<Study>, StoreError> {
+/// Lists the visible studies with an id above `after`, at most `limit`.
+pub fn list(db: &Connection, viewer: VisibleTo, after: i64, limit: u32) -> Result<Vec<Study>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id FROM studies WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
-        visibility::of_studies(3)
+        visibility::study_condition(3)
     ))?;
-    let ids = query.query_map(params![after, limit, reach], |row| row.get(0))?;
-    let ids = ids.collect::<Result<Vec<_>, _>>()?;
-    ids.into_iter().map(|id| require(db, id)).collect()
+    find_all(db, query.query_map(params![after, limit, viewer], |row| row.get(0))?)
 }
 
-/// The study of this number.
-///
-/// # Errors
-/// A sentence where there is none.
-pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
+fn find_all(
+    db: &Connection,
+    ids: impl Iterator<Item = rusqlite::Result<StudyId>>,
+) -> Result<Vec<Study>, StoreError> {
+    ids.map(|id| find(db, id?)).collect()
+}
+
+pub fn find(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
     let mut query = db.prepare_cached(
         "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL FROM studies WHERE id = ?",
     )?;
@@ -72,99 +59,83 @@ pub fn require(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
             "there is no study {id}; /admin/studies shows all with their numbers"
         )));
     };
-    let mut query = db.prepare_cached(
-        "SELECT codes.code, display FROM study_codes JOIN codes ON codes.id = study_codes.code_id
-         WHERE study_id = ? ORDER BY display",
-    )?;
+    let select = "SELECT codes.code, display FROM study_codes JOIN codes ON codes.id = study_codes.code_id
+         WHERE study_id = ? ORDER BY display";
+    let mut query = db.prepare_cached(select)?;
     let scopes = query.query_map([id], |row| Ok(Scope { code: row.get(0)?, display: row.get(1)? }))?;
     terms.scopes = scopes.collect::<Result<_, _>>()?;
-    let mut query = db.prepare_cached(
-        "SELECT name FROM study_data_sources JOIN data_sources ON data_sources.id = data_source_id
-         WHERE study_id = ? ORDER BY name",
-    )?;
+    let select = "SELECT name FROM study_data_sources JOIN data_sources ON data_sources.id = data_source_id
+         WHERE study_id = ? ORDER BY name";
+    let mut query = db.prepare_cached(select)?;
     terms.data_sources = query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(Study { id, terms, is_of_jhe })
 }
 
-/// Enrols a patient; answers whether that is news.
-///
-/// # Errors
-/// Where the table cannot be written.
+/// Enrols a patient. Returns false if the patient is enrolled already.
 pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> Result<bool, StoreError> {
-    let enrolled = db.execute(
-        "INSERT INTO enrolments (study_id, patient_id, enrolled_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        params![id, patient, now],
-    )?;
+    let insert =
+        "INSERT INTO enrolments (study_id, patient_id, enrolled_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    let enrolled = db.execute(insert, params![id, patient, now])?;
     Ok(enrolled > 0)
 }
 
-/// The studies that a patient is enrolled in.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn of_patient(db: &Connection, patient: PatientId) -> Result<Vec<Study>, StoreError> {
+pub fn list_of_patient(db: &Connection, patient: PatientId) -> Result<Vec<Study>, StoreError> {
     let mut query =
         db.prepare_cached("SELECT study_id FROM enrolments WHERE patient_id = ? ORDER BY study_id")?;
-    let ids = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()?;
-    ids.into_iter().map(|id| require(db, id)).collect()
+    find_all(db, query.query_map([patient], |row| row.get(0))?)
 }
 
-/// How many patients within reach a study has.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn enrolled(db: &Connection, reach: Reach, id: StudyId) -> Result<i64, StoreError> {
+/// Counts the visible patients of a study.
+pub fn count_enrolled(db: &Connection, viewer: VisibleTo, id: StudyId) -> Result<i64, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT count(*) FROM enrolments WHERE study_id = ?1 AND {}",
-        visibility::of_patients("patient_id", 2)
+        visibility::patient_condition("patient_id", 2)
     ))?;
-    Ok(query.query_row(params![id, reach], |row| row.get(0))?)
+    Ok(query.query_row(params![id, viewer], |row| row.get(0))?)
 }
 
-fn refuse_taken(db: &Connection, name: &str, but: Option<StudyId>) -> Result<(), StoreError> {
+/// Refuses a name that another study than `own` has.
+fn check_name_free(db: &Connection, name: &str, own: Option<StudyId>) -> Result<(), StoreError> {
     let mut query = db.prepare_cached("SELECT 1 FROM studies WHERE name = ? AND id IS NOT ?")?;
-    match query.query_row(params![name, but], |_| Ok(())).optional()? {
-        None => Ok(()),
-        Some(()) => Err(StoreError::Refused(format!("there is a study '{name}' already"))),
+    if query.exists(params![name, own])? {
+        return Err(StoreError::Refused(format!("there is a study '{name}' already")));
     }
+    Ok(())
 }
 
-fn attach(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
+fn insert_scopes_and_sources(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
     for scope in &terms.scopes {
         let code = code::require(db, &scope.code)?;
         db.execute("INSERT INTO study_codes (study_id, code_id) VALUES (?, ?)", params![id, code])?;
     }
     for source in &terms.data_sources {
-        db.execute(
-            "INSERT INTO study_data_sources (study_id, data_source_id) SELECT ?, id FROM data_sources WHERE name = ?",
-            params![id, source],
-        )?;
+        let insert =
+            "INSERT INTO study_data_sources (study_id, data_source_id) SELECT ?, id FROM data_sources
+             WHERE name = ?";
+        db.execute(insert, params![id, source])?;
     }
     Ok(())
 }
 
-/// Whether there is such a study, and within reach.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn has_study(db: &Connection, reach: Reach, study: StudyId) -> Result<bool, StoreError> {
+/// Returns true if the study exists and the account may see it.
+pub fn is_visible(db: &Connection, viewer: VisibleTo, study: StudyId) -> Result<bool, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT EXISTS (SELECT 1 FROM studies WHERE id = ?1 AND {})",
-        of_studies(2)
+        visibility::study_condition(2)
     ))?;
-    Ok(query.query_row(params![study, reach], |row| row.get(0))?)
+    Ok(query.query_row(params![study, viewer], |row| row.get(0))?)
 }
 
-/// The studies within reach that a patient is enrolled in.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn studies_of(db: &Connection, reach: Reach, patient: PatientId) -> Result<Vec<Study>, StoreError> {
-    let mut studies = Vec::new();
-    for one in study::of_patient(db, patient)? {
-        if has_study(db, reach, one.id)? {
-            studies.push(one);
-        }
-    }
-    Ok(studies)
+/// Lists the visible studies that a patient is enrolled in.
+pub fn list_visible_of_patient(
+    db: &Connection,
+    viewer: VisibleTo,
+    patient: PatientId,
+) -> Result<Vec<Study>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT study_id FROM enrolments JOIN studies ON studies.id = study_id
+         WHERE patient_id = ?1 AND {} ORDER BY study_id",
+        visibility::study_condition(2)
+    ))?;
+    find_all(db, query.query_map(params![patient, viewer], |row| row.get(0))?)
 }

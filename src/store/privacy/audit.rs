@@ -1,19 +1,16 @@
-//! The append-only record of who did what. It names patients by number and holds no health data.
+//! The append-only record of all actions. It names patients by id and holds no health data.
 
 use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::{Actor, Reach};
+use crate::model::account::{Actor, VisibleTo};
 use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
 use crate::store::people::visibility;
 use crate::store::privacy::audit_chain;
-use crate::store::privacy::audit_entry::{Entry, from_row};
+use crate::store::privacy::audit_entry::{AuditEntry, from_row};
 
-/// Writes down that `actor` did `action`.
-///
-/// # Errors
-/// Where the row cannot be written.
+/// Appends an entry. `action` and `detail` hold fixed words and ids only.
 pub fn record(
     db: &Connection,
     at: Timestamp,
@@ -22,43 +19,34 @@ pub fn record(
     patient: Option<PatientId>,
     detail: &str,
 ) -> Result<(), StoreError> {
-    let (id, before) = audit_chain::end(db)?;
-    let entry = Entry {
-        id: id + 1,
-        at,
-        actor: actor.to_string(),
-        action: action.to_owned(),
-        patient,
-        detail: detail.to_owned(),
-    };
-    let hash = audit_chain::link(&before, &entry);
+    let (last, previous_hash) = audit_chain::find_last(db)?;
+    let (actor, action, detail) = (actor.to_string(), action.to_owned(), detail.to_owned());
+    let entry = AuditEntry { id: last + 1, at, actor, action, patient, detail };
+    let hash = audit_chain::hash_entry(&previous_hash, &entry);
     db.prepare_cached(
         "INSERT INTO audit_entries (id, recorded_at, actor, action, patient_id, detail, hash)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?
-    .execute(params![entry.id, at, entry.actor, action, patient, detail, hash])?;
-    audit_chain::set_end(db, entry.id, &hash)
+    .execute(params![entry.id, at, entry.actor, entry.action, patient, entry.detail, hash])?;
+    audit_chain::save_head(db, entry.id, &hash)
 }
 
-/// The audit before the line `before`, newest first, at most `limit`; only of one patient where one is given, and
-/// only of the patients within reach where not everybody is.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn page(
+/// Lists the entries before the entry `before`, newest first, at most `limit`; of one patient, if given, and
+/// of visible patients only.
+pub fn list(
     db: &Connection,
-    reach: Reach,
+    visible: VisibleTo,
     patient: Option<PatientId>,
     before: Option<i64>,
     limit: u32,
-) -> Result<Vec<Entry>, StoreError> {
-    // Two statements: only one of them can go by the index of patients.
-    let whose = if patient.is_some() { "patient_id = ?1" } else { "?1 IS NULL" };
+) -> Result<Vec<AuditEntry>, StoreError> {
+    // Two statements: only the one with `=` can use the index of patients.
+    let of_patient = if patient.is_some() { "patient_id = ?1" } else { "?1 IS NULL" };
     let mut query = db.prepare_cached(&format!(
         "SELECT id, recorded_at, actor, action, patient_id, detail FROM audit_entries
-         WHERE {whose} AND id < coalesce(?2, 9223372036854775807) AND {} ORDER BY id DESC LIMIT ?3",
-        visibility::of_patients("patient_id", 4)
+         WHERE {of_patient} AND id < coalesce(?2, 9223372036854775807) AND {} ORDER BY id DESC LIMIT ?3",
+        visibility::patient_condition("patient_id", 4)
     ))?;
-    let entries = query.query_map(params![patient, before, limit, reach], from_row)?;
+    let entries = query.query_map(params![patient, before, limit, visible], from_row)?;
     Ok(entries.collect::<Result<_, _>>()?)
 }

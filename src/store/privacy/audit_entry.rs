@@ -1,28 +1,25 @@
+//! One entry of the audit.
+
 use rusqlite::Row;
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 
-/// A line of the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its number; later ones are higher.
+pub struct AuditEntry {
+    /// Grows with each entry.
     pub id: i64,
-    /// When.
     pub at: Timestamp,
-    /// Who, by number.
+    /// An opaque id, such as an account's.
     pub actor: String,
-    /// What.
     pub action: String,
-    /// Concerning whom.
     pub patient: Option<PatientId>,
-    /// More about it.
     pub detail: String,
 }
 
-/// An entry of a row that begins with its columns.
-pub(crate) fn from_row(row: &Row) -> rusqlite::Result<Entry> {
-    Ok(Entry {
+/// Reads an entry from a row that begins with its columns.
+pub(crate) fn from_row(row: &Row) -> rusqlite::Result<AuditEntry> {
+    Ok(AuditEntry {
         id: row.get(0)?,
         at: row.get(1)?,
         actor: row.get(2)?,

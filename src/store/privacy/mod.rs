@@ -1,4 +1,5 @@
-//!
+//! Privacy: the audit with its chain of hashes, a patient's own data, and erasure of a patient or of
+//! withdrawn data.
 
 pub(crate) mod audit;
 pub(crate) mod audit_chain;

@@ -1,5 +1,5 @@
-//! Everything that is kept of one patient, as rows of JSON: without secrets, and without what came through a link that
-//! was a mistake, which is another person's.
+//! Exports everything stored about one patient as rows of JSON, without secrets and without the data of
+//! streams that were entered in error, which are another person's.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -9,14 +9,14 @@ use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
 
-/// Rows about a patient, under a name. Columns whose names end in `_at`, and those of [`INSTANTS`], hold microseconds.
-type Query = (&'static str, &'static str);
+/// A name and a query for the rows of one patient.
+type PatientQuery = (&'static str, &'static str);
 
-/// Columns that hold instants, besides those whose names end in `_at`.
+/// Columns with instants (microseconds), besides those whose names end in `_at`.
 const INSTANTS: &[&str] = &["instant", "since", "until", "read_until", "newest_instant"];
 
-/// What there are few rows of: each is a part of one document.
-pub const PARTS: &[Query] = &[
+/// Queries with few rows: each is one member of the JSON document.
+pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     (
         "patient",
         "SELECT id, name, email, time_zone, jhe_patient_id, subject AS ow_subject, external_id, created_at,
@@ -27,15 +27,17 @@ pub const PARTS: &[Query] = &[
     (
         "consents",
         "SELECT codes.code, studies.name AS study, granted_at, withdrawn_at, jhe_confirmed_at, data_erased_at,
-         version, language,
-                lower(hex(consents.text_hash)) AS text_sha256, consent_texts.text
-         FROM consents JOIN codes ON codes.id = consents.code_id LEFT JOIN studies ON studies.id = consents.study_id
-         LEFT JOIN consent_texts ON hash = consents.text_hash WHERE patient_id = ? ORDER BY granted_at, consents.id",
+                version, language, lower(hex(consents.text_hash)) AS text_sha256, consent_texts.text
+         FROM consents JOIN codes ON codes.id = consents.code_id
+         LEFT JOIN studies ON studies.id = consents.study_id
+         LEFT JOIN consent_texts ON hash = consents.text_hash
+         WHERE patient_id = ? ORDER BY granted_at, consents.id",
     ),
     (
         "pending_consents",
         "SELECT codes.code, studies.name AS study, lower(hex(text_hash)) AS text_sha256, submitted_at
-         FROM pending_consents JOIN codes ON codes.id = pending_consents.code_id JOIN studies ON studies.id = study_id
+         FROM pending_consents JOIN codes ON codes.id = pending_consents.code_id
+         JOIN studies ON studies.id = study_id
          WHERE patient_id = ? ORDER BY submitted_at",
     ),
     (
@@ -43,11 +45,15 @@ pub const PARTS: &[Query] = &[
         "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at
          FROM enrolments JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY enrolled_at",
     ),
-    ("organizations", "SELECT jhe_organization_id FROM patient_organizations WHERE patient_id = ? ORDER BY 1"),
+    (
+        "organizations",
+        "SELECT jhe_organization_id FROM patient_organizations WHERE patient_id = ? ORDER BY 1",
+    ),
     (
         "invitations",
         "SELECT studies.name AS study, issued_at, invitations.expires_at, revoked_at, used_at
-         FROM invitations LEFT JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY invitations.id",
+         FROM invitations LEFT JOIN studies ON studies.id = study_id
+         WHERE patient_id = ? ORDER BY invitations.id",
     ),
     ("sessions", "SELECT created_at, expires_at FROM sessions WHERE patient_id = ? ORDER BY created_at"),
     ("api_tokens", "SELECT label, created_at, revoked_at FROM api_tokens WHERE patient_id = ? ORDER BY id"),
@@ -77,8 +83,8 @@ pub const PARTS: &[Query] = &[
      WHERE patient_id = ?"),
 ];
 
-/// What there may be many rows of: each has a file, a row a line.
-pub const LISTS: &[Query] = &[
+/// Queries that may have many rows: each has its own file, with one row per line.
+pub const LIST_QUERIES: &[PatientQuery] = &[
     (
         "rejected",
         "SELECT system, series_type, reason, sample, first_seen_at, last_seen_at
@@ -92,8 +98,8 @@ pub const LISTS: &[Query] = &[
     ),
     (
         "deliveries",
-        "SELECT streams.system, series_type, provider, source, device, instant, revision, value, details, state,
-                due_at, attempts, reason
+        "SELECT streams.system, series_type, provider, source, device, instant, revision, value, details,
+                state, due_at, attempts, reason
          FROM streams JOIN outbox ON outbox.stream_id = streams.id
          WHERE patient_id = ? AND entered_in_error = 0 ORDER BY streams.id, instant, revision",
     ),
@@ -116,39 +122,39 @@ pub const LISTS: &[Query] = &[
          JOIN codes ON codes.id = hourly_sample_counts.code_id
          WHERE patient_id = ? ORDER BY hour, codes.code",
     ),
-    ("audit", "SELECT id, recorded_at, actor, action, detail FROM audit_entries WHERE patient_id = ? ORDER BY id"),
+    (
+        "audit",
+        "SELECT id, recorded_at, actor, action, detail FROM audit_entries WHERE patient_id = ? ORDER BY id",
+    ),
 ];
 
-/// Hands over each row of a query, in order.
-///
-/// # Errors
-/// Where the tables cannot be read, or `take` returns one.
-pub fn each(
+/// Calls `work` with each row of a query, in order, and stops at its first error.
+pub fn for_each_row(
     db: &Connection,
-    (_, sql): Query,
+    (_, sql): PatientQuery,
     patient: PatientId,
-    mut take: impl FnMut(Value) -> Result<(), StoreError>,
+    mut work: impl FnMut(Value) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut query = db.prepare(sql)?;
     let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let mut rows = query.query([patient])?;
     while let Some(row) = rows.next()? {
-        take(object(row, &names)?)?;
+        work(to_json(row, &names)?)?;
     }
     Ok(())
 }
 
-fn object(row: &Row, names: &[String]) -> Result<Value, StoreError> {
+fn to_json(row: &Row, names: &[String]) -> Result<Value, StoreError> {
     let mut object = Map::new();
-    for (place, name) in names.iter().enumerate() {
-        let value = match row.get_ref(place)? {
+    for (index, name) in names.iter().enumerate() {
+        let value = match row.get_ref(index)? {
             ValueRef::Integer(micros) if is_instant(name) => {
                 Timestamp::from_micros(micros).to_string().into()
             }
             ValueRef::Integer(number) => number.into(),
             ValueRef::Real(number) => number.into(),
             ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
-            // Secrets stand in such columns, and nothing else does.
+            // Only secrets are stored as blobs.
             ValueRef::Null | ValueRef::Blob(_) => Value::Null,
         };
         object.insert(name.clone(), value);
@@ -168,7 +174,7 @@ mod tests {
     use crate::store::engine::open::in_memory;
 
     #[test]
-    fn every_table_that_has_anything_of_a_patient_is_in_it() {
+    fn every_table_with_rows_of_a_patient_is_exported() {
         let db = in_memory();
         let mut query = db
             .prepare(
@@ -178,13 +184,13 @@ mod tests {
             .unwrap();
         let tables: BTreeSet<String> =
             query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        let queries: Vec<&str> = PARTS.iter().chain(LISTS).map(|(_, sql)| *sql).collect();
+        let queries: Vec<&str> = DOCUMENT_QUERIES.iter().chain(LIST_QUERIES).map(|(_, sql)| *sql).collect();
         let is_read = |table: &String| {
             let words = queries.iter().flat_map(|sql| sql.split_whitespace()).collect::<Vec<_>>();
             words.windows(2).any(|pair| ["FROM", "JOIN"].contains(&pair[0]) && pair[1] == table)
         };
         let left_out: Vec<&String> = tables.iter().filter(|table| !is_read(table)).collect();
-        // Observations have a file of their own; the others are counts, secrets, and of those who were erased.
+        // Observations have a file of their own; the others hold counts, secrets, or erased patients.
         let expected = [
             "erased_identifiers",
             "erasures",
@@ -199,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn every_query_can_be_asked() {
+    fn every_query_is_valid() {
         let db = in_memory();
-        for query in PARTS.iter().chain(LISTS) {
-            each(&db, *query, PatientId::new(1), |_| Ok(())).unwrap();
+        for query in DOCUMENT_QUERIES.iter().chain(LIST_QUERIES) {
+            for_each_row(&db, *query, PatientId::new(1), |_| Ok(())).unwrap();
         }
     }
 }

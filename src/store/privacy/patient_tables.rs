@@ -1,15 +1,17 @@
-/// What hangs on an observation, by its stream and its instant, and the observation last.
-pub(crate) const OF_OBSERVATION: &[&str] =
+//! The tables with rows of one patient, in the order in which an erasure deletes them.
+
+/// Tables with a stream and an instant; the observation comes last.
+pub(crate) const OBSERVATION_TABLES: &[&str] =
     &["revisions", "outbox", "export_exclusions", "event_ids", "observations"];
 
-/// What hangs on a stream besides.
-pub(crate) const OF_STREAM: &[&str] = &["outbox_counts"];
+/// Further tables with a stream.
+pub(crate) const STREAM_TABLES: &[&str] = &["outbox_counts"];
 
-/// What hangs on a link. The count comes after what is counted.
-pub(crate) const OF_LINK: &[&str] = &["high_water_marks", "raw_objects", "raw_object_counts"];
+/// Tables with a link. The counts come after the counted rows, whose triggers change them.
+pub(crate) const LINK_TABLES: &[&str] = &["high_water_marks", "raw_objects", "raw_object_counts"];
 
-/// What hangs on a patient, after all that.
-pub(crate) const OF_PATIENT: &[&str] = &[
+/// Tables with a patient.
+pub(crate) const PATIENT_TABLES: &[&str] = &[
     "streams",
     "links",
     "pending_consents",

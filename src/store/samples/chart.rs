@@ -1,102 +1,89 @@
-//! What charts are drawn from: short ranges of single streams, never a whole one.
+//! Data for charts: short ranges of single streams, never a full stream.
 
 use rusqlite::{Connection, params};
 
-use crate::model::chart_data::{Line, Part, Sum};
-use crate::model::consent_intervals::Interval;
-use crate::model::observation::Observation;
-use crate::model::patient::PatientId;
+use crate::model::chart_data::{ChartStream, PeriodSummary, ValueSummary};
+use crate::model::{consent_intervals::Interval, observation::Observation, patient::PatientId};
 use crate::store::error::StoreError;
 use crate::store::privacy::withdrawal;
 use crate::store::samples::observation;
 
-/// A patient's streams, but those that are set aside or hidden.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn lines(db: &Connection, patient: PatientId) -> Result<Vec<Line>, StoreError> {
+/// Lists a patient's visible streams.
+pub fn list_streams(db: &Connection, patient: PatientId) -> Result<Vec<ChartStream>, StoreError> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id, series_type, provider, daily_total, renamed_from_id, newest_instant FROM streams
          WHERE patient_id = ? AND entered_in_error = 0 AND {} ORDER BY id",
-        withdrawal::is_shown("streams.patient_id", "streams.code_id")
+        withdrawal::visible_condition("streams.patient_id", "streams.code_id")
     ))?;
-    let lines = query.query_map([patient], |row| {
-        Ok(Line {
-            stream: row.get(0)?,
-            series_type: row.get(1)?,
-            provider: row.get(2)?,
-            daily_total: row.get(3)?,
-            continues: row.get(4)?,
-            newest: row.get(5)?,
-        })
+    let streams = query.query_map([patient], |row| {
+        let (stream, series_type, provider, daily_total, continues, newest) = row.try_into()?;
+        Ok(ChartStream { stream, series_type, provider, daily_total, continues, newest })
     })?;
-    Ok(lines.collect::<Result<_, _>>()?)
+    Ok(streams.collect::<Result<_, _>>()?)
 }
 
-/// Ranges of the primary key, one for each stream and stretch, in one go.
-const PARTS: &str = "
-    SELECT wanted.value, stretch.key, count(*), min(sample.value), total(sample.value), max(sample.value),
+/// Reads one range of the primary key for each stream and period.
+const SUMMARIZE: &str = "
+    SELECT wanted.value, period.key, count(*), min(sample.value), total(sample.value), max(sample.value),
            count(sample.details ->> ?3), min(sample.details ->> ?3), total(sample.details ->> ?3),
            max(sample.details ->> ?3)
-    FROM json_each(?1) AS wanted CROSS JOIN json_each(?2) AS stretch CROSS JOIN observations AS sample
-    WHERE sample.stream_id = wanted.value AND sample.instant >= stretch.value ->> 0
-      AND sample.instant < stretch.value ->> 1
+    FROM json_each(?1) AS wanted CROSS JOIN json_each(?2) AS period CROSS JOIN observations AS sample
+    WHERE sample.stream_id = wanted.value AND sample.instant >= period.value ->> 0
+      AND sample.instant < period.value ->> 1
     GROUP BY 1, 2";
 
-/// What these streams have in each of these stretches of time; nothing stands for an empty one. Only blood pressures
-/// have a diastolic part to look for.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn parts(
+/// Summarizes the values of each stream in each period; empty ones have no row. Only blood pressure has a
+/// diastolic value to look for.
+pub fn summarize(
     db: &Connection,
     streams: &[i64],
-    stretches: &[Interval],
+    periods: &[Interval],
     has_diastolic: bool,
-) -> Result<Vec<Part>, StoreError> {
-    let mut query = db.prepare_cached(PARTS)?;
+) -> Result<Vec<PeriodSummary>, StoreError> {
+    let mut query = db.prepare_cached(SUMMARIZE)?;
     let path = has_diastolic.then_some("$.measures.diastolic");
-    let rows = query.query_map(params![list(streams), bounds(stretches), path], |row| {
+    let rows = query.query_map(params![ids(streams), bounds(periods), path], |row| {
         let sum = |first: usize| {
-            Ok::<_, rusqlite::Error>(Sum {
+            Ok::<_, rusqlite::Error>(ValueSummary {
                 samples: row.get(first)?,
-                least: row.get(first + 1)?,
-                total: row.get(first + 2)?,
-                most: row.get(first + 3)?,
+                min: row.get(first + 1)?,
+                sum: row.get(first + 2)?,
+                max: row.get(first + 3)?,
             })
         };
         let diastolic = if row.get::<_, i64>(6)? > 0 { Some(sum(6)?) } else { None };
-        Ok(Part { stream: row.get(0)?, place: row.get::<_, u32>(1)? as usize, value: sum(2)?, diastolic })
+        Ok(PeriodSummary {
+            stream: row.get(0)?,
+            period: row.get::<_, u32>(1)? as usize,
+            value: sum(2)?,
+            diastolic,
+        })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The observations of these streams in a stretch of time, stream by stream: for streams of a few samples a day.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn between(
+/// Lists the observations of streams with few samples a day.
+pub fn list_observations(
     db: &Connection,
     streams: &[i64],
     range: Interval,
 ) -> Result<Vec<(i64, Observation)>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT instant, sample.value, utc_offset, revision, activity_context, details, stream_id
+    let select = "SELECT instant, sample.value, utc_offset, revision, activity_context, details, stream_id
          FROM json_each(?1) AS wanted CROSS JOIN observations AS sample
-         WHERE stream_id = wanted.value AND instant >= ?2 AND instant < ?3 ORDER BY stream_id, instant",
-    )?;
-    let rows = query.query_map(params![list(streams), range.from, range.until], |row| {
+         WHERE stream_id = wanted.value AND instant >= ?2 AND instant < ?3 ORDER BY stream_id, instant";
+    let mut query = db.prepare_cached(select)?;
+    let rows = query.query_map(params![ids(streams), range.from, range.until], |row| {
         Ok((row.get(6)?, observation::from_row(row)?))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn list(streams: &[i64]) -> String {
+fn ids(streams: &[i64]) -> String {
     serde_json::Value::from(streams).to_string()
 }
 
-fn bounds(stretches: &[Interval]) -> String {
-    let bounds = stretches.iter().map(|range| serde_json::json!([range.from.micros(), range.until.micros()]));
+fn bounds(periods: &[Interval]) -> String {
+    let bounds = periods.iter().map(|range| serde_json::json!([range.from.micros(), range.until.micros()]));
     bounds.collect::<serde_json::Value>().to_string()
 }
 
@@ -105,14 +92,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_stream_is_ever_read_whole() {
+    fn a_chart_reads_ranges_of_the_primary_key() {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(
-            "CREATE TABLE observations (stream_id INTEGER NOT NULL, instant INTEGER NOT NULL, value REAL NOT NULL,
+            "CREATE TABLE observations (stream_id INTEGER NOT NULL, instant INTEGER NOT NULL,
+             value REAL NOT NULL,
                                        details TEXT, PRIMARY KEY (stream_id, instant)) STRICT, WITHOUT ROWID",
         )
         .unwrap();
-        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {PARTS}")).unwrap();
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {SUMMARIZE}")).unwrap();
         let steps = plan.query_map(params!["[1]", "[[0,1]]", None::<&str>], |row| row.get::<_, String>(3));
         let steps: Vec<String> = steps.unwrap().collect::<Result<_, _>>().unwrap();
         let reads = "SEARCH sample USING PRIMARY KEY (stream_id=? AND instant>? AND instant<?)";

@@ -1,76 +1,67 @@
-//! One transaction: samples, their counters, and the mark that speaks for them.
+//! Commits the samples that a read brought, in one transaction with their counters, high-water marks and
+//! outbox rows.
 //!
-//! Whatever was true when OW was asked is asked again here, in the same transaction: that the tick still
-//! holds the lock, that the link stands, and that the patient still consents.
+//! Conditions checked before the request to OW are checked again inside the transaction: the tick still holds
+//! the lock, the link is active, and the patient still consents.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::common::failpoint;
-use crate::common::time::Timestamp;
-use crate::model::catalog::series;
-use crate::model::catalog::series_type::{Body, Series};
-use crate::model::commit_counts::{Committed, Tally};
-use crate::model::consent_intervals::Allowed;
-use crate::model::event_census::Census;
-use crate::model::sample::Sample;
-use crate::model::stream_key::{Owner, StreamKey};
+use crate::common::{failpoint, time::Timestamp};
+use crate::model::catalog::series_type::{OmhBody, SeriesType};
+use crate::model::commit_counts::{CommitCounts, CommitCountsByType};
+use crate::model::stream_key::{StreamKey, StreamOwner};
+use crate::model::{catalog::series, consent_intervals::ConsentIntervals, event_census::EventCensus};
+use crate::model::{sample::Sample, sample_details::TimeFrame};
 use crate::store::error::StoreError;
 use crate::store::operations::hourly_counters::{Lag, Totals};
 use crate::store::operations::{hourly_counters, tick_lock};
-use crate::store::outbox::enqueue::Target;
+use crate::store::outbox::enqueue::ExportTarget;
 use crate::store::outbox::{delivered_elsewhere, one_of_two_modes};
 use crate::store::people::{consent, patient};
-use crate::store::samples::merge::Change;
-use crate::store::samples::rejected::Rejected;
 use crate::store::samples::{code, commit_number, event, merge, rejected, stream, write_change};
+use crate::store::samples::{merge::Change, rejected::Rejected, stream::StoredStream};
 
-/// Hours of sample time for which counts per hour are kept: the pages show a week at most.
+/// Hours of sample time with counts per hour: the pages show a week at most.
 const COUNTED_HOURS: i64 = 8 * 24;
 
-/// Samples of one stream, in the order of time, each instant once.
+/// Samples of one stream, in order of instants, each instant once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
-    /// Which stream.
+pub struct StreamSamples {
     pub key: StreamKey,
-    /// Its samples.
     pub samples: Vec<Sample>,
 }
 
-/// What a read brought for one patient. It holds every sample that OW showed of each instant in it, so
-/// that a stream that changed its name can be told from a second device.
+/// Samples that a read brought for one patient. For each instant it holds all samples that OW shows, so that
+/// a renamed stream can be told from a second device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Whose.
-    pub owner: Owner,
-    /// The link it came through.
+    pub owner: StreamOwner,
+    /// The link that the samples came through.
     pub link: i64,
-    /// The mode of ingestion, as the marks are kept by it.
+    /// The ingest mode of the high-water marks.
     pub mode: &'static str,
-    /// The samples.
-    pub parts: Vec<Part>,
-    /// What could not be converted.
+    pub streams: Vec<StreamSamples>,
     pub rejected: Vec<Rejected>,
-    /// Whether it is read late, after others that may be newer: then it only fills what is not there yet.
-    pub fills_only: bool,
-    /// Which events OW has, where it was asked for all of a stretch of time.
-    pub census: Option<Census>,
-    /// High-water marks that stand once this batch does: series type, newest sample time.
+    /// Set for a late read: later reads may have stored newer values, so it only inserts what is missing.
+    pub insert_only: bool,
+    /// OW's complete list of events in a range, if the read had one.
+    pub census: Option<EventCensus>,
+    /// High-water marks that this batch completes: series type, newest sample time.
     pub marks: Vec<(&'static str, Timestamp)>,
 }
 
-/// What one part means for the store, before anything is written.
-struct Resolved {
+/// The writes that one stream of a batch needs.
+struct StreamChanges {
     code: i64,
-    /// Whether JHE takes observations of the code.
-    is_sent: bool,
-    stream: Option<stream::Known>,
+    is_sent_to_jhe: bool,
+    stored: Option<StoredStream>,
     newest: Option<Timestamp>,
-    /// Changes to this stream itself.
+    /// Changes to this stream.
     own: Vec<Change>,
     /// Changes to the stream that this one continues under a new name.
-    before: Vec<(i64, Change)>,
-    continues: Option<i64>,
-    /// Events of this stream that OW now calls by another id.
+    renamed: Vec<(i64, Change)>,
+    renamed_from: Option<i64>,
+    /// New ids that OW gives to stored events.
     aliases: Vec<(Box<str>, Timestamp)>,
     withheld: u64,
     unchanged: u64,
@@ -79,81 +70,88 @@ struct Resolved {
 /// Writes a batch for the tick that holds the lock as `lock_owner`.
 ///
 /// # Errors
-/// [`StoreError::LockLost`] and [`StoreError::ConsentEnded`] where that is so; nothing is written then.
+/// [`StoreError::LockLost`] and [`StoreError::ConsentEnded`]; nothing is written then.
 pub fn commit(
     db: &Connection,
     batch: &Batch,
     lock_owner: &str,
     now: Timestamp,
-) -> Result<Committed, StoreError> {
+) -> Result<CommitCountsByType, StoreError> {
+    // In the same transaction as the writes: a tick that lost the lock in between writes nothing.
     tick_lock::check(db, lock_owner, now)?;
     failpoint::at("commit.checked");
-    let linked = linked_at(db, batch)?;
-    let run = tick_lock::run(db)?;
-    let (mut committed, mut lag) = (Committed::default(), Lag::default());
-    for (part, resolved) in batch.parts.iter().zip(resolve(db, batch)?) {
-        committed.add(part.key.series_type, write_part(db, &batch.owner, &part.key, &resolved, run, now)?);
-        lag += resolved.lag(&part.key, linked, now);
+    let linked = find_linked_at(db, batch)?;
+    let run = tick_lock::find_run(db)?;
+    let (mut committed, mut lag) = (CommitCountsByType::default(), Lag::default());
+    for (incoming, changes) in batch.streams.iter().zip(resolve(db, batch)?) {
+        committed.add(
+            incoming.key.series_type,
+            write_stream(db, &batch.owner, &incoming.key, &changes, run, now)?,
+        );
+        lag += changes.lag(&incoming.key, linked, now);
         failpoint::at("commit.part");
     }
     for one in &batch.rejected {
-        let is_new = rejected::keep(db, batch.owner.patient, batch.owner.system, one, now)?;
-        let series_type = series::series(&one.series_type).map_or("other", |series| series.series_type);
-        committed.add(series_type, Tally { rejected: u64::from(is_new), ..Tally::default() });
+        let is_new = rejected::save(db, batch.owner.patient, batch.owner.system, one, now)?;
+        // The types become metric labels, so their set must be bounded: OW's text is not used.
+        let series_type = series::find(&one.series_type).map_or("other", |series| series.series_type);
+        committed.add(series_type, CommitCounts { rejected: u64::from(is_new), ..CommitCounts::default() });
         failpoint::at("commit.rejected");
     }
-    let tally = committed.tally;
+    let total = committed.total;
     if !batch.rejected.is_empty() {
         rejected::trim(db, batch.owner.patient)?;
     }
-    for part in batch.parts.iter().filter(|part| is_paired(part)) {
-        rejected::let_go(db, &batch.owner, &part.key, &part.samples)?;
+    for incoming in batch.streams.iter().filter(|incoming| is_paired(incoming)) {
+        rejected::delete_paired(db, &batch.owner, &incoming.key, &incoming.samples)?;
         failpoint::at("commit.paired");
     }
     for (series_type, newest) in &batch.marks {
-        move_mark(db, batch, series_type, *newest)?;
+        advance_mark(db, batch, series_type, *newest)?;
         failpoint::at("commit.marks");
     }
-    count(db, "observations", tally.created)?;
-    count(db, "revisions", tally.revised)?;
-    count(db, "rejected", tally.rejected)?;
+    increment_counter(db, "observations", total.created)?;
+    increment_counter(db, "revisions", total.revised)?;
+    increment_counter(db, "rejected", total.rejected)?;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let (created, revised, rejected) = (number(tally.created), number(tally.revised), number(tally.rejected));
+    let (created, revised, rejected) = (number(total.created), number(total.revised), number(total.rejected));
     hourly_counters::add(db, now, &Totals { created, revised, rejected, lag, ..Totals::default() })?;
     failpoint::at("commit.counted");
     Ok(committed)
 }
 
-/// When the link of a batch began.
-fn linked_at(db: &Connection, batch: &Batch) -> Result<Timestamp, StoreError> {
-    let mut query = db.prepare_cached("SELECT linked_at FROM links WHERE id = ?")?;
-    let linked = query.query_row([batch.link], |row| row.get(0)).optional()?;
+/// Returns when the batch's link began, if it is still active.
+fn find_linked_at(db: &Connection, batch: &Batch) -> Result<Timestamp, StoreError> {
+    let mut query = db
+        .prepare_cached("SELECT linked_at FROM links WHERE id = ? AND patient_id = ? AND state = 'active'")?;
+    let linked = query.query_row(params![batch.link, batch.owner.patient], |row| row.get(0)).optional()?;
     linked.ok_or(StoreError::ConsentEnded)
 }
 
-/// Whether each sample of a part was put together from two.
-fn is_paired(part: &Part) -> bool {
-    series::series(part.key.series_type).is_some_and(|series| series.body == Body::BloodPressure)
+/// Returns true if each sample was composed of two values.
+fn is_paired(incoming: &StreamSamples) -> bool {
+    series::find(incoming.key.series_type).is_some_and(|series| series.body == OmhBody::BloodPressure)
 }
 
-/// What [`commit`] would do with a batch. Writes nothing and needs no lock.
+/// Returns what [`commit`] would do. It writes nothing and needs no lock.
 ///
 /// # Errors
-/// [`StoreError::ConsentEnded`] where the link or the consent no longer stands.
-pub fn preview(db: &Connection, batch: &Batch) -> Result<Tally, StoreError> {
-    let mut tally = Tally { rejected: batch.rejected.len() as u64, ..Tally::default() };
-    for resolved in resolve(db, batch)? {
-        tally += resolved.tally();
+/// [`StoreError::ConsentEnded`] if the link or the consent has ended.
+pub fn preview(db: &Connection, batch: &Batch) -> Result<CommitCounts, StoreError> {
+    let mut counts = CommitCounts { rejected: batch.rejected.len() as u64, ..CommitCounts::default() };
+    find_linked_at(db, batch)?;
+    for changes in resolve(db, batch)? {
+        counts += changes.count();
     }
-    Ok(tally)
+    Ok(counts)
 }
 
-impl Resolved {
-    /// How late its new samples are. Those from before the link came with it, and the total of a day is not over until
-    /// the day is: neither is late.
+impl StreamChanges {
+    /// Sums up the delays of new samples. Samples from before the link, and values of a whole day, have no
+    /// delay.
     fn lag(&self, key: &StreamKey, linked: Timestamp, now: Timestamp) -> Lag {
         let mut lag = Lag::default();
-        let is_by_day = key.daily_total || series::series(key.series_type).is_some_and(Series::is_by_day);
+        let is_by_day = key.daily_total || series::find(key.series_type).is_some_and(SeriesType::is_by_day);
         for change in self.own.iter().filter(|_| !is_by_day) {
             let Change::New(sample) = change else { continue };
             let measured = sample.frame().map_or(sample.instant, |frame| frame.end);
@@ -164,108 +162,111 @@ impl Resolved {
         lag
     }
 
-    fn tally(&self) -> Tally {
-        let mut tally = Tally { unchanged: self.unchanged, withheld: self.withheld, ..Tally::default() };
-        for change in self.own.iter().chain(self.before.iter().map(|(_, change)| change)) {
+    fn count(&self) -> CommitCounts {
+        let mut counts =
+            CommitCounts { unchanged: self.unchanged, withheld: self.withheld, ..CommitCounts::default() };
+        for change in self.own.iter().chain(self.renamed.iter().map(|(_, change)| change)) {
             match change {
-                Change::New(_) => tally.created += 1,
-                Change::Revised { .. } => tally.revised += 1,
-                Change::Placed(_) => tally.unchanged += 1,
+                Change::New(_) => counts.created += 1,
+                Change::Revised(_) => counts.revised += 1,
+                Change::Relocated(_) => counts.unchanged += 1,
             }
         }
-        tally
+        counts
     }
 }
 
-fn resolve(db: &Connection, batch: &Batch) -> Result<Vec<Resolved>, StoreError> {
-    require_link(db, batch)?;
+fn resolve(db: &Connection, batch: &Batch) -> Result<Vec<StreamChanges>, StoreError> {
     for rejected in &batch.rejected {
-        // A sample that cannot be read is the patient's all the same.
-        allowed(db, &batch.owner, &rejected.series_type)?;
+        // A rejected sample is the patient's data, too.
+        find_allowed(db, &batch.owner, &rejected.series_type)?;
     }
-    batch.parts.iter().map(|part| resolve_part(db, batch, part)).collect()
+    batch.streams.iter().map(|incoming| resolve_stream(db, batch, incoming)).collect()
 }
 
-fn require_link(db: &Connection, batch: &Batch) -> Result<(), StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT 1 FROM links WHERE id = ? AND patient_id = ? AND state = 'active'")?;
-    let stands = query.query_row(params![batch.link, batch.owner.patient], |_| Ok(())).optional()?;
-    stands.ok_or(StoreError::ConsentEnded)
-}
-
-/// What the patient's consent allows of a series type; nothing is an error.
-fn allowed(
+/// Returns the series type and the intervals that the consent allows; no interval is an error.
+fn find_allowed(
     db: &Connection,
-    owner: &Owner,
+    owner: &StreamOwner,
     series_type: &str,
-) -> Result<(&'static Series, Allowed), StoreError> {
-    let series = series::series(series_type)
+) -> Result<(&'static SeriesType, ConsentIntervals), StoreError> {
+    let series = series::find(series_type)
         .ok_or_else(|| StoreError::Other(format!("no series type '{series_type}'")))?;
-    let allowed = consent::allowed(db, owner.patient, series.code)?;
+    let allowed = consent::find_allowed(db, owner.patient, series.code)?;
     if allowed.is_empty() { Err(StoreError::ConsentEnded) } else { Ok((series, allowed)) }
 }
 
-fn resolve_part(db: &Connection, batch: &Batch, part: &Part) -> Result<Resolved, StoreError> {
+/// Decides what a stream's samples change, without writing.
+fn resolve_stream(
+    db: &Connection,
+    batch: &Batch,
+    incoming: &StreamSamples,
+) -> Result<StreamChanges, StoreError> {
     let owner = &batch.owner;
-    let (series, allowed) = allowed(db, owner, part.key.series_type)?;
-    let mut samples = part.samples.clone();
-    samples.retain(|sample| is_allowed(&allowed, sample));
-    let withheld = (part.samples.len() - samples.len()) as u64;
-    let stream = stream::find(db, owner, &part.key)?;
-    let event::Settled { samples, aliases } =
-        event::settle(db, stream.map(|known| known.id), samples, batch.census.as_ref())?;
-    let kept = match (stream, samples.first(), samples.last()) {
-        (Some(known), Some(first), Some(last)) => stream::samples(db, known.id, first.instant, last.instant)?,
+    let (series, allowed) = find_allowed(db, owner, incoming.key.series_type)?;
+    let mut samples = incoming.samples.clone();
+    samples.retain(|sample| is_allowed(&allowed, sample.instant, sample.frame()));
+    let withheld = (incoming.samples.len() - samples.len()) as u64;
+    let stored = stream::find(db, owner, &incoming.key)?;
+    let event::PlacedEvents { samples, aliases } =
+        event::place_events(db, stored.map(|stream| stream.id), samples, batch.census.as_ref())?;
+    let known = match (stored, samples.first(), samples.last()) {
+        (Some(stream), Some(first), Some(last)) => {
+            stream::list_samples(db, stream.id, first.instant, last.instant)?
+        }
         _ => Vec::new(),
     };
-    let mut own = merge::merge(&kept, &samples);
-    if batch.fills_only {
-        own.retain(|change| !matches!(change, Change::Revised { .. }));
+    let mut own = merge::merge(&known, &samples);
+    if batch.insert_only {
+        own.retain(|change| !matches!(change, Change::Revised(_)));
     }
-    if series.is_restamped_by(&part.key.provider) {
-        drop_unchanged(db, stream, batch.fills_only, &mut own)?;
+    if series.is_restamped_by(&incoming.key.provider) {
+        drop_unchanged(db, stored, batch.insert_only, &mut own)?;
     }
-    let mut resolved = Resolved {
+    let mut changes = StreamChanges {
         code: code::require(db, series.code)?,
-        is_sent: series::goes_to_jhe(series.code),
-        stream,
+        is_sent_to_jhe: series::is_sent_to_jhe(series.code),
+        stored,
         newest: samples.last().map(|sample| sample.instant),
         own,
-        before: Vec::new(),
-        continues: stream.and_then(|known| known.continues),
+        renamed: Vec::new(),
+        renamed_from: stored.and_then(|stream| stream.renamed_from),
         withheld,
         aliases,
         unchanged: 0,
     };
-    resolved.unchanged = (samples.len() - resolved.own.len()) as u64;
-    follow_renames(db, batch, part, &mut resolved)?;
-    Ok(resolved)
+    changes.unchanged = (samples.len() - changes.own.len()) as u64;
+    follow_renames(db, batch, incoming, &mut changes)?;
+    Ok(changes)
 }
 
-fn is_allowed(allowed: &Allowed, sample: &Sample) -> bool {
-    sample.frame().map_or_else(|| allowed.contains(sample.instant), |frame| allowed.covers(frame.interval()))
+/// Returns true if consent covers a sample: its complete time frame, or its instant if it has none.
+pub(crate) fn is_allowed(allowed: &ConsentIntervals, instant: Timestamp, frame: Option<TimeFrame>) -> bool {
+    frame.map_or_else(|| allowed.contains(instant), |frame| allowed.covers(frame.interval()))
 }
 
-/// Drops what is new by its instant only: the provider stamps the same measurement anew whenever it syncs. What is read
-/// late may be an earlier stamp of what is kept.
+/// Drops new samples whose value equals the one before them: the provider gives the same measurement a new
+/// time at each sync. A late read may bring an earlier copy of a stored sample, so it is compared with the
+/// next one too.
 #[expect(clippy::float_cmp, reason = "the same measurement comes back with the very same bits")]
 fn drop_unchanged(
     db: &Connection,
-    stream: Option<stream::Known>,
+    stored: Option<StoredStream>,
     is_late: bool,
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
     let mut accepted: Option<(Timestamp, f64)> = None;
-    let mut kept = Vec::with_capacity(changes.len());
+    let mut remaining = Vec::with_capacity(changes.len());
     for change in changes.drain(..) {
         if let Change::New(sample) = &change {
-            let before = match stream {
-                Some(known) => stream::last_before(db, known.id, sample.instant)?,
+            let before = match stored {
+                Some(stream) => stream::find_last_before(db, stream.id, sample.instant)?,
                 None => None,
             };
+            // The latest of the stored samples and those accepted in this batch.
             let last = if before.map(|(at, _)| at) < accepted.map(|(at, _)| at) { accepted } else { before };
-            let next = match stream.filter(|_| is_late) {
-                Some(known) => stream::first_after(db, known.id, sample.instant)?,
+            let next = match stored.filter(|_| is_late) {
+                Some(stream) => stream::find_first_after(db, stream.id, sample.instant)?,
                 None => None,
             };
             if last.is_some_and(|(_, value)| value == sample.value) || next == Some(sample.value) {
@@ -273,138 +274,143 @@ fn drop_unchanged(
             }
             accepted = Some((sample.instant, sample.value));
         }
-        kept.push(change);
+        remaining.push(change);
     }
-    *changes = kept;
+    *changes = remaining;
     Ok(())
 }
 
-/// A stream whose device or source was renamed shows again, under the new name, what is kept under the
-/// old: those rows have left the old stream and are the same samples.
+/// Finds new samples that are stored in a sibling stream already. If a device or source was renamed, its
+/// stored samples have left the old stream and appear in this one.
 fn follow_renames(
     db: &Connection,
     batch: &Batch,
-    part: &Part,
-    resolved: &mut Resolved,
+    incoming: &StreamSamples,
+    changes: &mut StreamChanges,
 ) -> Result<(), StoreError> {
     let new = |change: &Change| match change {
         Change::New(sample) => Some(sample.instant),
         _ => None,
     };
-    let Some(first) = resolved.own.iter().find_map(new) else { return Ok(()) };
-    let last = resolved.own.iter().rev().find_map(new).unwrap_or(first);
-    for (id, key) in stream::siblings(db, &batch.owner, &part.key)? {
-        let kept = stream::samples(db, id, first, last)?;
-        let shown = batch.parts.iter().find(|other| other.key == key);
-        let gone: Vec<Sample> = kept.into_iter().filter(|sample| !shows(shown, sample.instant)).collect();
-        adopt(id, &gone, resolved);
+    let Some(first) = changes.own.iter().find_map(new) else { return Ok(()) };
+    let last = changes.own.iter().rev().find_map(new).unwrap_or(first);
+    for (id, key) in stream::list_siblings(db, &batch.owner, &incoming.key)? {
+        let stored = stream::list_samples(db, id, first, last)?;
+        let sibling = batch.streams.iter().find(|other| other.key == key);
+        let moved: Vec<Sample> =
+            stored.into_iter().filter(|sample| !contains(sibling, sample.instant)).collect();
+        continue_renamed(id, &moved, changes);
     }
     Ok(())
 }
 
-fn shows(part: Option<&Part>, instant: Timestamp) -> bool {
-    part.is_some_and(|part| part.samples.binary_search_by_key(&instant, |sample| sample.instant).is_ok())
+fn contains(stream: Option<&StreamSamples>, instant: Timestamp) -> bool {
+    stream
+        .is_some_and(|stream| stream.samples.binary_search_by_key(&instant, |sample| sample.instant).is_ok())
 }
 
-/// Takes the samples that continue those `gone` from stream `before` out of the new ones. Where most values
-/// differ, two devices have measured at the same instants: then nothing is taken.
+/// Moves the new samples that continue the samples `moved` from stream `before` out of the new ones. If most
+/// values differ, two devices have measured at the same instants and nothing is moved.
 #[expect(clippy::float_cmp, reason = "the same sample comes back with the very same bits")]
-fn adopt(before: i64, gone: &[Sample], resolved: &mut Resolved) {
-    let kept_at = |instant| {
-        let at = gone.binary_search_by_key(&instant, |sample: &Sample| sample.instant).ok()?;
-        gone.get(at).cloned()
+fn continue_renamed(before: i64, moved: &[Sample], changes: &mut StreamChanges) {
+    let stored_at = |instant| {
+        let at = moved.binary_search_by_key(&instant, |sample: &Sample| sample.instant).ok()?;
+        moved.get(at).cloned()
     };
     let pair = |change: &Change| match change {
-        Change::New(sample) => kept_at(sample.instant).map(|kept| (kept, sample.clone())),
+        Change::New(sample) => stored_at(sample.instant).map(|stored| (stored, sample.clone())),
         _ => None,
     };
-    // What is kept goes on under the id that it was first kept under.
-    let in_place = |kept: &Sample, shown: Sample| match kept.event().map(Box::<str>::from) {
-        Some(id) => event::at(shown, kept.instant, &id),
+    // An event keeps the id and the instant under which it was first stored.
+    let in_place = |stored: &Sample, shown: Sample| match stored.event().map(Box::<str>::from) {
+        Some(id) => event::moved_to(shown, stored.instant, &id),
         None => shown,
     };
-    let pairs: Vec<(Sample, Sample)> = resolved.own.iter().filter_map(pair).collect();
-    let same = pairs.iter().filter(|(kept, shown)| kept.value == shown.value).count();
+    let pairs: Vec<(Sample, Sample)> = changes.own.iter().filter_map(pair).collect();
+    let same = pairs.iter().filter(|(stored, shown)| stored.value == shown.value).count();
     if same * 2 > pairs.len() {
-        resolved.continues = Some(before);
+        changes.renamed_from = Some(before);
     }
-    if resolved.continues != Some(before) {
+    // A stream that continues another one keeps doing so, even if most values differ this time.
+    if changes.renamed_from != Some(before) {
         return;
     }
-    resolved.own.retain(|change| pair(change).is_none());
-    for (kept, shown) in pairs {
-        match merge::compare(&kept, &in_place(&kept, shown)) {
-            Some(change) => resolved.before.push((before, change)),
-            None => resolved.unchanged += 1,
+    changes.own.retain(|change| pair(change).is_none());
+    for (stored, shown) in pairs {
+        match merge::compare(&stored, &in_place(&stored, shown)) {
+            Some(change) => changes.renamed.push((before, change)),
+            None => changes.unchanged += 1,
         }
     }
 }
 
-fn write_part(
+fn write_stream(
     db: &Connection,
-    owner: &Owner,
+    owner: &StreamOwner,
     key: &StreamKey,
-    resolved: &Resolved,
+    changes: &StreamChanges,
     run: Option<i64>,
     now: Timestamp,
-) -> Result<Tally, StoreError> {
-    let Some(newest) = resolved.newest else { return Ok(resolved.tally()) };
-    let known = match resolved.stream {
-        Some(known) => known,
-        None if resolved.own.is_empty() && resolved.continues.is_none() => return Ok(resolved.tally()),
+) -> Result<CommitCounts, StoreError> {
+    let Some(newest) = changes.newest else { return Ok(changes.count()) };
+    let stored = match changes.stored {
+        Some(stored) => stored,
+        None if changes.own.is_empty() && changes.renamed_from.is_none() => return Ok(changes.count()),
         None => {
-            let id = stream::add(db, owner, key, resolved.code, newest)?;
+            let id = stream::insert(db, owner, key, changes.code, newest)?;
             failpoint::at("commit.stream");
-            stream::Known { id, newest, continues: None }
+            StoredStream { id, newest, renamed_from: None }
         }
     };
-    if newest > known.newest {
-        stream::set_newest(db, known.id, newest)?;
+    if newest > stored.newest {
+        stream::set_newest(db, stored.id, newest)?;
         failpoint::at("commit.newest");
     }
-    if let Some(before) = resolved.continues
-        && known.continues != Some(before)
+    if let Some(before) = changes.renamed_from
+        && stored.renamed_from != Some(before)
     {
-        stream::set_continues(db, known.id, before)?;
+        stream::set_renamed_from(db, stored.id, before)?;
     }
-    event::alias(db, known.id, &resolved.aliases)?;
+    event::insert_aliases(db, stored.id, &changes.aliases)?;
     failpoint::at("commit.aliases");
-    let changes = resolved.own.iter().map(|change| (known.id, change));
-    let before = resolved.before.iter().map(|(stream, change)| (*stream, change));
-    let is_exported = resolved.is_sent && patient::is_of_jhe(db, owner.patient)?;
-    let has_adopted = is_exported && delivered_elsewhere::any(db, owner.patient)?;
-    let target = is_exported.then_some(Target {
+    let own = changes.own.iter().map(|change| (stored.id, change));
+    let renamed = changes.renamed.iter().map(|(stream, change)| (*stream, change));
+    let is_exported = changes.is_sent_to_jhe && patient::is_of_jhe(db, owner.patient)?;
+    let has_delivered_elsewhere = is_exported && delivered_elsewhere::has_any(db, owner.patient)?;
+    let target = is_exported.then_some(ExportTarget {
         patient: owner.patient,
-        code: resolved.code,
+        code: changes.code,
         daily_total: key.daily_total,
-        has_adopted,
+        has_delivered_elsewhere,
     });
-    let gate = one_of_two_modes::gate(db, owner, key, resolved.code)?;
-    let is_changed = !(resolved.own.is_empty() && resolved.before.is_empty());
-    let commit = if is_changed { commit_number::number(db, run, now)? } else { 0 };
-    for (stream, change) in changes.chain(before) {
-        let goes = gate.map_or(Ok(true), |gate| write_change::goes(db, gate, stream, change))?;
-        write_change::write(db, stream, change, is_exported && goes, commit, now)?;
+    let gate = one_of_two_modes::find_gate(db, owner, key, changes.code)?;
+    // A commit that changes nothing takes no number.
+    let is_changed = !(changes.own.is_empty() && changes.renamed.is_empty());
+    let commit = if is_changed { commit_number::assign(db, run, now)? } else { 0 };
+    for (stream, change) in own.chain(renamed) {
+        let is_admitted =
+            gate.map_or(Ok(true), |gate| write_change::is_exportable(db, gate, stream, change))?;
+        write_change::write(db, stream, change, is_exported && is_admitted, commit, now)?;
         failpoint::at("change.kept");
-        if let Some(target) = target.filter(|_| goes) {
-            write_change::export(db, target, stream, change, now)?;
+        if let Some(target) = target.filter(|_| is_admitted) {
+            write_change::enqueue(db, target, stream, change, now)?;
             failpoint::at("change.queued");
         }
     }
-    count_hours(db, owner, resolved, now)?;
-    note_newest(db, owner, newest)?;
-    Ok(resolved.tally())
+    add_hourly_counts(db, owner, changes, now)?;
+    update_newest(db, owner, newest)?;
+    Ok(changes.count())
 }
 
-fn count_hours(
+fn add_hourly_counts(
     db: &Connection,
-    owner: &Owner,
-    resolved: &Resolved,
+    owner: &StreamOwner,
+    changes: &StreamChanges,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let oldest = now.hour() - COUNTED_HOURS;
     let mut hours: Vec<(i64, i64)> = Vec::new();
-    for change in &resolved.own {
+    for change in &changes.own {
         let Change::New(sample) = change else { continue };
         match (sample.instant.hour(), hours.last_mut()) {
             (hour, _) if hour < oldest => {}
@@ -412,52 +418,48 @@ fn count_hours(
             (hour, _) => hours.push((hour, 1)),
         }
     }
-    let mut add = db.prepare_cached(
-        "INSERT INTO hourly_sample_counts (patient_id, hour, code_id, samples) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET samples = samples + excluded.samples",
-    )?;
+    let insert = "INSERT INTO hourly_sample_counts (patient_id, hour, code_id, samples) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET samples = samples + excluded.samples";
+    let mut add = db.prepare_cached(insert)?;
     for (hour, samples) in hours {
-        add.execute(params![owner.patient, hour, resolved.code, samples])?;
+        add.execute(params![owner.patient, hour, changes.code, samples])?;
     }
     Ok(())
 }
 
-/// Forgets the counts of hours that no page shows any more.
-///
-/// # Errors
-/// Where the table cannot be written.
+/// Deletes the counts of hours that no page shows any more.
 pub fn trim_hours(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
     db.execute("DELETE FROM hourly_sample_counts WHERE hour < ?", [now.hour() - COUNTED_HOURS])?;
     Ok(())
 }
 
-fn note_newest(db: &Connection, owner: &Owner, newest: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT INTO sync_status (patient_id, newest_instant) VALUES (?1, ?2)
-         ON CONFLICT DO UPDATE SET newest_instant = max(coalesce(newest_instant, ?2), ?2)",
-    )?
-    .execute(params![owner.patient, newest])?;
+fn update_newest(db: &Connection, owner: &StreamOwner, newest: Timestamp) -> Result<(), StoreError> {
+    let insert = "INSERT INTO sync_status (patient_id, newest_instant) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET newest_instant = max(coalesce(newest_instant, ?2), ?2)";
+    db.prepare_cached(insert)?.execute(params![owner.patient, newest])?;
     Ok(())
 }
 
-/// A mark only ever moves forward.
-fn move_mark(db: &Connection, batch: &Batch, series_type: &str, newest: Timestamp) -> Result<(), StoreError> {
-    db.prepare_cached(
-        "INSERT INTO high_water_marks (link_id, mode, series_type, instant) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET instant = max(instant, excluded.instant)",
-    )?
-    .execute(params![batch.link, batch.mode, series_type, newest])?;
+/// Moves a high-water mark forward, never back.
+fn advance_mark(
+    db: &Connection,
+    batch: &Batch,
+    series_type: &str,
+    newest: Timestamp,
+) -> Result<(), StoreError> {
+    let insert = "INSERT INTO high_water_marks (link_id, mode, series_type, instant) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET instant = max(instant, excluded.instant)";
+    db.prepare_cached(insert)?.execute(params![batch.link, batch.mode, series_type, newest])?;
     Ok(())
 }
 
-fn count(db: &Connection, name: &str, by: u64) -> Result<(), StoreError> {
+fn increment_counter(db: &Connection, name: &str, by: u64) -> Result<(), StoreError> {
     if by == 0 {
         return Ok(());
     }
     let by = i64::try_from(by).unwrap_or(i64::MAX);
-    db.prepare_cached(
-        "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-    )?
-    .execute(params![name, by])?;
+    let insert = "INSERT INTO counters (name, value) VALUES (?, ?)
+         ON CONFLICT DO UPDATE SET value = value + excluded.value";
+    db.prepare_cached(insert)?.execute(params![name, by])?;
     Ok(())
 }

@@ -1,32 +1,32 @@
 //! Commit numbers: one for each transaction that changes samples.
 //!
-//! Observations and revisions carry the number of the transaction that last changed them, so that a reader who
-//! remembers a number finds everything that changed since.
+//! Observations and revisions carry the number of the transaction that last changed them, so that a reader
+//! who remembers a number finds everything that changed since.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::store::error::StoreError;
 
-/// Numbers that a restore skips: more than a store gives between two backups, so that no number of what is lost is
-/// given again.
+/// Gap that a restore leaves. It exceeds the commits between two backups, so that no number of a lost commit
+/// is used again.
 const SKIPPED_BY_RESTORE: i64 = 1_000_000;
 
-/// Creates the table that holds the number of the open transaction. It is a temporary table, since a number has to be
-/// forgotten when the savepoint that drew it is rolled back.
+/// Creates the table that holds the number of the open transaction. A temporary table rolls back with the
+/// savepoint of a job, which a variable would not.
 pub(crate) fn prepare(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("CREATE TEMP TABLE open_commit (number INTEGER NOT NULL)")
 }
 
-/// Forgets the number of the transaction before this one.
+/// Forgets the number of the previous transaction.
 pub(crate) fn begin_transaction(db: &Connection) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM temp.open_commit")?.execute([]).map(drop)
 }
 
-/// Returns the number of the open transaction; the first call inserts its row. `run` is the run that changes the
-/// samples. There is at most one per transaction: a run takes the lock in a transaction before its first samples, and
-/// the run before cannot commit after that.
-pub(crate) fn number(db: &Connection, run: Option<i64>, now: Timestamp) -> Result<i64, StoreError> {
+/// Returns the number of the open transaction; the first call inserts its row. `run` is the run that changes
+/// the samples. A transaction has at most one run: a run takes the lock before its first samples, and after
+/// that the run before it cannot commit.
+pub(crate) fn assign(db: &Connection, run: Option<i64>, now: Timestamp) -> Result<i64, StoreError> {
     let mut open = db.prepare_cached("SELECT number FROM temp.open_commit")?;
     if let Some(number) = open.query_row([], |row| row.get(0)).optional()? {
         if run.is_some() {
@@ -43,12 +43,10 @@ pub(crate) fn number(db: &Connection, run: Option<i64>, now: Timestamp) -> Resul
     Ok(number)
 }
 
-/// Inserts a commit for a restore, whose number is above all that the replaced store gave.
-pub(crate) fn restored(db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    db.execute(
-        "INSERT INTO commits (number, instant) SELECT coalesce(max(number), 0) + ?, ? FROM commits",
-        params![SKIPPED_BY_RESTORE, now],
-    )?;
+/// Inserts a commit whose number is above all numbers of the replaced database.
+pub(crate) fn skip_after_restore(db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO commits (number, instant) SELECT coalesce(max(number), 0) + ?, ? FROM commits";
+    db.execute(insert, params![SKIPPED_BY_RESTORE, now])?;
     Ok(())
 }
 
@@ -74,7 +72,7 @@ mod tests {
         let db = in_memory();
         begin(&db);
         assert_eq!(
-            (number(&db, None, Timestamp::MIN).unwrap(), number(&db, Some(4), Timestamp::MIN).unwrap()),
+            (assign(&db, None, Timestamp::MIN).unwrap(), assign(&db, Some(4), Timestamp::MIN).unwrap()),
             (1, 1)
         );
         db.execute_batch("COMMIT").unwrap();
@@ -82,7 +80,7 @@ mod tests {
         db.execute_batch("COMMIT").unwrap();
         begin(&db);
         assert_eq!(
-            (number(&db, Some(5), Timestamp::MIN).unwrap(), number(&db, None, Timestamp::MIN).unwrap()),
+            (assign(&db, Some(5), Timestamp::MIN).unwrap(), assign(&db, None, Timestamp::MIN).unwrap()),
             (2, 2)
         );
         db.execute_batch("COMMIT").unwrap();
@@ -93,14 +91,14 @@ mod tests {
     fn a_number_is_not_given_again_after_its_row_is_gone() {
         let db = in_memory();
         begin(&db);
-        number(&db, None, Timestamp::MIN).unwrap();
+        assign(&db, None, Timestamp::MIN).unwrap();
         db.execute_batch("COMMIT; DELETE FROM commits").unwrap();
         begin(&db);
-        assert_eq!(number(&db, None, Timestamp::MIN).unwrap(), 2);
+        assert_eq!(assign(&db, None, Timestamp::MIN).unwrap(), 2);
         db.execute_batch("COMMIT").unwrap();
-        restored(&db, Timestamp::MIN).unwrap();
+        skip_after_restore(&db, Timestamp::MIN).unwrap();
         begin(&db);
-        assert_eq!(number(&db, None, Timestamp::MIN).unwrap(), 2 + SKIPPED_BY_RESTORE + 1);
+        assert_eq!(assign(&db, None, Timestamp::MIN).unwrap(), 2 + SKIPPED_BY_RESTORE + 1);
     }
 
     #[test]
@@ -108,10 +106,10 @@ mod tests {
         let db = in_memory();
         begin(&db);
         db.execute_batch("SAVEPOINT job").unwrap();
-        number(&db, Some(4), Timestamp::MIN).unwrap();
+        assign(&db, Some(4), Timestamp::MIN).unwrap();
         db.execute_batch("ROLLBACK TO job; RELEASE job").unwrap();
         assert_eq!(rows(&db), []);
-        let number = number(&db, None, Timestamp::MIN).unwrap();
+        let number = assign(&db, None, Timestamp::MIN).unwrap();
         assert_eq!(rows(&db), [(number, None)]);
     }
 }

@@ -1,4 +1,8 @@
+//! Samples: streams, observations and their revisions, the transaction that commits them, and the reads for
+//! pages, charts and reports.
 //!
+//! `commit` decides with `merge` and `event` which changes a batch of samples needs, and writes them with
+//! `write_change`.
 
 pub(crate) mod adherence;
 pub(crate) mod chart;

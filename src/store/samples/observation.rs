@@ -1,4 +1,5 @@
-//! Observations, read in short steps: a slow reader holds no snapshot and so no write-ahead log.
+//! Reads observations page by page. A slow reader must not hold a snapshot open, since the write-ahead log
+//! grows meanwhile.
 
 use std::sync::Arc;
 
@@ -6,112 +7,95 @@ use rusqlite::{Connection, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::patient::PatientId;
-use crate::model::sample_details::Particulars;
+use crate::model::{patient::PatientId, sample_details::SampleDetails};
 use crate::store::error::StoreError;
 use crate::store::privacy::withdrawal;
 
-/// Rows of one step: some milliseconds of reading, and little memory.
-pub const STEP: u32 = 1000;
+/// Rows of one page: a few milliseconds of reading, and little memory.
+pub const PAGE_ROWS: u32 = 1000;
 
-/// Which observations are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Of this patient only.
+pub struct ObservationFilter {
     pub patient: Option<PatientId>,
-    /// Of this code only.
     pub code: Option<String>,
-    /// From this instant on.
+    /// Inclusive.
     pub since: Option<Timestamp>,
-    /// Before this instant.
+    /// Exclusive.
     pub until: Option<Timestamp>,
 }
 
-/// Every stream, for [`stream_from_row`].
-pub(crate) const STREAMS: &str = "
+/// Selects observations for [`from_row`].
+pub(crate) const SELECT: &str =
+    "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations";
+
+/// Selects streams for [`stream_from_row`].
+pub(crate) const SELECT_STREAMS: &str = "
     SELECT streams.id, streams.patient_id, jhe_patient_id, streams.subject, streams.system, series_type,
-    provider, source,
-           device, daily_total, codes.system, codes.code, codes.display, converter_version
+           provider, source, device, daily_total, codes.system, codes.code, codes.display, converter_version
     FROM streams JOIN codes ON codes.id = streams.code_id JOIN patients ON patients.id = streams.patient_id";
 
-/// The streams that may hold what `filter` wants, patient by patient, but those that are set aside or hidden.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn streams(db: &Connection, filter: &Filter) -> Result<Vec<StreamInfo>, StoreError> {
+/// Lists the visible streams that a filter selects, patient by patient.
+pub fn list_streams(db: &Connection, filter: &ObservationFilter) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{STREAMS} WHERE entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1) AND (?2 IS NULL
-         OR codes.code = ?2)
-           AND {} ORDER BY streams.patient_id, streams.id",
-        withdrawal::is_shown("streams.patient_id", "streams.code_id")
+        "{SELECT_STREAMS} WHERE entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1)
+           AND (?2 IS NULL OR codes.code = ?2) AND {} ORDER BY streams.patient_id, streams.id",
+        withdrawal::visible_condition("streams.patient_id", "streams.code_id")
     ))?;
-    let streams = query.query_map(params![filter.patient, filter.code], stream_from_row)?;
-    Ok(streams.collect::<Result<_, _>>()?)
+    Ok(query.query_map(params![filter.patient, filter.code], stream_from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// Every stream of a patient that was not set aside, also where it is hidden.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn own_streams(db: &Connection, patient: PatientId) -> Result<Vec<StreamInfo>, StoreError> {
+/// Lists a patient's streams, including hidden ones, except those entered in error.
+pub fn list_patient_streams(db: &Connection, patient: PatientId) -> Result<Vec<StreamInfo>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "{STREAMS} WHERE streams.patient_id = ? AND entered_in_error = 0 ORDER BY streams.id"
+        "{SELECT_STREAMS} WHERE streams.patient_id = ? AND entered_in_error = 0 ORDER BY streams.id"
     ))?;
-    let streams = query.query_map([patient], stream_from_row)?;
-    Ok(streams.collect::<Result<_, _>>()?)
+    Ok(query.query_map([patient], stream_from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// Every stream of a patient and a code, also those that are set aside.
-///
-/// # Errors
-/// Where the tables cannot be read.
-pub fn all_streams(db: &Connection, patient: PatientId, code: &str) -> Result<Vec<StreamInfo>, StoreError> {
-    let mut query =
-        db.prepare_cached(&format!("{STREAMS} WHERE streams.patient_id = ? AND codes.code = ?"))?;
-    let streams = query.query_map(params![patient, code], stream_from_row)?;
-    Ok(streams.collect::<Result<_, _>>()?)
+/// Lists the streams of a patient and a code, including those entered in error.
+pub fn list_all_streams(
+    db: &Connection,
+    patient: PatientId,
+    code: &str,
+) -> Result<Vec<StreamInfo>, StoreError> {
+    let select = format!("{SELECT_STREAMS} WHERE streams.patient_id = ? AND codes.code = ?");
+    let mut query = db.prepare_cached(&select)?;
+    Ok(query.query_map(params![patient, code], stream_from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// The next [`STEP`] observations of a stream after the instant `after`, within `filter`.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn step(
+/// Lists up to [`PAGE_ROWS`] observations of a stream after the instant `after`.
+pub fn list_page(
     db: &Connection,
     stream: i64,
     after: Option<Timestamp>,
-    filter: &Filter,
+    filter: &ObservationFilter,
 ) -> Result<Vec<Observation>, StoreError> {
     let since = filter.since.unwrap_or(Timestamp::MIN).micros();
     let from = after.map_or(since, |after| since.max(after.micros() + 1));
     let until = filter.until.unwrap_or(Timestamp::MAX);
-    let mut query = db.prepare_cached(
-        "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
-         WHERE stream_id = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?",
-    )?;
-    let rows = query.query_map(params![stream, from, until, STEP], from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut query = db.prepare_cached(&format!(
+        "{SELECT} WHERE stream_id = ? AND instant >= ? AND instant < ? ORDER BY instant LIMIT ?"
+    ))?;
+    Ok(query.query_map(params![stream, from, until, PAGE_ROWS], from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// An observation and the stream it belongs to, by its place in a list of streams.
-pub type Placed = (usize, Observation);
+/// An observation, and the index of its stream in a list of streams.
+pub type IndexedObservation = (usize, Observation);
 
-/// The newest observations of these streams before the place `before` (instant, row of the stream), newest
-/// first, at most `limit`.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn newest(
+/// Lists the newest observations of several streams, newest first. `before` continues after an instant and a
+/// stream.
+pub fn list_newest(
     db: &Connection,
     streams: &[StreamInfo],
     before: Option<(Timestamp, i64)>,
     limit: usize,
-) -> Result<Vec<Placed>, StoreError> {
+) -> Result<Vec<IndexedObservation>, StoreError> {
     let (instant, row) = before.unwrap_or((Timestamp::MAX, 0));
-    let mut query = db.prepare_cached(
-        "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
-         WHERE stream_id = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3)) ORDER BY instant DESC LIMIT ?4",
-    )?;
+    let select = format!(
+        "{SELECT} WHERE stream_id = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3))
+         ORDER BY instant DESC LIMIT ?4"
+    );
+    let mut query = db.prepare_cached(&select)?;
     let mut newest = Vec::new();
     for (place, stream) in streams.iter().enumerate() {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -125,31 +109,21 @@ pub fn newest(
     Ok(newest)
 }
 
-/// The observation of a stream at an instant.
-///
-/// # Errors
-/// Where there is none, or the table cannot be read.
-pub fn at(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observation, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
-         WHERE stream_id = ? AND instant = ?",
-    )?;
-    Ok(query.query_row(params![stream, instant], from_row)?)
+pub fn get(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observation, StoreError> {
+    let select = "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
+         WHERE stream_id = ? AND instant = ?";
+    Ok(db.prepare_cached(select)?.query_row(params![stream, instant], from_row)?)
 }
 
-/// What an observation was before, oldest first, each with the time at which it was replaced.
-///
-/// # Errors
-/// Where the table cannot be read.
-pub fn replaced(
+/// Lists the earlier values of an observation, oldest first, each with the time of its replacement.
+pub fn list_revisions(
     db: &Connection,
     stream: i64,
     instant: Timestamp,
 ) -> Result<Vec<(Observation, Timestamp)>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT instant, value, utc_offset, revision, NULL, details, replaced_at FROM revisions
-         WHERE stream_id = ? AND instant = ? ORDER BY revision",
-    )?;
+    let select = "SELECT instant, value, utc_offset, revision, NULL, details, replaced_at FROM revisions
+         WHERE stream_id = ? AND instant = ? ORDER BY revision";
+    let mut query = db.prepare_cached(select)?;
     let rows = query.query_map(params![stream, instant], |row| Ok((from_row(row)?, row.get(6)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -161,7 +135,7 @@ pub(crate) fn from_row(row: &Row) -> rusqlite::Result<Observation> {
         zone: row.get(2)?,
         revision: row.get(3)?,
         context: row.get(4)?,
-        particulars: row.get::<_, Option<Particulars>>(5)?.map(Arc::new),
+        details: row.get::<_, Option<SampleDetails>>(5)?.map(Arc::new),
     })
 }
 

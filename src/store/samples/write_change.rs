@@ -1,19 +1,15 @@
-//! One change, written: to what is kept, and to what JHE is to get.
+//! Writes one change of a sample: to the observations and revisions, and to the outbox.
 
 use rusqlite::{Connection, params};
 
-use crate::common::failpoint;
-use crate::common::time::Timestamp;
-use crate::model::observation::Observation;
-use crate::model::sample::Sample;
+use crate::common::{failpoint, time::Timestamp};
+use crate::model::{observation::Observation, sample::Sample};
 use crate::store::error::StoreError;
-use crate::store::outbox::enqueue::Target;
-use crate::store::outbox::one_of_two_modes::Gate;
 use crate::store::outbox::{enqueue, one_of_two_modes};
-use crate::store::samples::event;
-use crate::store::samples::merge::Change;
+use crate::store::outbox::{enqueue::ExportTarget, one_of_two_modes::ModeGate};
+use crate::store::samples::{event, merge::Change};
 
-/// Writes one change. What is not for JHE, and is replaced, JHE has surely not got.
+/// Writes a change. A value that is replaced and is not exported is marked as certainly not delivered.
 pub(crate) fn write(
     db: &Connection,
     stream: i64,
@@ -22,81 +18,70 @@ pub(crate) fn write(
     commit: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let (Change::New(sample) | Change::Revised(sample) | Change::Relocated(sample)) = change;
+    let Sample { instant, value, zone, context, ref details } = *sample;
+    let row = params![stream, instant, value, zone, context, details, commit];
     match change {
-        Change::New(sample) => {
-            let Sample { instant, value, zone, context, ref particulars } = *sample;
-            db.prepare_cached(
-                "INSERT INTO observations (stream_id, instant, value, utc_offset, revision, activity_context, details,
-                                           commit_number)
-                 VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
-            )?
-            .execute(params![stream, instant, value, zone, context, particulars, commit])?;
+        Change::New(_) => {
+            let insert = "INSERT INTO observations
+                 (stream_id, instant, value, utc_offset, revision, activity_context, details, commit_number)
+                 VALUES (?, ?, ?, ?, 0, ?, ?, ?)";
+            db.prepare_cached(insert)?.execute(row)?;
             failpoint::at("change.placed");
-            event::place(db, stream, sample)
+            event::insert_id(db, stream, sample)?;
         }
-        Change::Revised { sample, .. } => {
-            let Sample { instant, value, zone, context, ref particulars } = *sample;
-            db.prepare_cached(
-                "INSERT INTO revisions (stream_id, instant, revision, value, utc_offset, details, replaced_at,
-                 undelivered,
-                                        commit_number)
+        Change::Revised(_) => {
+            let insert = "INSERT INTO revisions (stream_id, instant, revision, value, utc_offset, details,
+                                                 replaced_at, undelivered, commit_number)
                  SELECT stream_id, instant, revision, value, utc_offset, details, ?3, ?4, ?5 FROM observations
-                 WHERE stream_id = ?1 AND instant = ?2",
-            )?
-            .execute(params![stream, instant, now, !is_exported, commit])?;
+                 WHERE stream_id = ?1 AND instant = ?2";
+            db.prepare_cached(insert)?.execute(params![stream, instant, now, !is_exported, commit])?;
             failpoint::at("change.replaced");
-            db.prepare_cached(
-                "UPDATE observations SET value = ?3, utc_offset = ?4, activity_context = ?5, details = ?6,
-                 revision = revision + 1,
-                                         commit_number = ?7
-                 WHERE stream_id = ?1 AND instant = ?2",
-            )?
-            .execute(params![stream, instant, value, zone, context, particulars, commit])?;
+            let update = "UPDATE observations SET value = ?3, utc_offset = ?4, activity_context = ?5,
+                     details = ?6, revision = revision + 1, commit_number = ?7
+                 WHERE stream_id = ?1 AND instant = ?2";
+            db.prepare_cached(update)?.execute(row)?;
             failpoint::at("change.revised");
-            Ok(())
         }
-        Change::Placed(sample) => {
-            db.prepare_cached(
-                "UPDATE observations SET utc_offset = ?3, activity_context = ?4, details = ?5, commit_number = ?6
-                 WHERE stream_id = ?1 AND instant = ?2",
-            )?
-            .execute(params![
-                stream,
-                sample.instant,
-                sample.zone,
-                sample.context,
-                sample.particulars,
-                commit
-            ])?;
-            Ok(())
+        Change::Relocated(_) => {
+            let update = "UPDATE observations SET utc_offset = ?4, activity_context = ?5, details = ?6,
+                     commit_number = ?7
+                 WHERE stream_id = ?1 AND instant = ?2";
+            db.prepare_cached(update)?.execute(row)?;
         }
     }
+    Ok(())
 }
 
-/// Whether a change is for JHE where the other system may have brought the same sample.
-pub(crate) fn goes(db: &Connection, gate: Gate, stream: i64, change: &Change) -> Result<bool, StoreError> {
-    match change {
-        Change::New(sample) => one_of_two_modes::admits(db, gate, stream, sample.instant),
-        Change::Revised { sample, .. } => Ok(!one_of_two_modes::is_left_out(db, stream, sample.instant)?),
-        Change::Placed(_) => Ok(true),
-    }
-}
-
-/// Queues what is new for JHE, in the transaction that keeps it.
-pub(crate) fn export(
+/// Returns false if the other ingest mode's observation of the same sample goes to JHE instead.
+pub(crate) fn is_exportable(
     db: &Connection,
-    target: Target,
+    gate: ModeGate,
+    stream: i64,
+    change: &Change,
+) -> Result<bool, StoreError> {
+    match change {
+        Change::New(sample) => one_of_two_modes::admit(db, gate, stream, sample.instant),
+        Change::Revised(sample) => Ok(!one_of_two_modes::is_excluded(db, stream, sample.instant)?),
+        Change::Relocated(_) => Ok(true),
+    }
+}
+
+/// Inserts a change into the outbox, in the transaction that stores it.
+pub(crate) fn enqueue(
+    db: &Connection,
+    target: ExportTarget,
     stream: i64,
     change: &Change,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     match change {
         Change::New(sample) => {
-            let Sample { instant, value, zone, context, particulars } = sample.clone();
-            let first = Observation { instant, value, zone, revision: 0, context, particulars };
-            enqueue::first(db, target, stream, &first, now)
+            let Sample { instant, value, zone, context, details } = sample.clone();
+            let first = Observation { instant, value, zone, revision: 0, context, details };
+            enqueue::insert_first(db, target, stream, &first, now)
         }
-        Change::Revised { sample, .. } => enqueue::changed(db, target, stream, sample.instant, now),
-        Change::Placed(_) => Ok(()),
+        Change::Revised(sample) => enqueue::insert_revision(db, target, stream, sample.instant, now),
+        Change::Relocated(_) => Ok(()),
     }
 }

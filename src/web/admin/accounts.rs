@@ -4,39 +4,38 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use crate::app::sign_in_link::{LINK_AGE, sign_in_link};
+use crate::app::sign_in_link::{LINK_LIFETIME, sign_in_url};
 use crate::app::state::App;
 use crate::model::account::{AccountId, Role};
 use crate::model::patient::parse_name;
 use crate::secrets::token::{Token, TokenHash};
-use crate::store::error::StoreError;
 use crate::store::people::account::{Account, LinkOrigin};
-use crate::store::people::session::Holder;
 use crate::store::people::{account, session};
-use crate::store::privacy::audit;
-use crate::web::admin::staff::{Staff, page};
-use crate::web::layout::{Errors, Field, form, local_text, notice, to_copy};
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, see_other, with_status};
+use crate::store::{error::StoreError, people::session::Holder, privacy::audit};
+use crate::web::access::{OPERATOR, Operator, Staff};
+use crate::web::layout::{FormErrors, FormField, form, local_text, notice, to_copy};
+use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
+use crate::web::route::{Route, get, post};
+use crate::web::{admin::staff::page, request::Request};
 
-/// `GET /admin/accounts`.
-pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    staff.need(Role::Operator)?;
-    let done = match visit.query.get("done") {
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/admin/accounts", OPERATOR, show),
+        post("/admin/accounts/new", OPERATOR, add),
+        post("/admin/accounts/{account}", OPERATOR, change),
+    ]
+}
+
+async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+    let done = match request.query.get("done") {
         "changed" => "Saved.",
         "ended" => "The account is signed out in every browser.",
         _ => "",
     };
-    render(app, staff, done, "", &Errors::default()).await
+    render(app, operator.staff(), done, "", &FormErrors::default()).await
 }
 
-async fn render(
-    app: &App,
-    staff: &Staff,
-    done: &str,
-    typed: &str,
-    errors: &Errors,
-) -> Result<Response, Refusal> {
+async fn render(app: &App, staff: &Staff, done: &str, typed: &str, errors: &FormErrors) -> HandlerResult {
     let now = app.clock.now();
     let read = move |db: &_| {
         let accounts = account::list(db)?.into_iter();
@@ -52,8 +51,8 @@ async fn render(
         @for (sessions, one) in &accounts { (card(staff, one, *sessions)) }
         section.card {
             h2 { "Make an account" }
-            (form("/admin/accounts/new", &staff.token, &html! {
-                (Field { name: "name", label: "Name", help: "To sign in with, and for the audit.", value: typed,
+            (form("/admin/accounts/new", staff.token(), &html! {
+                (FormField { name: "name", label: "Name", help: "To sign in with, and for the audit.", value: typed,
                          kind: "text", autocomplete: "off", errors })
                 (role_choice("role", Role::Viewer))
                 button type="submit" { "Make it" }
@@ -96,7 +95,7 @@ fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
                 p.fine { "JHE’s user " (user) ", " (one.role.as_str()) ": name, role and organizations are as JHE said at \
                           the last sign-in." }
             }
-            (form(&format!("/admin/accounts/{}", one.id), &staff.token, &html! {
+            (form(&format!("/admin/accounts/{}", one.id), staff.token(), &html! {
                 @if !one.is_of_jhe() { (role_choice(&format!("role-{}", one.id), one.role)) }
                 div.actions {
                     @if !one.is_of_jhe() { (button("role", "Save the role")) }
@@ -113,17 +112,17 @@ fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
     }
 }
 
-/// `POST /admin/accounts/new`.
-pub(crate) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    let typed = visit.form.get("name");
-    let mut errors = Errors::default();
-    let role: Role = visit.form.get("role").parse().map_err(|why: String| Refusal::bad(why))?;
+async fn add(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+    let staff = operator.staff();
+    let typed = request.form().get("name");
+    let mut errors = FormErrors::default();
+    let role: Role = request.form().get("role").parse().map_err(|why: String| Refusal::bad(why))?;
     if let Some(name) = errors.take("name", parse_name(typed).map_err(|why| format!("Name: {why}"))) {
-        let (token, who, now) = (Token::draw()?, staff.actor(), app.clock.now());
+        let (token, who, now) = (Token::generate()?, staff.actor(), app.clock.now());
         let (hash, wanted) = (token.hash(), name.clone());
         let write = move |db: &_| {
-            let id = account::add(db, &wanted, role, now)?;
-            account::keep_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_AGE))?;
+            let id = account::insert(db, &wanted, role, now)?;
+            account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;
             audit::record(db, now, who, "account.add", None, &format!("account {id} {role}"))
         };
         match app.store.write(write).await {
@@ -137,8 +136,8 @@ pub(crate) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Respo
 
 fn shown_once(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
     let config = app.live.config();
-    let link = sign_in_link(&config.public_base(), token);
-    let until = local_text(&jiff::tz::TimeZone::UTC, app.clock.now().plus(LINK_AGE));
+    let link = sign_in_url(&config.public_base(), token);
+    let until = local_text(&jiff::tz::TimeZone::UTC, app.clock.now().plus(LINK_LIFETIME));
     let body = html! {
         h1 { "A one-time link for " (name) }
         @if let Some(warning) = config.public_url_warning() { p.warning { "Careful: " (warning) "." } }
@@ -150,57 +149,57 @@ fn shown_once(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
     page(app, staff, "/admin/accounts", "A one-time link", &body)
 }
 
-/// `POST /admin/accounts/N`.
-pub(crate) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
-    let id: AccountId = id.parse().map_err(|_| Refusal::not_found())?;
+async fn change(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+    let staff = operator.staff();
+    let id: AccountId = request.parameter("account").parse().map_err(|_| Refusal::not_found())?;
     let one = app.store.read(move |db| account::find(db, id)).await?.ok_or_else(Refusal::not_found)?;
-    match visit.form.get("action") {
+    match request.form().get("action") {
         "role" | "link" | "end-sessions" if one.is_of_jhe() => {
             let why = "This account is JHE’s: here it can only be shut out, or let in again.";
-            Err(Refusal::bad(why).next("/admin/accounts", "Accounts"))
+            Err(Refusal::bad(why).link("/admin/accounts", "Accounts"))
         }
         "role" => {
-            let role = visit.form.get("role").parse().map_err(|why: String| Refusal::bad(why))?;
+            let role = request.form().get("role").parse().map_err(|why: String| Refusal::bad(why))?;
             set(app, staff, Account { role, ..one }).await
         }
         "disable" => set(app, staff, Account { disabled: true, ..one }).await,
         "enable" => set(app, staff, Account { disabled: false, ..one }).await,
         "end-sessions" => end_sessions(app, staff, id).await,
         "link" if !one.disabled => {
-            let token = Token::draw()?;
+            let token = Token::generate()?;
             keep_link(app, staff, id, token.hash()).await?;
             Ok(shown_once(app, staff, &one.name, &token))
         }
-        _ => Err(Refusal::bad("There is no such action.").next("/admin/accounts", "Accounts")),
+        _ => Err(Refusal::bad("There is no such action.").link("/admin/accounts", "Accounts")),
     }
 }
 
-async fn set(app: &App, staff: &Staff, to: Account) -> Result<Response, Refusal> {
+async fn set(app: &App, staff: &Staff, to: Account) -> HandlerResult {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        account::change(db, to.id, to.role, to.disabled)?;
+        account::update(db, to.id, to.role, to.disabled)?;
         let disabled = if to.disabled { " disabled" } else { "" };
         let detail = format!("account {} {}{disabled}", to.id, to.role);
         audit::record(db, now, who, "account.change", None, &detail)
     };
     let written = app.store.write(write).await;
-    written.map_err(|error| Refusal::from(error).next("/admin/accounts", "Accounts"))?;
+    written.map_err(|error| Refusal::from(error).link("/admin/accounts", "Accounts"))?;
     Ok(see_other("/admin/accounts?done=changed"))
 }
 
 async fn keep_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -> Result<(), Refusal> {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        account::keep_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_AGE))?;
+        account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;
         audit::record(db, now, who, "account.link", None, &format!("account {id}"))
     };
     Ok(app.store.write(write).await?)
 }
 
-async fn end_sessions(app: &App, staff: &Staff, id: AccountId) -> Result<Response, Refusal> {
+async fn end_sessions(app: &App, staff: &Staff, id: AccountId) -> HandlerResult {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        session::end_all(db, Holder::Account(id))?;
+        session::delete_all(db, Holder::Account(id))?;
         audit::record(db, now, who, "session.end", None, &format!("account {id}"))
     };
     app.store.write(write).await?;

@@ -1,29 +1,27 @@
 //! How the export to JHE is doing: on the overview, and of one patient.
 
 use maud::{Markup, html};
-use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::model::account::Role;
-use crate::model::outbox_counts::Counts;
 use crate::model::patient::{PatientId, PatientRef};
-use crate::store::error::StoreError;
-use crate::store::outbox::outbox;
-use crate::store::outbox::outbox::Stuck;
-use crate::store::people::patient;
-use crate::store::privacy::audit;
-use crate::web::admin::staff::Staff;
+use crate::model::{account::Role, outbox_counts::OutboxCounts};
+use crate::store::{
+    error::StoreError, outbox::outbox, outbox::outbox::StuckEntry, people::patient, privacy::audit,
+};
+use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, count, form, table_head};
-use crate::web::response::{Refusal, see_other};
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, see_other};
+use crate::web::route::{Route, post};
 
 /// Lines of what does not get on.
 const SHOWN: u32 = 20;
 
 /// What the overview shows of it.
 pub(crate) struct Overview {
-    counts: Counts,
+    counts: OutboxCounts,
     delivered: i64,
     oldest: Option<Timestamp>,
 }
@@ -31,16 +29,16 @@ pub(crate) struct Overview {
 impl Overview {
     pub(crate) fn load(db: &rusqlite::Connection, now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
-            counts: outbox::counts(db, None)?,
-            delivered: outbox::delivered(db, now)?,
-            oldest: outbox::oldest(db, now)?,
+            counts: outbox::count_by_state(db, None)?,
+            delivered: outbox::count_delivered(db, now)?,
+            oldest: outbox::find_oldest_due(db, now)?,
         })
     }
 
     /// Nothing, where the daemon stands alone.
     pub(crate) fn section(&self, app: &App) -> Markup {
         let now = app.clock.now();
-        let (last, missing) = (app.exports.last(), app.exports.missing());
+        let (last, missing) = (app.export_status.last(), app.export_status.missing());
         html! { @if app.live.jhe().is_some() {
             section {
                 h2 { "Export to JHE" }
@@ -51,13 +49,13 @@ impl Overview {
                     @if let Some(oldest) = self.oldest { " What waits longest could have been sent " (ago(now, Some(oldest))) "." }
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
-                @if let Some(trouble) = last.and_then(|last| last.trouble).filter(|_| missing.is_empty()) { p.warning { (trouble) "." } }
+                @if let Some(trouble) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (trouble) "." } }
             }
         } }
     }
 }
 
-fn table(counts: &Counts) -> Markup {
+fn table(counts: &OutboxCounts) -> Markup {
     html! {
         dl.summary {
             div { dt { "To be sent" } dd { (count(counts.pending)) } }
@@ -70,8 +68,8 @@ fn table(counts: &Counts) -> Markup {
 
 /// What the page of a patient shows of it.
 pub(crate) struct OfPatient {
-    counts: Counts,
-    stuck: Vec<Stuck>,
+    counts: OutboxCounts,
+    stuck: Vec<StuckEntry>,
 }
 
 impl OfPatient {
@@ -80,7 +78,10 @@ impl OfPatient {
         if patient::find(db, PatientRef::Own(id))?.jhe_id.is_none() {
             return Ok(None);
         }
-        Ok(Some(Self { counts: outbox::counts(db, Some(id))?, stuck: outbox::stuck(db, id, SHOWN)? }))
+        Ok(Some(Self {
+            counts: outbox::count_by_state(db, Some(id))?,
+            stuck: outbox::list_stuck(db, id, SHOWN)?,
+        }))
     }
 
     pub(crate) fn section(&self, staff: &Staff, id: PatientId, now: Timestamp) -> Markup {
@@ -100,7 +101,7 @@ impl OfPatient {
                     }
                 }
                 @if self.counts.dead > 0 && staff.may(Role::Manager) {
-                    (form(&format!("/admin/patients/{id}/retry-export"), &staff.token, &html! {
+                    (form(&format!("/admin/patients/{id}/retry-export"), staff.token(), &html! {
                         button.quiet type="submit" { "Send what was refused once more" }
                     }))
                 }
@@ -118,8 +119,12 @@ fn state(state: &str) -> &str {
     }
 }
 
-/// `POST /admin/patients/N/retry-export`.
-pub(crate) async fn retry(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+pub(crate) fn routes() -> Vec<Route> {
+    vec![post("/admin/patients/{patient}/retry-export", MANAGED_PATIENT, retry)]
+}
+
+async fn retry(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         outbox::retry_dead(db, Some(id), now)?;

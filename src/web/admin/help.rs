@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use maud::{Markup, PreEscaped, html};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html as markdown};
-use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::web::admin::staff::{Staff, page};
-use crate::web::response::Refusal;
+use crate::web::access::{STAFF, Staff};
+use crate::web::route::{Route, get};
+use crate::web::{admin::staff::page, request::Request, response::HandlerResult, response::Refusal};
 
 /// A chapter: the name of its page, its title, its file in the repository, and what is in that.
 struct Chapter {
@@ -41,9 +41,12 @@ const CHAPTERS: &[Chapter] = &[
     chapter!("packaging", "Packaging", "packaging/README.md"),
 ];
 
-/// `GET /admin/help` and `GET /admin/help/{chapter}`.
-pub(crate) fn show(app: &App, staff: &Staff, name: Option<&str>) -> Result<Response, Refusal> {
-    let name = name.unwrap_or(CHAPTERS[0].name);
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin/help", STAFF, show), get("/admin/help/{chapter}", STAFF, show)]
+}
+
+async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let name = Some(request.parameter("chapter")).filter(|name| !name.is_empty()).unwrap_or(CHAPTERS[0].name);
     let chapter = CHAPTERS.iter().find(|chapter| chapter.name == name).ok_or_else(Refusal::not_found)?;
     let body = html! {
         nav.chapters aria-label="Chapters" {

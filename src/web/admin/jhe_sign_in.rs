@@ -10,20 +10,16 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::config::base_url::BaseUrl;
-use crate::jhe::client::Jhe;
-use crate::jhe::error::JheError;
 use crate::jhe::practitioner::{SignIn, SignedIn};
-use crate::model::account::Actor;
-use crate::model::jhe_practitioner::Practitioner;
-use crate::secrets::token::{CHARACTERS, Token};
-use crate::store::error::StoreError;
-use crate::store::people::session::Holder;
-use crate::store::people::{jhe_practitioner, session};
-use crate::store::privacy::audit;
-use crate::web::admin::after_sign_in;
-use crate::web::admin::staff::with_session;
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, TokenCookie, see_other, with_cookie};
+use crate::jhe::{client::Jhe, error::JheError};
+use crate::model::{account::Actor, jhe_practitioner::Practitioner};
+use crate::secrets::token::{TOKEN_LENGTH, Token};
+use crate::store::people::{account, jhe_practitioner, session};
+use crate::store::{error::StoreError, people::session::Holder, privacy::audit};
+use crate::web::access::{Anyone, OPEN};
+use crate::web::response::{HandlerResult, Refusal, TokenCookie, see_other, with_cookie};
+use crate::web::route::{Route, get};
+use crate::web::{admin::after_sign_in, admin::staff::with_session, request::Request};
 
 /// The cookie of a browser that is on its way to JHE and back: state and verifier are derived from it.
 const COOKIE: &str = "jhe_ow_to_jhe";
@@ -36,6 +32,10 @@ const SESSION_AGE: Duration = Duration::from_hours(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Characters of an error code of OAuth that are shown; JHE's have less than 30.
 const LONGEST_CODE: usize = 40;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin/jhe", OPEN, begin), get("/admin/jhe/callback", OPEN, callback)]
+}
 
 /// How practitioners get to JHE and back.
 struct Way {
@@ -62,8 +62,8 @@ impl Way {
             .append_pair("client_id", &self.client_id)
             .append_pair("redirect_uri", &self.redirect_uri)
             .append_pair("scope", "openid email")
-            .append_pair("state", &format!("{}{next}", token.state()))
-            .append_pair("code_challenge", &token.challenge())
+            .append_pair("state", &format!("{}{next}", token.oauth_state()))
+            .append_pair("code_challenge", &token.pkce_challenge())
             .append_pair("code_challenge_method", "S256")
             .finish();
         format!("{}/o/authorize/?{query}", self.base)
@@ -75,11 +75,11 @@ pub(crate) fn is_offered(app: &App) -> bool {
     Way::of(app).is_some()
 }
 
-/// `GET /admin/jhe`: off to JHE.
-pub(crate) fn begin(app: &App, visit: &Visit) -> Result<Response, Refusal> {
+/// Sends the browser to JHE.
+async fn begin(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let way = Way::of(app).ok_or_else(Refusal::not_found)?;
-    let token = Token::draw()?;
-    let to = way.authorize(&token, after_sign_in::landing(visit.query.get("next")));
+    let token = Token::generate()?;
+    let to = way.authorize(&token, after_sign_in::landing(request.query.get("next")));
     Ok(with_way_cookie(app, see_other(&to), Some(&token)))
 }
 
@@ -88,17 +88,15 @@ fn with_way_cookie(app: &App, answer: Response, token: Option<&Token>) -> Respon
     with_cookie(answer, &TokenCookie { name: COOKIE, token, path: "/admin/jhe", max_age: ON_THE_WAY, secure })
 }
 
-/// `GET /admin/jhe/callback`: back from JHE. However it ends, the browser is no longer on its way.
-pub(crate) async fn callback(app: &App, visit: &Visit) -> Response {
-    let answer = match own_state(app, visit) {
-        Err(refusal) => refusal.into_response(),
+/// Signs in a browser that comes back from JHE. However that ends, its cookie of the way there is deleted.
+async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let signed_in = async {
+        let back = own_state(app, request)?;
         // After the state, so that another site's page cannot wear out its reader's tries.
-        Ok(back) => match app.limits.sign_in(visit.client) {
-            Ok(()) => come_back(app, visit, &back).await.unwrap_or_else(Refusal::into_response),
-            Err(too_many) => too_many.into_response(),
-        },
+        app.rate_limits.check_sign_in(request.client)?;
+        come_back(app, request, &back).await
     };
-    with_way_cookie(app, answer, None)
+    Ok(with_way_cookie(app, signed_in.await.unwrap_or_else(Response::from), None))
 }
 
 /// A browser that comes back from where it was sent.
@@ -109,29 +107,29 @@ struct Back<'a> {
     next: &'a str,
 }
 
-fn own_state<'a>(app: &App, visit: &'a Visit) -> Result<Back<'a>, Refusal> {
+fn own_state<'a>(app: &App, request: &'a Request) -> Result<Back<'a>, Refusal> {
     let way = Way::of(app).ok_or_else(Refusal::not_found)?;
-    let token = visit.cookie(COOKIE).ok_or_else(not_begun_here)?;
-    let given = visit.query.get("state").split_at_checked(CHARACTERS);
-    match given.filter(|(state, _)| token.is_state(state)) {
+    let token = request.cookie(COOKIE).ok_or_else(not_begun_here)?;
+    let given = request.query.get("state").split_at_checked(TOKEN_LENGTH);
+    match given.filter(|(state, _)| token.is_oauth_state(state)) {
         Some((_, next)) => Ok(Back { way, token, next: after_sign_in::landing(next) }),
         None => Err(not_begun_here()),
     }
 }
 
-async fn come_back(app: &App, visit: &Visit, back: &Back<'_>) -> Result<Response, Refusal> {
-    if visit.query.has("error") {
-        return Err(broken_off(visit.query.get("error")));
+async fn come_back(app: &App, request: &Request, back: &Back<'_>) -> HandlerResult {
+    if request.query.has("error") {
+        return Err(broken_off(request.query.get("error")));
     }
-    let verifier = back.token.verifier();
+    let verifier = back.token.pkce_verifier();
     let brought = SignIn {
-        code: visit.query.get("code"),
+        code: request.query.get("code"),
         redirect_uri: &back.way.redirect_uri,
         client_id: &back.way.client_id,
         verifier: &verifier,
     };
-    let late = |_| Err(JheError::Silent("it did not answer in time".to_owned()));
-    match timeout(PATIENCE, back.way.jhe.signed_in(&brought)).await.unwrap_or_else(late) {
+    let late = |_| Err(JheError::NoResponse("it did not answer in time".to_owned()));
+    match timeout(PATIENCE, back.way.jhe.sign_in(&brought)).await.unwrap_or_else(late) {
         Ok(SignedIn::Practitioner(who)) => {
             let session = let_in(app, who).await?;
             Ok(with_session(app, see_other(back.next), &session, SESSION_AGE))
@@ -151,21 +149,21 @@ enum Kept {
 }
 
 async fn let_in(app: &App, who: Practitioner) -> Result<Token, Refusal> {
-    let token = Token::draw()?;
+    let token = Token::generate()?;
     let (hash, now) = (token.hash(), app.clock.now());
     let write = move |db: &_| {
-        if let Some(known) = jhe_practitioner::find(db, who.user)?
+        if let Some(known) = account::find_by_jhe_user(db, who.user)?
             && known.disabled
         {
             audit::record(db, now, Actor::Account(known.id), "sign-in.failed", None, "jhe")?;
             return Ok(Kept::ShutOut);
         }
         let Some(role) = who.role() else {
-            jhe_practitioner::let_go(db, &who)?;
+            jhe_practitioner::revoke_access(db, &who)?;
             return Ok(Kept::Nowhere);
         };
-        let id = jhe_practitioner::take_over(db, &who, role, now)?;
-        session::begin(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
+        let id = jhe_practitioner::upsert(db, &who, role, now)?;
+        session::insert(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
         audit::record(db, now, Actor::Account(id), "sign-in", None, "jhe")?;
         Ok::<_, StoreError>(Kept::In)
     };
@@ -185,14 +183,14 @@ async fn let_in(app: &App, who: Practitioner) -> Result<Token, Refusal> {
 
 /// Somebody whom JHE knows, and who does not come in.
 fn out(title: &str, text: &str) -> Refusal {
-    Refusal::new(StatusCode::FORBIDDEN, title, text).next("/admin/sign-in", "Sign in")
+    Refusal::new(StatusCode::FORBIDDEN, title, text).link("/admin/sign-in", "Sign in")
 }
 
 fn not_begun_here() -> Refusal {
     let text = "It was begun in another browser, longer than ten minutes ago, or it has ended already. Nothing was \
                 changed. Begin it anew.";
     Refusal::new(StatusCode::BAD_REQUEST, "This sign-in cannot go on", text)
-        .next("/admin/jhe", "Sign in with JHE")
+        .link("/admin/jhe", "Sign in with JHE")
 }
 
 /// JHE sent the browser back without a code.
@@ -212,19 +210,19 @@ fn broken_off(error: &str) -> Refusal {
 fn not_a_practitioner() -> Refusal {
     let text = "You are signed in at JHE as a patient. Patients use the link of their study. If you work for the study \
                 too, sign out in JHE, then sign in again as a practitioner.";
-    Refusal::new(StatusCode::FORBIDDEN, "This is not for patients", text).next("/", "To the start page")
+    Refusal::new(StatusCode::FORBIDDEN, "This is not for patients", text).link("/", "To the start page")
 }
 
 /// JHE did not say who it is.
 fn not_told(error: &JheError) -> Refusal {
-    let again = |refusal: Refusal| refusal.next("/admin/jhe", "Sign in with JHE");
+    let again = |refusal: Refusal| refusal.link("/admin/jhe", "Sign in with JHE");
     match error {
         JheError::NotGranted(code) if code == "invalid_grant" => again(Refusal::new(
             StatusCode::BAD_REQUEST,
             "This sign-in cannot go on",
             "JHE no longer takes what your browser brought from there: it is good once, for a minute. Begin anew.",
         )),
-        JheError::Silent(_) | JheError::Later { .. } => {
+        JheError::NoResponse(_) | JheError::Unavailable { .. } => {
             tracing::warn!("a practitioner could not sign in: {error}");
             again(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -246,5 +244,5 @@ fn not_told(error: &JheError) -> Refusal {
 fn misconfigured(what: &str) -> Refusal {
     let next = "Tell an operator of this service: the log and “Practitioners sign in through JHE” in docs/patients.md help.";
     Refusal::new(StatusCode::BAD_GATEWAY, "The sign-in with JHE does not work", format!("{what} {next}"))
-        .next("/admin/sign-in", "Sign in")
+        .link("/admin/sign-in", "Sign in")
 }

@@ -1,7 +1,6 @@
 //! Practitioners' and operators' pages.
 
 pub(crate) mod accounts;
-pub(crate) mod admin_dispatch;
 pub(crate) mod after_sign_in;
 pub(crate) mod export;
 pub(crate) mod help;

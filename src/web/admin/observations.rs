@@ -2,24 +2,24 @@
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
-use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::model::catalog::series_type::Series;
+use crate::model::catalog::series_type::SeriesType;
 use crate::model::catalog::{series, source};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::omh::{render, show};
-use crate::store::error::StoreError;
-use crate::store::people::patient as patients;
-use crate::store::samples::observation;
-use crate::store::samples::observation::Filter;
-use crate::web::admin::staff::{PAGE, Staff, cut, no_patient, note_view, page};
+use crate::store::{
+    error::StoreError, people::patient as patients, samples::observation,
+    samples::observation::ObservationFilter,
+};
+use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
+use crate::web::admin::staff::{PAGE, cut, note_view, page};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{format_local, local, older, table_head};
-use crate::web::request::Visit;
-use crate::web::response::Refusal;
+use crate::web::route::{Route, get};
+use crate::web::{request::Request, response::HandlerResult};
 
 /// An observation with all that is known of it.
 pub(crate) struct Placed {
@@ -36,36 +36,32 @@ pub(crate) fn newest(
     before: Option<(Timestamp, i64)>,
     limit: usize,
 ) -> Result<Vec<Placed>, StoreError> {
-    let filter = Filter { patient: Some(id), ..Filter::default() };
-    let streams = observation::streams(db, &filter)?;
-    let rows = observation::newest(db, &streams, before, limit)?.into_iter();
+    let filter = ObservationFilter { patient: Some(id), ..ObservationFilter::default() };
+    let streams = observation::list_streams(db, &filter)?;
+    let rows = observation::list_newest(db, &streams, before, limit)?.into_iter();
     let placed = rows.map(|(place, observation)| {
         let stream = streams[place].clone();
         let replaced = match observation.revision {
             0 => Vec::new(),
-            _ => observation::replaced(db, stream.id, observation.instant)?,
+            _ => observation::list_revisions(db, stream.id, observation.instant)?,
         };
         Ok(Placed { stream, observation, replaced })
     });
     placed.collect()
 }
 
-/// `GET /admin/patients/N/observations`.
-pub(crate) async fn show(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-) -> Result<Response, Refusal> {
-    let before = read_place(visit.query.get("before"));
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin/patients/{patient}/observations", VISIBLE_PATIENT, show)]
+}
+
+async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
+    let before = read_place(request.query.get("before"));
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         Ok((who, newest(db, id, before, PAGE as usize + 1)?))
     };
-    let (who, observations) = match app.store.read(read).await {
-        Err(StoreError::Refused(_)) => return Err(no_patient()),
-        read => read?,
-    };
+    let (who, observations) = app.store.read(read).await?;
     note_view(app, staff, "patient.view", Some(id)).await?;
     let (observations, more) = cut(observations);
     let next = observations.last().filter(|_| more).map(|last| {
@@ -107,24 +103,24 @@ pub(crate) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
 
 fn row(zone: &TimeZone, one: &Placed) -> Markup {
     let Placed { stream, observation, replaced } = one;
-    let series = series::series(&stream.series_type);
+    let series = series::find(&stream.series_type);
     html! {
         tr {
             th scope="row" data-label="Time" {
                 time datetime=(observation.instant) { (format_local(zone, observation.instant, "%-d %b %Y, %H:%M:%S %Z")) }
             }
             td.number data-label="Value" {
-                (show::show(stream, observation))
+                (show::format_value(stream, observation))
                 @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
             }
             td data-label="Type" { span.type {
                 (series.map_or(stream.display.as_str(), |series| series.name))
-                @if stream.daily_total && !series.is_some_and(Series::is_by_day) { ", of the day" }
+                @if stream.daily_total && !series.is_some_and(SeriesType::is_by_day) { ", of the day" }
                 " " code { (stream.code) }
             } }
             td data-label="Data source" {
                 span {
-                    (source::data_source(&stream.provider))
+                    (source::data_source_name(&stream.provider))
                     @if !stream.device.is_empty() { ", " (stream.device) }
                 }
             }
@@ -132,7 +128,7 @@ fn row(zone: &TimeZone, one: &Placed) -> Markup {
             td data-label="Earlier values" {
                 @if replaced.is_empty() { "none" } @else {
                     ul.plain { @for (before, at) in replaced {
-                        li { (show::show(stream, before)) ", until " (local(zone, *at)) }
+                        li { (show::format_value(stream, before)) ", until " (local(zone, *at)) }
                     } }
                 }
             }

@@ -4,34 +4,31 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use rusqlite::Connection;
-use warp::reply::Response;
 
-use crate::app::backup_status::BackupState;
-use crate::app::daemon_status::TickState;
-use crate::app::device_offers::Offer;
-use crate::app::enrolment_stage::Stage;
-use crate::app::state::App;
-use crate::app::{connect_device, enrolment_stage};
+use crate::app::{
+    daemon_status::BackupState, daemon_status::TickerState, device_offers, enrolment_stage,
+    enrolment_stage::EnrolmentStage, offer_cache::Offer, state::App,
+};
 use crate::common::time::Timestamp;
-use crate::config::settings::Snapshot;
-use crate::model::account::{Reach, Role};
-use crate::model::patient::PatientId;
-use crate::model::silence::Silence;
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
-use crate::store::operations::alert_queue::Untold;
-use crate::store::operations::patient_status::{Line, Shown};
-use crate::store::operations::run_history::Run;
+use crate::config::settings::Settings;
+use crate::model::account::{Role, VisibleTo};
+use crate::model::{patient::PatientId, silence::Silence};
+use crate::store::operations::patient_status::{PatientFilter, PatientOverview};
 use crate::store::operations::{alert_queue, patient_status, run_history, silence, tick_lock};
-use crate::web::admin::export::Overview;
-use crate::web::admin::payloads::Overview as Payloads;
-use crate::web::admin::staff::{PAGE, Staff, cut, nobody_yet, note_view, page_that_renews};
-use crate::web::chart::sparkline::sparkline;
+use crate::store::{
+    engine::setting, error::StoreError, operations::alert_queue::FailedAlerts,
+    operations::run_history::PollRun,
+};
+use crate::web::access::{STAFF, Staff};
+use crate::web::admin::staff::{PAGE, cut, nobody_yet, note_view, page_that_renews};
 use crate::web::chart::study_totals::{Activity, Span};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, badge, count, notice, table_head};
-use crate::web::request::Visit;
-use crate::web::response::Refusal;
+use crate::web::route::{Route, get};
+use crate::web::{
+    admin::export::Overview, admin::payloads::Overview as Payloads, chart::sparkline::sparkline,
+    request::Request, response::HandlerResult,
+};
 
 /// Who is silent, and why.
 type Silent = BTreeMap<PatientId, Silence>;
@@ -39,36 +36,39 @@ type Silent = BTreeMap<PatientId, Silence>;
 /// Seconds until the overview shows anew how far a tick is.
 const RENEWED_EVERY: u32 = 5;
 
-/// `GET /admin`.
-pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin", STAFF, show)]
+}
+
+async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let now = app.clock.now();
-    let reach = staff.reach();
-    let shown = Shown {
-        reach,
-        after: visit.query.number("after").unwrap_or(0),
-        search: visit.query.get("search").to_owned(),
+    let reach = staff.visible_to();
+    let shown = PatientFilter {
+        visible_to: reach,
+        after: request.query.number("after").unwrap_or(0),
+        search: request.query.get("search").to_owned(),
         until: None,
         among: None,
     };
-    let (wanted, span) = (shown.clone(), Span::parse(visit.query.get("period")));
+    let (wanted, span) = (shown.clone(), Span::parse(request.query.get("period")));
     let kept = app.store.read(move |db| Kept::load(db, &wanted, span, now)).await?;
     let Kept { lines, silent, untold, settings, last_run, export, payloads, activity } = kept;
     // Figures about all would tell about others.
-    let is_of_all = reach == Reach::Everybody;
-    let live = Live::of(app, &shown, visit).filter(|_| is_of_all);
+    let is_of_all = reach == VisibleTo::Everybody;
+    let live = Live::of(app, &shown, request).filter(|_| is_of_all);
     let renews = live.as_ref().and_then(Live::renews);
-    if renews.is_none() || app.looks.is_news(staff.account.id, now) {
+    if renews.is_none() || app.page_views.should_record(staff.account().id, now) {
         note_view(app, staff, "overview.view", None).await?;
     }
     let (lines, more) = cut(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
-    let done = if visit.query.get("done") == "password" { "Your password is set." } else { "" };
-    let offers = if is_of_all { connect_device::offers_soon(app).await } else { None };
+    let done = if request.query.get("done") == "password" { "Your password is set." } else { "" };
+    let offers = if is_of_all { device_offers::list_quickly(app).await } else { None };
     let body = html! {
         h1 { "Overview" }
         (notice(done))
         @if is_of_all {
-            (polling(app, &settings, &app.ticks.get(), last_run.as_ref(), staff))
+            (polling(app, &settings, &app.ticker.state(), last_run.as_ref(), staff))
             @if let Some(live) = &live { (live.section(span)) }
             (warnings(app))
             (alerts(now, &untold))
@@ -76,7 +76,7 @@ pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
             (export.section(app))
             (payloads.section(app, &settings))
         } @else {
-            (polling_at_all(now, &settings, &app.ticks.get()))
+            (polling_at_all(now, &settings, &app.ticker.state()))
         }
         (silences(&silent, &settings))
         div.heading {
@@ -96,25 +96,25 @@ pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
 
 /// What the overview shows of the store: rows that are kept up anyway. It counts nothing.
 struct Kept {
-    lines: Vec<Line>,
+    lines: Vec<PatientOverview>,
     silent: Silent,
-    untold: Vec<Untold>,
-    settings: Snapshot,
-    last_run: Option<Run>,
+    untold: Vec<FailedAlerts>,
+    settings: Settings,
+    last_run: Option<PollRun>,
     export: Overview,
     payloads: Payloads,
     activity: Activity,
 }
 
 impl Kept {
-    fn load(db: &Connection, shown: &Shown, span: Span, now: Timestamp) -> Result<Self, StoreError> {
-        let settings = setting::all(db)?;
+    fn load(db: &Connection, shown: &PatientFilter, span: Span, now: Timestamp) -> Result<Self, StoreError> {
+        let settings = setting::read_all(db)?;
         Ok(Self {
-            lines: patient_status::lines(db, now, shown, PAGE + 1)?,
-            silent: silence::all(db, shown.reach, settings.silence_after(), now)?,
-            untold: alert_queue::untold(db)?,
+            lines: patient_status::list(db, now, shown, PAGE + 1)?,
+            silent: silence::list(db, shown.visible_to, settings.silence_after(), now)?,
+            untold: alert_queue::list_failed(db)?,
             settings,
-            last_run: run_history::last(db)?,
+            last_run: run_history::find_last_tick(db)?,
             export: Overview::load(db, now)?,
             payloads: Payloads::load(db)?,
             activity: Activity::load(db, span, now)?,
@@ -133,12 +133,12 @@ struct Live {
 
 impl Live {
     /// None where no tick runs.
-    fn of(app: &App, shown: &Shown, visit: &Visit) -> Option<Self> {
-        let progress = app.ticks.running()?;
-        let is_still = shown.after > 0 || !shown.search.is_empty() || visit.query.get("live") == "off";
+    fn of(app: &App, shown: &PatientFilter, request: &Request) -> Option<Self> {
+        let progress = app.ticker.running()?;
+        let is_still = shown.after > 0 || !shown.search.is_empty() || request.query.get("live") == "off";
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let (done, all) = (number(progress.patients_done()), number(progress.patients()));
-        Some(Self { done, all, samples: number(progress.samples()), is_still })
+        let (done, all) = (number(progress.patients_done.get()), number(progress.patients.get()));
+        Some(Self { done, all, samples: number(progress.samples.get()), is_still })
     }
 
     /// After how many seconds the page shows it anew.
@@ -169,7 +169,7 @@ impl Live {
 }
 
 /// What everybody may know: whether data can arrive at all. How the last tick ended names other people's patients.
-fn polling_at_all(now: Timestamp, settings: &Snapshot, ticks: &TickState) -> Markup {
+fn polling_at_all(now: Timestamp, settings: &Settings, ticks: &TickerState) -> Markup {
     html! {
         dl.summary {
             div { dt { "Polling" } dd {
@@ -187,9 +187,9 @@ fn polling_at_all(now: Timestamp, settings: &Snapshot, ticks: &TickState) -> Mar
 
 fn polling(
     app: &App,
-    settings: &Snapshot,
-    ticks: &TickState,
-    last_run: Option<&Run>,
+    settings: &Settings,
+    ticks: &TickerState,
+    last_run: Option<&PollRun>,
     staff: &Staff,
 ) -> Markup {
     let now = app.clock.now();
@@ -212,7 +212,7 @@ fn polling(
                 }
                 @if let Some((at, why)) = &ticks.skipped { "; then " (why) " " (ago(now, Some(*at))) }
             } }
-            (last_backup(app.backups.get(), settings, now))
+            (last_backup(app.backup_status.state(), settings, now))
         }
     }
 }
@@ -241,12 +241,12 @@ fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-fn nobody(shown: &Shown, staff: &Staff) -> Markup {
+fn nobody(shown: &PatientFilter, staff: &Staff) -> Markup {
     html! {
         div.empty {
             @if shown.search.is_empty() {
                 p { (nobody_yet(staff)) }
-                @if staff.may_make() {
+                @if staff.may_create() {
                     ol {
                         li { a href="/admin/studies/new" { "Make a study" } ": what it asks for, and why" }
                         li { a href="/admin/patients/new" { "Add a patient" } " to it" }
@@ -260,7 +260,7 @@ fn nobody(shown: &Shown, staff: &Staff) -> Markup {
     }
 }
 
-fn table(now: Timestamp, lines: &[Line], silent: &Silent) -> Markup {
+fn table(now: Timestamp, lines: &[PatientOverview], silent: &Silent) -> Markup {
     html! {
         table {
             (table_head(&[
@@ -272,8 +272,8 @@ fn table(now: Timestamp, lines: &[Line], silent: &Silent) -> Markup {
     }
 }
 
-fn patient(now: Timestamp, line: &Line, silence: Option<&Silence>) -> Markup {
-    let stage = Stage::of(line);
+fn patient(now: Timestamp, line: &PatientOverview, silence: Option<&Silence>) -> Markup {
+    let stage = EnrolmentStage::of(line);
     html! {
         tr {
             th scope="row" data-label="Patient" { a href={ "/admin/patients/" (line.patient) } {
@@ -289,7 +289,7 @@ fn patient(now: Timestamp, line: &Line, silence: Option<&Silence>) -> Markup {
 }
 
 /// What could not be told.
-fn alerts(now: Timestamp, untold: &[Untold]) -> Markup {
+fn alerts(now: Timestamp, untold: &[FailedAlerts]) -> Markup {
     html! {
         @for one in untold {
             p.warning {
@@ -301,15 +301,15 @@ fn alerts(now: Timestamp, untold: &[Untold]) -> Markup {
 }
 
 /// How many are silent, by cause, and where they are listed.
-fn silences(silent: &Silent, settings: &Snapshot) -> Markup {
+fn silences(silent: &Silent, settings: &Settings) -> Markup {
     html! {
         @if !silent.is_empty() {
             p.warning {
                 a href="/admin/patients?silent=1" { (silent.len()) " silent" }
                 " for " (settings.text("silence.after")) " or longer: "
-                @for (place, (cause, patients)) in silence::by_cause(silent).into_iter().enumerate() {
+                @for (place, (cause, patients)) in silence::count_by_cause(silent).into_iter().enumerate() {
                     @if place > 0 { ", " }
-                    (patients) " " (cause.words())
+                    (patients) " " (cause.label())
                 }
                 "."
             }
@@ -319,27 +319,27 @@ fn silences(silent: &Silent, settings: &Snapshot) -> Markup {
 
 /// That a patient is silent, and the likely cause.
 pub(crate) fn flag(silence: &Silence) -> Markup {
-    html! { " " (badge("bad", "silent")) " " span.fine { (silence.cause.words()) } }
+    html! { " " (badge("bad", "silent")) " " span.fine { (silence.cause.label()) } }
 }
 
 /// The stage, marked as well, in trouble, or neither.
-pub(crate) fn stage_badge(stage: Stage) -> Markup {
+pub(crate) fn stage_badge(stage: EnrolmentStage) -> Markup {
     let kind = match stage {
-        Stage::Connected => "good",
-        Stage::NeedsRelink => "bad",
+        EnrolmentStage::Connected => "good",
+        EnrolmentStage::NeedsRelink => "bad",
         _ => "idle",
     };
     badge(kind, stage.as_str())
 }
 
 /// When a patient was last polled, what went wrong, and what to do.
-pub(crate) fn trouble(now: Timestamp, line: &Line, stage: Stage) -> Markup {
+pub(crate) fn trouble(now: Timestamp, line: &PatientOverview, stage: EnrolmentStage) -> Markup {
     html! {
         @if let Some(polled) = line.polled { (ago(now, Some(polled))) } @else { "never" }
-        @if let Some(error) = enrolment_stage::trouble(line) {
+        @if let Some(error) = enrolment_stage::describe_problem(line) {
             p.bad { (error) }
-        } @else if !stage.next(line).is_empty() {
-            p.idle { (stage.next(line)) }
+        } @else if !stage.next_step(line).is_empty() {
+            p.idle { (stage.next_step(line)) }
         }
     }
 }
@@ -377,7 +377,7 @@ fn redirects(app: &App, offers: Option<&[Offer]>) -> Markup {
 }
 
 /// Renders the line about the newest backup.
-fn last_backup(BackupState { newest, trouble }: BackupState, settings: &Snapshot, now: Timestamp) -> Markup {
+fn last_backup(BackupState { newest, error }: BackupState, settings: &Settings, now: Timestamp) -> Markup {
     html! {
         div.wide { dt { "Last backup" } dd {
             @match (newest, settings.backup_interval()) {
@@ -385,7 +385,7 @@ fn last_backup(BackupState { newest, trouble }: BackupState, settings: &Snapshot
                 (None, Some(_)) => "none yet",
                 (None, None) => "none; the daemon makes none (backup.interval = off)",
             }
-            @if let Some(trouble) = trouble { p.bad { (trouble) } }
+            @if let Some(error) = error { p.bad { (error) } }
         } }
     }
 }
@@ -413,8 +413,13 @@ mod tests {
             Authorization::Allow
         };
         db.authorizer(Some(note)).unwrap();
-        let shown =
-            Shown { reach: Reach::Everybody, after: 0, search: String::new(), until: None, among: None };
+        let shown = PatientFilter {
+            visible_to: VisibleTo::Everybody,
+            after: 0,
+            search: String::new(),
+            until: None,
+            among: None,
+        };
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
         Kept::load(&db, &shown, Span::Week, now).unwrap();
         let read = read.lock().clone();

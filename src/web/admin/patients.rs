@@ -2,46 +2,51 @@
 
 use http::StatusCode;
 use maud::{Markup, html};
-use warp::reply::Response;
 
-use crate::app::enrolment_stage::Stage;
-use crate::app::invite;
-use crate::app::state::App;
-use crate::model::account::Role;
-use crate::model::patient::{PatientId, PatientRef, parse_email, parse_name, parse_zone};
+use crate::app::{enrolment_stage::EnrolmentStage, invite, state::App};
+use crate::model::patient::{PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::model::study::{Study, StudyId};
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
-use crate::store::operations::patient_status::Shown;
 use crate::store::operations::{patient_status, silence};
-use crate::store::people::patient::NewPatient;
 use crate::store::people::{patient, study};
-use crate::store::privacy::audit;
-use crate::web::admin::overview::{flag, stage_badge};
-use crate::web::admin::staff::{
-    PAGE, PATIENTS_ARE_JHES, Staff, cut, no_patient, nobody_yet, note_view, page,
+use crate::store::{
+    engine::setting, error::StoreError, operations::patient_status::PatientFilter,
+    people::patient::NewPatient, privacy::audit,
 };
+use crate::web::access::{MANAGED_PATIENT, MANAGER, STAFF, Staff, VisiblePatient};
+use crate::web::admin::overview::{flag, stage_badge};
+use crate::web::admin::staff::{PAGE, PATIENTS_ARE_JHES, cut, nobody_yet, note_view, page};
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{Errors, ago, checkbox, form, table_head};
-use crate::web::request::{Fields, Visit};
-use crate::web::response::{Refusal, see_other, with_status};
+use crate::web::layout::{FormErrors, ago, checkbox, form, table_head};
+use crate::web::request::{FormFields, Request};
+use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
+use crate::web::route::{Route, get, post};
 
 /// Studies that the form offers: more than anybody wants to tick.
 pub(crate) const OFFERED: u32 = 200;
 
-/// `GET /admin/patients`.
-pub(crate) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/admin/patients", STAFF, list),
+        get("/admin/patients/new", MANAGER, show_new),
+        post("/admin/patients/new", MANAGER, add),
+        get("/admin/patients/{patient}/edit", MANAGED_PATIENT, show_known),
+        post("/admin/patients/{patient}/edit", MANAGED_PATIENT, change),
+    ]
+}
+
+async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let now = app.clock.now();
-    let (reach, after) = (staff.reach(), visit.query.number("after").unwrap_or(0));
-    let only_silent = !visit.query.get("silent").is_empty();
+    let (reach, after) = (staff.visible_to(), request.query.number("after").unwrap_or(0));
+    let only_silent = !request.query.get("silent").is_empty();
     let read = move |db: &_| {
-        let settings = setting::all(db)?;
-        let silent = silence::all(db, reach, settings.silence_after(), now)?;
+        let settings = setting::read_all(db)?;
+        let silent = silence::list(db, reach, settings.silence_after(), now)?;
         let among = only_silent.then(|| silent.keys().copied().collect());
-        let shown = Shown { reach, after, search: String::new(), until: None, among };
-        let lines = patient_status::lines(db, now, &shown, PAGE + 1)?;
-        let with_studies =
-            |line: patient_status::Line| Ok((study::studies_of(db, reach, line.patient)?, line));
+        let shown = PatientFilter { visible_to: reach, after, search: String::new(), until: None, among };
+        let lines = patient_status::list(db, now, &shown, PAGE + 1)?;
+        let with_studies = |line: patient_status::PatientOverview| {
+            Ok((study::list_visible_of_patient(db, reach, line.patient)?, line))
+        };
         let lines = lines.into_iter().map(with_studies).collect::<Result<Vec<_>, StoreError>>()?;
         Ok((lines, silent))
     };
@@ -53,7 +58,7 @@ pub(crate) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
         div.heading {
             h1 { @if only_silent { "Silent patients" } @else { "Patients" } }
             @if only_silent { a.button.quiet href="/admin/patients" { "All patients" } }
-            @if staff.may_make() { a.button href="/admin/patients/new" { "Add a patient" } }
+            @if staff.may_create() { a.button href="/admin/patients/new" { "Add a patient" } }
         }
         @if lines.is_empty() && only_silent { p.empty { "Nobody is silent." } }
         @else if lines.is_empty() { p.empty { (nobody_yet(staff)) } }
@@ -68,7 +73,7 @@ pub(crate) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
                     th scope="row" data-label="Name" {
                         a href={ "/admin/patients/" (line.patient) } { (line.name) }
                     }
-                    td data-label="State" { (stage_badge(Stage::of(line))) }
+                    td data-label="State" { (stage_badge(EnrolmentStage::of(line))) }
                     td data-label="Studies" { (names(studies)) }
                     td.id data-label="Link" { (line.link.as_deref().unwrap_or("none")) }
                     td data-label="Newest sample" {
@@ -99,7 +104,7 @@ struct Typed {
 }
 
 impl Typed {
-    fn read(fields: &Fields) -> Self {
+    fn read(fields: &FormFields) -> Self {
         Self {
             name: fields.get("name").to_owned(),
             email: fields.get("email").to_owned(),
@@ -110,12 +115,12 @@ impl Typed {
     }
 
     /// The patient, or what is wrong.
-    fn check(&self) -> Result<NewPatient, Errors> {
-        let mut errors = Errors::default();
+    fn check(&self) -> Result<NewPatient, FormErrors> {
+        let mut errors = FormErrors::default();
         let name = errors.take("name", parse_name(&self.name).map_err(|why| format!("Name: {why}")));
         let email = Some(self.email.as_str()).filter(|email| !email.is_empty()).map(parse_email).transpose();
         let email = errors.take("email", email.map_err(|why| format!("E-mail: {why}")));
-        let zone = errors.take("tz", parse_zone(&self.zone));
+        let zone = errors.take("tz", normalize_time_zone(&self.zone));
         match (name, email, zone) {
             (Some(name), Some(email), Some(time_zone)) => Ok(NewPatient { name, email, time_zone }),
             _ => Err(errors),
@@ -123,19 +128,16 @@ impl Typed {
     }
 }
 
-/// `GET /admin/patients/new`.
-pub(crate) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
-    staff.need(Role::Manager)?;
+async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
+    staff.require_local(PATIENTS_ARE_JHES)?;
     let typed = Typed { zone: "UTC".to_owned(), ..Typed::default() };
-    ask(app, staff, None, &typed, &Errors::default()).await
+    ask(app, staff, None, &typed, &FormErrors::default()).await
 }
 
-/// `GET /admin/patients/N/edit`.
-pub(crate) async fn ask_change(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
-    staff.need(Role::Manager)?;
-    let found = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await;
-    let patient = found.map_err(|_| no_patient())?;
-    let studies = app.store.read(move |db| study::of_patient(db, id)).await?;
+async fn show_known(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
+    let patient = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
+    let studies = app.store.read(move |db| study::list_of_patient(db, id)).await?;
     let typed = Typed {
         name: patient.name,
         email: patient.email.unwrap_or_default(),
@@ -143,7 +145,7 @@ pub(crate) async fn ask_change(app: &App, staff: &Staff, id: PatientId) -> Resul
         is_of_jhe: patient.jhe_id.is_some(),
         studies: studies.iter().map(|study| study.id.to_string()).collect(),
     };
-    ask(app, staff, Some(id), &typed, &Errors::default()).await
+    ask(app, staff, Some(id), &typed, &FormErrors::default()).await
 }
 
 async fn ask(
@@ -151,10 +153,10 @@ async fn ask(
     staff: &Staff,
     id: Option<PatientId>,
     typed: &Typed,
-    errors: &Errors,
-) -> Result<Response, Refusal> {
-    let reach = staff.reach();
-    let studies = app.store.read(move |db| study::page(db, reach, 0, OFFERED)).await?;
+    errors: &FormErrors,
+) -> HandlerResult {
+    let reach = staff.visible_to();
+    let studies = app.store.read(move |db| study::list(db, reach, 0, OFFERED)).await?;
     let (title, action) = match id {
         Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
         None => ("Add a patient", "/admin/patients/new".to_owned()),
@@ -162,7 +164,7 @@ async fn ask(
     let body = html! {
         h1 { (title) }
         (errors.summary())
-        (form(&action, &staff.token, &html! {
+        (form(&action, staff.token(), &html! {
             @if typed.is_of_jhe {
                 p.help { "Name and e-mail are JHE's to change." }
                 input type="hidden" name="name" value=(typed.name);
@@ -172,7 +174,7 @@ async fn ask(
                 (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
             }
             (errors.field("tz", "Time zone", "Where the patient lives: a name such as Europe/Berlin, or an offset from UTC such as +02:00.", &typed.zone, "text"))
-            @if staff.account.is_of_jhe() || typed.is_of_jhe {
+            @if staff.account().is_of_jhe() || typed.is_of_jhe {
                 p.help { "Who takes part in which study is decided in JHE." }
             } @else {
                 (enrolments(&studies, typed, id.is_some()))
@@ -207,26 +209,20 @@ fn enrolments(studies: &[Study], typed: &Typed, is_known: bool) -> Markup {
     }
 }
 
-/// `POST /admin/patients/new`.
-pub(crate) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    save(app, visit, staff, None).await
+async fn add(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    staff.require_local(PATIENTS_ARE_JHES)?;
+    save(app, request, staff, None).await
 }
 
-/// `POST /admin/patients/N/edit`.
-pub(crate) async fn change(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-) -> Result<Response, Refusal> {
-    save(app, visit, staff, Some(id)).await
+async fn change(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    save(app, request, patient.staff(), Some(patient.id())).await
 }
 
-async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<PatientId>) -> Result<Response, Refusal> {
-    let typed = Typed::read(&visit.form);
-    if staff.account.is_of_jhe() && !typed.studies.is_empty() {
+async fn save(app: &App, request: &Request, staff: &Staff, id: Option<PatientId>) -> HandlerResult {
+    let typed = Typed::read(request.form());
+    if staff.account().is_of_jhe() && !typed.studies.is_empty() {
         let next = id.map_or_else(|| "/admin/patients".to_owned(), |id| format!("/admin/patients/{id}"));
-        return Err(Refusal::forbidden(PATIENTS_ARE_JHES).next(next, "Back"));
+        return Err(Refusal::forbidden(PATIENTS_ARE_JHES).link(next, "Back"));
     }
     let new = match typed.check() {
         Ok(new) => new,
@@ -240,19 +236,19 @@ async fn save(app: &App, visit: &Visit, staff: &Staff, id: Option<PatientId>) ->
     let write = move |db: &_| {
         let (patient, action) = match id {
             Some(id) => (id, "patient.change"),
-            None => (patient::add(db, &new, now)?, "patient.add"),
+            None => (patient::insert(db, &new, now)?, "patient.add"),
         };
         if patient::is_of_jhe(db, patient)? {
             // The rest is JHE's, and comes with its next answer.
             let known = patient::find(db, PatientRef::Own(patient))?;
             let zone = new.time_zone.clone();
-            patient::change(
+            patient::update(
                 db,
                 patient,
                 &NewPatient { name: known.name, email: known.email, time_zone: zone },
             )?;
         } else {
-            patient::change(db, patient, &new)?;
+            patient::update(db, patient, &new)?;
         }
         audit::record(db, now, who, action, Some(patient), "")?;
         for study in studies {

@@ -5,13 +5,10 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::config::settings::{IngestMode, Snapshot};
-use crate::model::bucket_day::UNDATED;
-use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
-use crate::store::outbox::one_of_two_modes;
-use crate::store::samples::raw_object;
-use crate::store::samples::raw_object::{Object, State, Summary};
+use crate::config::settings::{IngestMode, Settings};
+use crate::model::{bucket_day::UNDATED, patient::PatientId};
+use crate::store::samples::raw_object::{ObjectState, ObjectSummary, RawObject};
+use crate::store::{error::StoreError, outbox::one_of_two_modes, samples::raw_object};
 use crate::web::layout::Column::Text;
 use crate::web::layout::{ago, badge, count, local, table_head};
 
@@ -26,19 +23,19 @@ pub(crate) struct Overview {
 
 impl Overview {
     pub(crate) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
-        Ok(Self { with_both: one_of_two_modes::with_both(db)? })
+        Ok(Self { with_both: one_of_two_modes::count_with_both_systems(db)? })
     }
 
     /// Nothing, where the payloads are of no interest.
-    pub(crate) fn section(&self, app: &App, settings: &Snapshot) -> Markup {
+    pub(crate) fn section(&self, app: &App, settings: &Settings) -> Markup {
         let is_raw = settings.ingest_mode() == Ok(IngestMode::Raw);
-        let (now, found) = (app.clock.now(), app.payloads.last().filter(|_| is_raw));
+        let (now, found) = (app.clock.now(), app.bucket_status.last_check().filter(|_| is_raw));
         html! { @if found.is_some() || self.with_both > 0 {
             section {
                 h2 { "Raw payloads" }
                 @match found {
                     Some(found) => p {
-                        @match &found.trouble {
+                        @match &found.error {
                             None => { (badge("good", "readable")) " The bucket can be listed and read. " }
                             Some(trouble) => { (badge("bad", "not readable")) " " (trouble) ". " }
                         }
@@ -59,21 +56,21 @@ impl Overview {
 
 /// What the page of a patient says.
 pub(crate) struct OfPatient {
-    summary: Summary,
+    summary: ObjectSummary,
     has_both: bool,
 }
 
 impl OfPatient {
     pub(crate) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Self, StoreError> {
         Ok(Self {
-            summary: raw_object::summary(db, id, SHOWN)?,
-            has_both: one_of_two_modes::has_both(db, id)?,
+            summary: raw_object::summarize(db, id, SHOWN)?,
+            has_both: one_of_two_modes::has_both_systems(db, id)?,
         })
     }
 
     /// Nothing, where there has never been a payload.
     pub(crate) fn section(&self, zone: &TimeZone, now: Timestamp, is_unfinished: bool) -> Markup {
-        let Summary { read, other, failed, lost, newest, in_error } = &self.summary;
+        let ObjectSummary { read, other, failed, lost, newest, in_error } = &self.summary;
         html! { @if !self.summary.is_empty() || self.has_both {
             section #payloads {
                 h2 { "Raw payloads" }
@@ -108,7 +105,7 @@ impl OfPatient {
     }
 }
 
-fn table(in_error: &[(Object, bool)], now: Timestamp) -> Markup {
+fn table(in_error: &[(RawObject, bool)], now: Timestamp) -> Markup {
     html! {
         table {
             (table_head(&[Text("Object"), Text("State"), Text("Why")]))
@@ -118,7 +115,7 @@ fn table(in_error: &[(Object, bool)], now: Timestamp) -> Markup {
                 }
                 td data-label="State" {
                     @if *has_ended { "of a link that has ended: not read any more" }
-                    @else if one.state == State::Lost { "not in the bucket any more" }
+                    @else if one.state == ObjectState::Lost { "not in the bucket any more" }
                     @else if one.is_due(now) { "the next tick tries again" }
                     @else { "tried again by and by" }
                 }

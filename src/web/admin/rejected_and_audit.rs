@@ -1,19 +1,20 @@
 //! Long lists: rejected samples, and the audit.
 
 use maud::html;
-use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::model::account::{Reach, Role};
-use crate::model::patient::PatientId;
-use crate::store::privacy::audit as audits;
-use crate::store::samples::rejected as samples;
-use crate::web::admin::staff::{PAGE, Staff, cut, note_view, page};
-use crate::web::layout::Column::Text;
+use crate::model::{account::VisibleTo, patient::PatientId};
+use crate::store::{privacy::audit as audits, samples::rejected as samples};
+use crate::web::access::{MANAGER, STAFF, Staff};
+use crate::web::admin::staff::{PAGE, cut, note_view, page};
 use crate::web::layout::{ago, older, table_head};
-use crate::web::request::Visit;
-use crate::web::response::Refusal;
+use crate::web::route::{Route, get};
+use crate::web::{layout::Column::Text, request::Request, response::HandlerResult, response::Refusal};
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin/rejected", STAFF, rejected), get("/admin/audit", MANAGER, audit)]
+}
 
 /// What of a list is wanted.
 struct Wanted {
@@ -22,11 +23,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(visit: &Visit) -> Self {
-        Self {
-            patient: visit.query.number("patient").map(PatientId::new),
-            before: visit.query.number("before"),
-        }
+    async fn read(app: &App, request: &Request, staff: &Staff) -> Result<Self, Refusal> {
+        let patient = staff.listed_patient(app, request).await?;
+        Ok(Self { patient, before: request.query.number("before") })
     }
 
     /// The address of the older part, where the list is longer than a page.
@@ -44,12 +43,11 @@ impl Wanted {
     }
 }
 
-/// `GET /admin/rejected`.
-pub(crate) async fn rejected(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    let (wanted, now) = (Wanted::read(visit), app.clock.now());
+async fn rejected(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let (wanted, now) = (Wanted::read(app, request, staff).await?, app.clock.now());
     let (patient, before) = (wanted.patient, wanted.before);
-    let reach = staff.reach();
-    let read = move |db: &_| samples::page(db, reach, patient, before, PAGE + 1);
+    let reach = staff.visible_to();
+    let read = move |db: &_| samples::list(db, reach, patient, before, PAGE + 1);
     let (entries, more) = cut(app.store.read(read).await?);
     note_view(app, staff, "rejected.view", patient).await?;
     let body = html! {
@@ -76,18 +74,16 @@ pub(crate) async fn rejected(app: &App, visit: &Visit, staff: &Staff) -> Result<
     Ok(page(app, staff, "/admin/rejected", "Rejected samples", &body))
 }
 
-/// `GET /admin/audit`.
-pub(crate) async fn audit(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    staff.need(Role::Manager)?;
-    let wanted = Wanted::read(visit);
+async fn audit(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let wanted = Wanted::read(app, request, staff).await?;
     let (patient, before) = (wanted.patient, wanted.before);
-    let reach = staff.reach();
-    let read = move |db: &_| audits::page(db, reach, patient, before, PAGE + 1);
+    let reach = staff.visible_to();
+    let read = move |db: &_| audits::list(db, reach, patient, before, PAGE + 1);
     let (entries, more) = cut(app.store.read(read).await?);
     let body = html! {
         h1 { "Audit" }
         p { "Who did what, newest first, in UTC. It is never changed and names people by number."
-            @if reach != Reach::Everybody { " Shown is what concerns the patients of your organizations." } }
+            @if reach != VisibleTo::Everybody { " Shown is what concerns the patients of your organizations." } }
         (wanted.heading("/admin/audit"))
         @if entries.is_empty() { p.empty { "Nothing was written down yet." } } @else {
             table {

@@ -2,19 +2,17 @@
 
 use http::StatusCode;
 use maud::{Markup, html};
-use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::config::settings;
-use crate::config::settings::{Setting, Snapshot};
-use crate::model::account::Role;
-use crate::store::engine::setting;
-use crate::store::privacy::audit;
-use crate::web::admin::staff::{Staff, page};
+use crate::config::settings::{Setting, Settings};
+use crate::store::{engine::setting, privacy::audit};
+use crate::web::access::{OPERATOR, Operator, Staff};
 use crate::web::layout::{ago, form, notice};
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, see_other, with_status};
+use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
+use crate::web::route::{Route, get, post};
+use crate::web::{admin::staff::page, request::Request};
 
 /// A value that could not be taken: of which setting, as it was typed, and why.
 struct Refused {
@@ -23,14 +21,16 @@ struct Refused {
     why: String,
 }
 
-/// `GET /admin/settings`.
-pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    staff.need(Role::Operator)?;
-    let done = settings::find(visit.query.get("done")).map(|setting| format!("{} is saved.", setting.key));
-    render(app, staff, &done.unwrap_or_default(), None).await
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin/settings", OPERATOR, show), post("/admin/settings", OPERATOR, set)]
 }
 
-async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) -> Result<Response, Refusal> {
+async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+    let done = settings::find(request.query.get("done")).map(|setting| format!("{} is saved.", setting.key));
+    render(app, operator.staff(), &done.unwrap_or_default(), None).await
+}
+
+async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) -> HandlerResult {
     let snapshot = app.store.settings().await?;
     let view = View { staff, snapshot, refused, now: app.clock.now() };
     let body = html! {
@@ -44,7 +44,7 @@ async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) 
         }
         p { "They hold from the next tick on. Address, key and paths are in the configuration file and the \
              environment instead." }
-        @for setting in settings::ALL { (view.card(setting)) }
+        @for setting in settings::SETTINGS { (view.card(setting)) }
     };
     let shown = page(app, staff, "/admin/settings", "Settings", &body);
     Ok(if view.refused.is_some() { with_status(StatusCode::BAD_REQUEST, shown) } else { shown })
@@ -52,7 +52,7 @@ async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) 
 
 struct View<'a> {
     staff: &'a Staff,
-    snapshot: Snapshot,
+    snapshot: Settings,
     refused: Option<Refused>,
     now: Timestamp,
 }
@@ -109,13 +109,13 @@ impl View<'_> {
                 button type="submit" { "Save" span.hidden { " " (key) } }
             }
         };
-        form("/admin/settings", &self.staff.token, &inside)
+        form("/admin/settings", self.staff.token(), &inside)
     }
 
     fn unset(&self, setting: &'static Setting) -> Markup {
         form(
             "/admin/settings",
-            &self.staff.token,
+            self.staff.token(),
             &html! {
                 input type="hidden" name="key" value=(setting.key);
                 input type="hidden" name="unset" value="yes";
@@ -135,7 +135,7 @@ impl View<'_> {
                 (unreadable, Err(_)) => p { "It holds “" (unreadable) "”, which the next tick reclaims." },
             }
             @if !value.is_empty() {
-                (form("/admin/settings", &self.staff.token, &html! {
+                (form("/admin/settings", self.staff.token(), &html! {
                     input type="hidden" name="key" value=(setting.key);
                     input type="hidden" name="value" value="";
                     button.quiet type="submit" { "Clear the lock" }
@@ -146,26 +146,27 @@ impl View<'_> {
     }
 }
 
-/// `POST /admin/settings`.
-pub(crate) async fn set(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    let setting = settings::find(visit.form.get("key")).map_err(|failure| Refusal::bad(failure.what))?;
-    let value = if visit.form.has("unset") {
+async fn set(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+    let staff = operator.staff();
+    let setting =
+        settings::find(request.form().get("key")).map_err(|failure| Refusal::bad(failure.message))?;
+    let value = if request.form().has("unset") {
         None
     } else {
         let key = app.live.config().secret_key;
-        let checked = setting.check(visit.form.get("value"));
-        match checked.and_then(|value| setting.kept(key.as_ref(), value)) {
+        let checked = setting.normalize(request.form().get("value"));
+        match checked.and_then(|value| setting.to_stored(key.as_ref(), value)) {
             Ok(value) => Some(value),
             Err(failure) => {
-                let typed = visit.form.get("value").to_owned();
+                let typed = request.form().get("value").to_owned();
                 let typed = if setting.is_secret() { String::new() } else { typed };
-                let why = format!("{}: {}", failure.what, failure.next);
+                let why = format!("{}: {}", failure.message, failure.remedy);
                 return render(app, staff, "", Some(Refused { key: setting.key, typed, why })).await;
             }
         }
     };
     let (who, now) = (staff.actor(), app.clock.now());
-    let shown = setting.show(value.as_deref().unwrap_or(setting.default)).to_owned();
+    let shown = setting.mask(value.as_deref().unwrap_or(setting.default)).to_owned();
     let write = move |db: &_| {
         match &value {
             Some(value) => setting::set(db, setting.key, value)?,

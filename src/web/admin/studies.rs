@@ -5,30 +5,38 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::model::account::Role;
 use crate::model::patient::parse_name;
 use crate::model::study::{Scope, Study, StudyId, Terms};
-use crate::store::error::StoreError;
-use crate::store::people::study;
-use crate::store::privacy::audit;
-use crate::store::samples::code;
-use crate::store::samples::code::Deliveries;
-use crate::web::admin::staff::{PAGE, Staff, cut, page};
+use crate::store::{
+    error::StoreError, people::study, privacy::audit, samples::code, samples::code::DataSourceCodes,
+};
+use crate::web::access::{MANAGER, STAFF, Staff};
+use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, cut, page};
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{Errors, checkbox, count, form, group_error, table_head};
-use crate::web::request::{Fields, Visit};
-use crate::web::response::{Refusal, see_other, with_status};
+use crate::web::layout::{FormErrors, checkbox, count, form, group_error, table_head};
+use crate::web::request::{FormFields, Request};
+use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
+use crate::web::route::{Route, get, post};
 
 /// Characters of a purpose: what people read to its end.
 const LONGEST: usize = 4000;
 
-/// `GET /admin/studies`.
-pub(crate) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    let after = visit.query.number("after").unwrap_or(0);
-    let reach = staff.reach();
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/admin/studies", STAFF, list),
+        get("/admin/studies/new", MANAGER, show_new),
+        post("/admin/studies/new", MANAGER, add),
+        get("/admin/studies/{study}", STAFF, show),
+        post("/admin/studies/{study}", MANAGER, change),
+    ]
+}
+
+async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let after = request.query.number("after").unwrap_or(0);
+    let reach = staff.visible_to();
     let read = move |db: &_| {
-        let studies = study::page(db, reach, after, PAGE + 1)?.into_iter();
-        let counted = studies.map(|one| Ok((study::enrolled(db, reach, one.id)?, one)));
+        let studies = study::list(db, reach, after, PAGE + 1)?.into_iter();
+        let counted = studies.map(|one| Ok((study::count_enrolled(db, reach, one.id)?, one)));
         counted.collect::<Result<Vec<_>, StoreError>>()
     };
     let (studies, more) = cut(app.store.read(read).await?);
@@ -36,9 +44,9 @@ pub(crate) async fn list(app: &App, visit: &Visit, staff: &Staff) -> Result<Resp
     let body = html! {
         div.heading {
             h1 { "Studies" }
-            @if staff.may_make() { a.button href="/admin/studies/new" { "Make a study" } }
+            @if staff.may_create() { a.button href="/admin/studies/new" { "Make a study" } }
         }
-        @if studies.is_empty() && staff.account.is_of_jhe() {
+        @if studies.is_empty() && staff.account().is_of_jhe() {
             p.empty { "No study of your organizations has patients here yet. Studies are made in JHE." }
         } @else if studies.is_empty() {
             p.empty { "There are no studies yet. A study says who asks patients for which data, and why." }
@@ -76,7 +84,7 @@ fn sources(terms: &Terms) -> String {
 struct Offered {
     scopes: Vec<Scope>,
     sources: Vec<String>,
-    deliveries: Deliveries,
+    deliveries: DataSourceCodes,
 }
 
 impl Offered {
@@ -85,12 +93,12 @@ impl Offered {
     async fn load(app: &App, terms: &Terms) -> Result<Self, Refusal> {
         let (is_connected, present) = (app.live.jhe().is_some(), terms.scopes.clone());
         let read = move |db: &_| {
-            let mut scopes = code::deliverable(db)?;
+            let mut scopes = code::list_deliverable(db)?;
             let stays = |scope: &Scope| present.contains(scope);
             scopes.retain(|scope| {
-                !is_connected || crate::model::catalog::code::is_of_jhe(&scope.code) || stays(scope)
+                !is_connected || crate::model::catalog::code::in_jhe_seed(&scope.code) || stays(scope)
             });
-            Ok(Self { scopes, sources: code::data_sources(db)?, deliveries: Deliveries::load(db)? })
+            Ok(Self { scopes, sources: code::list_data_sources(db)?, deliveries: DataSourceCodes::load(db)? })
         };
         Ok(app.store.read(read).await?)
     }
@@ -112,8 +120,8 @@ impl Offered {
 }
 
 /// Reads the form; what is wrong is said beside each field.
-fn read_terms(fields: &Fields, offered: &Offered) -> (Terms, Errors) {
-    let mut errors = Errors::default();
+fn read_terms(fields: &FormFields, offered: &Offered) -> (Terms, FormErrors) {
+    let mut errors = FormErrors::default();
     let ticked = |name: &'static str, value: &str| fields.all(name).any(|one| one == value);
     let terms = Terms {
         name: fields.get("name").to_owned(),
@@ -138,9 +146,8 @@ fn read_terms(fields: &Fields, offered: &Offered) -> (Terms, Errors) {
     (terms, errors)
 }
 
-/// `GET /admin/studies/new`.
-pub(crate) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusal> {
-    staff.need(Role::Manager)?;
+async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
+    staff.require_local(STUDIES_ARE_JHES)?;
     let offered = Offered::load(app, &Terms::default()).await?;
     // One that is the only one is meant.
     let only = |count: usize| count == 1;
@@ -149,20 +156,20 @@ pub(crate) async fn ask_new(app: &App, staff: &Staff) -> Result<Response, Refusa
         data_sources: offered.sources.iter().filter(|_| only(offered.sources.len())).cloned().collect(),
         ..Terms::default()
     };
-    let ask = Ask { id: None, terms: &terms, errors: &Errors::default(), is_saved: false };
+    let ask = Ask { id: None, terms: &terms, errors: &FormErrors::default(), is_saved: false };
     Ok(ask.page(app, staff, &offered))
 }
 
-/// `GET /admin/studies/N`: the form, or for whoever may not change it what stands in it.
-pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
-    let one = find(app, staff, id).await?;
-    if staff.may_make() {
+/// Shows the form, or the terms alone to an account that may not change them.
+async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let one = find(app, request, staff).await?;
+    if staff.may_create() {
         let offered = Offered::load(app, &one.terms).await?;
         let ask = Ask {
             id: Some(one.id),
             terms: &one.terms,
-            errors: &Errors::default(),
-            is_saved: visit.query.get("done") == "saved",
+            errors: &FormErrors::default(),
+            is_saved: request.query.get("done") == "saved",
         };
         return Ok(ask.page(app, staff, &offered));
     }
@@ -181,11 +188,11 @@ pub(crate) async fn show(app: &App, visit: &Visit, staff: &Staff, id: &str) -> R
 }
 
 /// A study out of reach is one that is not there.
-async fn find(app: &App, staff: &Staff, id: &str) -> Result<Study, Refusal> {
-    let id: StudyId = id.parse().map_err(|_| Refusal::not_found())?;
-    let reach = staff.reach();
+async fn find(app: &App, request: &Request, staff: &Staff) -> Result<Study, Refusal> {
+    let id: StudyId = request.parameter("study").parse().map_err(|_| Refusal::not_found())?;
+    let reach = staff.visible_to();
     let read = move |db: &_| {
-        if study::has_study(db, reach, id)? { study::require(db, id).map(Some) } else { Ok(None) }
+        if study::is_visible(db, reach, id)? { study::find(db, id).map(Some) } else { Ok(None) }
     };
     app.store.read(read).await?.ok_or_else(Refusal::not_found)
 }
@@ -195,7 +202,7 @@ struct Ask<'a> {
     /// None for a new study.
     id: Option<StudyId>,
     terms: &'a Terms,
-    errors: &'a Errors,
+    errors: &'a FormErrors,
     is_saved: bool,
 }
 
@@ -215,7 +222,7 @@ impl Ask<'_> {
                 p.fine { "Consents that were given keep the text that was agreed to; whoever is invited from now \
                           on reads this one." }
             }
-            (form(&action, &staff.token, &html! {
+            (form(&action, staff.token(), &html! {
                 (words(self.terms, self.errors))
                 (ticks(self.terms, offered, self.errors))
                 div.actions {
@@ -228,7 +235,7 @@ impl Ask<'_> {
     }
 }
 
-fn words(terms: &Terms, errors: &Errors) -> Markup {
+fn words(terms: &Terms, errors: &FormErrors) -> Markup {
     let why = "In words that patients read before they agree: what for, and what happens with the data.";
     let whom = "A person with an address or a number; patients write there with questions.";
     html! {
@@ -242,13 +249,13 @@ fn words(terms: &Terms, errors: &Errors) -> Markup {
 fn tick(scope: &Scope, terms: &Terms, offered: &Offered) -> Markup {
     let label = html! {
         (scope.display) " " code { (scope.code) }
-        span.covers { (crate::model::catalog::code::covers(&scope.code).unwrap_or_default()) }
+        span.covers { (crate::model::catalog::code::patient_description(&scope.code).unwrap_or_default()) }
         span.covers { "From " (offered.deliveries.of(&scope.code).join(", ")) }
     };
     checkbox(&format!("scope-{}", scope.code), "scope", &scope.code, terms.scopes.contains(scope), &label)
 }
 
-fn ticks(terms: &Terms, offered: &Offered, errors: &Errors) -> Markup {
+fn ticks(terms: &Terms, offered: &Offered, errors: &FormErrors) -> Markup {
     html! {
         fieldset #scope {
             legend { "Scopes that patients are asked for" }
@@ -273,32 +280,31 @@ fn ticks(terms: &Terms, offered: &Offered, errors: &Errors) -> Markup {
     }
 }
 
-/// `POST /admin/studies/new`.
-pub(crate) async fn add(app: &App, visit: &Visit, staff: &Staff) -> Result<Response, Refusal> {
-    save(app, visit, staff, None, &Terms::default()).await
+async fn add(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    save(app, request, staff, None, &Terms::default()).await
 }
 
-/// `POST /admin/studies/N`.
-pub(crate) async fn change(app: &App, visit: &Visit, staff: &Staff, id: &str) -> Result<Response, Refusal> {
-    let one = find(app, staff, id).await?;
-    save(app, visit, staff, Some(one.id), &one.terms).await
+async fn change(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let one = find(app, request, staff).await?;
+    save(app, request, staff, Some(one.id), &one.terms).await
 }
 
 async fn save(
     app: &App,
-    visit: &Visit,
+    request: &Request,
     staff: &Staff,
     id: Option<StudyId>,
     present: &Terms,
-) -> Result<Response, Refusal> {
+) -> HandlerResult {
+    staff.require_local(STUDIES_ARE_JHES)?;
     let offered = Offered::load(app, present).await?;
-    let (terms, mut errors) = read_terms(&visit.form, &offered);
+    let (terms, mut errors) = read_terms(request.form(), &offered);
     if errors.is_empty() {
         let (who, now, wanted) = (staff.actor(), app.clock.now(), terms.clone());
         let write = move |db: &_| {
             let (study, action) = match id {
-                Some(id) => (study::change(db, id, &wanted).map(|()| id)?, "study.change"),
-                None => (study::add(db, &wanted, now)?, "study.add"),
+                Some(id) => (study::update(db, id, &wanted).map(|()| id)?, "study.change"),
+                None => (study::insert(db, &wanted, now)?, "study.add"),
             };
             audit::record(db, now, who, action, None, &format!("study {study}"))?;
             Ok(study)

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use crate::model::catalog::series_type::Series;
+use crate::model::catalog::series_type::SeriesType;
 use crate::model::consent_intervals::Interval;
 use crate::web::layout::format_local;
 
@@ -30,8 +30,8 @@ pub(crate) struct Scale {
 
 impl Scale {
     /// Round numbers around all values, and two steps apart at least, so that a calm night is no mountain range.
-    pub(crate) fn around(series: &Series, least: f64, most: f64) -> Self {
-        let (from, until) = series.plausible;
+    pub(crate) fn around(series: &SeriesType, least: f64, most: f64) -> Self {
+        let (from, until) = series.chart_range;
         let step = round((until - from) / STEPS);
         let low = (least / step).floor() * step;
         let high = (most / step).ceil() * step;
@@ -46,8 +46,8 @@ impl Scale {
     }
 
     /// From nothing to a round number above the greatest value, and above a part of what is plausible.
-    pub(crate) fn from_zero(series: &Series, most: f64) -> Self {
-        Self { low: 0.0, high: top(most.max(series.plausible.1 / STEPS), PARTS) }
+    pub(crate) fn from_zero(series: &SeriesType, most: f64) -> Self {
+        Self { low: 0.0, high: top(most.max(series.chart_range.1 / STEPS), PARTS) }
     }
 
     /// How far down a value is drawn.
@@ -162,11 +162,11 @@ pub(crate) fn point(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::catalog::series;
     use crate::model::catalog::series::SERIES;
-    use crate::model::catalog::series::series;
 
     fn around(name: &str, least: f64, most: f64) -> (f64, f64) {
-        let scale = Scale::around(series(name).unwrap(), least, most);
+        let scale = Scale::around(series::find(name).unwrap(), least, most);
         (scale.low, scale.high)
     }
 
@@ -178,14 +178,14 @@ mod tests {
         assert_eq!(around("body_temperature", 36.6, 36.6), (36.0, 38.0));
         assert_eq!(around("weight", 71.9, 72.4), (60.0, 100.0));
         for one in SERIES {
-            let scale = Scale::around(one, one.plausible.0, one.plausible.1);
-            assert!(scale.low <= one.plausible.0 && scale.high >= one.plausible.1, "{}", one.series_type);
+            let scale = Scale::around(one, one.chart_range.0, one.chart_range.1);
+            assert!(scale.low <= one.chart_range.0 && scale.high >= one.chart_range.1, "{}", one.series_type);
         }
     }
 
     #[test]
     fn bars_begin_at_nothing() {
-        let top = |name, most| Scale::from_zero(series(name).unwrap(), most).high;
+        let top = |name, most| Scale::from_zero(series::find(name).unwrap(), most).high;
         assert_eq!((top("steps", 9120.0), top("steps", 0.0)), (10_000.0, 8000.0));
         assert_eq!((top("sleep_duration", 7.4), top("sleep_duration", 9.0)), (8.0, 10.0));
     }

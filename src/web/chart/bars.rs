@@ -3,10 +3,10 @@
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use crate::model::catalog::series_type::{Origin, Series};
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::consent_intervals::Interval;
-use crate::model::day_totals::Tally;
-use crate::omh::show::quantity;
+use crate::model::day_totals::SourceTotals;
+use crate::omh::show::format_quantity;
 use crate::web::chart::axis::{Scale, Slots, float, frame, point};
 use crate::web::chart::period::{Day, Period};
 use crate::web::layout::{format_local, local_text};
@@ -21,15 +21,15 @@ const FILLED: f64 = 0.8;
 pub(crate) struct Sums {
     pub(crate) days: Vec<Day>,
     /// What each day comes to.
-    pub(crate) by_day: Vec<Tally>,
+    pub(crate) by_day: Vec<SourceTotals>,
     /// Half hours, in the view of a day.
     pub(crate) stretches: Vec<Interval>,
     /// What each half hour comes to, where anything tells of parts of a day.
-    pub(crate) by_stretch: Vec<Tally>,
+    pub(crate) by_stretch: Vec<SourceTotals>,
 }
 
 /// The drawing with its table; none where there is nothing to draw.
-pub(crate) fn section(series: &Series, period: Period, zone: &TimeZone, sums: &Sums) -> Option<Markup> {
+pub(crate) fn section(series: &SeriesType, period: Period, zone: &TimeZone, sums: &Sums) -> Option<Markup> {
     if sums.by_day.is_empty() && sums.by_stretch.is_empty() {
         return None;
     }
@@ -61,10 +61,10 @@ pub(crate) fn section(series: &Series, period: Period, zone: &TimeZone, sums: &S
 }
 
 /// Today and yesterday as numbers: a bar that is still growing would say less.
-fn two_days(series: &Series, sums: &Sums) -> Markup {
+fn two_days(series: &SeriesType, sums: &Sums) -> Markup {
     let today = sums.days.len().saturating_sub(1);
     let names = match series.origin {
-        Origin::Sleep => ["The night before", "Last night, and naps"],
+        OwEndpoint::Sleep => ["The night before", "Last night, and naps"],
         _ => ["Yesterday", "Today so far"],
     };
     let several = sums.by_day.len() > 1;
@@ -75,7 +75,7 @@ fn two_days(series: &Series, sums: &Sums) -> Markup {
                     @if let Some(value) = tally.values.get(place).copied().flatten() {
                         div {
                             dt { (name) @if several { ", " (tally.source) } }
-                            dd { (quantity(value, series.shown)) }
+                            dd { (format_quantity(value, series.display)) }
                         }
                     }
                 }
@@ -85,23 +85,23 @@ fn two_days(series: &Series, sums: &Sums) -> Markup {
 }
 
 struct Bars<'a> {
-    series: &'a Series,
+    series: &'a SeriesType,
     zone: &'a TimeZone,
     title: String,
     stretches: &'a [Interval],
     label: &'a str,
     /// What a row of the table is called, and how its stretch is written.
     row: (&'a str, fn(&TimeZone, crate::common::time::Timestamp) -> String),
-    tallies: &'a [Tally],
+    tallies: &'a [SourceTotals],
 }
 
 impl Bars<'_> {
     fn section(&self) -> Markup {
-        let per = self.series.shown.per;
+        let per = self.series.display.per;
         let values = self.tallies.iter().flat_map(|tally| tally.values.iter().flatten());
         let scale = Scale::from_zero(self.series, values.map(|value| value / per).fold(0.0, f64::max));
         let summary = self.summary();
-        let night = self.series.origin == Origin::Sleep;
+        let night = self.series.origin == OwEndpoint::Sleep;
         html! {
             figure {
                 (frame(scale, self.zone, (self.stretches, self.label), &summary, &self.bars(scale)))
@@ -117,7 +117,7 @@ impl Bars<'_> {
         let width = slots.width() * FILLED / float(self.tallies.len().max(1));
         let begin = slots.width() * (1.0 - FILLED) / 2.0;
         let bar = |tally: usize, place: usize, value: f64| {
-            let top = scale.y(value / self.series.shown.per);
+            let top = scale.y(value / self.series.display.per);
             let left = slots.left(place) + begin + width * float(tally);
             html! {
                 rect class={ "bar " (LOOKS[tally % LOOKS.len()]) } x=(point(left)) y=(point(top))
@@ -136,9 +136,9 @@ impl Bars<'_> {
     /// What the drawing says, in a sentence: of each source the least, the mean and the greatest.
     fn summary(&self) -> String {
         let several = self.tallies.len() > 1;
-        let of_source = |tally: &Tally| {
+        let of_source = |tally: &SourceTotals| {
             let full: Vec<f64> = tally.values.iter().copied().flatten().collect();
-            let shown = |value: Option<f64>| quantity(value.unwrap_or_default(), self.series.shown);
+            let shown = |value: Option<f64>| format_quantity(value.unwrap_or_default(), self.series.display);
             let (least, most) =
                 (full.iter().copied().reduce(f64::min), full.iter().copied().reduce(f64::max));
             let named = if several { format!(" ({})", tally.source) } else { String::new() };
@@ -163,7 +163,7 @@ impl Bars<'_> {
     }
 
     fn table(&self) -> Markup {
-        let value = |tally: &Tally, place: usize| tally.values.get(place).copied().flatten();
+        let value = |tally: &SourceTotals, place: usize| tally.values.get(place).copied().flatten();
         let full = (0..self.stretches.len())
             .filter(|place| self.tallies.iter().any(|tally| value(tally, *place).is_some()));
         let (head, written) = self.row;
@@ -181,7 +181,7 @@ impl Bars<'_> {
                         @for tally in self.tallies {
                             td.number data-label=(tally.source) {
                                 @match value(tally, place) {
-                                    Some(value) => (quantity(value, self.series.shown)),
+                                    Some(value) => (format_quantity(value, self.series.display)),
                                     None => "none",
                                 }
                             }

@@ -7,11 +7,11 @@ use rusqlite::Connection;
 use crate::common::time::Timestamp;
 use crate::model::catalog::series::SERIES;
 use crate::model::catalog::series_type;
-use crate::model::catalog::series_type::Series;
-use crate::model::chart_data::{Line, Part};
+use crate::model::catalog::series_type::SeriesType;
+use crate::model::chart_data::{ChartStream, PeriodSummary};
 use crate::model::consent_intervals::Interval;
 use crate::model::day_totals;
-use crate::model::day_totals::Whole;
+use crate::model::day_totals::DayOrEventValue;
 use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
 use crate::store::people::consent;
@@ -28,20 +28,20 @@ const ASTRAY: Duration = Duration::from_hours(36);
 /// The rows of the catalogue that concern a patient.
 pub(crate) struct Rows {
     /// Those that there is anything of, each with its streams.
-    pub(crate) full: Vec<(&'static Series, Vec<Line>)>,
+    pub(crate) full: Vec<(&'static SeriesType, Vec<ChartStream>)>,
     /// Those that the patient agreed to share, and nothing has arrived of.
-    pub(crate) empty: Vec<&'static Series>,
+    pub(crate) empty: Vec<&'static SeriesType>,
 }
 
 impl Rows {
     pub(crate) fn load(db: &Connection, patient: PatientId) -> Result<Self, StoreError> {
-        let lines = store::lines(db, patient)?;
-        let entries = consent::entries(db, patient)?.into_iter();
+        let lines = store::list_streams(db, patient)?;
+        let entries = consent::list(db, patient)?.into_iter();
         let standing: Vec<String> =
             entries.filter(|entry| entry.grant.withdrawn.is_none()).map(|entry| entry.scope.code).collect();
         let (mut full, mut empty) = (Vec::new(), Vec::new());
         for series in SERIES {
-            let own: Vec<Line> =
+            let own: Vec<ChartStream> =
                 lines.iter().filter(|line| line.series_type == series.series_type).cloned().collect();
             if !own.is_empty() {
                 full.push((series, own));
@@ -64,8 +64,8 @@ impl Rows {
 pub(crate) struct Charts {
     period: Period,
     zone: TimeZone,
-    drawn: Vec<(&'static Series, Drawn)>,
-    empty: Vec<&'static Series>,
+    drawn: Vec<(&'static SeriesType, Drawn)>,
+    empty: Vec<&'static SeriesType>,
 }
 
 enum Drawn {
@@ -82,15 +82,15 @@ impl Charts {
     ) -> Result<Self, StoreError> {
         let mut drawn = Vec::with_capacity(rows.full.len());
         for (series, lines) in &rows.full {
-            let one = match series.chart {
-                series_type::Chart::Range => {
+            let one = match series.aggregation {
+                series_type::Aggregation::Range => {
                     let stretches = period.stretches(zone, now);
                     let streams: Vec<i64> = lines.iter().map(|line| line.stream).collect();
-                    let is_double = series.body == series_type::Body::BloodPressure;
-                    let parts = store::parts(db, &streams, &stretches, is_double)?;
+                    let is_double = series.body == series_type::OmhBody::BloodPressure;
+                    let parts = store::summarize(db, &streams, &stretches, is_double)?;
                     Drawn::Range(ranges::buckets(series, &stretches, &parts))
                 }
-                series_type::Chart::Sum => {
+                series_type::Aggregation::Sum => {
                     let stretches =
                         if period == Period::Day { period.stretches(zone, now) } else { Vec::new() };
                     Drawn::Sum(sums(db, series, lines, zone, (stretches, period.days(zone, now)))?)
@@ -117,7 +117,7 @@ impl Charts {
         }
     }
 
-    fn one(&self, series: &Series, drawn: &Drawn) -> Markup {
+    fn one(&self, series: &SeriesType, drawn: &Drawn) -> Markup {
         let drawn = match drawn {
             Drawn::Range(buckets) => ranges::section(series, self.period, &self.zone, buckets),
             Drawn::Sum(sums) => bars::section(series, self.period, &self.zone, sums),
@@ -135,7 +135,7 @@ impl Charts {
 }
 
 /// What was agreed to, and nothing has arrived of.
-pub(crate) fn nothing_yet(rows: &[&Series]) -> Markup {
+pub(crate) fn nothing_yet(rows: &[&SeriesType]) -> Markup {
     let names: Vec<&str> = rows.iter().map(|series| series.name).collect();
     html! {
         @if !names.is_empty() { p.fine { "Agreed to, and nothing has arrived of it yet: " (names.join(", ")) "." } }
@@ -145,34 +145,36 @@ pub(crate) fn nothing_yet(rows: &[&Series]) -> Markup {
 /// What adds up, for these half hours and days.
 pub(crate) fn sums(
     db: &Connection,
-    series: &Series,
-    lines: &[Line],
+    series: &SeriesType,
+    lines: &[ChartStream],
     zone: &TimeZone,
     (stretches, days): (Vec<Interval>, Vec<Day>),
 ) -> Result<Sums, StoreError> {
-    let is_whole = |line: &&Line| line.daily_total || series.is_by_day();
-    let (wholes, fine): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(is_whole);
-    let streams = |lines: &[&Line]| lines.iter().map(|line| line.stream).collect::<Vec<_>>();
+    let is_whole = |line: &&ChartStream| line.daily_total || series.is_by_day();
+    let (wholes, fine): (Vec<&ChartStream>, Vec<&ChartStream>) = lines.iter().partition(is_whole);
+    let streams = |lines: &[&ChartStream]| lines.iter().map(|line| line.stream).collect::<Vec<_>>();
     let mut parts = Vec::new();
     if !fine.is_empty() {
         let all: Vec<Interval> = stretches.iter().copied().chain(days.iter().map(|day| day.range)).collect();
-        parts = store::parts(db, &streams(&fine), &all, false)?;
+        parts = store::summarize(db, &streams(&fine), &all, false)?;
     }
     let mut found = Vec::new();
     if let ([first, ..], [.., last], false) = (days.as_slice(), days.as_slice(), wholes.is_empty()) {
         let reach = Interval { from: first.range.from.minus(ASTRAY), until: last.range.until.plus(ASTRAY) };
-        for (stream, observation) in store::between(db, &streams(&wholes), reach)? {
-            let date = day_totals::date_of(series, &observation, zone);
+        for (stream, observation) in store::list_observations(db, &streams(&wholes), reach)? {
+            let date = day_totals::counted_date(series, &observation, zone);
             let place = days.iter().position(|day| Some(day.date) == date);
-            found.extend(place.map(|place| Whole { stream, place, value: observation.value }));
+            found.extend(place.map(|period| DayOrEventValue { stream, period, value: observation.value }));
         }
     }
-    let all: Vec<&Line> = lines.iter().collect();
-    let of_days = |part: &Part| Some(Part { place: part.place.checked_sub(stretches.len())?, ..*part });
-    let day_parts: Vec<Part> = parts.iter().filter_map(of_days).collect();
+    let all: Vec<&ChartStream> = lines.iter().collect();
+    let of_days = |part: &PeriodSummary| {
+        Some(PeriodSummary { period: part.period.checked_sub(stretches.len())?, ..*part })
+    };
+    let day_parts: Vec<PeriodSummary> = parts.iter().filter_map(of_days).collect();
     Ok(Sums {
-        by_day: day_totals::tally(&all, days.len(), &day_parts, &found),
-        by_stretch: day_totals::tally(&fine, stretches.len(), &parts, &[]),
+        by_day: day_totals::totals_by_source(&all, days.len(), &day_parts, &found),
+        by_stretch: day_totals::totals_by_source(&fine, stretches.len(), &parts, &[]),
         days,
         stretches,
     })

@@ -7,14 +7,14 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
-use crate::model::catalog::series_type::{Chart, Series};
-use crate::model::chart_data::Line;
+use crate::model::catalog::series_type::{Aggregation, SeriesType};
+use crate::model::chart_data::ChartStream;
 use crate::model::consent_intervals::Interval;
 use crate::model::observation::StreamInfo;
 use crate::model::patient::PatientId;
 use crate::omh::show;
 use crate::store::error::StoreError;
-use crate::store::samples::observation::Filter;
+use crate::store::samples::observation::ObservationFilter;
 use crate::store::samples::{chart as store, observation};
 use crate::web::chart::charts::{Rows, nothing_yet, sums};
 use crate::web::chart::period::around;
@@ -27,11 +27,11 @@ const COUNTED: Duration = Duration::from_hours(24);
 /// The newest of each row of the catalogue that there is anything of.
 pub(crate) struct Overview {
     lines: Vec<Newest>,
-    empty: Vec<&'static Series>,
+    empty: Vec<&'static SeriesType>,
 }
 
 struct Newest {
-    series: &'static Series,
+    series: &'static SeriesType,
     /// Its value, and when it was measured or which day it is of.
     found: Option<(String, String)>,
     last_day: i64,
@@ -45,16 +45,19 @@ impl Overview {
         zone: &TimeZone,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let infos = observation::streams(db, &Filter { patient: Some(patient), ..Filter::default() })?;
+        let infos = observation::list_streams(
+            db,
+            &ObservationFilter { patient: Some(patient), ..ObservationFilter::default() },
+        )?;
         let all: Vec<i64> = infos.iter().map(|info| info.id).collect();
         let day = Interval { from: now.minus(COUNTED), until: Timestamp::from_micros(now.micros() + 1) };
-        let counted = store::parts(db, &all, &[day], false)?;
+        let counted = store::summarize(db, &all, &[day], false)?;
         let mut lines = Vec::with_capacity(rows.full.len());
         for (series, own) in &rows.full {
             let is_own = |stream: i64| own.iter().any(|line| line.stream == stream);
-            let found = match series.chart {
-                Chart::Range => newest_sample(db, &infos, &is_own, zone)?,
-                Chart::Sum => newest_day(db, series, own, zone)?,
+            let found = match series.aggregation {
+                Aggregation::Range => newest_sample(db, &infos, &is_own, zone)?,
+                Aggregation::Sum => newest_day(db, series, own, zone)?,
             };
             let last_day =
                 counted.iter().filter(|part| is_own(part.stream)).map(|part| part.value.samples).sum();
@@ -97,15 +100,15 @@ fn newest_sample(
     zone: &TimeZone,
 ) -> Result<Option<(String, String)>, StoreError> {
     let own: Vec<StreamInfo> = infos.iter().filter(|info| is_own(info.id)).cloned().collect();
-    let newest = observation::newest(db, &own, None, 1)?.pop();
-    Ok(newest.map(|(place, one)| (show::show(&own[place], &one), local_text(zone, one.instant))))
+    let newest = observation::list_newest(db, &own, None, 1)?.pop();
+    Ok(newest.map(|(place, one)| (show::format_value(&own[place], &one), local_text(zone, one.instant))))
 }
 
 /// What the newest day comes to: of several sources the one that has most.
 fn newest_day(
     db: &Connection,
-    series: &Series,
-    lines: &[Line],
+    series: &SeriesType,
+    lines: &[ChartStream],
     zone: &TimeZone,
 ) -> Result<Option<(String, String)>, StoreError> {
     let Some(newest) = lines.iter().map(|line| line.newest).max() else { return Ok(None) };
@@ -116,6 +119,6 @@ fn newest_day(
     };
     let found = sums.days.iter().enumerate().rev().find_map(|(place, day)| Some((day, of_day(place)?)));
     Ok(found.map(|(day, value)| {
-        (show::quantity(value, series.shown), format_local(zone, day.range.from, "%a, %-d %b %Y"))
+        (show::format_quantity(value, series.display), format_local(zone, day.range.from, "%a, %-d %b %Y"))
     }))
 }

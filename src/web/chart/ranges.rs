@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use crate::model::catalog::series_type::Series;
-use crate::model::chart_data::{Part, Sum};
+use crate::model::catalog::series_type::SeriesType;
+use crate::model::chart_data::{PeriodSummary, ValueSummary};
 use crate::model::consent_intervals::Interval;
 use crate::web::chart::axis::{Scale, Slots, frame, point};
 use crate::web::chart::period::Period;
@@ -34,9 +34,9 @@ pub(crate) struct Bucket {
 }
 
 /// Sums of all streams, stretch by stretch.
-pub(crate) fn buckets(series: &Series, stretches: &[Interval], parts: &[Part]) -> Vec<Bucket> {
+pub(crate) fn buckets(series: &SeriesType, stretches: &[Interval], parts: &[PeriodSummary]) -> Vec<Bucket> {
     let of_stretch = |(place, range): (usize, &Interval)| {
-        let here = || parts.iter().filter(|part| part.place == place);
+        let here = || parts.iter().filter(|part| part.period == place);
         Bucket {
             range: *range,
             samples: here().map(|part| part.value.samples).sum(),
@@ -47,21 +47,21 @@ pub(crate) fn buckets(series: &Series, stretches: &[Interval], parts: &[Part]) -
     stretches.iter().enumerate().map(of_stretch).collect()
 }
 
-fn spread(series: &Series, sums: impl Iterator<Item = Sum>) -> Option<Spread> {
-    let all = sums.reduce(|one, other| Sum {
+fn spread(series: &SeriesType, sums: impl Iterator<Item = ValueSummary>) -> Option<Spread> {
+    let all = sums.reduce(|one, other| ValueSummary {
         samples: one.samples + other.samples,
-        least: one.least.min(other.least),
-        total: one.total + other.total,
-        most: one.most.max(other.most),
+        min: one.min.min(other.min),
+        sum: one.sum + other.sum,
+        max: one.max.max(other.max),
     })?;
-    let per = series.shown.per;
-    let mean = all.total / crate::web::chart::axis::float(all.samples) / per;
-    Some(Spread { least: all.least / per, mean, most: all.most / per })
+    let per = series.display.per;
+    let mean = all.sum / crate::web::chart::axis::float(all.samples) / per;
+    Some(Spread { least: all.min / per, mean, most: all.max / per })
 }
 
 /// The drawing with its table; none where there is nothing to draw.
 pub(crate) fn section(
-    series: &Series,
+    series: &SeriesType,
     period: Period,
     zone: &TimeZone,
     buckets: &[Bucket],
@@ -89,7 +89,7 @@ pub(crate) fn section(
     })
 }
 
-fn summary(series: &Series, period: Period, buckets: &[Bucket], scale: Scale) -> String {
+fn summary(series: &SeriesType, period: Period, buckets: &[Bucket], scale: Scale) -> String {
     let samples: i64 = buckets.iter().map(|bucket| bucket.samples).sum();
     let reach = |of: fn(&Bucket) -> Option<Spread>| {
         let spreads = || buckets.iter().filter_map(of);
@@ -109,7 +109,7 @@ fn summary(series: &Series, period: Period, buckets: &[Bucket], scale: Scale) ->
         "{} of {}: {samples} sample{plural}, {values}\u{a0}{}.",
         series.name,
         period.title(),
-        series.shown.unit
+        series.display.unit
     )
 }
 
@@ -161,7 +161,7 @@ fn points(run: &[(usize, f64)], scale: Scale, slots: Slots) -> String {
 }
 
 fn table(
-    series: &Series,
+    series: &SeriesType,
     period: Period,
     zone: &TimeZone,
     (buckets, is_double): (&[Bucket], bool),
@@ -177,7 +177,7 @@ fn table(
         details {
             summary { "The same as a table" span.hidden { ": " (series.name) } }
             table {
-                caption { (series.name) ", " (parts) "in " (series.shown.unit) ", " (period.title()) }
+                caption { (series.name) ", " (parts) "in " (series.display.unit) ", " (period.title()) }
                 (table_head(&[Text("From"), Number("Samples"), Number("Lowest"), Number("Mean"), Number("Highest")]))
                 tbody { @for bucket in buckets.iter().filter(|bucket| bucket.value.is_some()) { tr {
                     th scope="row" data-label="From" { (local_text(zone, bucket.range.from)) }

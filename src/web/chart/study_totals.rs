@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
-use crate::model::error_kind::Kind;
+use crate::model::error_kind::ErrorKind;
 use crate::store::error::StoreError;
 use crate::store::operations::hourly_counters;
 use crate::store::operations::hourly_counters::Totals;
@@ -86,7 +86,7 @@ struct Slot {
     /// The hour it begins with.
     hour: i64,
     totals: Totals,
-    errors: Vec<(Kind, i64)>,
+    errors: Vec<(ErrorKind, i64)>,
 }
 
 impl Activity {
@@ -98,12 +98,12 @@ impl Activity {
         let mut slots: Vec<Slot> =
             (first..=last).step_by(usize::try_from(hours).unwrap_or(1)).map(Slot::of).collect();
         let place = |hour: i64| usize::try_from((hour - first).div_euclid(hours)).ok();
-        for (hour, totals) in hourly_counters::since(db, first)? {
+        for (hour, totals) in hourly_counters::list_since(db, first)? {
             if let Some(slot) = place(hour).and_then(|place| slots.get_mut(place)) {
                 slot.totals += totals;
             }
         }
-        for (hour, kind, errors) in hourly_counters::errors_since(db, first)? {
+        for (hour, kind, errors) in hourly_counters::list_errors_since(db, first)? {
             let Some(slot) = place(hour).and_then(|place| slots.get_mut(place)) else { continue };
             match slot.errors.iter_mut().find(|(known, _)| *known == kind) {
                 Some((_, sum)) => *sum += errors,
@@ -155,7 +155,7 @@ impl Activity {
         let minutes = |seconds: i64| seconds / 60;
         let summary = match all.lag.mean() {
             Some(mean) => {
-                format!("{} minutes on average, {} at most.", minutes(mean), minutes(all.lag.most))
+                format!("{} minutes on average, {} at most.", minutes(mean), minutes(all.lag.max_seconds))
             }
             None => "No new samples.".to_owned(),
         };
@@ -169,8 +169,8 @@ impl Activity {
     }
 
     fn errors(&self) -> Markup {
-        let mut kinds: Vec<(Kind, i64)> = Vec::new();
-        for &kind in Kind::ALL {
+        let mut kinds: Vec<(ErrorKind, i64)> = Vec::new();
+        for &kind in ErrorKind::ALL {
             let sum = self.slots.iter().map(|slot| slot.of_kind(kind)).sum();
             if sum > 0 {
                 kinds.push((kind, sum));
@@ -178,7 +178,7 @@ impl Activity {
         }
         let ticks = self.sum(|totals| vec![totals.ticks, totals.ticks_partial, totals.ticks_failed]);
         let named: Vec<String> =
-            kinds.iter().map(|(kind, sum)| format!("{} ({sum})", kind.words())).collect();
+            kinds.iter().map(|(kind, sum)| format!("{} ({sum})", kind.label())).collect();
         let errors = if named.is_empty() { "No errors".to_owned() } else { named.join(", ") };
         let parts = ["errors"];
         self.chart(&Chart {
@@ -297,7 +297,7 @@ impl Slot {
         Self { hour, ..Self::default() }
     }
 
-    fn of_kind(&self, kind: Kind) -> i64 {
+    fn of_kind(&self, kind: ErrorKind) -> i64 {
         self.errors.iter().filter(|(known, _)| *known == kind).map(|(_, sum)| sum).sum()
     }
 }
@@ -366,14 +366,14 @@ mod tests {
         for hours in [0, 1, 7 * 24, 8 * 24] {
             let then = now.minus(std::time::Duration::from_hours(hours));
             hourly_counters::add(&db, then, &one).unwrap();
-            hourly_counters::note_error(&db, then, Kind::Jhe).unwrap();
+            hourly_counters::record_error(&db, then, ErrorKind::Jhe).unwrap();
         }
         let of = |span| {
             let activity = Activity::load(&db, span, now).unwrap();
             let full = activity.slots.iter().enumerate().filter(|(_, slot)| slot.totals.created > 0);
             (
                 activity.slots.len(),
-                full.map(|(place, slot)| (place, slot.totals.created, slot.of_kind(Kind::Jhe)))
+                full.map(|(place, slot)| (place, slot.totals.created, slot.of_kind(ErrorKind::Jhe)))
                     .collect::<Vec<_>>(),
             )
         };

@@ -1,114 +1,116 @@
-//! Which device, and off to its maker's own page.
+//! Choosing a device, and the way to its maker's own page.
 
 use http::StatusCode;
 use maud::html;
 use warp::reply::Response;
 
-use crate::app::connect_device;
-use crate::app::connect_device::ConnectError;
-use crate::app::device_offers::Offer;
-use crate::app::state::App;
+use crate::app::{
+    connect_device, connect_device::ConnectError, device_offers, offer_cache::Offer, state::App,
+};
 use crate::model::study::Study;
 use crate::ow::connector::CallError;
 use crate::store::people::consent;
-use crate::web::layout::{Shell, form, page as whole_page};
-use crate::web::patient::consent_questions::{Asked, asked};
-use crate::web::patient::signed_in::{Patient, page};
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, html as html_answer, see_other, with_status};
+use crate::web::access::{PATIENT, SignedInPatient};
+use crate::web::layout::{PageFrame, form, render_page};
+use crate::web::patient::consent_questions::{ConsentQuestion, find_questions};
+use crate::web::response::{HandlerResult, Refusal, html as html_answer, see_other, with_status};
+use crate::web::route::{Route, get, post};
+use crate::web::{patient::signed_in::page_response, request::Request};
 
-/// `GET /clients/ow/connect`: which device; where there is only one to choose, it is taken.
-pub(crate) async fn choose(app: &App, patient: &Patient) -> Result<Response, Refusal> {
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/clients/ow/connect", PATIENT, show),
+        post("/clients/ow/connect", PATIENT, submit),
+        get("/clients/ow/leave", PATIENT, leave),
+    ]
+}
+
+/// Shows the devices; the only one is chosen at once.
+async fn show(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerResult {
     let sharing = Sharing::load(app, patient).await?;
-    if sharing.is_nothing() {
+    if sharing.is_empty() {
         return Ok(see_other("/clients/ow/manage"));
     }
     let offers = match sharing.offers(app).await {
         Ok(offers) => offers,
-        Err(error) => return Ok(trouble(app, &error, "/clients/ow/connect")),
+        Err(error) => return Ok(unavailable_page(app, &error, "/clients/ow/connect")),
     };
     match offers.as_slice() {
-        [] => Ok(with_status(
-            StatusCode::SERVICE_UNAVAILABLE,
-            page(
-                app,
-                "No device can be connected",
-                &html! {
-                    h1 { "No device can be connected at the moment" }
-                    p { "Your answer is saved. The study has not set up its devices yet; please tell the person \
-                         who sent you the link." }
-                    p { a href="/clients/ow/manage" { "Your choices" } }
-                },
-            ),
-        )),
+        [] => {
+            let body = html! {
+                h1 { "No device can be connected at the moment" }
+                p { "Your answer is saved. The study has not set up its devices yet; please tell the person \
+                     who sent you the link." }
+                p { a href="/clients/ow/manage" { "Your choices" } }
+            };
+            let response = page_response(app, "No device can be connected", &body);
+            Ok(with_status(StatusCode::SERVICE_UNAVAILABLE, response))
+        }
         [only] => Ok(see_other(&format!("/clients/ow/leave?provider={}", only.provider.provider))),
-        several => Ok(page(
-            app,
-            "Choose your device",
-            &html! {
+        several => {
+            let body = html! {
                 h1 { "Which device do you wear?" }
-                (form("/clients/ow/connect", &patient.token, &html! {
-                    ul.devices {
-                        @for offer in several {
-                            li { button type="submit" name="provider" value=(offer.provider.provider) {
-                                (offer.provider.name)
-                            } }
+                (form("/clients/ow/connect", patient.token(), &html! {
+                    ul.devices { @for Offer { provider, .. } in several {
+                        li {
+                            button type="submit" name="provider" value=(provider.provider) { (provider.name) }
                         }
-                    }
+                    } }
                 }))
                 p { a href="/clients/ow/manage" { "Later: to your choices" } }
-            },
-        )),
+            };
+            Ok(page_response(app, "Choose your device", &body))
+        }
     }
 }
 
-/// Whom the patient shares anything with.
+/// The studies with which the patient shares data.
 struct Sharing {
     studies: Vec<Study>,
-    /// A consent stands that names no study: it takes any device.
-    by_hand: bool,
+    /// An active consent names no study; it accepts any device.
+    has_consent_without_study: bool,
 }
 
 impl Sharing {
-    async fn load(app: &App, patient: &Patient) -> Result<Self, Refusal> {
-        let id = patient.id;
+    async fn load(app: &App, patient: &SignedInPatient) -> Result<Self, Refusal> {
+        let id = patient.id();
         let read = move |db: &_| {
-            let agreed = asked(db, id, None, &[])?.into_iter().filter(Asked::is_agreed);
-            let mut standing = consent::entries(db, id)?;
-            standing.retain(|entry| entry.grant.withdrawn.is_none());
-            let by_hand = standing.iter().any(|entry| entry.study.is_none());
-            Ok(Self { studies: agreed.map(|one| one.study).collect(), by_hand })
+            let agreed = find_questions(db, id, None, &[])?.into_iter().filter(ConsentQuestion::has_consent);
+            let mut active = consent::list(db, id)?;
+            active.retain(|entry| entry.grant.withdrawn.is_none());
+            let has_consent_without_study = active.iter().any(|entry| entry.study.is_none());
+            Ok(Self { studies: agreed.map(|one| one.study).collect(), has_consent_without_study })
         };
         Ok(app.store.read(read).await?)
     }
 
-    fn is_nothing(&self) -> bool {
-        self.studies.is_empty() && !self.by_hand
+    fn is_empty(&self) -> bool {
+        self.studies.is_empty() && !self.has_consent_without_study
     }
 
-    /// The devices that may be connected.
+    /// Lists the devices that these studies accept.
     async fn offers(&self, app: &App) -> Result<Vec<Offer>, ConnectError> {
-        let mut offers = connect_device::offers(app).await?;
-        let takes = |offer: &Offer| self.studies.iter().any(|study| study.takes(&offer.provider.provider));
-        offers.retain(|offer| self.by_hand || takes(offer));
+        let mut offers = device_offers::list(app).await?;
+        let takes =
+            |offer: &Offer| self.studies.iter().any(|study| study.accepts_provider(&offer.provider.provider));
+        offers.retain(|offer| self.has_consent_without_study || takes(offer));
         Ok(offers)
     }
 }
 
-/// `POST /clients/ow/connect`.
-pub(crate) fn chosen(visit: &Visit) -> Result<Response, Refusal> {
-    let provider = visit.form.get("provider");
+async fn submit(_: &App, request: &Request, _: &SignedInPatient) -> HandlerResult {
+    let provider = request.form().get("provider");
     if connect_device::is_provider_name(provider) {
         Ok(see_other(&format!("/clients/ow/leave?provider={provider}")))
     } else {
-        Err(Refusal::bad("Please choose one of the devices.").next("/clients/ow/connect", "Choose a device"))
+        Err(Refusal::bad("Please choose one of the devices.").link("/clients/ow/connect", "Choose a device"))
     }
 }
 
-/// `GET /clients/ow/leave`: a page that leads to the provider's own. It is no redirect: browsers count one
-/// after a form as the form's target, which has to be here.
-pub(crate) async fn leave(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
-    let provider = visit.query.get("provider");
+/// Shows a page that leads to the provider's. A redirect after a form would count as the form's target, which
+/// the security policy limits to this origin.
+async fn leave(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let provider = request.query.get("provider");
     if !connect_device::is_provider_name(provider) {
         return Err(Refusal::not_found());
     }
@@ -118,39 +120,40 @@ pub(crate) async fn leave(app: &App, visit: &Visit, patient: &Patient) -> Result
             return Ok(see_other("/clients/ow/connect"));
         }
         Ok(_) => {}
-        Err(error) => return Ok(trouble(app, &error, &here)),
+        Err(error) => return Ok(unavailable_page(app, &error, &here)),
     }
     let name = display_name(app, provider).await;
-    let begun = match begin(app, patient, provider).await {
-        Ok(begun) => begun,
-        Err(error) => return Ok(trouble(app, &error, &here)),
+    let started = match start(app, patient, provider).await {
+        Ok(started) => started,
+        Err(error) => return Ok(unavailable_page(app, &error, &here)),
     };
-    let Some(target) = begun.page() else {
+    let Some(target) = started.page() else {
         let error = CallError::Unreachable("OW names a page that no browser opens".to_owned());
-        return Ok(trouble(app, &error.into(), &here));
+        return Ok(unavailable_page(app, &error.into(), &here));
     };
     let body = html! {
         h1 { "On to " (name) }
-        p { "You are being taken to " (name) "’s own page. Sign in there as you do in its app, and agree. It then \
-             brings you back here." }
+        p { "You are being taken to " (name) "’s own page. Sign in there as you do in its app, and agree. It \
+                                              then brings you back here." }
         p { a.button href=(target) { "Go to " (name) } }
     };
-    let shell = Shell::Plain { simulated: app.simulated, leads_to: Some(target) };
-    Ok(html_answer(whole_page(&format!("On to {name}"), &shell, &body)))
+    let shell = PageFrame::Plain { simulated: app.simulated, leads_to: Some(target) };
+    Ok(html_answer(render_page(&format!("On to {name}"), &shell, &body)))
 }
 
-async fn begin(
+async fn start(
     app: &App,
-    patient: &Patient,
+    patient: &SignedInPatient,
     provider: &str,
-) -> Result<crate::ow::connector::Authorize, ConnectError> {
-    connect_device::ensure_user(app, patient.id, patient.actor()).await?;
-    connect_device::authorize(app, patient.id, provider, Some(patient.token.hash()), patient.actor()).await
+) -> Result<crate::ow::connector::ProviderAuthorization, ConnectError> {
+    connect_device::ensure_ow_user(app, patient.id(), patient.actor()).await?;
+    connect_device::authorize(app, patient.id(), provider, Some(patient.token().hash()), patient.actor())
+        .await
 }
 
-/// What people call a provider: OW's name for it, else its path's with a capital.
+/// Returns OW's name of a provider, or the name in its path with a capital.
 pub(crate) async fn display_name(app: &App, provider: &str) -> String {
-    let offers = connect_device::offers(app).await.unwrap_or_default();
+    let offers = device_offers::list(app).await.unwrap_or_default();
     if let Some(offer) = offers.into_iter().find(|offer| offer.provider.provider == provider) {
         offer.provider.name
     } else {
@@ -159,9 +162,8 @@ pub(crate) async fn display_name(app: &App, provider: &str) -> String {
     }
 }
 
-/// Something between here and the provider does not work: what was answered is saved, and the way goes on
-/// later.
-pub(crate) fn trouble(app: &App, error: &ConnectError, again: &str) -> Response {
+/// Says that the answer is saved and the device can be connected later.
+pub(crate) fn unavailable_page(app: &App, error: &ConnectError, again: &str) -> Response {
     tracing::warn!("a patient could not be sent to a provider: {error}");
     let status = match error {
         ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,
@@ -169,12 +171,12 @@ pub(crate) fn trouble(app: &App, error: &ConnectError, again: &str) -> Response 
     };
     let body = html! {
         h1 { "This does not work at the moment" }
-        p { "Your answer is saved; you need not give it again. The service that connects your device does not \
-             answer. Please try again in a few minutes, or later in this browser." }
+        p { "Your answer is saved; you need not give it again. The service that connects your device does \
+             not answer. Please try again in a few minutes, or later in this browser." }
         div.actions {
             a.button href=(again) { "Try again" }
             a href="/clients/ow/manage" { "Your choices" }
         }
     };
-    with_status(status, page(app, "Not possible at the moment", &body))
+    with_status(status, page_response(app, "Not possible at the moment", &body))
 }

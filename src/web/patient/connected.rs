@@ -1,74 +1,82 @@
-//! Back from the provider: how it went, as OW itself says.
+//! The page after the provider's: whether the device is connected, as OW itself says.
 
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use crate::app::connect_device;
-use crate::app::connect_device::ConnectError;
-use crate::app::state::App;
-use crate::web::layout::length;
-use crate::web::patient::connect::display_name;
-use crate::web::patient::consent_questions::all_asked;
-use crate::web::patient::signed_in::{find_session, page};
-use crate::web::patient::wearing::Wearing;
-use crate::web::request::Visit;
-use crate::web::response::Refusal;
+use crate::app::{connect_device, connect_device::ConnectError, state::App};
+use crate::web::access::{Anyone, RATE_LIMITED, find_patient};
+use crate::web::route::{Route, get};
+use crate::web::{
+    layout::length, patient::connect::display_name, patient::consent_questions::load_questions,
+    patient::selected_devices::SelectedDevices, patient::signed_in::page_response, request::Request,
+    response::HandlerResult,
+};
 
-/// `GET /clients/ow/complete`: says that a device is connected only where OW's own list has it.
-pub(crate) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
-    let Some(patient) = find_session(app, visit).await? else { return Ok(elsewhere(app)) };
-    let way = Way::find(app, visit).await;
-    let name = &way.name;
-    let outcome = match visit.query.get("result") {
-        "refused" => way.not_connected(
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/clients/ow/complete", RATE_LIMITED, show)]
+}
+
+/// Says that a device is connected only if OW's own list has it.
+async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let Some(patient) = find_patient(app, request).await? else { return Ok(other_browser_page(app)) };
+    let provider = ProviderReturn::find(app, request).await;
+    let name = &provider.name;
+    let content = match request.query.get("result") {
+        "refused" => provider.not_connected(
             "You did not agree",
-            &format!("At {name} you chose not to share. Nothing was connected. Your consent here still stands."),
+            &format!(
+                "At {name} you chose not to share. Nothing was connected. Your consent here is still \
+                      valid."
+            ),
         ),
-        "stale" => way.not_connected(
+        "stale" => provider.not_connected(
             "That took too long",
-            &format!("The way to {name} is open for 15 minutes. Nothing was connected; please start once more."),
+            &format!(
+                "The way to {name} is open for 15 minutes. Nothing was connected; please start once \
+                      more."
+            ),
         ),
-        "failed" => way.not_connected(
+        "failed" => provider.not_connected(
             "That did not work",
             &format!(
                 "{name} or the service that connects it reported an error. Nothing was connected. Please try \
                  again; if it stays, tell the person who sent you the link."
             ),
         ),
-        _ => match connect_device::active(app, patient.id).await {
-            Ok(active) if active.iter().any(|one| way.is_to(&one.provider)) => {
+        _ => match connect_device::refresh_active(app, patient.id()).await {
+            Ok(active) if active.iter().any(|one| provider.includes(&one.provider)) => {
                 let interval = app.store.settings().await?.poll_interval();
-                let asked = all_asked(app, &patient, &Wearing::default()).await?;
-                let is_open = asked.iter().any(|one| !one.open().is_empty());
-                connected(name, &length(interval), is_open)
+                let questions = load_questions(app, &patient, &SelectedDevices::default()).await?;
+                let has_open_scopes = questions.iter().any(|one| !one.open_scopes().is_empty());
+                connected(name, &length(interval), has_open_scopes)
             }
-            Ok(_) | Err(ConnectError::NoUser) => way.not_connected(
+            Ok(_) | Err(ConnectError::NoUser) => provider.not_connected(
                 "Not connected yet",
                 &format!(
-                    "{name} has not confirmed the connection. If you have just agreed there, check again in a \
-                     moment; if you left before the end, start once more."
+                    "{name} has not confirmed the connection. If you have just agreed there, check again in \
+                     a moment; if you left before the end, start once more."
                 ),
             ),
             Err(error) => {
-                tracing::warn!("whether a device is connected could not be asked: {error}");
-                way.unknown()
+                tracing::warn!("OW did not say whether a device is connected: {error}");
+                provider.unknown()
             }
         },
     };
-    Ok(page(app, outcome.0, &outcome.1))
+    Ok(page_response(app, content.0, &content.1))
 }
 
-/// To which provider the patient went.
-struct Way {
-    /// None where the address does not say.
+/// The provider from which the patient comes back.
+struct ProviderReturn {
+    /// None if the address names none.
     provider: Option<String>,
     name: String,
 }
 
-impl Way {
-    async fn find(app: &App, visit: &Visit) -> Self {
+impl ProviderReturn {
+    async fn find(app: &App, request: &Request) -> Self {
         let provider =
-            Some(visit.query.get("provider")).filter(|name| connect_device::is_provider_name(name));
+            Some(request.query.get("provider")).filter(|name| connect_device::is_provider_name(name));
         let name = match provider {
             Some(provider) => display_name(app, provider).await,
             None => "your device".to_owned(),
@@ -76,11 +84,11 @@ impl Way {
         Self { provider: provider.map(str::to_owned), name }
     }
 
-    fn is_to(&self, provider: &str) -> bool {
+    fn includes(&self, provider: &str) -> bool {
         self.provider.as_deref().is_none_or(|name| name == provider)
     }
 
-    /// The address of a page about the same provider.
+    /// Returns the address of a page about the same provider.
     fn to(&self, page: &str) -> String {
         match &self.provider {
             Some(provider) => format!("/clients/ow/{page}?provider={provider}"),
@@ -88,7 +96,7 @@ impl Way {
         }
     }
 
-    fn not_connected(&self, title: &'static str, text: &str) -> Outcome {
+    fn not_connected(&self, title: &'static str, text: &str) -> TitleAndBody {
         let again = if self.provider.is_some() { self.to("leave") } else { self.to("connect") };
         let body = html! {
             h1 { (title) }
@@ -102,12 +110,12 @@ impl Way {
         (title, body)
     }
 
-    fn unknown(&self) -> Outcome {
+    fn unknown(&self) -> TitleAndBody {
         let title = "We cannot tell at the moment";
         let body = html! {
             h1 { (title) }
-            p { "Whether " (self.name) " is connected cannot be found out just now: the service that knows it does \
-                 not answer. Nothing is lost. Check again in a few minutes." }
+            p { "Whether " (self.name) " is connected cannot be found out just now: the service that knows \
+                                        it does not answer. Nothing is lost. Check again in a few minutes." }
             div.actions {
                 a.button href=(self.to("complete")) { "Check again" }
                 a href="/clients/ow/manage" { "Your choices" }
@@ -117,10 +125,10 @@ impl Way {
     }
 }
 
-type Outcome = (&'static str, Markup);
+type TitleAndBody = (&'static str, Markup);
 
-/// `is_open` says whether the study asks for something more that the device measures.
-fn connected(name: &str, interval: &str, is_open: bool) -> Outcome {
+/// `has_open_scopes`: the study asks for more that the device measures.
+fn connected(name: &str, interval: &str, has_open_scopes: bool) -> TitleAndBody {
     let body = html! {
         h1 { "Successfully Connected" }
         p.lead { (name) " is connected. You need not do anything more." }
@@ -128,9 +136,9 @@ fn connected(name: &str, interval: &str, is_open: bool) -> Outcome {
         ul {
             li { "Keep wearing and syncing your device as you always do." }
             li { "We look for new measurements every " (interval) ". The first ones can take an hour." }
-            @if is_open {
-                li { "Your study also asks for something that you have not agreed to. You can read it on the page “Your \
-                      choices”; you need not agree." }
+            @if has_open_scopes {
+                li { "Your study also asks for something that you have not agreed to. You can read it on the \
+                      page “Your choices”; you need not agree." }
             }
             li { "You can look at your data, change your mind, or disconnect at any time on the page “Your \
                   choices”." }
@@ -140,15 +148,12 @@ fn connected(name: &str, interval: &str, is_open: bool) -> Outcome {
     ("Successfully Connected", body)
 }
 
-/// Whoever began in an app, or in another browser.
-fn elsewhere(app: &App) -> Response {
-    page(
-        app,
-        "Back from your device’s page",
-        &html! {
-            h1 { "Please go back to where you began" }
-            p { "If you began in an app, go back to it: it shows whether your device is connected. If you began \
-                 with a link from your study, open it in the browser you used then." }
-        },
-    )
+/// Answers a patient who began in an app or in another browser.
+fn other_browser_page(app: &App) -> Response {
+    let body = html! {
+        h1 { "Please go back to where you began" }
+        p { "If you began in an app, go back to it: it shows whether your device is connected. If you began \
+             with a link from your study, open it in the browser you used then." }
+    };
+    page_response(app, "Back from your device’s page", &body)
 }

@@ -1,244 +1,241 @@
-//! What studies ask a patient, what of it the patient has agreed to, and how an answer is kept.
+//! The scopes that studies ask a patient for, the consents to them, and how an answer is saved.
 
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
 use crate::app::state::App;
-use crate::common::time::{Timestamp, show_duration};
-use crate::config::settings::Snapshot;
-use crate::model::account::Actor;
-use crate::model::catalog::source;
-use crate::model::patient::PatientId;
+use crate::common::time::{Timestamp, format_duration};
+use crate::config::settings::Settings;
 use crate::model::study::{Scope, Study, StudyId};
+use crate::model::{account::Actor, catalog::source, patient::PatientId};
 use crate::secrets::token::TokenHash;
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
-use crate::store::people::consent::{Entry, Grounds};
+use crate::store::people::consent::{ConsentEntry, GrantBasis};
 use crate::store::people::{consent, device_connection, study};
-use crate::store::privacy::audit;
-use crate::store::samples::code::Deliveries;
-use crate::web::patient::signed_in::Patient;
-use crate::web::patient::wearing::Wearing;
+use crate::store::{engine::setting, error::StoreError, privacy::audit, samples::code::DataSourceCodes};
 use crate::web::patient::wording::{LANGUAGE, VERSION, Wording};
-use crate::web::response::Refusal;
+use crate::web::{access::SignedInPatient, patient::selected_devices::SelectedDevices, response::Refusal};
 
-/// A study that asks a patient, and which of its scopes the patient has agreed to.
+/// One study's scopes, with the patient's consents.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct ConsentQuestion {
     pub(crate) study: Study,
-    /// Each scope that the patient's device delivers or that was agreed to, and the consent to it that stands.
-    pub(crate) scopes: Vec<(Scope, Option<Agreed>)>,
-    /// What the patient's device does not measure, and another one that the study takes does.
+    /// Scopes that the patient's devices deliver or that have a consent.
+    pub(crate) scopes: Vec<(Scope, Option<ActiveConsent>)>,
+    /// Scopes that another device of the study measures, but none of the patient's.
     pub(crate) unmeasured: Vec<Scope>,
-    /// What else the study asks for, and none of the devices that it takes delivers.
-    pub(crate) beyond: Vec<Scope>,
-    /// The patient's devices that the study takes, by OW's names; none where they are not known.
+    /// Scopes that no device accepted by the study delivers.
+    pub(crate) undeliverable: Vec<Scope>,
+    /// The patient's devices that the study accepts, by OW's names; empty if unknown.
     devices: Vec<String>,
-    /// What the devices deliver of what the study asks for; all of it where they are not known.
+    /// Codes that the devices deliver; all of the study if the devices are unknown.
     measured: BTreeSet<String>,
-    /// How far back the first read goes, in words.
-    reach: String,
+    /// Range of the first read: "last 30 days".
+    first_read_range: String,
 }
 
-/// A consent that stands.
+/// A consent that is not withdrawn.
 #[derive(Debug, Clone)]
-pub(crate) struct Agreed {
+pub(crate) struct ActiveConsent {
     pub(crate) since: Timestamp,
-    /// The words that were agreed to.
+    /// The text that the patient agreed to.
     pub(crate) text: Option<String>,
 }
 
-impl Asked {
-    /// Whether the patient shares anything with the study.
-    pub(crate) fn is_agreed(&self) -> bool {
+impl ConsentQuestion {
+    pub(crate) fn has_consent(&self) -> bool {
         self.scopes.iter().any(|(_, agreed)| agreed.is_some())
     }
 
-    /// Whether it asks for what was agreed to in this consent.
-    pub(crate) fn shows(&self, entry: &Entry) -> bool {
+    /// Returns whether a consent is to a scope of this study.
+    pub(crate) fn includes(&self, entry: &ConsentEntry) -> bool {
         is_of(entry, &self.study) && self.scopes.iter().any(|(scope, _)| *scope == entry.scope)
     }
 
-    /// What the patient has not agreed to.
-    pub(crate) fn open(&self) -> Vec<Scope> {
+    /// Returns the scopes without a consent.
+    pub(crate) fn open_scopes(&self) -> Vec<Scope> {
         self.scopes.iter().filter(|(_, agreed)| agreed.is_none()).map(|(scope, _)| scope.clone()).collect()
     }
 
-    /// Whether the patient's device measures it.
     pub(crate) fn measures(&self, scope: &Scope) -> bool {
         self.measured.contains(&scope.code)
     }
 
-    /// The patient's devices, in words.
+    /// Returns "your Oura or your Garmin".
     pub(crate) fn device_names(&self) -> String {
         let names: Vec<String> =
-            self.devices.iter().map(|device| format!("your {}", source::data_source(device))).collect();
+            self.devices.iter().map(|device| format!("your {}", source::data_source_name(device))).collect();
         names.join(" or ")
     }
 
-    /// Whether it makes a difference which device the patient wears, and that is not known; or whether what is worn
-    /// measures nothing of what is asked.
-    pub(crate) fn is_undecided(&self, deliveries: &Deliveries) -> bool {
+    /// Returns whether the question depends on the device: it is unknown and makes a difference, or the known
+    /// one measures nothing that the study asks for.
+    pub(crate) fn depends_on_device(&self, source_codes: &DataSourceCodes) -> bool {
         if !self.devices.is_empty() {
             return self.scopes.is_empty() && !self.unmeasured.is_empty();
         }
-        let sources = deliveries.sources().filter(|source| self.study.takes(source));
-        let mut opened = sources.map(|source| self.opened_by(source, deliveries));
+        let sources = source_codes.sources().filter(|source| self.study.accepts_provider(source));
+        let mut opened = sources.map(|source| self.opened_by(source, source_codes));
         let first = opened.next().unwrap_or_default();
         opened.any(|one| one != first)
     }
 
-    /// What could be agreed to with this device.
-    pub(crate) fn opened_by(&self, provider: &str, deliveries: &Deliveries) -> Vec<(StudyId, String)> {
-        if !self.study.takes(provider) {
+    /// Returns the scopes that could be agreed to with a device.
+    pub(crate) fn opened_by(&self, provider: &str, source_codes: &DataSourceCodes) -> Vec<(StudyId, String)> {
+        if !self.study.accepts_provider(provider) {
             return Vec::new();
         }
-        let open = self.open().into_iter().chain(self.unmeasured.iter().cloned());
-        let measured =
-            open.filter(|scope| deliveries.delivers(provider, &scope.code) || !deliveries.knows(provider));
+        let open = self.open_scopes().into_iter().chain(self.unmeasured.iter().cloned());
+        let measured = open
+            .filter(|scope| source_codes.delivers(provider, &scope.code) || !source_codes.knows(provider));
         measured.map(|scope| (self.study.id, scope.code)).collect()
     }
 
-    /// What the patient reads about what is open.
+    /// Returns the text about the open scopes.
     pub(crate) fn wording(&self) -> Wording {
-        Wording::new(&self.study, &self.open(), &self.reach)
+        Wording::new(&self.study, &self.open_scopes(), &self.first_read_range)
     }
 
-    /// What a form says so that it is known which words stood above it.
-    pub(crate) fn proof(&self) -> String {
+    /// Identifies the text that a form shows, so that a change of it is noticed.
+    pub(crate) fn wording_id(&self) -> String {
         format!("{}:{}", self.study.id, self.wording().hash().hex())
     }
 }
 
-fn is_of(entry: &Entry, study: &Study) -> bool {
+fn is_of(entry: &ConsentEntry, study: &Study) -> bool {
     entry.study.as_ref().is_some_and(|(id, _)| *id == study.id)
 }
 
-/// The studies that ask a patient, or one of them: for what the connected devices measure, and those in `wearing`,
-/// which the patient is about to connect.
-pub(crate) fn asked(
+/// Finds the questions of a patient's studies, or of one, for the connected devices and the selected ones.
+pub(crate) fn find_questions(
     db: &Connection,
     patient: PatientId,
     only: Option<StudyId>,
-    wearing: &[String],
-) -> Result<Vec<Asked>, StoreError> {
-    let reach = reach(&setting::all(db)?);
-    let mut standing = consent::entries(db, patient)?;
-    standing.retain(|entry| entry.grant.withdrawn.is_none());
-    let deliveries = Deliveries::load(db)?;
-    let mut devices = device_connection::active(db, patient)?;
-    devices.extend(wearing.iter().cloned());
+    selected: &[String],
+) -> Result<Vec<ConsentQuestion>, StoreError> {
+    let first_read_range = format_first_read_range(&setting::read_all(db)?);
+    let mut active = consent::list(db, patient)?;
+    active.retain(|entry| entry.grant.withdrawn.is_none());
+    let source_codes = DataSourceCodes::load(db)?;
+    let mut devices = device_connection::list_active_providers(db, patient)?;
+    devices.extend(selected.iter().cloned());
     let mut all = Vec::new();
-    for study in study::of_patient(db, patient)? {
+    for study in study::list_of_patient(db, patient)? {
         if only.is_some_and(|only| only != study.id) {
             continue;
         }
-        let devices: Vec<String> = devices.iter().filter(|device| study.takes(device)).cloned().collect();
-        let (mut scopes, mut unmeasured, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
+        let devices: Vec<String> =
+            devices.iter().filter(|device| study.accepts_provider(device)).cloned().collect();
+        let (mut scopes, mut unmeasured, mut undeliverable) = (Vec::new(), Vec::new(), Vec::new());
         let mut measured = BTreeSet::new();
         for scope in &study.terms.scopes {
-            let entry = standing.iter().find(|entry| is_of(entry, &study) && entry.scope == *scope);
-            let is_measured = devices.is_empty() || measures(&devices, scope, &deliveries);
-            let is_delivered = delivered(&study, scope, &deliveries);
+            let entry = active.iter().find(|entry| is_of(entry, &study) && entry.scope == *scope);
+            let is_measured = devices.is_empty() || measures(&devices, scope, &source_codes);
+            let is_delivered = is_deliverable(&study, scope, &source_codes);
             if is_measured {
                 measured.insert(scope.code.clone());
             }
             match entry {
-                Some(entry) if is_delivered => scopes.push((scope.clone(), Some(agreed(db, entry)?))),
+                Some(entry) if is_delivered => scopes.push((scope.clone(), Some(load_active(db, entry)?))),
                 Some(_) => {}
                 None if is_measured && is_delivered => scopes.push((scope.clone(), None)),
                 None if is_delivered => unmeasured.push(scope.clone()),
-                None => beyond.push(scope.clone()),
+                None => undeliverable.push(scope.clone()),
             }
         }
-        all.push(Asked { study, scopes, unmeasured, beyond, devices, measured, reach: reach.clone() });
+        all.push(ConsentQuestion {
+            study,
+            scopes,
+            unmeasured,
+            undeliverable,
+            devices,
+            measured,
+            first_read_range: first_read_range.clone(),
+        });
     }
     Ok(all)
 }
 
-/// Whether one of these devices measures it. One of which nothing is known may measure anything.
-fn measures(devices: &[String], scope: &Scope, deliveries: &Deliveries) -> bool {
-    devices.iter().any(|device| deliveries.delivers(device, &scope.code) || !deliveries.knows(device))
+/// Returns whether a device measures a scope. An unknown device may measure anything.
+fn measures(devices: &[String], scope: &Scope, source_codes: &DataSourceCodes) -> bool {
+    devices.iter().any(|device| source_codes.delivers(device, &scope.code) || !source_codes.knows(device))
 }
 
-/// Whether a data source that the study takes delivers it; any does where the study takes none that is known, since
-/// it may be given one later.
-fn delivered(study: &Study, scope: &Scope, deliveries: &Deliveries) -> bool {
-    let takes_none = !deliveries.sources().any(|source| study.takes(source));
-    deliveries.of(&scope.code).into_iter().any(|source| takes_none || study.takes(source))
+/// Returns whether a data source of the study delivers a scope. A study without a known source may get any
+/// later.
+fn is_deliverable(study: &Study, scope: &Scope, source_codes: &DataSourceCodes) -> bool {
+    let accepts_none = !source_codes.sources().any(|source| study.accepts_provider(source));
+    source_codes.of(&scope.code).into_iter().any(|source| accepts_none || study.accepts_provider(source))
 }
 
-fn agreed(db: &Connection, entry: &Entry) -> Result<Agreed, StoreError> {
-    let text = match &entry.wording {
-        Some((_, _, hash)) => consent::wording(db, *hash)?,
+fn load_active(db: &Connection, entry: &ConsentEntry) -> Result<ActiveConsent, StoreError> {
+    let text = match &entry.text {
+        Some((_, _, hash)) => consent::find_text(db, *hash)?,
         None => None,
     };
-    Ok(Agreed { since: entry.grant.granted, text })
+    Ok(ActiveConsent { since: entry.grant.granted, text })
 }
 
-/// How far back the first read goes, in words.
-fn reach(settings: &Snapshot) -> String {
-    let reach = settings.first_connect_window();
-    let days = reach.as_secs() / 86_400;
-    match (reach.as_secs().is_multiple_of(86_400), days) {
+fn format_first_read_range(settings: &Settings) -> String {
+    let window = settings.first_connect_window();
+    let days = window.as_secs() / 86_400;
+    match (window.as_secs().is_multiple_of(86_400), days) {
         (true, 1) => "last day".to_owned(),
         (true, days) => format!("last {days} days"),
-        (false, _) => format!("last {}", show_duration(reach)),
+        (false, _) => format!("last {}", format_duration(window)),
     }
 }
 
-/// For pages that show a patient's own choices.
-pub(crate) async fn all_asked(
+pub(crate) async fn load_questions(
     app: &App,
-    patient: &Patient,
-    wearing: &Wearing,
-) -> Result<Vec<Asked>, Refusal> {
-    let (id, wearing) = (patient.id, wearing.providers.clone());
-    Ok(app.store.read(move |db| asked(db, id, None, &wearing)).await?)
+    patient: &SignedInPatient,
+    selected: &SelectedDevices,
+) -> Result<Vec<ConsentQuestion>, Refusal> {
+    let (id, selected) = (patient.id(), selected.providers.clone());
+    Ok(app.store.read(move |db| find_questions(db, id, None, &selected)).await?)
 }
 
-/// Notes that a patient agrees to these scopes of a study, with the words that were read.
-pub(crate) fn note_grants(
+/// Records consents to scopes of a study, with the text that the patient has read.
+pub(crate) fn record_grants(
     db: &Connection,
     patient: PatientId,
-    asked: &Asked,
+    question: &ConsentQuestion,
     scopes: &[Scope],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if scopes.is_empty() {
         return Ok(());
     }
-    let wording = keep_wording(db, asked)?;
-    let grounds = Grounds { study: Some(asked.study.id), wording: Some(wording) };
+    let wording = save_wording(db, question)?;
+    let basis = GrantBasis { study: Some(question.study.id), text: Some(wording) };
     for scope in scopes {
-        if consent::grant(db, patient, &scope.code, grounds, now)? {
-            let detail = format!("{} study {} text {}", scope.code, asked.study.id, wording.hex());
+        if consent::grant(db, patient, &scope.code, basis, now)? {
+            let detail = format!("{} study {} text {}", scope.code, question.study.id, wording.hex());
             audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), &detail)?;
         }
     }
     Ok(())
 }
 
-/// Notes which words a patient of JHE's is about to agree to: the consent begins when JHE has it.
-pub(crate) fn intend(
+/// Records the text that a patient of JHE is about to agree to. The consent begins when JHE has it.
+pub(crate) fn record_intent(
     db: &Connection,
     patient: PatientId,
-    asked: &Asked,
+    question: &ConsentQuestion,
     scopes: &[Scope],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     if scopes.is_empty() {
         return Ok(());
     }
-    let wording = keep_wording(db, asked)?;
-    scopes
-        .iter()
-        .try_for_each(|scope| consent::intend(db, patient, &scope.code, asked.study.id, wording, now))
+    let wording = save_wording(db, question)?;
+    scopes.iter().try_for_each(|scope| {
+        consent::insert_pending(db, patient, &scope.code, question.study.id, wording, now)
+    })
 }
 
-fn keep_wording(db: &Connection, asked: &Asked) -> Result<TokenHash, StoreError> {
-    let wording = asked.wording();
-    consent::keep_wording(db, wording.hash(), VERSION, LANGUAGE, &wording.text())?;
+fn save_wording(db: &Connection, question: &ConsentQuestion) -> Result<TokenHash, StoreError> {
+    let wording = question.wording();
+    consent::insert_text(db, wording.hash(), VERSION, LANGUAGE, &wording.text())?;
     Ok(wording.hash())
 }

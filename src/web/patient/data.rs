@@ -1,44 +1,49 @@
-//! What is kept of a patient, shown to that patient, and to take away.
+//! A patient's own data: shown, and as a download.
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use maud::html;
 use tokio::sync::mpsc;
-use warp::reply::{Reply, Response};
+use warp::reply::Reply;
 
 use crate::app::state::App;
 use crate::common::time::time_zone_or_utc;
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::PatientRef;
 use crate::omh::render;
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
-use crate::store::people::patient as patients;
-use crate::store::privacy::audit;
-use crate::store::samples::observation;
-use crate::store::samples::observation::Filter;
+use crate::store::{
+    engine::store::Store, error::StoreError, people::patient as patients, privacy::audit,
+    samples::observation, samples::observation::ObservationFilter,
+};
+use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::chart::charts::{Charts, Rows};
-use crate::web::chart::overview::Overview;
-use crate::web::chart::period::Period;
-use crate::web::patient::signed_in::{Patient, page};
-use crate::web::request::Visit;
-use crate::web::response::Refusal;
+use crate::web::route::{Route, get};
+use crate::web::{
+    chart::overview::Overview, chart::period::Period, patient::signed_in::page_response, request::Request,
+    response::HandlerResult,
+};
 
-/// Pieces that wait for a slow reader; each is a step of the store's reading.
-const AHEAD: usize = 2;
+/// Chunks that wait for a slow reader; each is one step of reading the store.
+const QUEUED_CHUNKS: usize = 2;
 
-/// How the data are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+enum DownloadFormat {
     /// Open mHealth data points, one JSON document per line.
     Omh,
     /// A table with a header line.
     Csv,
 }
 
-/// `GET /clients/ow/data`.
-pub(crate) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
-    let (id, now, period) = (patient.id, app.clock.now(), Period::parse(visit.query.get("period")));
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/clients/ow/data", PATIENT, show),
+        get("/clients/ow/data.ndjson", PATIENT, download),
+        get("/clients/ow/data.csv", PATIENT, download),
+    ]
+}
+
+async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let (id, now, period) = (patient.id(), app.clock.now(), Period::parse(request.query.get("period")));
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&who.time_zone);
@@ -54,7 +59,7 @@ pub(crate) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         (overview.table("#"))
         (charts.section("/clients/ow/data?period="))
         h2 { "Take it with you" }
-        p { "Everything that is kept of you here:" }
+        p { "Everything that is stored about you here:" }
         ul {
             li { a href="/clients/ow/data.csv" download { "As a table (CSV)" } ", for a spreadsheet" }
             li { a href="/clients/ow/data.ndjson" download { "As Open mHealth data points (JSON)" }
@@ -62,54 +67,55 @@ pub(crate) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<
         }
         p { a.button href="/clients/ow/manage" { "Your choices" } }
     };
-    Ok(page(app, "Your data", &body))
+    Ok(page_response(app, "Your data", &body))
 }
 
-/// `GET /clients/ow/data.…`: everything, in constant memory.
-pub(crate) async fn download(app: &App, patient: &Patient, format: Format) -> Result<Response, Refusal> {
-    let (id, now, who) = (patient.id, app.clock.now(), patient.actor());
+/// Sends everything, in constant memory.
+async fn download(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let format = if request.path.contains(".csv") { DownloadFormat::Csv } else { DownloadFormat::Omh };
+    let (id, now, who) = (patient.id(), app.clock.now(), patient.actor());
     app.store.write(move |db| audit::record(db, now, who, "data.download", Some(id), "")).await?;
-    let filter = Filter { patient: Some(id), ..Filter::default() };
-    let wanted = filter.clone();
-    let streams = app.store.read(move |db| observation::streams(db, &wanted)).await?;
-    let (sender, mut receiver) = mpsc::channel(AHEAD);
+    let filter = ObservationFilter { patient: Some(id), ..ObservationFilter::default() };
+    let stream_filter = filter.clone();
+    let streams = app.store.read(move |db| observation::list_streams(db, &stream_filter)).await?;
+    let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
     let store = app.store.clone();
     tokio::spawn(async move {
         if let Err(error) = send_all(&store, &streams, &filter, format, &sender).await {
-            // The connection is cut, so that half a file is not taken for a whole one.
+            // Cuts the connection, so that nobody takes half a file for a complete one.
             let _ = sender.send(Err(std::io::Error::other(error.to_string()))).await;
         }
     });
     let body = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     let mut answer = warp::reply::stream(body).into_response();
     let (kind, name) = match format {
-        Format::Omh => ("application/x-ndjson", "attachment; filename=\"my-data.ndjson\""),
-        Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"my-data.csv\""),
+        DownloadFormat::Omh => ("application/x-ndjson", "attachment; filename=\"my-data.ndjson\""),
+        DownloadFormat::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"my-data.csv\""),
     };
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(name));
     Ok(answer)
 }
 
-type Piece = Result<Bytes, std::io::Error>;
+type Chunk = Result<Bytes, std::io::Error>;
 
-/// Sends it step by step; a reader who has gone ends it.
+/// Sends the data step by step until the reader has gone.
 async fn send_all(
     store: &Store,
     streams: &[StreamInfo],
-    filter: &Filter,
-    format: Format,
-    sender: &mpsc::Sender<Piece>,
+    filter: &ObservationFilter,
+    format: DownloadFormat,
+    sender: &mpsc::Sender<Chunk>,
 ) -> Result<(), StoreError> {
     let mut text = match format {
-        Format::Csv => csv_line(render::CSV_HEADER),
-        Format::Omh => Vec::new(),
+        DownloadFormat::Csv => csv_line(render::CSV_HEADER),
+        DownloadFormat::Omh => Vec::new(),
     };
     for stream in streams {
         let mut after = None;
         loop {
-            let (row, wanted) = (stream.id, filter.clone());
-            let step = store.read(move |db| observation::step(db, row, after, &wanted)).await?;
+            let (row, stream_filter) = (stream.id, filter.clone());
+            let step = store.read(move |db| observation::list_page(db, row, after, &stream_filter)).await?;
             for one in &step {
                 text.extend(line(stream, one, format)?);
             }
@@ -122,15 +128,17 @@ async fn send_all(
             }
         }
     }
-    // Without a single stream the header is all there is.
+    // A patient without data gets the header alone.
     let _ = sender.send(Ok(text.into())).await;
     Ok(())
 }
 
-fn line(stream: &StreamInfo, one: &Observation, format: Format) -> Result<Vec<u8>, StoreError> {
+fn line(stream: &StreamInfo, one: &Observation, format: DownloadFormat) -> Result<Vec<u8>, StoreError> {
     match format {
-        Format::Csv => render::csv_record(stream, one).map(csv_line),
-        Format::Omh => render::omh_document(stream, one).map(|document| (document + "\n").into_bytes()),
+        DownloadFormat::Csv => render::csv_record(stream, one).map(csv_line),
+        DownloadFormat::Omh => {
+            render::omh_document(stream, one).map(|document| (document + "\n").into_bytes())
+        }
     }
     .map_err(|error| StoreError::Other(error.to_string()))
 }

@@ -1,54 +1,51 @@
-//! Which device a patient is asked about: what it does not measure is not asked. Where studies take several that
-//! measure different things, the patient says first which one it is.
+//! The device that a consent question is about: scopes that it does not measure are not asked. Where the
+//! devices that a study accepts measure different things, the patient first says which one it is.
 
 use maud::html;
 use tokio::time::timeout;
 use warp::reply::Response;
 
-use crate::app::connect_device;
-use crate::app::device_offers::Offer;
-use crate::app::patient_tokens::PATIENCE;
-use crate::app::state::App;
-use crate::model::patient::PatientId;
-use crate::model::study::StudyId;
-use crate::store::samples::code::Deliveries;
-use crate::web::patient::consent_questions::{Asked, asked};
-use crate::web::patient::signed_in::page;
-use crate::web::patient::wearing::Wearing;
-use crate::web::response::Refusal;
+use crate::app::{device_offers, offer_cache::Offer, patient_tokens::JHE_TIMEOUT, state::App};
+use crate::model::{patient::PatientId, study::StudyId};
+use crate::store::samples::code::DataSourceCodes;
+use crate::web::patient::consent_questions::{ConsentQuestion, find_questions};
+use crate::web::{
+    patient::selected_devices::SelectedDevices, patient::signed_in::page_response, response::Refusal,
+};
 
-/// What a page is to show.
-pub(crate) enum Settled {
-    /// What is asked, and about which devices.
-    Asked(Vec<Asked>, Wearing),
-    /// Which of these it is comes first.
-    Choose(Vec<Offer>),
+/// The next question to a patient.
+pub(crate) enum NextQuestion {
+    /// The scopes to consent to, and the devices they are about.
+    Consent(Vec<ConsentQuestion>, SelectedDevices),
+    /// One of these devices.
+    Device(Vec<Offer>),
 }
 
-/// Finds out what a patient is asked. OW is asked which devices can be connected only where that makes a difference;
-/// where it does not say, the patient is asked for what any of the study's devices measures.
-pub(crate) async fn settle(
+/// Finds the questions for a patient. OW is asked for the devices only where these make a difference; without
+/// its answer the patient is asked for everything that a device of the study measures.
+pub(crate) async fn find_next_question(
     app: &App,
     patient: PatientId,
     only: Option<StudyId>,
-    wearing: Wearing,
-) -> Result<Settled, Refusal> {
-    let worn = wearing.providers.clone();
-    let read = move |db: &_| Ok((asked(db, patient, only, &worn)?, Deliveries::load(db)?));
+    selected: SelectedDevices,
+) -> Result<NextQuestion, Refusal> {
+    let providers = selected.providers.clone();
+    let read = move |db: &_| Ok((find_questions(db, patient, only, &providers)?, DataSourceCodes::load(db)?));
     let (found, deliveries) = app.store.read(read).await?;
-    let undecided: Vec<&Asked> = found.iter().filter(|one| one.is_undecided(&deliveries)).collect();
-    if !wearing.providers.is_empty() || undecided.is_empty() {
-        return Ok(Settled::Asked(found, wearing));
+    let undecided: Vec<&ConsentQuestion> =
+        found.iter().filter(|one| one.depends_on_device(&deliveries)).collect();
+    if !selected.providers.is_empty() || undecided.is_empty() {
+        return Ok(NextQuestion::Consent(found, selected));
     }
-    let mut offers = match timeout(PATIENCE, connect_device::offers(app)).await {
-        Ok(Ok(offers)) => offers,
-        Ok(Err(error)) => {
-            tracing::warn!(%patient, "is asked for what any device measures: {error}");
-            return Ok(Settled::Asked(found, wearing));
-        }
-        Err(_) => {
-            tracing::warn!(%patient, "is asked for what any device measures: OW did not answer in time");
-            return Ok(Settled::Asked(found, wearing));
+    let offers = match timeout(JHE_TIMEOUT, device_offers::list(app)).await {
+        Ok(offers) => offers.map_err(|error| error.to_string()),
+        Err(_) => Err("OW did not answer in time".to_owned()),
+    };
+    let mut offers = match offers {
+        Ok(offers) => offers,
+        Err(reason) => {
+            tracing::warn!(%patient, "is asked for what any device measures: {reason}");
+            return Ok(NextQuestion::Consent(found, selected));
         }
     };
     let opens = |offer: &Offer| {
@@ -56,27 +53,27 @@ pub(crate) async fn settle(
         undecided.iter().flat_map(|one| one.opened_by(provider, &deliveries)).collect::<Vec<_>>()
     };
     offers.retain(|offer| !opens(offer).is_empty());
-    let Some(first) = offers.first().map(opens) else { return Ok(Settled::Asked(found, wearing)) };
+    let Some(first) = offers.first().map(opens) else { return Ok(NextQuestion::Consent(found, selected)) };
     if offers.iter().any(|offer| opens(offer) != first) {
-        return Ok(Settled::Choose(offers));
+        return Ok(NextQuestion::Device(offers));
     }
     let providers: Vec<String> = offers.into_iter().map(|offer| offer.provider.provider).collect();
-    let worn = providers.clone();
-    let found = app.store.read(move |db| asked(db, patient, only, &worn)).await?;
-    Ok(Settled::Asked(found, Wearing { providers, is_chosen: false }))
+    let offered = providers.clone();
+    let found = app.store.read(move |db| find_questions(db, patient, only, &offered)).await?;
+    Ok(NextQuestion::Consent(found, SelectedDevices { providers, is_chosen: false }))
 }
 
-/// The page that asks which device it is; `href` is the address that it leads to, with the parameter's name.
-pub(crate) fn choose(app: &App, offers: &[Offer], href: &str) -> Response {
+/// Renders the choice of a device; `href` ends with the name of the parameter for it.
+pub(crate) fn render_device_choice(app: &App, offers: &[Offer], href: &str) -> Response {
     let body = html! {
         h1 { "Which device do you wear?" }
-        p { "You are then asked only for what it measures. If you wear several, choose one: you can add another one \
-             later." }
+        p { "You are then asked only for what it measures. If you wear several, choose one: you can add \
+             another one later." }
         ul.devices {
             @for offer in offers {
                 li { a.button href={ (href) (offer.provider.provider) } { (offer.provider.name) } }
             }
         }
     };
-    page(app, "Choose your device", &body)
+    page_response(app, "Choose your device", &body)
 }

@@ -1,4 +1,4 @@
-//! The invitation: what is asked, and the answer.
+//! The page of an invitation: the consent questions, and the answer.
 
 use http::StatusCode;
 use maud::html;
@@ -9,137 +9,140 @@ use crate::common::time::Timestamp;
 use crate::jhe::invitation::InvitationCode;
 use crate::model::account::Actor;
 use crate::secrets::token::{Token, TokenHash};
-use crate::store::error::StoreError;
-use crate::store::people::invitation::{Invitation, Standing};
-use crate::store::people::session::Holder;
+use crate::store::people::invitation::{Invitation, InvitationState};
 use crate::store::people::{invitation, session};
-use crate::store::privacy::audit;
-use crate::web::csrf;
-use crate::web::layout::form;
-use crate::web::patient::consent_form::{Problem, Questions, Ticks};
-use crate::web::patient::consent_questions::{asked, note_grants};
-use crate::web::patient::device::{Settled, choose, settle};
-use crate::web::patient::jhe_invitation;
-use crate::web::patient::signed_in::{SESSION_AGE, find_session, page, with_session};
-use crate::web::patient::wearing::Wearing;
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, see_other};
+use crate::store::{error::StoreError, people::session::Holder, privacy::audit};
+use crate::web::access::{Anyone, RATE_LIMITED, find_patient};
+use crate::web::patient::consent_form::{ConsentForm, FormProblem, TickedBoxes};
+use crate::web::patient::consent_questions::{find_questions, record_grants};
+use crate::web::patient::device::{NextQuestion, find_next_question, render_device_choice};
+use crate::web::patient::signed_in::{SESSION_AGE, page_response, with_session};
+use crate::web::response::{HandlerResult, Refusal, see_other};
+use crate::web::route::{Route, get, post};
+use crate::web::{
+    csrf, layout::form, patient::jhe_invitation, patient::selected_devices::SelectedDevices, request::Request,
+};
 
-/// How long a form that was sent twice is taken for one.
-const SENT_TWICE: std::time::Duration = std::time::Duration::from_mins(10);
+/// A form that comes again within this time was sent twice.
+const RESUBMIT_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);
 
-/// `GET /ow/?code=…`: opening it uses nothing up.
-pub(crate) async fn show(app: &App, visit: &Visit) -> Result<Response, Refusal> {
-    let code = match read_code(app, visit.query.get("code"))? {
-        Code::Ours(code) => code,
-        Code::OfJhe(code) => return jhe_invitation::show(app, visit, &code),
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/ow", RATE_LIMITED, show),
+        get("/clients/ow/launch", RATE_LIMITED, show),
+        post("/clients/ow/agree", RATE_LIMITED, agree),
+    ]
+}
+
+/// Shows what the link asks. Opening it does not use it up.
+async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let code = match read_code(app, request.query.get("code"))? {
+        LinkCode::Own(code) => code,
+        LinkCode::Jhe(code) => return jhe_invitation::show(app, request, &code),
     };
     let (hash, now) = (code.hash(), app.clock.now());
     let known = app.store.read(move |db| invitation::find(db, hash)).await?;
-    let invitation = known.ok_or_else(unknown)?;
-    if invitation.standing(now) != Standing::Open {
-        return elsewhere(app, visit, &invitation).await;
+    let invitation = known.ok_or_else(unknown_link)?;
+    if invitation.state(now) != InvitationState::Open {
+        return redirect_or_refuse(app, request, &invitation).await;
     }
-    let visitor = csrf::visitor(visit)?;
-    let wearing = Wearing::chosen(&visit.query);
-    let answer = ask(app, &code, &visitor.0, (&invitation, wearing), None).await?;
-    Ok(csrf::greet(app, answer, &visitor))
+    let visitor = csrf::visitor(request)?;
+    let selected = SelectedDevices::from_query(&request.query);
+    let response = render(app, &code, &visitor.0, (&invitation, selected), None).await?;
+    Ok(csrf::with_visitor(app, response, &visitor))
 }
 
-/// What became of an answer.
-enum Kept {
-    /// It is kept, or was a moment ago by a form that this browser sent twice.
-    Yes,
-    /// The invitation is no longer good.
-    Spent,
-    /// It has to be given again.
-    Not(Problem),
+enum AnswerOutcome {
+    /// Also if this browser has sent the form twice.
+    Saved,
+    InvitationClosed,
+    AskAgain(FormProblem),
 }
 
-/// `POST /clients/ow/agree`: uses the invitation up, keeps what was agreed to, and signs the browser in.
-pub(crate) async fn agree(app: &App, visit: &Visit) -> Result<Response, Refusal> {
-    let Code::Ours(code) = read_code(app, visit.form.get("code"))? else { return Err(unknown()) };
-    let (visitor, is_new) = csrf::visitor(visit)?;
-    let token = (!is_new).then_some(&visitor);
-    csrf::check_form(app, visit, token, Actor::Visitor).await?;
+/// Uses the invitation up, records the consents, and signs the browser in.
+async fn agree(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let LinkCode::Own(code) = read_code(app, request.form().get("code"))? else { return Err(unknown_link()) };
+    let visitor = csrf::check_visitor_form(app, request).await?;
     let (hash, now) = (code.hash(), app.clock.now());
-    let invitation = app.store.read(move |db| invitation::find(db, hash)).await?.ok_or_else(unknown)?;
-    if visit.form.get("answer") == "decline" {
-        return match invitation.standing(now) {
-            Standing::Open => Ok(declined(app)),
-            _ => elsewhere(app, visit, &invitation).await,
+    let invitation = app.store.read(move |db| invitation::find(db, hash)).await?.ok_or_else(unknown_link)?;
+    if request.form().get("answer") == "decline" {
+        return match invitation.state(now) {
+            InvitationState::Open => Ok(declined(app)),
+            _ => redirect_or_refuse(app, request, &invitation).await,
         };
     }
-    let session = Token::draw()?;
-    let wearing = Wearing::of_form(&visit.form);
-    let answer = Answer {
+    let session = Token::generate()?;
+    let selected = SelectedDevices::from_form(request.form());
+    let answer = InvitationAnswer {
         code: hash,
-        wearing: wearing.clone(),
-        ticks: Ticks::read(&visit.form),
+        selected: selected.clone(),
+        ticks: TickedBoxes::from_form(request.form()),
         browser: visitor.hash(),
         session: session.hash(),
     };
-    match app.store.write(move |db| answer.keep(db, now)).await? {
-        Kept::Yes => Ok(with_session(app, see_other(&wearing.way_on()), Some(&session))),
-        Kept::Spent => elsewhere(app, visit, &invitation).await,
-        Kept::Not(problem) => ask(app, &code, &visitor, (&invitation, wearing), Some(problem)).await,
+    match app.store.write(move |db| answer.save(db, now)).await? {
+        AnswerOutcome::Saved => Ok(with_session(app, see_other(&selected.next_page()), Some(&session))),
+        AnswerOutcome::InvitationClosed => redirect_or_refuse(app, request, &invitation).await,
+        AnswerOutcome::AskAgain(problem) => {
+            render(app, &code, &visitor, (&invitation, selected), Some(problem)).await
+        }
     }
 }
 
-/// An invitation that is no longer good leads whoever used it here to what was chosen.
-async fn elsewhere(app: &App, visit: &Visit, invitation: &Invitation) -> Result<Response, Refusal> {
-    let here = find_session(app, visit).await?;
-    if here.is_some_and(|patient| patient.id == invitation.patient) {
+/// Redirects the patient who used the invitation in this browser to the choices; refuses everybody else.
+async fn redirect_or_refuse(app: &App, request: &Request, invitation: &Invitation) -> HandlerResult {
+    let here = find_patient(app, request).await?;
+    if here.is_some_and(|patient| patient.id() == invitation.patient) {
         return Ok(see_other("/clients/ow/manage"));
     }
-    Err(spent(invitation, app.clock.now()))
+    Err(closed_invitation(invitation, app.clock.now()))
 }
 
-/// A patient's answer to an invitation.
-struct Answer {
+struct InvitationAnswer {
     code: TokenHash,
-    wearing: Wearing,
-    ticks: Ticks,
+    selected: SelectedDevices,
+    ticks: TickedBoxes,
     browser: TokenHash,
     session: TokenHash,
 }
 
-impl Answer {
-    /// All or nothing: the invitation, the consents, the session.
-    fn keep(&self, db: &rusqlite::Connection, now: Timestamp) -> Result<Kept, StoreError> {
-        let Some(invitation) = invitation::find(db, self.code)? else { return Ok(Kept::Spent) };
+impl InvitationAnswer {
+    /// Saves the invitation, the consents and the session in one transaction.
+    fn save(&self, db: &rusqlite::Connection, now: Timestamp) -> Result<AnswerOutcome, StoreError> {
+        let Some(invitation) = invitation::find(db, self.code)? else {
+            return Ok(AnswerOutcome::InvitationClosed);
+        };
         let patient = invitation.patient;
-        match (invitation.standing(now), invitation.used) {
-            (Standing::Open, _) => {
-                let asked = asked(db, patient, invitation.study, &self.wearing.providers)?;
-                let agreed = match self.ticks.judge(&asked) {
+        match (invitation.state(now), invitation.used) {
+            (InvitationState::Open, _) => {
+                let questions = find_questions(db, patient, invitation.study, &self.selected.providers)?;
+                let agreed = match self.ticks.check(&questions) {
                     Ok(agreed) => agreed,
-                    Err(problem) => return Ok(Kept::Not(problem)),
+                    Err(problem) => return Ok(AnswerOutcome::AskAgain(problem)),
                 };
                 invitation::mark_used(db, invitation.id, self.browser, now)?;
                 audit::record(db, now, Actor::Patient(patient), "invitation.use", Some(patient), "")?;
                 for (one, scopes) in agreed {
-                    note_grants(db, patient, one, &scopes, now)?;
+                    record_grants(db, patient, one, &scopes, now)?;
                 }
             }
-            (Standing::Used, Some(used))
-                if now.since(used) < SENT_TWICE && invitation.used_by == Some(self.browser) => {}
-            _ => return Ok(Kept::Spent),
+            (InvitationState::Used, Some(used))
+                if now.since(used) < RESUBMIT_WINDOW && invitation.used_by == Some(self.browser) => {}
+            _ => return Ok(AnswerOutcome::InvitationClosed),
         }
-        session::begin(db, self.session, Holder::Patient(patient), now, now.plus(SESSION_AGE))?;
-        Ok(Kept::Yes)
+        session::insert(db, self.session, Holder::Patient(patient), now, now.plus(SESSION_AGE))?;
+        Ok(AnswerOutcome::Saved)
     }
 }
 
-/// What a link carries.
-enum Code {
-    /// A token of our own.
-    Ours(Token),
-    /// An invitation of the configured JHE's.
-    OfJhe(InvitationCode),
+/// The code in a link.
+enum LinkCode {
+    Own(Token),
+    /// An invitation of the configured JHE.
+    Jhe(InvitationCode),
 }
 
-fn read_code(app: &App, text: &str) -> Result<Code, Refusal> {
+fn read_code(app: &App, text: &str) -> Result<LinkCode, Refusal> {
     let whom = "Open the whole link from the message of your study; if it does not work, ask the person who \
                 sent it for a new one.";
     let incomplete = |why: &str| {
@@ -150,17 +153,17 @@ fn read_code(app: &App, text: &str) -> Result<Code, Refusal> {
         return Err(incomplete("Its code is missing."));
     }
     match InvitationCode::parse(text) {
-        // First: a host may be named so that all of it reads like a token of ours.
-        Some(code) if jhe_invitation::is_known(app, &code) => Ok(Code::OfJhe(code)),
+        // First: a host name can make the whole code look like a token of the daemon.
+        Some(code) if jhe_invitation::is_of_configured_jhe(app, &code) => Ok(LinkCode::Jhe(code)),
         of_jhe => match (Token::parse(text), of_jhe) {
-            (Some(token), _) => Ok(Code::Ours(token)),
-            (None, Some(foreign)) => Err(jhe_invitation::foreign(app, &foreign)),
+            (Some(token), _) => Ok(LinkCode::Own(token)),
+            (None, Some(foreign)) => Err(jhe_invitation::foreign_link(app, &foreign)),
             (None, None) => Err(incomplete("Part of its code was lost or changed.")),
         },
     }
 }
 
-fn unknown() -> Refusal {
+fn unknown_link() -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         "We do not know this link",
@@ -168,20 +171,19 @@ fn unknown() -> Refusal {
     )
 }
 
-/// Why an invitation that is known is no longer good.
-fn spent(invitation: &Invitation, now: Timestamp) -> Refusal {
-    let (status, title, text) = match invitation.standing(now) {
-        Standing::Revoked => (
+fn closed_invitation(invitation: &Invitation, now: Timestamp) -> Refusal {
+    let (status, title, text) = match invitation.state(now) {
+        InvitationState::Revoked => (
             StatusCode::FORBIDDEN,
             "This link was taken back",
             "There may be a newer one in your messages. Otherwise ask the person in your study who sent it.",
         ),
-        Standing::Expired => (
+        InvitationState::Expired => (
             StatusCode::GONE,
             "This link is too old",
             "Links work for seven days. Ask the person in your study who sent it for a new one.",
         ),
-        Standing::Used | Standing::Open => (
+        InvitationState::Used | InvitationState::Open => (
             StatusCode::CONFLICT,
             "This link was used already",
             "It works once, and in one browser. Go on in the browser in which you agreed, or ask the \
@@ -192,43 +194,44 @@ fn spent(invitation: &Invitation, now: Timestamp) -> Refusal {
 }
 
 fn declined(app: &App) -> Response {
-    page(
-        app,
-        "You have not agreed",
-        &html! {
-            h1 { "You have not agreed to anything" }
-            p { "Nothing was saved and nothing is shared. You need not do anything more." }
-            p { "If you change your mind, the same link works for seven days from when it was made." }
-        },
-    )
+    let body = html! {
+        h1 { "You have not agreed to anything" }
+        p { "Nothing was saved and nothing is shared. You need not do anything more." }
+        p { "If you change your mind, the same link works for seven days from when it was made." }
+    };
+    page_response(app, "You have not agreed", &body)
 }
 
-/// The page that asks.
-async fn ask(
+async fn render(
     app: &App,
     code: &Token,
     visitor: &Token,
-    (invitation, wearing): (&Invitation, Wearing),
-    problem: Option<Problem>,
-) -> Result<Response, Refusal> {
+    (invitation, selected): (&Invitation, SelectedDevices),
+    problem: Option<FormProblem>,
+) -> HandlerResult {
     let here = format!("/clients/ow/launch?code={}", code.expose());
-    let (asked, wearing) = match settle(app, invitation.patient, invitation.study, wearing).await? {
-        Settled::Asked(asked, wearing) => (asked, wearing),
-        Settled::Choose(offers) => return Ok(choose(app, &offers, &format!("{here}&device="))),
-    };
-    let hidden = html! {
+    let (questions, selected) =
+        match find_next_question(app, invitation.patient, invitation.study, selected).await? {
+            NextQuestion::Consent(questions, selected) => (questions, selected),
+            NextQuestion::Device(offers) => {
+                return Ok(render_device_choice(app, &offers, &format!("{here}&device=")));
+            }
+        };
+    let hidden_fields = html! {
         input type="hidden" name="code" value=(code.expose());
-        (wearing.hidden())
+        (selected.hidden_fields())
     };
-    if asked.iter().any(|asked| !asked.open().is_empty()) {
-        let note = wearing.note(&here);
-        let questions = Questions { action: "/clients/ow/agree", token: visitor, hidden, note, problem };
-        return Ok(questions.page(app, &asked));
+    if questions.iter().any(|question| !question.open_scopes().is_empty()) {
+        let device = selected.describe(&here);
+        let form =
+            ConsentForm { action: "/clients/ow/agree", token: visitor, hidden_fields, device, problem };
+        return Ok(form.render(app, &questions));
     }
     let body = html! {
         h1 { "Welcome back" }
-        p { "You have answered everything that was asked. Go on to connect a device, or to look at your choices." }
-        (form("/clients/ow/agree", visitor, &html! { (hidden) button type="submit" { "Go on" } }))
+        p { "You have answered everything that was asked. Go on to connect a device, or to look at your \
+             choices." }
+        (form("/clients/ow/agree", visitor, &html! { (hidden_fields) button type="submit" { "Go on" } }))
     };
-    Ok(page(app, "Share your data", &body))
+    Ok(page_response(app, "Share your data", &body))
 }

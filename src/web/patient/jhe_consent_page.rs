@@ -1,77 +1,89 @@
-//! What JHE's studies ask a patient who has come in by a link of JHE's, and the answer.
+//! The consent questions of JHE's studies, for a patient who came by an invitation of JHE, and the answer.
 
 use maud::html;
 use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::model::study::Scope;
-use crate::web::patient::consent_form::{Problem, Questions, Ticks};
-use crate::web::patient::consent_questions::{Asked, all_asked, intend};
-use crate::web::patient::device::{Settled, choose, settle};
-use crate::web::patient::jhe_consents::{AtJhe, Chosen};
-use crate::web::patient::signed_in::{Patient, page};
-use crate::web::patient::wearing::Wearing;
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, see_other};
+use crate::web::access::{PATIENT, SignedInPatient};
+use crate::web::patient::consent_form::{ConsentForm, FormProblem, TickedBoxes};
+use crate::web::patient::consent_questions::{ConsentQuestion, load_questions, record_intent};
+use crate::web::patient::device::{NextQuestion, find_next_question, render_device_choice};
+use crate::web::patient::jhe_consents::{ConsentAnswer, JhePatientConsents};
+use crate::web::response::{HandlerResult, Refusal, see_other};
+use crate::web::route::{Route, get, post};
+use crate::web::{
+    patient::selected_devices::SelectedDevices, patient::signed_in::page_response, request::Request,
+};
 
-/// `GET /clients/ow/ask`.
-pub(crate) async fn show(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
-    if let Some(at_jhe) = AtJhe::of(app, patient).await? {
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/clients/ow/ask", PATIENT, show), post("/clients/ow/answer", PATIENT, answer)]
+}
+
+async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+    if let Some(at_jhe) = JhePatientConsents::find(app, patient).await? {
         at_jhe.refresh(app).await?;
     }
-    ask(app, patient, Wearing::chosen(&visit.query), None).await
+    render(app, patient, SelectedDevices::from_query(&request.query), None).await
 }
 
-async fn ask(
+async fn render(
     app: &App,
-    patient: &Patient,
-    wearing: Wearing,
-    problem: Option<Problem>,
-) -> Result<Response, Refusal> {
-    let (asked, wearing) = match settle(app, patient.id, None, wearing).await? {
-        Settled::Asked(asked, wearing) => (asked, wearing),
-        Settled::Choose(offers) => return Ok(choose(app, &offers, "/clients/ow/ask?device=")),
+    patient: &SignedInPatient,
+    selected: SelectedDevices,
+    problem: Option<FormProblem>,
+) -> HandlerResult {
+    let (questions, selected) = match find_next_question(app, patient.id(), None, selected).await? {
+        NextQuestion::Consent(questions, selected) => (questions, selected),
+        NextQuestion::Device(offers) => {
+            return Ok(render_device_choice(app, &offers, "/clients/ow/ask?device="));
+        }
     };
-    if asked.iter().all(|asked| asked.open().is_empty()) {
+    if questions.iter().all(|question| question.open_scopes().is_empty()) {
         return Ok(see_other("/clients/ow/manage"));
     }
-    let (action, token, hidden) = ("/clients/ow/answer", &patient.token, wearing.hidden());
-    let note = wearing.note("/clients/ow/ask");
-    Ok(Questions { action, token, hidden, note, problem }.page(app, &asked))
+    let (action, token, hidden_fields) = ("/clients/ow/answer", patient.token(), selected.hidden_fields());
+    let device = selected.describe("/clients/ow/ask");
+    Ok(ConsentForm { action, token, hidden_fields, device, problem }.render(app, &questions))
 }
 
-/// `POST /clients/ow/answer`.
-pub(crate) async fn answer(app: &App, visit: &Visit, patient: &Patient) -> Result<Response, Refusal> {
-    let Some(at_jhe) = AtJhe::of(app, patient).await? else { return Err(Refusal::not_found()) };
-    if visit.form.get("answer") == "decline" {
+async fn answer(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let Some(at_jhe) = JhePatientConsents::find(app, patient).await? else {
+        return Err(Refusal::not_found());
+    };
+    if request.form().get("answer") == "decline" {
         return Ok(declined(app));
     }
     at_jhe.refresh(app).await?;
-    let wearing = Wearing::of_form(&visit.form);
-    let (asked, ticks) = (all_asked(app, patient, &wearing).await?, Ticks::read(&visit.form));
-    let agreed = match ticks.judge(&asked) {
+    let selected = SelectedDevices::from_form(request.form());
+    let (questions, ticks) =
+        (load_questions(app, patient, &selected).await?, TickedBoxes::from_form(request.form()));
+    let agreed = match ticks.check(&questions) {
         Ok(agreed) => agreed,
-        Err(problem) => return ask(app, patient, wearing, Some(problem)).await,
+        Err(problem) => return render(app, patient, selected, Some(problem)).await,
     };
-    let chosen = chosen(&agreed, &ticks);
-    let (id, now) = (patient.id, app.clock.now());
-    let words: Vec<(Asked, Vec<Scope>)> =
-        agreed.into_iter().map(|(asked, scopes)| (asked.clone(), scopes)).collect();
-    let keep = move |db: &_| words.iter().try_for_each(|(asked, scopes)| intend(db, id, asked, scopes, now));
-    app.store.write(keep).await?;
-    at_jhe.answer(app, chosen).await?;
-    Ok(see_other(&wearing.way_on()))
+    let answers = collect_answers(&agreed, &ticks);
+    let (id, now) = (patient.id(), app.clock.now());
+    let intents: Vec<(ConsentQuestion, Vec<Scope>)> =
+        agreed.into_iter().map(|(question, scopes)| (question.clone(), scopes)).collect();
+    let save = move |db: &_| {
+        intents.iter().try_for_each(|(question, scopes)| record_intent(db, id, question, scopes, now))
+    };
+    app.store.write(save).await?;
+    at_jhe.save(app, answers).await?;
+    Ok(see_other(&selected.next_page()))
 }
 
-/// A yes to each box that was ticked, and a no to each other that stood there: not to what was asked only since.
-fn chosen(agreed: &[(&Asked, Vec<Scope>)], ticks: &Ticks) -> Vec<Chosen> {
-    let stood_there = agreed.iter().filter(|(asked, _)| ticks.has_read(asked));
-    let of_study = |(asked, scopes): &(&Asked, Vec<Scope>)| {
-        let (study, scopes) = (asked.study.id, scopes.clone());
-        let open = asked.open().into_iter();
+/// Returns a yes for each ticked box and a no for each other box of the form; scopes added since then get no
+/// answer.
+fn collect_answers(agreed: &[(&ConsentQuestion, Vec<Scope>)], ticks: &TickedBoxes) -> Vec<ConsentAnswer> {
+    let shown = agreed.iter().filter(|(question, _)| ticks.has_shown(question));
+    let of_study = |(question, scopes): &(&ConsentQuestion, Vec<Scope>)| {
+        let (study, scopes) = (question.study.id, scopes.clone());
+        let open = question.open_scopes().into_iter();
         open.map(move |scope| (study, scope.code.clone(), scopes.contains(&scope))).collect::<Vec<_>>()
     };
-    stood_there.flat_map(of_study).collect()
+    shown.flat_map(of_study).collect()
 }
 
 fn declined(app: &App) -> Response {
@@ -82,5 +94,5 @@ fn declined(app: &App) -> Response {
             a href="/clients/ow/ask" { "read what is asked" } ", or look at "
             a href="/clients/ow/manage" { "your choices" } "." }
     };
-    page(app, "You have not agreed", &body)
+    page_response(app, "You have not agreed", &body)
 }

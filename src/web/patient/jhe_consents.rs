@@ -1,38 +1,33 @@
-//! What a patient of JHE's chooses is saved there first: JHE is the truth about it.
+//! Consents of a patient of JHE. JHE decides about them, so an answer is saved there first.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use secrecy::SecretString;
 
-use crate::app::patient_tokens;
-use crate::app::patient_tokens::PersonError;
-use crate::app::state::App;
-use crate::jhe::answers::ScopeAnswer;
-use crate::jhe::client::{Jhe, Who};
-use crate::jhe::error::JheError;
-use crate::model::consent_reconciliation::Snapshot;
+use crate::app::{patient_tokens, patient_tokens::PatientCallError, state::App};
+use crate::jhe::client::{Caller, Jhe};
+use crate::jhe::{consents::ScopeAnswer, error::JheError};
 use crate::model::patient::{PatientId, PatientRef};
-use crate::model::study::StudyId;
+use crate::model::{consent_reconciliation::JheConsentSnapshot, study::StudyId};
 use crate::store::error::StoreError;
 use crate::store::people::{jhe_consent, patient};
-use crate::web::patient::signed_in::Patient;
-use crate::web::response::Refusal;
+use crate::web::{access::SignedInPatient, response::Refusal};
 
-/// A patient of JHE's, and how JHE is asked about it.
-pub(crate) struct AtJhe {
+/// A patient of JHE, with the client to reach it.
+pub(crate) struct JhePatientConsents {
     jhe: Arc<Jhe>,
     patient: PatientId,
     jhe_id: i64,
 }
 
-/// An answer of the patient's: study, code, whether it is yes.
-pub(crate) type Chosen = (StudyId, String, bool);
+/// Study, code, and true for a consent.
+pub(crate) type ConsentAnswer = (StudyId, String, bool);
 
-impl AtJhe {
-    /// None where the patient is not JHE's.
-    pub(crate) async fn of(app: &App, who: &Patient) -> Result<Option<Self>, Refusal> {
-        let id = who.id;
+impl JhePatientConsents {
+    /// Returns None for a patient of a local study.
+    pub(crate) async fn find(app: &App, patient: &SignedInPatient) -> Result<Option<Self>, Refusal> {
+        let id = patient.id();
         let found = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
         let Some(jhe_id) = found.jhe_id else { return Ok(None) };
         let jhe = app.live.jhe().ok_or_else(|| {
@@ -42,57 +37,67 @@ impl AtJhe {
         Ok(Some(Self { jhe, patient: id, jhe_id }))
     }
 
-    /// Takes over what JHE has at the moment.
+    /// Copies the consents that JHE has now.
     pub(crate) async fn refresh(&self, app: &App) -> Result<(), Refusal> {
         let read = |access: SecretString| async move {
-            self.jhe.consents(Who::Person(&access), self.jhe_id, &app.clock).await
+            self.jhe.fetch_consents(Caller::Person(&access), self.jhe_id, &app.clock).await
         };
-        let seen = patient_tokens::ask(app, &self.jhe, self.patient, read).await;
-        self.keep(app, seen.map_err(refused)?).await
+        let snapshot = patient_tokens::call_as_patient(app, &self.jhe, self.patient, read).await;
+        self.apply(app, snapshot.map_err(refused)?).await
     }
 
-    /// Saves what the patient agrees to or not. It takes the patient's own token.
-    pub(crate) async fn answer(&self, app: &App, chosen: Vec<Chosen>) -> Result<(), Refusal> {
-        let answers = self.named(app, chosen).await?;
-        let seen = self.as_patient(app, &answers).await.map_err(refused)?;
-        self.keep(app, seen).await
+    /// Saves answers at JHE with the patient's own token.
+    pub(crate) async fn save(&self, app: &App, chosen: Vec<ConsentAnswer>) -> Result<(), Refusal> {
+        let answers = self.resolve_scopes(app, chosen).await?;
+        let snapshot = self.save_as_patient(app, &answers).await.map_err(refused)?;
+        self.apply(app, snapshot).await
     }
 
-    /// Saves that the patient withdraws. Where the patient's token has ended, ours does: nobody is kept from
-    /// withdrawing.
+    /// Withdraws a consent at JHE. Without a valid token of the patient it uses the daemon's: nobody is kept
+    /// from withdrawing.
     pub(crate) async fn withdraw(&self, app: &App, study: StudyId, code: String) -> Result<(), Refusal> {
-        let answers = self.named(app, vec![(study, code, false)]).await?;
-        let seen = match self.as_patient(app, &answers).await {
-            Err(PersonError::NoToken) => {
-                tracing::info!(patient = %self.patient, "withdraws without a token of JHE's: ours is shown");
-                let ours = self.jhe.answer_consents(Who::Daemon, self.jhe_id, &answers, &app.clock).await;
-                ours.map_err(PersonError::Jhe)
+        let answers = self.resolve_scopes(app, vec![(study, code, false)]).await?;
+        let snapshot = match self.save_as_patient(app, &answers).await {
+            Err(PatientCallError::NoToken) => {
+                tracing::info!(patient = %self.patient, "withdraws without a token of JHE; the daemon's is \
+                                                         used");
+                let saved = self.jhe.save_consents(Caller::Daemon, self.jhe_id, &answers, &app.clock).await;
+                saved.map_err(PatientCallError::Jhe)
             }
-            done => done,
+            saved => saved,
         };
-        match seen {
-            Ok(seen) => self.keep(app, seen).await,
-            Err(PersonError::Jhe(JheError::Forbidden(why))) => {
-                tracing::error!(patient = %self.patient, "a withdrawal is not let through, neither is our own: {why}");
-                Err(not_ours_to_stop())
+        match snapshot {
+            Ok(snapshot) => self.apply(app, snapshot).await,
+            Err(PatientCallError::Jhe(JheError::Forbidden(reason))) => {
+                tracing::error!(patient = %self.patient, "JHE refuses a withdrawal, also with the daemon's \
+                                                          token: {reason}");
+                Err(patient_token_needed())
             }
             Err(error) => Err(refused(error)),
         }
     }
 
-    async fn as_patient(&self, app: &App, answers: &[ScopeAnswer]) -> Result<Snapshot, PersonError> {
+    async fn save_as_patient(
+        &self,
+        app: &App,
+        answers: &[ScopeAnswer],
+    ) -> Result<JheConsentSnapshot, PatientCallError> {
         let save = |access: SecretString| async move {
-            self.jhe.answer_consents(Who::Person(&access), self.jhe_id, answers, &app.clock).await
+            self.jhe.save_consents(Caller::Person(&access), self.jhe_id, answers, &app.clock).await
         };
-        patient_tokens::ask(app, &self.jhe, self.patient, save).await
+        patient_tokens::call_as_patient(app, &self.jhe, self.patient, save).await
     }
 
-    async fn named(&self, app: &App, chosen: Vec<Chosen>) -> Result<Vec<ScopeAnswer>, Refusal> {
+    async fn resolve_scopes(
+        &self,
+        app: &App,
+        chosen: Vec<ConsentAnswer>,
+    ) -> Result<Vec<ScopeAnswer>, Refusal> {
         let name = move |db: &_| {
             let mut answers = Vec::new();
             for (study, code, consented) in chosen {
-                let named = jhe_consent::name(db, study, &code)?;
-                let jhe_consent::Named { study, system } = named.ok_or_else(|| {
+                let scope = jhe_consent::find_scope_at_jhe(db, study, &code)?;
+                let jhe_consent::ScopeAtJhe { study, system } = scope.ok_or_else(|| {
                     StoreError::Refused("This is not asked for by a study of yours any more.".to_owned())
                 })?;
                 answers.push(ScopeAnswer { study, system, code, consented });
@@ -102,39 +107,38 @@ impl AtJhe {
         Ok(app.store.read(name).await?)
     }
 
-    async fn keep(&self, app: &App, seen: Snapshot) -> Result<(), Refusal> {
+    async fn apply(&self, app: &App, snapshot: JheConsentSnapshot) -> Result<(), Refusal> {
         let patient = self.patient;
-        Ok(app.store.write(move |db| jhe_consent::apply(db, patient, &seen)).await?)
+        Ok(app.store.write(move |db| jhe_consent::apply(db, patient, &snapshot)).await?)
     }
 }
 
-fn refused(error: PersonError) -> Refusal {
+fn refused(error: PatientCallError) -> Refusal {
     match error {
-        PersonError::NoToken => Refusal::new(
+        PatientCallError::NoToken => Refusal::new(
             StatusCode::UNAUTHORIZED,
             "Please open a link of your study again",
-            "To agree to something new, open the link from your study once more; if it is too old, ask the person who \
-             sent it for a new one. Nothing was changed. To stop sharing takes no link.",
+            "To agree to something new, open the link from your study once more; if it is too old, ask the \
+             person who sent it for a new one. Nothing was changed. To stop sharing takes no link.",
         )
-        .next("/clients/ow/manage", "Your choices"),
-        PersonError::Jhe(error) => out_of_reach(&error),
-        PersonError::Kept(failure) => failure.into(),
+        .link("/clients/ow/manage", "Your choices"),
+        PatientCallError::Jhe(error) => jhe_unavailable(&error),
+        PatientCallError::Storage(failure) => failure.into(),
     }
 }
 
-/// The patient's token has ended, and ours is of somebody who only looks at JHE.
-fn not_ours_to_stop() -> Refusal {
+/// The patient's token has expired, and the daemon's account may only read at JHE.
+fn patient_token_needed() -> Refusal {
     Refusal::new(
         StatusCode::FORBIDDEN,
         "We need your link for this",
-        "We could not stop it for you in this browser. Open the link from your study once more and stop it there, or \
-         tell the person in your study that you want to stop. Nothing was changed yet.",
+        "We could not stop it for you in this browser. Open the link from your study once more and stop it \
+         there, or tell the person in your study that you want to stop. Nothing was changed yet.",
     )
-    .next("/clients/ow/manage", "Your choices")
+    .link("/clients/ow/manage", "Your choices")
 }
 
-/// JHE did not do what it was asked for.
-pub(crate) fn out_of_reach(error: &JheError) -> Refusal {
+pub(crate) fn jhe_unavailable(error: &JheError) -> Refusal {
     tracing::warn!("a patient's request to JHE failed: {error}");
     unavailable()
 }
@@ -143,8 +147,8 @@ fn unavailable() -> Refusal {
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "This does not work at the moment",
-        "The service that keeps your choices does not answer as it should. What you chose may not be saved. Please try \
-         again in a few minutes; if it stays, tell the person in your study.",
+        "The service that keeps your choices does not answer as it should. What you chose may not be saved. \
+         Please try again in a few minutes; if it stays, tell the person in your study.",
     )
-    .next("/clients/ow/manage", "Your choices")
+    .link("/clients/ow/manage", "Your choices")
 }

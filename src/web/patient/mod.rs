@@ -1,4 +1,4 @@
-//! Patients' pages: from an invitation to a connected device, and back whenever they like.
+//! Patients' pages: from the invitation to a connected device, and the page of choices.
 
 pub(crate) mod choices_actions;
 pub(crate) mod choices_page;
@@ -12,7 +12,6 @@ pub(crate) mod invitation;
 pub(crate) mod jhe_consent_page;
 pub(crate) mod jhe_consents;
 pub(crate) mod jhe_invitation;
-pub(crate) mod patient_dispatch;
+pub(crate) mod selected_devices;
 pub(crate) mod signed_in;
-pub(crate) mod wearing;
 pub(crate) mod wording;

@@ -1,24 +1,23 @@
-//! What a patient agrees to, word for word. Whoever changes a word changes [`VERSION`] too: each grant keeps
-//! version, language and SHA-256 of the wording that stood on the page.
+//! The consent text. Whoever changes a word changes [`VERSION`] too: each grant stores version, language and
+//! SHA-256 of the text on the page.
 
 use crate::model::catalog::code;
 use crate::model::study::{Scope, Study};
 use crate::secrets::token::TokenHash;
 
-/// The version of the wording below.
 pub(crate) const VERSION: &str = "2026-11-25";
-/// Its language, as BCP 47 names it.
+/// A BCP 47 tag.
 pub(crate) const LANGUAGE: &str = "en";
 
-/// What a patient reads before agreeing to something of one study: headings with their text.
+/// The text about one study's scopes: headings with their paragraphs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wording(Vec<(&'static str, String)>);
 
 impl Wording {
-    /// The wording for these scopes of a study. `reach` is how far back the first read goes, in words.
-    pub(crate) fn new(study: &Study, scopes: &[Scope], reach: &str) -> Self {
+    /// `first_read_range` is, for example, "last day".
+    pub(crate) fn new(study: &Study, scopes: &[Scope], first_read_range: &str) -> Self {
         let terms = &study.terms;
-        let line = |scope: &Scope| format!("• {}\n", line(scope));
+        let line = |scope: &Scope| format!("• {}\n", describe(scope));
         let lines: String = scopes.iter().map(line).collect();
         Self(vec![
             ("Who asks", format!("{}, for the study “{}”.", terms.organization, terms.name)),
@@ -26,51 +25,49 @@ impl Wording {
             (
                 "Which data",
                 format!(
-                    "{lines}For each measurement: its value, its time, and the device it came from. What your \
-                     device measured in the {reach} before you agree is included, and the study may also \
-                     fetch older measurements that the maker of your device still has. If you stop and agree \
-                     again later, what was measured in between stays out."
+                    "{lines}For each measurement: its value, its time, and the device it came from. What \
+                     your device measured in the {first_read_range} before you agree is included, and the \
+                     study may also fetch older measurements that the maker of your device still has. If you \
+                     stop and agree again later, what was measured in between stays out."
                 ),
             ),
             (
                 "Who can see it",
                 format!(
-                    "The people of the study at {}, and whoever runs this service for them. The maker of your \
-                     device has your data already and is not told what the study does with it.",
+                    "The people of the study at {}, and whoever runs this service for them. The maker of \
+                     your device has your data already and is not told what the study does with it.",
                     terms.organization
                 ),
             ),
             (
                 "How to stop",
-                "At any time, without giving a reason, on the page “Your choices”: in the browser in which you agreed, \
-                 or with a new link. From then on nothing more is fetched for the study. What was fetched before \
-                 stays with the study; ask the study to have it erased."
+                "At any time, without giving a reason, on the page “Your choices”: in the browser in which \
+                 you agreed, or with a new link. From then on nothing more is fetched for the study. What \
+                 was fetched before stays with the study; ask the study to have it erased."
                     .to_owned(),
             ),
             ("Questions", format!("{}.", terms.contact.trim_end_matches('.'))),
         ])
     }
 
-    /// Headings and their text, in order.
     pub(crate) fn parts(&self) -> &[(&'static str, String)] {
         &self.0
     }
 
-    /// All of it as plain text: what is kept, and what the hash is of.
+    /// Returns all parts as plain text, which is stored and hashed.
     pub(crate) fn text(&self) -> String {
         let lines = self.0.iter().flat_map(|(heading, text)| [*heading, "\n", text.as_str(), "\n"]);
         lines.collect()
     }
 
-    /// SHA-256 of the text.
     pub(crate) fn hash(&self) -> TokenHash {
         TokenHash::of(self.text().as_bytes())
     }
 }
 
-/// What a scope is called, and what it covers; where the sentence begins with its name, it says both.
-fn line(scope: &Scope) -> String {
-    let Some(covers) = code::covers(&scope.code) else { return scope.display.clone() };
+/// Returns the name of a scope and its description; a description that begins with the name stands alone.
+fn describe(scope: &Scope) -> String {
+    let Some(covers) = code::patient_description(&scope.code) else { return scope.display.clone() };
     let says_name = [":", ","].iter().any(|mark| covers.starts_with(&format!("{}{mark}", scope.display)));
     if says_name {
         return covers.to_owned();
@@ -106,7 +103,7 @@ mod tests {
         assert_ne!(wording.hash(), Wording::new(&study("To sell."), &scopes, "last day").hash());
     }
 
-    /// The published fingerprint of each version: a change of the words above without a new version fails here.
+    /// The published hash of each version: a change of the text without a new version fails here.
     #[test]
     fn a_version_says_always_the_same() {
         let scope = |code: &code::Code| Scope { code: code.code.into(), display: code.display.into() };

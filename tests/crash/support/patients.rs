@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::simulator::event::Event;
-use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::event::{Event, SleepStage};
 use jhe_ow::simulator::samples_table::Row;
 use serde_json::Value;
 use uuid::Uuid;
@@ -440,6 +439,6 @@ impl Member {
 }
 
 fn asleep(start: Timestamp, end: Timestamp) -> Event {
-    let stage = Stage { stage: "light".to_owned(), start, end };
+    let stage = SleepStage { stage: "light".to_owned(), start, end };
     Event::night(start, end, vec![stage]).with_zone(Some("+00:00"))
 }

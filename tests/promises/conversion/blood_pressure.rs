@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::simulator::samples_table::Row;
-use jhe_ow::simulator::samples_table::Source;
-use jhe_ow::simulator::sim::Sim;
+use jhe_ow::simulator::samples_table::{Row, Source};
+use jhe_ow::simulator::simulated_ow::SimulatedOw;
 use proptest::prelude::*;
 
 use crate::support::harness::*;
@@ -15,7 +14,7 @@ const BLOOD_PRESSURE: &str = "omh:blood-pressure:4.0";
 const SYSTOLIC: &str = "blood_pressure_systolic";
 const DIASTOLIC: &str = "blood_pressure_diastolic";
 
-fn put(sim: &Sim, user: &str, which: &str, at: Timestamp, value: f64, cuff: &str) {
+fn put(sim: &SimulatedOw, user: &str, which: &str, at: Timestamp, value: f64, cuff: &str) {
     sim.put_row(user, Row::of(which, at, value).with_source(Source::of("garmin")).with_device(cuff));
 }
 

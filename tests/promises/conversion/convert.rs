@@ -61,7 +61,7 @@ fn every_recorded_record_is_answered_with_the_same_bytes() {
 
 #[test]
 fn the_recorded_records_make_data_points_of_every_code() {
-    for series in &SERIES {
+    for series in SERIES {
         let name = series.code.split(':').nth(1).unwrap();
         assert!(ANSWERS.contains(&format!(r#""name":"{name}""#)), "{}", series.code);
     }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use jhe_ow::common::time::Timestamp;
 use jhe_ow::simulator::activity_day::ActivityDay;
-use jhe_ow::simulator::requests_seen::Route;
-use jhe_ow::simulator::samples_table::Row;
-use jhe_ow::simulator::samples_table::Source;
-use jhe_ow::simulator::sim::Sim;
+use jhe_ow::simulator::request_log::OwRoute;
+use jhe_ow::simulator::samples_table::{Row, Source};
+use jhe_ow::simulator::simulated_ow::SimulatedOw;
 use proptest::prelude::*;
 
 use crate::support::connected_world::Scene;
@@ -18,7 +17,7 @@ const ACTIVITY: &str = "omh:physical-activity:1.2";
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Oura's total of a day: stamped at four in the morning there.
-fn total(sim: &Sim, user: &str, stamp: &str, zone: &str, steps: f64) {
+fn total(sim: &SimulatedOw, user: &str, stamp: &str, zone: &str, steps: f64) {
     sim.put_row(user, Row::of("steps", at(stamp), steps).with_zone(zone).with_daily_total(true));
 }
 
@@ -181,8 +180,8 @@ fn the_activity_of_a_day_is_revised_and_another_provider_is_another_observation(
         world.table(&patient).into_iter().map(|line| (line.provider, line.revision)).collect();
     let expected = [("garmin", 0), ("oura", 0), ("oura", 1)];
     assert_eq!(providers, expected.map(|(provider, revision)| (provider.to_owned(), revision)));
-    let routes: Vec<Route> = world.sim.asked_of(&user).into_keys().collect();
-    assert_eq!(routes, [Route::Workouts, Route::Activity, Route::Other], "no sample was asked for");
+    let routes: Vec<OwRoute> = world.sim.requested_types(&user).into_keys().collect();
+    assert_eq!(routes, [OwRoute::Workouts, OwRoute::Activity, OwRoute::Other], "no sample was asked for");
 }
 
 proptest! {

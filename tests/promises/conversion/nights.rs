@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::simulator::event::Event;
-use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::event::{Event, SleepStage};
 use jhe_ow::simulator::fault::Fault;
-use jhe_ow::simulator::requests_seen::Route;
+use jhe_ow::simulator::request_log::OwRoute;
 use jhe_ow::simulator::samples_table::Source;
 
 use crate::support::connected_world::Scene;
@@ -24,7 +23,7 @@ fn night(start: Timestamp, stages: &[&str]) -> Event {
     let mut intervals = Vec::new();
     for stage in stages {
         let end = from.plus(HOUR);
-        intervals.push(Stage { stage: (*stage).to_owned(), start: from, end });
+        intervals.push(SleepStage { stage: (*stage).to_owned(), start: from, end });
         from = end;
     }
     Event::night(start, from, intervals)
@@ -64,8 +63,8 @@ fn a_night_gives_episode_duration_stages_and_time_in_bed_each_once() {
     assert_eq!((&measures["rem_sleep"], &measures["awake"]), (&7200.0.into(), &3600.0.into()));
     let names: std::collections::BTreeSet<&str> = table.iter().map(Line::uuid).collect();
     assert_eq!(names.len(), 4);
-    let asked: Vec<Route> = world.sim.asked_of(&user).into_keys().collect();
-    assert_eq!(asked, [Route::Sleep, Route::Other], "no sample was asked for");
+    let asked: Vec<OwRoute> = world.sim.requested_types(&user).into_keys().collect();
+    assert_eq!(asked, [OwRoute::Sleep, OwRoute::Other], "no sample was asked for");
 }
 
 #[test]
@@ -274,8 +273,12 @@ fn events_over_many_pages_all_arrive_but_for_the_bad_ones() {
     assert_eq!(world.table(&patient).len(), 500);
     let told = world.rejected();
     assert!(told.len() == 2 && told.iter().all(|one| one.contains("it has no end_time")), "{told:?}");
-    let pages =
-        world.sim.asked().iter().filter(|asked| asked.has_cursor && asked.route == Route::Sleep).count();
+    let pages = world
+        .sim
+        .data_requests()
+        .iter()
+        .filter(|asked| asked.has_cursor && asked.route == OwRoute::Sleep)
+        .count();
     assert_eq!(pages, 2, "two further ones; the next tick needs none");
 }
 
@@ -292,9 +295,9 @@ fn a_window_that_fails_midway_duplicates_no_night() {
         let start = world.now.minus(HOUR * 19).plus(MINUTE * (place * 2));
         world.sim.put_event(&user, Event::nap(start, start.plus(MINUTE)));
     }
-    world.sim.set_fault_on(&user, Route::Sleep, Some(Fault::FailAfterPages { pages: 1, status: 403 }));
+    world.sim.set_fault_on(&user, OwRoute::Sleep, Some(Fault::FailAfterPages { pages: 1, status: 403 }));
     assert_eq!(world.poll().code, 3);
-    world.sim.set_fault_on(&user, Route::Sleep, None);
+    world.sim.set_fault_on(&user, OwRoute::Sleep, None);
     world.pass(FIVE_MINUTES);
     assert_eq!(world.poll().code, 0);
     assert_eq!(world.created(), 0);
@@ -313,11 +316,11 @@ fn a_failing_sleep_endpoint_stops_neither_samples_nor_other_patients() {
             world.sim.put_event(user, last_night(&world));
         }
         let (troubled, patient) = &patients[0];
-        for (route, left) in [(Route::Timeseries, "sleep_episode"), (Route::Sleep, "heart_rate")] {
+        for (route, left) in [(OwRoute::Timeseries, "sleep_episode"), (OwRoute::Sleep, "heart_rate")] {
             world.sim.set_fault_on(troubled, route, Some(fault.clone()));
             let ran = world.poll();
             assert_eq!(ran.code, 3, "{ran:?}");
-            let of = if route == Route::Sleep { "when asked for sleep" } else { "when asked for samples" };
+            let of = if route == OwRoute::Sleep { "when asked for sleep" } else { "when asked for samples" };
             assert!(ran.stderr.contains(of), "{ran:?}");
             assert_eq!(world.lines(patient, left).len(), 1, "{fault:?} on {route:?}");
             world.sim.set_fault_on(troubled, route, None);
@@ -361,12 +364,12 @@ fn a_retry_after_ends_the_patients_requests_of_the_tick() {
     let (user, _) = world.patient_of(&[HEART_RATE, EPISODE], "UTC");
     world.sim.set_fault_on(
         &user,
-        Route::Timeseries,
+        OwRoute::Timeseries,
         Some(Fault::TooManyRequests { retry_after: "3600".into() }),
     );
     let ran = world.poll();
     assert!(ran.code == 3 && ran.stderr.contains("OW answered 429"), "{ran:?}");
-    assert!(!world.sim.asked_of(&user).contains_key(&Route::Sleep));
+    assert!(!world.sim.requested_types(&user).contains_key(&OwRoute::Sleep));
 }
 
 #[test]

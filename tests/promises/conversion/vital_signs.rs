@@ -4,19 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jhe_ow::common::time::Timestamp;
-use jhe_ow::common::time::ZoneOffset;
+use jhe_ow::common::time::{Timestamp, ZoneOffset};
 use jhe_ow::model::catalog::code::CODES;
 use jhe_ow::model::catalog::series::SERIES;
-use jhe_ow::model::catalog::series_type::Body;
-use jhe_ow::model::catalog::series_type::Origin;
-use jhe_ow::model::catalog::series_type::Series;
+use jhe_ow::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use jhe_ow::simulator::activity_day::ActivityDay;
-use jhe_ow::simulator::event::Event;
-use jhe_ow::simulator::event::Stage;
-use jhe_ow::simulator::requests_seen::Route;
+use jhe_ow::simulator::event::{Event, SleepStage};
+use jhe_ow::simulator::request_log::OwRoute;
 use jhe_ow::simulator::samples_table::Row;
-use jhe_ow::simulator::vitals::vitals;
+use jhe_ow::simulator::vitals::compute_vitals;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -35,9 +31,9 @@ fn all_codes() -> Vec<&'static str> {
 }
 
 /// The types that are one value at an instant, and what their data points say.
-fn instants() -> impl Iterator<Item = (&'static Series, &'static str, &'static str)> {
+fn instants() -> impl Iterator<Item = (&'static SeriesType, &'static str, &'static str)> {
     SERIES.iter().filter_map(|series| match series.body {
-        Body::Value(key, unit) => Some((series, key, unit)),
+        OmhBody::Value(key, unit) => Some((series, key, unit)),
         _ => None,
     })
 }
@@ -57,7 +53,7 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
         let (at, value) = (moment.plus(Duration::from_secs(u64::from(place))), f64::from(place) + 0.5);
         world
             .sim
-            .put_row(&user, Row::of(series.types()[0], at, value).with_provider("apple").with_zone("+02:00"));
+            .put_row(&user, Row::of(series.timeseries_types()[0], at, value).with_provider("apple").with_zone("+02:00"));
         let time = at.local(ZoneOffset::from_minutes(120)).to_string();
         let body =
             json!({ key: { "value": value, "unit": unit }, "effective_time_frame": { "date_time": time } });
@@ -151,7 +147,7 @@ fn an_equal_weight_with_a_new_timestamp_is_no_new_observation() {
 }
 
 /// Returns the types requested from OW for a patient who consents to these codes, by route.
-fn requested_types(codes: &[&str]) -> BTreeMap<Route, BTreeSet<String>> {
+fn requested_types(codes: &[&str]) -> BTreeMap<OwRoute, BTreeSet<String>> {
     let mut world = World::new();
     let (user, _) = world.patient_of(codes, "UTC");
     for _ in 0..9 {
@@ -162,9 +158,9 @@ fn requested_types(codes: &[&str]) -> BTreeMap<Route, BTreeSet<String>> {
 }
 
 /// The user itself and its connections are asked about daily, whatever is consented.
-fn pages_of(world: &World, user: &str) -> BTreeMap<Route, BTreeSet<String>> {
-    let mut asked = world.sim.asked_of(user);
-    asked.remove(&Route::Other);
+fn pages_of(world: &World, user: &str) -> BTreeMap<OwRoute, BTreeSet<String>> {
+    let mut asked = world.sim.requested_types(user);
+    asked.remove(&OwRoute::Other);
     asked
 }
 
@@ -172,18 +168,18 @@ fn pages_of(world: &World, user: &str) -> BTreeMap<Route, BTreeSet<String>> {
 fn only_consented_types_are_requested() {
     let set = |types: &[&str]| types.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     for code in all_codes() {
-        let of: Vec<&Series> = SERIES.iter().filter(|series| series.code == code).collect();
+        let of: Vec<&SeriesType> = SERIES.iter().filter(|series| series.code == code).collect();
         let mut expected = BTreeMap::new();
         for series in &of {
             match series.origin {
-                Origin::Timeseries(types) => {
+                OwEndpoint::Timeseries(types) => {
                     // The daily comparison counts samples.
-                    expected.entry(Route::Counts).or_insert_with(BTreeSet::new);
-                    expected.entry(Route::Timeseries).or_insert_with(BTreeSet::new).extend(set(types));
+                    expected.entry(OwRoute::Counts).or_insert_with(BTreeSet::new);
+                    expected.entry(OwRoute::Timeseries).or_insert_with(BTreeSet::new).extend(set(types));
                 }
-                Origin::Sleep => drop(expected.insert(Route::Sleep, set(&[]))),
-                Origin::Workouts => drop(expected.insert(Route::Workouts, set(&[]))),
-                Origin::Activity => drop(expected.insert(Route::Activity, set(&[]))),
+                OwEndpoint::Sleep => drop(expected.insert(OwRoute::Sleep, set(&[]))),
+                OwEndpoint::Workouts => drop(expected.insert(OwRoute::Workouts, set(&[]))),
+                OwEndpoint::Activity => drop(expected.insert(OwRoute::Activity, set(&[]))),
             }
         }
         assert_eq!(requested_types(&[code]), expected, "{code}");
@@ -209,7 +205,7 @@ fn a_withdrawn_scope_is_no_longer_requested_and_the_others_are() {
     put(&world);
     assert_eq!(world.created(), 1);
     let heart = ["heart_rate", "resting_heart_rate"].map(str::to_owned);
-    assert_eq!(pages_of(&world, &user), BTreeMap::from([(Route::Timeseries, BTreeSet::from(heart))]));
+    assert_eq!(pages_of(&world, &user), BTreeMap::from([(OwRoute::Timeseries, BTreeSet::from(heart))]));
 }
 
 #[test]
@@ -247,7 +243,7 @@ fn a_tick_needs_at_most_thirteen_requests() {
     let mut known = world.now.minus(DAY * 3);
     let mut pages = Vec::new();
     for _ in 0..24 {
-        let brought = vitals(7, true, known, world.now);
+        let brought = compute_vitals(7, true, known, world.now);
         brought.rows.into_iter().for_each(|row| world.sim.put_row(&user, row));
         for event in brought.events {
             world.sim.put_event(&user, event);
@@ -256,7 +252,7 @@ fn a_tick_needs_at_most_thirteen_requests() {
         known = world.now;
         world.sim.forget_requests();
         assert_eq!(world.poll().code, 0);
-        pages.push(world.sim.asked().iter().filter(|asked| asked.route != Route::Other).count());
+        pages.push(world.sim.data_requests().iter().filter(|asked| asked.route != OwRoute::Other).count());
         world.pass(HOUR);
     }
     assert_eq!((pages.iter().min(), pages.iter().max()), (Some(&9), Some(&13)), "{pages:?}");
@@ -265,19 +261,20 @@ fn a_tick_needs_at_most_thirteen_requests() {
 #[test]
 fn each_type_that_jhe_has_a_code_for_arrives_there_once() {
     let mut scene = Scene::new();
-    let of_jhe =
-        |code: &&str| CODES.iter().any(|known| known.code == *code && known.is_of_jhe && known.goes_to_jhe());
+    let of_jhe = |code: &&str| {
+        CODES.iter().any(|known| known.code == *code && known.in_jhe_seed && known.is_sent_to_jhe())
+    };
     let codes: Vec<&str> = all_codes().into_iter().filter(of_jhe).collect();
     for code in &codes {
         scene.jhe.consent_to(40001, code, true, scene.world.now.minus(DAY));
     }
     let (user, patient) = scene.patient(40001);
     let (sim, now) = (&scene.world.sim, scene.world.now);
-    for name in SERIES.iter().flat_map(Series::types) {
+    for name in SERIES.iter().flat_map(SeriesType::timeseries_types) {
         sim.put_row(&user, Row::of(name, now.minus(HOUR), 42.0).with_zone("+01:00"));
     }
     let (start, end) = (now.minus(HOUR * 12), now.minus(HOUR * 5));
-    let rem = Stage { stage: "rem".into(), start, end };
+    let rem = SleepStage { stage: "rem".into(), start, end };
     sim.put_event(&user, Event::night(start, end, vec![rem]));
     sim.put_event(&user, Event::workout("running", now.minus(HOUR * 3), now.minus(HOUR * 2)));
     let walked = ActivityDay { active_calories: Some(310.5), ..ActivityDay::of("2026-11-21", 6000) };

@@ -19,7 +19,7 @@ fn delivered_by_another_poller(scene: &Scene, hours: u32) -> (String, String, us
     let (user, patient) = scene.patient(JHE_ID);
     scene.fill(&user, hours);
     let mut left = 0;
-    for (at, value) in scene.world.sim.rows(&user) {
+    for (at, value) in scene.world.sim.heart_rates(&user) {
         let is_whole = at.micros() % 3_600_000_000 == 0;
         for _ in 0..if is_whole { 2 } else { 1 } {
             scene.jhe.leave(JHE_ID, &format!("random-{left}"), at, value);
@@ -167,7 +167,7 @@ fn an_interrupted_adoption_continues_when_run_again() {
     // Between two pages JHE goes away.
     scene.jhe.state().fails_after_pages = Some(1);
     let cut = adopt(&scene, &[]);
-    assert!(cut.code == 3 && cut.stderr.contains("patient 1: what JHE has could not be read"), "{cut:?}");
+    assert!(cut.code == 3 && cut.stderr.contains("patient 1: not all of JHE's observations could be read"), "{cut:?}");
     scene.jhe.state().fails_after_pages = None;
     let ran = adopt(&scene, &[]);
     assert!(ran.stdout.contains(&format!("seen {left}, adopted {left}, already ours 0")), "{ran:?}");

@@ -404,7 +404,7 @@ fn delayed_corrections_are_shown_with_their_due_time() {
     let ran = scene.export();
     let told = format!(
         "Delivered 0 observations; waiting for consent 0, for configuration 0, refused 0, to be sent again 0. \
-                        1 observation waits until it is still: the next at {next}."
+                        1 observation waits because it may still change: the next at {next}."
     );
     assert!(ran.code == 0 && ran.stdout.contains(&told), "{ran:?}");
     for more in [&[][..], &["--patient-id", "jhe:40001"]] {
@@ -444,5 +444,5 @@ fn a_consent_is_shown_with_the_study_that_asked() {
     assert_eq!(shown["consents"][0]["study"], serde_json::json!({ "id": 1, "name": "Lifespan" }));
     let (_, own) = World::patient(&scene.world);
     let shown = scene.world.run(&["patient", "show", &own]).stdout;
-    assert!(shown.contains(", noted by hand"), "{shown}");
+    assert!(shown.contains(", recorded by hand"), "{shown}");
 }

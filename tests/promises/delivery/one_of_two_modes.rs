@@ -157,7 +157,7 @@ fn a_switch_of_modes_requeues_each_observation_once_over_several_steps() {
     let minute = std::time::Duration::from_mins(1);
     both.scene.world.sim.fill(&both.user, now.minus(minute * 2500), now, minute, 1);
     assert_eq!(both.scene.world.created(), 2500);
-    let rates = both.scene.world.sim.rows(&both.user);
+    let rates = both.scene.world.sim.heart_rates(&both.user);
     let times: Vec<String> = rates.iter().map(|(at, _)| at.to_string()).collect();
     let rates: Vec<(&str, f64, &str)> =
         times.iter().zip(&rates).map(|(at, (_, value))| (at.as_str(), *value, "rest")).collect();

@@ -8,33 +8,22 @@ use std::time::Duration;
 use jhe_ow::common::clock::Clock;
 use jhe_ow::common::time::Timestamp;
 use jhe_ow::config::base_url::BaseUrl;
-use jhe_ow::export::exporter::Exporter;
-use jhe_ow::export::exporter::Progress;
-use jhe_ow::jhe::client::Jhe;
-use jhe_ow::jhe::client::Who;
-use jhe_ow::model::patient::OwUser;
-use jhe_ow::model::patient::PatientId;
-use jhe_ow::model::patient::PatientRef;
+use jhe_ow::export::exporter::{ExportProgress, Exporter};
+use jhe_ow::jhe::client::{Caller, Jhe};
+use jhe_ow::model::patient::{OwUser, PatientId, PatientRef};
 use jhe_ow::model::sample::Sample;
-use jhe_ow::model::stream_key::Owner;
-use jhe_ow::model::stream_key::StreamKey;
+use jhe_ow::model::stream_key::{StreamKey, StreamOwner};
 use jhe_ow::store::engine::setting;
 use jhe_ow::store::engine::store::Store;
 use jhe_ow::store::error::StoreError;
 use jhe_ow::store::operations::tick_lock;
-use jhe_ow::store::operations::tick_lock::Hold;
-use jhe_ow::store::operations::tick_lock::Kind;
+use jhe_ow::store::operations::tick_lock::{LockOwner, RunKind};
 use jhe_ow::store::outbox::enqueue;
-use jhe_ow::store::people::jhe_consent;
-use jhe_ow::store::people::patient;
-use jhe_ow::store::people::patient::NewPatient;
-use jhe_ow::store::people::patient::Relink;
-use jhe_ow::store::samples::code;
-use jhe_ow::store::samples::commit;
-use jhe_ow::store::samples::commit::Batch;
-use jhe_ow::store::samples::commit::Part;
-use jhe_ow::store::samples::observation;
-use jhe_ow::store::samples::observation::Filter;
+use jhe_ow::store::people::patient::{NewPatient, Relink};
+use jhe_ow::store::people::{jhe_consent, patient};
+use jhe_ow::store::samples::commit::{Batch, StreamSamples};
+use jhe_ow::store::samples::observation::ObservationFilter;
+use jhe_ow::store::samples::{code, commit, observation};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -114,7 +103,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let now = at("2026-11-21T12:00:00Z");
-        let (clock, jhe) = (Ctick_lock::fixed(now), FakeJhe::start());
+        let (clock, jhe) = (Clock::fixed(now), FakeJhe::start());
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         store.write(code::seed).await.unwrap();
@@ -133,13 +122,13 @@ impl Scene {
 
     async fn add(&mut self, jhe_id: i64) {
         self.jhe.add_patient(jhe_id, jhe_id - 30000, self.now.minus(DAY));
-        let seen = self.client().consents(Who::Daemon, jhe_id, &self.clock).await.unwrap();
+        let seen = self.client().fetch_consents(Caller::Daemon, jhe_id, &self.clock).await.unwrap();
         let user: OwUser = format!("00000000-0000-4000-8000-{jhe_id:012}").parse().unwrap();
         let (linked, now) = (user.clone(), self.now);
         let add = move |db: &_| {
             let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
-            let id = patient::add_of_jhe(db, &new, jhe_id, &jhe_id.to_string(), now)?;
-            patient::link(db, &patient::find(db, PatientRef::Own(id))?, &linked, Relink::Unsaid, now)?;
+            let id = patient::insert_from_jhe(db, &new, jhe_id, &jhe_id.to_string(), now)?;
+            patient::link(db, &patient::find(db, PatientRef::Own(id))?, &linked, Relink::Unspecified, now)?;
             jhe_consent::apply(db, id, &seen)?;
             let link = db.query_row("SELECT id FROM links WHERE patient_id = ?", [id], |row| row.get(0))?;
             Ok((id, link))
@@ -154,7 +143,7 @@ impl Scene {
         self.next += i64::from(count);
         let sample = |number: i64| {
             let instant = self.now.minus(DAY).plus(Duration::from_secs(number.unsigned_abs()));
-            Sample { instant, value: first_value(instant), zone: None, context: None, particulars: None }
+            Sample { instant, value: first_value(instant), zone: None, context: None, details: None }
         };
         self.commit(who, (first..self.next).map(sample).collect()).await;
     }
@@ -166,8 +155,7 @@ impl Scene {
         if !kept.is_empty() {
             let instant = *which.get(&kept);
             let value = if to == 0 { first_value(instant) } else { f64::from(75 + to) };
-            self.commit(who, vec![Sample { instant, value, zone: None, context: None, particulars: None }])
-                .await;
+            self.commit(who, vec![Sample { instant, value, zone: None, context: None, details: None }]).await;
         }
     }
 
@@ -182,21 +170,21 @@ impl Scene {
             daily_total: false,
         };
         let batch = Batch {
-            fills_only: false,
+            insert_only: false,
             census: None,
-            owner: Owner { patient, subject: user.as_str().to_owned(), system: "ow:normalized" },
+            owner: StreamOwner { patient, subject: user.as_str().to_owned(), system: "ow:normalized" },
             link,
             mode: "normalized",
-            parts: vec![Part { key, samples }],
+            streams: vec![StreamSamples { key, samples }],
             rejected: Vec::new(),
             marks: Vec::new(),
         };
         let (directory, now) = (self.directory.path().to_owned(), self.now);
         let write = move |db: &_| {
-            let hold = Hold::prepare(&directory)?;
-            tick_lock::take(db, &directory, hold.owner(), Kind::Tick, now)?;
-            let kept = commit::commit(db, &batch, hold.owner(), now);
-            tick_lock::release(db, hold.owner())?;
+            let hold = LockOwner::prepare(&directory)?;
+            tick_lock::take(db, &directory, hold.token(), RunKind::Tick, now)?;
+            let kept = commit::commit(db, &batch, hold.token(), now);
+            tick_lock::release(db, hold.token())?;
             kept
         };
         match self.store.write(write).await {
@@ -208,7 +196,7 @@ impl Scene {
     async fn everything(&self) {
         for (patient, ..) in self.patients.clone() {
             let now = self.now;
-            self.store.write(move |db| enqueue::everything(db, patient, now)).await.unwrap();
+            self.store.write(move |db| enqueue::requeue_all(db, patient, now)).await.unwrap();
         }
     }
 
@@ -216,9 +204,9 @@ impl Scene {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let exporter =
             Exporter { store, clock, jhe: Arc::new(self.client()), cancel: CancellationToken::new() };
-        exporter.look_for_consent().await.unwrap();
+        exporter.refresh_parked_consents().await.unwrap();
         // A process that another test has just forked holds the lock too, until it is another program.
-        while exporter.drain(None, &Progress::default()).await.unwrap().is_none() {
+        while exporter.drain(None, &ExportProgress::default()).await.unwrap().is_none() {
             tokio::task::yield_now().await;
         }
     }
@@ -275,13 +263,14 @@ impl Scene {
     }
 
     async fn kept(&self, who: usize) -> BTreeMap<Timestamp, f64> {
-        let filter = Filter { patient: Some(self.patients[who].0), ..Filter::default() };
+        let filter =
+            ObservationFilter { patient: Some(self.patients[who].0), ..ObservationFilter::default() };
         let read = move |db: &_| {
             let mut kept = BTreeMap::new();
-            for stream in observation::streams(db, &filter)? {
+            for stream in observation::list_streams(db, &filter)? {
                 let mut after = None;
                 loop {
-                    let step = observation::step(db, stream.id, after, &filter)?;
+                    let step = observation::list_page(db, stream.id, after, &filter)?;
                     let Some(last) = step.last() else { break };
                     after = Some(last.instant);
                     kept.extend(step.iter().map(|one| (one.instant, one.value)));

@@ -31,7 +31,7 @@ fn no_tick_overlaps_another_and_missed_ones_are_not_made_up() {
     world.sim.set_latency(Duration::from_millis(700));
     let served = Served::start(&world);
     until("some ticks have run", || world.pages_of(&user) >= 6);
-    assert_eq!(world.sim.most_in_flight(), 1);
+    assert_eq!(world.sim.max_in_flight(), 1);
     served.stop("TERM");
 }
 
@@ -77,11 +77,11 @@ fn samples_that_ow_counts_and_the_store_lacks_are_on_the_page() {
     world.created();
     world.pass(DAY * 2);
     let mut odd = Row::heart_rate(world.now.minus(DAY), 1.2);
-    odd.kind.unit = "Hz".into();
+    odd.series.unit = "Hz".into();
     world.sim.put_row(&user, odd);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    let compared = || operator.get("/admin").body.contains("OW counts 1 more than are kept here");
+    let compared = || operator.get("/admin").body.contains("OW counts 1 more than are stored here");
     until("the comparison is on the page", compared);
     served.stop("TERM");
     assert!(world.run(&["rejected", "list"]).stdout.contains("its unit is 'Hz', not 'bpm'"));

@@ -147,7 +147,7 @@ fn an_alert_of_an_unwritable_store_is_sent_from_memory_after_a_while() {
     std::fs::rename(&elsewhere, &database).unwrap();
     watched.ticks();
     let log = served.stop("TERM").stderr;
-    assert_eq!(log.matches("nothing can be kept: ").count(), 2, "once each time: {log}");
+    assert_eq!(log.matches("nothing can be stored: ").count(), 2, "once each time: {log}");
 }
 
 #[test]
@@ -160,6 +160,6 @@ fn an_alert_is_sent_while_the_daemon_waits_for_its_store() {
     watched.pass(Duration::from_mins(11));
     until("it is told", || webhook.kinds() == ["unkept"]);
     let body = webhook.posted()[0].json();
-    assert!(body["text"].as_str().unwrap().contains("Nothing can be kept since"), "{body}");
+    assert!(body["text"].as_str().unwrap().contains("No data can be stored since"), "{body}");
     served.stop("TERM");
 }

@@ -131,7 +131,7 @@ fn without_configuration_it_names_the_first_value_to_set() {
 fn an_unreachable_ow_a_refused_key_and_a_foreign_server_are_distinguished() {
     let mut world = well();
     world.sim.set_configured(&[]);
-    examine(&world).warns("ow.providers", "the credentials of no provider", "OURA_CLIENT_ID");
+    examine(&world).warns("ow.providers", "credentials for no provider", "OURA_CLIENT_ID");
     world.sim.set_configured(&["oura"]);
     let (url, key) = (world.sim.url(), world.sim.key());
     world.set("OW_API_KEY", "sk-wrong");
@@ -139,10 +139,10 @@ fn an_unreachable_ow_a_refused_key_and_a_foreign_server_are_distinguished() {
     world.set("OW_API_KEY", &key);
     let nobody = format!("http://127.0.0.1:{}", free_port());
     world.set("OW_API_URL", &nobody);
-    examine(&world).stops("ow.reachable", "OW cannot be reached", "see that OW runs");
+    examine(&world).stops("ow.reachable", "OW cannot be reached", "check that OW runs");
     let jhe = FakeJhe::start();
     world.set("OW_API_URL", &format!("{url}/elsewhere"));
-    examine(&world).stops("ow.reachable", "is no OW", "set OW_API_URL to OW's address");
+    examine(&world).stops("ow.reachable", "is not OW", "set OW_API_URL to OW's address");
     world.set("OW_API_URL", &url);
     world.sim.set_users_broken(Some(500));
     examine(&world).stops("ow.reachable", "OW answered 500", "see OW's log");
@@ -192,7 +192,7 @@ fn the_bucket_is_listed_and_an_object_of_it_read() {
     let (world, bucket) = (well(), Bucket::start());
     examine(&world).has("bucket.mode", "skipped", "no bucket is read", "");
     use_bucket(&world, &bucket);
-    examine(&world).warns("bucket.read", "nothing is there", "ow.s3.key_prefix");
+    examine(&world).warns("bucket.read", "is empty", "ow.s3.key_prefix");
     bucket.put_heart_rates(&Bucket::key("2026-11-21", "u", "a"), &[("2026-11-21T08:00:00Z", 60.0, "rest")]);
     examine(&world).has("bucket.read", "ok", "was listed and read", "");
     world.setting("ow.s3.secret_access_key", "another");
@@ -226,7 +226,7 @@ fn a_switched_off_module_a_missing_seed_and_an_overdue_tick_stop_data() {
     world.setting("module.ow", "true");
     world.setting("ow.poll_interval", "1m");
     world.now = world.now.plus(FIVE_MINUTES);
-    examine(&world).stops("data.tick", "the last tick ended 5 minutes ago", "see that the daemon runs");
+    examine(&world).stops("data.tick", "the last tick ended 5 minutes ago", "check that the daemon runs");
     world.now = world.now.minus(FIVE_MINUTES);
     sql(&world, "PRAGMA foreign_keys = OFF; UPDATE codes SET code = 'x' WHERE code = 'omh:heart-rate:2.0'");
     examine(&world).stops(
@@ -242,7 +242,7 @@ fn a_silent_patient_is_named_by_number() {
     world.now = world.now.plus(DAY * 3);
     world.created();
     let found = examine(&world);
-    found.has("data.silent", "warning", "of: patient 1 (", "");
+    found.has("data.silent", "warning", "from patient 1 (", "");
     sql(&world, "UPDATE links SET state = 'needs_relink'");
     examine(&world).has(
         "data.links",
@@ -258,11 +258,7 @@ fn the_lock_is_reported_with_its_holder() {
     world.setting("ow.sync_in_progress", &world.now.minus(FIVE_MINUTES * 7).to_string());
     examine(&world).warns("data.lock", "without renewal", "settings set ow.sync_in_progress \"\"");
     world.setting("ow.sync_in_progress", &world.now.minus(FIVE_MINUTES).to_string());
-    examine(&world).warns(
-        "data.lock",
-        "no process of ours holds it",
-        "settings set ow.sync_in_progress \"\"",
-    );
+    examine(&world).warns("data.lock", "no process holds it", "settings set ow.sync_in_progress \"\"");
     world.setting("ow.sync_in_progress", "");
     let user = world.sim.add_user();
     let add = ["patient", "add", "--name", NAME, "--ow-user", &user, "--consent", HEART_RATE];
@@ -272,7 +268,7 @@ fn the_lock_is_reported_with_its_holder() {
     let poll = world.start(&["poll"]);
     until("it asks", || world.pages_of(&user) > 0);
     let found = examine(&world);
-    found.has("data.lock", "ok", "by a process that lives", "");
+    found.has("data.lock", "ok", "in a live process", "");
     poll.signal("KILL");
     poll.wait();
     let found = examine(&world);
@@ -286,11 +282,16 @@ fn observations_that_wait_for_jhe_are_grouped_by_reason() {
     let _jhe = connect(&mut world);
     add_pending_observation(&world);
     let found = examine(&world);
-    found.has("data.export", "ok", "to be sent to JHE wait 1 observation", "");
+    found.has("data.export", "ok", "waiting to be sent to JHE: 1 observation", "");
     let later = world.now.plus(HOUR * 30);
     sql(&world, &format!("UPDATE outbox SET due_at = {0}, first_due_at = {0}", later.micros()));
     let found = examine(&world);
-    found.has("data.still", "ok", &format!("1 observation waits until it is still: the next at {later}"), "");
+    found.has(
+        "data.still",
+        "ok",
+        &format!("1 observation waits because it may still change: the next at {later}"),
+        "",
+    );
     found.has("data.export", "ok", "nothing else waits to be sent to JHE", "");
     let due = world.now;
     sql(&world, &format!("UPDATE outbox SET due_at = {0}, first_due_at = {0}", due.micros()));
@@ -301,14 +302,14 @@ fn observations_that_wait_for_jhe_are_grouped_by_reason() {
     sql(&world, "UPDATE outbox SET state = 'configuration', reason = 'no device'");
     examine(&world).stops(
         "data.held",
-        "until something is mended at JHE wait 1 observation",
+        "parked until something is fixed at JHE: 1 observation",
         "tried again hourly",
     );
     sql(&world, "UPDATE outbox SET state = 'dead', reason = 'no'");
     examine(&world).has(
         "data.dead",
         "warning",
-        "JHE refuses 1 observation for good",
+        "rejected by JHE: 1 observation",
         "jhe-ow export --retry-dead",
     );
 }

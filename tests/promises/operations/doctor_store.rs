@@ -31,9 +31,14 @@ fn a_directory_that_cannot_be_written_or_that_others_may_read_is_reported() {
     let below = world.directory.path().join("file/below");
     std::fs::write(below.parent().unwrap(), "").unwrap();
     let found = examine_with(&world, &["--data-dir", below.to_str().unwrap()]);
-    found.has("store.directory", "stops", "cannot be made", "name another with --data-dir");
+    found.has("store.directory", "stops", "cannot be created", "set another directory with --data-dir");
     let found = examine_with(&world, &["--data-dir", "/proc/self"]);
-    found.has("store.directory", "stops", "/proc/self cannot be written", "name another with --data-dir");
+    found.has(
+        "store.directory",
+        "stops",
+        "/proc/self cannot be written",
+        "set another directory with --data-dir",
+    );
 }
 
 #[test]
@@ -72,12 +77,7 @@ fn an_older_schema_is_reported_and_not_changed() {
     };
     let before = count();
     let found = examine(&world);
-    found.has(
-        "store.schema",
-        "warning",
-        "the schema is older than this program's",
-        "it is brought up to date",
-    );
+    found.has("store.schema", "warning", "the schema is older than this program's", "migrate the store");
     found.said("data.schema", "skipped");
     assert_eq!(count(), before);
 }
@@ -94,7 +94,7 @@ fn the_public_url_must_lead_to_this_daemon() {
     let found = examine_with(&world, &["--bind", &format!("127.0.0.1:{}", other.port)]);
     found.has("web.daemon", "warning", "a daemon of another data directory answers", "--data-dir");
     world.set("JHE_OW_PUBLIC_URL", &served.url());
-    examine(&world).has("web.public", "warning", "is this machine for whoever opens it", "JHE_OW_PUBLIC_URL");
+    examine(&world).has("web.public", "warning", "is a loopback address", "JHE_OW_PUBLIC_URL");
     let Some(host) = own_name() else { return };
     let at = |port: u16| format!("http://{host}:{port}");
     world.set("JHE_OW_PUBLIC_URL", &at(served.port));
@@ -107,9 +107,9 @@ fn the_public_url_must_lead_to_this_daemon() {
     world.set("JHE_OW_PUBLIC_URL", &at(other.port));
     examine(&world).has("web.public", "warning", "leads to another jhe-ow", "lead to 127.0.0.1:");
     world.set("JHE_OW_PUBLIC_URL", &world.sim.url().replace("127.0.0.1", &host));
-    examine(&world).has("web.public", "warning", "is no jhe-ow", "lead to 127.0.0.1:");
+    examine(&world).has("web.public", "warning", "is not jhe-ow", "lead to 127.0.0.1:");
     world.set("JHE_OW_PUBLIC_URL", &at(free_port()));
-    examine(&world).has("web.public", "warning", "is not reached from this machine", "on a phone");
+    examine(&world).has("web.public", "warning", "cannot be reached from this machine", "on a phone");
 }
 
 /// A name under which this machine reaches its own loopback address, and that is not one for that only.

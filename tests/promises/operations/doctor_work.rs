@@ -25,10 +25,10 @@ fn an_ow_without_samples_stops_data_in_normalized_mode() {
     let nobody = "00000000-0000-0000-0000-000000000000";
     world.sim.add_user_with_id(nobody);
     world.sim.set_fault(nobody, Some(Fault::Status(500)));
-    examine(&world).stops("ow.version", "samples cannot be asked for: ", "see OW's log");
+    examine(&world).stops("ow.version", "samples cannot be read: ", "see OW's log");
     let bucket = Bucket::start();
     use_bucket(&world, &bucket);
-    examine(&world).warns("ow.version", "raw payloads are read all the same", "see OW's log");
+    examine(&world).warns("ow.version", "raw payloads are still read", "see OW's log");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn one_patient_in_error_is_a_warning_and_all_in_error_stop_data() {
     let found = examine(&world);
     found.stops(
         "data.errors",
-        "all who are read were in error the last time: 2 patients",
+        "all patients that are polled were in error the last time: 2 patients",
         "jhe-ow poll says which",
     );
     found.has("data.outcome", "warning", "2 of 2 patients", "");
@@ -81,12 +81,12 @@ fn a_long_running_tick_is_not_overdue() {
     assert_eq!((found.code, found.checks("stops")), (0, vec![]), "{}", found.text);
     poll.signal("KILL");
     poll.wait();
-    examine(&world).stops("data.tick", "the last tick ended 3 minutes ago", "see that the daemon runs");
+    examine(&world).stops("data.tick", "the last tick ended 3 minutes ago", "check that the daemon runs");
     // A backfill may hold the lock for days, and lets ticks in.
     let backfill = hangs(&["poll", "--window", "3d"]);
     let found = examine(&world);
     found.has("data.lock", "ok", "a backfill is under way", "");
-    found.stops("data.tick", "the last tick ended 3 minutes ago", "see that the daemon runs");
+    found.stops("data.tick", "the last tick ended 3 minutes ago", "check that the daemon runs");
     backfill.signal("KILL");
     backfill.wait();
     sql(&world, "DELETE FROM runs");
@@ -101,11 +101,7 @@ fn a_long_running_tick_is_not_overdue() {
 fn a_tick_that_ended_in_the_future_is_reported() {
     let mut world = well();
     world.now = world.now.minus(HOUR * 2);
-    examine(&world).warns(
-        "data.tick",
-        "the last tick ended in the future, at ",
-        "see that the clock is right",
-    );
+    examine(&world).warns("data.tick", "the last tick ended in the future, at ", "check the clock");
     world.now = world.now.plus(HOUR * 2).minus(Duration::from_secs(30));
     examine(&world).has("data.tick", "ok", "the last tick ended 0 seconds ago", "");
 }
@@ -126,7 +122,7 @@ fn observations_due_for_less_than_an_hour_are_not_overdue() {
     world.now = world.now.plus(Duration::from_mins(40));
     assert_eq!(world.poll().code, 0);
     let found = examine(&world);
-    found.has("data.export", "ok", "to be sent to JHE wait 1 observation", "");
+    found.has("data.export", "ok", "waiting to be sent to JHE: 1 observation", "");
     assert_eq!(found.checks("stops"), Vec::<&str>::new(), "{}", found.text);
 }
 
@@ -157,7 +153,7 @@ fn undelivered_alerts_are_reported_with_their_channel() {
     );
     let found = examine(&world);
     let what =
-        format!("to be told by the webhook wait 2 alerts, since {raised}, 3 hours ago: it answered 500");
+        format!("2 alerts could not be sent by the webhook since {raised}, 3 hours ago: it answered 500");
     found.warns("data.alerts", &what, "jhe-ow alerts test");
     found.has("data.alerts", "ok", "alerts go out by mail", "");
     assert!(!found.text.contains("hidden-part"), "{}", found.text);

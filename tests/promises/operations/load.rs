@@ -195,7 +195,7 @@ fn abusive_clients_stop_no_tick_exclude_no_client_and_take_little_memory() {
     }
     over.store(true, Ordering::Relaxed);
     until("every attempt is answered", || left.load(Ordering::Relaxed) == 0);
-    until("every sample is there", || world.kept(&patient).len() == world.sim.rows(&user).len());
+    until("every sample is there", || world.kept(&patient).len() == world.sim.heart_rates(&user).len());
     let memory = most_memory(&served);
     let ran = served.stop("TERM");
     let complete = ran.stderr.matches("OW poll complete").count();

@@ -95,5 +95,5 @@ fn two_processes_at_once_store_each_sample_once() {
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
     let both = [world.start(&["poll"]), world.start(&["poll"])].map(Running::wait);
     assert!(both.iter().all(|ran| ran.code == 0), "{both:?}");
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }

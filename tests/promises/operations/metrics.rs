@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
-use jhe_ow::model::silence::Cause;
+use jhe_ow::model::silence::SilenceCause;
 use jhe_ow::simulator::fault::Fault;
 
 use crate::support::connected_world::Scene;
@@ -180,7 +180,7 @@ fn metrics_match_the_recorded_work() {
         ] {
             assert_eq!(scrape.whole(name, &labels), value, "{name} {labels:?}");
         }
-        for &cause in Cause::ALL {
+        for &cause in SilenceCause::ALL {
             scrape.value("jhe_ow_silent_patients", &[("cause", cause.as_str())]);
         }
         let now = scene.world.now.micros() / 1_000_000;

@@ -79,12 +79,12 @@ fn an_ow_that_syncs_nothing_is_distinguished_from_an_unworn_device() {
     let mut world = World::new();
     let (_, patient) = wearer(&world);
     world.created();
-    world.sim.set_pulled(Some(world.now));
+    world.sim.set_last_pull(Some(world.now));
     world.pass(DAY * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
     until("it is told", || silence_text(&operator, &patient).contains("OW not pulling"));
-    world.sim.set_pulled(None);
+    world.sim.set_last_pull(None);
     served.stop("TERM");
     world.pass(HOUR * 2);
     let served = Served::start(&world);

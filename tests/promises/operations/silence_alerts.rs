@@ -1,7 +1,7 @@
 //! A silence is alerted once, to each configured channel, without names or measurements.
 
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::secrets::webhook_signature::Secret;
+use jhe_ow::secrets::webhook_signature::WebhookSecret;
 use jhe_ow::simulator::fault::Fault;
 
 use crate::support::alert_receivers::*;
@@ -12,9 +12,9 @@ const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn is_signed(posted: &Posted, now: Timestamp) -> bool {
     let header = |name: &str| posted.headers[name].as_str();
-    let secret = Secret::parse(&SIGNING.to_owned().into()).unwrap();
+    let secret = WebhookSecret::parse(&SIGNING.to_owned().into()).unwrap();
     let (id, at) = (header("webhook-id"), header("webhook-timestamp"));
-    secret.check(id, at, posted.body.as_bytes(), header("webhook-signature"), now).is_ok()
+    secret.verify(id, at, posted.body.as_bytes(), header("webhook-signature"), now).is_ok()
 }
 
 #[test]

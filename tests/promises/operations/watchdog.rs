@@ -47,7 +47,7 @@ fn systemd_is_notified_of_start_reload_watchdog_and_stop() {
     next("RELOADING=1");
     next("READY=1");
     world.sim.set_fault(&user, Some(Fault::Hang));
-    until("a tick hangs", || world.sim.most_in_flight() > 0 && !world.lock().is_empty());
+    until("a tick hangs", || world.sim.max_in_flight() > 0 && !world.lock().is_empty());
     next("WATCHDOG=1");
     std::fs::write(&clock, world.now.plus(HOUR).to_string()).unwrap();
     until("it falls silent", || hear(&systemd).is_none());

@@ -1,11 +1,10 @@
 //! Each type with data has one chart and one table, and nothing is counted twice.
 
 use jhe_ow::model::catalog::series::SERIES;
-use jhe_ow::model::catalog::series_type::Series;
+use jhe_ow::model::catalog::series_type::SeriesType;
 use jhe_ow::simulator::event::Event;
-use jhe_ow::simulator::samples_table::Row;
-use jhe_ow::simulator::samples_table::Source;
-use jhe_ow::simulator::vitals::vitals;
+use jhe_ow::simulator::samples_table::{Row, Source};
+use jhe_ow::simulator::vitals::compute_vitals;
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -46,7 +45,7 @@ fn cells(section: &str, row: &str) -> Vec<String> {
 fn each_type_with_data_has_a_chart_and_a_table() {
     let world = World::new();
     let (user, patient) = sharing_patient(&world);
-    let told = vitals(1, true, world.now.minus(DAY * 6), world.now);
+    let told = compute_vitals(1, true, world.now.minus(DAY * 6), world.now);
     told.rows.into_iter().for_each(|row| world.sim.put_row(&user, row));
     for event in told.events {
         world.sim.put_event(&user, event);
@@ -68,7 +67,7 @@ fn each_type_with_data_has_a_chart_and_a_table() {
     let operator = served.operator(&world);
     let page = operator.get(&format!("/admin/patients/{patient}/charts?period=week")).body;
     let overview = operator.get(&format!("/admin/patients/{patient}")).body;
-    let has_none = |series: &Series| series.series_type == "forced_expiratory_volume_1";
+    let has_none = |series: &SeriesType| series.series_type == "forced_expiratory_volume_1";
     for series in SERIES.iter().filter(|series| !has_none(series)) {
         let name = series.series_type;
         let drawn = section(&page, name).unwrap_or_else(|| panic!("no chart of {name}: {page}"));

@@ -145,7 +145,7 @@ fn a_match_does_not_undo_a_withdrawal() {
     scene.world.pass(HOUR * 5);
     scene.world.sim.fill(&user, scene.world.now.minus(HOUR * 4), scene.world.now, FIVE_MINUTES, 1);
     let ran = scene.world.run(&["patient", "match", &patient, "--jhe-patient", "40003"]);
-    assert!(ran.code == 0 && ran.stdout.contains("counts from now on"), "{ran:?}");
+    assert!(ran.code == 0 && ran.stdout.contains("applies from now on"), "{ran:?}");
     assert_eq!(scene.world.created(), 0, "it was measured while it was withdrawn");
 }
 

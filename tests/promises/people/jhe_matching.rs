@@ -57,7 +57,7 @@ fn proposals_name_their_reason_and_command() {
     alone(&scene, "P40004 Doe", None, &scene.world.sim.add_user());
     let listed = scene.world.run(&["patient", "match"]);
     assert!(
-        listed.stderr.contains("OW could not be asked") && listed.stdout.contains("the same name"),
+        listed.stderr.contains("OW cannot be reached") && listed.stdout.contains("the same name"),
         "{listed:?}"
     );
 }
@@ -79,7 +79,7 @@ fn a_confirmed_match_sends_earlier_observations_on_request_only() {
         ran.code == 0 && ran.stdout.contains("is JHE's patient 40001, P40001 Doe, from now on"),
         "{ran:?}"
     );
-    let ended = format!("the consent to {HEART_RATE} that was given here has ended: JHE's own stands");
+    let ended = format!("the consent to {HEART_RATE} that was given here has ended: JHE's consent applies");
     assert!(ran.stdout.contains(&ended), "{ran:?}");
     let shown = scene.world.run(&["patient", "show", "jhe:40001"]).stdout;
     assert!(shown.contains("withdrawn") && shown.matches("granted").count() == 2, "{shown}");

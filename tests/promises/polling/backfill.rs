@@ -12,7 +12,7 @@ fn a_backfill_reads_its_whole_range() {
     let ran = world.run(&["poll", "--window", "30d"]);
     assert_eq!((ran.code, ran.created()), (0, 720), "{ran:?}");
     assert!(ran.stderr.is_empty(), "quiet when piped: {ran:?}");
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
     assert_eq!(world.run(&["poll", "--window", "30d"]).created(), 0);
 }
 
@@ -53,7 +53,7 @@ fn a_backfill_does_not_move_the_mark_over_unread_time() {
     let since = world.now.minus(DAY).to_string();
     world.run(&["poll", "--since", &since, "--until", &until]);
     world.created();
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_killed_backfill_resumes() {
     let ran = world.run(&["poll", "--window", "28d"]);
     assert_eq!(ran.created(), 504, "{ran:?}");
     assert_eq!(world.pages_of(&user), 3, "the first slice is not read again");
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]

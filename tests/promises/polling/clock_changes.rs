@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::simulator::event::Event;
-use jhe_ow::simulator::event::Stage;
+use jhe_ow::simulator::event::{Event, SleepStage};
 use jhe_ow::simulator::samples_table::Row;
 
 use crate::support::connected_world::Scene;
@@ -75,7 +74,7 @@ fn a_clock_step_neither_loses_nor_duplicates_samples() {
             assert!(!scene.world.poll().stdout.contains("skipped"), "{step:?}");
             scene.export();
         }
-        assert_eq!(scene.world.kept(&patient), scene.world.sim.rows(&user), "{step:?}");
+        assert_eq!(scene.world.kept(&patient), scene.world.sim.heart_rates(&user), "{step:?}");
         scene.world.pass(DAY + HOUR);
         assert_eq!(scene.world.created(), 0, "{step:?}");
         scene.export();
@@ -133,7 +132,7 @@ fn the_daemon_keeps_ticking_across_clock_steps() {
             until("two ticks of the new time", || ticks() >= before + 2);
         }
     }
-    until("all is kept", || world.kept(&patient) == world.sim.rows(&user));
+    until("all is kept", || world.kept(&patient) == world.sim.heart_rates(&user));
     // Ended first: a tick may have it at any moment.
     served.stop("TERM");
     assert_eq!(world.lock(), "");
@@ -175,7 +174,7 @@ fn a_tick_during_which_the_clock_steps_back_keeps_its_lock() {
         });
         let ran = world.command(&["poll"]).env(CLOCK, format!("@{}", clock.display())).output().unwrap();
         assert_eq!(ran.status.success(), held, "{}", String::from_utf8_lossy(&ran.stderr));
-        assert_eq!((world.kept(&patient), world.lock()), (world.sim.rows(&user), String::new()));
+        assert_eq!((world.kept(&patient), world.lock()), (world.sim.heart_rates(&user), String::new()));
     }
 }
 
@@ -211,7 +210,7 @@ fn the_day_and_night_of_a_dst_change_are_complete() {
         let morning = at(&format!("{date}T04:00:00{after}"));
         world.sim.put_row(&user, Row::of("steps", morning, 5000.0).with_zone(after).with_daily_total(true));
         let (asleep, awake) = (midnight.minus(HOUR), midnight.plus(HOUR * 7));
-        let stages = vec![Stage { stage: "light".to_owned(), start: asleep, end: awake }];
+        let stages = vec![SleepStage { stage: "light".to_owned(), start: asleep, end: awake }];
         world.sim.put_event(&user, Event::night(asleep, awake, stages).with_zone(Some(before)));
         let read = || world.run(&["poll", "--since", "2026-03-01"]);
         let all = sent.len() as u64 + 2;

@@ -23,12 +23,12 @@ fn one_in_ten(fault: &Fault, told: &str) -> Ran {
         "{ran:?}"
     );
     for (user, patient) in &well {
-        assert_eq!(world.kept(patient), world.sim.rows(user));
+        assert_eq!(world.kept(patient), world.sim.heart_rates(user));
     }
     // The trouble passes, and nothing was lost.
     world.sim.set_fault(&troubled, None);
     assert_eq!(world.poll().code, 0);
-    assert_eq!(world.kept(&number), world.sim.rows(&troubled));
+    assert_eq!(world.kept(&number), world.sim.heart_rates(&troubled));
     ran
 }
 
@@ -74,7 +74,7 @@ fn earlier_pages_are_stored_when_later_ones_fail() {
     assert!((99..=200).contains(&kept.len()), "{} of the first two pages", kept.len());
     world.sim.set_fault(&user, None);
     world.poll();
-    assert_eq!(world.kept(&patient), world.sim.rows(&user), "the mark had not moved past the gap");
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user), "the mark had not moved past the gap");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_short_outage_is_retried_within_the_tick() {
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
     world.sim.set_fault(&user, Some(Fault::FailFirst { times: 2, status: 503 }));
     assert_eq!(world.created(), 12);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::secrets::webhook_signature::Secret;
-use jhe_ow::simulator::run::Run;
+use jhe_ow::secrets::webhook_signature::WebhookSecret;
+use jhe_ow::simulator::sync_run::SimulatedRun;
 
 use crate::support::harness::*;
 use crate::support::hints::*;
@@ -15,7 +15,7 @@ fn a_patient_ow_has_just_synced_is_read_at_once() {
     let world = World::new();
     let (user, patient) = world.patient();
     let (other, _) = world.patient();
-    world.sim.add_run(Run::pull(&user, world.now.minus(HOUR)));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now.minus(HOUR)));
     let served = served(&world, "1s", &user, &[]);
     until("the other is read", || world.pages_of(&other) > 0);
     let (before, before_other) = (world.pages_of(&user), world.pages_of(&other));
@@ -23,7 +23,7 @@ fn a_patient_ow_has_just_synced_is_read_at_once() {
     until("it is asked again", || lists(&world) > asked + 1);
     assert_eq!(world.pages_of(&user), before, "an old run says nothing");
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     until("the sample is kept", || world.kept(&patient).len() == 1);
     let asked = lists(&world);
     until("it is asked again", || lists(&world) > asked + 2);
@@ -40,7 +40,7 @@ fn a_hint_waits_for_the_lock() {
     world.setting("ow.sync_in_progress", &world.now.to_string());
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
     let before = world.pages_of(&user);
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     let asked = lists(&world);
     until("it is asked again", || lists(&world) > asked + 2);
     assert_eq!(world.pages_of(&user), before);
@@ -90,7 +90,7 @@ fn send(served: &Served, id: &str, at: Timestamp, body: &str, signature: Option<
 }
 
 fn signed(id: &str, at: Timestamp, body: &str) -> String {
-    Secret::parse(&SIGNING.to_owned().into()).unwrap().sign(id, at, body.as_bytes())
+    WebhookSecret::parse(&SIGNING.to_owned().into()).unwrap().sign(id, at, body.as_bytes())
 }
 
 /// Sends a message with headers whose names begin so; answers the status.
@@ -257,7 +257,7 @@ fn a_wrong_signature_is_logged_once_a_minute() {
     let variables = [("OW_WEBHOOK_SECRET", SIGNING), ("JHE_OW_CLOCK", &hands.variable())];
     let served = served(&world, "off", &user, &variables);
     let (now, body) = (world.now, message(&user, world.now));
-    let other = Secret::parse(&"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned().into()).unwrap();
+    let other = WebhookSecret::parse(&"whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned().into()).unwrap();
     let send_foreign = |at| {
         let signature = other.sign("msg_1", at, body.as_bytes());
         assert_eq!(send(&served, "msg_1", at, &body, Some(&signature)), 401);
@@ -274,7 +274,7 @@ fn a_wrong_signature_is_logged_once_a_minute() {
     send_foreign(now.minus(HOUR));
     let log = served.stop("TERM").stderr;
     assert_eq!(log.matches("signed with another secret than OW_WEBHOOK_SECRET").count(), 2, "{log}");
-    assert_eq!(log.matches("is signed rightly, and whose time is too far").count(), 1, "{log}");
+    assert_eq!(log.matches("with a valid signature and a time too far").count(), 1, "{log}");
     assert!(log.contains("\"seconds\":3600"), "{log}");
     assert!(
         !log.contains(&user) && !log.contains("heart_rate.created"),

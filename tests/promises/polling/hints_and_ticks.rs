@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jhe_ow::simulator::fault::Fault;
-use jhe_ow::simulator::run::Run;
+use jhe_ow::simulator::sync_run::SimulatedRun;
 
 use crate::support::harness::*;
 use crate::support::hints::*;
@@ -18,7 +18,7 @@ fn a_hinted_read_yields_to_a_tick() {
     let before = world.pages_of(&user);
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
     world.sim.set_fault(&user, Some(Fault::Hang));
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     until("a hint has it read", || world.pages_of(&user) > before);
     world.sim.set_fault(&user, None);
     let ran = world.poll();
@@ -45,7 +45,7 @@ fn the_daemons_own_tick_is_not_skipped_during_a_hinted_read() {
     });
     let (before, before_other) = (world.pages_of(&user), world.pages_of(&other));
     world.sim.set_fault(&user, Some(Fault::Hang));
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     until("a hint has it read", || world.pages_of(&user) > before);
     world.sim.set_fault(&user, None);
     until("the next tick reads whom nobody hints at", || world.pages_of(&other) > before_other);
@@ -106,7 +106,7 @@ fn only_ticks_count_for_the_state_of_ticks() {
     let ticks = || number("SELECT sum(ticks) FROM hourly_counters");
     let before = ticks();
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     until("the sample is kept", || world.kept(&patient).len() == 1);
     until("the end of that is noted", || {
         number("SELECT count(*) FROM runs WHERE kind = 'part' AND ended_at > 0 AND created = 1") == 1
@@ -131,7 +131,7 @@ fn a_failed_hinted_read_is_tried_again() {
     let before = world.pages_of(&user);
     world.sim.set_fault(&user, Some(Fault::Status(503)));
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     until("OW refuses thrice", || world.pages_of(&user) > before + 2);
     until("that is over", || world.lock().is_empty());
     world.sim.set_fault(&user, None);
@@ -151,7 +151,7 @@ fn a_hinted_read_does_not_replace_a_due_sweep() {
     world.sim.put(&user, world.now.minus(DAY * 5), 61.0);
     // The daily read of a week is due, and no tick is for an hour.
     hands.set(world.now.plus(DAY));
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     until("the whole week is kept", || world.kept(&patient).len() == 2);
     served.stop("TERM");
 }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use jhe_ow::common::time::Timestamp;
 use jhe_ow::simulator::fault::Fault;
-use jhe_ow::simulator::run::Run;
+use jhe_ow::simulator::sync_run::SimulatedRun;
 
 use crate::support::harness::*;
 use crate::support::hints::*;
 use crate::support::running_daemon::*;
 
 /// A fetch of the past that reached so far.
-fn backfill(user: &str, from: Option<Timestamp>, at: Timestamp) -> Run {
-    Run { source: "backfill".into(), from, ..Run::pull(user, at) }
+fn backfill(user: &str, from: Option<Timestamp>, at: Timestamp) -> SimulatedRun {
+    SimulatedRun { source: "backfill".into(), from, ..SimulatedRun::pull(user, at) }
 }
 
 /// Makes a patient of whom OW synced two months while no daemon ran.
@@ -44,7 +44,7 @@ fn a_backfill_at_ow_triggers_a_historical_read() {
     until("the first sample is kept", || world.kept(&patient).len() == 1);
     world.sim.put(&user, world.now.minus(DAY * 20), 61.0);
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 62.0);
-    world.sim.add_run(Run::pull(&user, world.now));
+    world.sim.add_run(SimulatedRun::pull(&user, world.now));
     until("the new one is kept", || world.kept(&patient).len() == 2);
     hands.set(world.now.plus(Duration::from_mins(1)));
     world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 20 + HOUR)), world.now));
@@ -116,7 +116,7 @@ fn many_later_sync_runs_do_not_hide_a_backfill() {
     let (world, _, patient) = synced_while_down();
     let other = world.sim.add_user();
     for _ in 0..500 {
-        world.sim.add_run(Run::pull(&other, world.now.plus(Duration::from_secs(1))));
+        world.sim.add_run(SimulatedRun::pull(&other, world.now.plus(Duration::from_secs(1))));
     }
     let served = Served::start(&world);
     until("the past is kept", || world.kept(&patient).len() == 2);

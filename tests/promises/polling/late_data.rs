@@ -15,7 +15,7 @@ fn samples_synced_late_arrive_with_the_next_tick() {
     let from = world.now.minus(HOUR * 3);
     assert_eq!(world.sim.fill(&user, from, from.plus(HOUR), HOUR / 20, 1), 20);
     assert_eq!(world.created(), 20);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn nine_offline_days_of_a_ring_arrive_with_its_next_sync() {
     world.sim.fill(&user, parted, world.now, FIVE_MINUTES, 1);
     world.pass(FIVE_MINUTES);
     assert_eq!(world.created(), 9 * 288);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn samples_that_sync_days_late_arrive_within_a_day() {
         world.pass(HOUR);
         world.created();
     }
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn samples_that_sync_weeks_late_arrive_within_a_week() {
         world.pass(DAY);
         world.created();
     }
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn samples_ow_missed_are_fetched_by_the_daily_historical_sync() {
     world.created();
     world.pass(FIVE_MINUTES);
     world.created();
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
     let asked = world.sim.requests().iter().filter(|seen| seen.method == "POST").count();
     assert_eq!(asked, 2, "once for each of two days");
 }

@@ -8,7 +8,7 @@ fn a_rings_288_samples_of_a_day_arrive_whole() {
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
     assert_eq!(world.created(), 288);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_dense_sensor_is_read_to_its_last_page() {
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR * 2), world.now, std::time::Duration::from_secs(3), 1);
     assert_eq!(world.created(), 2400);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_outage_of_days_leaves_no_hole() {
     world.pass(DAY * 9);
     world.sim.fill(&user, before, world.now, FIVE_MINUTES, 1);
     assert_eq!(world.created(), 9 * 288);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn patients_are_read_several_at_a_time_and_no_more_than_the_setting_says() {
     }
     world.sim.set_latency(std::time::Duration::from_millis(20));
     assert_eq!(world.created(), 9 * 288);
-    assert_eq!(world.sim.most_in_flight(), 3);
+    assert_eq!(world.sim.max_in_flight(), 3);
 }
 
 #[test]

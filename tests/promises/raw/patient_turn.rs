@@ -190,7 +190,7 @@ fn the_daily_comparison_counts_only_the_providers_of_the_payloads() {
     world.pass(DAY * 2);
     for hour in 1..4 {
         let mut other = Row::heart_rate(world.now.minus(DAY).minus(HOUR * hour), 60.0);
-        other.kind.source.provider = "garmin".into();
+        other.series.source.provider = "garmin".into();
         world.sim.put_row(&user, other);
     }
     let missing = |world: &World| -> i64 {

@@ -6,9 +6,7 @@ use jhe_ow::common::time::Timestamp;
 use jhe_ow::model::catalog::code::CODES;
 use jhe_ow::model::catalog::endpoint::ENDPOINTS;
 use jhe_ow::simulator::activity_day::ActivityDay;
-use jhe_ow::simulator::event::Event;
-use jhe_ow::simulator::event::Stage;
-use jhe_ow::simulator::event::What;
+use jhe_ow::simulator::event::{Event, EventDetails, SleepStage};
 use jhe_ow::simulator::samples_table::Row;
 use serde_json::{Value, json};
 
@@ -79,7 +77,7 @@ fn put_at_ow(world: &World, user: &str) {
         ];
         let stage = |(stage, key): (&str, &str)| {
             let end = from.plus(std::time::Duration::from_secs_f64(number(&night, key)));
-            let stage = Stage { stage: stage.to_owned(), start: from, end };
+            let stage = SleepStage { stage: stage.to_owned(), start: from, end };
             from = end;
             stage
         };
@@ -108,7 +106,7 @@ fn put_at_ow(world: &World, user: &str) {
     for workout in records("raw-workout") {
         let (start, end) = (time(&workout, "start_datetime"), time(&workout, "end_datetime"));
         let mut event = Event::workout("running", start, end).with_zone(zone);
-        if let What::Workout(said) = &mut event.what {
+        if let EventDetails::Workout(said) = &mut event.details {
             said.calories = Some(number(&workout, "calories"));
             said.distance = Some(number(&workout, "distance"));
         }
@@ -180,7 +178,7 @@ fn whichever_mode_comes_first_jhe_gets_each_event_and_each_sample_once() {
         let bucket = Bucket::start();
         use_bucket(&scene.world, &bucket);
         let (user, _) = scene.patient(40001);
-        for code in CODES.iter().filter(|code| code.is_of_jhe) {
+        for code in CODES.iter().filter(|code| code.in_jhe_seed) {
             scene.jhe.answer_there(40001, code.code, true);
         }
         let wait = at(AFTER).since(scene.world.now);

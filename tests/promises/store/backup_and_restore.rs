@@ -54,7 +54,7 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     let ran = scene.export();
     assert!(ran.stdout.contains("Delivered 60") && ran.stdout.contains("refused 0"), "{ran:?}");
     assert_eq!(scene.jhe.state().look_ups, look_ups, "what JHE has already is not looked up one by one");
-    assert_eq!(scene.world.kept(&patient), scene.world.sim.rows(&user));
+    assert_eq!(scene.world.kept(&patient), scene.world.sim.heart_rates(&user));
     assert!(scene.is_delivered(40001, &patient));
     let state = scene.jhe.state();
     let names: BTreeSet<_> = state.kept.iter().map(|kept| kept.identifier.clone()).collect();

@@ -58,12 +58,12 @@ fn a_renamed_device_does_not_duplicate_its_samples() {
     world.sim.rename_device(&user, None, Some("Ring 4"));
     assert_eq!(world.created(), 0);
     // What comes under the new name is new, and a correction of an old sample is a revision of it.
-    let corrected = world.sim.rows(&user)[0].0;
+    let corrected = world.sim.heart_rates(&user)[0].0;
     world.sim.put_row(&user, Row::heart_rate(corrected, 99.0).with_device("Ring 4"));
     world.sim.put_row(&user, Row::heart_rate(world.now, 70.0).with_device("Ring 4"));
     world.pass(FIVE_MINUTES);
     assert_eq!(world.created(), 1);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_second_device_whose_values_sometimes_agree_is_not_taken_for_the_first() {
     world.created();
     // The first device's rows are purged at OW, and a watch brings its own of the same instants.
     for (number, at) in (0_u8..).zip(&times) {
-        world.sim.remove(&user, *at);
+        world.sim.remove_at(&user, *at);
         let value = if number == 4 { 60.0 } else { 70.0 };
         world.sim.put_row(&user, Row::heart_rate(*at, value).with_device("Watch"));
     }
@@ -115,7 +115,7 @@ fn a_new_link_continues_where_the_old_one_ended() {
     world.sim.fill(&user, parted, world.now, HOUR, 1);
     world.run(&["patient", "link", &patient, "--ow-user", &user]);
     assert_eq!(world.created(), 120);
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn poll_with_failing_writes(errno: i32, once: bool) {
     let world = World::new();
     let (user, _) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
-    let samples = i64::try_from(world.sim.rows(&user).len()).unwrap();
+    let samples = i64::try_from(world.sim.heart_rates(&user).len()).unwrap();
     let count = |kept: &str| {
         let db = rusqlite::Connection::open(world.database()).unwrap();
         let sound: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();

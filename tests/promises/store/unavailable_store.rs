@@ -84,7 +84,7 @@ fn a_damaged_file_is_reported_until_a_backup_is_restored() {
         assert_eq!(ran.code, 0, "{ran:?}");
     });
     world.poll();
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -94,14 +94,14 @@ fn a_wal_without_its_database_is_kept_until_the_database_returns() {
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
     // Killed, so that what it committed last is in the log alone.
     let served = Served::start(&world);
-    until("the tick is done", || world.kept(&patient).len() == world.sim.rows(&user).len());
+    until("the tick is done", || world.kept(&patient).len() == world.sim.heart_rates(&user).len());
     served.running.signal("KILL");
     served.running.wait();
     let aside = world.directory.path().join("aside");
     fs::rename(world.database(), &aside).unwrap();
     world.sim.set_fault(&user, Some(jhe_ow::simulator::fault::Fault::Status(500)));
     waits_for(&world, "is missing, and its log", || fs::rename(&aside, world.database()).unwrap());
-    assert_eq!(world.kept(&patient), world.sim.rows(&user));
+    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn nothing_is_written_to_a_database_moved_away() {
     until("a tick has tried and said so", || ready(served.port).1.contains("could not run"));
     fs::rename(&aside, world.database()).unwrap();
     until_ready(&mut served);
-    until("everything is there", || world.kept(&patient) == world.sim.rows(&user));
+    until("everything is there", || world.kept(&patient) == world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_lost_and_restored_file_permission_loses_nothing() {
     });
     mode(&world.data_dir(), 0o700);
     until_ready(&mut served);
-    until("everything is there", || world.kept(&patient) == world.sim.rows(&user));
+    until("everything is there", || world.kept(&patient) == world.sim.heart_rates(&user));
 }
 
 #[test]

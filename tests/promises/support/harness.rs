@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jhe_ow::common::clock::Clock;
 use jhe_ow::common::time::Timestamp;
-use jhe_ow::simulator::sim::Sim;
+use jhe_ow::simulator::simulated_ow::SimulatedOw;
 use tempfile::TempDir;
 
 pub const HEART_RATE: &str = "omh:heart-rate:2.0";
@@ -83,7 +83,7 @@ impl Line {
 
 /// A world of its own for one test: OW, a store, and a clock that stands.
 pub struct World {
-    pub sim: Sim,
+    pub sim: SimulatedOw,
     pub directory: TempDir,
     pub now: Timestamp,
     clock: Clock,
@@ -103,7 +103,7 @@ impl World {
     pub fn bare() -> Self {
         let now = at("2026-11-21T12:00:00Z");
         let clock = Clock::fixed(now);
-        let sim = Sim::start(0, clock.clone()).unwrap();
+        let sim = SimulatedOw::start(0, clock.clone()).unwrap();
         let mut world = Self { sim, directory: TempDir::new().unwrap(), now, clock, variables: Vec::new() };
         world.set("OW_API_URL", &world.sim.url());
         world.set("OW_API_KEY", &world.sim.key());

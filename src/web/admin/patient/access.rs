@@ -4,22 +4,30 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use crate::app::state::App;
-use crate::app::{invite as inviting, patient_tokens};
+use crate::app::{invite as inviting, patient_tokens, state::App};
 use crate::common::time::Timestamp;
 use crate::model::account::Role;
 use crate::model::patient::{PatientId, PatientRef, parse_name};
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
-use crate::store::people::invitation::{Invitation, Standing};
-use crate::store::people::session::Holder;
+use crate::store::people::invitation::{Invitation, InvitationState};
 use crate::store::people::{invitation, patient, session};
-use crate::store::privacy::audit;
-use crate::web::admin::patient::view::View;
-use crate::web::admin::staff::{Staff, page};
+use crate::store::{people::session::Holder, privacy::audit};
+use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
 use crate::web::layout::{badge, form, local, local_text};
-use crate::web::request::Visit;
-use crate::web::response::{Refusal, see_other};
+use crate::web::response::{HandlerResult, Refusal, see_other};
+use crate::web::route::{Route, post};
+use crate::web::{admin::patient::view::View, admin::staff::page, request::Request};
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        post("/admin/patients/{patient}/invite", MANAGED_PATIENT, invite),
+        post("/admin/patients/{patient}/revoke", MANAGED_PATIENT, revoke),
+        post("/admin/patients/{patient}/api-token", MANAGED_PATIENT, make_api_token),
+        post("/admin/patients/{patient}/revoke-api-token", MANAGED_PATIENT, revoke_api_token),
+        post("/admin/patients/{patient}/end-sessions", MANAGED_PATIENT, end_sessions),
+    ]
+}
 
 pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
     let may = staff.may(Role::Manager);
@@ -37,7 +45,7 @@ pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
                 several => { "The patient is signed in in " (several) " browsers." }
             } }
             @if may && view.access.sessions > 0 {
-                (form(&format!("/admin/patients/{id}/end-sessions"), &staff.token, &html! {
+                (form(&format!("/admin/patients/{id}/end-sessions"), staff.token(), &html! {
                     button.quiet type="submit" { "Sign the patient out everywhere" }
                 }))
             }
@@ -46,7 +54,7 @@ pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
             h2 { "API tokens" }
             p.fine { "For a program that connects the device on the patient’s behalf through " code { "/api/v1" } "." }
             (api_tokens(staff, id, view))
-            @if may && !staff.account.is_of_jhe() { (ask_api_token(staff, id)) }
+            @if may && !staff.account().is_of_jhe() { (ask_api_token(staff, id)) }
         }
     }
 }
@@ -54,7 +62,7 @@ pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
 fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
     if view.patient.jhe_id.is_some() {
         return html! {
-            (form(&format!("/admin/patients/{id}/invite"), &staff.token, &html! {
+            (form(&format!("/admin/patients/{id}/invite"), staff.token(), &html! {
                 button type="submit" { "Have JHE make a link" }
             }))
             p.fine { "A new link asks for every study that the patient is enrolled in at JHE, and ends an earlier one." }
@@ -66,9 +74,9 @@ fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
     let enrolled = |study: &Study| view.studies.contains(study);
     let is_only_own = view.studies.is_empty();
     // Drawn here, so that a form that is sent twice makes one link.
-    let draw = Token::draw().ok();
+    let draw = Token::generate().ok();
     html! {
-        (form(&format!("/admin/patients/{id}/invite"), &staff.token, &html! {
+        (form(&format!("/admin/patients/{id}/invite"), staff.token(), &html! {
             @if let Some(draw) = &draw { input type="hidden" name="draw" value=(draw.expose()); }
             div.inline {
                 label for="study" { "Invite to" }
@@ -114,8 +122,8 @@ pub(crate) fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
                     td data-label="To" { (name(one.study)) }
                     td data-label="State" { (state(one, *standing, view)) }
                     td data-label="" {
-                        @if *standing == Standing::Open && staff.may(Role::Manager) {
-                            (form(&format!("/admin/patients/{id}/revoke"), &staff.token, &html! {
+                        @if *standing == InvitationState::Open && staff.may(Role::Manager) {
+                            (form(&format!("/admin/patients/{id}/revoke"), staff.token(), &html! {
                                 button.quiet type="submit" { "Revoke" }
                             }))
                         }
@@ -126,13 +134,13 @@ pub(crate) fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
     }
 }
 
-fn state(one: &Invitation, standing: Standing, view: &View) -> Markup {
+fn state(one: &Invitation, standing: InvitationState, view: &View) -> Markup {
     let at = |at: Option<Timestamp>| at.map(|at| local_text(&view.zone, at)).unwrap_or_default();
     match standing {
-        Standing::Open => html! { (badge("good", "open")) " until " (local(&view.zone, one.expires)) },
-        Standing::Used => html! { (badge("idle", "used")) " " (at(one.used)) },
-        Standing::Revoked => html! { (badge("idle", "revoked")) " " (at(one.revoked)) },
-        Standing::Expired => html! { (badge("idle", "expired")) " " (local(&view.zone, one.expires)) },
+        InvitationState::Open => html! { (badge("good", "open")) " until " (local(&view.zone, one.expires)) },
+        InvitationState::Used => html! { (badge("idle", "used")) " " (at(one.used)) },
+        InvitationState::Revoked => html! { (badge("idle", "revoked")) " " (at(one.revoked)) },
+        InvitationState::Expired => html! { (badge("idle", "expired")) " " (local(&view.zone, one.expires)) },
     }
 }
 
@@ -144,7 +152,7 @@ pub(crate) fn api_tokens(staff: &Staff, id: PatientId, view: &View) -> Markup {
                 @match token.revoked {
                     Some(at) => { ", revoked " (local(&view.zone, at)) }
                     None => @if staff.may(Role::Manager) {
-                        (form(&format!("/admin/patients/{id}/revoke-api-token"), &staff.token, &html! {
+                        (form(&format!("/admin/patients/{id}/revoke-api-token"), staff.token(), &html! {
                             input type="hidden" name="token" value=(token.id);
                             button.quiet type="submit" { "Revoke" span.hidden { " the token " (token.label) } }
                         }))
@@ -158,7 +166,7 @@ pub(crate) fn api_tokens(staff: &Staff, id: PatientId, view: &View) -> Markup {
 fn ask_api_token(staff: &Staff, id: PatientId) -> Markup {
     form(
         &format!("/admin/patients/{id}/api-token"),
-        &staff.token,
+        staff.token(),
         &html! {
             div.inline {
                 label for="label" { "What it is for" }
@@ -169,26 +177,21 @@ fn ask_api_token(staff: &Staff, id: PatientId) -> Markup {
     )
 }
 
-/// `POST …/invite`: the link is shown once; only its hash is kept.
-pub(crate) async fn invite(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-) -> Result<Response, Refusal> {
+async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
     let patient = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
     if let Some(jhe_id) = patient.jhe_id {
         return invite_through_jhe(app, staff, id, jhe_id).await;
     }
-    let study = match visit.form.get("study") {
+    let study = match request.form().get("study") {
         "" => None,
         text => Some(text.parse::<StudyId>().map_err(|_| Refusal::bad("There is no such study."))?),
     };
-    let token = fresh_draw(app, visit, id).await?;
+    let token = fresh_draw(app, request, id).await?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let expires = app.store.write(move |db| inviting::invite(db, hash, id, study, who, now)).await?;
     let config = app.live.config();
-    let link = inviting::link(&config.public_base(), &token);
+    let link = inviting::invitation_link(&config.public_base(), &token);
     let until = local_text(&jiff::tz::TimeZone::UTC, expires);
     Ok(once(
         app,
@@ -207,24 +210,19 @@ pub(crate) async fn invite(
     ))
 }
 
-async fn invite_through_jhe(
-    app: &App,
-    staff: &Staff,
-    id: PatientId,
-    jhe_id: i64,
-) -> Result<Response, Refusal> {
+async fn invite_through_jhe(app: &App, staff: &Staff, id: PatientId, jhe_id: i64) -> HandlerResult {
     let back = format!("/admin/patients/{id}");
     let jhe = app.live.jhe().ok_or_else(|| {
         let text = "This patient is JHE's, and JHE_BASE_URL is not set: nobody else can invite.";
-        Refusal::bad(text).next(back.clone(), "Back to the patient")
+        Refusal::bad(text).link(back.clone(), "Back to the patient")
     })?;
     let config = app.live.config();
     let made =
         inviting::invite_through_jhe(&jhe, &app.store, &config, jhe_id, staff.actor(), &app.clock).await;
     let made = made.map_err(|failure| {
-        tracing::warn!(patient = %id, "{}", failure.what);
-        let text = format!("{}. Next: {}.", failure.what, failure.next);
-        Refusal::new(StatusCode::BAD_GATEWAY, "JHE made no link", text).next(back, "Back to the patient")
+        tracing::warn!(patient = %id, "{}", failure.message);
+        let text = format!("{}. Next: {}.", failure.message, failure.remedy);
+        Refusal::new(StatusCode::BAD_GATEWAY, "JHE made no link", text).link(back, "Back to the patient")
     })?;
     let about = "JHE keeps it good for seven days, and for half a day after the patient first goes on with it. Whoever \
                  does is taken for this patient: send it to nobody else. It is shown only now; if it is lost, have \
@@ -240,16 +238,16 @@ async fn invite_through_jhe(
 }
 
 /// The token that the form has drawn, where it is unused or this very form has come before; else a new one.
-async fn fresh_draw(app: &App, visit: &Visit, id: PatientId) -> Result<Token, Refusal> {
-    let Some(drawn) = Token::parse(visit.form.get("draw")) else { return Ok(Token::draw()?) };
+async fn fresh_draw(app: &App, request: &Request, id: PatientId) -> Result<Token, Refusal> {
+    let Some(drawn) = Token::parse(request.form().get("draw")) else { return Ok(Token::generate()?) };
     let (hash, now) = (drawn.hash(), app.clock.now());
     let known = app.store.read(move |db| invitation::find(db, hash)).await?;
-    let is_good = known.is_none_or(|known| known.patient == id && known.standing(now) == Standing::Open);
-    if is_good { Ok(drawn) } else { Ok(Token::draw()?) }
+    let is_good = known.is_none_or(|known| known.patient == id && known.state(now) == InvitationState::Open);
+    if is_good { Ok(drawn) } else { Ok(Token::generate()?) }
 }
 
-/// `POST …/revoke`.
-pub(crate) async fn revoke(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+async fn revoke(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         if invitation::revoke_open(db, id, now)? > 0 {
@@ -261,24 +259,19 @@ pub(crate) async fn revoke(app: &App, staff: &Staff, id: PatientId) -> Result<Re
     Ok(see_other(&format!("/admin/patients/{id}?done=revoked#invitations")))
 }
 
-/// `POST …/api-token`: shown once, as the invitation is.
-pub(crate) async fn make_api_token(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-) -> Result<Response, Refusal> {
-    if staff.account.is_of_jhe() {
+async fn make_api_token(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
+    if staff.account().is_of_jhe() {
         // It would let its holder in long after the organization has let the practitioner go.
         let text = "Tokens are made by accounts of this service. Ask an operator.";
-        return Err(Refusal::forbidden(text).next(format!("/admin/patients/{id}"), "Back to the patient"));
+        return Err(Refusal::forbidden(text).link(format!("/admin/patients/{id}"), "Back to the patient"));
     }
-    let label = parse_name(visit.form.get("label"))
+    let label = parse_name(request.form().get("label"))
         .map_err(|_| Refusal::bad("Say what the token is for, in one line."))?;
-    let token = Token::draw()?;
+    let token = Token::generate()?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        let token = session::keep_api_token(db, hash, id, &label, now)?;
+        let token = session::insert_api_token(db, hash, id, &label, now)?;
         audit::record(db, now, who, "api-token.make", Some(id), &format!("token {token}"))
     };
     app.store.write(write).await?;
@@ -296,14 +289,9 @@ pub(crate) async fn make_api_token(
     ))
 }
 
-/// `POST …/revoke-api-token`.
-pub(crate) async fn revoke_api_token(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-) -> Result<Response, Refusal> {
-    let token = visit.form.number("token").ok_or_else(|| Refusal::bad("There is no such token."))?;
+async fn revoke_api_token(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
+    let token = request.form().number("token").ok_or_else(|| Refusal::bad("There is no such token."))?;
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         if session::revoke_api_token(db, id, token, now)? {
@@ -315,12 +303,12 @@ pub(crate) async fn revoke_api_token(
     Ok(see_other(&format!("/admin/patients/{id}?done=token-revoked#api-tokens")))
 }
 
-/// `POST …/end-sessions`.
-pub(crate) async fn end_sessions(app: &App, staff: &Staff, id: PatientId) -> Result<Response, Refusal> {
+async fn end_sessions(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        session::end_all(db, Holder::Patient(id))?;
-        invitation::close_used(db, id, now)?;
+        session::delete_all(db, Holder::Patient(id))?;
+        invitation::revoke_used(db, id, now)?;
         audit::record(db, now, who, "session.end", Some(id), "")
     };
     app.store.write(write).await?;

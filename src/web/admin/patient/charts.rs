@@ -1,27 +1,28 @@
 //! A patient's charts: all of them, or one.
 
 use maud::html;
-use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::common::time::time_zone_or_utc;
-use crate::model::patient::{PatientId, PatientRef};
+use crate::model::patient::PatientRef;
 use crate::store::people::patient as patients;
-use crate::web::admin::staff::{Staff, note_view, page};
+use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
+use crate::web::admin::staff::{note_view, page};
 use crate::web::chart::charts::{Charts, Rows};
-use crate::web::chart::period::Period;
-use crate::web::request::Visit;
-use crate::web::response::Refusal;
+use crate::web::route::{Route, get};
+use crate::web::{chart::period::Period, request::Request, response::HandlerResult, response::Refusal};
 
-/// `GET /admin/patients/N/charts` and `GET /admin/patients/N/charts/TYPE`.
-pub(crate) async fn show(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-    only: Option<&str>,
-) -> Result<Response, Refusal> {
-    let (now, period) = (app.clock.now(), Period::parse(visit.query.get("period")));
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/admin/patients/{patient}/charts", VISIBLE_PATIENT, show),
+        get("/admin/patients/{patient}/charts/{series}", VISIBLE_PATIENT, show),
+    ]
+}
+
+async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
+    let only = Some(request.parameter("series")).filter(|series_type| !series_type.is_empty());
+    let (now, period) = (app.clock.now(), Period::parse(request.query.get("period")));
     let wanted = only.map(str::to_owned);
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;

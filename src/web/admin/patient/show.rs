@@ -1,48 +1,46 @@
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
-use warp::reply::Response;
 
-use crate::app::enrolment_stage::Stage;
-use crate::app::state::App;
+use crate::app::{enrolment_stage::EnrolmentStage, state::App};
 use crate::common::time::Timestamp;
-use crate::model::account::Role;
-use crate::model::patient::PatientId;
-use crate::model::silence::Silence;
-use crate::model::study::StudyId;
+use crate::model::{account::Role, patient::PatientId, silence::Silence, study::StudyId};
 use crate::secrets::token::TokenHash;
-use crate::store::people::consent;
-use crate::store::people::consent::Entry;
-use crate::store::people::device_connection::Device;
+use crate::store::{
+    people::consent, people::consent::ConsentEntry, people::device_connection::DeviceConnection,
+};
+use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::overview::{stage_badge, trouble};
-use crate::web::admin::patient::view::View;
 use crate::web::admin::patient::{access, polling};
-use crate::web::admin::staff::{Staff, note_view, page};
-use crate::web::admin::{export, observations};
-use crate::web::layout::Column::Text;
+use crate::web::admin::staff::{note_view, page};
 use crate::web::layout::{ago, count, local, notice, table_head};
-use crate::web::request::Visit;
-use crate::web::response::Refusal;
+use crate::web::route::{Route, get};
+use crate::web::{
+    admin::observations, admin::patient::view::View, layout::Column::Text, request::Request,
+    response::HandlerResult, response::Refusal,
+};
 
-/// `GET /admin/patients/N`.
-pub(crate) async fn show(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-) -> Result<Response, Refusal> {
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        get("/admin/patients/{patient}", VISIBLE_PATIENT, show),
+        get("/admin/patients/{patient}/consents/{hash}", VISIBLE_PATIENT, show_wording),
+    ]
+}
+
+async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
     let now = app.clock.now();
-    let reach = staff.reach();
+    let reach = staff.visible_to();
     let view = app.store.read(move |db| View::load(db, reach, id, now)).await?;
     note_view(app, staff, "patient.view", Some(id)).await?;
     let (line, zone) = (&view.line, &view.zone);
-    let stage = Stage::of(line);
+    let stage = EnrolmentStage::of(line);
     let may = staff.may(Role::Manager);
     let body = html! {
         div.heading {
             h1 { (view.patient.name) " " span.fine { "patient " (id) } }
             @if may { a.button.quiet href={ "/admin/patients/" (id) "/edit" } { "Change" } }
         }
-        (notice(done(visit.query.get("done"))))
+        (notice(done(request.query.get("done"))))
         @if let Some(silence) = &view.silence { (silent(silence, now)) }
         (facts(&view, stage))
         section {
@@ -72,7 +70,7 @@ pub(crate) async fn show(
             h2 { "Devices" }
             (devices(&line.devices, zone))
         }
-        (view.payloads.section(zone, now, app.payloads.is_unfinished(id)))
+        (view.payloads.section(zone, now, app.bucket_status.has_unread_objects(id)))
         @if let Some(export) = &view.export { (export.section(staff, id, now)) }
         (access::sections(staff, id, &view))
         p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
@@ -81,43 +79,18 @@ pub(crate) async fn show(
     Ok(page(app, staff, "/admin/patients", &view.patient.name, &body))
 }
 
-/// `POST /admin/patients/N/…`.
-pub(crate) async fn act(
-    app: &App,
-    visit: &Visit,
-    staff: &Staff,
-    id: PatientId,
-    action: &str,
-) -> Result<Response, Refusal> {
-    match action {
-        "poll" => polling::poll(app, staff, id).await,
-        "backfill" => polling::backfill(app, visit, staff, id).await,
-        "invite" => access::invite(app, visit, staff, id).await,
-        "revoke" => access::revoke(app, staff, id).await,
-        "api-token" => access::make_api_token(app, visit, staff, id).await,
-        "revoke-api-token" => access::revoke_api_token(app, visit, staff, id).await,
-        "retry-export" => export::retry(app, staff, id).await,
-        "end-sessions" => access::end_sessions(app, staff, id).await,
-        _ => Err(Refusal::not_found()),
-    }
-}
-
-/// `GET /admin/patients/N/consents/HASH`: the words that the patient agreed to.
-pub(crate) async fn wording(
-    app: &App,
-    staff: &Staff,
-    id: PatientId,
-    hash: &str,
-) -> Result<Response, Refusal> {
+/// Shows the words that the patient agreed to.
+async fn show_wording(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+    let (staff, id) = (patient.staff(), patient.id());
     note_view(app, staff, "patient.view", Some(id)).await?;
-    let wanted = hash.to_owned();
+    let wanted = request.parameter("hash").to_owned();
     let find = move |db: &_| {
-        let entries = consent::entries(db, id)?;
-        let known = entries.into_iter().filter_map(|entry| entry.wording);
+        let entries = consent::list(db, id)?;
+        let known = entries.into_iter().filter_map(|entry| entry.text);
         let Some(found) = known.into_iter().find(|(_, _, hash)| hash.hex() == wanted) else {
             return Ok(None);
         };
-        Ok(consent::wording(db, found.2)?.map(|text| (found, text)))
+        Ok(consent::find_text(db, found.2)?.map(|text| (found, text)))
     };
     let found: Option<((String, String, TokenHash), String)> = app.store.read(find).await?;
     let ((version, language, hash), text) = found.ok_or_else(Refusal::not_found)?;
@@ -148,12 +121,12 @@ fn silent(silence: &Silence, now: Timestamp) -> Markup {
     html! {
         p.warning {
             strong { "Silent" } ": nothing measured since " (ago(now, Some(silence.since))) " has come in. Likely: "
-            (silence.cause.words()) ". " (silence.cause.next())
+            (silence.cause.label()) ". " (silence.cause.remedy())
         }
     }
 }
 
-fn facts(view: &View, stage: Stage) -> Markup {
+fn facts(view: &View, stage: EnrolmentStage) -> Markup {
     let (patient, line) = (&view.patient, &view.line);
     html! {
         dl.summary {
@@ -177,7 +150,7 @@ fn facts(view: &View, stage: Stage) -> Markup {
     }
 }
 
-pub(crate) fn consents(id: PatientId, entries: &[Entry], zone: &TimeZone) -> Markup {
+pub(crate) fn consents(id: PatientId, entries: &[ConsentEntry], zone: &TimeZone) -> Markup {
     let study = |study: &Option<(StudyId, String)>| {
         study.as_ref().map_or_else(|| "noted by hand".to_owned(), |(_, name)| name.clone())
     };
@@ -189,13 +162,13 @@ pub(crate) fn consents(id: PatientId, entries: &[Entry], zone: &TimeZone) -> Mar
                     th scope="row" data-label="Scope" { span { (entry.scope.display) " " code { (entry.scope.code) } } }
                     td data-label="Study" { (study(&entry.study)) }
                     td data-label="Granted" {
-                        @if entry.grant.is_refusal() && entry.wording.is_none() { "refused" } @else { (local(zone, entry.grant.granted)) }
+                        @if entry.grant.is_refusal() && entry.text.is_none() { "refused" } @else { (local(zone, entry.grant.granted)) }
                     }
                     td data-label="Withdrawn" {
                         @match entry.grant.withdrawn { Some(at) => (local(zone, at)), None => "stands" }
                     }
                     td data-label="Text" {
-                        @match &entry.wording {
+                        @match &entry.text {
                             Some((version, language, hash)) => {
                                 a href={ "/admin/patients/" (id) "/consents/" (hash.hex()) } {
                                     (version) " (" (language) "), " (hash.hex()[..12]) "…"
@@ -210,11 +183,11 @@ pub(crate) fn consents(id: PatientId, entries: &[Entry], zone: &TimeZone) -> Mar
     }
 }
 
-fn devices(devices: &[Device], zone: &TimeZone) -> Markup {
+fn devices(devices: &[DeviceConnection], zone: &TimeZone) -> Markup {
     html! {
         @if devices.is_empty() { p.empty { "No device was connected through these pages yet." } } @else {
             ul { @for device in devices {
-                li { (crate::model::catalog::source::data_source(&device.provider)) ": " (device.state.as_str()) ", since "
+                li { (crate::model::catalog::source::data_source_name(&device.provider)) ": " (device.state.as_str()) ", since "
                      (local(zone, device.changed)) }
             } }
         }

@@ -1,36 +1,31 @@
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::model::account::Reach;
 use crate::model::patient::{PatientId, PatientRef};
-use crate::model::silence::Silence;
-use crate::model::study::Study;
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
-use crate::store::operations::patient_status::{Line, Shown};
+use crate::model::{account::VisibleTo, silence::Silence, study::Study};
+use crate::store::operations::patient_status::{PatientFilter, PatientOverview};
 use crate::store::operations::{patient_status, silence};
-use crate::store::people::consent::Entry;
-use crate::store::people::invitation::{Invitation, Standing};
-use crate::store::people::patient::Patient;
+use crate::store::people::invitation::{Invitation, InvitationState};
 use crate::store::people::session::{ApiToken, Holder};
 use crate::store::people::{consent, invitation, patient, session, study};
-use crate::web::admin::export::OfPatient;
-use crate::web::admin::observations;
-use crate::web::admin::observations::Placed;
-use crate::web::admin::payloads::OfPatient as Payloads;
-use crate::web::chart::charts::Rows;
-use crate::web::chart::overview::Overview;
+use crate::store::{
+    engine::setting, error::StoreError, people::consent::ConsentEntry, people::patient::Patient,
+};
+use crate::web::{
+    admin::export::OfPatient, admin::observations, admin::observations::Placed,
+    admin::payloads::OfPatient as Payloads, chart::charts::Rows, chart::overview::Overview,
+};
 
 /// Everything that the page shows.
 pub(crate) struct View {
     pub(crate) patient: Patient,
-    pub(crate) line: Line,
+    pub(crate) line: PatientOverview,
     pub(crate) silence: Option<Silence>,
     pub(crate) zone: TimeZone,
     pub(crate) studies: Vec<Study>,
     /// Studies that the patient could be invited to.
     pub(crate) offered: Vec<Study>,
-    pub(crate) consents: Vec<Entry>,
+    pub(crate) consents: Vec<ConsentEntry>,
     pub(crate) overview: Overview,
     pub(crate) newest: Vec<Placed>,
     pub(crate) access: Access,
@@ -41,21 +36,21 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn load(
         db: &rusqlite::Connection,
-        reach: Reach,
+        reach: VisibleTo,
         id: PatientId,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let patient = patient::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&patient.time_zone);
-        let line = patient_status::lines(db, now, &Shown::one(id), 1)?.pop();
+        let line = patient_status::list(db, now, &PatientFilter::one(id), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
-        let settings = setting::all(db)?;
+        let settings = setting::read_all(db)?;
         Ok(Self {
             line,
-            silence: silence::of(db, id, settings.silence_after(), now)?,
-            studies: study::studies_of(db, reach, id)?,
-            offered: study::page(db, reach, 0, crate::web::admin::patients::OFFERED)?,
-            consents: consent::entries(db, id)?,
+            silence: silence::find(db, id, settings.silence_after(), now)?,
+            studies: study::list_visible_of_patient(db, reach, id)?,
+            offered: study::list(db, reach, 0, crate::web::admin::patients::OFFERED)?,
+            consents: consent::list(db, id)?,
             overview: Overview::load(db, &Rows::load(db, id)?, id, &zone, now)?,
             newest: observations::newest(db, id, None, NEWEST)?,
             access: Access::load(db, id, now)?,
@@ -69,7 +64,7 @@ impl View {
 
 /// What the store holds of it.
 pub(crate) struct Access {
-    pub(crate) invitations: Vec<(Invitation, Standing)>,
+    pub(crate) invitations: Vec<(Invitation, InvitationState)>,
     pub(crate) tokens: Vec<ApiToken>,
     pub(crate) sessions: i64,
 }
@@ -80,11 +75,11 @@ impl Access {
         Ok(Self {
             invitations: invitations
                 .map(|one| {
-                    let standing = one.standing(now);
+                    let standing = one.state(now);
                     (one, standing)
                 })
                 .collect(),
-            tokens: session::api_tokens(db, id)?,
+            tokens: session::list_api_tokens(db, id)?,
             sessions: session::count(db, Holder::Patient(id), now)?,
         })
     }

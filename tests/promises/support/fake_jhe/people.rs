@@ -89,7 +89,7 @@ impl Default for People {
             second_answers: BTreeMap::new(),
             codes_known: CODES
                 .iter()
-                .filter(|code| code.is_of_jhe)
+                .filter(|code| code.in_jhe_seed)
                 .map(|code| code.code.to_owned())
                 .collect(),
         }

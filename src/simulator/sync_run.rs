@@ -1,24 +1,25 @@
+//! A sync run as OW lists it.
+
 use crate::common::time::Timestamp;
 
-/// A run as OW lists it.
+/// One fetch of a user's data by OW.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// The user whose data were fetched.
+pub struct SimulatedRun {
     pub user: String,
     /// `pull`, `backfill`, `webhook`, `sdk`.
     pub source: String,
     /// `success`, `partial`, `failed`, `in_progress`.
     pub status: String,
-    /// Samples that were stored.
+    /// Samples that OW stored.
     pub items: Option<u64>,
-    /// From when on it fetched, where it was a fetch of the past.
+    /// Start of the range of a historical run.
     pub from: Option<Timestamp>,
-    /// When it ended, or last gave a sign of life.
+    /// The end of the run, or the time of its last progress.
     pub at: Timestamp,
 }
 
-impl Run {
-    /// A run of a pull that stored something.
+impl SimulatedRun {
+    /// Makes a successful pull that stored two samples.
     pub fn pull(user: &str, at: Timestamp) -> Self {
         let (source, status) = ("pull".to_owned(), "success".to_owned());
         Self { user: user.to_owned(), source, status, items: Some(2), from: None, at }

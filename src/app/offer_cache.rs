@@ -1,0 +1,68 @@
+//! Cached list of the providers that patients can connect: to make it costs OW one call per provider.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::common::time::Timestamp;
+use crate::ow::connector::OwProvider;
+
+const MAX_AGE: Duration = Duration::from_mins(5);
+/// A page whose other parts are ready waits this long for OW where OW was slow a moment ago.
+pub(crate) const TIMEOUT_WHEN_SLOW: Duration = Duration::from_millis(10);
+/// The time for which OW counts as slow after an answer that took longer than [`TIMEOUT_WHEN_SLOW`].
+const SLOW_FOR: Duration = Duration::from_mins(1);
+
+/// A provider that OW has switched on and holds credentials for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) provider: OwProvider,
+    /// The address that the provider sends browsers back to. It has to be registered there, byte for byte.
+    pub(crate) redirect_uri: Option<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct OfferCache(Arc<Mutex<CachedOffers>>);
+
+#[derive(Debug, Default)]
+struct CachedOffers {
+    fresh: Option<(Timestamp, Vec<Offer>)>,
+    /// The last list that a page was given, however old; none where OW failed.
+    last: Option<Vec<Offer>>,
+    slow_since: Option<Instant>,
+}
+
+impl OfferCache {
+    /// Returns the list if it is younger than [`MAX_AGE`].
+    pub(crate) fn get(&self, now: Timestamp) -> Option<Vec<Offer>> {
+        let cached = self.0.lock();
+        let (at, offers) = cached.fresh.as_ref()?;
+        (now.since(*at) < MAX_AGE && now >= *at).then(|| offers.clone())
+    }
+
+    pub(crate) fn set(&self, now: Timestamp, offers: &[Offer]) {
+        // An empty list is not cached: an operator is probably about to configure the first provider.
+        self.0.lock().fresh = (!offers.is_empty()).then(|| (now, offers.to_vec()));
+    }
+
+    /// Records the result of a request to OW that a page made, and the time it took.
+    pub(crate) fn record_request(&self, offers: Option<Vec<Offer>>, took: Duration) {
+        let mut cached = self.0.lock();
+        cached.last = offers;
+        cached.slow_since = (took > TIMEOUT_WHEN_SLOW).then(Instant::now);
+    }
+
+    pub(crate) fn last(&self) -> Option<Vec<Offer>> {
+        self.0.lock().last.clone()
+    }
+
+    pub(crate) fn is_slow(&self) -> bool {
+        self.0.lock().slow_since.is_some_and(|since| since.elapsed() < SLOW_FOR)
+    }
+
+    /// Empties the cache: a new configuration may name another OW with other providers.
+    pub(crate) fn clear(&self) {
+        *self.0.lock() = CachedOffers::default();
+    }
+}

@@ -1,1 +1,0 @@
-//! Patients as JHE knows them.

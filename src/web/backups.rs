@@ -1,1 +1,0 @@
-//! How the last backup went, shared between who makes them and the overview.

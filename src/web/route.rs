@@ -1,0 +1,150 @@
+//! A route: the method, path and access of one page, and the warp filter that answers it. The filters run in
+//! this order: path, end, method, access, body. A refused access is a response, so no other route answers
+//! instead.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::Method;
+use percent_encoding::percent_decode_str;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use crate::app::state::App;
+use crate::web::access::{Access, AccessCheck, AccessRule};
+use crate::web::body::{LARGEST_FORM, read};
+use crate::web::gate::{self, Gate};
+use crate::web::request::{PathParameters, Request, client_address};
+use crate::web::{csrf, response::HandlerResult};
+
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    /// The path, with its parameters in braces: `/admin/patients/{patient}`.
+    pub(crate) pattern: &'static str,
+    pub(crate) access: Access,
+    pub(crate) filter: BoxedFilter<(Response,)>,
+}
+
+/// An `async fn(&App, &Request, &C) -> HandlerResult`.
+pub(crate) trait Handler<'a, C>: Send + Sync {
+    fn call(&self, app: &'a App, request: &'a Request, caller: &'a C) -> BoxFuture<'a, HandlerResult>;
+}
+
+impl<'a, C: 'a, F, R> Handler<'a, C> for F
+where
+    F: Fn(&'a App, &'a Request, &'a C) -> R + Send + Sync,
+    R: Future<Output = HandlerResult> + Send + 'a,
+{
+    fn call(&self, app: &'a App, request: &'a Request, caller: &'a C) -> BoxFuture<'a, HandlerResult> {
+        Box::pin(self(app, request, caller))
+    }
+}
+
+/// A route for GET and HEAD; the server leaves the body out of an answer to HEAD.
+pub(crate) fn get<C: Send + Sync + 'static>(
+    pattern: &'static str,
+    rule: AccessRule<C>,
+    handler: impl for<'a> Handler<'a, C> + 'static,
+) -> Route {
+    route(Method::GET, pattern, rule, 0, Arc::new(handler))
+}
+
+/// A route for a form.
+pub(crate) fn post<C: Send + Sync + 'static>(
+    pattern: &'static str,
+    rule: AccessRule<C>,
+    handler: impl for<'a> Handler<'a, C> + 'static,
+) -> Route {
+    route(Method::POST, pattern, rule, LARGEST_FORM, Arc::new(handler))
+}
+
+/// A route that answers the same to everyone, also without a store.
+pub(crate) fn fixed(pattern: &'static str, answer: fn() -> Response) -> Route {
+    let filter = path(pattern).and(method_filter(&Method::GET)).map(move |_| answer()).boxed();
+    Route { method: Method::GET, pattern, access: Access::Open, filter }
+}
+
+/// A route whose body has at most `largest` bytes. The handler is boxed first: so the filters have one type
+/// per kind of caller, not one per page.
+pub(crate) fn route<C: Send + Sync + 'static>(
+    method: Method,
+    pattern: &'static str,
+    AccessRule(access, check): AccessRule<C>,
+    largest: usize,
+    handler: Arc<dyn for<'a> Handler<'a, C>>,
+) -> Route {
+    let filter = path(pattern)
+        .and(method_filter(&method))
+        .and(warp::ext::get::<Gate>())
+        .and(warp::ext::get::<Request>())
+        .then(move |parameters, gate, request| admit(check, parameters, gate, request))
+        .and(warp::body::stream())
+        .then(move |admitted: Result<Admitted<C>, Response>, stream| async move {
+            let mut admitted = admitted?;
+            admitted.request.body = read(stream, largest).await?;
+            Ok(admitted)
+        })
+        .then(move |admitted| answer(Arc::clone(&handler), admitted))
+        .boxed();
+    Route { method, pattern, access, filter }
+}
+
+/// A request whose caller has passed the access check.
+struct Admitted<C> {
+    app: App,
+    request: Request,
+    caller: C,
+}
+
+async fn admit<C>(
+    check: AccessCheck<C>,
+    parameters: PathParameters,
+    gate: Gate,
+    mut request: Request,
+) -> Result<Admitted<C>, Response> {
+    let app = gate.app().map_err(|failure| gate::unavailable(&request.path, &failure))?;
+    let config = app.live.config();
+    let (proxies, header) = (&config.trusted_proxies, config.client_address_header.as_ref());
+    request.client = client_address(request.client, &request.headers, proxies, header);
+    request.parameters = parameters;
+    let caller = check(&app, &mut request).await?;
+    Ok(Admitted { app, request, caller })
+}
+
+async fn answer<C>(
+    handler: Arc<dyn for<'a> Handler<'a, C>>,
+    admitted: Result<Admitted<C>, Response>,
+) -> Response {
+    let Admitted { app, request, caller } = match admitted {
+        Ok(admitted) => admitted,
+        Err(response) => return response,
+    };
+    let handled = async {
+        csrf::check_session_form(&app, &request).await?;
+        handler.call(&app, &request, &caller).await
+    };
+    handled.await.unwrap_or_else(Response::from)
+}
+
+/// Matches a whole path and decodes its parameters.
+pub(crate) fn path(pattern: &'static str) -> BoxedFilter<(PathParameters,)> {
+    let segments = pattern.split('/').filter(|segment| !segment.is_empty());
+    let start = warp::any().map(PathParameters::new).boxed();
+    let matched = segments.fold(start, |path, segment| match segment.strip_prefix('{') {
+        None => path.and(warp::path(segment)).boxed(),
+        Some(name) => {
+            let name = name.trim_end_matches('}');
+            let decode = move |mut all: PathParameters, value: String| {
+                all.push((name, percent_decode_str(&value).decode_utf8_lossy().into_owned()));
+                all
+            };
+            path.and(warp::path::param()).map(decode).boxed()
+        }
+    });
+    matched.and(warp::path::end()).boxed()
+}
+
+fn method_filter(method: &Method) -> BoxedFilter<()> {
+    if *method == Method::GET { warp::get().or(warp::head()).unify().boxed() } else { warp::post().boxed() }
+}
