@@ -12,7 +12,8 @@ use crate::config::{alerts::Alerts, load::Config};
 use crate::model::alert::{Alert, Channel};
 use crate::model::patient::PatientId;
 use crate::store::operations::alert_queue::{self, QueuedAlert};
-use crate::store::{engine::store::Store, error::StoreError, operations::alert_rules::Conditions};
+use crate::store::operations::alert_rules::Conditions;
+use crate::store::{engine::store::Store, error::StoreError};
 
 /// With more alerts than this, all go into one message: when OW is down, all patients fall silent at once.
 const MAX_MESSAGES: usize = 5;

@@ -105,7 +105,7 @@ mod tests {
         let lines: Vec<&str> = message.text.lines().collect();
         assert_eq!((lines.len(), message.body["count"].as_u64()), (2, Some(3)), "{message:?}");
         assert!(lines[0].starts_with("2 patients are silent: 7, 8. Likely: not worn"), "{message:?}");
-        assert!(lines[1].starts_with("Nobody's data are read: "), "{message:?}");
+        assert!(lines[1].starts_with("No data are read: "), "{message:?}");
         assert_eq!(AlertMessage::from_alerts(&[], "http://x"), None);
     }
 

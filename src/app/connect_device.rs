@@ -14,11 +14,10 @@ use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::ow::connection::ProviderConnection;
 use crate::ow::connector::{CallError, ProviderAuthorization};
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreError;
 use crate::store::people::consent;
 use crate::store::people::device_connection::{self, Authorization, ConnectionState};
 use crate::store::people::patient::{self, Relink};
-use crate::store::privacy::audit;
+use crate::store::{error::StoreError, privacy::audit};
 
 /// OW forgets the OAuth state of an authorization after this time.
 const AUTHORIZATION_AGE: Duration = Duration::from_mins(15);

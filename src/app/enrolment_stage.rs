@@ -1,7 +1,6 @@
 //! The stage of a patient between the invitation and arriving data.
 
-use crate::store::operations::patient_status::PatientOverview;
-use crate::store::people::device_connection::ConnectionState;
+use crate::store::{operations::patient_status::PatientOverview, people::device_connection::ConnectionState};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnrolmentStage {

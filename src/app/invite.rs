@@ -11,10 +11,8 @@ use crate::jhe::error::JheError;
 use crate::jhe::invitation::{InvitationCode, invitation_url};
 use crate::model::{account::Actor, patient::PatientId, study::StudyId};
 use crate::secrets::token::{Token, TokenHash};
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
 use crate::store::people::{invitation, patient, study};
-use crate::store::privacy::audit;
+use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
 pub const INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
 /// The longest host name that DNS allows, with a port, in characters.

@@ -10,8 +10,7 @@ use crate::app::{patient_token_cache::PatientToken, state::App};
 use crate::common::failure::Failure;
 use crate::jhe::{client::Jhe, error::JheError, invitation::PersonTokens};
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
-use crate::store::people::jhe_token;
+use crate::store::{error::StoreError, people::jhe_token};
 
 /// The OAuth error of a refresh token that is used up or revoked (RFC 6749, 5.2). Other errors may pass.
 const INVALID_GRANT: &str = "invalid_grant";

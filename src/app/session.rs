@@ -7,8 +7,10 @@ use crate::common::{failure::Failure, time::Timestamp};
 use crate::config::load::{self, Config};
 use crate::config::{environment::Environment, flags::Flags};
 use crate::jhe::client::Jhe;
+use crate::model::patient::PatientRef;
 use crate::ow::connector::Connector;
-use crate::store::engine::store::Store;
+use crate::store::people::patient::{self, Patient};
+use crate::store::{engine::store::Store, error::StoreError};
 
 pub(crate) struct Session {
     pub(crate) flags: Flags,
@@ -39,6 +41,14 @@ impl Session {
         let (url, key) = (self.config.ow_api_url.as_ref(), self.config.ow_api_key.as_ref());
         url.zip(key).map(|(url, key)| Connector::new(url, key)).transpose()
     }
+}
+
+/// Finds the patient of an optional argument.
+pub(crate) async fn find_optional(
+    store: &Store,
+    who: Option<PatientRef>,
+) -> Result<Option<Patient>, StoreError> {
+    store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await
 }
 
 /// Returns the machine's clock, or the fixed one that a drill sets by environment variable.

@@ -11,10 +11,8 @@ use crate::common::stdout::{print_json, print_line};
 use crate::model::account::{Actor, Role};
 use crate::model::patient::parse_name;
 use crate::secrets::{password, token::Token};
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
 use crate::store::people::account::{self, Account, LinkOrigin};
-use crate::store::privacy::audit;
+use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

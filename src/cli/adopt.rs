@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::app::session::Session;
-use crate::cli::patient::find_optional;
+use crate::app::session::{Session, find_optional};
 use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
 use crate::common::{stdout::print_line, time::parse_duration};
 use crate::daemon::signals;

@@ -11,7 +11,8 @@ use crate::common::clock::Clock;
 use crate::common::failure::{EXIT_FAILED, Failure};
 use crate::common::stdout::{print_json, print_line};
 use crate::config::load::{self, Config};
-use crate::config::{environment::Environment, flags::Flags, sources};
+use crate::config::sources;
+use crate::config::{environment::Environment, flags::Flags};
 use crate::doctor::finding::{self, Finding, Severity};
 use crate::doctor::{checks, config};
 

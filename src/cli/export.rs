@@ -6,8 +6,8 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::app::session::Session;
-use crate::cli::{patient::find_optional, patient_match, progress_display::ProgressDisplay};
+use crate::app::session::{Session, find_optional};
+use crate::cli::{patient_match, progress_display::ProgressDisplay};
 use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
 use crate::common::stdout::{print_json, print_line};
 use crate::consent::refresh::FailedRefresh;
@@ -15,10 +15,8 @@ use crate::daemon::signals;
 use crate::export::exporter::{ExportProgress, ExportReport, Exporter};
 use crate::model::account::Actor;
 use crate::model::patient::{PatientId, PatientRef};
-use crate::store::engine::store::Store;
 use crate::store::outbox::{enqueue, outbox};
-use crate::store::people::jhe_consent;
-use crate::store::privacy::audit;
+use crate::store::{engine::store::Store, people::jhe_consent, privacy::audit};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -9,8 +9,7 @@ use crate::common::{failure::Failure, stdout::print_line};
 use crate::jhe::client::Jhe;
 use crate::model::{account::Actor, patient::PatientRef, study::StudyId};
 use crate::secrets::token::Token;
-use crate::store::engine::store::Store;
-use crate::store::people::patient;
+use crate::store::{engine::store::Store, people::patient};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

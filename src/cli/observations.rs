@@ -5,8 +5,7 @@ use std::io::{BufWriter, Write};
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 
-use crate::app::session::Session;
-use crate::cli::patient::find_optional;
+use crate::app::session::{Session, find_optional};
 use crate::common::time::{parse_instant, time_zone_or_utc};
 use crate::common::{failure::Failure, stdout::check_write};
 use crate::model::observation::{Observation, StreamInfo};

@@ -9,11 +9,9 @@ use crate::common::stdout::{print_json, print_line};
 use crate::common::{failure::Failure, time::Timestamp};
 use crate::model::account::Actor;
 use crate::model::patient::{OwUser, PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
 use crate::store::people::consent::{self, ConsentEntry, GrantBasis, WithdrawFrom};
 use crate::store::people::patient::{self, NewPatient, Patient, Relink};
-use crate::store::privacy::audit;
+use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
 const ACTOR: Actor = Actor::CommandLine;
 
@@ -151,14 +149,6 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::Readmit { id } => patient_erase::readmit(session, id).await?,
     }
     Ok(0)
-}
-
-/// Finds the patient of an optional argument.
-pub(crate) async fn find_optional(
-    store: &Store,
-    who: Option<PatientRef>,
-) -> Result<Option<Patient>, StoreError> {
-    store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await
 }
 
 async fn show(store: &Store, id: PatientRef, json: bool) -> Result<(), Failure> {

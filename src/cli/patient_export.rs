@@ -16,10 +16,9 @@ use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::{account::Actor, activity_context::ActivityContext};
 use crate::omh::render;
-use crate::store::error::StoreError;
-use crate::store::people::patient;
 use crate::store::privacy::{audit, patient_export};
 use crate::store::samples::observation::{self, ObservationFilter};
+use crate::store::{error::StoreError, people::patient};
 
 /// The prefix of unfinished files.
 const UNFINISHED_PREFIX: &str = ".jhe-ow-unfinished-";

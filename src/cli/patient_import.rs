@@ -6,11 +6,10 @@ use crate::common::{failure::Failure, stdout::print_line, time::Timestamp};
 use crate::jhe::client::{Caller, Jhe};
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::model::{account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
 use crate::store::people::jhe_consent;
 use crate::store::people::patient::{self, NewPatient, Relink};
 use crate::store::privacy::{audit, erased_identifiers};
+use crate::store::{engine::store::Store, error::StoreError};
 
 const ACTOR: Actor = Actor::CommandLine;
 

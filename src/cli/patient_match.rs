@@ -8,19 +8,17 @@ use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use crate::app::match_patients::{MatchProposal, propose};
-use crate::app::session::Session;
-use crate::cli::{patient::find_optional, patient_import::list_people, prompt};
+use crate::app::session::{Session, find_optional};
+use crate::cli::{patient_import::list_people, prompt};
 use crate::common::stdout::{print_json, print_line};
 use crate::common::{clock::Clock, failure::Failure, time::Timestamp};
 use crate::jhe::client::{Caller, Jhe};
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::model::{account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
 use crate::ow::connector::{CallError, Connector};
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
 use crate::store::people::patient::{self, Patient};
 use crate::store::people::{consent, invitation, jhe_consent};
-use crate::store::privacy::audit;
+use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
 /// Concurrent requests to OW.
 const CONCURRENCY: usize = 4;

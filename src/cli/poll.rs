@@ -7,21 +7,19 @@ use clap::Args;
 use indicatif::ProgressBar;
 use jiff::tz::TimeZone;
 
-use crate::app::session::Session;
-use crate::cli::{patient::find_optional, progress_display::ProgressDisplay};
+use crate::app::session::{Session, find_optional};
+use crate::cli::progress_display::ProgressDisplay;
 use crate::common::failure::{EXIT_PARTIAL, Failure};
 use crate::common::stdout::print_line;
 use crate::common::time::{Timestamp, format_duration, parse_duration, parse_instant, time_zone_or_utc};
 use crate::daemon::signals;
 use crate::jhe::client::Jhe;
-use crate::model::catalog::code::HEART_RATE;
-use crate::model::{consent_intervals::Interval, patient::PatientRef};
+use crate::model::{catalog::code::HEART_RATE, consent_intervals::Interval, patient::PatientRef};
 use crate::ow::client::PageSize;
 use crate::poll::poller::{BackfillRequest, PollRequest, Poller};
 use crate::poll::progress::PollProgress;
 use crate::poll::tick::{PollOutcome, PollSummary};
-use crate::store::engine::store::Store;
-use crate::store::operations::poll_plan::NotPolled;
+use crate::store::{engine::store::Store, operations::poll_plan::NotPolled};
 
 /// Up to this many patients who were not polled are listed one by one.
 const MAX_LISTED: usize = 10;

@@ -7,8 +7,7 @@ use crate::app::session::Session;
 use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
 use crate::model::{account::VisibleTo, patient::PatientRef};
-use crate::store::people::patient;
-use crate::store::samples::rejected;
+use crate::store::{people::patient, samples::rejected};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

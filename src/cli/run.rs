@@ -4,9 +4,11 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::app::session::Session;
-use crate::cli::{adherence, admin, adopt, alerts, audit, backup, catalog, convert};
-use crate::cli::{data_directory_check::check_data_directory, doctor, export, help_examples, invite, man};
-use crate::cli::{observations, patient, poll, ready, rejected, seed_and_migrate, settings};
+use crate::cli::data_directory_check::check_data_directory;
+use crate::cli::{
+    adherence, admin, adopt, alerts, audit, backup, catalog, convert, doctor, export, help_examples, invite,
+    man, observations, patient, poll, ready, rejected, seed_and_migrate, settings,
+};
 use crate::common::{failure::Failure, stdout};
 use crate::config::{environment::Environment, flags::Flags};
 use crate::daemon::run;

@@ -8,8 +8,7 @@ use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
 use crate::model::account::Actor;
 use crate::store::engine::inspect::{Migration, list_migrations};
-use crate::store::privacy::audit;
-use crate::store::samples::code;
+use crate::store::{privacy::audit, samples::code};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Migrate {

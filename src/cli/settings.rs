@@ -10,8 +10,7 @@ use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
 use crate::config::settings::{self, Setting, Settings};
 use crate::model::account::Actor;
-use crate::store::engine::setting;
-use crate::store::privacy::audit;
+use crate::store::{engine::setting, privacy::audit};
 
 /// The most bytes that are read from standard input; no value is longer.
 const MAX_VALUE_BYTES: u64 = 64 * 1024;

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-use crate::common::clock::Clock;
-use crate::common::time::Timestamp;
+use crate::common::{clock::Clock, time::Timestamp};
 
 /// Attempts per call within one tick: the next tick comes within minutes.
 const ATTEMPTS: u32 = 3;

@@ -4,8 +4,7 @@ use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::common::failure::Failure;
-use crate::config::keys;
-use crate::config::sources::Sources;
+use crate::config::{keys, sources::Sources};
 use crate::secrets::webhook_signature::WebhookSecret;
 
 /// Port for implicit TLS (RFC 8314).

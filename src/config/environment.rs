@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::common::clock::CLOCK_ENV;
-use crate::common::failure::Failure;
-use crate::common::suggest::nearest;
+use crate::common::{clock::CLOCK_ENV, failure::Failure, suggest::nearest};
 use crate::config::keys::KEYS;
 
 /// Environment variable that names the configuration file.

@@ -6,8 +6,7 @@ use directories::ProjectDirs;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::common::failure::Failure;
-use crate::common::suggest::nearest;
+use crate::common::{failure::Failure, suggest::nearest};
 use crate::config::environment::{CONFIG_VARIABLE, Environment, SourcedValue};
 use crate::config::keys::KEYS;
 use crate::config::settings;

@@ -14,15 +14,11 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::common::failure::Failure;
 use crate::common::time::{format_duration, parse_duration};
-use crate::config::alerts::Alerts;
-use crate::config::base_url::BaseUrl;
-use crate::config::environment::Environment;
-use crate::config::file::File;
-use crate::config::flags::Flags;
-use crate::config::sources::Sources;
-use crate::config::{alerts, file, keys};
-use crate::secrets::sealing::SealingKey;
-use crate::secrets::webhook_signature::WebhookSecret;
+use crate::config::alerts::{self, Alerts};
+use crate::config::file::{self, File};
+use crate::config::keys;
+use crate::config::{base_url::BaseUrl, environment::Environment, flags::Flags, sources::Sources};
+use crate::secrets::{sealing::SealingKey, webhook_signature::WebhookSecret};
 
 /// The allowed time limits of a request to OW.
 const OW_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);

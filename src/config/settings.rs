@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::common::failure::Failure;
-use crate::common::suggest::nearest;
 use crate::common::time::{Timestamp, format_duration, parse_duration};
+use crate::common::{failure::Failure, suggest::nearest};
 use crate::config::base_url::BaseUrl;
 use crate::model::data_source_names::DataSourceNames;
 use crate::secrets::sealing::{self, SealingKey};

@@ -9,9 +9,8 @@ use secrecy::SecretString;
 
 use crate::common::failure::Failure;
 use crate::config::environment::{Environment, SourcedValue};
-use crate::config::file::File;
-use crate::config::flags::Flags;
 use crate::config::keys::{self, KEYS, Key, Secret};
+use crate::config::{file::File, flags::Flags};
 
 /// Bytes read of a secret's file: a device that is named by mistake has no end.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;

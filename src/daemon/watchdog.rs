@@ -9,9 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{readiness::OVERDUE_INTERVALS, state::App};
 use crate::common::time::Timestamp;
 use crate::daemon::systemd::notify;
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
 use crate::store::operations::{patient_status, tick_lock};
+use crate::store::{engine::setting, error::StoreError};
 
 /// The state of the store's writer thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

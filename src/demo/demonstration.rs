@@ -7,18 +7,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use crate::app::session::Session;
-use crate::app::sign_in_link;
-use crate::common::failure::Failure;
-use crate::common::stdout::print_line;
+use crate::app::{session::Session, sign_in_link};
+use crate::common::{failure::Failure, stdout::print_line};
 use crate::config::base_url::BaseUrl;
 use crate::daemon::run::{Daemon, listen};
 use crate::daemon::signals;
 use crate::demo::patients;
 use crate::simulator::simulated_ow::SimulatedOw;
-use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::setting;
-use crate::store::engine::store::Store;
+use crate::store::engine::{data_directory::FILE_NAME, setting, store::Store};
 use crate::store::samples::code;
 
 /// The interval between ticks, short enough to watch.

@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
+use crate::common::{failure::Failure, time::Timestamp};
 use crate::model::patient::{OwUser, PatientRef};
-use crate::simulator::fault::Fault;
-use crate::simulator::ring::heart_rate_at;
-use crate::simulator::samples_table::Row;
-use crate::simulator::simulated_ow::SimulatedOw;
 use crate::simulator::vitals::compute_vitals;
-use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
-use crate::store::people::consent::{GrantBasis, WithdrawFrom};
-use crate::store::people::patient::{NewPatient, Relink};
-use crate::store::people::{consent, patient};
-use crate::store::samples::code;
+use crate::simulator::{fault::Fault, ring::heart_rate_at, samples_table::Row, simulated_ow::SimulatedOw};
+use crate::store::people::consent::{self, GrantBasis, WithdrawFrom};
+use crate::store::people::patient::{self, NewPatient, Relink};
+use crate::store::{engine::store::Store, error::StoreError, samples::code};
 
 /// The interval of a real ring, for the data from before the demonstration.
 const STEP: Duration = Duration::from_mins(5);

@@ -5,11 +5,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::common::clock::Clock;
-use crate::config::load::Config;
-use crate::config::settings::Settings;
+use crate::config::{load::Config, settings::Settings};
 use crate::doctor::finding::{Finding, is_raw_mode};
-use crate::raw::access::BucketAccess;
-use crate::raw::client::S3Bucket;
+use crate::raw::{access::BucketAccess, client::S3Bucket};
 
 /// The limit for all tries together.
 const TIMEOUT: Duration = Duration::from_secs(20);

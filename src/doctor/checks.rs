@@ -2,8 +2,7 @@
 
 use crate::common::clock::Clock;
 use crate::config::load::Config;
-use crate::doctor::finding::Finding;
-use crate::doctor::{bucket, jhe, ow, reachability, store, work};
+use crate::doctor::{bucket, finding::Finding, jhe, ow, reachability, store, work};
 
 /// The order of the findings.
 const AREAS: [&str; 7] = ["store", "ow", "bucket", "jhe", "web", "clock", "data"];

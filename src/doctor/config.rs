@@ -1,8 +1,7 @@
 //! Lists each value of the configuration with its origin, and checks that the required ones are set.
 
 use crate::common::failure::Failure;
-use crate::config::load::Config;
-use crate::config::sources::EffectiveValue;
+use crate::config::{load::Config, sources::EffectiveValue};
 use crate::doctor::finding::Finding;
 
 pub(crate) fn unreadable(failure: Failure) -> Finding {

@@ -5,13 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::common::clock::Clock;
-use crate::config::load::Config;
-use crate::config::settings::Settings;
+use crate::config::{load::Config, settings::Settings};
 use crate::doctor::finding::{Finding, Severity, render_count};
 use crate::doctor::{clock, ow};
-use crate::jhe::client::Jhe;
-use crate::jhe::error::JheError;
-use crate::jhe::setup::SetupReport;
+use crate::jhe::{client::Jhe, error::JheError, setup::SetupReport};
 
 /// The limit for all requests. The client itself allows JHE a minute for each, too long for a person at a
 /// terminal.

@@ -4,9 +4,7 @@
 use std::net::IpAddr;
 
 use crate::common::clock::Clock;
-use crate::config::base_url::BaseUrl;
-use crate::config::load::Config;
-use crate::config::settings::Settings;
+use crate::config::{base_url::BaseUrl, load::Config, settings::Settings};
 use crate::doctor::clock;
 use crate::doctor::finding::{Finding, is_raw_mode};
 use crate::ow::connector::{CallError, Connector};

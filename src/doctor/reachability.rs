@@ -8,8 +8,7 @@ use serde::Deserialize;
 
 use crate::common::failure::root_cause;
 use crate::config::base_url::BaseUrl;
-use crate::config::load::Config;
-use crate::config::load::connect_address;
+use crate::config::load::{Config, connect_address};
 use crate::doctor::finding::Finding;
 use crate::store::engine::directory_lock;
 use crate::web::health::INSTANCE_HEADER;

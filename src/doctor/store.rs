@@ -9,14 +9,13 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::app::backup_rotation;
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
+use crate::common::{failure::Failure, time::Timestamp};
 use crate::config::settings::Settings;
 use crate::doctor::disk;
 use crate::doctor::finding::{Finding, render_length};
 use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::inspect::Migration;
-use crate::store::engine::{inspect, open, setting};
+use crate::store::engine::inspect::{self, Migration};
+use crate::store::engine::{open, setting};
 
 /// The size up to which integrity is checked without `--deep`, in about a second.
 const MAX_CHECKED_SIZE: u64 = 64 * 1024 * 1024;

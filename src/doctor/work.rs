@@ -7,23 +7,16 @@ use std::time::Duration;
 
 use crate::app::readiness;
 use crate::common::time::{Timestamp, format_duration};
-use crate::config::alerts::Alerts;
-use crate::config::settings::Settings;
+use crate::config::{alerts::Alerts, settings::Settings};
 use crate::doctor::finding::{Finding, is_raw_mode, render_count, render_length};
 use crate::doctor::store::OpenStore;
-use crate::model::account::VisibleTo;
-use crate::model::alert::Channel;
-use crate::model::catalog::code::HEART_RATE;
-use crate::model::export_health::ProblemStatus;
-use crate::model::patient::PatientId;
 use crate::model::silence::{Silence, SilenceCause};
-use crate::store::error::StoreError;
-use crate::store::operations::patient_status::Freshness;
-use crate::store::operations::tick_lock::LockStatus;
-use crate::store::operations::{alert_queue, patient_status, run_history, silence, tick_lock};
-use crate::store::outbox::outbox;
-use crate::store::privacy::audit_chain;
-use crate::store::samples::code;
+use crate::model::{account::VisibleTo, alert::Channel, catalog::code::HEART_RATE};
+use crate::model::{export_health::ProblemStatus, patient::PatientId};
+use crate::store::operations::patient_status::{self, Freshness};
+use crate::store::operations::tick_lock::{self, LockStatus};
+use crate::store::operations::{alert_queue, run_history, silence};
+use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain, samples::code};
 
 /// The remedy for patients in error.
 const ERRORS_REMEDY: &str = "jhe-ow poll says which and why, and so do their pages";

@@ -14,14 +14,12 @@ use crate::common::{clock::Clock, failpoint, failure::Failure, time::Timestamp};
 use crate::consent::refresh::{self, FailedRefresh};
 use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, ENTRIES, OutgoingEntry, render_entry};
 use crate::jhe::{client::Jhe, error::JheError};
-use crate::model::{
-    data_source_names::DataSourceNames, error_kind::ErrorKind, observation::StreamInfo, patient::PatientId,
-};
+use crate::model::patient::PatientId;
+use crate::model::{data_source_names::DataSourceNames, error_kind::ErrorKind, observation::StreamInfo};
+use crate::store::engine::{restore, store::Store};
 use crate::store::outbox::one_of_two_modes::{self, SwitchExportMode};
 use crate::store::outbox::outbox::{self, HeldBack, OutboxEntry, Verdict};
-use crate::store::{
-    engine::restore, engine::store::Store, error::StoreError, operations::hourly_counters, people::consent,
-};
+use crate::store::{error::StoreError, operations::hourly_counters, people::consent};
 use crate::telemetry::metrics;
 
 /// The file lock that is held while the outbox drains: two processes must not send the same sample.

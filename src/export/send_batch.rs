@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use crate::common::backoff::{Backoff, jitter};
-use crate::common::{failpoint, time::Timestamp};
+use crate::common::failpoint;
+use crate::common::time::Timestamp;
 use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, OutgoingEntry, render_batch};
 use crate::export::classify::{EntryOutcome, classify};
 use crate::export::exporter::Exporter;

@@ -7,23 +7,20 @@ use jiff::tz::TimeZone;
 
 use crate::app::invite;
 use crate::common::time::{Timestamp, ZoneOffset, format_duration, parse_duration, parse_instant};
-use crate::config::base_url::BaseUrl;
-use crate::config::settings;
+use crate::config::{base_url::BaseUrl, settings};
 use crate::fuzz::jhe_answers;
 use crate::jhe::invitation::InvitationCode;
 use crate::model::catalog::endpoint::{self, ENDPOINTS};
 use crate::model::catalog::series::{self, SERIES};
 use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
-use crate::model::consent_intervals::Interval;
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{normalize_time_zone, parse_email, parse_name};
-use crate::model::sample::Sample;
+use crate::model::{consent_intervals::Interval, sample::Sample};
 use crate::omh::render;
 use crate::ow::page;
 use crate::poll::collect::{self, BATCH, Collector};
 use crate::poll::patient_turn::CursorTracker;
-use crate::raw::body::PayloadDecoder;
-use crate::raw::body_error::BodyError;
+use crate::raw::{body::PayloadDecoder, body_error::BodyError};
 use crate::secrets::token::Token;
 use crate::store::samples::commit::StreamSamples;
 

@@ -2,10 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::common::bounded_list;
-use crate::common::redact::redact;
-use crate::jhe::error::JheError;
-use crate::jhe::http;
+use crate::common::{bounded_list, redact::redact};
+use crate::jhe::{error::JheError, http};
 
 /// Issues of one entry that are read: JHE reports one per field at most.
 const MOST_ISSUES: usize = 1000;

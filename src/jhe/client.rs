@@ -11,12 +11,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::common::failure::Failure;
-use crate::config::base_url::BaseUrl;
-use crate::config::load::Config;
-use crate::jhe::bundle::EntryResponse;
+use crate::config::{base_url::BaseUrl, load::Config};
+use crate::jhe::bundle::{self, EntryResponse};
 use crate::jhe::error::JheError;
-use crate::jhe::http::{HttpClient, check_status, parse};
-use crate::jhe::{bundle, http};
+use crate::jhe::http::{self, HttpClient, check_status, parse};
 use crate::model::jhe_consents::JhePatient;
 
 /// A token is renewed when less than one part in this many of its life is left.

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::common::clock::Clock;
 use crate::jhe::client::{Caller, Jhe};
-use crate::jhe::error::JheError;
-use crate::jhe::http::parse;
+use crate::jhe::{error::JheError, http::parse};
 use crate::model::consent_reconciliation::JheConsentSnapshot;
 use crate::model::jhe_consents::{AnswerStatus, JheConsents};
 

@@ -11,10 +11,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::common::backoff::RetryAfter;
 use crate::common::failure::{Failure, root_cause};
 use crate::common::redact::{describe_json_error, redact};
-use crate::common::time::Timestamp;
+use crate::common::{backoff::RetryAfter, time::Timestamp};
 use crate::common::{clock, response_body};
 use crate::config::base_url::BaseUrl;
 use crate::jhe::error::JheError;

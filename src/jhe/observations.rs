@@ -7,10 +7,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::common::bounded_list;
-use crate::jhe::bundle;
 use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
-use crate::jhe::http;
+use crate::jhe::{bundle, http};
 
 /// Observations per page: the most that JHE gives.
 const PAGE_SIZE: &str = "1000";

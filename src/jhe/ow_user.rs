@@ -5,8 +5,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::jhe::client::{Caller, Jhe};
-use crate::jhe::error::JheError;
-use crate::jhe::http::parse;
+use crate::jhe::{error::JheError, http::parse};
 use crate::model::patient::OwUser;
 
 /// Part of JHE's error text if its module for OW is not set up.

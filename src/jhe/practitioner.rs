@@ -10,9 +10,8 @@ use tokio::time::timeout;
 use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
 use crate::jhe::http::{TokenResponse, parse};
-use crate::model::account::Role;
-use crate::model::jhe_consents::Organization;
 use crate::model::jhe_practitioner::{Membership, Practitioner};
+use crate::model::{account::Role, jhe_consents::Organization};
 
 /// Time for the revocation of a token. The person waits for it, and the token expires by itself too.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -8,14 +8,10 @@ use serde::Deserialize;
 
 use crate::common::time::Timestamp;
 use crate::jhe::client::{Caller, Jhe};
-use crate::jhe::error::JheError;
-use crate::jhe::http::parse;
-use crate::jhe::invitation::invitation_url;
-use crate::model::account::Role;
+use crate::jhe::{error::JheError, http::parse, invitation::invitation_url};
 use crate::model::catalog::code::{CODES, Code, HEART_RATE};
-use crate::model::catalog::series::SERIES;
-use crate::model::catalog::source::DATA_SOURCES;
-use crate::model::data_source_names::DataSourceNames;
+use crate::model::catalog::{series::SERIES, source::DATA_SOURCES};
+use crate::model::{account::Role, data_source_names::DataSourceNames};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

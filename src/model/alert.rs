@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::common::time::Timestamp;
-use crate::model::patient::PatientId;
-use crate::model::silence::SilenceCause;
+use crate::model::{patient::PatientId, silence::SilenceCause};
 
 /// A way to deliver alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::time::Timestamp;
-use crate::model::outbox_counts::OutboxCounts;
-use crate::model::silence::SilenceCause;
+use crate::model::{outbox_counts::OutboxCounts, silence::SilenceCause};
 
 #[derive(Debug, Clone, Default)]
 pub struct MetricValues {

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::activity_context::ActivityContext;
-use crate::model::catalog::code::CODES;
-use crate::model::catalog::series;
-use crate::model::patient::PatientId;
-use crate::model::sample::Sample;
+use crate::model::catalog::{code::CODES, series};
 use crate::model::sample_details::{SampleDetails, TimeFrame};
 use crate::model::stream_key::StreamKey;
+use crate::model::{activity_context::ActivityContext, patient::PatientId, sample::Sample};
 
 /// A stream with everything that the rendering of its observations needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,11 +11,10 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::activity_context::ActivityContext;
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::catalog::{source, unit};
-use crate::model::sample::Sample;
 use crate::model::sample_details::{SampleDetails, TimeFrame};
+use crate::model::{activity_context::ActivityContext, sample::Sample};
 use crate::omh::day::day_of_stamp;
 use crate::omh::event_samples::{over, parse_time};
 use crate::ow::page::{RecordSource, TimeseriesRecord};

@@ -9,9 +9,8 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::catalog::series_type::OmhBody;
-use crate::model::sample::Sample;
 use crate::model::sample_details::{Measure, SampleDetails, TimeFrame};
+use crate::model::{catalog::series_type::OmhBody, sample::Sample};
 use crate::omh::day::local_day;
 
 /// The name of a day of activity, in the reference converter's words.

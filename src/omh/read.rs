@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::common::time::Timestamp;
-use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::OmhBody;
+use crate::model::catalog::{series::SERIES, series_type::OmhBody};
 
 /// Returns true for a code whose data points have one value at one instant; only those can be compared.
 pub fn is_comparable(code: &str) -> bool {

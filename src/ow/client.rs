@@ -14,17 +14,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::common::backoff::{self, FailedAttempt, RetryAfter};
-use crate::common::clock::Clock;
 use crate::common::failure::{Failure, root_cause};
 use crate::common::redact::{describe_json_error, redact};
 use crate::common::response_body;
-use crate::common::time::Timestamp;
+use crate::common::{clock::Clock, time::Timestamp};
 use crate::config::base_url::BaseUrl;
-use crate::model::consent_intervals::Interval;
-use crate::model::patient::OwUser;
-use crate::ow::connection::ProviderConnection;
-use crate::ow::error::OwError;
+use crate::model::{consent_intervals::Interval, patient::OwUser};
 use crate::ow::runs::{self, SyncEvent, SyncRun};
+use crate::ow::{connection::ProviderConnection, error::OwError};
 use crate::telemetry::metrics::{Peer, RequestTimer};
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::common::bounded_list;
-use crate::common::redact::describe_json_error;
+use crate::common::{bounded_list, redact::describe_json_error};
 
 /// Characters of an invalid record that are stored for inspection.
 const STORED_CHARS: usize = 2000;

@@ -5,8 +5,7 @@ use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
+use crate::common::{failure::Failure, time::Timestamp};
 use crate::ow::client::{LARGEST_PAGE, client_without_key, parse_page_limit};
 use crate::ow::connector::{CallError, Connector, TIMEOUT, not_an_ow, receive};
 

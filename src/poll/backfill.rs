@@ -14,11 +14,10 @@ use crate::poll::take_lock::{LockOutcome, skipped_sentence};
 use crate::poll::tick::{PollOutcome, PollSummary};
 use crate::poll::windows::{ReadRange, SLICE, slices};
 use crate::poll::{patient_turn::Turn, progress::PollProgress, turn_error::TurnError};
+use crate::store::error::StoreError;
 use crate::store::operations::backfill::{self, ReadOrder};
 use crate::store::operations::tick_lock::{self, LockOwner, RunKind};
-use crate::store::{
-    error::StoreError, operations::patient_status::RareReads, operations::poll_plan::PatientPlan,
-};
+use crate::store::operations::{patient_status::RareReads, poll_plan::PatientPlan};
 
 /// Pause between two slices while a tick waits for the lock: long enough for several of its attempts.
 const GAP: Duration = Duration::from_secs(1);

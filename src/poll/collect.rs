@@ -5,16 +5,15 @@ use serde_json::Value;
 
 use crate::common::time::Timestamp;
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
-use crate::model::{
-    catalog::endpoint::ProviderEndpoint, catalog::series::SERIES, consent_intervals::Interval,
-    sample::Sample, stream_key::StreamKey,
-};
-use crate::omh::{convert, convert::ConvertedRecord, event, oura};
+use crate::model::catalog::{endpoint::ProviderEndpoint, series::SERIES};
+use crate::model::{consent_intervals::Interval, sample::Sample, stream_key::StreamKey};
+use crate::omh::convert::{self, ConvertedRecord};
+use crate::omh::{event, oura};
 use crate::ow::page::{EventPage, InvalidRecord, TimeseriesPage, TimeseriesRecord};
 use crate::poll::blood_pressure::BloodPressurePairs;
 use crate::raw::body_error::BodyError;
 use crate::raw::record::{self, RecordError};
-use crate::store::{samples::commit::StreamSamples, samples::rejected::Rejected};
+use crate::store::samples::{commit::StreamSamples, rejected::Rejected};
 
 /// Samples per commit: enough that the disk sync costs little, few enough to keep memory small.
 pub const BATCH: usize = 1000;

@@ -8,11 +8,11 @@ use crate::common::time::Timestamp;
 use crate::config::settings::IngestMode;
 use crate::model::{catalog::endpoint, consent_intervals::Interval};
 use crate::ow::{connection::ProviderConnection, error::OwError};
-use crate::poll::{
-    patient_turn::Turn, poller::TickContext, sweep_schedule, turn_error::TurnError, windows::ReadRange,
-};
+use crate::poll::sweep_schedule;
+use crate::poll::{patient_turn::Turn, poller::TickContext, turn_error::TurnError, windows::ReadRange};
+use crate::store::operations::patient_status;
 use crate::store::operations::poll_plan::{self, PatientPlan, SeriesPlan};
-use crate::store::{error::StoreError, operations::patient_status, people::device_connection};
+use crate::store::{error::StoreError, people::device_connection};
 
 /// Days that OW fetches again from the provider each day. Rings hardly ever sync later than that.
 const HISTORICAL_DAYS: u32 = 2;

@@ -4,10 +4,8 @@
 use std::collections::HashSet;
 
 use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
-use crate::model::{
-    commit_counts::CommitCounts, consent_intervals::Interval, error_kind::ErrorKind,
-    event_census::EventCensus, stream_key::StreamOwner,
-};
+use crate::model::{commit_counts::CommitCounts, consent_intervals::Interval, error_kind::ErrorKind};
+use crate::model::{event_census::EventCensus, stream_key::StreamOwner};
 use crate::ow::client::{Feed, LONGEST_EVENT, PageRequest};
 use crate::ow::error::OwError;
 use crate::ow::page::{parse_events, parse_timeseries};
@@ -16,9 +14,10 @@ use crate::poll::turn_error::{FailedWindow, TurnError};
 use crate::poll::windows::{ReadRange, Window, windows};
 use crate::poll::{poller::TickContext, raw::unread_objects::UnreadObjects};
 use crate::store::operations::patient_status::{self, RareReads, TurnResult};
+use crate::store::operations::poll_plan::PatientPlan;
 use crate::store::operations::{hourly_counters, tick_lock};
 use crate::store::samples::commit::{self, Batch};
-use crate::store::{error::StoreError, operations::poll_plan::PatientPlan, people::patient};
+use crate::store::{error::StoreError, people::patient};
 use crate::telemetry::metrics;
 
 /// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page).

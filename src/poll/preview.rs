@@ -9,12 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::common::time::Timestamp;
 use crate::config::settings::IngestMode;
+use crate::model::catalog::endpoint::{self, ProviderEndpoint};
+use crate::model::catalog::series::{self, SERIES};
 use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
-use crate::model::catalog::{endpoint, series};
-use crate::model::{
-    catalog::endpoint::ProviderEndpoint, catalog::series::SERIES, consent_intervals::Interval,
-    observation::StreamInfo,
-};
+use crate::model::{consent_intervals::Interval, observation::StreamInfo};
 use crate::omh::render;
 use crate::ow::page::{EventPage, InvalidRecord, TimeseriesPage, parse_record};
 use crate::poll::collect::{Collector, PayloadOrigin};

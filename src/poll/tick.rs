@@ -21,10 +21,10 @@ use crate::raw::{access::BucketAccess, client::S3Bucket};
 use crate::store::operations::hourly_counters::{self, TickResult, Totals};
 use crate::store::operations::patient_status::{self, RareReads, TurnResult};
 use crate::store::operations::poll_plan::{self, NotPolled, PatientPlan};
+use crate::store::operations::run_history;
+use crate::store::operations::tick_lock::RunKind;
 use crate::store::samples::{code, commit};
-use crate::store::{
-    error::StoreError, operations::run_history, operations::tick_lock::RunKind, people::patient,
-};
+use crate::store::{error::StoreError, people::patient};
 use crate::telemetry::metrics;
 
 /// The reason that is shown for JHE's patients if this process is not connected to a JHE.

@@ -5,8 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::common::failure::Failure;
-use crate::config::base_url::BaseUrl;
-use crate::config::settings::Settings;
+use crate::config::{base_url::BaseUrl, settings::Settings};
 use crate::raw::key::KeyLayout;
 use crate::secrets::sealing::{self, SealingKey};
 

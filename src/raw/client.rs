@@ -14,10 +14,8 @@ use s3::serde_types::ListBucketResult;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::common::backoff::{self, FailedAttempt, RetryAfter};
-use crate::common::clock::Clock;
-use crate::common::failure::Failure;
 use crate::common::response_body;
-use crate::common::time::Timestamp;
+use crate::common::{clock::Clock, failure::Failure, time::Timestamp};
 use crate::raw::access::BucketAccess;
 use crate::raw::error::{RawError, S3CallError};
 use crate::raw::key::{KeyLayout, KeyPrefix};

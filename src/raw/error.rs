@@ -2,8 +2,7 @@
 
 use s3::error::S3Error;
 
-use crate::common::failure::root_cause;
-use crate::common::redact::redact;
+use crate::common::{failure::root_cause, redact::redact};
 
 /// Characters of the server's error text that are passed on.
 const ERROR_CHARS: usize = 200;

@@ -5,8 +5,7 @@
 //! above it, and no date.
 
 use crate::model::bucket_day::{BucketDay, UNDATED};
-use crate::model::catalog::endpoint::ProviderEndpoint;
-use crate::model::patient::OwUser;
+use crate::model::{catalog::endpoint::ProviderEndpoint, patient::OwUser};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyLayout {

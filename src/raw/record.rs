@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::raw::body_error::BodyError;
-use crate::raw::records::check_json;
+use crate::raw::{body_error::BodyError, records::check_json};
 
 /// Characters of an invalid record that are stored for inspection.
 const STORED_CHARS: usize = 2000;

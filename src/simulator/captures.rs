@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
-use crate::simulator::endpoints::{
-    activity_summaries::ActivityQuery, data_summary, events::EventsQuery, sleep_summaries::SleepSummaryQuery,
-    timeseries::SamplesQuery,
-};
+use crate::simulator::endpoints::data_summary;
+use crate::simulator::endpoints::{activity_summaries::ActivityQuery, events::EventsQuery};
+use crate::simulator::endpoints::{sleep_summaries::SleepSummaryQuery, timeseries::SamplesQuery};
 use crate::simulator::event::{Event, EventDetails, Sleep, SleepStage, Workout};
 use crate::simulator::samples_table::{Row, Source};
 use crate::simulator::user::SimulatedUser;

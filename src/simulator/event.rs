@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
-use crate::simulator::query::local_date;
-use crate::simulator::samples_table::Source;
+use crate::simulator::{query::local_date, samples_table::Source};
 
 /// A sleep or a workout.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,18 +17,16 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::simulator::endpoints::{
-    activity_summaries::ActivityQuery, events::EventsQuery, oauth, sleep_summaries::SleepSummaryQuery,
-    timeseries::SamplesQuery, users,
-};
-use crate::simulator::fault::Fault;
+use crate::simulator::endpoints::{activity_summaries::ActivityQuery, events::EventsQuery};
+use crate::simulator::endpoints::{oauth, users};
+use crate::simulator::endpoints::{sleep_summaries::SleepSummaryQuery, timeseries::SamplesQuery};
 use crate::simulator::query::{QueryPairs, encode_cursor, parse_query};
 use crate::simulator::request_log::{OwRoute, ReceivedRequest};
 use crate::simulator::responses::{
     ResponseBody, SimulatedResponse, error_response, fault_response, full, json_response, redirect, response,
     with_header,
 };
-use crate::simulator::state::SharedState;
+use crate::simulator::{fault::Fault, state::SharedState};
 
 /// The path of the page on which the simulated provider asks the patient to agree.
 const PROVIDER_PAGE: &str = "/cloud.ouraring.com/oauth/authorize";

@@ -10,18 +10,12 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::common::clock::Clock;
-use crate::common::time::Timestamp;
-use crate::simulator::activity_day::ActivityDay;
-use crate::simulator::event::Event;
-use crate::simulator::fault::Fault;
+use crate::common::{clock::Clock, time::Timestamp};
 use crate::simulator::request_log::{DataRequest, OwRoute, ReceivedRequest, types_by_route};
-use crate::simulator::ring::heart_rate_at;
-use crate::simulator::samples_table::Row;
 use crate::simulator::server;
 use crate::simulator::state::{OwState, SharedState, random_uuid};
-use crate::simulator::sync_run::SimulatedRun;
-use crate::simulator::user::SimulatedUser;
+use crate::simulator::{activity_day::ActivityDay, event::Event, fault::Fault, ring::heart_rate_at};
+use crate::simulator::{samples_table::Row, sync_run::SimulatedRun, user::SimulatedUser};
 
 /// A simulated OW that runs until it is dropped.
 #[derive(Debug)]

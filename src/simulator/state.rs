@@ -7,11 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use crate::common::clock::Clock;
-use crate::common::time::Timestamp;
-use crate::simulator::request_log::ReceivedRequest;
-use crate::simulator::sync_run::SimulatedRun;
-use crate::simulator::user::SimulatedUser;
+use crate::common::{clock::Clock, time::Timestamp};
+use crate::simulator::{request_log::ReceivedRequest, sync_run::SimulatedRun, user::SimulatedUser};
 
 pub(crate) struct SharedState {
     pub(crate) port: u16,

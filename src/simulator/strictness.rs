@@ -6,20 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::clock::Clock;
-use crate::common::time::Timestamp;
-use crate::simulator::activity_day::ActivityDay;
-use crate::simulator::endpoints::{
-    activity_summaries::ActivityQuery, events::EventsQuery, sleep_summaries::SleepSummaryQuery,
-    timeseries::SamplesQuery,
-};
+use crate::common::{clock::Clock, time::Timestamp};
+use crate::simulator::endpoints::{activity_summaries::ActivityQuery, events::EventsQuery};
+use crate::simulator::endpoints::{sleep_summaries::SleepSummaryQuery, timeseries::SamplesQuery};
 use crate::simulator::event::{Event, EventDetails};
-use crate::simulator::fault::Fault;
-use crate::simulator::request_log::OwRoute;
 use crate::simulator::samples_table::{Row, Source};
-use crate::simulator::simulated_ow::SimulatedOw;
-use crate::simulator::user::SimulatedUser;
-use crate::simulator::vitals::compute_vitals;
+use crate::simulator::{activity_day::ActivityDay, fault::Fault, request_log::OwRoute};
+use crate::simulator::{simulated_ow::SimulatedOw, user::SimulatedUser, vitals::compute_vitals};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);

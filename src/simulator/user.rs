@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
-use crate::simulator::activity_day::ActivityDay;
-use crate::simulator::event::Event;
-use crate::simulator::fault::Fault;
-use crate::simulator::request_log::OwRoute;
 use crate::simulator::samples_table::{Row, SampleSeries};
+use crate::simulator::{activity_day::ActivityDay, event::Event, fault::Fault, request_log::OwRoute};
 
 /// Microseconds and the index of the series: OW's order is time, then row id, and ids are made from the
 /// index.

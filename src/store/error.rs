@@ -4,6 +4,9 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::common::failure::Failure;
 
+/// The result of a read or a write.
+pub type StoreResult<T> = Result<T, StoreError>;
+
 /// The reason why a read or a write failed. Nothing of a failed write is stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

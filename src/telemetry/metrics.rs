@@ -17,11 +17,8 @@ use prometheus_client::registry::{Metric, Registry};
 use reqwest::StatusCode;
 
 use crate::common::time::Timestamp;
-use crate::model::catalog::series::SERIES;
-use crate::model::commit_counts::CommitCountsByType;
-use crate::model::error_kind::ErrorKind;
-use crate::model::metric_values::MetricValues;
-use crate::model::silence::SilenceCause;
+use crate::model::{catalog::series::SERIES, commit_counts::CommitCountsByType, error_kind::ErrorKind};
+use crate::model::{metric_values::MetricValues, silence::SilenceCause};
 
 pub(crate) use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 

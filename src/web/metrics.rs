@@ -14,8 +14,7 @@ use warp::reply::Response;
 use crate::app::{readiness, state::App};
 use crate::common::failure::Failure;
 use crate::store::{engine::setting, operations::metric_values};
-use crate::telemetry::metrics;
-use crate::telemetry::metrics::{CONTENT_TYPE, ScrapeValues};
+use crate::telemetry::metrics::{self, CONTENT_TYPE, ScrapeValues};
 use crate::web::response::{with_status, with_type};
 use crate::web::server;
 

@@ -14,9 +14,10 @@ use warp::reply::Response;
 use crate::app::state::App;
 use crate::web::access::{Access, AccessCheck, AccessRule};
 use crate::web::body::{LARGEST_FORM, read};
+use crate::web::csrf;
 use crate::web::gate::{self, Gate};
 use crate::web::request::{PathParameters, Request, client_address};
-use crate::web::{csrf, response::HandlerResult};
+use crate::web::response::HandlerResult;
 
 pub(crate) struct Route {
     pub(crate) method: Method,

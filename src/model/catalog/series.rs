@@ -5,9 +5,9 @@ use crate::model::catalog::code::{
     OXYGEN_SATURATION, RESPIRATORY_RATE, SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, STEP_COUNT,
     TIME_IN_BED, WEIGHT,
 };
-use crate::model::catalog::series_type::OmhBody::Value;
-use crate::model::catalog::series_type::OwEndpoint::{Activity, Sleep, Timeseries, Workouts};
-use crate::model::catalog::series_type::{Aggregation, DisplayUnit, OmhBody, OwEndpoint, SeriesType};
+use crate::model::catalog::series_type::OmhBody::{self, Value};
+use crate::model::catalog::series_type::OwEndpoint::{self, Activity, Sleep, Timeseries, Workouts};
+use crate::model::catalog::series_type::{Aggregation, DisplayUnit, SeriesType};
 
 const fn row(
     series_type: &'static str,

@@ -1,7 +1,8 @@
 //! The series types of a provider's endpoint that a patient consents to. Pure.
 
 use crate::model::catalog::endpoint::{self, ProviderEndpoint};
-use crate::model::{catalog::series_type::SeriesType, consent_intervals::ConsentIntervals};
+use crate::model::catalog::series_type::SeriesType;
+use crate::model::consent_intervals::ConsentIntervals;
 use crate::store::{operations::poll_plan::SeriesPlan, samples::raw_object};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

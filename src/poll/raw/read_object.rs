@@ -8,8 +8,9 @@ use crate::poll::raw::consented_series::ConsentedSeries;
 use crate::poll::raw::reading::{ObjectError, ObjectReader};
 use crate::raw::body::{PayloadDecoder, RecordBatch};
 use crate::raw::body_error::BodyError;
+use crate::store::error::StoreError;
+use crate::store::samples::commit::Batch;
 use crate::store::samples::raw_object::{self, ObjectState, ObjectUpdate, RawObject};
-use crate::store::{error::StoreError, samples::commit::Batch};
 
 /// Samples of one object that wait for a commit: a whole page of any provider, so that an object is committed
 /// at once, with little memory.

@@ -8,14 +8,15 @@ use crate::common::time::Timestamp;
 use crate::model::bucket_day::{BucketDay, UNDATED};
 use crate::model::catalog::endpoint::{ENDPOINTS, ProviderEndpoint};
 use crate::poll::raw::days::{ListedDays, plan_days};
-use crate::poll::{
-    patient_turn::Turn, poller::TickContext, raw::consented_series::ConsentedSeries,
-    raw::turn_budget::TurnBudget, sweep_schedule, turn_error::TurnError, windows::ReadRange,
-};
+use crate::poll::raw::{consented_series::ConsentedSeries, turn_budget::TurnBudget};
+use crate::poll::sweep_schedule;
+use crate::poll::{patient_turn::Turn, poller::TickContext, turn_error::TurnError, windows::ReadRange};
 use crate::raw::{body_error::BodyError, client::S3Bucket, error::RawError, key::KeyPrefix};
+use crate::store::error::StoreError;
 use crate::store::operations::poll_plan::{PatientPlan, SeriesPlan};
+use crate::store::samples::commit::Batch;
 use crate::store::samples::raw_object::{self, ObjectState, ObjectUpdate, RawObject};
-use crate::store::{error::StoreError, samples::commit::Batch, samples::stream};
+use crate::store::samples::stream;
 
 /// After this many transient failures in a row, one more object is probed; if that fails too, the bucket is
 /// at fault and the turn ends. Each failure took three attempts, and the other patients wait meanwhile.

@@ -10,8 +10,7 @@ use crate::simulator::event::{Event, EventDetails};
 use crate::simulator::query::{
     Cursor, PageRange, QueryPairs, TimeBound, page_cursors, parameter, trim_page, with_offset,
 };
-use crate::simulator::samples_table::SourceRank;
-use crate::simulator::user::SimulatedUser;
+use crate::simulator::{samples_table::SourceRank, user::SimulatedUser};
 
 /// Events per page at most; the limit for samples does not apply.
 const CAP: usize = 100;

@@ -10,8 +10,7 @@ use uuid::Uuid;
 use crate::common::time::Timestamp;
 use crate::simulator::query::{QueryPairs, parameter, parse_limit, with_offset};
 use crate::simulator::responses::{SimulatedResponse, error_response, fault_response, ok_or_bad_request};
-use crate::simulator::state::OwState;
-use crate::simulator::sync_run::SimulatedRun;
+use crate::simulator::{state::OwState, sync_run::SimulatedRun};
 
 /// The lifetime of a run in OW's Redis.
 const RUN_LIFETIME: Duration = Duration::from_hours(24);

@@ -12,8 +12,7 @@ use crate::simulator::query::{QueryPairs, parameter, with_offset};
 use crate::simulator::responses::{
     SimulatedResponse, error_response, fault_response, full, json_response, ok_or_bad_request, response,
 };
-use crate::simulator::state::OwState;
-use crate::simulator::user::SimulatedUser;
+use crate::simulator::{state::OwState, user::SimulatedUser};
 
 /// Answers a request; `path` is the part after `/api/v1/`.
 pub(crate) fn respond(

@@ -9,11 +9,10 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
-use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::{data_directory, directory_lock, inspect};
-use crate::store::error::StoreError;
+use crate::common::{failure::Failure, time::Timestamp};
+use crate::store::engine::data_directory::{self, FILE_NAME};
+use crate::store::engine::{directory_lock, inspect};
+use crate::store::error::{StoreError, StoreResult};
 
 /// Pages copied between two checks for cancellation: some milliseconds.
 const PAGES_PER_STEP: i32 = 500;
@@ -143,7 +142,7 @@ fn copy_to(
 }
 
 /// Copies `source` page by page. `source` has a transaction open if others may write to it.
-pub(crate) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -> Result<(), StoreError> {
+pub(crate) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -> StoreResult<()> {
     let mut target = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // An unfinished copy is thrown away: it needs no journal, and one sync at its end is enough.
     target.pragma_update(None, "journal_mode", "OFF")?;
@@ -162,7 +161,7 @@ pub(crate) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -
 }
 
 /// Turns a copy into a single file without a log and checks every page of it.
-pub(crate) fn check(path: &Path, cancel: &CancellationToken) -> Result<Contents, StoreError> {
+pub(crate) fn check(path: &Path, cancel: &CancellationToken) -> StoreResult<Contents> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.pragma_update(None, "journal_mode", "DELETE")?;
     drop(db);

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::store::engine::inspect::wal_path;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 
 /// The database and its log, as they were when the store was opened.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ impl FileIdentity {
     }
 
     /// Fails with [`StoreError::Misplaced`] if one of the files was deleted or replaced.
-    pub(crate) fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> StoreResult<()> {
         let missing = self.0.iter().find(|file| !file.is_in_place());
         missing.map_or(Ok(()), |file| Err(StoreError::Misplaced(file.path.display().to_string())))
     }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::common::failure::Failure;
 use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 
 pub(crate) mod embedded {
     refinery::embed_migrations!("src/store/migrations");
@@ -42,7 +42,7 @@ pub struct Migration {
 }
 
 /// Opens a read-only connection to a file that the writer has opened before.
-pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn open_reader(path: &Path) -> StoreResult<Connection> {
     // SQLite's own mutexes are left out: only one thread at a time uses a connection.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -117,7 +117,7 @@ pub(crate) fn inspect_open(connection: &Connection, path: &Path) -> Result<Vec<M
 }
 
 /// Checks the file and its indexes. Reads all of it and returns the first defect.
-pub(crate) fn check_integrity(db: &Connection) -> Result<Option<String>, StoreError> {
+pub(crate) fn check_integrity(db: &Connection) -> StoreResult<Option<String>> {
     let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     Ok((found != "ok").then_some(found))
 }

@@ -6,11 +6,10 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::common::clock::Clock;
-use crate::common::failure::Failure;
+use crate::common::{clock::Clock, failure::Failure};
 use crate::store::engine::data_directory::{FILE_NAME, create_directory, create_file};
-use crate::store::engine::inspect::{APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, embedded, wal_path};
-use crate::store::engine::{backup, directory_lock, inspect};
+use crate::store::engine::inspect::{self, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, embedded, wal_path};
+use crate::store::engine::{backup, directory_lock};
 use crate::store::samples::commit_number;
 
 /// The first SQLite without the write-ahead-log bug that corrupts files, as `rusqlite::version_number`

@@ -8,16 +8,13 @@ use std::{fs, iter};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio_util::sync::CancellationToken;
 
-use crate::common::failure::Failure;
-use crate::common::time::Timestamp;
+use crate::common::{failure::Failure, time::Timestamp};
 use crate::model::account::Actor;
-use crate::store::engine::backup::Contents;
-use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::{backup, data_directory, directory_lock, inspect, open, setting};
-use crate::store::error::StoreError;
-use crate::store::operations::tick_lock;
-use crate::store::privacy::audit;
-use crate::store::samples::commit_number;
+use crate::store::engine::backup::{self, Contents};
+use crate::store::engine::data_directory::{self, FILE_NAME};
+use crate::store::engine::{directory_lock, inspect, open, setting};
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::{operations::tick_lock, privacy::audit, samples::commit_number};
 
 /// The counter that holds the time of the last restore, in microseconds since 1970.
 const RESTORED: &str = "restored_at";
@@ -96,7 +93,7 @@ fn copy_and_upgrade(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, 
 
 /// Adapts the copy to a later time: JHE may already have what the outbox holds, and the tick of that time is
 /// over.
-fn adapt(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+fn adapt(db: &Connection, now: Timestamp) -> StoreResult<()> {
     let transaction = db.unchecked_transaction()?;
     transaction.execute("UPDATE outbox SET requeued = 1", [])?;
     transaction.execute(
@@ -112,7 +109,7 @@ fn adapt(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
 
 /// Returns the time of the last restore. JHE may have any sample measured before it, whatever the outbox
 /// says.
-pub fn find_last_restore(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+pub fn find_last_restore(db: &Connection) -> StoreResult<Option<Timestamp>> {
     let mut query = db.prepare_cached("SELECT value FROM counters WHERE name = ?")?;
     Ok(query.query_row([RESTORED], |row| row.get(0)).optional()?)
 }

@@ -5,10 +5,8 @@ use rusqlite::{Error, ToSql};
 
 use crate::common::time::{Timestamp, ZoneOffset};
 use crate::model::account::{AccountId, Role, VisibleTo};
-use crate::model::activity_context::ActivityContext;
 use crate::model::patient::{OwUser, PatientId};
-use crate::model::sample_details::SampleDetails;
-use crate::model::study::StudyId;
+use crate::model::{activity_context::ActivityContext, sample_details::SampleDetails, study::StudyId};
 use crate::secrets::token::TokenHash;
 
 /// Implements both directions for one type: the value to write, and the result of reading.

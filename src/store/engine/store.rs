@@ -9,11 +9,9 @@ use rusqlite::Connection;
 
 use crate::common::failure::Failure;
 use crate::config::settings::Settings;
-use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::file_identity::FileIdentity;
-use crate::store::engine::writer::WriterThread;
+use crate::store::engine::{data_directory::FILE_NAME, file_identity::FileIdentity, writer::WriterThread};
 use crate::store::engine::{inspect, open, setting};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 
 /// The open store of one data directory. Cheap to clone; dropping the last clone closes it.
 #[derive(Debug, Clone)]
@@ -66,19 +64,19 @@ impl Store {
 
     /// Runs `work` in the writer's next transaction and returns after its commit. If `work` fails, nothing of
     /// it is stored.
-    pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub async fn write<T, F>(&self, work: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     {
         self.inner.writer.write(work).await
     }
 
     /// Runs `work` on a read-only connection, in one snapshot, off the async threads.
-    pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub async fn read<T, F>(&self, work: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     {
         let store = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
@@ -94,13 +92,13 @@ impl Store {
 
     /// Reads the current settings. After an error a caller does not fall back to defaults that switch
     /// something on.
-    pub async fn settings(&self) -> Result<Settings, StoreError> {
+    pub async fn settings(&self) -> StoreResult<Settings> {
         self.read(setting::read_all).await
     }
 }
 
 impl Inner {
-    fn reader(&self) -> Result<Connection, StoreError> {
+    fn reader(&self) -> StoreResult<Connection> {
         let idle = self.idle.lock().pop();
         if let Some(reader) = idle {
             return Ok(reader);

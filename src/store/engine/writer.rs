@@ -10,9 +10,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::common::failpoint;
-use crate::store::engine::file_identity::FileIdentity;
-use crate::store::error::StoreError;
-use crate::store::samples::commit_number;
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::{engine::file_identity::FileIdentity, samples::commit_number};
 
 /// Jobs that wait while the disk syncs; further senders block. A job holds at most a few thousand rows, so
 /// this bounds memory too.
@@ -21,9 +20,9 @@ const QUEUE: usize = 64;
 const GATHER: Duration = Duration::from_millis(50);
 
 /// Sends the result to the caller once the outcome of the commit is known.
-type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Reply = Box<dyn FnOnce(StoreResult<()>) + Send>;
 /// Work for a connection with an open transaction, or the reason why there is none.
-type WriteJob = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Reply + Send>;
+type WriteJob = Box<dyn FnOnce(StoreResult<&Connection>) -> Reply + Send>;
 
 /// The sending side of the writer thread.
 #[derive(Debug)]
@@ -42,10 +41,10 @@ impl WriterThread {
     }
 
     /// Runs `work` in the next transaction; returns after its commit.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn write<T, F>(&self, work: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
         let job: WriteJob = Box::new(move |connection| {
@@ -59,7 +58,7 @@ impl WriterThread {
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    async fn send(&self, job: WriteJob) -> Result<(), StoreError> {
+    async fn send(&self, job: WriteJob) -> StoreResult<()> {
         let jobs = self.jobs.as_ref().ok_or(StoreError::Closed)?;
         let job = match jobs.try_send(job) {
             Ok(()) => return Ok(()),
@@ -85,20 +84,27 @@ impl Drop for WriterThread {
 
 fn in_savepoint<T>(
     connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    connection.execute_batch("SAVEPOINT job")?;
+    work: impl FnOnce(&Connection) -> StoreResult<T>,
+) -> StoreResult<T> {
+    execute(connection, "SAVEPOINT job")?;
     let result = work(connection);
     failpoint::at("writer.job");
-    let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    connection.execute_batch(end)?;
+    if result.is_err() {
+        execute(connection, "ROLLBACK TO job")?;
+    }
+    execute(connection, "RELEASE job")?;
     result
+}
+
+/// Runs a statement that every transaction needs, which stays prepared.
+fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<WriteJob>) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
-        let opened = connection.execute_batch("BEGIN IMMEDIATE");
+        let opened = execute(connection, "BEGIN IMMEDIATE");
         if let Err(error) = opened.and_then(|()| commit_number::begin_transaction(connection)) {
             let error = StoreError::from(error);
             // Every queued job fails with it. Tried one after the other, each would wait out the busy
@@ -124,11 +130,11 @@ fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<
     }
 }
 
-fn commit(connection: &Connection, identity: &FileIdentity) -> Result<(), StoreError> {
+fn commit(connection: &Connection, identity: &FileIdentity) -> StoreResult<()> {
     if connection.is_autocommit() {
         return Err(StoreError::DiskFull);
     }
-    let ended = identity.check().and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    let ended = identity.check().and_then(|()| Ok(execute(connection, "COMMIT")?));
     // SQLite rolls some failed transactions back by itself; then there is none to roll back.
     if ended.is_err() && !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");

@@ -9,7 +9,7 @@ use crate::common::time::Timestamp;
 use crate::model::alert::{Alert, AlertKind, Channel};
 use crate::model::patient::PatientId;
 use crate::model::silence::{Silence, SilenceCause};
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// A channel that is repaired gets its alerts within the hour.
 const BACKOFF: Backoff = Backoff { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
@@ -38,12 +38,7 @@ pub struct FailedAlerts {
 }
 
 /// Queues an alert on each channel that does not have it yet.
-pub fn enqueue(
-    db: &Connection,
-    channels: &[Channel],
-    alert: &Alert,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub fn enqueue(db: &Connection, channels: &[Channel], alert: &Alert, now: Timestamp) -> StoreResult<()> {
     let mut insert = db.prepare_cached(
         "INSERT INTO alerts (channel, kind, patient_id, since, cause, raised_at, due_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
@@ -57,7 +52,7 @@ pub fn enqueue(
 }
 
 /// Returns true if a recorded silence or one of the alerts in `others` is not queued on one of the channels.
-pub fn has_unqueued(db: &Connection, channels: &[Channel], others: &[Alert]) -> Result<bool, StoreError> {
+pub fn has_unqueued(db: &Connection, channels: &[Channel], others: &[Alert]) -> StoreResult<bool> {
     let mut silences = db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM silences WHERE NOT EXISTS (
              SELECT 1 FROM alerts WHERE channel = ?1 AND kind = ?2
@@ -83,14 +78,14 @@ pub fn has_unqueued(db: &Connection, channels: &[Channel], others: &[Alert]) -> 
 }
 
 /// Returns the beginning of a problem of the daemon itself, as queued; none if it was not queued.
-pub fn find_since(db: &Connection, kind: AlertKind) -> Result<Option<Timestamp>, StoreError> {
+pub fn find_since(db: &Connection, kind: AlertKind) -> StoreResult<Option<Timestamp>> {
     let mut query =
         db.prepare_cached("SELECT max(since) FROM alerts WHERE kind = ? AND patient_id IS NULL")?;
     Ok(query.query_row([kind.as_str()], |row| row.get(0))?)
 }
 
 /// Deletes the alerts about a problem of the daemon that is over, so that its next occurrence is a new alert.
-pub fn delete(db: &Connection, kind: AlertKind) -> Result<(), StoreError> {
+pub fn delete(db: &Connection, kind: AlertKind) -> StoreResult<()> {
     db.execute("DELETE FROM alerts WHERE kind = ? AND patient_id IS NULL", [kind.as_str()])?;
     Ok(())
 }
@@ -101,7 +96,7 @@ pub fn enqueue_recovery(
     patient: PatientId,
     silence: Silence,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     db.execute(
         "INSERT INTO alerts (channel, kind, patient_id, since, cause, raised_at, due_at)
          SELECT channel, ?1, patient_id, since, cause, ?5, ?5 FROM alerts
@@ -112,7 +107,7 @@ pub fn enqueue_recovery(
 }
 
 /// Deletes unsent alerts about silences that have ended, and sent ones after the retention.
-pub fn delete_ended(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+pub fn delete_ended(db: &Connection, now: Timestamp) -> StoreResult<()> {
     let (silent, oldest) = (AlertKind::Silent.as_str(), now.minus(RETENTION));
     db.execute(
         "DELETE FROM alerts WHERE kind = ?1 AND (sent_at IS NULL OR sent_at < ?2)
@@ -125,7 +120,7 @@ pub fn delete_ended(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
 }
 
 /// Lists the alerts that are due on a channel, the oldest first.
-pub fn list_due(db: &Connection, channel: Channel, now: Timestamp) -> Result<Vec<QueuedAlert>, StoreError> {
+pub fn list_due(db: &Connection, channel: Channel, now: Timestamp) -> StoreResult<Vec<QueuedAlert>> {
     let mut query = db.prepare_cached(
         "SELECT id, kind, patient_id, since, cause FROM alerts
          WHERE sent_at IS NULL AND due_at <= ? AND channel = ? ORDER BY id",
@@ -146,7 +141,7 @@ pub fn record_attempt(
     ids: &[i64],
     sent: &Result<(), String>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     for id in ids {
         match sent {
             Ok(()) => {
@@ -168,7 +163,7 @@ pub fn record_attempt(
 }
 
 /// Lists the channels with alerts that could not be sent yet.
-pub fn list_failed(db: &Connection) -> Result<Vec<FailedAlerts>, StoreError> {
+pub fn list_failed(db: &Connection) -> StoreResult<Vec<FailedAlerts>> {
     let mut query = db.prepare_cached(
         "SELECT channel, count(*), min(raised_at), max(last_error), min(due_at) FROM alerts
          WHERE sent_at IS NULL AND last_error IS NOT NULL GROUP BY channel",
@@ -181,12 +176,12 @@ pub fn list_failed(db: &Connection) -> Result<Vec<FailedAlerts>, StoreError> {
 }
 
 /// Returns when any patient was last read completely; none if nobody is to be read or nobody ever was.
-pub fn find_last_full_read(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
+pub fn find_last_full_read(db: &Connection) -> StoreResult<Option<Timestamp>> {
     Ok(query_readable(db, "max(fully_read_at)")?)
 }
 
 /// Returns the likely cause why nobody is read.
-pub fn find_stuck_cause(db: &Connection) -> Result<SilenceCause, StoreError> {
+pub fn find_stuck_cause(db: &Connection) -> StoreResult<SilenceCause> {
     let fails: bool = query_readable(db, "coalesce(max(failed_polls), 0) > 0")?;
     Ok(if fails { SilenceCause::OwDown } else { SilenceCause::NotRead })
 }

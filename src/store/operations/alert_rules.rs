@@ -9,10 +9,8 @@ use crate::config::settings::Settings;
 use crate::model::alert::{Alert, AlertKind, Channel};
 use crate::model::export_health::{ExportHealth, ProblemStatus};
 use crate::model::silence::SilenceCause;
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
 use crate::store::operations::{alert_queue, silence};
-use crate::store::outbox::outbox;
+use crate::store::{engine::setting, error::StoreResult, outbox::outbox};
 
 /// Time without any completed read before an alert: several failed ticks, not a single one.
 const STUCK_AFTER: Duration = Duration::from_hours(2);
@@ -46,7 +44,7 @@ pub struct PendingAlerts {
 
 impl Conditions {
     /// Applies the rules without writing; none if the queue is already up to date.
-    pub fn evaluate(&self, db: &Connection, now: Timestamp) -> Result<Option<PendingAlerts>, StoreError> {
+    pub fn evaluate(&self, db: &Connection, now: Timestamp) -> StoreResult<Option<PendingAlerts>> {
         let settings = setting::read_all(db)?;
         let mut problems = DaemonProblems::default();
         if self.has_read {
@@ -66,12 +64,7 @@ impl Conditions {
     }
 
     /// Records who is silent and queues the alerts.
-    pub fn enqueue(
-        &self,
-        db: &Connection,
-        pending: &PendingAlerts,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub fn enqueue(&self, db: &Connection, pending: &PendingAlerts, now: Timestamp) -> StoreResult<()> {
         if self.has_read {
             enqueue_silences(db, &self.channels, &pending.settings, now)?;
         }
@@ -89,7 +82,7 @@ impl DaemonProblems {
         kind: AlertKind,
         status: ProblemStatus,
         cause: Option<SilenceCause>,
-    ) -> Result<(), StoreError> {
+    ) -> StoreResult<()> {
         let queued = alert_queue::find_since(db, kind)?;
         match (status, queued) {
             (ProblemStatus::Active(found), _) => {
@@ -108,7 +101,7 @@ fn enqueue_silences(
     channels: &[Channel],
     settings: &Settings,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let changes = silence::record(db, settings.silence_after(), now)?;
     for one in &changes.ongoing {
         let (patient, cause) = (Some(one.patient), Some(one.silence.cause));
@@ -126,7 +119,7 @@ fn check_stuck(
     db: &Connection,
     settings: &Settings,
     now: Timestamp,
-) -> Result<(ProblemStatus, Option<SilenceCause>), StoreError> {
+) -> StoreResult<(ProblemStatus, Option<SilenceCause>)> {
     let patience = STUCK_AFTER.max(settings.poll_interval() * 3);
     let last = alert_queue::find_last_full_read(db)?;
     match last.filter(|last| settings.is_on() && last.plus(patience) <= now) {

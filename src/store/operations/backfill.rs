@@ -5,9 +5,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
-use crate::model::consent_intervals::Interval;
-use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
+use crate::model::{consent_intervals::Interval, patient::PatientId};
+use crate::store::error::StoreResult;
 
 /// The same request resumes an unfinished backfill within this time; later, "90 days" means other days.
 const RESUMED_WITHIN: Duration = Duration::from_hours(24);
@@ -37,7 +36,7 @@ pub fn start_or_resume(
     range: Interval,
     order: ReadOrder,
     now: Timestamp,
-) -> Result<Interval, StoreError> {
+) -> StoreResult<Interval> {
     let mut query = db.prepare_cached(
         "SELECT since, read_until, until FROM backfills
          WHERE patient_id = ? AND request = ? AND started_at >= ?",
@@ -66,7 +65,7 @@ pub fn advance(
     request: &str,
     rest: Interval,
     order: ReadOrder,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     if rest.from >= rest.until {
         db.prepare_cached("DELETE FROM backfills WHERE patient_id = ? AND request = ?")?
             .execute(params![patient, request])?;

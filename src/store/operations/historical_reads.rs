@@ -7,10 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::backoff::{Backoff, jitter};
 use crate::common::time::Timestamp;
-use crate::model::consent_intervals::Interval;
-use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
-use crate::store::operations::poll_plan;
+use crate::model::{consent_intervals::Interval, patient::PatientId};
+use crate::store::{error::StoreResult, operations::poll_plan};
 
 /// Webhooks about samples of a range come by the minute: it is read at most once in this time.
 const WEBHOOK_PAUSE: Duration = Duration::from_hours(1);
@@ -43,7 +41,7 @@ pub struct PendingRead {
 pub fn list_unrecorded(
     db: &Connection,
     syncs: &[HistoricalSync],
-) -> Result<Vec<(PatientId, HistoricalSync)>, StoreError> {
+) -> StoreResult<Vec<(PatientId, HistoricalSync)>> {
     let mut query = db.prepare_cached(
         "SELECT patient_id FROM links WHERE ow_user_id = ?1 AND state = 'active' AND NOT EXISTS (
              SELECT 1 FROM historical_reads WHERE historical_reads.patient_id = links.patient_id
@@ -70,7 +68,7 @@ pub fn schedule(
     sync: &HistoricalSync,
     range: Interval,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     // A completion in the future comes from a clock that ran ahead.
     db.prepare_cached("DELETE FROM historical_reads WHERE completed_at NOT BETWEEN ? AND ?")?
         .execute([now.minus(RETENTION), now.plus(RETENTION)])?;
@@ -96,7 +94,7 @@ pub fn schedule(
 }
 
 /// Returns the next due read of a linked patient.
-pub fn find_due(db: &Connection, now: Timestamp) -> Result<Option<PendingRead>, StoreError> {
+pub fn find_due(db: &Connection, now: Timestamp) -> StoreResult<Option<PendingRead>> {
     // A due time beyond the maximum back-off can only come from a clock that ran ahead; it counts as due.
     let mut query = db.prepare_cached(
         "SELECT historical_reads.patient_id, ow_run_id, since, until FROM historical_reads
@@ -112,7 +110,7 @@ pub fn find_due(db: &Connection, now: Timestamp) -> Result<Option<PendingRead>, 
 }
 
 /// Records a complete read. A range that was widened meanwhile stays pending, due after the pause.
-pub fn complete(db: &Connection, read: &PendingRead, now: Timestamp) -> Result<(), StoreError> {
+pub fn complete(db: &Connection, read: &PendingRead, now: Timestamp) -> StoreResult<()> {
     let Interval { from, until } = read.range;
     db.prepare_cached(
         "UPDATE historical_reads
@@ -124,7 +122,7 @@ pub fn complete(db: &Connection, read: &PendingRead, now: Timestamp) -> Result<(
 }
 
 /// Records a failed read; it is due again after the back-off.
-pub fn reschedule(db: &Connection, read: &PendingRead, now: Timestamp) -> Result<(), StoreError> {
+pub fn reschedule(db: &Connection, read: &PendingRead, now: Timestamp) -> StoreResult<()> {
     let mut query =
         db.prepare_cached("SELECT attempts FROM historical_reads WHERE patient_id = ? AND ow_run_id = ?")?;
     let attempts: Option<u32> =

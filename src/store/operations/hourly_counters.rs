@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::error_kind::ErrorKind;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// Hours that stay: five weeks.
 const RETENTION: i64 = 35 * 24;
@@ -101,7 +101,7 @@ impl Totals {
 }
 
 /// Adds to the hour of `now`.
-pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> Result<(), StoreError> {
+pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> StoreResult<()> {
     if *more == Totals::default() {
         return Ok(());
     }
@@ -141,7 +141,7 @@ pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> Result<(), StoreEr
 }
 
 /// Counts one error in the hour of `now`.
-pub fn record_error(db: &Connection, now: Timestamp, kind: ErrorKind) -> Result<(), StoreError> {
+pub fn record_error(db: &Connection, now: Timestamp, kind: ErrorKind) -> StoreResult<()> {
     db.prepare_cached(
         "INSERT INTO hourly_errors (hour, kind, errors) VALUES (?, ?, 1)
          ON CONFLICT DO UPDATE SET errors = errors + 1",
@@ -151,7 +151,7 @@ pub fn record_error(db: &Connection, now: Timestamp, kind: ErrorKind) -> Result<
 }
 
 /// Deletes the hours beyond the retention.
-pub fn delete_old(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+pub fn delete_old(db: &Connection, now: Timestamp) -> StoreResult<()> {
     let oldest = now.hour() - RETENTION;
     db.prepare_cached("DELETE FROM hourly_counters WHERE hour < ?")?.execute([oldest])?;
     db.prepare_cached("DELETE FROM hourly_errors WHERE hour < ?")?.execute([oldest])?;
@@ -159,7 +159,7 @@ pub fn delete_old(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
 }
 
 /// Lists the hours with any event from `hour` on, the oldest first.
-pub fn list_since(db: &Connection, hour: i64) -> Result<Vec<(i64, Totals)>, StoreError> {
+pub fn list_since(db: &Connection, hour: i64) -> StoreResult<Vec<(i64, Totals)>> {
     let mut query = db.prepare_cached(
         "SELECT hour, created, revised, rejected, lag_samples, lag_seconds, lag_max_seconds,
                 ticks, ticks_partial, ticks_failed, tick_milliseconds, delivered, parked, dead
@@ -186,7 +186,7 @@ pub fn list_since(db: &Connection, hour: i64) -> Result<Vec<(i64, Totals)>, Stor
 
 /// Lists hour, kind and number of errors from `hour` on, the oldest first. Skips kinds that another version
 /// wrote.
-pub fn list_errors_since(db: &Connection, hour: i64) -> Result<Vec<(i64, ErrorKind, i64)>, StoreError> {
+pub fn list_errors_since(db: &Connection, hour: i64) -> StoreResult<Vec<(i64, ErrorKind, i64)>> {
     let mut query = db
         .prepare_cached("SELECT hour, kind, errors FROM hourly_errors WHERE hour >= ? ORDER BY hour, kind")?;
     let mut rows = query.query([hour])?;

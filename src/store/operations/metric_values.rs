@@ -7,12 +7,11 @@ use rusqlite::Connection;
 use crate::common::time::Timestamp;
 use crate::model::account::VisibleTo;
 use crate::model::metric_values::{MetricValues, NewestSampleTimes};
-use crate::store::error::StoreError;
 use crate::store::operations::{patient_status, silence};
-use crate::store::outbox::outbox;
+use crate::store::{error::StoreResult, outbox::outbox};
 
 /// Collects the values at `now`. A patient without samples is as old as the link, and silent after `after`.
-pub fn collect(db: &Connection, now: Timestamp, after: Duration) -> Result<MetricValues, StoreError> {
+pub fn collect(db: &Connection, now: Timestamp, after: Duration) -> StoreResult<MetricValues> {
     let mut links = [("active", 0), ("needs_relink", 0), ("unlinked", 0)];
     let mut query = db.prepare_cached("SELECT state, count(*) FROM links GROUP BY state")?;
     let mut rows = query.query([])?;

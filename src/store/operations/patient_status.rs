@@ -4,13 +4,10 @@
 use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::VisibleTo;
-use crate::model::consent_intervals::Grant;
-use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
-use crate::store::people::device_connection::DeviceConnection;
-use crate::store::people::{consent, device_connection, visibility};
-use crate::store::privacy::withdrawal;
+use crate::model::{account::VisibleTo, consent_intervals::Grant, patient::PatientId};
+use crate::store::people::device_connection::{self, DeviceConnection};
+use crate::store::people::{consent, visibility};
+use crate::store::{error::StoreResult, privacy::withdrawal};
 
 /// SQL condition on `links` and `sync_status`: the last sync of a linked patient ended in an error.
 pub(crate) const IS_IN_ERROR: &str = "links.state <> 'unlinked' AND sync_status.last_error IS NOT NULL";
@@ -101,7 +98,7 @@ pub fn record_turn(
     result: &TurnResult,
     reads: RareReads,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let (error, is_read, has_new_samples, is_at_ow) = match result {
         TurnResult::Read { has_new_samples, error } => (error.as_deref(), true, *has_new_samples, false),
         TurnResult::FailedAtOw(error) => (Some(error.as_str()), false, false, true),
@@ -131,7 +128,7 @@ pub fn record_provider_pull(
     patient: PatientId,
     pulled: Option<Timestamp>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     db.prepare_cached(
         "INSERT INTO sync_status (patient_id, provider_pulled_at, connections_checked_at)
          SELECT id, ?2, ?3 FROM patients WHERE id = ?1
@@ -143,7 +140,7 @@ pub fn record_provider_pull(
 }
 
 /// Makes a patient the last of the next tick, because the turn did not end within its time.
-pub fn move_to_end(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+pub fn move_to_end(db: &Connection, patient: PatientId) -> StoreResult<()> {
     db.prepare_cached(
         "UPDATE sync_status SET polled_at = (SELECT max(polled_at) + 1 FROM sync_status)
          WHERE patient_id = ?",
@@ -154,7 +151,7 @@ pub fn move_to_end(db: &Connection, patient: PatientId) -> Result<(), StoreError
 
 /// Records the number of samples of the last full days that OW counts and the store does not have. If there
 /// are any, the next tick reads five weeks.
-pub fn record_missing(db: &Connection, patient: PatientId, missing: i64) -> Result<(), StoreError> {
+pub fn record_missing(db: &Connection, patient: PatientId, missing: i64) -> StoreResult<()> {
     db.prepare_cached(
         "INSERT INTO sync_status (patient_id, missing_samples) VALUES (?1, ?2)
          ON CONFLICT DO UPDATE SET missing_samples = ?2",
@@ -169,7 +166,7 @@ pub fn list(
     now: Timestamp,
     filter: &PatientFilter,
     limit: u32,
-) -> Result<Vec<PatientOverview>, StoreError> {
+) -> StoreResult<Vec<PatientOverview>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT patients.id, patients.name, links.ow_user_id, links.state = 'needs_relink',
                 state.newest_instant, state.polled_at, state.last_error, coalesce(state.missing_samples, 0),
@@ -221,7 +218,7 @@ pub fn list(
     Ok(overviews)
 }
 
-fn list_hours(db: &Connection, patient: PatientId, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+fn list_hours(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<Vec<i64>> {
     let first = now.hour() - i64::from(SPARK_HOURS) + 1;
     let mut query = db.prepare_cached(&format!(
         "SELECT hour - ?2, sum(samples) FROM hourly_sample_counts
@@ -250,7 +247,7 @@ pub struct Freshness {
     pub in_error: i64,
 }
 
-pub fn find_freshness(db: &Connection) -> Result<Freshness, StoreError> {
+pub fn find_freshness(db: &Connection) -> StoreResult<Freshness> {
     let query = format!(
         "SELECT count(*), max(newest_instant), count(*) FILTER (WHERE is_polled),
                 count(*) FILTER (WHERE is_polled AND is_in_error)
@@ -270,20 +267,20 @@ pub fn find_freshness(db: &Connection) -> Result<Freshness, StoreError> {
 }
 
 /// Lists the patients whose OW user is gone.
-pub fn list_needing_relink(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
+pub fn list_needing_relink(db: &Connection) -> StoreResult<Vec<PatientId>> {
     let mut query =
         db.prepare("SELECT patient_id FROM links WHERE state = 'needs_relink' ORDER BY patient_id")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Returns the number of rejected samples and the number of their patients.
-pub fn count_rejected(db: &Connection) -> Result<(i64, i64), StoreError> {
+pub fn count_rejected(db: &Connection) -> StoreResult<(i64, i64)> {
     let query = "SELECT count(*), count(DISTINCT patient_id) FROM rejected_samples";
     Ok(db.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 /// Proves that the store can be written.
-pub fn check_writable(db: &Connection) -> Result<(), StoreError> {
+pub fn check_writable(db: &Connection) -> StoreResult<()> {
     db.execute(
         "INSERT INTO counters (name, value) VALUES ('writable', 1)
          ON CONFLICT DO UPDATE SET value = value + 1",

@@ -7,12 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::config::settings::IngestMode;
-use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::SeriesType;
+use crate::model::catalog::{series::SERIES, series_type::SeriesType};
 use crate::model::consent_intervals::ConsentIntervals;
 use crate::model::patient::{OwUser, PatientId};
-use crate::store::error::StoreError;
-use crate::store::people::consent;
+use crate::store::{error::StoreResult, people::consent};
 
 /// A stream that ends longer than this before its type's mark no longer holds the mark back: a device that
 /// was put away must not make every tick read weeks.
@@ -68,7 +66,7 @@ pub enum NotPolled {
 pub fn list_not_polled(
     db: &Connection,
     patient: Option<PatientId>,
-) -> Result<Vec<(PatientId, NotPolled)>, StoreError> {
+) -> StoreResult<Vec<(PatientId, NotPolled)>> {
     let mut query = db.prepare_cached(
         "SELECT patients.id, links.state, jhe_patient_id IS NOT NULL FROM patients
          LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
@@ -91,7 +89,7 @@ pub fn list_not_polled(
 }
 
 /// Returns true if the patient consents to a series type.
-pub(crate) fn has_consent(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+pub(crate) fn has_consent(db: &Connection, patient: PatientId) -> StoreResult<bool> {
     for series in SERIES {
         if !consent::find_allowed(db, patient, series.code)?.is_empty() {
             return Ok(true);
@@ -107,7 +105,7 @@ pub fn list(
     patient: Option<PatientId>,
     mode: &str,
     system: &str,
-) -> Result<Vec<PatientPlan>, StoreError> {
+) -> StoreResult<Vec<PatientPlan>> {
     let mut query = db.prepare_cached(
         "SELECT links.patient_id, links.id, links.ow_user_id, coalesce(patients.subject, links.ow_user_id),
                 links.linked_at, state.deep_read_at, state.wide_read_at, state.completeness_checked_at,
@@ -151,7 +149,7 @@ fn list_series(
     plan: &PatientPlan,
     mode: &str,
     system: &str,
-) -> Result<Vec<SeriesPlan>, StoreError> {
+) -> StoreResult<Vec<SeriesPlan>> {
     let mut plans = Vec::new();
     for series in SERIES {
         let allowed = consent::find_allowed(db, plan.patient, series.code)?;
@@ -171,7 +169,7 @@ fn find_effective_mark(
     mode: &str,
     system: &str,
     series_type: &str,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> StoreResult<Option<Timestamp>> {
     let mut query = db.prepare_cached(
         "SELECT instant FROM high_water_marks WHERE link_id = ? AND mode = ? AND series_type = ?",
     )?;
@@ -191,7 +189,7 @@ fn find_effective_mark(
 }
 
 /// Returns the patients who are linked to these OW users, and omits users without a patient.
-pub fn find_by_ow_users(db: &Connection, users: &[String]) -> Result<Vec<(String, PatientId)>, StoreError> {
+pub fn find_by_ow_users(db: &Connection, users: &[String]) -> StoreResult<Vec<(String, PatientId)>> {
     let mut query = db.prepare_cached(
         "SELECT ow_user_id, patient_id FROM json_each(?) AS wanted
          JOIN links ON links.ow_user_id = wanted.value AND links.state = 'active'",
@@ -210,7 +208,7 @@ pub fn count_observations(
     series_type: &str,
     from: Timestamp,
     until: Timestamp,
-) -> Result<i64, StoreError> {
+) -> StoreResult<i64> {
     let mut query = db.prepare_cached(
         "SELECT count(*) FROM streams JOIN observations ON observations.stream_id = streams.id
          WHERE streams.patient_id = ? AND system = ? AND series_type = ? AND entered_in_error = 0

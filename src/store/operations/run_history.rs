@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::model::commit_counts::CommitCounts;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 use crate::store::operations::tick_lock::{self, RunKind};
 
 const RETENTION: Duration = Duration::from_hours(90 * 24);
@@ -25,7 +25,7 @@ pub struct PollRun {
 }
 
 /// Inserts a run of the lock's owner and returns its id.
-pub fn insert(db: &Connection, kind: RunKind, mode: &str, now: Timestamp) -> Result<i64, StoreError> {
+pub fn insert(db: &Connection, kind: RunKind, mode: &str, now: Timestamp) -> StoreResult<i64> {
     db.execute("DELETE FROM runs WHERE started_at < ?", [now.minus(RETENTION)])?;
     db.execute(
         "INSERT INTO runs (kind, mode, started_at) VALUES (?, ?, ?)",
@@ -45,7 +45,7 @@ pub fn finish(
     failed: u64,
     counts: &CommitCounts,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let integer = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let [patients, failed, created, revised, rejected] =
         [patients, failed, counts.created, counts.revised, counts.rejected].map(integer);
@@ -58,7 +58,7 @@ pub fn finish(
 }
 
 /// Returns the last tick that ended. Backfills and polls of some patients say nothing about the ticks.
-pub fn find_last_tick(db: &Connection) -> Result<Option<PollRun>, StoreError> {
+pub fn find_last_tick(db: &Connection) -> StoreResult<Option<PollRun>> {
     let mut query = db.prepare_cached(
         "SELECT started_at, ended_at, outcome, patients, failed_patients, created FROM runs
          WHERE ended_at IS NOT NULL AND kind = ? ORDER BY id DESC LIMIT 1",

@@ -7,10 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::VisibleTo;
-use crate::model::patient::PatientId;
 use crate::model::silence::{DeviceStatus, LinkStatus, Silence, SilenceCause, detect};
-use crate::store::error::StoreError;
+use crate::model::{account::VisibleTo, patient::PatientId};
+use crate::store::error::StoreResult;
 use crate::store::people::{consent, visibility};
 
 /// Lists the visible patients whose newest sample is at least `after` old at `now`.
@@ -19,7 +18,7 @@ pub fn list(
     visible: VisibleTo,
     after: Duration,
     now: Timestamp,
-) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
+) -> StoreResult<BTreeMap<PatientId, Silence>> {
     list_of(db, visible, None, after, now)
 }
 
@@ -28,7 +27,7 @@ pub fn find(
     patient: PatientId,
     after: Duration,
     now: Timestamp,
-) -> Result<Option<Silence>, StoreError> {
+) -> StoreResult<Option<Silence>> {
     Ok(list_of(db, VisibleTo::Everybody, Some(patient), after, now)?.remove(&patient))
 }
 
@@ -47,7 +46,7 @@ fn list_of(
     only: Option<PatientId>,
     after: Duration,
     now: Timestamp,
-) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
+) -> StoreResult<BTreeMap<PatientId, Silence>> {
     // Patients who only ever declined are not expected to deliver: their consents end as they begin.
     let mut query = db.prepare_cached(&format!(
         "SELECT patients.id, state.newest_instant, links.linked_at, links.state = 'active',
@@ -118,14 +117,14 @@ pub struct SilenceChanges {
 }
 
 /// Returns true if [`record`] would write anything.
-pub fn has_changed(db: &Connection, after: Duration, now: Timestamp) -> Result<bool, StoreError> {
+pub fn has_changed(db: &Connection, after: Duration, now: Timestamp) -> StoreResult<bool> {
     let (silent, recorded) = (list(db, VisibleTo::Everybody, after, now)?, list_recorded(db)?);
     let cause = |(patient, silence): (&PatientId, &Silence)| (*patient, silence.cause);
     Ok(!silent.iter().map(cause).eq(recorded.iter().map(cause)))
 }
 
 /// Updates the table of silences and returns the changes.
-pub fn record(db: &Connection, after: Duration, now: Timestamp) -> Result<SilenceChanges, StoreError> {
+pub fn record(db: &Connection, after: Duration, now: Timestamp) -> StoreResult<SilenceChanges> {
     let mut recorded = list_recorded(db)?;
     let mut changes = SilenceChanges::default();
     for (patient, Silence { mut since, cause }) in list(db, VisibleTo::Everybody, after, now)? {
@@ -156,7 +155,7 @@ pub fn record(db: &Connection, after: Duration, now: Timestamp) -> Result<Silenc
     Ok(changes)
 }
 
-fn list_recorded(db: &Connection) -> Result<BTreeMap<PatientId, Silence>, StoreError> {
+fn list_recorded(db: &Connection) -> StoreResult<BTreeMap<PatientId, Silence>> {
     let mut query = db.prepare_cached("SELECT patient_id, since, cause FROM silences")?;
     let rows = query.query_map([], |row| {
         // The next `record` corrects a cause that only a later version knows.
@@ -166,7 +165,7 @@ fn list_recorded(db: &Connection) -> Result<BTreeMap<PatientId, Silence>, StoreE
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn find_newest(db: &Connection, patient: PatientId) -> Result<Option<Timestamp>, StoreError> {
+fn find_newest(db: &Connection, patient: PatientId) -> StoreResult<Option<Timestamp>> {
     let mut query = db.prepare_cached("SELECT max(newest_instant) FROM sync_status WHERE patient_id = ?")?;
     Ok(query.query_row([patient], |row| row.get(0))?)
 }

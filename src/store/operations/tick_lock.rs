@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::common::failpoint;
-use crate::common::time::Timestamp;
+use crate::common::{failpoint, time::Timestamp};
 use crate::store::engine::setting;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 
 /// The setting that holds the time of the current tick, empty without one.
 pub const KEY: &str = "ow.sync_in_progress";
@@ -74,7 +73,7 @@ pub enum TakeResult {
 
 impl LockOwner {
     /// Draws a token and locks its file in `directory`.
-    pub fn prepare(directory: &Path) -> Result<Self, StoreError> {
+    pub fn prepare(directory: &Path) -> StoreResult<Self> {
         delete_dead_files(directory);
         loop {
             let mut bytes = [0; 16];
@@ -114,7 +113,7 @@ pub fn take(
     owner: &str,
     kind: RunKind,
     now: Timestamp,
-) -> Result<TakeResult, StoreError> {
+) -> StoreResult<TakeResult> {
     let taken = match inspect(db, directory, now)? {
         LockStatus::Free => TakeResult::Free,
         LockStatus::Abandoned(reason) => TakeResult::Reclaimed(format!("{reason}: reclaimed")),
@@ -155,7 +154,7 @@ pub enum LockStatus {
 }
 
 /// Returns the state of the lock. Changes nothing.
-pub fn inspect(db: &Connection, directory: &Path, now: Timestamp) -> Result<LockStatus, StoreError> {
+pub fn inspect(db: &Connection, directory: &Path, now: Timestamp) -> StoreResult<LockStatus> {
     let value = setting::get(db, KEY)?.unwrap_or_default();
     if value.is_empty() {
         return Ok(LockStatus::Free);
@@ -179,7 +178,7 @@ pub fn inspect(db: &Connection, directory: &Path, now: Timestamp) -> Result<Lock
 
 /// Checks that `owner` still holds the lock, and renews it if that is due. Runs in each write transaction of
 /// a tick, so that a tick that lost the lock writes nothing more; it fails with [`StoreError::LockLost`].
-pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreError> {
+pub fn check(db: &Connection, owner: &str, now: Timestamp) -> StoreResult<()> {
     let Some(value) = find_value_of(db, owner)? else { return Err(StoreError::LockLost) };
     let renewed = Timestamp::parse(&value).unwrap_or(Timestamp::MIN);
     // Also after the clock stepped backwards: else the time in the future would soon count as stale.
@@ -193,25 +192,25 @@ pub fn check(db: &Connection, owner: &str, now: Timestamp) -> Result<(), StoreEr
 }
 
 /// Records the run of the lock's owner. Called inside a transaction that has checked the lock.
-pub fn set_run(db: &Connection, run: i64) -> Result<(), StoreError> {
+pub fn set_run(db: &Connection, run: i64) -> StoreResult<()> {
     db.execute("UPDATE sync_lock SET run_id = ?", [run])?;
     Ok(())
 }
 
 /// Returns the run of the lock's owner.
-pub(crate) fn find_run(db: &Connection) -> Result<Option<i64>, StoreError> {
+pub(crate) fn find_run(db: &Connection) -> StoreResult<Option<i64>> {
     let mut query = db.prepare_cached("SELECT run_id FROM sync_lock")?;
     Ok(query.query_row([], |row| row.get(0))?)
 }
 
 /// Returns true if another run waits for `owner` to release the lock.
-pub fn is_release_requested(db: &Connection, owner: &str) -> Result<bool, StoreError> {
+pub fn is_release_requested(db: &Connection, owner: &str) -> StoreResult<bool> {
     let mut query = db.prepare_cached("SELECT release_requested FROM sync_lock WHERE owner = ?")?;
     Ok(query.query_row([owner], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
 /// Releases the lock if `owner` still holds it; returns true if another run waits for it.
-pub fn release(db: &Connection, owner: &str) -> Result<bool, StoreError> {
+pub fn release(db: &Connection, owner: &str) -> StoreResult<bool> {
     if find_value_of(db, owner)?.is_none() {
         return Ok(false);
     }
@@ -224,7 +223,7 @@ pub fn release(db: &Connection, owner: &str) -> Result<bool, StoreError> {
 }
 
 /// Returns the setting's value if `owner` wrote it.
-fn find_value_of(db: &Connection, owner: &str) -> Result<Option<String>, StoreError> {
+fn find_value_of(db: &Connection, owner: &str) -> StoreResult<Option<String>> {
     let value = setting::get(db, KEY)?.unwrap_or_default();
     Ok(find_row(db)?.filter(|row| row.owner == owner && row.setting_value == value).map(|_| value))
 }
@@ -235,7 +234,7 @@ struct LockRow {
     kind: String,
 }
 
-fn find_row(db: &Connection) -> Result<Option<LockRow>, StoreError> {
+fn find_row(db: &Connection) -> StoreResult<Option<LockRow>> {
     let mut query = db.prepare_cached("SELECT owner, setting_value, kind FROM sync_lock")?;
     let row = query.query_row([], |row| {
         Ok(LockRow { owner: row.get(0)?, setting_value: row.get(1)?, kind: row.get(2)? })
@@ -275,12 +274,7 @@ mod tests {
         Timestamp::parse(text).unwrap()
     }
 
-    fn take(
-        db: &Connection,
-        directory: &Path,
-        owner: &str,
-        now: Timestamp,
-    ) -> Result<TakeResult, StoreError> {
+    fn take(db: &Connection, directory: &Path, owner: &str, now: Timestamp) -> StoreResult<TakeResult> {
         super::take(db, directory, owner, RunKind::Tick, now)
     }
 

@@ -4,8 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
-use crate::store::outbox::enqueue;
+use crate::store::{error::StoreResult, outbox::enqueue};
 
 /// Records values that JHE has of a patient and a code, and deletes their outbox rows. Returns the number of
 /// deleted rows.
@@ -14,7 +13,7 @@ pub fn record(
     patient: PatientId,
     code: i64,
     values: &[(Timestamp, f64)],
-) -> Result<usize, StoreError> {
+) -> StoreResult<usize> {
     let sql = "INSERT INTO delivered_elsewhere (patient_id, code_id, instant, value) VALUES (?, ?, ?, ?)
          ON CONFLICT DO NOTHING";
     let mut insert = db.prepare_cached(sql)?;
@@ -40,7 +39,7 @@ pub fn count_pending(
     patient: PatientId,
     code: i64,
     values: &[(Timestamp, f64)],
-) -> Result<usize, StoreError> {
+) -> StoreResult<usize> {
     let select = "SELECT 1 FROM streams JOIN outbox ON outbox.stream_id = streams.id
          WHERE patient_id = ? AND code_id = ? AND instant = ? AND value = ? AND revision = 0
          AND ambiguous = 0";

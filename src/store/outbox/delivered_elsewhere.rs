@@ -4,9 +4,9 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
-pub fn has_any(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+pub fn has_any(db: &Connection, patient: PatientId) -> StoreResult<bool> {
     let mut query =
         db.prepare_cached("SELECT EXISTS (SELECT 1 FROM delivered_elsewhere WHERE patient_id = ?)")?;
     Ok(query.query_row([patient], |row| row.get(0))?)
@@ -19,7 +19,7 @@ pub fn contains(
     code: i64,
     instant: Timestamp,
     value: f64,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     let mut query = db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM delivered_elsewhere WHERE patient_id = ? AND code_id = ? AND instant = ?
          AND value = ?)",

@@ -10,10 +10,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::model::{catalog::code::OPEN_M_HEALTH, observation::Observation, patient::PatientId};
-use crate::store::error::StoreError;
-use crate::store::outbox::delivered_elsewhere;
-use crate::store::people::patient;
-use crate::store::samples::observation;
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::{outbox::delivered_elsewhere, people::patient, samples::observation};
 
 /// Time for which a changed value must stay unchanged before it is sent. A provider corrects a night in
 /// several steps, and JHE would show each of them beside the others.
@@ -48,7 +46,7 @@ pub(crate) fn insert_first(
     stream: i64,
     first: &Observation,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let ExportTarget { patient, code, daily_total, has_delivered_elsewhere } = target;
     if has_delivered_elsewhere
         && delivered_elsewhere::contains(db, patient, code, first.instant, first.value)?
@@ -67,7 +65,7 @@ pub(crate) fn insert_revision(
     stream: i64,
     instant: Timestamp,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     delete_replaced(db, stream, instant)?;
     let current = observation::get(db, stream, instant)?;
     if has_current(db, target, stream, &current)? {
@@ -84,7 +82,7 @@ pub(crate) fn resolve_undelivered(
     stream: i64,
     instant: Timestamp,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     if delete_replaced(db, stream, instant)? == 0 {
         return Ok(());
     }
@@ -106,7 +104,7 @@ pub(crate) fn insert_admitted(
     stream: i64,
     instant: Timestamp,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let target = find_target(db, stream)?;
     if is_sent(db, target.code)? && patient::is_of_jhe(db, target.patient)? {
         insert_first(db, target, stream, &observation::get(db, stream, instant)?, now)?;
@@ -121,7 +119,7 @@ pub(crate) fn delete_delivered(
     stream: i64,
     instant: Timestamp,
     value: f64,
-) -> Result<usize, StoreError> {
+) -> StoreResult<usize> {
     let select = "SELECT instant, value, utc_offset, revision, NULL, details FROM outbox
          WHERE stream_id = ?1 AND instant = ?2 AND value = ?3 AND ambiguous = 0 AND NOT EXISTS
              (SELECT 1 FROM outbox AS older WHERE older.stream_id = ?1 AND older.instant = ?2
@@ -140,7 +138,7 @@ pub(crate) fn delete_delivered(
 /// Inserts all observations of a patient that are not in the outbox, except excluded ones and those that
 /// another client has delivered; returns their number. A value that JHE got, lost to another one, and that is
 /// current again, keeps the revision number under which JHE has it.
-pub fn requeue_all(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
+pub fn requeue_all(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<usize> {
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     // `last` is the revision that JHE got last, if its content equals the newest one.
     Ok(db.execute(
@@ -173,7 +171,7 @@ pub fn requeue_all(db: &Connection, patient: PatientId, now: Timestamp) -> Resul
     )?)
 }
 
-fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> Result<(), StoreError> {
+fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestamp) -> StoreResult<()> {
     let Observation { instant, value, zone, revision, details, .. } = observation;
     let insert =
         "INSERT INTO outbox (stream_id, instant, revision, value, utc_offset, details, state, due_at,
@@ -183,12 +181,12 @@ fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestam
     Ok(())
 }
 
-fn is_sent(db: &Connection, code: i64) -> Result<bool, StoreError> {
+fn is_sent(db: &Connection, code: i64) -> StoreResult<bool> {
     let mut query = db.prepare_cached("SELECT system = ? FROM codes WHERE id = ?")?;
     Ok(query.query_row(params![OPEN_M_HEALTH, code], |row| row.get(0))?)
 }
 
-fn find_target(db: &Connection, stream: i64) -> Result<ExportTarget, StoreError> {
+fn find_target(db: &Connection, stream: i64) -> StoreResult<ExportTarget> {
     let mut query = db.prepare_cached("SELECT patient_id, code_id, daily_total FROM streams WHERE id = ?")?;
     let (patient, code, daily_total) =
         query.query_row([stream], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -202,7 +200,7 @@ fn find_target(db: &Connection, stream: i64) -> Result<ExportTarget, StoreError>
 
 /// Deletes rows whose value is not current any more, and marks their revisions as undelivered. Rows that may
 /// have arrived stay until that is resolved, except dead ones. Returns the number of deleted rows.
-fn delete_replaced(db: &Connection, stream: i64, instant: Timestamp) -> Result<usize, StoreError> {
+fn delete_replaced(db: &Connection, stream: i64, instant: Timestamp) -> StoreResult<usize> {
     const REPLACED: &str = "
         outbox.stream_id = ?1 AND outbox.instant = ?2 AND (ambiguous = 0 OR state = 'dead') AND EXISTS
             (SELECT 1 FROM revisions AS was JOIN observations AS newest USING (stream_id, instant)
@@ -227,7 +225,7 @@ fn has_current(
     target: ExportTarget,
     stream: i64,
     current: &Observation,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     let ExportTarget { patient, code, has_delivered_elsewhere, .. } = target;
     let is_delivered_elsewhere = |value| {
         Ok::<_, StoreError>(
@@ -246,7 +244,7 @@ fn has_current(
     }
 }
 
-fn find_last(db: &Connection, stream: i64, current: &Observation) -> Result<LastDelivered, StoreError> {
+fn find_last(db: &Connection, stream: i64, current: &Observation) -> StoreResult<LastDelivered> {
     let select = "SELECT undelivered, value, value = ?3 AND utc_offset IS ?4 AND details IS ?5 FROM revisions
          WHERE stream_id = ?1 AND instant = ?2 AND undelivered <> 1 ORDER BY revision DESC LIMIT 1";
     let mut query = db.prepare_cached(select)?;

@@ -11,9 +11,7 @@ use crate::common::time::Timestamp;
 use crate::config::settings::IngestMode;
 use crate::model::patient::PatientId;
 use crate::model::stream_key::{StreamKey, StreamOwner};
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
-use crate::store::outbox::enqueue;
+use crate::store::{engine::setting, error::StoreResult, outbox::enqueue};
 
 /// SQL condition: the other mode has an observation of the same sample that is not excluded. `own` is the
 /// stream and `at` the instant.
@@ -34,7 +32,7 @@ pub(crate) struct ModeGate {
 }
 
 /// Returns the system whose observations go to JHE, according to the settings.
-pub fn find_export_system(db: &Connection) -> Result<&'static str, StoreError> {
+pub fn find_export_system(db: &Connection) -> StoreResult<&'static str> {
     Ok(setting::read_all(db)?.export_system())
 }
 
@@ -45,7 +43,7 @@ pub(crate) fn find_gate(
     owner: &StreamOwner,
     key: &StreamKey,
     code: i64,
-) -> Result<Option<ModeGate>, StoreError> {
+) -> StoreResult<Option<ModeGate>> {
     // A changed setting counts only once the switch has begun: it then moves the rows enqueued before, too.
     let system = find_applied_system(db)?.map_or_else(|| find_export_system(db).map(str::to_owned), Ok)?;
     let is_sent = system == owner.system;
@@ -58,12 +56,7 @@ pub(crate) fn find_gate(
 }
 
 /// Returns true if a new observation goes to JHE, and excludes it otherwise.
-pub(crate) fn admit(
-    db: &Connection,
-    gate: ModeGate,
-    stream: i64,
-    instant: Timestamp,
-) -> Result<bool, StoreError> {
+pub(crate) fn admit(db: &Connection, gate: ModeGate, stream: i64, instant: Timestamp) -> StoreResult<bool> {
     let mut query = db.prepare_cached(&format!(
         "SELECT {HAS_COUNTERPART} FROM (SELECT streams.*, ?2 AS at FROM streams WHERE id = ?1) AS own"
     ))?;
@@ -76,18 +69,18 @@ pub(crate) fn admit(
     Ok(!excluded)
 }
 
-pub(crate) fn is_excluded(db: &Connection, stream: i64, instant: Timestamp) -> Result<bool, StoreError> {
+pub(crate) fn is_excluded(db: &Connection, stream: i64, instant: Timestamp) -> StoreResult<bool> {
     let select = "SELECT EXISTS (SELECT 1 FROM export_exclusions WHERE stream_id = ? AND instant = ?)";
     Ok(db.prepare_cached(select)?.query_row(params![stream, instant], |row| row.get(0))?)
 }
 
 /// Returns true if the outbox holds the observations of another system than the settings say.
-pub fn needs_switch(db: &Connection) -> Result<bool, StoreError> {
+pub fn needs_switch(db: &Connection) -> StoreResult<bool> {
     Ok(find_applied_system(db)?.as_deref() != Some(find_export_system(db)?))
 }
 
 /// Returns the system that the outbox was last adapted to; none during a switch.
-fn find_applied_system(db: &Connection) -> Result<Option<String>, StoreError> {
+fn find_applied_system(db: &Connection) -> StoreResult<Option<String>> {
     let mut query = db.prepare_cached("SELECT system FROM applied_export_system")?;
     Ok(query.query_row([], |row| row.get(0)).optional()?)
 }
@@ -116,7 +109,7 @@ const STEP: u32 = 2000;
 const START: (i64, Timestamp) = (0, Timestamp::MIN);
 
 impl SwitchExportMode {
-    pub fn begin(db: &Connection) -> Result<Self, StoreError> {
+    pub fn begin(db: &Connection) -> StoreResult<Self> {
         Ok(Self { system: find_export_system(db)?, stage: SwitchStage::Begin, after: START })
     }
 
@@ -124,7 +117,7 @@ impl SwitchExportMode {
     /// not arrived are excluded if this system has the same sample. Excluded observations of this system are
     /// enqueued unless JHE has, or will get, the other system's. If the setting changes in between, the
     /// switch starts again.
-    pub fn step(mut self, db: &Connection, now: Timestamp) -> Result<Option<Self>, StoreError> {
+    pub fn step(mut self, db: &Connection, now: Timestamp) -> StoreResult<Option<Self>> {
         if self.system != find_export_system(db)? {
             self = Self::begin(db)?;
         }
@@ -161,7 +154,7 @@ impl SwitchExportMode {
         Ok(Some(self))
     }
 
-    fn exclude(&self, db: &Connection, until: Option<(i64, Timestamp)>) -> Result<(), StoreError> {
+    fn exclude(&self, db: &Connection, until: Option<(i64, Timestamp)>) -> StoreResult<()> {
         let (from, until) = (self.after, until.unwrap_or((i64::MAX, Timestamp::MAX)));
         let range = params![self.system, from.0, from.1, until.0, until.1];
         // HAVING leaves out what JHE has, or may have: that stays the exported observation.
@@ -191,12 +184,7 @@ impl SwitchExportMode {
         Ok(())
     }
 
-    fn admit(
-        &self,
-        db: &Connection,
-        until: Option<(i64, Timestamp)>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    fn admit(&self, db: &Connection, until: Option<(i64, Timestamp)>, now: Timestamp) -> StoreResult<()> {
         let (from, until) = (self.after, until.unwrap_or((i64::MAX, Timestamp::MAX)));
         let select = format!(
             "SELECT own.id, at
@@ -225,7 +213,7 @@ fn end_of_step(
     db: &Connection,
     table: &str,
     after: (i64, Timestamp),
-) -> Result<Option<(i64, Timestamp)>, StoreError> {
+) -> StoreResult<Option<(i64, Timestamp)>> {
     let select = format!(
         "SELECT stream_id, instant FROM {table}
          WHERE (stream_id, instant) > (?, ?) ORDER BY stream_id, instant
@@ -237,7 +225,7 @@ fn end_of_step(
 }
 
 /// Returns true if a patient has observations of both systems.
-pub fn has_both_systems(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+pub fn has_both_systems(db: &Connection, patient: PatientId) -> StoreResult<bool> {
     let mut query = db.prepare_cached(
         "SELECT count(DISTINCT system) > 1 FROM streams WHERE patient_id = ? AND entered_in_error = 0",
     )?;
@@ -245,7 +233,7 @@ pub fn has_both_systems(db: &Connection, patient: PatientId) -> Result<bool, Sto
 }
 
 /// Counts the patients with observations of both systems.
-pub fn count_with_both_systems(db: &Connection) -> Result<i64, StoreError> {
+pub fn count_with_both_systems(db: &Connection) -> StoreResult<i64> {
     let select = "SELECT count(*) FROM (SELECT DISTINCT patient_id FROM streams WHERE system = ?1
          AND entered_in_error = 0) AS one
          WHERE EXISTS (SELECT 1 FROM streams WHERE system = ?2 AND patient_id = one.patient_id

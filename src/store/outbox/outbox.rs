@@ -9,11 +9,8 @@ use rusqlite::{Connection, params};
 use crate::common::{failpoint, time::Timestamp};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::{export_health::ExportHealth, outbox_counts::OutboxCounts, patient::PatientId};
-use crate::store::error::StoreError;
 use crate::store::operations::hourly_counters::{self, Totals};
-use crate::store::outbox::enqueue;
-use crate::store::privacy::withdrawal;
-use crate::store::samples::observation;
+use crate::store::{error::StoreResult, outbox::enqueue, privacy::withdrawal, samples::observation};
 
 /// An outbox row that waits for delivery.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +67,7 @@ pub fn list_ready_streams(
     db: &Connection,
     patient: Option<PatientId>,
     now: Timestamp,
-) -> Result<Vec<StreamInfo>, StoreError> {
+) -> StoreResult<Vec<StreamInfo>> {
     let mut query = db.prepare_cached(&format!(
         "{} WHERE jhe_patient_id IS NOT NULL AND entered_in_error = 0
          AND (?1 IS NULL OR streams.patient_id = ?1)
@@ -84,12 +81,7 @@ pub fn list_ready_streams(
 
 /// Returns due rows of a stream, the oldest measurements first, and leases them for [`LEASE`]: the process
 /// may die while JHE still works on what it sent.
-pub fn lease(
-    db: &Connection,
-    stream: i64,
-    now: Timestamp,
-    limit: usize,
-) -> Result<Vec<OutboxEntry>, StoreError> {
+pub fn lease(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> StoreResult<Vec<OutboxEntry>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, value, utc_offset, revision, NULL, details, attempts, ambiguous FROM outbox
          WHERE stream_id = ?1 AND {} ORDER BY instant LIMIT ?3",
@@ -113,11 +105,7 @@ pub fn lease(
     Ok(taken)
 }
 
-pub fn apply_verdicts(
-    db: &Connection,
-    sent: &[(OutboxEntry, Verdict)],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub fn apply_verdicts(db: &Connection, sent: &[(OutboxEntry, Verdict)], now: Timestamp) -> StoreResult<()> {
     let mut totals = Totals::default();
     for (entry, verdict) in sent {
         match verdict {
@@ -131,12 +119,7 @@ pub fn apply_verdicts(
     hourly_counters::add(db, now, &totals)
 }
 
-fn apply_verdict(
-    db: &Connection,
-    entry: &OutboxEntry,
-    verdict: &Verdict,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: Timestamp) -> StoreResult<()> {
     let OutboxEntry { stream, observation: Observation { instant, revision, .. }, .. } = *entry;
     let (state, due, ambiguous, detail) = match verdict {
         Verdict::Delivered => {
@@ -165,12 +148,12 @@ fn apply_verdict(
 }
 
 /// Parks the rows of a patient and a code until consent returns.
-pub fn park(db: &Connection, patient: PatientId, code: &str) -> Result<(), StoreError> {
+pub fn park(db: &Connection, patient: PatientId, code: &str) -> StoreResult<()> {
     move_state(db, patient, code, "state IN ('pending', 'configuration')", "consent", Timestamp::MIN)
 }
 
 /// Releases the rows that wait for consent. A row that was not due when it was parked keeps its due time.
-pub fn unpark(db: &Connection, patient: PatientId, code: &str, now: Timestamp) -> Result<(), StoreError> {
+pub fn unpark(db: &Connection, patient: PatientId, code: &str, now: Timestamp) -> StoreResult<()> {
     move_state(db, patient, code, "state = 'consent'", "pending", now)
 }
 
@@ -181,7 +164,7 @@ fn move_state(
     from: &str,
     to: &str,
     not_before: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     db.prepare_cached(&format!(
         "UPDATE outbox SET state = ?3, due_at = max(due_at, ?4), first_due_at = max(first_due_at, ?4)
          WHERE {from} AND stream_id IN
@@ -193,14 +176,14 @@ fn move_state(
 }
 
 /// Lists the patients with rows that wait for consent.
-pub fn list_parked_patients(db: &Connection) -> Result<BTreeSet<PatientId>, StoreError> {
+pub fn list_parked_patients(db: &Connection) -> StoreResult<BTreeSet<PatientId>> {
     let select = "SELECT DISTINCT patient_id FROM outbox_counts JOIN streams ON streams.id = stream_id
          WHERE state = 'consent' AND rows > 0";
     Ok(db.prepare_cached(select)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Makes rejected rows pending again and returns their number.
-pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> Result<usize, StoreError> {
+pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> StoreResult<usize> {
     let update =
         "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, reason = NULL, attempts = 0
          WHERE state = 'dead' AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)";
@@ -208,7 +191,7 @@ pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -
 }
 
 /// Reads the counters of one patient or of all.
-pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> Result<OutboxCounts, StoreError> {
+pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> StoreResult<OutboxCounts> {
     // Triggers keep both tables, so that no page counts rows.
     let of_one = "SELECT state, sum(rows) FROM streams JOIN outbox_counts ON streams.id = stream_id
                   WHERE patient_id = ?1 GROUP BY state";
@@ -229,14 +212,14 @@ pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> Result<Out
 }
 
 /// Counts the observations that JHE took in the last 24 hours, including the current hour.
-pub fn count_delivered(db: &Connection, now: Timestamp) -> Result<i64, StoreError> {
+pub fn count_delivered(db: &Connection, now: Timestamp) -> StoreResult<i64> {
     let mut query =
         db.prepare_cached("SELECT coalesce(sum(delivered), 0) FROM hourly_counters WHERE hour > ?")?;
     Ok(query.query_row([now.hour() - 24], |row| row.get(0))?)
 }
 
 /// Returns when the oldest due row became due. Rows in their quiet period are not due.
-pub fn find_oldest_due(db: &Connection, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+pub fn find_oldest_due(db: &Connection, now: Timestamp) -> StoreResult<Option<Timestamp>> {
     let mut query = db.prepare_cached("SELECT min(first_due_at) FROM outbox WHERE state = 'pending'")?;
     let oldest: Option<Timestamp> = query.query_row([], |row| row.get(0))?;
     Ok(oldest.filter(|oldest| *oldest <= now))
@@ -263,7 +246,7 @@ pub fn count_held_back(
     db: &Connection,
     patient: Option<PatientId>,
     now: Timestamp,
-) -> Result<Option<HeldBack>, StoreError> {
+) -> StoreResult<Option<HeldBack>> {
     let of_one =
         "SELECT count(*), min(first_due_at) FROM streams JOIN outbox ON outbox.stream_id = streams.id
                   WHERE patient_id = ?1 AND state = 'pending' AND first_due_at > ?2";
@@ -275,7 +258,7 @@ pub fn count_held_back(
     Ok(next.map(|next| HeldBack { count, next }))
 }
 
-pub fn find_health(db: &Connection, now: Timestamp) -> Result<ExportHealth, StoreError> {
+pub fn find_health(db: &Connection, now: Timestamp) -> StoreResult<ExportHealth> {
     // The current hour and the 23 before it.
     let hours = hourly_counters::list_since(db, now.hour() - 23)?;
     let refused = hours.iter().find(|(_, totals)| totals.dead > 0);
@@ -298,7 +281,7 @@ pub struct StuckEntry {
 }
 
 /// Lists a patient's visible rows that are dead, parked for configuration, or were tried more than once.
-pub fn list_stuck(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<StuckEntry>, StoreError> {
+pub fn list_stuck(db: &Connection, patient: PatientId, limit: u32) -> StoreResult<Vec<StuckEntry>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, state, coalesce(reason, ''), attempts FROM streams
          JOIN outbox ON outbox.stream_id = streams.id

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Role, VisibleTo};
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 
 /// A practitioner's or operator's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ const SELECT: &str =
     "SELECT accounts.id, name, role, disabled, password_hash IS NOT NULL, jhe_user_id FROM accounts";
 
 /// Inserts a local account without a password.
-pub fn insert(db: &Connection, name: &str, role: Role, now: Timestamp) -> Result<AccountId, StoreError> {
+pub fn insert(db: &Connection, name: &str, role: Role, now: Timestamp) -> StoreResult<AccountId> {
     if find_by_name(db, name)?.is_some() {
         return Err(StoreError::Refused(format!("there is an account '{name}' already")));
     }
@@ -50,20 +50,20 @@ pub fn insert(db: &Connection, name: &str, role: Role, now: Timestamp) -> Result
     Ok(AccountId(db.last_insert_rowid()))
 }
 
-pub fn list(db: &Connection) -> Result<Vec<Account>, StoreError> {
+pub fn list(db: &Connection) -> StoreResult<Vec<Account>> {
     let select = format!("{SELECT} ORDER BY name");
     Ok(db.prepare_cached(&select)?.query_map([], from_row)?.collect::<Result<_, _>>()?)
 }
 
-pub fn find(db: &Connection, id: AccountId) -> Result<Option<Account>, StoreError> {
+pub fn find(db: &Connection, id: AccountId) -> StoreResult<Option<Account>> {
     find_where(db, "WHERE id = ?", [id])
 }
 
-pub fn find_by_name(db: &Connection, name: &str) -> Result<Option<Account>, StoreError> {
+pub fn find_by_name(db: &Connection, name: &str) -> StoreResult<Option<Account>> {
     find_where(db, "WHERE name = ?", [name])
 }
 
-pub fn find_by_jhe_user(db: &Connection, user: i64) -> Result<Option<Account>, StoreError> {
+pub fn find_by_jhe_user(db: &Connection, user: i64) -> StoreResult<Option<Account>> {
     find_where(db, "WHERE jhe_user_id = ?", [user])
 }
 
@@ -71,19 +71,19 @@ pub(crate) fn find_by_session(
     db: &Connection,
     hash: TokenHash,
     now: Timestamp,
-) -> Result<Option<Account>, StoreError> {
+) -> StoreResult<Option<Account>> {
     let condition = "JOIN sessions ON account_id = accounts.id
          WHERE token_hash = ? AND expires_at > ? AND disabled = 0";
     find_where(db, condition, params![hash, now])
 }
 
-fn find_where(db: &Connection, condition: &str, values: impl Params) -> Result<Option<Account>, StoreError> {
+fn find_where(db: &Connection, condition: &str, values: impl Params) -> StoreResult<Option<Account>> {
     let select = format!("{SELECT} {condition}");
     Ok(db.prepare_cached(&select)?.query_row(values, from_row).optional()?)
 }
 
 /// Returns the account and its password hash, unless it has none or is disabled.
-pub fn find_with_password_hash(db: &Connection, name: &str) -> Result<Option<(Account, String)>, StoreError> {
+pub fn find_with_password_hash(db: &Connection, name: &str) -> StoreResult<Option<(Account, String)>> {
     let Some(account) = find_by_name(db, name)?.filter(|account| !account.disabled) else { return Ok(None) };
     let hash: Option<String> =
         db.query_row("SELECT password_hash FROM accounts WHERE id = ?", [account.id], |row| row.get(0))?;
@@ -91,12 +91,7 @@ pub fn find_with_password_hash(db: &Connection, name: &str) -> Result<Option<(Ac
 }
 
 /// Sets the password hash and ends all sessions of the account except `keep`.
-pub fn set_password(
-    db: &Connection,
-    id: AccountId,
-    hash: &str,
-    keep: Option<TokenHash>,
-) -> Result<(), StoreError> {
+pub fn set_password(db: &Connection, id: AccountId, hash: &str, keep: Option<TokenHash>) -> StoreResult<()> {
     check_is_local(db, id)?;
     db.execute("UPDATE accounts SET password_hash = ? WHERE id = ?", params![hash, id])?;
     // A link that is still open would let its holder set another password.
@@ -107,7 +102,7 @@ pub fn set_password(
 
 /// Sets the role and the disabled flag. Refuses to change a role that JHE gives, and to leave no active
 /// operator.
-pub fn update(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Result<(), StoreError> {
+pub fn update(db: &Connection, id: AccountId, role: Role, disabled: bool) -> StoreResult<()> {
     if find(db, id)?.is_some_and(|one| one.is_of_jhe() && one.role != role) {
         return Err(StoreError::Refused(
             "the role of this account comes from JHE: change it there".to_owned(),
@@ -132,7 +127,7 @@ pub fn update(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Res
 
 /// Returns an operator who has no password yet and creates one if there is no operator. Returns none if any
 /// operator has a password.
-pub fn ensure_first_operator(db: &Connection, now: Timestamp) -> Result<Option<Account>, StoreError> {
+pub fn ensure_first_operator(db: &Connection, now: Timestamp) -> StoreResult<Option<Account>> {
     let operators: Vec<Account> =
         list(db)?.into_iter().filter(|one| one.role == Role::Operator && !one.disabled).collect();
     if operators.iter().any(|account| account.has_password) {
@@ -167,7 +162,7 @@ pub fn insert_sign_in_link(
     hash: TokenHash,
     origin: LinkOrigin,
     expires: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     check_is_local(db, id)?;
     let at_start = origin == LinkOrigin::Start;
     let delete = "DELETE FROM sign_in_links WHERE account_id = ? AND made_at_startup = ?";
@@ -182,7 +177,7 @@ pub fn find_by_sign_in_link(
     db: &Connection,
     hash: TokenHash,
     now: Timestamp,
-) -> Result<Option<Account>, StoreError> {
+) -> StoreResult<Option<Account>> {
     let condition = "JOIN sign_in_links ON account_id = accounts.id
          WHERE token_hash = ? AND expires_at > ? AND disabled = 0";
     find_where(db, condition, params![hash, now])
@@ -190,7 +185,7 @@ pub fn find_by_sign_in_link(
 
 /// Deletes a used sign-in link, the old password and all sessions: a link serves somebody who has no password
 /// or has forgotten it.
-pub fn consume_sign_in_link(db: &Connection, id: AccountId, hash: TokenHash) -> Result<(), StoreError> {
+pub fn consume_sign_in_link(db: &Connection, id: AccountId, hash: TokenHash) -> StoreResult<()> {
     db.execute("DELETE FROM sign_in_links WHERE token_hash = ?", [hash])?;
     db.execute("UPDATE accounts SET password_hash = NULL WHERE id = ?", [id])?;
     db.execute("DELETE FROM sessions WHERE account_id = ?", [id])?;
@@ -198,7 +193,7 @@ pub fn consume_sign_in_link(db: &Connection, id: AccountId, hash: TokenHash) -> 
 }
 
 /// Refuses to set a password or make a link for an account that signs in through JHE.
-fn check_is_local(db: &Connection, id: AccountId) -> Result<(), StoreError> {
+fn check_is_local(db: &Connection, id: AccountId) -> StoreResult<()> {
     match find(db, id)? {
         Some(one) if one.is_of_jhe() => Err(StoreError::Refused(format!(
             "'{}' signs in through JHE and has no password here; it is changed there",

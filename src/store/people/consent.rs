@@ -10,8 +10,7 @@ use crate::model::consent_intervals::{ConsentIntervals, Grant};
 use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreError;
-use crate::store::samples::code;
+use crate::store::{error::StoreResult, samples::code};
 
 /// The study and the text that a patient agreed to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub fn grant(
     scope: &str,
     basis: GrantBasis,
     at: Timestamp,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     let code = code::require(db, scope)?;
     let insert =
         "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash) VALUES (?, ?, ?, ?, ?)
@@ -66,7 +65,7 @@ pub fn withdraw(
     scope: &str,
     from: WithdrawFrom,
     at: Timestamp,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     let code = code::require(db, scope)?;
     let (from_all, study) = match from {
         WithdrawFrom::Everything => (true, None),
@@ -86,20 +85,20 @@ pub fn insert_text(
     version: &str,
     language: &str,
     text: &str,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let insert = "INSERT INTO consent_texts (hash, version, language, text) VALUES (?, ?, ?, ?)
          ON CONFLICT DO NOTHING";
     db.execute(insert, params![hash, version, language, text])?;
     Ok(())
 }
 
-pub fn find_text(db: &Connection, hash: TokenHash) -> Result<Option<String>, StoreError> {
+pub fn find_text(db: &Connection, hash: TokenHash) -> StoreResult<Option<String>> {
     let mut query = db.prepare_cached("SELECT text FROM consent_texts WHERE hash = ?")?;
     Ok(query.query_row([hash], |row| row.get(0)).optional()?)
 }
 
 /// Lists all grants of a patient, newest first.
-pub fn list(db: &Connection, patient: PatientId) -> Result<Vec<ConsentEntry>, StoreError> {
+pub fn list(db: &Connection, patient: PatientId) -> StoreResult<Vec<ConsentEntry>> {
     let select = "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash,
                 version, language
          FROM consents JOIN codes ON codes.id = consents.code_id
@@ -130,7 +129,7 @@ pub(crate) const IS_DELIVERABLE: &str = "EXISTS (
 pub fn list_active_deliverable(
     db: &Connection,
     patient: PatientId,
-) -> Result<Vec<(String, Option<StudyId>)>, StoreError> {
+) -> StoreResult<Vec<(String, Option<StudyId>)>> {
     let select = format!(
         "SELECT codes.code, study_id FROM consents JOIN codes ON codes.id = consents.code_id
          WHERE patient_id = ? AND withdrawn_at IS NULL AND {IS_DELIVERABLE}"
@@ -141,7 +140,7 @@ pub fn list_active_deliverable(
 }
 
 /// Returns true if the patient granted deliverable scopes in the past and has withdrawn all of them.
-pub fn has_withdrawn_all(db: &Connection, patient: PatientId) -> Result<bool, StoreError> {
+pub fn has_withdrawn_all(db: &Connection, patient: PatientId) -> StoreResult<bool> {
     let select = format!(
         "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consents
          WHERE patient_id = ? AND {IS_DELIVERABLE}"
@@ -162,7 +161,7 @@ pub fn insert_pending(
     study: StudyId,
     text: TokenHash,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let code = code::require(db, scope)?;
     let insert =
         "INSERT OR REPLACE INTO pending_consents (patient_id, study_id, code_id, text_hash, submitted_at)
@@ -178,7 +177,7 @@ pub fn take_pending(
     study: StudyId,
     code: i64,
     now: Timestamp,
-) -> Result<Option<TokenHash>, StoreError> {
+) -> StoreResult<Option<TokenHash>> {
     let delete = "DELETE FROM pending_consents WHERE patient_id = ? AND study_id = ? AND code_id = ?
          RETURNING text_hash, submitted_at";
     let mut query = db.prepare_cached(delete)?;
@@ -189,11 +188,7 @@ pub fn take_pending(
 
 /// Returns the intervals in which a patient consents to a scope. Times up to the last erasure of withdrawn
 /// data are excluded, also after a new grant.
-pub fn find_allowed(
-    db: &Connection,
-    patient: PatientId,
-    scope: &str,
-) -> Result<ConsentIntervals, StoreError> {
+pub fn find_allowed(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<ConsentIntervals> {
     let allowed = ConsentIntervals::from_grants(&list_grants(db, patient, scope)?);
     let select = "SELECT max(data_erased_at) FROM consents JOIN codes ON codes.id = consents.code_id
          WHERE patient_id = ? AND codes.code = ?";
@@ -203,7 +198,7 @@ pub fn find_allowed(
 }
 
 /// Lists all grants of a scope, oldest first.
-fn list_grants(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<Grant>, StoreError> {
+fn list_grants(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<Vec<Grant>> {
     let select = "SELECT granted_at, withdrawn_at FROM consents JOIN codes ON codes.id = consents.code_id
          WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at";
     let mut query = db.prepare_cached(select)?;
@@ -218,7 +213,7 @@ fn list_grants(db: &Connection, patient: PatientId, scope: &str) -> Result<Vec<G
 pub fn list_deliverable_scopes(
     db: &Connection,
     patient: PatientId,
-) -> Result<Vec<(String, Vec<Grant>)>, StoreError> {
+) -> StoreResult<Vec<(String, Vec<Grant>)>> {
     let select = format!(
         "SELECT DISTINCT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
          WHERE patient_id = ? AND {IS_DELIVERABLE} ORDER BY 1"

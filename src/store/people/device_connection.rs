@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// The state of a connection, as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn record(
     provider: &str,
     state: ConnectionState,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     let insert = "INSERT INTO connections (patient_id, provider, state, changed_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET state = ?3, changed_at = ?4
          WHERE state <> ?3 AND NOT (state = 'active' AND ?3 = 'authorizing')";
@@ -71,7 +71,7 @@ pub fn record_active(
     patient: PatientId,
     active: &[String],
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let devices = list(db, patient)?;
     for device in &devices {
         let was = matches!(device.state, ConnectionState::Active | ConnectionState::Ending);
@@ -90,14 +90,14 @@ pub fn record_active(
 }
 
 /// Deletes a connection whose authorization failed or was cancelled.
-pub fn delete_authorizing(db: &Connection, patient: PatientId, provider: &str) -> Result<(), StoreError> {
+pub fn delete_authorizing(db: &Connection, patient: PatientId, provider: &str) -> StoreResult<()> {
     let delete = "DELETE FROM connections WHERE patient_id = ? AND provider = ? AND state = 'authorizing'";
     db.execute(delete, params![patient, provider])?;
     Ok(())
 }
 
 /// Marks all active connections of a patient as ending and cancels authorizations in progress.
-pub fn end_all(db: &Connection, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
+pub fn end_all(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<()> {
     db.execute("DELETE FROM authorizations WHERE patient_id = ?", [patient])?;
     db.execute("DELETE FROM connections WHERE patient_id = ? AND state = 'authorizing'", [patient])?;
     let update =
@@ -107,19 +107,19 @@ pub fn end_all(db: &Connection, patient: PatientId, now: Timestamp) -> Result<()
 }
 
 /// Lists the patients with a connection that OW has not ended yet.
-pub fn list_patients_to_disconnect(db: &Connection) -> Result<Vec<PatientId>, StoreError> {
+pub fn list_patients_to_disconnect(db: &Connection) -> StoreResult<Vec<PatientId>> {
     let mut query =
         db.prepare_cached("SELECT DISTINCT patient_id FROM connections WHERE state = 'ending'")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-pub fn list_active_providers(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
+pub fn list_active_providers(db: &Connection, patient: PatientId) -> StoreResult<Vec<String>> {
     let mut devices = list(db, patient)?;
     devices.retain(|device| device.state == ConnectionState::Active);
     Ok(devices.into_iter().map(|device| device.provider).collect())
 }
 
-pub fn list(db: &Connection, patient: PatientId) -> Result<Vec<DeviceConnection>, StoreError> {
+pub fn list(db: &Connection, patient: PatientId) -> StoreResult<Vec<DeviceConnection>> {
     let select = "SELECT provider, state, changed_at FROM connections WHERE patient_id = ? ORDER BY provider";
     let mut query = db.prepare_cached(select)?;
     let devices = query.query_map([patient], |row| {
@@ -140,7 +140,7 @@ pub fn insert_authorization(
     state: TokenHash,
     authorization: &Authorization,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     db.execute("DELETE FROM authorizations WHERE expires_at <= ?", [now])?;
     let Authorization { patient, provider, session, expires } = authorization;
     let insert =
@@ -155,7 +155,7 @@ pub fn find_authorization(
     db: &Connection,
     state: TokenHash,
     now: Timestamp,
-) -> Result<Option<Authorization>, StoreError> {
+) -> StoreResult<Option<Authorization>> {
     let select = "SELECT patient_id, provider, session_hash, expires_at FROM authorizations
          WHERE state_hash = ? AND expires_at > ?";
     let from_row = |row: &Row| {
@@ -166,6 +166,6 @@ pub fn find_authorization(
 }
 
 /// Deletes an authorization, so that it serves once. Returns false if it is gone.
-pub fn consume_authorization(db: &Connection, state: TokenHash) -> Result<bool, StoreError> {
+pub fn consume_authorization(db: &Connection, state: TokenHash) -> StoreResult<bool> {
     Ok(db.execute("DELETE FROM authorizations WHERE state_hash = ?", [state])? > 0)
 }

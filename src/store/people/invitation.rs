@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// An invitation, without its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn issue(
     study: Option<StudyId>,
     now: Timestamp,
     expires: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     revoke_open(db, patient, now)?;
     let insert = "INSERT INTO invitations (token_hash, patient_id, study_id, issued_at, expires_at)
          VALUES (?, ?, ?, ?, ?)";
@@ -62,18 +62,18 @@ pub fn issue(
 }
 
 /// Revokes a patient's open invitations and returns their number.
-pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> Result<usize, StoreError> {
+pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<usize> {
     let update = "UPDATE invitations SET revoked_at = ?1
          WHERE patient_id = ?2 AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ?1";
     Ok(db.execute(update, params![now, patient])?)
 }
 
-pub fn find(db: &Connection, hash: TokenHash) -> Result<Option<Invitation>, StoreError> {
+pub fn find(db: &Connection, hash: TokenHash) -> StoreResult<Option<Invitation>> {
     let select = format!("{SELECT} WHERE token_hash = ?");
     Ok(db.prepare_cached(&select)?.query_row([hash], from_row).optional()?)
 }
 
-pub fn mark_used(db: &Connection, id: i64, by: TokenHash, now: Timestamp) -> Result<(), StoreError> {
+pub fn mark_used(db: &Connection, id: i64, by: TokenHash, now: Timestamp) -> StoreResult<()> {
     db.execute("UPDATE invitations SET used_at = ?, used_by_hash = ? WHERE id = ?", params![now, by, id])?;
     Ok(())
 }
@@ -85,7 +85,7 @@ pub fn record_redemption(
     patient: PatientId,
     by: TokenHash,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     // JHE decides how long its link is valid. Here it is used and expired from the start.
     let insert =
         "INSERT INTO invitations (token_hash, patient_id, issued_at, expires_at, used_at, used_by_hash)
@@ -97,7 +97,7 @@ pub fn record_redemption(
 
 /// Revokes a patient's used invitations. After this the browser that used one cannot send the form again, and
 /// a JHE link, which JHE accepts for 12 hours, is refused here.
-pub fn revoke_used(db: &Connection, patient: PatientId, now: Timestamp) -> Result<(), StoreError> {
+pub fn revoke_used(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<()> {
     let update = "UPDATE invitations SET used_by_hash = NULL, revoked_at = coalesce(revoked_at, ?2)
          WHERE patient_id = ?1 AND used_at IS NOT NULL";
     db.execute(update, params![patient, now])?;
@@ -105,7 +105,7 @@ pub fn revoke_used(db: &Connection, patient: PatientId, now: Timestamp) -> Resul
 }
 
 /// Lists a patient's invitations, newest first.
-pub fn list(db: &Connection, patient: PatientId, limit: u32) -> Result<Vec<Invitation>, StoreError> {
+pub fn list(db: &Connection, patient: PatientId, limit: u32) -> StoreResult<Vec<Invitation>> {
     let select = format!("{SELECT} WHERE patient_id = ? ORDER BY id DESC LIMIT ?");
     Ok(db.prepare_cached(&select)?.query_map(params![patient, limit], from_row)?.collect::<Result<_, _>>()?)
 }

@@ -11,12 +11,8 @@ use crate::model::consent_reconciliation::{
 };
 use crate::model::{account::Actor, data_source_names::DataSourceNames, jhe_consents::StudyConsents};
 use crate::model::{patient::PatientId, study::StudyId};
-use crate::store::engine::setting;
-use crate::store::error::StoreError;
-use crate::store::outbox::outbox;
 use crate::store::people::{consent, study};
-use crate::store::privacy::audit;
-use crate::store::samples::code;
+use crate::store::{engine::setting, error::StoreResult, outbox::outbox, privacy::audit, samples::code};
 
 /// Upper bound of a call to JHE with its retries, within which a later answer can overtake an earlier one.
 const LONGEST_CALL: Duration = Duration::from_mins(5);
@@ -30,7 +26,7 @@ pub struct MirroredPatient {
 }
 
 /// Lists the JHE patients with a link to an OW user, or only `patient`.
-pub fn list_linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<MirroredPatient>, StoreError> {
+pub fn list_linked(db: &Connection, patient: Option<PatientId>) -> StoreResult<Vec<MirroredPatient>> {
     let select = "SELECT patients.id, jhe_patient_id, consents_refreshed_at FROM patients
          JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
          WHERE jhe_patient_id IS NOT NULL AND (?1 IS NULL OR patients.id = ?1) ORDER BY patients.id";
@@ -39,7 +35,7 @@ pub fn list_linked(db: &Connection, patient: Option<PatientId>) -> Result<Vec<Mi
 
 /// Lists the JHE patients without a link whose consents were last read before `before`. No tick refreshes
 /// them, and their organizations may change all the same.
-pub fn list_unlinked(db: &Connection, before: Timestamp) -> Result<BTreeSet<PatientId>, StoreError> {
+pub fn list_unlinked(db: &Connection, before: Timestamp) -> StoreResult<BTreeSet<PatientId>> {
     let mut query = db.prepare_cached(
         "SELECT id FROM patients WHERE jhe_patient_id IS NOT NULL AND coalesce(consents_refreshed_at, 0) < ?
            AND NOT EXISTS (SELECT 1 FROM links WHERE links.patient_id = patients.id AND state <> 'unlinked')",
@@ -48,10 +44,7 @@ pub fn list_unlinked(db: &Connection, before: Timestamp) -> Result<BTreeSet<Pati
 }
 
 /// Lists the JHE patients among `patients`, linked or not.
-pub fn list_among(
-    db: &Connection,
-    patients: &BTreeSet<PatientId>,
-) -> Result<Vec<MirroredPatient>, StoreError> {
+pub fn list_among(db: &Connection, patients: &BTreeSet<PatientId>) -> StoreResult<Vec<MirroredPatient>> {
     let select = "SELECT id, jhe_patient_id, consents_refreshed_at FROM patients
          WHERE id = ? AND jhe_patient_id IS NOT NULL";
     let mut query = db.prepare_cached(select)?;
@@ -67,7 +60,7 @@ fn from_row(row: &Row) -> rusqlite::Result<MirroredPatient> {
 }
 
 /// Lists the scopes of active grants that JHE does not know: to a local study, or recorded by an operator.
-pub fn list_local_active_scopes(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
+pub fn list_local_active_scopes(db: &Connection, patient: PatientId) -> StoreResult<Vec<String>> {
     let select = "SELECT DISTINCT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
          LEFT JOIN studies ON studies.id = study_id
          WHERE patient_id = ? AND withdrawn_at IS NULL AND studies.jhe_study_id IS NULL ORDER BY 1";
@@ -75,7 +68,7 @@ pub fn list_local_active_scopes(db: &Connection, patient: PatientId) -> Result<V
 }
 
 /// Lists the scopes for which a patient has withdrawn all grants that JHE does not know.
-pub fn list_local_withdrawn_scopes(db: &Connection, patient: PatientId) -> Result<Vec<String>, StoreError> {
+pub fn list_local_withdrawn_scopes(db: &Connection, patient: PatientId) -> StoreResult<Vec<String>> {
     let select = "SELECT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
          LEFT JOIN studies ON studies.id = study_id
          WHERE patient_id = ? AND jhe_study_id IS NULL
@@ -85,7 +78,7 @@ pub fn list_local_withdrawn_scopes(db: &Connection, patient: PatientId) -> Resul
 
 /// Applies JHE's answer about a patient: name, organizations, studies and consents. Ignores an answer that
 /// was requested before the stored one: it could undo a withdrawal made in between.
-pub fn apply(db: &Connection, patient: PatientId, snapshot: &JheConsentSnapshot) -> Result<(), StoreError> {
+pub fn apply(db: &Connection, patient: PatientId, snapshot: &JheConsentSnapshot) -> StoreResult<()> {
     let JheConsentSnapshot { consents: seen, requested: at } = snapshot;
     let mut query = db.prepare_cached("SELECT consents_refreshed_at FROM patients WHERE id = ?")?;
     let found: Option<Option<Timestamp>> = query.query_row([patient], |row| row.get(0)).optional()?;
@@ -125,7 +118,7 @@ fn delete_other_enrolments(
     db: &Connection,
     patient: PatientId,
     reported: &BTreeSet<(i64, i64)>,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let mut query = db.prepare_cached("SELECT study_id FROM enrolments WHERE patient_id = ?")?;
     for study in query.query_map([patient], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()? {
         if !reported.iter().any(|(one, _)| *one == study) {
@@ -146,7 +139,7 @@ fn delete_other_enrolments(
 
 /// Hides a patient from JHE's practitioners. JHE does not show the patient to the daemon any more, so it is
 /// unknown who may see them.
-pub fn clear_organizations(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+pub fn clear_organizations(db: &Connection, patient: PatientId) -> StoreResult<()> {
     replace_organizations(db, patient, std::iter::empty())
 }
 
@@ -154,7 +147,7 @@ fn replace_organizations(
     db: &Connection,
     patient: PatientId,
     organizations: impl Iterator<Item = i64>,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     db.prepare_cached("DELETE FROM patient_organizations WHERE patient_id = ?")?.execute([patient])?;
     let insert = "INSERT INTO patient_organizations (patient_id, jhe_organization_id) VALUES (?, ?)
          ON CONFLICT DO NOTHING";
@@ -174,11 +167,7 @@ pub struct ScopeAtJhe {
 }
 
 /// Returns JHE's terms for a study and a code; none if the study is local.
-pub fn find_scope_at_jhe(
-    db: &Connection,
-    study: StudyId,
-    code: &str,
-) -> Result<Option<ScopeAtJhe>, StoreError> {
+pub fn find_scope_at_jhe(db: &Connection, study: StudyId, code: &str) -> StoreResult<Option<ScopeAtJhe>> {
     let select = "SELECT jhe_study_id, system FROM studies, codes WHERE studies.id = ? AND codes.code = ?
          AND jhe_study_id IS NOT NULL";
     let mut query = db.prepare_cached(select)?;
@@ -187,7 +176,7 @@ pub fn find_scope_at_jhe(
     Ok(named.optional()?)
 }
 
-fn upsert_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<StudyId, StoreError> {
+fn upsert_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> StoreResult<StudyId> {
     let known: Option<StudyId> = db
         .prepare_cached("SELECT id FROM studies WHERE jhe_study_id = ?")?
         .query_row([one.id], |row| row.get(0))
@@ -217,7 +206,7 @@ fn upsert_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> Result<
     Ok(id)
 }
 
-fn replace_data_sources(db: &Connection, study: StudyId, one: &StudyConsents) -> Result<(), StoreError> {
+fn replace_data_sources(db: &Connection, study: StudyId, one: &StudyConsents) -> StoreResult<()> {
     db.prepare_cached("DELETE FROM study_data_sources WHERE study_id = ?")?.execute([study])?;
     let set = setting::get(db, "jhe.data_sources")?.unwrap_or_default();
     let naming = DataSourceNames::parse(&set).unwrap_or_default();
@@ -245,7 +234,7 @@ fn apply_answer(
     scope: &RequestedConsent,
     answer: Option<JheAnswer>,
     requested: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let RequestedConsent { patient, study, code, name } = *scope;
     db.prepare_cached("INSERT INTO study_codes (study_id, code_id) VALUES (?, ?) ON CONFLICT DO NOTHING")?
         .execute(params![study, code])?;
@@ -271,7 +260,7 @@ fn apply_answer(
     park_or_unpark(db, patient, name, requested)
 }
 
-fn find_history(db: &Connection, scope: &RequestedConsent) -> Result<StoredConsent, StoreError> {
+fn find_history(db: &Connection, scope: &RequestedConsent) -> StoreResult<StoredConsent> {
     let RequestedConsent { patient, study, code, .. } = *scope;
     let select = "SELECT granted_at, coalesce(jhe_confirmed_at, granted_at) FROM consents
              WHERE patient_id = ? AND code_id = ? AND study_id = ? AND withdrawn_at IS NULL";
@@ -290,7 +279,7 @@ fn find_history(db: &Connection, scope: &RequestedConsent) -> Result<StoredConse
     Ok(StoredConsent { open, ended, ended_here })
 }
 
-fn withdraw(db: &Connection, scope: &RequestedConsent, at: Timestamp) -> Result<(), StoreError> {
+fn withdraw(db: &Connection, scope: &RequestedConsent, at: Timestamp) -> StoreResult<()> {
     let update = "UPDATE consents SET withdrawn_at = max(granted_at, ?4)
          WHERE patient_id = ?1 AND code_id = ?2 AND study_id = ?3 AND withdrawn_at IS NULL";
     db.prepare_cached(update)?.execute(params![scope.patient, scope.code, scope.study, at])?;
@@ -298,12 +287,7 @@ fn withdraw(db: &Connection, scope: &RequestedConsent, at: Timestamp) -> Result<
 }
 
 /// Inserts a grant. If the patient gave it on this daemon's pages, it carries the text shown there.
-fn grant(
-    db: &Connection,
-    scope: &RequestedConsent,
-    at: Timestamp,
-    requested: Timestamp,
-) -> Result<(), StoreError> {
+fn grant(db: &Connection, scope: &RequestedConsent, at: Timestamp, requested: Timestamp) -> StoreResult<()> {
     let RequestedConsent { patient, study, code, name } = *scope;
     let text = consent::take_pending(db, patient, study, code, requested)?;
     let insert =
@@ -316,7 +300,7 @@ fn grant(
 }
 
 /// Parks or releases the outbox rows of a scope, as the patient's consent says now.
-fn park_or_unpark(db: &Connection, patient: PatientId, name: &str, now: Timestamp) -> Result<(), StoreError> {
+fn park_or_unpark(db: &Connection, patient: PatientId, name: &str, now: Timestamp) -> StoreResult<()> {
     if consent::find_allowed(db, patient, name)?.is_empty() {
         outbox::park(db, patient, name)
     } else {
@@ -331,7 +315,7 @@ fn withdraw_others(
     patient: PatientId,
     reported: &BTreeSet<(i64, i64)>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let select = "SELECT consents.id, study_id, consents.code_id, codes.code, coalesce(jhe_confirmed_at, ?2)
          FROM consents
          JOIN codes ON codes.id = consents.code_id WHERE patient_id = ?1 AND withdrawn_at IS NULL";

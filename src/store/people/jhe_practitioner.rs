@@ -5,18 +5,12 @@ use rusqlite::{Connection, params};
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor, Role};
 use crate::model::{jhe_practitioner::Practitioner, patient::parse_name};
-use crate::store::error::StoreError;
 use crate::store::people::account;
 use crate::store::people::session::{self, Holder};
-use crate::store::privacy::audit;
+use crate::store::{error::StoreResult, privacy::audit};
 
 /// Creates or updates the account of a JHE practitioner. A local account of the same name stays separate.
-pub fn upsert(
-    db: &Connection,
-    who: &Practitioner,
-    role: Role,
-    now: Timestamp,
-) -> Result<AccountId, StoreError> {
+pub fn upsert(db: &Connection, who: &Practitioner, role: Role, now: Timestamp) -> StoreResult<AccountId> {
     let known = account::find_by_jhe_user(db, who.user)?;
     let name = choose_name(db, who)?;
     let id = if let Some(known) = &known {
@@ -39,7 +33,7 @@ pub fn upsert(
 }
 
 /// Removes a practitioner who is in no organization any more from all organizations and ends the sessions.
-pub fn revoke_access(db: &Connection, who: &Practitioner) -> Result<(), StoreError> {
+pub fn revoke_access(db: &Connection, who: &Practitioner) -> StoreResult<()> {
     if let Some(known) = account::find_by_jhe_user(db, who.user)? {
         replace_organizations(db, known.id, who)?;
         session::delete_all(db, Holder::Account(known.id))?;
@@ -47,7 +41,7 @@ pub fn revoke_access(db: &Connection, who: &Practitioner) -> Result<(), StoreErr
     Ok(())
 }
 
-fn replace_organizations(db: &Connection, id: AccountId, who: &Practitioner) -> Result<(), StoreError> {
+fn replace_organizations(db: &Connection, id: AccountId, who: &Practitioner) -> StoreResult<()> {
     db.execute("DELETE FROM account_organizations WHERE account_id = ?", [id])?;
     let insert = "INSERT INTO account_organizations (account_id, jhe_organization_id) VALUES (?, ?)
          ON CONFLICT DO NOTHING";
@@ -59,7 +53,7 @@ fn replace_organizations(db: &Connection, id: AccountId, who: &Practitioner) -> 
 }
 
 /// Returns the e-mail address, with a suffix if another account has that name.
-fn choose_name(db: &Connection, who: &Practitioner) -> Result<String, StoreError> {
+fn choose_name(db: &Connection, who: &Practitioner) -> StoreResult<String> {
     let email = who.email.as_deref().and_then(|email| parse_name(email).ok());
     let wanted = email.unwrap_or_else(|| format!("JHE user {}", who.user));
     let mut name = wanted.clone();

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 use crate::store::privacy::{erased_identifiers, patient_tables};
 
 /// A patient's data as a person enters them.
@@ -53,7 +53,7 @@ const SELECT: &str = "
     links.state = 'needs_relink'
     FROM patients LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'";
 
-pub fn insert(db: &Connection, new: &NewPatient, now: Timestamp) -> Result<PatientId, StoreError> {
+pub fn insert(db: &Connection, new: &NewPatient, now: Timestamp) -> StoreResult<PatientId> {
     let insert = "INSERT INTO patients (name, email, time_zone, created_at) VALUES (?, ?, ?, ?)";
     db.execute(insert, params![new.name, new.email, new.time_zone, now])?;
     Ok(PatientId::new(db.last_insert_rowid()))
@@ -67,7 +67,7 @@ pub fn insert_from_jhe(
     jhe_id: i64,
     user_id: &str,
     now: Timestamp,
-) -> Result<PatientId, StoreError> {
+) -> StoreResult<PatientId> {
     if let Some(id) = find_by_jhe_id(db, jhe_id)? {
         return Err(StoreError::Refused(format!("JHE patient {jhe_id} is here already, as patient {id}")));
     }
@@ -79,14 +79,14 @@ pub fn insert_from_jhe(
 }
 
 /// Refuses a patient who has a JHE id.
-pub fn check_unmatched(patient: &Patient) -> Result<(), StoreError> {
+pub fn check_unmatched(patient: &Patient) -> StoreResult<()> {
     let Some(jhe_id) = patient.jhe_id else { return Ok(()) };
     Err(StoreError::Refused(format!("patient {} is JHE's patient {jhe_id} already", patient.id)))
 }
 
 /// Refuses the JHE id if the patient has one or if another patient has this one. If that other patient came
 /// through a JHE link and has neither a link to OW nor samples, they are deleted instead.
-pub fn claim_jhe_id(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(), StoreError> {
+pub fn claim_jhe_id(db: &Connection, patient: &Patient, jhe_id: i64) -> StoreResult<()> {
     check_unmatched(patient)?;
     erased_identifiers::refuse_jhe_id(db, jhe_id)?;
     match find_by_jhe_id(db, jhe_id)? {
@@ -99,14 +99,14 @@ pub fn claim_jhe_id(db: &Connection, patient: &Patient, jhe_id: i64) -> Result<(
 }
 
 /// Returns true if the patient has never had a link to OW or a stream.
-fn is_unused(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
+fn is_unused(db: &Connection, id: PatientId) -> StoreResult<bool> {
     let select = "SELECT NOT EXISTS (SELECT 1 FROM links WHERE patient_id = ?1)
             AND NOT EXISTS (SELECT 1 FROM streams WHERE patient_id = ?1)";
     Ok(db.prepare_cached(select)?.query_row([id], |row| row.get(0))?)
 }
 
 /// Deletes a patient without samples. The audit still has the id.
-fn delete_unused(db: &Connection, id: PatientId) -> Result<(), StoreError> {
+fn delete_unused(db: &Connection, id: PatientId) -> StoreResult<()> {
     for &table in patient_tables::PATIENT_TABLES {
         db.execute(&format!("DELETE FROM {table} WHERE patient_id = ?"), [id])?;
     }
@@ -115,30 +115,30 @@ fn delete_unused(db: &Connection, id: PatientId) -> Result<(), StoreError> {
 }
 
 /// Sets the JHE id. The external id at OW stays.
-pub fn set_jhe_id(db: &Connection, id: PatientId, jhe_id: i64) -> Result<(), StoreError> {
+pub fn set_jhe_id(db: &Connection, id: PatientId, jhe_id: i64) -> StoreResult<()> {
     db.execute("UPDATE patients SET jhe_patient_id = ? WHERE id = ?", params![jhe_id, id])?;
     Ok(())
 }
 
-pub fn find_by_jhe_id(db: &Connection, jhe_id: i64) -> Result<Option<PatientId>, StoreError> {
+pub fn find_by_jhe_id(db: &Connection, jhe_id: i64) -> StoreResult<Option<PatientId>> {
     let mut query = db.prepare_cached("SELECT id FROM patients WHERE jhe_patient_id = ?")?;
     Ok(query.query_row([jhe_id], |row| row.get(0)).optional()?)
 }
 
-pub fn update(db: &Connection, id: PatientId, to: &NewPatient) -> Result<(), StoreError> {
+pub fn update(db: &Connection, id: PatientId, to: &NewPatient) -> StoreResult<()> {
     let update = "UPDATE patients SET name = ?, email = ?, time_zone = ? WHERE id = ?";
     db.execute(update, params![to.name, to.email, to.time_zone, id])?;
     Ok(())
 }
 
 /// Returns true if JHE knows the patient. JHE then gets the observations.
-pub fn is_of_jhe(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
+pub fn is_of_jhe(db: &Connection, id: PatientId) -> StoreResult<bool> {
     let mut query = db.prepare_cached("SELECT jhe_patient_id IS NOT NULL FROM patients WHERE id = ?")?;
     Ok(query.query_row([id], |row| row.get(0))?)
 }
 
 /// Refuses an action on a JHE patient that only JHE may take.
-pub fn check_is_local(db: &Connection, id: PatientId, what: &str) -> Result<(), StoreError> {
+pub fn check_is_local(db: &Connection, id: PatientId, what: &str) -> StoreResult<()> {
     if !is_of_jhe(db, id)? {
         return Ok(());
     }
@@ -146,7 +146,7 @@ pub fn check_is_local(db: &Connection, id: PatientId, what: &str) -> Result<(), 
 }
 
 /// Returns the id by which OW knows the patient.
-pub fn find_external_id(db: &Connection, id: PatientId) -> Result<String, StoreError> {
+pub fn find_external_id(db: &Connection, id: PatientId) -> StoreResult<String> {
     let mut query = db.prepare_cached("SELECT external_id FROM patients WHERE id = ?")?;
     Ok(query.query_row([id], |row| row.get(0))?)
 }
@@ -157,14 +157,14 @@ pub fn is_jhe_user_id(external_id: &str) -> bool {
     external_id.len() < 32 && external_id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-pub fn list(db: &Connection) -> Result<Vec<Patient>, StoreError> {
+pub fn list(db: &Connection) -> StoreResult<Vec<Patient>> {
     let select = format!("{SELECT} ORDER BY patients.id");
     let mut query = db.prepare_cached(&select)?;
     let patients = query.query_map([], from_row)?;
     Ok(patients.collect::<Result<_, _>>()?)
 }
 
-pub fn find(db: &Connection, who: PatientRef) -> Result<Patient, StoreError> {
+pub fn find(db: &Connection, who: PatientRef) -> StoreResult<Patient> {
     let (column, number) = match who {
         PatientRef::Own(id) => ("patients.id", id.get()),
         PatientRef::Jhe(id) => ("jhe_patient_id", id),
@@ -184,7 +184,7 @@ pub fn link(
     ow_user: &OwUser,
     relink: Relink,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     if let Some(link) = patient.link.as_ref().filter(|link| !link.needs_relink) {
         if link.ow_user == *ow_user {
             return Ok(false);
@@ -215,7 +215,7 @@ pub fn link(
 
 /// Starts the new link from the high-water marks of the patient's earlier links, so that samples from the
 /// time between are read.
-fn copy_marks(db: &Connection, patient: PatientId, link: i64) -> Result<(), StoreError> {
+fn copy_marks(db: &Connection, patient: PatientId, link: i64) -> StoreResult<()> {
     let insert = "INSERT INTO high_water_marks (link_id, mode, series_type, instant)
          SELECT ?2, mode, series_type, max(instant) FROM high_water_marks
          JOIN links ON links.id = high_water_marks.link_id
@@ -225,7 +225,7 @@ fn copy_marks(db: &Connection, patient: PatientId, link: i64) -> Result<(), Stor
 }
 
 /// Ends a patient's link. Returns false if there is none.
-pub fn unlink(db: &Connection, patient: PatientId, now: Timestamp) -> Result<bool, StoreError> {
+pub fn unlink(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<bool> {
     let update =
         "UPDATE links SET state = 'unlinked', unlinked_at = ? WHERE patient_id = ? AND state <> 'unlinked'";
     let ended = db.execute(update, params![now, patient])?;
@@ -233,12 +233,12 @@ pub fn unlink(db: &Connection, patient: PatientId, now: Timestamp) -> Result<boo
 }
 
 /// Marks a link whose OW user is gone.
-pub fn mark_needs_relink(db: &Connection, link: i64) -> Result<(), StoreError> {
+pub fn mark_needs_relink(db: &Connection, link: i64) -> StoreResult<()> {
     db.execute("UPDATE links SET state = 'needs_relink' WHERE id = ? AND state = 'active'", [link])?;
     Ok(())
 }
 
-fn check_ow_user_free(db: &Connection, patient: PatientId, ow_user: &OwUser) -> Result<(), StoreError> {
+fn check_ow_user_free(db: &Connection, patient: PatientId, ow_user: &OwUser) -> StoreResult<()> {
     let mut query = db.prepare_cached(
         "SELECT patient_id FROM links WHERE ow_user_id = ? AND state <> 'unlinked' AND patient_id <> ?",
     )?;
@@ -251,12 +251,7 @@ fn check_ow_user_free(db: &Connection, patient: PatientId, ow_user: &OwUser) -> 
 }
 
 /// Decides under which identity the samples of the new link are stored.
-fn resolve_subject(
-    db: &Connection,
-    patient: &Patient,
-    ow_user: &OwUser,
-    relink: Relink,
-) -> Result<(), StoreError> {
+fn resolve_subject(db: &Connection, patient: &Patient, ow_user: &OwUser, relink: Relink) -> StoreResult<()> {
     match (patient.subject.as_deref(), relink) {
         (None, _) => {}
         (Some(before), _) if before == ow_user.as_str() => return Ok(()),
@@ -276,7 +271,7 @@ fn resolve_subject(
 
 /// Marks the streams of a link to a wrong person as entered in error, and deletes everything derived from
 /// them.
-fn mark_entered_in_error(db: &Connection, patient: PatientId, subject: &str) -> Result<(), StoreError> {
+fn mark_entered_in_error(db: &Connection, patient: PatientId, subject: &str) -> StoreResult<()> {
     let mut others = db.prepare_cached("SELECT 1 FROM links WHERE patient_id = ? AND ow_user_id <> ?")?;
     if others.exists(params![patient, subject])? {
         return Err(StoreError::Refused(format!(

@@ -5,11 +5,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::common::time::Timestamp;
 use crate::model::study::{Scope, Study, StudyId, Terms};
 use crate::model::{account::VisibleTo, patient::PatientId};
-use crate::store::error::StoreError;
-use crate::store::people::visibility;
-use crate::store::samples::code;
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::{people::visibility, samples::code};
 
-pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> Result<StudyId, StoreError> {
+pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<StudyId> {
     check_name_free(db, &terms.name, None)?;
     let insert =
         "INSERT INTO studies (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)";
@@ -20,7 +19,7 @@ pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> Result<StudyId,
 }
 
 /// Replaces the terms of a study. Consents that patients have given stay as they are.
-pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
+pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     check_name_free(db, &terms.name, Some(id))?;
     let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?";
     db.execute(update, params![terms.name, terms.organization, terms.purpose, terms.contact, id])?;
@@ -31,7 +30,7 @@ pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreEr
 }
 
 /// Lists the visible studies with an id above `after`, at most `limit`.
-pub fn list(db: &Connection, viewer: VisibleTo, after: i64, limit: u32) -> Result<Vec<Study>, StoreError> {
+pub fn list(db: &Connection, viewer: VisibleTo, after: i64, limit: u32) -> StoreResult<Vec<Study>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id FROM studies WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
         visibility::study_condition(3)
@@ -42,11 +41,11 @@ pub fn list(db: &Connection, viewer: VisibleTo, after: i64, limit: u32) -> Resul
 fn find_all(
     db: &Connection,
     ids: impl Iterator<Item = rusqlite::Result<StudyId>>,
-) -> Result<Vec<Study>, StoreError> {
+) -> StoreResult<Vec<Study>> {
     ids.map(|id| find(db, id?)).collect()
 }
 
-pub fn find(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
+pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     let mut query = db.prepare_cached(
         "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL FROM studies WHERE id = ?",
     )?;
@@ -72,21 +71,21 @@ pub fn find(db: &Connection, id: StudyId) -> Result<Study, StoreError> {
 }
 
 /// Enrols a patient. Returns false if the patient is enrolled already.
-pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> Result<bool, StoreError> {
+pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> StoreResult<bool> {
     let insert =
         "INSERT INTO enrolments (study_id, patient_id, enrolled_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
     let enrolled = db.execute(insert, params![id, patient, now])?;
     Ok(enrolled > 0)
 }
 
-pub fn list_of_patient(db: &Connection, patient: PatientId) -> Result<Vec<Study>, StoreError> {
+pub fn list_of_patient(db: &Connection, patient: PatientId) -> StoreResult<Vec<Study>> {
     let mut query =
         db.prepare_cached("SELECT study_id FROM enrolments WHERE patient_id = ? ORDER BY study_id")?;
     find_all(db, query.query_map([patient], |row| row.get(0))?)
 }
 
 /// Counts the visible patients of a study.
-pub fn count_enrolled(db: &Connection, viewer: VisibleTo, id: StudyId) -> Result<i64, StoreError> {
+pub fn count_enrolled(db: &Connection, viewer: VisibleTo, id: StudyId) -> StoreResult<i64> {
     let mut query = db.prepare_cached(&format!(
         "SELECT count(*) FROM enrolments WHERE study_id = ?1 AND {}",
         visibility::patient_condition("patient_id", 2)
@@ -95,7 +94,7 @@ pub fn count_enrolled(db: &Connection, viewer: VisibleTo, id: StudyId) -> Result
 }
 
 /// Refuses a name that another study than `own` has.
-fn check_name_free(db: &Connection, name: &str, own: Option<StudyId>) -> Result<(), StoreError> {
+fn check_name_free(db: &Connection, name: &str, own: Option<StudyId>) -> StoreResult<()> {
     let mut query = db.prepare_cached("SELECT 1 FROM studies WHERE name = ? AND id IS NOT ?")?;
     if query.exists(params![name, own])? {
         return Err(StoreError::Refused(format!("there is a study '{name}' already")));
@@ -103,7 +102,7 @@ fn check_name_free(db: &Connection, name: &str, own: Option<StudyId>) -> Result<
     Ok(())
 }
 
-fn insert_scopes_and_sources(db: &Connection, id: StudyId, terms: &Terms) -> Result<(), StoreError> {
+fn insert_scopes_and_sources(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     for scope in &terms.scopes {
         let code = code::require(db, &scope.code)?;
         db.execute("INSERT INTO study_codes (study_id, code_id) VALUES (?, ?)", params![id, code])?;
@@ -118,7 +117,7 @@ fn insert_scopes_and_sources(db: &Connection, id: StudyId, terms: &Terms) -> Res
 }
 
 /// Returns true if the study exists and the account may see it.
-pub fn is_visible(db: &Connection, viewer: VisibleTo, study: StudyId) -> Result<bool, StoreError> {
+pub fn is_visible(db: &Connection, viewer: VisibleTo, study: StudyId) -> StoreResult<bool> {
     let mut query = db.prepare_cached(&format!(
         "SELECT EXISTS (SELECT 1 FROM studies WHERE id = ?1 AND {})",
         visibility::study_condition(2)
@@ -131,7 +130,7 @@ pub fn list_visible_of_patient(
     db: &Connection,
     viewer: VisibleTo,
     patient: PatientId,
-) -> Result<Vec<Study>, StoreError> {
+) -> StoreResult<Vec<Study>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT study_id FROM enrolments JOIN studies ON studies.id = study_id
          WHERE patient_id = ?1 AND {} ORDER BY study_id",

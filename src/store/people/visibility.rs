@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::model::{account::VisibleTo, patient::PatientId};
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// Returns a condition on a column that holds patient ids. Parameter number `place` of the statement is the
 /// [`VisibleTo`].
@@ -27,11 +27,7 @@ pub(crate) fn study_condition(place: u8) -> String {
 }
 
 /// Returns true if the patient exists and the account may see them.
-pub fn is_patient_visible(
-    db: &Connection,
-    viewer: VisibleTo,
-    patient: PatientId,
-) -> Result<bool, StoreError> {
+pub fn is_patient_visible(db: &Connection, viewer: VisibleTo, patient: PatientId) -> StoreResult<bool> {
     let mut query = db.prepare_cached(&format!(
         "SELECT EXISTS (SELECT 1 FROM patients WHERE id = ?1 AND {})",
         patient_condition("patients.id", 2)

@@ -5,10 +5,9 @@ use rusqlite::{Connection, params};
 use crate::common::time::Timestamp;
 use crate::model::account::{Actor, VisibleTo};
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
-use crate::store::people::visibility;
 use crate::store::privacy::audit_chain;
 use crate::store::privacy::audit_entry::{AuditEntry, from_row};
+use crate::store::{error::StoreResult, people::visibility};
 
 /// Appends an entry. `action` and `detail` hold fixed words and ids only.
 pub fn record(
@@ -18,7 +17,7 @@ pub fn record(
     action: &str,
     patient: Option<PatientId>,
     detail: &str,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let (last, previous_hash) = audit_chain::find_last(db)?;
     let (actor, action, detail) = (actor.to_string(), action.to_owned(), detail.to_owned());
     let entry = AuditEntry { id: last + 1, at, actor, action, patient, detail };
@@ -39,7 +38,7 @@ pub fn list(
     patient: Option<PatientId>,
     before: Option<i64>,
     limit: u32,
-) -> Result<Vec<AuditEntry>, StoreError> {
+) -> StoreResult<Vec<AuditEntry>> {
     // Two statements: only the one with `=` can use the index of patients.
     let of_patient = if patient.is_some() { "patient_id = ?1" } else { "?1 IS NULL" };
     let mut query = db.prepare_cached(&format!(

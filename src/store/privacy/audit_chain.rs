@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 use crate::store::privacy::audit_entry::{AuditEntry, from_row};
 
 /// The hash of an entry.
@@ -48,16 +48,16 @@ pub enum ChainBreak {
 }
 
 /// Returns id and hash of the newest entry, which the next one follows.
-pub(crate) fn find_last(db: &Connection) -> Result<(i64, EntryHash), StoreError> {
+pub(crate) fn find_last(db: &Connection) -> StoreResult<(i64, EntryHash)> {
     Ok(find_head(db)?.unwrap_or((0, GENESIS)))
 }
 
-fn find_head(db: &Connection) -> Result<Option<(i64, EntryHash)>, StoreError> {
+fn find_head(db: &Connection) -> StoreResult<Option<(i64, EntryHash)>> {
     let mut query = db.prepare_cached("SELECT last_entry_id, hash FROM audit_chain_head")?;
     Ok(query.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
-pub(crate) fn save_head(db: &Connection, last: i64, hash: &EntryHash) -> Result<(), StoreError> {
+pub(crate) fn save_head(db: &Connection, last: i64, hash: &EntryHash) -> StoreResult<()> {
     db.prepare_cached(
         "INSERT INTO audit_chain_head (id, last_entry_id, hash) VALUES (1, ?, ?)
          ON CONFLICT DO UPDATE SET last_entry_id = excluded.last_entry_id, hash = excluded.hash",
@@ -83,7 +83,7 @@ pub(crate) fn hash_entry(previous: &EntryHash, entry: &AuditEntry) -> EntryHash 
 }
 
 /// Verifies the whole chain, and looks for the entry with the hash `expected`.
-pub fn verify(db: &Connection, expected: Option<EntryHash>) -> Result<ChainVerification, StoreError> {
+pub fn verify(db: &Connection, expected: Option<EntryHash>) -> StoreResult<ChainVerification> {
     let head = find_head(db)?;
     let mut found = ChainVerification { entries: 0, head: None, broken: None, expected_entry: None };
     let mut query = db.prepare_cached(

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::{OwUser, PatientId};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 
 /// The system that issued an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Erasure {
 }
 
 /// Returns the progress of a patient's erasure; none if it has not begun.
-pub fn find_erasure(db: &Connection, id: PatientId) -> Result<Option<Erasure>, StoreError> {
+pub fn find_erasure(db: &Connection, id: PatientId) -> StoreResult<Option<Erasure>> {
     let mut query = db.prepare_cached(
         "SELECT started_at, rows_deleted_at, vacuumed_at,
                 EXISTS (SELECT 1 FROM erased_identifiers
@@ -50,16 +50,16 @@ pub fn find_erasure(db: &Connection, id: PatientId) -> Result<Option<Erasure>, S
 }
 
 /// Refuses a patient of JHE who was erased here.
-pub fn refuse_jhe_id(db: &Connection, jhe_id: i64) -> Result<(), StoreError> {
+pub fn refuse_jhe_id(db: &Connection, jhe_id: i64) -> StoreResult<()> {
     refuse(db, IdentifierKind::Jhe, &jhe_id.to_string(), &format!("JHE patient {jhe_id}"))
 }
 
 /// Refuses to link the OW user of a patient who was erased here.
-pub fn refuse_ow_user(db: &Connection, user: &OwUser) -> Result<(), StoreError> {
+pub fn refuse_ow_user(db: &Connection, user: &OwUser) -> StoreResult<()> {
     refuse(db, IdentifierKind::Ow, user.as_str(), &user.to_string())
 }
 
-fn refuse(db: &Connection, kind: IdentifierKind, identifier: &str, shown: &str) -> Result<(), StoreError> {
+fn refuse(db: &Connection, kind: IdentifierKind, identifier: &str, shown: &str) -> StoreResult<()> {
     match find_patient(db, kind, identifier)? {
         None => Ok(()),
         Some((id, at)) => Err(StoreError::Refused(format!(
@@ -74,7 +74,7 @@ pub(crate) fn find_patient(
     db: &Connection,
     kind: IdentifierKind,
     identifier: &str,
-) -> Result<Option<(PatientId, Timestamp)>, StoreError> {
+) -> StoreResult<Option<(PatientId, Timestamp)>> {
     let mut query = db.prepare_cached(
         "SELECT patient_id, started_at, salt, hash FROM erased_identifiers JOIN erasures USING (patient_id)
          WHERE kind = ?",
@@ -96,7 +96,7 @@ pub(crate) fn insert(
     id: PatientId,
     kind: IdentifierKind,
     identifier: &str,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(|error| StoreError::Other(format!("no randomness: {error}")))?;
     db.execute(
@@ -108,7 +108,7 @@ pub(crate) fn insert(
 
 /// Deletes an erased patient's identifiers, so that the person can be taken in again; returns false if there
 /// were none.
-pub fn readmit(db: &Connection, id: PatientId) -> Result<bool, StoreError> {
+pub fn readmit(db: &Connection, id: PatientId) -> StoreResult<bool> {
     Ok(db.execute("DELETE FROM erased_identifiers WHERE patient_id = ?", [id])? > 0)
 }
 

@@ -7,19 +7,15 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::common::failpoint;
-use crate::common::time::Timestamp;
+use crate::common::{failpoint, time::Timestamp};
 use crate::model::account::Actor;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
-use crate::store::engine::backup::TEMPORARY_PREFIX;
-use crate::store::engine::data_directory::FILE_NAME;
-use crate::store::engine::inspect::BUSY_TIMEOUT;
-use crate::store::error::StoreError;
-use crate::store::people::patient;
+use crate::store::engine::{backup::TEMPORARY_PREFIX, data_directory::FILE_NAME, inspect::BUSY_TIMEOUT};
+use crate::store::error::{StoreError, StoreResult};
 use crate::store::privacy::audit;
 use crate::store::privacy::erased_identifiers::{self, IdentifierKind, find_erasure};
 use crate::store::privacy::patient_tables::{LINK_TABLES, OBSERVATION_TABLES, PATIENT_TABLES, STREAM_TABLES};
-use crate::store::samples::commit_number;
+use crate::store::{people::patient, samples::commit_number};
 
 /// Observations deleted in one transaction: some tens of milliseconds, so that no other write waits long.
 const BATCH: i64 = 5000;
@@ -40,7 +36,7 @@ const ACCESS_TABLES: &[&str] = &[
 ];
 
 /// Returns the id of an existing patient, or of one whose erasure has begun.
-pub fn resolve(db: &Connection, who: PatientRef) -> Result<PatientId, StoreError> {
+pub fn resolve(db: &Connection, who: PatientRef) -> StoreResult<PatientId> {
     let erased = match who {
         PatientRef::Own(id) => find_erasure(db, id)?.map(|_| id),
         PatientRef::Jhe(jhe_id) => {
@@ -55,14 +51,14 @@ pub fn resolve(db: &Connection, who: PatientRef) -> Result<PatientId, StoreError
 }
 
 /// Returns the OW user of the patient's current link.
-pub fn find_linked_user(db: &Connection, id: PatientId) -> Result<Option<OwUser>, StoreError> {
+pub fn find_linked_user(db: &Connection, id: PatientId) -> StoreResult<Option<OwUser>> {
     let mut query =
         db.prepare_cached("SELECT ow_user_id FROM links WHERE patient_id = ? AND state <> 'unlinked'")?;
     Ok(query.query_row([id], |row| row.get(0)).optional()?)
 }
 
 /// Ends reading, export and access, and deletes the names. A running tick finds no link when it commits.
-pub fn begin(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), StoreError> {
+pub fn begin(db: &Connection, id: PatientId, now: Timestamp) -> StoreResult<()> {
     if find_erasure(db, id)?.is_some() {
         return Ok(());
     }
@@ -91,7 +87,7 @@ pub fn begin(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Store
     Ok(())
 }
 
-fn is_linked_to_another(db: &Connection, id: PatientId, user: &str) -> Result<bool, StoreError> {
+fn is_linked_to_another(db: &Connection, id: PatientId, user: &str) -> StoreResult<bool> {
     let mut query = db.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM links
                         WHERE ow_user_id = ? AND patient_id <> ? AND state <> 'unlinked')",
@@ -100,7 +96,7 @@ fn is_linked_to_another(db: &Connection, id: PatientId, user: &str) -> Result<bo
 }
 
 /// Deletes one batch of a patient's observations; returns false once there are none.
-pub fn delete_batch(db: &Connection, id: PatientId, now: Timestamp) -> Result<bool, StoreError> {
+pub fn delete_batch(db: &Connection, id: PatientId, now: Timestamp) -> StoreResult<bool> {
     let mut query = db.prepare_cached("SELECT id FROM streams WHERE patient_id = ?")?;
     let streams: Vec<i64> = query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     for stream in streams {
@@ -118,7 +114,7 @@ pub(crate) fn delete_observations(
     stream: i64,
     until: Timestamp,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     let mut query = db.prepare_cached(
         "SELECT max(instant) FROM (SELECT instant FROM observations WHERE stream_id = ? AND instant < ?
                                    ORDER BY instant LIMIT ?)",
@@ -140,8 +136,8 @@ pub(crate) fn delete_observations(
 /// Runs `work` so that SQLite overwrites the bytes that it deletes.
 pub(crate) fn with_secure_delete<T>(
     db: &Connection,
-    work: impl FnOnce() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+    work: impl FnOnce() -> StoreResult<T>,
+) -> StoreResult<T> {
     db.execute_batch("PRAGMA secure_delete = ON")?;
     let result = work();
     db.execute_batch("PRAGMA secure_delete = OFF")?;
@@ -149,7 +145,7 @@ pub(crate) fn with_secure_delete<T>(
 }
 
 /// Deletes all other rows of a patient, the patient last, and records the erasure in the audit by id alone.
-pub fn finish(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), StoreError> {
+pub fn finish(db: &Connection, id: PatientId, now: Timestamp) -> StoreResult<()> {
     if find_erasure(db, id)?.is_none_or(|erasure| erasure.rows_deleted.is_some()) {
         return Ok(());
     }
@@ -180,7 +176,7 @@ pub fn finish(db: &Connection, id: PatientId, now: Timestamp) -> Result<(), Stor
 /// Rewrites the file of the store in `directory` without the deleted rows, and truncates its log. Other
 /// processes may have it open; their writes wait up to [`BUSY_TIMEOUT`]. Returns false if a permanent reader,
 /// such as Litestream, keeps the log from being truncated; later writes overwrite it.
-pub fn vacuum(directory: &Path) -> Result<bool, StoreError> {
+pub fn vacuum(directory: &Path) -> StoreResult<bool> {
     let db = Connection::open_with_flags(directory.join(FILE_NAME), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.execute_batch("VACUUM")?;
@@ -196,7 +192,7 @@ pub fn vacuum(directory: &Path) -> Result<bool, StoreError> {
 }
 
 /// Records that the file was rewritten.
-pub fn record_vacuum(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+pub fn record_vacuum(db: &Connection, now: Timestamp) -> StoreResult<()> {
     db.execute(
         "UPDATE erasures SET vacuumed_at = ? WHERE rows_deleted_at IS NOT NULL AND vacuumed_at IS NULL",
         [now],

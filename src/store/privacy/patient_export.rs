@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// A name and a query for the rows of one patient.
 type PatientQuery = (&'static str, &'static str);
@@ -133,8 +133,8 @@ pub fn for_each_row(
     db: &Connection,
     (_, sql): PatientQuery,
     patient: PatientId,
-    mut work: impl FnMut(Value) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+    mut work: impl FnMut(Value) -> StoreResult<()>,
+) -> StoreResult<()> {
     let mut query = db.prepare(sql)?;
     let names: Vec<String> = query.column_names().map(str::to_owned).collect();
     let mut rows = query.query([patient])?;
@@ -144,7 +144,7 @@ pub fn for_each_row(
     Ok(())
 }
 
-fn to_json(row: &Row, names: &[String]) -> Result<Value, StoreError> {
+fn to_json(row: &Row, names: &[String]) -> StoreResult<Value> {
     let mut object = Map::new();
     for (index, name) in names.iter().enumerate() {
         let value = match row.get_ref(index)? {

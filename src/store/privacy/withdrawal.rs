@@ -6,10 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::config::settings::AFTER_WITHDRAWAL;
-use crate::model::account::Actor;
-use crate::model::catalog::series::SERIES;
-use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
+use crate::model::{account::Actor, catalog::series::SERIES, patient::PatientId};
+use crate::store::error::StoreResult;
 use crate::store::privacy::{audit, erasure};
 
 /// The age at which JHE's answer about a patient's consents is too old for an erasure: JHE may have a new
@@ -50,7 +48,7 @@ struct DueErasure {
 /// Marks data as erased whose consent was withdrawn, from every study, for the time `after` since the daemon
 /// learned of it. From here on they are refused, also after a new grant. Returns the number of pairs of
 /// patient and scope.
-pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> Result<usize, StoreError> {
+pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> StoreResult<usize> {
     db.prepare_cached(
         "UPDATE consents SET withdrawal_seen_at = ?
          WHERE withdrawn_at IS NOT NULL AND withdrawal_seen_at IS NULL",
@@ -88,7 +86,7 @@ pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> R
 }
 
 /// Deletes everything but the observations, which [`erase_batch`] deletes in batches.
-fn delete_derived_rows(db: &Connection, due: &DueErasure) -> Result<(), StoreError> {
+fn delete_derived_rows(db: &Connection, due: &DueErasure) -> StoreResult<()> {
     for table in ["delivered_elsewhere", "hourly_sample_counts"] {
         db.execute(
             &format!("DELETE FROM {table} WHERE patient_id = ? AND code_id = ?"),
@@ -105,12 +103,12 @@ fn delete_derived_rows(db: &Connection, due: &DueErasure) -> Result<(), StoreErr
 }
 
 /// Returns true if observations are left that [`begin_due_erasures`] has marked.
-pub fn has_unfinished_erasure(db: &Connection) -> Result<bool, StoreError> {
+pub fn has_unfinished_erasure(db: &Connection) -> StoreResult<bool> {
     Ok(find_next_stream(db)?.is_some())
 }
 
 /// Returns a stream with marked observations, the instant before which they are marked, and the patient.
-fn find_next_stream(db: &Connection) -> Result<Option<(i64, Timestamp, PatientId)>, StoreError> {
+fn find_next_stream(db: &Connection) -> StoreResult<Option<(i64, Timestamp, PatientId)>> {
     let mut query = db.prepare_cached(
         "SELECT streams.id, erased.until, streams.patient_id
          FROM (SELECT patient_id, code_id, max(data_erased_at) AS until FROM consents
@@ -125,14 +123,14 @@ fn find_next_stream(db: &Connection) -> Result<Option<(i64, Timestamp, PatientId
 }
 
 /// Erases one batch of the marked observations.
-pub fn erase_batch(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+pub fn erase_batch(db: &Connection, now: Timestamp) -> StoreResult<()> {
     let Some((stream, until, patient)) = find_next_stream(db)? else { return Ok(()) };
     erasure::delete_observations(db, stream, until, now)?;
     delete_empty_stream(db, stream, patient)
 }
 
 /// Deletes a stream without observations: it would still tell which device the patient used, and until when.
-fn delete_empty_stream(db: &Connection, stream: i64, patient: PatientId) -> Result<(), StoreError> {
+fn delete_empty_stream(db: &Connection, stream: i64, patient: PatientId) -> StoreResult<()> {
     let is_empty: bool = db
         .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM observations WHERE stream_id = ?)")?
         .query_row([stream], |row| row.get(0))?;

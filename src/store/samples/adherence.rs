@@ -11,8 +11,9 @@ use crate::common::time::{Timestamp, ZoneOffset, time_zone_or_utc};
 use crate::model::adherence::{DayData, local_date_and_hour, partial_day_edges};
 use crate::model::catalog::series::{self, SERIES};
 use crate::model::consent_intervals::{ConsentIntervals, Grant, Interval};
-use crate::model::{day_totals, patient::PatientId, study::StudyId};
-use crate::store::error::StoreError;
+use crate::model::day_totals;
+use crate::model::{patient::PatientId, study::StudyId};
+use crate::store::error::{StoreError, StoreResult};
 use crate::store::privacy::withdrawal;
 use crate::store::samples::{commit, observation};
 
@@ -30,7 +31,7 @@ pub fn list_requested(
     db: &Connection,
     patient: PatientId,
     study: Option<StudyId>,
-) -> Result<Vec<RequestedScope>, StoreError> {
+) -> StoreResult<Vec<RequestedScope>> {
     let select = "SELECT studies.id, studies.name, codes.code, codes.id
          FROM enrolments JOIN studies ON studies.id = enrolments.study_id
          JOIN study_codes ON study_codes.study_id = studies.id
@@ -75,7 +76,7 @@ pub fn count_days(
     requested: &[RequestedScope],
     range: Interval,
     zone: &TimeZone,
-) -> Result<Vec<BTreeMap<Date, DayData>>, StoreError> {
+) -> StoreResult<Vec<BTreeMap<Date, DayData>>> {
     let allowed: Vec<ConsentIntervals> =
         requested.iter().map(|one| ConsentIntervals::ever_allowed(&one.grants)).collect();
     let (read, edges) = (widen(range), partial_day_edges(range, zone));
@@ -119,10 +120,7 @@ pub fn count_days(
 }
 
 /// Lists id, system, series type and code of the patient's visible streams.
-fn list_streams(
-    db: &Connection,
-    patient: PatientId,
-) -> Result<Vec<(i64, String, String, String)>, StoreError> {
+fn list_streams(db: &Connection, patient: PatientId) -> StoreResult<Vec<(i64, String, String, String)>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT streams.id, streams.system, series_type, codes.code FROM streams
          JOIN codes ON codes.id = streams.code_id
@@ -134,7 +132,7 @@ fn list_streams(
 }
 
 /// Returns the study with this id or name.
-pub fn find_study(db: &Connection, text: &str) -> Result<StudyId, StoreError> {
+pub fn find_study(db: &Connection, text: &str) -> StoreResult<StudyId> {
     let mut query =
         db.prepare_cached("SELECT id FROM studies WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
     let mut found = query.query_map([text], |row| row.get(0))?;
@@ -145,7 +143,7 @@ pub fn find_study(db: &Connection, text: &str) -> Result<StudyId, StoreError> {
 }
 
 /// Lists all patients who are not being erased, or those enrolled in a study.
-pub fn list_patients(db: &Connection, study: Option<StudyId>) -> Result<Vec<StudyPatient>, StoreError> {
+pub fn list_patients(db: &Connection, study: Option<StudyId>) -> StoreResult<Vec<StudyPatient>> {
     let select = "SELECT id, name, external_id, time_zone FROM patients
          WHERE (?1 IS NULL OR id IN (SELECT patient_id FROM enrolments WHERE study_id = ?1))
            AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.patient_id = patients.id) ORDER BY id";

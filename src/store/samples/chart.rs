@@ -4,12 +4,10 @@ use rusqlite::{Connection, params};
 
 use crate::model::chart_data::{ChartStream, PeriodSummary, ValueSummary};
 use crate::model::{consent_intervals::Interval, observation::Observation, patient::PatientId};
-use crate::store::error::StoreError;
-use crate::store::privacy::withdrawal;
-use crate::store::samples::observation;
+use crate::store::{error::StoreResult, privacy::withdrawal, samples::observation};
 
 /// Lists a patient's visible streams.
-pub fn list_streams(db: &Connection, patient: PatientId) -> Result<Vec<ChartStream>, StoreError> {
+pub fn list_streams(db: &Connection, patient: PatientId) -> StoreResult<Vec<ChartStream>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id, series_type, provider, daily_total, renamed_from_id, newest_instant FROM streams
          WHERE patient_id = ? AND entered_in_error = 0 AND {} ORDER BY id",
@@ -39,7 +37,7 @@ pub fn summarize(
     streams: &[i64],
     periods: &[Interval],
     has_diastolic: bool,
-) -> Result<Vec<PeriodSummary>, StoreError> {
+) -> StoreResult<Vec<PeriodSummary>> {
     let mut query = db.prepare_cached(SUMMARIZE)?;
     let path = has_diastolic.then_some("$.measures.diastolic");
     let rows = query.query_map(params![ids(streams), bounds(periods), path], |row| {
@@ -67,7 +65,7 @@ pub fn list_observations(
     db: &Connection,
     streams: &[i64],
     range: Interval,
-) -> Result<Vec<(i64, Observation)>, StoreError> {
+) -> StoreResult<Vec<(i64, Observation)>> {
     let select = "SELECT instant, sample.value, utc_offset, revision, activity_context, details, stream_id
          FROM json_each(?1) AS wanted CROSS JOIN observations AS sample
          WHERE stream_id = wanted.value AND instant >= ?2 AND instant < ?3 ORDER BY stream_id, instant";

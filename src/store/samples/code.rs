@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::common::suggest::nearest;
 use crate::model::catalog::{code::CODES, source::DATA_SOURCES};
 use crate::model::study::Scope;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreResult};
 
 /// Inserts the codes and data sources of the catalogue that are missing and returns their number.
-pub fn seed(db: &Connection) -> Result<usize, StoreError> {
+pub fn seed(db: &Connection) -> StoreResult<usize> {
     let mut made = 0;
     for code in CODES {
         let insert = "INSERT INTO codes (system, code, display) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
@@ -31,13 +31,13 @@ pub fn seed(db: &Connection) -> Result<usize, StoreError> {
 }
 
 /// Returns the row id of a code.
-pub fn find(db: &Connection, code: &str) -> Result<Option<i64>, StoreError> {
+pub fn find(db: &Connection, code: &str) -> StoreResult<Option<i64>> {
     let mut query = db.prepare_cached("SELECT id FROM codes WHERE code = ?")?;
     Ok(query.query_row([code], |row| row.get(0)).optional()?)
 }
 
 /// Returns the row id of a code. The error tells the operator to run the seed, or suggests a similar code.
-pub fn require(db: &Connection, code: &str) -> Result<i64, StoreError> {
+pub fn require(db: &Connection, code: &str) -> StoreResult<i64> {
     if let Some(row) = find(db, code)? {
         return Ok(row);
     }
@@ -81,7 +81,7 @@ fn find_similar<'a>(code: &str, known: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Lists the scopes that patients can be asked for: those that a data source delivers.
-pub fn list_deliverable(db: &Connection) -> Result<Vec<Scope>, StoreError> {
+pub fn list_deliverable(db: &Connection) -> StoreResult<Vec<Scope>> {
     let select = "SELECT code, display FROM codes WHERE id IN (SELECT code_id FROM data_source_codes)
          ORDER BY display";
     let mut query = db.prepare_cached(select)?;
@@ -94,7 +94,7 @@ pub fn list_deliverable(db: &Connection) -> Result<Vec<Scope>, StoreError> {
 pub struct DataSourceCodes(BTreeMap<String, BTreeSet<String>>);
 
 impl DataSourceCodes {
-    pub fn load(db: &Connection) -> Result<Self, StoreError> {
+    pub fn load(db: &Connection) -> StoreResult<Self> {
         let select = "SELECT name, codes.code FROM data_source_codes
              JOIN data_sources ON data_sources.id = data_source_id
              JOIN codes ON codes.id = data_source_codes.code_id";
@@ -127,7 +127,7 @@ impl DataSourceCodes {
     }
 }
 
-pub fn list_data_sources(db: &Connection) -> Result<Vec<String>, StoreError> {
+pub fn list_data_sources(db: &Connection) -> StoreResult<Vec<String>> {
     let mut query = db.prepare_cached("SELECT name FROM data_sources ORDER BY name")?;
     Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }

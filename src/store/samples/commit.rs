@@ -7,19 +7,21 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::{failpoint, time::Timestamp};
+use crate::model::catalog::series;
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::commit_counts::{CommitCounts, CommitCountsByType};
+use crate::model::sample_details::TimeFrame;
 use crate::model::stream_key::{StreamKey, StreamOwner};
-use crate::model::{catalog::series, consent_intervals::ConsentIntervals, event_census::EventCensus};
-use crate::model::{sample::Sample, sample_details::TimeFrame};
-use crate::store::error::StoreError;
-use crate::store::operations::hourly_counters::{Lag, Totals};
-use crate::store::operations::{hourly_counters, tick_lock};
-use crate::store::outbox::enqueue::ExportTarget;
-use crate::store::outbox::{delivered_elsewhere, one_of_two_modes};
+use crate::model::{consent_intervals::ConsentIntervals, event_census::EventCensus, sample::Sample};
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::operations::hourly_counters::{self, Lag, Totals};
+use crate::store::operations::tick_lock;
+use crate::store::outbox::{delivered_elsewhere, enqueue::ExportTarget, one_of_two_modes};
 use crate::store::people::{consent, patient};
-use crate::store::samples::{code, commit_number, event, merge, rejected, stream, write_change};
-use crate::store::samples::{merge::Change, rejected::Rejected, stream::StoredStream};
+use crate::store::samples::merge::{self, Change};
+use crate::store::samples::rejected::{self, Rejected};
+use crate::store::samples::stream::{self, StoredStream};
+use crate::store::samples::{code, commit_number, event, write_change};
 
 /// Hours of sample time with counts per hour: the pages show a week at most.
 const COUNTED_HOURS: i64 = 8 * 24;
@@ -76,7 +78,7 @@ pub fn commit(
     batch: &Batch,
     lock_owner: &str,
     now: Timestamp,
-) -> Result<CommitCountsByType, StoreError> {
+) -> StoreResult<CommitCountsByType> {
     // In the same transaction as the writes: a tick that lost the lock in between writes nothing.
     tick_lock::check(db, lock_owner, now)?;
     failpoint::at("commit.checked");
@@ -121,7 +123,7 @@ pub fn commit(
 }
 
 /// Returns when the batch's link began, if it is still active.
-fn find_linked_at(db: &Connection, batch: &Batch) -> Result<Timestamp, StoreError> {
+fn find_linked_at(db: &Connection, batch: &Batch) -> StoreResult<Timestamp> {
     let mut query = db
         .prepare_cached("SELECT linked_at FROM links WHERE id = ? AND patient_id = ? AND state = 'active'")?;
     let linked = query.query_row(params![batch.link, batch.owner.patient], |row| row.get(0)).optional()?;
@@ -137,7 +139,7 @@ fn is_paired(incoming: &StreamSamples) -> bool {
 ///
 /// # Errors
 /// [`StoreError::ConsentEnded`] if the link or the consent has ended.
-pub fn preview(db: &Connection, batch: &Batch) -> Result<CommitCounts, StoreError> {
+pub fn preview(db: &Connection, batch: &Batch) -> StoreResult<CommitCounts> {
     let mut counts = CommitCounts { rejected: batch.rejected.len() as u64, ..CommitCounts::default() };
     find_linked_at(db, batch)?;
     for changes in resolve(db, batch)? {
@@ -176,7 +178,7 @@ impl StreamChanges {
     }
 }
 
-fn resolve(db: &Connection, batch: &Batch) -> Result<Vec<StreamChanges>, StoreError> {
+fn resolve(db: &Connection, batch: &Batch) -> StoreResult<Vec<StreamChanges>> {
     for rejected in &batch.rejected {
         // A rejected sample is the patient's data, too.
         find_allowed(db, &batch.owner, &rejected.series_type)?;
@@ -189,7 +191,7 @@ fn find_allowed(
     db: &Connection,
     owner: &StreamOwner,
     series_type: &str,
-) -> Result<(&'static SeriesType, ConsentIntervals), StoreError> {
+) -> StoreResult<(&'static SeriesType, ConsentIntervals)> {
     let series = series::find(series_type)
         .ok_or_else(|| StoreError::Other(format!("no series type '{series_type}'")))?;
     let allowed = consent::find_allowed(db, owner.patient, series.code)?;
@@ -197,11 +199,7 @@ fn find_allowed(
 }
 
 /// Decides what a stream's samples change, without writing.
-fn resolve_stream(
-    db: &Connection,
-    batch: &Batch,
-    incoming: &StreamSamples,
-) -> Result<StreamChanges, StoreError> {
+fn resolve_stream(db: &Connection, batch: &Batch, incoming: &StreamSamples) -> StoreResult<StreamChanges> {
     let owner = &batch.owner;
     let (series, allowed) = find_allowed(db, owner, incoming.key.series_type)?;
     let mut samples = incoming.samples.clone();
@@ -254,7 +252,7 @@ fn drop_unchanged(
     stored: Option<StoredStream>,
     is_late: bool,
     changes: &mut Vec<Change>,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let mut accepted: Option<(Timestamp, f64)> = None;
     let mut remaining = Vec::with_capacity(changes.len());
     for change in changes.drain(..) {
@@ -287,7 +285,7 @@ fn follow_renames(
     batch: &Batch,
     incoming: &StreamSamples,
     changes: &mut StreamChanges,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let new = |change: &Change| match change {
         Change::New(sample) => Some(sample.instant),
         _ => None,
@@ -351,7 +349,7 @@ fn write_stream(
     changes: &StreamChanges,
     run: Option<i64>,
     now: Timestamp,
-) -> Result<CommitCounts, StoreError> {
+) -> StoreResult<CommitCounts> {
     let Some(newest) = changes.newest else { return Ok(changes.count()) };
     let stored = match changes.stored {
         Some(stored) => stored,
@@ -387,10 +385,11 @@ fn write_stream(
     // A commit that changes nothing takes no number.
     let is_changed = !(changes.own.is_empty() && changes.renamed.is_empty());
     let commit = if is_changed { commit_number::assign(db, run, now)? } else { 0 };
+    let mut insert = write_change::prepare_insert(db)?;
     for (stream, change) in own.chain(renamed) {
         let is_admitted =
             gate.map_or(Ok(true), |gate| write_change::is_exportable(db, gate, stream, change))?;
-        write_change::write(db, stream, change, is_exported && is_admitted, commit, now)?;
+        write_change::write(db, &mut insert, stream, change, is_exported && is_admitted, commit, now)?;
         failpoint::at("change.kept");
         if let Some(target) = target.filter(|_| is_admitted) {
             write_change::enqueue(db, target, stream, change, now)?;
@@ -407,7 +406,7 @@ fn add_hourly_counts(
     owner: &StreamOwner,
     changes: &StreamChanges,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let oldest = now.hour() - COUNTED_HOURS;
     let mut hours: Vec<(i64, i64)> = Vec::new();
     for change in &changes.own {
@@ -428,12 +427,12 @@ fn add_hourly_counts(
 }
 
 /// Deletes the counts of hours that no page shows any more.
-pub fn trim_hours(db: &Connection, now: Timestamp) -> Result<(), StoreError> {
+pub fn trim_hours(db: &Connection, now: Timestamp) -> StoreResult<()> {
     db.execute("DELETE FROM hourly_sample_counts WHERE hour < ?", [now.hour() - COUNTED_HOURS])?;
     Ok(())
 }
 
-fn update_newest(db: &Connection, owner: &StreamOwner, newest: Timestamp) -> Result<(), StoreError> {
+fn update_newest(db: &Connection, owner: &StreamOwner, newest: Timestamp) -> StoreResult<()> {
     let insert = "INSERT INTO sync_status (patient_id, newest_instant) VALUES (?1, ?2)
          ON CONFLICT DO UPDATE SET newest_instant = max(coalesce(newest_instant, ?2), ?2)";
     db.prepare_cached(insert)?.execute(params![owner.patient, newest])?;
@@ -441,19 +440,14 @@ fn update_newest(db: &Connection, owner: &StreamOwner, newest: Timestamp) -> Res
 }
 
 /// Moves a high-water mark forward, never back.
-fn advance_mark(
-    db: &Connection,
-    batch: &Batch,
-    series_type: &str,
-    newest: Timestamp,
-) -> Result<(), StoreError> {
+fn advance_mark(db: &Connection, batch: &Batch, series_type: &str, newest: Timestamp) -> StoreResult<()> {
     let insert = "INSERT INTO high_water_marks (link_id, mode, series_type, instant) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET instant = max(instant, excluded.instant)";
     db.prepare_cached(insert)?.execute(params![batch.link, batch.mode, series_type, newest])?;
     Ok(())
 }
 
-fn increment_counter(db: &Connection, name: &str, by: u64) -> Result<(), StoreError> {
+fn increment_counter(db: &Connection, name: &str, by: u64) -> StoreResult<()> {
     if by == 0 {
         return Ok(());
     }

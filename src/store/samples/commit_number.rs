@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// Gap that a restore leaves. It exceeds the commits between two backups, so that no number of a lost commit
 /// is used again.
@@ -26,7 +26,7 @@ pub(crate) fn begin_transaction(db: &Connection) -> rusqlite::Result<()> {
 /// Returns the number of the open transaction; the first call inserts its row. `run` is the run that changes
 /// the samples. A transaction has at most one run: a run takes the lock before its first samples, and after
 /// that the run before it cannot commit.
-pub(crate) fn assign(db: &Connection, run: Option<i64>, now: Timestamp) -> Result<i64, StoreError> {
+pub(crate) fn assign(db: &Connection, run: Option<i64>, now: Timestamp) -> StoreResult<i64> {
     let mut open = db.prepare_cached("SELECT number FROM temp.open_commit")?;
     if let Some(number) = open.query_row([], |row| row.get(0)).optional()? {
         if run.is_some() {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::model::{event_census::EventCensus, sample::Sample, sample_details::SampleDetails};
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// Search range around an event for the event that it replaces. No night or workout moves further.
 const NEAR: Duration = Duration::from_hours(72);
@@ -40,7 +40,7 @@ pub(crate) fn place_events(
     stream: Option<i64>,
     samples: Vec<Sample>,
     census: Option<&EventCensus>,
-) -> Result<PlacedEvents, StoreError> {
+) -> StoreResult<PlacedEvents> {
     if samples.iter().all(|sample| sample.event().is_none()) {
         return Ok(PlacedEvents { samples, aliases: Vec::new() });
     }
@@ -101,7 +101,7 @@ fn find_replaced(
     stream: Option<i64>,
     sample: &Sample,
     census: Option<&EventCensus>,
-) -> Result<Option<StoredEvent>, StoreError> {
+) -> StoreResult<Option<StoredEvent>> {
     let (Some(stream), Some(census), Some(frame)) = (stream, census, sample.frame()) else { return Ok(None) };
     let EventCensus { within, ids } = census;
     let select = "SELECT instant, details FROM observations
@@ -123,12 +123,7 @@ fn find_replaced(
 }
 
 /// Returns true if OW still lists an event under any of its ids.
-fn is_listed(
-    db: &Connection,
-    stream: i64,
-    instant: Timestamp,
-    listed: &[Box<str>],
-) -> Result<bool, StoreError> {
+fn is_listed(db: &Connection, stream: i64, instant: Timestamp, listed: &[Box<str>]) -> StoreResult<bool> {
     let mut query =
         db.prepare_cached("SELECT event_id FROM event_ids WHERE stream_id = ? AND instant = ?")?;
     let ids = query.query_map(params![stream, instant], |row| row.get::<_, Box<str>>(0))?;
@@ -144,7 +139,7 @@ pub(crate) fn insert_aliases(
     db: &Connection,
     stream: i64,
     aliases: &[(Box<str>, Timestamp)],
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let sql = "INSERT INTO event_ids (stream_id, event_id, instant) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
     let mut insert = db.prepare_cached(sql)?;
     for (id, instant) in aliases {
@@ -153,7 +148,7 @@ pub(crate) fn insert_aliases(
     Ok(())
 }
 
-pub(crate) fn insert_id(db: &Connection, stream: i64, sample: &Sample) -> Result<(), StoreError> {
+pub(crate) fn insert_id(db: &Connection, stream: i64, sample: &Sample) -> StoreResult<()> {
     if let Some(id) = sample.event() {
         db.prepare_cached("INSERT INTO event_ids (stream_id, event_id, instant) VALUES (?, ?, ?)")?
             .execute(params![stream, id, sample.instant])?;
@@ -162,11 +157,7 @@ pub(crate) fn insert_id(db: &Connection, stream: i64, sample: &Sample) -> Result
 }
 
 /// Returns the instant and the first id of a stored event.
-fn find_by_id(
-    db: &Connection,
-    stream: Option<i64>,
-    id: &str,
-) -> Result<Option<(Timestamp, Box<str>)>, StoreError> {
+fn find_by_id(db: &Connection, stream: Option<i64>, id: &str) -> StoreResult<Option<(Timestamp, Box<str>)>> {
     let Some(stream) = stream else { return Ok(None) };
     let select =
         "SELECT instant, details ->> 'id' FROM event_ids JOIN observations USING (stream_id, instant)
@@ -175,7 +166,7 @@ fn find_by_id(
     Ok(query.query_row(params![stream, id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
-fn is_occupied(db: &Connection, stream: Option<i64>, instant: Timestamp) -> Result<bool, StoreError> {
+fn is_occupied(db: &Connection, stream: Option<i64>, instant: Timestamp) -> StoreResult<bool> {
     let Some(stream) = stream else { return Ok(false) };
     let mut query =
         db.prepare_cached("SELECT EXISTS (SELECT 1 FROM observations WHERE stream_id = ? AND instant = ?)")?;

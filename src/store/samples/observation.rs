@@ -8,8 +8,7 @@ use rusqlite::{Connection, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::{patient::PatientId, sample_details::SampleDetails};
-use crate::store::error::StoreError;
-use crate::store::privacy::withdrawal;
+use crate::store::{error::StoreResult, privacy::withdrawal};
 
 /// Rows of one page: a few milliseconds of reading, and little memory.
 pub const PAGE_ROWS: u32 = 1000;
@@ -35,7 +34,7 @@ pub(crate) const SELECT_STREAMS: &str = "
     FROM streams JOIN codes ON codes.id = streams.code_id JOIN patients ON patients.id = streams.patient_id";
 
 /// Lists the visible streams that a filter selects, patient by patient.
-pub fn list_streams(db: &Connection, filter: &ObservationFilter) -> Result<Vec<StreamInfo>, StoreError> {
+pub fn list_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<Vec<StreamInfo>> {
     let mut query = db.prepare_cached(&format!(
         "{SELECT_STREAMS} WHERE entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1)
            AND (?2 IS NULL OR codes.code = ?2) AND {} ORDER BY streams.patient_id, streams.id",
@@ -45,7 +44,7 @@ pub fn list_streams(db: &Connection, filter: &ObservationFilter) -> Result<Vec<S
 }
 
 /// Lists a patient's streams, including hidden ones, except those entered in error.
-pub fn list_patient_streams(db: &Connection, patient: PatientId) -> Result<Vec<StreamInfo>, StoreError> {
+pub fn list_patient_streams(db: &Connection, patient: PatientId) -> StoreResult<Vec<StreamInfo>> {
     let mut query = db.prepare_cached(&format!(
         "{SELECT_STREAMS} WHERE streams.patient_id = ? AND entered_in_error = 0 ORDER BY streams.id"
     ))?;
@@ -53,11 +52,7 @@ pub fn list_patient_streams(db: &Connection, patient: PatientId) -> Result<Vec<S
 }
 
 /// Lists the streams of a patient and a code, including those entered in error.
-pub fn list_all_streams(
-    db: &Connection,
-    patient: PatientId,
-    code: &str,
-) -> Result<Vec<StreamInfo>, StoreError> {
+pub fn list_all_streams(db: &Connection, patient: PatientId, code: &str) -> StoreResult<Vec<StreamInfo>> {
     let select = format!("{SELECT_STREAMS} WHERE streams.patient_id = ? AND codes.code = ?");
     let mut query = db.prepare_cached(&select)?;
     Ok(query.query_map(params![patient, code], stream_from_row)?.collect::<Result<_, _>>()?)
@@ -69,7 +64,7 @@ pub fn list_page(
     stream: i64,
     after: Option<Timestamp>,
     filter: &ObservationFilter,
-) -> Result<Vec<Observation>, StoreError> {
+) -> StoreResult<Vec<Observation>> {
     let since = filter.since.unwrap_or(Timestamp::MIN).micros();
     let from = after.map_or(since, |after| since.max(after.micros() + 1));
     let until = filter.until.unwrap_or(Timestamp::MAX);
@@ -89,7 +84,7 @@ pub fn list_newest(
     streams: &[StreamInfo],
     before: Option<(Timestamp, i64)>,
     limit: usize,
-) -> Result<Vec<IndexedObservation>, StoreError> {
+) -> StoreResult<Vec<IndexedObservation>> {
     let (instant, row) = before.unwrap_or((Timestamp::MAX, 0));
     let select = format!(
         "{SELECT} WHERE stream_id = ?1 AND (instant < ?2 OR (instant = ?2 AND ?1 < ?3))
@@ -109,7 +104,7 @@ pub fn list_newest(
     Ok(newest)
 }
 
-pub fn get(db: &Connection, stream: i64, instant: Timestamp) -> Result<Observation, StoreError> {
+pub fn get(db: &Connection, stream: i64, instant: Timestamp) -> StoreResult<Observation> {
     let select = "SELECT instant, value, utc_offset, revision, activity_context, details FROM observations
          WHERE stream_id = ? AND instant = ?";
     Ok(db.prepare_cached(select)?.query_row(params![stream, instant], from_row)?)
@@ -120,7 +115,7 @@ pub fn list_revisions(
     db: &Connection,
     stream: i64,
     instant: Timestamp,
-) -> Result<Vec<(Observation, Timestamp)>, StoreError> {
+) -> StoreResult<Vec<(Observation, Timestamp)>> {
     let select = "SELECT instant, value, utc_offset, revision, NULL, details, replaced_at FROM revisions
          WHERE stream_id = ? AND instant = ? ORDER BY revision";
     let mut query = db.prepare_cached(select)?;

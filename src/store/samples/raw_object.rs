@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::bucket_day::{BucketDay, UNDATED};
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 /// A failed object is retried after this fraction of its age. A truncated payload is hardly ever repaired,
 /// and may have 10 MiB.
@@ -140,7 +140,7 @@ pub fn list(
     names: &str,
     after: Option<&str>,
     until: Option<&str>,
-) -> Result<Vec<RawObject>, StoreError> {
+) -> StoreResult<Vec<RawObject>> {
     // U+10FFFF (1114111) sorts after each name with the prefix.
     let mut query = db.prepare_cached(&format!(
         "{SELECT} WHERE link_id = ?1 AND day = ?2 AND name >= coalesce(?4, ?3) AND name <> coalesce(?4, '')
@@ -151,7 +151,7 @@ pub fn list(
 }
 
 /// Lists failed objects, those that waited longest first.
-pub fn list_failed(db: &Connection, link: i64, limit: u32) -> Result<Vec<RawObject>, StoreError> {
+pub fn list_failed(db: &Connection, link: i64, limit: u32) -> StoreResult<Vec<RawObject>> {
     // The first condition on the state lets SQLite use the partial index `raw_objects_in_error`.
     let select = format!(
         "{SELECT} WHERE link_id = ? AND state IN ('failed', 'lost') AND state = 'failed'
@@ -161,19 +161,19 @@ pub fn list_failed(db: &Connection, link: i64, limit: u32) -> Result<Vec<RawObje
 }
 
 /// Returns the day of the newest object that was read.
-pub fn find_newest_read(db: &Connection, link: i64) -> Result<Option<BucketDay>, StoreError> {
+pub fn find_newest_read(db: &Connection, link: i64) -> StoreResult<Option<BucketDay>> {
     let select = "SELECT day FROM raw_objects WHERE link_id = ? AND state = 'read' ORDER BY day DESC LIMIT 1";
     Ok(db.prepare_cached(select)?.query_row([link], |row| Ok(BucketDay::new(row.get(0)?))).optional()?)
 }
 
-pub fn apply_updates(db: &Connection, link: i64, updates: &[ObjectUpdate]) -> Result<(), StoreError> {
+pub fn apply_updates(db: &Connection, link: i64, updates: &[ObjectUpdate]) -> StoreResult<()> {
     updates.iter().try_for_each(|update| match update {
         ObjectUpdate::Upsert(object) => upsert(db, link, object),
         ObjectUpdate::Delete(day, name) => delete(db, link, *day, name),
     })
 }
 
-fn upsert(db: &Connection, link: i64, object: &RawObject) -> Result<(), StoreError> {
+fn upsert(db: &Connection, link: i64, object: &RawObject) -> StoreResult<()> {
     let RawObject { day, name, etag, state, endpoint, error, checked } = object;
     db.prepare_cached(
         "INSERT INTO raw_objects (link_id, day, name, etag, state, endpoint, checked_at, error)
@@ -185,14 +185,14 @@ fn upsert(db: &Connection, link: i64, object: &RawObject) -> Result<(), StoreErr
     Ok(())
 }
 
-fn delete(db: &Connection, link: i64, day: BucketDay, name: &str) -> Result<(), StoreError> {
+fn delete(db: &Connection, link: i64, day: BucketDay, name: &str) -> StoreResult<()> {
     db.prepare_cached("DELETE FROM raw_objects WHERE link_id = ? AND day = ? AND name = ?")?
         .execute(params![link, day.number(), name])?;
     Ok(())
 }
 
 /// Deletes the read and ignored objects of the days before `day`. No tick lists those days any more.
-pub fn delete_before(db: &Connection, link: i64, day: BucketDay) -> Result<(), StoreError> {
+pub fn delete_before(db: &Connection, link: i64, day: BucketDay) -> StoreResult<()> {
     let delete =
         "DELETE FROM raw_objects WHERE link_id = ? AND day > ? AND day < ? AND state IN ('read', 'other')";
     db.prepare_cached(delete)?.execute(params![link, UNDATED.number(), day.number()])?;
@@ -200,7 +200,7 @@ pub fn delete_before(db: &Connection, link: i64, day: BucketDay) -> Result<(), S
 }
 
 /// Summarizes a patient's payloads, with up to `limit` of those in error.
-pub fn summarize(db: &Connection, patient: PatientId, limit: u32) -> Result<ObjectSummary, StoreError> {
+pub fn summarize(db: &Connection, patient: PatientId, limit: u32) -> StoreResult<ObjectSummary> {
     let mut summary = ObjectSummary::default();
     let select = "SELECT raw_object_counts.state, sum(rows) FROM links
          JOIN raw_object_counts ON raw_object_counts.link_id = links.id

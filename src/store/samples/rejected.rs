@@ -6,9 +6,7 @@ use serde_json::Value;
 use crate::common::time::Timestamp;
 use crate::model::stream_key::{StreamKey, StreamOwner};
 use crate::model::{account::VisibleTo, patient::PatientId, sample::Sample};
-use crate::store::error::StoreError;
-use crate::store::people::visibility;
-use crate::store::privacy::withdrawal;
+use crate::store::{error::StoreResult, people::visibility, privacy::withdrawal};
 
 /// Number of rejected samples that one patient keeps; the oldest are deleted. Enough to see a pattern, and a
 /// broken provider cannot fill the disk.
@@ -43,7 +41,7 @@ pub fn save(
     system: &str,
     rejected: &Rejected,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> StoreResult<bool> {
     let known = db
         .prepare_cached(
             "UPDATE rejected_samples SET last_seen_at = max(last_seen_at, ?5), reason = ?6
@@ -69,7 +67,7 @@ pub(crate) fn delete_paired(
     owner: &StreamOwner,
     key: &StreamKey,
     stored: &[Sample],
-) -> Result<(), StoreError> {
+) -> StoreResult<()> {
     let select = "SELECT id, sample FROM rejected_samples
          WHERE patient_id = ? AND system = ? AND series_type = ? AND reason LIKE '%' || ?";
     let mut query = db.prepare_cached(select)?;
@@ -95,7 +93,7 @@ pub(crate) fn delete_paired(
 }
 
 /// Deletes the oldest rejected samples of a patient above [`MAX_PER_PATIENT`].
-pub fn trim(db: &Connection, patient: PatientId) -> Result<(), StoreError> {
+pub fn trim(db: &Connection, patient: PatientId) -> StoreResult<()> {
     let delete = "DELETE FROM rejected_samples WHERE id IN
          (SELECT id FROM rejected_samples WHERE patient_id = ?
          ORDER BY last_seen_at DESC, id DESC LIMIT -1 OFFSET ?)";
@@ -110,7 +108,7 @@ pub fn list(
     patient: Option<PatientId>,
     before: Option<i64>,
     limit: u32,
-) -> Result<Vec<RejectedEntry>, StoreError> {
+) -> StoreResult<Vec<RejectedEntry>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id, patient_id, series_type, reason, sample, first_seen_at, last_seen_at FROM rejected_samples
          WHERE (?1 IS NULL OR patient_id = ?1) AND id < coalesce(?2, 9223372036854775807) AND {} AND {}

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::stream_key::{StreamKey, StreamOwner};
 use crate::model::{observation::CONVERTER, sample::Sample, sample_details::SampleDetails};
-use crate::store::error::StoreError;
+use crate::store::error::StoreResult;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoredStream {
@@ -20,7 +20,7 @@ pub(crate) fn find(
     db: &Connection,
     owner: &StreamOwner,
     key: &StreamKey,
-) -> Result<Option<StoredStream>, StoreError> {
+) -> StoreResult<Option<StoredStream>> {
     let StreamOwner { patient, subject, system } = owner;
     let StreamKey { series_type, provider, source, device, daily_total } = key;
     let select = "SELECT id, newest_instant, renamed_from_id FROM streams
@@ -41,7 +41,7 @@ pub(crate) fn insert(
     key: &StreamKey,
     code: i64,
     newest: Timestamp,
-) -> Result<i64, StoreError> {
+) -> StoreResult<i64> {
     let StreamOwner { patient, subject, system } = owner;
     let StreamKey { series_type, provider, source, device, daily_total } = key;
     let mut insert = db.prepare_cached(
@@ -69,7 +69,7 @@ pub(crate) fn list_siblings(
     db: &Connection,
     owner: &StreamOwner,
     key: &StreamKey,
-) -> Result<Vec<(i64, StreamKey)>, StoreError> {
+) -> StoreResult<Vec<(i64, StreamKey)>> {
     let StreamOwner { patient, subject, system } = owner;
     let StreamKey { series_type, provider, source, device, daily_total } = key;
     let select = "SELECT id, source, device FROM streams
@@ -91,7 +91,7 @@ pub fn find_newest(
     db: &Connection,
     owner: &StreamOwner,
     series_type: &str,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> StoreResult<Option<Timestamp>> {
     let select = "SELECT max(newest_instant) FROM streams
          WHERE patient_id = ? AND subject = ? AND system = ? AND series_type = ? AND entered_in_error = 0";
     let mut query = db.prepare_cached(select)?;
@@ -99,13 +99,13 @@ pub fn find_newest(
     Ok(query.query_row(key, |row| row.get(0))?)
 }
 
-pub(crate) fn set_newest(db: &Connection, stream: i64, newest: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn set_newest(db: &Connection, stream: i64, newest: Timestamp) -> StoreResult<()> {
     db.prepare_cached("UPDATE streams SET newest_instant = ?2 WHERE id = ?1 AND newest_instant < ?2")?
         .execute(params![stream, newest])?;
     Ok(())
 }
 
-pub(crate) fn set_renamed_from(db: &Connection, stream: i64, before: i64) -> Result<(), StoreError> {
+pub(crate) fn set_renamed_from(db: &Connection, stream: i64, before: i64) -> StoreResult<()> {
     db.prepare_cached("UPDATE streams SET renamed_from_id = ?2 WHERE id = ?1")?
         .execute(params![stream, before])?;
     Ok(())
@@ -116,7 +116,7 @@ pub(crate) fn find_last_before(
     db: &Connection,
     stream: i64,
     instant: Timestamp,
-) -> Result<Option<(Timestamp, f64)>, StoreError> {
+) -> StoreResult<Option<(Timestamp, f64)>> {
     let select = "SELECT instant, value FROM observations
          WHERE stream_id = ? AND instant < ? ORDER BY instant DESC LIMIT 1";
     let mut query = db.prepare_cached(select)?;
@@ -124,11 +124,7 @@ pub(crate) fn find_last_before(
 }
 
 /// Returns the value of the first sample after an instant.
-pub(crate) fn find_first_after(
-    db: &Connection,
-    stream: i64,
-    instant: Timestamp,
-) -> Result<Option<f64>, StoreError> {
+pub(crate) fn find_first_after(db: &Connection, stream: i64, instant: Timestamp) -> StoreResult<Option<f64>> {
     let mut query = db.prepare_cached(
         "SELECT value FROM observations WHERE stream_id = ? AND instant > ? ORDER BY instant LIMIT 1",
     )?;
@@ -141,7 +137,7 @@ pub(crate) fn list_samples(
     stream: i64,
     from: Timestamp,
     until: Timestamp,
-) -> Result<Vec<Sample>, StoreError> {
+) -> StoreResult<Vec<Sample>> {
     let select = "SELECT instant, value, utc_offset, activity_context, details FROM observations
          WHERE stream_id = ? AND instant BETWEEN ? AND ? ORDER BY instant";
     let mut query = db.prepare_cached(select)?;

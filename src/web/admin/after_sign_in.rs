@@ -2,7 +2,8 @@ use maud::Markup;
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::web::{layout, layout::PageFrame, response::html as html_answer};
+use crate::web::layout::{self, PageFrame};
+use crate::web::response::html as html_answer;
 
 /// Where to go after signing in: one of our own pages, whatever the address says.
 pub(crate) fn landing(next: &str) -> &str {

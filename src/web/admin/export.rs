@@ -6,9 +6,8 @@ use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::{account::Role, outbox_counts::OutboxCounts};
-use crate::store::{
-    error::StoreError, outbox::outbox, outbox::outbox::StuckEntry, people::patient, privacy::audit,
-};
+use crate::store::outbox::outbox::{self, StuckEntry};
+use crate::store::{error::StoreError, people::patient, privacy::audit};
 use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, count, form, table_head};

@@ -7,8 +7,9 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html as markdo
 
 use crate::app::state::App;
 use crate::web::access::{STAFF, Staff};
+use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
-use crate::web::{admin::staff::page, request::Request, response::HandlerResult, response::Refusal};
+use crate::web::{admin::staff::page, request::Request};
 
 /// A chapter: the name of its page, its title, its file in the repository, and what is in that.
 struct Chapter {

@@ -14,12 +14,14 @@ use crate::jhe::practitioner::{SignIn, SignedIn};
 use crate::jhe::{client::Jhe, error::JheError};
 use crate::model::{account::Actor, jhe_practitioner::Practitioner};
 use crate::secrets::token::{TOKEN_LENGTH, Token};
-use crate::store::people::{account, jhe_practitioner, session};
-use crate::store::{error::StoreError, people::session::Holder, privacy::audit};
+use crate::store::people::session::{self, Holder};
+use crate::store::people::{account, jhe_practitioner};
+use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{Anyone, OPEN};
+use crate::web::admin::{after_sign_in, staff::with_session};
+use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, TokenCookie, see_other, with_cookie};
 use crate::web::route::{Route, get};
-use crate::web::{admin::after_sign_in, admin::staff::with_session, request::Request};
 
 /// The cookie of a browser that is on its way to JHE and back: state and verifier are derived from it.
 const COOKIE: &str = "jhe_ow_to_jhe";

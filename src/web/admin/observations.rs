@@ -5,15 +5,12 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::model::catalog::series_type::SeriesType;
-use crate::model::catalog::{series, source};
+use crate::model::catalog::{series, series_type::SeriesType, source};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::omh::{render, show};
-use crate::store::{
-    error::StoreError, people::patient as patients, samples::observation,
-    samples::observation::ObservationFilter,
-};
+use crate::store::samples::observation::{self, ObservationFilter};
+use crate::store::{error::StoreError, people::patient as patients};
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::staff::{PAGE, cut, note_view, page};
 use crate::web::layout::Column::{Number, Text};

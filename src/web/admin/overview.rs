@@ -5,30 +5,28 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rusqlite::Connection;
 
-use crate::app::{
-    daemon_status::BackupState, daemon_status::TickerState, device_offers, enrolment_stage,
-    enrolment_stage::EnrolmentStage, offer_cache::Offer, state::App,
-};
+use crate::app::daemon_status::{BackupState, TickerState};
+use crate::app::device_offers;
+use crate::app::enrolment_stage::{self, EnrolmentStage};
+use crate::app::{offer_cache::Offer, state::App};
 use crate::common::time::Timestamp;
 use crate::config::settings::Settings;
 use crate::model::account::{Role, VisibleTo};
 use crate::model::{patient::PatientId, silence::Silence};
-use crate::store::operations::patient_status::{PatientFilter, PatientOverview};
-use crate::store::operations::{alert_queue, patient_status, run_history, silence, tick_lock};
-use crate::store::{
-    engine::setting, error::StoreError, operations::alert_queue::FailedAlerts,
-    operations::run_history::PollRun,
-};
+use crate::store::operations::alert_queue::{self, FailedAlerts};
+use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
+use crate::store::operations::run_history::{self, PollRun};
+use crate::store::operations::{silence, tick_lock};
+use crate::store::{engine::setting, error::StoreError};
 use crate::web::access::{STAFF, Staff};
 use crate::web::admin::staff::{PAGE, cut, nobody_yet, note_view, page_that_renews};
+use crate::web::admin::{export::Overview, payloads::Overview as Payloads};
+use crate::web::chart::sparkline::sparkline;
 use crate::web::chart::study_totals::{Activity, Span};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, badge, count, notice, table_head};
 use crate::web::route::{Route, get};
-use crate::web::{
-    admin::export::Overview, admin::payloads::Overview as Payloads, chart::sparkline::sparkline,
-    request::Request, response::HandlerResult,
-};
+use crate::web::{request::Request, response::HandlerResult};
 
 /// Who is silent, and why.
 type Silent = BTreeMap<PatientId, Silence>;

@@ -6,12 +6,11 @@ use maud::{Markup, html};
 use crate::app::{enrolment_stage::EnrolmentStage, invite, state::App};
 use crate::model::patient::{PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::model::study::{Study, StudyId};
-use crate::store::operations::{patient_status, silence};
-use crate::store::people::{patient, study};
-use crate::store::{
-    engine::setting, error::StoreError, operations::patient_status::PatientFilter,
-    people::patient::NewPatient, privacy::audit,
-};
+use crate::store::operations::patient_status::{self, PatientFilter};
+use crate::store::operations::silence;
+use crate::store::people::patient::{self, NewPatient};
+use crate::store::people::study;
+use crate::store::{engine::setting, error::StoreError, privacy::audit};
 use crate::web::access::{MANAGED_PATIENT, MANAGER, STAFF, Staff, VisiblePatient};
 use crate::web::admin::overview::{flag, stage_badge};
 use crate::web::admin::staff::{PAGE, PATIENTS_ARE_JHES, cut, nobody_yet, note_view, page};

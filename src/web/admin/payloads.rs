@@ -7,10 +7,9 @@ use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::config::settings::{IngestMode, Settings};
 use crate::model::{bucket_day::UNDATED, patient::PatientId};
-use crate::store::samples::raw_object::{ObjectState, ObjectSummary, RawObject};
-use crate::store::{error::StoreError, outbox::one_of_two_modes, samples::raw_object};
-use crate::web::layout::Column::Text;
-use crate::web::layout::{ago, badge, count, local, table_head};
+use crate::store::samples::raw_object::{self, ObjectState, ObjectSummary, RawObject};
+use crate::store::{error::StoreError, outbox::one_of_two_modes};
+use crate::web::layout::{Column::Text, ago, badge, count, local, table_head};
 
 /// Objects in error that the page of a patient shows.
 const SHOWN: u32 = 20;

@@ -8,9 +8,10 @@ use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::{privacy::audit as audits, samples::rejected as samples};
 use crate::web::access::{MANAGER, STAFF, Staff};
 use crate::web::admin::staff::{PAGE, cut, note_view, page};
-use crate::web::layout::{ago, older, table_head};
+use crate::web::layout::{Column::Text, ago, older, table_head};
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
-use crate::web::{layout::Column::Text, request::Request, response::HandlerResult, response::Refusal};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/admin/rejected", STAFF, rejected), get("/admin/audit", MANAGER, audit)]

@@ -5,8 +5,7 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::config::settings;
-use crate::config::settings::{Setting, Settings};
+use crate::config::settings::{self, Setting, Settings};
 use crate::store::{engine::setting, privacy::audit};
 use crate::web::access::{OPERATOR, Operator, Staff};
 use crate::web::layout::{ago, form, notice};

@@ -9,15 +9,18 @@ use crate::common::time::Timestamp;
 use crate::model::account::Actor;
 use crate::secrets::password;
 use crate::secrets::token::{Token, TokenHash};
-use crate::store::people::{account, session};
-use crate::store::{error::StoreError, people::account::Account, people::session::Holder, privacy::audit};
+use crate::store::people::account::{self, Account};
+use crate::store::people::session::{self, Holder};
+use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{ANY_ACCOUNT, Anyone, OPEN, Staff};
 use crate::web::admin::after_sign_in::{landing, plain};
+use crate::web::admin::jhe_sign_in;
 use crate::web::admin::staff::{SESSION_AGE, page, with_session, without_session};
+use crate::web::csrf;
 use crate::web::layout::{FormErrors, FormField, form};
+use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
-use crate::web::{admin::jhe_sign_in, csrf, request::Request};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![

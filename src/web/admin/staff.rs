@@ -8,8 +8,8 @@ use crate::model::patient::PatientId;
 use crate::secrets::token::Token;
 use crate::store::privacy::audit;
 use crate::web::access::{STAFF_COOKIE, Staff};
+use crate::web::layout::{self, PageFrame};
 use crate::web::response::{Refusal, TokenCookie, html, with_cookie};
-use crate::web::{layout, layout::PageFrame};
 
 /// A working day.
 pub(crate) const SESSION_AGE: Duration = Duration::from_hours(12);

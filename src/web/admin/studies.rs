@@ -7,9 +7,8 @@ use warp::reply::Response;
 use crate::app::state::App;
 use crate::model::patient::parse_name;
 use crate::model::study::{Scope, Study, StudyId, Terms};
-use crate::store::{
-    error::StoreError, people::study, privacy::audit, samples::code, samples::code::DataSourceCodes,
-};
+use crate::store::samples::code::{self, DataSourceCodes};
+use crate::store::{error::StoreError, people::study, privacy::audit};
 use crate::web::access::{MANAGER, STAFF, Staff};
 use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, cut, page};
 use crate::web::layout::Column::{Number, Text};

@@ -1,27 +1,26 @@
-//! The frame of a drawing: which values it covers, its lines, and what is written beside them.
+//! The frame of a chart: scale, grid lines and axis labels.
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use crate::model::catalog::series_type::SeriesType;
-use crate::model::consent_intervals::Interval;
+use crate::model::{catalog::series_type::SeriesType, consent_intervals::Interval};
 use crate::web::layout::format_local;
 
 /// Size of the drawing in its own units; it scales to the width of the page.
 pub(crate) const WIDTH: f64 = 720.0;
 pub(crate) const HEIGHT: f64 = 240.0;
-/// Room for the numbers at the left and the times below.
+/// Space for the value labels on the left and the time labels at the bottom.
 pub(crate) const LEFT: f64 = 52.0;
 const BOTTOM: f64 = 28.0;
 const TOP: f64 = 18.0;
-/// Parts of the height between two lines.
+/// Grid lines divide the height into this many parts.
 const PARTS: u32 = 4;
-/// Parts of what is plausible that make a step of the scale: 20 beats of the 190 of a heart rate.
+/// Divides a series' plausible range into steps: a range of 190 beats per minute gives a step of 20.
 const STEPS: f64 = 10.0;
-/// Times that are written below.
+/// Number of time labels below a chart.
 const TIMES: usize = 6;
 
-/// The values that a drawing covers.
+/// The value range of a chart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Scale {
     pub(crate) low: f64,
@@ -29,57 +28,57 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// Round numbers around all values, and two steps apart at least, so that a calm night is no mountain range.
+    /// Returns round bounds around all values, at least two steps apart, so that small changes look small.
     pub(crate) fn around(series: &SeriesType, least: f64, most: f64) -> Self {
         let (from, until) = series.chart_range;
-        let step = round((until - from) / STEPS);
+        let step = round_step((until - from) / STEPS);
         let low = (least / step).floor() * step;
         let high = (most / step).ceil() * step;
         if high - low >= 2.0 * step {
             return Self { low, high };
         }
-        // What cannot be more than it is, such as a saturation of 100 %, leaves the room below.
+        // A value at its physical maximum, such as 100 % oxygen saturation, needs no space above it.
         if most <= until && low + 2.0 * step > until {
             return Self { low: until - 2.0 * step, high: until };
         }
         Self { low, high: low + 2.0 * step }
     }
 
-    /// From nothing to a round number above the greatest value, and above a part of what is plausible.
+    /// Returns a scale from zero to a round number above the greatest value, and at least one step high.
     pub(crate) fn from_zero(series: &SeriesType, most: f64) -> Self {
-        Self { low: 0.0, high: top(most.max(series.chart_range.1 / STEPS), PARTS) }
+        Self { low: 0.0, high: round_up_scale(most.max(series.chart_range.1 / STEPS), PARTS) }
     }
 
-    /// How far down a value is drawn.
+    /// Returns the vertical coordinate of a value, measured from the top.
     pub(crate) fn y(self, value: f64) -> f64 {
         TOP + (self.high - value) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
     }
 
-    /// A value as finely as it can be told on this scale.
-    pub(crate) fn number(self, value: f64) -> String {
+    /// Formats a value with the precision that this scale shows.
+    pub(crate) fn format_value(self, value: f64) -> String {
         let span = self.high - self.low;
         let digits = if span >= 40.0 { 1.0 } else { 100.0 };
         ((value * digits).round() / digits).to_string()
     }
 }
 
-/// The end of a scale from nothing to `most` at least, which so many steps of round numbers lead up to.
-pub(crate) fn top(most: f64, steps: u32) -> f64 {
-    let (exponent, _) = parts(most / f64::from(steps));
+/// Returns the upper bound of a scale from zero that covers `most` in equal, round steps.
+pub(crate) fn round_up_scale(most: f64, steps: u32) -> f64 {
+    let (exponent, _) = split_exponent(most / f64::from(steps));
     let round = [1.0, 2.0, 2.5, 5.0, 10.0].map(|digit| digit * exponent);
     let step = round.into_iter().find(|step| step * f64::from(steps) >= most).unwrap_or(most);
     step * f64::from(steps)
 }
 
-/// The power of ten of a number, and what is left of it: from 1 to below 10.
-fn parts(value: f64) -> (f64, f64) {
+/// Splits a number into a power of ten and a factor from 1 to below 10.
+fn split_exponent(value: f64) -> (f64, f64) {
     let exponent = 10_f64.powf(value.log10().floor());
     (exponent, value / exponent)
 }
 
-/// The number of one digit that is 1, 2 or 5 and comes nearest, as steps are told apart.
-fn round(value: f64) -> f64 {
-    let (exponent, digit) = parts(value);
+/// Returns the nearest 1, 2, 5 or 10 times a power of ten, compared on a logarithmic scale.
+fn round_step(value: f64) -> f64 {
+    let (exponent, digit) = split_exponent(value);
     let near = if digit < 2_f64.sqrt() {
         1.0
     } else if digit < 10_f64.sqrt() {
@@ -92,7 +91,7 @@ fn round(value: f64) -> f64 {
     near * exponent
 }
 
-/// Where stretches of time stand beside each other.
+/// Equally wide columns of a chart, one per time interval.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slots(usize);
 
@@ -102,11 +101,11 @@ impl Slots {
     }
 
     pub(crate) fn width(self) -> f64 {
-        (WIDTH - LEFT) / float(self.0)
+        (WIDTH - LEFT) / to_f64(self.0)
     }
 
     pub(crate) fn left(self, place: usize) -> f64 {
-        LEFT + self.width() * float(place)
+        LEFT + self.width() * to_f64(place)
     }
 
     pub(crate) fn middle(self, place: usize) -> f64 {
@@ -114,34 +113,34 @@ impl Slots {
     }
 }
 
-/// The drawing with its lines and numbers, around what is drawn in it.
-pub(crate) fn frame(
+/// Renders a chart: grid lines and labels around the given marks.
+pub(crate) fn render_frame(
     scale: Scale,
     zone: &TimeZone,
-    (stretches, label): (&[Interval], &str),
+    (intervals, label): (&[Interval], &str),
     summary: &str,
-    inside: &Markup,
+    marks: &Markup,
 ) -> Markup {
-    let slots = Slots::new(stretches.len());
+    let slots = Slots::new(intervals.len());
     let lines =
         (0..=PARTS).map(|step| scale.low + (scale.high - scale.low) * f64::from(step) / f64::from(PARTS));
-    let every = stretches.len().div_ceil(TIMES).max(1);
+    let every = intervals.len().div_ceil(TIMES).max(1);
     html! {
         svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(summary) {
             @for value in lines {
-                line.grid x1=(LEFT) x2=(WIDTH) y1=(point(scale.y(value))) y2=(point(scale.y(value))) {}
-                text.axis x=(LEFT - 6.0) y=(point(scale.y(value) + 4.0)) text-anchor="end" { (written(scale, value)) }
+                line.grid x1=(LEFT) x2=(WIDTH) y1=(format_coordinate(scale.y(value))) y2=(format_coordinate(scale.y(value))) {}
+                text.axis x=(LEFT - 6.0) y=(format_coordinate(scale.y(value) + 4.0)) text-anchor="end" { (format_axis_label(scale, value)) }
             }
-            @for (place, range) in stretches.iter().enumerate().step_by(every) {
-                text.axis x=(point(slots.left(place))) y=(HEIGHT - 8.0) { (format_local(zone, range.from, label)) }
+            @for (place, range) in intervals.iter().enumerate().step_by(every) {
+                text.axis x=(format_coordinate(slots.left(place))) y=(HEIGHT - 8.0) { (format_local(zone, range.from, label)) }
             }
-            (inside)
+            (marks)
         }
     }
 }
 
-/// A number beside a line: thousands are short, so that they fit there.
-fn written(scale: Scale, value: f64) -> String {
+/// Formats an axis label; thousands are shortened to fit.
+fn format_axis_label(scale: Scale, value: f64) -> String {
     if scale.high >= 10_000.0 && value > 0.0 {
         format!("{}k", value / 1000.0)
     } else {
@@ -149,13 +148,13 @@ fn written(scale: Scale, value: f64) -> String {
     }
 }
 
-/// A count as a length; none that is drawn comes near the limit.
-pub(crate) fn float(count: impl TryInto<u32>) -> f64 {
+/// Converts a count to a coordinate; counts beyond `u32` do not occur in charts.
+pub(crate) fn to_f64(count: impl TryInto<u32>) -> f64 {
     f64::from(count.try_into().unwrap_or(u32::MAX))
 }
 
-/// A coordinate with as many digits as anybody can see.
-pub(crate) fn point(value: f64) -> String {
+/// Formats a coordinate; finer digits than this are invisible.
+pub(crate) fn format_coordinate(value: f64) -> String {
     format!("{value:.1}")
 }
 

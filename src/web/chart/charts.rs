@@ -1,3 +1,5 @@
+//! Loads and renders the charts of one patient, one per series type.
+
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -6,103 +8,103 @@ use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
 use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type;
-use crate::model::catalog::series_type::SeriesType;
+use crate::model::catalog::series_type::{self, SeriesType};
 use crate::model::chart_data::{ChartStream, PeriodSummary};
-use crate::model::consent_intervals::Interval;
-use crate::model::day_totals;
-use crate::model::day_totals::DayOrEventValue;
-use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
-use crate::store::people::consent;
-use crate::store::samples::chart as store;
-use crate::web::chart::bars::Sums;
+use crate::model::day_totals::{self, DayOrEventValue};
+use crate::model::{consent_intervals::Interval, patient::PatientId};
+use crate::store::{error::StoreError, people::consent, samples::chart as store};
+use crate::web::chart::bars::{self, Sums};
 use crate::web::chart::period::{Day, Period};
-use crate::web::chart::ranges::Bucket;
-use crate::web::chart::{bars, ranges};
+use crate::web::chart::ranges::{self, Bucket};
 
-/// How far from its day the instant of a whole day may lie: a bare date is kept at midnight UTC, and a sleep at its
-/// beginning.
-const ASTRAY: Duration = Duration::from_hours(36);
+/// Largest distance between a day and the stored time of its total: a plain date is stored at midnight UTC, a night
+/// at its beginning.
+const MAX_DAY_OFFSET: Duration = Duration::from_hours(36);
 
-/// The rows of the catalogue that concern a patient.
-pub(crate) struct Rows {
-    /// Those that there is anything of, each with its streams.
-    pub(crate) full: Vec<(&'static SeriesType, Vec<ChartStream>)>,
-    /// Those that the patient agreed to share, and nothing has arrived of.
+/// The series types that a patient shares.
+pub(crate) struct ChartedSeries {
+    /// Series types with data, each with its streams.
+    pub(crate) present: Vec<(&'static SeriesType, Vec<ChartStream>)>,
+    /// Series types with an active consent and no data yet.
     pub(crate) empty: Vec<&'static SeriesType>,
 }
 
-impl Rows {
+impl ChartedSeries {
     pub(crate) fn load(db: &Connection, patient: PatientId) -> Result<Self, StoreError> {
-        let lines = store::list_streams(db, patient)?;
+        let all_streams = store::list_streams(db, patient)?;
         let entries = consent::list(db, patient)?.into_iter();
-        let standing: Vec<String> =
+        let consented: Vec<String> =
             entries.filter(|entry| entry.grant.withdrawn.is_none()).map(|entry| entry.scope.code).collect();
-        let (mut full, mut empty) = (Vec::new(), Vec::new());
+        let (mut present, mut empty) = (Vec::new(), Vec::new());
         for series in SERIES {
-            let own: Vec<ChartStream> =
-                lines.iter().filter(|line| line.series_type == series.series_type).cloned().collect();
-            if !own.is_empty() {
-                full.push((series, own));
-            } else if standing.iter().any(|code| code == series.code) {
+            let streams: Vec<ChartStream> =
+                all_streams.iter().filter(|one| one.series_type == series.series_type).cloned().collect();
+            if !streams.is_empty() {
+                present.push((series, streams));
+            } else if consented.iter().any(|code| code == series.code) {
                 empty.push(series);
             }
         }
-        Ok(Self { full, empty })
+        Ok(Self { present, empty })
     }
 
-    /// The row of this name alone; none where there is nothing of it.
+    /// Keeps one series type only; returns `None` if it has no data.
     pub(crate) fn only(mut self, series_type: &str) -> Option<Self> {
-        self.full.retain(|(series, _)| series.series_type == series_type);
+        self.present.retain(|(series, _)| series.series_type == series_type);
         self.empty.clear();
-        (!self.full.is_empty()).then_some(self)
+        (!self.present.is_empty()).then_some(self)
     }
 }
 
-/// What charts show.
+/// The charts of one page.
 pub(crate) struct Charts {
     period: Period,
     zone: TimeZone,
-    drawn: Vec<(&'static SeriesType, Drawn)>,
+    charts: Vec<(&'static SeriesType, ChartData)>,
     empty: Vec<&'static SeriesType>,
 }
 
-enum Drawn {
+enum ChartData {
     Range(Vec<Bucket>),
-    Sum(Sums),
+    Sum(ChartTotals),
 }
 
 impl Charts {
     pub(crate) fn load(
         db: &Connection,
-        rows: &Rows,
+        rows: &ChartedSeries,
         (period, zone): (Period, &TimeZone),
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let mut drawn = Vec::with_capacity(rows.full.len());
-        for (series, lines) in &rows.full {
-            let one = match series.aggregation {
+        let mut charts = Vec::with_capacity(rows.present.len());
+        for (series, streams) in &rows.present {
+            let data = match series.aggregation {
                 series_type::Aggregation::Range => {
-                    let stretches = period.stretches(zone, now);
-                    let streams: Vec<i64> = lines.iter().map(|line| line.stream).collect();
-                    let is_double = series.body == series_type::OmhBody::BloodPressure;
-                    let parts = store::summarize(db, &streams, &stretches, is_double)?;
-                    Drawn::Range(ranges::buckets(series, &stretches, &parts))
+                    let intervals = period.intervals(zone, now);
+                    let ids: Vec<i64> = streams.iter().map(|one| one.stream).collect();
+                    let has_diastolic = series.body == series_type::OmhBody::BloodPressure;
+                    let parts = store::summarize(db, &ids, &intervals, has_diastolic)?;
+                    ChartData::Range(ranges::buckets(series, &intervals, &parts))
                 }
                 series_type::Aggregation::Sum => {
-                    let stretches =
-                        if period == Period::Day { period.stretches(zone, now) } else { Vec::new() };
-                    Drawn::Sum(sums(db, series, lines, zone, (stretches, period.days(zone, now)))?)
+                    let intervals =
+                        if period == Period::Day { period.intervals(zone, now) } else { Vec::new() };
+                    ChartData::Sum(load_totals(
+                        db,
+                        series,
+                        streams,
+                        zone,
+                        (intervals, period.days(zone, now)),
+                    )?)
                 }
             };
-            drawn.push((*series, one));
+            charts.push((*series, data));
         }
-        Ok(Self { period, zone: zone.clone(), drawn, empty: rows.empty.clone() })
+        Ok(Self { period, zone: zone.clone(), charts, empty: rows.empty.clone() })
     }
 
-    /// All of it, with the switch between periods; `href` is the page it stands on, with the parameter's name.
-    pub(crate) fn section(&self, href: &str) -> Markup {
+    /// Renders all charts below links to the other periods; `href` is the page's address up to the period.
+    pub(crate) fn render(&self, href: &str) -> Markup {
         html! {
             div #charts {
                 nav.tabs aria-label="Period" {
@@ -111,22 +113,22 @@ impl Charts {
                             aria-current=[(one == self.period).then_some("true")] { (one.as_str()) } }
                     } }
                 }
-                @for (series, drawn) in &self.drawn { (self.one(series, drawn)) }
-                (nothing_yet(&self.empty))
+                @for (series, data) in &self.charts { (self.render_one(series, data)) }
+                (render_series_without_data(&self.empty))
             }
         }
     }
 
-    fn one(&self, series: &SeriesType, drawn: &Drawn) -> Markup {
-        let drawn = match drawn {
-            Drawn::Range(buckets) => ranges::section(series, self.period, &self.zone, buckets),
-            Drawn::Sum(sums) => bars::section(series, self.period, &self.zone, sums),
+    fn render_one(&self, series: &SeriesType, data: &ChartData) -> Markup {
+        let chart = match data {
+            ChartData::Range(buckets) => ranges::render(series, self.period, &self.zone, buckets),
+            ChartData::Sum(totals) => bars::render(series, self.period, &self.zone, totals),
         };
         html! {
             section #(series.series_type) {
                 h2 { (series.name) }
-                @match drawn {
-                    Some(drawn) => (drawn),
+                @match chart {
+                    Some(chart) => (chart),
                     None => p.empty { "Nothing in " (self.period.title()) "." },
                 }
             }
@@ -134,48 +136,56 @@ impl Charts {
     }
 }
 
-/// What was agreed to, and nothing has arrived of.
-pub(crate) fn nothing_yet(rows: &[&SeriesType]) -> Markup {
+/// Renders the names of the series types that have a consent and no data.
+pub(crate) fn render_series_without_data(rows: &[&SeriesType]) -> Markup {
     let names: Vec<&str> = rows.iter().map(|series| series.name).collect();
     html! {
-        @if !names.is_empty() { p.fine { "Agreed to, and nothing has arrived of it yet: " (names.join(", ")) "." } }
+        @if !names.is_empty() { p.fine { "Agreed to, but no data yet: " (names.join(", ")) "." } }
     }
 }
 
-/// What adds up, for these half hours and days.
-pub(crate) fn sums(
+/// Adds up a series per half hour and per day, separately for each data source.
+pub(crate) fn load_totals(
     db: &Connection,
     series: &SeriesType,
-    lines: &[ChartStream],
+    streams: &[ChartStream],
     zone: &TimeZone,
-    (stretches, days): (Vec<Interval>, Vec<Day>),
-) -> Result<Sums, StoreError> {
-    let is_whole = |line: &&ChartStream| line.daily_total || series.is_by_day();
-    let (wholes, fine): (Vec<&ChartStream>, Vec<&ChartStream>) = lines.iter().partition(is_whole);
-    let streams = |lines: &[&ChartStream]| lines.iter().map(|line| line.stream).collect::<Vec<_>>();
+    (intervals, days): (Vec<Interval>, Vec<Day>),
+) -> Result<ChartTotals, StoreError> {
+    let is_daily = |one: &&ChartStream| one.daily_total || series.is_by_day();
+    let (daily, partial): (Vec<&ChartStream>, Vec<&ChartStream>) = streams.iter().partition(is_daily);
+    let ids = |streams: &[&ChartStream]| streams.iter().map(|one| one.stream).collect::<Vec<_>>();
     let mut parts = Vec::new();
-    if !fine.is_empty() {
-        let all: Vec<Interval> = stretches.iter().copied().chain(days.iter().map(|day| day.range)).collect();
-        parts = store::summarize(db, &streams(&fine), &all, false)?;
+    if !partial.is_empty() {
+        let all: Vec<Interval> = intervals.iter().copied().chain(days.iter().map(|day| day.range)).collect();
+        parts = store::summarize(db, &ids(&partial), &all, false)?;
     }
-    let mut found = Vec::new();
-    if let ([first, ..], [.., last], false) = (days.as_slice(), days.as_slice(), wholes.is_empty()) {
-        let reach = Interval { from: first.range.from.minus(ASTRAY), until: last.range.until.plus(ASTRAY) };
-        for (stream, observation) in store::list_observations(db, &streams(&wholes), reach)? {
+    let mut daily_values = Vec::new();
+    if let ([first, ..], [.., last], false) = (days.as_slice(), days.as_slice(), daily.is_empty()) {
+        let range = Interval {
+            from: first.range.from.minus(MAX_DAY_OFFSET),
+            until: last.range.until.plus(MAX_DAY_OFFSET),
+        };
+        for (stream, observation) in store::list_observations(db, &ids(&daily), range)? {
             let date = day_totals::counted_date(series, &observation, zone);
             let place = days.iter().position(|day| Some(day.date) == date);
-            found.extend(place.map(|period| DayOrEventValue { stream, period, value: observation.value }));
+            daily_values.extend(place.map(|period| DayOrEventValue {
+                stream,
+                period,
+                value: observation.value,
+            }));
         }
     }
-    let all: Vec<&ChartStream> = lines.iter().collect();
+    let all: Vec<&ChartStream> = streams.iter().collect();
+    // The periods after the half hours are the days.
     let of_days = |part: &PeriodSummary| {
-        Some(PeriodSummary { period: part.period.checked_sub(stretches.len())?, ..*part })
+        Some(PeriodSummary { period: part.period.checked_sub(intervals.len())?, ..*part })
     };
     let day_parts: Vec<PeriodSummary> = parts.iter().filter_map(of_days).collect();
-    Ok(Sums {
-        by_day: day_totals::totals_by_source(&all, days.len(), &day_parts, &found),
-        by_stretch: day_totals::totals_by_source(&fine, stretches.len(), &parts, &[]),
+    Ok(ChartTotals {
+        by_day: day_totals::totals_by_source(&all, days.len(), &day_parts, &daily_values),
+        by_interval: day_totals::totals_by_source(&partial, intervals.len(), &parts, &[]),
         days,
-        stretches,
+        intervals,
     })
 }

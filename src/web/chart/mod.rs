@@ -1,5 +1,5 @@
-//! A patient's data as drawings, each with its twin as a table: one for each row of the catalogue that there is
-//! anything of. What is measured at instants is drawn as it lies; what adds up, as bars.
+//! Charts of a patient's data, one per series type, each with a table of the same values. Instantaneous values are
+//! drawn as a line with its range; quantities that add up, as bars.
 
 pub(crate) mod axis;
 pub(crate) mod bars;

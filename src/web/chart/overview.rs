@@ -1,4 +1,4 @@
-//! The newest of everything at a glance, each leading to its chart.
+//! A table of the newest value of each series type, with links to the charts.
 
 use std::time::Duration;
 
@@ -8,39 +8,36 @@ use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
 use crate::model::catalog::series_type::{Aggregation, SeriesType};
-use crate::model::chart_data::ChartStream;
-use crate::model::consent_intervals::Interval;
-use crate::model::observation::StreamInfo;
 use crate::model::patient::PatientId;
+use crate::model::{chart_data::ChartStream, consent_intervals::Interval, observation::StreamInfo};
 use crate::omh::show;
 use crate::store::error::StoreError;
-use crate::store::samples::observation::ObservationFilter;
-use crate::store::samples::{chart as store, observation};
-use crate::web::chart::charts::{Rows, nothing_yet, sums};
-use crate::web::chart::period::around;
+use crate::store::samples::chart as store;
+use crate::store::samples::observation::{self, ObservationFilter};
+use crate::web::chart::charts::{ChartedSeries, load_totals, render_series_without_data};
+use crate::web::chart::period::days_around;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{count, format_local, local_text, table_head};
 
-/// Of which time samples are counted.
-const COUNTED: Duration = Duration::from_hours(24);
+const COUNT_RANGE: Duration = Duration::from_hours(24);
 
-/// The newest of each row of the catalogue that there is anything of.
-pub(crate) struct Overview {
-    lines: Vec<Newest>,
+/// The newest value of each series type that has data.
+pub(crate) struct MeasurementOverview {
+    lines: Vec<NewestValue>,
     empty: Vec<&'static SeriesType>,
 }
 
-struct Newest {
+struct NewestValue {
     series: &'static SeriesType,
-    /// Its value, and when it was measured or which day it is of.
+    /// The formatted value, and its time or day.
     found: Option<(String, String)>,
     last_day: i64,
 }
 
-impl Overview {
+impl MeasurementOverview {
     pub(crate) fn load(
         db: &Connection,
-        rows: &Rows,
+        rows: &ChartedSeries,
         patient: PatientId,
         zone: &TimeZone,
         now: Timestamp,
@@ -50,10 +47,10 @@ impl Overview {
             &ObservationFilter { patient: Some(patient), ..ObservationFilter::default() },
         )?;
         let all: Vec<i64> = infos.iter().map(|info| info.id).collect();
-        let day = Interval { from: now.minus(COUNTED), until: Timestamp::from_micros(now.micros() + 1) };
+        let day = Interval { from: now.minus(COUNT_RANGE), until: Timestamp::from_micros(now.micros() + 1) };
         let counted = store::summarize(db, &all, &[day], false)?;
-        let mut lines = Vec::with_capacity(rows.full.len());
-        for (series, own) in &rows.full {
+        let mut lines = Vec::with_capacity(rows.present.len());
+        for (series, own) in &rows.present {
             let is_own = |stream: i64| own.iter().any(|line| line.stream == stream);
             let found = match series.aggregation {
                 Aggregation::Range => newest_sample(db, &infos, &is_own, zone)?,
@@ -61,20 +58,20 @@ impl Overview {
             };
             let last_day =
                 counted.iter().filter(|part| is_own(part.stream)).map(|part| part.value.samples).sum();
-            lines.push(Newest { series, found, last_day });
+            lines.push(NewestValue { series, found, last_day });
         }
         Ok(Self { lines, empty: rows.empty.clone() })
     }
 
-    /// As a table; `href` is what the address of a chart begins with.
-    pub(crate) fn table(&self, href: &str) -> Markup {
+    /// Renders the table; a chart's address is `href` followed by the series type.
+    pub(crate) fn render(&self, href: &str) -> Markup {
         html! {
             @if self.lines.is_empty() {
-                p.empty { "Nothing has arrived yet. It does once a device is connected and its maker has data." }
+                p.empty { "No data yet. Data arrive once a device is connected and its maker has some." }
             } @else {
                 table.compact {
                     (table_head(&[Text("Measurement"), Text("Newest"), Text("When"), Number("Samples in 24\u{a0}h")]))
-                    tbody { @for Newest { series, found, last_day } in &self.lines { tr {
+                    tbody { @for NewestValue { series, found, last_day } in &self.lines { tr {
                         th scope="row" data-label="Measurement" {
                             a href={ (href) (series.series_type) } { (series.name) }
                         }
@@ -88,7 +85,7 @@ impl Overview {
                     } } }
                 }
             }
-            (nothing_yet(&self.empty))
+            (render_series_without_data(&self.empty))
         }
     }
 }
@@ -104,20 +101,20 @@ fn newest_sample(
     Ok(newest.map(|(place, one)| (show::format_value(&own[place], &one), local_text(zone, one.instant))))
 }
 
-/// What the newest day comes to: of several sources the one that has most.
+/// Returns the total of the newest day with data. With several sources, the greatest counts: they may overlap.
 fn newest_day(
     db: &Connection,
     series: &SeriesType,
-    lines: &[ChartStream],
+    streams: &[ChartStream],
     zone: &TimeZone,
 ) -> Result<Option<(String, String)>, StoreError> {
-    let Some(newest) = lines.iter().map(|line| line.newest).max() else { return Ok(None) };
-    let sums = sums(db, series, lines, zone, (Vec::new(), around(zone, newest)))?;
+    let Some(newest) = streams.iter().map(|one| one.newest).max() else { return Ok(None) };
+    let totals = load_totals(db, series, streams, zone, (Vec::new(), days_around(zone, newest)))?;
     let of_day = |place: usize| {
-        let values = sums.by_day.iter().filter_map(|tally| tally.values.get(place).copied().flatten());
+        let values = totals.by_day.iter().filter_map(|source| source.values.get(place).copied().flatten());
         values.reduce(f64::max)
     };
-    let found = sums.days.iter().enumerate().rev().find_map(|(place, day)| Some((day, of_day(place)?)));
+    let found = totals.days.iter().enumerate().rev().find_map(|(place, day)| Some((day, of_day(place)?)));
     Ok(found.map(|(day, value)| {
         (show::format_quantity(value, series.display), format_local(zone, day.range.from, "%a, %-d %b %Y"))
     }))

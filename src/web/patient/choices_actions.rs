@@ -7,19 +7,18 @@ use crate::app::{connect_device as devices, connect_device::ConnectError, patien
 use crate::common::time::Timestamp;
 use crate::model::study::{Scope, StudyId};
 use crate::model::{account::Actor, patient::PatientId};
-use crate::store::people::{consent, invitation, session};
-use crate::store::{error::StoreError, people::session::Holder, privacy::audit};
+use crate::store::people::session::{self, Holder};
+use crate::store::people::{consent, invitation};
+use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::patient::consent_questions::{
     ConsentQuestion, find_questions, load_questions, record_grants, record_intent,
 };
 use crate::web::patient::signed_in::{page_response, with_session};
+use crate::web::patient::{jhe_consents::JhePatientConsents, selected_devices::SelectedDevices};
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
-use crate::web::{
-    layout::form, patient::jhe_consents::JhePatientConsents, patient::selected_devices::SelectedDevices,
-    request::Request,
-};
+use crate::web::{layout::form, request::Request};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![

@@ -6,28 +6,26 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use tokio::time::timeout;
 
-use crate::app::{
-    connect_device as devices, connect_device::ConnectError, device_offers, offer_cache::Offer,
-    patient_tokens::JHE_TIMEOUT, state::App,
-};
+use crate::app::{connect_device as devices, device_offers};
+use crate::app::{connect_device::ConnectError, offer_cache::Offer, patient_tokens::JHE_TIMEOUT, state::App};
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::consent::refresh;
 use crate::model::catalog::{code, source};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::study::{Scope, StudyId};
-use crate::store::people::{consent, patient as patients};
-use crate::store::{
-    operations::patient_status, operations::patient_status::PatientFilter, people::consent::ConsentEntry,
-    samples::code::DataSourceCodes,
-};
+use crate::store::operations::patient_status::{self, PatientFilter};
+use crate::store::people::consent::{self, ConsentEntry};
+use crate::store::people::patient as patients;
+use crate::store::samples::code::DataSourceCodes;
 use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::layout::{form, local, notice};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
-use crate::web::route::{Route, get};
-use crate::web::{
-    patient::connect::display_name, patient::selected_devices::SelectedDevices,
-    patient::signed_in::page_response, request::Request, response::HandlerResult, response::Refusal,
+use crate::web::patient::{
+    connect::display_name, selected_devices::SelectedDevices, signed_in::page_response,
 };
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal};
+use crate::web::route::{Route, get};
 
 /// The patient's devices, as OW reports them.
 enum ConnectedDevices {

@@ -4,18 +4,19 @@ use http::StatusCode;
 use maud::html;
 use warp::reply::Response;
 
-use crate::app::{
-    connect_device, connect_device::ConnectError, device_offers, offer_cache::Offer, state::App,
-};
+use crate::app::connect_device::{self, ConnectError};
+use crate::app::device_offers;
+use crate::app::{offer_cache::Offer, state::App};
 use crate::model::study::Study;
 use crate::ow::connector::CallError;
 use crate::store::people::consent;
 use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::layout::{PageFrame, form, render_page};
 use crate::web::patient::consent_questions::{ConsentQuestion, find_questions};
+use crate::web::patient::signed_in::page_response;
+use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, html as html_answer, see_other, with_status};
 use crate::web::route::{Route, get, post};
-use crate::web::{patient::signed_in::page_response, request::Request};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![

@@ -3,14 +3,13 @@
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use crate::app::{connect_device, connect_device::ConnectError, state::App};
+use crate::app::connect_device::{self, ConnectError};
+use crate::app::state::App;
 use crate::web::access::{Anyone, RATE_LIMITED, find_patient};
+use crate::web::patient::{connect::display_name, consent_questions::load_questions};
+use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
 use crate::web::route::{Route, get};
-use crate::web::{
-    layout::length, patient::connect::display_name, patient::consent_questions::load_questions,
-    patient::selected_devices::SelectedDevices, patient::signed_in::page_response, request::Request,
-    response::HandlerResult,
-};
+use crate::web::{layout::length, request::Request, response::HandlerResult};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/clients/ow/complete", RATE_LIMITED, show)]

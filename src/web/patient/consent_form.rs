@@ -10,10 +10,8 @@ use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::Token;
 use crate::web::layout::{checkbox, form};
 use crate::web::patient::wording::{LANGUAGE, VERSION};
-use crate::web::{
-    patient::consent_questions::ConsentQuestion, patient::signed_in::page_response, request::FormFields,
-    response::with_status,
-};
+use crate::web::patient::{consent_questions::ConsentQuestion, signed_in::page_response};
+use crate::web::{request::FormFields, response::with_status};
 
 /// The reason why the form is shown again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,12 @@ use crate::config::settings::Settings;
 use crate::model::study::{Scope, Study, StudyId};
 use crate::model::{account::Actor, catalog::source, patient::PatientId};
 use crate::secrets::token::TokenHash;
-use crate::store::people::consent::{ConsentEntry, GrantBasis};
-use crate::store::people::{consent, device_connection, study};
+use crate::store::people::consent::{self, ConsentEntry, GrantBasis};
+use crate::store::people::{device_connection, study};
 use crate::store::{engine::setting, error::StoreError, privacy::audit, samples::code::DataSourceCodes};
+use crate::web::patient::selected_devices::SelectedDevices;
 use crate::web::patient::wording::{LANGUAGE, VERSION, Wording};
-use crate::web::{access::SignedInPatient, patient::selected_devices::SelectedDevices, response::Refusal};
+use crate::web::{access::SignedInPatient, response::Refusal};
 
 /// One study's scopes, with the patient's consents.
 #[derive(Debug, Clone)]

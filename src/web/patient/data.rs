@@ -11,17 +11,13 @@ use crate::common::time::time_zone_or_utc;
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::PatientRef;
 use crate::omh::render;
-use crate::store::{
-    engine::store::Store, error::StoreError, people::patient as patients, privacy::audit,
-    samples::observation, samples::observation::ObservationFilter,
-};
+use crate::store::samples::observation::{self, ObservationFilter};
+use crate::store::{engine::store::Store, error::StoreError, people::patient as patients, privacy::audit};
 use crate::web::access::{PATIENT, SignedInPatient};
-use crate::web::chart::charts::{Charts, Rows};
+use crate::web::chart::charts::{ChartedSeries, Charts};
+use crate::web::chart::{overview::Overview, period::Period};
 use crate::web::route::{Route, get};
-use crate::web::{
-    chart::overview::Overview, chart::period::Period, patient::signed_in::page_response, request::Request,
-    response::HandlerResult,
-};
+use crate::web::{patient::signed_in::page_response, request::Request, response::HandlerResult};
 
 /// Chunks that wait for a slow reader; each is one step of reading the store.
 const QUEUED_CHUNKS: usize = 2;
@@ -47,9 +43,9 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&who.time_zone);
-        let rows = Rows::load(db, id)?;
+        let rows = ChartedSeries::load(db, id)?;
         let charts = Charts::load(db, &rows, (period, &zone), now)?;
-        Ok((Overview::load(db, &rows, id, &zone, now)?, charts))
+        Ok((MeasurementOverview::load(db, &rows, id, &zone, now)?, charts))
     };
     let (overview, charts) = app.store.read(read).await?;
     let who = patient.actor();
@@ -57,7 +53,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let body = html! {
         h1 { "Your data" }
         (overview.table("#"))
-        (charts.section("/clients/ow/data?period="))
+        (charts.render("/clients/ow/data?period="))
         h2 { "Take it with you" }
         p { "Everything that is stored about you here:" }
         ul {

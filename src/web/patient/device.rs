@@ -9,9 +9,8 @@ use crate::app::{device_offers, offer_cache::Offer, patient_tokens::JHE_TIMEOUT,
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::store::samples::code::DataSourceCodes;
 use crate::web::patient::consent_questions::{ConsentQuestion, find_questions};
-use crate::web::{
-    patient::selected_devices::SelectedDevices, patient::signed_in::page_response, response::Refusal,
-};
+use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
+use crate::web::response::Refusal;
 
 /// The next question to a patient.
 pub(crate) enum NextQuestion {

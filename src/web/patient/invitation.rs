@@ -9,19 +9,20 @@ use crate::common::time::Timestamp;
 use crate::jhe::invitation::InvitationCode;
 use crate::model::account::Actor;
 use crate::secrets::token::{Token, TokenHash};
-use crate::store::people::invitation::{Invitation, InvitationState};
-use crate::store::people::{invitation, session};
-use crate::store::{error::StoreError, people::session::Holder, privacy::audit};
+use crate::store::people::invitation::{self, Invitation, InvitationState};
+use crate::store::people::session::{self, Holder};
+use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{Anyone, RATE_LIMITED, find_patient};
+use crate::web::csrf;
 use crate::web::patient::consent_form::{ConsentForm, FormProblem, TickedBoxes};
 use crate::web::patient::consent_questions::{find_questions, record_grants};
 use crate::web::patient::device::{NextQuestion, find_next_question, render_device_choice};
+use crate::web::patient::jhe_invitation;
+use crate::web::patient::selected_devices::SelectedDevices;
 use crate::web::patient::signed_in::{SESSION_AGE, page_response, with_session};
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, get, post};
-use crate::web::{
-    csrf, layout::form, patient::jhe_invitation, patient::selected_devices::SelectedDevices, request::Request,
-};
+use crate::web::{layout::form, request::Request};
 
 /// A form that comes again within this time was sent twice.
 const RESUBMIT_WINDOW: std::time::Duration = std::time::Duration::from_mins(10);

@@ -10,11 +10,10 @@ use crate::web::patient::consent_form::{ConsentForm, FormProblem, TickedBoxes};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions, record_intent};
 use crate::web::patient::device::{NextQuestion, find_next_question, render_device_choice};
 use crate::web::patient::jhe_consents::{ConsentAnswer, JhePatientConsents};
+use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
+use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, get, post};
-use crate::web::{
-    patient::selected_devices::SelectedDevices, patient::signed_in::page_response, request::Request,
-};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/clients/ow/ask", PATIENT, show), post("/clients/ow/answer", PATIENT, answer)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use secrecy::SecretString;
 
-use crate::app::{patient_tokens, patient_tokens::PatientCallError, state::App};
+use crate::app::patient_tokens::{self, PatientCallError};
+use crate::app::state::App;
 use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::{consents::ScopeAnswer, error::JheError};
 use crate::model::patient::{PatientId, PatientRef};

@@ -8,17 +8,20 @@ use crate::app::{invite as invitations, patient_tokens, state::App};
 use crate::common::time::Timestamp;
 use crate::jhe::client::Caller;
 use crate::jhe::invitation::{InvitationCode, RedeemError};
-use crate::model::{
-    account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient, patient::PatientId,
-};
+use crate::model::patient::PatientId;
+use crate::model::{account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
 use crate::secrets::token::{Token, TokenHash};
-use crate::store::people::{invitation, jhe_consent, patient, session};
-use crate::store::{error::StoreError, people::patient::NewPatient, people::session::Holder, privacy::audit};
+use crate::store::people::patient::{self, NewPatient};
+use crate::store::people::session::{self, Holder};
+use crate::store::people::{invitation, jhe_consent};
+use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{Anyone, RATE_LIMITED};
+use crate::web::csrf;
+use crate::web::patient::jhe_consents::jhe_unavailable;
 use crate::web::patient::signed_in::{SESSION_AGE, page_response, with_session};
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
-use crate::web::{csrf, layout::form, patient::jhe_consents::jhe_unavailable, request::Request};
+use crate::web::{layout::form, request::Request};
 
 /// JHE has no time zone of a patient; a practitioner may set one.
 const TIME_ZONE: &str = "UTC";

@@ -51,9 +51,10 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
     let mut expected = Vec::new();
     for (place, (series, key, unit)) in (40_u32..).zip(instants()) {
         let (at, value) = (moment.plus(Duration::from_secs(u64::from(place))), f64::from(place) + 0.5);
-        world
-            .sim
-            .put_row(&user, Row::of(series.timeseries_types()[0], at, value).with_provider("apple").with_zone("+02:00"));
+        world.sim.put_row(
+            &user,
+            Row::of(series.timeseries_types()[0], at, value).with_provider("apple").with_zone("+02:00"),
+        );
         let time = at.local(ZoneOffset::from_minutes(120)).to_string();
         let body =
             json!({ key: { "value": value, "unit": unit }, "effective_time_frame": { "date_time": time } });

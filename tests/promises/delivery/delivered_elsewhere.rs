@@ -167,7 +167,10 @@ fn an_interrupted_adoption_continues_when_run_again() {
     // Between two pages JHE goes away.
     scene.jhe.state().fails_after_pages = Some(1);
     let cut = adopt(&scene, &[]);
-    assert!(cut.code == 3 && cut.stderr.contains("patient 1: not all of JHE's observations could be read"), "{cut:?}");
+    assert!(
+        cut.code == 3 && cut.stderr.contains("patient 1: not all of JHE's observations could be read"),
+        "{cut:?}"
+    );
     scene.jhe.state().fails_after_pages = None;
     let ran = adopt(&scene, &[]);
     assert!(ran.stdout.contains(&format!("seen {left}, adopted {left}, already ours 0")), "{ran:?}");

@@ -70,8 +70,7 @@ fn levels_are_set_module_by_module() {
     let served = Served::with(&world, &[("JHE_OW_LOG", "warn,jhe_ow::common::backoff=debug")]);
     until("the sample is kept", || world.kept(&patient).len() == 1);
     let lines = lines(&served.stop("TERM").stderr);
-    let is_of_module =
-        |line: &Value| line["target"].as_str().unwrap().starts_with("jhe_ow::common::backoff");
+    let is_of_module = |line: &Value| line["target"].as_str().unwrap().starts_with("jhe_ow::common::backoff");
     assert!(lines.iter().any(|line| is_of_module(line) && line["level"] == "DEBUG"), "{lines:#?}");
     assert!(lines.iter().all(|line| is_of_module(line) || line["level"] != "INFO"), "{lines:#?}");
 }
@@ -133,7 +132,7 @@ fn the_overview_shows_the_progress_of_a_tick_and_hourly_counters() {
     assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("A tick is running"), "{page}");
     for told in [
         "aria-label=\"Samples, the last 24 hours: 24 new, 0 revised, 0 rejected.\"",
-        "Errors, the last 24 hours: No errors. Ticks: 1; 0 left patients out",
+        "Errors, the last 24 hours: No errors. Syncs: 1; 0 left patients out",
     ] {
         assert!(page.contains(told), "{told} is not in {page}");
     }

@@ -50,7 +50,7 @@ fn each_silent_patient_is_flagged_with_the_likely_cause_and_what_to_do() {
         assert!(said.contains(cause) && said.contains(next), "{patient} {cause}: {said}");
     }
     let down = silence_text(&operator, &down);
-    assert!(down.contains("OW down") && down.contains("see that it runs"), "{down}");
+    assert!(down.contains("OW down") && down.contains("check that it runs"), "{down}");
     assert_eq!(silence_text(&operator, &fresh), "");
     let overview = operator.get("/admin").body;
     assert!(overview.contains(">5 silent</a>"), "{overview}");

@@ -80,7 +80,7 @@ fn each_type_with_data_has_a_chart_and_a_table() {
         assert_eq!(operator.get(&format!("{one}?period=month")).status, 200);
     }
     assert!(section(&page, "forced_expiratory_volume_1").is_none());
-    assert!(page.contains("nothing has arrived of it yet: Breath volume in one second (FEV1)."), "{page}");
+    assert!(page.contains("no data yet: Breath volume in one second (FEV1)."), "{page}");
     assert!(overview.contains("36.6\u{a0}°C") && overview.contains("21 Nov 2026, 12:00 CET"), "{overview}");
     assert_eq!(operator.get(&format!("/admin/patients/{patient}/charts/nothing")).status, 404);
     assert!(!page.contains("<script"), "{page}");

@@ -10,14 +10,16 @@ use crate::model::account::Role;
 use crate::model::patient::{PatientId, PatientRef, parse_name};
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
-use crate::store::people::invitation::{Invitation, InvitationState};
-use crate::store::people::{invitation, patient, session};
-use crate::store::{people::session::Holder, privacy::audit};
+use crate::store::people::invitation::{self, Invitation, InvitationState};
+use crate::store::people::patient;
+use crate::store::people::session::{self, Holder};
+use crate::store::privacy::audit;
 use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
+use crate::web::admin::{patient::view::View, staff::page};
 use crate::web::layout::{badge, form, local, local_text};
+use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
-use crate::web::{admin::patient::view::View, admin::staff::page, request::Request};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![

@@ -8,9 +8,11 @@ use crate::model::patient::PatientRef;
 use crate::store::people::patient as patients;
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::staff::{note_view, page};
-use crate::web::chart::charts::{Charts, Rows};
+use crate::web::chart::charts::{ChartedSeries, Charts};
+use crate::web::chart::period::Period;
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
-use crate::web::{chart::period::Period, request::Request, response::HandlerResult, response::Refusal};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -27,7 +29,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&who.time_zone);
-        let rows = Rows::load(db, id)?;
+        let rows = ChartedSeries::load(db, id)?;
         let rows = match wanted {
             Some(series_type) => rows.only(&series_type),
             None => Some(rows),
@@ -46,7 +48,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
             a href={ "/admin/patients/" (id) } { "Back to the patient" }
             @if only.is_some() { " · " a href=(all) { "All charts" } }
         }
-        (charts.section(&format!("{here}?period=")))
+        (charts.render(&format!("{here}?period=")))
     };
     Ok(page(app, staff, "/admin/patients", "Charts", &body))
 }

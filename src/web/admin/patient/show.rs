@@ -5,19 +5,17 @@ use crate::app::{enrolment_stage::EnrolmentStage, state::App};
 use crate::common::time::Timestamp;
 use crate::model::{account::Role, patient::PatientId, silence::Silence, study::StudyId};
 use crate::secrets::token::TokenHash;
-use crate::store::{
-    people::consent, people::consent::ConsentEntry, people::device_connection::DeviceConnection,
-};
+use crate::store::people::consent::{self, ConsentEntry};
+use crate::store::people::device_connection::DeviceConnection;
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
+use crate::web::admin::observations;
 use crate::web::admin::overview::{stage_badge, trouble};
-use crate::web::admin::patient::{access, polling};
+use crate::web::admin::patient::{access, polling, view::View};
 use crate::web::admin::staff::{note_view, page};
-use crate::web::layout::{ago, count, local, notice, table_head};
+use crate::web::layout::{Column::Text, ago, count, local, notice, table_head};
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
-use crate::web::{
-    admin::observations, admin::patient::view::View, layout::Column::Text, request::Request,
-    response::HandlerResult, response::Refusal,
-};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![

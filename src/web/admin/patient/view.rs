@@ -3,18 +3,17 @@ use jiff::tz::TimeZone;
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::{account::VisibleTo, silence::Silence, study::Study};
-use crate::store::operations::patient_status::{PatientFilter, PatientOverview};
-use crate::store::operations::{patient_status, silence};
-use crate::store::people::invitation::{Invitation, InvitationState};
-use crate::store::people::session::{ApiToken, Holder};
-use crate::store::people::{consent, invitation, patient, session, study};
-use crate::store::{
-    engine::setting, error::StoreError, people::consent::ConsentEntry, people::patient::Patient,
-};
-use crate::web::{
-    admin::export::OfPatient, admin::observations, admin::observations::Placed,
-    admin::payloads::OfPatient as Payloads, chart::charts::Rows, chart::overview::Overview,
-};
+use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
+use crate::store::operations::silence;
+use crate::store::people::consent::{self, ConsentEntry};
+use crate::store::people::invitation::{self, Invitation, InvitationState};
+use crate::store::people::patient::{self, Patient};
+use crate::store::people::session::{self, ApiToken, Holder};
+use crate::store::people::study;
+use crate::store::{engine::setting, error::StoreError};
+use crate::web::admin::observations::{self, Placed};
+use crate::web::admin::{export::OfPatient, payloads::OfPatient as Payloads};
+use crate::web::chart::{charts::Rows, overview::Overview};
 
 /// Everything that the page shows.
 pub(crate) struct View {
