@@ -28,7 +28,7 @@ pub(crate) fn start(app: &App, patient: PatientId, title: &str, backfill: Option
     });
     // A second task awaits the first, so that the job ends even if the poll panics.
     tokio::spawn(async move {
-        let result = poll.await.unwrap_or_else(|_| "It broke off; the log says why.".to_owned());
+        let result = poll.await.unwrap_or_else(|_| "The poll crashed; the log says why.".to_owned());
         jobs.end(patient, clock.now(), result);
     });
     true
@@ -51,9 +51,9 @@ fn describe(outcome: Result<PollOutcome, Failure>) -> String {
 
 fn describe_not_polled(reason: NotPolled) -> &'static str {
     match reason {
-        NotPolled::NoLink => "Not polled: there is no link to an OW user yet.",
+        NotPolled::NoLink => "Not polled: the patient is not linked to an OW user yet.",
         NotPolled::NeedsRelink => "Not polled: OW no longer knows the linked user.",
-        NotPolled::NoConsent => "Not polled: there is no consent.",
-        NotPolled::NoConsentAtJhe => "Not polled: there is no consent at JHE.",
+        NotPolled::NoConsent => "Not polled: the patient has no active consent.",
+        NotPolled::NoConsentAtJhe => "Not polled: the patient has no active consent at JHE.",
     }
 }

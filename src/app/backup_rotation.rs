@@ -1,4 +1,4 @@
-//! The daemon's own backups: due times, file names, and the number of files to keep.
+//! The daemon's own backups: creates them, finds the newest, and removes the oldest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub fn directory(settings: &Settings, data: &Path) -> PathBuf {
     settings.backup_directory().map_or_else(|| data.join(backup::DIRECTORY), PathBuf::from)
 }
 
-/// Returns the start of the newest backup; none where there is none, or the directory cannot be read.
+/// Returns the start of the newest backup; none if there is no backup or the directory cannot be read.
 pub fn find_newest(directory: &Path, now: Timestamp) -> Option<Timestamp> {
     list_names(directory, now).unwrap_or_default().last().and_then(|name| parse_start(name))
 }
@@ -65,14 +65,16 @@ fn remove_unfinished(directory: &Path) {
         if entry.file_name().to_string_lossy().starts_with(backup::TEMPORARY_PREFIX) && is_old(&path) {
             match fs::remove_dir_all(&path) {
                 Ok(()) => tracing::info!("removed the unfinished backup {}", path.display()),
-                Err(error) => tracing::warn!("the unfinished backup {} stays: {error}", path.display()),
+                Err(error) => {
+                    tracing::warn!("the unfinished backup {} cannot be removed: {error}", path.display())
+                }
             }
         }
     }
 }
 
-/// Lists the backups in a directory, the newest last. A start in the future comes from a clock that ran
-/// ahead: such a file neither delays the next backup nor counts as one to keep.
+/// Lists the backups in a directory, the newest last. Skips those with a start in the future (clock skew):
+/// they must not delay the next backup or count as backups to keep.
 fn list_names(directory: &Path, now: Timestamp) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {

@@ -20,7 +20,7 @@ use crate::store::people::patient::{self, Relink};
 use crate::store::{error::StoreError, privacy::audit};
 
 /// OW forgets the OAuth state of an authorization after this time.
-const AUTHORIZATION_AGE: Duration = Duration::from_mins(15);
+const AUTHORIZATION_LIFETIME: Duration = Duration::from_mins(15);
 
 /// An error of a call that connects, lists or disconnects devices.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(crate) enum ConnectError {
     Store(#[from] StoreError),
 }
 
-/// Returns the page that shows the result when the browser comes back from the provider.
+/// Returns the URL of the page that shows the result after the browser returns from the provider.
 pub(crate) fn completion_url(app: &App, provider: &str) -> String {
     format!("{}/clients/ow/complete?provider={provider}", app.live.config().public_base())
 }
@@ -49,7 +49,7 @@ pub(crate) fn is_provider_name(provider: &str) -> bool {
     !provider.is_empty() && provider.len() <= 32 && provider.bytes().all(plain)
 }
 
-/// Returns the patient's OW user. A patient without one is linked to a user that OW finds or creates.
+/// Returns the patient's OW user. If the patient has none, finds or creates the user at OW and links it.
 pub(crate) async fn ensure_ow_user(app: &App, id: PatientId, who: Actor) -> Result<OwUser, ConnectError> {
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let read =
@@ -63,7 +63,7 @@ pub(crate) async fn ensure_ow_user(app: &App, id: PatientId, who: Actor) -> Resu
     };
     if let Some(linked) = linked {
         if let Some(named) = through_jhe.filter(|named| *named != linked) {
-            tracing::error!(patient = %id, "JHE's user names {named}, and the patient is linked to {linked}");
+            tracing::error!(patient = %id, "JHE assigns OW user {named}, but the link is to {linked}");
         }
         return Ok(linked);
     }
@@ -71,7 +71,7 @@ pub(crate) async fn ensure_ow_user(app: &App, id: PatientId, who: Actor) -> Resu
         Some(user) if ow.has_user(&user).await? => user,
         gone => {
             if let Some(gone) = gone {
-                tracing::error!(patient = %id, "JHE's user names {gone}, which OW no longer has");
+                tracing::error!(patient = %id, "JHE assigns OW user {gone}, which no longer exists at OW");
             }
             ow.find_or_create_user(&external_id).await?
         }
@@ -89,9 +89,8 @@ pub(crate) async fn ensure_ow_user(app: &App, id: PatientId, who: Actor) -> Resu
     Ok(user)
 }
 
-/// Lets JHE find or create the OW user, so that JHE's record of the user names it. Returns none where JHE has
-/// no OW of its own, or fails. OW finds the same user by JHE's number either way, so a failure here costs
-/// nothing.
+/// Has JHE find or create the OW user, so that JHE stores its id. Returns none if JHE has no connection
+/// to OW or the call fails. A failure is harmless: the caller then finds the same OW user by its JHE user id.
 async fn create_through_jhe(app: &App, id: PatientId) -> Option<OwUser> {
     let jhe = app.live.jhe()?;
     let create = |access: SecretString| {
@@ -101,8 +100,8 @@ async fn create_through_jhe(app: &App, id: PatientId) -> Option<OwUser> {
     match timeout(patient_tokens::JHE_TIMEOUT, patient_tokens::call_as_patient(app, &jhe, id, create)).await {
         Ok(Ok(OwUserOutcome::User(user))) => return Some(user),
         Ok(Ok(OwUserOutcome::NotConfigured) | Err(PatientCallError::NoToken)) => {}
-        Ok(Err(error)) => tracing::warn!(patient = %id, "JHE's user will not name the OW user: {error}"),
-        Err(_) => tracing::warn!(patient = %id, "JHE's user will not name the OW user: no answer in time"),
+        Ok(Err(error)) => tracing::warn!(patient = %id, "JHE did not store the patient's OW user: {error}"),
+        Err(_) => tracing::warn!(patient = %id, "JHE did not store the patient's OW user: no answer in time"),
     }
     None
 }
@@ -112,8 +111,8 @@ pub(crate) async fn find_linked_user(app: &App, id: PatientId) -> Result<OwUser,
     patient.link.map(|link| link.ow_user).ok_or(ConnectError::NoUser)
 }
 
-/// Begins an authorization at a provider. The callback has to come with the cookie of `session`; without one,
-/// from an API client, any browser may finish it.
+/// Starts an OAuth authorization at a provider. The callback must carry the cookie of `session`. API clients
+/// have no session: any browser may finish their authorization.
 pub(crate) async fn authorize(
     app: &App,
     id: PatientId,
@@ -132,7 +131,7 @@ pub(crate) async fn authorize(
         return Err(CallError::Status { status: 400, detail }.into());
     }
     let (state, now) = (TokenHash::of(begun.state.as_bytes()), app.clock.now());
-    let expires = now.plus(AUTHORIZATION_AGE);
+    let expires = now.plus(AUTHORIZATION_LIFETIME);
     let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
     let write = move |db: &_| {
         device_connection::insert_authorization(db, state, &authorization, now)?;
@@ -157,25 +156,26 @@ pub(crate) async fn refresh_active(
     Ok(connections)
 }
 
-/// Disconnects the devices whose disconnection failed earlier, because OW did not answer. Failures stay for
-/// the next call.
+/// Retries the disconnections that failed earlier. Those that fail again wait for the next call.
 pub(crate) async fn retry_disconnects(app: &App) {
     let waiting = match app.store.read(device_connection::list_patients_to_disconnect).await {
         Ok(waiting) => waiting,
-        Err(error) => return tracing::warn!("the devices to disconnect could not be read: {error}"),
+        Err(error) => return tracing::warn!("the list of patients to disconnect could not be read: {error}"),
     };
     for patient in waiting {
         match disconnect(app, patient, Actor::Patient(patient)).await {
-            Ok(()) => tracing::info!(%patient, "its device is disconnected"),
-            Err(error) => tracing::warn!(%patient, "its device could not be disconnected: {error}"),
+            Ok(()) => tracing::info!(%patient, "the patient's devices are disconnected"),
+            Err(error) => {
+                tracing::warn!(%patient, "the patient's devices could not be disconnected: {error}")
+            }
         }
     }
 }
 
-/// Ends all active connections of a patient at OW, and authorizations in progress.
+/// Ends a patient's active connections at OW, and cancels authorizations in progress.
 pub(crate) async fn disconnect(app: &App, id: PatientId, who: Actor) -> Result<(), ConnectError> {
     let now = app.clock.now();
-    // First: without OW, the device stays marked, and `retry_disconnects` tries again.
+    // Mark the devices before calling OW: if OW does not answer, `retry_disconnects` tries again.
     app.store.write(move |db| device_connection::end_all(db, id, now)).await?;
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let user = find_linked_user(app, id).await?;

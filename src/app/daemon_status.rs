@@ -16,7 +16,7 @@ pub struct BackupStatus(Arc<Mutex<BackupState>>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupState {
-    /// The time at which the newest backup was begun; none where there is none.
+    /// The start of the newest backup, if there is one.
     pub newest: Option<Timestamp>,
     /// The error of the last attempt, if it failed.
     pub error: Option<String>,
@@ -32,11 +32,11 @@ impl BackupStatus {
     }
 }
 
-/// The export to JHE.
+/// The last export to JHE, and the gaps in JHE's setup.
 #[derive(Debug, Clone, Default)]
 pub struct ExportStatus {
     last: Arc<Mutex<Option<LastExport>>>,
-    /// Objects that JHE lacks, each with its remedy.
+    /// Gaps in JHE's setup, each with its remedy.
     missing: Arc<Mutex<Vec<String>>>,
 }
 
@@ -58,7 +58,7 @@ impl ExportStatus {
         self.last.lock().clone()
     }
 
-    /// Replaces the list of what JHE lacks, and returns the new items in it.
+    /// Replaces the gaps in JHE's setup, and returns the new ones.
     pub(crate) fn replace_missing(&self, missing: &[String]) -> Vec<String> {
         let mut known = self.missing.lock();
         let new = missing.iter().filter(|one| !known.contains(one)).cloned().collect();
@@ -71,7 +71,7 @@ impl ExportStatus {
     }
 }
 
-/// The ticker: its last tick, and the one that runs.
+/// The ticker's last tick and its running tick.
 #[derive(Debug, Clone)]
 pub struct TickerStatus {
     state: Arc<Mutex<TickerState>>,
@@ -88,7 +88,7 @@ pub struct TickerState {
     pub outcome: Option<String>,
     /// The start of that tick.
     pub began: Option<Timestamp>,
-    /// The time and reason of a tick that was skipped since.
+    /// The time and reason of the last tick that was skipped after `last`.
     pub skipped: Option<(Timestamp, String)>,
     /// True if the tick could not run at all. Errors of single patients do not count.
     pub failed: bool,
@@ -97,7 +97,7 @@ pub struct TickerState {
 }
 
 impl TickerState {
-    /// Returns the time of the ticker's last sign of life.
+    /// Returns the time at which the last tick ended or was skipped.
     pub fn last_activity(&self) -> Timestamp {
         self.skipped.as_ref().map_or(self.last, |(at, _)| self.last.max(*at))
     }
@@ -110,7 +110,7 @@ impl TickerStatus {
         Self { state: Arc::new(Mutex::new(state)), running: Arc::default(), ended: Arc::default() }
     }
 
-    /// Records the start of a tick, which counts as running for as long as its progress is alive.
+    /// Records the start of a tick. The tick counts as running until its `progress` is dropped.
     pub(crate) fn begin(&self, progress: &Arc<PollProgress>, now: Timestamp) {
         *self.running.lock() = (Arc::downgrade(progress), Some(now));
     }
@@ -138,7 +138,7 @@ impl TickerStatus {
         self.ended.notify_waiters();
     }
 
-    /// Waits for the end of the next tick, also a skipped one.
+    /// Waits until the next tick ends or is skipped.
     pub async fn wait_for_end(&self) {
         self.ended.notified().await;
     }

@@ -10,12 +10,12 @@ use crate::app::offer_cache::{Offer, TIMEOUT_WHEN_SLOW};
 use crate::app::state::App;
 use crate::ow::connector::CallError;
 
-/// A page waits this long for OW's list, so that it can still report an OW that hangs.
+/// The longest time that a page waits for OW's list. A page can then still report that OW hangs.
 const OW_TIMEOUT: Duration = Duration::from_secs(2);
-/// An OW user that does not exist: enough to see whether OW has a provider's credentials.
+/// The id of an OW user that does not exist. It suffices to find out if OW has a provider's credentials.
 const PROBE_USER: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Lists the providers that OW has switched on and has credentials for.
+/// Lists the providers that are enabled at OW and have credentials there.
 pub(crate) async fn list(app: &App) -> Result<Vec<Offer>, ConnectError> {
     let now = app.clock.now();
     if let Some(offers) = app.offer_cache.get(now) {
@@ -24,7 +24,8 @@ pub(crate) async fn list(app: &App) -> Result<Vec<Offer>, ConnectError> {
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let mut providers = ow.list_providers().await?;
     providers.retain(|one| one.is_enabled && one.has_cloud_api && is_provider_name(&one.provider));
-    // OW's list does not say which provider has credentials; an authorization URL without a client id does.
+    // OW's list does not say which providers have credentials. A provider without credentials gets an
+    // authorization URL without a client id.
     let probes = providers.iter().map(|one| {
         let (ow, complete) = (ow.clone(), completion_url(app, &one.provider));
         async move { ow.begin_authorization(&one.provider, PROBE_USER, &complete).await }
@@ -45,10 +46,10 @@ pub(crate) async fn list(app: &App) -> Result<Vec<Offer>, ConnectError> {
     Ok(offers)
 }
 
-/// Lists the providers for a page that shows much else. Where OW was slow a moment ago, the page gets the
-/// last list while OW is asked in the background; none where there is no list.
+/// Lists the providers for a page that shows other things too. If OW does not answer in time, returns the
+/// last list, if any, and the request continues in the background.
 pub(crate) async fn list_quickly(app: &App) -> Option<Vec<Offer>> {
-    let patience = if app.offer_cache.is_slow() { TIMEOUT_WHEN_SLOW } else { OW_TIMEOUT };
+    let page_timeout = if app.offer_cache.is_slow() { TIMEOUT_WHEN_SLOW } else { OW_TIMEOUT };
     let background = app.clone();
     let request = tokio::spawn(async move {
         let began = Instant::now();
@@ -56,7 +57,7 @@ pub(crate) async fn list_quickly(app: &App) -> Option<Vec<Offer>> {
         background.offer_cache.record_request(offers.clone(), began.elapsed());
         offers
     });
-    match timeout(patience, request).await {
+    match timeout(page_timeout, request).await {
         Ok(offers) => offers.ok().flatten(),
         Err(_) => app.offer_cache.last(),
     }

@@ -1,15 +1,15 @@
-//! The stage of a patient between the invitation and arriving data.
+//! The enrolment stage of a patient: from added, through invited and consented, to connected.
 
 use crate::store::{operations::patient_status::PatientOverview, people::device_connection::ConnectionState};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnrolmentStage {
     Added,
-    /// Has an invitation that is open.
+    /// Has an open invitation.
     Invited,
     /// Consented, without a connected device.
     Consented,
-    /// Left for the provider's page, and has not come back.
+    /// Started an authorization at the provider and has not finished it.
     Authorizing,
     /// Consented and connected: data arrive.
     Connected,
@@ -21,17 +21,17 @@ pub enum EnrolmentStage {
 
 impl EnrolmentStage {
     pub fn of(patient: &PatientOverview) -> Self {
-        let consents =
+        let has_consent =
             patient.scopes.iter().flat_map(|(_, grants)| grants).any(|grant| grant.withdrawn.is_none());
-        let device = |state| patient.devices.iter().any(|device| device.state == state);
+        let has_device = |state| patient.devices.iter().any(|device| device.state == state);
         match patient {
             _ if patient.scopes.is_empty() && patient.invited => Self::Invited,
             _ if patient.scopes.is_empty() => Self::Added,
-            _ if !consents => Self::Withdrawn,
+            _ if !has_consent => Self::Withdrawn,
             PatientOverview { needs_relink: true, .. } => Self::NeedsRelink,
             PatientOverview { link: None, .. } => Self::Consented,
-            _ if device(ConnectionState::Active) => Self::Connected,
-            _ if device(ConnectionState::Authorizing) => Self::Authorizing,
+            _ if has_device(ConnectionState::Active) => Self::Connected,
+            _ if has_device(ConnectionState::Authorizing) => Self::Authorizing,
             // Linked on the command line: OW has not listed the devices yet.
             _ if patient.devices.is_empty() && patient.newest.is_some() => Self::Connected,
             _ => Self::Consented,
@@ -50,7 +50,7 @@ impl EnrolmentStage {
         }
     }
 
-    /// Returns the next step for the practitioner; empty where there is none.
+    /// Returns the next step for the practitioner; empty if there is none.
     pub fn next_step(self, patient: &PatientOverview) -> &'static str {
         match self {
             Self::Added if patient.enrolled => "Invite the patient",
@@ -67,10 +67,13 @@ impl EnrolmentStage {
     }
 }
 
-/// Describes the problem with a patient's data, and its remedy.
+/// Describes the problem with a patient's data, if any: the last error, or samples missing here.
 pub fn describe_problem(patient: &PatientOverview) -> Option<String> {
     let missing = (patient.missing > 0).then(|| {
-        format!("OW counts {} more than are stored here; see the rejected samples", patient.missing)
+        format!(
+            "Samples are missing: OW counts {} more than are stored here; see the rejected samples",
+            patient.missing
+        )
     });
     patient.error.clone().or(missing)
 }

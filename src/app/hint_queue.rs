@@ -1,5 +1,5 @@
-//! Hints that OW has new data of a user, from webhooks and from OW's list of sync runs. The daemon reads
-//! these users before the next tick. A lost hint costs nothing but time: ticks and sweeps read all data
+//! Queue of hints that OW has new data for a user, from webhooks and from OW's list of sync runs. The daemon
+//! reads these users before the next tick. A lost hint only delays the data: ticks and sweeps read all data
 //! anyway.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,23 +12,24 @@ use tokio::sync::Notify;
 use crate::common::time::Timestamp;
 use crate::ow::runs::SyncRun;
 
-/// Webhook ids that are remembered against redelivery: five minutes of a busy OW.
+/// Webhook ids kept to detect a redelivery: those of five minutes of a busy OW.
 const MAX_MESSAGE_IDS: usize = 5000;
-/// Users who wait at most; the next tick reads the others.
+/// Maximum number of users in the queue; the next tick reads the others.
 const MAX_WAITING: usize = 10_000;
-/// Failed reads of a user before the user is left to the ticks: an OW that fails this often fails for long.
+/// Failed reads after which a user leaves the queue and only ticks read the user. So many failures mean a
+/// long outage of OW.
 const MAX_TRIES: u32 = 10;
 
-/// A webhook's information about historical data of a user.
+/// New historical data of a user, as a webhook announces them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hint {
     /// The oldest new sample, if the webhook names it.
     pub since: Option<Timestamp>,
-    /// OW's sync runs of historical data; OW knows how far back each reached.
+    /// The ids of OW's historical sync runs; OW reports how far back each run reached.
     pub runs: BTreeSet<String>,
 }
 
-/// OW users who wait, with the number of failed reads of each.
+/// OW users in the queue, each with the number of failed reads.
 pub type WaitingUsers = BTreeMap<String, u32>;
 
 /// The queue, shared by the webhook, the list of sync runs, and the loops that read.
@@ -44,7 +45,7 @@ struct QueuedHints {
     waiting: WaitingUsers,
     /// Hints about historical data that are not stored in the database yet.
     historical: BTreeMap<String, Hint>,
-    /// The last read of each user because of a hint.
+    /// The time of each user's last read that a hint caused.
     last_reads: BTreeMap<String, Timestamp>,
     /// The sync runs of the last list with their last activity; none before the first list.
     runs: Option<BTreeMap<String, String>>,
@@ -133,7 +134,7 @@ impl HintQueue {
         self.added.notified().await;
     }
 
-    /// Wakes [`Self::wait_for_historical_read`] after a read was stored.
+    /// Wakes [`Self::wait_for_historical_read`] after a historical read was stored in the database.
     pub fn notify_historical_read(&self) {
         self.historical_read_scheduled.notify_one();
     }
@@ -153,7 +154,7 @@ impl QueuedHints {
         *known = tries.min(*known);
     }
 
-    /// Merges a hint into the user's earlier one: the furthest past counts.
+    /// Merges a hint into the user's earlier one. The earliest `since` wins.
     fn add_historical(&mut self, user: &str, hint: Hint) {
         let is_full = self.historical.len() >= MAX_WAITING && !self.historical.contains_key(user);
         if hint == Hint::default() || is_full {

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 static INSTANCE: LazyLock<String> = LazyLock::new(|| {
     let mut bytes = [0; 16];
-    // Without randomness the id is the same at each start. It is no secret: only the doctor's comparison
-    // suffers.
+    // If this fails, the id is the same at each start. It is no secret; only the doctor's comparison becomes
+    // useless.
     let _ = getrandom::fill(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid().simple().to_string()
 });

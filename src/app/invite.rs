@@ -1,4 +1,4 @@
-//! Invites a patient: a single-use link for seven days, or a link that JHE makes.
+//! Invites a patient with our own single-use link, which lasts seven days, or with a link that JHE creates.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ pub const INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
 /// The longest host name that DNS allows, with a port, in characters.
 const MAX_HOST_CHARS: usize = 260;
 
-/// Returns the link to send. Whoever opens it is taken for the patient.
+/// Returns the link to send. Anybody who opens it acts as the patient.
 pub fn invitation_link(base: &str, token: &Token) -> String {
     format!("{base}/ow/?code={}", token.expose())
 }
 
-/// Invites a patient to a study, and enrols the patient there; without a study, to all of the patient's.
-/// Returns the end of the invitation.
+/// Enrols a patient in a study and issues an invitation to it. Without a study, the invitation covers all
+/// studies of the patient. Returns the time at which the invitation expires.
 pub fn invite(
     db: &Connection,
     hash: TokenHash,
@@ -44,8 +44,8 @@ pub fn invite(
         None => {}
     }
     if let Some(known) = invitation::find(db, hash)? {
-        // The form was sent twice. A second invitation would end the first link, which the person may have
-        // copied.
+        // The form was submitted twice. A second invitation would revoke the first link, which the operator
+        // may have copied.
         return Ok(known.expires);
     }
     let expires = now.plus(INVITATION_LIFETIME);
@@ -60,11 +60,11 @@ pub struct JheInvitation {
     pub link: String,
     /// The patient's name at JHE.
     pub name: String,
-    /// The end by JHE's default lifetime; JHE does not say it.
+    /// The expiry under JHE's default lifetime. JHE's answer does not contain it.
     pub expires: Timestamp,
 }
 
-/// Checks that an invitation code names the configured JHE. The launch page accepts no other.
+/// Checks that an invitation code names the configured JHE. The launch page refuses all other codes.
 pub(crate) fn is_from_configured_jhe(config: &Config, code: &InvitationCode) -> bool {
     let addresses = [config.jhe_base_url.as_ref(), config.jhe_public_base()];
     addresses.into_iter().flatten().any(|base| code.is_of(base))
@@ -74,32 +74,32 @@ pub(crate) fn is_from_configured_jhe(config: &Config, code: &InvitationCode) -> 
 fn check_link(config: &Config, link: &str) -> Result<InvitationCode, Failure> {
     let code = parse_code(link).ok_or_else(|| {
         Failure::failed(
-            "JHE made a link whose code the launch page here cannot read; it was not handed out",
-            "see that the invitationUrl of its client ends in code=CODE (docs/jhe.md)",
+            "JHE created a link without a code that the daemon can read, so the link is not shown",
+            "check that the invitationUrl of the JHE client ends in code=CODE (docs/jhe.md)",
         )
     })?;
     if is_from_configured_jhe(config, &code) {
         return Ok(code);
     }
-    // JHE's text goes to a terminal: no control characters.
+    // The message may be printed to a terminal, so control characters are removed.
     let host: String = code.host().chars().filter(|c| !c.is_control()).take(MAX_HOST_CHARS).collect();
     let base = config.jhe_public_base();
     let scheme = if base.is_some_and(crate::config::base_url::BaseUrl::is_https) { "https" } else { "http" };
     let base = base.map(ToString::to_string).unwrap_or_default();
     Err(Failure::failed(
         format!(
-            "JHE made a link that names {host}, and the launch page here accepts links of {base} only. It \
-             was not handed out"
+            "JHE created a link to {host}, but the daemon accepts links to {base} only. The link \
+             is not shown"
         ),
         format!(
-            "set JHE_PUBLIC_URL to {scheme}://{host}, if browsers reach JHE there; or set SITE_URL at JHE to \
-             {base}; then invite again"
+            "set JHE_PUBLIC_URL to {scheme}://{host} if browsers reach JHE there; otherwise set SITE_URL at \
+             JHE to {base}; then invite again"
         ),
     ))
 }
 
-/// Creates an invitation at JHE that opens the launch page of this daemon. It is stored here if the patient
-/// is known here already.
+/// Creates an invitation at JHE that opens this daemon's launch page. Stores it if the database has the
+/// patient.
 pub async fn invite_through_jhe(
     jhe: &Jhe,
     store: &Store,
@@ -109,7 +109,7 @@ pub async fn invite_through_jhe(
     clock: &Clock,
 ) -> Result<JheInvitation, Failure> {
     let (now, public_base) = (clock.now(), config.public_base());
-    // This checks access to the patient: JHE creates invitations for patients that the client may not see.
+    // JHE creates invitations even for patients that our client may not see, so check access first.
     let seen = jhe.fetch_consents(Caller::Daemon, jhe_id, clock).await.map_err(|error| {
         let next = error.remedy_for_patient();
         Failure::failed(format!("JHE patient {jhe_id} cannot be invited: {error}"), next)
@@ -117,14 +117,14 @@ pub async fn invite_through_jhe(
     let failed = |error: JheError| {
         let next = error.remedy();
         let next = if next.is_empty() { "try again" } else { next };
-        Failure::failed(format!("JHE made no invitation of patient {jhe_id}: {error}"), next)
+        Failure::failed(format!("JHE did not create an invitation for patient {jhe_id}: {error}"), next)
     };
     let client = jhe.find_inviting_client(&public_base).await.map_err(failed)?;
     let client = client.ok_or_else(|| {
         Failure::failed(
-            "JHE has no client whose invitations lead here",
+            "JHE has no client whose invitations open this daemon",
             format!(
-                "have a superuser of JHE make one whose invitationUrl is {} (docs/jhe.md)",
+                "ask a JHE superuser to create a client with the invitationUrl {} (docs/jhe.md)",
                 invitation_url(&public_base)
             ),
         )
@@ -141,7 +141,7 @@ pub async fn invite_through_jhe(
     Ok(JheInvitation { link, name: seen.consents.patient.name(), expires })
 }
 
-/// Returns the hash of the code in a link from JHE; none where the `code` parameter is missing or malformed.
+/// Returns the hash of the code in a link from JHE; none if the `code` parameter is missing or malformed.
 pub(crate) fn hash_code_in(link: &str) -> Option<TokenHash> {
     parse_code(link).map(|code| code.hash())
 }
@@ -152,7 +152,7 @@ fn parse_code(link: &str) -> Option<InvitationCode> {
     InvitationCode::parse(&code)
 }
 
-/// Enrols a patient in a study; a second time changes nothing.
+/// Enrols a patient in a study. Changes nothing if the patient is already enrolled.
 pub fn enrol(
     db: &Connection,
     id: StudyId,

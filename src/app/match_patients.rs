@@ -1,4 +1,4 @@
-//! Proposes which of JHE's patients a local patient may be, for a person to confirm. Pure.
+//! Proposes JHE patients who may be the same person as a local patient. An operator confirms the match.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::store::people::patient::Patient;
 /// The evidence for a proposal, the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MatchReason {
-    /// OW stores the linked user under the number of this patient's user at JHE.
+    /// The local patient's linked OW user is also the OW user of the JHE patient.
     OwUser,
     Email,
     Name,
@@ -62,7 +62,7 @@ fn find_reason(patient: &Patient, candidate: &JhePatient, ow_user: Option<&OwUse
     (normalize(&patient.name) == normalize(&candidate.name())).then_some(MatchReason::Name)
 }
 
-/// Lowers the case and joins runs of white space.
+/// Converts to lower case and collapses white space.
 fn normalize(text: &str) -> String {
     text.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! Cached list of the providers that patients can connect: to make it costs OW one call per provider.
+//! Caches the list of providers that patients can connect: building it takes one call to OW per provider.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,16 +9,16 @@ use crate::common::time::Timestamp;
 use crate::ow::connector::OwProvider;
 
 const MAX_AGE: Duration = Duration::from_mins(5);
-/// A page whose other parts are ready waits this long for OW where OW was slow a moment ago.
+/// The time that a page waits for OW while OW counts as slow.
 pub(crate) const TIMEOUT_WHEN_SLOW: Duration = Duration::from_millis(10);
 /// The time for which OW counts as slow after an answer that took longer than [`TIMEOUT_WHEN_SLOW`].
 const SLOW_FOR: Duration = Duration::from_mins(1);
 
-/// A provider that OW has switched on and holds credentials for.
+/// A provider that is enabled at OW and has credentials there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offer {
     pub(crate) provider: OwProvider,
-    /// The address that the provider sends browsers back to. It has to be registered there, byte for byte.
+    /// The OAuth redirect URI. It has to be registered at the provider, byte for byte.
     pub(crate) redirect_uri: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub struct OfferCache(Arc<Mutex<CachedOffers>>);
 #[derive(Debug, Default)]
 struct CachedOffers {
     fresh: Option<(Timestamp, Vec<Offer>)>,
-    /// The last list that a page was given, however old; none where OW failed.
+    /// The result of the last request that a page made, however old; none if OW failed.
     last: Option<Vec<Offer>>,
     slow_since: Option<Instant>,
 }

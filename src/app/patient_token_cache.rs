@@ -1,5 +1,4 @@
-//! The patients' OAuth tokens for JHE that this process holds in memory, and the locks under which they are
-//! refreshed.
+//! In-memory cache of the patients' OAuth tokens for JHE, with a lock per patient for refreshing them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ const REFRESH_IN_LAST: u32 = 10;
 #[derive(Debug, Clone, Default)]
 pub struct PatientTokens {
     pub(crate) known: Arc<Mutex<BTreeMap<i64, PatientToken>>>,
-    /// A refresh token works once: one refresh of a patient's token at a time.
+    /// One lock per patient: a refresh token works only once, so refreshes must not overlap.
     refresh_locks: Arc<Mutex<BTreeMap<i64, RefreshLock>>>,
 }
 

@@ -1,5 +1,5 @@
-//! Calls JHE as a patient, with the OAuth tokens that an invitation code was exchanged for. They are sealed
-//! into the database if `JHE_OW_SECRET_KEY` is configured; otherwise they live in memory only.
+//! Calls JHE as a patient, with the OAuth tokens that JHE granted for an invitation code. The database stores
+//! them encrypted if `JHE_OW_SECRET_KEY` is configured; otherwise they are in memory only.
 
 use std::time::Duration;
 
@@ -12,16 +12,17 @@ use crate::jhe::{client::Jhe, error::JheError, invitation::PersonTokens};
 use crate::model::patient::PatientId;
 use crate::store::{error::StoreError, people::jhe_token};
 
-/// The OAuth error of a refresh token that is used up or revoked (RFC 6749, 5.2). Other errors may pass.
+/// The OAuth error for a refresh token that is used up or revoked (RFC 6749, 5.2). Other errors may be
+/// temporary.
 const INVALID_GRANT: &str = "invalid_grant";
-/// A page waits this long for a call to JHE that it can do without.
+/// The longest time that a page waits for an optional call to JHE.
 pub(crate) const JHE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An error of a call to JHE as a patient.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PatientCallError {
-    /// JHE accepts no token of the patient, who has to open an invitation of JHE again.
-    #[error("the patient is not signed in at JHE any more")]
+    /// JHE accepts no token of the patient. The patient has to open an invitation from JHE again.
+    #[error("the patient is no longer signed in at JHE")]
     NoToken,
     #[error(transparent)]
     Jhe(#[from] JheError),
@@ -36,8 +37,8 @@ impl From<StoreError> for PatientCallError {
     }
 }
 
-/// Calls JHE as a patient. A token that expires soon is refreshed first; one that JHE refuses is refreshed
-/// once.
+/// Calls JHE as a patient. Refreshes the token first if it expires soon. If JHE refuses the token,
+/// refreshes it and calls once more.
 pub(crate) async fn call_as_patient<T, F: Future<Output = Result<T, JheError>> + Send>(
     app: &App,
     jhe: &Jhe,
@@ -76,9 +77,11 @@ pub(crate) async fn forget(app: &App, patient: PatientId) -> Result<(), StoreErr
         let revoked = token.refresh.unwrap_or(token.access).into();
         match timeout(JHE_TIMEOUT, jhe.revoke_token(&revoked, &token.client_id)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%patient, "the patient's token is still valid at JHE: {error}"),
+            Ok(Err(error)) => {
+                tracing::warn!(%patient, "the patient's token could not be revoked at JHE: {error}")
+            }
             Err(_) => {
-                tracing::warn!(%patient, "the patient's token is still valid at JHE: no answer in time")
+                tracing::warn!(%patient, "the patient's token could not be revoked at JHE: no answer in time")
             }
         }
     }
@@ -97,7 +100,8 @@ async fn find(app: &App, patient: PatientId) -> Result<Option<PatientToken>, Sto
     let Some(opened) = key.open(&seal_context(patient), &sealed) else {
         tracing::warn!(
             %patient,
-            "the patient's token was sealed with another key: the patient has to open an invitation again"
+            "the patient's token was encrypted with another JHE_OW_SECRET_KEY; the patient has to open an \
+             invitation again"
         );
         return Ok(None);
     };
@@ -114,7 +118,7 @@ async fn store(app: &App, patient: PatientId, token: PatientToken) -> Result<(),
     Ok(())
 }
 
-/// Binds a sealed token to its patient: it does not open as another patient's.
+/// Returns the context that binds an encrypted token to its patient: decryption for another patient fails.
 fn seal_context(patient: PatientId) -> String {
     format!("jhe-token of patient {patient}")
 }

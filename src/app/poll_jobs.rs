@@ -1,4 +1,4 @@
-//! The polls that people start on pages: the last one of each patient, for the page that shows its progress.
+//! Polls that people start on pages. Keeps the last one of each patient for the page that shows its progress.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,10 +8,12 @@ use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-/// Sign-ins per minute and address: people mistype a few times. There is no limit per account, with which a
-/// stranger could lock its owner out. The few slots for password hashing bound an attack from many addresses.
+/// Sign-ins per minute and address. People mistype a few times. There is no limit per account, because a
+/// stranger could use it to lock the owner out. Password hashing has few slots, which bound an attack from
+/// many addresses.
 const SIGN_INS: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// Requests per minute and address to pages that need no sign-in. A waiting room shares an address.
+/// Requests per minute and address to pages that need no sign-in. Patients in a waiting room may share one
+/// address.
 const ANONYMOUS: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// Idle addresses are dropped when more than this many are in memory.
 const MAX_ADDRESSES: usize = 10_000;
@@ -56,7 +58,8 @@ impl RateLimits {
     }
 }
 
-/// Returns the address that is counted. One household has a whole /64 network of IPv6 addresses.
+/// Returns the address under which a client is counted: for IPv6 its /64 network, because one household has a
+/// whole /64.
 pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),

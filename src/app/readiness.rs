@@ -1,4 +1,4 @@
-//! Readiness: the reasons why the daemon does not do its work, and the rule for an overdue tick.
+//! Readiness: the problems that keep the daemon from working, and the rule for an overdue tick.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::app::state::App;
 use crate::store::operations::patient_status;
 use crate::store::operations::tick_lock::{self, LockStatus};
 
-/// A tick that ended more than this many intervals ago is overdue.
+/// The next tick is overdue if the last one ended more than this many intervals ago.
 pub(crate) const OVERDUE_INTERVALS: u32 = 3;
 
 pub(crate) fn is_overdue(age: Duration, interval: Duration) -> bool {
@@ -36,12 +36,12 @@ pub(crate) async fn find_problems(app: &App) -> Vec<String> {
     reasons
 }
 
-/// Returns true if a tick of any process makes progress: its lock is younger than [`tick_lock::STALE_AFTER`].
-/// A first tick may take hours, and so may one from the command line.
+/// Returns true if a tick of any process holds the lock and has renewed it within [`tick_lock::STALE_AFTER`].
+/// A first tick may take hours, and so may a tick from the command line.
 pub(crate) async fn is_tick_in_progress(app: &App) -> bool {
     let (directory, now) = (app.store.directory().to_owned(), app.clock.now());
     match app.store.read(move |db| tick_lock::inspect(db, &directory, now)).await {
-        // A backfill may hold the lock while a tick of ours waits for it.
+        // A backfill may hold the lock while the daemon's tick waits for it.
         Ok(LockStatus::Held { by_tick, .. }) => by_tick || app.ticker.running().is_some(),
         _ => false,
     }

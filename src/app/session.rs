@@ -30,20 +30,20 @@ impl Session {
         Store::open(&self.config.data_dir)
     }
 
-    /// Returns the client for JHE; an error without a configured JHE.
+    /// Returns the client for JHE; fails if JHE is not configured.
     pub(crate) fn jhe(&self) -> Result<Arc<Jhe>, Failure> {
         Jhe::from_config(&self.config)?
             .ok_or_else(|| Failure::usage("JHE is not configured", "set JHE_BASE_URL and JHE_CLIENT_KEY"))
     }
 
-    /// Returns the client for OW; none without a configured OW.
+    /// Returns the client for OW; none if OW is not configured.
     pub(crate) fn ow(&self) -> Result<Option<Connector>, Failure> {
         let (url, key) = (self.config.ow_api_url.as_ref(), self.config.ow_api_key.as_ref());
         url.zip(key).map(|(url, key)| Connector::new(url, key)).transpose()
     }
 }
 
-/// Finds the patient of an optional argument.
+/// Finds the patient that an optional argument names.
 pub(crate) async fn find_optional(
     store: &Store,
     who: Option<PatientRef>,
@@ -51,7 +51,7 @@ pub(crate) async fn find_optional(
     store.read(move |db| who.map(|who| patient::find(db, who)).transpose()).await
 }
 
-/// Returns the machine's clock, or the fixed one that a drill sets by environment variable.
+/// Returns the system clock, or the fixed clock that an environment variable sets for tests and drills.
 pub(crate) fn clock(environment: &Environment) -> Result<Clock, Failure> {
     let Some(instant) = environment.get(CLOCK_ENV) else { return Ok(Clock::System) };
     #[cfg(debug_assertions)]
@@ -60,8 +60,8 @@ pub(crate) fn clock(environment: &Environment) -> Result<Clock, Failure> {
     }
     Timestamp::parse(&instant).map(Clock::fixed).map_err(|why| {
         Failure::usage(
-            format!("{CLOCK_ENV} = '{instant}' is wrong: {why}"),
-            "write 2026-11-21T08:00:00Z, or unset it",
+            format!("{CLOCK_ENV} = '{instant}' is invalid: {why}"),
+            "set it to a time such as 2026-11-21T08:00:00Z, or unset it",
         )
     })
 }

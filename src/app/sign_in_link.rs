@@ -15,7 +15,7 @@ pub(crate) fn sign_in_url(base: &str, token: &Token) -> String {
     format!("{base}/admin/sign-in?token={}", token.expose())
 }
 
-/// Makes the address that signs the first operator in. Returns none once an operator has a password.
+/// Creates a sign-in link for the first operator. Returns none if an operator has a password.
 pub(crate) async fn first_operator_url(app: &App) -> Result<Option<String>, Failure> {
     let token = Token::generate()?;
     let (hash, now) = (token.hash(), app.clock.now());

@@ -17,7 +17,7 @@ use crate::ow::{client::PageSize, connector::Connector};
 use crate::poll::poller::Poller;
 use crate::store::engine::store::Store;
 
-/// The shared state. Clones share it: each field is a handle.
+/// The shared state. Each field is a handle, so a clone refers to the same state.
 #[derive(Debug, Clone)]
 pub struct App {
     pub store: Store,
@@ -40,7 +40,7 @@ pub struct App {
     pub page_views: PageViewLog,
     /// Ends all background work.
     pub cancel: CancellationToken,
-    /// The page limit that OW was found to accept.
+    /// The page sizes that OW accepts.
     pub page_size: PageSize,
     /// Set by the demonstration, whose pages say that their data are simulated.
     pub simulated: bool,
@@ -81,7 +81,7 @@ impl App {
         self.live.config().public_url.is_some_and(|url| url.is_https())
     }
 
-    /// Builds a poller from the present configuration.
+    /// Builds a poller from the current configuration.
     pub(crate) fn poller(&self) -> Poller {
         Poller {
             store: self.store.clone(),
@@ -94,7 +94,7 @@ impl App {
     }
 }
 
-/// The present configuration, and the clients for OW and JHE that are built from it.
+/// The current configuration, and the clients for OW and JHE that are built from it.
 #[derive(Debug, Clone)]
 pub struct LiveConfig(Arc<RwLock<ConfigAndClients>>);
 
@@ -112,8 +112,8 @@ impl LiveConfig {
         Ok(Self(Arc::new(RwLock::new(ConfigAndClients { config, ow: None, jhe }))))
     }
 
-    /// Replaces the configuration, except for the address that the server listens on. After an error the old
-    /// one stays.
+    /// Replaces the configuration, except for the address that the server listens on. Keeps the old one on an
+    /// error.
     pub fn replace(&self, config: Config) -> Result<(), Failure> {
         let jhe = Jhe::from_config(&config)?;
         let mut current = self.0.write();
@@ -122,12 +122,12 @@ impl LiveConfig {
         Ok(())
     }
 
-    /// Returns the client for JHE; none where the daemon runs standalone.
+    /// Returns the client for JHE; none if the daemon runs standalone.
     pub(crate) fn jhe(&self) -> Option<Arc<Jhe>> {
         self.0.read().jhe.clone()
     }
 
-    /// Records the address that the server listens on: the configured port may be 0.
+    /// Records the actual address of the listener: the configured port may be 0.
     pub fn set_bind(&self, bind: SocketAddr) {
         self.0.write().config.bind = bind;
     }
@@ -136,7 +136,7 @@ impl LiveConfig {
         self.0.read().config.clone()
     }
 
-    /// Returns the client for OW; none where its address or key is missing or unusable.
+    /// Returns the client for OW; none if its address or key is missing or invalid.
     pub(crate) fn ow(&self) -> Option<Arc<Connector>> {
         let mut current = self.0.write();
         if current.ow.is_none() {

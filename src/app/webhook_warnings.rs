@@ -1,5 +1,5 @@
-//! Log warnings about webhooks with a bad signature, at most one per reason and minute: anybody may send
-//! them.
+//! Logs warnings about webhooks with an invalid signature: at most one per reason and minute, because anybody
+//! may send such webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ const WARN_EVERY: Duration = Duration::from_mins(1);
 pub struct WebhookWarnings(Arc<Mutex<[Option<Timestamp>; 2]>>);
 
 impl WebhookWarnings {
-    /// Logs why a webhook was refused, and nothing of its content. `at` is the time in its header, in Unix
-    /// seconds.
+    /// Logs the reason for a refused webhook, without its content. `at` is the timestamp in its header, in
+    /// Unix seconds.
     pub(crate) fn warn(&self, why: SignatureError, at: &str, now: Timestamp) {
         let index = match why {
             SignatureError::Mismatch => 0,
@@ -25,7 +25,7 @@ impl WebhookWarnings {
         };
         {
             let mut warned = self.0.lock();
-            // After the clock was set back, `last` is in the future: warn all the same.
+            // A `last` in the future means that the clock was set back: warn anyway.
             if warned[index].is_some_and(|last| last <= now && now.since(last) < WARN_EVERY) {
                 return;
             }
@@ -33,15 +33,15 @@ impl WebhookWarnings {
         }
         match why {
             SignatureError::Mismatch => tracing::warn!(
-                next = "set OW_WEBHOOK_SECRET to the signing secret of the endpoint in OW that sends here",
-                "a message came to /webhooks/ow that is signed with another secret than OW_WEBHOOK_SECRET"
+                next = "set OW_WEBHOOK_SECRET to the signing secret of this webhook endpoint in OW",
+                "refused a webhook at /webhooks/ow: it is signed with another secret than OW_WEBHOOK_SECRET"
             ),
             SignatureError::StaleTime => {
                 let seconds = at.parse::<i64>().map_or(0, |at| seconds(now).saturating_sub(at));
                 tracing::warn!(
                     seconds,
-                    next = "check both clocks (timedatectl), unless somebody sends old messages again",
-                    "a message came to /webhooks/ow with a valid signature and a time too far from now"
+                    next = "check the clocks here and at OW (timedatectl); if both are right, it is a replay",
+                    "refused a webhook at /webhooks/ow: its timestamp is too far from the current time"
                 );
             }
         }

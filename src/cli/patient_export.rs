@@ -25,23 +25,25 @@ const UNFINISHED_PREFIX: &str = ".jhe-ow-unfinished-";
 
 /// The README in the zip file.
 const README: &str = "\
-Everything that jhe-ow stores of one patient.
+Everything that jhe-ow stores about one patient.
 
 patient.json               the person, links to Open Wearables, consents with their texts, studies,
-                           invitations, sessions and tokens (their times only), devices, newest samples
-observations.ndjson        each measurement as an Open mHealth data point, with its earlier values
-deliveries.ndjson          observations that wait for JupyterHealth Exchange (JHE), or that it rejected
+                           invitations, sessions and tokens (times only), devices, newest samples
+observations.ndjson        each measurement as an Open mHealth data point, with replaced values
+deliveries.ndjson          observations that wait for delivery to JupyterHealth Exchange (JHE), or that JHE
+                           rejected
 delivered_by_others.ndjson observations that another program has delivered to JHE
 rejected.ndjson            samples that could not be converted, with the reasons
-events.ndjson              the ids of nights and workouts at Open Wearables
-payloads.ndjson            the names of the provider's payloads that were read
-hours.ndjson               how many samples the last days had in each hour
-audit.ndjson               who did what about the patient
+events.ndjson              the ids of sleep sessions and workouts at Open Wearables
+payloads.ndjson            the names of the provider payloads that were read
+hours.ndjson               the number of samples per hour in the last days
+audit.ndjson               audit log: each action on the patient's data, and who took it
 
-Times are UTC. A .ndjson file has one JSON document per line. The file contains no
-secrets (codes of invitations, sessions, tokens). It contains no data of a link that was a mistake: they
-belong to another person. It contains the data that are hidden since their consent was withdrawn. It does not
-contain data at Open Wearables, the provider of the device or JHE, nor in backups and logs.
+Times are UTC. A .ndjson file has one JSON document per line.
+
+Included: data that were hidden when their consent was withdrawn.
+Not included: secrets (invitation codes, session and API tokens); data that came through a mistaken link,
+because they belong to another person; data at Open Wearables, the device's provider or JHE; backups; logs.
 ";
 
 #[derive(Debug, Args)]

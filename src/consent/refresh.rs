@@ -1,4 +1,5 @@
-//! Refreshes consents from JHE. Nobody is polled, and nothing is sent, on the strength of an old answer.
+//! Refreshes consents from JHE. The daemon polls and exports only patients whose consents JHE has confirmed
+//! within the last minute.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,18 +13,18 @@ use crate::model::patient::PatientId;
 use crate::store::people::jhe_consent::{self, MirroredPatient};
 use crate::store::{engine::store::Store, error::StoreError};
 
-/// Maximum age of JHE's answer.
+/// Consents younger than this are not fetched again.
 const FRESH: Duration = Duration::from_mins(1);
 /// Interval of refreshes for patients without a link: as long as a practitioner's session lasts.
 const UNLINKED_EVERY: Duration = Duration::from_hours(1);
-/// Patients refreshed at the same time: twice as many as JHE's default workers, so that none of them is idle.
+/// Concurrent refreshes: twice JHE's default number of workers, which keeps all of them busy.
 const CONCURRENCY: usize = 4;
 
 /// A patient whose consents could not be read, and why.
 pub type FailedRefresh = (PatientId, JheError);
 
-/// Refreshes JHE's patients without a link, about whom no tick asks: the staff who may see them can change
-/// all the same.
+/// Refreshes JHE's patients without a link. No tick refreshes them, but the staff who may see them can
+/// change.
 pub(crate) async fn refresh_unlinked(jhe: &Jhe, store: &Store, clock: &Clock) -> Result<(), StoreError> {
     let before = clock.now().minus(UNLINKED_EVERY);
     let stale = store.read(move |db| jhe_consent::list_unlinked(db, before)).await?;
@@ -41,8 +42,8 @@ pub(crate) async fn list_jhe_patients(
     }
 }
 
-/// Refreshes the consents of JHE's linked patients, or of `only`, linked or not, unless they are fresh. The
-/// caller must neither poll nor export the returned patients, whose consents are unknown.
+/// Refreshes the outdated consents of JHE's linked patients, or of the patients in `only`, linked or not.
+/// Returns the patients whose refresh failed; the caller must neither poll nor export them.
 pub(crate) async fn refresh(
     jhe: &Jhe,
     store: &Store,
@@ -51,7 +52,7 @@ pub(crate) async fn refresh(
 ) -> Result<Vec<FailedRefresh>, StoreError> {
     let now = clock.now();
     let mut stale = list_jhe_patients(store, only).await?;
-    // A time in the future comes from a clock that ran ahead, and proves nothing.
+    // A time in the future comes from a clock that ran ahead; such consents are refreshed too.
     stale.retain(|one| one.refreshed.is_none_or(|at| at > now || now.since(at) >= FRESH));
     let mut refreshes = futures_util::stream::iter(stale)
         .map(|one| async move { (one.patient, refresh_one(jhe, store, clock, one).await) })

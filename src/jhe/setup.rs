@@ -189,7 +189,7 @@ fn find_gaps(state: &SetupState, public_base: &str) -> Vec<SetupGap> {
         add(
             "jhe.invitation",
             false,
-            "JHE has no client whose invitations lead here",
+            "JHE has no client whose invitations open this daemon",
             &format!("have a superuser make one with the invitationUrl {}", invitation_url(public_base)),
         );
     }

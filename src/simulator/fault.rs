@@ -1,11 +1,11 @@
-//! The ways in which the simulated OW can be made to fail.
+//! Faults that a test injects into the simulated OW.
 
-/// A fault of the pages of one user.
+/// A fault in the simulated OW's responses about one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// Never answers.
     Hang,
-    /// This status.
+    /// Answers with this status.
     Status(u16),
     /// 429 with this `Retry-After`.
     TooManyRequests {
@@ -14,7 +14,7 @@ pub enum Fault {
     },
     /// 200 and no JSON.
     Garbage,
-    /// 200 and half of a page, with a matching length.
+    /// 200 and the first half of a page; `Content-Length` matches it.
     Truncated,
     /// 200, and the connection breaks in the middle of the page.
     Cut,

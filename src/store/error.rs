@@ -55,7 +55,7 @@ impl From<rusqlite::Error> for StoreError {
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
-            // The index of the log could not grow: only a lack of room causes that.
+            // The index of the log could not grow: only a full disk causes that.
             Some(ErrorCode::SystemIoFailure) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => Self::DiskFull,
             Some(ErrorCode::SystemIoFailure) => {
                 Self::Disk(format!("{error}, code {}", extended.unwrap_or_default()))
@@ -75,18 +75,20 @@ impl From<StoreError> for Failure {
             StoreError::Refused(sentence) => return Failure::usage(sentence.clone(), ""),
             StoreError::DiskFull => "make room on the disk of the data directory; what was committed is safe",
             StoreError::Disk(_) => {
-                "see that the disk is sound and has room (df, dmesg); what was committed is safe"
+                "check that the disk is healthy and has free space (df, dmesg); what was committed is safe"
             }
             StoreError::ReadOnly | StoreError::Unreachable => {
                 "make the data directory and its files writable for this user"
             }
             StoreError::Busy => "end the other process that uses the data directory, or try again",
             StoreError::Damaged(_) => "keep a copy of the file, then restore a backup",
-            StoreError::Misplaced(_) => "put the original file back, or restart to go on with the new one",
+            StoreError::Misplaced(_) => "put the original file back, or restart to use the new one",
             StoreError::LockLost => "another poll took over; nothing is lost, the next tick reads again",
             StoreError::ConsentEnded => "nothing to do; the next tick reads what is still consented",
             StoreError::Erased => "nothing to do if a patient was erased; otherwise report it with this text",
-            StoreError::Closed | StoreError::Other(_) => "try again; if it stays, report it with this text",
+            StoreError::Closed | StoreError::Other(_) => {
+                "try again; if the error persists, report it with this text"
+            }
         };
         Failure::failed(error.to_string(), remedy)
     }

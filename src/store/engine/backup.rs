@@ -14,9 +14,9 @@ use crate::store::engine::data_directory::{self, FILE_NAME};
 use crate::store::engine::{directory_lock, inspect};
 use crate::store::error::{StoreError, StoreResult};
 
-/// Pages copied between two checks for cancellation: some milliseconds.
+/// Pages copied between two checks for cancellation: a few milliseconds of work.
 const PAGES_PER_STEP: i32 = 500;
-/// Pause before a step that found the file locked is repeated.
+/// Pause before the retry of a step that found the file locked.
 const LOCKED_PAUSE: Duration = Duration::from_millis(20);
 /// SQLite instructions between two checks for cancellation while a copy is verified: about a millisecond.
 const INSTRUCTIONS_PER_CHECK: i32 = 100_000;
@@ -76,8 +76,8 @@ pub fn create(
     if is_same_file(target, &path) {
         return Err(Failure::usage(format!("{} is the store itself", target.display()), "name another file"));
     }
-    // Reading leaves a log beside the file. Without a log no process has the store open, so a file that is
-    // refused can be refused before anything is written beside it.
+    // Opening the file creates a log beside it. If there is no log yet, no process has the store open, and
+    // `inspect` can refuse a wrong file without writing anything.
     if !inspect::wal_path(&path).exists() {
         inspect::inspect(&path)?;
     }
@@ -107,16 +107,18 @@ fn copy_to(
     let unwritable = |error: &dyn std::fmt::Display| {
         Failure::failed(
             format!("the backup {} cannot be written: {error}", target.display()),
-            "name a file in a directory that exists, has room, and that this user may write to",
+            "name a file in an existing directory with free space that this user may write to",
         )
     };
     let failure = |error: StoreError| match error {
-        StoreError::Closed => Failure::failed("the backup was stopped", "start it again; no file was left"),
+        StoreError::Closed => {
+            Failure::failed("the backup was stopped", "start it again; no unfinished file was left behind")
+        }
         StoreError::Damaged(_) => inspect::failure_for(Path::new(FILE_NAME), &error),
         error => unwritable(&error),
     };
-    // A directory, since SQLite may leave files beside the copy. It is deleted on every path and private to
-    // its owner.
+    // The copy gets its own directory because SQLite may create files beside it. Only the owner can read it,
+    // and it is deleted in any case.
     let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(parent);
     let temporary = temporary.map_err(|error| unwritable(&error))?;
     let copied = tempfile::NamedTempFile::new_in(temporary.path()).map_err(|error| unwritable(&error))?;
@@ -141,7 +143,7 @@ fn copy_to(
     Ok(BackupFile { path: target.to_owned(), bytes, contents })
 }
 
-/// Copies `source` page by page. `source` has a transaction open if others may write to it.
+/// Copies `source` page by page. If others may write to `source`, the caller opens a transaction on it first.
 pub(crate) fn copy(source: &Connection, to: &Path, cancel: &CancellationToken) -> StoreResult<()> {
     let mut target = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // An unfinished copy is thrown away: it needs no journal, and one sync at its end is enough.
@@ -165,7 +167,7 @@ pub(crate) fn check(path: &Path, cancel: &CancellationToken) -> StoreResult<Cont
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.pragma_update(None, "journal_mode", "DELETE")?;
     drop(db);
-    // Opened again to read what is in the file: SQLite may report the new mode although it could not write
+    // Open the file again to read its real mode: SQLite may report the new mode even if it could not write
     // it.
     let mut db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
@@ -182,7 +184,7 @@ pub(crate) fn check(path: &Path, cancel: &CancellationToken) -> StoreResult<Cont
     if checked.is_err() && cancel.is_cancelled() { Err(StoreError::Closed) } else { checked }
 }
 
-/// Returns true if another connection holds the file.
+/// Returns true for an error that says that another connection has locked the file.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
@@ -205,8 +207,8 @@ pub(crate) fn file_timestamp(at: Timestamp) -> String {
     text + "Z"
 }
 
-/// Copies a store that a migration is about to change into the directory of backups and returns the copy's
-/// path.
+/// Copies the store to the default directory of backups before a migration to version `to`. Returns the
+/// copy's path.
 pub(crate) fn copy_before_migration(
     db: &Connection,
     directory: &Path,

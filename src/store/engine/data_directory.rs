@@ -26,13 +26,14 @@ pub(crate) fn create_directory(directory: &Path) -> Result<(), Failure> {
     }
     let created = fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
     created.map_err(|error| match fs::metadata(directory) {
-        // A link to a directory that this user may not read exists, such as the one that systemd makes.
+        // The path is a symbolic link, such as systemd creates, to a directory that this user may not read.
         Err(cause) if error.kind() == ErrorKind::AlreadyExists => failure("reached", cause),
         _ => failure("made", error),
     })
 }
 
-/// Creates the file with narrow permissions before SQLite opens it: the log beside it inherits them.
+/// Creates the database file, readable by its owner only, before SQLite opens it: SQLite gives the log the
+/// same permissions.
 pub(crate) fn create_file(path: &Path) -> Result<(), Failure> {
     match OpenOptions::new().create_new(true).write(true).mode(FILE_MODE).open(path) {
         Ok(_) => Ok(()),

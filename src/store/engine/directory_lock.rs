@@ -16,14 +16,14 @@ const STORE_LOCK: &str = "store.lock";
 /// Locked by the daemon; holds the id of its instance.
 const DAEMON_LOCK: &str = "serve.lock";
 
-/// Locks the directory together with every other process that has the store open.
+/// Takes the shared lock, which every process with an open store holds.
 pub(crate) fn lock_shared(directory: &Path) -> Result<File, Failure> {
     let file = open_lock(directory, STORE_LOCK)?;
     match file.try_lock_shared() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::failed(
             format!("a backup is being restored into {}", directory.display()),
-            "wait for its end, and start again",
+            "wait until the restore has finished, and start again",
         )),
         Err(TryLockError::Error(error)) => Err(unusable(&directory.join(STORE_LOCK), &error)),
     }
@@ -34,8 +34,8 @@ pub(crate) fn lock_exclusive(directory: &Path) -> Result<File, Failure> {
     try_lock(directory, STORE_LOCK)?.ok_or_else(|| in_use_failure(directory))
 }
 
-/// Locks the directory for the `instance` of a daemon; none if another daemon has it. Creates a missing
-/// directory.
+/// Locks the directory for a daemon and writes its `instance` into the lock file. Returns none if another
+/// daemon holds the lock. Creates a missing directory.
 pub fn lock_for_daemon(directory: &Path, instance: &str) -> Result<Option<File>, Failure> {
     create_directory(directory)?;
     let Some(file) = try_lock(directory, DAEMON_LOCK)? else { return Ok(None) };
@@ -58,7 +58,7 @@ pub(crate) fn in_use_failure(directory: &Path) -> Failure {
     )
 }
 
-/// Locks a file; none if another process has it.
+/// Takes an exclusive lock on a file; returns none if another process holds one.
 fn try_lock(directory: &Path, name: &str) -> Result<Option<File>, Failure> {
     let file = open_lock(directory, name)?;
     match file.try_lock() {
@@ -68,7 +68,7 @@ fn try_lock(directory: &Path, name: &str) -> Result<Option<File>, Failure> {
     }
 }
 
-/// Opens a lock file in `directory`, which it creates if it is missing.
+/// Opens a lock file in `directory`, and creates the file if it is missing.
 pub(crate) fn open_lock(directory: &Path, name: &str) -> Result<File, Failure> {
     let path = directory.join(name);
     let mut options = OpenOptions::new();

@@ -23,7 +23,7 @@ struct OpenFile {
 impl FileIdentity {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let mut files = vec![OpenFile::stat(path)?];
-        // SQLite creates the log with the first read. Without one there is nothing in it to lose.
+        // SQLite creates the log at the first read. A log that does not exist yet holds nothing to lose.
         files.extend(OpenFile::stat(&wal_path(path)));
         Ok(Self(files))
     }

@@ -19,8 +19,8 @@ pub(crate) mod embedded {
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// "JHOW" in SQLite's header marks our files.
 pub(crate) const APPLICATION_ID: i32 = 0x4A48_4F57;
-/// Page cache of a connection in KiB, negative as SQLite wants it: enough for the newest pages of a hundred
-/// patients' streams, small beside the memory that the daemon may use.
+/// Page cache of a connection: 4 MiB, which holds the newest pages of a hundred patients' streams. SQLite
+/// takes a negative number as KiB.
 pub(crate) const CACHE_KIB: i32 = -4096;
 /// The first bytes of every SQLite file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -52,7 +52,7 @@ pub(crate) fn open_reader(path: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
-/// Lists the migrations of this program, each with its time in the store in `directory`.
+/// Lists this program's migrations, each with the time at which it was applied to the store in `directory`.
 pub fn list_migrations(directory: &Path) -> Result<Vec<Migration>, Failure> {
     let path = directory.join(FILE_NAME);
     let applied = if path.exists() { inspect(&path)? } else { Vec::new() };
@@ -74,7 +74,7 @@ pub(crate) fn newest_version() -> i64 {
     embedded_migrations().iter().map(|(version, _)| *version).max().unwrap_or(0)
 }
 
-/// Refuses a file of another program or of a newer version; returns the migrations that it has. Changes
+/// Returns the applied migrations of a file; fails if another program or a newer version wrote it. Changes
 /// nothing.
 pub(crate) fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
     if !has_magic(path)? {
@@ -86,8 +86,8 @@ pub(crate) fn inspect(path: &Path) -> Result<Vec<Migration>, Failure> {
     inspect_open(&connection, path)
 }
 
-/// Works as [`inspect`] on an open connection. A process that has a store open must not open its file by
-/// other means: closing that descriptor would release SQLite's POSIX locks.
+/// Does the same as [`inspect`] on an open connection. A process that has a store open must not open the file
+/// in another way: closing that descriptor would release SQLite's POSIX locks.
 pub(crate) fn inspect_open(connection: &Connection, path: &Path) -> Result<Vec<Migration>, Failure> {
     let failure = |error: rusqlite::Error| failure_for(path, &error.into());
     let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failure)?;
@@ -116,7 +116,7 @@ pub(crate) fn inspect_open(connection: &Connection, path: &Path) -> Result<Vec<M
     }
 }
 
-/// Checks the file and its indexes. Reads all of it and returns the first defect.
+/// Checks the whole file and its indexes; returns the first defect.
 pub(crate) fn check_integrity(db: &Connection) -> StoreResult<Option<String>> {
     let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     Ok((found != "ok").then_some(found))

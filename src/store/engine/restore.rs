@@ -1,5 +1,5 @@
-//! Puts a checked backup in the place of the store. A newer store is replaced only with `--force`, and the
-//! replaced file stays beside the new one.
+//! Replaces the store with a checked backup. A newer store is replaced only with `--force`. The replaced file
+//! is kept beside the new one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Restored {
     pub replaced: Option<PathBuf>,
 }
 
-/// Puts a copy of `file` in the place of the store in `directory`. A failure changes nothing.
+/// Replaces the store in `directory` with a copy of `file`. A failure changes nothing.
 pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Result<Restored, Failure> {
     let path = directory.join(FILE_NAME);
     if backup::is_same_file(file, &path) {
@@ -63,7 +63,7 @@ pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Re
     Ok(Restored { contents, replaced })
 }
 
-/// Gives a failure about the backup file a remedy that fits.
+/// Replaces the remedy of a failure about the backup file, unless a newer version is the remedy.
 fn unusable_backup(failure: Failure) -> Failure {
     if inspect::is_newer(&failure) { failure } else { Failure { remedy: GIVE_BACKUP.to_owned(), ..failure } }
 }
@@ -71,11 +71,11 @@ fn unusable_backup(failure: Failure) -> Failure {
 fn unrestorable(directory: &Path, error: &std::io::Error) -> Failure {
     Failure::failed(
         format!("the backup cannot be restored into {}: {error}", directory.display()),
-        "make room, and the directory writable for this user; nothing was changed",
+        "free some disk space, and make the directory writable for this user; nothing was changed",
     )
 }
 
-/// Copies a backup, brings its schema up to date, and adapts it to what may have happened since.
+/// Copies a backup, brings its schema up to date, and adapts it to the present.
 fn copy_and_upgrade(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, Failure> {
     let failure = |error: StoreError| unusable_backup(inspect::failure_for(file, &error));
     let open_file =
@@ -91,8 +91,8 @@ fn copy_and_upgrade(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, 
     Ok(contents)
 }
 
-/// Adapts the copy to a later time: JHE may already have what the outbox holds, and the tick of that time is
-/// over.
+/// Adapts the copy to the present: JHE may already have the observations in the outbox, and the tick that
+/// held the lock is over.
 fn adapt(db: &Connection, now: Timestamp) -> StoreResult<()> {
     let transaction = db.unchecked_transaction()?;
     transaction.execute("UPDATE outbox SET requeued = 1", [])?;
@@ -107,8 +107,8 @@ fn adapt(db: &Connection, now: Timestamp) -> StoreResult<()> {
     Ok(transaction.commit()?)
 }
 
-/// Returns the time of the last restore. JHE may have any sample measured before it, whatever the outbox
-/// says.
+/// Returns the time of the last restore. JHE may already have any sample measured before it, even one that
+/// the outbox holds as unsent.
 pub fn find_last_restore(db: &Connection) -> StoreResult<Option<Timestamp>> {
     let mut query = db.prepare_cached("SELECT value FROM counters WHERE name = ?")?;
     Ok(query.query_row([RESTORED], |row| row.get(0)).optional()?)
@@ -136,7 +136,7 @@ impl ExistingStore {
             Err(failure) if inspect::is_foreign(&failure) => return Ok(Self::Refused(failure)),
             Ok(_) | Err(_) => return Ok(Self::Damaged),
         }
-        match open_and(path, Contents::of) {
+        match with_existing_store(path, Contents::of) {
             Ok(contents) => Ok(Self::Sound(contents)),
             Err(error) if backup::is_busy(&error) => {
                 Err(directory_lock::in_use_failure(path.parent().unwrap_or(path)))
@@ -171,15 +171,18 @@ impl ExistingStore {
     }
 }
 
-/// Opens the store that is about to be replaced, and waits a little if another program has it.
-fn open_and<T>(path: &Path, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+/// Runs `work` on the store that is about to be replaced. Waits briefly if another program has locked it.
+fn with_existing_store<T>(
+    path: &Path,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.busy_timeout(PATIENCE)?;
     work(&db)
 }
 
-/// Gives the existing store another name in the same directory. Its old name stays until the copy takes it
-/// over, so at no moment is there no store.
+/// Links the existing store under a second name in the same directory. The copy then replaces the first name,
+/// so that a crash cannot leave the directory without a store.
 fn set_aside(
     path: &Path,
     existing: &ExistingStore,
@@ -188,8 +191,9 @@ fn set_aside(
 ) -> Result<PathBuf, Failure> {
     let unwritable = |error: std::io::Error| unrestorable(directory, &error);
     if matches!(existing, ExistingStore::Sound(_)) {
-        // Moves the log into the file and deletes it. SQLite refuses while another program has the file open.
-        match open_and(path, |db| db.pragma_update(None, "journal_mode", "DELETE")) {
+        // Writes the log into the database and deletes it. SQLite refuses while another program has the file
+        // open.
+        match with_existing_store(path, |db| db.pragma_update(None, "journal_mode", "DELETE")) {
             Ok(()) => {}
             Err(error) if backup::is_busy(&error) => return Err(directory_lock::in_use_failure(directory)),
             Err(error) => return Err(inspect::failure_for(path, &error.into())),
@@ -197,13 +201,13 @@ fn set_aside(
     }
     let replaced = replaced_path(path, now);
     fs::hard_link(path, &replaced).map_err(unwritable)?;
-    // Before the new store appears: SQLite would apply an old log to it.
+    // This comes before the new store: SQLite would apply the old log to it.
     move_log(path, &replaced).map_err(unwritable)?;
     backup::sync_directory(directory).map_err(unwritable)?;
     Ok(replaced)
 }
 
-/// Moves the log and its index from one database to another; returns the first that existed.
+/// Renames the log and its index to belong to another database; returns the first new path.
 fn move_log(path: &Path, to: &Path) -> std::io::Result<Option<PathBuf>> {
     let mut moved = None;
     for suffix in ["-wal", "-shm"] {

@@ -23,12 +23,12 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
-    /// Unused read-only connections. They close before the writer: only the last connection moves the log
-    /// into the file, and it can do so only if it may write.
+    /// Unused read-only connections. They close before the writer: the last connection to close writes the
+    /// log into the database, which a read-only one cannot do.
     idle: Mutex<Vec<Connection>>,
     writer: WriterThread,
     identity: FileIdentity,
-    /// Released last: until then nobody restores over this store.
+    /// Released last, so that no restore replaces a store that is still open.
     _lock: File,
 }
 
@@ -44,7 +44,10 @@ impl Store {
             )
         })?;
         let writer = WriterThread::start(connection, identity.clone()).map_err(|error| {
-            Failure::failed(format!("no thread for the writer: {error}"), "raise the limit on threads")
+            Failure::failed(
+                format!("the writer thread cannot be started: {error}"),
+                "raise the limit on threads",
+            )
         })?;
         let (directory, idle) = (directory.to_owned(), Mutex::default());
         Ok(Self { inner: Arc::new(Inner { directory, idle, writer, identity, _lock: lock }) })
@@ -90,8 +93,7 @@ impl Store {
         reading.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Reads the current settings. After an error a caller does not fall back to defaults that switch
-    /// something on.
+    /// Reads the current settings. After an error, a caller must not use defaults that switch something on.
     pub async fn settings(&self) -> StoreResult<Settings> {
         self.read(setting::read_all).await
     }

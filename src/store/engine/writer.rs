@@ -13,15 +13,16 @@ use crate::common::failpoint;
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::{engine::file_identity::FileIdentity, samples::commit_number};
 
-/// Jobs that wait while the disk syncs; further senders block. A job holds at most a few thousand rows, so
-/// this bounds memory too.
+/// Jobs that may wait while the disk syncs; further senders block. A job holds at most a few thousand rows,
+/// so this bounds memory too.
 const QUEUE: usize = 64;
-/// Time that one transaction gathers jobs before it commits, so that nobody waits long for a sync.
+/// A transaction takes further jobs for at most this long before it commits, so that no caller waits long.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// Sends the result to the caller once the outcome of the commit is known.
 type Reply = Box<dyn FnOnce(StoreResult<()>) + Send>;
-/// Work for a connection with an open transaction, or the reason why there is none.
+/// Work on a connection with an open transaction. It receives an error if the transaction could not be
+/// opened.
 type WriteJob = Box<dyn FnOnce(StoreResult<&Connection>) -> Reply + Send>;
 
 /// The sending side of the writer thread.
@@ -73,7 +74,7 @@ impl WriterThread {
 }
 
 impl Drop for WriterThread {
-    /// Waits for the accepted jobs.
+    /// Waits until the accepted jobs have ended.
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
@@ -96,7 +97,7 @@ fn in_savepoint<T>(
     result
 }
 
-/// Runs a statement that every transaction needs, which stays prepared.
+/// Runs a statement that every transaction needs, and keeps it prepared.
 fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(drop)
 }
@@ -107,8 +108,7 @@ fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<
         let opened = execute(connection, "BEGIN IMMEDIATE");
         if let Err(error) = opened.and_then(|()| commit_number::begin_transaction(connection)) {
             let error = StoreError::from(error);
-            // Every queued job fails with it. Tried one after the other, each would wait out the busy
-            // timeout.
+            // Fail all queued jobs at once: one after the other, each would wait for the full busy timeout.
             for job in iter::once(first).chain(inbox.try_iter()) {
                 job(Err(error.clone()))(Err(error.clone()));
             }

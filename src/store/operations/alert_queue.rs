@@ -11,9 +11,9 @@ use crate::model::patient::PatientId;
 use crate::model::silence::{Silence, SilenceCause};
 use crate::store::error::StoreResult;
 
-/// A channel that is repaired gets its alerts within the hour.
+/// Pauses after a failed attempt. A repaired channel gets its alerts within an hour.
 const BACKOFF: Backoff = Backoff { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
-/// Time for which sent alerts about ended silences stay.
+/// Time after which sent alerts are deleted, unless their silence is still ongoing.
 const RETENTION: Duration = Duration::from_hours(90 * 24);
 
 /// An alert that is due on a channel.
@@ -77,7 +77,7 @@ pub fn has_unqueued(db: &Connection, channels: &[Channel], others: &[Alert]) -> 
     Ok(false)
 }
 
-/// Returns the beginning of a problem of the daemon itself, as queued; none if it was not queued.
+/// Returns the beginning of a problem of the daemon itself from its queued alert; none without an alert.
 pub fn find_since(db: &Connection, kind: AlertKind) -> StoreResult<Option<Timestamp>> {
     let mut query =
         db.prepare_cached("SELECT max(since) FROM alerts WHERE kind = ? AND patient_id IS NULL")?;
@@ -90,7 +90,7 @@ pub fn delete(db: &Connection, kind: AlertKind) -> StoreResult<()> {
     Ok(())
 }
 
-/// Queues the end of a silence on each channel that was sent its beginning.
+/// Queues the recovery on each channel that has sent the alert about the silence.
 pub fn enqueue_recovery(
     db: &Connection,
     patient: PatientId,
@@ -106,7 +106,7 @@ pub fn enqueue_recovery(
     Ok(())
 }
 
-/// Deletes unsent alerts about silences that have ended, and sent ones after the retention.
+/// Deletes unsent alerts about silences that have ended, and sent alerts after the retention.
 pub fn delete_ended(db: &Connection, now: Timestamp) -> StoreResult<()> {
     let (silent, oldest) = (AlertKind::Silent.as_str(), now.minus(RETENTION));
     db.execute(
@@ -175,12 +175,13 @@ pub fn list_failed(db: &Connection) -> StoreResult<Vec<FailedAlerts>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Returns when any patient was last read completely; none if nobody is to be read or nobody ever was.
+/// Returns the time of the last complete read of any linked patient with an active consent; none if there was
+/// none.
 pub fn find_last_full_read(db: &Connection) -> StoreResult<Option<Timestamp>> {
     Ok(query_readable(db, "max(fully_read_at)")?)
 }
 
-/// Returns the likely cause why nobody is read.
+/// Returns the likely reason why no patient is read.
 pub fn find_stuck_cause(db: &Connection) -> StoreResult<SilenceCause> {
     let fails: bool = query_readable(db, "coalesce(max(failed_polls), 0) > 0")?;
     Ok(if fails { SilenceCause::OwDown } else { SilenceCause::NotRead })

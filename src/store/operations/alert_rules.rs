@@ -12,7 +12,7 @@ use crate::model::silence::SilenceCause;
 use crate::store::operations::{alert_queue, silence};
 use crate::store::{engine::setting, error::StoreResult, outbox::outbox};
 
-/// Time without any completed read before an alert: several failed ticks, not a single one.
+/// Time without a complete read before an alert, so that one failed tick raises none.
 const STUCK_AFTER: Duration = Duration::from_hours(2);
 
 /// Problems of the daemon itself.
@@ -29,9 +29,9 @@ pub struct Conditions {
     /// A tick has run since the process started or the machine woke up. Before that the store is out of date,
     /// and everybody would seem silent.
     pub has_read: bool,
-    /// Observations are exported at all.
+    /// The export to JHE is configured.
     pub exports: bool,
-    /// The export has had its time since then.
+    /// The process or the machine has been awake long enough for an export.
     pub has_exported: bool,
 }
 
@@ -114,7 +114,8 @@ fn enqueue_silences(
     alert_queue::delete_ended(db, now)
 }
 
-/// Checks that somebody was read lately while polling is on; returns the likely cause if not.
+/// Checks whether any patient was read completely in recent hours while polling is on; returns the likely
+/// cause if none was.
 fn check_stuck(
     db: &Connection,
     settings: &Settings,

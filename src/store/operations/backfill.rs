@@ -8,7 +8,7 @@ use crate::common::time::Timestamp;
 use crate::model::{consent_intervals::Interval, patient::PatientId};
 use crate::store::error::StoreResult;
 
-/// The same request resumes an unfinished backfill within this time; later, "90 days" means other days.
+/// A repeated request resumes an unfinished backfill within this time. Later, "90 days" means other days.
 const RESUMED_WITHIN: Duration = Duration::from_hours(24);
 
 /// The direction in which a range is read.
@@ -19,8 +19,8 @@ pub enum ReadOrder {
 }
 
 impl ReadOrder {
-    /// Returns the end of an unread range at which the read part begins.
-    fn position(self, unread: Interval) -> Timestamp {
+    /// Returns the boundary between the read part and an unread range.
+    fn read_until(self, unread: Interval) -> Timestamp {
         match self {
             Self::OldestFirst => unread.from,
             Self::NewestFirst => unread.until,
@@ -28,7 +28,7 @@ impl ReadOrder {
     }
 }
 
-/// Starts a patient's backfill, or resumes it; returns the range that is still to be read.
+/// Starts or resumes a patient's backfill; returns the unread range.
 pub fn start_or_resume(
     db: &Connection,
     patient: PatientId,
@@ -53,12 +53,12 @@ pub fn start_or_resume(
     db.execute(
         "INSERT OR REPLACE INTO backfills (patient_id, request, since, until, read_until, started_at)
          VALUES (?, ?, ?, ?, ?, ?)",
-        params![patient, request, range.from, range.until, order.position(range), now],
+        params![patient, request, range.from, range.until, order.read_until(range), now],
     )?;
     Ok(range)
 }
 
-/// Records the unread rest of a backfill; deletes one without a rest.
+/// Records the unread rest of a backfill; deletes the backfill if nothing is left.
 pub fn advance(
     db: &Connection,
     patient: PatientId,
@@ -72,6 +72,6 @@ pub fn advance(
         return Ok(());
     }
     db.prepare_cached("UPDATE backfills SET read_until = ? WHERE patient_id = ? AND request = ?")?
-        .execute(params![order.position(rest), patient, request])?;
+        .execute(params![order.read_until(rest), patient, request])?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Historical ranges that OW has synced and the daemon has not read yet. A range stays until it was read
-//! completely, also over restarts and failures of OW.
+//! Historical ranges that OW has synced and the daemon has not read yet. A range stays pending until it has
+//! been read completely, across restarts and failures of OW.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::common::time::Timestamp;
 use crate::model::{consent_intervals::Interval, patient::PatientId};
 use crate::store::{error::StoreResult, operations::poll_plan};
 
-/// Webhooks about samples of a range come by the minute: it is read at most once in this time.
+/// A range that webhooks name is read at most once in this time: webhooks may come every minute.
 const WEBHOOK_PAUSE: Duration = Duration::from_hours(1);
-/// A tick or a restart of OW, which make a read fail, are over in minutes.
+/// Pauses after a failed read. The first is short: a tick or a restart of OW ends within minutes.
 const BACKOFF: Backoff = Backoff { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
-/// Completed reads stay longer than OW lists its runs, which is a day.
+/// Completed reads are kept this long. OW lists a run for a day, and a listed run must not be read again.
 const RETENTION: Duration = Duration::from_hours(48);
 
 /// A sync of past data, as OW reports it.
@@ -24,7 +24,7 @@ pub struct HistoricalSync {
     pub user: String,
     /// OW's id of the run; empty if webhooks named the samples.
     pub run: String,
-    /// The run's last activity, in OW's words; empty if unknown.
+    /// The run's last activity, as OW writes it; empty if unknown.
     pub last_activity: String,
 }
 
@@ -69,7 +69,7 @@ pub fn schedule(
     range: Interval,
     now: Timestamp,
 ) -> StoreResult<()> {
-    // A completion in the future comes from a clock that ran ahead.
+    // A completion far in the future comes from a clock that ran ahead.
     db.prepare_cached("DELETE FROM historical_reads WHERE completed_at NOT BETWEEN ? AND ?")?
         .execute([now.minus(RETENTION), now.plus(RETENTION)])?;
     let last_read: Option<Timestamp> = db

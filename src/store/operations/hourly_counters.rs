@@ -1,5 +1,5 @@
-//! Counters of all patients together per hour. They are written with the events that they count, so that the
-//! overview reads some dozens of rows. They hold nothing about any one person.
+//! Hourly counters over all patients. They are updated together with the events that they count, so that the
+//! overview reads only a few dozen rows. They contain no data about a single person.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::common::time::Timestamp;
 use crate::model::error_kind::ErrorKind;
 use crate::store::error::StoreResult;
 
-/// Hours that stay: five weeks.
+/// Hours to keep: five weeks.
 const RETENTION: i64 = 35 * 24;
 
 /// Counters summed over one or more hours.
@@ -23,7 +23,7 @@ pub struct Totals {
     pub ticks: i64,
     pub ticks_partial: i64,
     pub ticks_failed: i64,
-    /// The time of all ticks.
+    /// The total duration of all ticks.
     pub tick_millis: i64,
     pub delivered: i64,
     /// Observations that began to wait for consent or for a repair of the configuration.
@@ -47,7 +47,7 @@ impl Lag {
         *self += Self { samples: 1, seconds, max_seconds: seconds };
     }
 
-    /// Returns the mean seconds of a sample; none without samples.
+    /// Returns the mean lag in seconds; none without samples.
     pub fn mean(self) -> Option<i64> {
         (self.samples > 0).then(|| self.seconds / self.samples)
     }
@@ -81,7 +81,7 @@ impl std::ops::AddAssign for Totals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TickResult {
     Complete,
-    /// Some patients were in error.
+    /// The polls of some patients failed.
     Partial,
     /// It did not start, or stopped early.
     Failed,
@@ -100,7 +100,7 @@ impl Totals {
     }
 }
 
-/// Adds to the hour of `now`.
+/// Adds `more` to the counters of the hour of `now`.
 pub fn add(db: &Connection, now: Timestamp, more: &Totals) -> StoreResult<()> {
     if *more == Totals::default() {
         return Ok(());

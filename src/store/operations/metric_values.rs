@@ -10,7 +10,8 @@ use crate::model::metric_values::{MetricValues, NewestSampleTimes};
 use crate::store::operations::{patient_status, silence};
 use crate::store::{error::StoreResult, outbox::outbox};
 
-/// Collects the values at `now`. A patient without samples is as old as the link, and silent after `after`.
+/// Collects the values at `now`. The link's time stands in for the newest sample of a patient without
+/// samples. A patient is silent after `after`.
 pub fn collect(db: &Connection, now: Timestamp, after: Duration) -> StoreResult<MetricValues> {
     let mut links = [("active", 0), ("needs_relink", 0), ("unlinked", 0)];
     let mut query = db.prepare_cached("SELECT state, count(*) FROM links GROUP BY state")?;

@@ -1,5 +1,5 @@
-//! The state of polling of each patient: the poller records it, and pages, metrics and the doctor read it
-//! without counting samples.
+//! The polling status of each patient. The poller records it; pages, metrics and the doctor read it without
+//! counting samples.
 
 use rusqlite::{Connection, params};
 
@@ -11,10 +11,10 @@ use crate::store::{error::StoreResult, privacy::withdrawal};
 
 /// SQL condition on `links` and `sync_status`: the last sync of a linked patient ended in an error.
 pub(crate) const IS_IN_ERROR: &str = "links.state <> 'unlinked' AND sync_status.last_error IS NOT NULL";
-/// Hours of the sparkline; the last of them is not over yet.
+/// Hours in the sparkline, including the current one.
 pub const SPARK_HOURS: u32 = 24;
 
-/// The rarer reads that one turn has made.
+/// The infrequent reads that a turn has made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RareReads {
     /// The last week was read.
@@ -49,7 +49,7 @@ pub struct PatientOverview {
     pub link: Option<String>,
     /// OW no longer knows the linked user.
     pub needs_relink: bool,
-    /// The scopes that the patient ever granted and a device delivers.
+    /// The scopes that the patient has ever granted and that a device delivers.
     pub scopes: Vec<(String, Vec<Grant>)>,
     pub newest: Option<Timestamp>,
     pub polled: Option<Timestamp>,
@@ -139,7 +139,7 @@ pub fn record_provider_pull(
     Ok(())
 }
 
-/// Makes a patient the last of the next tick, because the turn did not end within its time.
+/// Moves a patient to the end of the next tick, after a turn that exceeded its time limit.
 pub fn move_to_end(db: &Connection, patient: PatientId) -> StoreResult<()> {
     db.prepare_cached(
         "UPDATE sync_status SET polled_at = (SELECT max(polled_at) + 1 FROM sync_status)
@@ -241,9 +241,9 @@ pub struct Freshness {
     pub patients: i64,
     /// The newest sample of all.
     pub newest: Option<Timestamp>,
-    /// Those of the patients who are polled: a device delivers a scope that they consent to.
+    /// The patients among them who are polled: a device delivers a scope that they consent to.
     pub polled: i64,
-    /// Those of the polled patients who are in error.
+    /// The polled patients whose last sync failed.
     pub in_error: i64,
 }
 
@@ -279,7 +279,7 @@ pub fn count_rejected(db: &Connection) -> StoreResult<(i64, i64)> {
     Ok(db.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
-/// Proves that the store can be written.
+/// Checks that the store can be written, by a write.
 pub fn check_writable(db: &Connection) -> StoreResult<()> {
     db.execute(
         "INSERT INTO counters (name, value) VALUES ('writable', 1)

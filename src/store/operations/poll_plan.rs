@@ -1,4 +1,4 @@
-//! The plan of a tick: the patients to poll, and for each the consented series types with their marks.
+//! The plan of a tick: the patients to poll, each with the consented series types and their high-water marks.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::model::consent_intervals::ConsentIntervals;
 use crate::model::patient::{OwUser, PatientId};
 use crate::store::{error::StoreResult, people::consent};
 
-/// A stream that ends longer than this before its type's mark no longer holds the mark back: a device that
-/// was put away must not make every tick read weeks.
-const ACTIVE: Duration = Duration::from_hours(7 * 24);
+/// A stream whose newest sample is older than its type's mark by more than this is inactive and does not hold
+/// the mark back. Otherwise an unused device would make every tick read weeks.
+const ACTIVE_WITHIN: Duration = Duration::from_hours(7 * 24);
 
 /// A linked patient with an active consent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct PatientPlan {
     pub zone: TimeZone,
     /// The time of the link.
     pub linked: Timestamp,
-    /// The last read of a week.
+    /// The time of the last read of a whole week.
     pub deep: Option<Timestamp>,
-    /// The last read of five weeks.
+    /// The time of the last read of five weeks.
     pub wide: Option<Timestamp>,
     /// The last check of the OW user.
     pub checked: Option<Timestamp>,
@@ -37,7 +37,7 @@ pub struct PatientPlan {
     pub newest: Option<Timestamp>,
     /// The last check of the connections at OW.
     pub connections_checked: Option<Timestamp>,
-    /// Samples that OW counted beyond the stored ones, at the last comparison.
+    /// Samples that OW had and the store lacked at the last comparison.
     pub missing: i64,
     pub series: Vec<SeriesPlan>,
 }
@@ -47,7 +47,8 @@ pub struct PatientPlan {
 pub struct SeriesPlan {
     pub series: &'static SeriesType,
     pub allowed: ConsentIntervals,
-    /// The beginning of the next hot read: the high-water mark, held back to the slowest active stream.
+    /// The beginning of the next hot read: the high-water mark, or the end of the slowest active stream if
+    /// that is older.
     pub mark: Option<Timestamp>,
 }
 
@@ -58,7 +59,7 @@ pub enum NotPolled {
     /// OW no longer knows the linked user.
     NeedsRelink,
     NoConsent,
-    /// The patient is JHE's, and so are the consents.
+    /// JHE holds this patient's consents, and none is active.
     NoConsentAtJhe,
 }
 
@@ -88,7 +89,7 @@ pub fn list_not_polled(
     Ok(not_polled)
 }
 
-/// Returns true if the patient consents to a series type.
+/// Returns true if the patient consents to any series type.
 pub(crate) fn has_consent(db: &Connection, patient: PatientId) -> StoreResult<bool> {
     for series in SERIES {
         if !consent::find_allowed(db, patient, series.code)?.is_empty() {
@@ -98,8 +99,8 @@ pub(crate) fn has_consent(db: &Connection, patient: PatientId) -> StoreResult<bo
     Ok(false)
 }
 
-/// Lists the patients with an active link and an active consent, the longest unpolled first; only `patient`,
-/// if given.
+/// Lists the patients with an active link and an active consent, the least recently polled first; only
+/// `patient`, if given.
 pub fn list(
     db: &Connection,
     patient: Option<PatientId>,
@@ -135,8 +136,8 @@ fn from_row(row: &Row) -> rusqlite::Result<PatientPlan> {
         wide: row.get(6)?,
         checked: row.get(7)?,
         missing: row.get(8)?,
-        // Names are checked when they are set; one that a later release of the tz database dropped counts as
-        // UTC.
+        // Names are checked when they are set. A name that a later release of the tz database dropped counts
+        // as UTC.
         zone: time_zone_or_utc(row.get_ref(9)?.as_str()?),
         newest: row.get(10)?,
         connections_checked: row.get(11)?,
@@ -161,8 +162,8 @@ fn list_series(
     Ok(plans)
 }
 
-/// Returns the mark of a type, held back to the slowest of its streams that were active in the days before
-/// it. A stream that another one continues under a new name has ended and holds nothing back.
+/// Returns the high-water mark of a type, or the end of its slowest active stream if that is older. A stream
+/// that another one continues under a new name is not active.
 fn find_effective_mark(
     db: &Connection,
     plan: &PatientPlan,
@@ -175,7 +176,7 @@ fn find_effective_mark(
     )?;
     let mark: Option<Timestamp> =
         query.query_row(params![plan.link, mode, series_type], |row| row.get(0)).optional()?;
-    // Payloads are listed by the time of storing, for all types at once: no stream holds that back.
+    // Raw mode lists payloads by storage time, for all types at once: no stream holds its mark back.
     let Some(mark) = mark.filter(|_| mode != IngestMode::Raw.as_str()) else { return Ok(mark) };
     let mut query = db.prepare_cached(
         "SELECT min(newest_instant) FROM streams
@@ -183,7 +184,7 @@ fn find_effective_mark(
            AND id NOT IN (SELECT renamed_from_id FROM streams
                           WHERE patient_id = ?1 AND renamed_from_id IS NOT NULL)",
     )?;
-    let key = params![plan.patient, plan.subject, system, series_type, mark.minus(ACTIVE)];
+    let key = params![plan.patient, plan.subject, system, series_type, mark.minus(ACTIVE_WITHIN)];
     let slowest: Option<Timestamp> = query.query_row(key, |row| row.get(0))?;
     Ok(Some(slowest.map_or(mark, |slowest| slowest.min(mark))))
 }
@@ -199,8 +200,8 @@ pub fn find_by_ow_users(db: &Connection, users: &[String]) -> StoreResult<Vec<(S
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Counts a patient's observations of one system and type in a range. It reads every row: only for the daily
-/// comparison with OW's own count.
+/// Counts a patient's observations of one system and type in a range. It reads every row, so it is meant for
+/// the daily comparison with OW's own count only.
 pub fn count_observations(
     db: &Connection,
     patient: PatientId,

@@ -1,5 +1,5 @@
-//! Silent patients: linked, expected to deliver, and without new samples. One pass over the patients, none
-//! over samples.
+//! Silent patients: linked, expected to deliver, and without new samples. The queries read rows of patients,
+//! never samples.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +47,7 @@ fn list_of(
     after: Duration,
     now: Timestamp,
 ) -> StoreResult<BTreeMap<PatientId, Silence>> {
-    // Patients who only ever declined are not expected to deliver: their consents end as they begin.
+    // Patients who have only declined are not expected to deliver: a declined consent ends when it begins.
     let mut query = db.prepare_cached(&format!(
         "SELECT patients.id, state.newest_instant, links.linked_at, links.state = 'active',
                 state.fully_read_at, coalesce(state.failed_polls, 0), state.provider_pulled_at,
@@ -109,7 +109,7 @@ pub struct PatientSilence {
 /// The silences that [`record`] has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SilenceChanges {
-    /// All current silences, each with its first recorded beginning: late samples that do not end a silence
+    /// All current silences. Each keeps its first recorded beginning: late samples that do not end a silence
     /// do not start another one.
     pub ongoing: Vec<PatientSilence>,
     /// Ended silences of patients who are still expected to deliver.
@@ -147,7 +147,8 @@ pub fn record(db: &Connection, after: Duration, now: Timestamp) -> StoreResult<S
     }
     for (patient, silence) in recorded {
         db.prepare_cached("DELETE FROM silences WHERE patient_id = ?")?.execute([patient])?;
-        // Only new samples end a silence. An ended link or a longer time in the settings brings none.
+        // Only new samples are a recovery. A silence also disappears if the link ended or the configured time
+        // became longer.
         if find_newest(db, patient)? > Some(silence.since) {
             changes.ended.push(PatientSilence { patient, silence });
         }
@@ -158,7 +159,7 @@ pub fn record(db: &Connection, after: Duration, now: Timestamp) -> StoreResult<S
 fn list_recorded(db: &Connection) -> StoreResult<BTreeMap<PatientId, Silence>> {
     let mut query = db.prepare_cached("SELECT patient_id, since, cause FROM silences")?;
     let rows = query.query_map([], |row| {
-        // The next `record` corrects a cause that only a later version knows.
+        // An unknown cause comes from a later version; the next `record` corrects it.
         let cause = SilenceCause::parse(row.get_ref(2)?.as_str()?).unwrap_or(SilenceCause::NotWorn);
         Ok((row.get(0)?, Silence { since: row.get(1)?, cause }))
     })?;
@@ -182,7 +183,7 @@ pub(crate) mod tests {
         Timestamp::parse("2026-11-21T12:00:00Z").unwrap()
     }
 
-    /// A patient with a consent whose newest sample and last complete read are of the start.
+    /// A consenting patient whose newest sample and last complete read are both at [`start`].
     pub(crate) fn quiet() -> Connection {
         let db = in_memory();
         db.execute_batch(

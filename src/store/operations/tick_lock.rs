@@ -1,5 +1,5 @@
-//! The lock of ticks: the setting `ow.sync_in_progress`, which operators see and may clear, a row with the
-//! owner's token, and a file lock that shows if the owner's process is still alive.
+//! The tick lock. It has three parts: the setting `ow.sync_in_progress`, which operators see and may clear; a
+//! row with the owner's token; and a file lock, which shows whether the owner's process is alive.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,10 +12,9 @@ use crate::common::{failpoint, time::Timestamp};
 use crate::store::engine::setting;
 use crate::store::error::{StoreError, StoreResult};
 
-/// The setting that holds the time of the current tick, empty without one.
+/// The setting that holds the time at which the lock was taken or last renewed; empty while the lock is free.
 pub const KEY: &str = "ow.sync_in_progress";
-/// A lock without renewal for this long is abandoned. The predecessor had the same rule, which operators
-/// know.
+/// A lock that was not renewed for this long is abandoned. Operators know this limit from the predecessor.
 pub const STALE_AFTER: Duration = Duration::from_mins(30);
 /// Interval at which a tick that makes progress renews its lock: far below [`STALE_AFTER`], and rare enough
 /// to cost nothing.
@@ -37,11 +36,11 @@ pub struct LockOwner {
 /// The kind of run that takes the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunKind {
-    /// All patients: another tick is skipped.
+    /// Polls all patients; another tick is skipped.
     Tick,
-    /// Some patients, by request or by hint: a tick waits for its end, which is near.
+    /// Polls some patients, by request or by hint. It is short, so a tick waits for its end.
     Part,
-    /// A slice of a backfill: a tick waits for its end, which is near.
+    /// Reads a slice of a backfill. It is short, so a tick waits for its end.
     Backfill,
 }
 
@@ -66,13 +65,13 @@ pub enum TakeResult {
     Held {
         /// The setting's value.
         since: String,
-        /// The holder is no tick and releases the lock soon, on request.
+        /// The holder is not a tick and releases the lock soon after a request.
         yields_soon: bool,
     },
 }
 
 impl LockOwner {
-    /// Draws a token and locks its file in `directory`.
+    /// Generates a token and locks its file in `directory`.
     pub fn prepare(directory: &Path) -> StoreResult<Self> {
         delete_dead_files(directory);
         loop {
@@ -94,7 +93,7 @@ impl LockOwner {
         }
     }
 
-    /// Returns the token that each transaction of this run is checked for.
+    /// Returns the token that [`check`] verifies in each transaction of this run.
     pub fn token(&self) -> &str {
         &self.token
     }
@@ -119,7 +118,7 @@ pub fn take(
         LockStatus::Abandoned(reason) => TakeResult::Reclaimed(format!("{reason}: reclaimed")),
         LockStatus::SetByHand(since) => return Ok(TakeResult::Held { since, yields_soon: false }),
         LockStatus::Held { since, by_tick } => {
-            // A backfill waits without a request: two of them would cut each other's slices short.
+            // A backfill requests no release: two backfills would keep cutting each other's slices short.
             if !by_tick && kind != RunKind::Backfill {
                 db.execute("UPDATE sync_lock SET release_requested = 1", [])?;
             }
@@ -149,7 +148,7 @@ pub enum LockStatus {
     },
     /// Set by hand or by another program: ticks are skipped for [`STALE_AFTER`].
     SetByHand(String),
-    /// The next run reclaims it; the reason.
+    /// Stale, unreadable, or left by a dead process; the reason. The next run reclaims it.
     Abandoned(String),
 }
 
@@ -160,11 +159,11 @@ pub fn inspect(db: &Connection, directory: &Path, now: Timestamp) -> StoreResult
         return Ok(LockStatus::Free);
     }
     let Ok(since) = Timestamp::parse(&value) else {
-        return Ok(LockStatus::Abandoned(format!("{KEY} holds '{value}', which is no time")));
+        return Ok(LockStatus::Abandoned(format!("{KEY} holds '{value}', which is not a time")));
     };
     // A time in the future goes stale too: clocks step backwards.
     let is_stale = distance(now, since) >= STALE_AFTER;
-    // A row with another value is from before somebody changed the setting.
+    // A row with another value was written before somebody changed the setting.
     let row = find_row(db)?.filter(|row| row.setting_value == value);
     Ok(match row {
         _ if is_stale => LockStatus::Abandoned(format!("{KEY} since {value} without renewal")),
@@ -181,7 +180,7 @@ pub fn inspect(db: &Connection, directory: &Path, now: Timestamp) -> StoreResult
 pub fn check(db: &Connection, owner: &str, now: Timestamp) -> StoreResult<()> {
     let Some(value) = find_value_of(db, owner)? else { return Err(StoreError::LockLost) };
     let renewed = Timestamp::parse(&value).unwrap_or(Timestamp::MIN);
-    // Also after the clock stepped backwards: else the time in the future would soon count as stale.
+    // Renew after the clock stepped backwards too: a time in the future would soon count as stale.
     if distance(now, renewed) >= RENEW {
         setting::set(db, KEY, &now.to_string())?;
         failpoint::at("lock.renewed-setting");

@@ -1,4 +1,4 @@
-//! Rows of the outbox: those that are due, the verdicts on those that were sent, and their numbers.
+//! Reads and updates outbox rows: due rows, delivery results, and counts.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,14 +17,13 @@ use crate::store::{error::StoreResult, outbox::enqueue, privacy::withdrawal, sam
 pub struct OutboxEntry {
     pub stream: i64,
     pub observation: Observation,
-    /// Earlier attempts that were followed by a retry.
+    /// Number of earlier attempts that ended in a retry.
     pub attempts: u32,
     /// True if an earlier attempt may have arrived.
     pub ambiguous: bool,
 }
 
-/// Time for which a row that is being sent is not due, even if the process dies: the time JHE may take to
-/// answer, and one minute.
+/// A leased row is not due for this long, even if the process dies: JHE's answer timeout plus one minute.
 const LEASE: Duration = Duration::from_mins(2);
 /// Tolerance for a due time that was set after `now` was read.
 const SLACK: Duration = Duration::from_hours(1);
@@ -39,7 +38,7 @@ pub enum Verdict {
     Consent,
     /// Parked until an operator has resolved the reason; tried again at this time.
     Configuration(String, Timestamp),
-    /// It was leased and not sent.
+    /// Leased, but not sent.
     Unsent,
     Retry {
         due: Timestamp,
@@ -79,8 +78,8 @@ pub fn list_ready_streams(
     Ok(query.query_map(params![patient, now], observation::stream_from_row)?.collect::<Result<_, _>>()?)
 }
 
-/// Returns due rows of a stream, the oldest measurements first, and leases them for [`LEASE`]: the process
-/// may die while JHE still works on what it sent.
+/// Returns due rows of a stream, the oldest measurements first, and leases them for [`LEASE`]: if this
+/// process dies, JHE may still work on its request.
 pub fn lease(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> StoreResult<Vec<OutboxEntry>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, value, utc_offset, revision, NULL, details, attempts, ambiguous FROM outbox
@@ -134,7 +133,7 @@ fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: T
         Verdict::Unsent => ("pending", Some(now), false, ""),
         Verdict::Retry { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
     };
-    // An earlier attempt may still have arrived, whatever became of this one.
+    // An earlier attempt may have arrived even if this one did not.
     let ambiguous = ambiguous || entry.ambiguous;
     let is_retry = matches!(verdict, Verdict::Retry { .. });
     db.prepare_cached(
@@ -190,9 +189,9 @@ pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -
     Ok(db.execute(update, params![patient, now])?)
 }
 
-/// Reads the counters of one patient or of all.
+/// Returns the number of outbox rows by state, of one patient or of all.
 pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> StoreResult<OutboxCounts> {
-    // Triggers keep both tables, so that no page counts rows.
+    // Triggers maintain both tables, so that no page has to count rows.
     let of_one = "SELECT state, sum(rows) FROM streams JOIN outbox_counts ON streams.id = stream_id
                   WHERE patient_id = ?1 GROUP BY state";
     let of_all = "SELECT state, rows FROM outbox_totals WHERE ?1 IS NULL";
@@ -211,7 +210,7 @@ pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> StoreResul
     Ok(counts)
 }
 
-/// Counts the observations that JHE took in the last 24 hours, including the current hour.
+/// Counts the observations that JHE accepted in the last 24 hours, including the current hour.
 pub fn count_delivered(db: &Connection, now: Timestamp) -> StoreResult<i64> {
     let mut query =
         db.prepare_cached("SELECT coalesce(sum(delivered), 0) FROM hourly_counters WHERE hour > ?")?;
@@ -275,7 +274,7 @@ pub fn find_health(db: &Connection, now: Timestamp) -> StoreResult<ExportHealth>
 pub struct StuckEntry {
     pub instant: Timestamp,
     pub state: String,
-    /// The reason, in JHE's or our words.
+    /// The reason, as JHE or this program words it.
     pub detail: String,
     pub attempts: i64,
 }

@@ -16,7 +16,7 @@ use crate::web::access::{OPERATOR, Operator, Staff};
 use crate::web::layout::{FormErrors, FormField, form, local_text, notice, to_copy};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
-use crate::web::{admin::staff::page, request::Request};
+use crate::web::{admin::staff::render_staff_page, request::Request};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -39,8 +39,8 @@ async fn render(app: &App, staff: &Staff, done: &str, typed: &str, errors: &Form
     let now = app.clock.now();
     let read = move |db: &_| {
         let accounts = account::list(db)?.into_iter();
-        let with_sessions = |one: Account| Ok((session::count(db, Holder::Account(one.id), now)?, one));
-        accounts.map(with_sessions).collect::<Result<Vec<_>, StoreError>>()
+        let with_session_count = |one: Account| Ok((session::count(db, Holder::Account(one.id), now)?, one));
+        accounts.map(with_session_count).collect::<Result<Vec<_>, StoreError>>()
     };
     let accounts = app.store.read(read).await?;
     let body = html! {
@@ -48,18 +48,18 @@ async fn render(app: &App, staff: &Staff, done: &str, typed: &str, errors: &Form
         dl.terms { @for &role in Role::ALL { dt { (role.as_str()) } dd { (role.about()) } } }
         (notice(done))
         (errors.summary())
-        @for (sessions, one) in &accounts { (card(staff, one, *sessions)) }
+        @for (sessions, one) in &accounts { (render_card(staff, one, *sessions)) }
         section.card {
             h2 { "Make an account" }
             (form("/admin/accounts/new", staff.token(), &html! {
                 (FormField { name: "name", label: "Name", help: "To sign in with, and for the audit.", value: typed,
                          kind: "text", autocomplete: "off", errors })
                 (role_choice("role", Role::Viewer))
-                button type="submit" { "Make it" }
+                button type="submit" { "Make the account" }
             }))
         }
     };
-    Ok(page(app, staff, "/admin/accounts", "Accounts", &body))
+    Ok(render_staff_page(app, staff, "/admin/accounts", "Accounts", &body))
 }
 
 fn role_choice(id: &str, chosen: Role) -> Markup {
@@ -75,16 +75,16 @@ fn role_choice(id: &str, chosen: Role) -> Markup {
     }
 }
 
-fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
+fn render_card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
     let state = match (one.disabled, one.has_password) {
-        (true, _) => "may not sign in",
+        (true, _) => "sign-in is blocked",
         (false, _) if one.is_of_jhe() => "signs in through JHE",
         (false, true) => "has a password",
         (false, false) => "has not chosen a password yet",
     };
-    let button = |action: &str, words: &str| {
+    let button = |action: &str, label: &str| {
         html! {
-            button.quiet type="submit" name="action" value=(action) { (words) span.hidden { " of " (one.name) } }
+            button.quiet type="submit" name="action" value=(action) { (label) span.hidden { " of " (one.name) } }
         }
     };
     html! {
@@ -92,18 +92,18 @@ fn card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
             h2 { (one.name) }
             p { (state) "; signed in in " (sessions) " " (if sessions == 1 { "browser" } else { "browsers" }) }
             @if let Some(user) = one.jhe_user {
-                p.fine { "JHE’s user " (user) ", " (one.role.as_str()) ": name, role and organizations are as JHE said at \
-                          the last sign-in." }
+                p.fine { "JHE’s user " (user) ", " (one.role.as_str()) ": JHE sets name, role and organizations at each \
+                          sign-in." }
             }
             (form(&format!("/admin/accounts/{}", one.id), staff.token(), &html! {
                 @if !one.is_of_jhe() { (role_choice(&format!("role-{}", one.id), one.role)) }
                 div.actions {
                     @if !one.is_of_jhe() { (button("role", "Save the role")) }
                     @if one.disabled {
-                        (button("enable", "Let sign in again"))
+                        (button("enable", "Allow sign-in again"))
                     } @else {
                         @if !one.is_of_jhe() { (button("link", "Make a one-time link")) }
-                        (button("disable", "Let sign in no more"))
+                        (button("disable", "Block sign-in"))
                     }
                     @if sessions > 0 && !one.is_of_jhe() { (button("end-sessions", "Sign out everywhere")) }
                 }
@@ -126,7 +126,7 @@ async fn add(app: &App, request: &Request, operator: &Operator) -> HandlerResult
             audit::record(db, now, who, "account.add", None, &format!("account {id} {role}"))
         };
         match app.store.write(write).await {
-            Ok(()) => return Ok(shown_once(app, staff, &name, &token)),
+            Ok(()) => return Ok(render_one_time_link(app, staff, &name, &token)),
             Err(StoreError::Refused(why)) => errors.add("name", format!("Name: {why}")),
             Err(error) => return Err(error.into()),
         }
@@ -134,7 +134,7 @@ async fn add(app: &App, request: &Request, operator: &Operator) -> HandlerResult
     Ok(with_status(StatusCode::BAD_REQUEST, render(app, staff, "", typed, &errors).await?))
 }
 
-fn shown_once(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
+fn render_one_time_link(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
     let config = app.live.config();
     let link = sign_in_url(&config.public_base(), token);
     let until = local_text(&jiff::tz::TimeZone::UTC, app.clock.now().plus(LINK_LIFETIME));
@@ -142,11 +142,11 @@ fn shown_once(app: &App, staff: &Staff, name: &str, token: &Token) -> Response {
         h1 { "A one-time link for " (name) }
         @if let Some(warning) = config.public_url_warning() { p.warning { "Careful: " (warning) "." } }
         (to_copy("secret", "The link to pass on", &link))
-        p { "It signs in once, until " (until) ", and then asks for a password to be chosen. It is shown only now; if \
+        p { "It signs in once, until " (until) ", and then asks for a new password. It is shown only now; if \
              it is lost, make another." }
         p { a.button href="/admin/accounts" { "Back to the accounts" } }
     };
-    page(app, staff, "/admin/accounts", "A one-time link", &body)
+    render_staff_page(app, staff, "/admin/accounts", "A one-time link", &body)
 }
 
 async fn change(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
@@ -155,26 +155,26 @@ async fn change(app: &App, request: &Request, operator: &Operator) -> HandlerRes
     let one = app.store.read(move |db| account::find(db, id)).await?.ok_or_else(Refusal::not_found)?;
     match request.form().get("action") {
         "role" | "link" | "end-sessions" if one.is_of_jhe() => {
-            let why = "This account is JHE’s: here it can only be shut out, or let in again.";
+            let why = "JHE manages this account: here you can only block its sign-in, or allow it again.";
             Err(Refusal::bad(why).link("/admin/accounts", "Accounts"))
         }
         "role" => {
             let role = request.form().get("role").parse().map_err(|why: String| Refusal::bad(why))?;
-            set(app, staff, Account { role, ..one }).await
+            update_account(app, staff, Account { role, ..one }).await
         }
-        "disable" => set(app, staff, Account { disabled: true, ..one }).await,
-        "enable" => set(app, staff, Account { disabled: false, ..one }).await,
+        "disable" => update_account(app, staff, Account { disabled: true, ..one }).await,
+        "enable" => update_account(app, staff, Account { disabled: false, ..one }).await,
         "end-sessions" => end_sessions(app, staff, id).await,
         "link" if !one.disabled => {
             let token = Token::generate()?;
-            keep_link(app, staff, id, token.hash()).await?;
-            Ok(shown_once(app, staff, &one.name, &token))
+            insert_link(app, staff, id, token.hash()).await?;
+            Ok(render_one_time_link(app, staff, &one.name, &token))
         }
         _ => Err(Refusal::bad("There is no such action.").link("/admin/accounts", "Accounts")),
     }
 }
 
-async fn set(app: &App, staff: &Staff, to: Account) -> HandlerResult {
+async fn update_account(app: &App, staff: &Staff, to: Account) -> HandlerResult {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         account::update(db, to.id, to.role, to.disabled)?;
@@ -187,7 +187,7 @@ async fn set(app: &App, staff: &Staff, to: Account) -> HandlerResult {
     Ok(see_other("/admin/accounts?done=changed"))
 }
 
-async fn keep_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -> Result<(), Refusal> {
+async fn insert_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -> Result<(), Refusal> {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;

@@ -1,4 +1,4 @@
-//! How the export to JHE is doing: on the overview, and of one patient.
+//! The state of the delivery to JHE: a section of the overview, and one of the patient page.
 
 use maud::{Markup, html};
 
@@ -15,17 +15,17 @@ use crate::web::request::Request;
 use crate::web::response::{HandlerResult, see_other};
 use crate::web::route::{Route, post};
 
-/// Lines of what does not get on.
+/// Undelivered observations listed on the patient page.
 const SHOWN: u32 = 20;
 
-/// What the overview shows of it.
-pub(crate) struct Overview {
+/// The section of the overview.
+pub(crate) struct ExportSummary {
     counts: OutboxCounts,
     delivered: i64,
     oldest: Option<Timestamp>,
 }
 
-impl Overview {
+impl ExportSummary {
     pub(crate) fn load(db: &rusqlite::Connection, now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
             counts: outbox::count_by_state(db, None)?,
@@ -34,27 +34,27 @@ impl Overview {
         })
     }
 
-    /// Nothing, where the daemon stands alone.
-    pub(crate) fn section(&self, app: &App) -> Markup {
+    /// Renders nothing in standalone mode.
+    pub(crate) fn render(&self, app: &App) -> Markup {
         let now = app.clock.now();
         let (last, missing) = (app.export_status.last(), app.export_status.missing());
         html! { @if app.live.jhe().is_some() {
             section {
                 h2 { "Export to JHE" }
                 @for one in &missing { p.warning { (one) "." } }
-                (table(&self.counts))
+                (render_counts(&self.counts))
                 p {
                     "Delivered in 24\u{a0}h: " (count(self.delivered)) "."
-                    @if let Some(oldest) = self.oldest { " What waits longest could have been sent " (ago(now, Some(oldest))) "." }
+                    @if let Some(oldest) = self.oldest { " The oldest waiting observation became ready " (ago(now, Some(oldest))) "." }
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
-                @if let Some(trouble) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (trouble) "." } }
+                @if let Some(error) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (error) "." } }
             }
         } }
     }
 }
 
-fn table(counts: &OutboxCounts) -> Markup {
+fn render_counts(counts: &OutboxCounts) -> Markup {
     html! {
         dl.summary {
             div { dt { "To be sent" } dd { (count(counts.pending)) } }
@@ -65,14 +65,14 @@ fn table(counts: &OutboxCounts) -> Markup {
     }
 }
 
-/// What the page of a patient shows of it.
-pub(crate) struct OfPatient {
+/// The section of the patient page.
+pub(crate) struct PatientExport {
     counts: OutboxCounts,
     stuck: Vec<StuckEntry>,
 }
 
-impl OfPatient {
-    /// None for a patient whom JHE does not know.
+impl PatientExport {
+    /// Returns `None` for a patient without an id at JHE.
     pub(crate) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Option<Self>, StoreError> {
         if patient::find(db, PatientRef::Own(id))?.jhe_id.is_none() {
             return Ok(None);
@@ -83,17 +83,17 @@ impl OfPatient {
         }))
     }
 
-    pub(crate) fn section(&self, staff: &Staff, id: PatientId, now: Timestamp) -> Markup {
+    pub(crate) fn render(&self, staff: &Staff, id: PatientId, now: Timestamp) -> Markup {
         html! {
             section #export {
                 h2 { "Export to JHE" }
-                (table(&self.counts))
+                (render_counts(&self.counts))
                 @if !self.stuck.is_empty() {
                     table {
                         (table_head(&[Text("Measured"), Text("State"), Number("Sent"), Text("Why")]))
                         tbody { @for one in &self.stuck { tr {
                             th scope="row" data-label="Measured" { (ago(now, Some(one.instant))) }
-                            td data-label="State" { (state(&one.state)) }
+                            td data-label="State" { (state_label(&one.state)) }
                             td.number data-label="Sent" { (one.attempts) }
                             td data-label="Why" { span { (one.detail) } }
                         } } }
@@ -101,7 +101,7 @@ impl OfPatient {
                 }
                 @if self.counts.dead > 0 && staff.may(Role::Manager) {
                     (form(&format!("/admin/patients/{id}/retry-export"), staff.token(), &html! {
-                        button.quiet type="submit" { "Send what was refused once more" }
+                        button.quiet type="submit" { "Send refused observations again" }
                     }))
                 }
             }
@@ -109,7 +109,7 @@ impl OfPatient {
     }
 }
 
-fn state(state: &str) -> &str {
+fn state_label(state: &str) -> &str {
     match state {
         "dead" => "refused",
         "configuration" => "waits for set-up",

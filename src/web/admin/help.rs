@@ -1,6 +1,4 @@
-//! The chapters of the documentation, as the repository has them, on the daemon's own pages.
-
-use std::fmt::Write as _;
+//! The documentation of the repository, rendered as help pages.
 
 use maud::{Markup, PreEscaped, html};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html as markdown};
@@ -9,9 +7,9 @@ use crate::app::state::App;
 use crate::web::access::{STAFF, Staff};
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
-use crate::web::{admin::staff::page, request::Request};
+use crate::web::{admin::staff::render_staff_page, request::Request};
 
-/// A chapter: the name of its page, its title, its file in the repository, and what is in that.
+/// A file of the documentation. `name` is the last part of its address.
 struct Chapter {
     name: &'static str,
     title: &'static str,
@@ -19,7 +17,7 @@ struct Chapter {
     text: &'static str,
 }
 
-/// A file of the repository as a chapter.
+/// Embeds a file of the repository as a chapter.
 macro_rules! chapter {
     ($name:literal, $title:literal, $file:literal) => {
         Chapter {
@@ -63,24 +61,27 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         }
         article.prose { (render(chapter)) }
     };
-    Ok(page(app, staff, "/admin/help", chapter.title, &body))
+    Ok(render_staff_page(app, staff, "/admin/help", chapter.title, &body))
 }
 
-/// Markdown as a page has it: headings can be linked to, links lead to the other chapters.
+/// Renders a chapter as HTML. Headings get anchors, and links between files become links between pages.
 fn render(chapter: &Chapter) -> Markup {
     let mut events: Vec<Event<'_>> = Parser::new_ext(chapter.text, Options::ENABLE_TABLES).collect();
     for place in 0..events.len() {
         if let Event::Start(Tag::Heading { .. }) = events[place] {
-            let slug = slug(&heading(&events[place..]));
+            let slug = slug(&heading_text(&events[place..]));
             if let Event::Start(Tag::Heading { id, .. }) = &mut events[place] {
                 *id = Some(CowStr::from(slug));
             }
         }
     }
     let events = events.into_iter().map(|event| match event {
-        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url: target(chapter, &dest_url).into(), title, id })
-        }
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => Event::Start(Tag::Link {
+            link_type,
+            dest_url: resolve_link(chapter, &dest_url).into(),
+            title,
+            id,
+        }),
         event => event,
     });
     let mut page = String::new();
@@ -88,27 +89,26 @@ fn render(chapter: &Chapter) -> Markup {
     PreEscaped(page)
 }
 
-/// The words of the heading that these events begin with.
-fn heading(events: &[Event<'_>]) -> String {
+/// Returns the text of the heading that these events begin with.
+fn heading_text(events: &[Event<'_>]) -> String {
     let inside = events.iter().take_while(|event| !matches!(event, Event::End(TagEnd::Heading(_))));
-    inside.fold(String::new(), |mut words, event| {
+    inside.fold(String::new(), |mut heading, event| {
         if let Event::Text(text) | Event::Code(text) = event {
-            // Writing to a string does not fail.
-            let _ = write!(words, "{text}");
+            heading.push_str(text);
         }
-        words
+        heading
     })
 }
 
-/// What a heading is called in links: as GitHub does, so that the files can be read there too.
+/// Returns the anchor of a heading. It equals GitHub's anchor, so that the links also work there.
 fn slug(heading: &str) -> String {
-    let kept = heading.to_lowercase();
-    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let lower = heading.to_lowercase();
+    let kept = lower.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// Where a link of a chapter leads on the pages.
-fn target(from: &Chapter, link: &str) -> String {
+/// Resolves a link of a chapter to the address of a help page.
+fn resolve_link(from: &Chapter, link: &str) -> String {
     if link.starts_with("http") || link.starts_with('#') {
         return link.to_owned();
     }
@@ -122,7 +122,7 @@ fn target(from: &Chapter, link: &str) -> String {
     match CHAPTERS.iter().find(|chapter| chapter.file == path) {
         Some(chapter) if anchor.is_empty() => format!("/admin/help/{}", chapter.name),
         Some(chapter) => format!("/admin/help/{}#{anchor}", chapter.name),
-        // What is in the repository only.
+        // The file exists in the repository only; the link stays on the page.
         None => format!("/admin/help/{}", from.name),
     }
 }
@@ -153,7 +153,7 @@ mod tests {
                 let events: Vec<Event<'_>> = Parser::new_ext(&text, Options::ENABLE_TABLES).collect();
                 let has = events.iter().enumerate().any(|(place, event)| {
                     matches!(event, Event::Start(Tag::Heading { .. }))
-                        && slug(&heading(&events[place..])) == anchor
+                        && slug(&heading_text(&events[place..])) == anchor
                 });
                 assert!(has, "{}: there is no {link}", chapter.file);
             }
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn links_lead_to_the_pages() {
         let jhe = CHAPTERS.iter().find(|chapter| chapter.name == "jhe").unwrap();
-        assert_eq!(target(jhe, "data.md#what-it-costs"), "/admin/help/data#what-it-costs");
-        assert_eq!(target(jhe, "../packaging/README.md"), "/admin/help/packaging");
-        assert_eq!(target(&CHAPTERS[0], "docs/jhe.md"), "/admin/help/jhe");
-        assert_eq!(target(&CHAPTERS[0], "jhe-ow.toml.example"), "/admin/help/start");
+        assert_eq!(resolve_link(jhe, "data.md#what-it-costs"), "/admin/help/data#what-it-costs");
+        assert_eq!(resolve_link(jhe, "../packaging/README.md"), "/admin/help/packaging");
+        assert_eq!(resolve_link(&CHAPTERS[0], "docs/jhe.md"), "/admin/help/jhe");
+        assert_eq!(resolve_link(&CHAPTERS[0], "jhe-ow.toml.example"), "/admin/help/start");
         assert_eq!(slug("Preview and compare: `jhe-ow convert`"), "preview-and-compare-jhe-ow-convert");
     }
 }

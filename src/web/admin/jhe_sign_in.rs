@@ -1,5 +1,5 @@
-//! Practitioners sign in through JHE: authorization code with PKCE (RFC 6749, RFC 7636). What JHE gives for the
-//! code is used once, to ask who it is, and not kept.
+//! Sign-in of practitioners through JHE: authorization code with PKCE (RFC 6749, RFC 7636). The access token is used
+//! once, to read the practitioner, and is not stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,42 +23,42 @@ use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, TokenCookie, see_other, with_cookie};
 use crate::web::route::{Route, get};
 
-/// The cookie of a browser that is on its way to JHE and back: state and verifier are derived from it.
+/// The cookie during a sign-in at JHE. State and PKCE verifier are derived from it.
 const COOKIE: &str = "jhe_ow_to_jhe";
-/// As long as it may take to type a password there, and to look one up.
-const ON_THE_WAY: Duration = Duration::from_mins(10);
-/// Whoever leaves an organization at JHE, or gets another role there, is not told of here: by then the browser has
-/// to go by JHE again.
+/// Time to type a password at JHE, or to look one up.
+const COOKIE_AGE: Duration = Duration::from_mins(10);
+/// JHE does not announce that a practitioner left an organization or changed roles, so each hour the browser signs
+/// in through JHE again.
 const SESSION_AGE: Duration = Duration::from_hours(1);
-/// How long a person waits for JHE to say who it is: some short answers, behind the batches of an export.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Characters of an error code of OAuth that are shown; JHE's have less than 30.
-const LONGEST_CODE: usize = 40;
+/// Limit of all requests of a sign-in; JHE may be busy with export batches.
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Characters of an OAuth error code to show; JHE's have less than 30.
+const MAX_CODE_LENGTH: usize = 40;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/admin/jhe", OPEN, begin), get("/admin/jhe/callback", OPEN, callback)]
 }
 
-/// How practitioners get to JHE and back.
-struct Way {
+/// The OAuth client of this service at JHE.
+struct AuthorizationClient {
     jhe: Arc<Jhe>,
     base: BaseUrl,
     client_id: String,
-    /// Registered at JHE, byte for byte.
+    /// Must equal the one registered at JHE, byte for byte.
     redirect_uri: String,
 }
 
-impl Way {
-    /// None where it is not configured.
-    fn of(app: &App) -> Option<Self> {
+impl AuthorizationClient {
+    /// Returns `None` if sign-in through JHE is not configured.
+    fn configured(app: &App) -> Option<Self> {
         let config = app.live.config();
         let redirect_uri = format!("{}/admin/jhe/callback", config.public_base());
         let base = config.jhe_public_base()?.clone();
         Some(Self { jhe: app.live.jhe()?, base, client_id: config.jhe_sign_in_client_id?, redirect_uri })
     }
 
-    /// Where the browser is sent. The page to come back to goes along in the state.
-    fn authorize(&self, token: &Token, next: &str) -> String {
+    /// Returns the authorization URL. The state carries the page to open afterwards.
+    fn authorization_url(&self, token: &Token, next: &str) -> String {
         let query: String = form_urlencoded::Serializer::new(String::new())
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.client_id)
@@ -72,85 +72,85 @@ impl Way {
     }
 }
 
-/// Whether the sign-in page offers it.
 pub(crate) fn is_offered(app: &App) -> bool {
-    Way::of(app).is_some()
+    AuthorizationClient::configured(app).is_some()
 }
 
 /// Sends the browser to JHE.
 async fn begin(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
-    let way = Way::of(app).ok_or_else(Refusal::not_found)?;
+    let client = AuthorizationClient::configured(app).ok_or_else(Refusal::not_found)?;
     let token = Token::generate()?;
-    let to = way.authorize(&token, after_sign_in::landing(request.query.get("next")));
-    Ok(with_way_cookie(app, see_other(&to), Some(&token)))
+    let url = client.authorization_url(&token, after_sign_in::safe_next_page(request.query.get("next")));
+    Ok(with_state_cookie(app, see_other(&url), Some(&token)))
 }
 
-fn with_way_cookie(app: &App, answer: Response, token: Option<&Token>) -> Response {
+fn with_state_cookie(app: &App, response: Response, token: Option<&Token>) -> Response {
     let secure = app.is_https();
-    with_cookie(answer, &TokenCookie { name: COOKIE, token, path: "/admin/jhe", max_age: ON_THE_WAY, secure })
+    with_cookie(
+        response,
+        &TokenCookie { name: COOKIE, token, path: "/admin/jhe", max_age: COOKIE_AGE, secure },
+    )
 }
 
-/// Signs in a browser that comes back from JHE. However that ends, its cookie of the way there is deleted.
+/// Completes a sign-in after JHE redirected the browser here. In any case the state cookie is deleted.
 async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let signed_in = async {
-        let back = own_state(app, request)?;
-        // After the state, so that another site's page cannot wear out its reader's tries.
+        let redirect = check_state(app, request)?;
+        // After the state check, so that another site's page cannot use up the visitor's attempts.
         app.rate_limits.check_sign_in(request.client)?;
-        come_back(app, request, &back).await
+        complete_sign_in(app, request, &redirect).await
     };
-    Ok(with_way_cookie(app, signed_in.await.unwrap_or_else(Response::from), None))
+    Ok(with_state_cookie(app, signed_in.await.unwrap_or_else(Response::from), None))
 }
 
-/// A browser that comes back from where it was sent.
-struct Back<'a> {
-    way: Way,
+/// A redirect from JHE whose state matches the cookie.
+struct CheckedRedirect<'a> {
+    client: AuthorizationClient,
     token: Token,
-    /// The page that it wanted.
+    /// The page to open after sign-in.
     next: &'a str,
 }
 
-fn own_state<'a>(app: &App, request: &'a Request) -> Result<Back<'a>, Refusal> {
-    let way = Way::of(app).ok_or_else(Refusal::not_found)?;
-    let token = request.cookie(COOKIE).ok_or_else(not_begun_here)?;
+fn check_state<'a>(app: &App, request: &'a Request) -> Result<CheckedRedirect<'a>, Refusal> {
+    let client = AuthorizationClient::configured(app).ok_or_else(Refusal::not_found)?;
+    let token = request.cookie(COOKIE).ok_or_else(unknown_state)?;
     let given = request.query.get("state").split_at_checked(TOKEN_LENGTH);
     match given.filter(|(state, _)| token.is_oauth_state(state)) {
-        Some((_, next)) => Ok(Back { way, token, next: after_sign_in::landing(next) }),
-        None => Err(not_begun_here()),
+        Some((_, next)) => Ok(CheckedRedirect { client, token, next: after_sign_in::safe_next_page(next) }),
+        None => Err(unknown_state()),
     }
 }
 
-async fn come_back(app: &App, request: &Request, back: &Back<'_>) -> HandlerResult {
+async fn complete_sign_in(app: &App, request: &Request, redirect: &CheckedRedirect<'_>) -> HandlerResult {
     if request.query.has("error") {
-        return Err(broken_off(request.query.get("error")));
+        return Err(authorization_error(request.query.get("error")));
     }
-    let verifier = back.token.pkce_verifier();
-    let brought = SignIn {
+    let verifier = redirect.token.pkce_verifier();
+    let sign_in = SignIn {
         code: request.query.get("code"),
-        redirect_uri: &back.way.redirect_uri,
-        client_id: &back.way.client_id,
+        redirect_uri: &redirect.client.redirect_uri,
+        client_id: &redirect.client.client_id,
         verifier: &verifier,
     };
     let late = |_| Err(JheError::NoResponse("it did not answer in time".to_owned()));
-    match timeout(PATIENCE, back.way.jhe.sign_in(&brought)).await.unwrap_or_else(late) {
+    match timeout(SIGN_IN_TIMEOUT, redirect.client.jhe.sign_in(&sign_in)).await.unwrap_or_else(late) {
         Ok(SignedIn::Practitioner(who)) => {
-            let session = let_in(app, who).await?;
-            Ok(with_session(app, see_other(back.next), &session, SESSION_AGE))
+            let session = begin_session(app, who).await?;
+            Ok(with_session(app, see_other(redirect.next), &session, SESSION_AGE))
         }
         Ok(SignedIn::Other) => Err(not_a_practitioner()),
-        Err(error) => Err(not_told(&error)),
+        Err(error) => Err(sign_in_error(&error)),
     }
 }
 
-/// What became of a practitioner whom JHE knows.
-enum Kept {
-    In,
-    /// The account is disabled here.
-    ShutOut,
-    /// There is no organization.
-    Nowhere,
+/// The result of signing in a practitioner whom JHE identified.
+enum SignInOutcome {
+    SignedIn,
+    AccountDisabled,
+    NoOrganization,
 }
 
-async fn let_in(app: &App, who: Practitioner) -> Result<Token, Refusal> {
+async fn begin_session(app: &App, who: Practitioner) -> Result<Token, Refusal> {
     let token = Token::generate()?;
     let (hash, now) = (token.hash(), app.clock.now());
     let write = move |db: &_| {
@@ -158,55 +158,56 @@ async fn let_in(app: &App, who: Practitioner) -> Result<Token, Refusal> {
             && known.disabled
         {
             audit::record(db, now, Actor::Account(known.id), "sign-in.failed", None, "jhe")?;
-            return Ok(Kept::ShutOut);
+            return Ok(SignInOutcome::AccountDisabled);
         }
         let Some(role) = who.role() else {
+            // The practitioner left the last organization, so open sessions end as well.
             jhe_practitioner::revoke_access(db, &who)?;
-            return Ok(Kept::Nowhere);
+            return Ok(SignInOutcome::NoOrganization);
         };
         let id = jhe_practitioner::upsert(db, &who, role, now)?;
         session::insert(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
         audit::record(db, now, Actor::Account(id), "sign-in", None, "jhe")?;
-        Ok::<_, StoreError>(Kept::In)
+        Ok::<_, StoreError>(SignInOutcome::SignedIn)
     };
     match app.store.write(write).await? {
-        Kept::In => Ok(token),
-        Kept::ShutOut => Err(out(
+        SignInOutcome::SignedIn => Ok(token),
+        SignInOutcome::AccountDisabled => Err(refuse_access(
             "Your account is shut here",
-            "An operator of this service has done that. Ask one to let you in again.",
+            "An operator of this service has blocked it. Ask an operator to allow it again.",
         )),
-        Kept::Nowhere => Err(out(
+        SignInOutcome::NoOrganization => Err(refuse_access(
             "You belong to no organization",
-            "You are signed in at JHE, but there is nobody here for you to see. Have a manager of your organization \
+            "You are signed in at JHE, but no patients are assigned to you. Have a manager of your organization \
              add you in JHE, then sign in again.",
         )),
     }
 }
 
-/// Somebody whom JHE knows, and who does not come in.
-fn out(title: &str, text: &str) -> Refusal {
+fn refuse_access(title: &str, text: &str) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, title, text).link("/admin/sign-in", "Sign in")
 }
 
-fn not_begun_here() -> Refusal {
-    let text = "It was begun in another browser, longer than ten minutes ago, or it has ended already. Nothing was \
-                changed. Begin it anew.";
+fn unknown_state() -> Refusal {
+    let text = "It was begun in another browser or more than ten minutes ago, or it is already complete. Nothing was \
+                changed. Please begin again.";
     Refusal::new(StatusCode::BAD_REQUEST, "This sign-in cannot go on", text)
         .link("/admin/jhe", "Sign in with JHE")
 }
 
-/// JHE sent the browser back without a code.
-fn broken_off(error: &str) -> Refusal {
+/// Describes an error that JHE reported in the redirect.
+fn authorization_error(error: &str) -> Refusal {
     if error == "access_denied" {
-        return out(
+        return refuse_access(
             "You did not sign in",
-            "JHE says that it was refused or broken off. Nothing was changed.",
+            "JHE reports that it was refused or broken off. Nothing was changed.",
         );
     }
+    // The query string is untrusted; only a plain error code reaches the log and the page.
     let is_code = |text: &&str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let code = Some(error).filter(is_code).map_or("", |code| &code[..code.len().min(LONGEST_CODE)]);
-    tracing::warn!("JHE sends practitioners back without a code: {code}");
-    misconfigured(&format!("JHE takes no part in it ({code})."))
+    let code = Some(error).filter(is_code).map_or("", |code| &code[..code.len().min(MAX_CODE_LENGTH)]);
+    tracing::warn!("JHE refuses to authorize practitioners: {code}");
+    misconfigured(&format!("JHE refused it ({code})."))
 }
 
 fn not_a_practitioner() -> Refusal {
@@ -215,25 +216,25 @@ fn not_a_practitioner() -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, "This is not for patients", text).link("/", "To the start page")
 }
 
-/// JHE did not say who it is.
-fn not_told(error: &JheError) -> Refusal {
+/// Describes a failed token exchange or a failed lookup of the practitioner.
+fn sign_in_error(error: &JheError) -> Refusal {
     let again = |refusal: Refusal| refusal.link("/admin/jhe", "Sign in with JHE");
     match error {
         JheError::NotGranted(code) if code == "invalid_grant" => again(Refusal::new(
             StatusCode::BAD_REQUEST,
             "This sign-in cannot go on",
-            "JHE no longer takes what your browser brought from there: it is good once, for a minute. Begin anew.",
+            "JHE no longer takes the code that your browser brought: it works once, within a minute. Please begin again.",
         )),
         JheError::NoResponse(_) | JheError::Unavailable { .. } => {
             tracing::warn!("a practitioner could not sign in: {error}");
             again(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "JHE does not answer",
-                "So it is not known who you are. Please try again in a few minutes.",
+                "Please try again in a few minutes.",
             ))
         }
-        JheError::NotGranted(what) => {
-            tracing::warn!("JHE does not take the client of jhe.sign_in_client_id: {what}");
+        JheError::NotGranted(code) => {
+            tracing::warn!("JHE does not accept the client of jhe.sign_in_client_id: {code}");
             misconfigured("JHE did not accept this sign-in.")
         }
         _ => {
@@ -243,8 +244,8 @@ fn not_told(error: &JheError) -> Refusal {
     }
 }
 
-fn misconfigured(what: &str) -> Refusal {
-    let next = "Tell an operator of this service: the log and “Practitioners sign in through JHE” in docs/patients.md help.";
-    Refusal::new(StatusCode::BAD_GATEWAY, "The sign-in with JHE does not work", format!("{what} {next}"))
+fn misconfigured(message: &str) -> Refusal {
+    let remedy = "Tell an operator of this service: the log and “Practitioners sign in through JHE” in docs/patients.md help.";
+    Refusal::new(StatusCode::BAD_GATEWAY, "The sign-in with JHE does not work", format!("{message} {remedy}"))
         .link("/admin/sign-in", "Sign in")
 }

@@ -1,4 +1,4 @@
-//! Practitioners' and operators' pages.
+//! Pages for practitioners and operators, below `/admin`. One file per page; `staff` holds the shared parts.
 
 pub(crate) mod accounts;
 pub(crate) mod after_sign_in;

@@ -1,4 +1,4 @@
-//! A patient's observations, newest first, each with where it came from and what it was before.
+//! The list of a patient's observations, newest first, with data source and earlier values.
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -12,39 +12,39 @@ use crate::omh::{render, show};
 use crate::store::samples::observation::{self, ObservationFilter};
 use crate::store::{error::StoreError, people::patient as patients};
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
-use crate::web::admin::staff::{PAGE, cut, note_view, page};
+use crate::web::admin::staff::{PAGE, record_view, render_staff_page, split_page};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{format_local, local, older, table_head};
 use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
 
-/// An observation with all that is known of it.
-pub(crate) struct Placed {
+/// An observation with its stream and its earlier values.
+pub(crate) struct ObservationRow {
     stream: StreamInfo,
     observation: Observation,
-    /// What it was before, each with the time at which it was replaced.
+    /// Earlier values, each with the time of its replacement.
     replaced: Vec<(Observation, Timestamp)>,
 }
 
-/// A patient's newest observations before a place in that order.
-pub(crate) fn newest(
+/// Lists a patient's newest observations, beginning after `before` (instant and stream).
+pub(crate) fn list_newest(
     db: &rusqlite::Connection,
     id: PatientId,
     before: Option<(Timestamp, i64)>,
     limit: usize,
-) -> Result<Vec<Placed>, StoreError> {
+) -> Result<Vec<ObservationRow>, StoreError> {
     let filter = ObservationFilter { patient: Some(id), ..ObservationFilter::default() };
     let streams = observation::list_streams(db, &filter)?;
     let rows = observation::list_newest(db, &streams, before, limit)?.into_iter();
-    let placed = rows.map(|(place, observation)| {
+    let rows = rows.map(|(place, observation)| {
         let stream = streams[place].clone();
         let replaced = match observation.revision {
             0 => Vec::new(),
             _ => observation::list_revisions(db, stream.id, observation.instant)?,
         };
-        Ok(Placed { stream, observation, replaced })
+        Ok(ObservationRow { stream, observation, replaced })
     });
-    placed.collect()
+    rows.collect()
 }
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -53,14 +53,14 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
-    let before = read_place(request.query.get("before"));
+    let before = parse_position(request.query.get("before"));
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
-        Ok((who, newest(db, id, before, PAGE as usize + 1)?))
+        Ok((who, list_newest(db, id, before, PAGE as usize + 1)?))
     };
     let (who, observations) = app.store.read(read).await?;
-    note_view(app, staff, "patient.view", Some(id)).await?;
-    let (observations, more) = cut(observations);
+    record_view(app, staff, "patient.view", Some(id)).await?;
+    let (observations, more) = split_page(observations);
     let next = observations.last().filter(|_| more).map(|last| {
         let (micros, stream) = (last.observation.instant.micros(), last.stream.id);
         format!("/admin/patients/{id}/observations?before={micros}.{stream}")
@@ -69,37 +69,37 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
     let body = html! {
         h1 { "Observations of " (who.name) }
         p { a href={ "/admin/patients/" (id) } { "Back to the patient" } }
-        (table(&zone, &observations))
+        (render_table(&zone, &observations))
         (older(next))
     };
-    Ok(page(app, staff, "/admin/patients", "Observations", &body))
+    Ok(render_staff_page(app, staff, "/admin/patients", "Observations", &body))
 }
 
-/// `<microseconds>.<row of the stream>`; anything else is the beginning.
-fn read_place(text: &str) -> Option<(Timestamp, i64)> {
+/// Parses `<microseconds>.<stream id>`; anything else means the beginning of the list.
+fn parse_position(text: &str) -> Option<(Timestamp, i64)> {
     let (instant, stream) = text.split_once('.')?;
     Some((Timestamp::from_micros(instant.parse().ok()?), stream.parse().ok()?))
 }
 
-/// A table of observations, with the times where the patient lives.
-pub(crate) fn table(zone: &TimeZone, observations: &[Placed]) -> Markup {
+/// Renders the table, with times in the patient's time zone.
+pub(crate) fn render_table(zone: &TimeZone, observations: &[ObservationRow]) -> Markup {
     html! {
         @if observations.is_empty() {
-            p.empty { "Nothing has arrived yet. It does once the patient has agreed, is connected, and OW has data." }
+            p.empty { "No data yet. Data arrive once the patient has agreed, a device is connected, and OW has data." }
         } @else {
             table {
                 (table_head(&[
                     Text("Time"), Number("Value"), Text("Type"), Text("Data source"),
                     Text("Identifier"), Text("Earlier values"),
                 ]))
-                tbody { @for one in observations { (row(zone, one)) } }
+                tbody { @for one in observations { (render_row(zone, one)) } }
             }
         }
     }
 }
 
-fn row(zone: &TimeZone, one: &Placed) -> Markup {
-    let Placed { stream, observation, replaced } = one;
+fn render_row(zone: &TimeZone, one: &ObservationRow) -> Markup {
+    let ObservationRow { stream, observation, replaced } = one;
     let series = series::find(&stream.series_type);
     html! {
         tr {
@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn a_place_in_the_list_is_read_or_ignored() {
-        assert_eq!(read_place("17.4"), Some((Timestamp::from_micros(17), 4)));
+        assert_eq!(parse_position("17.4"), Some((Timestamp::from_micros(17), 4)));
         for wrong in ["", "17", "x.4", "17.x"] {
-            assert_eq!(read_place(wrong), None, "{wrong}");
+            assert_eq!(parse_position(wrong), None, "{wrong}");
         }
     }
 }

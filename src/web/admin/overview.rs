@@ -1,4 +1,4 @@
-//! The overview: how polling goes, and how each patient is.
+//! The start page of practitioners and operators: the state of the daemon, and a line per patient.
 
 use std::collections::BTreeMap;
 
@@ -19,20 +19,19 @@ use crate::store::operations::run_history::{self, PollRun};
 use crate::store::operations::{silence, tick_lock};
 use crate::store::{engine::setting, error::StoreError};
 use crate::web::access::{STAFF, Staff};
-use crate::web::admin::staff::{PAGE, cut, nobody_yet, note_view, page_that_renews};
-use crate::web::admin::{export::Overview, payloads::Overview as Payloads};
-use crate::web::chart::sparkline::sparkline;
-use crate::web::chart::study_totals::{Activity, Span};
+use crate::web::admin::staff::{PAGE, no_patients_text, record_view, render_refreshing_page, split_page};
+use crate::web::admin::{export::ExportSummary, payloads::PayloadSummary};
+use crate::web::chart::sparkline::render_sparkline;
+use crate::web::chart::study_totals::{Activity, ActivityPeriod};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, badge, count, notice, table_head};
 use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
 
-/// Who is silent, and why.
-type Silent = BTreeMap<PatientId, Silence>;
+type SilentPatients = BTreeMap<PatientId, Silence>;
 
-/// Seconds until the overview shows anew how far a tick is.
-const RENEWED_EVERY: u32 = 5;
+/// Seconds between refreshes of the page while a tick runs.
+const REFRESH_SECONDS: u32 = 5;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/admin", STAFF, show)]
@@ -40,98 +39,103 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let now = app.clock.now();
-    let reach = staff.visible_to();
+    let visible_to = staff.visible_to();
     let shown = PatientFilter {
-        visible_to: reach,
+        visible_to,
         after: request.query.number("after").unwrap_or(0),
         search: request.query.get("search").to_owned(),
         until: None,
         among: None,
     };
-    let (wanted, span) = (shown.clone(), Span::parse(request.query.get("period")));
-    let kept = app.store.read(move |db| Kept::load(db, &wanted, span, now)).await?;
-    let Kept { lines, silent, untold, settings, last_run, export, payloads, activity } = kept;
-    // Figures about all would tell about others.
-    let is_of_all = reach == VisibleTo::Everybody;
-    let live = Live::of(app, &shown, request).filter(|_| is_of_all);
-    let renews = live.as_ref().and_then(Live::renews);
-    if renews.is_none() || app.page_views.should_record(staff.account().id, now) {
-        note_view(app, staff, "overview.view", None).await?;
+    let (wanted, period) = (shown.clone(), ActivityPeriod::parse(request.query.get("period")));
+    let data = app.store.read(move |db| OverviewData::load(db, &wanted, period, now)).await?;
+    let OverviewData { lines, silent, failed_alerts, settings, last_run, export, payloads, activity } = data;
+    // Totals over all patients would reveal other organizations' data.
+    let sees_everybody = visible_to == VisibleTo::Everybody;
+    let progress = TickProgress::current(app, &shown, request).filter(|_| sees_everybody);
+    let refresh = progress.as_ref().and_then(TickProgress::refresh_seconds);
+    if refresh.is_none() || app.page_views.should_record(staff.account().id, now) {
+        record_view(app, staff, "overview.view", None).await?;
     }
-    let (lines, more) = cut(lines);
+    let (lines, more) = split_page(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
     let done = if request.query.get("done") == "password" { "Your password is set." } else { "" };
-    let offers = if is_of_all { device_offers::list_quickly(app).await } else { None };
+    let offers = if sees_everybody { device_offers::list_quickly(app).await } else { None };
     let body = html! {
         h1 { "Overview" }
         (notice(done))
-        @if is_of_all {
-            (polling(app, &settings, &app.ticker.state(), last_run.as_ref(), staff))
-            @if let Some(live) = &live { (live.section(span)) }
-            (warnings(app))
-            (alerts(now, &untold))
-            (activity.section(app.live.jhe().is_some()))
-            (export.section(app))
-            (payloads.section(app, &settings))
+        @if sees_everybody {
+            (render_sync_state(app, &settings, &app.ticker.state(), last_run.as_ref(), staff))
+            @if let Some(progress) = &progress { (progress.render(period)) }
+            (render_warnings(app))
+            (render_failed_alerts(now, &failed_alerts))
+            (activity.render(app.live.jhe().is_some()))
+            (export.render(app))
+            (payloads.render(app, &settings))
         } @else {
-            (polling_at_all(now, &settings, &app.ticker.state()))
+            (render_short_sync_state(now, &settings, &app.ticker.state()))
         }
-        (silences(&silent, &settings))
+        (render_silent_count(&silent, &settings))
         div.heading {
-            h2 { @if is_of_all { "Patients" } @else { "Patients of your organizations" } }
+            h2 { @if sees_everybody { "Patients" } @else { "Patients of your organizations" } }
             form.search role="search" method="get" action="/admin" {
                 label for="search" { "Name or number" }
                 input id="search" name="search" type="search" value=(shown.search);
                 button.quiet type="submit" { "Search" }
             }
         }
-        @if lines.is_empty() { (nobody(&shown, staff)) } @else { (table(now, &lines, &silent)) }
-        @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) "&search=" (encoded(&shown.search)) } { "More patients" } } }
-        @if is_of_all { (redirects(app, offers.as_deref())) }
+        @if lines.is_empty() { (render_empty_list(&shown, staff)) } @else { (render_table(now, &lines, &silent)) }
+        @if let Some(next) = next { p { a.button href={ "/admin?after=" (next) "&search=" (encode_query(&shown.search)) } { "More patients" } } }
+        @if sees_everybody { (render_redirect_urls(app, offers.as_deref())) }
     };
-    Ok(page_that_renews(app, staff, "/admin", "Overview", &body, renews))
+    Ok(render_refreshing_page(app, staff, "/admin", "Overview", &body, refresh))
 }
 
-/// What the overview shows of the store: rows that are kept up anyway. It counts nothing.
-struct Kept {
+/// The stored data of the page. It reads maintained counters and counts no rows, so that the page stays fast.
+struct OverviewData {
     lines: Vec<PatientOverview>,
-    silent: Silent,
-    untold: Vec<FailedAlerts>,
+    silent: SilentPatients,
+    failed_alerts: Vec<FailedAlerts>,
     settings: Settings,
     last_run: Option<PollRun>,
-    export: Overview,
-    payloads: Payloads,
+    export: ExportSummary,
+    payloads: PayloadSummary,
     activity: Activity,
 }
 
-impl Kept {
-    fn load(db: &Connection, shown: &PatientFilter, span: Span, now: Timestamp) -> Result<Self, StoreError> {
+impl OverviewData {
+    fn load(
+        db: &Connection,
+        shown: &PatientFilter,
+        period: ActivityPeriod,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let settings = setting::read_all(db)?;
         Ok(Self {
             lines: patient_status::list(db, now, shown, PAGE + 1)?,
             silent: silence::list(db, shown.visible_to, settings.silence_after(), now)?,
-            untold: alert_queue::list_failed(db)?,
+            failed_alerts: alert_queue::list_failed(db)?,
             settings,
             last_run: run_history::find_last_tick(db)?,
-            export: Overview::load(db, now)?,
-            payloads: Payloads::load(db)?,
-            activity: Activity::load(db, span, now)?,
+            export: ExportSummary::load(db, now)?,
+            payloads: PayloadSummary::load(db)?,
+            activity: Activity::load(db, period, now)?,
         })
     }
 }
 
-/// How far the tick is that runs now.
-struct Live {
+/// The progress of the running tick.
+struct TickProgress {
     done: i64,
     all: i64,
     samples: i64,
-    /// Whether somebody is at work on the page: searching, further down the list, or at rest.
+    /// The page does not refresh while somebody searches, pages through the list, or turned refreshing off.
     is_still: bool,
 }
 
-impl Live {
-    /// None where no tick runs.
-    fn of(app: &App, shown: &PatientFilter, request: &Request) -> Option<Self> {
+impl TickProgress {
+    /// Returns `None` if no tick runs.
+    fn current(app: &App, shown: &PatientFilter, request: &Request) -> Option<Self> {
         let progress = app.ticker.running()?;
         let is_still = shown.after > 0 || !shown.search.is_empty() || request.query.get("live") == "off";
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -139,26 +143,25 @@ impl Live {
         Some(Self { done, all, samples: number(progress.samples.get()), is_still })
     }
 
-    /// After how many seconds the page shows it anew.
-    fn renews(&self) -> Option<u32> {
-        (!self.is_still).then_some(RENEWED_EVERY)
+    fn refresh_seconds(&self) -> Option<u32> {
+        (!self.is_still).then_some(REFRESH_SECONDS)
     }
 
-    fn section(&self, span: Span) -> Markup {
+    fn render(&self, period: ActivityPeriod) -> Markup {
         let Self { done, all, samples, is_still } = self;
-        let (here, most) = (format!("/admin?period={}", span.as_str()), (*all).max(1));
+        let (here, most) = (format!("/admin?period={}", period.as_str()), (*all).max(1));
         html! {
             div.card #tick {
                 label for="tick-progress" {
-                    "A tick is running: " (count(*done)) " of " (count(*all)) " patients, " (count(*samples)) " samples read"
+                    "A sync is running: " (count(*done)) " of " (count(*all)) " patients, " (count(*samples)) " samples read"
                 }
                 progress id="tick-progress" value=(done) max=(most) { (done) " of " (all) }
                 p.fine {
                     @if *is_still {
-                        a href=(here) { "Have this page show how far it is" } "."
+                        a href=(here) { "Refresh this page automatically" } "."
                     } @else {
-                        "This page renews itself every " (RENEWED_EVERY) " seconds until the tick is over. "
-                        a href={ (here) "&live=off" } { "Leave it as it is" } "."
+                        "This page refreshes every " (REFRESH_SECONDS) " seconds until the sync is over. "
+                        a href={ (here) "&live=off" } { "Stop refreshing" } "."
                     }
                 }
             }
@@ -166,24 +169,25 @@ impl Live {
     }
 }
 
-/// What everybody may know: whether data can arrive at all. How the last tick ended names other people's patients.
-fn polling_at_all(now: Timestamp, settings: &Settings, ticks: &TickerState) -> Markup {
+/// Renders the part that every account may see. The outcome of the last tick is left out, since it may name other
+/// organizations' patients.
+fn render_short_sync_state(now: Timestamp, settings: &Settings, ticks: &TickerState) -> Markup {
     html! {
         dl.summary {
-            div { dt { "Polling" } dd {
+            div { dt { "Sync" } dd {
                 @if settings.is_on() { (badge("good", "on")) } @else {
                     (badge("bad", "off")) " Nothing arrives: an operator has switched it off."
                 }
             } }
             div { dt { "Interval" } dd { (settings.text("ow.poll_interval")) } }
-            div { dt { "Last tick" } dd {
+            div { dt { "Last sync" } dd {
                 @if ticks.outcome.is_some() { (ago(now, Some(ticks.last))) } @else { "none since the start" }
             } }
         }
     }
 }
 
-fn polling(
+fn render_sync_state(
     app: &App,
     settings: &Settings,
     ticks: &TickerState,
@@ -193,7 +197,7 @@ fn polling(
     let now = app.clock.now();
     html! {
         dl.summary {
-            div { dt { "Polling" } dd {
+            div { dt { "Sync" } dd {
                 @if settings.is_on() { (badge("good", "on")) } @else {
                     (badge("bad", "off"))
                     @if staff.may(Role::Operator) { " " a href="/admin/settings#module.ow" { "switch it on" } }
@@ -201,31 +205,31 @@ fn polling(
             } }
             div { dt { "Mode" } dd { (settings.text("ow.ingest_mode")) } }
             div { dt { "Interval" } dd { (settings.text("ow.poll_interval")) } }
-            div { dt { "Tick" } dd { (tick(now, settings.text(tick_lock::KEY))) } }
-            div.wide { dt { "Last tick" } dd {
+            div { dt { "Now" } dd { (render_lock(now, settings.text(tick_lock::KEY))) } }
+            div.wide { dt { "Last sync" } dd {
                 @match (&ticks.outcome, last_run) {
                     (Some(outcome), _) => { (outcome) " " (ago(now, Some(ticks.last))) }
                     (None, Some(run)) => { (run.outcome.as_deref().unwrap_or("-")) " " (ago(now, run.ended)) }
-                    (None, None) => "no tick yet",
+                    (None, None) => "no sync yet",
                 }
                 @if let Some((at, why)) = &ticks.skipped { "; then " (why) " " (ago(now, Some(*at))) }
             } }
-            (last_backup(app.backup_status.state(), settings, now))
+            (render_last_backup(app.backup_status.state(), settings, now))
         }
     }
 }
 
-fn tick(now: Timestamp, lock: &str) -> Markup {
+fn render_lock(now: Timestamp, lock: &str) -> Markup {
     html! {
         @match (lock, Timestamp::parse(lock)) {
             ("", _) => "none running",
             (_, Ok(since)) => { "running, sign of life " (ago(now, Some(since))) }
-            (unreadable, Err(_)) => { "the lock holds “" (unreadable) "”; the next tick reclaims it" }
+            (unreadable, Err(_)) => { "the lock holds “" (unreadable) "”; the next sync reclaims it" }
         }
     }
 }
 
-fn warnings(app: &App) -> Markup {
+fn render_warnings(app: &App) -> Markup {
     let config = app.live.config();
     html! {
         @if config.ow_api_url.is_none() || config.ow_api_key.is_none() {
@@ -235,15 +239,15 @@ fn warnings(app: &App) -> Markup {
     }
 }
 
-fn encoded(text: &str) -> String {
+fn encode_query(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-fn nobody(shown: &PatientFilter, staff: &Staff) -> Markup {
+fn render_empty_list(shown: &PatientFilter, staff: &Staff) -> Markup {
     html! {
         div.empty {
             @if shown.search.is_empty() {
-                p { (nobody_yet(staff)) }
+                p { (no_patients_text(staff)) }
                 @if staff.may_create() {
                     ol {
                         li { a href="/admin/studies/new" { "Make a study" } ": what it asks for, and why" }
@@ -258,19 +262,19 @@ fn nobody(shown: &PatientFilter, staff: &Staff) -> Markup {
     }
 }
 
-fn table(now: Timestamp, lines: &[PatientOverview], silent: &Silent) -> Markup {
+fn render_table(now: Timestamp, lines: &[PatientOverview], silent: &SilentPatients) -> Markup {
     html! {
         table {
             (table_head(&[
                 Text("Patient"), Text("State"), Text("Newest sample"), Number("Samples in 24\u{a0}h"),
-                Text("By hour"), Text("Last poll, and what to do"),
+                Text("By hour"), Text("Last sync, and what to do"),
             ]))
-            tbody { @for line in lines { (patient(now, line, silent.get(&line.patient))) } }
+            tbody { @for line in lines { (render_patient(now, line, silent.get(&line.patient))) } }
         }
     }
 }
 
-fn patient(now: Timestamp, line: &PatientOverview, silence: Option<&Silence>) -> Markup {
+fn render_patient(now: Timestamp, line: &PatientOverview, silence: Option<&Silence>) -> Markup {
     let stage = EnrolmentStage::of(line);
     html! {
         tr {
@@ -278,18 +282,17 @@ fn patient(now: Timestamp, line: &PatientOverview, silence: Option<&Silence>) ->
                 (line.patient) " " (line.name)
             } }
             td data-label="State" { (stage_badge(stage)) }
-            td data-label="Newest sample" { (ago(now, line.newest)) @if let Some(silence) = silence { (flag(silence)) } }
+            td data-label="Newest sample" { (ago(now, line.newest)) @if let Some(silence) = silence { (silence_badge(silence)) } }
             td.number data-label="Samples in 24 h" { (count(line.last_day)) }
-            td data-label="By hour" { (sparkline(&line.hours)) }
-            td data-label="Last poll" { (trouble(now, line, stage)) }
+            td data-label="By hour" { (render_sparkline(&line.hours)) }
+            td data-label="Last sync" { (render_last_poll(now, line, stage)) }
         }
     }
 }
 
-/// What could not be told.
-fn alerts(now: Timestamp, untold: &[FailedAlerts]) -> Markup {
+fn render_failed_alerts(now: Timestamp, failed_alerts: &[FailedAlerts]) -> Markup {
     html! {
-        @for one in untold {
+        @for one in failed_alerts {
             p.warning {
                 (one.alerts) " alerts could not be sent yet (" (one.channel) "): " (one.error) ". Tried again "
                 (ago(now, Some(one.due))) "."
@@ -298,8 +301,8 @@ fn alerts(now: Timestamp, untold: &[FailedAlerts]) -> Markup {
     }
 }
 
-/// How many are silent, by cause, and where they are listed.
-fn silences(silent: &Silent, settings: &Settings) -> Markup {
+/// Renders the number of silent patients per cause, with a link to their list.
+fn render_silent_count(silent: &SilentPatients, settings: &Settings) -> Markup {
     html! {
         @if !silent.is_empty() {
             p.warning {
@@ -315,12 +318,11 @@ fn silences(silent: &Silent, settings: &Settings) -> Markup {
     }
 }
 
-/// That a patient is silent, and the likely cause.
-pub(crate) fn flag(silence: &Silence) -> Markup {
+pub(crate) fn silence_badge(silence: &Silence) -> Markup {
     html! { " " (badge("bad", "silent")) " " span.fine { (silence.cause.label()) } }
 }
 
-/// The stage, marked as well, in trouble, or neither.
+/// Renders the stage in the colour of its urgency.
 pub(crate) fn stage_badge(stage: EnrolmentStage) -> Markup {
     let kind = match stage {
         EnrolmentStage::Connected => "good",
@@ -330,8 +332,8 @@ pub(crate) fn stage_badge(stage: EnrolmentStage) -> Markup {
     badge(kind, stage.as_str())
 }
 
-/// When a patient was last polled, what went wrong, and what to do.
-pub(crate) fn trouble(now: Timestamp, line: &PatientOverview, stage: EnrolmentStage) -> Markup {
+/// Renders the time of the last poll, with its error or the next step.
+pub(crate) fn render_last_poll(now: Timestamp, line: &PatientOverview, stage: EnrolmentStage) -> Markup {
     html! {
         @if let Some(polled) = line.polled { (ago(now, Some(polled))) } @else { "never" }
         @if let Some(error) = enrolment_stage::describe_problem(line) {
@@ -342,14 +344,14 @@ pub(crate) fn trouble(now: Timestamp, line: &PatientOverview, stage: EnrolmentSt
     }
 }
 
-/// What has to be registered at each provider, byte for byte, to copy.
-fn redirects(app: &App, offers: Option<&[Offer]>) -> Markup {
+/// Lists the redirect URLs to copy; each must be registered at its provider byte for byte.
+fn render_redirect_urls(app: &App, offers: Option<&[Offer]>) -> Markup {
     let ours = format!("{}/api/v1/oauth/", app.live.config().public_base());
     html! {
         section {
             h2 { "Redirect URLs to register at the providers" }
             @match offers {
-                None => p.idle { "OW does not answer, so what it uses cannot be shown." },
+                None => p.idle { "OW does not answer, so its redirect URLs cannot be shown." },
                 Some([]) => p.idle {
                     "OW has no provider with credentials yet. For Oura set OURA_CLIENT_ID and OURA_CLIENT_SECRET \
                      at OW; then either " code { (ours) "oura/callback" } " (this daemon as the proxy) or "
@@ -374,8 +376,11 @@ fn redirects(app: &App, offers: Option<&[Offer]>) -> Markup {
     }
 }
 
-/// Renders the line about the newest backup.
-fn last_backup(BackupState { newest, error }: BackupState, settings: &Settings, now: Timestamp) -> Markup {
+fn render_last_backup(
+    BackupState { newest, error }: BackupState,
+    settings: &Settings,
+    now: Timestamp,
+) -> Markup {
     html! {
         div.wide { dt { "Last backup" } dd {
             @match (newest, settings.backup_interval()) {
@@ -398,19 +403,19 @@ mod tests {
     use super::*;
     use crate::store::engine::open::in_memory;
 
-    /// However much is kept, the page is as quick: SQLite itself says which tables it reads.
+    /// The page stays fast with any number of observations: SQLite reports the tables that it reads.
     #[test]
     fn the_overview_never_reads_what_grows_with_the_observations() {
         let mut db = in_memory();
         let read: Arc<Mutex<Vec<String>>> = Arc::default();
-        let noted = Arc::clone(&read);
-        let note = move |context: AuthContext<'_>| {
+        let tables = Arc::clone(&read);
+        let record_table = move |context: AuthContext<'_>| {
             if let AuthAction::Read { table_name, .. } = context.action {
-                noted.lock().push(table_name.to_owned());
+                tables.lock().push(table_name.to_owned());
             }
             Authorization::Allow
         };
-        db.authorizer(Some(note)).unwrap();
+        db.authorizer(Some(record_table)).unwrap();
         let shown = PatientFilter {
             visible_to: VisibleTo::Everybody,
             after: 0,
@@ -419,7 +424,7 @@ mod tests {
             among: None,
         };
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
-        Kept::load(&db, &shown, Span::Week, now).unwrap();
+        OverviewData::load(&db, &shown, ActivityPeriod::Week, now).unwrap();
         let read = read.lock().clone();
         assert!(read.iter().any(|table| table == "hourly_counters"), "{read:?}");
         for table in [

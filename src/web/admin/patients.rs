@@ -12,46 +12,48 @@ use crate::store::people::patient::{self, NewPatient};
 use crate::store::people::study;
 use crate::store::{engine::setting, error::StoreError, privacy::audit};
 use crate::web::access::{MANAGED_PATIENT, MANAGER, STAFF, Staff, VisiblePatient};
-use crate::web::admin::overview::{flag, stage_badge};
-use crate::web::admin::staff::{PAGE, PATIENTS_ARE_JHES, cut, nobody_yet, note_view, page};
+use crate::web::admin::overview::{silence_badge, stage_badge};
+use crate::web::admin::staff::{
+    PAGE, PATIENTS_ARE_JHES, no_patients_text, record_view, render_staff_page, split_page,
+};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{FormErrors, ago, checkbox, form, table_head};
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
 
-/// Studies that the form offers: more than anybody wants to tick.
-pub(crate) const OFFERED: u32 = 200;
+/// Studies that the form lists.
+pub(crate) const MAX_OFFERED_STUDIES: u32 = 200;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/patients", STAFF, list),
         get("/admin/patients/new", MANAGER, show_new),
         post("/admin/patients/new", MANAGER, add),
-        get("/admin/patients/{patient}/edit", MANAGED_PATIENT, show_known),
+        get("/admin/patients/{patient}/edit", MANAGED_PATIENT, show_edit),
         post("/admin/patients/{patient}/edit", MANAGED_PATIENT, change),
     ]
 }
 
 async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let now = app.clock.now();
-    let (reach, after) = (staff.visible_to(), request.query.number("after").unwrap_or(0));
+    let (visible_to, after) = (staff.visible_to(), request.query.number("after").unwrap_or(0));
     let only_silent = !request.query.get("silent").is_empty();
     let read = move |db: &_| {
         let settings = setting::read_all(db)?;
-        let silent = silence::list(db, reach, settings.silence_after(), now)?;
+        let silent = silence::list(db, visible_to, settings.silence_after(), now)?;
         let among = only_silent.then(|| silent.keys().copied().collect());
-        let shown = PatientFilter { visible_to: reach, after, search: String::new(), until: None, among };
+        let shown = PatientFilter { visible_to, after, search: String::new(), until: None, among };
         let lines = patient_status::list(db, now, &shown, PAGE + 1)?;
         let with_studies = |line: patient_status::PatientOverview| {
-            Ok((study::list_visible_of_patient(db, reach, line.patient)?, line))
+            Ok((study::list_visible_of_patient(db, visible_to, line.patient)?, line))
         };
         let lines = lines.into_iter().map(with_studies).collect::<Result<Vec<_>, StoreError>>()?;
         Ok((lines, silent))
     };
     let (lines, silent) = app.store.read(read).await?;
-    let (lines, more) = cut(lines);
-    note_view(app, staff, "patients.view", None).await?;
+    let (lines, more) = split_page(lines);
+    record_view(app, staff, "patients.view", None).await?;
     let next = lines.last().filter(|_| more).map(|(_, line)| line.patient);
     let body = html! {
         div.heading {
@@ -60,7 +62,7 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
             @if staff.may_create() { a.button href="/admin/patients/new" { "Add a patient" } }
         }
         @if lines.is_empty() && only_silent { p.empty { "Nobody is silent." } }
-        @else if lines.is_empty() { p.empty { (nobody_yet(staff)) } }
+        @else if lines.is_empty() { p.empty { (no_patients_text(staff)) } }
         @else {
             table {
                 (table_head(&[
@@ -73,28 +75,28 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
                         a href={ "/admin/patients/" (line.patient) } { (line.name) }
                     }
                     td data-label="State" { (stage_badge(EnrolmentStage::of(line))) }
-                    td data-label="Studies" { (names(studies)) }
+                    td data-label="Studies" { (study_names(studies)) }
                     td.id data-label="Link" { (line.link.as_deref().unwrap_or("none")) }
                     td data-label="Newest sample" {
                         (ago(now, line.newest))
-                        @if let Some(silence) = silent.get(&line.patient) { (flag(silence)) }
+                        @if let Some(silence) = silent.get(&line.patient) { (silence_badge(silence)) }
                     }
                 } } }
             }
         }
         @if let Some(next) = next { p { a.button href={ "/admin/patients?after=" (next) @if only_silent { "&silent=1" } } { "More patients" } } }
     };
-    Ok(page(app, staff, "/admin/patients", "Patients", &body))
+    Ok(render_staff_page(app, staff, "/admin/patients", "Patients", &body))
 }
 
-fn names(studies: &[Study]) -> String {
+fn study_names(studies: &[Study]) -> String {
     let names: Vec<&str> = studies.iter().map(|study| study.terms.name.as_str()).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// What the form holds, as it was typed.
+/// The form as submitted, before validation.
 #[derive(Debug, Default)]
-struct Typed {
+struct PatientForm {
     name: String,
     email: String,
     zone: String,
@@ -102,8 +104,8 @@ struct Typed {
     studies: Vec<String>,
 }
 
-impl Typed {
-    fn read(fields: &FormFields) -> Self {
+impl PatientForm {
+    fn parse(fields: &FormFields) -> Self {
         Self {
             name: fields.get("name").to_owned(),
             email: fields.get("email").to_owned(),
@@ -113,8 +115,8 @@ impl Typed {
         }
     }
 
-    /// The patient, or what is wrong.
-    fn check(&self) -> Result<NewPatient, FormErrors> {
+    /// Returns the patient, or the errors per field.
+    fn validate(&self) -> Result<NewPatient, FormErrors> {
         let mut errors = FormErrors::default();
         let name = errors.take("name", parse_name(&self.name).map_err(|why| format!("Name: {why}")));
         let email = Some(self.email.as_str()).filter(|email| !email.is_empty()).map(parse_email).transpose();
@@ -129,33 +131,33 @@ impl Typed {
 
 async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
     staff.require_local(PATIENTS_ARE_JHES)?;
-    let typed = Typed { zone: "UTC".to_owned(), ..Typed::default() };
-    ask(app, staff, None, &typed, &FormErrors::default()).await
+    let form_values = PatientForm { zone: "UTC".to_owned(), ..PatientForm::default() };
+    render_form(app, staff, None, &form_values, &FormErrors::default()).await
 }
 
-async fn show_known(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
+async fn show_edit(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     let patient = app.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
     let studies = app.store.read(move |db| study::list_of_patient(db, id)).await?;
-    let typed = Typed {
+    let form_values = PatientForm {
         name: patient.name,
         email: patient.email.unwrap_or_default(),
         zone: patient.time_zone,
         is_of_jhe: patient.jhe_id.is_some(),
         studies: studies.iter().map(|study| study.id.to_string()).collect(),
     };
-    ask(app, staff, Some(id), &typed, &FormErrors::default()).await
+    render_form(app, staff, Some(id), &form_values, &FormErrors::default()).await
 }
 
-async fn ask(
+async fn render_form(
     app: &App,
     staff: &Staff,
     id: Option<PatientId>,
-    typed: &Typed,
+    form_values: &PatientForm,
     errors: &FormErrors,
 ) -> HandlerResult {
-    let reach = staff.visible_to();
-    let studies = app.store.read(move |db| study::list(db, reach, 0, OFFERED)).await?;
+    let visible_to = staff.visible_to();
+    let studies = app.store.read(move |db| study::list(db, visible_to, 0, MAX_OFFERED_STUDIES)).await?;
     let (title, action) = match id {
         Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
         None => ("Add a patient", "/admin/patients/new".to_owned()),
@@ -164,19 +166,19 @@ async fn ask(
         h1 { (title) }
         (errors.summary())
         (form(&action, staff.token(), &html! {
-            @if typed.is_of_jhe {
-                p.help { "Name and e-mail are JHE's to change." }
-                input type="hidden" name="name" value=(typed.name);
-                input type="hidden" name="email" value=(typed.email);
+            @if form_values.is_of_jhe {
+                p.help { "Name and e-mail are changed in JHE." }
+                input type="hidden" name="name" value=(form_values.name);
+                input type="hidden" name="email" value=(form_values.email);
             } @else {
-                (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &typed.name, "text"))
-                (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &typed.email, "email"))
+                (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &form_values.name, "text"))
+                (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &form_values.email, "email"))
             }
-            (errors.field("tz", "Time zone", "Where the patient lives: a name such as Europe/Berlin, or an offset from UTC such as +02:00.", &typed.zone, "text"))
-            @if staff.account().is_of_jhe() || typed.is_of_jhe {
-                p.help { "Who takes part in which study is decided in JHE." }
+            (errors.field("tz", "Time zone", "Where the patient lives: a name such as Europe/Berlin, or an offset from UTC such as +02:00.", &form_values.zone, "text"))
+            @if staff.account().is_of_jhe() || form_values.is_of_jhe {
+                p.help { "Studies of this patient are assigned in JHE." }
             } @else {
-                (enrolments(&studies, typed, id.is_some()))
+                (render_studies(&studies, form_values, id.is_some()))
             }
             div.actions {
                 button type="submit" { "Save" }
@@ -186,10 +188,10 @@ async fn ask(
             }
         }))
     };
-    Ok(page(app, staff, "/admin/patients", title, &body))
+    Ok(render_staff_page(app, staff, "/admin/patients", title, &body))
 }
 
-fn enrolments(studies: &[Study], typed: &Typed, is_known: bool) -> Markup {
+fn render_studies(studies: &[Study], form_values: &PatientForm, is_known: bool) -> Markup {
     html! {
         fieldset {
             legend { "Studies" }
@@ -198,11 +200,11 @@ fn enrolments(studies: &[Study], typed: &Typed, is_known: bool) -> Markup {
             }
             @for study in studies {
                 @let value = study.id.to_string();
-                @let enrolled = typed.studies.contains(&value);
+                @let enrolled = form_values.studies.contains(&value);
                 (checkbox(&format!("study-{value}"), "study", &value, enrolled, &html! { (study.terms.name) }))
             }
             @if is_known {
-                p.help { "A patient who is enrolled stays so; to leave, the patient withdraws the consents." }
+                p.help { "An enrolled patient stays enrolled; to leave a study, the patient withdraws the consents." }
             }
         }
     }
@@ -218,19 +220,19 @@ async fn change(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
 }
 
 async fn save(app: &App, request: &Request, staff: &Staff, id: Option<PatientId>) -> HandlerResult {
-    let typed = Typed::read(request.form());
-    if staff.account().is_of_jhe() && !typed.studies.is_empty() {
+    let form_values = PatientForm::parse(request.form());
+    if staff.account().is_of_jhe() && !form_values.studies.is_empty() {
         let next = id.map_or_else(|| "/admin/patients".to_owned(), |id| format!("/admin/patients/{id}"));
         return Err(Refusal::forbidden(PATIENTS_ARE_JHES).link(next, "Back"));
     }
-    let new = match typed.check() {
+    let new = match form_values.validate() {
         Ok(new) => new,
         Err(errors) => {
-            let page = ask(app, staff, id, &typed, &errors).await?;
+            let page = render_form(app, staff, id, &form_values, &errors).await?;
             return Ok(with_status(StatusCode::BAD_REQUEST, page));
         }
     };
-    let studies: Vec<StudyId> = typed.studies.iter().filter_map(|study| study.parse().ok()).collect();
+    let studies: Vec<StudyId> = form_values.studies.iter().filter_map(|study| study.parse().ok()).collect();
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         let (patient, action) = match id {
@@ -238,7 +240,7 @@ async fn save(app: &App, request: &Request, staff: &Staff, id: Option<PatientId>
             None => (patient::insert(db, &new, now)?, "patient.add"),
         };
         if patient::is_of_jhe(db, patient)? {
-            // The rest is JHE's, and comes with its next answer.
+            // JHE owns name and e-mail; only the time zone can be changed here.
             let known = patient::find(db, PatientRef::Own(patient))?;
             let zone = new.time_zone.clone();
             patient::update(

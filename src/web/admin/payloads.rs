@@ -1,4 +1,4 @@
-//! The provider's payloads: whether they can be read, on the overview; what became of those of one patient.
+//! Raw mode on the pages: the state of the bucket on the overview, and of its objects on the patient page.
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -11,41 +11,41 @@ use crate::store::samples::raw_object::{self, ObjectState, ObjectSummary, RawObj
 use crate::store::{error::StoreError, outbox::one_of_two_modes};
 use crate::web::layout::{Column::Text, ago, badge, count, local, table_head};
 
-/// Objects in error that the page of a patient shows.
+/// Objects in error that the patient page lists.
 const SHOWN: u32 = 20;
 
-/// What the overview says.
-pub(crate) struct Overview {
-    /// Patients who have observations of both modes.
+/// The section of the overview.
+pub(crate) struct PayloadSummary {
+    /// Patients with observations of both ingest modes.
     with_both: i64,
 }
 
-impl Overview {
+impl PayloadSummary {
     pub(crate) fn load(db: &rusqlite::Connection) -> Result<Self, StoreError> {
         Ok(Self { with_both: one_of_two_modes::count_with_both_systems(db)? })
     }
 
-    /// Nothing, where the payloads are of no interest.
-    pub(crate) fn section(&self, app: &App, settings: &Settings) -> Markup {
+    /// Renders nothing if raw mode is off and was never used beside the normalized mode.
+    pub(crate) fn render(&self, app: &App, settings: &Settings) -> Markup {
         let is_raw = settings.ingest_mode() == Ok(IngestMode::Raw);
-        let (now, found) = (app.clock.now(), app.bucket_status.last_check().filter(|_| is_raw));
-        html! { @if found.is_some() || self.with_both > 0 {
+        let (now, check) = (app.clock.now(), app.bucket_status.last_check().filter(|_| is_raw));
+        html! { @if check.is_some() || self.with_both > 0 {
             section {
                 h2 { "Raw payloads" }
-                @match found {
-                    Some(found) => p {
-                        @match &found.error {
+                @match check {
+                    Some(check) => p {
+                        @match &check.error {
                             None => { (badge("good", "readable")) " The bucket can be listed and read. " }
-                            Some(trouble) => { (badge("bad", "not readable")) " " (trouble) ". " }
+                            Some(error) => { (badge("bad", "not readable")) " " (error) ". " }
                         }
-                        "Looked at " (ago(now, Some(found.at))) "."
+                        "Checked " (ago(now, Some(check.at))) "."
                     },
                     None => {}
                 }
                 @if self.with_both > 0 {
                     p.warning {
-                        "Patients with samples of both modes: " (count(self.with_both)) ". Of two of one measurement JHE \
-                        gets one; those of " code { (settings.export_system()) } " go first (" code { "ow.export_system" } ")."
+                        "Patients with samples of both modes: " (count(self.with_both)) ". JHE gets one of two samples of \
+                        the same measurement; those of " code { (settings.export_system()) } " have priority (" code { "ow.export_system" } ")."
                     }
                 }
             }
@@ -53,13 +53,13 @@ impl Overview {
     }
 }
 
-/// What the page of a patient says.
-pub(crate) struct OfPatient {
+/// The section of the patient page.
+pub(crate) struct PatientPayloads {
     summary: ObjectSummary,
     has_both: bool,
 }
 
-impl OfPatient {
+impl PatientPayloads {
     pub(crate) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Self, StoreError> {
         Ok(Self {
             summary: raw_object::summarize(db, id, SHOWN)?,
@@ -67,21 +67,21 @@ impl OfPatient {
         })
     }
 
-    /// Nothing, where there has never been a payload.
-    pub(crate) fn section(&self, zone: &TimeZone, now: Timestamp, is_unfinished: bool) -> Markup {
+    /// Renders nothing for a patient without payloads.
+    pub(crate) fn render(&self, zone: &TimeZone, now: Timestamp, is_unfinished: bool) -> Markup {
         let ObjectSummary { read, other, failed, lost, newest, in_error } = &self.summary;
         html! { @if !self.summary.is_empty() || self.has_both {
             section #payloads {
                 h2 { "Raw payloads" }
                 @if self.has_both {
                     p.warning {
-                        "There are samples of both modes: what was measured once may stand here twice, under the \
-                        names of either. JHE gets one of them, and afterwards the corrections of that one: what the other \
-                        mode alone has seen corrected stays here."
+                        "There are samples of both modes: one measurement may be listed twice, under the names of \
+                        both. JHE gets one of the two, and later only the corrections of that one; corrections of \
+                        the other stay here."
                     }
                 }
                 @if is_unfinished {
-                    p { "More objects wait in the bucket than one turn reads; the next tick goes on with them." }
+                    p { "More objects wait in the bucket than one sync reads; the next sync continues with them." }
                 }
                 dl.summary {
                     div { dt { "Objects read" } dd { (count(*read)) } }
@@ -90,21 +90,21 @@ impl OfPatient {
                     @if *lost > 0 { div { dt { "Lost" } dd { (count(*lost)) } } }
                     div { dt { "Newest object" } dd {
                         @match newest {
-                            Some((day, noted)) => {
+                            Some((day, seen)) => {
                                 @if *day != UNDATED { "of " (day) ", " }
-                                "seen " (ago(now, Some(*noted))) span.hidden { " (" (local(zone, *noted)) ")" }
+                                "seen " (ago(now, Some(*seen))) span.hidden { " (" (local(zone, *seen)) ")" }
                             }
                             None => "none yet",
                         }
                     } }
                 }
-                @if !in_error.is_empty() { (table(in_error, now)) }
+                @if !in_error.is_empty() { (render_table(in_error, now)) }
             }
         } }
     }
 }
 
-fn table(in_error: &[(RawObject, bool)], now: Timestamp) -> Markup {
+fn render_table(in_error: &[(RawObject, bool)], now: Timestamp) -> Markup {
     html! {
         table {
             (table_head(&[Text("Object"), Text("State"), Text("Why")]))
@@ -115,8 +115,8 @@ fn table(in_error: &[(RawObject, bool)], now: Timestamp) -> Markup {
                 td data-label="State" {
                     @if *has_ended { "of a link that has ended: not read any more" }
                     @else if one.state == ObjectState::Lost { "not in the bucket any more" }
-                    @else if one.is_due(now) { "the next tick tries again" }
-                    @else { "tried again by and by" }
+                    @else if one.is_due(now) { "the next sync tries again" }
+                    @else { "tried again later" }
                 }
                 td data-label="Why" { span { (one.error.as_deref().unwrap_or_default()) } }
             } } }

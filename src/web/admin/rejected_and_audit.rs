@@ -1,4 +1,4 @@
-//! Long lists: rejected samples, and the audit.
+//! The lists of rejected samples and of audit entries.
 
 use maud::html;
 
@@ -7,30 +7,30 @@ use crate::common::time::Timestamp;
 use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::{privacy::audit as audits, samples::rejected as samples};
 use crate::web::access::{MANAGER, STAFF, Staff};
-use crate::web::admin::staff::{PAGE, cut, note_view, page};
+use crate::web::admin::staff::{PAGE, record_view, render_staff_page, split_page};
 use crate::web::layout::{Column::Text, ago, older, table_head};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![get("/admin/rejected", STAFF, rejected), get("/admin/audit", MANAGER, audit)]
+    vec![get("/admin/rejected", STAFF, list_rejected), get("/admin/audit", MANAGER, list_audit)]
 }
 
-/// What of a list is wanted.
-struct Wanted {
+/// The part of a list that the query string selects.
+struct ListFilter {
     patient: Option<PatientId>,
     before: Option<i64>,
 }
 
-impl Wanted {
-    async fn read(app: &App, request: &Request, staff: &Staff) -> Result<Self, Refusal> {
+impl ListFilter {
+    async fn parse(app: &App, request: &Request, staff: &Staff) -> Result<Self, Refusal> {
         let patient = staff.listed_patient(app, request).await?;
         Ok(Self { patient, before: request.query.number("before") })
     }
 
-    /// The address of the older part, where the list is longer than a page.
-    fn older(&self, path: &str, more: bool, last: Option<i64>) -> Option<String> {
+    /// Returns the address of the next older part, if there is one.
+    fn older_url(&self, path: &str, more: bool, last: Option<i64>) -> Option<String> {
         let last = last.filter(|_| more)?;
         let patient = self.patient.map_or_else(String::new, |patient| format!("patient={patient}&"));
         Some(format!("{path}?{patient}before={last}"))
@@ -44,53 +44,53 @@ impl Wanted {
     }
 }
 
-async fn rejected(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let (wanted, now) = (Wanted::read(app, request, staff).await?, app.clock.now());
-    let (patient, before) = (wanted.patient, wanted.before);
-    let reach = staff.visible_to();
-    let read = move |db: &_| samples::list(db, reach, patient, before, PAGE + 1);
-    let (entries, more) = cut(app.store.read(read).await?);
-    note_view(app, staff, "rejected.view", patient).await?;
+async fn list_rejected(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let (filter, now) = (ListFilter::parse(app, request, staff).await?, app.clock.now());
+    let (patient, before) = (filter.patient, filter.before);
+    let visible_to = staff.visible_to();
+    let read = move |db: &_| samples::list(db, visible_to, patient, before, PAGE + 1);
+    let (entries, more) = split_page(app.store.read(read).await?);
+    record_view(app, staff, "rejected.view", patient).await?;
     let body = html! {
         h1 { "Rejected samples" }
-        p { "What OW sent and could not be converted: kept as it came, with the reason. Report what stays here to \
-             whoever runs OW." }
-        (wanted.heading("/admin/rejected"))
+        p { "Samples from OW that could not be converted, stored as they came, with the reason. Report those that \
+             remain to whoever runs OW." }
+        (filter.heading("/admin/rejected"))
         @if entries.is_empty() { p.empty { "Nothing was rejected." } } @else {
             table {
-                (table_head(&[Text("Patient"), Text("Series type"), Text("Reason"), Text("Last met"), Text("Sample")]))
+                (table_head(&[Text("Patient"), Text("Series type"), Text("Reason"), Text("Last seen"), Text("Sample")]))
                 tbody { @for entry in &entries { tr {
                     th scope="row" data-label="Patient" {
                         a href={ "/admin/patients/" (entry.patient) } { (entry.patient) }
                     }
                     td data-label="Series type" { (entry.rejected.series_type) }
                     td data-label="Reason" { (entry.rejected.reason) }
-                    td data-label="Last met" { (ago(now, Some(entry.last_seen))) }
+                    td data-label="Last seen" { (ago(now, Some(entry.last_seen))) }
                     td.id data-label="Sample" { span { (entry.rejected.sample) } }
                 } } }
             }
         }
-        (older(wanted.older("/admin/rejected", more, entries.last().map(|last| last.id))))
+        (older(filter.older_url("/admin/rejected", more, entries.last().map(|last| last.id))))
     };
-    Ok(page(app, staff, "/admin/rejected", "Rejected samples", &body))
+    Ok(render_staff_page(app, staff, "/admin/rejected", "Rejected samples", &body))
 }
 
-async fn audit(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let wanted = Wanted::read(app, request, staff).await?;
-    let (patient, before) = (wanted.patient, wanted.before);
-    let reach = staff.visible_to();
-    let read = move |db: &_| audits::list(db, reach, patient, before, PAGE + 1);
-    let (entries, more) = cut(app.store.read(read).await?);
+async fn list_audit(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let filter = ListFilter::parse(app, request, staff).await?;
+    let (patient, before) = (filter.patient, filter.before);
+    let visible_to = staff.visible_to();
+    let read = move |db: &_| audits::list(db, visible_to, patient, before, PAGE + 1);
+    let (entries, more) = split_page(app.store.read(read).await?);
     let body = html! {
         h1 { "Audit" }
-        p { "Who did what, newest first, in UTC. It is never changed and names people by number."
-            @if reach != VisibleTo::Everybody { " Shown is what concerns the patients of your organizations." } }
-        (wanted.heading("/admin/audit"))
-        @if entries.is_empty() { p.empty { "Nothing was written down yet." } } @else {
+        p { "Who did what, newest first, in UTC. Entries are never changed, and name people by number."
+            @if visible_to != VisibleTo::Everybody { " The list shows entries about patients of your organizations." } }
+        (filter.heading("/admin/audit"))
+        @if entries.is_empty() { p.empty { "There are no entries yet." } } @else {
             table {
                 (table_head(&[Text("When"), Text("Who"), Text("What"), Text("Patient"), Text("Detail")]))
                 tbody { @for entry in &entries { tr {
-                    th scope="row" data-label="When" { (second(entry.at)) }
+                    th scope="row" data-label="When" { (format_seconds(entry.at)) }
                     td data-label="Who" { (entry.actor) }
                     td data-label="What" { (entry.action) }
                     td data-label="Patient" { @match entry.patient {
@@ -101,13 +101,13 @@ async fn audit(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
                 } } }
             }
         }
-        (older(wanted.older("/admin/audit", more, entries.last().map(|last| last.id))))
+        (older(filter.older_url("/admin/audit", more, entries.last().map(|last| last.id))))
     };
-    Ok(page(app, staff, "/admin/audit", "Audit", &body))
+    Ok(render_staff_page(app, staff, "/admin/audit", "Audit", &body))
 }
 
-/// A time of the audit: to the second, in UTC.
-fn second(at: Timestamp) -> maud::Markup {
+/// Formats a time to the second, in UTC.
+fn format_seconds(at: Timestamp) -> maud::Markup {
     let text = crate::web::layout::format_local(&jiff::tz::TimeZone::UTC, at, "%Y-%m-%d %H:%M:%S");
     html! { time datetime=(at) { (text) } }
 }

@@ -1,4 +1,4 @@
-//! The settings that are flipped at run time, each with a form of its own.
+//! The page of the run-time settings, with one form per setting.
 
 use http::StatusCode;
 use maud::{Markup, html};
@@ -11,10 +11,10 @@ use crate::web::access::{OPERATOR, Operator, Staff};
 use crate::web::layout::{ago, form, notice};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
-use crate::web::{admin::staff::page, request::Request};
+use crate::web::{admin::staff::render_staff_page, request::Request};
 
-/// A value that could not be taken: of which setting, as it was typed, and why.
-struct Refused {
+/// An invalid value, to show again beside its error.
+struct InvalidValue {
     key: &'static str,
     typed: String,
     why: String,
@@ -29,34 +29,38 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
     render(app, operator.staff(), &done.unwrap_or_default(), None).await
 }
 
-async fn render(app: &App, staff: &Staff, done: &str, refused: Option<Refused>) -> HandlerResult {
+async fn render(app: &App, staff: &Staff, done: &str, invalid_value: Option<InvalidValue>) -> HandlerResult {
     let snapshot = app.store.settings().await?;
-    let view = View { staff, snapshot, refused, now: app.clock.now() };
+    let settings_form = SettingsForm { staff, snapshot, invalid_value, now: app.clock.now() };
     let body = html! {
         h1 { "Settings" }
         (notice(done))
-        @if let Some(refused) = &view.refused {
+        @if let Some(invalid_value) = &settings_form.invalid_value {
             div.problem role="alert" tabindex="-1" {
                 h2 { "Please mend this" }
-                ul { li { a href={ "#" (refused.key) } { (refused.why) } } }
+                ul { li { a href={ "#" (invalid_value.key) } { (invalid_value.why) } } }
             }
         }
-        p { "They hold from the next tick on. Address, key and paths are in the configuration file and the \
-             environment instead." }
-        @for setting in settings::SETTINGS { (view.card(setting)) }
+        p { "Changes apply from the next sync on. Addresses, keys and paths are set in the configuration file or \
+             the environment instead." }
+        @for setting in settings::SETTINGS { (settings_form.card(setting)) }
     };
-    let shown = page(app, staff, "/admin/settings", "Settings", &body);
-    Ok(if view.refused.is_some() { with_status(StatusCode::BAD_REQUEST, shown) } else { shown })
+    let shown = render_staff_page(app, staff, "/admin/settings", "Settings", &body);
+    Ok(if settings_form.invalid_value.is_some() {
+        with_status(StatusCode::BAD_REQUEST, shown)
+    } else {
+        shown
+    })
 }
 
-struct View<'a> {
+struct SettingsForm<'a> {
     staff: &'a Staff,
     snapshot: Settings,
-    refused: Option<Refused>,
+    invalid_value: Option<InvalidValue>,
     now: Timestamp,
 }
 
-impl View<'_> {
+impl SettingsForm<'_> {
     fn card(&self, setting: &'static Setting) -> Markup {
         let stored = self.snapshot.stored(setting.key);
         let origin = match (stored, setting.default) {
@@ -80,20 +84,20 @@ impl View<'_> {
 
     fn value_form(&self, setting: &'static Setting) -> Markup {
         let (key, help) = (setting.key, format!("{}-help", setting.key));
-        let refused = self.refused.as_ref().filter(|refused| refused.key == key);
-        let value = match refused {
-            Some(refused) => &refused.typed,
+        let invalid_value = self.invalid_value.as_ref().filter(|invalid_value| invalid_value.key == key);
+        let value = match invalid_value {
+            Some(invalid_value) => &invalid_value.typed,
             None if setting.is_secret() => "",
             None => self.snapshot.text(key),
         };
         let error = format!("{key}-error");
-        let described = if refused.is_some() { format!("{error} {help}") } else { help.clone() };
-        let invalid = refused.map(|_| "true");
+        let described = if invalid_value.is_some() { format!("{error} {help}") } else { help.clone() };
+        let invalid = invalid_value.map(|_| "true");
         let inside = html! {
             input type="hidden" name="key" value=(key);
             label for=(key) { code { (key) } }
             p.help id=(help) { (setting.about) @if setting.is_secret() { ". It is not shown." } }
-            @if let Some(refused) = refused { p.error id=(error) { (refused.why) } }
+            @if let Some(invalid_value) = invalid_value { p.error id=(error) { (invalid_value.why) } }
             div.inline {
                 @if setting.choices().is_empty() {
                     input id=(key) name="value" type=(if setting.is_secret() { "password" } else { "text" })
@@ -129,9 +133,9 @@ impl View<'_> {
             h2 id=(setting.key) { code { (setting.key) } }
             p.help { (setting.about) }
             @match (value, Timestamp::parse(value)) {
-                ("", _) => p { "No tick runs." },
-                (_, Ok(since)) => p { "A tick runs; its last sign of life was " (ago(self.now, Some(since))) "." },
-                (unreadable, Err(_)) => p { "It holds “" (unreadable) "”, which the next tick reclaims." },
+                ("", _) => p { "No sync is running." },
+                (_, Ok(since)) => p { "A sync is running; its last sign of life was " (ago(self.now, Some(since))) "." },
+                (unreadable, Err(_)) => p { "It holds “" (unreadable) "”, which the next sync reclaims." },
             }
             @if !value.is_empty() {
                 (form("/admin/settings", self.staff.token(), &html! {
@@ -139,7 +143,7 @@ impl View<'_> {
                     input type="hidden" name="value" value="";
                     button.quiet type="submit" { "Clear the lock" }
                 }))
-                p.fine { "A tick that still runs notices and stops; what it has committed stays." }
+                p.fine { "A sync that is still running notices this and stops; data that it has stored stay." }
             }
         }
     }
@@ -158,9 +162,10 @@ async fn set(app: &App, request: &Request, operator: &Operator) -> HandlerResult
             Ok(value) => Some(value),
             Err(failure) => {
                 let typed = request.form().get("value").to_owned();
+                // A secret is never sent back to the browser.
                 let typed = if setting.is_secret() { String::new() } else { typed };
                 let why = format!("{}: {}", failure.message, failure.remedy);
-                return render(app, staff, "", Some(Refused { key: setting.key, typed, why })).await;
+                return render(app, staff, "", Some(InvalidValue { key: setting.key, typed, why })).await;
             }
         }
     };

@@ -1,4 +1,4 @@
-//! Signing in and out, and passwords.
+//! Sign-in with a password or a one-time link, sign-out, and the change of a password.
 
 use http::StatusCode;
 use maud::{Markup, html};
@@ -13,9 +13,9 @@ use crate::store::people::account::{self, Account};
 use crate::store::people::session::{self, Holder};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{ANY_ACCOUNT, Anyone, OPEN, Staff};
-use crate::web::admin::after_sign_in::{landing, plain};
+use crate::web::admin::after_sign_in::{render_signed_out_page, safe_next_page};
 use crate::web::admin::jhe_sign_in;
-use crate::web::admin::staff::{SESSION_AGE, page, with_session, without_session};
+use crate::web::admin::staff::{SESSION_AGE, render_staff_page, with_session, without_session};
 use crate::web::csrf;
 use crate::web::layout::{FormErrors, FormField, form};
 use crate::web::request::Request;
@@ -36,34 +36,34 @@ pub(crate) fn routes() -> Vec<Route> {
 async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let visitor = csrf::visitor(request)?;
     let body = match request.query.get("token") {
-        "" => ask(app, &visitor.0, request.query.get("next"), "", None),
+        "" => render_form(app, &visitor.0, request.query.get("next"), "", None),
         token => {
             let (hash, now) = (link_hash(token), app.clock.now());
             match app.store.read(move |db| account::find_by_sign_in_link(db, hash, now)).await? {
-                Some(account) => ask_link(&visitor.0, token, &account),
-                None => ask(app, &visitor.0, "", "", Some(SPENT)),
+                Some(account) => render_link_form(&visitor.0, token, &account),
+                None => render_form(app, &visitor.0, "", "", Some(LINK_INVALID)),
             }
         }
     };
-    Ok(csrf::with_visitor(app, plain(app, &body), &visitor))
+    Ok(csrf::with_visitor(app, render_signed_out_page(app, &body), &visitor))
 }
 
 const PASSWORD_IS_JHES: &str = "You sign in through JHE: your password is changed there.";
-const SPENT: &str = "This one-time link was used already, or is too old. Sign in with your name and password, \
+const LINK_INVALID: &str = "This one-time link was used already, or has expired. Sign in with your name and password, \
                      or have an operator make a new link. At the machine: jhe-ow admin set-password";
 
 fn link_hash(token: &str) -> TokenHash {
     TokenHash::of(token.as_bytes())
 }
 
-fn ask(app: &App, visitor: &Token, next: &str, name: &str, problem: Option<&str>) -> Markup {
+fn render_form(app: &App, visitor: &Token, next: &str, name: &str, problem: Option<&str>) -> Markup {
     let errors = FormErrors::default();
     html! {
         h1 { "Sign in" }
         p { "For practitioners and operators. Patients use the link from their study." }
         @if let Some(problem) = problem { div.problem role="alert" { p { (problem) } } }
         @if jhe_sign_in::is_offered(app) {
-            p { a.button href={ "/admin/jhe?next=" (landing(next)) } { "Sign in with JHE" } }
+            p { a.button href={ "/admin/jhe?next=" (safe_next_page(next)) } { "Sign in with JHE" } }
             h2 { "Without JHE" }
         }
         (form("/admin/sign-in", visitor, &html! {
@@ -77,7 +77,7 @@ fn ask(app: &App, visitor: &Token, next: &str, name: &str, problem: Option<&str>
     }
 }
 
-fn ask_link(visitor: &Token, token: &str, account: &Account) -> Markup {
+fn render_link_form(visitor: &Token, token: &str, account: &Account) -> Markup {
     html! {
         h1 { "Sign in" }
         p { "This link signs you in once, as “" (account.name) "” (" (account.role.as_str()) "). You then choose a \
@@ -91,26 +91,27 @@ fn ask_link(visitor: &Token, token: &str, account: &Account) -> Markup {
 
 async fn sign_in(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let name = request.form().get("name");
-    // First, so that another site's page cannot wear out its reader's tries.
+    // First, so that another site's page cannot use up the visitor's attempts.
     let visitor = csrf::check_visitor_form(app, request).await?;
     app.rate_limits.check_sign_in(request.client)?;
     let session = match request.form().get("token") {
-        "" => with_password(app, name, request.form().secret("password")).await?,
-        token => with_link(app, link_hash(token)).await?,
+        "" => sign_in_with_password(app, name, request.form().secret("password")).await?,
+        token => sign_in_with_link(app, link_hash(token)).await?,
     };
     if let Some(session) = session {
-        let next = landing(request.form().get("next"));
+        let next = safe_next_page(request.form().get("next"));
         return Ok(with_session(app, see_other(next), &session, SESSION_AGE));
     }
-    let problem = if request.form().has("token") { SPENT } else { "Name or password is wrong." };
-    let body = ask(app, &visitor, request.form().get("next"), name, Some(problem));
-    Ok(with_status(StatusCode::FORBIDDEN, plain(app, &body)))
+    let problem = if request.form().has("token") { LINK_INVALID } else { "Name or password is wrong." };
+    let body = render_form(app, &visitor, request.form().get("next"), name, Some(problem));
+    Ok(with_status(StatusCode::FORBIDDEN, render_signed_out_page(app, &body)))
 }
 
-async fn with_password(app: &App, name: &str, password: &str) -> Result<Option<Token>, Refusal> {
+async fn sign_in_with_password(app: &App, name: &str, password: &str) -> Result<Option<Token>, Refusal> {
     let wanted = name.to_owned();
     let found = app.store.read(move |db| account::find_with_password_hash(db, &wanted)).await?;
     let (account, hash) = found.unzip();
+    // Also without an account, so that the response time does not reveal which names exist.
     if !password::verify(password.to_owned(), hash).await {
         if let Some(account) = account {
             let now = app.clock.now();
@@ -120,25 +121,30 @@ async fn with_password(app: &App, name: &str, password: &str) -> Result<Option<T
         return Ok(None);
     }
     match account {
-        Some(account) => begin(app, &account, None).await,
+        Some(account) => begin_session(app, &account, None).await,
         None => Ok(None),
     }
 }
 
-async fn with_link(app: &App, hash: TokenHash) -> Result<Option<Token>, Refusal> {
+async fn sign_in_with_link(app: &App, hash: TokenHash) -> Result<Option<Token>, Refusal> {
     let now = app.clock.now();
     match app.store.read(move |db| account::find_by_sign_in_link(db, hash, now)).await? {
-        Some(account) => begin(app, &account, Some(hash)).await,
+        Some(account) => begin_session(app, &account, Some(hash)).await,
         None => Ok(None),
     }
 }
 
-/// Begins a session, and uses up the link that led to it.
-async fn begin(app: &App, account: &Account, link: Option<TokenHash>) -> Result<Option<Token>, Refusal> {
+/// Inserts a session and consumes the one-time link, if one was used.
+async fn begin_session(
+    app: &App,
+    account: &Account,
+    link: Option<TokenHash>,
+) -> Result<Option<Token>, Refusal> {
     let token = Token::generate()?;
     let (hash, id, now) = (token.hash(), account.id, app.clock.now());
     let write = move |db: &_| {
         if let Some(link) = link {
+            // Checked again in the transaction: another request may have used the link in the meantime.
             if account::find_by_sign_in_link(db, link, now)?.is_none() {
                 return Ok(false);
             }
@@ -163,10 +169,10 @@ async fn sign_out(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
 
 async fn show_password(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
     staff.require_local(PASSWORD_IS_JHES)?;
-    Ok(ask_password(app, staff, &FormErrors::default()))
+    Ok(render_password_form(app, staff, &FormErrors::default()))
 }
 
-fn ask_password(app: &App, staff: &Staff, errors: &FormErrors) -> Response {
+fn render_password_form(app: &App, staff: &Staff, errors: &FormErrors) -> Response {
     let help = format!("At least {} characters. A few words in a row do well.", password::MIN_LENGTH);
     let field = |name, label, help, autocomplete| FormField {
         name,
@@ -179,18 +185,18 @@ fn ask_password(app: &App, staff: &Staff, errors: &FormErrors) -> Response {
     };
     let body = html! {
         h1 { "Your password" }
-        @if !staff.account().has_password { p.lead { "Choose a password; the link you came by works only once." } }
+        @if !staff.account().has_password { p.lead { "Choose a password; your one-time link works only once." } }
         (errors.summary())
         (form("/admin/password", staff.token(), &html! {
             @if staff.account().has_password {
-                (field("current", "Present password", "", "current-password"))
+                (field("current", "Current password", "", "current-password"))
             }
             (field("password", "New password", &help, "new-password"))
-            (field("again", "New password, once more", "", "new-password"))
+            (field("again", "Repeat the new password", "", "new-password"))
             button type="submit" { "Save" }
         }))
     };
-    page(app, staff, "/admin/password", "Your password", &body)
+    render_staff_page(app, staff, "/admin/password", "Your password", &body)
 }
 
 async fn set_password(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
@@ -206,7 +212,7 @@ async fn set_password(app: &App, request: &Request, staff: &Staff) -> HandlerRes
             .await?
             .map(|(_, hash)| hash);
         if !password::verify(request.form().secret("current").to_owned(), hash).await {
-            errors.add("current", "This is not your present password");
+            errors.add("current", "This is not your current password");
         }
     }
     let new = request.form().secret("password");
@@ -216,15 +222,15 @@ async fn set_password(app: &App, request: &Request, staff: &Staff) -> HandlerRes
         errors.add("again", "The two new passwords differ");
     }
     if !errors.is_empty() {
-        return Ok(with_status(StatusCode::BAD_REQUEST, ask_password(app, staff, &errors)));
+        return Ok(with_status(StatusCode::BAD_REQUEST, render_password_form(app, staff, &errors)));
     }
     let hash = password::hash(new.to_owned()).await?;
     let (keep, who, now) = (staff.token().hash(), staff.actor(), app.clock.now());
-    app.store.write(move |db| keep_password(db, id, &hash, keep, who, now)).await?;
+    app.store.write(move |db| save_password(db, id, &hash, keep, who, now)).await?;
     Ok(see_other("/admin?done=password"))
 }
 
-fn keep_password(
+fn save_password(
     db: &rusqlite::Connection,
     id: crate::model::account::AccountId,
     hash: &str,

@@ -1,3 +1,5 @@
+//! Shared parts of the pages of practitioners and operators: page frame, session cookie, audit of views.
+
 use std::time::Duration;
 
 use maud::Markup;
@@ -13,48 +15,54 @@ use crate::web::response::{Refusal, TokenCookie, html, with_cookie};
 
 /// A working day.
 pub(crate) const SESSION_AGE: Duration = Duration::from_hours(12);
-/// What somebody is told who came through JHE and would do here what is done there.
-pub(crate) const PATIENTS_ARE_JHES: &str = "You sign in through JHE, which is the truth about patients and about who takes part in \
-                                 which study: add and enrol them there.";
-pub(crate) const STUDIES_ARE_JHES: &str = "You sign in through JHE, which is the truth about studies: make and change them there. One \
-                                that has patients here shows with the next tick.";
-/// Lines on one page of a long list.
+/// Refuses actions that belong to JHE to accounts that sign in through JHE.
+pub(crate) const PATIENTS_ARE_JHES: &str = "You sign in through JHE. Patients and their studies are managed there: add and enrol \
+                                 patients in JHE.";
+pub(crate) const STUDIES_ARE_JHES: &str = "You sign in through JHE. Studies are managed there: make and change them in JHE. A \
+                                study with patients here appears after the next sync.";
+/// Rows on one page of a long list.
 pub(crate) const PAGE: u32 = 100;
 
-/// Who looked at whose data is written down.
-pub(crate) async fn note_view(
+/// Records in the audit that an account viewed a page.
+pub(crate) async fn record_view(
     app: &App,
     staff: &Staff,
-    what: &'static str,
+    action: &'static str,
     patient: Option<PatientId>,
 ) -> Result<(), Refusal> {
     let (who, now) = (staff.actor(), app.clock.now());
-    Ok(app.store.write(move |db| audit::record(db, now, who, what, patient, "")).await?)
+    Ok(app.store.write(move |db| audit::record(db, now, who, action, patient, "")).await?)
 }
 
-/// A page of a list of which one line more than that was asked for, and whether there are more.
-pub(crate) fn cut<T>(mut lines: Vec<T>) -> (Vec<T>, bool) {
+/// Cuts a list, read with one row more than a page holds, to one page. The flag says that more rows exist.
+pub(crate) fn split_page<T>(mut lines: Vec<T>) -> (Vec<T>, bool) {
     let more = lines.len() > PAGE as usize;
     lines.truncate(PAGE as usize);
     (lines, more)
 }
 
-/// What stands where the list of patients would.
-pub(crate) fn nobody_yet(staff: &Staff) -> &'static str {
+/// Returns the text for an empty list of patients.
+pub(crate) fn no_patients_text(staff: &Staff) -> &'static str {
     if staff.account().is_of_jhe() {
-        "No patient of your organizations is here yet. Patients come here from JHE; ask an operator where one is \
+        "No patient of your organizations is here yet. Patients come here from JHE; ask an operator if one is \
          missing."
     } else {
         "There are no patients yet."
     }
 }
 
-pub(crate) fn page(app: &App, staff: &Staff, here: &str, title: &str, body: &Markup) -> Response {
-    page_that_renews(app, staff, here, title, body, None)
+pub(crate) fn render_staff_page(
+    app: &App,
+    staff: &Staff,
+    here: &str,
+    title: &str,
+    body: &Markup,
+) -> Response {
+    render_refreshing_page(app, staff, here, title, body, None)
 }
 
-/// A page that the browser asks for anew after so many seconds.
-pub(crate) fn page_that_renews(
+/// Renders a page that the browser reloads every `renews` seconds.
+pub(crate) fn render_refreshing_page(
     app: &App,
     staff: &Staff,
     here: &str,
@@ -67,16 +75,16 @@ pub(crate) fn page_that_renews(
     html(layout::render_page(title, &shell, body))
 }
 
-/// Gives a browser the cookie of a session that lasts as long as this.
-pub(crate) fn with_session(app: &App, answer: Response, token: &Token, max_age: Duration) -> Response {
+/// Sets the session cookie for `max_age`.
+pub(crate) fn with_session(app: &App, response: Response, token: &Token, max_age: Duration) -> Response {
     let secure = app.is_https();
     with_cookie(
-        answer,
+        response,
         &TokenCookie { name: STAFF_COOKIE, token: Some(token), path: "/admin", max_age, secure },
     )
 }
 
-pub(crate) fn without_session(app: &App, answer: Response) -> Response {
+pub(crate) fn without_session(app: &App, response: Response) -> Response {
     let (max_age, secure) = (Duration::ZERO, app.is_https());
-    with_cookie(answer, &TokenCookie { name: STAFF_COOKIE, token: None, path: "/admin", max_age, secure })
+    with_cookie(response, &TokenCookie { name: STAFF_COOKIE, token: None, path: "/admin", max_age, secure })
 }

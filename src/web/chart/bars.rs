@@ -182,7 +182,7 @@ impl Bars<'_> {
                         th scope="col" { (heading) }
                         @for source in self.by_source { th.number scope="col" { (source.source) } }
                     } }
-                    tbody { @for place in full { tr {
+                    tbody { @for place in present { tr {
                         th scope="row" data-label=(heading) { (format_time(self.zone, self.intervals[place].from)) }
                         @for source in self.by_source {
                             td.number data-label=(source.source) {

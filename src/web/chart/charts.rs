@@ -13,7 +13,7 @@ use crate::model::chart_data::{ChartStream, PeriodSummary};
 use crate::model::day_totals::{self, DayOrEventValue};
 use crate::model::{consent_intervals::Interval, patient::PatientId};
 use crate::store::{error::StoreError, people::consent, samples::chart as store};
-use crate::web::chart::bars::{self, Sums};
+use crate::web::chart::bars::{self, ChartTotals};
 use crate::web::chart::period::{Day, Period};
 use crate::web::chart::ranges::{self, Bucket};
 

@@ -261,7 +261,7 @@ impl Activity {
             || self.slots.iter().zip(&chart.values).filter(|(_, values)| values.iter().any(|one| *one > 0));
         html! {
             details {
-                summary { "The same as a table" period.hidden { ": " (chart.title) } }
+                summary { "The same as a table" span.hidden { ": " (chart.title) } }
                 @if full().next().is_none() { p.fine { "There is nothing to show." } } @else {
                     table {
                         caption { (chart.title) ", " (self.period.title()) }
@@ -370,7 +370,7 @@ mod tests {
             hourly_counters::add(&db, then, &one).unwrap();
             hourly_counters::record_error(&db, then, ErrorKind::Jhe).unwrap();
         }
-        let of = |span| {
+        let of = |period| {
             let activity = Activity::load(&db, period, now).unwrap();
             let full = activity.slots.iter().enumerate().filter(|(_, slot)| slot.totals.created > 0);
             (

@@ -15,7 +15,7 @@ use crate::store::samples::observation::{self, ObservationFilter};
 use crate::store::{engine::store::Store, error::StoreError, people::patient as patients, privacy::audit};
 use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::chart::charts::{ChartedSeries, Charts};
-use crate::web::chart::{overview::Overview, period::Period};
+use crate::web::chart::{overview::MeasurementOverview, period::Period};
 use crate::web::route::{Route, get};
 use crate::web::{patient::signed_in::page_response, request::Request, response::HandlerResult};
 
@@ -52,7 +52,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     app.store.write(move |db| audit::record(db, now, who, "data.view", Some(id), "")).await?;
     let body = html! {
         h1 { "Your data" }
-        (overview.table("#"))
+        (overview.render("#"))
         (charts.render("/clients/ow/data?period="))
         h2 { "Take it with you" }
         p { "Everything that is stored about you here:" }

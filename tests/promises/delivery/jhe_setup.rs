@@ -39,7 +39,7 @@ fn missing_configuration_is_shown_with_its_remedy_at_start_and_on_the_page() {
         "shares no organization with any patient",
         "JHE has none of the data sources that OW knows",
         "JHE has no code 'omh:heart-rate:2.0'",
-        "JHE has no client whose invitations lead here",
+        "JHE has no client whose invitations open this daemon",
     ] {
         assert!(log.contains(sentence), "{sentence}: {log}");
         assert!(page.contains(sentence), "{sentence}: {page}");

@@ -168,7 +168,7 @@ fn faults_of_jhe_are_distinguished() {
     jhe.state().people.invitation_url = None;
     examine(&world).warns(
         "jhe.invitation",
-        "no client whose invitations lead here",
+        "no client whose invitations open this daemon",
         "invitationUrl http://127.0.0.1:8002/",
     );
     world.set("JHE_CLIENT_KEY", "d3Jvbmc6a2V5");

@@ -129,7 +129,7 @@ fn the_overview_shows_the_progress_of_a_tick_and_hourly_counters() {
     world.sim.set_latency(Duration::ZERO);
     until("the tick is over", || operator.get("/admin").body.contains("OW poll complete"));
     let page = operator.get("/admin").body;
-    assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("A tick is running"), "{page}");
+    assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("A sync is running"), "{page}");
     for told in [
         "aria-label=\"Samples, the last 24 hours: 24 new, 0 revised, 0 rejected.\"",
         "Errors, the last 24 hours: No errors. Syncs: 1; 0 left patients out",

@@ -118,7 +118,7 @@ fn how_long_a_silence_lasts_is_a_setting_and_empty_polls_are_counted() {
     let served = Served::start(&world);
     let operator = served.operator(&world);
     assert_eq!(silence_text(&operator, &patient), "");
-    let empty = |page: &str| between(page, "Empty polls in a row</dt><dd>", "</dd>").unwrap().to_owned();
+    let empty = |page: &str| between(page, "Empty syncs in a row</dt><dd>", "</dd>").unwrap().to_owned();
     assert_eq!(empty(&operator.get(&format!("/admin/patients/{patient}")).body), "2");
     world.setting("silence.after", "6h");
     assert!(silence_text(&operator, &patient).contains("Likely"));

@@ -38,7 +38,7 @@ fn the_lock_can_be_seen_and_cleared() {
     world.setting("module.ow", "false");
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    assert!(operator.get("/admin/settings").body.contains("No tick runs."));
+    assert!(operator.get("/admin/settings").body.contains("No sync is running."));
     world.setting("ow.sync_in_progress", &world.now.minus(FIVE_MINUTES).to_string());
     let page = operator.get("/admin/settings").body;
     assert!(page.contains("last sign of life was") && page.contains("Clear the lock"), "{page}");

@@ -335,8 +335,8 @@ fn a_link_that_the_launch_page_would_not_take_is_not_handed_out() {
     let refused = scene.world.run(&["invite", "--patient-id", "40001"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
     let named =
-        format!("names 127.0.0.1:{}, and the launch page here takes links of {other} only", scene.jhe.port);
-    let next = format!("set JHE_PUBLIC_URL to the address that browsers reach JHE at, if that is {here}");
+        format!("a link to 127.0.0.1:{}, but the daemon accepts links to {other} only", scene.jhe.port);
+    let next = format!("set JHE_PUBLIC_URL to {here} if browsers reach JHE there");
     assert!(refused.stderr.contains(&named) && refused.stderr.contains(&next), "{refused:?}");
     let operator = scene.served.operator(&scene.world);
     let page = operator.submit("/admin/patients/1", "/admin/patients/1/invite", &[]);
@@ -369,6 +369,9 @@ fn a_patient_invited_by_jhe_is_not_shown_as_uninvited() {
     let taken = scene.world.run(&["patient", "add", "--jhe-patient", "40001"]);
     assert_eq!(taken.code, 0, "{taken:?}");
     let page = scene.served.operator(&scene.world).get("/admin/patients/1").body;
-    assert!(page.contains("No invitation is noted here") && !page.contains("was not invited yet"), "{page}");
+    assert!(
+        page.contains("No invitation is recorded here") && !page.contains("was not invited yet"),
+        "{page}"
+    );
     assert!(page.contains("Invite the patient") && !page.contains("Enrol the patient"), "{page}");
 }

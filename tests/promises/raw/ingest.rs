@@ -383,7 +383,7 @@ fn the_pages_show_the_state_of_the_bucket_and_its_objects() {
     assert!(operator.get("/admin").body.contains("The bucket can be listed and read."));
     let page = operator.get(&format!("/admin/patients/{patient}")).body;
     for part in
-        ["Raw payloads", "Objects read", "it is no JSON", "tried again by and by", "of 2026-11-21", "awake"]
+        ["Raw payloads", "Objects read", "it is no JSON", "tried again later", "of 2026-11-21", "awake"]
     {
         assert!(page.contains(part), "{part}: {page}");
     }

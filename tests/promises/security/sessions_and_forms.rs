@@ -13,7 +13,7 @@ fn the_first_start_prints_an_address_that_signs_in_once() {
     let served = Served::on(&world, port, &[]);
     let visitor = served.visitor();
     let old = between(&first, "    http", "\n").map(|rest| format!("http{rest}")).unwrap();
-    assert!(visitor.get(&old).body.contains("used already, or is too old"), "each start makes its own");
+    assert!(visitor.get(&old).body.contains("used already, or has expired"), "each start makes its own");
     let other = world.run(&["admin", "sign-in"]).stdout;
     let link = format!("/admin/sign-in?token={}", other.trim().split_once("token=").unwrap().1);
     for _ in 0..2 {
@@ -85,7 +85,7 @@ fn each_role_is_limited_to_its_actions() {
     assert_eq!(posted(&viewer, &format!("{page}/poll")), 403);
     assert_eq!(posted(&manager, "/admin/settings"), 403);
     assert_eq!(posted(&manager, "/admin/accounts/1"), 403);
-    assert!(!viewer.get(&page).body.contains("Poll now"), "what is not allowed is not offered");
+    assert!(!viewer.get(&page).body.contains("Sync now"), "what is not allowed is not offered");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How a patient gets in: invitations, browsers that are signed in, and tokens of API clients.
+//! A patient's invitations, signed-in browsers and API tokens: sections of the patient page, and their forms.
 
 use http::StatusCode;
 use maud::{Markup, html};
@@ -15,7 +15,7 @@ use crate::store::people::patient;
 use crate::store::people::session::{self, Holder};
 use crate::store::privacy::audit;
 use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
-use crate::web::admin::{patient::view::View, staff::page};
+use crate::web::admin::{patient::view::PatientView, staff::render_staff_page};
 use crate::web::layout::{badge, form, local, local_text};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
@@ -31,13 +31,13 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
-    let may = staff.may(Role::Manager);
+pub(crate) fn render_sections(staff: &Staff, id: PatientId, view: &PatientView) -> Markup {
+    let may_manage = staff.may(Role::Manager);
     html! {
         section #invitations {
             h2 { "Invitations" }
-            @if may { (ask_invite(staff, id, view)) }
-            (invitations(staff, id, view))
+            @if may_manage { (render_invitation_form(staff, id, view)) }
+            (render_invitations(staff, id, view))
         }
         section #browsers {
             h2 { "Browsers" }
@@ -46,7 +46,7 @@ pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
                 1 => "The patient is signed in in one browser.",
                 several => { "The patient is signed in in " (several) " browsers." }
             } }
-            @if may && view.access.sessions > 0 {
+            @if may_manage && view.access.sessions > 0 {
                 (form(&format!("/admin/patients/{id}/end-sessions"), staff.token(), &html! {
                     button.quiet type="submit" { "Sign the patient out everywhere" }
                 }))
@@ -55,13 +55,13 @@ pub(crate) fn sections(staff: &Staff, id: PatientId, view: &View) -> Markup {
         section #api-tokens {
             h2 { "API tokens" }
             p.fine { "For a program that connects the device on the patient’s behalf through " code { "/api/v1" } "." }
-            (api_tokens(staff, id, view))
-            @if may && !staff.account().is_of_jhe() { (ask_api_token(staff, id)) }
+            (render_api_tokens(staff, id, view))
+            @if may_manage && !staff.account().is_of_jhe() { (render_api_token_form(staff, id)) }
         }
     }
 }
 
-fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
+fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> Markup {
     if view.patient.jhe_id.is_some() {
         return html! {
             (form(&format!("/admin/patients/{id}/invite"), staff.token(), &html! {
@@ -74,16 +74,16 @@ fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
         return html! { p.empty { "To invite, " a href="/admin/studies/new" { "make a study" } " first." } };
     }
     let enrolled = |study: &Study| view.studies.contains(study);
-    let is_only_own = view.studies.is_empty();
-    // Drawn here, so that a form that is sent twice makes one link.
-    let draw = Token::generate().ok();
+    let has_no_study = view.studies.is_empty();
+    // Generated here, so that a form that is sent twice makes one link.
+    let token = Token::generate().ok();
     html! {
         (form(&format!("/admin/patients/{id}/invite"), staff.token(), &html! {
-            @if let Some(draw) = &draw { input type="hidden" name="draw" value=(draw.expose()); }
+            @if let Some(token) = &token { input type="hidden" name="token" value=(token.expose()); }
             div.inline {
                 label for="study" { "Invite to" }
                 select id="study" name="study" {
-                    @if !is_only_own { option value="" { "every study of the patient" } }
+                    @if !has_no_study { option value="" { "every study of the patient" } }
                     @for study in &view.offered {
                         option value=(study.id) {
                             (study.terms.name) @if !enrolled(study) { " (enrols the patient)" }
@@ -97,7 +97,7 @@ fn ask_invite(staff: &Staff, id: PatientId, view: &View) -> Markup {
     }
 }
 
-pub(crate) fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
+fn render_invitations(staff: &Staff, id: PatientId, view: &PatientView) -> Markup {
     let name = |study: Option<StudyId>| match study {
         None => "every study".to_owned(),
         Some(id) => {
@@ -108,8 +108,7 @@ pub(crate) fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
     html! {
         @if view.access.invitations.is_empty() { p.empty {
             @if view.patient.jhe_id.is_some() {
-                "No invitation is noted here: those that JHE made before the patient came here, or on its own pages, are \
-                 JHE’s to show."
+                "No invitation is recorded here. Invitations that JHE made itself are shown in JHE."
             } @else { "The patient was not invited yet." }
         } } @else {
             table {
@@ -117,14 +116,14 @@ pub(crate) fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
                     th scope="col" { "Made" }
                     th scope="col" { "To" }
                     th scope="col" { "State" }
-                    th scope="col" { "" span.hidden { "What can be done" } }
+                    th scope="col" { "" span.hidden { "Actions" } }
                 } }
-                tbody { @for (one, standing) in &view.access.invitations { tr {
+                tbody { @for (one, state) in &view.access.invitations { tr {
                     th scope="row" data-label="Made" { (local(&view.zone, one.issued)) }
                     td data-label="To" { (name(one.study)) }
-                    td data-label="State" { (state(one, *standing, view)) }
+                    td data-label="State" { (render_invitation_state(one, *state, view)) }
                     td data-label="" {
-                        @if *standing == InvitationState::Open && staff.may(Role::Manager) {
+                        @if *state == InvitationState::Open && staff.may(Role::Manager) {
                             (form(&format!("/admin/patients/{id}/revoke"), staff.token(), &html! {
                                 button.quiet type="submit" { "Revoke" }
                             }))
@@ -136,9 +135,9 @@ pub(crate) fn invitations(staff: &Staff, id: PatientId, view: &View) -> Markup {
     }
 }
 
-fn state(one: &Invitation, standing: InvitationState, view: &View) -> Markup {
+fn render_invitation_state(one: &Invitation, state: InvitationState, view: &PatientView) -> Markup {
     let at = |at: Option<Timestamp>| at.map(|at| local_text(&view.zone, at)).unwrap_or_default();
-    match standing {
+    match state {
         InvitationState::Open => html! { (badge("good", "open")) " until " (local(&view.zone, one.expires)) },
         InvitationState::Used => html! { (badge("idle", "used")) " " (at(one.used)) },
         InvitationState::Revoked => html! { (badge("idle", "revoked")) " " (at(one.revoked)) },
@@ -146,7 +145,7 @@ fn state(one: &Invitation, standing: InvitationState, view: &View) -> Markup {
     }
 }
 
-pub(crate) fn api_tokens(staff: &Staff, id: PatientId, view: &View) -> Markup {
+fn render_api_tokens(staff: &Staff, id: PatientId, view: &PatientView) -> Markup {
     html! {
         @if !view.access.tokens.is_empty() {
             ul { @for token in &view.access.tokens { li {
@@ -165,7 +164,7 @@ pub(crate) fn api_tokens(staff: &Staff, id: PatientId, view: &View) -> Markup {
     }
 }
 
-fn ask_api_token(staff: &Staff, id: PatientId) -> Markup {
+fn render_api_token_form(staff: &Staff, id: PatientId) -> Markup {
     form(
         &format!("/admin/patients/{id}/api-token"),
         staff.token(),
@@ -189,22 +188,22 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
         "" => None,
         text => Some(text.parse::<StudyId>().map_err(|_| Refusal::bad("There is no such study."))?),
     };
-    let token = fresh_draw(app, request, id).await?;
+    let token = reuse_or_generate_token(app, request, id).await?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let expires = app.store.write(move |db| inviting::invite(db, hash, id, study, who, now)).await?;
     let config = app.live.config();
     let link = inviting::invitation_link(&config.public_base(), &token);
     let until = local_text(&jiff::tz::TimeZone::UTC, expires);
-    Ok(once(
+    Ok(render_one_time_secret(
         app,
         staff,
         id,
-        &Once {
+        &OneTimeSecret {
             title: "The invitation",
             label: "The link to send to the patient",
             secret: &link,
             about: &format!(
-                "It works once, until {until}. Whoever opens it is taken for this patient: send it to nobody \
+                "It works once, until {until}. Whoever opens it acts as this patient: send it to nobody \
                          else. It is shown only now; if it is lost, make another."
             ),
             warning: config.public_url_warning(),
@@ -215,7 +214,7 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
 async fn invite_through_jhe(app: &App, staff: &Staff, id: PatientId, jhe_id: i64) -> HandlerResult {
     let back = format!("/admin/patients/{id}");
     let jhe = app.live.jhe().ok_or_else(|| {
-        let text = "This patient is JHE's, and JHE_BASE_URL is not set: nobody else can invite.";
+        let text = "Only JHE can invite this patient, and JHE_BASE_URL is not set.";
         Refusal::bad(text).link(back.clone(), "Back to the patient")
     })?;
     let config = app.live.config();
@@ -226,26 +225,27 @@ async fn invite_through_jhe(app: &App, staff: &Staff, id: PatientId, jhe_id: i64
         let text = format!("{}. Next: {}.", failure.message, failure.remedy);
         Refusal::new(StatusCode::BAD_GATEWAY, "JHE made no link", text).link(back, "Back to the patient")
     })?;
-    let about = "JHE keeps it good for seven days, and for half a day after the patient first goes on with it. Whoever \
-                 does is taken for this patient: send it to nobody else. It is shown only now; if it is lost, have \
-                 another made.";
-    let shown = Once {
+    let about = "It works for seven days, and for half a day after the patient first uses it. Whoever uses it acts as \
+                 this patient: send it to nobody else. It is shown only now; if it is lost, make another.";
+    let shown = OneTimeSecret {
         title: "The invitation",
         label: "The link to send to the patient",
         secret: &made.link,
         about,
         warning: config.public_url_warning(),
     };
-    Ok(once(app, staff, id, &shown))
+    Ok(render_one_time_secret(app, staff, id, &shown))
 }
 
-/// The token that the form has drawn, where it is unused or this very form has come before; else a new one.
-async fn fresh_draw(app: &App, request: &Request, id: PatientId) -> Result<Token, Refusal> {
-    let Some(drawn) = Token::parse(request.form().get("draw")) else { return Ok(Token::generate()?) };
-    let (hash, now) = (drawn.hash(), app.clock.now());
+/// Returns the token of the form if it is unused or belongs to an open invitation of this patient, so that a form
+/// sent twice makes one link. Otherwise returns a new one.
+async fn reuse_or_generate_token(app: &App, request: &Request, id: PatientId) -> Result<Token, Refusal> {
+    let Some(token) = Token::parse(request.form().get("token")) else { return Ok(Token::generate()?) };
+    let (hash, now) = (token.hash(), app.clock.now());
     let known = app.store.read(move |db| invitation::find(db, hash)).await?;
-    let is_good = known.is_none_or(|known| known.patient == id && known.state(now) == InvitationState::Open);
-    if is_good { Ok(drawn) } else { Ok(Token::generate()?) }
+    let is_usable =
+        known.is_none_or(|known| known.patient == id && known.state(now) == InvitationState::Open);
+    if is_usable { Ok(token) } else { Ok(Token::generate()?) }
 }
 
 async fn revoke(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
@@ -264,7 +264,7 @@ async fn revoke(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResu
 async fn make_api_token(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     if staff.account().is_of_jhe() {
-        // It would let its holder in long after the organization has let the practitioner go.
+        // A token would outlive the practitioner's membership in the organization.
         let text = "Tokens are made by accounts of this service. Ask an operator.";
         return Err(Refusal::forbidden(text).link(format!("/admin/patients/{id}"), "Back to the patient"));
     }
@@ -277,11 +277,11 @@ async fn make_api_token(app: &App, request: &Request, patient: &VisiblePatient) 
         audit::record(db, now, who, "api-token.make", Some(id), &format!("token {token}"))
     };
     app.store.write(write).await?;
-    Ok(once(
+    Ok(render_one_time_secret(
         app,
         staff,
         id,
-        &Once {
+        &OneTimeSecret {
             title: "The API token",
             label: "The token, to be sent as Authorization: Bearer …",
             secret: token.expose(),
@@ -310,6 +310,7 @@ async fn end_sessions(app: &App, _: &Request, patient: &VisiblePatient) -> Handl
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         session::delete_all(db, Holder::Patient(id))?;
+        // Otherwise the browser that used an invitation could begin a new session with it.
         invitation::revoke_used(db, id, now)?;
         audit::record(db, now, who, "session.end", Some(id), "")
     };
@@ -318,8 +319,8 @@ async fn end_sessions(app: &App, _: &Request, patient: &VisiblePatient) -> Handl
     Ok(see_other(&format!("/admin/patients/{id}?done=ended#browsers")))
 }
 
-/// Something that is shown only now.
-struct Once<'a> {
+/// A secret that is shown only once.
+struct OneTimeSecret<'a> {
     title: &'a str,
     label: &'a str,
     secret: &'a str,
@@ -327,7 +328,7 @@ struct Once<'a> {
     warning: Option<String>,
 }
 
-fn once(app: &App, staff: &Staff, id: PatientId, shown: &Once<'_>) -> Response {
+fn render_one_time_secret(app: &App, staff: &Staff, id: PatientId, shown: &OneTimeSecret<'_>) -> Response {
     let body = html! {
         h1 { (shown.title) }
         @if let Some(warning) = &shown.warning { p.warning { "Careful: " (warning) "." } }
@@ -335,5 +336,5 @@ fn once(app: &App, staff: &Staff, id: PatientId, shown: &Once<'_>) -> Response {
         p { (shown.about) }
         p { a.button href={ "/admin/patients/" (id) } { "Back to the patient" } }
     };
-    page(app, staff, "/admin/patients", shown.title, &body)
+    render_staff_page(app, staff, "/admin/patients", shown.title, &body)
 }

@@ -1,4 +1,4 @@
-//! A patient's charts: all of them, or one.
+//! The page with all charts of a patient, or with one of them.
 
 use maud::html;
 
@@ -7,7 +7,7 @@ use crate::common::time::time_zone_or_utc;
 use crate::model::patient::PatientRef;
 use crate::store::people::patient as patients;
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
-use crate::web::admin::staff::{note_view, page};
+use crate::web::admin::staff::{record_view, render_staff_page};
 use crate::web::chart::charts::{ChartedSeries, Charts};
 use crate::web::chart::period::Period;
 use crate::web::request::Request;
@@ -39,7 +39,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
     };
     let (who, charts) = app.store.read(read).await?;
     let charts = charts.ok_or_else(Refusal::not_found)?;
-    note_view(app, staff, "patient.view", Some(id)).await?;
+    record_view(app, staff, "patient.view", Some(id)).await?;
     let all = format!("/admin/patients/{id}/charts");
     let here = only.map_or_else(|| all.clone(), |series_type| format!("{all}/{series_type}"));
     let body = html! {
@@ -50,5 +50,5 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
         }
         (charts.render(&format!("{here}?period=")))
     };
-    Ok(page(app, staff, "/admin/patients", "Charts", &body))
+    Ok(render_staff_page(app, staff, "/admin/patients", "Charts", &body))
 }

@@ -1,4 +1,4 @@
-//! One patient: how things stand, what arrived, and what can be done.
+//! The pages about one patient: state, data, invitations and syncs.
 
 pub(crate) mod access;
 pub(crate) mod charts;

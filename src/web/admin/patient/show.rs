@@ -1,3 +1,5 @@
+//! The page of one patient, and the text of a consent.
+
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
@@ -9,9 +11,9 @@ use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::device_connection::DeviceConnection;
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::observations;
-use crate::web::admin::overview::{stage_badge, trouble};
-use crate::web::admin::patient::{access, polling, view::View};
-use crate::web::admin::staff::{note_view, page};
+use crate::web::admin::overview::{render_last_poll, stage_badge};
+use crate::web::admin::patient::{access, polling, view::PatientView};
+use crate::web::admin::staff::{record_view, render_staff_page};
 use crate::web::layout::{Column::Text, ago, count, local, notice, table_head};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
@@ -20,67 +22,67 @@ use crate::web::route::{Route, get};
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/patients/{patient}", VISIBLE_PATIENT, show),
-        get("/admin/patients/{patient}/consents/{hash}", VISIBLE_PATIENT, show_wording),
+        get("/admin/patients/{patient}/consents/{hash}", VISIBLE_PATIENT, show_consent_text),
     ]
 }
 
 async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     let now = app.clock.now();
-    let reach = staff.visible_to();
-    let view = app.store.read(move |db| View::load(db, reach, id, now)).await?;
-    note_view(app, staff, "patient.view", Some(id)).await?;
+    let visible_to = staff.visible_to();
+    let view = app.store.read(move |db| PatientView::load(db, visible_to, id, now)).await?;
+    record_view(app, staff, "patient.view", Some(id)).await?;
     let (line, zone) = (&view.line, &view.zone);
     let stage = EnrolmentStage::of(line);
-    let may = staff.may(Role::Manager);
+    let may_manage = staff.may(Role::Manager);
     let body = html! {
         div.heading {
             h1 { (view.patient.name) " " span.fine { "patient " (id) } }
-            @if may { a.button.quiet href={ "/admin/patients/" (id) "/edit" } { "Change" } }
+            @if may_manage { a.button.quiet href={ "/admin/patients/" (id) "/edit" } { "Change" } }
         }
-        (notice(done(request.query.get("done"))))
-        @if let Some(silence) = &view.silence { (silent(silence, now)) }
-        (facts(&view, stage))
+        (notice(notice_text(request.query.get("done"))))
+        @if let Some(silence) = &view.silence { (render_silence(silence, now)) }
+        (render_facts(&view, stage))
         section {
-            h2 { "Last poll" }
-            p { (trouble(now, line, stage)) }
-            (polling::section(app, staff, line))
+            h2 { "Last sync" }
+            p { (render_last_poll(now, line, stage)) }
+            (polling::render_section(app, staff, line))
         }
         section {
             h2 { "Measurements" }
-            (view.overview.table(&format!("/admin/patients/{id}/charts/")))
+            (view.overview.render(&format!("/admin/patients/{id}/charts/")))
             @if !view.newest.is_empty() {
                 p { a.button.quiet href={ "/admin/patients/" (id) "/charts" } { "All charts" } }
             }
         }
         section {
             h2 { "Newest observations" }
-            (observations::table(zone, &view.newest))
+            (observations::render_table(zone, &view.newest))
             @if !view.newest.is_empty() {
                 p { a.button.quiet href={ "/admin/patients/" (id) "/observations" } { "All observations" } }
             }
         }
         section {
             h2 { "Consents" }
-            (consents(id, &view.consents, zone))
+            (render_consents(id, &view.consents, zone))
         }
         section {
             h2 { "Devices" }
-            (devices(&line.devices, zone))
+            (render_devices(&line.devices, zone))
         }
-        (view.payloads.section(zone, now, app.bucket_status.has_unread_objects(id)))
-        @if let Some(export) = &view.export { (export.section(staff, id, now)) }
-        (access::sections(staff, id, &view))
+        (view.payloads.render(zone, now, app.bucket_status.has_unread_objects(id)))
+        @if let Some(export) = &view.export { (export.render(staff, id, now)) }
+        (access::render_sections(staff, id, &view))
         p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
-            @if may { " · " a href={ "/admin/audit?patient=" (id) } { "Audit of this patient" } } }
+            @if may_manage { " · " a href={ "/admin/audit?patient=" (id) } { "Audit of this patient" } } }
     };
-    Ok(page(app, staff, "/admin/patients", &view.patient.name, &body))
+    Ok(render_staff_page(app, staff, "/admin/patients", &view.patient.name, &body))
 }
 
-/// Shows the words that the patient agreed to.
-async fn show_wording(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+/// Shows the consent text that the patient agreed to.
+async fn show_consent_text(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
-    note_view(app, staff, "patient.view", Some(id)).await?;
+    record_view(app, staff, "patient.view", Some(id)).await?;
     let wanted = request.parameter("hash").to_owned();
     let find = move |db: &_| {
         let entries = consent::list(db, id)?;
@@ -93,19 +95,19 @@ async fn show_wording(app: &App, request: &Request, patient: &VisiblePatient) ->
     let found: Option<((String, String, TokenHash), String)> = app.store.read(find).await?;
     let ((version, language, hash), text) = found.ok_or_else(Refusal::not_found)?;
     let body = html! {
-        h1 { "What was agreed to" }
+        h1 { "Consent text" }
         p { "Version " (version) ", language " (language) ". SHA-256 of the text: " code { (hash.hex()) } }
         pre lang=(language) { (text) }
         p { a.button href={ "/admin/patients/" (id) } { "Back to the patient" } }
     };
-    Ok(page(app, staff, "/admin/patients", "What was agreed to", &body))
+    Ok(render_staff_page(app, staff, "/admin/patients", "Consent text", &body))
 }
 
-fn done(word: &str) -> &'static str {
+fn notice_text(word: &str) -> &'static str {
     match word {
         "saved" => "Saved.",
-        "polling" => "The poll has started; this page shows how it ends.",
-        "busy" => "A poll of this patient runs already.",
+        "polling" => "The sync has started; this page shows its result.",
+        "busy" => "A sync of this patient is already running.",
         "revoked" => "The invitation is revoked: its link no longer works.",
         "token-revoked" => "The API token is revoked.",
         "export" => "Queued: it is sent with the next export.",
@@ -114,17 +116,16 @@ fn done(word: &str) -> &'static str {
     }
 }
 
-/// That nothing comes in, why, and what to do.
-fn silent(silence: &Silence, now: Timestamp) -> Markup {
+fn render_silence(silence: &Silence, now: Timestamp) -> Markup {
     html! {
         p.warning {
-            strong { "Silent" } ": nothing measured since " (ago(now, Some(silence.since))) " has come in. Likely: "
+            strong { "Silent" } ": no data measured since " (ago(now, Some(silence.since))) " have arrived. Likely cause: "
             (silence.cause.label()) ". " (silence.cause.remedy())
         }
     }
 }
 
-fn facts(view: &View, stage: EnrolmentStage) -> Markup {
+fn render_facts(view: &PatientView, stage: EnrolmentStage) -> Markup {
     let (patient, line) = (&view.patient, &view.line);
     html! {
         dl.summary {
@@ -133,7 +134,7 @@ fn facts(view: &View, stage: EnrolmentStage) -> Markup {
                 @match line.newest { Some(at) => (local(&view.zone, at)), None => "none yet" }
             } }
             div { dt { "Samples in 24\u{a0}h" } dd { (count(line.last_day)) } }
-            div { dt { "Empty polls in a row" } dd { (count(line.empty_polls)) } }
+            div { dt { "Empty syncs in a row" } dd { (count(line.empty_polls)) } }
             div { dt { "Time zone" } dd { (patient.time_zone) } }
             div.wide { dt { "OW user" } dd.id { (line.link.as_deref().unwrap_or("not linked")) } }
             div.wide { dt { "Studies" } dd {
@@ -148,22 +149,22 @@ fn facts(view: &View, stage: EnrolmentStage) -> Markup {
     }
 }
 
-pub(crate) fn consents(id: PatientId, entries: &[ConsentEntry], zone: &TimeZone) -> Markup {
+fn render_consents(id: PatientId, entries: &[ConsentEntry], zone: &TimeZone) -> Markup {
     let study = |study: &Option<(StudyId, String)>| {
-        study.as_ref().map_or_else(|| "noted by hand".to_owned(), |(_, name)| name.clone())
+        study.as_ref().map_or_else(|| "recorded by hand".to_owned(), |(_, name)| name.clone())
     };
     html! {
         @if entries.is_empty() { p.empty { "No consent yet. The patient gives it through an invitation." } } @else {
             table {
-                (table_head(&[Text("Scope"), Text("Study"), Text("Granted"), Text("Withdrawn"), Text("Text")]))
+                (table_head(&[Text("Data type"), Text("Study"), Text("Granted"), Text("Withdrawn"), Text("Text")]))
                 tbody { @for entry in entries { tr {
-                    th scope="row" data-label="Scope" { span { (entry.scope.display) " " code { (entry.scope.code) } } }
+                    th scope="row" data-label="Data type" { span { (entry.scope.display) " " code { (entry.scope.code) } } }
                     td data-label="Study" { (study(&entry.study)) }
                     td data-label="Granted" {
                         @if entry.grant.is_refusal() && entry.text.is_none() { "refused" } @else { (local(zone, entry.grant.granted)) }
                     }
                     td data-label="Withdrawn" {
-                        @match entry.grant.withdrawn { Some(at) => (local(zone, at)), None => "stands" }
+                        @match entry.grant.withdrawn { Some(at) => (local(zone, at)), None => "not withdrawn" }
                     }
                     td data-label="Text" {
                         @match &entry.text {
@@ -181,7 +182,7 @@ pub(crate) fn consents(id: PatientId, entries: &[ConsentEntry], zone: &TimeZone)
     }
 }
 
-fn devices(devices: &[DeviceConnection], zone: &TimeZone) -> Markup {
+fn render_devices(devices: &[DeviceConnection], zone: &TimeZone) -> Markup {
     html! {
         @if devices.is_empty() { p.empty { "No device was connected through these pages yet." } } @else {
             ul { @for device in devices {

@@ -1,3 +1,5 @@
+//! Reads the data of the patient page.
+
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, time_zone_or_utc};
@@ -11,12 +13,12 @@ use crate::store::people::patient::{self, Patient};
 use crate::store::people::session::{self, ApiToken, Holder};
 use crate::store::people::study;
 use crate::store::{engine::setting, error::StoreError};
-use crate::web::admin::observations::{self, Placed};
-use crate::web::admin::{export::OfPatient, payloads::OfPatient as Payloads};
-use crate::web::chart::{charts::Rows, overview::Overview};
+use crate::web::admin::observations::{self, ObservationRow};
+use crate::web::admin::{export::PatientExport, payloads::PatientPayloads};
+use crate::web::chart::{charts::ChartedSeries, overview::MeasurementOverview};
 
-/// Everything that the page shows.
-pub(crate) struct View {
+/// The stored data of the patient page.
+pub(crate) struct PatientView {
     pub(crate) patient: Patient,
     pub(crate) line: PatientOverview,
     pub(crate) silence: Option<Silence>,
@@ -25,17 +27,17 @@ pub(crate) struct View {
     /// Studies that the patient could be invited to.
     pub(crate) offered: Vec<Study>,
     pub(crate) consents: Vec<ConsentEntry>,
-    pub(crate) overview: Overview,
-    pub(crate) newest: Vec<Placed>,
-    pub(crate) access: Access,
-    pub(crate) export: Option<OfPatient>,
-    pub(crate) payloads: Payloads,
+    pub(crate) overview: MeasurementOverview,
+    pub(crate) newest: Vec<ObservationRow>,
+    pub(crate) access: PatientAccess,
+    pub(crate) export: Option<PatientExport>,
+    pub(crate) payloads: PatientPayloads,
 }
 
-impl View {
+impl PatientView {
     pub(crate) fn load(
         db: &rusqlite::Connection,
-        reach: VisibleTo,
+        visible_to: VisibleTo,
         id: PatientId,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -47,35 +49,35 @@ impl View {
         Ok(Self {
             line,
             silence: silence::find(db, id, settings.silence_after(), now)?,
-            studies: study::list_visible_of_patient(db, reach, id)?,
-            offered: study::list(db, reach, 0, crate::web::admin::patients::OFFERED)?,
+            studies: study::list_visible_of_patient(db, visible_to, id)?,
+            offered: study::list(db, visible_to, 0, crate::web::admin::patients::MAX_OFFERED_STUDIES)?,
             consents: consent::list(db, id)?,
-            overview: Overview::load(db, &Rows::load(db, id)?, id, &zone, now)?,
-            newest: observations::newest(db, id, None, NEWEST)?,
-            access: Access::load(db, id, now)?,
-            export: OfPatient::load(db, id)?,
-            payloads: Payloads::load(db, id)?,
+            overview: MeasurementOverview::load(db, &ChartedSeries::load(db, id)?, id, &zone, now)?,
+            newest: observations::list_newest(db, id, None, MAX_OBSERVATIONS)?,
+            access: PatientAccess::load(db, id, now)?,
+            export: PatientExport::load(db, id)?,
+            payloads: PatientPayloads::load(db, id)?,
             zone,
             patient,
         })
     }
 }
 
-/// What the store holds of it.
-pub(crate) struct Access {
+/// The ways in which a patient can sign in.
+pub(crate) struct PatientAccess {
     pub(crate) invitations: Vec<(Invitation, InvitationState)>,
     pub(crate) tokens: Vec<ApiToken>,
     pub(crate) sessions: i64,
 }
 
-impl Access {
+impl PatientAccess {
     pub(crate) fn load(db: &rusqlite::Connection, id: PatientId, now: Timestamp) -> Result<Self, StoreError> {
-        let invitations = invitation::list(db, id, SHOWN)?.into_iter();
+        let invitations = invitation::list(db, id, MAX_INVITATIONS)?.into_iter();
         Ok(Self {
             invitations: invitations
                 .map(|one| {
-                    let standing = one.state(now);
-                    (one, standing)
+                    let state = one.state(now);
+                    (one, state)
                 })
                 .collect(),
             tokens: session::list_api_tokens(db, id)?,
@@ -84,8 +86,8 @@ impl Access {
     }
 }
 
-/// Invitations that are shown; older ones are in the audit.
-pub(crate) const SHOWN: u32 = 10;
+/// Invitations listed; older ones are in the audit.
+const MAX_INVITATIONS: u32 = 10;
 
-/// Observations on the patient's page itself.
-pub(crate) const NEWEST: usize = 10;
+/// Observations listed on the patient page itself.
+const MAX_OBSERVATIONS: usize = 10;
