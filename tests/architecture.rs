@@ -1,4 +1,4 @@
-//! The layout and the style that `docs/ARCHITECTURE.md` describes, read from the sources themselves.
+//! The sources keep the layout and the style that `docs/ARCHITECTURE.md` and `docs/CONTRIBUTING.md` describe.
 //!
 //! `cargo test --test architecture -- --nocapture` prints the figures.
 

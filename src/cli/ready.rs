@@ -35,7 +35,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         None => format!("http://{}", connect_address(session.config.bind)),
     };
     let text = fetch_readyz(&base).await.map_err(|error| {
-        let message = format!("{base} does not response: {}", root_cause(&error));
+        let message = format!("{base} does not answer: {}", root_cause(&error));
         Failure::failed(message, "start it with jhe-ow serve, or say with --bind or --url where it listens")
     })?;
     let response: ReadyzResponse = serde_json::from_str(&text).map_err(|_| {

@@ -80,7 +80,7 @@ impl Exporter {
         match classify(response) {
             EntryOutcome::Delivered => Verdict::Delivered,
             EntryOutcome::Exists(_) if entry.waiting.ambiguous || entry.may_exist => Verdict::Delivered,
-            EntryOutcome::Exists(text) => self.look_up(entry, &text).await,
+            EntryOutcome::Exists(text) => self.decide_existing(entry, &text).await,
             EntryOutcome::NoConsent => Verdict::Consent,
             EntryOutcome::Configuration(text) => Verdict::Configuration(text, now.plus(CONFIGURATION_PAUSE)),
             EntryOutcome::Dead(text) => Verdict::Dead(text),
@@ -91,9 +91,10 @@ impl Exporter {
         }
     }
 
-    /// Checks whether the Observation of our identifier at JHE is of this patient and instant. JHE's
-    /// identifiers are unique across all patients.
-    async fn look_up(&self, entry: &OutgoingEntry, diagnostics: &str) -> Verdict {
+    /// Decides about an identifier that JHE has already: the entry is delivered if the patient has an observation
+    /// of this code and instant there. JHE's identifiers are unique across all patients, and JHE cannot be searched
+    /// by them.
+    async fn decide_existing(&self, entry: &OutgoingEntry, diagnostics: &str) -> Verdict {
         let code = format!("{}|{}", entry.stream.code_system, entry.stream.code);
         let instant = entry.waiting.observation.instant.to_string();
         match self.jhe.count_observations(entry.patient, &code, &instant).await {

@@ -387,8 +387,7 @@ fn write_stream(
     let commit = if is_changed { commit_number::assign(db, run, now)? } else { 0 };
     let mut insert = write_change::prepare_insert(db)?;
     for (stream, change) in own.chain(renamed) {
-        let is_admitted =
-            gate.map_or(Ok(true), |gate| write_change::is_exportable(db, gate, stream, change))?;
+        let is_admitted = gate.map_or(Ok(true), |gate| write_change::admit(db, gate, stream, change))?;
         write_change::write(db, &mut insert, stream, change, is_exported && is_admitted, commit, now)?;
         failpoint::at("change.kept");
         if let Some(target) = target.filter(|_| is_admitted) {

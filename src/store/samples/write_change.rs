@@ -61,13 +61,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Returns false if the other ingest mode's observation of the same sample goes to JHE instead.
-pub(crate) fn is_exportable(
-    db: &Connection,
-    gate: ModeGate,
-    stream: i64,
-    change: &Change,
-) -> StoreResult<bool> {
+/// Returns true if JHE gets this change. A new sample that the other ingest mode delivers is recorded as excluded.
+pub(crate) fn admit(db: &Connection, gate: ModeGate, stream: i64, change: &Change) -> StoreResult<bool> {
     match change {
         Change::New(sample) => one_of_two_modes::admit(db, gate, stream, sample.instant),
         Change::Revised(sample) => Ok(!one_of_two_modes::is_excluded(db, stream, sample.instant)?),

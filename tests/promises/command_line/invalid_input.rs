@@ -18,7 +18,7 @@ fn arguments_are_checked() {
         (vec!["poll", "--patient-id", "99"], "there is no patient 99"),
         (vec!["poll", "--patient-id", "jhe:40001"], "there is no patient jhe:40001"),
         (vec!["poll", "--window", "soon"], "'soon' is not a length of time"),
-        (vec!["poll", "--window", "0d"], "no time at all"),
+        (vec!["poll", "--window", "0d"], "0d is empty"),
         (vec!["poll", "--window", "30000d"], "20 years"),
         (vec!["poll", "--since", "0000-01-01"], "20 years"),
         (vec!["poll", "--since", "yesterday"], "'yesterday' is not a time"),

@@ -136,7 +136,7 @@ fn copies_of_the_store_that_have_the_patient_are_named() {
     std::fs::write(backups.join("torn.sqlite3"), "torn to pieces").unwrap();
     let told = erased(&world, &patient);
     assert!(told.contains("after.sqlite3: has the patient"), "{told}");
-    assert!(told.contains("torn.sqlite3: may have the patient"), "{told}");
+    assert!(told.contains("torn.sqlite3: cannot be read, and may have the patient"), "{told}");
     assert!(!told.contains("before.sqlite3"), "{told}");
 }
 

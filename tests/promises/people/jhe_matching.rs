@@ -122,7 +122,7 @@ fn a_match_without_consent_at_jhe_reads_and_sends_nothing() {
     let patient = alone(&scene, "A", None, &scene.world.sim.add_user());
     assert_eq!(scene.world.created(), 12);
     let ran = match_patient(&scene, &patient, "40001");
-    assert!(ran.stdout.contains("JHE has none, and nothing is read or sent"), "{ran:?}");
+    assert!(ran.stdout.contains("JHE has none, so nothing is read or sent"), "{ran:?}");
     let all = scene.world.run(&["export", "--all"]);
     assert!(all.stdout.contains("Delivered 0") && scene.jhe.state().batches.is_empty(), "{all:?}");
 }

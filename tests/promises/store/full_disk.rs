@@ -43,6 +43,7 @@ fn recovers_under_the_daemon(before: &str, mend: &str, told: &str) {
     let user = world.sim.add_user();
     let samples = world.sim.fill(&user, world.now.minus(DAY * 20), world.now, Duration::from_mins(1), 1);
     let (port, go) = (free_port(), world.directory.path().join("go"));
+    let mended = world.directory.path().join("mended");
     let script = format!(
         "jhe_ow seed; jhe_ow settings set module.ow true; jhe_ow settings set ow.poll_interval 1s
          jhe_ow patient add --name A --ow-user {user} --consent {HEART_RATE}
@@ -50,12 +51,14 @@ fn recovers_under_the_daemon(before: &str, mend: &str, told: &str) {
          {binary} serve --bind 127.0.0.1:{port} &
          while [ ! -e {go} ]; do sleep 0.1; done
          {mend}
+         : > {mended}
          while [ -e {go} ]; do sleep 0.1; done
          kill -TERM $!; wait $!; echo \"served $?\"
          jhe_ow poll --window 20d
          jhe_ow observations --format csv | wc -l",
         binary = env!("CARGO_BIN_EXE_jhe-ow"),
         go = go.display(),
+        mended = mended.display(),
     );
     let Some(mut command) = on_a_small_disk(&world, &script) else { return };
     let running = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
@@ -64,6 +67,7 @@ fn recovers_under_the_daemon(before: &str, mend: &str, told: &str) {
         says().is_some_and(|(status, body)| status == 503 && body.contains(told))
     });
     std::fs::write(&go, "").unwrap();
+    until("the disk has room", || mended.exists());
     until("it works", || says().is_some_and(|(status, _)| status == 200));
     std::fs::remove_file(&go).unwrap();
     let ran = running.wait();
