@@ -354,7 +354,10 @@ fn the_pages_show_pending_and_rejected_observations() {
     assert!(overview().contains("Delivered in 24\u{a0}h: 12."), "{}", overview());
     let page = format!("/admin/patients/{patient}");
     let shown = operator.get(&page).body;
-    assert!(shown.contains("this JHE will not have") && shown.contains("once more"), "{shown}");
+    assert!(
+        shown.contains("this JHE will not have") && shown.contains("Send refused observations again"),
+        "{shown}"
+    );
     scene.jhe.state().refused.clear();
     let retry = format!("{page}/retry-export");
     assert_eq!(operator.submit(&page, &retry, &[]).status, 303);

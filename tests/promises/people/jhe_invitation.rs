@@ -281,7 +281,7 @@ fn a_failed_invitation_of_jhe_names_what_is_missing() {
     scene.jhe.state().people.invitation_url = Some("https://elsewhere.example.org/?code=CODE".to_owned());
     let elsewhere = scene.world.run(&["invite", "--patient-id", "jhe:40001"]);
     assert_eq!(elsewhere.code, 1, "{elsewhere:?}");
-    let wanted = format!("invitationUrl is {}/clients/ow/launch?code=CODE", scene.served.url());
+    let wanted = format!("with the invitationUrl {}/clients/ow/launch?code=CODE", scene.served.url());
     assert!(elsewhere.stderr.contains(&wanted), "{elsewhere:?}");
 }
 
