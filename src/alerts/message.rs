@@ -27,13 +27,13 @@ impl AlertMessage {
         if alerts.len() == 1 {
             let (subject, link) = (format!("jhe-ow: {}", first.subject()), first.link(base));
             let text = format!("{} {link}", first.sentence());
-            let mut body = first.to_json(base);
+            let mut body = first.render_json(base);
             body["text"] = text.clone().into();
             return Some(Self { subject, text, body });
         }
         let subject = format!("jhe-ow: {} alerts", alerts.len());
         let text = lines(alerts, base).join("\n");
-        let documents: Vec<Value> = alerts.iter().take(LISTED).map(|one| one.to_json(base)).collect();
+        let documents: Vec<Value> = alerts.iter().take(LISTED).map(|one| one.render_json(base)).collect();
         let body = json!({ "kind": "several", "text": text, "count": alerts.len(), "alerts": documents });
         Some(Self { subject, text, body })
     }

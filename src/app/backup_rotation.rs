@@ -66,7 +66,7 @@ fn remove_unfinished(directory: &Path) {
             match fs::remove_dir_all(&path) {
                 Ok(()) => tracing::info!("removed the unfinished backup {}", path.display()),
                 Err(error) => {
-                    tracing::warn!("the unfinished backup {} cannot be removed: {error}", path.display())
+                    tracing::warn!("the unfinished backup {} cannot be removed: {error}", path.display());
                 }
             }
         }

@@ -14,9 +14,10 @@ pub(crate) async fn check_bucket(app: &App) {
     }
     let error = read_bucket(app, &settings).await.err().map(|failure| failure.message);
     if app.bucket_status.last_check().is_none_or(|last| last.error != error) {
-        match &error {
-            Some(error) => tracing::warn!("raw payloads: {error}"),
-            None => tracing::info!("raw payloads: the bucket can be listed and read"),
+        if let Some(error) = &error {
+            tracing::warn!("raw payloads: {error}");
+        } else {
+            tracing::info!("raw payloads: the bucket can be listed and read");
         }
     }
     app.bucket_status.record_check(Some(BucketCheck { at: app.clock.now(), error }));

@@ -166,7 +166,7 @@ pub(crate) async fn retry_disconnects(app: &App) {
         match disconnect(app, patient, Actor::Patient(patient)).await {
             Ok(()) => tracing::info!(%patient, "the patient's devices are disconnected"),
             Err(error) => {
-                tracing::warn!(%patient, "the patient's devices could not be disconnected: {error}")
+                tracing::warn!(%patient, "the patient's devices could not be disconnected: {error}");
             }
         }
     }

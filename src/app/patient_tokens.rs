@@ -78,10 +78,10 @@ pub(crate) async fn forget(app: &App, patient: PatientId) -> Result<(), StoreErr
         match timeout(JHE_TIMEOUT, jhe.revoke_token(&revoked, &token.client_id)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%patient, "the patient's token could not be revoked at JHE: {error}")
+                tracing::warn!(%patient, "the patient's token could not be revoked at JHE: {error}");
             }
             Err(_) => {
-                tracing::warn!(%patient, "the patient's token could not be revoked at JHE: no answer in time")
+                tracing::warn!(%patient, "the patient's token could not be revoked at JHE: no answer in time");
             }
         }
     }

@@ -142,7 +142,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::Link(link) => print_line(store.write(move |db| link_patient(db, &link, now)).await?)?,
         Command::Unlink { id } => print_line(store.write(move |db| unlink(db, id, now)).await?)?,
         Command::Consent(change) => {
-            print_line(store.write(move |db| change_consent(db, &change, now)).await?)?
+            print_line(store.write(move |db| change_consent(db, &change, now)).await?)?;
         }
         Command::Export(export) => patient_export::run(session, export).await?,
         Command::Erase(erase) => Box::pin(patient_erase::run(session, erase)).await?,

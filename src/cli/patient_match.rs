@@ -202,14 +202,17 @@ async fn apply_match(
     Ok(())
 }
 
-/// Saves the number and JHE's consents in one transaction. Returns the scopes whose local consents have
-/// ended, each with whether JHE has an open consent to it; and the scopes that were withdrawn here before.
+/// Scopes whose local consents have ended, each with whether JHE has an open consent to it; and the scopes that were
+/// withdrawn here before.
+type EndedScopes = (Vec<(String, bool)>, Vec<String>);
+
+/// Saves the number and JHE's consents in one transaction.
 fn save_match(
     db: &rusqlite::Connection,
     id: PatientId,
     snapshot: &JheConsentSnapshot,
     now: Timestamp,
-) -> Result<(Vec<(String, bool)>, Vec<String>), StoreError> {
+) -> Result<EndedScopes, StoreError> {
     let jhe_id = snapshot.consents.patient.id;
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::claim_jhe_id(db, &patient, jhe_id)?;

@@ -16,7 +16,7 @@ use crate::demo::demonstration;
 use crate::telemetry::logging;
 
 /// Stores patients' wearable samples exactly once: polls Open Wearables (OW), stores Open mHealth (OMH)
-/// observations, and delivers them to JupyterHealth Exchange (JHE).
+/// observations, and delivers them to `JupyterHealth` Exchange (JHE).
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Arguments {

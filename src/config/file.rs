@@ -81,7 +81,7 @@ impl File {
                     return Err(unknown(&key, &self.location(text, name)));
                 }
                 DeValue::String(value) => {
-                    self.values.push((key, SourcedValue { value: value.to_string(), source }))
+                    self.values.push((key, SourcedValue { value: value.to_string(), source }));
                 }
                 // A number or boolean is taken as written; the parser of the key checks it.
                 _ => self.values.push((key, SourcedValue { value: text[value.span()].to_owned(), source })),

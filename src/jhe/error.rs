@@ -29,6 +29,7 @@ pub enum JheError {
 }
 
 impl JheError {
+    #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands over an error")]
     pub(crate) fn invalid(why: impl ToString) -> Self {
         Self::InvalidResponse(why.to_string())
     }

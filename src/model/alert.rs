@@ -131,7 +131,7 @@ impl Alert {
             .map_or_else(|| format!("{base}/admin"), |patient| format!("{base}/admin/patients/{patient}"))
     }
 
-    pub(crate) fn to_json(&self, base: &str) -> Value {
+    pub(crate) fn render_json(&self, base: &str) -> Value {
         json!({
             "kind": self.kind.as_str(),
             "patient": self.patient.map(PatientId::get),

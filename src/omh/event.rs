@@ -92,7 +92,7 @@ fn workout(record: &Value) -> Result<Sample, String> {
 fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
     let day = parse_day(record, "date", zone)?;
     let energy = number(record, "active_calories_kcal")?;
-    Ok(day_activity_sample(day, energy, number(record, "distance_meters")?))
+    Ok(day_activity_sample(&day, energy, number(record, "distance_meters")?))
 }
 
 fn frame(record: &Value) -> Result<TimeFrame, String> {

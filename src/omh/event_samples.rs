@@ -76,7 +76,7 @@ pub(crate) fn workout_sample(
 /// Builds the sample of a day's activity. A day without energy and distance gives none: OW writes 0 where
 /// nothing was measured.
 pub(crate) fn day_activity_sample(
-    day: RecordDay,
+    day: &RecordDay,
     energy: Option<f64>,
     distance: Option<f64>,
 ) -> Option<Sample> {

@@ -99,7 +99,7 @@ fn workout(record: &Value) -> Result<Sample, String> {
 fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
     let day = parse_day(record, "day", zone)?;
     let energy = number(record, "active_calories")?;
-    Ok(day_activity_sample(day, energy, number(record, "equivalent_walking_distance")?))
+    Ok(day_activity_sample(&day, energy, number(record, "equivalent_walking_distance")?))
 }
 
 /// Converts the steps of a day. Oura stamps them at four in the morning there.

@@ -11,7 +11,7 @@ use crate::ow::connector::{CallError, Connector, TIMEOUT, not_an_ow, receive};
 
 /// A user id that no user has: a call about it changes nothing and reveals nobody's data.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
-/// The place in OW's OpenAPI description, unless its operator has switched that off.
+/// The place in OW's `OpenAPI` description, unless its operator has switched that off.
 const TIMESERIES_PARAMETERS: &str = "/paths/~1api~1v1~1users~1{user_id}~1timeseries/get/parameters";
 
 /// The differences between versions of OW that matter here. OW reports no version number.

@@ -40,7 +40,7 @@ impl BloodPressurePairs {
         match self.0.remove(&key) {
             Some(other) if other.is_systolic != is_systolic => {
                 let (systolic, diastolic) = if is_systolic { (unpaired, other) } else { (other, unpaired) };
-                Some(merge(systolic.sample, &diastolic.sample))
+                Some(merge(&systolic.sample, &diastolic.sample))
             }
             _ => {
                 self.0.insert(key, unpaired);
@@ -60,9 +60,9 @@ impl BloodPressurePairs {
     }
 }
 
-fn merge(systolic: Sample, diastolic: &Sample) -> Sample {
+fn merge(systolic: &Sample, diastolic: &Sample) -> Sample {
     let measures = BTreeMap::from([(Measure::Diastolic, diastolic.value)]);
     let details = SampleDetails { measures, ..SampleDetails::default() };
     let zone = systolic.zone.or(diastolic.zone);
-    Sample { details: Some(Arc::new(details)), zone, ..systolic }
+    Sample { details: Some(Arc::new(details)), zone, ..systolic.clone() }
 }

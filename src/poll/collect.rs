@@ -111,7 +111,7 @@ impl Collector {
         let read = match origin.series {
             // Most records are heart rates, so they are parsed without a JSON tree.
             [series] if series.series_type == "heart_rate" => record::parse_heart_rate(record).map(|rate| {
-                self.add_converted(origin, series, convert::convert_heart_rate(&rate).map(Some), record)
+                self.add_converted(origin, series, convert::convert_heart_rate(&rate).map(Some), record);
             }),
             _ => record::parse_value(record).map(|value| {
                 let mut refused: Vec<String> = Vec::new();

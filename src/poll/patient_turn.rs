@@ -167,7 +167,7 @@ impl TickContext {
                 // ends.
                 let within = Interval { until: window.range.until.plus(LONGEST_EVENT), ..window.range };
                 let census = Some(EventCensus { within, ids: collector.take_event_ids() });
-                *counts += self.commit(Some(Batch { marks, census, ..next_batch })).await?;
+                *counts += self.commit(Some(Batch { census, marks, ..next_batch })).await?;
                 return Ok(true);
             }
             ready = Some(next_batch);

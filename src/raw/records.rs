@@ -136,21 +136,16 @@ impl RecordScanner {
                 self.in_object = true;
                 (None, KeyOrEnd)
             }
-            (Root, b'[') => {
-                self.has_list = true;
-                (None, RecordOrListEnd)
-            }
-            (Value, b'[') if self.is_data => {
+            (Root | Value, b'[') if self.expected == Root || self.is_data => {
                 self.has_list = true;
                 (None, RecordOrListEnd)
             }
             (Value, _) if self.is_data => return Err(BodyError::NotAList),
             (Colon, b':') => (None, Value),
             (CommaOrEnd, b',') => (None, Key),
-            (KeyOrEnd | CommaOrEnd, b'}') => (None, Nothing),
             (CommaOrListEnd, b',') => (None, Record),
             (RecordOrListEnd | CommaOrListEnd, b']') if self.in_object => (None, CommaOrEnd),
-            (RecordOrListEnd | CommaOrListEnd, b']') => (None, Nothing),
+            (KeyOrEnd | CommaOrEnd, b'}') | (RecordOrListEnd | CommaOrListEnd, b']') => (None, Nothing),
             (KeyOrEnd | Key, b'"') => (Some(JsonToken::Key), Colon),
             (Value, _) => (Some(JsonToken::Value), CommaOrEnd),
             (RecordOrListEnd | Record, _) => (Some(JsonToken::Record), CommaOrListEnd),

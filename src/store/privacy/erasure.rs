@@ -283,7 +283,7 @@ mod tests {
     fn every_table_with_rows_of_a_patient_is_cleared() {
         let db = in_memory();
         let mut cleared: BTreeSet<String> = BTreeSet::from(["patients".to_owned()]);
-        let lists: [&[&str]; 4] = [&OBSERVATION_TABLES, &STREAM_TABLES, &LINK_TABLES, &PATIENT_TABLES];
+        let lists: [&[&str]; 4] = [OBSERVATION_TABLES, STREAM_TABLES, LINK_TABLES, PATIENT_TABLES];
         cleared.extend(lists.concat().into_iter().map(str::to_owned));
         assert_eq!(referring(&db), cleared);
         // Tables that name a patient without a foreign key: the audit, which holds ids only, and the

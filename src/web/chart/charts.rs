@@ -60,7 +60,7 @@ impl ChartedSeries {
 pub(crate) struct Charts {
     period: Period,
     zone: TimeZone,
-    charts: Vec<(&'static SeriesType, ChartData)>,
+    drawn: Vec<(&'static SeriesType, ChartData)>,
     empty: Vec<&'static SeriesType>,
 }
 
@@ -76,7 +76,7 @@ impl Charts {
         (period, zone): (Period, &TimeZone),
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let mut charts = Vec::with_capacity(rows.present.len());
+        let mut drawn = Vec::with_capacity(rows.present.len());
         for (series, streams) in &rows.present {
             let data = match series.aggregation {
                 series_type::Aggregation::Range => {
@@ -98,9 +98,9 @@ impl Charts {
                     )?)
                 }
             };
-            charts.push((*series, data));
+            drawn.push((*series, data));
         }
-        Ok(Self { period, zone: zone.clone(), charts, empty: rows.empty.clone() })
+        Ok(Self { period, zone: zone.clone(), drawn, empty: rows.empty.clone() })
     }
 
     /// Renders all charts below links to the other periods; `href` is the page's address up to the period.
@@ -113,7 +113,7 @@ impl Charts {
                             aria-current=[(one == self.period).then_some("true")] { (one.as_str()) } }
                     } }
                 }
-                @for (series, data) in &self.charts { (self.render_one(series, data)) }
+                @for (series, data) in &self.drawn { (self.render_one(series, data)) }
                 (render_series_without_data(&self.empty))
             }
         }

@@ -33,7 +33,7 @@ const EIGHT: &[&str] = &["light", "deep", "light", "awake", "light", "rem", "lig
 
 /// The night before the tick's noon.
 fn last_night(world: &World) -> Event {
-    night(world.now.minus(HOUR * 14), &EIGHT)
+    night(world.now.minus(HOUR * 14), EIGHT)
 }
 
 fn device(name: &str) -> Source {
@@ -140,7 +140,7 @@ fn merging_two_stored_parts_creates_no_new_observation() {
 fn a_merged_night_of_a_renamed_device_keeps_its_identifier() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[DURATION], "UTC");
-    let before = night(world.now.minus(HOUR * 38), &EIGHT);
+    let before = night(world.now.minus(HOUR * 38), EIGHT);
     let nights = [before, last_night(&world)];
     let ids = nights.clone().map(|night| world.sim.put_event(&user, night));
     world.setting("ow.first_connect_window", "3d");
@@ -204,10 +204,10 @@ fn a_night_across_two_windows_is_stored_once() {
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
     // A read of twenty days goes in slices of seven.
     let border = world.now.minus(DAY * 13);
-    let crossing = world.sim.put_event(&user, night(border.minus(HOUR * 3), &EIGHT));
+    let crossing = world.sim.put_event(&user, night(border.minus(HOUR * 3), EIGHT));
     let behind = world.sim.put_event(&user, night(border.plus(DAY), &EIGHT[..4]));
     // This one is still under way, as far as OW knows.
-    world.sim.put_event(&user, night(world.now.minus(HOUR), &EIGHT));
+    world.sim.put_event(&user, night(world.now.minus(HOUR), EIGHT));
     let past = |world: &World| {
         let ran = world.run(&["poll", "--window", "20d"]);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -235,7 +235,7 @@ fn a_night_overlapping_a_withdrawal_is_not_stored() {
         assert_eq!(world.run(&["patient", "consent", &patient, EPISODE, change]).code, 0);
     };
     let began = world.now;
-    world.sim.put_event(&user, night(began.minus(HOUR * 9), &EIGHT));
+    world.sim.put_event(&user, night(began.minus(HOUR * 9), EIGHT));
     assert_eq!(world.created(), 1);
     world.pass(HOUR * 12);
     consent(&world, "--withdraw");
@@ -344,7 +344,7 @@ fn a_failed_read_does_not_move_the_mark() {
     world.pass(DAY * 60);
     for day in 0..60 {
         let start = began.plus(DAY * day + HOUR * 10);
-        world.sim.put_event(&user, night(start, &EIGHT));
+        world.sim.put_event(&user, night(start, EIGHT));
         world.sim.put_event(&user, Event::nap(start.plus(HOUR * 11), start.plus(HOUR * 12)));
     }
     world.sim.put(&user, world.now.minus(HOUR), 61.0);

@@ -91,7 +91,7 @@ struct House {
 impl House {
     fn open() -> Self {
         let world = World::new();
-        let served = Served::with(&world, &PROXY);
+        let served = Served::with(&world, PROXY);
         let operator = served.operator(&world);
         let study = make_study(&operator, "Sleep");
         let make = |[name, _]: [&str; 2]| make_patient(&operator, name, &study);
@@ -169,7 +169,7 @@ fn copy_with(base: &Visitor, change: impl Fn(&str) -> String) -> Visitor {
 #[test]
 fn a_refused_method_gets_the_methods_that_are_allowed() {
     let world = World::new();
-    let served = Served::with(&world, &PROXY);
+    let served = Served::with(&world, PROXY);
     let stranger = served.visitor();
     let mut allowed = BTreeMap::<&str, Vec<&str>>::new();
     for (method, pattern, _) in table() {
@@ -264,7 +264,7 @@ fn every_route_refuses_requests_without_its_session() {
     let port = served.port;
     served.stop("TERM");
     world.pass(DAY * 31);
-    let served = Served::on(&world, port, &PROXY);
+    let served = Served::on(&world, port, PROXY);
     let house = House { world, served, operator, first, second };
     house.is_shut_to("a session of last month", &house.operator, not_open);
     house.is_shut_to("a patient of last month", &house.first, not_open);
