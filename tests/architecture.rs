@@ -170,7 +170,7 @@ fn folder_of(path: &str) -> &str {
     path.split('/').next().unwrap()
 }
 
-/// Whether a file of `from` may import one of `to`.
+/// Returns true if a file of `from` may import one of `to`.
 fn may_import(from: &str, to: &str) -> bool {
     match (from, to) {
         _ if from == to => true,

@@ -16,7 +16,7 @@ pub struct Flags {
     /// Listen here (serve, demo)
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "ADDRESS:PORT")]
     pub bind: Option<String>,
-    /// What to log: error, warn, info, debug or trace
+    /// Log level: error, warn, info, debug or trace
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "LEVEL")]
     pub log: Option<String>,
 }

@@ -39,7 +39,7 @@ enum ValueKind {
 }
 
 const DAY: u64 = 86_400;
-/// What happens to stored data after a withdrawal: keep, hide or erase.
+/// The treatment of stored data after a withdrawal: keep, hide or erase.
 pub const AFTER_WITHDRAWAL: &str = "data.after_withdrawal";
 const OFF: &str = "off";
 

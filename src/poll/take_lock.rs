@@ -9,8 +9,7 @@ use crate::store::operations::tick_lock::{self, LockOwner, RunKind, TakeResult};
 
 /// Pause between two attempts to take the lock, or two checks for a waiting run.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a tick waits for a holder that yields: longer than a backfill's slice of a hundred patients
-/// takes.
+/// The longest wait of a tick for a holder that yields: longer than a backfill's slice of a hundred patients.
 pub(crate) const WAIT_FOR_SLICE: Duration = Duration::from_mins(10);
 
 pub(crate) enum LockOutcome {

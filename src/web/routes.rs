@@ -22,7 +22,7 @@ use crate::web::response::{Refusal, json as json_response};
 use crate::web::route::{Route, path};
 use crate::web::{api, health, ow_webhook, start_page};
 
-/// Where two patterns match one path, the first one answers: `/admin/studies/new` before
+/// Lists all routes. If two patterns match one path, the first one answers: `/admin/studies/new` before
 /// `/admin/studies/{study}`.
 fn all() -> Vec<Route> {
     let routes = [
