@@ -27,7 +27,8 @@ const ORDER: &[&[&str]] = &[
     &["common"],
 ];
 /// Folders and files that may call another machine.
-const REMOTE: &[&str] = &["ow/", "jhe/", "raw/", "alerts/", "doctor/", "cli/ready.rs", "demo/"];
+const REMOTE: &[&str] =
+    &["ow/", "jhe/", "raw/", "alerts/", "doctor/", "cli/ready.rs", "demo/", "common/http_client.rs"];
 /// Words of a line that opens a connection, all of which it holds.
 const REMOTE_CALLS: &[&[&str]] = &[&["reqwest", "Client"], &["TcpStream::connect"], &["SmtpTransport"]];
 /// Beginnings of SQL statements.

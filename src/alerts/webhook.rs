@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::redirect;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::alerts::message::AlertMessage;
-use crate::common::{failure::root_cause, time::Timestamp};
+use crate::common::{failure::root_cause, http_client, time::Timestamp};
 use crate::secrets::webhook_signature::{WebhookSecret, seconds};
 
 /// A chat answers within a second. One that has not answered by then is tried again later.
@@ -22,14 +21,7 @@ pub(crate) async fn send(
     now: Timestamp,
 ) -> Result<(), String> {
     let address = address.expose_secret();
-    let client = reqwest::Client::builder()
-        .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
-        .timeout(TIMEOUT)
-        // A redirect could pass the alert, and its signature, on to another server.
-        .redirect(redirect::Policy::none())
-        .tls_built_in_native_certs(address.starts_with("https:"))
-        .build()
-        .map_err(|error| format!("no HTTPS client: {}", error.without_url()))?;
+    let client = http_client::build(http_client::builder(address, TIMEOUT)).map_err(|error| error.message)?;
     let body = message.body.to_string();
     let mut request = client
         .post(address)

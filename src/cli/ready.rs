@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::app::session::Session;
 use crate::common::failure::{EXIT_FAILED, Failure, root_cause};
-use crate::common::stdout::print_line;
+use crate::common::{http_client, stdout::print_line};
 use crate::config::{base_url::BaseUrl, load::connect_address};
 
 /// Below the ten seconds after which Docker and others give up a health check.
@@ -56,12 +56,8 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
 }
 
 async fn fetch_readyz(base: &str) -> reqwest::Result<String> {
-    // No proxy: the daemon is local. No redirects: the daemon sends none from here.
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
+    // The daemon runs on this machine, so no proxy of the environment is used.
+    let client = http_client::builder(base, TIMEOUT).no_proxy().build()?;
     client.get(format!("{base}/readyz")).send().await?.text().await
 }
 

@@ -1,11 +1,13 @@
-//! Helpers without domain knowledge: time, the clock, back-off, redaction, errors, response bodies, standard
-//! output. Every other folder may import this one.
+//! Helpers without domain knowledge: time, the clock, back-off, redaction, errors, HTTP clients, JSON fields,
+//! response bodies, standard output. Every other folder may import this one.
 
 pub(crate) mod backoff;
 pub(crate) mod bounded_list;
 pub mod clock;
 pub mod failpoint;
 pub(crate) mod failure;
+pub(crate) mod http_client;
+pub(crate) mod json_fields;
 pub(crate) mod redact;
 pub(crate) mod response_body;
 pub(crate) mod stdout;

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use reqwest::redirect;
 use serde::Deserialize;
 
-use crate::common::failure::root_cause;
+use crate::common::{failure::root_cause, http_client};
 use crate::config::base_url::BaseUrl;
 use crate::config::load::{Config, connect_address};
 use crate::doctor::finding::Finding;
@@ -171,12 +170,6 @@ async fn identify(base: &str, instance: Option<&str>) -> Responder {
 }
 
 async fn get(url: &str) -> reqwest::Result<reqwest::Response> {
-    // The answer must come from this very address: no proxy of the environment, no redirect.
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .tls_built_in_native_certs(url.starts_with("https:"))
-        .build()?;
-    client.get(url).send().await
+    // The answer must come from this very address, so no proxy of the environment is used.
+    http_client::builder(url, TIMEOUT).no_proxy().build()?.get(url).send().await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, StatusCode, Url, redirect};
+use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::common::failure::{Failure, root_cause};
 use crate::common::redact::{describe_json_error, redact};
 use crate::common::{backoff::RetryAfter, time::Timestamp};
-use crate::common::{clock, response_body};
+use crate::common::{clock, http_client, response_body};
 use crate::config::base_url::BaseUrl;
 use crate::jhe::error::JheError;
 use crate::telemetry::metrics::{Peer, RequestTimer};
@@ -22,7 +22,6 @@ use crate::telemetry::metrics::{Peer, RequestTimer};
 /// Longer than JHE gives its own workers: a request without a response by then is no longer being worked on
 /// when it is sent again.
 const TIMEOUT: Duration = Duration::from_mins(1);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one response: a page of a thousand observations has one to two MB.
 const LARGEST_RESPONSE: usize = 8 * 1024 * 1024;
 /// The longest that a token is used, whatever JHE says: far beyond any real lifetime, and safe to add to an
@@ -70,17 +69,7 @@ pub(crate) struct HttpResponse {
 impl HttpClient {
     /// Returns a client of the JHE at `base`, without calling it.
     pub(crate) fn new(base: &BaseUrl) -> Result<Self, Failure> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .redirect(redirect::Policy::none())
-            // Plain http needs no root certificates, which a bare machine may not have.
-            .tls_built_in_native_certs(base.as_str().starts_with("https:"))
-            .build();
-        let client = client.map_err(|error| {
-            Failure::failed(format!("no HTTPS client can be made: {error}"), "install the root certificates")
-        })?;
+        let client = http_client::build(http_client::builder(base.as_str(), TIMEOUT))?;
         Ok(Self { client, base: base.clone() })
     }
 

@@ -16,8 +16,8 @@ use serde_json::Value;
 use crate::common::backoff::{self, FailedAttempt, RetryAfter};
 use crate::common::failure::{Failure, root_cause};
 use crate::common::redact::{describe_json_error, redact};
-use crate::common::response_body;
 use crate::common::{clock::Clock, time::Timestamp};
+use crate::common::{http_client, response_body};
 use crate::config::base_url::BaseUrl;
 use crate::model::{consent_intervals::Interval, patient::OwUser};
 use crate::ow::runs::{self, SyncEvent, SyncRun};
@@ -26,7 +26,6 @@ use crate::telemetry::metrics::{Peer, RequestTimer};
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
 /// OW is in the same data centre or on this machine: a connection that takes longer does not come up at all.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one response. A page of 1000 records has 225 kB.
 const LARGEST_RESPONSE: usize = 16 * 1024 * 1024;
 /// Samples per page in newer versions of OW; older ones name their own limit in a 400.
@@ -142,7 +141,8 @@ impl Client {
         page_size: PageSize,
         clock: &Clock,
     ) -> Result<Self, Failure> {
-        let http = client_with_key(base, key, timeout, redirect::Policy::custom(follow_within_origin))?;
+        let within_origin = redirect::Policy::custom(follow_within_origin);
+        let http = http_client::build(client_with_key(base, key, timeout)?.redirect(within_origin))?;
         Ok(Self { http, base: base.clone(), key: key.clone(), page_size, clock: clock.clone() })
     }
 
@@ -286,13 +286,12 @@ impl Client {
     }
 }
 
-/// Builds an HTTP client that sends the key with each call.
+/// Returns a builder of an HTTP client that sends the key with each call.
 pub(crate) fn client_with_key(
     base: &BaseUrl,
     key: &SecretString,
     timeout: Duration,
-    redirects: redirect::Policy,
-) -> Result<reqwest::Client, Failure> {
+) -> Result<reqwest::ClientBuilder, Failure> {
     let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_| {
         Failure::usage(
             "OW_API_KEY holds characters that no key has",
@@ -300,33 +299,8 @@ pub(crate) fn client_with_key(
         )
     })?;
     key.set_sensitive(true);
-    build_client(base, HeaderMap::from_iter([(KEY_HEADER, key)]), timeout, redirects)
-}
-
-/// Builds an HTTP client that sends no key, to see what OW does for a stranger.
-pub(crate) fn client_without_key(base: &BaseUrl, timeout: Duration) -> Result<reqwest::Client, Failure> {
-    build_client(base, HeaderMap::new(), timeout, redirect::Policy::none())
-}
-
-fn build_client(
-    base: &BaseUrl,
-    headers: HeaderMap,
-    timeout: Duration,
-    redirects: redirect::Policy,
-) -> Result<reqwest::Client, Failure> {
-    let client = reqwest::Client::builder()
-        .default_headers(headers)
-        .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-        .timeout(timeout)
-        .redirect(redirects)
-        // Plain http needs no root certificates, which a bare machine may not have.
-        .tls_built_in_native_certs(base.as_str().starts_with("https:"))
-        .build();
-    client.map_err(|error| {
-        let remedy = "install this machine's root certificates (Debian: ca-certificates)";
-        Failure::failed(format!("no HTTPS client: {error}"), remedy)
-    })
+    let headers = HeaderMap::from_iter([(KEY_HEADER, key)]);
+    Ok(http_client::builder(base.as_str(), timeout).default_headers(headers))
 }
 
 /// Returns the address of an endpoint below OW's `/api/v1`.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{Method, StatusCode, Url, redirect};
+use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::common::failure::{Failure, root_cause};
 use crate::common::redact::{describe_json_error, redact};
 use crate::common::time::Timestamp;
-use crate::common::{clock, response_body};
+use crate::common::{clock, http_client, response_body};
 use crate::config::base_url::BaseUrl;
 use crate::model::patient::OwUser;
 use crate::ow::client::{api_url, client_with_key, error_text};
@@ -144,7 +144,7 @@ impl ProviderAuthorization {
 impl Connector {
     /// Returns a connector to the OW at `base`, without calling it.
     pub fn new(base: &BaseUrl, key: &SecretString) -> Result<Self, Failure> {
-        let http = client_with_key(base, key, TIMEOUT, redirect::Policy::none())?;
+        let http = http_client::build(client_with_key(base, key, TIMEOUT)?)?;
         Ok(Self { http, base: base.clone(), key: key.clone() })
     }
 

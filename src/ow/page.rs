@@ -7,10 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::common::{bounded_list, redact::describe_json_error};
+use crate::common::{bounded_list, json_fields, redact::describe_json_error};
 
-/// Characters of an invalid record that are stored for inspection.
-const STORED_CHARS: usize = 2000;
 /// Records of a page: ten times the most that OW is asked for.
 const MOST_RECORDS: usize = 10_000;
 
@@ -56,7 +54,6 @@ pub struct RecordSource<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidRecord {
     pub reason: String,
-    /// The record's text, cut if it is very long.
     pub text: String,
 }
 
@@ -114,7 +111,7 @@ pub fn parse_events(body: &[u8]) -> Result<EventPage, PageError> {
     let parse = |raw: &RawValue| {
         serde_json::from_str(raw.get()).map_err(|error| InvalidRecord {
             reason: format!("it cannot be read: {error}"),
-            text: truncated(raw.get()),
+            text: raw.get().to_owned(),
         })
     };
     Ok(EventPage { records: data.into_iter().map(parse).collect(), next_cursor })
@@ -140,25 +137,19 @@ fn next_cursor(pagination: Pagination) -> Result<Option<String>, PageError> {
 
 /// Parses one record by itself.
 pub fn parse_record(text: &str) -> Result<TimeseriesRecord<'_>, InvalidRecord> {
-    serde_json::from_str::<TimeseriesRecord<'_>>(text)
-        .or_else(|_| parse_leniently(text).map_err(|reason| InvalidRecord { reason, text: truncated(text) }))
+    serde_json::from_str(text)
+        .or_else(|_| parse_leniently(text).map_err(|reason| InvalidRecord { reason, text: text.to_owned() }))
 }
 
-/// Parses a record whose fields are not all of the types that OW writes. As in the reference converter, a
-/// number may be written as a string.
+/// Parses a record whose fields are not all of the types that OW writes.
 fn parse_leniently(text: &str) -> Result<TimeseriesRecord<'static>, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("it cannot be read: {error}"))?;
-    let Value::Object(fields) = value else { return Err("it is not an object".into()) };
-    let timestamp = match fields.get("timestamp") {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => return Err(format!("its timestamp {} is not a text", truncated(&other.to_string()))),
-        None => return Err("it has no timestamp".into()),
-    };
+    let fields = json_fields::parse_object(text.as_bytes())?;
+    let text_of = |fields, name| json_fields::optional_text(fields, name).map(Cow::Owned);
     Ok(TimeseriesRecord {
-        timestamp: timestamp.into(),
+        timestamp: json_fields::required_text(&fields, "timestamp")?.into(),
         zone_offset: text_of(&fields, "zone_offset"),
         series_type: text_of(&fields, "type"),
-        value: number(fields.get("value"))?,
+        value: json_fields::required_number(&fields, "value")?,
         unit: text_of(&fields, "unit"),
         source: fields.get("source").and_then(Value::as_object).map(|source| RecordSource {
             provider: text_of(source, "provider"),
@@ -167,27 +158,6 @@ fn parse_leniently(text: &str) -> Result<TimeseriesRecord<'static>, String> {
         }),
         is_daily_total: fields.get("is_daily_total").and_then(Value::as_bool),
     })
-}
-
-fn number(value: Option<&Value>) -> Result<f64, String> {
-    let value = value.ok_or("it has no value")?;
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(digits) => digits.trim().parse().ok(),
-        _ => None,
-    };
-    number.ok_or_else(|| format!("its value {} is not a number", truncated(&value.to_string())))
-}
-
-fn text_of(fields: &serde_json::Map<String, Value>, key: &str) -> Option<Cow<'static, str>> {
-    fields.get(key)?.as_str().map(|text| text.to_owned().into())
-}
-
-fn truncated(text: &str) -> String {
-    match text.char_indices().nth(STORED_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::common::{failure::Failure, time::Timestamp};
-use crate::ow::client::{LARGEST_PAGE, client_without_key, parse_page_limit};
+use crate::common::{failure::Failure, http_client, time::Timestamp};
+use crate::ow::client::{LARGEST_PAGE, parse_page_limit};
 use crate::ow::connector::{CallError, Connector, TIMEOUT, not_an_ow, receive};
 
 /// A user id that no user has: a call about it changes nothing and reveals nobody's data.
@@ -101,7 +101,7 @@ impl Connector {
 
     /// Returns true if OW begins an authorization for a caller who sends no key.
     pub async fn authorizes_without_key(&self, provider: &str, complete: &str) -> Result<bool, CallError> {
-        let stranger = client_without_key(&self.base, TIMEOUT);
+        let stranger = http_client::build(http_client::builder(self.base.as_str(), TIMEOUT));
         let stranger = stranger.map_err(|Failure { message, .. }| CallError::Unreachable(message))?;
         let url = self.authorize_url(provider, NOBODY, complete)?;
         Ok(receive(stranger.get(url)).await?.status.is_success())

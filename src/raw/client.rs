@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Response;
 use reqwest::header::LOCATION;
-use reqwest::{Response, redirect};
 use s3::command::{Command, HttpMethod};
 use s3::creds::Credentials;
 use s3::request::Request as _;
@@ -14,8 +14,8 @@ use s3::serde_types::ListBucketResult;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::common::backoff::{self, FailedAttempt, RetryAfter};
-use crate::common::response_body;
 use crate::common::{clock::Clock, failure::Failure, time::Timestamp};
+use crate::common::{http_client, response_body};
 use crate::raw::access::BucketAccess;
 use crate::raw::error::{RawError, S3CallError};
 use crate::raw::key::{KeyLayout, KeyPrefix};
@@ -96,16 +96,10 @@ impl S3Bucket {
         if !access.endpoint.host().is_some_and(|host| host.ends_with(".amazonaws.com")) {
             bucket.set_path_style();
         }
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
+        let http = http_client::builder(access.endpoint.as_str(), TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT.min(access.read_timeout))
-            .read_timeout(access.read_timeout)
-            .timeout(TIMEOUT)
-            .redirect(redirect::Policy::none())
-            // Plain http needs no root certificates, which a bare machine may not have.
-            .tls_built_in_native_certs(access.endpoint.as_str().starts_with("https:"))
-            .build()
-            .map_err(|error| failure(error.to_string()))?;
+            .read_timeout(access.read_timeout);
+        let http = http_client::build(http)?;
         let secrets = [access.key_id.clone(), access.secret.clone()];
         Ok(Self { s3: bucket, http, address, secrets, layout: access.layout.clone(), clock: clock.clone() })
     }

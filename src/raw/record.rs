@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::common::json_fields;
 use crate::raw::{body_error::BodyError, records::check_json};
-
-/// Characters of an invalid record that are stored for inspection.
-const STORED_CHARS: usize = 2000;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct OuraHeartRate<'a> {
@@ -24,7 +22,7 @@ pub struct OuraHeartRate<'a> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordError {
-    /// The record is invalid: the reason, and the record's text, cut if it is very long.
+    /// The record is invalid: the reason, and the record's text.
     Record(String, String),
     /// The payload is not JSON here, so nothing after this record can be read.
     Payload(BodyError),
@@ -35,7 +33,7 @@ pub fn parse_heart_rate(bytes: &[u8]) -> Result<OuraHeartRate<'_>, RecordError> 
         return Ok(record);
     }
     check_json(bytes).map_err(RecordError::Payload)?;
-    parse_leniently(bytes).map_err(|reason| RecordError::Record(reason, stored_text(bytes)))
+    parse_leniently(bytes).map_err(|reason| RecordError::Record(reason, text_of(bytes)))
 }
 
 /// Parses a record of any other endpoint.
@@ -43,34 +41,22 @@ pub fn parse_value(bytes: &[u8]) -> Result<Value, RecordError> {
     serde_json::from_slice(bytes).or_else(|error| {
         // JSON with a number too large for a double is valid, and only this record is refused.
         check_json(bytes).map_err(RecordError::Payload)?;
-        Err(RecordError::Record(format!("it cannot be read: {error}"), stored_text(bytes)))
+        Err(RecordError::Record(format!("it cannot be read: {error}"), text_of(bytes)))
     })
 }
 
-fn stored_text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().take(STORED_CHARS).collect()
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Parses a heart rate whose fields are not all of the types that Oura writes. As in the reference converter,
-/// a number may be written as a string.
+/// Parses a heart rate whose fields are not all of the types that Oura writes.
 fn parse_leniently(bytes: &[u8]) -> Result<OuraHeartRate<'static>, String> {
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| format!("it cannot be read: {error}"))?;
-    let Value::Object(fields) = value else { return Err("it is not an object".into()) };
-    let bpm = match fields.get("bpm") {
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(digits)) => digits.trim().parse().ok(),
-        Some(_) => None,
-        None => return Err("it has no bpm".into()),
-    };
-    let bpm = bpm.ok_or_else(|| format!("its bpm {} is not a number", fields["bpm"]))?;
-    let timestamp = match fields.get("timestamp") {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => return Err(format!("its timestamp {other} is not a text")),
-        None => return Err("it has no timestamp".into()),
-    };
-    let source = fields.get("source").and_then(Value::as_str).map(|source| source.to_owned().into());
-    Ok(OuraHeartRate { bpm, timestamp: timestamp.into(), source })
+    let fields = json_fields::parse_object(bytes)?;
+    Ok(OuraHeartRate {
+        bpm: json_fields::required_number(&fields, "bpm")?,
+        timestamp: json_fields::required_text(&fields, "timestamp")?.into(),
+        source: json_fields::optional_text(&fields, "source").map(Cow::Owned),
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,29 @@
+//! HTTP clients for the calls to other servers.
+
+use std::time::Duration;
+
+use reqwest::{Client, ClientBuilder, redirect};
+
+use crate::common::failure::Failure;
+
+/// A server that accepts no connection for this long is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Returns a builder of a client for calls to `address`. `timeout` limits a call as a whole. The client follows
+/// no redirect, which could pass a key or a patient's data on to another server.
+pub fn builder(address: &str, timeout: Duration) -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .timeout(timeout)
+        .redirect(redirect::Policy::none())
+        // Plain http needs no root certificates, which a bare machine may not have.
+        .tls_built_in_native_certs(address.starts_with("https:"))
+}
+
+pub fn build(builder: ClientBuilder) -> Result<Client, Failure> {
+    builder.build().map_err(|error| {
+        let remedy = "install this machine's root certificates (Debian: ca-certificates)";
+        Failure::failed(format!("no HTTPS client: {}", error.without_url()), remedy)
+    })
+}
