@@ -1,5 +1,7 @@
 //! The commands of `jhe-ow`, and their dispatch.
 
+use std::process::ExitCode;
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -15,11 +17,14 @@ use crate::daemon::run;
 use crate::demo::demonstration;
 use crate::telemetry::logging;
 
+/// Threads for blocking work, which is mostly reads of the store. More threads would only wait for the same disk.
+const BLOCKING_THREADS: usize = 8;
+
 /// Stores patients' wearable samples exactly once: polls Open Wearables (OW), stores Open mHealth (OMH)
 /// observations, and delivers them to `JupyterHealth` Exchange (JHE).
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
-pub struct Arguments {
+struct Arguments {
     #[command(flatten)]
     flags: Flags,
     #[command(subcommand)]
@@ -109,7 +114,7 @@ pub fn command() -> clap::Command {
 impl Arguments {
     /// Parses the command line of this process. After an error or a request for help, prints the text and
     /// ends the process.
-    pub fn of_process() -> Self {
+    fn of_process() -> Self {
         Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
     }
 }
@@ -121,8 +126,31 @@ fn print_completions(shell: Shell) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// Runs the command of this process. The program's executable only calls this, so that its code is compiled once.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::of_process();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no threads can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code.into()
+        }
+    }
+}
+
 /// Runs the command. Returns the exit code.
-pub async fn run(arguments: Arguments) -> Result<u8, Failure> {
+async fn run(arguments: Arguments) -> Result<u8, Failure> {
     let command = match arguments.command {
         // These work without a configuration, and with a broken one.
         AnyCommand::Convert(arguments) => return convert::run(arguments),
