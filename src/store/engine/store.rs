@@ -9,7 +9,8 @@ use rusqlite::Connection;
 
 use crate::common::failure::Failure;
 use crate::config::settings::Settings;
-use crate::store::engine::{data_directory::FILE_NAME, file_identity::FileIdentity, writer::WriterThread};
+use crate::store::engine::writer::{Work, WriterThread};
+use crate::store::engine::{data_directory::FILE_NAME, file_identity::FileIdentity};
 use crate::store::engine::{inspect, open, setting};
 use crate::store::error::{StoreError, StoreResult};
 
@@ -72,7 +73,9 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     {
-        self.inner.writer.write(work).await
+        let (work, result) = with_result(work);
+        self.inner.writer.write(work).await?;
+        result.lock().take().ok_or(StoreError::Closed)
     }
 
     /// Runs `work` on a read-only connection, in one snapshot, off the async threads.
@@ -81,13 +84,19 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     {
-        let store = self.clone();
+        let (work, result) = with_result(work);
+        self.run_read(work).await?;
+        result.lock().take().ok_or(StoreError::Closed)
+    }
+
+    async fn run_read(&self, work: Work) -> StoreResult<()> {
+        let inner = self.inner.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            let mut reader = store.inner.reader()?;
+            let mut reader = inner.reader()?;
             let snapshot = reader.transaction()?;
             let result = work(&snapshot);
             drop(snapshot);
-            store.inner.idle.lock().push(reader);
+            inner.idle.lock().push(reader);
             result
         });
         reading.await.unwrap_or(Err(StoreError::Closed))
@@ -97,6 +106,20 @@ impl Store {
     pub async fn settings(&self) -> StoreResult<Settings> {
         self.read(setting::read_all).await
     }
+}
+
+/// Separates work from the place of its result. What runs the work is then compiled once, not for each of some
+/// two hundred closures.
+fn with_result<T: Send + 'static>(
+    work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+) -> (Work, Arc<Mutex<Option<T>>>) {
+    let result = Arc::new(Mutex::new(None));
+    let place = Arc::clone(&result);
+    let work = move |connection: &Connection| {
+        *place.lock() = Some(work(connection)?);
+        Ok(())
+    };
+    (Box::new(work), result)
 }
 
 impl Inner {

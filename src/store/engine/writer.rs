@@ -19,11 +19,15 @@ const QUEUE: usize = 64;
 /// A transaction takes further jobs for at most this long before it commits, so that no caller waits long.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Sends the result to the caller once the outcome of the commit is known.
-type Reply = Box<dyn FnOnce(StoreResult<()>) + Send>;
-/// Work on a connection with an open transaction. It receives an error if the transaction could not be
-/// opened.
-type WriteJob = Box<dyn FnOnce(StoreResult<&Connection>) -> Reply + Send>;
+/// Work on a connection with an open transaction.
+pub(crate) type Work = Box<dyn FnOnce(&Connection) -> StoreResult<()> + Send>;
+
+struct WriteJob {
+    work: Work,
+    /// Receives the outcome once that of the commit is known. If the caller is gone, the work is committed all
+    /// the same.
+    reply: oneshot::Sender<StoreResult<()>>,
+}
 
 /// The sending side of the writer thread.
 #[derive(Debug)]
@@ -42,21 +46,10 @@ impl WriterThread {
     }
 
     /// Runs `work` in the next transaction; returns after its commit.
-    pub(crate) async fn write<T, F>(&self, work: F) -> StoreResult<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
-    {
-        let (sender, receiver) = oneshot::channel();
-        let job: WriteJob = Box::new(move |connection| {
-            let result = connection.and_then(|connection| in_savepoint(connection, work));
-            Box::new(move |committed| {
-                // If the caller is gone, the work is committed all the same.
-                let _ = sender.send(committed.and(result));
-            })
-        });
-        self.send(job).await?;
-        receiver.await.unwrap_or(Err(StoreError::Closed))
+    pub(crate) async fn write(&self, work: Work) -> StoreResult<()> {
+        let (reply, outcome) = oneshot::channel();
+        self.send(WriteJob { work, reply }).await?;
+        outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
     async fn send(&self, job: WriteJob) -> StoreResult<()> {
@@ -83,10 +76,7 @@ impl Drop for WriterThread {
     }
 }
 
-fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> StoreResult<T>,
-) -> StoreResult<T> {
+fn in_savepoint(connection: &Connection, work: Work) -> StoreResult<()> {
     execute(connection, "SAVEPOINT job")?;
     let result = work(connection);
     failpoint::at("writer.job");
@@ -110,22 +100,22 @@ fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<
             let error = StoreError::from(error);
             // Fail all queued jobs at once: one after the other, each would wait for the full busy timeout.
             for job in iter::once(first).chain(inbox.try_iter()) {
-                job(Err(error.clone()))(Err(error.clone()));
+                let _ = job.reply.send(Err(error.clone()));
             }
             continue;
         }
         failpoint::at("writer.begun");
-        let mut replies = vec![first(Ok(connection))];
+        let mut done = vec![(in_savepoint(connection, first.work), first.reply)];
         // SQLite ends the transaction itself if the disk is full: further jobs would run outside of it.
         while !connection.is_autocommit() && began.elapsed() < GATHER {
             let Ok(job) = inbox.try_recv() else { break };
-            replies.push(job(Ok(connection)));
+            done.push((in_savepoint(connection, job.work), job.reply));
         }
         failpoint::at("writer.commit");
         let committed = commit(connection, identity);
         failpoint::at("writer.committed");
-        for reply in replies {
-            reply(committed.clone());
+        for (result, reply) in done {
+            let _ = reply.send(committed.clone().and(result));
         }
     }
 }
@@ -159,9 +149,11 @@ mod tests {
         .unwrap();
         let writer = WriterThread::start(db, FileIdentity::of(&path).unwrap()).unwrap();
         // The deferred foreign key is checked at the end of the transaction only.
-        let dangling = writer.write(|db| Ok(db.execute("INSERT INTO child VALUES (7)", [])?)).await;
+        let insert = |db: &Connection| Ok(db.execute_batch("INSERT INTO child VALUES (7)")?);
+        let dangling = writer.write(Box::new(insert)).await;
         assert!(dangling.is_err(), "{dangling:?}");
-        let rows = writer.write(|db| Ok(db.query_row("SELECT count(*) FROM child", [], |row| row.get(0))?));
-        assert_eq!(rows.await, Ok(0_i64));
+        drop(writer);
+        let db = Connection::open(&path).unwrap();
+        assert_eq!(db.query_row("SELECT count(*) FROM child", [], |row| row.get(0)), Ok(0_i64));
     }
 }
