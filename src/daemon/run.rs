@@ -32,8 +32,8 @@ const SHUTDOWN_TIME: Duration = Duration::from_millis(4500);
 pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, Failure> {
     let listener = listen(session.config.bind).await?;
     let bind = local_address(&listener)?;
-    let cancel = CancellationToken::new();
-    let mut reloads = signals::cancel_and_reload(&cancel)?;
+    let cancel = signals::cancel_on_signal()?;
+    let mut reloads = signals::reloads()?;
     let Some((opened, frontend)) = startup::open_store(&session, listener, &cancel).await? else {
         return Ok(0);
     };

@@ -1,9 +1,6 @@
 //! Signals: the first SIGINT or SIGTERM starts an orderly end, the second ends the process at once.
 
-use futures_util::StreamExt;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook_tokio::Signals;
-use tokio::sync::mpsc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
@@ -14,33 +11,32 @@ const EXIT_SIGNAL: i32 = 130;
 /// Returns a token that the first SIGINT or SIGTERM cancels.
 pub(crate) fn cancel_on_signal() -> Result<CancellationToken, Failure> {
     let cancel = CancellationToken::new();
-    listen(&cancel, &[SIGINT, SIGTERM])?;
+    cancel_at(&cancel, SignalKind::interrupt())?;
+    cancel_at(&cancel, SignalKind::terminate())?;
     Ok(cancel)
 }
 
-/// Cancels `cancel` at the first SIGINT or SIGTERM, and forwards each SIGHUP.
-pub(crate) fn cancel_and_reload(cancel: &CancellationToken) -> Result<mpsc::Receiver<()>, Failure> {
-    listen(cancel, &[SIGINT, SIGTERM, SIGHUP])
+/// Returns the SIGHUPs of this process, which ask for the configuration to be read again.
+pub(crate) fn reloads() -> Result<Signal, Failure> {
+    listen(SignalKind::hangup())
 }
 
-fn listen(cancel: &CancellationToken, which: &[i32]) -> Result<mpsc::Receiver<()>, Failure> {
-    let mut signals = Signals::new(which).map_err(|error| {
-        Failure::failed(format!("signals cannot be listened to: {error}"), "report it with this text")
-    })?;
-    let (reload, reloads) = mpsc::channel(1);
-    let cancel = cancel.clone();
+fn cancel_at(cancel: &CancellationToken, kind: SignalKind) -> Result<(), Failure> {
+    let (mut signals, cancel) = (listen(kind)?, cancel.clone());
     tokio::spawn(async move {
-        while let Some(signal) = signals.next().await {
-            match signal {
-                // A reload that is already waiting is enough.
-                SIGHUP => drop(reload.try_send(())),
-                _ if cancel.is_cancelled() => std::process::exit(EXIT_SIGNAL),
-                _ => {
-                    tracing::info!("stopping; a second signal ends it at once");
-                    cancel.cancel();
-                }
+        while signals.recv().await.is_some() {
+            if cancel.is_cancelled() {
+                std::process::exit(EXIT_SIGNAL);
             }
+            tracing::info!("stopping; a second signal ends it at once");
+            cancel.cancel();
         }
     });
-    Ok(reloads)
+    Ok(())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::failed(format!("signals cannot be listened to: {error}"), "report it with this text")
+    })
 }

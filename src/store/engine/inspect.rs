@@ -5,15 +5,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use refinery_core::Runner;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::common::failure::Failure;
 use crate::store::engine::data_directory::FILE_NAME;
 use crate::store::error::{StoreError, StoreResult};
 
-pub(crate) mod embedded {
-    refinery::embed_migrations!("src/store/migrations");
-}
+/// The steps of the schema: name and SQL. A released step never changes.
+const MIGRATIONS: &[(&str, &str)] = &[("V1__schema", include_str!("../migrations/V1__schema.sql"))];
 
 /// Time that SQLite waits for another process's write before it gives up.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,8 +65,15 @@ pub fn list_migrations(directory: &Path) -> Result<Vec<Migration>, Failure> {
     Ok(all)
 }
 
+/// Returns what brings a schema up to date.
+pub(crate) fn runner() -> Runner {
+    let parse = |(name, sql): &(&str, &str)| refinery_core::Migration::unapplied(name, sql);
+    let migrations: Result<Vec<_>, _> = MIGRATIONS.iter().map(parse).collect();
+    Runner::new(&migrations.expect("each name is V, a number, two underscores and a word"))
+}
+
 pub(crate) fn embedded_migrations() -> Vec<(i64, String)> {
-    let runner = embedded::migrations::runner();
+    let runner = runner();
     runner.get_migrations().iter().map(|m| (i64::from(m.version()), m.name().to_owned())).collect()
 }
 
@@ -187,7 +194,7 @@ fn open_for_inspection(path: &Path) -> rusqlite::Result<Connection> {
 /// Returns true if the text of an applied migration differs from this program's. Released migrations never
 /// change.
 fn is_development_version(connection: &Connection, applied: &[Migration]) -> rusqlite::Result<bool> {
-    for migration in embedded::migrations::runner().get_migrations() {
+    for migration in runner().get_migrations() {
         let version = i64::from(migration.version());
         if applied.iter().all(|applied| applied.version != version) {
             continue;

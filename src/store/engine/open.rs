@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::common::{clock::Clock, failure::Failure};
 use crate::store::engine::data_directory::{FILE_NAME, create_directory, create_file};
-use crate::store::engine::inspect::{self, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, embedded, wal_path};
+use crate::store::engine::inspect::{self, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, wal_path};
 use crate::store::engine::{backup, directory_lock};
 use crate::store::samples::commit_number;
 
@@ -52,7 +52,7 @@ pub(crate) fn open(directory: &Path) -> Result<(Connection, File), Failure> {
 
 /// Brings the schema of a store up to date.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Failure> {
-    embedded::migrations::runner().run(connection).map(drop).map_err(|error| {
+    inspect::runner().run(connection).map(drop).map_err(|error| {
         Failure::failed(
             format!("the schema of {} could not be brought up to date: {error}", path.display()),
             "nothing was changed; make room on the disk and see that this user may write there",
@@ -118,7 +118,7 @@ fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 pub(crate) fn in_memory() -> Connection {
     let mut db = Connection::open_in_memory().unwrap();
-    embedded::migrations::runner().run(&mut db).unwrap();
+    inspect::runner().run(&mut db).unwrap();
     commit_number::prepare(&db).unwrap();
     db
 }
