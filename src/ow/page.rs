@@ -97,7 +97,10 @@ struct Pagination {
 /// Parses a page of samples. Fails if the text as a whole is not a page; an invalid record is an entry of the
 /// page.
 pub fn parse_timeseries(body: &[u8]) -> Result<TimeseriesPage<'_>, PageError> {
-    if let Ok(page) = serde_json::from_slice::<Envelope<TimeseriesRecord<'_>>>(body) {
+    // Checked as a whole, the text's strings need not be checked one by one.
+    if let Ok(text) = str::from_utf8(body)
+        && let Ok(page) = serde_json::from_str::<Envelope<TimeseriesRecord<'_>>>(text)
+    {
         let next_cursor = next_cursor(page.pagination)?;
         return Ok(TimeseriesPage { records: page.data.into_iter().map(Ok).collect(), next_cursor });
     }

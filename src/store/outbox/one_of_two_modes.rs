@@ -57,16 +57,20 @@ pub(crate) fn find_gate(
 
 /// Returns true if a new observation goes to JHE, and excludes it otherwise.
 pub(crate) fn admit(db: &Connection, gate: ModeGate, stream: i64, instant: Timestamp) -> StoreResult<bool> {
-    let mut query = db.prepare_cached(&format!(
-        "SELECT {HAS_COUNTERPART} FROM (SELECT streams.*, ?2 AS at FROM streams WHERE id = ?1) AS own"
-    ))?;
-    let excluded = !gate.is_sent || query.query_row(params![stream, instant], |row| row.get(0))?;
+    let excluded = !gate.is_sent || has_counterpart(db, stream, instant)?;
     if excluded {
         let insert =
             "INSERT INTO export_exclusions (stream_id, instant) VALUES (?, ?) ON CONFLICT DO NOTHING";
         db.prepare_cached(insert)?.execute(params![stream, instant])?;
     }
     Ok(!excluded)
+}
+
+fn has_counterpart(db: &Connection, stream: i64, instant: Timestamp) -> StoreResult<bool> {
+    let select = format!(
+        "SELECT {HAS_COUNTERPART} FROM (SELECT streams.*, ?2 AS at FROM streams WHERE id = ?1) AS own"
+    );
+    Ok(db.prepare_cached(&select)?.query_row(params![stream, instant], |row| row.get(0))?)
 }
 
 pub(crate) fn is_excluded(db: &Connection, stream: i64, instant: Timestamp) -> StoreResult<bool> {

@@ -155,7 +155,7 @@ impl StreamChanges {
         let mut lag = Lag::default();
         let is_by_day = key.daily_total || series::find(key.series_type).is_some_and(SeriesType::is_by_day);
         for change in self.own.iter().filter(|_| !is_by_day) {
-            let Change::New(sample) = change else { continue };
+            let Some(sample) = change.new_sample() else { continue };
             let measured = sample.frame().map_or(sample.instant, |frame| frame.end);
             if measured >= linked {
                 lag.add(measured, now);
@@ -286,10 +286,7 @@ fn follow_renames(
     incoming: &StreamSamples,
     changes: &mut StreamChanges,
 ) -> StoreResult<()> {
-    let new = |change: &Change| match change {
-        Change::New(sample) => Some(sample.instant),
-        _ => None,
-    };
+    let new = |change: &Change| change.new_sample().map(|sample| sample.instant);
     let Some(first) = changes.own.iter().find_map(new) else { return Ok(()) };
     let last = changes.own.iter().rev().find_map(new).unwrap_or(first);
     for (id, key) in stream::list_siblings(db, &batch.owner, &incoming.key)? {
@@ -315,9 +312,9 @@ fn continue_renamed(before: i64, moved: &[Sample], changes: &mut StreamChanges) 
         let at = moved.binary_search_by_key(&instant, |sample: &Sample| sample.instant).ok()?;
         moved.get(at).cloned()
     };
-    let pair = |change: &Change| match change {
-        Change::New(sample) => stored_at(sample.instant).map(|stored| (stored, sample.clone())),
-        _ => None,
+    let pair = |change: &Change| {
+        let sample = change.new_sample()?;
+        Some((stored_at(sample.instant)?, sample.clone()))
     };
     // An event keeps the id and the instant under which it was first stored.
     let in_place = |stored: &Sample, shown: Sample| match stored.event().map(Box::<str>::from) {
@@ -385,10 +382,11 @@ fn write_stream(
     // A commit that changes nothing takes no number.
     let is_changed = !(changes.own.is_empty() && changes.renamed.is_empty());
     let commit = if is_changed { commit_number::assign(db, run, now)? } else { 0 };
-    let mut insert = write_change::prepare_insert(db)?;
+    let new: Vec<&Sample> = changes.own.iter().filter_map(Change::new_sample).collect();
+    write_change::insert(db, stored.id, &new, commit)?;
     for (stream, change) in own.chain(renamed) {
         let is_admitted = gate.map_or(Ok(true), |gate| write_change::admit(db, gate, stream, change))?;
-        write_change::write(db, &mut insert, stream, change, is_exported && is_admitted, commit, now)?;
+        write_change::update(db, stream, change, is_exported && is_admitted, commit, now)?;
         failpoint::at("change.kept");
         if let Some(target) = target.filter(|_| is_admitted) {
             write_change::enqueue(db, target, stream, change, now)?;
@@ -408,8 +406,7 @@ fn add_hourly_counts(
 ) -> StoreResult<()> {
     let oldest = now.hour() - COUNTED_HOURS;
     let mut hours: Vec<(i64, i64)> = Vec::new();
-    for change in &changes.own {
-        let Change::New(sample) = change else { continue };
+    for sample in changes.own.iter().filter_map(Change::new_sample) {
         match (sample.instant.hour(), hours.last_mut()) {
             (hour, _) if hour < oldest => {}
             (hour, Some((last, count))) if *last == hour => *count += 1,

@@ -17,6 +17,16 @@ pub enum Change {
     Relocated(Sample),
 }
 
+impl Change {
+    /// Returns the sample if it is not stored yet.
+    pub(crate) fn new_sample(&self) -> Option<&Sample> {
+        match self {
+            Self::New(sample) => Some(sample),
+            Self::Revised(_) | Self::Relocated(_) => None,
+        }
+    }
+}
+
 /// Compares shown with stored samples. Both are in order of instants, each instant once.
 pub fn merge(stored: &[Sample], shown: &[Sample]) -> Vec<Change> {
     let mut stored = stored.iter().peekable();
