@@ -48,7 +48,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     }
     let cancel = signals::cancel_on_signal()?;
     let exporter = Exporter { store: store.clone(), clock: session.clock.clone(), jhe, cancel };
-    exporter.refresh_parked_consents().await?;
+    exporter.refresh_missing_consents().await?;
     let progress = Arc::new(ExportProgress::default());
     let display = show_progress(&progress);
     let report = exporter.drain(patient, &progress).await;

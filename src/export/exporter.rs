@@ -94,7 +94,7 @@ impl ExportReport {
             *match verdict {
                 Verdict::Delivered => &mut self.delivered,
                 Verdict::Dead(_) => &mut self.dead,
-                Verdict::Consent => &mut self.consent,
+                Verdict::NoConsent => &mut self.consent,
                 Verdict::Configuration(..) => &mut self.configuration,
                 Verdict::Retry { .. } | Verdict::Unsent => &mut self.retried,
             } += 1;
@@ -179,11 +179,11 @@ impl Exporter {
         Ok(!self.store.read(move |db| outbox::list_ready_streams(db, None, now)).await?.is_empty())
     }
 
-    /// Refreshes the consents of patients with parked observations, as each tick does. If JHE does not
-    /// answer, they stay parked.
-    pub async fn refresh_parked_consents(&self) -> Result<(), StoreError> {
-        let parked = self.store.read(outbox::list_parked_patients).await?;
-        self.refresh(&parked).await.map(drop)
+    /// Refreshes the consents of patients with observations that wait for consent, as each tick does. If JHE
+    /// does not answer, they wait on.
+    pub async fn refresh_missing_consents(&self) -> Result<(), StoreError> {
+        let patients = self.store.read(outbox::list_patients_without_consent).await?;
+        self.refresh(&patients).await.map(drop)
     }
 
     async fn refresh(&self, patients: &BTreeSet<PatientId>) -> Result<Vec<FailedRefresh>, StoreError> {

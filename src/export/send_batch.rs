@@ -81,7 +81,7 @@ impl Exporter {
             EntryOutcome::Delivered => Verdict::Delivered,
             EntryOutcome::Exists(_) if entry.waiting.ambiguous || entry.may_exist => Verdict::Delivered,
             EntryOutcome::Exists(text) => self.decide_existing(entry, &text).await,
-            EntryOutcome::NoConsent => Verdict::Consent,
+            EntryOutcome::NoConsent => Verdict::NoConsent,
             EntryOutcome::Configuration(text) => Verdict::Configuration(text, now.plus(CONFIGURATION_PAUSE)),
             EntryOutcome::Dead(text) => Verdict::Dead(text),
             EntryOutcome::Retry(why) => {

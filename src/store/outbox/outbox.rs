@@ -35,7 +35,7 @@ pub enum Verdict {
     /// JHE rejects it, for this reason.
     Dead(String),
     /// Parked until consent returns.
-    Consent,
+    NoConsent,
     /// Parked until an operator has resolved the reason; tried again at this time.
     Configuration(String, Timestamp),
     /// Leased, but not sent.
@@ -110,7 +110,7 @@ pub fn apply_verdicts(db: &Connection, sent: &[(OutboxEntry, Verdict)], now: Tim
         match verdict {
             Verdict::Delivered => totals.delivered += 1,
             Verdict::Dead(_) => totals.dead += 1,
-            Verdict::Consent | Verdict::Configuration(..) => totals.parked += 1,
+            Verdict::NoConsent | Verdict::Configuration(..) => totals.parked += 1,
             Verdict::Unsent | Verdict::Retry { .. } => {}
         }
         apply_verdict(db, entry, verdict, now)?;
@@ -128,7 +128,7 @@ fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: T
             return Ok(());
         }
         Verdict::Dead(why) => ("dead", None, false, why.as_str()),
-        Verdict::Consent => ("consent", Some(now), false, ""),
+        Verdict::NoConsent => ("consent", Some(now), false, ""),
         Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),
         Verdict::Unsent => ("pending", Some(now), false, ""),
         Verdict::Retry { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
@@ -175,7 +175,7 @@ fn move_state(
 }
 
 /// Lists the patients with rows that wait for consent.
-pub fn list_parked_patients(db: &Connection) -> StoreResult<BTreeSet<PatientId>> {
+pub fn list_patients_without_consent(db: &Connection) -> StoreResult<BTreeSet<PatientId>> {
     let select = "SELECT DISTINCT patient_id FROM outbox_counts JOIN streams ON streams.id = stream_id
          WHERE state = 'consent' AND rows > 0";
     Ok(db.prepare_cached(select)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)

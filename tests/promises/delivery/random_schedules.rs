@@ -204,7 +204,7 @@ impl Scene {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let exporter =
             Exporter { store, clock, jhe: Arc::new(self.client()), cancel: CancellationToken::new() };
-        exporter.refresh_parked_consents().await.unwrap();
+        exporter.refresh_missing_consents().await.unwrap();
         // A process that another test has just forked holds the lock too, until it is another program.
         while exporter.drain(None, &ExportProgress::default()).await.unwrap().is_none() {
             tokio::task::yield_now().await;
