@@ -216,7 +216,7 @@ fn what_the_image_copies_is_there_and_reaches_the_builder() {
     for path in &kept {
         assert!(root().join(path).exists(), "{path} is not there");
     }
-    for needed in ["Cargo.toml", "Cargo.lock", "build.rs", "src", "assets", "benches"] {
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "assets", "benches"] {
         assert!(kept.contains(&needed), "{needed} does not reach the builder");
     }
     let copies =
