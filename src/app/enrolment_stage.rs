@@ -62,7 +62,9 @@ impl EnrolmentStage {
             }
             Self::Connected => "",
             Self::NeedsRelink => "OW no longer knows the user: invite again, so that the patient reconnects",
-            Self::Withdrawn => "Not polled; invite again only if the patient asks for it",
+            Self::Withdrawn => {
+                "Consent withdrawn: nothing is fetched. Invite again only if the patient asks for it"
+            }
         }
     }
 }

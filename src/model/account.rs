@@ -48,7 +48,9 @@ impl Role {
     pub fn about(self) -> &'static str {
         match self {
             Self::Viewer => "Sees patients, studies and data.",
-            Self::Manager => "Also makes studies, adds and invites patients, polls, and reads the audit.",
+            Self::Manager => {
+                "Also makes studies, adds and invites patients, starts syncs, and reads the audit."
+            }
             Self::Operator => "Also makes accounts and changes settings.",
         }
     }

@@ -100,7 +100,7 @@ const MAX_NAME_LENGTH: usize = 200;
 pub fn parse_name(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err("give a name of one line".to_owned());
+        return Err("give a name, on one line".to_owned());
     }
     if text.chars().count() > MAX_NAME_LENGTH {
         return Err(format!("give at most {MAX_NAME_LENGTH} characters"));

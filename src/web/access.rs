@@ -121,7 +121,7 @@ impl Staff {
             return Ok(());
         }
         let text =
-            format!("This takes the role “{role}”; yours is “{}”. Ask an operator.", self.account.role);
+            format!("This needs the role “{role}”. Yours is “{}”: ask an operator.", self.account.role);
         Err(Refusal::forbidden(text).link("/admin", "Overview"))
     }
 
@@ -262,7 +262,7 @@ async fn sign_in_patient(app: &App, request: &mut Request) -> Result<SignedInPat
         Refusal::new(
             StatusCode::UNAUTHORIZED,
             "Please open your link again",
-            "We do not know who you are in this browser. Open the link from your study here. If it was \
+            "This browser does not know you. Open the link from your study in this browser. If it was \
              used already, ask the person who sent it for a new one.",
         )
     })?;

@@ -158,7 +158,7 @@ impl FormErrors {
         html! {
             @if !self.0.is_empty() {
                 div.problem role="alert" tabindex="-1" {
-                    h2 { "Please mend this" }
+                    h2 { "Please correct this" }
                     ul { @for (field, text) in &self.0 { li { a href={ "#" (field) } { (text) } } } }
                 }
             }

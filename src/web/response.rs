@@ -123,12 +123,12 @@ impl Refusal {
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "There is no such page", "Perhaps its address was cut short.")
+        Self::new(StatusCode::NOT_FOUND, "There is no such page", "Check the address.")
             .link("/", "To the start page")
     }
 
     pub(crate) fn bad(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "That cannot be", text)
+        Self::new(StatusCode::BAD_REQUEST, "This did not work", text)
     }
 
     pub(crate) fn forbidden(text: impl Into<String>) -> Self {

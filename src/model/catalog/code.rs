@@ -93,9 +93,9 @@ pub const CODES: &[Code] = &[
         "Workouts, with their kind, time, distance and energy, and the distance and energy of the day's \
          activity."),
     jhe(OPEN_M_HEALTH, (STEP_COUNT, "Step count"),
-        "Steps, through the day and in all."),
+        "Your steps through the day, and the day's total."),
     jhe(IEEE_1752, (SLEEP_STAGES, "Sleep stage summary"),
-        "Sleep stages: how long you slept lightly, deeply or dreaming, and lay awake."),
+        "Sleep stages: how long you were in light, deep and dream sleep, and awake."),
     jhe(OPEN_M_HEALTH, (SLEEP_EPISODE, "Sleep episode"),
         "Sleep: when each night and nap began and ended, and how well you slept."),
     jhe(OPEN_M_HEALTH, (SLEEP_DURATION, "Sleep duration"),

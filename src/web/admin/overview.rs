@@ -250,7 +250,7 @@ fn render_empty_list(shown: &PatientFilter, staff: &Staff) -> Markup {
                 p { (no_patients_text(staff)) }
                 @if staff.may_create() {
                     ol {
-                        li { a href="/admin/studies/new" { "Make a study" } ": what it asks for, and why" }
+                        li { a href="/admin/studies/new" { "Add a study" } ": what it asks for, and why" }
                         li { a href="/admin/patients/new" { "Add a patient" } " to it" }
                         li { "On the patient’s page, make the link that invites, and send it" }
                     }

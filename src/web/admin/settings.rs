@@ -37,7 +37,7 @@ async fn render(app: &App, staff: &Staff, done: &str, invalid_value: Option<Inva
         (notice(done))
         @if let Some(invalid_value) = &settings_form.invalid_value {
             div.problem role="alert" tabindex="-1" {
-                h2 { "Please mend this" }
+                h2 { "Please correct this" }
                 ul { li { a href={ "#" (invalid_value.key) } { (invalid_value.why) } } }
             }
         }

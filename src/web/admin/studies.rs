@@ -43,7 +43,7 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let body = html! {
         div.heading {
             h1 { "Studies" }
-            @if staff.may_create() { a.button href="/admin/studies/new" { "Make a study" } }
+            @if staff.may_create() { a.button href="/admin/studies/new" { "Add a study" } }
         }
         @if studies.is_empty() && staff.account().is_of_jhe() {
             p.empty { "No study of your organizations has patients here yet. Studies are made in JHE." }
@@ -52,14 +52,14 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         } @else {
             table {
                 (table_head(&[
-                    Text("Study"), Text("Who asks"), Text("Data types"), Text("Data sources"),
+                    Text("Study"), Text("Institution"), Text("Data types"), Text("Data sources"),
                     Number("Patients"),
                 ]))
                 tbody { @for (patients, one) in &studies { tr {
                     th scope="row" data-label="Study" { a href={ "/admin/studies/" (one.id) } {
                         (one.id) " " (one.terms.name)
                     } }
-                    td data-label="Who asks" { (one.terms.organization) }
+                    td data-label="Institution" { (one.terms.organization) }
                     td data-label="Data types" { (scope_names(&one.terms)) }
                     td data-label="Data sources" { (source_names(&one.terms)) }
                     td.number data-label="Patients" { (count(*patients)) }
@@ -130,14 +130,14 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions) -> (Terms, FormError
         data_sources: options.sources.iter().filter(|source| ticked("source", source)).cloned().collect(),
     };
     errors.take("name", parse_name(&terms.name).map_err(|why| format!("Name: {why}")));
-    errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Who asks: {why}")));
+    errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Institution: {why}")));
     if terms.purpose.is_empty() || terms.purpose.chars().count() > MAX_PURPOSE_LENGTH {
         errors.add(
             "purpose",
             format!("Why: say it in words that patients read, in at most {MAX_PURPOSE_LENGTH} characters"),
         );
     }
-    errors.take("contact", parse_name(&terms.contact).map_err(|why| format!("Whom to ask: {why}")));
+    errors.take("contact", parse_name(&terms.contact).map_err(|why| format!("Contact: {why}")));
     if terms.scopes.is_empty() {
         errors.add("scope", "Data types: tick what patients are asked for");
     }
@@ -175,9 +175,9 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let body = html! {
         h1 { (terms.name) }
         dl.terms {
-            dt { "Who asks" } dd { (terms.organization) }
+            dt { "Institution" } dd { (terms.organization) }
             dt { "Why" } dd { (terms.purpose) }
-            dt { "Whom to ask" } dd { (terms.contact) }
+            dt { "Contact" } dd { (terms.contact) }
             dt { "Data types" } dd { (scope_names(terms)) }
             dt { "Data sources" } dd { (source_names(terms)) }
         }
@@ -207,7 +207,7 @@ impl StudyForm<'_> {
     fn render(&self, app: &App, staff: &Staff, options: &StudyOptions) -> Response {
         let (title, action) = match self.id {
             Some(id) => ("Change a study", format!("/admin/studies/{id}")),
-            None => ("Make a study", "/admin/studies/new".to_owned()),
+            None => ("Add a study", "/admin/studies/new".to_owned()),
         };
         let body = html! {
             h1 { (title) }
@@ -237,9 +237,9 @@ fn render_text_fields(terms: &Terms, errors: &FormErrors) -> Markup {
     let whom = "A person with an address or a number; patients write there with questions.";
     html! {
         (errors.field("name", "Name", "As patients know the study.", &terms.name, "text"))
-        (errors.field("organization", "Who asks", "Your institution.", &terms.organization, "text"))
+        (errors.field("organization", "Institution", "Your institution.", &terms.organization, "text"))
         (errors.field("purpose", "Why", why, &terms.purpose, "textarea"))
-        (errors.field("contact", "Whom to ask", whom, &terms.contact, "text"))
+        (errors.field("contact", "Contact", whom, &terms.contact, "text"))
     }
 }
 
@@ -268,7 +268,7 @@ fn render_checkboxes(terms: &Terms, options: &StudyOptions, errors: &FormErrors)
         }
         fieldset {
             legend { "Data sources" }
-            p.help { "Patients can connect only these. With none ticked, they can connect any that OW supports." }
+            p.help { "Patients can connect only these. Tick none to allow all that OW supports." }
             @for source in &options.sources {
                 (checkbox(&format!("source-{source}"), "source", source, terms.data_sources.contains(source),
                           &html! { (source) }))

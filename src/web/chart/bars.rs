@@ -175,7 +175,7 @@ impl Bars<'_> {
         let (heading, format_time) = self.row;
         html! {
             details {
-                summary { "The same as a table" span.hidden { ": " (self.title) } }
+                summary { "Show as a table" span.hidden { ": " (self.title) } }
                 table {
                     caption { (self.title) }
                     thead { tr {

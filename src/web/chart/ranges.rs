@@ -79,8 +79,8 @@ pub(crate) fn render(
         figure {
             (render_frame(scale, zone, (&intervals, period.label()), &summary, &drawn))
             figcaption { (summary) " "
-                @if has_diastolic { "Line: mean systolic; broken line: mean diastolic; bars: lowest to highest." }
-                @else { "Line: mean; bars: lowest to highest." }
+                @if has_diastolic { "The line is the systolic average, the broken line the diastolic one. The bars show lowest to highest." }
+                @else { "The line is the average. The bars show lowest to highest." }
             }
         }
         (render_table(series, period, zone, (buckets, has_diastolic), scale))
@@ -178,7 +178,7 @@ fn render_table(
     };
     html! {
         details {
-            summary { "The same as a table" span.hidden { ": " (series.name) } }
+            summary { "Show as a table" span.hidden { ": " (series.name) } }
             table {
                 caption { (series.name) ", " (parts) "in " (series.display.unit) ", " (period.title()) }
                 (table_head(&[Text("From"), Number("Samples"), Number("Lowest"), Number("Mean"), Number("Highest")]))

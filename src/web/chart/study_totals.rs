@@ -261,7 +261,7 @@ impl Activity {
             || self.slots.iter().zip(&chart.values).filter(|(_, values)| values.iter().any(|one| *one > 0));
         html! {
             details {
-                summary { "The same as a table" span.hidden { ": " (chart.title) } }
+                summary { "Show as a table" span.hidden { ": " (chart.title) } }
                 @if full().next().is_none() { p.fine { "There is nothing to show." } } @else {
                     table {
                         caption { (chart.title) ", " (self.period.title()) }

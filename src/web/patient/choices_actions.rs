@@ -197,8 +197,8 @@ async fn sign_out(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerR
         patient_tokens::forget(app, id).await?;
     }
     let body = html! {
-        h1 { "This browser has forgotten you" }
-        p { "Your choices stand as they are. To come back, ask your study for a new link." }
+        h1 { "You are signed out" }
+        p { "Your choices have not changed. To come back, ask your study for a new link." }
     };
     Ok(with_session(app, page_response(app, "Signed out", &body), None))
 }

@@ -149,7 +149,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
             p { a.button href="/clients/ow/data" { "See and download my data" } }
         }
         (form("/clients/ow/sign-out", patient.token(), &html! {
-            button.quiet type="submit" { "Forget me in this browser" }
+            button.quiet type="submit" { "Sign out of this browser" }
             p.fine { "To come back, you then need a new link from your study." }
         }))
     };
@@ -177,7 +177,7 @@ fn entry_title(entry: &ConsentEntry) -> String {
 
 fn render_entry(entry: &ConsentEntry, patient: &SignedInPatient, zone: &TimeZone) -> Markup {
     html! {
-        p { "You share this since " (local(zone, entry.grant.granted)) "." }
+        p { "You have shared this since " (local(zone, entry.grant.granted)) "." }
         (stop_button(entry.study.as_ref().map(|(id, _)| *id), &entry.scope, patient))
     }
 }
@@ -224,7 +224,7 @@ fn render_unmeasured(question: &ConsentQuestion, others: &OtherDevices) -> Marku
         @if !all.is_empty() {
             div.scope {
                 h3 { "Not measured by " (question.device_names()) }
-                p { "The study asks for more, and you are not asked about it: " (names(&all)) "." }
+                p { "The study asks for more, which your device does not measure: " (names(&all)) "." }
                 @for (offer, opened) in others {
                     @let more = of_offer(opened);
                     @if !more.is_empty() {
@@ -256,7 +256,7 @@ fn render_study(
                     div.scope {
                         h3 { (scope.display) }
                         p.fine { (code::patient_description(&scope.code).unwrap_or_default()) }
-                        p { "You share this since " (local(zone, agreed.since)) "."
+                        p { "You have shared this since " (local(zone, agreed.since)) "."
                             @if !question.measures(scope) {
                                 " It is not measured by " (question.device_names()) "."
                             }
@@ -288,7 +288,7 @@ fn render_open_scopes(
     html! {
         @if !open.is_empty() {
             details open {
-                summary { "What you agree to when you share" }
+                summary { "Read this before you share more" }
                 dl.terms {
                     @for (heading, text) in question.wording().parts() { dt { (heading) } dd { (text) } }
                 }

@@ -31,7 +31,7 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         "stale" => provider.not_connected(
             "That took too long",
             &format!(
-                "The way to {name} is open for 15 minutes. Nothing was connected; please start once \
+                "You took longer than 15 minutes at {name}. Nothing was connected; please start once \
                       more."
             ),
         ),
@@ -39,7 +39,7 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
             "That did not work",
             &format!(
                 "{name} or the service that connects it reported an error. Nothing was connected. Please try \
-                 again; if it stays, tell the person who sent you the link."
+                 again. If it fails again, tell the person who sent you the link."
             ),
         ),
         _ => match connect_device::refresh_active(app, patient.id()).await {
@@ -130,7 +130,7 @@ type TitleAndBody = (&'static str, Markup);
 fn connected(name: &str, interval: &str, has_open_scopes: bool) -> TitleAndBody {
     let body = html! {
         h1 { "Successfully Connected" }
-        p.lead { (name) " is connected. You need not do anything more." }
+        p.lead { (name) " is connected. You are done." }
         h2 { "What happens next" }
         ul {
             li { "Keep wearing and syncing your device as you always do." }

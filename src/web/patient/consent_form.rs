@@ -124,7 +124,7 @@ impl ConsentForm<'_> {
                     (render_question(question, self.problem == Some(FormProblem::NothingTicked)))
                 }
                 div.actions {
-                    button type="submit" name="answer" value="agree" { "I agree to what is ticked" }
+                    button type="submit" name="answer" value="agree" { "I agree to the ticked items" }
                     button.quiet type="submit" name="answer" value="decline" { "I do not agree" }
                 }
             }))
@@ -164,7 +164,7 @@ fn render_question(question: &ConsentQuestion, missing: bool) -> Markup {
                 }
             }
             @if !unmeasured.is_empty() {
-                p.fine { "Not measured by " (question.device_names()) ", so you are not asked about it: "
+                p.fine { "Your " (question.device_names()) " does not measure these, so we do not ask for them: "
                          (unmeasured.join(", ")) "." }
             }
             @if !undeliverable.is_empty() {

@@ -54,11 +54,11 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
         h1 { "Your data" }
         (overview.render("#"))
         (charts.render("/clients/ow/data?period="))
-        h2 { "Take it with you" }
+        h2 { "Download your data" }
         p { "Everything that is stored about you here:" }
         ul {
             li { a href="/clients/ow/data.csv" download { "As a table (CSV)" } ", for a spreadsheet" }
-            li { a href="/clients/ow/data.ndjson" download { "As Open mHealth data points (JSON)" }
+            li { a href="/clients/ow/data.ndjson" download { "For other programs: Open mHealth data points (JSON)" }
                  ", for other programs" }
         }
         p { a.button href="/clients/ow/manage" { "Your choices" } }

@@ -151,7 +151,7 @@ fn read_code(app: &App, text: &str) -> Result<LinkCode, Refusal> {
         Refusal::new(StatusCode::BAD_REQUEST, title, format!("{why} {whom}"))
     };
     if text.is_empty() {
-        return Err(incomplete("Its code is missing."));
+        return Err(incomplete("Part of the link is missing."));
     }
     match InvitationCode::parse(text) {
         // First: a host name can make the whole code look like a token of the daemon.
@@ -176,7 +176,7 @@ fn closed_invitation(invitation: &Invitation, now: Timestamp) -> Refusal {
     let (status, title, text) = match invitation.state(now) {
         InvitationState::Revoked => (
             StatusCode::FORBIDDEN,
-            "This link was taken back",
+            "This link no longer works",
             "There may be a newer one in your messages. Otherwise ask the person in your study who sent it.",
         ),
         InvitationState::Expired => (
@@ -196,8 +196,8 @@ fn closed_invitation(invitation: &Invitation, now: Timestamp) -> Refusal {
 
 fn declined(app: &App) -> Response {
     let body = html! {
-        h1 { "You have not agreed to anything" }
-        p { "Nothing was saved and nothing is shared. You need not do anything more." }
+        h1 { "You agreed to nothing new" }
+        p { "Nothing was saved. What you shared before stays shared until you stop it." }
         p { "If you change your mind, the same link works for seven days from when it was made." }
     };
     page_response(app, "You have not agreed", &body)

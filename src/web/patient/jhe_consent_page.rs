@@ -87,8 +87,8 @@ fn collect_answers(agreed: &[(&ConsentQuestion, Vec<Scope>)], ticks: &TickedBoxe
 
 fn declined(app: &App) -> Response {
     let body = html! {
-        h1 { "You have not agreed to anything" }
-        p { "Nothing was saved and nothing new is shared. You need not do anything more." }
+        h1 { "You agreed to nothing new" }
+        p { "Nothing was saved. What you shared before stays shared until you stop it." }
         p { "If you change your mind, this browser knows you for 30 days: "
             a href="/clients/ow/ask" { "read what is asked" } ", or look at "
             a href="/clients/ow/manage" { "your choices" } "." }

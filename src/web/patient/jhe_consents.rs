@@ -149,7 +149,7 @@ fn unavailable() -> Refusal {
         StatusCode::SERVICE_UNAVAILABLE,
         "This does not work at the moment",
         "The service that keeps your choices does not answer as it should. What you chose may not be saved. \
-         Please try again in a few minutes; if it stays, tell the person in your study.",
+         Please try again in a few minutes. If it fails again, tell the person in your study.",
     )
     .link("/clients/ow/manage", "Your choices")
 }

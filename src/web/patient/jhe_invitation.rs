@@ -153,7 +153,7 @@ fn redemption_refused(error: &RedeemError) -> Refusal {
         }
         RedeemError::Cancelled => (
             StatusCode::FORBIDDEN,
-            "This link was taken back",
+            "This link no longer works",
             format!("There may be a newer one in your messages. {ask}"),
         ),
         RedeemError::Jhe(error) => return jhe_unavailable(error),

@@ -5,7 +5,7 @@ use crate::model::catalog::code;
 use crate::model::study::{Scope, Study};
 use crate::secrets::token::TokenHash;
 
-pub(crate) const VERSION: &str = "2026-11-25";
+pub(crate) const VERSION: &str = "2026-11-28";
 /// A BCP 47 tag.
 pub(crate) const LANGUAGE: &str = "en";
 
@@ -111,7 +111,7 @@ mod tests {
         let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),
-            ("2026-11-25", "170cfbb9ff43686506e64fc6226b3d295c5a654f5f2d12917fd5ae9ce49b1b88")
+            ("2026-11-28", "98defb560b18ada98ff06fcaf7187f89e06184ca7b1ce6dbde57223e1480ff02")
         );
     }
 }

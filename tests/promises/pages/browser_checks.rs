@@ -17,7 +17,7 @@ fn a_patient_who_refuses_at_the_provider_can_try_again() {
     let (operator, patient) = (stage.operator(), stage.browser());
     patient.go(&stage.invite(&operator, "P-1"));
     patient.click_css("input[type=checkbox]");
-    patient.press("I agree to what is ticked");
+    patient.press("I agree to the ticked items");
     patient.see("Simulated provider");
     patient.click_css("#refuse");
     patient.see("You did not agree");
@@ -44,7 +44,7 @@ fn double_clicks_back_and_reload_do_no_harm() {
     let patient = stage.browser();
     patient.resize(PHONE.0, PHONE.1);
     patient.go(&link);
-    patient.press("I agree to what is ticked");
+    patient.press("I agree to the ticked items");
     patient.read("Nothing is ticked");
     patient.click_css("input[type=checkbox]");
     patient.run("const yes = document.querySelector('[value=agree]'); yes.click(); yes.click();");
@@ -82,7 +82,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
     look(operator, "the invitation");
     patient.go(&link);
     look(patient, "the launch page");
-    patient.press("I agree to what is ticked");
+    patient.press("I agree to the ticked items");
     patient.read("Nothing is ticked");
     look(patient, "the launch page with an error");
     connect(patient, &link);
@@ -121,7 +121,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
     }
     operator.go(&at("/admin/studies/new"));
     operator.press("Save");
-    operator.read("Please mend this");
+    operator.read("Please correct this");
     look(operator, "a form with errors");
 }
 

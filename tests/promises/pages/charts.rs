@@ -72,7 +72,7 @@ fn each_type_with_data_has_a_chart_and_a_table() {
         let name = series.series_type;
         let drawn = section(&page, name).unwrap_or_else(|| panic!("no chart of {name}: {page}"));
         let is_drawn =
-            drawn.contains("<svg") && drawn.contains("<table") && drawn.contains("The same as a table");
+            drawn.contains("<svg") && drawn.contains("<table") && drawn.contains("Show as a table");
         let title = series.name.replace('\'', "&#39;");
         assert!(is_drawn && (drawn.contains(series.name) || drawn.contains(&title)), "{name}: {drawn}");
         let one = format!("/admin/patients/{patient}/charts/{name}");

@@ -41,7 +41,7 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
 
     // 7: granted and connected again, a new sample is.
     patient.press("Agree to share");
-    patient.read("You share this since");
+    patient.read("You have shared this since");
     patient.press("Connect a device");
     patient.see("Simulated provider");
     patient.click_css("#agree");

@@ -30,7 +30,7 @@ fn from_jhes_link_to_a_connected_device_and_back_out() {
     patient.see("Would you like to share your data?");
     patient.read("no device here delivers: Blood pressure");
     is_fine(&patient, "what JHE's studies ask");
-    patient.press("I agree to what is ticked");
+    patient.press("I agree to the ticked items");
     patient.read("Nothing is ticked");
     is_fine(&patient, "what JHE's studies ask, with an error");
     patient.click_css("input[type=checkbox]");

@@ -97,7 +97,7 @@ fn the_patient_chooses_a_device_first_where_devices_differ() {
     let oura = scene.browser.get(way("oura")).body;
     assert!(scene.is_asked(&oura, HEART_RATE) && !scene.is_asked(&oura, PRESSURE), "{oura}");
     assert!(
-        oura.contains("Not measured by your Oura, so you are not asked about it: Blood pressure."),
+        oura.contains("Your Oura does not measure these, so we do not ask for them: Blood pressure."),
         "{oura}"
     );
     let garmin = scene.browser.get(way("garmin")).body;
@@ -107,7 +107,7 @@ fn the_patient_chooses_a_device_first_where_devices_differ() {
     assert!(scene.consents().contains(HEART_RATE) && !scene.consents().contains(PRESSURE));
     scene.connect();
     let manage = scene.browser.get("/clients/ow/manage").body;
-    assert!(manage.contains("Not measured by your Oura"), "{manage}");
+    assert!(manage.contains("Your Oura does not measure these"), "{manage}");
     assert!(!manage.contains(&format!("name=\"scope\" value=\"{PRESSURE}\"")), "{manage}");
     assert!(
         manage.contains("/clients/ow/manage?device=garmin"),

@@ -294,13 +294,13 @@ fn a_consent_recorded_by_hand_is_shown_and_can_be_withdrawn() {
     let ran = scene.world.run(&["patient", "consent", &scene.patient, HEART_RATE, "--grant"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let page = scene.browser.get("/clients/ow/manage").body;
-    assert_eq!(page.matches("You share this since").count(), 2, "{page}");
+    assert_eq!(page.matches("You have shared this since").count(), 2, "{page}");
     assert_eq!(scene.manage("/clients/ow/withdraw", &[]).status, 303);
     let page = scene.browser.get("/clients/ow/manage");
-    assert_eq!(page.body.matches("You share this since").count(), 1);
+    assert_eq!(page.body.matches("You have shared this since").count(), 1);
     let fields = [("scope", HEART_RATE), ("sure", "yes")];
     assert_eq!(scene.browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &fields).status, 303);
-    assert_eq!(scene.browser.get("/clients/ow/manage").body.matches("You share this since").count(), 0);
+    assert_eq!(scene.browser.get("/clients/ow/manage").body.matches("You have shared this since").count(), 0);
 }
 
 #[test]

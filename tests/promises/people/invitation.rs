@@ -73,7 +73,7 @@ fn nothing_is_ticked_before_the_patient_ticks_it() {
     scene.invite();
     let link = scene.invite();
     let answer = declined.submit(&link, "/clients/ow/agree", &fields);
-    assert_eq!(answer.heading(), "You have not agreed to anything");
+    assert_eq!(answer.heading(), "You agreed to nothing new");
     assert!(!scene.consents().contains("granted"));
     assert_eq!(declined.get(&link).status, 200, "the link is still good");
 }
@@ -130,10 +130,10 @@ fn an_unusable_link_explains_why() {
     let unknown = at("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert_eq!((unknown.status, unknown.heading()), (404, "We do not know this link"));
     let newer = scene.invite();
-    assert_eq!((at(code).status, at(code).heading()), (403, "This link was taken back"));
+    assert_eq!((at(code).status, at(code).heading()), (403, "This link no longer works"));
     let page = format!("/admin/patients/{}", scene.patient);
     scene.operator.submit(&page, &format!("{page}/revoke"), &[]);
-    assert_eq!(visitor.get(&newer).heading(), "This link was taken back");
+    assert_eq!(visitor.get(&newer).heading(), "This link no longer works");
     let late = scene.invite();
     scene.served.stop("TERM");
     scene.world.pass(DAY * 8);

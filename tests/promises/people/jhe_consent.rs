@@ -122,7 +122,7 @@ fn a_revoked_or_closed_invitation_of_jhe_signs_nobody_in() {
     operator.submit("/admin/patients/1", "/admin/patients/1/revoke", &[]);
     let stranger = scene.served.visitor();
     let went = stranger.submit(&link, "/clients/ow/redeem", &[]);
-    assert_eq!((went.status, went.heading()), (403, "This link was taken back"), "{}", went.body);
+    assert_eq!((went.status, went.heading()), (403, "This link no longer works"), "{}", went.body);
     // One that JHE's own pages made, too, once the patient is signed out everywhere.
     let token = scene.jhe.make_invitation(PATIENT);
     assert_eq!(scene.go_on(&token).status, 303);

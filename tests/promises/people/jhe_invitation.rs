@@ -56,7 +56,7 @@ fn each_outcome_of_an_invitation_has_its_own_page() {
     for (status, code, title) in [
         (Invited::Reissued, 409, "This link was used already"),
         (Invited::LongRedeemed, 409, "This link was used already"),
-        (Invited::Cancelled, 403, "This link was taken back"),
+        (Invited::Cancelled, 403, "This link no longer works"),
         (Invited::Expired, 410, "This link is too old"),
     ] {
         let token = scene.jhe.make_invitation(PATIENT);
@@ -116,7 +116,7 @@ fn refusing_everything_saves_nothing() {
     assert_eq!(nothing.status, 400);
     assert!(nothing.body.contains("Nothing is ticked"), "{}", nothing.body);
     let declined = scene.browser.submit("/clients/ow/ask", "/clients/ow/answer", &[("answer", "decline")]);
-    assert_eq!(declined.heading(), "You have not agreed to anything");
+    assert_eq!(declined.heading(), "You agreed to nothing new");
     assert_eq!(scene.saved(), []);
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn render_sections(staff: &Staff, id: PatientId, view: &PatientView) 
         section #browsers {
             h2 { "Browsers" }
             p { @match view.access.sessions {
-                0 => "The patient is signed in in no browser.",
+                0 => "The patient is not signed in.",
                 1 => "The patient is signed in in one browser.",
                 several => { "The patient is signed in in " (several) " browsers." }
             } }

@@ -39,7 +39,7 @@ pub(crate) fn render_section(app: &App, staff: &Staff, line: &PatientOverview) -
                 }))
                 (form(&format!("/admin/patients/{id}/backfill"), staff.token(), &html! {
                     div.inline {
-                        label for="days" { "Read past days again:" }
+                        label for="days" { "Days to fetch again:" }
                         input id="days" name="days" type="number" min="1" max=(MAX_DAYS) value="30" required;
                         button.quiet type="submit" { "Backfill" }
                     }
