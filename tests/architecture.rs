@@ -30,7 +30,8 @@ const ORDER: &[&[&str]] = &[
 const REMOTE: &[&str] =
     &["ow/", "jhe/", "raw/", "alerts/", "doctor/", "cli/ready.rs", "demo/", "common/http_client.rs"];
 /// Words of a line that opens a connection, all of which it holds.
-const REMOTE_CALLS: &[&[&str]] = &[&["reqwest", "Client"], &["TcpStream::connect"], &["SmtpTransport"]];
+const REMOTE_CALLS: &[&[&str]] =
+    &[&["reqwest", "Client"], &["http_client::build"], &["TcpStream::connect"], &["SmtpTransport"]];
 /// Beginnings of SQL statements.
 const SQL: &[&str] = &["\"SELECT ", "\"INSERT ", "\"DELETE FROM ", "\"UPDATE ", "\"CREATE ", "\"WITH "];
 const MOST_LINES: usize = 500;

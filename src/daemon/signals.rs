@@ -10,29 +10,29 @@ const EXIT_SIGNAL: i32 = 130;
 
 /// Returns a token that the first SIGINT or SIGTERM cancels.
 pub(crate) fn cancel_on_signal() -> Result<CancellationToken, Failure> {
+    let (mut interrupts, mut terminations) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let cancel = CancellationToken::new();
-    cancel_at(&cancel, SignalKind::interrupt())?;
-    cancel_at(&cancel, SignalKind::terminate())?;
+    let cancelled = cancel.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+            }
+            if cancelled.is_cancelled() {
+                std::process::exit(EXIT_SIGNAL);
+            }
+            tracing::info!("stopping; a second signal ends it at once");
+            cancelled.cancel();
+        }
+    });
     Ok(cancel)
 }
 
 /// Returns the SIGHUPs of this process, which ask for the configuration to be read again.
 pub(crate) fn reloads() -> Result<Signal, Failure> {
     listen(SignalKind::hangup())
-}
-
-fn cancel_at(cancel: &CancellationToken, kind: SignalKind) -> Result<(), Failure> {
-    let (mut signals, cancel) = (listen(kind)?, cancel.clone());
-    tokio::spawn(async move {
-        while signals.recv().await.is_some() {
-            if cancel.is_cancelled() {
-                std::process::exit(EXIT_SIGNAL);
-            }
-            tracing::info!("stopping; a second signal ends it at once");
-            cancel.cancel();
-        }
-    });
-    Ok(())
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {

@@ -25,7 +25,6 @@ use crate::ow::{connection::ProviderConnection, error::OwError};
 use crate::telemetry::metrics::{Peer, RequestTimer};
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-open-wearables-api-key");
-/// OW is in the same data centre or on this machine: a connection that takes longer does not come up at all.
 /// Bytes of one response. A page of 1000 records has 225 kB.
 const LARGEST_RESPONSE: usize = 16 * 1024 * 1024;
 /// Samples per page in newer versions of OW; older ones name their own limit in a 400.

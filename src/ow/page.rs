@@ -98,9 +98,11 @@ struct Pagination {
 /// page.
 pub fn parse_timeseries(body: &[u8]) -> Result<TimeseriesPage<'_>, PageError> {
     // Checked as a whole, the text's strings need not be checked one by one.
-    if let Ok(text) = str::from_utf8(body)
-        && let Ok(page) = serde_json::from_str::<Envelope<TimeseriesRecord<'_>>>(text)
-    {
+    let page: serde_json::Result<Envelope<TimeseriesRecord<'_>>> = match str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    if let Ok(page) = page {
         let next_cursor = next_cursor(page.pagination)?;
         return Ok(TimeseriesPage { records: page.data.into_iter().map(Ok).collect(), next_cursor });
     }

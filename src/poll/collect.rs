@@ -298,6 +298,8 @@ fn truncate(mut text: String, chars: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(chars) {
         text.truncate(end);
         text.push('…');
+        // A provider decides how long the text was: its memory must not wait for the commit.
+        text.shrink_to_fit();
     }
     text
 }

@@ -217,3 +217,18 @@ pub(crate) fn is_foreign(failure: &Failure) -> bool {
 pub(crate) fn is_newer(failure: &Failure) -> bool {
     failure.message.contains(NEWER)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_migrations_is_applied() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
+        let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let mut names: Vec<String> =
+            files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        names.sort_by_key(|name| name[1..name.find('_').unwrap()].parse::<u32>().unwrap());
+        assert_eq!(names, MIGRATIONS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+}

@@ -152,6 +152,7 @@ mod tests {
         let insert = |db: &Connection| Ok(db.execute_batch("INSERT INTO child VALUES (7)")?);
         let dangling = writer.write(Box::new(insert)).await;
         assert!(dangling.is_err(), "{dangling:?}");
+        assert_eq!(writer.write(Box::new(|_| Ok(()))).await, Ok(()), "the transaction is over");
         drop(writer);
         let db = Connection::open(&path).unwrap();
         assert_eq!(db.query_row("SELECT count(*) FROM child", [], |row| row.get(0)), Ok(0_i64));
