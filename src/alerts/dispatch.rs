@@ -17,7 +17,7 @@ use crate::store::{engine::store::Store, error::StoreError};
 
 /// With more alerts than this, all go into one message: when OW is down, all patients fall silent at once.
 const MAX_MESSAGES: usize = 5;
-/// Time after a start or a suspend by which a tick has ended, if any ever does.
+/// Longest wait for the first tick after a start or a suspend; then alerts are sent anyway.
 const TICK_TIME: Duration = Duration::from_hours(2);
 /// Time after a start or a suspend that the export gets: it begins at once, and JHE may take a minute per
 /// batch.
@@ -41,8 +41,8 @@ pub(crate) fn channels(alerts: &Alerts) -> Vec<Channel> {
 }
 
 impl Dispatcher<'_> {
-    /// Queues new alerts and sends all that are due. Each alert is sent once per channel, also across
-    /// restarts; a failed one is tried again later.
+    /// Queues new alerts and sends all that are due. Each alert is sent at least once per channel, also across
+    /// restarts. A repeat has the same message id.
     pub(crate) async fn run(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let awake = now.since(self.awake_since);
@@ -82,7 +82,7 @@ impl Dispatcher<'_> {
                 }
                 Err(error) => {
                     let (channel, alerts) = (channel.as_str(), waiting.len());
-                    tracing::warn!(channel, alerts, "an alert is tried again later: {error}");
+                    tracing::warn!(channel, alerts, "alerts were not sent and will be retried: {error}");
                     // A receiver that refuses one message would refuse the next: all wait for the next
                     // attempt.
                     std::mem::take(&mut waiting)
@@ -118,7 +118,7 @@ pub(crate) async fn send(
             webhook::send(address, alerts.webhook_secret.as_ref(), message, id, now).await
         }
         (Channel::Mail, _, Some(mail)) => mail::send(mail, message, id, now).await,
-        _ => Err("it is configured no more".to_owned()),
+        _ => Err("the channel is no longer configured".to_owned()),
     }
 }
 

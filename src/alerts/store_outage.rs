@@ -47,7 +47,10 @@ impl StoreOutage {
             match dispatch::send(&config.alerts, channel, &message, &id, now).await {
                 Ok(()) => self.sent.push(channel),
                 Err(error) => {
-                    tracing::warn!(channel = channel.as_str(), "an alert is tried again later: {error}");
+                    tracing::warn!(
+                        channel = channel.as_str(),
+                        "an alert was not sent and will be retried: {error}"
+                    );
                 }
             }
         }

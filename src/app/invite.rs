@@ -60,7 +60,7 @@ pub struct JheInvitation {
     pub link: String,
     /// The patient's name at JHE.
     pub name: String,
-    /// The expiry under JHE's default lifetime. JHE's answer does not contain it.
+    /// Estimated from our lifetime, which is also JHE's default: JHE's answer does not contain it.
     pub expires: Timestamp,
 }
 
@@ -98,8 +98,8 @@ fn check_link(config: &Config, link: &str) -> Result<InvitationCode, Failure> {
     ))
 }
 
-/// Creates an invitation at JHE that opens this daemon's launch page. Stores it if the database has the
-/// patient.
+/// Creates an invitation at JHE that opens this daemon's launch page. Stores the hash of its code if the
+/// database has the patient.
 pub async fn invite_through_jhe(
     jhe: &Jhe,
     store: &Store,

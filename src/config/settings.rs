@@ -244,7 +244,7 @@ impl Settings {
         self.stored(key).unwrap_or_else(default)
     }
 
-    /// Returns the master switch.
+    /// Returns true if the module is switched on.
     pub fn is_on(&self) -> bool {
         self.flag("module.ow")
     }

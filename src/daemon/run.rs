@@ -23,10 +23,10 @@ use crate::store::engine::store::Store;
 use crate::telemetry::logging::Logging;
 use crate::telemetry::metrics::{self, TickOutcome};
 
-/// The interval at which a switched-off ticker reads the master switch.
+/// The interval at which a switched-off ticker reads the setting `module.ow`.
 const SWITCH_CHECK: Duration = Duration::from_secs(2);
-/// Time for an orderly end; people and systemd expect a daemon to be gone within seconds. An unfinished tick
-/// is rolled back, which is safe.
+/// Time for an orderly end; people and systemd expect a daemon to be gone within seconds. An unfinished
+/// transaction is rolled back; committed batches stay.
 const SHUTDOWN_TIME: Duration = Duration::from_millis(4500);
 
 pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, Failure> {
@@ -47,7 +47,7 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
             "Nobody can sign in yet. This address signs the first operator in, once:\n\n    {link}\n"
         ))?;
     }
-    // The empty status clears the reason for which the daemon may have waited.
+    // Clears the systemd status that the opening of the store may have set.
     notify(&[NotifyState::Ready, NotifyState::Status("")]);
     let ticker = async {
         let mut next = Instant::now();
@@ -148,7 +148,7 @@ impl Daemon {
         is_off
     }
 
-    /// Waits until the master switch is on, so that an operator who turns it on sees a tick at once.
+    /// Waits until `module.ow` is on, so that an operator who turns it on sees a tick at once.
     async fn wait_until_switched_on(&self) {
         loop {
             sleep(SWITCH_CHECK).await;
@@ -217,8 +217,8 @@ fn tick_outcome(outcome: &Result<PollOutcome, Failure>, is_stopping: bool) -> Ti
 pub(crate) async fn listen(bind: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(bind).await.map_err(|error| {
         Failure::failed(
-            format!("{bind} cannot be listened on: {error}"),
-            "end the program that has it, or choose another with --bind or JHE_OW_BIND",
+            format!("cannot listen on {bind}: {error}"),
+            "stop the program that uses this port, or choose another with --bind or JHE_OW_BIND",
         )
     })
 }
@@ -243,7 +243,7 @@ fn reload(session: &mut Session, app: &App, logging: &Logging) {
         Ok(config) => {
             let old = (session.config.bind, session.config.metrics_bind, &session.config.data_dir);
             if old != (config.bind, config.metrics_bind, &config.data_dir) {
-                tracing::warn!("the addresses and the data directory change with the next start only");
+                tracing::warn!("the addresses and the data directory take effect only after a restart");
             }
             app.offer_cache.clear();
             session.config = config;

@@ -1,5 +1,5 @@
 //! Checks that the daemon of this data directory answers at its own address and at the public URL, and that
-//! it can tell visitors apart.
+//! the proxy in front of it is trusted, so that rate limits see each client's address.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::doctor::finding::Finding;
 use crate::store::engine::directory_lock;
 use crate::web::health::INSTANCE_HEADER;
 
-/// The limit for one answer, which costs the daemon nothing and a proxy little.
+/// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The server at an address.
@@ -116,7 +116,7 @@ async fn check_public_url(config: &Config, instance: Option<&str>, is_running: b
         findings.push(Finding::skipped("web.public", format!("{url} is checked only while the daemon runs")));
         return findings;
     }
-    let remedy = format!("make it, or the proxy in front of it, lead to {}", config.bind);
+    let remedy = format!("make the DNS name or the proxy forward to {}", config.bind);
     findings.push(match identify(url.as_str(), instance).await {
         Responder::ThisDaemon => {
             Finding::ok("web.public", format!("{url} leads to this daemon, as seen from this machine"))
@@ -130,14 +130,14 @@ async fn check_public_url(config: &Config, instance: Option<&str>, is_running: b
         Responder::Nothing(reason) => Finding::warning(
             "web.public",
             format!("{url} cannot be reached from this machine ({reason}); it may be reachable from outside"),
-            format!("open {url}/healthz on a phone: it says ok; if not, {remedy}"),
+            format!("open {url}/healthz on a phone. If the page does not say ok, {remedy}"),
         ),
     });
     findings
 }
 
 /// Checks that the proxy in front of the daemon is trusted. The daemon itself speaks no TLS, so an https URL
-/// has one.
+/// implies a proxy.
 fn check_proxies(config: &Config) -> Option<Finding> {
     let url = config.public_url.as_ref()?;
     let is_direct =
@@ -154,7 +154,10 @@ fn check_proxies(config: &Config) -> Option<Finding> {
         ));
     }
     let trusted: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
-    Some(Finding::ok("web.proxies", format!("visitors' addresses are taken from {}", trusted.join(", "))))
+    Some(Finding::ok(
+        "web.proxies",
+        format!("the client-address header is trusted from {}", trusted.join(", ")),
+    ))
 }
 
 async fn identify(base: &str, instance: Option<&str>) -> Responder {

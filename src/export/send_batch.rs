@@ -13,19 +13,19 @@ use crate::export::exporter::Exporter;
 use crate::jhe::{bundle::EntryResponse, error::JheError};
 use crate::store::outbox::outbox::{OutboxEntry, Verdict};
 
-/// Minimum pause after a request without a response: by then JHE no longer works on it. Two requests with one
-/// sample at the same time would leave an orphan at JHE.
+/// Minimum pause after a request without a response. By then JHE no longer works on it: two simultaneous
+/// requests with one identifier can leave an observation without its identifier.
 const QUIET: Duration = Duration::from_mins(1);
 /// JHE may be down for long, and should get the waiting entries within an hour of its return.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), longest: Duration::from_hours(1) };
 /// Simultaneous look-ups of one batch.
 const LOOK_UPS: usize = 4;
-/// Server errors of JHE for an entry that was sent alone, after which the entry is dead. With the pauses in
-/// between, it takes more than an hour of JHE's own trouble to reach this.
+/// Attempts of any kind after which a server error for an entry that was sent alone makes it dead. With the
+/// pauses in between, they take more than an hour.
 const MAX_SERVER_ERRORS: u32 = 8;
 
 impl Exporter {
-    /// Sends entries. JHE may reject a batch as a whole for the sake of one entry: then it is halved, until
+    /// Sends entries. JHE may reject a batch as a whole because of one entry: then it is halved, until
     /// that entry is alone.
     pub(crate) async fn send(&self, entries: Vec<OutgoingEntry>) -> BatchResult {
         let mut result = BatchResult { verdicts: Vec::new(), stop: None };
@@ -91,14 +91,15 @@ impl Exporter {
         }
     }
 
-    /// Decides about an identifier that JHE has already: the entry is delivered if the patient has an observation
-    /// of this code and instant there. JHE's identifiers are unique across all patients, and JHE cannot be searched
-    /// by them.
+    /// Decides the verdict of a 409: delivered if JHE has an observation of this patient, code and instant,
+    /// else dead. JHE's identifiers are unique across all patients, and JHE cannot be searched by them.
     async fn decide_existing(&self, entry: &OutgoingEntry, diagnostics: &str) -> Verdict {
         let code = format!("{}|{}", entry.stream.code_system, entry.stream.code);
         let instant = entry.waiting.observation.instant.to_string();
         match self.jhe.count_observations(entry.patient, &code, &instant).await {
-            Ok(0) => Verdict::Dead(format!("409: {diagnostics} It is not this patient's.")),
+            Ok(0) => Verdict::Dead(format!(
+                "409: {diagnostics}. JHE has no observation of this patient with this code and time, so the identifier belongs to another record."
+            )),
             Ok(_) => Verdict::Delivered,
             Err(error) => retry(&entry.waiting, &error, self.clock.now()),
         }

@@ -2,11 +2,10 @@
 
 use crate::model::consent_intervals::Interval;
 
-/// All events that OW has within an interval. A stored event of the interval that is not listed was deleted
-/// at OW.
+/// All events that OW has completely within an interval, and perhaps others. A stored event of the interval
+/// that is not listed was deleted at OW.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventCensus {
-    /// Listed events begin and end within it.
     pub within: Interval,
     /// OW's event ids.
     pub ids: Vec<Box<str>>,

@@ -14,10 +14,9 @@ use crate::omh::identity::observation_uuid;
 
 /// The identifier system that names a patient by the OW user id, if JHE does not have the patient.
 const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
-/// The manufacturer of raw samples, in the reference converter's words: it takes Oura's payloads only.
+/// The manufacturer of raw samples, as omh-shim 2.1.0 writes it; raw mode reads only Oura.
 const OURA_RING: &str = "Oura Ring";
 
-/// The columns of [`csv_record`].
 pub const CSV_HEADER: [&str; 13] = [
     "patient",
     "code",
@@ -102,8 +101,8 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
     serde_json::to_string(&document).map(escape_non_ascii)
 }
 
-/// Renders the FHIR R5 Observation that carries the data point. Its subject is JHE's patient or, without one,
-/// the OW user.
+/// Renders the FHIR R5 Observation that carries the data point, for `observations --format fhir`. Its subject
+/// is JHE's patient or, without one, the OW user. JHE receives `export::batch::render_entry`.
 pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
     let document = omh_document(stream, observation)?;
     let time = EffectiveTime::of(observation);
@@ -183,8 +182,8 @@ fn value_unit(series: &SeriesType) -> &'static str {
     }
 }
 
-/// Escapes other characters: JHE takes attachments in ASCII only. In JSON they occur within strings alone,
-/// where each character may be escaped.
+/// Escapes non-ASCII characters as \uXXXX: JHE takes attachments in ASCII only. In JSON they occur within
+/// strings alone, where each character may be escaped.
 fn escape_non_ascii(json: String) -> String {
     if json.is_ascii() {
         return json;

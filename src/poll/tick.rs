@@ -28,15 +28,15 @@ use crate::store::{error::StoreError, people::patient};
 use crate::telemetry::metrics;
 
 /// The reason that is shown for JHE's patients if this process is not connected to a JHE.
-const NO_JHE: &str = "they are JHE's, and no JHE is configured here; set JHE_BASE_URL and JHE_CLIENT_KEY, as for the \
-                      daemon";
+const NO_JHE: &str = "JHE owns this patient's consents, and this process has no JHE; set JHE_BASE_URL and JHE_CLIENT_KEY, as for the daemon";
 
 /// The end of a poll that did not fail.
 #[derive(Debug)]
 pub enum PollOutcome {
     /// Polling is switched off. The text is the sentence for operators.
     Skipped(String),
-    /// Another run holds the lock, or was given it early. The text is the sentence for operators.
+    /// Another run holds the lock, or this hinted poll gave it up to that run. The text is the sentence for
+    /// operators.
     Held(String),
     Complete(PollSummary),
 }
@@ -237,8 +237,8 @@ impl Poller {
     }
 }
 
-/// Finds a code that is not seeded yet, and returns the sentence for operators. Codes that JHE's own seed
-/// does not make may be missing: later versions added them.
+/// Finds a code that is not seeded yet, and returns the sentence for operators. A code that is not in JHE's
+/// seed may be missing: an older version of this program may have seeded the database.
 fn find_missing_code(db: &rusqlite::Connection) -> Result<Option<String>, StoreError> {
     let is_of_jhe =
         |series: &&SeriesType| CODES.iter().any(|code| code.code == series.code && code.in_jhe_seed);
@@ -297,7 +297,7 @@ impl TickContext {
             patients.into_iter().map(|one| (one.patient, NO_JHE.to_owned())).collect()
         };
         for (patient, error) in &mut failed {
-            *error = format!("not read in this tick, as the consents could not be: {error}");
+            *error = format!("not read in this tick, as the consents could not be read: {error}");
             let (patient, now) = (*patient, self.started);
             let result = TurnResult::FailedElsewhere(error.clone());
             let record = move |db: &_| {
@@ -343,7 +343,7 @@ impl TickContext {
             }
             run_history::finish(db, run, &sentence, patients, failed, &counts, now)
         };
-        // Not through `self.write`: also a run that has lost the lock records its end.
+        // `self.write` would check the lock, and a run that has lost it must record its end too.
         if let Err(error) = self.poller.store.write(end).await {
             tracing::warn!("the end of the tick could not be recorded: {error}");
         }
@@ -403,7 +403,7 @@ impl TickContext {
             self.refresh_device_status(plan).await;
         }
         if !turn.is_complete() {
-            // An incomplete sweep is still due. The daily check is not: OW has done what it was asked for.
+            // An incomplete sweep is still due. The daily check is done, even if the read failed afterwards.
             reads = RareReads { checked: reads.checked, ..RareReads::default() };
         }
         if turn.ends_tick() {

@@ -7,11 +7,11 @@ use flate2::write::MultiGzDecoder;
 use crate::raw::body_error::{BodyError, LARGEST};
 use crate::raw::records::RecordScanner;
 
-/// The first bytes of a gzip stream. No JSON begins with them, so they count and not the header of the
-/// response.
+/// The first bytes of a gzip stream. No JSON begins with them, so the decoder checks them and ignores
+/// Content-Encoding.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Compressed bytes that are decoded at a time. They expand to at most a thousand times as much, and a record
-/// has at least two bytes.
+/// has at least two bytes: one step gives at most some 32,000 records.
 const GZIP_STEP: usize = 64;
 /// Plain bytes that are decoded at a time.
 const PLAIN_STEP: usize = 32 * 1024;
@@ -34,8 +34,8 @@ impl PayloadDecoder {
         Self::default()
     }
 
-    /// Returns how many bytes to feed at a time so that few records come out: until the encoding is known,
-    /// just enough to recognize it.
+    /// Returns how many bytes to feed at a time so that a bounded number of records comes out: until the
+    /// encoding is known, just enough to recognize it.
     pub fn step(&self) -> usize {
         match &self.encoding {
             None => GZIP.len(),
@@ -134,7 +134,7 @@ struct RecordSink {
     found: RecordBatch,
     /// Bytes so far.
     count: usize,
-    /// The reason of a failed write, which does not fit into an `io::Error`.
+    /// The reason of a failed write, stored here because `Write` can return only an `io::Error`.
     error: Option<BodyError>,
 }
 

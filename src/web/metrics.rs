@@ -33,7 +33,7 @@ pub async fn serve_metrics(app: App) {
         Err(error) => {
             let next = "end the program that has it, or set metrics.bind (JHE_OW_METRICS_BIND) to another, \
                         or to off";
-            tracing::warn!(next, "no metrics: {bind} cannot be listened on: {error}");
+            tracing::warn!(next, "no metrics: cannot listen on {bind}: {error}");
             return;
         }
     };

@@ -138,7 +138,8 @@ CREATE TABLE consents (
     text_hash          BLOB REFERENCES consent_texts (hash),
     -- When JHE last said that the grant is active; NULL for a grant that is not JHE's.
     jhe_confirmed_at   INTEGER,
-    -- When the daemon learned of the withdrawal, which may be long after it. The time until an erasure runs from here.
+    -- The first tick that found the withdrawal while withdrawn data are to be erased. The time until the erasure runs from
+    -- here.
     withdrawal_seen_at INTEGER,
     -- When the data of the grant were erased. Samples older than this are refused, also after a new grant.
     data_erased_at     INTEGER

@@ -1,8 +1,8 @@
 //! Inserts observations into the outbox and decides when they are due.
 //!
 //! A changed value is not sent before it has been unchanged for a while, and a value that JHE has already is
-//! not sent again. Values replaced in the meantime are deleted unless they may have arrived. Those are
-//! resolved first, so that JHE gets the newest value last.
+//! not sent again. A replaced value that JHE may have received is sent until JHE answers; only then is the
+//! newest value sent.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::store::{outbox::delivered_elsewhere, people::patient, samples::observ
 /// several steps, and JHE would show each of them beside the others.
 const QUIET_PERIOD: Duration = Duration::from_hours(6);
 /// Quiet period of a daily total, from its first value on: it grows all day and until the last device has
-/// synced. No row waits longer.
+/// synced. This is the longest quiet period; `outbox::due` relies on it.
 pub(crate) const DAILY_TOTAL_QUIET_PERIOD: Duration = Duration::from_hours(48);
 
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +26,12 @@ pub(crate) struct ExportTarget {
     /// Row id of the code.
     pub(crate) code: i64,
     pub(crate) daily_total: bool,
-    /// True if another client has delivered anything of the patient; otherwise no value is looked up.
+    /// True if another client has delivered any observation of the patient. If false, `delivered_elsewhere` is
+    /// not queried.
     pub(crate) has_delivered_elsewhere: bool,
 }
 
-/// The value of an instant that JHE got last, or will get.
+/// JHE's last value of an instant, compared with the stored one.
 enum LastDelivered {
     Nothing,
     /// The current value.
@@ -71,11 +72,11 @@ pub(crate) fn insert_revision(
     if has_current(db, target, stream, &current)? {
         return Ok(());
     }
-    let still = if target.daily_total { DAILY_TOTAL_QUIET_PERIOD } else { QUIET_PERIOD };
-    insert(db, stream, &current, now.plus(still))
+    let quiet_period = if target.daily_total { DAILY_TOTAL_QUIET_PERIOD } else { QUIET_PERIOD };
+    insert(db, stream, &current, now.plus(quiet_period))
 }
 
-/// Handles a verdict by which JHE has not taken a row. If the row's value was replaced in the meantime, the
+/// Handles a verdict other than delivered. If the row's value was replaced in the meantime, the
 /// row is deleted, and the current value is sent only if JHE does not have it.
 pub(crate) fn resolve_undelivered(
     db: &Connection,
@@ -112,8 +113,8 @@ pub(crate) fn insert_admitted(
     Ok(())
 }
 
-/// Deletes a row whose value another client has delivered, unless JHE got a newer value of ours. Rows that
-/// may have arrived stay. Returns the number of deleted rows.
+/// Deletes a row whose value another client has delivered, unless an older row of the same instant waits or JHE
+/// received another value from us. Rows that may have arrived stay. Returns the number of deleted rows.
 pub(crate) fn delete_delivered(
     db: &Connection,
     stream: i64,
@@ -136,8 +137,8 @@ pub(crate) fn delete_delivered(
 }
 
 /// Inserts all observations of a patient that are not in the outbox, except excluded ones and those that
-/// another client has delivered; returns their number. A value that JHE got, lost to another one, and that is
-/// current again, keeps the revision number under which JHE has it.
+/// another client has delivered; returns their number. If the current value equals the last value sent to JHE,
+/// the row gets that value's revision number, so that JHE answers 409 and makes no duplicate.
 pub fn requeue_all(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<usize> {
     let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     // `last` is the revision that JHE got last, if its content equals the newest one.
@@ -219,7 +220,7 @@ fn delete_replaced(db: &Connection, stream: i64, instant: Timestamp) -> StoreRes
         .execute(params![stream, instant])?)
 }
 
-/// Returns true if JHE got the current value last.
+/// Returns true if JHE got the current value last, or if another client delivered both values.
 fn has_current(
     db: &Connection,
     target: ExportTarget,

@@ -71,7 +71,7 @@ pub fn withdraw(
         WithdrawFrom::Everything => (true, None),
         WithdrawFrom::Study(study) => (false, study),
     };
-    // A withdrawal that is dated before the grant ends it at its beginning: nothing was consented.
+    // A withdrawal dated before the grant gives an empty interval, as if the patient had never consented.
     let update = "UPDATE consents SET withdrawn_at = max(granted_at, ?5)
          WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4) AND withdrawn_at IS NULL";
     let changed = db.execute(update, params![patient, code, from_all, study, at])?;
@@ -149,7 +149,7 @@ pub fn has_withdrawn_all(db: &Connection, patient: PatientId) -> StoreResult<boo
 }
 
 /// Age up to which a pending consent is matched with JHE's answer. If JHE's reply was lost, the next tick
-/// reads it.
+/// reads the stored consent from JHE.
 const PENDING_AGE: Duration = Duration::from_hours(1);
 
 /// Records which text a patient agrees to, before the consent is sent to JHE. If JHE stores it and its reply
@@ -186,8 +186,9 @@ pub fn take_pending(
     Ok(taken.filter(|(_, at)| now.since(*at) < PENDING_AGE).map(|(text, _)| text))
 }
 
-/// Returns the intervals in which a patient consents to a scope. Times up to the last erasure of withdrawn
-/// data are excluded, also after a new grant.
+/// Returns the intervals whose samples may be stored: the consented ones, and all time before the first grant;
+/// none if no grant is active now. Times up to the last erasure of withdrawn data are excluded, also after a
+/// new grant.
 pub fn find_allowed(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<ConsentIntervals> {
     let allowed = ConsentIntervals::from_grants(&list_grants(db, patient, scope)?);
     let select = "SELECT max(data_erased_at) FROM consents JOIN codes ON codes.id = consents.code_id

@@ -57,7 +57,7 @@ pub(crate) fn place_events(
     }
     for (id, sample) in by_id {
         match find_by_id(db, stream, &id)? {
-            // If OW lists an event under two of its ids at once, they are two events.
+            // If OW lists two ids of one stored event at the same time, the second id becomes a new event.
             Some((instant, first)) if !known.contains_key(&instant) => {
                 known.insert(instant, moved_to(sample, instant, &first));
             }
@@ -95,7 +95,8 @@ pub(crate) fn moved_to(mut sample: Sample, instant: Timestamp, id: &str) -> Samp
     sample
 }
 
-/// Returns the stored event that `sample` replaces.
+/// Returns the stored event that `sample` replaces: it overlaps, lies in the census interval, and is no longer
+/// listed.
 fn find_replaced(
     db: &Connection,
     stream: Option<i64>,
@@ -114,7 +115,7 @@ fn find_replaced(
         let Some(SampleDetails { id: Some(id), frame: Some(other), .. }) = details else { continue };
         let overlaps = other.start < frame.end && frame.start < other.end;
         let was_asked_for = within.from <= other.start && other.end < within.until;
-        // An event outside of the census is missing from it for that reason alone.
+        // An event outside of the census interval was not requested, so its absence does not mean that OW deleted it.
         if overlaps && was_asked_for && !is_listed(db, stream, instant, ids)? {
             return Ok(Some(StoredEvent { instant, id }));
         }

@@ -223,8 +223,8 @@ fn render_lock(now: Timestamp, lock: &str) -> Markup {
     html! {
         @match (lock, Timestamp::parse(lock)) {
             ("", _) => "none running",
-            (_, Ok(since)) => { "running, sign of life " (ago(now, Some(since))) }
-            (unreadable, Err(_)) => { "the lock holds “" (unreadable) "”; the next sync reclaims it" }
+            (_, Ok(since)) => { "running, lock renewed " (ago(now, Some(since))) }
+            (unreadable, Err(_)) => { "ow.sync_in_progress has the invalid value “" (unreadable) "”; the next sync replaces it" }
         }
     }
 }
@@ -294,7 +294,7 @@ fn render_failed_alerts(now: Timestamp, failed_alerts: &[FailedAlerts]) -> Marku
     html! {
         @for one in failed_alerts {
             p.warning {
-                (one.alerts) " alerts could not be sent yet (" (one.channel) "): " (one.error) ". Tried again "
+                (one.alerts) " alerts could not be sent yet (" (one.channel) "): " (one.error) ". Next attempt "
                 (ago(now, Some(one.due))) "."
             }
         }
@@ -386,7 +386,7 @@ fn render_last_backup(
             @match (newest, settings.backup_interval()) {
                 (Some(newest), _) => (ago(now, Some(newest))),
                 (None, Some(_)) => "none yet",
-                (None, None) => "none; the daemon makes none (backup.interval = off)",
+                (None, None) => "off (backup.interval = off)",
             }
             @if let Some(error) = error { p.bad { (error) } }
         } }

@@ -134,7 +134,7 @@ impl SettingsForm<'_> {
             p.help { (setting.about) }
             @match (value, Timestamp::parse(value)) {
                 ("", _) => p { "No sync is running." },
-                (_, Ok(since)) => p { "A sync is running; its last sign of life was " (ago(self.now, Some(since))) "." },
+                (_, Ok(since)) => p { "A sync is running; it renewed its lock " (ago(self.now, Some(since))) "." },
                 (unreadable, Err(_)) => p { "It holds “" (unreadable) "”, which the next sync reclaims." },
             }
             @if !value.is_empty() {

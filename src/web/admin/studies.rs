@@ -17,7 +17,7 @@ use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
 
-/// Characters of a purpose; patients do not read longer texts to the end.
+/// Maximum characters of a purpose; patients do not read longer texts to the end.
 const MAX_PURPOSE_LENGTH: usize = 4000;
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -132,10 +132,7 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions) -> (Terms, FormError
     errors.take("name", parse_name(&terms.name).map_err(|why| format!("Name: {why}")));
     errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Institution: {why}")));
     if terms.purpose.is_empty() || terms.purpose.chars().count() > MAX_PURPOSE_LENGTH {
-        errors.add(
-            "purpose",
-            format!("Why: say it in words that patients read, in at most {MAX_PURPOSE_LENGTH} characters"),
-        );
+        errors.add("purpose", format!("Why: enter the purpose, in at most {MAX_PURPOSE_LENGTH} characters"));
     }
     errors.take("contact", parse_name(&terms.contact).map_err(|why| format!("Contact: {why}")));
     if terms.scopes.is_empty() {
@@ -216,8 +213,7 @@ impl StudyForm<'_> {
             }
             (self.errors.summary())
             @if self.id.is_some() {
-                p.fine { "Existing consents keep the text that was agreed to; patients invited from now on \
-                          read this one." }
+                p.fine { "Existing consents keep the text that was agreed to; patients who agree from now on see this one." }
             }
             (form(&action, staff.token(), &html! {
                 (render_text_fields(self.terms, self.errors))

@@ -258,7 +258,7 @@ fn an_address_in_use_is_reported_with_a_remedy() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let ran = world.run(&["serve", "--bind", &taken.local_addr().unwrap().to_string()]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("cannot be listened on") && ran.stderr.contains("--bind"), "{ran:?}");
+    assert!(ran.stderr.contains("cannot listen on") && ran.stderr.contains("--bind"), "{ran:?}");
 }
 
 #[test]

@@ -267,7 +267,7 @@ fn a_metrics_port_in_use_disables_only_the_metrics() {
     until("the sample is kept", || world.kept(&patient).len() == 1);
     let ran = served.stop("TERM");
     assert_eq!(ran.code, 0, "{ran:?}");
-    let told = format!("no metrics: {bind} cannot be listened on");
+    let told = format!("no metrics: cannot listen on {bind}");
     assert!(ran.stderr.contains(&told) && ran.stderr.contains("JHE_OW_METRICS_BIND"), "{ran:?}");
 }
 

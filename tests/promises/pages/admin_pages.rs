@@ -41,7 +41,7 @@ fn the_lock_can_be_seen_and_cleared() {
     assert!(operator.get("/admin/settings").body.contains("No sync is running."));
     world.setting("ow.sync_in_progress", &world.now.minus(FIVE_MINUTES).to_string());
     let page = operator.get("/admin/settings").body;
-    assert!(page.contains("last sign of life was") && page.contains("Clear the lock"), "{page}");
+    assert!(page.contains("it renewed its lock") && page.contains("Clear the lock"), "{page}");
     let token = operator.get("/admin/settings").hidden("/admin/settings")[0].1.clone();
     let clear = [("form_token", token.as_str()), ("key", "ow.sync_in_progress"), ("value", "")];
     assert_eq!(operator.post("/admin/settings", &clear).status, 303);
