@@ -164,7 +164,7 @@ fn render_question(question: &ConsentQuestion, missing: bool) -> Markup {
                 }
             }
             @if !unmeasured.is_empty() {
-                p.fine { "Your " (question.device_names()) " does not measure these, so we do not ask for them: "
+                p.fine { "We do not ask for what " (question.device_names()) " does not measure: "
                          (unmeasured.join(", ")) "." }
             }
             @if !undeliverable.is_empty() {

@@ -42,10 +42,7 @@ fn a_command_without_a_jhe_reads_none_of_jhes_patients() {
     scene.world.sim.put(&alone, scene.world.now.minus(HOUR), 60.0);
     for arguments in [&["poll"][..], &["poll", "--patient-id", &patient], &["poll", "--window", "2d"]] {
         let ran = scene.world.run(arguments);
-        assert!(
-            ran.code == 3 && ran.stderr.contains("no JHE is configured here; set JHE_BASE_URL"),
-            "{ran:?}"
-        );
+        assert!(ran.code == 3 && ran.stderr.contains("this process has no JHE; set JHE_BASE_URL"), "{ran:?}");
     }
     assert_eq!((scene.world.pages_of(&user), scene.world.kept(&kept).len()), (0, 1));
 }

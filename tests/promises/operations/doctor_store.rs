@@ -105,9 +105,9 @@ fn the_public_url_must_lead_to_this_daemon() {
     world.set("JHE_OW_TRUSTED_PROXIES", "127.0.0.1");
     examine(&world).has("web.proxies", "ok", "127.0.0.1", "");
     world.set("JHE_OW_PUBLIC_URL", &at(other.port));
-    examine(&world).has("web.public", "warning", "leads to another jhe-ow", "lead to 127.0.0.1:");
+    examine(&world).has("web.public", "warning", "leads to another jhe-ow", "forward to 127.0.0.1:");
     world.set("JHE_OW_PUBLIC_URL", &world.sim.url().replace("127.0.0.1", &host));
-    examine(&world).has("web.public", "warning", "is not jhe-ow", "lead to 127.0.0.1:");
+    examine(&world).has("web.public", "warning", "is not jhe-ow", "forward to 127.0.0.1:");
     world.set("JHE_OW_PUBLIC_URL", &at(free_port()));
     examine(&world).has("web.public", "warning", "cannot be reached from this machine", "on a phone");
 }
