@@ -127,18 +127,25 @@ pub(crate) fn client_address(
     let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     if let Some(name) = own_header {
-        let given = headers.get(name).and_then(|value| text(value).trim().parse::<IpAddr>().ok());
+        let given = headers.get(name).and_then(|value| parse_address(&text(value)));
         return given.filter(|_| is_trusted(peer)).map_or(peer, |given| given.to_canonical());
     }
     let mut client = peer;
     let hops: Vec<String> = headers.get_all("x-forwarded-for").iter().map(text).collect();
     for hop in hops.join(",").rsplit(',') {
-        match hop.trim().parse::<IpAddr>() {
-            Ok(before) if is_trusted(client) => client = before.to_canonical(),
+        match parse_address(hop) {
+            Some(before) if is_trusted(client) => client = before.to_canonical(),
             _ => break,
         }
     }
     client
+}
+
+/// Parses an address as proxies write it: alone, or with a port (`203.0.113.7:40000`, `[2001:db8::1]:1`).
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let alone = text.trim_start_matches('[').trim_end_matches(']').parse();
+    alone.or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()
 }
 
 #[cfg(test)]
@@ -182,6 +189,10 @@ mod tests {
         assert_eq!(address("127.0.0.1", "198.51.100.1"), "198.51.100.1");
         assert_eq!(address("127.0.0.1", "1.2.3.4, 198.51.100.1, 10.0.0.7"), "198.51.100.1");
         assert_eq!(address("127.0.0.1", "unknown"), "127.0.0.1");
+        assert_eq!(address("127.0.0.1", "198.51.100.1:40000"), "198.51.100.1");
+        for with_port in ["[2001:db8::1]:1", "[2001:db8::1]", "2001:db8::1"] {
+            assert_eq!(address("127.0.0.1", with_port), "2001:db8::1");
+        }
         assert_eq!(address("::ffff:127.0.0.1", "198.51.100.1"), "198.51.100.1");
     }
 
