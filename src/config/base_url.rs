@@ -20,7 +20,11 @@ impl BaseUrl {
     }
 
     pub fn parse_own(text: &str) -> Result<Self, String> {
-        Self::parse_as(text, "https://jhe-ow.example.org")
+        let url = Self::parse_as(text, "https://jhe-ow.example.org")?;
+        if Url::parse(&url.0).is_ok_and(|url| url.path() != "/") {
+            return Err("give an address without a path: the daemon needs a host of its own".to_owned());
+        }
+        Ok(url)
     }
 
     fn parse_as(text: &str, example: &str) -> Result<Self, String> {

@@ -10,6 +10,8 @@ use crate::config::keys::KEYS;
 pub(crate) const CONFIG_VARIABLE: &str = "JHE_OW_CONFIG";
 /// Start of our variables. An unknown variable with this prefix is an error.
 const PREFIX: &str = "JHE_OW_";
+/// The byte order mark of UTF-8.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// A value of a configuration key and its source, such as `flag --bind`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,5 +108,8 @@ fn read_dotenv(path: &Path) -> Result<HashMap<String, String>, Failure> {
         };
         Failure::usage(format!("{}: {message}", path.display()), "write one NAME=value per line")
     };
-    dotenvy::from_path_iter(path).map_err(refuse)?.collect::<Result<_, _>>().map_err(refuse)
+    let bytes = std::fs::read(path).map_err(|error| refuse(dotenvy::Error::Io(error)))?;
+    // Some editors begin a file with a byte order mark.
+    let lines = bytes.strip_prefix(BOM).unwrap_or(&bytes);
+    dotenvy::from_read_iter(lines).collect::<Result<_, _>>().map_err(refuse)
 }

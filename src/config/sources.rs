@@ -127,7 +127,8 @@ fn read_secret(path: &Path, source: &str) -> Result<String, Failure> {
     let mut secret = String::new();
     let read =
         std::fs::File::open(path).and_then(|file| file.take(MAX_SECRET_BYTES).read_to_string(&mut secret));
-    read.map(|_| secret).map_err(|error| {
+    // Some editors begin a file with a byte order mark.
+    read.map(|_| secret.trim_start_matches('\u{feff}').to_owned()).map_err(|error| {
         Failure::usage(
             format!("the secret in {} ({source}) cannot be read: {error}", path.display()),
             "name a file that exists and that this user may read",

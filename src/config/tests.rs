@@ -193,3 +193,24 @@ fn an_invalid_address_is_refused_with_a_fitting_example() {
         assert!(text.contains(name) && text.contains(example), "{text}");
     }
 }
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key");
+    std::fs::write(&key, "\u{feff}sk-from-notepad\r\n").unwrap();
+    let dotenv = format!("\u{feff}OW_API_URL=http://ow:8000\r\nOW_API_KEY_FILE={}\r\n", key.display());
+    std::fs::write(directory.path().join(".env"), dotenv).unwrap();
+    let flags = Flags { data_dir: Some("data".into()), ..Flags::default() };
+    let config = load(&flags, &environment(&[], directory.path())).unwrap();
+    assert_eq!(config.ow_api_url.unwrap().as_str(), "http://ow:8000");
+    assert_eq!(config.ow_api_key.unwrap().expose_secret(), "sk-from-notepad");
+}
+
+#[test]
+fn a_public_url_with_a_path_is_refused() {
+    let load = |url| load_from("", &[("JHE_OW_PUBLIC_URL", url)]);
+    let refused = load("https://example.org/wearables").unwrap_err();
+    assert!(refused.remedy.contains("without a path"), "{refused}");
+    assert!(load("https://example.org/").is_ok() && load("https://example.org").is_ok());
+}
