@@ -151,9 +151,10 @@ impl S3Bucket {
         // A key with a slash at its end is a folder that somebody has made by hand.
         let objects = page.contents.into_iter().filter(|object| !object.key.ends_with('/'));
         let objects = objects.map(|object| {
-            let etag = match object.e_tag {
-                Some(etag) => etag.trim_matches('"').to_owned(),
-                None => format!("{} bytes of {}", object.size, object.last_modified),
+            // Some servers list an empty tag, which would equal that of any later version.
+            let etag = match object.e_tag.as_deref().map(|etag| etag.trim_matches('"')) {
+                Some(etag) if !etag.is_empty() => etag.to_owned(),
+                _ => format!("{} bytes of {}", object.size, object.last_modified),
             };
             ListedObject { key: object.key, stored: object.last_modified, etag }
         });

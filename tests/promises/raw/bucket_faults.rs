@@ -137,6 +137,20 @@ fn a_truncated_listing_without_a_continuation_token_is_an_error() {
 }
 
 #[test]
+fn an_object_with_an_empty_tag_is_read_again_when_it_has_changed() {
+    let (world, bucket, user, patient) = one_payload();
+    let key = Bucket::key(TODAY, &user, "701e19a918f0");
+    let listed = page(None, &[(&key, "")]).replace("true", "false");
+    bucket.list_as(&user, &[&listed]);
+    assert!(world.poll().stdout.contains("Created 2 observations."));
+    let later = "2026-11-21T08:10:00Z";
+    bucket.put_heart_rates(&key, &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake"), (later, 62.0, "awake")]);
+    bucket.list_as(&user, &[&listed.replace("09:00:00", "09:05:00")]);
+    let again = world.poll();
+    assert!(instants(&world, &patient).iter().any(|(at, _)| at == later), "{again:?}");
+}
+
+#[test]
 fn an_empty_page_of_a_listing_forgets_no_object() {
     let (world, bucket, user, patient) = one_payload();
     let key = Bucket::key(TODAY, &user, "701e19a918f0");
