@@ -1,8 +1,9 @@
 //! HTTP clients for the calls to other servers.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, redirect};
+use reqwest::{Client, ClientBuilder, Url, redirect};
 
 use crate::common::failure::Failure;
 
@@ -12,7 +13,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Returns a builder of a client for calls to `address`. `timeout` limits a call as a whole. The client follows
 /// no redirect, which could pass a key or a patient's data on to another server.
 pub fn builder(address: &str, timeout: Duration) -> ClientBuilder {
-    Client::builder()
+    let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_this_machine = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
+    let builder = Client::builder();
+    // A proxy of the environment cannot reach this machine's own servers.
+    let builder = if is_this_machine { builder.no_proxy() } else { builder };
+    builder
         .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .timeout(timeout)
