@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::common::failure::Failure;
+use crate::common::{bounded_list, failure::Failure};
 use crate::config::{base_url::BaseUrl, load::Config};
 use crate::jhe::bundle::{self, EntryResponse};
 use crate::jhe::error::JheError;
@@ -21,6 +21,10 @@ use crate::model::jhe_consents::JhePatient;
 const RENEW_AT_PART: u32 = 10;
 /// Entries per page of a list.
 const PAGE_SIZE: &str = "1000";
+/// Items of a page that are read: ten times what is asked for.
+const MOST_ITEMS: usize = 10_000;
+/// Pages of a list: a hundred thousand patients.
+const MOST_PAGES: usize = 100;
 
 #[derive(Debug)]
 pub struct Jhe {
@@ -48,6 +52,10 @@ struct AccessToken {
 #[derive(Deserialize)]
 pub(crate) struct ListPage<T> {
     next: Option<String>,
+    #[serde(
+        bound(deserialize = "T: Deserialize<'de>"),
+        deserialize_with = "bounded_list::deserialize::<_, _, MOST_ITEMS>"
+    )]
     results: Vec<T>,
 }
 
@@ -61,12 +69,6 @@ pub(crate) struct ListCount {
 pub(crate) struct JheDataSource {
     id: i64,
     name: String,
-}
-
-/// The answer to a FHIR search with `_summary=count`.
-#[derive(Deserialize)]
-pub(crate) struct SearchTotal {
-    total: i64,
 }
 
 impl Jhe {
@@ -119,23 +121,12 @@ impl Jhe {
         bundle::parse(&body, count)
     }
 
-    /// Counts JHE's observations of a patient, a code and an instant.
-    pub async fn count_observations(&self, patient: i64, code: &str, date: &str) -> Result<i64, JheError> {
-        let mut url = self.http.url(&["FHIR", "R5", "Observation"])?;
-        url.query_pairs_mut()
-            .append_pair("patient", &patient.to_string())
-            .append_pair("code", code)
-            .append_pair("date", date)
-            .append_pair("_summary", "count");
-        parse::<SearchTotal>(&self.get(Caller::Daemon, url).await?).map(|search| search.total)
-    }
-
     /// Reads all pages of a list.
     pub(crate) async fn list_all<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, JheError> {
         let mut url = self.http.url(path)?;
         url.query_pairs_mut().append_pair("page_size", PAGE_SIZE);
         let mut all = Vec::new();
-        loop {
+        for _ in 0..MOST_PAGES {
             let page: ListPage<T> = parse(&self.get(Caller::Daemon, url.clone()).await?)?;
             all.extend(page.results);
             let Some(next) = page.next else { return Ok(all) };
@@ -146,6 +137,7 @@ impl Jhe {
             // JHE may give itself an internal address: only the query of its link is used.
             url.set_query(next.query());
         }
+        Err(JheError::invalid(format!("its list has more than {MOST_PAGES} pages")))
     }
 
     pub(crate) async fn get(&self, caller: Caller<'_>, url: Url) -> Result<Vec<u8>, JheError> {

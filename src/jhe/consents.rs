@@ -44,10 +44,12 @@ impl Jhe {
     ) -> Result<JheConsentSnapshot, JheError> {
         // Taken before the request: a consent that changes while it is under way is newer than the snapshot.
         let requested = clock.now();
-        Ok(JheConsentSnapshot {
-            consents: parse(&self.get(caller, self.consents_url(patient)?).await?)?,
-            requested,
-        })
+        let consents: JheConsents = parse(&self.get(caller, self.consents_url(patient)?).await?)?;
+        if consents.patient.id != patient {
+            let other = consents.patient.id;
+            return Err(JheError::invalid(format!("it answered about patient {other}, not {patient}")));
+        }
+        Ok(JheConsentSnapshot { consents, requested })
     }
 
     fn consents_url(&self, patient: i64) -> Result<Url, JheError> {
