@@ -57,6 +57,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     if let Some(report) = &mut report {
         let now = session.clock.now();
         report.held_back = store.read(move |db| outbox::count_held_back(db, patient, now)).await?;
+        report.waiting = Some(store.read(move |db| outbox::count_by_state(db, patient)).await?);
     }
     match report {
         report if arguments.json => {
@@ -78,6 +79,7 @@ async fn queue(
     let (all, retry, now) = (arguments.all, arguments.retry_dead, session.clock.now());
     let write = move |db: &rusqlite::Connection| {
         let mut queued = 0;
+        outbox::retry_configuration(db, patient, now)?;
         if all {
             for one in jhe_consent::list_linked(db, patient)? {
                 queued += enqueue::requeue_all(db, one.patient, now)?;
@@ -85,7 +87,7 @@ async fn queue(
             audit::record(db, now, Actor::CommandLine, "export.all", patient, "")?;
         }
         if retry {
-            queued += outbox::retry_dead(db, patient, now)?;
+            queued += outbox::retry_refused(db, patient, now)?;
             audit::record(db, now, Actor::CommandLine, "export.retry-dead", patient, "")?;
         }
         Ok(queued)

@@ -12,6 +12,7 @@ use crate::daemon::run::Daemon;
 use crate::export::exporter::{ExportProgress, Exporter};
 use crate::jhe::client::Jhe;
 use crate::store::operations::patient_status;
+use crate::store::outbox::outbox;
 use crate::telemetry::metrics;
 
 /// The outbox is checked this often for retries that become due between ticks.
@@ -29,6 +30,12 @@ const ALERT_INTERVAL: Duration = Duration::from_secs(30);
 impl Daemon {
     /// Drains the outbox after each tick, and when a retry is due. The ticker does not wait for it.
     pub(crate) async fn export_outbox(&self) {
+        // A restart is how many operators say that they have mended the configuration.
+        let now = self.app.clock.now();
+        let retry = move |db: &_| outbox::retry_configuration(db, None, now);
+        if let Err(error) = self.app.store.write(retry).await {
+            tracing::warn!("observations that wait for configuration could not be made due: {error}");
+        }
         while !self.cancel.is_cancelled() {
             if let Some(jhe) = self.app.live.jhe() {
                 self.drain(jhe).await;

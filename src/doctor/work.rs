@@ -270,6 +270,16 @@ fn check_export(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Stor
              again hourly",
         ));
     }
+    if counts.suspect > 0 {
+        findings.push(Finding::warning(
+            "data.suspect",
+            format!(
+                "refused by JHE for a day, for a reason that this program does not know: {}",
+                render_count(counts.suspect, "observation")
+            ),
+            "read JHE's answers on the patients' pages, and its log; then: jhe-ow export --retry-dead",
+        ));
+    }
     if counts.dead > 0 {
         findings.push(Finding::warning(
             "data.dead",

@@ -12,26 +12,31 @@ pub(crate) enum EntryOutcome {
     /// The setup of JHE lacks something.
     Configuration(String),
     Dead(String),
-    Retry(String),
+    /// Not done, for a reason that does not lie in the entry or is not known.
+    Refused(String),
 }
 
 /// Parts of diagnostics that name a gap in JHE's setup, rather than a fault of the observation.
 const CONFIGURATION: &[&str] =
     &["Patient id=", "Device", "Code not found", "access to the Patient", "FhirSource"];
 
+/// Parts of diagnostics that name a fault of the observation itself: its document breaks the schema, its
+/// attachment is no base64 or no JSON, its resource is no Observation. Nothing else makes an entry dead: JHE
+/// answers any exception with 422, also one of its database.
+const FAULTS_OF_THE_ENTRY: &[&str] =
+    &["'omh_data':", "valueAttachment.data must be", "validation error for Observation"];
+
 pub(crate) fn classify(response: &EntryResponse) -> EntryOutcome {
     let EntryResponse { status, diagnostics } = response;
-    let text = || diagnostics.clone();
+    let names_one_of = |parts: &[&str]| parts.iter().any(|part| diagnostics.contains(part));
+    let text = || format!("{status}: {diagnostics}");
     match status {
         200 | 201 => EntryOutcome::Delivered,
-        409 => EntryOutcome::Exists(text()),
+        409 => EntryOutcome::Exists(diagnostics.clone()),
         403 if diagnostics.contains("has not been consented") => EntryOutcome::NoConsent,
-        403 => EntryOutcome::Configuration(text()),
-        400 if CONFIGURATION.iter().any(|part| diagnostics.contains(part)) => {
-            EntryOutcome::Configuration(text())
-        }
-        400..=499 => EntryOutcome::Dead(format!("{status}: {diagnostics}")),
-        _ => EntryOutcome::Retry(format!("{status}: {diagnostics}")),
+        400 | 403 if names_one_of(CONFIGURATION) => EntryOutcome::Configuration(diagnostics.clone()),
+        400 | 422 if names_one_of(FAULTS_OF_THE_ENTRY) => EntryOutcome::Dead(text()),
+        _ => EntryOutcome::Refused(text()),
     }
 }
 
@@ -62,6 +67,24 @@ mod tests {
         let invalid = "{'omh_data': [\"'a' is not of type 'number'\"]}";
         assert_eq!(outcome(422, invalid), EntryOutcome::Dead(format!("422: {invalid}")));
         assert!(matches!(outcome(400, "valueAttachment.data must be Base 64"), EntryOutcome::Dead(_)));
-        assert!(matches!(outcome(500, ""), EntryOutcome::Retry(_)));
+        let structure = "1 validation error for Observation\n__root__ -> status";
+        assert!(matches!(outcome(400, structure), EntryOutcome::Dead(_)));
+    }
+
+    #[test]
+    fn an_unknown_reason_is_no_fault_of_the_entry() {
+        for (status, diagnostics) in [
+            (422, "connection already closed"),
+            (400, "never seen"),
+            (401, ""),
+            (403, "WAF"),
+            (418, ""),
+            (500, ""),
+        ] {
+            assert_eq!(
+                outcome(status, diagnostics),
+                EntryOutcome::Refused(format!("{status}: {diagnostics}"))
+            );
+        }
     }
 }

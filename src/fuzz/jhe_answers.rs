@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::jhe::client::{JheDataSource, ListCount, ListPage, SearchTotal};
+use crate::jhe::client::{JheDataSource, ListCount, ListPage};
 use crate::jhe::http::{TokenResponse, error_text, parse};
 use crate::jhe::invitation::{InvitationResponse, InvitingClient, RedeemResponse};
 use crate::jhe::practitioner::{OwnRole, UserProfile};
@@ -47,7 +47,6 @@ pub(crate) fn parse_any(body: &[u8]) {
         parse::<ListCount>(body).is_ok(),
         parse::<Vec<Organization>>(body).is_ok(),
         parse::<Vec<JheScope>>(body).is_ok(),
-        parse::<SearchTotal>(body).is_ok(),
         parse::<UserProfile>(body).is_ok(),
         parse::<OwnRole>(body).is_ok(),
         parse::<RedeemResponse>(body).is_ok(),

@@ -20,9 +20,10 @@ pub enum JheError {
     /// JHE has done nothing, and may do it later.
     #[error("{message}")]
     Unavailable { message: String, retry_after: Option<RetryAfter> },
-    /// JHE rejects the request as a whole. After a status of 500 or more it may have done parts of it.
+    /// JHE, or what stands before it, rejects the request as a whole. After a status of 408, or of 500 or more,
+    /// JHE may have done parts of it.
     #[error("JHE rejects the request ({status}): {message}")]
-    Rejected { status: u16, message: String },
+    Rejected { status: u16, message: String, retry_after: Option<RetryAfter> },
     /// The response is none that a JHE gives: another program may listen at the address.
     #[error("what answers at JHE_BASE_URL is no JHE ({0})")]
     InvalidResponse(String),
@@ -36,6 +37,27 @@ impl JheError {
 
     /// Returns true if JHE may have done what was requested in spite of the error.
     pub fn is_ambiguous(&self) -> bool {
-        matches!(self, Self::NoResponse(_) | Self::Rejected { status: 500.., .. } | Self::InvalidResponse(_))
+        matches!(
+            self,
+            Self::NoResponse(_) | Self::Rejected { status: 408 | 500.., .. } | Self::InvalidResponse(_)
+        )
+    }
+
+    /// Returns true if JHE may reject a whole batch so because of one entry: too large a body, a missing
+    /// attachment (400 with a list as its text), or a resource that JHE cannot parse (500).
+    pub(crate) fn may_concern_one_entry(&self) -> bool {
+        match self {
+            Self::Rejected { status: 413 | 500, .. } => true,
+            Self::Rejected { status: 400, message, .. } => message.starts_with('['),
+            _ => false,
+        }
+    }
+
+    /// Returns the wait that the answer asks for.
+    pub(crate) fn retry_after(&self) -> Option<RetryAfter> {
+        match self {
+            Self::Unavailable { retry_after, .. } | Self::Rejected { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 }

@@ -201,7 +201,7 @@ pub(crate) fn check_status(response: HttpResponse) -> Result<Vec<u8>, JheError> 
         // A gateway's error: JHE itself may still be working on the request.
         status @ (502 | 504) => Err(JheError::NoResponse(format!("{status}: {message}"))),
         status @ 300..=399 => Err(JheError::invalid(format!("it redirects ({status})"))),
-        status => Err(JheError::Rejected { status, message }),
+        status => Err(JheError::Rejected { status, message, retry_after: response.retry_after }),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct JheObservation {
     pub id: String,
     /// System and value of each.
     pub identifiers: Vec<(String, String)>,
+    /// The reference to the patient.
+    pub subject: Option<String>,
     /// The attached data point; none if it is not JSON.
     pub document: Option<Value>,
 }
@@ -60,7 +62,13 @@ struct ObservationResource {
     id: String,
     #[serde(default, deserialize_with = "identifiers_or_null")]
     identifier: Vec<Identifier>,
+    subject: Option<Reference>,
     value_attachment: Option<Attachment>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    reference: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,19 +99,43 @@ impl Jhe {
         code: &str,
         page: Option<&str>,
     ) -> Result<ObservationPage, JheError> {
-        let mut url = self.http.url(&["FHIR", "R5", "Observation"])?;
-        match page {
-            Some(query) => url.set_query(Some(query)),
-            None => {
-                url.query_pairs_mut()
-                    .append_pair("patient", &patient.to_string())
-                    .append_pair("code", code)
-                    .append_pair("_count", PAGE_SIZE);
-            }
+        let mut url = self.observations_url(patient, code)?;
+        if page.is_some() {
+            url.set_query(page);
         }
-        let page = parse(&self.get(Caller::Daemon, url.clone()).await?)?;
+        let page = self.fetch_page(patient, url.clone()).await?;
         if page.next.is_some() && page.next.as_deref() == url.query() {
             return Err(JheError::invalid("the same page follows for ever"));
+        }
+        Ok(page)
+    }
+
+    /// Fetches a patient's observations with a code (`system|code`) at an instant (ISO 8601); at most a page.
+    pub(crate) async fn find_observations(
+        &self,
+        patient: i64,
+        code: &str,
+        instant: &str,
+    ) -> Result<Vec<JheObservation>, JheError> {
+        let mut url = self.observations_url(patient, code)?;
+        url.query_pairs_mut().append_pair("date", instant);
+        Ok(self.fetch_page(patient, url).await?.observations)
+    }
+
+    fn observations_url(&self, patient: i64, code: &str) -> Result<Url, JheError> {
+        let mut url = self.http.url(&["FHIR", "R5", "Observation"])?;
+        url.query_pairs_mut()
+            .append_pair("patient", &patient.to_string())
+            .append_pair("code", code)
+            .append_pair("_count", PAGE_SIZE);
+        Ok(url)
+    }
+
+    async fn fetch_page(&self, patient: i64, url: Url) -> Result<ObservationPage, JheError> {
+        let page = parse(&self.get(Caller::Daemon, url).await?)?;
+        let subject = format!("Patient/{patient}");
+        if page.observations.iter().any(|one| one.subject.as_ref().is_some_and(|found| *found != subject)) {
+            return Err(JheError::invalid(format!("it answered with observations of others than {subject}")));
         }
         Ok(page)
     }
@@ -139,7 +171,8 @@ impl From<ObservationResource> for JheObservation {
         let data = resource.value_attachment.and_then(|attachment| attachment.data);
         let document = data.and_then(|data| serde_json::from_slice(&STANDARD.decode(data).ok()?).ok());
         let identifiers = resource.identifier.into_iter().map(|one| (one.system, one.value)).collect();
-        Self { id: resource.id, identifiers, document }
+        let subject = resource.subject.and_then(|subject| subject.reference);
+        Self { id: resource.id, identifiers, subject, document }
     }
 }
 

@@ -34,7 +34,7 @@ impl Jhe {
                 let user = parse::<OwUserResponse>(&body)?.ow_user_id.parse();
                 user.map(OwUserOutcome::User).map_err(JheError::InvalidResponse)
             }
-            Err(JheError::Rejected { status: 500, message }) if message.contains(NOT_CONFIGURED) => {
+            Err(JheError::Rejected { status: 500, message, .. }) if message.contains(NOT_CONFIGURED) => {
                 Ok(OwUserOutcome::NotConfigured)
             }
             Err(error) => Err(error),

@@ -8,6 +8,8 @@ pub struct OutboxCounts {
     pub consent: i64,
     /// Parked until somebody completes the configuration of JHE.
     pub configuration: i64,
+    /// Refused by JHE for a day, for an unknown reason, while it took others.
+    pub suspect: i64,
     /// Rejected by JHE.
     pub dead: i64,
 }

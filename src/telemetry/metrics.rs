@@ -227,6 +227,7 @@ impl ScrapeGauges {
             ("pending", outbox.pending),
             ("consent", outbox.consent),
             ("configuration", outbox.configuration),
+            ("suspect", outbox.suspect),
             ("dead", outbox.dead),
         ] {
             self.outbox.get_or_create(&[("state", state)]).set(count);

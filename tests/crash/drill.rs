@@ -205,6 +205,10 @@ impl Drill {
                 2 => JheFault::Lost,
                 3 => JheFault::Cut,
                 4 => JheFault::Hang,
+                5 => JheFault::Proxy(405, "90"),
+                6 => JheFault::Status(409),
+                7 => JheFault::Status(413),
+                8 => JheFault::Killed,
                 _ => return None,
             };
             figures.jhe_faults.fetch_add(1, Ordering::SeqCst);

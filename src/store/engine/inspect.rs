@@ -13,7 +13,10 @@ use crate::store::engine::data_directory::FILE_NAME;
 use crate::store::error::{StoreError, StoreResult};
 
 /// The steps of the schema: name and SQL. A released step never changes.
-const MIGRATIONS: &[(&str, &str)] = &[("V1__schema", include_str!("../migrations/V1__schema.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("V1__schema", include_str!("../migrations/V1__schema.sql")),
+    ("V2__suspect", include_str!("../migrations/V2__suspect.sql")),
+];
 
 /// Time that SQLite waits for another process's write before it gives up.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -25,6 +25,8 @@ pub struct OutboxEntry {
 
 /// A leased row is not due for this long, even if the process dies: JHE's answer timeout plus one minute.
 const LEASE: Duration = Duration::from_mins(2);
+/// Time for which JHE refuses a row for an unknown reason, and takes others, before the row is suspect.
+const SUSPECT_AFTER: Duration = Duration::from_hours(24);
 /// Tolerance for a due time that was set after `now` was read.
 const SLACK: Duration = Duration::from_hours(1);
 
@@ -44,6 +46,8 @@ pub enum Verdict {
         due: Timestamp,
         /// True if it may have arrived.
         ambiguous: bool,
+        /// True if JHE refused this entry, for a reason that is not known to lie in it.
+        is_refused: bool,
         why: String,
     },
 }
@@ -131,7 +135,7 @@ fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: T
         Verdict::NoConsent => ("consent", Some(now), false, ""),
         Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),
         Verdict::Unsent => ("pending", Some(now), false, ""),
-        Verdict::Retry { due, ambiguous, why } => ("pending", Some(*due), *ambiguous, why.as_str()),
+        Verdict::Retry { due, ambiguous, why, .. } => ("pending", Some(*due), *ambiguous, why.as_str()),
     };
     // An earlier attempt may have arrived even if this one did not.
     let ambiguous = ambiguous || entry.ambiguous;
@@ -143,7 +147,33 @@ fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: T
     )?
     .execute(params![stream, instant, revision, state, due, ambiguous, detail, is_retry])?;
     failpoint::at("outbox.again");
+    if let Verdict::Retry { is_refused: true, .. } = verdict {
+        set_suspect(db, entry, now)?;
+    }
     enqueue::resolve_undelivered(db, stream, instant, now)
+}
+
+/// Notes that JHE refused a row for an unknown reason. If it has done so for a day while it took others, the row
+/// is suspect and waits for an operator.
+fn set_suspect(db: &Connection, entry: &OutboxEntry, now: Timestamp) -> StoreResult<()> {
+    let OutboxEntry { stream, observation: Observation { instant, revision, .. }, .. } = *entry;
+    let day_ago = now.minus(SUSPECT_AFTER);
+    db.prepare_cached(
+        "UPDATE outbox SET refused_since = coalesce(refused_since, ?4), state = CASE WHEN refused_since <= ?5
+             AND EXISTS (SELECT 1 FROM hourly_counters WHERE hour >= ?6 AND delivered > 0)
+             THEN 'suspect' ELSE state END
+         WHERE stream_id = ?1 AND instant = ?2 AND revision = ?3",
+    )?
+    .execute(params![stream, instant, revision, now, day_ago, day_ago.hour() + 1])?;
+    Ok(())
+}
+
+/// Makes the rows that wait for a change of configuration due now, of one patient or of all.
+pub fn retry_configuration(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> StoreResult<()> {
+    let update = "UPDATE outbox SET due_at = ?2 WHERE state = 'configuration' AND due_at > ?2
+         AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)";
+    db.execute(update, params![patient, now])?;
+    Ok(())
 }
 
 /// Parks the rows of a patient and a code until consent returns.
@@ -181,11 +211,12 @@ pub fn list_patients_without_consent(db: &Connection) -> StoreResult<BTreeSet<Pa
     Ok(db.prepare_cached(select)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Makes rejected rows pending again and returns their number.
-pub fn retry_dead(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> StoreResult<usize> {
+/// Makes dead and suspect rows pending again and returns their number.
+pub fn retry_refused(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> StoreResult<usize> {
     let update =
-        "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, reason = NULL, attempts = 0
-         WHERE state = 'dead' AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)";
+        "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, reason = NULL, attempts = 0,
+                           refused_since = NULL
+         WHERE state IN ('dead', 'suspect') AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)";
     Ok(db.execute(update, params![patient, now])?)
 }
 
@@ -204,6 +235,7 @@ pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> StoreResul
             "pending" => counts.pending = count,
             "consent" => counts.consent = count,
             "configuration" => counts.configuration = count,
+            "suspect" => counts.suspect = count,
             _ => counts.dead = count,
         }
     }
@@ -279,12 +311,12 @@ pub struct StuckEntry {
     pub attempts: i64,
 }
 
-/// Lists a patient's visible rows that are dead, parked for configuration, or were tried more than once.
+/// Lists a patient's visible rows that are dead, suspect, parked for configuration, or were tried more than once.
 pub fn list_stuck(db: &Connection, patient: PatientId, limit: u32) -> StoreResult<Vec<StuckEntry>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, state, coalesce(reason, ''), attempts FROM streams
          JOIN outbox ON outbox.stream_id = streams.id
-         WHERE patient_id = ? AND (state IN ('dead', 'configuration') OR attempts > 1) AND {}
+         WHERE patient_id = ? AND (state IN ('dead', 'suspect', 'configuration') OR attempts > 1) AND {}
          ORDER BY instant DESC LIMIT ?",
         withdrawal::visible_condition("streams.patient_id", "streams.code_id")
     ))?;

@@ -61,6 +61,7 @@ fn render_counts(counts: &OutboxCounts) -> Markup {
             div { dt { "Waiting for consent" } dd { (count(counts.consent)) } }
             div { dt { "Waiting for set-up" } dd { (count(counts.configuration)) } }
             div { dt { "Refused" } dd { (count(counts.dead)) } }
+            @if counts.suspect > 0 { div { dt { "Refused again and again" } dd { (count(counts.suspect)) } } }
         }
     }
 }
@@ -99,9 +100,11 @@ impl PatientExport {
                         } } }
                     }
                 }
-                @if self.counts.dead > 0 && staff.may(Role::Manager) {
+                @if self.counts.dead + self.counts.suspect + self.counts.configuration > 0
+                    && staff.may(Role::Manager)
+                {
                     (form(&format!("/admin/patients/{id}/retry-export"), staff.token(), &html! {
-                        button.quiet type="submit" { "Send refused observations again" }
+                        button.quiet type="submit" { "Send these observations again" }
                     }))
                 }
             }
@@ -112,6 +115,7 @@ impl PatientExport {
 fn state_label(state: &str) -> &str {
     match state {
         "dead" => "refused",
+        "suspect" => "refused again and again",
         "configuration" => "waits for set-up",
         "consent" => "waits for consent",
         _ => "to be sent again",
@@ -126,7 +130,8 @@ async fn retry(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResul
     let (staff, id) = (patient.staff(), patient.id());
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        outbox::retry_dead(db, Some(id), now)?;
+        outbox::retry_refused(db, Some(id), now)?;
+        outbox::retry_configuration(db, Some(id), now)?;
         audit::record(db, now, who, "export.retry-dead", Some(id), "")
     };
     app.store.write(write).await?;

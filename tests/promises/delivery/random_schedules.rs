@@ -255,7 +255,10 @@ impl Scene {
             self.jhe.consent(jhe_id, true, self.now);
         }
         let now = self.now;
-        self.store.write(move |db| jhe_ow::store::outbox::outbox::retry_dead(db, None, now)).await.unwrap();
+        self.store
+            .write(move |db| jhe_ow::store::outbox::outbox::retry_refused(db, None, now))
+            .await
+            .unwrap();
         for _ in 0..8 {
             self.pass(HOUR * 2).await;
             self.export().await;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use warp::reply::Response;
 
-use super::{FakeJhe, Fault, Kept, OURA, SYSTEM, answer, html, outcome, spoiled};
+use super::{FakeJhe, Fault, Kept, OURA, SYSTEM, answer, html, outcome, refusal, spoiled};
 
 impl FakeJhe {
     pub(super) async fn batch(&self, headers: &HeaderMap, body: &[u8]) -> Response {
@@ -52,10 +52,17 @@ impl FakeJhe {
     fn work(&self, entries: &[Value], fault: Option<Fault>) -> Response {
         match fault {
             Some(Fault::Status(status)) => return html(status),
-            Some(Fault::Busy(retry_after)) => {
-                let mut busy = html(503);
-                busy.headers_mut().insert("retry-after", HeaderValue::from_static(retry_after));
-                return busy;
+            Some(Fault::Busy(retry_after)) => return refusal(503, retry_after),
+            Some(Fault::Proxy(status, retry_after)) => return refusal(status, retry_after),
+            Some(Fault::Killed) => {
+                let half = entries.len() / 2;
+                for entry in &entries[..half] {
+                    self.create(entry);
+                }
+                if let Ok(kept) = self.check(&entries[half]) {
+                    self.state().kept.push(Kept { identifier: <(String, String)>::default(), ..kept });
+                }
+                return html(502);
             }
             Some(Fault::Lost | Fault::Cut | Fault::Hang | Fault::Echo(_)) | None => {}
         }
@@ -129,6 +136,10 @@ impl FakeJhe {
             .is_some_and(|value| state.refused.contains(&value))
         {
             return Err((422, "{'omh_data': ['a value that this JHE will not have']}".to_owned()));
+        }
+        let rate = document["body"]["heart_rate"]["value"].as_f64();
+        if let Some((_, words)) = state.strange.iter().find(|(value, _)| Some(*value) == rate) {
+            return Err((422, (*words).to_owned()));
         }
         if let Err(words) = conforms(&code, &document) {
             return Err((422, format!("{{'omh_data': [\"{words}\"]}}")));

@@ -39,6 +39,10 @@ pub enum Fault {
     Status(u16),
     /// Everything is done, and the answer is lost on the way.
     Lost,
+    /// A worker is killed: the first half is done, the next observation has no identifier, the rest is not done.
+    Killed,
+    /// This status with this `Retry-After`, from what stands before JHE.
+    Proxy(u16, &'static str),
     /// 503 with this `Retry-After`.
     Busy(&'static str),
     /// Everything is done, and the connection breaks in the middle of the answer.
@@ -95,6 +99,14 @@ pub struct State {
     pub poison: Vec<f64>,
     /// Values that JHE will not have.
     pub refused: Vec<f64>,
+    /// Values that JHE refuses with these diagnostics, which no documentation names.
+    pub strange: Vec<(f64, &'static str)>,
+    /// Whose consents are answered with those of another patient.
+    pub mixed_up: Option<(i64, i64)>,
+    /// Each page of the list of patients names a next one.
+    pub is_endless: bool,
+    /// Pages of the list of patients that were served.
+    pub patient_pages: usize,
     pub has_oura: bool,
     /// It lists Oura, and finds it no more once observations of it come.
     pub has_just_lost_oura: bool,
@@ -311,7 +323,8 @@ impl FakeJhe {
     fn patients(&self, query: &str) -> Response {
         let query = fields(query.as_bytes());
         let page: usize = query.get("page").map_or(1, |page| page.parse().unwrap());
-        let state = self.state();
+        let mut state = self.state();
+        state.patient_pages += 1;
         let all: Vec<(i64, i64)> = state
             .patients
             .iter()
@@ -327,7 +340,7 @@ impl FakeJhe {
                                       "telecomEmail": format!("p{id}@example.org") })
             })
             .collect();
-        let next = (page * 2 < all.len())
+        let next = (page * 2 < all.len() || state.is_endless)
             .then(|| format!("http://inner.example.org/api/v1/patients?page={}&page_size=1000", page + 1));
         answer(200, &json!({ "count": all.len(), "next": next, "previous": null, "results": results }))
     }
@@ -360,12 +373,9 @@ fn outcome(status: u16, words: &str) -> Response {
 async fn spoiled(fault: Fault) -> Response {
     match fault {
         Fault::Status(status) | Fault::Echo(status) => html(status),
-        Fault::Lost => html(502),
-        Fault::Busy(retry_after) => {
-            let mut busy = html(503);
-            busy.headers_mut().insert("retry-after", HeaderValue::from_static(retry_after));
-            busy
-        }
+        Fault::Lost | Fault::Killed => html(502),
+        Fault::Busy(retry_after) => refusal(503, retry_after),
+        Fault::Proxy(status, retry_after) => refusal(status, retry_after),
         Fault::Cut => {
             let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
             let parts = [Ok(Bytes::from_static(b"{\"resourceType\":")), Err(broken)];
@@ -393,6 +403,12 @@ fn echo(status: u16, headers: &HeaderMap, body: &[u8]) -> Response {
     });
     let entries: Vec<Value> = of_each.collect();
     answer(200, &json!({ "resourceType": "Bundle", "type": "batch-response", "entry": entries }))
+}
+
+fn refusal(status: u16, retry_after: &'static str) -> Response {
+    let mut answer = html(status);
+    answer.headers_mut().insert("retry-after", HeaderValue::from_static(retry_after));
+    answer
 }
 
 fn html(status: u16) -> Response {

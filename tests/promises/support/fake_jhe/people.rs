@@ -288,6 +288,10 @@ impl FakeJhe {
     }
 
     pub(super) fn consents(&self, patient: i64) -> Response {
+        let patient = match self.state().mixed_up {
+            Some((asked, answered)) if asked == patient => answered,
+            _ => patient,
+        };
         let mut state = self.state();
         state.asked += 1;
         if state.consents_broken {

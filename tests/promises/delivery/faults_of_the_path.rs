@@ -1,0 +1,129 @@
+//! Errors of the path to JHE, and answers that JHE should not give: nothing becomes dead, lost or somebody else's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support::connected_world::Scene;
+use crate::support::fake_jhe::*;
+use crate::support::harness::*;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Answers each batch with `fault` from now on; returns the number of batches so far.
+fn break_path(scene: &Scene, fault: Fault) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    scene.jhe.state().trouble = Some(Box::new(move |path| {
+        (path.trim_end_matches('/') == "/FHIR/R5").then(|| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            fault
+        })
+    }));
+    count
+}
+
+#[test]
+fn an_error_of_the_path_makes_nothing_dead_and_costs_few_requests() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 20);
+    scene.world.created();
+    for status in [400, 405, 408, 409, 413, 418, 421, 422, 425, 429, 451, 500, 502, 503, 504] {
+        let count = break_path(&scene, Fault::Status(status));
+        let ran = scene.export();
+        assert_eq!(ran.code, 1, "{status} {ran:?}");
+        assert!(ran.stdout.contains("refused 0") && ran.stderr.contains(&status.to_string()), "{ran:?}");
+        let requests = count.load(Ordering::Relaxed);
+        // Both batches that are sent at a time may be halved.
+        assert!(requests <= 2 * 17, "{status}: {requests} requests");
+        scene.world.pass(HOUR * 2);
+    }
+    scene.jhe.state().trouble = None;
+    assert!(scene.export().stdout.contains("Delivered 240"));
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn the_retry_after_of_any_refusal_is_obeyed() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Proxy(405, "7200")]);
+    scene.export();
+    scene.world.pass(MINUTE * 110);
+    assert!(scene.export().stdout.contains("Delivered 0"));
+    scene.world.pass(MINUTE * 11);
+    assert!(scene.export().stdout.contains("Delivered 12"));
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn a_reason_that_was_never_seen_is_retried_and_shown() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    for (minute, value) in [(10, 60.0), (20, 61.0), (30, 62.0)] {
+        scene.world.sim.put(&user, scene.world.now.minus(MINUTE * minute), value);
+    }
+    scene.world.created();
+    scene.jhe.state().strange =
+        vec![(61.0, "connection already closed"), (62.0, "the moon is full, says a JHE of 2031")];
+    for _ in 0..2 {
+        let ran = scene.export();
+        assert!(ran.stdout.contains("refused 0, to be sent again 2"), "{ran:?}");
+        scene.world.pass(HOUR * 2);
+    }
+    let shown = scene.world.run(&["doctor"]).stdout;
+    assert!(!shown.contains("rejected by JHE"), "{shown}");
+    scene.jhe.state().strange.clear();
+    assert!(scene.export().stdout.contains("Delivered 2"));
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn an_observation_that_a_killed_worker_left_without_identifier_is_not_sent_again() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 2);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Killed]);
+    assert!(scene.export().stdout.contains("to be sent again 24"));
+    scene.world.pass(MINUTE / 2);
+    assert!(scene.export().stdout.contains("Delivered 0"), "the worker may still be at it");
+    scene.world.pass(MINUTE * 2);
+    let ran = scene.export();
+    assert!(ran.stdout.contains("Delivered 24"), "{ran:?}");
+    assert_eq!(scene.jhe.state().batches, [24, 11], "what is there already is not sent again");
+    assert!(scene.is_delivered(40001, &patient));
+    let orphans = scene.jhe.state().kept.iter().filter(|kept| kept.identifier.1.is_empty()).count();
+    assert_eq!(orphans, 1);
+}
+
+#[test]
+fn the_consents_of_another_patient_are_refused() {
+    let mut scene = Scene::new();
+    let ((one, first), (two, second)) = (scene.patient(40001), scene.patient(40002));
+    scene.world.pass(MINUTE * 2);
+    scene.jhe.consent(40001, false, scene.world.now);
+    scene.jhe.state().mixed_up = Some((40001, 40002));
+    scene.fill(&one, 1);
+    scene.fill(&two, 1);
+    let ran = scene.world.run(&["poll"]);
+    assert!(ran.stderr.contains("it answered about patient 40002, not 40001"), "{ran:?}");
+    assert!(scene.world.kept(&first).is_empty(), "nothing is read without an answer about the patient");
+    assert_eq!(scene.world.kept(&second).len(), 12);
+    scene.export();
+    assert!(scene.jhe.instants(40001).is_empty());
+    assert!(scene.is_delivered(40002, &second));
+}
+
+#[test]
+fn a_list_of_jhe_that_never_ends_is_given_up() {
+    let scene = Scene::new();
+    scene.patient(40001);
+    scene.jhe.state().is_endless = true;
+    let ran = scene.world.run(&["patient", "import"]);
+    assert!(ran.code != 0 && ran.stderr.contains("more than 100 pages"), "{ran:?}");
+    assert!(scene.jhe.state().patient_pages <= 100);
+}
