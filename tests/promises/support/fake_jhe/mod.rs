@@ -76,6 +76,7 @@ impl Kept {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 #[derive(Default)]
 pub struct State {
     tokens: BTreeSet<String>,
