@@ -137,7 +137,15 @@ impl Exporter {
             let theirs = one.document.as_ref().map(|theirs| &theirs["body"]);
             one.identifiers.is_empty() && theirs.is_some_and(|body| is_equal(body, &document["body"]))
         };
-        Ok(found.iter().any(|one| one.identifiers.contains(&identifier) || is_orphan(one)))
+        if found.iter().any(|one| one.identifiers.contains(&identifier)) {
+            return Ok(true);
+        }
+        let has_orphan = found.iter().any(is_orphan);
+        if has_orphan {
+            let patient = stream.patient;
+            tracing::warn!(%patient, %instant, "JHE has an observation without its identifier; it counts as delivered");
+        }
+        Ok(has_orphan)
     }
 
     /// Decides the verdict of a 409: delivered if JHE has the observation, else dead. JHE's identifiers are unique

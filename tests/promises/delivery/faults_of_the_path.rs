@@ -94,6 +94,7 @@ fn an_observation_that_a_killed_worker_left_without_identifier_is_not_sent_again
     scene.world.pass(MINUTE * 2);
     let ran = scene.export();
     assert!(ran.stdout.contains("Delivered 24"), "{ran:?}");
+    assert_eq!(ran.stderr.matches("without its identifier").count(), 1, "{ran:?}");
     assert_eq!(scene.jhe.state().batches, [24, 11], "what is there already is not sent again");
     assert!(scene.is_delivered(40001, &patient));
     let orphans = scene.jhe.state().kept.iter().filter(|kept| kept.identifier.1.is_empty()).count();
