@@ -57,7 +57,10 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     if let Some(report) = &mut report {
         let now = session.clock.now();
         report.held_back = store.read(move |db| outbox::count_held_back(db, patient, now)).await?;
-        report.waiting = Some(store.read(move |db| outbox::count_by_state(db, patient)).await?);
+        // Here people want to know all that waits, also from earlier exports.
+        let waiting = store.read(move |db| outbox::count_by_state(db, patient)).await?;
+        report.consent = waiting.consent.unsigned_abs();
+        report.configuration = waiting.configuration.unsigned_abs();
     }
     match report {
         report if arguments.json => {

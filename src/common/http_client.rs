@@ -13,12 +13,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Returns a builder of a client for calls to `address`. `timeout` limits a call as a whole. The client follows
 /// no redirect, which could pass a key or a patient's data on to another server.
 pub fn builder(address: &str, timeout: Duration) -> ClientBuilder {
-    let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let is_this_machine = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
     let builder = Client::builder();
     // A proxy of the environment cannot reach this machine's own servers.
-    let builder = if is_this_machine { builder.no_proxy() } else { builder };
+    let builder = if is_this_machine(address) { builder.no_proxy() } else { builder };
     builder
         .user_agent(concat!("jhe-ow/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
@@ -26,6 +23,13 @@ pub fn builder(address: &str, timeout: Duration) -> ClientBuilder {
         .redirect(redirect::Policy::none())
         // Plain http needs no root certificates, which a bare machine may not have.
         .tls_built_in_native_certs(address.starts_with("https:"))
+}
+
+/// Returns true if a URL names the machine of whoever opens it.
+pub fn is_this_machine(url: &str) -> bool {
+    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
 }
 
 pub fn build(builder: ClientBuilder) -> Result<Client, Failure> {

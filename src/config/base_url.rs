@@ -1,9 +1,10 @@
 //! Base URLs of OW, JHE and this daemon.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use reqwest::Url;
+
+use crate::common::http_client;
 
 /// An http or https address without a trailing slash, without credentials, query or fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +47,7 @@ impl BaseUrl {
 
     /// Returns true for a loopback host, which names the machine of whoever opens the address.
     pub fn is_this_machine(&self) -> bool {
-        let host = self.host().unwrap_or_default();
-        let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+        http_client::is_this_machine(&self.0)
     }
 
     pub fn host(&self) -> Option<String> {

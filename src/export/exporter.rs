@@ -14,7 +14,6 @@ use crate::common::{clock::Clock, failpoint, failure::Failure, time::Timestamp};
 use crate::consent::refresh::{self, FailedRefresh};
 use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, ENTRIES, OutgoingEntry, render_entry};
 use crate::jhe::{client::Jhe, error::JheError};
-use crate::model::outbox_counts::OutboxCounts;
 use crate::model::patient::PatientId;
 use crate::model::{data_source_names::DataSourceNames, error_kind::ErrorKind, observation::StreamInfo};
 use crate::store::engine::{restore, store::Store};
@@ -60,8 +59,6 @@ pub struct ExportReport {
     pub retried: u64,
     /// Revisions that are not due yet; the command line fills it in.
     pub held_back: Option<HeldBack>,
-    /// All that waits, also from earlier exports; the command line fills it in.
-    pub waiting: Option<OutboxCounts>,
     pub stopped: Option<JheError>,
     /// Patients whose consents could not be refreshed: nothing of theirs was sent.
     pub unread: Vec<FailedRefresh>,
@@ -80,11 +77,7 @@ impl ExportProgress {
 impl ExportReport {
     /// Returns the sentence for operators.
     pub fn sentence(&self) -> String {
-        let Self { delivered, dead, retried, .. } = self;
-        let (consent, configuration) = match self.waiting {
-            Some(waiting) => (waiting.consent.unsigned_abs(), waiting.configuration.unsigned_abs()),
-            None => (self.consent, self.configuration),
-        };
+        let Self { delivered, consent, configuration, dead, retried, .. } = self;
         let held_back = self.held_back.map_or_else(String::new, |held_back| format!(" {held_back}."));
         format!(
             "Export complete. Delivered {delivered} observations; waiting for consent {consent}, for configuration \

@@ -1,5 +1,6 @@
 //! Sends one batch to JHE, and gives each entry a verdict, whatever happens.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -97,26 +98,31 @@ impl Exporter {
     /// Asks JHE for the entries that an earlier attempt may have delivered, and returns the others. A worker that
     /// was killed leaves an observation without its identifier: sending it again would make a second one.
     async fn look_up_ambiguous(&self, entries: Vec<OutgoingEntry>) -> (BatchResult, Vec<OutgoingEntry>) {
-        let look_ups = futures_util::stream::iter(entries).map(|entry| async move {
-            if !entry.waiting.ambiguous {
+        let has_failed = AtomicBool::new(false);
+        let look_ups = futures_util::stream::iter(entries).map(|entry| async {
+            // After an error nothing more is asked for, as nothing is sent then.
+            if !entry.waiting.ambiguous || has_failed.load(Ordering::Relaxed) {
                 return (entry, Ok(false));
             }
             let found = self.is_at_jhe(&entry).await;
+            let is_of_path = found.as_ref().is_err_and(|error| !error.concerns_one_patient());
+            has_failed.fetch_or(is_of_path, Ordering::Relaxed);
             (entry, found)
         });
         let mut looked_up = look_ups.buffered(LOOK_UPS);
         let (mut result, mut unsent) = (BatchResult { verdicts: Vec::new(), stop: None }, Vec::new());
         while let Some((entry, found)) = looked_up.next().await {
-            let verdict = match found {
-                Ok(false) => {
-                    unsent.push(entry);
-                    continue;
+            match found {
+                Ok(false) => unsent.push(entry),
+                Ok(true) => result.verdicts.push((entry.waiting, Verdict::Delivered)),
+                Err(error) => {
+                    let verdict = retry(&entry.waiting, &error, false, self.clock.now());
+                    result.verdicts.push((entry.waiting, verdict));
+                    if !error.concerns_one_patient() {
+                        result.stop.get_or_insert(error);
+                    }
                 }
-                Ok(true) => Verdict::Delivered,
-                // It stays ambiguous, whatever the look-up failed of.
-                Err(error) => retry(&entry.waiting, &error, false, self.clock.now()),
-            };
-            result.verdicts.push((entry.waiting, verdict));
+            }
         }
         (result, unsent)
     }

@@ -53,6 +53,11 @@ impl JheError {
         }
     }
 
+    /// Returns true for an error of one patient, who is out of the practitioner's reach.
+    pub(crate) fn concerns_one_patient(&self) -> bool {
+        matches!(self, Self::Forbidden(_) | Self::NotFound(_))
+    }
+
     /// Returns the wait that the answer asks for.
     pub(crate) fn retry_after(&self) -> Option<RetryAfter> {
         match self {

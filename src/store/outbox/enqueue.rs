@@ -203,7 +203,7 @@ fn find_target(db: &Connection, stream: i64) -> StoreResult<ExportTarget> {
 /// have arrived stay until that is resolved, except dead ones. Returns the number of deleted rows.
 fn delete_replaced(db: &Connection, stream: i64, instant: Timestamp) -> StoreResult<usize> {
     const REPLACED: &str = "
-        outbox.stream_id = ?1 AND outbox.instant = ?2 AND (ambiguous = 0 OR state = 'dead') AND EXISTS
+        outbox.stream_id = ?1 AND outbox.instant = ?2 AND (ambiguous = 0 OR state IN ('dead', 'suspect')) AND EXISTS
             (SELECT 1 FROM revisions AS was JOIN observations AS newest USING (stream_id, instant)
              WHERE was.stream_id = ?1 AND was.instant = ?2 AND was.revision = outbox.revision
                AND (was.value <> newest.value OR was.utc_offset IS NOT newest.utc_offset

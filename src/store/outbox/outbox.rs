@@ -148,14 +148,14 @@ fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: T
     .execute(params![stream, instant, revision, state, due, ambiguous, detail, is_retry])?;
     failpoint::at("outbox.again");
     if let Verdict::Retry { is_refused: true, .. } = verdict {
-        set_suspect(db, entry, now)?;
+        note_refusal(db, entry, now)?;
     }
     enqueue::resolve_undelivered(db, stream, instant, now)
 }
 
 /// Notes that JHE refused a row for an unknown reason. If it has done so for a day while it took others, the row
 /// is suspect and waits for an operator.
-fn set_suspect(db: &Connection, entry: &OutboxEntry, now: Timestamp) -> StoreResult<()> {
+fn note_refusal(db: &Connection, entry: &OutboxEntry, now: Timestamp) -> StoreResult<()> {
     let OutboxEntry { stream, observation: Observation { instant, revision, .. }, .. } = *entry;
     let day_ago = now.minus(SUSPECT_AFTER);
     db.prepare_cached(

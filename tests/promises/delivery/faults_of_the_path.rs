@@ -102,6 +102,67 @@ fn an_observation_that_a_killed_worker_left_without_identifier_is_not_sent_again
 }
 
 #[test]
+fn look_ups_end_with_the_first_error_of_the_path() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 8);
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Status(502)]);
+    scene.export();
+    scene.world.pass(MINUTE * 2);
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    scene.jhe.state().trouble = Some(Box::new(move |path| {
+        (path == "/FHIR/R5/Observation").then(|| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Fault::Status(503)
+        })
+    }));
+    let ran = scene.export();
+    assert!(ran.code == 1 && ran.stdout.contains("to be sent again 96"), "{ran:?}");
+    assert!(count.load(Ordering::Relaxed) <= 8, "{count:?} look-ups of a JHE that is down");
+    assert_eq!(scene.jhe.state().batches.len(), 1, "nothing is sent that may be there");
+    scene.jhe.state().trouble = None;
+    scene.world.pass(HOUR * 2);
+    assert!(scene.export().stdout.contains("Delivered 96"));
+    assert!(scene.is_delivered(40001, &patient));
+}
+
+#[test]
+fn a_suspect_value_does_not_hold_back_its_correction() {
+    let mut scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    let measured = scene.world.now.minus(HOUR);
+    scene.world.sim.put(&user, measured, 61.0);
+    scene.world.created();
+    scene.jhe.state().strange = vec![(61.0, "never seen")];
+    for _ in 0..14 {
+        scene.world.sim.put(&user, scene.world.now.minus(MINUTE), 70.0);
+        scene.world.created();
+        scene.export();
+        scene.world.pass(HOUR * 2);
+    }
+    scene.world.sim.put(&user, measured, 62.0);
+    assert_eq!(scene.world.run(&["poll", "--window", "3d"]).code, 0);
+    scene.world.pass(HOUR * 7);
+    scene.export();
+    let has =
+        |value: f64| scene.jhe.state().kept.iter().any(|kept| kept.value().to_bits() == value.to_bits());
+    assert!(has(62.0) && !has(61.0));
+}
+
+#[test]
+fn this_machines_servers_are_called_without_a_proxy() {
+    let mut scene = Scene::new();
+    let (user, _) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.set("HTTP_PROXY", "http://127.0.0.1:9");
+    scene.world.set("http_proxy", "http://127.0.0.1:9");
+    scene.world.created();
+    assert!(scene.export().stdout.contains("Delivered 12"));
+}
+
+#[test]
 fn the_consents_of_another_patient_are_refused() {
     let mut scene = Scene::new();
     let ((one, first), (two, second)) = (scene.patient(40001), scene.patient(40002));

@@ -102,7 +102,7 @@ pub struct State {
     pub refused: Vec<f64>,
     /// Values that JHE refuses with these diagnostics, which no documentation names.
     pub strange: Vec<(f64, &'static str)>,
-    /// Whose consents are answered with those of another patient.
+    /// Two patients: the first one's consents are answered with those of the second.
     pub mixed_up: Option<(i64, i64)>,
     /// Each page of the list of patients names a next one.
     pub is_endless: bool,
