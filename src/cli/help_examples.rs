@@ -110,7 +110,7 @@ jhe-ow audit verify --noted \
       5f3a0c9be1d27846a4c55b0e9d8f71326a7be4c0d1f295836e0b4d7ac8f21953  # checks a hash from earlier
 [settings]
 jhe-ow settings list  # all
-jhe-ow settings set module.ow true  # the master switch
+jhe-ow settings set module.ow true  # starts the polls
 [settings list]
 jhe-ow settings list
 jhe-ow settings list --json  # for programs

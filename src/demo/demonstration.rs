@@ -157,7 +157,7 @@ fn announce(
         None => print_line(format_args!("Open http://{address}/admin in a browser, and sign in as before."))?,
     }
     print_line(
-        "Then make a study, add a patient, invite, and open the link in a private window. Ctrl-C ends it.\n",
+        "Then add a study, add a patient, invite, and open the link in a private window. Ctrl-C ends it.\n",
     )?;
     // The full path: with `cargo run` the program is below target/, where no shell looks for it.
     let program =

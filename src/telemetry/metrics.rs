@@ -42,7 +42,7 @@ pub(crate) enum TickOutcome {
     Partial,
     /// The tick could not start or did not reach its end.
     Failed,
-    /// The master switch was off, or another tick held the lock.
+    /// `module.ow` was false, or another tick held the lock.
     Skipped,
     /// The daemon shut down during the tick.
     Stopped,

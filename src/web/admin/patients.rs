@@ -196,7 +196,7 @@ fn render_studies(studies: &[Study], form_values: &PatientForm, is_known: bool) 
         fieldset {
             legend { "Studies" }
             @if studies.is_empty() {
-                p.help { "There are none yet: " a href="/admin/studies/new" { "make a study" } "." }
+                p.help { "There are none yet: " a href="/admin/studies/new" { "add a study" } "." }
             }
             @for study in studies {
                 @let value = study.id.to_string();

@@ -71,7 +71,7 @@ fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> M
         };
     }
     if view.offered.is_empty() {
-        return html! { p.empty { "To invite, " a href="/admin/studies/new" { "make a study" } " first." } };
+        return html! { p.empty { "To invite, " a href="/admin/studies/new" { "add a study" } " first." } };
     }
     let enrolled = |study: &Study| view.studies.contains(study);
     let has_no_study = view.studies.is_empty();
