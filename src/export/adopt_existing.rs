@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::time::{Timestamp, format_duration};
 use crate::common::{clock::Clock, failure::Failure};
-use crate::export::exporter::try_lock;
+use crate::export::{exporter::try_lock, look_up::split_revision};
 use crate::jhe::{client::Jhe, error::JheError, observations::JheObservation};
 use crate::model::catalog::code::{CODES, Code};
 use crate::model::{account::Actor, observation::StreamInfo, patient::PatientId};
@@ -246,10 +246,7 @@ fn count_page(
 /// Returns whether the identifier of an observation is that of one of our streams at this instant.
 fn is_ours(observation: &JheObservation, streams: &[StreamInfo], instant: Timestamp) -> bool {
     observation.identifiers.iter().any(|(system, value)| {
-        let uuid = match value.split_once("#r") {
-            Some((uuid, revision)) if revision.parse::<u64>().is_ok() => uuid,
-            _ => value,
-        };
+        let (uuid, _) = split_revision(value);
         let mut streams = streams.iter().filter(|stream| stream.system == *system);
         streams.any(|stream| sample_uuid(stream, instant, None).to_string() == uuid)
     })

@@ -24,8 +24,6 @@ pub(crate) struct OutgoingEntry {
     pub(crate) patient: i64,
     pub(crate) waiting: OutboxEntry,
     pub(crate) json: String,
-    /// True if it was measured before a backup was restored: JHE may have received it before the restore.
-    pub(crate) may_exist: bool,
 }
 
 /// The result of sending a batch.

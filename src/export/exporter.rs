@@ -16,7 +16,7 @@ use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, ENTRIES, OutgoingEn
 use crate::jhe::{client::Jhe, error::JheError};
 use crate::model::patient::PatientId;
 use crate::model::{data_source_names::DataSourceNames, error_kind::ErrorKind, observation::StreamInfo};
-use crate::store::engine::{restore, store::Store};
+use crate::store::engine::store::Store;
 use crate::store::outbox::one_of_two_modes::{self, SwitchExportMode};
 use crate::store::outbox::outbox::{self, HeldBack, OutboxEntry, Verdict};
 use crate::store::{error::StoreError, operations::hourly_counters, people::consent};
@@ -57,6 +57,8 @@ pub struct ExportReport {
     pub configuration: u64,
     pub dead: u64,
     pub retried: u64,
+    /// Of the delivered ones, those that JHE has without an identifier.
+    pub orphans: u64,
     /// Revisions that are not due yet; the command line fills it in.
     pub held_back: Option<HeldBack>,
     pub stopped: Option<JheError>,
@@ -78,10 +80,14 @@ impl ExportReport {
     /// Returns the sentence for operators.
     pub fn sentence(&self) -> String {
         let Self { delivered, consent, configuration, dead, retried, .. } = self;
+        let orphans = match self.orphans {
+            0 => String::new(),
+            orphans => format!(" JHE has {orphans} of them without an identifier, from a worker that was killed."),
+        };
         let held_back = self.held_back.map_or_else(String::new, |held_back| format!(" {held_back}."));
         format!(
             "Export complete. Delivered {delivered} observations; waiting for consent {consent}, for configuration \
-             {configuration}, refused {dead}, to be sent again {retried}.{held_back}"
+             {configuration}, refused {dead}, to be sent again {retried}.{orphans}{held_back}"
         )
     }
 
@@ -91,12 +97,13 @@ impl ExportReport {
 
     fn add(&mut self, result: BatchResult) -> Vec<(OutboxEntry, Verdict)> {
         for (_, verdict) in &result.verdicts {
+            self.orphans += u64::from(*verdict == Verdict::Orphan);
             *match verdict {
-                Verdict::Delivered => &mut self.delivered,
+                Verdict::Delivered | Verdict::Orphan => &mut self.delivered,
                 Verdict::Dead(_) => &mut self.dead,
                 Verdict::NoConsent => &mut self.consent,
                 Verdict::Configuration(..) => &mut self.configuration,
-                Verdict::Retry { .. } | Verdict::Unsent => &mut self.retried,
+                Verdict::Retry { .. } | Verdict::Differs { .. } | Verdict::Unsent => &mut self.retried,
             } += 1;
         }
         self.stopped = self.stopped.take().or(result.stop);
@@ -238,7 +245,6 @@ impl Exporter {
     ) -> Result<(Vec<OutgoingEntry>, u64), StoreError> {
         let lease = move |db: &_| {
             let (mut entries, mut parked) = (Vec::new(), 0);
-            let restored = restore::find_last_restore(db)?;
             for stream in streams {
                 let Some(patient) = stream.jhe_id else { continue };
                 if consent::find_allowed(db, stream.patient, &stream.code)?.is_empty() {
@@ -260,8 +266,7 @@ impl Exporter {
                 for waiting in leased {
                     let json = render_entry(&stream, &waiting, patient, *device)
                         .map_err(|error| StoreError::Other(error.to_string()))?;
-                    let may_exist = restored.is_some_and(|restored| waiting.observation.instant <= restored);
-                    entries.push(OutgoingEntry { stream: stream.clone(), patient, waiting, json, may_exist });
+                    entries.push(OutgoingEntry { stream: stream.clone(), patient, waiting, json });
                 }
                 if entries.len() >= ENTRIES {
                     break;

@@ -2,10 +2,11 @@
 //! same time.
 //!
 //! `exporter` takes entries from the outbox, `send_batch` sends them and gives each one verdict, `classify`
-//! reads JHE's responses, and `adopt_existing` finds observations that another client has delivered.
+//! reads JHE's responses, `look_up` compares entries with what JHE has, and `adopt_existing` finds observations that another client has delivered.
 
 pub(crate) mod adopt_existing;
 pub(crate) mod batch;
 pub(crate) mod classify;
 pub mod exporter;
+pub(crate) mod look_up;
 pub(crate) mod send_batch;

@@ -1,10 +1,6 @@
 //! Sends one batch to JHE, and gives each entry a verdict, whatever happens.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use futures_util::StreamExt;
-use serde_json::Value;
 
 use crate::common::backoff::{Backoff, jitter};
 use crate::common::failpoint;
@@ -12,8 +8,8 @@ use crate::common::time::Timestamp;
 use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, OutgoingEntry, render_batch};
 use crate::export::classify::{EntryOutcome, classify};
 use crate::export::exporter::Exporter;
-use crate::jhe::{bundle::EntryResponse, error::JheError, observations::JheObservation};
-use crate::omh::render::{identifier_value, omh_document};
+use crate::export::look_up::AtJhe;
+use crate::jhe::{bundle::EntryResponse, error::JheError};
 use crate::store::outbox::outbox::{OutboxEntry, Verdict};
 
 /// Minimum pause after a request without a response. By then JHE no longer works on it: two simultaneous
@@ -21,8 +17,6 @@ use crate::store::outbox::outbox::{OutboxEntry, Verdict};
 const QUIET: Duration = Duration::from_mins(1);
 /// JHE may be down for long, and should get the waiting entries within an hour of its return.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(30), longest: Duration::from_hours(1) };
-/// Simultaneous look-ups of one batch.
-const LOOK_UPS: usize = 4;
 /// Requests of one batch that JHE may reject as a whole. Halving a hundred entries down to a bad one takes eight,
 /// and two bad ones at most sixteen; with more, the cause is no single entry.
 const MAX_REJECTIONS: usize = 16;
@@ -47,13 +41,7 @@ impl Exporter {
             failpoint::at("export.sent");
             let error = match sent {
                 Ok(responses) => {
-                    let verdicts = futures_util::stream::iter(part.into_iter().zip(responses))
-                        .map(|(entry, response)| async move {
-                            let verdict = self.verdict(&entry, &response).await;
-                            (entry.waiting, verdict)
-                        })
-                        .buffered(LOOK_UPS);
-                    result.verdicts.extend(verdicts.collect::<Vec<_>>().await);
+                    result.verdicts.extend(self.verdicts(part, &responses).await);
                     continue;
                 }
                 Err(error) => error,
@@ -79,44 +67,64 @@ impl Exporter {
         result
     }
 
-    async fn verdict(&self, entry: &OutgoingEntry, response: &EntryResponse) -> Verdict {
+    /// Gives each entry its verdict. A 409 is decided by what JHE has.
+    async fn verdicts(
+        &self,
+        entries: Vec<OutgoingEntry>,
+        responses: &[EntryResponse],
+    ) -> Vec<(OutboxEntry, Verdict)> {
+        let outcomes: Vec<EntryOutcome> = responses.iter().map(classify).collect();
+        let both = || entries.iter().zip(&outcomes);
+        let existing = both().filter(|(_, outcome)| matches!(outcome, EntryOutcome::Exists(_)));
+        let existing: Vec<&OutgoingEntry> = existing.map(|(entry, _)| entry).collect();
+        let mut looked_up = self.look_up(&existing).await.into_iter();
         let now = self.clock.now();
-        match classify(response) {
-            EntryOutcome::Delivered => Verdict::Delivered,
-            EntryOutcome::Exists(_) if entry.waiting.ambiguous || entry.may_exist => Verdict::Delivered,
-            EntryOutcome::Exists(text) => self.decide_existing(entry, &text).await,
-            EntryOutcome::NoConsent => Verdict::NoConsent,
-            EntryOutcome::Configuration(text) => Verdict::Configuration(text, now.plus(CONFIGURATION_PAUSE)),
-            EntryOutcome::Dead(text) => Verdict::Dead(text),
-            EntryOutcome::Refused(why) => {
-                let due = now.plus(BACKOFF.pause(entry.waiting.attempts, jitter()).max(QUIET));
-                Verdict::Retry { due, ambiguous: true, is_refused: true, why }
-            }
-        }
+        let verdicts: Vec<Verdict> = both()
+            .map(|(entry, outcome)| match outcome {
+                EntryOutcome::Delivered => Verdict::Delivered,
+                EntryOutcome::Exists(text) => {
+                    let at_jhe = looked_up.next().unwrap_or(Ok(AtJhe::Missing));
+                    at_jhe.map_or_else(
+                        |error| retry(&entry.waiting, &error, false, now),
+                        |at_jhe| {
+                            found_verdict(entry, &at_jhe).unwrap_or_else(|| Verdict::Dead(format!(
+                                "409: {text}. JHE has no observation of this patient with this identifier, code and \
+                                 time, so the identifier belongs to another record."
+                            )))
+                        },
+                    )
+                }
+                EntryOutcome::NoConsent => Verdict::NoConsent,
+                EntryOutcome::Configuration(text) => {
+                    Verdict::Configuration(text.clone(), now.plus(CONFIGURATION_PAUSE))
+                }
+                EntryOutcome::Dead(text) => Verdict::Dead(text.clone()),
+                EntryOutcome::Refused(why) => {
+                    let due = now.plus(BACKOFF.pause(entry.waiting.attempts, jitter()).max(QUIET));
+                    Verdict::Retry { due, ambiguous: true, is_refused: true, why: why.clone() }
+                }
+            })
+            .collect();
+        entries.into_iter().map(|entry| entry.waiting).zip(verdicts).collect()
     }
 
-    /// Asks JHE for the entries that an earlier attempt may have delivered, and returns the others. A worker that
-    /// was killed leaves an observation without its identifier: sending it again would make a second one.
+    /// Looks up the entries that an earlier attempt may have delivered, and returns those that have to be sent. A
+    /// worker of JHE that was killed leaves an observation without its identifier: sending it again would make a
+    /// second one.
     async fn look_up_ambiguous(&self, entries: Vec<OutgoingEntry>) -> (BatchResult, Vec<OutgoingEntry>) {
-        let has_failed = AtomicBool::new(false);
-        let look_ups = futures_util::stream::iter(entries).map(|entry| async {
-            // After an error nothing more is asked for, as nothing is sent then.
-            if !entry.waiting.ambiguous || has_failed.load(Ordering::Relaxed) {
-                return (entry, Ok(false));
-            }
-            let found = self.is_at_jhe(&entry).await;
-            let is_of_path = found.as_ref().is_err_and(|error| !error.concerns_one_patient());
-            has_failed.fetch_or(is_of_path, Ordering::Relaxed);
-            (entry, found)
-        });
-        let mut looked_up = look_ups.buffered(LOOK_UPS);
+        let ambiguous: Vec<&OutgoingEntry> = entries.iter().filter(|entry| entry.waiting.ambiguous).collect();
+        let mut looked_up = self.look_up(&ambiguous).await.into_iter();
+        let now = self.clock.now();
         let (mut result, mut unsent) = (BatchResult { verdicts: Vec::new(), stop: None }, Vec::new());
-        while let Some((entry, found)) = looked_up.next().await {
-            match found {
-                Ok(false) => unsent.push(entry),
-                Ok(true) => result.verdicts.push((entry.waiting, Verdict::Delivered)),
+        for entry in entries {
+            let at_jhe = if entry.waiting.ambiguous { looked_up.next() } else { None };
+            match at_jhe.unwrap_or(Ok(AtJhe::Missing)) {
+                Ok(at_jhe) => match found_verdict(&entry, &at_jhe) {
+                    Some(verdict) => result.verdicts.push((entry.waiting, verdict)),
+                    None => unsent.push(entry),
+                },
                 Err(error) => {
-                    let verdict = retry(&entry.waiting, &error, false, self.clock.now());
+                    let verdict = retry(&entry.waiting, &error, false, now);
                     result.verdicts.push((entry.waiting, verdict));
                     if !error.concerns_one_patient() {
                         result.stop.get_or_insert(error);
@@ -126,63 +134,19 @@ impl Exporter {
         }
         (result, unsent)
     }
-
-    /// Returns true if JHE has the observation: under its identifier, or with its content and without an
-    /// identifier. JHE cannot be searched by identifiers, so it is asked for the patient, code and instant.
-    async fn is_at_jhe(&self, entry: &OutgoingEntry) -> Result<bool, JheError> {
-        let OutgoingEntry { stream, waiting, .. } = entry;
-        let code = format!("{}|{}", stream.code_system, stream.code);
-        // JHE files an interval under its beginning.
-        let frame = waiting.observation.details.as_ref().and_then(|details| details.frame);
-        let instant = frame.map_or(waiting.observation.instant, |frame| frame.start).to_string();
-        let found = self.jhe.find_observations(entry.patient, &code, &instant).await?;
-        let identifier = (stream.system.clone(), identifier_value(stream, &waiting.observation));
-        let document = omh_document(stream, &waiting.observation).map_err(JheError::invalid)?;
-        let document: Value = serde_json::from_str(&document).map_err(JheError::invalid)?;
-        let is_orphan = |one: &JheObservation| {
-            let theirs = one.document.as_ref().map(|theirs| &theirs["body"]);
-            one.identifiers.is_empty() && theirs.is_some_and(|body| is_equal(body, &document["body"]))
-        };
-        if found.iter().any(|one| one.identifiers.contains(&identifier)) {
-            return Ok(true);
-        }
-        let has_orphan = found.iter().any(is_orphan);
-        if has_orphan {
-            let patient = stream.patient;
-            tracing::warn!(%patient, %instant, "JHE has an observation without its identifier; it counts as delivered");
-        }
-        Ok(has_orphan)
-    }
-
-    /// Decides the verdict of a 409: delivered if JHE has the observation, else dead. JHE's identifiers are unique
-    /// across all patients.
-    async fn decide_existing(&self, entry: &OutgoingEntry, diagnostics: &str) -> Verdict {
-        match self.is_at_jhe(entry).await {
-            Ok(false) => Verdict::Dead(format!(
-                "409: {diagnostics}. JHE has no observation of this patient with this identifier, code and time, so the identifier belongs to another record."
-            )),
-            Ok(true) => Verdict::Delivered,
-            Err(error) => retry(&entry.waiting, &error, false, self.clock.now()),
-        }
-    }
 }
 
-/// Compares JSON values. JHE writes some numbers in another form, such as 72 for 72.0, and times at UTC as
-/// `+00:00`.
-fn is_equal(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
-        (Value::String(one), Value::String(other)) => {
-            one == other || Timestamp::parse(one).is_ok_and(|at| Timestamp::parse(other) == Ok(at))
+/// Returns the verdict on an entry that JHE has; none if JHE does not have it.
+fn found_verdict(entry: &OutgoingEntry, at_jhe: &AtJhe) -> Option<Verdict> {
+    match at_jhe {
+        AtJhe::Missing => None,
+        AtJhe::Delivered => Some(Verdict::Delivered),
+        AtJhe::Differs { next } => Some(Verdict::Differs { next: *next }),
+        AtJhe::Orphan => {
+            let (patient, instant) = (entry.stream.patient, entry.waiting.observation.instant);
+            tracing::warn!(%patient, %instant, "JHE has an observation without its identifier; it counts as delivered");
+            Some(Verdict::Orphan)
         }
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_equal(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            let has_equal = |(name, value)| other.get(name).is_some_and(|theirs| is_equal(value, theirs));
-            one.len() == other.len() && one.iter().all(has_equal)
-        }
-        (one, other) => one == other,
     }
 }
 

@@ -6,7 +6,7 @@ use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::common::bounded_list;
+use crate::common::{bounded_list, time::Timestamp};
 use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
 use crate::jhe::{bundle, http};
@@ -15,6 +15,8 @@ use crate::jhe::{bundle, http};
 const PAGE_SIZE: &str = "1000";
 /// Entries of a page that are read: ten times what is asked for.
 const MOST_ENTRIES: usize = 10_000;
+/// Pages of one range of time that are read: a hundred days with one heart rate a minute have 144.
+const MOST_PAGES: usize = 200;
 /// Identifiers of an observation that are read; it has one per client.
 const MOST_IDENTIFIERS: usize = 100;
 
@@ -110,16 +112,24 @@ impl Jhe {
         Ok(page)
     }
 
-    /// Fetches a patient's observations with a code (`system|code`) at an instant (ISO 8601); at most a page.
+    /// Fetches a patient's observations with a code (`system|code`) from `from` until `until`, both included.
     pub(crate) async fn find_observations(
         &self,
         patient: i64,
         code: &str,
-        instant: &str,
+        from: Timestamp,
+        until: Timestamp,
     ) -> Result<Vec<JheObservation>, JheError> {
         let mut url = self.observations_url(patient, code)?;
-        url.query_pairs_mut().append_pair("date", instant);
-        Ok(self.fetch_page(patient, url).await?.observations)
+        url.query_pairs_mut().append_pair("date", &format!("ge{from}")).append_pair("date", &format!("le{until}"));
+        let mut found = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let page = self.fetch_page(patient, url.clone()).await?;
+            found.extend(page.observations);
+            let Some(next) = page.next else { return Ok(found) };
+            url.set_query(Some(&next));
+        }
+        Err(JheError::invalid(format!("more than {MOST_PAGES} pages of observations")))
     }
 
     fn observations_url(&self, patient: i64, code: &str) -> Result<Url, JheError> {

@@ -10,6 +10,8 @@ pub struct MetricValues {
     /// Links by state.
     pub links: [(&'static str, i64); 3],
     pub outbox: OutboxCounts,
+    /// Observations that JHE has without an identifier, ever.
+    pub orphans: i64,
     /// Time at which the oldest sendable observation became due.
     pub oldest_sendable: Option<Timestamp>,
     /// The newest samples of linked patients with a consent.

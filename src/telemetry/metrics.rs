@@ -157,6 +157,7 @@ struct ScrapeGauges {
     newest: Gauges,
     silent: Gauges,
     in_error: Gauge,
+    orphans: Gauge,
     outbox: Gauges,
     oldest_sendable: Gauge,
     database: FloatGauge,
@@ -219,7 +220,7 @@ pub(crate) fn render(values: &ScrapeValues) -> String {
 
 impl ScrapeGauges {
     fn set(&self, values: &ScrapeValues) {
-        let MetricValues { links, outbox, oldest_sendable, newest, silent, in_error } = &values.store;
+        let MetricValues { links, outbox, oldest_sendable, newest, silent, in_error, orphans } = &values.store;
         for (state, count) in links {
             self.links.get_or_create(&[("state", state)]).set(*count);
         }
@@ -241,6 +242,7 @@ impl ScrapeGauges {
             self.silent.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.in_error.set(*in_error);
+        self.orphans.set(*orphans);
         self.oldest_sendable.set(age(*oldest_sendable));
         self.database.set(float(values.bytes.0));
         self.wal.set(float(values.bytes.1));
@@ -327,6 +329,8 @@ impl ScrapeGauges {
         let silent = "Patients without a sample for longer than silence.after, by likely cause";
         add(ours, "silent_patients", silent, &self.silent);
         add(ours, "patients_in_error", "Linked patients whose last sync ended in an error", &self.in_error);
+        let orphans = "Observations that JHE has without an identifier, from workers that were killed";
+        add(ours, "delivered_without_identifier", orphans, &self.orphans);
         add(ours, "outbox", "Observations that JHE has not acknowledged, by state", &self.outbox);
         let oldest = "How long the oldest sendable observation has been due";
         add(ours, "outbox_oldest_age_seconds", oldest, &self.oldest_sendable);

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::common::time::Timestamp;
 use crate::model::account::VisibleTo;
 use crate::model::metric_values::{MetricValues, NewestSampleTimes};
-use crate::store::operations::{patient_status, silence};
+use crate::store::operations::{counter, patient_status, silence};
 use crate::store::{error::StoreResult, outbox::outbox};
 
 /// Collects the values at `now`. The link's time stands in for the newest sample of a patient without
@@ -36,6 +36,7 @@ pub fn collect(db: &Connection, now: Timestamp, after: Duration) -> StoreResult<
     Ok(MetricValues {
         links,
         outbox: outbox::count_by_state(db, None)?,
+        orphans: counter::find(db, outbox::ORPHANS)?.unwrap_or(0),
         oldest_sendable: outbox::find_oldest_due(db, now)?,
         newest: NewestSampleTimes {
             median: ages.get(ages.len() / 2).copied(),

@@ -3,6 +3,7 @@
 pub(crate) mod alert_queue;
 pub(crate) mod alert_rules;
 pub(crate) mod backfill;
+pub(crate) mod counter;
 pub(crate) mod historical_reads;
 pub(crate) mod hourly_counters;
 pub(crate) mod metric_values;

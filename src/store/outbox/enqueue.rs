@@ -11,7 +11,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::common::time::Timestamp;
 use crate::model::{catalog::code::OPEN_M_HEALTH, observation::Observation, patient::PatientId};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::{outbox::delivered_elsewhere, people::patient, samples::observation};
+use crate::store::samples::{commit_number, observation};
+use crate::store::{outbox::delivered_elsewhere, people::patient};
 
 /// Time for which a changed value must stay unchanged before it is sent. A provider corrects a night in
 /// several steps, and JHE would show each of them beside the others.
@@ -97,6 +98,32 @@ pub(crate) fn resolve_undelivered(
          AND requeued = 0";
     db.prepare_cached(delete)?.execute(params![stream, instant, current.revision])?;
     Ok(())
+}
+
+/// Gives the current value the revision `next` and queues it: JHE has another value under the number of this row. A row
+/// whose value was replaced in the meantime is dropped.
+pub(crate) fn renumber(
+    db: &Connection,
+    stream: i64,
+    sent: &Observation,
+    next: i64,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let Observation { instant, value, zone, revision, ref details, .. } = *sent;
+    let delete = "DELETE FROM outbox WHERE stream_id = ? AND instant = ? AND revision = ?";
+    db.prepare_cached(delete)?.execute(params![stream, instant, revision])?;
+    // Of a replaced value it is unknown whether JHE has it.
+    let update = "UPDATE revisions SET undelivered = 2 WHERE stream_id = ? AND instant = ? AND revision = ?";
+    db.prepare_cached(update)?.execute(params![stream, instant, revision])?;
+    let current = observation::get(db, stream, instant)?;
+    if current.value.to_bits() != value.to_bits() || (current.zone, &current.details) != (zone, details) {
+        return insert_revision(db, find_target(db, stream)?, stream, instant, now);
+    }
+    let current = Observation { revision: next.max(current.revision), ..current };
+    let update = "UPDATE observations SET revision = ?3, commit_number = ?4 WHERE stream_id = ?1 AND instant = ?2";
+    let commit = commit_number::assign(db, None, now)?;
+    db.prepare_cached(update)?.execute(params![stream, instant, current.revision, commit])?;
+    insert(db, stream, &current, now)
 }
 
 /// Inserts an observation that was excluded until now, if its patient is JHE's.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use crate::common::{failpoint, time::Timestamp};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::{export_health::ExportHealth, outbox_counts::OutboxCounts, patient::PatientId};
+use crate::store::operations::counter;
 use crate::store::operations::hourly_counters::{self, Totals};
 use crate::store::{error::StoreResult, outbox::enqueue, privacy::withdrawal, samples::observation};
 
@@ -25,6 +26,8 @@ pub struct OutboxEntry {
 
 /// A leased row is not due for this long, even if the process dies: JHE's answer timeout plus one minute.
 const LEASE: Duration = Duration::from_mins(2);
+/// The counter of observations that JHE has without an identifier: a worker of JHE was killed while it stored them.
+pub(crate) const ORPHANS: &str = "delivered_without_identifier";
 /// Time for which JHE refuses a row for an unknown reason, and takes others, before the row is suspect.
 const SUSPECT_AFTER: Duration = Duration::from_hours(24);
 /// Tolerance for a due time that was set after `now` was read.
@@ -34,6 +37,12 @@ const SLACK: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Delivered,
+    /// JHE has its content, without an identifier.
+    Orphan,
+    /// JHE has another value of it. The current one goes under `next`, the first free revision.
+    Differs {
+        next: i64,
+    },
     /// JHE rejects it, for this reason.
     Dead(String),
     /// Parked until consent returns.
@@ -109,28 +118,31 @@ pub fn lease(db: &Connection, stream: i64, now: Timestamp, limit: usize) -> Stor
 }
 
 pub fn apply_verdicts(db: &Connection, sent: &[(OutboxEntry, Verdict)], now: Timestamp) -> StoreResult<()> {
-    let mut totals = Totals::default();
+    let (mut totals, mut orphans) = (Totals::default(), 0);
     for (entry, verdict) in sent {
         match verdict {
             Verdict::Delivered => totals.delivered += 1,
+            Verdict::Orphan => (totals.delivered, orphans) = (totals.delivered + 1, orphans + 1),
             Verdict::Dead(_) => totals.dead += 1,
             Verdict::NoConsent | Verdict::Configuration(..) => totals.parked += 1,
-            Verdict::Unsent | Verdict::Retry { .. } => {}
+            Verdict::Unsent | Verdict::Retry { .. } | Verdict::Differs { .. } => {}
         }
         apply_verdict(db, entry, verdict, now)?;
     }
+    counter::add(db, ORPHANS, orphans)?;
     hourly_counters::add(db, now, &totals)
 }
 
 fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: Timestamp) -> StoreResult<()> {
     let OutboxEntry { stream, observation: Observation { instant, revision, .. }, .. } = *entry;
     let (state, due, ambiguous, detail) = match verdict {
-        Verdict::Delivered => {
+        Verdict::Delivered | Verdict::Orphan => {
             db.prepare_cached("DELETE FROM outbox WHERE stream_id = ? AND instant = ? AND revision = ?")?
                 .execute(params![stream, instant, revision])?;
             failpoint::at("outbox.done");
             return Ok(());
         }
+        Verdict::Differs { next } => return enqueue::renumber(db, stream, &entry.observation, *next, now),
         Verdict::Dead(why) => ("dead", None, false, why.as_str()),
         Verdict::NoConsent => ("consent", Some(now), false, ""),
         Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),

@@ -15,7 +15,7 @@ use crate::model::stream_key::{StreamKey, StreamOwner};
 use crate::model::{consent_intervals::ConsentIntervals, event_census::EventCensus, sample::Sample};
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::operations::hourly_counters::{self, Lag, Totals};
-use crate::store::operations::tick_lock;
+use crate::store::operations::{counter, tick_lock};
 use crate::store::outbox::{delivered_elsewhere, enqueue::ExportTarget, one_of_two_modes};
 use crate::store::people::{consent, patient};
 use crate::store::samples::merge::{self, Change};
@@ -112,9 +112,9 @@ pub fn commit(
         advance_mark(db, batch, series_type, *newest)?;
         failpoint::at("commit.marks");
     }
-    increment_counter(db, "observations", total.created)?;
-    increment_counter(db, "revisions", total.revised)?;
-    increment_counter(db, "rejected", total.rejected)?;
+    counter::add(db, "observations", total.created)?;
+    counter::add(db, "revisions", total.revised)?;
+    counter::add(db, "rejected", total.rejected)?;
     let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let (created, revised, rejected) = (number(total.created), number(total.revised), number(total.rejected));
     hourly_counters::add(db, now, &Totals { created, revised, rejected, lag, ..Totals::default() })?;
@@ -440,16 +440,5 @@ fn advance_mark(db: &Connection, batch: &Batch, series_type: &str, newest: Times
     let insert = "INSERT INTO high_water_marks (link_id, mode, series_type, instant) VALUES (?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET instant = max(instant, excluded.instant)";
     db.prepare_cached(insert)?.execute(params![batch.link, batch.mode, series_type, newest])?;
-    Ok(())
-}
-
-fn increment_counter(db: &Connection, name: &str, by: u64) -> StoreResult<()> {
-    if by == 0 {
-        return Ok(());
-    }
-    let by = i64::try_from(by).unwrap_or(i64::MAX);
-    let insert = "INSERT INTO counters (name, value) VALUES (?, ?)
-         ON CONFLICT DO UPDATE SET value = value + excluded.value";
-    db.prepare_cached(insert)?.execute(params![name, by])?;
     Ok(())
 }

@@ -235,7 +235,7 @@ fn a_conflicting_identifier_is_compared_and_a_foreign_value_is_reported() {
         };
         documents.iter().find(is_it).unwrap()["header"]["uuid"].as_str().unwrap().to_owned()
     };
-    scene.jhe.put(40001, &uuid(mine), mine);
+    scene.jhe.leave(40001, &uuid(mine), mine, 60.0);
     scene.jhe.put(40002, &uuid(other), other);
     let ran = scene.export();
     assert!(ran.stdout.contains("Delivered 1 ") && ran.stdout.contains("refused 1"), "{ran:?}");

@@ -53,12 +53,57 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     scene.world.created();
     let ran = scene.export();
     assert!(ran.stdout.contains("Delivered 60") && ran.stdout.contains("refused 0"), "{ran:?}");
-    assert_eq!(scene.jhe.state().look_ups, look_ups, "what JHE has already is not looked up one by one");
+    assert_eq!(scene.jhe.state().look_ups, look_ups + 1, "what JHE has already is looked up with one request");
     assert_eq!(scene.world.kept(&patient), scene.world.sim.heart_rates(&user));
     assert!(scene.is_delivered(40001, &patient));
     let state = scene.jhe.state();
     let names: BTreeSet<_> = state.kept.iter().map(|kept| kept.identifier.clone()).collect();
     assert_eq!((names.len(), state.kept.len()), (120, 120));
+}
+
+#[test]
+fn a_value_that_changed_after_a_lost_delivery_reaches_jhe_under_the_next_free_revision() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    let file = backup(&scene.world, "before.sqlite3");
+    let measured = scene.world.now.minus(HOUR);
+    let send = |scene: &mut Scene, value: f64| {
+        scene.world.sim.put(&user, measured, value);
+        scene.world.run(&["poll", "--window", "2d"]);
+        scene.world.pass(HOUR * 7);
+        scene.export()
+    };
+    let values = |scene: &Scene| {
+        let state = scene.jhe.state();
+        let revision = |name: &str| name.split_once('#').map_or(String::new(), |(_, revision)| revision.to_owned());
+        state.kept.iter().map(|kept| (revision(&kept.identifier.1), kept.value())).collect::<Vec<_>>()
+    };
+    let of = |list: &[(&str, f64)]| list.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect::<Vec<_>>();
+    send(&mut scene, 80.0);
+    send(&mut scene, 81.0);
+    assert_eq!(values(&scene), of(&[("", 80.0), ("r1", 81.0)]));
+    // The first value is new to the restored store, and JHE has two others by now.
+    let reset = |scene: &Scene| {
+        std::fs::remove_dir_all(scene.world.data_dir()).unwrap();
+        assert_eq!(restore(&scene.world, &file, &[]).code, 0);
+    };
+    reset(&scene);
+    let ran = send(&mut scene, 82.0);
+    assert!(ran.stdout.contains("Delivered 1") && ran.stdout.contains("to be sent again 1"), "{ran:?}");
+    assert_eq!(values(&scene), of(&[("", 80.0), ("r1", 81.0), ("r2", 82.0)]));
+    assert!(scene.world.run(&["doctor"]).stdout.contains("nothing waits"));
+    // OW returns to a value that JHE had before, and the newest one at JHE is another.
+    reset(&scene);
+    send(&mut scene, 80.0);
+    assert_eq!(values(&scene).last(), of(&[("r3", 80.0)]).first());
+    // JHE's newest is the current one: nothing is sent.
+    reset(&scene);
+    send(&mut scene, 80.0);
+    assert_eq!(values(&scene).len(), 4);
+    // The next change goes on from there.
+    send(&mut scene, 83.0);
+    assert_eq!(values(&scene).last(), of(&[("r4", 83.0)]).first(), "{:?}", values(&scene));
+    assert_eq!(scene.world.kept(&patient).len(), 1);
 }
 
 #[test]

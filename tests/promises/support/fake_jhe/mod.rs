@@ -113,7 +113,7 @@ pub struct State {
     pub has_just_lost_oura: bool,
     pub consents_broken: bool,
     pub asked: usize,
-    /// Look-ups that were answered with a count.
+    /// Searches for a range of time.
     pub look_ups: usize,
     in_flight: BTreeSet<String>,
     pub overlaps: usize,

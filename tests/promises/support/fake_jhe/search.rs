@@ -40,8 +40,8 @@ impl FakeJhe {
         state.late = state.kept.split_off(from);
     }
 
-    pub(super) fn search(&self, query: &str) -> Response {
-        let query = fields(query.as_bytes());
+    pub(super) fn search(&self, raw: &str) -> Response {
+        let query = fields(raw.as_bytes());
         let patient = query["patient"].parse::<i64>().unwrap();
         let is_near = self.state().patients.get(&patient).is_some_and(|(_, near)| *near);
         if !is_near {
@@ -50,10 +50,17 @@ impl FakeJhe {
         let (system, code) = query["code"].split_once('|').unwrap();
         assert_eq!(system, SYSTEM);
         let mut state = self.state();
-        let date = query.get("date").map(|date| at(date));
+        // Of a field that is given twice, the map has one.
+        let of_dates = form_urlencoded::parse(raw.as_bytes()).filter(|(name, _)| name == "date");
+        let dates: Vec<String> = of_dates.map(|(_, date)| date.into_owned()).collect();
+        state.look_ups += usize::from(!dates.is_empty());
         let mut found: Vec<Value> = Vec::new();
         for (number, kept) in state.kept.iter().enumerate().rev() {
-            let is_then = date.is_none_or(|date| instant(&kept.document) == date);
+            let is_then = dates.iter().all(|date| match date.split_at(2) {
+                ("ge", from) => instant(&kept.document) >= at(from),
+                ("le", until) => instant(&kept.document) <= at(until),
+                _ => instant(&kept.document) == at(date),
+            });
             if kept.patient == patient && is_then && kept.code == code {
                 found.push(json!({ "resource": resource(number, kept) }));
             }
@@ -61,7 +68,6 @@ impl FakeJhe {
         let total = found.len();
         let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": total, "meta": {} });
         if query.get("_summary").is_some_and(|summary| summary == "count") {
-            state.look_ups += 1;
             return answer(200, &bundle);
         }
         let count = query.get("_count").map_or(PAGE, |count| count.parse().unwrap()).min(LARGEST_PAGE);
@@ -72,8 +78,9 @@ impl FakeJhe {
         // As JHE behind a proxy: it names itself as it is called from there.
         let link = |relation: &str, page: usize| {
             let code = query["code"].replace(':', "%3A").replace('/', "%2F").replace('|', "%7C");
+            let dates: String = dates.iter().map(|date| format!("&date={}", date.replace(':', "%3A"))).collect();
             let url = format!(
-                "http://inner.example.org/FHIR/R5/Observation?_count={count}&_page={page}&code={code}&patient={patient}"
+                "http://inner.example.org/FHIR/R5/Observation?_count={count}&_page={page}&code={code}{dates}&patient={patient}"
             );
             json!({ "relation": relation, "url": url })
         };
