@@ -8,7 +8,9 @@ use clap::Args;
 use crate::app::session::Session;
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::daemon::signals;
+use crate::model::account::Actor;
 use crate::store::engine::{backup, restore};
+use crate::store::privacy::restored;
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupArguments {
@@ -21,11 +23,15 @@ pub(crate) struct BackupArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArguments {
-    /// The backup file
-    file: PathBuf,
+    /// The backup file; none with --confirm-consents confirms the consents of a store that is restored already
+    #[arg(required_unless_present = "confirm_consents")]
+    file: Option<PathBuf>,
     /// Replace even a store with newer or more data than the backup; the old store stays beside the new one
     #[arg(long)]
     force: bool,
+    /// Confirm the consents that were recorded here: you know who has withdrawn since the backup
+    #[arg(long)]
+    confirm_consents: bool,
 }
 
 pub(crate) async fn create(session: &Session, arguments: BackupArguments) -> Result<u8, Failure> {
@@ -45,17 +51,34 @@ pub(crate) async fn create(session: &Session, arguments: BackupArguments) -> Res
     Ok(0)
 }
 
-pub(crate) fn restore(session: &Session, arguments: &RestoreArguments) -> Result<u8, Failure> {
-    let directory = &session.config.data_dir;
-    let done = restore::restore(directory, &arguments.file, arguments.force, session.clock.now())?;
+pub(crate) async fn restore(session: &Session, arguments: &RestoreArguments) -> Result<u8, Failure> {
+    let (directory, now) = (&session.config.data_dir, session.clock.now());
+    let RestoreArguments { file, force, confirm_consents } = arguments;
+    let Some(file) = file else {
+        let confirm = move |db: &_| restored::confirm_suspended(db, None, Actor::CommandLine, now);
+        let confirmed = session.store()?.write(confirm).await?;
+        print_line(format_args!("confirmed the consents of {confirmed} patients"))?;
+        return Ok(0);
+    };
+    let done = restore::restore(directory, file, *force, *confirm_consents, now)?;
     let last = done.contents.last.map_or_else(|| "before the first sample".to_owned(), |at| at.to_string());
     print_line(format_args!("restored {} observations, as of {last}", done.contents.observations))?;
     if let Some(replaced) = done.replaced {
         print_line(format_args!("the old store is now {}", replaced.display()))?;
     }
+    if done.knows_withdrawals {
+        eprintln!("Withdrawals, erasures and disabled accounts since then were carried over from the old store.");
+    } else if done.suspended > 0 {
+        eprintln!(
+            "Nobody knows who has withdrawn since then, so the consents of {} patients that were recorded here are \
+             suspended: nothing of these patients is read until you confirm them on the page /admin/restored, or with \
+             jhe-ow restore --confirm-consents.",
+            done.suspended
+        );
+    }
     eprintln!(
-        "The next ticks read the samples since then again. Other changes since then are lost; check the \
-         withdrawals that were recorded here, accounts, passwords and settings."
+        "Everybody has to sign in again; invitations and API tokens have ended. The next ticks read the samples since \
+         then again. Other changes since then are lost, such as new patients, accounts and settings."
     );
     Ok(0)
 }

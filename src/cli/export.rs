@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::app::session::{Session, find_optional};
 use crate::cli::{patient_match, progress_display::ProgressDisplay};
 use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
+use crate::common::time::Timestamp;
 use crate::common::stdout::{print_json, print_line};
 use crate::consent::refresh::FailedRefresh;
 use crate::daemon::signals;
@@ -90,7 +91,7 @@ async fn queue(
             audit::record(db, now, Actor::CommandLine, "export.all", patient, "")?;
         }
         if retry {
-            queued += outbox::retry_refused(db, patient, now)?;
+            queued += outbox::retry_refused(db, patient, Timestamp::MIN, now)?;
             audit::record(db, now, Actor::CommandLine, "export.retry-dead", patient, "")?;
         }
         Ok(queued)

@@ -133,6 +133,7 @@ jhe-ow migrate status --json  # for programs
 jhe-ow backup /mnt/backup/jhe-ow.sqlite3  # while the daemon runs
 [restore]
 jhe-ow restore /mnt/backup/jhe-ow.sqlite3  # while it is stopped
+jhe-ow restore --confirm-consents  # after a restore that suspended consents
 [rejected]
 jhe-ow rejected list
 [rejected list]

@@ -180,7 +180,7 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Seed => seed_and_migrate::seed(&session).await,
         Command::Migrate(command) => seed_and_migrate::migrate(&session, &command),
         Command::Backup(arguments) => backup::create(&session, arguments).await,
-        Command::Restore(arguments) => backup::restore(&session, &arguments),
+        Command::Restore(arguments) => backup::restore(&session, &arguments).await,
         Command::Alerts(command) => alerts::run(&session, &command).await,
         Command::Rejected(command) => rejected::run(&session, command).await,
         Command::Ready(arguments) => ready::run(&session, arguments).await,

@@ -17,6 +17,7 @@ use crate::store::operations::patient_status::{self, Freshness};
 use crate::store::operations::tick_lock::{self, LockStatus};
 use crate::store::operations::{alert_queue, run_history, silence};
 use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain, samples::code};
+use crate::store::privacy::restored;
 
 /// The remedy for patients in error.
 const ERRORS_REMEDY: &str = "jhe-ow poll says which and why, and so do their pages";
@@ -34,7 +35,8 @@ pub(crate) fn check(opened: &OpenStore, directory: &Path, alerts: &Alerts, now: 
     let lock = tick_lock::inspect(&opened.db, directory, now);
     // A running tick is visible by its lock only, and delays the next one for as long as it runs.
     let is_ticking = matches!(lock, Ok(LockStatus::Held { by_tick: true, .. }));
-    let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 8] = [
+    let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 9] = [
+        ("data.restored", check_restored(opened)),
         ("data.code", check_code(opened).map(|finding| vec![finding])),
         ("data.lock", lock.map(|status| vec![report_lock(&status)])),
         ("data.tick", check_last_tick(opened, is_ticking, now)),
@@ -54,6 +56,21 @@ pub(crate) fn check(opened: &OpenStore, directory: &Path, alerts: &Alerts, now: 
         }));
     }
     findings
+}
+
+/// Reports consents that a restore has suspended.
+fn check_restored(opened: &OpenStore) -> Result<Vec<Finding>, StoreError> {
+    Ok(match restored::count_suspended(&opened.db)? {
+        0 => Vec::new(),
+        patients => vec![Finding::warning(
+            "data.restored",
+            format!(
+                "a backup was restored, and the consents of {patients} patients are suspended: a withdrawal since the \
+                 backup may be lost"
+            ),
+            "confirm them on the page /admin/restored, or jhe-ow restore --confirm-consents",
+        )],
+    })
 }
 
 fn check_module(settings: &Settings) -> Finding {

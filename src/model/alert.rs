@@ -36,10 +36,20 @@ pub enum AlertKind {
     Held,
     /// JHE rejects observations.
     Refused,
+    /// JHE rejects many observations within an hour.
+    ManyRefused,
 }
 
 impl AlertKind {
-    const ALL: &[Self] = &[Self::Silent, Self::Back, Self::Stuck, Self::Unsent, Self::Held, Self::Refused];
+    const ALL: &[Self] = &[
+        Self::Silent,
+        Self::Back,
+        Self::Stuck,
+        Self::Unsent,
+        Self::Held,
+        Self::Refused,
+        Self::ManyRefused,
+    ];
 
     /// Returns the name in the database and in webhook messages.
     pub fn as_str(self) -> &'static str {
@@ -50,6 +60,7 @@ impl AlertKind {
             Self::Unsent => "unsent",
             Self::Held => "held",
             Self::Refused => "refused",
+            Self::ManyRefused => "many-refused",
         }
     }
 
@@ -80,6 +91,7 @@ impl Alert {
             AlertKind::Unsent => "observations do not reach JHE".to_owned(),
             AlertKind::Held => "observations wait for the configuration of JHE".to_owned(),
             AlertKind::Refused => "JHE refuses observations".to_owned(),
+            AlertKind::ManyRefused => "JHE refuses many observations".to_owned(),
         }
     }
 
@@ -100,6 +112,10 @@ impl Alert {
             AlertKind::Refused => format!(
                 "the first one at {since}. The patients' pages show the reason; once it is fixed, jhe-ow \
                  export --retry-dead sends them again."
+            ),
+            AlertKind::ManyRefused => format!(
+                "50 or more in the hour that began at {since}. The overview shows the reasons and a button that \
+                 sends them again."
             ),
         };
         let mut sentence = format!("{}: {text}{}", self.subject(), self.likely_cause());

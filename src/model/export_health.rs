@@ -24,6 +24,8 @@ pub struct ExportHealth {
     pub has_unconfigured: bool,
     /// The first rejection of the last 24 hours, to the hour.
     pub first_refusal: Option<Timestamp>,
+    /// The first hour of the last 24 with many rejections.
+    pub first_mass_refusal: Option<Timestamp>,
 }
 
 /// The state of one kind of problem.
@@ -38,10 +40,15 @@ pub enum ProblemStatus {
 
 impl ExportHealth {
     /// Returns the state of each kind of problem.
-    pub fn problems(&self, now: Timestamp) -> [(AlertKind, ProblemStatus); 3] {
+    pub fn problems(&self, now: Timestamp) -> [(AlertKind, ProblemStatus); 4] {
         let held = if self.has_unconfigured { ProblemStatus::Active(now) } else { ProblemStatus::Over };
-        let refused = self.first_refusal.map_or(ProblemStatus::Over, ProblemStatus::Active);
-        [(AlertKind::Unsent, self.overdue(now)), (AlertKind::Held, held), (AlertKind::Refused, refused)]
+        let since = |first: Option<Timestamp>| first.map_or(ProblemStatus::Over, ProblemStatus::Active);
+        [
+            (AlertKind::Unsent, self.overdue(now)),
+            (AlertKind::Held, held),
+            (AlertKind::Refused, since(self.first_refusal)),
+            (AlertKind::ManyRefused, since(self.first_mass_refusal)),
+        ]
     }
 
     pub(crate) fn overdue(&self, now: Timestamp) -> ProblemStatus {

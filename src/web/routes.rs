@@ -12,7 +12,7 @@ use warp::reply::Response;
 pub use crate::web::access::Access;
 use crate::web::admin::{
     accounts, export, help, jhe_sign_in, observations, overview, patient as admin_patient, patients,
-    rejected_and_audit, settings, sign_in, studies,
+    rejected_and_audit, restored, settings, sign_in, studies,
 };
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
@@ -52,6 +52,7 @@ fn all() -> Vec<Route> {
         export::routes(),
         studies::routes(),
         rejected_and_audit::routes(),
+        restored::routes(),
         settings::routes(),
         accounts::routes(),
         help::routes(),

@@ -234,12 +234,12 @@ pub(crate) fn create_directory(directory: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::engine::open;
+    use crate::store::engine::open::{self, OpenedFile};
 
     #[test]
     fn the_copy_before_a_migration_is_complete_and_named_for_the_new_schema() {
         let directory = tempfile::tempdir().unwrap();
-        let (db, _lock) = open::open(directory.path()).unwrap();
+        let OpenedFile { connection: db, .. } = open::open(directory.path()).unwrap();
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
         let copy = copy_before_migration(&db, directory.path(), 7, now).unwrap();
         assert_eq!(copy, directory.path().join("backups/pre-migration-V7-20261121T120000Z.sqlite3"));

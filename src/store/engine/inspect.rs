@@ -16,6 +16,7 @@ use crate::store::error::{StoreError, StoreResult};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__schema", include_str!("../migrations/V1__schema.sql")),
     ("V2__suspect", include_str!("../migrations/V2__suspect.sql")),
+    ("V3__restores", include_str!("../migrations/V3__restores.sql")),
 ];
 
 /// Time that SQLite waits for another process's write before it gives up.

@@ -10,6 +10,7 @@ pub(crate) mod file_identity;
 pub(crate) mod inspect;
 pub(crate) mod open;
 pub(crate) mod restore;
+pub(crate) mod restore_guard;
 pub mod setting;
 pub(crate) mod sql_types;
 pub mod store;

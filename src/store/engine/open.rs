@@ -9,7 +9,9 @@ use rusqlite::{Connection, OpenFlags};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::store::engine::data_directory::{FILE_NAME, create_directory, create_file};
 use crate::store::engine::inspect::{self, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, wal_path};
-use crate::store::engine::{backup, directory_lock};
+use crate::store::engine::restore_guard::RestoreGuard;
+use crate::store::engine::{backup, backup::Contents, directory_lock};
+use crate::store::privacy::restored::{self, LocalConsents};
 use crate::store::samples::commit_number;
 
 /// The first SQLite without the write-ahead-log bug that corrupts files, as `rusqlite::version_number`
@@ -25,9 +27,16 @@ const STATEMENTS: usize = 256;
 /// behind.
 const LOG_BYTES: i32 = 16 * 1024 * 1024;
 
-/// Opens the file with an up-to-date schema. The second value locks the directory; it lives as long as the
-/// connection.
-pub(crate) fn open(directory: &Path) -> Result<(Connection, File), Failure> {
+/// An open file with an up-to-date schema.
+pub(crate) struct OpenedFile {
+    pub(crate) connection: Connection,
+    pub(crate) guard: RestoreGuard,
+    /// The shared lock on the directory; it lives as long as the connection.
+    pub(crate) lock: File,
+}
+
+/// Opens the file and brings its schema up to date. Adapts a file that something else has restored.
+pub(crate) fn open(directory: &Path) -> Result<OpenedFile, Failure> {
     refuse_old_sqlite()?;
     let path = directory.join(FILE_NAME);
     create_directory(directory)?;
@@ -47,7 +56,20 @@ pub(crate) fn open(directory: &Path) -> Result<(Connection, File), Failure> {
     }
     migrate(&mut connection, &path)?;
     commit_number::prepare(&connection).map_err(failure)?;
-    Ok((connection, lock))
+    let (guard, is_restored) = RestoreGuard::open(&connection, directory)?;
+    if is_restored {
+        let now = Clock::System.now();
+        let as_of = Contents::of(&connection).map_err(failure)?.last.unwrap_or(now);
+        restored::adapt(&connection, LocalConsents::Suspend { as_of }, now)
+            .map_err(|error| inspect::failure_for(&path, &error))?;
+        tracing::warn!(
+            next = "confirm the consents that were recorded here, on the page /admin/restored or with jhe-ow restore \
+                    --confirm-consents",
+            "{} was restored from a copy of {as_of}: consents are suspended, and nobody is signed in",
+            path.display()
+        );
+    }
+    Ok(OpenedFile { connection, guard, lock })
 }
 
 /// Brings the schema of a store up to date.

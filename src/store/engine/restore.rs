@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, iter};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
 use crate::common::{failure::Failure, time::Timestamp};
-use crate::model::account::Actor;
 use crate::store::engine::backup::{self, Contents};
 use crate::store::engine::data_directory::{self, FILE_NAME};
-use crate::store::engine::{directory_lock, inspect, open, setting};
-use crate::store::error::{StoreError, StoreResult};
-use crate::store::{operations::tick_lock, privacy::audit, samples::commit_number};
+use crate::store::engine::restore_guard::{self, Position};
+use crate::store::engine::{directory_lock, inspect, open};
+use crate::store::error::StoreError;
+use crate::store::privacy::carry_over::{self, Lineage};
+use crate::store::privacy::restored::{self, LocalConsents};
+use crate::store::samples::commit_number;
 
-/// The counter that holds the time of the last restore, in microseconds since 1970.
-const RESTORED: &str = "restored_at";
 /// Time to wait for another program to close the file: long enough for one query.
 const PATIENCE: Duration = Duration::from_secs(1);
 const GIVE_BACKUP: &str = "give a file that `jhe-ow backup` has made; nothing was changed";
@@ -29,10 +29,22 @@ pub struct Restored {
     pub contents: Contents,
     /// The replaced store under its new name, if there was one.
     pub replaced: Option<PathBuf>,
+    /// The replaced store knew every withdrawal since the backup.
+    pub knows_withdrawals: bool,
+    /// Patients whose consents are suspended.
+    pub suspended: i64,
 }
 
-/// Replaces the store in `directory` with a copy of `file`. A failure changes nothing.
-pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Result<Restored, Failure> {
+/// Replaces the store in `directory` with a copy of `file`. Withdrawals and erasures since the backup are carried
+/// over from the replaced store. If it cannot tell them, consents that were recorded here are suspended, unless
+/// `confirm_consents` is set. A failure changes nothing.
+pub fn restore(
+    directory: &Path,
+    file: &Path,
+    force: bool,
+    confirm_consents: bool,
+    now: Timestamp,
+) -> Result<Restored, Failure> {
     let path = directory.join(FILE_NAME);
     if backup::is_same_file(file, &path) {
         return Err(Failure::usage(format!("{} is the store itself", file.display()), "give a backup of it"));
@@ -46,8 +58,13 @@ pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Re
     let temporary = tempfile::Builder::new().prefix(backup::TEMPORARY_PREFIX).tempdir_in(directory);
     let temporary = temporary.map_err(unwritable)?;
     let copy = tempfile::NamedTempFile::new_in(temporary.path()).map_err(unwritable)?;
-    let contents = copy_and_upgrade(file, copy.path(), now)?;
-    let replaced = match ExistingStore::inspect(&path)? {
+    let (contents, db) = copy_and_upgrade(file, copy.path())?;
+    let existing = ExistingStore::inspect(&path)?;
+    let knows_withdrawals = adapt(&db, &path, &existing, &contents, confirm_consents, now)?;
+    let state = restored::count_suspended(&db).and_then(|count| Ok((count, Position::read(&db)?)));
+    let (suspended, position) = state.map_err(|error| inspect::failure_for(copy.path(), &error))?;
+    drop(db);
+    let replaced = match existing {
         // A log whose database is gone may hold data that exist nowhere else.
         ExistingStore::Missing => move_log(&path, &replaced_path(&path, now)).map_err(unwritable)?,
         existing => {
@@ -60,7 +77,38 @@ pub fn restore(directory: &Path, file: &Path, force: bool, now: Timestamp) -> Re
     copy.as_file().sync_all().map_err(unwritable)?;
     copy.persist(&path).map_err(|error| unwritable(error.error))?;
     backup::sync_directory(directory).map_err(unwritable)?;
-    Ok(Restored { contents, replaced })
+    // Until here, the next start would find a store that something else has restored, and suspend the consents.
+    restore_guard::write(directory, position).map_err(unwritable)?;
+    Ok(Restored { contents, replaced, knows_withdrawals, suspended })
+}
+
+/// Carries over what the existing store knows, and adapts the copy. Returns whether the existing store knows
+/// every withdrawal since the backup.
+fn adapt(
+    db: &Connection,
+    path: &Path,
+    existing: &ExistingStore,
+    contents: &Contents,
+    confirm_consents: bool,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    let lineage = match existing {
+        ExistingStore::Sound(_) => carry_over::carry_over(db, path, now),
+        _ => Ok(Lineage::Unrelated),
+    };
+    // A store of an unknown schema tells nothing.
+    let lineage = lineage.unwrap_or_else(|error| {
+        tracing::warn!("nothing can be carried over from {}: {error}", path.display());
+        Lineage::Unrelated
+    });
+    let knows_withdrawals = matches!(lineage, Lineage::Continues | Lineage::Older);
+    let consents = if knows_withdrawals || confirm_consents {
+        LocalConsents::Keep
+    } else {
+        LocalConsents::Suspend { as_of: contents.last.unwrap_or(now) }
+    };
+    restored::adapt(db, consents, now).map_err(|error| inspect::failure_for(path, &error))?;
+    Ok(knows_withdrawals)
 }
 
 /// Replaces the remedy of a failure about the backup file, unless a newer version is the remedy.
@@ -75,8 +123,8 @@ fn unrestorable(directory: &Path, error: &std::io::Error) -> Failure {
     )
 }
 
-/// Copies a backup, brings its schema up to date, and adapts it to the present.
-fn copy_and_upgrade(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, Failure> {
+/// Copies a backup and brings its schema up to date.
+fn copy_and_upgrade(file: &Path, to: &Path) -> Result<(Contents, Connection), Failure> {
     let failure = |error: StoreError| unusable_backup(inspect::failure_for(file, &error));
     let open_file =
         |path: &Path, flags| Connection::open_with_flags(path, flags).map_err(|error| failure(error.into()));
@@ -87,31 +135,8 @@ fn copy_and_upgrade(file: &Path, to: &Path, now: Timestamp) -> Result<Contents, 
     let contents = backup::check(to, &never).map_err(failure)?;
     let mut db = open_file(to, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     open::migrate(&mut db, to)?;
-    adapt(&db, now).map_err(failure)?;
-    Ok(contents)
-}
-
-/// Adapts the copy to the present: JHE may already have the observations in the outbox, and the tick that
-/// held the lock is over.
-fn adapt(db: &Connection, now: Timestamp) -> StoreResult<()> {
-    let transaction = db.unchecked_transaction()?;
-    transaction.execute("UPDATE outbox SET requeued = 1", [])?;
-    transaction.execute(
-        "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-        params![RESTORED, now],
-    )?;
-    commit_number::skip_after_restore(&transaction, now)?;
-    setting::unset(&transaction, tick_lock::KEY)?;
-    transaction.execute("DELETE FROM sync_lock", [])?;
-    audit::record(&transaction, now, Actor::CommandLine, "store.restore", None, "")?;
-    Ok(transaction.commit()?)
-}
-
-/// Returns the time of the last restore. JHE may already have any sample measured before it, even one that
-/// the outbox holds as unsent.
-pub fn find_last_restore(db: &Connection) -> StoreResult<Option<Timestamp>> {
-    let mut query = db.prepare_cached("SELECT value FROM counters WHERE name = ?")?;
-    Ok(query.query_row([RESTORED], |row| row.get(0)).optional()?)
+    commit_number::prepare(&db).map_err(|error| failure(error.into()))?;
+    Ok((contents, db))
 }
 
 /// The file that the restore replaces.

@@ -11,7 +11,8 @@ use crate::common::failure::Failure;
 use crate::config::settings::Settings;
 use crate::store::engine::writer::{Work, WriterThread};
 use crate::store::engine::{data_directory::FILE_NAME, file_identity::FileIdentity};
-use crate::store::engine::{inspect, open, setting};
+use crate::store::engine::open::{self, OpenedFile};
+use crate::store::engine::{inspect, setting};
 use crate::store::error::{StoreError, StoreResult};
 
 /// The open store of one data directory. Cheap to clone; dropping the last clone closes it.
@@ -36,7 +37,7 @@ struct Inner {
 impl Store {
     /// Opens the store in `directory`, creates both if they are missing, and brings the schema up to date.
     pub fn open(directory: &Path) -> Result<Self, Failure> {
-        let (connection, lock) = open::open(directory)?;
+        let OpenedFile { connection, guard, lock } = open::open(directory)?;
         let path = directory.join(FILE_NAME);
         let identity = FileIdentity::of(&path).map_err(|error| {
             Failure::failed(
@@ -44,7 +45,7 @@ impl Store {
                 "make the data directory readable for this user",
             )
         })?;
-        let writer = WriterThread::start(connection, identity.clone()).map_err(|error| {
+        let writer = WriterThread::start(connection, identity.clone(), guard).map_err(|error| {
             Failure::failed(
                 format!("the writer thread cannot be started: {error}"),
                 "raise the limit on threads",

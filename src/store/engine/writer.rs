@@ -11,7 +11,9 @@ use tokio::sync::oneshot;
 
 use crate::common::failpoint;
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::{engine::file_identity::FileIdentity, samples::commit_number};
+use crate::store::engine::file_identity::FileIdentity;
+use crate::store::engine::restore_guard::{Position, RestoreGuard};
+use crate::store::samples::commit_number;
 
 /// Jobs that may wait while the disk syncs; further senders block. A job holds at most a few thousand rows,
 /// so this bounds memory too.
@@ -37,11 +39,15 @@ pub(crate) struct WriterThread {
 }
 
 impl WriterThread {
-    pub(crate) fn start(connection: Connection, identity: FileIdentity) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        connection: Connection,
+        identity: FileIdentity,
+        mut guard: RestoreGuard,
+    ) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&connection, &identity, &inbox))?;
+            .spawn(move || run(&connection, &identity, &mut guard, &inbox))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -92,7 +98,12 @@ fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
-fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<WriteJob>) {
+fn run(
+    connection: &Connection,
+    identity: &FileIdentity,
+    guard: &mut RestoreGuard,
+    inbox: &mpsc::Receiver<WriteJob>,
+) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
         let opened = execute(connection, "BEGIN IMMEDIATE");
@@ -112,7 +123,7 @@ fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<
             done.push((in_savepoint(connection, job.work), job.reply));
         }
         failpoint::at("writer.commit");
-        let committed = commit(connection, identity);
+        let committed = commit(connection, identity, guard);
         failpoint::at("writer.committed");
         for (result, reply) in done {
             let _ = reply.send(committed.clone().and(result));
@@ -120,11 +131,15 @@ fn run(connection: &Connection, identity: &FileIdentity, inbox: &mpsc::Receiver<
     }
 }
 
-fn commit(connection: &Connection, identity: &FileIdentity) -> StoreResult<()> {
+fn commit(connection: &Connection, identity: &FileIdentity, guard: &mut RestoreGuard) -> StoreResult<()> {
     if connection.is_autocommit() {
         return Err(StoreError::DiskFull);
     }
+    let position = Position::read(connection);
     let ended = identity.check().and_then(|()| Ok(execute(connection, "COMMIT")?));
+    if let (Ok(()), Ok(position)) = (&ended, position) {
+        guard.save(position);
+    }
     // SQLite rolls some failed transactions back by itself; then there is none to roll back.
     if ended.is_err() && !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
@@ -135,19 +150,22 @@ fn commit(connection: &Connection, identity: &FileIdentity) -> StoreResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::engine::inspect;
 
     #[tokio::test]
     async fn a_caller_learns_that_its_commit_failed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
-        let db = Connection::open(&path).unwrap();
+        let mut db = Connection::open(&path).unwrap();
+        inspect::runner().run(&mut db).unwrap();
+        let (guard, _) = RestoreGuard::open(&db, directory.path()).unwrap();
         db.execute_batch(
             "PRAGMA foreign_keys = ON; CREATE TEMP TABLE open_commit (number);
              CREATE TABLE parent (id INTEGER PRIMARY KEY);
              CREATE TABLE child (parent REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);",
         )
         .unwrap();
-        let writer = WriterThread::start(db, FileIdentity::of(&path).unwrap()).unwrap();
+        let writer = WriterThread::start(db, FileIdentity::of(&path).unwrap(), guard).unwrap();
         // The deferred foreign key is checked at the end of the transaction only.
         let insert = |db: &Connection| Ok(db.execute_batch("INSERT INTO child VALUES (7)")?);
         let dangling = writer.write(Box::new(insert)).await;

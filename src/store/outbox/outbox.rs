@@ -30,6 +30,8 @@ const LEASE: Duration = Duration::from_mins(2);
 pub(crate) const ORPHANS: &str = "delivered_without_identifier";
 /// Time for which JHE refuses a row for an unknown reason, and takes others, before the row is suspect.
 const SUSPECT_AFTER: Duration = Duration::from_hours(24);
+/// So many rejections in one hour are no faults of single values: something has changed, here or at JHE.
+const MANY: i64 = 50;
 /// Tolerance for a due time that was set after `now` was read.
 const SLACK: Duration = Duration::from_hours(1);
 
@@ -143,7 +145,7 @@ fn apply_verdict(db: &Connection, entry: &OutboxEntry, verdict: &Verdict, now: T
             return Ok(());
         }
         Verdict::Differs { next } => return enqueue::renumber(db, stream, &entry.observation, *next, now),
-        Verdict::Dead(why) => ("dead", None, false, why.as_str()),
+        Verdict::Dead(why) => ("dead", Some(now), false, why.as_str()),
         Verdict::NoConsent => ("consent", Some(now), false, ""),
         Verdict::Configuration(why, due) => ("configuration", Some(*due), false, why.as_str()),
         Verdict::Unsent => ("pending", Some(now), false, ""),
@@ -223,13 +225,44 @@ pub fn list_patients_without_consent(db: &Connection) -> StoreResult<BTreeSet<Pa
     Ok(db.prepare_cached(select)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Makes dead and suspect rows pending again and returns their number.
-pub fn retry_refused(db: &Connection, patient: Option<PatientId>, now: Timestamp) -> StoreResult<usize> {
+/// Makes dead and suspect rows pending again, of one patient or of all, that were refused at `since` or later.
+/// Returns their number.
+pub fn retry_refused(
+    db: &Connection,
+    patient: Option<PatientId>,
+    since: Timestamp,
+    now: Timestamp,
+) -> StoreResult<usize> {
     let update =
         "UPDATE outbox SET state = 'pending', due_at = ?2, first_due_at = ?2, reason = NULL, attempts = 0,
                            refused_since = NULL
-         WHERE state IN ('dead', 'suspect') AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)";
-    Ok(db.execute(update, params![patient, now])?)
+         WHERE state IN ('dead', 'suspect') AND due_at >= ?3
+           AND stream_id IN (SELECT id FROM streams WHERE ?1 IS NULL OR patient_id = ?1)";
+    Ok(db.execute(update, params![patient, now, since])?)
+}
+
+/// Dead and suspect rows with one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedGroup {
+    pub reason: String,
+    pub rows: i64,
+    pub patients: i64,
+}
+
+/// Lists the dead and suspect rows that were refused at `since` or later, by reason, the most frequent one first.
+pub fn list_refused(db: &Connection, since: Timestamp, limit: u32) -> StoreResult<Vec<RefusedGroup>> {
+    let mut query = db.prepare_cached(
+        "SELECT coalesce(reason, ''), count(*), count(DISTINCT patient_id)
+         FROM outbox_counts JOIN streams ON streams.id = outbox_counts.stream_id
+         JOIN outbox ON outbox.stream_id = streams.id AND outbox.state = outbox_counts.state
+         WHERE outbox_counts.state IN ('dead', 'suspect') AND outbox_counts.rows > 0 AND due_at >= ?
+         GROUP BY reason ORDER BY 2 DESC LIMIT ?",
+    )?;
+    let rows = query.query_map(params![since, limit], |row| {
+        let (reason, rows, patients) = row.try_into()?;
+        Ok(RefusedGroup { reason, rows, patients })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Returns the number of outbox rows by state, of one patient or of all.
@@ -305,11 +338,13 @@ pub fn find_health(db: &Connection, now: Timestamp) -> StoreResult<ExportHealth>
     // The current hour and the 23 before it.
     let hours = hourly_counters::list_since(db, now.hour() - 23)?;
     let refused = hours.iter().find(|(_, totals)| totals.dead > 0);
+    let many = hours.iter().find(|(_, totals)| totals.dead >= MANY);
     Ok(ExportHealth {
         oldest_due: find_oldest_due(db, now)?,
         is_accepting: hours.iter().any(|(hour, totals)| *hour >= now.hour() - 1 && totals.delivered > 0),
         has_unconfigured: count_by_state(db, None)?.configuration > 0,
         first_refusal: refused.map(|(hour, _)| Timestamp::from_hour(*hour)),
+        first_mass_refusal: many.map(|(hour, _)| Timestamp::from_hour(*hour)),
     })
 }
 

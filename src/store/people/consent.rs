@@ -46,6 +46,9 @@ pub fn grant(
         "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO NOTHING";
     let granted = db.execute(insert, params![patient, code, basis.study, at, basis.text])?;
+    // A grant that a restore has suspended stays withdrawn: this one follows it.
+    let update = "UPDATE consents SET suspended = 0 WHERE patient_id = ? AND code_id = ? AND study_id IS ?";
+    db.execute(update, params![patient, code, basis.study])?;
     Ok(granted > 0)
 }
 
@@ -72,8 +75,9 @@ pub fn withdraw(
         WithdrawFrom::Study(study) => (false, study),
     };
     // A withdrawal dated before the grant gives an empty interval, as if the patient had never consented.
-    let update = "UPDATE consents SET withdrawn_at = max(granted_at, ?5)
-         WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4) AND withdrawn_at IS NULL";
+    let update = "UPDATE consents SET withdrawn_at = coalesce(withdrawn_at, max(granted_at, ?5)), suspended = 0
+         WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4)
+           AND (withdrawn_at IS NULL OR suspended = 1)";
     let changed = db.execute(update, params![patient, code, from_all, study, at])?;
     Ok(changed > 0)
 }

@@ -51,7 +51,7 @@ struct DueErasure {
 pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> StoreResult<usize> {
     db.prepare_cached(
         "UPDATE consents SET withdrawal_seen_at = ?
-         WHERE withdrawn_at IS NOT NULL AND withdrawal_seen_at IS NULL",
+         WHERE withdrawn_at IS NOT NULL AND withdrawal_seen_at IS NULL AND suspended = 0",
     )?
     .execute([now])?;
     // A patient of JHE only with a fresh answer of JHE; a patient who only ever declined has no data here.

@@ -1,20 +1,27 @@
 //! The state of the delivery to JHE: a section of the overview, and one of the patient page.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::model::patient::{PatientId, PatientRef};
-use crate::model::{account::Role, outbox_counts::OutboxCounts};
-use crate::store::outbox::outbox::{self, StuckEntry};
+use crate::model::account::{Role, VisibleTo};
+use crate::model::outbox_counts::OutboxCounts;
+use crate::store::outbox::outbox::{self, RefusedGroup, StuckEntry};
 use crate::store::{error::StoreError, people::patient, privacy::audit};
-use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
+use crate::web::access::{MANAGED_PATIENT, MANAGER, Staff, VisiblePatient};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, count, form, table_head};
 use crate::web::request::Request;
-use crate::web::response::{HandlerResult, see_other};
+use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 
+/// Age up to which refused observations are offered on the overview.
+const REPLAYED: Duration = Duration::from_hours(24);
+/// Reasons listed on the overview.
+const REASONS: u32 = 10;
 /// Undelivered observations listed on the patient page.
 const SHOWN: u32 = 20;
 
@@ -23,6 +30,8 @@ pub(crate) struct ExportSummary {
     counts: OutboxCounts,
     delivered: i64,
     oldest: Option<Timestamp>,
+    /// Refused in the last day.
+    refused: Vec<RefusedGroup>,
 }
 
 impl ExportSummary {
@@ -31,11 +40,12 @@ impl ExportSummary {
             counts: outbox::count_by_state(db, None)?,
             delivered: outbox::count_delivered(db, now)?,
             oldest: outbox::find_oldest_due(db, now)?,
+            refused: outbox::list_refused(db, now.minus(REPLAYED), REASONS)?,
         })
     }
 
     /// Renders nothing in standalone mode.
-    pub(crate) fn render(&self, app: &App) -> Markup {
+    pub(crate) fn render(&self, app: &App, staff: &Staff) -> Markup {
         let now = app.clock.now();
         let (last, missing) = (app.export_status.last(), app.export_status.missing());
         html! { @if app.live.jhe().is_some() {
@@ -49,8 +59,28 @@ impl ExportSummary {
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
                 @if let Some(error) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (error) "." } }
+                @if !self.refused.is_empty() { (self.render_refused(staff)) }
             }
         } }
+    }
+
+    fn render_refused(&self, staff: &Staff) -> Markup {
+        html! {
+            h3 { "Refused in the last day" }
+            table {
+                (table_head(&[Text("Why"), Number("Observations"), Number("Patients")]))
+                tbody { @for one in &self.refused { tr {
+                    td data-label="Why" { span { (one.reason) } }
+                    td.number data-label="Observations" { (count(one.rows)) }
+                    td.number data-label="Patients" { (count(one.patients)) }
+                } } }
+            }
+            @if staff.may(Role::Manager) {
+                (form("/admin/retry-export", staff.token(), &html! {
+                    button.quiet type="submit" { "Send all of them again" }
+                }))
+            }
+        }
     }
 }
 
@@ -123,14 +153,31 @@ fn state_label(state: &str) -> &str {
 }
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![post("/admin/patients/{patient}/retry-export", MANAGED_PATIENT, retry)]
+    vec![
+        post("/admin/patients/{patient}/retry-export", MANAGED_PATIENT, retry),
+        post("/admin/retry-export", MANAGER, retry_all),
+    ]
+}
+
+/// Sends again what JHE refused in the last day, of all patients.
+async fn retry_all(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
+    if staff.visible_to() != VisibleTo::Everybody {
+        return Err(Refusal::forbidden("Only an account that sees all patients can send everything again."));
+    }
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        outbox::retry_refused(db, None, now.minus(REPLAYED), now)?;
+        audit::record(db, now, who, "export.retry-dead", None, "the last day")
+    };
+    app.store.write(write).await?;
+    Ok(see_other("/admin?done=retried"))
 }
 
 async fn retry(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        outbox::retry_refused(db, Some(id), now)?;
+        outbox::retry_refused(db, Some(id), Timestamp::MIN, now)?;
         outbox::retry_configuration(db, Some(id), now)?;
         audit::record(db, now, who, "export.retry-dead", Some(id), "")
     };

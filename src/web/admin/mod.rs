@@ -11,6 +11,7 @@ pub(crate) mod patient;
 pub(crate) mod patients;
 pub(crate) mod payloads;
 pub(crate) mod rejected_and_audit;
+pub(crate) mod restored;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod staff;

@@ -17,10 +17,10 @@ use crate::store::operations::alert_queue::{self, FailedAlerts};
 use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
 use crate::store::operations::run_history::{self, PollRun};
 use crate::store::operations::{silence, tick_lock};
-use crate::store::{engine::setting, error::StoreError};
+use crate::store::{engine::setting, error::StoreError, privacy::restored as restored_store};
 use crate::web::access::{STAFF, Staff};
 use crate::web::admin::staff::{PAGE, no_patients_text, record_view, render_refreshing_page, split_page};
-use crate::web::admin::{export::ExportSummary, payloads::PayloadSummary};
+use crate::web::admin::{export::ExportSummary, payloads::PayloadSummary, restored};
 use crate::web::chart::sparkline::render_sparkline;
 use crate::web::chart::study_totals::{Activity, ActivityPeriod};
 use crate::web::layout::Column::{Number, Text};
@@ -49,7 +49,7 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     };
     let (wanted, period) = (shown.clone(), ActivityPeriod::parse(request.query.get("period")));
     let data = app.store.read(move |db| OverviewData::load(db, &wanted, period, now)).await?;
-    let OverviewData { lines, silent, failed_alerts, settings, last_run, export, payloads, activity } = data;
+    let OverviewData { lines, silent, failed_alerts, settings, last_run, export, payloads, activity, suspended } = data;
     // Totals over all patients would reveal other organizations' data.
     let sees_everybody = visible_to == VisibleTo::Everybody;
     let progress = TickProgress::current(app, &shown, request).filter(|_| sees_everybody);
@@ -59,7 +59,11 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     }
     let (lines, more) = split_page(lines);
     let next = lines.last().filter(|_| more).map(|line| line.patient);
-    let done = if request.query.get("done") == "password" { "Your password is set." } else { "" };
+    let done = match request.query.get("done") {
+        "password" => "Your password is set.",
+        "retried" => "They are sent again.",
+        _ => "",
+    };
     let offers = if sees_everybody { device_offers::list_quickly(app).await } else { None };
     let body = html! {
         h1 { "Overview" }
@@ -68,9 +72,10 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
             (render_sync_state(app, &settings, &app.ticker.state(), last_run.as_ref(), staff))
             @if let Some(progress) = &progress { (progress.render(period)) }
             (render_warnings(app))
+            (restored::render_warning(suspended))
             (render_failed_alerts(now, &failed_alerts))
             (activity.render(app.live.jhe().is_some()))
-            (export.render(app))
+            (export.render(app, staff))
             (payloads.render(app, &settings))
         } @else {
             (render_short_sync_state(now, &settings, &app.ticker.state()))
@@ -101,6 +106,8 @@ struct OverviewData {
     export: ExportSummary,
     payloads: PayloadSummary,
     activity: Activity,
+    /// Patients whose consents a restore has suspended.
+    suspended: i64,
 }
 
 impl OverviewData {
@@ -120,6 +127,7 @@ impl OverviewData {
             export: ExportSummary::load(db, now)?,
             payloads: PayloadSummary::load(db)?,
             activity: Activity::load(db, period, now)?,
+            suspended: restored_store::count_suspended(db)?,
         })
     }
 }

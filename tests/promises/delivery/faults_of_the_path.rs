@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::support::connected_world::Scene;
 use crate::support::fake_jhe::*;
+use crate::support::erasure::one;
 use crate::support::harness::*;
+use crate::support::running_daemon::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -188,4 +190,34 @@ fn a_list_of_jhe_that_never_ends_is_given_up() {
     let ran = scene.world.run(&["patient", "import"]);
     assert!(ran.code != 0 && ran.stderr.contains("more than 100 pages"), "{ran:?}");
     assert!(scene.jhe.state().patient_pages <= 100);
+}
+
+#[test]
+fn what_was_refused_in_the_last_day_is_sent_again_with_one_button() {
+    let mut scene = Scene::new();
+    let people: Vec<_> = [40001, 40002].map(|id| (id, scene.patient(id))).into();
+    for (number, (_, (user, _))) in people.iter().enumerate() {
+        scene.world.sim.put(user, scene.world.now.minus(HOUR), 61.0 + number as f64);
+    }
+    scene.world.created();
+    scene.jhe.state().refused = vec![61.0];
+    scene.export();
+    scene.world.pass(DAY + HOUR);
+    scene.jhe.state().refused = vec![61.0, 62.0, 63.0];
+    for (_, (user, _)) in &people {
+        scene.world.sim.put(user, scene.world.now.minus(HOUR), 63.0);
+    }
+    scene.world.created();
+    let ran = scene.export();
+    assert!(ran.stdout.contains("refused 2"), "{ran:?}");
+    scene.jhe.state().refused.clear();
+    let served = Served::start(&scene.world);
+    let operator = served.operator(&scene.world);
+    let page = operator.get("/admin").body;
+    assert!(page.contains("this JHE will not have") && page.contains("Send all of them again"), "{page}");
+    assert_eq!(operator.submit("/admin", "/admin/retry-export", &[]).status, 303);
+    until("they are delivered", || scene.jhe.state().kept.len() == 3);
+    assert!(!operator.get("/admin").body.contains("Send all of them again"));
+    let waiting: i64 = one(&scene.world, "SELECT count(*) FROM outbox WHERE state = 'dead'");
+    assert_eq!(waiting, 1, "what was refused before stays");
 }

@@ -256,7 +256,7 @@ impl Scene {
         }
         let now = self.now;
         self.store
-            .write(move |db| jhe_ow::store::outbox::outbox::retry_refused(db, None, now))
+            .write(move |db| jhe_ow::store::outbox::outbox::retry_refused(db, None, Timestamp::MIN, now))
             .await
             .unwrap();
         for _ in 0..8 {

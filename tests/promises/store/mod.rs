@@ -8,4 +8,5 @@ mod deduplication;
 mod failed_writes;
 mod full_disk;
 mod released_schemas;
+mod restores;
 mod unavailable_store;

@@ -80,7 +80,7 @@ fn a_damaged_file_is_reported_until_a_backup_is_restored() {
     fs::write(world.database(), &whole[..whole.len() / 2]).unwrap();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
     waits_for(&world, "damaged", || {
-        let ran = world.run(&["restore", backup.to_str().unwrap(), "--force"]);
+        let ran = world.run(&["restore", backup.to_str().unwrap(), "--force", "--confirm-consents"]);
         assert_eq!(ran.code, 0, "{ran:?}");
     });
     world.poll();

@@ -1,0 +1,17 @@
+-- After a restore it is not known whether a consent that was recorded here has been withdrawn since the backup.
+-- 1: such a consent, withdrawn as of the backup until an operator confirms it.
+ALTER TABLE consents ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1));
+CREATE INDEX consents_suspended ON consents (patient_id) WHERE suspended = 1;
+
+-- The same columns with those of the key first: the integrity check of SQLite before 3.41 misreads another order.
+ALTER TABLE erased_identifiers RENAME TO erased_identifiers_v1;
+CREATE TABLE erased_identifiers (
+    patient_id INTEGER NOT NULL REFERENCES erasures (patient_id),
+    kind       TEXT    NOT NULL CHECK (kind IN ('jhe', 'ow')),
+    -- SHA-256 of the salt, the kind and the identifier.
+    hash       BLOB    NOT NULL CHECK (length(hash) = 32),
+    salt       BLOB    NOT NULL CHECK (length(salt) = 16),
+    PRIMARY KEY (patient_id, kind, hash)
+) STRICT, WITHOUT ROWID;
+INSERT INTO erased_identifiers (patient_id, kind, hash, salt) SELECT patient_id, kind, hash, salt FROM erased_identifiers_v1;
+DROP TABLE erased_identifiers_v1;

@@ -1,0 +1,212 @@
+//! A restore never undoes a withdrawal, an erasure or a revocation, whoever restores.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::connected_world::Scene;
+use crate::support::erasure::{erased, external_id, one, rows_of};
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+fn backup(world: &World) -> PathBuf {
+    let file = world.directory.path().join("before.sqlite3");
+    let ran = world.run(&["backup", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    file
+}
+
+fn restore(world: &World, file: &Path, more: &[&str]) -> Ran {
+    let ran = world.run(&[&["restore", file.to_str().unwrap()], more].concat());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    ran
+}
+
+fn consent(world: &World, patient: &str, change: &str) {
+    let ran = world.run(&["patient", "consent", patient, HEART_RATE, change]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+fn fill(world: &World, user: &str) {
+    world.sim.fill(user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+}
+
+/// Replaces the store as a person does it with a file manager.
+fn copy_into_place(world: &World, file: &Path) {
+    for name in ["jhe-ow.sqlite3-wal", "jhe-ow.sqlite3-shm"] {
+        let _ = std::fs::remove_file(world.data_dir().join(name));
+    }
+    std::fs::copy(file, world.database()).unwrap();
+}
+
+fn doctor(world: &World) -> String {
+    world.run(&["doctor"]).stdout
+}
+
+#[test]
+fn what_the_replaced_store_knows_of_withdrawals_and_erasures_is_carried_over() {
+    let mut world = World::new();
+    let people: Vec<(String, String)> = (0..4).map(|_| world.patient()).collect();
+    let [(stayed, stays), (withdrew, withdraws), (_, leaves), (again, returns)] = people.as_slice() else { panic!() };
+    for (user, _) in &people {
+        fill(&world, user);
+    }
+    assert_eq!(world.created(), 48);
+    let (file, name) = (backup(&world), external_id(&world, leaves));
+    world.pass(HOUR);
+    consent(&world, withdraws, "--withdraw");
+    consent(&world, returns, "--withdraw");
+    erased(&world, leaves);
+    world.pass(HOUR * 2);
+    consent(&world, returns, "--grant");
+    world.pass(HOUR);
+    let ran = restore(&world, &file, &["--force"]);
+    assert!(ran.stderr.contains("carried over"), "{ran:?}");
+    for user in [stayed, withdrew, again] {
+        world.sim.fill(user, world.now.minus(HOUR * 4), world.now, FIVE_MINUTES, 2);
+    }
+    world.poll();
+    assert_eq!(world.kept(stays).len(), 12 + 48);
+    assert_eq!(world.kept(withdraws).len(), 12, "nothing is read of who has withdrawn");
+    assert_eq!(world.kept(returns).len(), 12 + 12 + 12, "without the two hours in between");
+    let tables: Vec<String> = rows_of(&world, leaves).into_iter().map(|(table, _)| table).collect();
+    assert_eq!(tables, ["audit_entries", "erased_identifiers", "erasures"]);
+    let bytes = std::fs::read(world.database()).unwrap();
+    assert!(!bytes.windows(name.len()).any(|part| part == name.as_bytes()), "remains of the erased patient");
+    assert!(!doctor(&world).contains("suspended"));
+    assert_eq!(world.run(&["audit", "verify"]).code, 0);
+}
+
+#[test]
+fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_confirms_them() {
+    for by_command in [true, false] {
+        let mut world = World::new();
+        let people: Vec<(String, String)> = (0..3).map(|_| world.patient()).collect();
+        for (user, _) in &people {
+            fill(&world, user);
+        }
+        world.created();
+        let file = backup(&world);
+        world.pass(HOUR);
+        consent(&world, &people[0].1, "--withdraw");
+        if by_command {
+            std::fs::remove_dir_all(world.data_dir()).unwrap();
+            let ran = restore(&world, &file, &[]);
+            assert!(ran.stderr.contains("consents of 3 patients"), "{ran:?}");
+        } else {
+            copy_into_place(&world, &file);
+        }
+        for (user, _) in &people {
+            fill(&world, user);
+        }
+        world.poll();
+        assert_eq!(one::<i64>(&world, "SELECT count(*) FROM observations"), 36, "by command: {by_command}");
+        assert!(doctor(&world).contains("consents of 3 patients are suspended"));
+        let served = Served::start(&world);
+        let operator = served.operator(&world);
+        assert!(operator.get("/admin").body.contains("consents of 3 patients are suspended"));
+        // The operator knows of one withdrawal, confirms one patient, and then the rest.
+        consent(&world, &people[0].1, "--withdraw");
+        let page = operator.get("/admin/restored");
+        assert!(!page.body.contains(&format!("/admin/patients/{}\"", people[0].1)), "{}", page.body);
+        let confirmed = operator.submit("/admin/restored", "/admin/restored", &[("patient", &people[1].1)]);
+        assert_eq!(confirmed.status, 303, "{}", confirmed.body);
+        world.poll();
+        assert_eq!(world.kept(&people[1].1).len(), 24, "also what was measured while it was suspended");
+        assert_eq!(world.kept(&people[2].1).len(), 12);
+        let ran = world.run(&["restore", "--confirm-consents"]);
+        assert!(ran.stdout.contains("confirmed the consents of 1 patients"), "{ran:?}");
+        world.poll();
+        assert_eq!((world.kept(&people[0].1).len(), world.kept(&people[2].1).len()), (12, 24));
+        assert!(!doctor(&world).contains("suspended"));
+    }
+}
+
+#[test]
+fn suspended_consents_are_never_erased_as_withdrawn_ones() {
+    let mut world = World::new();
+    let (user, patient) = world.patient();
+    fill(&world, &user);
+    world.created();
+    world.setting("data.after_withdrawal", "erase");
+    world.setting("data.erase_after", "1d");
+    let file = backup(&world);
+    std::fs::remove_dir_all(world.data_dir()).unwrap();
+    restore(&world, &file, &[]);
+    for _ in 0..3 {
+        world.pass(HOUR * 30);
+        world.poll();
+    }
+    assert_eq!(world.run(&["restore", "--confirm-consents"]).code, 0);
+    assert_eq!(world.kept(&patient).len(), 12);
+}
+
+#[test]
+fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    assert_eq!(world.run(&["admin", "add", "manager", "--role", "manager"]).code, 0);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    set_password(&world, "manager", PASSWORD);
+    let manager = served.visitor();
+    assert_eq!(manager.sign_in("manager", PASSWORD).status, 303);
+    let page = format!("/admin/patients/{patient}");
+    let token = operator.submit(&page, &format!("{page}/api-token"), &[("label", "app")]).secret();
+    let call = |port: u16| get(port, "/api/v1/ow/oauth/oura/authorize", &[("authorization", &format!("Bearer {token}"))]).unwrap().0;
+    assert_ne!(call(served.port), 401);
+    assert_eq!(manager.get("/admin").status, 200);
+    let file = backup(&world);
+    let port = served.port;
+    let accounts = operator.get("/admin/accounts").body;
+    let form = accounts.split("action=\"/admin/accounts/").find(|form| form.contains(" of manager<")).unwrap();
+    let action = format!("/admin/accounts/{}", form.split('"').next().unwrap());
+    assert_eq!(operator.submit("/admin/accounts", &action, &[("action", "disable"), ("role", "manager")]).status, 303);
+    served.stop("TERM");
+    restore(&world, &file, &["--force"]);
+    let served = Served::on(&world, port, &[]);
+    assert_eq!((manager.get("/admin").status, operator.get("/admin").status), (303, 303));
+    assert_eq!(call(port), 401);
+    assert_ne!(served.visitor().sign_in("manager", PASSWORD).status, 303, "the account is disabled");
+    assert_eq!(served.visitor().sign_in("operator", PASSWORD).status, 303);
+}
+
+#[test]
+fn jhes_consents_are_asked_for_again_and_not_suspended() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    let file = backup(&scene.world);
+    scene.world.pass(HOUR);
+    scene.jhe.consent(40001, false, scene.world.now);
+    std::fs::remove_dir_all(scene.world.data_dir()).unwrap();
+    let ran = restore(&scene.world, &file, &[]);
+    assert!(!ran.stderr.contains("suspended"), "{ran:?}");
+    scene.world.pass(HOUR);
+    scene.fill(&user, 1);
+    scene.world.poll();
+    assert_eq!(scene.world.kept(&patient).len(), 12, "JHE knows of the withdrawal");
+    scene.jhe.consent(40001, true, scene.world.now);
+    scene.world.pass(HOUR);
+    scene.fill(&user, 1);
+    assert_eq!(scene.world.created(), 12);
+}
+
+#[test]
+fn a_store_that_goes_on_or_is_moved_with_its_directory_is_no_restored_one() {
+    let world = World::new();
+    let (user, _) = world.patient();
+    fill(&world, &user);
+    world.created();
+    let moved = world.directory.path().join("elsewhere");
+    std::fs::rename(world.data_dir(), &moved).unwrap();
+    std::fs::rename(&moved, world.data_dir()).unwrap();
+    assert!(!doctor(&world).contains("suspended"));
+    // A file that a crash has emptied says nothing.
+    std::fs::write(world.data_dir().join("last-commit"), "").unwrap();
+    world.poll();
+    assert!(!doctor(&world).contains("suspended"));
+    // An older copy of an older copy is seen as well, and so is a store without the file.
+    std::fs::remove_file(world.data_dir().join("last-commit")).unwrap();
+    world.poll();
+    assert!(doctor(&world).contains("consents of 1 patients are suspended"));
+}
