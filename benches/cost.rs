@@ -112,7 +112,7 @@ impl World {
 
     /// Everything from a page's bytes to committed rows.
     async fn ingest(&self, patient: usize, page: &[u8]) {
-        let mut collector = Collector::new(&[&SERIES[0]], &TimeZone::UTC);
+        let mut collector = Collector::new(&[&SERIES[0]], &TimeZone::UTC, Timestamp::MAX);
         collector.add(&parse_timeseries(page).unwrap());
         let (parts, rejected) = collector.take_batch(true);
         let (id, user) = self.patients[patient].clone();
@@ -134,7 +134,7 @@ impl World {
 
     /// The same in raw mode: everything from an object's bytes to committed rows and the note that it is read.
     async fn ingest_object(&self, patient: usize, number: usize, bytes: &[u8]) {
-        let (mut collector, mut body) = (Collector::new(&[], &TimeZone::UTC), PayloadDecoder::new());
+        let (mut collector, mut body) = (Collector::new(&[], &TimeZone::UTC, Timestamp::MAX), PayloadDecoder::new());
         let origin = PayloadOrigin { endpoint: &ENDPOINTS[0], series: &[&SERIES[0]], stored: None };
         // As it comes from the network.
         for chunk in bytes.chunks(16 * 1024) {

@@ -13,7 +13,7 @@ use jhe_ow::config::base_url::BaseUrl;
 use jhe_ow::config::load::{Config, LogFormat};
 use jhe_ow::model::catalog::code::HEART_RATE;
 use jhe_ow::model::patient::{PatientId, PatientRef};
-use jhe_ow::ow::client::PageSize;
+use jhe_ow::ow::client::OwLimits;
 use jhe_ow::poll::poller::{BackfillRequest, PollRequest, Poller};
 use jhe_ow::poll::progress::PollProgress;
 use jhe_ow::poll::tick::PollOutcome;
@@ -150,7 +150,7 @@ impl World {
             config,
             jhe: None,
             cancel: CancellationToken::new(),
-            page_size: PageSize::default(),
+            ow_limits: OwLimits::default(),
         }
     }
 

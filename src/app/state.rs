@@ -13,7 +13,7 @@ use crate::app::{rate_limit::RateLimits, session::Session, webhook_warnings::Web
 use crate::common::{clock::Clock, failure::Failure};
 use crate::config::load::Config;
 use crate::jhe::client::Jhe;
-use crate::ow::{client::PageSize, connector::Connector};
+use crate::ow::{client::OwLimits, connector::Connector};
 use crate::poll::poller::Poller;
 use crate::store::engine::store::Store;
 
@@ -41,7 +41,7 @@ pub struct App {
     /// Ends all background work.
     pub cancel: CancellationToken,
     /// The page sizes that OW accepts.
-    pub page_size: PageSize,
+    pub ow_limits: OwLimits,
     /// Set by the demonstration, whose pages say that their data are simulated.
     pub simulated: bool,
 }
@@ -72,7 +72,7 @@ impl App {
             webhook_warnings: WebhookWarnings::default(),
             rate_limits: RateLimits::default(),
             page_views: PageViewLog::default(),
-            page_size: PageSize::default(),
+            ow_limits: OwLimits::default(),
         })
     }
 
@@ -89,7 +89,7 @@ impl App {
             config: self.live.config(),
             jhe: self.live.jhe(),
             cancel: self.cancel.clone(),
-            page_size: self.page_size.clone(),
+            ow_limits: self.ow_limits.clone(),
         }
     }
 }

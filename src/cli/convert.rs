@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use clap::Args;
 use jiff::tz::TimeZone;
 
+use crate::common::clock::Clock;
 use crate::common::failure::{EXIT_PARTIAL, Failure};
 use crate::common::stdout::check_write;
 use crate::common::time::{TimeError, Timestamp};
@@ -50,7 +51,7 @@ fn parse_stored(text: &str) -> Result<Timestamp, TimeError> {
 
 pub(crate) fn run(arguments: Arguments) -> Result<u8, Failure> {
     let subject = arguments.ow_user.map(|user| user.as_str().to_owned()).unwrap_or_default();
-    let preview = Preview { zone: arguments.tz, subject, stored: arguments.stored };
+    let preview = Preview { zone: arguments.tz, subject, stored: arguments.stored, now: Clock::System.now() };
     convert(preview, std::io::stdin().lock(), std::io::stdout().lock())
 }
 
@@ -133,7 +134,7 @@ mod tests {
     const SAMPLE: &str = r#"{"timestamp":"2026-04-09T08:30:00Z","type":"heart_rate","value":72}"#;
 
     fn preview() -> Preview {
-        Preview { zone: TimeZone::UTC, subject: String::new(), stored: None }
+        Preview { zone: TimeZone::UTC, subject: String::new(), stored: None, now: Timestamp::parse("2026-11-28T00:00:00Z").unwrap() }
     }
 
     /// A pipe that gives a byte at a time.

@@ -15,7 +15,7 @@ use crate::common::time::{Timestamp, format_duration, parse_duration, parse_inst
 use crate::daemon::signals;
 use crate::jhe::client::Jhe;
 use crate::model::{catalog::code::HEART_RATE, consent_intervals::Interval, patient::PatientRef};
-use crate::ow::client::PageSize;
+use crate::ow::client::OwLimits;
 use crate::poll::poller::{BackfillRequest, PollRequest, Poller};
 use crate::poll::progress::PollProgress;
 use crate::poll::tick::{PollOutcome, PollSummary};
@@ -56,7 +56,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         config: session.config.clone(),
         jhe: Jhe::from_config(&session.config)?,
         cancel,
-        page_size: PageSize::default(),
+        ow_limits: OwLimits::default(),
     };
     let is_for_one = arguments.patient_id.is_some();
     let request = PollRequest {

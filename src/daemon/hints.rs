@@ -64,7 +64,7 @@ impl Daemon {
     pub(crate) fn ow(&self) -> Option<Client> {
         let config = self.app.live.config();
         let (url, key) = (config.ow_api_url.as_ref()?, config.ow_api_key.as_ref()?);
-        Client::new(url, key, config.ow_timeout, self.app.page_size.clone(), &self.app.clock).ok()
+        Client::new(url, key, config.ow_timeout, self.app.ow_limits.clone(), &self.app.clock).ok()
     }
 
     /// Adds hints from OW's list of sync runs. An OW without this list costs nothing: the ticks read its

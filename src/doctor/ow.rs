@@ -36,6 +36,11 @@ pub(crate) async fn check(config: &Config, settings: Option<&Settings>, ours: &C
         |provider: &str| format!("{}/clients/ow/complete?provider={provider}", config.public_base());
     let (capabilities, offered) = tokio::join!(ow.probe_capabilities(), ow.list_offered_providers(complete));
     findings.push(match capabilities {
+        Ok(capabilities) if !capabilities.unknown_types.is_empty() => Finding::warning(
+            "ow.version",
+            format!("OW does not know the series types {}: they are not read", capabilities.unknown_types.join(", ")),
+            "update OW, if the study needs them; the other types are read",
+        ),
         Ok(capabilities) => {
             let filters = match capabilities.filters_by_provider {
                 Some(true) => "it can filter by provider",

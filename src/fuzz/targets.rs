@@ -49,14 +49,14 @@ pub fn ow_page(body: &[u8]) {
         SERIES.iter().filter(|series| series.origin.shares_request(endpoint)).collect()
     };
     if let Ok(page) = page::parse_timeseries(body) {
-        let mut collector = Collector::new(&rows(OwEndpoint::Timeseries(&[])), &zone);
+        let mut collector = Collector::new(&rows(OwEndpoint::Timeseries(&[])), &zone, Timestamp::MAX);
         collector.add(&page);
         check(&collector.take_batch(true).0, "ow:normalized");
     }
     let always = Interval { from: Timestamp::MIN, until: Timestamp::MAX };
     if let Ok(page) = page::parse_events(body) {
         for endpoint in [OwEndpoint::Sleep, OwEndpoint::Workouts, OwEndpoint::Activity] {
-            let mut collector = Collector::new(&rows(endpoint), &zone);
+            let mut collector = Collector::new(&rows(endpoint), &zone, Timestamp::MAX);
             collector.add_events(&page, always);
             check(&collector.take_batch(true).0, "ow:normalized");
         }
@@ -79,7 +79,7 @@ pub fn raw_payload(body: &[u8]) {
     let series: Vec<&'static SeriesType> =
         endpoint.series.iter().filter_map(|name| series::find(name)).collect();
     let origin = collect::PayloadOrigin { endpoint, series: &series, stored: Some(Timestamp::MAX) };
-    let mut collector = Collector::new(&series, &zone());
+    let mut collector = Collector::new(&series, &zone(), Timestamp::MAX);
     let (_, object) = read_payload(body, body.len().max(1), &mut |record| {
         collector.add_raw(&origin, record)?;
         if collector.pending() >= BATCH {

@@ -11,12 +11,17 @@ use crate::model::observation::{Observation, StreamInfo};
 const NAMESPACE: Uuid = Uuid::from_u128(0x9349_5f13_8d04_44cc_9060_c64c_4a18_ff03);
 
 pub fn observation_uuid(stream: &StreamInfo, observation: &Observation) -> Uuid {
-    sample_uuid(stream, observation.instant, observation.event())
+    let was_part = observation.details.as_ref().is_some_and(|details| details.was_part);
+    uuid(stream, stream.daily_total && !was_part, observation.instant, observation.event())
 }
 
 /// Returns the UUID (version 5 over the key as a JSON array) of the sample of `stream` at `instant`. An event
 /// with an id of OW has the id in its key instead of the instant: its start may move.
 pub fn sample_uuid(stream: &StreamInfo, instant: Timestamp, event: Option<&str>) -> Uuid {
+    uuid(stream, stream.daily_total, instant, event)
+}
+
+fn uuid(stream: &StreamInfo, daily_total: bool, instant: Timestamp, event: Option<&str>) -> Uuid {
     let position = event.map_or_else(|| Value::from(instant.micros()), Value::from);
     let key = json!([
         stream.subject,
@@ -25,7 +30,7 @@ pub fn sample_uuid(stream: &StreamInfo, instant: Timestamp, event: Option<&str>)
         stream.provider,
         stream.source,
         stream.device,
-        stream.daily_total,
+        daily_total,
         position,
     ]);
     Uuid::new_v5(&NAMESPACE, key.to_string().as_bytes())

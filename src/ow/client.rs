@@ -1,11 +1,12 @@
 //! The HTTP client of the polls: key, timeouts, size limits, retries, and redirects within OW's own origin
 //! only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -34,6 +35,10 @@ const LARGEST_EVENT_PAGE: u32 = 100;
 /// Days of a summary per page, in every version so far.
 const LARGEST_SUMMARY_PAGE: u32 = 400;
 const MOST_REDIRECTS: usize = 3;
+/// Time after which OW is asked again for a series type that it did not know: its operator may have updated it.
+const ASK_AGAIN: Duration = Duration::from_hours(1);
+/// A page without samples.
+const EMPTY_PAGE: &[u8] = br#"{"data":[]}"#;
 /// No sleep and no workout lasts longer. OW selects events by their end, so a request reaches this far beyond
 /// its range.
 pub const LONGEST_EVENT: Duration = Duration::from_hours(72);
@@ -52,31 +57,61 @@ pub struct Client {
     base: BaseUrl,
     /// Redacted in OW's error texts.
     key: SecretString,
-    page_size: PageSize,
+    limits: OwLimits,
     clock: Clock,
 }
 
-/// The page sizes that OW was found to accept at each of its endpoints. All clients of one OW share them, so
-/// that the limit of an older version is negotiated once.
+/// The limits that OW was found to have. All clients of one OW share them, so that those of an older version are
+/// negotiated once.
 #[derive(Debug, Clone)]
-pub struct PageSize(Arc<[AtomicU32; 4]>);
+pub struct OwLimits(Arc<Limits>);
 
-impl Default for PageSize {
+#[derive(Debug)]
+struct Limits {
+    /// The page size that each endpoint accepts.
+    page_sizes: [AtomicU32; 4],
+    /// Series types that OW does not know, and when it said so.
+    unknown_types: Mutex<BTreeMap<&'static str, Timestamp>>,
+}
+
+impl Default for OwLimits {
     fn default() -> Self {
         let sizes = [LARGEST_PAGE, LARGEST_EVENT_PAGE, LARGEST_EVENT_PAGE, LARGEST_SUMMARY_PAGE];
-        Self(Arc::new(sizes.map(AtomicU32::new)))
+        let page_sizes = sizes.map(AtomicU32::new);
+        Self(Arc::new(Limits { page_sizes, unknown_types: Mutex::default() }))
     }
 }
 
-impl PageSize {
-    fn of(&self, feed: &Feed) -> &AtomicU32 {
-        let [timeseries, sleep, workouts, activity] = &*self.0;
+impl OwLimits {
+    fn page_size(&self, feed: &Feed) -> &AtomicU32 {
+        let [timeseries, sleep, workouts, activity] = &self.0.page_sizes;
         match feed {
             Feed::Timeseries(_) => timeseries,
             Feed::Sleep => sleep,
             Feed::Workouts => workouts,
             Feed::Activity => activity,
         }
+    }
+
+    /// Lists the series types that OW did not know when it was last asked for them.
+    pub fn unknown_types(&self) -> Vec<&'static str> {
+        self.0.unknown_types.lock().keys().copied().collect()
+    }
+
+    /// Returns the feed without the types that OW does not know. After [`ASK_AGAIN`] they are asked for again.
+    fn known_part(&self, feed: &Feed, now: Timestamp) -> Feed {
+        let Feed::Timeseries(types) = feed else { return feed.clone() };
+        let mut unknown = self.0.unknown_types.lock();
+        unknown.retain(|_, since| now.since(*since) < ASK_AGAIN);
+        Feed::Timeseries(types.iter().copied().filter(|name| !unknown.contains_key(name)).collect())
+    }
+
+    /// Records the types of a refused feed that are not among `known`; returns false if there are none.
+    fn record_unknown_types(&self, feed: &Feed, known: &[String], now: Timestamp) -> bool {
+        let Feed::Timeseries(types) = feed else { return false };
+        let unknown = types.iter().filter(|name| !known.iter().any(|known| known == *name));
+        let mut all = self.0.unknown_types.lock();
+        unknown.map(|name| all.insert(name, now)).count() > 0
     }
 }
 
@@ -137,12 +172,12 @@ impl Client {
         base: &BaseUrl,
         key: &SecretString,
         timeout: Duration,
-        page_size: PageSize,
+        limits: OwLimits,
         clock: &Clock,
     ) -> Result<Self, Failure> {
         let within_origin = redirect::Policy::custom(follow_within_origin);
         let http = http_client::build(client_with_key(base, key, timeout)?.redirect(within_origin))?;
-        Ok(Self { http, base: base.clone(), key: key.clone(), page_size, clock: clock.clone() })
+        Ok(Self { http, base: base.clone(), key: key.clone(), limits, clock: clock.clone() })
     }
 
     /// Fetches the text of one page.
@@ -151,11 +186,21 @@ impl Client {
     /// summary by its bare date. The request therefore covers more than the range, and the reader drops the
     /// records outside of it.
     pub async fn fetch_page(&self, request: &PageRequest<'_>) -> Result<Vec<u8>, OwError> {
-        let page_size = self.page_size.of(request.feed);
+        let page_size = self.limits.page_size(request.feed);
         loop {
             let size = page_size.load(Ordering::Relaxed);
-            let url = self.page_url(request, size)?;
-            match self.call(Method::GET, url).await {
+            let feed = self.limits.known_part(request.feed, self.clock.now());
+            // No type at all would mean all types.
+            if feed == Feed::Timeseries(Vec::new()) {
+                return Ok(EMPTY_PAGE.to_vec());
+            }
+            let request = PageRequest { feed: &feed, ..request.clone() };
+            match self.call(Method::GET, self.page_url(&request, size)?).await {
+                Err(OwError::UnknownTypes(known)) => {
+                    if !self.limits.record_unknown_types(&feed, &known, self.clock.now()) {
+                        return Err(OwError::Permanent(OwError::UnknownTypes(known).to_string()));
+                    }
+                }
                 Err(OwError::Permanent(message)) => match parse_page_limit(&message, size) {
                     Some(limit) => page_size.store(limit, Ordering::Relaxed),
                     None => return Err(OwError::Permanent(message)),
@@ -276,6 +321,7 @@ impl Client {
             StatusCode::NOT_FOUND => classify_not_found(&body),
             // OW throttles the key, not this one call: the other calls would be refused as well.
             StatusCode::TOO_MANY_REQUESTS => OwError::Unavailable(describe()),
+            StatusCode::BAD_REQUEST if let Some(known) = parse_known_types(&body) => OwError::UnknownTypes(known),
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 OwError::Transient(describe())
             }
@@ -356,6 +402,14 @@ fn classify_not_found(body: &[u8]) -> OwError {
 
 fn parse_detail(body: &[u8]) -> Option<String> {
     serde_json::from_slice::<Value>(body).ok()?["detail"].as_str().map(str::to_owned)
+}
+
+/// Reads the series types that OW knows from its refusal of another one: `Input should be 'a', 'b' or 'c'`.
+pub(crate) fn parse_known_types(body: &[u8]) -> Option<Vec<String>> {
+    let detail = parse_detail(body)?;
+    let list = detail.strip_prefix("Input should be '")?;
+    // Every second part between the quotation marks is a name.
+    Some(list.split('\'').step_by(2).map(str::to_owned).collect())
 }
 
 /// Returns the text of OW's error response, with `secrets` redacted.

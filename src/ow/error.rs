@@ -16,6 +16,9 @@ pub enum OwError {
     /// This call failed for now; the next tick tries again.
     #[error("{0}")]
     Transient(String),
+    /// OW does not know one of the requested series types; these are the ones that it knows.
+    #[error("OW does not know one of the requested series types")]
+    UnknownTypes(Vec<String>),
     /// The call fails until somebody acts on OW's answer.
     #[error("{0}")]
     Permanent(String),

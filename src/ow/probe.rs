@@ -6,7 +6,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::common::{failure::Failure, http_client, time::Timestamp};
-use crate::ow::client::{LARGEST_PAGE, parse_page_limit};
+use crate::model::catalog::series::SERIES;
+use crate::ow::client::{LARGEST_PAGE, parse_known_types, parse_page_limit};
 use crate::ow::connector::{CallError, Connector, TIMEOUT, not_an_ow, receive};
 
 /// A user id that no user has: a call about it changes nothing and reveals nobody's data.
@@ -15,12 +16,14 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 const TIMESERIES_PARAMETERS: &str = "/paths/~1api~1v1~1users~1{user_id}~1timeseries/get/parameters";
 
 /// The differences between versions of OW that matter here. OW reports no version number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwCapabilities {
     /// The largest page size, in records.
     pub page_size: u32,
     /// True if pages can be filtered by provider; none where OW publishes no description of itself.
     pub filters_by_provider: Option<bool>,
+    /// Series types that this program reads and OW does not know.
+    pub unknown_types: Vec<&'static str>,
 }
 
 /// A provider that OW's operator has switched on.
@@ -62,7 +65,21 @@ impl Connector {
             let error = response.error(&self.key);
             parse_page_limit(&error.to_string(), LARGEST_PAGE).ok_or(error)?
         };
-        Ok(OwCapabilities { page_size, filters_by_provider: self.filters_by_provider().await })
+        let (filters_by_provider, unknown_types) =
+            tokio::join!(self.filters_by_provider(), self.list_unknown_types());
+        Ok(OwCapabilities { page_size, filters_by_provider, unknown_types: unknown_types? })
+    }
+
+    async fn list_unknown_types(&self) -> Result<Vec<&'static str>, CallError> {
+        let types = SERIES.iter().flat_map(|series| series.timeseries_types()).copied();
+        let mut url = self.url(&["users", NOBODY, "timeseries"])?;
+        url.query_pairs_mut()
+            .append_pair("start_time", "2026-01-01T00:00:00Z")
+            .append_pair("end_time", "2026-01-01T01:00:00Z")
+            .extend_pairs(types.clone().map(|name| ("types", name)));
+        let response = self.send(Method::GET, url, None).await?;
+        let known = parse_known_types(&response.body);
+        Ok(known.map_or_else(Vec::new, |known| types.filter(|name| !known.iter().any(|one| one == name)).collect()))
     }
 
     async fn filters_by_provider(&self) -> Option<bool> {

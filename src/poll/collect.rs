@@ -1,5 +1,7 @@
 //! Collects converted samples and rejected records until there are enough for a commit.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -18,6 +20,8 @@ use crate::store::samples::{commit::StreamSamples, rejected::Rejected};
 /// Samples per commit: enough that the disk sync costs little, few enough to keep memory small.
 pub const BATCH: usize = 1000;
 
+/// How far ahead of the clock a sample may be dated: the clock of a device, or a local time without an offset.
+const AHEAD: Duration = Duration::from_hours(24);
 /// Characters that are stored of a rejected record.
 const TEXT_CHARS: usize = 2000;
 /// Characters that are stored of the reason, which may quote the record.
@@ -38,6 +42,8 @@ pub struct PayloadOrigin<'a> {
 pub struct Collector {
     series: Vec<&'static SeriesType>,
     zone: TimeZone,
+    /// The latest time that a sample may have.
+    latest: Timestamp,
     pairs: BloodPressurePairs,
     streams: Vec<StreamSamples>,
     rejected: Vec<Rejected>,
@@ -50,14 +56,16 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Returns a collector for `series` of a patient who lives in `zone`.
-    pub fn new(series: &[&'static SeriesType], zone: &TimeZone) -> Self {
+    /// Returns a collector for `series` of a patient who lives in `zone`. Records dated more than [`AHEAD`] after `now`
+    /// are rejected.
+    pub fn new(series: &[&'static SeriesType], zone: &TimeZone, now: Timestamp) -> Self {
         // A record of an unclear type is rejected under the first type: its order must not depend on the
         // marks.
         let series = SERIES.iter().filter(|row| series.contains(row)).collect();
         Self {
             series,
             zone: zone.clone(),
+            latest: now.plus(AHEAD),
             pairs: BloodPressurePairs::default(),
             streams: Vec::new(),
             rejected: Vec::new(),
@@ -99,7 +107,7 @@ impl Collector {
         for series in self.series.clone() {
             match event::convert_event(series, record, &self.zone) {
                 Ok(None) => {}
-                Ok(Some(point)) => self.add_point(series, point),
+                Ok(Some(point)) => self.add_point(series, point, || record.to_string()),
                 Err(reason) => self.reject(Some(series), reason, record.to_string()),
             }
         }
@@ -149,6 +157,7 @@ impl Collector {
                 self.add_point(
                     series,
                     ConvertedRecord { provider, source: "", device: "", daily_total, sample },
+                    || String::from_utf8_lossy(record).into_owned(),
                 );
             }
             Err(reason) => self.reject(Some(series), reason, String::from_utf8_lossy(record).into_owned()),
@@ -222,16 +231,25 @@ impl Collector {
             Ok(point) if series.body == OmhBody::BloodPressure => {
                 let is_systolic = series_type == series.timeseries_types().first().copied();
                 if let Some(sample) = self.pairs.add(&point, is_systolic, describe(record)) {
-                    self.add_point(series, ConvertedRecord { sample, ..point });
+                    self.add_point(series, ConvertedRecord { sample, ..point }, || describe(record));
                 }
             }
-            Ok(point) => self.add_point(series, point),
+            Ok(point) => self.add_point(series, point, || describe(record)),
             Err(reason) => self.reject(Some(series), reason, describe(record)),
         }
     }
 
-    fn add_point(&mut self, series: &'static SeriesType, point: ConvertedRecord<'_>) {
+    /// Adds a sample; `record` renders its record if the sample is rejected.
+    fn add_point(
+        &mut self,
+        series: &'static SeriesType,
+        point: ConvertedRecord<'_>,
+        record: impl FnOnce() -> String,
+    ) {
         let instant = point.sample.instant;
+        if instant > self.latest {
+            return self.reject(Some(series), format!("it is dated {instant}, more than a day ahead"), record());
+        }
         let is_same_stream = |key: &StreamKey| {
             key.series_type == series.series_type
                 && key.provider == point.provider
@@ -335,7 +353,7 @@ mod tests {
     }
 
     fn collect(pages: &[&[String]]) -> Collector {
-        let mut collector = Collector::new(&[&series::SERIES[0]], &TimeZone::UTC);
+        let mut collector = Collector::new(&[&series::SERIES[0]], &TimeZone::UTC, Timestamp::MAX);
         for page in pages {
             let body = format!(r#"{{"data":[{}],"pagination":{{"has_more":false}}}}"#, page.join(","));
             collector.add(&parse_timeseries(body.as_bytes()).unwrap());

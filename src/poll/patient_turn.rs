@@ -119,7 +119,7 @@ impl TickContext {
         counts: &mut CommitCounts,
         one_page: bool,
     ) -> Result<bool, TurnError> {
-        let mut collector = Collector::new(&window.series, &plan.zone);
+        let mut collector = Collector::new(&window.series, &plan.zone, self.started);
         let feed = feed(&window.series);
         let is_timeseries = matches!(feed, Feed::Timeseries(_));
         let batch = |collector: &mut Collector, is_last: bool| {

@@ -11,7 +11,7 @@ use crate::config::{load::Config, settings::IngestMode};
 use crate::jhe::client::Jhe;
 use crate::model::consent_intervals::Interval;
 use crate::model::patient::{PatientId, PatientRef};
-use crate::ow::client::{Client, PageSize};
+use crate::ow::client::{Client, OwLimits};
 use crate::poll::progress::PollProgress;
 use crate::raw::client::S3Bucket;
 use crate::store::{engine::store::Store, operations::tick_lock::RunKind};
@@ -60,7 +60,7 @@ pub struct Poller {
     /// Ends a poll early; committed data stay.
     pub cancel: CancellationToken,
     /// The page size that OW accepted, remembered between ticks.
-    pub page_size: PageSize,
+    pub ow_limits: OwLimits,
 }
 
 /// The values that all turns of one tick share.

@@ -26,6 +26,8 @@ pub struct Preview {
     pub subject: String,
     /// When OW stored the payload: the time of weight and height in raw mode.
     pub stored: Option<Timestamp>,
+    /// Records dated more than a day later are rejected.
+    pub now: Timestamp,
 }
 
 /// The data points and errors of one line.
@@ -78,7 +80,7 @@ impl Preview {
                 Ok(RecordOrigin::Provider(endpoint)) => {
                     let series: Vec<_> =
                         endpoint.series.iter().filter_map(|name| series::find(name)).collect();
-                    let mut payload = Collector::new(&series, &self.zone);
+                    let mut payload = Collector::new(&series, &self.zone, self.now);
                     let origin = PayloadOrigin { endpoint, series: &series, stored: self.stored };
                     if let Err(error) = payload.add_raw(&origin, record.as_bytes()) {
                         converted.reject(error.to_string());
@@ -96,7 +98,7 @@ impl Preview {
     fn collector(&self, origin: OwEndpoint) -> Collector {
         let rows: Vec<&'static SeriesType> =
             SERIES.iter().filter(|series| series.origin.shares_request(origin)).collect();
-        Collector::new(&rows, &self.zone)
+        Collector::new(&rows, &self.zone, self.now)
     }
 
     fn render(&self, mut collector: Collector, mode: IngestMode, converted: &mut Converted) {

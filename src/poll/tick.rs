@@ -223,7 +223,7 @@ impl Poller {
         Ok(TickContext {
             poller: self.clone(),
             request: request.clone(),
-            client: Client::new(url, key, timeout, self.page_size.clone(), &self.clock)?,
+            client: Client::new(url, key, timeout, self.ow_limits.clone(), &self.clock)?,
             mode,
             bucket,
             first_window: settings.first_connect_window(),

@@ -62,7 +62,7 @@ impl TurnError {
 fn ow_error_kind(error: &OwError) -> ErrorKind {
     match error {
         OwError::Unavailable(_) | OwError::Transient(_) => ErrorKind::OwSilent,
-        OwError::Permanent(_) => ErrorKind::OwAnswer,
+        OwError::Permanent(_) | OwError::UnknownTypes(_) => ErrorKind::OwAnswer,
         OwError::UnknownUser => ErrorKind::OwUser,
         OwError::Unauthorized => ErrorKind::OwKey,
     }

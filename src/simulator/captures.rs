@@ -213,7 +213,7 @@ fn check_samples(capture: &Value) {
         user.put(row);
     }
     put(&mut user, "weight", Timestamp::parse("2026-11-19T00:00:00Z").unwrap(), 80.0);
-    let served = SamplesQuery::parse(&request_pairs(capture), 100).unwrap().render_page(&user);
+    let served = SamplesQuery::parse(&request_pairs(capture), 100, &[]).unwrap().render_page(&user);
     assert_eq!(sort_records(parsed(&served)), sort_records(response_body(capture).clone()));
 }
 
@@ -226,6 +226,6 @@ fn samples_of_every_type_are_served_as_a_real_ow_does() {
 #[test]
 fn an_unknown_series_type_gets_the_error_of_a_real_ow() {
     let capture = capture!("timeseries-comma-types");
-    let refused = SamplesQuery::parse(&request_pairs(&capture), 100).unwrap_err();
+    let refused = SamplesQuery::parse(&request_pairs(&capture), 100, &[]).unwrap_err();
     assert_eq!(json!({ "detail": refused }), *response_body(&capture));
 }

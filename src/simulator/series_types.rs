@@ -15,8 +15,9 @@ pub(crate) fn find_unit(series_type: &str) -> Option<&'static str> {
 }
 
 /// Returns the text of OW's 400 for an unknown series type.
-pub(crate) fn unknown_type_error() -> String {
-    let mut names: Vec<String> = SERIES_TYPES.iter().map(|(name, _)| format!("'{name}'")).collect();
+pub(crate) fn unknown_type_error(missing: &[String]) -> String {
+    let known = SERIES_TYPES.iter().filter(|(name, _)| !missing.iter().any(|missing| missing == name));
+    let mut names: Vec<String> = known.map(|(name, _)| format!("'{name}'")).collect();
     let last = names.pop().unwrap_or_default();
     format!("Input should be {} or {last}", names.join(", "))
 }

@@ -254,6 +254,11 @@ impl SimulatedOw {
         self.shared.state.lock().page_cap = cap;
     }
 
+    /// Makes OW a version that does not know these series types.
+    pub fn set_missing_types(&self, names: &[&str]) {
+        self.shared.state.lock().missing_types = names.iter().map(|name| (*name).to_owned()).collect();
+    }
+
     /// Delays every page.
     pub fn set_latency(&self, latency: Duration) {
         self.shared.state.lock().latency = latency;

@@ -37,6 +37,8 @@ pub(crate) struct OwState {
     pub(crate) key: String,
     pub(crate) users: BTreeMap<String, SimulatedUser>,
     pub(crate) page_cap: usize,
+    /// Series types that this version does not know.
+    pub(crate) missing_types: Vec<String>,
     pub(crate) latency: Duration,
     /// OW's queue of tasks is in Redis; without it OW neither starts a sync nor lists runs.
     pub(crate) is_queue_broken: bool,

@@ -107,7 +107,7 @@ fn samples_have_pages_backwards_too() {
     let page = |cursor: Option<&str>| {
         let mut query = vec![("start_time", "2026-11-21"), ("end_time", "2026-11-21"), ("limit", "2")];
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        parsed(&SamplesQuery::parse(&pairs(&query), 100).unwrap().render_page(&user))
+        parsed(&SamplesQuery::parse(&pairs(&query), 100, &[]).unwrap().render_page(&user))
     };
     let first = page(None);
     let second = page(first["pagination"]["next_cursor"].as_str());
@@ -278,7 +278,7 @@ fn the_key_of_a_row_is_source_type_and_time_without_the_unit() {
     user.put(Row::of("weight", noon, 81.0).with_device("Scale"));
     user.put(Row::of("height", noon, 181.0));
     let query = pairs(&[("start_time", "2026-11-20"), ("end_time", "2026-11-20"), ("types", "weight")]);
-    let page = parsed(&SamplesQuery::parse(&query, 100).unwrap().render_page(&user));
+    let page = parsed(&SamplesQuery::parse(&query, 100, &[]).unwrap().render_page(&user));
     let shown: Vec<_> = page["data"].as_array().unwrap().iter().map(|row| row["unit"].clone()).collect();
     assert_eq!(shown, ["lb", "kg"]);
 }

@@ -61,7 +61,7 @@ impl ObjectReader<'_> {
             self.record_skipped(object);
             return Ok(());
         }
-        let mut collector = Collector::new(&[], &self.plan.zone);
+        let mut collector = Collector::new(&[], &self.plan.zone, self.context.started);
         let mut decoder = PayloadDecoder::new();
         let mut read = self.read_body(key, &mut decoder, &mut info, &mut collector).await;
         if read.is_err() && info.endpoint.is_none() {

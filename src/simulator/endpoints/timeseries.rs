@@ -20,11 +20,12 @@ pub(crate) struct SamplesQuery {
 }
 
 impl SamplesQuery {
-    pub(crate) fn parse(pairs: &QueryPairs, cap: usize) -> Result<Self, String> {
+    /// `missing` are series types that this version of OW does not know.
+    pub(crate) fn parse(pairs: &QueryPairs, cap: usize, missing: &[String]) -> Result<Self, String> {
         let types: Vec<_> =
             pairs.iter().filter(|(name, _)| name == "types").map(|(_, value)| value.clone()).collect();
-        if types.iter().any(|name| series_types::find_unit(name).is_none()) {
-            return Err(series_types::unknown_type_error());
+        if types.iter().any(|name| series_types::find_unit(name).is_none() || missing.contains(name)) {
+            return Err(series_types::unknown_type_error(missing));
         }
         let range = PageRange::parse(pairs, "start_time", "end_time", cap)?;
         let cursor = Cursor::parse(pairs, 2, |fields| {
@@ -121,7 +122,7 @@ mod tests {
     fn request(pairs: &[(&str, &str)]) -> Result<serde_json::Value, String> {
         let pairs: Vec<_> =
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        SamplesQuery::parse(&pairs, 100)
+        SamplesQuery::parse(&pairs, 100, &[])
             .map(|query| serde_json::from_str(&query.render_page(&user())).unwrap())
     }
 

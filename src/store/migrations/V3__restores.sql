@@ -15,3 +15,6 @@ CREATE TABLE erased_identifiers (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO erased_identifiers (patient_id, kind, hash, salt) SELECT patient_id, kind, hash, salt FROM erased_identifiers_v1;
 DROP TABLE erased_identifiers_v1;
+
+-- A sample with a time in the future, of a device with a wrong clock, hid that its patient is silent.
+UPDATE sync_status SET newest_instant = unixepoch() * 1000000 WHERE newest_instant > unixepoch() * 1000000;

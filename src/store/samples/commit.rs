@@ -21,7 +21,7 @@ use crate::store::people::{consent, patient};
 use crate::store::samples::merge::{self, Change};
 use crate::store::samples::rejected::{self, Rejected};
 use crate::store::samples::stream::{self, StoredStream};
-use crate::store::samples::{code, commit_number, event, write_change};
+use crate::store::samples::{code, commit_number, event, total_flag, write_change};
 
 /// Hours of sample time with counts per hour: the pages show a week at most.
 const COUNTED_HOURS: i64 = 8 * 24;
@@ -65,6 +65,8 @@ struct StreamChanges {
     renamed_from: Option<i64>,
     /// New ids that OW gives to stored events.
     aliases: Vec<(Box<str>, Timestamp)>,
+    /// Observations that move here from the stream of parts: see [`total_flag`].
+    moved: Vec<(i64, Timestamp)>,
     withheld: u64,
     unchanged: u64,
 }
@@ -221,19 +223,25 @@ fn resolve_stream(db: &Connection, batch: &Batch, incoming: &StreamSamples) -> S
     if series.is_restamped_by(&incoming.key.provider) {
         drop_unchanged(db, stored, batch.insert_only, &mut own)?;
     }
+    let is_shown = |key: &StreamKey, instant| {
+        contains(batch.streams.iter().find(|other| other.key == *key), instant)
+    };
+    let followed = total_flag::follow(db, owner, &incoming.key, own, batch.insert_only, is_shown)?;
+    let changed = followed.own.len() + followed.of_totals.len();
     let mut changes = StreamChanges {
         code: code::require(db, series.code)?,
         is_sent_to_jhe: series::is_sent_to_jhe(series.code),
         stored,
         newest: samples.last().map(|sample| sample.instant),
-        own,
-        renamed: Vec::new(),
+        own: followed.own,
+        renamed: followed.of_totals,
+        moved: followed.moved,
         renamed_from: stored.and_then(|stream| stream.renamed_from),
         withheld,
         aliases,
         unchanged: 0,
     };
-    changes.unchanged = (samples.len() - changes.own.len()) as u64;
+    changes.unchanged = (samples.len() - changed) as u64;
     follow_renames(db, batch, incoming, &mut changes)?;
     Ok(changes)
 }
@@ -382,6 +390,7 @@ fn write_stream(
     // A commit that changes nothing takes no number.
     let is_changed = !(changes.own.is_empty() && changes.renamed.is_empty());
     let commit = if is_changed { commit_number::assign(db, run, now)? } else { 0 };
+    total_flag::move_rows(db, stored.id, &changes.moved)?;
     let new: Vec<&Sample> = changes.own.iter().filter_map(Change::new_sample).collect();
     write_change::insert(db, stored.id, &new, commit)?;
     for (stream, change) in own.chain(renamed) {
@@ -394,7 +403,8 @@ fn write_stream(
         }
     }
     add_hourly_counts(db, owner, changes, now)?;
-    update_newest(db, owner, newest)?;
+    // A device whose clock is ahead must not hide that its patient is silent later.
+    update_newest(db, owner, newest.min(now))?;
     Ok(changes.count())
 }
 

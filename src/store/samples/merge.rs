@@ -44,11 +44,12 @@ pub fn merge(stored: &[Sample], shown: &[Sample]) -> Vec<Change> {
 
 /// Compares two samples of the same instant. An offset or context that OW omits now is kept. Without an event
 /// id, the first time frame is kept: it is a local day, which must not move with the time zone in the
-/// patient's profile.
+/// patient's profile. A new offset of the sample itself does move it.
 #[expect(clippy::float_cmp, reason = "the same sample comes back with the very same bits")]
 pub fn compare(stored: &Sample, shown: &Sample) -> Option<Change> {
     let (zone, context) = (shown.zone.or(stored.zone), shown.context.or(stored.context));
-    let details = merge_details(stored.details.as_deref(), shown.details.as_ref());
+    let is_new_offset = shown.zone.is_some() && shown.zone != stored.zone;
+    let details = merge_details(stored.details.as_deref(), shown.details.as_ref(), is_new_offset);
     let is_other_measurement =
         stored.value != shown.value || !has_equal_content(stored.details.as_deref(), details.as_deref());
     // An offset that became known says more about the same measurement; another offset contradicts it.
@@ -67,10 +68,11 @@ pub fn compare(stored: &Sample, shown: &Sample) -> Option<Change> {
 fn merge_details(
     stored: Option<&SampleDetails>,
     shown: Option<&Arc<SampleDetails>>,
+    is_new_offset: bool,
 ) -> Option<Arc<SampleDetails>> {
     let mut merged = shown?.clone();
     if let (Some(before), Some(now)) = (stored.and_then(|stored| stored.frame), merged.frame) {
-        let is_pinned = merged.id.is_none();
+        let is_pinned = merged.id.is_none() && !is_new_offset;
         let (start, end) = if is_pinned { (before.start, before.end) } else { (now.start, now.end) };
         let zones = |old: Option<_>, new: Option<_>| if is_pinned { old.or(new) } else { new.or(old) };
         let frame = TimeFrame {
@@ -82,6 +84,9 @@ fn merge_details(
         if frame != now {
             Arc::make_mut(&mut merged).frame = Some(frame);
         }
+    }
+    if stored.is_some_and(|stored| stored.was_part) && !merged.was_part {
+        Arc::make_mut(&mut merged).was_part = true;
     }
     Some(merged)
 }

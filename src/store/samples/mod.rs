@@ -15,4 +15,5 @@ pub mod observation;
 pub mod raw_object;
 pub(crate) mod rejected;
 pub(crate) mod stream;
+pub(crate) mod total_flag;
 pub(crate) mod write_change;

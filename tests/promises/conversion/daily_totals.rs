@@ -229,3 +229,65 @@ proptest! {
         prop_assert!(kept.iter().all(|line| hours(line) == 24 && line.local.ends_with("T00:00:00+13:00")));
     }
 }
+
+#[test]
+fn a_total_that_ow_marks_only_later_is_the_same_observation_over_its_day() {
+    let mut scene = Scene::new();
+    scene.jhe.consent_to(40001, STEPS, true, scene.world.now.minus(DAY));
+    let (user, patient) = scene.patient(40001);
+    // There are parts as well, at other instants; the totals of two days have no flag at first.
+    let put = |scene: &Scene, stamp: &str, steps: f64, flag: Option<bool>| {
+        let row = Row::of("steps", at(stamp), steps).with_zone("+00:00").with_provider("oura");
+        scene.world.sim.put_row(&user, flag.map_or(row.clone(), |flag| row.with_daily_total(flag)));
+    };
+    put(&scene, "2026-11-21T08:00:00Z", 500.0, None);
+    put(&scene, "2026-11-20T00:00:00Z", 9000.0, None);
+    put(&scene, "2026-11-21T00:00:00Z", 700.0, None);
+    assert_eq!(scene.world.run(&["poll", "--window", "3d"]).created(), 3);
+    scene.export();
+    let names: Vec<String> = scene.jhe.state().kept.iter().map(|kept| kept.identifier.1.clone()).collect();
+    put(&scene, "2026-11-20T00:00:00Z", 9000.0, Some(true));
+    put(&scene, "2026-11-21T00:00:00Z", 900.0, Some(true));
+    for _ in 0..2 {
+        let ran = scene.world.run(&["poll", "--window", "3d"]);
+        assert_eq!(ran.created(), 0, "{ran:?}");
+        let table = scene.world.table(&patient);
+        let lines: Vec<(u64, String, u64)> =
+            table.iter().map(|line| (hours(line), line.value.to_string(), line.revision)).collect();
+        let expected = [(24, "9000", 1), (24, "900", 1), (0, "500", 0)];
+        assert_eq!(lines, expected.map(|(hours, value, revision)| (hours, value.to_owned(), revision)));
+    }
+    scene.world.pass(HOUR * 49);
+    scene.export();
+    let kept = scene.jhe.state().kept.clone();
+    let corrected: Vec<(&str, f64)> = kept[3..]
+        .iter()
+        .map(|kept| (kept.identifier.1.as_str(), kept.document["body"]["step_count"]["value"].as_f64().unwrap()))
+        .collect();
+    let has = |value: f64| corrected.iter().any(|(name, sent)| *sent == value && name.ends_with("#r1") && names.contains(&name.replace("#r1", "")));
+    assert!(corrected.len() == 2 && has(9000.0) && has(900.0), "{corrected:?} after {names:?}");
+    // OW loses the flag again: the day stays a day.
+    put(&scene, "2026-11-20T00:00:00Z", 9100.0, None);
+    let ran = scene.world.run(&["poll", "--window", "5d"]);
+    assert_eq!(ran.created(), 0, "{ran:?}");
+    let table = scene.world.table(&patient);
+    assert_eq!((table.len(), hours(&table[0]), table[0].value.to_string()), (3, 24, "9100".to_owned()));
+}
+
+#[test]
+fn an_offset_that_ow_learns_later_moves_the_day_and_a_profile_does_not() {
+    let world = World::new();
+    let (user, patient) = world.patient_of(&[STEPS], "UTC");
+    let stamp = "2026-11-21T02:00:00Z";
+    world.sim.put_row(&user, Row::of("steps", at(stamp), 4000.0).with_daily_total(true));
+    assert_eq!(world.created(), 1);
+    let start = |world: &World| world.table(&patient)[0].local.clone();
+    assert_eq!(start(&world), "2026-11-21T00:00:00Z");
+    total(&world.sim, &user, stamp, "-05:00", 4000.0);
+    assert_eq!(world.created(), 0);
+    assert_eq!((start(&world), world.table(&patient).len()), ("2026-11-20T00:00:00-05:00".to_owned(), 1));
+    assert_eq!(world.table(&patient)[0].revision, 1);
+    world.sim.put_row(&user, Row::of("steps", at(stamp), 4000.0).with_daily_total(true));
+    assert_eq!(world.created(), 0);
+    assert_eq!(start(&world), "2026-11-20T00:00:00-05:00", "an offset is not unlearned");
+}

@@ -2,7 +2,10 @@
 
 use jhe_ow::simulator::fault::Fault;
 
+use jhe_ow::simulator::samples_table::Row;
+
 use crate::support::harness::*;
+use crate::support::running_daemon::*;
 
 /// Nine patients who are well and one who is not: the nine are read whole, the tenth is told of.
 fn one_in_ten(fault: &Fault, told: &str) -> Ran {
@@ -195,4 +198,34 @@ fn a_wrong_address_is_distinguished_from_a_lost_user() {
     let ran = world.poll();
     assert!(ran.stderr.contains("OW_API_URL is not an OW's"), "{ran:?}");
     assert!(!world.run(&["patient", "show", &patient]).stdout.contains("unknown to OW"));
+}
+
+#[test]
+fn a_type_that_ow_does_not_know_does_not_block_the_others() {
+    let world = World::new();
+    let codes = [HEART_RATE, "omh:oxygen-saturation:2.0"];
+    let (user, patient) = world.patient_of(&codes, "UTC");
+    let (only, alone) = world.patient_of(&codes[1..], "UTC");
+    world.sim.set_missing_types(&["oxygen_saturation"]);
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    let ran = world.poll();
+    assert_eq!((ran.code, ran.created()), (0, 12), "{ran:?}");
+    let doctor = world.run(&["doctor"]).stdout;
+    assert!(doctor.contains("does not know the series types oxygen_saturation"), "{doctor}");
+    world.setting("ow.poll_interval", "1s");
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("the page names it", || operator.get("/admin").body.contains("does not know the series types oxygen_saturation"));
+    let asked = world.pages_of(&user);
+    until("some ticks have run", || world.pages_of(&user) > asked + 3);
+    let refused = world.sim.requests().iter().filter(|seen| seen.query.contains("oxygen_saturation")).count();
+    assert!(refused < 10, "it is not asked for again each time");
+    served.stop("TERM");
+    // Once OW knows it, it is read.
+    world.sim.set_missing_types(&[]);
+    for user in [&user, &only] {
+        world.sim.put_row(user, Row::of("oxygen_saturation", world.now.minus(HOUR), 97.0));
+    }
+    assert_eq!(world.created(), 2);
+    assert_eq!(world.table(&patient).len() + world.table(&alone).len(), 14);
 }

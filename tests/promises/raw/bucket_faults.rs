@@ -1,6 +1,7 @@
 //! Raw mode with a faulty bucket: nothing is lost, and only the affected objects and patients wait.
 
 use crate::support::bucket::*;
+use crate::support::erasure::one;
 use crate::support::harness::*;
 use crate::support::raw_payloads::*;
 
@@ -229,4 +230,25 @@ fn the_buckets_retry_after_is_obeyed() {
     let tries =
         bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains("busy.json")).count();
     assert_eq!(tries, 1, "ten minutes do not fit into a tick");
+}
+
+#[test]
+fn a_sample_from_the_future_is_rejected_and_hides_no_silence() {
+    let (mut world, bucket) = raw_world();
+    let (user, patient) = world.patient();
+    let rates = [(EIGHT, 61.0, "awake"), ("2106-02-07T06:28:15Z", 62.0, "awake")];
+    bucket.put_heart_rates(&Bucket::key(TODAY, &user, "701e19a918f0"), &rates);
+    assert_eq!(world.created(), 1);
+    assert_eq!(world.kept(&patient).len(), 1);
+    let rejected = world.rejected();
+    assert!(rejected.len() == 1 && rejected[0].contains("more than a day ahead"), "{rejected:?}");
+    // Hours ahead are the clock of a device: kept, and not newer than now.
+    bucket.put_heart_rates(&Bucket::key(TODAY, &user, "80932403bc11"), &[("2026-11-21T20:00:00Z", 63.0, "awake")]);
+    assert_eq!(world.created(), 1);
+    let newest: String = one(&world, "SELECT datetime(newest_instant / 1000000, 'unixepoch') FROM sync_status");
+    assert_eq!(newest, "2026-11-21 12:00:00");
+    world.pass(DAY * 6);
+    world.poll();
+    let listed = world.run(&["doctor"]).stdout;
+    assert!(listed.contains("no data for more than 36 hours from patient"), "{listed}");
 }
