@@ -125,6 +125,7 @@ impl World {
             streams: parts,
             rejected,
             marks,
+            deleted: Vec::new(),
             insert_only: false,
             census: None,
         };
@@ -154,6 +155,7 @@ impl World {
             streams: parts,
             rejected,
             marks: Vec::new(),
+            deleted: Vec::new(),
             insert_only: false,
             census: None,
         };

@@ -71,8 +71,11 @@ pub struct SampleDetails {
     pub minimum: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measures: BTreeMap<Measure, f64>,
-    /// True for the total of a day that was first stored as a part of one: its identifier says so. The last field:
-    /// SQL appends it.
+    /// True if the provider has deleted the event since JHE received it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// True for the total of a day that was first stored as a part of one: its identifier says so. Like the field
+    /// before, it is last: SQL appends it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_part: bool,
 }

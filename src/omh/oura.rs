@@ -57,6 +57,11 @@ pub fn convert_oura(
     }
 }
 
+/// Returns the id of a sleep that the wearer has deleted.
+pub fn deleted_sleep(record: &Value) -> Option<&str> {
+    (record["type"] == "deleted").then(|| record["id"].as_str()).flatten()
+}
+
 fn sleep(body: OmhBody, record: &Value) -> Result<Option<Sample>, String> {
     let sleep = SleepRecord {
         frame: frame(record, "bedtime_start", "bedtime_end")?,

@@ -109,7 +109,11 @@ pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde
     let period = time.end.as_ref().map(|end| json!({ "start": time.start, "end": end }));
     let resource = FhirObservation {
         resource_type: "Observation",
-        status: if observation.revision == 0 { "final" } else { "corrected" },
+        status: match (observation.revision, &observation.details) {
+            (_, Some(details)) if details.deleted => "entered-in-error",
+            (0, _) => "final",
+            _ => "corrected",
+        },
         code: json!({ "coding": [
             { "code": stream.code, "display": stream.display, "system": stream.code_system },
         ] }),

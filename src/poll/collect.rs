@@ -53,6 +53,8 @@ pub struct Collector {
     is_unsorted: bool,
     /// Ids of all events on the pages, also of those outside of the window.
     event_ids: Vec<Box<str>>,
+    /// Ids of events that the provider has deleted.
+    deleted: Vec<Box<str>>,
 }
 
 impl Collector {
@@ -73,6 +75,7 @@ impl Collector {
             uncounted: 0,
             is_unsorted: false,
             event_ids: Vec::new(),
+            deleted: Vec::new(),
         }
     }
 
@@ -122,6 +125,7 @@ impl Collector {
                 self.add_converted(origin, series, convert::convert_heart_rate(&rate).map(Some), record);
             }),
             _ => record::parse_value(record).map(|value| {
+                self.deleted.extend(oura::deleted_sleep(&value).map(Box::from));
                 let mut refused: Vec<String> = Vec::new();
                 for series in origin.series {
                     let converted = oura::convert_oura(series, &value, &self.zone, origin.stored);
@@ -162,6 +166,11 @@ impl Collector {
             }
             Err(reason) => self.reject(Some(series), reason, String::from_utf8_lossy(record).into_owned()),
         }
+    }
+
+    /// Removes and returns the ids of deleted events.
+    pub fn take_deleted(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.deleted)
     }
 
     pub fn take_event_ids(&mut self) -> Vec<Box<str>> {

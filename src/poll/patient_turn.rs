@@ -193,7 +193,7 @@ impl TickContext {
 
     pub(crate) fn empty_batch(&self, plan: &PatientPlan) -> Batch {
         let &PatientPlan { patient, link, ref subject, .. } = plan;
-        let (streams, rejected, marks) = (Vec::new(), Vec::new(), Vec::new());
+        let (streams, rejected, deleted, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let owner = StreamOwner { patient, subject: subject.clone(), system: self.mode.system() };
         Batch {
             owner,
@@ -201,6 +201,7 @@ impl TickContext {
             mode: self.mode.as_str(),
             streams,
             rejected,
+            deleted,
             insert_only: false,
             census: None,
             marks,

@@ -204,10 +204,11 @@ impl ObjectReader<'_> {
         object: Option<RawObject>,
     ) -> Result<(), StoreError> {
         let (streams, rejected) = collector.take_batch(is_last);
-        if streams.is_empty() && rejected.is_empty() && object.is_none() {
+        let deleted = collector.take_deleted();
+        if streams.is_empty() && rejected.is_empty() && deleted.is_empty() && object.is_none() {
             return Ok(());
         }
-        let batch = Batch { streams, rejected, ..self.batch() };
+        let batch = Batch { streams, rejected, deleted, ..self.batch() };
         let counts = self.commit_batch(batch, object).await?;
         self.withheld += counts.withheld;
         self.turn.counts += counts;

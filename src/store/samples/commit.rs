@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::{failpoint, time::Timestamp};
 use crate::model::catalog::series;
-use crate::model::catalog::series_type::{OmhBody, SeriesType};
+use crate::model::catalog::series_type::SeriesType;
 use crate::model::commit_counts::{CommitCounts, CommitCountsByType};
 use crate::model::sample_details::TimeFrame;
 use crate::model::stream_key::{StreamKey, StreamOwner};
@@ -21,7 +21,7 @@ use crate::store::people::{consent, patient};
 use crate::store::samples::merge::{self, Change};
 use crate::store::samples::rejected::{self, Rejected};
 use crate::store::samples::stream::{self, StoredStream};
-use crate::store::samples::{code, commit_number, event, total_flag, write_change};
+use crate::store::samples::{code, commit_number, deleted_event, event, total_flag, write_change};
 
 /// Hours of sample time with counts per hour: the pages show a week at most.
 const COUNTED_HOURS: i64 = 8 * 24;
@@ -44,6 +44,8 @@ pub struct Batch {
     pub mode: &'static str,
     pub streams: Vec<StreamSamples>,
     pub rejected: Vec<Rejected>,
+    /// Ids of events that the provider has deleted.
+    pub deleted: Vec<Box<str>>,
     /// Set for a late read: later reads may have stored newer values, so it only inserts what is missing.
     pub insert_only: bool,
     /// OW's complete list of events in a range, if the read had one.
@@ -95,6 +97,9 @@ pub fn commit(
         lag += changes.lag(&incoming.key, linked, now);
         failpoint::at("commit.part");
     }
+    for event in &batch.deleted {
+        deleted_event::apply(db, &batch.owner, event, run, now)?;
+    }
     for one in &batch.rejected {
         let is_new = rejected::save(db, batch.owner.patient, batch.owner.system, one, now)?;
         // The types become metric labels, so their set must be bounded: OW's text is not used.
@@ -106,8 +111,8 @@ pub fn commit(
     if !batch.rejected.is_empty() {
         rejected::trim(db, batch.owner.patient)?;
     }
-    for incoming in batch.streams.iter().filter(|incoming| is_paired(incoming)) {
-        rejected::delete_paired(db, &batch.owner, &incoming.key, &incoming.samples)?;
+    for StreamSamples { key, samples } in &batch.streams {
+        rejected::delete_stored(db, &batch.owner, key, samples, &batch.rejected)?;
         failpoint::at("commit.paired");
     }
     for (series_type, newest) in &batch.marks {
@@ -130,11 +135,6 @@ fn find_linked_at(db: &Connection, batch: &Batch) -> StoreResult<Timestamp> {
         .prepare_cached("SELECT linked_at FROM links WHERE id = ? AND patient_id = ? AND state = 'active'")?;
     let linked = query.query_row(params![batch.link, batch.owner.patient], |row| row.get(0)).optional()?;
     linked.ok_or(StoreError::ConsentEnded)
-}
-
-/// Returns true if each sample was composed of two values.
-fn is_paired(incoming: &StreamSamples) -> bool {
-    series::find(incoming.key.series_type).is_some_and(|series| series.body == OmhBody::BloodPressure)
 }
 
 /// Returns what [`commit`] would do. It writes nothing and needs no lock.

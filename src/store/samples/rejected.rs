@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use crate::common::time::Timestamp;
+use crate::config::settings::IngestMode;
 use crate::model::stream_key::{StreamKey, StreamOwner};
 use crate::model::{account::VisibleTo, patient::PatientId, sample::Sample};
 use crate::store::{error::StoreResult, people::visibility, privacy::withdrawal};
@@ -60,36 +61,50 @@ pub fn save(
     Ok(true)
 }
 
-/// Deletes the entries of unpaired values whose pair is stored now. Both values of a pair have the same
-/// instant and source.
-pub(crate) fn delete_paired(
+/// Deletes the entries of records that are stored now: a night that had no end, or a systolic value without its
+/// partner. An event is recognized by its id, under whichever series type it was rejected; another record by its
+/// instant and source. Entries of records that were `rejected_again` stay.
+pub(crate) fn delete_stored(
     db: &Connection,
     owner: &StreamOwner,
     key: &StreamKey,
     stored: &[Sample],
+    rejected_again: &[Rejected],
 ) -> StoreResult<()> {
-    let select = "SELECT id, sample FROM rejected_samples
-         WHERE patient_id = ? AND system = ? AND series_type = ? AND reason LIKE '%' || ?";
-    let mut query = db.prepare_cached(select)?;
-    let unpaired = query
-        .query_map(params![owner.patient, owner.system, key.series_type, UNPAIRED_REASON_END], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    let of_type = "SELECT id, series_type, sample FROM rejected_samples
+         WHERE patient_id = ? AND system = ? AND series_type = ?";
+    let of_all = "SELECT id, series_type, sample FROM rejected_samples
+         WHERE patient_id = ? AND system = ? AND ? <> ''";
+    let has_events = stored.iter().any(|sample| sample.event().is_some());
+    let mut query = db.prepare_cached(if has_events { of_all } else { of_type })?;
+    let entries = query
+        .query_map(params![owner.patient, owner.system, key.series_type], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
-        .collect::<Result<Vec<_>, _>>()?;
-    for (id, text) in unpaired {
-        // Cut texts are no valid JSON; their entries stay until they are trimmed.
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        let part = |name: &str| value[name].as_str().unwrap_or_default();
-        let is_paired = part("provider") == key.provider
-            && part("source") == key.source
-            && part("device") == key.device
-            && Timestamp::parse(part("timestamp"))
-                .is_ok_and(|instant| stored.binary_search_by_key(&instant, |sample| sample.instant).is_ok());
-        if is_paired {
+        .collect::<Result<Vec<(i64, String, String)>, _>>()?;
+    for (id, series_type, text) in entries {
+        let is_again = |one: &Rejected| one.series_type == series_type && one.sample == text;
+        let is_stored = stored.iter().any(|sample| match sample.event() {
+            // The text may have been cut, and is then no JSON.
+            Some(event) => text.contains(&format!("\"{event}\"")),
+            None => false,
+        }) || (series_type == key.series_type && is_same_source_and_instant(owner, key, stored, &text));
+        if is_stored && !rejected_again.iter().any(is_again) {
             db.prepare_cached("DELETE FROM rejected_samples WHERE id = ?")?.execute([id])?;
         }
     }
     Ok(())
+}
+
+fn is_same_source_and_instant(owner: &StreamOwner, key: &StreamKey, stored: &[Sample], text: &str) -> bool {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let part = |name: &str| value[name].as_str().unwrap_or_default();
+    let is_same_source = owner.system == IngestMode::Raw.system()
+        || (part("provider"), part("source"), part("device"))
+            == (key.provider.as_str(), key.source.as_str(), key.device.as_str());
+    is_same_source
+        && Timestamp::parse(part("timestamp"))
+            .is_ok_and(|instant| stored.binary_search_by_key(&instant, |sample| sample.instant).is_ok())
 }
 
 /// Deletes the oldest rejected samples of a patient above [`MAX_PER_PATIENT`].

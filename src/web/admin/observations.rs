@@ -109,6 +109,9 @@ fn render_row(zone: &TimeZone, one: &ObservationRow) -> Markup {
             td.number data-label="Value" {
                 (show::format_value(stream, observation))
                 @if let Some(context) = observation.context { " " span.fine { (context.as_str()) } }
+                @if observation.details.as_ref().is_some_and(|details| details.deleted) {
+                    " " span.fine { "deleted at the provider" }
+                }
             }
             td data-label="Type" { span.type {
                 (series.map_or(stream.display.as_str(), |series| series.name))

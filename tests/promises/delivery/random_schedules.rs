@@ -170,6 +170,7 @@ impl Scene {
             daily_total: false,
         };
         let batch = Batch {
+            deleted: Vec::new(),
             insert_only: false,
             census: None,
             owner: StreamOwner { patient, subject: user.as_str().to_owned(), system: "ow:normalized" },

@@ -402,3 +402,61 @@ fn a_type_without_recent_data_does_not_widen_the_listing() {
     let lists = bucket.seen().iter().filter(|seen| seen.contains("list-type")).count();
     assert_eq!(lists, 2, "today, and the day before the newest sample");
 }
+
+/// Puts a captured night into the bucket, with changes.
+fn put_night(bucket: &Bucket, user: &str, name: &str, change: impl Fn(&mut serde_json::Value)) {
+    let mut night = capture("raw-sleep");
+    let mut body = night["body"].take();
+    change(&mut body["data"][0]);
+    body["data"].as_array_mut().unwrap().truncate(1);
+    let endpoint = night["metadata"]["trace_id"].as_str().unwrap();
+    bucket.put(&Bucket::key(crate::support::raw_payloads::TODAY, user, name), endpoint, body.to_string().as_bytes());
+}
+
+#[test]
+fn a_night_that_is_complete_later_is_no_longer_listed_as_rejected() {
+    let (world, bucket) = raw_world();
+    let (user, patient) = world.patient_of(&["omh:sleep-duration:2.0", "omh:sleep-episode:1.1"], "UTC");
+    put_night(&bucket, &user, "000000000001", |night| {
+        night["bedtime_end"] = serde_json::Value::Null;
+        night["total_sleep_duration"] = serde_json::Value::Null;
+    });
+    assert_eq!(world.created(), 0);
+    assert_eq!(world.rejected().len(), 1, "{:?}", world.rejected());
+    put_night(&bucket, &user, "000000000002", |night| night["total_sleep_duration"] = serde_json::Value::Null);
+    assert_eq!((world.created(), world.rejected()), (1, Vec::new()));
+    assert_eq!(world.table(&patient).len(), 1);
+    assert!(!world.run(&["doctor"]).stdout.contains("not converted"));
+}
+
+#[test]
+fn a_night_that_the_wearer_deleted_is_deleted_or_marked_if_jhe_has_it() {
+    let codes = ["omh:sleep-duration:2.0", "omh:sleep-episode:1.1"];
+    let mut scene = Scene::new();
+    let bucket = Bucket::start();
+    scene.world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef0123456789ab");
+    use_bucket(&scene.world, &bucket);
+    for code in codes {
+        scene.jhe.consent_to(40001, code, true, scene.world.now.minus(DAY));
+    }
+    let (user, patient) = scene.patient(40001);
+    let delete = |night: &mut serde_json::Value| night["type"] = "deleted".into();
+    // Not sent yet: it goes without a trace.
+    put_night(&bucket, &user, "000000000001", |_| {});
+    assert_eq!(scene.world.run(&["poll", "--window", "3d"]).created(), 3);
+    put_night(&bucket, &user, "000000000002", delete);
+    scene.world.run(&["poll", "--window", "3d"]);
+    assert_eq!(scene.world.table(&patient).len(), 0);
+    assert!(scene.export().stdout.contains("Delivered 0"));
+    // It is back, JHE gets it, and it is deleted again: JHE takes nothing back.
+    put_night(&bucket, &user, "000000000003", |_| {});
+    assert_eq!(scene.world.run(&["poll", "--window", "3d"]).created(), 3);
+    assert!(scene.export().stdout.contains("Delivered 3"));
+    put_night(&bucket, &user, "000000000004", delete);
+    scene.world.run(&["poll", "--window", "3d"]);
+    let fhir = scene.world.run(&["observations", "--format", "fhir"]).stdout;
+    assert_eq!(fhir.matches("entered-in-error").count(), 3, "{fhir}");
+    scene.world.pass(HOUR * 50);
+    assert!(scene.export().stdout.contains("Delivered 0"));
+    assert_eq!(scene.jhe.state().kept.len(), 3);
+}
