@@ -4,28 +4,43 @@ use std::time::Duration;
 
 use crate::app::state::App;
 use crate::store::operations::patient_status;
+use crate::store::privacy::erased_identifiers;
 use crate::store::operations::tick_lock::{self, LockStatus};
 
 /// The next tick is overdue if the last one ended more than this many intervals ago.
 pub(crate) const OVERDUE_INTERVALS: u32 = 3;
 
+/// Longest wait of a request for readiness for its turn to write: the writer's transactions are shorter.
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
 pub(crate) fn is_overdue(age: Duration, interval: Duration) -> bool {
     age > interval * OVERDUE_INTERVALS
 }
 
-/// Returns the reasons why the daemon is not ready. The schema needs no check: the daemon migrates it before
-/// it starts.
-pub(crate) async fn find_problems(app: &App) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if let Err(error) = app.store.write(patient_status::check_writable).await {
-        reasons.push(format!("the database cannot be written: {error}"));
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    /// Why the daemon is not ready; empty if it is.
+    pub(crate) reasons: Vec<String>,
+    /// Writes and the tick wait until the file is rewritten after an erasure, and go on then.
+    pub(crate) waits_for_vacuum: bool,
+}
+
+/// Checks whether the daemon can work. The schema needs no check: the daemon migrates it before it starts.
+pub(crate) async fn check(app: &App) -> Readiness {
+    let mut readiness = Readiness::default();
+    let reasons = &mut readiness.reasons;
+    match tokio::time::timeout(WRITE_PATIENCE, app.store.write(patient_status::check_writable)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => reasons.push(format!("the database cannot be written: {error}")),
+        Err(_) if is_vacuuming(app).await => readiness.waits_for_vacuum = true,
+        Err(_) => reasons.push("the database cannot be written: another process has locked it".to_owned()),
     }
     let ticker = app.ticker.state();
     if ticker.failed {
         reasons.push(format!("the last tick could not run: {}", ticker.outcome.unwrap_or_default()));
     }
     let age = app.clock.now().since(ticker.last);
-    if is_overdue(age, ticker.interval) && !is_tick_in_progress(app).await {
+    if is_overdue(age, ticker.interval) && !readiness.waits_for_vacuum && !is_tick_in_progress(app).await {
         reasons.push(format!(
             "the last tick ended {} s ago, at {}; one is due every {} s",
             age.as_secs(),
@@ -33,7 +48,11 @@ pub(crate) async fn find_problems(app: &App) -> Vec<String> {
             ticker.interval.as_secs()
         ));
     }
-    reasons
+    readiness
+}
+
+async fn is_vacuuming(app: &App) -> bool {
+    app.store.read(|db| Ok(erased_identifiers::is_vacuuming(db)?)).await == Ok(true)
 }
 
 /// Returns true if a tick of any process holds the lock and has renewed it within [`tick_lock::STALE_AFTER`].

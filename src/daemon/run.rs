@@ -34,14 +34,22 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
     let bind = local_address(&listener)?;
     let cancel = signals::cancel_on_signal()?;
     let mut reloads = signals::reloads()?;
-    let Some((opened, frontend)) = startup::open_store(&session, listener, &cancel).await? else {
+    let Some((opened, mut frontend)) = startup::open_store(&session, listener, &cancel).await? else {
         return Ok(0);
     };
-    let daemon = Daemon::new(&session, opened.store, cancel.clone(), false).await?;
-    daemon.app.live.set_bind(bind);
+    // Another process may have the store locked just now. The link is made before the pages are served.
+    let (daemon, first_link) = loop {
+        match Daemon::prepare(&session, opened.store.clone(), bind, &cancel).await {
+            Ok(prepared) => break prepared,
+            Err(failure) => frontend = frontend.report(failure, &cancel),
+        }
+        if startup::pause(&cancel).await.is_none() {
+            return Ok(0);
+        }
+    };
     let server = frontend.serve_pages(daemon.app.clone(), &cancel);
     tracing::info!("listening on http://{}", daemon.app.live.config().bind);
-    if let Some(link) = sign_in_link::first_operator_url(&daemon.app).await? {
+    if let Some(link) = first_link {
         // To the terminal and not to the log, which is stored and passed around.
         print_line(format_args!(
             "Nobody can sign in yet. This address signs the first operator in, once:\n\n    {link}\n"
@@ -100,6 +108,19 @@ impl Daemon {
         simulated: bool,
     ) -> Result<Self, Failure> {
         Ok(Self { app: App::new(session, store, cancel.clone(), simulated).await?, cancel })
+    }
+
+    /// Returns the daemon, and the link that signs the first operator in if nobody can sign in yet.
+    async fn prepare(
+        session: &Session,
+        store: Store,
+        bind: SocketAddr,
+        cancel: &CancellationToken,
+    ) -> Result<(Self, Option<String>), Failure> {
+        let daemon = Self::new(session, store, cancel.clone(), false).await?;
+        daemon.app.live.set_bind(bind);
+        let link = sign_in_link::first_operator_url(&daemon.app).await?;
+        Ok((daemon, link))
     }
 
     pub(crate) fn start_server(&self, listener: TcpListener) -> Result<JoinHandle<()>, Failure> {

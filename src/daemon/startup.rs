@@ -50,6 +50,14 @@ impl Frontend {
         }
     }
 
+    /// Logs why there is no store, and answers with it from now on.
+    pub(crate) fn report(self, failure: Failure, cancel: &CancellationToken) -> Self {
+        tracing::error!(next = failure.remedy, "waiting for the store: {}", failure.message);
+        // systemd restarts a service that does not become ready in time, again and again.
+        notify(&[NotifyState::Ready, NotifyState::Status(&failure.message)]);
+        self.serve_reason(failure, cancel)
+    }
+
     fn serve_reason(self, why: Failure, cancel: &CancellationToken) -> Self {
         match self {
             Self::Listening(listener) => {
@@ -116,16 +124,20 @@ async fn retry_until_open(
             }
         };
         if errors.borrow().as_ref() != Some(&failure) {
-            tracing::error!(next = failure.remedy, "waiting for the store: {}", failure.message);
-            // systemd restarts a service that does not become ready in time, again and again.
-            notify(&[NotifyState::Ready, NotifyState::Status(&failure.message)]);
+            frontend = frontend.report(failure.clone(), cancel);
         }
-        frontend = frontend.serve_reason(failure.clone(), cancel);
         errors.send_replace(Some(failure));
-        tokio::select! {
-            () = cancel.cancelled() => return Ok(None),
-            () = feed_watchdog_during(tokio::time::sleep(RETRY)) => {}
+        if pause(cancel).await.is_none() {
+            return Ok(None);
         }
+    }
+}
+
+/// Waits until the next attempt; returns none if the daemon is to end.
+pub(crate) async fn pause(cancel: &CancellationToken) -> Option<()> {
+    tokio::select! {
+        () = cancel.cancelled() => None,
+        () = feed_watchdog_during(tokio::time::sleep(RETRY)) => Some(()),
     }
 }
 

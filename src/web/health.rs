@@ -4,7 +4,8 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 use warp::reply::Response;
 
-use crate::app::{instance::process_instance, readiness, state::App};
+use crate::app::readiness::{self, Readiness};
+use crate::app::{instance::process_instance, state::App};
 use crate::web::access::{Anyone, OPEN};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, json as json_response, with_type};
@@ -27,7 +28,10 @@ fn health() -> Response {
 }
 
 async fn ready(app: &App, _: &Request, _: &Anyone) -> HandlerResult {
-    let reasons = readiness::find_problems(app).await;
+    let Readiness { reasons, waits_for_vacuum } = readiness::check(app).await;
+    let waits = waits_for_vacuum.then_some(
+        "the file is being rewritten after an erasure: writes and the tick wait, and go on once that has ended",
+    );
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok(json_response(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons })))
+    Ok(json_response(status, &json!({ "ready": reasons.is_empty(), "reasons": reasons, "waits": waits })))
 }

@@ -86,7 +86,7 @@ async fn collect(app: &App, last: &LastScrape) -> Result<ScrapeValues, Failure> 
         last_tick: ticks.last,
         tick_interval: ticks.interval,
         is_ticking: readiness::is_tick_in_progress(app).await,
-        is_ready: readiness::find_problems(app).await.is_empty(),
+        is_ready: readiness::check(app).await.reasons.is_empty(),
         resident: resident_bytes(),
     };
     *last.lock() = Some((at, values.clone()));

@@ -1,15 +1,16 @@
 //! Opens the store's file for the writer and brings its schema up to date.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::common::{clock::Clock, failure::Failure};
 use crate::store::engine::data_directory::{FILE_NAME, create_directory, create_file};
-use crate::store::engine::inspect::{self, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, wal_path};
-use crate::store::engine::restore_guard::RestoreGuard;
+use crate::store::engine::inspect::{self, Migration, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, wal_path};
+use crate::store::engine::restore_guard::{Position, RestoreGuard};
 use crate::store::engine::{backup, backup::Contents, directory_lock};
 use crate::store::privacy::restored::{self, LocalConsents};
 use crate::store::samples::commit_number;
@@ -19,6 +20,10 @@ use crate::store::samples::commit_number;
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Locked during a migration, so that two processes do not migrate at once.
 const MIGRATE_LOCK: &str = "migrate.lock";
+/// Longest wait for another process that migrates, and the pause between two attempts. The upgrade of a gigabyte takes
+/// seconds.
+const MIGRATION_PATIENCE: Duration = BUSY_TIMEOUT;
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Pages of write-ahead log before a checkpoint: 4 MiB.
 const CHECKPOINT_PAGES: i32 = 1000;
 /// Prepared statements that the writer's connection caches: more than it has.
@@ -41,26 +46,37 @@ pub(crate) fn open(directory: &Path) -> Result<OpenedFile, Failure> {
     let path = directory.join(FILE_NAME);
     create_directory(directory)?;
     let lock = directory_lock::lock_shared(directory)?;
-    let _migrate_lock = lock_for_migration(directory)?;
     refuse_lone_log(directory)?;
+    let is_up_to_date = |applied: &[Migration]| applied.len() == inspect::embedded_migrations().len();
+    let mut applied = if path.exists() { inspect::inspect(&path)? } else { Vec::new() };
+    // Most opens find an up-to-date file and need no lock: a stopped process that holds it must not stop them.
+    let _migrate_lock = if is_up_to_date(&applied) {
+        None
+    } else {
+        let lock = lock_for_migration(directory)?;
+        create_file(&path)?;
+        applied = inspect::inspect(&path)?;
+        Some(lock)
+    };
     create_file(&path)?;
-    let applied = inspect::inspect(&path)?;
     let failure = |error: rusqlite::Error| inspect::failure_for(&path, &error.into());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&path, flags).map_err(failure)?;
     prepare_writer(&connection).map_err(failure)?;
-    if !applied.is_empty() && applied.len() < inspect::embedded_migrations().len() {
+    if !applied.is_empty() && !is_up_to_date(&applied) {
         let (newest, now) = (inspect::newest_version(), Clock::System.now());
         let copy = backup::copy_before_migration(&connection, directory, newest, now)?;
         tracing::info!("the schema will be upgraded; a copy of the store before that is {}", copy.display());
     }
     migrate(&mut connection, &path)?;
     commit_number::prepare(&connection).map_err(failure)?;
-    let (guard, is_restored) = RestoreGuard::open(&connection, directory)?;
+    let (mut guard, is_restored) = RestoreGuard::open(&connection, directory)?;
     if is_restored {
         let now = Clock::System.now();
         let as_of = Contents::of(&connection).map_err(failure)?.last.unwrap_or(now);
         restored::adapt(&connection, LocalConsents::Suspend { as_of }, now)
+            .and_then(|()| Position::read(&connection))
+            .map(|position| guard.save(position))
             .map_err(|error| inspect::failure_for(&path, &error))?;
         tracing::warn!(
             next = "confirm the consents that were recorded here, on the page /admin/restored or with jhe-ow restore \
@@ -110,8 +126,26 @@ fn refuse_old_sqlite() -> Result<(), Failure> {
 
 fn lock_for_migration(directory: &Path) -> Result<File, Failure> {
     let file = directory_lock::open_lock(directory, MIGRATE_LOCK)?;
-    file.lock().map_err(|error| directory_lock::unusable(&directory.join(MIGRATE_LOCK), &error))?;
-    Ok(file)
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < MIGRATION_PATIENCE => std::thread::sleep(RETRY_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::failed(
+                    format!(
+                        "another process has been creating or upgrading the store in {} for more than {} s",
+                        directory.display(),
+                        MIGRATION_PATIENCE.as_secs()
+                    ),
+                    "wait until it has ended, or end it if it is stopped: fuser migrate.lock in that directory names it",
+                ));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(directory_lock::unusable(&directory.join(MIGRATE_LOCK), &error));
+            }
+        }
+    }
 }
 
 fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {

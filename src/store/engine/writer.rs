@@ -13,6 +13,8 @@ use crate::common::failpoint;
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::engine::file_identity::FileIdentity;
 use crate::store::engine::restore_guard::{Position, RestoreGuard};
+use crate::store::engine::backup;
+use crate::store::privacy::erased_identifiers;
 use crate::store::samples::commit_number;
 
 /// Jobs that may wait while the disk syncs; further senders block. A job holds at most a few thousand rows,
@@ -20,6 +22,9 @@ use crate::store::samples::commit_number;
 const QUEUE: usize = 64;
 /// A transaction takes further jobs for at most this long before it commits, so that no caller waits long.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// Pause between two attempts to write while the file is being rewritten.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Work on a connection with an open transaction.
 pub(crate) type Work = Box<dyn FnOnce(&Connection) -> StoreResult<()> + Send>;
@@ -106,7 +111,7 @@ fn run(
 ) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
-        let opened = execute(connection, "BEGIN IMMEDIATE");
+        let opened = begin(connection);
         if let Err(error) = opened.and_then(|()| commit_number::begin_transaction(connection)) {
             let error = StoreError::from(error);
             // Fail all queued jobs at once: one after the other, each would wait for the full busy timeout.
@@ -131,6 +136,24 @@ fn run(
     }
 }
 
+/// Opens a transaction. While another process rewrites the file after an erasure, which takes minutes for a large one,
+/// it waits for longer than SQLite's busy timeout.
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    let mut is_logged = false;
+    loop {
+        match execute(connection, "BEGIN IMMEDIATE") {
+            Err(error) if backup::is_busy(&error) && erased_identifiers::is_vacuuming(connection)? => {
+                if !is_logged {
+                    tracing::info!("the file is being rewritten after an erasure; writes wait until that has ended");
+                    is_logged = true;
+                }
+                std::thread::sleep(PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
 fn commit(connection: &Connection, identity: &FileIdentity, guard: &mut RestoreGuard) -> StoreResult<()> {
     if connection.is_autocommit() {
         return Err(StoreError::DiskFull);
@@ -151,6 +174,34 @@ fn commit(connection: &Connection, identity: &FileIdentity, guard: &mut RestoreG
 mod tests {
     use super::*;
     use crate::store::engine::inspect;
+
+    #[tokio::test]
+    async fn a_write_waits_for_as_long_as_the_file_is_rewritten_after_an_erasure() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("db");
+        let open = || {
+            let db = Connection::open(&path).unwrap();
+            db.busy_timeout(Duration::ZERO).unwrap();
+            db
+        };
+        let mut db = open();
+        db.pragma_update(None, "journal_mode", "WAL").unwrap();
+        inspect::runner().run(&mut db).unwrap();
+        commit_number::prepare(&db).unwrap();
+        let (guard, _) = RestoreGuard::open(&db, directory.path()).unwrap();
+        let writer = WriterThread::start(db, FileIdentity::of(&path).unwrap(), guard).unwrap();
+        let other = open();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(writer.write(Box::new(|_| Ok(()))).await.is_err(), "locked by some other program");
+        let erasure = "ROLLBACK; INSERT INTO erasures (patient_id, started_at, rows_deleted_at) VALUES (7, 1, 2);
+             BEGIN IMMEDIATE";
+        other.execute_batch(erasure).unwrap();
+        let write = writer.write(Box::new(|_| Ok(())));
+        tokio::pin!(write);
+        assert!(tokio::time::timeout(PAUSE, &mut write).await.is_err(), "it waits");
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(write.await, Ok(()));
+    }
 
     #[tokio::test]
     async fn a_caller_learns_that_its_commit_failed() {

@@ -49,6 +49,12 @@ pub fn find_erasure(db: &Connection, id: PatientId) -> StoreResult<Option<Erasur
     Ok(found.optional()?)
 }
 
+/// Returns true if the file is being rewritten after an erasure, or if that was cut off.
+pub(crate) fn is_vacuuming(db: &Connection) -> rusqlite::Result<bool> {
+    let select = "SELECT EXISTS (SELECT 1 FROM erasures WHERE rows_deleted_at IS NOT NULL AND vacuumed_at IS NULL)";
+    db.prepare_cached(select)?.query_row([], |row| row.get(0))
+}
+
 /// Refuses a patient of JHE who was erased here.
 pub fn refuse_jhe_id(db: &Connection, jhe_id: i64) -> StoreResult<()> {
     refuse(db, IdentifierKind::Jhe, &jhe_id.to_string(), &format!("JHE patient {jhe_id}"))

@@ -185,3 +185,61 @@ fn a_second_daemon_on_the_same_directory_is_refused() {
     let mut second = Served::start(&world);
     until_ready(&mut second);
 }
+
+/// A program that has the database locked until it is dropped.
+fn lock(world: &World) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(world.database()).unwrap();
+    db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    db
+}
+
+#[test]
+fn a_database_that_another_program_has_locked_is_waited_for_at_the_start() {
+    let world = World::new();
+    let other = lock(&world);
+    waits_for(&world, "busy", || drop(other));
+}
+
+#[test]
+fn a_process_that_stopped_while_it_opened_the_store_hangs_no_command() {
+    let world = World::new();
+    let file = fs::File::options().write(true).open(world.data_dir().join("migrate.lock")).unwrap();
+    file.lock().unwrap();
+    let (user, _) = world.patient();
+    world.sim.put(&user, world.now.minus(HOUR), 61.0);
+    assert_eq!(world.created(), 1, "a store that is up to date needs no such lock");
+    fs::remove_file(world.database()).unwrap();
+    let ran = world.run(&["seed"]);
+    assert!(ran.code == 1 && ran.stderr.contains("another process has been creating or upgrading"), "{ran:?}");
+    drop(file);
+    assert_eq!(world.run(&["seed"]).code, 0);
+}
+
+#[test]
+fn the_daemon_waits_while_the_file_is_rewritten_after_an_erasure() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.setting("ow.poll_interval", "1s");
+    world.sim.put(&user, world.now.minus(HOUR), 61.0);
+    let served = Served::start(&world);
+    until("it is read", || world.kept(&patient).len() == 1);
+    let other = lock(&world);
+    other
+        .execute_batch(
+            "INSERT INTO erasures (patient_id, started_at, rows_deleted_at) VALUES (9, 1, 2); COMMIT; BEGIN IMMEDIATE",
+        )
+        .unwrap();
+    world.sim.put(&user, world.now.minus(HOUR * 2), 62.0);
+    let waits = || get(served.port, "/readyz", &[]).unwrap().1.contains("being rewritten after an erasure");
+    until("it says so", waits);
+    assert_eq!(ready(served.port).0, 200);
+    // For longer than the ten seconds that SQLite waits for a lock.
+    std::thread::sleep(std::time::Duration::from_secs(11));
+    assert_eq!(ready(served.port).0, 200);
+    other.execute_batch("ROLLBACK; UPDATE erasures SET vacuumed_at = 3 WHERE patient_id = 9").unwrap();
+    until("the tick goes on", || world.kept(&patient).len() == 2);
+    let ran = served.stop("TERM");
+    assert!(ran.stderr.contains("writes wait until that has ended"), "{ran:?}");
+    assert!(!ran.stderr.contains("ERROR"), "{ran:?}");
+}
