@@ -1,37 +1,51 @@
-//! Starts a poll of one patient in the background, for a page. The poll continues after the browser has left.
+//! Queues polls of single patients in the background, for pages. The poll continues after the browser has left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::app::{poll_jobs::PollJob, state::App};
+use crate::app::{poll_jobs::JobState, state::App};
 use crate::common::failure::Failure;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::poll::poller::{BackfillRequest, PollRequest};
 use crate::poll::{progress::PollProgress, tick::PollOutcome};
 use crate::store::operations::poll_plan::NotPolled;
 
-/// Starts a poll of one patient. Returns false if one of the same patient still runs.
+/// Pause before the next attempt, while a tick or a command holds the lock.
+const HELD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Queues a poll of one patient. Returns false if the same one waits already.
 pub(crate) fn start(app: &App, patient: PatientId, title: &str, backfill: Option<BackfillRequest>) -> bool {
-    let (progress, began) = (Arc::new(PollProgress::default()), app.clock.now());
-    let job = PollJob { title: title.to_owned(), began, progress: Arc::clone(&progress), ended: None };
-    if !app.poll_jobs.begin(patient, job) {
-        return false;
-    }
-    let (jobs, poller, clock) = (app.poll_jobs.clone(), app.poller(), app.clock.clone());
+    let Some(progress) = app.poll_jobs.request(patient, title, app.clock.now()) else { return false };
     let request = PollRequest { patient: Some(PatientRef::Own(patient)), backfill, ..PollRequest::default() };
-    let bucket_status = app.bucket_status.clone();
-    let poll = tokio::spawn(async move {
-        let outcome = poller.poll(&request, &progress).await;
-        if let Ok(PollOutcome::Complete(summary)) = &outcome {
-            bucket_status.record_turns(summary);
-        }
-        describe(outcome)
-    });
+    let (jobs, clock) = (app.poll_jobs.clone(), app.clock.clone());
+    let poll = tokio::spawn(run(app.clone(), patient, request, Arc::clone(&progress)));
     // A second task awaits the first, so that the job ends even if the poll panics.
     tokio::spawn(async move {
         let result = poll.await.unwrap_or_else(|_| "The poll crashed; the log says why.".to_owned());
-        jobs.end(patient, clock.now(), result);
+        jobs.set_state(patient, &progress, JobState::Ended(clock.now(), result));
     });
     true
+}
+
+/// Polls once it is this job's turn and the lock is free; returns the result as a sentence.
+async fn run(app: App, patient: PatientId, request: PollRequest, progress: Arc<PollProgress>) -> String {
+    let _turn = app.poll_jobs.wait_for_turn().await;
+    loop {
+        app.poll_jobs.set_state(patient, &progress, JobState::Running);
+        let outcome = app.poller().poll(&request, &progress).await;
+        match outcome {
+            Ok(PollOutcome::Held(_)) if !app.cancel.is_cancelled() => {
+                app.poll_jobs.set_state(patient, &progress, JobState::Queued);
+                tokio::time::sleep(HELD_PAUSE).await;
+            }
+            outcome => {
+                if let Ok(PollOutcome::Complete(summary)) = &outcome {
+                    app.bucket_status.record_turns(summary);
+                }
+                return describe(outcome);
+            }
+        }
+    }
 }
 
 /// Describes the result of one patient's poll in a sentence.

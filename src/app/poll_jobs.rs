@@ -1,46 +1,77 @@
-//! Polls that people start on pages. Keeps the last one of each patient for the page that shows its progress.
+//! Polls that people request on pages: a queue, and the results until somebody dismisses them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::poll::progress::PollProgress;
 
 #[derive(Debug, Clone, Default)]
-pub struct PollJobs(Arc<Mutex<BTreeMap<i64, PollJob>>>);
+pub struct PollJobs {
+    /// The jobs of each patient, the oldest first.
+    jobs: Arc<Mutex<BTreeMap<i64, Vec<PollJob>>>>,
+    /// Held by the job that runs. The others wait for it in the order of their requests.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
-/// A poll of one patient.
+/// A requested poll of one patient.
 #[derive(Debug, Clone)]
 pub(crate) struct PollJob {
-    /// The name that the page shows, such as "Poll" or "Backfill of 30 days".
+    /// The name that the page shows, such as "Sync" or "Backfill of 30 days".
     pub(crate) title: String,
-    pub(crate) began: Timestamp,
+    pub(crate) requested: Timestamp,
     pub(crate) progress: Arc<PollProgress>,
-    /// The time and the result; none while the poll runs.
-    pub(crate) ended: Option<(Timestamp, String)>,
+    pub(crate) state: JobState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JobState {
+    Queued,
+    Running,
+    /// The time and the result.
+    Ended(Timestamp, String),
 }
 
 impl PollJobs {
-    pub(crate) fn find(&self, patient: PatientId) -> Option<PollJob> {
-        self.0.lock().get(&patient.get()).cloned()
+    pub(crate) fn list(&self, patient: PatientId) -> Vec<PollJob> {
+        self.jobs.lock().get(&patient.get()).cloned().unwrap_or_default()
     }
 
-    /// Registers a job. Returns false if one of the same patient still runs.
-    pub(crate) fn begin(&self, patient: PatientId, job: PollJob) -> bool {
-        let mut jobs = self.0.lock();
-        let is_running = jobs.get(&patient.get()).is_some_and(|job| job.ended.is_none());
-        if !is_running {
-            jobs.insert(patient.get(), job);
+    /// Adds a job to the queue. Returns its progress; none if the same job of the patient waits already.
+    pub(crate) fn request(&self, patient: PatientId, title: &str, now: Timestamp) -> Option<Arc<PollProgress>> {
+        let mut all = self.jobs.lock();
+        let jobs = all.entry(patient.get()).or_default();
+        if jobs.iter().any(|job| job.title == title && job.state == JobState::Queued) {
+            return None;
         }
-        !is_running
+        let progress = Arc::new(PollProgress::default());
+        let title = title.to_owned();
+        jobs.push(PollJob { title, requested: now, progress: Arc::clone(&progress), state: JobState::Queued });
+        Some(progress)
     }
 
-    pub(crate) fn end(&self, patient: PatientId, now: Timestamp, result: String) {
-        if let Some(job) = self.0.lock().get_mut(&patient.get()) {
-            job.ended = Some((now, result));
+    /// Waits until no other job runs.
+    pub(crate) async fn wait_for_turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.turn).lock_owned().await
+    }
+
+    /// Changes the state of the job with this progress.
+    pub(crate) fn set_state(&self, patient: PatientId, progress: &Arc<PollProgress>, state: JobState) {
+        let mut all = self.jobs.lock();
+        let mut jobs = all.get_mut(&patient.get()).into_iter().flatten();
+        if let Some(job) = jobs.find(|job| Arc::ptr_eq(&job.progress, progress)) {
+            job.state = state;
+        }
+    }
+
+    /// Removes the patient's jobs that have ended.
+    pub(crate) fn dismiss(&self, patient: PatientId) {
+        if let Some(jobs) = self.jobs.lock().get_mut(&patient.get()) {
+            jobs.retain(|job| !matches!(job.state, JobState::Ended(..)));
         }
     }
 }

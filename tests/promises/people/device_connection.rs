@@ -267,6 +267,44 @@ fn a_backfill_from_the_page_shows_its_result() {
 }
 
 #[test]
+fn polls_from_pages_are_queued_while_another_run_holds_the_lock_and_stay_until_dismissed() {
+    let world = World::new();
+    world.setting("ow.poll_interval", "1h");
+    let people: Vec<(String, String)> = (0..3).map(|_| world.patient()).collect();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    until("the first tick has ended", || operator.get("/admin").body.contains("OW poll complete"));
+    for (user, _) in &people {
+        world.sim.fill(user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    }
+    world.setting("ow.sync_in_progress", &world.now.to_string());
+    let page = |patient: &str| format!("/admin/patients/{patient}");
+    for (_, patient) in &people {
+        let page = page(patient);
+        for _ in 0..3 {
+            assert_eq!(operator.submit(&page, &format!("{page}/poll"), &[]).status, 303);
+        }
+        let days = [("days", "2")];
+        assert_eq!(operator.submit(&page, &format!("{page}/backfill"), &days).status, 303);
+        until("they wait", || operator.get(&page).body.contains("Waits for its turn"));
+    }
+    world.setting("ow.sync_in_progress", "");
+    for (user, patient) in &people {
+        let body = || operator.get(&page(patient)).body;
+        until("all have ended", || !body().contains("Waits for its turn") && !body().contains("<progress"));
+        let shown = body();
+        assert!(!shown.contains("skipped") && shown.matches("Created ").count() >= 2, "{shown}");
+        assert_eq!(world.kept(patient), world.sim.heart_rates(user));
+        // A tick that comes later takes no result away.
+        assert_eq!(world.poll().code, 0);
+        assert!(body().contains("Backfill of 2 days"));
+        let dismissed = format!("{}/dismiss-results", page(patient));
+        assert_eq!(operator.submit(&page(patient), &dismissed, &[]).status, 303);
+        assert!(!body().contains("Backfill of 2 days"));
+    }
+}
+
+#[test]
 fn a_patient_ow_has_lost_reconnects_and_keeps_the_history() {
     let mut scene = Scene::new();
     scene.press("agree");

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::app::{background_polls, poll_jobs::PollJob, state::App};
+use crate::app::poll_jobs::{JobState, PollJob};
+use crate::app::{background_polls, state::App};
 use crate::model::{account::Role, consent_intervals::Interval, patient::PatientId};
 use crate::poll::poller::BackfillRequest;
 use crate::store::{operations::patient_status::PatientOverview, privacy::audit};
@@ -21,17 +22,25 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         post("/admin/patients/{patient}/poll", MANAGED_PATIENT, poll),
         post("/admin/patients/{patient}/backfill", MANAGED_PATIENT, backfill),
+        post("/admin/patients/{patient}/dismiss-results", MANAGED_PATIENT, dismiss),
     ]
 }
 
-/// Renders the buttons and the progress of the last requested poll.
+/// Renders the buttons, and the requested polls with their progress or result.
 pub(crate) fn render_section(app: &App, staff: &Staff, line: &PatientOverview) -> Markup {
     let id = line.patient;
-    // A newer tick has a more recent result than an ended job.
-    let is_old = |job: &PollJob| job.ended.as_ref().is_some_and(|(ended, _)| line.polled > Some(*ended));
-    let job = app.poll_jobs.find(id).filter(|job| !is_old(job));
+    let jobs = app.poll_jobs.list(id);
     html! {
-        @if let Some(job) = &job { (render_progress(app, id, job)) }
+        @if !jobs.is_empty() {
+            div #jobs {
+                @for job in &jobs { (render_job(app, id, job)) }
+                @if staff.may(Role::Manager) && jobs.iter().any(|job| matches!(job.state, JobState::Ended(..))) {
+                    (form(&format!("/admin/patients/{id}/dismiss-results"), staff.token(), &html! {
+                        button.quiet type="submit" { "Dismiss the results" }
+                    }))
+                }
+            }
+        }
         @if staff.may(Role::Manager) {
             div.actions {
                 (form(&format!("/admin/patients/{id}/poll"), staff.token(), &html! {
@@ -49,17 +58,20 @@ pub(crate) fn render_section(app: &App, staff: &Staff, line: &PatientOverview) -
     }
 }
 
-fn render_progress(app: &App, id: PatientId, job: &PollJob) -> Markup {
+fn render_job(app: &App, id: PatientId, job: &PollJob) -> Markup {
+    let now = app.clock.now();
     let (done, all) = (job.progress.slices_done.get(), job.progress.slices.get().max(1));
     html! {
-        div.card #job {
-            p { strong { (job.title) } ", started " (ago(app.clock.now(), Some(job.began))) "." }
-            @match &job.ended {
-                Some((_, outcome)) => p { (outcome) },
-                None => {
+        div.card {
+            p { strong { (job.title) } ", requested " (ago(now, Some(job.requested))) "." }
+            @match &job.state {
+                JobState::Ended(ended, result) => p { (result) " Ended " (ago(now, Some(*ended))) "." },
+                JobState::Queued => p { "Waits for its turn: another sync is running. "
+                    a href={ "/admin/patients/" (id) "#jobs" } { "Refresh" } },
+                JobState::Running => {
                     label for="job-progress" { (done) " of " (all) " weeks, " (job.progress.samples.get()) " samples read" }
                     progress id="job-progress" value=(done) max=(all) { (done) " of " (all) }
-                    p { a href={ "/admin/patients/" (id) "#job" } { "Refresh" } }
+                    p { a href={ "/admin/patients/" (id) "#jobs" } { "Refresh" } }
                 }
             }
         }
@@ -68,6 +80,11 @@ fn render_progress(app: &App, id: PatientId, job: &PollJob) -> Markup {
 
 async fn poll(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
     start(app, patient, "Sync", None).await
+}
+
+async fn dismiss(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
+    app.poll_jobs.dismiss(patient.id());
+    Ok(see_other(&format!("/admin/patients/{}", patient.id())))
 }
 
 async fn backfill(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {

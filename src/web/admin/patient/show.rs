@@ -106,8 +106,8 @@ async fn show_consent_text(app: &App, request: &Request, patient: &VisiblePatien
 fn notice_text(word: &str) -> &'static str {
     match word {
         "saved" => "Saved.",
-        "polling" => "The sync has started; this page shows its result.",
-        "busy" => "A sync of this patient is already running.",
+        "polling" => "The sync is queued; this page shows its result.",
+        "busy" => "The same sync of this patient waits already.",
         "revoked" => "The invitation is revoked: its link no longer works.",
         "token-revoked" => "The API token is revoked.",
         "export" => "Queued: it is sent with the next export.",
