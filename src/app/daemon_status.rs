@@ -32,6 +32,37 @@ impl BackupStatus {
     }
 }
 
+/// The last check of OW's key.
+#[derive(Debug, Clone, Default)]
+pub struct OwStatus {
+    refusal: Arc<Mutex<Option<String>>>,
+    changed: Arc<Notify>,
+}
+
+impl OwStatus {
+    /// Records why OW refuses the key, or that it accepts it. Returns true if that is new.
+    pub(crate) fn record(&self, refusal: Option<String>) -> bool {
+        let mut known = self.refusal.lock();
+        let is_new = *known != refusal;
+        *known = refusal;
+        is_new
+    }
+
+    /// Returns why OW refuses the key.
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.lock().clone()
+    }
+
+    /// Asks for a check now: the configuration has changed.
+    pub(crate) fn request_check(&self) {
+        self.changed.notify_one();
+    }
+
+    pub(crate) async fn wait_for_request(&self) {
+        self.changed.notified().await;
+    }
+}
+
 /// The last export to JHE, and the gaps in JHE's setup.
 #[derive(Debug, Clone, Default)]
 pub struct ExportStatus {

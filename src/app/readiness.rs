@@ -35,6 +35,9 @@ pub(crate) async fn check(app: &App) -> Readiness {
         Err(_) if is_vacuuming(app).await => readiness.waits_for_vacuum = true,
         Err(_) => reasons.push("the database cannot be written: another process has locked it".to_owned()),
     }
+    if let Some(refusal) = app.ow_status.refusal() {
+        reasons.push(format!("OW refuses the key: {refusal}"));
+    }
     let ticker = app.ticker.state();
     if ticker.failed {
         reasons.push(format!("the last tick could not run: {}", ticker.outcome.unwrap_or_default()));

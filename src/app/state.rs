@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::daemon_status::{BackupStatus, ExportStatus, TickerStatus};
+use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
 use crate::app::{page_view_log::PageViewLog, patient_token_cache::PatientTokens, poll_jobs::PollJobs};
 use crate::app::{rate_limit::RateLimits, session::Session, webhook_warnings::WebhookWarnings};
@@ -26,6 +26,7 @@ pub struct App {
     pub live: LiveConfig,
     pub ticker: TickerStatus,
     pub export_status: ExportStatus,
+    pub ow_status: OwStatus,
     pub backup_status: BackupStatus,
     /// Polls that people started on pages.
     pub poll_jobs: PollJobs,
@@ -63,6 +64,7 @@ impl App {
             cancel,
             simulated,
             export_status: ExportStatus::default(),
+            ow_status: OwStatus::default(),
             backup_status: BackupStatus::default(),
             poll_jobs: PollJobs::default(),
             bucket_status: BucketStatus::default(),

@@ -11,6 +11,7 @@ use crate::consent::refresh;
 use crate::daemon::run::Daemon;
 use crate::export::exporter::{ExportProgress, Exporter};
 use crate::jhe::client::Jhe;
+use crate::ow::connector::CallError;
 use crate::store::operations::patient_status;
 use crate::store::outbox::outbox;
 use crate::telemetry::metrics;
@@ -83,6 +84,33 @@ impl Daemon {
             }
             Ok(None) => tracing::debug!("another process is exporting"),
             Err(failure) => tracing::error!(next = failure.remedy, "{}", failure.message),
+        }
+    }
+
+    /// Checks after each tick that OW accepts the key, so that a wrong one shows also before the first patient is
+    /// linked. An OW that does not answer is no verdict on the key.
+    pub(crate) async fn check_ow(&self) {
+        loop {
+            if let Some(ow) = self.app.live.ow() {
+                let refusal = match ow.check_key().await {
+                    Ok(_) => Some(None),
+                    Err(CallError::Status { status: 401 | 403, detail }) => Some(Some(detail)),
+                    Err(_) => None,
+                };
+                if let Some(refusal) = refusal
+                    && self.app.ow_status.record(refusal.clone())
+                    && let Some(detail) = refusal
+                {
+                    tracing::error!(
+                        next = "make a new key in OW's admin pages, set OW_API_KEY, and restart or reload the daemon",
+                        "OW refuses the key: {detail}"
+                    );
+                }
+            }
+            tokio::select! {
+                () = self.wait_for_tick_or(CHECK_INTERVAL) => {}
+                () = self.app.ow_status.wait_for_request() => {}
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::ow::{error::OwError, runs::SyncRun};
 use crate::poll::poller::{BackfillRequest, PollRequest};
 use crate::poll::{progress::PollProgress, sweep_schedule::WIDE as WIDEST_SWEEP, tick::PollOutcome};
 use crate::store::error::StoreError;
+use crate::store::people::consent;
 use crate::store::operations::historical_reads::{self, HistoricalSync, PendingRead};
 
 /// The longest range that OW syncs at once.
@@ -85,11 +86,13 @@ impl Daemon {
                 Some(since) => since,
                 None => self.find_sync_start(&sync).await?.unwrap_or_else(|| now.minus(WIDEST_SWEEP)),
             };
-            let range = Interval { from: read_from(since, now), until: now };
-            self.app
-                .store
-                .write(move |db| historical_reads::schedule(db, patient, &sync, range, now))
-                .await?;
+            let schedule = move |db: &_| {
+                // OW fetches up to 90 days of a new connection by itself; the patient agreed to less.
+                let first = consent::find_first_read(db, patient)?;
+                let from = first.map_or(read_from(since, now), |first| first.max(read_from(since, now)));
+                historical_reads::schedule(db, patient, &sync, Interval { from, until: now }, now)
+            };
+            self.app.store.write(schedule).await?;
             self.app.hints.notify_historical_read();
         }
         Ok(())

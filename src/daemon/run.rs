@@ -80,6 +80,7 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
         tokio::join!(
             ticker,
             Box::pin(daemon.export_outbox()),
+            Box::pin(cancel.run_until_cancelled(daemon.check_ow())),
             Box::pin(cancel.run_until_cancelled(daemon.check_jhe())),
             Box::pin(cancel.run_until_cancelled(daemon.check_bucket())),
             daemon.make_backups(),
@@ -267,6 +268,7 @@ fn reload(session: &mut Session, app: &App, logging: &Logging) {
                 tracing::warn!("the addresses and the data directory take effect only after a restart");
             }
             app.offer_cache.clear();
+            app.ow_status.request_check();
             session.config = config;
             tracing::info!("configuration reloaded");
         }

@@ -21,6 +21,8 @@ pub struct Interval {
 pub struct Grant {
     pub granted: Timestamp,
     pub withdrawn: Option<Timestamp>,
+    /// The earliest measurement that a first grant covers; none if the text named no limit.
+    pub covers_from: Option<Timestamp>,
 }
 
 impl Grant {
@@ -35,8 +37,8 @@ impl Grant {
 pub struct ConsentIntervals(Vec<Interval>);
 
 impl ConsentIntervals {
-    /// Returns the intervals that the grants of one scope allow: everything before the first grant, and
-    /// nothing between a withdrawal and the next grant. Without an active grant, nothing is allowed.
+    /// Returns the intervals that the grants of one scope allow: before the first grant as far back as it says,
+    /// and nothing between a withdrawal and the next grant. Without an active grant, nothing is allowed.
     pub fn from_grants(grants: &[Grant]) -> Self {
         if !grants.iter().any(|grant| grant.withdrawn.is_none()) {
             return Self::default();
@@ -59,10 +61,18 @@ impl ConsentIntervals {
         let mut allowed: Vec<Interval> = Vec::with_capacity(grants.len());
         for grant in grants {
             let until = grant.withdrawn.unwrap_or(Timestamp::MAX);
+            // A first consent covers a part of the past too: the patient agrees to share what the device already has.
+            let from = grant.covers_from.unwrap_or(Timestamp::MIN).min(grant.granted);
+            let is_first = allowed.len() < 2;
             match allowed.last_mut() {
-                // A first consent covers the past too: the patient agrees to share what the device already has.
-                None => allowed.push(Interval { from: Timestamp::MIN, until }),
-                Some(last) if grant.granted <= last.until => last.until = last.until.max(until),
+                None => allowed.push(Interval { from, until }),
+                Some(last) if grant.granted <= last.until => {
+                    last.until = last.until.max(until);
+                    // Another study's grant may reach further back, but not over a withdrawal.
+                    if is_first {
+                        last.from = last.from.min(from);
+                    }
+                }
                 Some(_) => allowed.push(Interval { from: grant.granted, until }),
             }
         }
@@ -124,7 +134,7 @@ mod tests {
     }
 
     fn grant(granted: i64, withdrawn: Option<i64>) -> Grant {
-        Grant { granted: at(granted), withdrawn: withdrawn.map(at) }
+        Grant { granted: at(granted), withdrawn: withdrawn.map(at), covers_from: None }
     }
 
     fn cut(allowed: &ConsentIntervals, from: i64, until: i64) -> Vec<(i64, i64)> {

@@ -89,7 +89,8 @@ impl TickContext {
             if missing <= plan.missing {
                 return Ok(missing);
             }
-            let range = ReadRange::Recent { at_least: Some(sweep_schedule::WIDE), first: self.first_window };
+            let first = plan.first_window(self.first_window, self.started);
+            let range = ReadRange::Recent { at_least: Some(sweep_schedule::WIDE), first };
             let again = self.read_range(plan, range).await;
             turn.counts += again.counts;
             turn.unread_objects.extend(again.unread_objects);

@@ -393,7 +393,7 @@ impl TickContext {
         }
         reads.checked &= checked == Ok(true);
         let mut turn = match checked {
-            Ok(_) => self.read_range(plan, self.range_of(reads)).await,
+            Ok(_) => self.read_range(plan, self.range_of(plan, reads)).await,
             Err(error) => Turn { error: Some(error), ..Turn::default() },
         };
         if turn.is_complete() && reads.checked && self.reconcile && self.is_live() {
@@ -437,13 +437,14 @@ impl TickContext {
         }
     }
 
-    fn range_of(&self, reads: RareReads) -> ReadRange {
+    fn range_of(&self, plan: &PatientPlan, reads: RareReads) -> ReadRange {
         let at_least = match reads {
             RareReads { wide: true, .. } => Some(sweep_schedule::WIDE),
             RareReads { deep: true, .. } => Some(sweep_schedule::DEEP),
             _ => None,
         };
-        let recent = ReadRange::Recent { at_least, first: self.first_window };
+        let first = plan.first_window(self.first_window, self.started);
+        let recent = ReadRange::Recent { at_least, first };
         self.request
             .backfill
             .as_ref()

@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn wanted(mark: Option<i64>) -> SeriesPlan {
-        let grants = [Grant { granted: at(0), withdrawn: None }];
+        let grants = [Grant { granted: at(0), withdrawn: None, covers_from: None }];
         SeriesPlan { series: &SERIES[0], allowed: ConsentIntervals::from_grants(&grants), mark: mark.map(at) }
     }
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn windows_are_cut_to_the_consented_intervals() {
         let grants =
-            [Grant { granted: at(0), withdrawn: Some(at(985)) }, Grant { granted: at(995), withdrawn: None }];
+            [Grant { granted: at(0), withdrawn: Some(at(985)), covers_from: None }, Grant { granted: at(995), withdrawn: None, covers_from: None }];
         let wanted = SeriesPlan { allowed: ConsentIntervals::from_grants(&grants), ..wanted(Some(990)) };
         assert_eq!(hours(&windows(&[wanted], hot(None), at(1000))), [(984, 985), (995, 1000)]);
     }

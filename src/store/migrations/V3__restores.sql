@@ -3,6 +3,10 @@
 ALTER TABLE consents ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1));
 CREATE INDEX consents_suspended ON consents (patient_id) WHERE suspended = 1;
 
+-- How far back the grant reaches: granted_at minus `ow.first_connect_window` as it was then. The text that the patient
+-- agreed to says this number; a larger setting does not widen an earlier grant. NULL: granted before this was recorded.
+ALTER TABLE consents ADD COLUMN covers_from INTEGER;
+
 -- The same columns with those of the key first: the integrity check of SQLite before 3.41 misreads another order.
 ALTER TABLE erased_identifiers RENAME TO erased_identifiers_v1;
 CREATE TABLE erased_identifiers (

@@ -39,7 +39,16 @@ pub struct PatientPlan {
     pub connections_checked: Option<Timestamp>,
     /// Samples that OW had and the store lacked at the last comparison.
     pub missing: i64,
+    /// How far back the patient's consents reach, if that was recorded.
+    pub first_read: Option<Timestamp>,
     pub series: Vec<SeriesPlan>,
+}
+
+impl PatientPlan {
+    /// Returns how far back the first read goes: as the setting says, and no further than the patient agreed to.
+    pub fn first_window(&self, setting: Duration, now: Timestamp) -> Duration {
+        self.first_read.map_or(setting, |first| setting.min(now.since(first)))
+    }
 }
 
 /// A series type that a patient consents to.
@@ -120,6 +129,7 @@ pub fn list(
     let mut plans = query.query_map([patient], from_row)?.collect::<Result<Vec<PatientPlan>, _>>()?;
     for plan in &mut plans {
         plan.series = list_series(db, plan, mode, system)?;
+        plan.first_read = consent::find_first_read(db, plan.patient)?;
     }
     plans.retain(|plan| !plan.series.is_empty());
     Ok(plans)
@@ -141,6 +151,7 @@ fn from_row(row: &Row) -> rusqlite::Result<PatientPlan> {
         zone: time_zone_or_utc(row.get_ref(9)?.as_str()?),
         newest: row.get(10)?,
         connections_checked: row.get(11)?,
+        first_read: None,
         series: Vec::new(),
     })
 }

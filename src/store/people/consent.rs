@@ -10,7 +10,7 @@ use crate::model::consent_intervals::{ConsentIntervals, Grant};
 use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::TokenHash;
-use crate::store::{error::StoreResult, samples::code};
+use crate::store::{engine::setting, error::StoreResult, samples::code};
 
 /// The study and the text that a patient agreed to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +32,27 @@ pub struct ConsentEntry {
     pub text: Option<(String, String, TokenHash)>,
 }
 
+/// SQL column of a row of `consents`: the earliest measurement that the patient agreed to. The limit holds for a grant
+/// whose text named it. A grant that an operator recorded, or that JHE has from elsewhere, has a text that is not
+/// known here.
+pub(crate) const COVERS_FROM: &str = "iif(text_hash IS NULL, NULL, covers_from)";
+
+/// Returns how far back a grant of this time reaches.
+pub(crate) fn find_covers_from(db: &Connection, granted: Timestamp) -> StoreResult<Timestamp> {
+    Ok(granted.minus(setting::read_all(db)?.first_connect_window()))
+}
+
+/// Returns the earliest measurement that is read without anybody asking for it: how far back the patient's active
+/// grants reach; none if that was not recorded.
+pub fn find_first_read(db: &Connection, patient: PatientId) -> StoreResult<Option<Timestamp>> {
+    let select = "SELECT min(covers_from), count(*) = count(covers_from) FROM consents
+         WHERE patient_id = ? AND withdrawn_at IS NULL";
+    let mut query = db.prepare_cached(select)?;
+    let (first, is_known): (Option<Timestamp>, bool) =
+        query.query_row([patient], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(first.filter(|_| is_known))
+}
+
 /// Inserts a grant of a scope from `at` on. Returns false if the patient has already granted it to that
 /// study.
 pub fn grant(
@@ -43,9 +64,10 @@ pub fn grant(
 ) -> StoreResult<bool> {
     let code = code::require(db, scope)?;
     let insert =
-        "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT DO NOTHING";
-    let granted = db.execute(insert, params![patient, code, basis.study, at, basis.text])?;
+        "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash, covers_from)
+         VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    let covers_from = find_covers_from(db, at)?;
+    let granted = db.execute(insert, params![patient, code, basis.study, at, basis.text, covers_from])?;
     // A grant that a restore has suspended stays withdrawn: this one follows it.
     let update = "UPDATE consents SET suspended = 0 WHERE patient_id = ? AND code_id = ? AND study_id IS ?";
     db.execute(update, params![patient, code, basis.study])?;
@@ -104,7 +126,7 @@ pub fn find_text(db: &Connection, hash: TokenHash) -> StoreResult<Option<String>
 /// Lists all grants of a patient, newest first.
 pub fn list(db: &Connection, patient: PatientId) -> StoreResult<Vec<ConsentEntry>> {
     let select = "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash,
-                version, language
+                version, language, covers_from
          FROM consents JOIN codes ON codes.id = consents.code_id
          LEFT JOIN studies ON studies.id = study_id LEFT JOIN consent_texts ON hash = consents.text_hash
          WHERE patient_id = ? ORDER BY granted_at DESC, consents.id DESC";
@@ -114,7 +136,7 @@ pub fn list(db: &Connection, patient: PatientId) -> StoreResult<Vec<ConsentEntry
         Ok(ConsentEntry {
             scope: Scope { code: row.get(0)?, display: row.get(1)? },
             study: Option::zip(row.get(2)?, row.get(3)?),
-            grant: Grant { granted: row.get(4)?, withdrawn: row.get(5)? },
+            grant: Grant { granted: row.get(4)?, withdrawn: row.get(5)?, covers_from: row.get(9)? },
             text: hash.map(|hash| Ok::<_, rusqlite::Error>((row.get(7)?, row.get(8)?, hash))).transpose()?,
         })
     })?;
@@ -204,11 +226,13 @@ pub fn find_allowed(db: &Connection, patient: PatientId, scope: &str) -> StoreRe
 
 /// Lists all grants of a scope, oldest first.
 fn list_grants(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<Vec<Grant>> {
-    let select = "SELECT granted_at, withdrawn_at FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at";
-    let mut query = db.prepare_cached(select)?;
+    let select = format!(
+        "SELECT granted_at, withdrawn_at, {COVERS_FROM} FROM consents JOIN codes ON codes.id = consents.code_id
+         WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at"
+    );
+    let mut query = db.prepare_cached(&select)?;
     let grants = query.query_map(params![patient, scope], |row| {
-        Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)? })
+        Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)?, covers_from: row.get(2)? })
     })?;
     Ok(grants.collect::<Result<_, _>>()?)
 }

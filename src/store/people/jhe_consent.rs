@@ -291,9 +291,10 @@ fn grant(db: &Connection, scope: &RequestedConsent, at: Timestamp, requested: Ti
     let RequestedConsent { patient, study, code, name } = *scope;
     let text = consent::take_pending(db, patient, study, code, requested)?;
     let insert =
-        "INSERT INTO consents (patient_id, code_id, study_id, granted_at, jhe_confirmed_at, text_hash)
-         VALUES (?, ?, ?, ?, ?, ?)";
-    db.prepare_cached(insert)?.execute(params![patient, code, study, at, requested, text])?;
+        "INSERT INTO consents (patient_id, code_id, study_id, granted_at, jhe_confirmed_at, text_hash, covers_from)
+         VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let covers_from = consent::find_covers_from(db, at)?;
+    db.prepare_cached(insert)?.execute(params![patient, code, study, at, requested, text, covers_from])?;
     let Some(text) = text else { return Ok(()) };
     let detail = format!("{name} study {study} text {}", text.hex());
     audit::record(db, requested, Actor::Patient(patient), "consent.grant", Some(patient), &detail)

@@ -34,9 +34,9 @@ const CONSENTS: &[&str] = &[
        AND theirs.patient_id = consents.patient_id AND theirs.code_id = consents.code_id
        AND theirs.study_id IS consents.study_id AND theirs.granted_at = consents.granted_at",
     "INSERT INTO consents (patient_id, code_id, study_id, granted_at, withdrawn_at, text_hash, jhe_confirmed_at,
-                           withdrawal_seen_at, data_erased_at)
+                           withdrawal_seen_at, data_erased_at, covers_from)
      SELECT theirs.patient_id, theirs.code_id, theirs.study_id, theirs.granted_at, theirs.withdrawn_at,
-            theirs.text_hash, theirs.jhe_confirmed_at, theirs.withdrawal_seen_at, theirs.data_erased_at
+            theirs.text_hash, theirs.jhe_confirmed_at, theirs.withdrawal_seen_at, theirs.data_erased_at, theirs.covers_from
      FROM replaced.consents AS theirs JOIN replaced.patients AS people ON people.id = theirs.patient_id
      JOIN patients AS ours ON ours.id = people.id AND ours.external_id = people.external_id
      JOIN replaced.codes AS coded ON coded.id = theirs.code_id
@@ -85,8 +85,11 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
         return Ok(lineage);
     }
     let transaction = db.unchecked_transaction()?;
+    let is_older_schema = !has_suspended_column(db)?;
     for statement in CONSENTS.iter().chain(OTHERS) {
-        transaction.execute(statement, [])?;
+        // A store of an older schema did not record how far back a grant reaches.
+        let statement = statement.replace("theirs.covers_from", if is_older_schema { "NULL" } else { "theirs.covers_from" });
+        transaction.execute(&statement, [])?;
     }
     if lineage == Lineage::Continues {
         transaction.execute(ACCOUNTS, [])?;
@@ -103,9 +106,13 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
 /// Returns true if the replaced store has consents that a restore of its own has suspended: it is not known whether
 /// they are withdrawn.
 fn has_suspended(db: &Connection) -> StoreResult<bool> {
-    let has_column = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('consents', 'replaced') WHERE name = 'suspended')";
     let has_rows = "SELECT EXISTS (SELECT 1 FROM replaced.consents WHERE suspended = 1)";
-    Ok(db.query_row(has_column, [], |row| row.get(0))? && db.query_row(has_rows, [], |row| row.get(0))?)
+    Ok(has_suspended_column(db)? && db.query_row(has_rows, [], |row| row.get(0))?)
+}
+
+fn has_suspended_column(db: &Connection) -> StoreResult<bool> {
+    let select = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('consents', 'replaced') WHERE name = 'suspended')";
+    Ok(db.query_row(select, [], |row| row.get(0))?)
 }
 
 /// Compares the audits: each entry's hash covers all entries before it.

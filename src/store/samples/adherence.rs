@@ -14,8 +14,8 @@ use crate::model::consent_intervals::{ConsentIntervals, Grant, Interval};
 use crate::model::day_totals;
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::privacy::withdrawal;
 use crate::store::samples::{commit, observation};
+use crate::store::{people::consent, privacy::withdrawal};
 
 /// A scope that a study asks a patient for, or that an operator recorded a consent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +48,12 @@ pub fn list_requested(
         Ok((RequestedScope { study, scope: row.get(2)?, grants: Vec::new() }, row.get::<_, i64>(3)?))
     })?;
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let select = "SELECT granted_at, withdrawn_at FROM consents
-         WHERE patient_id = ? AND code_id = ? AND study_id IS ?";
-    let mut grants = db.prepare_cached(select)?;
+    let select = format!(
+        "SELECT granted_at, withdrawn_at, {} FROM consents
+         WHERE patient_id = ? AND code_id = ? AND study_id IS ?",
+        consent::COVERS_FROM
+    );
+    let mut grants = db.prepare_cached(&select)?;
     let mut requested = Vec::with_capacity(rows.len());
     for (mut one, code) in rows {
         if !SERIES.iter().any(|series| series.code == one.scope) {
@@ -59,7 +62,7 @@ pub fn list_requested(
         }
         let study = one.study.as_ref().map(|(id, _)| *id);
         let found = grants.query_map(params![patient, code, study], |row| {
-            Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)? })
+            Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)?, covers_from: row.get(2)? })
         })?;
         one.grants = found.collect::<Result<_, _>>()?;
         requested.push(one);

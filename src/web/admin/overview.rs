@@ -243,6 +243,9 @@ fn render_warnings(app: &App) -> Markup {
         @if config.ow_api_url.is_none() || config.ow_api_key.is_none() {
             p.warning { "OW_API_URL / OW_API_KEY not configured: set both and restart, or reload with SIGHUP." }
         }
+        @if let Some(refusal) = app.ow_status.refusal() {
+            p.warning { "OW refuses the key: " (refusal) ". Nothing is read. Make a new key in OW’s admin pages, set OW_API_KEY, and restart the daemon, or reload it with SIGHUP." }
+        }
         @let unknown = app.ow_limits.unknown_types();
         @if !unknown.is_empty() {
             p.warning { "OW does not know the series types " (unknown.join(", ")) ", so they are not read. Update OW, if the study needs them." }

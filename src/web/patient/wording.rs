@@ -5,7 +5,7 @@ use crate::model::catalog::code;
 use crate::model::study::{Scope, Study};
 use crate::secrets::token::TokenHash;
 
-pub(crate) const VERSION: &str = "2026-11-28";
+pub(crate) const VERSION: &str = "2026-11-28.2";
 /// A BCP 47 tag.
 pub(crate) const LANGUAGE: &str = "en";
 
@@ -26,9 +26,8 @@ impl Wording {
                 "Which data",
                 format!(
                     "{lines}For each measurement: its value, its time, and the device it came from. What \
-                     your device measured in the {first_read_range} before you agree is included, and the \
-                     study may also fetch older measurements that the maker of your device still has. If you \
-                     stop and agree again later, what was measured in between stays out."
+                     your device measured in the {first_read_range} before you agree is included, and nothing \
+                     older. If you stop and agree again later, what was measured in between stays out."
                 ),
             ),
             (
@@ -111,7 +110,7 @@ mod tests {
         let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),
-            ("2026-11-28", "98defb560b18ada98ff06fcaf7187f89e06184ca7b1ce6dbde57223e1480ff02")
+            ("2026-11-28.2", "6d06bfb8272f6781edddbc4cf86c38e717a91eb4b18d4877224066a97189bdb3")
         );
     }
 }

@@ -143,7 +143,7 @@ fn an_unready_daemon_is_reported_with_its_reason() {
     examine(&world).has(
         "web.ready",
         "stops",
-        "the daemon is not ready: the last tick could not run",
+        "the daemon is not ready: OW refuses the key",
         "see its log",
     );
 }

@@ -9,6 +9,7 @@ use crate::support::alert_receivers::*;
 use crate::support::bucket::{Bucket, use_bucket};
 use crate::support::doctor::*;
 use crate::support::harness::*;
+use crate::support::running_daemon::Served;
 
 /// The OW user of whom samples were asked for first.
 fn first_read(world: &World) -> String {
@@ -175,4 +176,23 @@ fn jhe_is_asked_for_the_number_of_patients_only() {
     // Which asks twice.
     examine(&world).has("jhe.client", "ok", "reaches 7 patients through", "");
     assert_eq!(*count.lock().unwrap(), 2, "pages of patients");
+}
+
+#[test]
+fn a_wrong_key_of_ow_is_seen_at_once_also_before_the_first_patient_is_linked() {
+    let mut world = World::new();
+    world.set("OW_API_KEY", "sk-wrong");
+    world.setting("ow.poll_interval", "1s");
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let readyz = || get(served.port, "/readyz", &[]).unwrap();
+    until("it is not ready", || readyz().0 == 503 && readyz().1.contains("OW refuses the key"));
+    assert!(operator.get("/admin").body.contains("OW refuses the key: Invalid or missing API key"));
+    let ran = served.stop("TERM");
+    assert_eq!(ran.stderr.matches("OW refuses the key").count(), 1, "an error, once: {}", ran.stderr);
+    // With the right key, and with an OW that is away, it is ready.
+    world.set("OW_API_KEY", &world.sim.key());
+    let served = Served::start(&world);
+    until("it is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
+    assert!(!served.operator(&world).get("/admin").body.contains("refuses the key"));
 }

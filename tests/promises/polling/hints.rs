@@ -159,8 +159,8 @@ fn ows_webhook_triggers_a_read_and_an_unsigned_message_does_not() {
 #[test]
 fn webhooks_about_the_past_trigger_one_read_an_hour() {
     let world = World::new();
-    let (user, patient) = world.patient();
-    let (other, other_patient) = world.patient();
+    let (user, patient) = patient_with_a_past(&world);
+    let (other, other_patient) = patient_with_a_past(&world);
     world.sim.put(&other, world.now.minus(DAY * 20), 62.0);
     let hands = Hands::new(&world);
     let variables = [("OW_WEBHOOK_SECRET", SIGNING), ("JHE_OW_CLOCK", &hands.variable())];

@@ -18,7 +18,7 @@ fn backfill(user: &str, from: Option<Timestamp>, at: Timestamp) -> SimulatedRun 
 /// Makes a patient of whom OW synced two months while no daemon ran.
 fn synced_while_down() -> (World, String, String) {
     let world = World::new();
-    let (user, patient) = world.patient();
+    let (user, patient) = patient_with_a_past(&world);
     world.setting("ow.poll_interval", "1h");
     world.setting("ow.hints", "1s");
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -37,7 +37,7 @@ fn listed(world: &World, times: usize) {
 #[test]
 fn a_backfill_at_ow_triggers_a_historical_read() {
     let world = World::new();
-    let (user, patient) = world.patient();
+    let (user, patient) = patient_with_a_past(&world);
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     let hands = Hands::new(&world);
     let served = served(&world, "1s", &user, &[("JHE_OW_CLOCK", &hands.variable())]);
@@ -131,6 +131,7 @@ fn a_patient_linked_later_gets_the_ranges_ow_synced_before() {
     world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 61)), world.now));
     let served = Served::start(&world);
     listed(&world, 1);
+    world.setting("ow.first_connect_window", "366d");
     let ran = world.run(&["patient", "add", "--name", "B", "--ow-user", &user]);
     let patient = ran.stdout.trim().to_owned();
     listed(&world, 1);
@@ -159,4 +160,20 @@ fn a_long_past_is_read_in_slices() {
     // Each slice begins a week after the one before.
     let weeks = [61, 54, 47, 40, 33, 26, 19, 12, 5].map(|days| reads_of(&world, &user, days).min(1));
     assert_eq!(weeks, [1; 9]);
+}
+
+#[test]
+fn a_historical_sync_reaches_back_as_far_as_the_patient_agreed_to() {
+    let world = World::new();
+    world.setting("ow.first_connect_window", "3d");
+    let (user, patient) = world.patient();
+    // OW fetches 90 days by itself, and the operator changes the setting for those who come later.
+    world.setting("ow.first_connect_window", "90d");
+    world.sim.fill(&user, world.now.minus(DAY * 90), world.now, HOUR, 1);
+    world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 90)), world.now));
+    let served = served(&world, "1s", &user, &[]);
+    until_all_reads_are_done(&world);
+    served.stop("TERM");
+    let first = world.kept(&patient)[0].0;
+    assert!(first >= world.now.minus(DAY * 3) && first < world.now.minus(HOUR * 70), "{first}");
 }

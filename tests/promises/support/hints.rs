@@ -62,3 +62,11 @@ pub fn served(world: &World, hints: &str, user: &str, variables: &[(&str, &str)]
     });
     served
 }
+
+/// A linked patient whose consent covers a year before it, in a world whose first reads go back a day.
+pub fn patient_with_a_past(world: &World) -> (String, String) {
+    world.setting("ow.first_connect_window", "366d");
+    let patient = world.patient();
+    world.setting("ow.first_connect_window", "1d");
+    patient
+}
