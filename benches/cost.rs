@@ -135,7 +135,8 @@ impl World {
 
     /// The same in raw mode: everything from an object's bytes to committed rows and the note that it is read.
     async fn ingest_object(&self, patient: usize, number: usize, bytes: &[u8]) {
-        let (mut collector, mut body) = (Collector::new(&[], &TimeZone::UTC, Timestamp::MAX), PayloadDecoder::new());
+        let (mut collector, mut body) =
+            (Collector::new(&[], &TimeZone::UTC, Timestamp::MAX), PayloadDecoder::new());
         let origin = PayloadOrigin { endpoint: &ENDPOINTS[0], series: &[&SERIES[0]], stored: None };
         // As it comes from the network.
         for chunk in bytes.chunks(16 * 1024) {

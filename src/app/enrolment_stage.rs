@@ -90,7 +90,10 @@ mod tests {
 
     fn line(consents: &[Option<i64>], link: bool, device: Option<ConnectionState>) -> PatientOverview {
         let at = Timestamp::from_micros;
-        let grants = consents.iter().map(|end| Grant { granted: at(0), withdrawn: end.map(at), covers_from: None }).collect();
+        let grants = consents
+            .iter()
+            .map(|end| Grant { granted: at(0), withdrawn: end.map(at), covers_from: None })
+            .collect();
         let scopes =
             if consents.is_empty() { Vec::new() } else { vec![("omh:heart-rate:2.0".into(), grants)] };
         let device = device.map(|state| DeviceConnection { provider: "oura".into(), state, changed: at(0) });

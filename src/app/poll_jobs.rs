@@ -42,7 +42,12 @@ impl PollJobs {
     }
 
     /// Adds a job to the queue. Returns its progress; none if the same job of the patient waits already.
-    pub(crate) fn request(&self, patient: PatientId, title: &str, now: Timestamp) -> Option<Arc<PollProgress>> {
+    pub(crate) fn request(
+        &self,
+        patient: PatientId,
+        title: &str,
+        now: Timestamp,
+    ) -> Option<Arc<PollProgress>> {
         let mut all = self.jobs.lock();
         let jobs = all.entry(patient.get()).or_default();
         if jobs.iter().any(|job| job.title == title && job.state == JobState::Queued) {
@@ -50,7 +55,12 @@ impl PollJobs {
         }
         let progress = Arc::new(PollProgress::default());
         let title = title.to_owned();
-        jobs.push(PollJob { title, requested: now, progress: Arc::clone(&progress), state: JobState::Queued });
+        jobs.push(PollJob {
+            title,
+            requested: now,
+            progress: Arc::clone(&progress),
+            state: JobState::Queued,
+        });
         Some(progress)
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::app::state::App;
 use crate::store::operations::patient_status;
-use crate::store::privacy::erased_identifiers;
 use crate::store::operations::tick_lock::{self, LockStatus};
+use crate::store::privacy::erased_identifiers;
 
 /// The next tick is overdue if the last one ended more than this many intervals ago.
 pub(crate) const OVERDUE_INTERVALS: u32 = 3;

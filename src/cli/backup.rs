@@ -67,7 +67,9 @@ pub(crate) async fn restore(session: &Session, arguments: &RestoreArguments) -> 
         print_line(format_args!("the old store is now {}", replaced.display()))?;
     }
     if done.knows_withdrawals {
-        eprintln!("Withdrawals, erasures and disabled accounts since then were carried over from the old store.");
+        eprintln!(
+            "Withdrawals, erasures and disabled accounts since then were carried over from the old store."
+        );
     } else if done.suspended > 0 {
         eprintln!(
             "Nobody knows who has withdrawn since then, so the consents of {} patients that were recorded here are \

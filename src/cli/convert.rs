@@ -134,7 +134,12 @@ mod tests {
     const SAMPLE: &str = r#"{"timestamp":"2026-04-09T08:30:00Z","type":"heart_rate","value":72}"#;
 
     fn preview() -> Preview {
-        Preview { zone: TimeZone::UTC, subject: String::new(), stored: None, now: Timestamp::parse("2026-11-28T00:00:00Z").unwrap() }
+        Preview {
+            zone: TimeZone::UTC,
+            subject: String::new(),
+            stored: None,
+            now: Timestamp::parse("2026-11-28T00:00:00Z").unwrap(),
+        }
     }
 
     /// A pipe that gives a byte at a time.

@@ -1,5 +1,6 @@
 //! `jhe-ow export`: sends the waiting observations to JHE.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,8 +10,8 @@ use serde_json::{Value, json};
 use crate::app::session::{Session, find_optional};
 use crate::cli::{patient_match, progress_display::ProgressDisplay};
 use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
-use crate::common::time::Timestamp;
 use crate::common::stdout::{print_json, print_line};
+use crate::common::time::Timestamp;
 use crate::consent::refresh::FailedRefresh;
 use crate::daemon::signals;
 use crate::export::exporter::{ExportProgress, ExportReport, Exporter};
@@ -18,6 +19,9 @@ use crate::model::account::Actor;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::outbox::{enqueue, outbox};
 use crate::store::{engine::store::Store, people::jhe_consent, privacy::audit};
+
+/// Observations between two lines of progress where there is no terminal.
+const PROGRESS_STEP: u64 = 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -139,10 +143,19 @@ fn print_report(report: &ExportReport) -> Result<u8, Failure> {
 }
 
 fn show_progress(progress: &Arc<ExportProgress>) -> ProgressDisplay {
-    let progress = Arc::clone(progress);
+    let (progress, mut last) = (Arc::clone(progress), 0);
+    let is_terminal = std::io::stderr().is_terminal();
     ProgressDisplay::start(
         ProgressBar::new_spinner(),
         "{spinner} {pos} observations processed, {per_sec}",
-        move |bar| bar.set_position(progress.processed()),
+        move |bar| {
+            let processed = progress.processed();
+            bar.set_position(processed);
+            // Elsewhere, as in a log, a line now and then shows that it goes on.
+            if !is_terminal && processed / PROGRESS_STEP > last / PROGRESS_STEP {
+                eprintln!("{processed} observations processed so far");
+                last = processed;
+            }
+        },
     )
 }

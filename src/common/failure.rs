@@ -51,6 +51,11 @@ pub(crate) fn root_cause(error: &dyn Error) -> String {
         cause = source;
     }
     match cause.to_string() {
+        text if text.contains("UnknownIssuer") => {
+            "its certificate is signed by an authority that this machine does not know; if it is your own, name a file \
+             with the authority's certificate in SSL_CERT_FILE"
+                .to_owned()
+        }
         text if text == NOT_TLS => "the server there does not speak TLS: is its address http:// ?".to_owned(),
         text => text,
     }

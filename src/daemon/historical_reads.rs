@@ -13,8 +13,8 @@ use crate::ow::{error::OwError, runs::SyncRun};
 use crate::poll::poller::{BackfillRequest, PollRequest};
 use crate::poll::{progress::PollProgress, sweep_schedule::WIDE as WIDEST_SWEEP, tick::PollOutcome};
 use crate::store::error::StoreError;
-use crate::store::people::consent;
 use crate::store::operations::historical_reads::{self, HistoricalSync, PendingRead};
+use crate::store::people::consent;
 
 /// The longest range that OW syncs at once.
 const LONGEST_RANGE: Duration = Duration::from_hours(366 * 24);

@@ -38,7 +38,10 @@ pub(crate) async fn check(config: &Config, settings: Option<&Settings>, ours: &C
     findings.push(match capabilities {
         Ok(capabilities) if !capabilities.unknown_types.is_empty() => Finding::warning(
             "ow.version",
-            format!("OW does not know the series types {}: they are not read", capabilities.unknown_types.join(", ")),
+            format!(
+                "OW does not know the series types {}: they are not read",
+                capabilities.unknown_types.join(", ")
+            ),
             "update OW, if the study needs them; the other types are read",
         ),
         Ok(capabilities) => {

@@ -2,9 +2,10 @@
 //! backup.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 
@@ -13,6 +14,7 @@ use crate::common::{failure::Failure, time::Timestamp};
 use crate::config::settings::Settings;
 use crate::doctor::disk;
 use crate::doctor::finding::{Finding, render_length};
+use crate::store::engine::backup::TEMPORARY_PREFIX;
 use crate::store::engine::data_directory::FILE_NAME;
 use crate::store::engine::inspect::{self, Migration};
 use crate::store::engine::{open, setting};
@@ -22,6 +24,8 @@ const MAX_CHECKED_SIZE: u64 = 64 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 /// The delay allowed for a backup: the daemon retries every ten minutes, and the machine may have been off.
 const GRACE: Duration = Duration::from_hours(6);
+/// A copy that was written to within this time is still being made.
+const UNFINISHED_AFTER: Duration = Duration::from_mins(10);
 /// The permission bits of users other than the owner.
 const GROUP_AND_OTHERS: u32 = 0o077;
 
@@ -38,6 +42,7 @@ pub(crate) fn open(directory: &Path) -> (Vec<Finding>, Option<OpenStore>) {
     let mut findings = vec![check_directory(directory)];
     if directory.is_dir() {
         findings.extend(check_permissions(directory, "directory", "700"));
+        findings.extend(check_files(directory));
         findings.extend(disk::check(directory));
     }
     let path = directory.join(FILE_NAME);
@@ -109,6 +114,53 @@ fn check_directory(directory: &Path) -> Finding {
     }
 }
 
+/// Reports files and directories in the data directory that this user cannot write: a command that ran as another user,
+/// such as root, has made them.
+fn check_files(directory: &Path) -> Vec<Finding> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_unwritable = |path: &PathBuf| {
+        let refused = if path.is_dir() {
+            tempfile::tempfile_in(path).err()
+        } else {
+            fs::OpenOptions::new().write(true).open(path).err()
+        };
+        refused.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    let report = |path: PathBuf| {
+        let owner = fs::metadata(&path).map_or(0, |found| found.uid());
+        Finding::stops(
+            "store.directory",
+            format!("{} cannot be written: it belongs to user {owner}", path.display()),
+            format!(
+                "chown --recursive --reference={0} {0}, and run commands as the user of the daemon",
+                directory.display()
+            ),
+        )
+    };
+    entries.filter(is_unwritable).map(report).collect()
+}
+
+/// Reports copies that a killed backup or restore has left in a directory.
+fn check_unfinished(directory: &Path, now: SystemTime) -> Vec<Finding> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_left = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let written = fs::read_dir(path).into_iter().flatten().flatten();
+        let written = written.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max();
+        let is_growing =
+            written.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age < UNFINISHED_AFTER);
+        name.starts_with(TEMPORARY_PREFIX) && !is_growing
+    };
+    let report = |path: PathBuf| {
+        Finding::warning(
+            "store.unfinished",
+            format!("a backup or restore that was cut off has left {}", path.display()),
+            "remove it: it is incomplete, and may have patients' data",
+        )
+    };
+    entries.filter(is_left).map(report).collect()
+}
+
 fn check_permissions(path: &Path, kind: &str, wanted: &str) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.permissions().mode();
     (mode & GROUP_AND_OTHERS != 0).then(|| {
@@ -126,7 +178,13 @@ fn check_permissions(path: &Path, kind: &str, wanted: &str) -> Option<Finding> {
 
 /// Checks the integrity of the file, and the backups.
 pub(crate) fn check(opened: &OpenStore, directory: &Path, deep: bool, now: Timestamp) -> Vec<Finding> {
-    vec![check_integrity(opened, deep), check_backup(&opened.settings, directory, now)]
+    let backups = backup_rotation::directory(&opened.settings, directory);
+    let mut findings = vec![check_integrity(opened, deep), check_backup(&opened.settings, directory, now)];
+    // The time of the machine, as the files have it.
+    let machine = SystemTime::now();
+    findings.extend(check_unfinished(directory, machine));
+    findings.extend(check_unfinished(&backups, machine));
+    findings
 }
 
 fn check_integrity(opened: &OpenStore, deep: bool) -> Finding {

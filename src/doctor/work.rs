@@ -16,8 +16,8 @@ use crate::model::{export_health::ProblemStatus, patient::PatientId};
 use crate::store::operations::patient_status::{self, Freshness};
 use crate::store::operations::tick_lock::{self, LockStatus};
 use crate::store::operations::{alert_queue, run_history, silence};
-use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain, samples::code};
 use crate::store::privacy::restored;
+use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain, samples::code};
 
 /// The remedy for patients in error.
 const ERRORS_REMEDY: &str = "jhe-ow poll says which and why, and so do their pages";

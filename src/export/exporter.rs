@@ -82,7 +82,9 @@ impl ExportReport {
         let Self { delivered, consent, configuration, dead, retried, .. } = self;
         let orphans = match self.orphans {
             0 => String::new(),
-            orphans => format!(" JHE has {orphans} of them without an identifier, from a worker that was killed."),
+            orphans => {
+                format!(" JHE has {orphans} of them without an identifier, from a worker that was killed.")
+            }
         };
         let held_back = self.held_back.map_or_else(String::new, |held_back| format!(" {held_back}."));
         format!(

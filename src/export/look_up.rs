@@ -30,7 +30,9 @@ pub(crate) enum AtJhe {
     /// JHE has the entry's content without an identifier: a worker of JHE was killed while it stored it.
     Orphan,
     /// JHE has the identifier with another content, or a newer revision. `next` is the first free revision.
-    Differs { next: i64 },
+    Differs {
+        next: i64,
+    },
 }
 
 /// Entries of one patient and code, and the time range that they lie in.
@@ -109,17 +111,22 @@ fn ranges(entries: &[&OutgoingEntry]) -> Vec<Range> {
 /// moved that of a night or workout since JHE received it.
 fn time_at_jhe(entry: &OutgoingEntry) -> (Timestamp, Timestamp) {
     let details = entry.waiting.observation.details.as_ref();
-    let start = details.and_then(|details| details.frame).map_or(entry.waiting.observation.instant, |frame| frame.start);
+    let start = details
+        .and_then(|details| details.frame)
+        .map_or(entry.waiting.observation.instant, |frame| frame.start);
     if details.is_some_and(|details| details.id.is_some()) {
         return (start.minus(NEAR), start.plus(NEAR));
     }
     (start, start)
 }
 
+/// A revision of an observation, and its document if that is JSON.
+type Revision<'a> = (i64, Option<&'a Value>);
+
 /// JHE's observations of a range.
 struct Found<'a> {
     /// The revisions of an observation with their documents, by system and UUID.
-    revisions: HashMap<(&'a str, &'a str), Vec<(i64, Option<&'a Value>)>>,
+    revisions: HashMap<(&'a str, &'a str), Vec<Revision<'a>>>,
     /// Documents without an identifier.
     orphans: Vec<&'a Value>,
 }

@@ -121,7 +121,9 @@ impl Jhe {
         until: Timestamp,
     ) -> Result<Vec<JheObservation>, JheError> {
         let mut url = self.observations_url(patient, code)?;
-        url.query_pairs_mut().append_pair("date", &format!("ge{from}")).append_pair("date", &format!("le{until}"));
+        url.query_pairs_mut()
+            .append_pair("date", &format!("ge{from}"))
+            .append_pair("date", &format!("le{until}"));
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let page = self.fetch_page(patient, url.clone()).await?;

@@ -158,7 +158,11 @@ mod tests {
     #[test]
     fn a_consent_covers_a_day_or_a_part_of_it() {
         let range = Interval { from: at("2026-11-21T00:00:00Z"), until: at("2026-11-22T00:00:00Z") };
-        let grant = |from: &str, until: Option<&str>| Grant { granted: at(from), withdrawn: until.map(at), covers_from: None };
+        let grant = |from: &str, until: Option<&str>| Grant {
+            granted: at(from),
+            withdrawn: until.map(at),
+            covers_from: None,
+        };
         let whole = grant("2026-11-01T00:00:00Z", None);
         let morning = grant("2026-11-01T00:00:00Z", Some("2026-11-21T12:00:00Z"));
         let evening = grant("2026-11-21T12:00:00Z", None);

@@ -41,15 +41,8 @@ pub enum AlertKind {
 }
 
 impl AlertKind {
-    const ALL: &[Self] = &[
-        Self::Silent,
-        Self::Back,
-        Self::Stuck,
-        Self::Unsent,
-        Self::Held,
-        Self::Refused,
-        Self::ManyRefused,
-    ];
+    const ALL: &[Self] =
+        &[Self::Silent, Self::Back, Self::Stuck, Self::Unsent, Self::Held, Self::Refused, Self::ManyRefused];
 
     /// Returns the name in the database and in webhook messages.
     pub fn as_str(self) -> &'static str {

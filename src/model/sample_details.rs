@@ -46,6 +46,7 @@ pub enum Measure {
 }
 
 /// Details of a sample besides its value.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the stored JSON")]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleDetails {
     /// Id of the event, part of the sample's identity. It is OW's id, or the provider's in raw mode.

@@ -321,7 +321,9 @@ impl Client {
             StatusCode::NOT_FOUND => classify_not_found(&body),
             // OW throttles the key, not this one call: the other calls would be refused as well.
             StatusCode::TOO_MANY_REQUESTS => OwError::Unavailable(describe()),
-            StatusCode::BAD_REQUEST if let Some(known) = parse_known_types(&body) => OwError::UnknownTypes(known),
+            StatusCode::BAD_REQUEST if let Some(known) = parse_known_types(&body) => {
+                OwError::UnknownTypes(known)
+            }
             _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 OwError::Transient(describe())
             }

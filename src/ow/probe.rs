@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::common::{failure::Failure, http_client, time::Timestamp};
 use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::SeriesType;
 use crate::ow::client::{LARGEST_PAGE, parse_known_types, parse_page_limit};
 use crate::ow::connector::{CallError, Connector, TIMEOUT, not_an_ow, receive};
 
@@ -71,7 +72,7 @@ impl Connector {
     }
 
     async fn list_unknown_types(&self) -> Result<Vec<&'static str>, CallError> {
-        let types = SERIES.iter().flat_map(|series| series.timeseries_types()).copied();
+        let types = SERIES.iter().flat_map(SeriesType::timeseries_types).copied();
         let mut url = self.url(&["users", NOBODY, "timeseries"])?;
         url.query_pairs_mut()
             .append_pair("start_time", "2026-01-01T00:00:00Z")
@@ -79,7 +80,9 @@ impl Connector {
             .extend_pairs(types.clone().map(|name| ("types", name)));
         let response = self.send(Method::GET, url, None).await?;
         let known = parse_known_types(&response.body);
-        Ok(known.map_or_else(Vec::new, |known| types.filter(|name| !known.iter().any(|one| one == name)).collect()))
+        Ok(known.map_or_else(Vec::new, |known| {
+            types.filter(|name| !known.iter().any(|one| one == name)).collect()
+        }))
     }
 
     async fn filters_by_provider(&self) -> Option<bool> {

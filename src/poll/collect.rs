@@ -257,7 +257,11 @@ impl Collector {
     ) {
         let instant = point.sample.instant;
         if instant > self.latest {
-            return self.reject(Some(series), format!("it is dated {instant}, more than a day ahead"), record());
+            return self.reject(
+                Some(series),
+                format!("it is dated {instant}, more than a day ahead"),
+                record(),
+            );
         }
         let is_same_stream = |key: &StreamKey| {
             key.series_type == series.series_type

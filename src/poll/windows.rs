@@ -190,8 +190,10 @@ mod tests {
 
     #[test]
     fn windows_are_cut_to_the_consented_intervals() {
-        let grants =
-            [Grant { granted: at(0), withdrawn: Some(at(985)), covers_from: None }, Grant { granted: at(995), withdrawn: None, covers_from: None }];
+        let grants = [
+            Grant { granted: at(0), withdrawn: Some(at(985)), covers_from: None },
+            Grant { granted: at(995), withdrawn: None, covers_from: None },
+        ];
         let wanted = SeriesPlan { allowed: ConsentIntervals::from_grants(&grants), ..wanted(Some(990)) };
         assert_eq!(hours(&windows(&[wanted], hot(None), at(1000))), [(984, 985), (995, 1000)]);
     }

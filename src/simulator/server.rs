@@ -129,7 +129,9 @@ async fn respond_page(
         let (cap, missing) = (state.page_cap, state.missing_types.clone());
         let user = state.user(user);
         match route {
-            OwRoute::Timeseries => SamplesQuery::parse(pairs, cap, &missing).map(|query| query.render_page(user)),
+            OwRoute::Timeseries => {
+                SamplesQuery::parse(pairs, cap, &missing).map(|query| query.render_page(user))
+            }
             OwRoute::Sleep => EventsQuery::parse(pairs, true).map(|query| query.render_page(user)),
             OwRoute::Workouts => EventsQuery::parse(pairs, false).map(|query| query.render_page(user)),
             OwRoute::Activity => ActivityQuery::parse(pairs).map(|query| query.render_page(user)),

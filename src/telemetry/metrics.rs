@@ -220,7 +220,8 @@ pub(crate) fn render(values: &ScrapeValues) -> String {
 
 impl ScrapeGauges {
     fn set(&self, values: &ScrapeValues) {
-        let MetricValues { links, outbox, oldest_sendable, newest, silent, in_error, orphans } = &values.store;
+        let MetricValues { links, outbox, oldest_sendable, newest, silent, in_error, orphans } =
+            &values.store;
         for (state, count) in links {
             self.links.get_or_create(&[("state", state)]).set(*count);
         }

@@ -65,9 +65,14 @@ mod tests {
     use crate::model::consent_intervals::Grant;
 
     fn wanted(names: &[&str], granted: i64) -> Vec<SeriesPlan> {
-        let grant = |withdrawn| Grant { granted: Timestamp::from_micros(granted), withdrawn, covers_from: None };
+        let grant =
+            |withdrawn| Grant { granted: Timestamp::from_micros(granted), withdrawn, covers_from: None };
         let allowed = ConsentIntervals::from_grants(&[
-            Grant { granted: Timestamp::from_micros(0), withdrawn: Some(Timestamp::from_micros(1)), covers_from: None },
+            Grant {
+                granted: Timestamp::from_micros(0),
+                withdrawn: Some(Timestamp::from_micros(1)),
+                covers_from: None,
+            },
             grant(None),
         ]);
         let series = names.iter().map(|name| series::find(name).unwrap());

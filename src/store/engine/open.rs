@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::common::{clock::Clock, failure::Failure};
 use crate::store::engine::data_directory::{FILE_NAME, create_directory, create_file};
-use crate::store::engine::inspect::{self, Migration, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, wal_path};
+use crate::store::engine::inspect::{self, APPLICATION_ID, BUSY_TIMEOUT, CACHE_KIB, Migration, wal_path};
 use crate::store::engine::restore_guard::{Position, RestoreGuard};
 use crate::store::engine::{backup, backup::Contents, directory_lock};
 use crate::store::privacy::restored::{self, LocalConsents};
@@ -130,7 +130,9 @@ fn lock_for_migration(directory: &Path) -> Result<File, Failure> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if began.elapsed() < MIGRATION_PATIENCE => std::thread::sleep(RETRY_PAUSE),
+            Err(TryLockError::WouldBlock) if began.elapsed() < MIGRATION_PATIENCE => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
             Err(TryLockError::WouldBlock) => {
                 return Err(Failure::failed(
                     format!(

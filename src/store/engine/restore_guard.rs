@@ -71,9 +71,11 @@ impl RestoreGuard {
         let is_guarded = counter::find(db, IS_GUARDED).map_err(store_failure)?.is_some();
         // A file that a crash has emptied says nothing.
         let saved = text.as_deref().map(|text| Position::parse(text).unwrap_or_default());
-        let is_restored = saved.map_or(is_guarded, |saved| position.commit < saved.commit || position.audit < saved.audit);
+        let is_restored =
+            saved.map_or(is_guarded, |saved| position.commit < saved.commit || position.audit < saved.audit);
         let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).write(true).mode(FILE_MODE).open(&path).map_err(failed)?;
+        let file =
+            options.create(true).truncate(false).write(true).mode(FILE_MODE).open(&path).map_err(failed)?;
         if !is_guarded {
             counter::set(db, IS_GUARDED, 1).map_err(store_failure)?;
         }

@@ -9,9 +9,9 @@ use rusqlite::Connection;
 
 use crate::common::failure::Failure;
 use crate::config::settings::Settings;
+use crate::store::engine::open::{self, OpenedFile};
 use crate::store::engine::writer::{Work, WriterThread};
 use crate::store::engine::{data_directory::FILE_NAME, file_identity::FileIdentity};
-use crate::store::engine::open::{self, OpenedFile};
 use crate::store::engine::{inspect, setting};
 use crate::store::error::{StoreError, StoreResult};
 

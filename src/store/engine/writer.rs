@@ -10,10 +10,10 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::common::failpoint;
-use crate::store::error::{StoreError, StoreResult};
+use crate::store::engine::backup;
 use crate::store::engine::file_identity::FileIdentity;
 use crate::store::engine::restore_guard::{Position, RestoreGuard};
-use crate::store::engine::backup;
+use crate::store::error::{StoreError, StoreResult};
 use crate::store::privacy::erased_identifiers;
 use crate::store::samples::commit_number;
 
@@ -144,7 +144,9 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
         match execute(connection, "BEGIN IMMEDIATE") {
             Err(error) if backup::is_busy(&error) && erased_identifiers::is_vacuuming(connection)? => {
                 if !is_logged {
-                    tracing::info!("the file is being rewritten after an erasure; writes wait until that has ended");
+                    tracing::info!(
+                        "the file is being rewritten after an erasure; writes wait until that has ended"
+                    );
                     is_logged = true;
                 }
                 std::thread::sleep(PAUSE);
@@ -193,7 +195,8 @@ mod tests {
         let other = open();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         assert!(writer.write(Box::new(|_| Ok(()))).await.is_err(), "locked by some other program");
-        let erasure = "ROLLBACK; INSERT INTO erasures (patient_id, started_at, rows_deleted_at) VALUES (7, 1, 2);
+        let erasure =
+            "ROLLBACK; INSERT INTO erasures (patient_id, started_at, rows_deleted_at) VALUES (7, 1, 2);
              BEGIN IMMEDIATE";
         other.execute_batch(erasure).unwrap();
         let write = writer.write(Box::new(|_| Ok(())));

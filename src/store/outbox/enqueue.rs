@@ -120,7 +120,8 @@ pub(crate) fn renumber(
         return insert_revision(db, find_target(db, stream)?, stream, instant, now);
     }
     let current = Observation { revision: next.max(current.revision), ..current };
-    let update = "UPDATE observations SET revision = ?3, commit_number = ?4 WHERE stream_id = ?1 AND instant = ?2";
+    let update =
+        "UPDATE observations SET revision = ?3, commit_number = ?4 WHERE stream_id = ?1 AND instant = ?2";
     let commit = commit_number::assign(db, None, now)?;
     db.prepare_cached(update)?.execute(params![stream, instant, current.revision, commit])?;
     insert(db, stream, &current, now)

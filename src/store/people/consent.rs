@@ -63,8 +63,7 @@ pub fn grant(
     at: Timestamp,
 ) -> StoreResult<bool> {
     let code = code::require(db, scope)?;
-    let insert =
-        "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash, covers_from)
+    let insert = "INSERT INTO consents (patient_id, code_id, study_id, granted_at, text_hash, covers_from)
          VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
     let covers_from = find_covers_from(db, at)?;
     let granted = db.execute(insert, params![patient, code, basis.study, at, basis.text, covers_from])?;
@@ -97,7 +96,8 @@ pub fn withdraw(
         WithdrawFrom::Study(study) => (false, study),
     };
     // A withdrawal dated before the grant gives an empty interval, as if the patient had never consented.
-    let update = "UPDATE consents SET withdrawn_at = coalesce(withdrawn_at, max(granted_at, ?5)), suspended = 0
+    let update =
+        "UPDATE consents SET withdrawn_at = coalesce(withdrawn_at, max(granted_at, ?5)), suspended = 0
          WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4)
            AND (withdrawn_at IS NULL OR suspended = 1)";
     let changed = db.execute(update, params![patient, code, from_all, study, at])?;

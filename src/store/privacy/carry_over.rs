@@ -88,7 +88,8 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
     let is_older_schema = !has_suspended_column(db)?;
     for statement in CONSENTS.iter().chain(OTHERS) {
         // A store of an older schema did not record how far back a grant reaches.
-        let statement = statement.replace("theirs.covers_from", if is_older_schema { "NULL" } else { "theirs.covers_from" });
+        let statement = statement
+            .replace("theirs.covers_from", if is_older_schema { "NULL" } else { "theirs.covers_from" });
         transaction.execute(&statement, [])?;
     }
     if lineage == Lineage::Continues {
@@ -111,7 +112,8 @@ fn has_suspended(db: &Connection) -> StoreResult<bool> {
 }
 
 fn has_suspended_column(db: &Connection) -> StoreResult<bool> {
-    let select = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('consents', 'replaced') WHERE name = 'suspended')";
+    let select =
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_info('consents', 'replaced') WHERE name = 'suspended')";
     Ok(db.query_row(select, [], |row| row.get(0))?)
 }
 
@@ -123,7 +125,8 @@ fn find_lineage(db: &Connection) -> StoreResult<Lineage> {
     };
     let has = |schema: &str, entry: Option<(i64, audit_chain::EntryHash)>| {
         let Some((id, hash)) = entry else { return Ok(false) };
-        let select = format!("SELECT EXISTS (SELECT 1 FROM {schema}.audit_entries WHERE id = ? AND hash = ?)");
+        let select =
+            format!("SELECT EXISTS (SELECT 1 FROM {schema}.audit_entries WHERE id = ? AND hash = ?)");
         db.query_row(&select, rusqlite::params![id, hash], |row| row.get::<_, bool>(0))
     };
     let first = "SELECT id, hash FROM main.audit_entries ORDER BY id LIMIT 1";
@@ -143,7 +146,8 @@ fn find_lineage(db: &Connection) -> StoreResult<Lineage> {
 /// come along.
 fn erase_again(db: &Connection, now: Timestamp) -> StoreResult<usize> {
     let select = "SELECT patient_id FROM replaced.erasures WHERE patient_id IN (SELECT id FROM patients)";
-    let erased = db.prepare(select)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<PatientId>, _>>()?;
+    let erased =
+        db.prepare(select)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<PatientId>, _>>()?;
     let transaction = db.unchecked_transaction()?;
     for patient in &erased {
         erasure::begin(db, *patient, now)?;

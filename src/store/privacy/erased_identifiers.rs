@@ -51,7 +51,8 @@ pub fn find_erasure(db: &Connection, id: PatientId) -> StoreResult<Option<Erasur
 
 /// Returns true if the file is being rewritten after an erasure, or if that was cut off.
 pub(crate) fn is_vacuuming(db: &Connection) -> rusqlite::Result<bool> {
-    let select = "SELECT EXISTS (SELECT 1 FROM erasures WHERE rows_deleted_at IS NOT NULL AND vacuumed_at IS NULL)";
+    let select =
+        "SELECT EXISTS (SELECT 1 FROM erasures WHERE rows_deleted_at IS NOT NULL AND vacuumed_at IS NULL)";
     db.prepare_cached(select)?.query_row([], |row| row.get(0))
 }
 

@@ -84,7 +84,8 @@ pub fn list_suspended(db: &Connection) -> StoreResult<Vec<SuspendedPatient>> {
 
 /// Counts the patients with suspended consents.
 pub fn count_suspended(db: &Connection) -> StoreResult<i64> {
-    let mut query = db.prepare_cached("SELECT count(DISTINCT patient_id) FROM consents WHERE suspended = 1")?;
+    let mut query =
+        db.prepare_cached("SELECT count(DISTINCT patient_id) FROM consents WHERE suspended = 1")?;
     Ok(query.query_row([], |row| row.get(0))?)
 }
 
@@ -97,7 +98,8 @@ pub fn confirm_suspended(
     now: Timestamp,
 ) -> StoreResult<usize> {
     let suspended = list_suspended(db)?;
-    let confirmed = suspended.iter().map(|one| one.patient).filter(|one| patient.is_none_or(|only| only == *one));
+    let confirmed =
+        suspended.iter().map(|one| one.patient).filter(|one| patient.is_none_or(|only| only == *one));
     let mut count = 0;
     for one in confirmed {
         // A grant that the patient has given since stays, and the suspended one has ended.

@@ -223,9 +223,8 @@ fn resolve_stream(db: &Connection, batch: &Batch, incoming: &StreamSamples) -> S
     if series.is_restamped_by(&incoming.key.provider) {
         drop_unchanged(db, stored, batch.insert_only, &mut own)?;
     }
-    let is_shown = |key: &StreamKey, instant| {
-        contains(batch.streams.iter().find(|other| other.key == *key), instant)
-    };
+    let is_shown =
+        |key: &StreamKey, instant| contains(batch.streams.iter().find(|other| other.key == *key), instant);
     let followed = total_flag::follow(db, owner, &incoming.key, own, batch.insert_only, is_shown)?;
     let changed = followed.own.len() + followed.of_totals.len();
     let mut changes = StreamChanges {

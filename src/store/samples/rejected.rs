@@ -88,7 +88,8 @@ pub(crate) fn delete_stored(
             // The text may have been cut, and is then no JSON.
             Some(event) => text.contains(&format!("\"{event}\"")),
             None => false,
-        }) || (series_type == key.series_type && is_same_source_and_instant(owner, key, stored, &text));
+        }) || (series_type == key.series_type
+            && is_same_source_and_instant(owner, key, stored, &text));
         if is_stored && !rejected_again.iter().any(is_again) {
             db.prepare_cached("DELETE FROM rejected_samples WHERE id = ?")?.execute([id])?;
         }

@@ -108,7 +108,10 @@ pub(crate) fn move_rows(db: &Connection, to: i64, moved: &[(i64, Timestamp)]) ->
         }
         // The observation comes last: its revisions refer to it.
         for table in ["revisions", "outbox", "export_exclusions", "observations"] {
-            db.execute(&format!("DELETE FROM {table} WHERE stream_id = ? AND instant = ?"), params![from, instant])?;
+            db.execute(
+                &format!("DELETE FROM {table} WHERE stream_id = ? AND instant = ?"),
+                params![from, instant],
+            )?;
         }
     }
     Ok(())

@@ -6,9 +6,9 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::model::patient::{PatientId, PatientRef};
 use crate::model::account::{Role, VisibleTo};
 use crate::model::outbox_counts::OutboxCounts;
+use crate::model::patient::{PatientId, PatientRef};
 use crate::store::outbox::outbox::{self, RefusedGroup, StuckEntry};
 use crate::store::{error::StoreError, people::patient, privacy::audit};
 use crate::web::access::{MANAGED_PATIENT, MANAGER, Staff, VisiblePatient};

@@ -49,7 +49,17 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     };
     let (wanted, period) = (shown.clone(), ActivityPeriod::parse(request.query.get("period")));
     let data = app.store.read(move |db| OverviewData::load(db, &wanted, period, now)).await?;
-    let OverviewData { lines, silent, failed_alerts, settings, last_run, export, payloads, activity, suspended } = data;
+    let OverviewData {
+        lines,
+        silent,
+        failed_alerts,
+        settings,
+        last_run,
+        export,
+        payloads,
+        activity,
+        suspended,
+    } = data;
     // Totals over all patients would reveal other organizations' data.
     let sees_everybody = visible_to == VisibleTo::Everybody;
     let progress = TickProgress::current(app, &shown, request).filter(|_| sees_everybody);

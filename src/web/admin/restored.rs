@@ -35,7 +35,11 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
     let now = app.clock.now();
     let read = |db: &_| Ok((restored::list_suspended(db)?, restored::find_last_restore(db)?));
     let (suspended, last) = app.store.read(read).await?;
-    let done = if request.query.get("done") == "confirmed" { "Confirmed. The next sync reads them again." } else { "" };
+    let done = if request.query.get("done") == "confirmed" {
+        "Confirmed. The next sync reads them again."
+    } else {
+        ""
+    };
     let staff = operator.staff();
     let body = html! {
         h1 { "Restored backup" }
@@ -78,7 +82,9 @@ async fn confirm(app: &App, request: &Request, operator: &Operator) -> HandlerRe
     let form = request.form();
     let patient = match form.get("patient") {
         "" => None,
-        text => Some(text.parse().map(PatientId::new).map_err(|_| Refusal::bad("There is no such patient."))?),
+        text => {
+            Some(text.parse().map(PatientId::new).map_err(|_| Refusal::bad("There is no such patient."))?)
+        }
     };
     let (who, now) = (operator.staff().actor(), app.clock.now());
     app.store.write(move |db| restored::confirm_suspended(db, patient, who, now)).await?;

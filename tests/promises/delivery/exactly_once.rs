@@ -451,3 +451,16 @@ fn a_consent_is_shown_with_the_study_that_asked() {
     let shown = scene.world.run(&["patient", "show", &own]).stdout;
     assert!(shown.contains(", recorded by hand"), "{shown}");
 }
+
+#[test]
+fn a_long_export_without_a_terminal_prints_how_far_it_is() {
+    let scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    let from = scene.world.now.minus(HOUR * 20);
+    scene.world.sim.fill(&user, from, scene.world.now, Duration::from_mins(1), 1);
+    scene.world.created();
+    let ran = scene.export();
+    assert!(ran.stdout.contains("Delivered 1200"), "{ran:?}");
+    assert_eq!(ran.stderr.matches("observations processed so far").count(), 1, "{ran:?}");
+    assert!(scene.is_delivered(40001, &patient));
+}

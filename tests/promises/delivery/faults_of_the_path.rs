@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::connected_world::Scene;
-use crate::support::fake_jhe::*;
 use crate::support::erasure::one;
+use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
@@ -196,8 +196,8 @@ fn a_list_of_jhe_that_never_ends_is_given_up() {
 fn what_was_refused_in_the_last_day_is_sent_again_with_one_button() {
     let mut scene = Scene::new();
     let people: Vec<_> = [40001, 40002].map(|id| (id, scene.patient(id))).into();
-    for (number, (_, (user, _))) in people.iter().enumerate() {
-        scene.world.sim.put(user, scene.world.now.minus(HOUR), 61.0 + number as f64);
+    for (value, (_, (user, _))) in [61.0, 62.0].into_iter().zip(&people) {
+        scene.world.sim.put(user, scene.world.now.minus(HOUR), value);
     }
     scene.world.created();
     scene.jhe.state().refused = vec![61.0];

@@ -120,9 +120,9 @@ fn an_alert_is_sent_for_parked_and_rejected_observations() {
     assert!(webhook.posted()[1].body.contains("--retry-dead"), "{:?}", webhook.posted());
     // Many at once are told although one refusal is known already.
     jhe.state().refused = (0..60).map(|number| 90.0 + f64::from(number)).collect();
-    for number in 0..60_u64 {
-        let at = watched.world.now.minus(Duration::from_secs(number));
-        watched.world.sim.put(&watched.user, at, 90.0 + number as f64);
+    for number in 0..60_u32 {
+        let at = watched.world.now.minus(Duration::from_secs(number.into()));
+        watched.world.sim.put(&watched.user, at, 90.0 + f64::from(number));
     }
     watched.stay_awake();
     until("many are told", || webhook.kinds() == ["held", "refused", "many-refused"]);

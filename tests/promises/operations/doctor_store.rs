@@ -140,12 +140,7 @@ fn an_unready_daemon_is_reported_with_its_reason() {
     until("its tick has failed", || {
         get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503)
     });
-    examine(&world).has(
-        "web.ready",
-        "stops",
-        "the daemon is not ready: OW refuses the key",
-        "see its log",
-    );
+    examine(&world).has("web.ready", "stops", "the daemon is not ready: OW refuses the key", "see its log");
 }
 
 #[test]
@@ -183,4 +178,79 @@ fn an_https_address_of_a_server_without_tls_is_reported() {
         ran.stderr.contains("does not speak TLS") || ran.stdout.contains("does not speak TLS"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn unfinished_copies_and_files_of_another_user_are_named() {
+    let world = well();
+    let left = world.data_dir().join(".jhe-ow-unfinished-x");
+    std::fs::create_dir(&left).unwrap();
+    examine(&world).has(
+        "store.unfinished",
+        "warning",
+        "a backup or restore that was cut off has left",
+        "remove it",
+    );
+    std::fs::write(left.join("copy"), "growing").unwrap();
+    let is_named =
+        |world: &World| examine(world).findings.iter().any(|one| one["check"] == "store.unfinished");
+    assert!(!is_named(&world), "it is still being made");
+    std::fs::remove_dir_all(&left).unwrap();
+    // As root has made a lock, and the daemon runs as somebody else.
+    let nobody = 65534;
+    let all = [world.directory.path().to_owned(), world.data_dir()];
+    let files = names(&world.data_dir()).into_iter().map(|name| world.data_dir().join(name));
+    for path in all.into_iter().chain(files) {
+        std::os::unix::fs::chown(&path, Some(nobody), Some(nobody)).unwrap();
+    }
+    let lock = world.data_dir().join("serve.lock");
+    std::fs::write(&lock, "").unwrap();
+    std::fs::set_permissions(&lock, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    // A place that nobody can enter: the binary is linked to where nobody may read it.
+    let binary = world.directory.path().join("jhe-ow");
+    std::fs::copy(env!("CARGO_BIN_EXE_jhe-ow"), &binary).unwrap();
+    let line =
+        format!("setpriv --reuid={nobody} --regid={nobody} --clear-groups {} doctor", binary.display());
+    let ran = world.shell(&line).output().unwrap();
+    let shown = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(shown.contains("serve.lock cannot be written: it belongs to user 0"), "{shown}");
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_gets_a_sentence() {
+    let mut world = well();
+    let directory = world.directory.path().to_owned();
+    let port = free_port();
+    let make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=an-authority-of-our-own \
+         -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE 2>/dev/null";
+    let Ok(made) = std::process::Command::new("bash").args(["-c", make]).current_dir(&directory).status()
+    else {
+        return;
+    };
+    assert!(made.success(), "openssl is part of every Debian that has ca-certificates");
+    let mut server = std::process::Command::new("openssl");
+    server.args([
+        "s_server",
+        "-quiet",
+        "-www",
+        "-key",
+        "key.pem",
+        "-cert",
+        "cert.pem",
+        "-accept",
+        &port.to_string(),
+    ]);
+    server.current_dir(&directory).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let _server = Running::new(server.spawn().unwrap());
+    until("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    world.set("OW_API_URL", &format!("https://localhost:{port}"));
+    let reachable = |world: &World| {
+        let all = examine(world).findings;
+        all.iter().find(|one| one["check"] == "ow.reachable").unwrap().to_string()
+    };
+    let refused = reachable(&world);
+    assert!(refused.contains("does not know") && refused.contains("SSL_CERT_FILE"), "{refused}");
+    world.set("SSL_CERT_FILE", directory.join("cert.pem").to_str().unwrap());
+    let trusted = reachable(&world);
+    assert!(!trusted.contains("SSL_CERT_FILE") && trusted.contains("no OW"), "{trusted}");
 }

@@ -215,7 +215,9 @@ fn a_type_that_ow_does_not_know_does_not_block_the_others() {
     world.setting("ow.poll_interval", "1s");
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the page names it", || operator.get("/admin").body.contains("does not know the series types oxygen_saturation"));
+    until("the page names it", || {
+        operator.get("/admin").body.contains("does not know the series types oxygen_saturation")
+    });
     let asked = world.pages_of(&user);
     until("some ticks have run", || world.pages_of(&user) > asked + 3);
     let refused = world.sim.requests().iter().filter(|seen| seen.query.contains("oxygen_saturation")).count();

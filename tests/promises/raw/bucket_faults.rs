@@ -243,9 +243,13 @@ fn a_sample_from_the_future_is_rejected_and_hides_no_silence() {
     let rejected = world.rejected();
     assert!(rejected.len() == 1 && rejected[0].contains("more than a day ahead"), "{rejected:?}");
     // Hours ahead are the clock of a device: kept, and not newer than now.
-    bucket.put_heart_rates(&Bucket::key(TODAY, &user, "80932403bc11"), &[("2026-11-21T20:00:00Z", 63.0, "awake")]);
+    bucket.put_heart_rates(
+        &Bucket::key(TODAY, &user, "80932403bc11"),
+        &[("2026-11-21T20:00:00Z", 63.0, "awake")],
+    );
     assert_eq!(world.created(), 1);
-    let newest: String = one(&world, "SELECT datetime(newest_instant / 1000000, 'unixepoch') FROM sync_status");
+    let newest: String =
+        one(&world, "SELECT datetime(newest_instant / 1000000, 'unixepoch') FROM sync_status");
     assert_eq!(newest, "2026-11-21 12:00:00");
     world.pass(DAY * 6);
     world.poll();

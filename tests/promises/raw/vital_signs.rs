@@ -410,7 +410,11 @@ fn put_night(bucket: &Bucket, user: &str, name: &str, change: impl Fn(&mut serde
     change(&mut body["data"][0]);
     body["data"].as_array_mut().unwrap().truncate(1);
     let endpoint = night["metadata"]["trace_id"].as_str().unwrap();
-    bucket.put(&Bucket::key(crate::support::raw_payloads::TODAY, user, name), endpoint, body.to_string().as_bytes());
+    bucket.put(
+        &Bucket::key(crate::support::raw_payloads::TODAY, user, name),
+        endpoint,
+        body.to_string().as_bytes(),
+    );
 }
 
 #[test]
@@ -423,7 +427,9 @@ fn a_night_that_is_complete_later_is_no_longer_listed_as_rejected() {
     });
     assert_eq!(world.created(), 0);
     assert_eq!(world.rejected().len(), 1, "{:?}", world.rejected());
-    put_night(&bucket, &user, "000000000002", |night| night["total_sleep_duration"] = serde_json::Value::Null);
+    put_night(&bucket, &user, "000000000002", |night| {
+        night["total_sleep_duration"] = Value::Null;
+    });
     assert_eq!((world.created(), world.rejected()), (1, Vec::new()));
     assert_eq!(world.table(&patient).len(), 1);
     assert!(!world.run(&["doctor"]).stdout.contains("not converted"));

@@ -53,7 +53,11 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     scene.world.created();
     let ran = scene.export();
     assert!(ran.stdout.contains("Delivered 60") && ran.stdout.contains("refused 0"), "{ran:?}");
-    assert_eq!(scene.jhe.state().look_ups, look_ups + 1, "what JHE has already is looked up with one request");
+    assert_eq!(
+        scene.jhe.state().look_ups,
+        look_ups + 1,
+        "what JHE has already is looked up with one request"
+    );
     assert_eq!(scene.world.kept(&patient), scene.world.sim.heart_rates(&user));
     assert!(scene.is_delivered(40001, &patient));
     let state = scene.jhe.state();
@@ -75,10 +79,13 @@ fn a_value_that_changed_after_a_lost_delivery_reaches_jhe_under_the_next_free_re
     };
     let values = |scene: &Scene| {
         let state = scene.jhe.state();
-        let revision = |name: &str| name.split_once('#').map_or(String::new(), |(_, revision)| revision.to_owned());
+        let revision =
+            |name: &str| name.split_once('#').map_or(String::new(), |(_, revision)| revision.to_owned());
         state.kept.iter().map(|kept| (revision(&kept.identifier.1), kept.value())).collect::<Vec<_>>()
     };
-    let of = |list: &[(&str, f64)]| list.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect::<Vec<_>>();
+    let of = |list: &[(&str, f64)]| {
+        list.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect::<Vec<_>>()
+    };
     send(&mut scene, 80.0);
     send(&mut scene, 81.0);
     assert_eq!(values(&scene), of(&[("", 80.0), ("r1", 81.0)]));

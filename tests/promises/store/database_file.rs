@@ -110,7 +110,10 @@ fn only_the_owner_may_read_patients_data() {
 fn showing_the_schema_changes_nothing() {
     let world = World::bare();
     let ran = world.run(&["migrate", "status"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, "V1  schema  pending\nV2  suspect  pending\nV3  restores  pending\n"));
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (0, "V1  schema  pending\nV2  suspect  pending\nV3  restores  pending\n")
+    );
     assert!(!world.data_dir().exists());
     world.run(&["seed"]);
     assert!(world.run(&["migrate", "status"]).stdout.starts_with("V1  schema  applied 20"));

@@ -45,7 +45,9 @@ fn doctor(world: &World) -> String {
 fn what_the_replaced_store_knows_of_withdrawals_and_erasures_is_carried_over() {
     let mut world = World::new();
     let people: Vec<(String, String)> = (0..4).map(|_| world.patient()).collect();
-    let [(stayed, stays), (withdrew, withdraws), (_, leaves), (again, returns)] = people.as_slice() else { panic!() };
+    let [(stayed, stays), (withdrew, withdraws), (_, leaves), (again, returns)] = people.as_slice() else {
+        panic!()
+    };
     for (user, _) in &people {
         fill(&world, user);
     }
@@ -151,15 +153,23 @@ fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
     assert_eq!(manager.sign_in("manager", PASSWORD).status, 303);
     let page = format!("/admin/patients/{patient}");
     let token = operator.submit(&page, &format!("{page}/api-token"), &[("label", "app")]).secret();
-    let call = |port: u16| get(port, "/api/v1/ow/oauth/oura/authorize", &[("authorization", &format!("Bearer {token}"))]).unwrap().0;
+    let call = |port: u16| {
+        get(port, "/api/v1/ow/oauth/oura/authorize", &[("authorization", &format!("Bearer {token}"))])
+            .unwrap()
+            .0
+    };
     assert_ne!(call(served.port), 401);
     assert_eq!(manager.get("/admin").status, 200);
     let file = backup(&world);
     let port = served.port;
     let accounts = operator.get("/admin/accounts").body;
-    let form = accounts.split("action=\"/admin/accounts/").find(|form| form.contains(" of manager<")).unwrap();
+    let form =
+        accounts.split("action=\"/admin/accounts/").find(|form| form.contains(" of manager<")).unwrap();
     let action = format!("/admin/accounts/{}", form.split('"').next().unwrap());
-    assert_eq!(operator.submit("/admin/accounts", &action, &[("action", "disable"), ("role", "manager")]).status, 303);
+    assert_eq!(
+        operator.submit("/admin/accounts", &action, &[("action", "disable"), ("role", "manager")]).status,
+        303
+    );
     served.stop("TERM");
     restore(&world, &file, &["--force"]);
     let served = Served::on(&world, port, &[]);

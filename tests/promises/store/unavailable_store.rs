@@ -211,7 +211,10 @@ fn a_process_that_stopped_while_it_opened_the_store_hangs_no_command() {
     assert_eq!(world.created(), 1, "a store that is up to date needs no such lock");
     fs::remove_file(world.database()).unwrap();
     let ran = world.run(&["seed"]);
-    assert!(ran.code == 1 && ran.stderr.contains("another process has been creating or upgrading"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.stderr.contains("another process has been creating or upgrading"),
+        "{ran:?}"
+    );
     drop(file);
     assert_eq!(world.run(&["seed"]).code, 0);
 }

@@ -78,7 +78,9 @@ impl FakeJhe {
         // As JHE behind a proxy: it names itself as it is called from there.
         let link = |relation: &str, page: usize| {
             let code = query["code"].replace(':', "%3A").replace('/', "%2F").replace('|', "%7C");
-            let dates: String = dates.iter().map(|date| format!("&date={}", date.replace(':', "%3A"))).collect();
+            let dates: Vec<String> =
+                dates.iter().map(|date| format!("&date={}", date.replace(':', "%3A"))).collect();
+            let dates = dates.concat();
             let url = format!(
                 "http://inner.example.org/FHIR/R5/Observation?_count={count}&_page={page}&code={code}{dates}&patient={patient}"
             );
