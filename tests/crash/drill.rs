@@ -35,6 +35,10 @@ struct Figures {
     ow_faults: AtomicUsize,
     jhe_requests: AtomicUsize,
     jhe_faults: AtomicUsize,
+    /// Processes that were stopped for a while, steps of the clock, and restores of an older backup.
+    stops: AtomicUsize,
+    clock_steps: AtomicUsize,
+    restores: AtomicUsize,
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -103,6 +107,7 @@ impl Drill {
     fn round(&mut self) {
         let step = self.dice.pick(&[6, 11, 23, 61, 125]);
         self.cohort.wait_until_idle();
+        let backup = (self.dice.roll(5) == 0).then(|| self.cohort.back_up());
         self.cohort.world.pass(MINUTE * step);
         self.cohort.live(&mut self.dice);
         for _ in 0..=self.dice.roll(KILLS) {
@@ -111,6 +116,10 @@ impl Drill {
             self.cohort.check_file();
         }
         self.calm();
+        if let Some(backup) = backup {
+            self.figures.restores.fetch_add(1, Ordering::SeqCst);
+            self.cohort.restore(&backup);
+        }
         if let Some(bucket) = &self.cohort.bucket {
             self.figures.ow_requests.fetch_add(bucket.seen().len(), Ordering::SeqCst);
         }
@@ -130,8 +139,10 @@ impl Drill {
         let together =
             self.dice.pick(&[vec![serve], vec![serve], vec![poll], vec![export], vec![serve, poll, export]]);
         let mut running = Vec::new();
+        let clock = self.cohort.world.clock_in_a_file();
         for arguments in together {
             let mut command = self.cohort.world.command(arguments);
+            command.env("JHE_OW_CLOCK", &clock);
             command.stdout(Stdio::null()).stderr(Stdio::null());
             running.push(Running::new(command.spawn().unwrap()));
         }
@@ -142,12 +153,31 @@ impl Drill {
             // Time stands still for who lives, and OW and JHE fail in another way.
             self.trouble();
         }
+        if self.dice.roll(4) == 0 {
+            self.step_clock();
+        }
         for mut one in running {
             let life = self.dice.roll(LIFE / 2);
+            if self.dice.roll(5) == 0 && !one.has_ended() {
+                self.figures.stops.fetch_add(1, Ordering::SeqCst);
+                one.signal("STOP");
+                std::thread::sleep(Duration::from_millis(self.dice.roll(LIFE / 4)));
+                one.signal("CONT");
+            }
             std::thread::sleep(Duration::from_millis(life));
             self.figures.kills.fetch_add(usize::from(!one.has_ended()), Ordering::SeqCst);
             drop(one);
         }
+    }
+
+    /// Steps the clock of the running processes, as a time server does after a wrong start.
+    fn step_clock(&mut self) {
+        self.figures.clock_steps.fetch_add(1, Ordering::SeqCst);
+        let right = self.cohort.world.now;
+        let step = MINUTE * self.dice.pick(&[1, 20, 90]);
+        self.cohort.world.now = if self.dice.roll(2) == 0 { right.plus(step) } else { right.minus(step) };
+        self.cohort.world.clock_in_a_file();
+        self.cohort.world.now = right;
     }
 
     /// Every patient's pages, and JHE, may fail from now on.

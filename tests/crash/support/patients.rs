@@ -243,6 +243,25 @@ impl Cohort {
         }
     }
 
+    /// Makes a backup; answers with its file.
+    pub fn back_up(&self) -> std::path::PathBuf {
+        let file = self.world.directory.path().join("backup.sqlite3");
+        let ran = self.world.run(&["backup", file.to_str().unwrap(), "--force"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        file
+    }
+
+    /// Restores an older backup over the store. Its marks are older, too.
+    pub fn restore(&mut self, file: &std::path::Path) {
+        self.wait_until_idle();
+        let ran = self.world.run(&["restore", file.to_str().unwrap(), "--force"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for name in names(&self.world.data_dir()).iter().filter(|name| name.contains(".replaced-")) {
+            std::fs::remove_file(self.world.data_dir().join(name)).unwrap();
+        }
+        self.marks.clear();
+    }
+
     /// Waits until JHE has nothing in hand, as an hour that passes does.
     pub fn wait_until_idle(&self) {
         wait_for(async {
