@@ -20,9 +20,6 @@ use crate::model::patient::{PatientId, PatientRef};
 use crate::store::outbox::{enqueue, outbox};
 use crate::store::{engine::store::Store, people::jhe_consent, privacy::audit};
 
-/// Observations between two lines of progress where there is no terminal.
-const PROGRESS_STEP: u64 = 1000;
-
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Only this patient: a number, or jhe:N
@@ -54,7 +51,9 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let cancel = signals::cancel_on_signal()?;
     let exporter = Exporter { store: store.clone(), clock: session.clock.clone(), jhe, cancel };
     exporter.refresh_missing_consents().await?;
-    let progress = Arc::new(ExportProgress::default());
+    // On a terminal a bar shows it.
+    let report: Option<fn(u64)> = if std::io::stderr().is_terminal() { None } else { Some(print_progress) };
+    let progress = Arc::new(ExportProgress { report, ..ExportProgress::default() });
     let display = show_progress(&progress);
     let report = exporter.drain(patient, &progress).await;
     drop(display);
@@ -142,20 +141,15 @@ fn print_report(report: &ExportReport) -> Result<u8, Failure> {
     Ok(exit_code(report))
 }
 
+fn print_progress(processed: u64) {
+    eprintln!("{processed} observations processed so far");
+}
+
 fn show_progress(progress: &Arc<ExportProgress>) -> ProgressDisplay {
-    let (progress, mut last) = (Arc::clone(progress), 0);
-    let is_terminal = std::io::stderr().is_terminal();
+    let progress = Arc::clone(progress);
     ProgressDisplay::start(
         ProgressBar::new_spinner(),
         "{spinner} {pos} observations processed, {per_sec}",
-        move |bar| {
-            let processed = progress.processed();
-            bar.set_position(processed);
-            // Elsewhere, as in a log, a line now and then shows that it goes on.
-            if !is_terminal && processed / PROGRESS_STEP > last / PROGRESS_STEP {
-                eprintln!("{processed} observations processed so far");
-                last = processed;
-            }
-        },
+        move |bar| bar.set_position(progress.processed()),
     )
 }

@@ -17,7 +17,7 @@ impl ProgressDisplay {
     pub(crate) fn start(
         bar: ProgressBar,
         template: &str,
-        mut update: impl FnMut(&ProgressBar) + Send + 'static,
+        update: impl Fn(&ProgressBar) + Send + 'static,
     ) -> Self {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -19,7 +19,7 @@ use crate::model::{data_source_names::DataSourceNames, error_kind::ErrorKind, ob
 use crate::store::engine::store::Store;
 use crate::store::outbox::one_of_two_modes::{self, SwitchExportMode};
 use crate::store::outbox::outbox::{self, HeldBack, OutboxEntry, Verdict};
-use crate::store::{error::StoreError, operations::hourly_counters, people::consent};
+use crate::store::{error::StoreError, operations::hourly_counters, people::consent, privacy::restored};
 use crate::telemetry::metrics;
 
 /// The file lock that is held while the outbox drains: two processes must not send the same sample.
@@ -66,13 +66,28 @@ pub struct ExportReport {
     pub unread: Vec<FailedRefresh>,
 }
 
+/// Observations between two calls of [`ExportProgress::report`].
+const PROGRESS_STEP: u64 = 1000;
+
 /// The number of observations that a running drain has processed.
 #[derive(Debug, Default)]
-pub struct ExportProgress(AtomicU64);
+pub struct ExportProgress {
+    pub(crate) processed: AtomicU64,
+    /// Called after every thousand observations, with their number.
+    pub report: Option<fn(u64)>,
+}
 
 impl ExportProgress {
     pub fn processed(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.processed.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, observations: u64) {
+        let before = self.processed.fetch_add(observations, Ordering::Relaxed);
+        let after = before + observations;
+        if let Some(report) = self.report.filter(|_| after / PROGRESS_STEP > before / PROGRESS_STEP) {
+            report(after);
+        }
     }
 }
 
@@ -160,7 +175,7 @@ impl Exporter {
             }
             let Some((patients, result)) = in_flight.next().await else { break };
             let verdicts = report.add(result);
-            progress.0.fetch_add(verdicts.len() as u64, Ordering::Relaxed);
+            progress.add(verdicts.len() as u64);
             let now = self.clock.now();
             self.store.write(move |db| outbox::apply_verdicts(db, &verdicts, now)).await?;
             failpoint::at("export.settled");
@@ -247,6 +262,7 @@ impl Exporter {
     ) -> Result<(Vec<OutgoingEntry>, u64), StoreError> {
         let lease = move |db: &_| {
             let (mut entries, mut parked) = (Vec::new(), 0);
+            let restored = restored::find_last_restore(db)?;
             for stream in streams {
                 let Some(patient) = stream.jhe_id else { continue };
                 if consent::find_allowed(db, stream.patient, &stream.code)?.is_empty() {
@@ -265,7 +281,9 @@ impl Exporter {
                     outbox::apply_verdicts(db, &verdicts, now)?;
                     continue;
                 };
-                for waiting in leased {
+                for mut waiting in leased {
+                    // JHE may have received it before a backup was restored, also without its identifier.
+                    waiting.ambiguous |= restored.is_some_and(|at| waiting.observation.instant <= at);
                     let json = render_entry(&stream, &waiting, patient, *device)
                         .map_err(|error| StoreError::Other(error.to_string()))?;
                     entries.push(OutgoingEntry { stream: stream.clone(), patient, waiting, json });
