@@ -141,6 +141,8 @@ pub fn invitation_url(public_base: &str) -> String {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InvitationResponse {
     invitation_link: String,
+    /// The patient whom the link invites.
+    patient_id: Option<i64>,
 }
 
 impl Jhe {
@@ -211,6 +213,11 @@ impl Jhe {
         let body = json!({ "patientId": patient, "client_id": client, "sendEmail": false }).to_string();
         let created: InvitationResponse =
             parse(&self.call(Caller::Daemon, Method::POST, url, Some(body)).await?)?;
+        if created.patient_id.is_some_and(|answered| answered != patient) {
+            return Err(JheError::invalid(format!(
+                "it answered with an invitation of another than Patient/{patient}"
+            )));
+        }
         Ok(created.invitation_link)
     }
 }

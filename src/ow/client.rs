@@ -142,6 +142,9 @@ pub struct PageRequest<'a> {
 /// The number of samples that OW has of a user, by series type and by provider.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SampleCounts {
+    /// The OW user that was counted.
+    #[serde(default)]
+    user_id: Option<String>,
     #[serde(default)]
     series_type_counts: HashMap<String, i64>,
     #[serde(default)]
@@ -218,7 +221,12 @@ impl Client {
     }
 
     pub async fn list_connections(&self, user: &OwUser) -> Result<Vec<ProviderConnection>, OwError> {
-        self.get(self.url(&["users", user.as_str(), "connections"])?).await
+        let found: Vec<ProviderConnection> =
+            self.get(self.url(&["users", user.as_str(), "connections"])?).await?;
+        if found.iter().any(|one| one.is_of_another(user)) {
+            return Err(OwError::Permanent("OW answered with the connections of another user".to_owned()));
+        }
+        Ok(found)
     }
 
     /// Asks OW to read the last `days` from a provider again. OW does so later, on its own.
@@ -257,7 +265,11 @@ impl Client {
         url.query_pairs_mut()
             .append_pair("start_date", &range.from.to_string())
             .append_pair("end_date", &range.until.as_range_end().to_string());
-        self.get(url).await
+        let counts: SampleCounts = self.get(url).await?;
+        if counts.user_id.as_deref().is_some_and(|id| !id.eq_ignore_ascii_case(user.as_str())) {
+            return Err(OwError::Permanent("OW answered with the counts of another user".to_owned()));
+        }
+        Ok(counts)
     }
 
     fn page_url(&self, request: &PageRequest<'_>, size: u32) -> Result<Url, OwError> {

@@ -3,9 +3,13 @@
 use serde::Deserialize;
 
 use crate::common::time::Timestamp;
+use crate::model::patient::OwUser;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ProviderConnection {
+    /// The OW user that the connection belongs to.
+    #[serde(default)]
+    pub user_id: Option<String>,
     /// The provider's name in OW's paths.
     pub provider: String,
     /// `active`, or another word of OW's such as `revoked`.
@@ -21,6 +25,11 @@ pub struct ProviderConnection {
 }
 
 impl ProviderConnection {
+    /// Returns true if OW says that the connection belongs to another user.
+    pub fn is_of_another(&self, user: &OwUser) -> bool {
+        self.user_id.as_deref().is_some_and(|id| !id.eq_ignore_ascii_case(user.as_str()))
+    }
+
     pub fn is_active(&self) -> bool {
         self.status == "active"
     }
@@ -44,6 +53,7 @@ mod tests {
     #[test]
     fn only_active_connections_that_ow_pulls_count_as_pulled() {
         let connection = |status: &str, mode: Option<&str>| ProviderConnection {
+            user_id: None,
             provider: "oura".into(),
             status: status.into(),
             last_synced_at: None,

@@ -164,7 +164,11 @@ impl Connector {
             return Ok(user);
         }
         let body = json!({ "external_user_id": external_id });
-        parse::<UserRecord>(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?.id()
+        let user: UserRecord = parse(&self.call(Method::POST, self.url(&["users"])?, Some(body)).await?)?;
+        if user.external_user_id.as_deref().is_some_and(|id| id != external_id) {
+            return Err(not_an_ow("it answered with another user than the one to create"));
+        }
+        user.id()
     }
 
     pub async fn list_providers(&self) -> Result<Vec<OwProvider>, CallError> {
@@ -178,7 +182,11 @@ impl Connector {
 
     pub async fn list_connections(&self, user: &OwUser) -> Result<Vec<ProviderConnection>, CallError> {
         let url = self.url(&["users", user.as_str(), "connections"])?;
-        parse(&self.call(Method::GET, url, None).await?)
+        let found: Vec<ProviderConnection> = parse(&self.call(Method::GET, url, None).await?)?;
+        if found.iter().any(|one| one.is_of_another(user)) {
+            return Err(not_an_ow("it answered with the connections of another user"));
+        }
+        Ok(found)
     }
 
     /// Begins an authorization that ends at `redirect_uri`. OW checks neither the user nor the address.

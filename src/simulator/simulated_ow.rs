@@ -254,6 +254,11 @@ impl SimulatedOw {
         self.shared.state.lock().page_cap = cap;
     }
 
+    /// Answers for the connections of the user `asked` with those of another user.
+    pub fn mix_up_connections(&self, asked: &str, answered: &str) {
+        self.shared.state.lock().mixed_up = Some((asked.to_owned(), answered.to_owned()));
+    }
+
     /// Makes OW a version that does not know these series types.
     pub fn set_missing_types(&self, names: &[&str]) {
         self.shared.state.lock().missing_types = names.iter().map(|name| (*name).to_owned()).collect();

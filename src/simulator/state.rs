@@ -43,6 +43,8 @@ pub(crate) struct OwState {
     /// OW's queue of tasks is in Redis; without it OW neither starts a sync nor lists runs.
     pub(crate) is_queue_broken: bool,
     pub(crate) oauth: OAuthState,
+    /// Two users: the connections of the first are answered with those of the second.
+    pub(crate) mixed_up: Option<(String, String)>,
     /// A status for all requests about users, except their pages.
     pub(crate) users_fault: Option<u16>,
     /// The time of the last pull from the providers; by default it is always now.

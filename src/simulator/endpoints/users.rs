@@ -39,7 +39,9 @@ pub(crate) fn respond(
             None => error_response(StatusCode::NOT_FOUND, &format!("User with ID: {id} not found.")),
         },
         ("GET", ["users", id, "connections"]) => {
-            let connections = state.users.get(*id).map_or_else(
+            let mixed_up = state.mixed_up.as_ref().filter(|(asked, _)| asked == id);
+            let id = mixed_up.map_or(*id, |(_, answered)| answered);
+            let connections = state.users.get(id).map_or_else(
                 || json!([]),
                 |user| oauth::list_connections(id, user, state.last_pull.unwrap_or(now)),
             );

@@ -25,8 +25,8 @@ const CODES: &[&str] = &[
 ];
 /// The codes that a sleep becomes.
 const NIGHT: &[&str] = &["sleep_duration", "sleep_episode", "sleep_stage_summary"];
-/// Longer than anything waits to be still before it is sent.
-const STILL: Duration = Duration::from_hours(49);
+/// Longer than anything waits to be still before it is sent, also where the clock was an hour and a half ahead then.
+const STILL: Duration = Duration::from_hours(51);
 /// The longest that a patient is out of reach, with all of it brought afterwards.
 const AWAY: Duration = Duration::from_hours(24);
 /// As far back as every tick looks, with an hour to spare.

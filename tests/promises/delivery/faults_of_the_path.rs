@@ -8,6 +8,7 @@ use crate::support::connected_world::Scene;
 use crate::support::erasure::one;
 use crate::support::fake_jhe::*;
 use crate::support::harness::*;
+use crate::support::hints::Hands;
 use crate::support::running_daemon::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -180,6 +181,68 @@ fn the_consents_of_another_patient_are_refused() {
     scene.export();
     assert!(scene.jhe.instants(40001).is_empty());
     assert!(scene.is_delivered(40002, &second));
+}
+
+#[test]
+fn the_observations_of_another_patient_are_refused() {
+    let mut scene = Scene::new();
+    let ((one, first), (two, second)) = (scene.patient(40001), scene.patient(40002));
+    // Both have the same value at the same instant, and JHE's answer is lost.
+    for user in [&one, &two] {
+        scene.world.sim.put(user, scene.world.now.minus(HOUR), 61.0);
+    }
+    scene.world.created();
+    scene.jhe.state().faults.extend([Fault::Lost]);
+    scene.export();
+    scene.world.pass(MINUTE * 2);
+    scene.jhe.state().mixed_up_search = Some((40001, 40002));
+    let ran = scene.export();
+    assert!(
+        ran.stdout.contains("to be sent again") && ran.stderr.contains("others than Patient/40001"),
+        "{ran:?}"
+    );
+    scene.jhe.state().mixed_up_search = None;
+    scene.world.pass(HOUR * 2);
+    scene.export();
+    assert!(scene.is_delivered(40001, &first) && scene.is_delivered(40002, &second));
+}
+
+#[test]
+fn a_lease_begins_with_the_request_and_not_before_slow_consents() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    scene.fill(&user, 1);
+    scene.world.created();
+    // The answer about the consents is used again for a minute.
+    scene.world.pass(MINUTE * 2);
+    let hands = Hands::new(&scene.world);
+    let start = |arguments: &[&str]| {
+        let mut command = scene.world.command(arguments);
+        command.env("JHE_OW_CLOCK", hands.variable()).stdout(std::process::Stdio::null());
+        Running::new(command.spawn().unwrap())
+    };
+    // JHE takes three minutes for the consents, and never answers the batch.
+    let (clock, later) = (Hands::new(&scene.world), scene.world.now.plus(MINUTE * 3));
+    scene.jhe.state().trouble = Some(Box::new(move |path| {
+        if path.ends_with("/consents") {
+            clock.set(later);
+        }
+        (path.trim_end_matches('/') == "/FHIR/R5").then_some(Fault::Hang)
+    }));
+    let first = start(&["export"]);
+    until("the batch is sent", || scene.jhe.state().batches.len() == 1);
+    first.signal("KILL");
+    drop(first);
+    scene.jhe.state().trouble = None;
+    let look_ups = scene.jhe.state().look_ups;
+    // A minute after the request: JHE may still be at it.
+    hands.set(later.plus(MINUTE));
+    assert_eq!(start(&["export"]).wait().code, 0);
+    let sent = scene.jhe.state().batches.len();
+    assert_eq!((sent, scene.jhe.state().look_ups), (1, look_ups), "nothing is sent and nothing asked");
+    hands.set(later.plus(MINUTE * 3));
+    assert_eq!(start(&["export"]).wait().code, 0);
+    assert!(scene.is_delivered(40001, &patient));
 }
 
 #[test]

@@ -381,3 +381,19 @@ fn a_refusal_ends_the_pending_authorization() {
     scene.browser.get(&buttons["refuse"]);
     assert_eq!(scene.state(), "consented");
 }
+
+#[test]
+fn the_connections_of_another_user_of_ow_are_refused() {
+    let mut scene = Scene::new();
+    scene.press("agree");
+    let user = scene.world.sim.connected("oura").pop().unwrap();
+    assert_eq!(scene.state(), "connected");
+    // OW, or a cache before it, answers about somebody else.
+    let other = scene.world.sim.add_user();
+    scene.world.sim.connect(&other, "oura");
+    scene.world.sim.mix_up_connections(&user, &other);
+    scene.world.pass(DAY);
+    let ran = scene.world.poll();
+    assert!(ran.stderr.contains("connections of another user"), "{ran:?}");
+    assert_eq!(scene.state(), "connected", "the other's connection says nothing about this patient");
+}

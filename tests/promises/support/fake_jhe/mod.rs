@@ -104,6 +104,8 @@ pub struct State {
     pub strange: Vec<(f64, &'static str)>,
     /// Two patients: the first one's consents are answered with those of the second.
     pub mixed_up: Option<(i64, i64)>,
+    /// Two patients: a search for the first one's observations is answered with those of the second.
+    pub mixed_up_search: Option<(i64, i64)>,
     /// Each page of the list of patients names a next one.
     pub is_endless: bool,
     /// Pages of the list of patients that were served.

@@ -47,6 +47,8 @@ impl FakeJhe {
         if !is_near {
             return outcome(403, &format!("Current user is not authorized to access Patient/{patient}."));
         }
+        let mixed_up = self.state().mixed_up_search.filter(|(asked, _)| *asked == patient);
+        let patient = mixed_up.map_or(patient, |(_, answered)| answered);
         let (system, code) = query["code"].split_once('|').unwrap();
         assert_eq!(system, SYSTEM);
         let mut state = self.state();
