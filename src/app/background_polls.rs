@@ -29,7 +29,7 @@ pub(crate) fn start(app: &App, patient: PatientId, title: &str, backfill: Option
 
 /// Polls once it is this job's turn and the lock is free; returns the result as a sentence.
 async fn run(app: App, patient: PatientId, request: PollRequest, progress: Arc<PollProgress>) -> String {
-    let _turn = app.poll_jobs.wait_for_turn().await;
+    let _turn = app.poll_jobs.wait_for_turn(patient).await;
     loop {
         app.poll_jobs.set_state(patient, &progress, JobState::Running);
         let outcome = app.poller().poll(&request, &progress).await;

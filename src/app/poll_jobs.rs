@@ -10,12 +10,15 @@ use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::poll::progress::PollProgress;
 
+/// Results that are kept of one patient; the oldest goes first.
+const MOST_RESULTS: usize = 5;
+
 #[derive(Debug, Clone, Default)]
 pub struct PollJobs {
     /// The jobs of each patient, the oldest first.
     jobs: Arc<Mutex<BTreeMap<i64, Vec<PollJob>>>>,
-    /// Held by the job that runs. The others wait for it in the order of their requests.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    /// By patient: held by the job that runs. The patient's others wait for it in the order of their requests.
+    turns: Arc<Mutex<BTreeMap<i64, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// A requested poll of one patient.
@@ -53,6 +56,12 @@ impl PollJobs {
         if jobs.iter().any(|job| job.title == title && job.state == JobState::Queued) {
             return None;
         }
+        let ended = jobs.iter().filter(|job| matches!(job.state, JobState::Ended(..))).count();
+        if ended >= MOST_RESULTS
+            && let Some(oldest) = jobs.iter().position(|job| matches!(job.state, JobState::Ended(..)))
+        {
+            jobs.remove(oldest);
+        }
         let progress = Arc::new(PollProgress::default());
         let title = title.to_owned();
         jobs.push(PollJob {
@@ -64,9 +73,10 @@ impl PollJobs {
         Some(progress)
     }
 
-    /// Waits until no other job runs.
-    pub(crate) async fn wait_for_turn(&self) -> OwnedMutexGuard<()> {
-        Arc::clone(&self.turn).lock_owned().await
+    /// Waits until no other job of the patient runs.
+    pub(crate) async fn wait_for_turn(&self, patient: PatientId) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(self.turns.lock().entry(patient.get()).or_default());
+        turn.lock_owned().await
     }
 
     /// Changes the state of the job with this progress.

@@ -5,13 +5,10 @@ use std::time::Duration;
 use crate::app::state::App;
 use crate::store::operations::patient_status;
 use crate::store::operations::tick_lock::{self, LockStatus};
-use crate::store::privacy::erased_identifiers;
+use crate::store::privacy::erasure;
 
 /// The next tick is overdue if the last one ended more than this many intervals ago.
 pub(crate) const OVERDUE_INTERVALS: u32 = 3;
-
-/// Longest wait of a request for readiness for its turn to write: the writer's transactions are shorter.
-const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn is_overdue(age: Duration, interval: Duration) -> bool {
     age > interval * OVERDUE_INTERVALS
@@ -29,11 +26,11 @@ pub(crate) struct Readiness {
 pub(crate) async fn check(app: &App) -> Readiness {
     let mut readiness = Readiness::default();
     let reasons = &mut readiness.reasons;
-    match tokio::time::timeout(WRITE_PATIENCE, app.store.write(patient_status::check_writable)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => reasons.push(format!("the database cannot be written: {error}")),
-        Err(_) if is_vacuuming(app).await => readiness.waits_for_vacuum = true,
-        Err(_) => reasons.push("the database cannot be written: another process has locked it".to_owned()),
+    // No write while they wait: each request would leave a job in the writer's queue.
+    if erasure::is_vacuuming(app.store.directory()) {
+        readiness.waits_for_vacuum = true;
+    } else if let Err(error) = app.store.write(patient_status::check_writable).await {
+        reasons.push(format!("the database cannot be written: {error}"));
     }
     if let Some(refusal) = app.ow_status.refusal() {
         reasons.push(format!("OW refuses the key: {refusal}"));
@@ -52,10 +49,6 @@ pub(crate) async fn check(app: &App) -> Readiness {
         ));
     }
     readiness
-}
-
-async fn is_vacuuming(app: &App) -> bool {
-    app.store.read(|db| Ok(erased_identifiers::is_vacuuming(db)?)).await == Ok(true)
 }
 
 /// Returns true if a tick of any process holds the lock and has renewed it within [`tick_lock::STALE_AFTER`].

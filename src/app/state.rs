@@ -41,7 +41,7 @@ pub struct App {
     pub page_views: PageViewLog,
     /// Ends all background work.
     pub cancel: CancellationToken,
-    /// The page sizes that OW accepts.
+    /// The page sizes that OW accepts, and the series types that it does not know.
     pub ow_limits: OwLimits,
     /// Set by the demonstration, whose pages say that their data are simulated.
     pub simulated: bool,

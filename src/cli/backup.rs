@@ -70,11 +70,16 @@ pub(crate) async fn restore(session: &Session, arguments: &RestoreArguments) -> 
         eprintln!(
             "Withdrawals, erasures and disabled accounts since then were carried over from the old store."
         );
-    } else if done.suspended > 0 {
+    } else {
         eprintln!(
-            "Nobody knows who has withdrawn since then, so the consents of {} patients that were recorded here are \
-             suspended: nothing of these patients is read until you confirm them on the page /admin/restored, or with \
-             jhe-ow restore --confirm-consents.",
+            "The old store does not tell who has withdrawn or was erased since then. Erase those whom you know of again \
+             (jhe-ow patient erase). JHE is asked about its patients' consents before anything is read."
+        );
+    }
+    if done.suspended > 0 {
+        eprintln!(
+            "The consents of {} patients that were recorded here are suspended: nothing of these patients is read until \
+             you confirm them on the page /admin/restored, or with jhe-ow restore --confirm-consents.",
             done.suspended
         );
     }

@@ -14,11 +14,12 @@ use crate::common::stdout::{print_json, print_line};
 use crate::common::time::Timestamp;
 use crate::consent::refresh::FailedRefresh;
 use crate::daemon::signals;
-use crate::export::exporter::{ExportProgress, ExportReport, Exporter};
+use crate::export::exporter::{ExportProgress, ExportReport, Exporter, READ_FIRST};
 use crate::model::account::Actor;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::outbox::{enqueue, outbox};
-use crate::store::{engine::store::Store, people::jhe_consent, privacy::audit};
+use crate::store::privacy::{audit, restored};
+use crate::store::{engine::store::Store, people::jhe_consent};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -65,6 +66,9 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         let waiting = store.read(move |db| outbox::count_by_state(db, patient)).await?;
         report.consent = waiting.consent.unsigned_abs();
         report.configuration = waiting.configuration.unsigned_abs();
+        if store.read(restored::find_last_restore).await?.is_some_and(|at| now < at.plus(READ_FIRST)) {
+            report.unread_since_restore = store.read(restored::count_unread).await?;
+        }
     }
     match report {
         report if arguments.json => {

@@ -10,6 +10,7 @@ use crate::app::{readiness::OVERDUE_INTERVALS, state::App};
 use crate::common::time::Timestamp;
 use crate::daemon::systemd::notify;
 use crate::store::operations::{patient_status, tick_lock};
+use crate::store::privacy::erasure;
 use crate::store::{engine::setting, error::StoreError};
 
 /// The state of the store's writer thread.
@@ -59,6 +60,8 @@ async fn inspect(app: &App, patience: Duration) -> (TickerActivity, WriterState)
     let (writer, locked_at) = match tokio::time::timeout(patience, check).await {
         Ok((Err(StoreError::Closed), locked_at)) => (WriterState::Gone, locked_at),
         Ok((_, locked_at)) => (WriterState::Answers, locked_at),
+        // It waits on purpose, until the file is rewritten after an erasure.
+        Err(_) if erasure::is_vacuuming(app.store.directory()) => (WriterState::Answers, None),
         Err(_) => (WriterState::Silent, None),
     };
     let renewed = locked_at.and_then(|at| Timestamp::parse(&at).ok());

@@ -24,6 +24,8 @@ pub(crate) struct OutgoingEntry {
     pub(crate) patient: i64,
     pub(crate) waiting: OutboxEntry,
     pub(crate) json: String,
+    /// JHE may have it: an earlier attempt may have arrived, or it was measured before a backup was restored.
+    pub(crate) may_exist: bool,
 }
 
 /// The result of sending a batch.

@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -26,6 +27,8 @@ use crate::telemetry::metrics;
 const LOCK: &str = "export.lock";
 /// Only the owner may read or write in the data directory.
 const FILE_MODE: u32 = 0o600;
+/// After a restore, a patient is read before anything is sent; if that fails for this long, it is sent all the same.
+pub(crate) const READ_FIRST: Duration = Duration::from_hours(24);
 /// Patients per batch: their consents are refreshed before it is sent.
 const PATIENTS: usize = 20;
 
@@ -59,6 +62,8 @@ pub struct ExportReport {
     pub retried: u64,
     /// Of the delivered ones, those that JHE has without an identifier.
     pub orphans: u64,
+    /// Patients who are read before anything of them is sent, as a backup was restored; the command line fills it in.
+    pub unread_since_restore: i64,
     /// Revisions that are not due yet; the command line fills it in.
     pub held_back: Option<HeldBack>,
     pub stopped: Option<JheError>,
@@ -102,9 +107,15 @@ impl ExportReport {
             }
         };
         let held_back = self.held_back.map_or_else(String::new, |held_back| format!(" {held_back}."));
+        let unread = match self.unread_since_restore {
+            0 => String::new(),
+            patients => format!(
+                " A backup was restored: {patients} patients are read first (jhe-ow poll), then sent."
+            ),
+        };
         format!(
             "Export complete. Delivered {delivered} observations; waiting for consent {consent}, for configuration \
-             {configuration}, refused {dead}, to be sent again {retried}.{orphans}{held_back}"
+             {configuration}, refused {dead}, to be sent again {retried}.{orphans}{held_back}{unread}"
         )
     }
 
@@ -265,6 +276,12 @@ impl Exporter {
             let restored = restored::find_last_restore(db)?;
             for stream in streams {
                 let Some(patient) = stream.jhe_id else { continue };
+                if restored.is_some_and(|at| now < at.plus(READ_FIRST))
+                    && !restored::is_read_since(db, stream.patient)?
+                {
+                    // OW may have newer values than the backup, and JHE may have them already.
+                    continue;
+                }
                 if consent::find_allowed(db, stream.patient, &stream.code)?.is_empty() {
                     outbox::park(db, stream.patient, &stream.code)?;
                     continue;
@@ -281,12 +298,12 @@ impl Exporter {
                     outbox::apply_verdicts(db, &verdicts, now)?;
                     continue;
                 };
-                for mut waiting in leased {
-                    // JHE may have received it before a backup was restored, also without its identifier.
-                    waiting.ambiguous |= restored.is_some_and(|at| waiting.observation.instant <= at);
+                for waiting in leased {
+                    let is_older = restored.is_some_and(|at| waiting.observation.instant <= at);
+                    let may_exist = waiting.ambiguous || is_older;
                     let json = render_entry(&stream, &waiting, patient, *device)
                         .map_err(|error| StoreError::Other(error.to_string()))?;
-                    entries.push(OutgoingEntry { stream: stream.clone(), patient, waiting, json });
+                    entries.push(OutgoingEntry { stream: stream.clone(), patient, waiting, json, may_exist });
                 }
                 if entries.len() >= ENTRIES {
                     break;

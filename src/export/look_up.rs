@@ -19,7 +19,13 @@ use crate::omh::render::{identifier_value, omh_document};
 /// Simultaneous requests.
 const CONCURRENCY: usize = 4;
 /// Entries that are this close to each other are looked up with one request.
-const NEAR: Duration = Duration::from_hours(24);
+const NEAR: Duration = Duration::from_hours(1);
+/// The longest range of one request: a week of steps by the minute has ten thousand observations.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
+/// A day or an event may have had another beginning when JHE received it; none moves further.
+const MOVED: Duration = Duration::from_hours(24);
+/// A frame of this length is a day's: the shortest day has 23 hours.
+const DAY: Duration = Duration::from_hours(20);
 
 /// The state of one entry at JHE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +35,7 @@ pub(crate) enum AtJhe {
     Delivered,
     /// JHE has the entry's content without an identifier: a worker of JHE was killed while it stored it.
     Orphan,
-    /// JHE has the identifier with another content, or a newer revision. `next` is the first free revision.
+    /// JHE's newest value is another one, under the entry's revision or a higher one. `next` is the first free revision.
     Differs {
         next: i64,
     },
@@ -96,7 +102,7 @@ fn ranges(entries: &[&OutgoingEntry]) -> Vec<Range> {
         let first = ranges.len();
         for (from, until, index) in group {
             match ranges[first..].last_mut() {
-                Some(range) if from <= range.until.plus(NEAR) => {
+                Some(range) if from <= range.until.plus(NEAR) && until.since(range.from) <= LONGEST => {
                     range.until = range.until.max(until);
                     range.entries.push(index);
                 }
@@ -107,62 +113,73 @@ fn ranges(entries: &[&OutgoingEntry]) -> Vec<Range> {
     ranges
 }
 
-/// Returns the range in which JHE files the observation. JHE files an interval under its beginning, and OW may have
-/// moved that of a night or workout since JHE received it.
+/// Returns the range in which JHE files the observation. JHE files an interval under its beginning. That of a night or a
+/// workout may have moved since JHE received it, and so may a day whose offset was learned later.
 fn time_at_jhe(entry: &OutgoingEntry) -> (Timestamp, Timestamp) {
-    let details = entry.waiting.observation.details.as_ref();
-    let start = details
-        .and_then(|details| details.frame)
-        .map_or(entry.waiting.observation.instant, |frame| frame.start);
-    if details.is_some_and(|details| details.id.is_some()) {
-        return (start.minus(NEAR), start.plus(NEAR));
+    let observation = &entry.waiting.observation;
+    let Some(frame) = observation.frame() else { return (observation.instant, observation.instant) };
+    if observation.event().is_some() || frame.end.since(frame.start) >= DAY {
+        return (frame.start.minus(MOVED), frame.start.plus(MOVED));
     }
-    (start, start)
+    (frame.start, frame.start)
 }
 
-/// A revision of an observation, and its document if that is JSON.
-type Revision<'a> = (i64, Option<&'a Value>);
+/// One of JHE's observations.
+#[derive(Clone, Copy)]
+struct Stored<'a> {
+    /// None without an identifier.
+    revision: Option<i64>,
+    /// JHE's number; a later observation has a higher one.
+    id: i64,
+    document: Option<&'a Value>,
+}
 
 /// JHE's observations of a range.
 struct Found<'a> {
-    /// The revisions of an observation with their documents, by system and UUID.
-    revisions: HashMap<(&'a str, &'a str), Vec<Revision<'a>>>,
-    /// Documents without an identifier.
-    orphans: Vec<&'a Value>,
+    /// By the UUID of the identifier or, without one, of the document's header.
+    by_uuid: HashMap<&'a str, Vec<Stored<'a>>>,
 }
 
 impl<'a> Found<'a> {
     fn index(found: &'a [JheObservation]) -> Self {
-        let mut index = Self { revisions: HashMap::new(), orphans: Vec::new() };
+        let mut index = Self { by_uuid: HashMap::new() };
         for one in found {
-            let document = one.document.as_ref();
-            for (system, value) in &one.identifiers {
+            let (id, document) = (one.id.parse().unwrap_or(0), one.document.as_ref());
+            for (_, value) in &one.identifiers {
                 let (uuid, revision) = split_revision(value);
-                index.revisions.entry((system, uuid)).or_default().push((revision, document));
+                let stored = Stored { revision: Some(revision), id, document };
+                index.by_uuid.entry(uuid).or_default().push(stored);
             }
-            if one.identifiers.is_empty() {
-                index.orphans.extend(document);
+            let header = document.and_then(|document| document["header"]["uuid"].as_str());
+            if let Some(uuid) = header.filter(|_| one.identifiers.is_empty()) {
+                index.by_uuid.entry(uuid).or_default().push(Stored { revision: None, id, document });
             }
         }
         index
     }
 
+    /// Compares an entry with the newest of JHE's values. JHE may have higher revisions than the store, after a
+    /// restore, and there may be gaps: a value that was replaced in time is never sent.
     fn compare(&self, entry: &OutgoingEntry) -> Result<AtJhe, JheError> {
         let OutgoingEntry { stream, waiting, .. } = entry;
         let ours = omh_document(stream, &waiting.observation).map_err(JheError::invalid)?;
         let ours: Value = serde_json::from_str(&ours).map_err(JheError::invalid)?;
-        let has_our_body = |theirs: &Value| is_equal(&theirs["body"], &ours["body"]);
+        let has_our_body =
+            |one: &Stored<'_>| one.document.is_some_and(|theirs| is_equal(&theirs["body"], &ours["body"]));
         let identifier = identifier_value(stream, &waiting.observation);
         let (uuid, revision) = split_revision(&identifier);
-        let revisions = self.revisions.get(&(stream.system.as_str(), uuid)).map_or(&[][..], Vec::as_slice);
-        if revisions.iter().all(|(one, _)| *one != revision) {
-            let is_orphan = self.orphans.iter().any(|theirs| has_our_body(theirs));
-            return Ok(if is_orphan { AtJhe::Orphan } else { AtJhe::Missing });
+        let all = self.by_uuid.get(uuid).map_or(&[][..], Vec::as_slice);
+        let newest = all.iter().filter(|one| one.revision.is_some()).max_by_key(|one| one.revision);
+        let is_later = |one: &&Stored<'_>| newest.is_none_or(|newest| one.id > newest.id);
+        if all.iter().filter(|one| one.revision.is_none()).filter(is_later).any(has_our_body) {
+            return Ok(AtJhe::Orphan);
         }
-        let newest = revisions.iter().max_by_key(|(revision, _)| *revision);
         Ok(match newest {
-            Some((_, Some(theirs))) if has_our_body(theirs) => AtJhe::Delivered,
-            _ => AtJhe::Differs { next: newest.map_or(revision, |(newest, _)| *newest) + 1 },
+            Some(newest) if has_our_body(newest) => AtJhe::Delivered,
+            Some(Stored { revision: Some(newest), .. }) if *newest >= revision => {
+                AtJhe::Differs { next: newest + 1 }
+            }
+            _ => AtJhe::Missing,
         })
     }
 }

@@ -112,12 +112,12 @@ impl Exporter {
     /// worker of JHE that was killed leaves an observation without its identifier: sending it again would make a
     /// second one.
     async fn look_up_ambiguous(&self, entries: Vec<OutgoingEntry>) -> (BatchResult, Vec<OutgoingEntry>) {
-        let ambiguous: Vec<&OutgoingEntry> = entries.iter().filter(|entry| entry.waiting.ambiguous).collect();
+        let ambiguous: Vec<&OutgoingEntry> = entries.iter().filter(|entry| entry.may_exist).collect();
         let mut looked_up = self.look_up(&ambiguous).await.into_iter();
         let now = self.clock.now();
         let (mut result, mut unsent) = (BatchResult { verdicts: Vec::new(), stop: None }, Vec::new());
         for entry in entries {
-            let at_jhe = if entry.waiting.ambiguous { looked_up.next() } else { None };
+            let at_jhe = if entry.may_exist { looked_up.next() } else { None };
             match at_jhe.unwrap_or(Ok(AtJhe::Missing)) {
                 Ok(at_jhe) => match found_verdict(&entry, &at_jhe) {
                     Some(verdict) => result.verdicts.push((entry.waiting, verdict)),

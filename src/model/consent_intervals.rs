@@ -59,13 +59,21 @@ impl ConsentIntervals {
         let mut grants = grants.to_vec();
         grants.sort_by_key(|grant| grant.granted);
         let mut allowed: Vec<Interval> = Vec::with_capacity(grants.len());
-        for grant in grants {
+        // A refusal before the first grant allows nothing by itself; it cuts what that grant covers of the past.
+        let refused = grants.iter().find(|grant| grant.is_refusal()).map(|grant| grant.granted);
+        for grant in grants.into_iter().skip_while(Grant::is_refusal) {
             let until = grant.withdrawn.unwrap_or(Timestamp::MAX);
             // A first consent covers a part of the past too: the patient agrees to share what the device already has.
             let from = grant.covers_from.unwrap_or(Timestamp::MIN).min(grant.granted);
             let is_first = allowed.len() < 2;
             match allowed.last_mut() {
-                None => allowed.push(Interval { from, until }),
+                None => match refused.filter(|refused| *refused < grant.granted) {
+                    Some(refused) => {
+                        allowed.extend((from < refused).then_some(Interval { from, until: refused }));
+                        allowed.push(Interval { from: grant.granted, until });
+                    }
+                    None => allowed.push(Interval { from, until }),
+                },
                 Some(last) if grant.granted <= last.until => {
                     last.until = last.until.max(until);
                     // Another study's grant may reach further back, but not over a withdrawal.
@@ -140,6 +148,19 @@ mod tests {
     fn cut(allowed: &ConsentIntervals, from: i64, until: i64) -> Vec<(i64, i64)> {
         let window = Interval { from: at(from), until: at(until) };
         allowed.cut(window).map(|part| (part.from.hour(), part.until.hour())).collect()
+    }
+
+    #[test]
+    fn a_first_grant_reaches_back_as_far_as_it_says_and_a_refusal_opens_nothing() {
+        let limited = |granted, from| Grant { covers_from: Some(at(from)), ..grant(granted, None) };
+        let hours = |grants: &[Grant]| {
+            let all = ConsentIntervals::from_grants(grants);
+            [5, 12, 18, 25].map(|hour| all.contains(at(hour)))
+        };
+        assert_eq!(hours(&[limited(20, 15)]), [false, false, true, true]);
+        assert_eq!(hours(&[grant(10, Some(10)), limited(20, 15)]), [false, false, false, true]);
+        assert_eq!(hours(&[grant(10, Some(10)), limited(20, 2)]), [true, false, false, true]);
+        assert_eq!(hours(&[limited(20, 15), limited(22, 11)]), [false, true, true, true], "another study");
     }
 
     #[test]

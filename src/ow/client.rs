@@ -423,7 +423,9 @@ pub(crate) fn parse_known_types(body: &[u8]) -> Option<Vec<String>> {
     let detail = parse_detail(body)?;
     let list = detail.strip_prefix("Input should be '")?;
     // Every second part between the quotation marks is a name.
-    Some(list.split('\'').step_by(2).map(str::to_owned).collect())
+    let known: Vec<String> = list.split('\'').step_by(2).map(str::to_owned).collect();
+    // OW says the same of other parameters, with other words.
+    known.iter().any(|name| name == "heart_rate").then_some(known)
 }
 
 /// Returns the text of OW's error response, with `secrets` redacted.

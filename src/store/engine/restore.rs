@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
 use crate::common::{failure::Failure, time::Timestamp};
+use crate::model::account::Actor;
 use crate::store::engine::backup::{self, Contents};
 use crate::store::engine::data_directory::{self, FILE_NAME};
 use crate::store::engine::restore_guard::{self, Position};
@@ -61,6 +62,11 @@ pub fn restore(
     let (contents, db) = copy_and_upgrade(file, copy.path())?;
     let existing = ExistingStore::inspect(&path)?;
     let knows_withdrawals = adapt(&db, &path, &existing, &contents, confirm_consents, now)?;
+    if confirm_consents {
+        // Also those that an earlier restore has suspended.
+        restored::confirm_suspended(&db, None, Actor::CommandLine, now)
+            .map_err(|error| inspect::failure_for(copy.path(), &error))?;
+    }
     let state = restored::count_suspended(&db).and_then(|count| Ok((count, Position::read(&db)?)));
     let (suspended, position) = state.map_err(|error| inspect::failure_for(copy.path(), &error))?;
     drop(db);
@@ -75,10 +81,13 @@ pub fn restore(
         }
     };
     copy.as_file().sync_all().map_err(unwritable)?;
+    // From here to the end the file says nothing: a start in between must not take this for another restore.
+    restore_guard::write(directory, Position::default()).map_err(unwritable)?;
     copy.persist(&path).map_err(|error| unwritable(error.error))?;
     backup::sync_directory(directory).map_err(unwritable)?;
-    // Until here, the next start would find a store that something else has restored, and suspend the consents.
-    restore_guard::write(directory, position).map_err(unwritable)?;
+    if let Err(error) = restore_guard::write(directory, position) {
+        tracing::warn!("the next restore by another program may go unnoticed: last-commit: {error}");
+    }
     Ok(Restored { contents, replaced, knows_withdrawals, suspended })
 }
 

@@ -45,12 +45,13 @@ impl Store {
                 "make the data directory readable for this user",
             )
         })?;
-        let writer = WriterThread::start(connection, identity.clone(), guard).map_err(|error| {
-            Failure::failed(
-                format!("the writer thread cannot be started: {error}"),
-                "raise the limit on threads",
-            )
-        })?;
+        let writer =
+            WriterThread::start(connection, directory, identity.clone(), guard).map_err(|error| {
+                Failure::failed(
+                    format!("the writer thread cannot be started: {error}"),
+                    "raise the limit on threads",
+                )
+            })?;
         let (directory, idle) = (directory.to_owned(), Mutex::default());
         Ok(Self { inner: Arc::new(Inner { directory, idle, writer, identity, _lock: lock }) })
     }

@@ -2,6 +2,9 @@
 //! savepoint, so that its failure undoes nothing else, and a caller gets its result only after the commit.
 
 use std::iter;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,7 +17,7 @@ use crate::store::engine::backup;
 use crate::store::engine::file_identity::FileIdentity;
 use crate::store::engine::restore_guard::{Position, RestoreGuard};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::privacy::erased_identifiers;
+use crate::store::privacy::erasure;
 use crate::store::samples::commit_number;
 
 /// Jobs that may wait while the disk syncs; further senders block. A job holds at most a few thousand rows,
@@ -40,20 +43,24 @@ struct WriteJob {
 #[derive(Debug)]
 pub(crate) struct WriterThread {
     jobs: Option<mpsc::SyncSender<WriteJob>>,
+    is_closing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl WriterThread {
     pub(crate) fn start(
         connection: Connection,
+        directory: &Path,
         identity: FileIdentity,
         mut guard: RestoreGuard,
     ) -> std::io::Result<Self> {
         let (jobs, inbox) = mpsc::sync_channel(QUEUE);
+        let is_closing = Arc::new(AtomicBool::new(false));
+        let (directory, closing) = (directory.to_owned(), Arc::clone(&is_closing));
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&connection, &identity, &mut guard, &inbox))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+            .spawn(move || run(&connection, &directory, &closing, &identity, &mut guard, &inbox))?;
+        Ok(Self { jobs: Some(jobs), is_closing, thread: Some(thread) })
     }
 
     /// Runs `work` in the next transaction; returns after its commit.
@@ -81,6 +88,7 @@ impl Drop for WriterThread {
     /// Waits until the accepted jobs have ended.
     fn drop(&mut self) {
         self.jobs = None;
+        self.is_closing.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -105,13 +113,15 @@ fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
 
 fn run(
     connection: &Connection,
+    directory: &Path,
+    is_closing: &AtomicBool,
     identity: &FileIdentity,
     guard: &mut RestoreGuard,
     inbox: &mpsc::Receiver<WriteJob>,
 ) {
     while let Ok(first) = inbox.recv() {
         let began = Instant::now();
-        let opened = begin(connection);
+        let opened = begin(connection, directory, is_closing);
         if let Err(error) = opened.and_then(|()| commit_number::begin_transaction(connection)) {
             let error = StoreError::from(error);
             // Fail all queued jobs at once: one after the other, each would wait for the full busy timeout.
@@ -137,22 +147,20 @@ fn run(
 }
 
 /// Opens a transaction. While another process rewrites the file after an erasure, which takes minutes for a large one,
-/// it waits for longer than SQLite's busy timeout.
-fn begin(connection: &Connection) -> rusqlite::Result<()> {
+/// it waits for longer than SQLite's busy timeout, until the store is closed.
+fn begin(connection: &Connection, directory: &Path, is_closing: &AtomicBool) -> rusqlite::Result<()> {
     let mut is_logged = false;
     loop {
-        match execute(connection, "BEGIN IMMEDIATE") {
-            Err(error) if backup::is_busy(&error) && erased_identifiers::is_vacuuming(connection)? => {
-                if !is_logged {
-                    tracing::info!(
-                        "the file is being rewritten after an erasure; writes wait until that has ended"
-                    );
-                    is_logged = true;
-                }
-                std::thread::sleep(PAUSE);
-            }
-            opened => return opened,
+        let opened = execute(connection, "BEGIN IMMEDIATE");
+        let is_busy = opened.as_ref().is_err_and(backup::is_busy);
+        if !is_busy || is_closing.load(Ordering::Relaxed) || !erasure::is_vacuuming(directory) {
+            return opened;
         }
+        if !is_logged {
+            tracing::info!("the file is being rewritten after an erasure; writes wait until that has ended");
+            is_logged = true;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -181,29 +189,32 @@ mod tests {
     async fn a_write_waits_for_as_long_as_the_file_is_rewritten_after_an_erasure() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
-        let open = || {
+        let open = |patience| {
             let db = Connection::open(&path).unwrap();
-            db.busy_timeout(Duration::ZERO).unwrap();
+            db.busy_timeout(patience).unwrap();
             db
         };
-        let mut db = open();
+        let mut db = open(Duration::ZERO);
         db.pragma_update(None, "journal_mode", "WAL").unwrap();
         inspect::runner().run(&mut db).unwrap();
         commit_number::prepare(&db).unwrap();
         let (guard, _) = RestoreGuard::open(&db, directory.path()).unwrap();
-        let writer = WriterThread::start(db, FileIdentity::of(&path).unwrap(), guard).unwrap();
-        let other = open();
+        let writer =
+            WriterThread::start(db, directory.path(), FileIdentity::of(&path).unwrap(), guard).unwrap();
+        let other = open(Duration::from_secs(10));
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         assert!(writer.write(Box::new(|_| Ok(()))).await.is_err(), "locked by some other program");
-        let erasure =
-            "ROLLBACK; INSERT INTO erasures (patient_id, started_at, rows_deleted_at) VALUES (7, 1, 2);
-             BEGIN IMMEDIATE";
-        other.execute_batch(erasure).unwrap();
+        let vacuum = std::fs::File::create(directory.path().join("vacuum.lock")).unwrap();
+        vacuum.lock().unwrap();
         let write = writer.write(Box::new(|_| Ok(())));
         tokio::pin!(write);
         assert!(tokio::time::timeout(PAUSE, &mut write).await.is_err(), "it waits");
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(write.await, Ok(()));
+        // A process that is killed lets go of the lock: another lock is then an error again.
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        drop(vacuum);
+        assert!(writer.write(Box::new(|_| Ok(()))).await.is_err());
     }
 
     #[tokio::test]
@@ -219,7 +230,8 @@ mod tests {
              CREATE TABLE child (parent REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);",
         )
         .unwrap();
-        let writer = WriterThread::start(db, FileIdentity::of(&path).unwrap(), guard).unwrap();
+        let writer =
+            WriterThread::start(db, directory.path(), FileIdentity::of(&path).unwrap(), guard).unwrap();
         // The deferred foreign key is checked at the end of the transaction only.
         let insert = |db: &Connection| Ok(db.execute_batch("INSERT INTO child VALUES (7)")?);
         let dangling = writer.write(Box::new(insert)).await;

@@ -70,7 +70,7 @@ pub(crate) fn insert_revision(
 ) -> StoreResult<()> {
     delete_replaced(db, stream, instant)?;
     let current = observation::get(db, stream, instant)?;
-    if has_current(db, target, stream, &current)? {
+    if is_deleted(&current) || has_current(db, target, stream, &current)? {
         return Ok(());
     }
     let quiet_period = if target.daily_total { DAILY_TOTAL_QUIET_PERIOD } else { QUIET_PERIOD };
@@ -111,7 +111,10 @@ pub(crate) fn renumber(
 ) -> StoreResult<()> {
     let Observation { instant, value, zone, revision, ref details, .. } = *sent;
     let delete = "DELETE FROM outbox WHERE stream_id = ? AND instant = ? AND revision = ?";
-    db.prepare_cached(delete)?.execute(params![stream, instant, revision])?;
+    // The row is gone if the patient was erased meanwhile, or if OW has said that it is a day's total.
+    if db.prepare_cached(delete)?.execute(params![stream, instant, revision])? == 0 {
+        return Ok(());
+    }
     // Of a replaced value it is unknown whether JHE has it.
     let update = "UPDATE revisions SET undelivered = 2 WHERE stream_id = ? AND instant = ? AND revision = ?";
     db.prepare_cached(update)?.execute(params![stream, instant, revision])?;
@@ -135,8 +138,9 @@ pub(crate) fn insert_admitted(
     now: Timestamp,
 ) -> StoreResult<()> {
     let target = find_target(db, stream)?;
-    if is_sent(db, target.code)? && patient::is_of_jhe(db, target.patient)? {
-        insert_first(db, target, stream, &observation::get(db, stream, instant)?, now)?;
+    let first = observation::get(db, stream, instant)?;
+    if is_sent(db, target.code)? && patient::is_of_jhe(db, target.patient)? && !is_deleted(&first) {
+        insert_first(db, target, stream, &first, now)?;
     }
     Ok(())
 }
@@ -189,7 +193,7 @@ pub fn requeue_all(db: &Connection, patient: PatientId, now: Timestamp) -> Store
                                     AND revisions.instant = newest.instant AND undelivered <> 1)
              AND last.undelivered = 0 AND last.value = newest.value
              AND last.utc_offset IS newest.utc_offset AND last.details IS newest.details
-         WHERE patient_id = ?1 AND entered_in_error = 0
+         WHERE patient_id = ?1 AND entered_in_error = 0 AND coalesce(newest.details ->> 'deleted', 0) = 0
            AND NOT EXISTS (SELECT 1 FROM delivered_elsewhere AS theirs
                            WHERE theirs.patient_id = ?1 AND theirs.code_id = streams.code_id
                              AND theirs.instant = newest.instant AND theirs.value = newest.value)
@@ -210,12 +214,17 @@ fn insert(db: &Connection, stream: i64, observation: &Observation, due: Timestam
     Ok(())
 }
 
-fn is_sent(db: &Connection, code: i64) -> StoreResult<bool> {
+/// Returns true if the provider has deleted the event: nothing of it is sent any more.
+fn is_deleted(observation: &Observation) -> bool {
+    observation.details.as_ref().is_some_and(|details| details.deleted)
+}
+
+pub(crate) fn is_sent(db: &Connection, code: i64) -> StoreResult<bool> {
     let mut query = db.prepare_cached("SELECT system = ? FROM codes WHERE id = ?")?;
     Ok(query.query_row(params![OPEN_M_HEALTH, code], |row| row.get(0))?)
 }
 
-fn find_target(db: &Connection, stream: i64) -> StoreResult<ExportTarget> {
+pub(crate) fn find_target(db: &Connection, stream: i64) -> StoreResult<ExportTarget> {
     let mut query = db.prepare_cached("SELECT patient_id, code_id, daily_total FROM streams WHERE id = ?")?;
     let (patient, code, daily_total) =
         query.query_row([stream], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;

@@ -1,14 +1,17 @@
 //! Carries over from a replaced store to a restored one what a restore must not undo: withdrawals, erasures,
-//! disabled accounts, and links that were removed.
+//! disabled accounts, and links that were removed. Stores without a common past have nothing in common to carry.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::store::error::StoreResult;
-use crate::store::privacy::{audit_chain, erasure};
+use crate::store::privacy::erased_identifiers::{self, IdentifierKind};
+use crate::store::privacy::{audit_chain, erasure, withdrawal};
 
 /// The relation of the replaced store to the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +33,13 @@ const CONSENTS: &[&str] = &[
     "UPDATE consents SET withdrawn_at = theirs.withdrawn_at, withdrawal_seen_at = theirs.withdrawal_seen_at
      FROM replaced.consents AS theirs JOIN replaced.patients AS people ON people.id = theirs.patient_id
      JOIN patients AS ours ON ours.id = people.id AND ours.external_id = people.external_id
-     WHERE consents.withdrawn_at IS NULL AND theirs.withdrawn_at IS NOT NULL
+     WHERE consents.withdrawn_at IS NULL AND theirs.withdrawn_at IS NOT NULL AND theirs.suspended = 0
        AND theirs.patient_id = consents.patient_id AND theirs.code_id = consents.code_id
        AND theirs.study_id IS consents.study_id AND theirs.granted_at = consents.granted_at",
     "INSERT INTO consents (patient_id, code_id, study_id, granted_at, withdrawn_at, text_hash, jhe_confirmed_at,
-                           withdrawal_seen_at, data_erased_at, covers_from)
+                           withdrawal_seen_at, data_erased_at, covers_from, suspended)
      SELECT theirs.patient_id, theirs.code_id, theirs.study_id, theirs.granted_at, theirs.withdrawn_at,
-            theirs.text_hash, theirs.jhe_confirmed_at, theirs.withdrawal_seen_at, theirs.data_erased_at, theirs.covers_from
+            theirs.text_hash, theirs.jhe_confirmed_at, theirs.withdrawal_seen_at, theirs.data_erased_at, theirs.covers_from, theirs.suspended
      FROM replaced.consents AS theirs JOIN replaced.patients AS people ON people.id = theirs.patient_id
      JOIN patients AS ours ON ours.id = people.id AND ours.external_id = people.external_id
      JOIN replaced.codes AS coded ON coded.id = theirs.code_id
@@ -85,18 +88,21 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
         return Ok(lineage);
     }
     let transaction = db.unchecked_transaction()?;
+    erase_withdrawn(db)?;
     let is_older_schema = !has_suspended_column(db)?;
     for statement in CONSENTS.iter().chain(OTHERS) {
-        // A store of an older schema did not record how far back a grant reaches.
-        let statement = statement
-            .replace("theirs.covers_from", if is_older_schema { "NULL" } else { "theirs.covers_from" });
+        let mut statement = (*statement).to_owned();
+        if is_older_schema {
+            // Such a store has neither column.
+            statement = statement.replace("theirs.covers_from", "NULL").replace("theirs.suspended", "0");
+        }
         transaction.execute(&statement, [])?;
     }
     if lineage == Lineage::Continues {
         transaction.execute(ACCOUNTS, [])?;
     }
     transaction.commit()?;
-    let erased = if lineage == Lineage::Continues { erase_again(db, now)? } else { 0 };
+    let erased = erase_again(db, lineage, now)?;
     if erased > 0 {
         db.execute_batch("VACUUM main")?;
         erasure::record_vacuum(db, now)?;
@@ -142,12 +148,40 @@ fn find_lineage(db: &Connection) -> StoreResult<Lineage> {
     })
 }
 
+/// Marks withdrawn data as erased that the replaced store has erased: the daemon deletes the observations.
+fn erase_withdrawn(db: &Connection) -> StoreResult<()> {
+    let select = "SELECT DISTINCT ours.patient_id, ours.code_id, codes.code FROM consents AS ours
+         JOIN replaced.consents AS theirs USING (patient_id, code_id, granted_at)
+         JOIN patients ON patients.id = ours.patient_id
+         JOIN replaced.patients AS people ON people.id = patients.id AND people.external_id = patients.external_id
+         JOIN codes ON codes.id = ours.code_id
+         WHERE theirs.study_id IS ours.study_id AND theirs.data_erased_at > coalesce(ours.data_erased_at, 0)";
+    let rows = db
+        .prepare(select)?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<Vec<(PatientId, i64, String)>, _>>()?;
+    for (patient, code_id, code) in rows {
+        db.execute(
+            "UPDATE consents SET data_erased_at = theirs.data_erased_at FROM replaced.consents AS theirs
+             WHERE consents.patient_id = ?1 AND consents.code_id = ?2 AND theirs.patient_id = ?1
+               AND theirs.code_id = ?2 AND theirs.granted_at = consents.granted_at
+               AND theirs.study_id IS consents.study_id AND theirs.data_erased_at IS NOT NULL",
+            rusqlite::params![patient, code_id],
+        )?;
+        withdrawal::delete_derived_rows(db, patient, code_id, &code)?;
+    }
+    Ok(())
+}
+
 /// Erases the patients whom the replaced store has erased; returns their number. The hashes of their identifiers
-/// come along.
-fn erase_again(db: &Connection, now: Timestamp) -> StoreResult<usize> {
-    let select = "SELECT patient_id FROM replaced.erasures WHERE patient_id IN (SELECT id FROM patients)";
-    let erased =
-        db.prepare(select)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<PatientId>, _>>()?;
+/// come along. Where the stores diverged, a number may be another person's, and only the hashes tell.
+fn erase_again(db: &Connection, lineage: Lineage, now: Timestamp) -> StoreResult<usize> {
+    let erased = if lineage == Lineage::Continues {
+        let select = "SELECT patient_id FROM replaced.erasures WHERE patient_id IN (SELECT id FROM patients)";
+        db.prepare(select)?.query_map([], |row| row.get(0))?.collect::<Result<Vec<PatientId>, _>>()?
+    } else {
+        find_by_identifiers(db)?
+    };
     let transaction = db.unchecked_transaction()?;
     for patient in &erased {
         erasure::begin(db, *patient, now)?;
@@ -155,11 +189,37 @@ fn erase_again(db: &Connection, now: Timestamp) -> StoreResult<usize> {
         erasure::finish(db, *patient, now)?;
     }
     db.execute_batch(
-        "INSERT INTO erasures SELECT * FROM replaced.erasures WHERE true ON CONFLICT DO NOTHING;
-         DELETE FROM erased_identifiers;
+        "INSERT INTO erasures SELECT * FROM replaced.erasures WHERE patient_id NOT IN (SELECT id FROM patients)
+         ON CONFLICT DO NOTHING;
          INSERT INTO erased_identifiers (patient_id, kind, salt, hash)
-         SELECT patient_id, kind, salt, hash FROM replaced.erased_identifiers;",
+         SELECT patient_id, kind, salt, hash FROM replaced.erased_identifiers
+         WHERE patient_id IN (SELECT patient_id FROM erasures) ON CONFLICT DO NOTHING;",
     )?;
     transaction.commit()?;
     Ok(erased.len())
+}
+
+/// Finds the patients of the backup whose identifiers at JHE or OW the replaced store has erased.
+fn find_by_identifiers(db: &Connection) -> StoreResult<Vec<PatientId>> {
+    let select = "SELECT id, 'jhe', jhe_patient_id FROM patients WHERE jhe_patient_id IS NOT NULL
+         UNION SELECT id, 'ow', subject FROM patients WHERE subject IS NOT NULL
+         UNION SELECT patient_id, 'ow', ow_user_id FROM links WHERE state <> 'unlinked'";
+    let mut query = db.prepare(select)?;
+    let mut rows = query.query([])?;
+    let mut found = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let kind = if row.get_ref(1)?.as_str().unwrap_or_default() == "jhe" {
+            IdentifierKind::Jhe
+        } else {
+            IdentifierKind::Ow
+        };
+        let identifier = match row.get_ref(2)? {
+            ValueRef::Integer(number) => number.to_string(),
+            text => text.as_str().unwrap_or_default().to_owned(),
+        };
+        if erased_identifiers::is_erased_in(db, "replaced", kind, &identifier)? {
+            found.insert(row.get(0)?);
+        }
+    }
+    Ok(found.into_iter().collect())
 }

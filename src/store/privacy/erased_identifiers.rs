@@ -49,13 +49,6 @@ pub fn find_erasure(db: &Connection, id: PatientId) -> StoreResult<Option<Erasur
     Ok(found.optional()?)
 }
 
-/// Returns true if the file is being rewritten after an erasure, or if that was cut off.
-pub(crate) fn is_vacuuming(db: &Connection) -> rusqlite::Result<bool> {
-    let select =
-        "SELECT EXISTS (SELECT 1 FROM erasures WHERE rows_deleted_at IS NOT NULL AND vacuumed_at IS NULL)";
-    db.prepare_cached(select)?.query_row([], |row| row.get(0))
-}
-
 /// Refuses a patient of JHE who was erased here.
 pub fn refuse_jhe_id(db: &Connection, jhe_id: i64) -> StoreResult<()> {
     refuse(db, IdentifierKind::Jhe, &jhe_id.to_string(), &format!("JHE patient {jhe_id}"))
@@ -82,10 +75,29 @@ pub(crate) fn find_patient(
     kind: IdentifierKind,
     identifier: &str,
 ) -> StoreResult<Option<(PatientId, Timestamp)>> {
-    let mut query = db.prepare_cached(
-        "SELECT patient_id, started_at, salt, hash FROM erased_identifiers JOIN erasures USING (patient_id)
-         WHERE kind = ?",
-    )?;
+    find_patient_in(db, "main", kind, identifier)
+}
+
+/// Returns true if an attached database has erased a patient with this identifier.
+pub(crate) fn is_erased_in(
+    db: &Connection,
+    schema: &str,
+    kind: IdentifierKind,
+    identifier: &str,
+) -> StoreResult<bool> {
+    Ok(find_patient_in(db, schema, kind, identifier)?.is_some())
+}
+
+fn find_patient_in(
+    db: &Connection,
+    schema: &str,
+    kind: IdentifierKind,
+    identifier: &str,
+) -> StoreResult<Option<(PatientId, Timestamp)>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT patient_id, started_at, salt, hash FROM {schema}.erased_identifiers
+         JOIN {schema}.erasures USING (patient_id) WHERE kind = ?"
+    ))?;
     let mut rows = query.query([kind.as_str()])?;
     // Each row has its own salt, so no index can find the identifier.
     while let Some(row) = rows.next()? {

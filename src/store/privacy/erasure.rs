@@ -10,7 +10,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use crate::common::{failpoint, time::Timestamp};
 use crate::model::account::Actor;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
-use crate::store::engine::{backup::TEMPORARY_PREFIX, data_directory::FILE_NAME, inspect::BUSY_TIMEOUT};
+use crate::store::engine::{backup::TEMPORARY_PREFIX, data_directory::FILE_NAME};
+use crate::store::engine::{directory_lock, inspect::BUSY_TIMEOUT};
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::privacy::audit;
 use crate::store::privacy::erased_identifiers::{self, IdentifierKind, find_erasure};
@@ -22,6 +23,8 @@ const BATCH: i64 = 5000;
 /// Time to wait for readers of the log, which keep it from being truncated.
 const PATIENCE: Duration = Duration::from_secs(15);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Locked while the file is rewritten.
+const VACUUM_LOCK: &str = "vacuum.lock";
 /// Replaces the name until the row is deleted.
 const ERASED_NAME: &str = "(being erased)";
 /// Tables that give access to the patient's data or request more of them.
@@ -177,6 +180,10 @@ pub fn finish(db: &Connection, id: PatientId, now: Timestamp) -> StoreResult<()>
 /// processes may have it open; their writes wait up to [`BUSY_TIMEOUT`]. Returns false if a permanent reader,
 /// such as Litestream, keeps the log from being truncated; later writes overwrite it.
 pub fn vacuum(directory: &Path) -> StoreResult<bool> {
+    // Tells the writers of all processes that they have to wait, for as long as this process lives.
+    let lock = directory_lock::open_lock(directory, VACUUM_LOCK)
+        .map_err(|failure| StoreError::Other(failure.message))?;
+    lock.lock().map_err(|error| StoreError::Other(error.to_string()))?;
     let db = Connection::open_with_flags(directory.join(FILE_NAME), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.execute_batch("VACUUM")?;
@@ -189,6 +196,12 @@ pub fn vacuum(directory: &Path) -> StoreResult<bool> {
             true => std::thread::sleep(RETRY_PAUSE),
         }
     }
+}
+
+/// Returns true while a process rewrites the file after an erasure.
+pub(crate) fn is_vacuuming(directory: &Path) -> bool {
+    let file = fs::File::open(directory.join(VACUUM_LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// Records that the file was rewritten.

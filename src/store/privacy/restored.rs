@@ -1,7 +1,7 @@
 //! Applies to a restored store what a restore must not undo: nobody is signed in, and no consent that may have
 //! been withdrawn since the backup counts.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::account::Actor;
@@ -112,6 +112,25 @@ pub fn confirm_suspended(
         count += 1;
     }
     Ok(count)
+}
+
+/// Returns true if everything of a patient was read since the last restore.
+pub fn is_read_since(db: &Connection, patient: PatientId) -> StoreResult<bool> {
+    let mut query = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM sync_status JOIN counters ON name = ? AND fully_read_at >= value
+                        WHERE patient_id = ?)",
+    )?;
+    Ok(query.query_row(params![RESTORED, patient], |row| row.get(0))?)
+}
+
+/// Counts the patients with waiting observations of whom not everything was read since the last restore.
+pub fn count_unread(db: &Connection) -> StoreResult<i64> {
+    let mut query = db.prepare_cached(
+        "SELECT count(DISTINCT streams.patient_id) FROM counters, outbox_counts
+         JOIN streams ON streams.id = stream_id LEFT JOIN sync_status USING (patient_id)
+         WHERE name = ? AND state = 'pending' AND rows > 0 AND coalesce(fully_read_at, 0) < value",
+    )?;
+    Ok(query.query_row([RESTORED], |row| row.get(0))?)
 }
 
 /// Returns the time of the last restore.

@@ -62,7 +62,7 @@ pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> S
          WHERE jhe_patient_id IS NULL OR consents_refreshed_at > ?2
          GROUP BY patients.id, consents.code_id
          HAVING count(*) = count(withdrawn_at) AND max(withdrawal_seen_at) <= ?1
-            AND count(*) > count(data_erased_at)
+            AND count(*) > count(data_erased_at) AND max(suspended) = 0
             AND (max(withdrawn_at > granted_at)
                  OR EXISTS (SELECT 1 FROM streams WHERE streams.patient_id = consents.patient_id
                             AND streams.code_id = consents.code_id))",
@@ -78,7 +78,7 @@ pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> S
              WHERE patient_id = ? AND code_id = ? AND data_erased_at IS NULL",
             params![now, one.patient, one.code_id],
         )?;
-        erasure::with_secure_delete(db, || delete_derived_rows(db, one))?;
+        erasure::with_secure_delete(db, || delete_derived_rows(db, one.patient, one.code_id, &one.code))?;
         let detail = format!("{}, withdrawn at {}", one.code, one.withdrawn);
         audit::record(db, now, Actor::Daemon, "data.erase", Some(one.patient), &detail)?;
     }
@@ -86,17 +86,22 @@ pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> S
 }
 
 /// Deletes everything but the observations, which [`erase_batch`] deletes in batches.
-fn delete_derived_rows(db: &Connection, due: &DueErasure) -> StoreResult<()> {
+pub(crate) fn delete_derived_rows(
+    db: &Connection,
+    patient: PatientId,
+    code_id: i64,
+    code: &str,
+) -> StoreResult<()> {
     for table in ["delivered_elsewhere", "hourly_sample_counts"] {
         db.execute(
             &format!("DELETE FROM {table} WHERE patient_id = ? AND code_id = ?"),
-            params![due.patient, due.code_id],
+            params![patient, code_id],
         )?;
     }
-    for series in SERIES.iter().filter(|series| series.code == due.code) {
+    for series in SERIES.iter().filter(|series| series.code == code) {
         db.execute(
             "DELETE FROM rejected_samples WHERE patient_id = ? AND series_type = ?",
-            params![due.patient, series.series_type],
+            params![patient, series.series_type],
         )?;
     }
     Ok(())

@@ -16,7 +16,8 @@ use crate::model::{consent_intervals::ConsentIntervals, event_census::EventCensu
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::operations::hourly_counters::{self, Lag, Totals};
 use crate::store::operations::{counter, tick_lock};
-use crate::store::outbox::{delivered_elsewhere, enqueue::ExportTarget, one_of_two_modes};
+use crate::store::outbox::enqueue::{self, ExportTarget};
+use crate::store::outbox::{delivered_elsewhere, one_of_two_modes};
 use crate::store::people::{consent, patient};
 use crate::store::samples::merge::{self, Change};
 use crate::store::samples::rejected::{self, Rejected};
@@ -62,7 +63,7 @@ struct StreamChanges {
     newest: Option<Timestamp>,
     /// Changes to this stream.
     own: Vec<Change>,
-    /// Changes to the stream that this one continues under a new name.
+    /// Changes to the stream that this one continues under a new name, or to the stream of totals.
     renamed: Vec<(i64, Change)>,
     renamed_from: Option<i64>,
     /// New ids that OW gives to stored events.
@@ -357,7 +358,13 @@ fn write_stream(
     let Some(newest) = changes.newest else { return Ok(changes.count()) };
     let stored = match changes.stored {
         Some(stored) => stored,
-        None if changes.own.is_empty() && changes.renamed_from.is_none() => return Ok(changes.count()),
+        None if changes.own.is_empty() && changes.renamed_from.is_none() => {
+            // All samples belong to the stream of totals: this one is not made.
+            for (stream, change) in &changes.renamed {
+                write_elsewhere(db, owner, key, *stream, change, run, now)?;
+            }
+            return Ok(changes.count());
+        }
         None => {
             let id = stream::insert(db, owner, key, changes.code, newest)?;
             failpoint::at("commit.stream");
@@ -397,6 +404,8 @@ fn write_stream(
         write_change::update(db, stream, change, is_exported && is_admitted, commit, now)?;
         failpoint::at("change.kept");
         if let Some(target) = target.filter(|_| is_admitted) {
+            // A change of the stream of totals waits as long as a total.
+            let target = if stream == stored.id { target } else { enqueue::find_target(db, stream)? };
             write_change::enqueue(db, target, stream, change, now)?;
             failpoint::at("change.queued");
         }
@@ -405,6 +414,28 @@ fn write_stream(
     // A device whose clock is ahead must not hide that its patient is silent later.
     update_newest(db, owner, newest.min(now))?;
     Ok(changes.count())
+}
+
+/// Writes a change to another stream than that of the batch, with what that stream's rows are exported by.
+fn write_elsewhere(
+    db: &Connection,
+    owner: &StreamOwner,
+    key: &StreamKey,
+    stream: i64,
+    change: &Change,
+    run: Option<i64>,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let commit = commit_number::assign(db, run, now)?;
+    let target = enqueue::find_target(db, stream)?;
+    let is_exported = enqueue::is_sent(db, target.code)? && patient::is_of_jhe(db, owner.patient)?;
+    let gate = one_of_two_modes::find_gate(db, owner, key, target.code)?;
+    let is_admitted = gate.map_or(Ok(true), |gate| write_change::admit(db, gate, stream, change))?;
+    write_change::update(db, stream, change, is_exported && is_admitted, commit, now)?;
+    if is_exported && is_admitted {
+        write_change::enqueue(db, target, stream, change, now)?;
+    }
+    Ok(())
 }
 
 fn add_hourly_counts(

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use crate::common::time::Timestamp;
 use crate::model::stream_key::StreamOwner;
 use crate::store::error::StoreResult;
+use crate::store::outbox::enqueue;
 use crate::store::privacy::patient_tables::OBSERVATION_TABLES;
 use crate::store::samples::commit_number;
 
@@ -32,7 +33,7 @@ pub(crate) fn apply(
     let found: Vec<(i64, Timestamp, i64)> = found.collect::<Result<_, _>>()?;
     for &(stream, instant, code) in &found {
         let commit = commit_number::assign(db, run, now)?;
-        if may_be_at_jhe(db, owner, stream, instant)? {
+        if enqueue::is_sent(db, code)? && may_be_at_jhe(db, owner, stream, instant)? {
             db.prepare_cached(
                 "UPDATE observations SET details = json_set(details, '$.deleted', json('true')), commit_number = ?3
                  WHERE stream_id = ?1 AND instant = ?2",

@@ -70,7 +70,12 @@ fn merge_details(
     shown: Option<&Arc<SampleDetails>>,
     is_new_offset: bool,
 ) -> Option<Arc<SampleDetails>> {
-    let mut merged = shown?.clone();
+    let was_part = stored.is_some_and(|stored| stored.was_part);
+    let mut merged = match shown {
+        Some(shown) => shown.clone(),
+        None if was_part => Arc::default(),
+        None => return None,
+    };
     if let (Some(before), Some(now)) = (stored.and_then(|stored| stored.frame), merged.frame) {
         let is_pinned = merged.id.is_none() && !is_new_offset;
         let (start, end) = if is_pinned { (before.start, before.end) } else { (now.start, now.end) };
@@ -85,7 +90,7 @@ fn merge_details(
             Arc::make_mut(&mut merged).frame = Some(frame);
         }
     }
-    if stored.is_some_and(|stored| stored.was_part) && !merged.was_part {
+    if was_part && !merged.was_part {
         Arc::make_mut(&mut merged).was_part = true;
     }
     Some(merged)
@@ -177,6 +182,16 @@ mod tests {
         assert_eq!(one(&awake, &asleep), [Change::Relocated(asleep)]);
         assert_eq!(one(&sample(1, 60.0), &awake), [Change::Relocated(awake.clone())]);
         assert_eq!(one(&awake, &sample(1, 60.0)), []);
+    }
+
+    #[test]
+    fn a_total_that_was_a_part_keeps_its_identifier_without_other_details() {
+        let was_part = SampleDetails { was_part: true, ..SampleDetails::default() };
+        let kept = Sample { details: Some(Arc::new(was_part)), ..sample(1, 60.0) };
+        assert_eq!(one(&kept, &sample(1, 60.0)), []);
+        let revised = one(&kept, &sample(1, 61.0));
+        let [Change::Revised(revised)] = revised.as_slice() else { panic!("{revised:?}") };
+        assert!(revised.details.as_ref().is_some_and(|details| details.was_part));
     }
 
     #[test]

@@ -24,7 +24,6 @@ pub(crate) struct Followed {
     pub(crate) of_totals: Vec<(i64, Change)>,
     /// Observations that move to this stream: their stream and instant.
     pub(crate) moved: Vec<(i64, Timestamp)>,
-    pub(crate) unchanged: u64,
 }
 
 /// Recognizes new samples of a stream that are stored in the stream with the other flag. `is_shown` tells whether OW
@@ -57,12 +56,10 @@ pub(crate) fn follow(
             }
             (Change::New(shown), Some(before)) if !key.daily_total && !insert_only => {
                 let shown = Sample { details: before.details.clone(), ..shown };
-                match merge::compare(before, &shown) {
-                    Some(change) => followed.of_totals.push((stored.id, change)),
-                    None => followed.unchanged += 1,
-                }
+                let change = merge::compare(before, &shown);
+                followed.of_totals.extend(change.map(|change| (stored.id, change)));
             }
-            (_, Some(_)) => followed.unchanged += 1,
+            (_, Some(_)) => {}
             (change, None) => followed.own.push(change),
         }
     }

@@ -59,7 +59,7 @@ impl ExportSummary {
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
                 @if let Some(error) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (error) "." } }
-                @if !self.refused.is_empty() { (self.render_refused(staff)) }
+                @if !self.refused.is_empty() && staff.visible_to() == VisibleTo::Everybody { (self.render_refused(staff)) }
             }
         } }
     }

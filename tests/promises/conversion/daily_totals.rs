@@ -299,3 +299,19 @@ fn an_offset_that_ow_learns_later_moves_the_day_and_a_profile_does_not() {
     assert_eq!(world.created(), 0);
     assert_eq!(start(&world), "2026-11-20T00:00:00-05:00", "an offset is not unlearned");
 }
+
+#[test]
+fn a_flag_that_ow_loses_does_not_lose_the_next_value() {
+    let world = World::new();
+    let (user, patient) = world.patient_of(&[STEPS], "UTC");
+    let stamp = "2026-11-21T03:00:00Z";
+    total(&world.sim, &user, stamp, "+00:00", 5000.0);
+    assert_eq!(world.created(), 1);
+    world.sim.put_row(&user, Row::of("steps", at(stamp), 6000.0).with_zone("+00:00"));
+    for _ in 0..2 {
+        assert_eq!(world.created(), 0);
+        let table = world.table(&patient);
+        assert_eq!((table.len(), table[0].value.to_string(), table[0].revision), (1, "6000".to_owned(), 1));
+        assert_eq!(hours(&table[0]), 24);
+    }
+}

@@ -73,7 +73,9 @@ fn a_value_that_changed_after_a_lost_delivery_reaches_jhe_under_the_next_free_re
     let measured = scene.world.now.minus(HOUR);
     let send = |scene: &mut Scene, value: f64| {
         scene.world.sim.put(&user, measured, value);
-        scene.world.run(&["poll", "--window", "2d"]);
+        assert_eq!(scene.world.run(&["poll", "--window", "2d"]).code, 0);
+        // After a restore, a patient is read before anything is sent.
+        assert_eq!(scene.world.poll().code, 0);
         scene.world.pass(HOUR * 7);
         scene.export()
     };

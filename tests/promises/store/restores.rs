@@ -7,6 +7,8 @@ use crate::support::erasure::{erased, external_id, one, rows_of};
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
+const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
+
 fn backup(world: &World) -> PathBuf {
     let file = world.directory.path().join("before.sqlite3");
     let ran = world.run(&["backup", file.to_str().unwrap()]);
@@ -123,9 +125,15 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
 }
 
 #[test]
-fn suspended_consents_are_never_erased_as_withdrawn_ones() {
+fn suspended_consents_are_never_erased_as_withdrawn_ones_and_stay_suspended_after_another_restore() {
     let mut world = World::new();
     let (user, patient) = world.patient();
+    // An earlier grant was withdrawn, and the daemon has seen that.
+    consent(&world, &patient, "--withdraw");
+    world.poll();
+    world.pass(HOUR);
+    consent(&world, &patient, "--grant");
+    world.pass(HOUR);
     fill(&world, &user);
     world.created();
     world.setting("data.after_withdrawal", "erase");
@@ -137,8 +145,61 @@ fn suspended_consents_are_never_erased_as_withdrawn_ones() {
         world.pass(HOUR * 30);
         world.poll();
     }
-    assert_eq!(world.run(&["restore", "--confirm-consents"]).code, 0);
+    let ran = restore(&world, &file, &["--force"]);
+    assert!(ran.stderr.contains("consents of 1 patients"), "{ran:?}");
+    restore(&world, &file, &["--force", "--confirm-consents"]);
+    assert!(!doctor(&world).contains("suspended"));
     assert_eq!(world.kept(&patient).len(), 12);
+    fill(&world, &user);
+    world.created();
+    assert_eq!(world.kept(&patient).len(), 24, "the consent is active");
+}
+
+#[test]
+fn withdrawn_data_that_were_erased_stay_erased_after_a_restore_and_a_new_grant() {
+    let mut world = World::new();
+    let (user, patient) = world.patient();
+    fill(&world, &user);
+    world.created();
+    world.setting("data.after_withdrawal", "erase");
+    world.setting("data.erase_after", "1d");
+    let file = backup(&world);
+    consent(&world, &patient, "--withdraw");
+    world.poll();
+    world.pass(HOUR * 30);
+    world.poll();
+    consent(&world, &patient, "--grant");
+    assert!(world.kept(&patient).is_empty());
+    restore(&world, &file, &["--force"]);
+    world.setting("data.after_withdrawal", "erase");
+    world.poll();
+    assert!(world.kept(&patient).is_empty(), "{:?}", world.kept(&patient));
+}
+
+#[test]
+fn an_erased_patient_stays_erased_where_two_backups_come_one_after_the_other() {
+    let world = World::new();
+    let (_, stays) = world.patient();
+    let first = backup(&world);
+    let second = world.directory.path().join("second.sqlite3");
+    let (user, leaves) = world.patient();
+    std::fs::rename(&first, world.directory.path().join("first.sqlite3")).unwrap();
+    let first = world.directory.path().join("first.sqlite3");
+    assert_eq!(world.run(&["backup", second.to_str().unwrap()]).code, 0);
+    // The first one is restored, and the person comes in again under another number and is erased.
+    restore(&world, &first, &["--force"]);
+    for _ in 0..2 {
+        let add = ["patient", "add", "--name", "C"];
+        assert_eq!(world.run(&add).code, 0);
+    }
+    let add = ["patient", "add", "--name", "B", "--ow-user", &user];
+    let again = world.run(&add).stdout.trim().to_owned();
+    assert_ne!(again, leaves);
+    erased(&world, &again);
+    restore(&world, &second, &["--force"]);
+    let tables: Vec<String> = rows_of(&world, &leaves).into_iter().map(|(table, _)| table).collect();
+    assert!(!tables.contains(&"patients".to_owned()) && !tables.contains(&"links".to_owned()), "{tables:?}");
+    assert!(world.run(&["patient", "list"]).stdout.contains(&stays));
 }
 
 #[test]
@@ -199,6 +260,35 @@ fn jhes_consents_are_asked_for_again_and_not_suspended() {
     scene.world.pass(HOUR);
     scene.fill(&user, 1);
     assert_eq!(scene.world.created(), 12);
+}
+
+#[test]
+fn after_a_restore_patients_are_read_before_anything_is_sent() {
+    let mut scene = Scene::new();
+    let (user, patient) = scene.patient(40001);
+    let measured = scene.world.now.minus(MINUTE * 30);
+    scene.world.sim.put(&user, measured, 80.0);
+    scene.world.created();
+    let file = backup(&scene.world);
+    scene.world.pass(MINUTE * 10);
+    scene.export();
+    scene.world.sim.put(&user, measured, 82.0);
+    scene.world.poll();
+    scene.world.pass(HOUR * 7);
+    scene.export();
+    assert_eq!(scene.jhe.state().kept.len(), 2);
+    // The backup has the old value as unsent; OW and JHE have the new one.
+    restore(&scene.world, &file, &["--force"]);
+    let ran = scene.export();
+    assert!(
+        ran.stdout.contains("Delivered 0") && ran.stdout.contains("1 patients are read first"),
+        "{ran:?}"
+    );
+    scene.world.poll();
+    scene.world.pass(HOUR * 7);
+    scene.export();
+    assert_eq!(scene.jhe.state().kept.len(), 2, "JHE has both values already");
+    assert_eq!(scene.world.kept(&patient), [(measured, 82.0)]);
 }
 
 #[test]
