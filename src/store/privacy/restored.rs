@@ -114,6 +114,17 @@ pub fn confirm_suspended(
     Ok(count)
 }
 
+/// Ends a patient's suspended consents for good: the patient had withdrawn them since the backup.
+pub fn withdraw_suspended(
+    db: &Connection,
+    patient: PatientId,
+    actor: Actor,
+    now: Timestamp,
+) -> StoreResult<()> {
+    db.execute("UPDATE consents SET suspended = 0 WHERE suspended = 1 AND patient_id = ?", [patient])?;
+    audit::record(db, now, actor, "consent.withdraw", Some(patient), "before a restore")
+}
+
 /// Returns true if everything of a patient was read since the last restore.
 pub fn is_read_since(db: &Connection, patient: PatientId) -> StoreResult<bool> {
     let mut query = db.prepare_cached(

@@ -1,4 +1,4 @@
-//! Lists the patients whose consents a restore has suspended, and confirms them.
+//! Lists the patients whose consents a restore has suspended, and confirms or ends them.
 
 use maud::{Markup, html};
 
@@ -35,10 +35,10 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
     let now = app.clock.now();
     let read = |db: &_| Ok((restored::list_suspended(db)?, restored::find_last_restore(db)?));
     let (suspended, last) = app.store.read(read).await?;
-    let done = if request.query.get("done") == "confirmed" {
-        "Confirmed. The next sync reads them again."
-    } else {
-        ""
+    let done = match request.query.get("done") {
+        "withdrawn" => "The withdrawal is recorded.",
+        "confirmed" => "Confirmed. The next sync reads them again.",
+        _ => "",
     };
     let staff = operator.staff();
     let body = html! {
@@ -52,9 +52,8 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
             p.empty { "No consent waits for confirmation." }
         } @else {
             p {
-                "These patients had consented when the backup was made. Whoever has withdrawn since then must not be \
-                 confirmed: record the withdrawal on the patient’s page. Until you confirm, nothing of them is read or \
-                 sent. What is measured meanwhile is read later."
+                "These patients had consented when the backup was made. Confirm those who have not withdrawn since then. \
+                 Until you confirm, nothing of them is read or sent; what is measured meanwhile is read afterwards."
             }
             table {
                 (table_head(&[Text("Patient"), Text("Data types"), Text("Backup of"), Text("")]))
@@ -62,7 +61,7 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
                     th scope="row" data-label="Patient" { a href={ "/admin/patients/" (one.patient) } { (one.patient) " " (one.name) } }
                     td data-label="Data types" { (one.scopes) }
                     td data-label="Backup of" { (ago(now, Some(one.as_of))) }
-                    td data-label="" { (form(PATH, staff.token(), &confirm_one(one))) }
+                    td data-label="" { div.actions { (form(PATH, staff.token(), &decide(one))) } }
                 } } }
             }
             (form(PATH, staff.token(), &html! { button type="submit" { "Confirm the consents of all " (suspended.len()) } }))
@@ -71,10 +70,15 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
     Ok(render_staff_page(app, staff, PATH, "Restored backup", &body))
 }
 
-fn confirm_one(one: &SuspendedPatient) -> Markup {
+fn decide(one: &SuspendedPatient) -> Markup {
     html! {
         input type="hidden" name="patient" value=(one.patient);
-        button.quiet type="submit" { "Confirm" span.hidden { " the consents of patient " (one.patient) } }
+        button.quiet type="submit" name="action" value="confirm" {
+            "Confirm" span.hidden { " the consents of patient " (one.patient) }
+        }
+        button.quiet type="submit" name="action" value="withdrawn" {
+            "Has withdrawn" span.hidden { ": patient " (one.patient) }
+        }
     }
 }
 
@@ -87,6 +91,10 @@ async fn confirm(app: &App, request: &Request, operator: &Operator) -> HandlerRe
         }
     };
     let (who, now) = (operator.staff().actor(), app.clock.now());
+    if let Some(patient) = patient.filter(|_| form.get("action") == "withdrawn") {
+        app.store.write(move |db| restored::withdraw_suspended(db, patient, who, now)).await?;
+        return Ok(see_other("/admin/restored?done=withdrawn"));
+    }
     app.store.write(move |db| restored::confirm_suspended(db, patient, who, now)).await?;
     Ok(see_other("/admin/restored?done=confirmed"))
 }

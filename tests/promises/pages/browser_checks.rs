@@ -114,6 +114,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
         "/admin/audit",
         "/admin/settings",
         "/admin/accounts",
+        "/admin/restored",
         "/admin/password",
     ] {
         operator.go(&at(path));
