@@ -44,13 +44,13 @@ impl Position {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (commit, audit) = text.trim().split_once(' ')?;
-        Some(Self { commit: commit.parse().ok()?, audit: audit.parse().ok()? })
+        let mut numbers = text.split_whitespace().map(|number| number.parse().ok());
+        Some(Self { commit: numbers.next()??, audit: numbers.next()?? })
     }
 
     /// Formats the numbers at a fixed length, so that they can be overwritten in place.
     fn render(self) -> String {
-        format!("{:020} {:020}\n", self.commit, self.audit)
+        format!("{:20} {:20}\n", self.commit, self.audit)
     }
 }
 

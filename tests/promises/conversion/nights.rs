@@ -139,11 +139,11 @@ fn merging_two_stored_parts_creates_no_new_observation() {
 #[test]
 fn a_merged_night_of_a_renamed_device_keeps_its_identifier() {
     let mut world = World::new();
+    world.setting("ow.first_connect_window", "3d");
     let (user, patient) = world.patient_of(&[DURATION], "UTC");
     let before = night(world.now.minus(HOUR * 38), EIGHT);
     let nights = [before, last_night(&world)];
     let ids = nights.clone().map(|night| world.sim.put_event(&user, night));
-    world.setting("ow.first_connect_window", "3d");
     assert_eq!(world.created(), 2);
     let names = |world: &World| -> Vec<String> {
         world.table(&patient).iter().map(|line| line.name.split('#').next().unwrap().to_owned()).collect()

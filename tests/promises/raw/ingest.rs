@@ -284,8 +284,8 @@ fn an_outage_leaves_no_hole() {
 #[test]
 fn an_unfinished_first_turn_does_not_move_the_mark_past_unread_objects() {
     let (mut world, mut bucket) = raw_world();
-    let (user, patient) = world.patient();
     world.setting("ow.first_connect_window", "10d");
+    let (user, patient) = world.patient();
     for day in 12..=21 {
         let at = format!("2026-11-{day}T08:00:00Z");
         bucket.put_heart_rates(&Bucket::key(&format!("2026-11-{day}"), &user, "1"), &[(&at, 60.0, "rest")]);

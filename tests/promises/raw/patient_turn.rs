@@ -20,9 +20,9 @@ fn store(world: &World) -> rusqlite::Connection {
 #[test]
 fn a_turn_is_limited_and_continues_in_the_next_tick() {
     let (mut world, bucket) = raw_world();
+    world.setting("ow.first_connect_window", "60d");
     let ((one, first), (two, second)) = (world.patient(), world.patient());
     world.setting("ow.concurrency", "1");
-    world.setting("ow.first_connect_window", "60d");
     let oldest = "2026-09-23";
     for number in 0..TURN {
         bucket.put_bare(
