@@ -17,6 +17,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__schema", include_str!("../migrations/V1__schema.sql")),
     ("V2__suspect", include_str!("../migrations/V2__suspect.sql")),
     ("V3__restores", include_str!("../migrations/V3__restores.sql")),
+    ("V4__dataset", include_str!("../migrations/V4__dataset.sql")),
 ];
 
 /// Time that SQLite waits for another process's write before it gives up.

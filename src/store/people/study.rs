@@ -70,12 +70,25 @@ pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     Ok(Study { id, terms, is_of_jhe })
 }
 
-/// Enrols a patient. Returns false if the patient is enrolled already.
+/// Enrols a patient under the next free number of the study. Returns false if the patient is enrolled already.
 pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> StoreResult<bool> {
+    let mut enrolled = db.prepare_cached("SELECT 1 FROM enrolments WHERE study_id = ? AND patient_id = ?")?;
+    if enrolled.exists(params![id, patient])? {
+        return Ok(false);
+    }
+    let mut next = db.prepare_cached(
+        "UPDATE studies SET next_participant = next_participant + 1 WHERE id = ?
+         RETURNING printf('%03d', next_participant - 1)",
+    )?;
+    let mut taken = db.prepare_cached("SELECT 1 FROM enrolments WHERE study_id = ? AND participant = ?")?;
+    let mut participant: String = next.query_row([id], |row| row.get(0))?;
+    while taken.exists(params![id, participant])? {
+        participant = next.query_row([id], |row| row.get(0))?;
+    }
     let insert =
-        "INSERT INTO enrolments (study_id, patient_id, enrolled_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-    let enrolled = db.execute(insert, params![id, patient, now])?;
-    Ok(enrolled > 0)
+        "INSERT INTO enrolments (study_id, patient_id, enrolled_at, participant) VALUES (?, ?, ?, ?)";
+    db.execute(insert, params![id, patient, now, participant])?;
+    Ok(true)
 }
 
 pub fn list_of_patient(db: &Connection, patient: PatientId) -> StoreResult<Vec<Study>> {

@@ -28,6 +28,7 @@ pub(crate) const PATIENT_TABLES: &[&str] = &[
     "sync_status",
     "hourly_sample_counts",
     "rejected_samples",
+    "removed_observations",
     "backfills",
     "historical_reads",
     "silences",
