@@ -77,8 +77,10 @@ fn conversion(series: &'static SeriesType, record: &Value) -> f64 {
     let stream = StreamInfo::unstored(&key, "009edd1e-49f6-4e35-a7b9-952f45e501e9", "ow:normalized");
     rate(|| {
         let sample = match series.origin {
-            OwEndpoint::Timeseries(_) => convert(series, parsed.as_ref().unwrap(), &zone).unwrap().sample,
-            _ => convert_event(series, record, &zone).unwrap().unwrap().sample,
+            OwEndpoint::Timeseries(_) => {
+                convert(series, parsed.as_ref().unwrap(), &zone, &mut Vec::new()).unwrap().sample
+            }
+            _ => convert_event(series, record, &zone, &mut Vec::new()).unwrap().unwrap().sample,
         };
         black_box(omh_document(&stream, &sample.into()).unwrap());
     })

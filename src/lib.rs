@@ -29,6 +29,7 @@ pub mod common;
 pub mod config;
 mod consent;
 mod daemon;
+mod dataset;
 mod demo;
 mod doctor;
 pub mod export;

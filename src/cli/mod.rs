@@ -10,6 +10,7 @@ pub(crate) mod backup;
 pub(crate) mod catalog;
 pub(crate) mod convert;
 pub(crate) mod data_directory_check;
+pub(crate) mod dataset;
 pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod help_examples;

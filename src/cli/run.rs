@@ -8,8 +8,8 @@ use clap_complete::Shell;
 use crate::app::session::Session;
 use crate::cli::data_directory_check::check_data_directory;
 use crate::cli::{
-    adherence, admin, adopt, alerts, audit, backup, catalog, convert, doctor, export, help_examples, invite,
-    man, observations, patient, poll, ready, rejected, seed_and_migrate, settings,
+    adherence, admin, adopt, alerts, audit, backup, catalog, convert, dataset, doctor, export, help_examples,
+    invite, man, observations, patient, poll, ready, rejected, seed_and_migrate, settings,
 };
 use crate::common::{failure::Failure, stdout};
 use crate::config::{environment::Environment, flags::Flags};
@@ -65,6 +65,8 @@ enum Command {
     Poll(poll::Arguments),
     /// Write observations to standard output
     Observations(observations::Arguments),
+    /// Write the data set of a study: tables with a data dictionary, for researchers
+    Dataset(dataset::Arguments),
     /// Write the days with data to standard output, by patient, study and scope
     Adherence(adherence::Arguments),
     /// Send the waiting observations to JHE
@@ -169,6 +171,7 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Serve => Box::pin(run::run(session, &logging)).await,
         Command::Poll(arguments) => poll::run(&session, arguments).await,
         Command::Observations(arguments) => observations::run(&session, arguments).await,
+        Command::Dataset(arguments) => dataset::run(&session, arguments).await,
         Command::Adherence(arguments) => adherence::run(&session, arguments).await,
         Command::Export(arguments) => export::run(&session, arguments).await,
         Command::Adopt(arguments) => adopt::run(&session, arguments).await,

@@ -43,10 +43,96 @@ pub enum Measure {
     Distance,
     /// Energy burned by activity.
     Energy,
+    /// Duration of a workout without its pauses.
+    Duration,
 }
 
+impl Measure {
+    /// Returns the greatest value that can be measured. None is below 0.
+    pub fn max(self) -> f64 {
+        match self {
+            Self::Efficiency => 100.0,
+            _ => f64::MAX,
+        }
+    }
+}
+
+/// The intensity of a workout, in OMH's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Intensity {
+    Light,
+    Moderate,
+    Vigorous,
+}
+
+impl Intensity {
+    /// Parses OW's or Oura's word; none for another.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "low" | "easy" | "light" => Some(Self::Light),
+            "moderate" => Some(Self::Moderate),
+            "high" | "hard" | "vigorous" => Some(Self::Vigorous),
+            _ => None,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Light => "light",
+            Self::Moderate => "moderate",
+            Self::Vigorous => "vigorous",
+        }
+    }
+}
+
+/// A stage of a sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SleepStage {
+    Light,
+    Deep,
+    Rem,
+    Awake,
+    /// In bed, and it is not known whether asleep.
+    InBed,
+    /// Asleep in an unknown stage.
+    Asleep,
+    /// A word unknown to this version.
+    Other,
+}
+
+impl SleepStage {
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "light" => Self::Light,
+            "deep" => Self::Deep,
+            "rem" => Self::Rem,
+            "awake" => Self::Awake,
+            "in_bed" => Self::InBed,
+            "sleeping" | "asleep" => Self::Asleep,
+            _ => Self::Other,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Light => "light",
+            Self::Deep => "deep",
+            Self::Rem => "rem",
+            Self::Awake => "awake",
+            Self::InBed => "in bed",
+            Self::Asleep => "asleep",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// An interval of one sleep stage. It is stored as a list of stage, start and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageInterval(pub SleepStage, pub Timestamp, pub Timestamp);
+
 /// Details of a sample besides its value.
-#[expect(clippy::struct_excessive_bools, reason = "each is a field of the stored JSON")]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleDetails {
     /// Id of the event, part of the sample's identity. It is OW's id, or the provider's in raw mode.
@@ -55,23 +141,23 @@ pub struct SampleDetails {
     /// None for an instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frame: Option<TimeFrame>,
-    /// Name of an activity.
+    /// Kind of an activity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Box<str>>,
+    /// The wearer's or the app's title of a workout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Box<str>>,
+    /// Intensity of a workout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intensity: Option<Intensity>,
     /// False for a nap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_main_sleep: Option<bool>,
-    /// True if measured asleep.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub asleep: bool,
-    /// True for an average over the interval.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub average: bool,
-    /// True for the minimum over the interval.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub minimum: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measures: BTreeMap<Measure, f64>,
+    /// The stages of a sleep in their order, if OW has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageInterval>,
     /// True if the provider has deleted the event since JHE received it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,

@@ -1,11 +1,13 @@
 //! Renders the body of a data point from the columns of an observation. The same row gives the same bytes.
 //!
 //! Keys, units and their order are the reference converter's (omh-shim 2.1.0). For a schema that only its
-//! older version had, they are that version's.
+//! older version had, they are that version's. Statistic, state of the wearer, duration, intensity and title follow
+//! them where known.
 
 use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
 
+use crate::model::catalog::method::{self, Statistic, WearerState};
 use crate::model::catalog::series;
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
@@ -72,7 +74,8 @@ pub(crate) fn body<'a>(
 ) -> serde_json::Result<BodyFields<'a>> {
     let details = observation.details.as_deref();
     let (value, time) = (observation.value, effective_time(observation));
-    let body = series_of(stream)?.body;
+    let series = series_of(stream)?;
+    let body = series.body;
     let mut fields = match body {
         OmhBody::Value(key, unit) => vec![(key, FieldValue::Quantity(value, unit)), time],
         OmhBody::BloodPressure => {
@@ -81,19 +84,21 @@ pub(crate) fn body<'a>(
             fields.push(time);
             fields
         }
-        OmhBody::StepCount => vec![("step_count", FieldValue::Count(value, "steps")), time],
+        OmhBody::StepCount => {
+            // The schema wants an interval. One of unknown length ends where it begins.
+            let EffectiveTime { start, end } = EffectiveTime::of(observation);
+            let end = Some(end.unwrap_or_else(|| start.clone()));
+            let time = ("effective_time_frame", FieldValue::Time(EffectiveTime { start, end }));
+            vec![("step_count", FieldValue::Count(value, "steps")), time]
+        }
         OmhBody::SleepDuration => vec![("sleep_duration", FieldValue::Count(value, SECONDS)), time],
         OmhBody::SleepEpisode => {
             let mut fields = vec![time];
             fields.extend(seconds(details, Measure::TotalSleep, "total_sleep_time"));
             fields.extend(seconds(details, Measure::Awake, "wake_after_sleep_onset"));
             fields.extend(seconds(details, Measure::Latency, "latency_to_sleep_onset"));
-            fields.extend(measure(
-                details,
-                Measure::Efficiency,
-                "sleep_maintenance_efficiency_percentage",
-                "%",
-            ));
+            // Not `sleep_maintenance_efficiency_percentage`: that is of the time after falling asleep.
+            fields.extend(measure(details, Measure::Efficiency, "sleep_efficiency_percentage", "%"));
             fields
         }
         OmhBody::SleepStages => {
@@ -112,24 +117,37 @@ pub(crate) fn body<'a>(
             let mut fields = vec![("activity_name", FieldValue::Text(name)), time];
             fields.extend(measure(details, Measure::Distance, "distance", "m"));
             fields.extend(measure(details, Measure::Energy, "kcal_burned", "kcal"));
+            fields.extend(seconds(details, Measure::Duration, "duration"));
+            let intensity = details.and_then(|details| details.intensity);
+            let intensity =
+                intensity.map(|one| ("reported_activity_intensity", FieldValue::Text(one.as_str())));
+            fields.extend(intensity);
+            let title = details.and_then(|details| details.title.as_deref());
+            fields.extend(title.map(|title| ("activity_title", FieldValue::Text(title))));
             fields
         }
     };
-    match (body, details) {
-        (OmhBody::Value(..), Some(details)) => {
-            let texts = [
-                (details.asleep, "temporal_relationship_to_sleep", "during sleep"),
-                (details.average, "descriptive_statistic", "average"),
-                (details.minimum, "descriptive_statistic", "minimum"),
-            ];
-            let texts = texts.into_iter().filter(|(is_set, ..)| *is_set);
-            fields.extend(texts.map(|(_, key, text)| (key, FieldValue::Text(text))));
-        }
-        (OmhBody::SleepEpisode | OmhBody::SleepStages | OmhBody::TimeInBed, Some(details)) => {
-            fields.extend(details.is_main_sleep.map(|is| ("is_main_sleep", FieldValue::Flag(is))));
-        }
-        _ => {}
+    let method = method::find(series, &stream.provider, stream.daily_total);
+    if matches!(body, OmhBody::Value(..) | OmhBody::StepCount) {
+        // A part of a total is a sum by nature; the total of a day says so.
+        let statistic = method.statistic.filter(|one| *one != Statistic::Sum || stream.daily_total);
+        let denominator = statistic.filter(|one| *one == Statistic::Sum).map(|_| "d");
+        let (at_rest, asleep) = match method.wearer {
+            Some(WearerState::AtRest) => (Some("at rest"), None),
+            Some(WearerState::Asleep) => (None, Some("during sleep")),
+            None => (None, None),
+        };
+        let texts = [
+            ("descriptive_statistic", statistic.map(Statistic::as_str)),
+            ("descriptive_statistic_denominator", denominator),
+            ("temporal_relationship_to_physical_activity", at_rest),
+            ("temporal_relationship_to_sleep", asleep),
+        ];
+        fields.extend(texts.into_iter().filter_map(|(key, text)| Some((key, FieldValue::Text(text?)))));
     }
+    fields.extend(
+        details.and_then(|details| details.is_main_sleep).map(|is| ("is_main_sleep", FieldValue::Flag(is))),
+    );
     Ok(BodyFields(fields))
 }
 

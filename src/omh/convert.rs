@@ -11,9 +11,9 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::catalog::series_type::{OmhBody, SeriesType};
-use crate::model::catalog::{source, unit};
-use crate::model::sample_details::{SampleDetails, TimeFrame};
+use crate::model::catalog::series_type::SeriesType;
+use crate::model::catalog::{method, unit};
+use crate::model::sample_details::TimeFrame;
 use crate::model::{activity_context::ActivityContext, sample::Sample};
 use crate::omh::day::day_of_stamp;
 use crate::omh::event_samples::{over, parse_time};
@@ -37,29 +37,27 @@ pub struct ConvertedRecord<'a> {
 }
 
 /// Converts one record of a requested type. `zone` is the patient's; it decides the local day of a record
-/// without an offset.
+/// without an offset. An offset that cannot be read is reported in `faults`.
 pub fn convert<'a>(
     series: &SeriesType,
     record: &'a TimeseriesRecord<'_>,
     zone: &TimeZone,
+    faults: &mut Vec<String>,
 ) -> Result<ConvertedRecord<'a>, String> {
     if let Some(found) =
         record.series_type.as_deref().filter(|found| !series.timeseries_types().contains(found))
     {
         return Err(format!("its type is '{found}', not '{}'", series.timeseries_types().join("' or '")));
     }
-    if !record.value.is_finite() {
-        return Err(format!("its value {} is not a finite number", record.value));
-    }
     let instant = parse_time("timestamp", &record.timestamp)?;
-    let offset = record.zone_offset.as_deref().and_then(ZoneOffset::parse);
+    let offset = parse_offset(record.zone_offset.as_deref(), faults);
     let from = |field: for<'b> fn(&'b RecordSource<'_>) -> Option<&'b str>| {
         record.source.as_ref().and_then(field).unwrap_or_default()
     };
     let provider = from(|source| source.provider.as_deref());
     let value = convert_value(series, provider, record)?;
     let daily_total = record.is_daily_total.unwrap_or(false);
-    let details = details(series, provider, daily_total, instant, offset, zone)?;
+    let details = frame(series, provider, daily_total, instant, offset, zone)?.map(over);
     Ok(ConvertedRecord {
         provider,
         source: from(|source| source.source.as_deref()),
@@ -76,40 +74,45 @@ fn convert_value(series: &SeriesType, provider: &str, record: &TimeseriesRecord<
         .ok_or_else(|| format!("its unit is '{found}', not '{}'", series.unit))?;
     // HealthKit gives saturation as a fraction, and OW labels that as percent.
     let is_fraction = series.unit == "percent" && provider == "apple" && value > 0.0 && value <= 1.0;
-    Ok(if is_fraction { (value * PRECISION).round() / (PRECISION / 100.0) } else { value })
+    let value = if is_fraction { (value * PRECISION).round() / (PRECISION / 100.0) } else { value };
+    if !value.is_finite() {
+        return Err(format!("its value {:?} {found} is not a finite number", record.value));
+    }
+    Ok(value)
 }
 
-fn details(
+/// Returns the interval of a value that describes a day, or a part of one; none for an instant.
+fn frame(
     series: &SeriesType,
     provider: &str,
     daily_total: bool,
     instant: Timestamp,
     offset: Option<ZoneOffset>,
     zone: &TimeZone,
-) -> Result<Option<SampleDetails>, String> {
-    Ok(match series.body {
-        OmhBody::StepCount if daily_total => Some(over(day_of_stamp(instant, offset, zone)?)),
-        OmhBody::StepCount => {
-            let end = instant.plus(Duration::from_secs(source::step_interval_seconds(provider)));
-            Some(over(TimeFrame { start: instant, start_zone: offset, end, end_zone: offset }))
-        }
-        // Oura's saturation is the mean of a night, and OW stamps it with the bare date.
-        _ if series.series_type == "oxygen_saturation" && provider == "oura" && instant.is_utc_midnight() => {
-            Some(SampleDetails { average: true, ..over(day_of_stamp(instant, offset, zone)?) })
-        }
-        _ if series.series_type == "resting_heart_rate" && source::measures_resting_rate_asleep(provider) => {
-            Some(SampleDetails { asleep: true, ..SampleDetails::default() })
-        }
-        _ => None,
-    })
+) -> Result<Option<TimeFrame>, String> {
+    let method = method::find(series, provider, daily_total);
+    if method.covers_day {
+        return day_of_stamp(instant, offset, zone).map(Some);
+    }
+    Ok(method.interval_seconds.map(|seconds| {
+        let end = instant.plus(Duration::from_secs(seconds));
+        TimeFrame { start: instant, start_zone: offset, end, end_zone: offset }
+    }))
+}
+
+/// Parses the local offset of a record. One that cannot be read is reported; the patient's time zone counts instead.
+pub(crate) fn parse_offset(text: Option<&str>, faults: &mut Vec<String>) -> Option<ZoneOffset> {
+    let offset = ZoneOffset::parse(text?);
+    if offset.is_none() {
+        let text = text.unwrap_or_default();
+        faults.push(format!("its zone_offset '{text}' is no offset; the patient's time zone counts"));
+    }
+    offset
 }
 
 /// Converts one of Oura's own heart rates (omh-shim 2.1.0, `oura_raw` / `heart_rate` without
 /// `bedtime_start`), with the offset of its timestamp and Oura's word for the wearer's activity.
 pub fn convert_heart_rate(record: &OuraHeartRate<'_>) -> Result<Sample, String> {
-    if !record.bpm.is_finite() {
-        return Err(format!("its bpm {} is not a finite number", record.bpm));
-    }
     Ok(Sample {
         instant: parse_time("timestamp", &record.timestamp)?,
         value: record.bpm,
@@ -147,7 +150,7 @@ mod tests {
 
     fn sample(name: &str, record: &TimeseriesRecord<'_>) -> Result<Sample, String> {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
-        convert(series::find(name).unwrap(), record, &zone).map(|point| point.sample)
+        convert(series::find(name).unwrap(), record, &zone, &mut Vec::new()).map(|point| point.sample)
     }
 
     fn by<'a>(provider: &'a str, record: TimeseriesRecord<'a>) -> TimeseriesRecord<'a> {
@@ -168,7 +171,10 @@ mod tests {
     #[test]
     fn an_inconvertible_record_is_refused_with_a_reason() {
         let refused = |record: &TimeseriesRecord| sample("heart_rate", record).unwrap_err();
-        assert_eq!(refused(&pulse("2026-11-21T08:20:00Z", f64::NAN)), "its value NaN is not a finite number");
+        assert_eq!(
+            refused(&pulse("2026-11-21T08:20:00Z", f64::NAN)),
+            "its value NaN bpm is not a finite number"
+        );
         assert_eq!(
             refused(&pulse("2026-11-21T08:20:00", 72.0)),
             "its timestamp '2026-11-21T08:20:00' is wrong: no time zone offset"
@@ -201,20 +207,37 @@ mod tests {
     }
 
     #[test]
-    fn a_resting_heart_rate_is_marked_asleep_for_providers_that_measure_it_so() {
-        let asleep = |provider| {
-            let record = by(provider, record("resting_heart_rate", "bpm", "2026-11-21T05:00:00Z", 52.0));
-            sample("resting_heart_rate", &record).unwrap().details.is_some_and(|details| details.asleep)
-        };
-        assert!(asleep("oura") && asleep("whoop") && !asleep("garmin") && !asleep("apple"));
+    fn a_part_of_unknown_length_claims_no_interval() {
+        let steps = by("google", record("steps", "count", "2026-10-24T22:00:00Z", 432.0));
+        assert_eq!(sample("steps", &steps).unwrap().details, None);
     }
 
     #[test]
-    fn the_saturation_of_oura_is_the_mean_of_its_day() {
-        let mean = by("oura", record("oxygen_saturation", "percent", "2026-11-21T00:00:00Z", 97.2));
-        let details = sample("oxygen_saturation", &mean).unwrap().details.unwrap();
-        assert!(details.average && details.frame.unwrap().start.to_string() == "2026-11-20T23:00:00Z");
-        let garmin = by("garmin", record("oxygen_saturation", "percent", "2026-11-21T00:00:00Z", 97.2));
-        assert_eq!(sample("oxygen_saturation", &garmin).unwrap().details, None);
+    fn a_value_of_a_day_covers_its_local_day() {
+        let start = |record: &TimeseriesRecord| {
+            let details = sample(record.series_type.as_deref().unwrap(), record).unwrap().details;
+            details.map(|details| details.frame.unwrap().start.to_string())
+        };
+        let of = |provider, name, unit| by(provider, record(name, unit, "2026-11-21T00:00:00Z", 97.2));
+        let day = Some("2026-11-20T23:00:00Z".to_owned());
+        assert_eq!(start(&of("oura", "oxygen_saturation", "percent")), day);
+        assert_eq!(start(&of("google", "resting_heart_rate", "bpm")), day);
+        assert_eq!(start(&of("garmin", "oxygen_saturation", "percent")), None);
+    }
+
+    #[test]
+    fn a_value_that_its_unit_makes_infinite_is_refused() {
+        let height = record("height", "m", "2026-11-27T08:00:00Z", 1e308);
+        assert!(sample("height", &height).unwrap_err().contains("1e308 m is not a finite number"));
+    }
+
+    #[test]
+    fn an_offset_that_cannot_be_read_is_reported() {
+        let mut record = pulse("2026-11-21T08:20:00Z", 72.0);
+        record.zone_offset = Some("CET".into());
+        let mut faults = Vec::new();
+        let converted = convert(&series::SERIES[0], &record, &TimeZone::UTC, &mut faults).unwrap();
+        assert_eq!(converted.sample.zone, None);
+        assert_eq!(faults, ["its zone_offset 'CET' is no offset; the patient's time zone counts"]);
     }
 }

@@ -6,32 +6,34 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::common::time::{Timestamp, ZoneOffset};
+use crate::common::time::{Timestamp, offset_at};
 use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use crate::model::sample::Sample;
-use crate::model::sample_details::{Measure, TimeFrame};
-use crate::omh::convert::ConvertedRecord;
+use crate::model::sample_details::{Measure, SleepStage, StageInterval, TimeFrame};
+use crate::omh::convert::{ConvertedRecord, parse_offset};
 use crate::omh::event_samples::{
-    self, SleepRecord, day_activity_sample, event_id, has_stages, parse_day, parse_time, text, time_frame,
-    workout_sample,
+    Numbers, SleepRecord, WorkoutRecord, day_activity_sample, event_id, has_stages, parse_day, parse_time,
+    text, time_frame,
 };
 
 const SECONDS_PER_MINUTE: f64 = 60.0;
 
 /// Converts one record of the endpoint that `series` comes from. `zone` is the patient's; a summary's date is
-/// a day there.
+/// a day there. Parts of the record that are left out are reported in `faults`.
 pub fn convert_event<'a>(
     series: &SeriesType,
     record: &'a Value,
     zone: &TimeZone,
+    faults: &mut Vec<String>,
 ) -> Result<Option<ConvertedRecord<'a>>, String> {
     if !record.is_object() {
         return Err("it is not an object".to_owned());
     }
+    let numbers = Numbers { convert: Value::as_f64, faults };
     let sample = match series.origin {
-        OwEndpoint::Sleep => sleep(series.body, record)?,
-        OwEndpoint::Workouts => Some(workout(record)?),
-        OwEndpoint::Activity => daily_activity(record, zone)?,
+        OwEndpoint::Sleep => sleep(series.body, record, zone, numbers)?,
+        OwEndpoint::Workouts => Some(workout(record, zone, numbers)?),
+        OwEndpoint::Activity => daily_activity(record, zone, numbers)?,
         OwEndpoint::Timeseries(_) => return Err(format!("'{}' is no event", series.series_type)),
     };
     let source = |key: &str| record["source"][key].as_str().unwrap_or_default();
@@ -49,73 +51,109 @@ pub fn event_start(record: &Value) -> Option<Timestamp> {
     Timestamp::parse(record["start_time"].as_str()?).ok()
 }
 
-fn sleep(body: OmhBody, record: &Value) -> Result<Option<Sample>, String> {
-    let frame = frame(record)?;
-    let asleep = number(record, "sleep_duration_seconds")?;
-    let efficiency = number(record, "efficiency_percent")?;
-    let stage = |name: &str| {
-        Ok::<_, String>(number(&record["stages"], name)?.map(|minutes| minutes * SECONDS_PER_MINUTE))
-    };
-    let stages = [
-        (Measure::LightSleep, stage("light_minutes")?),
-        (Measure::DeepSleep, stage("deep_minutes")?),
-        (Measure::RemSleep, stage("rem_minutes")?),
-    ];
+fn sleep(
+    body: OmhBody,
+    record: &Value,
+    zone: &TimeZone,
+    mut numbers: Numbers<'_>,
+) -> Result<Option<Sample>, String> {
+    let frame = frame(record, zone, &mut numbers)?;
+    let stages = &record["stages"];
+    let mut minutes = |key, measure| numbers.measure(stages, key, measure, SECONDS_PER_MINUTE);
+    let (light, deep) =
+        (minutes("light_minutes", Measure::LightSleep), minutes("deep_minutes", Measure::DeepSleep));
+    let (rem, awake) = (minutes("rem_minutes", Measure::RemSleep), minutes("awake_minutes", Measure::Awake));
+    let stages = [light, deep, rem];
     // OW writes 0 for an unknown stage, so 0 minutes awake are known only together with other stages.
-    let awake = stage("awake_minutes")?.filter(|awake| has_stages(&stages) || *awake > 0.0);
-    let in_bed = number(record, "time_in_bed_seconds")
-        .and_then(|seconds| Ok(seconds.or(number(record, "duration_seconds")?)));
+    let awake = awake.1.filter(|awake| has_stages(&stages) || *awake > 0.0);
+    let mut seconds = |key| numbers.read(record, key, f64::MAX);
     let sleep = SleepRecord {
         id: event_id(record),
         frame,
         is_main_sleep: Some(!record["is_nap"].as_bool().unwrap_or(false)),
-        asleep,
-        in_bed,
+        asleep: seconds("sleep_duration_seconds"),
+        in_bed: seconds("time_in_bed_seconds").or_else(|| seconds("duration_seconds")),
         stages,
-        others: [(Measure::Awake, awake), (Measure::Efficiency, efficiency), (Measure::Latency, None)],
+        stage_intervals: stage_intervals(record),
+        others: [
+            (Measure::Awake, awake),
+            numbers.measure(record, "efficiency_percent", Measure::Efficiency, 1.0),
+            (Measure::Latency, None),
+        ],
     };
     sleep.into_sample(body)
 }
 
-fn workout(record: &Value) -> Result<Sample, String> {
-    let frame = frame(record)?;
-    Ok(workout_sample(
-        event_id(record),
+/// Reads the intervals of a night's stages. One without a valid start and end is left out: the sums stand beside them.
+fn stage_intervals(record: &Value) -> Vec<StageInterval> {
+    let interval = |interval: &Value| {
+        let time = |key: &str| Timestamp::parse(interval[key].as_str()?).ok();
+        let stage = SleepStage::parse(interval["stage"].as_str()?);
+        Some(StageInterval(stage, time("start_time")?, time("end_time")?))
+    };
+    record["sleep_stage_intervals"].as_array().into_iter().flatten().filter_map(interval).collect()
+}
+
+fn workout(record: &Value, zone: &TimeZone, mut numbers: Numbers<'_>) -> Result<Sample, String> {
+    let frame = frame(record, zone, &mut numbers)?;
+    let mut number = |key| numbers.read(record, key, f64::MAX);
+    let workout = WorkoutRecord {
+        id: event_id(record),
         frame,
-        text(record, "type")?,
-        number(record, "duration_seconds")?,
-        number(record, "distance_meters")?,
-        number(record, "calories_kcal")?,
-    ))
+        kind: text(record, "type")?,
+        title: record["name"].as_str(),
+        intensity: record["intensity"].as_str(),
+        duration: number("duration_seconds"),
+        distance: number("distance_meters"),
+        energy: number("calories_kcal"),
+    };
+    Ok(workout.into_sample())
 }
 
-fn daily_activity(record: &Value, zone: &TimeZone) -> Result<Option<Sample>, String> {
+fn daily_activity(
+    record: &Value,
+    zone: &TimeZone,
+    mut numbers: Numbers<'_>,
+) -> Result<Option<Sample>, String> {
     let day = parse_day(record, "date", zone)?;
-    let energy = number(record, "active_calories_kcal")?;
-    Ok(day_activity_sample(&day, energy, number(record, "distance_meters")?))
+    let mut number = |key| numbers.read(record, key, f64::MAX);
+    let (energy, distance) = (number("active_calories_kcal"), number("distance_meters"));
+    Ok(day_activity_sample(&day, None, energy, distance))
 }
 
-fn frame(record: &Value) -> Result<TimeFrame, String> {
+/// Reads the interval of an event. OW sends one offset for both ends. If it is that of the patient's zone at one end,
+/// the zone decides the other: the clocks may change in the night.
+fn frame(record: &Value, zone: &TimeZone, numbers: &mut Numbers<'_>) -> Result<TimeFrame, String> {
     let time = |key| parse_time(key, text(record, key)?);
     let (start, end) = (time("start_time")?, time("end_time")?);
-    let zone = record["zone_offset"].as_str().and_then(ZoneOffset::parse);
-    time_frame((start, zone), (end, zone))
-}
-
-fn number(record: &Value, key: &str) -> Result<Option<f64>, String> {
-    event_samples::number(record, key, Value::as_f64)
+    let offset = parse_offset(record["zone_offset"].as_str(), numbers.faults);
+    let ends = (offset_at(zone, start), offset_at(zone, end));
+    let (start_zone, end_zone) = match offset {
+        Some(offset) if offset == ends.0 || offset == ends.1 => (Some(ends.0), Some(ends.1)),
+        offset => (offset, offset),
+    };
+    time_frame((start, start_zone), (end, end_zone))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::time::ZoneOffset;
     use crate::model::catalog::series;
     use serde_json::json;
     use std::collections::BTreeMap;
 
     fn convert(name: &str, record: &Value) -> Result<Option<Sample>, String> {
+        convert_with_faults(name, record, &mut Vec::new())
+    }
+
+    fn convert_with_faults(
+        name: &str,
+        record: &Value,
+        faults: &mut Vec<String>,
+    ) -> Result<Option<Sample>, String> {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
-        Ok(convert_event(series::find(name).unwrap(), record, &zone)?.map(|point| point.sample))
+        Ok(convert_event(series::find(name).unwrap(), record, &zone, faults)?.map(|point| point.sample))
     }
 
     fn night() -> Value {
@@ -176,10 +214,43 @@ mod tests {
         };
         assert_eq!(refused("start_time", Value::Null), "it has no start_time");
         assert_eq!(refused("end_time", json!("2026-11-20T20:00:00Z")), "it ends before it begins");
-        assert_eq!(
-            refused("efficiency_percent", json!("good")),
-            "its efficiency_percent \"good\" is not a number from 0 on"
-        );
         assert_eq!(convert("workout", &json!(7)).unwrap_err(), "it is not an object");
+    }
+
+    #[test]
+    fn an_impossible_number_costs_that_number_and_not_the_event() {
+        let mut record = night();
+        record["efficiency_percent"] = json!(870);
+        record["stages"]["rem_minutes"] = json!(-5);
+        let mut faults = Vec::new();
+        let stages = convert_with_faults("sleep_stage_summary", &record, &mut faults).unwrap().unwrap();
+        assert_eq!(stages.details.unwrap().measures.len(), 3, "light, deep and awake remain");
+        assert_eq!(
+            faults,
+            [
+                "its rem_minutes -5 is not a number from 0 on",
+                "its efficiency_percent 870 is not a number from 0 to 100"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_night_over_a_change_of_the_clocks_ends_in_the_offset_of_its_end() {
+        let mut record = night();
+        record["start_time"] = json!("2026-10-24T21:00:00Z");
+        record["end_time"] = json!("2026-10-25T05:00:00Z");
+        for offset in ["+02:00", "+01:00"] {
+            record["zone_offset"] = json!(offset);
+            let frame = convert("sleep_episode", &record).unwrap().unwrap().frame().unwrap();
+            let minutes = |zone: Option<ZoneOffset>| zone.map(ZoneOffset::minutes);
+            assert_eq!(
+                (minutes(frame.start_zone), minutes(frame.end_zone)),
+                (Some(120), Some(60)),
+                "{offset}"
+            );
+        }
+        record["zone_offset"] = json!("-05:00");
+        let frame = convert("sleep_episode", &record).unwrap().unwrap().frame().unwrap();
+        assert_eq!(frame.start_zone, frame.end_zone, "a traveller's offset is not the zone's");
     }
 }

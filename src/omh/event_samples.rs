@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::sample_details::{Measure, SampleDetails, TimeFrame};
+use crate::model::sample_details::{Intensity, Measure, SampleDetails, StageInterval, TimeFrame};
 use crate::model::{catalog::series_type::OmhBody, sample::Sample};
 use crate::omh::day::local_day;
 
@@ -24,16 +24,16 @@ pub(crate) struct SleepRecord {
     pub(crate) frame: TimeFrame,
     pub(crate) is_main_sleep: Option<bool>,
     pub(crate) asleep: Option<f64>,
-    /// An invalid time in bed refuses the sample of the time in bed alone.
-    pub(crate) in_bed: Result<Option<f64>, String>,
+    pub(crate) in_bed: Option<f64>,
     pub(crate) stages: [Measurement; 3],
+    pub(crate) stage_intervals: Vec<StageInterval>,
     pub(crate) others: [Measurement; 3],
 }
 
 impl SleepRecord {
     /// Builds the sample for a data point with this body; none where the record lacks its value.
     pub(crate) fn into_sample(self, body: OmhBody) -> Result<Option<Sample>, String> {
-        let Self { id, frame, is_main_sleep, asleep, in_bed, stages, others } = self;
+        let Self { id, frame, is_main_sleep, asleep, in_bed, stages, stage_intervals, others } = self;
         let (value, measures) = match body {
             OmhBody::SleepDuration => (asleep, BTreeMap::new()),
             OmhBody::SleepEpisode => {
@@ -44,10 +44,11 @@ impl SleepRecord {
             OmhBody::SleepStages => {
                 (asleep.filter(|_| has_stages(&stages)), known(stages.into_iter().chain(others)))
             }
-            OmhBody::TimeInBed => (in_bed?.filter(|seconds| *seconds > 0.0), BTreeMap::new()),
+            OmhBody::TimeInBed => (in_bed.filter(|seconds| *seconds > 0.0), BTreeMap::new()),
             _ => return Err("a sleep is none of that".to_owned()),
         };
-        let details = SampleDetails { id, is_main_sleep, measures, ..over(frame) };
+        let stages = if body == OmhBody::SleepStages { stage_intervals } else { Vec::new() };
+        let details = SampleDetails { id, is_main_sleep, measures, stages, ..over(frame) };
         Ok(value.map(|value| sample(frame.start, value, frame.start_zone, details)))
     }
 }
@@ -57,26 +58,46 @@ pub(crate) fn has_stages(stages: &[Measurement]) -> bool {
     stages.iter().any(|(_, seconds)| seconds.is_some_and(|seconds| seconds > 0.0))
 }
 
-/// Builds the sample of a workout; its value is the duration in seconds, `lasted` or else the length of its
-/// frame.
-pub(crate) fn workout_sample(
-    id: Option<Box<str>>,
-    frame: TimeFrame,
-    name: &str,
-    lasted: Option<f64>,
-    distance: Option<f64>,
-    energy: Option<f64>,
-) -> Sample {
-    let measures = known([(Measure::Distance, distance), (Measure::Energy, energy)]);
-    let details = SampleDetails { id, name: Some(name.into()), measures, ..over(frame) };
-    let value = lasted.unwrap_or_else(|| frame.end.since(frame.start).as_secs_f64());
-    sample(frame.start, value, frame.start_zone, details)
+/// One workout. The duration is in seconds, the distance in metres, the energy in kilocalories.
+pub(crate) struct WorkoutRecord<'a> {
+    pub(crate) id: Option<Box<str>>,
+    pub(crate) frame: TimeFrame,
+    pub(crate) kind: &'a str,
+    pub(crate) title: Option<&'a str>,
+    pub(crate) intensity: Option<&'a str>,
+    /// Without pauses.
+    pub(crate) duration: Option<f64>,
+    pub(crate) distance: Option<f64>,
+    pub(crate) energy: Option<f64>,
+}
+
+impl WorkoutRecord<'_> {
+    /// Builds the sample; its value is the duration in seconds, or else the length of the frame.
+    pub(crate) fn into_sample(self) -> Sample {
+        let measures = known([
+            (Measure::Duration, self.duration),
+            (Measure::Distance, self.distance),
+            (Measure::Energy, self.energy),
+        ]);
+        let frame = self.frame;
+        let details = SampleDetails {
+            id: self.id,
+            name: Some(self.kind.into()),
+            title: self.title.filter(|title| !title.is_empty()).map(Into::into),
+            intensity: self.intensity.and_then(Intensity::parse),
+            measures,
+            ..over(frame)
+        };
+        let value = self.duration.unwrap_or_else(|| frame.end.since(frame.start).as_secs_f64());
+        sample(frame.start, value, frame.start_zone, details)
+    }
 }
 
 /// Builds the sample of a day's activity. A day without energy and distance gives none: OW writes 0 where
 /// nothing was measured.
 pub(crate) fn day_activity_sample(
     day: &RecordDay,
+    zone: Option<ZoneOffset>,
     energy: Option<f64>,
     distance: Option<f64>,
 ) -> Option<Sample> {
@@ -87,7 +108,7 @@ pub(crate) fn day_activity_sample(
     }
     let value = measures.get(&Measure::Energy).copied().unwrap_or(0.0);
     let details = SampleDetails { name: Some(DAY_OF_ACTIVITY.into()), measures, ..over(day.frame) };
-    Some(sample(day.stamp, value, None, details))
+    Some(sample(day.stamp, value, zone, details))
 }
 
 fn known(measurements: impl IntoIterator<Item = Measurement>) -> BTreeMap<Measure, f64> {
@@ -146,18 +167,31 @@ pub(crate) fn parse_time(key: &str, text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).map_err(|error| format!("its {key} '{text}' is wrong: {error}"))
 }
 
-/// Reads a number that may be absent, with the caller's way to convert its JSON value.
-pub(crate) fn number(
-    record: &Value,
-    key: &str,
-    convert: impl FnOnce(&Value) -> Option<f64>,
-) -> Result<Option<f64>, String> {
-    let value = &record[key];
-    if value.is_null() {
-        return Ok(None);
+/// A reader of a record's numbers. A number that cannot be measured is left out and reported.
+pub(crate) struct Numbers<'a> {
+    /// Converts a JSON value to a number.
+    pub(crate) convert: fn(&Value) -> Option<f64>,
+    pub(crate) faults: &'a mut Vec<String>,
+}
+
+impl Numbers<'_> {
+    /// Reads a number from 0 to `max`; none if it is absent or cannot be measured.
+    pub(crate) fn read(&mut self, record: &Value, key: &str, max: f64) -> Option<f64> {
+        let value = &record[key];
+        if value.is_null() {
+            return None;
+        }
+        let number =
+            (self.convert)(value).filter(|number| number.is_finite() && (0.0..=max).contains(number));
+        if number.is_none() {
+            let range = if max < f64::MAX { format!("from 0 to {max}") } else { "from 0 on".to_owned() };
+            self.faults.push(format!("its {key} {value} is not a number {range}"));
+        }
+        number
     }
-    match convert(value).filter(|number| number.is_finite() && *number >= 0.0) {
-        Some(number) => Ok(Some(number)),
-        None => Err(format!("its {key} {value} is not a number from 0 on")),
+
+    /// Reads the value of a further measure, in units of `unit` of the measure's own.
+    pub(crate) fn measure(&mut self, record: &Value, key: &str, measure: Measure, unit: f64) -> Measurement {
+        (measure, self.read(record, key, measure.max()).map(|number| number * unit))
     }
 }

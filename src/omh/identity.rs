@@ -12,26 +12,42 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x9349_5f13_8d04_44cc_9060_c64c_4a18_ff0
 
 pub fn observation_uuid(stream: &StreamInfo, observation: &Observation) -> Uuid {
     let was_part = observation.details.as_ref().is_some_and(|details| details.was_part);
-    uuid(stream, stream.daily_total && !was_part, observation.instant, observation.event())
+    StreamIdentity::of(stream).uuid(observation.instant, observation.event(), was_part)
 }
 
 /// Returns the UUID (version 5 over the key as a JSON array) of the sample of `stream` at `instant`. An event
 /// with an id of OW has the id in its key instead of the instant: its start may move.
 pub fn sample_uuid(stream: &StreamInfo, instant: Timestamp, event: Option<&str>) -> Uuid {
-    uuid(stream, stream.daily_total, instant, event)
+    StreamIdentity::of(stream).uuid(instant, event, false)
 }
 
-fn uuid(stream: &StreamInfo, daily_total: bool, instant: Timestamp, event: Option<&str>) -> Uuid {
-    let position = event.map_or_else(|| Value::from(instant.micros()), Value::from);
-    let key = json!([
-        stream.subject,
-        stream.system,
-        stream.series_type,
-        stream.provider,
-        stream.source,
-        stream.device,
-        daily_total,
-        position,
-    ]);
-    Uuid::new_v5(&NAMESPACE, key.to_string().as_bytes())
+/// The part of the key that all observations of a stream share.
+#[derive(Debug)]
+pub struct StreamIdentity {
+    /// The JSON array up to the flag of a daily total.
+    prefix: String,
+    daily_total: bool,
+}
+
+impl StreamIdentity {
+    pub fn of(stream: &StreamInfo) -> Self {
+        let key = json!([
+            stream.subject,
+            stream.system,
+            stream.series_type,
+            stream.provider,
+            stream.source,
+            stream.device,
+        ]);
+        let mut prefix = key.to_string();
+        prefix.pop();
+        Self { prefix, daily_total: stream.daily_total }
+    }
+
+    /// Returns the identifier of an observation. `was_part`: the total of a day was first stored as a part of one.
+    pub fn uuid(&self, instant: Timestamp, event: Option<&str>, was_part: bool) -> Uuid {
+        let position = event.map_or_else(|| Value::from(instant.micros()), Value::from);
+        let key = format!("{},{},{position}]", self.prefix, self.daily_total && !was_part);
+        Uuid::new_v5(&NAMESPACE, key.as_bytes())
+    }
 }

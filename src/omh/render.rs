@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::settings::IngestMode;
+use crate::model::catalog::method;
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::omh::body::{BodyFields, EffectiveTime, body, series_of};
@@ -91,7 +92,7 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
             uuid: observation_uuid(stream, observation),
             schema_id: SchemaId { namespace: part(), name: part(), version: part() },
             source_creation_date_time: observation.instant.to_string(),
-            modality: "sensed",
+            modality: if is_self_reported(stream)? { "self-reported" } else { "sensed" },
             external_datasheets: manufacturer(stream).map(|datasheet_reference| {
                 [Datasheet { datasheet_type: "manufacturer", datasheet_reference }]
             }),
@@ -160,6 +161,10 @@ pub fn identifier_value(stream: &StreamInfo, observation: &Observation) -> Strin
         0 => uuid.to_string(),
         revision => format!("{uuid}#r{revision}"),
     }
+}
+
+fn is_self_reported(stream: &StreamInfo) -> serde_json::Result<bool> {
+    Ok(method::find(series_of(stream)?, &stream.provider, stream.daily_total).self_reported)
 }
 
 /// Returns the manufacturer by the reference converter's rule: the device or else the provider; for raw

@@ -55,6 +55,8 @@ pub struct Collector {
     event_ids: Vec<Box<str>>,
     /// Ids of events that the provider has deleted.
     deleted: Vec<Box<str>>,
+    /// Faults of samples that were reported in this window.
+    reported: Vec<String>,
 }
 
 impl Collector {
@@ -76,6 +78,7 @@ impl Collector {
             is_unsorted: false,
             event_ids: Vec::new(),
             deleted: Vec::new(),
+            reported: Vec::new(),
         }
     }
 
@@ -107,12 +110,34 @@ impl Collector {
     }
 
     fn add_event(&mut self, record: &Value) {
+        let mut faults = Vec::new();
         for series in self.series.clone() {
-            match event::convert_event(series, record, &self.zone) {
+            match event::convert_event(series, record, &self.zone, &mut faults) {
                 Ok(None) => {}
                 Ok(Some(point)) => self.add_point(series, point, || record.to_string()),
                 Err(reason) => self.reject(Some(series), reason, record.to_string()),
             }
+        }
+        self.report(None, faults, || record.to_string());
+    }
+
+    /// Lists the parts of a record that were left out, once per record.
+    fn report(
+        &mut self,
+        series: Option<&SeriesType>,
+        mut faults: Vec<String>,
+        record: impl FnOnce() -> String,
+    ) {
+        if !faults.is_empty() {
+            // A night is converted once per data point, with the same faults each time.
+            let mut seen = Vec::new();
+            faults.retain(|fault| {
+                !seen.contains(fault) && {
+                    seen.push(fault.clone());
+                    true
+                }
+            });
+            self.reject(series, faults.join("; "), record());
         }
     }
 
@@ -126,15 +151,18 @@ impl Collector {
             }),
             _ => record::parse_value(record).map(|value| {
                 self.deleted.extend(oura::deleted_sleep(&value).map(Box::from));
-                let mut refused: Vec<String> = Vec::new();
+                let (mut refused, mut faults): (Vec<String>, _) = (Vec::new(), Vec::new());
                 for series in origin.series {
-                    let converted = oura::convert_oura(series, &value, &self.zone, origin.stored);
+                    let converted =
+                        oura::convert_oura(series, &value, &self.zone, origin.stored, &mut faults);
                     // An error of the record as a whole is reported once, not once per series type.
                     if converted.as_ref().err().is_none_or(|reason| !refused.contains(reason)) {
                         refused.extend(converted.as_ref().err().cloned());
                         self.add_converted(origin, series, converted, record);
                     }
                 }
+                let text = || String::from_utf8_lossy(record).into_owned();
+                self.report(origin.series.first().copied(), faults, text);
             }),
         };
         match read {
@@ -236,8 +264,13 @@ impl Collector {
                 format!("its type is '{}', which was not asked for", series_type.unwrap_or_default());
             return self.reject(None, reason, describe(record));
         };
-        match convert::convert(series, record, &self.zone) {
+        let mut faults = Vec::new();
+        let converted = convert::convert(series, record, &self.zone, &mut faults);
+        match converted {
             Ok(point) if series.body == OmhBody::BloodPressure => {
+                if let Err(reason) = series.check(point.sample.value) {
+                    return self.reject(Some(series), reason, describe(record));
+                }
                 let is_systolic = series_type == series.timeseries_types().first().copied();
                 if let Some(sample) = self.pairs.add(&point, is_systolic, describe(record)) {
                     self.add_point(series, ConvertedRecord { sample, ..point }, || describe(record));
@@ -246,6 +279,10 @@ impl Collector {
             Ok(point) => self.add_point(series, point, || describe(record)),
             Err(reason) => self.reject(Some(series), reason, describe(record)),
         }
+        // One entry per cause: each sample of a device may have it.
+        faults.retain(|fault| !self.reported.contains(fault));
+        self.reported.extend(faults.iter().cloned());
+        self.report(Some(series), faults, || describe(record));
     }
 
     /// Adds a sample; `record` renders its record if the sample is rejected.
@@ -262,6 +299,9 @@ impl Collector {
                 format!("it is dated {instant}, more than a day ahead"),
                 record(),
             );
+        }
+        if let Err(reason) = series.check(point.sample.value) {
+            return self.reject(Some(series), reason, record());
         }
         let is_same_stream = |key: &StreamKey| {
             key.series_type == series.series_type

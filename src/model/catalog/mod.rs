@@ -3,6 +3,8 @@
 
 pub mod code;
 pub mod endpoint;
+pub mod method;
+pub mod quality;
 pub mod series;
 pub mod series_type;
 pub(crate) mod source;

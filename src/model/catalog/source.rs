@@ -56,20 +56,3 @@ pub fn data_source_name(provider: &str) -> &str {
     let known = DATA_SOURCES.iter().find(|source| source.name.eq_ignore_ascii_case(provider));
     known.map_or(provider, |source| source.name)
 }
-
-/// Providers that measure the resting heart rate asleep. Others measure it over the day, or do not say.
-const RESTING_RATE_ASLEEP: &[&str] = &["oura", "suunto", "whoop", "sensorbio"];
-
-pub fn measures_resting_rate_asleep(provider: &str) -> bool {
-    RESTING_RATE_ASLEEP.contains(&provider)
-}
-
-/// Returns the length in seconds of a provider's step samples, for those that are no daily totals. OW tells
-/// their start and not their end. The length varies for other providers; a minute is the minimum.
-pub fn step_interval_seconds(provider: &str) -> u64 {
-    match provider {
-        "garmin" => 15 * 60,
-        "suunto" => 10 * 60,
-        _ => 60,
-    }
-}

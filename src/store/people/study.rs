@@ -24,7 +24,10 @@ pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?";
     db.execute(update, params![terms.name, terms.organization, terms.purpose, terms.contact, id])?;
     // Consents refer to the codes themselves, so they survive this.
-    db.execute("DELETE FROM study_codes WHERE study_id = ?", [id])?;
+    let codes: Vec<&str> = terms.scopes.iter().map(|scope| scope.code.as_str()).collect();
+    let delete = "DELETE FROM study_codes WHERE study_id = ?
+         AND code_id NOT IN (SELECT id FROM codes WHERE code IN (SELECT value FROM json_each(?)))";
+    db.execute(delete, params![id, serde_json::json!(codes).to_string()])?;
     db.execute("DELETE FROM study_data_sources WHERE study_id = ?", [id])?;
     insert_scopes_and_sources(db, id, terms)
 }
@@ -78,7 +81,7 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
     }
     let mut next = db.prepare_cached(
         "UPDATE studies SET next_participant = next_participant + 1 WHERE id = ?
-         RETURNING printf('%03d', next_participant - 1)",
+         RETURNING printf('P%03d', next_participant - 1)",
     )?;
     let mut taken = db.prepare_cached("SELECT 1 FROM enrolments WHERE study_id = ? AND participant = ?")?;
     let mut participant: String = next.query_row([id], |row| row.get(0))?;
@@ -118,7 +121,8 @@ fn check_name_free(db: &Connection, name: &str, own: Option<StudyId>) -> StoreRe
 fn insert_scopes_and_sources(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     for scope in &terms.scopes {
         let code = code::require(db, &scope.code)?;
-        db.execute("INSERT INTO study_codes (study_id, code_id) VALUES (?, ?)", params![id, code])?;
+        let insert = "INSERT INTO study_codes (study_id, code_id) VALUES (?, ?) ON CONFLICT DO NOTHING";
+        db.execute(insert, params![id, code])?;
     }
     for source in &terms.data_sources {
         let insert =

@@ -199,6 +199,7 @@ mod tests {
             "observations",
             "outbox_counts",
             "raw_object_counts",
+            "removed_observations",
             "revisions",
         ];
         assert_eq!(left_out, expected);

@@ -7,10 +7,11 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::stream_key::StreamOwner;
+use crate::omh::identity::observation_uuid;
 use crate::store::error::StoreResult;
 use crate::store::outbox::enqueue;
 use crate::store::privacy::patient_tables::OBSERVATION_TABLES;
-use crate::store::samples::commit_number;
+use crate::store::samples::{commit_number, observation};
 
 /// Deletes or marks the observations of an event id. Returns their number.
 pub(crate) fn apply(
@@ -43,6 +44,7 @@ pub(crate) fn apply(
             db.prepare_cached(waiting)?.execute(params![stream, instant])?;
             continue;
         }
+        record_removal(db, stream, instant, code, commit)?;
         for table in OBSERVATION_TABLES {
             let delete = format!("DELETE FROM {table} WHERE stream_id = ? AND instant = ?");
             db.prepare_cached(&delete)?.execute(params![stream, instant])?;
@@ -54,6 +56,32 @@ pub(crate) fn apply(
         .execute(params![owner.patient, instant.hour(), code])?;
     }
     Ok(found.len() as u64)
+}
+
+/// Records that an observation is about to be deleted, for readers who have it.
+fn record_removal(
+    db: &Connection,
+    stream: i64,
+    instant: Timestamp,
+    code: i64,
+    commit: i64,
+) -> StoreResult<()> {
+    let select = format!("{} WHERE streams.id = ?", observation::SELECT_STREAMS);
+    let info = db.prepare_cached(&select)?.query_row([stream], observation::stream_from_row)?;
+    let select = format!("{} WHERE stream_id = ? AND instant = ?", observation::SELECT);
+    let one = db.prepare_cached(&select)?.query_row(params![stream, instant], observation::from_row)?;
+    db.prepare_cached(
+        "INSERT INTO removed_observations (commit_number, patient_id, code_id, series_type, identifier)
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![
+        commit,
+        info.patient,
+        code,
+        info.series_type,
+        observation_uuid(&info, &one).to_string()
+    ])?;
+    Ok(())
 }
 
 /// Returns false if JHE has certainly no revision of the observation: its patient is not JHE's, its other mode is

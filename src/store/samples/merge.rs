@@ -147,9 +147,9 @@ mod tests {
 
     #[test]
     fn other_details_are_a_revision() {
-        let asleep = |asleep| Some(Arc::new(SampleDetails { asleep, ..SampleDetails::default() }));
-        let kept = Sample { details: asleep(false), ..sample(1, 60.0) };
-        let now = Sample { details: asleep(true), ..sample(1, 60.0) };
+        let main = |is| Some(Arc::new(SampleDetails { is_main_sleep: Some(is), ..SampleDetails::default() }));
+        let kept = Sample { details: main(false), ..sample(1, 60.0) };
+        let now = Sample { details: main(true), ..sample(1, 60.0) };
         assert_eq!(one(&kept, &kept), []);
         assert_eq!(one(&kept, &now), [Change::Revised(now)]);
     }

@@ -9,6 +9,7 @@ pub(crate) mod chart;
 pub mod code;
 pub mod commit;
 pub(crate) mod commit_number;
+pub mod dataset;
 pub(crate) mod deleted_event;
 pub(crate) mod event;
 pub(crate) mod merge;

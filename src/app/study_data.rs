@@ -1,0 +1,103 @@
+//! Writes the data set of a study to a directory or a zip file, entirely or not at all.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use crate::common::failure::Failure;
+use crate::dataset::export::{self, ExportError, Format, Request, Summary};
+use crate::model::account::Actor;
+use crate::store::engine::store::Store;
+use crate::store::privacy::audit;
+
+/// Beginning of the temporary directory beside the target.
+const TEMPORARY_PREFIX: &str = ".jhe-ow-dataset-";
+
+/// Writes the data set to `target`: a directory that does not exist or is empty, or a file that ends in `.zip`. Whatever
+/// fails, nothing stands under this name then. The audit records who took what.
+pub(crate) async fn write(
+    store: &Store,
+    request: Request,
+    target: PathBuf,
+    actor: Actor,
+) -> Result<Summary, Failure> {
+    let is_zip = target.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
+    check_target(&target, is_zip)?;
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let failed = |error: io::Error| file_failure(&target, &error);
+    // Beside the target, so that the rename stays on one file system.
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(&parent).map_err(failed)?;
+    let tables = temporary.path().join("data");
+    fs::create_dir(&tables).map_err(failed)?;
+    let (directory, wanted) = (tables.clone(), request.clone());
+    let summary = store.read(move |db| Ok(export::write(db, &wanted, &directory))).await?;
+    let summary = summary.map_err(|error| match error {
+        ExportError::Store(error) => error.into(),
+        ExportError::Io(error) => failed(error),
+        ExportError::SinceIsLater { .. } => Failure::usage(
+            error.to_string(),
+            "take the complete data set: the store was restored, or the number is of another store",
+        ),
+    })?;
+    let made = if is_zip { zip(&tables, &temporary.path().join("zip"), request.format) } else { Ok(tables) };
+    let made = made.map_err(failed)?;
+    let entry = format!(
+        "study {}, {}, commit {}",
+        request.study,
+        request.since.map_or_else(|| "everything".to_owned(), |since| format!("since commit {since}")),
+        summary.last_commit
+    );
+    let now = request.now;
+    store.write(move |db| audit::record(db, now, actor, "study.download", None, &entry)).await?;
+    fs::rename(made, &target).map_err(failed)?;
+    File::open(&parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+    Ok(summary)
+}
+
+/// Refuses a target that exists, except for an empty directory.
+fn check_target(target: &Path, is_zip: bool) -> Result<(), Failure> {
+    let exists = |what: &str| {
+        Failure::usage(format!("{} {what}", target.display()), "choose another name, or remove it first")
+    };
+    match fs::read_dir(target) {
+        Ok(_) if is_zip => Err(exists("is a directory")),
+        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(exists("is not empty"))),
+        Err(_) if target.exists() => Err(exists("exists already")),
+        Err(_) => Ok(()),
+    }
+}
+
+fn file_failure(target: &Path, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::StorageFull => "free space on this disk, or choose another; nothing was written",
+        io::ErrorKind::NotFound => "create the directory above it",
+        io::ErrorKind::PermissionDenied => "choose a place that this user may write to",
+        _ => "nothing was written; try again, or choose another place",
+    };
+    Failure::failed(format!("{}: {error}", target.display()), remedy)
+}
+
+/// Packs a directory's files into one file.
+fn zip(directory: &Path, file: &Path, format: Format) -> io::Result<PathBuf> {
+    // Parquet is compressed already.
+    let method = match format {
+        Format::Csv => CompressionMethod::Deflated,
+        Format::Parquet => CompressionMethod::Stored,
+    };
+    let options = SimpleFileOptions::default().compression_method(method).large_file(true);
+    let mut archive = ZipWriter::new(File::create_new(file)?);
+    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        archive.start_file(entry.file_name().to_string_lossy(), options).map_err(io::Error::other)?;
+        io::copy(&mut File::open(entry.path())?, &mut archive)?;
+    }
+    archive.finish().map_err(io::Error::other)?.sync_all()?;
+    Ok(file.to_owned())
+}

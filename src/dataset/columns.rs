@@ -1,0 +1,482 @@
+//! The tables of a data set with their columns: the data dictionary.
+
+use crate::dataset::table::{Column, ColumnType, Table};
+use crate::model::catalog::code::CODES;
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
+
+fn column(name: &str, column_type: ColumnType, title: &str, description: &str) -> Column {
+    Column {
+        name: name.to_owned(),
+        column_type,
+        title: title.to_owned(),
+        description: description.to_owned(),
+        unit: None,
+        code: None,
+        required: false,
+    }
+}
+
+fn required(name: &str, column_type: ColumnType, title: &str, description: &str) -> Column {
+    Column { required: true, ..column(name, column_type, title, description) }
+}
+
+fn in_unit(name: &str, unit: &str, title: &str, description: &str) -> Column {
+    Column { unit: Some(unit.to_owned()), ..column(name, ColumnType::Number, title, description) }
+}
+
+fn participant() -> Column {
+    required(
+        "participant",
+        ColumnType::Category,
+        "Participant",
+        "Study number. The table `participants` has it.",
+    )
+}
+
+/// Returns the series types that a study with these codes collects and that have a table of their own. Sleep and
+/// workouts share a table.
+pub fn series_of_codes<'a>(codes: &'a [String]) -> impl Iterator<Item = &'static SeriesType> + 'a {
+    SERIES.iter().filter(|series| codes.iter().any(|code| code == series.code))
+}
+
+/// Returns the name of the table that holds a series type.
+pub fn table_name(series: &SeriesType) -> &'static str {
+    match series.origin {
+        OwEndpoint::Sleep => "sleep",
+        OwEndpoint::Workouts => "workouts",
+        OwEndpoint::Activity | OwEndpoint::Timeseries(_) => series.series_type,
+    }
+}
+
+/// Returns the table of a series type, except for sleep.
+pub fn series_table(series: &SeriesType) -> Table {
+    if series.origin == OwEndpoint::Workouts {
+        return workouts_table();
+    }
+    let mut columns = time_columns(
+        "Begin of the measurement; the instant of one without a length.",
+        "End of the measurement. Empty for an instant, and for a part of a total whose length the provider does not say.",
+    );
+    columns.extend(value_columns(series));
+    if matches!(series.origin, OwEndpoint::Timeseries(_)) {
+        columns.push(required(
+            "daily_total",
+            ColumnType::Boolean,
+            "Daily total",
+            "True for the provider's total of a local day. Do not add totals and parts of a day.",
+        ));
+    }
+    columns.push(column(
+        "statistic",
+        ColumnType::Category,
+        "Statistic",
+        "What the value is of its interval: average, minimum or sum. Empty for a single measurement.",
+    ));
+    columns.push(column(
+        "wearer",
+        ColumnType::Category,
+        "State of the wearer",
+        "at rest, during sleep, or the provider's word for the activity. Empty where unknown.",
+    ));
+    columns.push(required(
+        "quality",
+        ColumnType::Category,
+        "Quality",
+        "ok, suspect (outside of what is plausible; the value is as it came), or self-reported.",
+    ));
+    columns.extend(origin_columns());
+    Table {
+        name: table_name(series).to_owned(),
+        title: series.name.to_owned(),
+        description: format!("{}, one row per observation.", series.name),
+        columns,
+        primary_key: vec!["identifier"],
+        is_replaced: false,
+    }
+}
+
+fn time_columns(start: &str, end: &str) -> Vec<Column> {
+    vec![
+        participant(),
+        required("start_time", ColumnType::Instant, "Begin, UTC", start),
+        column("end_time", ColumnType::Instant, "End, UTC", end),
+        required(
+            "local_start",
+            ColumnType::LocalTime,
+            "Begin, local",
+            "The same instant as `start_time` on the participant's clock.",
+        ),
+        required("local_date", ColumnType::Date, "Local date", "The local day for which the row counts."),
+        Column {
+            unit: Some("min".to_owned()),
+            ..required(
+                "utc_offset",
+                ColumnType::Integer,
+                "Offset from UTC",
+                "Minutes east of UTC of `local_start`.",
+            )
+        },
+        required(
+            "offset_origin",
+            ColumnType::Category,
+            "Origin of the offset",
+            "sample: the provider sent it. profile: it is that of the participant's time zone.",
+        ),
+    ]
+}
+
+/// Returns the columns with the values of a series type.
+fn value_columns(series: &SeriesType) -> Vec<Column> {
+    let code = CODES.iter().find(|code| code.code == series.code);
+    let coded =
+        |column: Column| Column { code: code.map(|code| format!("{}|{}", code.system, code.code)), ..column };
+    match series.body {
+        OmhBody::BloodPressure => vec![
+            coded(in_unit("systolic_mmhg", "mmHg", "Systolic blood pressure", "Upper value.")),
+            coded(in_unit("diastolic_mmhg", "mmHg", "Diastolic blood pressure", "Lower value.")),
+        ],
+        OmhBody::Activity => vec![
+            coded(in_unit("energy_kcal", "kcal", "Active energy", "Energy of the day's activity, if given.")),
+            in_unit("distance_m", "m", "Distance", "Distance of the day, if given."),
+        ],
+        _ => {
+            let description = format!("{}, as measured, in {}.", series.name, series.unit);
+            vec![coded(in_unit(series.column(), series.unit, series.name, &description))]
+        }
+    }
+}
+
+fn origin_columns() -> Vec<Column> {
+    vec![
+        required("provider", ColumnType::Category, "Provider", "The maker whose service delivered the data."),
+        required(
+            "device",
+            ColumnType::Integer,
+            "Device",
+            "Number of the participant's device. The table `devices` has it.",
+        ),
+        column(
+            "source",
+            ColumnType::Category,
+            "Source",
+            "The app or service at the provider, as Open Wearables names it. Empty where unknown.",
+        ),
+        required(
+            "mode",
+            ColumnType::Category,
+            "Way of reading",
+            "normalized: from Open Wearables. raw: from the provider's own payloads. A site that used both may have one \
+             measurement twice: choose one.",
+        ),
+        required("arrived", ColumnType::Instant, "Arrival, UTC", "When the row was stored or last changed."),
+        required(
+            "commit_number",
+            ColumnType::Integer,
+            "Commit",
+            "Number of the transaction that stored or last changed the row. Increments count by it.",
+        ),
+        required(
+            "revision",
+            ColumnType::Integer,
+            "Revision",
+            "0 for the first value, 1 and up for a value that the provider corrected.",
+        ),
+        required(
+            "identifier",
+            ColumnType::Identifier,
+            "Identifier",
+            "UUID of the observation. It stays the same when the value is corrected.",
+        ),
+    ]
+}
+
+/// Returns the table of nights and naps.
+pub fn sleep_table() -> Table {
+    let mut columns = time_columns("Going to bed.", "Getting up.");
+    columns.push(column(
+        "is_nap",
+        ColumnType::Boolean,
+        "Nap",
+        "True for a nap, false for the main sleep. Empty where unknown.",
+    ));
+    for (name, title) in [
+        ("asleep_s", "Time asleep"),
+        ("in_bed_s", "Time in bed"),
+        ("light_s", "Light sleep"),
+        ("deep_s", "Deep sleep"),
+        ("rem_s", "REM sleep"),
+        ("awake_s", "Awake after falling asleep"),
+        ("latency_s", "Time until falling asleep"),
+    ] {
+        columns.push(in_unit(name, "s", title, &format!("{title}. Empty where the provider did not say.")));
+    }
+    columns.push(in_unit(
+        "efficiency_percent",
+        "%",
+        "Sleep efficiency",
+        "Time asleep in percent of the time in bed, as the provider gives it.",
+    ));
+    columns.push(required(
+        "quality",
+        ColumnType::Category,
+        "Quality",
+        "ok, or suspect: a duration is outside of what is plausible.",
+    ));
+    columns.extend(origin_columns());
+    Table {
+        name: "sleep".to_owned(),
+        title: "Sleep".to_owned(),
+        description: "Nights and naps, one row each. The local date is that of getting up.".to_owned(),
+        columns,
+        primary_key: vec!["identifier"],
+        is_replaced: false,
+    }
+}
+
+/// Returns the table of sleep stages.
+pub fn sleep_stages_table() -> Table {
+    Table {
+        name: "sleep_stages".to_owned(),
+        title: "Sleep stages".to_owned(),
+        description:
+            "The stages of each night in their order. An increment holds all stages of each of its nights."
+                .to_owned(),
+        columns: vec![
+            participant(),
+            required("sleep", ColumnType::Identifier, "Sleep", "`identifier` of the row in `sleep`."),
+            required(
+                "stage",
+                ColumnType::Category,
+                "Stage",
+                "light, deep, rem, awake, asleep, in bed or other.",
+            ),
+            required("start_time", ColumnType::Instant, "Begin, UTC", "Begin of the stage."),
+            required("end_time", ColumnType::Instant, "End, UTC", "End of the stage."),
+        ],
+        primary_key: vec!["sleep", "start_time"],
+        is_replaced: false,
+    }
+}
+
+fn workouts_table() -> Table {
+    let mut columns = time_columns("Begin of the workout.", "End of the workout.");
+    columns.extend([
+        required(
+            "kind",
+            ColumnType::Category,
+            "Kind",
+            "Kind of activity, in the provider's or Open Wearables' word.",
+        ),
+        column(
+            "intensity",
+            ColumnType::Category,
+            "Intensity",
+            "light, moderate or vigorous. Empty where unknown.",
+        ),
+        in_unit(
+            "duration_s",
+            "s",
+            "Duration",
+            "Without pauses. Empty where the provider did not say: `start_time` and `end_time` always hold.",
+        ),
+        in_unit("distance_m", "m", "Distance", "Empty where unknown."),
+        in_unit("energy_kcal", "kcal", "Energy", "Active energy. Empty where unknown."),
+    ]);
+    columns.push(required("quality", ColumnType::Category, "Quality", "ok or suspect."));
+    columns.extend(origin_columns());
+    Table {
+        name: "workouts".to_owned(),
+        title: "Workouts".to_owned(),
+        description: "Workouts, one row each. Their titles are left out, since their owners write them."
+            .to_owned(),
+        columns,
+        primary_key: vec!["identifier"],
+        is_replaced: false,
+    }
+}
+
+/// Returns the table of participants.
+pub fn participants_table() -> Table {
+    Table {
+        name: "participants".to_owned(),
+        title: "Participants".to_owned(),
+        description: "Everybody who was enrolled in the study and not erased.".to_owned(),
+        columns: vec![
+            required("participant", ColumnType::String, "Participant", "Study number."),
+            required("enrolled", ColumnType::Instant, "Enrolment, UTC", "When the person was enrolled."),
+            required(
+                "state",
+                ColumnType::Category,
+                "State",
+                "no consent, consented, withdrawn or declined: of all the study's data types together.",
+            ),
+            required("time_zone", ColumnType::Category, "Time zone", "IANA name or fixed offset."),
+            required(
+                "time_zone_confirmed",
+                ColumnType::Boolean,
+                "Time zone confirmed",
+                "True if the participant or the staff set it, false for the study's default.",
+            ),
+            column("first_measurement", ColumnType::Instant, "First measurement, UTC", "Empty without data."),
+            column("last_measurement", ColumnType::Instant, "Last measurement, UTC", "Empty without data."),
+            required("rows", ColumnType::Integer, "Rows", "Observations of the participant in this study."),
+        ],
+        primary_key: vec!["participant"],
+        is_replaced: true,
+    }
+}
+
+/// Returns the table of consents.
+pub fn consents_table() -> Table {
+    Table {
+        name: "consents".to_owned(),
+        title: "Consents".to_owned(),
+        description: "Each grant of a data type, with its end. Rows outside of these intervals are not in the data set."
+            .to_owned(),
+        columns: vec![
+            participant(),
+            required("code", ColumnType::Category, "Code", "Code of the data type."),
+            required("data_type", ColumnType::Category, "Data type", "Name of the code."),
+            required("granted", ColumnType::Instant, "Grant, UTC", "When the participant agreed or declined."),
+            column("withdrawn", ColumnType::Instant, "Withdrawal, UTC", "Equal to the grant for a refusal."),
+            column(
+                "covers_from",
+                ColumnType::Instant,
+                "Covers from, UTC",
+                "Earliest measurement that the text covers. Empty: no limit was named.",
+            ),
+            column("text_version", ColumnType::Category, "Text", "Version of the consent text that was shown."),
+            column("text_language", ColumnType::Category, "Language", "Language of that text."),
+        ],
+        primary_key: vec![],
+        is_replaced: true,
+    }
+}
+
+/// Returns the table of devices.
+pub fn devices_table() -> Table {
+    Table {
+        name: "devices".to_owned(),
+        title: "Devices".to_owned(),
+        description: "The devices of each participant. Names that their owners gave them are left out."
+            .to_owned(),
+        columns: vec![
+            participant(),
+            required(
+                "device",
+                ColumnType::Integer,
+                "Device",
+                "Number of the device, from 1 for each participant.",
+            ),
+            required(
+                "provider",
+                ColumnType::Category,
+                "Provider",
+                "The maker whose service delivered the data.",
+            ),
+            column("model", ColumnType::Category, "Model", "Empty where unknown."),
+        ],
+        primary_key: vec!["participant", "device"],
+        is_replaced: true,
+    }
+}
+
+/// Returns the table of days.
+pub fn days_table() -> Table {
+    let minutes = |name, title, description| Column {
+        unit: Some("min".to_owned()),
+        ..column(name, ColumnType::Integer, title, description)
+    };
+    Table {
+        name: "days".to_owned(),
+        title: "Days".to_owned(),
+        description: "Data per participant, local day and data type, from the first day with data of the type to the day \
+                      of this data set. A day without data has a row."
+            .to_owned(),
+        columns: vec![
+            participant(),
+            required("data_type", ColumnType::Category, "Data type", "Series type, such as `heart_rate`."),
+            required("local_date", ColumnType::Date, "Local date", "Day on the participant's clock."),
+            required(
+                "consented",
+                ColumnType::Category,
+                "Consented",
+                "yes, part or no: how much of the day a consent covers.",
+            ),
+            minutes(
+                "expected_minutes",
+                "Expected",
+                "Minutes of the day that a consent covers and that had passed when this data set was made.",
+            ),
+            required(
+                "samples",
+                ColumnType::Integer,
+                "Samples",
+                "Observations that count for the day. If both ways of reading have some, the larger number.",
+            ),
+            column(
+                "hours",
+                ColumnType::Integer,
+                "Hours with data",
+                "Hours of the day with a measurement. Empty for totals of a day.",
+            ),
+            minutes(
+                "wear_minutes",
+                "Wear time",
+                "Heart rate only: minutes between two measurements that are at most 15 minutes apart.",
+            ),
+            minutes(
+                "longest_gap_minutes",
+                "Longest gap",
+                "Longest time without a measurement within the expected minutes.",
+            ),
+            minutes(
+                "delay_minutes",
+                "Delay",
+                "Mean time from the end of a measurement to its arrival. Data from before the connection count too.",
+            ),
+        ],
+        primary_key: vec!["participant", "data_type", "local_date"],
+        is_replaced: true,
+    }
+}
+
+/// Returns the table of arrivals.
+pub fn sync_events_table() -> Table {
+    Table {
+        name: "sync_events".to_owned(),
+        title: "Sync events".to_owned(),
+        description:
+            "When rows of a participant arrived. A row that changed later counts with its last change."
+                .to_owned(),
+        columns: vec![
+            participant(),
+            required("commit_number", ColumnType::Integer, "Commit", "Number of the transaction."),
+            required("arrived", ColumnType::Instant, "Arrival, UTC", "When it was stored."),
+            required("rows", ColumnType::Integer, "Rows", "Observations that came or changed."),
+            required("first_measurement", ColumnType::Instant, "First measurement, UTC", "Earliest of them."),
+            required("last_measurement", ColumnType::Instant, "Last measurement, UTC", "Latest of them."),
+        ],
+        primary_key: vec!["participant", "commit_number"],
+        is_replaced: true,
+    }
+}
+
+/// Returns the table of rows to remove, which an increment fills.
+pub fn removed_table() -> Table {
+    Table {
+        name: "removed".to_owned(),
+        title: "Removed rows".to_owned(),
+        description: "What an earlier data set contains and must be deleted from it before this increment is added. Without \
+                      an identifier: every row of the participant, in every table."
+            .to_owned(),
+        columns: vec![
+            required("participant", ColumnType::String, "Participant", "Study number."),
+            column("table", ColumnType::Category, "Table", "The table of the row."),
+            column("identifier", ColumnType::Identifier, "Identifier", "The row's identifier."),
+        ],
+        primary_key: vec![],
+        is_replaced: true,
+    }
+}

@@ -1,0 +1,504 @@
+//! Writes a data set: every table of a study, from one snapshot of the store.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::common::time::Timestamp;
+use crate::dataset::columns::{self, series_of_codes, table_name};
+use crate::dataset::csv::CsvWriter;
+use crate::dataset::days::{Counted, Days};
+use crate::dataset::night::{Night, Nights};
+use crate::dataset::package::{self, Description, WrittenTable};
+use crate::dataset::parquet::ParquetWriter;
+use crate::dataset::rows::{
+    Commits, LocalClock, LocalTime, Origin, ParticipantData, begin_and_end, is_raw, push_time,
+};
+use crate::dataset::table::{Cell, Table, TableWriter};
+use crate::model::activity_context::ActivityContext;
+use crate::model::catalog::method::{self, Method, Statistic, WearerState};
+use crate::model::catalog::series;
+use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
+use crate::model::consent_intervals::{ConsentIntervals, Interval};
+use crate::model::observation::StreamInfo;
+use crate::model::sample_details::{Intensity, Measure, SampleDetails, StageInterval};
+use crate::model::study::StudyId;
+use crate::omh::identity::StreamIdentity;
+use crate::store::error::StoreError;
+use crate::store::samples::commit::is_allowed;
+use crate::store::samples::dataset::{self, Commit, DataRow, RemovedRow};
+
+/// The file format of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    Parquet,
+}
+
+/// The data set to write.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub study: StudyId,
+    pub study_name: String,
+    pub format: Format,
+    /// The last commit of an earlier data set: only what came or changed since is written.
+    pub since: Option<i64>,
+    pub now: Timestamp,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    pub participants: usize,
+    /// Rows of observations, nights and workouts.
+    pub rows: u64,
+    pub bytes: u64,
+    /// The last commit that the data set contains.
+    pub last_commit: i64,
+}
+
+/// The reason why a data set was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The data set that an increment continues is newer than the store, as after a restore of an older backup.
+    #[error("the store's last commit is {last}, and {since} is later")]
+    SinceIsLater { since: i64, last: i64 },
+}
+
+/// The tables that are being written, with what they share.
+struct Export<'a> {
+    db: &'a Connection,
+    request: &'a Request,
+    directory: &'a Path,
+    last: Commit,
+    commits: Commits,
+    participants: Vec<ParticipantData>,
+    removed: BTreeSet<(String, &'static str, uuid::Uuid)>,
+    written: Vec<WrittenTable>,
+    days: OpenTable,
+}
+
+/// A table whose file is open.
+struct OpenTable {
+    table: Table,
+    writer: Box<dyn TableWriter>,
+    rows: u64,
+}
+
+impl OpenTable {
+    fn write(&mut self, row: &[Cell<'_>]) -> std::io::Result<()> {
+        debug_assert_eq!(row.len(), self.table.columns.len(), "{}", self.table.name);
+        self.rows += 1;
+        self.writer.write(row)
+    }
+
+    fn finish(self, format: Format) -> std::io::Result<WrittenTable> {
+        let bytes = self.writer.finish()?;
+        Ok(WrittenTable { file: file_name(&self.table, format), table: self.table, rows: self.rows, bytes })
+    }
+}
+
+/// Writes the data set into an empty directory. `db` is one snapshot.
+pub fn write(db: &Connection, request: &Request, directory: &Path) -> Result<Summary, ExportError> {
+    let last = dataset::find_last_commit(db)?;
+    if let Some(since) = request.since.filter(|since| *since > last.number) {
+        return Err(ExportError::SinceIsLater { since, last: last.number });
+    }
+    let mut participants = Vec::new();
+    for participant in dataset::list_participants(db, request.study)? {
+        let consents = dataset::list_consents(db, request.study, participant.patient)?;
+        let streams = dataset::list_streams(db, request.study, participant.patient)?;
+        participants.push(ParticipantData::new(participant, consents, streams, request.since));
+    }
+    let mut export = Export {
+        db,
+        request,
+        directory,
+        last,
+        commits: Commits::new(dataset::list_commits(db)?),
+        participants,
+        removed: BTreeSet::new(),
+        written: Vec::new(),
+        days: open(directory, columns::days_table(), request.format)?,
+    };
+    let codes = dataset::list_codes(db, request.study)?;
+    let series: Vec<&'static SeriesType> = series_of_codes(&codes).collect();
+    for &one in series.iter().filter(|one| one.origin != OwEndpoint::Sleep) {
+        export.series(one)?;
+    }
+    let sleep: Vec<_> = series.iter().copied().filter(|one| one.origin == OwEndpoint::Sleep).collect();
+    if !sleep.is_empty() {
+        export.sleep(&sleep)?;
+    }
+    export.finish()
+}
+
+fn open(directory: &Path, table: Table, format: Format) -> std::io::Result<OpenTable> {
+    let file = File::create_new(directory.join(file_name(&table, format)))?;
+    let writer: Box<dyn TableWriter> = match format {
+        Format::Csv => Box::new(CsvWriter::new(file, &table.columns)),
+        Format::Parquet => Box::new(ParquetWriter::new(file, &table)?),
+    };
+    Ok(OpenTable { table, writer, rows: 0 })
+}
+
+fn file_name(table: &Table, format: Format) -> String {
+    let ending = match format {
+        Format::Csv => "csv",
+        Format::Parquet => "parquet",
+    };
+    format!("{}.{ending}", table.name)
+}
+
+/// The streams of one participant and some series types, with their positions.
+fn streams_of<'a>(
+    streams: &'a [StreamInfo],
+    series: &'a [&'static SeriesType],
+) -> impl Iterator<Item = (usize, &'a StreamInfo, &'static SeriesType)> + 'a {
+    streams.iter().enumerate().filter_map(|(position, stream)| {
+        let of_stream = series.iter().find(|one| one.series_type == stream.series_type)?;
+        Some((position, stream, *of_stream))
+    })
+}
+
+/// Returns true if the consents cover a row.
+fn is_covered(allowed: &ConsentIntervals, row: &DataRow) -> bool {
+    is_allowed(allowed, row.instant, row.details.as_ref().and_then(|details| details.frame))
+}
+
+fn event_of(details: Option<&SampleDetails>) -> (Option<&str>, bool) {
+    details.map_or((None, false), |details| (details.id.as_deref(), details.was_part))
+}
+
+impl Export<'_> {
+    /// Writes the table of a series type, except for sleep.
+    fn series(&mut self, series: &'static SeriesType) -> Result<(), ExportError> {
+        let Self { db, request, directory, commits, participants, removed, days, last, .. } = self;
+        let mut out = open(directory, columns::series_table(series), request.format)?;
+        for data in participants.iter_mut() {
+            let allowed = data.allowed(series.code);
+            let zone = data.participant.zone.clone();
+            let mut clock = LocalClock::new(&zone);
+            let mut found = Days::new(&zone, &allowed, series.series_type == "heart_rate");
+            for (_, stream, _) in streams_of(&data.streams, &[series]) {
+                let identity = StreamIdentity::of(stream);
+                let method = method::find(series, &stream.provider, stream.daily_total);
+                let device = data.device_number(stream);
+                let participant = data.participant.participant.as_str();
+                let tally = &mut data.tally;
+                dataset::for_each_row(db, stream.id, |row: DataRow| -> Result<(), ExportError> {
+                    if !is_covered(&allowed, &row) {
+                        return Ok(());
+                    }
+                    let is_new = is_new(data.is_complete, request.since, row.commit);
+                    let (event, was_part) = event_of(row.details.as_ref());
+                    let identifier = || identity.uuid(row.instant, event, was_part);
+                    if row.details.as_ref().is_some_and(|details| details.deleted) {
+                        if is_new && !data.is_complete {
+                            removed.insert((participant.to_owned(), table_name(series), identifier()));
+                        }
+                        return Ok(());
+                    }
+                    let (start, end) = begin_and_end(&row);
+                    let offset = row.details.as_ref().and_then(|details| details.frame?.start_zone);
+                    let local = LocalTime {
+                        is_of_sample: row.zone.is_some(),
+                        ..clock.local(start, offset.or(row.zone))
+                    };
+                    let (measured, arrived) = (end.unwrap_or(start), commits.instant(row.commit));
+                    let is_by_day = method.covers_day || series.is_by_day();
+                    tally.add(start, row.commit);
+                    found.add(Counted {
+                        date: local.date,
+                        interval: (!is_by_day).then_some(Interval { from: start, until: measured }),
+                        is_raw: is_raw(stream),
+                        delay: arrived
+                            .filter(|arrived| *arrived >= measured)
+                            .map(|arrived| arrived.since(measured)),
+                    });
+                    if !is_new {
+                        return Ok(());
+                    }
+                    let mut cells = Vec::with_capacity(24);
+                    push_time(&mut cells, participant, (start, end), local);
+                    push_values(&mut cells, series, &row);
+                    if matches!(series.origin, OwEndpoint::Timeseries(_)) {
+                        cells.push(Cell::Boolean(stream.daily_total));
+                    }
+                    if series.origin != OwEndpoint::Workouts {
+                        cells.push(Cell::text(method.statistic.map_or("", Statistic::as_str)));
+                        cells.push(Cell::text(wearer(method, &row)));
+                    }
+                    cells.push(Cell::Text(quality(series, method, &row)));
+                    let arrived = arrived.unwrap_or(last.instant);
+                    let (commit, revision, identifier) = (row.commit, row.revision, identifier());
+                    Origin { stream, device, arrived, commit, revision, identifier }.push(&mut cells);
+                    Ok(out.write(&cells)?)
+                })?;
+            }
+            let participant = &data.participant.participant;
+            write_days(days, participant, table_name(series), found, last.instant)?;
+        }
+        self.written.push(out.finish(self.request.format)?);
+        Ok(())
+    }
+
+    /// Writes the tables of nights and their stages.
+    fn sleep(&mut self, series: &[&'static SeriesType]) -> Result<(), ExportError> {
+        let Self { db, request, directory, commits, participants, removed, days, last, .. } = self;
+        let mut out = open(directory, columns::sleep_table(), request.format)?;
+        let mut stages = open(directory, columns::sleep_stages_table(), request.format)?;
+        for data in participants.iter_mut() {
+            let zone = data.participant.zone.clone();
+            let participant = data.participant.participant.as_str();
+            let mut nights = Nights::default();
+            for (position, stream, series) in streams_of(&data.streams, series) {
+                let allowed = data.allowed(series.code);
+                let identity = StreamIdentity::of(stream);
+                let tally = &mut data.tally;
+                dataset::for_each_row(db, stream.id, |row: DataRow| -> Result<(), ExportError> {
+                    if !is_covered(&allowed, &row) {
+                        return Ok(());
+                    }
+                    let (event, was_part) = event_of(row.details.as_ref());
+                    let identifier = identity.uuid(row.instant, event, was_part);
+                    if row.details.as_ref().is_some_and(|details| details.deleted) {
+                        if is_new(data.is_complete, request.since, row.commit) && !data.is_complete {
+                            removed.insert((participant.to_owned(), "sleep", identifier));
+                        }
+                        return Ok(());
+                    }
+                    tally.add(row.instant, row.commit);
+                    nights.add(position, stream, series, row, identifier);
+                    Ok(())
+                })?;
+            }
+            let allowed = data.allowed(series.first().map_or("", |series| series.code));
+            let mut clock = LocalClock::new(&zone);
+            let mut found = Days::new(&zone, &allowed, false);
+            for night in nights.into_sorted() {
+                let Some(stream) = data.streams.get(night.stream) else { continue };
+                let arrived = commits.instant(night.commit);
+                // A night counts for the day of getting up.
+                let date = clock.local(night.end, night.end_zone).date;
+                found.add(Counted {
+                    date,
+                    interval: Some(Interval { from: night.start, until: night.end }),
+                    is_raw: is_raw(stream),
+                    delay: arrived.filter(|at| *at >= night.end).map(|arrived| arrived.since(night.end)),
+                });
+                if !is_new(data.is_complete, request.since, night.commit) {
+                    continue;
+                }
+                let local = LocalTime {
+                    date,
+                    is_of_sample: night.has_own_offset,
+                    ..clock.local(night.start, night.start_zone)
+                };
+                let mut cells = Vec::with_capacity(32);
+                push_time(&mut cells, participant, (night.start, Some(night.end)), local);
+                push_night(&mut cells, &night);
+                let device = data.device_number(stream);
+                let arrived = arrived.unwrap_or(last.instant);
+                let Night { commit, revision, identifier, .. } = night;
+                Origin { stream, device, arrived, commit, revision, identifier }.push(&mut cells);
+                out.write(&cells)?;
+                for StageInterval(stage, from, until) in night.stages {
+                    stages.write(&[
+                        Cell::Text(participant),
+                        Cell::Identifier(identifier),
+                        Cell::Text(stage.as_str()),
+                        Cell::Micros(from.micros()),
+                        Cell::Micros(until.micros()),
+                    ])?;
+                }
+            }
+            write_days(days, participant, "sleep", found, last.instant)?;
+        }
+        self.written.push(out.finish(self.request.format)?);
+        self.written.push(stages.finish(self.request.format)?);
+        Ok(())
+    }
+
+    /// Writes the tables about participants, and the description of the package.
+    fn finish(mut self) -> Result<Summary, ExportError> {
+        let rows =
+            self.written.iter().filter(|one| one.table.name != "sleep_stages").map(|one| one.rows).sum();
+        let format = self.request.format;
+        let mut tables = self.participant_tables()?;
+        tables.push(self.removed()?);
+        tables.push(self.days);
+        for table in tables {
+            self.written.push(table.finish(format)?);
+        }
+        self.written.sort_by(|one, other| one.table.name.cmp(&other.table.name));
+        let bytes = self.written.iter().map(|table| table.bytes).sum();
+        let description = Description { request: self.request, last: self.last, tables: &self.written };
+        package::write(self.directory, &description)?;
+        Ok(Summary { participants: self.participants.len(), rows, bytes, last_commit: self.last.number })
+    }
+
+    fn participant_tables(&mut self) -> Result<Vec<OpenTable>, ExportError> {
+        let format = self.request.format;
+        let open = |table| open(self.directory, table, format);
+        let (mut people, mut consents) =
+            (open(columns::participants_table())?, open(columns::consents_table())?);
+        let (mut devices, mut events) =
+            (open(columns::devices_table())?, open(columns::sync_events_table())?);
+        for data in &self.participants {
+            let participant = Cell::Text(&data.participant.participant);
+            people.write(&[
+                participant,
+                Cell::Micros(data.participant.enrolled.micros()),
+                Cell::Text(data.state()),
+                Cell::Text(&data.participant.zone_name),
+                Cell::Boolean(data.participant.zone_is_set),
+                Cell::instant(data.tally.first),
+                Cell::instant(data.tally.last),
+                Cell::Integer(data.tally.rows),
+            ])?;
+            for consent in &data.consents {
+                let (version, language) =
+                    consent.text.as_ref().map_or(("", ""), |(version, language)| (version, language));
+                consents.write(&[
+                    participant,
+                    Cell::Text(&consent.code),
+                    Cell::Text(&consent.display),
+                    Cell::Micros(consent.grant.granted.micros()),
+                    Cell::instant(consent.grant.withdrawn),
+                    Cell::instant(consent.grant.covers_from),
+                    Cell::text(version),
+                    Cell::text(language),
+                ])?;
+            }
+            for (number, provider, model) in data.devices() {
+                let provider = if provider.is_empty() { "unknown" } else { provider };
+                let cells = [participant, Cell::Integer(number), Cell::Text(provider), Cell::text(&model)];
+                devices.write(&cells)?;
+            }
+            for (commit, arrival) in &data.tally.by_commit {
+                events.write(&[
+                    participant,
+                    Cell::Integer(*commit),
+                    Cell::Micros(self.commits.instant(*commit).unwrap_or(self.last.instant).micros()),
+                    Cell::Integer(arrival.rows),
+                    Cell::Micros(arrival.first.micros()),
+                    Cell::Micros(arrival.last.micros()),
+                ])?;
+            }
+        }
+        Ok(vec![people, consents, devices, events])
+    }
+
+    /// Writes what an earlier data set must remove.
+    fn removed(&self) -> Result<OpenTable, ExportError> {
+        let mut out = open(self.directory, columns::removed_table(), self.request.format)?;
+        let Some(since) = self.request.since else { return Ok(out) };
+        let mut removed = self.removed.clone();
+        for RemovedRow { participant, observation } in
+            dataset::list_removed(self.db, self.request.study, since)?
+        {
+            match observation {
+                None => out.write(&[Cell::Text(&participant), Cell::Null, Cell::Null])?,
+                Some((series_type, identifier)) => {
+                    let table = series::find(&series_type).map(table_name);
+                    if let (Some(table), Ok(identifier)) = (table, identifier.parse()) {
+                        removed.insert((participant, table, identifier));
+                    }
+                }
+            }
+        }
+        for (participant, table, identifier) in &removed {
+            out.write(&[Cell::Text(participant), Cell::Text(table), Cell::Identifier(*identifier)])?;
+        }
+        Ok(out)
+    }
+}
+
+/// Returns true if a data set contains a row of a participant that last changed with `commit`.
+fn is_new(is_complete: bool, since: Option<i64>, commit: i64) -> bool {
+    is_complete || since.is_none_or(|since| commit > since)
+}
+
+/// Pushes the cells of `columns::value_columns`.
+fn push_values<'a>(cells: &mut Vec<Cell<'a>>, series: &SeriesType, row: &'a DataRow) {
+    let details = row.details.as_ref();
+    let measure = |measure| Cell::number(details.and_then(|details| details.measure(measure)));
+    match series.body {
+        OmhBody::BloodPressure => cells.extend([Cell::Number(row.value), measure(Measure::Diastolic)]),
+        OmhBody::Activity if series.origin == OwEndpoint::Workouts => {
+            let kind = details.and_then(|details| details.name.as_deref()).unwrap_or("unknown");
+            let intensity = details.and_then(|details| details.intensity).map_or("", Intensity::as_str);
+            cells.extend([Cell::Text(kind), Cell::text(intensity), measure(Measure::Duration)]);
+            cells.extend([measure(Measure::Distance), measure(Measure::Energy)]);
+        }
+        OmhBody::Activity => cells.extend([measure(Measure::Energy), measure(Measure::Distance)]),
+        _ => cells.push(Cell::Number(row.value)),
+    }
+}
+
+fn wearer(method: Method, row: &DataRow) -> &'static str {
+    match (method.wearer, row.context) {
+        (Some(WearerState::AtRest), _) => "at rest",
+        (Some(WearerState::Asleep), _) => "during sleep",
+        (None, context) => context.map_or("", ActivityContext::as_str),
+    }
+}
+
+fn quality(series: &SeriesType, method: Method, row: &DataRow) -> &'static str {
+    let diastolic = row.details.as_ref().and_then(|details| details.measure(Measure::Diastolic));
+    let is_suspect = |value: f64| series.is_suspect(value);
+    match () {
+        () if is_suspect(row.value) || diastolic.is_some_and(is_suspect) => "suspect",
+        () if method.self_reported => "self-reported",
+        () => "ok",
+    }
+}
+
+/// Pushes the cells of `columns::sleep_table` between its times and its origin.
+fn push_night(cells: &mut Vec<Cell<'_>>, night: &Night) {
+    let measure = |measure| Cell::number(night.measures.get(&measure).copied());
+    cells.extend([
+        night.is_main_sleep.map_or(Cell::Null, |is_main| Cell::Boolean(!is_main)),
+        Cell::number(night.asleep),
+        Cell::number(night.in_bed),
+        measure(Measure::LightSleep),
+        measure(Measure::DeepSleep),
+        measure(Measure::RemSleep),
+        measure(Measure::Awake),
+        measure(Measure::Latency),
+        measure(Measure::Efficiency),
+        Cell::Text(if night.is_suspect { "suspect" } else { "ok" }),
+    ]);
+}
+
+fn write_days(
+    out: &mut OpenTable,
+    participant: &str,
+    data_type: &str,
+    found: Days<'_>,
+    as_of: Timestamp,
+) -> std::io::Result<()> {
+    let integer = |number: Option<i64>| number.map_or(Cell::Null, Cell::Integer);
+    for day in found.finish(as_of) {
+        out.write(&[
+            Cell::Text(participant),
+            Cell::Text(data_type),
+            Cell::Date(day.date),
+            Cell::Text(day.consented.as_str()),
+            Cell::Integer(day.expected_minutes),
+            Cell::Integer(i64::try_from(day.samples).unwrap_or(i64::MAX)),
+            integer(day.hours),
+            integer(day.wear_minutes),
+            integer(day.longest_gap_minutes),
+            integer(day.delay_minutes),
+        ])?;
+    }
+    Ok(())
+}

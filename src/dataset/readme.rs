@@ -1,0 +1,76 @@
+//! The text that explains a data set to its reader.
+
+use std::fmt::Write;
+
+use crate::dataset::export::Format;
+use crate::dataset::package::{Description, WrittenTable};
+
+/// Renders `README.md`: how to read the data set, and the data dictionary.
+pub(crate) fn render(description: &Description<'_>) -> String {
+    let Description { request, last, tables } = description;
+    let mut text = format!("# {}\n\n", request.study_name);
+    let kind = match request.since {
+        None => "The complete data set".to_owned(),
+        Some(since) => format!("The increment of the data set since commit {since}"),
+    };
+    let number = last.number;
+    // Writing to a string never fails, here and below.
+    let _ = writeln!(text, "{kind}, up to commit {number}. Made at {} by jhe-ow.\n", request.now);
+    let ending = match request.format {
+        Format::Csv => "pd.read_csv(\"heart_rate.csv\", parse_dates=[\"start_time\"])",
+        Format::Parquet => "pd.read_parquet(\"heart_rate.parquet\")",
+    };
+    let _ = write!(
+        text,
+        "Read a table with pandas: `{ending}`. `datapackage.json` describes all tables for Frictionless software.\n\n\
+         ## How to read it\n\n\
+         - Each data type has its own table. A person appears under the study number alone; the number joins the tables.\n\
+         - `start_time` and `end_time` are UTC. `local_start` is the same instant on the participant's clock, and \
+         `local_date` the day for which the row counts. A night counts for the day of getting up.\n\
+         - `daily_total` tells a provider's total of a day from its parts. Use one or the other, never the sum of both. A \
+         traveller may have two totals of one date, one in each offset: together they are the day.\n\
+         - Resting heart rate and heart rate are different tables, and so are the two measures of heart rate \
+         variability, SDNN and RMSSD. They must not be pooled.\n\
+         - `statistic` says that a value is an average, minimum or sum. `quality` marks implausible values as suspect; \
+         they are kept as they came. What cannot be measured, such as a heart rate of 0, was rejected.\n\
+         - An empty cell means that the provider did not say. Nothing is filled in.\n\
+         - `revision` above 0: the provider corrected the value. The row has the newest one.\n\
+         - Only measurements that the participant's consents cover are in the tables; `consents` has the intervals.\n\
+         - `days` has a row for each participant, day and data type from the first measurement on, also without data: \
+         hours with data, wear time, the longest gap and the delay of arrival.\n\
+         - Devices are numbered for each participant. Names that their owners gave them are left out, and so are the \
+         titles of workouts.\n\n\
+         ## Increments\n\n\
+         `jhe-ow dataset --study … --since {number}` writes what came or changed after this data set. To bring an earlier \
+         one up to date:\n\n\
+         1. Delete what `removed` lists. A line without an identifier means every row of that participant.\n\
+         2. Replace rows that have the same `identifier`, and add the others. Replace all stages of a night that is in the \
+         increment.\n\
+         3. Replace `participants`, `consents`, `devices`, `days` and `sync_events` entirely.\n\n\
+         ## Tables\n\n"
+    );
+    for table in *tables {
+        render_table(&mut text, table);
+    }
+    text
+}
+
+fn render_table(text: &mut String, WrittenTable { table, file, rows, .. }: &WrittenTable) {
+    let _ = write!(
+        text,
+        "### {}\n\n`{file}`, {rows} rows. {}\n\n| column | type | unit | meaning | code |\n|---|---|---|---|---|\n",
+        table.title, table.description
+    );
+    for column in &table.columns {
+        let code =
+            column.code.as_deref().map(|code| format!("`{}`", code.replace('|', " "))).unwrap_or_default();
+        let unit = column.unit.as_deref().unwrap_or_default();
+        let column_type = format!("{:?}", column.column_type).to_lowercase();
+        let _ = writeln!(
+            text,
+            "| `{}` | {column_type} | {unit} | {}: {} | {code} |",
+            column.name, column.title, column.description
+        );
+    }
+    text.push('\n');
+}

@@ -1,0 +1,30 @@
+//! The quality of a value, by the limits in the catalogue. It is not stored.
+
+use crate::model::catalog::series_type::SeriesType;
+
+impl SeriesType {
+    /// Fails with a reason for a value that cannot be measured, such as a heart rate of 0. `value` is in the unit of the
+    /// store.
+    pub fn check(&self, value: f64) -> Result<(), String> {
+        let (least, most) = (f64::MIN, f64::MAX);
+        if (least..=most).contains(&value) {
+            return Ok(());
+        }
+        let range = match (least > f64::MIN, most < f64::MAX) {
+            (true, true) => format!("not from {least} to {most}"),
+            (true, false) => format!("below {least}"),
+            _ => format!("above {most}"),
+        };
+        Err(format!("its value {value} {} cannot be measured: it is {range}", self.unit))
+    }
+
+    /// Returns true for a value that is outside of what is plausible.
+    pub fn is_suspect(&self, value: f64) -> bool {
+        let (least, most) = (f64::MIN, f64::MAX);
+        !(least..=most).contains(&value)
+    }
+
+    pub fn column(&self) -> &'static str {
+        self.series_type
+    }
+}

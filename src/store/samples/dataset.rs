@@ -1,0 +1,196 @@
+//! Reads what a data set contains: participants, consents, streams, rows and what ceased. The caller holds one snapshot.
+
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::common::time::{Timestamp, ZoneOffset, time_zone_or_utc};
+use crate::model::consent_intervals::Grant;
+use crate::model::observation::StreamInfo;
+use crate::model::sample_details::SampleDetails;
+use crate::model::{activity_context::ActivityContext, patient::PatientId, study::StudyId};
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::people::consent::COVERS_FROM;
+use crate::store::privacy::withdrawal;
+use crate::store::samples::observation::{SELECT_STREAMS, stream_from_row};
+
+/// A commit: its number, and when it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    pub number: i64,
+    pub instant: Timestamp,
+}
+
+/// A patient of a study.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    pub patient: PatientId,
+    /// Study number.
+    pub participant: String,
+    pub enrolled: Timestamp,
+    /// Name of the time zone.
+    pub zone_name: String,
+    pub zone: TimeZone,
+    /// False while the time zone is a default.
+    pub zone_is_set: bool,
+    /// The commit since which a reader needs everything of the participant anew.
+    pub changed_at_commit: i64,
+}
+
+/// A consent of a participant, or a refusal.
+#[derive(Debug, Clone)]
+pub struct ConsentRow {
+    pub code: String,
+    pub display: String,
+    pub grant: Grant,
+    /// Version and language of the text; none for a consent that an operator or JHE recorded.
+    pub text: Option<(String, String)>,
+}
+
+/// One stored observation of a stream.
+#[derive(Debug)]
+pub struct DataRow {
+    pub instant: Timestamp,
+    pub value: f64,
+    pub zone: Option<ZoneOffset>,
+    pub revision: i64,
+    pub context: Option<ActivityContext>,
+    pub details: Option<SampleDetails>,
+    /// The commit that last changed the row.
+    pub commit: i64,
+}
+
+/// An observation that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemovedRow {
+    pub participant: String,
+    /// None: everything of the participant.
+    pub observation: Option<(String, String)>,
+}
+
+/// Returns the id and name of the study with this number or name.
+pub fn find_study(db: &Connection, text: &str) -> StoreResult<(StudyId, String)> {
+    let mut query =
+        db.prepare_cached("SELECT id, name FROM studies WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
+    let found = query.query_row([text], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    found.ok_or_else(|| StoreError::Refused(format!("there is no study '{text}'")))
+}
+
+/// Returns the newest commit; number 0 in a store without samples.
+pub fn find_last_commit(db: &Connection) -> StoreResult<Commit> {
+    let mut query = db.prepare_cached("SELECT number, instant FROM commits ORDER BY number DESC LIMIT 1")?;
+    let found = query.query_row([], |row| Ok(Commit { number: row.get(0)?, instant: row.get(1)? }));
+    Ok(found.optional()?.unwrap_or(Commit { number: 0, instant: Timestamp::MIN }))
+}
+
+/// Lists the instants of all commits, by number.
+pub fn list_commits(db: &Connection) -> StoreResult<Vec<Commit>> {
+    let mut query = db.prepare_cached("SELECT number, instant FROM commits ORDER BY number")?;
+    let rows = query.query_map([], |row| Ok(Commit { number: row.get(0)?, instant: row.get(1)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Lists the participants of a study who are not being erased, by study number.
+pub fn list_participants(db: &Connection, study: StudyId) -> StoreResult<Vec<Participant>> {
+    let select = "SELECT patient_id, participant, enrolled_at, time_zone, time_zone_set_at IS NOT NULL,
+                         changed_at_commit
+         FROM enrolments JOIN patients ON patients.id = patient_id
+         WHERE study_id = ? AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.patient_id = patients.id)
+         ORDER BY participant";
+    let mut query = db.prepare_cached(select)?;
+    let rows = query.query_map([study], |row| {
+        let zone_name: String = row.get(3)?;
+        Ok(Participant {
+            patient: row.get(0)?,
+            participant: row.get(1)?,
+            enrolled: row.get(2)?,
+            zone: time_zone_or_utc(&zone_name),
+            zone_name,
+            zone_is_set: row.get(4)?,
+            changed_at_commit: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Lists the codes that a study asks for.
+pub fn list_codes(db: &Connection, study: StudyId) -> StoreResult<Vec<String>> {
+    let select =
+        "SELECT code FROM study_codes JOIN codes ON codes.id = code_id WHERE study_id = ? ORDER BY code";
+    let mut query = db.prepare_cached(select)?;
+    Ok(query.query_map([study], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Lists a patient's consents that count for a study: its own, and those that an operator recorded. Only for the codes
+/// that the study asks for.
+pub fn list_consents(db: &Connection, study: StudyId, patient: PatientId) -> StoreResult<Vec<ConsentRow>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT code, display, granted_at, withdrawn_at, {COVERS_FROM}, version, language
+         FROM consents JOIN codes ON codes.id = consents.code_id LEFT JOIN consent_texts ON hash = text_hash
+         WHERE patient_id = ?2 AND (study_id = ?1 OR study_id IS NULL)
+           AND code_id IN (SELECT code_id FROM study_codes WHERE study_codes.study_id = ?1)
+         ORDER BY code, granted_at, consents.id"
+    ))?;
+    let rows = query.query_map(params![study, patient], |row| {
+        let grant = Grant { granted: row.get(2)?, withdrawn: row.get(3)?, covers_from: row.get(4)? };
+        let text = Option::zip(row.get(5)?, row.get(6)?);
+        Ok(ConsentRow { code: row.get(0)?, display: row.get(1)?, grant, text })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Lists a patient's visible streams of the codes that a study asks for, in the order in which they were made.
+pub fn list_streams(db: &Connection, study: StudyId, patient: PatientId) -> StoreResult<Vec<StreamInfo>> {
+    let mut query = db.prepare_cached(&format!(
+        "{SELECT_STREAMS} WHERE streams.patient_id = ?2 AND entered_in_error = 0
+           AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1) AND {} ORDER BY streams.id",
+        withdrawal::visible_condition("streams.patient_id", "streams.code_id")
+    ))?;
+    Ok(query.query_map(params![study, patient], stream_from_row)?.collect::<Result<_, _>>()?)
+}
+
+/// Calls `visit` for each observation of a stream, in the order of time.
+pub fn for_each_row<E: From<StoreError>>(
+    db: &Connection,
+    stream: i64,
+    mut visit: impl FnMut(DataRow) -> Result<(), E>,
+) -> Result<(), E> {
+    let select = "SELECT instant, value, utc_offset, revision, activity_context, details, commit_number
+         FROM observations WHERE stream_id = ? ORDER BY instant";
+    let failed = |error: rusqlite::Error| E::from(StoreError::from(error));
+    let mut query = db.prepare_cached(select).map_err(failed)?;
+    let mut rows = query.query([stream]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        visit(row_from(row).map_err(failed)?)?;
+    }
+    Ok(())
+}
+
+fn row_from(row: &Row) -> rusqlite::Result<DataRow> {
+    Ok(DataRow {
+        instant: row.get(0)?,
+        value: row.get(1)?,
+        zone: row.get(2)?,
+        revision: row.get(3)?,
+        context: row.get(4)?,
+        details: row.get(5)?,
+        commit: row.get(6)?,
+    })
+}
+
+/// Lists what a reader who has everything up to commit `since` has to remove. Participants who changed are removed
+/// entirely: everything of them follows anew.
+pub fn list_removed(db: &Connection, study: StudyId, since: i64) -> StoreResult<Vec<RemovedRow>> {
+    let select = "SELECT participant, NULL, NULL FROM removed_participants
+         WHERE study_id = ?1 AND changed_at_commit > ?2
+         UNION SELECT participant, NULL, NULL FROM enrolments WHERE study_id = ?1 AND changed_at_commit > ?2
+         UNION SELECT participant, series_type, identifier
+         FROM removed_observations JOIN enrolments USING (patient_id)
+         WHERE study_id = ?1 AND commit_number > ?2 AND changed_at_commit <= ?2
+           AND code_id IN (SELECT code_id FROM study_codes WHERE study_codes.study_id = ?1)
+         ORDER BY 1, 2, 3";
+    let mut query = db.prepare_cached(select)?;
+    let rows = query.query_map(params![study, since], |row| {
+        Ok(RemovedRow { participant: row.get(0)?, observation: Option::zip(row.get(1)?, row.get(2)?) })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
