@@ -10,9 +10,10 @@ use crate::store::{people::visibility, samples::code};
 
 pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<StudyId> {
     check_name_free(db, &terms.name, None)?;
-    let insert =
-        "INSERT INTO studies (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)";
-    db.execute(insert, params![terms.name, terms.organization, terms.purpose, terms.contact, now])?;
+    let Terms { name, organization, purpose, contact, time_zone, .. } = terms;
+    let insert = "INSERT INTO studies (name, organization, purpose, contact, time_zone, created_at)
+         VALUES (?, ?, ?, ?, ?, ?)";
+    db.execute(insert, params![name, organization, purpose, contact, time_zone, now])?;
     let id = StudyId(db.last_insert_rowid());
     insert_scopes_and_sources(db, id, terms)?;
     Ok(id)
@@ -21,8 +22,10 @@ pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<Stu
 /// Replaces the terms of a study. Consents that patients have given stay as they are.
 pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     check_name_free(db, &terms.name, Some(id))?;
-    let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?";
-    db.execute(update, params![terms.name, terms.organization, terms.purpose, terms.contact, id])?;
+    let Terms { name, organization, purpose, contact, time_zone, .. } = terms;
+    let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ?, time_zone = ?
+         WHERE id = ?";
+    db.execute(update, params![name, organization, purpose, contact, time_zone, id])?;
     // Consents refer to the codes themselves, so they survive this.
     db.execute("DELETE FROM study_codes WHERE study_id = ?", [id])?;
     db.execute("DELETE FROM study_data_sources WHERE study_id = ?", [id])?;
@@ -47,11 +50,13 @@ fn find_all(
 
 pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     let mut query = db.prepare_cached(
-        "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL FROM studies WHERE id = ?",
+        "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL, time_zone FROM studies
+         WHERE id = ?",
     )?;
     let terms = query.query_row([id], |row| {
         let (name, organization, purpose, contact) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((Terms { name, organization, purpose, contact, ..Terms::default() }, row.get(4)?))
+        let time_zone = row.get(5)?;
+        Ok((Terms { name, organization, purpose, contact, time_zone, ..Terms::default() }, row.get(4)?))
     });
     let Some((mut terms, is_of_jhe)) = terms.optional()? else {
         return Err(StoreError::Refused(format!(
