@@ -1,5 +1,7 @@
 //! The time zones that forms offer: the likely ones, and all by area of the world.
 
+use crate::common::time::ZoneOffset;
+
 /// The areas of IANA's names. Other names are old ones for the same zones, such as `US/Pacific`.
 const AREAS: [&str; 9] =
     ["Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"];
@@ -41,6 +43,23 @@ pub fn list_likely<'a>(in_use: impl IntoIterator<Item = &'a str>) -> Vec<&'a str
         COMMON.into_iter().filter(|zone| is_near(zone) && !likely.contains(zone)).collect();
     likely.extend(common);
     likely
+}
+
+/// Returns the sentence about samples that contradict the time zone of their patient.
+pub fn describe_contradiction(zone: &str, offset: ZoneOffset) -> String {
+    format!(
+        "The samples of the last three days carry the local time {}, and the time zone of the profile is {zone}.",
+        offset_name(offset)
+    )
+}
+
+/// Returns a zone's name for people: a fixed offset has `UTC` before it.
+pub fn display_name(zone: &str) -> String {
+    ZoneOffset::parse(zone).map_or_else(|| zone.to_owned(), offset_name)
+}
+
+fn offset_name(offset: ZoneOffset) -> String {
+    if offset == ZoneOffset::UTC { "UTC".to_owned() } else { format!("UTC{offset}") }
 }
 
 fn find_area(zone: &str) -> Option<&'static str> {

@@ -94,7 +94,7 @@ fn details(
             Some(over(TimeFrame { start: instant, start_zone: offset, end, end_zone: offset }))
         }
         // Oura's saturation is the mean of a night, and OW stamps it with the bare date.
-        _ if series.series_type == "oxygen_saturation" && provider == "oura" && instant.is_utc_midnight() => {
+        _ if series.is_mean_of_day(provider) && instant.is_utc_midnight() => {
             Some(SampleDetails { average: true, ..over(day_of_stamp(instant, offset, zone)?) })
         }
         _ if series.series_type == "resting_heart_rate" && source::measures_resting_rate_asleep(provider) => {

@@ -36,6 +36,11 @@ impl SeriesType {
         !matches!(self.origin, OwEndpoint::Timeseries(_))
     }
 
+    /// Returns true if a value of `provider` is the mean of a day, stamped with the bare date.
+    pub fn is_mean_of_day(&self, provider: &str) -> bool {
+        self.series_type == "oxygen_saturation" && provider == "oura"
+    }
+
     /// Returns true if some providers repeat an unchanged value with a new time at each sync.
     pub fn is_restamped(&self) -> bool {
         matches!(self.series_type, "weight" | "height")

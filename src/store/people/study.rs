@@ -6,7 +6,8 @@ use crate::common::time::Timestamp;
 use crate::model::study::{Scope, Study, StudyId, Terms};
 use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::{people::visibility, samples::code};
+use crate::store::people::{time_zone, visibility};
+use crate::store::samples::code;
 
 pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<StudyId> {
     check_name_free(db, &terms.name, None)?;
@@ -75,7 +76,7 @@ pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     Ok(Study { id, terms, is_of_jhe })
 }
 
-/// Enrols a patient under the next free number of the study. Returns false if the patient is enrolled already.
+/// Enrols a patient under the next free number of the study, and in its time zone if nobody has set the patient's. Returns false if the patient is enrolled already.
 pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> StoreResult<bool> {
     let mut enrolled = db.prepare_cached("SELECT 1 FROM enrolments WHERE study_id = ? AND patient_id = ?")?;
     if enrolled.exists(params![id, patient])? {
@@ -93,6 +94,7 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
     let insert =
         "INSERT INTO enrolments (study_id, patient_id, enrolled_at, participant) VALUES (?, ?, ?, ?)";
     db.execute(insert, params![id, patient, now, participant])?;
+    time_zone::adopt(db, patient, id, now)?;
     Ok(true)
 }
 
