@@ -111,7 +111,7 @@ impl World {
                 let now = Timestamp::from_micros(START);
                 code::seed(db)?;
                 setting::set(db, "module.ow", "true")?;
-                let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
+                let new = NewPatient { name: "A".into(), email: None, time_zone: None };
                 let id = patient::insert(db, &new, now)?;
                 let patient = patient::find(db, PatientRef::Own(id))?;
                 patient::link(db, &patient, &link, Relink::Unspecified, now)?;

@@ -70,6 +70,8 @@ jhe-ow patient match 7 --jhe-patient 40001  # confirms a match
 [patient list]
 jhe-ow patient list  # a line each
 jhe-ow patient list --json | jq .name  # for programs
+[patient set]
+jhe-ow patient set 7 --tz Europe/Berlin
 [patient show]
 jhe-ow patient show 7
 jhe-ow patient show jhe:40001 --json  # for programs

@@ -11,6 +11,7 @@ use crate::model::account::Actor;
 use crate::model::patient::{OwUser, PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::store::people::consent::{self, ConsentEntry, GrantBasis, WithdrawFrom};
 use crate::store::people::patient::{self, NewPatient, Patient, Relink};
+use crate::store::people::time_zone;
 use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
 const ACTOR: Actor = Actor::CommandLine;
@@ -21,9 +22,9 @@ pub(crate) enum Command {
     Add(AddArguments),
     /// Add all patients of JHE who have an OW user and whom the client may see
     Import {
-        /// The patients' time zone: a name such as Europe/Berlin, or an offset such as +02:00
-        #[arg(long, default_value = "UTC", value_parser = normalize_time_zone, allow_hyphen_values = true)]
-        tz: String,
+        /// The patients' time zone: a name such as Europe/Berlin, or an offset such as +02:00; else their study's
+        #[arg(long, value_parser = normalize_time_zone, allow_hyphen_values = true)]
+        tz: Option<String>,
     },
     /// Propose which local patients are the same persons as patients of JHE; or confirm one
     Match {
@@ -49,6 +50,14 @@ pub(crate) enum Command {
         /// One JSON document
         #[arg(long)]
         json: bool,
+    },
+    /// Correct the time zone of a patient; days without an offset of their own follow it
+    Set {
+        /// The patient's number, or jhe:N
+        id: PatientRef,
+        /// A name such as Europe/Berlin, or an offset such as +02:00
+        #[arg(long, value_name = "ZONE", value_parser = normalize_time_zone, allow_hyphen_values = true)]
+        tz: String,
     },
     /// Link a patient to an OW user
     Link(LinkArguments),
@@ -81,9 +90,9 @@ pub(crate) struct AddArguments {
     /// The patient's e-mail address
     #[arg(long, value_parser = parse_email)]
     email: Option<String>,
-    /// The patient's time zone: a name such as Europe/Berlin, or an offset such as +02:00
-    #[arg(long, default_value = "UTC", value_parser = normalize_time_zone, allow_hyphen_values = true)]
-    tz: String,
+    /// The patient's time zone: a name such as Europe/Berlin, or an offset such as +02:00; else the study's
+    #[arg(long, value_parser = normalize_time_zone, allow_hyphen_values = true)]
+    tz: Option<String>,
     /// The OW user to link to, with or without ow:
     #[arg(long, value_name = "UUID")]
     ow_user: Option<OwUser>,
@@ -127,7 +136,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::Add(AddArguments { jhe_patient: Some(jhe_id), ow_user, tz, .. }) => {
             patient_import::add(session, jhe_id, ow_user, tz).await?;
         }
-        Command::Import { tz } => patient_import::import(session, &tz).await?,
+        Command::Import { tz } => patient_import::import(session, tz).await?,
         Command::Match { id: Some(id), jhe_patient: Some(jhe_id), .. } => {
             patient_match::confirm(session, id, jhe_id).await?;
         }
@@ -139,6 +148,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             }
         }
         Command::Show { id, json } => show(&store, id, json).await?,
+        Command::Set { id, tz } => {
+            print_line(store.write(move |db| set_time_zone(db, id, &tz, now)).await?)?;
+        }
         Command::Link(link) => print_line(store.write(move |db| link_patient(db, &link, now)).await?)?,
         Command::Unlink { id } => print_line(store.write(move |db| unlink(db, id, now)).await?)?,
         Command::Consent(change) => {
@@ -181,6 +193,18 @@ fn add_patient(
         audit::record(db, now, ACTOR, "consent.grant", Some(id), &code)?;
     }
     Ok(id)
+}
+
+fn set_time_zone(
+    db: &rusqlite::Connection,
+    id: PatientRef,
+    zone: &str,
+    now: Timestamp,
+) -> Result<String, StoreError> {
+    let id = patient::find(db, id)?.id;
+    let revised = time_zone::set(db, id, zone, now)?;
+    audit::record(db, now, ACTOR, "patient.time-zone", Some(id), "")?;
+    Ok(format!("patient {id} has the time zone {zone}; days that moved: {revised}"))
 }
 
 fn link_patient(

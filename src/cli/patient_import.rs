@@ -18,7 +18,7 @@ pub(crate) async fn add(
     session: &Session,
     jhe_id: i64,
     ow_user: Option<OwUser>,
-    time_zone: String,
+    time_zone: Option<String>,
 ) -> Result<(), Failure> {
     let (store, now) = (session.store()?, session.clock.now());
     let jhe = session.jhe()?;
@@ -34,7 +34,7 @@ pub(crate) async fn add(
 }
 
 /// Adds all patients of JHE who have an OW user.
-pub(crate) async fn import(session: &Session, time_zone: &str) -> Result<(), Failure> {
+pub(crate) async fn import(session: &Session, time_zone: Option<String>) -> Result<(), Failure> {
     let (store, jhe) = (session.store()?, session.jhe()?);
     let people = list_people(&jhe).await?;
     let known: Vec<Option<i64>> =
@@ -43,7 +43,7 @@ pub(crate) async fn import(session: &Session, time_zone: &str) -> Result<(), Fai
         let result = if known.contains(&Some(person.id)) {
             "here already".to_owned()
         } else {
-            import_one(session, &store, &jhe, &person, time_zone.to_owned()).await?
+            import_one(session, &store, &jhe, &person, time_zone.clone()).await?
         };
         print_line(format_args!("jhe:{}  {}: {result}", person.id, person.name()))?;
     }
@@ -56,7 +56,7 @@ async fn import_one(
     store: &Store,
     jhe: &Jhe,
     person: &JhePatient,
-    time_zone: String,
+    time_zone: Option<String>,
 ) -> Result<String, Failure> {
     let (jhe_id, user_id) = (person.id, person.jhe_user_id);
     let check = move |db: &_| erased_identifiers::refuse_jhe_id(db, jhe_id);
@@ -102,7 +102,7 @@ async fn save(
     store: &Store,
     snapshot: JheConsentSnapshot,
     ow_user: Option<OwUser>,
-    time_zone: String,
+    time_zone: Option<String>,
     now: Timestamp,
 ) -> Result<PatientId, StoreError> {
     let write = move |db: &rusqlite::Connection| {

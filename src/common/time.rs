@@ -183,6 +183,11 @@ impl ZoneOffset {
         Self::from_minutes(sign * (i64::from(hours) * 60 + i64::from(minutes)))
     }
 
+    /// Returns the name of the zone with this offset: `UTC`, or `±HH:MM`.
+    pub fn zone_name(self) -> String {
+        if self == Self::UTC { "UTC".to_owned() } else { self.to_string() }
+    }
+
     /// Returns the zone whose clocks always show this offset.
     pub fn time_zone(self) -> TimeZone {
         // jiff accepts every offset of less than a day, so the fallback never applies.

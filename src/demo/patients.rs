@@ -89,7 +89,7 @@ fn insert(
     behaviour: Behaviour,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let id = patient::insert(db, &NewPatient { name, email: None, time_zone: "UTC".to_owned() }, now)?;
+    let id = patient::insert(db, &NewPatient { name, email: None, time_zone: None }, now)?;
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::link(db, &patient, link, Relink::Unspecified, now)?;
     for scope in code::list_deliverable(db)? {

@@ -17,7 +17,8 @@ use crate::store::operations::patient_status::{self, Freshness};
 use crate::store::operations::tick_lock::{self, LockStatus};
 use crate::store::operations::{alert_queue, run_history, silence};
 use crate::store::privacy::restored;
-use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain, samples::code};
+use crate::store::samples::{code, sample_offsets};
+use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain};
 
 /// The remedy for patients in error.
 const ERRORS_REMEDY: &str = "jhe-ow poll says which and why, and so do their pages";
@@ -200,6 +201,17 @@ fn check_samples(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Sto
     }
     let after = opened.settings.silence_after();
     findings.extend(report_silent(&silence::list(&opened.db, VisibleTo::Everybody, after, now)?, after));
+    let contradicting = sample_offsets::list_contradicting(&opened.db)?;
+    if !contradicting.is_empty() {
+        findings.push(Finding::warning(
+            "data.time_zones",
+            format!(
+                "the samples of three days carry another local time than the time zone of {}",
+                render_patients(&contradicting)
+            ),
+            "correct the time zone on the patient's page, or jhe-ow patient set N --tz ZONE",
+        ));
+    }
     let unknown = patient_status::list_needing_relink(&opened.db)?;
     if !unknown.is_empty() {
         findings.push(Finding::warning(

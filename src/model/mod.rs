@@ -28,3 +28,4 @@ pub(crate) mod sample_details;
 pub mod silence;
 pub mod stream_key;
 pub(crate) mod study;
+pub(crate) mod time_zones;

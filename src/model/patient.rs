@@ -131,11 +131,8 @@ pub fn parse_time_zone(text: &str) -> Result<TimeZone, String> {
 /// Returns a time zone in its stored form: the IANA name in its canonical case, or `±HH:MM`.
 pub fn normalize_time_zone(text: &str) -> Result<String, String> {
     let zone = parse_time_zone(text)?;
-    Ok(match ZoneOffset::parse(text) {
-        Some(ZoneOffset::UTC) => "UTC".to_owned(),
-        Some(offset) => offset.to_string(),
-        None => zone.iana_name().unwrap_or(text).to_owned(),
-    })
+    let offset = ZoneOffset::parse(text).map(ZoneOffset::zone_name);
+    Ok(offset.unwrap_or_else(|| zone.iana_name().unwrap_or(text).to_owned()))
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub struct Scope {
 }
 
 /// The text and the scopes of a study, which patients agree to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     pub name: String,
     pub organization: String,
@@ -39,6 +39,16 @@ pub struct Terms {
     pub scopes: Vec<Scope>,
     /// Accepted data sources; see [`Study::accepts_provider`] for an empty list.
     pub data_sources: Vec<String>,
+    /// IANA name or fixed offset. A patient who is enrolled gets it.
+    pub time_zone: String,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        let (scopes, data_sources) = (Vec::new(), Vec::new());
+        let [name, organization, purpose, contact] = [const { String::new() }; 4];
+        Self { name, organization, purpose, contact, scopes, data_sources, time_zone: "UTC".to_owned() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

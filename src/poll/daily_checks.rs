@@ -1,5 +1,5 @@
-//! The daily checks of a patient: OW still knows the user, OW fetches late data from the provider, and the
-//! store has as many samples as OW counts.
+//! The daily checks of a patient: OW still knows the user, OW fetches late data from the provider, the store has as
+//! many samples as OW counts, and the samples agree with the time zone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::poll::sweep_schedule;
 use crate::poll::{patient_turn::Turn, poller::TickContext, turn_error::TurnError, windows::ReadRange};
 use crate::store::operations::patient_status;
 use crate::store::operations::poll_plan::{self, PatientPlan, SeriesPlan};
-use crate::store::{error::StoreError, people::device_connection};
+use crate::store::{error::StoreError, people::device_connection, samples::sample_offsets};
 
 /// Days that OW fetches again from the provider each day. Rings hardly ever sync later than that.
 const HISTORICAL_DAYS: u32 = 2;
@@ -77,6 +77,14 @@ impl TickContext {
         });
         if let Err(error) = record.await {
             tracing::warn!(%patient, "its devices could not be recorded: {error}");
+        }
+    }
+
+    /// Compares the local offsets of the stored samples with the patient's time zone. Failures are logged only.
+    pub(crate) async fn check_time_zone(&self, plan: &PatientPlan) {
+        let (patient, now) = (plan.patient, self.started);
+        if let Err(error) = self.write(move |db| sample_offsets::check(db, patient, now)).await {
+            tracing::warn!(%patient, "the time zone could not be compared with the samples: {error}");
         }
     }
 

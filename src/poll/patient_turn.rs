@@ -192,12 +192,13 @@ impl TickContext {
     }
 
     pub(crate) fn empty_batch(&self, plan: &PatientPlan) -> Batch {
-        let &PatientPlan { patient, link, ref subject, .. } = plan;
+        let &PatientPlan { patient, link, ref subject, ref zone, .. } = plan;
         let (streams, rejected, deleted, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let owner = StreamOwner { patient, subject: subject.clone(), system: self.mode.system() };
         Batch {
             owner,
             link,
+            zone: zone.clone(),
             mode: self.mode.as_str(),
             streams,
             rejected,

@@ -399,6 +399,9 @@ impl TickContext {
         if turn.is_complete() && reads.checked && self.reconcile && self.is_live() {
             self.reconcile(plan, &mut turn).await;
         }
+        if turn.is_complete() && reads.checked && self.is_live() {
+            self.check_time_zone(plan).await;
+        }
         if turn.error.is_none() && turn.counts.created == 0 && self.is_live() {
             self.refresh_device_status(plan).await;
         }

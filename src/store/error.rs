@@ -13,8 +13,9 @@ pub enum StoreError {
     /// Another tick took the lock: this one must stop.
     #[error("the lock ow.sync_in_progress was taken or cleared while this tick ran")]
     LockLost,
-    /// The link or the consent of these rows is gone: drop them, the next tick reads again.
-    #[error("the link or the consent ended while the samples were being read")]
+    /// The link or the consent of these rows is gone, or their time zone is not the patient's any more: drop them, the
+    /// next tick reads again.
+    #[error("the link, the consent or the time zone changed while the samples were being read")]
     ConsentEnded,
     /// The patient of these rows was erased: drop them.
     #[error("the patient was erased in the meantime")]

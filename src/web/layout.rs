@@ -149,6 +149,42 @@ impl FormErrors {
         FormField { name, label, help, value, kind, autocomplete: "off", errors: self }
     }
 
+    /// Renders a list to choose from, with its label and its error.
+    pub(crate) fn select(&self, name: &str, label: &str, help: &str, options: &Markup) -> Markup {
+        self.labelled(name, label, help, |described, invalid| {
+            html! {
+                select id=(name) name=(name) aria-describedby=[described] aria-invalid=[invalid] { (options) }
+            }
+        })
+    }
+
+    /// Renders a control below its label, its help and its error. The control refers to the two by
+    /// `aria-describedby`.
+    fn labelled(
+        &self,
+        name: &str,
+        label: &str,
+        help: &str,
+        control: impl FnOnce(Option<String>, Option<&'static str>) -> Markup,
+    ) -> Markup {
+        let error = self.of(name);
+        let (help_id, error_id) = (format!("{name}-help"), format!("{name}-error"));
+        let described = match (help.is_empty(), error) {
+            (true, None) => None,
+            (false, None) => Some(help_id.clone()),
+            (true, Some(_)) => Some(error_id.clone()),
+            (false, Some(_)) => Some(format!("{error_id} {help_id}")),
+        };
+        html! {
+            div.field {
+                label for=(name) { (label) }
+                @if !help.is_empty() { p.help id=(help_id) { (help) } }
+                @if let Some(error) = error { p.error id=(error_id) { (error) } }
+                (control(described, error.map(|_| "true")))
+            }
+        }
+    }
+
     fn of(&self, field: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, text)| text.as_str())
     }
@@ -179,21 +215,9 @@ pub(crate) struct FormField<'a> {
 
 impl Render for FormField<'_> {
     fn render(&self) -> Markup {
-        let error = self.errors.of(self.name);
-        let (help_id, error_id) = (format!("{}-help", self.name), format!("{}-error", self.name));
-        let described = match (self.help.is_empty(), error) {
-            (true, None) => None,
-            (false, None) => Some(help_id.clone()),
-            (true, Some(_)) => Some(error_id.clone()),
-            (false, Some(_)) => Some(format!("{error_id} {help_id}")),
-        };
-        let invalid = error.map(|_| "true");
         let kind = self.kind;
-        html! {
-            div.field {
-                label for=(self.name) { (self.label) }
-                @if !self.help.is_empty() { p.help id=(help_id) { (self.help) } }
-                @if let Some(error) = error { p.error id=(error_id) { (error) } }
+        self.errors.labelled(self.name, self.label, self.help, |described, invalid| {
+            html! {
                 @if kind == "textarea" {
                     textarea id=(self.name) name=(self.name) rows="4" aria-describedby=[described]
                         aria-invalid=[invalid] { (self.value) }
@@ -202,7 +226,7 @@ impl Render for FormField<'_> {
                         autocomplete=(self.autocomplete) aria-describedby=[described] aria-invalid=[invalid];
                 }
             }
-        }
+        })
     }
 }
 

@@ -24,3 +24,4 @@ pub mod routes;
 pub(crate) mod server;
 pub(crate) mod service;
 pub(crate) mod start_page;
+pub(crate) mod time_zone_options;

@@ -17,6 +17,7 @@ use crate::web::admin::{
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
     choices_actions, choices_page, connect, connected, data, invitation, jhe_consent_page, jhe_invitation,
+    time_zone,
 };
 use crate::web::response::{Refusal, json as json_response};
 use crate::web::route::{Route, path};
@@ -38,6 +39,7 @@ fn all() -> Vec<Route> {
         connected::routes(),
         choices_page::routes(),
         choices_actions::routes(),
+        time_zone::routes(),
         data::routes(),
         // Practitioners and operators.
         sign_in::routes(),
@@ -48,6 +50,7 @@ fn all() -> Vec<Route> {
         admin_patient::polling::routes(),
         admin_patient::access::routes(),
         admin_patient::charts::routes(),
+        admin_patient::time_zone::routes(),
         observations::routes(),
         export::routes(),
         studies::routes(),

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::common::time::Timestamp;
+use crate::common::time::{Timestamp, ZoneOffset};
 use crate::model::{account::VisibleTo, consent_intervals::Grant, patient::PatientId};
 use crate::store::people::device_connection::{self, DeviceConnection};
 use crate::store::people::{consent, visibility};
@@ -58,6 +58,10 @@ pub struct PatientOverview {
     pub empty_polls: i64,
     /// Samples of the last 24 hours, by sample time.
     pub last_day: i64,
+    /// IANA name or fixed offset.
+    pub time_zone: String,
+    /// The offset that the samples of three days carried, where the time zone has another.
+    pub contradicting_offset: Option<ZoneOffset>,
     /// Samples of the last full days that OW counts and the store does not have.
     pub missing: i64,
     /// An invitation is open.
@@ -174,7 +178,8 @@ pub fn list(
                 EXISTS (SELECT 1 FROM invitations WHERE patient_id = patients.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?1),
                 patients.jhe_patient_id IS NOT NULL
-                    OR EXISTS (SELECT 1 FROM enrolments WHERE patient_id = patients.id)
+                    OR EXISTS (SELECT 1 FROM enrolments WHERE patient_id = patients.id),
+                patients.time_zone, state.contradicting_offset
          FROM patients
          LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
          LEFT JOIN sync_status AS state ON state.patient_id = patients.id
@@ -202,6 +207,8 @@ pub fn list(
             empty_polls: row.get(8)?,
             invited: row.get(9)?,
             enrolled: row.get(10)?,
+            time_zone: row.get(11)?,
+            contradicting_offset: row.get(12)?,
             scopes: Vec::new(),
             devices: Vec::new(),
             hours: Vec::new(),

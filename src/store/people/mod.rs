@@ -13,4 +13,5 @@ pub(crate) mod jhe_token;
 pub mod patient;
 pub(crate) mod session;
 pub(crate) mod study;
+pub(crate) mod time_zone;
 pub(crate) mod visibility;

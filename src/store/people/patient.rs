@@ -12,8 +12,9 @@ use crate::store::privacy::{erased_identifiers, patient_tables};
 pub struct NewPatient {
     pub name: String,
     pub email: Option<String>,
-    /// IANA name; decides where a local day begins if a sample does not say.
-    pub time_zone: String,
+    /// IANA name or fixed offset; decides where a local day begins if a sample does not say. Without one it is UTC
+    /// until a study or the patient gives another.
+    pub time_zone: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,8 @@ const SELECT: &str = "
     FROM patients LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'";
 
 pub fn insert(db: &Connection, new: &NewPatient, now: Timestamp) -> StoreResult<PatientId> {
-    let insert = "INSERT INTO patients (name, email, time_zone, created_at) VALUES (?, ?, ?, ?)";
+    let insert = "INSERT INTO patients (name, email, time_zone, time_zone_set_at, created_at)
+         VALUES (?1, ?2, coalesce(?3, 'UTC'), iif(?3 IS NULL, NULL, ?4), ?4)";
     db.execute(insert, params![new.name, new.email, new.time_zone, now])?;
     Ok(PatientId::new(db.last_insert_rowid()))
 }
@@ -125,9 +127,9 @@ pub fn find_by_jhe_id(db: &Connection, jhe_id: i64) -> StoreResult<Option<Patien
     Ok(query.query_row([jhe_id], |row| row.get(0)).optional()?)
 }
 
-pub fn update(db: &Connection, id: PatientId, to: &NewPatient) -> StoreResult<()> {
-    let update = "UPDATE patients SET name = ?, email = ?, time_zone = ? WHERE id = ?";
-    db.execute(update, params![to.name, to.email, to.time_zone, id])?;
+/// Sets name and e-mail address.
+pub fn rename(db: &Connection, id: PatientId, name: &str, email: Option<&str>) -> StoreResult<()> {
+    db.execute("UPDATE patients SET name = ?, email = ? WHERE id = ?", params![name, email, id])?;
     Ok(())
 }
 

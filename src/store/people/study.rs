@@ -6,13 +6,15 @@ use crate::common::time::Timestamp;
 use crate::model::study::{Scope, Study, StudyId, Terms};
 use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::{people::visibility, samples::code};
+use crate::store::people::{time_zone, visibility};
+use crate::store::samples::code;
 
 pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<StudyId> {
     check_name_free(db, &terms.name, None)?;
-    let insert =
-        "INSERT INTO studies (name, organization, purpose, contact, created_at) VALUES (?, ?, ?, ?, ?)";
-    db.execute(insert, params![terms.name, terms.organization, terms.purpose, terms.contact, now])?;
+    let Terms { name, organization, purpose, contact, time_zone, .. } = terms;
+    let insert = "INSERT INTO studies (name, organization, purpose, contact, time_zone, created_at)
+         VALUES (?, ?, ?, ?, ?, ?)";
+    db.execute(insert, params![name, organization, purpose, contact, time_zone, now])?;
     let id = StudyId(db.last_insert_rowid());
     insert_scopes_and_sources(db, id, terms)?;
     Ok(id)
@@ -21,8 +23,10 @@ pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<Stu
 /// Replaces the terms of a study. Consents that patients have given stay as they are.
 pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     check_name_free(db, &terms.name, Some(id))?;
-    let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ? WHERE id = ?";
-    db.execute(update, params![terms.name, terms.organization, terms.purpose, terms.contact, id])?;
+    let Terms { name, organization, purpose, contact, time_zone, .. } = terms;
+    let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ?, time_zone = ?
+         WHERE id = ?";
+    db.execute(update, params![name, organization, purpose, contact, time_zone, id])?;
     // Consents refer to the codes themselves, so they survive this.
     let codes: Vec<&str> = terms.scopes.iter().map(|scope| scope.code.as_str()).collect();
     let delete = "DELETE FROM study_codes WHERE study_id = ?
@@ -50,11 +54,13 @@ fn find_all(
 
 pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     let mut query = db.prepare_cached(
-        "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL FROM studies WHERE id = ?",
+        "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL, time_zone FROM studies
+         WHERE id = ?",
     )?;
     let terms = query.query_row([id], |row| {
         let (name, organization, purpose, contact) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((Terms { name, organization, purpose, contact, ..Terms::default() }, row.get(4)?))
+        let time_zone = row.get(5)?;
+        Ok((Terms { name, organization, purpose, contact, time_zone, ..Terms::default() }, row.get(4)?))
     });
     let Some((mut terms, is_of_jhe)) = terms.optional()? else {
         return Err(StoreError::Refused(format!(
@@ -73,7 +79,7 @@ pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     Ok(Study { id, terms, is_of_jhe })
 }
 
-/// Enrols a patient under the next free number of the study. Returns false if the patient is enrolled already.
+/// Enrols a patient under the next free number of the study, and in its time zone if nobody has set the patient's. Returns false if the patient is enrolled already.
 pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -> StoreResult<bool> {
     let mut enrolled = db.prepare_cached("SELECT 1 FROM enrolments WHERE study_id = ? AND patient_id = ?")?;
     if enrolled.exists(params![id, patient])? {
@@ -91,6 +97,7 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
     let insert =
         "INSERT INTO enrolments (study_id, patient_id, enrolled_at, participant) VALUES (?, ?, ?, ?)";
     db.execute(insert, params![id, patient, now, participant])?;
+    time_zone::adopt(db, patient, id, now)?;
     Ok(true)
 }
 

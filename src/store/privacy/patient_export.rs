@@ -19,7 +19,7 @@ const INSTANTS: &[&str] = &["instant", "since", "until", "read_until", "newest_i
 pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     (
         "patient",
-        "SELECT id, name, email, time_zone, jhe_patient_id, subject AS ow_subject, external_id, created_at,
+        "SELECT id, name, email, time_zone, time_zone_set_at, jhe_patient_id, subject AS ow_subject, external_id, created_at,
          consents_refreshed_at
          FROM patients WHERE id = ?",
     ),
@@ -66,7 +66,7 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
         "sync_status",
         "SELECT polled_at, last_error, newest_instant, deep_read_at, wide_read_at, completeness_checked_at,
                 missing_samples, fully_read_at, empty_polls, failed_polls,
-                provider_pulled_at, connections_checked_at FROM sync_status WHERE patient_id = ?",
+                provider_pulled_at, connections_checked_at, contradicting_offset FROM sync_status WHERE patient_id = ?",
     ),
     (
         "high_water_marks",

@@ -4,9 +4,11 @@
 //! Conditions checked before the request to OW are checked again inside the transaction: the tick still holds
 //! the lock, the link is active, and the patient still consents.
 
+use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::common::{failpoint, time::Timestamp};
+use crate::common::failpoint;
+use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::model::catalog::series;
 use crate::model::catalog::series_type::SeriesType;
 use crate::model::commit_counts::{CommitCounts, CommitCountsByType};
@@ -41,6 +43,8 @@ pub struct Batch {
     pub owner: StreamOwner,
     /// The link that the samples came through.
     pub link: i64,
+    /// The patient's time zone, which frames days without an offset.
+    pub zone: TimeZone,
     /// The ingest mode of the high-water marks.
     pub mode: &'static str,
     pub streams: Vec<StreamSamples>,
@@ -130,12 +134,19 @@ pub fn commit(
     Ok(committed)
 }
 
-/// Returns when the batch's link began, if it is still active.
+/// Returns when the batch's link began, if it is still active and the patient's time zone is the same.
 fn find_linked_at(db: &Connection, batch: &Batch) -> StoreResult<Timestamp> {
-    let mut query = db
-        .prepare_cached("SELECT linked_at FROM links WHERE id = ? AND patient_id = ? AND state = 'active'")?;
-    let linked = query.query_row(params![batch.link, batch.owner.patient], |row| row.get(0)).optional()?;
-    linked.ok_or(StoreError::ConsentEnded)
+    let mut query = db.prepare_cached(
+        "SELECT linked_at, time_zone FROM links JOIN patients ON patients.id = patient_id
+         WHERE links.id = ? AND patient_id = ? AND state = 'active'",
+    )?;
+    let linked: Option<(Timestamp, String)> = query
+        .query_row(params![batch.link, batch.owner.patient], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match linked {
+        Some((linked, zone)) if time_zone_or_utc(&zone) == batch.zone => Ok(linked),
+        _ => Err(StoreError::ConsentEnded),
+    }
 }
 
 /// Returns what [`commit`] would do. It writes nothing and needs no lock.

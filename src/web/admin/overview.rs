@@ -12,7 +12,7 @@ use crate::app::{offer_cache::Offer, state::App};
 use crate::common::time::Timestamp;
 use crate::config::settings::Settings;
 use crate::model::account::{Role, VisibleTo};
-use crate::model::{patient::PatientId, silence::Silence};
+use crate::model::{patient::PatientId, silence::Silence, time_zones};
 use crate::store::operations::alert_queue::{self, FailedAlerts};
 use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
 use crate::store::operations::run_history::{self, PollRun};
@@ -307,7 +307,7 @@ fn render_patient(now: Timestamp, line: &PatientOverview, silence: Option<&Silen
                 (line.patient) " " (line.name)
             } }
             td data-label="State" { (stage_badge(stage)) }
-            td data-label="Newest sample" { (ago(now, line.newest)) @if let Some(silence) = silence { (silence_badge(silence)) } }
+            td data-label="Newest sample" { (ago(now, line.newest)) @if let Some(silence) = silence { (silence_badge(silence)) } (time_zone_badge(line)) }
             td.number data-label="Samples in 24 h" { (count(line.last_day)) }
             td data-label="By hour" { (render_sparkline(&line.hours)) }
             td data-label="Last sync" { (render_last_poll(now, line, stage)) }
@@ -345,6 +345,16 @@ fn render_silent_count(silent: &SilentPatients, settings: &Settings) -> Markup {
 
 pub(crate) fn silence_badge(silence: &Silence) -> Markup {
     html! { " " (badge("bad", "silent")) " " span.fine { (silence.cause.label()) } }
+}
+
+/// Renders the contradiction between a patient's samples and time zone, if there is one.
+pub(crate) fn time_zone_badge(line: &PatientOverview) -> Markup {
+    html! {
+        @if let Some(offset) = line.contradicting_offset {
+            " " (badge("bad", "time zone"))
+            " " span.fine { (time_zones::describe_contradiction(&line.time_zone, offset)) }
+        }
+    }
 }
 
 /// Renders the stage in the colour of its urgency.

@@ -9,10 +9,10 @@ use crate::model::study::{Study, StudyId};
 use crate::store::operations::patient_status::{self, PatientFilter};
 use crate::store::operations::silence;
 use crate::store::people::patient::{self, NewPatient};
-use crate::store::people::study;
+use crate::store::people::{study, time_zone};
 use crate::store::{engine::setting, error::StoreError, privacy::audit};
 use crate::web::access::{MANAGED_PATIENT, MANAGER, STAFF, Staff, VisiblePatient};
-use crate::web::admin::overview::{silence_badge, stage_badge};
+use crate::web::admin::overview::{silence_badge, stage_badge, time_zone_badge};
 use crate::web::admin::staff::{
     PAGE, PATIENTS_ARE_JHES, no_patients_text, record_view, render_staff_page, split_page,
 };
@@ -21,6 +21,7 @@ use crate::web::layout::{FormErrors, ago, checkbox, form, table_head};
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
+use crate::web::time_zone_options::render_options;
 
 /// Studies that the form lists.
 pub(crate) const MAX_OFFERED_STUDIES: u32 = 200;
@@ -80,6 +81,7 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
                     td data-label="Newest sample" {
                         (ago(now, line.newest))
                         @if let Some(silence) = silent.get(&line.patient) { (silence_badge(silence)) }
+                        (time_zone_badge(line))
                     }
                 } } }
             }
@@ -121,7 +123,9 @@ impl PatientForm {
         let name = errors.take("name", parse_name(&self.name).map_err(|why| format!("Name: {why}")));
         let email = Some(self.email.as_str()).filter(|email| !email.is_empty()).map(parse_email).transpose();
         let email = errors.take("email", email.map_err(|why| format!("E-mail: {why}")));
-        let zone = errors.take("tz", normalize_time_zone(&self.zone));
+        let zone =
+            Some(self.zone.as_str()).filter(|zone| !zone.is_empty()).map(normalize_time_zone).transpose();
+        let zone = errors.take("tz", zone);
         match (name, email, zone) {
             (Some(name), Some(email), Some(time_zone)) => Ok(NewPatient { name, email, time_zone }),
             _ => Err(errors),
@@ -131,8 +135,7 @@ impl PatientForm {
 
 async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
     staff.require_local(PATIENTS_ARE_JHES)?;
-    let form_values = PatientForm { zone: "UTC".to_owned(), ..PatientForm::default() };
-    render_form(app, staff, None, &form_values, &FormErrors::default()).await
+    render_form(app, staff, None, &PatientForm::default(), &FormErrors::default()).await
 }
 
 async fn show_edit(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
@@ -162,6 +165,11 @@ async fn render_form(
         Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
         None => ("Add a patient", "/admin/patients/new".to_owned()),
     };
+    let in_use = studies.iter().map(|study| study.terms.time_zone.as_str());
+    let zones = html! {
+        @if id.is_none() { option value="" { "The study’s time zone" } }
+        (render_options(&form_values.zone, in_use, app.clock.now()))
+    };
     let body = html! {
         h1 { (title) }
         (errors.summary())
@@ -174,7 +182,7 @@ async fn render_form(
                 (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &form_values.name, "text"))
                 (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &form_values.email, "email"))
             }
-            (errors.field("tz", "Time zone", "Where the patient lives: a name such as Europe/Berlin, or an offset from UTC such as +02:00.", &form_values.zone, "text"))
+            (errors.select("tz", "Time zone", "Where the patient lives. The patient confirms or changes it before agreeing.", &zones))
             @if staff.account().is_of_jhe() || form_values.is_of_jhe {
                 p.help { "Studies of this patient are assigned in JHE." }
             } @else {
@@ -239,17 +247,13 @@ async fn save(app: &App, request: &Request, staff: &Staff, id: Option<PatientId>
             Some(id) => (id, "patient.change"),
             None => (patient::insert(db, &new, now)?, "patient.add"),
         };
-        if patient::is_of_jhe(db, patient)? {
-            // JHE owns name and e-mail; only the time zone can be changed here.
-            let known = patient::find(db, PatientRef::Own(patient))?;
-            let zone = new.time_zone.clone();
-            patient::update(
-                db,
-                patient,
-                &NewPatient { name: known.name, email: known.email, time_zone: zone },
-            )?;
-        } else {
-            patient::update(db, patient, &new)?;
+        let known = patient::find(db, PatientRef::Own(patient))?;
+        // JHE owns name and e-mail of its patients.
+        if known.jhe_id.is_none() {
+            patient::rename(db, patient, &new.name, new.email.as_deref())?;
+        }
+        if let Some(zone) = new.time_zone.filter(|zone| *zone != known.time_zone) {
+            time_zone::set(db, patient, &zone, now)?;
         }
         audit::record(db, now, who, action, Some(patient), "")?;
         for study in studies {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::model::patient::parse_name;
+use crate::model::patient::{normalize_time_zone, parse_name};
 use crate::model::study::{Scope, Study, StudyId, Terms};
 use crate::store::samples::code::{self, DataSourceCodes};
 use crate::store::{error::StoreError, people::study, privacy::audit};
@@ -16,9 +16,13 @@ use crate::web::layout::{FormErrors, checkbox, count, form, group_error, table_h
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
+use crate::web::time_zone_options::render_options;
 
 /// Maximum characters of a purpose; patients do not read longer texts to the end.
 const MAX_PURPOSE_LENGTH: usize = 4000;
+
+const TIME_ZONE_HELP: &str = "Where the participants live. A patient whom you enrol gets it, and can change it before \
+                              agreeing.";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -118,17 +122,24 @@ impl StudyOptions {
 }
 
 /// Reads the form and collects the errors per field.
-fn parse_terms(fields: &FormFields, options: &StudyOptions) -> (Terms, FormErrors) {
+fn parse_terms(fields: &FormFields, options: &StudyOptions, present: &Terms) -> (Terms, FormErrors) {
     let mut errors = FormErrors::default();
     let ticked = |name: &'static str, value: &str| fields.all(name).any(|one| one == value);
-    let terms = Terms {
+    let mut terms = Terms {
         name: fields.get("name").to_owned(),
         organization: fields.get("organization").to_owned(),
         purpose: fields.get("purpose").to_owned(),
         contact: fields.get("contact").to_owned(),
         scopes: options.scopes.iter().filter(|scope| ticked("scope", &scope.code)).cloned().collect(),
         data_sources: options.sources.iter().filter(|source| ticked("source", source)).cloned().collect(),
+        time_zone: Some(fields.get("tz"))
+            .filter(|zone| !zone.is_empty())
+            .unwrap_or(&present.time_zone)
+            .to_owned(),
     };
+    if let Some(time_zone) = errors.take("tz", normalize_time_zone(&terms.time_zone)) {
+        terms.time_zone = time_zone;
+    }
     errors.take("name", parse_name(&terms.name).map_err(|why| format!("Name: {why}")));
     errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Institution: {why}")));
     if terms.purpose.is_empty() || terms.purpose.chars().count() > MAX_PURPOSE_LENGTH {
@@ -175,6 +186,7 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
             dt { "Institution" } dd { (terms.organization) }
             dt { "Why" } dd { (terms.purpose) }
             dt { "Contact" } dd { (terms.contact) }
+            dt { "Time zone" } dd { (terms.time_zone) }
             dt { "Data types" } dd { (scope_names(terms)) }
             dt { "Data sources" } dd { (source_names(terms)) }
         }
@@ -217,6 +229,8 @@ impl StudyForm<'_> {
             }
             (form(&action, staff.token(), &html! {
                 (render_text_fields(self.terms, self.errors))
+                (self.errors.select("tz", "Time zone", TIME_ZONE_HELP,
+                    &render_options(&self.terms.time_zone, [], app.clock.now())))
                 (render_checkboxes(self.terms, options, self.errors))
                 div.actions {
                     button type="submit" { "Save" }
@@ -291,7 +305,7 @@ async fn save(
 ) -> HandlerResult {
     staff.require_local(STUDIES_ARE_JHES)?;
     let options = StudyOptions::load(app, present).await?;
-    let (terms, mut errors) = parse_terms(request.form(), &options);
+    let (terms, mut errors) = parse_terms(request.form(), &options, present);
     if errors.is_empty() {
         let (who, now, wanted) = (staff.actor(), app.clock.now(), terms.clone());
         let write = move |db: &_| {

@@ -21,7 +21,7 @@ use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::layout::{form, local, notice};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
 use crate::web::patient::{
-    connect::display_name, selected_devices::SelectedDevices, signed_in::page_response,
+    connect::display_name, selected_devices::SelectedDevices, signed_in::page_response, time_zone,
 };
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
@@ -96,6 +96,7 @@ fn done_text(word: &str) -> &'static str {
             "Saved for this study. You still share the same with another one: see below, and stop it there \
              too if you want to."
         }
+        "time-zone" => "Saved: your days and nights are counted by this time zone.",
         "disconnected" => "Your device is disconnected.",
         "still-connected" => {
             "Saved: nothing more is fetched. Your device could not be disconnected at the moment; that is \
@@ -119,6 +120,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let selected = SelectedDevices::from_query(&request.query);
     let view = ChoicesView::load(app, patient, &selected).await?;
     let others = find_other_devices(app, &view.questions).await?;
+    let time_zone = time_zone::render_section(app, patient).await?;
     let body = html! {
         h1 { "Your choices" }
         (notice(done_text(request.query.get("done"))))
@@ -144,6 +146,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
         @if !view.undeliverable.is_empty() {
             (render_undeliverable(&view.undeliverable, patient, &view.zone))
         }
+        (time_zone)
         section.card {
             h2 { "Your data" }
             p { a.button href="/clients/ow/data" { "See and download my data" } }

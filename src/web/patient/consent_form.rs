@@ -85,6 +85,8 @@ pub(crate) struct ConsentForm<'a> {
     pub(crate) hidden_fields: Markup,
     /// The device that it is about.
     pub(crate) device: Markup,
+    /// The question about the patient's time zone.
+    pub(crate) time_zone: Markup,
     pub(crate) problem: Option<FormProblem>,
 }
 
@@ -123,6 +125,7 @@ impl ConsentForm<'_> {
                 @for question in open {
                     (render_question(question, self.problem == Some(FormProblem::NothingTicked)))
                 }
+                section.card { (self.time_zone) }
                 div.actions {
                     button type="submit" name="answer" value="agree" { "I agree to the ticked items" }
                     button.quiet type="submit" name="answer" value="decline" { "I do not agree" }

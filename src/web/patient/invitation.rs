@@ -20,6 +20,7 @@ use crate::web::patient::device::{NextQuestion, find_next_question, render_devic
 use crate::web::patient::jhe_invitation;
 use crate::web::patient::selected_devices::SelectedDevices;
 use crate::web::patient::signed_in::{SESSION_AGE, page_response, with_session};
+use crate::web::patient::time_zone;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, get, post};
 use crate::web::{layout::form, request::Request};
@@ -49,7 +50,7 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     }
     let visitor = csrf::visitor(request)?;
     let selected = SelectedDevices::from_query(&request.query);
-    let response = render(app, &code, &visitor.0, (&invitation, selected), None).await?;
+    let response = render(app, &code, &visitor.0, (&invitation, selected), "", None).await?;
     Ok(csrf::with_visitor(app, response, &visitor))
 }
 
@@ -78,6 +79,7 @@ async fn agree(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         code: hash,
         selected: selected.clone(),
         ticks: TickedBoxes::from_form(request.form()),
+        time_zone: request.form().get(time_zone::FIELD).to_owned(),
         browser: visitor.hash(),
         session: session.hash(),
     };
@@ -85,7 +87,8 @@ async fn agree(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         AnswerOutcome::Saved => Ok(with_session(app, see_other(&selected.next_page()), Some(&session))),
         AnswerOutcome::InvitationClosed => redirect_or_refuse(app, request, &invitation).await,
         AnswerOutcome::AskAgain(problem) => {
-            render(app, &code, &visitor, (&invitation, selected), Some(problem)).await
+            let sent_zone = request.form().get(time_zone::FIELD);
+            render(app, &code, &visitor, (&invitation, selected), sent_zone, Some(problem)).await
         }
     }
 }
@@ -103,12 +106,13 @@ struct InvitationAnswer {
     code: TokenHash,
     selected: SelectedDevices,
     ticks: TickedBoxes,
+    time_zone: String,
     browser: TokenHash,
     session: TokenHash,
 }
 
 impl InvitationAnswer {
-    /// Saves the invitation, the consents and the session in one transaction.
+    /// Saves the invitation, the consents, the time zone and the session in one transaction.
     fn save(&self, db: &rusqlite::Connection, now: Timestamp) -> Result<AnswerOutcome, StoreError> {
         let Some(invitation) = invitation::find(db, self.code)? else {
             return Ok(AnswerOutcome::InvitationClosed);
@@ -123,6 +127,7 @@ impl InvitationAnswer {
                 };
                 invitation::mark_used(db, invitation.id, self.browser, now)?;
                 audit::record(db, now, Actor::Patient(patient), "invitation.use", Some(patient), "")?;
+                time_zone::save(db, patient, &self.time_zone, now)?;
                 for (one, scopes) in agreed {
                     record_grants(db, patient, one, &scopes, now)?;
                 }
@@ -208,6 +213,7 @@ async fn render(
     code: &Token,
     visitor: &Token,
     (invitation, selected): (&Invitation, SelectedDevices),
+    sent_zone: &str,
     problem: Option<FormProblem>,
 ) -> HandlerResult {
     let here = format!("/clients/ow/launch?code={}", code.expose());
@@ -224,8 +230,9 @@ async fn render(
     };
     if questions.iter().any(|question| !question.open_scopes().is_empty()) {
         let device = selected.describe(&here);
-        let form =
-            ConsentForm { action: "/clients/ow/agree", token: visitor, hidden_fields, device, problem };
+        let time_zone = time_zone::load_question(app, invitation.patient, sent_zone).await?;
+        let action = "/clients/ow/agree";
+        let form = ConsentForm { action, token: visitor, hidden_fields, device, time_zone, problem };
         return Ok(form.render(app, &questions));
     }
     let body = html! {

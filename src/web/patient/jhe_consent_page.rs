@@ -10,7 +10,7 @@ use crate::web::patient::consent_form::{ConsentForm, FormProblem, TickedBoxes};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions, record_intent};
 use crate::web::patient::device::{NextQuestion, find_next_question, render_device_choice};
 use crate::web::patient::jhe_consents::{ConsentAnswer, JhePatientConsents};
-use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
+use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response, time_zone};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, get, post};
@@ -23,13 +23,14 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     if let Some(at_jhe) = JhePatientConsents::find(app, patient).await? {
         at_jhe.refresh(app).await?;
     }
-    render(app, patient, SelectedDevices::from_query(&request.query), None).await
+    render(app, patient, SelectedDevices::from_query(&request.query), "", None).await
 }
 
 async fn render(
     app: &App,
     patient: &SignedInPatient,
     selected: SelectedDevices,
+    sent_zone: &str,
     problem: Option<FormProblem>,
 ) -> HandlerResult {
     let (questions, selected) = match find_next_question(app, patient.id(), None, selected).await? {
@@ -43,7 +44,8 @@ async fn render(
     }
     let (action, token, hidden_fields) = ("/clients/ow/answer", patient.token(), selected.hidden_fields());
     let device = selected.describe("/clients/ow/ask");
-    Ok(ConsentForm { action, token, hidden_fields, device, problem }.render(app, &questions))
+    let time_zone = time_zone::load_question(app, patient.id(), sent_zone).await?;
+    Ok(ConsentForm { action, token, hidden_fields, device, time_zone, problem }.render(app, &questions))
 }
 
 async fn answer(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
@@ -55,17 +57,19 @@ async fn answer(app: &App, request: &Request, patient: &SignedInPatient) -> Hand
     }
     at_jhe.refresh(app).await?;
     let selected = SelectedDevices::from_form(request.form());
+    let sent_zone = request.form().get(time_zone::FIELD).to_owned();
     let (questions, ticks) =
         (load_questions(app, patient, &selected).await?, TickedBoxes::from_form(request.form()));
     let agreed = match ticks.check(&questions) {
         Ok(agreed) => agreed,
-        Err(problem) => return render(app, patient, selected, Some(problem)).await,
+        Err(problem) => return render(app, patient, selected, &sent_zone, Some(problem)).await,
     };
     let answers = collect_answers(&agreed, &ticks);
     let (id, now) = (patient.id(), app.clock.now());
     let intents: Vec<(ConsentQuestion, Vec<Scope>)> =
         agreed.into_iter().map(|(question, scopes)| (question.clone(), scopes)).collect();
     let save = move |db: &_| {
+        time_zone::save(db, id, &sent_zone, now)?;
         intents.iter().try_for_each(|(question, scopes)| record_intent(db, id, question, scopes, now))
     };
     app.store.write(save).await?;

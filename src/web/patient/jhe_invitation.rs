@@ -23,9 +23,6 @@ use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 use crate::web::{layout::form, request::Request};
 
-/// JHE has no time zone of a patient; a practitioner may set one.
-const TIME_ZONE: &str = "UTC";
-
 pub(crate) fn routes() -> Vec<Route> {
     vec![post("/clients/ow/redeem", RATE_LIMITED, redeem)]
 }
@@ -126,7 +123,7 @@ fn find_or_insert(
     if let Some(known) = patient::find_by_jhe_id(db, me.id)? {
         return Ok(known);
     }
-    let new = NewPatient { name: me.name(), email: me.email.clone(), time_zone: TIME_ZONE.to_owned() };
+    let new = NewPatient { name: me.name(), email: me.email.clone(), time_zone: None };
     let id = patient::insert_from_jhe(db, &new, me.id, &me.jhe_user_id.to_string(), now)?;
     audit::record(db, now, Actor::Patient(id), "patient.add", Some(id), "")?;
     Ok(id)

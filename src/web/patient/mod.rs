@@ -14,4 +14,5 @@ pub(crate) mod jhe_consents;
 pub(crate) mod jhe_invitation;
 pub(crate) mod selected_devices;
 pub(crate) mod signed_in;
+pub(crate) mod time_zone;
 pub(crate) mod wording;

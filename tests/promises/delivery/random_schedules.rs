@@ -126,7 +126,7 @@ impl Scene {
         let user: OwUser = format!("00000000-0000-4000-8000-{jhe_id:012}").parse().unwrap();
         let (linked, now) = (user.clone(), self.now);
         let add = move |db: &_| {
-            let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
+            let new = NewPatient { name: "A".into(), email: None, time_zone: None };
             let id = patient::insert_from_jhe(db, &new, jhe_id, &jhe_id.to_string(), now)?;
             patient::link(db, &patient::find(db, PatientRef::Own(id))?, &linked, Relink::Unspecified, now)?;
             jhe_consent::apply(db, id, &seen)?;
@@ -170,6 +170,7 @@ impl Scene {
             daily_total: false,
         };
         let batch = Batch {
+            zone: jiff::tz::TimeZone::UTC,
             deleted: Vec::new(),
             insert_only: false,
             census: None,

@@ -4,4 +4,5 @@ pub(crate) mod access;
 pub(crate) mod charts;
 pub(crate) mod polling;
 pub(crate) mod show;
+pub(crate) mod time_zone;
 pub(crate) mod view;

@@ -12,7 +12,7 @@ use crate::store::people::device_connection::DeviceConnection;
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::observations;
 use crate::web::admin::overview::{render_last_poll, stage_badge};
-use crate::web::admin::patient::{access, polling, view::PatientView};
+use crate::web::admin::patient::{access, polling, time_zone, view::PatientView};
 use crate::web::admin::staff::{record_view, render_staff_page};
 use crate::web::layout::{Column::Text, ago, count, local, notice, table_head};
 use crate::web::request::Request;
@@ -42,6 +42,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
         }
         (notice(notice_text(request.query.get("done"))))
         @if let Some(silence) = &view.silence { (render_silence(silence, now)) }
+        (time_zone::render_warning(staff, id, &view.time_zone, now))
         (render_facts(&view, stage))
         section {
             h2 { "Last sync" }

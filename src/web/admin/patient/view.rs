@@ -12,6 +12,7 @@ use crate::store::people::invitation::{self, Invitation, InvitationState};
 use crate::store::people::patient::{self, Patient};
 use crate::store::people::session::{self, ApiToken, Holder};
 use crate::store::people::study;
+use crate::store::people::time_zone::{self, PatientTimeZone};
 use crate::store::{engine::setting, error::StoreError};
 use crate::web::admin::observations::{self, ObservationRow};
 use crate::web::admin::{export::PatientExport, payloads::PatientPayloads};
@@ -23,6 +24,7 @@ pub(crate) struct PatientView {
     pub(crate) line: PatientOverview,
     pub(crate) silence: Option<Silence>,
     pub(crate) zone: TimeZone,
+    pub(crate) time_zone: PatientTimeZone,
     pub(crate) studies: Vec<Study>,
     /// Studies that the patient could be invited to.
     pub(crate) offered: Vec<Study>,
@@ -57,6 +59,7 @@ impl PatientView {
             access: PatientAccess::load(db, id, now)?,
             export: PatientExport::load(db, id)?,
             payloads: PatientPayloads::load(db, id)?,
+            time_zone: time_zone::find(db, id)?,
             zone,
             patient,
         })

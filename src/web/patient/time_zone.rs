@@ -1,0 +1,61 @@
+//! The patient's own time zone: a question of the consent form, and a form of "Your choices".
+
+use maud::{Markup, html};
+
+use crate::app::state::App;
+use crate::common::time::Timestamp;
+use crate::model::account::Actor;
+use crate::model::patient::{PatientId, normalize_time_zone};
+use crate::store::people::time_zone;
+use crate::store::{error::StoreError, privacy::audit};
+use crate::web::access::{PATIENT, SignedInPatient};
+use crate::web::layout::{FormErrors, form};
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal, see_other};
+use crate::web::route::{Route, post};
+use crate::web::time_zone_options::render_options;
+
+/// The name of the field.
+pub(crate) const FIELD: &str = "tz";
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![post("/clients/ow/time-zone", PATIENT, change)]
+}
+
+/// Renders the question, with the patient's zone or the one that the form has sent.
+pub(crate) async fn load_question(app: &App, patient: PatientId, sent: &str) -> Result<Markup, Refusal> {
+    let known = app.store.read(move |db| time_zone::find(db, patient)).await?;
+    let (now, sent) = (app.clock.now(), normalize_time_zone(sent).ok());
+    let correction = known.correction(now);
+    let in_use = known.of_studies.iter().chain(&correction).map(String::as_str);
+    let options = render_options(sent.as_deref().unwrap_or(known.proposed()), in_use, now);
+    let why = "Your days and nights are counted by the clock where you live.";
+    Ok(FormErrors::default().select(FIELD, "Your time zone", why, &options))
+}
+
+/// Saves the patient's answer. A form without one changes nothing.
+pub(crate) fn save(
+    db: &rusqlite::Connection,
+    patient: PatientId,
+    sent: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Ok(zone) = normalize_time_zone(sent) else { return Ok(()) };
+    time_zone::set(db, patient, &zone, now)?;
+    audit::record(db, now, Actor::Patient(patient), "patient.time-zone", Some(patient), "")
+}
+
+/// Renders the form of "Your choices".
+pub(crate) async fn render_section(app: &App, patient: &SignedInPatient) -> Result<Markup, Refusal> {
+    let inside = html! {
+        (load_question(app, patient.id(), "").await?)
+        button.quiet type="submit" { "Save" }
+    };
+    Ok(html! { section.card { (form("/clients/ow/time-zone", patient.token(), &inside)) } })
+}
+
+async fn change(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let (id, now, sent) = (patient.id(), app.clock.now(), request.form().get(FIELD).to_owned());
+    app.store.write(move |db| save(db, id, &sent, now)).await?;
+    Ok(see_other("/clients/ow/manage?done=time-zone"))
+}
