@@ -45,6 +45,7 @@ pub(crate) async fn write(
             "take the complete data set: the store was restored, or the number is of another store",
         ),
     })?;
+    sync_files(&tables).map_err(failed)?;
     let made = if is_zip { zip(&tables, &temporary.path().join("zip"), request.format) } else { Ok(tables) };
     let made = made.map_err(failed)?;
     let entry = format!(
@@ -71,6 +72,11 @@ fn check_target(target: &Path, is_zip: bool) -> Result<(), Failure> {
         Err(_) if target.exists() => Err(exists("exists already")),
         Err(_) => Ok(()),
     }
+}
+
+/// Waits until the files of a directory are on the disk.
+fn sync_files(directory: &Path) -> io::Result<()> {
+    fs::read_dir(directory)?.try_for_each(|entry| File::open(entry?.path())?.sync_all())
 }
 
 fn file_failure(target: &Path, error: &io::Error) -> Failure {

@@ -1,20 +1,19 @@
 //! Writes a table as CSV (RFC 4180), with a header line.
 
-use std::fs::File;
 use std::io::Write;
 
 use jiff::civil::Date;
 
-use crate::dataset::table::{Cell, Column, ColumnType, TableWriter};
+use crate::dataset::table::{Cell, ColumnType, TableWriter};
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 256 * 1024;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-/// A CSV file that is being written.
-pub struct CsvWriter {
-    file: File,
+/// A table that is being written as CSV.
+pub struct CsvWriter<W> {
+    out: W,
     types: Vec<ColumnType>,
     buffer: Vec<u8>,
     bytes: u64,
@@ -22,19 +21,19 @@ pub struct CsvWriter {
     day: (i64, [u8; 10]),
 }
 
-impl CsvWriter {
-    /// Creates the file's header.
-    pub fn new(file: File, columns: &[Column]) -> Self {
+impl<W: Write> CsvWriter<W> {
+    /// Begins a table, with a header line if there is one.
+    pub fn new(out: W, types: Vec<ColumnType>, header: Option<&[&str]>) -> Self {
         let mut buffer = Vec::with_capacity(BUFFER + 4096);
-        let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        buffer.extend_from_slice(names.join(",").as_bytes());
-        buffer.extend_from_slice(b"\r\n");
-        let types = columns.iter().map(|column| column.column_type).collect();
-        Self { file, types, buffer, bytes: 0, day: (i64::MIN, [0; 10]) }
+        if let Some(names) = header {
+            buffer.extend_from_slice(names.join(",").as_bytes());
+            buffer.extend_from_slice(b"\r\n");
+        }
+        Self { out, types, buffer, bytes: 0, day: (i64::MIN, [0; 10]) }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.write_all(&self.buffer)?;
+        self.out.write_all(&self.buffer)?;
         self.bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -66,7 +65,7 @@ impl CsvWriter {
     }
 }
 
-impl TableWriter for CsvWriter {
+impl<W: Write> TableWriter for CsvWriter<W> {
     fn write(&mut self, row: &[Cell<'_>]) -> std::io::Result<()> {
         for (index, cell) in row.iter().enumerate() {
             if index > 0 {
@@ -95,7 +94,7 @@ impl TableWriter for CsvWriter {
 
     fn finish(mut self: Box<Self>) -> std::io::Result<u64> {
         self.flush()?;
-        self.file.sync_all()?;
+        self.out.flush()?;
         Ok(self.bytes)
     }
 }
@@ -166,9 +165,7 @@ mod tests {
 
     #[test]
     fn an_instant_has_a_fixed_precision() {
-        let file = tempfile::tempfile().unwrap();
-        let mut writer = CsvWriter::new(file, &[]);
-        writer.buffer.clear();
+        let mut writer = CsvWriter::new(Vec::new(), Vec::new(), None);
         for micros in [0, -1, 1_795_940_400_123_456] {
             writer.push_time(micros, true);
             writer.buffer.push(b' ');

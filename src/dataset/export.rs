@@ -16,7 +16,7 @@ use crate::dataset::parquet::ParquetWriter;
 use crate::dataset::rows::{
     Commits, LocalClock, LocalTime, Origin, ParticipantData, begin_and_end, is_raw, push_time,
 };
-use crate::dataset::table::{Cell, Table, TableWriter};
+use crate::dataset::table::{Cell, Sink, Table, TableWriter};
 use crate::model::activity_context::ActivityContext;
 use crate::model::catalog::method::{self, Method, Statistic, WearerState};
 use crate::model::catalog::series;
@@ -30,11 +30,41 @@ use crate::store::error::StoreError;
 use crate::store::samples::commit::is_allowed;
 use crate::store::samples::dataset::{self, Commit, DataRow, RemovedRow};
 
+/// A directory in which each table is a file.
+struct Directory<'a> {
+    path: &'a Path,
+    format: Format,
+}
+
+impl Sink for Directory<'_> {
+    fn open(&mut self, table: &Table) -> std::io::Result<Box<dyn TableWriter>> {
+        let file = File::create_new(self.path.join(self.format.file_name(table)))?;
+        Ok(match self.format {
+            Format::Csv => {
+                let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+                let types = table.columns.iter().map(|column| column.column_type).collect();
+                Box::new(CsvWriter::new(file, types, Some(&names)))
+            }
+            Format::Parquet => Box::new(ParquetWriter::new(file, table)?),
+        })
+    }
+}
+
 /// The file format of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Csv,
     Parquet,
+}
+
+impl Format {
+    pub(crate) fn file_name(self, table: &Table) -> String {
+        let ending = match self {
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        };
+        format!("{}.{ending}", table.name)
+    }
 }
 
 /// The data set to write.
@@ -43,9 +73,9 @@ pub struct Request {
     pub study: StudyId,
     pub study_name: String,
     pub format: Format,
+    pub now: Timestamp,
     /// The last commit of an earlier data set: only what came or changed since is written.
     pub since: Option<i64>,
-    pub now: Timestamp,
 }
 
 /// What was written.
@@ -74,8 +104,10 @@ pub enum ExportError {
 /// The tables that are being written, with what they share.
 struct Export<'a> {
     db: &'a Connection,
-    request: &'a Request,
-    directory: &'a Path,
+    study: StudyId,
+    /// The last commit that the reader has.
+    since: Option<i64>,
+    sink: &'a mut dyn Sink,
     last: Commit,
     commits: Commits,
     participants: Vec<ParticipantData>,
@@ -98,62 +130,58 @@ impl OpenTable {
         self.writer.write(row)
     }
 
-    fn finish(self, format: Format) -> std::io::Result<WrittenTable> {
+    fn finish(self) -> std::io::Result<WrittenTable> {
         let bytes = self.writer.finish()?;
-        Ok(WrittenTable { file: file_name(&self.table, format), table: self.table, rows: self.rows, bytes })
+        Ok(WrittenTable { table: self.table, rows: self.rows, bytes })
     }
 }
 
 /// Writes the data set into an empty directory. `db` is one snapshot.
 pub fn write(db: &Connection, request: &Request, directory: &Path) -> Result<Summary, ExportError> {
+    let mut sink = Directory { path: directory, format: request.format };
+    let (participants, last, tables) = write_tables(db, request.study, request.since, &mut sink)?;
+    // Stages belong to the rows of nights.
+    let observations = |one: &&WrittenTable| !one.table.is_replaced && one.table.name != "sleep_stages";
+    let rows = tables.iter().filter(observations).map(|one| one.rows).sum();
+    let bytes = tables.iter().map(|table| table.bytes).sum();
+    package::write(directory, &Description { request, last, tables: &tables })?;
+    Ok(Summary { participants, rows, bytes, last_commit: last.number })
+}
+
+/// Writes the tables of a study. Returns the number of participants, the last commit, and the tables by name.
+pub fn write_tables(
+    db: &Connection,
+    study: StudyId,
+    since: Option<i64>,
+    sink: &mut dyn Sink,
+) -> Result<(usize, Commit, Vec<WrittenTable>), ExportError> {
     let last = dataset::find_last_commit(db)?;
-    if let Some(since) = request.since.filter(|since| *since > last.number) {
+    if let Some(since) = since.filter(|since| *since > last.number) {
         return Err(ExportError::SinceIsLater { since, last: last.number });
     }
     let mut participants = Vec::new();
-    for participant in dataset::list_participants(db, request.study)? {
-        let consents = dataset::list_consents(db, request.study, participant.patient)?;
-        let streams = dataset::list_streams(db, request.study, participant.patient)?;
-        participants.push(ParticipantData::new(participant, consents, streams, request.since));
+    for participant in dataset::list_participants(db, study)? {
+        let consents = dataset::list_consents(db, study, participant.patient)?;
+        let streams = dataset::list_streams(db, study, participant.patient)?;
+        participants.push(ParticipantData::new(participant, consents, streams, since));
     }
-    let mut export = Export {
-        db,
-        request,
-        directory,
-        last,
-        commits: Commits::new(dataset::list_commits(db)?),
-        participants,
-        removed: BTreeSet::new(),
-        written: Vec::new(),
-        days: open(directory, columns::days_table(), request.format)?,
-    };
-    let codes = dataset::list_codes(db, request.study)?;
-    let series: Vec<&'static SeriesType> = series_of_codes(&codes).collect();
-    for &one in series.iter().filter(|one| one.origin != OwEndpoint::Sleep) {
-        export.series(one)?;
+    let (commits, days) = (Commits::new(dataset::list_commits(db)?), open(sink, columns::days_table())?);
+    let (removed, written) = (BTreeSet::new(), Vec::new());
+    let mut export = Export { db, study, since, sink, last, commits, participants, removed, written, days };
+    let codes = dataset::list_codes(db, study)?;
+    let (sleep, others): (Vec<_>, Vec<_>) =
+        series_of_codes(&codes).partition(|series| series.origin == OwEndpoint::Sleep);
+    for series in others {
+        export.series(series)?;
     }
-    let sleep: Vec<_> = series.iter().copied().filter(|one| one.origin == OwEndpoint::Sleep).collect();
     if !sleep.is_empty() {
         export.sleep(&sleep)?;
     }
     export.finish()
 }
 
-fn open(directory: &Path, table: Table, format: Format) -> std::io::Result<OpenTable> {
-    let file = File::create_new(directory.join(file_name(&table, format)))?;
-    let writer: Box<dyn TableWriter> = match format {
-        Format::Csv => Box::new(CsvWriter::new(file, &table.columns)),
-        Format::Parquet => Box::new(ParquetWriter::new(file, &table)?),
-    };
-    Ok(OpenTable { table, writer, rows: 0 })
-}
-
-fn file_name(table: &Table, format: Format) -> String {
-    let ending = match format {
-        Format::Csv => "csv",
-        Format::Parquet => "parquet",
-    };
-    format!("{}.{ending}", table.name)
+fn open(sink: &mut dyn Sink, table: Table) -> std::io::Result<OpenTable> {
+    Ok(OpenTable { writer: sink.open(&table)?, table, rows: 0 })
 }
 
 /// The streams of one participant and some series types, with their positions.
@@ -179,8 +207,8 @@ fn event_of(details: Option<&SampleDetails>) -> (Option<&str>, bool) {
 impl Export<'_> {
     /// Writes the table of a series type, except for sleep.
     fn series(&mut self, series: &'static SeriesType) -> Result<(), ExportError> {
-        let Self { db, request, directory, commits, participants, removed, days, last, .. } = self;
-        let mut out = open(directory, columns::series_table(series), request.format)?;
+        let Self { db, since, sink, commits, participants, removed, days, last, .. } = self;
+        let mut out = open(*sink, columns::series_table(series))?;
         for data in participants.iter_mut() {
             let allowed = data.allowed(series.code);
             let zone = data.participant.zone.clone();
@@ -196,7 +224,7 @@ impl Export<'_> {
                     if !is_covered(&allowed, &row) {
                         return Ok(());
                     }
-                    let is_new = is_new(data.is_complete, request.since, row.commit);
+                    let is_new = is_new(data.is_complete, *since, row.commit);
                     let (event, was_part) = event_of(row.details.as_ref());
                     let identifier = || identity.uuid(row.instant, event, was_part);
                     if row.details.as_ref().is_some_and(|details| details.deleted) {
@@ -245,15 +273,15 @@ impl Export<'_> {
             let participant = &data.participant.participant;
             write_days(days, participant, table_name(series), found, last.instant)?;
         }
-        self.written.push(out.finish(self.request.format)?);
+        self.written.push(out.finish()?);
         Ok(())
     }
 
     /// Writes the tables of nights and their stages.
     fn sleep(&mut self, series: &[&'static SeriesType]) -> Result<(), ExportError> {
-        let Self { db, request, directory, commits, participants, removed, days, last, .. } = self;
-        let mut out = open(directory, columns::sleep_table(), request.format)?;
-        let mut stages = open(directory, columns::sleep_stages_table(), request.format)?;
+        let Self { db, since, sink, commits, participants, removed, days, last, .. } = self;
+        let mut out = open(*sink, columns::sleep_table())?;
+        let mut stages = open(*sink, columns::sleep_stages_table())?;
         for data in participants.iter_mut() {
             let zone = data.participant.zone.clone();
             let participant = data.participant.participant.as_str();
@@ -269,7 +297,7 @@ impl Export<'_> {
                     let (event, was_part) = event_of(row.details.as_ref());
                     let identifier = identity.uuid(row.instant, event, was_part);
                     if row.details.as_ref().is_some_and(|details| details.deleted) {
-                        if is_new(data.is_complete, request.since, row.commit) && !data.is_complete {
+                        if is_new(data.is_complete, *since, row.commit) && !data.is_complete {
                             removed.insert((participant.to_owned(), "sleep", identifier));
                         }
                         return Ok(());
@@ -293,7 +321,7 @@ impl Export<'_> {
                     is_raw: is_raw(stream),
                     delay: arrived.filter(|at| *at >= night.end).map(|arrived| arrived.since(night.end)),
                 });
-                if !is_new(data.is_complete, request.since, night.commit) {
+                if !is_new(data.is_complete, *since, night.commit) {
                     continue;
                 }
                 let local = LocalTime {
@@ -321,36 +349,27 @@ impl Export<'_> {
             }
             write_days(days, participant, "sleep", found, last.instant)?;
         }
-        self.written.push(out.finish(self.request.format)?);
-        self.written.push(stages.finish(self.request.format)?);
+        self.written.push(out.finish()?);
+        self.written.push(stages.finish()?);
         Ok(())
     }
 
-    /// Writes the tables about participants, and the description of the package.
-    fn finish(mut self) -> Result<Summary, ExportError> {
-        let rows =
-            self.written.iter().filter(|one| one.table.name != "sleep_stages").map(|one| one.rows).sum();
-        let format = self.request.format;
+    /// Writes the tables about participants.
+    fn finish(mut self) -> Result<(usize, Commit, Vec<WrittenTable>), ExportError> {
         let mut tables = self.participant_tables()?;
         tables.push(self.removed()?);
         tables.push(self.days);
         for table in tables {
-            self.written.push(table.finish(format)?);
+            self.written.push(table.finish()?);
         }
         self.written.sort_by(|one, other| one.table.name.cmp(&other.table.name));
-        let bytes = self.written.iter().map(|table| table.bytes).sum();
-        let description = Description { request: self.request, last: self.last, tables: &self.written };
-        package::write(self.directory, &description)?;
-        Ok(Summary { participants: self.participants.len(), rows, bytes, last_commit: self.last.number })
+        Ok((self.participants.len(), self.last, self.written))
     }
 
     fn participant_tables(&mut self) -> Result<Vec<OpenTable>, ExportError> {
-        let format = self.request.format;
-        let open = |table| open(self.directory, table, format);
-        let (mut people, mut consents) =
-            (open(columns::participants_table())?, open(columns::consents_table())?);
-        let (mut devices, mut events) =
-            (open(columns::devices_table())?, open(columns::sync_events_table())?);
+        let mut open = |table| open(self.sink, table);
+        let (mut people, mut consents) = (open(columns::participants_table())?, open(columns::consents_table())?);
+        let (mut devices, mut events) = (open(columns::devices_table())?, open(columns::sync_events_table())?);
         for data in &self.participants {
             let participant = Cell::Text(&data.participant.participant);
             people.write(&[
@@ -397,12 +416,12 @@ impl Export<'_> {
     }
 
     /// Writes what an earlier data set must remove.
-    fn removed(&self) -> Result<OpenTable, ExportError> {
-        let mut out = open(self.directory, columns::removed_table(), self.request.format)?;
-        let Some(since) = self.request.since else { return Ok(out) };
+    fn removed(&mut self) -> Result<OpenTable, ExportError> {
+        let mut out = open(self.sink, columns::removed_table())?;
+        let Some(since) = self.since else { return Ok(out) };
         let mut removed = self.removed.clone();
         for RemovedRow { participant, observation } in
-            dataset::list_removed(self.db, self.request.study, since)?
+            dataset::list_removed(self.db, self.study, since)?
         {
             match observation {
                 None => out.write(&[Cell::Text(&participant), Cell::Null, Cell::Null])?,

@@ -11,11 +11,10 @@ use crate::dataset::readme;
 use crate::dataset::table::{Column, ColumnType, Table};
 use crate::store::samples::dataset::Commit;
 
-/// A table with its file.
+/// A table that is written.
 #[derive(Debug)]
-pub(crate) struct WrittenTable {
+pub struct WrittenTable {
     pub(crate) table: Table,
-    pub(crate) file: String,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
 }
@@ -33,7 +32,6 @@ pub(crate) fn write(directory: &Path, description: &Description<'_>) -> std::io:
     for (name, text) in [("datapackage.json", package + "\n"), ("README.md", readme::render(description))] {
         let mut file = File::create_new(directory.join(name))?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
     }
     Ok(())
 }
@@ -53,17 +51,17 @@ fn package(description: &Description<'_>) -> Value {
     })
 }
 
-fn resource(WrittenTable { table, file, rows, bytes }: &WrittenTable, format: Format) -> Value {
+fn resource(WrittenTable { table, rows, bytes }: &WrittenTable, format: Format) -> Value {
     let mut resource = json!({
         "name": table.name,
         "title": table.title,
         "description": table.description,
-        "path": file,
+        "path": format.file_name(table),
         "rows": rows,
         "bytes": bytes,
         "replaces": table.is_replaced,
         "schema": {
-            "fields": table.columns.iter().map(|column| field(column, format)).collect::<Vec<_>>(),
+            "fields": table.columns.iter().map(field).collect::<Vec<_>>(),
             "missingValues": [""],
         },
     });
@@ -83,7 +81,7 @@ fn resource(WrittenTable { table, file, rows, bytes }: &WrittenTable, format: Fo
     resource
 }
 
-fn field(column: &Column, _format: Format) -> Value {
+fn field(column: &Column) -> Value {
     let (field_type, format) = match column.column_type {
         ColumnType::String | ColumnType::Category => ("string", "default"),
         ColumnType::Number => ("number", "default"),

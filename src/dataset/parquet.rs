@@ -108,7 +108,6 @@ impl TableWriter for ParquetWriter {
     fn finish(mut self: Box<Self>) -> std::io::Result<u64> {
         self.write_group().map_err(std::io::Error::other)?;
         let file = self.file.into_inner().map_err(std::io::Error::other)?;
-        file.sync_all()?;
         Ok(file.metadata()?.len())
     }
 }

@@ -50,12 +50,12 @@ pub(crate) fn render(description: &Description<'_>) -> String {
          ## Tables\n\n"
     );
     for table in *tables {
-        render_table(&mut text, table);
+        render_table(&mut text, table, &request.format.file_name(&table.table));
     }
     text
 }
 
-fn render_table(text: &mut String, WrittenTable { table, file, rows, .. }: &WrittenTable) {
+fn render_table(text: &mut String, WrittenTable { table, rows, .. }: &WrittenTable, file: &str) {
     let _ = write!(
         text,
         "### {}\n\n`{file}`, {rows} rows. {}\n\n| column | type | unit | meaning | code |\n|---|---|---|---|---|\n",

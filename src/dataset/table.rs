@@ -80,6 +80,12 @@ impl<'a> Cell<'a> {
     }
 }
 
+/// A place for the tables of a data set.
+pub trait Sink {
+    /// Begins a table.
+    fn open(&mut self, table: &Table) -> std::io::Result<Box<dyn TableWriter>>;
+}
+
 /// A writer of one table.
 pub trait TableWriter {
     /// Writes a row with one cell for each column.

@@ -4,7 +4,6 @@
 
 pub(crate) mod account;
 pub(crate) mod activity_context;
-pub(crate) mod adherence;
 pub(crate) mod alert;
 pub mod bucket_day;
 pub mod catalog;

@@ -1,5 +1,7 @@
 //! Reads what a data set contains: participants, consents, streams, rows and what ceased. The caller holds one snapshot.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -75,6 +77,20 @@ pub fn find_study(db: &Connection, text: &str) -> StoreResult<(StudyId, String)>
     found.ok_or_else(|| StoreError::Refused(format!("there is no study '{text}'")))
 }
 
+/// Lists all studies: id and name.
+pub fn list_studies(db: &Connection) -> StoreResult<Vec<(StudyId, String)>> {
+    let mut query = db.prepare_cached("SELECT id, name FROM studies ORDER BY id")?;
+    Ok(query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Lists the names of a study's participants by study number.
+pub fn list_names(db: &Connection, study: StudyId) -> StoreResult<BTreeMap<String, String>> {
+    let select = "SELECT participant, name FROM enrolments JOIN patients ON patients.id = patient_id
+         WHERE study_id = ?";
+    let mut query = db.prepare_cached(select)?;
+    Ok(query.query_map([study], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
 /// Returns the newest commit; number 0 in a store without samples.
 pub fn find_last_commit(db: &Connection) -> StoreResult<Commit> {
     let mut query = db.prepare_cached("SELECT number, instant FROM commits ORDER BY number DESC LIMIT 1")?;
@@ -120,14 +136,17 @@ pub fn list_codes(db: &Connection, study: StudyId) -> StoreResult<Vec<String>> {
     Ok(query.query_map([study], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Lists a patient's consents that count for a study: its own, and those that an operator recorded. Only for the codes
-/// that the study asks for.
+/// Lists a patient's consents that count for a study, of the codes that it asks for: the study's own, or else those that
+/// an operator recorded for no study.
 pub fn list_consents(db: &Connection, study: StudyId, patient: PatientId) -> StoreResult<Vec<ConsentRow>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT code, display, granted_at, withdrawn_at, {COVERS_FROM}, version, language
          FROM consents JOIN codes ON codes.id = consents.code_id LEFT JOIN consent_texts ON hash = text_hash
-         WHERE patient_id = ?2 AND (study_id = ?1 OR study_id IS NULL)
-           AND code_id IN (SELECT code_id FROM study_codes WHERE study_codes.study_id = ?1)
+         WHERE patient_id = ?2
+           AND (study_id = ?1 OR study_id IS NULL
+                AND NOT EXISTS (SELECT 1 FROM consents AS own WHERE own.patient_id = ?2 AND own.study_id = ?1
+                                  AND own.code_id = consents.code_id))
+           AND consents.code_id IN (SELECT code_id FROM study_codes WHERE study_codes.study_id = ?1)
          ORDER BY code, granted_at, consents.id"
     ))?;
     let rows = query.query_map(params![study, patient], |row| {

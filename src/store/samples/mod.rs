@@ -4,7 +4,6 @@
 //! `commit` decides with `merge` and `event` which changes a batch of samples needs, and writes them with
 //! `write_change`.
 
-pub(crate) mod adherence;
 pub(crate) mod chart;
 pub mod code;
 pub mod commit;
