@@ -9,9 +9,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::app::session::Session;
-use crate::cli::observations::write_csv;
 use crate::common::time::{Timestamp, parse_instant};
-use crate::common::{failure::Failure, stdout::check_write};
+use crate::common::{csv_line::csv_line, failure::Failure, stdout::check_write};
 use crate::model::adherence::{DayData, consent_coverage, day_bounds, local_days};
 use crate::model::{consent_intervals::Interval, study::StudyId};
 use crate::store::engine::store::Store;
@@ -136,7 +135,7 @@ fn write_header(out: &mut impl Write, names: bool) -> std::io::Result<()> {
     if names {
         columns.insert(1, "name");
     }
-    write_csv(out, columns)
+    out.write_all(&csv_line(columns))
 }
 
 fn write_row(
@@ -176,5 +175,5 @@ fn write_row(
     if arguments.names {
         columns.insert(1, person.name.clone());
     }
-    write_csv(out, columns)
+    out.write_all(&csv_line(columns))
 }
