@@ -27,4 +27,4 @@ pub mod sample;
 pub(crate) mod sample_details;
 pub mod silence;
 pub mod stream_key;
-pub(crate) mod study;
+pub mod study;

@@ -9,15 +9,18 @@ use uuid::Uuid;
 use crate::config::settings::IngestMode;
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
+use crate::model::study::Enrolment;
 use crate::omh::body::{BodyFields, EffectiveTime, body, series_of};
 use crate::omh::identity::observation_uuid;
 
 /// The identifier system that names a patient by the OW user id, if JHE does not have the patient.
 const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
+/// The identifier system of studies: their number in this store.
+pub(super) const STUDY_SYSTEM: &str = "ow:study";
 /// The manufacturer of raw samples, as omh-shim 2.1.0 writes it; raw mode reads only Oura.
 const OURA_RING: &str = "Oura Ring";
 
-pub const CSV_HEADER: [&str; 13] = [
+pub const CSV_HEADER: [&str; 18] = [
     "patient",
     "code",
     "date_time",
@@ -31,6 +34,11 @@ pub const CSV_HEADER: [&str; 13] = [
     "type",
     "end_date_time",
     "measures",
+    "participant",
+    "study",
+    "source",
+    "daily_total",
+    "offset_minutes",
 ];
 
 // The order of the fields, here and below, is their order on the wire. It must not change: the bytes are
@@ -49,6 +57,16 @@ struct Header<'a> {
     modality: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     external_datasheets: Option<[Datasheet<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    studies: Vec<StudyEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct StudyEntry<'a> {
+    study: &'a str,
+    participant: &'a str,
 }
 
 #[derive(Serialize)]
@@ -68,6 +86,8 @@ struct Datasheet<'a> {
 #[serde(rename_all = "camelCase")]
 struct FhirObservation {
     resource_type: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extension: Vec<Value>,
     status: &'static str,
     code: Value,
     subject: Value,
@@ -84,6 +104,26 @@ struct FhirObservation {
 /// Renders the data point as one line of ASCII JSON, with its keys in the reference converter's order. Fails
 /// if the stream is of a series type that only a later version knows; so do the other renderers.
 pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
+    write_document(stream, observation, None, &[])
+}
+
+/// Renders the data point for `observations` and downloads: its header also names the patient and the
+/// studies.
+pub fn omh_line(
+    stream: &StreamInfo,
+    observation: &Observation,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<String> {
+    write_document(stream, observation, Some(stream.patient.to_string()), enrolments)
+}
+
+fn write_document(
+    stream: &StreamInfo,
+    observation: &Observation,
+    user_id: Option<String>,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<String> {
+    let studies = enrolments.iter().map(|one| StudyEntry { study: &one.name, participant: &one.participant });
     let mut schema = stream.code.splitn(3, ':');
     let mut part = || schema.next().unwrap_or_default();
     let document = Document {
@@ -95,6 +135,8 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
             external_datasheets: manufacturer(stream).map(|datasheet_reference| {
                 [Datasheet { datasheet_type: "manufacturer", datasheet_reference }]
             }),
+            user_id,
+            studies: studies.collect(),
         },
         body: body(stream, observation)?,
     };
@@ -103,24 +145,22 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
 
 /// Renders the FHIR R5 Observation that carries the data point, for `observations --format fhir`. Its subject
 /// is JHE's patient or, without one, the OW user. JHE receives `export::batch::render_entry`.
-pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
+pub fn fhir_observation(
+    stream: &StreamInfo,
+    observation: &Observation,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<String> {
     let document = omh_document(stream, observation)?;
     let time = EffectiveTime::of(observation);
     let period = time.end.as_ref().map(|end| json!({ "start": time.start, "end": end }));
     let resource = FhirObservation {
         resource_type: "Observation",
-        status: match (observation.revision, &observation.details) {
-            (_, Some(details)) if details.deleted => "entered-in-error",
-            (0, _) => "final",
-            _ => "corrected",
-        },
+        extension: study_extensions(enrolments),
+        status: status(observation),
         code: json!({ "coding": [
             { "code": stream.code, "display": stream.display, "system": stream.code_system },
         ] }),
-        subject: match stream.jhe_id {
-            Some(id) => json!({ "reference": format!("Patient/{id}") }),
-            None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
-        },
+        subject: subject(stream),
         device: manufacturer(stream).map(|name| json!({ "display": name })),
         effective_date_time: period.is_none().then_some(time.start),
         effective_period: period,
@@ -130,8 +170,42 @@ pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde
     serde_json::to_string(&resource).map(escape_non_ascii)
 }
 
+pub(super) fn status(observation: &Observation) -> &'static str {
+    match (observation.revision, &observation.details) {
+        (_, Some(details)) if details.deleted => "entered-in-error",
+        (0, _) => "final",
+        _ => "corrected",
+    }
+}
+
+pub(super) fn subject(stream: &StreamInfo) -> Value {
+    match stream.jhe_id {
+        Some(id) => json!({ "reference": format!("Patient/{id}") }),
+        None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
+    }
+}
+
+/// Returns FHIR's standard extension for an event of a study, one for each study.
+pub(super) fn study_extensions(enrolments: &[Enrolment]) -> Vec<Value> {
+    let extension = |one: &Enrolment| {
+        json!({
+            "url": "http://hl7.org/fhir/StructureDefinition/workflow-researchStudy",
+            "valueReference": {
+                "identifier": { "system": STUDY_SYSTEM, "value": one.study.to_string() },
+                "display": one.name,
+            },
+        })
+    };
+    enrolments.iter().map(extension).collect()
+}
+
 /// Returns the fields of a CSV row, in the order of [`CSV_HEADER`].
-pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<[String; 13]> {
+pub fn csv_record(
+    stream: &StreamInfo,
+    observation: &Observation,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<[String; 18]> {
+    let join = |texts: Vec<&str>| texts.join("; ");
     let time = EffectiveTime::of(observation);
     let measures = observation.details.as_deref().map(|details| &details.measures);
     let measures = measures.filter(|measures| !measures.is_empty());
@@ -149,6 +223,11 @@ pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> serde_json:
         stream.series_type.clone(),
         time.end.unwrap_or_default(),
         measures.map(serde_json::to_string).transpose()?.unwrap_or_default(),
+        join(enrolments.iter().map(|one| one.participant.as_str()).collect()),
+        join(enrolments.iter().map(|one| one.name.as_str()).collect()),
+        stream.source.clone(),
+        stream.daily_total.to_string(),
+        observation.zone.map_or_else(String::new, |zone| zone.minutes().to_string()),
     ])
 }
 
@@ -164,7 +243,7 @@ pub fn identifier_value(stream: &StreamInfo, observation: &Observation) -> Strin
 
 /// Returns the manufacturer by the reference converter's rule: the device or else the provider; for raw
 /// samples the ring.
-fn manufacturer(stream: &StreamInfo) -> Option<&str> {
+pub(super) fn manufacturer(stream: &StreamInfo) -> Option<&str> {
     if stream.system == IngestMode::Raw.system() {
         return Some(OURA_RING);
     }
@@ -188,7 +267,7 @@ fn value_unit(series: &SeriesType) -> &'static str {
 
 /// Escapes non-ASCII characters as \uXXXX: JHE takes attachments in ASCII only. In JSON they occur within
 /// strings alone, where each character may be escaped.
-fn escape_non_ascii(json: String) -> String {
+pub(super) fn escape_non_ascii(json: String) -> String {
     if json.is_ascii() {
         return json;
     }
@@ -278,7 +357,7 @@ mod tests {
         let observation = Observation { revision: 2, ..observation() };
         let stream = StreamInfo { jhe_id: Some(40001), ..stream() };
         let resource: serde_json::Value =
-            serde_json::from_str(&fhir_observation(&stream, &observation).unwrap()).unwrap();
+            serde_json::from_str(&fhir_observation(&stream, &observation, &[]).unwrap()).unwrap();
         assert_eq!(resource["status"], "corrected");
         assert_eq!(resource["subject"]["reference"], "Patient/40001");
         let name = format!("{}#r2", observation_uuid(&stream, &observation));

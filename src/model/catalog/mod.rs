@@ -3,6 +3,7 @@
 
 pub mod code;
 pub mod endpoint;
+pub(crate) mod loinc;
 pub mod series;
 pub mod series_type;
 pub(crate) mod source;
