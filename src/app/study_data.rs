@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -32,7 +33,7 @@ pub(crate) async fn write(
     };
     let failed = |error: io::Error| file_failure(&target, &error);
     // Beside the target, so that the rename stays on one file system.
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(&parent).map_err(failed)?;
+    let temporary = temporary_directory(&parent)?;
     let tables = temporary.path().join("data");
     fs::create_dir(&tables).map_err(failed)?;
     let (directory, wanted) = (tables.clone(), request.clone());
@@ -59,6 +60,23 @@ pub(crate) async fn write(
     fs::rename(made, &target).map_err(failed)?;
     File::open(&parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
     Ok(summary)
+}
+
+/// Creates a directory for unfinished data sets. It is removed with the returned value; the start of the daemon removes
+/// what a killed process left.
+pub(crate) fn temporary_directory(parent: &Path) -> Result<TempDir, Failure> {
+    let made = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(parent);
+    made.map_err(|error| file_failure(parent, &error))
+}
+
+/// Removes the unfinished data sets that killed processes have left.
+pub(crate) fn remove_unfinished(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
+            // What cannot be removed is tried again at the next start.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Refuses a target that exists, except for an empty directory.

@@ -13,6 +13,7 @@ use crate::common::{failure::Failure, stdout::check_write};
 use crate::dataset::csv::CsvWriter;
 use crate::dataset::export::{ExportError, write_tables};
 use crate::dataset::table::{Cell, ColumnType, Sink, Table, TableWriter};
+use crate::model::account::VisibleTo;
 use crate::store::samples::dataset;
 
 #[derive(Debug, Args)]
@@ -66,7 +67,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         let written = store.read(move |db| {
             let names = if names { Some(dataset::list_names(db, study)?) } else { None };
             let mut sink = DaysSink { study: name, names, range, has_header: position > 0 };
-            Ok(write_tables(db, study, None, &mut sink).map(drop))
+            Ok(write_tables(db, (study, VisibleTo::Everybody), None, &mut sink).map(drop))
         });
         match written.await? {
             Ok(()) => {}
@@ -93,7 +94,8 @@ impl Sink for DaysSink {
         if self.names.is_some() {
             columns.insert(2, "name");
         }
-        let types = iter::once(ColumnType::String).chain(table.columns.iter().map(|column| column.column_type));
+        let types =
+            iter::once(ColumnType::String).chain(table.columns.iter().map(|column| column.column_type));
         let header = (!self.has_header).then_some(columns.as_slice());
         let out = CsvWriter::new(io::stdout(), types.collect(), header);
         let (study, names) = (self.study.clone(), self.names.take());

@@ -8,7 +8,7 @@ use crate::app::session::Session;
 use crate::app::study_data;
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::dataset::export::{Format, Request};
-use crate::model::account::Actor;
+use crate::model::account::{Actor, VisibleTo};
 use crate::store::samples::dataset;
 
 #[derive(Debug, Args)]
@@ -43,7 +43,8 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         TableFormat::Csv => Format::Csv,
         TableFormat::Parquet => Format::Parquet,
     };
-    let request = Request { study, study_name, format, since, now: session.clock.now() };
+    let (now, visible_to) = (session.clock.now(), VisibleTo::Everybody);
+    let request = Request { study, study_name, format, now, visible_to, since };
     let written = study_data::write(&store, request, out.clone(), Actor::CommandLine).await?;
     print_line(format_args!(
         "{}: {} rows of {} participants, {} bytes. The next increment: --since {}",

@@ -33,6 +33,7 @@ jhe-ow poll --patient-id 7 --since 2026-01-01 --until 2026-02-01  # one patient'
 jhe-ow observations | head -n 1  # one document
 jhe-ow observations --patient-id 7 --since 2026-01-01 --format csv  # a table
 jhe-ow observations --code omh:heart-rate:2.0 --format fhir  # as JHE gets them
+jhe-ow observations --study 1 --format fhir-vitals  # for any FHIR server
 [adherence]
 jhe-ow adherence --since 2026-01-01 --until 2026-02-01  # all patients' January
 jhe-ow adherence --study 1 --format json  # one study's last 30 days

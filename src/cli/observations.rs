@@ -4,16 +4,19 @@ use std::io::{BufWriter, Write};
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
+use rusqlite::Connection;
 
 use crate::app::session::{Session, find_optional};
 use crate::common::time::{parse_instant, time_zone_or_utc};
-use crate::common::{failure::Failure, stdout::check_write};
+use crate::common::{csv_line::csv_line, failure::Failure, stdout::check_write};
+use crate::model::consent_intervals::ConsentIntervals;
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::patient::PatientRef;
-use crate::omh::render;
-use crate::store::engine::store::Store;
-use crate::store::samples::code;
+use crate::model::{patient::PatientRef, study::Enrolment};
+use crate::omh::{render, vitals};
+use crate::store::people::study;
 use crate::store::samples::observation::{self, ObservationFilter};
+use crate::store::samples::{code, commit, dataset};
+use crate::store::{engine::store::Store, error::StoreResult};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -23,6 +26,9 @@ pub(crate) struct Arguments {
     /// Only this code, such as omh:heart-rate:2.0
     #[arg(long)]
     code: Option<String>,
+    /// Only this study, by number or name: its patients, its codes, and what they agreed to give it
+    #[arg(long)]
+    study: Option<String>,
     /// Measured at this time or later
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -38,10 +44,20 @@ pub(crate) struct Arguments {
 enum ObservationFormat {
     /// The Open mHealth data point, one JSON document per line
     Omh,
-    /// The FHIR R5 Observation that carries it, one JSON document per line
+    /// The FHIR R5 Observation that carries it, one JSON document per line, as JHE takes it
     Fhir,
-    /// A table with a header line
+    /// A FHIR R4 and R5 Observation for any server, with LOINC and UCUM, one JSON document per line
+    FhirVitals,
+    /// A table with a header line; text that a spreadsheet would take for a formula begins with '
     Csv,
+}
+
+/// A stream, and the studies that its rows name.
+struct SelectedStream {
+    stream: StreamInfo,
+    enrolments: Vec<Enrolment>,
+    /// With `--study`: the time for which the patient agreed to give the study this code.
+    allowed: Option<ConsentIntervals>,
 }
 
 pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
@@ -49,9 +65,9 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let format = arguments.format;
     let filter = filter(&store, arguments).await?;
     let wanted = filter.clone();
-    let streams = store.read(move |db| observation::list_streams(db, &wanted)).await?;
+    let streams = store.read(move |db| select_streams(db, &wanted)).await?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    if format == ObservationFormat::Csv && !check_write(write_csv(&mut out, render::CSV_HEADER))? {
+    if format == ObservationFormat::Csv && !check_write(out.write_all(&csv_line(render::CSV_HEADER)))? {
         return Ok(0);
     }
     for stream in &streams {
@@ -68,6 +84,10 @@ async fn filter(store: &Store, arguments: Arguments) -> Result<ObservationFilter
     if let Some(scope) = arguments.code.clone() {
         store.read(move |db| code::require(db, &scope).map(drop)).await?;
     }
+    let study = match arguments.study.clone() {
+        Some(text) => Some(store.read(move |db| dataset::find_study(db, &text)).await?.0),
+        None => None,
+    };
     let patient = find_optional(store, arguments.patient_id).await?;
     let zone = patient.as_ref().map_or(TimeZone::UTC, |patient| time_zone_or_utc(&patient.time_zone));
     let moment = |text: Option<String>| {
@@ -77,25 +97,45 @@ async fn filter(store: &Store, arguments: Arguments) -> Result<ObservationFilter
     Ok(ObservationFilter {
         patient: patient.map(|patient| patient.id),
         code: arguments.code,
+        study,
         since: moment(arguments.since)?,
         until: moment(arguments.until)?,
     })
 }
 
+fn select_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<Vec<SelectedStream>> {
+    let select = |stream: StreamInfo| {
+        let allowed = match filter.study {
+            Some(study) => {
+                let consents = dataset::list_consents(db, study, stream.patient)?;
+                let of_code = consents.iter().filter(|one| one.code == stream.code).map(|one| one.grant);
+                Some(ConsentIntervals::ever_allowed(&of_code.collect::<Vec<_>>()))
+            }
+            None => None,
+        };
+        let enrolments = study::list_enrolments(db, stream.patient, &stream.code, filter.study)?;
+        Ok(SelectedStream { stream, enrolments, allowed })
+    };
+    observation::list_streams(db, filter)?.into_iter().map(select).collect()
+}
+
 /// Writes a stream in pages, each in its own read transaction. Returns whether the reader still listens.
 async fn write_stream(
     store: &Store,
-    stream: &StreamInfo,
+    selected: &SelectedStream,
     filter: &ObservationFilter,
     format: ObservationFormat,
     out: &mut impl Write,
 ) -> Result<bool, Failure> {
     let mut after = None;
     loop {
-        let (id, wanted) = (stream.id, filter.clone());
+        let (id, wanted) = (selected.stream.id, filter.clone());
         let page = store.read(move |db| observation::list_page(db, id, after, &wanted)).await?;
-        for observation in &page {
-            if !check_write(write(out, stream, observation, format))? {
+        let is_allowed = |one: &&Observation| {
+            selected.allowed.as_ref().is_none_or(|all| commit::is_allowed(all, one.instant, one.frame()))
+        };
+        for observation in page.iter().filter(is_allowed) {
+            if !check_write(write(out, selected, observation, format))? {
                 return Ok(false);
             }
         }
@@ -108,22 +148,21 @@ async fn write_stream(
 
 fn write(
     out: &mut impl Write,
-    stream: &StreamInfo,
+    selected: &SelectedStream,
     observation: &Observation,
     format: ObservationFormat,
 ) -> std::io::Result<()> {
-    match format {
-        ObservationFormat::Omh => writeln!(out, "{}", render::omh_document(stream, observation)?),
-        ObservationFormat::Fhir => writeln!(out, "{}", render::fhir_observation(stream, observation)?),
-        ObservationFormat::Csv => write_csv(out, render::csv_record(stream, observation)?),
-    }
-}
-
-pub(crate) fn write_csv<T: AsRef<[u8]>>(
-    out: &mut impl Write,
-    record: impl IntoIterator<Item = T>,
-) -> std::io::Result<()> {
-    let mut line = csv::Writer::from_writer(out);
-    line.write_record(record)?;
-    line.flush()
+    let SelectedStream { stream, enrolments, allowed } = selected;
+    let line = match format {
+        ObservationFormat::Omh => render::omh_line(stream, observation, enrolments)?,
+        ObservationFormat::Fhir => render::fhir_observation(stream, observation, enrolments)?,
+        ObservationFormat::FhirVitals => {
+            let participant = enrolments.first().filter(|_| allowed.is_some());
+            vitals::fhir_vital_signs(stream, observation, enrolments, participant)?
+        }
+        ObservationFormat::Csv => {
+            return out.write_all(&csv_line(render::csv_record(stream, observation, enrolments)?));
+        }
+    };
+    writeln!(out, "{line}")
 }

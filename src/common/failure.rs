@@ -26,6 +26,11 @@ impl Failure {
         Self { message: message.into(), remedy: remedy.into(), code: EXIT_FAILED }
     }
 
+    /// Returns true if the caller's input is wrong.
+    pub fn is_usage(&self) -> bool {
+        self.code == EXIT_USAGE
+    }
+
     /// Returns a failure with exit code 2: the caller's input is wrong and nothing was written.
     pub fn usage(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { code: EXIT_USAGE, ..Self::failed(message, remedy) }

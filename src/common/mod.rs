@@ -1,9 +1,10 @@
-//! Helpers without domain knowledge: time, the clock, back-off, redaction, errors, HTTP clients, JSON fields,
+//! Helpers without domain knowledge: time, the clock, back-off, CSV, redaction, errors, HTTP clients, JSON fields,
 //! response bodies, standard output. Every other folder may import this one.
 
 pub(crate) mod backoff;
 pub(crate) mod bounded_list;
 pub mod clock;
+pub(crate) mod csv_line;
 pub mod failpoint;
 pub(crate) mod failure;
 pub(crate) mod http_client;

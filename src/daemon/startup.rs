@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::store_outage::StoreOutage;
+use crate::app::study_data;
 use crate::app::{instance, session::Session, state::App};
 use crate::common::failure::Failure;
 use crate::daemon::systemd::notify;
@@ -158,5 +159,7 @@ async fn feed_watchdog_during<T>(future: impl Future<Output = T>) -> T {
 fn lock_and_open(directory: &Path) -> Result<Option<LockedStore>, Failure> {
     let lock = directory_lock::lock_for_daemon(directory, instance::process_instance())?;
     let Some(lock) = lock else { return Ok(None) };
-    Ok(Some(LockedStore { store: Store::open(directory)?, _lock: lock }))
+    let store = Store::open(directory)?;
+    study_data::remove_unfinished(directory);
+    Ok(Some(LockedStore { store, _lock: lock }))
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use jiff::civil::Date;
 
+use crate::common::csv_line::is_formula;
 use crate::dataset::table::{Cell, ColumnType, TableWriter};
 
 /// Bytes that are gathered before they are written.
@@ -101,7 +102,7 @@ impl<W: Write> TableWriter for CsvWriter<W> {
 
 /// Appends a text. A spreadsheet runs a text that begins like a formula, so such a text gets a `'` before it.
 pub fn push_text(buffer: &mut Vec<u8>, text: &str) {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_formula = is_formula(text);
     let is_quoted = text.contains([',', '"', '\r', '\n']);
     if is_quoted {
         buffer.push(b'"');

@@ -24,7 +24,7 @@ use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use crate::model::consent_intervals::{ConsentIntervals, Interval};
 use crate::model::observation::StreamInfo;
 use crate::model::sample_details::{Intensity, Measure, SampleDetails, StageInterval};
-use crate::model::study::StudyId;
+use crate::model::{account::VisibleTo, study::StudyId};
 use crate::omh::identity::StreamIdentity;
 use crate::store::error::StoreError;
 use crate::store::samples::commit::is_allowed;
@@ -74,6 +74,8 @@ pub struct Request {
     pub study_name: String,
     pub format: Format,
     pub now: Timestamp,
+    /// Whose patients the data set contains.
+    pub visible_to: VisibleTo,
     /// The last commit of an earlier data set: only what came or changed since is written.
     pub since: Option<i64>,
 }
@@ -139,7 +141,8 @@ impl OpenTable {
 /// Writes the data set into an empty directory. `db` is one snapshot.
 pub fn write(db: &Connection, request: &Request, directory: &Path) -> Result<Summary, ExportError> {
     let mut sink = Directory { path: directory, format: request.format };
-    let (participants, last, tables) = write_tables(db, request.study, request.since, &mut sink)?;
+    let (participants, last, tables) =
+        write_tables(db, (request.study, request.visible_to), request.since, &mut sink)?;
     // Stages belong to the rows of nights.
     let observations = |one: &&WrittenTable| !one.table.is_replaced && one.table.name != "sleep_stages";
     let rows = tables.iter().filter(observations).map(|one| one.rows).sum();
@@ -148,10 +151,10 @@ pub fn write(db: &Connection, request: &Request, directory: &Path) -> Result<Sum
     Ok(Summary { participants, rows, bytes, last_commit: last.number })
 }
 
-/// Writes the tables of a study. Returns the number of participants, the last commit, and the tables by name.
+/// Writes the tables of the participants of a study whom an account may see. Returns the number of participants, the last commit, and the tables by name.
 pub fn write_tables(
     db: &Connection,
-    study: StudyId,
+    (study, visible_to): (StudyId, VisibleTo),
     since: Option<i64>,
     sink: &mut dyn Sink,
 ) -> Result<(usize, Commit, Vec<WrittenTable>), ExportError> {
@@ -160,7 +163,7 @@ pub fn write_tables(
         return Err(ExportError::SinceIsLater { since, last: last.number });
     }
     let mut participants = Vec::new();
-    for participant in dataset::list_participants(db, study)? {
+    for participant in dataset::list_participants(db, study, visible_to)? {
         let consents = dataset::list_consents(db, study, participant.patient)?;
         let streams = dataset::list_streams(db, study, participant.patient)?;
         participants.push(ParticipantData::new(participant, consents, streams, since));
@@ -368,8 +371,10 @@ impl Export<'_> {
 
     fn participant_tables(&mut self) -> Result<Vec<OpenTable>, ExportError> {
         let mut open = |table| open(self.sink, table);
-        let (mut people, mut consents) = (open(columns::participants_table())?, open(columns::consents_table())?);
-        let (mut devices, mut events) = (open(columns::devices_table())?, open(columns::sync_events_table())?);
+        let (mut people, mut consents) =
+            (open(columns::participants_table())?, open(columns::consents_table())?);
+        let (mut devices, mut events) =
+            (open(columns::devices_table())?, open(columns::sync_events_table())?);
         for data in &self.participants {
             let participant = Cell::Text(&data.participant.participant);
             people.write(&[
@@ -420,9 +425,7 @@ impl Export<'_> {
         let mut out = open(self.sink, columns::removed_table())?;
         let Some(since) = self.since else { return Ok(out) };
         let mut removed = self.removed.clone();
-        for RemovedRow { participant, observation } in
-            dataset::list_removed(self.db, self.study, since)?
-        {
+        for RemovedRow { participant, observation } in dataset::list_removed(self.db, self.study, since)? {
             match observation {
                 None => out.write(&[Cell::Text(&participant), Cell::Null, Cell::Null])?,
                 Some((series_type, identifier)) => {
@@ -472,12 +475,7 @@ fn wearer(method: Method, row: &DataRow) -> &'static str {
 
 fn quality(series: &SeriesType, method: Method, row: &DataRow) -> &'static str {
     let diastolic = row.details.as_ref().and_then(|details| details.measure(Measure::Diastolic));
-    let is_suspect = |value: f64| series.is_suspect(value);
-    match () {
-        () if is_suspect(row.value) || diastolic.is_some_and(is_suspect) => "suspect",
-        () if method.self_reported => "self-reported",
-        () => "ok",
-    }
+    series.quality(method, std::iter::once(row.value).chain(diastolic))
 }
 
 /// Pushes the cells of `columns::sleep_table` between its times and its origin.

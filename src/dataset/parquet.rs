@@ -84,7 +84,9 @@ impl ParquetWriter {
                     writer.write_batch(values, levels, None)?
                 }
                 _ => {
-                    return Err(ParquetError::General("a column has another type than its values".to_owned()));
+                    return Err(ParquetError::General(
+                        "a column has another type than its values".to_owned(),
+                    ));
                 }
             };
             writer.close()?;

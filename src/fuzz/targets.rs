@@ -16,7 +16,7 @@ use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{normalize_time_zone, parse_email, parse_name};
 use crate::model::{consent_intervals::Interval, sample::Sample};
-use crate::omh::render;
+use crate::omh::{render, vitals};
 use crate::ow::page;
 use crate::poll::collect::{self, BATCH, Collector};
 use crate::poll::patient_turn::CursorTracker;
@@ -236,7 +236,8 @@ fn check_sample(stream: &StreamSamples, sample: &Sample, system: &str) {
         document.is_ascii() && serde_json::from_str::<serde_json::Value>(&document).is_ok(),
         "{document}"
     );
-    assert!(render::csv_record(&info, &observation).is_ok());
+    assert!(render::csv_record(&info, &observation, &[]).is_ok());
+    assert!(vitals::fhir_vital_signs(&info, &observation, &[], None).is_ok());
 }
 
 fn check_instant(at: Timestamp) {

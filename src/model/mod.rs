@@ -26,5 +26,5 @@ pub mod sample;
 pub(crate) mod sample_details;
 pub mod silence;
 pub mod stream_key;
-pub(crate) mod study;
+pub mod study;
 pub(crate) mod time_zones;

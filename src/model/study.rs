@@ -19,6 +19,16 @@ impl std::str::FromStr for StudyId {
     }
 }
 
+/// A patient's enrolment in a study.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolment {
+    pub study: StudyId,
+    /// Name of the study.
+    pub name: String,
+    /// The patient's number in the study.
+    pub participant: String,
+}
+
 /// A scope: a code that a patient can consent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {

@@ -11,3 +11,4 @@ pub(crate) mod oura;
 pub(crate) mod read;
 pub mod render;
 pub(crate) mod show;
+pub mod vitals;

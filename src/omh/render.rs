@@ -10,15 +10,19 @@ use crate::config::settings::IngestMode;
 use crate::model::catalog::method;
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
+use crate::model::sample_details::Measure;
+use crate::model::study::Enrolment;
 use crate::omh::body::{BodyFields, EffectiveTime, body, series_of};
 use crate::omh::identity::observation_uuid;
 
 /// The identifier system that names a patient by the OW user id, if JHE does not have the patient.
 const OW_PATIENT_SYSTEM: &str = "https://openwearables.io/ns/patient-id";
+/// The identifier system of studies: their number in this store.
+pub(super) const STUDY_SYSTEM: &str = "ow:study";
 /// The manufacturer of raw samples, as omh-shim 2.1.0 writes it; raw mode reads only Oura.
 const OURA_RING: &str = "Oura Ring";
 
-pub const CSV_HEADER: [&str; 13] = [
+pub const CSV_HEADER: [&str; 21] = [
     "patient",
     "code",
     "date_time",
@@ -32,6 +36,14 @@ pub const CSV_HEADER: [&str; 13] = [
     "type",
     "end_date_time",
     "measures",
+    "participant",
+    "study",
+    "source",
+    "daily_total",
+    "offset_minutes",
+    "statistic",
+    "quality",
+    "is_nap",
 ];
 
 // The order of the fields, here and below, is their order on the wire. It must not change: the bytes are
@@ -50,6 +62,16 @@ struct Header<'a> {
     modality: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     external_datasheets: Option<[Datasheet<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    studies: Vec<StudyEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct StudyEntry<'a> {
+    study: &'a str,
+    participant: &'a str,
 }
 
 #[derive(Serialize)]
@@ -69,6 +91,8 @@ struct Datasheet<'a> {
 #[serde(rename_all = "camelCase")]
 struct FhirObservation {
     resource_type: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extension: Vec<Value>,
     status: &'static str,
     code: Value,
     subject: Value,
@@ -85,6 +109,26 @@ struct FhirObservation {
 /// Renders the data point as one line of ASCII JSON, with its keys in the reference converter's order. Fails
 /// if the stream is of a series type that only a later version knows; so do the other renderers.
 pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
+    write_document(stream, observation, None, &[])
+}
+
+/// Renders the data point for `observations` and downloads: its header also names the patient and the
+/// studies.
+pub fn omh_line(
+    stream: &StreamInfo,
+    observation: &Observation,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<String> {
+    write_document(stream, observation, Some(stream.patient.to_string()), enrolments)
+}
+
+fn write_document(
+    stream: &StreamInfo,
+    observation: &Observation,
+    user_id: Option<String>,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<String> {
+    let studies = enrolments.iter().map(|one| StudyEntry { study: &one.name, participant: &one.participant });
     let mut schema = stream.code.splitn(3, ':');
     let mut part = || schema.next().unwrap_or_default();
     let document = Document {
@@ -96,6 +140,8 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
             external_datasheets: manufacturer(stream).map(|datasheet_reference| {
                 [Datasheet { datasheet_type: "manufacturer", datasheet_reference }]
             }),
+            user_id,
+            studies: studies.collect(),
         },
         body: body(stream, observation)?,
     };
@@ -104,24 +150,22 @@ pub fn omh_document(stream: &StreamInfo, observation: &Observation) -> serde_jso
 
 /// Renders the FHIR R5 Observation that carries the data point, for `observations --format fhir`. Its subject
 /// is JHE's patient or, without one, the OW user. JHE receives `export::batch::render_entry`.
-pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<String> {
+pub fn fhir_observation(
+    stream: &StreamInfo,
+    observation: &Observation,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<String> {
     let document = omh_document(stream, observation)?;
     let time = EffectiveTime::of(observation);
     let period = time.end.as_ref().map(|end| json!({ "start": time.start, "end": end }));
     let resource = FhirObservation {
         resource_type: "Observation",
-        status: match (observation.revision, &observation.details) {
-            (_, Some(details)) if details.deleted => "entered-in-error",
-            (0, _) => "final",
-            _ => "corrected",
-        },
+        extension: study_extensions(enrolments),
+        status: status(observation),
         code: json!({ "coding": [
             { "code": stream.code, "display": stream.display, "system": stream.code_system },
         ] }),
-        subject: match stream.jhe_id {
-            Some(id) => json!({ "reference": format!("Patient/{id}") }),
-            None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
-        },
+        subject: subject(stream),
         device: manufacturer(stream).map(|name| json!({ "display": name })),
         effective_date_time: period.is_none().then_some(time.start),
         effective_period: period,
@@ -131,8 +175,46 @@ pub fn fhir_observation(stream: &StreamInfo, observation: &Observation) -> serde
     serde_json::to_string(&resource).map(escape_non_ascii)
 }
 
+pub(super) fn status(observation: &Observation) -> &'static str {
+    match (observation.revision, &observation.details) {
+        (_, Some(details)) if details.deleted => "entered-in-error",
+        (0, _) => "final",
+        _ => "corrected",
+    }
+}
+
+pub(super) fn subject(stream: &StreamInfo) -> Value {
+    match stream.jhe_id {
+        Some(id) => json!({ "reference": format!("Patient/{id}") }),
+        None => json!({ "identifier": { "system": OW_PATIENT_SYSTEM, "value": stream.subject } }),
+    }
+}
+
+/// Returns FHIR's standard extension for an event of a study, one for each study.
+pub(super) fn study_extensions(enrolments: &[Enrolment]) -> Vec<Value> {
+    let extension = |one: &Enrolment| {
+        json!({
+            "url": "http://hl7.org/fhir/StructureDefinition/workflow-researchStudy",
+            "valueReference": {
+                "identifier": { "system": STUDY_SYSTEM, "value": one.study.to_string() },
+                "display": one.name,
+            },
+        })
+    };
+    enrolments.iter().map(extension).collect()
+}
+
 /// Returns the fields of a CSV row, in the order of [`CSV_HEADER`].
-pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> serde_json::Result<[String; 13]> {
+pub fn csv_record(
+    stream: &StreamInfo,
+    observation: &Observation,
+    enrolments: &[Enrolment],
+) -> serde_json::Result<[String; 21]> {
+    let join = |texts: Vec<&str>| texts.join("; ");
+    let series = series_of(stream)?;
+    let method = method::find(series, &stream.provider, stream.daily_total);
+    let value = known_value(series, observation);
+    let is_main_sleep = observation.details.as_deref().and_then(|details| details.is_main_sleep);
     let time = EffectiveTime::of(observation);
     let measures = observation.details.as_deref().map(|details| &details.measures);
     let measures = measures.filter(|measures| !measures.is_empty());
@@ -140,8 +222,8 @@ pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> serde_json:
         stream.patient.to_string(),
         stream.code.clone(),
         time.start,
-        observation.value.to_string(),
-        value_unit(series_of(stream)?).to_owned(),
+        value.map_or_else(String::new, |value| value.to_string()),
+        value_unit(series).to_owned(),
         stream.provider.clone(),
         stream.device.clone(),
         identifier_value(stream, observation),
@@ -150,7 +232,31 @@ pub fn csv_record(stream: &StreamInfo, observation: &Observation) -> serde_json:
         stream.series_type.clone(),
         time.end.unwrap_or_default(),
         measures.map(serde_json::to_string).transpose()?.unwrap_or_default(),
+        join(enrolments.iter().map(|one| one.participant.as_str()).collect()),
+        join(enrolments.iter().map(|one| one.name.as_str()).collect()),
+        stream.source.clone(),
+        stream.daily_total.to_string(),
+        observation.zone.map_or_else(String::new, |zone| zone.minutes().to_string()),
+        method.statistic.map_or_else(String::new, |statistic| statistic.as_str().to_owned()),
+        series.quality(method, value.into_iter().chain(diastolic(observation))).to_owned(),
+        is_main_sleep.map_or_else(String::new, |is_main| (!is_main).to_string()),
     ])
+}
+
+/// Returns the value of an observation; none for one that the provider did not give. A night's value is its length then,
+/// and a day's energy 0, since a stored row has a number.
+fn known_value(series: &SeriesType, observation: &Observation) -> Option<f64> {
+    let measure = match (series.body, series.series_type) {
+        (OmhBody::SleepEpisode, _) => Measure::TotalSleep,
+        (OmhBody::Activity, "daily_activity") => Measure::Energy,
+        (OmhBody::Activity, _) => Measure::Duration,
+        _ => return Some(observation.value),
+    };
+    observation.details.as_deref()?.measure(measure)
+}
+
+fn diastolic(observation: &Observation) -> Option<f64> {
+    observation.details.as_deref()?.measure(Measure::Diastolic)
 }
 
 /// Returns the value of the FHIR identifier. JHE has no updates, so each revision is sent under its own
@@ -169,7 +275,7 @@ fn is_self_reported(stream: &StreamInfo) -> serde_json::Result<bool> {
 
 /// Returns the manufacturer by the reference converter's rule: the device or else the provider; for raw
 /// samples the ring.
-fn manufacturer(stream: &StreamInfo) -> Option<&str> {
+pub(super) fn manufacturer(stream: &StreamInfo) -> Option<&str> {
     if stream.system == IngestMode::Raw.system() {
         return Some(OURA_RING);
     }
@@ -193,7 +299,7 @@ fn value_unit(series: &SeriesType) -> &'static str {
 
 /// Escapes non-ASCII characters as \uXXXX: JHE takes attachments in ASCII only. In JSON they occur within
 /// strings alone, where each character may be escaped.
-fn escape_non_ascii(json: String) -> String {
+pub(super) fn escape_non_ascii(json: String) -> String {
     if json.is_ascii() {
         return json;
     }
@@ -283,7 +389,7 @@ mod tests {
         let observation = Observation { revision: 2, ..observation() };
         let stream = StreamInfo { jhe_id: Some(40001), ..stream() };
         let resource: serde_json::Value =
-            serde_json::from_str(&fhir_observation(&stream, &observation).unwrap()).unwrap();
+            serde_json::from_str(&fhir_observation(&stream, &observation, &[]).unwrap()).unwrap();
         assert_eq!(resource["status"], "corrected");
         assert_eq!(resource["subject"]["reference"], "Patient/40001");
         let name = format!("{}#r2", observation_uuid(&stream, &observation));

@@ -12,7 +12,7 @@ use warp::reply::Response;
 pub use crate::web::access::Access;
 use crate::web::admin::{
     accounts, export, help, jhe_sign_in, observations, overview, patient as admin_patient, patients,
-    rejected_and_audit, restored, settings, sign_in, studies,
+    rejected_and_audit, restored, settings, sign_in, studies, study_data,
 };
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
@@ -54,6 +54,7 @@ fn all() -> Vec<Route> {
         observations::routes(),
         export::routes(),
         studies::routes(),
+        study_data::routes(),
         rejected_and_audit::routes(),
         restored::routes(),
         settings::routes(),

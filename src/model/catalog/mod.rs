@@ -3,6 +3,7 @@
 
 pub mod code;
 pub mod endpoint;
+pub(crate) mod loinc;
 pub mod method;
 pub mod quality;
 pub mod series;

@@ -1,6 +1,6 @@
 //! The quality of a value, by the limits in the catalogue. It is not stored.
 
-use crate::model::catalog::series_type::SeriesType;
+use crate::model::catalog::{method::Method, series_type::SeriesType};
 
 impl SeriesType {
     /// Fails with a reason for a value that cannot be measured, such as a heart rate of 0. `value` is in the unit of the
@@ -22,6 +22,15 @@ impl SeriesType {
     pub fn is_suspect(&self, value: f64) -> bool {
         let (least, most) = (f64::MIN, f64::MAX);
         !(least..=most).contains(&value)
+    }
+
+    /// Returns the word for the quality of an observation with these values.
+    pub fn quality(&self, method: Method, values: impl IntoIterator<Item = f64>) -> &'static str {
+        match () {
+            () if values.into_iter().any(|value| self.is_suspect(value)) => "suspect",
+            () if method.self_reported => "self-reported",
+            () => "ok",
+        }
     }
 
     pub fn column(&self) -> &'static str {

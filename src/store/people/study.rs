@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
-use crate::model::study::{Scope, Study, StudyId, Terms};
+use crate::model::study::{Enrolment, Scope, Study, StudyId, Terms};
 use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::{time_zone, visibility};
@@ -99,6 +99,25 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
     db.execute(insert, params![id, patient, now, participant])?;
     time_zone::adopt(db, patient, id, now)?;
     Ok(true)
+}
+
+/// Lists a patient's enrolments in studies that ask for a code; with `study` only that one.
+pub fn list_enrolments(
+    db: &Connection,
+    patient: PatientId,
+    code: &str,
+    study: Option<StudyId>,
+) -> StoreResult<Vec<Enrolment>> {
+    let mut query = db.prepare_cached(
+        "SELECT studies.id, studies.name, participant
+         FROM enrolments JOIN studies ON studies.id = enrolments.study_id
+         JOIN study_codes ON study_codes.study_id = studies.id JOIN codes ON codes.id = study_codes.code_id
+         WHERE patient_id = ?1 AND codes.code = ?2 AND (?3 IS NULL OR studies.id = ?3) ORDER BY studies.id",
+    )?;
+    let rows = query.query_map(params![patient, code, study], |row| {
+        Ok(Enrolment { study: row.get(0)?, name: row.get(1)?, participant: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub fn list_of_patient(db: &Connection, patient: PatientId) -> StoreResult<Vec<Study>> {

@@ -9,9 +9,11 @@ use crate::common::time::{Timestamp, ZoneOffset, time_zone_or_utc};
 use crate::model::consent_intervals::Grant;
 use crate::model::observation::StreamInfo;
 use crate::model::sample_details::SampleDetails;
-use crate::model::{activity_context::ActivityContext, patient::PatientId, study::StudyId};
+use crate::model::{
+    account::VisibleTo, activity_context::ActivityContext, patient::PatientId, study::StudyId,
+};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::people::consent::COVERS_FROM;
+use crate::store::people::{consent::COVERS_FROM, visibility};
 use crate::store::privacy::withdrawal;
 use crate::store::samples::observation::{SELECT_STREAMS, stream_from_row};
 
@@ -105,15 +107,22 @@ pub fn list_commits(db: &Connection) -> StoreResult<Vec<Commit>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Lists the participants of a study who are not being erased, by study number.
-pub fn list_participants(db: &Connection, study: StudyId) -> StoreResult<Vec<Participant>> {
-    let select = "SELECT patient_id, participant, enrolled_at, time_zone, time_zone_set_at IS NOT NULL,
+/// Lists the visible participants of a study who are not being erased, by study number.
+pub fn list_participants(
+    db: &Connection,
+    study: StudyId,
+    visible_to: VisibleTo,
+) -> StoreResult<Vec<Participant>> {
+    let select = format!(
+        "SELECT patient_id, participant, enrolled_at, time_zone, time_zone_set_at IS NOT NULL,
                          changed_at_commit
          FROM enrolments JOIN patients ON patients.id = patient_id
-         WHERE study_id = ? AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.patient_id = patients.id)
-         ORDER BY participant";
-    let mut query = db.prepare_cached(select)?;
-    let rows = query.query_map([study], |row| {
+         WHERE study_id = ?1 AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.patient_id = patients.id) AND {}
+         ORDER BY participant",
+        visibility::patient_condition("patient_id", 2)
+    );
+    let mut query = db.prepare_cached(&select)?;
+    let rows = query.query_map(params![study, visible_to], |row| {
         let zone_name: String = row.get(3)?;
         Ok(Participant {
             patient: row.get(0)?,

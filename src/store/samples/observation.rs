@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::{patient::PatientId, sample_details::SampleDetails};
+use crate::model::{patient::PatientId, sample_details::SampleDetails, study::StudyId};
 use crate::store::{error::StoreResult, privacy::withdrawal};
 
 /// Rows of one page: a few milliseconds of reading, and little memory.
@@ -17,6 +17,8 @@ pub const PAGE_ROWS: u32 = 1000;
 pub struct ObservationFilter {
     pub patient: Option<PatientId>,
     pub code: Option<String>,
+    /// Only patients enrolled in it, and codes that it asks for.
+    pub study: Option<StudyId>,
     /// Inclusive.
     pub since: Option<Timestamp>,
     /// Exclusive.
@@ -37,10 +39,17 @@ pub(crate) const SELECT_STREAMS: &str = "
 pub fn list_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<Vec<StreamInfo>> {
     let mut query = db.prepare_cached(&format!(
         "{SELECT_STREAMS} WHERE entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1)
-           AND (?2 IS NULL OR codes.code = ?2) AND {} ORDER BY streams.patient_id, streams.id",
+           AND (?2 IS NULL OR codes.code = ?2)
+           AND (?3 IS NULL OR EXISTS (
+                SELECT 1 FROM enrolments JOIN study_codes USING (study_id)
+                WHERE study_id = ?3 AND enrolments.patient_id = streams.patient_id
+                  AND study_codes.code_id = streams.code_id))
+           AND {} ORDER BY streams.patient_id, streams.id",
         withdrawal::visible_condition("streams.patient_id", "streams.code_id")
     ))?;
-    Ok(query.query_map(params![filter.patient, filter.code], stream_from_row)?.collect::<Result<_, _>>()?)
+    Ok(query
+        .query_map(params![filter.patient, filter.code, filter.study], stream_from_row)?
+        .collect::<Result<_, _>>()?)
 }
 
 /// Lists a patient's streams, including hidden ones, except those entered in error.

@@ -16,3 +16,4 @@ pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod staff;
 pub(crate) mod studies;
+pub(crate) mod study_data;

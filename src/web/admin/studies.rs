@@ -11,6 +11,7 @@ use crate::store::samples::code::{self, DataSourceCodes};
 use crate::store::{error::StoreError, people::study, privacy::audit};
 use crate::web::access::{MANAGER, STAFF, Staff};
 use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, render_staff_page, split_page};
+use crate::web::admin::study_data;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{FormErrors, checkbox, count, form, group_error, table_head};
 use crate::web::request::{FormFields, Request};
@@ -190,12 +191,13 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
             dt { "Data types" } dd { (scope_names(terms)) }
             dt { "Data sources" } dd { (source_names(terms)) }
         }
+        (study_data::render_form(one.id, staff))
     };
     Ok(render_staff_page(app, staff, "/admin/studies", &terms.name, &body))
 }
 
 /// Finds the study of the address. A study that the account may not see counts as missing.
-async fn find(app: &App, request: &Request, staff: &Staff) -> Result<Study, Refusal> {
+pub(crate) async fn find(app: &App, request: &Request, staff: &Staff) -> Result<Study, Refusal> {
     let id: StudyId = request.parameter("study").parse().map_err(|_| Refusal::not_found())?;
     let visible_to = staff.visible_to();
     let read = move |db: &_| {
@@ -237,6 +239,7 @@ impl StudyForm<'_> {
                     a href="/admin/studies" { "Cancel" }
                 }
             }))
+            @if let Some(id) = self.id { (study_data::render_form(id, staff)) }
         };
         render_staff_page(app, staff, "/admin/studies", title, &body)
     }

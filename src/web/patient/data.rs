@@ -7,12 +7,13 @@ use tokio::sync::mpsc;
 use warp::reply::Reply;
 
 use crate::app::state::App;
-use crate::common::time::time_zone_or_utc;
+use crate::common::{csv_line::csv_line, time::time_zone_or_utc};
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::patient::PatientRef;
+use crate::model::{patient::PatientRef, study::Enrolment};
 use crate::omh::render;
+use crate::store::people::{patient as patients, study};
 use crate::store::samples::observation::{self, ObservationFilter};
-use crate::store::{engine::store::Store, error::StoreError, people::patient as patients, privacy::audit};
+use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::chart::charts::{ChartedSeries, Charts};
 use crate::web::chart::{overview::MeasurementOverview, period::Period};
@@ -108,12 +109,14 @@ async fn send_all(
         DownloadFormat::Omh => Vec::new(),
     };
     for stream in streams {
+        let (patient, code) = (stream.patient, stream.code.clone());
+        let enrolments = store.read(move |db| study::list_enrolments(db, patient, &code, None)).await?;
         let mut after = None;
         loop {
             let (row, stream_filter) = (stream.id, filter.clone());
             let step = store.read(move |db| observation::list_page(db, row, after, &stream_filter)).await?;
             for one in &step {
-                text.extend(line(stream, one, format)?);
+                text.extend(line(stream, one, &enrolments, format)?);
             }
             if sender.send(Ok(std::mem::take(&mut text).into())).await.is_err() {
                 return Ok(());
@@ -129,19 +132,17 @@ async fn send_all(
     Ok(())
 }
 
-fn line(stream: &StreamInfo, one: &Observation, format: DownloadFormat) -> Result<Vec<u8>, StoreError> {
+fn line(
+    stream: &StreamInfo,
+    one: &Observation,
+    enrolments: &[Enrolment],
+    format: DownloadFormat,
+) -> Result<Vec<u8>, StoreError> {
     match format {
-        DownloadFormat::Csv => render::csv_record(stream, one).map(csv_line),
+        DownloadFormat::Csv => render::csv_record(stream, one, enrolments).map(csv_line),
         DownloadFormat::Omh => {
-            render::omh_document(stream, one).map(|document| (document + "\n").into_bytes())
+            render::omh_line(stream, one, enrolments).map(|document| (document + "\n").into_bytes())
         }
     }
     .map_err(|error| StoreError::Other(error.to_string()))
-}
-
-fn csv_line<T: AsRef<[u8]>>(record: [T; 13]) -> Vec<u8> {
-    let mut line = csv::Writer::from_writer(Vec::new());
-    // Writing to memory does not fail.
-    let _ = line.write_record(record);
-    line.into_inner().unwrap_or_default()
 }

@@ -5,4 +5,5 @@ mod convert;
 mod daily_totals;
 mod nights;
 mod output_formats;
+mod studies_and_fhir;
 mod vital_signs;

@@ -10,7 +10,8 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     ("T", "2026-01-01"),
     ("UUID", "009edd1e-49f6-4e35-a7b9-952f45e501e9"),
     ("HASH", "5f3a0c9be1d27846a4c55b0e9d8f71326a7be4c0d1f295836e0b4d7ac8f21953"),
-    ("omh|fhir|csv", "fhir"),
+    ("S", "7"),
+    ("omh|fhir|fhir-vitals|csv", "fhir"),
     ("VALUE", "5m"),
 ];
 

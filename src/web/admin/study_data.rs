@@ -1,0 +1,104 @@
+//! The download of a study's data set, on the page of the study.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use maud::{Markup, html};
+use tokio::sync::{Semaphore, mpsc};
+use warp::reply::Reply;
+
+use crate::app::state::App;
+use crate::app::study_data;
+use crate::dataset::export::{Format, Request as DatasetRequest};
+use crate::model::study::StudyId;
+use crate::web::access::{STAFF, Staff};
+use crate::web::admin::studies;
+use crate::web::layout::form;
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal};
+use crate::web::route::{Route, post};
+
+/// Data sets that are made at the same time: each reads the whole study.
+static RUNNING: Semaphore = Semaphore::const_new(2);
+/// Bytes of a chunk, and chunks that wait for a slow reader.
+const CHUNK: usize = 64 * 1024;
+const QUEUED_CHUNKS: usize = 2;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![post("/admin/studies/{study}/data", STAFF, download)]
+}
+
+/// Renders the form that downloads the data set.
+pub(crate) fn render_form(study: StudyId, staff: &Staff) -> Markup {
+    html! {
+        h2 #data { "Data set" }
+        p.help {
+            "Tables for researchers, with a data dictionary. Participants appear under their study numbers. The audit records \
+             each download."
+        }
+        (form(&format!("/admin/studies/{study}/data"), staff.token(), &html! {
+            fieldset {
+                legend { "Format" }
+                label { input type="radio" name="format" value="csv" checked; " CSV: for Excel, SPSS and R" }
+                label { input type="radio" name="format" value="parquet"; " Parquet: for pandas, DuckDB and R; smaller, with types" }
+            }
+            label for="since" { "Only what came after commit (optional)" }
+            p.help #since-help { "The number is in the README of an earlier download. Leave it empty for everything." }
+            input #since name="since" inputmode="numeric" aria-describedby="since-help";
+            div.actions { button type="submit" { "Download" } }
+        }))
+    }
+}
+
+async fn download(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let study = studies::find(app, request, staff).await?;
+    let fields = request.form();
+    let format = if fields.get("format") == "parquet" { Format::Parquet } else { Format::Csv };
+    let since =
+        Some(fields.get("since").trim()).filter(|since| !since.is_empty()).map(str::parse).transpose();
+    let since =
+        since.map_err(|_| Refusal::bad("The commit is a number. An earlier download's README has it."))?;
+    let Ok(_running) = RUNNING.try_acquire() else {
+        let text = "Two data sets are being made. Please try again in a minute.";
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Please wait", text));
+    };
+    let (id, study_name, now) = (study.id, study.terms.name, app.clock.now());
+    let wanted = DatasetRequest { study: id, study_name, format, now, since, visible_to: staff.visible_to() };
+    let directory = study_data::temporary_directory(app.store.directory())?;
+    let target = directory.path().join("study.zip");
+    study_data::write(&app.store, wanted, target.clone(), staff.actor())
+        .await
+        .map_err(|failure| if failure.is_usage() { Refusal::bad(failure.message) } else { failure.into() })?;
+    // The open file stays readable after its name is gone, however long the reader takes.
+    let file = std::fs::File::open(&target).map_err(|error| Refusal::bad(error.to_string()))?;
+    drop(directory);
+    let mut answer = warp::reply::stream(stream(file)).into_response();
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    let name = format!("attachment; filename=\"study-{id}.zip\"");
+    headers
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(name).map_err(|_| Refusal::not_found())?);
+    Ok(answer)
+}
+
+/// Streams a file in constant memory.
+fn stream(
+    mut file: std::fs::File,
+) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+    let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = file.read(&mut chunk).map(|bytes| {
+                chunk.truncate(bytes);
+                Bytes::from(chunk)
+            });
+            let is_last = read.as_ref().map_or(true, Bytes::is_empty);
+            if is_last && read.is_ok() || sender.blocking_send(read).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
+}
