@@ -9,4 +9,5 @@ mod jhe_consent;
 mod jhe_invitation;
 mod jhe_matching;
 mod practitioners;
+mod time_zone;
 mod withdrawal;
