@@ -38,6 +38,7 @@ struct CatalogRow {
     name: &'static str,
     shown_in: &'static str,
     plausible: (f64, f64),
+    possible: (f64, f64),
 }
 
 impl CatalogRow {
@@ -53,7 +54,8 @@ impl CatalogRow {
             sent_to_jhe: code.is_some_and(Code::is_sent_to_jhe),
             name: series.name,
             shown_in: series.display.unit,
-            plausible: series.chart_range,
+            plausible: series.limits.plausible,
+            possible: series.limits.possible,
         }
     }
 }

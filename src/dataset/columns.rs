@@ -142,7 +142,7 @@ fn value_columns(series: &SeriesType) -> Vec<Column> {
         ],
         _ => {
             let description = format!("{}, as measured, in {}.", series.name, series.unit);
-            vec![coded(in_unit(series.column(), series.unit, series.name, &description))]
+            vec![coded(in_unit(series.column, series.unit, series.name, &description))]
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::model::catalog::method::{self, Statistic, WearerState};
 use crate::model::catalog::series;
-use crate::model::catalog::series_type::{OmhBody, SeriesType};
+use crate::model::catalog::series_type::{Aggregation, OmhBody, SeriesType};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::sample_details::{Measure, SampleDetails, TimeFrame};
 
@@ -77,6 +77,9 @@ pub(crate) fn body<'a>(
     let series = series_of(stream)?;
     let body = series.body;
     let mut fields = match body {
+        OmhBody::Value(key, unit) if series.aggregation == Aggregation::Sum => {
+            vec![(key, FieldValue::Quantity(value, unit)), interval(observation)]
+        }
         OmhBody::Value(key, unit) => vec![(key, FieldValue::Quantity(value, unit)), time],
         OmhBody::BloodPressure => {
             let mut fields = vec![("systolic_blood_pressure", FieldValue::Quantity(value, MMHG))];
@@ -84,13 +87,7 @@ pub(crate) fn body<'a>(
             fields.push(time);
             fields
         }
-        OmhBody::StepCount => {
-            // The schema wants an interval. One of unknown length ends where it begins.
-            let EffectiveTime { start, end } = EffectiveTime::of(observation);
-            let end = Some(end.unwrap_or_else(|| start.clone()));
-            let time = ("effective_time_frame", FieldValue::Time(EffectiveTime { start, end }));
-            vec![("step_count", FieldValue::Count(value, "steps")), time]
-        }
+        OmhBody::StepCount => vec![("step_count", FieldValue::Count(value, "steps")), interval(observation)],
         OmhBody::SleepDuration => vec![("sleep_duration", FieldValue::Count(value, SECONDS)), time],
         OmhBody::SleepEpisode => {
             let mut fields = vec![time];
@@ -173,6 +170,13 @@ fn seconds<'a>(details: Option<&SampleDetails>, measure: Measure, key: &'static 
 
 fn effective_time<'a>(observation: &Observation) -> Field<'a> {
     ("effective_time_frame", FieldValue::Time(EffectiveTime::of(observation)))
+}
+
+/// Returns the interval of a sum, as the schemas of sums want it. One of unknown length ends where it begins.
+fn interval<'a>(observation: &Observation) -> Field<'a> {
+    let EffectiveTime { start, end } = EffectiveTime::of(observation);
+    let end = Some(end.unwrap_or_else(|| start.clone()));
+    ("effective_time_frame", FieldValue::Time(EffectiveTime { start, end }))
 }
 
 /// The time of a measurement as a local clock showed it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::catalog::series_type::SeriesType;
+use crate::model::catalog::series_type::{SeriesType, canonical_name};
 use crate::model::catalog::{method, unit};
 use crate::model::sample_details::TimeFrame;
 use crate::model::{activity_context::ActivityContext, sample::Sample};
@@ -44,8 +44,10 @@ pub fn convert<'a>(
     zone: &TimeZone,
     faults: &mut Vec<String>,
 ) -> Result<ConvertedRecord<'a>, String> {
-    if let Some(found) =
-        record.series_type.as_deref().filter(|found| !series.timeseries_types().contains(found))
+    if let Some(found) = record
+        .series_type
+        .as_deref()
+        .filter(|found| !series.timeseries_types().contains(&canonical_name(found)))
     {
         return Err(format!("its type is '{found}', not '{}'", series.timeseries_types().join("' or '")));
     }

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::common::time::Timestamp;
-use crate::model::catalog::series_type::{OmhBody, SeriesType};
+use crate::model::catalog::series_type::{OmhBody, SeriesType, canonical_name};
 use crate::model::catalog::{endpoint::ProviderEndpoint, series::SERIES};
 use crate::model::{consent_intervals::Interval, sample::Sample, stream_key::StreamKey};
 use crate::omh::convert::{self, ConvertedRecord};
@@ -251,7 +251,7 @@ impl Collector {
     }
 
     fn add_record(&mut self, record: &TimeseriesRecord<'_>) {
-        let series_type = record.series_type.as_deref();
+        let series_type = record.series_type.as_deref().map(canonical_name);
         let series = match series_type {
             Some(name) => self.series.iter().find(|series| series.timeseries_types().contains(&name)),
             // Without a type, systolic and diastolic samples cannot be told apart.

@@ -126,7 +126,7 @@ mod tests {
             let source = DATA_SOURCES.iter().find(|source| source.name.eq_ignore_ascii_case(one.provider));
             for name in one.series {
                 let code = series::find(name).unwrap().code;
-                assert!(source.unwrap().codes.contains(&code), "{}: {name}", one.path);
+                assert!(source.unwrap().codes().contains(&code), "{}: {name}", one.path);
                 assert_eq!(list_for_series(name).count(), 1, "{name}");
             }
         }

@@ -5,6 +5,7 @@ pub mod code;
 pub mod endpoint;
 pub(crate) mod loinc;
 pub mod method;
+mod more_series;
 pub mod quality;
 pub mod series;
 pub mod series_type;

@@ -6,7 +6,7 @@ impl SeriesType {
     /// Fails with a reason for a value that cannot be measured, such as a heart rate of 0. `value` is in the unit of the
     /// store.
     pub fn check(&self, value: f64) -> Result<(), String> {
-        let (least, most) = (f64::MIN, f64::MAX);
+        let (least, most) = self.limits.possible;
         if (least..=most).contains(&value) {
             return Ok(());
         }
@@ -20,7 +20,7 @@ impl SeriesType {
 
     /// Returns true for a value that is outside of what is plausible.
     pub fn is_suspect(&self, value: f64) -> bool {
-        let (least, most) = (f64::MIN, f64::MAX);
+        let (least, most) = self.limits.plausible;
         !(least..=most).contains(&value)
     }
 
@@ -31,9 +31,5 @@ impl SeriesType {
             () if method.self_reported => "self-reported",
             () => "ok",
         }
-    }
-
-    pub fn column(&self) -> &'static str {
-        self.series_type
     }
 }

@@ -14,13 +14,25 @@ pub struct SeriesType {
     pub body: OmhBody,
     /// Name for people.
     pub name: &'static str,
-    /// The smallest range of a chart's axis, in the display unit. It does not limit the stored values.
-    pub chart_range: (f64, f64),
+    /// Name of the column with its values in a data set; it ends in the unit.
+    pub column: &'static str,
     pub aggregation: Aggregation,
     pub display: DisplayUnit,
+    pub limits: Limits,
 }
 
 impl Eq for SeriesType {}
+
+/// Ranges of a series type's values; both ends belong to them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// The smallest range of a chart's axis, in the display unit. It does not limit the stored values.
+    pub chart: (f64, f64),
+    /// Values that can be measured at all, in the unit of the store. Others are rejected.
+    pub possible: (f64, f64),
+    /// Values that are not marked as suspect, in the unit of the store. They leave room for rare illness and effort.
+    pub plausible: (f64, f64),
+}
 
 impl SeriesType {
     /// Returns the types for OW's `/timeseries`; none for another endpoint.
@@ -45,6 +57,11 @@ impl SeriesType {
     pub fn is_restamped_by(&self, provider: &str) -> bool {
         self.is_restamped() && matches!(provider, "oura" | "whoop")
     }
+}
+
+/// Returns the name of a series type in this catalogue. Newer versions of OW call `energy` `active_energy` in answers.
+pub fn canonical_name(series_type: &str) -> &str {
+    if series_type == "active_energy" { "energy" } else { series_type }
 }
 
 /// An endpoint of OW's API.
@@ -107,24 +124,23 @@ mod tests {
     use crate::model::catalog::code::patient_description;
     use crate::model::catalog::series::SERIES;
 
-    use crate::model::catalog::source::DATA_SOURCES;
+    use crate::model::catalog::source::{DATA_SOURCES, DataSource};
 
     #[test]
     fn every_row_is_complete() {
         for (index, series) in SERIES.iter().enumerate() {
             let name = series.series_type;
             assert!(CODES.iter().any(|code| code.code == series.code), "{name}: no seed makes its code");
-            assert!(
-                DATA_SOURCES.iter().any(|source| source.codes.contains(&series.code)),
-                "{name}: no provider delivers it"
-            );
             assert!(SERIES[..index].iter().all(|other| other.series_type != name), "{name}: twice");
             let texts = [name, series.unit, series.name, series.display.unit];
             assert!(texts.iter().all(|text| !text.is_empty()), "{name}: something is empty");
+            let Limits { chart, possible, plausible } = series.limits;
+            assert!(chart.0 < chart.1 && series.display.per > 0.0, "{name}: its chart");
             assert!(
-                series.chart_range.0 < series.chart_range.1 && series.display.per > 0.0,
-                "{name}: its range"
+                possible.0 <= plausible.0 && plausible.0 < plausible.1 && plausible.1 <= possible.1,
+                "{name}"
             );
+            assert!(SERIES[..index].iter().all(|other| other.column != series.column), "{name}: its column");
             assert_eq!(series.code.split(':').count(), 3, "{name}: its code names no schema");
             if let OwEndpoint::Timeseries(types) = series.origin {
                 assert!(!types.is_empty(), "{name}: OW is asked for nothing");
@@ -153,8 +169,8 @@ mod tests {
 
     #[test]
     fn every_data_source_delivers_known_codes() {
-        for code in DATA_SOURCES.iter().flat_map(|source| source.codes) {
-            assert!(CODES.iter().any(|known| known.code == *code), "{code}");
+        for code in DATA_SOURCES.iter().flat_map(DataSource::codes) {
+            assert!(CODES.iter().any(|known| known.code == code), "{code}");
         }
     }
 }

@@ -1,10 +1,7 @@
 //! The data sources: OW's providers.
 
-use crate::model::catalog::code::{
-    ACTIVITY, BLOOD_GLUCOSE, BLOOD_PRESSURE, BODY_TEMPERATURE, FEV1, FVC, HEART_RATE, HEIGHT, HRV,
-    OXYGEN_SATURATION, RESPIRATORY_RATE, SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, STEP_COUNT,
-    TIME_IN_BED, WEIGHT,
-};
+use crate::model::catalog::series::SERIES;
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 
 /// A provider of OW as a data source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,46 +10,139 @@ pub struct DataSource {
     pub name: &'static str,
     /// JHE's type of the data source.
     pub kind: &'static str,
-    /// Codes that it delivers through OW, from OW's `/meta/coverage`.
-    pub codes: &'static [&'static str],
+    /// OW's series types that it delivers, from OW's `/meta/coverage`.
+    pub series: &'static [&'static str],
+    /// True if it delivers nights. Every provider delivers workouts.
+    pub has_sleep: bool,
 }
 
-const fn device(name: &'static str, codes: &'static [&'static str]) -> DataSource {
-    DataSource { name, kind: "personal_device", codes }
+impl DataSource {
+    /// Returns the codes that it delivers.
+    pub fn codes(&self) -> Vec<&'static str> {
+        let delivers = |one: &&SeriesType| match one.origin {
+            OwEndpoint::Timeseries(types) => types.iter().all(|name| self.series.contains(name)),
+            OwEndpoint::Sleep => self.has_sleep,
+            OwEndpoint::Workouts | OwEndpoint::Activity => true,
+        };
+        let mut codes: Vec<&str> = SERIES.iter().filter(delivers).map(|one| one.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        codes
+    }
+}
+
+const fn device(name: &'static str, has_sleep: bool, series: &'static [&'static str]) -> DataSource {
+    DataSource { name, kind: "personal_device", series, has_sleep }
 }
 
 /// Every data source that the seed creates.
 #[rustfmt::skip]
 pub const DATA_SOURCES: &[DataSource] = &[
-    device("Oura", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, WEIGHT, HEIGHT, HRV, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Garmin", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, WEIGHT, HRV, BLOOD_PRESSURE,
-        STEP_COUNT, SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Fitbit", &[ACTIVITY]),
-    device("Whoop", &[HEART_RATE, OXYGEN_SATURATION, WEIGHT, HEIGHT, HRV,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Polar", &[HEART_RATE, OXYGEN_SATURATION, BODY_TEMPERATURE, HRV, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Suunto", &[HEART_RATE, OXYGEN_SATURATION, HRV, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Strava", &[ACTIVITY]),
-    device("Google", &[HEART_RATE, OXYGEN_SATURATION, BLOOD_GLUCOSE, RESPIRATORY_RATE, WEIGHT, HEIGHT,
-        BODY_TEMPERATURE, HRV, BLOOD_PRESSURE, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Samsung", &[HEART_RATE, OXYGEN_SATURATION, BLOOD_GLUCOSE, RESPIRATORY_RATE, WEIGHT, HEIGHT,
-        BODY_TEMPERATURE, HRV, BLOOD_PRESSURE, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Ultrahuman", &[HEART_RATE, HRV, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Apple", &[HEART_RATE, OXYGEN_SATURATION, BLOOD_GLUCOSE, RESPIRATORY_RATE, WEIGHT, HEIGHT,
-        BODY_TEMPERATURE, HRV, BLOOD_PRESSURE, FVC, FEV1, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
-    device("Sensorbio", &[HEART_RATE, OXYGEN_SATURATION, RESPIRATORY_RATE, HRV, STEP_COUNT,
-        SLEEP_DURATION, SLEEP_EPISODE, SLEEP_STAGES, TIME_IN_BED, ACTIVITY]),
+    device("Oura", true, &[
+        "active_time", "breathing_disturbance_index", "cardiovascular_age", "distance_walking_running", "energy",
+        "heart_rate", "heart_rate_variability_rmssd", "height", "oxygen_saturation", "respiratory_rate",
+        "resting_heart_rate", "skin_temperature_deviation", "skin_temperature_trend_deviation", "steps", "vo2_max",
+        "weight",
+    ]),
+    device("Garmin", true, &[
+        "active_time", "air_temperature", "blood_pressure_diastolic", "blood_pressure_systolic",
+        "body_fat_percentage", "body_mass_index", "cadence", "distance_walking_running", "elevation", "energy",
+        "flights_climbed", "garmin_body_battery", "garmin_fitness_age", "garmin_stress_level", "heart_rate",
+        "heart_rate_variability_rmssd", "heart_rate_variability_sdnn", "latitude", "longitude",
+        "oxygen_saturation", "power", "respiratory_rate", "resting_heart_rate", "skeletal_muscle_mass",
+        "skin_temperature", "speed", "steps", "vo2_max", "weight",
+    ]),
+    device("Fitbit", false, &[]),
+    device("Whoop", true, &[
+        "heart_rate_variability_rmssd", "height", "oxygen_saturation", "resting_heart_rate", "skin_temperature",
+        "weight",
+    ]),
+    device("Polar", true, &[
+        "active_time", "body_temperature", "distance_walking_running", "energy", "heart_rate",
+        "heart_rate_variability_rmssd", "oxygen_saturation", "skin_temperature", "skin_temperature_deviation",
+        "steps",
+    ]),
+    device("Suunto", true, &[
+        "energy", "heart_rate", "heart_rate_variability_rmssd", "oxygen_saturation", "resting_heart_rate", "steps",
+    ]),
+    device("Strava", false, &[
+        "cadence", "heart_rate", "power", "speed",
+    ]),
+    device("Google", true, &[
+        "average_met", "basal_energy", "blood_glucose", "blood_pressure_diastolic", "blood_pressure_systolic",
+        "body_fat_mass", "body_fat_percentage", "body_mass_index", "body_temperature", "cadence",
+        "distance_walking_running", "energy", "flights_climbed", "heart_rate", "heart_rate_variability_rmssd",
+        "heart_rate_variability_sdnn", "height", "hydration", "lean_body_mass", "oxygen_saturation", "power",
+        "respiratory_rate", "resting_heart_rate", "running_ground_contact_time", "running_stride_length",
+        "running_vertical_oscillation", "skeletal_muscle_mass", "speed", "steps", "swimming_stroke_count",
+        "vo2_max", "weather_humidity", "weather_temperature", "weight",
+    ]),
+    device("Samsung", true, &[
+        "average_met", "basal_energy", "blood_glucose", "blood_pressure_diastolic", "blood_pressure_systolic",
+        "body_fat_mass", "body_fat_percentage", "body_mass_index", "body_temperature", "cadence",
+        "distance_walking_running", "energy", "flights_climbed", "heart_rate", "heart_rate_variability_rmssd",
+        "height", "hydration", "lean_body_mass", "oxygen_saturation", "power", "respiratory_rate",
+        "resting_heart_rate", "running_ground_contact_time", "running_stride_length",
+        "running_vertical_oscillation", "skeletal_muscle_mass", "speed", "steps", "swimming_stroke_count",
+        "vo2_max", "weather_humidity", "weather_temperature", "weight",
+    ]),
+    device("Ultrahuman", true, &[
+        "active_time", "body_temperature", "heart_rate", "heart_rate_variability_sdnn", "steps", "vo2_max",
+    ]),
+    device("Apple", true, &[
+        "atrial_fibrillation_burden", "average_met", "basal_energy", "blood_alcohol_content", "blood_glucose",
+        "blood_pressure_diastolic", "blood_pressure_systolic", "body_fat_percentage", "body_mass_index",
+        "body_temperature", "cadence", "distance_cycling", "distance_downhill_snow_sports", "distance_other",
+        "distance_swimming", "distance_walking_running", "electrodermal_activity", "energy",
+        "environmental_audio_exposure", "environmental_sound_reduction", "estimated_workout_effort_score",
+        "exercise_time", "flights_climbed", "forced_expiratory_volume_1", "forced_vital_capacity",
+        "headphone_audio_exposure", "heart_rate", "heart_rate_recovery_one_minute", "heart_rate_variability_sdnn",
+        "height", "inhaler_usage", "insulin_delivery", "lean_body_mass", "number_of_alcoholic_beverages",
+        "number_of_times_fallen", "oxygen_saturation", "peak_expiratory_flow_rate", "peripheral_perfusion_index",
+        "physical_effort", "power", "push_count", "respiratory_rate", "resting_heart_rate",
+        "running_ground_contact_time", "running_power", "running_speed", "running_stride_length",
+        "running_vertical_oscillation", "six_minute_walk_test_distance", "sleeping_breathing_disturbances",
+        "speed", "stair_ascent_speed", "stair_descent_speed", "stand_time", "steps", "swimming_stroke_count",
+        "time_in_daylight", "uv_exposure", "vo2_max", "waist_circumference", "walking_asymmetry_percentage",
+        "walking_double_support_percentage", "walking_heart_rate_average", "walking_speed", "walking_steadiness",
+        "walking_step_length", "water_temperature", "weather_humidity", "weather_temperature", "weight",
+        "workout_effort_score",
+    ]),
+    device("Sensorbio", true, &[
+        "distance_walking_running", "energy", "heart_rate", "heart_rate_variability_rmssd", "oxygen_saturation",
+        "respiratory_rate", "resting_heart_rate", "steps",
+    ]),
 ];
 
 /// Returns the name of a provider's data source; OW's name if the catalogue lacks the provider.
 pub fn data_source_name(provider: &str) -> &str {
     let known = DATA_SOURCES.iter().find(|source| source.name.eq_ignore_ascii_case(provider));
     known.map_or(provider, |source| source.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn each_data_source_delivers_what_ow_says() {
+        let captured =
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captures/meta-coverage.json"));
+        let coverage: Value = serde_json::from_str(captured).unwrap();
+        let metrics = coverage["timeseries"].as_array().unwrap().iter();
+        let metrics: Vec<&Value> = metrics.flat_map(|group| group["metrics"].as_array().unwrap()).collect();
+        for source in DATA_SOURCES {
+            let provider = source.name.to_lowercase();
+            let delivers = |metric: &&&Value| {
+                metric["providers"].as_array().unwrap().contains(&provider.as_str().into())
+            };
+            let mut expected: Vec<&str> =
+                metrics.iter().filter(delivers).map(|metric| metric["code"].as_str().unwrap()).collect();
+            expected.sort_unstable();
+            let mut listed = source.series.to_vec();
+            listed.sort_unstable();
+            assert_eq!(listed, expected, "{provider}");
+        }
+    }
 }

@@ -22,14 +22,14 @@ ALTER TABLE patients ADD COLUMN time_zone_set_at INTEGER;
 ALTER TABLE sync_status ADD COLUMN contradicting_offset INTEGER;
 
 -- SDNN and RMSSD are different measures. Each gets its own code; consents to the common one cover both.
-UPDATE codes SET code = 'local:heart-rate-variability-sdnn:1.0', display = 'Heart rate variability (SDNN)'
+UPDATE codes SET code = 'local:heart_rate_variability_sdnn:1.0', display = 'Heart rate variability (SDNN)'
 WHERE code = 'local:heart-rate-variability:1.0';
 INSERT INTO codes (system, code, display)
-SELECT system, 'local:heart-rate-variability-rmssd:1.0', 'Heart rate variability (RMSSD)' FROM codes
-WHERE code = 'local:heart-rate-variability-sdnn:1.0';
+SELECT system, 'local:heart_rate_variability_rmssd:1.0', 'Heart rate variability (RMSSD)' FROM codes
+WHERE code = 'local:heart_rate_variability_sdnn:1.0';
 CREATE TEMP TABLE split_codes AS
 SELECT sdnn.id AS sdnn, rmssd.id AS rmssd FROM codes AS sdnn JOIN codes AS rmssd
-WHERE sdnn.code = 'local:heart-rate-variability-sdnn:1.0' AND rmssd.code = 'local:heart-rate-variability-rmssd:1.0';
+WHERE sdnn.code = 'local:heart_rate_variability_sdnn:1.0' AND rmssd.code = 'local:heart_rate_variability_rmssd:1.0';
 INSERT INTO data_source_codes (data_source_id, code_id)
 SELECT data_source_id, rmssd FROM data_source_codes JOIN split_codes ON code_id = sdnn;
 INSERT INTO study_codes (study_id, code_id)

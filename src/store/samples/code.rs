@@ -19,7 +19,7 @@ pub fn seed(db: &Connection) -> StoreResult<usize> {
     for source in DATA_SOURCES {
         let insert = "INSERT INTO data_sources (name, type) VALUES (?, ?) ON CONFLICT DO NOTHING";
         made += db.execute(insert, params![source.name, source.kind])?;
-        for code in source.codes {
+        for code in source.codes() {
             let insert = "INSERT INTO data_source_codes (data_source_id, code_id)
                  SELECT data_sources.id, codes.id FROM data_sources, codes
                  WHERE data_sources.name = ? AND codes.code = ?

@@ -30,7 +30,7 @@ pub(crate) struct Scale {
 impl Scale {
     /// Returns round bounds around all values, at least two steps apart, so that small changes look small.
     pub(crate) fn around(series: &SeriesType, least: f64, most: f64) -> Self {
-        let (from, until) = series.chart_range;
+        let (from, until) = series.limits.chart;
         let step = round_step((until - from) / STEPS);
         let low = (least / step).floor() * step;
         let high = (most / step).ceil() * step;
@@ -46,7 +46,7 @@ impl Scale {
 
     /// Returns a scale from zero to a round number above the greatest value, and at least one step high.
     pub(crate) fn from_zero(series: &SeriesType, most: f64) -> Self {
-        Self { low: 0.0, high: round_up_scale(most.max(series.chart_range.1 / STEPS), PARTS) }
+        Self { low: 0.0, high: round_up_scale(most.max(series.limits.chart.1 / STEPS), PARTS) }
     }
 
     /// Returns the vertical coordinate of a value, measured from the top.
@@ -177,8 +177,12 @@ mod tests {
         assert_eq!(around("body_temperature", 36.6, 36.6), (36.0, 38.0));
         assert_eq!(around("weight", 71.9, 72.4), (60.0, 100.0));
         for one in SERIES {
-            let scale = Scale::around(one, one.chart_range.0, one.chart_range.1);
-            assert!(scale.low <= one.chart_range.0 && scale.high >= one.chart_range.1, "{}", one.series_type);
+            let scale = Scale::around(one, one.limits.chart.0, one.limits.chart.1);
+            assert!(
+                scale.low <= one.limits.chart.0 && scale.high >= one.limits.chart.1,
+                "{}",
+                one.series_type
+            );
         }
     }
 

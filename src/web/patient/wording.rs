@@ -5,7 +5,7 @@ use crate::model::catalog::code;
 use crate::model::study::{Scope, Study};
 use crate::secrets::token::TokenHash;
 
-pub(crate) const VERSION: &str = "2026-11-28.2";
+pub(crate) const VERSION: &str = "2026-11-29";
 /// A BCP 47 tag.
 pub(crate) const LANGUAGE: &str = "en";
 
@@ -110,7 +110,7 @@ mod tests {
         let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),
-            ("2026-11-28.2", "6d06bfb8272f6781edddbc4cf86c38e717a91eb4b18d4877224066a97189bdb3")
+            ("2026-11-29", "c49b69865e360fad14b60d7381d2e2895703731c372bea2f67447e6313d2f65f")
         );
     }
 }
