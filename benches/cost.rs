@@ -91,7 +91,7 @@ impl World {
             (0..PATIENTS)
                 .map(|number| {
                     let user = format!("00000000-0000-4000-8000-{number:012}");
-                    let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
+                    let new = NewPatient { name: "A".into(), email: None, time_zone: None };
                     let id = patient::insert(db, &new, start())?;
                     let link: OwUser = user.parse().unwrap();
                     patient::link(
@@ -119,6 +119,7 @@ impl World {
         let owner = StreamOwner { patient: id, subject: user, system: "ow:normalized" };
         let marks = collector.newest().to_vec();
         let batch = Batch {
+            zone: TimeZone::UTC,
             owner,
             link: id.get(),
             mode: "normalized",
@@ -150,6 +151,7 @@ impl World {
         let (id, user) = self.patients[patient].clone();
         let owner = StreamOwner { patient: id, subject: user, system: "ow:raw" };
         let batch = Batch {
+            zone: TimeZone::UTC,
             owner,
             link: id.get(),
             mode: "raw",

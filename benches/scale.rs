@@ -81,7 +81,7 @@ async fn enrol(directory: &Path, users: Vec<String>, now: Timestamp) {
         code::seed(db)?;
         setting::set(db, "module.ow", "true")?;
         for user in users {
-            let new = NewPatient { name: "A".into(), email: None, time_zone: "UTC".into() };
+            let new = NewPatient { name: "A".into(), email: None, time_zone: None };
             let id = patient::insert(db, &new, now)?;
             let found = patient::find(db, PatientRef::Own(id))?;
             let link: OwUser = user.parse().unwrap();

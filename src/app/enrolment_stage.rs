@@ -98,6 +98,8 @@ mod tests {
             if consents.is_empty() { Vec::new() } else { vec![("omh:heart-rate:2.0".into(), grants)] };
         let device = device.map(|state| DeviceConnection { provider: "oura".into(), state, changed: at(0) });
         PatientOverview {
+            time_zone: "UTC".into(),
+            contradicting_offset: None,
             patient: PatientId::new(1),
             name: "A".into(),
             link: link.then(|| "ow:x".into()),

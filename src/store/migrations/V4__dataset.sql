@@ -17,6 +17,7 @@ CREATE UNIQUE INDEX enrolments_by_participant ON enrolments (study_id, participa
 
 -- When the patient or an operator last set the time zone; NULL while it is a default.
 ALTER TABLE patients ADD COLUMN time_zone_set_at INTEGER;
+UPDATE patients SET time_zone_set_at = created_at WHERE time_zone <> 'UTC';
 -- The local offset in minutes east of UTC that the patient's samples carried on the last three days with any, where the
 -- time zone has another; NULL where they agree.
 ALTER TABLE sync_status ADD COLUMN contradicting_offset INTEGER;

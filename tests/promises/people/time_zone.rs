@@ -1,6 +1,8 @@
 //! A patient's days follow one time zone: the study's, until the patient or an operator sets another. Samples that
 //! contradict it are shown, and a correction moves the days that it framed.
 
+use std::sync::Mutex;
+
 use jhe_ow::simulator::activity_day::ActivityDay;
 use jhe_ow::simulator::samples_table::{Row, Source};
 
@@ -266,4 +268,24 @@ fn jhe_gets_a_moved_day_as_a_correction() {
         })
         .collect();
     assert_eq!(starts, [(false, "2026-11-21T00:00:00Z"), (true, "2026-11-21T00:00:00+01:00")]);
+}
+
+#[test]
+fn a_read_that_began_before_a_correction_stores_no_day_of_the_former_zone() {
+    let mut world = World::new();
+    let (user, patient) = world.patient_of(&[STEPS], "UTC");
+    let total = Row::of("steps", at("2026-11-21T00:00:00Z"), 4000.0).with_daily_total(true);
+    world.sim.put_row(&user, total);
+    let correction = Mutex::new(Some(world.command(&["patient", "set", &patient, "--tz", "Europe/Berlin"])));
+    world.sim.on_page(move |_, _| {
+        if let Some(mut command) = correction.lock().unwrap().take() {
+            assert!(command.output().unwrap().status.success());
+        }
+    });
+    world.poll();
+    assert!(world.table(&patient).is_empty(), "{:?}", world.table(&patient));
+    world.pass(FIVE_MINUTES);
+    assert_eq!(world.created(), 1);
+    let line = world.table(&patient).remove(0);
+    assert_eq!((line.local.as_str(), line.revision), ("2026-11-21T00:00:00+01:00", 0));
 }
