@@ -18,9 +18,10 @@ pub(crate) fn csv_line<T: AsRef<str>>(record: impl IntoIterator<Item = T>) -> Ve
 }
 
 fn neutralize(cell: &str) -> Cow<'_, str> {
-    match cell.starts_with(FORMULA_STARTS) && cell.parse::<f64>().is_err() {
-        true => format!("'{cell}").into(),
-        false => cell.into(),
+    if cell.starts_with(FORMULA_STARTS) && cell.parse::<f64>().is_err() {
+        format!("'{cell}").into()
+    } else {
+        cell.into()
     }
 }
 

@@ -95,7 +95,7 @@ fn a_data_point_is_the_one_that_the_daemon_stores() {
             rest.strip_suffix(r#"],"rejected":[]}"#).unwrap().to_owned()
         })
         .collect();
-    stored.sort();
+    stored.sort_unstable();
     printed.sort();
     assert_eq!(printed, stored);
 }
