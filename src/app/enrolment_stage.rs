@@ -113,8 +113,6 @@ mod tests {
             missing: 0,
             invited: false,
             enrolled: false,
-            time_zone: "UTC".into(),
-            contradicting_offset: None,
             devices: device.into_iter().collect(),
             hours: Vec::new(),
         }

@@ -23,10 +23,7 @@ pub(crate) fn is_formula(text: &str) -> bool {
 }
 
 fn neutralize(cell: &str) -> Cow<'_, str> {
-    match is_formula(cell) && cell.parse::<f64>().is_err() {
-        true => format!("'{cell}").into(),
-        false => cell.into(),
-    }
+    if is_formula(cell) && cell.parse::<f64>().is_err() { format!("'{cell}").into() } else { cell.into() }
 }
 
 #[cfg(test)]

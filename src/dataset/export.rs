@@ -7,6 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
+use crate::dataset::cells::{push_night, push_values, quality, wearer};
 use crate::dataset::columns::{self, series_of_codes, table_name};
 use crate::dataset::csv::CsvWriter;
 use crate::dataset::days::{Counted, Days};
@@ -17,13 +18,12 @@ use crate::dataset::rows::{
     Commits, LocalClock, LocalTime, Origin, ParticipantData, begin_and_end, is_raw, push_time,
 };
 use crate::dataset::table::{Cell, Sink, Table, TableWriter};
-use crate::model::activity_context::ActivityContext;
-use crate::model::catalog::method::{self, Method, Statistic, WearerState};
+use crate::model::catalog::method::{self, Statistic};
 use crate::model::catalog::series;
-use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::consent_intervals::{ConsentIntervals, Interval};
 use crate::model::observation::StreamInfo;
-use crate::model::sample_details::{Intensity, Measure, SampleDetails, StageInterval};
+use crate::model::sample_details::{SampleDetails, StageInterval};
 use crate::model::{account::VisibleTo, study::StudyId};
 use crate::omh::identity::StreamIdentity;
 use crate::store::error::StoreError;
@@ -446,53 +446,6 @@ impl Export<'_> {
 /// Returns true if a data set contains a row of a participant that last changed with `commit`.
 fn is_new(is_complete: bool, since: Option<i64>, commit: i64) -> bool {
     is_complete || since.is_none_or(|since| commit > since)
-}
-
-/// Pushes the cells of `columns::value_columns`.
-fn push_values<'a>(cells: &mut Vec<Cell<'a>>, series: &SeriesType, row: &'a DataRow) {
-    let details = row.details.as_ref();
-    let measure = |measure| Cell::number(details.and_then(|details| details.measure(measure)));
-    match series.body {
-        OmhBody::BloodPressure => cells.extend([Cell::Number(row.value), measure(Measure::Diastolic)]),
-        OmhBody::Activity if series.origin == OwEndpoint::Workouts => {
-            let kind = details.and_then(|details| details.name.as_deref()).unwrap_or("unknown");
-            let intensity = details.and_then(|details| details.intensity).map_or("", Intensity::as_str);
-            cells.extend([Cell::Text(kind), Cell::text(intensity), measure(Measure::Duration)]);
-            cells.extend([measure(Measure::Distance), measure(Measure::Energy)]);
-        }
-        OmhBody::Activity => cells.extend([measure(Measure::Energy), measure(Measure::Distance)]),
-        _ => cells.push(Cell::Number(row.value)),
-    }
-}
-
-fn wearer(method: Method, row: &DataRow) -> &'static str {
-    match (method.wearer, row.context) {
-        (Some(WearerState::AtRest), _) => "at rest",
-        (Some(WearerState::Asleep), _) => "during sleep",
-        (None, context) => context.map_or("", ActivityContext::as_str),
-    }
-}
-
-fn quality(series: &SeriesType, method: Method, row: &DataRow) -> &'static str {
-    let diastolic = row.details.as_ref().and_then(|details| details.measure(Measure::Diastolic));
-    series.quality(method, std::iter::once(row.value).chain(diastolic))
-}
-
-/// Pushes the cells of `columns::sleep_table` between its times and its origin.
-fn push_night(cells: &mut Vec<Cell<'_>>, night: &Night) {
-    let measure = |measure| Cell::number(night.measures.get(&measure).copied());
-    cells.extend([
-        night.is_main_sleep.map_or(Cell::Null, |is_main| Cell::Boolean(!is_main)),
-        Cell::number(night.asleep),
-        Cell::number(night.in_bed),
-        measure(Measure::LightSleep),
-        measure(Measure::DeepSleep),
-        measure(Measure::RemSleep),
-        measure(Measure::Awake),
-        measure(Measure::Latency),
-        measure(Measure::Efficiency),
-        Cell::Text(if night.is_suspect { "suspect" } else { "ok" }),
-    ]);
 }
 
 fn write_days(

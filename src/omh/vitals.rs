@@ -18,6 +18,9 @@ const LOINC: &str = "http://loinc.org";
 const UCUM: &str = "http://unitsofmeasure.org";
 const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const REPLACES: &str = "http://hl7.org/fhir/StructureDefinition/observation-replaces";
+/// The series types whose values are all components.
+const PANELS: &[&str] =
+    &["blood_pressure", "sleep_episode", "sleep_stage_summary", "workout", "daily_activity"];
 /// The id of the device within the resource.
 const DEVICE: &str = "device";
 
@@ -75,7 +78,7 @@ pub fn fhir_vital_signs(
         let assigner = json!({ "display": name });
         subject["identifier"] = json!({ "system": system, "value": participant, "assigner": assigner });
     }
-    let is_panel = value_component(&stream.series_type).is_some();
+    let is_panel = PANELS.contains(&series.series_type);
     let unit = loinc::find_unit(series.series_type, stream.daily_total, series.unit);
     let resource = VitalSign {
         resource_type: "Observation",
@@ -100,19 +103,17 @@ pub fn fhir_vital_signs(
     serde_json::to_string(&resource).map(render::escape_non_ascii)
 }
 
-/// Returns the meaning of the value of a type whose values are all components; none inside if one of the
-/// measures repeats it. Returns none for a type with a value of its own.
-fn value_component(series_type: &str) -> Option<Option<(Loinc, Unit)>> {
+/// Returns the meaning of the value of a panel; none if its measures repeat the value.
+fn value_code(series_type: &str) -> Option<(Loinc, Unit)> {
     match series_type {
-        "blood_pressure" => Some(Some((loinc::SYSTOLIC, loinc::MMHG))),
-        "sleep_stage_summary" => Some(Some((loinc::SLEEP_DURATION, loinc::SECONDS))),
-        "sleep_episode" | "daily_activity" | "workout" => Some(None),
+        "blood_pressure" => Some((loinc::SYSTOLIC, loinc::MMHG)),
+        "sleep_stage_summary" => Some((loinc::SLEEP_DURATION, loinc::SECONDS)),
         _ => None,
     }
 }
 
 fn components(stream: &StreamInfo, observation: &Observation) -> Vec<Value> {
-    let value = value_component(&stream.series_type).flatten();
+    let value = value_code(&stream.series_type);
     let value = value.map(|(code, unit)| component(code.display, Some(code), observation.value, unit));
     let details = observation.details.iter();
     let measures = details.flat_map(|details| &details.measures).map(|(measure, value)| {

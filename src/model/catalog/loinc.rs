@@ -2,7 +2,7 @@
 //!
 //! Vital signs have the codes and units that the published FHIR R4 and R5 vital-signs profiles fix. The other
 //! codes are those of published mappings of wearables to FHIR (HL7's physical-activity guide, Stanford's
-//! HealthKit mapping). A code that says more than the sample is left out: LOINC has none for RMSSD, and those
+//! mapping of Apple Health). A code that says more than the sample is left out: LOINC has none for RMSSD, and those
 //! for walking distance and waist circumference name a method.
 
 use crate::model::sample_details::Measure;

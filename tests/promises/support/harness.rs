@@ -81,6 +81,18 @@ impl Line {
     }
 }
 
+/// Returns lines of `jhe-ow observations` without the patient and the studies, which JHE does not get.
+pub fn as_delivered(lines: &str) -> String {
+    let strip = |line: &str| match line.split_once(r#","user_id":"#) {
+        Some((header, rest)) => {
+            let (_, body) = rest.split_once(r#"},"body":"#).unwrap();
+            format!("{header}}},\"body\":{body}\n")
+        }
+        None => format!("{line}\n"),
+    };
+    lines.lines().map(strip).collect()
+}
+
 /// A world of its own for one test: OW, a store, and a clock that stands.
 pub struct World {
     pub sim: SimulatedOw,
@@ -255,11 +267,11 @@ impl World {
         kept
     }
 
-    /// The documents of one patient.
+    /// The documents of one patient, as JHE gets them.
     pub fn documents(&self, patient: &str) -> Vec<serde_json::Value> {
         let ran = self.run(&["observations", "--patient-id", patient]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        as_delivered(&ran.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The lock's value.
