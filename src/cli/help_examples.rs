@@ -34,9 +34,12 @@ jhe-ow observations | head -n 1  # one document
 jhe-ow observations --patient-id 7 --since 2026-01-01 --format csv  # a table
 jhe-ow observations --code omh:heart-rate:2.0 --format fhir  # as JHE gets them
 jhe-ow observations --study 1 --format fhir-vitals  # for any FHIR server
+[dataset]
+jhe-ow dataset --study 1 --out sleep-study  # everything, as CSV
+jhe-ow dataset --study 1 --out new.zip --format parquet --since 1204  # what came since commit 1204
 [adherence]
 jhe-ow adherence --since 2026-01-01 --until 2026-02-01  # all patients' January
-jhe-ow adherence --study 1 --format json  # one study's last 30 days
+jhe-ow adherence --study 1 --names  # one study, with names
 [alerts]
 jhe-ow alerts test
 [alerts test]

@@ -3,6 +3,7 @@
 
 mod command_line;
 mod conversion;
+mod dataset;
 mod delivery;
 mod operations;
 mod pages;

@@ -15,7 +15,9 @@ impl SeriesType {
             (true, false) => format!("below {least}"),
             _ => format!("above {most}"),
         };
-        Err(format!("its value {value} {} cannot be measured: it is {range}", self.unit))
+        // A huge number is not written out.
+        let shown = if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") };
+        Err(format!("its value {shown} {} cannot be measured: it is {range}", self.unit))
     }
 
     /// Returns true for a value that is outside of what is plausible.

@@ -83,7 +83,8 @@ fn a_data_point_is_the_one_that_the_daemon_stores() {
     let id = world.sim.put_event(&user, Event::workout("running", start, end).with_zone(Some("+02:00")));
     assert_eq!(world.created(), 3);
     let workout = json!({ "id": id, "type": "running", "start_time": start.to_string(), "end_time": end.to_string(),
-                          "zone_offset": "+02:00", "source": { "provider": "oura", "source": "oura" } });
+                          "zone_offset": "+02:00", "duration_seconds": 21600,
+                          "source": { "provider": "oura", "source": "oura" } });
     let stored = as_delivered(&world.run(&["observations", "--patient-id", &patient]).stdout);
     let mut stored: Vec<&str> = stored.lines().collect();
     let input = format!("{heart_rate}\n{weight}\n{workout}");

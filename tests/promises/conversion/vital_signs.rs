@@ -7,6 +7,7 @@ use std::time::Duration;
 use jhe_ow::common::time::{Timestamp, ZoneOffset};
 use jhe_ow::model::catalog::code::CODES;
 use jhe_ow::model::catalog::series::SERIES;
+use jhe_ow::model::catalog::series_type::Aggregation;
 use jhe_ow::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use jhe_ow::simulator::activity_day::ActivityDay;
 use jhe_ow::simulator::event::{Event, SleepStage};
@@ -50,17 +51,28 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
     let moment = world.now.minus(HOUR);
     let mut expected = Vec::new();
     for (place, (series, key, unit)) in (40_u32..).zip(instants()) {
-        let (at, value) = (moment.plus(Duration::from_secs(u64::from(place))), f64::from(place) + 0.5);
+        let (low, high) = series.limits.chart;
+        let (at, value) = (moment.plus(Duration::from_secs(u64::from(place))), (low + high) / 2.0);
         world.sim.put_row(
             &user,
             Row::of(series.timeseries_types()[0], at, value).with_provider("apple").with_zone("+02:00"),
         );
         let time = at.local(ZoneOffset::from_minutes(120)).to_string();
-        let body =
-            json!({ key: { "value": value, "unit": unit }, "effective_time_frame": { "date_time": time } });
+        let mut body = json!({ key: { "value": value, "unit": unit } });
+        body["effective_time_frame"] = match series.aggregation {
+            Aggregation::Range => json!({ "date_time": time }),
+            // Nobody says how long the part of a total is.
+            Aggregation::Sum => json!({ "time_interval": { "start_date_time": time, "end_date_time": time } }),
+        };
+        match series.series_type {
+            "resting_heart_rate" => body["temporal_relationship_to_physical_activity"] = "at rest".into(),
+            "walking_heart_rate_average" | "average_met" => body["descriptive_statistic"] = "average".into(),
+            _ => {}
+        }
         expected.push((series.code.to_owned(), body.to_string()));
     }
-    assert_eq!((world.created(), world.created()), (12, 0));
+    let created = u64::try_from(expected.len()).unwrap();
+    assert_eq!((world.created(), world.created()), (created, 0));
     let documents = world.documents(&patient);
     let mut found: Vec<(String, String)> =
         documents.iter().map(|document| (schema(document), document["body"].to_string())).collect();
@@ -122,7 +134,7 @@ fn ouras_sleep_averages_are_marked_as_asleep_and_average() {
     let bodies: Vec<Value> =
         world.documents(&patient).iter().map(|document| document["body"].clone()).collect();
     let asleep = |body: &Value| body["temporal_relationship_to_sleep"] == "during sleep";
-    assert_eq!(bodies.iter().filter(|body| asleep(body)).count(), 1, "{bodies:?}");
+    assert_eq!(bodies.iter().filter(|body| asleep(body)).count(), 2, "{bodies:?}");
     let mean = bodies.iter().find(|body| body["descriptive_statistic"] == "average").unwrap();
     let interval = &mean["effective_time_frame"]["time_interval"];
     assert_eq!(interval["start_date_time"], "2026-11-21T00:00:00+01:00");

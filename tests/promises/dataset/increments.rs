@@ -1,0 +1,117 @@
+//! An increment brings an earlier data set up to date.
+
+use jhe_ow::simulator::event::Event;
+
+use super::tables::{Tables, add_increment, enrol, normalized, read, study_of, write};
+use crate::support::bucket::{Bucket, raw_world};
+use crate::support::harness::*;
+
+const CODES: [&str; 3] = [HEART_RATE, "omh:sleep-episode:1.1", "omh:body-weight:3.0"];
+
+/// A data set that is kept up to date by increments.
+struct Reader {
+    tables: Tables,
+    commit: String,
+    steps: u32,
+}
+
+impl Reader {
+    fn new(world: &World) -> Self {
+        let (directory, commit) = write(world, "first", &[]);
+        Self { tables: read(&directory), commit, steps: 0 }
+    }
+
+    /// Adds an increment, and compares the result with a complete data set of the same moment.
+    fn follow(&mut self, world: &World, what: &str) -> Tables {
+        self.steps += 1;
+        let (directory, commit) =
+            write(world, &format!("increment{}", self.steps), &["--since", &self.commit]);
+        let increment = read(&directory);
+        add_increment(&mut self.tables, increment.clone());
+        let complete = read(&write(world, &format!("complete{}", self.steps), &[]).0);
+        assert_eq!(normalized(self.tables.clone()), normalized(complete), "after {what}");
+        self.commit = commit;
+        increment
+    }
+}
+
+#[test]
+fn the_full_set_and_its_increments_are_the_later_full_set() {
+    let mut world = World::new();
+    let (user, patient) = world.patient_of(&CODES, "Europe/Berlin");
+    let (_, second) = world.patient_of(&CODES, "UTC");
+    study_of(&world, &[&patient], &CODES);
+    world.pass(DAY);
+    world.sim.fill(&user, world.now.minus(HOUR * 5), world.now, FIVE_MINUTES, 1);
+    world.created();
+    let mut reader = Reader::new(&world);
+
+    world.pass(HOUR);
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 77.0);
+    world.created();
+    let increment = reader.follow(&world, "a new sample");
+    assert_eq!(increment["heart_rate"].len(), 1);
+
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 78.0);
+    world.created();
+    let increment = reader.follow(&world, "a correction");
+    let row = &increment["heart_rate"][0];
+    assert_eq!((row["heart_rate_bpm"].as_str(), row["revision"].as_str()), ("78", "1"));
+
+    let increment = reader.follow(&world, "nothing");
+    assert!(increment["heart_rate"].is_empty() && increment["removed"].is_empty());
+
+    enrol(&world, &second, "P002");
+    reader.follow(&world, "an enrolment");
+    world.run(&["patient", "set", &patient, "--tz", "America/New_York"]);
+    let increment = reader.follow(&world, "another time zone");
+    assert_eq!(increment["removed"][0]["participant"], "P001");
+
+    world.setting("data.after_withdrawal", "hide");
+    reader.follow(&world, "a setting");
+    world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
+    let increment = reader.follow(&world, "a withdrawal that hides");
+    assert!(increment["heart_rate"].is_empty());
+    world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]);
+    reader.follow(&world, "a new grant");
+
+    let night = world.sim.put_event(&user, Event::nap(world.now.minus(HOUR * 4), world.now.minus(HOUR * 3)));
+    world.created();
+    reader.follow(&world, "a nap");
+    let moved = Event::nap(world.now.minus(HOUR * 4), world.now.minus(HOUR * 2));
+    world.sim.update_event(&user, night, moved);
+    world.poll();
+    reader.follow(&world, "a longer nap");
+
+    let erased = world.run(&["patient", "erase", &patient, "--yes", "--without-ow"]);
+    assert_eq!(erased.code, 0, "{erased:?}");
+    let increment = reader.follow(&world, "an erasure");
+    assert!(increment["removed"].iter().any(|row| row["participant"] == "P001" && row["identifier"].is_empty()));
+}
+
+#[test]
+fn a_night_that_its_wearer_deleted_is_removed() {
+    let (mut world, bucket) = raw_world();
+    let (user, patient) = world.patient_of(&CODES, "UTC");
+    study_of(&world, &[&patient], &CODES);
+    let night = |kind: &str| {
+        format!(
+            r#"{{"id":"n1","type":"{kind}","bedtime_start":"2026-11-20T22:00:00+01:00",
+                "bedtime_end":"2026-11-21T06:00:00+01:00","total_sleep_duration":27000}}"#
+        )
+    };
+    let put = |name: &str, record: &str| {
+        let (key, body) = (Bucket::key("2026-11-21", &user, name), format!(r#"{{"data":[{record}]}}"#));
+        bucket.put(&key, "/v2/usercollection/sleep", body.as_bytes());
+    };
+    put("000000000001", &night("long_sleep"));
+    world.run(&["poll", "--window", "3d"]);
+    let mut reader = Reader::new(&world);
+    assert_eq!(reader.tables["sleep"].len(), 1);
+    world.pass(HOUR);
+    put("000000000002", &night("deleted"));
+    world.run(&["poll", "--window", "3d"]);
+    let increment = reader.follow(&world, "a deletion");
+    assert_eq!(increment["removed"][0]["table"], "sleep");
+    assert!(reader.tables["sleep"].is_empty());
+}
