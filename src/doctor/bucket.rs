@@ -7,20 +7,36 @@ use tokio::time::timeout;
 use crate::common::clock::Clock;
 use crate::config::{load::Config, settings::Settings};
 use crate::doctor::finding::{Finding, is_raw_mode};
+use crate::model::catalog::endpoint::{self, ENDPOINTS};
+use crate::model::catalog::series;
+use crate::model::catalog::source::{DATA_SOURCES, DataSource};
 use crate::raw::{access::BucketAccess, client::S3Bucket};
 
 /// The limit for all tries together.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) async fn check(config: &Config, settings: Option<&Settings>, clock: &Clock) -> Vec<Finding> {
-    let finding = match settings {
-        None => Finding::skipped("bucket.mode", "there is no store, so there are no settings of a bucket"),
-        Some(settings) if !is_raw_mode(settings) => {
-            Finding::skipped("bucket.mode", "no bucket is read (ow.ingest_mode = normalized)")
+    match settings {
+        None => {
+            vec![Finding::skipped("bucket.mode", "there is no store, so there are no settings of a bucket")]
         }
-        Some(settings) => check_access(config, settings, clock).await,
+        Some(settings) if !is_raw_mode(settings) => {
+            vec![Finding::skipped("bucket.mode", "no bucket is read (ow.ingest_mode = normalized)")]
+        }
+        Some(settings) => vec![check_access(config, settings, clock).await, list_missing_types()],
+    }
+}
+
+/// Lists the data types that OW has of a provider with payloads and raw mode does not read.
+fn list_missing_types() -> Finding {
+    let has_payloads = |source: &&DataSource| {
+        ENDPOINTS.iter().any(|endpoint| endpoint.provider.eq_ignore_ascii_case(source.name))
     };
-    vec![finding]
+    let delivered = DATA_SOURCES.iter().filter(has_payloads).flat_map(|source| source.series);
+    let is_missing = |name: &&&str| endpoint::list_for_series(name).next().is_none();
+    let names = delivered.filter(is_missing).filter_map(|name| Some(series::find(name)?.name));
+    let names = names.collect::<Vec<_>>().join(", ");
+    Finding::ok("bucket.types", format!("raw mode does not read these; ow.ingest_mode normalized does: {names}"))
 }
 
 async fn check_access(config: &Config, settings: &Settings, clock: &Clock) -> Finding {

@@ -114,6 +114,11 @@ const FIRST: [SeriesType; 20] = [
         Limits { chart: (0.0, 12.0), possible: (0.0, f64::MAX), plausible: (0.0, 86400.0) }),
 ];
 
+/// Returns true for a code that most studies ask for. Forms show the others on request.
+pub fn is_common(code: &str) -> bool {
+    FIRST.iter().any(|series| series.code == code)
+}
+
 pub fn is_sent_to_jhe(code: &str) -> bool {
     CODES.iter().any(|known| known.code == code && known.is_sent_to_jhe())
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::state::App;
+use crate::model::catalog::{code as code_table, series};
 use crate::model::patient::{normalize_time_zone, parse_name};
 use crate::model::study::{Scope, Study, StudyId, Terms};
 use crate::store::samples::code::{self, DataSourceCodes};
@@ -100,7 +101,7 @@ impl StudyOptions {
             let mut scopes = code::list_deliverable(db)?;
             let is_present = |scope: &Scope| present.contains(scope);
             scopes.retain(|scope| {
-                !is_connected || crate::model::catalog::code::in_jhe_seed(&scope.code) || is_present(scope)
+                !is_connected || code_table::in_jhe_seed(&scope.code) || is_present(scope)
             });
             Ok(Self { scopes, sources: code::list_data_sources(db)?, deliveries: DataSourceCodes::load(db)? })
         };
@@ -109,12 +110,12 @@ impl StudyOptions {
 
     fn scope_groups(&self) -> Vec<(&'static str, Vec<&Scope>)> {
         let mut groups: Vec<(&str, Vec<&Scope>)> = Vec::new();
-        for (name, codes) in crate::model::catalog::code::GROUPS {
+        for (name, codes) in code_table::GROUPS {
             let listed = codes.iter().filter_map(|code| self.scopes.iter().find(|scope| scope.code == *code));
             groups.push((name, listed.collect()));
         }
         let is_listed = |scope: &Scope| {
-            crate::model::catalog::code::GROUPS.iter().any(|(_, codes)| codes.contains(&&*scope.code))
+            code_table::GROUPS.iter().any(|(_, codes)| codes.contains(&&*scope.code))
         };
         groups.push(("Others", self.scopes.iter().filter(|scope| !is_listed(scope)).collect()));
         groups.retain(|(_, scopes)| !scopes.is_empty());
@@ -259,10 +260,29 @@ fn render_text_fields(terms: &Terms, errors: &FormErrors) -> Markup {
 fn render_scope(scope: &Scope, terms: &Terms, options: &StudyOptions) -> Markup {
     let label = html! {
         (scope.display) " " code { (scope.code) }
-        span.covers { (crate::model::catalog::code::patient_description(&scope.code).unwrap_or_default()) }
+        span.covers { (code_table::patient_description(&scope.code).unwrap_or_default()) }
         span.covers { "From " (options.deliveries.of(&scope.code).join(", ")) }
     };
     checkbox(&format!("scope-{}", scope.code), "scope", &scope.code, terms.scopes.contains(scope), &label)
+}
+
+/// Codes that JHE or an operator has added count as common: there are few.
+fn is_common(scope: &Scope) -> bool {
+    series::is_common(&scope.code) || code_table::patient_description(&scope.code).is_none()
+}
+
+/// Renders the common codes, or the others, by group.
+fn render_groups(terms: &Terms, options: &StudyOptions, common: bool) -> Markup {
+    let mut groups = options.scope_groups();
+    groups.iter_mut().for_each(|(_, scopes)| scopes.retain(|scope| is_common(scope) == common));
+    html! {
+        div.groups { @for (name, scopes) in groups.iter().filter(|(_, scopes)| !scopes.is_empty()) {
+            fieldset {
+                legend { (name) }
+                @for scope in scopes { (render_scope(scope, terms, options)) }
+            }
+        } }
+    }
 }
 
 fn render_checkboxes(terms: &Terms, options: &StudyOptions, errors: &FormErrors) -> Markup {
@@ -272,12 +292,12 @@ fn render_checkboxes(terms: &Terms, options: &StudyOptions, errors: &FormErrors)
             (group_error(errors, "scope"))
             @if options.scopes.is_empty() { p.help { "There are none: run " code { "jhe-ow seed" } " once." } }
             p.help { "A patient is asked only for what the patient's device measures." }
-            div.groups { @for (name, scopes) in options.scope_groups() {
-                fieldset {
-                    legend { (name) }
-                    @for scope in scopes { (render_scope(scope, terms, options)) }
-                }
-            } }
+            (render_groups(terms, options, true))
+            @let is_open = terms.scopes.iter().any(|scope| !is_common(scope));
+            details open[is_open] {
+                summary { "More data types" }
+                (render_groups(terms, options, false))
+            }
         }
         fieldset {
             legend { "Data sources" }
