@@ -36,7 +36,10 @@ fn main() {
     for format in ["csv", "parquet"] {
         let out = directory.path().join(format);
         let (seconds, peak) = measure(directory.path(), env!("CARGO_BIN_EXE_jhe-ow"), |command| {
-            command.arg("--data-dir").arg(&data).args(["dataset", "--study", "1", "--format", format, "--out"]);
+            command
+                .arg("--data-dir")
+                .arg(&data)
+                .args(["dataset", "--study", "1", "--format", format, "--out"]);
             command.arg(&out);
         });
         let bytes = std::fs::metadata(out.join(format!("heart_rate.{format}"))).unwrap().len();

@@ -36,7 +36,10 @@ fn list_missing_types() -> Finding {
     let is_missing = |name: &&&str| endpoint::list_for_series(name).next().is_none();
     let names = delivered.filter(is_missing).filter_map(|name| Some(series::find(name)?.name));
     let names = names.collect::<Vec<_>>().join(", ");
-    Finding::ok("bucket.types", format!("raw mode does not read these; ow.ingest_mode normalized does: {names}"))
+    Finding::ok(
+        "bucket.types",
+        format!("raw mode does not read these; ow.ingest_mode normalized does: {names}"),
+    )
 }
 
 async fn check_access(config: &Config, settings: &Settings, clock: &Clock) -> Finding {

@@ -100,9 +100,7 @@ impl StudyOptions {
         let read = move |db: &_| {
             let mut scopes = code::list_deliverable(db)?;
             let is_present = |scope: &Scope| present.contains(scope);
-            scopes.retain(|scope| {
-                !is_connected || code_table::in_jhe_seed(&scope.code) || is_present(scope)
-            });
+            scopes.retain(|scope| !is_connected || code_table::in_jhe_seed(&scope.code) || is_present(scope));
             Ok(Self { scopes, sources: code::list_data_sources(db)?, deliveries: DataSourceCodes::load(db)? })
         };
         Ok(app.store.read(read).await?)
@@ -114,9 +112,8 @@ impl StudyOptions {
             let listed = codes.iter().filter_map(|code| self.scopes.iter().find(|scope| scope.code == *code));
             groups.push((name, listed.collect()));
         }
-        let is_listed = |scope: &Scope| {
-            code_table::GROUPS.iter().any(|(_, codes)| codes.contains(&&*scope.code))
-        };
+        let is_listed =
+            |scope: &Scope| code_table::GROUPS.iter().any(|(_, codes)| codes.contains(&&*scope.code));
         groups.push(("Others", self.scopes.iter().filter(|scope| !is_listed(scope)).collect()));
         groups.retain(|(_, scopes)| !scopes.is_empty());
         groups

@@ -45,16 +45,18 @@ fn back_to(world: &World, since: &str) {
 fn a_day_without_data_has_a_line_and_data_from_before_the_grant_are_consented() {
     let mut world = World::new();
     let (user, _) = participant(&world, "UTC");
-    world.sim.fill(&user, world.now.minus(DAY * 2 + HOUR * 12), world.now.minus(DAY * 2 + HOUR * 9), FIVE_MINUTES, 1);
+    world.sim.fill(
+        &user,
+        world.now.minus(DAY * 2 + HOUR * 12),
+        world.now.minus(DAY * 2 + HOUR * 9),
+        FIVE_MINUTES,
+        1,
+    );
     back_to(&world, "2026-11-18");
     expect(
         &world,
         &[],
-        &[
-            ["2026-11-19", "36", "3", "yes"],
-            ["2026-11-20", "0", "0", "yes"],
-            ["2026-11-21", "0", "0", "yes"],
-        ],
+        &[["2026-11-19", "36", "3", "yes"], ["2026-11-20", "0", "0", "yes"], ["2026-11-21", "0", "0", "yes"]],
     );
     world.pass(DAY);
     world.sim.put(&user, world.now.minus(HOUR), 60.0);

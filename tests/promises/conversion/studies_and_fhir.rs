@@ -59,6 +59,8 @@ fn a_study_gets_its_patients_its_codes_and_what_they_agreed_to_give_it() {
     );
     assert_eq!(documents(&world, &["--study", &study]).len(), 2, "up to the withdrawal");
     sql(&world, &format!("DELETE FROM consents WHERE study_id = {study}"));
+    assert_eq!(documents(&world, &["--study", &study]).len(), 4, "a consent that an operator recorded");
+    sql(&world, "DELETE FROM consents");
     assert_eq!(documents(&world, &["--study", &study]).len(), 0, "nothing without consent");
     sql(&world, "DELETE FROM study_codes");
     assert_eq!(documents(&world, &["--study", &study]).len(), 0);
@@ -83,7 +85,8 @@ fn every_format_names_the_patient_and_the_study() {
     let table = world.run(&["observations", "--format", "csv"]).stdout;
     let mut lines = csv::Reader::from_reader(table.as_bytes());
     let header = lines.headers().unwrap().clone();
-    let new = ["participant", "study", "source", "daily_total", "offset_minutes"];
+    let new =
+        ["participant", "study", "source", "daily_total", "offset_minutes", "statistic", "quality", "is_nap"];
     assert_eq!(header.iter().skip(13).collect::<Vec<_>>(), new, "after the earlier columns");
     for record in lines.records().map(Result::unwrap) {
         let expected = if record[0] == *patient { ["017", "Hearts at night"] } else { ["", ""] };

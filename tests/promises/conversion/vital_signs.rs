@@ -62,7 +62,9 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
         body["effective_time_frame"] = match series.aggregation {
             Aggregation::Range => json!({ "date_time": time }),
             // Nobody says how long the part of a total is.
-            Aggregation::Sum => json!({ "time_interval": { "start_date_time": time, "end_date_time": time } }),
+            Aggregation::Sum => {
+                json!({ "time_interval": { "start_date_time": time, "end_date_time": time } })
+            }
         };
         match series.series_type {
             "resting_heart_rate" => body["temporal_relationship_to_physical_activity"] = "at rest".into(),
@@ -72,10 +74,11 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
         expected.push((series.code.to_owned(), body.to_string()));
     }
     let created = u64::try_from(expected.len()).unwrap();
-    assert_eq!((world.created(), world.created()), (created, 0));
+    assert_eq!((world.created(), world.created()), (created + 1, 0), "OW sums the day up as well");
     let documents = world.documents(&patient);
     let mut found: Vec<(String, String)> =
         documents.iter().map(|document| (schema(document), document["body"].to_string())).collect();
+    found.retain(|(code, _)| code != "omh:physical-activity:1.2");
     found.sort();
     expected.sort();
     assert_eq!(found, expected);

@@ -48,7 +48,11 @@ fn each_data_type_has_a_table_with_time_value_and_origin() {
 
     let steps = &tables["steps"];
     let part = steps.iter().find(|row| row["daily_total"] == "false").unwrap();
-    assert_eq!((part["steps_count"].as_str(), part["end_time"].as_str()), ("300", ""), "its length is unknown");
+    assert_eq!(
+        (part["steps_count"].as_str(), part["end_time"].as_str()),
+        ("300", ""),
+        "its length is unknown"
+    );
     let whole = steps.iter().find(|row| row["daily_total"] == "true").unwrap();
     assert_eq!((whole["steps_count"].as_str(), whole["statistic"].as_str()), ("9800", "sum"));
     assert_eq!(whole["local_start"], format!("{}T00:00:00.000000", whole["local_date"]));
@@ -64,7 +68,9 @@ fn each_data_type_has_a_table_with_time_value_and_origin() {
         let table = &tables[resource["name"].as_str().unwrap()];
         assert_eq!(resource["rows"], table.len());
         let fields = resource["schema"]["fields"].as_array().unwrap();
-        assert!(fields.iter().all(|field| field["description"].as_str().is_some_and(|text| !text.is_empty())));
+        assert!(
+            fields.iter().all(|field| field["description"].as_str().is_some_and(|text| !text.is_empty()))
+        );
         let readme = fs::read_to_string(directory.join("README.md")).unwrap();
         assert!(readme.contains(&format!("`{}`", resource["path"].as_str().unwrap())));
     }
@@ -90,7 +96,8 @@ fn a_night_is_one_row_with_its_stages_and_a_nap_says_so() {
     let tables = read(&write(&world, "set", &[]).0);
     let nights = &tables["sleep"];
     assert_eq!(nights.len(), 2, "{nights:?}");
-    let [nap, night] = [true, false].map(|is| nights.iter().find(|row| row["is_nap"] == is.to_string()).unwrap());
+    let [nap, night] =
+        [true, false].map(|is| nights.iter().find(|row| row["is_nap"] == is.to_string()).unwrap());
     assert_eq!((night["light_s"].as_str(), night["deep_s"].as_str()), ("10800", "7200"));
     assert_eq!(night["local_date"], bed.plus(HOUR * 6).to_string()[..10], "the day of getting up");
     assert_eq!(nap["deep_s"], "", "not made up");
@@ -185,7 +192,9 @@ fn an_impossible_value_is_rejected_and_an_improbable_one_is_marked() {
     assert_eq!(found("oxygen_saturation", "oxygen_saturation_percent"), []);
     assert_eq!(tables["sleep"][0]["efficiency_percent"], "", "one impossible number costs that number");
     let rejected = world.rejected().join("\n");
-    for reason in ["its value -1 bpm cannot be measured", "its value 0 bpm", "870 percent", "efficiency_percent 870"] {
+    for reason in
+        ["its value -1 bpm cannot be measured", "its value 0 bpm", "870 percent", "efficiency_percent 870"]
+    {
         assert!(rejected.contains(reason), "{reason}: {rejected}");
     }
 }
@@ -204,7 +213,11 @@ fn parquet_has_the_same_rows() {
     for (name, rows) in &tables {
         let file = fs::File::open(directory.join(format!("{name}.parquet"))).unwrap();
         let reader = SerializedFileReader::new(file).unwrap();
-        assert_eq!(reader.metadata().file_metadata().num_rows(), i64::try_from(rows.len()).unwrap(), "{name}");
+        assert_eq!(
+            reader.metadata().file_metadata().num_rows(),
+            i64::try_from(rows.len()).unwrap(),
+            "{name}"
+        );
         for (row, expected) in reader.get_row_iter(None).unwrap().zip(rows) {
             for (column, field) in row.unwrap().get_column_iter() {
                 let shown = field.to_string();
@@ -214,7 +227,11 @@ fn parquet_has_the_same_rows() {
                         assert_eq!(expected[column], text, "{name} {column}");
                     }
                     text if text.parse::<f64>().is_ok() => {
-                        assert_eq!(expected[column].parse::<f64>().unwrap(), text.parse::<f64>().unwrap(), "{column}");
+                        assert_eq!(
+                            expected[column].parse::<f64>().unwrap(),
+                            text.parse::<f64>().unwrap(),
+                            "{column}"
+                        );
                     }
                     // Times have another form: their digits up to the second are the same.
                     text => assert_eq!(expected[column][..10], text[..10], "{name} {column}"),

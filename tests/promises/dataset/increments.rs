@@ -86,7 +86,9 @@ fn the_full_set_and_its_increments_are_the_later_full_set() {
     let erased = world.run(&["patient", "erase", &patient, "--yes", "--without-ow"]);
     assert_eq!(erased.code, 0, "{erased:?}");
     let increment = reader.follow(&world, "an erasure");
-    assert!(increment["removed"].iter().any(|row| row["participant"] == "P001" && row["identifier"].is_empty()));
+    assert!(
+        increment["removed"].iter().any(|row| row["participant"] == "P001" && row["identifier"].is_empty())
+    );
 }
 
 #[test]

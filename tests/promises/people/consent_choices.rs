@@ -159,7 +159,7 @@ fn consent_is_possible_while_ow_does_not_list_its_providers() {
 fn a_connected_daemon_offers_no_code_that_jhe_does_not_have() {
     let jhe = crate::support::fake_jhe::FakeJhe::start();
     let mut world = World::new();
-    let local = "local:heart-rate-variability:1.0";
+    let local = "local:heart_rate_variability_sdnn:1.0";
     let form = |world: &World| {
         let served = Served::start(world);
         served.operator(world).get("/admin/studies/new").body

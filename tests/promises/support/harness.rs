@@ -49,6 +49,7 @@ pub struct Line {
     /// As the local clock read it.
     pub local: String,
     pub end: Option<Timestamp>,
+    /// Not a number where the provider gave none.
     pub value: f64,
     pub unit: String,
     pub name: String,
@@ -67,7 +68,7 @@ impl Line {
             start: at(&record[2]),
             local: text(2),
             end: (!record[11].is_empty()).then(|| at(&record[11])),
-            value: record[3].parse().unwrap(),
+            value: record[3].parse().unwrap_or(f64::NAN),
             unit: text(4),
             name: text(7),
             revision: record[8].parse().unwrap(),
