@@ -94,8 +94,7 @@ impl Sink for DaysSink {
         if self.names.is_some() {
             columns.insert(2, "name");
         }
-        let types =
-            iter::once(ColumnType::String).chain(table.columns.iter().map(|column| column.column_type));
+        let types = iter::once(ColumnType::String).chain(table.columns.iter().map(|column| column.kind));
         let header = (!self.has_header).then_some(columns.as_slice());
         let out = CsvWriter::new(io::stdout(), types.collect(), header);
         let (study, names) = (self.study.clone(), self.names.take());

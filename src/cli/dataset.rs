@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 enum TableFormat {
     /// For spreadsheets and all software
     Csv,
-    /// Smaller, with types: for pandas, DuckDB and R
+    /// Smaller, with types: for pandas, `DuckDB` and R
     Parquet,
 }
 

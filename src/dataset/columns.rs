@@ -5,10 +5,10 @@ use crate::model::catalog::code::CODES;
 use crate::model::catalog::series::SERIES;
 use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 
-fn column(name: &str, column_type: ColumnType, title: &str, description: &str) -> Column {
+fn column(name: &str, kind: ColumnType, title: &str, description: &str) -> Column {
     Column {
         name: name.to_owned(),
-        column_type,
+        kind,
         title: title.to_owned(),
         description: description.to_owned(),
         unit: None,
@@ -17,8 +17,8 @@ fn column(name: &str, column_type: ColumnType, title: &str, description: &str) -
     }
 }
 
-fn required(name: &str, column_type: ColumnType, title: &str, description: &str) -> Column {
-    Column { required: true, ..column(name, column_type, title, description) }
+fn required(name: &str, kind: ColumnType, title: &str, description: &str) -> Column {
+    Column { required: true, ..column(name, kind, title, description) }
 }
 
 fn in_unit(name: &str, unit: &str, title: &str, description: &str) -> Column {
@@ -36,7 +36,7 @@ fn participant() -> Column {
 
 /// Returns the series types that a study with these codes collects and that have a table of their own. Sleep and
 /// workouts share a table.
-pub fn series_of_codes<'a>(codes: &'a [String]) -> impl Iterator<Item = &'static SeriesType> + 'a {
+pub fn series_of_codes(codes: &[String]) -> impl Iterator<Item = &'static SeriesType> + '_ {
     SERIES.iter().filter(|series| codes.iter().any(|code| code == series.code))
 }
 

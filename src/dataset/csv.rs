@@ -139,7 +139,7 @@ fn date_text(date: Date) -> [u8; 10] {
 }
 
 /// Returns the last decimal digit of a number from 0 on.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to 9")]
+#[expect(clippy::cast_possible_truncation, reason = "it is from 0 to 9")]
 fn digit(number: i64) -> u8 {
     b'0' + number.rem_euclid(10) as u8
 }

@@ -42,7 +42,7 @@ impl Sink for Directory<'_> {
         Ok(match self.format {
             Format::Csv => {
                 let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-                let types = table.columns.iter().map(|column| column.column_type).collect();
+                let types = table.columns.iter().map(|column| column.kind).collect();
                 Box::new(CsvWriter::new(file, types, Some(&names)))
             }
             Format::Parquet => Box::new(ParquetWriter::new(file, table)?),

@@ -82,7 +82,7 @@ fn resource(WrittenTable { table, rows, bytes }: &WrittenTable, format: Format) 
 }
 
 fn field(column: &Column) -> Value {
-    let (field_type, format) = match column.column_type {
+    let (field_type, format) = match column.kind {
         ColumnType::String | ColumnType::Category => ("string", "default"),
         ColumnType::Number => ("number", "default"),
         ColumnType::Integer => ("integer", "default"),

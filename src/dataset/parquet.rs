@@ -116,7 +116,7 @@ impl TableWriter for ParquetWriter {
 
 impl ColumnBuffer {
     fn new(column: &Column) -> Self {
-        let values = match column.column_type {
+        let values = match column.kind {
             ColumnType::String | ColumnType::Category | ColumnType::Identifier => Values::Texts(Vec::new()),
             ColumnType::Number => Values::Numbers(Vec::new()),
             ColumnType::Boolean => Values::Booleans(Vec::new()),
@@ -170,7 +170,7 @@ impl ColumnBuffer {
 
 fn field(column: &Column) -> Result<Type, ParquetError> {
     let micros = |is_utc| LogicalType::timestamp(is_utc, TimeUnit::MICROS);
-    let (physical, logical) = match column.column_type {
+    let (physical, logical) = match column.kind {
         ColumnType::String | ColumnType::Category | ColumnType::Identifier => {
             (PhysicalType::BYTE_ARRAY, Some(LogicalType::String))
         }
@@ -196,7 +196,7 @@ fn properties(columns: &[Column]) -> std::io::Result<WriterProperties> {
         .set_created_by(concat!("jhe-ow ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in columns {
         let path = ColumnPath::from(column.name.as_str());
-        builder = match column.column_type {
+        builder = match column.kind {
             // Times and commits grow slowly from row to row.
             ColumnType::Integer | ColumnType::Instant | ColumnType::LocalTime => builder
                 .set_column_dictionary_enabled(path.clone(), false)
@@ -209,6 +209,5 @@ fn properties(columns: &[Column]) -> std::io::Result<WriterProperties> {
 }
 
 fn days_since_1970(date: Date) -> i32 {
-    let days = date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| span.get_days());
-    days
+    date.since(jiff::civil::date(1970, 1, 1)).map_or(0, |span| span.get_days())
 }

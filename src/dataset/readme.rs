@@ -65,10 +65,10 @@ fn render_table(text: &mut String, WrittenTable { table, rows, .. }: &WrittenTab
         let code =
             column.code.as_deref().map(|code| format!("`{}`", code.replace('|', " "))).unwrap_or_default();
         let unit = column.unit.as_deref().unwrap_or_default();
-        let column_type = format!("{:?}", column.column_type).to_lowercase();
+        let kind = format!("{:?}", column.kind).to_lowercase();
         let _ = writeln!(
             text,
-            "| `{}` | {column_type} | {unit} | {}: {} | {code} |",
+            "| `{}` | {kind} | {unit} | {}: {} | {code} |",
             column.name, column.title, column.description
         );
     }

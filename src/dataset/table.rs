@@ -27,7 +27,7 @@ pub enum ColumnType {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
-    pub column_type: ColumnType,
+    pub kind: ColumnType,
     pub title: String,
     pub description: String,
     /// UCUM or the schema's own unit; none for a column without one.

@@ -38,9 +38,9 @@ const fn hours() -> (Aggregation, DisplayUnit) {
 
 /// Every series type. The first column is part of every sample's identity and never changes. Durations are
 /// stored in seconds.
-pub const SERIES: &[SeriesType] = &ALL;
+pub static SERIES: &[SeriesType] = &ALL;
 
-const ALL: [SeriesType; FIRST.len() + MORE_SERIES.len()] = {
+static ALL: [SeriesType; FIRST.len() + MORE_SERIES.len()] = {
     let mut all = [FIRST[0]; FIRST.len() + MORE_SERIES.len()];
     let mut place = 0;
     while place < all.len() {
@@ -51,7 +51,7 @@ const ALL: [SeriesType; FIRST.len() + MORE_SERIES.len()] = {
 };
 
 #[rustfmt::skip]
-const FIRST: [SeriesType; 20] = [
+static FIRST: [SeriesType; 20] = [
     row("heart_rate", (Timeseries(&["heart_rate"]), "bpm"), HEART_RATE,
         Value("heart_rate", "beats/min"), "Heart rate", "heart_rate_bpm", in_unit("bpm"),
         Limits { chart: (30.0, 220.0), possible: (1.0, 400.0), plausible: (25.0, 250.0) }),
@@ -93,25 +93,25 @@ const FIRST: [SeriesType; 20] = [
         Limits { chart: (0.5, 6.0), possible: (0.0, f64::MAX), plausible: (0.2, 8.0) }),
     row("steps", (Timeseries(&["steps"]), "count"), STEP_COUNT,
         OmhBody::StepCount, "Steps", "steps_count", sum("steps"),
-        Limits { chart: (0.0, 50_000.0), possible: (0.0, f64::MAX), plausible: (0.0, 100000.0) }),
+        Limits { chart: (0.0, 50_000.0), possible: (0.0, f64::MAX), plausible: (0.0, 100_000.0) }),
     row("sleep_duration", (Sleep, "s"), SLEEP_DURATION,
         OmhBody::SleepDuration, "Time asleep", "asleep_s", hours(),
-        Limits { chart: (0.0, 14.0), possible: (0.0, f64::MAX), plausible: (0.0, 64800.0) }),
+        Limits { chart: (0.0, 14.0), possible: (0.0, f64::MAX), plausible: (0.0, 64_800.0) }),
     row("sleep_episode", (Sleep, "s"), SLEEP_EPISODE,
         OmhBody::SleepEpisode, "Sleep", "episode_s", hours(),
-        Limits { chart: (0.0, 14.0), possible: (0.0, f64::MAX), plausible: (0.0, 86400.0) }),
+        Limits { chart: (0.0, 14.0), possible: (0.0, f64::MAX), plausible: (0.0, 86_400.0) }),
     row("sleep_stage_summary", (Sleep, "s"), SLEEP_STAGES,
         OmhBody::SleepStages, "Sleep stages", "staged_s", hours(),
-        Limits { chart: (0.0, 14.0), possible: (0.0, f64::MAX), plausible: (0.0, 64800.0) }),
+        Limits { chart: (0.0, 14.0), possible: (0.0, f64::MAX), plausible: (0.0, 64_800.0) }),
     row("time_in_bed", (Sleep, "s"), TIME_IN_BED,
         OmhBody::TimeInBed, "Time in bed", "in_bed_s", hours(),
-        Limits { chart: (0.0, 16.0), possible: (0.0, f64::MAX), plausible: (0.0, 86400.0) }),
+        Limits { chart: (0.0, 16.0), possible: (0.0, f64::MAX), plausible: (0.0, 86_400.0) }),
     row("daily_activity", (Activity, "kcal"), ACTIVITY,
         OmhBody::Activity, "Energy of the day's activity", "energy_kcal", sum("kcal"),
-        Limits { chart: (0.0, 1500.0), possible: (0.0, f64::MAX), plausible: (0.0, 10000.0) }),
+        Limits { chart: (0.0, 1500.0), possible: (0.0, f64::MAX), plausible: (0.0, 10_000.0) }),
     row("workout", (Workouts, "s"), ACTIVITY,
         OmhBody::Activity, "Workouts", "duration_s", hours(),
-        Limits { chart: (0.0, 12.0), possible: (0.0, f64::MAX), plausible: (0.0, 86400.0) }),
+        Limits { chart: (0.0, 12.0), possible: (0.0, f64::MAX), plausible: (0.0, 86_400.0) }),
 ];
 
 /// Returns true for a code that most studies ask for. Forms show the others on request.

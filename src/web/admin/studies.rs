@@ -271,7 +271,9 @@ fn is_common(scope: &Scope) -> bool {
 /// Renders the common codes, or the others, by group.
 fn render_groups(terms: &Terms, options: &StudyOptions, common: bool) -> Markup {
     let mut groups = options.scope_groups();
-    groups.iter_mut().for_each(|(_, scopes)| scopes.retain(|scope| is_common(scope) == common));
+    for (_, scopes) in &mut groups {
+        scopes.retain(|scope| is_common(scope) == common);
+    }
     html! {
         div.groups { @for (name, scopes) in groups.iter().filter(|(_, scopes)| !scopes.is_empty()) {
             fieldset {

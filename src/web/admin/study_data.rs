@@ -94,8 +94,8 @@ fn stream(
                 chunk.truncate(bytes);
                 Bytes::from(chunk)
             });
-            let is_last = read.as_ref().map_or(true, Bytes::is_empty);
-            if is_last && read.is_ok() || sender.blocking_send(read).is_err() || is_last {
+            let is_failed = read.is_err();
+            if read.as_ref().is_ok_and(Bytes::is_empty) || sender.blocking_send(read).is_err() || is_failed {
                 return;
             }
         }

@@ -52,7 +52,7 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
     let mut expected = Vec::new();
     for (place, (series, key, unit)) in (40_u32..).zip(instants()) {
         let (low, high) = series.limits.chart;
-        let (at, value) = (moment.plus(Duration::from_secs(u64::from(place))), (low + high) / 2.0);
+        let (at, value) = (moment.plus(Duration::from_secs(u64::from(place))), f64::midpoint(low, high));
         world.sim.put_row(
             &user,
             Row::of(series.timeseries_types()[0], at, value).with_provider("apple").with_zone("+02:00"),

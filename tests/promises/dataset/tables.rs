@@ -93,6 +93,8 @@ pub(crate) fn add_increment(tables: &mut Tables, increment: Tables) {
 /// Sorts the rows of each table, and drops what describes an increment itself.
 pub(crate) fn normalized(mut tables: Tables) -> Tables {
     tables.remove("removed");
-    tables.values_mut().for_each(|rows| rows.sort());
+    for rows in tables.values_mut() {
+        rows.sort();
+    }
     tables
 }
