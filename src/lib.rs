@@ -11,6 +11,7 @@
 //! | `web` | pages and API, one file per page or form |
 //! | `app` | shared state of a running daemon; services that commands and pages both use |
 //! | [`poll`], [`export`], `alerts` | reading OW or S3; delivery to JHE; notifications |
+//! | `dataset` | a study's data set for researchers |
 //! | `consent` | refresh of consents from JHE; erasure after a withdrawal |
 //! | [`store`] | all SQL: engine, samples, people, outbox, operations, privacy |
 //! | [`omh`] | conversion of records; rendering as OMH, FHIR and CSV |

@@ -15,7 +15,7 @@ const ORDER: &[&[&str]] = &[
     &["daemon"],
     &["web"],
     &["app"],
-    &["poll", "export", "alerts"],
+    &["poll", "export", "alerts", "dataset"],
     &["consent"],
     &["store"],
     &["omh"],

@@ -9,7 +9,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::common::failure::Failure;
-use crate::dataset::export::{self, ExportError, Format, Request, Summary};
+use crate::dataset::export::{self, ExportError, Summary};
+use crate::dataset::request::{Format, Request};
 use crate::model::account::Actor;
 use crate::store::engine::store::Store;
 use crate::store::privacy::audit;

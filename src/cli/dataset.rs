@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::app::session::Session;
 use crate::app::study_data;
 use crate::common::{failure::Failure, stdout::print_line};
-use crate::dataset::export::{Format, Request};
+use crate::dataset::request::{Format, Request};
 use crate::model::account::{Actor, VisibleTo};
 use crate::store::samples::dataset;
 

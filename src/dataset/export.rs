@@ -12,12 +12,13 @@ use crate::dataset::columns::{self, series_of_codes, table_name};
 use crate::dataset::csv::CsvWriter;
 use crate::dataset::days::{Counted, Days};
 use crate::dataset::night::{Night, Nights};
-use crate::dataset::package::{self, Description, WrittenTable};
+use crate::dataset::package;
 use crate::dataset::parquet::ParquetWriter;
+use crate::dataset::request::{Description, Format, Request};
 use crate::dataset::rows::{
     Commits, LocalClock, LocalTime, Origin, ParticipantData, begin_and_end, is_raw, push_time,
 };
-use crate::dataset::table::{Cell, Sink, Table, TableWriter};
+use crate::dataset::table::{Cell, Sink, Table, TableWriter, WrittenTable};
 use crate::model::catalog::method::{self, Statistic};
 use crate::model::catalog::series;
 use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
@@ -48,36 +49,6 @@ impl Sink for Directory<'_> {
             Format::Parquet => Box::new(ParquetWriter::new(file, table)?),
         })
     }
-}
-
-/// The file format of the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Csv,
-    Parquet,
-}
-
-impl Format {
-    pub(crate) fn file_name(self, table: &Table) -> String {
-        let ending = match self {
-            Self::Csv => "csv",
-            Self::Parquet => "parquet",
-        };
-        format!("{}.{ending}", table.name)
-    }
-}
-
-/// The data set to write.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub study: StudyId,
-    pub study_name: String,
-    pub format: Format,
-    pub now: Timestamp,
-    /// Whose patients the data set contains.
-    pub visible_to: VisibleTo,
-    /// The last commit of an earlier data set: only what came or changed since is written.
-    pub since: Option<i64>,
 }
 
 /// What was written.

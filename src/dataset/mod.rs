@@ -11,5 +11,6 @@ mod night;
 mod package;
 pub mod parquet;
 mod readme;
+pub mod request;
 mod rows;
 pub mod table;

@@ -6,25 +6,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::dataset::export::{Format, Request};
 use crate::dataset::readme;
-use crate::dataset::table::{Column, ColumnType, Table};
-use crate::store::samples::dataset::Commit;
-
-/// A table that is written.
-#[derive(Debug)]
-pub struct WrittenTable {
-    pub(crate) table: Table,
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
-}
-
-/// What the description is about.
-pub(crate) struct Description<'a> {
-    pub(crate) request: &'a Request,
-    pub(crate) last: Commit,
-    pub(crate) tables: &'a [WrittenTable],
-}
+use crate::dataset::request::{Description, Format};
+use crate::dataset::table::{Column, ColumnType, WrittenTable};
 
 /// Writes both files.
 pub(crate) fn write(directory: &Path, description: &Description<'_>) -> std::io::Result<()> {

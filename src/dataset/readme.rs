@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::dataset::export::Format;
-use crate::dataset::package::{Description, WrittenTable};
+use crate::dataset::request::{Description, Format};
+use crate::dataset::table::WrittenTable;
 
 /// Renders `README.md`: how to read the data set, and the data dictionary.
 pub(crate) fn render(description: &Description<'_>) -> String {

@@ -51,6 +51,14 @@ pub struct Table {
     pub is_replaced: bool,
 }
 
+/// A table that is written.
+#[derive(Debug)]
+pub struct WrittenTable {
+    pub(crate) table: Table,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
 /// A cell of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cell<'a> {

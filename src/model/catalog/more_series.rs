@@ -1,10 +1,9 @@
 //! The table of OW's other series types. Most have no schema of OMH or IEEE and get a local code.
 
 use crate::model::catalog::code::{BMI, BODY_FAT, CALORIES, local};
-use crate::model::catalog::series::{in_unit, row, sum};
 use crate::model::catalog::series_type::OmhBody::Value;
 use crate::model::catalog::series_type::OwEndpoint::Timeseries;
-use crate::model::catalog::series_type::{Limits, SeriesType};
+use crate::model::catalog::series_type::{Limits, SeriesType, in_unit, row, sum};
 
 /// OW's other series types, in OW's order. What is not plausible is kept and marked; wide limits are those of OW's unit,
 /// since providers differ.

@@ -7,30 +7,8 @@ use crate::model::catalog::code::{
 };
 use crate::model::catalog::more_series::MORE_SERIES;
 use crate::model::catalog::series_type::OmhBody::{self, Value};
-use crate::model::catalog::series_type::OwEndpoint::{self, Activity, Sleep, Timeseries, Workouts};
-use crate::model::catalog::series_type::{Aggregation, DisplayUnit, Limits, SeriesType};
-
-#[expect(clippy::too_many_arguments, reason = "one argument per column of the table")]
-pub(super) const fn row(
-    series_type: &'static str,
-    (origin, unit): (OwEndpoint, &'static str),
-    code: &'static str,
-    body: OmhBody,
-    name: &'static str,
-    column: &'static str,
-    (aggregation, display): (Aggregation, DisplayUnit),
-    limits: Limits,
-) -> SeriesType {
-    SeriesType { series_type, origin, unit, code, body, name, column, aggregation, display, limits }
-}
-
-pub(super) const fn in_unit(unit: &'static str) -> (Aggregation, DisplayUnit) {
-    (Aggregation::Range, DisplayUnit { unit, per: 1.0 })
-}
-
-pub(super) const fn sum(unit: &'static str) -> (Aggregation, DisplayUnit) {
-    (Aggregation::Sum, DisplayUnit { unit, per: 1.0 })
-}
+use crate::model::catalog::series_type::OwEndpoint::{Activity, Sleep, Timeseries, Workouts};
+use crate::model::catalog::series_type::{Aggregation, DisplayUnit, Limits, SeriesType, in_unit, row, sum};
 
 const fn hours() -> (Aggregation, DisplayUnit) {
     (Aggregation::Sum, DisplayUnit { unit: "h", per: 3600.0 })

@@ -116,6 +116,29 @@ pub struct DisplayUnit {
     pub per: f64,
 }
 
+/// Returns a row of the table, with one argument per column.
+#[expect(clippy::too_many_arguments, reason = "one argument per column of the table")]
+pub(super) const fn row(
+    series_type: &'static str,
+    (origin, unit): (OwEndpoint, &'static str),
+    code: &'static str,
+    body: OmhBody,
+    name: &'static str,
+    column: &'static str,
+    (aggregation, display): (Aggregation, DisplayUnit),
+    limits: Limits,
+) -> SeriesType {
+    SeriesType { series_type, origin, unit, code, body, name, column, aggregation, display, limits }
+}
+
+pub(super) const fn in_unit(unit: &'static str) -> (Aggregation, DisplayUnit) {
+    (Aggregation::Range, DisplayUnit { unit, per: 1.0 })
+}
+
+pub(super) const fn sum(unit: &'static str) -> (Aggregation, DisplayUnit) {
+    (Aggregation::Sum, DisplayUnit { unit, per: 1.0 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

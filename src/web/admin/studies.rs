@@ -7,11 +7,11 @@ use warp::reply::Response;
 use crate::app::state::App;
 use crate::model::catalog::{code as code_table, series};
 use crate::model::patient::{normalize_time_zone, parse_name};
-use crate::model::study::{Scope, Study, StudyId, Terms};
+use crate::model::study::{Scope, StudyId, Terms};
 use crate::store::samples::code::{self, DataSourceCodes};
 use crate::store::{error::StoreError, people::study, privacy::audit};
 use crate::web::access::{MANAGER, STAFF, Staff};
-use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, render_staff_page, split_page};
+use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, find_study, render_staff_page, split_page};
 use crate::web::admin::study_data;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{FormErrors, checkbox, count, form, group_error, table_head};
@@ -167,7 +167,7 @@ async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
 
 /// Shows the form, or the terms alone to an account that may not change them.
 async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let one = find(app, request, staff).await?;
+    let one = find_study(app, request, staff).await?;
     if staff.may_create() {
         let options = StudyOptions::load(app, &one.terms).await?;
         let study_form = StudyForm {
@@ -192,16 +192,6 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         (study_data::render_form(one.id, staff))
     };
     Ok(render_staff_page(app, staff, "/admin/studies", &terms.name, &body))
-}
-
-/// Finds the study of the address. A study that the account may not see counts as missing.
-pub(crate) async fn find(app: &App, request: &Request, staff: &Staff) -> Result<Study, Refusal> {
-    let id: StudyId = request.parameter("study").parse().map_err(|_| Refusal::not_found())?;
-    let visible_to = staff.visible_to();
-    let read = move |db: &_| {
-        if study::is_visible(db, visible_to, id)? { study::find(db, id).map(Some) } else { Ok(None) }
-    };
-    app.store.read(read).await?.ok_or_else(Refusal::not_found)
 }
 
 struct StudyForm<'a> {
@@ -314,7 +304,7 @@ async fn add(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
 }
 
 async fn change(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let one = find(app, request, staff).await?;
+    let one = find_study(app, request, staff).await?;
     save(app, request, staff, Some(one.id), &one.terms).await
 }
 

@@ -10,10 +10,10 @@ use warp::reply::Reply;
 
 use crate::app::state::App;
 use crate::app::study_data;
-use crate::dataset::export::{Format, Request as DatasetRequest};
+use crate::dataset::request::{Format, Request as DatasetRequest};
 use crate::model::study::StudyId;
 use crate::web::access::{STAFF, Staff};
-use crate::web::admin::studies;
+use crate::web::admin::staff::find_study;
 use crate::web::layout::form;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
@@ -52,7 +52,7 @@ pub(crate) fn render_form(study: StudyId, staff: &Staff) -> Markup {
 }
 
 async fn download(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let study = studies::find(app, request, staff).await?;
+    let study = find_study(app, request, staff).await?;
     let fields = request.form();
     let format = if fields.get("format") == "parquet" { Format::Parquet } else { Format::Csv };
     let since =
