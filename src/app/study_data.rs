@@ -1,7 +1,8 @@
 //! Writes the data set of a study to a directory or a zip file, entirely or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -18,8 +19,8 @@ use crate::store::privacy::audit;
 /// Beginning of the temporary directory beside the target.
 const TEMPORARY_PREFIX: &str = ".jhe-ow-dataset-";
 
-/// Writes the data set to `target`: a directory that does not exist or is empty, or a file that ends in `.zip`. Whatever
-/// fails, nothing stands under this name then. The audit records who took what.
+/// Writes the data set to `target`: a directory that does not exist or is empty, or a file that ends in `.zip`. After a
+/// failure, this name does not exist. The audit records who took what.
 pub(crate) async fn write(
     store: &Store,
     request: Request,
@@ -28,6 +29,9 @@ pub(crate) async fn write(
 ) -> Result<Summary, Failure> {
     let is_zip = target.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
     check_target(&target, is_zip)?;
+    if target.file_name().is_none() {
+        return Err(Failure::usage(format!("{} names no new directory", target.display()), "give it a name"));
+    }
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -36,20 +40,23 @@ pub(crate) async fn write(
     // Beside the target, so that the rename stays on one file system.
     let temporary = temporary_directory(&parent)?;
     let tables = temporary.path().join("data");
-    fs::create_dir(&tables).map_err(failed)?;
+    DirBuilder::new().mode(0o700).create(&tables).map_err(failed)?;
     let (directory, wanted) = (tables.clone(), request.clone());
     let summary = store.read(move |db| Ok(export::write(db, &wanted, &directory))).await?;
     let summary = summary.map_err(|error| match error {
         ExportError::Store(error) => error.into(),
         ExportError::Io(error) => failed(error),
-        ExportError::SinceIsLater { .. } => Failure::usage(
+        ExportError::UnknownCommit { .. } => Failure::usage(
             error.to_string(),
             "take the complete data set: the store was restored, or the number is of another store",
         ),
     })?;
-    sync_files(&tables).map_err(failed)?;
-    let made = if is_zip { zip(&tables, &temporary.path().join("zip"), request.format) } else { Ok(tables) };
-    let made = made.map_err(failed)?;
+    let (packed, format) = (temporary.path().join("zip"), request.format);
+    let finish = tokio::task::spawn_blocking(move || {
+        sync_files(&tables)?;
+        if is_zip { zip(&tables, &packed, format) } else { Ok(tables) }
+    });
+    let made = finish.await.map_err(io::Error::other).and_then(|made| made).map_err(failed)?;
     let entry = format!(
         "study {}, {}, commit {}",
         request.study,
@@ -116,7 +123,7 @@ fn zip(directory: &Path, file: &Path, format: Format) -> io::Result<PathBuf> {
         Format::Parquet => CompressionMethod::Stored,
     };
     let options = SimpleFileOptions::default().compression_method(method).large_file(true);
-    let mut archive = ZipWriter::new(File::create_new(file)?);
+    let mut archive = ZipWriter::new(File::options().write(true).create_new(true).mode(0o600).open(file)?);
     let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {

@@ -54,7 +54,7 @@ struct Dropped;
 
 pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
     let store = session.store()?;
-    let Arguments { since, until, study, names } = arguments;
+    let (now, Arguments { since, until, study, names }) = (session.clock.now(), arguments);
     let range = since.unwrap_or(Date::MIN)..until.unwrap_or(Date::MAX);
     let studies = store
         .read(move |db| match study {
@@ -67,7 +67,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         let written = store.read(move |db| {
             let names = if names { Some(dataset::list_names(db, study)?) } else { None };
             let mut sink = DaysSink { study: name, names, range, has_header: position > 0 };
-            Ok(write_tables(db, (study, VisibleTo::Everybody), None, &mut sink).map(drop))
+            Ok(write_tables(db, (study, VisibleTo::Everybody), None, now, &mut sink).map(drop))
         });
         match written.await? {
             Ok(()) => {}

@@ -67,7 +67,7 @@ enum Command {
     Observations(observations::Arguments),
     /// Write the data set of a study: tables with a data dictionary, for researchers
     Dataset(dataset::Arguments),
-    /// Write the days with data to standard output, by patient, study and scope
+    /// Write the days of each participant and data type to standard output
     Adherence(adherence::Arguments),
     /// Send the waiting observations to JHE
     Export(export::Arguments),

@@ -186,7 +186,7 @@ fn origin_columns() -> Vec<Column> {
             "identifier",
             ColumnType::Identifier,
             "Identifier",
-            "UUID of the observation. It stays the same when the value is corrected.",
+            "UUID of the observation, that of its data point. It stays the same when the value is corrected.",
         ),
     ]
 }
@@ -301,7 +301,7 @@ pub fn participants_table() -> Table {
     Table {
         name: "participants".to_owned(),
         title: "Participants".to_owned(),
-        description: "Everybody who was enrolled in the study and not erased.".to_owned(),
+        description: "Everybody who is enrolled in the study.".to_owned(),
         columns: vec![
             required("participant", ColumnType::String, "Participant", "Study number."),
             required("enrolled", ColumnType::Instant, "Enrolment, UTC", "When the person was enrolled."),
@@ -311,7 +311,12 @@ pub fn participants_table() -> Table {
                 "State",
                 "no consent, consented, withdrawn or declined: of all the study's data types together.",
             ),
-            required("time_zone", ColumnType::Category, "Time zone", "IANA name or fixed offset."),
+            required(
+                "time_zone",
+                ColumnType::Category,
+                "Time zone",
+                "IANA name, or a fixed offset such as UTC+02:00.",
+            ),
             required(
                 "time_zone_confirmed",
                 ColumnType::Boolean,

@@ -1,16 +1,19 @@
 //! Days of a participant and a data type: samples, hours, wear time, gaps and delays. Pure: it is given the rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::common::time::{Timestamp, midnight_in};
+use crate::common::time::{Timestamp, ZoneOffset, midnight_in, offset_at};
 use crate::model::consent_intervals::{ConsentIntervals, Interval};
 
 /// Minutes of the longest day, and a few more: 25 hours.
 const WORDS: usize = 24;
+/// Days without data have a row at most this long before the first grant: OW fetches a year of the past, and a device
+/// with a wrong clock may measure in 1970.
+const BEFORE_GRANT: Duration = Duration::from_hours(366 * 24);
 /// Heart rates at most this far apart are one time of wearing: the slowest providers measure every 5 to 10 minutes.
 const WEAR_GAP: usize = 15;
 
@@ -84,9 +87,13 @@ pub struct Days<'a> {
     is_heart_rate: bool,
     found: BTreeMap<Date, Found>,
     has_instants: bool,
-    /// The day of the last row with its bounds: most rows are of the same day.
-    last: Option<(Date, Interval)>,
+    first_grant: Timestamp,
+    /// The day of the last row and its foreign offset, with its bounds: most rows share them.
+    last: Option<(DayKey, Interval)>,
 }
+
+/// A date, and the offset of a traveller's row: it differs from the zone's.
+type DayKey = (Date, Option<ZoneOffset>);
 
 /// What a row adds to its day.
 #[derive(Debug, Clone, Copy)]
@@ -95,13 +102,21 @@ pub struct Counted {
     /// The measured interval; an instant has a zero length. None for a value of a whole day.
     pub interval: Option<Interval>,
     pub is_raw: bool,
-    /// From the end of the measurement to its arrival.
+    /// The row's own offset.
+    pub offset: Option<ZoneOffset>,
+    /// From the end of the measurement to its arrival; none for a corrected value, which arrived before.
     pub delay: Option<Duration>,
 }
 
 impl<'a> Days<'a> {
-    pub fn new(zone: &'a TimeZone, allowed: &'a ConsentIntervals, is_heart_rate: bool) -> Self {
-        Self { zone, allowed, is_heart_rate, found: BTreeMap::new(), has_instants: false, last: None }
+    pub fn new(
+        zone: &'a TimeZone,
+        allowed: &'a ConsentIntervals,
+        is_heart_rate: bool,
+        first_grant: Timestamp,
+    ) -> Self {
+        let (found, has_instants, last) = (BTreeMap::new(), false, None);
+        Self { zone, allowed, is_heart_rate, found, has_instants, first_grant, last }
     }
 
     pub fn add(&mut self, row: Counted) {
@@ -113,23 +128,33 @@ impl<'a> Days<'a> {
         }
         let Some(interval) = row.interval else { return };
         self.has_instants = true;
-        // A traveller's day may lie outside of the day in the profile's zone: its minutes are then cut.
-        if self.last.is_none_or(|(date, _)| date != row.date) {
-            self.last = bounds(row.date, self.zone).map(|bounds| (row.date, bounds));
+        let foreign = row.offset.filter(|own| *own != offset_at(self.zone, interval.from));
+        let key = (row.date, foreign);
+        if self.last.is_none_or(|(last, _)| last != key) {
+            let found = match foreign {
+                Some(own) => bounds(row.date, &own.time_zone()),
+                None => bounds(row.date, self.zone),
+            };
+            self.last = found.map(|bounds| (key, bounds));
         }
         let Some((_, bounds)) = self.last else { return };
+        // A night begins on the day before.
+        if interval.until < bounds.from || bounds.until <= interval.from {
+            return;
+        }
         let from = minutes_between(bounds.from, interval.from);
-        let until = minutes_between(bounds.from, interval.until).max(from + 1);
+        let until = minutes_between(bounds.from, interval.until.min(bounds.until)).max(from + 1);
         day.minutes.set(from, until);
     }
 
-    /// Returns the days from the first one with data to that of `as_of`.
+    /// Returns the days with data, and those without from the first one with data to that of `as_of`.
     pub fn finish(self, as_of: Timestamp) -> Vec<Day> {
         let Some((&first, _)) = self.found.first_key_value() else { return Vec::new() };
-        let today = as_of.to_jiff().map_or(first, |as_of| self.zone.to_datetime(as_of).date());
-        let last = self.found.keys().next_back().map_or(today, |last| today.max(*last));
-        let dates = first.series(jiff::Span::new().days(1)).take_while(|date| *date <= last);
-        dates.filter_map(|date| self.day(date, as_of)).collect()
+        let date = |at: Timestamp| at.to_jiff().map_or(first, |at| self.zone.to_datetime(at).date());
+        let (begin, today) = (first.max(date(self.first_grant.minus(BEFORE_GRANT))), date(as_of));
+        let without = begin.series(jiff::Span::new().days(1)).take_while(|date| *date <= today);
+        let dates: BTreeSet<Date> = self.found.keys().copied().chain(without).collect();
+        dates.into_iter().filter_map(|date| self.day(date, as_of)).collect()
     }
 
     fn day(&self, date: Date, as_of: Timestamp) -> Option<Day> {
@@ -217,14 +242,15 @@ mod tests {
 
     fn row(at: Timestamp, date: &str) -> Counted {
         let interval = Some(Interval { from: at, until: at });
-        Counted { date: date.parse().unwrap(), interval, is_raw: false, delay: Some(Duration::from_mins(30)) }
+        let (date, delay) = (date.parse().unwrap(), Some(Duration::from_mins(30)));
+        Counted { date, interval, is_raw: false, offset: None, delay }
     }
 
     #[test]
     fn a_day_counts_samples_hours_wear_time_gaps_and_delays() {
         let (zone, allowed) =
             (TimeZone::get("Europe/Berlin").unwrap(), allowed("2026-11-01T00:00:00Z", None));
-        let mut days = Days::new(&zone, &allowed, true);
+        let mut days = Days::new(&zone, &allowed, true, Timestamp::MIN);
         for minute in (0..120).step_by(5) {
             days.add(row(at("2026-11-20T07:00:00Z").plus(Duration::from_mins(minute)), "2026-11-20"));
         }
@@ -247,7 +273,7 @@ mod tests {
     fn a_day_that_was_read_from_before_the_grant_is_consented() {
         let zone = TimeZone::UTC;
         let of = |allowed: &ConsentIntervals| {
-            let mut days = Days::new(&zone, allowed, false);
+            let mut days = Days::new(&zone, allowed, false, Timestamp::MIN);
             days.add(row(at("2026-11-19T12:00:00Z"), "2026-11-19"));
             let days = days.finish(at("2026-11-20T12:00:00Z"));
             (days[0].consented, days[1].consented)
@@ -261,7 +287,7 @@ mod tests {
     #[test]
     fn two_ways_of_reading_do_not_count_a_sample_twice() {
         let (zone, allowed) = (TimeZone::UTC, allowed("2026-11-01T00:00:00Z", None));
-        let mut days = Days::new(&zone, &allowed, false);
+        let mut days = Days::new(&zone, &allowed, false, Timestamp::MIN);
         for is_raw in [false, true] {
             days.add(Counted { is_raw, ..row(at("2026-11-20T07:00:00Z"), "2026-11-20") });
         }
@@ -269,9 +295,30 @@ mod tests {
     }
 
     #[test]
+    fn a_row_with_another_offset_counts_for_the_hours_of_its_own_day() {
+        let (zone, allowed) = (TimeZone::UTC, allowed("2026-11-01T00:00:00Z", None));
+        let mut days = Days::new(&zone, &allowed, true, Timestamp::MIN);
+        for hour in 0..24_u32 {
+            // The whole 20 November in New York.
+            let at = at("2026-11-20T05:00:00Z").plus(Duration::from_hours(1) * hour);
+            days.add(Counted { offset: ZoneOffset::from_minutes(-300), ..row(at, "2026-11-20") });
+        }
+        let day = &days.finish(at("2026-11-21T08:00:00Z"))[0];
+        assert_eq!((day.samples, day.hours), (24, Some(24)));
+    }
+
+    #[test]
+    fn a_measurement_of_long_before_the_grant_makes_no_empty_days() {
+        let (zone, allowed) = (TimeZone::UTC, allowed("2026-11-01T00:00:00Z", None));
+        let mut days = Days::new(&zone, &allowed, false, at("2026-11-01T00:00:00Z"));
+        days.add(row(at("1970-01-01T07:00:00Z"), "1970-01-01"));
+        assert_eq!(days.finish(at("2026-11-02T08:00:00Z")).len(), 1 + 366 + 2);
+    }
+
+    #[test]
     fn totals_of_days_have_no_hours() {
         let (zone, allowed) = (TimeZone::UTC, allowed("2026-11-01T00:00:00Z", None));
-        let mut days = Days::new(&zone, &allowed, false);
+        let mut days = Days::new(&zone, &allowed, false, Timestamp::MIN);
         days.add(Counted { interval: None, ..row(at("2026-11-20T00:00:00Z"), "2026-11-20") });
         let day = &days.finish(at("2026-11-20T08:00:00Z"))[0];
         assert_eq!((day.samples, day.hours, day.longest_gap_minutes), (1, None, None));

@@ -89,7 +89,12 @@ pub(crate) fn find_model(text: &str) -> String {
     for begin in 0..words.len() {
         for model in MODELS {
             if let Some(rest) = match_model(&words[begin..], model) {
-                let suffixes = rest.iter().take_while(|word| is_suffix(word));
+                // One number belongs to a model; more may be a telephone's.
+                let mut numbers = 0;
+                let suffixes = rest.iter().take_while(|word| {
+                    numbers += usize::from(is_number(word));
+                    is_suffix(word) && numbers <= 1
+                });
                 let end = words.len() - rest.len() + suffixes.count();
                 return words[begin..end].join(" ");
             }
@@ -120,7 +125,7 @@ fn is_suffix(word: &str) -> bool {
 /// Returns true for a short number such as `4`, `6,2`, `265` or `3s`.
 fn is_number(word: &str) -> bool {
     let digits = word.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    word.len() <= 6
+    digits.chars().filter(char::is_ascii_digit).count() <= 3
         && word.len() - digits.len() <= 2
         && digits.starts_with(|character: char| character.is_ascii_digit())
         && digits.chars().all(|character| character.is_ascii_digit() || ",.".contains(character))
@@ -140,6 +145,8 @@ mod tests {
             ("Garmin Forerunner 265", "Forerunner 265"),
             ("iPhone von Max Mustermann", "iPhone"),
             ("=HYPERLINK(1)", ""),
+            ("Annas iPhone 01 71 23 45 67", "iPhone 01"),
+            ("Apple Watch 230485", "Apple Watch"),
             ("Grandma", ""),
             ("", ""),
         ] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -25,11 +26,11 @@ use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::consent_intervals::{ConsentIntervals, Interval};
 use crate::model::observation::StreamInfo;
 use crate::model::sample_details::{SampleDetails, StageInterval};
-use crate::model::{account::VisibleTo, study::StudyId};
+use crate::model::{account::VisibleTo, study::StudyId, time_zones};
 use crate::omh::identity::StreamIdentity;
-use crate::store::error::StoreError;
 use crate::store::samples::commit::is_allowed;
 use crate::store::samples::dataset::{self, Commit, DataRow, RemovedRow};
+use crate::store::{error::StoreError, people};
 
 /// A directory in which each table is a file.
 struct Directory<'a> {
@@ -39,7 +40,8 @@ struct Directory<'a> {
 
 impl Sink for Directory<'_> {
     fn open(&mut self, table: &Table) -> std::io::Result<Box<dyn TableWriter>> {
-        let file = File::create_new(self.path.join(self.format.file_name(table)))?;
+        let path = self.path.join(self.format.file_name(table));
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         Ok(match self.format {
             Format::Csv => {
                 let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
@@ -69,9 +71,9 @@ pub enum ExportError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// The data set that an increment continues is newer than the store, as after a restore of an older backup.
-    #[error("the store's last commit is {last}, and {since} is later")]
-    SinceIsLater { since: i64, last: i64 },
+    /// The data set that an increment continues is not of this store, or the store was restored since.
+    #[error("the store has no commit {since}")]
+    UnknownCommit { since: i64 },
 }
 
 /// The tables that are being written, with what they share.
@@ -82,6 +84,8 @@ struct Export<'a> {
     since: Option<i64>,
     sink: &'a mut dyn Sink,
     last: Commit,
+    /// The time up to which days are counted.
+    as_of: Timestamp,
     commits: Commits,
     participants: Vec<ParticipantData>,
     removed: BTreeSet<(String, &'static str, uuid::Uuid)>,
@@ -113,7 +117,7 @@ impl OpenTable {
 pub fn write(db: &Connection, request: &Request, directory: &Path) -> Result<Summary, ExportError> {
     let mut sink = Directory { path: directory, format: request.format };
     let (participants, last, tables) =
-        write_tables(db, (request.study, request.visible_to), request.since, &mut sink)?;
+        write_tables(db, (request.study, request.visible_to), request.since, request.now, &mut sink)?;
     // Stages belong to the rows of nights.
     let observations = |one: &&WrittenTable| !one.table.is_replaced && one.table.name != "sleep_stages";
     let rows = tables.iter().filter(observations).map(|one| one.rows).sum();
@@ -127,21 +131,30 @@ pub fn write_tables(
     db: &Connection,
     (study, visible_to): (StudyId, VisibleTo),
     since: Option<i64>,
+    now: Timestamp,
     sink: &mut dyn Sink,
 ) -> Result<(usize, Commit, Vec<WrittenTable>), ExportError> {
     let last = dataset::find_last_commit(db)?;
-    if let Some(since) = since.filter(|since| *since > last.number) {
-        return Err(ExportError::SinceIsLater { since, last: last.number });
+    if let Some(since) = since
+        && since != 0
+        && !dataset::has_commit(db, since)?
+    {
+        return Err(ExportError::UnknownCommit { since });
     }
-    let mut participants = Vec::new();
+    let (terms, mut participants) = (people::study::find(db, study)?, Vec::new());
     for participant in dataset::list_participants(db, study, visible_to)? {
         let consents = dataset::list_consents(db, study, participant.patient)?;
-        let streams = dataset::list_streams(db, study, participant.patient)?;
-        participants.push(ParticipantData::new(participant, consents, streams, since));
+        let erased = dataset::list_erased_codes(db, participant.patient)?;
+        let mut streams = dataset::list_streams(db, study, participant.patient)?;
+        streams.retain(|stream| terms.accepts_provider(&stream.provider));
+        participants.push(ParticipantData::new(participant, consents, &erased, streams, since));
     }
     let (commits, days) = (Commits::new(dataset::list_commits(db)?), open(sink, columns::days_table())?);
     let (removed, written) = (BTreeSet::new(), Vec::new());
-    let mut export = Export { db, study, since, sink, last, commits, participants, removed, written, days };
+    // The clock may have been set back since the last commit.
+    let as_of = now.max(last.instant);
+    let mut export =
+        Export { db, study, since, sink, last, as_of, commits, participants, removed, written, days };
     let codes = dataset::list_codes(db, study)?;
     let (sleep, others): (Vec<_>, Vec<_>) =
         series_of_codes(&codes).partition(|series| series.origin == OwEndpoint::Sleep);
@@ -181,15 +194,16 @@ fn event_of(details: Option<&SampleDetails>) -> (Option<&str>, bool) {
 impl Export<'_> {
     /// Writes the table of a series type, except for sleep.
     fn series(&mut self, series: &'static SeriesType) -> Result<(), ExportError> {
-        let Self { db, since, sink, commits, participants, removed, days, last, .. } = self;
+        let Self { db, since, sink, commits, participants, removed, days, last, as_of, .. } = self;
         let mut out = open(*sink, columns::series_table(series))?;
         for data in participants.iter_mut() {
             let allowed = data.allowed(series.code);
             let zone = data.participant.zone.clone();
             let mut clock = LocalClock::new(&zone);
-            let mut found = Days::new(&zone, &allowed, series.series_type == "heart_rate");
+            let is_heart_rate = series.series_type == "heart_rate";
+            let mut found = Days::new(&zone, &allowed, is_heart_rate, data.first_grant());
             for (_, stream, _) in streams_of(&data.streams, &[series]) {
-                let identity = StreamIdentity::of(stream);
+                let identity = StreamIdentity::of_row(stream);
                 let method = method::find(series, &stream.provider, stream.daily_total);
                 let device = data.device_number(stream);
                 let participant = data.participant.participant.as_str();
@@ -220,8 +234,9 @@ impl Export<'_> {
                         date: local.date,
                         interval: (!is_by_day).then_some(Interval { from: start, until: measured }),
                         is_raw: is_raw(stream),
+                        offset: row.zone,
                         delay: arrived
-                            .filter(|arrived| *arrived >= measured)
+                            .filter(|arrived| row.revision == 0 && *arrived >= measured)
                             .map(|arrived| arrived.since(measured)),
                     });
                     if !is_new {
@@ -245,7 +260,7 @@ impl Export<'_> {
                 })?;
             }
             let participant = &data.participant.participant;
-            write_days(days, participant, table_name(series), found, last.instant)?;
+            write_days(days, participant, table_name(series), found, *as_of)?;
         }
         self.written.push(out.finish()?);
         Ok(())
@@ -253,7 +268,7 @@ impl Export<'_> {
 
     /// Writes the tables of nights and their stages.
     fn sleep(&mut self, series: &[&'static SeriesType]) -> Result<(), ExportError> {
-        let Self { db, since, sink, commits, participants, removed, days, last, .. } = self;
+        let Self { db, since, sink, commits, participants, removed, days, last, as_of, .. } = self;
         let mut out = open(*sink, columns::sleep_table())?;
         let mut stages = open(*sink, columns::sleep_stages_table())?;
         for data in participants.iter_mut() {
@@ -262,7 +277,7 @@ impl Export<'_> {
             let mut nights = Nights::default();
             for (position, stream, series) in streams_of(&data.streams, series) {
                 let allowed = data.allowed(series.code);
-                let identity = StreamIdentity::of(stream);
+                let identity = StreamIdentity::of_row(stream);
                 let tally = &mut data.tally;
                 dataset::for_each_row(db, stream.id, |row: DataRow| -> Result<(), ExportError> {
                     if !is_covered(&allowed, &row) {
@@ -281,9 +296,9 @@ impl Export<'_> {
                     Ok(())
                 })?;
             }
-            let allowed = data.allowed(series.first().map_or("", |series| series.code));
+            let allowed = ConsentIntervals::union(series.iter().map(|series| data.allowed(series.code)));
             let mut clock = LocalClock::new(&zone);
-            let mut found = Days::new(&zone, &allowed, false);
+            let mut found = Days::new(&zone, &allowed, false, data.first_grant());
             for night in nights.into_sorted() {
                 let Some(stream) = data.streams.get(night.stream) else { continue };
                 let arrived = commits.instant(night.commit);
@@ -293,7 +308,10 @@ impl Export<'_> {
                     date,
                     interval: Some(Interval { from: night.start, until: night.end }),
                     is_raw: is_raw(stream),
-                    delay: arrived.filter(|at| *at >= night.end).map(|arrived| arrived.since(night.end)),
+                    offset: night.end_zone.filter(|_| night.has_own_offset),
+                    delay: arrived
+                        .filter(|at| night.revision == 0 && *at >= night.end)
+                        .map(|arrived| arrived.since(night.end)),
                 });
                 if !is_new(data.is_complete, *since, night.commit) {
                     continue;
@@ -321,7 +339,7 @@ impl Export<'_> {
                     ])?;
                 }
             }
-            write_days(days, participant, "sleep", found, last.instant)?;
+            write_days(days, participant, "sleep", found, *as_of)?;
         }
         self.written.push(out.finish()?);
         self.written.push(stages.finish()?);
@@ -348,11 +366,12 @@ impl Export<'_> {
             (open(columns::devices_table())?, open(columns::sync_events_table())?);
         for data in &self.participants {
             let participant = Cell::Text(&data.participant.participant);
+            let zone = time_zones::display_name(&data.participant.zone_name);
             people.write(&[
                 participant,
                 Cell::Micros(data.participant.enrolled.micros()),
                 Cell::Text(data.state()),
-                Cell::Text(&data.participant.zone_name),
+                Cell::Text(&zone),
                 Cell::Boolean(data.participant.zone_is_set),
                 Cell::instant(data.tally.first),
                 Cell::instant(data.tally.last),

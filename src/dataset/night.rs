@@ -33,8 +33,9 @@ pub(crate) struct Night {
     pub(crate) revision: i64,
 }
 
-/// The identity of a sleep: the parts of a stream that its series types share, and the event or its begin.
-type NightKey = (String, String, String, String, String);
+/// The identity of a sleep: the parts of a stream that its series types share, and its interval. Not OW's id: of a merged
+/// night, each series type may have another one.
+type NightKey = ((String, String, String, String), Timestamp, Timestamp);
 
 /// The sleeps of one participant.
 #[derive(Debug, Default)]
@@ -52,10 +53,10 @@ impl Nights {
     ) {
         let details = row.details.unwrap_or_default();
         let Some(frame) = details.frame else { return };
-        let event = details.id.as_deref().map_or_else(|| row.instant.to_string(), str::to_owned);
         let of = |text: &str| text.to_owned();
-        let key = (of(&stream.system), of(&stream.provider), of(&stream.source), of(&stream.device), event);
-        // An episode always exists; a duration may be known only later.
+        let stream_key = (of(&stream.system), of(&stream.provider), of(&stream.source), of(&stream.device));
+        let key = (stream_key, frame.start, frame.end);
+        // Each has the same identifier, unless OW has merged the night.
         let rank = match series.body {
             OmhBody::SleepEpisode => 0,
             OmhBody::TimeInBed => 1,

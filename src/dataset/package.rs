@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -14,7 +15,8 @@ use crate::dataset::table::{Column, ColumnType, WrittenTable};
 pub(crate) fn write(directory: &Path, description: &Description<'_>) -> std::io::Result<()> {
     let package = serde_json::to_string_pretty(&package(description))?;
     for (name, text) in [("datapackage.json", package + "\n"), ("README.md", readme::render(description))] {
-        let mut file = File::create_new(directory.join(name))?;
+        let mut options = File::options();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(directory.join(name))?;
         file.write_all(text.as_bytes())?;
     }
     Ok(())

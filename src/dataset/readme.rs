@@ -41,7 +41,7 @@ pub(crate) fn render(description: &Description<'_>) -> String {
          - Devices are numbered for each participant. Names that their owners gave them are left out, and so are the \
          titles of workouts.\n\n\
          ## Increments\n\n\
-         `jhe-ow dataset --study … --since {number}` writes what came or changed after this data set. To bring an earlier \
+         `jhe-ow dataset --study … --since {number} --out …` writes what came or changed after this data set. To bring an earlier \
          one up to date:\n\n\
          1. Delete what `removed` lists. A line without an identifier means every row of that participant.\n\
          2. Replace rows that have the same `identifier`, and add the others. Replace all stages of a night that is in the \

@@ -10,6 +10,7 @@ use crate::common::time::{Timestamp, ZoneOffset, offset_at};
 use crate::config::settings::IngestMode;
 use crate::dataset::device::find_model;
 use crate::dataset::table::Cell;
+use crate::model::catalog::source::DATA_SOURCES;
 use crate::model::consent_intervals::{ConsentIntervals, Grant};
 use crate::model::observation::StreamInfo;
 use crate::store::samples::dataset::{Commit, ConsentRow, DataRow, Participant};
@@ -53,6 +54,7 @@ impl ParticipantData {
     pub(crate) fn new(
         participant: Participant,
         consents: Vec<ConsentRow>,
+        erased: &BTreeMap<String, Timestamp>,
         streams: Vec<StreamInfo>,
         since: Option<i64>,
     ) -> Self {
@@ -60,8 +62,12 @@ impl ParticipantData {
         for consent in &consents {
             grants.entry(consent.code.clone()).or_default().push(consent.grant);
         }
-        let allowed =
-            grants.into_iter().map(|(code, grants)| (code, ConsentIntervals::ever_allowed(&grants)));
+        let allowed = grants.into_iter().map(|(code, grants)| {
+            let allowed = ConsentIntervals::ever_allowed(&grants);
+            // Withdrawn data that are being erased do not come back with a new grant.
+            let allowed = erased.get(&code).map_or_else(|| allowed.clone(), |until| allowed.since(*until));
+            (code, allowed)
+        });
         let mut devices: Vec<(String, String)> = Vec::new();
         for stream in &streams {
             let device = (stream.provider.clone(), stream.device.clone());
@@ -72,6 +78,12 @@ impl ParticipantData {
         let is_complete = since.is_none_or(|since| participant.changed_at_commit > since);
         let allowed = allowed.collect();
         Self { participant, consents, streams, allowed, devices, tally: Tally::default(), is_complete }
+    }
+
+    /// Returns the time of the first grant.
+    pub(crate) fn first_grant(&self) -> Timestamp {
+        let granted = self.consents.iter().map(|consent| consent.grant).filter(|grant| !grant.is_refusal());
+        granted.map(|grant| grant.granted).min().unwrap_or(Timestamp::MAX)
     }
 
     /// Returns the intervals that the consents to a code allow.
@@ -225,13 +237,24 @@ pub(crate) fn is_raw(stream: &StreamInfo) -> bool {
     stream.system == IngestMode::Raw.system()
 }
 
-/// Returns OW's name of a source if it is the name of an app or service; empty for a text that its owner may have
-/// written.
+/// Sources at a provider that may be shown besides the providers' own names: programs, and no person's words.
+const SOURCES: &[&str] = &[
+    "apple_health",
+    "apple_health_sdk",
+    "com.apple.health",
+    "com.google.android.apps.fitness",
+    "com.samsung.health",
+    "google_health",
+    "health_connect",
+    "healthkit",
+    "samsung_health",
+    "sdk",
+];
+
+/// Returns OW's name of a source if it is a known program's; empty for a text that its owner may have written.
 fn safe_source(source: &str) -> &str {
-    let is_plain = |character: char| {
-        character.is_ascii_lowercase() || character.is_ascii_digit() || "_-.".contains(character)
-    };
-    if source.chars().all(is_plain) { source } else { "" }
+    let is_provider = DATA_SOURCES.iter().any(|one| one.name.eq_ignore_ascii_case(source));
+    if is_provider || SOURCES.contains(&source) { source } else { "" }
 }
 
 /// Pushes the cells of `columns::time_columns`.
@@ -285,6 +308,7 @@ mod tests {
     #[test]
     fn a_source_that_its_owner_may_have_named_is_left_out() {
         assert_eq!(safe_source("com.apple.health"), "com.apple.health");
-        assert_eq!(safe_source("Anna's iPhone"), "");
+        assert_eq!(safe_source("oura"), "oura");
+        assert_eq!((safe_source("Anna's iPhone"), safe_source("anna.mueller-1985")), ("", ""));
     }
 }

@@ -87,6 +87,20 @@ impl ConsentIntervals {
         Self(allowed)
     }
 
+    /// Returns the times that at least one of `all` allows.
+    pub fn union(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut all: Vec<Interval> = all.into_iter().flat_map(|one| one.0).collect();
+        all.sort_by_key(|one| one.from);
+        let mut union: Vec<Interval> = Vec::new();
+        for one in all {
+            match union.last_mut() {
+                Some(last) if one.from <= last.until => last.until = last.until.max(one.until),
+                _ => union.push(one),
+            }
+        }
+        Self(union)
+    }
+
     /// Returns the part from `from` on.
     #[must_use]
     pub fn since(&self, from: Timestamp) -> Self {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
+use crate::model::catalog::{series, series_type::OwEndpoint};
 use crate::model::observation::{Observation, StreamInfo};
 
 /// The namespace of all identifiers. It never changes: a sample has the same identifier on each machine and
@@ -31,10 +32,22 @@ pub struct StreamIdentity {
 
 impl StreamIdentity {
     pub fn of(stream: &StreamInfo) -> Self {
+        Self::with_series(stream, &stream.series_type)
+    }
+
+    /// Returns the identity of the rows of a data set. The observations of a sleep, of up to four series types, are one
+    /// row, which has the identifier of the episode.
+    pub fn of_row(stream: &StreamInfo) -> Self {
+        let is_sleep =
+            series::find(&stream.series_type).is_some_and(|series| series.origin == OwEndpoint::Sleep);
+        Self::with_series(stream, if is_sleep { "sleep_episode" } else { &stream.series_type })
+    }
+
+    fn with_series(stream: &StreamInfo, series_type: &str) -> Self {
         let key = json!([
             stream.subject,
             stream.system,
-            stream.series_type,
+            series_type,
             stream.provider,
             stream.source,
             stream.device,

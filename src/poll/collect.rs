@@ -22,6 +22,8 @@ pub const BATCH: usize = 1000;
 
 /// How far ahead of the clock a sample may be dated: the clock of a device, or a local time without an offset.
 const AHEAD: Duration = Duration::from_hours(24);
+/// Different faults of samples that are listed per window.
+const MAX_REPORTED: usize = 20;
 /// Characters that are stored of a rejected record.
 const TEXT_CHARS: usize = 2000;
 /// Characters that are stored of the reason, which may quote the record.
@@ -280,7 +282,7 @@ impl Collector {
             Err(reason) => self.reject(Some(series), reason, describe(record)),
         }
         // One entry per cause: each sample of a device may have it.
-        faults.retain(|fault| !self.reported.contains(fault));
+        faults.retain(|fault| self.reported.len() < MAX_REPORTED && !self.reported.contains(fault));
         self.reported.extend(faults.iter().cloned());
         self.report(Some(series), faults, || describe(record));
     }

@@ -85,7 +85,7 @@ static FIRST: [SeriesType; 20] = [
         OmhBody::TimeInBed, "Time in bed", "in_bed_s", hours(),
         Limits { chart: (0.0, 16.0), possible: (0.0, f64::MAX), plausible: (0.0, 86_400.0) }),
     row("daily_activity", (Activity, "kcal"), ACTIVITY,
-        OmhBody::Activity, "Energy of the day's activity", "energy_kcal", sum("kcal"),
+        OmhBody::Activity, "Energy of the day's activity", "daily_energy_kcal", sum("kcal"),
         Limits { chart: (0.0, 1500.0), possible: (0.0, f64::MAX), plausible: (0.0, 10_000.0) }),
     row("workout", (Workouts, "s"), ACTIVITY,
         OmhBody::Activity, "Workouts", "duration_s", hours(),

@@ -18,8 +18,8 @@ CREATE UNIQUE INDEX enrolments_by_participant ON enrolments (study_id, participa
 -- When the patient or an operator last set the time zone; NULL while it is a default.
 ALTER TABLE patients ADD COLUMN time_zone_set_at INTEGER;
 UPDATE patients SET time_zone_set_at = created_at WHERE time_zone <> 'UTC';
--- The local offset in minutes east of UTC that the patient's samples carried on the last three days with any, where the
--- time zone has another; NULL where they agree.
+-- The local offset, in minutes east of UTC, that the samples of three days carried while the time zone has another one.
+-- NULL: the samples agree with the time zone.
 ALTER TABLE sync_status ADD COLUMN contradicting_offset INTEGER;
 
 -- SDNN and RMSSD are different measures. Each gets its own code; consents to the common one cover both.
@@ -42,6 +42,8 @@ SELECT patient_id, rmssd, study_id, granted_at, withdrawn_at, text_hash, jhe_con
 FROM consents JOIN split_codes ON code_id = sdnn ORDER BY id;
 INSERT INTO pending_consents (patient_id, study_id, code_id, text_hash, submitted_at)
 SELECT patient_id, study_id, rmssd, text_hash, submitted_at FROM pending_consents JOIN split_codes ON code_id = sdnn;
+-- Of these few days it is not known which measure was counted.
+DELETE FROM hourly_sample_counts WHERE code_id IN (SELECT sdnn FROM split_codes);
 UPDATE streams SET code_id = (SELECT rmssd FROM split_codes) WHERE series_type = 'heart_rate_variability_rmssd';
 DROP TABLE split_codes;
 
@@ -58,6 +60,7 @@ CREATE TABLE removed_observations (
     patient_id    INTEGER NOT NULL REFERENCES patients (id),
     code_id       INTEGER NOT NULL REFERENCES codes (id),
     series_type   TEXT    NOT NULL,
+    -- That of the row in a data set: a sleep has that of its episode.
     identifier    TEXT    NOT NULL,
     PRIMARY KEY (commit_number, identifier)
 ) STRICT, WITHOUT ROWID;
@@ -111,6 +114,19 @@ END;
 CREATE TRIGGER streams_entered_in_error AFTER UPDATE OF entered_in_error ON streams
 WHEN old.entered_in_error <> new.entered_in_error BEGIN
     UPDATE enrolments SET changed_at_commit = (SELECT number FROM next_commit) WHERE patient_id = new.patient_id;
+END;
+-- Devices are numbered by their streams.
+CREATE TRIGGER streams_delete AFTER DELETE ON streams BEGIN
+    UPDATE enrolments SET changed_at_commit = (SELECT number FROM next_commit) WHERE patient_id = old.patient_id;
+END;
+CREATE TRIGGER erasures_insert AFTER INSERT ON erasures BEGIN
+    UPDATE enrolments SET changed_at_commit = (SELECT number FROM next_commit) WHERE patient_id = new.patient_id;
+END;
+CREATE TRIGGER study_data_sources_insert AFTER INSERT ON study_data_sources BEGIN
+    UPDATE enrolments SET changed_at_commit = (SELECT number FROM next_commit) WHERE study_id = new.study_id;
+END;
+CREATE TRIGGER study_data_sources_delete AFTER DELETE ON study_data_sources BEGIN
+    UPDATE enrolments SET changed_at_commit = (SELECT number FROM next_commit) WHERE study_id = old.study_id;
 END;
 -- Samples without an offset of their own get another local time.
 CREATE TRIGGER patients_time_zone AFTER UPDATE OF time_zone ON patients WHEN old.time_zone <> new.time_zone BEGIN

@@ -91,7 +91,6 @@ pub fn apply(db: &Connection, patient: PatientId, snapshot: &JheConsentSnapshot)
     let mut reported = BTreeSet::new();
     for one in seen.all_studies() {
         let study = upsert_study(db, one, *at)?;
-        study::enrol(db, study, patient, *at)?;
         for scope in &one.scope_consents {
             let name = &scope.code.coding_code;
             // JHE may ask for codes that no wearable delivers and the catalogue lacks.
@@ -102,6 +101,10 @@ pub fn apply(db: &Connection, patient: PatientId, snapshot: &JheConsentSnapshot)
                 _ => None,
             };
             apply_answer(db, &RequestedConsent { patient, study, code, name }, answer, *at)?;
+        }
+        // A study of which no code is known has no participants here: an enrolment would take a number each time.
+        if reported.iter().any(|(reported, _)| *reported == study.0) {
+            study::enrol(db, study, patient, *at)?;
         }
     }
     delete_other_enrolments(db, patient, &reported)?;
@@ -207,9 +210,13 @@ fn upsert_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> StoreRe
 }
 
 fn replace_data_sources(db: &Connection, study: StudyId, one: &StudyConsents) -> StoreResult<()> {
-    db.prepare_cached("DELETE FROM study_data_sources WHERE study_id = ?")?.execute([study])?;
     let set = setting::get(db, "jhe.data_sources")?.unwrap_or_default();
     let naming = DataSourceNames::parse(&set).unwrap_or_default();
+    let names: Vec<&str> = one.data_sources.iter().map(|source| naming.our_name(&source.name)).collect();
+    // Sources that stay are left alone: a change makes every reader of a data set begin anew.
+    let delete = "DELETE FROM study_data_sources WHERE study_id = ? AND data_source_id NOT IN
+         (SELECT id FROM data_sources WHERE name IN (SELECT value FROM json_each(?)))";
+    db.prepare_cached(delete)?.execute(params![study, serde_json::json!(names).to_string()])?;
     for source in &one.data_sources {
         let insert =
             "INSERT INTO study_data_sources (study_id, data_source_id) SELECT ?, id FROM data_sources

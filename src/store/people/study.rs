@@ -32,7 +32,9 @@ pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     let delete = "DELETE FROM study_codes WHERE study_id = ?
          AND code_id NOT IN (SELECT id FROM codes WHERE code IN (SELECT value FROM json_each(?)))";
     db.execute(delete, params![id, serde_json::json!(codes).to_string()])?;
-    db.execute("DELETE FROM study_data_sources WHERE study_id = ?", [id])?;
+    let delete = "DELETE FROM study_data_sources WHERE study_id = ? AND data_source_id NOT IN
+         (SELECT id FROM data_sources WHERE name IN (SELECT value FROM json_each(?)))";
+    db.execute(delete, params![id, serde_json::json!(terms.data_sources).to_string()])?;
     insert_scopes_and_sources(db, id, terms)
 }
 
@@ -153,7 +155,7 @@ fn insert_scopes_and_sources(db: &Connection, id: StudyId, terms: &Terms) -> Sto
     for source in &terms.data_sources {
         let insert =
             "INSERT INTO study_data_sources (study_id, data_source_id) SELECT ?, id FROM data_sources
-             WHERE name = ?";
+             WHERE name = ? ON CONFLICT DO NOTHING";
         db.execute(insert, params![id, source])?;
     }
     Ok(())

@@ -53,6 +53,22 @@ const CONSENTS: &[&str] = &[
      ON CONFLICT DO NOTHING",
 ];
 
+/// Schema 4 split the code of heart rate variability; a replaced store of before has the common one, which is SDNN's now.
+const SPLIT_CODE: &str = "
+    UPDATE consents SET withdrawn_at = sdnn.withdrawn_at, withdrawal_seen_at = sdnn.withdrawal_seen_at,
+                        data_erased_at = coalesce(sdnn.data_erased_at, consents.data_erased_at)
+    FROM consents AS sdnn, codes AS one, codes AS other
+    WHERE one.code = 'local:heart_rate_variability_sdnn:1.0' AND other.code = 'local:heart_rate_variability_rmssd:1.0'
+      AND sdnn.code_id = one.id AND consents.code_id = other.id AND consents.patient_id = sdnn.patient_id
+      AND consents.study_id IS sdnn.study_id AND consents.granted_at = sdnn.granted_at
+      AND sdnn.withdrawn_at IS NOT NULL
+      AND EXISTS (SELECT 1 FROM replaced.codes WHERE code = 'local:heart-rate-variability:1.0')";
+
+/// Study numbers that were given since the backup are not given again.
+const STUDY_NUMBERS: &str = "
+    UPDATE studies SET next_participant = max(studies.next_participant, theirs.next_participant)
+    FROM replaced.studies AS theirs WHERE theirs.id = studies.id AND theirs.created_at = studies.created_at";
+
 /// Links and streams that turned out to be somebody else's, and accounts that were disabled.
 const OTHERS: &[&str] = &[
     "UPDATE links SET state = 'unlinked', unlinked_at = theirs.unlinked_at FROM replaced.links AS theirs
@@ -89,7 +105,7 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
     }
     let transaction = db.unchecked_transaction()?;
     erase_withdrawn(db)?;
-    let is_older_schema = !has_suspended_column(db)?;
+    let is_older_schema = !has_column(db, "consents", "suspended")?;
     for statement in CONSENTS.iter().chain(OTHERS) {
         let mut statement = (*statement).to_owned();
         if is_older_schema {
@@ -97,6 +113,10 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
             statement = statement.replace("theirs.covers_from", "NULL").replace("theirs.suspended", "0");
         }
         transaction.execute(&statement, [])?;
+    }
+    transaction.execute(SPLIT_CODE, [])?;
+    if has_column(db, "studies", "next_participant")? {
+        transaction.execute(STUDY_NUMBERS, [])?;
     }
     if lineage == Lineage::Continues {
         transaction.execute(ACCOUNTS, [])?;
@@ -114,13 +134,13 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
 /// they are withdrawn.
 fn has_suspended(db: &Connection) -> StoreResult<bool> {
     let has_rows = "SELECT EXISTS (SELECT 1 FROM replaced.consents WHERE suspended = 1)";
-    Ok(has_suspended_column(db)? && db.query_row(has_rows, [], |row| row.get(0))?)
+    Ok(has_column(db, "consents", "suspended")? && db.query_row(has_rows, [], |row| row.get(0))?)
 }
 
-fn has_suspended_column(db: &Connection) -> StoreResult<bool> {
-    let select =
-        "SELECT EXISTS (SELECT 1 FROM pragma_table_info('consents', 'replaced') WHERE name = 'suspended')";
-    Ok(db.query_row(select, [], |row| row.get(0))?)
+/// Returns true if the replaced store has a column: its schema may be older.
+fn has_column(db: &Connection, table: &str, column: &str) -> StoreResult<bool> {
+    let select = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?, 'replaced') WHERE name = ?)";
+    Ok(db.query_row(select, [table, column], |row| row.get(0))?)
 }
 
 /// Compares the audits: each entry's hash covers all entries before it.

@@ -100,6 +100,12 @@ pub fn find_last_commit(db: &Connection) -> StoreResult<Commit> {
     Ok(found.optional()?.unwrap_or(Commit { number: 0, instant: Timestamp::MIN }))
 }
 
+/// Returns true if the store has a commit. A restore removes those since the backup.
+pub fn has_commit(db: &Connection, number: i64) -> StoreResult<bool> {
+    let mut query = db.prepare_cached("SELECT EXISTS (SELECT 1 FROM commits WHERE number = ?)")?;
+    Ok(query.query_row([number], |row| row.get(0))?)
+}
+
 /// Lists the instants of all commits, by number.
 pub fn list_commits(db: &Connection) -> StoreResult<Vec<Commit>> {
     let mut query = db.prepare_cached("SELECT number, instant FROM commits ORDER BY number")?;
@@ -164,6 +170,14 @@ pub fn list_consents(db: &Connection, study: StudyId, patient: PatientId) -> Sto
         Ok(ConsentRow { code: row.get(0)?, display: row.get(1)?, grant, text })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Lists the codes of which withdrawn data are being erased or were erased, each with the time up to which.
+pub fn list_erased_codes(db: &Connection, patient: PatientId) -> StoreResult<BTreeMap<String, Timestamp>> {
+    let select = "SELECT code, max(data_erased_at) FROM consents JOIN codes ON codes.id = code_id
+         WHERE patient_id = ? AND data_erased_at IS NOT NULL GROUP BY code";
+    let mut query = db.prepare_cached(select)?;
+    Ok(query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
 /// Lists a patient's visible streams of the codes that a study asks for, in the order in which they were made.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::stream_key::StreamOwner;
-use crate::omh::identity::observation_uuid;
+use crate::omh::identity::StreamIdentity;
 use crate::store::error::StoreResult;
 use crate::store::outbox::enqueue;
 use crate::store::privacy::patient_tables::OBSERVATION_TABLES;
@@ -70,17 +70,13 @@ fn record_removal(
     let info = db.prepare_cached(&select)?.query_row([stream], observation::stream_from_row)?;
     let select = format!("{} WHERE stream_id = ? AND instant = ?", observation::SELECT);
     let one = db.prepare_cached(&select)?.query_row(params![stream, instant], observation::from_row)?;
+    let was_part = one.details.as_ref().is_some_and(|details| details.was_part);
+    let identifier = StreamIdentity::of_row(&info).uuid(one.instant, one.event(), was_part);
     db.prepare_cached(
         "INSERT INTO removed_observations (commit_number, patient_id, code_id, series_type, identifier)
          VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )?
-    .execute(params![
-        commit,
-        info.patient,
-        code,
-        info.series_type,
-        observation_uuid(&info, &one).to_string()
-    ])?;
+    .execute(params![commit, info.patient, code, info.series_type, identifier.to_string()])?;
     Ok(())
 }
 

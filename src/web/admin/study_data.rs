@@ -10,8 +10,9 @@ use warp::reply::Reply;
 
 use crate::app::state::App;
 use crate::app::study_data;
+use crate::common::failure::Failure;
 use crate::dataset::request::{Format, Request as DatasetRequest};
-use crate::model::study::StudyId;
+use crate::model::{account::VisibleTo, study::StudyId};
 use crate::web::access::{STAFF, Staff};
 use crate::web::admin::staff::find_study;
 use crate::web::layout::form;
@@ -59,20 +60,35 @@ async fn download(app: &App, request: &Request, staff: &Staff) -> HandlerResult 
         Some(fields.get("since").trim()).filter(|since| !since.is_empty()).map(str::parse).transpose();
     let since =
         since.map_err(|_| Refusal::bad("The commit is a number. An earlier download's README has it."))?;
-    let Ok(_running) = RUNNING.try_acquire() else {
+    if since.is_some() && staff.visible_to() != VisibleTo::Everybody {
+        // Whom an account of JHE may see changes at JHE, without a commit here.
+        return Err(Refusal::bad(
+            "An account of JHE downloads the complete data set. Leave the commit empty.",
+        ));
+    }
+    let Ok(running) = RUNNING.try_acquire() else {
         let text = "Two data sets are being made. Please try again in a minute.";
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Please wait", text));
     };
     let (id, study_name, now) = (study.id, study.terms.name, app.clock.now());
     let wanted = DatasetRequest { study: id, study_name, format, now, since, visible_to: staff.visible_to() };
     let directory = study_data::temporary_directory(app.store.directory())?;
-    let target = directory.path().join("study.zip");
-    study_data::write(&app.store, wanted, target.clone(), staff.actor())
-        .await
-        .map_err(|failure| if failure.is_usage() { Refusal::bad(failure.message) } else { failure.into() })?;
-    // The open file stays readable after its name is gone, however long the reader takes.
-    let file = std::fs::File::open(&target).map_err(|error| Refusal::bad(error.to_string()))?;
-    drop(directory);
+    let (store, actor, target) = (app.store.clone(), staff.actor(), directory.path().join("study.zip"));
+    // A task of its own: it ends with its permit and its files, also if the browser has gone.
+    let making = tokio::spawn(async move {
+        let made = study_data::write(&store, wanted, target.clone(), actor).await;
+        drop(running);
+        made?;
+        // The open file stays readable after its name is gone, however long the reader takes.
+        let file = std::fs::File::open(&target);
+        drop(directory);
+        file.map_err(|error| Failure::failed(format!("{}: {error}", target.display()), ""))
+    });
+    let made = making.await.map_err(|error| Failure::failed(error.to_string(), ""))?;
+    let file = made.map_err(|failure| match failure.is_usage() {
+        true => Refusal::bad(format!("{}: {}.", failure.message, failure.remedy)),
+        false => failure.into(),
+    })?;
     let mut answer = warp::reply::stream(stream(file)).into_response();
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));

@@ -21,7 +21,7 @@ fn a_wrong_study_directory_or_commit_is_refused_and_nothing_is_written() {
         ("1", &directory, &[][..], "is not empty"),
         ("1", &file, &[][..], "exists already"),
         ("1", &missing, &[][..], "create the directory above it"),
-        ("1", &new, &["--since", "999"][..], "999 is later"),
+        ("1", &new, &["--since", "999"][..], "the store has no commit 999"),
         ("1", &new, &["--format", "xml"][..], "csv, parquet"),
     ] {
         let path = out.display().to_string();
