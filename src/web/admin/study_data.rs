@@ -85,9 +85,12 @@ async fn download(app: &App, request: &Request, staff: &Staff) -> HandlerResult 
         file.map_err(|error| Failure::failed(format!("{}: {error}", target.display()), ""))
     });
     let made = making.await.map_err(|error| Failure::failed(error.to_string(), ""))?;
-    let file = made.map_err(|failure| match failure.is_usage() {
-        true => Refusal::bad(format!("{}: {}.", failure.message, failure.remedy)),
-        false => failure.into(),
+    let file = made.map_err(|failure| {
+        if failure.is_usage() {
+            Refusal::bad(format!("{}: {}.", failure.message, failure.remedy))
+        } else {
+            failure.into()
+        }
     })?;
     let mut answer = warp::reply::stream(stream(file)).into_response();
     let headers = answer.headers_mut();
