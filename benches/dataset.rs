@@ -54,6 +54,7 @@ fn main() {
 
 fn run(data: &Path, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
+    command.env_remove("JHE_OW_ROWS");
     let status = command.arg("--data-dir").arg(data).args(arguments).stdout(Stdio::null()).status().unwrap();
     assert!(status.success(), "{arguments:?}");
 }
@@ -110,6 +111,7 @@ fn measure(directory: &Path, program: &str, prepare: impl FnOnce(&mut Command)) 
                   now=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null || echo 0); \
                   [ \"${now:-0}\" -gt \"$peak\" ] && peak=$now; sleep 0.05; done; wait $pid || exit 1; echo $peak >&2";
     command.args(["sh", "-c", script, "sh", program]);
+    command.env_remove("JHE_OW_ROWS");
     prepare(&mut command);
     command.stdout(File::create(directory.join("out")).unwrap()).stderr(Stdio::piped());
     let began = Instant::now();

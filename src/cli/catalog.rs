@@ -37,6 +37,7 @@ struct CatalogRow {
     sent_to_jhe: bool,
     name: &'static str,
     shown_in: &'static str,
+    column: &'static str,
     plausible: (f64, f64),
     possible: (f64, f64),
 }
@@ -54,6 +55,7 @@ impl CatalogRow {
             sent_to_jhe: code.is_some_and(Code::is_sent_to_jhe),
             name: series.name,
             shown_in: series.display.unit,
+            column: series.column,
             plausible: series.limits.plausible,
             possible: series.limits.possible,
         }

@@ -2,6 +2,7 @@
 
 use crate::dataset::table::{Column, ColumnType, Table};
 use crate::model::catalog::code::CODES;
+use crate::model::catalog::loinc;
 use crate::model::catalog::series::SERIES;
 use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 
@@ -133,16 +134,18 @@ fn value_columns(series: &SeriesType) -> Vec<Column> {
         |column: Column| Column { code: code.map(|code| format!("{}|{}", code.system, code.code)), ..column };
     match series.body {
         OmhBody::BloodPressure => vec![
-            coded(in_unit("systolic_mmhg", "mmHg", "Systolic blood pressure", "Upper value.")),
-            coded(in_unit("diastolic_mmhg", "mmHg", "Diastolic blood pressure", "Lower value.")),
+            coded(in_unit("systolic_mmhg", "mm[Hg]", "Systolic blood pressure", "Upper value.")),
+            coded(in_unit("diastolic_mmhg", "mm[Hg]", "Diastolic blood pressure", "Lower value.")),
         ],
         OmhBody::Activity => vec![
             coded(in_unit("energy_kcal", "kcal", "Active energy", "Energy of the day's activity, if given.")),
             in_unit("distance_m", "m", "Distance", "Distance of the day, if given."),
         ],
         _ => {
-            let description = format!("{}, as measured, in {}.", series.name, series.unit);
-            vec![coded(in_unit(series.column, series.unit, series.name, &description))]
+            let description = format!("{}, as measured.", series.name);
+            let unit = loinc::find_unit(series.series_type, false, series.unit)
+                .map_or(series.unit, |unit| unit.ucum);
+            vec![coded(in_unit(series.column, unit, series.name, &description))]
         }
     }
 }
@@ -325,7 +328,12 @@ pub fn participants_table() -> Table {
             ),
             column("first_measurement", ColumnType::Instant, "First measurement, UTC", "Empty without data."),
             column("last_measurement", ColumnType::Instant, "Last measurement, UTC", "Empty without data."),
-            required("rows", ColumnType::Integer, "Rows", "Observations of the participant in this study."),
+            required(
+                "rows",
+                ColumnType::Integer,
+                "Rows",
+                "Rows of the participant in the tables of data types, `sleep` and `workouts`.",
+            ),
         ],
         primary_key: vec!["participant"],
         is_replaced: true,

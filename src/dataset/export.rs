@@ -275,23 +275,23 @@ impl Export<'_> {
             let zone = data.participant.zone.clone();
             let participant = data.participant.participant.as_str();
             let mut nights = Nights::default();
+            for (_, stream, _) in streams_of(&data.streams, series) {
+                nights.add_aliases(stream, dataset::list_event_aliases(db, stream.id)?);
+            }
             for (position, stream, series) in streams_of(&data.streams, series) {
                 let allowed = data.allowed(series.code);
                 let identity = StreamIdentity::of_row(stream);
-                let tally = &mut data.tally;
                 dataset::for_each_row(db, stream.id, |row: DataRow| -> Result<(), ExportError> {
                     if !is_covered(&allowed, &row) {
                         return Ok(());
                     }
-                    let (event, was_part) = event_of(row.details.as_ref());
-                    let identifier = identity.uuid(row.instant, event, was_part);
+                    let identifier = identity.uuid(row.instant, nights.event(stream, &row).as_deref(), false);
                     if row.details.as_ref().is_some_and(|details| details.deleted) {
                         if is_new(data.is_complete, *since, row.commit) && !data.is_complete {
                             removed.insert((participant.to_owned(), "sleep", identifier));
                         }
                         return Ok(());
                     }
-                    tally.add(row.instant, row.commit);
                     nights.add(position, stream, series, row, identifier);
                     Ok(())
                 })?;
@@ -302,16 +302,17 @@ impl Export<'_> {
             for night in nights.into_sorted() {
                 let Some(stream) = data.streams.get(night.stream) else { continue };
                 let arrived = commits.instant(night.commit);
+                data.tally.add(night.frame.start, night.commit);
                 // A night counts for the day of getting up.
-                let date = clock.local(night.end, night.end_zone).date;
+                let date = clock.local(night.frame.end, night.frame.end_zone).date;
                 found.add(Counted {
                     date,
-                    interval: Some(Interval { from: night.start, until: night.end }),
+                    interval: Some(Interval { from: night.frame.start, until: night.frame.end }),
                     is_raw: is_raw(stream),
-                    offset: night.end_zone.filter(|_| night.has_own_offset),
+                    offset: night.frame.end_zone.filter(|_| night.has_own_offset),
                     delay: arrived
-                        .filter(|at| night.revision == 0 && *at >= night.end)
-                        .map(|arrived| arrived.since(night.end)),
+                        .filter(|at| night.revision == 0 && *at >= night.frame.end)
+                        .map(|arrived| arrived.since(night.frame.end)),
                 });
                 if !is_new(data.is_complete, *since, night.commit) {
                     continue;
@@ -319,10 +320,10 @@ impl Export<'_> {
                 let local = LocalTime {
                     date,
                     is_of_sample: night.has_own_offset,
-                    ..clock.local(night.start, night.start_zone)
+                    ..clock.local(night.frame.start, night.frame.start_zone)
                 };
                 let mut cells = Vec::with_capacity(32);
-                push_time(&mut cells, participant, (night.start, Some(night.end)), local);
+                push_time(&mut cells, participant, (night.frame.start, Some(night.frame.end)), local);
                 push_night(&mut cells, &night);
                 let device = data.device_number(stream);
                 let arrived = arrived.unwrap_or(last.instant);

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::common::time::{Timestamp, ZoneOffset};
 use crate::model::catalog::series_type::{OmhBody, SeriesType};
 use crate::model::observation::StreamInfo;
-use crate::model::sample_details::{Measure, StageInterval};
+use crate::model::sample_details::{Measure, StageInterval, TimeFrame};
 use crate::store::samples::dataset::DataRow;
 
 /// One sleep of a participant.
@@ -15,10 +14,7 @@ use crate::store::samples::dataset::DataRow;
 pub(crate) struct Night {
     /// Position of its stream in the participant's list.
     pub(crate) stream: usize,
-    pub(crate) start: Timestamp,
-    pub(crate) end: Timestamp,
-    pub(crate) start_zone: Option<ZoneOffset>,
-    pub(crate) end_zone: Option<ZoneOffset>,
+    pub(crate) frame: TimeFrame,
     pub(crate) has_own_offset: bool,
     pub(crate) is_main_sleep: Option<bool>,
     pub(crate) asleep: Option<f64>,
@@ -26,23 +22,40 @@ pub(crate) struct Night {
     pub(crate) measures: BTreeMap<Measure, f64>,
     pub(crate) stages: Vec<StageInterval>,
     pub(crate) is_suspect: bool,
-    /// The identifier of the observation with the lowest rank.
     pub(crate) identifier: Uuid,
     rank: u8,
     pub(crate) commit: i64,
     pub(crate) revision: i64,
 }
 
-/// The identity of a sleep: the parts of a stream that its series types share, and its interval. Not OW's id: of a merged
-/// night, each series type may have another one.
-type NightKey = ((String, String, String, String), Timestamp, Timestamp);
+/// The parts of a stream that the series types of a sleep share.
+type SourceKey = (String, String, String, String);
 
 /// The sleeps of one participant.
 #[derive(Debug, Default)]
-pub(crate) struct Nights(BTreeMap<NightKey, Night>);
+pub(crate) struct Nights {
+    /// By source, and event or instant.
+    nights: BTreeMap<(SourceKey, String), Night>,
+    /// The event that another id names, as after OW has merged two parts of a night. A series type may know only one of
+    /// the ids.
+    aliases: BTreeMap<(SourceKey, String), String>,
+}
 
 impl Nights {
-    /// Adds an observation of a sleep.
+    /// Adds the further ids of a stream's events, before the observations of any stream.
+    pub(crate) fn add_aliases(&mut self, stream: &StreamInfo, aliases: Vec<(String, String)>) {
+        let source = source_key(stream);
+        self.aliases.extend(aliases.into_iter().map(|(alias, event)| ((source.clone(), alias), event)));
+    }
+
+    /// Returns the id of the event of a row, which all series types share; none for a sleep without one.
+    pub(crate) fn event(&self, stream: &StreamInfo, row: &DataRow) -> Option<String> {
+        let id = row.details.as_ref()?.id.as_deref()?;
+        let alias = self.aliases.get(&(source_key(stream), id.to_owned()));
+        Some(alias.cloned().unwrap_or_else(|| id.to_owned()))
+    }
+
+    /// Adds an observation of a sleep. `identifier` is that of the episode of its event.
     pub(crate) fn add(
         &mut self,
         position: usize,
@@ -51,24 +64,18 @@ impl Nights {
         row: DataRow,
         identifier: Uuid,
     ) {
+        let event = self.event(stream, &row).unwrap_or_else(|| row.instant.to_string());
         let details = row.details.unwrap_or_default();
         let Some(frame) = details.frame else { return };
-        let of = |text: &str| text.to_owned();
-        let stream_key = (of(&stream.system), of(&stream.provider), of(&stream.source), of(&stream.device));
-        let key = (stream_key, frame.start, frame.end);
-        // Each has the same identifier, unless OW has merged the night.
         let rank = match series.body {
             OmhBody::SleepEpisode => 0,
             OmhBody::TimeInBed => 1,
             OmhBody::SleepDuration => 2,
             _ => 3,
         };
-        let night = self.0.entry(key).or_insert_with(|| Night {
+        let night = self.nights.entry((source_key(stream), event)).or_insert_with(|| Night {
             stream: position,
-            start: frame.start,
-            end: frame.end,
-            start_zone: frame.start_zone,
-            end_zone: frame.end_zone,
+            frame,
             has_own_offset: row.zone.is_some(),
             is_main_sleep: None,
             asleep: None,
@@ -81,8 +88,9 @@ impl Nights {
             commit: row.commit,
             revision: row.revision,
         });
+        // Another series type may be older: its consent has ended.
         if rank < night.rank {
-            (night.rank, night.identifier) = (rank, identifier);
+            (night.rank, night.frame, night.has_own_offset) = (rank, frame, row.zone.is_some());
         }
         night.is_main_sleep = night.is_main_sleep.or(details.is_main_sleep);
         match series.body {
@@ -103,8 +111,13 @@ impl Nights {
 
     /// Returns the sleeps in the order of time.
     pub(crate) fn into_sorted(self) -> Vec<Night> {
-        let mut nights: Vec<Night> = self.0.into_values().collect();
-        nights.sort_by_key(|night| (night.start, night.identifier));
+        let mut nights: Vec<Night> = self.nights.into_values().collect();
+        nights.sort_by_key(|night| (night.frame.start, night.identifier));
         nights
     }
+}
+
+fn source_key(stream: &StreamInfo) -> SourceKey {
+    let of = |text: &str| text.to_owned();
+    (of(&stream.system), of(&stream.provider), of(&stream.source), of(&stream.device))
 }

@@ -44,11 +44,11 @@ fn resource(WrittenTable { table, rows, bytes }: &WrittenTable, format: Format) 
         "description": table.description,
         "path": format.file_name(table),
         "rows": rows,
-        "bytes": bytes,
         "replaces": table.is_replaced,
         "schema": {
             "fields": table.columns.iter().map(field).collect::<Vec<_>>(),
-            "missingValues": [""],
+            // An empty cell of Parquet is not a number in pandas, through which Frictionless reads it.
+            "missingValues": if format == Format::Csv { json!([""]) } else { json!(["", "nan"]) },
         },
     });
     if !table.primary_key.is_empty() {
@@ -56,6 +56,7 @@ fn resource(WrittenTable { table, rows, bytes }: &WrittenTable, format: Format) 
     }
     if format == Format::Csv {
         resource["profile"] = "tabular-data-resource".into();
+        resource["bytes"] = (*bytes).into();
         resource["format"] = "csv".into();
         resource["mediatype"] = "text/csv".into();
         resource["encoding"] = "utf-8".into();

@@ -74,8 +74,9 @@ fn convert_value(series: &SeriesType, provider: &str, record: &TimeseriesRecord<
     let found = record.unit.as_deref().unwrap_or(series.unit);
     let value = unit::convert(record.value, found, series.unit)
         .ok_or_else(|| format!("its unit is '{found}', not '{}'", series.unit))?;
-    // HealthKit gives saturation as a fraction, and OW labels that as percent.
-    let is_fraction = series.unit == "percent" && provider == "apple" && value > 0.0 && value <= 1.0;
+    // HealthKit gives percentages as fractions. OW converts the others and labels these as percent unchanged.
+    let is_unconverted = matches!(series.series_type, "oxygen_saturation" | "weather_humidity");
+    let is_fraction = is_unconverted && provider == "apple" && value > 0.0 && value <= 1.0;
     let value = if is_fraction { (value * PRECISION).round() / (PRECISION / 100.0) } else { value };
     if !value.is_finite() {
         return Err(format!("its value {:?} {found} is not a finite number", record.value));

@@ -17,6 +17,7 @@ use crate::omh::event_samples::{
 };
 
 const SECONDS_PER_MINUTE: f64 = 60.0;
+const ASLEEP: &[SleepStage] = &[SleepStage::Light, SleepStage::Deep, SleepStage::Rem, SleepStage::Asleep];
 
 /// Converts one record of the endpoint that `series` comes from. `zone` is the patient's; a summary's date is
 /// a day there. Parts of the record that are left out are reported in `faults`.
@@ -63,18 +64,25 @@ fn sleep(
     let (light, deep) =
         (minutes("light_minutes", Measure::LightSleep), minutes("deep_minutes", Measure::DeepSleep));
     let (rem, awake) = (minutes("rem_minutes", Measure::RemSleep), minutes("awake_minutes", Measure::Awake));
-    let stages = [light, deep, rem];
+    let intervals = stage_intervals(record);
+    let mut stages = [light, deep, rem];
+    if record["stages"].is_null() {
+        // OW gave the stages one by one and no sums.
+        for (sum, stage) in stages.iter_mut().zip([SleepStage::Light, SleepStage::Deep, SleepStage::Rem]) {
+            sum.1 = sum_of(&intervals, &[stage]);
+        }
+    }
     // OW writes 0 for an unknown stage, so 0 minutes awake are known only together with other stages.
     let awake = awake.1.filter(|awake| has_stages(&stages) || *awake > 0.0);
     let mut seconds = |key| numbers.read(record, key, f64::MAX);
     let sleep = SleepRecord {
         id: event_id(record),
         frame,
-        is_main_sleep: Some(!record["is_nap"].as_bool().unwrap_or(false)),
-        asleep: seconds("sleep_duration_seconds"),
+        is_main_sleep: record["is_nap"].as_bool().map(|is_nap| !is_nap),
+        asleep: seconds("sleep_duration_seconds").or_else(|| sum_of(&intervals, ASLEEP)),
         in_bed: seconds("time_in_bed_seconds").or_else(|| seconds("duration_seconds")),
         stages,
-        stage_intervals: stage_intervals(record),
+        stage_intervals: intervals,
         others: [
             (Measure::Awake, awake),
             numbers.measure(record, "efficiency_percent", Measure::Efficiency, 1.0),
@@ -84,12 +92,20 @@ fn sleep(
     sleep.into_sample(body)
 }
 
-/// Reads the intervals of a night's stages. One without a valid start and end is left out: the sums stand beside them.
+/// Returns the time in seconds that a night spent in these stages; none if it has no intervals.
+fn sum_of(intervals: &[StageInterval], stages: &[SleepStage]) -> Option<f64> {
+    let of_stages = intervals.iter().filter(|StageInterval(stage, ..)| stages.contains(stage));
+    let length = |StageInterval(_, start, end): &StageInterval| end.since(*start).as_secs_f64();
+    (!intervals.is_empty()).then(|| of_stages.map(length).sum())
+}
+
+/// Reads the intervals of a night's stages. One without a valid start and end is left out: the record also has the sums.
 fn stage_intervals(record: &Value) -> Vec<StageInterval> {
     let interval = |interval: &Value| {
         let time = |key: &str| Timestamp::parse(interval[key].as_str()?).ok();
         let stage = SleepStage::parse(interval["stage"].as_str()?);
-        Some(StageInterval(stage, time("start_time")?, time("end_time")?))
+        let (start, end) = (time("start_time")?, time("end_time")?);
+        (start < end).then_some(StageInterval(stage, start, end))
     };
     record["sleep_stage_intervals"].as_array().into_iter().flatten().filter_map(interval).collect()
 }

@@ -55,7 +55,10 @@ pub const SLEEP_DURATION: &str = "omh:sleep-duration:2.0";
 pub const TIME_IN_BED: &str = "ieee:time-in-bed:1.0";
 pub const BODY_FAT: &str = "omh:body-fat-percentage:2.0";
 pub const BMI: &str = "omh:body-mass-index:3.0";
-pub const CALORIES: &str = "omh:calories-burned:3.0";
+pub const CALORIES: &str = "omh:calories-burned:2.0";
+pub const SPEED: &str = "omh:speed:1.0";
+pub const AMBIENT_SOUND: &str = "ieee:ambient-sound:1.0";
+pub const AMBIENT_TEMPERATURE: &str = "ieee:ambient-temperature:1.0";
 pub const HRV_SDNN: &str = local!("heart_rate_variability_sdnn");
 pub const HRV_RMSSD: &str = local!("heart_rate_variability_rmssd");
 
@@ -241,7 +244,7 @@ pub const CODES: &[Code] = &[
         "Cadence: how fast your steps or pedals turn."),
     ours(LOCAL, (local!("power"), "Power"),
         "Power: how much power you put into an exercise."),
-    ours(LOCAL, (local!("speed"), "Speed"),
+    ours(OPEN_M_HEALTH, (SPEED, "Speed"),
         "Speed: how fast you move in an exercise."),
     ours(LOCAL, (local!("underwater_depth"), "Diving depth"),
         "Diving depth: how deep you dive."),
@@ -251,7 +254,7 @@ pub const CODES: &[Code] = &[
         "Place: the place where you are, east or west."),
     ours(LOCAL, (local!("elevation"), "Elevation"),
         "Elevation: how high above the sea you are."),
-    ours(LOCAL, (local!("environmental_audio_exposure"), "Noise around you"),
+    ours(IEEE_1752, (AMBIENT_SOUND, "Noise around you"),
         "Noise around you: how loud it is around you."),
     ours(LOCAL, (local!("headphone_audio_exposure"), "Loudness of headphones"),
         "Loudness of headphones: how loud your headphones are."),
@@ -263,10 +266,8 @@ pub const CODES: &[Code] = &[
         "UV exposure: how strong the sun is on you."),
     ours(LOCAL, (local!("water_temperature"), "Water temperature"),
         "Water temperature: the temperature of the water you are in."),
-    ours(LOCAL, (local!("air_temperature"), "Air temperature"),
-        "Air temperature: the temperature of the air around you."),
-    ours(LOCAL, (local!("weather_temperature"), "Outdoor temperature"),
-        "Outdoor temperature: the temperature of the weather where you exercise."),
+    ours(IEEE_1752, (AMBIENT_TEMPERATURE, "Air temperature"),
+        "Air temperature and outdoor temperature: how warm it is around you and where you exercise."),
     ours(LOCAL, (local!("weather_humidity"), "Humidity"),
         "Humidity: the humidity of the air where you exercise."),
     ours(LOCAL, (local!("insulin_delivery"), "Insulin"),
@@ -319,14 +320,13 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("Running and other sports", &[
         local!("running_power"), local!("running_speed"), local!("running_vertical_oscillation"),
         local!("running_ground_contact_time"), local!("running_stride_length"), local!("running_vertical_ratio"),
-        local!("running_stance_time_balance"), local!("cadence"), local!("power"), local!("speed"),
+        local!("running_stance_time_balance"), local!("cadence"), local!("power"), SPEED,
         local!("underwater_depth"),
     ]),
     ("Surroundings and place", &[
-        local!("latitude"), local!("longitude"), local!("elevation"), local!("environmental_audio_exposure"),
+        local!("latitude"), local!("longitude"), local!("elevation"), AMBIENT_SOUND,
         local!("headphone_audio_exposure"), local!("environmental_sound_reduction"), local!("time_in_daylight"),
-        local!("uv_exposure"), local!("water_temperature"), local!("air_temperature"),
-        local!("weather_temperature"), local!("weather_humidity"),
+        local!("uv_exposure"), local!("water_temperature"), AMBIENT_TEMPERATURE,  local!("weather_humidity"),
     ]),
     ("Food, drink and medicine", &[
         local!("insulin_delivery"), local!("number_of_alcoholic_beverages"), local!("hydration"),

@@ -1,6 +1,8 @@
 //! The table of OW's other series types. Most have no schema of OMH or IEEE and get a local code.
 
-use crate::model::catalog::code::{BMI, BODY_FAT, CALORIES, local};
+use crate::model::catalog::code::{
+    AMBIENT_SOUND, AMBIENT_TEMPERATURE, BMI, BODY_FAT, CALORIES, SPEED, local,
+};
 use crate::model::catalog::series_type::OmhBody::Value;
 use crate::model::catalog::series_type::OwEndpoint::Timeseries;
 use crate::model::catalog::series_type::{Limits, SeriesType, in_unit, row, sum};
@@ -192,7 +194,7 @@ pub(super) static MORE_SERIES: [SeriesType; 78] = [
     row("power", (Timeseries(&["power"]), "watts"), local!("power"),
         Value("power", "W"), "Power", "power_w", in_unit("W"),
         Limits { chart: (0.0, 500.0), possible: (0.0, f64::MAX), plausible: (0.0, 2500.0) }),
-    row("speed", (Timeseries(&["speed"]), "m_per_s"), local!("speed"),
+    row("speed", (Timeseries(&["speed"]), "m_per_s"), SPEED,
         Value("speed", "m/s"), "Speed", "speed_m_s", in_unit("m/s"),
         Limits { chart: (0.0, 15.0), possible: (0.0, f64::MAX), plausible: (0.0, 60.0) }),
     row("underwater_depth", (Timeseries(&["underwater_depth"]), "meters"), local!("underwater_depth"),
@@ -207,8 +209,8 @@ pub(super) static MORE_SERIES: [SeriesType; 78] = [
     row("elevation", (Timeseries(&["elevation"]), "meters"), local!("elevation"),
         Value("elevation", "m"), "Elevation", "elevation_m", in_unit("m"),
         Limits { chart: (0.0, 3000.0), possible: (-12_000.0, 100_000.0), plausible: (-500.0, 9000.0) }),
-    row("environmental_audio_exposure", (Timeseries(&["environmental_audio_exposure"]), "dB"), local!("environmental_audio_exposure"),
-        Value("environmental_audio_exposure", "dB"), "Noise around you", "environmental_audio_exposure_db", in_unit("dB"),
+    row("environmental_audio_exposure", (Timeseries(&["environmental_audio_exposure"]), "dB"), AMBIENT_SOUND,
+        Value("ambient_sound", "dB"), "Noise around you", "environmental_audio_exposure_db", in_unit("dB"),
         Limits { chart: (30.0, 110.0), possible: (-50.0, 250.0), plausible: (0.0, 140.0) }),
     row("headphone_audio_exposure", (Timeseries(&["headphone_audio_exposure"]), "dB"), local!("headphone_audio_exposure"),
         Value("headphone_audio_exposure", "dB"), "Loudness of headphones", "headphone_audio_exposure_db", in_unit("dB"),
@@ -225,11 +227,11 @@ pub(super) static MORE_SERIES: [SeriesType; 78] = [
     row("water_temperature", (Timeseries(&["water_temperature"]), "celsius"), local!("water_temperature"),
         Value("water_temperature", "C"), "Water temperature", "water_temperature_celsius", in_unit("°C"),
         Limits { chart: (5.0, 35.0), possible: (-273.15, f64::MAX), plausible: (-5.0, 50.0) }),
-    row("air_temperature", (Timeseries(&["air_temperature"]), "celsius"), local!("air_temperature"),
-        Value("air_temperature", "C"), "Air temperature", "air_temperature_celsius", in_unit("°C"),
+    row("air_temperature", (Timeseries(&["air_temperature"]), "celsius"), AMBIENT_TEMPERATURE,
+        Value("ambient_temperature", "C"), "Air temperature", "air_temperature_celsius", in_unit("°C"),
         Limits { chart: (-10.0, 40.0), possible: (-273.15, f64::MAX), plausible: (-90.0, 60.0) }),
-    row("weather_temperature", (Timeseries(&["weather_temperature"]), "celsius"), local!("weather_temperature"),
-        Value("weather_temperature", "C"), "Outdoor temperature", "weather_temperature_celsius", in_unit("°C"),
+    row("weather_temperature", (Timeseries(&["weather_temperature"]), "celsius"), AMBIENT_TEMPERATURE,
+        Value("ambient_temperature", "C"), "Outdoor temperature", "weather_temperature_celsius", in_unit("°C"),
         Limits { chart: (-10.0, 40.0), possible: (-273.15, f64::MAX), plausible: (-90.0, 60.0) }),
     row("weather_humidity", (Timeseries(&["weather_humidity"]), "percent"), local!("weather_humidity"),
         Value("weather_humidity", "%"), "Humidity", "weather_humidity_percent", in_unit("%"),

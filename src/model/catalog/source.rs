@@ -12,8 +12,8 @@ pub struct DataSource {
     pub kind: &'static str,
     /// OW's series types that it delivers, from OW's `/meta/coverage`.
     pub series: &'static [&'static str],
-    /// True if it delivers nights. Every provider delivers workouts.
     pub has_sleep: bool,
+    pub has_workouts: bool,
 }
 
 impl DataSource {
@@ -22,7 +22,8 @@ impl DataSource {
         let delivers = |one: &&SeriesType| match one.origin {
             OwEndpoint::Timeseries(types) => types.iter().all(|name| self.series.contains(name)),
             OwEndpoint::Sleep => self.has_sleep,
-            OwEndpoint::Workouts | OwEndpoint::Activity => true,
+            // OW sums a day up from energy and distance, also those of workouts.
+            OwEndpoint::Workouts | OwEndpoint::Activity => self.has_workouts,
         };
         let mut codes: Vec<&str> = SERIES.iter().filter(delivers).map(|one| one.code).collect();
         codes.sort_unstable();
@@ -31,20 +32,24 @@ impl DataSource {
     }
 }
 
-const fn device(name: &'static str, has_sleep: bool, series: &'static [&'static str]) -> DataSource {
-    DataSource { name, kind: "personal_device", series, has_sleep }
+const fn device(
+    name: &'static str,
+    (has_sleep, has_workouts): (bool, bool),
+    series: &'static [&'static str],
+) -> DataSource {
+    DataSource { name, kind: "personal_device", series, has_sleep, has_workouts }
 }
 
 /// Every data source that the seed creates.
 #[rustfmt::skip]
 pub const DATA_SOURCES: &[DataSource] = &[
-    device("Oura", true, &[
+    device("Oura", (true, true), &[
         "active_time", "breathing_disturbance_index", "cardiovascular_age", "distance_walking_running", "energy",
         "heart_rate", "heart_rate_variability_rmssd", "height", "oxygen_saturation", "respiratory_rate",
         "resting_heart_rate", "skin_temperature_deviation", "skin_temperature_trend_deviation", "steps", "vo2_max",
         "weight",
     ]),
-    device("Garmin", true, &[
+    device("Garmin", (true, true), &[
         "active_time", "air_temperature", "blood_pressure_diastolic", "blood_pressure_systolic",
         "body_fat_percentage", "body_mass_index", "cadence", "distance_walking_running", "elevation", "energy",
         "flights_climbed", "garmin_body_battery", "garmin_fitness_age", "garmin_stress_level", "heart_rate",
@@ -52,23 +57,23 @@ pub const DATA_SOURCES: &[DataSource] = &[
         "oxygen_saturation", "power", "respiratory_rate", "resting_heart_rate", "skeletal_muscle_mass",
         "skin_temperature", "speed", "steps", "vo2_max", "weight",
     ]),
-    device("Fitbit", false, &[]),
-    device("Whoop", true, &[
+    device("Fitbit", (false, true), &[]),
+    device("Whoop", (true, true), &[
         "heart_rate_variability_rmssd", "height", "oxygen_saturation", "resting_heart_rate", "skin_temperature",
         "weight",
     ]),
-    device("Polar", true, &[
+    device("Polar", (true, true), &[
         "active_time", "body_temperature", "distance_walking_running", "energy", "heart_rate",
         "heart_rate_variability_rmssd", "oxygen_saturation", "skin_temperature", "skin_temperature_deviation",
         "steps",
     ]),
-    device("Suunto", true, &[
+    device("Suunto", (true, true), &[
         "energy", "heart_rate", "heart_rate_variability_rmssd", "oxygen_saturation", "resting_heart_rate", "steps",
     ]),
-    device("Strava", false, &[
+    device("Strava", (false, true), &[
         "cadence", "heart_rate", "power", "speed",
     ]),
-    device("Google", true, &[
+    device("Google", (true, true), &[
         "average_met", "basal_energy", "blood_glucose", "blood_pressure_diastolic", "blood_pressure_systolic",
         "body_fat_mass", "body_fat_percentage", "body_mass_index", "body_temperature", "cadence",
         "distance_walking_running", "energy", "flights_climbed", "heart_rate", "heart_rate_variability_rmssd",
@@ -77,7 +82,7 @@ pub const DATA_SOURCES: &[DataSource] = &[
         "running_vertical_oscillation", "skeletal_muscle_mass", "speed", "steps", "swimming_stroke_count",
         "vo2_max", "weather_humidity", "weather_temperature", "weight",
     ]),
-    device("Samsung", true, &[
+    device("Samsung", (true, true), &[
         "average_met", "basal_energy", "blood_glucose", "blood_pressure_diastolic", "blood_pressure_systolic",
         "body_fat_mass", "body_fat_percentage", "body_mass_index", "body_temperature", "cadence",
         "distance_walking_running", "energy", "flights_climbed", "heart_rate", "heart_rate_variability_rmssd",
@@ -86,10 +91,10 @@ pub const DATA_SOURCES: &[DataSource] = &[
         "running_vertical_oscillation", "skeletal_muscle_mass", "speed", "steps", "swimming_stroke_count",
         "vo2_max", "weather_humidity", "weather_temperature", "weight",
     ]),
-    device("Ultrahuman", true, &[
+    device("Ultrahuman", (true, false), &[
         "active_time", "body_temperature", "heart_rate", "heart_rate_variability_sdnn", "steps", "vo2_max",
     ]),
-    device("Apple", true, &[
+    device("Apple", (true, true), &[
         "atrial_fibrillation_burden", "average_met", "basal_energy", "blood_alcohol_content", "blood_glucose",
         "blood_pressure_diastolic", "blood_pressure_systolic", "body_fat_percentage", "body_mass_index",
         "body_temperature", "cadence", "distance_cycling", "distance_downhill_snow_sports", "distance_other",
@@ -108,7 +113,7 @@ pub const DATA_SOURCES: &[DataSource] = &[
         "walking_step_length", "water_temperature", "weather_humidity", "weather_temperature", "weight",
         "workout_effort_score",
     ]),
-    device("Sensorbio", true, &[
+    device("Sensorbio", (true, true), &[
         "distance_walking_running", "energy", "heart_rate", "heart_rate_variability_rmssd", "oxygen_saturation",
         "respiratory_rate", "resting_heart_rate", "steps",
     ]),
@@ -143,6 +148,15 @@ mod tests {
             let mut listed = source.series.to_vec();
             listed.sort_unstable();
             assert_eq!(listed, expected, "{provider}");
+            let has = |fields: &str| {
+                let fields = coverage[fields].as_array().unwrap().iter();
+                fields.flat_map(|field| field["providers"].as_array().unwrap()).any(|one| *one == *provider)
+            };
+            assert_eq!(
+                (source.has_sleep, source.has_workouts),
+                (has("sleep_fields"), has("workout_fields")),
+                "{provider}"
+            );
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::model::catalog::{code::CODES, source::DATA_SOURCES};
 use crate::model::study::Scope;
 use crate::store::error::{StoreError, StoreResult};
 
-/// Inserts the codes and data sources of the catalogue that are missing and returns their number.
+/// Inserts the codes and data sources of the catalogue that are missing and returns their number. Each data source then
+/// delivers what the catalogue says, and nothing that an older version said.
 pub fn seed(db: &Connection) -> StoreResult<usize> {
     let mut made = 0;
     for code in CODES {
@@ -19,12 +20,19 @@ pub fn seed(db: &Connection) -> StoreResult<usize> {
     for source in DATA_SOURCES {
         let insert = "INSERT INTO data_sources (name, type) VALUES (?, ?) ON CONFLICT DO NOTHING";
         made += db.execute(insert, params![source.name, source.kind])?;
-        for code in source.codes() {
-            let insert = "INSERT INTO data_source_codes (data_source_id, code_id)
+        let delivered = source.codes();
+        for code in CODES {
+            let change = if delivered.contains(&code.code) {
+                "INSERT INTO data_source_codes (data_source_id, code_id)
                  SELECT data_sources.id, codes.id FROM data_sources, codes
                  WHERE data_sources.name = ? AND codes.code = ?
-                 ON CONFLICT DO NOTHING";
-            db.execute(insert, params![source.name, code])?;
+                 ON CONFLICT DO NOTHING"
+            } else {
+                "DELETE FROM data_source_codes
+                 WHERE data_source_id = (SELECT id FROM data_sources WHERE name = ?)
+                   AND code_id = (SELECT id FROM codes WHERE code = ?)"
+            };
+            db.prepare_cached(change)?.execute(params![source.name, code.code])?;
         }
     }
     Ok(made)
@@ -47,11 +55,11 @@ pub fn require(db: &Connection, code: &str) -> StoreResult<i64> {
     let hint = if seeded.contains(&code) {
         "Run seed first.".to_owned()
     } else if stored.is_empty() {
-        format!("Run seed first. It makes {}.", seeded.join(", "))
+        "Run seed first. `jhe-ow catalog` lists the codes that it makes.".to_owned()
     } else {
         let stored: Vec<&str> = stored.iter().map(String::as_str).collect();
         match find_similar(code, &stored).as_slice() {
-            [] => format!("There are {}.", stored.join(", ")),
+            [] => "`jhe-ow catalog` lists the codes.".to_owned(),
             like => format!("Did you mean {}?", like.join(" or ")),
         }
     };
@@ -137,6 +145,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_seed_ends_what_a_source_no_longer_delivers() {
+        let db = crate::store::engine::open::in_memory();
+        seed(&db).unwrap();
+        let delivered = || -> i64 {
+            let select = "SELECT count(*) FROM data_source_codes";
+            db.query_row(select, [], |row| row.get(0)).unwrap()
+        };
+        let before = delivered();
+        db.execute("INSERT OR IGNORE INTO data_source_codes SELECT data_sources.id, codes.id FROM data_sources, codes", [])
+            .unwrap();
+        assert!(delivered() > before);
+        seed(&db).unwrap();
+        assert_eq!(delivered(), before);
+    }
+
+    #[test]
     fn an_unknown_code_gets_a_suggestion() {
         let db = crate::store::engine::open::in_memory();
         let said = |code| require(&db, code).unwrap_err().to_string();
@@ -145,7 +169,7 @@ mod tests {
             "{}",
             said("omh:heart-rate:2.0")
         );
-        assert!(said("heart-rate").contains("Run seed first. It makes "));
+        assert!(said("heart-rate").contains("Run seed first. `jhe-ow catalog` lists"));
         seed(&db).unwrap();
         for (code, meant) in [
             ("heart-rate", "omh:heart-rate:2.0"),
@@ -157,11 +181,7 @@ mod tests {
             assert_eq!(said(code), format!("CodeableConcept '{code}' not found. Did you mean {meant}?"));
         }
         for code in ["zzz", "", "omh::"] {
-            assert!(
-                said(code).contains("not found. There are QuestionnaireResponse, ieee:"),
-                "{}",
-                said(code)
-            );
+            assert!(said(code).ends_with("not found. `jhe-ow catalog` lists the codes."), "{}", said(code));
         }
     }
 }

@@ -190,6 +190,15 @@ pub fn list_streams(db: &Connection, study: StudyId, patient: PatientId) -> Stor
     Ok(query.query_map(params![study, patient], stream_from_row)?.collect::<Result<_, _>>()?)
 }
 
+/// Lists the further ids of a stream's events, each with the id under which the event is stored.
+pub fn list_event_aliases(db: &Connection, stream: i64) -> StoreResult<Vec<(String, String)>> {
+    let select =
+        "SELECT event_id, details ->> 'id' FROM event_ids JOIN observations USING (stream_id, instant)
+         WHERE stream_id = ? AND event_id <> details ->> 'id'";
+    let mut query = db.prepare_cached(select)?;
+    Ok(query.query_map([stream], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
 /// Calls `visit` for each observation of a stream, in the order of time.
 pub fn for_each_row<E: From<StoreError>>(
     db: &Connection,

@@ -137,7 +137,10 @@ pub(crate) fn find_questions(
                 measured.insert(scope.code.clone());
             }
             match entry {
-                Some(entry) if is_delivered => scopes.push((scope.clone(), Some(load_active(db, entry)?))),
+                // A consent that was given here can be withdrawn here, also after its device is gone.
+                Some(entry) if is_delivered || !study.is_of_jhe => {
+                    scopes.push((scope.clone(), Some(load_active(db, entry)?)));
+                }
                 Some(_) => {}
                 None if is_measured && is_delivered => scopes.push((scope.clone(), None)),
                 None if is_delivered => unmeasured.push(scope.clone()),

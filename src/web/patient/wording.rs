@@ -110,7 +110,7 @@ mod tests {
         let wording = Wording::new(&study("To learn."), &all, "last day");
         assert_eq!(
             (VERSION, wording.hash().hex().as_str()),
-            ("2026-11-29", "c49b69865e360fad14b60d7381d2e2895703731c372bea2f67447e6313d2f65f")
+            ("2026-11-29", "f17de1a5b18da09ab9d344e14b52bd4903966eff8658a3eb63012a9f289f52d8")
         );
     }
 }

@@ -34,7 +34,10 @@ fn arguments_are_checked() {
             "there is no time zone 'Mars/Olympus'",
         ),
         (vec!["patient", "add", "--name", "A", "--ow-user", "123"], "is not an OW user id"),
-        (vec!["patient", "add", "--name", "A", "--consent", "omh:pulse:1.0"], "not found. There are "),
+        (
+            vec!["patient", "add", "--name", "A", "--consent", "omh:pulse:1.0"],
+            "not found. `jhe-ow catalog` lists the codes.",
+        ),
         (
             vec!["patient", "add", "--name", "A", "--consent", "heart-rate"],
             "CodeableConcept 'heart-rate' not found. Did you mean omh:heart-rate:2.0?",
