@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use clap::error::ErrorKind;
 
 use crate::support::command_lines::{calls, mentioned, shell_lines, shortest_calls, understand};
+use crate::support::doctor::sql;
 use crate::support::harness::*;
 
 /// Lines of the README that need something that is not there in a test, by what is in them.
@@ -72,6 +73,7 @@ fn with_local_values(line: &str, world: &World, linked: &str, unlinked: &str) ->
         .replace("UUID", unlinked)
         .replace("--patient-id 7", "--patient-id 2")
         .replace(" ID", " 1")
+        .replace("--out sleep-and-heart", &format!("--out {}/set", world.directory.path().display()))
         .replace("/mnt/backup", &world.directory.path().display().to_string())
 }
 
@@ -98,6 +100,11 @@ fn the_readmes_self_contained_commands_succeed() {
     let other = world.sim.add_user();
     // Somebody without a link, as number 1; whom the README adds is number 2.
     assert_eq!(world.run(&["patient", "add", "--name", "B"]).code, 0);
+    sql(
+        &world,
+        "INSERT INTO studies (name, organization, purpose, contact, created_at)
+         VALUES ('Sleep and Heart', 'Lab', 'Why', 'Ada', 0)",
+    );
     let mut ran = Vec::new();
     for line in DOCUMENTS.iter().flat_map(|name| shell_lines(&document(name))) {
         if NEEDS_MORE.iter().any(|(part, _)| line.contains(part)) {
