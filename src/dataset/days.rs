@@ -86,6 +86,8 @@ pub struct Days<'a> {
     /// Measures the wear time.
     is_heart_rate: bool,
     found: BTreeMap<Date, Found>,
+    /// The day of the last row, which is taken out of `found`.
+    open: Option<(Date, Found)>,
     has_instants: bool,
     first_grant: Timestamp,
     /// The day of the last row and its foreign offset, with its bounds: most rows share them.
@@ -115,12 +117,16 @@ impl<'a> Days<'a> {
         is_heart_rate: bool,
         first_grant: Timestamp,
     ) -> Self {
-        let (found, has_instants, last) = (BTreeMap::new(), false, None);
-        Self { zone, allowed, is_heart_rate, found, has_instants, first_grant, last }
+        let (found, open, has_instants, last) = (BTreeMap::new(), None, false, None);
+        Self { zone, allowed, is_heart_rate, found, open, has_instants, first_grant, last }
     }
 
     pub fn add(&mut self, row: Counted) {
-        let day = self.found.entry(row.date).or_default();
+        if self.open.as_ref().is_none_or(|(date, _)| *date != row.date) {
+            let next = self.found.remove(&row.date).unwrap_or_default();
+            self.found.extend(self.open.replace((row.date, next)));
+        }
+        let Some((_, day)) = &mut self.open else { return };
         day.samples[usize::from(row.is_raw)] += 1;
         if let Some(delay) = row.delay {
             day.delayed += 1;
@@ -148,7 +154,8 @@ impl<'a> Days<'a> {
     }
 
     /// Returns the days with data, and those without from the first one with data to that of `as_of`.
-    pub fn finish(self, as_of: Timestamp) -> Vec<Day> {
+    pub fn finish(mut self, as_of: Timestamp) -> Vec<Day> {
+        self.found.extend(self.open.take());
         let Some((&first, _)) = self.found.first_key_value() else { return Vec::new() };
         let date = |at: Timestamp| at.to_jiff().map_or(first, |at| self.zone.to_datetime(at).date());
         let (begin, today) = (first.max(date(self.first_grant.minus(BEFORE_GRANT))), date(as_of));

@@ -17,8 +17,9 @@ use crate::dataset::package;
 use crate::dataset::parquet::ParquetWriter;
 use crate::dataset::request::{Description, Format, Request};
 use crate::dataset::rows::{
-    Commits, LocalClock, LocalTime, Origin, ParticipantData, begin_and_end, is_raw, push_time,
+    Arrivals, Commits, LocalClock, LocalTime, Origin, ParticipantData, begin_and_end, is_raw, push_time,
 };
+use crate::dataset::study_columns;
 use crate::dataset::table::{Cell, Sink, Table, TableWriter, WrittenTable};
 use crate::model::catalog::method::{self, Statistic};
 use crate::model::catalog::series;
@@ -91,6 +92,7 @@ struct Export<'a> {
     removed: BTreeSet<(String, &'static str, uuid::Uuid)>,
     written: Vec<WrittenTable>,
     days: OpenTable,
+    events: OpenTable,
 }
 
 /// A table whose file is open.
@@ -149,12 +151,14 @@ pub fn write_tables(
         streams.retain(|stream| terms.accepts_provider(&stream.provider));
         participants.push(ParticipantData::new(participant, consents, &erased, streams, since));
     }
-    let (commits, days) = (Commits::new(dataset::list_commits(db)?), open(sink, columns::days_table())?);
-    let (removed, written) = (BTreeSet::new(), Vec::new());
+    let (commits, days) =
+        (Commits::new(dataset::list_commits(db)?), open(sink, study_columns::days_table())?);
+    let (removed, written, events) =
+        (BTreeSet::new(), Vec::new(), open(sink, study_columns::sync_events_table())?);
     // The clock may have been set back since the last commit.
     let as_of = now.max(last.instant);
     let mut export =
-        Export { db, study, since, sink, last, as_of, commits, participants, removed, written, days };
+        Export { db, study, since, sink, last, as_of, commits, participants, removed, written, days, events };
     let codes = dataset::list_codes(db, study)?;
     let (sleep, others): (Vec<_>, Vec<_>) =
         series_of_codes(&codes).partition(|series| series.origin == OwEndpoint::Sleep);
@@ -194,7 +198,7 @@ fn event_of(details: Option<&SampleDetails>) -> (Option<&str>, bool) {
 impl Export<'_> {
     /// Writes the table of a series type, except for sleep.
     fn series(&mut self, series: &'static SeriesType) -> Result<(), ExportError> {
-        let Self { db, since, sink, commits, participants, removed, days, last, as_of, .. } = self;
+        let Self { db, since, sink, commits, participants, removed, days, events, last, as_of, .. } = self;
         let mut out = open(*sink, columns::series_table(series))?;
         for data in participants.iter_mut() {
             let allowed = data.allowed(series.code);
@@ -202,6 +206,7 @@ impl Export<'_> {
             let mut clock = LocalClock::new(&zone);
             let is_heart_rate = series.series_type == "heart_rate";
             let mut found = Days::new(&zone, &allowed, is_heart_rate, data.first_grant());
+            let mut arrivals = Arrivals::default();
             for (_, stream, _) in streams_of(&data.streams, &[series]) {
                 let identity = StreamIdentity::of_row(stream);
                 let method = method::find(series, &stream.provider, stream.daily_total);
@@ -229,7 +234,8 @@ impl Export<'_> {
                     };
                     let (measured, arrived) = (end.unwrap_or(start), commits.instant(row.commit));
                     let is_by_day = method.covers_day || series.is_by_day();
-                    tally.add(start, row.commit);
+                    tally.add(start);
+                    arrivals.add(start, row.commit);
                     found.add(Counted {
                         date: local.date,
                         interval: (!is_by_day).then_some(Interval { from: start, until: measured }),
@@ -261,6 +267,7 @@ impl Export<'_> {
             }
             let participant = &data.participant.participant;
             write_days(days, participant, table_name(series), found, *as_of)?;
+            write_arrivals(events, participant, table_name(series), arrivals, commits)?;
         }
         self.written.push(out.finish()?);
         Ok(())
@@ -268,7 +275,7 @@ impl Export<'_> {
 
     /// Writes the tables of nights and their stages.
     fn sleep(&mut self, series: &[&'static SeriesType]) -> Result<(), ExportError> {
-        let Self { db, since, sink, commits, participants, removed, days, last, as_of, .. } = self;
+        let Self { db, since, sink, commits, participants, removed, days, events, last, as_of, .. } = self;
         let mut out = open(*sink, columns::sleep_table())?;
         let mut stages = open(*sink, columns::sleep_stages_table())?;
         for data in participants.iter_mut() {
@@ -299,10 +306,12 @@ impl Export<'_> {
             let allowed = ConsentIntervals::union(series.iter().map(|series| data.allowed(series.code)));
             let mut clock = LocalClock::new(&zone);
             let mut found = Days::new(&zone, &allowed, false, data.first_grant());
+            let mut arrivals = Arrivals::default();
             for night in nights.into_sorted() {
                 let Some(stream) = data.streams.get(night.stream) else { continue };
                 let arrived = commits.instant(night.commit);
-                data.tally.add(night.frame.start, night.commit);
+                data.tally.add(night.frame.start);
+                arrivals.add(night.frame.start, night.commit);
                 // A night counts for the day of getting up.
                 let date = clock.local(night.frame.end, night.frame.end_zone).date;
                 found.add(Counted {
@@ -341,6 +350,7 @@ impl Export<'_> {
                 }
             }
             write_days(days, participant, "sleep", found, *as_of)?;
+            write_arrivals(events, participant, "sleep", arrivals, commits)?;
         }
         self.written.push(out.finish()?);
         self.written.push(stages.finish()?);
@@ -351,7 +361,7 @@ impl Export<'_> {
     fn finish(mut self) -> Result<(usize, Commit, Vec<WrittenTable>), ExportError> {
         let mut tables = self.participant_tables()?;
         tables.push(self.removed()?);
-        tables.push(self.days);
+        tables.extend([self.days, self.events]);
         for table in tables {
             self.written.push(table.finish()?);
         }
@@ -362,9 +372,8 @@ impl Export<'_> {
     fn participant_tables(&mut self) -> Result<Vec<OpenTable>, ExportError> {
         let mut open = |table| open(self.sink, table);
         let (mut people, mut consents) =
-            (open(columns::participants_table())?, open(columns::consents_table())?);
-        let (mut devices, mut events) =
-            (open(columns::devices_table())?, open(columns::sync_events_table())?);
+            (open(study_columns::participants_table())?, open(study_columns::consents_table())?);
+        let mut devices = open(study_columns::devices_table())?;
         for data in &self.participants {
             let participant = Cell::Text(&data.participant.participant);
             let zone = time_zones::display_name(&data.participant.zone_name);
@@ -397,23 +406,13 @@ impl Export<'_> {
                 let cells = [participant, Cell::Integer(number), Cell::Text(provider), Cell::text(&model)];
                 devices.write(&cells)?;
             }
-            for (commit, arrival) in &data.tally.by_commit {
-                events.write(&[
-                    participant,
-                    Cell::Integer(*commit),
-                    Cell::Micros(self.commits.instant(*commit).unwrap_or(self.last.instant).micros()),
-                    Cell::Integer(arrival.rows),
-                    Cell::Micros(arrival.first.micros()),
-                    Cell::Micros(arrival.last.micros()),
-                ])?;
-            }
         }
-        Ok(vec![people, consents, devices, events])
+        Ok(vec![people, consents, devices])
     }
 
     /// Writes what an earlier data set must remove.
     fn removed(&mut self) -> Result<OpenTable, ExportError> {
-        let mut out = open(self.sink, columns::removed_table())?;
+        let mut out = open(self.sink, study_columns::removed_table())?;
         let Some(since) = self.since else { return Ok(out) };
         let mut removed = self.removed.clone();
         for RemovedRow { participant, observation } in dataset::list_removed(self.db, self.study, since)? {
@@ -437,6 +436,27 @@ impl Export<'_> {
 /// Returns true if a data set contains a row of a participant that last changed with `commit`.
 fn is_new(is_complete: bool, since: Option<i64>, commit: i64) -> bool {
     is_complete || since.is_none_or(|since| commit > since)
+}
+
+fn write_arrivals(
+    out: &mut OpenTable,
+    participant: &str,
+    data_type: &str,
+    arrivals: Arrivals,
+    commits: &mut Commits,
+) -> std::io::Result<()> {
+    for (commit, arrival) in arrivals.finish() {
+        out.write(&[
+            Cell::Text(participant),
+            Cell::Text(data_type),
+            Cell::Integer(commit),
+            Cell::instant(commits.instant(commit)),
+            Cell::Integer(arrival.rows),
+            Cell::Micros(arrival.first.micros()),
+            Cell::Micros(arrival.last.micros()),
+        ])?;
+    }
+    Ok(())
 }
 
 fn write_days(

@@ -13,4 +13,5 @@ pub mod parquet;
 mod readme;
 pub mod request;
 mod rows;
+pub(crate) mod study_columns;
 pub mod table;

@@ -146,7 +146,9 @@ impl ColumnBuffer {
                 }
             }
             (Values::Texts(values), Cell::Identifier(uuid)) => {
-                values.push(ByteArray::from(uuid.hyphenated().to_string().into_bytes()));
+                let mut text = vec![0; uuid::fmt::Hyphenated::LENGTH];
+                uuid.hyphenated().encode_lower(&mut text);
+                values.push(ByteArray::from(text));
             }
             _ => return Err(std::io::Error::other("a cell has another type than its column")),
         }

@@ -38,7 +38,14 @@ pub(crate) struct Tally {
     pub(crate) rows: i64,
     pub(crate) first: Option<Timestamp>,
     pub(crate) last: Option<Timestamp>,
-    pub(crate) by_commit: BTreeMap<i64, Arrival>,
+}
+
+/// The rows of a participant and a data type by the commit with which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    by_commit: BTreeMap<i64, Arrival>,
+    /// The commit of the last row, which is taken out of the map: rows of one commit follow each other.
+    open: Option<(i64, Arrival)>,
 }
 
 /// The rows that came with one commit.
@@ -118,14 +125,30 @@ impl ParticipantData {
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, at: Timestamp, commit: i64) {
+    pub(crate) fn add(&mut self, at: Timestamp) {
         self.rows += 1;
         self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
-        let arrival = self.by_commit.entry(commit).or_insert(Arrival { rows: 0, first: at, last: at });
-        arrival.rows += 1;
-        arrival.first = arrival.first.min(at);
-        arrival.last = arrival.last.max(at);
+    }
+}
+
+impl Arrivals {
+    pub(crate) fn add(&mut self, at: Timestamp, commit: i64) {
+        if self.open.is_none_or(|(open, _)| open != commit) {
+            let next = self.by_commit.remove(&commit).unwrap_or(Arrival { rows: 0, first: at, last: at });
+            self.by_commit.extend(self.open.replace((commit, next)));
+        }
+        if let Some((_, arrival)) = &mut self.open {
+            arrival.rows += 1;
+            arrival.first = arrival.first.min(at);
+            arrival.last = arrival.last.max(at);
+        }
+    }
+
+    /// Returns the arrivals by commit.
+    pub(crate) fn finish(mut self) -> BTreeMap<i64, Arrival> {
+        self.by_commit.extend(self.open.take());
+        self.by_commit
     }
 }
 

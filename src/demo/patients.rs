@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{failure::Failure, time::Timestamp};
+use crate::model::catalog::series;
 use crate::model::patient::{OwUser, PatientRef};
 use crate::simulator::vitals::compute_vitals;
 use crate::simulator::{fault::Fault, ring::heart_rate_at, samples_table::Row, simulated_ow::SimulatedOw};
@@ -92,7 +93,7 @@ fn insert(
     let id = patient::insert(db, &NewPatient { name, email: None, time_zone: None }, now)?;
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::link(db, &patient, link, Relink::Unspecified, now)?;
-    for scope in code::list_deliverable(db)? {
+    for scope in code::list_deliverable(db)?.into_iter().filter(|scope| series::is_common(&scope.code)) {
         consent::grant(db, id, &scope.code, GrantBasis::default(), now)?;
         if behaviour == Behaviour::Withdrawn {
             consent::withdraw(db, id, &scope.code, WithdrawFrom::Everything, now)?;

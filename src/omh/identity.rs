@@ -1,6 +1,7 @@
 //! The identifier of an observation: a pure function of its natural key.
 
 use serde_json::{Value, json};
+use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
 use crate::common::time::Timestamp;
@@ -25,8 +26,8 @@ pub fn sample_uuid(stream: &StreamInfo, instant: Timestamp, event: Option<&str>)
 /// The part of the key that all observations of a stream share.
 #[derive(Debug)]
 pub struct StreamIdentity {
-    /// The JSON array up to the flag of a daily total.
-    prefix: String,
+    /// The hash of the namespace and of the JSON array up to the flag of a daily total.
+    prefix: Sha1,
     daily_total: bool,
 }
 
@@ -52,15 +53,24 @@ impl StreamIdentity {
             stream.source,
             stream.device,
         ]);
-        let mut prefix = key.to_string();
-        prefix.pop();
+        let mut text = key.to_string();
+        text.pop();
+        let prefix = Sha1::new_with_prefix(NAMESPACE).chain_update(text);
         Self { prefix, daily_total: stream.daily_total }
     }
 
     /// Returns the identifier of an observation. `was_part`: the total of a day was first stored as a part of one.
     pub fn uuid(&self, instant: Timestamp, event: Option<&str>, was_part: bool) -> Uuid {
-        let position = event.map_or_else(|| Value::from(instant.micros()), Value::from);
-        let key = format!("{},{},{position}]", self.prefix, self.daily_total && !was_part);
-        Uuid::new_v5(&NAMESPACE, key.as_bytes())
+        let mut hash = self.prefix.clone();
+        hash.update(if self.daily_total && !was_part { ",true," } else { ",false," });
+        match event {
+            Some(event) => hash.update(Value::from(event).to_string()),
+            None => hash.update(itoa::Buffer::new().format(instant.micros())),
+        }
+        hash.update("]");
+        let hash: [u8; 20] = hash.finalize().into();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash[..16]);
+        uuid::Builder::from_sha1_bytes(bytes).into_uuid()
     }
 }

@@ -15,7 +15,7 @@ use crate::dataset::request::{Format, Request as DatasetRequest};
 use crate::model::{account::VisibleTo, study::StudyId};
 use crate::web::access::{STAFF, Staff};
 use crate::web::admin::staff::find_study;
-use crate::web::layout::form;
+use crate::web::layout::{FormErrors, form};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, post};
@@ -32,6 +32,8 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// Renders the form that downloads the data set.
 pub(crate) fn render_form(study: StudyId, staff: &Staff) -> Markup {
+    let errors = FormErrors::default();
+    let since_help = "The number is in the README of an earlier download. Leave it empty for everything.";
     html! {
         h2 #data { "Data set" }
         p.help {
@@ -39,14 +41,11 @@ pub(crate) fn render_form(study: StudyId, staff: &Staff) -> Markup {
              each download."
         }
         (form(&format!("/admin/studies/{study}/data"), staff.token(), &html! {
-            fieldset {
-                legend { "Format" }
-                label { input type="radio" name="format" value="csv" checked; " CSV: for Excel, SPSS and R" }
-                label { input type="radio" name="format" value="parquet"; " Parquet: for pandas, DuckDB and R; smaller, with types" }
-            }
-            label for="since" { "Only what came after commit (optional)" }
-            p.help #since-help { "The number is in the README of an earlier download. Leave it empty for everything." }
-            input #since name="since" inputmode="numeric" aria-describedby="since-help";
+            (errors.select("format", "Format", "Parquet is smaller and has types.", &html! {
+                option value="csv" selected { "CSV: for Excel, SPSS and R" }
+                option value="parquet" { "Parquet: for pandas, DuckDB and R" }
+            }))
+            (errors.field("since", "Only what came after commit (optional)", since_help, "", "text"))
             div.actions { button type="submit" { "Download" } }
         }))
     }
