@@ -77,7 +77,7 @@ impl<W: Write> TableWriter for CsvWriter<W> {
                 Cell::Text(text) => push_text(&mut self.buffer, text),
                 Cell::Number(number) => push_number(&mut self.buffer, number)?,
                 Cell::Integer(number) => {
-                    self.buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes())
+                    self.buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
                 }
                 Cell::Boolean(is) => self.buffer.extend_from_slice(if is { b"true" } else { b"false" }),
                 Cell::Micros(micros) => {
