@@ -123,7 +123,7 @@ fn check_target(name: &str) {
         let input = mutator.next(LONGEST, name == "raw_payload");
         try_one(name, target, &input);
     }
-    let taken = memory("VmHWM") - before;
+    let taken = memory("VmHWM").saturating_sub(before);
     eprintln!("{name}: {inputs} inputs of seed {seed}, {taken} kB");
     assert!(taken <= APART, "{taken} kB for inputs of at most {LONGEST} bytes");
 }

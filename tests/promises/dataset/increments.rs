@@ -4,6 +4,8 @@ use jhe_ow::simulator::event::Event;
 
 use super::tables::{Tables, add_increment, enrol, normalized, read, study_of, write};
 use crate::support::bucket::{Bucket, raw_world};
+use crate::support::doctor::sql;
+use crate::support::erasure::one;
 use crate::support::harness::*;
 
 const CODES: [&str; 3] = [HEART_RATE, "omh:sleep-episode:1.1", "omh:body-weight:3.0"];
@@ -116,4 +118,60 @@ fn a_night_that_its_wearer_deleted_is_removed() {
     let increment = reader.follow(&world, "a deletion");
     assert_eq!(increment["removed"][0]["table"], "sleep");
     assert!(reader.tables["sleep"].is_empty());
+}
+
+#[test]
+fn after_a_restore_an_increment_of_a_lost_commit_is_refused_and_no_study_number_is_given_again() {
+    let mut world = World::new();
+    let (user, patient) = world.patient_of(&CODES, "UTC");
+    study_of(&world, &[&patient], &CODES);
+    sql(&world, "UPDATE studies SET next_participant = 2");
+    world.pass(HOUR);
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
+    world.created();
+    let (_, known) = write(&world, "before", &[]);
+    let backup = world.directory.path().join("b.sqlite3").display().to_string();
+    assert_eq!(world.run(&["backup", &backup]).code, 0);
+    world.pass(HOUR);
+    world.sim.put(&user, world.now.minus(FIVE_MINUTES), 61.0);
+    world.created();
+    sql(&world, "UPDATE studies SET next_participant = 7");
+    let (_, lost) = write(&world, "lost", &[]);
+    assert_eq!(world.run(&["restore", &backup, "--force"]).code, 0);
+    let out = world.directory.path().join("new").display().to_string();
+    let of = |since: &str| world.run(&["dataset", "--study", "1", "--out", &out, "--since", since]);
+    let refused = of(&lost);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(refused.stderr.contains("take the complete data set"), "{refused:?}");
+    assert_eq!(of(&known).code, 0);
+    assert_eq!(one::<i64>(&world, "SELECT next_participant FROM studies"), 7);
+}
+
+#[test]
+fn a_withdrawal_of_heart_rate_variability_from_before_the_split_of_its_code_survives_a_restore() {
+    let world = World::bare();
+    std::fs::create_dir(world.data_dir()).unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v3.sqlite3");
+    let file = world.directory.path().join("v3.sqlite3");
+    std::fs::copy(fixture, &file).unwrap();
+    let change = |path: &std::path::Path, statement: &str| {
+        rusqlite::Connection::open(path).unwrap().execute_batch(statement).unwrap();
+    };
+    change(
+        &file,
+        "INSERT INTO codes (system, code, display) SELECT 'local', 'local:heart-rate-variability:1.0', 'HRV'
+         WHERE NOT EXISTS (SELECT 1 FROM codes WHERE code = 'local:heart-rate-variability:1.0');
+         INSERT INTO consents (patient_id, code_id, granted_at)
+         SELECT min(patients.id), codes.id, 5 FROM patients, codes WHERE code = 'local:heart-rate-variability:1.0'",
+    );
+    std::fs::copy(&file, world.database()).unwrap();
+    change(
+        &world.database(),
+        "UPDATE consents SET withdrawn_at = max(granted_at, 6) WHERE withdrawn_at IS NULL",
+    );
+    let ran = world.run(&["restore", &file.display().to_string(), "--force"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let active = "SELECT count(*) FROM consents JOIN codes ON codes.id = code_id
+         WHERE code LIKE 'local:heart_rate_variability%' AND withdrawn_at IS NULL";
+    assert_eq!(one::<i64>(&world, active), 0);
 }
