@@ -26,7 +26,7 @@ pub(crate) const HELP: &str = r#"Each line of standard input is one record, as O
 
 A record of OW's /timeseries, /events/sleep, /events/workouts or /summaries/activity is converted as in normalized mode, one of Oura's own endpoints as in raw mode; its keys tell which it is. The two records of a blood pressure go into one line, as a JSON list.
 
-Each line of standard output is the result of one line of input, in order: {"data_points": [...], "rejected": [...]}. The data points are, byte for byte, what the daemon would store and `jhe-ow observations` would print; a night makes up to six. The reasons are those that `jhe-ow rejected list` would show. Both lists are empty for a record without a measurement. A line that is not JSON is answered with {"error": "..."}; the next lines are converted all the same, and the exit code is 3. Else it is 0, also where records are rejected. No configuration, data directory or network is needed.
+Each line of standard output is the result of one line of input, in order: {"data_points": [...], "rejected": [...]}. The data points are, byte for byte, what the daemon would store and deliver (`jhe-ow observations` adds the patient and the studies); a night makes up to six. The reasons are those that `jhe-ow rejected list` would show. Both lists are empty for a record without a measurement. A line that is not JSON is answered with {"error": "..."}; the next lines are converted all the same, and the exit code is 3. Else it is 0, also where records are rejected. No configuration, data directory or network is needed.
 
 Example:
 

@@ -84,7 +84,7 @@ pub fn series_table(series: &SeriesType) -> Table {
         "quality",
         ColumnType::Category,
         "Quality",
-        "ok, suspect (outside of what is plausible; the value is as it came), or self-reported.",
+        "ok, suspect (outside of what is plausible; the value is unchanged), or self-reported.",
     ));
     columns.extend(origin_columns());
     Table {

@@ -11,15 +11,15 @@ use parquet::basic::{
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
-use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, Type};
 
 use crate::dataset::table::{Cell, Column, ColumnType, Table, TableWriter};
 
-/// Rows of a row group: the writer holds one in memory, some 10 MB.
-const GROUP_ROWS: usize = 32 * 1024;
-/// The fastest level. Most columns are small before compression; identifiers gain little from a higher one.
+/// Rows of a row group: the writer holds one in memory, some 5 MB.
+const GROUP_ROWS: usize = 16 * 1024;
+/// The fastest level: a higher one gains little on identifiers.
 const GZIP: u32 = 1;
 
 /// A Parquet file that is being written.
@@ -37,6 +37,8 @@ struct ColumnBuffer {
     /// 1 for a value and 0 for an empty cell; empty for a required column.
     levels: Vec<i16>,
     is_required: bool,
+    /// The last text: most rows repeat it.
+    last: Option<ByteArray>,
 }
 
 enum Values {
@@ -123,7 +125,7 @@ impl ColumnBuffer {
             ColumnType::Date => Values::Days(Vec::new()),
             ColumnType::Integer | ColumnType::Instant | ColumnType::LocalTime => Values::Integers(Vec::new()),
         };
-        Self { values, levels: Vec::new(), is_required: column.required }
+        Self { values, levels: Vec::new(), is_required: column.required, last: None }
     }
 
     fn push(&mut self, cell: Cell<'_>, texts: &mut HashMap<String, ByteArray>) -> std::io::Result<()> {
@@ -137,13 +139,13 @@ impl ColumnBuffer {
             (Values::Booleans(values), Cell::Boolean(is)) => values.push(is),
             (Values::Days(values), Cell::Date(date)) => values.push(days_since_1970(date)),
             (Values::Texts(values), Cell::Text(text)) => {
-                if let Some(known) = texts.get(text) {
-                    values.push(known.clone());
-                } else {
-                    let bytes = ByteArray::from(text);
-                    texts.insert(text.to_owned(), bytes.clone());
-                    values.push(bytes);
+                if self.last.as_ref().is_none_or(|last| last.data() != text.as_bytes()) {
+                    if !texts.contains_key(text) {
+                        texts.insert(text.to_owned(), ByteArray::from(text));
+                    }
+                    self.last = texts.get(text).cloned();
                 }
+                values.extend(self.last.clone());
             }
             (Values::Texts(values), Cell::Identifier(uuid)) => {
                 let mut text = vec![0; uuid::fmt::Hyphenated::LENGTH];
@@ -194,6 +196,8 @@ fn properties(columns: &[Column]) -> std::io::Result<WriterProperties> {
     let level = GzipLevel::try_new(GZIP).map_err(std::io::Error::other)?;
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
         .set_compression(Compression::GZIP(level))
         .set_created_by(concat!("jhe-ow ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in columns {

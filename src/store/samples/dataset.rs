@@ -1,4 +1,5 @@
-//! Reads what a data set contains: participants, consents, streams, rows and what ceased. The caller holds one snapshot.
+//! Reads what a data set contains: participants, consents, streams, rows and deleted rows. The caller holds one
+//! snapshot.
 
 use std::collections::BTreeMap;
 
