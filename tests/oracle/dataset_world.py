@@ -296,7 +296,7 @@ def convert(series, one, value):
     if one.unit != series["unit"]:
         unit, conversion = OTHER_UNITS.get(one.kind, (None, None))
         return conversion(value) if unit == one.unit else None
-    if series["unit"] == "percent" and one.provider == "apple" and 0 < value <= 1:
+    if series["type"] in ("oxygen_saturation", "weather_humidity") and one.provider == "apple" and 0 < value <= 1:
         return value * 100
     return value
 
