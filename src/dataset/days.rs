@@ -34,7 +34,7 @@ impl Minutes {
     }
 }
 
-/// What came of one day.
+/// Counts of one day.
 #[derive(Debug, Clone, Default)]
 struct Found {
     /// Samples of the normalized and of the raw mode.
@@ -45,7 +45,7 @@ struct Found {
     delay_minutes: u64,
 }
 
-/// How much of a day a consent covers.
+/// The part of a day that consents cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
     Full,
@@ -97,7 +97,7 @@ pub struct Days<'a> {
 /// A date, and the offset of a traveller's row: it differs from the zone's.
 type DayKey = (Date, Option<ZoneOffset>);
 
-/// What a row adds to its day.
+/// A row's contribution to its day.
 #[derive(Debug, Clone, Copy)]
 pub struct Counted {
     pub date: Date,

@@ -54,7 +54,7 @@ impl Sink for Directory<'_> {
     }
 }
 
-/// What was written.
+/// The size of a written data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
     pub participants: usize,

@@ -29,13 +29,13 @@ pub struct Request {
     pub study_name: String,
     pub format: Format,
     pub now: Timestamp,
-    /// Whose patients the data set contains.
+    /// The account that takes the data set: only its patients are written.
     pub visible_to: VisibleTo,
     /// The last commit of an earlier data set: only what came or changed since is written.
     pub since: Option<i64>,
 }
 
-/// What the description is about.
+/// The contents of a description.
 pub(crate) struct Description<'a> {
     pub(crate) request: &'a Request,
     pub(crate) last: Commit,

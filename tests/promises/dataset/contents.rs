@@ -1,4 +1,4 @@
-//! What a data set contains.
+//! Contents of a data set.
 
 use std::fs;
 use std::time::Duration;
