@@ -35,13 +35,12 @@ pub(super) fn participant() -> Column {
     )
 }
 
-/// Returns the series types that a study with these codes collects and that have a table of their own. Sleep and
-/// workouts share a table.
+/// Returns the series types that a study with these codes collects.
 pub fn series_of_codes(codes: &[String]) -> impl Iterator<Item = &'static SeriesType> + '_ {
     SERIES.iter().filter(|series| codes.iter().any(|code| code == series.code))
 }
 
-/// Returns the name of the table that holds a series type.
+/// Returns the name of the table that holds a series type. All sleep types share one, all workout types another.
 pub fn table_name(series: &SeriesType) -> &'static str {
     match series.origin {
         OwEndpoint::Sleep => "sleep",
