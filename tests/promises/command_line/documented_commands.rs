@@ -67,13 +67,14 @@ fn every_command_line_in_the_documents_is_understood() {
     assert!(count > 60, "{count} were found");
 }
 
-/// Replaces the placeholders of a line by users, numbers and paths that exist here.
-fn with_local_values(line: &str, world: &World, linked: &str, unlinked: &str) -> String {
+/// Replaces the placeholders of a line by users, numbers and paths that exist here. Each data set
+/// gets a directory of its own, named by `call`, as several documents write one.
+fn with_local_values(line: &str, world: &World, linked: &str, unlinked: &str, call: usize) -> String {
     line.replace("009edd1e-49f6-4e35-a7b9-952f45e501e9", linked)
         .replace("UUID", unlinked)
         .replace("--patient-id 7", "--patient-id 2")
         .replace(" ID", " 1")
-        .replace("--out sleep-and-heart", &format!("--out {}/set", world.directory.path().display()))
+        .replace("--out sleep-and-heart", &format!("--out {}/set-{call}", world.directory.path().display()))
         .replace("/mnt/backup", &world.directory.path().display().to_string())
 }
 
@@ -110,7 +111,7 @@ fn the_readmes_self_contained_commands_succeed() {
         if NEEDS_MORE.iter().any(|(part, _)| line.contains(part)) {
             continue;
         }
-        let here = with_local_values(&line, &world, &user, &other);
+        let here = with_local_values(&line, &world, &user, &other, ran.len());
         let shown = shortest_calls(&here);
         match shown.as_slice() {
             [] => {}
