@@ -28,10 +28,10 @@ pub(crate) async fn write(
     actor: Actor,
 ) -> Result<Summary, Failure> {
     let is_zip = target.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
-    check_target(&target, is_zip)?;
     if target.file_name().is_none() {
         return Err(Failure::usage(format!("{} names no new directory", target.display()), "give it a name"));
     }
+    check_target(&target, is_zip)?;
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -127,9 +127,9 @@ fn zip(directory: &Path, file: &Path, format: Format) -> io::Result<PathBuf> {
     let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
-        archive.start_file(entry.file_name().to_string_lossy(), options).map_err(io::Error::other)?;
+        archive.start_file(entry.file_name().to_string_lossy(), options)?;
         io::copy(&mut File::open(entry.path())?, &mut archive)?;
     }
-    archive.finish().map_err(io::Error::other)?.sync_all()?;
+    archive.finish()?.sync_all()?;
     Ok(file.to_owned())
 }

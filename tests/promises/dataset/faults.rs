@@ -1,6 +1,8 @@
 //! Bad input gets a sentence, and never half a data set.
 
 use std::fs;
+use std::process::Command;
+use std::time::Duration;
 
 use super::tables::{study_of, write};
 use crate::support::harness::*;
@@ -35,6 +37,48 @@ fn a_wrong_study_directory_or_commit_is_refused_and_nothing_is_written() {
     let left: Vec<String> =
         names(world.directory.path()).into_iter().filter(|name| name.starts_with(".jhe-ow")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Both formats and the archive, on a file system of 200 KiB.
+#[test]
+fn a_full_disk_is_reported_and_leaves_no_half_data_set() {
+    let world = World::new();
+    let (user, patient) = world.patient_of(&[HEART_RATE], "UTC");
+    world.sim.fill(&user, world.now.minus(DAY * 20), world.now, Duration::from_mins(1), 1);
+    assert_eq!(world.run(&["poll", "--window", "20d"]).code, 0);
+    study_of(&world, &[&patient], &[HEART_RATE]);
+    for (name, format) in [("set", "csv"), ("set", "parquet"), ("set.zip", "parquet")] {
+        let small = tempfile::tempdir().unwrap();
+        let script = "mount -t tmpfs -o size=200k none $SMALL || exit 9
+             jhe_ow=$1; shift; \"$jhe_ow\" \"$@\" 2>&1; echo \"exit $? left $(ls -A $SMALL | wc -l)\"";
+        let mut command = Command::new("unshare");
+        let this = world.command(&[]);
+        command
+            .envs(this.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .env("SMALL", small.path());
+        command.args([
+            "-rm",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            env!("CARGO_BIN_EXE_jhe-ow"),
+            "dataset",
+            "--study",
+            "1",
+        ]);
+        let output = command.arg("--format").arg(format).arg("--out").arg(small.path().join(name)).output();
+        let Some(output) = output.ok().filter(|output| output.status.success()) else {
+            println!("not tested: this machine allows no file systems of one's own");
+            return;
+        };
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            told.contains("No space left") && told.contains("free space on this disk"),
+            "{format}: {told}"
+        );
+        assert!(told.ends_with("exit 1 left 0\n"), "{format}: {told}");
+    }
 }
 
 #[test]
