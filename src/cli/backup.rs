@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::app::session::Session;
+use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::daemon::signals;
 use crate::model::account::Actor;
@@ -42,10 +43,10 @@ pub(crate) async fn create(session: &Session, arguments: BackupArguments) -> Res
     let made =
         task.await.map_err(|error| Failure::failed(error.to_string(), "report it with this text"))??;
     print_line(format_args!(
-        "{}: {} bytes, {} observations, checked, in {:.1} s",
+        "{}: {} bytes, {}, checked, in {:.1} s",
         made.path.display(),
         made.bytes,
-        made.contents.observations,
+        counted(made.contents.observations, "observation"),
         began.elapsed().as_secs_f64()
     ))?;
     Ok(0)
@@ -57,18 +58,21 @@ pub(crate) async fn restore(session: &Session, arguments: &RestoreArguments) -> 
     let Some(file) = file else {
         let confirm = move |db: &_| restored::confirm_suspended(db, None, Actor::CommandLine, now);
         let confirmed = session.store()?.write(confirm).await?;
-        print_line(format_args!("confirmed the consents of {confirmed} patients"))?;
+        print_line(format_args!("confirmed the consents of {}", counted(confirmed, "patient")))?;
         return Ok(0);
     };
     let done = restore::restore(directory, file, *force, *confirm_consents, now)?;
     let last = done.contents.last.map_or_else(|| "before the first sample".to_owned(), |at| at.to_string());
-    print_line(format_args!("restored {} observations, as of {last}", done.contents.observations))?;
+    print_line(format_args!(
+        "restored {}, as of {last}",
+        counted(done.contents.observations, "observation")
+    ))?;
     if let Some(replaced) = done.replaced {
         print_line(format_args!("the old store is now {}", replaced.display()))?;
     }
     if done.knows_withdrawals {
         eprintln!(
-            "Withdrawals, erasures and disabled accounts since then were carried over from the old store."
+            "The withdrawals, erasures and disabled accounts that the old store knows hold in this one too."
         );
     } else {
         eprintln!(
@@ -78,9 +82,9 @@ pub(crate) async fn restore(session: &Session, arguments: &RestoreArguments) -> 
     }
     if done.suspended > 0 {
         eprintln!(
-            "The consents of {} patients that were recorded here are suspended: nothing of these patients is read until \
+            "The consents of {} that were recorded here are suspended: nothing of them is read until \
              you confirm them on the page /admin/restored, or with jhe-ow restore --confirm-consents.",
-            done.suspended
+            counted(done.suspended, "patient")
         );
     }
     eprintln!(

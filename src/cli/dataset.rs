@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::app::session::Session;
 use crate::app::study_data;
+use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::dataset::request::{Format, Request};
 use crate::model::account::{Actor, VisibleTo};
@@ -47,10 +48,10 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let request = Request { study, study_name, format, now, visible_to, since };
     let written = study_data::write(&store, request, out.clone(), Actor::CommandLine).await?;
     print_line(format_args!(
-        "{}: {} rows of {} participants, {} bytes. The next increment: --since {}",
+        "{}: {} of {}, {} bytes. The next increment: --since {}",
         out.display(),
-        written.rows,
-        written.participants,
+        counted(written.rows, "row"),
+        counted(written.participants, "participant"),
         written.bytes,
         written.last_commit
     ))?;

@@ -11,6 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::app::session::Session;
+use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line, time::Timestamp};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{PatientId, PatientRef};
@@ -93,7 +94,7 @@ pub(crate) async fn run(session: &Session, arguments: ExportArguments) -> Result
         _ => unwritable(failed.error),
     })?;
     File::open(&directory).and_then(|file| file.sync_all()).map_err(unwritable)?;
-    print_line(format_args!("{}: patient {id}, {observations} observations", target.display()))
+    print_line(format_args!("{}: patient {id}, {}", target.display(), counted(observations, "observation")))
 }
 
 fn exists_failure(target: &Path) -> Failure {

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::app::session::{Session, find_optional};
 use crate::cli::progress_display::ProgressDisplay;
+use crate::common::counted::counted;
 use crate::common::failure::{EXIT_PARTIAL, Failure};
 use crate::common::stdout::print_line;
 use crate::common::time::{Timestamp, format_duration, parse_duration, parse_instant, time_zone_or_utc};
@@ -100,7 +101,7 @@ fn print_outcome(outcome: PollOutcome, is_for_one: bool) -> Result<u8, Failure> 
 /// Prints the patients who were left out, each with the remedy.
 fn print_not_polled(summary: &PollSummary, is_for_one: bool) {
     if summary.not_polled.len() > MAX_LISTED && !is_for_one {
-        eprintln!("{} patients without a link or a consent were left out", summary.not_polled.len());
+        eprintln!("left out, without a link or a consent: {}", counted(summary.not_polled.len(), "patient"));
         return;
     }
     for (patient, reason) in &summary.not_polled {
@@ -168,9 +169,9 @@ fn show_progress(progress: &Arc<PollProgress>) -> ProgressDisplay {
             bar.set_length(progress.slices.get());
             bar.set_position(progress.slices_done.get());
             bar.set_message(format!(
-                "{} patients  {} samples",
-                progress.patients.get(),
-                progress.samples.get()
+                "{}  {}",
+                counted(progress.patients.get(), "patient"),
+                counted(progress.samples.get(), "sample")
             ));
         },
     )

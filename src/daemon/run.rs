@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{connect_device, session::Session, sign_in_link, state::App};
+use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::config::{environment::Environment, load};
 use crate::daemon::startup::{self, Frontend};
@@ -150,8 +151,7 @@ impl Daemon {
                 log_summary(&summary, took);
                 Ok(match summary.failed.len() {
                     0 => summary.sentence(),
-                    1 => format!("{} 1 patient in error.", summary.sentence()),
-                    failed => format!("{} {failed} patients in error.", summary.sentence()),
+                    failed => format!("{} {} in error.", summary.sentence(), counted(failed, "patient")),
                 })
             }
             Err(_) if self.cancel.is_cancelled() => Ok("the tick was stopped".to_owned()),

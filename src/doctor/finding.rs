@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::common::counted::counted;
 use crate::common::failure::Failure;
 use crate::config::settings::{IngestMode, Settings};
 
@@ -71,17 +72,11 @@ pub(crate) fn worst(findings: &[Finding]) -> Severity {
 pub(crate) fn render_length(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..=119 => render_count(seconds, "second"),
-        120..=7199 => render_count(seconds / 60, "minute"),
-        7200..=172_799 => render_count(seconds / 3600, "hour"),
-        _ => render_count(seconds / 86_400, "day"),
+        0..=119 => counted(seconds, "second"),
+        120..=7199 => counted(seconds / 60, "minute"),
+        7200..=172_799 => counted(seconds / 3600, "hour"),
+        _ => counted(seconds / 86_400, "day"),
     }
-}
-
-/// Renders a count and a noun, such as `2 patients`.
-pub(crate) fn render_count(count: impl std::fmt::Display, noun: &str) -> String {
-    let count = count.to_string();
-    format!("{count} {noun}{}", if count == "1" { "" } else { "s" })
 }
 
 pub(crate) fn is_raw_mode(settings: &Settings) -> bool {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::common::clock::Clock;
+use crate::common::counted::counted;
 use crate::config::{load::Config, settings::Settings};
-use crate::doctor::finding::{Finding, Severity, render_count};
+use crate::doctor::finding::{Finding, Severity};
 use crate::doctor::{clock, ow};
 use crate::jhe::{client::Jhe, error::JheError, setup::SetupReport};
 
@@ -63,8 +64,8 @@ fn report_setup(report: &SetupReport, address: &str) -> Vec<Finding> {
             "jhe.client",
             format!(
                 "the client is accepted, and reaches {} through {}",
-                render_count(report.patients, "patient"),
-                render_count(report.organizations, "organization")
+                counted(report.patients, "patient"),
+                counted(report.organizations, "organization")
             ),
         ),
     ];

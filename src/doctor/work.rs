@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::app::readiness;
+use crate::common::counted::counted;
 use crate::common::time::{Timestamp, format_duration};
 use crate::config::{alerts::Alerts, settings::Settings};
-use crate::doctor::finding::{Finding, is_raw_mode, render_count, render_length};
+use crate::doctor::finding::{Finding, is_raw_mode, render_length};
 use crate::doctor::store::OpenStore;
 use crate::model::silence::{Silence, SilenceCause};
 use crate::model::{account::VisibleTo, alert::Channel, catalog::code::HEART_RATE};
@@ -66,8 +67,9 @@ fn check_restored(opened: &OpenStore) -> Result<Vec<Finding>, StoreError> {
         patients => vec![Finding::warning(
             "data.restored",
             format!(
-                "a backup was restored, and the consents of {patients} patients are suspended: a withdrawal since the \
-                 backup may be lost"
+                "a backup was restored, and the consents of {} are suspended: a withdrawal since the \
+                 backup may be lost",
+                counted(patients, "patient")
             ),
             "confirm them on the page /admin/restored, or jhe-ow restore --confirm-consents",
         )],
@@ -153,7 +155,7 @@ fn check_last_tick(opened: &OpenStore, is_ticking: bool, now: Timestamp) -> Resu
         ));
     } else if last.failed > 0 {
         // A patient whose consent JHE did not confirm has failed without being among the patients polled.
-        let patients = render_count(last.patients.max(last.failed), "patient");
+        let patients = counted(last.patients.max(last.failed), "patient");
         findings.push(Finding::warning(
             "data.outcome",
             format!("in error in the last tick: {} of {patients}", last.failed),
@@ -195,7 +197,7 @@ fn check_samples(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Sto
     let mut findings = vec![report_freshness(&freshness, now)];
     // In raw mode an error may concern one payload among many that were read.
     if freshness.polled > 0 && freshness.in_error == freshness.polled && !is_raw_mode(&opened.settings) {
-        let patients = render_count(freshness.in_error, "patient");
+        let patients = counted(freshness.in_error, "patient");
         let message = format!("all patients that are polled were in error the last time: {patients}");
         findings.push(Finding::stops("data.errors", message, ERRORS_REMEDY));
     }
@@ -228,7 +230,7 @@ fn report_freshness(freshness: &Freshness, now: Timestamp) -> Finding {
         let remedy = "invite the first one: jhe-ow invite, or the page of patients";
         return Finding::warning("data.samples", "no patient is linked and has consented", remedy);
     }
-    let patients = render_count(freshness.patients, "patient");
+    let patients = counted(freshness.patients, "patient");
     let newest = freshness.newest.map_or_else(String::new, |at| {
         format!("; the newest sample is {} old", render_length(now.since(at)))
     });
@@ -249,7 +251,7 @@ fn check_alerts(opened: &OpenStore, alerts: &Alerts, now: Timestamp) -> Result<V
                 "data.alerts",
                 format!(
                     "{} could not be sent by {name} since {}, {} ago: {}",
-                    render_count(failed.alerts, "alert"),
+                    counted(failed.alerts, "alert"),
                     failed.since,
                     render_length(now.since(failed.since)),
                     failed.error
@@ -291,7 +293,7 @@ fn check_export(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Stor
     let counts = outbox::count_by_state(&opened.db, None)?;
     let mut findings = Vec::new();
     if counts.configuration > 0 {
-        let observations = render_count(counts.configuration, "observation");
+        let observations = counted(counts.configuration, "observation");
         findings.push(Finding::stops(
             "data.held",
             format!("parked until something is fixed at JHE: {observations}"),
@@ -304,7 +306,7 @@ fn check_export(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Stor
             "data.suspect",
             format!(
                 "refused by JHE for a day, for a reason that this program does not know: {}",
-                render_count(counts.suspect, "observation")
+                counted(counts.suspect, "observation")
             ),
             "read JHE's answers on the patients' pages, and its log; then: jhe-ow export --retry-dead",
         ));
@@ -312,12 +314,12 @@ fn check_export(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Stor
     if counts.dead > 0 {
         findings.push(Finding::warning(
             "data.dead",
-            format!("rejected by JHE: {}", render_count(counts.dead, "observation")),
+            format!("rejected by JHE: {}", counted(counts.dead, "observation")),
             "read JHE's answers on the patients' pages, fix the cause, then: jhe-ow export --retry-dead",
         ));
     }
     if counts.consent > 0 {
-        let observations = render_count(counts.consent, "observation");
+        let observations = counted(counts.consent, "observation");
         findings.push(Finding::ok("data.parked", format!("parked without consent: {observations}")));
     }
     let held_back = outbox::count_held_back(&opened.db, None, now)?;
@@ -331,7 +333,7 @@ fn check_export(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Stor
         return Ok(findings);
     };
     let due = counts.pending - held_back.map_or(0, |held_back| held_back.count);
-    let message = format!("waiting to be sent to JHE: {}", render_count(due, "observation"));
+    let message = format!("waiting to be sent to JHE: {}", counted(due, "observation"));
     findings.push(if matches!(health.overdue(now), ProblemStatus::Active(_)) {
         Finding::stops(
             "data.export",
@@ -365,11 +367,7 @@ fn check_rejected(opened: &OpenStore) -> Result<Finding, StoreError> {
         (0, _) => Finding::ok("data.rejected", "no sample was rejected"),
         (samples, patients) => Finding::warning(
             "data.rejected",
-            format!(
-                "not converted: {} of {}",
-                render_count(samples, "sample"),
-                render_count(patients, "patient")
-            ),
+            format!("not converted: {} of {}", counted(samples, "sample"), counted(patients, "patient")),
             "jhe-ow rejected list shows the reason for each",
         ),
     })

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
+use crate::common::counted::counted;
 use crate::common::{clock::Clock, failpoint, failure::Failure, time::Timestamp};
 use crate::consent::refresh::{self, FailedRefresh};
 use crate::export::batch::{BatchResult, CONFIGURATION_PAUSE, ENTRIES, OutgoingEntry, render_entry};
@@ -110,7 +111,8 @@ impl ExportReport {
         let unread = match self.unread_since_restore {
             0 => String::new(),
             patients => format!(
-                " A backup was restored: {patients} patients are read first (jhe-ow poll), then sent."
+                " A backup was restored: {} must be read first (jhe-ow poll), before more is sent.",
+                counted(patients, "patient")
             ),
         };
         format!(

@@ -63,7 +63,7 @@ fn what_the_replaced_store_knows_of_withdrawals_and_erasures_is_carried_over() {
     consent(&world, returns, "--grant");
     world.pass(HOUR);
     let ran = restore(&world, &file, &["--force"]);
-    assert!(ran.stderr.contains("carried over"), "{ran:?}");
+    assert!(ran.stderr.contains("hold in this one too"), "{ran:?}");
     for user in [stayed, withdrew, again] {
         world.sim.fill(user, world.now.minus(HOUR * 4), world.now, FIVE_MINUTES, 2);
     }
@@ -118,7 +118,7 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
         assert_eq!(world.kept(&people[1].1).len(), 24, "also what was measured while it was suspended");
         assert_eq!(world.kept(&people[2].1).len(), 12);
         let ran = world.run(&["restore", "--confirm-consents"]);
-        assert!(ran.stdout.contains("confirmed the consents of 1 patients"), "{ran:?}");
+        assert!(ran.stdout.contains("confirmed the consents of 1 patient"), "{ran:?}");
         world.poll();
         assert_eq!((world.kept(&people[0].1).len(), world.kept(&people[2].1).len()), (12, 24));
         assert!(!doctor(&world).contains("suspended"));
@@ -147,7 +147,7 @@ fn suspended_consents_are_never_erased_as_withdrawn_ones_and_stay_suspended_afte
         world.poll();
     }
     let ran = restore(&world, &file, &["--force"]);
-    assert!(ran.stderr.contains("consents of 1 patients"), "{ran:?}");
+    assert!(ran.stderr.contains("consents of 1 patient"), "{ran:?}");
     restore(&world, &file, &["--force", "--confirm-consents"]);
     assert!(!doctor(&world).contains("suspended"));
     assert_eq!(world.kept(&patient).len(), 12);
@@ -282,7 +282,7 @@ fn after_a_restore_patients_are_read_before_anything_is_sent() {
     restore(&scene.world, &file, &["--force"]);
     let ran = scene.export();
     assert!(
-        ran.stdout.contains("Delivered 0") && ran.stdout.contains("1 patients are read first"),
+        ran.stdout.contains("Delivered 0") && ran.stdout.contains("1 patient must be read first"),
         "{ran:?}"
     );
     scene.world.poll();
@@ -309,5 +309,5 @@ fn a_store_that_goes_on_or_is_moved_with_its_directory_is_no_restored_one() {
     // An older copy of an older copy is seen as well, and so is a store without the file.
     std::fs::remove_file(world.data_dir().join("last-commit")).unwrap();
     world.poll();
-    assert!(doctor(&world).contains("consents of 1 patients are suspended"));
+    assert!(doctor(&world).contains("consents of 1 patient are suspended"));
 }
