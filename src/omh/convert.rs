@@ -103,12 +103,12 @@ fn frame(
     }))
 }
 
-/// Parses the local offset of a record. One that cannot be read is reported; the patient's time zone counts instead.
+/// Parses the local offset of a record. One that cannot be read is reported and not used.
 pub(crate) fn parse_offset(text: Option<&str>, faults: &mut Vec<String>) -> Option<ZoneOffset> {
     let offset = ZoneOffset::parse(text?);
     if offset.is_none() {
         let text = text.unwrap_or_default();
-        faults.push(format!("its zone_offset '{text}' is no offset; the patient's time zone counts"));
+        faults.push(format!("its zone_offset '{text}' is no offset, and was not used"));
     }
     offset
 }
@@ -241,6 +241,6 @@ mod tests {
         let mut faults = Vec::new();
         let converted = convert(&series::SERIES[0], &record, &TimeZone::UTC, &mut faults).unwrap();
         assert_eq!(converted.sample.zone, None);
-        assert_eq!(faults, ["its zone_offset 'CET' is no offset; the patient's time zone counts"]);
+        assert_eq!(faults, ["its zone_offset 'CET' is no offset, and was not used"]);
     }
 }

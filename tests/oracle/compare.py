@@ -22,6 +22,7 @@ import pathlib
 import random
 import subprocess
 import sys
+import zoneinfo
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERSION = "2.1.0"
@@ -175,9 +176,38 @@ def leaves(value, path=""):
         yield path, value
 
 
-RENAMED = {"/total_sleep_time": "/sleep_duration", "/sleep_efficiency_percentage": "/sleep_maintenance_efficiency_percentage"}
+RENAMED = {"/total_sleep_time": "/sleep_duration"}
+# Providers whose daily values cover the local day, and whose values are means or minima of a night.
+OF_A_DAY = {"resting_heart_rate": {"garmin", "google"}}
+STATISTICS = {("resting_heart_rate", "minimum"): {"oura", "suunto"}, ("respiratory_rate", "average"): {"oura"}}
+ASLEEP = {"respiratory_rate": {"oura"}, "oxygen_saturation": {"oura", "whoop"}}
 ONLY_IEEE = ("/light_sleep_duration", "/deep_sleep_duration", "/rem_sleep_duration", "/is_main_sleep", "/duration", "/base_movement_quantity",
              "/reported_activity_intensity", "/duration_light_activity", "/duration_moderate_activity", "/duration_vigorous_activity")
+
+
+def impossible(value):
+    """A number of an event that is left out: below 0, or not a number."""
+    return isinstance(value, str) or (isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0)
+
+
+def is_own_day(record, mine):
+    """Is the interval the record's day, in the offset of its timestamp?"""
+    offset = instant(record["timestamp"]).utcoffset()
+    start, end = (instant(mine.get(f"/effective_time_frame/time_interval/{end}_date_time", STORED)) for end in ("start", "end"))
+    day = datetime.datetime.fromisoformat(record["day"]).replace(tzinfo=datetime.timezone(offset))
+    return (start, end) == (day, day + datetime.timedelta(days=1))
+
+
+def is_local_day(record, mine):
+    """Is the interval the local day that the timestamp is in?"""
+    offset = record.get("zone_offset")
+    zone, at = zoneinfo.ZoneInfo(ZONE), instant(record["timestamp"])
+    if isinstance(offset, str) and offset[:1] in "+-":
+        fixed = instant(f"2026-01-01T00:00:00{offset}").tzinfo
+        zone = zone if at.astimezone(zone).utcoffset() == fixed.utcoffset(None) else fixed
+    day = at.astimezone(zone).date()
+    ends = [datetime.datetime.combine(day + datetime.timedelta(days=n), datetime.time(), zone) for n in (0, 1)]
+    return all(instant(mine.get(f"/effective_time_frame/time_interval/{name}_date_time", STORED)) == end for name, end in zip(("start", "end"), ends))
 
 
 def instant(text):
@@ -207,6 +237,10 @@ def differences(case, ours, theirs):
             yield "mean of a night over its day" if is_day else "local time"
         elif all(path in mine and path in other and instant(mine[path]) == instant(other[path]) for path in time):
             yield "local time"
+        elif kind == "daily_activity" and is_own_day(record, mine):
+            yield "day in its own offset"
+        elif record["source"]["provider"] in OF_A_DAY.get(kind, ()) and is_local_day(record, mine):
+            yield "value of a day over its day"
         else:
             yield ""
     for path in (mine.keys() | other.keys()) - set(time):
@@ -214,19 +248,32 @@ def differences(case, ours, theirs):
         if (path in mine) == (path in other) and a == b and type(a) is type(b):
             continue
         number = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (a, b))
+        provider = (record.get("source") or {}).get("provider") if isinstance(record.get("source"), dict) else None
+        root = path.rsplit("/", 1)[0]
         if "temporal_relationship" in path and kind == "resting_heart_rate":
             yield "asleep by provider"
-        elif path == "/is_main_sleep" and not isinstance(record.get("is_nap"), (bool, type(None))):
+        elif path == "/temporal_relationship_to_sleep" and a == "during sleep" and b is None and (
+                kind in ("daily_spo2", "sleep") or provider in ASLEEP.get(kind, ())):
+            yield "statistic and state of the wearer"
+        elif path == "/descriptive_statistic" and b is None and provider in STATISTICS.get((kind, a), ()):
+            yield "statistic and state of the wearer"
+        elif a is None and impossible(other.get(root + "/value")) or a is None and kind.split("/")[0] in ("events", "summaries") and any(
+                isinstance(record.get(key), str) and str(other.get(root + "/value")) in (record[key], f"{record[key]}.0")
+                for key in record if key not in ("id", "type")):
+            yield "impossible value left out"
+        elif path == "/is_main_sleep" and not isinstance(record.get("is_nap"), bool) and a is None:
             yield "nap that is no boolean"
         elif path == "/descriptive_statistic" and kind in ("oxygen_saturation", "daily_spo2"):
             yield "mean of a night over its day"
         elif path.startswith("/body_height") and kind == "personal_info":
             yield "height in centimetres"
+        elif data_type == "time_in_bed" and path.startswith("/time_in_bed/") and impossible(record.get("time_in_bed_seconds")):
+            yield "time in bed from the duration"
         elif number and record.get("unit") in UNITS.values():
             yield "unit converted"
         elif number and kind == "oxygen_saturation" and record["source"]["provider"] == "apple" and 0 < b <= 1:
             yield "fraction of a saturation"
-        elif number and kind in ("events/sleep", "sleep") and type(b) is int and int(a) == b:
+        elif number and kind in ("events/sleep", "sleep", "events/workouts") and type(b) is int and int(a) == b:
             yield "seconds not truncated"
         elif kind == "events/sleep" and path.split("/")[-2] in ("wake_after_sleep_onset", "awake_duration") and a is None:
             yield "stages that are not known"
@@ -240,11 +287,16 @@ def refusal(case, ours, theirs):
     """The class of a data point that only one of the two makes."""
     kind, data_type, record = case
     if "output" in theirs:
-        reasons = " ".join(ours["rejected"])
+        # An offset that cannot be read refuses nothing.
+        reasons = " ".join(reason for reason in ours["rejected"] if "is no offset" not in reason)
         if "its unit is" in reasons:
             return "unit refused"
         if "its type is" in reasons:
             return "type checked"
+        if "cannot be measured" in reasons:
+            return "impossible value refused"
+        if "more than a day ahead" in reasons:
+            return "future refused"
         if "is not a number" in reasons or "cannot be read" in reasons:
             return "number refused"
         if "it ends before" in reasons or "is wrong" in reasons or "is no date" in reasons:
@@ -270,8 +322,6 @@ def schema(point):
 
 # The package, run in its own environment.
 def worker():
-    import zoneinfo
-
     import omh_shim
 
     zone = zoneinfo.ZoneInfo(ZONE)
