@@ -28,7 +28,7 @@ pub(crate) async fn write(
     actor: Actor,
 ) -> Result<Summary, Failure> {
     let is_zip = target.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
-    if target.file_name().is_none() {
+    if target.file_name().is_none_or(|name| name == "-") {
         return Err(Failure::usage(format!("{} names no new directory", target.display()), "give it a name"));
     }
     check_target(&target, is_zip)?;

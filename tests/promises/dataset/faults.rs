@@ -1,6 +1,7 @@
 //! Bad input gets a sentence, and never half a data set.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ fn a_wrong_study_directory_or_commit_is_refused_and_nothing_is_written() {
         ("Nothing", &new, &[][..], "there is no study 'Nothing'"),
         ("1", &directory, &[][..], "is not empty"),
         ("1", &file, &[][..], "exists already"),
+        ("1", &PathBuf::from("-"), &[][..], "- names no new directory"),
         ("1", &missing, &[][..], "create the directory above it"),
         ("1", &new, &["--since", "999"][..], "the store has no commit 999"),
         ("1", &new, &["--format", "xml"][..], "csv, parquet"),
