@@ -12,6 +12,8 @@ use crate::common::failure::Failure;
 pub(crate) const MIN_LENGTH: usize = 12;
 /// A longer password adds no security and costs time.
 const MAX_LENGTH: usize = 256;
+/// The least strength that zxcvbn estimates: some hundred million guesses.
+const MIN_SCORE: zxcvbn::Score = zxcvbn::Score::Three;
 /// A hash takes some ten milliseconds of a core: a flood of sign-ins must not take the poller's core.
 const CONCURRENT_HASHES: usize = 1;
 
@@ -38,11 +40,14 @@ pub(crate) fn check_strength(password: &str, account: &str) -> Result<(), String
     if is_long_name && password.to_lowercase().contains(&account.to_lowercase()) {
         return Err("do not build it around the account's name".to_owned());
     }
-    let first = password.chars().next();
-    if password.chars().all(|character| Some(character) == first) {
-        return Err("do not repeat a single character".to_owned());
+    let estimate = zxcvbn::zxcvbn(password, &[account, "jhe-ow"]);
+    if estimate.score() >= MIN_SCORE {
+        return Ok(());
     }
-    Ok(())
+    let warning = estimate.feedback().and_then(zxcvbn::feedback::Feedback::warning);
+    let warning = warning
+        .map_or_else(String::new, |warning| format!(". {}", warning.to_string().trim_end_matches('.')));
+    Err(format!("it is easy to guess{warning}. A few words in a row that do not belong together do well"))
 }
 
 /// Returns the hash of a password as a PHC string.
@@ -133,9 +138,13 @@ mod tests {
 
     #[test]
     fn weak_passwords_are_refused_with_a_reason() {
-        for (password, reason) in
-            [("short", "at least 12"), ("aaaaaaaaaaaaaa", "repeat"), ("my-operator-word", "account's name")]
-        {
+        for (password, reason) in [
+            ("short", "at least 12"),
+            ("aaaaaaaaaaaaaa", "Repeats like"),
+            ("password1234", "easy to guess"),
+            ("qwertyuiop123456", "easy to guess"),
+            ("my-operator-word", "account's name"),
+        ] {
             let why = check_strength(password, "operator").unwrap_err();
             assert!(why.contains(reason), "{why}");
         }
