@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lettre::message::header::ContentType;
+use lettre::message::{Mailbox, header::ContentType};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use secrecy::ExposeSecret;
@@ -20,6 +20,11 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ERROR_CHARS: usize = 200;
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
+
+/// Parses the address of a person; none if it is none.
+pub(crate) fn parse_recipient(address: &str) -> Option<Mailbox> {
+    address.parse().ok().map(|address| Mailbox::new(None, address))
+}
 
 /// Sends a message to all configured recipients.
 pub(crate) async fn send(

@@ -46,6 +46,16 @@ impl AlertMessage {
         Self { subject: "jhe-ow: no data can be stored".to_owned(), text, body }
     }
 
+    /// Renders the notice to the holder of an account about a sign-in from a new browser.
+    pub(crate) fn new_browser(browser: &str, address: &str, at: Timestamp, base: &str) -> Self {
+        let text = format!(
+            "Your account was signed in to from a browser that was not used for it before: {browser}, from {address}, at {at}. \
+             If it was you, nothing needs to be done. If not, end that sign-in and change your password at \
+             {base}/admin/account, and tell an operator."
+        );
+        Self { subject: "jhe-ow: sign-in from a new browser".to_owned(), text, body: Value::Null }
+    }
+
     /// Renders the message of `jhe-ow alerts test`.
     pub fn test(base: &str) -> Self {
         let text = format!("jhe-ow at {base} tests its alerts: they arrive here.");

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
+use crate::app::{kept_forms::KeptForms, last_use::LastUse, sign_in_attempts::SignInAttempts};
 use crate::app::{page_view_log::PageViewLog, patient_token_cache::PatientTokens, poll_jobs::PollJobs};
 use crate::app::{rate_limit::RateLimits, session::Session, webhook_warnings::WebhookWarnings};
 use crate::common::{clock::Clock, failure::Failure};
@@ -39,6 +40,9 @@ pub struct App {
     pub webhook_warnings: WebhookWarnings,
     pub rate_limits: RateLimits,
     pub page_views: PageViewLog,
+    pub last_use: LastUse,
+    pub sign_in_attempts: SignInAttempts,
+    pub kept_forms: KeptForms,
     /// Ends all background work.
     pub cancel: CancellationToken,
     /// The page sizes that OW accepts, and the series types that it does not know.
@@ -74,6 +78,9 @@ impl App {
             webhook_warnings: WebhookWarnings::default(),
             rate_limits: RateLimits::default(),
             page_views: PageViewLog::default(),
+            last_use: LastUse::default(),
+            sign_in_attempts: SignInAttempts::default(),
+            kept_forms: KeptForms::default(),
             ow_limits: OwLimits::default(),
         })
     }

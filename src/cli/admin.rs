@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read};
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::app::{session::Session, sign_in_link};
+use crate::app::{second_factor, session::Session, sign_in_link};
 use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
 use crate::model::account::{Actor, Role};
@@ -37,6 +37,12 @@ pub(crate) enum Command {
         #[arg(long, default_value = "operator", value_parser = parse_name)]
         name: String,
     },
+    /// Remove the second factor of an account whose holder has lost the device
+    ResetSecondFactor {
+        /// The name of the account
+        #[arg(value_parser = parse_name)]
+        name: String,
+    },
     /// List all accounts
     List {
         /// One JSON document per line
@@ -64,6 +70,19 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             let account = store.read(move |db| find_account(db, &name)).await?;
             print_sign_in_link(session, &store, account).await?;
         }
+        Command::ResetSecondFactor { name } => {
+            let now = session.clock.now();
+            let reset = move |db: &rusqlite::Connection| {
+                let account = find_account(db, &name)?;
+                second_factor::reset(db, account.id, Actor::CommandLine, now)?;
+                Ok(account)
+            };
+            let account = store.write(reset).await?;
+            print_line(format_args!(
+                "{} signs in with its password alone until it sets up a second factor again; its other sign-ins have ended",
+                account.name
+            ))?;
+        }
         Command::List { json } => {
             for account in store.read(account::list).await? {
                 if json { print_json(&document(&account))? } else { print_line(line(&account))? }
@@ -90,6 +109,7 @@ fn document(account: &Account) -> serde_json::Value {
         "role": account.role.as_str(),
         "disabled": account.disabled,
         "has_password": account.has_password,
+        "has_second_factor": account.has_second_factor(),
         "jhe_user": account.jhe_user,
     })
 }

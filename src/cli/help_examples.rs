@@ -101,6 +101,8 @@ jhe-ow admin set-password --name ada < password.txt
 jhe-ow admin add ada --role manager  # prints a link that signs in once
 [admin sign-in]
 jhe-ow admin sign-in --name ada
+[admin reset-second-factor]
+jhe-ow admin reset-second-factor ada  # ada lost the phone
 [admin list]
 jhe-ow admin list  # a line each
 jhe-ow admin list --json  # for programs

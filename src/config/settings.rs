@@ -41,6 +41,8 @@ enum ValueKind {
 const DAY: u64 = 86_400;
 /// The treatment of stored data after a withdrawal: keep, hide or erase.
 pub const AFTER_WITHDRAWAL: &str = "data.after_withdrawal";
+/// The accounts that need a second factor: operators or everybody.
+pub const SECOND_FACTOR: &str = "sign_in.second_factor";
 const OFF: &str = "off";
 
 const fn setting(key: &'static str, kind: ValueKind, default: &'static str, about: &'static str) -> Setting {
@@ -87,6 +89,12 @@ pub const SETTINGS: &[Setting] = &[
          erase: they are not shown, and are erased after data.erase_after"),
     setting("data.erase_after", ValueKind::Duration(3600, 10 * 365 * DAY), "30d",
         "Time from a withdrawal to the erasure, unless the patient agrees again before"),
+    setting("sign_in.idle_end", ValueKind::Duration(60, DAY), "30m",
+        "Time without use after which practitioners and operators are signed out. 12 hours after the sign-in they \
+         are in any case"),
+    setting(SECOND_FACTOR, ValueKind::Choice(&["operators", "everybody"]), "operators",
+        "Who needs a second factor to sign in with a password. operators: each, once one of them has set one up; \
+         everybody: every account. Accounts of JHE sign in at JHE"),
     setting("silence.after", ValueKind::Duration(3600, 60 * DAY), "36h",
         "A patient whose newest sample is older counts as silent: flagged, with one alert. A ring that \
          syncs each morning is up to 25 hours behind"),
@@ -163,6 +171,13 @@ impl Setting {
 
     /// Returns a normalized value in the form for the database: secrets are sealed.
     pub fn to_stored(&self, key: Option<&SealingKey>, value: String) -> Result<String, Failure> {
+        if self.key == SECOND_FACTOR && value == "everybody" && key.is_none() {
+            return Err(Failure::usage(
+                "nobody can set up a second factor: its secret is stored encrypted, and no key is configured for that",
+                "make one with `openssl rand -base64 32`, and give it as JHE_OW_SECRET_KEY or secret_key in \
+                 jhe-ow.toml to every jhe-ow of this data directory",
+            ));
+        }
         if self.is_secret() { sealing::seal_setting(key, self.key, &value) } else { Ok(value) }
     }
 
@@ -277,6 +292,11 @@ impl Settings {
     /// Returns the time from a withdrawal to the erasure; none if withdrawn data are not erased.
     pub fn erase_after(&self) -> Option<Duration> {
         (self.text(AFTER_WITHDRAWAL) == "erase").then(|| self.duration("data.erase_after"))
+    }
+
+    /// Returns the time without use after which an account is signed out.
+    pub fn idle_end(&self) -> Duration {
+        self.duration("sign_in.idle_end")
     }
 
     /// Returns the age of the newest sample from which on a patient counts as silent.

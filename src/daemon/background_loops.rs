@@ -27,6 +27,8 @@ const BACKUP_CHECK: Duration = Duration::from_mins(1);
 const BACKUP_RETRY: Duration = Duration::from_mins(10);
 /// The interval between two rounds of alerts, besides the one after each tick.
 const ALERT_INTERVAL: Duration = Duration::from_secs(30);
+/// What a crash may forget: the last use of a session or an API token.
+const LAST_USE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Daemon {
     /// Drains the outbox after each tick, and when a retry is due. The ticker does not wait for it.
@@ -185,6 +187,19 @@ impl Daemon {
             Err(error) => tracing::error!("the backup broke off: {error}"),
         }
         BACKUP_CHECK
+    }
+
+    /// Writes the last use of sessions and API tokens, also at the end.
+    pub(crate) async fn write_last_use(&self) {
+        loop {
+            self.cancel.run_until_cancelled(sleep(LAST_USE_INTERVAL)).await;
+            if let Err(error) = self.app.last_use.write(&self.app.store).await {
+                tracing::warn!("the last use of sessions and API tokens could not be written: {error}");
+            }
+            if self.cancel.is_cancelled() {
+                return;
+            }
+        }
     }
 
     /// Sends alerts about silent patients and other problems after each tick, and retries those that failed.

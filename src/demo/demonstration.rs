@@ -84,7 +84,7 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
         }
     };
     tokio::select! {
-        () = daemon.run_until_stopped(ticker, server) => {}
+        () = daemon.run_until_stopped(async { tokio::join!(ticker, daemon.write_last_use()); }, server) => {}
         () = ring_syncs => {}
     }
     Ok(0)

@@ -38,11 +38,21 @@ pub enum AlertKind {
     Refused,
     /// JHE rejects many observations within an hour.
     ManyRefused,
+    /// Many wrong passwords or codes for one account.
+    ManySignIns,
 }
 
 impl AlertKind {
-    const ALL: &[Self] =
-        &[Self::Silent, Self::Back, Self::Stuck, Self::Unsent, Self::Held, Self::Refused, Self::ManyRefused];
+    const ALL: &[Self] = &[
+        Self::Silent,
+        Self::Back,
+        Self::Stuck,
+        Self::Unsent,
+        Self::Held,
+        Self::Refused,
+        Self::ManyRefused,
+        Self::ManySignIns,
+    ];
 
     /// Returns the name in the database and in webhook messages.
     pub fn as_str(self) -> &'static str {
@@ -54,6 +64,7 @@ impl AlertKind {
             Self::Held => "held",
             Self::Refused => "refused",
             Self::ManyRefused => "many-refused",
+            Self::ManySignIns => "many-sign-ins",
         }
     }
 
@@ -85,6 +96,7 @@ impl Alert {
             AlertKind::Held => "observations wait for the configuration of JHE".to_owned(),
             AlertKind::Refused => "JHE refuses observations".to_owned(),
             AlertKind::ManyRefused => "JHE refuses many observations".to_owned(),
+            AlertKind::ManySignIns => "somebody guesses a password".to_owned(),
         }
     }
 
@@ -109,6 +121,10 @@ impl Alert {
             AlertKind::ManyRefused => format!(
                 "50 or more in the hour that began at {since}. The overview shows the reasons and a button that \
                  sends them again."
+            ),
+            AlertKind::ManySignIns => format!(
+                "20 failed sign-ins of one account since {since}. The audit names the account. Each further try waits a \
+                 minute; browsers that the account has used before do not. A second factor protects it best."
             ),
         };
         let mut sentence = format!("{}: {text}{}", self.subject(), self.likely_cause());

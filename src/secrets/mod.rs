@@ -2,5 +2,6 @@
 
 pub(crate) mod password;
 pub(crate) mod sealing;
+pub(crate) mod second_factor;
 pub(crate) mod token;
 pub mod webhook_signature;

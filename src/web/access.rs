@@ -1,22 +1,28 @@
 //! Access to routes. A handler gets an account or a patient only from the check of its route: the fields of
 //! `Staff`, `Operator`, `VisiblePatient` and `SignedInPatient` are private, and nothing else makes them.
 
+use std::ops::Deref;
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json as json_value;
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::model::account::{Actor, Role, VisibleTo};
+use crate::common::time::Timestamp;
+use crate::model::account::{AccountId, Actor, Role, VisibleTo};
 use crate::model::patient::PatientId;
 use crate::secrets::token::Token;
-use crate::store::people::{account::Account, session, visibility};
+use crate::store::engine::setting;
+use crate::store::people::{account, account::Account, api_token, session, visibility};
 use crate::store::privacy::erased_identifiers;
+use crate::web::layout::{REFRESH, local_text};
+use crate::web::request::Request;
 use crate::web::response::{Refusal, json, see_other};
-use crate::web::{layout::local_text, request::Request};
 
 /// The cookie of a practitioner's session.
-pub(crate) const STAFF_COOKIE: &str = "jhe_ow_staff";
+pub(crate) const STAFF_COOKIE: &str = "jhe_ow_session";
 /// The cookie of a patient's session.
 pub(crate) const PATIENT_COOKIE: &str = "jhe_ow_patient";
 
@@ -34,12 +40,42 @@ pub enum Access {
     Staff,
     Manager,
     Operator,
+    /// An account of at least this role whose holder gave a password or a code within the last ten minutes.
+    Confirmed(Role),
 }
 
 /// The access of a route, with the check that makes the value which proves it.
 pub(crate) struct AccessRule<C>(pub(crate) Access, pub(crate) AccessCheck<C>);
 
-pub(crate) type AccessCheck<C> = for<'a> fn(&'a App, &'a mut Request) -> BoxFuture<'a, Result<C, Response>>;
+pub(crate) type AccessCheck<C> = for<'a> fn(&'a App, &'a mut Request) -> BoxFuture<'a, Result<C, Denied>>;
+
+/// A request that an access check does not let through.
+#[derive(Debug)]
+pub(crate) enum Denied {
+    Answer(Box<Response>),
+    /// An account's form that can be sent later, after the page `before` (sign-in or re-authentication).
+    Postponed {
+        account: AccountId,
+        before: &'static str,
+    },
+}
+
+impl From<Response> for Denied {
+    fn from(response: Response) -> Self {
+        Self::Answer(Box::new(response))
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self::Answer(Box::new(refusal.into()))
+    }
+}
+
+/// Time for which a password or a code confirms who sits at the browser.
+const CONFIRMED_FOR: Duration = Duration::from_mins(10);
+/// An ended session is known for so long, to keep a form that was sent after its end.
+const ENDED_KNOWN_FOR: Duration = Duration::from_hours(24);
 
 pub(crate) const OPEN: AccessRule<Anyone> =
     AccessRule(Access::Open, |_, _| Box::pin(async { Ok(Anyone(())) }));
@@ -60,6 +96,35 @@ pub(crate) const MANAGER: AccessRule<Staff> =
 pub(crate) const OPERATOR: AccessRule<Operator> = AccessRule(Access::Operator, |app, request| {
     Box::pin(async { require_role(app, request, Role::Operator).await.map(Operator) })
 });
+/// Any account whose holder has confirmed who it is, for its own sign-in.
+pub(crate) const CONFIRMED_ACCOUNT: AccessRule<Confirmed<Staff>> =
+    AccessRule(Access::Confirmed(Role::Viewer), |app, request| {
+        Box::pin(async {
+            let staff = sign_in_staff(app, request).await?;
+            confirm(app, request, staff)
+        })
+    });
+pub(crate) const CONFIRMED_STAFF: AccessRule<Confirmed<Staff>> =
+    AccessRule(Access::Confirmed(Role::Viewer), |app, request| {
+        Box::pin(async {
+            let staff = require_role(app, request, Role::Viewer).await?;
+            confirm(app, request, staff)
+        })
+    });
+pub(crate) const CONFIRMED_OPERATOR: AccessRule<Confirmed<Operator>> =
+    AccessRule(Access::Confirmed(Role::Operator), |app, request| {
+        Box::pin(async {
+            let operator = Operator(require_role(app, request, Role::Operator).await?);
+            confirm(app, request, operator)
+        })
+    });
+pub(crate) const CONFIRMED_PATIENT: AccessRule<Confirmed<VisiblePatient>> =
+    AccessRule(Access::Confirmed(Role::Manager), |app, request| {
+        Box::pin(async {
+            let patient = require_patient(app, request, Role::Manager).await?;
+            confirm(app, request, patient)
+        })
+    });
 /// Any account, for the patient that the path names.
 pub(crate) const VISIBLE_PATIENT: AccessRule<VisiblePatient> =
     AccessRule(Access::Staff, |app, request| Box::pin(require_patient(app, request, Role::Viewer)));
@@ -74,6 +139,38 @@ pub(crate) struct Anyone(());
 pub(crate) struct Staff {
     account: Account,
     token: Token,
+    /// The last time at which the person gave a password or a code.
+    confirmed: Option<Timestamp>,
+}
+
+/// A caller who gave a password or a code within the last ten minutes. Nothing else makes this type, so a handler
+/// that takes it cannot be reached without.
+pub(crate) struct Confirmed<C>(C);
+
+impl<C> Deref for Confirmed<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.0
+    }
+}
+
+impl AsRef<Staff> for Staff {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl AsRef<Staff> for Operator {
+    fn as_ref(&self) -> &Staff {
+        &self.0
+    }
+}
+
+impl AsRef<Staff> for VisiblePatient {
+    fn as_ref(&self) -> &Staff {
+        &self.staff
+    }
 }
 
 /// A signed-in account with the role of an operator.
@@ -197,33 +294,78 @@ fn limit_rate(app: &App, request: &Request) -> Result<Anyone, Refusal> {
     Ok(Anyone(()))
 }
 
-async fn sign_in_staff(app: &App, request: &mut Request) -> Result<Staff, Response> {
+async fn sign_in_staff(app: &App, request: &mut Request) -> Result<Staff, Denied> {
+    let mut ended = None;
     if let Some(token) = request.cookie(STAFF_COOKIE) {
         let (hash, now) = (token.hash(), app.clock.now());
-        let account = app.store.read(move |db| session::find_account(db, hash, now)).await;
-        if let Some(account) = account.map_err(Refusal::from)? {
+        let read = move |db: &_| {
+            let Some(session) = session::find_staff(db, hash)? else { return Ok(None) };
+            let account = account::find(db, session.account)?.filter(|account| !account.disabled);
+            let idle_end = setting::read_all(db)?.idle_end();
+            Ok(account.map(|account| (session, account, idle_end)))
+        };
+        if let Some((session, account, idle_end)) = app.store.read(read).await.map_err(Refusal::from)? {
+            let last_active = app.last_use.sessions.find(hash).unwrap_or(session.last_active);
             request.form_guard = Some((token.clone(), Actor::Account(account.id)));
-            return Ok(Staff { account, token });
+            if session.expires > now && last_active.plus(idle_end) > now {
+                // A page that refreshes itself shows no activity of a person.
+                if !request.query.has(REFRESH) {
+                    app.last_use.sessions.record(hash, now);
+                }
+                return Ok(Staff { account, token, confirmed: session.confirmed });
+            }
+            if session.expires > now {
+                // A longer time in the settings does not bring it back.
+                app.store.write(move |db| session::expire(db, hash, now)).await.map_err(Refusal::from)?;
+            }
+            ended = Some(account.id).filter(|_| session.expires.plus(ENDED_KNOWN_FOR) > now);
         }
     }
     if request.is_read() {
-        let next: String = form_urlencoded::byte_serialize(request.path.as_bytes()).collect();
-        return Err(see_other(&format!("/admin/sign-in?next={next}")));
+        return Err(see_other(&with_next("/admin/sign-in", &request.path)).into());
     }
-    let text = "You are not signed in any more; nothing was changed.";
-    Err(Refusal::forbidden(text).link("/admin/sign-in", "Sign in").into())
+    match ended {
+        Some(account) => Err(Denied::Postponed { account, before: "/admin/sign-in" }),
+        None => Err(Refusal::forbidden(SIGNED_OUT).link("/admin/sign-in", "Sign in").into()),
+    }
 }
 
-async fn require_role(app: &App, request: &mut Request, role: Role) -> Result<Staff, Response> {
+pub(crate) const SIGNED_OUT: &str = "You are not signed in any more; nothing was changed.";
+
+/// Returns the address of a page that leads on to another one.
+pub(crate) fn with_next(page: &str, next: &str) -> String {
+    let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    format!("{page}?next={next}")
+}
+
+async fn require_role(app: &App, request: &mut Request, role: Role) -> Result<Staff, Denied> {
     let staff = sign_in_staff(app, request).await?;
     if !staff.account.is_set_up() {
-        return Err(see_other("/admin/password"));
+        let is_first = !staff.account.has_password;
+        let page = if is_first { "/admin/password" } else { "/admin/account/second-factor" };
+        return Err(see_other(page).into());
     }
     staff.require(role)?;
     Ok(staff)
 }
 
-async fn require_patient(app: &App, request: &mut Request, role: Role) -> Result<VisiblePatient, Response> {
+/// Asks for a password or a code, unless the caller has given one within the last ten minutes.
+fn confirm<C: AsRef<Staff>>(app: &App, request: &Request, caller: C) -> Result<Confirmed<C>, Denied> {
+    let staff = caller.as_ref();
+    let now = app.clock.now();
+    if staff.confirmed.is_some_and(|at| at.plus(CONFIRMED_FOR) > now) {
+        return Ok(Confirmed(caller));
+    }
+    if request.is_read() {
+        return Err(see_other(&with_next(CONFIRM, &request.path)).into());
+    }
+    Err(Denied::Postponed { account: staff.account.id, before: CONFIRM })
+}
+
+/// The page that asks for a password or a code.
+pub(crate) const CONFIRM: &str = "/admin/confirm";
+
+async fn require_patient(app: &App, request: &mut Request, role: Role) -> Result<VisiblePatient, Denied> {
     let staff = require_role(app, request, Role::Viewer).await?;
     let id = request.parameter("patient").parse().map(PatientId::new).map_err(|_| Refusal::not_found())?;
     let visible_to = staff.visible_to();
@@ -256,7 +398,7 @@ fn no_such_patient() -> Refusal {
         .link("/admin/patients", "Patients")
 }
 
-async fn sign_in_patient(app: &App, request: &mut Request) -> Result<SignedInPatient, Response> {
+async fn sign_in_patient(app: &App, request: &mut Request) -> Result<SignedInPatient, Denied> {
     limit_rate(app, request)?;
     let patient = find_patient(app, request).await?.ok_or_else(|| {
         Refusal::new(
@@ -279,21 +421,25 @@ pub(crate) async fn find_patient(app: &App, request: &Request) -> Result<Option<
 }
 
 /// Reads the bearer token alone: a cookie is no credential for the API, as other sites' pages send it along.
-async fn identify_api_client(app: &App, request: &Request) -> Result<ApiClient, Response> {
+async fn identify_api_client(app: &App, request: &Request) -> Result<ApiClient, Denied> {
     limit_rate(app, request)?;
     let mut patient = None;
     if let Some(token) = request.bearer() {
-        let hash = token.hash();
-        patient = app.store.read(move |db| session::find_api_patient(db, hash)).await.map_err(|error| {
-            tracing::error!("{error}");
-            let text = "The store is not available; try again";
-            json(StatusCode::SERVICE_UNAVAILABLE, &json_value!({ "error": text }))
-        })?;
+        let (hash, now) = (token.hash(), app.clock.now());
+        patient =
+            app.store.read(move |db| api_token::find_patient(db, hash, now)).await.map_err(|error| {
+                tracing::error!("{error}");
+                let text = "The store is not available; try again";
+                json(StatusCode::SERVICE_UNAVAILABLE, &json_value!({ "error": text }))
+            })?;
+        if patient.is_some() {
+            app.last_use.api_tokens.record(hash, now);
+        }
     }
     patient.map(ApiClient).ok_or_else(|| {
         let text = "Authentication credentials were not provided or are not valid.";
         let mut response = json(StatusCode::UNAUTHORIZED, &json_value!({ "detail": text }));
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        response
+        response.into()
     })
 }

@@ -31,7 +31,7 @@ pub(crate) fn with_visitor(app: &App, response: Response, (token, is_new): &(Tok
         return response;
     }
     let (token, secure) = (Some(token), app.is_https());
-    with_cookie(response, &TokenCookie { name: VISITOR, token, path: "/", max_age: VISITOR_AGE, secure })
+    with_cookie(response, &TokenCookie { name: VISITOR, token, max_age: VISITOR_AGE, secure })
 }
 
 /// Checks a form of the caller whom the access check has signed in, if it has.

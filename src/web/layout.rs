@@ -32,7 +32,9 @@ pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> 
         PageFrame::Plain { simulated, leads_to } => {
             (*simulated, leads_to.map(|target| format!("0; url={target}")))
         }
-        PageFrame::Staff { simulated, renews, .. } => (*simulated, renews.map(|seconds| seconds.to_string())),
+        PageFrame::Staff { simulated, renews, here, .. } => {
+            (*simulated, renews.map(|seconds| format!("{seconds}; url={here}?{REFRESH}=1")))
+        }
     };
     html! {
         (DOCTYPE)
@@ -87,12 +89,8 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
                 }
             } }
             div.who {
-                @if account.is_of_jhe() {
-                    span { (account.name) " (" (account.role.as_str()) ", through JHE)" }
-                } @else {
-                    a href="/admin/password" aria-current=[(here == "/admin/password").then_some("page")] {
-                        (account.name) " (" (account.role.as_str()) ")"
-                    }
+                a href="/admin/account" aria-current=[(here == "/admin/account").then_some("page")] {
+                    (account.name) " (" (account.role.as_str()) @if account.is_of_jhe() { ", through JHE" } ")"
                 }
                 // An account that came by a one-time link and has no password could not sign in again.
                 @if account.is_set_up() {
@@ -340,6 +338,9 @@ pub(crate) fn older(href: Option<String>) -> Markup {
 pub(crate) fn notice(text: &str) -> Markup {
     html! { @if !text.is_empty() { p.notice role="status" { (text) } } }
 }
+
+/// The query field of a page that reloads itself: such a view shows no activity of a person.
+pub(crate) const REFRESH: &str = "refresh";
 
 /// The hidden field with the form's token.
 pub(crate) const FORM_TOKEN: &str = "form_token";

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::model::account::Actor;
 use crate::secrets::token::Token;
+use crate::web::response::cookie_name;
 
 /// Names and values of a query or a form, in their order.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,11 @@ impl FormFields {
     /// Returns the first value of a name as it was typed: a password may begin or end with a space.
     pub(crate) fn secret(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// Returns all fields as they were typed.
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        &self.0
     }
 
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -61,6 +67,8 @@ pub(crate) struct Request {
     /// The token that forms of the signed-in caller carry, and the caller.
     pub(crate) form_guard: Option<(Token, Actor)>,
     pub(crate) client: IpAddr,
+    /// Browsers reach the daemon over https, so cookies have their names for https.
+    pub(crate) is_https: bool,
 }
 
 impl Request {
@@ -80,6 +88,7 @@ impl Request {
             body: Vec::new(),
             form: OnceLock::new(),
             form_guard: None,
+            is_https: false,
         }
     }
 
@@ -101,6 +110,7 @@ impl Request {
     pub(crate) fn cookie(&self, name: &str) -> Option<Token> {
         let values = self.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let cookies = values.flat_map(Cookie::split_parse).flatten();
+        let name = cookie_name(name, self.is_https);
         cookies.filter(|cookie| cookie.name() == name).find_map(|cookie| Token::parse(cookie.value()))
     }
 

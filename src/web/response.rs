@@ -78,10 +78,14 @@ pub(crate) struct TokenCookie<'a> {
     pub(crate) name: &'static str,
     /// None deletes the cookie.
     pub(crate) token: Option<&'a Token>,
-    pub(crate) path: &'static str,
     pub(crate) max_age: std::time::Duration,
-    /// Sent over https only.
+    /// Sent over https only, under a name that browsers take from this host alone.
     pub(crate) secure: bool,
+}
+
+/// Returns the name of a cookie in the browser. With `__Host-`, no other host of the domain can plant it (RFC 6265bis).
+pub(crate) fn cookie_name(name: &str, secure: bool) -> String {
+    format!("{}{name}", if secure { "__Host-" } else { "" })
 }
 
 pub(crate) fn with_cookie(mut response: Response, cookie: &TokenCookie<'_>) -> Response {
@@ -89,8 +93,8 @@ pub(crate) fn with_cookie(mut response: Response, cookie: &TokenCookie<'_>) -> R
         Some(token) => (token.expose(), cookie.max_age.try_into().unwrap_or(cookie::time::Duration::MAX)),
         None => ("", cookie::time::Duration::ZERO),
     };
-    let made = cookie::Cookie::build((cookie.name, value)).path(cookie.path).max_age(age).http_only(true);
-    let made = made.same_site(SameSite::Lax).secure(cookie.secure);
+    let made = cookie::Cookie::build((cookie_name(cookie.name, cookie.secure), value)).path("/").max_age(age);
+    let made = made.http_only(true).same_site(SameSite::Lax).secure(cookie.secure);
     if let Ok(mut value) = HeaderValue::from_str(&made.to_string()) {
         value.set_sensitive(true);
         response.headers_mut().append(header::SET_COOKIE, value);

@@ -12,12 +12,13 @@ use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::web::access::{Access, AccessCheck, AccessRule};
+use crate::model::account::AccountId;
+use crate::web::access::{Access, AccessCheck, AccessRule, Denied};
 use crate::web::body::{LARGEST_FORM, read};
-use crate::web::csrf;
 use crate::web::gate::{self, Gate};
 use crate::web::request::{PathParameters, Request, client_address};
 use crate::web::response::HandlerResult;
+use crate::web::{csrf, keep_form};
 
 pub(crate) struct Route {
     pub(crate) method: Method,
@@ -81,10 +82,18 @@ pub(crate) fn route<C: Send + Sync + 'static>(
         .and(warp::ext::get::<Request>())
         .then(move |parameters, gate, request| admit(check, parameters, gate, request))
         .and(warp::body::stream())
-        .then(move |admitted: Result<Admitted<C>, Response>, stream| async move {
-            let mut admitted = admitted?;
-            admitted.request.body = read(stream, largest).await?;
-            Ok(admitted)
+        .then(move |admitted: Result<Admitted<C>, Postponable>, stream| async move {
+            match admitted {
+                Ok(mut admitted) => {
+                    admitted.request.body = read(stream, largest).await?;
+                    Ok(admitted)
+                }
+                Err(Postponable::Answer(response)) => Err(response),
+                Err(Postponable::Form(app, mut request, account, before)) => {
+                    request.body = read(stream, largest).await?;
+                    Err(keep_form::keep(&app, &request, account, before).await.unwrap_or_else(Response::from))
+                }
+            }
         })
         .then(move |admitted| answer(Arc::clone(&handler), admitted))
         .boxed();
@@ -98,19 +107,33 @@ struct Admitted<C> {
     caller: C,
 }
 
+/// A refusal, or a form that is kept until the account has signed in or confirmed who it is.
+enum Postponable {
+    Answer(Response),
+    Form(Box<App>, Box<Request>, AccountId, &'static str),
+}
+
 async fn admit<C>(
     check: AccessCheck<C>,
     parameters: PathParameters,
     gate: Gate,
     mut request: Request,
-) -> Result<Admitted<C>, Response> {
-    let app = gate.app().map_err(|failure| gate::unavailable(&request.path, &failure))?;
+) -> Result<Admitted<C>, Postponable> {
+    let unavailable = |failure| Postponable::Answer(gate::unavailable(&request.path, &failure));
+    let app = gate.app().map_err(unavailable)?;
     let config = app.live.config();
     let (proxies, header) = (&config.trusted_proxies, config.client_address_header.as_ref());
     request.client = client_address(request.client, &request.headers, proxies, header);
     request.parameters = parameters;
-    let caller = check(&app, &mut request).await?;
-    Ok(Admitted { app, request, caller })
+    request.is_https = app.is_https();
+    let checked = check(&app, &mut request).await;
+    match checked {
+        Ok(caller) => Ok(Admitted { app, request, caller }),
+        Err(Denied::Answer(response)) => Err(Postponable::Answer(*response)),
+        Err(Denied::Postponed { account, before }) => {
+            Err(Postponable::Form(Box::new(app), Box::new(request), account, before))
+        }
+    }
 }
 
 async fn answer<C>(
@@ -123,6 +146,7 @@ async fn answer<C>(
     };
     let handled = async {
         csrf::check_session_form(&app, &request).await?;
+        keep_form::forget_if_sent(&app, &request);
         handler.call(&app, &request, &caller).await
     };
     handled.await.unwrap_or_else(Response::from)

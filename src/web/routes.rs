@@ -9,10 +9,12 @@ use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 use warp::reply::Response;
 
+pub use crate::model::account::Role;
 pub use crate::web::access::Access;
 use crate::web::admin::{
-    accounts, export, help, jhe_sign_in, observations, overview, patient as admin_patient, patients,
-    rejected_and_audit, restored, settings, sign_in, studies, study_data,
+    account, accounts, confirm, export, help, jhe_sign_in, observations, overview, password,
+    patient as admin_patient, patients, rejected_and_audit, restored, second_factor, settings, sign_in,
+    studies, study_data,
 };
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
@@ -44,6 +46,10 @@ fn all() -> Vec<Route> {
         // Practitioners and operators.
         sign_in::routes(),
         jhe_sign_in::routes(),
+        confirm::routes(),
+        password::routes(),
+        account::routes(),
+        second_factor::routes(),
         overview::routes(),
         patients::routes(),
         admin_patient::show::routes(),

@@ -6,6 +6,16 @@ use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Role, VisibleTo};
 use crate::secrets::token::TokenHash;
 use crate::store::error::{StoreError, StoreResult};
+use crate::store::people::{known_browser, session};
+
+/// One-time codes after the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondFactor {
+    Off,
+    On,
+    /// Has to be set up before anything else.
+    Lacking,
+}
 
 /// A practitioner's or operator's account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +27,9 @@ pub struct Account {
     pub has_password: bool,
     /// JHE's user id. Set for an account that signs in through JHE; it has no password here.
     pub jhe_user: Option<i64>,
+    pub second_factor: SecondFactor,
+    /// For notices about sign-ins; empty if none is given.
+    pub email: String,
 }
 
 impl Account {
@@ -24,9 +37,14 @@ impl Account {
         self.jhe_user.is_some()
     }
 
-    /// Returns true if the holder can sign in again: a local account has to set a password first.
+    /// Returns true if the holder can sign in again: a local account has to set a password first, and a second
+    /// factor where one is required.
     pub fn is_set_up(&self) -> bool {
-        self.has_password || self.is_of_jhe()
+        (self.has_password || self.is_of_jhe()) && self.second_factor != SecondFactor::Lacking
+    }
+
+    pub fn has_second_factor(&self) -> bool {
+        self.second_factor == SecondFactor::On
     }
 
     /// Returns the patients and studies that the account may see.
@@ -38,8 +56,15 @@ impl Account {
 /// Name of the account that the first start creates.
 pub const FIRST_OPERATOR_NAME: &str = "operator";
 
+/// JHE authenticates the accounts that sign in there. Operators need a second factor once one of them has one.
 const SELECT: &str =
-    "SELECT accounts.id, name, role, disabled, password_hash IS NOT NULL, jhe_user_id FROM accounts";
+    "SELECT accounts.id, name, role, disabled, password_hash IS NOT NULL, jhe_user_id, totp_secret IS NOT NULL,
+            totp_secret IS NULL AND jhe_user_id IS NULL AND (
+                EXISTS (SELECT 1 FROM settings WHERE key = 'sign_in.second_factor' AND value = 'everybody')
+                OR (role = 'operator' AND EXISTS (
+                    SELECT 1 FROM accounts AS other
+                    WHERE other.role = 'operator' AND other.disabled = 0 AND other.totp_secret IS NOT NULL))
+            ), email FROM accounts";
 
 /// Inserts a local account without a password.
 pub fn insert(db: &Connection, name: &str, role: Role, now: Timestamp) -> StoreResult<AccountId> {
@@ -67,16 +92,6 @@ pub fn find_by_jhe_user(db: &Connection, user: i64) -> StoreResult<Option<Accoun
     find_where(db, "WHERE jhe_user_id = ?", [user])
 }
 
-pub(crate) fn find_by_session(
-    db: &Connection,
-    hash: TokenHash,
-    now: Timestamp,
-) -> StoreResult<Option<Account>> {
-    let condition = "JOIN sessions ON account_id = accounts.id
-         WHERE token_hash = ? AND expires_at > ? AND disabled = 0";
-    find_where(db, condition, params![hash, now])
-}
-
 fn find_where(db: &Connection, condition: &str, values: impl Params) -> StoreResult<Option<Account>> {
     let select = format!("{SELECT} {condition}");
     Ok(db.prepare_cached(&select)?.query_row(values, from_row).optional()?)
@@ -96,7 +111,13 @@ pub fn set_password(db: &Connection, id: AccountId, hash: &str, keep: Option<Tok
     db.execute("UPDATE accounts SET password_hash = ? WHERE id = ?", params![hash, id])?;
     // A link that is still open would let its holder set another password.
     db.execute("DELETE FROM sign_in_links WHERE account_id = ?", [id])?;
-    db.execute("DELETE FROM sessions WHERE account_id = ?1 AND token_hash IS NOT ?2", params![id, keep])?;
+    session::delete_others(db, id, keep)?;
+    known_browser::forget(db, id)
+}
+
+/// Sets the address for notices about sign-ins; empty takes it away.
+pub fn set_email(db: &Connection, id: AccountId, email: &str) -> StoreResult<()> {
+    db.execute("UPDATE accounts SET email = ? WHERE id = ?", params![email, id])?;
     Ok(())
 }
 
@@ -110,7 +131,8 @@ pub fn update(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Sto
     }
     db.execute("UPDATE accounts SET role = ?, disabled = ? WHERE id = ?", params![role, disabled, id])?;
     if disabled {
-        db.execute("DELETE FROM sessions WHERE account_id = ?", [id])?;
+        session::delete_others(db, id, None)?;
+        known_browser::forget(db, id)?;
         db.execute("DELETE FROM sign_in_links WHERE account_id = ?", [id])?;
     }
     let operators: i64 =
@@ -188,8 +210,8 @@ pub fn find_by_sign_in_link(
 pub fn consume_sign_in_link(db: &Connection, id: AccountId, hash: TokenHash) -> StoreResult<()> {
     db.execute("DELETE FROM sign_in_links WHERE token_hash = ?", [hash])?;
     db.execute("UPDATE accounts SET password_hash = NULL WHERE id = ?", [id])?;
-    db.execute("DELETE FROM sessions WHERE account_id = ?", [id])?;
-    Ok(())
+    session::delete_others(db, id, None)?;
+    known_browser::forget(db, id)
 }
 
 /// Refuses to set a password or make a link for an account that signs in through JHE.
@@ -204,6 +226,11 @@ fn check_is_local(db: &Connection, id: AccountId) -> StoreResult<()> {
 }
 
 fn from_row(row: &Row) -> rusqlite::Result<Account> {
-    let (id, name, role, disabled, has_password, jhe_user) = row.try_into()?;
-    Ok(Account { id, name, role, disabled, has_password, jhe_user })
+    let (id, name, role, disabled, has_password, jhe_user, is_on, is_lacking, email) = row.try_into()?;
+    let second_factor = match (is_on, is_lacking) {
+        (true, _) => SecondFactor::On,
+        (false, true) => SecondFactor::Lacking,
+        (false, false) => SecondFactor::Off,
+    };
+    Ok(Account { id, name, role, disabled, has_password, jhe_user, second_factor, email })
 }

@@ -4,13 +4,16 @@
 //! The files whose names begin with `jhe_` store what JHE says about patients and practitioners.
 
 pub(crate) mod account;
+pub(crate) mod api_token;
 pub mod consent;
 pub(crate) mod device_connection;
 pub(crate) mod invitation;
 pub mod jhe_consent;
 pub(crate) mod jhe_practitioner;
 pub(crate) mod jhe_token;
+pub(crate) mod known_browser;
 pub mod patient;
+pub(crate) mod second_factor;
 pub(crate) mod session;
 pub(crate) mod study;
 pub(crate) mod time_zone;

@@ -1,12 +1,14 @@
-//! Signed-in browsers of accounts and patients, and the tokens of API clients.
+//! Signed-in browsers of accounts and patients.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::{account::AccountId, patient::PatientId};
 use crate::secrets::token::TokenHash;
 use crate::store::error::StoreResult;
-use crate::store::people::account::{self, Account};
+use crate::store::people::known_browser;
 
 /// The account or patient that a session belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,15 +17,39 @@ pub enum Holder {
     Patient(PatientId),
 }
 
-/// A token of an API client, without its secret.
+/// A browser in which an account is or was signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiToken {
+pub struct StaffSession {
     pub id: i64,
-    /// The client's name, as the practitioner entered it.
-    pub label: String,
+    pub hash: TokenHash,
+    pub account: AccountId,
     pub created: Timestamp,
-    pub revoked: Option<Timestamp>,
+    /// The absolute end.
+    pub expires: Timestamp,
+    /// As last written; the daemon may know a later use.
+    pub last_active: Timestamp,
+    /// The last time at which the person gave a password or a code.
+    pub confirmed: Option<Timestamp>,
+    /// Fixed words such as "Firefox on Android"; empty if unknown.
+    pub browser: String,
+    pub address: String,
 }
+
+/// A sign-in of an account.
+#[derive(Debug, Clone)]
+pub struct NewStaffSession {
+    pub hash: TokenHash,
+    pub expires: Timestamp,
+    /// The cookie by which the account knows the browser from now on.
+    pub known_as: TokenHash,
+    pub browser: String,
+    pub address: String,
+    /// The session that the browser had before: a token that somebody planted is of no use afterwards.
+    pub replaces: Option<TokenHash>,
+}
+
+/// Time for which an ended session stays known, so that a form sent after its end can be kept for its account.
+const ENDED_FOR: Duration = Duration::from_hours(24);
 
 /// Inserts a session and deletes all expired ones.
 pub fn insert(
@@ -37,15 +63,75 @@ pub fn insert(
         Holder::Account(id) => (Some(id), None),
         Holder::Patient(id) => (None, Some(id)),
     };
-    db.execute("DELETE FROM sessions WHERE expires_at <= ?", [now])?;
-    let insert = "INSERT INTO sessions (token_hash, account_id, patient_id, created_at, expires_at)
-         VALUES (?, ?, ?, ?, ?)";
+    db.execute("DELETE FROM sessions WHERE expires_at <= ?", [now.minus(ENDED_FOR)])?;
+    let insert =
+        "INSERT INTO sessions (token_hash, account_id, patient_id, created_at, expires_at, last_active_at,
+                                        confirmed_at, browser, address)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?4, '', '')";
     db.execute(insert, params![hash, account, patient, now, expires])?;
     Ok(())
 }
 
-pub fn find_account(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<Option<Account>> {
-    account::find_by_session(db, hash, now)
+/// Inserts the session of an account, in place of the one that the browser had. Returns true if the account knows
+/// other browsers and not this one.
+pub fn insert_staff(
+    db: &Connection,
+    account: AccountId,
+    new: &NewStaffSession,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    if let Some(old) = new.replaces {
+        delete(db, old)?;
+    }
+    insert(db, new.hash, Holder::Account(account), now, new.expires)?;
+    let update = "UPDATE sessions SET browser = ?, address = ? WHERE token_hash = ?";
+    db.execute(update, params![new.browser, new.address, new.hash])?;
+    known_browser::remember(db, account, new.known_as, now)
+}
+
+const SELECT_STAFF: &str =
+    "SELECT id, token_hash, account_id, created_at, expires_at, last_active_at, confirmed_at,
+     browser, address FROM sessions WHERE account_id IS NOT NULL";
+
+/// Returns the session of an account, also one that has ended lately.
+pub fn find_staff(db: &Connection, hash: TokenHash) -> StoreResult<Option<StaffSession>> {
+    let mut query = db.prepare_cached(&format!("{SELECT_STAFF} AND token_hash = ?"))?;
+    Ok(query.query_row([hash], staff_from_row).optional()?)
+}
+
+/// Lists the sessions of an account that have not expired, the newest first.
+pub fn list_staff(db: &Connection, account: AccountId, now: Timestamp) -> StoreResult<Vec<StaffSession>> {
+    let select = format!("{SELECT_STAFF} AND account_id = ? AND expires_at > ? ORDER BY id DESC");
+    let mut query = db.prepare_cached(&select)?;
+    Ok(query.query_map(params![account, now], staff_from_row)?.collect::<Result<_, _>>()?)
+}
+
+fn staff_from_row(row: &Row) -> rusqlite::Result<StaffSession> {
+    let (id, hash, account, created, expires, last_active, confirmed, browser, address) = row.try_into()?;
+    Ok(StaffSession { id, hash, account, created, expires, last_active, confirmed, browser, address })
+}
+
+/// Ends a session and keeps it known for a day.
+pub fn expire(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<()> {
+    db.execute(
+        "UPDATE sessions SET expires_at = min(expires_at, ?) WHERE token_hash = ?",
+        params![now, hash],
+    )?;
+    Ok(())
+}
+
+/// Records that the person has just given a password or a code.
+pub fn confirm(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<()> {
+    db.execute("UPDATE sessions SET confirmed_at = ? WHERE token_hash = ?", params![now, hash])?;
+    Ok(())
+}
+
+/// Records the last use of sessions. A later one that is recorded already stays.
+pub fn record_use(db: &Connection, used: &[(TokenHash, Timestamp)]) -> StoreResult<()> {
+    let update = "UPDATE sessions SET last_active_at = max(last_active_at, ?) WHERE token_hash = ?";
+    let mut update = db.prepare_cached(update)?;
+    used.iter().try_for_each(|(hash, at)| update.execute(params![at, hash]).map(drop))?;
+    Ok(())
 }
 
 pub fn find_patient(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<Option<PatientId>> {
@@ -57,6 +143,19 @@ pub fn find_patient(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreRe
 
 pub fn delete(db: &Connection, hash: TokenHash) -> StoreResult<()> {
     db.execute("DELETE FROM sessions WHERE token_hash = ?", [hash])?;
+    Ok(())
+}
+
+/// Deletes one session of an account.
+pub fn delete_one(db: &Connection, account: AccountId, id: i64) -> StoreResult<()> {
+    db.execute("DELETE FROM sessions WHERE account_id = ? AND id = ?", params![account, id])?;
+    Ok(())
+}
+
+/// Deletes all sessions of an account except one.
+pub fn delete_others(db: &Connection, account: AccountId, keep: Option<TokenHash>) -> StoreResult<()> {
+    let delete = "DELETE FROM sessions WHERE account_id = ? AND token_hash IS NOT ?";
+    db.execute(delete, params![account, keep])?;
     Ok(())
 }
 
@@ -76,43 +175,4 @@ pub fn count(db: &Connection, holder: Holder, now: Timestamp) -> StoreResult<i64
     };
     let select = format!("SELECT count(*) FROM sessions WHERE {column} = ? AND expires_at > ?");
     Ok(db.prepare_cached(&select)?.query_row(params![id, now], |row| row.get(0))?)
-}
-
-/// Inserts an API token for one patient's data and returns its id.
-pub fn insert_api_token(
-    db: &Connection,
-    hash: TokenHash,
-    patient: PatientId,
-    label: &str,
-    now: Timestamp,
-) -> StoreResult<i64> {
-    let insert = "INSERT INTO api_tokens (token_hash, patient_id, label, created_at) VALUES (?, ?, ?, ?)";
-    db.execute(insert, params![hash, patient, label, now])?;
-    Ok(db.last_insert_rowid())
-}
-
-/// Returns the patient of an API token that is not revoked.
-pub fn find_api_patient(db: &Connection, hash: TokenHash) -> StoreResult<Option<PatientId>> {
-    let mut query =
-        db.prepare_cached("SELECT patient_id FROM api_tokens WHERE token_hash = ? AND revoked_at IS NULL")?;
-    Ok(query.query_row([hash], |row| row.get(0)).optional()?)
-}
-
-/// Lists all tokens ever made for a patient, newest first.
-pub fn list_api_tokens(db: &Connection, patient: PatientId) -> StoreResult<Vec<ApiToken>> {
-    let mut query = db.prepare_cached(
-        "SELECT id, label, created_at, revoked_at FROM api_tokens WHERE patient_id = ? ORDER BY id DESC",
-    )?;
-    let tokens = query.query_map([patient], |row| {
-        Ok(ApiToken { id: row.get(0)?, label: row.get(1)?, created: row.get(2)?, revoked: row.get(3)? })
-    })?;
-    Ok(tokens.collect::<Result<_, _>>()?)
-}
-
-/// Revokes a patient's token. Returns false if there is none that is not revoked.
-pub fn revoke_api_token(db: &Connection, patient: PatientId, id: i64, now: Timestamp) -> StoreResult<bool> {
-    let update =
-        "UPDATE api_tokens SET revoked_at = ? WHERE patient_id = ? AND id = ? AND revoked_at IS NULL";
-    let revoked = db.execute(update, params![now, patient, id])?;
-    Ok(revoked > 0)
 }

@@ -98,6 +98,16 @@ pub(crate) fn carry_over(db: &Connection, replaced: &Path, now: Timestamp) -> St
     result
 }
 
+/// Second factors as they are now: one that was removed with a lost device stays removed, a used code stays used.
+const SECOND_FACTORS: &[&str] = &[
+    "UPDATE accounts SET totp_secret = theirs.totp_secret, totp_last_step = theirs.totp_last_step, email = theirs.email
+     FROM replaced.accounts AS theirs WHERE theirs.id = accounts.id AND theirs.name = accounts.name",
+    "DELETE FROM recovery_codes",
+    "INSERT INTO recovery_codes SELECT account_id, code_hash FROM replaced.recovery_codes
+     JOIN replaced.accounts AS theirs ON theirs.id = account_id
+     JOIN accounts ON accounts.id = theirs.id AND accounts.name = theirs.name",
+];
+
 fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> {
     let lineage = find_lineage(db)?;
     if matches!(lineage, Lineage::Older | Lineage::Unrelated) {
@@ -120,6 +130,9 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
     }
     if lineage == Lineage::Continues {
         transaction.execute(ACCOUNTS, [])?;
+        if has_column(db, "accounts", "totp_secret")? {
+            SECOND_FACTORS.iter().try_for_each(|statement| transaction.execute(statement, []).map(drop))?;
+        }
     }
     transaction.commit()?;
     let erased = erase_again(db, lineage, now)?;

@@ -56,7 +56,11 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
          WHERE patient_id = ? ORDER BY invitations.id",
     ),
     ("sessions", "SELECT created_at, expires_at FROM sessions WHERE patient_id = ? ORDER BY created_at"),
-    ("api_tokens", "SELECT label, created_at, revoked_at FROM api_tokens WHERE patient_id = ? ORDER BY id"),
+    (
+        "api_tokens",
+        "SELECT name AS label, created_at, expires_at, last_used_at, revoked_at FROM api_tokens
+         WHERE patient_id = ? ORDER BY id",
+    ),
     ("devices", "SELECT provider, state, changed_at FROM connections WHERE patient_id = ? ORDER BY provider"),
     (
         "authorizations",

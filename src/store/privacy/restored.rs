@@ -34,7 +34,8 @@ pub(crate) fn adapt(db: &Connection, consents: LocalConsents, now: Timestamp) ->
     transaction.execute("UPDATE outbox SET requeued = 1", [])?;
     commit_number::skip_after_restore(&transaction, now)?;
     setting::unset(&transaction, tick_lock::KEY)?;
-    for table in ["sync_lock", "sessions", "sign_in_links", "authorizations", "jhe_tokens"] {
+    for table in ["sync_lock", "sessions", "sign_in_links", "known_browsers", "authorizations", "jhe_tokens"]
+    {
         transaction.execute(&format!("DELETE FROM {table}"), [])?;
     }
     transaction.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?)", [now])?;

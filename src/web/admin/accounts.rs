@@ -4,6 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
+use crate::app::second_factor::reset as reset_second_factor;
 use crate::app::sign_in_link::{LINK_LIFETIME, sign_in_url};
 use crate::app::state::App;
 use crate::model::account::{AccountId, Role};
@@ -12,7 +13,7 @@ use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::account::{self, Account, LinkOrigin};
 use crate::store::people::session::{self, Holder};
 use crate::store::{error::StoreError, privacy::audit};
-use crate::web::access::{OPERATOR, Operator, Staff};
+use crate::web::access::{CONFIRMED_OPERATOR, Confirmed, OPERATOR, Operator, Staff};
 use crate::web::layout::{FormErrors, FormField, form, local_text, notice, to_copy};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -21,14 +22,17 @@ use crate::web::{admin::staff::render_staff_page, request::Request};
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/accounts", OPERATOR, show),
-        post("/admin/accounts/new", OPERATOR, add),
-        post("/admin/accounts/{account}", OPERATOR, change),
+        post("/admin/accounts/new", CONFIRMED_OPERATOR, add),
+        post("/admin/accounts/{account}", CONFIRMED_OPERATOR, change),
     ]
 }
 
 async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
     let done = match request.query.get("done") {
         "changed" => "Saved.",
+        "reset" => {
+            "The second factor is reset. The account signs in with its password alone until it sets up another."
+        }
         "ended" => "The account is signed out in every browser.",
         _ => "",
     };
@@ -90,7 +94,7 @@ fn render_card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
     html! {
         section.card {
             h2 { (one.name) }
-            p { (state) "; signed in in " (sessions) " " (if sessions == 1 { "browser" } else { "browsers" }) }
+            p { (state) @if one.has_second_factor() { " and a second factor" } "; signed in in " (sessions) " " (if sessions == 1 { "browser" } else { "browsers" }) }
             @if let Some(user) = one.jhe_user {
                 p.fine { "JHE’s user " (user) ", " (one.role.as_str()) ": JHE sets name, role and organizations at each \
                           sign-in." }
@@ -105,6 +109,7 @@ fn render_card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
                         @if !one.is_of_jhe() { (button("link", "Make a one-time link")) }
                         (button("disable", "Block sign-in"))
                     }
+                    @if one.has_second_factor() { (button("reset-second-factor", "Reset the second factor")) }
                     @if sessions > 0 && !one.is_of_jhe() { (button("end-sessions", "Sign out everywhere")) }
                 }
             }))
@@ -112,7 +117,7 @@ fn render_card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
     }
 }
 
-async fn add(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+async fn add(app: &App, request: &Request, operator: &Confirmed<Operator>) -> HandlerResult {
     let staff = operator.staff();
     let typed = request.form().get("name");
     let mut errors = FormErrors::default();
@@ -149,7 +154,7 @@ fn render_one_time_link(app: &App, staff: &Staff, name: &str, token: &Token) -> 
     render_staff_page(app, staff, "/admin/accounts", "A one-time link", &body)
 }
 
-async fn change(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+async fn change(app: &App, request: &Request, operator: &Confirmed<Operator>) -> HandlerResult {
     let staff = operator.staff();
     let id: AccountId = request.parameter("account").parse().map_err(|_| Refusal::not_found())?;
     let one = app.store.read(move |db| account::find(db, id)).await?.ok_or_else(Refusal::not_found)?;
@@ -165,6 +170,11 @@ async fn change(app: &App, request: &Request, operator: &Operator) -> HandlerRes
         "disable" => update_account(app, staff, Account { disabled: true, ..one }).await,
         "enable" => update_account(app, staff, Account { disabled: false, ..one }).await,
         "end-sessions" => end_sessions(app, staff, id).await,
+        "reset-second-factor" => {
+            let (who, now) = (staff.actor(), app.clock.now());
+            app.store.write(move |db| reset_second_factor(db, id, who, now)).await?;
+            Ok(see_other("/admin/accounts?done=reset"))
+        }
         "link" if !one.disabled => {
             let token = Token::generate()?;
             insert_link(app, staff, id, token.hash()).await?;

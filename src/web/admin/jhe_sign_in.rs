@@ -14,11 +14,11 @@ use crate::jhe::practitioner::{SignIn, SignedIn};
 use crate::jhe::{client::Jhe, error::JheError};
 use crate::model::{account::Actor, jhe_practitioner::Practitioner};
 use crate::secrets::token::{TOKEN_LENGTH, Token};
-use crate::store::people::session::{self, Holder};
+use crate::store::people::session::NewStaffSession;
 use crate::store::people::{account, jhe_practitioner};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{Anyone, OPEN};
-use crate::web::admin::{after_sign_in, staff::with_session};
+use crate::web::admin::after_sign_in::{self, SessionStart};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, TokenCookie, see_other, with_cookie};
 use crate::web::route::{Route, get};
@@ -86,10 +86,7 @@ async fn begin(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
 
 fn with_state_cookie(app: &App, response: Response, token: Option<&Token>) -> Response {
     let secure = app.is_https();
-    with_cookie(
-        response,
-        &TokenCookie { name: COOKIE, token, path: "/admin/jhe", max_age: COOKIE_AGE, secure },
-    )
+    with_cookie(response, &TokenCookie { name: COOKIE, token, max_age: COOKIE_AGE, secure })
 }
 
 /// Completes a sign-in after JHE redirected the browser here. In any case the state cookie is deleted.
@@ -135,8 +132,9 @@ async fn complete_sign_in(app: &App, request: &Request, redirect: &CheckedRedire
     let late = |_| Err(JheError::NoResponse("it did not answer in time".to_owned()));
     match timeout(SIGN_IN_TIMEOUT, redirect.client.jhe.sign_in(&sign_in)).await.unwrap_or_else(late) {
         Ok(SignedIn::Practitioner(who)) => {
-            let session = begin_session(app, who).await?;
-            Ok(with_session(app, see_other(redirect.next), &session, SESSION_AGE))
+            let start = SessionStart::new(app, request, SESSION_AGE)?;
+            begin_session(app, who, start.row.clone()).await?;
+            Ok(start.respond(app, redirect.next))
         }
         Ok(SignedIn::Other) => Err(not_a_practitioner()),
         Err(error) => Err(sign_in_error(&error)),
@@ -150,9 +148,8 @@ enum SignInOutcome {
     NoOrganization,
 }
 
-async fn begin_session(app: &App, who: Practitioner) -> Result<Token, Refusal> {
-    let token = Token::generate()?;
-    let (hash, now) = (token.hash(), app.clock.now());
+async fn begin_session(app: &App, who: Practitioner, row: NewStaffSession) -> Result<(), Refusal> {
+    let now = app.clock.now();
     let write = move |db: &_| {
         if let Some(known) = account::find_by_jhe_user(db, who.user)?
             && known.disabled
@@ -166,12 +163,11 @@ async fn begin_session(app: &App, who: Practitioner) -> Result<Token, Refusal> {
             return Ok(SignInOutcome::NoOrganization);
         };
         let id = jhe_practitioner::upsert(db, &who, role, now)?;
-        session::insert(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
-        audit::record(db, now, Actor::Account(id), "sign-in", None, "jhe")?;
+        after_sign_in::insert_session(db, id, &row, "jhe", now)?;
         Ok::<_, StoreError>(SignInOutcome::SignedIn)
     };
     match app.store.write(write).await? {
-        SignInOutcome::SignedIn => Ok(token),
+        SignInOutcome::SignedIn => Ok(()),
         SignInOutcome::AccountDisabled => Err(refuse_access(
             "Your account is shut here",
             "An operator of this service has blocked it. Ask an operator to allow it again.",

@@ -1,17 +1,21 @@
 //! Pages for practitioners and operators, below `/admin`. One file per page; `staff` holds the shared parts.
 
+pub(crate) mod account;
 pub(crate) mod accounts;
 pub(crate) mod after_sign_in;
+pub(crate) mod confirm;
 pub(crate) mod export;
 pub(crate) mod help;
 pub(crate) mod jhe_sign_in;
 pub(crate) mod observations;
 pub(crate) mod overview;
+pub(crate) mod password;
 pub(crate) mod patient;
 pub(crate) mod patients;
 pub(crate) mod payloads;
 pub(crate) mod rejected_and_audit;
 pub(crate) mod restored;
+pub(crate) mod second_factor;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod staff;

@@ -7,7 +7,7 @@ use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::config::settings::{self, Setting, Settings};
 use crate::store::{engine::setting, privacy::audit};
-use crate::web::access::{OPERATOR, Operator, Staff};
+use crate::web::access::{CONFIRMED_OPERATOR, Confirmed, OPERATOR, Operator, Staff};
 use crate::web::layout::{ago, form, notice};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -21,7 +21,7 @@ struct InvalidValue {
 }
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![get("/admin/settings", OPERATOR, show), post("/admin/settings", OPERATOR, set)]
+    vec![get("/admin/settings", OPERATOR, show), post("/admin/settings", CONFIRMED_OPERATOR, set)]
 }
 
 async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
@@ -149,7 +149,7 @@ impl SettingsForm<'_> {
     }
 }
 
-async fn set(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+async fn set(app: &App, request: &Request, operator: &Confirmed<Operator>) -> HandlerResult {
     let staff = operator.staff();
     let setting =
         settings::find(request.form().get("key")).map_err(|failure| Refusal::bad(failure.message))?;

@@ -1,22 +1,24 @@
-//! Sign-in with a password or a one-time link, sign-out, and the change of a password.
+//! Sign-in with a password or a one-time link, the one-time code after it, and sign-out.
 
 use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
+use crate::app::second_factor::{self, CodeVerdict};
 use crate::app::state::App;
-use crate::common::time::Timestamp;
-use crate::model::account::Actor;
 use crate::secrets::password;
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::account::{self, Account};
-use crate::store::people::session::{self, Holder};
-use crate::store::{error::StoreError, privacy::audit};
+use crate::store::people::session;
+use crate::store::privacy::audit;
 use crate::web::access::{ANY_ACCOUNT, Anyone, OPEN, Staff};
-use crate::web::admin::after_sign_in::{render_signed_out_page, safe_next_page};
+use crate::web::admin::after_sign_in::{
+    Attempt, SessionStart, insert_session, render_signed_out_page, safe_next_page,
+};
 use crate::web::admin::jhe_sign_in;
-use crate::web::admin::staff::{SESSION_AGE, render_staff_page, with_session, without_session};
+use crate::web::admin::staff::{SESSION_AGE, without_session};
 use crate::web::csrf;
+use crate::web::keep_form::KEPT_FORM;
 use crate::web::layout::{FormErrors, FormField, form};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
@@ -26,9 +28,9 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/sign-in", OPEN, show),
         post("/admin/sign-in", OPEN, sign_in),
+        get("/admin/sign-in/code", OPEN, show_code),
+        post("/admin/sign-in/code", OPEN, give_code),
         post("/admin/sign-out", ANY_ACCOUNT, sign_out),
-        get("/admin/password", ANY_ACCOUNT, show_password),
-        post("/admin/password", ANY_ACCOUNT, set_password),
     ]
 }
 
@@ -48,7 +50,6 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     Ok(csrf::with_visitor(app, render_signed_out_page(app, &body), &visitor))
 }
 
-const PASSWORD_IS_JHES: &str = "You sign in through JHE: your password is changed there.";
 const LINK_INVALID: &str = "This one-time link was used already, or has expired. Sign in with your name and password, \
                      or have an operator make a new link. At the machine: jhe-ow admin set-password";
 
@@ -60,6 +61,11 @@ fn render_form(app: &App, visitor: &Token, next: &str, name: &str, problem: Opti
     let errors = FormErrors::default();
     html! {
         h1 { "Sign in" }
+        @if next == KEPT_FORM {
+            p.notice role="status" {
+                "You were signed out before your form arrived. It is kept for ten minutes: sign in, and you can send it."
+            }
+        }
         p { "For practitioners and operators. Patients use the link from their study." }
         @if let Some(problem) = problem { div.problem role="alert" { p { (problem) } } }
         @if jhe_sign_in::is_offered(app) {
@@ -90,72 +96,154 @@ fn render_link_form(visitor: &Token, token: &str, account: &Account) -> Markup {
 }
 
 async fn sign_in(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
-    let name = request.form().get("name");
+    let form = request.form();
     // First, so that another site's page cannot use up the visitor's attempts.
     let visitor = csrf::check_visitor_form(app, request).await?;
-    app.rate_limits.check_sign_in(request.client)?;
-    let session = match request.form().get("token") {
-        "" => sign_in_with_password(app, name, request.form().secret("password")).await?,
-        token => sign_in_with_link(app, link_hash(token)).await?,
+    let next = safe_next_page(form.get("next"));
+    let problem = if form.has("token") {
+        app.rate_limits.check_sign_in(request.client)?;
+        let (hash, now) = (link_hash(form.get("token")), app.clock.now());
+        if let Some(account) = app.store.read(move |db| account::find_by_sign_in_link(db, hash, now)).await?
+            && let Some(response) =
+                pass_first_factor(app, request, &visitor, &account, Some(hash), next).await?
+        {
+            return Ok(response);
+        }
+        LINK_INVALID
+    } else {
+        let name = form.get("name").to_owned();
+        let found = app.store.read(move |db| account::find_with_password_hash(db, &name)).await?;
+        let (account, hash) = found.unzip();
+        let id = account.as_ref().map(|account| account.id);
+        let attempt = Attempt::begin(app, request, form.get("name"), id).await?;
+        // Also without an account, so that the response time does not reveal which names exist.
+        if password::verify(form.secret("password").to_owned(), hash).await
+            && let Some(account) = account
+        {
+            // With a second factor, the series goes on: whoever has the password may not guess codes without end.
+            if !account.has_second_factor() {
+                attempt.succeed(app);
+            }
+            if let Some(response) = pass_first_factor(app, request, &visitor, &account, None, next).await? {
+                return Ok(response);
+            }
+        } else {
+            attempt.fail(app, "").await?;
+        }
+        "Name or password is wrong."
     };
-    if let Some(session) = session {
-        let next = safe_next_page(request.form().get("next"));
-        return Ok(with_session(app, see_other(next), &session, SESSION_AGE));
-    }
-    let problem = if request.form().has("token") { LINK_INVALID } else { "Name or password is wrong." };
-    let body = render_form(app, &visitor, request.form().get("next"), name, Some(problem));
+    let body = render_form(app, &visitor, form.get("next"), form.get("name"), Some(problem));
     Ok(with_status(StatusCode::FORBIDDEN, render_signed_out_page(app, &body)))
 }
 
-async fn sign_in_with_password(app: &App, name: &str, password: &str) -> Result<Option<Token>, Refusal> {
-    let wanted = name.to_owned();
-    let found = app.store.read(move |db| account::find_with_password_hash(db, &wanted)).await?;
-    let (account, hash) = found.unzip();
-    // Also without an account, so that the response time does not reveal which names exist.
-    if !password::verify(password.to_owned(), hash).await {
-        if let Some(account) = account {
-            let now = app.clock.now();
-            let actor = Actor::Account(account.id);
-            app.store.write(move |db| audit::record(db, now, actor, "sign-in.failed", None, "")).await?;
-        }
-        return Ok(None);
+/// Signs the account in, or asks for its one-time code. Returns none if the link was used in the meantime.
+async fn pass_first_factor(
+    app: &App,
+    request: &Request,
+    visitor: &Token,
+    account: &Account,
+    link: Option<TokenHash>,
+    next: &str,
+) -> Result<Option<Response>, Refusal> {
+    if account.has_second_factor() {
+        let now = app.clock.now();
+        app.sign_in_attempts.wait_for_code(visitor.hash(), account.id, link, next, now);
+        return Ok(Some(see_other("/admin/sign-in/code")));
     }
-    match account {
-        Some(account) => begin_session(app, &account, None).await,
-        None => Ok(None),
-    }
-}
-
-async fn sign_in_with_link(app: &App, hash: TokenHash) -> Result<Option<Token>, Refusal> {
-    let now = app.clock.now();
-    match app.store.read(move |db| account::find_by_sign_in_link(db, hash, now)).await? {
-        Some(account) => begin_session(app, &account, Some(hash)).await,
-        None => Ok(None),
-    }
+    begin_session(app, request, account, link, next, "").await
 }
 
 /// Inserts a session and consumes the one-time link, if one was used.
 async fn begin_session(
     app: &App,
+    request: &Request,
     account: &Account,
     link: Option<TokenHash>,
-) -> Result<Option<Token>, Refusal> {
-    let token = Token::generate()?;
-    let (hash, id, now) = (token.hash(), account.id, app.clock.now());
+    next: &str,
+    how: &'static str,
+) -> Result<Option<Response>, Refusal> {
+    let start = SessionStart::new(app, request, SESSION_AGE)?;
+    let (id, now, row) = (account.id, app.clock.now(), start.row.clone());
     let write = move |db: &_| {
         if let Some(link) = link {
             // Checked again in the transaction: another request may have used the link in the meantime.
             if account::find_by_sign_in_link(db, link, now)?.is_none() {
-                return Ok(false);
+                return Ok(None);
             }
             account::consume_sign_in_link(db, id, link)?;
         }
-        session::insert(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
-        audit::record(db, now, Actor::Account(id), "sign-in", None, "")?;
-        Ok(true)
+        insert_session(db, id, &row, how, now).map(Some)
     };
-    Ok(app.store.write(write).await?.then_some(token))
+    let Some(is_new_browser) = app.store.write(write).await? else { return Ok(None) };
+    if is_new_browser {
+        start.notify(app, account);
+    }
+    Ok(Some(start.respond(app, next)))
 }
+
+async fn show_code(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let (visitor, _) = csrf::visitor(request)?;
+    if app.sign_in_attempts.find_waiting(visitor.hash(), app.clock.now()).is_none() {
+        return Ok(see_other("/admin/sign-in"));
+    }
+    Ok(render_signed_out_page(app, &render_code_form(&visitor, None)))
+}
+
+fn render_code_form(visitor: &Token, problem: Option<&'static str>) -> Markup {
+    let mut errors = FormErrors::default();
+    if let Some(problem) = problem {
+        errors.add("code", problem);
+    }
+    html! {
+        h1 { "Your code" }
+        (errors.summary())
+        (form("/admin/sign-in/code", visitor, &html! {
+            (FormField { name: "code", label: "Code", help: "The six digits that your authenticator app shows now.", value: "",
+                     kind: "text", autocomplete: "one-time-code", errors: &errors })
+            button type="submit" { "Sign in" }
+        }))
+        h2 { "If you do not have your device" }
+        p { "Give one of your recovery codes instead. Without one, ask an operator to reset your second factor. On the \
+             machine: " code { "jhe-ow admin reset-second-factor NAME" } "." }
+        p { a href="/admin/sign-in" { "Sign in with another account" } }
+    }
+}
+
+async fn give_code(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let visitor = csrf::check_visitor_form(app, request).await?;
+    let (browser, now) = (visitor.hash(), app.clock.now());
+    let Some(waiting) = app.sign_in_attempts.find_waiting(browser, now) else {
+        return Ok(see_other("/admin/sign-in"));
+    };
+    let id = waiting.account;
+    let account = app.store.read(move |db| account::find(db, id)).await?.filter(|one| !one.disabled);
+    let Some(account) = account else { return Ok(see_other("/admin/sign-in")) };
+    let attempt = Attempt::begin(app, request, &account.name, Some(id)).await?;
+    let verdict = second_factor::check(app, id, request.form().get("code"), now).await?;
+    if !verdict.is_valid() {
+        app.sign_in_attempts.count_wrong_code(browser);
+        attempt.fail(app, "code").await?;
+        let body = if app.sign_in_attempts.find_waiting(browser, now).is_some() {
+            render_code_form(&visitor, Some(verdict.problem()))
+        } else {
+            render_form(app, &visitor, &waiting.next, "", Some(CODES_WRONG))
+        };
+        return Ok(with_status(StatusCode::FORBIDDEN, render_signed_out_page(app, &body)));
+    }
+    app.sign_in_attempts.end_waiting(browser);
+    attempt.succeed(app);
+    let is_recovery = verdict == CodeVerdict::ValidRecoveryCode;
+    let next = if is_recovery && waiting.next == "/admin" { AFTER_RECOVERY } else { &waiting.next };
+    let how = if is_recovery { "recovery code" } else { "code" };
+    match begin_session(app, request, &account, waiting.link, next, how).await? {
+        Some(response) => Ok(response),
+        None => Err(Refusal::forbidden(LINK_INVALID).link("/admin/sign-in", "Sign in")),
+    }
+}
+
+/// Says how many recovery codes are left.
+const AFTER_RECOVERY: &str = "/admin/account?done=recovery";
+const CODES_WRONG: &str = "The code was wrong too often. Please begin again with your password.";
 
 async fn sign_out(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
     let (hash, who, now) = (staff.token().hash(), staff.actor(), app.clock.now());
@@ -165,79 +253,4 @@ async fn sign_out(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
     };
     app.store.write(end).await?;
     Ok(without_session(app, see_other("/admin/sign-in")))
-}
-
-async fn show_password(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
-    staff.require_local(PASSWORD_IS_JHES)?;
-    Ok(render_password_form(app, staff, &FormErrors::default()))
-}
-
-fn render_password_form(app: &App, staff: &Staff, errors: &FormErrors) -> Response {
-    let help = format!("At least {} characters. A few words in a row do well.", password::MIN_LENGTH);
-    let field = |name, label, help, autocomplete| FormField {
-        name,
-        label,
-        help,
-        value: "",
-        kind: "password",
-        autocomplete,
-        errors,
-    };
-    let body = html! {
-        h1 { "Your password" }
-        @if !staff.account().has_password { p.lead { "Choose a password; your one-time link works only once." } }
-        (errors.summary())
-        (form("/admin/password", staff.token(), &html! {
-            @if staff.account().has_password {
-                (field("current", "Current password", "", "current-password"))
-            }
-            (field("password", "New password", &help, "new-password"))
-            (field("again", "Repeat the new password", "", "new-password"))
-            button type="submit" { "Save" }
-        }))
-    };
-    render_staff_page(app, staff, "/admin/password", "Your password", &body)
-}
-
-async fn set_password(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    staff.require_local(PASSWORD_IS_JHES)?;
-    let (id, name) = (staff.account().id, staff.account().name.clone());
-    let mut errors = FormErrors::default();
-    if staff.account().has_password {
-        app.rate_limits.check_sign_in(request.client)?;
-        let wanted = name.clone();
-        let hash = app
-            .store
-            .read(move |db| account::find_with_password_hash(db, &wanted))
-            .await?
-            .map(|(_, hash)| hash);
-        if !password::verify(request.form().secret("current").to_owned(), hash).await {
-            errors.add("current", "This is not your current password");
-        }
-    }
-    let new = request.form().secret("password");
-    errors
-        .take("password", password::check_strength(new, &name).map_err(|why| format!("New password: {why}")));
-    if new != request.form().secret("again") {
-        errors.add("again", "The two new passwords differ");
-    }
-    if !errors.is_empty() {
-        return Ok(with_status(StatusCode::BAD_REQUEST, render_password_form(app, staff, &errors)));
-    }
-    let hash = password::hash(new.to_owned()).await?;
-    let (keep, who, now) = (staff.token().hash(), staff.actor(), app.clock.now());
-    app.store.write(move |db| save_password(db, id, &hash, keep, who, now)).await?;
-    Ok(see_other("/admin?done=password"))
-}
-
-fn save_password(
-    db: &rusqlite::Connection,
-    id: crate::model::account::AccountId,
-    hash: &str,
-    keep: TokenHash,
-    who: Actor,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    account::set_password(db, id, hash, Some(keep))?;
-    audit::record(db, now, who, "password.set", None, &format!("account {id}"))
 }

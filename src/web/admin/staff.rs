@@ -80,15 +80,12 @@ pub(crate) fn render_refreshing_page(
 /// Sets the session cookie for `max_age`.
 pub(crate) fn with_session(app: &App, response: Response, token: &Token, max_age: Duration) -> Response {
     let secure = app.is_https();
-    with_cookie(
-        response,
-        &TokenCookie { name: STAFF_COOKIE, token: Some(token), path: "/admin", max_age, secure },
-    )
+    with_cookie(response, &TokenCookie { name: STAFF_COOKIE, token: Some(token), max_age, secure })
 }
 
 pub(crate) fn without_session(app: &App, response: Response) -> Response {
     let (max_age, secure) = (Duration::ZERO, app.is_https());
-    with_cookie(response, &TokenCookie { name: STAFF_COOKIE, token: None, path: "/admin", max_age, secure })
+    with_cookie(response, &TokenCookie { name: STAFF_COOKIE, token: None, max_age, secure })
 }
 
 /// Finds the study of the address. A study that the account may not see counts as missing.

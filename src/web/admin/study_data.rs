@@ -13,7 +13,7 @@ use crate::app::study_data;
 use crate::common::failure::Failure;
 use crate::dataset::request::{Format, Request as DatasetRequest};
 use crate::model::{account::VisibleTo, study::StudyId};
-use crate::web::access::{STAFF, Staff};
+use crate::web::access::{CONFIRMED_STAFF, Confirmed, Staff};
 use crate::web::admin::staff::find_study;
 use crate::web::layout::{FormErrors, form};
 use crate::web::request::Request;
@@ -27,7 +27,7 @@ const CHUNK: usize = 64 * 1024;
 const QUEUED_CHUNKS: usize = 2;
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![post("/admin/studies/{study}/data", STAFF, download)]
+    vec![post("/admin/studies/{study}/data", CONFIRMED_STAFF, download)]
 }
 
 /// Renders the form that downloads the data set.
@@ -51,7 +51,7 @@ pub(crate) fn render_form(study: StudyId, staff: &Staff) -> Markup {
     }
 }
 
-async fn download(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+async fn download(app: &App, request: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
     let study = find_study(app, request, staff).await?;
     let fields = request.form();
     let format = if fields.get("format") == "parquet" { Format::Parquet } else { Format::Csv };

@@ -17,7 +17,7 @@ pub(crate) const SESSION_AGE: Duration = Duration::from_hours(30 * 24);
 /// Sets the session cookie; None deletes it.
 pub(crate) fn with_session(app: &App, response: Response, token: Option<&Token>) -> Response {
     let (name, secure) = (PATIENT_COOKIE, app.is_https());
-    with_cookie(response, &TokenCookie { name, token, path: "/", max_age: SESSION_AGE, secure })
+    with_cookie(response, &TokenCookie { name, token, max_age: SESSION_AGE, secure })
 }
 
 pub(crate) fn page_response(app: &App, title: &str, body: &Markup) -> Response {

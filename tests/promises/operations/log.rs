@@ -95,7 +95,7 @@ fn the_log_is_free_of_health_data_names_and_secrets() {
     let token = link.rsplit(['=', '/']).next().unwrap().to_owned();
     assert!(token.len() > 20, "{link}");
     served.visitor().get(&link);
-    let session = operator.cookies.lock().unwrap()["jhe_ow_staff"].clone();
+    let session = operator.cookies.lock().unwrap()["jhe_ow_session"].clone();
     let log = served.stop("TERM").stderr;
     assert!(log.contains("answered"), "it is a full log: {log}");
     let key = world.sim.key();

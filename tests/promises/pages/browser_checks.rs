@@ -1,8 +1,12 @@
 //! Pages in a real browser: refusals, back and reload, double clicks, small windows, accessibility.
 
+use jhe_ow::common::clock::Clock;
+
+use crate::support::authenticator::Authenticator;
 use crate::support::browser::*;
 use crate::support::browser_stage::{Stage, connect};
 use crate::support::harness::*;
+use crate::support::running_daemon::*;
 
 /// As wide as the smallest phone that a browser makes a window for.
 const PHONE: (u32, u32) = (360, 740);
@@ -116,6 +120,10 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
         "/admin/accounts",
         "/admin/restored",
         "/admin/password",
+        "/admin/account",
+        "/admin/account/second-factor",
+        "/admin/confirm",
+        "/admin/kept-form",
     ] {
         operator.go(&at(path));
         look(operator, path);
@@ -124,6 +132,41 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
     operator.press("Save");
     operator.read("Please correct this");
     look(operator, "a form with errors");
+    second_factor_pages(stage, &mut look);
+}
+
+/// The pages of a second factor, with an account of its own.
+fn second_factor_pages(stage: &Stage, look: &mut impl FnMut(&Browser, &str)) {
+    assert_eq!(stage.world.run(&["admin", "add", "ada"]).code, 0);
+    set_password(&stage.world, "ada", PASSWORD);
+    let sign_in = |browser: &Browser| {
+        browser.go(&format!("{}/admin/sign-in", stage.base));
+        browser.fill("name", "ada");
+        browser.fill("password", PASSWORD);
+        browser.click_css("main button");
+    };
+    let ada = stage.browser();
+    sign_in(&ada);
+    ada.see("Overview");
+    ada.go(&format!("{}/admin/account/second-factor", stage.base));
+    ada.fill("code", "12345");
+    ada.press("Set it up");
+    ada.read("Give the six digits");
+    look(&ada, "a second factor with an error");
+    let secret = ada.run("return document.querySelector('[name=secret]').value");
+    let app = Authenticator::with_secret(secret.as_str().unwrap());
+    ada.fill("code", &app.code(Clock::System.now()));
+    ada.press("Set it up");
+    ada.see("Your recovery codes");
+    look(&ada, "recovery codes");
+    let other = stage.browser();
+    sign_in(&other);
+    other.see("Your code");
+    look(&other, "the code");
+    other.fill("code", "000000");
+    other.press("Sign in");
+    other.read("check the clock");
+    look(&other, "a wrong code");
 }
 
 #[test]

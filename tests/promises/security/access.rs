@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use jhe_ow::web::routes::{Access, table};
+use jhe_ow::web::routes::{Access, Role, table};
 use reqwest::Method;
 
 use crate::support::clinic::{Clinic, MARY};
@@ -22,12 +22,14 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/clients/ow/launch", 400),
     ("GET", "/clients/ow/complete", 200),
     ("GET", "/admin/sign-in", 200),
+    ("GET", "/admin/sign-in/code", 303),
     ("GET", "/admin/jhe", 404),
     ("GET", "/admin/jhe/callback", 404),
     ("GET", "/api/v1/oauth/{provider}/callback", 400),
     ("POST", "/clients/ow/agree", 400),
     ("POST", "/clients/ow/redeem", 403),
     ("POST", "/admin/sign-in", 403),
+    ("POST", "/admin/sign-in/code", 403),
 ];
 /// The name and a measurement of the first patient, and of the second.
 const FIRST: [&str; 2] = ["Zebulon-Canary", "161.23"];
@@ -52,7 +54,7 @@ fn path_of(pattern: &str, number: u32) -> String {
 }
 
 fn is_for_accounts(access: Access) -> bool {
-    matches!(access, Access::Staff | Access::Manager | Access::Operator)
+    matches!(access, Access::Staff | Access::Manager | Access::Operator | Access::Confirmed(_))
 }
 
 /// Sends a request from an address of its own, so that no rate limit answers instead of the route.
@@ -403,7 +405,7 @@ fn every_patient_route_refuses_practitioners_of_other_organizations() {
         let is_theirs =
             pattern.contains("{patient}") || (pattern.contains("{study}") && method == Method::GET);
         let path = path_of(pattern, 2);
-        let expected = if access == Access::Operator {
+        let expected = if matches!(access, Access::Operator | Access::Confirmed(Role::Operator)) {
             403
         } else if is_theirs {
             404

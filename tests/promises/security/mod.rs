@@ -3,5 +3,8 @@
 mod access;
 mod leaks;
 mod oauth_proxy;
+mod passwords;
+mod second_factor;
 mod secrets_at_rest;
+mod sessions;
 mod sessions_and_forms;

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
+use crate::support::authenticator::Authenticator;
 use crate::support::bucket::{BUCKET, KEY_ID, SECRET};
 use crate::support::harness::*;
 use crate::support::jhe_patient::{PATIENT, Scene};
@@ -31,6 +32,8 @@ fn no_file_of_the_store_holds_a_secret_that_can_be_used() {
     for (key, value) in [("ow.s3.access_key_id", KEY_ID), ("ow.s3.secret_access_key", SECRET)] {
         world.setting(key, value);
     }
+    let (app, recovery) = Authenticator::set_up(&operator, world);
+    let totp = app.secret();
     let study = make_study(&operator, "Sleep");
     let patient = make_patient(&operator, NAME, &study);
     let page = format!("/admin/patients/{patient}");
@@ -47,7 +50,7 @@ fn no_file_of_the_store_holds_a_secret_that_can_be_used() {
     let after = |text: &str, mark: &str| text.split_once(mark).unwrap().1.to_owned();
     let session = |visitor: &Visitor, name: &str| visitor.cookies.lock().unwrap()[name].clone();
     let hashed = [
-        session(&operator, "jhe_ow_staff"),
+        session(&operator, "jhe_ow_session"),
         session(&person, "jhe_ow_patient"),
         session(&scene.browser, "jhe_ow_patient"),
         api,
@@ -59,9 +62,9 @@ fn no_file_of_the_store_holds_a_secret_that_can_be_used() {
     let others = scene.jhe.state().people.granted();
     assert_eq!(others.len(), 2, "an access and a refresh token");
     let plain: Vec<&str> =
-        [KEY_ID, SECRET, SEAL, PASSWORD, &jhe_code, &world_key, &forms, crate::support::fake_jhe::KEY]
+        [KEY_ID, SECRET, SEAL, PASSWORD, &totp, &jhe_code, &world_key, &forms, crate::support::fake_jhe::KEY]
             .into_iter()
-            .chain(others.iter().chain(&hashed).map(String::as_str))
+            .chain(others.iter().chain(&hashed).chain(&recovery).map(String::as_str))
             .collect();
     let copy = world.directory.path().join("copy.sqlite3");
     assert_eq!(world.run(&["backup", copy.to_str().unwrap()]).code, 0);

@@ -6,6 +6,7 @@ use jhe_ow::common::time::Timestamp;
 use crate::support::browser::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
+use crate::support::secrets::SEAL;
 
 /// A daemon under its public name, by the machine's own clock: people take their time.
 pub struct Stage {
@@ -21,7 +22,7 @@ impl Stage {
         world.set("JHE_OW_PUBLIC_URL", &base);
         world.sim.set_api_base(&base);
         set_password(&world, "operator", PASSWORD);
-        let served = Served::with(&world, &[("JHE_OW_CLOCK", "")]);
+        let served = Served::with(&world, &[("JHE_OW_CLOCK", ""), ("JHE_OW_SECRET_KEY", SEAL)]);
         Self { world, served, base }
     }
 

@@ -1,6 +1,7 @@
 //! Helpers: the binary, the simulated OW, a fake JHE, a bucket, a browser.
 
 pub mod alert_receivers;
+pub mod authenticator;
 pub mod browser;
 pub mod browser_stage;
 pub mod bucket;

@@ -1,5 +1,7 @@
 //! A patient's invitations, signed-in browsers and API tokens: sections of the patient page, and their forms.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
@@ -10,22 +12,26 @@ use crate::model::account::Role;
 use crate::model::patient::{PatientId, PatientRef, parse_name};
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
+use crate::store::people::api_token::{self, NewPatientToken};
 use crate::store::people::invitation::{self, Invitation, InvitationState};
 use crate::store::people::patient;
 use crate::store::people::session::{self, Holder};
 use crate::store::privacy::audit;
-use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
+use crate::web::access::{CONFIRMED_PATIENT, Confirmed, MANAGED_PATIENT, Staff, VisiblePatient};
 use crate::web::admin::{patient::view::PatientView, staff::render_staff_page};
 use crate::web::layout::{badge, form, local, local_text};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 
+/// The longest life of an API token that expires, in days.
+const LONGEST_TOKEN_DAYS: u64 = 3650;
+
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         post("/admin/patients/{patient}/invite", MANAGED_PATIENT, invite),
         post("/admin/patients/{patient}/revoke", MANAGED_PATIENT, revoke),
-        post("/admin/patients/{patient}/api-token", MANAGED_PATIENT, make_api_token),
+        post("/admin/patients/{patient}/api-token", CONFIRMED_PATIENT, make_api_token),
         post("/admin/patients/{patient}/revoke-api-token", MANAGED_PATIENT, revoke_api_token),
         post("/admin/patients/{patient}/end-sessions", MANAGED_PATIENT, end_sessions),
     ]
@@ -149,13 +155,18 @@ fn render_api_tokens(staff: &Staff, id: PatientId, view: &PatientView) -> Markup
     html! {
         @if !view.access.tokens.is_empty() {
             ul { @for token in &view.access.tokens { li {
-                (token.label) ", made " (local(&view.zone, token.created))
+                (token.name) ", made " (local(&view.zone, token.created))
+                @match token.last_used {
+                    Some(at) => { ", last used " (local(&view.zone, at)) }
+                    None => ", never used"
+                }
+                @if let Some(at) = token.expires { ", expires " (local(&view.zone, at)) }
                 @match token.revoked {
                     Some(at) => { ", revoked " (local(&view.zone, at)) }
                     None => @if staff.may(Role::Manager) {
                         (form(&format!("/admin/patients/{id}/revoke-api-token"), staff.token(), &html! {
                             input type="hidden" name="token" value=(token.id);
-                            button.quiet type="submit" { "Revoke" span.hidden { " the token " (token.label) } }
+                            button.quiet type="submit" { "Revoke" span.hidden { " the token " (token.name) } }
                         }))
                     }
                 }
@@ -172,6 +183,12 @@ fn render_api_token_form(staff: &Staff, id: PatientId) -> Markup {
             div.inline {
                 label for="label" { "What it is for" }
                 input id="label" name="label" type="text" required autocomplete="off";
+                label for="days" { "It works for" }
+                select id="days" name="days" {
+                    option value="90" { "90 days" }
+                    option value="365" selected { "a year" }
+                    option value="" { "as long as it is not revoked" }
+                }
                 button.quiet type="submit" { "Make a token" }
             }
         },
@@ -261,7 +278,7 @@ async fn revoke(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResu
     Ok(see_other(&format!("/admin/patients/{id}?done=revoked#invitations")))
 }
 
-async fn make_api_token(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
+async fn make_api_token(app: &App, request: &Request, patient: &Confirmed<VisiblePatient>) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     if staff.account().is_of_jhe() {
         // A token would outlive the practitioner's membership in the organization.
@@ -272,8 +289,11 @@ async fn make_api_token(app: &App, request: &Request, patient: &VisiblePatient) 
         .map_err(|_| Refusal::bad("Say what the token is for, in one line."))?;
     let token = Token::generate()?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
+    let days = request.form().number("days").filter(|days| *days > 0).map(i64::unsigned_abs);
+    let expires = days.map(|days| now.plus(Duration::from_hours(24 * days.min(LONGEST_TOKEN_DAYS))));
+    let new = NewPatientToken { hash, patient: id, name: label, created_by: staff.account().id, expires };
     let write = move |db: &_| {
-        let token = session::insert_api_token(db, hash, id, &label, now)?;
+        let token = api_token::insert(db, &new, now)?;
         audit::record(db, now, who, "api-token.make", Some(id), &format!("token {token}"))
     };
     app.store.write(write).await?;
@@ -285,7 +305,7 @@ async fn make_api_token(app: &App, request: &Request, patient: &VisiblePatient) 
             title: "The API token",
             label: "The token, to be sent as Authorization: Bearer …",
             secret: token.expose(),
-            about: "It stands for this patient until it is revoked. It is shown only now; if it is lost, make another.",
+            about: "It acts for this patient until it expires or is revoked. It is shown only now; if it is lost, make another.",
             warning: None,
         },
     ))
@@ -296,7 +316,7 @@ async fn revoke_api_token(app: &App, request: &Request, patient: &VisiblePatient
     let token = request.form().number("token").ok_or_else(|| Refusal::bad("There is no such token."))?;
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        if session::revoke_api_token(db, id, token, now)? {
+        if api_token::revoke(db, id, token, now)? {
             audit::record(db, now, who, "api-token.revoke", Some(id), &format!("token {token}"))?;
         }
         Ok(())

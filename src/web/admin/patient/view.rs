@@ -7,10 +7,11 @@ use crate::model::patient::{PatientId, PatientRef};
 use crate::model::{account::VisibleTo, silence::Silence, study::Study};
 use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
 use crate::store::operations::silence;
+use crate::store::people::api_token::{self, ApiToken};
 use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::invitation::{self, Invitation, InvitationState};
 use crate::store::people::patient::{self, Patient};
-use crate::store::people::session::{self, ApiToken, Holder};
+use crate::store::people::session::{self, Holder};
 use crate::store::people::study;
 use crate::store::people::time_zone::{self, PatientTimeZone};
 use crate::store::{engine::setting, error::StoreError};
@@ -83,7 +84,7 @@ impl PatientAccess {
                     (one, state)
                 })
                 .collect(),
-            tokens: session::list_api_tokens(db, id)?,
+            tokens: api_token::list(db, id)?,
             sessions: session::count(db, Holder::Patient(id), now)?,
         })
     }

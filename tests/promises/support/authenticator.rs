@@ -1,0 +1,79 @@
+//! An authenticator app, and a daemon whose clock moves.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use totp_lite::{Sha1, totp_custom};
+
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+use crate::support::secrets::SEAL;
+
+pub const SET_UP: &str = "/admin/account/second-factor";
+pub const CODE: &str = "/admin/sign-in/code";
+/// The time for which a code is shown.
+pub const STEP: Duration = Duration::from_secs(30);
+
+/// A daemon that can store second factors and goes by the world's clock.
+pub fn serve(world: &World, more: &[(&str, &str)]) -> Served {
+    let clock = world.clock_in_a_file();
+    let own = [("JHE_OW_CLOCK", clock.as_str()), ("JHE_OW_SECRET_KEY", SEAL)];
+    Served::with(world, &[&own, more].concat())
+}
+
+/// Lets time pass for the world and the daemon.
+pub fn wait(world: &mut World, time: Duration) {
+    world.pass(time);
+    world.clock_in_a_file();
+}
+
+/// An app that has the secret of one account.
+pub struct Authenticator(Vec<u8>);
+
+impl Authenticator {
+    /// Reads the secret from the page, as the camera of a phone does.
+    pub fn scan(page: &Answer) -> Self {
+        let hidden = page.hidden(SET_UP);
+        Self::with_secret(&hidden.iter().find(|(name, _)| name == "secret").expect("a secret").1)
+    }
+
+    pub fn with_secret(secret: &str) -> Self {
+        Self(URL_SAFE_NO_PAD.decode(secret).unwrap())
+    }
+
+    /// The secret as the form holds it.
+    pub fn secret(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0)
+    }
+
+    /// The code that the app shows at a time.
+    pub fn code(&self, now: jhe_ow::common::time::Timestamp) -> String {
+        totp_custom::<Sha1>(30, 6, &self.0, u64::try_from(now.micros() / 1_000_000).unwrap())
+    }
+
+    /// Sets up the second factor of whoever is signed in; answers with the recovery codes.
+    pub fn set_up(visitor: &Visitor, world: &World) -> (Self, Vec<String>) {
+        let page = visitor.get(SET_UP);
+        let app = Self::scan(&page);
+        let hidden = page.hidden(SET_UP);
+        let mut fields: Vec<(&str, &str)> =
+            hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let code = app.code(world.now);
+        fields.push(("code", &code));
+        let done = visitor.post(SET_UP, &fields);
+        assert_eq!((done.status, done.heading()), (200, "Your recovery codes"), "{}", done.body);
+        (app, done.secret().lines().map(str::to_owned).collect())
+    }
+}
+
+/// Gives a password; the code is asked next.
+pub fn give_password(visitor: &Visitor, name: &str) {
+    let answer = visitor.sign_in(name, PASSWORD);
+    assert_eq!((answer.status, answer.location()), (303, CODE), "{}", answer.body);
+}
+
+/// Gives a code after the password.
+pub fn give_code(visitor: &Visitor, code: &str) -> Answer {
+    visitor.submit(CODE, CODE, &[("code", code)])
+}
