@@ -99,7 +99,8 @@ fn line(account: &Account) -> String {
         (false, true) => "has a password",
         (false, false) => "no password yet",
     };
-    format!("{:>4}  {:<8}  {state:<15}  {}", account.id, account.role, account.name)
+    let factor = if account.has_second_factor() { "second factor" } else { "" };
+    format!("{:>4}  {:<8}  {state:<15}  {factor:<13}  {}", account.id, account.role, account.name)
 }
 
 fn document(account: &Account) -> serde_json::Value {

@@ -237,8 +237,8 @@ fn no_secret_is_in_the_zip() {
     let (_, patient) = world.patient();
     let db = Connection::open(world.database()).unwrap();
     db.execute(
-        "INSERT INTO sessions (token_hash, patient_id, created_at, expires_at)
-         VALUES (x'00112233445566778899', ?, 1, 2)",
+        "INSERT INTO sessions (token_hash, patient_id, created_at, expires_at, last_active_at, browser, address)
+         VALUES (x'00112233445566778899', ?, 1, 2, 1, '', '')",
         [&patient],
     )
     .unwrap();

@@ -43,6 +43,25 @@ fn a_practitioner_signs_in_through_jhe_and_the_token_is_not_stored() {
 }
 
 #[test]
+fn a_practitioner_confirms_at_jhe_and_the_form_is_kept_meanwhile() {
+    let clinic = Clinic::open();
+    let mary = clinic.practitioner(MARY);
+    let clinic = clinic.later(MINUTE * 15);
+    let sent = post(&mary, "/admin/studies/1/data", &[("format", "csv")]);
+    assert_eq!(sent.location(), "/admin/confirm?next=%2Fadmin%2Fkept-form", "{}", sent.body);
+    let page = mary.get(sent.location()).body;
+    assert!(page.contains("Sign in with JHE again") && !page.contains("type=\"password\""), "{page}");
+    let link = between(&page, "href=\"/admin/jhe", "\"").unwrap();
+    let back = clinic.until_back(&mary, MARY, &format!("/admin/jhe{link}"));
+    assert_eq!(mary.get(&back).location(), "/admin/kept-form");
+    assert_eq!(mary.get("/admin/kept-form").heading(), "Send it now?");
+    let answer = mary.submit("/admin/kept-form", "/admin/studies/1/data", &[]);
+    assert_ne!(answer.status, 303, "it reaches the download: {}", answer.body);
+    let own = mary.get("/admin/account").body;
+    assert!(own.contains("Where you are signed in") && !own.contains("/admin/password"), "{own}");
+}
+
+#[test]
 fn signing_in_through_jhe_is_off_unless_configured() {
     let world = World::new();
     let served = Served::start(&world);
@@ -340,6 +359,7 @@ fn a_locally_disabled_account_cannot_sign_in() {
 #[test]
 fn a_session_from_jhe_ends_after_an_hour() {
     let clinic = Clinic::open();
+    clinic.world.setting("sign_in.idle_end", "2h");
     let mary = clinic.practitioner(MARY);
     let clinic = clinic.later(MINUTE * 59);
     assert_eq!(mary.get("/admin").status, 200);

@@ -77,6 +77,25 @@ fn a_lost_device_is_replaced_by_a_recovery_code_then_an_operator_then_the_machin
 }
 
 #[test]
+fn a_one_time_link_replaces_the_password_and_not_the_code() {
+    let world = World::new();
+    let served = serve(&world, &[]);
+    Authenticator::set_up(&served.operator(&world), &world);
+    let link = world.run(&["admin", "sign-in"]).stdout;
+    let link = format!("/admin/sign-in?token={}", link.trim().split_once("token=").unwrap().1);
+    let visitor = served.visitor();
+    assert_eq!(
+        visitor.submit(&link, "/admin/sign-in", &[]).location(),
+        CODE,
+        "a link replaces the password alone"
+    );
+    assert!(visitor.get(&link).body.contains("signs you in once"), "it is not used up yet");
+    assert_eq!(give_code(&visitor, "000000").status, 403);
+    assert!(world.run(&["admin", "list"]).stdout.contains("second factor"));
+    assert!(visitor.get(&link).body.contains("signs you in once"));
+}
+
+#[test]
 fn operators_need_a_second_factor_once_one_has_it_and_a_setting_asks_it_of_everybody() {
     let world = World::new();
     let served = serve(&world, &[]);

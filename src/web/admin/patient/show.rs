@@ -30,7 +30,10 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
     let (staff, id) = (patient.staff(), patient.id());
     let now = app.clock.now();
     let visible_to = staff.visible_to();
-    let view = app.store.read(move |db| PatientView::load(db, visible_to, id, now)).await?;
+    let mut view = app.store.read(move |db| PatientView::load(db, visible_to, id, now)).await?;
+    for token in &mut view.access.tokens {
+        token.last_used = app.last_use.api_tokens.find(token.hash).or(token.last_used);
+    }
     record_view(app, staff, "patient.view", Some(id)).await?;
     let (line, zone) = (&view.line, &view.zone);
     let stage = EnrolmentStage::of(line);
