@@ -8,10 +8,12 @@ use serde_json::json;
 use crate::app::{session::Session, sign_in_link};
 use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
-use crate::model::account::{Actor, Role};
+use crate::common::time::Timestamp;
+use crate::model::account::{AccountId, Actor, Role};
 use crate::model::patient::parse_name;
 use crate::secrets::{password, token::Token};
 use crate::store::people::account::{self, Account, LinkOrigin};
+use crate::store::samples::dataset;
 use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
 #[derive(Debug, Subcommand)]
@@ -27,9 +29,24 @@ pub(crate) enum Command {
         /// The name to sign in with
         #[arg(value_parser = parse_name)]
         name: String,
-        /// The role of the account
+        /// The role of the account: operator in everything, another one in the study
         #[arg(long, value_enum, default_value = "viewer")]
         role: Role,
+        /// The study, by number or name
+        #[arg(long)]
+        study: Option<String>,
+    },
+    /// Give an account a role in a study, or take it away
+    Role {
+        /// The name of the account
+        #[arg(value_parser = parse_name)]
+        name: String,
+        /// The study, by number or name
+        #[arg(long)]
+        study: String,
+        /// The role; leave it out to take the role away
+        #[arg(long, value_enum)]
+        role: Option<Role>,
     },
     /// Print a link that signs an account in once
     SignIn {
@@ -49,16 +66,29 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     let store = session.store()?;
     match command {
         Command::SetPassword { name } => set_password(session, &store, name).await?,
-        Command::Add { name, role } => {
-            let now = session.clock.now();
+        Command::Add { name, role, study } => {
+            let (now, is_operator) = (session.clock.now(), role == Role::Operator);
+            if study.is_none() && !is_operator {
+                eprintln!("{name} sees nothing yet: give a role in a study with `jhe-ow admin role`.");
+            }
             let add = move |db: &rusqlite::Connection| {
-                let id = account::insert(db, &name, role, now)?;
-                let detail = format!("account {id} {role}");
+                let id = account::insert(db, &name, is_operator, now)?;
+                let operator = if is_operator { " operator" } else { "" };
+                let detail = format!("account {id}{operator}");
                 audit::record(db, now, Actor::CommandLine, "account.add", None, &detail)?;
+                if let Some(study) = study {
+                    set_role(db, id, &study, Some(role), now)?;
+                }
                 find_account(db, &name)
             };
             let account = store.write(add).await?;
             print_sign_in_link(session, &store, account).await?;
+        }
+        Command::Role { name, study, role } => {
+            let now = session.clock.now();
+            let set =
+                move |db: &rusqlite::Connection| set_role(db, find_account(db, &name)?.id, &study, role, now);
+            store.write(set).await?;
         }
         Command::SignIn { name } => {
             let account = store.read(move |db| find_account(db, &name)).await?;
@@ -80,7 +110,7 @@ fn line(account: &Account) -> String {
         (false, true) => "has a password",
         (false, false) => "no password yet",
     };
-    format!("{:>4}  {:<8}  {state:<15}  {}", account.id, account.role, account.name)
+    format!("{:>4}  {:<12}  {state:<15}  {}", account.id, account.role, account.name)
 }
 
 fn document(account: &Account) -> serde_json::Value {
@@ -100,6 +130,20 @@ fn find_account(db: &rusqlite::Connection, name: &str) -> Result<Account, StoreE
     })
 }
 
+fn set_role(
+    db: &rusqlite::Connection,
+    id: AccountId,
+    study: &str,
+    role: Option<Role>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let study = dataset::find_study(db, study)?.0;
+    account::set_study_role(db, id, study, role)?;
+    let role = role.map_or("none", Role::as_str);
+    let detail = format!("account {id} {role} study {study}");
+    audit::record(db, now, Actor::CommandLine, "account.role", None, &detail)
+}
+
 async fn set_password(session: &Session, store: &Store, name: String) -> Result<(), Failure> {
     let given = read_password(&name)?;
     password::check_strength(&given, &name)
@@ -109,7 +153,7 @@ async fn set_password(session: &Session, store: &Store, name: String) -> Result<
     let write = move |db: &rusqlite::Connection| {
         let account = match account::find_by_name(db, &name)? {
             None if name == account::FIRST_OPERATOR_NAME => {
-                account::insert(db, &name, Role::Operator, now)?;
+                account::insert(db, &name, true, now)?;
                 find_account(db, &name)?
             }
             _ => find_account(db, &name)?,

@@ -67,8 +67,8 @@ const SECTIONS: &[(&str, &str, Role)] = &[
     ("/admin", "Overview", Role::Viewer),
     ("/admin/patients", "Patients", Role::Viewer),
     ("/admin/studies", "Studies", Role::Viewer),
-    ("/admin/rejected", "Rejected", Role::Viewer),
-    ("/admin/audit", "Audit", Role::Manager),
+    ("/admin/rejected", "Rejected", Role::Coordinator),
+    ("/admin/audit", "Audit", Role::Coordinator),
     ("/admin/settings", "Settings", Role::Operator),
     ("/admin/accounts", "Accounts", Role::Operator),
     ("/admin/help", "Help", Role::Viewer),
@@ -88,10 +88,10 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
             } }
             div.who {
                 @if account.is_of_jhe() {
-                    span { (account.name) " (" (account.role.as_str()) ", through JHE)" }
+                    span { (account.name) " (" (account.role) ", through JHE)" }
                 } @else {
                     a href="/admin/password" aria-current=[(here == "/admin/password").then_some("page")] {
-                        (account.name) " (" (account.role.as_str()) ")"
+                        (account.name) " (" (account.role) ")"
                     }
                 }
                 // An account that came by a one-time link and has no password could not sign in again.

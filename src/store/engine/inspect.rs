@@ -18,6 +18,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V2__suspect", include_str!("../migrations/V2__suspect.sql")),
     ("V3__restores", include_str!("../migrations/V3__restores.sql")),
     ("V4__dataset", include_str!("../migrations/V4__dataset.sql")),
+    ("V6__roles", include_str!("../migrations/V6__roles.sql")),
 ];
 
 /// Time that SQLite waits for another process's write before it gives up.

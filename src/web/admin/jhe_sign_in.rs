@@ -160,12 +160,12 @@ async fn begin_session(app: &App, who: Practitioner) -> Result<Token, Refusal> {
             audit::record(db, now, Actor::Account(known.id), "sign-in.failed", None, "jhe")?;
             return Ok(SignInOutcome::AccountDisabled);
         }
-        let Some(role) = who.role() else {
+        if who.memberships.is_empty() {
             // The practitioner left the last organization, so open sessions end as well.
             jhe_practitioner::revoke_access(db, &who)?;
             return Ok(SignInOutcome::NoOrganization);
-        };
-        let id = jhe_practitioner::upsert(db, &who, role, now)?;
+        }
+        let id = jhe_practitioner::upsert(db, &who, now)?;
         session::insert(db, hash, Holder::Account(id), now, now.plus(SESSION_AGE))?;
         audit::record(db, now, Actor::Account(id), "sign-in", None, "jhe")?;
         Ok::<_, StoreError>(SignInOutcome::SignedIn)

@@ -261,10 +261,10 @@ fn roles_and_organizations_are_refreshed_at_each_sign_in() {
     let clinic = Clinic::open();
     let visitor = clinic.practitioner(MARY);
     assert_eq!((visitor.get("/admin/audit").status, visitor.get("/admin/patients/1").status), (200, 200));
-    // The least of the roles counts, and the organizations are all that she has now.
-    clinic.jhe.state().staff.employ(MARY, "mary.m@example.com", &[(2, "manager"), (7, "viewer")]);
+    // Each organization's role counts for its patients, and the organizations are all that she has now.
+    clinic.jhe.state().staff.employ(MARY, "mary.m@example.com", &[(2, "viewer"), (7, "member")]);
     let again = clinic.practitioner(MARY);
-    assert!(again.get("/admin").body.contains("mary.m@example.com (viewer, through JHE)"));
+    assert!(again.get("/admin").body.contains("mary.m@example.com (coordinator, through JHE)"));
     assert_eq!((again.get("/admin/patients/1").status, again.get("/admin/patients/2").status), (404, 200));
     assert_eq!(visitor.get("/admin/patients/1").status, 404, "in every browser of hers");
     assert_eq!(post(&again, "/admin/patients/2/poll", &[]).status, 403);

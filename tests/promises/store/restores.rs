@@ -207,9 +207,12 @@ fn an_erased_patient_stays_erased_where_two_backups_come_one_after_the_other() {
 fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
     let world = World::new();
     let (_, patient) = world.patient();
-    assert_eq!(world.run(&["admin", "add", "manager", "--role", "manager"]).code, 0);
     let served = Served::start(&world);
     let operator = served.operator(&world);
+    make_study(&operator, "Sleep");
+    let role = ["--study", "Sleep", "--role", "coordinator"];
+    assert_eq!(world.run(&[&["admin", "add", "manager"], &role[..]].concat()).code, 0);
+    assert_eq!(world.run(&[&["admin", "add", "former"], &role[..]].concat()).code, 0);
     set_password(&world, "manager", PASSWORD);
     let manager = served.visitor();
     assert_eq!(manager.sign_in("manager", PASSWORD).status, 303);
@@ -232,8 +235,12 @@ fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
         operator.submit("/admin/accounts", &action, &[("action", "disable"), ("role", "manager")]).status,
         303
     );
+    assert_eq!(world.run(&["admin", "role", "former", "--study", "Sleep"]).code, 0);
     served.stop("TERM");
     restore(&world, &file, &["--force"]);
+    let roles =
+        rows_of(&world, "SELECT name, study_id FROM study_roles JOIN accounts ON accounts.id = account_id");
+    assert_eq!(roles, [("manager".to_owned(), 1)], "a role that was taken away stays away");
     let served = Served::on(&world, port, &[]);
     assert_eq!((manager.get("/admin").status, operator.get("/admin").status), (303, 303));
     assert_eq!(call(port), 401);
