@@ -95,8 +95,12 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             print_sign_in_link(session, &store, account).await?;
         }
         Command::List { json } => {
-            for account in store.read(account::list).await? {
-                if json { print_json(&document(&account))? } else { print_line(line(&account))? }
+            let read = |db: &rusqlite::Connection| {
+                let with_roles = |one: Account| Ok((account::list_study_roles(db, one.id)?, one));
+                account::list(db)?.into_iter().map(with_roles).collect::<Result<Vec<_>, StoreError>>()
+            };
+            for (roles, account) in store.read(read).await? {
+                if json { print_json(&document(&account, &roles))? } else { print_line(line(&account))? }
             }
         }
     }
@@ -113,7 +117,8 @@ fn line(account: &Account) -> String {
     format!("{:>4}  {:<12}  {state:<15}  {}", account.id, account.role, account.name)
 }
 
-fn document(account: &Account) -> serde_json::Value {
+fn document(account: &Account, roles: &[(String, Role)]) -> serde_json::Value {
+    let roles = roles.iter().map(|(study, role)| (study.clone(), role.as_str().into()));
     json!({
         "id": account.id.0,
         "name": account.name,
@@ -121,6 +126,7 @@ fn document(account: &Account) -> serde_json::Value {
         "disabled": account.disabled,
         "has_password": account.has_password,
         "jhe_user": account.jhe_user,
+        "studies": roles.collect::<serde_json::Map<_, _>>(),
     })
 }
 

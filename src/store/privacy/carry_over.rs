@@ -92,8 +92,10 @@ const STUDY_ROLES: &str = "
         (SELECT accounts.id FROM accounts JOIN replaced.accounts USING (id, name));
     INSERT INTO study_roles (account_id, study_id, role)
     SELECT theirs.account_id, theirs.study_id, theirs.role FROM replaced.study_roles AS theirs
-    JOIN accounts ON accounts.id = theirs.account_id JOIN replaced.accounts AS people USING (id, name)
-    JOIN studies ON studies.id = theirs.study_id JOIN replaced.studies AS known USING (id, created_at)";
+    JOIN accounts ON accounts.id = theirs.account_id
+    JOIN replaced.accounts AS people ON people.id = accounts.id AND people.name = accounts.name
+    JOIN studies ON studies.id = theirs.study_id
+    JOIN replaced.studies AS known ON known.id = studies.id AND known.created_at = studies.created_at";
 
 /// Carries over from the store `replaced` to `db`, and returns how the two are related.
 ///

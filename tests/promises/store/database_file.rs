@@ -112,7 +112,10 @@ fn showing_the_schema_changes_nothing() {
     let ran = world.run(&["migrate", "status"]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
-        (0, "V1  schema  pending\nV2  suspect  pending\nV3  restores  pending\nV4  dataset  pending\n")
+        (
+            0,
+            "V1  schema  pending\nV2  suspect  pending\nV3  restores  pending\nV4  dataset  pending\nV6  roles  pending\n"
+        )
     );
     assert!(!world.data_dir().exists());
     world.run(&["seed"]);
