@@ -8,10 +8,12 @@ use serde_json::json;
 use crate::app::{second_factor, session::Session, sign_in_link};
 use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
-use crate::model::account::{Actor, Role};
+use crate::common::time::Timestamp;
+use crate::model::account::{AccountId, Actor, Role};
 use crate::model::patient::parse_name;
 use crate::secrets::{password, token::Token};
 use crate::store::people::account::{self, Account, LinkOrigin};
+use crate::store::samples::dataset;
 use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
 #[derive(Debug, Subcommand)]
@@ -27,9 +29,24 @@ pub(crate) enum Command {
         /// The name to sign in with
         #[arg(value_parser = parse_name)]
         name: String,
-        /// The role of the account
+        /// The role of the account: operator in everything, another one in the study
         #[arg(long, value_enum, default_value = "viewer")]
         role: Role,
+        /// The study, by number or name
+        #[arg(long)]
+        study: Option<String>,
+    },
+    /// Give an account a role in a study, or take it away
+    Role {
+        /// The name of the account
+        #[arg(value_parser = parse_name)]
+        name: String,
+        /// The study, by number or name
+        #[arg(long)]
+        study: String,
+        /// The role; leave it out to take the role away
+        #[arg(long, value_enum)]
+        role: Option<Role>,
     },
     /// Print a link that signs an account in once
     SignIn {
@@ -55,16 +72,29 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     let store = session.store()?;
     match command {
         Command::SetPassword { name } => set_password(session, &store, name).await?,
-        Command::Add { name, role } => {
-            let now = session.clock.now();
+        Command::Add { name, role, study } => {
+            let (now, is_operator) = (session.clock.now(), role == Role::Operator);
+            if study.is_none() && !is_operator {
+                eprintln!("{name} sees nothing yet: give a role in a study with `jhe-ow admin role`.");
+            }
             let add = move |db: &rusqlite::Connection| {
-                let id = account::insert(db, &name, role, now)?;
-                let detail = format!("account {id} {role}");
+                let id = account::insert(db, &name, is_operator, now)?;
+                let operator = if is_operator { " operator" } else { "" };
+                let detail = format!("account {id}{operator}");
                 audit::record(db, now, Actor::CommandLine, "account.add", None, &detail)?;
+                if let Some(study) = study {
+                    set_role(db, id, &study, Some(role), now)?;
+                }
                 find_account(db, &name)
             };
             let account = store.write(add).await?;
             print_sign_in_link(session, &store, account).await?;
+        }
+        Command::Role { name, study, role } => {
+            let now = session.clock.now();
+            let set =
+                move |db: &rusqlite::Connection| set_role(db, find_account(db, &name)?.id, &study, role, now);
+            store.write(set).await?;
         }
         Command::SignIn { name } => {
             let account = store.read(move |db| find_account(db, &name)).await?;
@@ -84,8 +114,12 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             ))?;
         }
         Command::List { json } => {
-            for account in store.read(account::list).await? {
-                if json { print_json(&document(&account))? } else { print_line(line(&account))? }
+            let read = |db: &rusqlite::Connection| {
+                let with_roles = |one: Account| Ok((account::list_study_roles(db, one.id)?, one));
+                account::list(db)?.into_iter().map(with_roles).collect::<Result<Vec<_>, StoreError>>()
+            };
+            for (roles, account) in store.read(read).await? {
+                if json { print_json(&document(&account, &roles))? } else { print_line(line(&account))? }
             }
         }
     }
@@ -100,10 +134,11 @@ fn line(account: &Account) -> String {
         (false, false) => "no password yet",
     };
     let factor = if account.has_second_factor() { "second factor" } else { "" };
-    format!("{:>4}  {:<8}  {state:<15}  {factor:<13}  {}", account.id, account.role, account.name)
+    format!("{:>4}  {:<12}  {state:<15}  {factor:<13}  {}", account.id, account.role, account.name)
 }
 
-fn document(account: &Account) -> serde_json::Value {
+fn document(account: &Account, roles: &[(String, Role)]) -> serde_json::Value {
+    let roles = roles.iter().map(|(study, role)| (study.clone(), role.as_str().into()));
     json!({
         "id": account.id.0,
         "name": account.name,
@@ -112,6 +147,7 @@ fn document(account: &Account) -> serde_json::Value {
         "has_password": account.has_password,
         "has_second_factor": account.has_second_factor(),
         "jhe_user": account.jhe_user,
+        "studies": roles.collect::<serde_json::Map<_, _>>(),
     })
 }
 
@@ -119,6 +155,20 @@ fn find_account(db: &rusqlite::Connection, name: &str) -> Result<Account, StoreE
     account::find_by_name(db, name)?.ok_or_else(|| {
         StoreError::Refused(format!("there is no account '{name}'; `jhe-ow admin list` shows all"))
     })
+}
+
+fn set_role(
+    db: &rusqlite::Connection,
+    id: AccountId,
+    study: &str,
+    role: Option<Role>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let study = dataset::find_study(db, study)?.0;
+    account::set_study_role(db, id, study, role)?;
+    let role = role.map_or("none", Role::as_str);
+    let detail = format!("account {id} {role} study {study}");
+    audit::record(db, now, Actor::CommandLine, "account.role", None, &detail)
 }
 
 async fn set_password(session: &Session, store: &Store, name: String) -> Result<(), Failure> {
@@ -130,7 +180,7 @@ async fn set_password(session: &Session, store: &Store, name: String) -> Result<
     let write = move |db: &rusqlite::Connection| {
         let account = match account::find_by_name(db, &name)? {
             None if name == account::FIRST_OPERATOR_NAME => {
-                account::insert(db, &name, Role::Operator, now)?;
+                account::insert(db, &name, true, now)?;
                 find_account(db, &name)?
             }
             _ => find_account(db, &name)?,

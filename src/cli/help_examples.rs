@@ -98,7 +98,10 @@ jhe-ow admin sign-in  # a link for the operator
 jhe-ow admin set-password  # the operator's; asked for on a terminal
 jhe-ow admin set-password --name ada < password.txt
 [admin add]
-jhe-ow admin add ada --role manager  # prints a link that signs in once
+jhe-ow admin add ada  # prints a link that signs in once
+[admin role]
+jhe-ow admin role ada --study "Sleep and Heart" --role coordinator
+jhe-ow admin role ada --study "Sleep and Heart"  # takes the role away
 [admin sign-in]
 jhe-ow admin sign-in --name ada
 [admin reset-second-factor]

@@ -21,25 +21,30 @@ impl std::str::FromStr for AccountId {
     }
 }
 
-/// The rights of an account. Each role includes the rights of the roles before it.
+/// The rights of an account in a study or an organization of JHE. Each role includes the rights of the roles before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Role {
-    /// Sees patients, studies and their data.
+    /// Sees figures of patients under their study numbers, and no names.
     Viewer,
-    /// Creates studies, adds and invites patients, starts syncs.
-    Manager,
-    /// Creates accounts and changes settings.
+    /// Sees names, adds and invites patients, starts syncs.
+    Coordinator,
+    /// Downloads data sets.
+    DataManager,
+    /// Everything, in all studies: creates studies and accounts, and changes settings.
     Operator,
 }
 
 impl Role {
     /// Every role, the lowest first.
-    pub const ALL: &[Self] = &[Self::Viewer, Self::Manager, Self::Operator];
+    pub const ALL: &[Self] = &[Self::Viewer, Self::Coordinator, Self::DataManager, Self::Operator];
+    /// The roles that an account can have in a study.
+    pub const IN_STUDY: &[Self] = &[Self::Viewer, Self::Coordinator, Self::DataManager];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
-            Self::Manager => "manager",
+            Self::Coordinator => "coordinator",
+            Self::DataManager => "data-manager",
             Self::Operator => "operator",
         }
     }
@@ -47,18 +52,23 @@ impl Role {
     /// Returns a description for the accounts page.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Viewer => "Sees patients, studies and data.",
-            Self::Manager => {
-                "Also makes studies, adds and invites patients, starts syncs, and reads the audit."
+            Self::Viewer => "Sees the figures of a study’s patients under their study numbers, and no names.",
+            Self::Coordinator => {
+                "Also sees names, adds and invites patients, starts syncs, changes the study, and reads the audit."
             }
-            Self::Operator => "Also makes accounts and changes settings.",
+            Self::DataManager => "Also downloads the study’s data.",
+            Self::Operator => {
+                "Does all of this in every study, sees patients without a study, makes studies and accounts, and changes \
+                 settings."
+            }
         }
     }
 }
 
+/// For people; [`Role::as_str`] is for programs.
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(&self.as_str().replace('-', " "))
     }
 }
 
@@ -66,11 +76,9 @@ impl std::str::FromStr for Role {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| format!("'{text}' is not a role; give viewer, manager or operator"))
+        Self::ALL.iter().copied().find(|role| role.as_str() == text).ok_or_else(|| {
+            format!("'{text}' is not a role; give viewer, coordinator, data-manager or operator")
+        })
     }
 }
 
@@ -78,8 +86,8 @@ impl std::str::FromStr for Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VisibleTo {
     Everybody,
-    /// JHE's patients who share an organization with this account, and no others.
-    Shared(AccountId),
+    /// The patients of this account's studies, and those who share an organization of JHE with it.
+    Account(AccountId),
 }
 
 /// The author of an audit entry. It holds a number and no name, so that the erasure of a person leaves the
@@ -113,10 +121,10 @@ mod tests {
 
     #[test]
     fn a_higher_role_includes_the_lower_ones() {
-        assert!(Role::Operator > Role::Manager && Role::Manager > Role::Viewer);
+        assert!(Role::ALL.is_sorted());
         for &role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
-        assert!("admin".parse::<Role>().is_err());
+        assert!("manager".parse::<Role>().is_err());
     }
 }

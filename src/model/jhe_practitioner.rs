@@ -18,11 +18,3 @@ pub struct Membership {
     /// The role here that corresponds to the role in JHE.
     pub role: Role,
 }
-
-impl Practitioner {
-    /// Returns the lowest role of all memberships: an account has one role here, and no organization may get
-    /// more than it has granted. None without a membership.
-    pub fn role(&self) -> Option<Role> {
-        self.memberships.iter().map(|one| one.role).min()
-    }
-}

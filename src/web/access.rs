@@ -1,5 +1,5 @@
 //! Access to routes. A handler gets an account or a patient only from the check of its route: the fields of
-//! `Staff`, `Operator`, `VisiblePatient` and `SignedInPatient` are private, and nothing else makes them.
+//! `Staff`, `Operator`, `VisiblePatient`, `VisibleStudy` and `SignedInPatient` are private, and nothing else makes them.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor, Role, VisibleTo};
 use crate::model::patient::PatientId;
+use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
 use crate::store::engine::setting;
-use crate::store::people::{account, account::Account, api_token, session, visibility};
+use crate::store::people::{account, account::Account, api_token, session, study, visibility};
 use crate::store::privacy::erased_identifiers;
 use crate::web::layout::{REFRESH, local_text};
 use crate::web::request::Request;
@@ -38,7 +39,7 @@ pub enum Access {
     OwSignature,
     /// Any account.
     Staff,
-    Manager,
+    Coordinator,
     Operator,
     /// An account of at least this role whose holder gave a password or a code within the last ten minutes.
     Confirmed(Role),
@@ -91,8 +92,9 @@ pub(crate) const ANY_ACCOUNT: AccessRule<Staff> =
     AccessRule(Access::Staff, |app, request| Box::pin(sign_in_staff(app, request)));
 pub(crate) const STAFF: AccessRule<Staff> =
     AccessRule(Access::Staff, |app, request| Box::pin(require_role(app, request, Role::Viewer)));
-pub(crate) const MANAGER: AccessRule<Staff> =
-    AccessRule(Access::Manager, |app, request| Box::pin(require_role(app, request, Role::Manager)));
+/// A coordinator of any study.
+pub(crate) const COORDINATOR: AccessRule<Staff> =
+    AccessRule(Access::Coordinator, |app, request| Box::pin(require_role(app, request, Role::Coordinator)));
 pub(crate) const OPERATOR: AccessRule<Operator> = AccessRule(Access::Operator, |app, request| {
     Box::pin(async { require_role(app, request, Role::Operator).await.map(Operator) })
 });
@@ -104,13 +106,6 @@ pub(crate) const CONFIRMED_ACCOUNT: AccessRule<Confirmed<Staff>> =
             confirm(app, request, staff)
         })
     });
-pub(crate) const CONFIRMED_STAFF: AccessRule<Confirmed<Staff>> =
-    AccessRule(Access::Confirmed(Role::Viewer), |app, request| {
-        Box::pin(async {
-            let staff = require_role(app, request, Role::Viewer).await?;
-            confirm(app, request, staff)
-        })
-    });
 pub(crate) const CONFIRMED_OPERATOR: AccessRule<Confirmed<Operator>> =
     AccessRule(Access::Confirmed(Role::Operator), |app, request| {
         Box::pin(async {
@@ -119,18 +114,34 @@ pub(crate) const CONFIRMED_OPERATOR: AccessRule<Confirmed<Operator>> =
         })
     });
 pub(crate) const CONFIRMED_PATIENT: AccessRule<Confirmed<VisiblePatient>> =
-    AccessRule(Access::Confirmed(Role::Manager), |app, request| {
+    AccessRule(Access::Confirmed(Role::Coordinator), |app, request| {
         Box::pin(async {
-            let patient = require_patient(app, request, Role::Manager).await?;
+            let patient = require_patient(app, request, Role::Coordinator).await?;
             confirm(app, request, patient)
         })
     });
 /// Any account, for the patient that the path names.
 pub(crate) const VISIBLE_PATIENT: AccessRule<VisiblePatient> =
     AccessRule(Access::Staff, |app, request| Box::pin(require_patient(app, request, Role::Viewer)));
-/// A manager, for the patient that the path names.
-pub(crate) const MANAGED_PATIENT: AccessRule<VisiblePatient> =
-    AccessRule(Access::Manager, |app, request| Box::pin(require_patient(app, request, Role::Manager)));
+/// A coordinator, for the patient that the path names.
+pub(crate) const COORDINATED_PATIENT: AccessRule<VisiblePatient> =
+    AccessRule(Access::Coordinator, |app, request| {
+        Box::pin(require_patient(app, request, Role::Coordinator))
+    });
+/// Any account, for the study that the path names.
+pub(crate) const VISIBLE_STUDY: AccessRule<VisibleStudy> =
+    AccessRule(Access::Staff, |app, request| Box::pin(require_study(app, request, Role::Viewer)));
+/// A coordinator, for the study that the path names.
+pub(crate) const COORDINATED_STUDY: AccessRule<VisibleStudy> =
+    AccessRule(Access::Coordinator, |app, request| Box::pin(require_study(app, request, Role::Coordinator)));
+/// A data manager, for the study that the path names.
+pub(crate) const CONFIRMED_STUDY: AccessRule<Confirmed<VisibleStudy>> =
+    AccessRule(Access::Confirmed(Role::DataManager), |app, request| {
+        Box::pin(async {
+            let study = require_study(app, request, Role::DataManager).await?;
+            confirm(app, request, study)
+        })
+    });
 
 /// A caller who need not say who it is.
 pub(crate) struct Anyone(());
@@ -167,6 +178,12 @@ impl AsRef<Staff> for Operator {
     }
 }
 
+impl AsRef<Staff> for VisibleStudy {
+    fn as_ref(&self) -> &Staff {
+        &self.staff
+    }
+}
+
 impl AsRef<Staff> for VisiblePatient {
     fn as_ref(&self) -> &Staff {
         &self.staff
@@ -180,6 +197,14 @@ pub(crate) struct Operator(Staff);
 pub(crate) struct VisiblePatient {
     staff: Staff,
     id: PatientId,
+    role: Role,
+}
+
+/// A study that the signed-in account may see.
+pub(crate) struct VisibleStudy {
+    staff: Staff,
+    study: Study,
+    role: Role,
 }
 
 /// A patient whose browser is signed in.
@@ -209,22 +234,26 @@ impl Staff {
         self.account.visible_to()
     }
 
+    /// Returns whether the account has the role in any study or organization.
     pub(crate) fn may(&self, role: Role) -> bool {
         self.account.role >= role
     }
 
-    fn require(&self, role: Role) -> Result<(), Refusal> {
-        if self.may(role) {
-            return Ok(());
-        }
-        let text =
-            format!("This needs the role “{role}”. Yours is “{}”: ask an operator.", self.account.role);
-        Err(Refusal::forbidden(text).link("/admin", "Overview"))
+    /// Returns whether this account may add patients. An account of JHE does so at JHE.
+    pub(crate) fn may_add_patients(&self) -> bool {
+        self.may(Role::Coordinator) && !self.account.is_of_jhe()
     }
 
-    /// Returns whether this account may create studies and add patients. An account of JHE does both at JHE.
-    pub(crate) fn may_create(&self) -> bool {
-        self.may(Role::Manager) && !self.account.is_of_jhe()
+    /// Refuses an account that does not have the role in a study. A study that it may not see counts as missing.
+    pub(crate) async fn require_in_study(
+        &self,
+        app: &App,
+        study: StudyId,
+        role: Role,
+    ) -> Result<(), Refusal> {
+        let visible_to = self.visible_to();
+        let own = app.store.read(move |db| visibility::find_study_role(db, visible_to, study)).await?;
+        require(own.ok_or_else(|| Refusal::bad("There is no such study."))?, role)
     }
 
     /// Refuses accounts of JHE, with the reason.
@@ -244,11 +273,11 @@ impl Staff {
         let Some(id) = request.query.number("patient").map(PatientId::new) else { return Ok(None) };
         let visible_to = self.visible_to();
         // An operator may look for an erased patient: the list is empty, the audit is not.
-        if visible_to != VisibleTo::Everybody
-            && !app.store.read(move |db| visibility::is_patient_visible(db, visible_to, id)).await?
-        {
-            return Err(no_such_patient());
+        if visible_to == VisibleTo::Everybody {
+            return Ok(Some(id));
         }
+        let role = app.store.read(move |db| visibility::find_patient_role(db, visible_to, id)).await?;
+        require(role.ok_or_else(no_such_patient)?, Role::Coordinator)?;
         Ok(Some(id))
     }
 }
@@ -266,6 +295,31 @@ impl VisiblePatient {
 
     pub(crate) fn id(&self) -> PatientId {
         self.id
+    }
+
+    /// Returns whether the account has the role for this patient.
+    pub(crate) fn may(&self, role: Role) -> bool {
+        self.role >= role
+    }
+}
+
+impl VisibleStudy {
+    pub(crate) fn staff(&self) -> &Staff {
+        &self.staff
+    }
+
+    pub(crate) fn study(&self) -> &Study {
+        &self.study
+    }
+
+    /// Returns whether the account has the role in this study.
+    pub(crate) fn may(&self, role: Role) -> bool {
+        self.role >= role
+    }
+
+    /// Returns whether the account may change the study. An account of JHE changes it at JHE.
+    pub(crate) fn may_change(&self) -> bool {
+        self.may(Role::Coordinator) && !self.staff.account.is_of_jhe()
     }
 }
 
@@ -345,8 +399,16 @@ async fn require_role(app: &App, request: &mut Request, role: Role) -> Result<St
         let page = if is_first { "/admin/password" } else { "/admin/account/second-factor" };
         return Err(see_other(page).into());
     }
-    staff.require(role)?;
+    require(staff.account.role, role)?;
     Ok(staff)
+}
+
+fn require(own: Role, needed: Role) -> Result<(), Refusal> {
+    if own >= needed {
+        return Ok(());
+    }
+    let text = format!("This needs the role “{needed}”. Yours is “{own}”: ask an operator.");
+    Err(Refusal::forbidden(text).link("/admin", "Overview"))
 }
 
 /// Asks for a password or a code, unless the caller has given one within the last ten minutes.
@@ -370,16 +432,16 @@ async fn require_patient(app: &App, request: &mut Request, role: Role) -> Result
     let id = request.parameter("patient").parse().map(PatientId::new).map_err(|_| Refusal::not_found())?;
     let visible_to = staff.visible_to();
     let find = move |db: &_| {
-        let is_visible = visibility::is_patient_visible(db, visible_to, id)?;
+        let own = visibility::find_patient_role(db, visible_to, id)?;
         // An account that sees some patients only learns nothing about the others, not even an erasure.
-        let may_learn = !is_visible && visible_to == VisibleTo::Everybody;
+        let may_learn = own.is_none() && visible_to == VisibleTo::Everybody;
         let erasure = if may_learn { erased_identifiers::find_erasure(db, id)? } else { None };
-        Ok((is_visible, erasure.map(|erasure| erasure.started)))
+        Ok((own, erasure.map(|erasure| erasure.started)))
     };
-    match app.store.read(find).await.map_err(Refusal::from)? {
-        (true, _) => {}
-        (false, None) => return Err(no_such_patient().into()),
-        (false, Some(at)) => {
+    let own = match app.store.read(find).await.map_err(Refusal::from)? {
+        (Some(own), _) => own,
+        (None, None) => return Err(no_such_patient().into()),
+        (None, Some(at)) => {
             let at = local_text(&jiff::tz::TimeZone::UTC, at);
             let text = format!(
                 "Everything about patient {id} was erased on {at}, for good. The audit has who did it."
@@ -387,10 +449,25 @@ async fn require_patient(app: &App, request: &mut Request, role: Role) -> Result
             let title = "The patient was erased".to_owned();
             return Err(Refusal { title, text, ..no_such_patient() }.into());
         }
-    }
+    };
     // Last, so that a patient out of reach is answered alike for every role.
-    staff.require(role)?;
-    Ok(VisiblePatient { staff, id })
+    require(own, role)?;
+    Ok(VisiblePatient { staff, id, role: own })
+}
+
+/// A study that the account may not see counts as missing.
+async fn require_study(app: &App, request: &mut Request, role: Role) -> Result<VisibleStudy, Denied> {
+    let staff = require_role(app, request, Role::Viewer).await?;
+    let id: StudyId = request.parameter("study").parse().map_err(|_| Refusal::not_found())?;
+    let visible_to = staff.visible_to();
+    let find = move |db: &_| {
+        let own = visibility::find_study_role(db, visible_to, id)?;
+        own.map(|own| Ok((own, study::find(db, id)?))).transpose()
+    };
+    let found = app.store.read(find).await.map_err(Refusal::from)?;
+    let (own, study) = found.ok_or_else(Refusal::not_found)?;
+    require(own, role)?;
+    Ok(VisibleStudy { staff, study, role: own })
 }
 
 fn no_such_patient() -> Refusal {

@@ -69,8 +69,8 @@ const SECTIONS: &[(&str, &str, Role)] = &[
     ("/admin", "Overview", Role::Viewer),
     ("/admin/patients", "Patients", Role::Viewer),
     ("/admin/studies", "Studies", Role::Viewer),
-    ("/admin/rejected", "Rejected", Role::Viewer),
-    ("/admin/audit", "Audit", Role::Manager),
+    ("/admin/rejected", "Rejected", Role::Coordinator),
+    ("/admin/audit", "Audit", Role::Coordinator),
     ("/admin/settings", "Settings", Role::Operator),
     ("/admin/accounts", "Accounts", Role::Operator),
     ("/admin/help", "Help", Role::Viewer),
@@ -90,7 +90,7 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
             } }
             div.who {
                 a href="/admin/account" aria-current=[(here == "/admin/account").then_some("page")] {
-                    (account.name) " (" (account.role.as_str()) @if account.is_of_jhe() { ", through JHE" } ")"
+                    (account.name) " (" (account.role) @if account.is_of_jhe() { ", through JHE" } ")"
                 }
                 // An account that came by a one-time link and has no password could not sign in again.
                 @if account.is_set_up() {

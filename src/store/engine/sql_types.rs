@@ -55,7 +55,7 @@ impl ToSql for VisibleTo {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
             Self::Everybody => Ok(rusqlite::types::Null.into()),
-            Self::Shared(id) => id.to_sql(),
+            Self::Account(id) => id.to_sql(),
         }
     }
 }

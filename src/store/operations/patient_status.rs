@@ -4,7 +4,8 @@
 use rusqlite::{Connection, params};
 
 use crate::common::time::{Timestamp, ZoneOffset};
-use crate::model::{account::VisibleTo, consent_intervals::Grant, patient::PatientId};
+use crate::model::account::{Role, VisibleTo};
+use crate::model::{consent_intervals::Grant, patient::PatientId};
 use crate::store::people::device_connection::{self, DeviceConnection};
 use crate::store::people::{consent, visibility};
 use crate::store::{error::StoreResult, privacy::withdrawal};
@@ -44,6 +45,7 @@ pub enum TurnResult {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatientOverview {
     pub patient: PatientId,
+    /// The study number instead where the account may see no names.
     pub name: String,
     /// `ow:<uuid>`, if there is a link.
     pub link: Option<String>,
@@ -88,10 +90,10 @@ pub struct PatientFilter {
 }
 
 impl PatientFilter {
-    /// Selects one patient. The caller has already checked access.
-    pub fn one(patient: PatientId) -> Self {
+    /// Selects one patient.
+    pub fn one(patient: PatientId, visible_to: VisibleTo) -> Self {
         let (after, until) = (patient.get() - 1, Some(patient.get()));
-        Self { visible_to: VisibleTo::Everybody, after, until, search: String::new(), among: None }
+        Self { visible_to, after, until, search: String::new(), among: None }
     }
 }
 
@@ -172,7 +174,7 @@ pub fn list(
     limit: u32,
 ) -> StoreResult<Vec<PatientOverview>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT patients.id, patients.name, links.ow_user_id, links.state = 'needs_relink',
+        "SELECT patients.id, {label} AS label, links.ow_user_id, links.state = 'needs_relink',
                 state.newest_instant, state.polled_at, state.last_error, coalesce(state.missing_samples, 0),
                 coalesce(state.empty_polls, 0),
                 EXISTS (SELECT 1 FROM invitations WHERE patient_id = patients.id AND used_at IS NULL
@@ -184,10 +186,11 @@ pub fn list(
          LEFT JOIN links ON links.patient_id = patients.id AND links.state <> 'unlinked'
          LEFT JOIN sync_status AS state ON state.patient_id = patients.id
          WHERE patients.id > ?2 AND patients.id <= coalesce(?3, 9223372036854775807)
-           AND (?4 = '' OR instr(lower(patients.name), lower(?4)) > 0 OR patients.id = ?4) AND {}
+           AND (?4 = '' OR instr(lower(label), lower(?4)) > 0 OR patients.id = ?4) AND {}
            AND (?7 IS NULL OR patients.id IN (SELECT value FROM json_each(?7)))
          ORDER BY patients.id LIMIT ?5",
-        visibility::patient_condition("patients.id", 6)
+        visibility::patient_condition("patients.id", 6, Role::Viewer),
+        label = visibility::patient_label(6)
     ))?;
     let PatientFilter { visible_to, after, until, search, among } = filter;
     let among = among.as_ref().map(|among| {

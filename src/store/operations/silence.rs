@@ -7,8 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::model::account::{Role, VisibleTo};
+use crate::model::patient::PatientId;
 use crate::model::silence::{DeviceStatus, LinkStatus, Silence, SilenceCause, detect};
-use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::error::StoreResult;
 use crate::store::people::{consent, visibility};
 
@@ -66,7 +67,7 @@ fn list_of(
                        AND (withdrawn_at IS NULL OR withdrawn_at > granted_at))
          ORDER BY patients.id",
         consent::IS_DELIVERABLE,
-        visibility::patient_condition("patients.id", 3)
+        visibility::patient_condition("patients.id", 3, Role::Viewer)
     ))?;
     let rows = query.query_map(params![only, now.minus(after), visible], link_status)?;
     let mut silent = BTreeMap::new();

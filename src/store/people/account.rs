@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Role, VisibleTo};
+use crate::model::study::StudyId;
 use crate::secrets::token::TokenHash;
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::{known_browser, session};
@@ -22,6 +23,7 @@ pub enum SecondFactor {
 pub struct Account {
     pub id: AccountId,
     pub name: String,
+    /// Operator, or the highest role in any study or organization; viewer without any.
     pub role: Role,
     pub disabled: bool,
     pub has_password: bool,
@@ -49,7 +51,7 @@ impl Account {
 
     /// Returns the patients and studies that the account may see.
     pub fn visible_to(&self) -> VisibleTo {
-        if self.is_of_jhe() { VisibleTo::Shared(self.id) } else { VisibleTo::Everybody }
+        if self.role == Role::Operator { VisibleTo::Everybody } else { VisibleTo::Account(self.id) }
     }
 }
 
@@ -57,21 +59,28 @@ impl Account {
 pub const FIRST_OPERATOR_NAME: &str = "operator";
 
 /// JHE authenticates the accounts that sign in there. Operators need a second factor once one of them has one.
-const SELECT: &str =
-    "SELECT accounts.id, name, role, disabled, password_hash IS NOT NULL, jhe_user_id, totp_secret IS NOT NULL,
-            totp_secret IS NULL AND jhe_user_id IS NULL AND (
-                EXISTS (SELECT 1 FROM settings WHERE key = 'sign_in.second_factor' AND value = 'everybody')
-                OR (role = 'operator' AND EXISTS (
-                    SELECT 1 FROM accounts AS other
-                    WHERE other.role = 'operator' AND other.disabled = 0 AND other.totp_secret IS NOT NULL))
-            ), email FROM accounts";
+const SELECT: &str = "SELECT accounts.id, name,
+    iif(role = 'operator', role, coalesce(
+        (SELECT role FROM (SELECT role FROM study_roles WHERE account_id = accounts.id
+                           UNION ALL SELECT role FROM account_organizations WHERE account_id = accounts.id)
+         ORDER BY role = 'data-manager' DESC, role = 'coordinator' DESC LIMIT 1), 'viewer')),
+    disabled, password_hash IS NOT NULL, jhe_user_id, totp_secret IS NOT NULL,
+    totp_secret IS NULL AND jhe_user_id IS NULL AND (
+        EXISTS (SELECT 1 FROM settings WHERE key = 'sign_in.second_factor' AND value = 'everybody')
+        OR (role = 'operator' AND EXISTS (
+            SELECT 1 FROM accounts AS other
+            WHERE other.role = 'operator' AND other.disabled = 0 AND other.totp_secret IS NOT NULL))
+    ), email FROM accounts";
 
 /// Inserts a local account without a password.
-pub fn insert(db: &Connection, name: &str, role: Role, now: Timestamp) -> StoreResult<AccountId> {
+pub fn insert(db: &Connection, name: &str, is_operator: bool, now: Timestamp) -> StoreResult<AccountId> {
     if find_by_name(db, name)?.is_some() {
         return Err(StoreError::Refused(format!("there is an account '{name}' already")));
     }
-    db.execute("INSERT INTO accounts (name, role, created_at) VALUES (?, ?, ?)", params![name, role, now])?;
+    db.execute(
+        "INSERT INTO accounts (name, role, created_at) VALUES (?, ?, ?)",
+        params![name, own_role(is_operator), now],
+    )?;
     Ok(AccountId(db.last_insert_rowid()))
 }
 
@@ -121,15 +130,23 @@ pub fn set_email(db: &Connection, id: AccountId, email: &str) -> StoreResult<()>
     Ok(())
 }
 
-/// Sets the role and the disabled flag. Refuses to change a role that JHE gives, and to leave no active
-/// operator.
-pub fn update(db: &Connection, id: AccountId, role: Role, disabled: bool) -> StoreResult<()> {
-    if find(db, id)?.is_some_and(|one| one.is_of_jhe() && one.role != role) {
+/// The role in `accounts`; all other roles are per study.
+fn own_role(is_operator: bool) -> Role {
+    if is_operator { Role::Operator } else { Role::Viewer }
+}
+
+/// Makes an account an operator or not, and allows or blocks its sign-in. Refuses to make an account of JHE an operator,
+/// and to leave no active operator.
+pub fn update(db: &Connection, id: AccountId, is_operator: bool, disabled: bool) -> StoreResult<()> {
+    if is_operator && find(db, id)?.is_some_and(|one| one.is_of_jhe()) {
         return Err(StoreError::Refused(
             "the role of this account comes from JHE: change it there".to_owned(),
         ));
     }
-    db.execute("UPDATE accounts SET role = ?, disabled = ? WHERE id = ?", params![role, disabled, id])?;
+    db.execute(
+        "UPDATE accounts SET role = ?, disabled = ? WHERE id = ?",
+        params![own_role(is_operator), disabled, id],
+    )?;
     if disabled {
         session::delete_others(db, id, None)?;
         known_browser::forget(db, id)?;
@@ -143,6 +160,30 @@ pub fn update(db: &Connection, id: AccountId, role: Role, disabled: bool) -> Sto
         // The caller's transaction rolls the update back.
         let why = "one operator has to stay: make another account an operator first";
         return Err(StoreError::Refused(why.to_owned()));
+    }
+    Ok(())
+}
+
+/// Lists the roles of an account in studies, by the names of the studies.
+pub fn list_study_roles(db: &Connection, id: AccountId) -> StoreResult<Vec<(String, Role)>> {
+    let mut query = db.prepare_cached(
+        "SELECT studies.name, study_roles.role FROM study_roles JOIN studies ON studies.id = study_id
+         WHERE account_id = ? ORDER BY studies.name",
+    )?;
+    Ok(query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Gives a local account a role in a study, or takes it away.
+pub fn set_study_role(db: &Connection, id: AccountId, study: StudyId, role: Option<Role>) -> StoreResult<()> {
+    if role == Some(Role::Operator) {
+        let why = "an operator is one in every study: make the account an operator instead".to_owned();
+        return Err(StoreError::Refused(why));
+    }
+    check_is_local(db, id)?;
+    db.execute("DELETE FROM study_roles WHERE account_id = ? AND study_id = ?", params![id, study])?;
+    if let Some(role) = role {
+        let insert = "INSERT INTO study_roles (account_id, study_id, role) VALUES (?, ?, ?)";
+        db.execute(insert, params![id, study, role])?;
     }
     Ok(())
 }
@@ -165,7 +206,7 @@ pub fn ensure_first_operator(db: &Connection, now: Timestamp) -> StoreResult<Opt
         }
         name = format!("{FIRST_OPERATOR_NAME}-{number}");
     }
-    let id = insert(db, &name, Role::Operator, now)?;
+    let id = insert(db, &name, true, now)?;
     find(db, id)
 }
 
@@ -214,11 +255,11 @@ pub fn consume_sign_in_link(db: &Connection, id: AccountId, hash: TokenHash) -> 
     known_browser::forget(db, id)
 }
 
-/// Refuses to set a password or make a link for an account that signs in through JHE.
+/// Refuses to set a password or a role, or make a link, for an account that signs in through JHE.
 fn check_is_local(db: &Connection, id: AccountId) -> StoreResult<()> {
     match find(db, id)? {
         Some(one) if one.is_of_jhe() => Err(StoreError::Refused(format!(
-            "'{}' signs in through JHE and has no password here; it is changed there",
+            "'{}' signs in through JHE: its password and its roles are changed there",
             one.name
         ))),
         _ => Ok(()),

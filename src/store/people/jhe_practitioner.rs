@@ -10,17 +10,19 @@ use crate::store::people::session::{self, Holder};
 use crate::store::{error::StoreResult, privacy::audit};
 
 /// Creates or updates the account of a JHE practitioner. A local account of the same name stays separate.
-pub fn upsert(db: &Connection, who: &Practitioner, role: Role, now: Timestamp) -> StoreResult<AccountId> {
+pub fn upsert(db: &Connection, who: &Practitioner, now: Timestamp) -> StoreResult<AccountId> {
     let known = account::find_by_jhe_user(db, who.user)?;
     let name = choose_name(db, who)?;
     let id = if let Some(known) = &known {
-        db.execute("UPDATE accounts SET name = ?, role = ? WHERE id = ?", params![name, role, known.id])?;
+        db.execute("UPDATE accounts SET name = ? WHERE id = ?", params![name, known.id])?;
         known.id
     } else {
-        let insert = "INSERT INTO accounts (name, role, created_at, jhe_user_id) VALUES (?, ?, ?, ?)";
-        db.execute(insert, params![name, role, now, who.user])?;
+        let insert = "INSERT INTO accounts (name, role, created_at, jhe_user_id) VALUES (?, 'viewer', ?, ?)";
+        db.execute(insert, params![name, now, who.user])?;
         AccountId(db.last_insert_rowid())
     };
+    replace_organizations(db, id, who)?;
+    let role = who.memberships.iter().map(|one| one.role).max().unwrap_or(Role::Viewer);
     let action = match known {
         None => Some("account.add"),
         Some(known) => (known.role != role).then_some("account.change"),
@@ -28,7 +30,6 @@ pub fn upsert(db: &Connection, who: &Practitioner, role: Role, now: Timestamp) -
     if let Some(action) = action {
         audit::record(db, now, Actor::Account(id), action, None, &format!("account {id} {role} by JHE"))?;
     }
-    replace_organizations(db, id, who)?;
     Ok(id)
 }
 
@@ -43,11 +44,11 @@ pub fn revoke_access(db: &Connection, who: &Practitioner) -> StoreResult<()> {
 
 fn replace_organizations(db: &Connection, id: AccountId, who: &Practitioner) -> StoreResult<()> {
     db.execute("DELETE FROM account_organizations WHERE account_id = ?", [id])?;
-    let insert = "INSERT INTO account_organizations (account_id, jhe_organization_id) VALUES (?, ?)
+    let insert = "INSERT INTO account_organizations (account_id, jhe_organization_id, role) VALUES (?, ?, ?)
          ON CONFLICT DO NOTHING";
     let mut add = db.prepare_cached(insert)?;
     for one in &who.memberships {
-        add.execute(params![id, one.organization])?;
+        add.execute(params![id, one.organization, one.role])?;
     }
     Ok(())
 }

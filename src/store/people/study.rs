@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
+use crate::model::account::{Role, VisibleTo};
+use crate::model::patient::PatientId;
 use crate::model::study::{Enrolment, Scope, Study, StudyId, Terms};
-use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::{time_zone, visibility};
 use crate::store::samples::code;
@@ -38,11 +39,17 @@ pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     insert_scopes_and_sources(db, id, terms)
 }
 
-/// Lists the visible studies with an id above `after`, at most `limit`.
-pub fn list(db: &Connection, viewer: VisibleTo, after: i64, limit: u32) -> StoreResult<Vec<Study>> {
+/// Lists the studies in which the account has at least a role, with an id above `after`, at most `limit`.
+pub fn list(
+    db: &Connection,
+    viewer: VisibleTo,
+    at_least: Role,
+    after: i64,
+    limit: u32,
+) -> StoreResult<Vec<Study>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id FROM studies WHERE id > ?1 AND {} ORDER BY id LIMIT ?2",
-        visibility::study_condition(3)
+        visibility::study_condition(3, at_least)
     ))?;
     find_all(db, query.query_map(params![after, limit, viewer], |row| row.get(0))?)
 }
@@ -132,7 +139,7 @@ pub fn list_of_patient(db: &Connection, patient: PatientId) -> StoreResult<Vec<S
 pub fn count_enrolled(db: &Connection, viewer: VisibleTo, id: StudyId) -> StoreResult<i64> {
     let mut query = db.prepare_cached(&format!(
         "SELECT count(*) FROM enrolments WHERE study_id = ?1 AND {}",
-        visibility::patient_condition("patient_id", 2)
+        visibility::patient_condition("patient_id", 2, Role::Viewer)
     ))?;
     Ok(query.query_row(params![id, viewer], |row| row.get(0))?)
 }
@@ -161,15 +168,6 @@ fn insert_scopes_and_sources(db: &Connection, id: StudyId, terms: &Terms) -> Sto
     Ok(())
 }
 
-/// Returns true if the study exists and the account may see it.
-pub fn is_visible(db: &Connection, viewer: VisibleTo, study: StudyId) -> StoreResult<bool> {
-    let mut query = db.prepare_cached(&format!(
-        "SELECT EXISTS (SELECT 1 FROM studies WHERE id = ?1 AND {})",
-        visibility::study_condition(2)
-    ))?;
-    Ok(query.query_row(params![study, viewer], |row| row.get(0))?)
-}
-
 /// Lists the visible studies that a patient is enrolled in.
 pub fn list_visible_of_patient(
     db: &Connection,
@@ -179,7 +177,7 @@ pub fn list_visible_of_patient(
     let mut query = db.prepare_cached(&format!(
         "SELECT study_id FROM enrolments JOIN studies ON studies.id = study_id
          WHERE patient_id = ?1 AND {} ORDER BY study_id",
-        visibility::study_condition(2)
+        visibility::study_condition(2, Role::Viewer)
     ))?;
     find_all(db, query.query_map(params![patient, viewer], |row| row.get(0))?)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::{Actor, VisibleTo};
+use crate::model::account::{Actor, Role, VisibleTo};
 use crate::model::patient::PatientId;
 use crate::store::privacy::audit_chain;
 use crate::store::privacy::audit_entry::{AuditEntry, from_row};
@@ -44,7 +44,7 @@ pub fn list(
     let mut query = db.prepare_cached(&format!(
         "SELECT id, recorded_at, actor, action, patient_id, detail FROM audit_entries
          WHERE {of_patient} AND id < coalesce(?2, 9223372036854775807) AND {} ORDER BY id DESC LIMIT ?3",
-        visibility::patient_condition("patient_id", 4)
+        visibility::patient_condition("patient_id", 4, Role::Coordinator)
     ))?;
     let entries = query.query_map(params![patient, before, limit, visible], from_row)?;
     Ok(entries.collect::<Result<_, _>>()?)

@@ -83,8 +83,19 @@ const OTHERS: &[&str] = &[
 
 /// Passwords and roles that were changed since the backup.
 const ACCOUNTS: &str = "
-    UPDATE accounts SET role = theirs.role, password_hash = theirs.password_hash
+    UPDATE accounts SET role = iif(theirs.role = 'operator', 'operator', 'viewer'), password_hash = theirs.password_hash
     FROM replaced.accounts AS theirs WHERE theirs.id = accounts.id AND theirs.name = accounts.name";
+
+/// Roles in studies as they are in the replaced store.
+const STUDY_ROLES: &str = "
+    DELETE FROM study_roles WHERE account_id IN
+        (SELECT accounts.id FROM accounts JOIN replaced.accounts USING (id, name));
+    INSERT INTO study_roles (account_id, study_id, role)
+    SELECT theirs.account_id, theirs.study_id, theirs.role FROM replaced.study_roles AS theirs
+    JOIN accounts ON accounts.id = theirs.account_id
+    JOIN replaced.accounts AS people ON people.id = accounts.id AND people.name = accounts.name
+    JOIN studies ON studies.id = theirs.study_id
+    JOIN replaced.studies AS known ON known.id = studies.id AND known.created_at = studies.created_at";
 
 /// Carries over from the store `replaced` to `db`, and returns how the two are related.
 ///
@@ -132,6 +143,9 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
         transaction.execute(ACCOUNTS, [])?;
         if has_column(db, "accounts", "totp_secret")? {
             SECOND_FACTORS.iter().try_for_each(|statement| transaction.execute(statement, []).map(drop))?;
+        }
+        if has_column(db, "study_roles", "role")? {
+            transaction.execute_batch(STUDY_ROLES)?;
         }
     }
     transaction.commit()?;

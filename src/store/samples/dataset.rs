@@ -7,12 +7,11 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::{Timestamp, ZoneOffset, time_zone_or_utc};
+use crate::model::account::{Role, VisibleTo};
 use crate::model::consent_intervals::Grant;
 use crate::model::observation::StreamInfo;
 use crate::model::sample_details::SampleDetails;
-use crate::model::{
-    account::VisibleTo, activity_context::ActivityContext, patient::PatientId, study::StudyId,
-};
+use crate::model::{activity_context::ActivityContext, patient::PatientId, study::StudyId};
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::{consent::COVERS_FROM, visibility};
 use crate::store::privacy::withdrawal;
@@ -126,7 +125,7 @@ pub fn list_participants(
          FROM enrolments JOIN patients ON patients.id = patient_id
          WHERE study_id = ?1 AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.patient_id = patients.id) AND {}
          ORDER BY participant",
-        visibility::patient_condition("patient_id", 2)
+        visibility::patient_condition("patient_id", 2, Role::DataManager)
     );
     let mut query = db.prepare_cached(&select)?;
     let rows = query.query_map(params![study, visible_to], |row| {

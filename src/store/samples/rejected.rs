@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::common::time::Timestamp;
 use crate::config::settings::IngestMode;
+use crate::model::account::{Role, VisibleTo};
 use crate::model::stream_key::{StreamKey, StreamOwner};
-use crate::model::{account::VisibleTo, patient::PatientId, sample::Sample};
+use crate::model::{patient::PatientId, sample::Sample};
 use crate::store::{error::StoreResult, people::visibility, privacy::withdrawal};
 
 /// Number of rejected samples that one patient keeps; the oldest are deleted. Enough to see a pattern, and a
@@ -129,7 +130,7 @@ pub fn list(
         "SELECT id, patient_id, series_type, reason, sample, first_seen_at, last_seen_at FROM rejected_samples
          WHERE (?1 IS NULL OR patient_id = ?1) AND id < coalesce(?2, 9223372036854775807) AND {} AND {}
          ORDER BY id DESC LIMIT ?3",
-        visibility::patient_condition("patient_id", 4),
+        visibility::patient_condition("patient_id", 4, Role::Coordinator),
         withdrawal::visible_sample_condition()
     ))?;
     let entries = query.query_map(params![patient, before, limit, viewer], |row| {

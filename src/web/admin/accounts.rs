@@ -7,17 +7,26 @@ use warp::reply::Response;
 use crate::app::second_factor::reset as reset_second_factor;
 use crate::app::sign_in_link::{LINK_LIFETIME, sign_in_url};
 use crate::app::state::App;
-use crate::model::account::{AccountId, Role};
+use crate::common::counted::counted;
+use crate::common::time::Timestamp;
+use crate::model::account::{AccountId, Actor, Role, VisibleTo};
 use crate::model::patient::parse_name;
+use crate::model::study::{Study, StudyId};
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::account::{self, Account, LinkOrigin};
 use crate::store::people::session::{self, Holder};
+use crate::store::people::study;
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{CONFIRMED_OPERATOR, Confirmed, OPERATOR, Operator, Staff};
-use crate::web::layout::{FormErrors, FormField, form, local_text, notice, to_copy};
+use crate::web::admin::patients::MAX_OFFERED_STUDIES;
+use crate::web::admin::staff::render_staff_page;
+use crate::web::layout::{FormErrors, FormField, checkbox, form, local_text, notice, to_copy};
+use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
-use crate::web::{admin::staff::render_staff_page, request::Request};
+
+/// The choice that takes a role away.
+const NO_ROLE: &str = "none";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -42,23 +51,27 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
 async fn render(app: &App, staff: &Staff, done: &str, typed: &str, errors: &FormErrors) -> HandlerResult {
     let now = app.clock.now();
     let read = move |db: &_| {
-        let accounts = account::list(db)?.into_iter();
-        let with_session_count = |one: Account| Ok((session::count(db, Holder::Account(one.id), now)?, one));
-        accounts.map(with_session_count).collect::<Result<Vec<_>, StoreError>>()
+        let load = |account: Account| {
+            let sessions = session::count(db, Holder::Account(account.id), now)?;
+            Ok(AccountCard { roles: account::list_study_roles(db, account.id)?, sessions, account })
+        };
+        let accounts = account::list(db)?.into_iter().map(load).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok((accounts, study::list(db, VisibleTo::Everybody, Role::Viewer, 0, MAX_OFFERED_STUDIES)?))
     };
-    let accounts = app.store.read(read).await?;
+    let (accounts, studies) = app.store.read(read).await?;
     let body = html! {
         h1 { "Accounts" }
-        dl.terms { @for &role in Role::ALL { dt { (role.as_str()) } dd { (role.about()) } } }
+        dl.terms { @for &role in Role::ALL { dt { (role) } dd { (role.about()) } } }
         (notice(done))
         (errors.summary())
-        @for (sessions, one) in &accounts { (render_card(staff, one, *sessions)) }
+        @for one in &accounts { (one.render(staff, &studies)) }
         section.card {
             h2 { "Make an account" }
             (form("/admin/accounts/new", staff.token(), &html! {
                 (FormField { name: "name", label: "Name", help: "To sign in with, and for the audit.", value: typed,
                          kind: "text", autocomplete: "off", errors })
-                (role_choice("role", Role::Viewer))
+                (checkbox("operator", "operator", "1", false, &html! { "Operator, in every study" }))
+                (render_role_choice("new", &studies, &[]))
                 button type="submit" { "Make the account" }
             }))
         }
@@ -66,69 +79,129 @@ async fn render(app: &App, staff: &Staff, done: &str, typed: &str, errors: &Form
     Ok(render_staff_page(app, staff, "/admin/accounts", "Accounts", &body))
 }
 
-fn role_choice(id: &str, chosen: Role) -> Markup {
+/// Renders a choice of a study, and one of a role in it. `more` are choices beside the roles, each with its value.
+fn render_role_choice(id: &str, studies: &[Study], more: &[(&str, &str)]) -> Markup {
     html! {
-        div.field {
-            label for=(id) { "Role" }
-            select id=(id) name="role" {
-                @for &role in Role::ALL {
-                    option value=(role) selected[role == chosen] { (role.as_str()) }
-                }
+        div.inline {
+            label for={ "study-" (id) } { "In the study" }
+            select id={ "study-" (id) } name="study" {
+                option value="" { "choose" }
+                @for study in studies { option value=(study.id) { (study.terms.name) } }
+            }
+            label for={ "role-" (id) } { "as" }
+            select id={ "role-" (id) } name="role" {
+                @for &role in Role::IN_STUDY { option value=(role.as_str()) { (role) } }
+                @for (value, name) in more { option value=(value) { (name) } }
             }
         }
     }
 }
 
-fn render_card(staff: &Staff, one: &Account, sessions: i64) -> Markup {
-    let state = match (one.disabled, one.has_password) {
-        (true, _) => "sign-in is blocked",
-        (false, _) if one.is_of_jhe() => "signs in through JHE",
-        (false, true) => "has a password",
-        (false, false) => "has not chosen a password yet",
-    };
-    let button = |action: &str, label: &str| {
-        html! {
-            button.quiet type="submit" name="action" value=(action) { (label) span.hidden { " of " (one.name) } }
-        }
-    };
-    html! {
-        section.card {
-            h2 { (one.name) }
-            p { (state) @if one.has_second_factor() { " and a second factor" } "; signed in in " (sessions) " " (if sessions == 1 { "browser" } else { "browsers" }) }
-            @if let Some(user) = one.jhe_user {
-                p.fine { "JHE’s user " (user) ", " (one.role.as_str()) ": JHE sets name, role and organizations at each \
-                          sign-in." }
-            }
-            (form(&format!("/admin/accounts/{}", one.id), staff.token(), &html! {
-                @if !one.is_of_jhe() { (role_choice(&format!("role-{}", one.id), one.role)) }
-                div.actions {
-                    @if !one.is_of_jhe() { (button("role", "Save the role")) }
-                    @if one.disabled {
-                        (button("enable", "Allow sign-in again"))
-                    } @else {
-                        @if !one.is_of_jhe() { (button("link", "Make a one-time link")) }
-                        (button("disable", "Block sign-in"))
-                    }
-                    @if one.has_second_factor() { (button("reset-second-factor", "Reset the second factor")) }
-                    @if sessions > 0 && !one.is_of_jhe() { (button("end-sessions", "Sign out everywhere")) }
+/// An account with what its card shows.
+struct AccountCard {
+    account: Account,
+    /// The role in each study, by the name of the study.
+    roles: Vec<(String, Role)>,
+    sessions: i64,
+}
+
+impl AccountCard {
+    fn render(&self, staff: &Staff, studies: &[Study]) -> Markup {
+        let Self { account, roles, sessions } = self;
+        let state = match (account.disabled, account.has_password) {
+            (true, _) => "sign-in is blocked",
+            (false, _) if account.is_of_jhe() => "signs in through JHE",
+            (false, true) => "has a password",
+            (false, false) => "has not chosen a password yet",
+        };
+        let button = |action: &str, label: &str| {
+            html! {
+                button.quiet type="submit" name="action" value=(action) {
+                    (label) span.hidden { " of " (account.name) }
                 }
-            }))
+            }
+        };
+        let is_operator = account.role == Role::Operator;
+        html! {
+            section.card {
+                h2 { (account.name) }
+                p {
+                    (state) @if account.has_second_factor() { " and a second factor" }
+                    "; signed in in " (counted(sessions, "browser"))
+                }
+                @if let Some(user) = account.jhe_user {
+                    p.fine { "JHE’s user " (user) ", " (account.role) ": JHE sets name, roles and organizations at each \
+                              sign-in." }
+                } @else if is_operator { p { "Operator" } } @else {
+                    @if roles.is_empty() { p { "No role in any study: sees nothing." } }
+                    @else { ul { @for (study, role) in roles { li { (study) ": " (role) } } } }
+                }
+                (form(&format!("/admin/accounts/{}", account.id), staff.token(), &html! {
+                    @if !account.is_of_jhe() && !is_operator {
+                        (render_role_choice(&account.id.to_string(), studies, &[(NO_ROLE, "no role")]))
+                    }
+                    div.actions {
+                        @if !account.is_of_jhe() && is_operator { (button("not-operator", "End the role of operator")) }
+                        @if !account.is_of_jhe() && !is_operator {
+                            (button("role", "Save the role"))
+                            (button("operator", "Make an operator"))
+                        }
+                        @if account.disabled {
+                            (button("enable", "Allow sign-in again"))
+                        } @else {
+                            @if !account.is_of_jhe() { (button("link", "Make a one-time link")) }
+                            (button("disable", "Block sign-in"))
+                        }
+                        @if account.has_second_factor() { (button("reset-second-factor", "Reset the second factor")) }
+                        @if *sessions > 0 && !account.is_of_jhe() { (button("end-sessions", "Sign out everywhere")) }
+                    }
+                }))
+            }
         }
     }
+}
+
+/// Returns the study and the role that a form chose; no study if none was chosen, no role if it is to be taken away.
+fn parse_role(form: &FormFields) -> Result<Option<(StudyId, Option<Role>)>, Refusal> {
+    if form.get("study").is_empty() {
+        return Ok(None);
+    }
+    let study = form.get("study").parse().map_err(|_| Refusal::bad("There is no such study."))?;
+    let role = match form.get("role") {
+        NO_ROLE => None,
+        role => Some(role.parse().map_err(|why: String| Refusal::bad(why))?),
+    };
+    Ok(Some((study, role)))
+}
+
+/// Sets a role in a study and records it.
+fn save_role(
+    db: &rusqlite::Connection,
+    id: AccountId,
+    (study, role): (StudyId, Option<Role>),
+    who: Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    study::find(db, study)?;
+    account::set_study_role(db, id, study, role)?;
+    let role = role.map_or(NO_ROLE, Role::as_str);
+    audit::record(db, now, who, "account.role", None, &format!("account {id} {role} study {study}"))
 }
 
 async fn add(app: &App, request: &Request, operator: &Confirmed<Operator>) -> HandlerResult {
     let staff = operator.staff();
     let typed = request.form().get("name");
     let mut errors = FormErrors::default();
-    let role: Role = request.form().get("role").parse().map_err(|why: String| Refusal::bad(why))?;
+    let (is_operator, role) = (request.form().has("operator"), parse_role(request.form())?);
     if let Some(name) = errors.take("name", parse_name(typed).map_err(|why| format!("Name: {why}"))) {
         let (token, who, now) = (Token::generate()?, staff.actor(), app.clock.now());
         let (hash, wanted) = (token.hash(), name.clone());
         let write = move |db: &_| {
-            let id = account::insert(db, &wanted, role, now)?;
+            let id = account::insert(db, &wanted, is_operator, now)?;
             account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;
-            audit::record(db, now, who, "account.add", None, &format!("account {id} {role}"))
+            let operator = if is_operator { " operator" } else { "" };
+            audit::record(db, now, who, "account.add", None, &format!("account {id}{operator}"))?;
+            role.filter(|_| !is_operator).map_or(Ok(()), |role| save_role(db, id, role, who, now))
         };
         match app.store.write(write).await {
             Ok(()) => return Ok(render_one_time_link(app, staff, &name, &token)),
@@ -159,16 +232,20 @@ async fn change(app: &App, request: &Request, operator: &Confirmed<Operator>) ->
     let id: AccountId = request.parameter("account").parse().map_err(|_| Refusal::not_found())?;
     let one = app.store.read(move |db| account::find(db, id)).await?.ok_or_else(Refusal::not_found)?;
     match request.form().get("action") {
-        "role" | "link" | "end-sessions" if one.is_of_jhe() => {
+        "role" | "operator" | "link" | "end-sessions" if one.is_of_jhe() => {
             let why = "JHE manages this account: here you can only block its sign-in, or allow it again.";
             Err(Refusal::bad(why).link("/admin/accounts", "Accounts"))
         }
         "role" => {
-            let role = request.form().get("role").parse().map_err(|why: String| Refusal::bad(why))?;
-            update_account(app, staff, Account { role, ..one }).await
+            let role = parse_role(request.form())?.ok_or_else(|| Refusal::bad("Choose a study first."))?;
+            let (who, now) = (staff.actor(), app.clock.now());
+            app.store.write(move |db| save_role(db, id, role, who, now)).await?;
+            Ok(see_other("/admin/accounts?done=changed"))
         }
-        "disable" => update_account(app, staff, Account { disabled: true, ..one }).await,
-        "enable" => update_account(app, staff, Account { disabled: false, ..one }).await,
+        "operator" => update_account(app, staff, id, true, one.disabled).await,
+        "not-operator" => update_account(app, staff, id, false, one.disabled).await,
+        "disable" => update_account(app, staff, id, one.role == Role::Operator, true).await,
+        "enable" => update_account(app, staff, id, one.role == Role::Operator, false).await,
         "end-sessions" => end_sessions(app, staff, id).await,
         "reset-second-factor" => {
             let (who, now) = (staff.actor(), app.clock.now());
@@ -184,13 +261,19 @@ async fn change(app: &App, request: &Request, operator: &Confirmed<Operator>) ->
     }
 }
 
-async fn update_account(app: &App, staff: &Staff, to: Account) -> HandlerResult {
+async fn update_account(
+    app: &App,
+    staff: &Staff,
+    id: AccountId,
+    is_operator: bool,
+    is_disabled: bool,
+) -> HandlerResult {
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
-        account::update(db, to.id, to.role, to.disabled)?;
-        let disabled = if to.disabled { " disabled" } else { "" };
-        let detail = format!("account {} {}{disabled}", to.id, to.role);
-        audit::record(db, now, who, "account.change", None, &detail)
+        account::update(db, id, is_operator, is_disabled)?;
+        let operator = if is_operator { " operator" } else { "" };
+        let disabled = if is_disabled { " disabled" } else { "" };
+        audit::record(db, now, who, "account.change", None, &format!("account {id}{operator}{disabled}"))
     };
     let written = app.store.write(write).await;
     written.map_err(|error| Refusal::from(error).link("/admin/accounts", "Accounts"))?;

@@ -6,16 +6,16 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::model::account::{Role, VisibleTo};
+use crate::model::account::Role;
 use crate::model::outbox_counts::OutboxCounts;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::outbox::outbox::{self, RefusedGroup, StuckEntry};
 use crate::store::{error::StoreError, people::patient, privacy::audit};
-use crate::web::access::{MANAGED_PATIENT, MANAGER, Staff, VisiblePatient};
+use crate::web::access::{COORDINATED_PATIENT, OPERATOR, Operator, Staff, VisiblePatient};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{ago, count, form, table_head};
 use crate::web::request::Request;
-use crate::web::response::{HandlerResult, Refusal, see_other};
+use crate::web::response::{HandlerResult, see_other};
 use crate::web::route::{Route, post};
 
 /// Age up to which refused observations are offered on the overview.
@@ -44,7 +44,7 @@ impl ExportSummary {
         })
     }
 
-    /// Renders nothing in standalone mode.
+    /// Renders what an operator sees; nothing in standalone mode.
     pub(crate) fn render(&self, app: &App, staff: &Staff) -> Markup {
         let now = app.clock.now();
         let (last, missing) = (app.export_status.last(), app.export_status.missing());
@@ -59,7 +59,7 @@ impl ExportSummary {
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
                 @if let Some(error) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (error) "." } }
-                @if !self.refused.is_empty() && staff.visible_to() == VisibleTo::Everybody { (self.render_refused(staff)) }
+                @if !self.refused.is_empty() { (self.render_refused(staff)) }
             }
         } }
     }
@@ -75,11 +75,9 @@ impl ExportSummary {
                     td.number data-label="Patients" { (count(one.patients)) }
                 } } }
             }
-            @if staff.may(Role::Manager) {
-                (form("/admin/retry-export", staff.token(), &html! {
-                    button.quiet type="submit" { "Send all of them again" }
-                }))
-            }
+            (form("/admin/retry-export", staff.token(), &html! {
+                button.quiet type="submit" { "Send all of them again" }
+            }))
         }
     }
 }
@@ -114,7 +112,8 @@ impl PatientExport {
         }))
     }
 
-    pub(crate) fn render(&self, staff: &Staff, id: PatientId, now: Timestamp) -> Markup {
+    pub(crate) fn render(&self, patient: &VisiblePatient, now: Timestamp) -> Markup {
+        let (staff, id) = (patient.staff(), patient.id());
         html! {
             section #export {
                 h2 { "Export to JHE" }
@@ -131,7 +130,7 @@ impl PatientExport {
                     }
                 }
                 @if self.counts.dead + self.counts.suspect + self.counts.configuration > 0
-                    && staff.may(Role::Manager)
+                    && patient.may(Role::Coordinator)
                 {
                     (form(&format!("/admin/patients/{id}/retry-export"), staff.token(), &html! {
                         button.quiet type="submit" { "Send these observations again" }
@@ -154,17 +153,14 @@ fn state_label(state: &str) -> &str {
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        post("/admin/patients/{patient}/retry-export", MANAGED_PATIENT, retry),
-        post("/admin/retry-export", MANAGER, retry_all),
+        post("/admin/patients/{patient}/retry-export", COORDINATED_PATIENT, retry),
+        post("/admin/retry-export", OPERATOR, retry_all),
     ]
 }
 
 /// Sends again what JHE refused in the last day, of all patients.
-async fn retry_all(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
-    if staff.visible_to() != VisibleTo::Everybody {
-        return Err(Refusal::forbidden("Only an account that sees all patients can send everything again."));
-    }
-    let (who, now) = (staff.actor(), app.clock.now());
+async fn retry_all(app: &App, _: &Request, operator: &Operator) -> HandlerResult {
+    let (who, now) = (operator.staff().actor(), app.clock.now());
     let write = move |db: &_| {
         outbox::retry_refused(db, None, now.minus(REPLAYED), now)?;
         audit::record(db, now, who, "export.retry-dead", None, "the last day")

@@ -157,12 +157,12 @@ async fn begin_session(app: &App, who: Practitioner, row: NewStaffSession) -> Re
             audit::record(db, now, Actor::Account(known.id), "sign-in.failed", None, "jhe")?;
             return Ok(SignInOutcome::AccountDisabled);
         }
-        let Some(role) = who.role() else {
+        if who.memberships.is_empty() {
             // The practitioner left the last organization, so open sessions end as well.
             jhe_practitioner::revoke_access(db, &who)?;
             return Ok(SignInOutcome::NoOrganization);
-        };
-        let id = jhe_practitioner::upsert(db, &who, role, now)?;
+        }
+        let id = jhe_practitioner::upsert(db, &who, now)?;
         after_sign_in::insert_session(db, id, &row, "jhe", now)?;
         Ok::<_, StoreError>(SignInOutcome::SignedIn)
     };

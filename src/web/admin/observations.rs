@@ -5,10 +5,12 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::model::account::Role;
 use crate::model::catalog::{series, series_type::SeriesType, source};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::omh::{render, show};
+use crate::store::people::visibility;
 use crate::store::samples::observation::{self, ObservationFilter};
 use crate::store::{error::StoreError, people::patient as patients};
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
@@ -54,22 +56,27 @@ pub(crate) fn routes() -> Vec<Route> {
 async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     let before = parse_position(request.query.get("before"));
+    let visible_to = staff.visible_to();
     let read = move |db: &_| {
-        let who = patients::find(db, PatientRef::Own(id))?;
-        Ok((who, list_newest(db, id, before, PAGE as usize + 1)?))
+        let zone = patients::find(db, PatientRef::Own(id))?.time_zone;
+        Ok((
+            zone,
+            visibility::find_patient_label(db, visible_to, id)?,
+            list_newest(db, id, before, PAGE as usize + 1)?,
+        ))
     };
-    let (who, observations) = app.store.read(read).await?;
+    let (zone, name, observations) = app.store.read(read).await?;
     record_view(app, staff, "patient.view", Some(id)).await?;
     let (observations, more) = split_page(observations);
     let next = observations.last().filter(|_| more).map(|last| {
         let (micros, stream) = (last.observation.instant.micros(), last.stream.id);
         format!("/admin/patients/{id}/observations?before={micros}.{stream}")
     });
-    let zone = time_zone_or_utc(&who.time_zone);
+    let zone = time_zone_or_utc(&zone);
     let body = html! {
-        h1 { "Observations of " (who.name) }
+        h1 { "Observations of " (name) }
         p { a href={ "/admin/patients/" (id) } { "Back to the patient" } }
-        (render_table(&zone, &observations))
+        (render_table(&zone, &observations, patient.may(Role::Coordinator)))
         (older(next))
     };
     Ok(render_staff_page(app, staff, "/admin/patients", "Observations", &body))
@@ -81,8 +88,8 @@ fn parse_position(text: &str) -> Option<(Timestamp, i64)> {
     Some((Timestamp::from_micros(instant.parse().ok()?), stream.parse().ok()?))
 }
 
-/// Renders the table, with times in the patient's time zone.
-pub(crate) fn render_table(zone: &TimeZone, observations: &[ObservationRow]) -> Markup {
+/// Renders the table, with times in the patient's time zone. Owners write their names into the texts of devices.
+pub(crate) fn render_table(zone: &TimeZone, observations: &[ObservationRow], sees_names: bool) -> Markup {
     html! {
         @if observations.is_empty() {
             p.empty { "No data yet. Data arrive once the patient has agreed, a device is connected, and OW has data." }
@@ -92,13 +99,13 @@ pub(crate) fn render_table(zone: &TimeZone, observations: &[ObservationRow]) -> 
                     Text("Time"), Number("Value"), Text("Type"), Text("Data source"),
                     Text("Identifier"), Text("Earlier values"),
                 ]))
-                tbody { @for one in observations { (render_row(zone, one)) } }
+                tbody { @for one in observations { (render_row(zone, one, sees_names)) } }
             }
         }
     }
 }
 
-fn render_row(zone: &TimeZone, one: &ObservationRow) -> Markup {
+fn render_row(zone: &TimeZone, one: &ObservationRow, sees_names: bool) -> Markup {
     let ObservationRow { stream, observation, replaced } = one;
     let series = series::find(&stream.series_type);
     html! {
@@ -121,7 +128,7 @@ fn render_row(zone: &TimeZone, one: &ObservationRow) -> Markup {
             td data-label="Data source" {
                 span {
                     (source::data_source_name(&stream.provider))
-                    @if !stream.device.is_empty() { ", " (stream.device) }
+                    @if sees_names && !stream.device.is_empty() { ", " (stream.device) }
                 }
             }
             td.id data-label="Identifier" { span { (stream.system) " " (render::identifier_value(stream, observation)) } }

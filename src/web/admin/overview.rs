@@ -92,7 +92,7 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         }
         (render_silent_count(&silent, &settings))
         div.heading {
-            h2 { @if sees_everybody { "Patients" } @else { "Patients of your organizations" } }
+            h2 { @if sees_everybody { "Patients" } @else { "Your patients" } }
             form.search role="search" method="get" action="/admin" {
                 label for="search" { "Name or number" }
                 input id="search" name="search" type="search" value=(shown.search);
@@ -273,9 +273,11 @@ fn render_empty_list(shown: &PatientFilter, staff: &Staff) -> Markup {
         div.empty {
             @if shown.search.is_empty() {
                 p { (no_patients_text(staff)) }
-                @if staff.may_create() {
+                @if staff.may_add_patients() {
                     ol {
-                        li { a href="/admin/studies/new" { "Add a study" } ": what it asks for, and why" }
+                        @if staff.may(Role::Operator) {
+                            li { a href="/admin/studies/new" { "Add a study" } ": what it asks for, and why" }
+                        }
                         li { a href="/admin/patients/new" { "Add a patient" } " to it" }
                         li { "On the patient’s page, make the link that invites, and send it" }
                     }

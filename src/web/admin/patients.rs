@@ -4,6 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use crate::app::{enrolment_stage::EnrolmentStage, invite, state::App};
+use crate::model::account::Role;
 use crate::model::patient::{PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::model::study::{Study, StudyId};
 use crate::store::operations::patient_status::{self, PatientFilter};
@@ -11,13 +12,13 @@ use crate::store::operations::silence;
 use crate::store::people::patient::{self, NewPatient};
 use crate::store::people::{study, time_zone};
 use crate::store::{engine::setting, error::StoreError, privacy::audit};
-use crate::web::access::{MANAGED_PATIENT, MANAGER, STAFF, Staff, VisiblePatient};
+use crate::web::access::{COORDINATED_PATIENT, COORDINATOR, STAFF, Staff, VisiblePatient};
 use crate::web::admin::overview::{silence_badge, stage_badge, time_zone_badge};
 use crate::web::admin::staff::{
     PAGE, PATIENTS_ARE_JHES, no_patients_text, record_view, render_staff_page, split_page,
 };
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{FormErrors, ago, checkbox, form, table_head};
+use crate::web::layout::{FormErrors, ago, checkbox, form, group_error, table_head};
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -29,10 +30,10 @@ pub(crate) const MAX_OFFERED_STUDIES: u32 = 200;
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/patients", STAFF, list),
-        get("/admin/patients/new", MANAGER, show_new),
-        post("/admin/patients/new", MANAGER, add),
-        get("/admin/patients/{patient}/edit", MANAGED_PATIENT, show_edit),
-        post("/admin/patients/{patient}/edit", MANAGED_PATIENT, change),
+        get("/admin/patients/new", COORDINATOR, show_new),
+        post("/admin/patients/new", COORDINATOR, add),
+        get("/admin/patients/{patient}/edit", COORDINATED_PATIENT, show_edit),
+        post("/admin/patients/{patient}/edit", COORDINATED_PATIENT, change),
     ]
 }
 
@@ -60,15 +61,14 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         div.heading {
             h1 { @if only_silent { "Silent patients" } @else { "Patients" } }
             @if only_silent { a.button.quiet href="/admin/patients" { "All patients" } }
-            @if staff.may_create() { a.button href="/admin/patients/new" { "Add a patient" } }
+            @if staff.may_add_patients() { a.button href="/admin/patients/new" { "Add a patient" } }
         }
         @if lines.is_empty() && only_silent { p.empty { "Nobody is silent." } }
         @else if lines.is_empty() { p.empty { (no_patients_text(staff)) } }
         @else {
             table {
                 (table_head(&[
-                    Number("Number"), Text("Name"), Text("State"), Text("Studies"),
-                    Text("Link"), Text("Newest sample"),
+                    Number("Number"), Text("Name"), Text("State"), Text("Studies"), Text("Newest sample"),
                 ]))
                 tbody { @for (studies, line) in &lines { tr {
                     td.number data-label="Number" { (line.patient) }
@@ -77,7 +77,6 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
                     }
                     td data-label="State" { (stage_badge(EnrolmentStage::of(line))) }
                     td data-label="Studies" { (study_names(studies)) }
-                    td.id data-label="Link" { (line.link.as_deref().unwrap_or("none")) }
                     td data-label="Newest sample" {
                         (ago(now, line.newest))
                         @if let Some(silence) = silent.get(&line.patient) { (silence_badge(silence)) }
@@ -160,7 +159,10 @@ async fn render_form(
     errors: &FormErrors,
 ) -> HandlerResult {
     let visible_to = staff.visible_to();
-    let studies = app.store.read(move |db| study::list(db, visible_to, 0, MAX_OFFERED_STUDIES)).await?;
+    let studies = app
+        .store
+        .read(move |db| study::list(db, visible_to, Role::Coordinator, 0, MAX_OFFERED_STUDIES))
+        .await?;
     let (title, action) = match id {
         Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
         None => ("Add a patient", "/admin/patients/new".to_owned()),
@@ -186,7 +188,7 @@ async fn render_form(
             @if staff.account().is_of_jhe() || form_values.is_of_jhe {
                 p.help { "Studies of this patient are assigned in JHE." }
             } @else {
-                (render_studies(&studies, form_values, id.is_some()))
+                (render_studies(&studies, form_values, errors, id.is_some()))
             }
             div.actions {
                 button type="submit" { "Save" }
@@ -199,12 +201,18 @@ async fn render_form(
     Ok(render_staff_page(app, staff, "/admin/patients", title, &body))
 }
 
-fn render_studies(studies: &[Study], form_values: &PatientForm, is_known: bool) -> Markup {
+fn render_studies(
+    studies: &[Study],
+    form_values: &PatientForm,
+    errors: &FormErrors,
+    is_known: bool,
+) -> Markup {
     html! {
-        fieldset {
+        fieldset #study {
             legend { "Studies" }
+            (group_error(errors, "study"))
             @if studies.is_empty() {
-                p.help { "There are none yet: " a href="/admin/studies/new" { "add a study" } "." }
+                p.help { "There are none yet: an operator adds a study." }
             }
             @for study in studies {
                 @let value = study.id.to_string();
@@ -241,6 +249,15 @@ async fn save(app: &App, request: &Request, staff: &Staff, id: Option<PatientId>
         }
     };
     let studies: Vec<StudyId> = form_values.studies.iter().filter_map(|study| study.parse().ok()).collect();
+    for study in &studies {
+        staff.require_in_study(app, *study, Role::Coordinator).await?;
+    }
+    if id.is_none() && studies.is_empty() && !staff.may(Role::Operator) {
+        let mut errors = FormErrors::default();
+        errors.add("study", "Studies: tick at least one, or only operators see the patient");
+        let page = render_form(app, staff, id, &form_values, &errors).await?;
+        return Ok(with_status(StatusCode::BAD_REQUEST, page));
+    }
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         let (patient, action) = match id {

@@ -6,7 +6,7 @@ use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::{privacy::audit as audits, samples::rejected as samples};
-use crate::web::access::{MANAGER, STAFF, Staff};
+use crate::web::access::{COORDINATOR, Staff};
 use crate::web::admin::staff::{PAGE, record_view, render_staff_page, split_page};
 use crate::web::layout::{Column::Text, ago, older, table_head};
 use crate::web::request::Request;
@@ -14,7 +14,7 @@ use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![get("/admin/rejected", STAFF, list_rejected), get("/admin/audit", MANAGER, list_audit)]
+    vec![get("/admin/rejected", COORDINATOR, list_rejected), get("/admin/audit", COORDINATOR, list_audit)]
 }
 
 /// The part of a list that the query string selects.
@@ -84,7 +84,7 @@ async fn list_audit(app: &App, request: &Request, staff: &Staff) -> HandlerResul
     let body = html! {
         h1 { "Audit" }
         p { "Who did what, newest first, in UTC. Entries are never changed, and name people by number."
-            @if visible_to != VisibleTo::Everybody { " The list shows entries about patients of your organizations." } }
+            @if visible_to != VisibleTo::Everybody { " The list shows entries about patients of whom you are a coordinator." } }
         (filter.heading("/admin/audit"))
         @if entries.is_empty() { p.empty { "There are no entries yet." } } @else {
             table {

@@ -86,7 +86,7 @@ fn render_form(app: &App, visitor: &Token, next: &str, name: &str, problem: Opti
 fn render_link_form(visitor: &Token, token: &str, account: &Account) -> Markup {
     html! {
         h1 { "Sign in" }
-        p { "This link signs you in once, as “" (account.name) "” (" (account.role.as_str()) "). You then choose a \
+        p { "This link signs you in once, as “" (account.name) "” (" (account.role) "). You then choose a \
              password." }
         (form("/admin/sign-in", visitor, &html! {
             input type="hidden" name="token" value=(token);

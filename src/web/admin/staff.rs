@@ -7,12 +7,10 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::model::patient::PatientId;
-use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
-use crate::store::{people::study, privacy::audit};
+use crate::store::privacy::audit;
 use crate::web::access::{STAFF_COOKIE, Staff};
 use crate::web::layout::{self, PageFrame};
-use crate::web::request::Request;
 use crate::web::response::{Refusal, TokenCookie, html, with_cookie};
 
 /// A working day.
@@ -86,14 +84,4 @@ pub(crate) fn with_session(app: &App, response: Response, token: &Token, max_age
 pub(crate) fn without_session(app: &App, response: Response) -> Response {
     let (max_age, secure) = (Duration::ZERO, app.is_https());
     with_cookie(response, &TokenCookie { name: STAFF_COOKIE, token: None, max_age, secure })
-}
-
-/// Finds the study of the address. A study that the account may not see counts as missing.
-pub(crate) async fn find_study(app: &App, request: &Request, staff: &Staff) -> Result<Study, Refusal> {
-    let id: StudyId = request.parameter("study").parse().map_err(|_| Refusal::not_found())?;
-    let visible_to = staff.visible_to();
-    let read = move |db: &_| {
-        if study::is_visible(db, visible_to, id)? { study::find(db, id).map(Some) } else { Ok(None) }
-    };
-    app.store.read(read).await?.ok_or_else(Refusal::not_found)
 }

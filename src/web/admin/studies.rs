@@ -5,13 +5,14 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::state::App;
+use crate::model::account::Role;
 use crate::model::catalog::{code as code_table, series};
 use crate::model::patient::{normalize_time_zone, parse_name};
 use crate::model::study::{Scope, StudyId, Terms};
 use crate::store::samples::code::{self, DataSourceCodes};
 use crate::store::{error::StoreError, people::study, privacy::audit};
-use crate::web::access::{MANAGER, STAFF, Staff};
-use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, find_study, render_staff_page, split_page};
+use crate::web::access::{COORDINATED_STUDY, OPERATOR, Operator, STAFF, Staff, VISIBLE_STUDY, VisibleStudy};
+use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, render_staff_page, split_page};
 use crate::web::admin::study_data;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{FormErrors, checkbox, count, form, group_error, table_head};
@@ -29,10 +30,10 @@ const TIME_ZONE_HELP: &str = "Where the participants live. A patient whom you en
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/studies", STAFF, list),
-        get("/admin/studies/new", MANAGER, show_new),
-        post("/admin/studies/new", MANAGER, add),
-        get("/admin/studies/{study}", STAFF, show),
-        post("/admin/studies/{study}", MANAGER, change),
+        get("/admin/studies/new", OPERATOR, show_new),
+        post("/admin/studies/new", OPERATOR, add),
+        get("/admin/studies/{study}", VISIBLE_STUDY, show),
+        post("/admin/studies/{study}", COORDINATED_STUDY, change),
     ]
 }
 
@@ -40,7 +41,7 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let after = request.query.number("after").unwrap_or(0);
     let visible_to = staff.visible_to();
     let read = move |db: &_| {
-        let studies = study::list(db, visible_to, after, PAGE + 1)?.into_iter();
+        let studies = study::list(db, visible_to, Role::Viewer, after, PAGE + 1)?.into_iter();
         let counted = studies.map(|one| Ok((study::count_enrolled(db, visible_to, one.id)?, one)));
         counted.collect::<Result<Vec<_>, StoreError>>()
     };
@@ -49,7 +50,7 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let body = html! {
         div.heading {
             h1 { "Studies" }
-            @if staff.may_create() { a.button href="/admin/studies/new" { "Add a study" } }
+            @if staff.may(Role::Operator) { a.button href="/admin/studies/new" { "Add a study" } }
         }
         @if studies.is_empty() && staff.account().is_of_jhe() {
             p.empty { "No study of your organizations has patients here yet. Studies are made in JHE." }
@@ -151,8 +152,7 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions, present: &Terms) -> 
     (terms, errors)
 }
 
-async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
-    staff.require_local(STUDIES_ARE_JHES)?;
+async fn show_new(app: &App, _: &Request, operator: &Operator) -> HandlerResult {
     let options = StudyOptions::load(app, &Terms::default()).await?;
     // Ticks the only option, as nothing else can be meant.
     let only = |count: usize| count == 1;
@@ -161,20 +161,28 @@ async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
         data_sources: options.sources.iter().filter(|_| only(options.sources.len())).cloned().collect(),
         ..Terms::default()
     };
-    let study_form = StudyForm { id: None, terms: &terms, errors: &FormErrors::default(), is_saved: false };
-    Ok(study_form.render(app, staff, &options))
+    let study_form = StudyForm {
+        id: None,
+        terms: &terms,
+        errors: &FormErrors::default(),
+        is_saved: false,
+        may_download: false,
+    };
+    Ok(study_form.render(app, operator.staff(), &options))
 }
 
 /// Shows the form, or the terms alone to an account that may not change them.
-async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let one = find_study(app, request, staff).await?;
-    if staff.may_create() {
+async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
+    let (staff, one) = (visible.staff(), visible.study());
+    let may_download = visible.may(Role::DataManager);
+    if visible.may_change() {
         let options = StudyOptions::load(app, &one.terms).await?;
         let study_form = StudyForm {
             id: Some(one.id),
             terms: &one.terms,
             errors: &FormErrors::default(),
             is_saved: request.query.get("done") == "saved",
+            may_download,
         };
         return Ok(study_form.render(app, staff, &options));
     }
@@ -189,7 +197,7 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
             dt { "Data types" } dd { (scope_names(terms)) }
             dt { "Data sources" } dd { (source_names(terms)) }
         }
-        (study_data::render_form(one.id, staff))
+        @if may_download { (study_data::render_form(one.id, staff)) }
     };
     Ok(render_staff_page(app, staff, "/admin/studies", &terms.name, &body))
 }
@@ -200,6 +208,7 @@ struct StudyForm<'a> {
     terms: &'a Terms,
     errors: &'a FormErrors,
     is_saved: bool,
+    may_download: bool,
 }
 
 impl StudyForm<'_> {
@@ -227,7 +236,7 @@ impl StudyForm<'_> {
                     a href="/admin/studies" { "Cancel" }
                 }
             }))
-            @if let Some(id) = self.id { (study_data::render_form(id, staff)) }
+            @if let Some(id) = self.id.filter(|_| self.may_download) { (study_data::render_form(id, staff)) }
         };
         render_staff_page(app, staff, "/admin/studies", title, &body)
     }
@@ -299,13 +308,13 @@ fn render_checkboxes(terms: &Terms, options: &StudyOptions, errors: &FormErrors)
     }
 }
 
-async fn add(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    save(app, request, staff, None, &Terms::default()).await
+async fn add(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
+    save(app, request, operator.staff(), None, &Terms::default()).await
 }
 
-async fn change(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let one = find_study(app, request, staff).await?;
-    save(app, request, staff, Some(one.id), &one.terms).await
+async fn change(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
+    visible.staff().require_local(STUDIES_ARE_JHES)?;
+    save(app, request, visible.staff(), Some(visible.study().id), &visible.study().terms).await
 }
 
 async fn save(
@@ -315,7 +324,6 @@ async fn save(
     id: Option<StudyId>,
     present: &Terms,
 ) -> HandlerResult {
-    staff.require_local(STUDIES_ARE_JHES)?;
     let options = StudyOptions::load(app, present).await?;
     let (terms, mut errors) = parse_terms(request.form(), &options, present);
     if errors.is_empty() {
@@ -334,6 +342,6 @@ async fn save(
             Err(error) => return Err(error.into()),
         }
     }
-    let study_form = StudyForm { id, terms: &terms, errors: &errors, is_saved: false };
+    let study_form = StudyForm { id, terms: &terms, errors: &errors, is_saved: false, may_download: false };
     Ok(with_status(StatusCode::BAD_REQUEST, study_form.render(app, staff, &options)))
 }

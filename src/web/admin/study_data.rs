@@ -12,9 +12,8 @@ use crate::app::state::App;
 use crate::app::study_data;
 use crate::common::failure::Failure;
 use crate::dataset::request::{Format, Request as DatasetRequest};
-use crate::model::{account::VisibleTo, study::StudyId};
-use crate::web::access::{CONFIRMED_STAFF, Confirmed, Staff};
-use crate::web::admin::staff::find_study;
+use crate::model::study::StudyId;
+use crate::web::access::{CONFIRMED_STUDY, Confirmed, Staff, VisibleStudy};
 use crate::web::layout::{FormErrors, form};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
@@ -27,7 +26,7 @@ const CHUNK: usize = 64 * 1024;
 const QUEUED_CHUNKS: usize = 2;
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![post("/admin/studies/{study}/data", CONFIRMED_STAFF, download)]
+    vec![post("/admin/studies/{study}/data", CONFIRMED_STUDY, download)]
 }
 
 /// Renders the form that downloads the data set.
@@ -51,15 +50,15 @@ pub(crate) fn render_form(study: StudyId, staff: &Staff) -> Markup {
     }
 }
 
-async fn download(app: &App, request: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
-    let study = find_study(app, request, staff).await?;
+async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy>) -> HandlerResult {
+    let (staff, study) = (visible.staff(), visible.study());
     let fields = request.form();
     let format = if fields.get("format") == "parquet" { Format::Parquet } else { Format::Csv };
     let since =
         Some(fields.get("since").trim()).filter(|since| !since.is_empty()).map(str::parse).transpose();
     let since =
         since.map_err(|_| Refusal::bad("The commit is a number. An earlier download's README has it."))?;
-    if since.is_some() && staff.visible_to() != VisibleTo::Everybody {
+    if since.is_some() && staff.account().is_of_jhe() {
         // Whom an account of JHE may see changes at JHE, without a commit here.
         return Err(Refusal::bad(
             "An account of JHE downloads the complete data set. Leave the commit empty.",
@@ -69,7 +68,7 @@ async fn download(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Han
         let text = "Two data sets are being made. Please try again in a minute.";
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "Please wait", text));
     };
-    let (id, study_name, now) = (study.id, study.terms.name, app.clock.now());
+    let (id, study_name, now) = (study.id, study.terms.name.clone(), app.clock.now());
     let wanted = DatasetRequest { study: id, study_name, format, now, since, visible_to: staff.visible_to() };
     let directory = study_data::temporary_directory(app.store.directory())?;
     let (store, actor, target) = (app.store.clone(), staff.actor(), directory.path().join("study.zip"));

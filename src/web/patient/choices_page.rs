@@ -50,9 +50,14 @@ impl ChoicesView {
         let (id, now) = (patient.id(), app.clock.now());
         let read = move |db: &_| {
             let who = patients::find(db, PatientRef::Own(id))?;
-            let newest = patient_status::list(db, now, &PatientFilter::one(id), 1)?
-                .first()
-                .and_then(|line| line.newest);
+            let newest = patient_status::list(
+                db,
+                now,
+                &PatientFilter::one(id, crate::model::account::VisibleTo::Everybody),
+                1,
+            )?
+            .first()
+            .and_then(|line| line.newest);
             let mut without_question = consent::list(db, id)?;
             let is_asked = |entry: &ConsentEntry| questions.iter().any(|question| question.includes(entry));
             without_question.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));

@@ -4,6 +4,7 @@ mod access;
 mod leaks;
 mod oauth_proxy;
 mod passwords;
+mod roles;
 mod second_factor;
 mod secrets_at_rest;
 mod sessions;

@@ -207,9 +207,12 @@ fn an_erased_patient_stays_erased_where_two_backups_come_one_after_the_other() {
 fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
     let world = World::new();
     let (_, patient) = world.patient();
-    assert_eq!(world.run(&["admin", "add", "manager", "--role", "manager"]).code, 0);
     let served = Served::start(&world);
     let operator = served.operator(&world);
+    make_study(&operator, "Sleep");
+    let role = ["--study", "Sleep", "--role", "coordinator"];
+    assert_eq!(world.run(&[&["admin", "add", "manager"], &role[..]].concat()).code, 0);
+    assert_eq!(world.run(&[&["admin", "add", "former"], &role[..]].concat()).code, 0);
     set_password(&world, "manager", PASSWORD);
     let manager = served.visitor();
     assert_eq!(manager.sign_in("manager", PASSWORD).status, 303);
@@ -232,8 +235,16 @@ fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
         operator.submit("/admin/accounts", &action, &[("action", "disable"), ("role", "manager")]).status,
         303
     );
+    assert_eq!(world.run(&["admin", "role", "former", "--study", "Sleep"]).code, 0);
     served.stop("TERM");
     restore(&world, &file, &["--force"]);
+    let accounts = world.run(&["admin", "list", "--json"]).stdout;
+    let roles: Vec<&str> = accounts.lines().map(|line| between(line, "\"studies\":", "}").unwrap()).collect();
+    assert_eq!(
+        roles,
+        ["{", "{\"Sleep\":\"coordinator\"", "{"],
+        "a role that was taken away stays away: {accounts}"
+    );
     let served = Served::on(&world, port, &[]);
     assert_eq!((manager.get("/admin").status, operator.get("/admin").status), (303, 303));
     assert_eq!(call(port), 401);

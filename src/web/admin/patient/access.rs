@@ -17,7 +17,7 @@ use crate::store::people::invitation::{self, Invitation, InvitationState};
 use crate::store::people::patient;
 use crate::store::people::session::{self, Holder};
 use crate::store::privacy::audit;
-use crate::web::access::{CONFIRMED_PATIENT, Confirmed, MANAGED_PATIENT, Staff, VisiblePatient};
+use crate::web::access::{CONFIRMED_PATIENT, COORDINATED_PATIENT, Confirmed, Staff, VisiblePatient};
 use crate::web::admin::{patient::view::PatientView, staff::render_staff_page};
 use crate::web::layout::{badge, form, local, local_text};
 use crate::web::request::Request;
@@ -29,20 +29,21 @@ const LONGEST_TOKEN_DAYS: u64 = 3650;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        post("/admin/patients/{patient}/invite", MANAGED_PATIENT, invite),
-        post("/admin/patients/{patient}/revoke", MANAGED_PATIENT, revoke),
+        post("/admin/patients/{patient}/invite", COORDINATED_PATIENT, invite),
+        post("/admin/patients/{patient}/revoke", COORDINATED_PATIENT, revoke),
         post("/admin/patients/{patient}/api-token", CONFIRMED_PATIENT, make_api_token),
-        post("/admin/patients/{patient}/revoke-api-token", MANAGED_PATIENT, revoke_api_token),
-        post("/admin/patients/{patient}/end-sessions", MANAGED_PATIENT, end_sessions),
+        post("/admin/patients/{patient}/revoke-api-token", COORDINATED_PATIENT, revoke_api_token),
+        post("/admin/patients/{patient}/end-sessions", COORDINATED_PATIENT, end_sessions),
     ]
 }
 
-pub(crate) fn render_sections(staff: &Staff, id: PatientId, view: &PatientView) -> Markup {
-    let may_manage = staff.may(Role::Manager);
-    html! {
+/// Renders the sections for a coordinator.
+pub(crate) fn render_sections(patient: &VisiblePatient, view: &PatientView) -> Markup {
+    let (staff, id) = (patient.staff(), patient.id());
+    html! { @if patient.may(Role::Coordinator) {
         section #invitations {
             h2 { "Invitations" }
-            @if may_manage { (render_invitation_form(staff, id, view)) }
+            (render_invitation_form(staff, id, view))
             (render_invitations(staff, id, view))
         }
         section #browsers {
@@ -52,7 +53,7 @@ pub(crate) fn render_sections(staff: &Staff, id: PatientId, view: &PatientView) 
                 1 => "The patient is signed in in one browser.",
                 several => { "The patient is signed in in " (several) " browsers." }
             } }
-            @if may_manage && view.access.sessions > 0 {
+            @if view.access.sessions > 0 {
                 (form(&format!("/admin/patients/{id}/end-sessions"), staff.token(), &html! {
                     button.quiet type="submit" { "Sign the patient out everywhere" }
                 }))
@@ -62,9 +63,9 @@ pub(crate) fn render_sections(staff: &Staff, id: PatientId, view: &PatientView) 
             h2 { "API tokens" }
             p.fine { "For a program that connects the device on the patient’s behalf through " code { "/api/v1" } "." }
             (render_api_tokens(staff, id, view))
-            @if may_manage && !staff.account().is_of_jhe() { (render_api_token_form(staff, id)) }
+            @if !staff.account().is_of_jhe() { (render_api_token_form(staff, id)) }
         }
-    }
+    } }
 }
 
 fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> Markup {
@@ -129,7 +130,7 @@ fn render_invitations(staff: &Staff, id: PatientId, view: &PatientView) -> Marku
                     td data-label="To" { (name(one.study)) }
                     td data-label="State" { (render_invitation_state(one, *state, view)) }
                     td data-label="" {
-                        @if *state == InvitationState::Open && staff.may(Role::Manager) {
+                        @if *state == InvitationState::Open {
                             (form(&format!("/admin/patients/{id}/revoke"), staff.token(), &html! {
                                 button.quiet type="submit" { "Revoke" }
                             }))
@@ -163,7 +164,7 @@ fn render_api_tokens(staff: &Staff, id: PatientId, view: &PatientView) -> Markup
                 @if let Some(at) = token.expires { ", expires " (local(&view.zone, at)) }
                 @match token.revoked {
                     Some(at) => { ", revoked " (local(&view.zone, at)) }
-                    None => @if staff.may(Role::Manager) {
+                    None => {
                         (form(&format!("/admin/patients/{id}/revoke-api-token"), staff.token(), &html! {
                             input type="hidden" name="token" value=(token.id);
                             button.quiet type="submit" { "Revoke" span.hidden { " the token " (token.name) } }
@@ -205,6 +206,9 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
         "" => None,
         text => Some(text.parse::<StudyId>().map_err(|_| Refusal::bad("There is no such study."))?),
     };
+    if let Some(study) = study {
+        staff.require_in_study(app, study, Role::Coordinator).await?;
+    }
     let token = reuse_or_generate_token(app, request, id).await?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let expires = app.store.write(move |db| inviting::invite(db, hash, id, study, who, now)).await?;

@@ -8,8 +8,8 @@ use crate::app::poll_jobs::{JobState, PollJob};
 use crate::app::{background_polls, state::App};
 use crate::model::{account::Role, consent_intervals::Interval, patient::PatientId};
 use crate::poll::poller::BackfillRequest;
-use crate::store::{operations::patient_status::PatientOverview, privacy::audit};
-use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
+use crate::store::privacy::audit;
+use crate::web::access::{COORDINATED_PATIENT, VisiblePatient};
 use crate::web::layout::{ago, form};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
@@ -20,28 +20,28 @@ const MAX_DAYS: i64 = 5 * 365;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        post("/admin/patients/{patient}/poll", MANAGED_PATIENT, poll),
-        post("/admin/patients/{patient}/backfill", MANAGED_PATIENT, backfill),
-        post("/admin/patients/{patient}/dismiss-results", MANAGED_PATIENT, dismiss),
+        post("/admin/patients/{patient}/poll", COORDINATED_PATIENT, poll),
+        post("/admin/patients/{patient}/backfill", COORDINATED_PATIENT, backfill),
+        post("/admin/patients/{patient}/dismiss-results", COORDINATED_PATIENT, dismiss),
     ]
 }
 
 /// Renders the buttons, and the requested polls with their progress or result.
-pub(crate) fn render_section(app: &App, staff: &Staff, line: &PatientOverview) -> Markup {
-    let id = line.patient;
+pub(crate) fn render_section(app: &App, patient: &VisiblePatient) -> Markup {
+    let (staff, id) = (patient.staff(), patient.id());
     let jobs = app.poll_jobs.list(id);
     html! {
         @if !jobs.is_empty() {
             div #jobs {
                 @for job in &jobs { (render_job(app, id, job)) }
-                @if staff.may(Role::Manager) && jobs.iter().any(|job| matches!(job.state, JobState::Ended(..))) {
+                @if patient.may(Role::Coordinator) && jobs.iter().any(|job| matches!(job.state, JobState::Ended(..))) {
                     (form(&format!("/admin/patients/{id}/dismiss-results"), staff.token(), &html! {
                         button.quiet type="submit" { "Dismiss the results" }
                     }))
                 }
             }
         }
-        @if staff.may(Role::Manager) {
+        @if patient.may(Role::Coordinator) {
             div.actions {
                 (form(&format!("/admin/patients/{id}/poll"), staff.token(), &html! {
                     button type="submit" { "Sync now" }

@@ -37,20 +37,20 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
     record_view(app, staff, "patient.view", Some(id)).await?;
     let (line, zone) = (&view.line, &view.zone);
     let stage = EnrolmentStage::of(line);
-    let may_manage = staff.may(Role::Manager);
+    let may_manage = patient.may(Role::Coordinator);
     let body = html! {
         div.heading {
-            h1 { (view.patient.name) " " span.fine { "patient " (id) } }
+            h1 { (line.name) " " span.fine { "patient " (id) } }
             @if may_manage { a.button.quiet href={ "/admin/patients/" (id) "/edit" } { "Change" } }
         }
         (notice(notice_text(request.query.get("done"))))
         @if let Some(silence) = &view.silence { (render_silence(silence, now)) }
-        (time_zone::render_warning(staff, id, &view.time_zone, now))
-        (render_facts(&view, stage))
+        (time_zone::render_warning(patient, &view.time_zone, now))
+        (render_facts(&view, stage, may_manage))
         section {
             h2 { "Last sync" }
             p { (render_last_poll(now, line, stage)) }
-            (polling::render_section(app, staff, line))
+            (polling::render_section(app, patient))
         }
         section {
             h2 { "Measurements" }
@@ -61,7 +61,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
         }
         section {
             h2 { "Newest observations" }
-            (observations::render_table(zone, &view.newest))
+            (observations::render_table(zone, &view.newest, may_manage))
             @if !view.newest.is_empty() {
                 p { a.button.quiet href={ "/admin/patients/" (id) "/observations" } { "All observations" } }
             }
@@ -75,12 +75,14 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
             (render_devices(&line.devices, zone))
         }
         (view.payloads.render(zone, now, app.bucket_status.has_unread_objects(id)))
-        @if let Some(export) = &view.export { (export.render(staff, id, now)) }
-        (access::render_sections(staff, id, &view))
-        p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
-            @if may_manage { " · " a href={ "/admin/audit?patient=" (id) } { "Audit of this patient" } } }
+        @if let Some(export) = &view.export { (export.render(patient, now)) }
+        (access::render_sections(patient, &view))
+        @if may_manage {
+            p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
+                " · " a href={ "/admin/audit?patient=" (id) } { "Audit of this patient" } }
+        }
     };
-    Ok(render_staff_page(app, staff, "/admin/patients", &view.patient.name, &body))
+    Ok(render_staff_page(app, staff, "/admin/patients", &line.name, &body))
 }
 
 /// Shows the consent text that the patient agreed to.
@@ -129,7 +131,8 @@ fn render_silence(silence: &Silence, now: Timestamp) -> Markup {
     }
 }
 
-fn render_facts(view: &PatientView, stage: EnrolmentStage) -> Markup {
+/// The OW user and the e-mail address say who the patient is: only a coordinator sees them.
+fn render_facts(view: &PatientView, stage: EnrolmentStage, sees_names: bool) -> Markup {
     let (patient, line) = (&view.patient, &view.line);
     html! {
         dl.summary {
@@ -140,7 +143,9 @@ fn render_facts(view: &PatientView, stage: EnrolmentStage) -> Markup {
             div { dt { "Samples in 24\u{a0}h" } dd { (count(line.last_day)) } }
             div { dt { "Empty syncs in a row" } dd { (count(line.empty_polls)) } }
             div { dt { "Time zone" } dd { (patient.time_zone) } }
-            div.wide { dt { "OW user" } dd.id { (line.link.as_deref().unwrap_or("not linked")) } }
+            @if sees_names {
+                div.wide { dt { "OW user" } dd.id { (line.link.as_deref().unwrap_or("not linked")) } }
+            }
             div.wide { dt { "Studies" } dd {
                 @for (place, study) in view.studies.iter().enumerate() {
                     @if place > 0 { ", " }
@@ -148,7 +153,7 @@ fn render_facts(view: &PatientView, stage: EnrolmentStage) -> Markup {
                 }
                 @if view.studies.is_empty() { "none" }
             } }
-            @if let Some(email) = &patient.email { div.wide { dt { "E-mail" } dd { (email) } } }
+            @if let Some(email) = patient.email.as_ref().filter(|_| sees_names) { div.wide { dt { "E-mail" } dd { (email) } } }
         }
     }
 }

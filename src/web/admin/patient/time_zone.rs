@@ -6,33 +6,28 @@ use maud::{Markup, html};
 use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::model::account::Role;
-use crate::model::patient::{PatientId, normalize_time_zone};
+use crate::model::patient::normalize_time_zone;
 use crate::model::time_zones;
 use crate::store::people::time_zone::{self, PatientTimeZone};
 use crate::store::privacy::audit;
-use crate::web::access::{MANAGED_PATIENT, Staff, VisiblePatient};
+use crate::web::access::{COORDINATED_PATIENT, VisiblePatient};
 use crate::web::layout::form;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![post("/admin/patients/{patient}/time-zone", MANAGED_PATIENT, correct)]
+    vec![post("/admin/patients/{patient}/time-zone", COORDINATED_PATIENT, correct)]
 }
 
 /// Renders the warning, with one button that corrects the zone; nothing if the samples agree with it.
-pub(crate) fn render_warning(
-    staff: &Staff,
-    id: PatientId,
-    known: &PatientTimeZone,
-    now: Timestamp,
-) -> Markup {
+pub(crate) fn render_warning(patient: &VisiblePatient, known: &PatientTimeZone, now: Timestamp) -> Markup {
     html! {
         @if let (Some(offset), Some(zone)) = (known.contradicting, known.correction(now)) {
             div.warning {
                 p { strong { "Time zone" } ": " (time_zones::describe_contradiction(&known.zone, offset)) }
-                @if staff.may(Role::Manager) {
-                    (form(&format!("/admin/patients/{id}/time-zone"), staff.token(), &html! {
+                @if patient.may(Role::Coordinator) {
+                    (form(&format!("/admin/patients/{}/time-zone", patient.id()), patient.staff().token(), &html! {
                         input type="hidden" name="tz" value=(zone);
                         button type="submit" { "Set the time zone to " (time_zones::display_name(&zone)) }
                     }))

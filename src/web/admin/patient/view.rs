@@ -3,8 +3,9 @@
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::model::account::{Role, VisibleTo};
 use crate::model::patient::{PatientId, PatientRef};
-use crate::model::{account::VisibleTo, silence::Silence, study::Study};
+use crate::model::{silence::Silence, study::Study};
 use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
 use crate::store::operations::silence;
 use crate::store::people::api_token::{self, ApiToken};
@@ -46,14 +47,20 @@ impl PatientView {
     ) -> Result<Self, StoreError> {
         let patient = patient::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&patient.time_zone);
-        let line = patient_status::list(db, now, &PatientFilter::one(id), 1)?.pop();
+        let line = patient_status::list(db, now, &PatientFilter::one(id, visible_to), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
         let settings = setting::read_all(db)?;
         Ok(Self {
             line,
             silence: silence::find(db, id, settings.silence_after(), now)?,
             studies: study::list_visible_of_patient(db, visible_to, id)?,
-            offered: study::list(db, visible_to, 0, crate::web::admin::patients::MAX_OFFERED_STUDIES)?,
+            offered: study::list(
+                db,
+                visible_to,
+                Role::Coordinator,
+                0,
+                crate::web::admin::patients::MAX_OFFERED_STUDIES,
+            )?,
             consents: consent::list(db, id)?,
             overview: MeasurementOverview::load(db, &ChartedSeries::load(db, id)?, id, &zone, now)?,
             newest: observations::list_newest(db, id, None, MAX_OBSERVATIONS)?,
