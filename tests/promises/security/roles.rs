@@ -76,7 +76,7 @@ fn each_role_opens_the_routes_of_its_own_studies_only() {
                 let what = format!("{name}: {method} {path}: {}", answer.status);
                 match (number, own) {
                     (1, 1..) if rank(access) <= own => {
-                        assert!(![403, 401].contains(&answer.status), "{what}")
+                        assert!(![403, 401].contains(&answer.status), "{what}");
                     }
                     (1, 1..) => assert_eq!(answer.status, 403, "{what}"),
                     _ => assert_eq!(answer.status, 404, "{what}"),
