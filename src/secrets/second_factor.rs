@@ -55,12 +55,11 @@ impl TotpSecret {
     }
 
     /// Returns the address that apps read from the QR code. `issuer` and `account` are shown in the app.
+    /// The algorithm, digits and period are those that apps use unless told otherwise.
     pub(crate) fn otpauth_url(&self, issuer: &str, account: &str) -> String {
         let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
         let (issuer, account, secret) = (encode(issuer), encode(account), base32(&self.0));
-        format!(
-            "otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits=6&period=30"
-        )
+        format!("otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}")
     }
 
     /// Checks a code; `last_step` is the step of the last code that was taken.

@@ -93,7 +93,7 @@ fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
                     (account.name) " (" (account.role) @if account.is_of_jhe() { ", through JHE" } ")"
                 }
                 // An account that came by a one-time link and has no password could not sign in again.
-                @if account.is_set_up() {
+                @if account.has_password || account.is_of_jhe() {
                     (form("/admin/sign-out", token, &html! { button.quiet type="submit" { "Sign out" } }))
                 }
             }

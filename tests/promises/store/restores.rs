@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::support::authenticator::*;
 use crate::support::connected_world::Scene;
 use crate::support::erasure::{erased, external_id, one, rows_of};
 use crate::support::harness::*;
@@ -250,6 +251,24 @@ fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
     assert_eq!(call(port), 401);
     assert_ne!(served.visitor().sign_in("manager", PASSWORD).status, 303, "the account is disabled");
     assert_eq!(served.visitor().sign_in("operator", PASSWORD).status, 303);
+}
+
+#[test]
+fn a_recovery_code_that_was_used_since_the_backup_stays_used() {
+    let world = World::new();
+    let served = serve(&world, &[]);
+    let (_, recovery) = Authenticator::set_up(&served.operator(&world), &world);
+    let file = backup(&world);
+    let visitor = served.visitor();
+    give_password(&visitor, "operator");
+    assert_eq!(give_code(&visitor, &recovery[0]).status, 303);
+    served.stop("TERM");
+    restore(&world, &file, &["--force"]);
+    let served = serve(&world, &[]);
+    let visitor = served.visitor();
+    give_password(&visitor, "operator");
+    assert_eq!(give_code(&visitor, &recovery[0]).status, 403);
+    assert_eq!(give_code(&visitor, &recovery[1]).status, 303);
 }
 
 #[test]
