@@ -90,7 +90,7 @@ fn a_form_sent_after_the_end_is_kept_through_sign_in() {
     let password = [("form_token", token.as_str()), ("current", PASSWORD), ("password", "x"), ("again", "x")];
     wait(&mut world, MINUTE * 31);
     assert_eq!(operator.post("/admin/password", &password).status, 403, "of the session before");
-    assert_eq!(world.run(&["admin", "add", "ada", "--role", "manager"]).code, 0);
+    assert_eq!(world.run(&["admin", "add", "ada"]).code, 0);
     set_password(&world, "ada", PASSWORD);
     operator.sign_in("operator", PASSWORD);
     let token = operator.get("/admin").hidden("/admin/sign-out")[0].1.clone();
