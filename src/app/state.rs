@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
-use crate::app::{page_view_log::PageViewLog, patient_token_cache::PatientTokens, poll_jobs::PollJobs};
+use crate::app::{patient_token_cache::PatientTokens, poll_jobs::PollJobs, repeated_events::RepeatedEvents};
 use crate::app::{rate_limit::RateLimits, session::Session, webhook_warnings::WebhookWarnings};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::config::load::Config;
@@ -38,7 +38,7 @@ pub struct App {
     pub hints: HintQueue,
     pub webhook_warnings: WebhookWarnings,
     pub rate_limits: RateLimits,
-    pub page_views: PageViewLog,
+    pub repeated_events: RepeatedEvents,
     /// Ends all background work.
     pub cancel: CancellationToken,
     /// The page sizes that OW accepts, and the series types that it does not know.
@@ -73,7 +73,7 @@ impl App {
             hints: HintQueue::default(),
             webhook_warnings: WebhookWarnings::default(),
             rate_limits: RateLimits::default(),
-            page_views: PageViewLog::default(),
+            repeated_events: RepeatedEvents::default(),
             ow_limits: OwLimits::default(),
         })
     }

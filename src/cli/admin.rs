@@ -9,6 +9,7 @@ use crate::app::{session::Session, sign_in_link};
 use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
 use crate::model::account::{Actor, Role};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::parse_name;
 use crate::secrets::{password, token::Token};
 use crate::store::people::account::{self, Account, LinkOrigin};
@@ -53,8 +54,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             let now = session.clock.now();
             let add = move |db: &rusqlite::Connection| {
                 let id = account::insert(db, &name, role, now)?;
-                let detail = format!("account {id} {role}");
-                audit::record(db, now, Actor::CommandLine, "account.add", None, &detail)?;
+                let detail = AuditDetail::from("account").with(id).with(role);
+                audit::record(db, now, Actor::CommandLine, "account.add", None, detail)?;
                 find_account(db, &name)
             };
             let account = store.write(add).await?;
@@ -115,8 +116,8 @@ async fn set_password(session: &Session, store: &Store, name: String) -> Result<
             _ => find_account(db, &name)?,
         };
         account::set_password(db, account.id, &hash, None)?;
-        let detail = format!("account {}", account.id);
-        audit::record(db, now, Actor::CommandLine, "password.set", None, &detail)?;
+        let detail = AuditDetail::from("account").with(account.id);
+        audit::record(db, now, Actor::CommandLine, "password.set", None, detail)?;
         Ok(account)
     };
     let account = store.write(write).await?;
@@ -158,8 +159,8 @@ async fn print_sign_in_link(session: &Session, store: &Store, account: Account) 
             LinkOrigin::Person,
             now.plus(sign_in_link::LINK_LIFETIME),
         )?;
-        let detail = format!("account {}", account.id);
-        audit::record(db, now, Actor::CommandLine, "account.link", None, &detail)
+        let detail = AuditDetail::from("account").with(account.id);
+        audit::record(db, now, Actor::CommandLine, "account.link", None, detail)
     };
     store.write(write).await?;
     print_line(sign_in_link::sign_in_url(&session.config.public_base(), &token))?;

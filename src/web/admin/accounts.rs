@@ -7,6 +7,7 @@ use warp::reply::Response;
 use crate::app::sign_in_link::{LINK_LIFETIME, sign_in_url};
 use crate::app::state::App;
 use crate::model::account::{AccountId, Role};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::parse_name;
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::account::{self, Account, LinkOrigin};
@@ -123,7 +124,7 @@ async fn add(app: &App, request: &Request, operator: &Operator) -> HandlerResult
         let write = move |db: &_| {
             let id = account::insert(db, &wanted, role, now)?;
             account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;
-            audit::record(db, now, who, "account.add", None, &format!("account {id} {role}"))
+            audit::record(db, now, who, "account.add", None, AuditDetail::from("account").with(id).with(role))
         };
         match app.store.write(write).await {
             Ok(()) => return Ok(render_one_time_link(app, staff, &name, &token)),
@@ -178,9 +179,9 @@ async fn update_account(app: &App, staff: &Staff, to: Account) -> HandlerResult 
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         account::update(db, to.id, to.role, to.disabled)?;
-        let disabled = if to.disabled { " disabled" } else { "" };
-        let detail = format!("account {} {}{disabled}", to.id, to.role);
-        audit::record(db, now, who, "account.change", None, &detail)
+        let detail = AuditDetail::from("account").with(to.id).with(to.role);
+        let detail = if to.disabled { detail.with("disabled") } else { detail };
+        audit::record(db, now, who, "account.change", None, detail)
     };
     let written = app.store.write(write).await;
     written.map_err(|error| Refusal::from(error).link("/admin/accounts", "Accounts"))?;
@@ -191,7 +192,7 @@ async fn insert_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;
-        audit::record(db, now, who, "account.link", None, &format!("account {id}"))
+        audit::record(db, now, who, "account.link", None, AuditDetail::from("account").with(id))
     };
     Ok(app.store.write(write).await?)
 }
@@ -200,7 +201,7 @@ async fn end_sessions(app: &App, staff: &Staff, id: AccountId) -> HandlerResult 
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         session::delete_all(db, Holder::Account(id))?;
-        audit::record(db, now, who, "session.end", None, &format!("account {id}"))
+        audit::record(db, now, who, "session.end", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
     Ok(see_other("/admin/accounts?done=ended"))

@@ -4,9 +4,10 @@ use http::StatusCode;
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use crate::app::state::App;
+use crate::app::{repeated_events::AuditEvent, state::App};
 use crate::common::time::Timestamp;
 use crate::model::account::Actor;
+use crate::model::audit_detail::AuditDetail;
 use crate::secrets::password;
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::account::{self, Account};
@@ -116,7 +117,9 @@ async fn sign_in_with_password(app: &App, name: &str, password: &str) -> Result<
         if let Some(account) = account {
             let now = app.clock.now();
             let actor = Actor::Account(account.id);
-            app.store.write(move |db| audit::record(db, now, actor, "sign-in.failed", None, "")).await?;
+            let event =
+                AuditEvent { actor, action: "sign-in.failed", patient: None, detail: AuditDetail::default() };
+            app.repeated_events.record(&app.store, event, now).await?;
         }
         return Ok(None);
     }
@@ -239,5 +242,5 @@ fn save_password(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     account::set_password(db, id, hash, Some(keep))?;
-    audit::record(db, now, who, "password.set", None, &format!("account {id}"))
+    audit::record(db, now, who, "password.set", None, AuditDetail::from("account").with(id))
 }

@@ -7,6 +7,7 @@ use warp::reply::Response;
 use crate::app::{invite as inviting, patient_tokens, state::App};
 use crate::common::time::Timestamp;
 use crate::model::account::Role;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{PatientId, PatientRef, parse_name};
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
@@ -274,7 +275,7 @@ async fn make_api_token(app: &App, request: &Request, patient: &VisiblePatient) 
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let write = move |db: &_| {
         let token = session::insert_api_token(db, hash, id, &label, now)?;
-        audit::record(db, now, who, "api-token.make", Some(id), &format!("token {token}"))
+        audit::record(db, now, who, "api-token.make", Some(id), AuditDetail::from("token").with(token))
     };
     app.store.write(write).await?;
     Ok(render_one_time_secret(
@@ -297,7 +298,14 @@ async fn revoke_api_token(app: &App, request: &Request, patient: &VisiblePatient
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         if session::revoke_api_token(db, id, token, now)? {
-            audit::record(db, now, who, "api-token.revoke", Some(id), &format!("token {token}"))?;
+            audit::record(
+                db,
+                now,
+                who,
+                "api-token.revoke",
+                Some(id),
+                AuditDetail::from("token").with(token),
+            )?;
         }
         Ok(())
     };
