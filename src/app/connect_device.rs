@@ -10,6 +10,7 @@ use crate::app::patient_tokens::{self, PatientCallError};
 use crate::app::state::App;
 use crate::jhe::ow_user::OwUserOutcome;
 use crate::model::account::Actor;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::ow::connection::ProviderConnection;
 use crate::ow::connector::{CallError, ProviderAuthorization};
@@ -81,7 +82,7 @@ pub(crate) async fn ensure_ow_user(app: &App, id: PatientId, who: Actor) -> Resu
         // The patient reconnects, so an earlier OW user was the same person.
         let patient = patient::find(db, PatientRef::Own(id))?;
         if patient::link(db, &patient, &linked, Relink::SamePerson, now)? {
-            audit::record(db, now, who, "patient.link", Some(id), &linked.to_string())?;
+            audit::record(db, now, who, "patient.link", Some(id), AuditDetail::default().with(linked))?;
         }
         Ok(())
     };
@@ -135,7 +136,14 @@ pub(crate) async fn authorize(
     let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
     let write = move |db: &_| {
         device_connection::insert_authorization(db, state, &authorization, now)?;
-        audit::record(db, now, who, "device.authorize", Some(id), &authorization.provider)
+        audit::record(
+            db,
+            now,
+            who,
+            "device.authorize",
+            Some(id),
+            AuditDetail::default().with_provider(&authorization.provider),
+        )
     };
     app.store.write(write).await?;
     Ok(begun)
@@ -184,7 +192,14 @@ pub(crate) async fn disconnect(app: &App, id: PatientId, who: Actor) -> Result<(
         let now = app.clock.now();
         let end = move |db: &_| {
             device_connection::record(db, id, &connection.provider, ConnectionState::Ended, now)?;
-            audit::record(db, now, who, "device.disconnect", Some(id), &connection.provider)
+            audit::record(
+                db,
+                now,
+                who,
+                "device.disconnect",
+                Some(id),
+                AuditDetail::default().with_provider(&connection.provider),
+            )
         };
         app.store.write(end).await?;
     }

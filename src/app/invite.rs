@@ -9,6 +9,7 @@ use crate::config::load::Config;
 use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::error::JheError;
 use crate::jhe::invitation::{InvitationCode, invitation_url};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::{account::Actor, patient::PatientId, study::StudyId};
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::{invitation, patient, study};
@@ -163,7 +164,7 @@ pub fn enrol(
     study::find(db, id)?;
     patient::check_is_local(db, patient, "enrol the patient")?;
     if study::enrol(db, id, patient, now)? {
-        audit::record(db, now, actor, "study.enrol", Some(patient), &format!("study {id}"))?;
+        audit::record(db, now, actor, "study.enrol", Some(patient), AuditDetail::from("study").with(id))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::app::state::App;
 use crate::common::failure::Failure;
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor};
+use crate::model::audit_detail::AuditDetail;
 use crate::secrets::sealing::SealingKey;
 use crate::secrets::second_factor::{CodeCheck, TotpSecret, hash_recovery_code, parse_code};
 use crate::store::error::{StoreError, StoreResult};
@@ -114,5 +115,5 @@ pub(crate) fn reset(db: &Connection, account: AccountId, who: Actor, now: Timest
     second_factor::remove(db, account)?;
     session::delete_others(db, account, None)?;
     known_browser::forget(db, account)?;
-    audit::record(db, now, who, "second-factor.reset", None, &format!("account {account}"))
+    audit::record(db, now, who, "second-factor.reset", None, AuditDetail::from("account").with(account))
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
 use crate::app::{kept_forms::KeptForms, last_use::LastUse, sign_in_attempts::SignInAttempts};
-use crate::app::{page_view_log::PageViewLog, patient_token_cache::PatientTokens, poll_jobs::PollJobs};
+use crate::app::{patient_token_cache::PatientTokens, poll_jobs::PollJobs, repeated_events::RepeatedEvents};
 use crate::app::{rate_limit::RateLimits, session::Session, webhook_warnings::WebhookWarnings};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::config::load::Config;
@@ -39,7 +39,7 @@ pub struct App {
     pub hints: HintQueue,
     pub webhook_warnings: WebhookWarnings,
     pub rate_limits: RateLimits,
-    pub page_views: PageViewLog,
+    pub repeated_events: RepeatedEvents,
     pub last_use: LastUse,
     pub sign_in_attempts: SignInAttempts,
     pub kept_forms: KeptForms,
@@ -77,7 +77,7 @@ impl App {
             hints: HintQueue::default(),
             webhook_warnings: WebhookWarnings::default(),
             rate_limits: RateLimits::default(),
-            page_views: PageViewLog::default(),
+            repeated_events: RepeatedEvents::default(),
             last_use: LastUse::default(),
             sign_in_attempts: SignInAttempts::default(),
             kept_forms: KeptForms::default(),

@@ -13,6 +13,7 @@ use crate::common::failure::Failure;
 use crate::dataset::export::{self, ExportError, Summary};
 use crate::dataset::request::{Format, Request};
 use crate::model::account::Actor;
+use crate::model::audit_detail::AuditDetail;
 use crate::store::engine::store::Store;
 use crate::store::privacy::audit;
 
@@ -57,14 +58,14 @@ pub(crate) async fn write(
         if is_zip { zip(&tables, &packed, format) } else { Ok(tables) }
     });
     let made = finish.await.map_err(io::Error::other).and_then(|made| made).map_err(failed)?;
-    let entry = format!(
-        "study {}, {}, commit {}",
-        request.study,
-        request.since.map_or_else(|| "everything".to_owned(), |since| format!("since commit {since}")),
-        summary.last_commit
-    );
+    let entry = AuditDetail::from("study").with(request.study);
+    let entry = match request.since {
+        Some(since) => entry.with("since commit").with(since),
+        None => entry.with("everything"),
+    };
+    let entry = entry.with("commit").with(summary.last_commit);
     let now = request.now;
-    store.write(move |db| audit::record(db, now, actor, "study.download", None, &entry)).await?;
+    store.write(move |db| audit::record(db, now, actor, "study.download", None, entry)).await?;
     fs::rename(made, &target).map_err(failed)?;
     File::open(&parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
     Ok(summary)

@@ -10,6 +10,7 @@ use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor, Role};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::parse_name;
 use crate::secrets::{password, token::Token};
 use crate::store::people::account::{self, Account, LinkOrigin};
@@ -79,9 +80,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             }
             let add = move |db: &rusqlite::Connection| {
                 let id = account::insert(db, &name, is_operator, now)?;
-                let operator = if is_operator { " operator" } else { "" };
-                let detail = format!("account {id}{operator}");
-                audit::record(db, now, Actor::CommandLine, "account.add", None, &detail)?;
+                let detail = AuditDetail::from("account").with(id);
+                let detail = if is_operator { detail.with(Role::Operator) } else { detail };
+                audit::record(db, now, Actor::CommandLine, "account.add", None, detail)?;
                 if let Some(study) = study {
                     set_role(db, id, &study, Some(role), now)?;
                 }
@@ -167,8 +168,8 @@ fn set_role(
     let study = dataset::find_study(db, study)?.0;
     account::set_study_role(db, id, study, role)?;
     let role = role.map_or("none", Role::as_str);
-    let detail = format!("account {id} {role} study {study}");
-    audit::record(db, now, Actor::CommandLine, "account.role", None, &detail)
+    let detail = AuditDetail::from("account").with(id).with(role).with("study").with(study);
+    audit::record(db, now, Actor::CommandLine, "account.role", None, detail)
 }
 
 async fn set_password(session: &Session, store: &Store, name: String) -> Result<(), Failure> {
@@ -186,8 +187,8 @@ async fn set_password(session: &Session, store: &Store, name: String) -> Result<
             _ => find_account(db, &name)?,
         };
         account::set_password(db, account.id, &hash, None)?;
-        let detail = format!("account {}", account.id);
-        audit::record(db, now, Actor::CommandLine, "password.set", None, &detail)?;
+        let detail = AuditDetail::from("account").with(account.id);
+        audit::record(db, now, Actor::CommandLine, "password.set", None, detail)?;
         Ok(account)
     };
     let account = store.write(write).await?;
@@ -229,8 +230,8 @@ async fn print_sign_in_link(session: &Session, store: &Store, account: Account) 
             LinkOrigin::Person,
             now.plus(sign_in_link::LINK_LIFETIME),
         )?;
-        let detail = format!("account {}", account.id);
-        audit::record(db, now, Actor::CommandLine, "account.link", None, &detail)
+        let detail = AuditDetail::from("account").with(account.id);
+        audit::record(db, now, Actor::CommandLine, "account.link", None, detail)
     };
     store.write(write).await?;
     print_line(sign_in_link::sign_in_url(&session.config.public_base(), &token))?;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::app::session::{Session, find_optional};
 use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
+use crate::common::visible::VisibleLine;
 use crate::common::{stdout::print_line, time::parse_duration};
 use crate::daemon::signals;
 use crate::export::adopt_existing::{Adopter, Adoption};
@@ -50,7 +51,7 @@ fn print_adoption(adoption: &Adoption, dry_run: bool) -> Result<u8, Failure> {
         print_line(format_args!("patient {patient} (jhe:{jhe_id}): {found}"))?;
     }
     for (patient, error) in &adoption.failed {
-        eprintln!("patient {patient}: not all of JHE's observations could be read: {error}");
+        eprintln!("patient {patient}: not all of JHE's observations could be read: {}", VisibleLine(error));
     }
     let how =
         if dry_run { "This is what an adoption would do; nothing was written" } else { "Adoption complete" };

@@ -9,7 +9,8 @@ use crate::app::session;
 use crate::cli::data_directory_check::check_data_directory;
 use crate::common::clock::Clock;
 use crate::common::failure::{EXIT_FAILED, Failure};
-use crate::common::stdout::{print_json, print_line};
+use crate::common::stdout::{print_json, print_layout, print_line};
+use crate::common::visible::VisibleLine;
 use crate::config::load::{self, Config};
 use crate::config::sources;
 use crate::config::{environment::Environment, flags::Flags};
@@ -37,7 +38,7 @@ pub(crate) async fn run(flags: &Flags, arguments: &Arguments) -> Result<u8, Fail
         print_json(&documents)?;
     } else {
         let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        findings.iter().try_for_each(|finding| print_line(lines(finding, colours)))?;
+        findings.iter().try_for_each(|finding| print_layout(&lines(finding, colours)))?;
         print_line(summary(&findings))?;
     }
     Ok(if finding::worst(&findings) == Severity::Stops { EXIT_FAILED } else { 0 })
@@ -81,10 +82,17 @@ fn lines(finding: &Finding, colours: bool) -> String {
     };
     let word = format!("{word:STATE_WIDTH$}");
     let word = if colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word };
-    let line = format!("{word}  {:AREA_WIDTH$}  {}", finding.area(), finding.message.replace('\n', " "));
+    let line = format!(
+        "{word}  {:AREA_WIDTH$}  {}",
+        finding.area(),
+        VisibleLine(finding.message.replace('\n', " "))
+    );
     match finding.remedy.as_str() {
         "" => line,
-        next => format!("{line}\n{:indent$}-> {next}", "", indent = STATE_WIDTH + AREA_WIDTH + 4),
+        next => {
+            let indent = STATE_WIDTH + AREA_WIDTH + 4;
+            format!("{line}\n{:indent$}-> {}", "", VisibleLine(next))
+        }
     }
 }
 

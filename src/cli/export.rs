@@ -12,6 +12,7 @@ use crate::cli::{patient_match, progress_display::ProgressDisplay};
 use crate::common::failure::{EXIT_FAILED, EXIT_PARTIAL, Failure};
 use crate::common::stdout::{print_json, print_line};
 use crate::common::time::Timestamp;
+use crate::common::visible::VisibleLine;
 use crate::consent::refresh::FailedRefresh;
 use crate::daemon::signals;
 use crate::export::exporter::{ExportProgress, ExportReport, Exporter, READ_FIRST};
@@ -136,11 +137,14 @@ fn exit_code(report: &ExportReport) -> u8 {
 
 fn print_report(report: &ExportReport) -> Result<u8, Failure> {
     for (patient, error) in &report.unread {
-        eprintln!("patient {patient}: nothing was sent, as the consents could not be read: {error}");
+        eprintln!(
+            "patient {patient}: nothing was sent, as the consents could not be read: {}",
+            VisibleLine(error)
+        );
     }
     print_line(report.sentence())?;
     if let Some(error) = &report.stopped {
-        eprintln!("export stopped early: {error}");
+        eprintln!("export stopped early: {}", VisibleLine(error));
     }
     Ok(exit_code(report))
 }

@@ -8,6 +8,7 @@ use crate::cli::{patient_erase, patient_export, patient_import, patient_match};
 use crate::common::stdout::{print_json, print_line};
 use crate::common::{failure::Failure, time::Timestamp};
 use crate::model::account::Actor;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{OwUser, PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::store::people::consent::{self, ConsentEntry, GrantBasis, WithdrawFrom};
 use crate::store::people::patient::{self, NewPatient, Patient, Relink};
@@ -186,11 +187,11 @@ fn add_patient(
     if let Some(ow_user) = add.ow_user {
         let patient = patient::find(db, PatientRef::Own(id))?;
         patient::link(db, &patient, &ow_user, Relink::Unspecified, now)?;
-        audit::record(db, now, ACTOR, "patient.link", Some(id), &ow_user.to_string())?;
+        audit::record(db, now, ACTOR, "patient.link", Some(id), AuditDetail::default().with(ow_user))?;
     }
     for code in add.consent {
         consent::grant(db, id, &code, GrantBasis::default(), now)?;
-        audit::record(db, now, ACTOR, "consent.grant", Some(id), &code)?;
+        audit::record(db, now, ACTOR, "consent.grant", Some(id), AuditDetail::default().with_code(&code))?;
     }
     Ok(id)
 }
@@ -219,7 +220,14 @@ fn link_patient(
         _ => Relink::Unspecified,
     };
     patient::link(db, &patient, &link.ow_user, relink, now)?;
-    audit::record(db, now, ACTOR, "patient.link", Some(patient.id), &link.ow_user.to_string())?;
+    audit::record(
+        db,
+        now,
+        ACTOR,
+        "patient.link",
+        Some(patient.id),
+        AuditDetail::default().with(link.ow_user.clone()),
+    )?;
     Ok(format!("patient {} is linked to {}", patient.id, link.ow_user))
 }
 
@@ -227,7 +235,14 @@ fn unlink(db: &rusqlite::Connection, id: PatientRef, now: Timestamp) -> Result<S
     let patient = patient::find(db, id)?;
     let Some(link) = patient.link else { return Ok(format!("patient {} has no link", patient.id)) };
     patient::unlink(db, patient.id, now)?;
-    audit::record(db, now, ACTOR, "patient.unlink", Some(patient.id), &link.ow_user.to_string())?;
+    audit::record(
+        db,
+        now,
+        ACTOR,
+        "patient.unlink",
+        Some(patient.id),
+        AuditDetail::default().with(link.ow_user.clone()),
+    )?;
     Ok(format!("patient {} is no longer linked to {}; stored observations stay", patient.id, link.ow_user))
 }
 
@@ -247,7 +262,7 @@ fn change_consent(
     if !is_changed {
         return Ok(format!("patient {patient} {state} to {} already", change.code));
     }
-    audit::record(db, now, ACTOR, action, Some(patient), &change.code)?;
+    audit::record(db, now, ACTOR, action, Some(patient), AuditDetail::default().with_code(&change.code))?;
     Ok(format!("patient {patient} {state} to {} from {now} on", change.code))
 }
 
@@ -267,7 +282,10 @@ fn describe_link(patient: &Patient) -> String {
 fn print_details(patient: &Patient, consents: &[ConsentEntry]) -> Result<(), Failure> {
     let (id, name, zone) = (patient.id, &patient.name, &patient.time_zone);
     let email = patient.email.as_deref().unwrap_or("-");
-    print_line(format_args!("patient    {id}\nname       {name}\nemail      {email}\ntime zone  {zone}"))?;
+    print_line(format_args!("patient    {id}"))?;
+    print_line(format_args!("name       {name}"))?;
+    print_line(format_args!("email      {email}"))?;
+    print_line(format_args!("time zone  {zone}"))?;
     if let Some(id) = patient.jhe_id {
         print_line(format_args!("jhe id     {id}"))?;
     }

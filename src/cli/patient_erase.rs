@@ -8,8 +8,10 @@ use clap::Args;
 
 use crate::app::{backup_rotation, session::Session};
 use crate::cli::prompt;
+use crate::common::visible::VisibleLine;
 use crate::common::{failpoint, failure::Failure, stdout::print_line};
 use crate::model::account::Actor;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::ow::{connection::ProviderConnection, connector::CallError};
 use crate::store::engine::{backup::DIRECTORY, setting, store::Store};
@@ -44,7 +46,7 @@ pub(crate) async fn run(session: &Session, arguments: EraseArguments) -> Result<
     if let Some(user) = &user {
         match disconnect(session, &store, id, user).await {
             Err(failure) if !arguments.without_ow => return Err(failure),
-            Err(failure) => eprintln!("{}; going on, as you said", failure.message),
+            Err(failure) => eprintln!("{}; going on, as you said", VisibleLine(&failure.message)),
             Ok(()) => {}
         }
     }
@@ -116,7 +118,14 @@ async fn disconnect(session: &Session, store: &Store, id: PatientId, user: &OwUs
         ow.disconnect(user, &connection.provider).await.map_err(|error| failed(error.to_string()))?;
         let now = session.clock.now();
         let write = move |db: &_| {
-            audit::record(db, now, Actor::CommandLine, "device.disconnect", Some(id), &connection.provider)
+            audit::record(
+                db,
+                now,
+                Actor::CommandLine,
+                "device.disconnect",
+                Some(id),
+                AuditDetail::default().with_provider(&connection.provider),
+            )
         };
         store.write(write).await?;
     }

@@ -4,6 +4,7 @@
 use crate::app::session::Session;
 use crate::common::{failure::Failure, stdout::print_line, time::Timestamp};
 use crate::jhe::client::{Caller, Jhe};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::model::{account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
 use crate::store::people::jhe_consent;
@@ -114,7 +115,7 @@ async fn save(
         if let Some(user) = ow_user {
             let patient = patient::find(db, PatientRef::Own(id))?;
             patient::link(db, &patient, &user, Relink::Unspecified, now)?;
-            audit::record(db, now, ACTOR, "patient.link", Some(id), &user.to_string())?;
+            audit::record(db, now, ACTOR, "patient.link", Some(id), AuditDetail::default().with(user))?;
         }
         jhe_consent::apply(db, id, &snapshot)?;
         Ok(id)

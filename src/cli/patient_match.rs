@@ -11,8 +11,10 @@ use crate::app::match_patients::{MatchProposal, propose};
 use crate::app::session::{Session, find_optional};
 use crate::cli::{patient_import::list_people, prompt};
 use crate::common::stdout::{print_json, print_line};
+use crate::common::visible::VisibleLine;
 use crate::common::{clock::Clock, failure::Failure, time::Timestamp};
 use crate::jhe::client::{Caller, Jhe};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::model::{account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
 use crate::ow::connector::{CallError, Connector};
@@ -133,7 +135,7 @@ async fn find_ow_users(session: &Session, people: &[JhePatient]) -> Result<BTree
     match found {
         Ok(found) => Ok(found.into_iter().flatten().collect()),
         Err(error) => {
-            eprintln!("only names and e-mails are compared, as OW cannot be reached: {error}");
+            eprintln!("only names and e-mails are compared, as OW cannot be reached: {}", VisibleLine(error));
             Ok(BTreeMap::new())
         }
     }
@@ -217,7 +219,14 @@ fn save_match(
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::claim_jhe_id(db, &patient, jhe_id)?;
     patient::set_jhe_id(db, id, jhe_id)?;
-    audit::record(db, now, Actor::CommandLine, "patient.match", Some(id), &format!("jhe:{jhe_id}"))?;
+    audit::record(
+        db,
+        now,
+        Actor::CommandLine,
+        "patient.match",
+        Some(id),
+        AuditDetail::from("jhe").with(jhe_id),
+    )?;
     // JHE invites its own patients, so local invitations end.
     invitation::revoke_open(db, id, now)?;
     let ended = jhe_consent::list_local_active_scopes(db, id)?;

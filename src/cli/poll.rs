@@ -13,6 +13,7 @@ use crate::common::counted::counted;
 use crate::common::failure::{EXIT_PARTIAL, Failure};
 use crate::common::stdout::print_line;
 use crate::common::time::{Timestamp, format_duration, parse_duration, parse_instant, time_zone_or_utc};
+use crate::common::visible::VisibleLine;
 use crate::daemon::signals;
 use crate::jhe::client::Jhe;
 use crate::model::{catalog::code::HEART_RATE, consent_intervals::Interval, patient::PatientRef};
@@ -79,7 +80,7 @@ fn print_outcome(outcome: PollOutcome, is_for_one: bool) -> Result<u8, Failure> 
         PollOutcome::Complete(summary) => {
             print_not_polled(&summary, is_for_one);
             for (patient, error) in &summary.failed {
-                eprintln!("patient {patient}: {error}");
+                eprintln!("patient {patient}: {}", VisibleLine(error));
             }
             for patient in &summary.unfinished {
                 eprintln!("patient {patient}: {}", PollSummary::UNFINISHED);

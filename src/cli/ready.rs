@@ -45,7 +45,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         )
     })?;
     if arguments.json {
-        print_line(&text)?;
+        print_line(text.trim_end())?;
     } else {
         response.reasons.iter().try_for_each(print_line)?;
         if response.ready {

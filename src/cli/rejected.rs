@@ -46,13 +46,10 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
             continue;
         }
         print_line(format_args!(
-            "patient {}  {}  last seen {}  {}\n    {}",
-            entry.patient,
-            entry.rejected.series_type,
-            entry.last_seen,
-            entry.rejected.reason,
-            entry.rejected.sample
+            "patient {}  {}  last seen {}  {}",
+            entry.patient, entry.rejected.series_type, entry.last_seen, entry.rejected.reason,
         ))?;
+        print_line(format_args!("    {}", entry.rejected.sample))?;
     }
     Ok(0)
 }

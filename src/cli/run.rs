@@ -11,6 +11,7 @@ use crate::cli::{
     adherence, admin, adopt, alerts, audit, backup, catalog, convert, dataset, doctor, export, help_examples,
     invite, man, observations, patient, poll, ready, rejected, seed_and_migrate, settings,
 };
+use crate::common::visible::VisibleLine;
 use crate::common::{failure::Failure, stdout};
 use crate::config::{environment::Environment, flags::Flags};
 use crate::daemon::run;
@@ -145,7 +146,9 @@ pub fn main() -> ExitCode {
     match runtime.block_on(run(arguments)) {
         Ok(code) => code.into(),
         Err(failure) => {
-            eprintln!("{failure}");
+            for line in failure.to_string().lines() {
+                eprintln!("{}", VisibleLine(line));
+            }
             failure.code.into()
         }
     }

@@ -55,7 +55,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
                 if json {
                     print_json(&document(setting, &snapshot))?;
                 } else {
-                    print_line(format_args!("{}\n    {}", line(setting, &snapshot), setting.about))?;
+                    print_line(line(setting, &snapshot))?;
+                    print_line(format_args!("    {}", setting.about))?;
                 }
             }
         }
@@ -93,7 +94,7 @@ fn read_first_line() -> Result<String, Failure> {
 async fn change(session: &Session, setting: &'static Setting, value: Option<String>) -> Result<(), Failure> {
     let now = session.clock.now();
     let shown = setting.mask(value.as_deref().unwrap_or(setting.default)).to_owned();
-    let detail = format!("{} = {shown}", setting.key);
+    let (line, detail) = (format!("{} = {shown}", setting.key), setting.audit_detail(value.as_deref()));
     let key = session.config.secret_key.as_ref();
     let value = value.map(|value| setting.to_stored(key, value)).transpose()?;
     let store = session.store()?;
@@ -102,8 +103,8 @@ async fn change(session: &Session, setting: &'static Setting, value: Option<Stri
             Some(value) => setting::set(db, setting.key, value)?,
             None => setting::unset(db, setting.key).map(drop)?,
         }
-        audit::record(db, now, Actor::CommandLine, "settings.set", None, &detail)?;
-        Ok(detail)
+        audit::record(db, now, Actor::CommandLine, "settings.set", None, detail)?;
+        Ok(line)
     };
     print_line(store.write(write).await?)
 }

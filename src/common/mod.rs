@@ -15,3 +15,4 @@ pub(crate) mod response_body;
 pub(crate) mod stdout;
 pub(crate) mod suggest;
 pub mod time;
+pub(crate) mod visible;

@@ -2,10 +2,16 @@
 
 use std::io::{ErrorKind, Write};
 
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, visible::VisibleLine};
 
+/// Prints one line. Control characters and direction marks in it, which may come from OW, JHE or a person, are escaped.
 pub(crate) fn print_line(line: impl std::fmt::Display) -> Result<(), Failure> {
-    check_write(writeln!(std::io::stdout().lock(), "{line}")).map(drop)
+    check_write(writeln!(std::io::stdout().lock(), "{}", VisibleLine(line))).map(drop)
+}
+
+/// Prints lines that the program has laid out. Text of others in them is a [`VisibleLine`].
+pub(crate) fn print_layout(lines: &str) -> Result<(), Failure> {
+    check_write(writeln!(std::io::stdout().lock(), "{lines}")).map(drop)
 }
 
 /// Prints a JSON document on one line.

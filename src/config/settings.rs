@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::common::time::{Timestamp, format_duration, parse_duration};
 use crate::common::{failure::Failure, suggest::nearest};
 use crate::config::base_url::BaseUrl;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::data_source_names::DataSourceNames;
 use crate::secrets::sealing::{self, SealingKey};
 
@@ -179,6 +180,24 @@ impl Setting {
             ));
         }
         if self.is_secret() { sealing::seal_setting(key, self.key, &value) } else { Ok(value) }
+    }
+
+    /// Returns the audit's words for a change. Texts, addresses and secrets are not recorded.
+    pub fn audit_detail(&self, value: Option<&str>) -> AuditDetail {
+        let detail = AuditDetail::from(self.key).with("=");
+        let Some(value) = value else { return detail.with(self.default) };
+        let fixed = self.choices().iter().copied().chain([OFF]).find(|choice| *choice == value);
+        match (fixed, &self.kind) {
+            (Some(choice), _) => detail.with(choice),
+            (_, ValueKind::Duration(..) | ValueKind::DurationOrOff(..)) => {
+                parse_duration(value).map_or(detail.clone(), |length| detail.with(length))
+            }
+            (_, ValueKind::Count(..)) => {
+                value.parse::<u64>().map_or(detail.clone(), |count| detail.with(count))
+            }
+            _ if value.is_empty() => detail.with("(empty)"),
+            _ => detail.with("(set)"),
+        }
     }
 
     /// Returns all values of a setting with fixed choices.

@@ -25,6 +25,8 @@ const RECHECK_INTERVAL: Duration = Duration::from_mins(5);
 /// The daemon checks this often whether a backup is due, and retries a failed one after the longer time.
 const BACKUP_CHECK: Duration = Duration::from_mins(1);
 const BACKUP_RETRY: Duration = Duration::from_mins(10);
+/// Repeated page views and the like are counted in memory for this long.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
 /// The interval between two rounds of alerts, besides the one after each tick.
 const ALERT_INTERVAL: Duration = Duration::from_secs(30);
 /// What a crash may forget: the last use of a session or an API token.
@@ -199,6 +201,21 @@ impl Daemon {
             if self.cancel.is_cancelled() {
                 return;
             }
+        }
+    }
+
+    /// Writes the counts of repeated audit events. The shutdown writes the last ones.
+    pub(crate) async fn count_repeated_events(&self) {
+        while !self.cancel.is_cancelled() {
+            self.cancel.run_until_cancelled(sleep(AUDIT_INTERVAL)).await;
+            self.write_repeated_events().await;
+        }
+    }
+
+    pub(crate) async fn write_repeated_events(&self) {
+        let now = self.app.clock.now();
+        if let Err(error) = self.app.repeated_events.write(&self.app.store, now).await {
+            tracing::warn!("repeated audit events could not be written: {error}");
         }
     }
 

@@ -52,9 +52,10 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
     tracing::info!("listening on http://{}", daemon.app.live.config().bind);
     if let Some(link) = first_link {
         // To the terminal and not to the log, which is stored and passed around.
-        print_line(format_args!(
-            "Nobody can sign in yet. This address signs the first operator in, once:\n\n    {link}\n"
-        ))?;
+        let about = "Nobody can sign in yet. This address signs the first operator in, once:";
+        for line in [about, "", &format!("    {link}"), ""] {
+            print_line(line)?;
+        }
     }
     // Clears the systemd status that the opening of the store may have set.
     notify(&[NotifyState::Ready, NotifyState::Status("")]);
@@ -86,6 +87,7 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
             Box::pin(cancel.run_until_cancelled(daemon.check_bucket())),
             daemon.make_backups(),
             daemon.write_last_use(),
+            daemon.count_repeated_events(),
             Box::pin(cancel.run_until_cancelled(daemon.send_alerts())),
             Box::pin(daemon.follow_hints()),
             Box::pin(daemon.read_historical_data()),
@@ -202,6 +204,7 @@ impl Daemon {
             _ = async { tokio::join!(loops, server, stopping) } => tracing::info!("stopped"),
             () = deadline => tracing::warn!("stopped before the tick could end; what was committed stays"),
         }
+        self.write_repeated_events().await;
     }
 }
 

@@ -147,20 +147,25 @@ fn announce(
         sim.url()
     ))?;
     let lifetime = if session.flags.data_dir.is_some() { "kept" } else { "removed at the end" };
-    print_line(format_args!("Data directory: {directory} ({lifetime})\n"))?;
+    print_line(format_args!("Data directory: {directory} ({lifetime})"))?;
+    print_line("")?;
     match sign_in {
         Some(link) => {
-            print_line(format_args!(
-                "Open this address in a browser; it signs you in, once:\n\n    {link}\n"
-            ))?;
+            for line in
+                ["Open this address in a browser; it signs you in, once:", "", &format!("    {link}"), ""]
+            {
+                print_line(line)?;
+            }
         }
         None => print_line(format_args!("Open http://{address}/admin in a browser, and sign in as before."))?,
     }
     print_line(
-        "Then add a study, add a patient, invite, and open the link in a private window. Ctrl-C ends it.\n",
+        "Then add a study, add a patient, invite, and open the link in a private window. Ctrl-C ends it.",
     )?;
+    print_line("")?;
     // The full path: with `cargo run` the program is below target/, where no shell looks for it.
     let program =
         std::env::current_exe().map_or_else(|_| "jhe-ow".to_owned(), |path| path.display().to_string());
-    print_line(format_args!("In another terminal:\n  {program} observations --data-dir {directory}"))
+    print_line("In another terminal:")?;
+    print_line(format_args!("  {program} observations --data-dir {directory}"))
 }

@@ -15,6 +15,7 @@ use crate::common::time::{Timestamp, format_duration};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::export::{exporter::try_lock, look_up::split_revision};
 use crate::jhe::{client::Jhe, error::JheError, observations::JheObservation};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::catalog::code::{CODES, Code};
 use crate::model::{account::Actor, observation::StreamInfo, patient::PatientId};
 use crate::omh::identity::sample_uuid;
@@ -73,6 +74,20 @@ impl std::ops::AddAssign for AdoptionCounts {
         self.unreadable += other.unreadable;
         self.duplicates += other.duplicates;
         self.taken_out += other.taken_out;
+    }
+}
+
+impl AdoptionCounts {
+    fn audit_detail(&self) -> AuditDetail {
+        let counts = [
+            ("seen", self.seen),
+            ("adopted", self.adopted),
+            ("ours", self.ours),
+            ("unreadable", self.unreadable),
+            ("duplicates", self.duplicates),
+            ("taken-out", self.taken_out),
+        ];
+        counts.into_iter().fold(AuditDetail::default(), |detail, (name, count)| detail.with(name).with(count))
     }
 }
 
@@ -149,8 +164,14 @@ impl Adopter {
         if !self.dry_run {
             let now = self.clock.now();
             let record = move |db: &_| {
-                let detail = counts.to_string();
-                audit::record(db, now, Actor::CommandLine, "export.adopt", Some(one.patient), &detail)
+                audit::record(
+                    db,
+                    now,
+                    Actor::CommandLine,
+                    "export.adopt",
+                    Some(one.patient),
+                    counts.audit_detail(),
+                )
             };
             self.store.write(record).await?;
         }

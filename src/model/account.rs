@@ -92,7 +92,7 @@ pub enum VisibleTo {
 
 /// The author of an audit entry. It holds a number and no name, so that the erasure of a person leaves the
 /// audit intact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Actor {
     CommandLine,
     Account(AccountId),

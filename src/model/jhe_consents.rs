@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::common::time::Timestamp;
+use crate::common::visible::strip_misleading;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,10 +115,10 @@ pub struct JhePatient {
 }
 
 impl JhePatient {
-    /// Returns given and family name.
+    /// Returns given and family name, without characters that change the text around them.
     pub fn name(&self) -> String {
         let parts = [self.name_given.as_deref(), self.name_family.as_deref()];
         let name: Vec<&str> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-        if name.is_empty() { format!("JHE patient {}", self.id) } else { name.join(" ") }
+        if name.is_empty() { format!("JHE patient {}", self.id) } else { strip_misleading(&name.join(" ")) }
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod account;
 pub(crate) mod activity_context;
 pub(crate) mod alert;
+pub(crate) mod audit_detail;
 pub mod bucket_day;
 pub mod catalog;
 pub(crate) mod chart_data;

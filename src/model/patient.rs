@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use crate::common::time::{ZoneOffset, time_zone};
+use crate::common::visible::strip_misleading;
 
 /// The patient's id in this daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,10 +97,14 @@ impl fmt::Display for OwUser {
 /// The longest name in characters.
 const MAX_NAME_LENGTH: usize = 200;
 
-/// Checks a name of one line and trims it.
+/// Checks a name of one line, trims it, and removes direction marks.
 pub fn parse_name(text: &str) -> Result<String, String> {
+    if text.trim().chars().any(char::is_control) {
+        return Err("give a name, on one line".to_owned());
+    }
+    let text = strip_misleading(text);
     let text = text.trim();
-    if text.is_empty() || text.chars().any(char::is_control) {
+    if text.is_empty() {
         return Err("give a name, on one line".to_owned());
     }
     if text.chars().count() > MAX_NAME_LENGTH {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::common::failure::Failure;
+use crate::model::audit_detail::AuditPart;
 
 const BYTES: usize = 32;
 /// Characters of a token: [`BYTES`] in base64url without padding.
@@ -96,6 +97,12 @@ impl TokenHash {
             let _ = write!(text, "{byte:02x}");
             text
         })
+    }
+}
+
+impl AuditPart for TokenHash {
+    fn into_text(self) -> String {
+        self.hex()
     }
 }
 

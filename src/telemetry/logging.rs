@@ -3,12 +3,14 @@
 use std::io::IsTerminal;
 
 use tracing::{Level, Metadata};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, visible::VisibleLine};
 use crate::config::load::{Config, LogFormat};
 
 /// The running logger, whose level can change.
@@ -27,7 +29,16 @@ pub(crate) fn start(config: &Config) -> Result<Logging, Failure> {
     };
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = if pretty {
-        lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()
+        let fields = debug_fn(|writer, field, value| {
+            // Text of others must not begin a line of its own or move the cursor.
+            let value = VisibleLine(format_args!("{value:?}"));
+            match field.name() {
+                "message" => write!(writer, "{value}"),
+                name => write!(writer, "{name}={value}"),
+            }
+        });
+        let fields = fields.delimited(" ");
+        lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).fmt_fields(fields).boxed()
     } else {
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };

@@ -7,6 +7,7 @@ use warp::reply::Response;
 
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::state::App;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::{account::Actor, patient::PatientId};
 use crate::ow::connector::{CallError, CallbackOutcome};
 use crate::secrets::token::TokenHash;
@@ -113,13 +114,13 @@ async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     }
     let complete = connect_device::completion_url(app, provider);
     let outcome = ow.forward_callback(provider, &request.raw_query, &complete).await;
-    let result = match outcome.unwrap_or_else(|error| CallbackOutcome::Failed(error.to_string())) {
-        CallbackOutcome::Connected => "connected",
-        CallbackOutcome::Refused => "refused",
-        CallbackOutcome::Stale => "stale",
+    let (result, action) = match outcome.unwrap_or_else(|error| CallbackOutcome::Failed(error.to_string())) {
+        CallbackOutcome::Connected => ("connected", "device.connected"),
+        CallbackOutcome::Refused => ("refused", "device.refused"),
+        CallbackOutcome::Stale => ("stale", "device.stale"),
         CallbackOutcome::Failed(reason) => {
             tracing::warn!(patient = %started.patient, provider, "the authorization failed: {reason}");
-            "failed"
+            ("failed", "device.failed")
         }
     };
     let (patient, provider_name) = (started.patient, started.provider);
@@ -127,8 +128,8 @@ async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         if result != "connected" {
             device_connection::delete_authorizing(db, patient, &provider_name)?;
         }
-        let (actor, action) = (Actor::Patient(patient), format!("device.{result}"));
-        audit::record(db, now, actor, &action, Some(patient), &provider_name)
+        let detail = AuditDetail::default().with_provider(&provider_name);
+        audit::record(db, now, Actor::Patient(patient), action, Some(patient), detail)
     };
     app.store.write(record).await?;
     Ok(to_complete(provider, result))

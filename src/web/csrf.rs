@@ -5,10 +5,9 @@ use std::time::Duration;
 use http::{StatusCode, header};
 use warp::reply::Response;
 
-use crate::app::state::App;
+use crate::app::{repeated_events::AuditEvent, state::App};
 use crate::model::account::Actor;
 use crate::secrets::token::Token;
-use crate::store::privacy::audit;
 use crate::web::response::{Refusal, TokenCookie, with_cookie};
 use crate::web::{layout::FORM_TOKEN, request::Request};
 
@@ -65,9 +64,8 @@ async fn check_form(
     tracing::warn!(client = %request.client, path = request.path, "a form was refused: {reason}");
     // A visitor could fill the audit with refusals.
     if actor != Actor::Visitor {
-        let (now, detail) = (app.clock.now(), format!("{reason}: {}", request.path));
-        let record = move |db: &_| audit::record(db, now, actor, "form.refused", None, &detail);
-        app.store.write(record).await?;
+        let event = AuditEvent { actor, action: "form.refused", patient: None, detail: reason.into() };
+        app.repeated_events.record(&app.store, event, app.clock.now()).await?;
     }
     Err(Refusal::new(
         StatusCode::FORBIDDEN,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::consent_reconciliation::{
     ConsentChange, JheAnswer, JheConsentSnapshot, OpenConsent, StoredConsent, decide,
 };
@@ -303,8 +304,8 @@ fn grant(db: &Connection, scope: &RequestedConsent, at: Timestamp, requested: Ti
     let covers_from = consent::find_covers_from(db, at)?;
     db.prepare_cached(insert)?.execute(params![patient, code, study, at, requested, text, covers_from])?;
     let Some(text) = text else { return Ok(()) };
-    let detail = format!("{name} study {study} text {}", text.hex());
-    audit::record(db, requested, Actor::Patient(patient), "consent.grant", Some(patient), &detail)
+    let detail = AuditDetail::default().with_code(name).with("study").with(study).with("text").with(text);
+    audit::record(db, requested, Actor::Patient(patient), "consent.grant", Some(patient), detail)
 }
 
 /// Parks or releases the outbox rows of a scope, as the patient's consent says now.

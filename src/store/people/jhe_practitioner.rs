@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor, Role};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::{jhe_practitioner::Practitioner, patient::parse_name};
 use crate::store::people::account;
 use crate::store::people::session::{self, Holder};
@@ -28,7 +29,14 @@ pub fn upsert(db: &Connection, who: &Practitioner, now: Timestamp) -> StoreResul
         Some(known) => (known.role != role).then_some("account.change"),
     };
     if let Some(action) = action {
-        audit::record(db, now, Actor::Account(id), action, None, &format!("account {id} {role} by JHE"))?;
+        audit::record(
+            db,
+            now,
+            Actor::Account(id),
+            action,
+            None,
+            AuditDetail::from("account").with(id).with(role).with("by JHE"),
+        )?;
     }
     Ok(id)
 }

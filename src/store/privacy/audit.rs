@@ -4,22 +4,24 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
 use crate::model::account::{Actor, Role, VisibleTo};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::PatientId;
 use crate::store::privacy::audit_chain;
 use crate::store::privacy::audit_entry::{AuditEntry, from_row};
 use crate::store::{error::StoreResult, people::visibility};
 
-/// Appends an entry. `action` and `detail` hold fixed words and ids only.
+/// Appends an entry. The types allow fixed words, numbers and opaque ids only.
 pub fn record(
     db: &Connection,
     at: Timestamp,
     actor: Actor,
-    action: &str,
+    action: &'static str,
     patient: Option<PatientId>,
-    detail: &str,
+    detail: impl Into<AuditDetail>,
 ) -> StoreResult<()> {
     let (last, previous_hash) = audit_chain::find_last(db)?;
-    let (actor, action, detail) = (actor.to_string(), action.to_owned(), detail.to_owned());
+    let detail: AuditDetail = detail.into();
+    let (actor, action, detail) = (actor.to_string(), action.to_owned(), detail.as_str().to_owned());
     let entry = AuditEntry { id: last + 1, at, actor, action, patient, detail };
     let hash = audit_chain::hash_entry(&previous_hash, &entry);
     db.prepare_cached(

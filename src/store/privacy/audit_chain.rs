@@ -138,7 +138,7 @@ mod tests {
     use crate::store::engine::open::in_memory;
     use crate::store::privacy::audit;
 
-    fn record(db: &Connection, detail: &str) {
+    fn record(db: &Connection, detail: &'static str) {
         audit::record(db, Timestamp::from_micros(7), Actor::CommandLine, "test", None, detail).unwrap();
     }
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::config::settings::AFTER_WITHDRAWAL;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::{account::Actor, catalog::series::SERIES, patient::PatientId};
 use crate::store::error::StoreResult;
 use crate::store::privacy::{audit, erasure};
@@ -79,8 +80,8 @@ pub fn begin_due_erasures(db: &Connection, after: Duration, now: Timestamp) -> S
             params![now, one.patient, one.code_id],
         )?;
         erasure::with_secure_delete(db, || delete_derived_rows(db, one.patient, one.code_id, &one.code))?;
-        let detail = format!("{}, withdrawn at {}", one.code, one.withdrawn);
-        audit::record(db, now, Actor::Daemon, "data.erase", Some(one.patient), &detail)?;
+        let detail = AuditDetail::default().with_code(&one.code).with("withdrawn at").with(one.withdrawn);
+        audit::record(db, now, Actor::Daemon, "data.erase", Some(one.patient), detail)?;
     }
     Ok(due.len())
 }

@@ -6,6 +6,7 @@ use warp::reply::Response;
 use crate::alerts::mail;
 use crate::app::state::App;
 use crate::common::time::Timestamp;
+use crate::model::audit_detail::AuditDetail;
 use crate::store::people::session::{self, StaffSession};
 use crate::store::people::{account, second_factor};
 use crate::store::{error::StoreError, privacy::audit};
@@ -154,7 +155,7 @@ async fn set_email(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Ha
     let (id, who, now) = (staff.account().id, staff.actor(), app.clock.now());
     let write = move |db: &_| {
         account::set_email(db, id, &email)?;
-        audit::record(db, now, who, "account.email", None, &format!("account {id}"))
+        audit::record(db, now, who, "account.email", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
     Ok(see_other("/admin/account?done=email#notices"))
@@ -174,7 +175,7 @@ async fn end_sessions(app: &App, request: &Request, staff: &Staff) -> HandlerRes
             Some(one) => session::delete_one(db, id, one)?,
             None => session::delete_others(db, id, Some(own))?,
         }
-        audit::record(db, now, who, "session.end", None, &format!("account {id}"))
+        audit::record(db, now, who, "session.end", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
     Ok(see_other("/admin/account?done=ended#browsers"))

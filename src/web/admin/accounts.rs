@@ -10,6 +10,7 @@ use crate::app::state::App;
 use crate::common::counted::counted;
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor, Role, VisibleTo};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::parse_name;
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::{Token, TokenHash};
@@ -185,7 +186,14 @@ fn save_role(
     study::find(db, study)?;
     account::set_study_role(db, id, study, role)?;
     let role = role.map_or(NO_ROLE, Role::as_str);
-    audit::record(db, now, who, "account.role", None, &format!("account {id} {role} study {study}"))
+    audit::record(
+        db,
+        now,
+        who,
+        "account.role",
+        None,
+        AuditDetail::from("account").with(id).with(role).with("study").with(study),
+    )
 }
 
 async fn add(app: &App, request: &Request, operator: &Confirmed<Operator>) -> HandlerResult {
@@ -199,8 +207,9 @@ async fn add(app: &App, request: &Request, operator: &Confirmed<Operator>) -> Ha
         let write = move |db: &_| {
             let id = account::insert(db, &wanted, is_operator, now)?;
             account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;
-            let operator = if is_operator { " operator" } else { "" };
-            audit::record(db, now, who, "account.add", None, &format!("account {id}{operator}"))?;
+            let detail = AuditDetail::from("account").with(id);
+            let detail = if is_operator { detail.with(Role::Operator) } else { detail };
+            audit::record(db, now, who, "account.add", None, detail)?;
             role.filter(|_| !is_operator).map_or(Ok(()), |role| save_role(db, id, role, who, now))
         };
         match app.store.write(write).await {
@@ -271,9 +280,10 @@ async fn update_account(
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         account::update(db, id, is_operator, is_disabled)?;
-        let operator = if is_operator { " operator" } else { "" };
-        let disabled = if is_disabled { " disabled" } else { "" };
-        audit::record(db, now, who, "account.change", None, &format!("account {id}{operator}{disabled}"))
+        let detail = AuditDetail::from("account").with(id);
+        let detail = if is_operator { detail.with(Role::Operator) } else { detail };
+        let detail = if is_disabled { detail.with("disabled") } else { detail };
+        audit::record(db, now, who, "account.change", None, detail)
     };
     let written = app.store.write(write).await;
     written.map_err(|error| Refusal::from(error).link("/admin/accounts", "Accounts"))?;
@@ -284,7 +294,7 @@ async fn insert_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         account::insert_sign_in_link(db, id, hash, LinkOrigin::Person, now.plus(LINK_LIFETIME))?;
-        audit::record(db, now, who, "account.link", None, &format!("account {id}"))
+        audit::record(db, now, who, "account.link", None, AuditDetail::from("account").with(id))
     };
     Ok(app.store.write(write).await?)
 }
@@ -293,7 +303,7 @@ async fn end_sessions(app: &App, staff: &Staff, id: AccountId) -> HandlerResult 
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         session::delete_all(db, Holder::Account(id))?;
-        audit::record(db, now, who, "session.end", None, &format!("account {id}"))
+        audit::record(db, now, who, "session.end", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
     Ok(see_other("/admin/accounts?done=ended"))

@@ -95,7 +95,7 @@ pub(crate) fn insert_session(
     db: &Connection,
     account: AccountId,
     row: &NewStaffSession,
-    how: &str,
+    how: &'static str,
     now: Timestamp,
 ) -> StoreResult<bool> {
     audit::record(db, now, Actor::Account(account), "sign-in", None, how)?;

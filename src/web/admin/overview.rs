@@ -19,7 +19,9 @@ use crate::store::operations::run_history::{self, PollRun};
 use crate::store::operations::{silence, tick_lock};
 use crate::store::{engine::setting, error::StoreError, privacy::restored as restored_store};
 use crate::web::access::{STAFF, Staff};
-use crate::web::admin::staff::{PAGE, no_patients_text, record_view, render_refreshing_page, split_page};
+use crate::web::admin::staff::{
+    PAGE, no_patients_text, record_view, render_refreshing_page, split_page, view_event,
+};
 use crate::web::admin::{export::ExportSummary, payloads::PayloadSummary, restored};
 use crate::web::chart::sparkline::render_sparkline;
 use crate::web::chart::study_totals::{Activity, ActivityPeriod};
@@ -64,7 +66,10 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let sees_everybody = visible_to == VisibleTo::Everybody;
     let progress = TickProgress::current(app, &shown, request).filter(|_| sees_everybody);
     let refresh = progress.as_ref().and_then(TickProgress::refresh_seconds);
-    if refresh.is_none() || app.page_views.should_record(staff.account().id, now) {
+    // A page that refreshes itself is one view for ten minutes.
+    let is_refreshed =
+        refresh.is_some() && app.repeated_events.is_recorded(&view_event(staff, "overview.view", None), now);
+    if !is_refreshed {
         record_view(app, staff, "overview.view", None).await?;
     }
     let (lines, more) = split_page(lines);

@@ -5,6 +5,7 @@ use maud::html;
 use warp::reply::Response;
 
 use crate::app::state::App;
+use crate::model::audit_detail::AuditDetail;
 use crate::secrets::password;
 use crate::store::people::{account, session};
 use crate::store::{error::StoreError, privacy::audit};
@@ -84,7 +85,7 @@ async fn set_password(app: &App, request: &Request, staff: &Staff) -> HandlerRes
     let save = move |db: &_| {
         account::set_password(db, id, &hash, Some(keep))?;
         session::confirm(db, keep, now)?;
-        audit::record(db, now, who, "password.set", None, &format!("account {id}"))
+        audit::record(db, now, who, "password.set", None, AuditDetail::from("account").with(id))
     };
     app.store.write(save).await?;
     Ok(see_other("/admin?done=password"))

@@ -6,6 +6,7 @@ use qrcode::{QrCode, render::svg};
 use warp::reply::Response;
 
 use crate::app::{second_factor as service, state::App};
+use crate::model::audit_detail::AuditDetail;
 use crate::secrets::second_factor::{
     CodeCheck, RECOVERY_CODES, TotpSecret, generate_recovery_codes, hash_recovery_code, parse_code,
 };
@@ -126,7 +127,7 @@ async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Handl
     let who = staff.actor();
     let write = move |db: &_| {
         second_factor::set(db, id, &sealed, &hashes)?;
-        audit::record(db, now, who, "second-factor.set", None, &format!("account {id}"))
+        audit::record(db, now, who, "second-factor.set", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
     Ok(render_recovery_codes(app, staff, &codes))
@@ -153,7 +154,7 @@ async fn renew_recovery_codes(app: &App, _: &Request, staff: &Confirmed<Staff>) 
     let (id, who, now) = (staff.account().id, staff.actor(), app.clock.now());
     let write = move |db: &_| {
         second_factor::replace_recovery_codes(db, id, &hashes)?;
-        audit::record(db, now, who, "recovery-codes.make", None, &format!("account {id}"))
+        audit::record(db, now, who, "recovery-codes.make", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
     Ok(render_recovery_codes(app, staff, &codes))
@@ -163,7 +164,7 @@ async fn remove(app: &App, _: &Request, staff: &Confirmed<Staff>) -> HandlerResu
     let (id, who, now) = (staff.account().id, staff.actor(), app.clock.now());
     let write = move |db: &_| {
         if second_factor::remove(db, id)? {
-            audit::record(db, now, who, "second-factor.remove", None, &format!("account {id}"))?;
+            audit::record(db, now, who, "second-factor.remove", None, AuditDetail::from("account").with(id))?;
         }
         Ok(())
     };

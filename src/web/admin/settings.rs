@@ -170,13 +170,13 @@ async fn set(app: &App, request: &Request, operator: &Confirmed<Operator>) -> Ha
         }
     };
     let (who, now) = (staff.actor(), app.clock.now());
-    let shown = setting.mask(value.as_deref().unwrap_or(setting.default)).to_owned();
+    let detail = setting.audit_detail(value.as_deref());
     let write = move |db: &_| {
         match &value {
             Some(value) => setting::set(db, setting.key, value)?,
             None => setting::unset(db, setting.key).map(drop)?,
         }
-        audit::record(db, now, who, "settings.set", None, &format!("{} = {shown}", setting.key))
+        audit::record(db, now, who, "settings.set", None, detail)
     };
     app.store.write(write).await?;
     Ok(see_other(&format!("/admin/settings?done={0}#{0}", setting.key)))

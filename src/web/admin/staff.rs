@@ -5,10 +5,10 @@ use std::time::Duration;
 use maud::Markup;
 use warp::reply::Response;
 
-use crate::app::state::App;
+use crate::app::{repeated_events::AuditEvent, state::App};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::PatientId;
 use crate::secrets::token::Token;
-use crate::store::privacy::audit;
 use crate::web::access::{STAFF_COOKIE, Staff};
 use crate::web::layout::{self, PageFrame};
 use crate::web::response::{Refusal, TokenCookie, html, with_cookie};
@@ -30,8 +30,13 @@ pub(crate) async fn record_view(
     action: &'static str,
     patient: Option<PatientId>,
 ) -> Result<(), Refusal> {
-    let (who, now) = (staff.actor(), app.clock.now());
-    Ok(app.store.write(move |db| audit::record(db, now, who, action, patient, "")).await?)
+    let event = view_event(staff, action, patient);
+    Ok(app.repeated_events.record(&app.store, event, app.clock.now()).await?)
+}
+
+/// Returns the audit event of a page view.
+pub(crate) fn view_event(staff: &Staff, action: &'static str, patient: Option<PatientId>) -> AuditEvent {
+    AuditEvent { actor: staff.actor(), action, patient, detail: AuditDetail::default() }
 }
 
 /// Cuts a list, read with one row more than a page holds, to one page. The flag says that more rows exist.

@@ -6,6 +6,7 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::model::account::Role;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::catalog::{code as code_table, series};
 use crate::model::patient::{normalize_time_zone, parse_name};
 use crate::model::study::{Scope, StudyId, Terms};
@@ -333,7 +334,7 @@ async fn save(
                 Some(id) => (study::update(db, id, &wanted).map(|()| id)?, "study.change"),
                 None => (study::insert(db, &wanted, now)?, "study.add"),
             };
-            audit::record(db, now, who, action, None, &format!("study {study}"))?;
+            audit::record(db, now, who, action, None, AuditDetail::from("study").with(study))?;
             Ok(study)
         };
         match app.store.write(write).await {

@@ -5,6 +5,7 @@ use warp::reply::Response;
 
 use crate::app::{connect_device as devices, connect_device::ConnectError, patient_tokens, state::App};
 use crate::common::time::Timestamp;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::study::{Scope, StudyId};
 use crate::model::{account::Actor, patient::PatientId};
 use crate::store::people::session::{self, Holder};
@@ -149,9 +150,12 @@ fn record_withdrawal(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     consent::withdraw(db, id, code, consent::WithdrawFrom::Study(study), now)?;
-    let study = study.map_or_else(|| "none".to_owned(), |id| id.to_string());
-    let detail = format!("{code} study {study}");
-    audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), &detail)?;
+    let detail = AuditDetail::default().with_code(code).with("study");
+    let detail = match study {
+        Some(study) => detail.with(study),
+        None => detail.with("none"),
+    };
+    audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
     consent::has_withdrawn_all(db, id)
 }
 

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::app::state::App;
 use crate::common::time::{Timestamp, format_duration};
 use crate::config::settings::Settings;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::study::{Scope, Study, StudyId};
 use crate::model::{account::Actor, catalog::source, patient::PatientId};
 use crate::secrets::token::TokenHash;
@@ -214,8 +215,9 @@ pub(crate) fn record_grants(
     let basis = GrantBasis { study: Some(question.study.id), text: Some(wording) };
     for scope in scopes {
         if consent::grant(db, patient, &scope.code, basis, now)? {
-            let detail = format!("{} study {} text {}", scope.code, question.study.id, wording.hex());
-            audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), &detail)?;
+            let detail = AuditDetail::default().with_code(&scope.code).with("study").with(question.study.id);
+            let detail = detail.with("text").with(wording);
+            audit::record(db, now, Actor::Patient(patient), "consent.grant", Some(patient), detail)?;
         }
     }
     Ok(())

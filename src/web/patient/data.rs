@@ -6,19 +6,24 @@ use maud::html;
 use tokio::sync::mpsc;
 use warp::reply::Reply;
 
-use crate::app::state::App;
+use crate::app::{repeated_events::AuditEvent, state::App};
 use crate::common::{csv_line::csv_line, time::time_zone_or_utc};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::{patient::PatientRef, study::Enrolment};
 use crate::omh::render;
 use crate::store::people::{patient as patients, study};
 use crate::store::samples::observation::{self, ObservationFilter};
-use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
+use crate::store::{engine::store::Store, error::StoreError};
 use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::chart::charts::{ChartedSeries, Charts};
 use crate::web::chart::{overview::MeasurementOverview, period::Period};
 use crate::web::route::{Route, get};
-use crate::web::{patient::signed_in::page_response, request::Request, response::HandlerResult};
+use crate::web::{
+    patient::signed_in::page_response,
+    request::Request,
+    response::{HandlerResult, Refusal},
+};
 
 /// Chunks that wait for a slow reader; each is one step of reading the store.
 const QUEUED_CHUNKS: usize = 2;
@@ -49,8 +54,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
         Ok((MeasurementOverview::load(db, &rows, id, &zone, now)?, charts))
     };
     let (overview, charts) = app.store.read(read).await?;
-    let who = patient.actor();
-    app.store.write(move |db| audit::record(db, now, who, "data.view", Some(id), "")).await?;
+    record_read(app, patient, "data.view").await?;
     let body = html! {
         h1 { "Your data" }
         (overview.render("#"))
@@ -67,11 +71,17 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     Ok(page_response(app, "Your data", &body))
 }
 
+async fn record_read(app: &App, patient: &SignedInPatient, action: &'static str) -> Result<(), Refusal> {
+    let (actor, detail) = (patient.actor(), AuditDetail::default());
+    let event = AuditEvent { actor, action, patient: Some(patient.id()), detail };
+    Ok(app.repeated_events.record(&app.store, event, app.clock.now()).await?)
+}
+
 /// Sends everything, in constant memory.
 async fn download(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
     let format = if request.path.contains(".csv") { DownloadFormat::Csv } else { DownloadFormat::Omh };
-    let (id, now, who) = (patient.id(), app.clock.now(), patient.actor());
-    app.store.write(move |db| audit::record(db, now, who, "data.download", Some(id), "")).await?;
+    let id = patient.id();
+    record_read(app, patient, "data.download").await?;
     let filter = ObservationFilter { patient: Some(id), ..ObservationFilter::default() };
     let stream_filter = filter.clone();
     let streams = app.store.read(move |db| observation::list_streams(db, &stream_filter)).await?;

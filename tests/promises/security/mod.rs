@@ -1,7 +1,9 @@
 //! Access, sessions, the OAuth proxy, and secrets.
 
 mod access;
+mod audit_entries;
 mod leaks;
+mod misleading_text;
 mod oauth_proxy;
 mod passwords;
 mod roles;

@@ -9,6 +9,7 @@ use warp::reply::Response;
 use crate::app::{invite as inviting, patient_tokens, state::App};
 use crate::common::time::Timestamp;
 use crate::model::account::Role;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{PatientId, PatientRef, parse_name};
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
@@ -298,7 +299,7 @@ async fn make_api_token(app: &App, request: &Request, patient: &Confirmed<Visibl
     let new = NewPatientToken { hash, patient: id, name: label, created_by: staff.account().id, expires };
     let write = move |db: &_| {
         let token = api_token::insert(db, &new, now)?;
-        audit::record(db, now, who, "api-token.make", Some(id), &format!("token {token}"))
+        audit::record(db, now, who, "api-token.make", Some(id), AuditDetail::from("token").with(token))
     };
     app.store.write(write).await?;
     Ok(render_one_time_secret(
@@ -321,7 +322,14 @@ async fn revoke_api_token(app: &App, request: &Request, patient: &VisiblePatient
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {
         if api_token::revoke(db, id, token, now)? {
-            audit::record(db, now, who, "api-token.revoke", Some(id), &format!("token {token}"))?;
+            audit::record(
+                db,
+                now,
+                who,
+                "api-token.revoke",
+                Some(id),
+                AuditDetail::from("token").with(token),
+            )?;
         }
         Ok(())
     };

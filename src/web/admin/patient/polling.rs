@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::app::poll_jobs::{JobState, PollJob};
 use crate::app::{background_polls, state::App};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::{account::Role, consent_intervals::Interval, patient::PatientId};
 use crate::poll::poller::BackfillRequest;
 use crate::store::privacy::audit;
@@ -79,7 +80,7 @@ fn render_job(app: &App, id: PatientId, job: &PollJob) -> Markup {
 }
 
 async fn poll(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
-    start(app, patient, "Sync", None).await
+    start(app, patient, "Sync", "sync".into(), None).await
 }
 
 async fn dismiss(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
@@ -98,20 +99,22 @@ async fn backfill(app: &App, request: &Request, patient: &VisiblePatient) -> Han
     let now = app.clock.now();
     let range = Interval { from: now.minus(Duration::from_hours(24 * days)), until: now };
     let request = BackfillRequest { name: format!("window {days}d"), range };
-    start(app, patient, &format!("Backfill of {days} days"), Some(request)).await
+    let detail = AuditDetail::from("backfill of").with(days).with("days");
+    start(app, patient, &format!("Backfill of {days} days"), detail, Some(request)).await
 }
 
 async fn start(
     app: &App,
     patient: &VisiblePatient,
     title: &str,
+    detail: AuditDetail,
     backfill: Option<BackfillRequest>,
 ) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     if !background_polls::start(app, id, title, backfill) {
         return Ok(see_other(&format!("/admin/patients/{id}?done=busy")));
     }
-    let (who, now, detail) = (staff.actor(), app.clock.now(), title.to_owned());
-    app.store.write(move |db| audit::record(db, now, who, "poll", Some(id), &detail)).await?;
+    let (who, now) = (staff.actor(), app.clock.now());
+    app.store.write(move |db| audit::record(db, now, who, "poll", Some(id), detail)).await?;
     Ok(see_other(&format!("/admin/patients/{id}?done=polling")))
 }
