@@ -83,7 +83,14 @@ pub(crate) fn route<C: Send + Sync + 'static>(
         .and(warp::body::stream())
         .then(move |admitted: Result<Admitted<C>, Response>, stream| async move {
             let mut admitted = admitted?;
-            admitted.request.body = read(stream, largest).await?;
+            let request = &mut admitted.request;
+            request.body = read(stream, largest).await?;
+            // OW's messages are JSON; all other bodies are forms.
+            if access != Access::OwSignature {
+                request
+                    .check_parameters(request.form())
+                    .map_err(|refusal| request.refusal_response(refusal))?;
+            }
             Ok(admitted)
         })
         .then(move |admitted| answer(Arc::clone(&handler), admitted))
@@ -109,6 +116,7 @@ async fn admit<C>(
     let (proxies, header) = (&config.trusted_proxies, config.client_address_header.as_ref());
     request.client = client_address(request.client, &request.headers, proxies, header);
     request.parameters = parameters;
+    request.check_parameters(&request.query).map_err(|refusal| request.refusal_response(refusal))?;
     let caller = check(&app, &mut request).await?;
     Ok(Admitted { app, request, caller })
 }

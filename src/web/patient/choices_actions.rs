@@ -128,7 +128,7 @@ async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     if active.iter().any(|entry| entry.scope == this.scope && entry.study != this.study) {
         return Ok(see_other("/clients/ow/manage?done=shared-elsewhere"));
     }
-    if !shares_nothing {
+    if !shares_nothing || !is_deliverable {
         return Ok(see_other("/clients/ow/manage?done=withdrawn"));
     }
     match devices::disconnect(app, id, patient.actor()).await {
@@ -152,7 +152,7 @@ fn record_withdrawal(
     let study = study.map_or_else(|| "none".to_owned(), |id| id.to_string());
     let detail = format!("{code} study {study}");
     audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), &detail)?;
-    consent::has_withdrawn_all(db, id)
+    Ok(!consent::find_standing(db, id)?.is_active())
 }
 
 fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: &Scope) -> Response {
@@ -175,8 +175,12 @@ fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: 
     page_response(app, "Stop sharing?", &body)
 }
 
-/// Disconnects the device; consents stay.
+/// Disconnects the device; consents stay. OW is called for a patient without a consent only if it has a device.
 async fn disconnect(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let is_sharing = devices::find_standing(app, patient.id()).await?.is_active();
+    if !is_sharing && devices::list_known_devices(app, patient.id()).await?.is_empty() {
+        return Ok(see_other("/clients/ow/manage?done=disconnected"));
+    }
     match devices::disconnect(app, patient.id(), patient.actor()).await {
         Ok(()) | Err(ConnectError::NoUser) => Ok(see_other("/clients/ow/manage?done=disconnected")),
         Err(error) => {
