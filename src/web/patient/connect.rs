@@ -7,7 +7,7 @@ use warp::reply::Response;
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::device_offers;
 use crate::app::{offer_cache::Offer, state::App};
-use crate::model::{patient::PatientId, study::Study};
+use crate::model::{consent_standing::ConsentStanding, patient::PatientId, study::Study};
 use crate::ow::connector::CallError;
 use crate::store::people::consent;
 use crate::web::access::{PATIENT, SignedInPatient};
@@ -162,11 +162,25 @@ pub(crate) async fn display_name(app: &App, patient: PatientId, provider: &str) 
     }
 }
 
+/// Tells a patient without an active consent why nothing is connected.
+pub(crate) fn nothing_shared(standing: ConsentStanding) -> &'static str {
+    match standing {
+        ConsentStanding::Withdrawn => {
+            "You have stopped sharing, so nothing is fetched and no device can be connected."
+        }
+        ConsentStanding::Suspended => {
+            "Your earlier answer has to be confirmed, so nothing is fetched and no device can be connected."
+        }
+        ConsentStanding::NeverGiven | ConsentStanding::Active => {
+            "You have not agreed to share anything yet, so no device can be connected."
+        }
+    }
+}
+
 /// Says that the answer is saved and the device can be connected later, or that a consent comes first.
 pub(crate) fn unavailable_page(app: &App, error: &ConnectError, again: &str) -> Response {
-    if let ConnectError::NoConsent(_) = error {
-        let text =
-            "You share nothing at the moment, so no device can be connected. First agree to share something.";
+    if let ConnectError::NoConsent(standing) = error {
+        let text = format!("{} First agree to share something.", nothing_shared(*standing));
         return Refusal::forbidden(text).link("/clients/ow/manage", "Your choices").into();
     }
     tracing::warn!("a patient could not be sent to a provider: {error}");

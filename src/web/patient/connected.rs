@@ -5,9 +5,10 @@ use warp::reply::Response;
 
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::state::App;
-use crate::model::patient::PatientId;
+use crate::model::{consent_standing::ConsentStanding, patient::PatientId};
 use crate::web::access::{Anyone, RATE_LIMITED, find_patient};
-use crate::web::patient::{connect::display_name, consent_questions::load_questions};
+use crate::web::patient::connect::{display_name, nothing_shared};
+use crate::web::patient::consent_questions::load_questions;
 use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
 use crate::web::route::{Route, get};
 use crate::web::{layout::length, request::Request, response::HandlerResult};
@@ -21,7 +22,7 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let Some(patient) = find_patient(app, request).await? else { return Ok(other_browser_page(app)) };
     let standing = connect_device::find_standing(app, patient.id()).await?;
     if !standing.is_active() {
-        return Ok(shares_nothing_page(app));
+        return Ok(shares_nothing_page(app, standing));
     }
     let provider = ProviderReturn::find(app, request, patient.id()).await;
     let name = &provider.name;
@@ -153,11 +154,10 @@ fn connected(name: &str, interval: &str, has_open_scopes: bool) -> TitleAndBody 
 }
 
 /// Answers a patient without an active consent; OW is not asked about the device.
-fn shares_nothing_page(app: &App) -> Response {
+fn shares_nothing_page(app: &App, standing: ConsentStanding) -> Response {
     let body = html! {
         h1 { "Nothing was connected" }
-        p { "You share nothing at the moment, so nothing is fetched. If you want to connect a device, first agree \
-             to share something." }
+        p { (nothing_shared(standing)) " If you want to connect one, first agree to share something." }
         p { a.button href="/clients/ow/manage" { "Your choices" } }
     };
     page_response(app, "Nothing was connected", &body)

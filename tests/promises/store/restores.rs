@@ -22,11 +22,6 @@ fn restore(world: &World, file: &Path, more: &[&str]) -> Ran {
     ran
 }
 
-fn consent(world: &World, patient: &str, change: &str) {
-    let ran = world.run(&["patient", "consent", patient, HEART_RATE, change]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-}
-
 fn fill(world: &World, user: &str) {
     world.sim.fill(user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
 }
@@ -56,11 +51,11 @@ fn what_the_replaced_store_knows_of_withdrawals_and_erasures_is_carried_over() {
     assert_eq!(world.created(), 48);
     let (file, name) = (backup(&world), external_id(&world, leaves));
     world.pass(HOUR);
-    consent(&world, withdraws, "--withdraw");
-    consent(&world, returns, "--withdraw");
+    world.consent(withdraws, "--withdraw");
+    world.consent(returns, "--withdraw");
     erased(&world, leaves);
     world.pass(HOUR * 2);
-    consent(&world, returns, "--grant");
+    world.consent(returns, "--grant");
     world.pass(HOUR);
     let ran = restore(&world, &file, &["--force"]);
     assert!(ran.stderr.contains("hold in this one too"), "{ran:?}");
@@ -90,7 +85,7 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
         world.created();
         let file = backup(&world);
         world.pass(HOUR);
-        consent(&world, &people[0].1, "--withdraw");
+        world.consent(&people[0].1, "--withdraw");
         if by_command {
             std::fs::remove_dir_all(world.data_dir()).unwrap();
             let ran = restore(&world, &file, &[]);
@@ -130,10 +125,10 @@ fn suspended_consents_are_never_erased_as_withdrawn_ones_and_stay_suspended_afte
     let mut world = World::new();
     let (user, patient) = world.patient();
     // An earlier grant was withdrawn, and the daemon has seen that.
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(HOUR);
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     world.pass(HOUR);
     fill(&world, &user);
     world.created();
@@ -165,11 +160,11 @@ fn withdrawn_data_that_were_erased_stay_erased_after_a_restore_and_a_new_grant()
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "1d");
     let file = backup(&world);
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(HOUR * 30);
     world.poll();
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     assert!(world.kept(&patient).is_empty());
     restore(&world, &file, &["--force"]);
     world.setting("data.after_withdrawal", "erase");
