@@ -7,9 +7,10 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
+use crate::app::webhook_warnings::WebhookWarnings;
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
 use crate::app::{page_view_log::PageViewLog, patient_token_cache::PatientTokens, poll_jobs::PollJobs};
-use crate::app::{rate_limit::RateLimits, session::Session, webhook_warnings::WebhookWarnings};
+use crate::app::{rate_limit::RateLimits, session::Session, store_probe::StoreProbe};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::config::load::Config;
 use crate::jhe::client::Jhe;
@@ -38,6 +39,7 @@ pub struct App {
     pub hints: HintQueue,
     pub webhook_warnings: WebhookWarnings,
     pub rate_limits: RateLimits,
+    pub store_probe: StoreProbe,
     pub page_views: PageViewLog,
     /// Ends all background work.
     pub cancel: CancellationToken,
@@ -73,6 +75,7 @@ impl App {
             hints: HintQueue::default(),
             webhook_warnings: WebhookWarnings::default(),
             rate_limits: RateLimits::default(),
+            store_probe: StoreProbe::default(),
             page_views: PageViewLog::default(),
             ow_limits: OwLimits::default(),
         })

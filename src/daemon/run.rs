@@ -85,6 +85,7 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
             Box::pin(cancel.run_until_cancelled(daemon.check_jhe())),
             Box::pin(cancel.run_until_cancelled(daemon.check_bucket())),
             daemon.make_backups(),
+            Box::pin(cancel.run_until_cancelled(daemon.probe_store())),
             Box::pin(cancel.run_until_cancelled(daemon.send_alerts())),
             Box::pin(daemon.follow_hints()),
             Box::pin(daemon.read_historical_data()),

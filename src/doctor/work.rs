@@ -244,7 +244,8 @@ fn describe_without_consent(not_polled: &[(PatientId, NotPolled)]) -> String {
     .into_iter()
     .filter(|(_, count)| *count > 0)
     .map(|(label, count)| format!("{label}: {count}"))
-    .collect()
+    .collect::<Vec<_>>()
+    .concat()
 }
 
 fn report_freshness(freshness: &Freshness, without_consent: &str, now: Timestamp) -> Finding {

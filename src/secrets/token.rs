@@ -18,7 +18,7 @@ pub const TOKEN_LENGTH: usize = 43;
 pub struct Token(String);
 
 /// The SHA-256 of a [`Token`], for storage. 256 random bits need no salt.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub(crate) [u8; 32]);
 
 impl Token {

@@ -57,14 +57,20 @@ impl FormFields {
 /// The decoded parameters of a path, by their names in the pattern.
 pub(crate) type PathParameters = Vec<(&'static str, String)>;
 
-/// Parameters that are lists, by the beginning of the path that takes them. `device` is a list everywhere.
+/// The parameters that are lists, by the pattern of the path. `device` is a list everywhere.
 const LISTS: &[(&str, &[&str])] = &[
-    ("/admin/studies/", &["scope", "source"]),
+    ("/admin/studies/{study}", &["scope", "source"]),
     ("/admin/patients/new", &["study"]),
+    ("/admin/patients/{patient}/edit", &["study"]),
     ("/clients/ow/agree", &["scope", "wording", "device"]),
     ("/clients/ow/answer", &["scope", "wording", "device"]),
-    ("/", &["device"]),
 ];
+
+fn matches(path: &str, pattern: &str) -> bool {
+    let is_same = |(given, wanted): (&str, &str)| given == wanted || wanted.starts_with('{');
+    path.split('/').count() == pattern.split('/').count()
+        && path.split('/').zip(pattern.split('/')).all(is_same)
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -115,8 +121,8 @@ impl Request {
 
     /// Refuses parameters that are given twice: two readers may disagree which of them counts.
     pub(crate) fn check_parameters(&self, fields: &FormFields) -> Result<(), Refusal> {
-        let lists =
-            LISTS.iter().find(|(path, _)| self.path.starts_with(path)).map_or(&[][..], |(_, lists)| lists);
+        let lists = LISTS.iter().find(|(pattern, _)| matches(&self.path, pattern));
+        let lists = lists.map_or(&["device"][..], |(_, lists)| lists);
         let Some(name) = fields.find_repeated(lists) else { return Ok(()) };
         let name: String = name.chars().filter(char::is_ascii_graphic).take(32).collect();
         Err(Refusal::bad(format!("“{name}” is given more than once. Give it once. Nothing was changed.")))

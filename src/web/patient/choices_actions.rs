@@ -10,7 +10,7 @@ use crate::model::{account::Actor, patient::PatientId};
 use crate::store::people::session::{self, Holder};
 use crate::store::people::{consent, invitation};
 use crate::store::{error::StoreError, privacy::audit};
-use crate::web::access::{PATIENT, SignedInPatient};
+use crate::web::access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::patient::consent_questions::{
     ConsentQuestion, find_questions, load_questions, record_grants, record_intent,
 };
@@ -23,7 +23,7 @@ use crate::web::{layout::form, request::Request};
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         post("/clients/ow/grant", PATIENT, grant),
-        post("/clients/ow/withdraw", PATIENT, withdraw),
+        post(WITHDRAW, PATIENT, withdraw),
         post("/clients/ow/disconnect", PATIENT, disconnect),
         post("/clients/ow/sign-out", PATIENT, sign_out),
     ]
@@ -162,7 +162,7 @@ fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: 
         p { "This is the last thing that you share. When you stop, nothing more is fetched, and your device \
              is disconnected as well. What was fetched before stays with the study; ask the study to have \
              it erased." }
-        (form("/clients/ow/withdraw", patient.token(), &html! {
+        (form(WITHDRAW, patient.token(), &html! {
             input type="hidden" name="study" value=(study);
             input type="hidden" name="scope" value=(scope.code);
             input type="hidden" name="sure" value="yes";

@@ -15,7 +15,7 @@ use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::device_connection::ConnectionState;
 use crate::store::people::patient as patients;
 use crate::store::samples::code::DataSourceCodes;
-use crate::web::access::{PATIENT, SignedInPatient};
+use crate::web::access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::layout::{form, local, notice};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
 use crate::web::patient::{
@@ -310,7 +310,7 @@ fn render_open_scopes(
 }
 
 fn stop_button(study: Option<StudyId>, scope: &Scope, patient: &SignedInPatient) -> Markup {
-    choice_button("/clients/ow/withdraw", "Stop sharing", (study, scope), patient, &html! {})
+    choice_button(WITHDRAW, "Stop sharing", (study, scope), patient, &html! {})
 }
 
 /// A button about one scope. Its hidden text names the scope for readers who do not see its place on the

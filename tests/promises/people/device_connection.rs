@@ -338,7 +338,7 @@ fn a_consent_recorded_by_hand_is_shown_and_can_be_withdrawn() {
     assert_eq!(scene.manage("/clients/ow/withdraw", &[]).status, 303);
     let page = scene.browser.get("/clients/ow/manage");
     assert_eq!(page.body.matches("You have shared this since").count(), 1);
-    let fields = [("scope", HEART_RATE), ("sure", "yes")];
+    let fields = [("sure", "yes")];
     assert_eq!(scene.browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &fields).status, 303);
     assert_eq!(scene.browser.get("/clients/ow/manage").body.matches("You have shared this since").count(), 0);
 }

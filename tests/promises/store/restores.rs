@@ -103,11 +103,11 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
         let operator = served.operator(&world);
         assert!(operator.get("/admin").body.contains("consents of 3 patients are suspended"));
         // The operator knows of one withdrawal, confirms one patient, and then the rest.
-        let withdrew = [("patient", people[0].1.as_str()), ("action", "withdrawn")];
+        let withdrew = [("action", "withdrawn")];
         assert_eq!(operator.submit("/admin/restored", "/admin/restored", &withdrew).status, 303);
         let page = operator.get("/admin/restored");
         assert!(!page.body.contains(&format!("/admin/patients/{}\"", people[0].1)), "{}", page.body);
-        let confirmed = operator.submit("/admin/restored", "/admin/restored", &[("patient", &people[1].1)]);
+        let confirmed = operator.submit("/admin/restored", "/admin/restored", &[]);
         assert_eq!(confirmed.status, 303, "{}", confirmed.body);
         world.poll();
         assert_eq!(world.kept(&people[1].1).len(), 24, "also what was measured while it was suspended");
