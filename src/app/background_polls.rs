@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::app::{poll_jobs::JobState, state::App};
 use crate::common::failure::Failure;
+use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::poll::poller::{BackfillRequest, PollRequest};
 use crate::poll::{progress::PollProgress, tick::PollOutcome};
@@ -67,7 +68,14 @@ fn describe_not_polled(reason: NotPolled) -> &'static str {
     match reason {
         NotPolled::NoLink => "Not polled: the patient is not linked to an OW user yet.",
         NotPolled::NeedsRelink => "Not polled: OW no longer knows the linked user.",
-        NotPolled::NoConsent => "Not polled: the patient has no active consent.",
-        NotPolled::NoConsentAtJhe => "Not polled: the patient has no active consent at JHE.",
+        NotPolled::NoConsent(ConsentStanding::Withdrawn)
+        | NotPolled::NoConsentAtJhe(ConsentStanding::Withdrawn) => {
+            "Not polled: the patient has withdrawn or declined every consent."
+        }
+        NotPolled::NoConsent(ConsentStanding::Suspended) => {
+            "Not polled: a restore has suspended the patient's consents."
+        }
+        NotPolled::NoConsent(_) => "Not polled: the patient has not answered yet whether to share data.",
+        NotPolled::NoConsentAtJhe(_) => "Not polled: the patient has no active consent at JHE.",
     }
 }

@@ -1,5 +1,6 @@
 //! Connects a patient's device through OW, for the patients' pages and the API.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use tokio::time::timeout;
 
 use crate::app::patient_tokens::{self, PatientCallError};
 use crate::app::state::App;
+use crate::consent::refresh;
 use crate::jhe::ow_user::OwUserOutcome;
 use crate::model::account::Actor;
 use crate::model::audit_detail::AuditDetail;
+use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::ow::connection::ProviderConnection;
 use crate::ow::connector::{CallError, ProviderAuthorization};
 use crate::secrets::token::TokenHash;
 use crate::store::people::consent;
-use crate::store::people::device_connection::{self, Authorization, ConnectionState};
+use crate::store::people::device_connection::{self, Authorization, ConnectionState, DeviceConnection};
 use crate::store::people::patient::{self, Relink};
 use crate::store::{error::StoreError, privacy::audit};
 
@@ -30,9 +33,11 @@ pub(crate) enum ConnectError {
     NotConfigured,
     #[error("User does not have an OW user_id")]
     NoUser,
-    /// The patient has withdrawn every consent.
-    #[error("The patient has withdrawn")]
-    Withdrawn,
+    #[error("The patient {}; nothing can be connected before the patient agrees", .0.describe())]
+    NoConsent(ConsentStanding),
+    /// JHE, which has the patient's consents, does not answer.
+    #[error("The patient's consents at JHE cannot be read at the moment; try again")]
+    ConsentUnknown,
     #[error(transparent)]
     Ow(#[from] CallError),
     #[error(transparent)]
@@ -50,9 +55,41 @@ pub(crate) fn is_provider_name(provider: &str) -> bool {
     !provider.is_empty() && provider.len() <= 32 && provider.bytes().all(plain)
 }
 
+/// Refreshes the consents of a patient of JHE. Returns whether they are current.
+pub(crate) async fn refresh_consents(app: &App, id: PatientId) -> bool {
+    let Some(jhe) = app.live.jhe() else { return true };
+    let only = BTreeSet::from([id]);
+    match timeout(patient_tokens::JHE_TIMEOUT, refresh::refresh(&jhe, &app.store, &app.clock, Some(&only)))
+        .await
+    {
+        Ok(Ok(unread)) => unread.is_empty(),
+        Ok(Err(error)) => {
+            tracing::warn!(patient = %id, "the consents could not be refreshed: {error}");
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+pub(crate) async fn find_standing(app: &App, id: PatientId) -> Result<ConsentStanding, StoreError> {
+    app.store.read(move |db| consent::find_standing(db, id)).await
+}
+
+/// Fails without an active consent of the patient.
+pub(crate) async fn require_consent(app: &App, id: PatientId) -> Result<(), ConnectError> {
+    if !refresh_consents(app, id).await {
+        return Err(ConnectError::ConsentUnknown);
+    }
+    match find_standing(app, id).await? {
+        ConsentStanding::Active => Ok(()),
+        standing => Err(ConnectError::NoConsent(standing)),
+    }
+}
+
 /// Returns the patient's OW user. If the patient has none, finds or creates the user at OW and links it.
 pub(crate) async fn ensure_ow_user(app: &App, id: PatientId, who: Actor) -> Result<OwUser, ConnectError> {
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    require_consent(app, id).await?;
     let read =
         move |db: &_| Ok((patient::find(db, PatientRef::Own(id))?, patient::find_external_id(db, id)?));
     let (patient, external_id) = app.store.read(read).await?;
@@ -122,10 +159,8 @@ pub(crate) async fn authorize(
     who: Actor,
 ) -> Result<ProviderAuthorization, ConnectError> {
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
+    require_consent(app, id).await?;
     let user = find_linked_user(app, id).await?;
-    if app.store.read(move |db| consent::has_withdrawn_all(db, id)).await? {
-        return Err(ConnectError::Withdrawn);
-    }
     let begun = ow.begin_authorization(provider, user.as_str(), &completion_url(app, provider)).await?;
     if !begun.is_configured() {
         let detail = format!("Provider '{provider}' has no credentials at OW");
@@ -178,6 +213,16 @@ pub(crate) async fn retry_disconnects(app: &App) {
             }
         }
     }
+}
+
+/// Returns the patient's devices as last seen at OW, without calling it.
+pub(crate) async fn list_known_devices(
+    app: &App,
+    id: PatientId,
+) -> Result<Vec<DeviceConnection>, StoreError> {
+    let mut devices = app.store.read(move |db| device_connection::list(db, id)).await?;
+    devices.retain(|one| matches!(one.state, ConnectionState::Active | ConnectionState::Ending));
+    Ok(devices)
 }
 
 /// Ends a patient's active connections at OW, and cancels authorizations in progress.

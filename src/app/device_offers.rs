@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use crate::app::connect_device::{ConnectError, completion_url, is_provider_name};
+use crate::app::connect_device::{ConnectError, completion_url, find_standing, is_provider_name};
 use crate::app::offer_cache::{Offer, TIMEOUT_WHEN_SLOW};
 use crate::app::state::App;
+use crate::model::{consent_standing::ConsentStanding, patient::PatientId};
 use crate::ow::connector::CallError;
 
 /// The longest time that a page waits for OW's list. A page can then still report that OW hangs.
@@ -44,6 +45,15 @@ pub(crate) async fn list(app: &App) -> Result<Vec<Offer>, ConnectError> {
     }
     app.offer_cache.set(now, &offers);
     Ok(offers)
+}
+
+/// Lists the providers for a page of a patient. One who has withdrawn causes no call to OW: that page shows the last
+/// list, if any.
+pub(crate) async fn list_for(app: &App, patient: PatientId) -> Result<Vec<Offer>, ConnectError> {
+    match find_standing(app, patient).await? {
+        ConsentStanding::Active | ConsentStanding::NeverGiven => list(app).await,
+        standing => app.offer_cache.latest().ok_or(ConnectError::NoConsent(standing)),
+    }
 }
 
 /// Lists the providers for a page that shows other things too. If OW does not answer in time, returns the

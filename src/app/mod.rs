@@ -27,5 +27,6 @@ pub(crate) mod session;
 pub(crate) mod sign_in_attempts;
 pub(crate) mod sign_in_link;
 pub(crate) mod state;
+pub(crate) mod store_probe;
 pub(crate) mod study_data;
 pub(crate) mod webhook_warnings;

@@ -41,6 +41,11 @@ impl OfferCache {
         (now.since(*at) < MAX_AGE && now >= *at).then(|| offers.clone())
     }
 
+    /// Returns the newest list that is not empty, however old.
+    pub(crate) fn latest(&self) -> Option<Vec<Offer>> {
+        self.0.lock().fresh.as_ref().map(|(_, offers)| offers.clone())
+    }
+
     pub(crate) fn set(&self, now: Timestamp, offers: &[Offer]) {
         // An empty list is not cached: an operator is probably about to configure the first provider.
         self.0.lock().fresh = (!offers.is_empty()).then(|| (now, offers.to_vec()));

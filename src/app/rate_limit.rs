@@ -1,5 +1,6 @@
-//! Rate limits per client address for requests that anybody may send.
+//! Rate limits: per session or API token for callers who have one, else per client address.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -8,6 +9,8 @@ use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use crate::secrets::token::TokenHash;
+
 /// Sign-ins per minute and address. People mistype a few times. There is no limit per account, because a
 /// stranger could use it to lock the owner out. Password hashing has few slots, which bound an attack from
 /// many addresses.
@@ -15,46 +18,61 @@ const SIGN_INS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// Requests per minute and address to pages that need no sign-in. Patients in a waiting room may share one
 /// address.
 const ANONYMOUS: NonZeroU32 = NonZeroU32::new(120).unwrap();
-/// Idle addresses are dropped when more than this many are in memory.
-const MAX_ADDRESSES: usize = 10_000;
+/// Requests per minute of one session or API token, whatever its neighbours at the same address do.
+const SIGNED_IN: NonZeroU32 = NonZeroU32::new(240).unwrap();
+/// Idle addresses and tokens are dropped when more than this many are in memory.
+const MAX_KEYS: usize = 10_000;
 
 #[derive(Debug, Clone)]
 pub struct RateLimits {
-    sign_in: Arc<Limiter>,
-    anonymous: Arc<Limiter>,
+    sign_in: Arc<Limiter<IpAddr>>,
+    anonymous: Arc<Limiter<IpAddr>>,
+    signed_in: Arc<Limiter<TokenHash>>,
 }
 
 #[derive(Debug)]
-struct Limiter(RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>);
+struct Limiter<K: Hash + Eq + Clone>(RateLimiter<K, HashMapStateStore<K>, DefaultClock>);
 
 impl Default for RateLimits {
     fn default() -> Self {
-        let limiter = |per_minute| Arc::new(Limiter(RateLimiter::hashmap(Quota::per_minute(per_minute))));
-        Self { sign_in: limiter(SIGN_INS), anonymous: limiter(ANONYMOUS) }
+        Self {
+            sign_in: Limiter::new(SIGN_INS),
+            anonymous: Limiter::new(ANONYMOUS),
+            signed_in: Limiter::new(SIGNED_IN),
+        }
     }
 }
 
-impl Limiter {
-    fn check(&self, client: IpAddr) -> Result<(), TooManyRequests> {
-        if self.0.len() > MAX_ADDRESSES {
+impl<K: Hash + Eq + Clone> Limiter<K> {
+    fn new(per_minute: NonZeroU32) -> Arc<Self> {
+        Arc::new(Self(RateLimiter::hashmap(Quota::per_minute(per_minute))))
+    }
+
+    fn check(&self, key: &K) -> Result<(), TooManyRequests> {
+        if self.0.len() > MAX_KEYS {
             self.0.retain_recent();
         }
         let wait = |too_soon: governor::NotUntil<_>| {
             TooManyRequests(too_soon.wait_time_from(DefaultClock::default().now()).as_secs() + 1)
         };
-        self.0.check_key(&network(client)).map_err(wait)
+        self.0.check_key(key).map_err(wait)
     }
 }
 
 impl RateLimits {
     /// Counts a sign-in.
     pub(crate) fn check_sign_in(&self, client: IpAddr) -> Result<(), TooManyRequests> {
-        self.sign_in.check(client)
+        self.sign_in.check(&network(client))
     }
 
     /// Counts a request of a client who is not signed in.
     pub(crate) fn check_anonymous(&self, client: IpAddr) -> Result<(), TooManyRequests> {
-        self.anonymous.check(client)
+        self.anonymous.check(&network(client))
+    }
+
+    /// Counts a request of a valid session or API token.
+    pub(crate) fn check_signed_in(&self, token: TokenHash) -> Result<(), TooManyRequests> {
+        self.signed_in.check(&token)
     }
 }
 

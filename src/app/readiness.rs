@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::app::state::App;
-use crate::store::operations::patient_status;
 use crate::store::operations::tick_lock::{self, LockStatus};
 use crate::store::privacy::erasure;
 
@@ -22,14 +21,14 @@ pub(crate) struct Readiness {
     pub(crate) waits_for_vacuum: bool,
 }
 
-/// Checks whether the daemon can work. The schema needs no check: the daemon migrates it before it starts.
+/// Checks whether the daemon can work, without a write or a remote call: anybody may ask. The schema needs no check:
+/// the daemon migrates it before it starts.
 pub(crate) async fn check(app: &App) -> Readiness {
     let mut readiness = Readiness::default();
     let reasons = &mut readiness.reasons;
-    // No write while they wait: each request would leave a job in the writer's queue.
     if erasure::is_vacuuming(app.store.directory()) {
         readiness.waits_for_vacuum = true;
-    } else if let Err(error) = app.store.write(patient_status::check_writable).await {
+    } else if let Some(error) = app.store_probe.error() {
         reasons.push(format!("the database cannot be written: {error}"));
     }
     if let Some(refusal) = app.ow_status.refusal() {

@@ -7,10 +7,11 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
+use crate::app::webhook_warnings::WebhookWarnings;
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
 use crate::app::{kept_forms::KeptForms, last_use::LastUse, sign_in_attempts::SignInAttempts};
 use crate::app::{patient_token_cache::PatientTokens, poll_jobs::PollJobs, repeated_events::RepeatedEvents};
-use crate::app::{rate_limit::RateLimits, session::Session, webhook_warnings::WebhookWarnings};
+use crate::app::{rate_limit::RateLimits, session::Session, store_probe::StoreProbe};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::config::load::Config;
 use crate::jhe::client::Jhe;
@@ -43,6 +44,7 @@ pub struct App {
     pub last_use: LastUse,
     pub sign_in_attempts: SignInAttempts,
     pub kept_forms: KeptForms,
+    pub store_probe: StoreProbe,
     /// Ends all background work.
     pub cancel: CancellationToken,
     /// The page sizes that OW accepts, and the series types that it does not know.
@@ -81,6 +83,7 @@ impl App {
             last_use: LastUse::default(),
             sign_in_attempts: SignInAttempts::default(),
             kept_forms: KeptForms::default(),
+            store_probe: StoreProbe::default(),
             ow_limits: OwLimits::default(),
         })
     }

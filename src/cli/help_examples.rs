@@ -86,7 +86,7 @@ jhe-ow patient link 7 --same-person \
 [patient unlink]
 jhe-ow patient unlink 7
 [patient consent]
-jhe-ow patient consent 7 omh:heart-rate:2.0 --grant
+jhe-ow patient consent 7 omh:heart-rate:2.0 --grant --reason paper  # signed on paper
 jhe-ow patient consent 7 omh:heart-rate:2.0 --withdraw
 [invite]
 jhe-ow invite --patient-id 7 --study 1  # to one study

@@ -123,12 +123,36 @@ pub(crate) struct ConsentArguments {
     id: PatientRef,
     /// The scope, such as omh:heart-rate:2.0
     code: String,
-    /// The patient consents
-    #[arg(long, required_unless_present = "withdraw", conflicts_with = "withdraw")]
+    /// The patient consents: you answer for the patient, and the audit keeps that and the reason
+    #[arg(long, required_unless_present = "withdraw", conflicts_with = "withdraw", requires = "reason")]
     grant: bool,
+    /// Why you answer for the patient: a signed form, a call, or a consent that ended by mistake
+    #[arg(long, value_enum, requires = "grant")]
+    reason: Option<GrantReason>,
     /// The patient withdraws
     #[arg(long)]
     withdraw: bool,
+}
+
+/// The reason of a consent that an operator records. The audit keeps it.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum GrantReason {
+    /// The patient signed on paper
+    Paper,
+    /// The patient said so on the phone
+    Phone,
+    /// The consent was ended by mistake
+    Mistake,
+}
+
+impl GrantReason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Paper => "paper",
+            Self::Phone => "phone",
+            Self::Mistake => "mistake",
+        }
+    }
 }
 
 pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
@@ -253,17 +277,34 @@ fn change_consent(
 ) -> Result<String, StoreError> {
     let patient = patient::find(db, change.id)?.id;
     patient::check_is_local(db, patient, "change the consent")?;
-    let (is_changed, action, state) = if change.grant {
-        (consent::grant(db, patient, &change.code, GrantBasis::default(), now)?, "consent.grant", "consents")
-    } else {
-        let is_changed = consent::withdraw(db, patient, &change.code, WithdrawFrom::Everything, now)?;
-        (is_changed, "consent.withdraw", "does not consent")
+    let code = &change.code;
+    let Some(reason) = change.reason.map(GrantReason::as_str) else {
+        if !consent::withdraw(db, patient, code, WithdrawFrom::Everything, now)? {
+            return Ok(format!("patient {patient} does not consent to {code} already"));
+        }
+        audit::record(
+            db,
+            now,
+            ACTOR,
+            "consent.withdraw",
+            Some(patient),
+            AuditDetail::default().with_code(code),
+        )?;
+        return Ok(format!("patient {patient} does not consent to {code} from {now} on"));
     };
-    if !is_changed {
-        return Ok(format!("patient {patient} {state} to {} already", change.code));
+    let entries = consent::list(db, patient)?;
+    let withdrawn =
+        entries.iter().filter(|entry| entry.scope.code == *code).find_map(|entry| entry.grant.withdrawn);
+    if !consent::grant(db, patient, code, GrantBasis::default(), now)? {
+        return Ok(format!("patient {patient} consents to {code} already"));
     }
-    audit::record(db, now, ACTOR, action, Some(patient), AuditDetail::default().with_code(&change.code))?;
-    Ok(format!("patient {patient} {state} to {} from {now} on", change.code))
+    let detail = AuditDetail::default().with_code(code).with("reason").with(reason);
+    audit::record(db, now, ACTOR, "consent.grant", Some(patient), detail)?;
+    let earlier = withdrawn.map_or_else(String::new, |at| format!(", after a withdrawal at {at}"));
+    Ok(format!(
+        "patient {patient} consents to {code} from {now} on{earlier}; you answered for the patient, which the audit \
+         keeps with the reason: {reason}"
+    ))
 }
 
 fn summary(patient: &Patient) -> String {

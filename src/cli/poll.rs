@@ -16,6 +16,7 @@ use crate::common::time::{Timestamp, format_duration, parse_duration, parse_inst
 use crate::common::visible::VisibleLine;
 use crate::daemon::signals;
 use crate::jhe::client::Jhe;
+use crate::model::consent_standing::ConsentStanding;
 use crate::model::{catalog::code::HEART_RATE, consent_intervals::Interval, patient::PatientRef};
 use crate::ow::client::OwLimits;
 use crate::poll::poller::{BackfillRequest, PollRequest, Poller};
@@ -111,10 +112,18 @@ fn print_not_polled(summary: &PollSummary, is_for_one: bool) {
             NotPolled::NeedsRelink => format!(
                 "OW does not know the linked user; link again: jhe-ow patient link {patient} --ow-user UUID"
             ),
-            NotPolled::NoConsent => {
-                format!("no consent to {HEART_RATE}; jhe-ow patient consent {patient} {HEART_RATE} --grant")
+            NotPolled::NoConsent(ConsentStanding::Withdrawn)
+            | NotPolled::NoConsentAtJhe(ConsentStanding::Withdrawn) => {
+                "the patient has withdrawn or declined every consent; invite again only if the patient asks for it"
+                    .to_owned()
             }
-            NotPolled::NoConsentAtJhe => format!(
+            NotPolled::NoConsent(ConsentStanding::Suspended) => "a restore has suspended the consents; confirm them: \
+                jhe-ow restore --confirm-consents, or the page /admin/restored"
+                .to_owned(),
+            NotPolled::NoConsent(_) => format!(
+                "no consent to {HEART_RATE}, and no answer yet; invite the patient: jhe-ow invite --patient-id {patient}"
+            ),
+            NotPolled::NoConsentAtJhe(_) => format!(
                 "no consent to {HEART_RATE} at JHE; invite the patient: jhe-ow invite --patient-id {patient}"
             ),
         };

@@ -12,7 +12,6 @@ use crate::daemon::run::Daemon;
 use crate::export::exporter::{ExportProgress, Exporter};
 use crate::jhe::client::Jhe;
 use crate::ow::connector::CallError;
-use crate::store::operations::patient_status;
 use crate::store::outbox::outbox;
 use crate::telemetry::metrics;
 
@@ -27,6 +26,8 @@ const BACKUP_CHECK: Duration = Duration::from_mins(1);
 const BACKUP_RETRY: Duration = Duration::from_mins(10);
 /// Repeated page views and the like are counted in memory for this long.
 const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
+/// The interval between two writes that show whether the store can be written.
+const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 /// The interval between two rounds of alerts, besides the one after each tick.
 const ALERT_INTERVAL: Duration = Duration::from_secs(30);
 /// What a crash may forget: the last use of a session or an API token.
@@ -219,6 +220,14 @@ impl Daemon {
         }
     }
 
+    /// Tries a write every few seconds, for `/readyz`.
+    pub(crate) async fn probe_store(&self) {
+        loop {
+            self.app.store_probe.check_unless_vacuuming(&self.app.store).await;
+            sleep(PROBE_INTERVAL).await;
+        }
+    }
+
     /// Sends alerts about silent patients and other problems after each tick, and retries those that failed.
     pub(crate) async fn send_alerts(&self) {
         let mut outage = StoreOutage::default();
@@ -233,8 +242,7 @@ impl Daemon {
                 tracing::warn!("alerts could not be read or stored: {error}");
             }
             // An alert about a full disk cannot be stored: it goes out from memory.
-            let error =
-                store.write(patient_status::check_writable).await.err().map(|error| error.to_string());
+            let error = self.app.store_probe.check(store).await;
             if let (Some(error), false) = (&error, outage.is_ongoing()) {
                 tracing::error!("nothing can be stored: {error}");
             }

@@ -88,6 +88,7 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
             daemon.make_backups(),
             daemon.write_last_use(),
             daemon.count_repeated_events(),
+            Box::pin(cancel.run_until_cancelled(daemon.probe_store())),
             Box::pin(cancel.run_until_cancelled(daemon.send_alerts())),
             Box::pin(daemon.follow_hints()),
             Box::pin(daemon.read_historical_data()),

@@ -11,10 +11,12 @@ use crate::common::time::{Timestamp, format_duration};
 use crate::config::{alerts::Alerts, settings::Settings};
 use crate::doctor::finding::{Finding, is_raw_mode, render_length};
 use crate::doctor::store::OpenStore;
+use crate::model::consent_standing::ConsentStanding;
 use crate::model::silence::{Silence, SilenceCause};
 use crate::model::{account::VisibleTo, alert::Channel, catalog::code::HEART_RATE};
 use crate::model::{export_health::ProblemStatus, patient::PatientId};
 use crate::store::operations::patient_status::{self, Freshness};
+use crate::store::operations::poll_plan::{self, NotPolled};
 use crate::store::operations::tick_lock::{self, LockStatus};
 use crate::store::operations::{alert_queue, run_history, silence};
 use crate::store::privacy::restored;
@@ -194,7 +196,8 @@ fn report_age(ended: Timestamp, settings: &Settings, is_ticking: bool, now: Time
 
 fn check_samples(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let freshness = patient_status::find_freshness(&opened.db)?;
-    let mut findings = vec![report_freshness(&freshness, now)];
+    let without = describe_without_consent(&poll_plan::list_not_polled(&opened.db, None)?);
+    let mut findings = vec![report_freshness(&freshness, &without, now)];
     // In raw mode an error may concern one payload among many that were read.
     if freshness.polled > 0 && freshness.in_error == freshness.polled && !is_raw_mode(&opened.settings) {
         let patients = counted(freshness.in_error, "patient");
@@ -225,16 +228,37 @@ fn check_samples(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Sto
     Ok(findings)
 }
 
-fn report_freshness(freshness: &Freshness, now: Timestamp) -> Finding {
+/// Counts the linked patients who are not polled: those who withdrew, and those who have not answered.
+fn describe_without_consent(not_polled: &[(PatientId, NotPolled)]) -> String {
+    let count = |wanted: ConsentStanding| {
+        let standing = |reason: &NotPolled| match *reason {
+            NotPolled::NoConsent(standing) | NotPolled::NoConsentAtJhe(standing) => Some(standing),
+            NotPolled::NoLink | NotPolled::NeedsRelink => None,
+        };
+        not_polled.iter().filter(|(_, reason)| standing(reason) == Some(wanted)).count()
+    };
+    [
+        ("; withdrew or declined", count(ConsentStanding::Withdrawn)),
+        ("; linked and not answered yet", count(ConsentStanding::NeverGiven)),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(label, count)| format!("{label}: {count}"))
+    .collect::<Vec<_>>()
+    .concat()
+}
+
+fn report_freshness(freshness: &Freshness, without_consent: &str, now: Timestamp) -> Finding {
     if freshness.patients == 0 {
         let remedy = "invite the first one: jhe-ow invite, or the page of patients";
-        return Finding::warning("data.samples", "no patient is linked and has consented", remedy);
+        let message = format!("no patient is linked and has consented{without_consent}");
+        return Finding::warning("data.samples", message, remedy);
     }
     let patients = counted(freshness.patients, "patient");
     let newest = freshness.newest.map_or_else(String::new, |at| {
         format!("; the newest sample is {} old", render_length(now.since(at)))
     });
-    Finding::ok("data.samples", format!("linked and with consent: {patients}{newest}"))
+    Finding::ok("data.samples", format!("linked and with consent: {patients}{newest}{without_consent}"))
 }
 
 /// Checks for alerts that could not be sent, on each configured channel.

@@ -12,6 +12,7 @@ pub(crate) mod chart_data;
 pub(crate) mod commit_counts;
 pub mod consent_intervals;
 pub(crate) mod consent_reconciliation;
+pub mod consent_standing;
 pub(crate) mod data_source_names;
 pub(crate) mod day_totals;
 pub(crate) mod error_kind;

@@ -211,19 +211,19 @@ impl Connector {
         Ok(url)
     }
 
-    /// Forwards to OW the query that the provider sent back with the browser. Fails with
-    /// [`CallError::Unreachable`] only.
+    /// Forwards to OW the parameters that the provider sent back with the browser, without the empty ones. Fails
+    /// with [`CallError::Unreachable`] only.
     pub async fn forward_callback(
         &self,
         provider: &str,
-        query: &str,
+        parameters: &[(&str, &str)],
         redirect_uri: &str,
     ) -> Result<CallbackOutcome, CallError> {
         let mut url = self.url(&["oauth", provider, "callback"])?;
-        url.set_query(Some(query));
+        let given = parameters.iter().filter(|(_, value)| !value.is_empty());
+        url.query_pairs_mut().extend_pairs(given.clone());
         let response = self.send(Method::GET, url, None).await?;
-        let sent: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let secrets = sent.iter().map(|(_, value)| value.as_str()).chain([self.key.expose_secret()]);
+        let secrets = given.map(|(_, value)| *value).chain([self.key.expose_secret()]);
         Ok(classify_callback(&response, redirect_uri, &secrets.collect::<Vec<_>>()))
     }
 

@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json as json_value;
 use warp::reply::Response;
 
-use crate::app::state::App;
+use crate::app::{rate_limit::TooManyRequests, state::App};
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor, Role, VisibleTo};
 use crate::model::patient::PatientId;
@@ -26,6 +26,8 @@ use crate::web::response::{Refusal, json, see_other};
 pub(crate) const STAFF_COOKIE: &str = "jhe_ow_session";
 /// The cookie of a patient's session.
 pub(crate) const PATIENT_COOKIE: &str = "jhe_ow_patient";
+/// The form that ends a consent. No limit applies to it.
+pub(crate) const WITHDRAW: &str = "/clients/ow/withdraw";
 
 /// The callers that a route accepts, as the table of routes lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub(crate) const OPEN: AccessRule<Anyone> =
     AccessRule(Access::Open, |_, _| Box::pin(async { Ok(Anyone(())) }));
 /// Open to anyone, at a limited rate.
 pub(crate) const RATE_LIMITED: AccessRule<Anyone> =
-    AccessRule(Access::Open, |app, request| Box::pin(async { Ok(limit_rate(app, request)?) }));
+    AccessRule(Access::Open, |app, request| Box::pin(admit_anyone(app, request)));
 pub(crate) const PATIENT: AccessRule<SignedInPatient> =
     AccessRule(Access::Patient, |app, request| Box::pin(sign_in_patient(app, request)));
 pub(crate) const API_CLIENT: AccessRule<ApiClient> =
@@ -343,8 +345,13 @@ impl ApiClient {
     }
 }
 
-fn limit_rate(app: &App, request: &Request) -> Result<Anyone, Refusal> {
-    app.rate_limits.check_anonymous(request.client)?;
+/// Counts a request of a patient by the session, of anybody else by the address.
+async fn admit_anyone(app: &App, request: &Request) -> Result<Anyone, Denied> {
+    match find_patient(app, request).await? {
+        Some(patient) => app.rate_limits.check_signed_in(patient.token.hash()),
+        None => app.rate_limits.check_anonymous(request.client),
+    }
+    .map_err(|error| request.refusal_response(error.into()))?;
     Ok(Anyone(()))
 }
 
@@ -476,15 +483,16 @@ fn no_such_patient() -> Refusal {
 }
 
 async fn sign_in_patient(app: &App, request: &mut Request) -> Result<SignedInPatient, Denied> {
-    limit_rate(app, request)?;
-    let patient = find_patient(app, request).await?.ok_or_else(|| {
-        Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "Please open your link again",
-            "This browser does not know you. Open the link from your study in this browser. If it was \
-             used already, ask the person who sent it for a new one.",
-        )
-    })?;
+    let Some(patient) = find_patient(app, request).await? else {
+        app.rate_limits.check_anonymous(request.client).map_err(Refusal::from)?;
+        let text = "This browser does not know you. Open the link from your study in this browser. If it was \
+                    used already, ask the person who sent it for a new one.";
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Please open your link again", text).into());
+    };
+    // Nobody is kept from withdrawing.
+    if request.path != WITHDRAW {
+        app.rate_limits.check_signed_in(patient.token.hash()).map_err(Refusal::from)?;
+    }
     request.form_guard = Some((patient.token.clone(), patient.actor()));
     Ok(patient)
 }
@@ -499,24 +507,24 @@ pub(crate) async fn find_patient(app: &App, request: &Request) -> Result<Option<
 
 /// Reads the bearer token alone: a cookie is no credential for the API, as other sites' pages send it along.
 async fn identify_api_client(app: &App, request: &Request) -> Result<ApiClient, Denied> {
-    limit_rate(app, request)?;
-    let mut patient = None;
+    let limited = |error: TooManyRequests| request.refusal_response(error.into());
     if let Some(token) = request.bearer() {
         let (hash, now) = (token.hash(), app.clock.now());
-        patient =
+        let patient =
             app.store.read(move |db| api_token::find_patient(db, hash, now)).await.map_err(|error| {
                 tracing::error!("{error}");
                 let text = "The store is not available; try again";
                 json(StatusCode::SERVICE_UNAVAILABLE, &json_value!({ "error": text }))
             })?;
-        if patient.is_some() {
+        if let Some(patient) = patient {
             app.last_use.api_tokens.record(hash, now);
+            app.rate_limits.check_signed_in(hash).map_err(limited)?;
+            return Ok(ApiClient(patient));
         }
     }
-    patient.map(ApiClient).ok_or_else(|| {
-        let text = "Authentication credentials were not provided or are not valid.";
-        let mut response = json(StatusCode::UNAUTHORIZED, &json_value!({ "detail": text }));
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        response.into()
-    })
+    app.rate_limits.check_anonymous(request.client).map_err(limited)?;
+    let text = "Authentication credentials were not provided or are not valid.";
+    let mut response = json(StatusCode::UNAUTHORIZED, &json_value!({ "detail": text }));
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Err(response.into())
 }

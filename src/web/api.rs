@@ -25,6 +25,9 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
+/// The parameters of a provider's redirect that OW reads. Others are not passed on.
+const CALLBACK_PARAMETERS: [&str; 4] = ["code", "state", "error", "error_description"];
+
 fn json_error(status: StatusCode, text: &str) -> Response {
     json(status, &json!({ "error": text }))
 }
@@ -62,7 +65,8 @@ fn failed(failure: &ConnectError, summary: &str) -> Response {
     match failure {
         ConnectError::NotConfigured => json_error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string()),
         ConnectError::NoUser => json_error(StatusCode::BAD_REQUEST, &failure.to_string()),
-        ConnectError::Withdrawn => json_error(StatusCode::FORBIDDEN, &failure.to_string()),
+        ConnectError::NoConsent(_) => json_error(StatusCode::FORBIDDEN, &failure.to_string()),
+        ConnectError::ConsentUnknown => json_error(StatusCode::SERVICE_UNAVAILABLE, &failure.to_string()),
         ConnectError::Ow(CallError::Unreachable(reason)) => {
             tracing::warn!("{reason}");
             json_error(StatusCode::BAD_GATEWAY, "Failed to reach OW API")
@@ -113,8 +117,15 @@ async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         return Err(stale(app, Some(started.patient), "state used twice").await?);
     }
     let complete = connect_device::completion_url(app, provider);
-    let outcome = ow.forward_callback(provider, &request.raw_query, &complete).await;
-    let (result, action) = match outcome.unwrap_or_else(|error| CallbackOutcome::Failed(error.to_string())) {
+    let outcome = match connect_device::require_consent(app, started.patient).await {
+        Ok(()) => {
+            let sent = CALLBACK_PARAMETERS.map(|name| (name, request.query.get(name)));
+            let outcome = ow.forward_callback(provider, &sent, &complete).await;
+            outcome.unwrap_or_else(|error| CallbackOutcome::Failed(error.to_string()))
+        }
+        Err(error) => CallbackOutcome::Failed(error.to_string()),
+    };
+    let (result, action) = match outcome {
         CallbackOutcome::Connected => ("connected", "device.connected"),
         CallbackOutcome::Refused => ("refused", "device.refused"),
         CallbackOutcome::Stale => ("stale", "device.stale"),

@@ -1,6 +1,6 @@
 //! The gate between the server and the pages: open, or unavailable while the store cannot be opened.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -12,6 +12,7 @@ use warp::reply::Response;
 use crate::app::state::App;
 use crate::common::failure::Failure;
 use crate::web::layout::{self, PageFrame};
+use crate::web::request::client_address;
 use crate::web::response::{html as html_response, json as json_response, with_retry_after, with_status};
 
 /// Seconds after which a program may try again.
@@ -45,6 +46,17 @@ impl Gate {
     /// Returns whether browsers are known to reach the daemon over https.
     pub(crate) fn is_https(&self) -> bool {
         self.0.read().as_ref().is_ok_and(App::is_https)
+    }
+
+    /// Returns the address of a request's client, as far as the configuration says which proxies to trust.
+    pub(crate) fn find_client<B>(&self, request: &http::Request<B>) -> IpAddr {
+        let peer =
+            request.extensions().get::<SocketAddr>().map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip);
+        self.0.read().as_ref().map_or(peer, |app| {
+            let config = app.live.config();
+            let header = config.client_address_header.as_ref();
+            client_address(peer, request.headers(), &config.trusted_proxies, header)
+        })
     }
 
     /// Returns whether an address is that of a trusted proxy, which makes requests for many clients.

@@ -1,15 +1,18 @@
 //! A request, as the pages see it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 
 use cookie::Cookie;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use ipnet::IpNet;
+use serde_json::json as json_value;
+use warp::reply::Response;
 
 use crate::model::account::Actor;
 use crate::secrets::token::Token;
-use crate::web::response::cookie_name;
+use crate::web::response::{Refusal, cookie_name, json, with_retry_after};
 
 /// Names and values of a query or a form, in their order.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +47,13 @@ impl FormFields {
         self.all(name).next().is_some()
     }
 
+    /// Returns a name that is given more than once, except those of `lists`.
+    fn find_repeated(&self, lists: &[&str]) -> Option<&str> {
+        let mut seen = BTreeSet::new();
+        let names = self.0.iter().map(|(name, _)| name.as_str()).filter(|name| !lists.contains(name));
+        names.into_iter().find(|name| !seen.insert(*name))
+    }
+
     pub(crate) fn number(&self, name: &str) -> Option<i64> {
         self.get(name).parse().ok()
     }
@@ -52,13 +62,26 @@ impl FormFields {
 /// The decoded parameters of a path, by their names in the pattern.
 pub(crate) type PathParameters = Vec<(&'static str, String)>;
 
+/// The parameters that are lists, by the pattern of the path. `device` is a list everywhere.
+const LISTS: &[(&str, &[&str])] = &[
+    ("/admin/studies/{study}", &["scope", "source"]),
+    ("/admin/patients/new", &["study"]),
+    ("/admin/patients/{patient}/edit", &["study"]),
+    ("/clients/ow/agree", &["scope", "wording", "device"]),
+    ("/clients/ow/answer", &["scope", "wording", "device"]),
+];
+
+fn matches(path: &str, pattern: &str) -> bool {
+    let is_same = |(given, wanted): (&str, &str)| given == wanted || wanted.starts_with('{');
+    path.split('/').count() == pattern.split('/').count()
+        && path.split('/').zip(pattern.split('/')).all(is_same)
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     method: Method,
     pub(crate) path: String,
     pub(crate) parameters: PathParameters,
-    /// The query as it came, without the question mark.
-    pub(crate) raw_query: String,
     pub(crate) query: FormFields,
     pub(crate) headers: HeaderMap,
     /// Empty until the access check has passed, and for GET.
@@ -75,13 +98,11 @@ impl Request {
     /// Reads the head of a request. The client is the peer, until the configuration says which proxies to
     /// trust.
     pub(crate) fn new<B>(request: &http::Request<B>) -> Self {
-        let raw_query = request.uri().query().unwrap_or_default().to_owned();
         let peer = request.extensions().get::<SocketAddr>();
         Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
-            query: FormFields::parse(raw_query.as_bytes()),
-            raw_query,
+            query: FormFields::parse(request.uri().query().unwrap_or_default().as_bytes()),
             headers: request.headers().clone(),
             client: peer.map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip),
             parameters: PathParameters::new(),
@@ -104,6 +125,24 @@ impl Request {
     /// Returns the fields of the form in the body.
     pub(crate) fn form(&self) -> &FormFields {
         self.form.get_or_init(|| FormFields::parse(&self.body))
+    }
+
+    /// Refuses parameters that are given twice: two readers may disagree which of them counts.
+    pub(crate) fn check_parameters(&self, fields: &FormFields) -> Result<(), Refusal> {
+        let lists = LISTS.iter().find(|(pattern, _)| matches(&self.path, pattern));
+        let lists = lists.map_or(&["device"][..], |(_, lists)| lists);
+        let Some(name) = fields.find_repeated(lists) else { return Ok(()) };
+        let name: String = name.chars().filter(char::is_ascii_graphic).take(32).collect();
+        Err(Refusal::bad(format!("“{name}” is given more than once. Give it once. Nothing was changed.")))
+    }
+
+    /// Returns a refusal in the form that the caller reads: JSON for the API, else a page.
+    pub(crate) fn refusal_response(&self, refusal: Refusal) -> Response {
+        if !self.path.starts_with("/api/") {
+            return refusal.into();
+        }
+        let response = json(refusal.status, &json_value!({ "error": refusal.text }));
+        refusal.retry_after.into_iter().fold(response, with_retry_after)
     }
 
     /// Returns the token in a cookie, if the cookie has the form of a token.

@@ -85,7 +85,14 @@ pub(crate) fn route<C: Send + Sync + 'static>(
         .then(move |admitted: Result<Admitted<C>, Postponable>, stream| async move {
             match admitted {
                 Ok(mut admitted) => {
-                    admitted.request.body = read(stream, largest).await?;
+                    let request = &mut admitted.request;
+                    request.body = read(stream, largest).await?;
+                    // OW's messages are JSON; all other bodies are forms.
+                    if access != Access::OwSignature {
+                        request
+                            .check_parameters(request.form())
+                            .map_err(|refusal| request.refusal_response(refusal))?;
+                    }
                     Ok(admitted)
                 }
                 Err(Postponable::Answer(response)) => Err(response),
@@ -126,6 +133,9 @@ async fn admit<C>(
     request.client = client_address(request.client, &request.headers, proxies, header);
     request.parameters = parameters;
     request.is_https = app.is_https();
+    request
+        .check_parameters(&request.query)
+        .map_err(|refusal| Postponable::Answer(request.refusal_response(refusal)))?;
     let checked = check(&app, &mut request).await;
     match checked {
         Ok(caller) => Ok(Admitted { app, request, caller }),

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,15 +23,16 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::rate_limit::network;
-use crate::web::{gate::Gate, routes, service};
+use crate::web::{access::WITHDRAW, gate::Gate, routes, service};
 
 /// A client that has not sent its headers by then will not.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections at one time; further ones wait in the kernel's queue. Far more than people look at pages, far
 /// fewer than file descriptors.
 const CONNECTIONS: usize = 256;
-/// Connections at one time from one address or IPv6 network. A trusted proxy has no such limit.
-const PER_NETWORK: usize = CONNECTIONS / 2;
+/// Connections at one time from one address or IPv6 network. A trusted proxy has no such limit: behind it each client
+/// has as many requests in progress. Browsers open six connections; a study's rooms may share an address.
+const PER_NETWORK: usize = CONNECTIONS / 8;
 /// A client that reads nothing for so long is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest life of a connection, also of one that reads a byte now and then. A download of a patient's
@@ -46,7 +49,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, gate: Gate, cancel: CancellationToken) {
     let routes = TowerToHyperService::new(warp::service(routes::filter()));
     let entrance = gate.clone();
-    let service = service_fn(move |request| service::answer(entrance.clone(), routes.clone(), request));
+    let clients = ClientCounts::default();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let client = entrance.find_client(&request);
+        // Nobody is kept from withdrawing, whatever the neighbours do.
+        let limit = if request.uri().path() == WITHDRAW { CONNECTIONS } else { PER_NETWORK };
+        let counted = clients.enter(client, limit);
+        let answered = service::answer(entrance.clone(), routes.clone(), request, counted.is_some());
+        async move {
+            let response = answered.await?;
+            Ok::<_, Infallible>(response.map(|body| CountedBody { body, _entry: counted }))
+        }
+    });
     run(listener, service, move |peer| gate.trusts(peer), cancel).await;
 }
 
@@ -62,7 +76,7 @@ pub(crate) async fn run<S, B>(
     S::Future: Send,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
-    let (slots, clients) = (Arc::new(Semaphore::new(CONNECTIONS)), ConnectionCounts::default());
+    let (slots, clients) = (Arc::new(Semaphore::new(CONNECTIONS)), ClientCounts::default());
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -100,18 +114,44 @@ pub(crate) async fn run<S, B>(
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
 
-/// Open connections by network.
+/// Open connections, or requests in progress, by network.
 #[derive(Debug, Clone, Default)]
-struct ConnectionCounts(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct ClientCounts(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One counted connection, until it is dropped.
-struct CountedConnection {
-    counts: ConnectionCounts,
+/// One counted connection or request, until it is dropped.
+struct CountedEntry {
+    counts: ClientCounts,
     network: IpAddr,
 }
 
-impl ConnectionCounts {
-    fn enter(&self, client: IpAddr, limit: usize) -> Option<CountedConnection> {
+/// A response's body. Its request is in progress until the body is sent.
+struct CountedBody<B> {
+    body: B,
+    _entry: Option<CountedEntry>,
+}
+
+impl<B: Body + Unpin> Body for CountedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl ClientCounts {
+    fn enter(&self, client: IpAddr, limit: usize) -> Option<CountedEntry> {
         let network = network(client.to_canonical());
         let mut counts = self.0.lock();
         let count = counts.entry(network).or_default();
@@ -119,11 +159,11 @@ impl ConnectionCounts {
             return None;
         }
         *count += 1;
-        Some(CountedConnection { counts: self.clone(), network })
+        Some(CountedEntry { counts: self.clone(), network })
     }
 }
 
-impl Drop for CountedConnection {
+impl Drop for CountedEntry {
     fn drop(&mut self) {
         let mut counts = self.counts.0.lock();
         if let Some(count) = counts.get_mut(&self.network) {
@@ -162,7 +202,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_every_connection() {
-        let (counts, ip) = (ConnectionCounts::default(), |text: &str| text.parse::<IpAddr>().unwrap());
+        let (counts, ip) = (ClientCounts::default(), |text: &str| text.parse::<IpAddr>().unwrap());
         let entries: Vec<_> = (0..2).map(|_| counts.enter(ip("192.0.2.1"), 2).unwrap()).collect();
         assert!(counts.enter(ip("::ffff:192.0.2.1"), 2).is_none(), "the same address, mapped to IPv6");
         assert!(counts.enter(ip("192.0.2.2"), 2).is_some());

@@ -9,15 +9,17 @@ use hyper::service::Service;
 use tracing::Instrument;
 use warp::reply::Response;
 
+use crate::app::rate_limit::TooManyRequests;
 use crate::telemetry::metrics;
 use crate::web::response::{Refusal, with_security_headers};
 use crate::web::{gate::Gate, request::Request, request_id::RequestId};
 
-/// Answers a request by the routes. Their filters read the gate and the request's head from the extensions.
+/// Answers a request by the routes, unless its client has too many in progress. Their filters read the gate and the request's head from the extensions.
 pub(crate) async fn answer<S>(
     gate: Gate,
     routes: S,
     mut request: http::Request<Incoming>,
+    is_admitted: bool,
 ) -> Result<Response, Infallible>
 where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>,
@@ -30,7 +32,9 @@ where
     request.extensions_mut().insert(gate.clone());
     let work = async {
         // CONNECT names a host and `OPTIONS *` nothing: warp panics on a target without a path.
-        let response = if request.uri().path().starts_with('/') {
+        let response = if !is_admitted {
+            Refusal::from(TooManyRequests(1)).into()
+        } else if request.uri().path().starts_with('/') {
             routes.call(request).await?
         } else {
             Refusal::bad("This address is not understood.").into()

@@ -9,6 +9,7 @@ use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::config::settings::IngestMode;
 use crate::model::catalog::{series::SERIES, series_type::SeriesType};
 use crate::model::consent_intervals::ConsentIntervals;
+use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::{OwUser, PatientId};
 use crate::store::{error::StoreResult, people::consent};
 
@@ -67,9 +68,9 @@ pub enum NotPolled {
     NoLink,
     /// OW no longer knows the linked user.
     NeedsRelink,
-    NoConsent,
+    NoConsent(ConsentStanding),
     /// JHE holds this patient's consents, and none is active.
-    NoConsentAtJhe,
+    NoConsentAtJhe(ConsentStanding),
 }
 
 /// Lists the patients who are not polled, with the reason; only `patient`, if given.
@@ -90,8 +91,8 @@ pub fn list_not_polled(
             None => NotPolled::NoLink,
             Some("needs_relink") => NotPolled::NeedsRelink,
             Some(_) if has_consent(db, patient)? => continue,
-            Some(_) if is_of_jhe => NotPolled::NoConsentAtJhe,
-            Some(_) => NotPolled::NoConsent,
+            Some(_) if is_of_jhe => NotPolled::NoConsentAtJhe(consent::find_standing(db, patient)?),
+            Some(_) => NotPolled::NoConsent(consent::find_standing(db, patient)?),
         };
         not_polled.push((patient, reason));
     }

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::consent_intervals::{ConsentIntervals, Grant};
+use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::TokenHash;
@@ -165,13 +166,21 @@ pub fn list_active_deliverable(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Returns true if the patient granted deliverable scopes in the past and has withdrawn all of them.
-pub fn has_withdrawn_all(db: &Connection, patient: PatientId) -> StoreResult<bool> {
+/// Finds the state of a patient's consents to deliverable scopes.
+pub fn find_standing(db: &Connection, patient: PatientId) -> StoreResult<ConsentStanding> {
     let select = format!(
-        "SELECT count(*) > 0 AND count(*) = count(withdrawn_at) FROM consents
+        "SELECT count(*), count(*) > count(withdrawn_at), ifnull(max(suspended), 0) FROM consents
          WHERE patient_id = ? AND {IS_DELIVERABLE}"
     );
-    Ok(db.prepare_cached(&select)?.query_row([patient], |row| row.get(0))?)
+    let from_row = |row: &Row| {
+        Ok(match (row.get(0)?, row.get(1)?, row.get(2)?) {
+            (_, true, _) => ConsentStanding::Active,
+            (0, ..) => ConsentStanding::NeverGiven,
+            (_, _, true) => ConsentStanding::Suspended,
+            _ => ConsentStanding::Withdrawn,
+        })
+    };
+    Ok(db.prepare_cached(&select)?.query_row([patient], from_row)?)
 }
 
 /// Age up to which a pending consent is matched with JHE's answer. If JHE's reply was lost, the next tick

@@ -11,7 +11,7 @@ use crate::model::{account::Actor, patient::PatientId};
 use crate::store::people::session::{self, Holder};
 use crate::store::people::{consent, invitation};
 use crate::store::{error::StoreError, privacy::audit};
-use crate::web::access::{PATIENT, SignedInPatient};
+use crate::web::access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::patient::consent_questions::{
     ConsentQuestion, find_questions, load_questions, record_grants, record_intent,
 };
@@ -24,7 +24,7 @@ use crate::web::{layout::form, request::Request};
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         post("/clients/ow/grant", PATIENT, grant),
-        post("/clients/ow/withdraw", PATIENT, withdraw),
+        post(WITHDRAW, PATIENT, withdraw),
         post("/clients/ow/disconnect", PATIENT, disconnect),
         post("/clients/ow/sign-out", PATIENT, sign_out),
     ]
@@ -129,7 +129,7 @@ async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     if active.iter().any(|entry| entry.scope == this.scope && entry.study != this.study) {
         return Ok(see_other("/clients/ow/manage?done=shared-elsewhere"));
     }
-    if !shares_nothing {
+    if !shares_nothing || !is_deliverable {
         return Ok(see_other("/clients/ow/manage?done=withdrawn"));
     }
     match devices::disconnect(app, id, patient.actor()).await {
@@ -156,7 +156,7 @@ fn record_withdrawal(
         None => detail.with("none"),
     };
     audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
-    consent::has_withdrawn_all(db, id)
+    Ok(!consent::find_standing(db, id)?.is_active())
 }
 
 fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: &Scope) -> Response {
@@ -166,7 +166,7 @@ fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: 
         p { "This is the last thing that you share. When you stop, nothing more is fetched, and your device \
              is disconnected as well. What was fetched before stays with the study; ask the study to have \
              it erased." }
-        (form("/clients/ow/withdraw", patient.token(), &html! {
+        (form(WITHDRAW, patient.token(), &html! {
             input type="hidden" name="study" value=(study);
             input type="hidden" name="scope" value=(scope.code);
             input type="hidden" name="sure" value="yes";
@@ -179,8 +179,12 @@ fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: 
     page_response(app, "Stop sharing?", &body)
 }
 
-/// Disconnects the device; consents stay.
+/// Disconnects the device; consents stay. OW is called for a patient without a consent only if it has a device.
 async fn disconnect(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let is_sharing = devices::find_standing(app, patient.id()).await?.is_active();
+    if !is_sharing && devices::list_known_devices(app, patient.id()).await?.is_empty() {
+        return Ok(see_other("/clients/ow/manage?done=disconnected"));
+    }
     match devices::disconnect(app, patient.id(), patient.actor()).await {
         Ok(()) | Err(ConnectError::NoUser) => Ok(see_other("/clients/ow/manage?done=disconnected")),
         Err(error) => {

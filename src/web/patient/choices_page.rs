@@ -1,7 +1,5 @@
 //! The page of a patient's choices: consents, device, data.
 
-use std::collections::BTreeSet;
-
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use tokio::time::timeout;
@@ -9,15 +7,15 @@ use tokio::time::timeout;
 use crate::app::{connect_device as devices, device_offers};
 use crate::app::{connect_device::ConnectError, offer_cache::Offer, patient_tokens::JHE_TIMEOUT, state::App};
 use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::consent::refresh;
 use crate::model::catalog::{code, source};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::study::{Scope, StudyId};
 use crate::store::operations::patient_status::{self, PatientFilter};
 use crate::store::people::consent::{self, ConsentEntry};
+use crate::store::people::device_connection::ConnectionState;
 use crate::store::people::patient as patients;
 use crate::store::samples::code::DataSourceCodes;
-use crate::web::access::{PATIENT, SignedInPatient};
+use crate::web::access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::layout::{form, local, notice};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
 use crate::web::patient::{
@@ -73,20 +71,33 @@ impl ChoicesView {
     }
 }
 
-async fn find_devices(app: &App, id: PatientId) -> ConnectedDevices {
+async fn find_devices(app: &App, id: PatientId) -> Result<ConnectedDevices, Refusal> {
+    let mut names = Vec::new();
+    if !devices::find_standing(app, id).await?.is_active() {
+        for one in devices::list_known_devices(app, id).await? {
+            if one.state == ConnectionState::Ending {
+                return Ok(ConnectedDevices::Unknown);
+            }
+            names.push(display_name(app, id, &one.provider).await);
+        }
+        return Ok(if names.is_empty() {
+            ConnectedDevices::None
+        } else {
+            ConnectedDevices::Connected(names)
+        });
+    }
     let active = match devices::refresh_active(app, id).await {
         Ok(active) => active,
         Err(ConnectError::NoUser) => Vec::new(),
         Err(error) => {
             tracing::warn!(patient = %id, "OW did not list its devices: {error}");
-            return ConnectedDevices::Unknown;
+            return Ok(ConnectedDevices::Unknown);
         }
     };
-    let mut names = Vec::new();
     for one in &active {
-        names.push(display_name(app, &one.provider).await);
+        names.push(display_name(app, id, &one.provider).await);
     }
-    if names.is_empty() { ConnectedDevices::None } else { ConnectedDevices::Connected(names) }
+    Ok(if names.is_empty() { ConnectedDevices::None } else { ConnectedDevices::Connected(names) })
 }
 
 /// Maps the `done` parameter to its notice.
@@ -119,12 +130,12 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
-    let is_current = refresh_consents(app, patient).await;
+    let is_current = devices::refresh_consents(app, patient.id()).await;
     // First: the connected devices decide which scopes can be asked.
-    let devices = find_devices(app, patient.id()).await;
+    let devices = find_devices(app, patient.id()).await?;
     let selected = SelectedDevices::from_query(&request.query);
     let view = ChoicesView::load(app, patient, &selected).await?;
-    let others = find_other_devices(app, &view.questions).await?;
+    let others = find_other_devices(app, patient.id(), &view.questions).await?;
     let time_zone = time_zone::render_section(app, patient).await?;
     let body = html! {
         h1 { "Your choices" }
@@ -164,20 +175,6 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     Ok(page_response(app, "Your choices", &body))
 }
 
-/// Refreshes the consents of a patient of JHE. Returns whether they are current.
-async fn refresh_consents(app: &App, patient: &SignedInPatient) -> bool {
-    let Some(jhe) = app.live.jhe() else { return true };
-    let only = BTreeSet::from([patient.id()]);
-    match timeout(JHE_TIMEOUT, refresh::refresh(&jhe, &app.store, &app.clock, Some(&only))).await {
-        Ok(Ok(unread)) => unread.is_empty(),
-        Ok(Err(error)) => {
-            tracing::warn!(patient = %patient.id(), "the consents could not be refreshed: {error}");
-            false
-        }
-        Err(_) => false,
-    }
-}
-
 fn entry_title(entry: &ConsentEntry) -> String {
     let study = entry.study.as_ref().map_or_else(String::new, |(_, name)| format!(", {name}"));
     format!("{}{study}", entry.scope.display)
@@ -206,13 +203,17 @@ fn render_undeliverable(entries: &[ConsentEntry], patient: &SignedInPatient, zon
 type OtherDevices = Vec<(Offer, Vec<(StudyId, String)>)>;
 
 /// Finds devices that measure more than the patient's. It names none if OW does not answer.
-async fn find_other_devices(app: &App, questions: &[ConsentQuestion]) -> Result<OtherDevices, Refusal> {
+async fn find_other_devices(
+    app: &App,
+    id: PatientId,
+    questions: &[ConsentQuestion],
+) -> Result<OtherDevices, Refusal> {
     if questions.iter().all(|one| one.unmeasured.is_empty()) {
         return Ok(Vec::new());
     }
     let source_codes = app.store.read(DataSourceCodes::load).await?;
-    let offers =
-        timeout(JHE_TIMEOUT, device_offers::list(app)).await.ok().and_then(Result::ok).unwrap_or_default();
+    let offers = timeout(JHE_TIMEOUT, device_offers::list_for(app, id)).await;
+    let offers = offers.ok().and_then(Result::ok).unwrap_or_default();
     let opened = |offer: &Offer| {
         questions.iter().flat_map(|one| one.opened_by(&offer.provider.provider, &source_codes)).collect()
     };
@@ -314,7 +315,7 @@ fn render_open_scopes(
 }
 
 fn stop_button(study: Option<StudyId>, scope: &Scope, patient: &SignedInPatient) -> Markup {
-    choice_button("/clients/ow/withdraw", "Stop sharing", (study, scope), patient, &html! {})
+    choice_button(WITHDRAW, "Stop sharing", (study, scope), patient, &html! {})
 }
 
 /// A button about one scope. Its hidden text names the scope for readers who do not see its place on the

@@ -7,7 +7,7 @@ use warp::reply::Response;
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::device_offers;
 use crate::app::{offer_cache::Offer, state::App};
-use crate::model::study::Study;
+use crate::model::{consent_standing::ConsentStanding, patient::PatientId, study::Study};
 use crate::ow::connector::CallError;
 use crate::store::people::consent;
 use crate::web::access::{PATIENT, SignedInPatient};
@@ -28,10 +28,10 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// Shows the devices; the only one is chosen at once.
 async fn show(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerResult {
-    let sharing = Sharing::load(app, patient).await?;
-    if sharing.is_empty() {
+    if !connect_device::find_standing(app, patient.id()).await?.is_active() {
         return Ok(see_other("/clients/ow/manage"));
     }
+    let sharing = Sharing::load(app, patient).await?;
     let offers = match sharing.offers(app).await {
         Ok(offers) => offers,
         Err(error) => return Ok(unavailable_page(app, &error, "/clients/ow/connect")),
@@ -85,10 +85,6 @@ impl Sharing {
         Ok(app.store.read(read).await?)
     }
 
-    fn is_empty(&self) -> bool {
-        self.studies.is_empty() && !self.has_consent_without_study
-    }
-
     /// Lists the devices that these studies accept.
     async fn offers(&self, app: &App) -> Result<Vec<Offer>, ConnectError> {
         let mut offers = device_offers::list(app).await?;
@@ -116,6 +112,9 @@ async fn leave(app: &App, request: &Request, patient: &SignedInPatient) -> Handl
         return Err(Refusal::not_found());
     }
     let here = format!("/clients/ow/leave?provider={provider}");
+    if let Err(error) = connect_device::require_consent(app, patient.id()).await {
+        return Ok(unavailable_page(app, &error, &here));
+    }
     match Sharing::load(app, patient).await?.offers(app).await {
         Ok(offers) if offers.iter().all(|offer| offer.provider.provider != provider) => {
             return Ok(see_other("/clients/ow/connect"));
@@ -123,7 +122,7 @@ async fn leave(app: &App, request: &Request, patient: &SignedInPatient) -> Handl
         Ok(_) => {}
         Err(error) => return Ok(unavailable_page(app, &error, &here)),
     }
-    let name = display_name(app, provider).await;
+    let name = display_name(app, patient.id(), provider).await;
     let started = match start(app, patient, provider).await {
         Ok(started) => started,
         Err(error) => return Ok(unavailable_page(app, &error, &here)),
@@ -153,8 +152,8 @@ async fn start(
 }
 
 /// Returns OW's name of a provider, or the name in its path with a capital.
-pub(crate) async fn display_name(app: &App, provider: &str) -> String {
-    let offers = device_offers::list(app).await.unwrap_or_default();
+pub(crate) async fn display_name(app: &App, patient: PatientId, provider: &str) -> String {
+    let offers = device_offers::list_for(app, patient).await.unwrap_or_default();
     if let Some(offer) = offers.into_iter().find(|offer| offer.provider.provider == provider) {
         offer.provider.name
     } else {
@@ -163,8 +162,27 @@ pub(crate) async fn display_name(app: &App, provider: &str) -> String {
     }
 }
 
-/// Says that the answer is saved and the device can be connected later.
+/// Tells a patient without an active consent why nothing is connected.
+pub(crate) fn nothing_shared(standing: ConsentStanding) -> &'static str {
+    match standing {
+        ConsentStanding::Withdrawn => {
+            "You have stopped sharing, so nothing is fetched and no device can be connected."
+        }
+        ConsentStanding::Suspended => {
+            "Your earlier answer has to be confirmed, so nothing is fetched and no device can be connected."
+        }
+        ConsentStanding::NeverGiven | ConsentStanding::Active => {
+            "You have not agreed to share anything yet, so no device can be connected."
+        }
+    }
+}
+
+/// Says that the answer is saved and the device can be connected later, or that a consent comes first.
 pub(crate) fn unavailable_page(app: &App, error: &ConnectError, again: &str) -> Response {
+    if let ConnectError::NoConsent(standing) = error {
+        let text = format!("{} First agree to share something.", nothing_shared(*standing));
+        return Refusal::forbidden(text).link("/clients/ow/manage", "Your choices").into();
+    }
     tracing::warn!("a patient could not be sent to a provider: {error}");
     let status = match error {
         ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,

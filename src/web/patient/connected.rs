@@ -5,8 +5,10 @@ use warp::reply::Response;
 
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::state::App;
+use crate::model::{consent_standing::ConsentStanding, patient::PatientId};
 use crate::web::access::{Anyone, RATE_LIMITED, find_patient};
-use crate::web::patient::{connect::display_name, consent_questions::load_questions};
+use crate::web::patient::connect::{display_name, nothing_shared};
+use crate::web::patient::consent_questions::load_questions;
 use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
 use crate::web::route::{Route, get};
 use crate::web::{layout::length, request::Request, response::HandlerResult};
@@ -18,7 +20,11 @@ pub(crate) fn routes() -> Vec<Route> {
 /// Says that a device is connected only if OW's own list has it.
 async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let Some(patient) = find_patient(app, request).await? else { return Ok(other_browser_page(app)) };
-    let provider = ProviderReturn::find(app, request).await;
+    let standing = connect_device::find_standing(app, patient.id()).await?;
+    if !standing.is_active() {
+        return Ok(shares_nothing_page(app, standing));
+    }
+    let provider = ProviderReturn::find(app, request, patient.id()).await;
     let name = &provider.name;
     let content = match request.query.get("result") {
         "refused" => provider.not_connected(
@@ -73,11 +79,11 @@ struct ProviderReturn {
 }
 
 impl ProviderReturn {
-    async fn find(app: &App, request: &Request) -> Self {
+    async fn find(app: &App, request: &Request, patient: PatientId) -> Self {
         let provider =
             Some(request.query.get("provider")).filter(|name| connect_device::is_provider_name(name));
         let name = match provider {
-            Some(provider) => display_name(app, provider).await,
+            Some(provider) => display_name(app, patient, provider).await,
             None => "your device".to_owned(),
         };
         Self { provider: provider.map(str::to_owned), name }
@@ -145,6 +151,16 @@ fn connected(name: &str, interval: &str, has_open_scopes: bool) -> TitleAndBody 
         p { a.button href="/clients/ow/manage" { "Your choices" } }
     };
     ("Successfully Connected", body)
+}
+
+/// Answers a patient without an active consent; OW is not asked about the device.
+fn shares_nothing_page(app: &App, standing: ConsentStanding) -> Response {
+    let body = html! {
+        h1 { "Nothing was connected" }
+        p { (nothing_shared(standing)) " If you want to connect one, first agree to share something." }
+        p { a.button href="/clients/ow/manage" { "Your choices" } }
+    };
+    page_response(app, "Nothing was connected", &body)
 }
 
 /// Answers a patient who began in an app or in another browser.

@@ -36,7 +36,7 @@ pub(crate) async fn find_next_question(
     if !selected.providers.is_empty() || undecided.is_empty() {
         return Ok(NextQuestion::Consent(found, selected));
     }
-    let offers = match timeout(JHE_TIMEOUT, device_offers::list(app)).await {
+    let offers = match timeout(JHE_TIMEOUT, device_offers::list_for(app, patient)).await {
         Ok(offers) => offers.map_err(|error| error.to_string()),
         Err(_) => Err("OW did not answer in time".to_owned()),
     };

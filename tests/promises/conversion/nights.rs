@@ -231,9 +231,7 @@ fn a_night_across_two_windows_is_stored_once() {
 fn a_night_overlapping_a_withdrawal_is_not_stored() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
-    let consent = |world: &World, change: &str| {
-        assert_eq!(world.run(&["patient", "consent", &patient, EPISODE, change]).code, 0);
-    };
+    let consent = |world: &World, change: &str| world.consent_to(&patient, EPISODE, change);
     let began = world.now;
     world.sim.put_event(&user, night(began.minus(HOUR * 9), EIGHT));
     assert_eq!(world.created(), 1);

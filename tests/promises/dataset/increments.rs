@@ -74,7 +74,7 @@ fn the_full_set_and_its_increments_are_the_later_full_set() {
     world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
     let increment = reader.follow(&world, "a withdrawal that hides");
     assert!(increment["heart_rate"].is_empty());
-    world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]);
+    world.consent(&patient, "--grant");
     reader.follow(&world, "a new grant");
 
     let night = world.sim.put_event(&user, Event::nap(world.now.minus(HOUR * 4), world.now.minus(HOUR * 3)));

@@ -4,11 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::harness::*;
 
-fn consent(world: &World, patient: &str, change: &str) {
-    let ran = world.run(&["patient", "consent", patient, HEART_RATE, change]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-}
-
 #[test]
 fn data_measured_during_a_withdrawal_is_not_stored() {
     let mut world = World::new();
@@ -19,12 +14,12 @@ fn data_measured_during_a_withdrawal_is_not_stored() {
     }
     world.pass(HOUR * 3);
     assert_eq!(world.created(), 2, "the sample of this very moment is of the next tick");
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.sim.forget_requests();
     world.pass(HOUR * 3);
     assert_eq!(world.created(), 0);
     assert!(world.sim.requests().is_empty(), "without consent OW is not asked at all");
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     world.pass(HOUR * 4);
     assert_eq!(world.created(), 4);
     let hours: Vec<u64> =
@@ -83,7 +78,9 @@ fn a_patient_without_link_or_consent_causes_no_request_and_is_named() {
     let ran = world.poll();
     assert_eq!((ran.code, ran.created()), (0, 0));
     assert!(ran.stderr.contains("patient 1 was left out: no link"), "{ran:?}");
-    assert!(ran.stderr.contains("patient 2 was left out: no consent to omh:heart-rate:2.0"), "{ran:?}");
+    let never =
+        "patient 2 was left out: no consent to omh:heart-rate:2.0, and no answer yet; invite the patient";
+    assert!(ran.stderr.contains(never), "{ran:?}");
     assert!(world.sim.requests().is_empty());
 }
 
@@ -91,6 +88,40 @@ fn a_patient_without_link_or_consent_causes_no_request_and_is_named() {
 fn a_command_without_effect_reports_that_nothing_changed() {
     let world = World::new();
     let (_, patient) = world.patient();
-    let again = world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]);
+    let again = world.run(&["patient", "consent", &patient, HEART_RATE, "--grant", "--reason", "paper"]);
     assert!(again.stdout.contains("already"), "{again:?}");
+}
+
+#[test]
+fn poll_and_doctor_tell_a_withdrawal_from_a_missing_answer() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    let user = world.sim.add_user();
+    world.run(&["patient", "add", "--name", "Silent", "--ow-user", &user]);
+    world.consent(&patient, "--withdraw");
+    let ran = world.poll();
+    let withdrawn =
+        format!("patient {patient} was left out: the patient has withdrawn or declined every consent");
+    assert!(ran.stderr.contains(&withdrawn), "{ran:?}");
+    assert!(!ran.stderr.contains("--grant"), "nobody is told to overrule a withdrawal: {ran:?}");
+    let doctor = world.run(&["doctor"]).stdout;
+    assert!(doctor.contains("withdrew or declined: 1; linked and not answered yet: 1"), "{doctor}");
+}
+
+#[test]
+fn a_consent_for_a_person_needs_a_reason_which_the_audit_keeps() {
+    let world = World::new();
+    let (_, patient) = world.patient();
+    world.consent(&patient, "--withdraw");
+    let grant = |more: &[&str]| {
+        let command = ["patient", "consent", &patient, HEART_RATE, "--grant"];
+        world.run(&[&command[..], more].concat())
+    };
+    assert_eq!(grant(&[]).code, 2);
+    assert_eq!(grant(&["--reason", "because"]).code, 2);
+    let granted = grant(&["--reason", "phone"]);
+    assert!(granted.stdout.contains("after a withdrawal at"), "{granted:?}");
+    assert!(granted.stdout.contains("you answered for the patient"), "{granted:?}");
+    let audit = world.run(&["audit", "list"]).stdout;
+    assert!(audit.contains("consent.grant") && audit.contains("reason phone"), "{audit}");
 }

@@ -332,14 +332,13 @@ fn a_patient_ow_has_lost_reconnects_and_keeps_the_history() {
 #[test]
 fn a_consent_recorded_by_hand_is_shown_and_can_be_withdrawn() {
     let scene = Scene::new();
-    let ran = scene.world.run(&["patient", "consent", &scene.patient, HEART_RATE, "--grant"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    scene.world.consent(&scene.patient, "--grant");
     let page = scene.browser.get("/clients/ow/manage").body;
     assert_eq!(page.matches("You have shared this since").count(), 2, "{page}");
     assert_eq!(scene.manage("/clients/ow/withdraw", &[]).status, 303);
     let page = scene.browser.get("/clients/ow/manage");
     assert_eq!(page.body.matches("You have shared this since").count(), 1);
-    let fields = [("scope", HEART_RATE), ("sure", "yes")];
+    let fields = [("sure", "yes")];
     assert_eq!(scene.browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &fields).status, 303);
     assert_eq!(scene.browser.get("/clients/ow/manage").body.matches("You have shared this since").count(), 0);
 }
@@ -352,7 +351,58 @@ fn a_withdrawal_during_authorization_connects_nothing() {
     assert_eq!(scene.browser.get(&buttons["agree"]).status, 400);
     assert_eq!(scene.world.sim.connected("oura").len(), 0);
     assert_eq!(scene.state(), "withdrawn");
-    assert_eq!(scene.browser.get("/clients/ow/leave?provider=oura").location(), "/clients/ow/connect");
+    assert_eq!(scene.browser.get("/clients/ow/leave?provider=oura").status, 403);
+}
+
+#[test]
+fn a_withdrawn_patient_causes_no_call_to_ow_from_any_page() {
+    let scene = Scene::new();
+    scene.press("agree");
+    let link = invite(&scene.operator, &scene.patient);
+    scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
+    scene.world.sim.forget_requests();
+    let manage = scene.browser.get("/clients/ow/manage").body;
+    assert!(manage.contains("No device is connected."), "{manage}");
+    let form = manage.as_str();
+    let token = between(form, "name=\"form_token\" value=\"", "\"").unwrap();
+    for page in ["complete?provider=oura", "complete?provider=oura&result=failed", "complete"] {
+        let page = scene.browser.get(&format!("/clients/ow/{page}"));
+        assert!(page.body.contains("You have stopped sharing"), "{}", page.body);
+    }
+    let leave = scene.browser.get("/clients/ow/leave?provider=oura");
+    assert_eq!(leave.status, 403);
+    assert!(leave.body.contains("You have stopped sharing"), "{}", leave.body);
+    assert_eq!(scene.browser.get("/clients/ow/connect").location(), "/clients/ow/manage");
+    assert_eq!(scene.browser.post("/clients/ow/disconnect", &[("form_token", token)]).status, 303);
+    let with_provider = [("form_token", token), ("provider", "oura")];
+    assert_eq!(scene.browser.post("/clients/ow/connect", &with_provider).status, 303);
+    assert_eq!(scene.browser.get("/clients/ow/data").status, 200);
+    assert_eq!(scene.browser.get(&link).status, 200);
+    assert_eq!(scene.operator.get(&format!("/admin/patients/{}", scene.patient)).status, 200);
+    let requests = scene.world.sim.requests();
+    assert!(requests.is_empty(), "{requests:?}");
+}
+
+#[test]
+fn ow_gets_the_checked_parameters_of_a_callback_and_no_others() {
+    let scene = Scene::new();
+    let back = provider_buttons(&scene.browser)["agree"].clone();
+    let victim = provider_buttons(&scene.browser)["agree"].clone();
+    let (_, victims_state) = victim.split_once("state=").unwrap();
+    scene.world.sim.forget_requests();
+    for twice in [format!("{back}&state={victims_state}"), format!("{back}&code=other")] {
+        let refused = scene.browser.get(&twice);
+        assert_eq!(refused.status, 400, "{refused:?}");
+        assert!(refused.json()["error"].as_str().unwrap().contains("more than once"), "{refused:?}");
+    }
+    assert!(scene.world.sim.requests().is_empty(), "the state is still unused, and OW knows nothing of it");
+    let back = format!("{back}&redirect_uri=https%3A%2F%2Fevil.example.org&user_id=x");
+    assert_eq!(scene.browser.get(&back).status, 303);
+    let requests = scene.world.sim.requests();
+    let callback = requests.iter().find(|seen| seen.path == "/api/v1/oauth/oura/callback").unwrap();
+    let names: Vec<String> =
+        form_urlencoded::parse(callback.query.as_bytes()).map(|(name, _)| name.into_owned()).collect();
+    assert_eq!(names, ["code", "state"]);
 }
 
 #[test]

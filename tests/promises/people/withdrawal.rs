@@ -9,11 +9,6 @@ use crate::support::erasure::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-fn consent(world: &World, patient: &str, change: &str) {
-    let ran = world.run(&["patient", "consent", patient, HEART_RATE, change]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-}
-
 /// Counts a patient's rows in the tables, shown or hidden.
 fn in_tables(world: &World, patient: &str) -> i64 {
     let count =
@@ -27,7 +22,7 @@ fn withdrawn_data_is_kept_or_hidden_as_the_setting_says() {
     let (_, patient, neighbour) = canaries(&world);
     let (kept, others) = (world.kept(&patient), world.kept(&neighbour));
     world.pass(HOUR);
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     assert_eq!(world.kept(&patient), kept);
     world.setting("data.after_withdrawal", "hide");
     assert_eq!(world.kept(&patient), []);
@@ -38,7 +33,7 @@ fn withdrawn_data_is_kept_or_hidden_as_the_setting_says() {
     let pages = [format!("/admin/patients/{patient}"), format!("/admin/patients/{patient}/observations")];
     let shows = |page: &String| operator.get(page).body.contains("62.8");
     assert!(!pages.iter().any(shows));
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     assert!(pages.iter().any(shows), "else this proves nothing");
     assert_eq!(world.kept(&patient), kept);
 }
@@ -51,7 +46,7 @@ fn withdrawn(world: &mut World) -> (String, String) {
     world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), &unread);
     assert_eq!(world.created(), 36);
     assert_eq!(one::<i64>(world, "SELECT count(*) FROM rejected_samples"), 1);
-    consent(world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "2d");
     // From here on the time counts.
@@ -91,7 +86,7 @@ fn withdrawn_data_is_erased_after_the_delay_and_never_fetched_again() {
     let audit = world.run(&["audit", "list"]).stdout;
     assert_eq!(audit.matches("daemon  data.erase").count(), 1, "{audit}");
     world.pass(HOUR);
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     world.pass(HOUR);
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 64.0);
     world.sim.forget_requests();
@@ -115,12 +110,12 @@ fn data_is_kept_when_consent_returns_in_time() {
     let mut world = World::new();
     let (_, patient) = withdrawn(&mut world);
     world.pass(DAY);
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     world.pass(DAY * 2);
     world.poll();
     assert_eq!(world.kept(&patient).len(), 36);
     // The time runs from when the last withdrawal was noted, by the next tick at the latest.
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(DAY);
     world.poll();
@@ -141,7 +136,7 @@ fn erasure_after_withdrawal_is_limited_to_its_scope() {
     assert_eq!(world.created(), 2);
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "1h");
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(HOUR);
     world.poll();

@@ -136,7 +136,7 @@ fn a_patient_linked_later_gets_the_ranges_ow_synced_before() {
     let patient = ran.stdout.trim().to_owned();
     listed(&world, 1);
     assert_eq!(world.pages_of(&user), 0, "nothing without consent");
-    assert_eq!(world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]).code, 0);
+    world.consent(&patient, "--grant");
     until("the past is kept", || world.kept(&patient).len() == 1);
     served.stop("TERM");
 }

@@ -312,7 +312,7 @@ fn data_measured_during_a_withdrawal_is_not_stored() {
     bucket.seen();
     world.pass(HOUR);
     assert_eq!((world.created(), bucket.seen().len()), (0, 0), "nothing is asked for");
-    world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]);
+    world.consent(&patient, "--grant");
     world.pass(HOUR);
     bucket.put_heart_rates(&Bucket::key(TODAY, &user, "3"), &[("2026-11-21T13:30:00Z", 61.0, "rest")]);
     assert_eq!(world.created(), 1);

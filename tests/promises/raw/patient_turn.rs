@@ -150,7 +150,7 @@ fn withheld_objects_are_read_again_after_a_change_of_consent_only() {
     assert_eq!(world.created(), 2);
     world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
     world.pass(HOUR * 2);
-    world.run(&["patient", "consent", &patient, HEART_RATE, "--grant"]);
+    world.consent(&patient, "--grant");
     let key = Bucket::key(TODAY, &user, "2");
     bucket.put_heart_rates(
         &key,

@@ -264,9 +264,7 @@ fn a_record_yields_consented_types_only_and_the_rest_after_consent() {
     };
     assert_eq!(got(&bucket), 1, "what is of nothing consented to is not fetched");
     assert_eq!((world.created(), bucket.object_requests()), (0, 0));
-    let consent = |code: &str, how: &str| {
-        assert_eq!(world.run(&["patient", "consent", &patient, code, how]).code, 0);
-    };
+    let consent = |code: &str, how: &str| world.consent_to(&patient, code, how);
     // Of the objects that were read only the one that tells of it is read again.
     consent("omh:physical-activity:1.2", "--grant");
     bucket.seen();

@@ -6,6 +6,7 @@ mod leaks;
 mod misleading_text;
 mod oauth_proxy;
 mod passwords;
+mod rate_limits;
 mod roles;
 mod second_factor;
 mod secrets_at_rest;

@@ -28,6 +28,7 @@ impl Scene {
         let page = format!("/admin/patients/{patient}");
         let made = operator.submit(&page, &format!("{page}/api-token"), &[("label", "an app")]);
         let token = made.secret();
+        world.consent(&patient, "--grant");
         world.sim.forget_requests();
         Self { world, served, token, patient }
     }
@@ -92,6 +93,32 @@ fn i2_i10_i15_i16_without_settings_it_says_not_configured() {
             assert_eq!(answer.json()["error"], "OW integration not configured");
         }
     }
+}
+
+#[test]
+fn without_a_consent_the_api_makes_no_user_and_no_authorization() {
+    let scene = Scene::new();
+    assert_eq!(scene.create().status, 200);
+    let never = make_patient(&scene.served.operator(&scene.world), "P-2", "1");
+    let operator = scene.served.operator(&scene.world);
+    let page = format!("/admin/patients/{never}");
+    let token = operator.submit(&page, &format!("{page}/api-token"), &[("label", "an app")]).secret();
+    scene.world.consent(&scene.patient, "--withdraw");
+    scene.world.sim.forget_requests();
+    let reasons = [
+        (&scene.token, "has withdrawn or declined every consent"),
+        (&token, "has not been asked, or has not"),
+    ];
+    for (token, reason) in reasons {
+        let bearer = format!("Bearer {token}");
+        for (method, path) in [(Method::POST, USERS), (Method::GET, AUTHORIZE)] {
+            let answer = scene.served.visitor().send(method, path, &[("Authorization", &bearer)], None);
+            assert_eq!(answer.status, 403, "{answer:?}");
+            let error = answer.json()["error"].as_str().unwrap().to_owned();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+    assert!(scene.world.sim.requests().is_empty(), "{:?}", scene.world.sim.requests());
 }
 
 #[test]

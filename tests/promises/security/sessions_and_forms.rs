@@ -158,6 +158,33 @@ fn oversized_and_malformed_bodies_are_refused() {
 }
 
 #[test]
+fn parameters_given_twice_are_refused_and_lists_are_not() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    for path in ["/ow/?code=a&code=b", "/admin/patients?after=1&after=2", "/admin?search=a&search=b"] {
+        let refused = operator.get(path);
+        assert_eq!(refused.status, 400, "{path}");
+        assert!(refused.body.contains("more than once"), "{}", refused.body);
+    }
+    let token = operator.get("/admin").hidden("/admin/sign-out")[0].1.clone();
+    let fields =
+        [("key", "module.ow"), ("value", "true"), ("value", "false"), ("form_token", token.as_str())];
+    assert_eq!(operator.post("/admin/settings", &fields).status, 400);
+    assert_eq!(world.run(&["settings", "get", "module.ow"]).stdout, "true\n");
+    let fields = [
+        ("name", "Sleep"),
+        ("organization", "Lab"),
+        ("purpose", "To learn."),
+        ("contact", "Ada"),
+        ("scope", HEART_RATE),
+        ("scope", "omh:step-count:3.0"),
+        ("form_token", token.as_str()),
+    ];
+    assert_eq!(operator.post("/admin/studies/new", &fields).status, 303);
+}
+
+#[test]
 fn a_patients_session_reaches_that_patient_only() {
     let world = World::new();
     let served = Served::start(&world);

@@ -23,11 +23,6 @@ fn restore(world: &World, file: &Path, more: &[&str]) -> Ran {
     ran
 }
 
-fn consent(world: &World, patient: &str, change: &str) {
-    let ran = world.run(&["patient", "consent", patient, HEART_RATE, change]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-}
-
 fn fill(world: &World, user: &str) {
     world.sim.fill(user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
 }
@@ -57,11 +52,11 @@ fn what_the_replaced_store_knows_of_withdrawals_and_erasures_is_carried_over() {
     assert_eq!(world.created(), 48);
     let (file, name) = (backup(&world), external_id(&world, leaves));
     world.pass(HOUR);
-    consent(&world, withdraws, "--withdraw");
-    consent(&world, returns, "--withdraw");
+    world.consent(withdraws, "--withdraw");
+    world.consent(returns, "--withdraw");
     erased(&world, leaves);
     world.pass(HOUR * 2);
-    consent(&world, returns, "--grant");
+    world.consent(returns, "--grant");
     world.pass(HOUR);
     let ran = restore(&world, &file, &["--force"]);
     assert!(ran.stderr.contains("hold in this one too"), "{ran:?}");
@@ -91,7 +86,7 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
         world.created();
         let file = backup(&world);
         world.pass(HOUR);
-        consent(&world, &people[0].1, "--withdraw");
+        world.consent(&people[0].1, "--withdraw");
         if by_command {
             std::fs::remove_dir_all(world.data_dir()).unwrap();
             let ran = restore(&world, &file, &[]);
@@ -109,11 +104,11 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
         let operator = served.operator(&world);
         assert!(operator.get("/admin").body.contains("consents of 3 patients are suspended"));
         // The operator knows of one withdrawal, confirms one patient, and then the rest.
-        let withdrew = [("patient", people[0].1.as_str()), ("action", "withdrawn")];
+        let withdrew = [("action", "withdrawn")];
         assert_eq!(operator.submit("/admin/restored", "/admin/restored", &withdrew).status, 303);
         let page = operator.get("/admin/restored");
         assert!(!page.body.contains(&format!("/admin/patients/{}\"", people[0].1)), "{}", page.body);
-        let confirmed = operator.submit("/admin/restored", "/admin/restored", &[("patient", &people[1].1)]);
+        let confirmed = operator.submit("/admin/restored", "/admin/restored", &[]);
         assert_eq!(confirmed.status, 303, "{}", confirmed.body);
         world.poll();
         assert_eq!(world.kept(&people[1].1).len(), 24, "also what was measured while it was suspended");
@@ -131,10 +126,10 @@ fn suspended_consents_are_never_erased_as_withdrawn_ones_and_stay_suspended_afte
     let mut world = World::new();
     let (user, patient) = world.patient();
     // An earlier grant was withdrawn, and the daemon has seen that.
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(HOUR);
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     world.pass(HOUR);
     fill(&world, &user);
     world.created();
@@ -166,11 +161,11 @@ fn withdrawn_data_that_were_erased_stay_erased_after_a_restore_and_a_new_grant()
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "1d");
     let file = backup(&world);
-    consent(&world, &patient, "--withdraw");
+    world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(HOUR * 30);
     world.poll();
-    consent(&world, &patient, "--grant");
+    world.consent(&patient, "--grant");
     assert!(world.kept(&patient).is_empty());
     restore(&world, &file, &["--force"]);
     world.setting("data.after_withdrawal", "erase");

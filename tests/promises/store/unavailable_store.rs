@@ -47,6 +47,20 @@ fn waits_for(world: &World, told: &str, mend: impl FnOnce()) {
 }
 
 #[test]
+fn readiness_is_answered_without_a_write() {
+    let world = World::new();
+    let mut served = Served::start(&world);
+    until_ready(&mut served);
+    let other = lock(&world);
+    // Each write would wait for the lock, and fail after ten seconds.
+    for _ in 0..20 {
+        assert_eq!(ready(served.port), (200, "[]".to_owned()));
+    }
+    drop(other);
+    served.stop("TERM");
+}
+
+#[test]
 fn a_foreign_file_is_reported_until_it_is_removed() {
     let world = World::bare();
     fs::create_dir(world.data_dir()).unwrap();

@@ -226,6 +226,18 @@ impl World {
         (user, ran.stdout.trim().to_owned())
     }
 
+    /// Records a consent to heart rates (`--grant`), or its end (`--withdraw`).
+    pub fn consent(&self, patient: &str, change: &str) {
+        self.consent_to(patient, HEART_RATE, change);
+    }
+
+    pub fn consent_to(&self, patient: &str, code: &str, change: &str) {
+        let mut arguments = vec!["patient", "consent", patient, code, change];
+        arguments.extend(["--reason", "paper"].iter().filter(|_| change == "--grant"));
+        let ran = self.run(&arguments);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+
     /// Returns the stored observations of one patient, by type, device and time.
     pub fn table(&self, patient: &str) -> Vec<Line> {
         let ran = self.run(&["observations", "--patient-id", patient, "--format", "csv"]);

@@ -1,0 +1,105 @@
+//! Limits of one caller never stop another one, and none stops a withdrawal.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use reqwest::Method;
+
+use crate::support::harness::*;
+use crate::support::running_daemon::*;
+
+/// Uses up what strangers at this address may ask.
+fn flood(served: &Served) {
+    let stranger = served.visitor();
+    assert!((0..200).any(|_| stranger.get("/ow/?code=x").status == 429));
+}
+
+/// A patient who has agreed, in a browser.
+fn consenting(served: &Served, operator: &Visitor) -> (String, Visitor) {
+    let study = make_study(operator, "Sleep");
+    let patient = make_patient(operator, "P-1", &study);
+    let browser = served.visitor();
+    assert_eq!(agree(&browser, &invite(operator, &patient), &study).status, 303);
+    (patient, browser)
+}
+
+#[test]
+fn neither_neighbours_nor_haste_keep_a_patient_from_withdrawing() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let (patient, browser) = consenting(&served, &served.operator(&world));
+    flood(&served);
+    let page = browser.get("/clients/ow/manage");
+    assert_eq!(page.status, 200, "the neighbour's requests are not the patient's");
+    let mut fields = page.hidden("/clients/ow/withdraw");
+    fields.push(("sure".to_owned(), "yes".to_owned()));
+    let fields: Vec<(&str, &str)> =
+        fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert!(
+        (0..400).any(|_| browser.get("/clients/ow/complete?result=stale").status == 429),
+        "a limit of its own"
+    );
+    let withdrawn = browser.post("/clients/ow/withdraw", &fields);
+    assert_eq!((withdrawn.status, withdrawn.location()), (303, "/clients/ow/manage?done=withdrawn"));
+    assert!(world.run(&["patient", "show", &patient]).stdout.contains("withdrawn"));
+}
+
+#[test]
+fn each_api_token_has_a_limit_of_its_own() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let study = make_study(&operator, "Sleep");
+    let token = |name: &str| {
+        let page = format!("/admin/patients/{}", make_patient(&operator, name, &study));
+        let made = operator.submit(&page, &format!("{page}/api-token"), &[("label", "an app")]);
+        format!("Bearer {}", made.secret())
+    };
+    let (one, other) = (token("P-1"), token("P-2"));
+    let visitor = served.visitor();
+    let call =
+        |bearer: &str| visitor.send(Method::POST, "/api/v1/ow/users", &[("Authorization", bearer)], None);
+    flood(&served);
+    assert_eq!(call(&one).status, 403, "nobody has agreed, and nobody asks too often");
+    let limited = (0..400).map(|_| call(&one)).find(|answer| answer.status == 429).unwrap();
+    assert!(
+        limited.json()["error"].is_string() && limited.headers.contains_key("retry-after"),
+        "{limited:?}"
+    );
+    assert_eq!(call(&other).status, 403);
+    assert_eq!(call("Bearer x").status, 429, "a stranger is counted by the address");
+}
+
+/// Sends the beginning of a request, and holds its connection.
+fn hold(port: u16, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn one_address_holds_few_of_the_connections() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let held: Vec<_> = (0..32).map(|_| hold(served.port, "GET / HTTP/1.1\r\n")).collect();
+    assert_eq!(get(served.port, "/healthz", &[]), None, "all of its share is in use");
+    drop(held);
+    until("its share is free", || get(served.port, "/healthz", &[]).is_some());
+}
+
+#[test]
+fn behind_a_trusted_proxy_each_client_has_few_requests_in_progress() {
+    let world = World::new();
+    let served = Served::with(&world, &[("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")]);
+    let head = "POST /clients/ow/agree HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.1\r\n\
+                Content-Length: 9\r\n\r\n";
+    let held: Vec<_> = (0..32).map(|_| hold(served.port, head)).collect();
+    let status = |path: &str, client: &str| {
+        get(served.port, path, &[("X-Forwarded-For", client)]).map(|(status, _)| status)
+    };
+    until("the client has enough in progress", || status("/", "198.51.100.1") == Some(429));
+    assert_eq!(status("/", "198.51.100.2"), Some(200), "another client of the same proxy");
+    assert_eq!(status("/clients/ow/withdraw", "198.51.100.1"), Some(405), "withdrawing is never refused");
+    drop(held);
+    until("the client may go on", || status("/", "198.51.100.1") == Some(200));
+}
