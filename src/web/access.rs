@@ -1,33 +1,27 @@
 //! Access to routes. A handler gets an account or a patient only from the check of its route: the fields of
-//! `Staff`, `Operator`, `VisiblePatient`, `VisibleStudy` and `SignedInPatient` are private, and nothing else makes them.
+//! `Staff`, `Operator`, `VisiblePatient` and `VisibleStudy` are private, and nothing else makes them.
 
 use std::ops::Deref;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, StatusCode, header};
-use serde_json::json as json_value;
 use warp::reply::Response;
 
-use crate::app::{rate_limit::TooManyRequests, state::App};
+use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor, Role, VisibleTo};
 use crate::model::patient::PatientId;
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
 use crate::store::engine::setting;
-use crate::store::people::{account, account::Account, api_token, session, study, visibility};
+use crate::store::people::{account, account::Account, session, study, visibility};
 use crate::store::privacy::erased_identifiers;
 use crate::web::layout::{REFRESH, local_text};
 use crate::web::request::Request;
-use crate::web::response::{Refusal, json, see_other};
+use crate::web::response::{Refusal, see_other};
 
 /// The cookie of a practitioner's session.
 pub(crate) const STAFF_COOKIE: &str = "jhe_ow_session";
-/// The cookie of a patient's session.
-pub(crate) const PATIENT_COOKIE: &str = "jhe_ow_patient";
-/// The form that ends a consent. No limit applies to it.
-pub(crate) const WITHDRAW: &str = "/clients/ow/withdraw";
 
 /// The callers that a route accepts, as the table of routes lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,15 +74,6 @@ const CONFIRMED_FOR: Duration = Duration::from_mins(10);
 /// An ended session is known for so long, to keep a form that was sent after its end.
 const ENDED_KNOWN_FOR: Duration = Duration::from_hours(24);
 
-pub(crate) const OPEN: AccessRule<Anyone> =
-    AccessRule(Access::Open, |_, _| Box::pin(async { Ok(Anyone(())) }));
-/// Open to anyone, at a limited rate.
-pub(crate) const RATE_LIMITED: AccessRule<Anyone> =
-    AccessRule(Access::Open, |app, request| Box::pin(admit_anyone(app, request)));
-pub(crate) const PATIENT: AccessRule<SignedInPatient> =
-    AccessRule(Access::Patient, |app, request| Box::pin(sign_in_patient(app, request)));
-pub(crate) const API_CLIENT: AccessRule<ApiClient> =
-    AccessRule(Access::ApiClient, |app, request| Box::pin(identify_api_client(app, request)));
 /// Any account, also one that came by a one-time link and has no password yet.
 pub(crate) const ANY_ACCOUNT: AccessRule<Staff> =
     AccessRule(Access::Staff, |app, request| Box::pin(sign_in_staff(app, request)));
@@ -144,9 +129,6 @@ pub(crate) const CONFIRMED_STUDY: AccessRule<Confirmed<VisibleStudy>> =
             confirm(app, request, study)
         })
     });
-
-/// A caller who need not say who it is.
-pub(crate) struct Anyone(());
 
 /// A practitioner or operator who is signed in.
 pub(crate) struct Staff {
@@ -208,15 +190,6 @@ pub(crate) struct VisibleStudy {
     study: Study,
     role: Role,
 }
-
-/// A patient whose browser is signed in.
-pub(crate) struct SignedInPatient {
-    id: PatientId,
-    token: Token,
-}
-
-/// A program that acts for one patient.
-pub(crate) struct ApiClient(PatientId);
 
 impl Staff {
     pub(crate) fn account(&self) -> &Account {
@@ -323,36 +296,6 @@ impl VisibleStudy {
     pub(crate) fn may_change(&self) -> bool {
         self.may(Role::Coordinator) && !self.staff.account.is_of_jhe()
     }
-}
-
-impl SignedInPatient {
-    pub(crate) fn id(&self) -> PatientId {
-        self.id
-    }
-
-    pub(crate) fn token(&self) -> &Token {
-        &self.token
-    }
-
-    pub(crate) fn actor(&self) -> Actor {
-        Actor::Patient(self.id)
-    }
-}
-
-impl ApiClient {
-    pub(crate) fn patient(&self) -> PatientId {
-        self.0
-    }
-}
-
-/// Counts a request of a patient by the session, of anybody else by the address.
-async fn admit_anyone(app: &App, request: &Request) -> Result<Anyone, Denied> {
-    match find_patient(app, request).await? {
-        Some(patient) => app.rate_limits.check_signed_in(patient.token.hash()),
-        None => app.rate_limits.check_anonymous(request.client),
-    }
-    .map_err(|error| request.refusal_response(error.into()))?;
-    Ok(Anyone(()))
 }
 
 async fn sign_in_staff(app: &App, request: &mut Request) -> Result<Staff, Denied> {
@@ -480,51 +423,4 @@ async fn require_study(app: &App, request: &mut Request, role: Role) -> Result<V
 fn no_such_patient() -> Refusal {
     Refusal { title: "There is no such patient".to_owned(), ..Refusal::not_found() }
         .link("/admin/patients", "Patients")
-}
-
-async fn sign_in_patient(app: &App, request: &mut Request) -> Result<SignedInPatient, Denied> {
-    let Some(patient) = find_patient(app, request).await? else {
-        app.rate_limits.check_anonymous(request.client).map_err(Refusal::from)?;
-        let text = "This browser does not know you. Open the link from your study in this browser. If it was \
-                    used already, ask the person who sent it for a new one.";
-        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Please open your link again", text).into());
-    };
-    // Nobody is kept from withdrawing.
-    if request.path != WITHDRAW {
-        app.rate_limits.check_signed_in(patient.token.hash()).map_err(Refusal::from)?;
-    }
-    request.form_guard = Some((patient.token.clone(), patient.actor()));
-    Ok(patient)
-}
-
-/// Returns the patient whose session the browser has, for open pages that greet a known patient.
-pub(crate) async fn find_patient(app: &App, request: &Request) -> Result<Option<SignedInPatient>, Refusal> {
-    let Some(token) = request.cookie(PATIENT_COOKIE) else { return Ok(None) };
-    let (hash, now) = (token.hash(), app.clock.now());
-    let id = app.store.read(move |db| session::find_patient(db, hash, now)).await?;
-    Ok(id.map(|id| SignedInPatient { id, token }))
-}
-
-/// Reads the bearer token alone: a cookie is no credential for the API, as other sites' pages send it along.
-async fn identify_api_client(app: &App, request: &Request) -> Result<ApiClient, Denied> {
-    let limited = |error: TooManyRequests| request.refusal_response(error.into());
-    if let Some(token) = request.bearer() {
-        let (hash, now) = (token.hash(), app.clock.now());
-        let patient =
-            app.store.read(move |db| api_token::find_patient(db, hash, now)).await.map_err(|error| {
-                tracing::error!("{error}");
-                let text = "The store is not available; try again";
-                json(StatusCode::SERVICE_UNAVAILABLE, &json_value!({ "error": text }))
-            })?;
-        if let Some(patient) = patient {
-            app.last_use.api_tokens.record(hash, now);
-            app.rate_limits.check_signed_in(hash).map_err(limited)?;
-            return Ok(ApiClient(patient));
-        }
-    }
-    app.rate_limits.check_anonymous(request.client).map_err(limited)?;
-    let text = "Authentication credentials were not provided or are not valid.";
-    let mut response = json(StatusCode::UNAUTHORIZED, &json_value!({ "detail": text }));
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    Err(response.into())
 }

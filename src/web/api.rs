@@ -12,7 +12,7 @@ use crate::model::{account::Actor, patient::PatientId};
 use crate::ow::connector::{CallError, CallbackOutcome};
 use crate::secrets::token::TokenHash;
 use crate::store::{error::StoreError, people::device_connection, privacy::audit};
-use crate::web::access::{API_CLIENT, Anyone, ApiClient, PATIENT_COOKIE, RATE_LIMITED};
+use crate::web::patient_access::{API_CLIENT, Anyone, ApiClient, PATIENT_COOKIE, RATE_LIMITED};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, json, see_other};
 use crate::web::route::{Route, get, post};

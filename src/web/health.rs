@@ -6,7 +6,7 @@ use warp::reply::Response;
 
 use crate::app::readiness::{self, Readiness};
 use crate::app::{instance::process_instance, state::App};
-use crate::web::access::{Anyone, OPEN};
+use crate::web::patient_access::{Anyone, OPEN};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, json as json_response, with_type};
 use crate::web::route::{Route, fixed, get};

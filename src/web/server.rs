@@ -23,7 +23,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::rate_limit::network;
-use crate::web::{access::WITHDRAW, gate::Gate, routes, service};
+use crate::web::{gate::Gate, patient_access::WITHDRAW, routes, service};
 
 /// A client that has not sent its headers by then will not.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,8 +3,8 @@
 use maud::html;
 
 use crate::app::state::App;
-use crate::web::access::{Anyone, OPEN};
 use crate::web::layout::{PageFrame, render_page};
+use crate::web::patient_access::{Anyone, OPEN};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, html as html_response, with_type};
 use crate::web::route::{Route, fixed, get};

@@ -11,7 +11,7 @@ use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::account::{self, Account};
 use crate::store::people::session;
 use crate::store::privacy::audit;
-use crate::web::access::{ANY_ACCOUNT, Anyone, OPEN, Staff};
+use crate::web::access::{ANY_ACCOUNT, Staff};
 use crate::web::admin::after_sign_in::{
     Attempt, SessionStart, insert_session, render_signed_out_page, safe_next_page,
 };
@@ -20,6 +20,7 @@ use crate::web::admin::staff::{SESSION_AGE, without_session};
 use crate::web::csrf;
 use crate::web::keep_form::KEPT_FORM;
 use crate::web::layout::{FormErrors, FormField, form};
+use crate::web::patient_access::{Anyone, OPEN};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};

@@ -11,12 +11,12 @@ use crate::model::{account::Actor, patient::PatientId};
 use crate::store::people::session::{self, Holder};
 use crate::store::people::{consent, invitation};
 use crate::store::{error::StoreError, privacy::audit};
-use crate::web::access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::patient::consent_questions::{
     ConsentQuestion, find_questions, load_questions, record_grants, record_intent,
 };
 use crate::web::patient::signed_in::{page_response, with_session};
 use crate::web::patient::{jhe_consents::JhePatientConsents, selected_devices::SelectedDevices};
+use crate::web::patient_access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 use crate::web::{layout::form, request::Request};

@@ -15,12 +15,12 @@ use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::device_connection::ConnectionState;
 use crate::store::people::patient as patients;
 use crate::store::samples::code::DataSourceCodes;
-use crate::web::access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::layout::{form, local, notice};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
 use crate::web::patient::{
     connect::display_name, selected_devices::SelectedDevices, signed_in::page_response, time_zone,
 };
+use crate::web::patient_access::{PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};

@@ -6,10 +6,10 @@ use warp::reply::Response;
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::state::App;
 use crate::model::{consent_standing::ConsentStanding, patient::PatientId};
-use crate::web::access::{Anyone, RATE_LIMITED, find_patient};
 use crate::web::patient::connect::{display_name, nothing_shared};
 use crate::web::patient::consent_questions::load_questions;
 use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
+use crate::web::patient_access::{Anyone, RATE_LIMITED, find_patient};
 use crate::web::route::{Route, get};
 use crate::web::{layout::length, request::Request, response::HandlerResult};
 

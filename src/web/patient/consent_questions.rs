@@ -16,7 +16,7 @@ use crate::store::people::{device_connection, study};
 use crate::store::{engine::setting, error::StoreError, privacy::audit, samples::code::DataSourceCodes};
 use crate::web::patient::selected_devices::SelectedDevices;
 use crate::web::patient::wording::{LANGUAGE, VERSION, Wording};
-use crate::web::{access::SignedInPatient, response::Refusal};
+use crate::web::{patient_access::SignedInPatient, response::Refusal};
 
 /// One study's scopes, with the patient's consents.
 #[derive(Debug, Clone)]

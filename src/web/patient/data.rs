@@ -15,9 +15,9 @@ use crate::omh::render;
 use crate::store::people::{patient as patients, study};
 use crate::store::samples::observation::{self, ObservationFilter};
 use crate::store::{engine::store::Store, error::StoreError};
-use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::chart::charts::{ChartedSeries, Charts};
 use crate::web::chart::{overview::MeasurementOverview, period::Period};
+use crate::web::patient_access::{PATIENT, SignedInPatient};
 use crate::web::route::{Route, get};
 use crate::web::{
     patient::signed_in::page_response,

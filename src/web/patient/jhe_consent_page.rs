@@ -5,12 +5,12 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::model::study::Scope;
-use crate::web::access::{PATIENT, SignedInPatient};
 use crate::web::patient::consent_form::{ConsentForm, FormProblem, TickedBoxes};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions, record_intent};
 use crate::web::patient::device::{NextQuestion, find_next_question, render_device_choice};
 use crate::web::patient::jhe_consents::{ConsentAnswer, JhePatientConsents};
 use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response, time_zone};
+use crate::web::patient_access::{PATIENT, SignedInPatient};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, get, post};

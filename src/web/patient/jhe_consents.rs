@@ -13,7 +13,7 @@ use crate::model::patient::{PatientId, PatientRef};
 use crate::model::{consent_reconciliation::JheConsentSnapshot, study::StudyId};
 use crate::store::error::StoreError;
 use crate::store::people::{jhe_consent, patient};
-use crate::web::{access::SignedInPatient, response::Refusal};
+use crate::web::{patient_access::SignedInPatient, response::Refusal};
 
 /// A patient of JHE, with the client to reach it.
 pub(crate) struct JhePatientConsents {

@@ -7,8 +7,8 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::secrets::token::Token;
-use crate::web::access::PATIENT_COOKIE;
 use crate::web::layout::{self, PageFrame};
+use crate::web::patient_access::PATIENT_COOKIE;
 use crate::web::response::{TokenCookie, html, with_cookie};
 
 /// The time in which a patient can come back without a new link.
