@@ -32,7 +32,7 @@ pub(crate) async fn write(
     if target.file_name().is_none_or(|name| name == "-") {
         return Err(Failure::usage(format!("{} names no new directory", target.display()), "give it a name"));
     }
-    check_target(&target, is_zip)?;
+    check_target(&target)?;
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -88,17 +88,13 @@ pub(crate) fn remove_unfinished(directory: &Path) {
     }
 }
 
-/// Refuses a target that exists, except for an empty directory.
-fn check_target(target: &Path, is_zip: bool) -> Result<(), Failure> {
-    let exists = |what: &str| {
-        Failure::usage(format!("{} {what}", target.display()), "choose another name, or remove it first")
-    };
-    match fs::read_dir(target) {
-        Ok(_) if is_zip => Err(exists("is a directory")),
-        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(exists("is not empty"))),
-        Err(_) if target.exists() => Err(exists("exists already")),
-        Err(_) => Ok(()),
+/// Refuses a target that exists: an empty directory may be a mount point, or have rights that a new one would not get.
+fn check_target(target: &Path) -> Result<(), Failure> {
+    if fs::symlink_metadata(target).is_err() {
+        return Ok(());
     }
+    let remedy = format!("give a new name, such as {}", target.join("data").display());
+    Err(Failure::usage(format!("{} exists already", target.display()), remedy))
 }
 
 /// Waits until the files of a directory are on the disk.

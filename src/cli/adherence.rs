@@ -62,6 +62,11 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
             None => dataset::list_studies(db),
         })
         .await?;
+    if studies.is_empty() {
+        eprintln!(
+            "There is no study: adherence is counted for the patients of a study and what it asks for."
+        );
+    }
     for (position, (study, name)) in studies.into_iter().enumerate() {
         let range = range.clone();
         let written = store.read(move |db| {

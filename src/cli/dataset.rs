@@ -8,6 +8,7 @@ use crate::app::session::Session;
 use crate::app::study_data;
 use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line};
+use crate::daemon::signals;
 use crate::dataset::request::{Format, Request};
 use crate::model::account::{Actor, VisibleTo};
 use crate::store::samples::dataset;
@@ -46,7 +47,14 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     };
     let (now, visible_to) = (session.clock.now(), VisibleTo::Everybody);
     let request = Request { study, study_name, format, now, visible_to, since };
-    let written = study_data::write(&store, request, out.clone(), Actor::CommandLine).await?;
+    let cancel = signals::cancel_on_signal()?;
+    // Dropping the work removes its unfinished files.
+    let written = tokio::select! {
+        written = study_data::write(&store, request, out.clone(), Actor::CommandLine) => written?,
+        () = cancel.cancelled() => {
+            return Err(Failure::failed("the data set was stopped", "start it again; no unfinished file was left behind"));
+        }
+    };
     print_line(format_args!(
         "{}: {} of {}, {} bytes. The next increment: --since {}",
         out.display(),

@@ -103,20 +103,24 @@ async fn filter(store: &Store, arguments: Arguments) -> Result<ObservationFilter
     })
 }
 
+/// With `--study` the same observations as in its data set.
 fn select_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<Vec<SelectedStream>> {
+    let terms = filter.study.map(|study| study::find(db, study)).transpose()?;
+    let mut streams = observation::list_streams(db, filter)?;
+    streams.retain(|stream| terms.as_ref().is_none_or(|terms| terms.accepts_provider(&stream.provider)));
     let select = |stream: StreamInfo| {
         let allowed = match filter.study {
             Some(study) => {
                 let consents = dataset::list_consents(db, study, stream.patient)?;
-                let of_code = consents.iter().filter(|one| one.code == stream.code).map(|one| one.grant);
-                Some(ConsentIntervals::ever_allowed(&of_code.collect::<Vec<_>>()))
+                let mut allowed = dataset::find_allowed(db, stream.patient, &consents)?;
+                Some(allowed.remove(&stream.code).unwrap_or_default())
             }
             None => None,
         };
         let enrolments = study::list_enrolments(db, stream.patient, &stream.code, filter.study)?;
         Ok(SelectedStream { stream, enrolments, allowed })
     };
-    observation::list_streams(db, filter)?.into_iter().map(select).collect()
+    streams.into_iter().map(select).collect()
 }
 
 /// Writes a stream in pages, each in its own read transaction. Returns whether the reader still listens.

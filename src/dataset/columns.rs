@@ -5,6 +5,7 @@ use crate::model::catalog::code::CODES;
 use crate::model::catalog::loinc;
 use crate::model::catalog::series::SERIES;
 use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
+use crate::model::sample_details::Measure;
 
 pub(super) fn column(name: &str, kind: ColumnType, title: &str, description: &str) -> Column {
     Column {
@@ -14,6 +15,7 @@ pub(super) fn column(name: &str, kind: ColumnType, title: &str, description: &st
         description: description.to_owned(),
         unit: None,
         code: None,
+        loinc: None,
         required: false,
     }
 }
@@ -24,6 +26,12 @@ pub(super) fn required(name: &str, kind: ColumnType, title: &str, description: &
 
 fn in_unit(name: &str, unit: &str, title: &str, description: &str) -> Column {
     Column { unit: Some(unit.to_owned()), ..column(name, ColumnType::Number, title, description) }
+}
+
+/// Returns a column of a further measure, with its name and LOINC code.
+fn measured(name: &str, unit: &str, description: &str, measure: Measure) -> Column {
+    let (title, loinc, _) = loinc::describe(measure);
+    Column { loinc: loinc.map(|loinc| loinc.code), ..in_unit(name, unit, title, description) }
 }
 
 pub(super) fn participant() -> Column {
@@ -129,12 +137,21 @@ fn time_columns(start: &str, end: &str) -> Vec<Column> {
 /// Returns the columns with the values of a series type.
 fn value_columns(series: &SeriesType) -> Vec<Column> {
     let code = CODES.iter().find(|code| code.code == series.code);
-    let coded =
-        |column: Column| Column { code: code.map(|code| format!("{}|{}", code.system, code.code)), ..column };
+    let clinical = loinc::find(series.series_type, false).loinc;
+    // The last one says the most.
+    let most_exact = clinical.last().map(|loinc| loinc.code);
+    let coded = |column: Column| Column {
+        code: code.map(|code| format!("{}|{}", code.system, code.code)),
+        loinc: column.loinc.or(most_exact),
+        ..column
+    };
     match series.body {
         OmhBody::BloodPressure => vec![
-            coded(in_unit("systolic_mmhg", "mm[Hg]", "Systolic blood pressure", "Upper value.")),
-            coded(in_unit("diastolic_mmhg", "mm[Hg]", "Diastolic blood pressure", "Lower value.")),
+            coded(Column {
+                loinc: Some(loinc::SYSTOLIC.code),
+                ..in_unit("systolic_mmhg", "mm[Hg]", "Systolic blood pressure", "Upper value.")
+            }),
+            coded(measured("diastolic_mmhg", "mm[Hg]", "Lower value.", Measure::Diastolic)),
         ],
         OmhBody::Activity => vec![
             coded(in_unit("energy_kcal", "kcal", "Active energy", "Energy of the day's activity, if given.")),
@@ -202,23 +219,17 @@ pub fn sleep_table() -> Table {
         "Nap",
         "True for a nap, false for the main sleep. Empty where unknown.",
     ));
-    for (name, title) in [
-        ("asleep_s", "Time asleep"),
-        ("in_bed_s", "Time in bed"),
-        ("light_s", "Light sleep"),
-        ("deep_s", "Deep sleep"),
-        ("rem_s", "REM sleep"),
-        ("awake_s", "Awake after falling asleep"),
-        ("latency_s", "Time until falling asleep"),
-    ] {
-        columns.push(in_unit(name, "s", title, &format!("{title}. Empty where the provider did not say.")));
-    }
-    columns.push(in_unit(
-        "efficiency_percent",
-        "%",
-        "Sleep efficiency",
-        "Time asleep in percent of the time in bed, as the provider gives it.",
-    ));
+    let unsaid = |name, measure| measured(name, "s", "Empty where the provider did not say.", measure);
+    columns.extend([
+        unsaid("asleep_s", Measure::TotalSleep),
+        in_unit("in_bed_s", "s", "Time in bed", "Empty where the provider did not say."),
+        unsaid("light_s", Measure::LightSleep),
+        unsaid("deep_s", Measure::DeepSleep),
+        unsaid("rem_s", Measure::RemSleep),
+        unsaid("awake_s", Measure::Awake),
+        unsaid("latency_s", Measure::Latency),
+        measured("efficiency_percent", "%", "As the provider gives it.", Measure::Efficiency),
+    ]);
     columns.push(required(
         "quality",
         ColumnType::Category,
@@ -242,7 +253,8 @@ pub fn sleep_stages_table() -> Table {
         name: "sleep_stages".to_owned(),
         title: "Sleep stages".to_owned(),
         description:
-            "The stages of each night in their order. An increment holds all stages of each of its nights."
+            "The stages of each night in their order. Stages may overlap, and `in bed` is no part of a sum. An increment holds all \
+             stages of each of its nights."
                 .to_owned(),
         columns: vec![
             participant(),
@@ -256,7 +268,8 @@ pub fn sleep_stages_table() -> Table {
             required("start_time", ColumnType::Instant, "Begin, UTC", "Begin of the stage."),
             required("end_time", ColumnType::Instant, "End, UTC", "End of the stage."),
         ],
-        primary_key: vec!["sleep", "start_time"],
+        // Merged nights of OW may have overlapping stages.
+        primary_key: Vec::new(),
         is_replaced: false,
     }
 }

@@ -146,10 +146,10 @@ pub fn write_tables(
     let (terms, mut participants) = (people::study::find(db, study)?, Vec::new());
     for participant in dataset::list_participants(db, study, visible_to)? {
         let consents = dataset::list_consents(db, study, participant.patient)?;
-        let erased = dataset::list_erased_codes(db, participant.patient)?;
+        let allowed = dataset::find_allowed(db, participant.patient, &consents)?;
         let mut streams = dataset::list_streams(db, study, participant.patient)?;
         streams.retain(|stream| terms.accepts_provider(&stream.provider));
-        participants.push(ParticipantData::new(participant, consents, &erased, streams, since));
+        participants.push(ParticipantData::new(participant, consents, allowed, streams, since));
     }
     let (commits, days) =
         (Commits::new(dataset::list_commits(db)?), open(sink, study_columns::days_table())?);
@@ -255,7 +255,10 @@ impl Export<'_> {
                         cells.push(Cell::Boolean(stream.daily_total));
                     }
                     if series.origin != OwEndpoint::Workouts {
-                        cells.push(Cell::text(method.statistic.map_or("", Statistic::as_str)));
+                        // The method of a day's activity has no statistic, since the document has no field for it.
+                        let statistic =
+                            if series.is_by_day() { Some(Statistic::Sum) } else { method.statistic };
+                        cells.push(Cell::text(statistic.map_or("", Statistic::as_str)));
                         cells.push(Cell::text(wearer(method, &row)));
                     }
                     cells.push(Cell::Text(quality(series, method, &row)));

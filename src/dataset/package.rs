@@ -92,6 +92,9 @@ fn field(column: &Column) -> Value {
     if let Some(code) = &column.code {
         field["code"] = code.as_str().into();
     }
+    if let Some(loinc) = column.loinc {
+        field["loinc"] = loinc.into();
+    }
     if column.required {
         field["constraints"] = json!({ "required": true });
     }

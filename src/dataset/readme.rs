@@ -30,16 +30,20 @@ pub(crate) fn render(description: &Description<'_>) -> String {
          - `start_time` and `end_time` are UTC. `local_start` is the same instant on the participant's clock, and \
          `local_date` the day for which the row counts. A night counts for the day of getting up.\n\
          - A participant may have several providers and devices, and they measure differently: a resting heart rate is the \
-         night's minimum with one provider and a value of the day with another. Group by `provider`, `device`, `statistic` \
-         and `wearer` before you average.\n\
-         - `daily_total` tells a provider's total of a day from its parts. Use one or the other, never the sum of both. A \
-         traveller may have two totals of one date, one in each offset: together they are the day.\n\
+         night's minimum with Oura and a value of the day with Garmin. Group by `provider`, `device`, `statistic` and \
+         `wearer` before you average.\n\
+         - A value of a night (Oura's resting heart rate and breathing rate) has the time of going to bed: its `local_date` \
+         may be the day before that of the night in `sleep`. Oura sends one for a nap too: its `start_time` is that of a row \
+         of `sleep` with `is_nap`.\n\
+         - `daily_total` tells a provider's total of a day from its parts. Add totals, or add parts, but do not add both. \
+         A traveller may have two totals of one date, one in each offset: add these two. A total whose `end_time` is after \
+         this data set was made is not finished.\n\
          - Resting heart rate and heart rate are different tables, and so are the two measures of heart rate \
          variability, SDNN and RMSSD. They must not be pooled.\n\
          - `statistic` says that a value is an average, minimum or sum. `quality` marks implausible values as suspect; \
          they are unchanged. What cannot be measured, such as a heart rate of 0, was rejected and is in no table.\n\
-         - An empty cell means that the provider did not say. Nothing is filled in: for short nights, leave out rows with an \
-         empty `asleep_s` and those with `is_nap`.\n\
+         - An empty cell means that the provider did not say. Nothing is filled in. Nights under six hours, in pandas: \
+         `sleep[sleep.asleep_s.lt(21600) & sleep.is_nap.ne(True)]`.\n\
          - `revision` above 0: the row has changed since it first arrived, because the provider corrected it or said more \
          about it, or because the participant's time zone was corrected. The row has the newest state.\n\
          - A night that its wearer deleted at the provider disappears if the daemon reads the provider's own payloads (`mode` \
@@ -47,8 +51,9 @@ pub(crate) fn render(description: &Description<'_>) -> String {
          - Only measurements that the participant's consents cover are in the tables; `consents` has the intervals.\n\
          - `days` has a row for each participant, day and data type from the first measurement on, also without data: \
          hours with data, wear time, the longest gap and the delay of arrival. Who stopped wearing the device, and when: the \
-         last `local_date` with `data_type` heart_rate and `samples` above 0. A participant whose provider sends no heart \
-         rate has no such row.\n\
+         last `local_date` with `data_type` heart_rate and `samples` above 0. Before you say so, look at `consented` (withdrew), \
+         at `participants.state`, and at `sync_events` (data may still arrive). A participant whose provider sends no heart \
+         rate has no such row, and `days` does not tell devices apart.\n\
          - Devices are numbered for each participant. Names that their owners gave them are left out, and so are the \
          titles of workouts.\n\
          - In CSV, a text that begins with `=`, `+`, `-` or `@` has a `'` before it, so that no spreadsheet runs it.\n\
@@ -81,8 +86,9 @@ fn render_table(text: &mut String, WrittenTable { table, rows, .. }: &WrittenTab
         table.title, table.description
     );
     for column in &table.columns {
-        let code =
-            column.code.as_deref().map(|code| format!("`{}`", code.replace('|', "\\|"))).unwrap_or_default();
+        let loinc = column.loinc.map(|loinc| format!("http://loinc.org|{loinc}"));
+        let codes = column.code.iter().chain(&loinc).map(|code| format!("`{}`", code.replace('|', "\\|")));
+        let code = codes.collect::<Vec<_>>().join(", ");
         let unit = column.unit.as_deref().unwrap_or_default();
         let kind = format!("{:?}", column.kind).to_lowercase();
         let _ = writeln!(

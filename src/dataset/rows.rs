@@ -61,20 +61,10 @@ impl ParticipantData {
     pub(crate) fn new(
         participant: Participant,
         consents: Vec<ConsentRow>,
-        erased: &BTreeMap<String, Timestamp>,
+        allowed: BTreeMap<String, ConsentIntervals>,
         streams: Vec<StreamInfo>,
         since: Option<i64>,
     ) -> Self {
-        let mut grants: BTreeMap<String, Vec<Grant>> = BTreeMap::new();
-        for consent in &consents {
-            grants.entry(consent.code.clone()).or_default().push(consent.grant);
-        }
-        let allowed = grants.into_iter().map(|(code, grants)| {
-            let allowed = ConsentIntervals::ever_allowed(&grants);
-            // Withdrawn data that are being erased do not come back with a new grant.
-            let allowed = erased.get(&code).map_or_else(|| allowed.clone(), |until| allowed.since(*until));
-            (code, allowed)
-        });
         let mut devices: Vec<(String, String)> = Vec::new();
         for stream in &streams {
             let device = (stream.provider.clone(), stream.device.clone());
@@ -83,7 +73,6 @@ impl ParticipantData {
             }
         }
         let is_complete = since.is_none_or(|since| participant.changed_at_commit > since);
-        let allowed = allowed.collect();
         Self { participant, consents, streams, allowed, devices, tally: Tally::default(), is_complete }
     }
 

@@ -34,6 +34,8 @@ pub struct Column {
     pub unit: Option<String>,
     /// The code of an observation, as `system|code`.
     pub code: Option<String>,
+    /// The LOINC code of an observation, if there is one.
+    pub loinc: Option<&'static str>,
     /// True if each row has a value.
     pub required: bool,
 }

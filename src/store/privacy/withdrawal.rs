@@ -27,6 +27,14 @@ pub(crate) fn visible_condition(patient: &str, code: &str) -> String {
     )
 }
 
+/// Returns true if withdrawn data are hidden, or erased after a delay.
+pub(crate) fn hides_withdrawn(db: &Connection) -> StoreResult<bool> {
+    let select = format!(
+        "SELECT EXISTS (SELECT 1 FROM settings WHERE key = '{AFTER_WITHDRAWAL}' AND value IN ('hide', 'erase'))"
+    );
+    Ok(db.prepare_cached(&select)?.query_row([], |row| row.get(0))?)
+}
+
 /// Returns an SQL condition: a row of `rejected_samples` may be shown.
 pub(crate) fn visible_sample_condition() -> String {
     let types = SERIES.iter().map(|series| format!("('{}', '{}')", series.series_type, series.code));

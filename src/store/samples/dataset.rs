@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::{Timestamp, ZoneOffset, time_zone_or_utc};
 use crate::model::account::{Role, VisibleTo};
-use crate::model::consent_intervals::Grant;
+use crate::model::consent_intervals::{ConsentIntervals, Grant};
 use crate::model::observation::StreamInfo;
 use crate::model::sample_details::SampleDetails;
 use crate::model::{activity_context::ActivityContext, patient::PatientId, study::StudyId};
@@ -73,8 +73,9 @@ pub struct RemovedRow {
 
 /// Returns the id and name of the study with this number or name.
 pub fn find_study(db: &Connection, text: &str) -> StoreResult<(StudyId, String)> {
-    let mut query =
-        db.prepare_cached("SELECT id, name FROM studies WHERE id = ?1 OR name = ?1 ORDER BY name = ?1 DESC")?;
+    let mut query = db.prepare_cached(
+        "SELECT id, name FROM studies WHERE CAST(id AS TEXT) = ?1 OR name = ?1 ORDER BY name = ?1 DESC",
+    )?;
     let found = query.query_row([text], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     found.ok_or_else(|| StoreError::Refused(format!("there is no study '{text}'")))
 }
@@ -173,11 +174,32 @@ pub fn list_consents(db: &Connection, study: StudyId, patient: PatientId) -> Sto
 }
 
 /// Lists the codes of which withdrawn data are being erased or were erased, each with the time up to which.
-pub fn list_erased_codes(db: &Connection, patient: PatientId) -> StoreResult<BTreeMap<String, Timestamp>> {
+fn list_erased_codes(db: &Connection, patient: PatientId) -> StoreResult<BTreeMap<String, Timestamp>> {
     let select = "SELECT code, max(data_erased_at) FROM consents JOIN codes ON codes.id = code_id
          WHERE patient_id = ? AND data_erased_at IS NOT NULL GROUP BY code";
     let mut query = db.prepare_cached(select)?;
     Ok(query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Returns the times that a patient's consents for a study allow, by code. Withdrawn data that were erased do not come
+/// back with a new grant; where withdrawn data are hidden, a code without an active consent allows nothing.
+pub fn find_allowed(
+    db: &Connection,
+    patient: PatientId,
+    consents: &[ConsentRow],
+) -> StoreResult<BTreeMap<String, ConsentIntervals>> {
+    let (erased, is_hidden) = (list_erased_codes(db, patient)?, withdrawal::hides_withdrawn(db)?);
+    let mut grants: BTreeMap<&str, Vec<Grant>> = BTreeMap::new();
+    for consent in consents {
+        grants.entry(&consent.code).or_default().push(consent.grant);
+    }
+    grants.retain(|_, grants| !is_hidden || grants.iter().any(|grant| grant.withdrawn.is_none()));
+    let allowed = grants.into_iter().map(|(code, grants)| {
+        let allowed = ConsentIntervals::ever_allowed(&grants);
+        let allowed = erased.get(code).map_or_else(|| allowed.clone(), |until| allowed.since(*until));
+        (code.to_owned(), allowed)
+    });
+    Ok(allowed.collect())
 }
 
 /// Lists a patient's visible streams of the codes that a study asks for, in the order in which they were made.

@@ -7,6 +7,7 @@ use jhe_ow::simulator::event::{Event, EventDetails, SleepStage};
 use jhe_ow::simulator::samples_table::Row;
 
 use super::tables::{read, study_of, write};
+use crate::support::doctor::sql;
 use crate::support::harness::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -71,6 +72,9 @@ fn each_data_type_has_a_table_with_time_value_and_origin() {
         assert!(
             fields.iter().all(|field| field["description"].as_str().is_some_and(|text| !text.is_empty()))
         );
+        if let Some(rate) = fields.iter().find(|field| field["name"] == "heart_rate_bpm") {
+            assert_eq!((&rate["loinc"], &rate["unit"]), (&"8867-4".into(), &"/min".into()));
+        }
         let readme = fs::read_to_string(directory.join("README.md")).unwrap();
         assert!(readme.contains(&format!("`{}`", resource["path"].as_str().unwrap())));
     }
@@ -197,6 +201,51 @@ fn an_impossible_value_is_rejected_and_an_improbable_one_is_marked() {
     {
         assert!(rejected.contains(reason), "{reason}: {rejected}");
     }
+}
+
+/// A withdrawal from one study, hidden, and a study that takes data of another provider only.
+#[test]
+fn a_study_gets_what_its_own_consents_and_providers_allow_in_both_outputs() {
+    let world = World::new();
+    let (user, patient) = world.patient_of(&[], "UTC");
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    study_of(&world, &[&patient], &[HEART_RATE]);
+    sql(
+        &world,
+        "INSERT INTO studies (id, name, organization, purpose, contact, created_at) VALUES (2, 'Other', 'L', 'W', 'C', 0)",
+    );
+    sql(&world, "INSERT INTO study_codes SELECT 2, code_id FROM study_codes WHERE study_id = 1");
+    sql(
+        &world,
+        &format!(
+            "INSERT INTO enrolments (study_id, patient_id, enrolled_at, participant) VALUES (2, {patient}, 0, 'P001')"
+        ),
+    );
+    sql(
+        &world,
+        &format!(
+            "INSERT INTO consents (patient_id, code_id, study_id, granted_at) SELECT {patient}, code_id, study_id, 0 FROM study_codes"
+        ),
+    );
+    assert_eq!(world.poll().code, 0);
+    let rows = |study: &str, name: &str| {
+        let out = world.directory.path().join(name);
+        let ran = world.run(&["dataset", "--study", study, "--out", out.to_str().unwrap()]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let stream =
+            world.run(&["observations", "--study", study, "--format", "csv"]).stdout.lines().count() - 1;
+        let rows = read(&out)["heart_rate"].len();
+        assert_eq!(rows, stream, "of study {study}");
+        rows
+    };
+    let all = rows("1", "all");
+    assert!(all > 0 && rows("2", "other") == all);
+    sql(&world, &format!("UPDATE consents SET withdrawn_at = {} WHERE study_id = 1", world.now.micros()));
+    assert_eq!(rows("1", "kept"), all);
+    world.setting("data.after_withdrawal", "hide");
+    assert_eq!((rows("1", "hidden"), rows("2", "shared")), (0, all));
+    sql(&world, "INSERT INTO study_data_sources SELECT 2, id FROM data_sources WHERE name = 'Garmin'");
+    assert_eq!(rows("2", "garmin"), 0);
 }
 
 #[test]

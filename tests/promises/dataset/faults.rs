@@ -21,7 +21,7 @@ fn a_wrong_study_directory_or_commit_is_refused_and_nothing_is_written() {
     let missing = world.directory.path().join("missing/set");
     for (study, out, options, reason) in [
         ("Nothing", &new, &[][..], "there is no study 'Nothing'"),
-        ("1", &directory, &[][..], "is not empty"),
+        ("1", &directory, &[][..], "exists already\n  give a new name"),
         ("1", &file, &[][..], "exists already"),
         ("1", &PathBuf::from("-"), &[][..], "- names no new directory"),
         ("1", &missing, &[][..], "create the directory above it"),
