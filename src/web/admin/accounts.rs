@@ -128,7 +128,7 @@ impl AccountCard {
                 h2 { (account.name) }
                 p {
                     (state) @if account.has_second_factor() { " and a second factor" }
-                    "; signed in in " (counted(sessions, "browser"))
+                    @if *sessions > 0 { "; signed in in " (counted(sessions, "browser")) }
                 }
                 @if let Some(user) = account.jhe_user {
                     p.fine { "JHE’s user " (user) ", " (account.role) ": JHE sets name, roles and organizations at each \
