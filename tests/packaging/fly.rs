@@ -132,6 +132,6 @@ fn a_store_comes_back_from_a_real_litestream_with_its_consents_suspended() {
     let restore = ["restore", "-config", config, "-o", copy.to_str().unwrap(), store.to_str().unwrap()];
     run(&litestream, &restore, &new);
     let said = run(&binary, &["restore", copy.to_str().unwrap()], &new);
-    assert!(said.contains("The consents of 1 patients that were recorded here are suspended"), "{said}");
+    assert!(said.contains("The consents of 1 patient that were recorded here are suspended"), "{said}");
     assert!(run(&binary, &["patient", "list"], &new).contains("Ada"));
 }
