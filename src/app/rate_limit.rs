@@ -11,9 +11,8 @@ use governor::{Quota, RateLimiter};
 
 use crate::secrets::token::TokenHash;
 
-/// Sign-ins per minute and address. People mistype a few times. There is no limit per account, because a
-/// stranger could use it to lock the owner out. Password hashing has few slots, which bound an attack from
-/// many addresses.
+/// Sign-ins per minute and address. People mistype a few times. Attempts at one account wait longer and longer
+/// (`sign_in_attempts`); password hashing has few slots, which bound an attack from many addresses.
 const SIGN_INS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// Requests per minute and address to pages that need no sign-in. Patients in a waiting room may share one
 /// address.

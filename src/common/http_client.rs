@@ -11,7 +11,7 @@ use crate::common::failure::Failure;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns a builder of a client for calls to `address`. `timeout` limits a call as a whole. The client follows
-/// no redirect, which could pass a key or a patient's data on to another server.
+/// no redirect, which could pass a key or a patient's data on to another server; a caller may allow some.
 pub fn builder(address: &str, timeout: Duration) -> ClientBuilder {
     let builder = Client::builder();
     // A proxy of the environment cannot reach this machine's own servers.

@@ -25,7 +25,7 @@ where
     S: Service<http::Request<Incoming>, Response = Response, Error = Infallible>,
 {
     let (id, started, method) = (RequestId::of(request.headers()), Instant::now(), request.method().clone());
-    // Neither the path nor the query is logged: they hold names of people.
+    // Neither the path nor the query is in the span: they may hold what a person typed.
     let span = tracing::error_span!("request", id = id.as_str());
     let head = Request::new(&request);
     request.extensions_mut().insert(head);

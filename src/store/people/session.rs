@@ -46,6 +46,8 @@ pub struct NewStaffSession {
     pub address: String,
     /// The session that the browser had before: a token that somebody planted is of no use afterwards.
     pub replaces: Option<TokenHash>,
+    /// The person gave a password or a code just now.
+    pub is_confirmed: bool,
 }
 
 /// Time for which an ended session stays known, so that a form sent after its end can be kept for its account.
@@ -84,8 +86,9 @@ pub fn insert_staff(
         delete(db, old)?;
     }
     insert(db, new.hash, Holder::Account(account), now, new.expires)?;
-    let update = "UPDATE sessions SET browser = ?, address = ? WHERE token_hash = ?";
-    db.execute(update, params![new.browser, new.address, new.hash])?;
+    let update = "UPDATE sessions SET browser = ?1, address = ?2, confirmed_at = iif(?3, confirmed_at, NULL)
+         WHERE token_hash = ?4";
+    db.execute(update, params![new.browser, new.address, new.is_confirmed, new.hash])?;
     known_browser::remember(db, account, new.known_as, now)
 }
 
@@ -120,9 +123,10 @@ pub fn expire(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<(
     Ok(())
 }
 
-/// Records that the person has just given a password or a code.
-pub fn confirm(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<()> {
-    db.execute("UPDATE sessions SET confirmed_at = ? WHERE token_hash = ?", params![now, hash])?;
+/// Records that the person has just given a password or a code. The session goes on with a new token.
+pub fn confirm(db: &Connection, old: TokenHash, new: TokenHash, now: Timestamp) -> StoreResult<()> {
+    let update = "UPDATE sessions SET token_hash = ?, confirmed_at = ? WHERE token_hash = ?";
+    db.execute(update, params![new, now, old])?;
     Ok(())
 }
 

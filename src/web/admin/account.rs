@@ -143,7 +143,7 @@ fn known(text: &str) -> &str {
 }
 
 async fn set_email(app: &App, request: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
-    staff.require_local("You sign in through JHE, which sends its own notices.")?;
+    staff.require_local("You sign in through JHE: no notices are sent from here.")?;
     let email = request.form().get("email").to_owned();
     let is_address = email.len() <= LONGEST_EMAIL && mail::parse_recipient(&email).is_some();
     if !email.is_empty() && !is_address {

@@ -8,6 +8,7 @@ use warp::reply::Response;
 
 use crate::alerts::message::AlertMessage;
 use crate::alerts::{dispatch, mail};
+use crate::app::repeated_events::AuditEvent;
 use crate::app::sign_in_attempts::{ALERT_AT, Series, attempts_by_browser, attempts_by_name};
 use crate::app::state::App;
 use crate::common::time::Timestamp;
@@ -61,6 +62,7 @@ impl SessionStart {
             browser: browser_name(request.header(http::header::USER_AGENT).unwrap_or_default()),
             address: request.client.to_string(),
             replaces: request.cookie(STAFF_COOKIE).map(|old| old.hash()),
+            is_confirmed: true,
         };
         Ok(Self { token, browser, age, row })
     }
@@ -138,14 +140,13 @@ impl Attempt {
         let Some(account) = self.account else { return Ok(()) };
         let (now, first, is_many) = (app.clock.now(), self.series.first, self.series.count == ALERT_AT);
         let channels = dispatch::channels(&app.live.config().alerts);
-        let write = move |db: &_| {
-            audit::record(db, now, Actor::Account(account), "sign-in.failed", None, how)?;
-            if is_many {
-                let alert = Alert { kind: AlertKind::ManySignIns, patient: None, since: first, cause: None };
-                alert_queue::enqueue(db, &channels, &alert, now)?;
-            }
-            Ok(())
-        };
-        app.store.write(write).await
+        let (actor, action) = (Actor::Account(account), "sign-in.failed");
+        let event = AuditEvent { actor, action, patient: None, detail: how.into() };
+        app.repeated_events.record(&app.store, event, now).await?;
+        if is_many {
+            let alert = Alert { kind: AlertKind::ManySignIns, patient: None, since: first, cause: None };
+            app.store.write(move |db| alert_queue::enqueue(db, &channels, &alert, now)).await?;
+        }
+        Ok(())
     }
 }

@@ -5,12 +5,14 @@ use maud::html;
 use warp::reply::Response;
 
 use crate::app::{second_factor, state::App};
+use crate::secrets::token::Token;
 use crate::store::people::session;
 use crate::store::privacy::audit;
 use crate::web::access::{ANY_ACCOUNT, CONFIRM, Staff};
 use crate::web::admin::after_sign_in::{Attempt, safe_next_page};
+use crate::web::admin::jhe_sign_in;
 use crate::web::admin::password::is_password_of;
-use crate::web::admin::staff::render_staff_page;
+use crate::web::admin::staff::{SESSION_AGE, render_staff_page, with_session};
 use crate::web::keep_form::{KEPT_FORM, SENT_AGAIN};
 use crate::web::layout::{FormErrors, FormField, form, local};
 use crate::web::request::Request;
@@ -39,20 +41,22 @@ fn render(app: &App, staff: &Staff, next: &str, errors: &FormErrors) -> Response
     let body = html! {
         h1 { "Please confirm that it is you" }
         p.lead {
-            "What comes next concerns people’s data or access to them, and you gave your password more than ten minutes ago."
+            "What comes next concerns people’s data or access to them, and you last said who you are more than ten minutes ago."
             @if next == KEPT_FORM { " Your form is kept for ten minutes; you can send it afterwards." }
         }
         @if account.is_of_jhe() {
-            p { a.button href=(with_next("/admin/jhe", next)) { "Sign in with JHE again" } }
+            p { a.button href=(with_next(jhe_sign_in::AGAIN, next)) { "Sign in with JHE again" } }
         } @else {
             (errors.summary())
             (form(CONFIRM, staff.token(), &html! {
                 input type="hidden" name="next" value=(next);
-                (FormField { name: "password", label: "Password", help: "", value: "", kind: "password",
-                         autocomplete: "current-password", errors })
+                // A password alone must not open what a second factor protects, such as its removal.
                 @if account.has_second_factor() {
-                    (FormField { name: "code", label: "Or a code", help: code_help, value: "", kind: "text",
+                    (FormField { name: "code", label: "Code", help: code_help, value: "", kind: "text",
                              autocomplete: "one-time-code", errors })
+                } @else {
+                    (FormField { name: "password", label: "Password", help: "", value: "", kind: "password",
+                             autocomplete: "current-password", errors })
                 }
                 button type="submit" { "Confirm" }
             }))
@@ -66,7 +70,7 @@ async fn confirm(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let next = safe_next_page(fields.get("next"));
     let attempt = Attempt::begin(app, request, &account.name, Some(account.id)).await?;
     let mut errors = FormErrors::default();
-    if fields.has("code") && !fields.get("code").is_empty() && account.has_second_factor() {
+    if account.has_second_factor() {
         let verdict = second_factor::check(app, account.id, fields.get("code"), now).await?;
         if !verdict.is_valid() {
             errors.add("code", verdict.problem());
@@ -79,13 +83,14 @@ async fn confirm(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         return Ok(with_status(StatusCode::FORBIDDEN, render(app, staff, next, &errors)));
     }
     attempt.succeed(app);
-    let (hash, who) = (staff.token().hash(), staff.actor());
+    let token = Token::generate()?;
+    let (old, new, who) = (staff.token().hash(), token.hash(), staff.actor());
     let write = move |db: &_| {
-        session::confirm(db, hash, now)?;
+        session::confirm(db, old, new, now)?;
         audit::record(db, now, who, "sign-in.confirm", None, "")
     };
     app.store.write(write).await?;
-    Ok(see_other(next))
+    Ok(with_session(app, see_other(next), &token, SESSION_AGE))
 }
 
 /// Shows a kept form with a button that sends it, with a fresh form token.

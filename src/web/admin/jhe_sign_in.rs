@@ -36,8 +36,13 @@ const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_CODE_LENGTH: usize = 40;
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![get("/admin/jhe", OPEN, begin), get("/admin/jhe/callback", OPEN, callback)]
+    vec![get("/admin/jhe", OPEN, begin), get(AGAIN, OPEN, begin), get("/admin/jhe/callback", OPEN, callback)]
 }
+
+/// Sends the browser to JHE for a sign-in with the password, also if JHE knows the browser.
+pub(crate) const AGAIN: &str = "/admin/jhe/again";
+/// Begins the page in the state of such a sign-in. No page begins with it.
+const AGAIN_MARK: &str = "!";
 
 /// The OAuth client of this service at JHE.
 struct AuthorizationClient {
@@ -57,14 +62,20 @@ impl AuthorizationClient {
         Some(Self { jhe: app.live.jhe()?, base, client_id: config.jhe_sign_in_client_id?, redirect_uri })
     }
 
-    /// Returns the authorization URL. The state carries the page to open afterwards.
-    fn authorization_url(&self, token: &Token, next: &str) -> String {
-        let query: String = form_urlencoded::Serializer::new(String::new())
+    /// Returns the authorization URL. The state carries the page to open afterwards, and whether JHE asks for the
+    /// password even if it knows the browser.
+    fn authorization_url(&self, token: &Token, next: &str, is_again: bool) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if is_again {
+            query.append_pair("prompt", "login");
+        }
+        let again = if is_again { AGAIN_MARK } else { "" };
+        let query = query
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.client_id)
             .append_pair("redirect_uri", &self.redirect_uri)
             .append_pair("scope", "openid email")
-            .append_pair("state", &format!("{}{next}", token.oauth_state()))
+            .append_pair("state", &format!("{}{again}{next}", token.oauth_state()))
             .append_pair("code_challenge", &token.pkce_challenge())
             .append_pair("code_challenge_method", "S256")
             .finish();
@@ -80,7 +91,8 @@ pub(crate) fn is_offered(app: &App) -> bool {
 async fn begin(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let client = AuthorizationClient::configured(app).ok_or_else(Refusal::not_found)?;
     let token = Token::generate()?;
-    let url = client.authorization_url(&token, after_sign_in::safe_next_page(request.query.get("next")));
+    let next = after_sign_in::safe_next_page(request.query.get("next"));
+    let url = client.authorization_url(&token, next, request.path == AGAIN);
     Ok(with_state_cookie(app, see_other(&url), Some(&token)))
 }
 
@@ -106,6 +118,8 @@ struct CheckedRedirect<'a> {
     token: Token,
     /// The page to open after sign-in.
     next: &'a str,
+    /// JHE was told to ask for the password.
+    is_again: bool,
 }
 
 fn check_state<'a>(app: &App, request: &'a Request) -> Result<CheckedRedirect<'a>, Refusal> {
@@ -113,7 +127,11 @@ fn check_state<'a>(app: &App, request: &'a Request) -> Result<CheckedRedirect<'a
     let token = request.cookie(COOKIE).ok_or_else(unknown_state)?;
     let given = request.query.get("state").split_at_checked(TOKEN_LENGTH);
     match given.filter(|(state, _)| token.is_oauth_state(state)) {
-        Some((_, next)) => Ok(CheckedRedirect { client, token, next: after_sign_in::safe_next_page(next) }),
+        Some((_, rest)) => {
+            let again = rest.strip_prefix(AGAIN_MARK);
+            let next = after_sign_in::safe_next_page(again.unwrap_or(rest));
+            Ok(CheckedRedirect { client, token, next, is_again: again.is_some() })
+        }
         None => Err(unknown_state()),
     }
 }
@@ -133,7 +151,9 @@ async fn complete_sign_in(app: &App, request: &Request, redirect: &CheckedRedire
     match timeout(SIGN_IN_TIMEOUT, redirect.client.jhe.sign_in(&sign_in)).await.unwrap_or_else(late) {
         Ok(SignedIn::Practitioner(who)) => {
             let start = SessionStart::new(app, request, SESSION_AGE)?;
-            begin_session(app, who, start.row.clone()).await?;
+            // JHE may have signed in a browser that it knew, whoever sits at it.
+            begin_session(app, who, NewStaffSession { is_confirmed: redirect.is_again, ..start.row.clone() })
+                .await?;
             Ok(start.respond(app, redirect.next))
         }
         Ok(SignedIn::Other) => Err(not_a_practitioner()),

@@ -6,12 +6,12 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::model::audit_detail::AuditDetail;
-use crate::secrets::password;
+use crate::secrets::{password, token::Token};
 use crate::store::people::{account, session};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{ANY_ACCOUNT, Staff};
 use crate::web::admin::after_sign_in::Attempt;
-use crate::web::admin::staff::render_staff_page;
+use crate::web::admin::staff::{SESSION_AGE, render_staff_page, with_session};
 use crate::web::layout::{FormErrors, FormField, form};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, see_other, with_status};
@@ -81,14 +81,15 @@ async fn set_password(app: &App, request: &Request, staff: &Staff) -> HandlerRes
         return Ok(with_status(StatusCode::BAD_REQUEST, render_password_form(app, staff, &errors)));
     }
     let hash = password::hash(new.to_owned()).await?;
-    let (keep, who, now) = (staff.token().hash(), staff.actor(), app.clock.now());
+    let token = Token::generate()?;
+    let (keep, renewed, who, now) = (staff.token().hash(), token.hash(), staff.actor(), app.clock.now());
     let save = move |db: &_| {
         account::set_password(db, id, &hash, Some(keep))?;
-        session::confirm(db, keep, now)?;
+        session::confirm(db, keep, renewed, now)?;
         audit::record(db, now, who, "password.set", None, AuditDetail::from("account").with(id))
     };
     app.store.write(save).await?;
-    Ok(see_other("/admin?done=password"))
+    Ok(with_session(app, see_other("/admin?done=password"), &token, SESSION_AGE))
 }
 
 /// Checks the password of the signed-in account.

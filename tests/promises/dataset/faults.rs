@@ -84,7 +84,7 @@ fn a_full_disk_is_reported_and_leaves_no_half_data_set() {
 }
 
 #[test]
-fn a_viewer_downloads_the_data_set_and_the_audit_says_so() {
+fn a_download_from_the_page_is_in_the_audit() {
     let world = World::new();
     let served = Served::start(&world);
     let operator = served.operator(&world);

@@ -24,6 +24,7 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/admin/sign-in", 200),
     ("GET", "/admin/sign-in/code", 303),
     ("GET", "/admin/jhe", 404),
+    ("GET", "/admin/jhe/again", 404),
     ("GET", "/admin/jhe/callback", 404),
     ("GET", "/api/v1/oauth/{provider}/callback", 400),
     ("POST", "/clients/ow/agree", 400),

@@ -229,7 +229,7 @@ fn what_concerns_access_or_data_asks_for_the_password_again_after_ten_minutes() 
 }
 
 #[test]
-fn a_code_confirms_as_a_password_does() {
+fn with_a_second_factor_only_a_code_confirms_and_the_session_gets_a_new_token() {
     let mut world = World::new();
     let served = serve(&world, &[]);
     let operator = served.operator(&world);
@@ -239,8 +239,15 @@ fn a_code_confirms_as_a_password_does() {
     assert!(confirm.starts_with("/admin/confirm"), "{confirm}");
     let wrong = operator.submit(&confirm, "/admin/confirm", &[("password", ""), ("code", "000000")]);
     assert!(wrong.status == 403 && wrong.body.contains("not valid now"), "{}", wrong.body);
+    let alone = operator.submit(&confirm, "/admin/confirm", &[("password", PASSWORD), ("code", "")]);
+    assert_eq!(alone.status, 403, "a password does not remove the second factor");
     let code = app.code(world.now);
-    let done = operator.submit(&confirm, "/admin/confirm", &[("password", ""), ("code", &code)]);
+    let before = operator.cookies.lock().unwrap().clone();
+    let done = operator.submit(&confirm, "/admin/confirm", &[("code", &code)]);
     assert_eq!(done.location(), "/admin/account/second-factor");
+    assert_ne!(*operator.cookies.lock().unwrap(), before);
+    let stolen = Visitor::new(&operator.base);
+    *stolen.cookies.lock().unwrap() = before;
+    assert_eq!(stolen.get("/admin").status, 303, "the token from before is of no use");
     assert_eq!(operator.get("/admin/account/second-factor").status, 200);
 }
