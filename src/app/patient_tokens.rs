@@ -10,6 +10,7 @@ use crate::app::{patient_token_cache::PatientToken, state::App};
 use crate::common::failure::Failure;
 use crate::jhe::{client::Jhe, error::JheError, invitation::PersonTokens};
 use crate::model::patient::PatientId;
+use crate::secrets::sealing::jhe_token_context;
 use crate::store::{error::StoreError, people::jhe_token};
 
 /// The OAuth error for a refresh token that is used up or revoked (RFC 6749, 5.2). Other errors may be
@@ -97,7 +98,7 @@ async fn find(app: &App, patient: PatientId) -> Result<Option<PatientToken>, Sto
     let known = app.patient_tokens.known.lock().get(&patient.get()).cloned();
     let Some(key) = app.live.config().secret_key.filter(|_| known.is_none()) else { return Ok(known) };
     let Some(sealed) = app.store.read(move |db| jhe_token::find(db, patient)).await? else { return Ok(None) };
-    let Some(opened) = key.open(&seal_context(patient), &sealed) else {
+    let Some(opened) = key.open(&jhe_token_context(patient), &sealed) else {
         tracing::warn!(
             %patient,
             "the patient's token was encrypted with another JHE_OW_SECRET_KEY; the patient has to open an \
@@ -111,16 +112,11 @@ async fn find(app: &App, patient: PatientId) -> Result<Option<PatientToken>, Sto
 async fn store(app: &App, patient: PatientId, token: PatientToken) -> Result<(), PatientCallError> {
     if let Some(key) = app.live.config().secret_key {
         let text = serde_json::to_string(&token).map_err(|error| StoreError::Other(error.to_string()))?;
-        let sealed = key.seal(&seal_context(patient), &text).map_err(PatientCallError::Storage)?;
+        let sealed = key.seal(&jhe_token_context(patient), &text).map_err(PatientCallError::Storage)?;
         app.store.write(move |db| jhe_token::save(db, patient, &sealed)).await?;
     }
     app.patient_tokens.known.lock().insert(patient.get(), token);
     Ok(())
-}
-
-/// Returns the context that binds an encrypted token to its patient: decryption for another patient fails.
-fn seal_context(patient: PatientId) -> String {
-    format!("jhe-token of patient {patient}")
 }
 
 /// Refreshes a token, unless another task has refreshed it since the caller read `stale`.

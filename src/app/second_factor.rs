@@ -8,7 +8,7 @@ use crate::common::failure::Failure;
 use crate::common::time::Timestamp;
 use crate::model::account::{AccountId, Actor};
 use crate::model::audit_detail::AuditDetail;
-use crate::secrets::sealing::SealingKey;
+use crate::secrets::sealing::{self, SealingKey, second_factor_context};
 use crate::secrets::second_factor::{CodeCheck, TotpSecret, hash_recovery_code, parse_code};
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::second_factor::{self, SealedTotp};
@@ -48,17 +48,12 @@ impl CodeVerdict {
     }
 }
 
-fn seal_context(account: AccountId) -> String {
-    format!("second factor of account {account}")
-}
-
 /// Returns the configured key for second factors; the error says what to set.
 pub(crate) fn sealing_key(app: &App) -> Result<SealingKey, Failure> {
     app.live.config().secret_key.ok_or_else(|| {
         Failure::usage(
             "the secret of a second factor is stored encrypted, and no key is configured for that",
-            "make one with `openssl rand -base64 32`, and give it as JHE_OW_SECRET_KEY or secret_key in jhe-ow.toml \
-             to every jhe-ow of this data directory",
+            sealing::MAKE_A_KEY,
         )
     })
 }
@@ -70,7 +65,7 @@ pub(crate) fn seal(
     secret: &TotpSecret,
     last_step: u64,
 ) -> Result<SealedTotp, Failure> {
-    let secret = sealing_key(app)?.seal(&seal_context(account), &secret.expose())?;
+    let secret = sealing_key(app)?.seal(&second_factor_context(account), &secret.expose())?;
     Ok(SealedTotp { secret, last_step })
 }
 
@@ -91,10 +86,10 @@ pub(crate) async fn check(
         return Ok(CodeVerdict::Wrong);
     };
     let key = app.live.config().secret_key;
-    let opened = key.and_then(|key| key.open(&seal_context(account), &sealed.secret));
+    let opened = key.and_then(|key| key.open(&second_factor_context(account), &sealed.secret));
     let Some(secret) = opened.and_then(|opened| TotpSecret::parse(opened.expose_secret())) else {
         tracing::error!(
-            next = "configure the key with which it was set up, or run jhe-ow admin reset-second-factor NAME",
+            next = "configure the key with which it was set up as JHE_OW_SECRET_KEY_PREVIOUS, or run jhe-ow admin reset-second-factor NAME",
             "the second factor of account {account} cannot be read: JHE_OW_SECRET_KEY is missing or another one"
         );
         return Ok(CodeVerdict::Unreadable);

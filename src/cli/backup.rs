@@ -1,21 +1,25 @@
 //! `jhe-ow backup` and `jhe-ow restore`: copy the store to a file, and replace it by a copy.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::session::Session;
 use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::daemon::signals;
 use crate::model::account::Actor;
-use crate::store::engine::{backup, restore};
+use crate::store::engine::backup::{self, BackupFile};
+use crate::store::engine::restore;
 use crate::store::privacy::restored;
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupArguments {
-    /// The file to write
+    /// The file to write; - writes to standard output, which must not be a terminal
     file: PathBuf,
     /// Replace an existing file
     #[arg(long)]
@@ -39,17 +43,54 @@ pub(crate) async fn create(session: &Session, arguments: BackupArguments) -> Res
     let cancel = signals::cancel_on_signal()?;
     let (directory, began) = (session.config.data_dir.clone(), Instant::now());
     let BackupArguments { file, force } = arguments;
-    let task = tokio::task::spawn_blocking(move || backup::create(&directory, &file, force, &cancel));
+    let to_stdout = file.as_os_str() == "-";
+    if to_stdout && std::io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "a backup is not written to a terminal",
+            "name a file, or send it on: jhe-ow backup - | age --recipient KEY > jhe-ow.sqlite3.age",
+        ));
+    }
+    let task = tokio::task::spawn_blocking(move || {
+        if to_stdout {
+            write_to_stdout(&directory, &cancel)
+        } else {
+            backup::create(&directory, &file, force, &cancel)
+        }
+    });
     let made =
         task.await.map_err(|error| Failure::failed(error.to_string(), "report it with this text"))??;
-    print_line(format_args!(
-        "{}: {} bytes, {}, checked, in {:.1} s",
-        made.path.display(),
+    let name = if to_stdout { "standard output".to_owned() } else { made.path.display().to_string() };
+    let summary = format!(
+        "{name}: {} bytes, {}, checked, in {:.1} s",
         made.bytes,
         counted(made.contents.observations, "observation"),
         began.elapsed().as_secs_f64()
-    ))?;
+    );
+    if to_stdout {
+        eprintln!("{summary}");
+    } else {
+        print_line(summary)?;
+    }
     Ok(0)
+}
+
+/// Makes and checks a backup in a private directory, then copies it: a backup that fails writes nothing.
+fn write_to_stdout(directory: &Path, cancel: &CancellationToken) -> Result<BackupFile, Failure> {
+    let (_temporary, made) = backup::create_temporary(directory, cancel)?;
+    let incomplete = |error: std::io::Error| {
+        Failure::failed(
+            format!("standard output cannot be written: {error}"),
+            "the copy that was read is incomplete: throw it away, and start again",
+        )
+    };
+    let mut file = File::open(&made.path).map_err(incomplete)?;
+    let mut stdout = std::io::stdout().lock();
+    let copied = std::io::copy(&mut file, &mut stdout).map_err(incomplete)?;
+    stdout.flush().map_err(incomplete)?;
+    if copied != made.bytes {
+        return Err(incomplete(ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(made)
 }
 
 pub(crate) async fn restore(session: &Session, arguments: &RestoreArguments) -> Result<u8, Failure> {

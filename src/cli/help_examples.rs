@@ -133,6 +133,10 @@ jhe-ow settings set ow.poll_interval 5m
 jhe-ow settings set ow.s3.secret_access_key - < secret.txt  # stays out of the history
 [settings unset]
 jhe-ow settings unset ow.poll_interval
+[secrets]
+jhe-ow secrets rotate
+[secrets rotate]
+jhe-ow secrets rotate  # with the former key as JHE_OW_SECRET_KEY_PREVIOUS
 [seed]
 jhe-ow seed
 [migrate]
@@ -142,6 +146,7 @@ jhe-ow migrate status
 jhe-ow migrate status --json  # for programs
 [backup]
 jhe-ow backup /mnt/backup/jhe-ow.sqlite3  # while the daemon runs
+jhe-ow backup - > jhe-ow.sqlite3  # to a pipe or a file of the shell
 [restore]
 jhe-ow restore /mnt/backup/jhe-ow.sqlite3  # while it is stopped
 jhe-ow restore --confirm-consents  # after a restore that suspended consents

@@ -28,5 +28,6 @@ pub(crate) mod prompt;
 pub(crate) mod ready;
 pub(crate) mod rejected;
 pub mod run;
+pub(crate) mod secrets;
 pub(crate) mod seed_and_migrate;
 pub(crate) mod settings;

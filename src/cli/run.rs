@@ -9,7 +9,7 @@ use crate::app::session::Session;
 use crate::cli::data_directory_check::check_data_directory;
 use crate::cli::{
     adherence, admin, adopt, alerts, audit, backup, catalog, convert, dataset, doctor, export, help_examples,
-    invite, man, observations, patient, poll, ready, rejected, seed_and_migrate, settings,
+    invite, man, observations, patient, poll, ready, rejected, secrets, seed_and_migrate, settings,
 };
 use crate::common::visible::VisibleLine;
 use crate::common::{failure::Failure, stdout};
@@ -88,12 +88,15 @@ enum Command {
     /// Show and change the settings that take effect at the next tick
     #[command(subcommand)]
     Settings(settings::Command),
+    /// Encrypt the stored secrets anew after a change of JHE_OW_SECRET_KEY
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// Create the codes and data sources that JHE seeds; a second run changes nothing
     Seed,
     /// Show the schema version of the database
     #[command(subcommand)]
     Migrate(seed_and_migrate::Migrate),
-    /// Copy the store to a file, while the daemon runs
+    /// Copy the store to a file or to standard output, while the daemon runs
     Backup(backup::BackupArguments),
     /// Replace the store by a backup; the daemon has to be stopped
     Restore(backup::RestoreArguments),
@@ -183,6 +186,7 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Admin(command) => admin::run(&session, command).await,
         Command::Audit(command) => audit::run(&session, command).await,
         Command::Settings(command) => settings::run(&session, command).await,
+        Command::Secrets(command) => secrets::run(&session, &command).await,
         Command::Seed => seed_and_migrate::seed(&session).await,
         Command::Migrate(command) => seed_and_migrate::migrate(&session, &command),
         Command::Backup(arguments) => backup::create(&session, arguments).await,

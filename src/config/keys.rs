@@ -71,6 +71,7 @@ pub(crate) const JHE_CLIENT_SECRET: Secret = secret!("jhe.client_secret", "JHE_C
 pub(crate) const JHE_PUBLIC_URL: Key = key("jhe.public_url", "JHE_PUBLIC_URL", None);
 pub(crate) const JHE_SIGN_IN_CLIENT_ID: Key = key("jhe.sign_in_client_id", "JHE_SIGN_IN_CLIENT_ID", None);
 pub(crate) const SECRET_KEY: Secret = secret!("secret_key", "JHE_OW_SECRET_KEY");
+pub(crate) const SECRET_KEY_PREVIOUS: Secret = secret!("secret_key_previous", "JHE_OW_SECRET_KEY_PREVIOUS");
 pub(crate) const OW_WEBHOOK_SECRET: Secret = secret!("ow.webhook_secret", "OW_WEBHOOK_SECRET");
 pub(crate) const ALERTS_WEBHOOK: Secret = secret!("alerts.webhook", "JHE_OW_ALERTS_WEBHOOK");
 pub(crate) const ALERTS_WEBHOOK_SECRET: Secret =
@@ -93,6 +94,7 @@ pub(crate) const KEYS: &[&Key] = &[
     &OW_API_KEY.plain, &OW_API_KEY.file, &OW_TIMEOUT, &JHE_BASE_URL, &JHE_CLIENT_KEY.plain,
     &JHE_CLIENT_KEY.file, &JHE_CLIENT_ID, &JHE_CLIENT_SECRET.plain, &JHE_CLIENT_SECRET.file,
     &JHE_PUBLIC_URL, &JHE_SIGN_IN_CLIENT_ID, &SECRET_KEY.plain, &SECRET_KEY.file,
+    &SECRET_KEY_PREVIOUS.plain, &SECRET_KEY_PREVIOUS.file,
     &OW_WEBHOOK_SECRET.plain, &OW_WEBHOOK_SECRET.file, &ALERTS_WEBHOOK.plain, &ALERTS_WEBHOOK.file,
     &ALERTS_WEBHOOK_SECRET.plain, &ALERTS_WEBHOOK_SECRET.file, &ALERTS_SMTP_URL, &ALERTS_SMTP_USER,
     &ALERTS_SMTP_PASSWORD.plain, &ALERTS_SMTP_PASSWORD.file, &ALERTS_MAIL_FROM, &ALERTS_MAIL_TO,

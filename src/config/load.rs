@@ -16,7 +16,7 @@ use crate::common::failure::Failure;
 use crate::common::time::{format_duration, parse_duration};
 use crate::config::alerts::{self, Alerts};
 use crate::config::file::{self, File};
-use crate::config::keys;
+use crate::config::keys::{self, Secret};
 use crate::config::{base_url::BaseUrl, environment::Environment, flags::Flags, sources::Sources};
 use crate::secrets::{sealing::SealingKey, webhook_signature::WebhookSecret};
 
@@ -58,7 +58,7 @@ pub struct Config {
     pub jhe_public_url: Option<BaseUrl>,
     /// JHE's OAuth client for the sign-in of practitioners; none if they do not sign in through JHE.
     pub jhe_sign_in_client_id: Option<String>,
-    /// Encrypts secrets in the database.
+    /// Encrypts secrets in the database; with the previous key, which still opens them.
     pub secret_key: Option<SealingKey>,
     /// Verifies OW's webhooks; without it, all are refused.
     pub ow_webhook_secret: Option<WebhookSecret>,
@@ -172,9 +172,19 @@ fn jhe_client_key(sources: &Sources<'_>) -> Result<Option<SecretString>, Failure
 }
 
 fn secret_key(sources: &Sources<'_>) -> Result<Option<SealingKey>, Failure> {
-    let text = sources.find_secret(&keys::SECRET_KEY)?;
-    let key = text.map(|text| SealingKey::derive(&text)).transpose();
-    key.map_err(|why| Failure::usage(format!("secret_key {why}"), "make one with: openssl rand -base64 32"))
+    let derive = |secret: &Secret| {
+        let key = sources.find_secret(secret)?.map(|text| SealingKey::derive(&text)).transpose();
+        let name = secret.plain.path;
+        key.map_err(|why| Failure::usage(format!("{name} {why}"), "make one with: openssl rand -base64 32"))
+    };
+    match (derive(&keys::SECRET_KEY)?, derive(&keys::SECRET_KEY_PREVIOUS)?) {
+        (Some(key), Some(previous)) => Ok(Some(key.with_previous(previous))),
+        (None, Some(_)) => Err(Failure::usage(
+            "secret_key_previous is set, and secret_key is not",
+            "set secret_key (JHE_OW_SECRET_KEY) to the key that replaces it: openssl rand -base64 32",
+        )),
+        (key, None) => Ok(key),
+    }
 }
 
 fn parse_bind(text: &str) -> Result<SocketAddr, String> {

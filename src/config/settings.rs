@@ -175,8 +175,7 @@ impl Setting {
         if self.key == SECOND_FACTOR && value == "everybody" && key.is_none() {
             return Err(Failure::usage(
                 "nobody can set up a second factor: its secret is stored encrypted, and no key is configured for that",
-                "make one with `openssl rand -base64 32`, and give it as JHE_OW_SECRET_KEY or secret_key in \
-                 jhe-ow.toml to every jhe-ow of this data directory",
+                sealing::MAKE_A_KEY,
             ));
         }
         if self.is_secret() { sealing::seal_setting(key, self.key, &value) } else { Ok(value) }

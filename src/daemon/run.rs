@@ -72,7 +72,10 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
                         next = Instant::now();
                         break;
                     }
-                    Some(()) = reloads.recv() => reload(&mut session, &daemon.app, logging),
+                    Some(()) = reloads.recv() => {
+                        reload(&mut session, &daemon.app, logging);
+                        startup::report_wrong_key(&daemon.app).await;
+                    }
                 }
             }
         }
@@ -125,6 +128,7 @@ impl Daemon {
     ) -> Result<(Self, Option<String>), Failure> {
         let daemon = Self::new(session, store, cancel.clone(), false).await?;
         daemon.app.live.set_bind(bind);
+        startup::report_wrong_key(&daemon.app).await;
         let link = sign_in_link::first_operator_url(&daemon.app).await?;
         Ok((daemon, link))
     }

@@ -19,6 +19,7 @@ use crate::app::{instance, session::Session, state::App};
 use crate::common::failure::Failure;
 use crate::daemon::systemd::notify;
 use crate::store::engine::{directory_lock, store::Store};
+use crate::store::operations::sealed;
 use crate::web::{gate::Gate, server};
 
 /// The retry interval for a store that cannot be opened. Somebody who repairs a disk watches the page.
@@ -152,6 +153,23 @@ async fn feed_watchdog_during<T>(future: impl Future<Output = T>) -> T {
             done = &mut future => return done,
             () = tokio::time::sleep(timeout / 2) => {}
         }
+    }
+}
+
+/// Logs that the configured keys do not open what is sealed in the store. The daemon goes on: most of its work needs none
+/// of it.
+pub(crate) async fn report_wrong_key(app: &App) {
+    let key = app.live.config().secret_key;
+    let read_with = key.clone();
+    match app.store.read(move |db| sealed::inspect(db, read_with.as_ref())).await {
+        Ok(found) => {
+            if let Some(failure) = found.failure(key.as_ref()) {
+                tracing::error!(next = failure.remedy, "{}", failure.message);
+            } else if let Some(left) = found.left_to_rotate() {
+                tracing::warn!(next = sealed::ROTATE, "{left}");
+            }
+        }
+        Err(error) => tracing::warn!("the sealed values could not be checked: {error}"),
     }
 }
 

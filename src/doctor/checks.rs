@@ -2,7 +2,7 @@
 
 use crate::common::clock::Clock;
 use crate::config::load::Config;
-use crate::doctor::{bucket, finding::Finding, jhe, ow, reachability, store, work};
+use crate::doctor::{bucket, finding::Finding, jhe, ow, reachability, sealed, store, work};
 
 /// The order of the findings.
 const AREAS: [&str; 7] = ["store", "ow", "bucket", "jhe", "web", "clock", "data"];
@@ -18,9 +18,10 @@ pub(crate) async fn run(config: &Config, clock: &Clock, deep: bool) -> Vec<Findi
         let Some(opened) = opened else {
             return vec![Finding::skipped("data.store", "there is no store to check")];
         };
-        let (directory, alerts) = (config.data_dir.clone(), config.alerts.clone());
+        let Config { data_dir: directory, alerts, secret_key, .. } = config.clone();
         let checked = tokio::task::spawn_blocking(move || {
             let mut findings = store::check(&opened, &directory, deep, now);
+            findings.extend(sealed::check(&opened, secret_key.as_ref()));
             findings.extend(work::check(&opened, &directory, &alerts, now));
             findings
         });

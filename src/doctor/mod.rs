@@ -14,5 +14,6 @@ pub(crate) mod finding;
 pub(crate) mod jhe;
 pub(crate) mod ow;
 pub(crate) mod reachability;
+pub(crate) mod sealed;
 pub(crate) mod store;
 pub(crate) mod work;

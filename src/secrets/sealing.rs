@@ -17,9 +17,23 @@ const MIN_KEY_LENGTH: usize = 32;
 /// Bytes of the random nonce at the start of a sealed value.
 const NONCE: usize = 24;
 
-/// A key that encrypts and decrypts secrets.
+/// The remedy if no key is configured.
+pub(crate) const MAKE_A_KEY: &str = "make one with `openssl rand -base64 32`, and give it as JHE_OW_SECRET_KEY or \
+                                     secret_key in jhe-ow.toml to every jhe-ow of this data directory";
+
+/// A key that encrypts and decrypts secrets, and the former one, which only decrypts.
 #[derive(Clone)]
-pub struct SealingKey(XChaCha20Poly1305);
+pub struct SealingKey {
+    current: XChaCha20Poly1305,
+    previous: Option<XChaCha20Poly1305>,
+}
+
+/// What opens a sealed value.
+pub(crate) enum Opened {
+    Current(SecretString),
+    Previous(SecretString),
+    Unreadable,
+}
 
 impl SealingKey {
     /// Derives the key from its text in the configuration.
@@ -31,7 +45,17 @@ impl SealingKey {
         let mut hash = Sha256::new();
         hash.update("jhe-ow seal 1\n");
         hash.update(text);
-        Ok(Self(XChaCha20Poly1305::new(&hash.finalize())))
+        Ok(Self { current: XChaCha20Poly1305::new(&hash.finalize()), previous: None })
+    }
+
+    /// Returns this key, which opens also what `previous` has sealed.
+    #[must_use]
+    pub fn with_previous(self, previous: Self) -> Self {
+        Self { previous: Some(previous.current), ..self }
+    }
+
+    pub(crate) fn has_previous(&self) -> bool {
+        self.previous.is_some()
     }
 
     /// Encrypts a text. `context` is authenticated with it, so that the value cannot be moved to another row.
@@ -40,18 +64,47 @@ impl SealingKey {
         let mut sealed = vec![0; NONCE];
         getrandom::fill(&mut sealed).map_err(|error| failed(error.to_string()))?;
         let payload = Payload { msg: text.as_bytes(), aad: context.as_bytes() };
-        let ciphertext = self.0.encrypt(XNonce::from_slice(&sealed), payload);
+        let ciphertext = self.current.encrypt(XNonce::from_slice(&sealed), payload);
         sealed.extend(ciphertext.map_err(|error| failed(error.to_string()))?);
         Ok(sealed)
     }
 
     /// Decrypts a sealed text; none if the key, the context or the bytes differ from those of [`Self::seal`].
     pub fn open(&self, context: &str, sealed: &[u8]) -> Option<SecretString> {
-        let (nonce, ciphertext) = sealed.split_at_checked(NONCE)?;
-        let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
-        let text = self.0.decrypt(XNonce::from_slice(nonce), payload).ok()?;
-        String::from_utf8(text).ok().map(SecretString::from)
+        match self.open_with_either(context, sealed) {
+            Opened::Current(text) | Opened::Previous(text) => Some(text),
+            Opened::Unreadable => None,
+        }
     }
+
+    /// Decrypts a sealed text with the current key, or else with the previous one.
+    pub(crate) fn open_with_either(&self, context: &str, sealed: &[u8]) -> Opened {
+        let previous = || decrypt(self.previous.as_ref()?, context, sealed).map(Opened::Previous);
+        let current = decrypt(&self.current, context, sealed).map(Opened::Current);
+        current.or_else(previous).unwrap_or(Opened::Unreadable)
+    }
+}
+
+fn decrypt(key: &XChaCha20Poly1305, context: &str, sealed: &[u8]) -> Option<SecretString> {
+    let (nonce, ciphertext) = sealed.split_at_checked(NONCE)?;
+    let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
+    let text = key.decrypt(XNonce::from_slice(nonce), payload).ok()?;
+    String::from_utf8(text).ok().map(SecretString::from)
+}
+
+/// Binds a patient's token at JHE to the patient.
+pub(crate) fn jhe_token_context(patient: impl fmt::Display) -> String {
+    format!("jhe-token of patient {patient}")
+}
+
+/// Binds the secret of a second factor to its account.
+pub(crate) fn second_factor_context(account: impl fmt::Display) -> String {
+    format!("second factor of account {account}")
+}
+
+/// Binds a secret setting to its name.
+pub(crate) fn setting_context(name: impl fmt::Display) -> String {
+    format!("setting {name}")
 }
 
 /// Start of a sealed value in the settings table.
@@ -62,11 +115,20 @@ pub(crate) fn seal_setting(key: Option<&SealingKey>, name: &str, value: &str) ->
     let key = key.ok_or_else(|| {
         Failure::usage(
             format!("{name} is stored encrypted, and no key is configured for that"),
-            "make one with `openssl rand -base64 32`, give it as JHE_OW_SECRET_KEY or secret_key in \
-             jhe-ow.toml to every jhe-ow of this data directory, and set this again",
+            format!("{MAKE_A_KEY}; then set this again"),
         )
     })?;
-    Ok(format!("{SEALED_PREFIX}{}", STANDARD.encode(key.seal(&setting_context(name), value)?)))
+    Ok(sealed_text(&key.seal(&setting_context(name), value)?))
+}
+
+/// Returns the form of a sealed value in a column of texts.
+pub(crate) fn sealed_text(sealed: &[u8]) -> String {
+    format!("{SEALED_PREFIX}{}", STANDARD.encode(sealed))
+}
+
+/// Returns the sealed value of a text; none if the text has another form.
+pub(crate) fn parse_sealed_text(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text.strip_prefix(SEALED_PREFIX)?).ok()
 }
 
 /// Decrypts the value of a secret setting.
@@ -82,18 +144,13 @@ pub(crate) fn unseal_setting(
             "give the key it was set with as JHE_OW_SECRET_KEY or secret_key in jhe-ow.toml",
         )
     })?;
-    let Some(sealed) = value.strip_prefix(SEALED_PREFIX) else {
+    let Some(sealed) = parse_sealed_text(value) else {
         return Err(Failure::failed(format!("{name} does not stand in the settings as it should"), remedy));
     };
-    let opened = STANDARD.decode(sealed).ok().and_then(|sealed| key.open(&setting_context(name), &sealed));
-    opened.ok_or_else(|| {
+    key.open(&setting_context(name), &sealed).ok_or_else(|| {
         let message = format!("{name} cannot be opened: JHE_OW_SECRET_KEY is not the key it was set with");
-        Failure::failed(message, format!("configure that key, or {remedy}"))
+        Failure::failed(message, format!("configure that key as JHE_OW_SECRET_KEY_PREVIOUS, or {remedy}"))
     })
-}
-
-fn setting_context(name: &str) -> String {
-    format!("setting {name}")
 }
 
 impl fmt::Debug for SealingKey {
@@ -121,6 +178,15 @@ mod tests {
         let mut changed = sealed;
         *changed.last_mut().unwrap() ^= 1;
         assert!(key('a').open("patient 7", &changed).is_none());
+    }
+
+    #[test]
+    fn the_previous_key_opens_and_never_seals() {
+        let both = key('b').with_previous(key('a'));
+        assert_eq!(both.open("x", &key('a').seal("x", "old").unwrap()).unwrap().expose_secret(), "old");
+        let sealed = both.seal("x", "new").unwrap();
+        assert!(key('a').open("x", &sealed).is_none() && key('b').open("x", &sealed).is_some());
+        assert!(matches!(both.open_with_either("x", &sealed), Opened::Current(_)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::{failure::Failure, time::Timestamp};
@@ -62,6 +63,34 @@ pub fn create(
     force: bool,
     cancel: &CancellationToken,
 ) -> Result<BackupFile, Failure> {
+    let (source, _lock) = open_source(directory)?;
+    if !force && target.symlink_metadata().is_ok() {
+        return Err(already_exists(target));
+    }
+    if is_same_file(target, &directory.join(FILE_NAME)) {
+        return Err(Failure::usage(format!("{} is the store itself", target.display()), "name another file"));
+    }
+    copy_to(&source, target, force, cancel)
+}
+
+/// Makes a backup in a private directory of the data directory, which is deleted with the returned handle.
+pub(crate) fn create_temporary(
+    directory: &Path,
+    cancel: &CancellationToken,
+) -> Result<(TempDir, BackupFile), Failure> {
+    let (source, _lock) = open_source(directory)?;
+    let temporary = temporary_directory(directory).map_err(|error| {
+        Failure::failed(
+            format!("the backup cannot be made in {}: {error}", directory.display()),
+            "make room there, and give this user the right to write",
+        )
+    })?;
+    let made = copy_to(&source, &temporary.path().join(FILE_NAME), false, cancel)?;
+    Ok((temporary, made))
+}
+
+/// Opens the store in `directory` for a copy, and keeps a restore out as long as the lock is held.
+fn open_source(directory: &Path) -> Result<(Connection, File), Failure> {
     let path = directory.join(FILE_NAME);
     if !path.exists() {
         return Err(Failure::failed(
@@ -69,13 +98,7 @@ pub fn create(
             "name its data directory with --data-dir or JHE_OW_DATA_DIR",
         ));
     }
-    let _lock = directory_lock::lock_shared(directory)?;
-    if !force && target.symlink_metadata().is_ok() {
-        return Err(already_exists(target));
-    }
-    if is_same_file(target, &path) {
-        return Err(Failure::usage(format!("{} is the store itself", target.display()), "name another file"));
-    }
+    let lock = directory_lock::lock_shared(directory)?;
     // Opening the file creates a log beside it. If there is no log yet, no process has the store open, and
     // `inspect` can refuse a wrong file without writing anything.
     if !inspect::wal_path(&path).exists() {
@@ -85,7 +108,12 @@ pub fn create(
     if inspect::inspect_open(&source, &path)?.is_empty() {
         return Err(Failure::failed(format!("{} is empty", path.display()), "jhe-ow seed"));
     }
-    copy_to(&source, target, force, cancel)
+    Ok((source, lock))
+}
+
+/// Creates a directory for unfinished copies, which only its owner can read and which is deleted in any case.
+pub(crate) fn temporary_directory(parent: &Path) -> std::io::Result<TempDir> {
+    tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(parent)
 }
 
 /// Returns true if both paths lead to one existing file.
@@ -117,10 +145,8 @@ fn copy_to(
         StoreError::Damaged(_) => inspect::failure_for(Path::new(FILE_NAME), &error),
         error => unwritable(&error),
     };
-    // The copy gets its own directory because SQLite may create files beside it. Only the owner can read it,
-    // and it is deleted in any case.
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(parent);
-    let temporary = temporary.map_err(|error| unwritable(&error))?;
+    // The copy gets its own directory because SQLite may create files beside it.
+    let temporary = temporary_directory(parent).map_err(|error| unwritable(&error))?;
     let copied = tempfile::NamedTempFile::new_in(temporary.path()).map_err(|error| unwritable(&error))?;
     // An open transaction keeps one snapshot: without it, each write of another process would restart the
     // copy.

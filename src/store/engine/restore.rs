@@ -56,7 +56,7 @@ pub fn restore(
     data_directory::create_directory(directory)?;
     let _lock = directory_lock::lock_exclusive(directory)?;
     let unwritable = |error: std::io::Error| unrestorable(directory, &error);
-    let temporary = tempfile::Builder::new().prefix(backup::TEMPORARY_PREFIX).tempdir_in(directory);
+    let temporary = backup::temporary_directory(directory);
     let temporary = temporary.map_err(unwritable)?;
     let copy = tempfile::NamedTempFile::new_in(temporary.path()).map_err(unwritable)?;
     let (contents, db) = copy_and_upgrade(file, copy.path())?;

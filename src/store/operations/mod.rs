@@ -1,4 +1,5 @@
-//! The daemon's own tables: the tick lock, poll plans, backfills, the history of runs, counters, and alerts.
+//! The daemon's own tables: the tick lock, poll plans, backfills, the history of runs, counters, alerts, and
+//! the check of sealed values.
 
 pub(crate) mod alert_queue;
 pub(crate) mod alert_rules;
@@ -10,5 +11,6 @@ pub(crate) mod metric_values;
 pub(crate) mod patient_status;
 pub(crate) mod poll_plan;
 pub(crate) mod run_history;
+pub(crate) mod sealed;
 pub(crate) mod silence;
 pub mod tick_lock;

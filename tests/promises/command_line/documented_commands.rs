@@ -24,6 +24,7 @@ const NEEDS_MORE: &[(&str, &str)] = &[
     ("jhe-ow patient match", "JHE"),
     ("--jhe-patient", "JHE"),
     ("jhe-ow restore", "what the daemon before it has written; see backup.rs"),
+    ("| age ", "age, which few machines have"),
     ("cargo build", "minutes"),
     ("cargo test", "itself"),
 ];

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit_entries;
+mod key_rotation;
 mod leaks;
 mod misleading_text;
 mod oauth_proxy;

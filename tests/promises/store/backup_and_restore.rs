@@ -286,3 +286,48 @@ fn the_daemon_makes_and_rotates_backups_and_reports_failures() {
     let operator = served.operator(&world);
     until("it is told of", || operator.get("/admin").body.contains("the directory of backups"));
 }
+
+#[test]
+fn a_backup_to_standard_output_is_whole_or_nothing() {
+    let world = World::new();
+    let (user, patient) = world.patient();
+    world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
+    world.created();
+    let kept = world.kept(&patient);
+    let made = world.command(&["backup", "-"]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(String::from_utf8_lossy(&made.stderr).contains("standard output: "), "{:?}", made.stderr);
+    let file = world.directory.path().join("piped.sqlite3");
+    std::fs::write(&file, &made.stdout).unwrap();
+    assert_eq!(one::<String>(&file, "PRAGMA integrity_check"), "ok");
+    let is_tidy = || !names(&world.data_dir()).iter().any(|name| name.contains("unfinished"));
+    assert!(is_tidy());
+    // A reader that goes away has no backup, and is told so by the exit code.
+    let ran = world.shell("set -o pipefail; jhe-ow backup - | head --bytes 1000 > cut").output().unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("is incomplete"), "{ran:?}");
+    assert!(is_tidy());
+    // `script` is a terminal.
+    let mut terminal = world.shell("script --quiet --return --command 'jhe-ow backup -' /dev/null");
+    match terminal.output() {
+        Ok(shown) if shown.status.code() == Some(127) => eprintln!("script is not here to be a terminal"),
+        shown => {
+            let shown = shown.unwrap();
+            let said = String::from_utf8_lossy(&shown.stdout);
+            assert!(
+                shown.status.code() == Some(2) && said.contains("is not written to a terminal"),
+                "{shown:?}"
+            );
+        }
+    }
+    std::fs::remove_dir_all(world.data_dir()).unwrap();
+    let none = world.command(&["backup", "-"]).output().unwrap();
+    assert!(none.status.code() == Some(1) && none.stdout.is_empty(), "{none:?}");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no store in"), "{none:?}");
+    assert_eq!(restore(&world, &file, &[]).code, 0);
+    assert_eq!(world.kept(&patient), kept);
+    let damaged = std::fs::OpenOptions::new().write(true).open(world.database()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&damaged, &[0xA5; 8192], 16 * 4096).unwrap();
+    let torn = world.command(&["backup", "-"]).output().unwrap();
+    assert!(torn.status.code() == Some(1) && torn.stdout.is_empty(), "{torn:?}");
+}
