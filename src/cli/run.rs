@@ -88,7 +88,7 @@ enum Command {
     /// Show and change the settings that take effect at the next tick
     #[command(subcommand)]
     Settings(settings::Command),
-    /// Encrypt the stored secrets anew after a change of JHE_OW_SECRET_KEY
+    /// Encrypt the stored secrets anew after a change of the secret key
     #[command(subcommand)]
     Secrets(secrets::Command),
     /// Create the codes and data sources that JHE seeds; a second run changes nothing

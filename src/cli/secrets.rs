@@ -12,8 +12,9 @@ use crate::store::operations::sealed::{self, SEALED_COLUMNS, SealedValues};
 use crate::store::privacy::audit;
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::doc_markdown, reason = "the help shows these names without backticks")]
 pub(crate) enum Command {
-    /// Encrypt every stored secret with JHE_OW_SECRET_KEY that JHE_OW_SECRET_KEY_PREVIOUS opens
+    /// Encrypt every stored secret with the new key that the former one opens
     ///
     /// Configure the new key as JHE_OW_SECRET_KEY and the former one as JHE_OW_SECRET_KEY_PREVIOUS, restart the daemon,
     /// and run this. Run it again if it was stopped: it goes on where it was. Then take the former key out of the

@@ -139,7 +139,7 @@ fn a_match_ends_local_invitations() {
     assert_eq!(match_patient(&scene, &patient, "40001").code, 0);
     assert_ne!(served.visitor().get(&link).status, 200);
     let audit = operator.get("/admin/audit").body;
-    assert!(audit.contains("patient.match") && audit.contains("jhe:40001"), "{audit}");
+    assert!(audit.contains("patient.match") && audit.contains("jhe 40001"), "{audit}");
     served.stop("TERM");
 }
 

@@ -135,8 +135,10 @@ fn nothing_is_written_to_a_database_moved_away() {
     let aside = world.directory.path().join("aside");
     fs::rename(world.database(), &aside).unwrap();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
-    let (status, reasons) = ready(served.port);
-    assert!(status == 503 && reasons.contains("was taken away or replaced"), "{reasons}");
+    until("the probe has noticed", || {
+        let (status, reasons) = ready(served.port);
+        status == 503 && reasons.contains("was taken away or replaced")
+    });
     until("a tick has tried and said so", || ready(served.port).1.contains("could not run"));
     fs::rename(&aside, world.database()).unwrap();
     until_ready(&mut served);
