@@ -26,9 +26,9 @@ impl std::str::FromStr for AccountId {
 pub enum Role {
     /// Sees figures of patients under their study numbers, and no names.
     Viewer,
-    /// Sees names, adds and invites patients, starts syncs.
+    /// Sees figures and names, adds and invites patients, starts syncs.
     Coordinator,
-    /// Downloads data sets.
+    /// All that a coordinator does, and downloads data sets.
     DataManager,
     /// Everything, in all studies: creates studies and accounts, and changes settings.
     Operator,

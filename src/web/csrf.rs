@@ -63,9 +63,11 @@ async fn check_form(
     };
     // Long enough for every path of ours.
     let path: String = request.path.chars().take(64).collect();
-    tracing::warn!(client = %request.client, path, "a form was refused: {reason}");
-    // A visitor could fill the audit with refusals.
-    if actor != Actor::Visitor {
+    // A visitor could fill the log and the audit with refusals.
+    if actor == Actor::Visitor {
+        tracing::debug!(client = %request.client, path, "a form was refused: {reason}");
+    } else {
+        tracing::warn!(client = %request.client, path, "a form was refused: {reason}");
         let event = AuditEvent { actor, action: "form.refused", patient: None, detail: reason.into() };
         app.repeated_events.record(&app.store, event, app.clock.now()).await?;
     }

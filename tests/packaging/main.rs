@@ -90,7 +90,7 @@ fn each_credential_of_the_unit_is_a_secret_that_the_program_reads() {
     let unit = unit();
     let names: Vec<&str> =
         unit["LoadCredential"].iter().filter_map(|one| Some(one.split_once(':')?.0)).collect();
-    assert_eq!(names.len(), 7, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
     for name in names {
         assert!(
             unit["SetCredential"].contains(&format!("{name}:\\n")),

@@ -123,10 +123,16 @@ pub fn expire(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<(
     Ok(())
 }
 
-/// Records that the person has just given a password or a code. The session goes on with a new token.
-pub fn confirm(db: &Connection, old: TokenHash, new: TokenHash, now: Timestamp) -> StoreResult<()> {
-    let update = "UPDATE sessions SET token_hash = ?, confirmed_at = ? WHERE token_hash = ?";
-    db.execute(update, params![new, now, old])?;
+/// Goes on with a new token. `confirmed` is the time at which the person said who it is, if that was just now.
+pub fn renew(
+    db: &Connection,
+    old: TokenHash,
+    new: TokenHash,
+    confirmed: Option<Timestamp>,
+) -> StoreResult<()> {
+    let update = "UPDATE sessions SET token_hash = ?1, confirmed_at = coalesce(?2, confirmed_at)
+         WHERE token_hash = ?3";
+    db.execute(update, params![new, confirmed, old])?;
     Ok(())
 }
 

@@ -119,15 +119,19 @@ impl Attempt {
         name: &str,
         account: Option<AccountId>,
     ) -> Result<Self, Refusal> {
-        app.rate_limits.check_sign_in(request.client)?;
         let now = app.clock.now();
-        let mut key = attempts_by_name(name);
+        let mut key = None;
         if let Some((account, browser)) = account.zip(request.cookie(BROWSER_COOKIE)) {
             let browser = browser.hash();
             if app.store.read(move |db| known_browser::is_known(db, account, browser, now)).await? {
-                key = attempts_by_browser(browser, account);
+                key = Some(attempts_by_browser(browser, account));
             }
         }
+        // Not for a browser that the account knows: its neighbours may have used up the address.
+        if key.is_none() {
+            app.rate_limits.check_sign_in(request.client)?;
+        }
+        let key = key.unwrap_or_else(|| attempts_by_name(name));
         Ok(Self { key, series: app.sign_in_attempts.begin(key, now)?, account })
     }
 

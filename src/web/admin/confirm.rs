@@ -86,7 +86,7 @@ async fn confirm(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let token = Token::generate()?;
     let (old, new, who) = (staff.token().hash(), token.hash(), staff.actor());
     let write = move |db: &_| {
-        session::confirm(db, old, new, now)?;
+        session::renew(db, old, new, Some(now))?;
         audit::record(db, now, who, "sign-in.confirm", None, "")
     };
     app.store.write(write).await?;

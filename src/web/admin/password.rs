@@ -82,10 +82,12 @@ async fn set_password(app: &App, request: &Request, staff: &Staff) -> HandlerRes
     }
     let hash = password::hash(new.to_owned()).await?;
     let token = Token::generate()?;
+    // A password alone does not confirm an account with a second factor.
+    let confirmed = Some(app.clock.now()).filter(|_| !staff.account().has_second_factor());
     let (keep, renewed, who, now) = (staff.token().hash(), token.hash(), staff.actor(), app.clock.now());
     let save = move |db: &_| {
         account::set_password(db, id, &hash, Some(keep))?;
-        session::confirm(db, keep, renewed, now)?;
+        session::renew(db, keep, renewed, confirmed)?;
         audit::record(db, now, who, "password.set", None, AuditDetail::from("account").with(id))
     };
     app.store.write(save).await?;

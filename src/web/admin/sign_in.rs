@@ -20,7 +20,7 @@ use crate::web::admin::staff::{SESSION_AGE, without_session};
 use crate::web::csrf;
 use crate::web::keep_form::KEPT_FORM;
 use crate::web::layout::{FormErrors, FormField, form};
-use crate::web::patient_access::{Anyone, OPEN, RATE_LIMITED};
+use crate::web::patient_access::{Anyone, OPEN};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -28,9 +28,9 @@ use crate::web::route::{Route, get, post};
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/sign-in", OPEN, show),
-        post("/admin/sign-in", RATE_LIMITED, sign_in),
+        post("/admin/sign-in", OPEN, sign_in),
         get("/admin/sign-in/code", OPEN, show_code),
-        post("/admin/sign-in/code", RATE_LIMITED, give_code),
+        post("/admin/sign-in/code", OPEN, give_code),
         post("/admin/sign-out", ANY_ACCOUNT, sign_out),
     ]
 }

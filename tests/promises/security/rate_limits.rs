@@ -45,6 +45,18 @@ fn neither_neighbours_nor_haste_keep_a_patient_from_withdrawing() {
 }
 
 #[test]
+fn a_stranger_who_uses_up_the_sign_ins_of_an_address_stops_nobody_who_is_known_there() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let stranger = served.visitor();
+    assert!((0..40).any(|_| stranger.sign_in("nobody", "wrong wrong wrong").status == 429));
+    let confirmed = operator.submit("/admin/confirm", "/admin/confirm", &[("password", PASSWORD)]);
+    assert_eq!((confirmed.status, confirmed.location()), (303, "/admin"), "{}", confirmed.body);
+    assert_eq!(operator.sign_in("operator", PASSWORD).status, 303);
+}
+
+#[test]
 fn each_api_token_has_a_limit_of_its_own() {
     let world = World::new();
     let served = Served::start(&world);

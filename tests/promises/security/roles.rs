@@ -149,6 +149,7 @@ fn a_coordinator_adds_and_invites_patients_to_own_studies_only() {
     let invite =
         |study| coordinator.submit("/admin/patients/1", "/admin/patients/1/invite", &[("study", study)]);
     assert_eq!(invite("2").status, 400);
+    assert_eq!(invite("").status, 400, "it would ask for other studies too");
     assert_eq!(invite("1").status, 200);
     assert!(!site.world.run(&["dataset", "--study", "2", "--out", "/dev/null/x"]).stdout.contains("New"));
 }

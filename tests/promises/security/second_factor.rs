@@ -241,6 +241,14 @@ fn with_a_second_factor_only_a_code_confirms_and_the_session_gets_a_new_token() 
     assert!(wrong.status == 403 && wrong.body.contains("not valid now"), "{}", wrong.body);
     let alone = operator.submit(&confirm, "/admin/confirm", &[("password", PASSWORD), ("code", "")]);
     assert_eq!(alone.status, 403, "a password does not remove the second factor");
+    let change = [
+        ("current", PASSWORD),
+        ("password", "another quiet heron 4711"),
+        ("again", "another quiet heron 4711"),
+    ];
+    assert_eq!(operator.submit("/admin/password", "/admin/password", &change).status, 303);
+    let remove = operator.get("/admin/account/second-factor").location().to_owned();
+    assert!(remove.starts_with("/admin/confirm"), "nor does its change");
     let code = app.code(world.now);
     let before = operator.cookies.lock().unwrap().clone();
     let done = operator.submit(&confirm, "/admin/confirm", &[("code", &code)]);

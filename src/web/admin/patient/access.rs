@@ -91,7 +91,7 @@ fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> M
             div.inline {
                 label for="study" { "Invite to" }
                 select id="study" name="study" {
-                    @if !has_no_study { option value="" { "every study of the patient" } }
+                    @if !has_no_study && staff.may(Role::Operator) { option value="" { "every study of the patient" } }
                     @for study in &view.offered {
                         option value=(study.id) {
                             (study.terms.name) @if !enrolled(study) { " (enrols the patient)" }
@@ -204,6 +204,8 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
         return invite_through_jhe(app, staff, id, jhe_id).await;
     }
     let study = match request.form().get("study") {
+        // It would ask for the studies of others too.
+        "" if !staff.may(Role::Operator) => return Err(Refusal::bad("Choose the study to invite to.")),
         "" => None,
         text => Some(text.parse::<StudyId>().map_err(|_| Refusal::bad("There is no such study."))?),
     };
