@@ -55,9 +55,8 @@ fn a_full_disk_is_reported_and_leaves_no_half_data_set() {
              jhe_ow=$1; shift; \"$jhe_ow\" \"$@\" 2>&1; echo \"exit $? left $(ls -A $SMALL | wc -l)\"";
         let mut command = Command::new("unshare");
         let this = world.command(&[]);
-        command
-            .envs(this.get_envs().filter_map(|(name, value)| Some((name, value?))))
-            .env("SMALL", small.path());
+        command.env_clear().envs(this.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("SMALL", small.path());
         command.args([
             "-rm",
             "sh",

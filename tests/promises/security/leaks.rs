@@ -471,7 +471,7 @@ fn lists_of_configuration_values_show_no_secret() {
             ] {
                 watch.look_at(&format!("{arguments:?}, {place}"), &world.run(arguments));
             }
-            assert_eq!(watch.seen.matches(&format!("= (set) ({place}")).count(), 2 * 7, "{}", watch.seen);
+            assert_eq!(watch.seen.matches(&format!("= (set) ({place}")).count(), 2 * 8, "{}", watch.seen);
         }
     }
 }
