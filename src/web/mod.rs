@@ -15,6 +15,7 @@ pub(crate) mod gate;
 pub(crate) mod health;
 pub(crate) mod keep_form;
 pub(crate) mod layout;
+pub(crate) mod line_ends;
 pub(crate) mod metrics;
 pub(crate) mod ow_webhook;
 pub(crate) mod patient;

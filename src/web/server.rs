@@ -20,10 +20,11 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::rate_limit::network;
-use crate::web::{gate::Gate, patient_access::WITHDRAW, routes, service};
+use crate::web::{gate::Gate, line_ends::LineEnds, patient_access::WITHDRAW, routes, service};
 
 /// A client that has not sent its headers by then will not.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -87,19 +88,22 @@ pub(crate) async fn run<S, B>(
         let limit = if trusts(peer.ip()) { CONNECTIONS } else { PER_NETWORK };
         // A connection over the limit is closed at once: waiting would occupy its slot.
         let Some(entry) = clients.enter(peer.ip(), limit) else { continue };
-        let service = service.clone();
+        let (service, line_ends) = (service.clone(), LineEnds::default());
+        let mut watch = line_ends.watch();
         let from_peer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(line_ends.clone());
             service.call(request)
         });
         let mut stream = TimeoutStream::new(stream);
         // No read timeout: the server waits for the client's close also while it works on a response.
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let stream = InspectReader::new(Box::pin(stream), move |bytes| watch.read(bytes));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(Box::pin(stream)), from_peer);
+            .serve_connection(TokioIo::new(stream), from_peer);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             match tokio::time::timeout(LIFETIME, connection).await {
