@@ -29,7 +29,11 @@ pub fn builder(address: &str, timeout: Duration) -> ClientBuilder {
 pub fn is_this_machine(url: &str) -> bool {
     let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+    let ip = ip.map(|ip| ip.to_canonical());
+    let name = host.trim_end_matches('.');
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
 }
 
 pub fn build(builder: ClientBuilder) -> Result<Client, Failure> {
