@@ -1,7 +1,7 @@
 //! The configuration of a process, parsed and checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -46,6 +46,10 @@ pub struct Config {
     pub client_address_header: Option<HeaderName>,
     /// Directory of the database.
     pub data_dir: PathBuf,
+    /// Directories below which operators may put the backups from the pages, beside the data directory.
+    pub backup_roots: Vec<PathBuf>,
+    /// Where to report a weakness: an address such as `mailto:security@example.org`.
+    pub security_contact: Option<String>,
     pub ow_api_url: Option<BaseUrl>,
     pub ow_api_key: Option<SecretString>,
     /// Time limit of a request to OW.
@@ -87,6 +91,23 @@ impl Config {
     /// Returns the address at which browsers reach JHE; none in standalone operation.
     pub fn jhe_public_base(&self) -> Option<&BaseUrl> {
         self.jhe_public_url.as_ref().or(self.jhe_base_url.as_ref())
+    }
+
+    /// Refuses a directory for backups that is neither in the data directory nor below a configured root. Links are
+    /// followed as far as the path exists.
+    pub fn check_backup_directory(&self, directory: &str) -> Result<(), Failure> {
+        let (wanted, mut roots) = (Path::new(directory), self.backup_roots.iter().chain([&self.data_dir]));
+        let climbs = wanted.components().any(|part| part == Component::ParentDir);
+        if !climbs && roots.any(|root| resolve(wanted).starts_with(resolve(root))) {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            format!(
+                "backup.directory = '{directory}' is outside the directories that are configured for backups"
+            ),
+            "give one in the data directory or below backup_roots (JHE_OW_BACKUP_ROOTS) of the configuration, or set it \
+             on the machine: jhe-ow settings set backup.directory DIR",
+        ))
     }
 
     /// Warns if a link to this daemon will not work on a patient's phone.
@@ -134,6 +155,8 @@ fn parse(sources: &Sources<'_>) -> Result<Config, Failure> {
         trusted_proxies: sources.parse(&keys::TRUSTED_PROXIES, parse_proxies)?.unwrap_or_default(),
         client_address_header: sources.parse(&keys::CLIENT_ADDRESS_HEADER, parse_header)?,
         data_dir: sources.data_dir()?,
+        backup_roots: sources.parse(&keys::BACKUP_ROOTS, parse_directories)?.unwrap_or_default(),
+        security_contact: sources.parse(&keys::SECURITY_CONTACT, parse_contact)?,
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
         ow_api_key: sources.find_secret(&keys::OW_API_KEY)?,
         ow_timeout: sources.parse_required(&keys::OW_TIMEOUT, parse_timeout)?,
@@ -210,6 +233,32 @@ fn parse_proxies(text: &str) -> Result<Vec<IpNet>, String> {
     let parse = |one: &str| one.parse().or_else(|_| one.parse::<IpAddr>().map(IpNet::from));
     let proxies = text.split(',').map(|one| parse(one.trim())).collect::<Result<_, _>>();
     proxies.map_err(|_| "give addresses or networks, such as 127.0.0.1, 10.0.0.0/8".to_owned())
+}
+
+/// Returns the path with the links of its existing part followed.
+fn resolve(path: &Path) -> PathBuf {
+    let resolve_from = |part: &Path| Some(part.canonicalize().ok()?.join(path.strip_prefix(part).ok()?));
+    path.ancestors().find_map(resolve_from).unwrap_or_else(|| path.to_owned())
+}
+
+/// Parses absolute paths, separated by commas.
+fn parse_directories(text: &str) -> Result<Vec<PathBuf>, String> {
+    let paths: Vec<PathBuf> = text.split(',').map(|one| PathBuf::from(one.trim())).collect();
+    let is_sound = |path: &PathBuf| path.is_absolute() && path.parent().is_some();
+    let refused =
+        || "give directories that begin with /, separated by commas, such as /mnt/backup".to_owned();
+    paths.iter().all(is_sound).then_some(paths).ok_or_else(refused)
+}
+
+/// Parses an address of RFC 9116.
+fn parse_contact(text: &str) -> Result<String, String> {
+    let is_known = ["mailto:", "https://", "tel:"]
+        .iter()
+        .any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let refused =
+        || "give one address, such as mailto:security@example.org or https://example.org/security".to_owned();
+    (is_known && is_plain).then(|| text.to_owned()).ok_or_else(refused)
 }
 
 fn parse_header(text: &str) -> Result<HeaderName, String> {

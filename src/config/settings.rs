@@ -44,6 +44,8 @@ const DAY: u64 = 86_400;
 pub const AFTER_WITHDRAWAL: &str = "data.after_withdrawal";
 /// The accounts that need a second factor: operators or everybody.
 pub const SECOND_FACTOR: &str = "sign_in.second_factor";
+/// The directory of the backups.
+pub const BACKUP_DIRECTORY: &str = "backup.directory";
 const OFF: &str = "off";
 
 const fn setting(key: &'static str, kind: ValueKind, default: &'static str, about: &'static str) -> Setting {
@@ -105,8 +107,9 @@ pub const SETTINGS: &[Setting] = &[
         "How often the daemon copies the database to a backup file; off: never"),
     setting("backup.keep", ValueKind::Count(1, 1000), "7",
         "Number of backups to keep; older ones are deleted"),
-    setting("backup.directory", ValueKind::Directory, "",
-        "Directory of the backups, best on another disk; if empty, backups in the data directory"),
+    setting(BACKUP_DIRECTORY, ValueKind::Directory, "",
+        "Directory of the backups, best on another disk; if empty, backups in the data directory. On the pages: one \
+         there, or below backup_roots of the configuration"),
 ];
 
 const RAW_REQUIRED: &[&str] =
@@ -340,7 +343,7 @@ impl Settings {
     }
 
     pub fn backup_directory(&self) -> Option<&str> {
-        self.stored("backup.directory").filter(|directory| !directory.is_empty())
+        self.stored(BACKUP_DIRECTORY).filter(|directory| !directory.is_empty())
     }
 
     /// Returns the number of patients read at the same time.

@@ -157,7 +157,12 @@ async fn set(app: &App, request: &Request, operator: &Confirmed<Operator>) -> Ha
         None
     } else {
         let key = app.live.config().secret_key;
-        let checked = setting.normalize(request.form().get("value"));
+        let checked = setting.normalize(request.form().get("value")).and_then(|value| {
+            if setting.key == settings::BACKUP_DIRECTORY {
+                app.live.config().check_backup_directory(&value)?;
+            }
+            Ok(value)
+        });
         match checked.and_then(|value| setting.to_stored(key.as_ref(), value)) {
             Ok(value) => Some(value),
             Err(failure) => {

@@ -14,6 +14,7 @@ use crate::support::running_daemon::*;
 /// The open routes, with the status that a request without anything gets.
 const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/", 200),
+    ("GET", "/.well-known/security.txt", 404),
     ("GET", "/healthz", 200),
     ("GET", "/readyz", 200),
     ("GET", "/style.css", 200),
