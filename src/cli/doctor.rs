@@ -46,15 +46,16 @@ pub(crate) async fn run(flags: &Flags, arguments: &Arguments) -> Result<u8, Fail
 
 /// Runs all checks. A configuration that cannot be read is the only finding.
 async fn run_checks(flags: &Flags, deep: bool) -> Vec<Finding> {
-    let read = || -> Result<(Config, Vec<sources::EffectiveValue>, Clock), Failure> {
+    let read = || -> Result<(Config, Vec<Finding>, Clock), Failure> {
         let environment = Environment::from_process()?;
         let config = load::load(flags, &environment)?;
         check_data_directory(flags, &environment, &config)?;
-        Ok((config, sources::effective_values(flags, &environment)?, session::clock(&environment)?))
+        let mut findings = config::check(&config, &sources::effective_values(flags, &environment)?);
+        findings.extend(config::check_permissions(&sources::list_secret_files(flags, &environment)?));
+        Ok((config, findings, session::clock(&environment)?))
     };
     match read() {
-        Ok((config, values, clock)) => {
-            let mut findings = config::check(&config, &values);
+        Ok((config, mut findings, clock)) => {
             findings.extend(checks::run(&config, &clock, deep).await);
             findings
         }

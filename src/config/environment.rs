@@ -8,6 +8,7 @@ use crate::config::keys::KEYS;
 
 /// Environment variable that names the configuration file.
 pub(crate) const CONFIG_VARIABLE: &str = "JHE_OW_CONFIG";
+const DOTENV: &str = ".env";
 /// Start of our variables. An unknown variable with this prefix is an error.
 const PREFIX: &str = "JHE_OW_";
 /// The byte order mark of UTF-8.
@@ -45,17 +46,22 @@ impl Environment {
         variables: impl IntoIterator<Item = (String, String)>,
         directory: PathBuf,
     ) -> Result<Self, Failure> {
-        let dotenv = read_dotenv(&directory.join(".env"))?;
+        let dotenv = read_dotenv(&directory.join(DOTENV))?;
         Ok(Self { variables: variables.into_iter().collect(), dotenv, directory })
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<SourcedValue> {
-        let (value, source) = match (self.variables.get(name), self.dotenv.get(name)) {
-            (Some(value), _) => (value, format!("environment variable {name}")),
-            (None, Some(value)) => (value, format!("{name} in {}", self.directory.join(".env").display())),
-            (None, None) => return None,
-        };
-        Some(SourcedValue { value: value.clone(), source })
+        let Some(value) = self.variables.get(name) else { return self.find_in_dotenv(name) };
+        Some(SourcedValue { value: value.clone(), source: format!("environment variable {name}") })
+    }
+
+    pub(crate) fn find_in_dotenv(&self, name: &str) -> Option<SourcedValue> {
+        let source = format!("{name} in {}", self.dotenv_path().display());
+        self.dotenv.get(name).map(|value| SourcedValue { value: value.clone(), source })
+    }
+
+    pub(crate) fn dotenv_path(&self) -> PathBuf {
+        self.directory.join(DOTENV)
     }
 
     /// Returns a variable that is set and not empty.

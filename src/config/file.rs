@@ -67,6 +67,10 @@ impl File {
         Ok(file)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn find_key(&self, key: &str) -> Option<SourcedValue> {
         self.values.iter().find(|(name, _)| name == key).map(|(_, found)| found.clone())
     }

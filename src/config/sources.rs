@@ -147,6 +147,28 @@ pub(crate) struct EffectiveValue {
     pub(crate) source: String,
 }
 
+/// Returns the files that hold secrets: those of the `_file` keys, and the configuration file and `.env` if they have a
+/// secret in them.
+pub(crate) fn list_secret_files(flags: &Flags, environment: &Environment) -> Result<Vec<PathBuf>, Failure> {
+    let file = File::find(flags.config.as_deref(), environment)?;
+    let holds_secret = |found: Option<SourcedValue>, key: &Key| {
+        found.is_some_and(|found| {
+            !found.value.is_empty() && (key.is_secret || without_credentials(&found.value) != found.value)
+        })
+    };
+    let mut files = Vec::new();
+    if KEYS.iter().any(|key| holds_secret(file.find_key(key.path), key)) {
+        files.push(file.path().to_owned());
+    }
+    if KEYS.iter().any(|key| holds_secret(environment.find_in_dotenv(key.variable), key)) {
+        files.push(environment.dotenv_path());
+    }
+    let sources = Sources { flags, environment, file };
+    let named = KEYS.iter().filter(|key| key.path.ends_with("_file")).filter_map(|key| sources.find(key));
+    files.extend(named.map(|found| environment.absolute(found.value.trim())));
+    Ok(files)
+}
+
 /// Returns every key that has a value.
 pub(crate) fn effective_values(
     flags: &Flags,

@@ -1,11 +1,33 @@
 //! Lists each value of the configuration with its origin, and checks that the required ones are set.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
 use crate::common::failure::Failure;
 use crate::config::{load::Config, sources::EffectiveValue};
 use crate::doctor::finding::Finding;
 
 pub(crate) fn unreadable(failure: Failure) -> Finding {
     Finding::failed("config.read", failure)
+}
+
+/// Warns about files with secrets that more than their owner can read. The group may read a file of another owner: that
+/// is how a container gets it.
+pub(crate) fn check_permissions(files: &[PathBuf]) -> Vec<Finding> {
+    let user = rustix::process::geteuid().as_raw();
+    let check = |path: &PathBuf| {
+        let found = std::fs::metadata(path).ok()?;
+        let (mode, is_own) = (found.mode() & 0o7777, found.uid() == user);
+        let (reader, change) = match (mode & 0o004 != 0, mode & 0o040 != 0 && is_own) {
+            (true, _) if is_own => ("everybody on this machine", "600"),
+            (true, _) => ("everybody on this machine", "o="),
+            (false, true) => ("the group of the file", "600"),
+            (false, false) => return None,
+        };
+        let message = format!("{reader} can read {}, which holds a secret (mode {mode:04o})", path.display());
+        Some(Finding::warning("config.permissions", message, format!("chmod {change} '{}'", path.display())))
+    };
+    files.iter().filter_map(check).collect()
 }
 
 pub(crate) fn check(config: &Config, values: &[EffectiveValue]) -> Vec<Finding> {
