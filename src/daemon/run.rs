@@ -1,7 +1,9 @@
 //! `jhe-ow serve`: starts the ticker, the other loops and the HTTP server, and ends them after a signal.
 
 use std::future::Future;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +32,25 @@ const SWITCH_CHECK: Duration = Duration::from_secs(2);
 /// transaction is rolled back; committed batches stay.
 const SHUTDOWN_TIME: Duration = Duration::from_millis(4500);
 
+/// Says where the link for the first operator is. Logs are stored and passed around, so the link itself is shown on a
+/// terminal only.
+fn announce_first_link(directory: &Path, link: Option<&str>) -> Result<(), Failure> {
+    let path = sign_in_link::write_first_link(directory, link)?;
+    let Some(link) = link else { return Ok(()) };
+    tracing::warn!(
+        "nobody can sign in yet: the file {} has a link that signs the first operator in, once",
+        path.display()
+    );
+    if std::io::stdout().is_terminal() {
+        for line in ["This address signs the first operator in, once:", "", &format!("    {link}"), ""] {
+            print_line(line)?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, Failure> {
+    forbid_core_dumps();
     let listener = listen(session.config.bind).await?;
     let bind = local_address(&listener)?;
     let cancel = signals::cancel_on_signal()?;
@@ -50,13 +70,7 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
     };
     let server = frontend.serve_pages(daemon.app.clone(), &cancel);
     tracing::info!("listening on http://{}", daemon.app.live.config().bind);
-    if let Some(link) = first_link {
-        // To the terminal and not to the log, which is stored and passed around.
-        let about = "Nobody can sign in yet. This address signs the first operator in, once:";
-        for line in [about, "", &format!("    {link}"), ""] {
-            print_line(line)?;
-        }
-    }
+    announce_first_link(opened.store.directory(), first_link.as_deref())?;
     // Clears the systemd status that the opening of the store may have set.
     notify(&[NotifyState::Ready, NotifyState::Status("")]);
     let ticker = async {
@@ -242,6 +256,22 @@ fn tick_outcome(outcome: &Result<PollOutcome, Failure>, is_stopping: bool) -> Ti
         Ok(PollOutcome::Complete(_)) => TickOutcome::Partial,
         Err(_) if is_stopping => TickOutcome::Stopped,
         Err(_) => TickOutcome::Failed,
+    }
+}
+
+/// Keeps patients' data and keys out of core files, and other programs of this user out of the memory. A failure is no
+/// reason not to serve.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let mut forbidden = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // A program that takes the cores, such as systemd-coredump, gets them whatever the limit is.
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        forbidden = forbidden.and(set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    }
+    if let Err(error) = forbidden {
+        tracing::warn!("a crash may write a core file with patients' data: {error}");
     }
 }
 

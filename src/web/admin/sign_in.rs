@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::second_factor::{self, CodeVerdict};
+use crate::app::sign_in_link;
 use crate::app::state::App;
 use crate::secrets::password;
 use crate::secrets::token::{Token, TokenHash};
@@ -176,6 +177,9 @@ async fn begin_session(
         insert_session(db, id, &row, how, now).map(Some)
     };
     let Some(is_new_browser) = app.store.write(write).await? else { return Ok(None) };
+    if let Some(link) = link {
+        sign_in_link::remove_used_link(app.store.directory(), link);
+    }
     if is_new_browser {
         start.notify(app, account);
     }
