@@ -122,7 +122,18 @@ fn ours(ow: &Ow) -> Duration {
     run(&["seed"]);
     run(&["settings", "set", "module.ow", "true"]);
     for user in &ow.users {
-        run(&["patient", "add", "--name", "A", "--ow-user", user, "--consent", HEART_RATE]);
+        run(&[
+            "patient",
+            "add",
+            "--name",
+            "A",
+            "--ow-user",
+            user,
+            "--consent",
+            HEART_RATE,
+            "--reason",
+            "paper",
+        ]);
     }
     let began = Instant::now();
     run(&["poll", "--window", "21d"]);

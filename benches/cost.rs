@@ -343,7 +343,18 @@ fn memory() {
     for seed in 0..PATIENTS as u64 {
         let user = sim.add_user();
         samples += sim.fill(&user, now.minus(STEP * 25_920), now, STEP, seed);
-        assert!(run(&["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE]));
+        assert!(run(&[
+            "patient",
+            "add",
+            "--name",
+            "A",
+            "--ow-user",
+            &user,
+            "--consent",
+            HEART_RATE,
+            "--reason",
+            "paper"
+        ]));
     }
     let began = Instant::now();
     let mut child = command(directory.path(), &sim, &["poll", "--window", "90d"]).spawn().unwrap();
@@ -385,7 +396,18 @@ fn raw_memory(runtime: &tokio::runtime::Runtime) {
     let (today, day_ago) = (BucketDay::of(now), now.minus(STEP * 288));
     for patient in 0..BUCKET_PATIENTS {
         let user = sim.add_user();
-        run(&["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE]);
+        run(&[
+            "patient",
+            "add",
+            "--name",
+            "A",
+            "--ow-user",
+            &user,
+            "--consent",
+            HEART_RATE,
+            "--reason",
+            "paper",
+        ]);
         let path = bucket.join(format!("raw-payloads/oura/api_response/{today}/{user}"));
         std::fs::create_dir_all(&path).unwrap();
         std::fs::write(path.join("701e19a918f0.json"), object(patient, 0, 288, day_ago)).unwrap();

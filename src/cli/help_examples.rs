@@ -57,7 +57,7 @@ jhe-ow patient show 7  # link and consents of one
 jhe-ow patient add --name "A. Patient" --tz Europe/Berlin  # prints the number
 jhe-ow patient add --name Ada \
       --ow-user 009edd1e-49f6-4e35-a7b9-952f45e501e9 \
-      --consent omh:heart-rate:2.0  # linked, and with a consent
+      --consent omh:heart-rate:2.0 --reason paper  # linked, and with a consent
 jhe-ow patient add --jhe-patient 40001  # a patient of JHE
 [patient export]
 jhe-ow patient export 7 --output patient-7.zip  # everything about one patient

@@ -98,8 +98,11 @@ pub(crate) struct AddArguments {
     #[arg(long, value_name = "UUID")]
     ow_user: Option<OwUser>,
     /// A scope that the patient has consented to, such as omh:heart-rate:2.0
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", requires = "reason")]
     consent: Vec<String>,
+    /// How the patient consented: you answer for the patient, and the audit keeps that and the reason
+    #[arg(long, value_enum, requires = "consent")]
+    reason: Option<AddReason>,
 }
 
 #[derive(Debug, Args)]
@@ -134,6 +137,15 @@ pub(crate) struct ConsentArguments {
     withdraw: bool,
 }
 
+/// The reason of the consents of a patient who is added.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum AddReason {
+    /// The patient signed on paper
+    Paper,
+    /// The patient said so on the phone
+    Phone,
+}
+
 /// The reason of a consent that an operator records. The audit keeps it.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum GrantReason {
@@ -143,6 +155,15 @@ enum GrantReason {
     Phone,
     /// The consent was ended by mistake
     Mistake,
+}
+
+impl From<AddReason> for GrantReason {
+    fn from(reason: AddReason) -> Self {
+        match reason {
+            AddReason::Paper => Self::Paper,
+            AddReason::Phone => Self::Phone,
+        }
+    }
 }
 
 impl GrantReason {
@@ -213,11 +234,27 @@ fn add_patient(
         patient::link(db, &patient, &ow_user, Relink::Unspecified, now)?;
         audit::record(db, now, ACTOR, "patient.link", Some(id), AuditDetail::default().with(ow_user))?;
     }
+    let reason = add.reason.map_or("", |reason| GrantReason::from(reason).as_str());
     for code in add.consent {
-        consent::grant(db, id, &code, GrantBasis::default(), now)?;
-        audit::record(db, now, ACTOR, "consent.grant", Some(id), AuditDetail::default().with_code(&code))?;
+        grant(db, id, &code, reason, now)?;
     }
     Ok(id)
+}
+
+/// Grants a consent for a patient, and records the reason. Returns false if the patient consents already.
+fn grant(
+    db: &rusqlite::Connection,
+    id: PatientId,
+    code: &str,
+    reason: &'static str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let is_new = consent::grant(db, id, code, GrantBasis::default(), now)?;
+    if is_new {
+        let detail = AuditDetail::default().with_code(code).with("reason").with(reason);
+        audit::record(db, now, ACTOR, "consent.grant", Some(id), detail)?;
+    }
+    Ok(is_new)
 }
 
 fn set_time_zone(
@@ -295,11 +332,9 @@ fn change_consent(
     let entries = consent::list(db, patient)?;
     let withdrawn =
         entries.iter().filter(|entry| entry.scope.code == *code).find_map(|entry| entry.grant.withdrawn);
-    if !consent::grant(db, patient, code, GrantBasis::default(), now)? {
+    if !grant(db, patient, code, reason, now)? {
         return Ok(format!("patient {patient} consents to {code} already"));
     }
-    let detail = AuditDetail::default().with_code(code).with("reason").with(reason);
-    audit::record(db, now, ACTOR, "consent.grant", Some(patient), detail)?;
     let earlier = withdrawn.map_or_else(String::new, |at| format!(", after a withdrawal at {at}"));
     Ok(format!(
         "patient {patient} consents to {code} from {now} on{earlier}; you answered for the patient, which the audit \

@@ -355,7 +355,7 @@ def set_up(program, world):
     program.sql("INSERT INTO studies (id, name, organization, purpose, contact, created_at) VALUES (1, 'Oracle', 'Lab', 'Why', 'Ada', 0)")
     program.sql(f"INSERT INTO study_codes SELECT 1, id FROM codes WHERE code IN ({', '.join('?' * len(codes))})", codes)
     for person in world.people:
-        consents = [word for code in codes for word in ("--consent", code)]
+        consents = [word for code in codes for word in ("--consent", code)] + ["--reason", "paper"]
         person.patient = program.run("patient", "add", "--name", person.name, "--tz", person.zone.key, "--ow-user", person.user, *consents).strip()
         if person.name != "P006":
             enrol(program, person)

@@ -126,7 +126,11 @@ fn a_store_comes_back_from_a_real_litestream_with_its_consents_suspended() {
     };
     let config = config.to_str().unwrap();
     run(&binary, &["seed"], &old);
-    run(&binary, &["patient", "add", "--name", "Ada", "--consent", "omh:heart-rate:2.0"], &old);
+    run(
+        &binary,
+        &["patient", "add", "--name", "Ada", "--consent", "omh:heart-rate:2.0", "--reason", "paper"],
+        &old,
+    );
     run(&litestream, &["replicate", "-config", config, "-once"], &old);
     let (copy, store) = (new.join("replica.sqlite3"), new.join("jhe-ow.sqlite3"));
     let restore = ["restore", "-config", config, "-o", copy.to_str().unwrap(), store.to_str().unwrap()];

@@ -35,11 +35,11 @@ fn arguments_are_checked() {
         ),
         (vec!["patient", "add", "--name", "A", "--ow-user", "123"], "is not an OW user id"),
         (
-            vec!["patient", "add", "--name", "A", "--consent", "omh:pulse:1.0"],
+            vec!["patient", "add", "--name", "A", "--consent", "omh:pulse:1.0", "--reason", "paper"],
             "not found. `jhe-ow catalog` lists the codes.",
         ),
         (
-            vec!["patient", "add", "--name", "A", "--consent", "heart-rate"],
+            vec!["patient", "add", "--name", "A", "--consent", "heart-rate", "--reason", "paper"],
             "CodeableConcept 'heart-rate' not found. Did you mean omh:heart-rate:2.0?",
         ),
         (vec!["patient", "link", &patient, "--ow-user", "ow:1"], "is not an OW user id"),

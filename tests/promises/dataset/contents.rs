@@ -118,6 +118,7 @@ fn a_data_set_names_nobody() {
     let (name, mail) = ("Rosalind Marker", "rosalind@example.org");
     let mut add = vec!["patient", "add", "--name", name, "--email", mail, "--ow-user", &user];
     add.extend(CODES.iter().flat_map(|code| ["--consent", code]));
+    add.extend(["--reason", "paper"]);
     let patient = world.run(&add).stdout.trim().to_owned();
     study_of(&world, &[&patient], &CODES);
     let at = world.now.minus(HOUR * 3);

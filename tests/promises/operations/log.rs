@@ -82,7 +82,7 @@ fn the_log_is_free_of_health_data_names_and_secrets() {
     let user = world.sim.add_user();
     let add =
         ["patient", "add", "--name", "Rosalind Quux", "--email", "rosalind@example.org", "--ow-user", &user];
-    let ran = world.run(&[add.as_slice(), &["--consent", HEART_RATE]].concat());
+    let ran = world.run(&[add.as_slice(), &["--consent", HEART_RATE, "--reason", "paper"]].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
     world.sim.put(&user, world.now.minus(HOUR), 61.53);
     world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), r#"{"timestamp":"noon","value":62.625}"#);

@@ -17,6 +17,7 @@ fn sharing_patient(world: &World) -> (String, String) {
     codes.sort_unstable();
     codes.dedup();
     add.extend(codes.iter().flat_map(|code| ["--consent", code]));
+    add.extend(["--reason", "paper"]);
     let ran = world.run(&add);
     assert_eq!(ran.code, 0, "{ran:?}");
     (user, ran.stdout.trim().to_owned())
@@ -146,6 +147,8 @@ fn a_day_west_of_utc_keeps_its_local_date() {
         &user,
         "--consent",
         "omh:step-count:3.0",
+        "--reason",
+        "paper",
     ];
     let patient = world.run(&add).stdout.trim().to_owned();
     let bare = Row::of("steps", at("2026-11-20T00:00:00Z"), 6000.0).with_daily_total(true);

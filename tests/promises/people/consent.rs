@@ -73,7 +73,7 @@ fn rejected_samples_are_stored_with_consent_only() {
 fn a_patient_without_link_or_consent_causes_no_request_and_is_named() {
     let world = World::new();
     let user = world.sim.add_user();
-    world.run(&["patient", "add", "--name", "Unlinked", "--consent", HEART_RATE]);
+    world.run(&["patient", "add", "--name", "Unlinked", "--consent", HEART_RATE, "--reason", "paper"]);
     world.run(&["patient", "add", "--name", "Silent", "--ow-user", &user]);
     let ran = world.poll();
     assert_eq!((ran.code, ran.created()), (0, 0));

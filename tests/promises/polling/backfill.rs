@@ -32,8 +32,20 @@ fn since_and_until_bound_a_backfill() {
 fn a_bare_date_is_a_day_where_the_patient_lives() {
     let world = World::new();
     let user = world.sim.add_user();
-    let add =
-        ["patient", "add", "--name", "A", "--tz", "Asia/Tokyo", "--ow-user", &user, "--consent", HEART_RATE];
+    let add = [
+        "patient",
+        "add",
+        "--name",
+        "A",
+        "--tz",
+        "Asia/Tokyo",
+        "--ow-user",
+        &user,
+        "--consent",
+        HEART_RATE,
+        "--reason",
+        "paper",
+    ];
     let patient = world.run(&add).stdout.trim().to_owned();
     world.sim.fill(&user, world.now.minus(DAY * 10), world.now, HOUR, 1);
     world.run(&["poll", "--patient-id", &patient, "--since", "2026-11-15", "--until", "2026-11-16"]);

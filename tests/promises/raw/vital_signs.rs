@@ -41,6 +41,7 @@ fn patient(world: &World, codes: &[&str]) -> (String, String) {
     let user = world.sim.add_user();
     let mut arguments = vec!["patient", "add", "--name", "A", "--ow-user", &user];
     arguments.extend(codes.iter().flat_map(|code| ["--consent", code]));
+    arguments.extend(["--reason", "paper"]);
     let ran = world.run(&arguments);
     assert_eq!(ran.code, 0, "{ran:?}");
     (user, ran.stdout.trim().to_owned())

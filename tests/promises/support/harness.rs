@@ -210,7 +210,18 @@ impl World {
     /// A user at OW and a patient here who is linked and consents; answers with both.
     pub fn patient(&self) -> (String, String) {
         let user = self.sim.add_user();
-        let add = ["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE];
+        let add = [
+            "patient",
+            "add",
+            "--name",
+            "A",
+            "--ow-user",
+            &user,
+            "--consent",
+            HEART_RATE,
+            "--reason",
+            "paper",
+        ];
         let ran = self.run(&add);
         assert_eq!(ran.code, 0, "{ran:?}");
         (user, ran.stdout.trim().to_owned())
@@ -221,6 +232,7 @@ impl World {
         let user = self.sim.add_user();
         let mut add = vec!["patient", "add", "--name", "A", "--tz", zone, "--ow-user", &user];
         add.extend(codes.iter().flat_map(|code| ["--consent", code]));
+        add.extend(["--reason", "paper"]);
         let ran = self.run(&add);
         assert_eq!(ran.code, 0, "{ran:?}");
         (user, ran.stdout.trim().to_owned())

@@ -17,8 +17,18 @@ impl Watched {
     pub fn new() -> Self {
         let world = World::new();
         let user = world.sim.add_user();
-        let add =
-            ["patient", "add", "--name", "Rosalind Marker", "--ow-user", &user, "--consent", HEART_RATE];
+        let add = [
+            "patient",
+            "add",
+            "--name",
+            "Rosalind Marker",
+            "--ow-user",
+            &user,
+            "--consent",
+            HEART_RATE,
+            "--reason",
+            "paper",
+        ];
         let patient = world.run(&add).stdout.trim().to_owned();
         Self::over(world, user, patient)
     }
