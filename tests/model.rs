@@ -130,6 +130,8 @@ impl World {
             trusted_proxies: Vec::new(),
             client_address_header: None,
             data_dir: self.directory.path().to_owned(),
+            backup_roots: Vec::new(),
+            security_contact: None,
             ow_api_url: BaseUrl::parse(&self.sim.url()).ok(),
             ow_api_key: Some(self.sim.key().into()),
             ow_timeout: Duration::from_secs(5),

@@ -102,7 +102,7 @@ pub(crate) struct AddArguments {
     consent: Vec<String>,
     /// How the patient consented: you answer for the patient, and the audit keeps that and the reason
     #[arg(long, value_enum, requires = "consent")]
-    reason: Option<AddReason>,
+    reason: Option<GrantReason>,
 }
 
 #[derive(Debug, Args)]
@@ -137,15 +137,6 @@ pub(crate) struct ConsentArguments {
     withdraw: bool,
 }
 
-/// The reason of the consents of a patient who is added.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum AddReason {
-    /// The patient signed on paper
-    Paper,
-    /// The patient said so on the phone
-    Phone,
-}
-
 /// The reason of a consent that an operator records. The audit keeps it.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum GrantReason {
@@ -155,15 +146,6 @@ enum GrantReason {
     Phone,
     /// The consent was ended by mistake
     Mistake,
-}
-
-impl From<AddReason> for GrantReason {
-    fn from(reason: AddReason) -> Self {
-        match reason {
-            AddReason::Paper => Self::Paper,
-            AddReason::Phone => Self::Phone,
-        }
-    }
 }
 
 impl GrantReason {
@@ -234,7 +216,7 @@ fn add_patient(
         patient::link(db, &patient, &ow_user, Relink::Unspecified, now)?;
         audit::record(db, now, ACTOR, "patient.link", Some(id), AuditDetail::default().with(ow_user))?;
     }
-    let reason = add.reason.map_or("", |reason| GrantReason::from(reason).as_str());
+    let reason = add.reason.map_or("", GrantReason::as_str);
     for code in add.consent {
         grant(db, id, &code, reason, now)?;
     }

@@ -42,3 +42,26 @@ pub fn build(builder: ClientBuilder) -> Result<Client, Failure> {
         Failure::failed(format!("no HTTPS client: {}", error.without_url()), remedy)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_this_machine_is_called_without_a_proxy() {
+        for host in [
+            "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "ow.localhost",
+            "127.1.2.3",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(is_this_machine(&format!("http://{host}:8000/api")), "{host}");
+        }
+        for host in ["example.org", "localhost.example.org", "10.0.0.1", "[2001:db8::1]"] {
+            assert!(!is_this_machine(&format!("http://{host}/")), "{host}");
+        }
+    }
+}

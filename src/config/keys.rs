@@ -93,7 +93,7 @@ pub(crate) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("
 #[rustfmt::skip]
 pub(crate) const KEYS: &[&Key] = &[
     &BIND, &PUBLIC_URL, &TRUSTED_PROXIES, &CLIENT_ADDRESS_HEADER, &SECURITY_CONTACT, &DATA_DIR, &BACKUP_ROOTS,
-    &OW_API_URL,    &OW_API_KEY.plain, &OW_API_KEY.file, &OW_TIMEOUT, &JHE_BASE_URL, &JHE_CLIENT_KEY.plain,
+    &OW_API_URL, &OW_API_KEY.plain, &OW_API_KEY.file, &OW_TIMEOUT, &JHE_BASE_URL, &JHE_CLIENT_KEY.plain,
     &JHE_CLIENT_KEY.file, &JHE_CLIENT_ID, &JHE_CLIENT_SECRET.plain, &JHE_CLIENT_SECRET.file,
     &JHE_PUBLIC_URL, &JHE_SIGN_IN_CLIENT_ID, &SECRET_KEY.plain, &SECRET_KEY.file,
     &SECRET_KEY_PREVIOUS.plain, &SECRET_KEY_PREVIOUS.file,

@@ -80,7 +80,9 @@ mod tests {
     fn is_broken(pieces: &[&str]) -> bool {
         let line_ends = LineEnds::default();
         let mut watch = line_ends.watch();
-        pieces.iter().for_each(|piece| watch.read(piece.as_bytes()));
+        for piece in pieces {
+            watch.read(piece.as_bytes());
+        }
         line_ends.is_broken()
     }
 

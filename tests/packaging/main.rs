@@ -255,6 +255,7 @@ fn compose_reaches_the_others_by_name_and_shows_itself_to_this_machine_only() {
     }
     assert_eq!(service["read_only"], true);
     assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]));
+    assert_eq!(service["ulimits"]["core"], 0, "a core holds patients' data");
     assert!(root().join("packaging").join(service["build"]["context"].as_str().unwrap()).is_dir());
 }
 
@@ -281,6 +282,29 @@ fn kubernetes_runs_one_daemon_with_its_volume_and_no_rights() {
     }
     let image = format!("jhe-ow:{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(container["image"], image);
+    let policy = documents.iter().find(|one| one["kind"] == "NetworkPolicy").unwrap();
+    assert_eq!(policy["spec"]["podSelector"], set["spec"]["selector"], "it is about the daemon");
+    assert_eq!(policy["spec"]["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
+    let callers = policy["spec"]["ingress"].as_array().unwrap();
+    assert!(callers.iter().all(|one| one["from"][0]["namespaceSelector"].is_object()), "not from everywhere");
+}
+
+#[test]
+fn images_of_others_are_named_by_digest() {
+    let stages = stages();
+    let names: Vec<&str> = stages.iter().map(|stage| stage[0].1.as_str()).collect();
+    let copied = stages.iter().flatten().flat_map(|(_, text)| text.split(' '));
+    let sources = copied.filter_map(|part| part.strip_prefix("--from="));
+    let mut outside = 0;
+    for image in names.iter().map(|name| name.split(' ').next().unwrap()).chain(sources) {
+        if image == "scratch" || image == "builder" {
+            continue;
+        }
+        let (_, digest) = image.split_once("@sha256:").unwrap_or_else(|| panic!("{image} has no digest"));
+        assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{image}");
+        outside += 1;
+    }
+    assert_eq!(outside, 3);
 }
 
 #[test]

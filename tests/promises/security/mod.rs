@@ -2,6 +2,7 @@
 
 mod access;
 mod audit_entries;
+mod hardening;
 mod key_rotation;
 mod leaks;
 mod misleading_text;
