@@ -8,8 +8,7 @@ use serde_json::json;
 use crate::app::{second_factor, session::Session, sign_in_link};
 use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
-use crate::common::time::Timestamp;
-use crate::model::account::{AccountId, Actor, Role};
+use crate::model::account::{Actor, Role};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::parse_name;
 use crate::secrets::{password, token::Token};
@@ -30,9 +29,9 @@ pub(crate) enum Command {
         /// The name to sign in with
         #[arg(value_parser = parse_name)]
         name: String,
-        /// The role of the account: operator in everything, another one in the study
-        #[arg(long, value_enum, default_value = "viewer")]
-        role: Role,
+        /// The role of the account: operator in everything, another one in the study; a viewer if it is left out
+        #[arg(long, value_enum)]
+        role: Option<Role>,
         /// The study, by number or name
         #[arg(long)]
         study: Option<String>,
@@ -74,7 +73,11 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     match command {
         Command::SetPassword { name } => set_password(session, &store, name).await?,
         Command::Add { name, role, study } => {
-            let (now, is_operator) = (session.clock.now(), role == Role::Operator);
+            let (now, is_operator) = (session.clock.now(), role == Some(Role::Operator));
+            if let (Some(role), None, false) = (role, &study, is_operator) {
+                let message = format!("a {role} is one in a study, and none is given");
+                return Err(Failure::usage(message, "give the study with --study, or leave --role out"));
+            }
             if study.is_none() && !is_operator {
                 eprintln!("{name} sees nothing yet: give a role in a study with `jhe-ow admin role`.");
             }
@@ -84,7 +87,15 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
                 let detail = if is_operator { detail.with(Role::Operator) } else { detail };
                 audit::record(db, now, Actor::CommandLine, "account.add", None, detail)?;
                 if let Some(study) = study {
-                    set_role(db, id, &study, Some(role), now)?;
+                    let study = dataset::find_study(db, &study)?.0;
+                    account::set_study_role(
+                        db,
+                        id,
+                        study,
+                        Some(role.unwrap_or(Role::Viewer)),
+                        Actor::CommandLine,
+                        now,
+                    )?;
                 }
                 find_account(db, &name)
             };
@@ -93,8 +104,10 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         }
         Command::Role { name, study, role } => {
             let now = session.clock.now();
-            let set =
-                move |db: &rusqlite::Connection| set_role(db, find_account(db, &name)?.id, &study, role, now);
+            let set = move |db: &rusqlite::Connection| {
+                let (account, study) = (find_account(db, &name)?.id, dataset::find_study(db, &study)?.0);
+                account::set_study_role(db, account, study, role, Actor::CommandLine, now)
+            };
             store.write(set).await?;
         }
         Command::SignIn { name } => {
@@ -156,20 +169,6 @@ fn find_account(db: &rusqlite::Connection, name: &str) -> Result<Account, StoreE
     account::find_by_name(db, name)?.ok_or_else(|| {
         StoreError::Refused(format!("there is no account '{name}'; `jhe-ow admin list` shows all"))
     })
-}
-
-fn set_role(
-    db: &rusqlite::Connection,
-    id: AccountId,
-    study: &str,
-    role: Option<Role>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let study = dataset::find_study(db, study)?.0;
-    account::set_study_role(db, id, study, role)?;
-    let role = role.map_or("none", Role::as_str);
-    let detail = AuditDetail::from("account").with(id).with(role).with("study").with(study);
-    audit::record(db, now, Actor::CommandLine, "account.role", None, detail)
 }
 
 async fn set_password(session: &Session, store: &Store, name: String) -> Result<(), Failure> {

@@ -129,7 +129,7 @@ pub(crate) struct ConsentArguments {
     /// The patient consents: you answer for the patient, and the audit keeps that and the reason
     #[arg(long, required_unless_present = "withdraw", conflicts_with = "withdraw", requires = "reason")]
     grant: bool,
-    /// Why you answer for the patient: a signed form, a call, or a consent that ended by mistake
+    /// The reason to answer for the patient: a signed form, a call, or a consent that ended by mistake
     #[arg(long, value_enum, requires = "grant")]
     reason: Option<GrantReason>,
     /// The patient withdraws

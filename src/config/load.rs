@@ -18,7 +18,10 @@ use crate::config::alerts::{self, Alerts};
 use crate::config::file::{self, File};
 use crate::config::keys::{self, Secret};
 use crate::config::{base_url::BaseUrl, environment::Environment, flags::Flags, sources::Sources};
-use crate::secrets::{sealing::SealingKey, webhook_signature::WebhookSecret};
+use crate::secrets::{
+    sealing::{MAKE_A_KEY, SealingKey},
+    webhook_signature::WebhookSecret,
+};
 
 /// The allowed time limits of a request to OW.
 const OW_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
@@ -198,7 +201,7 @@ fn secret_key(sources: &Sources<'_>) -> Result<Option<SealingKey>, Failure> {
     let derive = |secret: &Secret| {
         let key = sources.find_secret(secret)?.map(|text| SealingKey::derive(&text)).transpose();
         let name = secret.plain.path;
-        key.map_err(|why| Failure::usage(format!("{name} {why}"), "make one with: openssl rand -base64 32"))
+        key.map_err(|why| Failure::usage(format!("{name} {why}"), MAKE_A_KEY))
     };
     match (derive(&keys::SECRET_KEY)?, derive(&keys::SECRET_KEY_PREVIOUS)?) {
         (Some(key), Some(previous)) => Ok(Some(key.with_previous(previous))),

@@ -30,7 +30,7 @@ const AUDIT_INTERVAL: Duration = Duration::from_secs(10);
 const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 /// The interval between two rounds of alerts, besides the one after each tick.
 const ALERT_INTERVAL: Duration = Duration::from_secs(30);
-/// What a crash may forget: the last use of a session or an API token.
+/// The interval at which the last uses of sessions and API tokens are stored; a crash loses those since.
 const LAST_USE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Daemon {

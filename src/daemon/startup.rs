@@ -156,8 +156,8 @@ async fn feed_watchdog_during<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Logs that the configured keys do not open what is sealed in the store. The daemon goes on: most of its work needs none
-/// of it.
+/// Logs that the configured keys do not open the sealed values of the store. The daemon goes on: most of its work needs
+/// none of them.
 pub(crate) async fn report_wrong_key(app: &App) {
     let key = app.live.config().secret_key;
     let read_with = key.clone();

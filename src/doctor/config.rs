@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::common::failure::Failure;
 use crate::config::{load::Config, sources::EffectiveValue};
 use crate::doctor::finding::Finding;
+use crate::secrets::sealing::MAKE_A_KEY;
 
 pub(crate) fn unreadable(failure: Failure) -> Finding {
     Finding::failed("config.read", failure)
@@ -56,8 +57,7 @@ pub(crate) fn check(config: &Config, values: &[EffectiveValue]) -> Vec<Finding> 
             "config.secret",
             "no secret_key is set: patients' JHE tokens are lost when the process ends, and raw mode's \
              secrets cannot be set",
-            "make one with `openssl rand -base64 32`, and pass it as JHE_OW_SECRET_KEY or a systemd \
-             credential",
+            MAKE_A_KEY,
         ));
     }
     findings

@@ -34,6 +34,9 @@ pub enum Role {
     Operator,
 }
 
+/// The word for an account without a role in a study.
+pub const NO_ROLE: &str = "none";
+
 impl Role {
     /// Every role, the lowest first.
     pub const ALL: &[Self] = &[Self::Viewer, Self::Coordinator, Self::DataManager, Self::Operator];

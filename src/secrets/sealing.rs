@@ -28,7 +28,7 @@ pub struct SealingKey {
     previous: Option<XChaCha20Poly1305>,
 }
 
-/// What opens a sealed value.
+/// An opened value, by the key that opened it.
 pub(crate) enum Opened {
     Current(SecretString),
     Previous(SecretString),

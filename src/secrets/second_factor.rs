@@ -107,9 +107,13 @@ pub(crate) fn parse_code(text: &str) -> Option<String> {
     is_code.then_some(code)
 }
 
-/// Returns new recovery codes, as they are shown once.
-pub(crate) fn generate_recovery_codes() -> Result<Vec<String>, Failure> {
-    let code = |_| Ok(grouped(&base32(&random::<RECOVERY_BYTES>()?).to_ascii_lowercase(), 6, '-'));
+/// Returns new recovery codes, as they are shown once, and their hashes.
+pub(crate) fn generate_recovery_codes() -> Result<(Vec<String>, Vec<TokenHash>), Failure> {
+    let code = |_| {
+        let code = grouped(&base32(&random::<RECOVERY_BYTES>()?).to_ascii_lowercase(), 6, '-');
+        let hash = hash_recovery_code(&code);
+        Ok((code, hash))
+    };
     (0..RECOVERY_CODES).map(code).collect()
 }
 
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn recovery_codes_are_distinct_and_read_however_they_are_grouped() {
-        let codes = generate_recovery_codes().unwrap();
+        let (codes, _) = generate_recovery_codes().unwrap();
         assert_eq!((codes.len(), codes[0].len()), (RECOVERY_CODES, 27));
         assert_ne!(codes[0], codes[1]);
         assert_eq!(

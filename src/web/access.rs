@@ -71,8 +71,6 @@ impl From<Refusal> for Denied {
 
 /// Time for which a password or a code confirms who sits at the browser.
 const CONFIRMED_FOR: Duration = Duration::from_mins(10);
-/// An ended session is known for so long, to keep a form that was sent after its end.
-const ENDED_KNOWN_FOR: Duration = Duration::from_hours(24);
 
 /// Any account, also one that came by a one-time link and has no password yet.
 pub(crate) const ANY_ACCOUNT: AccessRule<Staff> =
@@ -322,7 +320,7 @@ async fn sign_in_staff(app: &App, request: &mut Request) -> Result<Staff, Denied
                 // A longer time in the settings does not bring it back.
                 app.store.write(move |db| session::expire(db, hash, now)).await.map_err(Refusal::from)?;
             }
-            ended = Some(account.id).filter(|_| session.expires.plus(ENDED_KNOWN_FOR) > now);
+            ended = Some(account.id).filter(|_| session.expires.plus(session::ENDED_FOR) > now);
         }
     }
     if request.is_read() {

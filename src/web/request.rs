@@ -1,7 +1,7 @@
 //! A request, as the pages see it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 
 use cookie::Cookie;
@@ -71,16 +71,12 @@ const LISTS: &[(&str, &[&str])] = &[
     ("/clients/ow/answer", &["scope", "wording", "device"]),
 ];
 
-fn matches(path: &str, pattern: &str) -> bool {
-    let is_same = |(given, wanted): (&str, &str)| given == wanted || wanted.starts_with('{');
-    path.split('/').count() == pattern.split('/').count()
-        && path.split('/').zip(pattern.split('/')).all(is_same)
-}
-
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     method: Method,
     pub(crate) path: String,
+    /// The pattern of the route; empty until a route is found.
+    pub(crate) pattern: &'static str,
     pub(crate) parameters: PathParameters,
     pub(crate) query: FormFields,
     pub(crate) headers: HeaderMap,
@@ -95,16 +91,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Reads the head of a request. The client is the peer, until the configuration says which proxies to
-    /// trust.
-    pub(crate) fn new<B>(request: &http::Request<B>) -> Self {
-        let peer = request.extensions().get::<SocketAddr>();
+    /// Reads the head of a client's request.
+    pub(crate) fn new<B>(request: &http::Request<B>, client: IpAddr) -> Self {
         Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             query: FormFields::parse(request.uri().query().unwrap_or_default().as_bytes()),
             headers: request.headers().clone(),
-            client: peer.map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip),
+            client,
+            pattern: "",
             parameters: PathParameters::new(),
             body: Vec::new(),
             form: OnceLock::new(),
@@ -129,7 +124,7 @@ impl Request {
 
     /// Refuses parameters that are given twice: two readers may disagree which of them counts.
     pub(crate) fn check_parameters(&self, fields: &FormFields) -> Result<(), Refusal> {
-        let lists = LISTS.iter().find(|(pattern, _)| matches(&self.path, pattern));
+        let lists = LISTS.iter().find(|(pattern, _)| *pattern == self.pattern);
         let lists = lists.map_or(&["device"][..], |(_, lists)| lists);
         let Some(name) = fields.find_repeated(lists) else { return Ok(()) };
         let name: String = name.chars().filter(char::is_ascii_graphic).take(32).collect();

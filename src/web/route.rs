@@ -16,7 +16,7 @@ use crate::model::account::AccountId;
 use crate::web::access::{Access, AccessCheck, AccessRule, Denied};
 use crate::web::body::{LARGEST_FORM, read};
 use crate::web::gate::{self, Gate};
-use crate::web::request::{PathParameters, Request, client_address};
+use crate::web::request::{PathParameters, Request};
 use crate::web::response::HandlerResult;
 use crate::web::{csrf, keep_form};
 
@@ -80,7 +80,7 @@ pub(crate) fn route<C: Send + Sync + 'static>(
         .and(method_filter(&method))
         .and(warp::ext::get::<Gate>())
         .and(warp::ext::get::<Request>())
-        .then(move |parameters, gate, request| admit(check, parameters, gate, request))
+        .then(move |parameters, gate, request| admit(check, pattern, parameters, gate, request))
         .and(warp::body::stream())
         .then(move |admitted: Result<Admitted<C>, Postponable>, stream| async move {
             match admitted {
@@ -122,16 +122,14 @@ enum Postponable {
 
 async fn admit<C>(
     check: AccessCheck<C>,
+    pattern: &'static str,
     parameters: PathParameters,
     gate: Gate,
     mut request: Request,
 ) -> Result<Admitted<C>, Postponable> {
     let unavailable = |failure| Postponable::Answer(gate::unavailable(&request.path, &failure));
     let app = gate.app().map_err(unavailable)?;
-    let config = app.live.config();
-    let (proxies, header) = (&config.trusted_proxies, config.client_address_header.as_ref());
-    request.client = client_address(request.client, &request.headers, proxies, header);
-    request.parameters = parameters;
+    (request.pattern, request.parameters) = (pattern, parameters);
     request.is_https = app.is_https();
     request
         .check_parameters(&request.query)

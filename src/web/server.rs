@@ -56,7 +56,7 @@ pub async fn serve(listener: TcpListener, gate: Gate, cancel: CancellationToken)
         // Nobody is kept from withdrawing, whatever the neighbours do.
         let limit = if request.uri().path() == WITHDRAW { CONNECTIONS } else { PER_NETWORK };
         let counted = clients.enter(client, limit);
-        let answered = service::answer(entrance.clone(), routes.clone(), request, counted.is_some());
+        let answered = service::answer(entrance.clone(), routes.clone(), request, client, counted.is_some());
         async move {
             let response = answered.await?;
             Ok::<_, Infallible>(response.map(|body| CountedBody { body, _entry: counted }))

@@ -2,6 +2,7 @@
 //! warp cannot represent.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use http::header;
@@ -15,11 +16,13 @@ use crate::telemetry::metrics;
 use crate::web::response::{Refusal, with_security_headers};
 use crate::web::{gate::Gate, line_ends::LineEnds, request::Request, request_id::RequestId};
 
-/// Answers a request by the routes, unless its client has too many in progress. Their filters read the gate and the request's head from the extensions.
+/// Answers a client's request by the routes, unless the client has too many in progress. The filters of the routes read
+/// the gate and the request's head from the extensions.
 pub(crate) async fn answer<S>(
     gate: Gate,
     routes: S,
     mut request: http::Request<Incoming>,
+    client: IpAddr,
     is_admitted: bool,
 ) -> Result<Response, Infallible>
 where
@@ -28,7 +31,7 @@ where
     let (id, started, method) = (RequestId::of(request.headers()), Instant::now(), request.method().clone());
     // Neither the path nor the query is in the span: they may hold what a person typed.
     let span = tracing::error_span!("request", id = id.as_str());
-    let head = Request::new(&request);
+    let head = Request::new(&request, client);
     request.extensions_mut().insert(head);
     request.extensions_mut().insert(gate.clone());
     let work = async {

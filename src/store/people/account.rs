@@ -3,11 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::common::time::Timestamp;
-use crate::model::account::{AccountId, Role, VisibleTo};
+use crate::model::account::{AccountId, Actor, NO_ROLE, Role, VisibleTo};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::study::StudyId;
 use crate::secrets::token::TokenHash;
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::people::{known_browser, session};
+use crate::store::people::{known_browser, session, study};
+use crate::store::privacy::audit;
 
 /// One-time codes after the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,8 +175,16 @@ pub fn list_study_roles(db: &Connection, id: AccountId) -> StoreResult<Vec<(Stri
     Ok(query.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
-/// Gives a local account a role in a study, or takes it away.
-pub fn set_study_role(db: &Connection, id: AccountId, study: StudyId, role: Option<Role>) -> StoreResult<()> {
+/// Gives a local account a role in a study, or takes it away, and records it.
+pub fn set_study_role(
+    db: &Connection,
+    id: AccountId,
+    study: StudyId,
+    role: Option<Role>,
+    who: Actor,
+    now: Timestamp,
+) -> StoreResult<()> {
+    study::find(db, study)?;
     if role == Some(Role::Operator) {
         let why = "an operator is one in every study: make the account an operator instead".to_owned();
         return Err(StoreError::Refused(why));
@@ -185,7 +195,9 @@ pub fn set_study_role(db: &Connection, id: AccountId, study: StudyId, role: Opti
         let insert = "INSERT INTO study_roles (account_id, study_id, role) VALUES (?, ?, ?)";
         db.execute(insert, params![id, study, role])?;
     }
-    Ok(())
+    let role = role.map_or(NO_ROLE, Role::as_str);
+    let detail = AuditDetail::from("account").with(id).with(role).with("study").with(study);
+    audit::record(db, now, who, "account.role", None, detail)
 }
 
 /// Returns an operator who has no password yet and creates one if there is no operator. Returns none if any

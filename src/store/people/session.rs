@@ -51,7 +51,7 @@ pub struct NewStaffSession {
 }
 
 /// Time for which an ended session stays known, so that a form sent after its end can be kept for its account.
-const ENDED_FOR: Duration = Duration::from_hours(24);
+pub const ENDED_FOR: Duration = Duration::from_hours(24);
 
 /// Inserts a session and deletes all expired ones.
 pub fn insert(

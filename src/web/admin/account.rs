@@ -9,7 +9,7 @@ use crate::common::time::Timestamp;
 use crate::model::audit_detail::AuditDetail;
 use crate::store::people::session::{self, StaffSession};
 use crate::store::people::{account, second_factor};
-use crate::store::{error::StoreError, privacy::audit};
+use crate::store::{engine::setting, error::StoreError, privacy::audit};
 use crate::web::access::{ANY_ACCOUNT, CONFIRMED_ACCOUNT, Confirmed, Staff};
 use crate::web::admin::staff::render_staff_page;
 use crate::web::layout::{FormErrors, ago, badge, form, notice};
@@ -45,7 +45,7 @@ async fn render(app: &App, staff: &Staff, done: &str, email: &str, errors: &Form
     let (account, now) = (staff.account().clone(), app.clock.now());
     let id = account.id;
     let read = move |db: &_| {
-        let idle_end = crate::store::engine::setting::read_all(db)?.idle_end();
+        let idle_end = setting::read_all(db)?.idle_end();
         let codes = second_factor::count_recovery_codes(db, id)?;
         Ok::<_, StoreError>((session::list_staff(db, id, now)?, codes, idle_end))
     };
@@ -59,7 +59,7 @@ async fn render(app: &App, staff: &Staff, done: &str, email: &str, errors: &Form
         (notice(done))
         (errors.summary())
         @if account.is_of_jhe() {
-            p { "You sign in through JHE. Your password and your second factor are changed there." }
+            p { "You sign in through JHE. Your password is changed there." }
         } @else {
             section { h2 { "Password" } p { a.button href="/admin/password" { "Change the password" } } }
             (render_second_factor(staff, codes))

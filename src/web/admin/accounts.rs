@@ -8,8 +8,7 @@ use crate::app::second_factor::reset as reset_second_factor;
 use crate::app::sign_in_link::{LINK_LIFETIME, sign_in_url};
 use crate::app::state::App;
 use crate::common::counted::counted;
-use crate::common::time::Timestamp;
-use crate::model::account::{AccountId, Actor, Role, VisibleTo};
+use crate::model::account::{AccountId, NO_ROLE, Role, VisibleTo};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::parse_name;
 use crate::model::study::{Study, StudyId};
@@ -25,9 +24,6 @@ use crate::web::layout::{FormErrors, FormField, checkbox, form, local_text, noti
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
-
-/// The choice that takes a role away.
-const NO_ROLE: &str = "none";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -175,27 +171,6 @@ fn parse_role(form: &FormFields) -> Result<Option<(StudyId, Option<Role>)>, Refu
     Ok(Some((study, role)))
 }
 
-/// Sets a role in a study and records it.
-fn save_role(
-    db: &rusqlite::Connection,
-    id: AccountId,
-    (study, role): (StudyId, Option<Role>),
-    who: Actor,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    study::find(db, study)?;
-    account::set_study_role(db, id, study, role)?;
-    let role = role.map_or(NO_ROLE, Role::as_str);
-    audit::record(
-        db,
-        now,
-        who,
-        "account.role",
-        None,
-        AuditDetail::from("account").with(id).with(role).with("study").with(study),
-    )
-}
-
 async fn add(app: &App, request: &Request, operator: &Confirmed<Operator>) -> HandlerResult {
     let staff = operator.staff();
     let typed = request.form().get("name");
@@ -210,7 +185,10 @@ async fn add(app: &App, request: &Request, operator: &Confirmed<Operator>) -> Ha
             let detail = AuditDetail::from("account").with(id);
             let detail = if is_operator { detail.with(Role::Operator) } else { detail };
             audit::record(db, now, who, "account.add", None, detail)?;
-            role.filter(|_| !is_operator).map_or(Ok(()), |role| save_role(db, id, role, who, now))
+            match role.filter(|_| !is_operator) {
+                Some((study, role)) => account::set_study_role(db, id, study, role, who, now),
+                None => Ok(()),
+            }
         };
         match app.store.write(write).await {
             Ok(()) => return Ok(render_one_time_link(app, staff, &name, &token)),
@@ -246,9 +224,10 @@ async fn change(app: &App, request: &Request, operator: &Confirmed<Operator>) ->
             Err(Refusal::bad(why).link("/admin/accounts", "Accounts"))
         }
         "role" => {
-            let role = parse_role(request.form())?.ok_or_else(|| Refusal::bad("Choose a study first."))?;
+            let (study, role) =
+                parse_role(request.form())?.ok_or_else(|| Refusal::bad("Choose a study first."))?;
             let (who, now) = (staff.actor(), app.clock.now());
-            app.store.write(move |db| save_role(db, id, role, who, now)).await?;
+            app.store.write(move |db| account::set_study_role(db, id, study, role, who, now)).await?;
             Ok(see_other("/admin/accounts?done=changed"))
         }
         "operator" => update_account(app, staff, id, true, one.disabled).await,

@@ -68,11 +68,11 @@ async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         @else {
             table {
                 (table_head(&[
-                    Number("Number"), Text("Name"), Text("State"), Text("Studies"), Text("Newest sample"),
+                    Number("Number"), Text("Patient"), Text("State"), Text("Studies"), Text("Newest sample"),
                 ]))
                 tbody { @for (studies, line) in &lines { tr {
                     td.number data-label="Number" { (line.patient) }
-                    th scope="row" data-label="Name" {
+                    th scope="row" data-label="Patient" {
                         a href={ "/admin/patients/" (line.patient) } { (line.name) }
                     }
                     td data-label="State" { (stage_badge(EnrolmentStage::of(line))) }

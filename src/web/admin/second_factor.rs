@@ -8,7 +8,7 @@ use warp::reply::Response;
 use crate::app::{second_factor as service, state::App};
 use crate::model::audit_detail::AuditDetail;
 use crate::secrets::second_factor::{
-    CodeCheck, RECOVERY_CODES, TotpSecret, generate_recovery_codes, hash_recovery_code, parse_code,
+    CodeCheck, RECOVERY_CODES, TotpSecret, generate_recovery_codes, parse_code,
 };
 use crate::store::people::account::SecondFactor;
 use crate::store::{people::second_factor, privacy::audit};
@@ -30,7 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// Pixels of the QR code at least: phones read it from a screen at arm's length.
 const QR_PIXELS: u32 = 240;
-const IS_JHES: &str = "You sign in through JHE: a second factor is set up there.";
+const IS_JHES: &str = "You sign in through JHE: there is no second factor here.";
 
 async fn show(app: &App, _: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
     staff.require_local(IS_JHES)?;
@@ -122,21 +122,25 @@ async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Handl
     let id = staff.account().id;
     let sealed =
         service::seal(app, id, &secret, step).map_err(|failure| Refusal::bad(failure.to_string()))?;
-    let codes = generate_recovery_codes()?;
-    let hashes: Vec<_> = codes.iter().map(|code| hash_recovery_code(code)).collect();
+    let (codes, hashes) = generate_recovery_codes()?;
     let who = staff.actor();
     let write = move |db: &_| {
         second_factor::set(db, id, &sealed, &hashes)?;
         audit::record(db, now, who, "second-factor.set", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
-    Ok(render_recovery_codes(app, staff, &codes))
+    Ok(render_recovery_codes(
+        app,
+        staff,
+        "Your second factor is set up: the next sign-in asks for a code.",
+        &codes,
+    ))
 }
 
-fn render_recovery_codes(app: &App, staff: &Staff, codes: &[String]) -> Response {
+fn render_recovery_codes(app: &App, staff: &Staff, done: &str, codes: &[String]) -> Response {
     let body = html! {
         h1 { "Your recovery codes" }
-        p.lead { "Your second factor is set up: the next sign-in asks for a code." }
+        p.lead { (done) }
         p { "If you lose your device, each of these " (RECOVERY_CODES) " codes signs you in once in place of a code of the app. \
              Print them, or keep them in a password manager. They are shown only now." }
         (to_copy("secret", "Recovery codes", &codes.join("\n")))
@@ -149,15 +153,14 @@ async fn renew_recovery_codes(app: &App, _: &Request, staff: &Confirmed<Staff>) 
     if !staff.account().has_second_factor() {
         return Ok(see_other("/admin/account"));
     }
-    let codes = generate_recovery_codes()?;
-    let hashes: Vec<_> = codes.iter().map(|code| hash_recovery_code(code)).collect();
+    let (codes, hashes) = generate_recovery_codes()?;
     let (id, who, now) = (staff.account().id, staff.actor(), app.clock.now());
     let write = move |db: &_| {
         second_factor::replace_recovery_codes(db, id, &hashes)?;
         audit::record(db, now, who, "recovery-codes.make", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
-    Ok(render_recovery_codes(app, staff, &codes))
+    Ok(render_recovery_codes(app, staff, "The former codes no longer work.", &codes))
 }
 
 async fn remove(app: &App, _: &Request, staff: &Confirmed<Staff>) -> HandlerResult {

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use crate::app::{connect_device as devices, device_offers};
 use crate::app::{connect_device::ConnectError, offer_cache::Offer, patient_tokens::JHE_TIMEOUT, state::App};
 use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::model::account::VisibleTo;
 use crate::model::catalog::{code, source};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::study::{Scope, StudyId};
@@ -48,14 +49,9 @@ impl ChoicesView {
         let (id, now) = (patient.id(), app.clock.now());
         let read = move |db: &_| {
             let who = patients::find(db, PatientRef::Own(id))?;
-            let newest = patient_status::list(
-                db,
-                now,
-                &PatientFilter::one(id, crate::model::account::VisibleTo::Everybody),
-                1,
-            )?
-            .first()
-            .and_then(|line| line.newest);
+            let newest = patient_status::list(db, now, &PatientFilter::one(id, VisibleTo::Everybody), 1)?
+                .first()
+                .and_then(|line| line.newest);
             let mut without_question = consent::list(db, id)?;
             let is_asked = |entry: &ConsentEntry| questions.iter().any(|question| question.includes(entry));
             without_question.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));

@@ -1,4 +1,4 @@
-//! What each role may see and do, in its own studies and in others.
+//! Each role sees and does what it may in its own studies, and nothing in others.
 
 use jhe_ow::web::routes::{Access, Role, table};
 use reqwest::Method;

@@ -17,6 +17,7 @@ use crate::store::people::study;
 use crate::store::people::time_zone::{self, PatientTimeZone};
 use crate::store::{engine::setting, error::StoreError};
 use crate::web::admin::observations::{self, ObservationRow};
+use crate::web::admin::patients::MAX_OFFERED_STUDIES;
 use crate::web::admin::{export::PatientExport, payloads::PatientPayloads};
 use crate::web::chart::{charts::ChartedSeries, overview::MeasurementOverview};
 
@@ -54,13 +55,7 @@ impl PatientView {
             line,
             silence: silence::find(db, id, settings.silence_after(), now)?,
             studies: study::list_visible_of_patient(db, visible_to, id)?,
-            offered: study::list(
-                db,
-                visible_to,
-                Role::Coordinator,
-                0,
-                crate::web::admin::patients::MAX_OFFERED_STUDIES,
-            )?,
+            offered: study::list(db, visible_to, Role::Coordinator, 0, MAX_OFFERED_STUDIES)?,
             consents: consent::list(db, id)?,
             overview: MeasurementOverview::load(db, &ChartedSeries::load(db, id)?, id, &zone, now)?,
             newest: observations::list_newest(db, id, None, MAX_OBSERVATIONS)?,
