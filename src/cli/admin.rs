@@ -74,7 +74,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::SetPassword { name } => set_password(session, &store, name).await?,
         Command::Add { name, role, study } => {
             let (now, is_operator) = (session.clock.now(), role == Some(Role::Operator));
-            if let (Some(role), None, false) = (role, &study, is_operator) {
+            if let (Some(role @ (Role::Coordinator | Role::DataManager)), None) = (role, &study) {
                 let message = format!("a {role} is one in a study, and none is given");
                 return Err(Failure::usage(message, "give the study with --study, or leave --role out"));
             }

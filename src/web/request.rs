@@ -64,6 +64,7 @@ pub(crate) type PathParameters = Vec<(&'static str, String)>;
 
 /// The parameters that are lists, by the pattern of the path. `device` is a list everywhere.
 const LISTS: &[(&str, &[&str])] = &[
+    ("/admin/studies/new", &["scope", "source"]),
     ("/admin/studies/{study}", &["scope", "source"]),
     ("/admin/patients/new", &["study"]),
     ("/admin/patients/{patient}/edit", &["study"]),

@@ -90,7 +90,7 @@ fn the_first_sign_in_link_is_in_a_file_of_the_owner_and_never_in_the_log() {
     let world = World::new();
     let file = world.data_dir().join("first-sign-in-link");
     let served = Served::start(&world);
-    let link = std::fs::read_to_string(&file).unwrap();
+    let link = first_link(&world);
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let ran = served.stop("TERM");
     let printed = format!("{}{}", ran.stdout, ran.stderr);
@@ -98,7 +98,7 @@ fn the_first_sign_in_link_is_in_a_file_of_the_owner_and_never_in_the_log() {
     assert!(!printed.contains("token="), "{printed}");
     // The next start makes another link; the first no longer works.
     let served = Served::start(&world);
-    let next = std::fs::read_to_string(&file).unwrap();
+    let next = first_link(&world);
     assert_ne!(link, next);
     let path = |link: &str| format!("/admin/sign-in?token={}", link.trim().split_once("token=").unwrap().1);
     let visitor = served.visitor();

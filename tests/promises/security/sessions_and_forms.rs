@@ -9,13 +9,14 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
 #[test]
-fn the_first_start_prints_an_address_that_signs_in_once() {
+fn the_first_start_makes_an_address_that_signs_in_once() {
     let world = World::new();
     let served = Served::start(&world);
-    let (port, first) = (served.port, served.stop("TERM").stdout);
+    let old = first_link(&world);
+    let port = served.port;
+    served.stop("TERM");
     let served = Served::on(&world, port, &[]);
     let visitor = served.visitor();
-    let old = between(&first, "    http", "\n").map(|rest| format!("http{rest}")).unwrap();
     assert!(visitor.get(&old).body.contains("used already, or has expired"), "each start makes its own");
     let other = world.run(&["admin", "sign-in"]).stdout;
     let link = format!("/admin/sign-in?token={}", other.trim().split_once("token=").unwrap().1);
@@ -235,7 +236,8 @@ fn a_viewer_named_operator_does_not_block_the_first_sign_in() {
     let world = World::new();
     assert_eq!(world.run(&["admin", "add", "operator"]).code, 0);
     let served = Served::start(&world);
-    assert!(served.stop("TERM").stdout.contains("token="));
+    assert!(first_link(&world).contains("token="));
+    served.stop("TERM");
     assert!(world.run(&["admin", "list"]).stdout.contains("operator-2"));
 }
 

@@ -79,6 +79,11 @@ impl Served {
     }
 }
 
+/// The sign-in link of the first operator, as the daemon wrote it at its start.
+pub fn first_link(world: &World) -> String {
+    std::fs::read_to_string(world.data_dir().join("first-sign-in-link")).unwrap().trim().to_owned()
+}
+
 /// Sets a password on the command line.
 pub fn set_password(world: &World, name: &str, password: &str) {
     let ran = with_input(world, &["admin", "set-password", "--name", name], password);
