@@ -131,6 +131,7 @@ impl World {
             client_address_header: None,
             data_dir: self.directory.path().to_owned(),
             backup_roots: Vec::new(),
+            institution: None,
             security_contact: None,
             ow_api_url: BaseUrl::parse(&self.sim.url()).ok(),
             ow_api_key: Some(self.sim.key().into()),

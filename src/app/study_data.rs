@@ -15,7 +15,7 @@ use crate::dataset::request::{Format, Request};
 use crate::model::account::Actor;
 use crate::model::audit_detail::AuditDetail;
 use crate::store::engine::store::Store;
-use crate::store::privacy::audit;
+use crate::store::{people::download, privacy::audit};
 
 /// Beginning of the temporary directory beside the target.
 const TEMPORARY_PREFIX: &str = ".jhe-ow-dataset-";
@@ -64,8 +64,12 @@ pub(crate) async fn write(
         None => entry.with("everything"),
     };
     let entry = entry.with("commit").with(summary.last_commit);
-    let now = request.now;
-    store.write(move |db| audit::record(db, now, actor, "study.download", None, entry)).await?;
+    let (now, study, since, last) = (request.now, request.study, request.since, summary.last_commit);
+    let record = move |db: &_| {
+        download::record(db, study, actor, since, last, now)?;
+        audit::record(db, now, actor, "study.download", None, entry)
+    };
+    store.write(record).await?;
     fs::rename(made, &target).map_err(failed)?;
     File::open(&parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
     Ok(summary)

@@ -61,6 +61,7 @@ pub(crate) const DATA_DIR: Key = Key {
     ..key("data_dir", "JHE_OW_DATA_DIR", None)
 };
 pub(crate) const BACKUP_ROOTS: Key = key("backup_roots", "JHE_OW_BACKUP_ROOTS", None);
+pub(crate) const INSTITUTION: Key = key("server.institution", "JHE_OW_INSTITUTION", None);
 pub(crate) const SECURITY_CONTACT: Key = key("server.security_contact", "JHE_OW_SECURITY_CONTACT", None);
 pub(crate) const METRICS_BIND: Key = key("metrics.bind", "JHE_OW_METRICS_BIND", Some("127.0.0.1:9464"));
 pub(crate) const OW_API_URL: Key = key("ow.api_url", "OW_API_URL", None);
@@ -92,7 +93,7 @@ pub(crate) const LOG_FORMAT: Key = key("log.format", "JHE_OW_LOG_FORMAT", Some("
 
 #[rustfmt::skip]
 pub(crate) const KEYS: &[&Key] = &[
-    &BIND, &PUBLIC_URL, &TRUSTED_PROXIES, &CLIENT_ADDRESS_HEADER, &SECURITY_CONTACT, &DATA_DIR, &BACKUP_ROOTS,
+    &BIND, &PUBLIC_URL, &TRUSTED_PROXIES, &CLIENT_ADDRESS_HEADER, &INSTITUTION, &SECURITY_CONTACT, &DATA_DIR, &BACKUP_ROOTS,
     &OW_API_URL, &OW_API_KEY.plain, &OW_API_KEY.file, &OW_TIMEOUT, &JHE_BASE_URL, &JHE_CLIENT_KEY.plain,
     &JHE_CLIENT_KEY.file, &JHE_CLIENT_ID, &JHE_CLIENT_SECRET.plain, &JHE_CLIENT_SECRET.file,
     &JHE_PUBLIC_URL, &JHE_SIGN_IN_CLIENT_ID, &SECRET_KEY.plain, &SECRET_KEY.file,

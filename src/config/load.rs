@@ -18,6 +18,7 @@ use crate::config::alerts::{self, Alerts};
 use crate::config::file::{self, File};
 use crate::config::keys::{self, Secret};
 use crate::config::{base_url::BaseUrl, environment::Environment, flags::Flags, sources::Sources};
+use crate::model::patient::parse_name;
 use crate::secrets::{
     sealing::{MAKE_A_KEY, SealingKey},
     webhook_signature::WebhookSecret,
@@ -51,6 +52,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Directories below which operators may put the backups from the pages, beside the data directory.
     pub backup_roots: Vec<PathBuf>,
+    /// The name of the institution, for page titles and headers.
+    pub institution: Option<String>,
     /// Where to report a weakness: an address such as `mailto:security@example.org`.
     pub security_contact: Option<String>,
     pub ow_api_url: Option<BaseUrl>,
@@ -159,6 +162,7 @@ fn parse(sources: &Sources<'_>) -> Result<Config, Failure> {
         client_address_header: sources.parse(&keys::CLIENT_ADDRESS_HEADER, parse_header)?,
         data_dir: sources.data_dir()?,
         backup_roots: sources.parse(&keys::BACKUP_ROOTS, parse_directories)?.unwrap_or_default(),
+        institution: sources.parse(&keys::INSTITUTION, parse_name)?,
         security_contact: sources.parse(&keys::SECURITY_CONTACT, parse_contact)?,
         ow_api_url: sources.parse(&keys::OW_API_URL, BaseUrl::parse)?,
         ow_api_key: sources.find_secret(&keys::OW_API_KEY)?,

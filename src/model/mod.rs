@@ -4,6 +4,7 @@
 
 pub(crate) mod account;
 pub(crate) mod activity_context;
+pub mod adherence;
 pub(crate) mod alert;
 pub(crate) mod audit_detail;
 pub mod bucket_day;
@@ -23,6 +24,7 @@ pub(crate) mod jhe_practitioner;
 pub(crate) mod metric_values;
 pub mod observation;
 pub(crate) mod outbox_counts;
+pub mod participant;
 pub mod patient;
 pub mod sample;
 pub(crate) mod sample_details;

@@ -23,7 +23,7 @@ use crate::store::operations::patient_status::{self, RareReads, TurnResult};
 use crate::store::operations::poll_plan::{self, NotPolled, PatientPlan};
 use crate::store::operations::run_history;
 use crate::store::operations::tick_lock::RunKind;
-use crate::store::samples::{code, commit};
+use crate::store::samples::{code, data_hours};
 use crate::store::{error::StoreError, people::patient};
 use crate::telemetry::metrics;
 
@@ -333,7 +333,7 @@ impl TickContext {
         error.into_iter().for_each(metrics::count_error);
         let totals = Totals::tick(result, now.since(self.started));
         let end = move |db: &_| {
-            commit::trim_hours(db, now)?;
+            data_hours::trim(db, now)?;
             hourly_counters::delete_old(db, now)?;
             if kind == RunKind::Tick {
                 hourly_counters::add(db, now, &totals)?;

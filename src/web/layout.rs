@@ -12,6 +12,9 @@ use crate::secrets::token::Token;
 use crate::store::people::account::Account;
 use crate::web::request_id;
 
+/// The name of the program, where no institution is configured.
+pub(crate) const PRODUCT: &str = "jhe-ow";
+
 /// The frame of a page, by its reader.
 pub(crate) enum PageFrame<'a> {
     /// For visitors and patients. The browser goes on to `leads_to` at once.
@@ -21,6 +24,8 @@ pub(crate) enum PageFrame<'a> {
         account: &'a Account,
         token: &'a Token,
         here: &'a str,
+        /// The institution that runs the service.
+        institution: &'a str,
         simulated: bool,
         /// Seconds until the browser reloads the page.
         renews: Option<u32>,
@@ -36,6 +41,10 @@ pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> 
             (*simulated, renews.map(|seconds| format!("{seconds}; url={here}?{REFRESH}=1")))
         }
     };
+    let institution = match shell {
+        PageFrame::Staff { institution, .. } => institution,
+        PageFrame::Plain { .. } => PRODUCT,
+    };
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -44,14 +53,14 @@ pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> 
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 @if let Some(refresh) = refresh { meta http-equiv="refresh" content=(refresh); }
-                title { (title) " · jhe-ow" }
+                title { (title) " · " (institution) }
                 link rel="icon" href="/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/style.css";
             }
             body .staff[matches!(shell, PageFrame::Staff { .. })] {
                 a.skip href="#main" { "Skip to the content" }
-                @if let PageFrame::Staff { account, token, here, .. } = shell {
-                    (staff_header(account, token, here))
+                @if let PageFrame::Staff { account, token, here, institution, .. } = shell {
+                    (render_header(account, token, here, institution))
                 }
                 @if simulated {
                     aside.simulated aria-label="Note" {
@@ -59,42 +68,58 @@ pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> 
                     }
                 }
                 main #main tabindex="-1" { (body) }
+                @if matches!(shell, PageFrame::Staff { .. }) {
+                    footer { (PRODUCT) " " (env!("CARGO_PKG_VERSION")) " · " a href="/admin/help" { "Help" } }
+                }
             }
         }
     }
 }
 
-/// The links of the header, with the role that each takes.
+/// The pages of the header, with the role that each takes.
 const SECTIONS: &[(&str, &str, Role)] = &[
-    ("/admin", "Overview", Role::Viewer),
-    ("/admin/patients", "Patients", Role::Viewer),
+    ("/admin", "Home", Role::Viewer),
     ("/admin/studies", "Studies", Role::Viewer),
-    ("/admin/rejected", "Rejected", Role::Coordinator),
+    ("/admin/patients", "Patients", Role::Viewer),
+    ("/admin/system", "System", Role::Operator),
+];
+/// The pages of the menu below the name of the account.
+const MENU: &[(&str, &str, Role)] = &[
+    ("/admin/account", "Your sign-in", Role::Viewer),
+    ("/admin/rejected", "Rejected samples", Role::Coordinator),
     ("/admin/audit", "Audit", Role::Coordinator),
     ("/admin/settings", "Settings", Role::Operator),
     ("/admin/accounts", "Accounts", Role::Operator),
     ("/admin/help", "Help", Role::Viewer),
 ];
 
-fn staff_header(account: &Account, token: &Token, here: &str) -> Markup {
+fn render_header(account: &Account, token: &Token, here: &str, institution: &str) -> Markup {
+    let allowed = |pages: &'static [(&str, &str, Role)]| pages.iter().filter(|page| account.role >= page.2);
+    let current = |href: &str| (here == href).then_some("page");
     html! {
-        header.bar {
-            @if account.is_set_up() { nav aria-label="Pages" {
-                ul {
-                    @for &(href, name, role) in SECTIONS {
-                        @if account.role >= role {
-                            li { a href=(href) aria-current=[(here == href).then_some("page")] { (name) } }
-                        }
+        header.top {
+            div {
+                a.brand href="/admin" { img src="/icon.svg" alt=""; (institution) }
+                nav aria-label="Pages" {
+                    @if account.is_set_up() {
+                        ul { @for (href, name, _) in allowed(SECTIONS) {
+                            li { a href=(href) aria-current=[current(href)] { (name) } }
+                        } }
                     }
                 }
-            } }
-            div.who {
-                a href="/admin/account" aria-current=[(here == "/admin/account").then_some("page")] {
-                    (account.name) " (" (account.role) @if account.is_of_jhe() { ", through JHE" } ")"
-                }
-                // An account that came by a one-time link and has no password could not sign in again.
-                @if account.has_password || account.is_of_jhe() {
-                    (form("/admin/sign-out", token, &html! { button.quiet type="submit" { "Sign out" } }))
+                details.menu {
+                    summary { (account.name) " (" (account.role) @if account.is_of_jhe() { ", through JHE" } ")" }
+                    div {
+                        @if account.is_set_up() {
+                            @for (href, name, _) in allowed(MENU) {
+                                a href=(href) aria-current=[current(href)] { (name) }
+                            }
+                        }
+                        // An account that came by a one-time link and has no password could not sign in again.
+                        @if account.has_password || account.is_of_jhe() {
+                            (form("/admin/sign-out", token, &html! { button.quiet type="submit" { "Sign out" } }))
+                        }
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ pub(crate) mod chart;
 pub(crate) mod csrf;
 pub(crate) mod gate;
 pub(crate) mod health;
+pub(crate) mod icon;
 pub(crate) mod keep_form;
 pub(crate) mod layout;
 pub(crate) mod line_ends;

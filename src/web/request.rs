@@ -65,7 +65,7 @@ pub(crate) type PathParameters = Vec<(&'static str, String)>;
 /// The parameters that are lists, by the pattern of the path. `device` is a list everywhere.
 const LISTS: &[(&str, &[&str])] = &[
     ("/admin/studies/new", &["scope", "source"]),
-    ("/admin/studies/{study}", &["scope", "source"]),
+    ("/admin/studies/{study}/settings", &["scope", "source"]),
     ("/admin/patients/new", &["study"]),
     ("/admin/patients/{patient}/edit", &["study"]),
     ("/clients/ow/agree", &["scope", "wording", "device"]),

@@ -12,9 +12,9 @@ use warp::reply::Response;
 pub use crate::model::account::Role;
 pub use crate::web::access::Access;
 use crate::web::admin::{
-    account, accounts, confirm, export, help, jhe_sign_in, observations, overview, password,
-    patient as admin_patient, patients, rejected_and_audit, restored, second_factor, settings, sign_in,
-    studies, study_data,
+    account, accounts, confirm, export, help, home, jhe_sign_in, observations, password,
+    patient as admin_patient, patient_list, patients, rejected_and_audit, restored, second_factor, settings,
+    sign_in, studies, study, system,
 };
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
@@ -50,7 +50,9 @@ fn all() -> Vec<Route> {
         password::routes(),
         account::routes(),
         second_factor::routes(),
-        overview::routes(),
+        home::routes(),
+        system::routes(),
+        patient_list::routes(),
         patients::routes(),
         admin_patient::show::routes(),
         admin_patient::polling::routes(),
@@ -60,7 +62,9 @@ fn all() -> Vec<Route> {
         observations::routes(),
         export::routes(),
         studies::routes(),
-        study_data::routes(),
+        study::participants::routes(),
+        study::adherence::routes(),
+        study::data::routes(),
         rejected_and_audit::routes(),
         restored::routes(),
         settings::routes(),

@@ -276,6 +276,16 @@ pub fn find_freshness(db: &Connection) -> StoreResult<Freshness> {
     Ok(counted?)
 }
 
+/// Lists the linked patients with a consent that a device delivers.
+pub fn list_polled(db: &Connection) -> StoreResult<Vec<PatientId>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT patient_id FROM links WHERE state = 'active' AND EXISTS
+             (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL AND {})",
+        consent::IS_DELIVERABLE
+    ))?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Lists the patients whose OW user is gone.
 pub fn list_needing_relink(db: &Connection) -> StoreResult<Vec<PatientId>> {
     let mut query =

@@ -286,7 +286,9 @@ fn mark_entered_in_error(db: &Connection, patient: PatientId, subject: &str) -> 
         let links = "SELECT id FROM links WHERE patient_id = ?";
         db.execute(&format!("DELETE FROM {table} WHERE link_id IN ({links})"), [patient])?;
     }
-    db.execute("DELETE FROM hourly_sample_counts WHERE patient_id = ?", [patient])?;
+    for table in ["hourly_sample_counts", "data_hours"] {
+        db.execute(&format!("DELETE FROM {table} WHERE patient_id = ?"), [patient])?;
+    }
     // Rejected samples are the other person's as well.
     db.execute("DELETE FROM rejected_samples WHERE patient_id = ?", [patient])?;
     db.execute("UPDATE sync_status SET newest_instant = NULL WHERE patient_id = ?", [patient])?;

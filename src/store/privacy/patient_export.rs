@@ -127,6 +127,11 @@ pub const LIST_QUERIES: &[PatientQuery] = &[
          WHERE patient_id = ? ORDER BY hour, codes.code",
     ),
     (
+        "data_hours",
+        "SELECT codes.code, day * 86400000000 AS day_at, hours FROM data_hours
+         JOIN codes ON codes.id = data_hours.code_id WHERE patient_id = ? ORDER BY day, codes.code",
+    ),
+    (
         "audit",
         "SELECT id, recorded_at, actor, action, detail FROM audit_entries WHERE patient_id = ? ORDER BY id",
     ),

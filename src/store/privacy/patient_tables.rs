@@ -27,6 +27,7 @@ pub(crate) const PATIENT_TABLES: &[&str] = &[
     "delivered_elsewhere",
     "sync_status",
     "hourly_sample_counts",
+    "data_hours",
     "rejected_samples",
     "removed_observations",
     "backfills",

@@ -101,7 +101,7 @@ pub(crate) fn delete_derived_rows(
     code_id: i64,
     code: &str,
 ) -> StoreResult<()> {
-    for table in ["delivered_elsewhere", "hourly_sample_counts"] {
+    for table in ["delivered_elsewhere", "hourly_sample_counts", "data_hours"] {
         db.execute(
             &format!("DELETE FROM {table} WHERE patient_id = ? AND code_id = ?"),
             params![patient, code_id],

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::failpoint;
 use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::model::catalog::series;
 use crate::model::catalog::series_type::SeriesType;
+use crate::model::catalog::{method, series};
 use crate::model::commit_counts::{CommitCounts, CommitCountsByType};
 use crate::model::sample_details::TimeFrame;
 use crate::model::stream_key::{StreamKey, StreamOwner};
@@ -24,10 +24,9 @@ use crate::store::people::{consent, patient};
 use crate::store::samples::merge::{self, Change};
 use crate::store::samples::rejected::{self, Rejected};
 use crate::store::samples::stream::{self, StoredStream};
-use crate::store::samples::{code, commit_number, deleted_event, event, total_flag, write_change};
-
-/// Hours of sample time with counts per hour: the pages show a week at most.
-const COUNTED_HOURS: i64 = 8 * 24;
+use crate::store::samples::{
+    code, commit_number, data_hours, deleted_event, event, total_flag, write_change,
+};
 
 /// Samples of one stream, in order of instants, each instant once.
 #[derive(Debug, Clone, PartialEq)]
@@ -421,7 +420,10 @@ fn write_stream(
             failpoint::at("change.queued");
         }
     }
-    add_hourly_counts(db, owner, changes, now)?;
+    let covers_day = series::find(key.series_type).is_some_and(|series| {
+        series.is_by_day() || method::find(series, &key.provider, key.daily_total).covers_day
+    });
+    data_hours::count(db, owner.patient, changes.code, &new, covers_day, now)?;
     // A device whose clock is ahead must not hide that its patient is silent later.
     update_newest(db, owner, newest.min(now))?;
     Ok(changes.count())
@@ -446,36 +448,6 @@ fn write_elsewhere(
     if is_exported && is_admitted {
         write_change::enqueue(db, target, stream, change, now)?;
     }
-    Ok(())
-}
-
-fn add_hourly_counts(
-    db: &Connection,
-    owner: &StreamOwner,
-    changes: &StreamChanges,
-    now: Timestamp,
-) -> StoreResult<()> {
-    let oldest = now.hour() - COUNTED_HOURS;
-    let mut hours: Vec<(i64, i64)> = Vec::new();
-    for sample in changes.own.iter().filter_map(Change::new_sample) {
-        match (sample.instant.hour(), hours.last_mut()) {
-            (hour, _) if hour < oldest => {}
-            (hour, Some((last, count))) if *last == hour => *count += 1,
-            (hour, _) => hours.push((hour, 1)),
-        }
-    }
-    let insert = "INSERT INTO hourly_sample_counts (patient_id, hour, code_id, samples) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET samples = samples + excluded.samples";
-    let mut add = db.prepare_cached(insert)?;
-    for (hour, samples) in hours {
-        add.execute(params![owner.patient, hour, changes.code, samples])?;
-    }
-    Ok(())
-}
-
-/// Deletes the counts of hours that no page shows any more.
-pub fn trim_hours(db: &Connection, now: Timestamp) -> StoreResult<()> {
-    db.execute("DELETE FROM hourly_sample_counts WHERE hour < ?", [now.hour() - COUNTED_HOURS])?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod chart;
 pub mod code;
 pub mod commit;
 pub(crate) mod commit_number;
+pub mod data_hours;
 pub mod dataset;
 pub(crate) mod deleted_event;
 pub(crate) mod event;

@@ -1,4 +1,4 @@
-//! The state of the delivery to JHE: a section of the overview, and one of the patient page.
+//! The state of the delivery to JHE: a section of the page System, and one of the patient page.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::web::request::Request;
 use crate::web::response::{HandlerResult, see_other};
 use crate::web::route::{Route, post};
 
-/// Age up to which refused observations are offered on the overview.
+/// Age up to which refused observations are offered on the page System.
 const REPLAYED: Duration = Duration::from_hours(24);
-/// Reasons listed on the overview.
+/// Reasons listed on the page System.
 const REASONS: u32 = 10;
 /// Undelivered observations listed on the patient page.
 const SHOWN: u32 = 20;
 
-/// The section of the overview.
+/// The section of the page System.
 pub(crate) struct ExportSummary {
     counts: OutboxCounts,
     delivered: i64,
@@ -166,7 +166,7 @@ async fn retry_all(app: &App, _: &Request, operator: &Operator) -> HandlerResult
         audit::record(db, now, who, "export.retry-dead", None, "the last day")
     };
     app.store.write(write).await?;
-    Ok(see_other("/admin?done=retried"))
+    Ok(see_other("/admin/system?done=retried"))
 }
 
 async fn retry(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {

@@ -3,22 +3,16 @@
 use http::StatusCode;
 use maud::{Markup, html};
 
-use crate::app::{enrolment_stage::EnrolmentStage, invite, state::App};
+use crate::app::{invite, state::App};
 use crate::model::account::Role;
 use crate::model::patient::{PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::model::study::{Study, StudyId};
-use crate::store::operations::patient_status::{self, PatientFilter};
-use crate::store::operations::silence;
 use crate::store::people::patient::{self, NewPatient};
 use crate::store::people::{study, time_zone};
-use crate::store::{engine::setting, error::StoreError, privacy::audit};
-use crate::web::access::{COORDINATED_PATIENT, COORDINATOR, STAFF, Staff, VisiblePatient};
-use crate::web::admin::overview::{silence_badge, stage_badge, time_zone_badge};
-use crate::web::admin::staff::{
-    PAGE, PATIENTS_ARE_JHES, no_patients_text, record_view, render_staff_page, split_page,
-};
-use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{FormErrors, ago, checkbox, form, group_error, table_head};
+use crate::store::privacy::audit;
+use crate::web::access::{COORDINATED_PATIENT, COORDINATOR, Staff, VisiblePatient};
+use crate::web::admin::staff::{PATIENTS_ARE_JHES, render_staff_page};
+use crate::web::layout::{FormErrors, checkbox, form, group_error};
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -29,70 +23,11 @@ pub(crate) const MAX_OFFERED_STUDIES: u32 = 200;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        get("/admin/patients", STAFF, list),
         get("/admin/patients/new", COORDINATOR, show_new),
         post("/admin/patients/new", COORDINATOR, add),
         get("/admin/patients/{patient}/edit", COORDINATED_PATIENT, show_edit),
         post("/admin/patients/{patient}/edit", COORDINATED_PATIENT, change),
     ]
-}
-
-async fn list(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let now = app.clock.now();
-    let (visible_to, after) = (staff.visible_to(), request.query.number("after").unwrap_or(0));
-    let only_silent = !request.query.get("silent").is_empty();
-    let read = move |db: &_| {
-        let settings = setting::read_all(db)?;
-        let silent = silence::list(db, visible_to, settings.silence_after(), now)?;
-        let among = only_silent.then(|| silent.keys().copied().collect());
-        let shown = PatientFilter { visible_to, after, search: String::new(), until: None, among };
-        let lines = patient_status::list(db, now, &shown, PAGE + 1)?;
-        let with_studies = |line: patient_status::PatientOverview| {
-            Ok((study::list_visible_of_patient(db, visible_to, line.patient)?, line))
-        };
-        let lines = lines.into_iter().map(with_studies).collect::<Result<Vec<_>, StoreError>>()?;
-        Ok((lines, silent))
-    };
-    let (lines, silent) = app.store.read(read).await?;
-    let (lines, more) = split_page(lines);
-    record_view(app, staff, "patients.view", None).await?;
-    let next = lines.last().filter(|_| more).map(|(_, line)| line.patient);
-    let body = html! {
-        div.heading {
-            h1 { @if only_silent { "Silent patients" } @else { "Patients" } }
-            @if only_silent { a.button.quiet href="/admin/patients" { "All patients" } }
-            @if staff.may_add_patients() { a.button href="/admin/patients/new" { "Add a patient" } }
-        }
-        @if lines.is_empty() && only_silent { p.empty { "Nobody is silent." } }
-        @else if lines.is_empty() { p.empty { (no_patients_text(staff)) } }
-        @else {
-            table {
-                (table_head(&[
-                    Number("Number"), Text("Patient"), Text("State"), Text("Studies"), Text("Newest sample"),
-                ]))
-                tbody { @for (studies, line) in &lines { tr {
-                    td.number data-label="Number" { (line.patient) }
-                    th scope="row" data-label="Patient" {
-                        a href={ "/admin/patients/" (line.patient) } { (line.name) }
-                    }
-                    td data-label="State" { (stage_badge(EnrolmentStage::of(line))) }
-                    td data-label="Studies" { (study_names(studies)) }
-                    td data-label="Newest sample" {
-                        (ago(now, line.newest))
-                        @if let Some(silence) = silent.get(&line.patient) { (silence_badge(silence)) }
-                        (time_zone_badge(line))
-                    }
-                } } }
-            }
-        }
-        @if let Some(next) = next { p { a.button href={ "/admin/patients?after=" (next) @if only_silent { "&silent=1" } } { "More patients" } } }
-    };
-    Ok(render_staff_page(app, staff, "/admin/patients", "Patients", &body))
-}
-
-fn study_names(studies: &[Study]) -> String {
-    let names: Vec<&str> = studies.iter().map(|study| study.terms.name.as_str()).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// The form as submitted, before validation.

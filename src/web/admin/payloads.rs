@@ -1,4 +1,4 @@
-//! Raw mode on the pages: the state of the bucket on the overview, and of its objects on the patient page.
+//! Raw mode on the pages: the state of the bucket on the page System, and of its objects on the patient page.
 
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
@@ -14,7 +14,7 @@ use crate::web::layout::{Column::Text, ago, badge, count, local, table_head};
 /// Objects in error that the patient page lists.
 const SHOWN: u32 = 20;
 
-/// The section of the overview.
+/// The section of the page System.
 pub(crate) struct PayloadSummary {
     /// Patients with observations of both ingest modes.
     with_both: i64,

@@ -10,7 +10,7 @@ use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::PatientId;
 use crate::secrets::token::Token;
 use crate::web::access::{STAFF_COOKIE, Staff};
-use crate::web::layout::{self, PageFrame};
+use crate::web::layout::{self, PRODUCT, PageFrame};
 use crate::web::response::{Refusal, TokenCookie, html, with_cookie};
 
 /// A working day.
@@ -76,7 +76,9 @@ pub(crate) fn render_refreshing_page(
     renews: Option<u32>,
 ) -> Response {
     let (account, token) = (staff.account(), staff.token());
-    let shell = PageFrame::Staff { account, token, here, simulated: app.simulated, renews };
+    let institution = app.live.config().institution;
+    let institution = institution.as_deref().unwrap_or(PRODUCT);
+    let shell = PageFrame::Staff { account, token, here, institution, simulated: app.simulated, renews };
     html(layout::render_page(title, &shell, body))
 }
 

@@ -14,9 +14,9 @@ use crate::store::samples::code::{self, DataSourceCodes};
 use crate::store::{error::StoreError, people::study, privacy::audit};
 use crate::web::access::{COORDINATED_STUDY, OPERATOR, Operator, STAFF, Staff, VISIBLE_STUDY, VisibleStudy};
 use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, render_staff_page, split_page};
-use crate::web::admin::study_data;
+use crate::web::admin::study::frame::render_study_page;
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{FormErrors, checkbox, count, form, group_error, table_head};
+use crate::web::layout::{FormErrors, checkbox, count, form, group_error, notice, table_head};
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -33,8 +33,8 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/admin/studies", STAFF, list),
         get("/admin/studies/new", OPERATOR, show_new),
         post("/admin/studies/new", OPERATOR, add),
-        get("/admin/studies/{study}", VISIBLE_STUDY, show),
-        post("/admin/studies/{study}", COORDINATED_STUDY, change),
+        get("/admin/studies/{study}/settings", VISIBLE_STUDY, show),
+        post("/admin/studies/{study}/settings", COORDINATED_STUDY, change),
     ]
 }
 
@@ -162,34 +162,33 @@ async fn show_new(app: &App, _: &Request, operator: &Operator) -> HandlerResult 
         data_sources: options.sources.iter().filter(|_| only(options.sources.len())).cloned().collect(),
         ..Terms::default()
     };
-    let study_form = StudyForm {
-        id: None,
-        terms: &terms,
-        errors: &FormErrors::default(),
-        is_saved: false,
-        may_download: false,
+    let (staff, errors) = (operator.staff(), FormErrors::default());
+    let form = render_form(app, staff, None, &terms, &errors, &options);
+    Ok(render_new(app, staff, &form))
+}
+
+fn render_new(app: &App, staff: &Staff, form: &Markup) -> Response {
+    let body = html! {
+        p.crumb { a href="/admin/studies" { "Studies" } }
+        h1 { "Add a study" }
+        (form)
     };
-    Ok(study_form.render(app, operator.staff(), &options))
+    render_staff_page(app, staff, "/admin/studies", "Add a study", &body)
 }
 
 /// Shows the form, or the terms alone to an account that may not change them.
 async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
     let (staff, one) = (visible.staff(), visible.study());
-    let may_download = visible.may(Role::DataManager);
     if visible.may_change() {
         let options = StudyOptions::load(app, &one.terms).await?;
-        let study_form = StudyForm {
-            id: Some(one.id),
-            terms: &one.terms,
-            errors: &FormErrors::default(),
-            is_saved: request.query.get("done") == "saved",
-            may_download,
+        let body = html! {
+            (notice(if request.query.get("done") == "saved" { "Saved." } else { "" }))
+            (render_form(app, staff, Some(one.id), &one.terms, &FormErrors::default(), &options))
         };
-        return Ok(study_form.render(app, staff, &options));
+        return render_study_page(app, visible, "/settings", None, body).await;
     }
     let terms = &one.terms;
     let body = html! {
-        h1 { (terms.name) }
         dl.terms {
             dt { "Institution" } dd { (terms.organization) }
             dt { "Why" } dd { (terms.purpose) }
@@ -198,48 +197,34 @@ async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerRe
             dt { "Data types" } dd { (scope_names(terms)) }
             dt { "Data sources" } dd { (source_names(terms)) }
         }
-        @if may_download { (study_data::render_form(one.id, staff)) }
     };
-    Ok(render_staff_page(app, staff, "/admin/studies", &terms.name, &body))
+    render_study_page(app, visible, "/settings", None, body).await
 }
 
-struct StudyForm<'a> {
-    /// None for a new study.
+/// Renders the form of a study; `id` is none for a new one.
+fn render_form(
+    app: &App,
+    staff: &Staff,
     id: Option<StudyId>,
-    terms: &'a Terms,
-    errors: &'a FormErrors,
-    is_saved: bool,
-    may_download: bool,
-}
-
-impl StudyForm<'_> {
-    fn render(&self, app: &App, staff: &Staff, options: &StudyOptions) -> Response {
-        let (title, action) = match self.id {
-            Some(id) => ("Change a study", format!("/admin/studies/{id}")),
-            None => ("Add a study", "/admin/studies/new".to_owned()),
-        };
-        let body = html! {
-            h1 { (title) }
-            @if self.is_saved {
-                p.notice role="status" { "Saved. " a href="/admin/patients/new" { "Add a patient" } " to it." }
+    terms: &Terms,
+    errors: &FormErrors,
+    options: &StudyOptions,
+) -> Markup {
+    let action = id.map_or("/admin/studies/new".to_owned(), |id| format!("/admin/studies/{id}/settings"));
+    html! {
+        (errors.summary())
+        @if id.is_some() {
+            p.fine { "Existing consents keep the text that was agreed to; patients who agree from now on see this one." }
+        }
+        (form(&action, staff.token(), &html! {
+            (render_text_fields(terms, errors))
+            (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(&terms.time_zone, [], app.clock.now())))
+            (render_checkboxes(terms, options, errors))
+            div.actions {
+                button type="submit" { "Save" }
+                a href={ "/admin/studies" @if let Some(id) = id { "/" (id) } } { "Cancel" }
             }
-            (self.errors.summary())
-            @if self.id.is_some() {
-                p.fine { "Existing consents keep the text that was agreed to; patients who agree from now on see this one." }
-            }
-            (form(&action, staff.token(), &html! {
-                (render_text_fields(self.terms, self.errors))
-                (self.errors.select("tz", "Time zone", TIME_ZONE_HELP,
-                    &render_options(&self.terms.time_zone, [], app.clock.now())))
-                (render_checkboxes(self.terms, options, self.errors))
-                div.actions {
-                    button type="submit" { "Save" }
-                    a href="/admin/studies" { "Cancel" }
-                }
-            }))
-            @if let Some(id) = self.id.filter(|_| self.may_download) { (study_data::render_form(id, staff)) }
-        };
-        render_staff_page(app, staff, "/admin/studies", title, &body)
+        }))
     }
 }
 
@@ -310,21 +295,33 @@ fn render_checkboxes(terms: &Terms, options: &StudyOptions, errors: &FormErrors)
 }
 
 async fn add(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
-    save(app, request, operator.staff(), None, &Terms::default()).await
+    let staff = operator.staff();
+    match save(app, request, staff, None, &Terms::default()).await? {
+        Ok(study) => Ok(see_other(&format!("/admin/studies/{study}"))),
+        Err(form) => Ok(with_status(StatusCode::BAD_REQUEST, render_new(app, staff, &form))),
+    }
 }
 
 async fn change(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
     visible.staff().require_local(STUDIES_ARE_JHES)?;
-    save(app, request, visible.staff(), Some(visible.study().id), &visible.study().terms).await
+    let (id, terms) = (visible.study().id, &visible.study().terms);
+    match save(app, request, visible.staff(), Some(id), terms).await? {
+        Ok(study) => Ok(see_other(&format!("/admin/studies/{study}/settings?done=saved"))),
+        Err(form) => {
+            let page = render_study_page(app, visible, "/settings", None, form).await?;
+            Ok(with_status(StatusCode::BAD_REQUEST, page))
+        }
+    }
 }
 
+/// Saves the study. Returns the form with its errors if it is not accepted.
 async fn save(
     app: &App,
     request: &Request,
     staff: &Staff,
     id: Option<StudyId>,
     present: &Terms,
-) -> HandlerResult {
+) -> Result<Result<StudyId, Markup>, Refusal> {
     let options = StudyOptions::load(app, present).await?;
     let (terms, mut errors) = parse_terms(request.form(), &options, present);
     if errors.is_empty() {
@@ -338,11 +335,10 @@ async fn save(
             Ok(study)
         };
         match app.store.write(write).await {
-            Ok(study) => return Ok(see_other(&format!("/admin/studies/{study}?done=saved"))),
+            Ok(study) => return Ok(Ok(study)),
             Err(StoreError::Refused(why)) => errors.add("name", format!("Name: {why}")),
             Err(error) => return Err(error.into()),
         }
     }
-    let study_form = StudyForm { id, terms: &terms, errors: &errors, is_saved: false, may_download: false };
-    Ok(with_status(StatusCode::BAD_REQUEST, study_form.render(app, staff, &options)))
+    Ok(Err(render_form(app, staff, id, &terms, &errors, &options)))
 }

@@ -89,7 +89,7 @@ fn a_download_from_the_page_is_in_the_audit() {
     let operator = served.operator(&world);
     let study = make_study(&operator, "Hearts & minds");
     make_patient(&operator, "Rosalind Marker", &study);
-    let page = format!("/admin/studies/{study}");
+    let page = format!("/admin/studies/{study}/data");
     let got = operator.submit(&page, &format!("{page}/data"), &[("format", "csv"), ("since", "")]);
     assert_eq!(got.status, 200, "{}", got.body);
     assert!(got.body.contains("participants.csv") && got.body.contains("datapackage.json"));

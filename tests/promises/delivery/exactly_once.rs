@@ -351,7 +351,7 @@ fn the_pages_show_pending_and_rejected_observations() {
     let served = Served::start(&scene.world);
     until("it is exported", || scene.jhe.instants(40001).len() == 12);
     let operator = served.operator(&scene.world);
-    let overview = || operator.get("/admin").body;
+    let overview = || operator.get("/admin/system").body;
     until("the refused one is counted", || overview().contains("<dt>Refused</dt><dd>1</dd>"));
     assert!(overview().contains("Delivered in 24\u{a0}h: 12."), "{}", overview());
     let page = format!("/admin/patients/{patient}");

@@ -276,11 +276,11 @@ fn what_was_refused_in_the_last_day_is_sent_again_with_one_button() {
     scene.jhe.state().refused.clear();
     let served = Served::start(&scene.world);
     let operator = served.operator(&scene.world);
-    let page = operator.get("/admin").body;
+    let page = operator.get("/admin/system").body;
     assert!(page.contains("this JHE will not have") && page.contains("Send all of them again"), "{page}");
-    assert_eq!(operator.submit("/admin", "/admin/retry-export", &[]).status, 303);
+    assert_eq!(operator.submit("/admin/system", "/admin/retry-export", &[]).status, 303);
     until("they are delivered", || scene.jhe.state().kept.len() == 3);
-    assert!(!operator.get("/admin").body.contains("Send all of them again"));
+    assert!(!operator.get("/admin/system").body.contains("Send all of them again"));
     let waiting: i64 = one(&scene.world, "SELECT count(*) FROM outbox WHERE state = 'dead'");
     assert_eq!(waiting, 1, "what was refused before stays");
 }

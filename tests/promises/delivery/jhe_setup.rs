@@ -10,7 +10,7 @@ fn overview_and_log(world: &World, what: &str) -> (String, String) {
     let operator = served.operator(world);
     let mut page = String::new();
     until(what, || {
-        page = operator.get("/admin").body;
+        page = operator.get("/admin/system").body;
         page.contains(what)
     });
     let user = world.sim.add_user();
@@ -60,8 +60,8 @@ fn a_complete_jhe_causes_no_warning() {
     let served = Served::on(&world, port, &[]);
     until("it has looked", || jhe.state().logins > before);
     let operator = served.operator(&world);
-    until("it has exported", || operator.get("/admin").body.contains("Last export"));
-    let page = operator.get("/admin").body;
+    until("it has exported", || operator.get("/admin/system").body.contains("Last export"));
+    let page = operator.get("/admin/system").body;
     assert!(
         !page.contains("JHE has no") && !page.contains("have its seed run") && !page.contains("organization"),
         "{page}"

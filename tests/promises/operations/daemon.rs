@@ -43,7 +43,9 @@ fn settings_take_effect_without_a_restart() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("a tick was skipped", || operator.get("/admin").body.contains("OW poll skipped: module.ow=false"));
+    until("a tick was skipped", || {
+        operator.get("/admin/system").body.contains("OW poll skipped: module.ow=false")
+    });
     world.setting("module.ow", "true");
     // Well before the next tick would be due.
     until("the sample is kept", || world.kept(&patient).len() == 1);
@@ -72,8 +74,8 @@ fn the_overview_shows_each_patients_state_and_remedy() {
     world.sim.set_fault(&troubled, Some(Fault::Garbage));
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin").body.contains("OW poll complete"));
-    let page = operator.get("/admin").body;
+    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
+    let page = operator.get("/admin/patients").body;
     for part in ["Rosalind", "connected", ">12</td>", "not a timeseries page", "Enrol the patient in a study"]
     {
         assert!(page.contains(part), "{part} is not in {page}");
@@ -92,7 +94,7 @@ fn samples_that_ow_counts_and_the_store_lacks_are_on_the_page() {
     world.sim.put_row(&user, odd);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    let compared = || operator.get("/admin").body.contains("OW counts 1 more than are stored here");
+    let compared = || operator.get("/admin/patients").body.contains("OW counts 1 more than are stored here");
     until("the comparison is on the page", compared);
     served.stop("TERM");
     assert!(world.run(&["rejected", "list"]).stdout.contains("its unit is 'Hz', not 'bpm'"));
@@ -111,7 +113,8 @@ fn a_long_list_of_patients_is_shown_page_by_page() {
     }
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    for path in ["/admin", "/admin/patients"] {
+    {
+        let path = "/admin/patients";
         let first = operator.get(path).body;
         let last = "/admin/patients/101\"";
         assert!(first.contains("/admin/patients/100\"") && !first.contains(last), "a hundred to a page");
@@ -237,7 +240,7 @@ fn an_interrupted_poll_releases_its_lock() {
     assert!(ran.stderr.contains("the tick was stopped"), "{ran:?}");
     world.sim.set_fault(&user, None);
     let served = Served::start(&world);
-    let page = served.operator(&world).get("/admin").body;
+    let page = served.operator(&world).get("/admin/system").body;
     assert!(!page.contains("<p class=\"bad\">"), "that was not the patient's trouble");
     served.stop("TERM");
     assert_eq!(world.lock(), "");
@@ -254,7 +257,9 @@ fn sighup_reloads_the_configuration() {
     write("sk-wrong");
     let served = Served::with(&world, &[("OW_API_KEY", "")]);
     let operator = served.operator(&world);
-    until("the key is refused", || operator.get("/admin").body.contains("401 Invalid or missing API key"));
+    until("the key is refused", || {
+        operator.get("/admin/system").body.contains("401 Invalid or missing API key")
+    });
     write("two words");
     served.running.signal("HUP");
     write(&world.sim.key());
@@ -325,7 +330,7 @@ fn the_demonstration_needs_nothing_and_finds_a_port() {
     let password = [("password", PASSWORD), ("again", PASSWORD)];
     assert_eq!(operator.submit("/admin/password", "/admin/password", &password).status, 303);
     until("samples arrive", || {
-        let page = operator.get("/admin").body;
+        let page = operator.get("/admin/patients").body;
         page.contains("simulated") && page.contains("samples in the last hour")
     });
     running.signal("INT");

@@ -21,7 +21,7 @@ fn a_tick_is_one_line_with_its_figures() {
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin").body.contains("OW poll complete"));
+    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
     let lines = lines(&served.stop("TERM").stderr);
     let is_tick = |line: &&Value| line["message"].as_str().unwrap_or_default().starts_with("OW poll");
     let ticks: Vec<&Value> = lines.iter().filter(is_tick).collect();
@@ -88,7 +88,7 @@ fn the_log_is_free_of_health_data_names_and_secrets() {
     world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), r#"{"timestamp":"noon","value":62.625}"#);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin").body.contains("OW poll complete"));
+    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
     assert!(operator.get("/admin/patients/1/observations").body.contains("61.53"), "it is on the page");
     let study = make_study(&operator, "Sleep");
     let link = invite(&operator, &make_patient(&operator, "Ada Frobnitz", &study));
@@ -122,13 +122,12 @@ fn the_overview_shows_the_progress_of_a_tick_and_hourly_counters() {
         let page = operator.get(path).body;
         (page.contains("http-equiv=\"refresh\""), page.contains("of 2 patients"))
     };
-    until("a tick runs", || operator.get("/admin").body.contains("of 2 patients"));
-    assert_eq!(renews("/admin"), (true, true));
-    assert_eq!(renews("/admin?live=off"), (false, true), "for whoever reads on");
-    assert_eq!(renews("/admin?search=A"), (false, true), "for whoever types");
+    until("a tick runs", || operator.get("/admin/system").body.contains("of 2 patients"));
+    assert_eq!(renews("/admin/system"), (true, true));
+    assert_eq!(renews("/admin/system?live=off"), (false, true), "for whoever reads on");
     world.sim.set_latency(Duration::ZERO);
-    until("the tick is over", || operator.get("/admin").body.contains("OW poll complete"));
-    let page = operator.get("/admin").body;
+    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
+    let page = operator.get("/admin/system").body;
     assert!(!page.contains("http-equiv=\"refresh\"") && !page.contains("A sync is running"), "{page}");
     for told in [
         "aria-label=\"Samples, the last 24 hours: 24 new, 0 revised, 0 rejected.\"",
@@ -136,6 +135,6 @@ fn the_overview_shows_the_progress_of_a_tick_and_hourly_counters() {
     ] {
         assert!(page.contains(told), "{told} is not in {page}");
     }
-    assert!(operator.get("/admin?period=week").body.contains("Samples, the last 7 days: 24 new"));
+    assert!(operator.get("/admin/system?period=week").body.contains("Samples, the last 7 days: 24 new"));
     served.stop("TERM");
 }

@@ -53,8 +53,12 @@ fn each_silent_patient_is_flagged_with_the_likely_cause_and_what_to_do() {
     assert!(down.contains("OW down") && down.contains("check that it runs"), "{down}");
     assert_eq!(silence_text(&operator, &fresh), "");
     let overview = operator.get("/admin").body;
-    assert!(overview.contains(">5 silent</a>"), "{overview}");
-    assert!(overview.contains("1 consent withdrawn") && overview.contains("1 unknown to OW"), "{overview}");
+    assert!(overview.contains("5 of 6 patients stopped sending"), "{overview}");
+    for cause in
+        ["Nothing is read any more.", "OW no longer knows the user", "ask the patient to wear and charge"]
+    {
+        assert!(overview.contains(cause), "{cause}: {overview}");
+    }
     let listed = operator.get("/admin/patients?silent=1").body;
     assert!(listed.contains(&format!("/admin/patients/{quiet}\"")), "{listed}");
     assert!(!listed.contains(&format!("/admin/patients/{fresh}\"")) && !listed.contains("Nobody yet"));

@@ -74,7 +74,7 @@ fn an_alert_refused_by_its_receiver_is_retried_and_shown_on_the_page() {
     assert_eq!(webhook.posted().len(), 1, "not before a minute is over");
     let operator = served.operator(&watched.world);
     let says = "could not be sent yet (webhook): the webhook answered 500";
-    until("the overview says so", || operator.get("/admin").body.contains(says));
+    until("the overview says so", || operator.get("/admin/system").body.contains(says));
     webhook.answer_with(204);
     watched.pass(FIVE_MINUTES);
     until("it is tried again", || webhook.posted().len() == 2);
@@ -83,7 +83,7 @@ fn an_alert_refused_by_its_receiver_is_retried_and_shown_on_the_page() {
     assert_eq!(webhook.posted().len(), 2);
     let ids: Vec<_> = webhook.posted().iter().map(|one| one.headers["webhook-id"].clone()).collect();
     assert_eq!(ids[0], ids[1], "a receiver can tell that it came twice");
-    assert!(!operator.get("/admin").body.contains("could not be sent"));
+    assert!(!operator.get("/admin/system").body.contains("could not be sent"));
     let ended = served.stop("TERM");
     assert!(!ended.stderr.contains("hidden-part") && !ended.stdout.contains("hidden-part"), "{ended:?}");
 }

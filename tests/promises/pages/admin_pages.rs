@@ -82,12 +82,12 @@ fn people_are_found_by_name_or_number() {
     let served = Served::start(&world);
     let operator = served.operator(&world);
     let found = |search: &str| {
-        let page = operator.get(&format!("/admin?search={search}")).body;
+        let page = operator.get(&format!("/admin/patients?search={search}")).body;
         ["Ada", "Grace", "Adele"].into_iter().filter(|name| page.contains(name)).collect::<Vec<_>>()
     };
     assert_eq!(found("ad"), ["Ada", "Adele"]);
     assert_eq!(found("2"), ["Grace"]);
-    assert!(operator.get("/admin?search=x%27--").body.contains("Show all"));
+    assert!(operator.get("/admin/patients?search=x%27--").body.contains("Show all"));
 }
 
 #[test]

@@ -114,6 +114,10 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
         "/admin/studies",
         "/admin/studies/new",
         "/admin/studies/1",
+        "/admin/studies/1/adherence",
+        "/admin/studies/1/data",
+        "/admin/studies/1/settings",
+        "/admin/system",
         "/admin/rejected",
         "/admin/audit",
         "/admin/settings",
@@ -147,7 +151,7 @@ fn second_factor_pages(stage: &Stage, look: &mut impl FnMut(&Browser, &str)) {
     };
     let ada = stage.browser();
     sign_in(&ada);
-    ada.see("Overview");
+    ada.see("Home");
     ada.go(&format!("{}/admin/account/second-factor", stage.base));
     ada.fill("code", "12345");
     ada.press("Set it up");

@@ -67,7 +67,7 @@ fn signing_in_through_jhe_works_on_a_phone() {
     }
     let browser = Browser::open(scene.served.port);
     browser.resize(PHONE.0, PHONE.1);
-    for (user, heading) in [(10006, "This is not for patients"), (10002, "Overview")] {
+    for (user, heading) in [(10006, "This is not for patients"), (10002, "Home")] {
         scene.jhe.state().staff.here = Some(user);
         browser.go(&format!("{}/admin/sign-in", scene.served.url()));
         is_fine(&browser, "the sign-in");

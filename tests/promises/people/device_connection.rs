@@ -210,7 +210,7 @@ fn a_provider_without_credentials_is_not_offered() {
 fn several_providers_are_offered_as_a_choice() {
     let scene = Scene::new();
     scene.world.sim.set_configured(&["oura", "garmin"]);
-    let page = format!("/admin/studies/{}", scene.study);
+    let page = format!("/admin/studies/{}/settings", scene.study);
     let fields =
         [("name", "Sleep"), ("organization", "A"), ("purpose", "B"), ("contact", "C"), ("scope", HEART_RATE)];
     assert_eq!(scene.operator.submit(&page, &page, &fields).status, 303);
@@ -276,7 +276,7 @@ fn polls_from_pages_are_queued_while_another_run_holds_the_lock_and_stay_until_d
     let people: Vec<(String, String)> = (0..3).map(|_| world.patient()).collect();
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the first tick has ended", || operator.get("/admin").body.contains("OW poll complete"));
+    until("the first tick has ended", || operator.get("/admin/system").body.contains("OW poll complete"));
     for (user, _) in &people {
         world.sim.fill(user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
     }
@@ -318,7 +318,7 @@ fn a_patient_ow_has_lost_reconnects_and_keeps_the_history() {
     scene.world.pass(DAY);
     scene.world.poll();
     assert_eq!(scene.state(), "needs relink");
-    let page = scene.operator.get("/admin").body;
+    let page = scene.operator.get("/admin/system").body;
     assert!(page.contains("invite the patient again"), "{page}");
     assert_eq!(scene.press("agree").heading(), "Successfully Connected");
     let second = scene.world.sim.connected("oura").pop().unwrap();

@@ -216,7 +216,7 @@ fn a_type_that_ow_does_not_know_does_not_block_the_others() {
     let served = Served::start(&world);
     let operator = served.operator(&world);
     until("the page names it", || {
-        operator.get("/admin").body.contains("does not know the series types oxygen_saturation")
+        operator.get("/admin/system").body.contains("does not know the series types oxygen_saturation")
     });
     let asked = world.pages_of(&user);
     until("some ticks have run", || world.pages_of(&user) > asked + 3);

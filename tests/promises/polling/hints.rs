@@ -72,7 +72,7 @@ fn without_hints_ows_sync_runs_are_not_requested() {
     let (user, _) = world.patient();
     let served = served(&world, "off", &user, &[]);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin").body.contains("OW poll complete"));
+    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
     assert_eq!(lists(&world), 0);
     served.stop("TERM");
 }

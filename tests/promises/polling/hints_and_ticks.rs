@@ -63,7 +63,7 @@ fn a_skipped_tick_does_not_count_as_ended() {
     let served = Served::with(&world, &[("JHE_OW_CLOCK", &hands.variable())]);
     let operator = served.operator(&world);
     until("a tick is over", || {
-        world.pages_of(&user) > 0 && operator.get("/admin").body.contains("OW poll complete")
+        world.pages_of(&user) > 0 && operator.get("/admin/system").body.contains("OW poll complete")
     });
     // Between two ticks, so that none loses it.
     until("the lock is taken by hand", || {
@@ -72,7 +72,7 @@ fn a_skipped_tick_does_not_count_as_ended() {
         let take = "INSERT OR IGNORE INTO settings VALUES ('ow.sync_in_progress', ?)";
         db.execute(take, [world.now.to_string()]).unwrap() == 1
     });
-    let says = |what: &str| operator.get("/admin").body.contains(what);
+    let says = |what: &str| operator.get("/admin/system").body.contains(what);
     until("a tick has stepped aside", || says("ow_poll skipped"));
     let later = world.now.plus(FIVE_MINUTES);
     hands.set(later);

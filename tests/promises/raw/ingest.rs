@@ -379,8 +379,8 @@ fn the_pages_show_the_state_of_the_bucket_and_its_objects() {
     assert_eq!(world.poll().code, 3);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the bucket was looked at", || operator.get("/admin").body.contains("Raw payloads"));
-    assert!(operator.get("/admin").body.contains("The bucket can be listed and read."));
+    until("the bucket was looked at", || operator.get("/admin/system").body.contains("Raw payloads"));
+    assert!(operator.get("/admin/system").body.contains("The bucket can be listed and read."));
     let page = operator.get(&format!("/admin/patients/{patient}")).body;
     for part in
         ["Raw payloads", "Objects read", "it is no JSON", "tried again later", "of 2026-11-21", "awake"]
@@ -392,5 +392,5 @@ fn the_pages_show_the_state_of_the_bucket_and_its_objects() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     assert_eq!(world.created(), 1);
     assert!(operator.get(&format!("/admin/patients/{patient}")).body.contains("samples of both modes"));
-    assert!(operator.get("/admin").body.contains("Patients with samples of both modes: 1."));
+    assert!(operator.get("/admin/system").body.contains("Patients with samples of both modes: 1."));
 }

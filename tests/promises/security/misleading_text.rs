@@ -39,7 +39,7 @@ fn a_stored_text_forges_no_log_line() {
     world.setting("ow.ingest_mode", "raw");
     sql(&world, "UPDATE settings SET value = 'x' || char(10) || 'FORGED line' WHERE key = 'ow.ingest_mode'");
     let served = Served::with(&world, &[("JHE_OW_LOG_FORMAT", "pretty")]);
-    until("a tick has ended", || served.operator(&world).get("/admin").body.contains("aborted"));
+    until("a tick has ended", || served.operator(&world).get("/admin/system").body.contains("aborted"));
     let ran = served.stop("TERM");
     assert!(ran.stderr.contains("FORGED line"), "{}", ran.stderr);
     assert!(!ran.stderr.lines().any(|line| line.starts_with("FORGED")), "{}", ran.stderr);

@@ -265,8 +265,8 @@ fn the_daemon_makes_and_rotates_backups_and_reports_failures() {
     let made = |world: &World| {
         let served = Served::start(world);
         let operator = served.operator(world);
-        until("it is told of", || !operator.get("/admin").body.contains("none yet"));
-        let body = operator.get("/admin").body;
+        until("it is told of", || !operator.get("/admin/system").body.contains("none yet"));
+        let body = operator.get("/admin/system").body;
         served.stop("TERM");
         between(&body, "Last backup", "</div>").unwrap().to_owned()
     };
@@ -284,7 +284,7 @@ fn the_daemon_makes_and_rotates_backups_and_reports_failures() {
     world.setting("backup.directory", file.join("below").to_str().unwrap());
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("it is told of", || operator.get("/admin").body.contains("the directory of backups"));
+    until("it is told of", || operator.get("/admin/system").body.contains("the directory of backups"));
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
         assert!(doctor(&world).contains("consents of 3 patients are suspended"));
         let served = Served::start(&world);
         let operator = served.operator(&world);
-        assert!(operator.get("/admin").body.contains("consents of 3 patients are suspended"));
+        assert!(operator.get("/admin/system").body.contains("consents of 3 patients are suspended"));
         // The operator knows of one withdrawal, confirms one patient, and then the rest.
         let withdrew = [("action", "withdrawn")];
         assert_eq!(operator.submit("/admin/restored", "/admin/restored", &withdrew).status, 303);

@@ -38,7 +38,7 @@ impl Stage {
         operator.fill("name", "operator");
         operator.fill("password", PASSWORD);
         operator.click_css("main button");
-        operator.see("Overview");
+        operator.see("Home");
         operator
     }
 
@@ -52,7 +52,7 @@ impl Stage {
         operator.click_css(&format!("[value='{HEART_RATE}']"));
         operator.click_css("[value=Oura]");
         operator.press("Save");
-        operator.see("Change a study");
+        operator.see("Nobody takes part in this study yet.");
         operator.go(&format!("{}/admin/patients/new", self.base));
         operator.fill("name", patient);
         operator.press(&format!("Sleep of {patient}"));

@@ -226,7 +226,7 @@ pub fn make_study(operator: &Visitor, name: &str) -> String {
     ];
     let made = operator.submit("/admin/studies/new", "/admin/studies/new", &fields);
     assert_eq!(made.status, 303, "{}", made.body);
-    between(made.location(), "/admin/studies/", "?").unwrap().to_owned()
+    made.location().strip_prefix("/admin/studies/").unwrap().to_owned()
 }
 
 /// A patient who is enrolled in a study; answers with the number.

@@ -1,53 +1,85 @@
-//! The download of a study's data set, on the page of the study.
+//! The page of a study's data, and the download of its data set.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use maud::{Markup, html};
+use maud::html;
 use tokio::sync::{Semaphore, mpsc};
 use warp::reply::Reply;
 
 use crate::app::state::App;
 use crate::app::study_data;
-use crate::common::failure::Failure;
+use crate::common::{failure::Failure, time::time_zone_or_utc};
 use crate::dataset::request::{Format, Request as DatasetRequest};
-use crate::model::study::StudyId;
-use crate::web::access::{CONFIRMED_STUDY, Confirmed, Staff, VisibleStudy};
-use crate::web::layout::{FormErrors, form};
+use crate::model::account::Role;
+use crate::store::people::download;
+use crate::web::access::{CONFIRMED_STUDY, Confirmed, VISIBLE_STUDY, VisibleStudy};
+use crate::web::admin::study::frame::render_study_page;
+use crate::web::layout::Column::Text;
+use crate::web::layout::{FormErrors, ago, form, local_text, table_head};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
-use crate::web::route::{Route, post};
+use crate::web::route::{Route, get, post};
 
 /// Data sets that are made at the same time: each reads the whole study.
 static RUNNING: Semaphore = Semaphore::const_new(2);
+/// Downloads that the page lists.
+const SHOWN: u32 = 10;
 /// Bytes of a chunk, and chunks that wait for a slow reader.
 const CHUNK: usize = 64 * 1024;
 const QUEUED_CHUNKS: usize = 2;
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![post("/admin/studies/{study}/data", CONFIRMED_STUDY, download)]
+    vec![
+        get("/admin/studies/{study}/data", VISIBLE_STUDY, show),
+        post("/admin/studies/{study}/data", CONFIRMED_STUDY, download),
+    ]
 }
 
-/// Renders the form that downloads the data set.
-pub(crate) fn render_form(study: StudyId, staff: &Staff) -> Markup {
-    let errors = FormErrors::default();
-    let since_help = "The number is in the README of an earlier download. Leave it empty for everything.";
-    html! {
-        h2 #data { "Data set" }
+async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
+    if !visible.may(Role::DataManager) {
+        return Err(Refusal::forbidden("Data managers of the study download its data."));
+    }
+    let (study, now, errors) = (visible.study().id, app.clock.now(), FormErrors::default());
+    let downloads = app.store.read(move |db| download::list(db, study, SHOWN)).await?;
+    // Whom an account of JHE may see changes at JHE, without a commit here.
+    let offered = if visible.staff().account().is_of_jhe() { &[] } else { downloads.as_slice() };
+    let zone = time_zone_or_utc(&visible.study().terms.time_zone);
+    let body = html! {
+        h2 { "Data set" }
         p.help {
-            "Tables for researchers, with a data dictionary. Participants appear under their study numbers. The audit records \
-             each download."
+            "Tables for researchers, with a data dictionary. Participants appear under their study numbers."
         }
-        (form(&format!("/admin/studies/{study}/data"), staff.token(), &html! {
+        (form(&format!("/admin/studies/{study}/data"), visible.staff().token(), &html! {
+            (errors.select("since", "Which data", "", &html! {
+                option value="" selected { "Everything" }
+                @for one in offered {
+                    option value=(one.last_commit) { "What arrived since " (local_text(&zone, one.at)) @if let Some(by) = &one.by { ", as " (by) " has it" } }
+                }
+            }))
             (errors.select("format", "Format", "Parquet is smaller and has types.", &html! {
                 option value="csv" selected { "CSV: for Excel, SPSS and R" }
                 option value="parquet" { "Parquet: for pandas, DuckDB and R" }
             }))
-            (errors.field("since", "Only what came after commit (optional)", since_help, "", "text"))
             div.actions { button type="submit" { "Download" } }
         }))
-    }
+        h2 { "Downloads" }
+        @if downloads.is_empty() { p.empty { "Nobody has downloaded these data yet." } } @else {
+            table {
+                (table_head(&[Text("When"), Text("Who"), Text("What")]))
+                tbody { @for one in &downloads { tr {
+                    th scope="row" data-label="When" { (ago(now, Some(one.at))) }
+                    td data-label="Who" { (one.by.as_deref().unwrap_or("command line")) }
+                    td data-label="What" {
+                        @match one.since { None => "everything", Some(since) => { "what arrived after commit " (since) } }
+                        " to commit " (one.last_commit)
+                    }
+                } } }
+            }
+        }
+    };
+    render_study_page(app, visible, "/data", None, body).await
 }
 
 async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy>) -> HandlerResult {

@@ -1,0 +1,117 @@
+//! A patient as the participant of one study.
+
+use crate::common::time::Timestamp;
+use crate::model::adherence::Participation;
+use crate::model::patient::PatientId;
+
+/// The state of a participant, as pages name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ParticipantState {
+    Sending,
+    /// Expected to send, and without new data.
+    Silent,
+    /// Has an open invitation, and has agreed to nothing yet.
+    Invited,
+    /// Agreed, without a connected device.
+    Agreed,
+    /// Neither invited nor agreed.
+    NotInvited,
+    Withdrawn,
+    Completed,
+}
+
+impl ParticipantState {
+    pub const ALL: &[Self] = &[
+        Self::Sending,
+        Self::Silent,
+        Self::Invited,
+        Self::Agreed,
+        Self::NotInvited,
+        Self::Withdrawn,
+        Self::Completed,
+    ];
+
+    /// Returns the name in addresses, on the command line and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Silent => "silent",
+            Self::Invited => "invited",
+            Self::Agreed => "agreed",
+            Self::NotInvited => "not-invited",
+            Self::Withdrawn => "withdrawn",
+            Self::Completed => "completed",
+        }
+    }
+
+    /// Returns the words for pages.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Sending => "Sending",
+            Self::Silent => "Silent",
+            Self::Invited => "Invited",
+            Self::Agreed => "Agreed, no device",
+            Self::NotInvited => "Not invited",
+            Self::Withdrawn => "Withdrawn",
+            Self::Completed => "Completed",
+        }
+    }
+}
+
+impl std::str::FromStr for ParticipantState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names = || Self::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
+        let found = Self::ALL.iter().copied().find(|state| state.as_str() == text);
+        found.ok_or_else(|| format!("give one of: {}", names()))
+    }
+}
+
+/// A participant with what a list shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participant {
+    pub patient: PatientId,
+    /// The number in the study.
+    pub number: String,
+    /// Empty where the account may see no names.
+    pub name: String,
+    /// IANA name or fixed offset.
+    pub time_zone: String,
+    pub newest: Option<Timestamp>,
+    /// The names of the connected providers, in order.
+    pub providers: Vec<String>,
+    /// OW no longer knows the linked user.
+    pub needs_relink: bool,
+    pub is_invited: bool,
+    /// The first consent to what the study asks for; none if there was none.
+    pub agreed: Option<Timestamp>,
+    /// The withdrawal of all of it; none if a consent is active.
+    pub withdrawn: Option<Timestamp>,
+    /// The first link to a user of OW.
+    pub linked: Option<Timestamp>,
+    /// The end of the collection window, if it has passed; not part of it.
+    pub completed: Option<Timestamp>,
+}
+
+impl Participant {
+    /// Returns the state; `is_silent` says whether the patient is among the silent ones.
+    pub fn state(&self, is_silent: bool) -> ParticipantState {
+        match self {
+            Self { withdrawn: Some(_), .. } => ParticipantState::Withdrawn,
+            Self { completed: Some(_), .. } => ParticipantState::Completed,
+            Self { agreed: None, is_invited: true, .. } => ParticipantState::Invited,
+            Self { agreed: None, .. } => ParticipantState::NotInvited,
+            _ if is_silent || self.needs_relink => ParticipantState::Silent,
+            // Linked on the command line: OW has not listed the devices yet.
+            _ if self.providers.is_empty() && self.newest.is_none() => ParticipantState::Agreed,
+            _ => ParticipantState::Sending,
+        }
+    }
+
+    /// Returns the time in which data are expected: from the consent and the first connection on.
+    pub fn participation(&self) -> Participation {
+        let began = self.agreed.zip(self.linked).map(|(agreed, linked)| agreed.max(linked));
+        Participation { began, withdrawn: self.withdrawn, completed: self.completed }
+    }
+}

@@ -1,0 +1,376 @@
+//! The first page of practitioners and operators: whether all is well, what needs somebody, and the studies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use maud::{Markup, html};
+use rusqlite::Connection;
+
+use crate::app::state::App;
+use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::config::settings::Settings;
+use crate::model::account::{Role, VisibleTo};
+use crate::model::adherence::{Adherence, DayState};
+use crate::model::participant::ParticipantState;
+use crate::model::patient::PatientId;
+use crate::model::silence::{Silence, SilenceCause};
+use crate::model::study::Study;
+use crate::store::operations::{patient_status, silence};
+use crate::store::people::{participant, study, visibility};
+use crate::store::privacy::restored as restored_store;
+use crate::store::{engine::setting, error::StoreError, samples::data_hours};
+use crate::web::access::{STAFF, Staff};
+use crate::web::admin::staff::{no_patients_text, record_view, render_staff_page};
+use crate::web::admin::study::participants::render_state;
+use crate::web::icon::{Icon, coloured, icon};
+use crate::web::layout::{ago, count, notice};
+use crate::web::route::{Route, get};
+use crate::web::{request::Request, response::HandlerResult};
+
+/// Patients that *Needs attention* lists; a link leads to the others.
+const SHOWN: usize = 12;
+/// Studies with a card; a link leads to the others.
+const CARDS: u32 = 24;
+/// Bars of a card, a day each, and the days among them whose share is told.
+const BARS: usize = 14;
+const SHARE_DAYS: usize = 7;
+const DAY: Duration = Duration::from_hours(24);
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin", STAFF, show)]
+}
+
+async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
+    let (now, visible_to) = (app.clock.now(), staff.visible_to());
+    let overview = app.store.read(move |db| Overview::load(db, visible_to, now)).await?;
+    record_view(app, staff, "home.view", None).await?;
+    let parts = list_parts(app, staff, &overview);
+    let done = if request.query.get("done") == "password" { "Your password is set." } else { "" };
+    let body = html! {
+        h1 { "Home" }
+        (notice(done))
+        (render_band(&overview, parts.first()))
+        @if !parts.is_empty() || !overview.attention.is_empty() {
+            h2 { "Needs attention " span.fine { (parts.len() + overview.silent.len()) } }
+            ul.todo.panel {
+                @for part in &parts { (part.render()) }
+                @for one in &overview.attention { (one.render(now)) }
+            }
+            @if overview.silent.len() > overview.attention.len() {
+                p { a href="/admin/patients?silent=1" { "All " (overview.silent.len()) " silent patients" } }
+            }
+        }
+        (render_studies(&overview, staff))
+    };
+    Ok(render_staff_page(app, staff, "/admin", "Home", &body))
+}
+
+/// The stored data of the page. It reads rows of patients and counters, never samples.
+struct Overview {
+    settings: Settings,
+    silent: BTreeMap<PatientId, Silence>,
+    /// The silent patients that the page lists, the longest silence first.
+    attention: Vec<SilentPatient>,
+    cards: Vec<StudyCard>,
+    has_more_studies: bool,
+    /// Patients who are expected to send.
+    expected: usize,
+    /// Patients whose consents a restore has suspended.
+    suspended: i64,
+}
+
+struct SilentPatient {
+    id: PatientId,
+    label: String,
+    studies: String,
+    silence: Silence,
+}
+
+struct StudyCard {
+    study: Study,
+    states: BTreeMap<ParticipantState, usize>,
+    /// The share of the expected hours of each day in per cent; none where nothing was expected.
+    days: Vec<Option<u32>>,
+    /// The same over the last days; none if nothing was expected.
+    share: Option<u32>,
+}
+
+impl Overview {
+    fn load(db: &Connection, visible_to: VisibleTo, now: Timestamp) -> Result<Self, StoreError> {
+        let settings = setting::read_all(db)?;
+        let silent = silence::list(db, visible_to, settings.silence_after(), now)?;
+        let mut studies = study::list(db, visible_to, Role::Viewer, 0, CARDS + 1)?;
+        let has_more_studies = studies.len() > CARDS as usize;
+        studies.truncate(CARDS as usize);
+        let mut senders = BTreeSet::new();
+        let mut cards = Vec::with_capacity(studies.len());
+        for study in studies {
+            cards.push(StudyCard::load(db, study, &silent, &mut senders, now)?);
+        }
+        // Patients without a study are the operators' only.
+        if visible_to == VisibleTo::Everybody {
+            senders.extend(patient_status::list_polled(db)?);
+        }
+        let mut order: Vec<(&PatientId, &Silence)> = silent.iter().collect();
+        order.sort_by_key(|(_, silence)| silence.since);
+        let describe = |(&id, &silence): (&PatientId, &Silence)| {
+            let studies = study::list_visible_of_patient(db, visible_to, id)?;
+            let names: Vec<&str> = studies.iter().map(|one| one.terms.name.as_str()).collect();
+            let label = visibility::find_patient_label(db, visible_to, id)?;
+            Ok(SilentPatient { id, label, studies: names.join(", "), silence })
+        };
+        let attention = order.into_iter().take(SHOWN).map(describe).collect::<Result<_, StoreError>>()?;
+        let suspended = restored_store::count_suspended(db)?;
+        let expected = senders.union(&silent.keys().copied().collect()).count();
+        Ok(Self { settings, silent, attention, cards, has_more_studies, expected, suspended })
+    }
+}
+
+impl StudyCard {
+    fn load(
+        db: &Connection,
+        study: Study,
+        silent: &BTreeMap<PatientId, Silence>,
+        senders: &mut BTreeSet<PatientId>,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let from = now.minus(DAY * 16);
+        let hours = data_hours::list(db, study.id, None, from, now.plus(DAY))?;
+        let (mut states, mut days) = (BTreeMap::new(), [(0, 0); BARS]);
+        for one in participant::list(db, study.id, false, now)? {
+            let state = one.state(silent.contains_key(&one.patient));
+            *states.entry(state).or_default() += 1;
+            if matches!(state, ParticipantState::Sending | ParticipantState::Silent) {
+                senders.insert(one.patient);
+            }
+            let Some(data) = hours.get(&one.patient).filter(|_| one.agreed.is_some()) else { continue };
+            let zone = time_zone_or_utc(&one.time_zone);
+            let today = now.to_jiff().map(|now| zone.to_datetime(now).date()).unwrap_or_default();
+            let first = today.saturating_sub(jiff::Span::new().days(13));
+            let row = Adherence::of(data, one.participation(), &zone, first, BARS, now);
+            for (place, day) in row.days.iter().enumerate() {
+                let found = match day {
+                    DayState::Hours(hours) => (*hours).min(24),
+                    DayState::Silent => 0,
+                    _ => continue,
+                };
+                let expected = if place + 1 == BARS { row.last_expected } else { 24 };
+                days[place] = (days[place].0 + found, days[place].1 + expected);
+            }
+        }
+        let share = |(hours, expected): (u32, u32)| (expected > 0).then(|| (hours * 100 / expected).min(100));
+        let last = days[BARS - SHARE_DAYS..].iter().fold((0, 0), |sum, day| (sum.0 + day.0, sum.1 + day.1));
+        Ok(Self { study, states, days: days.into_iter().map(share).collect(), share: share(last) })
+    }
+
+    fn render(&self) -> Markup {
+        let href = format!("/admin/studies/{}", self.study.id);
+        let participants: usize = self.states.values().sum();
+        let others =
+            |state: &ParticipantState| !matches!(state, ParticipantState::Sending | ParticipantState::Silent);
+        let rest: Vec<String> = self
+            .states
+            .iter()
+            .filter(|(state, _)| others(state))
+            .map(|(state, count)| format!("{count} {}", state.label().to_lowercase()))
+            .collect();
+        html! {
+            li {
+                div.heading {
+                    h3 { a href=(href) { (self.study.terms.name) } }
+                    span.fine { (count(i64::try_from(participants).unwrap_or(i64::MAX))) " participants" }
+                }
+                p.actions {
+                    @for wanted in [ParticipantState::Sending, ParticipantState::Silent] {
+                        @if let Some(number) = self.states.get(&wanted) {
+                            a.state.plain href={ (href) "?state=" (wanted.as_str()) } { (number) " " (render_state(wanted)) }
+                        }
+                    }
+                }
+                @if !rest.is_empty() { p.fine { (rest.join(" · ")) } }
+                @match self.share {
+                    Some(share) => {
+                        p { span.figure { (share) "\u{a0}%" } " " span.fine { "of the expected data in 7 days" } }
+                        (render_bars(&self.days))
+                    }
+                    None => p.fine { "No data are expected yet." },
+                }
+            }
+        }
+    }
+}
+
+/// Renders the shares of the last days as bars.
+fn render_bars(days: &[Option<u32>]) -> Markup {
+    html! {
+        svg.days-bars viewBox="0 0 140 32" preserveAspectRatio="none" role="img" aria-label="Share of the expected data of each day, the last one today" {
+            @for (place, share) in days.iter().enumerate() {
+                @let share = share.unwrap_or(0);
+                @let height = (share * 32 / 100).max(1);
+                rect .low[share < 60] x=(place * 10) y=(32 - height) width="8" height=(height) {}
+            }
+        }
+        p.fine { "Each bar is a day, the last one today." }
+    }
+}
+
+/// A part of the installation that somebody has to look after.
+struct Part {
+    /// Nothing comes in because of it.
+    stops_data: bool,
+    what: String,
+    cause: String,
+    /// The address and the words of the action.
+    action: Option<(&'static str, &'static str)>,
+}
+
+impl Part {
+    fn render(&self) -> Markup {
+        let (shape, kind) = if self.stops_data { (Icon::Cross, "bad") } else { (Icon::Triangle, "warn") };
+        html! {
+            li {
+                (coloured(shape, kind))
+                div { b { (self.what) } p { (self.cause) } }
+                @if let Some((href, words)) = self.action { a.button.quiet href=(href) { (words) } }
+            }
+        }
+    }
+}
+
+impl SilentPatient {
+    fn render(&self, now: Timestamp) -> Markup {
+        let words = match self.silence.cause {
+            SilenceCause::UserGone | SilenceCause::LinkRevoked => "Send a new link",
+            _ => "See the patient",
+        };
+        html! {
+            li {
+                (coloured(Icon::Flat, "warn"))
+                div {
+                    a href={ "/admin/patients/" (self.id) } { b { (self.label) } }
+                    " " span.fine { "silent, last data " (ago(now, Some(self.silence.since))) @if !self.studies.is_empty() { " · " (self.studies) } }
+                    p { (self.silence.cause.remedy()) }
+                }
+                a.button.quiet href={ "/admin/patients/" (self.id) "#invite" } { (words) span.hidden { ", " (self.label) } }
+            }
+        }
+    }
+}
+
+/// Lists the parts that need somebody. Those that stop the data come first. Causes that only operators can mend are told
+/// to the others in one sentence.
+fn list_parts(app: &App, staff: &Staff, overview: &Overview) -> Vec<Part> {
+    let (config, is_operator) = (app.live.config(), staff.may(Role::Operator));
+    let mut parts = Vec::new();
+    let mut add = |stops_data, what: &str, cause: String, action| {
+        parts.push(Part { stops_data, what: what.to_owned(), cause, action });
+    };
+    let settings_page = is_operator.then_some(("/admin/settings#module.ow", "Switch it on"));
+    if !overview.settings.is_on() {
+        add(true, "The sync is switched off", "Nothing arrives while it is off.".to_owned(), settings_page);
+    }
+    if config.ow_api_url.is_none() || config.ow_api_key.is_none() {
+        let cause = "OW_API_URL / OW_API_KEY not configured: set both and restart, or reload with SIGHUP.";
+        add(true, "Open Wearables is not configured", cause.to_owned(), None);
+    }
+    if let Some(refusal) = app.ow_status.refusal() {
+        let cause = format!(
+            "OW refuses the key: {refusal}. Nothing is lost: with a valid key, the next sync reads everything. Make a new \
+             key in OW’s admin pages, set OW_API_KEY, and restart the daemon, or reload it with SIGHUP."
+        );
+        add(true, "Open Wearables refuses the key", cause, None);
+    }
+    if !is_operator {
+        return parts;
+    }
+    let system = Some(("/admin/system", "See System"));
+    let ticks = app.ticker.state();
+    if ticks.failed && parts_are_quiet(app, overview) {
+        let outcome = ticks.outcome.unwrap_or_default();
+        add(true, "The last sync could not run", format!("{outcome}."), system);
+    }
+    if let Some(error) = app.backup_status.state().error {
+        add(false, "The last backup failed", error, system);
+    }
+    if overview.suspended > 0 {
+        let cause = format!(
+            "A backup was restored. The consents of {} patients are suspended, because a withdrawal since the backup may be \
+             lost: nothing of theirs is read.",
+            overview.suspended
+        );
+        add(false, "Consents are suspended", cause, Some(("/admin/restored", "Confirm the consents")));
+    }
+    if let Some(error) = app.export_status.last().and_then(|last| last.error) {
+        add(
+            false,
+            "JHE does not take the data",
+            format!("{error}. Nothing is lost: it is sent again."),
+            system,
+        );
+    }
+    parts
+}
+
+/// Returns true if nothing else explains that no sync runs.
+fn parts_are_quiet(app: &App, overview: &Overview) -> bool {
+    let config = app.live.config();
+    overview.settings.is_on()
+        && config.ow_api_url.is_some()
+        && config.ow_api_key.is_some()
+        && app.ow_status.refusal().is_none()
+}
+
+/// Renders the state of everything in one sentence.
+fn render_band(overview: &Overview, first: Option<&Part>) -> Markup {
+    let (silent, expected) = (overview.silent.len(), overview.expected);
+    let stopped = first.filter(|part| part.stops_data);
+    let (kind, shape) = match (stopped, silent) {
+        (Some(_), _) => ("bad", Icon::Cross),
+        (None, 1..) => ("warn", Icon::Triangle),
+        (None, 0) => ("good", Icon::Tick),
+    };
+    html! {
+        section class={ "band " (kind) } aria-label="State" {
+            (icon(shape))
+            div {
+                h2 {
+                    @match (stopped, silent, expected) {
+                        (Some(_), 0, _) => "No data come in",
+                        (Some(_), silent, expected) => { "No data come in, and " (silent) " of " (expected) " patients are silent" }
+                        (None, 0, 0) => "Nobody sends data yet",
+                        (None, 0, 1) => "The one patient sends data",
+                        (None, 0, expected) => { "All " (expected) " patients send data" }
+                        (None, silent, expected) => { (silent) " of " (expected) " patients stopped sending" }
+                    }
+                }
+                @if let Some(part) = stopped { p { (part.what) ". " (part.cause) } }
+                @else if silent == 0 && expected > 0 { p { "Their newest data are less than " (overview.settings.text("silence.after")) " old." } }
+            }
+            @if let Some((href, words)) = stopped.and_then(|part| part.action) { a.button href=(href) { (words) } }
+        }
+    }
+}
+
+fn render_studies(overview: &Overview, staff: &Staff) -> Markup {
+    html! {
+        div.heading {
+            h2 { "Studies" }
+            @if staff.may(Role::Operator) { a.button.quiet href="/admin/studies/new" { "Add a study" } }
+        }
+        @if overview.cards.is_empty() {
+            div.empty {
+                p { (no_patients_text(staff)) }
+                @if staff.may(Role::Operator) {
+                    ol {
+                        li { a href="/admin/studies/new" { "Add a study" } ": what it asks for, and why" }
+                        li { "Add participants on the page of the study" }
+                        li { "Send each the link that invites" }
+                    }
+                }
+            }
+        } @else {
+            ul.cards { @for card in &overview.cards { (card.render()) } }
+            @if overview.has_more_studies { p { a href="/admin/studies" { "All studies" } } }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The pages of one study.
+
+pub(crate) mod adherence;
+pub(crate) mod data;
+pub(crate) mod frame;
+pub(crate) mod participants;

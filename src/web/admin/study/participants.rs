@@ -1,0 +1,312 @@
+//! The participants of a study: states, newest data, hours of data, and the next action.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use crate::app::state::App;
+use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::model::account::Role;
+use crate::model::adherence::{Adherence, DayHours, DayState};
+use crate::model::participant::{Participant, ParticipantState};
+use crate::model::patient::PatientId;
+use crate::model::silence::Silence;
+use crate::store::operations::silence;
+use crate::store::people::participant;
+use crate::store::{engine::setting, samples::data_hours};
+use crate::web::access::{VISIBLE_STUDY, VisibleStudy};
+use crate::web::admin::staff::record_view;
+use crate::web::admin::study::frame::render_study_page;
+use crate::web::icon::{Icon, state};
+use crate::web::layout::{ago, count};
+use crate::web::request::Request;
+use crate::web::response::HandlerResult;
+use crate::web::route::{Route, get};
+
+/// Participants on one page.
+const ROWS: usize = 50;
+/// A day more on both ends: participants live in other zones.
+const DAY: Duration = Duration::from_hours(24);
+/// Days of the column with hours of data, today included.
+const DAYS: usize = 7;
+
+pub(crate) fn routes() -> Vec<Route> {
+    vec![get("/admin/studies/{study}", VISIBLE_STUDY, show)]
+}
+
+/// The order of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Number,
+    State,
+    /// The oldest data first.
+    Newest,
+    /// The fewest hours first.
+    Hours,
+}
+
+impl Sort {
+    const ALL: &[(Self, &'static str, &'static str)] = &[
+        (Self::Number, "number", "Participant"),
+        (Self::State, "state", "State"),
+        (Self::Newest, "newest", "Last data"),
+        (Self::Hours, "hours", "Hours of data, 7 days"),
+    ];
+
+    fn parse(text: &str) -> Self {
+        Self::ALL.iter().find(|(_, name, _)| *name == text).map_or(Self::Number, |(sort, ..)| *sort)
+    }
+
+    fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(sort, ..)| *sort == self).map_or("", |(_, name, _)| name)
+    }
+}
+
+/// One row of the list.
+struct Row {
+    participant: Participant,
+    state: ParticipantState,
+    silence: Option<Silence>,
+    week: Adherence,
+}
+
+/// The part of the list that the address asks for.
+struct Wanted {
+    state: Option<ParticipantState>,
+    search: String,
+    sort: Sort,
+    /// From 1.
+    page: usize,
+}
+
+impl Wanted {
+    fn parse(request: &Request) -> Self {
+        Self {
+            state: request.query.get("state").parse().ok(),
+            search: request.query.get("search").to_owned(),
+            sort: Sort::parse(request.query.get("sort")),
+            page: request.query.number("page").and_then(|page| page.try_into().ok()).unwrap_or(1).max(1),
+        }
+    }
+
+    /// Returns the address of the same list with another state, order or page.
+    fn link(&self, state: Option<ParticipantState>, sort: Sort, page: usize) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::from("?"));
+        if let Some(state) = state {
+            query.append_pair("state", state.as_str());
+        }
+        if !self.search.is_empty() {
+            query.append_pair("search", &self.search);
+        }
+        if sort != Sort::Number {
+            query.append_pair("sort", sort.as_str());
+        }
+        if page > 1 {
+            query.append_pair("page", &page.to_string());
+        }
+        query.finish()
+    }
+
+    fn matches(&self, row: &Row) -> bool {
+        let search = self.search.to_lowercase();
+        let has = |text: &str| text.to_lowercase().contains(&search);
+        let one = &row.participant;
+        self.state.is_none_or(|state| state == row.state)
+            && (search.is_empty()
+                || has(&one.number)
+                || has(&one.name)
+                || one.providers.iter().any(|name| has(name)))
+    }
+}
+
+async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
+    let (staff, study, now) = (visible.staff(), visible.study().id, app.clock.now());
+    let (with_names, visible_to) = (visible.may(Role::Coordinator), staff.visible_to());
+    let read = move |db: &_| {
+        let after = setting::read_all(db)?.silence_after();
+        let week = now.minus(DAY * 8);
+        Ok((
+            participant::list(db, study, with_names, now)?,
+            silence::list(db, visible_to, after, now)?,
+            data_hours::list(db, study, None, week, now.plus(DAY))?,
+        ))
+    };
+    let (participants, silent, hours) = app.store.read(read).await?;
+    record_view(app, staff, "participants.view", None).await?;
+    let rows = make_rows(participants, &silent, &hours, now);
+    let wanted = Wanted::parse(request);
+    let body = render(visible, &rows, &wanted, now);
+    let action = (visible.may_change()).then(|| {
+        html! { a.button href={ "/admin/patients/new?study=" (study) } { "Add a participant" } }
+    });
+    render_study_page(app, visible, "", action, body).await
+}
+
+fn make_rows(
+    participants: Vec<Participant>,
+    silent: &BTreeMap<PatientId, Silence>,
+    hours: &BTreeMap<PatientId, DayHours>,
+    now: Timestamp,
+) -> Vec<Row> {
+    let nothing = DayHours::default();
+    let row = |participant: Participant| {
+        let silence = silent.get(&participant.patient).copied();
+        let zone = time_zone_or_utc(&participant.time_zone);
+        let today = now.to_jiff().map(|now| zone.to_datetime(now).date()).unwrap_or_default();
+        let first = today.saturating_sub(jiff::Span::new().days(6));
+        let data = hours.get(&participant.patient).unwrap_or(&nothing);
+        let week = Adherence::of(data, participant.participation(), &zone, first, DAYS, now);
+        Row { state: participant.state(silence.is_some()), participant, silence, week }
+    };
+    participants.into_iter().map(row).collect()
+}
+
+fn render(visible: &VisibleStudy, rows: &[Row], wanted: &Wanted, now: Timestamp) -> Markup {
+    let mut shown: Vec<&Row> = rows.iter().filter(|row| wanted.matches(row)).collect();
+    match wanted.sort {
+        Sort::Number => {}
+        Sort::State => shown.sort_by_key(|row| row.state),
+        Sort::Newest => shown.sort_by_key(|row| row.participant.newest),
+        Sort::Hours => shown.sort_by_key(|row| if row.week.expected > 0 { row.week.hours } else { u32::MAX }),
+    }
+    let pages = shown.len().div_ceil(ROWS).max(1);
+    let page = wanted.page.min(pages);
+    let first = (page - 1) * ROWS;
+    let part = shown.iter().skip(first).take(ROWS);
+    html! {
+        div.heading {
+            (render_filter(rows, wanted))
+            form.search role="search" method="get" {
+                label.hidden for="search" { "Number, name or device" }
+                input id="search" name="search" type="search" placeholder="Number, name or device" value=(wanted.search);
+                @if let Some(state) = wanted.state { input type="hidden" name="state" value=(state.as_str()); }
+                button.quiet type="submit" { "Search" }
+            }
+        }
+        @if rows.is_empty() {
+            div.empty {
+                p { "Nobody takes part in this study yet." }
+                @if visible.may_change() { p { a.button href={ "/admin/patients/new?study=" (visible.study().id) } { "Add a participant" } } }
+            }
+        } @else if shown.is_empty() {
+            p.empty { "Nobody fits this search. " a href="?" { "Show all" } }
+        } @else {
+            table.list {
+                thead { tr {
+                    @for (sort, _, name) in Sort::ALL {
+                        th scope="col" aria-sort=[(*sort == wanted.sort).then_some("ascending")] {
+                            a href=(wanted.link(wanted.state, *sort, 1)) { (name) @if *sort == wanted.sort { " ↑" } }
+                        }
+                    }
+                    th scope="col" { "Device" }
+                    th scope="col" { "Time zone" }
+                    th scope="col" { "Next action" }
+                } }
+                tbody { @for row in part { (render_row(row, visible, now)) } }
+            }
+            (render_pages(&shown, rows, wanted, page, pages))
+        }
+    }
+}
+
+fn render_filter(rows: &[Row], wanted: &Wanted) -> Markup {
+    let mut counts = BTreeMap::<ParticipantState, usize>::new();
+    for row in rows {
+        *counts.entry(row.state).or_default() += 1;
+    }
+    html! {
+        nav.chips aria-label="Filter by state" { ul {
+            li { a href=(wanted.link(None, wanted.sort, 1)) aria-current=[wanted.state.is_none().then_some("true")] {
+                "All " span.fine { (rows.len()) }
+            } }
+            @for (state, count) in counts {
+                li { a href=(wanted.link(Some(state), wanted.sort, 1)) aria-current=[(wanted.state == Some(state)).then_some("true")] {
+                    (state.label()) " " span.fine { (count) }
+                } }
+            }
+        } }
+    }
+}
+
+fn render_row(row: &Row, visible: &VisibleStudy, now: Timestamp) -> Markup {
+    let one = &row.participant;
+    html! {
+        tr {
+            th.first scope="row" {
+                a href={ "/admin/patients/" (one.patient) } { (one.number) }
+                @if !one.name.is_empty() { " " span.fine { (one.name) } }
+            }
+            td.right { (render_state(row.state)) }
+            td.second { (ago(now, one.newest)) }
+            td.right { @if row.week.expected > 0 { (render_week(&row.week)) } @else { span.fine { "–" } } }
+            td.third { @if one.providers.is_empty() { span.fine { "none yet" } } @else { (one.providers.join(", ")) } }
+            td.wide { (one.time_zone) }
+            td.third { (render_action(row, visible)) }
+        }
+    }
+}
+
+pub(crate) fn render_state(of: ParticipantState) -> Markup {
+    let (kind, shape) = match of {
+        ParticipantState::Sending => ("good", Icon::Tick),
+        ParticipantState::Silent => ("warn", Icon::Flat),
+        ParticipantState::Invited => ("info", Icon::Letter),
+        ParticipantState::Agreed => ("info", Icon::Pen),
+        ParticipantState::NotInvited => ("idle", Icon::Clock),
+        ParticipantState::Withdrawn => ("idle", Icon::Stop),
+        ParticipantState::Completed => ("idle", Icon::Flag),
+    };
+    state(kind, shape, of.label())
+}
+
+/// Renders the hours of each day as bars, and their sum.
+fn render_week(week: &Adherence) -> Markup {
+    html! {
+        svg.week viewBox="0 0 84 20" aria-hidden="true" {
+            @for (place, day) in week.days.iter().enumerate() {
+                @let hours = if let DayState::Hours(hours) = day { (*hours).min(24) } else { 0 };
+                @let height = (hours * 20 / 24).max(1);
+                rect .none[hours == 0] x=(place * 12) y=(20 - height) width="9" height=(height) {}
+            }
+        }
+        " " span.nowrap { (week.hours) "\u{a0}h" }
+    }
+}
+
+fn render_action(row: &Row, visible: &VisibleStudy) -> Markup {
+    let href = |part: &str| format!("/admin/patients/{}{part}", row.participant.patient);
+    html! {
+        @if visible.may_change() {
+            @match row.state {
+                ParticipantState::NotInvited => a.button.quiet href=(href("#invite")) { "Invite" },
+                ParticipantState::Agreed => a.button.quiet href=(href("#invite")) { "Send a new link" },
+                _ => {}
+            }
+        }
+        @if let Some(silence) = &row.silence { span.fine { (silence.cause.label()) } }
+    }
+}
+
+fn render_pages(shown: &[&Row], rows: &[Row], wanted: &Wanted, page: usize, pages: usize) -> Markup {
+    let (first, last) = ((page - 1) * ROWS + 1, (page * ROWS).min(shown.len()));
+    let sum = |of: fn(&Adherence) -> u32| rows.iter().map(|row| i64::from(of(&row.week))).sum::<i64>();
+    let (hours, expected) = (sum(|week| week.hours), sum(|week| week.expected));
+    html! {
+        div.heading {
+            p.fine {
+                (first) " to " (last) " of " (shown.len())
+                @if expected > 0 {
+                    " · " (count(hours)) " hours of data in 7 days, " ((hours * 100 / expected).min(100)) "\u{a0}% of what is expected"
+                }
+            }
+            @if pages > 1 {
+                nav.actions aria-label="Pages" {
+                    @if page > 1 { a.button.quiet rel="prev" href=(wanted.link(wanted.state, wanted.sort, page - 1)) { "Previous" } }
+                    span.fine { "Page " (page) " of " (pages) }
+                    @if page < pages { a.button.quiet rel="next" href=(wanted.link(wanted.state, wanted.sort, page + 1)) { "Next" } }
+                }
+            }
+        }
+    }
+}
