@@ -28,7 +28,7 @@ const MARKER_FILE: &str = "demonstration";
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Number of simulated patients
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100))]
     patients: u32,
 }
 
@@ -66,10 +66,16 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
         arguments.patients,
         sign_in_link::first_operator_url(&daemon.app).await?.as_deref(),
     )?;
+    let mut leaving = devices.leaving();
     let ticker = async {
         let mut next = Instant::now();
         while !cancel.is_cancelled() {
             daemon.tick().await;
+            if let Err(failure) =
+                patients::withdraw(&daemon.app.store, std::mem::take(&mut leaving), session.clock.now()).await
+            {
+                tracing::warn!("{failure}");
+            }
             next = daemon.next_tick_after(next);
             tokio::select! {
                 () = cancel.cancelled() => return,
@@ -117,6 +123,7 @@ async fn prepare_store(store: &Store) -> Result<(), Failure> {
     let write = |db: &rusqlite::Connection| {
         code::seed(db)?;
         setting::set(db, "module.ow", "true")?;
+        setting::set(db, "ow.first_connect_window", "30d")?;
         setting::set(db, "ow.poll_interval", POLL_INTERVAL)
     };
     Ok(store.write(write).await?)
@@ -160,7 +167,8 @@ fn announce(
         None => print_line(format_args!("Open http://{address}/admin in a browser, and sign in as before."))?,
     }
     print_line(
-        "Then add a study, add a patient, invite, and open the link in a private window. Ctrl-C ends it.",
+        "The study “Sleep and Heart” has 30 days of data. Invite somebody, and open the link in a private window. Ctrl-C \
+         ends it.",
     )?;
     print_line("")?;
     // The full path: with `cargo run` the program is below target/, where no shell looks for it.

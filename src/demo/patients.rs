@@ -1,20 +1,34 @@
-//! The simulated patients. Each shows something that happens to real ones.
+//! The study of the demonstration and its simulated participants. Each shows something that happens to real ones.
 
 use std::time::Duration;
 
+use crate::app::invite;
 use crate::common::{failure::Failure, time::Timestamp};
+use crate::model::account::{Actor, Role, VisibleTo};
 use crate::model::catalog::series;
-use crate::model::patient::{OwUser, PatientRef};
+use crate::model::patient::{OwUser, PatientId, PatientRef};
+use crate::model::study::{StudyId, Terms};
+use crate::secrets::token::{Token, TokenHash};
 use crate::simulator::vitals::compute_vitals;
 use crate::simulator::{fault::Fault, ring::heart_rate_at, samples_table::Row, simulated_ow::SimulatedOw};
 use crate::store::people::consent::{self, GrantBasis, WithdrawFrom};
 use crate::store::people::patient::{self, NewPatient, Relink};
+use crate::store::people::study;
 use crate::store::{engine::store::Store, error::StoreError, samples::code};
 
-/// The interval of a real ring, for the data from before the demonstration.
+/// The interval of a real ring, for the last hours before the demonstration.
 const STEP: Duration = Duration::from_mins(5);
-/// The length of that data.
-const HISTORY: Duration = Duration::from_hours(36);
+const RECENT: Duration = Duration::from_hours(36);
+/// The interval before that: it shows the same days and is read sooner.
+const OLD_STEP: Duration = Duration::from_mins(20);
+/// The length of the data from before the demonstration.
+const HISTORY: Duration = Duration::from_hours(30 * 24);
+const DAY: Duration = Duration::from_hours(24);
+/// The days without data of a ring that lay in a drawer, counted back from now.
+const GAP: (u32, u32) = (12, 9);
+/// Days since the data of the silent participant ended, and since the withdrawal.
+const SILENT_FOR: u32 = 4;
+const WITHDRAWN_FOR: u32 = 8;
 /// The interval during the demonstration, short enough to watch.
 const LIVE_STEP: Duration = Duration::from_secs(3);
 
@@ -35,17 +49,32 @@ enum Behaviour {
     Corrected,
     /// OW answers with errors from time to time.
     Troubled,
+    /// The ring was not worn for some days.
+    Gap,
+    /// The ring has not been worn for some days.
+    Silent,
+    /// One sample is no measurement.
+    Rejected,
     /// The patient has withdrawn consent.
     Withdrawn,
+    /// The patient has an invitation and has not opened it.
+    Invited,
 }
 
-/// The behaviours in turn, each with the patient's name.
-const BEHAVIOURS: [(Behaviour, &str); 5] = [
-    (Behaviour::Steady, "Steady ring"),
-    (Behaviour::Late, "Late ring"),
-    (Behaviour::Corrected, "Corrected ring"),
-    (Behaviour::Troubled, "Troubled ring"),
-    (Behaviour::Withdrawn, "Withdrawn"),
+/// The behaviours in turn, each with an invented name.
+const BEHAVIOURS: [(Behaviour, &str); 12] = [
+    (Behaviour::Steady, "Ines Quintero"),
+    (Behaviour::Late, "Oskar Wendelin"),
+    (Behaviour::Corrected, "Bao Lieu"),
+    (Behaviour::Troubled, "Noor Castellan"),
+    (Behaviour::Gap, "Teodor Lindahl"),
+    (Behaviour::Silent, "Marisol Vega"),
+    (Behaviour::Rejected, "Ellery Fontaine"),
+    (Behaviour::Withdrawn, "Dmitri Halloran"),
+    (Behaviour::Invited, "Celeste Mbeki"),
+    (Behaviour::Steady, "Precious Adeyemi"),
+    (Behaviour::Steady, "Gwendolyn Ashby"),
+    (Behaviour::Steady, "Hiroto Sandoval"),
 ];
 
 #[derive(Debug)]
@@ -62,47 +91,101 @@ struct SimulatedPatient {
 #[derive(Debug)]
 pub(crate) struct SimulatedDevices {
     patients: Vec<SimulatedPatient>,
+    /// Those who withdraw once their data are read.
+    leaving: Vec<PatientId>,
     round: u32,
 }
 
-/// Adds patients here and at OW, with data from before the demonstration.
+/// Adds a study and its participants here and at OW, with data from before the demonstration. A store that a
+/// demonstration left keeps its study.
 pub(crate) async fn enroll(
     sim: &SimulatedOw,
     store: &Store,
     count: u32,
     now: Timestamp,
 ) -> Result<SimulatedDevices, Failure> {
-    let mut patients = Vec::new();
+    let began = now.minus(HISTORY);
+    let study = store.write(move |db| insert_study(db, began)).await?;
+    let (mut patients, mut leaving) = (Vec::new(), Vec::new());
     for (number, (behaviour, name)) in (1..=count).zip(BEHAVIOURS.into_iter().cycle()) {
         let user = sim.add_user();
         let link =
             user.parse::<OwUser>().map_err(|error| Failure::failed(error, "report it with this text"))?;
-        store.write(move |db| insert(db, format!("{name} {number}"), &link, behaviour, now)).await?;
-        patients.push(SimulatedPatient::begin(user, u64::from(number), behaviour, sim, now));
+        let invitation = Token::generate()?.hash();
+        let write = move |db: &_| insert(db, name.to_owned(), &link, (study, behaviour), invitation, now);
+        let id = store.write(write).await?;
+        if behaviour == Behaviour::Withdrawn {
+            leaving.push(id);
+        }
+        if behaviour != Behaviour::Invited {
+            patients.push(SimulatedPatient::begin(user, u64::from(number), behaviour, sim, now));
+        }
     }
-    Ok(SimulatedDevices { patients, round: 0 })
+    Ok(SimulatedDevices { patients, leaving, round: 0 })
+}
+
+fn insert_study(db: &rusqlite::Connection, began: Timestamp) -> Result<StudyId, StoreError> {
+    if let Some(known) = study::list(db, VisibleTo::Everybody, Role::Viewer, 0, 1)?.first() {
+        return Ok(known.id);
+    }
+    let common = code::list_deliverable(db)?.into_iter().filter(|scope| series::is_common(&scope.code));
+    let terms = Terms {
+        name: "Sleep and Heart".to_owned(),
+        organization: "Lakemoor Sleep Lab".to_owned(),
+        purpose: "We want to learn how sleep and the heart belong together. For 90 days we look at what your ring \
+                  measures: your heart rate, your sleep and your steps. Your data stay with the people of the study, \
+                  under a number instead of your name."
+            .to_owned(),
+        contact: "Ada Example, +1 555 0100, ada@example.org".to_owned(),
+        scopes: common.collect(),
+        data_sources: vec!["Oura".to_owned(), "Garmin".to_owned()],
+        time_zone: "UTC".to_owned(),
+    };
+    study::insert(db, &terms, began)
 }
 
 fn insert(
     db: &rusqlite::Connection,
     name: String,
     link: &OwUser,
-    behaviour: Behaviour,
+    (study, behaviour): (StudyId, Behaviour),
+    invitation: TokenHash,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let id = patient::insert(db, &NewPatient { name, email: None, time_zone: None }, now)?;
-    let patient = patient::find(db, PatientRef::Own(id))?;
-    patient::link(db, &patient, link, Relink::Unspecified, now)?;
-    for scope in code::list_deliverable(db)?.into_iter().filter(|scope| series::is_common(&scope.code)) {
-        consent::grant(db, id, &scope.code, GrantBasis::default(), now)?;
-        if behaviour == Behaviour::Withdrawn {
-            consent::withdraw(db, id, &scope.code, WithdrawFrom::Everything, now)?;
-        }
+) -> Result<PatientId, StoreError> {
+    let began = now.minus(HISTORY);
+    let id = patient::insert(db, &NewPatient { name, email: None, time_zone: None }, began)?;
+    study::enrol(db, study, id, began)?;
+    if behaviour == Behaviour::Invited {
+        return invite::invite(db, invitation, id, Some(study), Actor::Daemon, now).map(|_| id);
     }
-    Ok(())
+    let patient = patient::find(db, PatientRef::Own(id))?;
+    patient::link(db, &patient, link, Relink::Unspecified, began)?;
+    let basis = GrantBasis { study: Some(study), ..GrantBasis::default() };
+    for scope in study::find(db, study)?.terms.scopes {
+        consent::grant(db, id, &scope.code, basis, began)?;
+    }
+    Ok(id)
+}
+
+/// Withdraws the consents of those who leave, dated to the end of their data.
+pub(crate) async fn withdraw(store: &Store, leaving: Vec<PatientId>, now: Timestamp) -> Result<(), Failure> {
+    let write = move |db: &rusqlite::Connection| {
+        for id in leaving.clone() {
+            for (scope, _) in consent::list_active_deliverable(db, id)? {
+                consent::withdraw(db, id, &scope, WithdrawFrom::Everything, now.minus(DAY * WITHDRAWN_FOR))?;
+            }
+        }
+        Ok(())
+    };
+    Ok(store.write(write).await?)
 }
 
 impl SimulatedDevices {
+    /// Returns those who withdraw once their data are read.
+    pub(crate) fn leaving(&self) -> Vec<PatientId> {
+        self.leaving.clone()
+    }
+
     /// Syncs every patient's devices with OW, each in its own way, and those of users who connected in a
     /// browser.
     pub(crate) fn sync(&mut self, sim: &SimulatedOw, now: Timestamp) {
@@ -116,6 +199,7 @@ impl SimulatedDevices {
         }
         for patient in self.patients.iter_mut().filter(|patient| connected.contains(&patient.user)) {
             match patient.behaviour {
+                Behaviour::Silent | Behaviour::Withdrawn => {}
                 Behaviour::Late if !self.round.is_multiple_of(LATE_ROUNDS) => {}
                 Behaviour::Troubled => {
                     let fault = (self.round / LATE_ROUNDS % 2 == 1).then_some(Fault::Status(500));
@@ -137,10 +221,34 @@ impl SimulatedDevices {
 impl SimulatedPatient {
     /// Makes a patient whose devices have measured for some time.
     fn begin(user: String, seed: u64, behaviour: Behaviour, sim: &SimulatedOw, now: Timestamp) -> Self {
-        sim.fill(&user, now.minus(HISTORY), now, STEP, seed);
-        let mut patient =
-            Self { user, seed, behaviour, heart_rates_until: now, vitals_until: now.minus(HISTORY) };
-        patient.sync_vitals(sim, now);
+        let end = match behaviour {
+            Behaviour::Silent => now.minus(DAY * SILENT_FOR),
+            Behaviour::Withdrawn => now.minus(DAY * WITHDRAWN_FOR),
+            _ => now,
+        };
+        let (begin, recent) = (now.minus(HISTORY), now.minus(RECENT));
+        let mut patient = Self { user, seed, behaviour, heart_rates_until: now, vitals_until: begin };
+        let fill = |from, until| sim.fill(&patient.user, from, until, OLD_STEP, seed);
+        if behaviour == Behaviour::Gap {
+            fill(begin, now.minus(DAY * GAP.0));
+            fill(now.minus(DAY * GAP.1), recent);
+        } else {
+            fill(begin, end.min(recent));
+        }
+        sim.fill(&patient.user, recent, end, STEP, seed);
+        if behaviour == Behaviour::Gap {
+            patient.sync_vitals(sim, now.minus(DAY * GAP.0));
+            patient.vitals_until = now.minus(DAY * GAP.1);
+        }
+        patient.sync_vitals(sim, end);
+        if behaviour == Behaviour::Rejected {
+            let at = now.minus(DAY);
+            sim.put_verbatim(
+                &patient.user,
+                at,
+                &format!(r#"{{"timestamp":"{at}","type":"heart_rate","value":412,"unit":"bpm"}}"#),
+            );
+        }
         if seed == CUFF_SEED {
             sim.connect(&patient.user, CUFF_PROVIDER);
         }

@@ -60,7 +60,7 @@ pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> 
             body .staff[matches!(shell, PageFrame::Staff { .. })] {
                 a.skip href="#main" { "Skip to the content" }
                 @if let PageFrame::Staff { account, token, here, institution, .. } = shell {
-                    (render_header(account, token, here, institution))
+                    (render_header(account, token, here, institution, account.is_set_up() || simulated))
                 }
                 @if simulated {
                     aside.simulated aria-label="Note" {
@@ -93,7 +93,7 @@ const MENU: &[(&str, &str, Role)] = &[
     ("/admin/help", "Help", Role::Viewer),
 ];
 
-fn render_header(account: &Account, token: &Token, here: &str, institution: &str) -> Markup {
+fn render_header(account: &Account, token: &Token, here: &str, institution: &str, is_open: bool) -> Markup {
     let allowed = |pages: &'static [(&str, &str, Role)]| pages.iter().filter(|page| account.role >= page.2);
     let current = |href: &str| (here == href).then_some("page");
     html! {
@@ -101,7 +101,7 @@ fn render_header(account: &Account, token: &Token, here: &str, institution: &str
             div {
                 a.brand href="/admin" { img src="/icon.svg" alt=""; (institution) }
                 nav aria-label="Pages" {
-                    @if account.is_set_up() {
+                    @if is_open {
                         ul { @for (href, name, _) in allowed(SECTIONS) {
                             li { a href=(href) aria-current=[current(href)] { (name) } }
                         } }
@@ -110,7 +110,7 @@ fn render_header(account: &Account, token: &Token, here: &str, institution: &str
                 details.menu {
                     summary { (account.name) " (" (account.role) @if account.is_of_jhe() { ", through JHE" } ")" }
                     div {
-                        @if account.is_set_up() {
+                        @if is_open {
                             @for (href, name, _) in allowed(MENU) {
                                 a href=(href) aria-current=[current(href)] { (name) }
                             }

@@ -98,7 +98,9 @@ struct StudyCard {
 impl Overview {
     fn load(db: &Connection, visible_to: VisibleTo, now: Timestamp) -> Result<Self, StoreError> {
         let settings = setting::read_all(db)?;
-        let silent = silence::list(db, visible_to, settings.silence_after(), now)?;
+        let mut silent = silence::list(db, visible_to, settings.silence_after(), now)?;
+        // Whoever withdrew needs nobody.
+        silent.retain(|_, silence| silence.cause != SilenceCause::ConsentWithdrawn);
         let mut studies = study::list(db, visible_to, Role::Viewer, 0, CARDS + 1)?;
         let has_more_studies = studies.len() > CARDS as usize;
         studies.truncate(CARDS as usize);
@@ -337,14 +339,16 @@ fn render_band(overview: &Overview, first: Option<&Part>) -> Markup {
                     @match (stopped, silent, expected) {
                         (Some(_), 0, _) => "No data come in",
                         (Some(_), silent, expected) => { "No data come in, and " (silent) " of " (expected) " patients are silent" }
-                        (None, 0, 0) => "Nobody sends data yet",
+                        (None, 0, 0) => "No patient sends data yet",
                         (None, 0, 1) => "The one patient sends data",
                         (None, 0, expected) => { "All " (expected) " patients send data" }
                         (None, silent, expected) => { (silent) " of " (expected) " patients stopped sending" }
                     }
                 }
                 @if let Some(part) = stopped { p { (part.what) ". " (part.cause) } }
-                @else if silent == 0 && expected > 0 { p { "Their newest data are less than " (overview.settings.text("silence.after")) " old." } }
+                @else if expected > 0 {
+                    p { (if silent == 0 { "Their" } else { "The others’" }) " newest data are less than " (overview.settings.text("silence.after")) " old." }
+                }
             }
             @if let Some((href, words)) = stopped.and_then(|part| part.action) { a.button href=(href) { (words) } }
         }

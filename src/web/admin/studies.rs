@@ -243,7 +243,8 @@ fn render_scope(scope: &Scope, terms: &Terms, options: &StudyOptions) -> Markup 
     let label = html! {
         (scope.display) " " code { (scope.code) }
         span.covers { (code_table::patient_description(&scope.code).unwrap_or_default()) }
-        span.covers { "From " (options.deliveries.of(&scope.code).join(", ")) }
+        // The rare ones are many: the page stays small without their devices.
+        @if is_common(scope) { span.covers { "From " (options.deliveries.of(&scope.code).join(", ")) } }
     };
     checkbox(&format!("scope-{}", scope.code), "scope", &scope.code, terms.scopes.contains(scope), &label)
 }

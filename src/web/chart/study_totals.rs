@@ -118,7 +118,7 @@ impl Activity {
             section #activity aria-labelledby="activity-title" {
                 div.heading {
                     h2 #activity-title { "What happened in " (self.period.title()) }
-                    nav.tabs aria-label="Period" {
+                    nav.chips aria-label="Period" {
                         ul { @for &one in ActivityPeriod::ALL {
                             li { a href={ "/admin/system?period=" (one.as_str()) "#activity" }
                                 aria-current=[(one == self.period).then_some("true")] { (one.as_str()) } }

@@ -33,7 +33,7 @@ fn a_patient_who_refuses_at_the_provider_can_try_again() {
     patient.see("Simulated provider");
     patient.click_css("#agree");
     patient.see("Successfully Connected");
-    operator.go(&format!("{}/admin", stage.base));
+    operator.go(&format!("{}/admin/patients", stage.base));
     operator.read("connected");
 }
 

@@ -318,7 +318,7 @@ fn a_patient_ow_has_lost_reconnects_and_keeps_the_history() {
     scene.world.pass(DAY);
     scene.world.poll();
     assert_eq!(scene.state(), "needs relink");
-    let page = scene.operator.get("/admin/system").body;
+    let page = scene.operator.get("/admin/patients").body;
     assert!(page.contains("invite the patient again"), "{page}");
     assert_eq!(scene.press("agree").heading(), "Successfully Connected");
     let second = scene.world.sim.connected("oura").pop().unwrap();

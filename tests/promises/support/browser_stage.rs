@@ -52,7 +52,7 @@ impl Stage {
         operator.click_css(&format!("[value='{HEART_RATE}']"));
         operator.click_css("[value=Oura]");
         operator.press("Save");
-        operator.see("Nobody takes part in this study yet.");
+        operator.see(&format!("Sleep of {patient}"));
         operator.go(&format!("{}/admin/patients/new", self.base));
         operator.fill("name", patient);
         operator.press(&format!("Sleep of {patient}"));

@@ -121,7 +121,7 @@ async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerRe
 
 fn render_key() -> Markup {
     html! {
-        ul.key aria-label="Signs" {
+        ul.signs aria-label="Signs" {
             li { i.most { "20" } "18 to 24 hours" }
             li { i.many { "14" } "12 to 17" }
             li { i.some { "9" } "6 to 11" }

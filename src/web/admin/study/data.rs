@@ -39,7 +39,8 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
     if !visible.may(Role::DataManager) {
-        return Err(Refusal::forbidden("Data managers of the study download its data."));
+        let body = html! { p.empty { "Data managers of the study take its data." } };
+        return render_study_page(app, visible, "/data", None, body).await;
     }
     let (study, now, errors) = (visible.study().id, app.clock.now(), FormErrors::default());
     let downloads = app.store.read(move |db| download::list(db, study, SHOWN)).await?;

@@ -9,6 +9,7 @@ use crate::app::state::App;
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::model::account::Role;
 use crate::model::adherence::{Adherence, DayHours, DayState};
+use crate::model::catalog::source::data_source_name;
 use crate::model::participant::{Participant, ParticipantState};
 use crate::model::patient::PatientId;
 use crate::model::silence::Silence;
@@ -240,7 +241,7 @@ fn render_row(row: &Row, visible: &VisibleStudy, now: Timestamp) -> Markup {
             td.right { (render_state(row.state)) }
             td.second { (ago(now, one.newest)) }
             td.right { @if row.week.expected > 0 { (render_week(&row.week)) } @else { span.fine { "–" } } }
-            td.third { @if one.providers.is_empty() { span.fine { "none yet" } } @else { (one.providers.join(", ")) } }
+            td.third { @if one.providers.is_empty() { span.fine { "none yet" } } @else { (one.providers.iter().map(|name| data_source_name(name)).collect::<Vec<_>>().join(", ")) } }
             td.wide { (one.time_zone) }
             td.third { (render_action(row, visible)) }
         }
@@ -284,7 +285,7 @@ fn render_action(row: &Row, visible: &VisibleStudy) -> Markup {
                 _ => {}
             }
         }
-        @if let Some(silence) = &row.silence { span.fine { (silence.cause.label()) } }
+        @if let Some(silence) = row.silence.filter(|_| row.state == ParticipantState::Silent) { span.fine { (silence.cause.label()) } }
     }
 }
 
