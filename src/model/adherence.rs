@@ -125,6 +125,7 @@ fn mark_silent(days: &mut [DayState]) {
 
 #[cfg(test)]
 mod tests {
+    use super::DayState::{Completed, Hours, NotExpected, Silent, Withdrawn};
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -176,7 +177,6 @@ mod tests {
             Adherence::of(&data, part, &TimeZone::UTC, first, 8, now)
         };
         let open = days(None, None);
-        use DayState::{Completed, Hours, NotExpected, Silent, Withdrawn};
         let begin = [NotExpected, Hours(1), Hours(0), Hours(1)];
         assert_eq!(open.days, [&begin[..], &[Silent, Silent, Silent, NotExpected]].concat());
         assert_eq!((open.hours, open.expected, open.per_cent()), (2, 18 + 4 * 24 + 6, Some(1)));

@@ -5,3 +5,5 @@ mod browser_checks;
 mod charts;
 mod end_to_end;
 mod jhe_browser_checks;
+mod study_pages;
+mod stylesheet;

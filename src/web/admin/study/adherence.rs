@@ -153,7 +153,7 @@ fn render_grid(grid: &Grid) -> Markup {
                         a href={ "/admin/patients/" (one.patient) } { (one.number) }
                         @if !one.name.is_empty() { " " span.fine { (one.name) } }
                     }
-                    @for (day, date) in row.days.iter().zip(grid.dates()) { (render_day(*day, date)) }
+                    @for day in &row.days { (render_day(*day)) }
                     td.sum role="cell" {
                         @if let Some(share) = row.per_cent() { b { (row.hours) "\u{a0}h" } " " span.fine { (share) "\u{a0}%" } } @else { "–" }
                     }
@@ -168,19 +168,20 @@ fn render_grid(grid: &Grid) -> Markup {
     }
 }
 
-fn render_day(day: DayState, date: Date) -> Markup {
-    let (class, sign, words) = match day {
-        DayState::NotExpected => ("", "·".to_owned(), "not expected"),
-        DayState::Hours(0) => ("zero", "0".to_owned(), "no data"),
-        DayState::Hours(hours @ 1..6) => ("few", hours.to_string(), "hours"),
-        DayState::Hours(hours @ 6..12) => ("some", hours.to_string(), "hours"),
-        DayState::Hours(hours @ 12..18) => ("many", hours.to_string(), "hours"),
-        DayState::Hours(hours) => ("most", hours.to_string(), "hours"),
-        DayState::Silent => ("silent", "!".to_owned(), "silent"),
-        DayState::Withdrawn => ("ended", "×".to_owned(), "withdrawn"),
-        DayState::Completed => ("ended", "✓".to_owned(), "completed"),
+/// Renders a day. There are hundreds on a page, so that each is a few letters.
+fn render_day(day: DayState) -> Markup {
+    let (class, sign) = match day {
+        DayState::NotExpected => return html! { td role="cell" { "·" } },
+        DayState::Hours(hours @ 0) => ("zero", hours.to_string()),
+        DayState::Hours(hours @ 1..6) => ("few", hours.to_string()),
+        DayState::Hours(hours @ 6..12) => ("some", hours.to_string()),
+        DayState::Hours(hours @ 12..18) => ("many", hours.to_string()),
+        DayState::Hours(hours) => ("most", hours.to_string()),
+        DayState::Silent => ("silent", "!".to_owned()),
+        DayState::Withdrawn => ("ended", "×".to_owned()),
+        DayState::Completed => ("ended", "✓".to_owned()),
     };
-    html! { td class=(class) role="cell" title={ (date) ": " @if words == "hours" { (sign) " " } (words) } { (sign) } }
+    html! { td class=(class) role="cell" { (sign) } }
 }
 
 fn totals(grid: &Grid) -> (i64, i64) {
