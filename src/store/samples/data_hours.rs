@@ -79,7 +79,7 @@ pub fn list(
            AND {}",
         withdrawal::visible_condition("data_hours.patient_id", "data_hours.code_id")
     ))?;
-    let among = among.map(|ids| serde_json::Value::from_iter(ids.iter().map(|id| id.get())).to_string());
+    let among = among.map(|ids| ids.iter().map(|id| id.get()).collect::<serde_json::Value>().to_string());
     let day = |at: Timestamp| at.hour().div_euclid(HOURS_PER_DAY);
     let mut found = BTreeMap::<PatientId, DayHours>::new();
     let mut rows = query.query(params![study, among, day(from), day(until)])?;
