@@ -169,15 +169,18 @@ pub(crate) async fn authorize(
     let begun = match find_open(app, id, &key, now).await? {
         Some(open) => open,
         None => {
-            let begun = ow.begin_authorization(provider, user.as_str(), &completion_url(app, provider)).await?;
+            let begun =
+                ow.begin_authorization(provider, user.as_str(), &completion_url(app, provider)).await?;
             if !begun.is_configured() {
                 let detail = format!("Provider '{provider}' has no credentials at OW");
                 return Err(CallError::Status { status: 400, detail }.into());
             }
             let state = TokenHash::of(begun.state.as_bytes());
             let expires = now.plus(AUTHORIZATION_LIFETIME);
-            let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
-            let insert = move |db: &_| device_connection::insert_authorization(db, state, &authorization, now);
+            let authorization =
+                Authorization { patient: id, provider: provider.to_owned(), session, expires };
+            let insert =
+                move |db: &_| device_connection::insert_authorization(db, state, &authorization, now);
             app.store.write(insert).await?;
             app.open_authorizations.insert(key, begun.clone(), now);
             begun

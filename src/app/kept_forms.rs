@@ -80,7 +80,8 @@ mod tests {
         let browser = |number: usize| TokenHash::of(&number.to_be_bytes());
         let keep = |number: usize, account: i64| {
             let sent = now.plus(Duration::from_micros(number as u64));
-            let form = KeptForm { account: AccountId(account), path: String::new(), fields: Vec::new(), sent };
+            let form =
+                KeptForm { account: AccountId(account), path: String::new(), fields: Vec::new(), sent };
             assert!(forms.keep(browser(number), form));
         };
         let is_kept = |number, account| forms.find(browser(number), AccountId(account), now).is_some();

@@ -7,11 +7,11 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
+use crate::app::open_authorizations::OpenAuthorizations;
 use crate::app::webhook_warnings::WebhookWarnings;
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
 use crate::app::{kept_forms::KeptForms, last_use::LastUse, sign_in_attempts::SignInAttempts};
 use crate::app::{patient_token_cache::PatientTokens, poll_jobs::PollJobs, repeated_events::RepeatedEvents};
-use crate::app::open_authorizations::OpenAuthorizations;
 use crate::app::{rate_limit::RateLimits, session::Session, store_probe::StoreProbe};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::config::load::Config;

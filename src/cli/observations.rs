@@ -183,7 +183,11 @@ struct LineWriter<W> {
 
 impl<W: Write> LineWriter<W> {
     fn write(&mut self, line: &str) -> std::io::Result<()> {
-        if self.is_terminal { writeln!(self.out, "{}", VisibleLine(line)) } else { writeln!(self.out, "{line}") }
+        if self.is_terminal {
+            writeln!(self.out, "{}", VisibleLine(line))
+        } else {
+            writeln!(self.out, "{line}")
+        }
     }
 }
 

@@ -151,9 +151,9 @@ impl Setting {
                 Err(allowed) => refuse(allowed),
             },
             ValueKind::DurationOrOff(..) if value == OFF => Ok(value.to_owned()),
-            ValueKind::Directory if value.contains(is_misleading) => {
-                refuse("give a path without control characters, direction marks and invisible characters".to_owned())
-            }
+            ValueKind::Directory if value.contains(is_misleading) => refuse(
+                "give a path without control characters, direction marks and invisible characters".to_owned(),
+            ),
             ValueKind::Directory if value.is_empty() || value.starts_with('/') => Ok(value.to_owned()),
             ValueKind::Directory => refuse("give a path that begins with /, or none".to_owned()),
             ValueKind::Duration(min, max) | ValueKind::DurationOrOff(min, max) => match parse_duration(value)

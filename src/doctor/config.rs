@@ -33,10 +33,15 @@ pub(crate) fn check_permissions(files: &[PathBuf]) -> Vec<Finding> {
     let directories: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
     let check_directory = |path: &Path| {
         let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
-        let message = format!("everybody on this machine can replace the secrets in {} (mode {mode:04o})", path.display());
+        let message = format!(
+            "everybody on this machine can replace the secrets in {} (mode {mode:04o})",
+            path.display()
+        );
         // In a directory such as /tmp, each may replace own files only.
         let is_open = mode & 0o1002 == 0o002;
-        is_open.then(|| Finding::warning("config.permissions", message, format!("chmod o-w '{}'", path.display())))
+        is_open.then(|| {
+            Finding::warning("config.permissions", message, format!("chmod o-w '{}'", path.display()))
+        })
     };
     files.iter().filter_map(check).chain(directories.into_iter().filter_map(check_directory)).collect()
 }

@@ -13,12 +13,12 @@ use crate::poll::collect::{BATCH, Collector};
 use crate::poll::turn_error::{FailedWindow, TurnError};
 use crate::poll::windows::{ReadRange, Window, windows};
 use crate::poll::{poller::TickContext, raw::unread_objects::UnreadObjects};
+use crate::store::error::StoreError;
 use crate::store::operations::patient_status::{self, RareReads, TurnResult};
 use crate::store::operations::poll_plan::PatientPlan;
 use crate::store::operations::{hourly_counters, tick_lock};
-use crate::store::samples::commit::{self, Batch};
-use crate::store::error::StoreError;
 use crate::store::people::{consent, patient};
+use crate::store::samples::commit::{self, Batch};
 use crate::telemetry::metrics;
 
 /// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page).

@@ -150,7 +150,8 @@ mod tests {
         of_one.iter().for_each(|one| one.set_busy());
         assert_eq!(all.try_open(network(1)).unwrap_err(), Full::Network);
 
-        let of_proxy: Vec<_> = (PER_NETWORK..CONNECTIONS).map(|_| Arc::new(all.try_open(None).unwrap())).collect();
+        let of_proxy: Vec<_> =
+            (PER_NETWORK..CONNECTIONS).map(|_| Arc::new(all.try_open(None).unwrap())).collect();
         let other = all.try_open(network(2)).unwrap();
         assert_eq!((ended(&of_one), ended(&of_proxy)), (None, Some(0)), "whoever it is");
         of_proxy.iter().for_each(|one| one.set_busy());

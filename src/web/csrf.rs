@@ -85,6 +85,9 @@ fn is_same_origin(app: &App, request: &Request) -> bool {
     let Some(origin) = request.header(header::ORIGIN) else { return true };
     match app.live.config().public_url {
         Some(url) => url.origin() == origin,
-        None => request.header(header::HOST).is_some_and(|host| origin == format!("http://{host}")),
+        None => {
+            let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            host.is_some() && host == request.header(header::HOST)
+        }
     }
 }

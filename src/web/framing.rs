@@ -25,7 +25,8 @@ pub(crate) fn find_fault<B>(request: &Request<B>) -> Option<&'static str> {
     if let Some(fault) = request.extensions().get::<Framing>().and_then(|framing| framing.0.get()) {
         return Some(fault);
     }
-    let hosts: Vec<&[u8]> = request.headers().get_all(header::HOST).iter().map(|host| host.as_bytes()).collect();
+    let hosts: Vec<&[u8]> =
+        request.headers().get_all(header::HOST).iter().map(|host| host.as_bytes()).collect();
     match hosts[..] {
         // Load balancers ask for a health page in HTTP/1.0, which has no hosts.
         [] if request.version() == http::Version::HTTP_10 => None,
@@ -150,7 +151,10 @@ mod tests {
         assert_eq!(read(&[post, "a\nb"]), (None, false));
         assert_eq!(read(&[post, "a\nb\n"]), (None, true));
         assert_eq!(read(&[post, "a\nb\nGET / HTTP/1.1\n\r\n"]), broken, "the next request of the connection");
-        assert_eq!(read(&["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\na\n\r\n"]), (None, false));
+        assert_eq!(
+            read(&["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\na\n\r\n"]),
+            (None, false)
+        );
     }
 
     #[test]

@@ -54,7 +54,11 @@ fn a_consent_that_ends_during_the_read_is_obeyed() {
     let ran = world.poll();
     assert_eq!(ran.code, 3, "{ran:?}");
     assert_eq!(world.kept(&patient), []);
-    assert_eq!(world.pages_of(&user), 1, "no further page is asked for");
+    assert_eq!(
+        world.pages_of(&user),
+        2,
+        "one request finds the size of a page, and no page follows the first"
+    );
 }
 
 #[test]

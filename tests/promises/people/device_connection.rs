@@ -129,7 +129,11 @@ fn an_oauth_state_is_bound_to_its_browser_and_single_use() {
     let scene = Scene::new();
     let buttons = provider_buttons(&scene.browser);
     for _ in 0..5 {
-        assert_eq!(provider_buttons(&scene.browser), buttons, "a repeated request goes on with the same state");
+        assert_eq!(
+            provider_buttons(&scene.browser),
+            buttons,
+            "a repeated request goes on with the same state"
+        );
     }
     let rows = "SELECT count(*) FROM authorizations UNION ALL \
                 SELECT count(*) FROM audit_entries WHERE action = 'device.authorize'";

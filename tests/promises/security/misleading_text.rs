@@ -55,7 +55,10 @@ fn a_device_and_a_rejected_sample_mislead_no_reader() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     world.sim.put_verbatim(&user, world.now.minus(HOUR), "{\"of\":\"\u{202e}\u{feff}\u{200b}\"}");
     world.poll();
-    sql(&world, "UPDATE streams SET device = 'Ring' || char(27) || char(7) || char(8238) || char(8232) || char(133)");
+    sql(
+        &world,
+        "UPDATE streams SET device = 'Ring' || char(27) || char(7) || char(8238) || char(8232) || char(133)",
+    );
     let served = Served::start(&world);
     let operator = served.operator(&world);
     for (page, shown) in [
@@ -75,9 +78,12 @@ fn a_device_and_a_rejected_sample_mislead_no_reader() {
 fn a_log_line_in_json_keeps_a_text_and_misleads_no_reader() {
     let world = World::new();
     world.setting("ow.ingest_mode", "raw");
-    sql(&world, "UPDATE settings SET value = 'x' || char(8238) || char(8232) || char(133) WHERE key = 'ow.ingest_mode'");
+    sql(
+        &world,
+        "UPDATE settings SET value = 'x' || char(8238) || char(8232) || char(133) WHERE key = 'ow.ingest_mode'",
+    );
     let served = Served::with(&world, &[("JHE_OW_LOG_FORMAT", "json")]);
-    until("a tick has ended", || served.operator(&world).get("/admin").body.contains("aborted"));
+    until("a tick has ended", || served.operator(&world).get("/admin/system").body.contains("aborted"));
     let log = served.stop("TERM").stderr;
     assert!(!log.contains(MISLEADING), "{log}");
     let line = log.lines().find(|line| line.contains("aborted")).unwrap();

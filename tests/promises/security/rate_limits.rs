@@ -142,10 +142,14 @@ fn behind_a_trusted_proxy_each_client_has_few_requests_in_progress() {
     until("the client has enough in progress", || status("/", "198.51.100.1") == Some(429));
     assert_eq!(status("/", "198.51.100.2"), Some(200), "another client of the same proxy");
     assert_eq!(status("/clients/ow/manage", "198.51.100.1"), Some(200), "the page that withdraws");
-    assert_eq!(status("/clients/ow/withdraw", "198.51.100.1"), Some(405), "withdrawing has places of its own");
+    assert_eq!(
+        status("/clients/ow/withdraw", "198.51.100.1"),
+        Some(405),
+        "withdrawing has places of its own"
+    );
     let withdrawing: Vec<_> = (0..8).map(|_| post("/clients/ow/withdraw")).collect();
-    until("these are few, too", || status("/clients/ow/manage", "198.51.100.1") == Some(429));
-    assert_eq!(status("/clients/ow/manage", "198.51.100.2"), Some(200));
+    until("these are few, too", || status("/clients/ow/withdraw", "198.51.100.1") == Some(429));
+    assert_eq!(status("/clients/ow/withdraw", "198.51.100.2"), Some(405));
     drop((held, withdrawing));
     until("the client may go on", || status("/", "198.51.100.1") == Some(200));
 }
