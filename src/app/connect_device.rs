@@ -166,25 +166,21 @@ pub(crate) async fn authorize(
     require_consent(app, id).await?;
     let user = find_linked_user(app, id).await?;
     let (key, now) = ((user.clone(), provider.to_owned(), session), app.clock.now());
-    let begun = match find_open(app, id, &key, now).await? {
-        Some(open) => open,
-        None => {
-            let begun =
-                ow.begin_authorization(provider, user.as_str(), &completion_url(app, provider)).await?;
-            if !begun.is_configured() {
-                let detail = format!("Provider '{provider}' has no credentials at OW");
-                return Err(CallError::Status { status: 400, detail }.into());
-            }
-            let state = TokenHash::of(begun.state.as_bytes());
-            let expires = now.plus(AUTHORIZATION_LIFETIME);
-            let authorization =
-                Authorization { patient: id, provider: provider.to_owned(), session, expires };
-            let insert =
-                move |db: &_| device_connection::insert_authorization(db, state, &authorization, now);
-            app.store.write(insert).await?;
-            app.open_authorizations.insert(key, begun.clone(), now);
-            begun
+    let begun = if let Some(open) = find_open(app, id, &key, now).await? {
+        open
+    } else {
+        let begun = ow.begin_authorization(provider, user.as_str(), &completion_url(app, provider)).await?;
+        if !begun.is_configured() {
+            let detail = format!("Provider '{provider}' has no credentials at OW");
+            return Err(CallError::Status { status: 400, detail }.into());
         }
+        let state = TokenHash::of(begun.state.as_bytes());
+        let expires = now.plus(AUTHORIZATION_LIFETIME);
+        let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
+        let insert = move |db: &_| device_connection::insert_authorization(db, state, &authorization, now);
+        app.store.write(insert).await?;
+        app.open_authorizations.insert(key, begun.clone(), now);
+        begun
     };
     let detail = AuditDetail::default().with_provider(provider);
     let event = AuditEvent { actor: who, action: "device.authorize", patient: Some(id), detail };

@@ -89,6 +89,6 @@ mod tests {
         (1..=MAX_FORMS).for_each(|number| keep(number, 2));
         assert!(is_kept(0, 1));
         let kept: Vec<usize> = (1..=MAX_FORMS).filter(|number| is_kept(*number, 2)).collect();
-        assert_eq!(kept, Vec::from_iter(MAX_FORMS - MAX_OF_ACCOUNT + 1..=MAX_FORMS));
+        assert_eq!(kept, (MAX_FORMS - MAX_OF_ACCOUNT + 1..=MAX_FORMS).collect::<Vec<_>>());
     }
 }

@@ -83,11 +83,9 @@ async fn check_form(
 /// host that the browser named where none is configured. Without the header the token decides.
 fn is_same_origin(app: &App, request: &Request) -> bool {
     let Some(origin) = request.header(header::ORIGIN) else { return true };
-    match app.live.config().public_url {
-        Some(url) => url.origin() == origin,
-        None => {
-            let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-            host.is_some() && host == request.header(header::HOST)
-        }
+    if let Some(url) = app.live.config().public_url {
+        return url.origin() == origin;
     }
+    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    host.is_some() && host == request.header(header::HOST)
 }

@@ -26,7 +26,7 @@ pub(crate) fn find_fault<B>(request: &Request<B>) -> Option<&'static str> {
         return Some(fault);
     }
     let hosts: Vec<&[u8]> =
-        request.headers().get_all(header::HOST).iter().map(|host| host.as_bytes()).collect();
+        request.headers().get_all(header::HOST).iter().map(http::HeaderValue::as_bytes).collect();
     match hosts[..] {
         // Load balancers ask for a health page in HTTP/1.0, which has no hosts.
         [] if request.version() == http::Version::HTTP_10 => None,
