@@ -7,8 +7,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
+use crate::app::open_authorizations::AuthorizationKey;
 use crate::app::patient_tokens::{self, PatientCallError};
+use crate::app::repeated_events::AuditEvent;
 use crate::app::state::App;
+use crate::common::time::Timestamp;
 use crate::consent::refresh;
 use crate::jhe::ow_user::OwUserOutcome;
 use crate::model::account::Actor;
@@ -149,8 +152,9 @@ pub(crate) async fn find_linked_user(app: &App, id: PatientId) -> Result<OwUser,
     patient.link.map(|link| link.ow_user).ok_or(ConnectError::NoUser)
 }
 
-/// Starts an OAuth authorization at a provider. The callback must carry the cookie of `session`. API clients
-/// have no session: any browser may finish their authorization.
+/// Starts an OAuth authorization at a provider, or goes on with the one that the same browser has just started. The
+/// callback must carry the cookie of `session`. API clients have no session: any browser may finish their
+/// authorization.
 pub(crate) async fn authorize(
     app: &App,
     id: PatientId,
@@ -161,27 +165,40 @@ pub(crate) async fn authorize(
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     require_consent(app, id).await?;
     let user = find_linked_user(app, id).await?;
-    let begun = ow.begin_authorization(provider, user.as_str(), &completion_url(app, provider)).await?;
-    if !begun.is_configured() {
-        let detail = format!("Provider '{provider}' has no credentials at OW");
-        return Err(CallError::Status { status: 400, detail }.into());
-    }
-    let (state, now) = (TokenHash::of(begun.state.as_bytes()), app.clock.now());
-    let expires = now.plus(AUTHORIZATION_LIFETIME);
-    let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
-    let write = move |db: &_| {
-        device_connection::insert_authorization(db, state, &authorization, now)?;
-        audit::record(
-            db,
-            now,
-            who,
-            "device.authorize",
-            Some(id),
-            AuditDetail::default().with_provider(&authorization.provider),
-        )
+    let (key, now) = ((user.clone(), provider.to_owned(), session), app.clock.now());
+    let begun = if let Some(open) = find_open(app, id, &key, now).await? {
+        open
+    } else {
+        let begun = ow.begin_authorization(provider, user.as_str(), &completion_url(app, provider)).await?;
+        if !begun.is_configured() {
+            let detail = format!("Provider '{provider}' has no credentials at OW");
+            return Err(CallError::Status { status: 400, detail }.into());
+        }
+        let state = TokenHash::of(begun.state.as_bytes());
+        let expires = now.plus(AUTHORIZATION_LIFETIME);
+        let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
+        let insert = move |db: &_| device_connection::insert_authorization(db, state, &authorization, now);
+        app.store.write(insert).await?;
+        app.open_authorizations.insert(key, begun.clone(), now);
+        begun
     };
-    app.store.write(write).await?;
+    let detail = AuditDetail::default().with_provider(provider);
+    let event = AuditEvent { actor: who, action: "device.authorize", patient: Some(id), detail };
+    app.repeated_events.record(&app.store, event, now).await?;
     Ok(begun)
+}
+
+/// Returns the authorization that was started a moment ago, unless it was used or cancelled since.
+async fn find_open(
+    app: &App,
+    id: PatientId,
+    key: &AuthorizationKey,
+    now: Timestamp,
+) -> Result<Option<ProviderAuthorization>, StoreError> {
+    let Some(open) = app.open_authorizations.find(key, now) else { return Ok(None) };
+    let state = TokenHash::of(open.state.as_bytes());
+    let stored = app.store.read(move |db| device_connection::find_authorization(db, state, now)).await?;
+    Ok(stored.filter(|stored| stored.patient == id).map(|_| open))
 }
 
 /// Fetches the patient's active connections from OW, and stores them.

@@ -16,6 +16,8 @@ const KEPT_FOR: Duration = Duration::from_mins(10);
 const LARGEST: usize = 16 * 1024;
 /// Forms in memory: 2 MB. Only holders of an account's session can leave one.
 const MAX_FORMS: usize = 128;
+/// Forms of one account: nobody sends more from as many browsers in ten minutes.
+const MAX_OF_ACCOUNT: usize = 4;
 
 /// A form without its token and without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +42,12 @@ impl KeptForms {
         }
         let mut forms = self.0.lock();
         forms.retain(|_, kept| form.sent.since(kept.sent) < KEPT_FOR);
-        if forms.len() >= MAX_FORMS {
-            let oldest = forms.iter().min_by_key(|(_, kept)| kept.sent).map(|(browser, _)| *browser);
+        forms.remove(&browser);
+        let is_own = |kept: &KeptForm| kept.account == form.account;
+        let has_many = forms.values().filter(|kept| is_own(kept)).count() >= MAX_OF_ACCOUNT;
+        if has_many || forms.len() >= MAX_FORMS {
+            let replaceable = forms.iter().filter(|(_, kept)| !has_many || is_own(kept));
+            let oldest = replaceable.min_by_key(|(_, kept)| kept.sent).map(|(browser, _)| *browser);
             oldest.map(|oldest| forms.remove(&oldest));
         }
         forms.insert(browser, form);
@@ -61,5 +67,28 @@ impl KeptForms {
 
     pub(crate) fn forget(&self, browser: TokenHash) {
         self.0.lock().remove(&browser);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_account_takes_no_place_of_another() {
+        let (forms, now) = (KeptForms::default(), Timestamp::from_micros(0));
+        let browser = |number: usize| TokenHash::of(&number.to_be_bytes());
+        let keep = |number: usize, account: i64| {
+            let sent = now.plus(Duration::from_micros(number as u64));
+            let form =
+                KeptForm { account: AccountId(account), path: String::new(), fields: Vec::new(), sent };
+            assert!(forms.keep(browser(number), form));
+        };
+        let is_kept = |number, account| forms.find(browser(number), AccountId(account), now).is_some();
+        keep(0, 1);
+        (1..=MAX_FORMS).for_each(|number| keep(number, 2));
+        assert!(is_kept(0, 1));
+        let kept: Vec<usize> = (1..=MAX_FORMS).filter(|number| is_kept(*number, 2)).collect();
+        assert_eq!(kept, (MAX_FORMS - MAX_OF_ACCOUNT + 1..=MAX_FORMS).collect::<Vec<_>>());
     }
 }

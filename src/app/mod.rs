@@ -16,6 +16,7 @@ pub(crate) mod kept_forms;
 pub(crate) mod last_use;
 pub(crate) mod match_patients;
 pub(crate) mod offer_cache;
+pub(crate) mod open_authorizations;
 pub(crate) mod patient_token_cache;
 pub(crate) mod patient_tokens;
 pub(crate) mod poll_jobs;

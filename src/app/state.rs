@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
+use crate::app::open_authorizations::OpenAuthorizations;
 use crate::app::webhook_warnings::WebhookWarnings;
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
 use crate::app::{kept_forms::KeptForms, last_use::LastUse, sign_in_attempts::SignInAttempts};
@@ -34,6 +35,7 @@ pub struct App {
     pub poll_jobs: PollJobs,
     pub bucket_status: BucketStatus,
     pub offer_cache: OfferCache,
+    pub open_authorizations: OpenAuthorizations,
     /// Patients' OAuth tokens for JHE.
     pub patient_tokens: PatientTokens,
     /// OW users who may have new data between ticks.
@@ -75,6 +77,7 @@ impl App {
             poll_jobs: PollJobs::default(),
             bucket_status: BucketStatus::default(),
             offer_cache: OfferCache::default(),
+            open_authorizations: OpenAuthorizations::default(),
             patient_tokens: PatientTokens::default(),
             hints: HintQueue::default(),
             webhook_warnings: WebhookWarnings::default(),

@@ -1,6 +1,6 @@
 //! `jhe-ow observations`: prints the stored observations.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::app::session::{Session, find_optional};
 use crate::common::time::{parse_instant, time_zone_or_utc};
-use crate::common::{csv_line::csv_line, failure::Failure, stdout::check_write};
+use crate::common::{csv_line::csv_line, failure::Failure, stdout::check_write, visible::VisibleLine};
 use crate::model::consent_intervals::ConsentIntervals;
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::{patient::PatientRef, study::Enrolment};
@@ -66,8 +66,10 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
     let filter = filter(&store, arguments).await?;
     let wanted = filter.clone();
     let streams = store.read(move |db| select_streams(db, &wanted)).await?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    if format == ObservationFormat::Csv && !check_write(out.write_all(&csv_line(render::CSV_HEADER)))? {
+    // On a terminal the texts of devices must not move the cursor. Elsewhere they are data.
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut out = LineWriter { out: BufWriter::new(std::io::stdout().lock()), is_terminal };
+    if format == ObservationFormat::Csv && !check_write(out.write(&csv_text(render::CSV_HEADER)))? {
         return Ok(0);
     }
     for stream in &streams {
@@ -75,7 +77,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
             return Ok(0);
         }
     }
-    check_write(out.flush())?;
+    check_write(out.out.flush())?;
     Ok(0)
 }
 
@@ -129,7 +131,7 @@ async fn write_stream(
     selected: &SelectedStream,
     filter: &ObservationFilter,
     format: ObservationFormat,
-    out: &mut impl Write,
+    out: &mut LineWriter<impl Write>,
 ) -> Result<bool, Failure> {
     let mut after = None;
     loop {
@@ -151,7 +153,7 @@ async fn write_stream(
 }
 
 fn write(
-    out: &mut impl Write,
+    out: &mut LineWriter<impl Write>,
     selected: &SelectedStream,
     observation: &Observation,
     format: ObservationFormat,
@@ -164,9 +166,44 @@ fn write(
             let participant = enrolments.first().filter(|_| allowed.is_some());
             vitals::fhir_vital_signs(stream, observation, enrolments, participant)?
         }
-        ObservationFormat::Csv => {
-            return out.write_all(&csv_line(render::csv_record(stream, observation, enrolments)?));
-        }
+        ObservationFormat::Csv => csv_text(render::csv_record(stream, observation, enrolments)?),
     };
-    writeln!(out, "{line}")
+    out.write(&line)
+}
+
+/// Returns a line of CSV without its line feed.
+fn csv_text<T: AsRef<str>>(record: impl IntoIterator<Item = T>) -> String {
+    String::from_utf8_lossy(&csv_line(record)).trim_end_matches('\n').to_owned()
+}
+
+struct LineWriter<W> {
+    out: W,
+    is_terminal: bool,
+}
+
+impl<W: Write> LineWriter<W> {
+    fn write(&mut self, line: &str) -> std::io::Result<()> {
+        if self.is_terminal {
+            writeln!(self.out, "{}", VisibleLine(line))
+        } else {
+            writeln!(self.out, "{line}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_moves_no_cursor_and_is_data_elsewhere() {
+        let line = csv_text(["1", "Ring\u{1b}[2J\n\u{202e}"]);
+        for (is_terminal, shown) in
+            [(true, "1,\"Ring\\u001b[2J\\u000a\\u202e\"\n"), (false, "1,\"Ring\u{1b}[2J\n\u{202e}\"\n")]
+        {
+            let mut out = LineWriter { out: Vec::new(), is_terminal };
+            out.write(&line).unwrap();
+            assert_eq!(String::from_utf8(out.out).unwrap(), shown);
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::cli::{
     invite, man, observations, patient, poll, ready, rejected, secrets, seed_and_migrate, settings,
 };
 use crate::common::visible::VisibleLine;
-use crate::common::{failure::Failure, stdout};
+use crate::common::{core_dumps, failure::Failure, stdout};
 use crate::config::{environment::Environment, flags::Flags};
 use crate::daemon::run;
 use crate::demo::demonstration;
@@ -134,6 +134,10 @@ fn print_completions(shell: Shell) -> Result<u8, Failure> {
 
 /// Runs the command of this process. The program's executable only calls this, so that its code is compiled once.
 pub fn main() -> ExitCode {
+    // A failure is no reason not to work.
+    if let Err(error) = core_dumps::forbid() {
+        eprintln!("a crash may write a core file with patients' data: {error}");
+    }
     let arguments = Arguments::of_process();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)

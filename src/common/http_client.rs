@@ -31,7 +31,7 @@ pub fn is_this_machine(url: &str) -> bool {
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
     let ip = ip.map(|ip| ip.to_canonical());
     let name = host.trim_end_matches('.');
-    name == "localhost"
+    ["localhost", "ip6-localhost", "ip6-loopback"].contains(&name)
         || name.ends_with(".localhost")
         || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
 }
@@ -54,6 +54,8 @@ mod tests {
             "LOCALHOST",
             "localhost.",
             "ow.localhost",
+            "ip6-localhost",
+            "ip6-loopback",
             "127.1.2.3",
             "[::1]",
             "[::ffff:127.0.0.1]",

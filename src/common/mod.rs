@@ -4,6 +4,7 @@
 pub(crate) mod backoff;
 pub(crate) mod bounded_list;
 pub mod clock;
+pub(crate) mod core_dumps;
 pub(crate) mod counted;
 pub(crate) mod csv_line;
 pub mod failpoint;

@@ -1,13 +1,7 @@
-//! Text of others for a terminal or a log line: what would move the cursor, begin a line or turn the direction of
+//! Text of others for a terminal, a log line or a page: what would move the cursor, begin a line or turn the direction of
 //! writing is shown as an escape.
 
 use std::fmt::{self, Display, Write};
-
-/// Characters that change the direction of the text around them (Unicode UAX 9), and separators of lines.
-const MISLEADING: [char; 14] = [
-    '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202b}', '\u{202c}',
-    '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
-];
 
 /// One line whose control characters and direction marks are written as `\u202e`, which JSON reads as the same text.
 pub(crate) struct VisibleLine<T>(pub(crate) T);
@@ -38,8 +32,15 @@ impl Write for Escaper<'_, '_> {
     }
 }
 
-fn is_misleading(character: char) -> bool {
-    character.is_control() || MISLEADING.contains(&character)
+/// Returns true for controls, separators of lines, marks that change the direction of the text around them (Unicode
+/// UAX 9), and characters that nobody sees. The joiners of scripts and emoji stay.
+pub(crate) fn is_misleading(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
 }
 
 #[cfg(test)]
@@ -48,7 +49,8 @@ mod tests {
 
     #[test]
     fn control_characters_and_direction_marks_are_shown() {
-        let text = VisibleLine("Ms\u{1b}[2J\r\n7\tJones\u{202e}é").to_string();
-        assert_eq!(text, "Ms\\u001b[2J\\u000d\\u000a7\\u0009Jones\\u202eé");
+        let text = VisibleLine("Ms\u{1b}[2J\r\n7\tJones\u{202e}é\u{85}\u{feff}\u{200b}").to_string();
+        assert_eq!(text, "Ms\\u001b[2J\\u000d\\u000a7\\u0009Jones\\u202eé\\u0085\\ufeff\\u200b");
+        assert_eq!(strip_misleading("\u{200b}می\u{200c}خواهم\u{feff}"), "می\u{200c}خواهم");
     }
 }

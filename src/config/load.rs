@@ -102,7 +102,12 @@ impl Config {
     /// Refuses a directory for backups that is neither in the data directory nor below a configured root. Links are
     /// followed as far as the path exists.
     pub fn check_backup_directory(&self, directory: &str) -> Result<(), Failure> {
-        let (wanted, mut roots) = (Path::new(directory), self.backup_roots.iter().chain([&self.data_dir]));
+        let wanted = Path::new(directory);
+        if wanted.exists() && !wanted.is_dir() {
+            let message = format!("backup.directory = '{directory}' is no directory");
+            return Err(Failure::usage(message, "give a directory, or a path at which there is nothing yet"));
+        }
+        let mut roots = self.backup_roots.iter().chain([&self.data_dir]);
         let climbs = wanted.components().any(|part| part == Component::ParentDir);
         if !climbs && roots.any(|root| resolve(wanted).starts_with(resolve(root))) {
             return Ok(());

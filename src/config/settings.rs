@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::common::time::{Timestamp, format_duration, parse_duration};
-use crate::common::{failure::Failure, suggest::nearest};
+use crate::common::{failure::Failure, suggest::nearest, visible::is_misleading};
 use crate::config::base_url::BaseUrl;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::data_source_names::DataSourceNames;
@@ -151,8 +151,11 @@ impl Setting {
                 Err(allowed) => refuse(allowed),
             },
             ValueKind::DurationOrOff(..) if value == OFF => Ok(value.to_owned()),
-            ValueKind::Directory if value.starts_with('/') => Ok(value.to_owned()),
-            ValueKind::Directory => refuse("give a path that begins with /".to_owned()),
+            ValueKind::Directory if value.contains(is_misleading) => refuse(
+                "give a path without control characters, direction marks and invisible characters".to_owned(),
+            ),
+            ValueKind::Directory if value.is_empty() || value.starts_with('/') => Ok(value.to_owned()),
+            ValueKind::Directory => refuse("give a path that begins with /, or none".to_owned()),
             ValueKind::Duration(min, max) | ValueKind::DurationOrOff(min, max) => match parse_duration(value)
             {
                 Ok(length) if (min..=max).contains(&length.as_secs()) => Ok(format_duration(length)),

@@ -50,7 +50,6 @@ fn announce_first_link(directory: &Path, link: Option<&str>) -> Result<(), Failu
 }
 
 pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, Failure> {
-    forbid_core_dumps();
     let listener = listen(session.config.bind).await?;
     let bind = local_address(&listener)?;
     let cancel = signals::cancel_on_signal()?;
@@ -259,22 +258,6 @@ fn tick_outcome(outcome: &Result<PollOutcome, Failure>, is_stopping: bool) -> Ti
     }
 }
 
-/// Keeps patients' data and keys out of core files, and other programs of this user out of the memory. A failure is no
-/// reason not to serve.
-fn forbid_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let mut forbidden = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // A program that takes the cores, such as systemd-coredump, gets them whatever the limit is.
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        forbidden = forbidden.and(set_dumpable_behavior(DumpableBehavior::NotDumpable));
-    }
-    if let Err(error) = forbidden {
-        tracing::warn!("a crash may write a core file with patients' data: {error}");
-    }
-}
-
 pub(crate) async fn listen(bind: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(bind).await.map_err(|error| {
         Failure::failed(
@@ -307,6 +290,7 @@ fn reload(session: &mut Session, app: &App, logging: &Logging) {
                 tracing::warn!("the addresses and the data directory take effect only after a restart");
             }
             app.offer_cache.clear();
+            app.open_authorizations.clear();
             app.ow_status.request_check();
             session.config = config;
             tracing::info!("configuration reloaded");

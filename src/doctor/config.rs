@@ -1,7 +1,8 @@
 //! Lists each value of the configuration with its origin, and checks that the required ones are set.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::failure::Failure;
 use crate::config::{load::Config, sources::EffectiveValue};
@@ -12,7 +13,7 @@ pub(crate) fn unreadable(failure: Failure) -> Finding {
     Finding::failed("config.read", failure)
 }
 
-/// Warns about files with secrets that more than their owner can read. The group may read a file of another owner: that
+/// Warns about files with secrets that more than their owner can read, or everybody can replace. The group may read a file of another owner: that
 /// is how a container gets it.
 pub(crate) fn check_permissions(files: &[PathBuf]) -> Vec<Finding> {
     let user = rustix::process::geteuid().as_raw();
@@ -28,7 +29,21 @@ pub(crate) fn check_permissions(files: &[PathBuf]) -> Vec<Finding> {
         let message = format!("{reader} can read {}, which holds a secret (mode {mode:04o})", path.display());
         Some(Finding::warning("config.permissions", message, format!("chmod {change} '{}'", path.display())))
     };
-    files.iter().filter_map(check).collect()
+    // Who may write to a directory can put another file in the place of one.
+    let directories: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    let check_directory = |path: &Path| {
+        let mode = std::fs::metadata(path).ok()?.mode() & 0o7777;
+        let message = format!(
+            "everybody on this machine can replace the secrets in {} (mode {mode:04o})",
+            path.display()
+        );
+        // In a directory such as /tmp, each may replace own files only.
+        let is_open = mode & 0o1002 == 0o002;
+        is_open.then(|| {
+            Finding::warning("config.permissions", message, format!("chmod o-w '{}'", path.display()))
+        })
+    };
+    files.iter().filter_map(check).chain(directories.into_iter().filter_map(check_directory)).collect()
 }
 
 pub(crate) fn check(config: &Config, values: &[EffectiveValue]) -> Vec<Finding> {

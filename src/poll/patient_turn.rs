@@ -13,11 +13,12 @@ use crate::poll::collect::{BATCH, Collector};
 use crate::poll::turn_error::{FailedWindow, TurnError};
 use crate::poll::windows::{ReadRange, Window, windows};
 use crate::poll::{poller::TickContext, raw::unread_objects::UnreadObjects};
+use crate::store::error::StoreError;
 use crate::store::operations::patient_status::{self, RareReads, TurnResult};
 use crate::store::operations::poll_plan::PatientPlan;
 use crate::store::operations::{hourly_counters, tick_lock};
+use crate::store::people::{consent, patient};
 use crate::store::samples::commit::{self, Batch};
-use crate::store::{error::StoreError, people::patient};
 use crate::telemetry::metrics;
 
 /// More pages than the densest sensor fills in one slice (7 days at one sample a second, 100 to a page).
@@ -135,9 +136,13 @@ impl TickContext {
                 range: window.range,
                 cursor: cursors.current(),
             };
-            let fetch = self.fetch_page(&request, &mut collector);
+            let fetch = async {
+                self.check_consent(plan).await?;
+                Ok::<_, StoreError>(self.fetch_page(&request, &mut collector).await)
+            };
             let (fetched, committed) = tokio::join!(fetch, self.commit(ready.take()));
             *counts += committed?;
+            let fetched = fetched?;
             let has_next = match fetched.and_then(|next| cursors.accept(next)) {
                 Ok(has_next) => has_next,
                 Err(error) => {
@@ -172,6 +177,14 @@ impl TickContext {
             }
             ready = Some(next_batch);
         }
+    }
+
+    /// Fails if a grant that the plan rests on has ended since: no further page is fetched.
+    async fn check_consent(&self, plan: &PatientPlan) -> Result<(), StoreError> {
+        let patient = plan.patient;
+        let active = self.poller.store.read(move |db| consent::list_active_grants(db, patient)).await?;
+        let is_active = plan.grants.iter().all(|grant| active.contains(grant));
+        if is_active { Ok(()) } else { Err(StoreError::ConsentEnded) }
     }
 
     /// Fetches one page into the collector; returns the cursor of the next one.

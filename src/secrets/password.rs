@@ -14,6 +14,8 @@ pub(crate) const MIN_LENGTH: usize = 12;
 const MAX_LENGTH: usize = 256;
 /// The least strength that zxcvbn estimates: some hundred million guesses.
 const MIN_SCORE: zxcvbn::Score = zxcvbn::Score::Three;
+/// The program's name, which everybody knows who sees the page.
+const OWN_NAME: &str = "jhe-ow";
 /// A hash takes some ten milliseconds of a core: a flood of sign-ins must not take the poller's core.
 const CONCURRENT_HASHES: usize = 1;
 
@@ -36,11 +38,12 @@ pub(crate) fn check_strength(password: &str, account: &str) -> Result<(), String
         return Err(format!("give at most {MAX_LENGTH} characters"));
     }
     // A name of two or three letters occurs in many good passwords.
-    let is_long_name = account.chars().count() >= 4;
-    if is_long_name && password.to_lowercase().contains(&account.to_lowercase()) {
-        return Err("do not build it around the account's name".to_owned());
+    let account = if account.chars().count() >= 4 { account } else { OWN_NAME };
+    let is_in_it = |word: &str| password.to_lowercase().contains(&word.to_lowercase());
+    if is_in_it(account) || is_in_it(OWN_NAME) {
+        return Err(format!("do not build it around the account's name or {OWN_NAME}"));
     }
-    let estimate = zxcvbn::zxcvbn(password, &[account, "jhe-ow"]);
+    let estimate = zxcvbn::zxcvbn(password, &[account, OWN_NAME]);
     if estimate.score() >= MIN_SCORE {
         return Ok(());
     }
@@ -144,6 +147,7 @@ mod tests {
             ("password1234", "easy to guess"),
             ("qwertyuiop123456", "easy to guess"),
             ("my-operator-word", "account's name"),
+            ("jhe-ow-jhe-ow1", "or jhe-ow"),
         ] {
             let why = check_strength(password, "operator").unwrap_err();
             assert!(why.contains(reason), "{why}");

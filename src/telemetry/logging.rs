@@ -1,6 +1,6 @@
 //! Log lines on standard error: text on a terminal, JSON for collectors. They never contain health data.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::field::MakeExt;
@@ -27,8 +27,8 @@ pub(crate) fn start(config: &Config) -> Result<Logging, Failure> {
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = if pretty {
+        let lines = fmt::layer().with_writer(std::io::stderr);
         let fields = debug_fn(|writer, field, value| {
             // Text of others must not begin a line of its own or move the cursor.
             let value = VisibleLine(format_args!("{value:?}"));
@@ -40,11 +40,30 @@ pub(crate) fn start(config: &Config) -> Result<Logging, Failure> {
         let fields = fields.delimited(" ");
         lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).fmt_fields(fields).boxed()
     } else {
+        let lines = fmt::layer().with_writer(|| JsonWriter);
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };
     // Only tests start a second logger in one process; the first one stays.
     let _ = tracing_subscriber::registry().with(filter).with(filter_fn(is_allowed)).with(lines).try_init();
     Ok(Logging { filter: handle })
+}
+
+/// Writes a line of JSON to standard error. Characters that mislead its readers are only in strings, where JSON reads
+/// their escapes as the same text.
+struct JsonWriter;
+
+impl Write for JsonWriter {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        // One write: lines of several threads stay whole.
+        std::io::stderr().write_all(format!("{}{end}", VisibleLine(text)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 impl Logging {

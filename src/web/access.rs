@@ -244,13 +244,11 @@ impl Staff {
         request: &Request,
     ) -> Result<Option<PatientId>, Refusal> {
         let Some(id) = request.query.number("patient").map(PatientId::new) else { return Ok(None) };
-        let visible_to = self.visible_to();
+        let (own, erased) = find_patient_role(app, self.visible_to(), id).await?;
         // An operator may look for an erased patient: the list is empty, the audit is not.
-        if visible_to == VisibleTo::Everybody {
-            return Ok(Some(id));
+        if erased.is_none() {
+            require(own.ok_or_else(no_such_patient)?, Role::Coordinator)?;
         }
-        let role = app.store.read(move |db| visibility::find_patient_role(db, visible_to, id)).await?;
-        require(role.ok_or_else(no_such_patient)?, Role::Coordinator)?;
         Ok(Some(id))
     }
 }
@@ -379,15 +377,7 @@ pub(crate) const CONFIRM: &str = "/admin/confirm";
 async fn require_patient(app: &App, request: &mut Request, role: Role) -> Result<VisiblePatient, Denied> {
     let staff = require_role(app, request, Role::Viewer).await?;
     let id = request.parameter("patient").parse().map(PatientId::new).map_err(|_| Refusal::not_found())?;
-    let visible_to = staff.visible_to();
-    let find = move |db: &_| {
-        let own = visibility::find_patient_role(db, visible_to, id)?;
-        // An account that sees some patients only learns nothing about the others, not even an erasure.
-        let may_learn = own.is_none() && visible_to == VisibleTo::Everybody;
-        let erasure = if may_learn { erased_identifiers::find_erasure(db, id)? } else { None };
-        Ok((own, erasure.map(|erasure| erasure.started)))
-    };
-    let own = match app.store.read(find).await.map_err(Refusal::from)? {
+    let own = match find_patient_role(app, staff.visible_to(), id).await? {
         (Some(own), _) => own,
         (None, None) => return Err(no_such_patient().into()),
         (None, Some(at)) => {
@@ -402,6 +392,22 @@ async fn require_patient(app: &App, request: &mut Request, role: Role) -> Result
     // Last, so that a patient out of reach is answered alike for every role.
     require(own, role)?;
     Ok(VisiblePatient { staff, id, role: own })
+}
+
+/// Finds the role for a patient, or the time at which the patient was erased.
+async fn find_patient_role(
+    app: &App,
+    visible_to: VisibleTo,
+    id: PatientId,
+) -> Result<(Option<Role>, Option<Timestamp>), Refusal> {
+    let find = move |db: &_| {
+        let own = visibility::find_patient_role(db, visible_to, id)?;
+        // An account that sees some patients only learns nothing about the others, not even an erasure.
+        let may_learn = own.is_none() && visible_to == VisibleTo::Everybody;
+        let erasure = if may_learn { erased_identifiers::find_erasure(db, id)? } else { None };
+        Ok((own, erasure.map(|erasure| erasure.started)))
+    };
+    Ok(app.store.read(find).await?)
 }
 
 /// A study that the account may not see counts as missing.

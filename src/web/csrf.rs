@@ -79,12 +79,13 @@ async fn check_form(
     ))
 }
 
-/// Compares the `Origin` header, which every current browser sends with a form; without one the token
-/// decides.
+/// Compares the `Origin` header, which every current browser sends with a form, with the public address, or with the
+/// host that the browser named where none is configured. Without the header the token decides.
 fn is_same_origin(app: &App, request: &Request) -> bool {
     let Some(origin) = request.header(header::ORIGIN) else { return true };
-    let host = request.header(header::HOST).unwrap_or_default();
-    let public = app.live.config().public_url.map(|url| url.origin());
-    let origin_host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    origin_host == Some(host) || public.as_deref() == Some(origin)
+    if let Some(url) = app.live.config().public_url {
+        return url.origin() == origin;
+    }
+    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    host.is_some() && host == request.header(header::HOST)
 }

@@ -50,13 +50,17 @@ impl Gate {
 
     /// Returns the address of a request's client, as far as the configuration says which proxies to trust.
     pub(crate) fn find_client<B>(&self, request: &http::Request<B>) -> IpAddr {
-        let peer =
-            request.extensions().get::<SocketAddr>().map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip);
+        let peer = find_peer(request);
         self.0.read().as_ref().map_or(peer, |app| {
             let config = app.live.config();
             let header = config.client_address_header.as_ref();
             client_address(peer, request.headers(), &config.trusted_proxies, header)
         })
+    }
+
+    /// Returns whether a trusted proxy passed the request on.
+    pub(crate) fn is_through_proxy<B>(&self, request: &http::Request<B>) -> bool {
+        self.trusts(find_peer(request))
     }
 
     /// Returns whether an address is that of a trusted proxy, which makes requests for many clients.
@@ -67,6 +71,10 @@ impl Gate {
         };
         self.0.read().as_ref().is_ok_and(is_trusted)
     }
+}
+
+fn find_peer<B>(request: &http::Request<B>) -> IpAddr {
+    request.extensions().get::<SocketAddr>().map_or(Ipv4Addr::UNSPECIFIED.into(), SocketAddr::ip)
 }
 
 /// Answers a request while the store is unavailable.

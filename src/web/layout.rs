@@ -6,7 +6,7 @@ use http::StatusCode;
 use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, Render, html};
 
-use crate::common::time::Timestamp;
+use crate::common::{time::Timestamp, visible::VisibleLine};
 use crate::model::account::Role;
 use crate::secrets::token::Token;
 use crate::store::people::account::Account;
@@ -313,6 +313,11 @@ pub(crate) fn format_local(zone: &TimeZone, at: Timestamp, format: &str) -> Stri
         Ok(instant) => instant.to_zoned_datetime(zone.clone()).strftime(format).to_string(),
         Err(_) => at.to_string(),
     }
+}
+
+/// Renders a text of OW, a provider or JHE. What would change the text around it is shown as an escape.
+pub(crate) fn foreign(text: impl std::fmt::Display) -> String {
+    VisibleLine(text).to_string()
 }
 
 /// Renders a number with thin spaces between the thousands.

@@ -16,7 +16,7 @@ use crate::common::failure::Failure;
 use crate::store::{engine::setting, operations::metric_values};
 use crate::telemetry::metrics::{self, CONTENT_TYPE, ScrapeValues};
 use crate::web::response::{with_status, with_type};
-use crate::web::server;
+use crate::web::{framing, server};
 
 /// The age up to which values are served again without reading the store: several programs may scrape.
 const FRESH: Duration = Duration::from_secs(5);
@@ -48,6 +48,9 @@ pub async fn serve_metrics(app: App) {
 
 async fn answer(app: &App, last: &LastScrape, request: &Request<Incoming>) -> Response {
     let text = |status, text: &str| with_status(status, with_type("text/plain; charset=utf-8", text));
+    if let Some(fault) = framing::find_fault(request) {
+        return text(StatusCode::BAD_REQUEST, &format!("{fault}\n"));
+    }
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => match collect(app, last).await {
             Ok(values) => with_type(CONTENT_TYPE, metrics::render(&values)),

@@ -15,7 +15,9 @@ use crate::web::response::{Refusal, json};
 
 /// The cookie of a patient's session.
 pub(crate) const PATIENT_COOKIE: &str = "jhe_ow_patient";
-/// The form that ends a consent. No limit applies to it.
+/// The page with the forms that end consents.
+pub(crate) const CHOICES: &str = "/clients/ow/manage";
+/// The form that ends a consent. No rate limit applies to it.
 pub(crate) const WITHDRAW: &str = "/clients/ow/withdraw";
 
 pub(crate) const OPEN: AccessRule<Anyone> =

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -18,22 +18,21 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::rate_limit::network;
-use crate::web::{gate::Gate, line_ends::LineEnds, patient_access::WITHDRAW, routes, service};
+use crate::web::connections::{Answering, Connections, PER_NETWORK};
+use crate::web::framing::{self, Framing};
+use crate::web::patient_access::{CHOICES, WITHDRAW};
+use crate::web::{gate::Gate, routes, service};
 
 /// A client that has not sent its headers by then will not.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections at one time; further ones wait in the kernel's queue. Far more than people look at pages, far
-/// fewer than file descriptors.
-const CONNECTIONS: usize = 256;
-/// Connections at one time from one address or IPv6 network. A trusted proxy has no such limit: behind it each client
-/// has as many requests in progress. Browsers open six connections; a study's rooms may share an address.
-const PER_NETWORK: usize = CONNECTIONS / 8;
+/// Requests in progress of one client of a trusted proxy to the pages with which a patient withdraws, beside the
+/// others: nobody is kept from withdrawing, whatever the neighbours do.
+const WITHDRAWING: usize = 8;
 /// A client that reads nothing for so long is cut off.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest life of a connection, also of one that reads a byte now and then. A download of a patient's
@@ -50,16 +49,20 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, gate: Gate, cancel: CancellationToken) {
     let routes = TowerToHyperService::new(warp::service(routes::filter()));
     let entrance = gate.clone();
-    let clients = ClientCounts::default();
+    let (all, withdrawing) = (ClientCounts::default(), ClientCounts::default());
     let service = service_fn(move |request: Request<Incoming>| {
         let client = entrance.find_client(&request);
-        // Nobody is kept from withdrawing, whatever the neighbours do.
-        let limit = if request.uri().path() == WITHDRAW { CONNECTIONS } else { PER_NETWORK };
-        let counted = clients.enter(client, limit);
-        let answered = service::answer(entrance.clone(), routes.clone(), request, client, counted.is_some());
+        let counted = if [CHOICES, WITHDRAW].contains(&request.uri().path()) {
+            withdrawing.enter(client, WITHDRAWING)
+        } else {
+            all.enter(client, PER_NETWORK)
+        };
+        // A direct client's connections are limited, and one of them that was just ended may still be counted.
+        let is_admitted = counted.is_some() || !entrance.is_through_proxy(&request);
+        let answered = service::answer(entrance.clone(), routes.clone(), request, client, is_admitted);
         async move {
             let response = answered.await?;
-            Ok::<_, Infallible>(response.map(|body| CountedBody { body, _entry: counted }))
+            Ok::<_, Infallible>(response.map(|body| HoldingBody { body, _held: counted }))
         }
     });
     run(listener, service, move |peer| gate.trusts(peer), cancel).await;
@@ -75,30 +78,44 @@ pub(crate) async fn run<S, B>(
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    let (slots, clients) = (Arc::new(Semaphore::new(CONNECTIONS)), ClientCounts::default());
-    let graceful = GracefulShutdown::new();
+    let (connections, graceful) = (Connections::default(), GracefulShutdown::new());
     loop {
+        let accepted = async {
+            let (stream, peer) = accept(&listener).await?;
+            let network = Some(peer.ip()).filter(|ip| !trusts(*ip)).map(|ip| network(ip.to_canonical()));
+            // A connection over the limit is closed at once.
+            Some((stream, peer, Arc::new(connections.open(network).await?)))
+        };
         let accepted = tokio::select! {
             () = cancel.cancelled() => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accepted => accepted,
         };
-        let Some((stream, peer, slot)) = accepted else { continue };
-        let limit = if trusts(peer.ip()) { CONNECTIONS } else { PER_NETWORK };
-        // A connection over the limit is closed at once: waiting would occupy its slot.
-        let Some(entry) = clients.enter(peer.ip(), limit) else { continue };
-        let (service, line_ends) = (service.clone(), LineEnds::default());
-        let mut watch = line_ends.watch();
+        let Some((stream, peer, open)) = accepted else { continue };
+        let (service, framing) = (service.clone(), Framing::default());
+        let (mut watch, reading, answering) = (framing.watch(), Arc::clone(&open), Arc::clone(&open));
         let from_peer = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(line_ends.clone());
-            service.call(request)
+            request.extensions_mut().insert(framing.clone());
+            let (is_last, held) = (framing::is_last(&request), Answering(Arc::clone(&answering)));
+            let answered = service.call(request);
+            async move {
+                let mut response = answered.await?;
+                if is_last {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response.map(|body| HoldingBody { body, _held: held }))
+            }
         });
         let mut stream = TimeoutStream::new(stream);
         // No read timeout: the server waits for the client's close also while it works on a response.
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
-        let stream = InspectReader::new(Box::pin(stream), move |bytes| watch.read(bytes));
+        let stream = InspectReader::new(Box::pin(stream), move |bytes| {
+            if watch.read(bytes) {
+                reading.set_busy();
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
@@ -106,35 +123,37 @@ pub(crate) async fn run<S, B>(
             .serve_connection(TokioIo::new(stream), from_peer);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            match tokio::time::timeout(LIFETIME, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!("a connection ended badly: {error}"),
-                Err(_) => tracing::debug!("a connection was ended, as it lasted too long"),
+            tokio::select! {
+                () = open.ended() => tracing::debug!("a connection that waited was ended, as another came"),
+                ended = tokio::time::timeout(LIFETIME, connection) => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!("a connection ended badly: {error}"),
+                    Err(_) => tracing::debug!("a connection was ended, as it lasted too long"),
+                },
             }
-            drop((entry, slot));
         });
     }
     // A slower client is cut off.
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
 
-/// Open connections, or requests in progress, by network.
+/// Requests in progress, by network.
 #[derive(Debug, Clone, Default)]
 struct ClientCounts(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One counted connection or request, until it is dropped.
+/// One counted request, until it is dropped.
 struct CountedEntry {
     counts: ClientCounts,
     network: IpAddr,
 }
 
-/// A response's body. Its request is in progress until the body is sent.
-struct CountedBody<B> {
+/// A response's body that holds something until it is sent.
+struct HoldingBody<B, H> {
     body: B,
-    _entry: Option<CountedEntry>,
+    _held: H,
 }
 
-impl<B: Body + Unpin> Body for CountedBody<B> {
+impl<B: Body + Unpin, H: Unpin> Body for HoldingBody<B, H> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -179,18 +198,14 @@ impl Drop for CountedEntry {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
             // Otherwise the end of a page waits 40 ms for the acknowledgement of its beginning.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!("a connection holds back its last piece: {error}");
             }
-            Some((stream, peer, slot))
+            Some((stream, peer))
         }
         Err(error) => {
             tracing::warn!("no connection could be accepted: {error}");

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use http::header;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use tracing::Instrument;
@@ -14,7 +13,7 @@ use warp::reply::Response;
 use crate::app::rate_limit::TooManyRequests;
 use crate::telemetry::metrics;
 use crate::web::response::{Refusal, with_security_headers};
-use crate::web::{gate::Gate, line_ends::LineEnds, request::Request, request_id::RequestId};
+use crate::web::{framing, gate::Gate, request::Request, request_id::RequestId};
 
 /// Answers a client's request by the routes, unless the client has too many in progress. The filters of the routes read
 /// the gate and the request's head from the extensions.
@@ -38,7 +37,7 @@ where
         // CONNECT names a host and `OPTIONS *` nothing: warp panics on a target without a path.
         let response = if !is_admitted {
             Refusal::from(TooManyRequests(1)).into()
-        } else if let Some(fault) = find_fault(&request) {
+        } else if let Some(fault) = framing::find_fault(&request) {
             Refusal::bad(fault).into()
         } else if request.uri().path().starts_with('/') {
             routes.call(request).await?
@@ -53,16 +52,4 @@ where
     metrics::count_page(response.status());
     id.write(response.headers_mut());
     Ok(response)
-}
-
-/// Returns what a proxy in front of the daemon may have read in another way: then the two disagree about whose request
-/// this is, or where it ends.
-fn find_fault(request: &http::Request<Incoming>) -> Option<&'static str> {
-    if request.headers().get_all(header::HOST).iter().count() > 1 {
-        return Some("This request names its host more than once. Name it once.");
-    }
-    let line_ends = request.extensions().get::<LineEnds>();
-    line_ends.is_some_and(LineEnds::is_broken).then_some(
-        "The lines of this request do not end as HTTP wants it. End them with carriage return and line feed.",
-    )
 }

@@ -42,6 +42,8 @@ pub struct PatientPlan {
     pub missing: i64,
     /// How far back the patient's consents reach, if that was recorded.
     pub first_read: Option<Timestamp>,
+    /// The active grants that the plan rests on.
+    pub grants: Vec<i64>,
     pub series: Vec<SeriesPlan>,
 }
 
@@ -131,6 +133,7 @@ pub fn list(
     for plan in &mut plans {
         plan.series = list_series(db, plan, mode, system)?;
         plan.first_read = consent::find_first_read(db, plan.patient)?;
+        plan.grants = consent::list_active_grants(db, plan.patient)?;
     }
     plans.retain(|plan| !plan.series.is_empty());
     Ok(plans)
@@ -153,6 +156,7 @@ fn from_row(row: &Row) -> rusqlite::Result<PatientPlan> {
         newest: row.get(10)?,
         connections_checked: row.get(11)?,
         first_read: None,
+        grants: Vec::new(),
         series: Vec::new(),
     })
 }

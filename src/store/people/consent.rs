@@ -166,6 +166,13 @@ pub fn list_active_deliverable(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Lists the ids of a patient's active grants.
+pub fn list_active_grants(db: &Connection, patient: PatientId) -> StoreResult<Vec<i64>> {
+    let select = "SELECT id FROM consents WHERE patient_id = ? AND withdrawn_at IS NULL";
+    let mut query = db.prepare_cached(select)?;
+    Ok(query.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Finds the state of a patient's consents to deliverable scopes.
 pub fn find_standing(db: &Connection, patient: PatientId) -> StoreResult<ConsentStanding> {
     let select = format!(

@@ -13,7 +13,7 @@ use crate::store::outbox::outbox::{self, RefusedGroup, StuckEntry};
 use crate::store::{error::StoreError, people::patient, privacy::audit};
 use crate::web::access::{COORDINATED_PATIENT, OPERATOR, Operator, Staff, VisiblePatient};
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{ago, count, form, table_head};
+use crate::web::layout::{ago, count, foreign, form, table_head};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, see_other};
 use crate::web::route::{Route, post};
@@ -58,7 +58,7 @@ impl ExportSummary {
                     @if let Some(oldest) = self.oldest { " The oldest waiting observation became ready " (ago(now, Some(oldest))) "." }
                     @if let Some(last) = &last { " Last export " (ago(now, Some(last.ended))) "." }
                 }
-                @if let Some(error) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (error) "." } }
+                @if let Some(error) = last.and_then(|last| last.error).filter(|_| missing.is_empty()) { p.warning { (foreign(error)) "." } }
                 @if !self.refused.is_empty() { (self.render_refused(staff)) }
             }
         } }
@@ -70,7 +70,7 @@ impl ExportSummary {
             table {
                 (table_head(&[Text("Why"), Number("Observations"), Number("Patients")]))
                 tbody { @for one in &self.refused { tr {
-                    td data-label="Why" { span { (one.reason) } }
+                    td data-label="Why" { span { (foreign(&one.reason)) } }
                     td.number data-label="Observations" { (count(one.rows)) }
                     td.number data-label="Patients" { (count(one.patients)) }
                 } } }

@@ -23,7 +23,7 @@ use crate::web::access::{STAFF, Staff};
 use crate::web::admin::staff::{no_patients_text, record_view, render_staff_page};
 use crate::web::admin::study::participants::render_state;
 use crate::web::icon::{Icon, coloured, icon};
-use crate::web::layout::{ago, count, notice};
+use crate::web::layout::{ago, count, foreign, notice};
 use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
 
@@ -306,7 +306,7 @@ fn list_parts(app: &App, staff: &Staff, overview: &Overview) -> Vec<Part> {
         add(
             false,
             "JHE does not take the data",
-            format!("{error}. Nothing is lost: it is sent again."),
+            format!("{}. Nothing is lost: it is sent again.", foreign(error)),
             system,
         );
     }

@@ -16,7 +16,7 @@ use crate::store::{error::StoreError, people::patient as patients};
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::staff::{PAGE, record_view, render_staff_page, split_page};
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{format_local, local, older, table_head};
+use crate::web::layout::{foreign, format_local, local, older, table_head};
 use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
 
@@ -127,8 +127,8 @@ fn render_row(zone: &TimeZone, one: &ObservationRow, sees_names: bool) -> Markup
             } }
             td data-label="Data source" {
                 span {
-                    (source::data_source_name(&stream.provider))
-                    @if sees_names && !stream.device.is_empty() { ", " (stream.device) }
+                    (foreign(source::data_source_name(&stream.provider)))
+                    @if sees_names && !stream.device.is_empty() { ", " (foreign(&stream.device)) }
                 }
             }
             td.id data-label="Identifier" { span { (stream.system) " " (render::identifier_value(stream, observation)) } }

@@ -17,7 +17,7 @@ use crate::web::access::{STAFF, Staff};
 use crate::web::admin::staff::{PAGE, no_patients_text, record_view, render_staff_page, split_page};
 use crate::web::chart::sparkline::render_sparkline;
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{ago, badge, count, table_head};
+use crate::web::layout::{ago, badge, count, foreign, table_head};
 use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
 
@@ -171,7 +171,7 @@ pub(crate) fn render_last_poll(now: Timestamp, line: &PatientOverview, stage: En
     html! {
         @if let Some(polled) = line.polled { (ago(now, Some(polled))) } @else { "never" }
         @if let Some(error) = enrolment_stage::describe_problem(line) {
-            p.bad { (error) }
+            p.bad { (foreign(error)) }
         } @else if !stage.next_step(line).is_empty() {
             p.idle { (stage.next_step(line)) }
         }

@@ -9,7 +9,7 @@ use crate::config::settings::{IngestMode, Settings};
 use crate::model::{bucket_day::UNDATED, patient::PatientId};
 use crate::store::samples::raw_object::{self, ObjectState, ObjectSummary, RawObject};
 use crate::store::{error::StoreError, outbox::one_of_two_modes};
-use crate::web::layout::{Column::Text, ago, badge, count, local, table_head};
+use crate::web::layout::{Column::Text, ago, badge, count, foreign, local, table_head};
 
 /// Objects in error that the patient page lists.
 const SHOWN: u32 = 20;
@@ -36,7 +36,7 @@ impl PayloadSummary {
                     Some(check) => p {
                         @match &check.error {
                             None => { (badge("good", "readable")) " The bucket can be listed and read. " }
-                            Some(error) => { (badge("bad", "not readable")) " " (error) ". " }
+                            Some(error) => { (badge("bad", "not readable")) " " (foreign(error)) ". " }
                         }
                         "Checked " (ago(now, Some(check.at))) "."
                     },
@@ -118,7 +118,7 @@ fn render_table(in_error: &[(RawObject, bool)], now: Timestamp) -> Markup {
                     @else if one.is_due(now) { "the next sync tries again" }
                     @else { "tried again later" }
                 }
-                td data-label="Why" { span { (one.error.as_deref().unwrap_or_default()) } }
+                td data-label="Why" { span { (foreign(one.error.as_deref().unwrap_or_default())) } }
             } } }
         }
     }

@@ -8,7 +8,7 @@ use crate::model::{account::VisibleTo, patient::PatientId};
 use crate::store::{privacy::audit as audits, samples::rejected as samples};
 use crate::web::access::{COORDINATOR, Staff};
 use crate::web::admin::staff::{PAGE, record_view, render_staff_page, split_page};
-use crate::web::layout::{Column::Text, ago, older, table_head};
+use crate::web::layout::{Column::Text, ago, foreign, older, table_head};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
@@ -50,7 +50,7 @@ async fn list_rejected(app: &App, request: &Request, staff: &Staff) -> HandlerRe
     let visible_to = staff.visible_to();
     let read = move |db: &_| samples::list(db, visible_to, patient, before, PAGE + 1);
     let (entries, more) = split_page(app.store.read(read).await?);
-    record_view(app, staff, "rejected.view", patient).await?;
+    record_view(app, staff, "rejected.view", None).await?;
     let body = html! {
         h1 { "Rejected samples" }
         p { "Samples from OW that could not be converted, stored as they came, with the reason. Report those that \
@@ -63,10 +63,10 @@ async fn list_rejected(app: &App, request: &Request, staff: &Staff) -> HandlerRe
                     th scope="row" data-label="Patient" {
                         a href={ "/admin/patients/" (entry.patient) } { (entry.patient) }
                     }
-                    td data-label="Series type" { (entry.rejected.series_type) }
-                    td data-label="Reason" { (entry.rejected.reason) }
+                    td data-label="Series type" { (foreign(&entry.rejected.series_type)) }
+                    td data-label="Reason" { (foreign(&entry.rejected.reason)) }
                     td data-label="Last seen" { (ago(now, Some(entry.last_seen))) }
-                    td.id data-label="Sample" { span { (entry.rejected.sample) } }
+                    td.id data-label="Sample" { span { (foreign(&entry.rejected.sample)) } }
                 } } }
             }
         }

@@ -11,7 +11,8 @@ use crate::secrets::second_factor::{
     CodeCheck, RECOVERY_CODES, TotpSecret, generate_recovery_codes, parse_code,
 };
 use crate::store::people::account::SecondFactor;
-use crate::store::{people::second_factor, privacy::audit};
+use crate::store::people::{second_factor, session};
+use crate::store::privacy::audit;
 use crate::web::access::{CONFIRMED_ACCOUNT, Confirmed, Staff};
 use crate::web::admin::staff::render_staff_page;
 use crate::web::layout::{FormErrors, FormField, form, to_copy};
@@ -123,16 +124,18 @@ async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Handl
     let sealed =
         service::seal(app, id, &secret, step).map_err(|failure| Refusal::bad(failure.to_string()))?;
     let (codes, hashes) = generate_recovery_codes()?;
-    let who = staff.actor();
+    let (who, own) = (staff.actor(), staff.token().hash());
     let write = move |db: &_| {
         second_factor::set(db, id, &sealed, &hashes)?;
+        // Nobody goes on with a session that was confirmed by less.
+        session::delete_others(db, id, Some(own))?;
         audit::record(db, now, who, "second-factor.set", None, AuditDetail::from("account").with(id))
     };
     app.store.write(write).await?;
     Ok(render_recovery_codes(
         app,
         staff,
-        "Your second factor is set up: the next sign-in asks for a code.",
+        "Your second factor is set up: the next sign-in asks for a code. Other browsers are signed out.",
         &codes,
     ))
 }

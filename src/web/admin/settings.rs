@@ -153,12 +153,14 @@ async fn set(app: &App, request: &Request, operator: &Confirmed<Operator>) -> Ha
     let staff = operator.staff();
     let setting =
         settings::find(request.form().get("key")).map_err(|failure| Refusal::bad(failure.message))?;
-    let value = if request.form().has("unset") {
+    let typed = request.form().get("value");
+    let is_backup = setting.key == settings::BACKUP_DIRECTORY;
+    let value = if request.form().has("unset") || (is_backup && typed.is_empty()) {
         None
     } else {
         let key = app.live.config().secret_key;
-        let checked = setting.normalize(request.form().get("value")).and_then(|value| {
-            if setting.key == settings::BACKUP_DIRECTORY {
+        let checked = setting.normalize(typed).and_then(|value| {
+            if is_backup {
                 app.live.config().check_backup_directory(&value)?;
             }
             Ok(value)
@@ -166,9 +168,8 @@ async fn set(app: &App, request: &Request, operator: &Confirmed<Operator>) -> Ha
         match checked.and_then(|value| setting.to_stored(key.as_ref(), value)) {
             Ok(value) => Some(value),
             Err(failure) => {
-                let typed = request.form().get("value").to_owned();
                 // A secret is never sent back to the browser.
-                let typed = if setting.is_secret() { String::new() } else { typed };
+                let typed = if setting.is_secret() { String::new() } else { typed.to_owned() };
                 let why = format!("{}: {}", failure.message, failure.remedy);
                 return render(app, staff, "", Some(InvalidValue { key: setting.key, typed, why })).await;
             }

@@ -16,7 +16,7 @@ use crate::web::access::{OPERATOR, Operator};
 use crate::web::admin::staff::{record_view, render_refreshing_page, view_event};
 use crate::web::admin::{export::ExportSummary, payloads::PayloadSummary, restored};
 use crate::web::chart::study_totals::{Activity, ActivityPeriod};
-use crate::web::layout::{ago, badge, count, notice};
+use crate::web::layout::{ago, badge, count, foreign, notice};
 use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
 
@@ -189,7 +189,7 @@ fn render_failed_alerts(now: Timestamp, failed_alerts: &[FailedAlerts]) -> Marku
     html! {
         @for one in failed_alerts {
             p.warning {
-                (one.alerts) " alerts could not be sent yet (" (one.channel) "): " (one.error) ". Next attempt "
+                (one.alerts) " alerts could not be sent yet (" (one.channel) "): " (foreign(&one.error)) ". Next attempt "
                 (ago(now, Some(one.due))) "."
             }
         }

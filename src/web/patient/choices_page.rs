@@ -21,7 +21,7 @@ use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
 use crate::web::patient::{
     connect::display_name, selected_devices::SelectedDevices, signed_in::page_response, time_zone,
 };
-use crate::web::patient_access::{PATIENT, SignedInPatient, WITHDRAW};
+use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
@@ -122,7 +122,7 @@ fn done_text(word: &str) -> &'static str {
 }
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![get("/clients/ow/manage", PATIENT, show)]
+    vec![get(CHOICES, PATIENT, show)]
 }
 
 async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {

@@ -41,6 +41,7 @@ fn samples_from_before_the_first_consent_are_ingested_within_the_window() {
 #[test]
 fn a_consent_that_ends_during_the_read_is_obeyed() {
     let world = World::new();
+    world.sim.set_page_cap(100);
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
     let (database, once, now) = (world.database(), AtomicBool::new(true), world.now.micros());
@@ -53,6 +54,11 @@ fn a_consent_that_ends_during_the_read_is_obeyed() {
     let ran = world.poll();
     assert_eq!(ran.code, 3, "{ran:?}");
     assert_eq!(world.kept(&patient), []);
+    assert_eq!(
+        world.pages_of(&user),
+        2,
+        "one request finds the size of a page, and no page follows the first"
+    );
 }
 
 #[test]

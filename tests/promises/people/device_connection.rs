@@ -128,6 +128,19 @@ fn the_return_is_the_same_where_browsers_reach_ow_directly() {
 fn an_oauth_state_is_bound_to_its_browser_and_single_use() {
     let scene = Scene::new();
     let buttons = provider_buttons(&scene.browser);
+    for _ in 0..5 {
+        assert_eq!(
+            provider_buttons(&scene.browser),
+            buttons,
+            "a repeated request goes on with the same state"
+        );
+    }
+    let rows = "SELECT count(*) FROM authorizations UNION ALL \
+                SELECT count(*) FROM audit_entries WHERE action = 'device.authorize'";
+    let db = rusqlite::Connection::open(scene.world.database()).unwrap();
+    let mut query = db.prepare(rows).unwrap();
+    let rows: Vec<i64> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert!(rows[0] == 1 && rows[1] <= 2, "one state, and repeats are counted: {rows:?}");
     let stranger = scene.served.visitor();
     let stolen = stranger.get(&buttons["agree"]);
     assert_eq!((stolen.status, stolen.heading()), (400, "This way back is closed"));

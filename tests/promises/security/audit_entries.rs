@@ -40,6 +40,14 @@ fn the_first_view_is_in_the_audit_before_the_answer_and_repeats_are_counted() {
     let operator = served.operator(&world);
     assert_eq!(operator.get("/admin/patients").status, 200);
     assert_eq!(details(&world, "patients.view"), [""]);
+    for patient in 1000..1010 {
+        assert_eq!(
+            operator.get(&format!("/admin/rejected?patient={patient}")).status,
+            404,
+            "nobody's number"
+        );
+    }
+    assert_eq!(details(&world, "rejected.view"), [""; 0]);
     for _ in 0..20 {
         assert_eq!(operator.get("/admin/patients").status, 200);
     }

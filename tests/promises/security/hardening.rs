@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Stdio;
 
 use crate::support::doctor::{examine, well};
 use crate::support::harness::*;
@@ -20,26 +21,48 @@ fn send_bytes(port: u16, bytes: &str) -> String {
 #[test]
 fn a_request_that_a_proxy_may_read_in_another_way_is_refused() {
     let world = World::new();
-    let served = Served::start(&world);
+    let metrics = free_port();
+    let served = Served::with(&world, &[("JHE_OW_METRICS_BIND", &format!("127.0.0.1:{metrics}"))]);
+    until("the metrics are there", || get(metrics, "/metrics", &[]).is_some());
     let close = "Connection: close\r\n\r\n";
     let post = "POST /admin/sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na\nb\n";
+    let zeros = format!("{}4", "0".repeat(60));
+    let lines = Some("do not end as HTTP wants it");
     for (request, refused) in [
         (format!("GET / HTTP/1.1\r\nHost: a\r\n{close}"), None),
+        (format!("GET http://a/ HTTP/1.1\r\nHost: A\r\n{close}"), None),
+        (format!("GET / HTTP/1.0\r\n{close}"), None),
         (format!("{post}GET / HTTP/1.1\r\nHost: a\r\n{close}"), None),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n{close}"), Some("names its host more than once")),
         (format!("GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n{close}"), Some("names its host more than once")),
-        (format!("GET / HTTP/1.1\nHost: a\r\n{close}"), Some("do not end as HTTP wants it")),
+        (format!("GET / HTTP/1.1\r\n{close}"), Some("does not name its host")),
+        (format!("GET / HTTP/1.1\r\nHost:\r\n{close}"), Some("is not a host")),
+        (format!("GET / HTTP/1.1\r\nHost: a, b\r\n{close}"), Some("is not a host")),
+        (format!("GET http://b/ HTTP/1.1\r\nHost: a\r\n{close}"), Some("name two hosts")),
+        (format!("GET / HTTP/1.1\nHost: a\r\n{close}"), lines),
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\n".to_owned(), lines),
+        (format!("{post}GET / HTTP/1.1\r\nHost: a\n{close}"), lines),
         (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\n".to_owned(),
-            Some("do not end as HTTP wants it"),
+            format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: {zeros}\r\n\r\na\nb\nGET / HTTP/1.1\nHost: a\r\n{close}"
+            ),
+            Some("is not a plain number"),
         ),
-        (format!("{post}GET / HTTP/1.1\r\nHost: a\n{close}"), Some("do not end as HTTP wants it")),
     ] {
         let answer = send_bytes(served.port, &request);
-        let last = &answer[answer.rfind("HTTP/1.1 ").unwrap()..];
-        let status = if refused.is_some() { "HTTP/1.1 400 " } else { "HTTP/1.1 200 " };
-        assert!(last.starts_with(status), "{request:?}: {answer}");
+        let last = &answer[answer.rfind("HTTP/1.").unwrap()..];
+        let status = if refused.is_some() { " 400 " } else { " 200 " };
+        assert!(last[8..].starts_with(status), "{request:?}: {answer}");
         assert!(last.contains(refused.unwrap_or("Wearables for research")), "{request:?}: {answer}");
+        let scraped = send_bytes(metrics, &request.replacen("GET / ", "GET /metrics ", 9));
+        assert_eq!(scraped.contains(" 400 Bad Request\r\n"), refused.is_some(), "{request:?}: {scraped}");
+    }
+    // No head is read after a chunked body, whose end only one of the two may see here.
+    let chunked = "POST /admin/sign-in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    for port in [served.port, metrics] {
+        let answer = send_bytes(port, &format!("{chunked}GET / HTTP/1.1\nHost: a\r\n\r\n"));
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
     }
     // Two bodies' lengths that differ, and a length beside chunks: the same trick with the end of the body.
     for head in ["Content-Length: 4\r\nContent-Length: 5", "Content-Length: 4\r\nTransfer-Encoding: chunked"]
@@ -82,6 +105,17 @@ fn backups_set_on_the_page_stay_inside_the_configured_directories() {
         assert_eq!(set(&inside).status, 303, "{inside}");
         assert!(shown().contains(&inside));
     }
+    let database = world.database();
+    for (wrong, why) in [
+        (inside("a\nb"), "without control characters"),
+        (inside("a\u{202e}b"), "without control characters"),
+        (database.to_str().unwrap().to_owned(), "is no directory"),
+    ] {
+        let answer = set(&wrong);
+        assert!(answer.status == 400 && answer.body.contains(why), "{wrong:?}: {}", answer.body);
+    }
+    assert_eq!(set("").status, 303);
+    assert_eq!(shown(), before, "nothing is the default");
     assert_eq!(world.run(&["settings", "set", "backup.directory", "/srv/backups"]).code, 0, "on the machine");
 }
 
@@ -120,10 +154,17 @@ fn the_first_sign_in_link_is_in_a_file_of_the_owner_and_never_in_the_log() {
 fn a_crash_writes_no_core_file() {
     let world = World::new();
     let served = Served::start(&world);
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", served.running.id())).unwrap();
-    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    let numbers: Vec<&str> = line.split_whitespace().skip(4).take(2).collect();
-    assert_eq!(numbers, ["0", "0"], "soft and hard");
+    let mut command = world.command(&["convert"]);
+    let waits = Running::new(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    for id in [served.running.id(), waits.id()] {
+        let is_forbidden = || {
+            let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
+            let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+            // Soft and hard.
+            line.split_whitespace().skip(4).take(2).collect::<Vec<_>>() == ["0", "0"]
+        };
+        until("no core file", is_forbidden);
+    }
 }
 
 #[test]
@@ -156,6 +197,11 @@ fn the_doctor_names_secrets_that_others_can_read() {
     assert!(reason(&toml).is_none(), "a configuration without a secret may be read");
     chmod(&key, 0o600);
     chmod(&dotenv, 0o600);
+    chmod(world.directory.path(), 0o777);
+    let found = examine(&world);
+    let warning = found.findings.iter().find(|finding| finding["check"] == "config.permissions").unwrap();
+    assert!(warning["what"].as_str().unwrap().contains("can replace the secrets"), "{warning}");
+    chmod(world.directory.path(), 0o700);
     assert!(!examine(&world).checks("warning").contains(&"config.permissions"));
 }
 

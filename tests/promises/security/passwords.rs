@@ -27,6 +27,7 @@ fn a_password_that_is_easy_to_guess_is_refused_with_the_reason() {
     let operator = served.operator(&world);
     for (weak, told) in [
         ("password1234", "easy to guess"),
+        ("jhe-ow-jhe-ow1", "or jhe-ow"),
         ("qwertyuiop123456", "easy to guess"),
         ("abcabcabcabcabc", "Repeats like"),
         ("short", "at least 12 characters"),

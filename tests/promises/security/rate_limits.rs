@@ -1,6 +1,6 @@
 //! Limits of one caller never stop another one, and none stops a withdrawal.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use reqwest::Method;
@@ -89,29 +89,67 @@ fn hold(port: u16, head: &str) -> TcpStream {
     stream
 }
 
+/// The header with which a browser of this visitor is known.
+fn cookie(browser: &Visitor) -> String {
+    let cookies = browser.cookies.lock().unwrap();
+    let cookies: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    cookies.join("; ")
+}
+
+/// Waits until the daemon has closed a connection.
+fn is_closed(mut held: TcpStream) -> bool {
+    matches!(held.read(&mut [0; 1024]), Ok(0) | Err(_))
+}
+
 #[test]
-fn one_address_holds_few_of_the_connections() {
+fn a_neighbour_who_holds_connections_makes_room_for_a_withdrawal() {
     let world = World::new();
     let served = Served::start(&world);
-    let held: Vec<_> = (0..32).map(|_| hold(served.port, "GET / HTTP/1.1\r\n")).collect();
-    assert_eq!(get(served.port, "/healthz", &[]), None, "all of its share is in use");
-    drop(held);
-    until("its share is free", || get(served.port, "/healthz", &[]).is_some());
+    let (patient, browser) = consenting(&served, &served.operator(&world));
+    let slow = |number: usize| match number % 2 {
+        0 => hold(served.port, "GET / HTTP/1.1\r\n"),
+        _ => hold(served.port, "POST /clients/ow/agree HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"),
+    };
+    let mut held: Vec<_> = (0..40).map(slow).collect();
+    let known = [("Cookie", cookie(&browser))];
+    let known: Vec<(&str, &str)> = known.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let (status, page) = get(served.port, "/clients/ow/manage", &known).expect("a new connection");
+    assert_eq!(status, 200, "{page}");
+    assert!(is_closed(held.remove(0)), "the one that waited longest made room");
+    let sure = browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &[("sure", "yes")]);
+    assert_eq!((sure.status, sure.location()), (303, "/clients/ow/manage?done=withdrawn"), "{}", sure.body);
+    assert!(world.run(&["patient", "show", &patient]).stdout.contains("withdrawn"));
 }
 
 #[test]
 fn behind_a_trusted_proxy_each_client_has_few_requests_in_progress() {
     let world = World::new();
     let served = Served::with(&world, &[("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")]);
-    let head = "POST /clients/ow/agree HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.1\r\n\
-                Content-Length: 9\r\n\r\n";
-    let held: Vec<_> = (0..32).map(|_| hold(served.port, head)).collect();
+    let (_, browser) = consenting(&served, &served.operator(&world));
+    let cookie = cookie(&browser);
+    let post = |path: &str| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.1\r\nCookie: {cookie}\r\n\
+             Content-Length: 9\r\n\r\n"
+        );
+        hold(served.port, &head)
+    };
+    let held: Vec<_> = (0..32).map(|_| post("/clients/ow/agree")).collect();
     let status = |path: &str, client: &str| {
-        get(served.port, path, &[("X-Forwarded-For", client)]).map(|(status, _)| status)
+        let headers = [("X-Forwarded-For", client), ("Cookie", cookie.as_str())];
+        get(served.port, path, &headers).map(|(status, _)| status)
     };
     until("the client has enough in progress", || status("/", "198.51.100.1") == Some(429));
     assert_eq!(status("/", "198.51.100.2"), Some(200), "another client of the same proxy");
-    assert_eq!(status("/clients/ow/withdraw", "198.51.100.1"), Some(405), "withdrawing is never refused");
-    drop(held);
+    assert_eq!(status("/clients/ow/manage", "198.51.100.1"), Some(200), "the page that withdraws");
+    assert_eq!(
+        status("/clients/ow/withdraw", "198.51.100.1"),
+        Some(405),
+        "withdrawing has places of its own"
+    );
+    let withdrawing: Vec<_> = (0..8).map(|_| post("/clients/ow/withdraw")).collect();
+    until("these are few, too", || status("/clients/ow/withdraw", "198.51.100.1") == Some(429));
+    assert_eq!(status("/clients/ow/withdraw", "198.51.100.2"), Some(405));
+    drop((held, withdrawing));
     until("the client may go on", || status("/", "198.51.100.1") == Some(200));
 }

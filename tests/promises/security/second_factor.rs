@@ -14,7 +14,12 @@ fn a_password_alone_no_longer_signs_in() {
     let page = operator.get(SET_UP);
     assert!(page.body.contains("<svg") && page.body.contains("otpauth://totp/jhe"), "{}", page.body);
     assert!(!page.body.contains("<script"));
+    let elsewhere = served.visitor();
+    assert_eq!(elsewhere.sign_in("operator", PASSWORD).status, 303);
+    assert_eq!(elsewhere.get("/admin/account").status, 200);
     let (app, recovery) = Authenticator::set_up(&operator, &world);
+    assert_eq!(elsewhere.get("/admin/account").status, 303, "a session that a password confirmed has ended");
+    assert_eq!(operator.get("/admin/account").status, 200);
     assert_eq!(recovery.len(), 10);
     let visitor = served.visitor();
     give_password(&visitor, "operator");

@@ -172,11 +172,18 @@ fn a_sign_in_replaces_the_session_that_the_browser_had() {
 fn on_https_no_other_host_of_the_domain_can_plant_a_cookie() {
     let world = World::new();
     let served = Served::with(&world, &[("JHE_OW_PUBLIC_URL", "https://jhe-ow.example.org")]);
-    let operator = served.operator(&world);
+    let browser = || {
+        let mut browser = served.visitor();
+        browser.origin = "https://jhe-ow.example.org".to_owned();
+        browser
+    };
+    set_password(&world, "operator", PASSWORD);
+    let operator = browser();
+    assert_eq!(operator.sign_in("operator", PASSWORD).status, 303);
     let study = make_study(&operator, "Sleep");
     let patient = make_patient(&operator, "P-1", &study);
     let link = invite(&operator, &patient).replace("https://jhe-ow.example.org", &served.url());
-    let person = served.visitor();
+    let person = browser();
     assert_eq!(agree(&person, &link, &study).status, 303);
     for visitor in [&operator, &person] {
         let cookies = visitor.cookies.lock().unwrap().clone();

@@ -120,6 +120,22 @@ fn cross_site_forms_are_refused_and_logged() {
 }
 
 #[test]
+fn a_form_comes_from_the_public_address_where_one_is_configured() {
+    let world = World::new();
+    let served = Served::with(&world, &[("JHE_OW_PUBLIC_URL", "https://jhe-ow.example.org")]);
+    let visitor = served.visitor();
+    let token = visitor.get("/admin/sign-in").hidden("/admin/sign-in")[0].1.clone();
+    let fields = [("form_token", token.as_str()), ("name", "nobody"), ("password", "wrong wrong wrong")];
+    let refused = |origin: &str| {
+        let answer = visitor.send(Method::POST, "/admin/sign-in", &[("Origin", origin)], Some(&fields));
+        answer.heading() == "This form was not accepted"
+    };
+    assert!(refused("http://jhe-ow.example.org"), "without encryption");
+    assert!(refused(&visitor.base), "the host that the request names");
+    assert!(!refused("https://jhe-ow.example.org"));
+}
+
+#[test]
 fn every_answer_carries_its_headers_and_cookies_are_for_this_site_only() {
     let world = World::new();
     let served = Served::with(&world, &[("JHE_OW_PUBLIC_URL", "https://jhe-ow.example.org")]);

@@ -149,6 +149,8 @@ pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 /// A browser without a screen: cookies, and nothing else.
 pub struct Visitor {
     pub base: String,
+    /// The origin that its forms name.
+    pub origin: String,
     http: reqwest::Client,
     pub cookies: Mutex<BTreeMap<String, String>>,
 }
@@ -156,7 +158,7 @@ pub struct Visitor {
 impl Visitor {
     pub fn new(base: &str) -> Self {
         let http = reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { base: base.to_owned(), http, cookies: Mutex::default() }
+        Self { base: base.to_owned(), origin: base.to_owned(), http, cookies: Mutex::default() }
     }
 
     /// Asks for a page; a full address is taken as it is.
@@ -166,7 +168,7 @@ impl Visitor {
 
     /// Sends a form as a page of ours would, with nothing but these fields.
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.send(Method::POST, path, &[("Origin", self.base.as_str())], Some(fields))
+        self.send(Method::POST, path, &[("Origin", self.origin.as_str())], Some(fields))
     }
 
     /// Sends anything.
