@@ -17,6 +17,8 @@ pub enum EnrolmentStage {
     NeedsRelink,
     /// Withdrew every consent.
     Withdrawn,
+    /// The collection windows of all studies are over.
+    Completed,
 }
 
 impl EnrolmentStage {
@@ -28,6 +30,7 @@ impl EnrolmentStage {
             _ if patient.scopes.is_empty() && patient.invited => Self::Invited,
             _ if patient.scopes.is_empty() => Self::Added,
             _ if !has_consent => Self::Withdrawn,
+            PatientOverview { completed: true, .. } => Self::Completed,
             PatientOverview { needs_relink: true, .. } => Self::NeedsRelink,
             PatientOverview { link: None, .. } => Self::Consented,
             _ if has_device(ConnectionState::Active) => Self::Connected,
@@ -47,6 +50,7 @@ impl EnrolmentStage {
             Self::Connected => "connected",
             Self::NeedsRelink => "needs relink",
             Self::Withdrawn => "withdrawn",
+            Self::Completed => "completed",
         }
     }
 
@@ -60,7 +64,7 @@ impl EnrolmentStage {
             Self::Authorizing => {
                 "Waits for the patient to finish at the provider; invite again if it takes long"
             }
-            Self::Connected => "",
+            Self::Connected | Self::Completed => "",
             Self::NeedsRelink => "OW no longer knows the user: invite again, so that the patient reconnects",
             Self::Withdrawn => {
                 "Consent withdrawn: nothing is fetched. Invite again only if the patient asks for it"
@@ -112,6 +116,7 @@ mod tests {
             last_day: 0,
             missing: 0,
             invited: false,
+            completed: false,
             enrolled: false,
             devices: device.into_iter().collect(),
             hours: Vec::new(),
@@ -158,6 +163,9 @@ mod tests {
         );
         let gone = PatientOverview { needs_relink: true, ..line(&open, true, Some(ConnectionState::Active)) };
         assert_eq!(EnrolmentStage::of(&gone), EnrolmentStage::NeedsRelink);
+        let completed =
+            PatientOverview { completed: true, ..line(&open, true, Some(ConnectionState::Active)) };
+        assert_eq!(EnrolmentStage::of(&completed), EnrolmentStage::Completed);
         let withdrawn = line(&[Some(1)], true, Some(ConnectionState::Active));
         assert_eq!(
             EnrolmentStage::of(&PatientOverview { invited: true, ..withdrawn }),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::collection_window::CollectionWindow;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StudyId(pub(crate) i64);
 
@@ -51,13 +53,15 @@ pub struct Terms {
     pub data_sources: Vec<String>,
     /// IANA name or fixed offset. A patient who is enrolled gets it.
     pub time_zone: String,
+    pub collection: CollectionWindow,
 }
 
 impl Default for Terms {
     fn default() -> Self {
         let (scopes, data_sources) = (Vec::new(), Vec::new());
         let [name, organization, purpose, contact] = [const { String::new() }; 4];
-        Self { name, organization, purpose, contact, scopes, data_sources, time_zone: "UTC".to_owned() }
+        let (time_zone, collection) = ("UTC".to_owned(), CollectionWindow::default());
+        Self { name, organization, purpose, contact, scopes, data_sources, time_zone, collection }
     }
 }
 

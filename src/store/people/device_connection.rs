@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreResult;
+use crate::store::{error::StoreResult, people::collection_window};
 
 /// The state of a connection, as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,9 @@ pub fn record(
          ON CONFLICT DO UPDATE SET state = ?3, changed_at = ?4
          WHERE state <> ?3 AND NOT (state = 'active' AND ?3 = 'authorizing')";
     let changed = db.execute(insert, params![patient, provider, state.as_str(), now])?;
+    if changed > 0 && state == ConnectionState::Active {
+        collection_window::record_connected(db, patient, now)?;
+    }
     Ok(changed > 0)
 }
 

@@ -15,6 +15,7 @@ use crate::store::{error::StoreError, people::study, privacy::audit};
 use crate::web::access::{COORDINATED_STUDY, OPERATOR, Operator, STAFF, Staff, VISIBLE_STUDY, VisibleStudy};
 use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, render_staff_page, split_page};
 use crate::web::admin::study::frame::render_study_page;
+use crate::web::admin::study_window;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{FormErrors, checkbox, count, form, group_error, notice, table_head};
 use crate::web::request::{FormFields, Request};
@@ -137,6 +138,7 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions, present: &Terms) -> 
             .filter(|zone| !zone.is_empty())
             .unwrap_or(&present.time_zone)
             .to_owned(),
+        collection: study_window::parse(fields, &mut errors),
     };
     if let Some(time_zone) = errors.take("tz", normalize_time_zone(&terms.time_zone)) {
         terms.time_zone = time_zone;
@@ -196,6 +198,7 @@ async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerRe
             dt { "Time zone" } dd { (terms.time_zone) }
             dt { "Data types" } dd { (scope_names(terms)) }
             dt { "Data sources" } dd { (source_names(terms)) }
+            dt { "Collection window" } dd { (terms.collection.describe()) }
         }
     };
     render_study_page(app, visible, "/settings", None, body).await
@@ -220,6 +223,7 @@ fn render_form(
             (render_text_fields(terms, errors))
             (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(&terms.time_zone, [], app.clock.now())))
             (render_checkboxes(terms, options, errors))
+            (study_window::render(terms.collection, errors))
             div.actions {
                 button type="submit" { "Save" }
                 a href={ "/admin/studies" @if let Some(id) = id { "/" (id) } } { "Cancel" }
@@ -329,7 +333,7 @@ async fn save(
         let (who, now, wanted) = (staff.actor(), app.clock.now(), terms.clone());
         let write = move |db: &_| {
             let (study, action) = match id {
-                Some(id) => (study::update(db, id, &wanted).map(|()| id)?, "study.change"),
+                Some(id) => (study::update(db, id, &wanted, now).map(|()| id)?, "study.change"),
                 None => (study::insert(db, &wanted, now)?, "study.add"),
             };
             audit::record(db, now, who, action, None, AuditDetail::from("study").with(study))?;
