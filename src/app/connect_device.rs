@@ -19,9 +19,9 @@ use crate::model::study::StudyId;
 use crate::ow::connection::ProviderConnection;
 use crate::ow::connector::{CallError, ProviderAuthorization};
 use crate::secrets::token::TokenHash;
-use crate::store::people::{collection_window, consent};
 use crate::store::people::device_connection::{self, Authorization, ConnectionState, DeviceConnection};
 use crate::store::people::patient::{self, Relink};
+use crate::store::people::{collection_window, consent};
 use crate::store::{error::StoreError, privacy::audit};
 
 /// OW forgets the OAuth state of an authorization after this time.

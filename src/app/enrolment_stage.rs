@@ -41,6 +41,24 @@ impl EnrolmentStage {
         }
     }
 
+    const ALL: [Self; 8] = [
+        Self::Added,
+        Self::Invited,
+        Self::Consented,
+        Self::Authorizing,
+        Self::Connected,
+        Self::NeedsRelink,
+        Self::Withdrawn,
+        Self::Completed,
+    ];
+
+    /// Parses a stage that a person wrote.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(|stage| stage.as_str().replace(' ', "-")).join(", ");
+        let is_named = |stage: &Self| stage.as_str() == text.replace('-', " ");
+        Self::ALL.into_iter().find(is_named).ok_or_else(|| format!("the states are {}", names()))
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::ToSpan;
 
 use crate::common::time::{Timestamp, midnight_in};
 use crate::model::consent_intervals::Interval;
@@ -41,11 +41,7 @@ pub enum WindowError {
 }
 
 impl CollectionWindow {
-    pub fn new(
-        from: Option<Date>,
-        until: Option<Date>,
-        days: Option<u16>,
-    ) -> Result<Self, WindowError> {
+    pub fn new(from: Option<Date>, until: Option<Date>, days: Option<u16>) -> Result<Self, WindowError> {
         match (from, until, days) {
             (None, None, Some(days)) if (1..=MAX_DAYS).contains(&days) => Ok(Self::Days(days)),
             (None, None, Some(_)) => Err(WindowError::DaysOutOfRange),
@@ -120,7 +116,8 @@ pub fn opened(
 ) -> Option<Interval> {
     let (old, new) = (interval(before), interval(after));
     let earlier = after.0.filter(|from| *from < old.from && old.from < old.until).filter(|from| *from < now);
-    let later = Some(old.until.max(new.from)).filter(|end| *end < new.until.min(now) && old.until < new.until);
+    let later =
+        Some(old.until.max(new.from)).filter(|end| *end < new.until.min(now) && old.until < new.until);
     let from = earlier.into_iter().chain(later).min()?;
     Some(Interval { from, until: new.until.min(now) })
 }
@@ -144,8 +141,7 @@ mod tests {
             let (from, until) = window.resolve(own, (connected, Some(at("2026-01-01T00:00:00Z"))), &zone);
             [from, until].map(|at| at.map_or_else(String::new, |at| at.to_string()))
         };
-        let dates =
-            CollectionWindow::new(Some(day("2026-10-20")), Some(day("2026-10-25")), None).unwrap();
+        let dates = CollectionWindow::new(Some(day("2026-10-20")), Some(day("2026-10-25")), None).unwrap();
         // Clocks are set back on 25 October.
         assert_eq!(of(dates, None, None), ["2026-10-19T22:00:00Z", "2026-10-25T23:00:00Z"]);
         assert_eq!(of(dates, Some(day("2026-10-24")), None)[1], "2026-10-24T22:00:00Z");

@@ -65,6 +65,18 @@ impl Default for Terms {
     }
 }
 
+/// Maximum characters of a purpose; patients do not read longer texts to the end.
+pub const MAX_PURPOSE_LENGTH: usize = 4000;
+
+/// Parses the text for patients.
+pub fn parse_purpose(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > MAX_PURPOSE_LENGTH {
+        return Err(format!("enter the purpose, in at most {MAX_PURPOSE_LENGTH} characters"));
+    }
+    Ok(text.to_owned())
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Study {
     pub id: StudyId,

@@ -31,7 +31,12 @@ pub(crate) fn apply(db: &Connection, patient: PatientId, now: Timestamp) -> Stor
 
 /// Parks the waiting observations of a code that are outside of the patient's collection windows, and releases those
 /// that are inside again.
-pub(crate) fn park_outside(db: &Connection, patient: PatientId, code: &str, now: Timestamp) -> StoreResult<()> {
+pub(crate) fn park_outside(
+    db: &Connection,
+    patient: PatientId,
+    code: &str,
+    now: Timestamp,
+) -> StoreResult<()> {
     let windows = consent::find_windows(db, patient, code, None)?;
     let is_inside = |instant: Timestamp, details: Option<&SampleDetails>| {
         let frame = details.and_then(|details| details.frame);

@@ -43,7 +43,8 @@ fn date(row: &Row, column: usize) -> rusqlite::Result<Option<Date>> {
     let text: Option<String> = row.get(column)?;
     let parse = |text: String| {
         text.parse().map_err(|error| {
-            let error = FromSqlError::Other(Box::<dyn std::error::Error + Send + Sync>::from(format!("{error}")));
+            let error =
+                FromSqlError::Other(Box::<dyn std::error::Error + Send + Sync>::from(format!("{error}")));
             rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
         })
     };
@@ -61,7 +62,8 @@ pub(crate) fn window_from_row(row: &Row, first: usize) -> rusqlite::Result<Colle
 pub(crate) fn set_window(db: &Connection, study: StudyId, window: CollectionWindow) -> StoreResult<()> {
     let (from, until, days) = window.parts();
     let [from, until] = [from, until].map(|day| day.map(|day| day.to_string()));
-    let update = "UPDATE studies SET collection_from = ?2, collection_until = ?3, collection_days = ?4 WHERE id = ?1";
+    let update =
+        "UPDATE studies SET collection_from = ?2, collection_until = ?3, collection_days = ?4 WHERE id = ?1";
     db.execute(update, params![study, from, until, days])?;
     Ok(())
 }
@@ -160,7 +162,9 @@ fn best_part(test: &str) -> String {
 
 /// Returns a condition on a row of `consents`: something is collected for it at both times, which are SQL expressions.
 pub(crate) fn collects_condition(since: &str, now: &str) -> String {
-    best_part(&format!("coalesce(part.collects_from <= {since}, 1) AND coalesce(part.collects_until > {now}, 1)"))
+    best_part(&format!(
+        "coalesce(part.collects_from <= {since}, 1) AND coalesce(part.collects_until > {now}, 1)"
+    ))
 }
 
 /// Returns a condition on a row of `consents`: its part is not over at the time `now`, an SQL expression.

@@ -12,8 +12,8 @@ use crate::model::consent_reconciliation::{
 };
 use crate::model::{account::Actor, data_source_names::DataSourceNames, jhe_consents::StudyConsents};
 use crate::model::{patient::PatientId, study::StudyId};
-use crate::store::people::{collection_window, consent, study};
 use crate::store::operations::window_change;
+use crate::store::people::{collection_window, consent, study};
 use crate::store::{engine::setting, error::StoreResult, outbox::outbox, privacy::audit, samples::code};
 
 /// Upper bound of a call to JHE with its retries, within which a later answer can overtake an earlier one.

@@ -52,9 +52,14 @@ pub fn set_collection(
     now: Timestamp,
 ) -> StoreResult<()> {
     collection_window::set_window(db, id, window)?;
-    let mut query = db.prepare_cached("SELECT patient_id FROM enrolments WHERE study_id = ?")?;
-    let patients = query.query_map([id], |row| row.get(0))?.collect::<Result<Vec<PatientId>, _>>()?;
-    patients.into_iter().try_for_each(|patient| window_change::apply(db, patient, now))
+    list_patients(db, id)?.into_iter().try_for_each(|patient| window_change::apply(db, patient, now))
+}
+
+/// Lists the patients of a study.
+pub fn list_patients(db: &Connection, id: StudyId) -> StoreResult<Vec<PatientId>> {
+    let mut query =
+        db.prepare_cached("SELECT patient_id FROM enrolments WHERE study_id = ? ORDER BY patient_id")?;
+    Ok(query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Sets the last day of collection of one participant; none for the study's. Refuses a patient who is not enrolled.

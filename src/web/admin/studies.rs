@@ -9,7 +9,7 @@ use crate::model::account::Role;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::catalog::{code as code_table, series};
 use crate::model::patient::{normalize_time_zone, parse_name};
-use crate::model::study::{Scope, StudyId, Terms};
+use crate::model::study::{Scope, StudyId, Terms, parse_purpose};
 use crate::store::samples::code::{self, DataSourceCodes};
 use crate::store::{error::StoreError, people::study, privacy::audit};
 use crate::web::access::{COORDINATED_STUDY, OPERATOR, Operator, STAFF, Staff, VISIBLE_STUDY, VisibleStudy};
@@ -22,9 +22,6 @@ use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
 use crate::web::time_zone_options::render_options;
-
-/// Maximum characters of a purpose; patients do not read longer texts to the end.
-const MAX_PURPOSE_LENGTH: usize = 4000;
 
 const TIME_ZONE_HELP: &str = "Where the participants live. A patient whom you enrol gets it, and can change it before \
                               agreeing.";
@@ -145,9 +142,7 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions, present: &Terms) -> 
     }
     errors.take("name", parse_name(&terms.name).map_err(|why| format!("Name: {why}")));
     errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Institution: {why}")));
-    if terms.purpose.is_empty() || terms.purpose.chars().count() > MAX_PURPOSE_LENGTH {
-        errors.add("purpose", format!("Why: enter the purpose, in at most {MAX_PURPOSE_LENGTH} characters"));
-    }
+    errors.take("purpose", parse_purpose(&terms.purpose).map_err(|why| format!("Why: {why}")));
     errors.take("contact", parse_name(&terms.contact).map_err(|why| format!("Contact: {why}")));
     if terms.scopes.is_empty() {
         errors.add("scope", "Data types: tick what patients are asked for");

@@ -35,9 +35,8 @@ pub(crate) fn text(day: Option<Date>) -> String {
 
 /// Parses a date field; an empty one is no day.
 pub(crate) fn parse_day(label: &str, text: &str) -> Result<Option<Date>, String> {
-    let parse = |text: &str| {
-        text.parse().map_err(|_| format!("{label}: '{text}' is not a date; write 2026-11-21"))
-    };
+    let parse =
+        |text: &str| text.parse().map_err(|_| format!("{label}: '{text}' is not a date; write 2026-11-21"));
     Some(text).filter(|text| !text.is_empty()).map(parse).transpose()
 }
 
@@ -46,9 +45,13 @@ pub(crate) fn parse(fields: &FormFields, errors: &mut FormErrors) -> CollectionW
     let from = errors.take("collection_from", parse_day("First day", fields.get("collection_from")));
     let until = errors.take("collection_until", parse_day("Last day", fields.get("collection_until")));
     let days = Some(fields.get("collection_days")).filter(|text| !text.is_empty());
-    let days = days.map(|text| text.parse().map_err(|_| format!("Days from connecting: {}", WindowError::DaysOutOfRange)));
+    let days = days.map(|text| {
+        text.parse().map_err(|_| format!("Days from connecting: {}", WindowError::DaysOutOfRange))
+    });
     let days = errors.take("collection_days", days.transpose());
-    let (Some(from), Some(until), Some(days)) = (from, until, days) else { return CollectionWindow::default() };
+    let (Some(from), Some(until), Some(days)) = (from, until, days) else {
+        return CollectionWindow::default();
+    };
     let window = CollectionWindow::new(from, until, days).map_err(|error| match error {
         WindowError::Reversed => ("collection_until", format!("Last day: {error}")),
         _ => ("collection_days", format!("Days from connecting: {error}")),

@@ -76,7 +76,9 @@ fn describe(part: &StudyPart, zone: &TimeZone, now: Timestamp) -> String {
     };
     let (last, late) = (day(until), part.reads_until().map(day).unwrap_or_default());
     match () {
-        () if part.reads_until().is_some_and(|end| end <= now) => format!("completed; the last day was {last}."),
+        () if part.reads_until().is_some_and(|end| end <= now) => {
+            format!("completed; the last day was {last}.")
+        }
         () if until <= now => format!("ended on {last}. Late data are read until {late}."),
         () if from > Some(now) => format!("has not begun; the last day is {last}."),
         () => format!("until {last}, inclusive. Late data are read until {late}."),
