@@ -40,7 +40,7 @@ fn data_set(world: &World, study: &str, name: &str) -> Tables {
 }
 
 fn starts(tables: &Tables) -> Vec<Timestamp> {
-    tables["heart_rate"].iter().map(|row| at(&row["start"])).collect()
+    tables["heart_rate"].iter().map(|row| at(&row["start_time"])).collect()
 }
 
 /// Moves the clock to an instant.
@@ -84,7 +84,7 @@ fn only_measurements_inside_the_window_count_and_late_ones_are_read_for_seven_da
     assert_eq!(starts(&tables), inside);
     let person = &tables["participants"][0];
     assert_eq!([&person["collection_from"], &person["collection_until"]].map(|time| at(time)), [first, last]);
-    let days: Vec<&str> = tables["days"].iter().map(|day| day["date"].as_str()).collect();
+    let days: Vec<&str> = tables["days"].iter().map(|day| day["local_date"].as_str()).collect();
     assert_eq!(days, ["2026-11-21", "2026-11-22"], "adherence is of the window alone");
 
     wait_until(&mut world, "2026-11-29T23:00:00Z");
