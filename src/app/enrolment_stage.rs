@@ -1,5 +1,6 @@
 //! The enrolment stage of a patient: from added, through invited and consented, to connected.
 
+use crate::model::participant::ParticipantState;
 use crate::store::{operations::patient_status::PatientOverview, people::device_connection::ConnectionState};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,24 +42,6 @@ impl EnrolmentStage {
         }
     }
 
-    const ALL: [Self; 8] = [
-        Self::Added,
-        Self::Invited,
-        Self::Consented,
-        Self::Authorizing,
-        Self::Connected,
-        Self::NeedsRelink,
-        Self::Withdrawn,
-        Self::Completed,
-    ];
-
-    /// Parses a stage that a person wrote.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let names = || Self::ALL.map(|stage| stage.as_str().replace(' ', "-")).join(", ");
-        let is_named = |stage: &Self| stage.as_str() == text.replace('-', " ");
-        Self::ALL.into_iter().find(is_named).ok_or_else(|| format!("the states are {}", names()))
-    }
-
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -69,6 +52,19 @@ impl EnrolmentStage {
             Self::NeedsRelink => "needs relink",
             Self::Withdrawn => "withdrawn",
             Self::Completed => "completed",
+        }
+    }
+
+    /// Returns the state as the lists of a study name it; `is_silent` says whether the patient is among the silent ones.
+    pub fn participant_state(self, is_silent: bool) -> ParticipantState {
+        match self {
+            Self::Withdrawn => ParticipantState::Withdrawn,
+            Self::Completed => ParticipantState::Completed,
+            Self::Invited => ParticipantState::Invited,
+            Self::Added => ParticipantState::NotInvited,
+            _ if is_silent || self == Self::NeedsRelink => ParticipantState::Silent,
+            Self::Connected => ParticipantState::Sending,
+            _ => ParticipantState::Agreed,
         }
     }
 

@@ -73,7 +73,7 @@ jhe-ow patient match  # proposals for all local patients
 jhe-ow patient match 7 --jhe-patient 40001  # confirms a match
 [patient list]
 jhe-ow patient list  # a line each
-jhe-ow patient list --study 1 --state connected --silent
+jhe-ow patient list --study 1 --state silent  # whom to ask
 jhe-ow patient list --json | jq .name  # for programs
 [patient set]
 jhe-ow patient set 7 --tz Europe/Berlin

@@ -1,5 +1,7 @@
 //! `jhe-ow patient list`: lists patients, all or by study, state and silence.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -8,13 +10,14 @@ use crate::app::enrolment_stage::EnrolmentStage;
 use crate::common::stdout::{print_json, print_line};
 use crate::common::{failure::Failure, time::Timestamp};
 use crate::model::account::VisibleTo;
+use crate::model::participant::ParticipantState;
 use crate::model::patient::PatientId;
 use crate::store::engine::{setting, store::Store};
 use crate::store::error::StoreError;
-use crate::store::operations::patient_status::{self, PatientFilter};
+use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
 use crate::store::operations::silence;
+use crate::store::people::participant;
 use crate::store::people::patient::{self, Patient};
-use crate::store::people::study;
 use crate::store::samples::dataset;
 
 #[derive(Debug, Args)]
@@ -22,9 +25,9 @@ pub(crate) struct ListArguments {
     /// Only the patients of this study, by number or name
     #[arg(long)]
     study: Option<String>,
-    /// Only patients in this state, such as invited, connected or completed
-    #[arg(long, value_parser = EnrolmentStage::parse)]
-    state: Option<EnrolmentStage>,
+    /// Only patients in this state: sending, silent, invited, agreed, not-invited, withdrawn or completed
+    #[arg(long)]
+    state: Option<ParticipantState>,
     /// Only silent patients: linked, expected to deliver, and without new data
     #[arg(long)]
     silent: bool,
@@ -36,7 +39,7 @@ pub(crate) struct ListArguments {
 /// A listed patient.
 struct ListedPatient {
     patient: Patient,
-    state: EnrolmentStage,
+    state: ParticipantState,
     is_silent: bool,
 }
 
@@ -49,8 +52,7 @@ pub(crate) async fn run(store: &Store, arguments: ListArguments, now: Timestamp)
             document["silent"] = one.is_silent.into();
             print_json(&document)?;
         } else {
-            let silent = if one.is_silent { ", silent" } else { "" };
-            print_line(format_args!("{}  ({}{silent})", summary(&one.patient), one.state.as_str()))?;
+            print_line(format_args!("{}  ({})", summary(&one.patient), one.state.as_str()))?;
         }
     }
     Ok(())
@@ -61,25 +63,33 @@ fn list(
     arguments: &ListArguments,
     now: Timestamp,
 ) -> Result<Vec<ListedPatient>, StoreError> {
-    let among = match &arguments.study {
-        Some(text) => Some(study::list_patients(db, dataset::find_study(db, text)?.0)?),
-        None => None,
-    };
-    let visible_to = VisibleTo::Everybody;
-    let filter = PatientFilter { visible_to, after: 0, search: String::new(), until: None, among };
-    let silent = silence::list(db, visible_to, setting::read_all(db)?.silence_after(), now)?;
-    let overviews = patient_status::list(db, now, &filter, u32::MAX)?;
-    let state = |id: PatientId| {
-        let at = overviews.binary_search_by_key(&id.get(), |one| one.patient.get()).ok()?;
-        overviews.get(at).map(EnrolmentStage::of)
+    let silent = silence::list(db, VisibleTo::Everybody, setting::read_all(db)?.silence_after(), now)?;
+    let is_silent = |id: PatientId| silent.contains_key(&id);
+    let states: BTreeMap<PatientId, ParticipantState> = match &arguments.study {
+        Some(text) => {
+            let participants =
+                participant::list(db, dataset::find_study(db, text)?.0, true, now)?.into_iter();
+            participants.map(|one| (one.patient, one.state(is_silent(one.patient)))).collect()
+        }
+        None => {
+            let overviews = patient_status::list(db, now, &everybody(), u32::MAX)?.into_iter();
+            let state =
+                |one: &PatientOverview| EnrolmentStage::of(one).participant_state(is_silent(one.patient));
+            overviews.map(|one| (one.patient, state(&one))).collect()
+        }
     };
     let listed = patient::list(db)?.into_iter().filter_map(|patient| {
-        let (state, is_silent) = (state(patient.id)?, silent.contains_key(&patient.id));
+        let (state, is_silent) = (*states.get(&patient.id)?, is_silent(patient.id));
         let is_wanted =
             arguments.state.is_none_or(|wanted| wanted == state) && (is_silent || !arguments.silent);
         is_wanted.then_some(ListedPatient { patient, state, is_silent })
     });
     Ok(listed.collect())
+}
+
+fn everybody() -> PatientFilter {
+    let (visible_to, search) = (VisibleTo::Everybody, String::new());
+    PatientFilter { visible_to, after: 0, search, until: None, among: None }
 }
 
 fn summary(patient: &Patient) -> String {

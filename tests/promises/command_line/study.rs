@@ -46,7 +46,7 @@ fn a_study_is_added_shown_changed_and_filled_on_the_command_line() {
     let invited: serde_json::Value = serde_json::from_str(&invited).unwrap();
     assert_eq!((&invited["name"], &invited["silent"]), (&"B".into(), &false.into()));
     let wrong = run(&["patient", "list", "--state", "gone"]);
-    assert!(wrong.code == 2 && wrong.stderr.contains("needs-relink"), "{wrong:?}");
+    assert!(wrong.code == 2 && wrong.stderr.contains("not-invited"), "{wrong:?}");
     let audit = run(&["audit", "list"]).stdout;
     for action in ["study.add", "study.change", "study.enrol", "collection.change"] {
         assert!(audit.contains(action), "{action}: {audit}");
