@@ -139,6 +139,12 @@ fn find_limits(
     Ok(part.window.resolve(part.own_until, (since(connected), since(linked)), &time_zone_or_utc(&zone)))
 }
 
+/// Returns when the patient's current link began.
+pub(crate) fn find_linked(db: &Connection, patient: PatientId) -> StoreResult<Option<Timestamp>> {
+    let select = "SELECT max(linked_at) FROM links WHERE patient_id = ? AND state <> 'unlinked'";
+    Ok(db.prepare_cached(select)?.query_row([patient], |row| row.get(0))?)
+}
+
 /// Records when the patient's first device was connected. Later devices change nothing.
 pub(crate) fn record_connected(db: &Connection, patient: PatientId, at: Timestamp) -> StoreResult<()> {
     let update = "UPDATE patients SET connected_at = ?2 WHERE id = ?1 AND connected_at IS NULL";

@@ -101,14 +101,20 @@ fn only_measurements_inside_the_window_count_and_late_ones_are_read_for_seven_da
     // Days count from the link of the first sample, whenever that comes, until the end of the last one.
     edit(&world, &study, &["--days", "1"]);
     let (user, patient) = add_patient(&world, &study);
-    for hours in [0, 1, 24, 47, 48] {
+    for hours in [0, 1, 24, 48, 49] {
         // From midnight in Berlin on.
         world.sim.put(&user, at("2026-11-29T22:55:00Z").plus(HOUR * hours), 60.0);
     }
-    wait_until(&mut world, "2026-12-02T12:00:00Z");
-    assert_eq!(world.created(), 3, "not from before the link, nor from after the day that follows it");
+    for (instant, created) in
+        [("2026-11-30T12:00:00Z", 1), ("2026-12-01T12:00:00Z", 1), ("2026-12-02T12:00:00Z", 1)]
+    {
+        wait_until(&mut world, instant);
+        let ran = world.poll();
+        assert_eq!(ran.created(), created, "{ran:?}");
+    }
     let kept: Vec<_> = world.kept(&patient).into_iter().map(|(at, _)| at).collect();
-    assert_eq!(kept.last(), Some(&at("2026-12-01T21:55:00Z")));
+    let inside = [1, 24, 48].map(|hours| at("2026-11-29T22:55:00Z").plus(HOUR * hours));
+    assert_eq!(kept, inside, "not from before the link, nor from after the day that follows it");
 }
 
 #[test]
