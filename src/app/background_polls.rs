@@ -72,6 +72,11 @@ fn describe_not_polled(reason: NotPolled) -> &'static str {
         | NotPolled::NoConsentAtJhe(ConsentStanding::Withdrawn) => {
             "Not polled: the patient has withdrawn or declined every consent."
         }
+        NotPolled::NoConsent(ConsentStanding::Completed)
+        | NotPolled::NoConsentAtJhe(ConsentStanding::Completed) => {
+            "Not polled: the patient has completed the study."
+        }
+        NotPolled::NotBegun => "Not polled: the study has not begun to collect data.",
         NotPolled::NoConsent(ConsentStanding::Suspended) => {
             "Not polled: a restore has suspended the patient's consents."
         }

@@ -18,12 +18,13 @@ use crate::model::account::Actor;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
+use crate::model::study::StudyId;
 use crate::ow::connection::ProviderConnection;
 use crate::ow::connector::{CallError, ProviderAuthorization};
 use crate::secrets::token::TokenHash;
-use crate::store::people::consent;
 use crate::store::people::device_connection::{self, Authorization, ConnectionState, DeviceConnection};
 use crate::store::people::patient::{self, Relink};
+use crate::store::people::{collection_window, consent};
 use crate::store::{error::StoreError, privacy::audit};
 
 /// OW forgets the OAuth state of an authorization after this time.
@@ -75,7 +76,8 @@ pub(crate) async fn refresh_consents(app: &App, id: PatientId) -> bool {
 }
 
 pub(crate) async fn find_standing(app: &App, id: PatientId) -> Result<ConsentStanding, StoreError> {
-    app.store.read(move |db| consent::find_standing(db, id)).await
+    let now = app.clock.now();
+    app.store.read(move |db| consent::find_standing(db, id, now)).await
 }
 
 /// Fails without an active consent of the patient.
@@ -216,6 +218,43 @@ pub(crate) async fn refresh_active(
     Ok(connections)
 }
 
+/// Completes the parts whose collection window is over, and disconnects patients whom no other study needs. A patient
+/// who cannot be disconnected is tried again at the next call.
+pub(crate) async fn complete_parts(app: &App) {
+    let now = app.clock.now();
+    let due = match app.store.read(move |db| collection_window::list_to_complete(db, now)).await {
+        Ok(due) => due,
+        Err(error) => return tracing::warn!("the parts in studies that are over could not be read: {error}"),
+    };
+    for (patient, study) in due {
+        match complete_part(app, patient, study).await {
+            Ok(()) => tracing::info!(%patient, %study, "the patient has completed the study"),
+            Err(error) => {
+                tracing::warn!(%patient, %study, "the patient's devices could not be disconnected: {error}");
+            }
+        }
+    }
+}
+
+async fn complete_part(app: &App, patient: PatientId, study: StudyId) -> Result<(), ConnectError> {
+    if find_standing(app, patient).await? == ConsentStanding::Completed {
+        match disconnect(app, patient, Actor::Daemon).await {
+            // Nothing was ever connected, or OW has no such user any more.
+            Ok(()) | Err(ConnectError::NoUser | ConnectError::Ow(CallError::Status { status: 404, .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let now = app.clock.now();
+    let complete = move |db: &_| {
+        if collection_window::complete(db, patient, study, now)? {
+            let detail = AuditDetail::from("study").with(study);
+            audit::record(db, now, Actor::Daemon, "study.complete", Some(patient), detail)?;
+        }
+        Ok(())
+    };
+    Ok(app.store.write(complete).await?)
+}
+
 /// Retries the disconnections that failed earlier. Those that fail again wait for the next call.
 pub(crate) async fn retry_disconnects(app: &App) {
     let waiting = match app.store.read(device_connection::list_patients_to_disconnect).await {
@@ -223,7 +262,12 @@ pub(crate) async fn retry_disconnects(app: &App) {
         Err(error) => return tracing::warn!("the list of patients to disconnect could not be read: {error}"),
     };
     for patient in waiting {
-        match disconnect(app, patient, Actor::Patient(patient)).await {
+        // The daemon has begun those of completed patients, and all others the patients themselves.
+        let who = match find_standing(app, patient).await {
+            Ok(ConsentStanding::Completed) => Actor::Daemon,
+            _ => Actor::Patient(patient),
+        };
+        match disconnect(app, patient, who).await {
             Ok(()) => tracing::info!(%patient, "the patient's devices are disconnected"),
             Err(error) => {
                 tracing::warn!(%patient, "the patient's devices could not be disconnected: {error}");

@@ -1,5 +1,6 @@
 //! The enrolment stage of a patient: from added, through invited and consented, to connected.
 
+use crate::model::participant::ParticipantState;
 use crate::store::{operations::patient_status::PatientOverview, people::device_connection::ConnectionState};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum EnrolmentStage {
     NeedsRelink,
     /// Withdrew every consent.
     Withdrawn,
+    /// The collection windows of all studies are over.
+    Completed,
 }
 
 impl EnrolmentStage {
@@ -28,6 +31,7 @@ impl EnrolmentStage {
             _ if patient.scopes.is_empty() && patient.invited => Self::Invited,
             _ if patient.scopes.is_empty() => Self::Added,
             _ if !has_consent => Self::Withdrawn,
+            PatientOverview { completed: true, .. } => Self::Completed,
             PatientOverview { needs_relink: true, .. } => Self::NeedsRelink,
             PatientOverview { link: None, .. } => Self::Consented,
             _ if has_device(ConnectionState::Active) => Self::Connected,
@@ -47,6 +51,20 @@ impl EnrolmentStage {
             Self::Connected => "connected",
             Self::NeedsRelink => "needs relink",
             Self::Withdrawn => "withdrawn",
+            Self::Completed => "completed",
+        }
+    }
+
+    /// Returns the state as the lists of a study name it; `is_silent` says whether the patient is among the silent ones.
+    pub fn participant_state(self, is_silent: bool) -> ParticipantState {
+        match self {
+            Self::Withdrawn => ParticipantState::Withdrawn,
+            Self::Completed => ParticipantState::Completed,
+            Self::Invited => ParticipantState::Invited,
+            Self::Added => ParticipantState::NotInvited,
+            _ if is_silent || self == Self::NeedsRelink => ParticipantState::Silent,
+            Self::Connected => ParticipantState::Sending,
+            _ => ParticipantState::Agreed,
         }
     }
 
@@ -60,7 +78,7 @@ impl EnrolmentStage {
             Self::Authorizing => {
                 "Waits for the patient to finish at the provider; invite again if it takes long"
             }
-            Self::Connected => "",
+            Self::Connected | Self::Completed => "",
             Self::NeedsRelink => "OW no longer knows the user: invite again, so that the patient reconnects",
             Self::Withdrawn => {
                 "Consent withdrawn: nothing is fetched. Invite again only if the patient asks for it"
@@ -112,6 +130,7 @@ mod tests {
             last_day: 0,
             missing: 0,
             invited: false,
+            completed: false,
             enrolled: false,
             devices: device.into_iter().collect(),
             hours: Vec::new(),
@@ -158,6 +177,9 @@ mod tests {
         );
         let gone = PatientOverview { needs_relink: true, ..line(&open, true, Some(ConnectionState::Active)) };
         assert_eq!(EnrolmentStage::of(&gone), EnrolmentStage::NeedsRelink);
+        let completed =
+            PatientOverview { completed: true, ..line(&open, true, Some(ConnectionState::Active)) };
+        assert_eq!(EnrolmentStage::of(&completed), EnrolmentStage::Completed);
         let withdrawn = line(&[Some(1)], true, Some(ConnectionState::Active));
         assert_eq!(
             EnrolmentStage::of(&PatientOverview { invited: true, ..withdrawn }),

@@ -73,6 +73,7 @@ jhe-ow patient match  # proposals for all local patients
 jhe-ow patient match 7 --jhe-patient 40001  # confirms a match
 [patient list]
 jhe-ow patient list  # a line each
+jhe-ow patient list --study 1 --state silent  # whom to ask
 jhe-ow patient list --json | jq .name  # for programs
 [patient set]
 jhe-ow patient set 7 --tz Europe/Berlin
@@ -88,6 +89,26 @@ jhe-ow patient unlink 7
 [patient consent]
 jhe-ow patient consent 7 omh:heart-rate:2.0 --grant --reason paper  # signed on paper
 jhe-ow patient consent 7 omh:heart-rate:2.0 --withdraw
+[study]
+jhe-ow study list  # all studies
+jhe-ow study show 1  # everything about one
+[study add]
+jhe-ow study add "Sleep and Heart" --organization "Lifespan Lab" \
+      --purpose "To learn how hearts behave at night." \
+      --contact "Ada Example, ada@example.org" \
+      --scope omh:heart-rate:2.0 --days 14  # prints the number
+[study list]
+jhe-ow study list  # a line each
+jhe-ow study list --json | jq .name  # for programs
+[study show]
+jhe-ow study show 1
+jhe-ow study show "Sleep and Heart" --json  # for programs
+[study edit]
+jhe-ow study edit 1 --from 2026-01-01 --until 2026-03-31  # collects for three months
+jhe-ow study edit 1 --no-window  # collects without end
+[study enrol]
+jhe-ow study enrol 1 7 8 9
+jhe-ow study enrol 1 7 --until 2026-04-30  # another last day for one
 [invite]
 jhe-ow invite --patient-id 7 --study 1  # to one study
 jhe-ow invite --patient-id jhe:40001  # through JHE

@@ -114,7 +114,7 @@ fn select_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<Ve
         let allowed = match filter.study {
             Some(study) => {
                 let consents = dataset::list_consents(db, study, stream.patient)?;
-                let mut allowed = dataset::find_allowed(db, stream.patient, &consents)?;
+                let mut allowed = dataset::find_allowed(db, study, stream.patient, &consents)?;
                 Some(allowed.remove(&stream.code).unwrap_or_default())
             }
             None => None,

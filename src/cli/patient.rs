@@ -1,9 +1,10 @@
 //! `jhe-ow patient`: manages patients, their links and their consents.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::app::session::Session;
+use crate::app::{invite, session::Session};
+use crate::cli::patient_list::{self, describe_link, document};
 use crate::cli::{patient_erase, patient_export, patient_import, patient_match};
 use crate::common::stdout::{print_json, print_line};
 use crate::common::{failure::Failure, time::Timestamp};
@@ -13,7 +14,7 @@ use crate::model::patient::{OwUser, PatientId, PatientRef, normalize_time_zone, 
 use crate::store::people::consent::{self, ConsentEntry, GrantBasis, WithdrawFrom};
 use crate::store::people::patient::{self, NewPatient, Patient, Relink};
 use crate::store::people::time_zone;
-use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
+use crate::store::{engine::store::Store, error::StoreError, privacy::audit, samples::dataset};
 
 const ACTOR: Actor = Actor::CommandLine;
 
@@ -38,12 +39,8 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "jhe_patient")]
         json: bool,
     },
-    /// List all patients
-    List {
-        /// One JSON document per line
-        #[arg(long)]
-        json: bool,
-    },
+    /// List patients: all, or by study, state and silence
+    List(patient_list::ListArguments),
     /// Show one patient, with link and consents
     Show {
         /// The patient's number, or jhe:N
@@ -103,6 +100,9 @@ pub(crate) struct AddArguments {
     /// How the patient consented: you answer for the patient, and the audit keeps that and the reason
     #[arg(long, value_enum, requires = "consent")]
     reason: Option<GrantReason>,
+    /// Enrol the patient in this study, by number or name
+    #[arg(long, conflicts_with = "jhe_patient")]
+    study: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -170,11 +170,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         }
         Command::Match { id, json, .. } => patient_match::list(session, id, json).await?,
         Command::Add(add) => print_line(store.write(move |db| add_patient(db, add, now)).await?)?,
-        Command::List { json } => {
-            for patient in store.read(patient::list).await? {
-                if json { print_json(&document(&patient))? } else { print_line(summary(&patient))? }
-            }
-        }
+        Command::List(list) => patient_list::run(&store, list, now).await?,
         Command::Show { id, json } => show(&store, id, json).await?,
         Command::Set { id, tz } => {
             print_line(store.write(move |db| set_time_zone(db, id, &tz, now)).await?)?;
@@ -211,6 +207,9 @@ fn add_patient(
     let new = NewPatient { name: add.name.unwrap_or_default(), email: add.email, time_zone: add.tz };
     let id = patient::insert(db, &new, now)?;
     audit::record(db, now, ACTOR, "patient.add", Some(id), "")?;
+    if let Some(study) = add.study {
+        invite::enrol(db, dataset::find_study(db, &study)?.0, id, ACTOR, now)?;
+    }
     if let Some(ow_user) = add.ow_user {
         let patient = patient::find(db, PatientRef::Own(id))?;
         patient::link(db, &patient, &ow_user, Relink::Unspecified, now)?;
@@ -324,19 +323,6 @@ fn change_consent(
     ))
 }
 
-fn summary(patient: &Patient) -> String {
-    let jhe = patient.jhe_id.map_or_else(String::new, |id| format!("  jhe:{id}"));
-    format!("{:>6}  {}  {}{jhe}", patient.id, describe_link(patient), patient.name)
-}
-
-fn describe_link(patient: &Patient) -> String {
-    match &patient.link {
-        Some(link) if link.needs_relink => format!("{} (unknown to OW: link again)", link.ow_user),
-        Some(link) => link.ow_user.to_string(),
-        None => "not linked".to_owned(),
-    }
-}
-
 fn print_details(patient: &Patient, consents: &[ConsentEntry]) -> Result<(), Failure> {
     let (id, name, zone) = (patient.id, &patient.name, &patient.time_zone);
     let email = patient.email.as_deref().unwrap_or("-");
@@ -357,20 +343,6 @@ fn print_details(patient: &Patient, consents: &[ConsentEntry]) -> Result<(), Fai
         print_line(format_args!("consent    {} granted {}{end}, {reason}", scope.code, grant.granted))?;
     }
     Ok(())
-}
-
-fn document(patient: &Patient) -> Value {
-    let link = patient.link.as_ref();
-    let link =
-        link.map(|link| json!({ "ow_user": link.ow_user.to_string(), "needs_relink": link.needs_relink }));
-    json!({
-        "id": patient.id.get(),
-        "name": patient.name,
-        "email": patient.email,
-        "time_zone": patient.time_zone,
-        "jhe_id": patient.jhe_id,
-        "link": link,
-    })
 }
 
 fn print_json_details(patient: &Patient, consents: &[ConsentEntry]) -> Result<(), Failure> {

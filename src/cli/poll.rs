@@ -117,6 +117,11 @@ fn print_not_polled(summary: &PollSummary, is_for_one: bool) {
                 "the patient has withdrawn or declined every consent; invite again only if the patient asks for it"
                     .to_owned()
             }
+            NotPolled::NoConsent(ConsentStanding::Completed)
+            | NotPolled::NoConsentAtJhe(ConsentStanding::Completed) => {
+                "the collection window of every study is over; to extend it: jhe-ow study edit".to_owned()
+            }
+            NotPolled::NotBegun => "the collection window of the study has not begun".to_owned(),
             NotPolled::NoConsent(ConsentStanding::Suspended) => "a restore has suspended the consents; confirm them: \
                 jhe-ow restore --confirm-consents, or the page /admin/restored"
                 .to_owned(),

@@ -79,7 +79,9 @@ impl Daemon {
         if syncs.is_empty() {
             return Ok(());
         }
-        let unrecorded = self.app.store.read(move |db| historical_reads::list_unrecorded(db, &syncs)).await?;
+        let now = self.app.clock.now();
+        let list = move |db: &_| historical_reads::list_unrecorded(db, &syncs, now);
+        let unrecorded = self.app.store.read(list).await?;
         for (patient, sync) in unrecorded {
             let now = self.app.clock.now();
             let since = match since {

@@ -188,6 +188,7 @@ impl Daemon {
             result => self.app.ticker.end(now, result, interval),
         }
         connect_device::retry_disconnects(&self.app).await;
+        connect_device::complete_parts(&self.app).await;
         is_off
     }
 

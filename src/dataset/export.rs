@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use jiff::civil::Date;
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
@@ -146,7 +147,7 @@ pub fn write_tables(
     let (terms, mut participants) = (people::study::find(db, study)?, Vec::new());
     for participant in dataset::list_participants(db, study, visible_to)? {
         let consents = dataset::list_consents(db, study, participant.patient)?;
-        let allowed = dataset::find_allowed(db, participant.patient, &consents)?;
+        let allowed = dataset::find_allowed(db, study, participant.patient, &consents)?;
         let mut streams = dataset::list_streams(db, study, participant.patient)?;
         streams.retain(|stream| terms.accepts_provider(&stream.provider));
         participants.push(ParticipantData::new(participant, consents, allowed, streams, since));
@@ -269,7 +270,7 @@ impl Export<'_> {
                 })?;
             }
             let participant = &data.participant.participant;
-            write_days(days, participant, table_name(series), found, *as_of)?;
+            write_days(days, participant, table_name(series), found, data.last_day(*as_of))?;
             write_arrivals(events, participant, table_name(series), arrivals, commits)?;
         }
         self.written.push(out.finish()?);
@@ -352,7 +353,7 @@ impl Export<'_> {
                     ])?;
                 }
             }
-            write_days(days, participant, "sleep", found, *as_of)?;
+            write_days(days, participant, "sleep", found, data.last_day(*as_of))?;
             write_arrivals(events, participant, "sleep", arrivals, commits)?;
         }
         self.written.push(out.finish()?);
@@ -386,6 +387,8 @@ impl Export<'_> {
                 Cell::Text(data.state()),
                 Cell::Text(&zone),
                 Cell::Boolean(data.participant.zone_is_set),
+                Cell::instant(data.participant.limits.0),
+                Cell::instant(data.participant.limits.1),
                 Cell::instant(data.tally.first),
                 Cell::instant(data.tally.last),
                 Cell::Integer(data.tally.rows),
@@ -467,10 +470,10 @@ fn write_days(
     participant: &str,
     data_type: &str,
     found: Days<'_>,
-    as_of: Timestamp,
+    (as_of, last): (Timestamp, Option<Date>),
 ) -> std::io::Result<()> {
     let integer = |number: Option<i64>| number.map_or(Cell::Null, Cell::Integer);
-    for day in found.finish(as_of) {
+    for day in found.finish(as_of).into_iter().filter(|day| last.is_none_or(|last| day.date <= last)) {
         out.write(&[
             Cell::Text(participant),
             Cell::Text(data_type),

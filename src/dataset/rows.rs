@@ -11,6 +11,7 @@ use crate::config::settings::IngestMode;
 use crate::dataset::device::find_model;
 use crate::dataset::table::Cell;
 use crate::model::catalog::source::DATA_SOURCES;
+use crate::model::collection_window;
 use crate::model::consent_intervals::{ConsentIntervals, Grant};
 use crate::model::observation::StreamInfo;
 use crate::store::samples::dataset::{Commit, ConsentRow, DataRow, Participant};
@@ -80,6 +81,12 @@ impl ParticipantData {
     pub(crate) fn first_grant(&self) -> Timestamp {
         let granted = self.consents.iter().map(|consent| consent.grant).filter(|grant| !grant.is_refusal());
         granted.map(|grant| grant.granted).min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// Returns the time up to which days are counted, and the last day of the collection window.
+    pub(crate) fn last_day(&self, as_of: Timestamp) -> (Timestamp, Option<Date>) {
+        let until = self.participant.limits.1;
+        (as_of, until.and_then(|until| collection_window::last_day(until, &self.participant.zone)))
     }
 
     /// Returns the intervals that the consents to a code allow.

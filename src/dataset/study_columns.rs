@@ -30,6 +30,18 @@ pub fn participants_table() -> Table {
                 "Time zone confirmed",
                 "True if the participant or the staff set it, false for the study's default.",
             ),
+            column(
+                "collection_from",
+                ColumnType::Instant,
+                "Collection from, UTC",
+                "Begin of the collection window: nothing earlier is in the data set. Empty: no limit.",
+            ),
+            column(
+                "collection_until",
+                ColumnType::Instant,
+                "Collection until, UTC",
+                "End of the collection window: nothing from this instant on is in the data set. Empty: no limit.",
+            ),
             column("first_measurement", ColumnType::Instant, "First measurement, UTC", "Empty without data."),
             column("last_measurement", ColumnType::Instant, "Last measurement, UTC", "Empty without data."),
             required(

@@ -139,7 +139,7 @@ fn insert_study(db: &rusqlite::Connection, began: Timestamp) -> Result<StudyId, 
         contact: "Ada Example, +1 555 0100, ada@example.org".to_owned(),
         scopes: common.collect(),
         data_sources: vec!["Oura".to_owned(), "Garmin".to_owned()],
-        time_zone: "UTC".to_owned(),
+        ..Terms::default()
     };
     study::insert(db, &terms, began)
 }

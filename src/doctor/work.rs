@@ -195,8 +195,8 @@ fn report_age(ended: Timestamp, settings: &Settings, is_ticking: bool, now: Time
 }
 
 fn check_samples(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let freshness = patient_status::find_freshness(&opened.db)?;
-    let without = describe_without_consent(&poll_plan::list_not_polled(&opened.db, None)?);
+    let freshness = patient_status::find_freshness(&opened.db, now)?;
+    let without = describe_without_consent(&poll_plan::list_not_polled(&opened.db, None, now)?);
     let mut findings = vec![report_freshness(&freshness, &without, now)];
     // In raw mode an error may concern one payload among many that were read.
     if freshness.polled > 0 && freshness.in_error == freshness.polled && !is_raw_mode(&opened.settings) {
@@ -228,18 +228,19 @@ fn check_samples(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, Sto
     Ok(findings)
 }
 
-/// Counts the linked patients who are not polled: those who withdrew, and those who have not answered.
+/// Counts the linked patients who are not polled: those who withdrew, have not answered, or have completed their studies.
 fn describe_without_consent(not_polled: &[(PatientId, NotPolled)]) -> String {
     let count = |wanted: ConsentStanding| {
         let standing = |reason: &NotPolled| match *reason {
             NotPolled::NoConsent(standing) | NotPolled::NoConsentAtJhe(standing) => Some(standing),
-            NotPolled::NoLink | NotPolled::NeedsRelink => None,
+            NotPolled::NoLink | NotPolled::NeedsRelink | NotPolled::NotBegun => None,
         };
         not_polled.iter().filter(|(_, reason)| standing(reason) == Some(wanted)).count()
     };
     [
         ("; withdrew or declined", count(ConsentStanding::Withdrawn)),
         ("; linked and not answered yet", count(ConsentStanding::NeverGiven)),
+        ("; completed", count(ConsentStanding::Completed)),
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)

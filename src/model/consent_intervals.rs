@@ -104,7 +104,19 @@ impl ConsentIntervals {
     /// Returns the part from `from` on.
     #[must_use]
     pub fn since(&self, from: Timestamp) -> Self {
-        Self(self.cut(Interval { from, until: Timestamp::MAX }).collect())
+        self.within(Interval { from, until: Timestamp::MAX })
+    }
+
+    /// Returns the part inside of one interval.
+    #[must_use]
+    pub fn within(&self, limits: Interval) -> Self {
+        Self(self.cut(limits).collect())
+    }
+
+    /// Returns the times that both allow.
+    #[must_use]
+    pub fn intersect(&self, other: &Self) -> Self {
+        Self(other.0.iter().flat_map(|limits| self.cut(*limits)).collect())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -212,6 +224,16 @@ mod tests {
         let allowed = ConsentIntervals::from_grants(&[grant(10, Some(20)), grant(30, None)]).since(at(20));
         assert_eq!(cut(&allowed, 0, 40), [(30, 40)]);
         assert!(ConsentIntervals::default().since(at(20)).is_empty());
+    }
+
+    #[test]
+    fn an_intersection_is_what_both_allow() {
+        let one = ConsentIntervals::from_grants(&[grant(10, Some(20)), grant(30, None)]);
+        let other = one.within(Interval { from: at(15), until: at(35) });
+        assert_eq!(cut(&other, 0, 99), [(15, 20), (30, 35)]);
+        assert_eq!(one.intersect(&other), other);
+        assert_eq!(other.intersect(&one), other);
+        assert!(other.intersect(&ConsentIntervals::default()).is_empty());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsentStanding {
     Active,
+    /// Consents only to studies whose collection window is over, also for late data.
+    Completed,
     /// The patient has never answered.
     NeverGiven,
     /// The patient has withdrawn, or declined, everything.
@@ -21,6 +23,7 @@ impl ConsentStanding {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Active => "consents",
+            Self::Completed => "has completed every study that the consents are for",
             Self::NeverGiven => "has not been asked, or has not answered",
             Self::Withdrawn => "has withdrawn or declined every consent",
             Self::Suspended => "has consents that a restore has suspended",

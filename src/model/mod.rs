@@ -10,6 +10,7 @@ pub(crate) mod audit_detail;
 pub mod bucket_day;
 pub mod catalog;
 pub(crate) mod chart_data;
+pub mod collection_window;
 pub(crate) mod commit_counts;
 pub mod consent_intervals;
 pub(crate) mod consent_reconciliation;

@@ -90,8 +90,10 @@ pub struct Participant {
     pub withdrawn: Option<Timestamp>,
     /// The first link to a user of OW.
     pub linked: Option<Timestamp>,
-    /// The end of the collection window, if it has passed; not part of it.
-    pub completed: Option<Timestamp>,
+    /// The limits of the collection window; the end is not part of it.
+    pub limits: (Option<Timestamp>, Option<Timestamp>),
+    /// The window has ended, and late data are not read any more either.
+    pub is_completed: bool,
 }
 
 impl Participant {
@@ -99,7 +101,7 @@ impl Participant {
     pub fn state(&self, is_silent: bool) -> ParticipantState {
         match self {
             Self { withdrawn: Some(_), .. } => ParticipantState::Withdrawn,
-            Self { completed: Some(_), .. } => ParticipantState::Completed,
+            Self { is_completed: true, .. } => ParticipantState::Completed,
             Self { agreed: None, is_invited: true, .. } => ParticipantState::Invited,
             Self { agreed: None, .. } => ParticipantState::NotInvited,
             _ if is_silent || self.needs_relink => ParticipantState::Silent,
@@ -109,9 +111,11 @@ impl Participant {
         }
     }
 
-    /// Returns the time in which data are expected: from the consent and the first connection on.
+    /// Returns the time in which data are expected: from the consent and the first connection on, within the collection
+    /// window.
     pub fn participation(&self) -> Participation {
         let began = self.agreed.zip(self.linked).map(|(agreed, linked)| agreed.max(linked));
-        Participation { began, withdrawn: self.withdrawn, completed: self.completed }
+        let began = began.map(|began| self.limits.0.map_or(began, |from| began.max(from)));
+        Participation { began, withdrawn: self.withdrawn, completed: self.limits.1 }
     }
 }

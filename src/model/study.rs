@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::collection_window::CollectionWindow;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StudyId(pub(crate) i64);
 
@@ -51,14 +53,28 @@ pub struct Terms {
     pub data_sources: Vec<String>,
     /// IANA name or fixed offset. A patient who is enrolled gets it.
     pub time_zone: String,
+    pub collection: CollectionWindow,
 }
 
 impl Default for Terms {
     fn default() -> Self {
         let (scopes, data_sources) = (Vec::new(), Vec::new());
         let [name, organization, purpose, contact] = [const { String::new() }; 4];
-        Self { name, organization, purpose, contact, scopes, data_sources, time_zone: "UTC".to_owned() }
+        let (time_zone, collection) = ("UTC".to_owned(), CollectionWindow::default());
+        Self { name, organization, purpose, contact, scopes, data_sources, time_zone, collection }
     }
+}
+
+/// Maximum characters of a purpose; patients do not read longer texts to the end.
+pub const MAX_PURPOSE_LENGTH: usize = 4000;
+
+/// Parses the text for patients.
+pub fn parse_purpose(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > MAX_PURPOSE_LENGTH {
+        return Err(format!("enter the purpose, in at most {MAX_PURPOSE_LENGTH} characters"));
+    }
+    Ok(text.to_owned())
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -265,8 +265,10 @@ impl TickContext {
         };
         let failed = self.refresh_consents(only.as_ref()).await?;
         let (mode, system) = (self.mode.as_str(), self.mode.system());
+        let now = self.started;
         let list = move |db: &_| {
-            Ok((poll_plan::list(db, patient, mode, system)?, poll_plan::list_not_polled(db, patient)?))
+            let plans = poll_plan::list(db, patient, mode, system, now)?;
+            Ok((plans, poll_plan::list_not_polled(db, patient, now)?))
         };
         let mut plans;
         (plans, summary.not_polled) = store.read(list).await?;

@@ -59,6 +59,7 @@ fn all() -> Vec<Route> {
         admin_patient::access::routes(),
         admin_patient::charts::routes(),
         admin_patient::time_zone::routes(),
+        admin_patient::collection::routes(),
         observations::routes(),
         export::routes(),
         studies::routes(),

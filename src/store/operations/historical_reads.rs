@@ -41,6 +41,7 @@ pub struct PendingRead {
 pub fn list_unrecorded(
     db: &Connection,
     syncs: &[HistoricalSync],
+    now: Timestamp,
 ) -> StoreResult<Vec<(PatientId, HistoricalSync)>> {
     let mut query = db.prepare_cached(
         "SELECT patient_id FROM links WHERE ow_user_id = ?1 AND state = 'active' AND NOT EXISTS (
@@ -52,7 +53,7 @@ pub fn list_unrecorded(
         let patient: Option<PatientId> =
             query.query_row(params![sync.user, sync.run, sync.last_activity], |row| row.get(0)).optional()?;
         if let Some(patient) = patient
-            && poll_plan::has_consent(db, patient)?
+            && poll_plan::is_readable(db, patient, now)?
         {
             unrecorded.push((patient, sync.clone()));
         }
@@ -174,7 +175,7 @@ mod tests {
     }
 
     fn is_unrecorded(db: &Connection, sync: HistoricalSync) -> bool {
-        !list_unrecorded(db, &[sync]).unwrap().is_empty()
+        !list_unrecorded(db, &[sync], now()).unwrap().is_empty()
     }
 
     fn last_days(days: u32, until: Timestamp) -> Interval {

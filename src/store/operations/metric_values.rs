@@ -8,7 +8,7 @@ use crate::common::time::Timestamp;
 use crate::model::account::VisibleTo;
 use crate::model::metric_values::{MetricValues, NewestSampleTimes};
 use crate::store::operations::{counter, patient_status, silence};
-use crate::store::{error::StoreResult, outbox::outbox};
+use crate::store::{error::StoreResult, outbox::outbox, people::collection_window};
 
 /// Collects the values at `now`. The link's time stands in for the newest sample of a patient without
 /// samples. A patient is silent after `after`.
@@ -22,13 +22,14 @@ pub fn collect(db: &Connection, now: Timestamp, after: Duration) -> StoreResult<
             *count = row.get(1)?;
         }
     }
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT coalesce(newest_instant, linked_at) AS age FROM links LEFT JOIN sync_status USING (patient_id)
-         WHERE state = 'active'
-           AND EXISTS (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL)
+         WHERE state = 'active' AND EXISTS
+             (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL AND {})
          ORDER BY age",
-    )?;
-    let ages = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<Timestamp>, _>>()?;
+        collection_window::collects_condition("?1", "?1")
+    ))?;
+    let ages = query.query_map([now], |row| row.get(0))?.collect::<Result<Vec<Timestamp>, _>>()?;
     let mut query = db.prepare_cached(&format!(
         "SELECT count(*) FROM links JOIN sync_status USING (patient_id) WHERE {}",
         patient_status::IS_IN_ERROR

@@ -14,3 +14,4 @@ pub(crate) mod run_history;
 pub(crate) mod sealed;
 pub(crate) mod silence;
 pub mod tick_lock;
+pub(crate) mod window_change;

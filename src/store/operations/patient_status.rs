@@ -5,9 +5,9 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::{Timestamp, ZoneOffset};
 use crate::model::account::{Role, VisibleTo};
-use crate::model::{consent_intervals::Grant, patient::PatientId};
+use crate::model::{consent_intervals::Grant, consent_standing::ConsentStanding, patient::PatientId};
 use crate::store::people::device_connection::{self, DeviceConnection};
-use crate::store::people::{consent, visibility};
+use crate::store::people::{collection_window, consent, visibility};
 use crate::store::{error::StoreResult, privacy::withdrawal};
 
 /// SQL condition on `links` and `sync_status`: the last sync of a linked patient ended in an error.
@@ -68,6 +68,8 @@ pub struct PatientOverview {
     pub missing: i64,
     /// An invitation is open.
     pub invited: bool,
+    /// Every study that the consents are for is over, also for late data.
+    pub completed: bool,
     /// The patient is in a study. JHE's patients always count as enrolled: JHE enrols them.
     pub enrolled: bool,
     /// Current and past devices.
@@ -213,6 +215,7 @@ pub fn list(
             time_zone: row.get(11)?,
             contradicting_offset: row.get(12)?,
             scopes: Vec::new(),
+            completed: false,
             devices: Vec::new(),
             hours: Vec::new(),
             last_day: 0,
@@ -221,6 +224,7 @@ pub fn list(
     let mut overviews = rows.collect::<Result<Vec<PatientOverview>, _>>()?;
     for one in &mut overviews {
         one.scopes = consent::list_deliverable_scopes(db, one.patient)?;
+        one.completed = consent::find_standing(db, one.patient, now)? == ConsentStanding::Completed;
         one.devices = device_connection::list(db, one.patient)?;
         one.hours = list_hours(db, one.patient, now)?;
         one.last_day = one.hours.iter().sum();
@@ -257,19 +261,21 @@ pub struct Freshness {
     pub in_error: i64,
 }
 
-pub fn find_freshness(db: &Connection) -> StoreResult<Freshness> {
+pub fn find_freshness(db: &Connection, now: Timestamp) -> StoreResult<Freshness> {
     let query = format!(
         "SELECT count(*), max(newest_instant), count(*) FILTER (WHERE is_polled),
                 count(*) FILTER (WHERE is_polled AND is_in_error)
          FROM (SELECT newest_instant, {IS_IN_ERROR} AS is_in_error,
                       EXISTS (SELECT 1 FROM consents WHERE patient_id = links.patient_id
-                              AND withdrawn_at IS NULL AND {}) AS is_polled
+                              AND withdrawn_at IS NULL AND {} AND {reads}) AS is_polled
                FROM links LEFT JOIN sync_status ON sync_status.patient_id = links.patient_id
                WHERE links.state = 'active' AND EXISTS
-                   (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL))",
-        consent::IS_DELIVERABLE
+                   (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL
+                    AND {reads}))",
+        consent::IS_DELIVERABLE,
+        reads = collection_window::reads_condition("?1")
     );
-    let counted = db.query_row(&query, [], |row| {
+    let counted = db.query_row(&query, [now], |row| {
         let (patients, newest) = (row.get(0)?, row.get(1)?);
         Ok(Freshness { patients, newest, polled: row.get(2)?, in_error: row.get(3)? })
     });

@@ -11,7 +11,8 @@ use crate::model::catalog::{series::SERIES, series_type::SeriesType};
 use crate::model::consent_intervals::ConsentIntervals;
 use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::{OwUser, PatientId};
-use crate::store::{error::StoreResult, people::consent};
+use crate::store::error::StoreResult;
+use crate::store::people::{collection_window, consent};
 
 /// A stream whose newest sample is older than its type's mark by more than this is inactive and does not hold
 /// the mark back. Otherwise an unused device would make every tick read weeks.
@@ -73,12 +74,15 @@ pub enum NotPolled {
     NoConsent(ConsentStanding),
     /// JHE holds this patient's consents, and none is active.
     NoConsentAtJhe(ConsentStanding),
+    /// The collection window of the patient's study has not begun.
+    NotBegun,
 }
 
 /// Lists the patients who are not polled, with the reason; only `patient`, if given.
 pub fn list_not_polled(
     db: &Connection,
     patient: Option<PatientId>,
+    now: Timestamp,
 ) -> StoreResult<Vec<(PatientId, NotPolled)>> {
     let mut query = db.prepare_cached(
         "SELECT patients.id, links.state, jhe_patient_id IS NOT NULL FROM patients
@@ -92,32 +96,40 @@ pub fn list_not_polled(
         let reason = match link.as_deref() {
             None => NotPolled::NoLink,
             Some("needs_relink") => NotPolled::NeedsRelink,
-            Some(_) if has_consent(db, patient)? => continue,
-            Some(_) if is_of_jhe => NotPolled::NoConsentAtJhe(consent::find_standing(db, patient)?),
-            Some(_) => NotPolled::NoConsent(consent::find_standing(db, patient)?),
+            Some(_) if is_readable(db, patient, now)? => continue,
+            Some(_) => match consent::find_standing(db, patient, now)? {
+                ConsentStanding::Active if begins_later(db, patient, now)? => NotPolled::NotBegun,
+                standing if is_of_jhe => NotPolled::NoConsentAtJhe(standing),
+                standing => NotPolled::NoConsent(standing),
+            },
         };
         not_polled.push((patient, reason));
     }
     Ok(not_polled)
 }
 
-/// Returns true if the patient consents to any series type.
-pub(crate) fn has_consent(db: &Connection, patient: PatientId) -> StoreResult<bool> {
+fn begins_later(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<bool> {
+    Ok(collection_window::list_parts(db, patient)?.iter().any(|part| part.limits.0 > Some(now)))
+}
+
+/// Returns true if any series type of the patient may be read at `now`.
+pub(crate) fn is_readable(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<bool> {
     for series in SERIES {
-        if !consent::find_allowed(db, patient, series.code)?.is_empty() {
+        if !consent::find_readable(db, patient, series.code, now)?.is_empty() {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Lists the patients with an active link and an active consent, the least recently polled first; only
+/// Lists the patients with an active link and something to read at `now`, the least recently polled first; only
 /// `patient`, if given.
 pub fn list(
     db: &Connection,
     patient: Option<PatientId>,
     mode: &str,
     system: &str,
+    now: Timestamp,
 ) -> StoreResult<Vec<PatientPlan>> {
     let mut query = db.prepare_cached(
         "SELECT links.patient_id, links.id, links.ow_user_id, coalesce(patients.subject, links.ow_user_id),
@@ -131,7 +143,7 @@ pub fn list(
     )?;
     let mut plans = query.query_map([patient], from_row)?.collect::<Result<Vec<PatientPlan>, _>>()?;
     for plan in &mut plans {
-        plan.series = list_series(db, plan, mode, system)?;
+        plan.series = list_series(db, plan, mode, system, now)?;
         plan.first_read = consent::find_first_read(db, plan.patient)?;
         plan.grants = consent::list_active_grants(db, plan.patient)?;
     }
@@ -166,10 +178,11 @@ fn list_series(
     plan: &PatientPlan,
     mode: &str,
     system: &str,
+    now: Timestamp,
 ) -> StoreResult<Vec<SeriesPlan>> {
     let mut plans = Vec::new();
     for series in SERIES {
-        let allowed = consent::find_allowed(db, plan.patient, series.code)?;
+        let allowed = consent::find_readable(db, plan.patient, series.code, now)?;
         if !allowed.is_empty() {
             let mark = find_effective_mark(db, plan, mode, system, series.series_type)?;
             plans.push(SeriesPlan { series, allowed, mark });

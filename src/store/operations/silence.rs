@@ -11,7 +11,7 @@ use crate::model::account::{Role, VisibleTo};
 use crate::model::patient::PatientId;
 use crate::model::silence::{DeviceStatus, LinkStatus, Silence, SilenceCause, detect};
 use crate::store::error::StoreResult;
-use crate::store::people::{consent, visibility};
+use crate::store::people::{collection_window, consent, visibility};
 
 /// Lists the visible patients whose newest sample is at least `after` old at `now`.
 pub fn list(
@@ -54,7 +54,7 @@ fn list_of(
                 state.fully_read_at, coalesce(state.failed_polls, 0), state.provider_pulled_at,
                 state.connections_checked_at,
                 EXISTS (SELECT 1 FROM consents WHERE patient_id = patients.id
-                        AND withdrawn_at IS NULL AND {}),
+                        AND withdrawn_at IS NULL AND {} AND {collects}),
                 (SELECT max(changed_at) FROM connections WHERE patient_id = patients.id AND state = 'active'),
                 EXISTS (SELECT 1 FROM connections WHERE patient_id = patients.id
                         AND state IN ('ending', 'ended')),
@@ -64,12 +64,14 @@ fn list_of(
          WHERE (?1 IS NULL OR patients.id = ?1) AND {}
            AND coalesce(state.newest_instant, links.linked_at) <= ?2
            AND EXISTS (SELECT 1 FROM consents WHERE patient_id = patients.id
-                       AND (withdrawn_at IS NULL OR withdrawn_at > granted_at))
+                       AND (withdrawn_at IS NULL OR withdrawn_at > granted_at) AND {collects})
          ORDER BY patients.id",
         consent::IS_DELIVERABLE,
-        visibility::patient_condition("patients.id", 3, Role::Viewer)
+        visibility::patient_condition("patients.id", 3, Role::Viewer),
+        // Nothing is expected outside of a collection window, nor at once when it begins.
+        collects = collection_window::collects_condition("?2", "?4"),
     ))?;
-    let rows = query.query_map(params![only, now.minus(after), visible], link_status)?;
+    let rows = query.query_map(params![only, now.minus(after), visible, now], link_status)?;
     let mut silent = BTreeMap::new();
     for row in rows {
         let (patient, status) = row?;

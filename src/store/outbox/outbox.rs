@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use crate::common::{failpoint, time::Timestamp};
 use crate::model::observation::{Observation, StreamInfo};
+use crate::model::sample_details::SampleDetails;
 use crate::model::{export_health::ExportHealth, outbox_counts::OutboxCounts, patient::PatientId};
 use crate::store::operations::counter;
 use crate::store::operations::hourly_counters::{self, Totals};
@@ -32,6 +33,8 @@ pub(crate) const ORPHANS: &str = "delivered_without_identifier";
 const SUSPECT_AFTER: Duration = Duration::from_hours(24);
 /// So many rejections in one hour are no faults of single values: something has changed, here or at JHE.
 const MANY: i64 = 50;
+/// The reason of a row that a change of a collection window has parked.
+const OUTSIDE: &str = "outside the collection window";
 /// Tolerance for a due time that was set after `now` was read.
 const SLACK: Duration = Duration::from_hours(1);
 
@@ -197,7 +200,52 @@ pub fn park(db: &Connection, patient: PatientId, code: &str) -> StoreResult<()> 
 
 /// Releases the rows that wait for consent. A row that was not due when it was parked keeps its due time.
 pub fn unpark(db: &Connection, patient: PatientId, code: &str, now: Timestamp) -> StoreResult<()> {
-    move_state(db, patient, code, "state = 'consent'", "pending", now)
+    let from = format!("state = 'consent' AND reason IS NOT '{OUTSIDE}'");
+    move_state(db, patient, code, &from, "pending", now)
+}
+
+/// Lists the codes of a patient's rows.
+pub fn list_codes(db: &Connection, patient: PatientId) -> StoreResult<Vec<String>> {
+    let select = "SELECT DISTINCT code FROM outbox_counts JOIN streams ON streams.id = stream_id
+         JOIN codes ON codes.id = code_id WHERE patient_id = ? AND rows > 0";
+    Ok(db.prepare_cached(select)?.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Parks the waiting rows of a patient and a code for which `is_inside` is false, and releases those that were parked so
+/// before.
+pub fn park_unless(
+    db: &Connection,
+    patient: PatientId,
+    code: &str,
+    now: Timestamp,
+    is_inside: impl Fn(Timestamp, Option<&SampleDetails>) -> bool,
+) -> StoreResult<()> {
+    let mut query = db.prepare_cached(
+        "SELECT stream_id, instant, revision, details, state = 'consent' FROM streams
+         JOIN codes ON codes.id = code_id JOIN outbox ON outbox.stream_id = streams.id
+         WHERE patient_id = ?1 AND code = ?2
+           AND (state IN ('pending', 'configuration', 'suspect') OR state = 'consent' AND reason = ?3)",
+    )?;
+    let rows = query.query_map(params![patient, code, OUTSIDE], |row| {
+        let (instant, details): (Timestamp, Option<SampleDetails>) = (row.get(1)?, row.get(3)?);
+        let is_inside = is_inside(instant, details.as_ref());
+        let key: (i64, Timestamp, i64) = (row.get(0)?, instant, row.get(2)?);
+        Ok((key, is_inside, row.get::<_, bool>(4)?))
+    })?;
+    for row in rows.collect::<Result<Vec<_>, _>>()? {
+        let ((stream, instant, revision), is_inside, is_parked) = row;
+        let (state, reason) = match (is_inside, is_parked) {
+            (true, true) => ("pending", None),
+            (false, false) => ("consent", Some(OUTSIDE)),
+            _ => continue,
+        };
+        db.prepare_cached(
+            "UPDATE outbox SET state = ?4, reason = ?5, due_at = max(due_at, ?6), first_due_at = max(first_due_at, ?6)
+             WHERE stream_id = ?1 AND instant = ?2 AND revision = ?3",
+        )?
+        .execute(params![stream, instant, revision, state, reason, now])?;
+    }
+    Ok(())
 }
 
 fn move_state(

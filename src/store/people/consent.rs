@@ -1,6 +1,7 @@
 //! Grants and withdrawals of each patient's consent, the texts they agreed to, and consents that wait for
 //! JHE's confirmation.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -11,6 +12,7 @@ use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::TokenHash;
+use crate::store::people::collection_window::{self, CodeLimits};
 use crate::store::{engine::setting, error::StoreResult, samples::code};
 
 /// The study and the text that a patient agreed to.
@@ -71,6 +73,8 @@ pub fn grant(
     // A grant that a restore has suspended stays withdrawn: this one follows it.
     let update = "UPDATE consents SET suspended = 0 WHERE patient_id = ? AND code_id = ? AND study_id IS ?";
     db.execute(update, params![patient, code, basis.study])?;
+    // Days of collection may count from this grant.
+    collection_window::refresh(db, patient, at)?;
     Ok(granted > 0)
 }
 
@@ -174,20 +178,23 @@ pub fn list_active_grants(db: &Connection, patient: PatientId) -> StoreResult<Ve
 }
 
 /// Finds the state of a patient's consents to deliverable scopes.
-pub fn find_standing(db: &Connection, patient: PatientId) -> StoreResult<ConsentStanding> {
+pub fn find_standing(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<ConsentStanding> {
     let select = format!(
-        "SELECT count(*), count(*) > count(withdrawn_at), ifnull(max(suspended), 0) FROM consents
-         WHERE patient_id = ? AND {IS_DELIVERABLE}"
+        "SELECT count(*), count(*) FILTER (WHERE withdrawn_at IS NULL AND {}), count(*) > count(withdrawn_at),
+                ifnull(max(suspended), 0)
+         FROM consents WHERE patient_id = ?1 AND {IS_DELIVERABLE}",
+        collection_window::reads_condition("?2")
     );
     let from_row = |row: &Row| {
-        Ok(match (row.get(0)?, row.get(1)?, row.get(2)?) {
-            (_, true, _) => ConsentStanding::Active,
+        Ok(match (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?) {
             (0, ..) => ConsentStanding::NeverGiven,
-            (_, _, true) => ConsentStanding::Suspended,
+            (_, 1.., ..) => ConsentStanding::Active,
+            (_, _, true, _) => ConsentStanding::Completed,
+            (_, _, _, true) => ConsentStanding::Suspended,
             _ => ConsentStanding::Withdrawn,
         })
     };
-    Ok(db.prepare_cached(&select)?.query_row([patient], from_row)?)
+    Ok(db.prepare_cached(&select)?.query_row(params![patient, now], from_row)?)
 }
 
 /// Age up to which a pending consent is matched with JHE's answer. If JHE's reply was lost, the next tick
@@ -228,10 +235,71 @@ pub fn take_pending(
     Ok(taken.filter(|(_, at)| now.since(*at) < PENDING_AGE).map(|(text, _)| text))
 }
 
-/// Returns the intervals whose samples may be stored: the consented ones, and all time before the first grant;
-/// none if no grant is active now. Times up to the last erasure of withdrawn data are excluded, also after a
-/// new grant.
+/// Returns the intervals whose samples may be stored: the consented ones, and all time before the first grant, within
+/// the collection windows of the studies; none if no grant is active now. Times up to the last erasure of withdrawn
+/// data are excluded, also after a new grant.
 pub fn find_allowed(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<ConsentIntervals> {
+    find_within_windows(db, patient, scope, None)
+}
+
+/// Returns the intervals that may be read at `now`: those of [`find_allowed`], without the studies whose collection
+/// window has not begun or is over, also for late data.
+pub fn find_readable(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+    now: Timestamp,
+) -> StoreResult<ConsentIntervals> {
+    find_within_windows(db, patient, scope, Some(now))
+}
+
+fn find_within_windows(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+    now: Option<Timestamp>,
+) -> StoreResult<ConsentIntervals> {
+    let consented = find_consented(db, patient, scope)?;
+    Ok(match find_windows(db, patient, scope, now)? {
+        Some(windows) => consented.intersect(&windows),
+        None => consented,
+    })
+}
+
+/// Returns the intervals of a scope's grants within the collection windows of their studies, at `now` only of those that
+/// are read; none if no study of the patient has a window.
+pub(crate) fn find_windows(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+    now: Option<Timestamp>,
+) -> StoreResult<Option<ConsentIntervals>> {
+    let parts = collection_window::list_limits(db, patient, scope, now.unwrap_or(Timestamp::MIN))?;
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let mut grants: BTreeMap<Option<i64>, Vec<Grant>> = BTreeMap::new();
+    for (study, grant) in list_study_grants(db, patient, scope)? {
+        grants.entry(study.map(|study| study.0)).or_default().push(grant);
+    }
+    let mut allowed = Vec::new();
+    for (study, grants) in grants {
+        let all = ConsentIntervals::ever_allowed(&grants);
+        let is_for = |part: &&CodeLimits| study.map_or(part.asks, |study| part.study.0 == study);
+        let of_grant: Vec<&CodeLimits> = parts.iter().filter(is_for).collect();
+        if of_grant.is_empty() {
+            // A consent for no study that the patient is in: no window applies.
+            allowed.push(all);
+            continue;
+        }
+        let read = of_grant.into_iter().filter(|part| now.is_none() || part.is_read);
+        allowed.extend(read.map(|part| all.within(part.limits)));
+    }
+    Ok(Some(ConsentIntervals::union(allowed)))
+}
+
+/// Returns the consented intervals, and all time before the first grant; none if no grant is active now.
+fn find_consented(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<ConsentIntervals> {
     let allowed = ConsentIntervals::from_grants(&list_grants(db, patient, scope)?);
     let select = "SELECT max(data_erased_at) FROM consents JOIN codes ON codes.id = consents.code_id
          WHERE patient_id = ? AND codes.code = ?";
@@ -242,13 +310,24 @@ pub fn find_allowed(db: &Connection, patient: PatientId, scope: &str) -> StoreRe
 
 /// Lists all grants of a scope, oldest first.
 fn list_grants(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<Vec<Grant>> {
+    Ok(list_study_grants(db, patient, scope)?.into_iter().map(|(_, grant)| grant).collect())
+}
+
+/// Lists all grants of a scope, oldest first, each with its study.
+fn list_study_grants(
+    db: &Connection,
+    patient: PatientId,
+    scope: &str,
+) -> StoreResult<Vec<(Option<StudyId>, Grant)>> {
     let select = format!(
-        "SELECT granted_at, withdrawn_at, {COVERS_FROM} FROM consents JOIN codes ON codes.id = consents.code_id
+        "SELECT granted_at, withdrawn_at, {COVERS_FROM}, study_id
+         FROM consents JOIN codes ON codes.id = consents.code_id
          WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at"
     );
     let mut query = db.prepare_cached(&select)?;
     let grants = query.query_map(params![patient, scope], |row| {
-        Ok(Grant { granted: row.get(0)?, withdrawn: row.get(1)?, covers_from: row.get(2)? })
+        let grant = Grant { granted: row.get(0)?, withdrawn: row.get(1)?, covers_from: row.get(2)? };
+        Ok((row.get(3)?, grant))
     })?;
     Ok(grants.collect::<Result<_, _>>()?)
 }

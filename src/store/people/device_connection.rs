@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::secrets::token::TokenHash;
-use crate::store::error::StoreResult;
+use crate::store::{error::StoreResult, people::collection_window};
 
 /// The state of a connection, as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +58,19 @@ pub fn record(
     state: ConnectionState,
     now: Timestamp,
 ) -> StoreResult<bool> {
+    let began_here = state == ConnectionState::Active
+        && list(db, patient)?
+            .iter()
+            .any(|one| one.provider == provider && one.state == ConnectionState::Authorizing);
     let insert = "INSERT INTO connections (patient_id, provider, state, changed_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO UPDATE SET state = ?3, changed_at = ?4
          WHERE state <> ?3 AND NOT (state = 'active' AND ?3 = 'authorizing')";
     let changed = db.execute(insert, params![patient, provider, state.as_str(), now])?;
+    if changed > 0 && state == ConnectionState::Active {
+        // One that was made elsewhere is first seen some time after the link.
+        let linked = if began_here { None } else { collection_window::find_linked(db, patient)? };
+        collection_window::record_connected(db, patient, linked.unwrap_or(now))?;
+    }
     Ok(changed > 0)
 }
 

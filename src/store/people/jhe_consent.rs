@@ -12,7 +12,8 @@ use crate::model::consent_reconciliation::{
 };
 use crate::model::{account::Actor, data_source_names::DataSourceNames, jhe_consents::StudyConsents};
 use crate::model::{patient::PatientId, study::StudyId};
-use crate::store::people::{consent, study};
+use crate::store::operations::window_change;
+use crate::store::people::{collection_window, consent, study};
 use crate::store::{engine::setting, error::StoreResult, outbox::outbox, privacy::audit, samples::code};
 
 /// Upper bound of a call to JHE with its retries, within which a later answer can overtake an earlier one.
@@ -109,6 +110,7 @@ pub fn apply(db: &Connection, patient: PatientId, snapshot: &JheConsentSnapshot)
         }
     }
     delete_other_enrolments(db, patient, &reported)?;
+    collection_window::refresh(db, patient, *at)?;
     withdraw_others(db, patient, &reported, *at)?;
     replace_organizations(db, patient, seen.patient.organizations.iter().map(|one| one.id))?;
     db.prepare_cached("UPDATE patients SET consents_refreshed_at = ?, name = ?, email = ? WHERE id = ?")?
@@ -313,7 +315,8 @@ fn park_or_unpark(db: &Connection, patient: PatientId, name: &str, now: Timestam
     if consent::find_allowed(db, patient, name)?.is_empty() {
         outbox::park(db, patient, name)
     } else {
-        outbox::unpark(db, patient, name, now)
+        outbox::unpark(db, patient, name, now)?;
+        window_change::park_outside(db, patient, name, now)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod account;
 pub(crate) mod api_token;
+pub(crate) mod collection_window;
 pub mod consent;
 pub(crate) mod device_connection;
 pub(crate) mod download;

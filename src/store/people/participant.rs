@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::common::time::Timestamp;
+use crate::model::collection_window::LATE_DATA;
 use crate::model::participant::Participant;
 use crate::model::study::StudyId;
 use crate::store::error::StoreResult;
@@ -20,7 +21,8 @@ pub fn list(
                 sync_status.newest_instant, device.providers, ifnull(link.needs_relink, 0),
                 EXISTS (SELECT 1 FROM invitations WHERE patient_id = patients.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?3),
-                consent.agreed, iif(consent.is_open, NULL, consent.withdrawn), link.linked
+                consent.agreed, iif(consent.is_open, NULL, consent.withdrawn), link.linked,
+                collects_from, collects_until
          FROM enrolments JOIN patients ON patients.id = enrolments.patient_id
          LEFT JOIN sync_status ON sync_status.patient_id = patients.id
          LEFT JOIN (SELECT patient_id, min(linked_at) AS linked,
@@ -49,7 +51,8 @@ pub fn list(
             agreed: row.get(8)?,
             withdrawn: row.get(9)?,
             linked: row.get(10)?,
-            completed: None,
+            limits: (row.get(11)?, row.get(12)?),
+            is_completed: row.get::<_, Option<Timestamp>>(12)?.is_some_and(|end| end.plus(LATE_DATA) <= now),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

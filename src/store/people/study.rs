@@ -1,13 +1,16 @@
 //! Studies, the scopes they ask for, the data sources they accept, and enrolments.
 
+use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::model::account::{Role, VisibleTo};
+use crate::model::collection_window::CollectionWindow;
 use crate::model::patient::PatientId;
 use crate::model::study::{Enrolment, Scope, Study, StudyId, Terms};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::people::{time_zone, visibility};
+use crate::store::operations::window_change;
+use crate::store::people::{collection_window, time_zone, visibility};
 use crate::store::samples::code;
 
 pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<StudyId> {
@@ -18,11 +21,12 @@ pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<Stu
     db.execute(insert, params![name, organization, purpose, contact, time_zone, now])?;
     let id = StudyId(db.last_insert_rowid());
     insert_scopes_and_sources(db, id, terms)?;
+    collection_window::set_window(db, id, terms.collection)?;
     Ok(id)
 }
 
 /// Replaces the terms of a study. Consents that patients have given stay as they are.
-pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
+pub fn update(db: &Connection, id: StudyId, terms: &Terms, now: Timestamp) -> StoreResult<()> {
     check_name_free(db, &terms.name, Some(id))?;
     let Terms { name, organization, purpose, contact, time_zone, .. } = terms;
     let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ?, time_zone = ?
@@ -36,7 +40,40 @@ pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
     let delete = "DELETE FROM study_data_sources WHERE study_id = ? AND data_source_id NOT IN
          (SELECT id FROM data_sources WHERE name IN (SELECT value FROM json_each(?)))";
     db.execute(delete, params![id, serde_json::json!(terms.data_sources).to_string()])?;
-    insert_scopes_and_sources(db, id, terms)
+    insert_scopes_and_sources(db, id, terms)?;
+    set_collection(db, id, terms.collection, now)
+}
+
+/// Sets the collection window of a study, also of one of JHE's.
+pub fn set_collection(
+    db: &Connection,
+    id: StudyId,
+    window: CollectionWindow,
+    now: Timestamp,
+) -> StoreResult<()> {
+    collection_window::set_window(db, id, window)?;
+    list_patients(db, id)?.into_iter().try_for_each(|patient| window_change::apply(db, patient, now))
+}
+
+/// Lists the patients of a study.
+pub fn list_patients(db: &Connection, id: StudyId) -> StoreResult<Vec<PatientId>> {
+    let mut query =
+        db.prepare_cached("SELECT patient_id FROM enrolments WHERE study_id = ? ORDER BY patient_id")?;
+    Ok(query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Sets the last day of collection of one participant; none for the study's. Refuses a patient who is not enrolled.
+pub fn set_own_until(
+    db: &Connection,
+    id: StudyId,
+    patient: PatientId,
+    until: Option<Date>,
+    now: Timestamp,
+) -> StoreResult<()> {
+    if !collection_window::set_own_until(db, id, patient, until)? {
+        return Err(StoreError::Refused(format!("patient {patient} is not enrolled in study {id}")));
+    }
+    window_change::apply(db, patient, now)
 }
 
 /// Lists the studies in which the account has at least a role, with an id above `after`, at most `limit`.
@@ -63,13 +100,15 @@ fn find_all(
 
 pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     let mut query = db.prepare_cached(
-        "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL, time_zone FROM studies
-         WHERE id = ?",
+        "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL, time_zone, collection_from,
+                collection_until, collection_days
+         FROM studies WHERE id = ?",
     )?;
     let terms = query.query_row([id], |row| {
         let (name, organization, purpose, contact) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        let time_zone = row.get(5)?;
-        Ok((Terms { name, organization, purpose, contact, time_zone, ..Terms::default() }, row.get(4)?))
+        let (time_zone, collection) = (row.get(5)?, collection_window::window_from_row(row, 6)?);
+        let terms = Terms { name, organization, purpose, contact, time_zone, collection, ..Terms::default() };
+        Ok((terms, row.get(4)?))
     });
     let Some((mut terms, is_of_jhe)) = terms.optional()? else {
         return Err(StoreError::Refused(format!(
@@ -107,6 +146,7 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
         "INSERT INTO enrolments (study_id, patient_id, enrolled_at, participant) VALUES (?, ?, ?, ?)";
     db.execute(insert, params![id, patient, now, participant])?;
     time_zone::adopt(db, patient, id, now)?;
+    window_change::apply(db, patient, now)?;
     Ok(true)
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 use crate::common::time::{Timestamp, ZoneOffset, offset_at, time_zone_or_utc};
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::store::error::StoreResult;
+use crate::store::operations::window_change;
 use crate::store::samples::{reframe, sample_offsets};
 
 /// A patient's time zone, and those that may fit better.
@@ -76,6 +77,7 @@ fn replace(db: &Connection, patient: PatientId, zone: &str, now: Timestamp) -> S
     if db.execute(update, params![patient, zone])? == 0 {
         return Ok(0);
     }
+    window_change::apply(db, patient, now)?;
     sample_offsets::check(db, patient, now)?;
     reframe::reframe(db, patient, &time_zone_or_utc(zone), now)
 }

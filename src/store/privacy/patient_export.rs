@@ -20,7 +20,7 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     (
         "patient",
         "SELECT id, name, email, time_zone, time_zone_set_at, jhe_patient_id, subject AS ow_subject, external_id, created_at,
-         consents_refreshed_at
+         consents_refreshed_at, connected_at
          FROM patients WHERE id = ?",
     ),
     ("links", "SELECT ow_user_id, state, linked_at, unlinked_at FROM links WHERE patient_id = ? ORDER BY id"),
@@ -42,7 +42,8 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     ),
     (
         "studies",
-        "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at
+        "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at, collects_from, collects_until,
+                own_collection_until, completed_at
          FROM enrolments JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY enrolled_at",
     ),
     (

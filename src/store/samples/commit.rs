@@ -20,7 +20,7 @@ use crate::store::operations::hourly_counters::{self, Lag, Totals};
 use crate::store::operations::{counter, tick_lock};
 use crate::store::outbox::enqueue::{self, ExportTarget};
 use crate::store::outbox::{delivered_elsewhere, one_of_two_modes};
-use crate::store::people::{consent, patient};
+use crate::store::people::{collection_window, consent, patient};
 use crate::store::samples::merge::{self, Change};
 use crate::store::samples::rejected::{self, Rejected};
 use crate::store::samples::stream::{self, StoredStream};
@@ -91,6 +91,10 @@ pub fn commit(
     tick_lock::check(db, lock_owner, now)?;
     failpoint::at("commit.checked");
     let linked = find_linked_at(db, batch)?;
+    if batch.streams.iter().any(|stream| !stream.samples.is_empty()) {
+        // Before the samples are checked: days of collection count from now on.
+        collection_window::record_connected(db, batch.owner.patient, linked)?;
+    }
     let run = tick_lock::find_run(db)?;
     let (mut committed, mut lag) = (CommitCountsByType::default(), Lag::default());
     for (incoming, changes) in batch.streams.iter().zip(resolve(db, batch)?) {

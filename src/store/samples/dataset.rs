@@ -13,7 +13,7 @@ use crate::model::observation::StreamInfo;
 use crate::model::sample_details::SampleDetails;
 use crate::model::{activity_context::ActivityContext, patient::PatientId, study::StudyId};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::people::{consent::COVERS_FROM, visibility};
+use crate::store::people::{collection_window, consent::COVERS_FROM, visibility};
 use crate::store::privacy::withdrawal;
 use crate::store::samples::observation::{SELECT_STREAMS, stream_from_row};
 
@@ -38,6 +38,8 @@ pub struct Participant {
     pub zone_is_set: bool,
     /// The commit since which a reader needs everything of the participant anew.
     pub changed_at_commit: i64,
+    /// Limits of the collection window.
+    pub limits: (Option<Timestamp>, Option<Timestamp>),
 }
 
 /// A consent of a participant, or a refusal.
@@ -122,7 +124,7 @@ pub fn list_participants(
 ) -> StoreResult<Vec<Participant>> {
     let select = format!(
         "SELECT patient_id, participant, enrolled_at, time_zone, time_zone_set_at IS NOT NULL,
-                         changed_at_commit
+                         changed_at_commit, collects_from, collects_until
          FROM enrolments JOIN patients ON patients.id = patient_id
          WHERE study_id = ?1 AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.patient_id = patients.id) AND {}
          ORDER BY participant",
@@ -139,6 +141,7 @@ pub fn list_participants(
             zone_name,
             zone_is_set: row.get(4)?,
             changed_at_commit: row.get(5)?,
+            limits: (row.get(6)?, row.get(7)?),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -181,13 +184,16 @@ fn list_erased_codes(db: &Connection, patient: PatientId) -> StoreResult<BTreeMa
     Ok(query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
-/// Returns the times that a patient's consents for a study allow, by code. Withdrawn data that were erased do not come
-/// back with a new grant; where withdrawn data are hidden, a code without an active consent allows nothing.
+/// Returns the times that a patient's consents for a study allow within its collection window, by code. Withdrawn data
+/// that were erased do not come back with a new grant; where withdrawn data are hidden, a code without an active consent
+/// allows nothing.
 pub fn find_allowed(
     db: &Connection,
+    study: StudyId,
     patient: PatientId,
     consents: &[ConsentRow],
 ) -> StoreResult<BTreeMap<String, ConsentIntervals>> {
+    let limits = collection_window::find_part_limits(db, study, patient)?;
     let (erased, is_hidden) = (list_erased_codes(db, patient)?, withdrawal::hides_withdrawn(db)?);
     let mut grants: BTreeMap<&str, Vec<Grant>> = BTreeMap::new();
     for consent in consents {
@@ -195,7 +201,7 @@ pub fn find_allowed(
     }
     grants.retain(|_, grants| !is_hidden || grants.iter().any(|grant| grant.withdrawn.is_none()));
     let allowed = grants.into_iter().map(|(code, grants)| {
-        let allowed = ConsentIntervals::ever_allowed(&grants);
+        let allowed = ConsentIntervals::ever_allowed(&grants).within(limits);
         let allowed = erased.get(code).map_or_else(|| allowed.clone(), |until| allowed.since(*until));
         (code.to_owned(), allowed)
     });

@@ -22,4 +22,5 @@ pub(crate) mod sign_in;
 pub(crate) mod staff;
 pub(crate) mod studies;
 pub(crate) mod study;
+pub(crate) mod study_window;
 pub(crate) mod system;

@@ -9,21 +9,19 @@ use crate::model::account::Role;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::catalog::{code as code_table, series};
 use crate::model::patient::{normalize_time_zone, parse_name};
-use crate::model::study::{Scope, StudyId, Terms};
+use crate::model::study::{Scope, StudyId, Terms, parse_purpose};
 use crate::store::samples::code::{self, DataSourceCodes};
 use crate::store::{error::StoreError, people::study, privacy::audit};
 use crate::web::access::{COORDINATED_STUDY, OPERATOR, Operator, STAFF, Staff, VISIBLE_STUDY, VisibleStudy};
 use crate::web::admin::staff::{PAGE, STUDIES_ARE_JHES, render_staff_page, split_page};
 use crate::web::admin::study::frame::render_study_page;
+use crate::web::admin::study_window;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{FormErrors, checkbox, count, form, group_error, notice, table_head};
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
 use crate::web::time_zone_options::render_options;
-
-/// Maximum characters of a purpose; patients do not read longer texts to the end.
-const MAX_PURPOSE_LENGTH: usize = 4000;
 
 const TIME_ZONE_HELP: &str = "Where the participants live. A patient whom you enrol gets it, and can change it before \
                               agreeing.";
@@ -137,15 +135,14 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions, present: &Terms) -> 
             .filter(|zone| !zone.is_empty())
             .unwrap_or(&present.time_zone)
             .to_owned(),
+        collection: study_window::parse(fields, &mut errors),
     };
     if let Some(time_zone) = errors.take("tz", normalize_time_zone(&terms.time_zone)) {
         terms.time_zone = time_zone;
     }
     errors.take("name", parse_name(&terms.name).map_err(|why| format!("Name: {why}")));
     errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Institution: {why}")));
-    if terms.purpose.is_empty() || terms.purpose.chars().count() > MAX_PURPOSE_LENGTH {
-        errors.add("purpose", format!("Why: enter the purpose, in at most {MAX_PURPOSE_LENGTH} characters"));
-    }
+    errors.take("purpose", parse_purpose(&terms.purpose).map_err(|why| format!("Why: {why}")));
     errors.take("contact", parse_name(&terms.contact).map_err(|why| format!("Contact: {why}")));
     if terms.scopes.is_empty() {
         errors.add("scope", "Data types: tick what patients are asked for");
@@ -196,6 +193,7 @@ async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerRe
             dt { "Time zone" } dd { (terms.time_zone) }
             dt { "Data types" } dd { (scope_names(terms)) }
             dt { "Data sources" } dd { (source_names(terms)) }
+            dt { "Collection window" } dd { (terms.collection.describe()) }
         }
     };
     render_study_page(app, visible, "/settings", None, body).await
@@ -220,6 +218,7 @@ fn render_form(
             (render_text_fields(terms, errors))
             (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(&terms.time_zone, [], app.clock.now())))
             (render_checkboxes(terms, options, errors))
+            (study_window::render(terms.collection, errors))
             div.actions {
                 button type="submit" { "Save" }
                 a href={ "/admin/studies" @if let Some(id) = id { "/" (id) } } { "Cancel" }
@@ -329,7 +328,7 @@ async fn save(
         let (who, now, wanted) = (staff.actor(), app.clock.now(), terms.clone());
         let write = move |db: &_| {
             let (study, action) = match id {
-                Some(id) => (study::update(db, id, &wanted).map(|()| id)?, "study.change"),
+                Some(id) => (study::update(db, id, &wanted, now).map(|()| id)?, "study.change"),
                 None => (study::insert(db, &wanted, now)?, "study.add"),
             };
             audit::record(db, now, who, action, None, AuditDetail::from("study").with(study))?;

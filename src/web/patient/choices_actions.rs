@@ -156,7 +156,7 @@ fn record_withdrawal(
         None => detail.with("none"),
     };
     audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
-    Ok(!consent::find_standing(db, id)?.is_active())
+    Ok(!consent::find_standing(db, id, now)?.is_active())
 }
 
 fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: &Scope) -> Response {

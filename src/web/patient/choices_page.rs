@@ -12,6 +12,7 @@ use crate::model::catalog::{code, source};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::study::{Scope, StudyId};
 use crate::store::operations::patient_status::{self, PatientFilter};
+use crate::store::people::collection_window::{self, StudyPart};
 use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::device_connection::ConnectionState;
 use crate::store::people::patient as patients;
@@ -19,7 +20,7 @@ use crate::store::samples::code::DataSourceCodes;
 use crate::web::layout::{form, local, notice};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
 use crate::web::patient::{
-    connect::display_name, selected_devices::SelectedDevices, signed_in::page_response, time_zone,
+    collection, connect::display_name, selected_devices::SelectedDevices, signed_in::page_response, time_zone,
 };
 use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::request::Request;
@@ -41,9 +42,25 @@ struct ChoicesView {
     undeliverable: Vec<ConsentEntry>,
     newest: Option<Timestamp>,
     zone: TimeZone,
+    parts: Vec<StudyPart>,
+    now: Timestamp,
 }
 
 impl ChoicesView {
+    fn part(&self, study: StudyId) -> Option<&StudyPart> {
+        self.parts.iter().find(|part| part.study == study)
+    }
+
+    /// Returns true if every study that the patient agreed to has ended.
+    fn is_completed(&self) -> bool {
+        let mut agreed = self.questions.iter().filter(|question| question.has_consent()).peekable();
+        let is_over = |question: &ConsentQuestion| {
+            let end = self.part(question.study.id).and_then(StudyPart::reads_until);
+            end.is_some_and(|end| end <= self.now)
+        };
+        agreed.peek().is_some() && agreed.all(is_over)
+    }
+
     async fn load(app: &App, patient: &SignedInPatient, selected: &SelectedDevices) -> Result<Self, Refusal> {
         let questions = load_questions(app, patient, selected).await?;
         let (id, now) = (patient.id(), app.clock.now());
@@ -61,7 +78,8 @@ impl ChoicesView {
             };
             let (without_question, undeliverable) = without_question.into_iter().partition(is_delivered);
             let zone = time_zone_or_utc(&who.time_zone);
-            Ok(Self { questions, without_question, undeliverable, newest, zone })
+            let parts = collection_window::list_parts(db, id)?;
+            Ok(Self { questions, without_question, undeliverable, newest, zone, parts, now })
         };
         Ok(app.store.read(read).await?)
     }
@@ -146,7 +164,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
                 a href=(selected.next_page()) { "connect " (source::data_source_name(provider)) } "." }
         }
         @for question in &view.questions {
-            (render_study(question, (patient, &selected), &others, &view.zone))
+            (render_study(question, (patient, &selected), &others, &view))
         }
         @for entry in &view.without_question {
             section.card { h2 { (entry_title(entry)) } (render_entry(entry, patient, &view.zone)) }
@@ -249,13 +267,15 @@ fn render_study(
     question: &ConsentQuestion,
     (patient, selected): (&SignedInPatient, &SelectedDevices),
     others: &OtherDevices,
-    zone: &TimeZone,
+    view: &ChoicesView,
 ) -> Markup {
-    let (id, terms) = (question.study.id, &question.study.terms);
+    let (id, terms, zone) = (question.study.id, &question.study.terms, &view.zone);
+    let part = view.part(id);
     html! {
         section.card {
             h2 { (terms.name) }
             p { (terms.organization) }
+            @if let Some(part) = part { (collection::render(part, zone, view.now)) }
             @for (scope, agreed) in &question.scopes {
                 @if let Some(agreed) = agreed {
                     div.scope {
@@ -273,8 +293,10 @@ fn render_study(
                     }
                 }
             }
-            (render_open_scopes(question, (patient, selected)))
-            (render_unmeasured(question, others))
+            @if !part.is_some_and(|part| part.has_ended(view.now)) {
+                (render_open_scopes(question, (patient, selected)))
+                (render_unmeasured(question, others))
+            }
         }
     }
 }
@@ -355,6 +377,7 @@ fn render_devices(devices: &ConnectedDevices, patient: &SignedInPatient, view: &
             }
             div.actions {
                 @match (shares, devices) {
+                    (true, _) if view.is_completed() => {},
                     (false, _) => p { "To connect one, agree to share something first." },
                     (true, ConnectedDevices::Connected(_)) => {
                         a.button.quiet href="/clients/ow/connect" { "Connect again" }

@@ -171,6 +171,9 @@ pub(crate) fn nothing_shared(standing: ConsentStanding) -> &'static str {
         ConsentStanding::Suspended => {
             "Your earlier answer has to be confirmed, so nothing is fetched and no device can be connected."
         }
+        ConsentStanding::Completed => {
+            "Your part has ended, so nothing is fetched and no device can be connected."
+        }
         ConsentStanding::NeverGiven | ConsentStanding::Active => {
             "You have not agreed to share anything yet, so no device can be connected."
         }
@@ -180,7 +183,9 @@ pub(crate) fn nothing_shared(standing: ConsentStanding) -> &'static str {
 /// Says that the answer is saved and the device can be connected later, or that a consent comes first.
 pub(crate) fn unavailable_page(app: &App, error: &ConnectError, again: &str) -> Response {
     if let ConnectError::NoConsent(standing) = error {
-        let text = format!("{} First agree to share something.", nothing_shared(*standing));
+        let next =
+            if *standing == ConsentStanding::Completed { "" } else { " First agree to share something." };
+        let text = format!("{}{next}", nothing_shared(*standing));
         return Refusal::forbidden(text).link("/clients/ow/manage", "Your choices").into();
     }
     tracing::warn!("a patient could not be sent to a provider: {error}");

@@ -2,6 +2,7 @@
 
 pub(crate) mod choices_actions;
 pub(crate) mod choices_page;
+pub(crate) mod collection;
 pub(crate) mod connect;
 pub(crate) mod connected;
 pub(crate) mod consent_form;

@@ -19,6 +19,8 @@ const READING: &[&str] = &[
     "patient show 1",
     "rejected list",
     "settings list",
+    "study list",
+    "study show 1",
 ];
 
 /// Hands over each command that people type, with the words after `jhe-ow`.
@@ -114,6 +116,8 @@ fn every_command_that_reads_speaks_json_to_programs() {
     world.sim.put_verbatim(&user, world.now.minus(HOUR), r#"{"timestamp":"noon","value":60.0}"#);
     world.created();
     assert_eq!(world.run(&["admin", "add", "ada"]).code, 0);
+    let add = ["study", "add", "Sleep", "--organization", "Lab", "--purpose", "Why", "--contact", "Ada"];
+    assert_eq!(world.run(&[&add[..], &["--scope", HEART_RATE]].concat()).code, 0);
     for &typed in READING {
         let words: Vec<&str> = typed.split(' ').chain(["--json"]).collect();
         let ran = world.run(&words);

@@ -4,3 +4,4 @@ mod adherence;
 mod documented_commands;
 mod help_and_json;
 mod invalid_input;
+mod study;

@@ -69,6 +69,13 @@ fn the_full_set_and_its_increments_are_the_later_full_set() {
     let increment = reader.follow(&world, "another time zone");
     assert_eq!(increment["removed"][0]["participant"], "P001");
 
+    world.run(&["study", "edit", "1", "--until", "2026-11-21"]);
+    let increment = reader.follow(&world, "a window");
+    assert_eq!((increment["removed"].len(), reader.tables["heart_rate"].len()), (2, 0));
+    world.run(&["study", "edit", "1", "--no-window"]);
+    reader.follow(&world, "a window less");
+    assert!(!reader.tables["heart_rate"].is_empty());
+
     world.setting("data.after_withdrawal", "hide");
     reader.follow(&world, "a setting");
     world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);

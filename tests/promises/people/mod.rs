@@ -1,5 +1,6 @@
 //! Patients and practitioners: invitations, consents, devices, withdrawal and erasure.
 
+mod collection_window;
 mod consent;
 mod consent_choices;
 mod device_connection;

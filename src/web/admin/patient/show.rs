@@ -11,7 +11,7 @@ use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::device_connection::DeviceConnection;
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::observations;
-use crate::web::admin::patient::{access, polling, time_zone, view::PatientView};
+use crate::web::admin::patient::{access, collection, polling, time_zone, view::PatientView};
 use crate::web::admin::patient_list::{render_last_poll, stage_badge};
 use crate::web::admin::staff::{record_view, render_staff_page};
 use crate::web::layout::{Column::Text, ago, count, local, notice, table_head};
@@ -70,6 +70,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
             h2 { "Consents" }
             (render_consents(id, &view.consents, zone))
         }
+        (collection::render_section(patient, &view.parts, zone, now))
         section {
             h2 { "Devices" }
             (render_devices(&line.devices, zone))

@@ -9,6 +9,7 @@ use crate::model::{silence::Silence, study::Study};
 use crate::store::operations::patient_status::{self, PatientFilter, PatientOverview};
 use crate::store::operations::silence;
 use crate::store::people::api_token::{self, ApiToken};
+use crate::store::people::collection_window::{self, StudyPart};
 use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::invitation::{self, Invitation, InvitationState};
 use crate::store::people::patient::{self, Patient};
@@ -29,6 +30,8 @@ pub(crate) struct PatientView {
     pub(crate) zone: TimeZone,
     pub(crate) time_zone: PatientTimeZone,
     pub(crate) studies: Vec<Study>,
+    /// The patient's parts in these studies.
+    pub(crate) parts: Vec<StudyPart>,
     /// Studies that the patient could be invited to.
     pub(crate) offered: Vec<Study>,
     pub(crate) consents: Vec<ConsentEntry>,
@@ -51,10 +54,14 @@ impl PatientView {
         let line = patient_status::list(db, now, &PatientFilter::one(id, visible_to), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
         let settings = setting::read_all(db)?;
+        let studies = study::list_visible_of_patient(db, visible_to, id)?;
+        let mut parts = collection_window::list_parts(db, id)?;
+        parts.retain(|part| studies.iter().any(|study| study.id == part.study));
         Ok(Self {
             line,
             silence: silence::find(db, id, settings.silence_after(), now)?,
-            studies: study::list_visible_of_patient(db, visible_to, id)?,
+            studies,
+            parts,
             offered: study::list(db, visible_to, Role::Coordinator, 0, MAX_OFFERED_STUDIES)?,
             consents: consent::list(db, id)?,
             overview: MeasurementOverview::load(db, &ChartedSeries::load(db, id)?, id, &zone, now)?,
