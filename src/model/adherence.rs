@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::common::time::{Timestamp, midnight_in};
+use crate::common::time::{Timestamp, midnight_in, time_zone_or_utc};
 
 /// Days without data in a row from which on they count as silent.
 const SILENT_DAYS: usize = 2;
@@ -26,11 +26,11 @@ impl DayHours {
         const HALF: i64 = 1_800_000_000;
         let (first, end) =
             ((from.micros() + HALF).div_euclid(2 * HALF), (until.micros() + HALF).div_euclid(2 * HALF));
-        let has_data = |hour: i64| {
-            let hours = self.0.get(&hour.div_euclid(24)).copied().unwrap_or_default();
-            hours >> hour.rem_euclid(24) & 1
+        let in_day = |(day, hours): (&i64, &u32)| {
+            let (low, high) = ((first - day * 24).max(0), (end - day * 24).clamp(0, 24));
+            (hours & ((1_u32 << high) - 1) & !((1_u32 << low.min(24)) - 1)).count_ones()
         };
-        (first..end).map(has_data).sum()
+        self.0.range(first.div_euclid(24)..=end.div_euclid(24)).map(in_day).sum()
     }
 }
 
@@ -58,8 +58,51 @@ pub enum DayState {
     Completed,
 }
 
+/// Days in a row of one time zone, with their limits. Many participants share them.
+#[derive(Debug, Clone)]
+pub struct LocalDays(Vec<Timestamp>);
+
+impl LocalDays {
+    pub fn new(zone: &TimeZone, first: Date, count: usize) -> Self {
+        let dates = first.series(jiff::Span::new().days(1)).take(count + 1);
+        Self(dates.map_while(|date| midnight_in(zone, date).ok()).collect())
+    }
+
+    /// Returns the last days up to the present one.
+    pub fn until_today(zone: &TimeZone, count: u8, now: Timestamp) -> Self {
+        let today = now.to_jiff().map(|now| zone.to_datetime(now).date()).unwrap_or_default();
+        let first = today.saturating_sub(jiff::Span::new().days(i64::from(count) - 1));
+        Self::new(zone, first, usize::from(count))
+    }
+}
+
+/// The last days in each time zone, computed once.
+#[derive(Debug)]
+pub struct LastDays {
+    count: u8,
+    now: Timestamp,
+    known: BTreeMap<String, LocalDays>,
+}
+
+impl LastDays {
+    /// Prepares for `count` days, the present one included.
+    pub fn new(count: u8, now: Timestamp) -> Self {
+        Self { count, now, known: BTreeMap::new() }
+    }
+
+    /// Returns the days of a time zone: an IANA name or a fixed offset.
+    pub fn of(&mut self, zone: &str) -> &LocalDays {
+        let (count, now) = (self.count, self.now);
+        let new = || LocalDays::until_today(&time_zone_or_utc(zone), count, now);
+        if !self.known.contains_key(zone) {
+            self.known.insert(zone.to_owned(), new());
+        }
+        &self.known[zone]
+    }
+}
+
 /// The days of one participant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adherence {
     /// One per day, in order.
     pub days: Vec<DayState>,
@@ -72,19 +115,11 @@ pub struct Adherence {
 }
 
 impl Adherence {
-    /// Returns the days from `first` on, `count` of them, in the participant's zone.
-    pub fn of(
-        data: &DayHours,
-        part: Participation,
-        zone: &TimeZone,
-        first: Date,
-        count: usize,
-        now: Timestamp,
-    ) -> Self {
-        let dates = first.series(jiff::Span::new().days(1)).take(count + 1);
-        let midnights: Vec<Timestamp> = dates.map_while(|date| midnight_in(zone, date).ok()).collect();
-        let (mut days, mut hours, mut expected, mut last_expected) = (Vec::with_capacity(count), 0, 0, 0);
-        for day in midnights.windows(2) {
+    /// Returns the state of each day.
+    pub fn of(data: &DayHours, part: Participation, local: &LocalDays, now: Timestamp) -> Self {
+        let (mut days, mut hours) = (Vec::with_capacity(local.0.len()), 0);
+        let (mut expected, mut last_expected) = (0, 0);
+        for day in local.0.windows(2) {
             let (from, until) = (day[0], day[1]);
             let ended = part.withdrawn.into_iter().chain(part.completed).min();
             let begin = part.began.map_or(until, |began| began.max(from));
@@ -147,14 +182,8 @@ mod tests {
             Participation { began: Some(at("2026-11-20T00:00:00Z")), withdrawn: None, completed: None };
         let hours = |zone: &str| {
             let zone = TimeZone::get(zone).unwrap();
-            let found = Adherence::of(
-                &data,
-                part,
-                &zone,
-                Date::constant(2026, 11, 20),
-                3,
-                at("2026-11-23T12:00:00Z"),
-            );
+            let local = LocalDays::new(&zone, Date::constant(2026, 11, 20), 3);
+            let found = Adherence::of(&data, part, &local, at("2026-11-23T12:00:00Z"));
             found
                 .days
                 .iter()
@@ -173,8 +202,8 @@ mod tests {
         let began = Some(at("2026-11-10T06:00:00Z"));
         let days = |withdrawn, completed| {
             let part = Participation { began, withdrawn, completed };
-            let (first, now) = (Date::constant(2026, 11, 9), at("2026-11-15T06:00:00Z"));
-            Adherence::of(&data, part, &TimeZone::UTC, first, 8, now)
+            let local = LocalDays::new(&TimeZone::UTC, Date::constant(2026, 11, 9), 8);
+            Adherence::of(&data, part, &local, at("2026-11-15T06:00:00Z"))
         };
         let open = days(None, None);
         let begin = [NotExpected, Hours(1), Hours(0), Hours(1)];
@@ -189,9 +218,7 @@ mod tests {
             Adherence::of(
                 &data,
                 Participation { began: None, withdrawn: None, completed: None },
-                &TimeZone::UTC,
-                Date::constant(2026, 11, 9),
-                2,
+                &LocalDays::new(&TimeZone::UTC, Date::constant(2026, 11, 9), 2),
                 at("2026-11-15T06:00:00Z")
             )
             .per_cent(),

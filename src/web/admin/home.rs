@@ -7,10 +7,10 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 
 use crate::app::state::App;
-use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::common::time::Timestamp;
 use crate::config::settings::Settings;
 use crate::model::account::{Role, VisibleTo};
-use crate::model::adherence::{Adherence, DayState};
+use crate::model::adherence::{Adherence, DayState, LastDays};
 use crate::model::participant::ParticipantState;
 use crate::model::patient::PatientId;
 use crate::model::silence::{Silence, SilenceCause};
@@ -32,7 +32,7 @@ const SHOWN: usize = 12;
 /// Studies with a card; a link leads to the others.
 const CARDS: u32 = 24;
 /// Bars of a card, a day each, and the days among them whose share is told.
-const BARS: usize = 14;
+const BARS: u8 = 14;
 const SHARE_DAYS: usize = 7;
 const DAY: Duration = Duration::from_hours(24);
 
@@ -138,7 +138,8 @@ impl StudyCard {
     ) -> Result<Self, StoreError> {
         let from = now.minus(DAY * 16);
         let hours = data_hours::list(db, study.id, None, from, now.plus(DAY))?;
-        let (mut states, mut days) = (BTreeMap::new(), [(0, 0); BARS]);
+        let (mut states, mut days) = (BTreeMap::new(), [(0, 0); BARS as usize]);
+        let mut local = LastDays::new(BARS, now);
         for one in participant::list(db, study.id, false, now)? {
             let state = one.state(silent.contains_key(&one.patient));
             *states.entry(state).or_default() += 1;
@@ -146,22 +147,21 @@ impl StudyCard {
                 senders.insert(one.patient);
             }
             let Some(data) = hours.get(&one.patient).filter(|_| one.agreed.is_some()) else { continue };
-            let zone = time_zone_or_utc(&one.time_zone);
-            let today = now.to_jiff().map(|now| zone.to_datetime(now).date()).unwrap_or_default();
-            let first = today.saturating_sub(jiff::Span::new().days(13));
-            let row = Adherence::of(data, one.participation(), &zone, first, BARS, now);
+            let row = Adherence::of(data, one.participation(), local.of(&one.time_zone), now);
             for (place, day) in row.days.iter().enumerate() {
                 let found = match day {
                     DayState::Hours(hours) => (*hours).min(24),
                     DayState::Silent => 0,
                     _ => continue,
                 };
-                let expected = if place + 1 == BARS { row.last_expected } else { 24 };
+                let expected = if place + 1 == usize::from(BARS) { row.last_expected } else { 24 };
                 days[place] = (days[place].0 + found, days[place].1 + expected);
             }
         }
         let share = |(hours, expected): (u32, u32)| (expected > 0).then(|| (hours * 100 / expected).min(100));
-        let last = days[BARS - SHARE_DAYS..].iter().fold((0, 0), |sum, day| (sum.0 + day.0, sum.1 + day.1));
+        let last = days[usize::from(BARS) - SHARE_DAYS..]
+            .iter()
+            .fold((0, 0), |sum, day| (sum.0 + day.0, sum.1 + day.1));
         Ok(Self { study, states, days: days.into_iter().map(share).collect(), share: share(last) })
     }
 

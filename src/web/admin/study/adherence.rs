@@ -11,7 +11,7 @@ use crate::app::state::App;
 use crate::common::csv_line::csv_line;
 use crate::common::time::{Timestamp, midnight_in, time_zone_or_utc};
 use crate::model::account::Role;
-use crate::model::adherence::{Adherence, DayState};
+use crate::model::adherence::{Adherence, DayState, LocalDays};
 use crate::model::participant::Participant;
 use crate::model::patient::PatientId;
 use crate::store::people::participant;
@@ -74,7 +74,8 @@ impl Grid {
             let row = |one: Participant| {
                 let zone = time_zone_or_utc(&one.time_zone);
                 let data = hours.get(&one.patient).cloned().unwrap_or_default();
-                let adherence = Adherence::of(&data, one.participation(), &zone, first, DAYS, now);
+                let adherence =
+                    Adherence::of(&data, one.participation(), &LocalDays::new(&zone, first, DAYS), now);
                 (one, adherence)
             };
             let rows = shown.into_iter().map(row).collect();

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use maud::{Markup, html};
+use rusqlite::Connection;
 
 use crate::app::state::App;
-use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::model::account::Role;
-use crate::model::adherence::{Adherence, DayHours, DayState};
+use crate::common::time::Timestamp;
+use crate::model::account::{Role, VisibleTo};
+use crate::model::adherence::{Adherence, DayHours, DayState, LastDays};
 use crate::model::catalog::source::data_source_name;
 use crate::model::participant::{Participant, ParticipantState};
 use crate::model::patient::PatientId;
 use crate::model::silence::Silence;
+use crate::model::study::StudyId;
 use crate::store::operations::silence;
 use crate::store::people::participant;
-use crate::store::{engine::setting, samples::data_hours};
+use crate::store::{engine::setting, error::StoreError, samples::data_hours};
 use crate::web::access::{VISIBLE_STUDY, VisibleStudy};
 use crate::web::admin::staff::record_view;
 use crate::web::admin::study::frame::render_study_page;
@@ -30,7 +32,7 @@ const ROWS: usize = 50;
 /// A day more on both ends: participants live in other zones.
 const DAY: Duration = Duration::from_hours(24);
 /// Days of the column with hours of data, today included.
-const DAYS: usize = 7;
+const DAYS: u8 = 7;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/admin/studies/{study}", VISIBLE_STUDY, show)]
@@ -121,63 +123,90 @@ impl Wanted {
     }
 }
 
+/// The part of the list that is shown, and counts of all of it.
+struct Found {
+    rows: Vec<Row>,
+    states: BTreeMap<ParticipantState, usize>,
+    /// Participants of the study, and those among them who fit the search.
+    all: usize,
+    fitting: usize,
+    /// From 1.
+    page: usize,
+}
+
+impl Found {
+    fn load(
+        db: &Connection,
+        (study, with_names): (StudyId, bool),
+        visible_to: VisibleTo,
+        wanted: &Wanted,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let silent = silence::list(db, visible_to, setting::read_all(db)?.silence_after(), now)?;
+        let mut states = BTreeMap::new();
+        let mut rows = Vec::new();
+        let participants = participant::list(db, study, with_names, now)?;
+        let all = participants.len();
+        for participant in participants {
+            let silence = silent.get(&participant.patient).copied();
+            let state = participant.state(silence.is_some());
+            *states.entry(state).or_default() += 1;
+            rows.push(Row { participant, state, silence, week: Adherence::default() });
+        }
+        rows.retain(|row| wanted.matches(row));
+        let fitting = rows.len();
+        match wanted.sort {
+            Sort::Number | Sort::Hours => {}
+            Sort::State => rows.sort_by_key(|row| row.state),
+            Sort::Newest => rows.sort_by_key(|row| row.participant.newest),
+        }
+        let page = wanted.page.min(fitting.div_ceil(ROWS).max(1));
+        // Only this order needs the hours of everybody.
+        if wanted.sort == Sort::Hours {
+            add_weeks(db, study, &mut rows, now)?;
+            rows.sort_by_key(|row| if row.week.expected > 0 { row.week.hours } else { u32::MAX });
+        }
+        let mut rows: Vec<Row> = rows.into_iter().skip((page - 1) * ROWS).take(ROWS).collect();
+        if wanted.sort != Sort::Hours {
+            add_weeks(db, study, &mut rows, now)?;
+        }
+        Ok(Self { rows, states, all, fitting, page })
+    }
+}
+
+/// Adds the hours of the last days to rows.
+fn add_weeks(db: &Connection, study: StudyId, rows: &mut [Row], now: Timestamp) -> Result<(), StoreError> {
+    let ids: Vec<PatientId> = rows.iter().map(|row| row.participant.patient).collect();
+    let hours = data_hours::list(db, study, Some(&ids), now.minus(DAY * 8), now.plus(DAY))?;
+    let (mut local, nothing) = (LastDays::new(DAYS, now), DayHours::default());
+    for row in rows {
+        let data = hours.get(&row.participant.patient).unwrap_or(&nothing);
+        let days = local.of(&row.participant.time_zone);
+        row.week = Adherence::of(data, row.participant.participation(), days, now);
+    }
+    Ok(())
+}
+
 async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
     let (staff, study, now) = (visible.staff(), visible.study().id, app.clock.now());
     let (with_names, visible_to) = (visible.may(Role::Coordinator), staff.visible_to());
-    let read = move |db: &_| {
-        let after = setting::read_all(db)?.silence_after();
-        let week = now.minus(DAY * 8);
-        Ok((
-            participant::list(db, study, with_names, now)?,
-            silence::list(db, visible_to, after, now)?,
-            data_hours::list(db, study, None, week, now.plus(DAY))?,
-        ))
-    };
-    let (participants, silent, hours) = app.store.read(read).await?;
-    record_view(app, staff, "participants.view", None).await?;
-    let rows = make_rows(participants, &silent, &hours, now);
     let wanted = Wanted::parse(request);
-    let body = render(visible, &rows, &wanted, now);
+    let load = move |db: &_| {
+        Found::load(db, (study, with_names), visible_to, &wanted, now).map(|found| (found, wanted))
+    };
+    let (found, wanted) = app.store.read(load).await?;
+    record_view(app, staff, "participants.view", None).await?;
+    let body = render(visible, &found, &wanted, now);
     let action = (visible.may_change()).then(|| {
         html! { a.button href={ "/admin/patients/new?study=" (study) } { "Add a participant" } }
     });
     render_study_page(app, visible, "", action, body).await
 }
 
-fn make_rows(
-    participants: Vec<Participant>,
-    silent: &BTreeMap<PatientId, Silence>,
-    hours: &BTreeMap<PatientId, DayHours>,
-    now: Timestamp,
-) -> Vec<Row> {
-    let nothing = DayHours::default();
-    let row = |participant: Participant| {
-        let silence = silent.get(&participant.patient).copied();
-        let zone = time_zone_or_utc(&participant.time_zone);
-        let today = now.to_jiff().map(|now| zone.to_datetime(now).date()).unwrap_or_default();
-        let first = today.saturating_sub(jiff::Span::new().days(6));
-        let data = hours.get(&participant.patient).unwrap_or(&nothing);
-        let week = Adherence::of(data, participant.participation(), &zone, first, DAYS, now);
-        Row { state: participant.state(silence.is_some()), participant, silence, week }
-    };
-    participants.into_iter().map(row).collect()
-}
-
-fn render(visible: &VisibleStudy, rows: &[Row], wanted: &Wanted, now: Timestamp) -> Markup {
-    let mut shown: Vec<&Row> = rows.iter().filter(|row| wanted.matches(row)).collect();
-    match wanted.sort {
-        Sort::Number => {}
-        Sort::State => shown.sort_by_key(|row| row.state),
-        Sort::Newest => shown.sort_by_key(|row| row.participant.newest),
-        Sort::Hours => shown.sort_by_key(|row| if row.week.expected > 0 { row.week.hours } else { u32::MAX }),
-    }
-    let pages = shown.len().div_ceil(ROWS).max(1);
-    let page = wanted.page.min(pages);
-    let first = (page - 1) * ROWS;
-    let part = shown.iter().skip(first).take(ROWS);
+fn render(visible: &VisibleStudy, found: &Found, wanted: &Wanted, now: Timestamp) -> Markup {
     html! {
         div.heading {
-            (render_filter(rows, wanted))
+            (render_filter(found, wanted))
             form.search role="search" method="get" {
                 label.hidden for="search" { "Number, name or device" }
                 input id="search" name="search" type="search" placeholder="Number, name or device" value=(wanted.search);
@@ -185,12 +214,12 @@ fn render(visible: &VisibleStudy, rows: &[Row], wanted: &Wanted, now: Timestamp)
                 button.quiet type="submit" { "Search" }
             }
         }
-        @if rows.is_empty() {
+        @if found.all == 0 {
             div.empty {
                 p { "Nobody takes part in this study yet." }
                 @if visible.may_change() { p { a.button href={ "/admin/patients/new?study=" (visible.study().id) } { "Add a participant" } } }
             }
-        } @else if shown.is_empty() {
+        } @else if found.fitting == 0 {
             p.empty { "Nobody fits this search. " a href="?" { "Show all" } }
         } @else {
             table.list {
@@ -204,24 +233,20 @@ fn render(visible: &VisibleStudy, rows: &[Row], wanted: &Wanted, now: Timestamp)
                     th scope="col" { "Time zone" }
                     th scope="col" { "Next action" }
                 } }
-                tbody { @for row in part { (render_row(row, visible, now)) } }
+                tbody { @for row in &found.rows { (render_row(row, visible, now)) } }
             }
-            (render_pages(&shown, rows, wanted, page, pages))
+            (render_pages(found, wanted))
         }
     }
 }
 
-fn render_filter(rows: &[Row], wanted: &Wanted) -> Markup {
-    let mut counts = BTreeMap::<ParticipantState, usize>::new();
-    for row in rows {
-        *counts.entry(row.state).or_default() += 1;
-    }
+fn render_filter(found: &Found, wanted: &Wanted) -> Markup {
     html! {
         nav.chips aria-label="Filter by state" { ul {
             li { a href=(wanted.link(None, wanted.sort, 1)) aria-current=[wanted.state.is_none().then_some("true")] {
-                "All " span.fine { (rows.len()) }
+                "All " span.fine { (found.all) }
             } }
-            @for (state, count) in counts {
+            @for (&state, count) in &found.states {
                 li { a href=(wanted.link(Some(state), wanted.sort, 1)) aria-current=[(wanted.state == Some(state)).then_some("true")] {
                     (state.label()) " " span.fine { (count) }
                 } }
@@ -289,16 +314,17 @@ fn render_action(row: &Row, visible: &VisibleStudy) -> Markup {
     }
 }
 
-fn render_pages(shown: &[&Row], rows: &[Row], wanted: &Wanted, page: usize, pages: usize) -> Markup {
-    let (first, last) = ((page - 1) * ROWS + 1, (page * ROWS).min(shown.len()));
-    let sum = |of: fn(&Adherence) -> u32| rows.iter().map(|row| i64::from(of(&row.week))).sum::<i64>();
+fn render_pages(found: &Found, wanted: &Wanted) -> Markup {
+    let (page, pages) = (found.page, found.fitting.div_ceil(ROWS).max(1));
+    let first = (page - 1) * ROWS + 1;
+    let sum = |of: fn(&Adherence) -> u32| found.rows.iter().map(|row| i64::from(of(&row.week))).sum::<i64>();
     let (hours, expected) = (sum(|week| week.hours), sum(|week| week.expected));
     html! {
         div.heading {
             p.fine {
-                (first) " to " (last) " of " (shown.len())
+                (first) " to " (first + found.rows.len() - 1) " of " (found.fitting)
                 @if expected > 0 {
-                    " · " (count(hours)) " hours of data in 7 days, " ((hours * 100 / expected).min(100)) "\u{a0}% of what is expected"
+                    " · " (count(hours)) " hours of data in 7 days, " ((hours * 100 / expected).min(100)) "\u{a0}% of what is expected of these"
                 }
             }
             @if pages > 1 {
