@@ -94,6 +94,12 @@ fn find_state(line: &PatientOverview, silence: Option<&Silence>, now: Timestamp)
             };
             state(tone, title, &text, action)
         }
+        (EnrolmentStage::Completed, ..) => state(
+            "idle",
+            "Completed",
+            "The collection window is over: nothing more is read",
+            NextAction::None,
+        ),
         (EnrolmentStage::Withdrawn, ..) => state("idle", WITHDRAWN, next, NextAction::None),
         (EnrolmentStage::NeedsRelink, ..) => state("bad", UNKNOWN, next, NextAction::Invite),
         (_, None, Some(problem)) => state("bad", "Data do not come in", &problem, NextAction::Sync),
