@@ -6,6 +6,7 @@ use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::secrets::token::TokenHash;
 use crate::store::error::StoreResult;
+use crate::store::people::invitation;
 
 /// The state of a connection, as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub fn record_active(
             record(db, patient, provider, ConnectionState::Active, now)?;
         }
     }
-    Ok(())
+    if active.is_empty() { Ok(()) } else { invitation::complete_used(db, patient, now) }
 }
 
 /// Deletes a connection whose authorization failed or was cancelled.

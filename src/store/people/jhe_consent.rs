@@ -12,7 +12,7 @@ use crate::model::consent_reconciliation::{
 };
 use crate::model::{account::Actor, data_source_names::DataSourceNames, jhe_consents::StudyConsents};
 use crate::model::{patient::PatientId, study::StudyId};
-use crate::store::people::{consent, study};
+use crate::store::people::{consent, study, study_text};
 use crate::store::{engine::setting, error::StoreResult, outbox::outbox, privacy::audit, samples::code};
 
 /// Upper bound of a call to JHE with its retries, within which a later answer can overtake an earlier one.
@@ -206,6 +206,7 @@ fn upsert_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> StoreRe
         db.execute(insert, params![name, organization, purpose, organization, now, one.id, number])?;
         StudyId(db.last_insert_rowid())
     };
+    study_text::save_own(db, id, now)?;
     replace_data_sources(db, id, one)?;
     Ok(id)
 }

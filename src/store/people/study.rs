@@ -7,7 +7,7 @@ use crate::model::account::{Role, VisibleTo};
 use crate::model::patient::PatientId;
 use crate::model::study::{Enrolment, Scope, Study, StudyId, Terms};
 use crate::store::error::{StoreError, StoreResult};
-use crate::store::people::{time_zone, visibility};
+use crate::store::people::{study_text, time_zone, visibility};
 use crate::store::samples::code;
 
 pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<StudyId> {
@@ -18,16 +18,18 @@ pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<Stu
     db.execute(insert, params![name, organization, purpose, contact, time_zone, now])?;
     let id = StudyId(db.last_insert_rowid());
     insert_scopes_and_sources(db, id, terms)?;
+    study_text::save_own(db, id, now)?;
     Ok(id)
 }
 
 /// Replaces the terms of a study. Consents that patients have given stay as they are.
-pub fn update(db: &Connection, id: StudyId, terms: &Terms) -> StoreResult<()> {
+pub fn update(db: &Connection, id: StudyId, terms: &Terms, now: Timestamp) -> StoreResult<()> {
     check_name_free(db, &terms.name, Some(id))?;
     let Terms { name, organization, purpose, contact, time_zone, .. } = terms;
     let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ?, time_zone = ?
          WHERE id = ?";
     db.execute(update, params![name, organization, purpose, contact, time_zone, id])?;
+    study_text::save_own(db, id, now)?;
     // Consents refer to the codes themselves, so they survive this.
     let codes: Vec<&str> = terms.scopes.iter().map(|scope| scope.code.as_str()).collect();
     let delete = "DELETE FROM study_codes WHERE study_id = ?

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::state::App;
+use crate::i18n::texts::Texts;
 use crate::model::account::Role;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::catalog::{code as code_table, series};
@@ -218,7 +219,7 @@ fn render_form(
         }
         (form(&action, staff.token(), &html! {
             (render_text_fields(terms, errors))
-            (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(&terms.time_zone, [], app.clock.now())))
+            (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(Texts::ENGLISH, &terms.time_zone, [], app.clock.now())))
             (render_checkboxes(terms, options, errors))
             div.actions {
                 button type="submit" { "Save" }
@@ -329,7 +330,7 @@ async fn save(
         let (who, now, wanted) = (staff.actor(), app.clock.now(), terms.clone());
         let write = move |db: &_| {
             let (study, action) = match id {
-                Some(id) => (study::update(db, id, &wanted).map(|()| id)?, "study.change"),
+                Some(id) => (study::update(db, id, &wanted, now).map(|()| id)?, "study.change"),
                 None => (study::insert(db, &wanted, now)?, "study.add"),
             };
             audit::record(db, now, who, action, None, AuditDetail::from("study").with(study))?;

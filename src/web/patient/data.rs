@@ -17,7 +17,7 @@ use crate::store::samples::observation::{self, ObservationFilter};
 use crate::store::{engine::store::Store, error::StoreError};
 use crate::web::chart::charts::{ChartedSeries, Charts};
 use crate::web::chart::{overview::MeasurementOverview, period::Period};
-use crate::web::patient_access::{PATIENT, SignedInPatient};
+use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient};
 use crate::web::route::{Route, get};
 use crate::web::{
     patient::signed_in::page_response,
@@ -55,20 +55,20 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     };
     let (overview, charts) = app.store.read(read).await?;
     record_read(app, patient, "data.view").await?;
+    let reader = patient.reader();
     let body = html! {
-        h1 { "Your data" }
+        h1 { (reader.get("data-title")) }
         (overview.render("#"))
         (charts.render("/clients/ow/data?period="))
-        h2 { "Download your data" }
-        p { "Everything that is stored about you here:" }
+        h2 { (reader.get("download")) }
+        p { (reader.get("download-text")) }
         ul {
-            li { a href="/clients/ow/data.csv" download { "As a table (CSV)" } ", for a spreadsheet" }
-            li { a href="/clients/ow/data.ndjson" download { "For other programs: Open mHealth data points (JSON)" }
-                 ", for other programs" }
+            li { a href="/clients/ow/data.csv" download { (reader.get("download-csv")) } }
+            li { a href="/clients/ow/data.ndjson" download { (reader.get("download-json")) } }
         }
-        p { a.button href="/clients/ow/manage" { "Your choices" } }
+        p { a.button href=(CHOICES) { (reader.get("choices-title")) } }
     };
-    Ok(page_response(app, "Your data", &body))
+    Ok(page_response(app, reader, &reader.get("data-title"), &body))
 }
 
 async fn record_read(app: &App, patient: &SignedInPatient, action: &'static str) -> Result<(), Refusal> {
