@@ -7,7 +7,6 @@ use warp::reply::Response;
 use crate::i18n::language::Language;
 use crate::i18n::texts::Texts;
 use crate::store::people::study_text::Institution;
-use crate::web::request::FormFields;
 
 /// The query field by which every page changes its language.
 pub(crate) const LANGUAGE_FIELD: &str = "lang";
@@ -30,21 +29,29 @@ pub(crate) struct Reader {
 impl Default for Reader {
     /// A reader of a staff page.
     fn default() -> Self {
-        Self { texts: Texts::ENGLISH, institutions: Vec::new(), here: "/admin".to_owned(), is_chosen: false }
+        Self {
+            texts: Texts::ENGLISH,
+            institutions: Vec::new(),
+            here: "/admin".to_owned(),
+            house: None,
+            is_chosen: false,
+        }
     }
 }
 
 impl Reader {
     /// Reads the language from the address, the cookie or the browser's preference. Staff pages are in English.
-    pub(crate) fn of_request(path: &str, query: &FormFields, headers: &HeaderMap) -> Self {
+    pub(crate) fn of_request(path: &str, query: &[(String, String)], headers: &HeaderMap) -> Self {
         let is_for_staff = path.starts_with("/admin");
-        let chosen = Language::find(query.get(LANGUAGE_FIELD)).or_else(|| read_cookie(headers));
+        let named = query.iter().find(|(name, _)| name == LANGUAGE_FIELD);
+        let named = named.and_then(|(_, language)| Language::find(language));
+        let chosen = named.or_else(|| read_cookie(headers));
         let preferred = || {
             let header = headers.get(header::ACCEPT_LANGUAGE)?.to_str().ok()?;
             Language::negotiate(header)
         };
         let language = chosen.or_else(preferred).filter(|_| !is_for_staff);
-        let kept = query.pairs().iter().filter(|(name, _)| name != LANGUAGE_FIELD);
+        let kept = query.iter().filter(|(name, _)| name != LANGUAGE_FIELD);
         let kept = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
         Self {
             texts: Texts::of(language.unwrap_or(Language::ENGLISH)),
@@ -103,9 +110,9 @@ fn read_cookie(headers: &HeaderMap) -> Option<Language> {
     cookies.find(|cookie| cookie.name() == LANGUAGE_COOKIE).and_then(|cookie| Language::find(cookie.value()))
 }
 
-/// Remembers a language that the address names.
-pub(crate) fn remember_language(mut response: Response, query: &FormFields, is_https: bool) -> Response {
-    if let Some(language) = Language::find(query.get(LANGUAGE_FIELD)) {
+/// Remembers the language that an address names.
+pub(crate) fn remember_language(mut response: Response, named: &str, is_https: bool) -> Response {
+    if let Some(language) = Language::find(named) {
         let cookie = Cookie::build((LANGUAGE_COOKIE, language.tag())).path("/").http_only(true);
         let cookie = cookie.same_site(SameSite::Lax).secure(is_https);
         if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {

@@ -91,7 +91,7 @@ pub(crate) struct Request {
     pub(crate) client: IpAddr,
     /// Browsers reach the daemon over https, so cookies have their names for https.
     pub(crate) is_https: bool,
-    /// Who reads the answer, and in which language.
+    /// The reader of the answer, with the language.
     pub(crate) reader: Reader,
 }
 
@@ -100,7 +100,7 @@ impl Request {
     pub(crate) fn new<B>(request: &http::Request<B>, client: IpAddr) -> Self {
         let query = FormFields::parse(request.uri().query().unwrap_or_default().as_bytes());
         let path = request.uri().path().to_owned();
-        let reader = Reader::of_request(&path, &query, request.headers());
+        let reader = Reader::of_request(&path, query.pairs(), request.headers());
         Self {
             method: request.method().clone(),
             // The answer to a form has no address of its own.

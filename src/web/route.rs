@@ -16,7 +16,7 @@ use crate::model::account::AccountId;
 use crate::web::access::{Access, AccessCheck, AccessRule, Denied};
 use crate::web::body::{LARGEST_FORM, read};
 use crate::web::gate::{self, Gate};
-use crate::web::reader::{Reader, remember_language};
+use crate::web::reader::{LANGUAGE_FIELD, Reader, remember_language};
 use crate::web::request::{PathParameters, Request};
 use crate::web::response::HandlerResult;
 use crate::web::{csrf, keep_form};
@@ -165,7 +165,7 @@ async fn answer<C>(
         handler.call(&app, &request, &caller).await
     };
     let response = handled.await.unwrap_or_else(|refusal| refusal.into_page(&request.reader));
-    remember_language(response, &request.query, request.is_https)
+    remember_language(response, request.query.get(LANGUAGE_FIELD), request.is_https)
 }
 
 /// Matches a whole path and decodes its parameters.

@@ -1,4 +1,4 @@
-//! What a study tells patients, in each language and version.
+//! The texts of studies for patients, in each language and version.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

@@ -58,8 +58,11 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let reader = patient.reader();
     let body = html! {
         h1 { (reader.get("data-title")) }
-        (overview.render("#"))
-        (charts.render("/clients/ow/data?period="))
+        // The charts are staff's too, and in English.
+        div lang="en" {
+            (overview.render("#"))
+            (charts.render("/clients/ow/data?period="))
+        }
         h2 { (reader.get("download")) }
         p { (reader.get("download-text")) }
         ul {

@@ -90,7 +90,7 @@ pub(crate) fn name_entries(texts: Texts, entries: &[ConsentEntry]) -> String {
 fn describe(texts: Texts, scope: &Scope) -> String {
     let name = texts.data_type(&scope.code, &scope.display);
     let Some(covers) = texts.data_type_covers(&scope.code) else { return name };
-    if [":", ","].iter().any(|mark| covers.starts_with(&format!("{name}{mark}"))) {
+    if covers.starts_with(&name) {
         return covers;
     }
     let mut letters = covers.chars();
