@@ -13,6 +13,11 @@ pub(crate) const LANGUAGE_FIELD: &str = "lang";
 /// The cookie with the language that a visitor has chosen. It holds no secret, and ends with the browser.
 const LANGUAGE_COOKIE: &str = "jhe_ow_language";
 
+/// Fields of an address that a page needs in another language too.
+const KEPT_FIELDS: &[&str] = &["device", "done", "period", "provider", "result", "what"];
+/// Shorter than any token.
+const LONGEST_KEPT: usize = 40;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reader {
     pub(crate) texts: Texts,
@@ -51,7 +56,7 @@ impl Reader {
             Language::negotiate(header)
         };
         let language = chosen.or_else(preferred).filter(|_| !is_for_staff);
-        let kept = query.iter().filter(|(name, _)| name != LANGUAGE_FIELD);
+        let kept = query.iter().filter(|(name, value)| is_harmless(name, value));
         let kept = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
         Self {
             texts: Texts::of(language.unwrap_or(Language::ENGLISH)),
@@ -102,6 +107,12 @@ impl Reader {
         names.dedup();
         if names.is_empty() { self.house.clone() } else { Some(names.join(" · ")) }
     }
+}
+
+/// Returns whether a field of an address may be in a page's links. Codes of links and what a person typed are not.
+fn is_harmless(name: &str, value: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte);
+    KEPT_FIELDS.contains(&name) && value.len() <= LONGEST_KEPT && value.bytes().all(is_plain)
 }
 
 fn read_cookie(headers: &HeaderMap) -> Option<Language> {

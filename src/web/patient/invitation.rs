@@ -53,7 +53,7 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         return continue_or_refuse(app, request, &code, &invitation).await;
     }
     let visitor = csrf::visitor(request)?;
-    let reader = find_reader(app, request, &invitation).await?;
+    let reader = find_reader(app, request, &invitation).await?.at(launch_page(&code));
     let selected = SelectedDevices::from_query(&request.query);
     let response = render(app, &reader, &code, &visitor.0, (&invitation, selected), "", None).await?;
     Ok(csrf::with_visitor(app, response, &visitor))

@@ -41,7 +41,9 @@ pub(crate) fn foreign_link(code: &InvitationCode) -> Refusal {
 
 /// Shows the page before the invitation is used.
 pub(crate) fn show(app: &App, request: &Request, code: &InvitationCode) -> HandlerResult {
-    let (visitor, reader) = (csrf::visitor(request)?, &request.reader);
+    let code_field: String = form_urlencoded::byte_serialize(code.expose().as_bytes()).collect();
+    let reader = &request.reader.at(format!("/clients/ow/launch?code={code_field}"));
+    let visitor = csrf::visitor(request)?;
     let body = html! {
         h1 { (reader.get("jhe-invited")) }
         p.lead { (reader.get("jhe-invited-lead")) }

@@ -158,9 +158,12 @@ fn confirm(
 
 /// Returns the notice after a withdrawal, with the names of the data types that ended.
 pub(crate) fn done_notice(reader: &Reader, word: &str, what: &str, known: &[ConsentEntry]) -> Option<String> {
-    let is_named = |entry: &&ConsentEntry| what == EVERYTHING || entry.scope.code == what;
-    let mut ended: Vec<ConsentEntry> = known.iter().filter(is_named).cloned().collect();
-    ended.retain(|entry| entry.grant.withdrawn.is_some_and(|at| at > entry.grant.granted));
+    let last = known.iter().filter_map(|entry| entry.grant.withdrawn).max();
+    let is_named = |entry: &&ConsentEntry| {
+        let ended = entry.grant.withdrawn;
+        ended.is_some() && (entry.scope.code == what || (what == EVERYTHING && ended == last))
+    };
+    let ended: Vec<ConsentEntry> = known.iter().filter(is_named).cloned().collect();
     let types = name_entries(reader.texts, &ended);
     let key = match word {
         "withdrawn" if ended.is_empty() => return Some(reader.get("done-withdrawn-unnamed")),

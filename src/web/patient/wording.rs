@@ -135,7 +135,11 @@ mod tests {
         let all: Vec<Scope> = code::CODES.iter().map(scope).collect();
         let hash = |language| Wording::new(&study(language, "To learn."), &all, DAY).hash().hex();
         let hashes: Vec<(&str, String)> = Language::all().map(|one| (one.tag(), hash(one))).collect();
-        let published = [("en", "EN"), ("es", "ES")].map(|(tag, hash)| (tag, hash.to_owned()));
+        let published = [
+            ("en", "abce02b0de86a21da72581bca935610f22bad46c22d5271720e0cb1824c2a3cd"),
+            ("es", "2f7d5cdf5b34ff344e8ca0c3de7bd312e9c2c3a82297fcda761665f952ccf7d0"),
+        ];
+        let published = published.map(|(tag, hash)| (tag, hash.to_owned()));
         assert_eq!((VERSION, hashes), ("2026-11-30", published.to_vec()));
     }
 }

@@ -34,7 +34,7 @@ impl Scene {
         fields.extend(sources.iter().map(|source| ("source", *source)));
         let made = operator.submit("/admin/studies/new", "/admin/studies/new", &fields);
         assert_eq!(made.status, 303, "{}", made.body);
-        let study = between(made.location(), "/admin/studies/", "?").unwrap().to_owned();
+        let study = made.location().strip_prefix("/admin/studies/").unwrap().to_owned();
         let patient = make_patient(&operator, "P-1", &study);
         let browser = served.visitor();
         Self { world, served, operator, study, patient, browser }

@@ -183,7 +183,7 @@ fn an_ow_outage_at_any_step_is_reported_and_the_session_continues() {
     assert_eq!(scene.browser.get(back.location()).heading(), "That did not work");
     scene.world.sim.set_oauth_broken(None);
     scene.world.sim.set_users_broken(Some(500));
-    assert!(scene.browser.get("/clients/ow/manage").body.contains("cannot be found out at the moment"));
+    assert!(scene.browser.get("/clients/ow/manage").body.contains("We cannot find out at the moment"));
     let withdrawn = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
     assert_eq!(withdrawn.status, 303, "a patient can always withdraw");
     scene.world.sim.set_users_broken(None);
@@ -418,7 +418,7 @@ fn a_failed_disconnection_is_retried() {
     scene.world.sim.set_users_broken(Some(500));
     let told = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
     assert_eq!(told.location(), "/clients/ow/manage?done=still-connected&what=omh%3Aheart-rate%3A2.0");
-    assert!(scene.browser.get(told.location()).body.contains("tried again until it works"));
+    assert!(scene.browser.get(told.location()).body.contains("We try again until it works"));
     assert_eq!(scene.world.sim.connected("oura").len(), 1);
     scene.world.sim.set_users_broken(None);
     let port = scene.served.port;

@@ -174,7 +174,7 @@ fn a_changed_consent_text_must_be_read_again() {
     let patient = scene.served.visitor();
     let link = scene.invite();
     let hidden = patient.get(&link).hidden("/clients/ow/agree");
-    let page = format!("/admin/studies/{}", scene.study);
+    let page = format!("/admin/studies/{}/settings", scene.study);
     let terms = [("name", "Sleep"), ("organization", "Others"), ("purpose", "To sell."), ("contact", "C")];
     let changed = [terms.as_slice(), &[("scope", HEART_RATE)]].concat();
     assert_eq!(scene.operator.submit(&page, &page, &changed).status, 303);

@@ -163,7 +163,7 @@ fn every_page_of_a_patient_is_in_every_language() {
 #[test]
 fn the_pages_of_a_patient_of_jhe_are_in_spanish() {
     let scene = jhe_patient::Scene::new();
-    let reading = Reading::new("es", &["Lifespan", "Oura"]);
+    let reading = Reading::new("es", &["Lifespan", "Lab", "Lab.", "Oura"]);
     let token = scene.jhe.make_invitation(jhe_patient::PATIENT);
     let link = format!("{}&lang=es", scene.link(&token));
     reading.open(&scene.browser, &link);
