@@ -18,6 +18,7 @@
 //! | [`ow`], [`jhe`], [`raw`] | all remote calls to OW, JHE and S3 |
 //! | `telemetry`, [`config`], [`secrets`] | logs, metrics; configuration, settings; tokens, passwords |
 //! | [`model`] | domain types and rules without input or output; the catalogue of series types |
+//! | [`i18n`] | the languages of patients' pages |
 //! | [`common`] | time, clock, back-off, redaction, errors |
 //! | [`simulator`], [`fuzz`] | the simulated OW of demonstration and tests; fuzzing |
 //!
@@ -36,6 +37,7 @@ mod doctor;
 pub mod export;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod i18n;
 pub mod jhe;
 pub mod model;
 pub mod omh;

@@ -24,6 +24,7 @@ const ORDER: &[&[&str]] = &[
     &["config"],
     &["secrets"],
     &["model", "simulator"],
+    &["i18n"],
     &["common"],
 ];
 /// Folders and files that may call another machine.

@@ -15,6 +15,7 @@ pub(crate) mod invite;
 pub(crate) mod kept_forms;
 pub(crate) mod last_use;
 pub(crate) mod match_patients;
+pub(crate) mod new_link;
 pub(crate) mod offer_cache;
 pub(crate) mod open_authorizations;
 pub(crate) mod patient_token_cache;

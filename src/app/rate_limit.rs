@@ -19,6 +19,8 @@ const SIGN_INS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const ANONYMOUS: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// Requests per minute of one session or API token, whatever its neighbours at the same address do.
 const SIGNED_IN: NonZeroU32 = NonZeroU32::new(240).unwrap();
+/// New links per hour and mail address: nobody fills a patient's mailbox.
+const NEW_LINKS: NonZeroU32 = NonZeroU32::new(3).unwrap();
 /// Idle addresses and tokens are dropped when more than this many are in memory.
 const MAX_KEYS: usize = 10_000;
 
@@ -27,6 +29,7 @@ pub struct RateLimits {
     sign_in: Arc<Limiter<IpAddr>>,
     anonymous: Arc<Limiter<IpAddr>>,
     signed_in: Arc<Limiter<TokenHash>>,
+    new_link: Arc<Limiter<TokenHash>>,
 }
 
 #[derive(Debug)]
@@ -35,16 +38,17 @@ struct Limiter<K: Hash + Eq + Clone>(RateLimiter<K, HashMapStateStore<K>, Defaul
 impl Default for RateLimits {
     fn default() -> Self {
         Self {
-            sign_in: Limiter::new(SIGN_INS),
-            anonymous: Limiter::new(ANONYMOUS),
-            signed_in: Limiter::new(SIGNED_IN),
+            sign_in: Limiter::new(Quota::per_minute(SIGN_INS)),
+            anonymous: Limiter::new(Quota::per_minute(ANONYMOUS)),
+            signed_in: Limiter::new(Quota::per_minute(SIGNED_IN)),
+            new_link: Limiter::new(Quota::per_hour(NEW_LINKS)),
         }
     }
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
-    fn new(per_minute: NonZeroU32) -> Arc<Self> {
-        Arc::new(Self(RateLimiter::hashmap(Quota::per_minute(per_minute))))
+    fn new(quota: Quota) -> Arc<Self> {
+        Arc::new(Self(RateLimiter::hashmap(quota)))
     }
 
     fn check(&self, key: &K) -> Result<(), TooManyRequests> {
@@ -67,6 +71,11 @@ impl RateLimits {
     /// Counts a request of a client who is not signed in.
     pub(crate) fn check_anonymous(&self, client: IpAddr) -> Result<(), TooManyRequests> {
         self.anonymous.check(&network(client))
+    }
+
+    /// Counts a new link to a mail address, by its hash.
+    pub(crate) fn check_new_link(&self, address: TokenHash) -> Result<(), TooManyRequests> {
+        self.new_link.check(&address)
     }
 
     /// Counts a request of a valid session or API token.

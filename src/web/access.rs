@@ -50,6 +50,7 @@ pub(crate) type AccessCheck<C> = for<'a> fn(&'a App, &'a mut Request) -> BoxFutu
 #[derive(Debug)]
 pub(crate) enum Denied {
     Answer(Box<Response>),
+    Refused(Box<Refusal>),
     /// An account's form that can be sent later, after the page `before` (sign-in or re-authentication).
     Postponed {
         account: AccountId,
@@ -65,7 +66,7 @@ impl From<Response> for Denied {
 
 impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
-        Self::Answer(Box::new(refusal.into()))
+        Self::Refused(Box::new(refusal))
     }
 }
 
@@ -386,7 +387,7 @@ async fn require_patient(app: &App, request: &mut Request, role: Role) -> Result
                 "Everything about patient {id} was erased on {at}, for good. The audit has who did it."
             );
             let title = "The patient was erased".to_owned();
-            return Err(Refusal { title, text, ..no_such_patient() }.into());
+            return Err(Refusal { title: title.into(), text: text.into(), ..no_such_patient() }.into());
         }
     };
     // Last, so that a patient out of reach is answered alike for every role.
@@ -426,6 +427,6 @@ async fn require_study(app: &App, request: &mut Request, role: Role) -> Result<V
 }
 
 fn no_such_patient() -> Refusal {
-    Refusal { title: "There is no such patient".to_owned(), ..Refusal::not_found() }
+    Refusal { title: "There is no such patient".into(), ..Refusal::not_found() }
         .link("/admin/patients", "Patients")
 }

@@ -7,6 +7,7 @@ use warp::reply::Response;
 
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::state::App;
+use crate::i18n::phrase::Phrase;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::{account::Actor, patient::PatientId};
 use crate::ow::connector::{CallError, CallbackOutcome};
@@ -158,10 +159,6 @@ async fn stale(app: &App, patient: Option<PatientId>, reason: &'static str) -> R
             .write(move |db| audit::record(db, now, Actor::Visitor, "device.stale", patient, reason))
             .await?;
     }
-    Ok(Refusal::new(
-        StatusCode::BAD_REQUEST,
-        "This way back is closed",
-        "It was used already, took too long, or began in another browser. It has changed nothing.",
-    )
-    .link("/clients/ow/complete", "See whether your device is connected"))
+    let refusal = Refusal::of_key(StatusCode::BAD_REQUEST, "stale-return", "stale-return-text");
+    Ok(refusal.link("/clients/ow/complete", Phrase::key("stale-return-see")))
 }

@@ -6,6 +6,7 @@ use bytes::Buf;
 use futures_util::{Stream, StreamExt};
 use http::StatusCode;
 
+use crate::i18n::phrase::Phrase;
 use crate::web::response::Refusal;
 
 /// Bytes of a form: the longest has a purpose of some thousand characters in it.
@@ -26,11 +27,11 @@ pub(crate) async fn read(
             && let Some(chunk) = body.next().await
         {
             let Ok(mut chunk) = chunk else {
-                return Err(Refusal::bad("The form did not arrive completely."));
+                return Err(Refusal::bad(Phrase::key("error-cut-form")));
             };
             if bytes.len() + chunk.remaining() > largest {
-                let text = "This is more than the address accepts. Nothing was changed.";
-                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", text));
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                return Err(Refusal::of_key(status, "error-too-large", "error-too-large-text"));
             }
             while chunk.has_remaining() {
                 bytes.extend_from_slice(chunk.chunk());
@@ -39,6 +40,6 @@ pub(crate) async fn read(
         }
         Ok(bytes)
     };
-    let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "Too slow", "The form did not arrive in time.");
+    let late = |_| Refusal::of_key(StatusCode::REQUEST_TIMEOUT, "error-too-slow", "error-too-slow-text");
     tokio::time::timeout(TIMEOUT, collect).await.map_err(late)?
 }

@@ -71,12 +71,7 @@ async fn check_form(
         let event = AuditEvent { actor, action: "form.refused", patient: None, detail: reason.into() };
         app.repeated_events.record(&app.store, event, app.clock.now()).await?;
     }
-    Err(Refusal::new(
-        StatusCode::FORBIDDEN,
-        "This form was not accepted",
-        "It was too old, or it did not come from our own page. Nothing was changed. Go back, load the page \
-         anew, and try once more.",
-    ))
+    Err(Refusal::of_key(StatusCode::FORBIDDEN, "error-form", "error-form-text"))
 }
 
 /// Compares the `Origin` header, which every current browser sends with a form, with the public address, or with the

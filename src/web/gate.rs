@@ -12,7 +12,7 @@ use warp::reply::Response;
 use crate::app::state::App;
 use crate::common::failure::Failure;
 use crate::web::layout::{self, PageFrame};
-use crate::web::request::client_address;
+use crate::web::request::{Request, client_address};
 use crate::web::response::{html as html_response, json as json_response, with_retry_after, with_status};
 
 /// Seconds after which a program may try again.
@@ -78,9 +78,10 @@ fn find_peer<B>(request: &http::Request<B>) -> IpAddr {
 }
 
 /// Answers a request while the store is unavailable.
-pub(crate) fn unavailable(path: &str, reason: &Failure) -> Response {
+pub(crate) fn unavailable(request: &Request, reason: &Failure) -> Response {
+    let reader = &request.reader;
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let response = match path.split('/').nth(1) {
+    let response = match request.path.split('/').nth(1) {
         Some("readyz") => {
             let body = json!({ "ready": false, "reasons": [reason.message], "next": reason.remedy });
             json_response(status, &body)
@@ -91,15 +92,17 @@ pub(crate) fn unavailable(path: &str, reason: &Failure) -> Response {
         }
         _ => {
             let body = html! {
-                h1 { "This service is interrupted" }
-                p.lead { "Nothing that was saved is lost. Please come back in a while." }
-                h2 { "For whoever runs it" }
-                p { "The store cannot be opened: " (reason.message) "." }
-                p { "What to do: " (reason.remedy) ". The daemon tries again by itself, every few seconds." }
-                (layout::reference(status))
+                h1 { (reader.get("interrupted")) }
+                p.lead { (reader.get("interrupted-text")) }
+                section lang="en" {
+                    h2 { "For whoever runs it" }
+                    p { "The store cannot be opened: " (reason.message) "." }
+                    p { "What to do: " (reason.remedy) ". The daemon tries again by itself, every few seconds." }
+                }
+                (layout::reference(reader.texts, status))
             };
-            let shell = PageFrame::Plain { simulated: false, leads_to: None };
-            with_status(status, html_response(layout::render_page("Interrupted", &shell, &body)))
+            let shell = PageFrame::plain(reader, false);
+            with_status(status, html_response(layout::render_page(&reader.get("interrupted"), &shell, &body)))
         }
     };
     with_retry_after(response, RETRY_AFTER)

@@ -7,10 +7,11 @@ use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, Render, html};
 
 use crate::common::{time::Timestamp, visible::VisibleLine};
+use crate::i18n::{language::Language, texts::Texts};
 use crate::model::account::Role;
 use crate::secrets::token::Token;
 use crate::store::people::account::Account;
-use crate::web::request_id;
+use crate::web::{reader::Reader, request_id};
 
 /// The name of the program, where no institution is configured.
 pub(crate) const PRODUCT: &str = "jhe-ow";
@@ -18,7 +19,7 @@ pub(crate) const PRODUCT: &str = "jhe-ow";
 /// The frame of a page, by its reader.
 pub(crate) enum PageFrame<'a> {
     /// For visitors and patients. The browser goes on to `leads_to` at once.
-    Plain { simulated: bool, leads_to: Option<&'a str> },
+    Plain { reader: &'a Reader, simulated: bool, leads_to: Option<&'a str> },
     /// For accounts; the sign-out form carries the session's token.
     Staff {
         account: &'a Account,
@@ -32,22 +33,29 @@ pub(crate) enum PageFrame<'a> {
     },
 }
 
+impl<'a> PageFrame<'a> {
+    pub(crate) fn plain(reader: &'a Reader, simulated: bool) -> Self {
+        Self::Plain { reader, simulated, leads_to: None }
+    }
+}
+
 pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> Markup {
-    let (simulated, refresh) = match shell {
-        PageFrame::Plain { simulated, leads_to } => {
-            (*simulated, leads_to.map(|target| format!("0; url={target}")))
+    let (simulated, refresh, texts) = match shell {
+        PageFrame::Plain { simulated, leads_to, reader } => {
+            (*simulated, leads_to.map(|target| format!("0; url={target}")), reader.texts)
         }
         PageFrame::Staff { simulated, renews, here, .. } => {
-            (*simulated, renews.map(|seconds| format!("{seconds}; url={here}?{REFRESH}=1")))
+            let refresh = renews.map(|seconds| format!("{seconds}; url={here}?{REFRESH}=1"));
+            (*simulated, refresh, Texts::ENGLISH)
         }
     };
     let institution = match shell {
-        PageFrame::Staff { institution, .. } => institution,
-        PageFrame::Plain { .. } => PRODUCT,
+        PageFrame::Staff { institution, .. } => (*institution).to_owned(),
+        PageFrame::Plain { reader, .. } => reader.institution().unwrap_or_else(|| PRODUCT.to_owned()),
     };
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(texts.language()) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
@@ -58,18 +66,55 @@ pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> 
                 link rel="stylesheet" href="/style.css";
             }
             body .staff[matches!(shell, PageFrame::Staff { .. })] {
-                a.skip href="#main" { "Skip to the content" }
+                a.skip href="#main" { (texts.get("skip")) }
                 @if let PageFrame::Staff { account, token, here, institution, .. } = shell {
                     (render_header(account, token, here, institution, account.is_set_up() || simulated))
                 }
+                @if let PageFrame::Plain { reader, .. } = shell { (render_plain_header(reader, &institution)) }
                 @if simulated {
-                    aside.simulated aria-label="Note" {
-                        "Demonstration: a simulated Open Wearables. Nothing here is real."
-                    }
+                    aside.simulated aria-label=(texts.get("note")) { (texts.get("simulated")) }
                 }
                 main #main tabindex="-1" { (body) }
-                @if matches!(shell, PageFrame::Staff { .. }) {
-                    footer { (PRODUCT) " " (env!("CARGO_PKG_VERSION")) " · " a href="/admin/help" { "Help" } }
+                @match shell {
+                    PageFrame::Staff { .. } => footer {
+                        (PRODUCT) " " (env!("CARGO_PKG_VERSION")) " · " a href="/admin/help" { "Help" }
+                    },
+                    PageFrame::Plain { reader, .. } => (render_contacts(reader)),
+                }
+            }
+        }
+    }
+}
+
+/// Renders the institution, and the links to the same page in the other languages. Staff pages have one language.
+fn render_plain_header(reader: &Reader, institution: &str) -> Markup {
+    let is_for_staff = reader.here.starts_with("/admin");
+    html! {
+        header.top.plain { div {
+            span.brand { img src="/icon.svg" alt=""; (institution) }
+            @if !is_for_staff {
+                nav.lang aria-label=(reader.get("language")) {
+                    @for language in Language::all() {
+                        @let name = Texts::of(language).get("language-name");
+                        @if language == reader.texts.language() {
+                            span lang=(language) aria-current="true" { (name) }
+                        } @else {
+                            a lang=(language) hreflang=(language) href=(reader.here_in(language)) { (name) }
+                        }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+/// Renders whom patients may ask.
+fn render_contacts(reader: &Reader) -> Markup {
+    html! {
+        @if !reader.institutions.is_empty() {
+            footer.contact {
+                @for one in &reader.institutions {
+                    p { (reader.get_with("questions-to", &[("contact", one.contact.trim_end_matches('.'))])) }
                 }
             }
         }
@@ -127,9 +172,9 @@ fn render_header(account: &Account, token: &Token, here: &str, institution: &str
 }
 
 /// Shows the request id on a server error, for people to quote; it leads to the lines of the log.
-pub(crate) fn reference(status: StatusCode) -> Markup {
+pub(crate) fn reference(texts: Texts, status: StatusCode) -> Markup {
     let id = request_id::current().filter(|_| status.is_server_error());
-    html! { @if let Some(id) = id { p.fine { "If you ask about this, say: reference " code { (id) } "." } } }
+    html! { @if let Some(id) = id { p.fine { (texts.get("error-reference")) " " code { (id) } } } }
 }
 
 /// A form with the token of the browser that it is shown in.

@@ -22,6 +22,7 @@ pub(crate) mod metrics;
 pub(crate) mod ow_webhook;
 pub(crate) mod patient;
 pub(crate) mod patient_access;
+pub(crate) mod reader;
 pub(crate) mod request;
 pub(crate) mod request_id;
 pub(crate) mod response;

@@ -10,8 +10,10 @@ use ipnet::IpNet;
 use serde_json::json as json_value;
 use warp::reply::Response;
 
+use crate::i18n::{phrase::Phrase, texts::Texts};
 use crate::model::account::Actor;
 use crate::secrets::token::Token;
+use crate::web::reader::Reader;
 use crate::web::response::{Refusal, cookie_name, json, with_retry_after};
 
 /// Names and values of a query or a form, in their order.
@@ -89,15 +91,22 @@ pub(crate) struct Request {
     pub(crate) client: IpAddr,
     /// Browsers reach the daemon over https, so cookies have their names for https.
     pub(crate) is_https: bool,
+    /// The reader of the answer, with the language.
+    pub(crate) reader: Reader,
 }
 
 impl Request {
     /// Reads the head of a client's request.
     pub(crate) fn new<B>(request: &http::Request<B>, client: IpAddr) -> Self {
+        let query = FormFields::parse(request.uri().query().unwrap_or_default().as_bytes());
+        let path = request.uri().path().to_owned();
+        let reader = Reader::of_request(&path, query.pairs(), request.headers());
         Self {
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            query: FormFields::parse(request.uri().query().unwrap_or_default().as_bytes()),
+            // The answer to a form has no address of its own.
+            reader: if request.method() == Method::POST { reader.at("/") } else { reader },
+            path,
+            query,
             headers: request.headers().clone(),
             client,
             pattern: "",
@@ -129,15 +138,16 @@ impl Request {
         let lists = lists.map_or(&["device"][..], |(_, lists)| lists);
         let Some(name) = fields.find_repeated(lists) else { return Ok(()) };
         let name: String = name.chars().filter(char::is_ascii_graphic).take(32).collect();
-        Err(Refusal::bad(format!("“{name}” is given more than once. Give it once. Nothing was changed.")))
+        Err(Refusal::bad(Phrase::key("error-repeated").with("name", name)))
     }
 
     /// Returns a refusal in the form that the caller reads: JSON for the API, else a page.
     pub(crate) fn refusal_response(&self, refusal: Refusal) -> Response {
         if !self.path.starts_with("/api/") {
-            return refusal.into();
+            return refusal.into_page(&self.reader);
         }
-        let response = json(refusal.status, &json_value!({ "error": refusal.text }));
+        let text = refusal.text.render(Texts::ENGLISH);
+        let response = json(refusal.status, &json_value!({ "error": text }));
         refusal.retry_after.into_iter().fold(response, with_retry_after)
     }
 

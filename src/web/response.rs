@@ -7,9 +7,11 @@ use warp::reply::{Reply, Response};
 
 use crate::app::rate_limit::TooManyRequests;
 use crate::common::failure::Failure;
+use crate::i18n::phrase::Phrase;
 use crate::secrets::token::Token;
 use crate::store::error::StoreError;
 use crate::web::layout::{PageFrame, reference, render_page};
+use crate::web::reader::Reader;
 
 /// Allows no scripts, and nothing from another origin. Browsers apply `form-action` to the redirect after a
 /// form too: a form that ends at a provider is answered with a page that leads there.
@@ -108,49 +110,72 @@ pub(crate) type HandlerResult = Result<Response, Refusal>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
-    pub(crate) title: String,
-    pub(crate) text: String,
+    pub(crate) title: Phrase,
+    pub(crate) text: Phrase,
     /// Address and label.
-    pub(crate) link: Option<(String, String)>,
+    pub(crate) link: Option<(String, Phrase)>,
     /// Seconds.
     pub(crate) retry_after: Option<u64>,
+    /// The patient to whom it is about, where that is not the one who is signed in.
+    pub(crate) reader: Option<Box<Reader>>,
 }
 
 impl Refusal {
-    pub(crate) fn new(status: StatusCode, title: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { status, title: title.into(), text: text.into(), link: None, retry_after: None }
+    pub(crate) fn new(status: StatusCode, title: impl Into<Phrase>, text: impl Into<Phrase>) -> Self {
+        Self { status, title: title.into(), text: text.into(), link: None, retry_after: None, reader: None }
     }
 
-    pub(crate) fn link(mut self, href: impl Into<String>, label: impl Into<String>) -> Self {
+    /// Builds a refusal with the texts `key` and `key-text` of the bundles.
+    pub(crate) fn of_key(status: StatusCode, title: &'static str, text: &'static str) -> Self {
+        Self::new(status, Phrase::key(title), Phrase::key(text))
+    }
+
+    /// Addresses a patient who is not signed in.
+    pub(crate) fn to(self, reader: &Reader) -> Self {
+        Self { reader: Some(Box::new(reader.clone())), ..self }
+    }
+
+    /// Adds the link to "Your choices".
+    pub(crate) fn link_to_choices(self) -> Self {
+        self.link("/clients/ow/manage", Phrase::key("choices-title"))
+    }
+
+    /// Adds the link to the page that mails a new link.
+    pub(crate) fn link_to_new_link(self) -> Self {
+        self.link("/clients/ow/new-link", Phrase::key("new-link-ask"))
+    }
+
+    pub(crate) fn link(mut self, href: impl Into<String>, label: impl Into<Phrase>) -> Self {
         self.link = Some((href.into(), label.into()));
         self
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "There is no such page", "Check the address.")
-            .link("/", "To the start page")
+        Self::of_key(StatusCode::NOT_FOUND, "error-no-page", "error-no-page-text")
+            .link("/", Phrase::key("error-to-start"))
     }
 
-    pub(crate) fn bad(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "This did not work", text)
+    pub(crate) fn bad(text: impl Into<Phrase>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Phrase::key("error-bad"), text)
     }
 
-    pub(crate) fn forbidden(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "Not allowed", text)
+    pub(crate) fn forbidden(text: impl Into<Phrase>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, Phrase::key("error-forbidden"), text)
     }
-}
 
-impl From<Refusal> for Response {
-    fn from(refusal: Refusal) -> Self {
+    /// Renders the page for its reader.
+    pub(crate) fn into_page(self, reader: &Reader) -> Response {
+        let reader = self.reader.as_deref().unwrap_or(reader);
+        let (title, text) = (self.title.render(reader.texts), self.text.render(reader.texts));
         let body = html! {
-            h1 { (refusal.title) }
-            p { (refusal.text) }
-            (reference(refusal.status))
-            @if let Some((href, label)) = &refusal.link { p { a.button href=(href) { (label) } } }
+            h1 { (title) }
+            p { (text) }
+            (reference(reader.texts, self.status))
+            @if let Some((href, label)) = &self.link { p { a.button href=(href) { (label.render(reader.texts)) } } }
         };
-        let shell = PageFrame::Plain { simulated: false, leads_to: None };
-        let response = with_status(refusal.status, self::html(render_page(&refusal.title, &shell, &body)));
-        match refusal.retry_after {
+        let shell = PageFrame::plain(reader, false);
+        let response = with_status(self.status, self::html(render_page(&title, &shell, &body)));
+        match self.retry_after {
             Some(seconds) => with_retry_after(response, seconds),
             None => response,
         }
@@ -159,9 +184,9 @@ impl From<Refusal> for Response {
 
 impl From<TooManyRequests> for Refusal {
     fn from(TooManyRequests(seconds): TooManyRequests) -> Self {
-        let text = format!("Please wait {seconds} seconds, then try again.");
-        let retry_after = Some(seconds);
-        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many tries", text) }
+        let text = Phrase::key("error-too-many-text").with("seconds", seconds.to_string());
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, Phrase::key("error-too-many"), text);
+        Self { retry_after: Some(seconds), ..refusal }
     }
 }
 
@@ -177,7 +202,6 @@ impl From<StoreError> for Refusal {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         tracing::error!(next = failure.remedy, "a page could not be made: {}", failure.message);
-        let text = "Nothing was changed. Please try again in a moment.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "This does not work at the moment", text)
+        Self::of_key(StatusCode::SERVICE_UNAVAILABLE, "error-not-now", "error-not-now-text")
     }
 }

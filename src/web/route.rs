@@ -16,6 +16,7 @@ use crate::model::account::AccountId;
 use crate::web::access::{Access, AccessCheck, AccessRule, Denied};
 use crate::web::body::{LARGEST_FORM, read};
 use crate::web::gate::{self, Gate};
+use crate::web::reader::{LANGUAGE_FIELD, Reader, remember_language};
 use crate::web::request::{PathParameters, Request};
 use crate::web::response::HandlerResult;
 use crate::web::{csrf, keep_form};
@@ -86,7 +87,8 @@ pub(crate) fn route<C: Send + Sync + 'static>(
             match admitted {
                 Ok(mut admitted) => {
                     let request = &mut admitted.request;
-                    request.body = read(stream, largest).await?;
+                    request.body =
+                        read(stream, largest).await.map_err(|refusal| request.refusal_response(refusal))?;
                     // OW's messages are JSON; all other bodies are forms.
                     if access != Access::OwSignature {
                         request
@@ -97,8 +99,11 @@ pub(crate) fn route<C: Send + Sync + 'static>(
                 }
                 Err(Postponable::Answer(response)) => Err(response),
                 Err(Postponable::Form(app, mut request, account, before)) => {
-                    request.body = read(stream, largest).await?;
-                    Err(keep_form::keep(&app, &request, account, before).await.unwrap_or_else(Response::from))
+                    let kept = async {
+                        request.body = read(stream, largest).await?;
+                        keep_form::keep(&app, &request, account, before).await
+                    };
+                    Err(kept.await.unwrap_or_else(|refusal| refusal.into_page(&Reader::default())))
                 }
             }
         })
@@ -127,10 +132,11 @@ async fn admit<C>(
     gate: Gate,
     mut request: Request,
 ) -> Result<Admitted<C>, Postponable> {
-    let unavailable = |failure| Postponable::Answer(gate::unavailable(&request.path, &failure));
+    let unavailable = |failure| Postponable::Answer(gate::unavailable(&request, &failure));
     let app = gate.app().map_err(unavailable)?;
     (request.pattern, request.parameters) = (pattern, parameters);
     request.is_https = app.is_https();
+    request.reader.house = app.live.config().institution;
     request
         .check_parameters(&request.query)
         .map_err(|refusal| Postponable::Answer(request.refusal_response(refusal)))?;
@@ -138,6 +144,7 @@ async fn admit<C>(
     match checked {
         Ok(caller) => Ok(Admitted { app, request, caller }),
         Err(Denied::Answer(response)) => Err(Postponable::Answer(*response)),
+        Err(Denied::Refused(refusal)) => Err(Postponable::Answer(request.refusal_response(*refusal))),
         Err(Denied::Postponed { account, before }) => {
             Err(Postponable::Form(Box::new(app), Box::new(request), account, before))
         }
@@ -157,7 +164,8 @@ async fn answer<C>(
         keep_form::forget_if_sent(&app, &request);
         handler.call(&app, &request, &caller).await
     };
-    handled.await.unwrap_or_else(Response::from)
+    let response = handled.await.unwrap_or_else(|refusal| refusal.into_page(&request.reader));
+    remember_language(response, request.query.get(LANGUAGE_FIELD), request.is_https)
 }
 
 /// Matches a whole path and decodes its parameters.

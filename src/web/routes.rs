@@ -6,9 +6,9 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 use warp::Filter;
 use warp::filters::BoxedFilter;
-use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::i18n::phrase::Phrase;
 pub use crate::model::account::Role;
 pub use crate::web::access::Access;
 use crate::web::admin::{
@@ -19,8 +19,9 @@ use crate::web::admin::{
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
     choices_actions, choices_page, connect, connected, data, invitation, jhe_consent_page, jhe_invitation,
-    time_zone,
+    new_link, stop_sharing, take_over, time_zone,
 };
+use crate::web::request::Request;
 use crate::web::response::{Refusal, json as json_response};
 use crate::web::route::{Route, path};
 use crate::web::{api, health, ow_webhook, start_page};
@@ -36,11 +37,14 @@ fn all() -> Vec<Route> {
         // Patients.
         invitation::routes(),
         jhe_invitation::routes(),
+        take_over::routes(),
+        new_link::routes(),
         jhe_consent_page::routes(),
         connect::routes(),
         connected::routes(),
         choices_page::routes(),
         choices_actions::routes(),
+        stop_sharing::routes(),
         time_zone::routes(),
         data::routes(),
         // Practitioners and operators.
@@ -66,6 +70,7 @@ fn all() -> Vec<Route> {
         study::participants::routes(),
         study::adherence::routes(),
         study::data::routes(),
+        study::consent_text::routes(),
         rejected_and_audit::routes(),
         restored::routes(),
         settings::routes(),
@@ -91,21 +96,22 @@ pub(crate) fn filter() -> BoxedFilter<(Response,)> {
     }
     let refusals = methods.into_iter().map(|(pattern, methods)| {
         let allow = methods.join(", ");
-        path(pattern).map(move |_| method_not_allowed(pattern, &allow)).boxed()
+        let refuse = move |_, request: Request| method_not_allowed(&request, &allow);
+        path(pattern).and(warp::ext::get::<Request>()).map(refuse).boxed()
     });
     let filters: Vec<_> = routes.into_iter().map(|route| route.filter).chain(refusals).collect();
-    let not_found = |path: FullPath, gate: Gate| not_found(path.as_str(), &gate);
-    let last = warp::path::full().and(warp::ext::get::<Gate>()).map(not_found).boxed();
+    let not_found = |request: Request, gate: Gate| not_found(&request, &gate);
+    let last = warp::ext::get::<Request>().and(warp::ext::get::<Gate>()).map(not_found).boxed();
     filters.into_iter().rfold(last, |rest, filter| filter.or(rest).unify().boxed())
 }
 
-fn method_not_allowed(pattern: &str, allow: &str) -> Response {
+fn method_not_allowed(request: &Request, allow: &str) -> Response {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = if is_api(pattern) {
+    let mut response = if is_api(&request.path) {
         json_response(status, &json!({ "error": "Method not allowed" }))
     } else {
-        let text = "This address is not used in this way.";
-        Refusal::new(status, "Not possible", text).link("/", "To the start page").into()
+        let refusal = Refusal::of_key(status, "error-method", "error-method-text");
+        request.refusal_response(refusal.link("/", Phrase::key("error-to-start")))
     };
     if let Ok(allow) = HeaderValue::from_str(allow) {
         response.headers_mut().insert(header::ALLOW, allow);
@@ -113,11 +119,13 @@ fn method_not_allowed(pattern: &str, allow: &str) -> Response {
     response
 }
 
-fn not_found(path: &str, gate: &Gate) -> Response {
+fn not_found(request: &Request, gate: &Gate) -> Response {
     match gate.app() {
-        Err(failure) => gate::unavailable(path, &failure),
-        Ok(_) if is_api(path) => json_response(StatusCode::NOT_FOUND, &json!({ "error": "Not found" })),
-        Ok(_) => Refusal::not_found().into(),
+        Err(failure) => gate::unavailable(request, &failure),
+        Ok(_) if is_api(&request.path) => {
+            json_response(StatusCode::NOT_FOUND, &json!({ "error": "Not found" }))
+        }
+        Ok(_) => request.refusal_response(Refusal::not_found()),
     }
 }
 

@@ -31,18 +31,19 @@ where
     // Neither the path nor the query is in the span: they may hold what a person typed.
     let span = tracing::error_span!("request", id = id.as_str());
     let head = Request::new(&request, client);
+    let reader = head.reader.clone();
     request.extensions_mut().insert(head);
     request.extensions_mut().insert(gate.clone());
     let work = async {
         // CONNECT names a host and `OPTIONS *` nothing: warp panics on a target without a path.
         let response = if !is_admitted {
-            Refusal::from(TooManyRequests(1)).into()
+            Refusal::from(TooManyRequests(1)).into_page(&reader)
         } else if let Some(fault) = framing::find_fault(&request) {
-            Refusal::bad(fault).into()
+            Refusal::bad(fault).into_page(&reader)
         } else if request.uri().path().starts_with('/') {
             routes.call(request).await?
         } else {
-            Refusal::bad("This address is not understood.").into()
+            Refusal::bad("This address is not understood.").into_page(&reader)
         };
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(%method, status = response.status().as_u16(), millis, "answered");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::html;
 
 use crate::app::state::App;
-use crate::web::layout::{PageFrame, render_page};
+use crate::web::layout::{PRODUCT, PageFrame, render_page};
 use crate::web::patient_access::{Anyone, OPEN};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, html as html_response, with_type};
@@ -23,19 +23,22 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn show(app: &App, _: &Request, _: &Anyone) -> HandlerResult {
+async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let reader = &request.reader;
     let body = html! {
-        h1 { "jhe-ow" }
-        p.lead { "This service brings measurements from people’s wearables to the studies that they take \
-                  part in: only what they agreed to, and only for as long as they do." }
-        ul {
-            li { "You take part in a study? Open the link that the study sent you. If you have used it in \
-                  this browser before: " a href="/clients/ow/manage" { "your choices" } "." }
-            li { "You work for a study? " a href="/admin" { "Sign in" } "." }
+        h1 { (reader.house.as_deref().unwrap_or(PRODUCT)) }
+        p.lead { (reader.get("start-lead")) }
+        h2 { (reader.get("start-patient")) }
+        p { (reader.get("start-patient-text")) }
+        div.actions {
+            a.button href="/clients/ow/manage" { (reader.get("choices-title")) }
+            a.button.quiet href="/clients/ow/new-link" { (reader.get("new-link-ask")) }
         }
+        h2 { (reader.get("start-staff")) }
+        p { a href="/admin" { (reader.get("start-sign-in")) } }
     };
-    let shell = PageFrame::Plain { simulated: app.simulated, leads_to: None };
-    Ok(html_response(render_page("Wearables for research", &shell, &body)))
+    let shell = PageFrame::plain(reader, app.simulated);
+    Ok(html_response(render_page(&reader.get("start-title"), &shell, &body)))
 }
 
 /// Says where to report a weakness (RFC 9116).

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use maud::{Markup, html};
 
 use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::i18n::texts::Texts;
 use crate::model::time_zones;
 use crate::web::layout::format_local;
 
@@ -19,16 +20,18 @@ static ALL: LazyLock<Markup> = LazyLock::new(|| {
 
 /// Renders the options: `chosen`, others in use and common ones with the time there, then all zones.
 pub(crate) fn render_options<'a>(
+    texts: Texts,
     chosen: &'a str,
     in_use: impl IntoIterator<Item = &'a str>,
     now: Timestamp,
 ) -> Markup {
     let likely = time_zones::list_likely([chosen].into_iter().chain(in_use));
     html! {
-        optgroup label="Likely" {
+        optgroup label=(texts.get("zone-likely")) {
             @for zone in likely {
                 option value=(zone) selected[zone == chosen] {
-                    (zone) " (now " (format_local(&time_zone_or_utc(zone), now, "%H:%M")) ")"
+                    @let time = format_local(&time_zone_or_utc(zone), now, "%H:%M");
+                    (texts.get_with("zone-now", &[("zone", zone.into()), ("time", time.into())]))
                 }
             }
         }

@@ -131,7 +131,7 @@ pub fn find_text(db: &Connection, hash: TokenHash) -> StoreResult<Option<String>
 /// Lists all grants of a patient, newest first.
 pub fn list(db: &Connection, patient: PatientId) -> StoreResult<Vec<ConsentEntry>> {
     let select = "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash,
-                version, language, covers_from
+                version, consent_texts.language, covers_from
          FROM consents JOIN codes ON codes.id = consents.code_id
          LEFT JOIN studies ON studies.id = study_id LEFT JOIN consent_texts ON hash = consents.text_hash
          WHERE patient_id = ? ORDER BY granted_at DESC, consents.id DESC";

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::common::time::Timestamp;
 use crate::model::patient::PatientId;
 use crate::secrets::token::TokenHash;
-use crate::store::{error::StoreResult, people::collection_window};
+use crate::store::error::StoreResult;
+use crate::store::people::{collection_window, invitation};
 
 /// The state of a connection, as last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub fn record_active(
             record(db, patient, provider, ConnectionState::Active, now)?;
         }
     }
-    Ok(())
+    if active.is_empty() { Ok(()) } else { invitation::complete_used(db, patient, now) }
 }
 
 /// Deletes a connection whose authorization failed or was cancelled.

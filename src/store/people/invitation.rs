@@ -21,11 +21,15 @@ pub struct Invitation {
     pub used: Option<Timestamp>,
     /// Hash of the token of the browser that used it. Only that browser may send the form again.
     pub used_by: Option<TokenHash>,
+    /// Time at which a device was connected after the use.
+    pub completed: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvitationState {
     Open,
+    /// Used, and not completed: the link opens again, and then grants nothing.
+    Reopenable,
     Used,
     Revoked,
     Expired,
@@ -34,6 +38,9 @@ pub enum InvitationState {
 impl Invitation {
     pub fn state(&self, now: Timestamp) -> InvitationState {
         match self {
+            Self { used: Some(_), completed: None, revoked: None, expires, .. } if *expires > now => {
+                InvitationState::Reopenable
+            }
             Self { used: Some(_), .. } => InvitationState::Used,
             Self { revoked: Some(_), .. } => InvitationState::Revoked,
             Self { expires, .. } if *expires <= now => InvitationState::Expired,
@@ -43,7 +50,7 @@ impl Invitation {
 }
 
 const SELECT: &str = "SELECT id, patient_id, study_id, issued_at, expires_at, revoked_at, used_at,
- used_by_hash FROM invitations";
+ used_by_hash, completed_at FROM invitations";
 
 /// Inserts an invitation and revokes the patient's open ones: those are lost or in the wrong hands.
 pub fn issue(
@@ -61,10 +68,10 @@ pub fn issue(
     Ok(())
 }
 
-/// Revokes a patient's open invitations and returns their number.
+/// Revokes a patient's open invitations, also those that open again, and returns their number.
 pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<usize> {
     let update = "UPDATE invitations SET revoked_at = ?1
-         WHERE patient_id = ?2 AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ?1";
+         WHERE patient_id = ?2 AND revoked_at IS NULL AND completed_at IS NULL AND expires_at > ?1";
     Ok(db.execute(update, params![now, patient])?)
 }
 
@@ -75,6 +82,14 @@ pub fn find(db: &Connection, hash: TokenHash) -> StoreResult<Option<Invitation>>
 
 pub fn mark_used(db: &Connection, id: i64, by: TokenHash, now: Timestamp) -> StoreResult<()> {
     db.execute("UPDATE invitations SET used_at = ?, used_by_hash = ? WHERE id = ?", params![now, by, id])?;
+    Ok(())
+}
+
+/// Completes a patient's used invitations: a device is connected, so their links do not open again.
+pub fn complete_used(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<()> {
+    let update = "UPDATE invitations SET completed_at = ?
+         WHERE patient_id = ? AND used_at IS NOT NULL AND completed_at IS NULL";
+    db.execute(update, params![now, patient])?;
     Ok(())
 }
 
@@ -111,6 +126,6 @@ pub fn list(db: &Connection, patient: PatientId, limit: u32) -> StoreResult<Vec<
 }
 
 fn from_row(row: &Row) -> rusqlite::Result<Invitation> {
-    let (id, patient, study, issued, expires, revoked, used, used_by) = row.try_into()?;
-    Ok(Invitation { id, patient, study, issued, expires, revoked, used, used_by })
+    let (id, patient, study, issued, expires, revoked, used, used_by, completed) = row.try_into()?;
+    Ok(Invitation { id, patient, study, issued, expires, revoked, used, used_by, completed })
 }

@@ -13,7 +13,7 @@ use crate::model::consent_reconciliation::{
 use crate::model::{account::Actor, data_source_names::DataSourceNames, jhe_consents::StudyConsents};
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::store::operations::window_change;
-use crate::store::people::{collection_window, consent, study};
+use crate::store::people::{collection_window, consent, study, study_text};
 use crate::store::{engine::setting, error::StoreResult, outbox::outbox, privacy::audit, samples::code};
 
 /// Upper bound of a call to JHE with its retries, within which a later answer can overtake an earlier one.
@@ -208,6 +208,7 @@ fn upsert_study(db: &Connection, one: &StudyConsents, now: Timestamp) -> StoreRe
         db.execute(insert, params![name, organization, purpose, organization, now, one.id, number])?;
         StudyId(db.last_insert_rowid())
     };
+    study_text::save_own(db, id, now)?;
     replace_data_sources(db, id, one)?;
     Ok(id)
 }

@@ -166,6 +166,13 @@ pub fn list(db: &Connection) -> StoreResult<Vec<Patient>> {
     Ok(patients.collect::<Result<_, _>>()?)
 }
 
+/// Lists the patients with an address, at most `limit`.
+pub fn list_by_email(db: &Connection, address: &str, limit: u32) -> StoreResult<Vec<Patient>> {
+    let select = format!("{SELECT} WHERE email = ? COLLATE NOCASE ORDER BY patients.id LIMIT ?");
+    let mut query = db.prepare_cached(&select)?;
+    Ok(query.query_map(params![address, limit], from_row)?.collect::<Result<_, _>>()?)
+}
+
 pub fn find(db: &Connection, who: PatientRef) -> StoreResult<Patient> {
     let (column, number) = match who {
         PatientRef::Own(id) => ("patients.id", id.get()),

@@ -144,11 +144,23 @@ pub fn record_use(db: &Connection, used: &[(TokenHash, Timestamp)]) -> StoreResu
     Ok(())
 }
 
-pub fn find_patient(db: &Connection, hash: TokenHash, now: Timestamp) -> StoreResult<Option<PatientId>> {
+/// Returns the patient of a session, and whether the session may grant consents.
+pub fn find_patient(
+    db: &Connection,
+    hash: TokenHash,
+    now: Timestamp,
+) -> StoreResult<Option<(PatientId, bool)>> {
     let mut query = db.prepare_cached(
-        "SELECT patient_id FROM sessions WHERE token_hash = ? AND expires_at > ? AND patient_id IS NOT NULL",
+        "SELECT patient_id, may_grant FROM sessions
+         WHERE token_hash = ? AND expires_at > ? AND patient_id IS NOT NULL",
     )?;
-    Ok(query.query_row(params![hash, now], |row| row.get(0)).optional()?)
+    Ok(query.query_row(params![hash, now], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Limits a session that a used link has opened: it grants no consent.
+pub fn forbid_grants(db: &Connection, hash: TokenHash) -> StoreResult<()> {
+    db.execute("UPDATE sessions SET may_grant = 0 WHERE token_hash = ?", [hash])?;
+    Ok(())
 }
 
 pub fn delete(db: &Connection, hash: TokenHash) -> StoreResult<()> {

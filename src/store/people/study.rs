@@ -10,7 +10,7 @@ use crate::model::patient::PatientId;
 use crate::model::study::{Enrolment, Scope, Study, StudyId, Terms};
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::operations::window_change;
-use crate::store::people::{collection_window, time_zone, visibility};
+use crate::store::people::{collection_window, study_text, time_zone, visibility};
 use crate::store::samples::code;
 
 pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<StudyId> {
@@ -22,6 +22,7 @@ pub fn insert(db: &Connection, terms: &Terms, now: Timestamp) -> StoreResult<Stu
     let id = StudyId(db.last_insert_rowid());
     insert_scopes_and_sources(db, id, terms)?;
     collection_window::set_window(db, id, terms.collection)?;
+    study_text::save_own(db, id, now)?;
     Ok(id)
 }
 
@@ -32,6 +33,7 @@ pub fn update(db: &Connection, id: StudyId, terms: &Terms, now: Timestamp) -> St
     let update = "UPDATE studies SET name = ?, organization = ?, purpose = ?, contact = ?, time_zone = ?
          WHERE id = ?";
     db.execute(update, params![name, organization, purpose, contact, time_zone, id])?;
+    study_text::save_own(db, id, now)?;
     // Consents refer to the codes themselves, so they survive this.
     let codes: Vec<&str> = terms.scopes.iter().map(|scope| scope.code.as_str()).collect();
     let delete = "DELETE FROM study_codes WHERE study_id = ?

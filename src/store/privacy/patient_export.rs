@@ -19,7 +19,7 @@ const INSTANTS: &[&str] = &["instant", "since", "until", "read_until", "newest_i
 pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     (
         "patient",
-        "SELECT id, name, email, time_zone, time_zone_set_at, jhe_patient_id, subject AS ow_subject, external_id, created_at,
+        "SELECT id, name, email, language, time_zone, time_zone_set_at, jhe_patient_id, subject AS ow_subject, external_id, created_at,
          consents_refreshed_at, connected_at
          FROM patients WHERE id = ?",
     ),
@@ -27,7 +27,7 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     (
         "consents",
         "SELECT codes.code, studies.name AS study, granted_at, withdrawn_at, jhe_confirmed_at, data_erased_at,
-                version, language, lower(hex(consents.text_hash)) AS text_sha256, consent_texts.text
+                version, consent_texts.language, lower(hex(consents.text_hash)) AS text_sha256, consent_texts.text
          FROM consents JOIN codes ON codes.id = consents.code_id
          LEFT JOIN studies ON studies.id = consents.study_id
          LEFT JOIN consent_texts ON hash = consents.text_hash
@@ -52,11 +52,11 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     ),
     (
         "invitations",
-        "SELECT studies.name AS study, issued_at, invitations.expires_at, revoked_at, used_at
+        "SELECT studies.name AS study, issued_at, invitations.expires_at, revoked_at, used_at, completed_at
          FROM invitations LEFT JOIN studies ON studies.id = study_id
          WHERE patient_id = ? ORDER BY invitations.id",
     ),
-    ("sessions", "SELECT created_at, expires_at FROM sessions WHERE patient_id = ? ORDER BY created_at"),
+    ("sessions", "SELECT created_at, expires_at, may_grant FROM sessions WHERE patient_id = ? ORDER BY created_at"),
     (
         "api_tokens",
         "SELECT name AS label, created_at, expires_at, last_used_at, revoked_at FROM api_tokens

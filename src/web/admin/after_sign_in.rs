@@ -25,6 +25,7 @@ use crate::web::access::STAFF_COOKIE;
 use crate::web::admin::staff::with_session;
 use crate::web::browser_name::browser_name;
 use crate::web::layout::{self, PageFrame};
+use crate::web::reader::Reader;
 use crate::web::request::Request;
 use crate::web::response::{Refusal, TokenCookie, html as html_answer, see_other, with_cookie};
 
@@ -39,7 +40,8 @@ pub(crate) fn safe_next_page(next: &str) -> &str {
 }
 
 pub(crate) fn render_signed_out_page(app: &App, body: &Markup) -> Response {
-    let shell = PageFrame::Plain { simulated: app.simulated, leads_to: None };
+    let reader = Reader::default();
+    let shell = PageFrame::plain(&reader, app.simulated);
     html_answer(layout::render_page("Sign in", &shell, body))
 }
 

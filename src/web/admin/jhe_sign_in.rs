@@ -109,7 +109,11 @@ async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         app.rate_limits.check_sign_in(request.client)?;
         complete_sign_in(app, request, &redirect).await
     };
-    Ok(with_state_cookie(app, signed_in.await.unwrap_or_else(Response::from), None))
+    Ok(with_state_cookie(
+        app,
+        signed_in.await.unwrap_or_else(|refusal| refusal.into_page(&request.reader)),
+        None,
+    ))
 }
 
 /// A redirect from JHE whose state matches the cookie.

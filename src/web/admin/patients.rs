@@ -4,6 +4,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use crate::app::{invite, state::App};
+use crate::i18n::texts::Texts;
 use crate::model::account::Role;
 use crate::model::patient::{PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::model::study::{Study, StudyId};
@@ -105,7 +106,7 @@ async fn render_form(
     let in_use = studies.iter().map(|study| study.terms.time_zone.as_str());
     let zones = html! {
         @if id.is_none() { option value="" { "The study’s time zone" } }
-        (render_options(&form_values.zone, in_use, app.clock.now()))
+        (render_options(Texts::ENGLISH, &form_values.zone, in_use, app.clock.now()))
     };
     let body = html! {
         h1 { (title) }

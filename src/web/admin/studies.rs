@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::state::App;
+use crate::i18n::texts::Texts;
 use crate::model::account::Role;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::catalog::{code as code_table, series};
@@ -216,7 +217,7 @@ fn render_form(
         }
         (form(&action, staff.token(), &html! {
             (render_text_fields(terms, errors))
-            (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(&terms.time_zone, [], app.clock.now())))
+            (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(Texts::ENGLISH, &terms.time_zone, [], app.clock.now())))
             (render_checkboxes(terms, options, errors))
             (study_window::render(terms.collection, errors))
             div.actions {

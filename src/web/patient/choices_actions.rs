@@ -1,36 +1,31 @@
-//! The forms of the page of choices: agree, stop, disconnect, sign out.
+//! The forms of the page of choices: agree, disconnect, sign out.
 
 use maud::html;
-use warp::reply::Response;
 
 use crate::app::{connect_device as devices, connect_device::ConnectError, patient_tokens, state::App};
-use crate::common::time::Timestamp;
-use crate::model::audit_detail::AuditDetail;
+use crate::i18n::phrase::Phrase;
 use crate::model::study::{Scope, StudyId};
-use crate::model::{account::Actor, patient::PatientId};
+use crate::store::people::invitation;
 use crate::store::people::session::{self, Holder};
-use crate::store::people::{consent, invitation};
-use crate::store::{error::StoreError, privacy::audit};
 use crate::web::patient::consent_questions::{
     ConsentQuestion, find_questions, load_questions, record_grants, record_intent,
 };
 use crate::web::patient::signed_in::{page_response, with_session};
 use crate::web::patient::{jhe_consents::JhePatientConsents, selected_devices::SelectedDevices};
-use crate::web::patient_access::{PATIENT, SignedInPatient, WITHDRAW};
+use crate::web::patient_access::{GRANTING_PATIENT, GrantingPatient, PATIENT, SignedInPatient};
+use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
-use crate::web::{layout::form, request::Request};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        post("/clients/ow/grant", PATIENT, grant),
-        post(WITHDRAW, PATIENT, withdraw),
+        post("/clients/ow/grant", GRANTING_PATIENT, grant),
         post("/clients/ow/disconnect", PATIENT, disconnect),
         post("/clients/ow/sign-out", PATIENT, sign_out),
     ]
 }
 
-async fn grant(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+async fn grant(app: &App, request: &Request, patient: &GrantingPatient) -> HandlerResult {
     let selected = SelectedDevices::from_form(request.form());
     let device = selected.chosen_provider().map(|provider| format!("&device={provider}")).unwrap_or_default();
     let grant = GrantRequest {
@@ -42,9 +37,9 @@ async fn grant(app: &App, request: &Request, patient: &SignedInPatient) -> Handl
     let done = if let Some(at_jhe) = JhePatientConsents::find(app, patient).await? {
         grant_at_jhe(app, patient, &at_jhe, &grant).await?
     } else {
-        let (id, now) = (patient.id(), app.clock.now());
+        let (id, now, language) = (patient.id(), app.clock.now(), patient.reader().texts.language());
         let save = move |db: &_| {
-            let questions = find_questions(db, id, grant.study, &grant.selected.providers)?;
+            let questions = find_questions(db, id, grant.study, &grant.selected.providers, language)?;
             Ok(match grant.find(&questions) {
                 Ok((question, scope)) => {
                     record_grants(db, id, question, std::slice::from_ref(scope), now)?;
@@ -55,16 +50,13 @@ async fn grant(app: &App, request: &Request, patient: &SignedInPatient) -> Handl
         };
         app.store.write(save).await?
     };
-    let done = done.ok_or_else(|| {
-        let text = "The study does not ask you for this any more.";
-        Refusal::bad(text).link("/clients/ow/manage", "Your choices")
-    })?;
+    let done = done.ok_or_else(|| Refusal::bad(Phrase::key("not-asked")).link_to_choices())?;
     Ok(see_other(&format!("/clients/ow/manage?done={done}{device}")))
 }
 
 async fn grant_at_jhe(
     app: &App,
-    patient: &SignedInPatient,
+    patient: &GrantingPatient,
     at_jhe: &JhePatientConsents,
     grant: &GrantRequest,
 ) -> Result<Option<&'static str>, Refusal> {
@@ -106,79 +98,6 @@ impl GrantRequest {
     }
 }
 
-/// Withdraws one consent. The last one disconnects the device too, after a question.
-async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
-    let (id, now) = (patient.id(), app.clock.now());
-    let study: Option<StudyId> = request.form().get("study").parse().ok();
-    let scope = request.form().get("scope").to_owned();
-    let read = move |db: &_| Ok((consent::list(db, id)?, consent::list_active_deliverable(db, id)?));
-    let (entries, deliverable) = app.store.read(read).await?;
-    let active: Vec<_> = entries.iter().filter(|entry| entry.grant.withdrawn.is_none()).collect();
-    let this = active
-        .iter()
-        .find(|entry| entry.scope.code == scope && entry.study.as_ref().map(|(id, _)| *id) == study);
-    let Some(this) = this else { return Ok(see_other("/clients/ow/manage?done=withdrawn")) };
-    let is_deliverable = deliverable.contains(&(scope.clone(), study));
-    if deliverable.len() == 1 && is_deliverable && request.form().get("sure") != "yes" {
-        return Ok(confirm(app, patient, study, &this.scope));
-    }
-    if let (Some(at_jhe), Some(study)) = (JhePatientConsents::find(app, patient).await?, study) {
-        at_jhe.withdraw(app, study, scope.clone()).await?;
-    }
-    let shares_nothing = app.store.write(move |db| record_withdrawal(db, id, &scope, study, now)).await?;
-    if active.iter().any(|entry| entry.scope == this.scope && entry.study != this.study) {
-        return Ok(see_other("/clients/ow/manage?done=shared-elsewhere"));
-    }
-    if !shares_nothing || !is_deliverable {
-        return Ok(see_other("/clients/ow/manage?done=withdrawn"));
-    }
-    match devices::disconnect(app, id, patient.actor()).await {
-        Ok(()) | Err(ConnectError::NoUser) => Ok(see_other("/clients/ow/manage?done=withdrawn")),
-        Err(error) => {
-            tracing::warn!(patient = %id, "its device could not be disconnected: {error}");
-            Ok(see_other("/clients/ow/manage?done=still-connected"))
-        }
-    }
-}
-
-/// Returns whether the patient now shares nothing.
-fn record_withdrawal(
-    db: &rusqlite::Connection,
-    id: PatientId,
-    code: &str,
-    study: Option<StudyId>,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    consent::withdraw(db, id, code, consent::WithdrawFrom::Study(study), now)?;
-    let detail = AuditDetail::default().with_code(code).with("study");
-    let detail = match study {
-        Some(study) => detail.with(study),
-        None => detail.with("none"),
-    };
-    audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
-    Ok(!consent::find_standing(db, id, now)?.is_active())
-}
-
-fn confirm(app: &App, patient: &SignedInPatient, study: Option<StudyId>, scope: &Scope) -> Response {
-    let study = study.map(|id| id.to_string()).unwrap_or_default();
-    let body = html! {
-        h1 { "Stop sharing " (scope.display) "?" }
-        p { "This is the last thing that you share. When you stop, nothing more is fetched, and your device \
-             is disconnected as well. What was fetched before stays with the study; ask the study to have \
-             it erased." }
-        (form(WITHDRAW, patient.token(), &html! {
-            input type="hidden" name="study" value=(study);
-            input type="hidden" name="scope" value=(scope.code);
-            input type="hidden" name="sure" value="yes";
-            div.actions {
-                button type="submit" { "Stop sharing and disconnect" }
-                a href="/clients/ow/manage" { "Go back" }
-            }
-        }))
-    };
-    page_response(app, "Stop sharing?", &body)
-}
-
 /// Disconnects the device; consents stay. OW is called for a patient without a consent only if it has a device.
 async fn disconnect(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerResult {
     let is_sharing = devices::find_standing(app, patient.id()).await?.is_active();
@@ -204,9 +123,11 @@ async fn sign_out(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerR
     if app.store.read(move |db| session::count(db, Holder::Patient(id), now)).await? == 0 {
         patient_tokens::forget(app, id).await?;
     }
+    let reader = &patient.reader().at("/");
+    let title = reader.get("signed-out");
     let body = html! {
-        h1 { "You are signed out" }
-        p { "Your choices have not changed. To come back, ask your study for a new link." }
+        h1 { (title) }
+        p { (reader.get("signed-out-text")) }
     };
-    Ok(with_session(app, page_response(app, "Signed out", &body), None))
+    Ok(with_session(app, page_response(app, reader, &title, &body), None))
 }

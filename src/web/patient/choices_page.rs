@@ -8,7 +8,7 @@ use crate::app::{connect_device as devices, device_offers};
 use crate::app::{connect_device::ConnectError, offer_cache::Offer, patient_tokens::JHE_TIMEOUT, state::App};
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::model::account::VisibleTo;
-use crate::model::catalog::{code, source};
+use crate::model::catalog::source;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::study::{Scope, StudyId};
 use crate::store::operations::patient_status::{self, PatientFilter};
@@ -16,13 +16,17 @@ use crate::store::people::collection_window::{self, StudyPart};
 use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::device_connection::ConnectionState;
 use crate::store::people::patient as patients;
+use crate::store::people::study_text::{self, Participation};
 use crate::store::samples::code::DataSourceCodes;
-use crate::web::layout::{form, local, notice};
+use crate::web::layout::{form, notice};
+use crate::web::patient::consent_form::{name_types, render_wording};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
+use crate::web::patient::stop_sharing::{self, StopTarget};
 use crate::web::patient::{
     collection, connect::display_name, selected_devices::SelectedDevices, signed_in::page_response, time_zone,
 };
-use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient, WITHDRAW};
+use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient};
+use crate::web::reader::Reader;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
@@ -40,6 +44,9 @@ struct ChoicesView {
     without_question: Vec<ConsentEntry>,
     /// Active consents to scopes that no device delivers; JHE's studies ask for such scopes too.
     undeliverable: Vec<ConsentEntry>,
+    /// All consents of the patient, with those that have ended.
+    history: Vec<ConsentEntry>,
+    places: Vec<Participation>,
     newest: Option<Timestamp>,
     zone: TimeZone,
     parts: Vec<StudyPart>,
@@ -61,15 +68,25 @@ impl ChoicesView {
         agreed.peek().is_some() && agreed.all(is_over)
     }
 
+    fn shares(&self) -> bool {
+        self.without_question.iter().any(|entry| entry.study.is_none())
+            || self.questions.iter().any(ConsentQuestion::has_consent)
+    }
+
+    fn count_active(&self) -> usize {
+        self.history.iter().filter(|entry| entry.grant.withdrawn.is_none()).count()
+    }
+
     async fn load(app: &App, patient: &SignedInPatient, selected: &SelectedDevices) -> Result<Self, Refusal> {
         let questions = load_questions(app, patient, selected).await?;
-        let (id, now) = (patient.id(), app.clock.now());
+        let (id, now, language) = (patient.id(), app.clock.now(), patient.reader().texts.language());
         let read = move |db: &_| {
             let who = patients::find(db, PatientRef::Own(id))?;
             let newest = patient_status::list(db, now, &PatientFilter::one(id, VisibleTo::Everybody), 1)?
                 .first()
                 .and_then(|line| line.newest);
-            let mut without_question = consent::list(db, id)?;
+            let history = consent::list(db, id)?;
+            let mut without_question = history.clone();
             let is_asked = |entry: &ConsentEntry| questions.iter().any(|question| question.includes(entry));
             without_question.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));
             let delivered = consent::list_active_deliverable(db, id)?;
@@ -78,8 +95,9 @@ impl ChoicesView {
             };
             let (without_question, undeliverable) = without_question.into_iter().partition(is_delivered);
             let zone = time_zone_or_utc(&who.time_zone);
+            let places = study_text::list_participations(db, id, None, language)?;
             let parts = collection_window::list_parts(db, id)?;
-            Ok(Self { questions, without_question, undeliverable, newest, zone, parts, now })
+            Ok(Self { questions, without_question, undeliverable, history, places, newest, zone, parts, now })
         };
         Ok(app.store.read(read).await?)
     }
@@ -114,29 +132,21 @@ async fn find_devices(app: &App, id: PatientId) -> Result<ConnectedDevices, Refu
     Ok(if names.is_empty() { ConnectedDevices::None } else { ConnectedDevices::Connected(names) })
 }
 
-/// Maps the `done` parameter to its notice.
-fn done_text(word: &str) -> &'static str {
-    match word {
-        "granted" => "Saved: you share this from now on.",
-        "changed" => {
-            "The text has changed since you opened the page. Please read it again; nothing was saved."
+/// Returns the notice of the `done` parameter.
+fn done_notice(reader: &Reader, request: &Request, known: &[ConsentEntry]) -> String {
+    let word = request.query.get("done");
+    let key = match word {
+        "granted" => "done-granted",
+        "changed" => "text-changed-text",
+        "time-zone" => "done-time-zone",
+        "disconnected" => "done-disconnected",
+        "disconnecting" => "done-disconnecting",
+        _ => {
+            let stopped = stop_sharing::done_notice(reader, word, request.query.get("what"), known);
+            return stopped.unwrap_or_default();
         }
-        "withdrawn" => "Saved: nothing more of it is fetched.",
-        "shared-elsewhere" => {
-            "Saved for this study. You still share the same with another one: see below, and stop it there \
-             too if you want to."
-        }
-        "time-zone" => "Saved: your days and nights are counted by this time zone.",
-        "disconnected" => "Your device is disconnected.",
-        "still-connected" => {
-            "Saved: nothing more is fetched. Your device could not be disconnected at the moment; that is \
-             tried again until it works."
-        }
-        "disconnecting" => {
-            "Your device could not be disconnected at the moment; that is tried again until it works."
-        }
-        _ => "",
-    }
+    };
+    reader.get(key)
 }
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -144,6 +154,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+    let reader = patient.reader();
     let is_current = devices::refresh_consents(app, patient.id()).await;
     // First: the connected devices decide which scopes can be asked.
     let devices = find_devices(app, patient.id()).await?;
@@ -151,63 +162,77 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let view = ChoicesView::load(app, patient, &selected).await?;
     let others = find_other_devices(app, patient.id(), &view.questions).await?;
     let time_zone = time_zone::render_section(app, patient).await?;
+    let device_section = render_devices(&devices, patient, &view);
+    let is_first = matches!(devices, ConnectedDevices::None) && view.shares();
     let body = html! {
-        h1 { "Your choices" }
-        (notice(done_text(request.query.get("done"))))
-        @if !is_current {
-            p.warning { "The service that keeps your choices does not answer at the moment: this is what it \
-                         said last." }
+        h1 { (reader.get("choices-title")) }
+        @for place in &view.places {
+            p.fine {
+                span lang=[(place.language != reader.texts.language()).then(|| place.language.tag())] { (place.title) }
+                " · " (reader.get_with("your-number", &[("number", &place.participant)]))
+            }
         }
+        (notice(&done_notice(reader, request, &view.history)))
+        @if !is_current { p.warning { (reader.get("choices-stale")) } }
+        // Without a device nothing arrives: that is the first thing to do.
+        @if is_first { (device_section) }
         @if let Some(provider) = selected.chosen_provider() {
-            (selected.describe("/clients/ow/manage"))
-            p { "Once you have agreed, "
-                a href=(selected.next_page()) { "connect " (source::data_source_name(provider)) } "." }
+            (selected.describe(reader, CHOICES))
+            p {
+                (reader.get("connect-after-agreeing")) " "
+                a href=(selected.next_page()) {
+                    (reader.get_with("connect-device", &[("device", source::data_source_name(provider))]))
+                }
+            }
         }
         @for question in &view.questions {
             (render_study(question, (patient, &selected), &others, &view))
         }
         @for entry in &view.without_question {
-            section.card { h2 { (entry_title(entry)) } (render_entry(entry, patient, &view.zone)) }
+            section.card { h2 { (entry_title(reader, entry)) } (render_entry(entry, patient, &view.zone)) }
         }
-        @if view.questions.is_empty() && view.without_question.is_empty() {
-            p { "You are in no study at the moment. Nothing is shared." }
-        }
-        (render_devices(&devices, patient, &view))
+        @if view.questions.is_empty() && view.without_question.is_empty() { p { (reader.get("no-study")) } }
+        @if !is_first { (device_section) }
         @if !view.undeliverable.is_empty() {
             (render_undeliverable(&view.undeliverable, patient, &view.zone))
         }
         (time_zone)
         section.card {
-            h2 { "Your data" }
-            p { a.button href="/clients/ow/data" { "See and download my data" } }
+            h2 { (reader.get("data-title")) }
+            p { a.button href="/clients/ow/data" { (reader.get("data-see")) } }
         }
+        @if view.count_active() > 1 { (stop_sharing::render_button(patient, &StopTarget::Everything)) }
         (form("/clients/ow/sign-out", patient.token(), &html! {
-            button.quiet type="submit" { "Sign out of this browser" }
-            p.fine { "To come back, you then need a new link from your study." }
+            button.quiet type="submit" { (reader.get("sign-out")) }
+            p.fine { (reader.get("sign-out-text")) }
         }))
     };
-    Ok(page_response(app, "Your choices", &body))
+    Ok(page_response(app, reader, &reader.get("choices-title"), &body))
 }
 
-fn entry_title(entry: &ConsentEntry) -> String {
+fn entry_title(reader: &Reader, entry: &ConsentEntry) -> String {
     let study = entry.study.as_ref().map_or_else(String::new, |(_, name)| format!(", {name}"));
-    format!("{}{study}", entry.scope.display)
+    format!("{}{study}", reader.texts.data_type(&entry.scope.code, &entry.scope.display))
 }
 
 fn render_entry(entry: &ConsentEntry, patient: &SignedInPatient, zone: &TimeZone) -> Markup {
     html! {
-        p { "You have shared this since " (local(zone, entry.grant.granted)) "." }
+        (render_since(patient.reader(), zone, entry.grant.granted))
         (stop_button(entry.study.as_ref().map(|(id, _)| *id), &entry.scope, patient))
     }
+}
+
+fn render_since(reader: &Reader, zone: &TimeZone, since: Timestamp) -> Markup {
+    html! { p { (reader.get_with("shared-since", &[("date", &reader.texts.date(zone, since))])) } }
 }
 
 /// Offers to stop these too, although their data come from elsewhere.
 fn render_undeliverable(entries: &[ConsentEntry], patient: &SignedInPatient, zone: &TimeZone) -> Markup {
     html! {
         section.card {
-            h2 { "Shared, but not from your device" }
+            h2 { (patient.reader().get("shared-elsewhere")) }
             @for entry in entries {
-                div.scope { h3 { (entry_title(entry)) } (render_entry(entry, patient, zone)) }
+                div.scope { h3 { (entry_title(patient.reader(), entry)) } (render_entry(entry, patient, zone)) }
             }
         }
     }
@@ -235,25 +260,25 @@ async fn find_other_devices(
 }
 
 /// Names the scopes that the patient's device does not measure, and devices that do.
-fn render_unmeasured(question: &ConsentQuestion, others: &OtherDevices) -> Markup {
-    let names =
-        |scopes: &[&Scope]| scopes.iter().map(|scope| scope.display.as_str()).collect::<Vec<_>>().join(", ");
-    let all: Vec<&Scope> = question.unmeasured.iter().collect();
+fn render_unmeasured(reader: &Reader, question: &ConsentQuestion, others: &OtherDevices) -> Markup {
     let of_offer = |opened: &[(StudyId, String)]| {
-        let is_opened = |scope: &&&Scope| opened.contains(&(question.study.id, scope.code.clone()));
-        all.iter().filter(is_opened).copied().collect::<Vec<&Scope>>()
+        let is_opened = |scope: &&Scope| opened.contains(&(question.study.id, scope.code.clone()));
+        question.unmeasured.iter().filter(is_opened).cloned().collect::<Vec<Scope>>()
     };
     html! {
-        @if !all.is_empty() {
+        @if !question.unmeasured.is_empty() {
+            @let names = [("types", &*name_types(reader, &question.unmeasured))];
             div.scope {
-                h3 { "Not measured by " (question.device_names()) }
-                p { "The study asks for more, which your device does not measure: " (names(&all)) "." }
+                h3 { (reader.get_with("unmeasured", &[("device", &question.device_names(reader.texts))])) }
+                p { (reader.get_with("unmeasured-text", &names)) }
                 @for (offer, opened) in others {
                     @let more = of_offer(opened);
                     @if !more.is_empty() {
-                        p.fine { (offer.provider.name) " measures: " (names(&more)) ". "
-                            a href={ "/clients/ow/manage?device=" (offer.provider.provider) } {
-                                "I also wear " (offer.provider.name)
+                        @let device = ("device", &*offer.provider.name);
+                        p.fine {
+                            (reader.get_with("other-measures", &[device, ("types", &name_types(reader, &more))])) " "
+                            a href={ (CHOICES) "?device=" (offer.provider.provider) } {
+                                (reader.get_with("also-wear", &[device]))
                             }
                         }
                     }
@@ -269,25 +294,26 @@ fn render_study(
     others: &OtherDevices,
     view: &ChoicesView,
 ) -> Markup {
-    let (id, terms, zone) = (question.study.id, &question.study.terms, &view.zone);
+    let (id, reader, zone) = (question.study.id, patient.reader(), &view.zone);
+    let other = (question.text.language != reader.texts.language()).then(|| question.text.language.tag());
     let part = view.part(id);
     html! {
         section.card {
-            h2 { (terms.name) }
-            p { (terms.organization) }
-            @if let Some(part) = part { (collection::render(part, zone, view.now)) }
+            h2 lang=[other] { (question.text.title) }
+            p lang=[other] { (question.text.organization) }
+            @if let Some(part) = part { (collection::render(reader, part, zone, view.now)) }
             @for (scope, agreed) in &question.scopes {
                 @if let Some(agreed) = agreed {
                     div.scope {
-                        h3 { (scope.display) }
-                        p.fine { (code::patient_description(&scope.code).unwrap_or_default()) }
-                        p { "You have shared this since " (local(zone, agreed.since)) "."
-                            @if !question.measures(scope) {
-                                " It is not measured by " (question.device_names()) "."
-                            }
+                        h3 { (reader.texts.data_type(&scope.code, &scope.display)) }
+                        p.fine { (reader.texts.data_type_covers(&scope.code).unwrap_or_default()) }
+                        (render_since(reader, zone, agreed.since))
+                        @if !question.measures(scope) {
+                            @let device = question.device_names(reader.texts);
+                            p { (reader.get_with("not-measured-by", &[("device", &device)])) }
                         }
-                        @if let Some(text) = &agreed.text {
-                            details { summary { "What you agreed to" } pre { (text) } }
+                        @if let Some((language, text)) = &agreed.text {
+                            details { summary { (reader.get("agreed-text")) } pre lang=(language) { (text) } }
                         }
                         (stop_button(Some(id), scope, patient))
                     }
@@ -295,7 +321,7 @@ fn render_study(
             }
             @if !part.is_some_and(|part| part.has_ended(view.now)) {
                 (render_open_scopes(question, (patient, selected)))
-                (render_unmeasured(question, others))
+                (render_unmeasured(reader, question, others))
             }
         }
     }
@@ -306,87 +332,72 @@ fn render_open_scopes(
     question: &ConsentQuestion,
     (patient, selected): (&SignedInPatient, &SelectedDevices),
 ) -> Markup {
-    let open = question.open_scopes();
-    let study = Some(question.study.id);
-    let fields = html! {
-        input type="hidden" name="wording" value=(question.wording_id());
-        (selected.hidden_fields())
-    };
+    let (open, reader) = (question.open_scopes(), patient.reader());
+    let name = |scope: &Scope| reader.texts.data_type(&scope.code, &scope.display);
     html! {
-        @if !open.is_empty() {
+        @if !open.is_empty() && patient.may_grant() {
             details open {
-                summary { "Read this before you share more" }
-                dl.terms {
-                    @for (heading, text) in question.wording().parts() { dt { (heading) } dd { (text) } }
-                }
+                summary { (reader.get("read-first")) }
+                (render_wording(reader, question))
             }
         }
         @for scope in &open {
             div.scope {
-                h3 { (scope.display) }
-                p.fine { (code::patient_description(&scope.code).unwrap_or_default()) }
-                p { "You do not share this." }
-                (choice_button("/clients/ow/grant", "Agree to share", (study, scope), patient, &fields))
+                h3 { (name(scope)) }
+                p.fine { (reader.texts.data_type_covers(&scope.code).unwrap_or_default()) }
+                p { (reader.get("not-shared")) }
+                @if patient.may_grant() {
+                    (form("/clients/ow/grant", patient.token(), &html! {
+                        input type="hidden" name="study" value=(question.study.id);
+                        input type="hidden" name="scope" value=(scope.code);
+                        input type="hidden" name="wording" value=(question.wording_id());
+                        (selected.hidden_fields())
+                        button.quiet type="submit" { (reader.get("agree-to-share")) span.hidden { ": " (name(scope)) } }
+                    }))
+                }
             }
         }
+        @if !open.is_empty() && !patient.may_grant() { p.fine { (reader.get("may-not-grant-text")) } }
     }
 }
 
 fn stop_button(study: Option<StudyId>, scope: &Scope, patient: &SignedInPatient) -> Markup {
-    choice_button(WITHDRAW, "Stop sharing", (study, scope), patient, &html! {})
-}
-
-/// A button about one scope. Its hidden text names the scope for readers who do not see its place on the
-/// page.
-fn choice_button(
-    action: &str,
-    label: &str,
-    (study, scope): (Option<StudyId>, &Scope),
-    patient: &SignedInPatient,
-    hidden_fields: &Markup,
-) -> Markup {
-    let study = study.map(|id| id.to_string()).unwrap_or_default();
-    let inside = html! {
-        input type="hidden" name="study" value=(study);
-        input type="hidden" name="scope" value=(scope.code);
-        (hidden_fields)
-        button.quiet type="submit" { (label) span.hidden { ": " (scope.display) } }
-    };
-    form(action, patient.token(), &inside)
+    let name = patient.reader().texts.data_type(&scope.code, &scope.display);
+    stop_sharing::render_button(patient, &StopTarget::One { study, code: &scope.code, name })
 }
 
 fn render_devices(devices: &ConnectedDevices, patient: &SignedInPatient, view: &ChoicesView) -> Markup {
-    let has_consent_without_study = view.without_question.iter().any(|entry| entry.study.is_none());
-    let shares = has_consent_without_study || view.questions.iter().any(ConsentQuestion::has_consent);
+    let reader = patient.reader();
     html! {
         section.card {
-            h2 { "Your device" }
+            h2 { (reader.get("device-title")) }
             @match devices {
                 ConnectedDevices::Connected(names) => {
-                    p { (names.join(", ")) " is connected." }
+                    p { (reader.get_with("device-connected", &[("device", &reader.texts.list(names))])) }
                 }
-                ConnectedDevices::None => p { "No device is connected." },
-                ConnectedDevices::Unknown => p { "Whether your device is connected cannot be found out at \
-                                                  the moment." },
+                ConnectedDevices::None => p { (reader.get("device-none")) },
+                ConnectedDevices::Unknown => p { (reader.get("device-state-unknown")) },
             }
             p {
                 @match view.newest {
-                    Some(at) => { "Last measurement that arrived: " (local(&view.zone, at)) "." }
-                    None => { "No measurement has arrived yet." }
+                    Some(at) => {
+                        (reader.get_with("newest", &[("time", &reader.texts.date_time(&view.zone, at))]))
+                    }
+                    None => (reader.get("newest-none")),
                 }
             }
             div.actions {
-                @match (shares, devices) {
+                @match (view.shares(), devices) {
                     (true, _) if view.is_completed() => {},
-                    (false, _) => p { "To connect one, agree to share something first." },
+                    (false, _) => p { (reader.get("share-first")) },
                     (true, ConnectedDevices::Connected(_)) => {
-                        a.button.quiet href="/clients/ow/connect" { "Connect again" }
+                        a.button.quiet href="/clients/ow/connect" { (reader.get("connect-again")) }
                     }
-                    (true, _) => a.button href="/clients/ow/connect" { "Connect a device" },
+                    (true, _) => a.button href="/clients/ow/connect" { (reader.get("connect-a-device")) },
                 }
                 @if !matches!(devices, ConnectedDevices::None) {
                     (form("/clients/ow/disconnect", patient.token(), &html! {
-                        button.quiet type="submit" { "Disconnect" }
+                        button.quiet type="submit" { (reader.get("disconnect")) }
                     }))
                 }
             }

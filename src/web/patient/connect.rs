@@ -1,19 +1,24 @@
 //! Choosing a device, and the way to its maker's own page.
 
 use http::StatusCode;
-use maud::html;
+use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::device_offers;
 use crate::app::{offer_cache::Offer, state::App};
+use crate::common::time::time_zone_or_utc;
+use crate::i18n::phrase::Phrase;
+use crate::model::patient::PatientRef;
 use crate::model::{consent_standing::ConsentStanding, patient::PatientId, study::Study};
 use crate::ow::connector::CallError;
-use crate::store::people::consent;
+use crate::store::people::invitation::{self, InvitationState};
+use crate::store::people::{consent, patient as patients};
 use crate::web::layout::{PageFrame, form, render_page};
 use crate::web::patient::consent_questions::{ConsentQuestion, find_questions};
 use crate::web::patient::signed_in::page_response;
-use crate::web::patient_access::{PATIENT, SignedInPatient};
+use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient};
+use crate::web::reader::Reader;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, html as html_answer, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -31,26 +36,29 @@ async fn show(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerResul
     if !connect_device::find_standing(app, patient.id()).await?.is_active() {
         return Ok(see_other("/clients/ow/manage"));
     }
+    let reader = patient.reader();
     let sharing = Sharing::load(app, patient).await?;
     let offers = match sharing.offers(app).await {
         Ok(offers) => offers,
-        Err(error) => return Ok(unavailable_page(app, &error, "/clients/ow/connect")),
+        Err(error) => return Ok(unavailable_page(app, reader, &error, "/clients/ow/connect")),
     };
     match offers.as_slice() {
         [] => {
+            let title = reader.get("no-device-offered");
             let body = html! {
-                h1 { "No device can be connected at the moment" }
-                p { "Your answer is saved. The study has not set up its devices yet; please tell the person \
-                     who sent you the link." }
-                p { a href="/clients/ow/manage" { "Your choices" } }
+                h1 { (title) }
+                p { (reader.get("no-device-offered-text")) }
+                p { a href=(CHOICES) { (reader.get("choices-title")) } }
             };
-            let response = page_response(app, "No device can be connected", &body);
+            let response = page_response(app, reader, &title, &body);
             Ok(with_status(StatusCode::SERVICE_UNAVAILABLE, response))
         }
         [only] => Ok(see_other(&format!("/clients/ow/leave?provider={}", only.provider.provider))),
         several => {
             let body = html! {
-                h1 { "Which device do you wear?" }
+                p.fine { (reader.get("step-2")) }
+                h1 { (reader.get("which-device")) }
+                p { (reader.get("provider-signs-in")) }
                 (form("/clients/ow/connect", patient.token(), &html! {
                     ul.devices { @for Offer { provider, .. } in several {
                         li {
@@ -58,11 +66,37 @@ async fn show(app: &App, _: &Request, patient: &SignedInPatient) -> HandlerResul
                         }
                     } }
                 }))
-                p { a href="/clients/ow/manage" { "Later: to your choices" } }
+                details {
+                    summary { (reader.get("device-missing")) }
+                    p { (reader.get("device-missing-text")) }
+                }
+                (load_link_life(app, patient).await?)
+                p { a href=(CHOICES) { (reader.get("later")) } }
             };
-            Ok(page_response(app, "Choose your device", &body))
+            Ok(page_response(app, reader, &reader.get("which-device-title"), &body))
         }
     }
+}
+
+/// Tells how long the link of the patient opens again.
+async fn load_link_life(app: &App, patient: &SignedInPatient) -> Result<Markup, Refusal> {
+    let (id, now, reader) = (patient.id(), app.clock.now(), patient.reader());
+    let read = move |db: &_| {
+        let who = patients::find(db, PatientRef::Own(id))?;
+        let open =
+            invitation::list(db, id, 1)?.pop().filter(|one| one.state(now) == InvitationState::Reopenable);
+        Ok((who, open))
+    };
+    let (who, open) = app.store.read(read).await?;
+    let text = match open {
+        _ if who.jhe_id.is_some() => Some(reader.get("jhe-link-life")),
+        Some(open) => {
+            let until = reader.texts.date(&time_zone_or_utc(&who.time_zone), open.expires);
+            Some(reader.get_with("link-life", &[("date", &until)]))
+        }
+        None => None,
+    };
+    Ok(html! { @if let Some(text) = text { p.fine { (text) } } })
 }
 
 /// The studies with which the patient shares data.
@@ -74,9 +108,10 @@ struct Sharing {
 
 impl Sharing {
     async fn load(app: &App, patient: &SignedInPatient) -> Result<Self, Refusal> {
-        let id = patient.id();
+        let (id, language) = (patient.id(), patient.reader().texts.language());
         let read = move |db: &_| {
-            let agreed = find_questions(db, id, None, &[])?.into_iter().filter(ConsentQuestion::has_consent);
+            let agreed =
+                find_questions(db, id, None, &[], language)?.into_iter().filter(ConsentQuestion::has_consent);
             let mut active = consent::list(db, id)?;
             active.retain(|entry| entry.grant.withdrawn.is_none());
             let has_consent_without_study = active.iter().any(|entry| entry.study.is_none());
@@ -100,7 +135,8 @@ async fn submit(_: &App, request: &Request, _: &SignedInPatient) -> HandlerResul
     if connect_device::is_provider_name(provider) {
         Ok(see_other(&format!("/clients/ow/leave?provider={provider}")))
     } else {
-        Err(Refusal::bad("Please choose one of the devices.").link("/clients/ow/connect", "Choose a device"))
+        let refusal = Refusal::bad(Phrase::key("choose-one"));
+        Err(refusal.link("/clients/ow/connect", Phrase::key("which-device-title")))
     }
 }
 
@@ -111,34 +147,35 @@ async fn leave(app: &App, request: &Request, patient: &SignedInPatient) -> Handl
     if !connect_device::is_provider_name(provider) {
         return Err(Refusal::not_found());
     }
-    let here = format!("/clients/ow/leave?provider={provider}");
+    let (here, reader) = (format!("/clients/ow/leave?provider={provider}"), patient.reader());
     if let Err(error) = connect_device::require_consent(app, patient.id()).await {
-        return Ok(unavailable_page(app, &error, &here));
+        return Ok(unavailable_page(app, reader, &error, &here));
     }
     match Sharing::load(app, patient).await?.offers(app).await {
         Ok(offers) if offers.iter().all(|offer| offer.provider.provider != provider) => {
             return Ok(see_other("/clients/ow/connect"));
         }
         Ok(_) => {}
-        Err(error) => return Ok(unavailable_page(app, &error, &here)),
+        Err(error) => return Ok(unavailable_page(app, reader, &error, &here)),
     }
     let name = display_name(app, patient.id(), provider).await;
     let started = match start(app, patient, provider).await {
         Ok(started) => started,
-        Err(error) => return Ok(unavailable_page(app, &error, &here)),
+        Err(error) => return Ok(unavailable_page(app, reader, &error, &here)),
     };
     let Some(target) = started.page() else {
         let error = CallError::Unreachable("OW names a page that no browser opens".to_owned());
-        return Ok(unavailable_page(app, &error.into(), &here));
+        return Ok(unavailable_page(app, reader, &error.into(), &here));
     };
+    let named = [("device", &*name)];
+    let title = reader.get_with("on-to", &named);
     let body = html! {
-        h1 { "On to " (name) }
-        p { "You are being taken to " (name) "’s own page. Sign in there as you do in its app, and agree. It \
-                                              then brings you back here." }
-        p { a.button href=(target) { "Go to " (name) } }
+        h1 { (title) }
+        p { (reader.get_with("on-to-text", &named)) }
+        p { a.button href=(target) { (reader.get_with("go-to", &named)) } }
     };
-    let shell = PageFrame::Plain { simulated: app.simulated, leads_to: Some(target) };
-    Ok(html_answer(render_page(&format!("On to {name}"), &shell, &body)))
+    let shell = PageFrame::Plain { reader, simulated: app.simulated, leads_to: Some(target) };
+    Ok(html_answer(render_page(&title, &shell, &body)))
 }
 
 async fn start(
@@ -165,42 +202,32 @@ pub(crate) async fn display_name(app: &App, patient: PatientId, provider: &str) 
 /// Tells a patient without an active consent why nothing is connected.
 pub(crate) fn nothing_shared(standing: ConsentStanding) -> &'static str {
     match standing {
-        ConsentStanding::Withdrawn => {
-            "You have stopped sharing, so nothing is fetched and no device can be connected."
-        }
-        ConsentStanding::Suspended => {
-            "Your earlier answer has to be confirmed, so nothing is fetched and no device can be connected."
-        }
-        ConsentStanding::Completed => {
-            "Your part has ended, so nothing is fetched and no device can be connected."
-        }
-        ConsentStanding::NeverGiven | ConsentStanding::Active => {
-            "You have not agreed to share anything yet, so no device can be connected."
-        }
+        ConsentStanding::Withdrawn => "nothing-shared-withdrawn",
+        ConsentStanding::Suspended => "nothing-shared-suspended",
+        ConsentStanding::Completed => "nothing-shared-completed",
+        ConsentStanding::NeverGiven | ConsentStanding::Active => "nothing-shared-yet",
     }
 }
 
 /// Says that the answer is saved and the device can be connected later, or that a consent comes first.
-pub(crate) fn unavailable_page(app: &App, error: &ConnectError, again: &str) -> Response {
+fn unavailable_page(app: &App, reader: &Reader, error: &ConnectError, again: &str) -> Response {
     if let ConnectError::NoConsent(standing) = error {
-        let next =
-            if *standing == ConsentStanding::Completed { "" } else { " First agree to share something." };
-        let text = format!("{}{next}", nothing_shared(*standing));
-        return Refusal::forbidden(text).link("/clients/ow/manage", "Your choices").into();
+        let refusal = Refusal::forbidden(Phrase::key(nothing_shared(*standing)));
+        return refusal.link_to_choices().into_page(reader);
     }
     tracing::warn!("a patient could not be sent to a provider: {error}");
     let status = match error {
         ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
+    let title = reader.get("error-not-now");
     let body = html! {
-        h1 { "This does not work at the moment" }
-        p { "Your answer is saved; you need not give it again. The service that connects your device does \
-             not answer. Please try again in a few minutes, or later in this browser." }
+        h1 { (title) }
+        p { (reader.get("connect-unavailable")) }
         div.actions {
-            a.button href=(again) { "Try again" }
-            a href="/clients/ow/manage" { "Your choices" }
+            a.button href=(again) { (reader.get("try-again")) }
+            a href=(CHOICES) { (reader.get("choices-title")) }
         }
     };
-    with_status(status, page_response(app, "Not possible at the moment", &body))
+    with_status(status, page_response(app, reader, &title, &body))
 }

@@ -1,17 +1,19 @@
 //! The page after the provider's: whether the device is connected, as OW itself says.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::state::App;
-use crate::model::{consent_standing::ConsentStanding, patient::PatientId};
+use crate::model::consent_standing::ConsentStanding;
 use crate::web::patient::connect::{display_name, nothing_shared};
 use crate::web::patient::consent_questions::load_questions;
 use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
-use crate::web::patient_access::{Anyone, RATE_LIMITED, find_patient};
+use crate::web::patient_access::{Anyone, CHOICES, RATE_LIMITED, SignedInPatient, find_patient};
 use crate::web::route::{Route, get};
-use crate::web::{layout::length, request::Request, response::HandlerResult};
+use crate::web::{reader::Reader, request::Request, response::HandlerResult};
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/clients/ow/complete", RATE_LIMITED, show)]
@@ -19,74 +21,56 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// Says that a device is connected only if OW's own list has it.
 async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
-    let Some(patient) = find_patient(app, request).await? else { return Ok(other_browser_page(app)) };
+    let Some(patient) = find_patient(app, request).await? else {
+        return Ok(other_browser_page(app, &request.reader));
+    };
+    let reader = patient.reader();
     let standing = connect_device::find_standing(app, patient.id()).await?;
     if !standing.is_active() {
-        return Ok(shares_nothing_page(app, standing));
+        return Ok(shares_nothing_page(app, reader, standing));
     }
-    let provider = ProviderReturn::find(app, request, patient.id()).await;
-    let name = &provider.name;
-    let content = match request.query.get("result") {
-        "refused" => provider.not_connected(
-            "You did not agree",
-            &format!(
-                "At {name} you chose not to share. Nothing was connected. Your consent here is still \
-                      valid."
-            ),
-        ),
-        "stale" => provider.not_connected(
-            "That took too long",
-            &format!(
-                "You took longer than 15 minutes at {name}. Nothing was connected; please start once \
-                      more."
-            ),
-        ),
-        "failed" => provider.not_connected(
-            "That did not work",
-            &format!(
-                "{name} or the service that connects it reported an error. Nothing was connected. Please try \
-                 again. If it fails again, tell the person who sent you the link."
-            ),
-        ),
+    let provider = ProviderReturn::find(app, request, &patient).await;
+    let (title, body) = match request.query.get("result") {
+        "refused" => provider.not_connected("device-refused", "device-refused-text"),
+        "stale" => provider.not_connected("device-stale", "device-stale-text"),
+        "failed" => provider.not_connected("device-failed", "device-failed-text"),
         _ => match connect_device::refresh_active(app, patient.id()).await {
             Ok(active) if active.iter().any(|one| provider.includes(&one.provider)) => {
                 let interval = app.store.settings().await?.poll_interval();
                 let questions = load_questions(app, &patient, &SelectedDevices::default()).await?;
                 let has_open_scopes = questions.iter().any(|one| !one.open_scopes().is_empty());
-                connected(name, &length(interval), has_open_scopes)
+                connected(reader, &provider.name, interval, has_open_scopes)
             }
-            Ok(_) | Err(ConnectError::NoUser) => provider.not_connected(
-                "Not connected yet",
-                &format!(
-                    "{name} has not confirmed the connection. If you have just agreed there, check again in \
-                     a moment; if you left before the end, start once more."
-                ),
-            ),
+            Ok(_) | Err(ConnectError::NoUser) => {
+                provider.not_connected("device-unconfirmed", "device-unconfirmed-text")
+            }
             Err(error) => {
                 tracing::warn!("OW did not say whether a device is connected: {error}");
                 provider.unknown()
             }
         },
     };
-    Ok(page_response(app, content.0, &content.1))
+    Ok(page_response(app, reader, &title, &body))
 }
 
 /// The provider from which the patient comes back.
 struct ProviderReturn {
+    reader: Reader,
     /// None if the address names none.
     provider: Option<String>,
     name: String,
 }
 
 impl ProviderReturn {
-    async fn find(app: &App, request: &Request, patient: PatientId) -> Self {
+    async fn find(app: &App, request: &Request, patient: &SignedInPatient) -> Self {
+        let reader = patient.reader().clone();
         let provider =
             Some(request.query.get("provider")).filter(|name| connect_device::is_provider_name(name));
         let name = match provider {
-            Some(provider) => display_name(app, patient, provider).await,
-            None => "your device".to_owned(),
+            Some(provider) => display_name(app, patient.id(), provider).await,
+            None => reader.get("your-device"),
         };
-        Self { provider: provider.map(str::to_owned), name }
+        Self { reader, provider: provider.map(str::to_owned), name }
     }
 
     fn includes(&self, provider: &str) -> bool {
@@ -101,74 +85,81 @@ impl ProviderReturn {
         }
     }
 
-    fn not_connected(&self, title: &'static str, text: &str) -> TitleAndBody {
+    fn not_connected(&self, title: &str, text: &str) -> TitleAndBody {
         let again = if self.provider.is_some() { self.to("leave") } else { self.to("connect") };
+        let reader = &self.reader;
+        let title = reader.get(title);
         let body = html! {
             h1 { (title) }
-            p { (text) }
+            p { (reader.get_with(text, &[("device", &self.name)])) }
             div.actions {
-                a.button href=(again) { "Try again" }
-                a href=(self.to("complete")) { "Check again" }
-                a href="/clients/ow/manage" { "Your choices" }
+                a.button href=(again) { (reader.get("try-again")) }
+                a href=(self.to("complete")) { (reader.get("check-again")) }
+                a href=(CHOICES) { (reader.get("choices-title")) }
             }
         };
         (title, body)
     }
 
     fn unknown(&self) -> TitleAndBody {
-        let title = "We cannot tell at the moment";
+        let reader = &self.reader;
+        let title = reader.get("device-unknown");
         let body = html! {
             h1 { (title) }
-            p { "Whether " (self.name) " is connected cannot be found out just now: the service that knows \
-                                        it does not answer. Nothing is lost. Check again in a few minutes." }
+            p { (reader.get_with("device-unknown-text", &[("device", &self.name)])) }
             div.actions {
-                a.button href=(self.to("complete")) { "Check again" }
-                a href="/clients/ow/manage" { "Your choices" }
+                a.button href=(self.to("complete")) { (reader.get("check-again")) }
+                a href=(CHOICES) { (reader.get("choices-title")) }
             }
         };
         (title, body)
     }
 }
 
-type TitleAndBody = (&'static str, Markup);
+type TitleAndBody = (String, Markup);
 
 /// `has_open_scopes`: the study asks for more that the device measures.
-fn connected(name: &str, interval: &str, has_open_scopes: bool) -> TitleAndBody {
+fn connected(reader: &Reader, name: &str, interval: Duration, has_open_scopes: bool) -> TitleAndBody {
+    let minutes = interval.as_secs().div_ceil(60).to_string();
+    let title = reader.get("connected");
     let body = html! {
-        h1 { "Successfully Connected" }
-        p.lead { (name) " is connected. You are done." }
-        h2 { "What happens next" }
-        ul {
-            li { "Keep wearing and syncing your device as you always do." }
-            li { "We look for new measurements every " (interval) ". The first ones can take an hour." }
-            @if has_open_scopes {
-                li { "Your study also asks for something that you have not agreed to. You can read it on the \
-                      page “Your choices”; you need not agree." }
+        p.fine { (reader.get("step-3")) }
+        h1 { (title) }
+        p.lead { (reader.get_with("connected-text", &[("device", name)])) }
+        section.card {
+            h2 { (reader.get("next")) }
+            ol {
+                li { (reader.get("next-wear")) }
+                li { (reader.get_with("next-first", &[("minutes", &minutes)])) }
+                @if has_open_scopes { li { (reader.get("next-more")) } }
+                li { (reader.get("next-choices")) }
             }
-            li { "You can look at your data, change your mind, or disconnect at any time on the page “Your \
-                  choices”." }
         }
-        p { a.button href="/clients/ow/manage" { "Your choices" } }
+        div.pair-of-buttons {
+            a.button href=(CHOICES) { (reader.get("see-choices")) }
+            a.button.quiet href="/clients/ow/connect" { (reader.get("connect-another")) }
+        }
     };
-    ("Successfully Connected", body)
+    (title, body)
 }
 
 /// Answers a patient without an active consent; OW is not asked about the device.
-fn shares_nothing_page(app: &App, standing: ConsentStanding) -> Response {
+fn shares_nothing_page(app: &App, reader: &Reader, standing: ConsentStanding) -> Response {
+    let title = reader.get("not-connected");
     let body = html! {
-        h1 { "Nothing was connected" }
-        p { (nothing_shared(standing)) " If you want to connect one, first agree to share something." }
-        p { a.button href="/clients/ow/manage" { "Your choices" } }
+        h1 { (title) }
+        p { (reader.get(nothing_shared(standing))) }
+        p { a.button href=(CHOICES) { (reader.get("choices-title")) } }
     };
-    page_response(app, "Nothing was connected", &body)
+    page_response(app, reader, &title, &body)
 }
 
 /// Answers a patient who began in an app or in another browser.
-fn other_browser_page(app: &App) -> Response {
+fn other_browser_page(app: &App, reader: &Reader) -> Response {
     let body = html! {
-        h1 { "Please go back to where you began" }
-        p { "If you began in an app, go back to it: it shows whether your device is connected. If you began \
-             with a link from your study, open it in the browser you used then." }
+        h1 { (reader.get("go-back")) }
+        p { (reader.get("go-back-text")) }
+        p { (reader.get("go-back-link")) }
     };
-    page_response(app, "Back from your device’s page", &body)
+    page_response(app, reader, &reader.get("go-back"), &body)
 }

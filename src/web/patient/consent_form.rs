@@ -1,17 +1,16 @@
 //! The consent form: the text of each study, with boxes to tick, and the answer to it.
 
 use http::StatusCode;
+use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::state::App;
-use crate::model::catalog::code;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::Token;
 use crate::web::layout::{checkbox, form};
-use crate::web::patient::wording::{LANGUAGE, VERSION};
 use crate::web::patient::{consent_questions::ConsentQuestion, signed_in::page_response};
-use crate::web::{request::FormFields, response::with_status};
+use crate::web::{reader::Reader, request::FormFields, response::with_status};
 
 /// The reason why the form is shown again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +78,7 @@ fn box_value(study: StudyId, scope: &Scope) -> String {
 }
 
 pub(crate) struct ConsentForm<'a> {
+    pub(crate) reader: &'a Reader,
     pub(crate) action: &'a str,
     /// The token of the browser in which it is shown.
     pub(crate) token: &'a Token,
@@ -95,40 +95,41 @@ impl ConsentForm<'_> {
     pub(crate) fn render(&self, app: &App, questions: &[ConsentQuestion]) -> Response {
         let open: Vec<&ConsentQuestion> =
             questions.iter().filter(|question| !question.open_scopes().is_empty()).collect();
-        let response = page_response(app, "Share your data", &self.body(&open));
+        let mut title = self.reader.get("consent-page-title");
+        if self.problem.is_some() {
+            title = self.reader.get_with("error-title", &[("title", &title)]);
+        }
+        let response = page_response(app, self.reader, &title, &self.body(&open));
         if self.problem.is_some() { with_status(StatusCode::BAD_REQUEST, response) } else { response }
     }
 
     fn body(&self, open: &[&ConsentQuestion]) -> Markup {
+        let reader = self.reader;
         html! {
-            h1 { "Would you like to share your data?" }
-            p.lead { "Please read what is asked, tick what you agree to, and go on. It takes about three \
-                      minutes." }
+            p.fine { (reader.get("step-1")) }
+            h1 { (reader.get("consent-heading")) }
+            p.lead { (reader.get("consent-lead")) }
             (self.device)
             @match self.problem {
-                Some(FormProblem::NothingTicked) => div.problem role="alert" tabindex="-1" {
-                    h2 { "Nothing is ticked" }
-                    p {
-                        a href={ "#" (first_box(open)) } { "Tick at least one box" }
-                        ", or choose “I do not agree”."
-                    }
+                Some(FormProblem::NothingTicked) => div.problem role="alert" tabindex="-1" autofocus {
+                    h2 { (reader.get("nothing-ticked")) }
+                    p { a href={ "#" (first_box(open)) } { (reader.get("nothing-ticked-text")) } }
                 },
-                Some(FormProblem::TextChanged) => div.problem role="alert" tabindex="-1" {
-                    h2 { "The text has changed" }
-                    p { "It was changed since you opened the page. Please read it once more; nothing was \
-                         saved." }
+                Some(FormProblem::TextChanged) => div.problem role="alert" tabindex="-1" autofocus {
+                    h2 { (reader.get("text-changed")) }
+                    p { (reader.get("text-changed-text")) }
                 },
                 None => {}
             }
             (form(self.action, self.token, &html! {
                 (self.hidden_fields)
                 @for question in open {
-                    (render_question(question, self.problem == Some(FormProblem::NothingTicked)))
+                    (render_question(reader, question, self.problem == Some(FormProblem::NothingTicked)))
                 }
                 section.card { (self.time_zone) }
-                div.actions {
-                    button type="submit" name="answer" value="agree" { "I agree to the ticked items" }
-                    button.quiet type="submit" name="answer" value="decline" { "I do not agree" }
+                div.pair-of-buttons {
+                    button type="submit" name="answer" value="agree" { (reader.get("agree")) }
+                    button.quiet type="submit" name="answer" value="decline" { (reader.get("decline")) }
                 }
             }))
         }
@@ -142,40 +143,59 @@ fn first_box(open: &[&ConsentQuestion]) -> String {
     first.map(|(study, scope)| box_value(study, &scope)).unwrap_or_default()
 }
 
-fn render_question(question: &ConsentQuestion, missing: bool) -> Markup {
+fn render_question(reader: &Reader, question: &ConsentQuestion, missing: bool) -> Markup {
     let (study, open) = (&question.study, question.open_scopes());
     let error = format!("error-{}", study.id);
-    let unmeasured: Vec<&str> = question.unmeasured.iter().map(|scope| scope.display.as_str()).collect();
-    let undeliverable: Vec<&str> =
-        question.undeliverable.iter().map(|scope| scope.display.as_str()).collect();
     html! {
         section.card {
-            h2 { (study.terms.name) }
-            dl.terms {
-                @for (heading, text) in question.wording().parts() { dt { (heading) } dd { (text) } }
-            }
+            (render_wording(reader, question))
             input type="hidden" name="wording" value=(question.wording_id());
             fieldset aria-describedby=[missing.then_some(&error)] {
-                legend { "I agree to share with “" (study.terms.name) "”:" }
-                @if missing { p.error id=(error) { "Tick what you agree to." } }
+                legend { (reader.get("consent-legend")) }
+                @if missing { p.error id=(error) { (reader.get("consent-tick")) } }
                 @for scope in &open {
                     @let value = box_value(study.id, scope);
                     (checkbox(&value, "scope", &value, false, &html! {
-                        (scope.display) " "
-                        span.covers { (code::patient_description(&scope.code).unwrap_or_default()) }
+                        b { (reader.texts.data_type(&scope.code, &scope.display)) } " "
+                        span.covers { (reader.texts.data_type_covers(&scope.code).unwrap_or_default()) }
                     }))
                 }
             }
-            @if !unmeasured.is_empty() {
-                p.fine { "We do not ask for what " (question.device_names()) " does not measure: "
-                         (unmeasured.join(", ")) "." }
+            @if !question.unmeasured.is_empty() {
+                @let device = question.device_names(reader.texts);
+                p.fine { (reader.get_with("consent-unmeasured", &[
+                    ("device", &device), ("types", &name_types(reader, &question.unmeasured)),
+                ])) }
             }
-            @if !undeliverable.is_empty() {
-                p.fine { "The study also asks for what no device here delivers: \
-                          " (undeliverable.join(", ")) ". You are not \
-                          asked about that here." }
+            @if !question.undeliverable.is_empty() {
+                p.fine { (reader.get_with("consent-undeliverable", &[
+                    ("types", &name_types(reader, &question.undeliverable)),
+                ])) }
             }
-            p.fine { "Text " (VERSION) " (" (LANGUAGE) ")" }
         }
     }
+}
+
+/// Renders the text of a study, and says so if it is not in the patient's language.
+pub(crate) fn render_wording(reader: &Reader, question: &ConsentQuestion) -> Markup {
+    let (text, wording) = (&question.text, question.wording());
+    let other = (text.language != reader.texts.language()).then(|| wording.language());
+    let name = reader.get(&format!("language-{}", text.language));
+    let date = reader.texts.date(&TimeZone::UTC, text.written);
+    let version = text.version.to_string();
+    html! {
+        h2 lang=[other] { (text.title) }
+        @if other.is_some() { p.warning { (reader.get_with("other-language", &[("language", &name)])) } }
+        dl.terms lang=[other] {
+            @for (heading, text) in wording.parts() { dt { (heading) } dd { (text) } }
+        }
+        p.fine { (reader.get_with("text-version", &[("version", &version), ("language", &name), ("date", &date)])) }
+    }
+}
+
+/// Returns the names of data types, separated by commas.
+pub(crate) fn name_types(reader: &Reader, scopes: &[Scope]) -> String {
+    let names: Vec<String> =
+        scopes.iter().map(|scope| reader.texts.data_type(&scope.code, &scope.display)).collect();
+    names.join(", ")
 }

@@ -1,27 +1,31 @@
 //! The scopes that studies ask a patient for, the consents to them, and how an answer is saved.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use crate::app::state::App;
-use crate::common::time::{Timestamp, format_duration};
-use crate::config::settings::Settings;
+use crate::common::time::Timestamp;
+use crate::i18n::{language::Language, texts::Texts};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::study::{Scope, Study, StudyId};
 use crate::model::{account::Actor, catalog::source, patient::PatientId};
 use crate::secrets::token::TokenHash;
 use crate::store::people::consent::{self, ConsentEntry, GrantBasis};
+use crate::store::people::study_text::{self, StudyText};
 use crate::store::people::{device_connection, study};
 use crate::store::{engine::setting, error::StoreError, privacy::audit, samples::code::DataSourceCodes};
 use crate::web::patient::selected_devices::SelectedDevices;
-use crate::web::patient::wording::{LANGUAGE, VERSION, Wording};
+use crate::web::patient::wording::Wording;
 use crate::web::{patient_access::SignedInPatient, response::Refusal};
 
 /// One study's scopes, with the patient's consents.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsentQuestion {
     pub(crate) study: Study,
+    /// The study's text in the patient's language, or in its own.
+    pub(crate) text: StudyText,
     /// Scopes that the patient's devices deliver or that have a consent.
     pub(crate) scopes: Vec<(Scope, Option<ActiveConsent>)>,
     /// Scopes that another device of the study measures, but none of the patient's.
@@ -32,16 +36,16 @@ pub(crate) struct ConsentQuestion {
     devices: Vec<String>,
     /// Codes that the devices deliver; all of the study if the devices are unknown.
     measured: BTreeSet<String>,
-    /// Range of the first read: "last 30 days".
-    first_read_range: String,
+    /// The time before the consent that the first read covers.
+    first_read: Duration,
 }
 
 /// A consent that is not withdrawn.
 #[derive(Debug, Clone)]
 pub(crate) struct ActiveConsent {
     pub(crate) since: Timestamp,
-    /// The text that the patient agreed to.
-    pub(crate) text: Option<String>,
+    /// Language and words of the text that the patient agreed to.
+    pub(crate) text: Option<(String, String)>,
 }
 
 impl ConsentQuestion {
@@ -63,11 +67,11 @@ impl ConsentQuestion {
         self.measured.contains(&scope.code)
     }
 
-    /// Returns "your Oura or your Garmin".
-    pub(crate) fn device_names(&self) -> String {
+    /// Returns "Oura and Garmin".
+    pub(crate) fn device_names(&self, texts: Texts) -> String {
         let names: Vec<String> =
-            self.devices.iter().map(|device| format!("your {}", source::data_source_name(device))).collect();
-        names.join(" or ")
+            self.devices.iter().map(|device| source::data_source_name(device).to_owned()).collect();
+        texts.list(&names)
     }
 
     /// Returns whether the question depends on the device: it is unknown and makes a difference, or the known
@@ -95,7 +99,7 @@ impl ConsentQuestion {
 
     /// Returns the text about the open scopes.
     pub(crate) fn wording(&self) -> Wording {
-        Wording::new(&self.study, &self.open_scopes(), &self.first_read_range)
+        Wording::new(&self.text, &self.open_scopes(), self.first_read)
     }
 
     /// Identifies the text that a form shows, so that a change of it is noticed.
@@ -114,8 +118,9 @@ pub(crate) fn find_questions(
     patient: PatientId,
     only: Option<StudyId>,
     selected: &[String],
+    language: Language,
 ) -> Result<Vec<ConsentQuestion>, StoreError> {
-    let first_read_range = format_first_read_range(&setting::read_all(db)?);
+    let first_read = setting::read_all(db)?.first_connect_window();
     let mut active = consent::list(db, patient)?;
     active.retain(|entry| entry.grant.withdrawn.is_none());
     let source_codes = DataSourceCodes::load(db)?;
@@ -149,13 +154,14 @@ pub(crate) fn find_questions(
             }
         }
         all.push(ConsentQuestion {
+            text: study_text::find(db, study.id, language)?,
             study,
             scopes,
             unmeasured,
             undeliverable,
             devices,
             measured,
-            first_read_range: first_read_range.clone(),
+            first_read,
         });
     }
     Ok(all)
@@ -175,20 +181,10 @@ fn is_deliverable(study: &Study, scope: &Scope, source_codes: &DataSourceCodes) 
 
 fn load_active(db: &Connection, entry: &ConsentEntry) -> Result<ActiveConsent, StoreError> {
     let text = match &entry.text {
-        Some((_, _, hash)) => consent::find_text(db, *hash)?,
+        Some((_, language, hash)) => consent::find_text(db, *hash)?.map(|text| (language.clone(), text)),
         None => None,
     };
     Ok(ActiveConsent { since: entry.grant.granted, text })
-}
-
-fn format_first_read_range(settings: &Settings) -> String {
-    let window = settings.first_connect_window();
-    let days = window.as_secs() / 86_400;
-    match (window.as_secs().is_multiple_of(86_400), days) {
-        (true, 1) => "last day".to_owned(),
-        (true, days) => format!("last {days} days"),
-        (false, _) => format!("last {}", format_duration(window)),
-    }
 }
 
 pub(crate) async fn load_questions(
@@ -197,7 +193,8 @@ pub(crate) async fn load_questions(
     selected: &SelectedDevices,
 ) -> Result<Vec<ConsentQuestion>, Refusal> {
     let (id, selected) = (patient.id(), selected.providers.clone());
-    Ok(app.store.read(move |db| find_questions(db, id, None, &selected)).await?)
+    let language = patient.reader().texts.language();
+    Ok(app.store.read(move |db| find_questions(db, id, None, &selected, language)).await?)
 }
 
 /// Records consents to scopes of a study, with the text that the patient has read.
@@ -242,6 +239,7 @@ pub(crate) fn record_intent(
 
 fn save_wording(db: &Connection, question: &ConsentQuestion) -> Result<TokenHash, StoreError> {
     let wording = question.wording();
-    consent::insert_text(db, wording.hash(), VERSION, LANGUAGE, &wording.text())?;
-    Ok(wording.hash())
+    let hash = wording.hash();
+    consent::insert_text(db, hash, wording.version(), wording.language(), &wording.text())?;
+    Ok(hash)
 }

@@ -19,7 +19,7 @@ use crate::web::chart::charted_series::ChartedSeries;
 use crate::web::chart::charts::Charts;
 use crate::web::chart::overview::MeasurementOverview;
 use crate::web::chart::period::{Period, Window, parse_window};
-use crate::web::patient_access::{PATIENT, SignedInPatient};
+use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient};
 use crate::web::route::{Route, get};
 use crate::web::{
     patient::signed_in::page_response,
@@ -58,20 +58,23 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     };
     let (zone, overview, charts) = app.store.read(read).await?;
     record_read(app, patient, "data.view").await?;
+    let reader = patient.reader();
     let body = html! {
-        h1 { "Your data" }
-        (overview.render("#", &zone))
-        (charts.render("/clients/ow/data", None))
-        h2 { "Download your data" }
-        p { "Everything that is stored about you here:" }
-        ul {
-            li { a href="/clients/ow/data.csv" download { "As a table (CSV)" } ", for a spreadsheet" }
-            li { a href="/clients/ow/data.ndjson" download { "For other programs: Open mHealth data points (JSON)" }
-                 ", for other programs" }
+        h1 { (reader.get("data-title")) }
+        // The charts are staff's too, and in English.
+        div lang="en" {
+            (overview.render("#", &zone))
+            (charts.render("/clients/ow/data", None))
         }
-        p { a.button href="/clients/ow/manage" { "Your choices" } }
+        h2 { (reader.get("download")) }
+        p { (reader.get("download-text")) }
+        ul {
+            li { a href="/clients/ow/data.csv" download { (reader.get("download-csv")) } }
+            li { a href="/clients/ow/data.ndjson" download { (reader.get("download-json")) } }
+        }
+        p { a.button href=(CHOICES) { (reader.get("choices-title")) } }
     };
-    Ok(page_response(app, "Your data", &body))
+    Ok(page_response(app, reader, &reader.get("data-title"), &body))
 }
 
 async fn record_read(app: &App, patient: &SignedInPatient, action: &'static str) -> Result<(), Refusal> {

@@ -6,11 +6,12 @@ use tokio::time::timeout;
 use warp::reply::Response;
 
 use crate::app::{device_offers, offer_cache::Offer, patient_tokens::JHE_TIMEOUT, state::App};
+use crate::i18n::language::Language;
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::store::samples::code::DataSourceCodes;
 use crate::web::patient::consent_questions::{ConsentQuestion, find_questions};
 use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response};
-use crate::web::response::Refusal;
+use crate::web::{reader::Reader, response::Refusal};
 
 /// The next question to a patient.
 pub(crate) enum NextQuestion {
@@ -27,9 +28,12 @@ pub(crate) async fn find_next_question(
     patient: PatientId,
     only: Option<StudyId>,
     selected: SelectedDevices,
+    language: Language,
 ) -> Result<NextQuestion, Refusal> {
     let providers = selected.providers.clone();
-    let read = move |db: &_| Ok((find_questions(db, patient, only, &providers)?, DataSourceCodes::load(db)?));
+    let read = move |db: &_| {
+        Ok((find_questions(db, patient, only, &providers, language)?, DataSourceCodes::load(db)?))
+    };
     let (found, deliveries) = app.store.read(read).await?;
     let undecided: Vec<&ConsentQuestion> =
         found.iter().filter(|one| one.depends_on_device(&deliveries)).collect();
@@ -58,21 +62,21 @@ pub(crate) async fn find_next_question(
     }
     let providers: Vec<String> = offers.into_iter().map(|offer| offer.provider.provider).collect();
     let offered = providers.clone();
-    let found = app.store.read(move |db| find_questions(db, patient, only, &offered)).await?;
+    let found = app.store.read(move |db| find_questions(db, patient, only, &offered, language)).await?;
     Ok(NextQuestion::Consent(found, SelectedDevices { providers, is_chosen: false }))
 }
 
 /// Renders the choice of a device; `href` ends with the name of the parameter for it.
-pub(crate) fn render_device_choice(app: &App, offers: &[Offer], href: &str) -> Response {
+pub(crate) fn render_device_choice(app: &App, reader: &Reader, offers: &[Offer], href: &str) -> Response {
     let body = html! {
-        h1 { "Which device do you wear?" }
-        p { "You are then asked only for what it measures. If you wear several, choose one: you can add \
-             another one later." }
+        p.fine { (reader.get("step-1")) }
+        h1 { (reader.get("which-device")) }
+        p { (reader.get("which-device-text")) }
         ul.devices {
             @for offer in offers {
                 li { a.button href={ (href) (offer.provider.provider) } { (offer.provider.name) } }
             }
         }
     };
-    page_response(app, "Choose your device", &body)
+    page_response(app, reader, &reader.get("which-device-title"), &body)
 }

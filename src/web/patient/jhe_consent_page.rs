@@ -10,13 +10,14 @@ use crate::web::patient::consent_questions::{ConsentQuestion, load_questions, re
 use crate::web::patient::device::{NextQuestion, find_next_question, render_device_choice};
 use crate::web::patient::jhe_consents::{ConsentAnswer, JhePatientConsents};
 use crate::web::patient::{selected_devices::SelectedDevices, signed_in::page_response, time_zone};
-use crate::web::patient_access::{PATIENT, SignedInPatient};
+use crate::web::patient_access::{CHOICES, GRANTING_PATIENT, GrantingPatient, PATIENT, SignedInPatient};
+use crate::web::reader::Reader;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, get, post};
 
 pub(crate) fn routes() -> Vec<Route> {
-    vec![get("/clients/ow/ask", PATIENT, show), post("/clients/ow/answer", PATIENT, answer)]
+    vec![get("/clients/ow/ask", PATIENT, show), post("/clients/ow/answer", GRANTING_PATIENT, answer)]
 }
 
 async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
@@ -33,27 +34,34 @@ async fn render(
     sent_zone: &str,
     problem: Option<FormProblem>,
 ) -> HandlerResult {
-    let (questions, selected) = match find_next_question(app, patient.id(), None, selected).await? {
+    let reader = &patient.reader().at("/clients/ow/ask");
+    // A session of a link that was used before is asked for nothing.
+    if !patient.may_grant() {
+        return Ok(see_other("/clients/ow/connect"));
+    }
+    let language = reader.texts.language();
+    let (questions, selected) = match find_next_question(app, patient.id(), None, selected, language).await? {
         NextQuestion::Consent(questions, selected) => (questions, selected),
         NextQuestion::Device(offers) => {
-            return Ok(render_device_choice(app, &offers, "/clients/ow/ask?device="));
+            return Ok(render_device_choice(app, reader, &offers, "/clients/ow/ask?device="));
         }
     };
     if questions.iter().all(|question| question.open_scopes().is_empty()) {
         return Ok(see_other("/clients/ow/manage"));
     }
     let (action, token, hidden_fields) = ("/clients/ow/answer", patient.token(), selected.hidden_fields());
-    let device = selected.describe("/clients/ow/ask");
-    let time_zone = time_zone::load_question(app, patient.id(), sent_zone).await?;
-    Ok(ConsentForm { action, token, hidden_fields, device, time_zone, problem }.render(app, &questions))
+    let device = selected.describe(reader, "/clients/ow/ask");
+    let time_zone = time_zone::load_question(app, reader, patient.id(), sent_zone).await?;
+    Ok(ConsentForm { reader, action, token, hidden_fields, device, time_zone, problem }
+        .render(app, &questions))
 }
 
-async fn answer(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
+async fn answer(app: &App, request: &Request, patient: &GrantingPatient) -> HandlerResult {
     let Some(at_jhe) = JhePatientConsents::find(app, patient).await? else {
         return Err(Refusal::not_found());
     };
     if request.form().get("answer") == "decline" {
-        return Ok(declined(app));
+        return Ok(declined(app, patient.reader()));
     }
     at_jhe.refresh(app).await?;
     let selected = SelectedDevices::from_form(request.form());
@@ -89,13 +97,15 @@ fn collect_answers(agreed: &[(&ConsentQuestion, Vec<Scope>)], ticks: &TickedBoxe
     shown.flat_map(of_study).collect()
 }
 
-fn declined(app: &App) -> Response {
+fn declined(app: &App, reader: &Reader) -> Response {
     let body = html! {
-        h1 { "You agreed to nothing new" }
-        p { "Nothing was saved. What you shared before stays shared until you stop it." }
-        p { "If you change your mind, this browser knows you for 30 days: "
-            a href="/clients/ow/ask" { "read what is asked" } ", or look at "
-            a href="/clients/ow/manage" { "your choices" } "." }
+        h1 { (reader.get("declined")) }
+        p { (reader.get("declined-text")) }
+        p { (reader.get("declined-browser")) }
+        div.actions {
+            a.button href="/clients/ow/ask" { (reader.get("declined-read")) }
+            a href=(CHOICES) { (reader.get("choices-title")) }
+        }
     };
-    page_response(app, "You have not agreed", &body)
+    page_response(app, reader, &reader.get("declined-title"), &body)
 }

@@ -7,11 +7,11 @@ use secrecy::SecretString;
 
 use crate::app::patient_tokens::{self, PatientCallError};
 use crate::app::state::App;
+use crate::i18n::phrase::Phrase;
 use crate::jhe::client::{Caller, Jhe};
 use crate::jhe::{consents::ScopeAnswer, error::JheError};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::{consent_reconciliation::JheConsentSnapshot, study::StudyId};
-use crate::store::error::StoreError;
 use crate::store::people::{jhe_consent, patient};
 use crate::web::{patient_access::SignedInPatient, response::Refusal};
 
@@ -97,15 +97,14 @@ impl JhePatientConsents {
         let name = move |db: &_| {
             let mut answers = Vec::new();
             for (study, code, consented) in chosen {
-                let scope = jhe_consent::find_scope_at_jhe(db, study, &code)?;
-                let jhe_consent::ScopeAtJhe { study, system } = scope.ok_or_else(|| {
-                    StoreError::Refused("This is not asked for by a study of yours any more.".to_owned())
-                })?;
+                let Some(scope) = jhe_consent::find_scope_at_jhe(db, study, &code)? else { return Ok(None) };
+                let jhe_consent::ScopeAtJhe { study, system } = scope;
                 answers.push(ScopeAnswer { study, system, code, consented });
             }
-            Ok(answers)
+            Ok(Some(answers))
         };
-        Ok(app.store.read(name).await?)
+        let answers = app.store.read(name).await?;
+        answers.ok_or_else(|| Refusal::bad(Phrase::key("not-asked")).link_to_choices())
     }
 
     async fn apply(&self, app: &App, snapshot: JheConsentSnapshot) -> Result<(), Refusal> {
@@ -116,13 +115,10 @@ impl JhePatientConsents {
 
 fn refused(error: PatientCallError) -> Refusal {
     match error {
-        PatientCallError::NoToken => Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "Please open a link of your study again",
-            "To agree to something new, open the link from your study once more; if it is too old, ask the \
-             person who sent it for a new one. Nothing was changed. To stop sharing takes no link.",
-        )
-        .link("/clients/ow/manage", "Your choices"),
+        PatientCallError::NoToken => {
+            Refusal::of_key(StatusCode::UNAUTHORIZED, "open-link-again", "open-link-again-text")
+                .link_to_choices()
+        }
         PatientCallError::Jhe(error) => jhe_unavailable(&error),
         PatientCallError::Storage(failure) => failure.into(),
     }
@@ -130,13 +126,7 @@ fn refused(error: PatientCallError) -> Refusal {
 
 /// The patient's token has expired, and the daemon's account may only read at JHE.
 fn patient_token_needed() -> Refusal {
-    Refusal::new(
-        StatusCode::FORBIDDEN,
-        "We need your link for this",
-        "We could not stop it for you in this browser. Open the link from your study once more and stop it \
-         there, or tell the person in your study that you want to stop. Nothing was changed yet.",
-    )
-    .link("/clients/ow/manage", "Your choices")
+    Refusal::of_key(StatusCode::FORBIDDEN, "link-needed", "link-needed-text").link_to_choices()
 }
 
 pub(crate) fn jhe_unavailable(error: &JheError) -> Refusal {
@@ -145,11 +135,6 @@ pub(crate) fn jhe_unavailable(error: &JheError) -> Refusal {
 }
 
 fn unavailable() -> Refusal {
-    Refusal::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "This does not work at the moment",
-        "The service that keeps your choices does not answer as it should. What you chose may not be saved. \
-         Please try again in a few minutes. If it fails again, tell the person in your study.",
-    )
-    .link("/clients/ow/manage", "Your choices")
+    Refusal::of_key(StatusCode::SERVICE_UNAVAILABLE, "error-not-now", "choices-unavailable-text")
+        .link_to_choices()
 }

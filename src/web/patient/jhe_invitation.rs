@@ -6,18 +6,20 @@ use maud::html;
 
 use crate::app::{invite as invitations, patient_tokens, state::App};
 use crate::common::time::Timestamp;
+use crate::i18n::language::Language;
 use crate::jhe::client::Caller;
 use crate::jhe::invitation::{InvitationCode, RedeemError};
 use crate::model::patient::PatientId;
 use crate::model::{account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
 use crate::secrets::token::{Token, TokenHash};
+use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::patient::{self, NewPatient};
 use crate::store::people::session::{self, Holder};
-use crate::store::people::{invitation, jhe_consent};
+use crate::store::people::{invitation, jhe_consent, patient_language};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::csrf;
 use crate::web::patient::jhe_consents::jhe_unavailable;
-use crate::web::patient::signed_in::{SESSION_AGE, page_response, with_session};
+use crate::web::patient::signed_in::{SESSION_AGE, page_response, replace_sessions, with_session};
 use crate::web::patient_access::{Anyone, RATE_LIMITED};
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
@@ -32,39 +34,36 @@ pub(crate) fn is_of_configured_jhe(app: &App, code: &InvitationCode) -> bool {
 }
 
 /// Refuses a link of another JHE. That host gets no request: anybody can write a host into a link.
-pub(crate) fn foreign_link(app: &App, code: &InvitationCode) -> Refusal {
+pub(crate) fn foreign_link(code: &InvitationCode) -> Refusal {
     tracing::warn!(host = code.host(), "a link of a JHE was opened to which this daemon is not connected");
-    let why = match app.live.config().jhe_public_base() {
-        Some(_) => "It names another service than the one that this page works with.",
-        None => "It is of a service that this page does not work with.",
-    };
-    let text = format!("{why} Nothing was sent there. Ask the person in your study who sent the link.");
-    Refusal::new(StatusCode::BAD_REQUEST, "This link belongs elsewhere", text)
+    Refusal::of_key(StatusCode::BAD_REQUEST, "link-foreign", "link-foreign-text")
 }
 
 /// Shows the page before the invitation is used.
 pub(crate) fn show(app: &App, request: &Request, code: &InvitationCode) -> HandlerResult {
+    let code_field: String = form_urlencoded::byte_serialize(code.expose().as_bytes()).collect();
+    let reader = &request.reader.at(format!("/clients/ow/launch?code={code_field}"));
     let visitor = csrf::visitor(request)?;
     let body = html! {
-        h1 { "Your study invites you" }
-        p.lead { "You have opened a personal link. With it you can share measurements of your wearable with \
-                  your study, and change your mind at any time." }
-        p { "When you go on, this browser is signed in as the person for whom the link was made. You then \
-             read what is asked, before you agree to anything." }
+        h1 { (reader.get("jhe-invited")) }
+        p.lead { (reader.get("jhe-invited-lead")) }
+        p { (reader.get("jhe-invited-text")) }
         (form("/clients/ow/redeem", &visitor.0, &html! {
             input type="hidden" name="code" value=(code.expose());
-            button type="submit" { "Go on" }
+            button type="submit" { (reader.get("go-on")) }
         }))
-        p.fine { "Is the link not meant for you? Then close this page, and tell the person who sent it." }
+        p { (reader.get("jhe-link-life")) }
+        p.fine { (reader.get("not-for-you")) }
     };
-    Ok(csrf::with_visitor(app, page_response(app, "Your study invites you", &body), &visitor))
+    let response = page_response(app, reader, &reader.get("jhe-invited"), &body);
+    Ok(csrf::with_visitor(app, response, &visitor))
 }
 
 async fn redeem(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let visitor = csrf::check_visitor_form(app, request).await?;
     let code = InvitationCode::parse(request.form().get("code")).ok_or_else(Refusal::not_found)?;
     let (true, Some(jhe)) = (is_of_configured_jhe(app, &code), app.live.jhe()) else {
-        return Err(foreign_link(app, &code));
+        return Err(foreign_link(&code));
     };
     let link = code.hash();
     let known = app.store.read(move |db| invitation::find(db, link)).await?;
@@ -79,7 +78,8 @@ async fn redeem(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     };
     let (me, snapshot) = read.await.map_err(|error| redemption_refused(&RedeemError::Jhe(error)))?;
     let session = Token::generate()?;
-    let (browser, now) = ((visitor.hash(), session.hash()), app.clock.now());
+    let language = request.reader.texts.language();
+    let (browser, now) = ((visitor.hash(), session.hash(), language), app.clock.now());
     let id = match app.store.write(move |db| save(db, &me, &snapshot, link, browser, now)).await {
         Err(StoreError::Refused(reason)) => return Err(refuse_readmission(&reason)),
         saved => saved?,
@@ -93,9 +93,7 @@ async fn redeem(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
 /// Refuses a patient whose data were erased. The log has the reason, with commands for the operator.
 fn refuse_readmission(reason: &str) -> Refusal {
     tracing::warn!("an invitation was redeemed, and its patient was not admitted: {reason}");
-    let text = "Your data were erased here, as you or your study asked. If you want to take part again, tell \
-                the person in your study: they can let you in, and send a new link.";
-    Refusal::new(StatusCode::FORBIDDEN, "You are not taken in again unasked", text)
+    Refusal::of_key(StatusCode::FORBIDDEN, "erased-here", "erased-here-text")
 }
 
 /// Saves the patient, JHE's consents, the invitation and the session in one transaction.
@@ -104,14 +102,26 @@ fn save(
     me: &JhePatient,
     snapshot: &JheConsentSnapshot,
     link: TokenHash,
-    (visitor, session): (TokenHash, TokenHash),
+    (visitor, session, language): (TokenHash, TokenHash, Language),
     now: Timestamp,
 ) -> Result<PatientId, StoreError> {
     let id = find_or_insert(db, me, now)?;
     jhe_consent::apply(db, id, snapshot)?;
+    let known = invitation::find(db, link)?;
+    let is_reopened = known.is_some_and(|known| known.used.is_some() && known.used_by != Some(visitor));
     invitation::record_redemption(db, link, id, visitor, now)?;
     audit::record(db, now, Actor::Patient(id), "invitation.use", Some(id), "JHE's")?;
-    session::insert(db, session, Holder::Patient(id), now, now.plus(SESSION_AGE))?;
+    if !is_reopened {
+        session::insert(db, session, Holder::Patient(id), now, now.plus(SESSION_AGE))?;
+        patient_language::set(db, id, language)?;
+        return Ok(id);
+    }
+    // The link is in another browser than before. Once a consent was given, it grants no further one.
+    replace_sessions(db, id, session, language, now)?;
+    let has_agreed = |entry: &ConsentEntry| entry.grant.withdrawn != Some(entry.grant.granted);
+    if consent::list(db, id)?.iter().any(has_agreed) {
+        session::forbid_grants(db, session)?;
+    }
     Ok(id)
 }
 
@@ -131,30 +141,13 @@ fn find_or_insert(
 
 /// Explains to the patient why JHE refuses the invitation.
 fn redemption_refused(error: &RedeemError) -> Refusal {
-    let ask = "Ask the person in your study who sent it for a new one.";
     let (status, title, text) = match error {
-        RedeemError::Unknown => {
-            (StatusCode::NOT_FOUND, "We do not know this link", format!("Perhaps part of it was lost. {ask}"))
-        }
-        RedeemError::Used => (
-            StatusCode::CONFLICT,
-            "This link was used already",
-            format!(
-                "It works for half a day after you first went on with it, and a newer link takes its place \
-                 at once. If you have used it in this browser, your choices are still open here. Otherwise: \
-                 {ask}"
-            ),
-        ),
-        RedeemError::Expired => {
-            (StatusCode::GONE, "This link is too old", format!("Links work for some days only. {ask}"))
-        }
-        RedeemError::Cancelled => (
-            StatusCode::FORBIDDEN,
-            "This link no longer works",
-            format!("There may be a newer one in your messages. {ask}"),
-        ),
+        RedeemError::Unknown => (StatusCode::NOT_FOUND, "link-unknown", "link-unknown-text"),
+        RedeemError::Used => (StatusCode::CONFLICT, "link-used", "jhe-link-used-text"),
+        RedeemError::Expired => (StatusCode::GONE, "link-expired", "jhe-link-expired-text"),
+        RedeemError::Cancelled => (StatusCode::FORBIDDEN, "link-revoked", "link-revoked-text"),
         RedeemError::Jhe(error) => return jhe_unavailable(error),
     };
     tracing::info!("an invitation was not redeemed: {error}");
-    Refusal::new(status, title, text).link("/clients/ow/manage", "Your choices")
+    Refusal::of_key(status, title, text).link_to_new_link()
 }

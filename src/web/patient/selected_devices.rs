@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::app::connect_device;
 use crate::model::catalog::source;
-use crate::web::request::FormFields;
+use crate::web::{reader::Reader, request::FormFields};
 
 /// The devices that a page is about, besides those that are connected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,11 +45,12 @@ impl SelectedDevices {
     }
 
     /// Names the chosen device, with a link back to the choice.
-    pub(crate) fn describe(&self, again: &str) -> Markup {
+    pub(crate) fn describe(&self, reader: &Reader, again: &str) -> Markup {
         html! {
             @if let Some(provider) = self.chosen_provider() {
-                p { "You are asked for what a device of " (source::data_source_name(provider)) " measures. "
-                    a href=(again) { "I wear another one" } }
+                @let device = source::data_source_name(provider);
+                p { (reader.get_with("asked-for-device", &[("device", device)])) " "
+                    a href=(again) { (reader.get("other-device")) } }
             }
         }
     }

@@ -10,10 +10,10 @@ use crate::store::people::time_zone;
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::layout::{FormErrors, form};
 use crate::web::patient_access::{PATIENT, SignedInPatient};
-use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 use crate::web::time_zone_options::render_options;
+use crate::web::{reader::Reader, request::Request};
 
 /// The name of the field.
 pub(crate) const FIELD: &str = "tz";
@@ -23,14 +23,19 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// Renders the question, with the patient's zone or the one that the form has sent.
-pub(crate) async fn load_question(app: &App, patient: PatientId, sent: &str) -> Result<Markup, Refusal> {
+pub(crate) async fn load_question(
+    app: &App,
+    reader: &Reader,
+    patient: PatientId,
+    sent: &str,
+) -> Result<Markup, Refusal> {
     let known = app.store.read(move |db| time_zone::find(db, patient)).await?;
     let (now, sent) = (app.clock.now(), normalize_time_zone(sent).ok());
     let correction = known.correction(now);
     let in_use = known.of_studies.iter().chain(&correction).map(String::as_str);
-    let options = render_options(sent.as_deref().unwrap_or(known.proposed()), in_use, now);
-    let why = "Your days and nights are counted by the clock where you live.";
-    Ok(FormErrors::default().select(FIELD, "Your time zone", why, &options))
+    let options = render_options(reader.texts, sent.as_deref().unwrap_or(known.proposed()), in_use, now);
+    let (label, why) = (reader.get("time-zone"), reader.get("time-zone-why"));
+    Ok(FormErrors::default().select(FIELD, &label, &why, &options))
 }
 
 /// Saves the patient's answer. A form without one changes nothing.
@@ -48,8 +53,8 @@ pub(crate) fn save(
 /// Renders the form of "Your choices".
 pub(crate) async fn render_section(app: &App, patient: &SignedInPatient) -> Result<Markup, Refusal> {
     let inside = html! {
-        (load_question(app, patient.id(), "").await?)
-        button.quiet type="submit" { "Save" }
+        (load_question(app, patient.reader(), patient.id(), "").await?)
+        button.quiet type="submit" { (patient.reader().get("save")) }
     };
     Ok(html! { section.card { (form("/clients/ow/time-zone", patient.token(), &inside)) } })
 }

@@ -145,12 +145,12 @@ fn a_withdrawal_from_one_study_leaves_the_others_consent() {
     browser.get(&buttons["agree"]);
     let manage = browser.get("/clients/ow/manage");
     let token = manage.hidden("/clients/ow/sign-out")[0].1.clone();
-    let withdraw = [("form_token", token.as_str()), ("study", &one), ("scope", HEART_RATE)];
+    let withdraw = [("form_token", token.as_str()), ("study", &one), ("scope", HEART_RATE), ("sure", "yes")];
     let answer = browser.post("/clients/ow/withdraw", &withdraw);
     assert_eq!(
         answer.location(),
-        "/clients/ow/manage?done=shared-elsewhere",
-        "not the last one: nobody is asked twice"
+        "/clients/ow/manage?done=shared-elsewhere&what=omh%3Aheart-rate%3A2.0",
+        "the other study still has it"
     );
     let user = world.sim.connected("oura").pop().expect("still connected");
     world.pass(HOUR);

@@ -21,7 +21,7 @@ fn a_patient_who_refuses_at_the_provider_can_try_again() {
     let (operator, patient) = (stage.operator(), stage.browser());
     patient.go(&stage.invite(&operator, "P-1"));
     patient.click_css("input[type=checkbox]");
-    patient.press("I agree to the ticked items");
+    patient.press("I agree");
     patient.see("Simulated provider");
     patient.click_css("#refuse");
     patient.see("You did not agree");
@@ -48,7 +48,7 @@ fn double_clicks_back_and_reload_do_no_harm() {
     let patient = stage.browser();
     patient.resize(PHONE.0, PHONE.1);
     patient.go(&link);
-    patient.press("I agree to the ticked items");
+    patient.press("I agree");
     patient.read("Nothing is ticked");
     patient.click_css("input[type=checkbox]");
     patient.run("const yes = document.querySelector('[value=agree]'); yes.click(); yes.click();");
@@ -68,8 +68,8 @@ fn double_clicks_back_and_reload_do_no_harm() {
     patient.see("Successfully Connected");
     let other = stage.browser();
     other.go(&link);
-    other.see("This link was used already");
-    other.read("ask the person in your study");
+    other.see("Your device is connected already");
+    other.read("ask for a new link");
 }
 
 /// Every page, as whoever sees it meets it.
@@ -86,7 +86,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
     look(operator, "the invitation");
     patient.go(&link);
     look(patient, "the launch page");
-    patient.press("I agree to the ticked items");
+    patient.press("I agree");
     patient.read("Nothing is ticked");
     look(patient, "the launch page with an error");
     connect(patient, &link);
@@ -99,7 +99,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
     }
     patient.go(&at("/clients/ow/manage"));
     patient.press("Stop sharing");
-    patient.see("Stop sharing Heart Rate?");
+    patient.see("Stop sharing heart rate?");
     look(patient, "withdraw");
     for path in [
         "/admin",

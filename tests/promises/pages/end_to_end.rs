@@ -29,10 +29,10 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     assert_eq!(stage.poll(), 1);
 
     // 6: withdrawn, nothing is ingested.
-    patient.press("Your choices");
+    patient.press("See your choices");
     patient.see("Your choices");
     patient.press("Stop sharing");
-    patient.see("Stop sharing Heart Rate?");
+    patient.see("Stop sharing heart rate?");
     patient.press("Stop sharing and disconnect");
     patient.read("You do not share this.");
     assert_eq!(stage.world.sim.connected("oura"), Vec::<String>::new());

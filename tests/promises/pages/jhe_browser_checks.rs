@@ -30,7 +30,7 @@ fn from_jhes_link_to_a_connected_device_and_back_out() {
     patient.see("Would you like to share your data?");
     patient.read("no device here delivers: Blood pressure");
     is_fine(&patient, "what JHE's studies ask");
-    patient.press("I agree to the ticked items");
+    patient.press("I agree");
     patient.read("Nothing is ticked");
     is_fine(&patient, "what JHE's studies ask, with an error");
     patient.click_css("input[type=checkbox]");
@@ -44,7 +44,7 @@ fn from_jhes_link_to_a_connected_device_and_back_out() {
     patient.see("Your choices");
     is_fine(&patient, "the choices of a patient of JHE's");
     patient.press("Stop sharing");
-    patient.see("Stop sharing Heart Rate?");
+    patient.see("Stop sharing heart rate?");
     patient.press("Stop sharing and disconnect");
     patient.read("No device is connected.");
     patient.go(&at(&scene.link("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")));

@@ -34,7 +34,7 @@ impl Scene {
         fields.extend(sources.iter().map(|source| ("source", *source)));
         let made = operator.submit("/admin/studies/new", "/admin/studies/new", &fields);
         assert_eq!(made.status, 303, "{}", made.body);
-        let study = between(made.location(), "/admin/studies/", "?").unwrap().to_owned();
+        let study = made.location().strip_prefix("/admin/studies/").unwrap().to_owned();
         let patient = make_patient(&operator, "P-1", &study);
         let browser = served.visitor();
         Self { world, served, operator, study, patient, browser }
@@ -96,7 +96,10 @@ fn the_patient_chooses_a_device_first_where_devices_differ() {
     let way = |device: &str| ways.iter().find(|way| way.ends_with(&format!("device={device}"))).unwrap();
     let oura = scene.browser.get(way("oura")).body;
     assert!(scene.is_asked(&oura, HEART_RATE) && !scene.is_asked(&oura, PRESSURE), "{oura}");
-    assert!(oura.contains("We do not ask for what your Oura does not measure: Blood pressure."), "{oura}");
+    assert!(
+        oura.contains("We do not ask for what your device does not measure (Oura): Blood pressure."),
+        "{oura}"
+    );
     let garmin = scene.browser.get(way("garmin")).body;
     assert!(scene.is_asked(&garmin, HEART_RATE) && scene.is_asked(&garmin, PRESSURE), "{garmin}");
     let agreed = scene.agree(way("oura"), &[HEART_RATE, PRESSURE]);
@@ -104,7 +107,7 @@ fn the_patient_chooses_a_device_first_where_devices_differ() {
     assert!(scene.consents().contains(HEART_RATE) && !scene.consents().contains(PRESSURE));
     scene.connect();
     let manage = scene.browser.get("/clients/ow/manage").body;
-    assert!(manage.contains("Not measured by your Oura"), "{manage}");
+    assert!(manage.contains("Not measured by your device (Oura)"), "{manage}");
     assert!(!manage.contains(&format!("name=\"scope\" value=\"{PRESSURE}\"")), "{manage}");
     assert!(
         manage.contains("/clients/ow/manage?device=garmin"),

@@ -77,7 +77,7 @@ fn the_practitioner_sees_every_step_of_the_enrolment() {
     let asked = scene.manage("/clients/ow/withdraw", &[]);
     assert_eq!(
         asked.heading(),
-        "Stop sharing Heart Rate?",
+        "Stop sharing heart rate?",
         "the last one takes the device along, and says so"
     );
     assert_eq!(scene.state(), "connected");
@@ -196,7 +196,7 @@ fn an_ow_outage_at_any_step_is_reported_and_the_session_continues() {
     assert_eq!(scene.browser.get(back.location()).heading(), "That did not work");
     scene.world.sim.set_oauth_broken(None);
     scene.world.sim.set_users_broken(Some(500));
-    assert!(scene.browser.get("/clients/ow/manage").body.contains("cannot be found out at the moment"));
+    assert!(scene.browser.get("/clients/ow/manage").body.contains("We cannot find out at the moment"));
     let withdrawn = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
     assert_eq!(withdrawn.status, 303, "a patient can always withdraw");
     scene.world.sim.set_users_broken(None);
@@ -254,7 +254,7 @@ fn a_patient_downloads_all_data_and_returns_by_a_new_link() {
     again.submit(&link, "/clients/ow/agree", &[]);
     let manage = again.get("/clients/ow/manage").body;
     assert!(
-        manage.contains("Oura is connected") && manage.contains("Last measurement that arrived"),
+        manage.contains("Connected: Oura") && manage.contains("Last measurement that arrived"),
         "{manage}"
     );
     again.submit("/clients/ow/manage", "/clients/ow/disconnect", &[]);
@@ -357,7 +357,13 @@ fn a_consent_recorded_by_hand_is_shown_and_can_be_withdrawn() {
     scene.world.consent(&scene.patient, "--grant");
     let page = scene.browser.get("/clients/ow/manage").body;
     assert_eq!(page.matches("You have shared this since").count(), 2, "{page}");
-    assert_eq!(scene.manage("/clients/ow/withdraw", &[]).status, 303);
+    let asked = scene.manage("/clients/ow/withdraw", &[]);
+    assert!(
+        asked.heading() == "Stop sharing heart rate?" && !asked.body.contains("disconnect"),
+        "{}",
+        asked.body
+    );
+    assert_eq!(scene.manage("/clients/ow/withdraw", &[("sure", "yes")]).status, 303);
     let page = scene.browser.get("/clients/ow/manage");
     assert_eq!(page.body.matches("You have shared this since").count(), 1);
     let fields = [("sure", "yes")];
@@ -433,8 +439,8 @@ fn a_failed_disconnection_is_retried() {
     scene.press("agree");
     scene.world.sim.set_users_broken(Some(500));
     let told = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
-    assert_eq!(told.location(), "/clients/ow/manage?done=still-connected");
-    assert!(scene.browser.get(told.location()).body.contains("tried again until it works"));
+    assert_eq!(told.location(), "/clients/ow/manage?done=still-connected&what=omh%3Aheart-rate%3A2.0");
+    assert!(scene.browser.get(told.location()).body.contains("We try again until it works"));
     assert_eq!(scene.world.sim.connected("oura").len(), 1);
     scene.world.sim.set_users_broken(None);
     let port = scene.served.port;

@@ -45,7 +45,7 @@ fn a_stale_answer_of_jhe_does_not_undo_a_withdrawal() {
     let stopped = post(&scene, "/clients/ow/withdraw", &form, &[("sure", "yes")]);
     assert_eq!(
         (stopped.status, stopped.location()),
-        (303, "/clients/ow/manage?done=withdrawn"),
+        (303, "/clients/ow/manage?done=withdrawn&what=omh%3Aheart-rate%3A2.0"),
         "{}",
         stopped.body
     );

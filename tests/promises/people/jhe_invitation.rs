@@ -20,7 +20,7 @@ fn opening_a_link_of_jhe_uses_nothing_up_and_continuing_redeems_it() {
     assert_eq!((went.status, went.location()), (303, "/clients/ow/ask"), "{}", went.body);
     assert_eq!(scene.jhe.state().people.redeemed, 1);
     let asks = scene.browser.get("/clients/ow/ask");
-    assert!(asks.body.contains("Lifespan") && asks.body.contains("Heart Rate"), "{}", asks.body);
+    assert!(asks.body.contains("Lifespan") && asks.body.contains("Heart rate"), "{}", asks.body);
     let all = format!("{asks:?}{went:?}{:?}", scene.browser.cookies.lock().unwrap());
     assert!(!all.contains("person-") && !all.contains("refresh-"), "JHE's tokens stay here");
     let shown = scene.world.run(&["patient", "show", "jhe:40001"]);
@@ -87,14 +87,14 @@ fn choices_are_saved_at_jhe_in_its_own_format() {
     assert_eq!(scene.saved(), [("POST".to_owned(), true)]);
     scene.jhe.state().people.now = scene.world.now.plus(FIVE_MINUTES);
     let sure = scene.manage("/clients/ow/withdraw", &[]);
-    assert_eq!(sure.heading(), "Stop sharing Heart Rate?");
+    assert_eq!(sure.heading(), "Stop sharing heart rate?");
     let fields = sure.hidden("/clients/ow/withdraw");
     let fields: Vec<(&str, &str)> =
         fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let stopped = scene.browser.post("/clients/ow/withdraw", &fields);
     assert_eq!(
         (stopped.status, stopped.location()),
-        (303, "/clients/ow/manage?done=withdrawn"),
+        (303, "/clients/ow/manage?done=withdrawn&what=omh%3Aheart-rate%3A2.0"),
         "{}",
         stopped.body
     );
@@ -145,7 +145,7 @@ fn scopes_no_device_delivers_are_listed_and_not_asked() {
     let scene = Scene::new();
     scene.jhe.state().people.asks.push("omh:rr-interval:1.0".to_owned());
     let asks = scene.come_in();
-    assert!(asks.body.contains("no device here delivers: RR Interval"), "{}", asks.body);
+    assert!(asks.body.contains("no device here delivers: Time between heartbeats"), "{}", asks.body);
     assert!(!asks.body.contains("omh:rr-interval:1.0\""), "{}", asks.body);
 }
 
@@ -221,7 +221,7 @@ fn withdrawal_is_possible_without_a_key_or_token() {
     let stopped = scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
     assert_eq!(
         (stopped.status, stopped.location()),
-        (303, "/clients/ow/manage?done=withdrawn"),
+        (303, "/clients/ow/manage?done=withdrawn&what=omh%3Aheart-rate%3A2.0"),
         "{}",
         stopped.body
     );

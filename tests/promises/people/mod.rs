@@ -9,6 +9,8 @@ mod invitation;
 mod jhe_consent;
 mod jhe_invitation;
 mod jhe_matching;
+mod languages;
+mod links_again;
 mod practitioners;
 mod time_zone;
 mod withdrawal;

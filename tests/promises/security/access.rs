@@ -22,6 +22,7 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/ow", 400),
     ("GET", "/clients/ow/launch", 400),
     ("GET", "/clients/ow/complete", 200),
+    ("GET", "/clients/ow/new-link", 200),
     ("GET", "/admin/sign-in", 200),
     ("GET", "/admin/sign-in/code", 303),
     ("GET", "/admin/jhe", 404),
@@ -30,6 +31,8 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/api/v1/oauth/{provider}/callback", 400),
     ("POST", "/clients/ow/agree", 400),
     ("POST", "/clients/ow/redeem", 403),
+    ("POST", "/clients/ow/continue", 400),
+    ("POST", "/clients/ow/new-link", 403),
     ("POST", "/admin/sign-in", 403),
     ("POST", "/admin/sign-in/code", 403),
 ];

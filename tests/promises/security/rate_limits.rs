@@ -40,7 +40,10 @@ fn neither_neighbours_nor_haste_keep_a_patient_from_withdrawing() {
         "a limit of its own"
     );
     let withdrawn = browser.post("/clients/ow/withdraw", &fields);
-    assert_eq!((withdrawn.status, withdrawn.location()), (303, "/clients/ow/manage?done=withdrawn"));
+    assert_eq!(
+        (withdrawn.status, withdrawn.location()),
+        (303, "/clients/ow/manage?done=withdrawn&what=omh%3Aheart-rate%3A2.0")
+    );
     assert!(world.run(&["patient", "show", &patient]).stdout.contains("withdrawn"));
 }
 

@@ -86,7 +86,7 @@ pub fn connect(patient: &Browser, link: &str) {
     patient.go(link);
     patient.see("Would you like to share your data?");
     patient.click_css("input[type=checkbox]");
-    patient.press("I agree to the ticked items");
+    patient.press("I agree");
     patient.see("Simulated provider");
     patient.click_css("#agree");
     patient.see("Successfully Connected");

@@ -105,7 +105,7 @@ fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> M
                 button type="submit" { "Make a link" }
             }
         }))
-        p.fine { "A new link works once, for seven days, and ends an earlier one that is still open." }
+        p.fine { "A new link works for seven days, until a device is connected, and ends an earlier one." }
     }
 }
 
@@ -135,7 +135,7 @@ fn render_invitations(staff: &Staff, id: PatientId, view: &PatientView) -> Marku
                     td data-label="To" { (name(one.study)) }
                     td data-label="State" { (render_invitation_state(one, *state, view)) }
                     td data-label="" {
-                        @if *state == InvitationState::Open {
+                        @if matches!(state, InvitationState::Open | InvitationState::Reopenable) {
                             (form(&format!("/admin/patients/{id}/revoke"), staff.token(), &html! {
                                 button.quiet type="submit" { "Revoke" }
                             }))
@@ -151,6 +151,9 @@ fn render_invitation_state(one: &Invitation, state: InvitationState, view: &Pati
     let at = |at: Option<Timestamp>| at.map(|at| local_text(&view.zone, at)).unwrap_or_default();
     match state {
         InvitationState::Open => html! { (badge("good", "open")) " until " (local(&view.zone, one.expires)) },
+        InvitationState::Reopenable => html! {
+            (badge("idle", "used")) " " (at(one.used)) "; opens again until " (local(&view.zone, one.expires))
+        },
         InvitationState::Used => html! { (badge("idle", "used")) " " (at(one.used)) },
         InvitationState::Revoked => html! { (badge("idle", "revoked")) " " (at(one.revoked)) },
         InvitationState::Expired => html! { (badge("idle", "expired")) " " (local(&view.zone, one.expires)) },

@@ -15,6 +15,7 @@ const TABS: &[(&str, &str, Role)] = &[
     ("", "Participants", Role::Viewer),
     ("/adherence", "Adherence", Role::Viewer),
     ("/data", "Data", Role::DataManager),
+    ("/consent-text", "Consent text", Role::Viewer),
     ("/settings", "Settings", Role::Viewer),
 ];
 

@@ -1,6 +1,7 @@
 //! The pages of one study.
 
 pub(crate) mod adherence;
+pub(crate) mod consent_text;
 pub(crate) mod data;
 pub(crate) mod frame;
 pub(crate) mod participants;

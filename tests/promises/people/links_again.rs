@@ -1,0 +1,166 @@
+//! A link opens again in another browser until a device is connected, and then grants nothing. Patients get a new link
+//! to the address on file, and nobody learns who is known.
+
+use crate::support::alert_receivers::MailServer;
+use crate::support::harness::*;
+use crate::support::jhe_patient;
+use crate::support::running_daemon::*;
+
+const CONTINUE: &str = "/clients/ow/continue";
+
+#[test]
+fn a_link_goes_on_in_another_browser_until_a_device_is_connected() {
+    let world = World::new();
+    let served = Served::start(&world);
+    world.sim.set_api_base(&served.url());
+    let operator = served.operator(&world);
+    let (study, second) = (make_study(&operator, "Sleep"), make_study(&operator, "Sport"));
+    let patient = make_patient(&operator, "Zebulon", &study);
+    let page = format!("/admin/patients/{patient}/edit");
+    let both = [("name", "Zebulon"), ("tz", "UTC"), ("study", study.as_str()), ("study", second.as_str())];
+    assert_eq!(operator.submit(&page, &page, &both).status, 303);
+    let link = invite(&operator, &patient);
+    let (first, phone) = (served.visitor(), served.visitor());
+    assert_eq!(agree(&first, &link, &study).status, 303);
+    // Mail scanners open links: that changes nothing, and tells study and number only.
+    for _ in 0..3 {
+        let opened = served.visitor().get(&link);
+        assert_eq!((opened.status, opened.heading()), (200, "Continue here?"));
+        assert!(opened.body.contains("Sleep") && opened.body.contains("P001"), "{}", opened.body);
+        assert!(!opened.body.contains("Zebulon") && !opened.body.contains("eart rate"), "{}", opened.body);
+    }
+    assert_eq!(first.get("/clients/ow/manage").status, 200, "the first browser stays signed in");
+    let went = phone.submit(&link, CONTINUE, &[]);
+    assert_eq!((went.status, went.location()), (303, "/clients/ow/connect"), "{}", went.body);
+    assert_eq!(first.get("/clients/ow/manage").status, 401, "the button signs it out");
+    let audit = world.run(&["audit", "list"]).stdout;
+    assert!(audit.contains("invitation.reopen") && audit.contains("browsers signed out 1"), "{audit}");
+    // It grants nothing further, whatever form it sends.
+    let manage = phone.get("/clients/ow/manage");
+    assert!(manage.body.contains("Sport") && !manage.body.contains("/clients/ow/grant"), "{}", manage.body);
+    let token = manage.hidden("/clients/ow/sign-out")[0].1.clone();
+    let wish = [("form_token", token.as_str()), ("study", &second), ("scope", HEART_RATE)];
+    let refused = phone.post("/clients/ow/grant", &wish);
+    assert_eq!((refused.status, refused.heading()), (403, "Ask for a new link first"));
+    let shown = world.run(&["patient", "show", &patient]).stdout;
+    assert_eq!(shown.matches("granted").count(), 1, "nothing was granted: {shown}");
+    // It connects and withdraws.
+    let buttons = provider_buttons(&phone);
+    let back = phone.get(&buttons["agree"]);
+    assert_eq!(phone.get(back.location()).heading(), "Successfully Connected");
+    let closed = served.visitor().get(&link);
+    assert_eq!((closed.status, closed.heading()), (409, "Your device is connected already"));
+    assert!(closed.body.contains("/clients/ow/new-link"), "it says what to do: {}", closed.body);
+    assert_eq!(phone.submit("/clients/ow/manage", "/clients/ow/disconnect", &[]).status, 303);
+    assert_eq!(served.visitor().get(&link).status, 409, "for good");
+    let asked = phone.submit("/clients/ow/manage", "/clients/ow/withdraw", &[]);
+    assert!(asked.body.contains("never reaches the study"), "{}", asked.body);
+    let stopped = phone.submit("/clients/ow/manage", "/clients/ow/withdraw", &[("sure", "yes")]);
+    let notice = phone.get(stopped.location()).body;
+    assert!(notice.contains("You have stopped sharing heart rate."), "{notice}");
+    // A new link revokes one that would open again, and signs nobody out.
+    let newer = invite(&operator, &patient);
+    assert_eq!(served.visitor().get(&newer).heading(), "Would you like to share your data?");
+    assert_eq!(phone.get("/clients/ow/manage").status, 200);
+}
+
+#[test]
+fn what_comes_first_and_how_long_a_link_lives() {
+    let mut world = World::new();
+    world.sim.set_configured(&["oura", "garmin"]);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let study = make_study(&operator, "Sleep");
+    let page = format!("/admin/studies/{study}/settings");
+    let fields = [
+        ("name", "Sleep"),
+        ("organization", "L"),
+        ("purpose", "To learn."),
+        ("contact", "C"),
+        ("scope", HEART_RATE),
+    ];
+    assert_eq!(operator.submit(&page, &page, &fields).status, 303);
+    let patient = make_patient(&operator, "P-1", &study);
+    let (link, browser) = (invite(&operator, &patient), served.visitor());
+    let form = browser.get(&link).body;
+    assert!(form.contains(">I agree</button>") && form.contains(">I do not agree</button>"), "{form}");
+    assert_eq!(agree(&browser, &link, &study).status, 303);
+    let choose = browser.get("/clients/ow/connect").body;
+    assert!(choose.contains("opens again until 28 November 2026"), "{choose}");
+    let manage = browser.get("/clients/ow/manage").body;
+    let place = |text: &str| manage.find(text).unwrap_or_else(|| panic!("{text}: {manage}"));
+    assert!(
+        place("Connect a device") < place("You have shared this since"),
+        "without a device that comes first"
+    );
+    // After seven days the link is over; the patient asks for a new one.
+    let port = served.port;
+    served.stop("TERM");
+    world.pass(DAY * 8);
+    let served = Served::on(&world, port, &[]);
+    assert_eq!(served.visitor().get(&link).status, 409, "used, and too old to open again");
+}
+
+#[test]
+fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
+    let mail = MailServer::start();
+    let mut world = World::new();
+    world.set("JHE_OW_ALERTS_SMTP_URL", &format!("smtp://127.0.0.1:{}", mail.port));
+    world.set("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org");
+    world.set("JHE_OW_ALERTS_MAIL_TO", "operators@example.org");
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let study = make_study(&operator, "Sleep");
+    let fields =
+        [("name", "P-1"), ("tz", "UTC"), ("study", study.as_str()), ("email", "Zebulon@example.org")];
+    assert_eq!(operator.submit("/admin/patients/new", "/admin/patients/new", &fields).status, 303);
+    let ask = |address: &str| {
+        let visitor = served.visitor();
+        visitor.submit("/clients/ow/new-link", "/clients/ow/new-link", &[("email", address)])
+    };
+    let (known, unknown) = (ask("zebulon@example.org"), ask("nobody@example.org"));
+    assert_eq!((known.status, &known.body), (200, &unknown.body), "the same answer");
+    assert_eq!(ask("no address").status, 400);
+    until("the mail has come", || !mail.letters().is_empty());
+    let letters = mail.letters();
+    assert!(letters.len() == 1 && letters[0].contains("Your new link"), "{letters:?}");
+    let letter = letters[0].replace("=\r\n", "").replace("=3D", "=");
+    assert!(!letter.contains("eart rate") && !letter.contains("P-1"), "no measurement, no name: {letter}");
+    let is_code = |letter: &char| letter.is_ascii_alphanumeric() || "-_".contains(*letter);
+    let code: String = letter.split_once("/ow/?code=").unwrap().1.chars().take_while(is_code).collect();
+    assert_eq!(
+        served.visitor().get(&format!("/ow/?code={code}")).heading(),
+        "Would you like to share your data?"
+    );
+    // At most three an hour go to one address.
+    for _ in 0..4 {
+        ask("zebulon@example.org");
+    }
+    until("the others have come", || mail.letters().len() >= 3);
+    served.stop("TERM");
+    assert_eq!(mail.letters().len(), 3, "nobody fills a mailbox");
+}
+
+#[test]
+fn a_link_of_jhe_that_another_browser_uses_signs_the_first_one_out_and_grants_nothing() {
+    let scene = jhe_patient::Scene::new();
+    let token = scene.jhe.make_invitation(jhe_patient::PATIENT);
+    let opened = scene.browser.get(&scene.link(&token)).body;
+    assert!(opened.contains("for 12 hours after you last went on with it"), "{opened}");
+    assert_eq!(scene.go_on(&token).status, 303);
+    let other = scene.served.visitor();
+    let went = other.submit(&scene.link(&token), "/clients/ow/redeem", &[]);
+    assert_eq!(went.status, 303, "{}", went.body);
+    assert_eq!(scene.browser.get("/clients/ow/manage").status, 401, "it is signed out");
+    let asks = other.get("/clients/ow/ask");
+    assert_eq!(asks.status, 200, "nothing was agreed to yet, so it is asked: {}", asks.body);
+    let scope = format!("{}:{HEART_RATE}", between(&asks.body, "name=\"wording\" value=\"", ":").unwrap());
+    let agreed =
+        other.submit("/clients/ow/ask", "/clients/ow/answer", &[("scope", &scope), ("answer", "agree")]);
+    assert_eq!(agreed.status, 303, "{}", agreed.body);
+    assert_eq!(scene.go_on(&token).status, 303);
+    assert_eq!(scene.browser.get("/clients/ow/ask").location(), "/clients/ow/connect", "it asks for nothing");
+    scene.jhe.state().people.second = true;
+    let manage = scene.browser.get("/clients/ow/manage").body;
+    assert!(!manage.contains("/clients/ow/grant"), "{manage}");
+}
