@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::app::{poll_jobs::JobState, state::App};
 use crate::common::failure::Failure;
+use crate::model::account::Actor;
+use crate::model::audit_detail::AuditDetail;
 use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::poll::poller::{BackfillRequest, PollRequest};
 use crate::poll::{progress::PollProgress, tick::PollOutcome};
-use crate::store::operations::poll_plan::NotPolled;
+use crate::store::{operations::poll_plan::NotPolled, privacy::audit};
 
 /// Pause before the next attempt, while a tick or a command holds the lock.
 const HELD_PAUSE: Duration = Duration::from_secs(1);
@@ -17,19 +19,33 @@ const HELD_PAUSE: Duration = Duration::from_secs(1);
 /// Queues a poll of one patient. Returns false if the same one waits already.
 pub(crate) fn start(app: &App, patient: PatientId, title: &str, backfill: Option<BackfillRequest>) -> bool {
     let Some(progress) = app.poll_jobs.request(patient, title, app.clock.now()) else { return false };
+    let kind = AuditDetail::from(if backfill.is_some() { "backfill:" } else { "sync:" });
     let request = PollRequest { patient: Some(PatientRef::Own(patient)), backfill, ..PollRequest::default() };
-    let (jobs, clock) = (app.poll_jobs.clone(), app.clock.clone());
     let poll = tokio::spawn(run(app.clone(), patient, request, Arc::clone(&progress)));
     // A second task awaits the first, so that the job ends even if the poll panics.
+    let app = app.clone();
     tokio::spawn(async move {
-        let result = poll.await.unwrap_or_else(|_| "The poll crashed; the log says why.".to_owned());
-        jobs.set_state(patient, &progress, JobState::Ended(clock.now(), result));
+        let crashed = || ("The poll crashed; the log says why.".to_owned(), kind.clone().with("failed"));
+        let (result, detail) = match poll.await {
+            Ok(outcome) => (describe(&outcome), summarize(kind.clone(), &outcome)),
+            Err(_) => crashed(),
+        };
+        let now = app.clock.now();
+        // The result on the page ends with the daemon; the history keeps it.
+        let record =
+            move |db: &_| audit::record(db, now, Actor::Daemon, "poll.result", Some(patient), detail);
+        if let Err(error) = app.store.write(record).await {
+            tracing::warn!(%patient, "the result of a requested poll could not be recorded: {error}");
+        }
+        app.poll_jobs.set_state(patient, &progress, JobState::Ended(now, result));
     });
     true
 }
 
-/// Polls once it is this job's turn and the lock is free; returns the result as a sentence.
-async fn run(app: App, patient: PatientId, request: PollRequest, progress: Arc<PollProgress>) -> String {
+type Outcome = Result<PollOutcome, Failure>;
+
+/// Polls once it is this job's turn and the lock is free.
+async fn run(app: App, patient: PatientId, request: PollRequest, progress: Arc<PollProgress>) -> Outcome {
     let _turn = app.poll_jobs.wait_for_turn(patient).await;
     loop {
         app.poll_jobs.set_state(patient, &progress, JobState::Running);
@@ -43,16 +59,16 @@ async fn run(app: App, patient: PatientId, request: PollRequest, progress: Arc<P
                 if let Ok(PollOutcome::Complete(summary)) = &outcome {
                     app.bucket_status.record_turns(summary);
                 }
-                return describe(outcome);
+                return outcome;
             }
         }
     }
 }
 
 /// Describes the result of one patient's poll in a sentence.
-fn describe(outcome: Result<PollOutcome, Failure>) -> String {
+fn describe(outcome: &Outcome) -> String {
     match outcome {
-        Ok(PollOutcome::Skipped(sentence) | PollOutcome::Held(sentence)) => sentence,
+        Ok(PollOutcome::Skipped(sentence) | PollOutcome::Held(sentence)) => sentence.clone(),
         Ok(PollOutcome::Complete(summary)) => match (summary.failed.first(), summary.not_polled.first()) {
             (Some((_, error)), _) => error.clone(),
             (None, Some((_, reason))) if summary.patients.is_empty() => {
@@ -61,6 +77,21 @@ fn describe(outcome: Result<PollOutcome, Failure>) -> String {
             _ => summary.sentence(),
         },
         Err(failure) => failure.to_string(),
+    }
+}
+
+/// Describes the result for the audit, which takes no text of OW.
+fn summarize(kind: AuditDetail, outcome: &Outcome) -> AuditDetail {
+    match outcome {
+        Ok(PollOutcome::Skipped(_) | PollOutcome::Held(_)) => kind.with("skipped"),
+        Ok(PollOutcome::Complete(summary)) if !summary.failed.is_empty() => kind.with("failed"),
+        Ok(PollOutcome::Complete(summary))
+            if summary.patients.is_empty() && !summary.not_polled.is_empty() =>
+        {
+            kind.with("not polled")
+        }
+        Ok(PollOutcome::Complete(summary)) => kind.with(summary.counts.created).with("new observations"),
+        Err(_) => kind.with("failed"),
     }
 }
 

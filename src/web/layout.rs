@@ -344,6 +344,16 @@ pub(crate) fn badge(kind: &str, word: &str) -> Markup {
     html! { span class={ "badge " (kind) } { span aria-hidden="true" { (mark) " " } (word) } }
 }
 
+/// A part of a page that is rarely needed; its state shows while it is closed.
+pub(crate) fn fold(id: &str, title: &str, state: &str, is_open: bool, inside: &Markup) -> Markup {
+    html! {
+        details.fold #(id) open[is_open] {
+            summary { (title) " " small { (state) } }
+            div { (inside) }
+        }
+    }
+}
+
 pub(crate) enum Column {
     Text(&'static str),
     /// Aligned to the right.

@@ -51,3 +51,32 @@ pub fn list(
     let entries = query.query_map(params![patient, before, limit, visible], from_row)?;
     Ok(entries.collect::<Result<_, _>>()?)
 }
+
+/// Newest entries of all patients among which downloads of a study are looked for: entries about a study have no index.
+const RECENT: u32 = 10_000;
+
+/// Lists the newest entries about a patient with one of these actions, at most `limit`: those that name the patient,
+/// and recent ones that name a study of the patient.
+pub fn list_history(
+    db: &Connection,
+    visible: VisibleTo,
+    patient: PatientId,
+    actions: &[&str],
+    limit: u32,
+) -> StoreResult<Vec<AuditEntry>> {
+    let columns = "id, recorded_at, actor, action, patient_id, detail";
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {columns} FROM audit_entries
+         WHERE patient_id = ?1 AND action IN (SELECT value FROM json_each(?2)) AND {visible}
+         UNION ALL
+         SELECT {columns} FROM (SELECT * FROM audit_entries ORDER BY id DESC LIMIT {RECENT})
+         WHERE patient_id IS NULL AND action IN (SELECT value FROM json_each(?2)) AND {visible}
+           AND EXISTS (SELECT 1 FROM enrolments WHERE patient_id = ?1 AND enrolled_at <= recorded_at
+                       AND (detail || ' ') LIKE 'study ' || study_id || ' %')
+         ORDER BY id DESC LIMIT ?3",
+        visible = visibility::patient_condition("?1", 4, Role::Coordinator)
+    ))?;
+    let actions = serde_json::Value::from(actions).to_string();
+    let entries = query.query_map(params![patient, actions, limit, visible], from_row)?;
+    Ok(entries.collect::<Result<_, _>>()?)
+}

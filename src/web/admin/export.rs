@@ -13,7 +13,7 @@ use crate::store::outbox::outbox::{self, RefusedGroup, StuckEntry};
 use crate::store::{error::StoreError, people::patient, privacy::audit};
 use crate::web::access::{COORDINATED_PATIENT, OPERATOR, Operator, Staff, VisiblePatient};
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{ago, count, foreign, form, table_head};
+use crate::web::layout::{ago, count, fold, foreign, form, table_head};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, see_other};
 use crate::web::route::{Route, post};
@@ -112,32 +112,37 @@ impl PatientExport {
         }))
     }
 
-    pub(crate) fn render(&self, patient: &VisiblePatient, now: Timestamp) -> Markup {
+    pub(crate) fn render(&self, patient: &VisiblePatient, is_open: bool, now: Timestamp) -> Markup {
         let (staff, id) = (patient.staff(), patient.id());
-        html! {
-            section #export {
-                h2 { "Export to JHE" }
-                (render_counts(&self.counts))
-                @if !self.stuck.is_empty() {
-                    table {
-                        (table_head(&[Text("Measured"), Text("State"), Number("Sent"), Text("Why")]))
-                        tbody { @for one in &self.stuck { tr {
-                            th scope="row" data-label="Measured" { (ago(now, Some(one.instant))) }
-                            td data-label="State" { (state_label(&one.state)) }
-                            td.number data-label="Sent" { (one.attempts) }
-                            td data-label="Why" { span { (one.detail) } }
-                        } } }
+        let OutboxCounts { pending, dead, .. } = &self.counts;
+        let state = format!("{pending} to be sent, {dead} refused");
+        fold(
+            "export",
+            "Export to JHE",
+            &state,
+            is_open || !self.stuck.is_empty(),
+            &html! {
+                    (render_counts(&self.counts))
+                    @if !self.stuck.is_empty() {
+                        table {
+                            (table_head(&[Text("Measured"), Text("State"), Number("Sent"), Text("Why")]))
+                            tbody { @for one in &self.stuck { tr {
+                                th scope="row" data-label="Measured" { (ago(now, Some(one.instant))) }
+                                td data-label="State" { (state_label(&one.state)) }
+                                td.number data-label="Sent" { (one.attempts) }
+                                td data-label="Why" { span { (one.detail) } }
+                            } } }
+                        }
                     }
-                }
-                @if self.counts.dead + self.counts.suspect + self.counts.configuration > 0
-                    && patient.may(Role::Coordinator)
-                {
-                    (form(&format!("/admin/patients/{id}/retry-export"), staff.token(), &html! {
-                        button.quiet type="submit" { "Send these observations again" }
-                    }))
-                }
-            }
-        }
+                    @if self.counts.dead + self.counts.suspect + self.counts.configuration > 0
+                        && patient.may(Role::Coordinator)
+                    {
+                        (form(&format!("/admin/patients/{id}/retry-export"), staff.token(), &html! {
+                            button.quiet type="submit" { "Send these observations again" }
+                        }))
+                    }
+            },
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::settings::{IngestMode, Settings};
 use crate::model::{bucket_day::UNDATED, patient::PatientId};
 use crate::store::samples::raw_object::{self, ObjectState, ObjectSummary, RawObject};
 use crate::store::{error::StoreError, outbox::one_of_two_modes};
-use crate::web::layout::{Column::Text, ago, badge, count, foreign, local, table_head};
+use crate::web::layout::{Column::Text, ago, badge, count, fold, foreign, local, table_head};
 
 /// Objects in error that the patient page lists.
 const SHOWN: u32 = 20;
@@ -70,37 +70,45 @@ impl PatientPayloads {
     /// Renders nothing for a patient without payloads.
     pub(crate) fn render(&self, zone: &TimeZone, now: Timestamp, is_unfinished: bool) -> Markup {
         let ObjectSummary { read, other, failed, lost, newest, in_error } = &self.summary;
-        html! { @if !self.summary.is_empty() || self.has_both {
-            section #payloads {
-                h2 { "Raw payloads" }
-                @if self.has_both {
-                    p.warning {
-                        "There are samples of both modes: one measurement may be listed twice, under the names of \
-                        both. JHE gets one of the two, and later only the corrections of that one; corrections of \
-                        the other stay here."
-                    }
-                }
-                @if is_unfinished {
-                    p { "More objects wait in the bucket than one sync reads; the next sync continues with them." }
-                }
-                dl.summary {
-                    div { dt { "Objects read" } dd { (count(*read)) } }
-                    div { dt { "Of other endpoints" } dd { (count(*other)) } }
-                    div { dt { "Failed" } dd { (count(*failed)) } }
-                    @if *lost > 0 { div { dt { "Lost" } dd { (count(*lost)) } } }
-                    div { dt { "Newest object" } dd {
-                        @match newest {
-                            Some((day, seen)) => {
-                                @if *day != UNDATED { "of " (day) ", " }
-                                "seen " (ago(now, Some(*seen))) span.hidden { " (" (local(zone, *seen)) ")" }
-                            }
-                            None => "none yet",
+        if self.summary.is_empty() && !self.has_both {
+            return html! {};
+        }
+        let state = format!("{read} read, {failed} failed");
+        let is_open = self.has_both || *failed > 0;
+        fold(
+            "payloads",
+            "Raw payloads",
+            &state,
+            is_open,
+            &html! {
+                    @if self.has_both {
+                        p.warning {
+                            "There are samples of both modes: one measurement may be listed twice, under the names of \
+                            both. JHE gets one of the two, and later only the corrections of that one; corrections of \
+                            the other stay here."
                         }
-                    } }
-                }
-                @if !in_error.is_empty() { (render_table(in_error, now)) }
-            }
-        } }
+                    }
+                    @if is_unfinished {
+                        p { "More objects wait in the bucket than one sync reads; the next sync continues with them." }
+                    }
+                    dl.summary {
+                        div { dt { "Objects read" } dd { (count(*read)) } }
+                        div { dt { "Of other endpoints" } dd { (count(*other)) } }
+                        div { dt { "Failed" } dd { (count(*failed)) } }
+                        @if *lost > 0 { div { dt { "Lost" } dd { (count(*lost)) } } }
+                        div { dt { "Newest object" } dd {
+                            @match newest {
+                                Some((day, seen)) => {
+                                    @if *day != UNDATED { "of " (day) ", " }
+                                    "seen " (ago(now, Some(*seen))) span.hidden { " (" (local(zone, *seen)) ")" }
+                                }
+                                None => "none yet",
+                            }
+                        } }
+                    }
+                    @if !in_error.is_empty() { (render_table(in_error, now)) }
+            },
+        )
     }
 }
 

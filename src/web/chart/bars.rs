@@ -1,200 +1,166 @@
-//! Bar charts for quantities that add up, such as steps: one bar per interval and data source.
+//! Bar charts of quantities that add up, such as steps: one bar per day or hour and data source.
 
-use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::{consent_intervals::Interval, day_totals::SourceTotals};
 use crate::omh::show::format_quantity;
-use crate::web::chart::axis::{Scale, Slots, format_coordinate, render_frame, to_f64};
-use crate::web::chart::period::{Day, Period};
-use crate::web::layout::{format_local, local_text};
+use crate::web::chart::axis::Scale;
+use crate::web::chart::frame::{Drawing, Frame, HEIGHT, rectangle, rows_of, titled, y};
+use crate::web::chart::period::{Day, Period, Window};
 
-/// CSS classes that tell data sources apart; the legend uses the same words.
-const BAR_STYLES: [&str; 3] = ["full", "hollow", "pale"];
-/// Share of a column that its bars fill; the rest separates columns.
-const FILLED: f64 = 0.8;
+/// CSS classes that tell data sources apart, in the chart and in its legend.
+const BAR_STYLES: [&str; 3] = ["b1", "b2", "b3"];
 
-/// The totals of one series type, per day and per half hour.
+/// The totals of one series type, per day and per hour.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ChartTotals {
     pub(crate) days: Vec<Day>,
     pub(crate) by_day: Vec<SourceTotals>,
-    /// Half hours; empty unless the chart covers one day.
+    /// Hours; empty unless the chart covers one day.
     pub(crate) intervals: Vec<Interval>,
-    /// Only streams that report parts of a day have half-hour totals.
+    /// Only streams that report parts of a day have totals by hour.
     pub(crate) by_interval: Vec<SourceTotals>,
 }
 
-/// Renders the chart and its table, or nothing without data.
-pub(crate) fn render(
-    series: &SeriesType,
-    period: Period,
-    zone: &TimeZone,
-    totals: &ChartTotals,
-) -> Option<Markup> {
-    if totals.by_day.is_empty() && totals.by_interval.is_empty() {
+/// Draws the chart and its table, or nothing without data.
+pub(crate) fn draw(series: &SeriesType, window: &Window, totals: &ChartTotals) -> Option<Drawing> {
+    let is_by_hour = window.period == Period::Day && !totals.by_interval.is_empty();
+    let days: Vec<Interval> = totals.days.iter().map(|day| day.range).collect();
+    let (intervals, by_source) =
+        if is_by_hour { (&totals.intervals, &totals.by_interval) } else { (&days, &totals.by_day) };
+    if by_source.is_empty() {
         return None;
     }
-    let days: Vec<Interval> = totals.days.iter().map(|day| day.range).collect();
-    let of_days = Bars {
-        series,
-        zone,
-        title: format!("{} of {}", series.name, period.title()),
-        intervals: &days,
-        label: period.day_label(),
-        row: ("Day", |zone, at| format_local(zone, at, "%a, %-d %b %Y")),
-        by_source: &totals.by_day,
+    let word = match (series.origin, is_by_hour) {
+        (OwEndpoint::Sleep, _) => "night",
+        (_, true) => "hour",
+        (_, false) => "day",
     };
-    if period != Period::Day {
-        return Some(of_days.render());
-    }
-    let of_hours = Bars {
-        intervals: &totals.intervals,
-        label: period.label(),
-        title: format!("{} of {}, half hour by half hour", series.name, period.title()),
-        row: ("From", local_text),
-        by_source: &totals.by_interval,
-        ..of_days
+    let bars = Bars { series, window, intervals, by_source, is_by_hour };
+    let summary = bars.summary(word);
+    let values = by_source.iter().flat_map(|source| source.values.iter().flatten());
+    let scale = Scale::from_zero(values.map(|value| value / series.display.per).fold(0.0, f64::max));
+    let axis = window.axis();
+    let is_present = |place: usize| by_source.iter().any(|source| value_at(source, place).is_some());
+    let last = (0..intervals.len()).rev().find(|place| is_present(*place));
+    let frame = Frame {
+        unit: if series.display.unit == "h" { "hours" } else { series.display.unit },
+        rows: rows_of(scale),
+        axis: &axis,
+        missing: window.missing_end(last.map(|place| intervals[place].until)),
+        summary: &summary,
     };
-    Some(html! {
-        (render_two_days(series, totals))
-        @if !totals.by_interval.is_empty() { (of_hours.render()) }
+    let of_day = totals.by_day.iter().filter(|_| is_by_hour).filter_map(|source| {
+        let value = value_at(source, 0)?;
+        Some(format!("{}{}", format_quantity(value, series.display), bars.named(&source.source)))
+    });
+    let of_day: Vec<String> = of_day.collect();
+    Some(Drawing {
+        title: format!("{} by {word}", series.name),
+        svg: frame.render(&bars.marks(&frame, scale)),
+        caption: html! {
+            @if !of_day.is_empty() { "Of the whole day: " (of_day.join(", ")) ". " }
+            @if word == "night" { "A night counts for the day on which it ended. " }
+            (bars.legend())
+        },
+        table: bars.table(if is_by_hour { "From" } else { "Day" }),
     })
-}
-
-/// Renders yesterday and today as numbers, since a bar for an unfinished day misleads.
-fn render_two_days(series: &SeriesType, totals: &ChartTotals) -> Markup {
-    let today = totals.days.len().saturating_sub(1);
-    let names = match series.origin {
-        OwEndpoint::Sleep => ["The night before", "Last night, and naps"],
-        _ => ["Yesterday", "Today so far"],
-    };
-    let several = totals.by_day.len() > 1;
-    html! {
-        dl.summary {
-            @for (place, name) in [(today, names[1]), (today.saturating_sub(1), names[0])] {
-                @for source in &totals.by_day {
-                    @if let Some(value) = source.values.get(place).copied().flatten() {
-                        div {
-                            dt { (name) @if several { ", " (source.source) } }
-                            dd { (format_quantity(value, series.display)) }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 struct Bars<'a> {
     series: &'a SeriesType,
-    zone: &'a TimeZone,
-    title: String,
+    window: &'a Window,
     intervals: &'a [Interval],
-    label: &'a str,
-    /// Heading of the table's first column, and the formatter of its times.
-    row: (&'a str, fn(&TimeZone, crate::common::time::Timestamp) -> String),
     by_source: &'a [SourceTotals],
+    is_by_hour: bool,
+}
+
+fn value_at(source: &SourceTotals, place: usize) -> Option<f64> {
+    source.values.get(place).copied().flatten()
 }
 
 impl Bars<'_> {
-    fn render(&self) -> Markup {
-        let per = self.series.display.per;
-        let values = self.by_source.iter().flat_map(|source| source.values.iter().flatten());
-        let scale = Scale::from_zero(self.series, values.map(|value| value / per).fold(0.0, f64::max));
-        let summary = self.summary();
-        let night = self.series.origin == OwEndpoint::Sleep;
+    fn marks(&self, frame: &Frame<'_>, scale: Scale) -> Markup {
+        let several = i32::try_from(self.by_source.len().max(1)).unwrap_or(1);
+        let bar = |of: i32, place: usize, value: f64| {
+            let range = self.intervals[place];
+            let (left, right) = (frame.x(range.from), frame.x(range.until));
+            let inset = (right - left) / 8;
+            let width = (right - left - 2 * inset) / several;
+            let begin = left + inset + width * of;
+            let top = y(scale.share(value / self.series.display.per));
+            rectangle(begin, top, begin + width, HEIGHT)
+        };
         html! {
-            figure {
-                (render_frame(scale, self.zone, (self.intervals, self.label), &summary, &self.bars(scale)))
-                figcaption { (summary) (self.legend())
-                    @if night { " A night counts for the day on which it ended." } }
+            @for ((source, look), of) in self.by_source.iter().zip(BAR_STYLES.iter().cycle()).zip(0..) {
+                g class=(look) { @for (place, value) in source.values.iter().enumerate() {
+                    @if let Some(value) = value { (titled(&bar(of, place, *value), &self.title(source, place, *value))) }
+                } }
             }
-            (self.table())
         }
     }
 
-    fn bars(&self, scale: Scale) -> Markup {
-        let slots = Slots::new(self.intervals.len());
-        let width = slots.width() * FILLED / to_f64(self.by_source.len().max(1));
-        let begin = slots.width() * (1.0 - FILLED) / 2.0;
-        let bar = |source: usize, place: usize, value: f64| {
-            let top = scale.y(value / self.series.display.per);
-            let left = slots.left(place) + begin + width * to_f64(source);
-            html! {
-                rect class={ "bar " (BAR_STYLES[source % BAR_STYLES.len()]) } x=(format_coordinate(left)) y=(format_coordinate(top))
-                    width=(format_coordinate(width - 1.0)) height=(format_coordinate(scale.y(0.0) - top)) {}
-            }
-        };
-        html! {
-            @for (place, source) in self.by_source.iter().enumerate() {
-                @for (interval, value) in source.values.iter().enumerate() {
-                    @if let Some(value) = value { (bar(place, interval, *value)) }
-                }
-            }
-        }
+    fn title(&self, source: &SourceTotals, place: usize, value: f64) -> String {
+        let range = self.intervals[place];
+        let so_far = if range.until > self.window.now { ", so far" } else { "" };
+        let (when, named) = (self.window.row_label(range.from), self.named(&source.source));
+        let when =
+            if self.window.period == Period::Day && !self.is_by_hour { self.window.title() } else { when };
+        format!("{when}{so_far}: {}{named}", format_quantity(value, self.series.display))
+    }
+
+    /// Returns the name of a source in brackets, if there are several.
+    fn named(&self, source: &str) -> String {
+        if self.by_source.len() > 1 { format!(" ({source})") } else { String::new() }
     }
 
     /// Describes the chart in a sentence: lowest and highest value of each source.
-    fn summary(&self) -> String {
-        let several = self.by_source.len() > 1;
+    fn summary(&self, word: &str) -> String {
         let of_source = |source: &SourceTotals| {
             let present: Vec<f64> = source.values.iter().copied().flatten().collect();
             let shown = |value: Option<f64>| format_quantity(value.unwrap_or_default(), self.series.display);
             let (least, most) =
                 (present.iter().copied().reduce(f64::min), present.iter().copied().reduce(f64::max));
-            let named = if several { format!(" ({})", source.source) } else { String::new() };
+            let named = self.named(&source.source);
             match present.len() {
                 1 => format!("{}{named}", shown(most)),
                 _ => format!("{} to {}{named}", shown(least), shown(most)),
             }
         };
-        format!("{}: {}.", self.title, self.by_source.iter().map(of_source).collect::<Vec<_>>().join("; "))
+        let sources: Vec<String> = self.by_source.iter().map(of_source).collect();
+        format!("{} by {word}, {}: {}.", self.series.name, self.window.title(), sources.join("; "))
     }
 
-    fn legend(&self) -> String {
-        match self.by_source {
-            [] | [_] => String::new(),
-            several => {
-                let styles = several.iter().zip(BAR_STYLES.iter().cycle());
-                let named: Vec<String> =
-                    styles.map(|(source, style)| format!("{style}: {}", source.source)).collect();
-                format!(
-                    " Bars: {}. They may count the same activity, so they are not added up.",
-                    named.join(", ")
-                )
-            }
-        }
+    fn legend(&self) -> Markup {
+        html! { @if self.by_source.len() > 1 {
+            ul.keys { @for (source, look) in self.by_source.iter().zip(BAR_STYLES.iter().cycle()) {
+                li { i class=(look) {} (source.source) }
+            } }
+            "They may count the same activity, so they are not added up."
+        } }
     }
 
-    fn table(&self) -> Markup {
-        let value = |source: &SourceTotals, place: usize| source.values.get(place).copied().flatten();
+    fn table(&self, heading: &str) -> Markup {
         let present = (0..self.intervals.len())
-            .filter(|place| self.by_source.iter().any(|source| value(source, *place).is_some()));
-        let (heading, format_time) = self.row;
+            .filter(|place| self.by_source.iter().any(|source| value_at(source, *place).is_some()));
         html! {
-            details {
-                summary { "Show as a table" span.hidden { ": " (self.title) } }
-                table {
-                    caption { (self.title) }
-                    thead { tr {
-                        th scope="col" { (heading) }
-                        @for source in self.by_source { th.number scope="col" { (source.source) } }
-                    } }
-                    tbody { @for place in present { tr {
-                        th scope="row" data-label=(heading) { (format_time(self.zone, self.intervals[place].from)) }
-                        @for source in self.by_source {
-                            td.number data-label=(source.source) {
-                                @match value(source, place) {
-                                    Some(value) => (format_quantity(value, self.series.display)),
-                                    None => "none",
-                                }
-                            }
+            caption { (self.series.name) ", " (self.window.title()) }
+            thead { tr {
+                th scope="col" { (heading) }
+                @for source in self.by_source { th.number scope="col" { (source.source) } }
+            } }
+            tbody { @for place in present { tr {
+                th { (self.window.row_label(self.intervals[place].from)) }
+                @for source in self.by_source {
+                    td {
+                        @match value_at(source, place) {
+                            Some(value) => (format_quantity(value, self.series.display)),
+                            None => "none",
                         }
-                    } } }
+                    }
                 }
-            }
+            } } }
         }
     }
 }

@@ -1,191 +1,177 @@
 //! Loads and renders the charts of one patient, one per series type.
 
-use std::time::Duration;
-
-use jiff::tz::TimeZone;
+use jiff::civil::Date;
 use maud::{Markup, html};
 use rusqlite::Connection;
 
-use crate::common::time::Timestamp;
-use crate::model::catalog::series::SERIES;
-use crate::model::catalog::series_type::{self, SeriesType};
-use crate::model::chart_data::{ChartStream, PeriodSummary};
-use crate::model::day_totals::{self, DayOrEventValue};
-use crate::model::{consent_intervals::Interval, patient::PatientId};
-use crate::store::{error::StoreError, people::consent, samples::chart as store};
+use crate::model::catalog::series_type::{Aggregation, OmhBody, SeriesType};
+use crate::store::{error::StoreError, samples::chart as store};
 use crate::web::chart::bars::{self, ChartTotals};
-use crate::web::chart::period::{Day, Period};
+use crate::web::chart::charted_series::{ChartedSeries, render_series_without_data};
+use crate::web::chart::frame::Drawing;
+use crate::web::chart::overview::MeasurementOverview;
+use crate::web::chart::period::{Period, Window, local_date};
 use crate::web::chart::ranges::{self, Bucket};
-
-/// Largest distance between a day and the stored time of its total: a plain date is stored at midnight UTC, a night
-/// at its beginning.
-const MAX_DAY_OFFSET: Duration = Duration::from_hours(36);
-
-/// The series types that a patient shares.
-pub(crate) struct ChartedSeries {
-    /// Series types with data, each with its streams.
-    pub(crate) present: Vec<(&'static SeriesType, Vec<ChartStream>)>,
-    /// Series types with an active consent and no data yet.
-    pub(crate) empty: Vec<&'static SeriesType>,
-}
-
-impl ChartedSeries {
-    pub(crate) fn load(db: &Connection, patient: PatientId) -> Result<Self, StoreError> {
-        let all_streams = store::list_streams(db, patient)?;
-        let entries = consent::list(db, patient)?.into_iter();
-        let consented: Vec<String> =
-            entries.filter(|entry| entry.grant.withdrawn.is_none()).map(|entry| entry.scope.code).collect();
-        let (mut present, mut empty) = (Vec::new(), Vec::new());
-        for series in SERIES {
-            let streams: Vec<ChartStream> =
-                all_streams.iter().filter(|one| one.series_type == series.series_type).cloned().collect();
-            if !streams.is_empty() {
-                present.push((series, streams));
-            } else if consented.iter().any(|code| code == series.code) {
-                empty.push(series);
-            }
-        }
-        Ok(Self { present, empty })
-    }
-
-    /// Keeps one series type only; returns `None` if it has no data.
-    pub(crate) fn only(mut self, series_type: &str) -> Option<Self> {
-        self.present.retain(|(series, _)| series.series_type == series_type);
-        self.empty.clear();
-        (!self.present.is_empty()).then_some(self)
-    }
-}
+use crate::web::chart::sleep::{self, Night};
+use crate::web::chart::totals::{list_around, load_totals};
 
 /// The charts of one page.
 pub(crate) struct Charts {
-    period: Period,
-    zone: TimeZone,
-    drawn: Vec<(&'static SeriesType, ChartData)>,
+    window: Window,
+    drawn: Vec<Charted>,
     empty: Vec<&'static SeriesType>,
+}
+
+struct Charted {
+    series: &'static SeriesType,
+    data: ChartData,
+    /// The newest value of all, and its time.
+    newest: Option<(String, String)>,
+    /// The day of the newest value.
+    newest_day: Option<Date>,
 }
 
 enum ChartData {
     Range(Vec<Bucket>),
     Sum(ChartTotals),
+    Sleep(Vec<Night>),
 }
 
 impl Charts {
     pub(crate) fn load(
         db: &Connection,
         rows: &ChartedSeries,
-        (period, zone): (Period, &TimeZone),
-        now: Timestamp,
+        window: Window,
+        overview: &MeasurementOverview,
     ) -> Result<Self, StoreError> {
         let mut drawn = Vec::with_capacity(rows.present.len());
         for (series, streams) in &rows.present {
-            let data = match series.aggregation {
-                series_type::Aggregation::Range => {
-                    let intervals = period.intervals(zone, now);
-                    let ids: Vec<i64> = streams.iter().map(|one| one.stream).collect();
-                    let has_diastolic = series.body == series_type::OmhBody::BloodPressure;
-                    let parts = store::summarize(db, &ids, &intervals, has_diastolic)?;
-                    ChartData::Range(ranges::buckets(series, &intervals, &parts))
+            let ids: Vec<i64> = streams.iter().map(|one| one.stream).collect();
+            let data = match (series.aggregation, series.body) {
+                (Aggregation::Range, body) => {
+                    let intervals = window.cut(window.period.step());
+                    let parts = store::summarize(db, &ids, &intervals, body == OmhBody::BloodPressure)?;
+                    ChartData::Range(ranges::buckets(&intervals, &parts))
                 }
-                series_type::Aggregation::Sum => {
-                    let intervals =
-                        if period == Period::Day { period.intervals(zone, now) } else { Vec::new() };
-                    ChartData::Sum(load_totals(
-                        db,
-                        series,
-                        streams,
-                        zone,
-                        (intervals, period.days(zone, now)),
-                    )?)
+                (_, OmhBody::SleepStages) => {
+                    let sleeps = list_around(db, &ids, &window.days())?;
+                    ChartData::Sleep(sleep::collect_nights(series, &window, &sleeps))
+                }
+                (Aggregation::Sum, _) => {
+                    let hours = if window.period == Period::Day { window.rows() } else { Vec::new() };
+                    let days = (hours, window.days());
+                    ChartData::Sum(load_totals(db, series, streams, &window.zone, days)?)
                 }
             };
-            drawn.push((*series, data));
+            let newest = overview.newest(series, &window.zone);
+            let newest_day = streams.iter().map(|one| local_date(&window.zone, one.newest)).max();
+            drawn.push(Charted { series, data, newest, newest_day });
         }
-        Ok(Self { period, zone: zone.clone(), drawn, empty: rows.empty.clone() })
+        Ok(Self { window, drawn, empty: rows.empty.clone() })
     }
 
-    /// Renders all charts below links to the other periods; `href` is the page's address up to the period.
-    pub(crate) fn render(&self, href: &str) -> Markup {
+    /// Renders all charts below links to the other periods; `href` is the page's address. The address of the page of one
+    /// chart is `alone` followed by the series type.
+    pub(crate) fn render(&self, href: &str, alone: Option<&str>) -> Markup {
         html! {
-            div #charts {
-                nav.tabs aria-label="Period" {
-                    ul { @for &one in Period::ALL {
-                        li { a href={ (href) (one.as_str()) "#charts" }
-                            aria-current=[(one == self.period).then_some("true")] { (one.as_str()) } }
-                    } }
+            section #charts aria-labelledby="charts-title" {
+                div.heading {
+                    h2 #charts-title { "Measurements" }
+                    (self.render_periods(href))
                 }
-                @for (series, data) in &self.drawn { (self.render_one(series, data)) }
+                div.charts { @for one in &self.drawn { (self.render_one(one, href, alone)) } }
                 (render_series_without_data(&self.empty))
             }
         }
     }
 
-    fn render_one(&self, series: &SeriesType, data: &ChartData) -> Markup {
-        let chart = match data {
-            ChartData::Range(buckets) => ranges::render(series, self.period, &self.zone, buckets),
-            ChartData::Sum(totals) => bars::render(series, self.period, &self.zone, totals),
+    fn render_periods(&self, href: &str) -> Markup {
+        let Window { period, .. } = self.window;
+        let (earlier, later) = self.window.neighbours();
+        html! {
+            nav.periods aria-label="Period" {
+                span.chips { @for &one in Period::ALL {
+                    a href=(link_period(href, one, self.window.until())) aria-current=[(one == period).then_some("true")] {
+                        (one.label())
+                    }
+                } }
+                span.chips {
+                    a rel="prev" href=(link_period(href, period, Some(earlier))) { "‹ Earlier" }
+                    strong { (self.window.title()) }
+                    @if let Some(later) = later {
+                        a rel="next" href=(link_period(href, period, Some(later))) { "Later ›" }
+                    }
+                }
+            }
+        }
+    }
+
+    fn render_one(&self, one: &Charted, href: &str, alone: Option<&str>) -> Markup {
+        let (series, window) = (one.series, &self.window);
+        let name = series.series_type;
+        let drawing = match &one.data {
+            ChartData::Range(buckets) => ranges::draw(series, window, buckets),
+            ChartData::Sum(totals) => bars::draw(series, window, totals),
+            ChartData::Sleep(nights) => sleep::draw_nights(series, window, nights),
+        };
+        let newest = html! { @if let Some((value, when)) = &one.newest { p { b { (value) } " " (when) } } };
+        let alone = alone.map(|alone| format!("{alone}{name}"));
+        let Some(drawing) = drawing else {
+            return html! {
+                figure.card #(name) {
+                    (render_title(series.name, alone.as_deref(), &newest))
+                    p.fine { "No data in this period. "
+                        @if let Some(day) = one.newest_day.filter(|day| window.days().iter().all(|one| one.date != *day)) {
+                            a href=(link_period(href, window.period, Some(day))) { "Show the newest" }
+                        }
+                    }
+                }
+            };
         };
         html! {
-            section #(series.series_type) {
-                h2 { (series.name) }
-                @match chart {
-                    Some(chart) => (chart),
-                    None => p.empty { "Nothing in " (self.period.title()) "." },
-                }
+            (render_drawing(name, &drawing, &render_title(&drawing.title, alone.as_deref(), &newest)))
+            @if let ChartData::Sleep(nights) = &one.data { (self.render_hypnogram(nights, href)) }
+        }
+    }
+
+    fn render_hypnogram(&self, nights: &[Night], href: &str) -> Markup {
+        let (Some(mut drawing), Some(date)) =
+            (sleep::draw_hypnogram(&self.window, nights), sleep::hypnogram_date(nights))
+        else {
+            return html! {};
+        };
+        drawing.caption = html! {
+            (drawing.caption) " "
+            @if let Ok(before) = date.yesterday() {
+                a href=(link_period(href, Period::Day, Some(before))) { "Night before" }
+            }
+        };
+        render_drawing("hypnogram", &drawing, &render_title(&drawing.title, None, &html! {}))
+    }
+}
+
+fn render_title(title: &str, alone: Option<&str>, newest: &Markup) -> Markup {
+    html! { div.title {
+        h3 { @match alone { Some(alone) => a href=(alone) { (title) }, None => (title) } }
+        (newest)
+    } }
+}
+
+fn render_drawing(id: &str, drawing: &Drawing, title: &Markup) -> Markup {
+    html! {
+        figure.card #(id) {
+            (title)
+            (drawing.svg)
+            figcaption { (drawing.caption) }
+            details {
+                summary { "As a table" span.hidden { ": " (drawing.title) } }
+                table.values { (drawing.table) }
             }
         }
     }
 }
 
-/// Renders the names of the series types that have a consent and no data.
-pub(crate) fn render_series_without_data(rows: &[&SeriesType]) -> Markup {
-    let names: Vec<&str> = rows.iter().map(|series| series.name).collect();
-    html! {
-        @if !names.is_empty() { p.fine { "Agreed to, but no data yet: " (names.join(", ")) "." } }
-    }
-}
-
-/// Adds up a series per half hour and per day, separately for each data source.
-pub(crate) fn load_totals(
-    db: &Connection,
-    series: &SeriesType,
-    streams: &[ChartStream],
-    zone: &TimeZone,
-    (intervals, days): (Vec<Interval>, Vec<Day>),
-) -> Result<ChartTotals, StoreError> {
-    let is_daily = |one: &&ChartStream| one.daily_total || series.is_by_day();
-    let (daily, partial): (Vec<&ChartStream>, Vec<&ChartStream>) = streams.iter().partition(is_daily);
-    let ids = |streams: &[&ChartStream]| streams.iter().map(|one| one.stream).collect::<Vec<_>>();
-    let mut parts = Vec::new();
-    if !partial.is_empty() {
-        let all: Vec<Interval> = intervals.iter().copied().chain(days.iter().map(|day| day.range)).collect();
-        parts = store::summarize(db, &ids(&partial), &all, false)?;
-    }
-    let mut daily_values = Vec::new();
-    if let ([first, ..], [.., last], false) = (days.as_slice(), days.as_slice(), daily.is_empty()) {
-        let range = Interval {
-            from: first.range.from.minus(MAX_DAY_OFFSET),
-            until: last.range.until.plus(MAX_DAY_OFFSET),
-        };
-        for (stream, observation) in store::list_observations(db, &ids(&daily), range)? {
-            let date = day_totals::counted_date(series, &observation, zone);
-            let place = days.iter().position(|day| Some(day.date) == date);
-            daily_values.extend(place.map(|period| DayOrEventValue {
-                stream,
-                period,
-                value: observation.value,
-            }));
-        }
-    }
-    let all: Vec<&ChartStream> = streams.iter().collect();
-    // The periods after the half hours are the days.
-    let of_days = |part: &PeriodSummary| {
-        Some(PeriodSummary { period: part.period.checked_sub(intervals.len())?, ..*part })
-    };
-    let day_parts: Vec<PeriodSummary> = parts.iter().filter_map(of_days).collect();
-    Ok(ChartTotals {
-        by_day: day_totals::totals_by_source(&all, days.len(), &day_parts, &daily_values),
-        by_interval: day_totals::totals_by_source(&partial, intervals.len(), &parts, &[]),
-        days,
-        intervals,
-    })
+fn link_period(href: &str, period: Period, until: Option<Date>) -> String {
+    let until = until.map(|day| format!("&until={day}")).unwrap_or_default();
+    format!("{href}?period={}{until}#charts", period.as_str())
 }

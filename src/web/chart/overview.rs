@@ -14,8 +14,9 @@ use crate::omh::show;
 use crate::store::error::StoreError;
 use crate::store::samples::chart as store;
 use crate::store::samples::observation::{self, ObservationFilter};
-use crate::web::chart::charts::{ChartedSeries, load_totals, render_series_without_data};
+use crate::web::chart::charted_series::{ChartedSeries, render_series_without_data};
 use crate::web::chart::period::days_around;
+use crate::web::chart::totals::load_totals;
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{count, format_local, local_text, table_head};
 
@@ -29,9 +30,16 @@ pub(crate) struct MeasurementOverview {
 
 struct NewestValue {
     series: &'static SeriesType,
-    /// The formatted value, and its time or day.
-    found: Option<(String, String)>,
+    found: Option<Newest>,
     last_day: i64,
+}
+
+/// The newest value of a series type.
+struct Newest {
+    value: String,
+    at: Timestamp,
+    /// The value is that of the day that begins at this time.
+    is_of_day: bool,
 }
 
 impl MeasurementOverview {
@@ -53,7 +61,7 @@ impl MeasurementOverview {
         for (series, own) in &rows.present {
             let is_own = |stream: i64| own.iter().any(|line| line.stream == stream);
             let found = match series.aggregation {
-                Aggregation::Range => newest_sample(db, &infos, &is_own, zone)?,
+                Aggregation::Range => newest_sample(db, &infos, &is_own)?,
                 Aggregation::Sum => newest_day(db, series, own, zone)?,
             };
             let last_day =
@@ -63,8 +71,37 @@ impl MeasurementOverview {
         Ok(Self { lines, empty: rows.empty.clone() })
     }
 
+    /// Returns the newest value of a series type and its time, in short.
+    pub(crate) fn newest(&self, series: &SeriesType, zone: &TimeZone) -> Option<(String, String)> {
+        let line = self.lines.iter().find(|line| line.series.series_type == series.series_type)?;
+        let newest = line.found.as_ref()?;
+        let format = if newest.is_of_day { "%a %-d %b" } else { "%a %-d %b, %H:%M" };
+        Some((newest.value.clone(), format_local(zone, newest.at, format)))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Leaves out the series types that a page shows as charts.
+    pub(crate) fn without(mut self, charted: &ChartedSeries) -> Self {
+        let is_charted = |series: &SeriesType| {
+            charted.present.iter().any(|(one, _)| one.series_type == series.series_type)
+        };
+        self.lines.retain(|line| !is_charted(line.series));
+        self.empty.clear();
+        self
+    }
+
     /// Renders the table; a chart's address is `href` followed by the series type.
-    pub(crate) fn render(&self, href: &str) -> Markup {
+    pub(crate) fn render(&self, href: &str, zone: &TimeZone) -> Markup {
+        let when = |newest: &Newest| {
+            if newest.is_of_day {
+                format_local(zone, newest.at, "%a, %-d %b %Y")
+            } else {
+                local_text(zone, newest.at)
+            }
+        };
         html! {
             @if self.lines.is_empty() {
                 p.empty { "No data yet. Data arrive once a device is connected and its maker has some." }
@@ -76,10 +113,10 @@ impl MeasurementOverview {
                             a href={ (href) (series.series_type) } { (series.name) }
                         }
                         td.value data-label="Newest" {
-                            @match found { Some((value, _)) => (value), None => "none" }
+                            @match found { Some(newest) => (newest.value), None => "none" }
                         }
                         td data-label="When" {
-                            @match found { Some((_, when)) => (when), None => "" }
+                            @match found { Some(newest) => (when(newest)), None => "" }
                         }
                         td.number data-label="Samples in 24\u{a0}h" { (count(*last_day)) }
                     } } }
@@ -94,11 +131,14 @@ fn newest_sample(
     db: &Connection,
     infos: &[StreamInfo],
     is_own: &dyn Fn(i64) -> bool,
-    zone: &TimeZone,
-) -> Result<Option<(String, String)>, StoreError> {
+) -> Result<Option<Newest>, StoreError> {
     let own: Vec<StreamInfo> = infos.iter().filter(|info| is_own(info.id)).cloned().collect();
     let newest = observation::list_newest(db, &own, None, 1)?.pop();
-    Ok(newest.map(|(place, one)| (show::format_value(&own[place], &one), local_text(zone, one.instant))))
+    Ok(newest.map(|(place, one)| Newest {
+        value: show::format_value(&own[place], &one),
+        at: one.instant,
+        is_of_day: false,
+    }))
 }
 
 /// Returns the total of the newest day with data. With several sources, the greatest counts: they may overlap.
@@ -107,7 +147,7 @@ fn newest_day(
     series: &SeriesType,
     streams: &[ChartStream],
     zone: &TimeZone,
-) -> Result<Option<(String, String)>, StoreError> {
+) -> Result<Option<Newest>, StoreError> {
     let Some(newest) = streams.iter().map(|one| one.newest).max() else { return Ok(None) };
     let totals = load_totals(db, series, streams, zone, (Vec::new(), days_around(zone, newest)))?;
     let of_day = |place: usize| {
@@ -115,7 +155,9 @@ fn newest_day(
         values.reduce(f64::max)
     };
     let found = totals.days.iter().enumerate().rev().find_map(|(place, day)| Some((day, of_day(place)?)));
-    Ok(found.map(|(day, value)| {
-        (show::format_quantity(value, series.display), format_local(zone, day.range.from, "%a, %-d %b %Y"))
+    Ok(found.map(|(day, value)| Newest {
+        value: show::format_quantity(value, series.display),
+        at: day.range.from,
+        is_of_day: true,
     }))
 }

@@ -1,16 +1,17 @@
-//! Line charts for instantaneous values such as heart rate: mean, minimum and maximum of each interval.
+//! Charts of instantaneous values such as heart rate: mean, minimum and maximum of each interval. A value of which
+//! there is one a day is a bar over its day.
 
 use std::fmt::Write as _;
 
-use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use crate::model::chart_data::{PeriodSummary, ValueSummary};
 use crate::model::{catalog::series_type::SeriesType, consent_intervals::Interval};
-use crate::web::chart::axis::{Scale, Slots, format_coordinate, render_frame, to_f64};
-use crate::web::chart::period::Period;
+use crate::web::chart::axis::{Scale, to_f64};
+use crate::web::chart::frame::{Drawing, Frame, HEIGHT, polyline, rectangle, rows_of, titled, y};
+use crate::web::chart::period::{Period, Window};
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{local_text, table_head};
+use crate::web::layout::{length, table_head};
 
 /// Minimum, mean and maximum of an interval, in the displayed unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,190 +21,279 @@ pub(crate) struct ValueRange {
     pub(crate) max: f64,
 }
 
-/// The samples of one interval, summarized.
+/// The samples of one interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Bucket {
-    pub(crate) range: Interval,
-    pub(crate) samples: i64,
+    range: Interval,
     /// `None` without samples.
-    pub(crate) value: Option<ValueRange>,
+    value: Option<ValueSummary>,
     /// Set for blood pressure only; `value` is then the systolic pressure.
-    pub(crate) diastolic: Option<ValueRange>,
+    diastolic: Option<ValueSummary>,
 }
 
+type Part = fn(&Bucket) -> Option<ValueSummary>;
+const VALUE: Part = |bucket| bucket.value;
+const DIASTOLIC: Part = |bucket| bucket.diastolic;
+
 /// Merges the summaries of all streams, interval by interval.
-pub(crate) fn buckets(series: &SeriesType, intervals: &[Interval], parts: &[PeriodSummary]) -> Vec<Bucket> {
-    let of_stretch = |(place, range): (usize, &Interval)| {
+pub(crate) fn buckets(intervals: &[Interval], parts: &[PeriodSummary]) -> Vec<Bucket> {
+    let of_interval = |(place, range): (usize, &Interval)| {
         let here = || parts.iter().filter(|part| part.period == place);
         Bucket {
             range: *range,
-            samples: here().map(|part| part.value.samples).sum(),
-            value: merge(series, here().map(|part| part.value)),
-            diastolic: merge(series, here().filter_map(|part| part.diastolic)),
+            value: here().map(|part| part.value).reduce(merge),
+            diastolic: here().filter_map(|part| part.diastolic).reduce(merge),
         }
     };
-    intervals.iter().enumerate().map(of_stretch).collect()
+    intervals.iter().enumerate().map(of_interval).collect()
 }
 
-fn merge(series: &SeriesType, sums: impl Iterator<Item = ValueSummary>) -> Option<ValueRange> {
-    let all = sums.reduce(|one, other| ValueSummary {
+fn merge(one: ValueSummary, other: ValueSummary) -> ValueSummary {
+    ValueSummary {
         samples: one.samples + other.samples,
         min: one.min.min(other.min),
         sum: one.sum + other.sum,
         max: one.max.max(other.max),
-    })?;
+    }
+}
+
+/// Merges intervals into the longer ones that contain them.
+fn merge_into(rows: &[Interval], buckets: &[Bucket]) -> Vec<Bucket> {
+    let of_row = |range: &Interval| {
+        let here =
+            || buckets.iter().filter(|one| range.from <= one.range.from && one.range.from < range.until);
+        Bucket {
+            range: *range,
+            value: here().filter_map(VALUE).reduce(merge),
+            diastolic: here().filter_map(DIASTOLIC).reduce(merge),
+        }
+    };
+    rows.iter().map(of_row).collect()
+}
+
+/// Returns true if no day has more than one value, so that each stands for its day.
+fn is_daily(days: &[Bucket]) -> bool {
+    days.iter().all(|day| day.value.is_none_or(|value| value.samples <= 1))
+}
+
+/// Draws the chart and its table, or nothing without data.
+pub(crate) fn draw(series: &SeriesType, window: &Window, buckets: &[Bucket]) -> Option<Drawing> {
     let per = series.display.per;
-    let mean = all.sum / to_f64(all.samples) / per;
-    Some(ValueRange { min: all.min / per, mean, max: all.max / per })
-}
-
-/// Renders the chart and its table, or nothing without data.
-pub(crate) fn render(
-    series: &SeriesType,
-    period: Period,
-    zone: &TimeZone,
-    buckets: &[Bucket],
-) -> Option<Markup> {
-    let ranges = || buckets.iter().flat_map(|bucket| [bucket.value, bucket.diastolic]).flatten();
-    let min = ranges().map(|range| range.min).reduce(f64::min)?;
-    let max = ranges().map(|range| range.max).reduce(f64::max)?;
-    let scale = Scale::around(series, min, max);
-    let summary = summary(series, period, buckets, scale);
+    let all = || buckets.iter().flat_map(|bucket| [bucket.value, bucket.diastolic]).flatten();
+    let min = all().map(|value| value.min / per).reduce(f64::min)?;
+    let max = all().map(|value| value.max / per).reduce(f64::max)?;
+    let days: Vec<Interval> = window.days().into_iter().map(|day| day.range).collect();
+    let days = merge_into(&days, buckets);
+    let rows = merge_into(&window.rows(), buckets);
+    let is_daily = is_daily(&days);
+    let lines = if is_daily { &days } else { buckets };
     let has_diastolic = buckets.iter().any(|bucket| bucket.diastolic.is_some());
-    let intervals: Vec<Interval> = buckets.iter().map(|bucket| bucket.range).collect();
-    let drawn = html! {
-        (render_band(buckets, scale, |bucket| bucket.value))
-        @if has_diastolic { g.below { (render_band(buckets, scale, |bucket| bucket.diastolic)) } }
+    let chart = RangeChart { series, window, scale: Scale::around(series, min, max), has_diastolic };
+    let summary = chart.summary(buckets);
+    let axis = window.axis();
+    let last = lines.iter().rev().find(|bucket| bucket.value.is_some()).map(|bucket| bucket.range.until);
+    let frame = Frame {
+        unit: series.display.unit,
+        rows: rows_of(chart.scale),
+        axis: &axis,
+        missing: window.missing_end(last),
+        summary: &summary,
     };
-    Some(html! {
-        figure {
-            (render_frame(scale, zone, (&intervals, period.label()), &summary, &drawn))
-            figcaption { (summary) " "
-                @if has_diastolic { "The line is the systolic average, the broken line the diastolic one. The bars show lowest to highest." }
-                @else { "The line is the average. The bars show lowest to highest." }
-            }
+    let parts: &[(Part, &str)] =
+        if has_diastolic { &[(VALUE, "ln"), (DIASTOLIC, "ln below")] } else { &[(VALUE, "ln")] };
+    let marks = html! {
+        @for (part, look) in parts {
+            @if is_daily { path class={ (look) " of-day" } d=(chart.bars(&frame, lines, *part)) {} }
+            @else { (chart.line(&frame, lines, *part, look)) }
         }
-        (render_table(series, period, zone, (buckets, has_diastolic), scale))
+        g.hv { @for row in rows.iter().filter(|row| row.value.is_some()) {
+            (titled(&rectangle(frame.x(row.range.from), 0, frame.x(row.range.until), HEIGHT), &chart.title(row)))
+        } }
+    };
+    let step = match window.period {
+        Period::TwelveWeeks => "a day".to_owned(),
+        period => length(period.step()),
+    };
+    // Neighbours without a gap are joined by a line.
+    let has_line = lines.windows(2).any(|pair| pair.iter().all(|bucket| bucket.value.is_some()));
+    let caption = match (is_daily, has_line, has_diastolic) {
+        (true, ..) => "One value a day.".to_owned(),
+        (_, false, false) => format!("Dots: mean of {step}."),
+        (_, false, true) => format!("Dots: mean of {step}, systolic above and diastolic below."),
+        (_, true, false) => format!("Line: mean of {step}. Band: lowest to highest."),
+        (_, true, true) => {
+            format!("Lines: mean of {step}, systolic, and broken diastolic. Bands: lowest to highest.")
+        }
+    };
+    Some(Drawing {
+        title: series.name.to_owned(),
+        svg: frame.render(&marks),
+        caption: html! { (caption) },
+        table: chart.table(&rows),
     })
 }
 
-fn summary(series: &SeriesType, period: Period, buckets: &[Bucket], scale: Scale) -> String {
-    let samples: i64 = buckets.iter().map(|bucket| bucket.samples).sum();
-    let range = |of: fn(&Bucket) -> Option<ValueRange>| {
-        let ranges = || buckets.iter().filter_map(of);
-        let min = ranges().map(|range| range.min).reduce(f64::min)?;
-        let max = ranges().map(|range| range.max).reduce(f64::max)?;
-        Some(match (scale.format_value(min), scale.format_value(max)) {
-            (min, max) if min == max => min,
-            (min, max) => format!("{min} to {max}"),
-        })
-    };
-    let values = match (range(|bucket| bucket.value), range(|bucket| bucket.diastolic)) {
-        (Some(systolic), Some(diastolic)) => format!("systolic {systolic}, diastolic {diastolic}"),
-        (value, _) => value.unwrap_or_default(),
-    };
-    let plural = if samples == 1 { "" } else { "s" };
-    format!(
-        "{} of {}: {samples} sample{plural}, {values}\u{a0}{}.",
-        series.name,
-        period.title(),
-        series.display.unit
-    )
-}
-
-fn render_band(buckets: &[Bucket], scale: Scale, of: fn(&Bucket) -> Option<ValueRange>) -> Markup {
-    let slots = Slots::new(buckets.len());
-    let ranges: Vec<Option<ValueRange>> = buckets.iter().map(of).collect();
-    let present = || ranges.iter().enumerate().filter_map(|(place, range)| Some((place, (*range)?)));
-    html! {
-        @for (place, range) in present() {
-            line.range x1=(format_coordinate(slots.middle(place))) x2=(format_coordinate(slots.middle(place)))
-                y1=(format_coordinate(scale.y(range.max) - 1.0)) y2=(format_coordinate(scale.y(range.min) + 1.0)) {}
-        }
-        @for run in runs(&ranges) {
-            polyline.mean points=(points(&run, scale, slots)) {}
-        }
-        @for (place, range) in present() {
-            circle.mean cx=(format_coordinate(slots.middle(place))) cy=(format_coordinate(scale.y(range.mean))) r=(radius(&ranges, place)) {}
-        }
-    }
-}
-
-/// Returns the radius of a dot; one without a line to a neighbour is larger, so that it is visible.
-fn radius(ranges: &[Option<ValueRange>], place: usize) -> &'static str {
-    let is_present =
-        |place: Option<usize>| place.and_then(|place| ranges.get(place)).is_some_and(Option::is_some);
-    if is_present(place.checked_sub(1)) || is_present(Some(place + 1)) { "2" } else { "4" }
-}
-
-/// Splits the intervals at gaps: a line across a gap would show values that do not exist.
-fn runs(ranges: &[Option<ValueRange>]) -> Vec<Vec<(usize, f64)>> {
-    let mut runs: Vec<Vec<(usize, f64)>> = Vec::new();
-    for (place, range) in ranges.iter().enumerate() {
-        let Some(range) = range else { continue };
-        match runs.last_mut() {
-            Some(run) if run.last().is_some_and(|(last, _)| last + 1 == place) => {
-                run.push((place, range.mean));
-            }
-            _ => runs.push(vec![(place, range.mean)]),
-        }
-    }
-    runs
-}
-
-fn points(run: &[(usize, f64)], scale: Scale, slots: Slots) -> String {
-    run.iter().fold(String::new(), |mut text, (place, mean)| {
-        let _ = write!(
-            text,
-            "{},{} ",
-            format_coordinate(slots.middle(*place)),
-            format_coordinate(scale.y(*mean))
-        );
-        text
-    })
-}
-
-fn render_table(
-    series: &SeriesType,
-    period: Period,
-    zone: &TimeZone,
-    (buckets, has_diastolic): (&[Bucket], bool),
+struct RangeChart<'a> {
+    series: &'a SeriesType,
+    window: &'a Window,
     scale: Scale,
-) -> Markup {
-    let parts = if has_diastolic { "systolic/diastolic " } else { "" };
-    let cell = |bucket: &Bucket, of: fn(ValueRange) -> f64| {
-        let number = |range: Option<ValueRange>| range.map(|range| scale.format_value(of(range)));
-        let both = [number(bucket.value), number(bucket.diastolic)];
-        both.into_iter().flatten().collect::<Vec<_>>().join("/")
-    };
-    html! {
-        details {
-            summary { "Show as a table" span.hidden { ": " (series.name) } }
-            table {
-                caption { (series.name) ", " (parts) "in " (series.display.unit) ", " (period.title()) }
-                (table_head(&[Text("From"), Number("Samples"), Number("Lowest"), Number("Mean"), Number("Highest")]))
-                tbody { @for bucket in buckets.iter().filter(|bucket| bucket.value.is_some()) { tr {
-                    th scope="row" data-label="From" { (local_text(zone, bucket.range.from)) }
-                    td.number data-label="Samples" { (bucket.samples) }
-                    td.number data-label="Lowest" { (cell(bucket, |range| range.min)) }
-                    td.number data-label="Mean" { (cell(bucket, |range| range.mean)) }
-                    td.number data-label="Highest" { (cell(bucket, |range| range.max)) }
-                } } }
+    has_diastolic: bool,
+}
+
+impl RangeChart<'_> {
+    fn range(&self, sum: ValueSummary) -> ValueRange {
+        let per = self.series.display.per;
+        ValueRange { min: sum.min / per, mean: sum.sum / to_f64(sum.samples) / per, max: sum.max / per }
+    }
+
+    /// Describes the chart in a sentence.
+    fn summary(&self, buckets: &[Bucket]) -> String {
+        let samples: i64 = buckets.iter().filter_map(VALUE).map(|value| value.samples).sum();
+        let range = |of: Part| {
+            let all = self.range(buckets.iter().filter_map(of).reduce(merge)?);
+            Some(match (self.scale.format_value(all.min), self.scale.format_value(all.max)) {
+                (min, max) if min == max => min,
+                (min, max) => format!("{min} to {max}"),
+            })
+        };
+        let values = match (range(VALUE), range(DIASTOLIC)) {
+            (Some(systolic), Some(diastolic)) => format!("systolic {systolic}, diastolic {diastolic}"),
+            (value, _) => value.unwrap_or_default(),
+        };
+        let plural = if samples == 1 { "" } else { "s" };
+        let (name, title, unit) = (self.series.name, self.window.title(), self.series.display.unit);
+        format!("{name}, {title}: {samples} sample{plural}, {values}\u{a0}{unit}.")
+    }
+
+    /// Renders the range as a band and the mean as a line. Both end at a gap: a line across it would show values that
+    /// do not exist.
+    fn line(&self, frame: &Frame<'_>, buckets: &[Bucket], of: Part, look: &str) -> Markup {
+        let points: Vec<Option<(i32, ValueRange)>> = buckets
+            .iter()
+            .map(|bucket| Some((middle(frame, bucket.range), self.range(of(bucket)?))))
+            .collect();
+        let height = |value: f64| y(self.scale.share(value));
+        let [mut band, mut line, mut alone, mut ranges] = [const { String::new() }; 4];
+        for run in runs(&points) {
+            if let [(x, range)] = run.as_slice() {
+                let (low, high) = (height(range.min), height(range.max));
+                if low > high {
+                    let _ = write!(ranges, "M{x} {low}V{high}");
+                }
+                let _ = write!(alone, "M{x} {}h.1", height(range.mean));
+                continue;
             }
+            let top = run.iter().map(|(x, range)| (*x, height(range.max)));
+            let bottom = run.iter().rev().map(|(x, range)| (*x, height(range.min)));
+            band.push_str(&(polyline(top.chain(bottom)) + "z"));
+            line.push_str(&polyline(run.iter().map(|(x, range)| (*x, height(range.mean)))));
+        }
+        let all: [(&str, String); 4] = [("area", band), ("rng", ranges), (look, line), ("dot", alone)];
+        html! { @for (look, path) in all.iter().filter(|(_, path)| !path.is_empty()) { path class=(look) d=(path) {} } }
+    }
+
+    /// Returns a bar over each day, at the height of its value.
+    fn bars(&self, frame: &Frame<'_>, days: &[Bucket], of: Part) -> String {
+        let mut path = String::new();
+        for day in days {
+            let Some(value) = of(day) else { continue };
+            let (from, until) = (frame.x(day.range.from), frame.x(day.range.until));
+            let inset = (until - from) / 8;
+            let height = y(self.scale.share(self.range(value).mean));
+            let _ = write!(path, "M{} {height}H{}", from + inset, until - inset);
+        }
+        path
+    }
+
+    fn title(&self, row: &Bucket) -> String {
+        let (when, unit) = (self.window.row_label(row.range.from), self.series.display.unit);
+        let (mean, min, max) = self.cells(row);
+        match row.value {
+            Some(ValueSummary { samples: 1, .. }) => format!("{when}: {mean} {unit}"),
+            _ => format!("{when}: mean {mean} {unit}, {min} to {max}"),
         }
     }
+
+    /// Formats mean, lowest and highest value; of blood pressure, each as `120/80`.
+    fn cells(&self, row: &Bucket) -> (String, String, String) {
+        let ranges = [row.value, row.diastolic].map(|value| value.map(|value| self.range(value)));
+        let cell = |of: fn(ValueRange) -> f64| {
+            let texts = ranges.iter().flatten().map(|range| self.scale.format_value(of(*range)));
+            texts.collect::<Vec<_>>().join("/")
+        };
+        (cell(|range| range.mean), cell(|range| range.min), cell(|range| range.max))
+    }
+
+    fn table(&self, rows: &[Bucket]) -> Markup {
+        let first = if self.window.period == Period::Day { "From" } else { "Day" };
+        let parts = if self.has_diastolic { "systolic/diastolic in " } else { "in " };
+        html! {
+            caption { (self.series.name) ", " (parts) (self.series.display.unit) ", " (self.window.title()) }
+            (table_head(&[Text(first), Number("Samples"), Number("Mean"), Number("Lowest"), Number("Highest")]))
+            tbody { @for row in rows.iter() { @if let Some(value) = row.value {
+                @let (mean, min, max) = self.cells(row);
+                tr {
+                    th { (self.window.row_label(row.range.from)) }
+                    td { (value.samples) } td { (mean) } td { (min) } td { (max) }
+                }
+            } } }
+        }
+    }
+}
+
+fn middle(frame: &Frame<'_>, range: Interval) -> i32 {
+    i32::midpoint(frame.x(range.from), frame.x(range.until))
+}
+
+/// Splits neighbours at gaps.
+fn runs<T: Copy>(points: &[Option<T>]) -> Vec<Vec<T>> {
+    let runs = points.split(Option::is_none).filter(|run| !run.is_empty());
+    runs.map(|run| run.iter().copied().flatten().collect()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::time::Timestamp;
+    use crate::model::catalog::series;
+
+    fn sum(samples: i64, value: f64) -> ValueSummary {
+        ValueSummary { samples, min: value, sum: value * to_f64(samples), max: value }
+    }
+
+    fn week() -> Window {
+        let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
+        Window::new((Period::Week, None), &jiff::tz::TimeZone::UTC, now)
+    }
+
+    fn drawn(parts: &[(usize, i64, f64)]) -> String {
+        let window = week();
+        let part = |&(period, samples, value): &(usize, i64, f64)| PeriodSummary {
+            stream: 1,
+            period,
+            value: sum(samples, value),
+            diastolic: None,
+        };
+        let parts: Vec<PeriodSummary> = parts.iter().map(part).collect();
+        let buckets = buckets(&window.cut(window.period.step()), &parts);
+        draw(series::find("heart_rate").unwrap(), &window, &buckets).unwrap().svg.into_string()
+    }
 
     #[test]
     fn a_gap_is_not_drawn_over() {
-        let full = Some(ValueRange { min: 50.0, mean: 60.0, max: 70.0 });
-        let runs = runs(&[full, full, None, full]);
-        let places: Vec<Vec<usize>> =
-            runs.iter().map(|run| run.iter().map(|(place, _)| *place).collect()).collect();
-        assert_eq!(places, [vec![0, 1], vec![3]]);
+        assert_eq!(runs(&[Some(1), Some(2), None, Some(4), None]), [vec![1, 2], vec![4]]);
+        let svg = drawn(&[(0, 9, 60.0), (1, 9, 70.0), (3, 9, 60.0), (4, 9, 70.0), (9, 9, 60.0)]);
+        let line = svg.split("<path class=\"ln\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(line.matches('M').count(), 2, "two runs: {line}");
+        assert!(svg.contains("<path class=\"dot\""), "the third is alone: {svg}");
+        assert!(svg.contains("no data"), "six days are missing: {svg}");
+    }
+
+    #[test]
+    fn one_value_a_day_is_a_bar_of_its_day() {
+        let daily = drawn(&[(3, 1, 60.0), (15, 1, 61.0)]);
+        assert!(daily.contains("ln of-day\" d=\"M17 ") && !daily.contains("class=\"dot\""), "{daily}");
+        assert!(daily.contains("<title>Sun 15 Nov: 60 bpm</title>"), "{daily}");
+        assert!(!drawn(&[(3, 1, 60.0), (4, 1, 61.0)]).contains("of-day"), "two on one day");
     }
 }

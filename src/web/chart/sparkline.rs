@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::web::chart::axis::{format_coordinate, to_f64};
+use crate::web::chart::axis::to_f64;
+use crate::web::chart::frame::number;
 
 /// Renders the samples per hour as small bars, with a description for screen readers.
 pub(crate) fn render_sparkline(hours: &[i64]) -> Markup {
@@ -18,7 +19,7 @@ pub(crate) fn render_sparkline(hours: &[i64]) -> Markup {
             line.grid x1="0" x2=(hours.len() * 4) y1="19.5" y2="19.5" {}
             @for (place, &samples) in hours.iter().enumerate().filter(|(_, samples)| **samples > 0) {
                 @let height = (to_f64(samples) / most * 18.0).max(2.0);
-                rect x=(place * 4) y=(format_coordinate(19.0 - height)) width="3" height=(format_coordinate(height)) {}
+                rect x=(place * 4) y=(number(19.0 - height)) width="3" height=(number(height)) {}
             }
         }
     }

@@ -6,28 +6,19 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
+use crate::model::consent_intervals::Interval;
 use crate::model::error_kind::ErrorKind;
 use crate::store::error::StoreError;
 use crate::store::operations::hourly_counters::{self, Totals};
-use crate::web::chart::axis::{format_coordinate, round_up_scale, to_f64};
+use crate::web::chart::axis::{Scale, to_f64};
+use crate::web::chart::frame::{Frame, rectangle, rows_of, titled, y};
+use crate::web::chart::period::{TimeAxis, TimeTick};
 use crate::web::layout::{count, format_local};
 
-/// Size of a chart in its own units: two fit beside each other on a desktop, one fills a phone.
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 168.0;
-/// Space for the value labels on the left and the time labels at the bottom.
-const LEFT: f64 = 64.0;
-const BOTTOM: f64 = 26.0;
-const TOP: f64 = 16.0;
-/// Width of a time label on a phone, where letters are largest.
-const LABEL: f64 = 56.0;
-/// Grid lines above zero.
-const LINES: u32 = 2;
-/// Share of a column that a bar fills.
-const FILLED: f64 = 0.8;
+/// The smallest top of an axis: five whole steps.
+const LEAST_TOP: f64 = 5.0;
 /// CSS classes of the parts of a bar, the lowest first.
-const BAR_STYLES: [&str; 3] = ["full", "pale", "hollow"];
-const HOUR_MICROS: i64 = 3_600_000_000;
+const BAR_STYLES: [&str; 3] = ["b1", "b2", "b3"];
 
 /// A period that ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +60,7 @@ impl ActivityPeriod {
     fn label(self) -> (i64, &'static str) {
         match self {
             Self::Day => (4, "%H:%M"),
-            Self::Week => (24, "%a"),
+            Self::Week => (48, "%a %-d"),
         }
     }
 }
@@ -126,7 +117,7 @@ impl Activity {
                     }
                 }
                 p.fine { "Of all patients together; times are UTC." }
-                div.pair {
+                div.charts {
                     (self.samples())
                     (self.lag())
                     (self.errors())
@@ -142,7 +133,7 @@ impl Activity {
         self.chart(&ActivityChart {
             title: "Samples",
             parts: &["new", "revised", "rejected"],
-            unit: "",
+            unit: "samples",
             values: self.values(of),
             summary: describe_parts(&sums, &["new", "revised", "rejected"]),
         })
@@ -161,7 +152,7 @@ impl Activity {
         self.chart(&ActivityChart {
             title: "Minutes from measurement to here",
             parts: &["minutes, on average"],
-            unit: " min",
+            unit: "minutes",
             values: self.values(|totals| vec![minutes(totals.lag.mean().unwrap_or(0))]),
             summary,
         })
@@ -183,7 +174,7 @@ impl Activity {
         self.chart(&ActivityChart {
             title: "Errors",
             parts: &parts,
-            unit: "",
+            unit: "errors",
             values: self
                 .slots
                 .iter()
@@ -202,7 +193,7 @@ impl Activity {
         self.chart(&ActivityChart {
             title: "Export to JHE",
             parts: &["delivered", "parked", "refused"],
-            unit: "",
+            unit: "observations",
             values: self.values(of),
             summary: describe_parts(&sums, &["delivered", "parked", "refused"]),
         })
@@ -219,41 +210,47 @@ impl Activity {
     }
 
     fn chart(&self, chart: &ActivityChart<'_>) -> Markup {
-        let sum = |values: &Vec<i64>| values.iter().sum::<i64>();
-        let most = round_up_scale(
-            to_f64(chart.values.iter().map(sum).max().unwrap_or(0).max(i64::from(LINES))),
-            LINES,
-        );
-        let width = (WIDTH - LEFT) / to_f64(self.slots.len());
-        let y = |value: f64| TOP + (most - value) / most * (HEIGHT - TOP - BOTTOM);
-        let lines = (0..=LINES).map(|step| most * f64::from(step) / f64::from(LINES));
-        let description = format!("{}, {}: {}", chart.title, self.period.title(), chart.summary);
-        let (every, label) = self.period.label();
-        let left = |place: usize| LEFT + width * to_f64(place);
-        let times = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(place, slot)| slot.hour.rem_euclid(every) == 0 && left(*place) + LABEL <= WIDTH);
-        html! {
-            figure {
-                h3 { (chart.title) }
-                svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(description) {
-                    @for value in lines {
-                        line.grid x1=(LEFT) x2=(WIDTH) y1=(format_coordinate(y(value))) y2=(format_coordinate(y(value))) {}
-                        text.axis x=(LEFT - 6.0) y=(format_coordinate(y(value) + 4.0)) text-anchor="end" { (shorten_number(value)) }
-                    }
-                    @for (place, slot) in times {
-                        text.axis x=(format_coordinate(left(place))) y=(HEIGHT - 7.0) { (format_hour(slot.hour, label)) }
-                    }
-                    @for (place, values) in chart.values.iter().enumerate() {
-                        (render_bar(left(place), width, values, &y))
-                    }
+        let sum = |values: &Vec<i64>| to_f64(values.iter().sum::<i64>());
+        let scale = Scale::from_zero(chart.values.iter().map(sum).fold(LEAST_TOP, f64::max));
+        let axis = self.axis();
+        let summary = format!("{}, {}: {}", chart.title, self.period.title(), chart.summary);
+        let frame =
+            Frame { unit: chart.unit, rows: rows_of(scale), axis: &axis, missing: None, summary: &summary };
+        let marks = html! { @for (part, look) in BAR_STYLES.iter().enumerate().take(chart.parts.len()) {
+            g class=(look) { @for (slot, values) in self.slots.iter().zip(&chart.values) {
+                @if let Some(value) = values.get(part).filter(|value| **value > 0) {
+                    @let below = to_f64(values[..part].iter().sum::<i64>());
+                    @let (left, right) = (frame.x(slot.range(self.period).from), frame.x(slot.range(self.period).until));
+                    @let inset = (right - left) / 8;
+                    @let top = y(scale.share(below + to_f64(*value)));
+                    (titled(&rectangle(left + inset, top, right - inset, y(scale.share(below))),
+                        &format!("{}: {value} {}", format_hour(slot.hour, "%a %H:%M"), chart.parts[part])))
                 }
+            } }
+        } };
+        html! {
+            figure.card {
+                div.title { h3 { (chart.title) } }
+                (frame.render(&marks))
                 figcaption { (chart.summary) (render_legend(chart.parts)) }
                 (self.table(chart))
             }
         }
+    }
+
+    /// Returns the axis in UTC, with labels at full hours or midnights.
+    fn axis(&self) -> TimeAxis {
+        let range = |slot: &Slot| slot.range(self.period);
+        let from = self.slots.first().map_or(Timestamp::MIN, |slot| range(slot).from);
+        let until = self.slots.last().map_or(from, |slot| range(slot).until);
+        let mut axis = TimeAxis { range: Interval { from, until }, ticks: Vec::new(), marks: Vec::new() };
+        let (every, label) = self.period.label();
+        for slot in self.slots.iter().filter(|slot| slot.hour.rem_euclid(every) == 0) {
+            let (at, label) = (axis.share(range(slot).from), format_hour(slot.hour, label));
+            axis.ticks.push(TimeTick { at, label });
+            axis.marks.push(at);
+        }
+        axis
     }
 
     fn table(&self, chart: &ActivityChart<'_>) -> Markup {
@@ -272,7 +269,7 @@ impl Activity {
                         tbody { @for (slot, values) in full() { tr {
                             th scope="row" data-label="From (UTC)" { (format_hour(slot.hour, "%a %H:%M")) }
                             @for (part, value) in chart.parts.iter().zip(values) {
-                                td.number data-label=(part) { (count(*value)) (chart.unit) }
+                                td.number data-label=(part) { (count(*value)) }
                             }
                         } } }
                     }
@@ -286,7 +283,6 @@ struct ActivityChart<'a> {
     title: &'a str,
     /// Names of the parts of a bar, the lowest first.
     parts: &'a [&'a str],
-    /// Suffix of each number in the table.
     unit: &'a str,
     /// Per slot, one value per part.
     values: Vec<Vec<i64>>,
@@ -299,60 +295,30 @@ impl Slot {
         Self { hour, ..Self::default() }
     }
 
+    fn range(&self, period: ActivityPeriod) -> Interval {
+        let (_, hours) = period.slots();
+        Interval { from: Timestamp::from_hour(self.hour), until: Timestamp::from_hour(self.hour + hours) }
+    }
+
     fn errors_of_kind(&self, kind: ErrorKind) -> i64 {
         self.errors.iter().filter(|(known, _)| *known == kind).map(|(_, sum)| sum).sum()
     }
 }
 
-/// Renders a bar; each part is stacked on the one before.
-fn render_bar(left: f64, width: f64, values: &[i64], y: &dyn Fn(f64) -> f64) -> Markup {
-    let mut below = 0.0;
-    let parts: Vec<(&str, f64, f64)> = values
-        .iter()
-        .zip(BAR_STYLES)
-        .map(|(value, look)| {
-            let (low, high) = (y(below), y(below + to_f64((*value).max(0))));
-            below += to_f64((*value).max(0));
-            (look, high, low - high)
-        })
-        .collect();
-    html! {
-        @for (look, top, height) in parts.into_iter().filter(|(_, _, height)| *height > 0.0) {
-            rect class={ "bar " (look) } x=(format_coordinate(left + width * (1.0 - FILLED) / 2.0)) y=(format_coordinate(top))
-                width=(format_coordinate(width * FILLED)) height=(format_coordinate(height.max(1.0))) {}
-        }
-    }
-}
-
 fn render_legend(parts: &[&str]) -> Markup {
-    html! {
-        @if parts.len() > 1 {
-            span.legend aria-hidden="true" {
-                @for (part, look) in parts.iter().zip(BAR_STYLES) {
-                    " " span { svg.key viewBox="0 0 12 12" { rect class={ "bar " (look) } x="1" y="1" width="10" height="10" {} } "\u{a0}" (part) }
-                }
-            }
-        }
-    }
+    html! { @if parts.len() > 1 {
+        ul.keys { @for (part, look) in parts.iter().zip(BAR_STYLES) { li { i class=(look) {} (part) } } }
+    } }
 }
 
 fn format_hour(hour: i64, format: &str) -> String {
-    format_local(&TimeZone::UTC, Timestamp::from_micros(hour.saturating_mul(HOUR_MICROS)), format)
+    format_local(&TimeZone::UTC, Timestamp::from_hour(hour), format)
 }
 
 /// Lists the sum of each part in a sentence.
 fn describe_parts(sums: &[i64], parts: &[&str]) -> String {
     let each = sums.iter().zip(parts).map(|(sum, part)| format!("{} {part}", count(*sum).into_string()));
     format!("{}.", each.collect::<Vec<_>>().join(", "))
-}
-
-/// Formats an axis label; thousands and millions are shortened to fit.
-fn shorten_number(value: f64) -> String {
-    match value {
-        value if value >= 1e6 => format!("{}M", value / 1e6),
-        value if value >= 1e4 => format!("{}k", value / 1e3),
-        value => value.to_string(),
-    }
 }
 
 #[cfg(test)]

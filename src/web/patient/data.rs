@@ -15,8 +15,10 @@ use crate::omh::render;
 use crate::store::people::{patient as patients, study};
 use crate::store::samples::observation::{self, ObservationFilter};
 use crate::store::{engine::store::Store, error::StoreError};
-use crate::web::chart::charts::{ChartedSeries, Charts};
-use crate::web::chart::{overview::MeasurementOverview, period::Period};
+use crate::web::chart::charted_series::ChartedSeries;
+use crate::web::chart::charts::Charts;
+use crate::web::chart::overview::MeasurementOverview;
+use crate::web::chart::period::{Period, Window, parse_window};
 use crate::web::patient_access::{PATIENT, SignedInPatient};
 use crate::web::route::{Route, get};
 use crate::web::{
@@ -45,20 +47,21 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
-    let (id, now, period) = (patient.id(), app.clock.now(), Period::parse(request.query.get("period")));
+    let (id, now, wanted) = (patient.id(), app.clock.now(), parse_window(&request.query, Period::Week));
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&who.time_zone);
         let rows = ChartedSeries::load(db, id)?;
-        let charts = Charts::load(db, &rows, (period, &zone), now)?;
-        Ok((MeasurementOverview::load(db, &rows, id, &zone, now)?, charts))
+        let overview = MeasurementOverview::load(db, &rows, id, &zone, now)?;
+        let charts = Charts::load(db, &rows, Window::new(wanted, &zone, now), &overview)?;
+        Ok((zone, overview, charts))
     };
-    let (overview, charts) = app.store.read(read).await?;
+    let (zone, overview, charts) = app.store.read(read).await?;
     record_read(app, patient, "data.view").await?;
     let body = html! {
         h1 { "Your data" }
-        (overview.render("#"))
-        (charts.render("/clients/ow/data?period="))
+        (overview.render("#", &zone))
+        (charts.render("/clients/ow/data", None))
         h2 { "Download your data" }
         p { "Everything that is stored about you here:" }
         ul {

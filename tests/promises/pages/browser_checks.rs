@@ -108,7 +108,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
         "/admin/patients/1",
         "/admin/patients/1/charts",
         "/admin/patients/1/charts/heart_rate?period=week",
-        "/admin/patients/1/charts/heart_rate?period=month",
+        "/admin/patients/1/charts/heart_rate?period=4weeks",
         "/admin/patients/1/edit",
         "/admin/patients/1/observations",
         "/admin/studies",

@@ -11,9 +11,15 @@ use crate::support::running_daemon::*;
 
 /// A patient in Berlin who shares everything; answers with the user at OW and the number here.
 fn sharing_patient(world: &World) -> (String, String) {
+    patient_who_shares(world, |_| true)
+}
+
+/// A patient in Berlin who shares some series types.
+fn patient_who_shares(world: &World, shares: impl Fn(&SeriesType) -> bool) -> (String, String) {
     let user = world.sim.add_user();
     let mut add = vec!["patient", "add", "--name", "A", "--tz", "Europe/Berlin", "--ow-user", &user];
-    let mut codes: Vec<&str> = SERIES.iter().map(|series| series.code).collect();
+    let mut codes: Vec<&str> =
+        SERIES.iter().filter(|series| shares(series)).map(|series| series.code).collect();
     codes.sort_unstable();
     codes.dedup();
     add.extend(codes.iter().flat_map(|code| ["--consent", code]));
@@ -29,15 +35,18 @@ fn read_past(world: &World, days: u32) {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-/// Returns the section of a page about one row of the catalogue.
-fn section<'a>(page: &'a str, series_type: &str) -> Option<&'a str> {
-    between(page, &format!("<section id=\"{series_type}\">"), "</section>")
+/// Returns the chart of one row of the catalogue.
+fn chart<'a>(page: &'a str, series_type: &str) -> Option<&'a str> {
+    between(page, &format!("id=\"{series_type}\"><div class=\"title\">"), "</figure>")
 }
 
 /// A row of a chart's table as plain text: what stands behind the label of the row.
-fn cells(section: &str, row: &str) -> Vec<String> {
-    let line =
-        section.split("<tr>").find(|line| line.contains(row)).unwrap_or_else(|| panic!("{row}: {section}"));
+fn cells(chart: &str, row: &str) -> Vec<String> {
+    let line = chart
+        .split("<tr>")
+        .skip(1)
+        .find(|line| line.contains(row))
+        .unwrap_or_else(|| panic!("{row}: {chart}"));
     let cells = line.split("<td").skip(1).map(|cell| between(cell, ">", "</td>").unwrap());
     cells.map(|cell| cell.replace('\u{a0}', " ")).collect()
 }
@@ -73,22 +82,89 @@ fn each_type_with_data_has_a_chart_and_a_table() {
     };
     for series in SERIES.iter().filter(|series| !has_none(series)) {
         let name = series.series_type;
-        let drawn = section(&page, name).unwrap_or_else(|| panic!("no chart of {name}: {page}"));
-        let is_drawn =
-            drawn.contains("<svg") && drawn.contains("<table") && drawn.contains("Show as a table");
+        let drawn = chart(&page, name).unwrap_or_else(|| panic!("no chart of {name}: {page}"));
+        let is_drawn = drawn.contains("<svg") && drawn.contains("<table") && drawn.contains("<title>");
         let title = series.name.replace('\'', "&#39;");
         assert!(is_drawn && (drawn.contains(series.name) || drawn.contains(&title)), "{name}: {drawn}");
         let one = format!("/admin/patients/{patient}/charts/{name}");
         assert!(overview.contains(&one), "{name} is not in the overview: {overview}");
-        assert_eq!(operator.get(&format!("{one}?period=month")).status, 200);
+        assert_eq!(operator.get(&format!("{one}?period=4weeks")).status, 200);
     }
-    assert!(section(&page, "forced_expiratory_volume_1").is_none());
+    assert!(chart(&page, "forced_expiratory_volume_1").is_none());
     let without = between(&page, "no data yet: ", ".").unwrap();
     assert!(without.starts_with("Breath volume in one second (FEV1)"), "{without}");
     assert!(overview.contains("36.6\u{a0}°C") && overview.contains("21 Nov 2026, 12:00 CET"), "{overview}");
     assert_eq!(operator.get(&format!("/admin/patients/{patient}/charts/nothing")).status, 404);
     assert!(!page.contains("<script"), "{page}");
     assert!(page.len() < 400_000, "{} bytes", page.len());
+}
+
+#[test]
+fn a_patients_page_shows_eight_charts_and_the_night_in_few_bytes() {
+    let world = World::new();
+    let shared = [
+        "heart_rate",
+        "steps",
+        "sleep_stage_summary",
+        "oxygen_saturation",
+        "respiratory_rate",
+        "weight",
+        "blood_pressure",
+        "heart_rate_variability_rmssd",
+    ];
+    let (user, patient) = patient_who_shares(&world, |series| shared.contains(&series.series_type));
+    let told = compute_vitals(1, true, world.now.minus(DAY * 14), world.now);
+    told.rows.into_iter().for_each(|row| world.sim.put_row(&user, row));
+    for event in told.events {
+        world.sim.put_event(&user, event);
+    }
+    world.sim.fill(&user, world.now.minus(DAY * 14), world.now, FIVE_MINUTES, 1);
+    read_past(&world, 14);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let overview = operator.get(&format!("/admin/patients/{patient}")).body;
+    assert!(overview.len() < 50_000, "{} bytes for eight charts, the history and the rest", overview.len());
+    assert_eq!(
+        overview.matches("<svg class=\"plot\"").count(),
+        9,
+        "eight series, and the last night by time"
+    );
+    let stages = chart(&overview, "sleep_stage_summary").unwrap();
+    for look in ["deep", "rem", "light", "awake"] {
+        assert!(stages.contains(&format!("<path class=\"{look}\" d=\"M")), "{look}: {stages}");
+    }
+    assert!(stages.contains("From the bottom, with the mean of"), "{stages}");
+    let night = chart(&overview, "hypnogram").unwrap();
+    assert!(night.contains("Night to Saturday 21 November") && night.contains("<title>REM, "), "{night}");
+    let before = operator.get(&format!("/admin/patients/{patient}?period=day&until=2026-11-20")).body;
+    assert!(chart(&before, "hypnogram").unwrap().contains("Night to Friday 20 November"), "{before}");
+}
+
+#[test]
+fn earlier_periods_are_one_link_away_and_a_missing_end_is_marked() {
+    let world = World::new();
+    let (user, patient) = sharing_patient(&world);
+    let end = world.now.minus(DAY * 3);
+    world.sim.fill(&user, end.minus(DAY * 3), end, FIVE_MINUTES, 1);
+    read_past(&world, 7);
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let get = |query: &str| operator.get(&format!("/admin/patients/{patient}{query}")).body;
+    let page = get("?period=week");
+    let drawn = chart(&page, "heart_rate").unwrap();
+    assert!(drawn.contains(">no data</text>") && drawn.contains(">bpm</text>"), "{drawn}");
+    assert!(page.contains("15 to 21 Nov 2026") && !page.contains("Later"), "{page}");
+    let earlier = between(&page, "rel=\"prev\" href=\"", "#").unwrap().replace("&amp;", "&");
+    assert_eq!(earlier, format!("/admin/patients/{patient}?period=week&until=2026-11-14"));
+    let earlier = operator.get(&earlier).body;
+    assert!(earlier.contains("8 to 14 Nov 2026") && earlier.contains("rel=\"next\""), "{earlier}");
+    let drawn = chart(&earlier, "heart_rate").unwrap();
+    assert!(drawn.contains("No data in this period.") && drawn.contains("until=2026-11-18"), "{drawn}");
+    for wrong in
+        ["?period=year", "?until=tomorrow", "?period=12weeks&until=9999-12-31", "?until=-009999-01-01"]
+    {
+        assert!(get(wrong).contains("21 Nov 2026</strong>"), "{wrong}");
+    }
 }
 
 #[test]
@@ -112,24 +188,24 @@ fn a_days_total_and_its_parts_are_never_added() {
     let page =
         |period: &str| operator.get(&format!("/admin/patients/{patient}/charts/steps?period={period}")).body;
     let week = page("week");
-    let steps = section(&week, "steps").unwrap();
-    assert_eq!(
-        cells(steps, "Fri, 20 Nov 2026"),
-        ["5000 steps", "4800 steps"],
-        "Garmin's and Oura's, as they are"
-    );
-    assert_eq!(cells(steps, "Sat, 21 Nov 2026"), ["1200 steps", "none"], "no total yet: its parts");
+    let steps = chart(&week, "steps").unwrap();
+    assert_eq!(cells(steps, "Fri 20 Nov"), ["5000 steps", "4800 steps"], "Garmin's and Oura's, as they are");
+    assert_eq!(cells(steps, "Sat 21 Nov"), ["1200 steps", "none"], "no total yet: its parts");
     for wrong in ["7100", "6200", "9800", "11900"] {
         assert!(!week.contains(wrong), "{wrong}: {week}");
     }
+    assert!(steps.contains("<title>Sat 21 Nov, so far: 1200\u{a0}steps (Garmin)</title>"), "{steps}");
     let day = page("day");
-    for words in
-        ["Today so far", "1200\u{a0}steps", "Yesterday, Garmin", "5000\u{a0}steps", "Yesterday, Oura"]
-    {
-        assert!(day.contains(words), "{words}: {day}");
-    }
+    let hours = chart(&day, "steps").unwrap();
+    assert!(
+        hours.contains("Steps by hour") && hours.contains("<title>09:00: 400\u{a0}steps</title>"),
+        "{hours}"
+    );
+    assert!(hours.contains("Of the whole day: 1200\u{a0}steps"), "{hours}");
+    let before = page("day&until=2026-11-20");
+    assert!(before.contains("5000\u{a0}steps") && before.contains("4800\u{a0}steps"), "{before}");
     let overview = operator.get(&format!("/admin/patients/{patient}")).body;
-    assert!(overview.contains("1200\u{a0}steps") && overview.contains("Sat, 21 Nov 2026"), "{overview}");
+    assert!(overview.contains("1200\u{a0}steps") && overview.contains("Sat 21 Nov"), "{overview}");
 }
 
 #[test]
@@ -157,7 +233,7 @@ fn a_day_west_of_utc_keeps_its_local_date() {
     let served = Served::start(&world);
     let operator = served.operator(&world);
     let week = operator.get(&format!("/admin/patients/{patient}/charts/steps?period=week")).body;
-    assert_eq!(cells(section(&week, "steps").unwrap(), "Fri, 20 Nov 2026"), ["6000 steps"]);
+    assert_eq!(cells(chart(&week, "steps").unwrap(), "Fri 20 Nov"), ["6000 steps"]);
 }
 
 #[test]
@@ -176,13 +252,13 @@ fn blood_pressure_shows_both_values_and_a_night_counts_for_its_last_day() {
     read_past(&world, 7);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    let page = operator.get(&format!("/admin/patients/{patient}/charts?period=month")).body;
-    let pressure = section(&page, "blood_pressure").unwrap();
+    let page = operator.get(&format!("/admin/patients/{patient}/charts?period=4weeks")).body;
+    let pressure = chart(&page, "blood_pressure").unwrap();
     assert!(pressure.contains("systolic 118 to 126, diastolic 78 to 82\u{a0}mmHg"), "{pressure}");
-    assert_eq!(cells(pressure, "21 Nov 2026"), ["2", "118/78", "122/80", "126/82"]);
-    let sleep = section(&page, "time_in_bed").unwrap();
-    assert_eq!(cells(sleep, "Fri, 20 Nov 2026"), ["7 h"]);
-    assert_eq!(sleep.matches("data-label=\"Day\"").count(), 1, "{sleep}");
+    assert_eq!(cells(pressure, "21 Nov"), ["2", "122/80", "118/78", "126/82"]);
+    let sleep = chart(&page, "time_in_bed").unwrap();
+    assert_eq!(cells(sleep, "Fri 20 Nov"), ["7 h"]);
+    assert_eq!(sleep.matches("<tr>").count(), 2, "a heading and one night: {sleep}");
 }
 
 #[test]

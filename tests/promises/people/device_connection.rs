@@ -316,7 +316,16 @@ fn polls_from_pages_are_queued_while_another_run_holds_the_lock_and_stay_until_d
         assert!(body().contains("Backfill of 2 days"));
         let dismissed = format!("{}/dismiss-results", page(patient));
         assert_eq!(operator.submit(&page(patient), &dismissed, &[]).status, 303);
-        assert!(!body().contains("Backfill of 2 days"));
+        let kept = body();
+        assert!(!kept.contains("Backfill of 2 days"), "{kept}");
+        for words in [
+            "Asked for a sync",
+            "Asked for a backfill of 2 days",
+            "Result of the sync: ",
+            " new observations",
+        ] {
+            assert!(kept.contains(words), "the history keeps “{words}”: {kept}");
+        }
     }
 }
 

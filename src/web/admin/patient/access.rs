@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::{invite as inviting, patient_tokens, state::App};
-use crate::common::time::Timestamp;
+use crate::common::{counted::counted, time::Timestamp};
 use crate::model::account::Role;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{PatientId, PatientRef, parse_name};
@@ -20,7 +20,7 @@ use crate::store::people::session::{self, Holder};
 use crate::store::privacy::audit;
 use crate::web::access::{CONFIRMED_PATIENT, COORDINATED_PATIENT, Confirmed, Staff, VisiblePatient};
 use crate::web::admin::{patient::view::PatientView, staff::render_staff_page};
-use crate::web::layout::{badge, form, local, local_text};
+use crate::web::layout::{badge, fold, form, local, local_text};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
@@ -38,35 +38,39 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Renders the sections for a coordinator.
-pub(crate) fn render_sections(patient: &VisiblePatient, view: &PatientView) -> Markup {
+/// Renders the folded parts for a coordinator; `open` is the id of the one to show.
+pub(crate) fn render_folds(patient: &VisiblePatient, view: &PatientView, open: &str) -> Markup {
     let (staff, id) = (patient.staff(), patient.id());
-    html! { @if patient.may(Role::Coordinator) {
-        section #invitations {
-            h2 { "Invitations" }
+    let newest = view.access.invitations.first();
+    let invited = match newest.map(|(_, state)| state) {
+        Some(InvitationState::Open) => "one is open",
+        Some(_) => "none is open",
+        None => "not invited yet",
+    };
+    let browsers = match view.access.sessions {
+        0 => "not signed in".to_owned(),
+        number => format!("signed in in {}", counted(number, "browser")),
+    };
+    let valid = view.access.tokens.iter().filter(|token| token.revoked.is_none()).count();
+    html! {
+        (fold("invitations", "Invitations", invited, open == "invitations", &html! {
             (render_invitation_form(staff, id, view))
             (render_invitations(staff, id, view))
-        }
-        section #browsers {
-            h2 { "Browsers" }
-            p { @match view.access.sessions {
-                0 => "The patient is not signed in.",
-                1 => "The patient is signed in in one browser.",
-                several => { "The patient is signed in in " (several) " browsers." }
-            } }
+        }))
+        (fold("browsers", "Browsers", &browsers, open == "browsers", &html! {
+            p { "The patient is " (browsers) "." }
             @if view.access.sessions > 0 {
                 (form(&format!("/admin/patients/{id}/end-sessions"), staff.token(), &html! {
                     button.quiet type="submit" { "Sign the patient out everywhere" }
                 }))
             }
-        }
-        section #api-tokens {
-            h2 { "API tokens" }
+        }))
+        (fold("api-tokens", "API tokens", &format!("{valid} valid"), open == "api-tokens", &html! {
             p.fine { "For a program that connects the device on the patient’s behalf through " code { "/api/v1" } "." }
             (render_api_tokens(staff, id, view))
             @if !staff.account().is_of_jhe() { (render_api_token_form(staff, id)) }
-        }
-    } }
+        }))
+    }
 }
 
 fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> Markup {

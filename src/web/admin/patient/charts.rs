@@ -8,8 +8,10 @@ use crate::model::patient::PatientRef;
 use crate::store::people::{patient as patients, visibility};
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
 use crate::web::admin::staff::{record_view, render_staff_page};
-use crate::web::chart::charts::{ChartedSeries, Charts};
-use crate::web::chart::period::Period;
+use crate::web::chart::charted_series::ChartedSeries;
+use crate::web::chart::charts::Charts;
+use crate::web::chart::overview::MeasurementOverview;
+use crate::web::chart::period::{Period, Window, parse_window};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::route::{Route, get};
@@ -24,19 +26,21 @@ pub(crate) fn routes() -> Vec<Route> {
 async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     let only = Some(request.parameter("series")).filter(|series_type| !series_type.is_empty());
-    let (now, period) = (app.clock.now(), Period::parse(request.query.get("period")));
+    let (now, wanted) = (app.clock.now(), parse_window(&request.query, Period::TwoWeeks));
     let visible_to = staff.visible_to();
-    let wanted = only.map(str::to_owned);
+    let series = only.map(str::to_owned);
     let read = move |db: &_| {
         let name = visibility::find_patient_label(db, visible_to, id)?;
         let zone = time_zone_or_utc(&patients::find(db, PatientRef::Own(id))?.time_zone);
         let rows = ChartedSeries::load(db, id)?;
-        let rows = match wanted {
+        let rows = match series {
             Some(series_type) => rows.only(&series_type),
             None => Some(rows),
         };
-        let charts = rows.map(|rows| Charts::load(db, &rows, (period, &zone), now)).transpose()?;
-        Ok((name, charts))
+        let Some(rows) = rows else { return Ok((name, None)) };
+        let overview = MeasurementOverview::load(db, &rows, id, &zone, now)?;
+        let window = Window::new(wanted, &zone, now);
+        Ok((name, Some(Charts::load(db, &rows, window, &overview)?)))
     };
     let (name, charts) = app.store.read(read).await?;
     let charts = charts.ok_or_else(Refusal::not_found)?;
@@ -49,7 +53,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
             a href={ "/admin/patients/" (id) } { "Back to the patient" }
             @if only.is_some() { " · " a href=(all) { "All charts" } }
         }
-        (charts.render(&format!("{here}?period=")))
+        (charts.render(&here, None))
     };
     Ok(render_staff_page(app, staff, "/admin/patients", "Charts", &body))
 }

@@ -6,12 +6,13 @@ use maud::{Markup, html};
 
 use crate::app::poll_jobs::{JobState, PollJob};
 use crate::app::{background_polls, state::App};
+use crate::common::counted::counted;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::{account::Role, consent_intervals::Interval, patient::PatientId};
 use crate::poll::poller::BackfillRequest;
 use crate::store::privacy::audit;
 use crate::web::access::{COORDINATED_PATIENT, VisiblePatient};
-use crate::web::layout::{ago, form};
+use crate::web::layout::{ago, fold, form};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
@@ -27,25 +28,40 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Renders the buttons, and the requested polls with their progress or result.
-pub(crate) fn render_section(app: &App, patient: &VisiblePatient) -> Markup {
+/// Renders the requested polls with their progress or result.
+pub(crate) fn render_jobs(app: &App, patient: &VisiblePatient) -> Markup {
     let (staff, id) = (patient.staff(), patient.id());
     let jobs = app.poll_jobs.list(id);
-    html! {
-        @if !jobs.is_empty() {
-            div #jobs {
-                @for job in &jobs { (render_job(app, id, job)) }
-                @if patient.may(Role::Coordinator) && jobs.iter().any(|job| matches!(job.state, JobState::Ended(..))) {
-                    (form(&format!("/admin/patients/{id}/dismiss-results"), staff.token(), &html! {
-                        button.quiet type="submit" { "Dismiss the results" }
-                    }))
-                }
+    html! { @if !jobs.is_empty() {
+        div #jobs {
+            @for job in &jobs { (render_job(app, id, job)) }
+            @if patient.may(Role::Coordinator) && jobs.iter().any(|job| matches!(job.state, JobState::Ended(..))) {
+                (form(&format!("/admin/patients/{id}/dismiss-results"), staff.token(), &html! {
+                    button.quiet type="submit" { "Dismiss the results" }
+                }))
             }
         }
-        @if patient.may(Role::Coordinator) {
+    } }
+}
+
+/// Renders the buttons for a coordinator.
+pub(crate) fn render_fold(app: &App, patient: &VisiblePatient, is_open: bool) -> Markup {
+    let (staff, id) = (patient.staff(), patient.id());
+    let waiting =
+        app.poll_jobs.list(id).iter().filter(|job| !matches!(job.state, JobState::Ended(..))).count();
+    let state = match waiting {
+        0 => "nothing is queued".to_owned(),
+        number => format!("{} queued", counted(number, "request")),
+    };
+    fold(
+        "sync",
+        "Sync now, or read the past again",
+        &state,
+        is_open,
+        &html! {
             div.actions {
                 (form(&format!("/admin/patients/{id}/poll"), staff.token(), &html! {
-                    button type="submit" { "Sync now" }
+                    button.quiet type="submit" { "Sync now" }
                 }))
                 (form(&format!("/admin/patients/{id}/backfill"), staff.token(), &html! {
                     div.inline {
@@ -55,8 +71,9 @@ pub(crate) fn render_section(app: &App, patient: &VisiblePatient) -> Markup {
                     }
                 }))
             }
-        }
-    }
+            p.fine { "A request waits until no other sync runs. Its result stays on this page and in the history." }
+        },
+    )
 }
 
 fn render_job(app: &App, id: PatientId, job: &PollJob) -> Markup {

@@ -1,5 +1,6 @@
 //! Reads the data of the patient page.
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, time_zone_or_utc};
@@ -17,10 +18,13 @@ use crate::store::people::session::{self, Holder};
 use crate::store::people::study;
 use crate::store::people::time_zone::{self, PatientTimeZone};
 use crate::store::{engine::setting, error::StoreError};
-use crate::web::admin::observations::{self, ObservationRow};
+use crate::web::admin::patient::history::{self, PatientHistory};
 use crate::web::admin::patients::MAX_OFFERED_STUDIES;
 use crate::web::admin::{export::PatientExport, payloads::PatientPayloads};
-use crate::web::chart::{charts::ChartedSeries, overview::MeasurementOverview};
+use crate::web::chart::charted_series::ChartedSeries;
+use crate::web::chart::charts::Charts;
+use crate::web::chart::overview::MeasurementOverview;
+use crate::web::chart::period::{Period, Window};
 
 /// The stored data of the patient page.
 pub(crate) struct PatientView {
@@ -35,8 +39,13 @@ pub(crate) struct PatientView {
     /// Studies that the patient could be invited to.
     pub(crate) offered: Vec<Study>,
     pub(crate) consents: Vec<ConsentEntry>,
+    /// Series types with data.
+    pub(crate) series: usize,
+    /// The series types without a chart on the page.
     pub(crate) overview: MeasurementOverview,
-    pub(crate) newest: Vec<ObservationRow>,
+    /// Charts of the series that say most.
+    pub(crate) charts: Charts,
+    pub(crate) history: PatientHistory,
     pub(crate) access: PatientAccess,
     pub(crate) export: Option<PatientExport>,
     pub(crate) payloads: PatientPayloads,
@@ -47,6 +56,7 @@ impl PatientView {
         db: &rusqlite::Connection,
         visible_to: VisibleTo,
         id: PatientId,
+        period: (Period, Option<Date>),
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let patient = patient::find(db, PatientRef::Own(id))?;
@@ -57,16 +67,27 @@ impl PatientView {
         let studies = study::list_visible_of_patient(db, visible_to, id)?;
         let mut parts = collection_window::list_parts(db, id)?;
         parts.retain(|part| studies.iter().any(|study| study.id == part.study));
+        let silence = silence::find(db, id, settings.silence_after(), now)?;
+        let (consents, access) = (consent::list(db, id)?, PatientAccess::load(db, id, now)?);
+        let mut derived = history::of_consents(&consents);
+        derived.extend(history::of_invitations(&access.invitations));
+        derived.extend(history::of_devices(&line.devices));
+        derived.extend(history::of_data(line.newest, silence.is_some(), settings.silence_after()));
+        let series = ChartedSeries::load(db, id)?;
+        let overview = MeasurementOverview::load(db, &series, id, &zone, now)?;
+        let (charted, window) = (series.choose(MAX_CHARTS), Window::new(period, &zone, now));
         Ok(Self {
             line,
-            silence: silence::find(db, id, settings.silence_after(), now)?,
+            silence,
+            charts: Charts::load(db, &charted, window, &overview)?,
+            series: series.present.len(),
+            overview: overview.without(&charted),
+            history: PatientHistory::load(db, visible_to, id, derived)?,
             studies,
             parts,
             offered: study::list(db, visible_to, Role::Coordinator, 0, MAX_OFFERED_STUDIES)?,
-            consents: consent::list(db, id)?,
-            overview: MeasurementOverview::load(db, &ChartedSeries::load(db, id)?, id, &zone, now)?,
-            newest: observations::list_newest(db, id, None, MAX_OBSERVATIONS)?,
-            access: PatientAccess::load(db, id, now)?,
+            consents,
+            access,
             export: PatientExport::load(db, id)?,
             payloads: PatientPayloads::load(db, id)?,
             time_zone: time_zone::find(db, id)?,
@@ -102,5 +123,5 @@ impl PatientAccess {
 /// Invitations listed; older ones are in the audit.
 const MAX_INVITATIONS: u32 = 10;
 
-/// Observations listed on the patient page itself.
-const MAX_OBSERVATIONS: usize = 10;
+/// Charts on the patient page; the page of all charts has the others.
+const MAX_CHARTS: usize = 8;
