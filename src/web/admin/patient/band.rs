@@ -79,6 +79,9 @@ fn find_state(line: &PatientOverview, silence: Option<&Silence>, now: Timestamp)
         action,
     };
     match (stage, silence, enrolment_stage::describe_problem(line)) {
+        (EnrolmentStage::Completed, ..) => {
+            state("idle", "Completed", "The collection has ended; nothing more is read", NextAction::None)
+        }
         (_, Some(silence), problem) => {
             let cause = format!("Likely cause: {}. {}", silence.cause.label(), silence.cause.remedy());
             let text = problem.map_or(cause.clone(), |problem| format!("{cause} The last sync: {problem}"));
@@ -94,12 +97,6 @@ fn find_state(line: &PatientOverview, silence: Option<&Silence>, now: Timestamp)
             };
             state(tone, title, &text, action)
         }
-        (EnrolmentStage::Completed, ..) => state(
-            "idle",
-            "Completed",
-            "The collection window is over: nothing more is read",
-            NextAction::None,
-        ),
         (EnrolmentStage::Withdrawn, ..) => state("idle", WITHDRAWN, next, NextAction::None),
         (EnrolmentStage::NeedsRelink, ..) => state("bad", UNKNOWN, next, NextAction::Invite),
         (_, None, Some(problem)) => state("bad", "Data do not come in", &problem, NextAction::Sync),

@@ -15,7 +15,7 @@ use crate::store::people::study;
 use crate::store::privacy::audit;
 use crate::web::access::{COORDINATED_PATIENT, VisiblePatient};
 use crate::web::admin::study_window::parse_day;
-use crate::web::layout::form;
+use crate::web::layout::{fold, form};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
@@ -25,21 +25,22 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 /// Renders the windows of the studies that the viewer may see, each with its form; nothing for a patient in none.
-pub(crate) fn render_section(
+pub(crate) fn render_fold(
     patient: &VisiblePatient,
     parts: &[StudyPart],
     zone: &TimeZone,
+    is_open: bool,
     now: Timestamp,
 ) -> Markup {
+    let states: Vec<String> = parts.iter().map(|part| describe(part, zone, now)).collect();
     html! {
-        @if !parts.is_empty() {
-            section #collection {
-                h2 { "Collection window" }
-                @for part in parts {
-                    p { strong { (part.name) } ": " (describe(part, zone, now)) }
+        @if let Some(first) = states.first() {
+            (fold("collection", "Collection window", first, is_open, &html! {
+                @for (part, state) in parts.iter().zip(&states) {
+                    p { strong { (part.name) } ": " (state) }
                     @if patient.may(Role::Coordinator) { (render_form(patient, part)) }
                 }
-            }
+            }))
         }
     }
 }

@@ -32,6 +32,7 @@ const ACTIONS: &[(&str, &str, Detail)] = &[
     ("patient.readmit", "Readmitted after an erasure", Detail::None),
     ("patient.complete", "Completed: the collection has ended", Detail::None),
     ("study.complete", "Completed", Detail::Study),
+    ("collection.change", "Last day changed for", Detail::Study),
     ("study.enrol", "Enrolled in", Detail::Study),
     ("study.download", "Exported with the data of", Detail::Study),
     ("invitation.issue", "Invited", Detail::None),

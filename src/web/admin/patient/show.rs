@@ -57,7 +57,6 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
         (render_facts(&view, stage, now))
         (view.charts.render(&format!("/admin/patients/{id}"), Some(&format!("/admin/patients/{id}/charts/"))))
         (view.history.render(&view.zone))
-        (collection::render_section(patient, &view.parts, &view.zone, now))
         section aria-labelledby="more-title" {
             h2 #more-title { "More" }
             (render_folds(app, patient, &view, (opened(request, stage), done)))
@@ -104,6 +103,7 @@ fn render_folds(
             }))
             (fold("consents", "Consents", &format!("{active} active"), open == "consents",
                 &render_consents(id, &view.consents, zone)))
+            (collection::render_fold(patient, &view.parts, zone, open == "collection", now))
             (fold("devices", "Devices", &devices.join(", "), open == "devices", &render_devices(&view.line.devices, zone)))
             (view.payloads.render(zone, now, app.bucket_status.has_unread_objects(id)))
             @if let Some(export) = &view.export { (export.render(patient, open == "export", now)) }
