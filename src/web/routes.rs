@@ -19,7 +19,7 @@ use crate::web::admin::{
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
     choices_actions, choices_page, connect, connected, data, invitation, jhe_consent_page, jhe_invitation,
-    time_zone,
+    reminders, time_zone,
 };
 use crate::web::response::{Refusal, json as json_response};
 use crate::web::route::{Route, path};
@@ -42,6 +42,7 @@ fn all() -> Vec<Route> {
         choices_page::routes(),
         choices_actions::routes(),
         time_zone::routes(),
+        reminders::routes(),
         data::routes(),
         // Practitioners and operators.
         sign_in::routes(),
@@ -58,6 +59,7 @@ fn all() -> Vec<Route> {
         admin_patient::polling::routes(),
         admin_patient::access::routes(),
         admin_patient::charts::routes(),
+        admin_patient::mails::routes(),
         admin_patient::time_zone::routes(),
         observations::routes(),
         export::routes(),
@@ -65,6 +67,9 @@ fn all() -> Vec<Route> {
         study::participants::routes(),
         study::adherence::routes(),
         study::data::routes(),
+        study::invite::list::routes(),
+        study::invite::links::routes(),
+        study::mails::routes(),
         rejected_and_audit::routes(),
         restored::routes(),
         settings::routes(),

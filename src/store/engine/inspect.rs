@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V4__dataset", include_str!("../migrations/V4__dataset.sql")),
     ("V5__sign_in", include_str!("../migrations/V5__sign_in.sql")),
     ("V6__roles", include_str!("../migrations/V6__roles.sql")),
+    ("V8__mails", include_str!("../migrations/V8__mails.sql")),
     ("V10__study_pages", include_str!("../migrations/V10__study_pages.sql")),
 ];
 

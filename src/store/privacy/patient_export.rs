@@ -19,7 +19,7 @@ const INSTANTS: &[&str] = &["instant", "since", "until", "read_until", "newest_i
 pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     (
         "patient",
-        "SELECT id, name, email, time_zone, time_zone_set_at, jhe_patient_id, subject AS ow_subject, external_id, created_at,
+        "SELECT id, name, email, language, time_zone, time_zone_set_at, jhe_patient_id, subject AS ow_subject, external_id, created_at,
          consents_refreshed_at
          FROM patients WHERE id = ?",
     ),
@@ -42,7 +42,7 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     ),
     (
         "studies",
-        "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at
+        "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at, reminders_agreed_at
          FROM enrolments JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY enrolled_at",
     ),
     (
@@ -54,6 +54,11 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
         "SELECT studies.name AS study, issued_at, invitations.expires_at, revoked_at, used_at
          FROM invitations LEFT JOIN studies ON studies.id = study_id
          WHERE patient_id = ? ORDER BY invitations.id",
+    ),
+    (
+        "mails",
+        "SELECT kind, studies.name AS study, state, queued_at, attempts, settled_at, last_error
+         FROM mails JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY mails.id",
     ),
     ("sessions", "SELECT created_at, expires_at FROM sessions WHERE patient_id = ? ORDER BY created_at"),
     (

@@ -87,6 +87,8 @@ pub(crate) struct ConsentForm<'a> {
     pub(crate) device: Markup,
     /// The question about the patient's time zone.
     pub(crate) time_zone: Markup,
+    /// The tick for reminders by mail.
+    pub(crate) reminders: Markup,
     pub(crate) problem: Option<FormProblem>,
 }
 
@@ -126,6 +128,7 @@ impl ConsentForm<'_> {
                     (render_question(question, self.problem == Some(FormProblem::NothingTicked)))
                 }
                 section.card { (self.time_zone) }
+                (self.reminders)
                 div.actions {
                     button type="submit" name="answer" value="agree" { "I agree to the ticked items" }
                     button.quiet type="submit" name="answer" value="decline" { "I do not agree" }

@@ -19,7 +19,7 @@ use crate::web::patient::device::{NextQuestion, find_next_question, render_devic
 use crate::web::patient::jhe_invitation;
 use crate::web::patient::selected_devices::SelectedDevices;
 use crate::web::patient::signed_in::{SESSION_AGE, page_response, with_session};
-use crate::web::patient::time_zone;
+use crate::web::patient::{reminders, time_zone};
 use crate::web::patient_access::{Anyone, RATE_LIMITED, find_patient};
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, get, post};
@@ -80,6 +80,7 @@ async fn agree(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         selected: selected.clone(),
         ticks: TickedBoxes::from_form(request.form()),
         time_zone: request.form().get(time_zone::FIELD).to_owned(),
+        reminders: request.form().has(reminders::FIELD),
         browser: visitor.hash(),
         session: session.hash(),
     };
@@ -107,6 +108,8 @@ struct InvitationAnswer {
     selected: SelectedDevices,
     ticks: TickedBoxes,
     time_zone: String,
+    /// The patient ticked the box for reminders.
+    reminders: bool,
     browser: TokenHash,
     session: TokenHash,
 }
@@ -128,6 +131,9 @@ impl InvitationAnswer {
                 invitation::mark_used(db, invitation.id, self.browser, now)?;
                 audit::record(db, now, Actor::Patient(patient), "invitation.use", Some(patient), "")?;
                 time_zone::save(db, patient, &self.time_zone, now)?;
+                let studies =
+                    agreed.iter().filter(|(_, scopes)| !scopes.is_empty()).map(|(one, _)| one.study.id);
+                reminders::save(db, patient, self.reminders, studies, now)?;
                 for (one, scopes) in agreed {
                     record_grants(db, patient, one, &scopes, now)?;
                 }
@@ -232,7 +238,9 @@ async fn render(
         let device = selected.describe(&here);
         let time_zone = time_zone::load_question(app, invitation.patient, sent_zone).await?;
         let action = "/clients/ow/agree";
-        let form = ConsentForm { action, token: visitor, hidden_fields, device, time_zone, problem };
+        let reminders = reminders::load_question(app, invitation.patient).await?;
+        let form =
+            ConsentForm { action, token: visitor, hidden_fields, device, time_zone, reminders, problem };
         return Ok(form.render(app, &questions));
     }
     let body = html! {

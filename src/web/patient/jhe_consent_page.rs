@@ -45,7 +45,10 @@ async fn render(
     let (action, token, hidden_fields) = ("/clients/ow/answer", patient.token(), selected.hidden_fields());
     let device = selected.describe("/clients/ow/ask");
     let time_zone = time_zone::load_question(app, patient.id(), sent_zone).await?;
-    Ok(ConsentForm { action, token, hidden_fields, device, time_zone, problem }.render(app, &questions))
+    // Patients of JHE get no mails from here.
+    let reminders = maud::html! {};
+    Ok(ConsentForm { action, token, hidden_fields, device, time_zone, reminders, problem }
+        .render(app, &questions))
 }
 
 async fn answer(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {

@@ -12,6 +12,7 @@ pub(crate) mod invitation;
 pub(crate) mod jhe_consent_page;
 pub(crate) mod jhe_consents;
 pub(crate) mod jhe_invitation;
+pub(crate) mod reminders;
 pub(crate) mod selected_devices;
 pub(crate) mod signed_in;
 pub(crate) mod time_zone;

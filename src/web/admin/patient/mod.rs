@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod charts;
+pub(crate) mod mails;
 pub(crate) mod polling;
 pub(crate) mod show;
 pub(crate) mod time_zone;

@@ -76,6 +76,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
         }
         (view.payloads.render(zone, now, app.bucket_status.has_unread_objects(id)))
         @if let Some(export) = &view.export { (export.render(patient, now)) }
+        (view.mails.render(app, patient, &view.patient, &view.studies, zone))
         (access::render_sections(patient, &view))
         @if may_manage {
             p { a href={ "/admin/rejected?patient=" (id) } { "Rejected samples of this patient" }
@@ -112,6 +113,7 @@ async fn show_consent_text(app: &App, request: &Request, patient: &VisiblePatien
 fn notice_text(word: &str) -> &'static str {
     match word {
         "saved" => "Saved.",
+        "mail" => "The mail is on its way; this page shows what becomes of it.",
         "polling" => "The sync is queued; this page shows its result.",
         "busy" => "The same sync of this patient waits already.",
         "revoked" => "The invitation is revoked: its link no longer works.",

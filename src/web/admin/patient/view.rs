@@ -17,6 +17,7 @@ use crate::store::people::study;
 use crate::store::people::time_zone::{self, PatientTimeZone};
 use crate::store::{engine::setting, error::StoreError};
 use crate::web::admin::observations::{self, ObservationRow};
+use crate::web::admin::patient::mails::PatientMails;
 use crate::web::admin::patients::MAX_OFFERED_STUDIES;
 use crate::web::admin::{export::PatientExport, payloads::PatientPayloads};
 use crate::web::chart::{charts::ChartedSeries, overview::MeasurementOverview};
@@ -37,6 +38,7 @@ pub(crate) struct PatientView {
     pub(crate) access: PatientAccess,
     pub(crate) export: Option<PatientExport>,
     pub(crate) payloads: PatientPayloads,
+    pub(crate) mails: PatientMails,
 }
 
 impl PatientView {
@@ -51,10 +53,12 @@ impl PatientView {
         let line = patient_status::list(db, now, &PatientFilter::one(id, visible_to), 1)?.pop();
         let line = line.ok_or_else(|| StoreError::Refused(format!("there is no patient {id}")))?;
         let settings = setting::read_all(db)?;
+        let studies = study::list_visible_of_patient(db, visible_to, id)?;
         Ok(Self {
             line,
+            mails: PatientMails::load(db, id, &studies)?,
             silence: silence::find(db, id, settings.silence_after(), now)?,
-            studies: study::list_visible_of_patient(db, visible_to, id)?,
+            studies,
             offered: study::list(db, visible_to, Role::Coordinator, 0, MAX_OFFERED_STUDIES)?,
             consents: consent::list(db, id)?,
             overview: MeasurementOverview::load(db, &ChartedSeries::load(db, id)?, id, &zone, now)?,

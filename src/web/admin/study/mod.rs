@@ -3,4 +3,6 @@
 pub(crate) mod adherence;
 pub(crate) mod data;
 pub(crate) mod frame;
+pub(crate) mod invite;
+pub(crate) mod mails;
 pub(crate) mod participants;
