@@ -34,7 +34,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(3 * 24);
 /// The page that stops reminders.
 pub(crate) const STOP_PAGE: &str = "/ow/reminders";
 
-/// What sending takes.
+/// The store, the clock and the mail server of the mails to patients.
 #[derive(Debug)]
 pub(crate) struct MailSender<'a> {
     pub(crate) store: &'a Store,
@@ -101,6 +101,9 @@ fn prepare(
     let Some(to) = patient.email.as_deref().and_then(smtp::parse_recipient) else {
         return cancel("the patient has no e-mail address");
     };
+    if patient.jhe_id.is_some() {
+        return cancel("the patient is JHE's now, which invites");
+    }
     if mail.kind == MailKind::Reminder && !reminder::may_remind(db, mail.patient, mail.study)? {
         return cancel("the patient stopped reminders, or shares nothing any more");
     }

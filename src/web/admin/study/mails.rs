@@ -13,7 +13,7 @@ use crate::store::people::reminder::{self, ReminderRule};
 use crate::store::privacy::audit;
 use crate::web::access::{COORDINATED_STUDY, VisibleStudy};
 use crate::web::admin::study::frame::render_study_page;
-use crate::web::admin::study::invite::require_local;
+use crate::web::admin::study::invite::frame::require_local;
 use crate::web::layout::{FormErrors, FormField, form, notice};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
