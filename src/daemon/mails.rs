@@ -32,7 +32,8 @@ impl Daemon {
 
     /// Queues reminders to silent patients after each tick: before it, what they measured may be unread.
     pub(crate) async fn queue_reminders(&self) {
-        loop {
+        // The wait returns at once when the daemon ends.
+        while !self.cancel.is_cancelled() {
             self.wait_for_tick_or(REMINDER_INTERVAL).await;
             if self.app.live.config().alerts.mail.is_none() {
                 continue;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{self, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Mailboxes};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -117,10 +117,11 @@ fn build(server: &Mail, mail: &OutgoingMail<'_>, now: Timestamp) -> Result<lettr
     let micros = u64::try_from(now.micros()).unwrap_or_default();
     let mut message = lettre::Message::builder()
         .from(server.from.clone())
-        .mailbox(lettre::message::header::To::from(mail.to.iter().cloned().collect::<Mailboxes>()))
+        .mailbox(header::To::from(mail.to.iter().cloned().collect::<Mailboxes>()))
         .subject(mail.subject)
         .date(std::time::UNIX_EPOCH + Duration::from_micros(micros))
         .message_id(Some(format!("<{}@{}>", mail.id, server.from.email.domain())))
+        .header(header::MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN)
         .body(mail.text.to_owned())
         .map_err(|error| format!("no mail can be made: {error}"))?;
