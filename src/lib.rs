@@ -11,6 +11,7 @@
 //! | `web` | pages and API, one file per page or form |
 //! | `app` | shared state of a running daemon; services that commands and pages both use |
 //! | [`poll`], [`export`], `alerts` | reading OW or S3; delivery to JHE; notifications |
+//! | `mail` | the connection to the mail server; the mails to patients |
 //! | `dataset` | a study's data set for researchers |
 //! | `consent` | refresh of consents from JHE; erasure after a withdrawal |
 //! | [`store`] | all SQL: engine, samples, people, outbox, operations, privacy |
@@ -39,6 +40,7 @@ pub mod export;
 pub mod fuzz;
 pub mod i18n;
 pub mod jhe;
+mod mail;
 pub mod model;
 pub mod omh;
 pub mod ow;

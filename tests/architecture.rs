@@ -16,7 +16,7 @@ const ORDER: &[&[&str]] = &[
     &["web"],
     &["app"],
     &["poll", "export", "alerts", "dataset"],
-    &["consent"],
+    &["consent", "mail"],
     &["store"],
     &["omh"],
     &["ow", "jhe", "raw"],
@@ -29,7 +29,7 @@ const ORDER: &[&[&str]] = &[
 ];
 /// Folders and files that may call another machine.
 const REMOTE: &[&str] =
-    &["ow/", "jhe/", "raw/", "alerts/", "doctor/", "cli/ready.rs", "demo/", "common/http_client.rs"];
+    &["ow/", "jhe/", "raw/", "alerts/", "mail/", "doctor/", "cli/ready.rs", "demo/", "common/http_client.rs"];
 /// Words of a line that opens a connection, all of which it holds.
 const REMOTE_CALLS: &[&[&str]] =
     &[&["reqwest", "Client"], &["http_client::build"], &["TcpStream::connect"], &["SmtpTransport"]];

@@ -487,3 +487,14 @@ data-local-number_of_alcoholic_beverages = Alcoholic drinks
     .covers = Alcoholic drinks: how many alcoholic drinks you note.
 data-local-hydration = Drinks
     .covers = Drinks: how much you drink.
+
+## Reminders by mail
+reminders-tick = Send me reminders by e-mail
+reminders-tick-help = Only when nothing arrives from your device. You can stop them at any time.
+reminders-stop = Stop the reminders?
+reminders-stop-text = We will send no more mails when nothing arrives from your device. What you share stays as it is.
+reminders-stop-button = Stop the reminders
+reminders-stopped = You get no more reminders
+reminders-stopped-text = What you share with the study has not changed.
+reminders-unknown = We do not know this link
+reminders-unknown-text = Use the link of your newest reminder, or ask the person in your study to stop the reminders.

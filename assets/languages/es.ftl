@@ -487,3 +487,14 @@ data-local-number_of_alcoholic_beverages = Bebidas con alcohol
     .covers = Bebidas con alcohol: cuántas anota.
 data-local-hydration = Bebidas
     .covers = Bebidas: cuánto bebe.
+
+## Recordatorios por correo
+reminders-tick = Quiero recibir recordatorios por correo electrónico
+reminders-tick-help = Solo si no llegan datos de su dispositivo. Puede detenerlos en cualquier momento.
+reminders-stop = ¿Detener los recordatorios?
+reminders-stop-text = Ya no le enviaremos correos cuando no lleguen datos de su dispositivo. Lo que comparte no cambia.
+reminders-stop-button = Detener los recordatorios
+reminders-stopped = Ya no recibirá recordatorios
+reminders-stopped-text = Lo que comparte con el estudio no ha cambiado.
+reminders-unknown = No conocemos este enlace
+reminders-unknown-text = Use el enlace de su último recordatorio, o pida a la persona de su estudio que detenga los recordatorios.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
-use crate::alerts::{mail, message::AlertMessage, webhook};
+use crate::alerts::{message::AlertMessage, webhook};
 use crate::common::{clock::Clock, time::Timestamp};
 use crate::config::{alerts::Alerts, load::Config};
+use crate::mail::smtp;
 use crate::model::alert::{Alert, Channel};
 use crate::model::patient::PatientId;
 use crate::store::operations::alert_queue::{self, QueuedAlert};
@@ -37,7 +38,8 @@ pub(crate) struct Dispatcher<'a> {
 /// Lists the configured channels.
 pub(crate) fn channels(alerts: &Alerts) -> Vec<Channel> {
     let webhook = alerts.webhook.is_some().then_some(Channel::Webhook);
-    webhook.into_iter().chain(alerts.mail.is_some().then_some(Channel::Mail)).collect()
+    let has_recipient = alerts.mail.as_ref().is_some_and(|mail| !mail.to.is_empty());
+    webhook.into_iter().chain(has_recipient.then_some(Channel::Mail)).collect()
 }
 
 impl Dispatcher<'_> {
@@ -117,7 +119,9 @@ pub(crate) async fn send(
         (Channel::Webhook, Some(address), _) => {
             webhook::send(address, alerts.webhook_secret.as_ref(), message, id, now).await
         }
-        (Channel::Mail, _, Some(mail)) => mail::send(mail, message, id, now).await,
+        (Channel::Mail, _, Some(mail)) => {
+            smtp::send(mail, &message.as_mail(id, &mail.to), now).await.map_err(|error| error.to_string())
+        }
         _ => Err("the channel is no longer configured".to_owned()),
     }
 }

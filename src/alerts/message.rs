@@ -1,8 +1,10 @@
 //! Renders alerts as text for people and JSON for programs.
 
+use lettre::message::Mailbox;
 use serde_json::{Value, json};
 
 use crate::common::time::Timestamp;
+use crate::mail::smtp::OutgoingMail;
 use crate::model::{alert::Alert, patient::PatientId};
 
 /// Alerts that the JSON of one message lists; its `count` is of all.
@@ -54,6 +56,10 @@ impl AlertMessage {
              {base}/admin/account, and tell an operator."
         );
         Self { subject: "jhe-ow: sign-in from a new browser".to_owned(), text, body: Value::Null }
+    }
+
+    pub(crate) fn as_mail<'a>(&'a self, id: &'a str, to: &'a [Mailbox]) -> OutgoingMail<'a> {
+        OutgoingMail { id, to, subject: &self.subject, text: &self.text, unsubscribe: None }
     }
 
     /// Renders the message of `jhe-ow alerts test`.

@@ -1,7 +1,5 @@
 //! Invites a patient with our own single-use link, which lasts seven days, or with a link that JHE creates.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
 
 use crate::common::{clock::Clock, failure::Failure, time::Timestamp};
@@ -11,18 +9,12 @@ use crate::jhe::error::JheError;
 use crate::jhe::invitation::{InvitationCode, invitation_url};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::{account::Actor, patient::PatientId, study::StudyId};
-use crate::secrets::token::{Token, TokenHash};
+use crate::secrets::token::TokenHash;
 use crate::store::people::{invitation, patient, study};
 use crate::store::{engine::store::Store, error::StoreError, privacy::audit};
 
-pub const INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
 /// The longest host name that DNS allows, with a port, in characters.
 const MAX_HOST_CHARS: usize = 260;
-
-/// Returns the link to send. Anybody who opens it acts as the patient.
-pub fn invitation_link(base: &str, token: &Token) -> String {
-    format!("{base}/ow/?code={}", token.expose())
-}
 
 /// Enrols a patient in a study and issues an invitation to it. Without a study, the invitation covers all
 /// studies of the patient. Returns the time at which the invitation expires.
@@ -49,7 +41,7 @@ pub fn invite(
         // may have copied.
         return Ok(known.expires);
     }
-    let expires = now.plus(INVITATION_LIFETIME);
+    let expires = now.plus(invitation::LIFETIME);
     invitation::issue(db, hash, patient, study, now, expires)?;
     audit::record(db, now, actor, "invitation.issue", Some(patient), "")?;
     Ok(expires)
@@ -131,7 +123,7 @@ pub async fn invite_through_jhe(
         )
     })?;
     let link = jhe.create_invitation(jhe_id, client.id).await.map_err(failed)?;
-    let expires = now.plus(INVITATION_LIFETIME);
+    let expires = now.plus(invitation::LIFETIME);
     let code = check_link(config, &link)?.hash();
     let write = move |db: &Connection| {
         let Some(patient) = patient::find_by_jhe_id(db, jhe_id)? else { return Ok(()) };

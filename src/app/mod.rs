@@ -20,6 +20,7 @@ pub(crate) mod offer_cache;
 pub(crate) mod open_authorizations;
 pub(crate) mod patient_token_cache;
 pub(crate) mod patient_tokens;
+pub(crate) mod people_list;
 pub(crate) mod poll_jobs;
 pub(crate) mod rate_limit;
 pub(crate) mod readiness;

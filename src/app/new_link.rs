@@ -1,17 +1,15 @@
 //! Mails a patient who asks for it a new link, to the address on file.
 
-use serde_json::Value;
-
-use crate::alerts::{mail, message::AlertMessage};
-use crate::app::invite::{invitation_link, invite, invite_through_jhe};
+use crate::app::invite::{invite, invite_through_jhe};
 use crate::app::state::App;
 use crate::common::failure::Failure;
 use crate::i18n::texts::Texts;
+use crate::mail::smtp::{self, OutgoingMail};
 use crate::model::account::Actor;
 use crate::model::patient::PatientId;
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::patient::{self, Patient};
-use crate::store::people::{patient_language, study_text};
+use crate::store::people::{invitation, patient_language, study_text};
 
 /// Patients at one address who get a link each, such as a family.
 const SAME_ADDRESS: u32 = 5;
@@ -37,8 +35,8 @@ pub(crate) fn request(app: &App, address: &str) {
 /// Makes a link for one patient and mails it. The mail names neither the patient nor a measurement.
 async fn send_new_link(app: &App, patient: &Patient) -> Result<(), Failure> {
     let config = app.live.config();
-    let address = patient.email.as_deref().and_then(mail::parse_recipient);
-    let Some((mut server, to)) = config.alerts.mail.clone().zip(address) else { return Ok(()) };
+    let address = patient.email.as_deref().and_then(smtp::parse_recipient);
+    let Some((server, to)) = config.alerts.mail.clone().zip(address) else { return Ok(()) };
     let (id, now) = (patient.id, app.clock.now());
     let link = match (patient.jhe_id, app.live.jhe()) {
         (Some(jhe_id), Some(jhe)) => {
@@ -56,20 +54,20 @@ async fn send_new_link(app: &App, patient: &Patient) -> Result<(), Failure> {
     let names: Vec<String> = institutions.into_iter().map(|one| one.name).collect();
     let organization = texts.list(&names);
     let values = [("organization", organization.into()), ("link", link.into())];
-    let message = AlertMessage {
-        subject: texts.get_with("new-link-mail-subject", &values[..1]),
-        text: texts.get_with("new-link-mail-text", &values),
-        body: Value::Null,
+    let mail = OutgoingMail {
+        id: &format!("new-link-{id}-{}", now.micros()),
+        to: &[to],
+        subject: &texts.get_with("new-link-mail-subject", &values[..1]),
+        text: &texts.get_with("new-link-mail-text", &values),
+        unsubscribe: None,
     };
-    server.to = vec![to];
-    let name = format!("new-link-{id}-{}", now.micros());
-    let sent = mail::send(&server, &message, &name, now).await;
-    sent.map_err(|error| Failure::failed(error, "check the mail server (alerts.smtp_url)"))
+    let sent = smtp::send(&server, &mail, now).await;
+    sent.map_err(|error| Failure::failed(error.to_string(), "check the mail server (alerts.smtp_url)"))
 }
 
 async fn make_own_link(app: &App, id: PatientId) -> Result<String, Failure> {
     let (token, now) = (Token::generate()?, app.clock.now());
     let hash = token.hash();
     app.store.write(move |db| invite(db, hash, id, None, Actor::Visitor, now)).await?;
-    Ok(invitation_link(&app.live.config().public_base(), &token))
+    Ok(invitation::link(&app.live.config().public_base(), &token))
 }

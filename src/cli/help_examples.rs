@@ -112,6 +112,8 @@ jhe-ow study enrol 1 7 --until 2026-04-30  # another last day for one
 [invite]
 jhe-ow invite --patient-id 7 --study 1  # to one study
 jhe-ow invite --patient-id jhe:40001  # through JHE
+jhe-ow invite --study 1 --from people.csv --mail  # a list of people
+jhe-ow invite --study 1 --from people.csv --csv links.csv --sheet sheet.html
 [admin]
 jhe-ow admin list  # who may sign in
 jhe-ow admin sign-in  # a link for the operator

@@ -1,4 +1,4 @@
-//! Configuration of the alert channels: a webhook and a mail server.
+//! Configuration of the alert channels, a webhook and a mail server. The mail server also takes mails to patients.
 
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +21,7 @@ pub struct Alerts {
     pub mail: Option<Mail>,
 }
 
-/// A mail server, the sender and the recipients.
+/// A mail server and the sender, for alerts, for notices to accounts and for mails to patients.
 #[derive(Debug, Clone)]
 pub struct Mail {
     pub host: String,
@@ -30,6 +30,7 @@ pub struct Mail {
     /// User and password, if the server asks for them.
     pub credentials: Option<(String, SecretString)>,
     pub from: Mailbox,
+    /// The recipients of alerts. Empty: alerts do not go out by mail.
     pub to: Vec<Mailbox>,
 }
 
@@ -95,13 +96,14 @@ fn mail(sources: &Sources<'_>) -> Result<Option<Mail>, Failure> {
         }
     };
     match (server, from, to) {
-        (Some(SmtpServer { host, port, tls }), Some(from), Some(to)) => {
+        (Some(SmtpServer { host, port, tls }), Some(from), to) => {
+            let to = to.unwrap_or_default();
             Ok(Some(Mail { host, port, tls, credentials, from, to }))
         }
         (None, None, None) if credentials.is_none() => Ok(None),
         _ => Err(Failure::usage(
-            "mail takes alerts.smtp_url, alerts.mail_from and alerts.mail_to, and one of them is not set",
-            "set all three, or none",
+            "mail takes alerts.smtp_url and alerts.mail_from, and one of them is not set",
+            "set both, or neither; alerts.mail_to names who gets alerts",
         )),
     }
 }

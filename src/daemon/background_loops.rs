@@ -51,7 +51,7 @@ impl Daemon {
     }
 
     /// Waits for the end of a tick, for the given time, or for the end of the daemon.
-    async fn wait_for_tick_or(&self, time: Duration) {
+    pub(crate) async fn wait_for_tick_or(&self, time: Duration) {
         tokio::select! {
             () = self.cancel.cancelled() => {}
             () = self.app.ticker.wait_for_end() => {}

@@ -3,6 +3,7 @@
 pub(crate) mod background_loops;
 pub(crate) mod hints;
 pub(crate) mod historical_reads;
+pub(crate) mod mails;
 pub(crate) mod run;
 pub(crate) mod signals;
 pub(crate) mod startup;

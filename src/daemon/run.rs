@@ -106,6 +106,8 @@ pub(crate) async fn run(mut session: Session, logging: &Logging) -> Result<u8, F
             daemon.count_repeated_events(),
             Box::pin(cancel.run_until_cancelled(daemon.probe_store())),
             Box::pin(cancel.run_until_cancelled(daemon.send_alerts())),
+            Box::pin(cancel.run_until_cancelled(daemon.send_mails())),
+            Box::pin(daemon.queue_reminders()),
             Box::pin(daemon.follow_hints()),
             Box::pin(daemon.read_historical_data()),
             crate::web::metrics::serve_metrics(daemon.app.clone()),

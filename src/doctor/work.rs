@@ -19,6 +19,7 @@ use crate::store::operations::patient_status::{self, Freshness};
 use crate::store::operations::poll_plan::{self, NotPolled};
 use crate::store::operations::tick_lock::{self, LockStatus};
 use crate::store::operations::{alert_queue, run_history, silence};
+use crate::store::people::{mail, reminder};
 use crate::store::privacy::restored;
 use crate::store::samples::{code, sample_offsets};
 use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain};
@@ -27,6 +28,8 @@ use crate::store::{error::StoreError, outbox::outbox, privacy::audit_chain};
 const ERRORS_REMEDY: &str = "jhe-ow poll says which and why, and so do their pages";
 /// A correction of the clock between the last tick and this check may be this large.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+/// A mail that waits for longer has met several refusals.
+const MAILS_WAIT: Duration = Duration::from_hours(1);
 /// At most this many patients are listed by number.
 const MAX_LISTED: usize = 10;
 
@@ -39,7 +42,7 @@ pub(crate) fn check(opened: &OpenStore, directory: &Path, alerts: &Alerts, now: 
     let lock = tick_lock::inspect(&opened.db, directory, now);
     // A running tick is visible by its lock only, and delays the next one for as long as it runs.
     let is_ticking = matches!(lock, Ok(LockStatus::Held { by_tick: true, .. }));
-    let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 9] = [
+    let checks: [(&'static str, Result<Vec<Finding>, StoreError>); 10] = [
         ("data.restored", check_restored(opened)),
         ("data.code", check_code(opened).map(|finding| vec![finding])),
         ("data.lock", lock.map(|status| vec![report_lock(&status)])),
@@ -47,6 +50,7 @@ pub(crate) fn check(opened: &OpenStore, directory: &Path, alerts: &Alerts, now: 
         ("data.samples", check_samples(opened, now)),
         ("data.export", check_export(opened, now)),
         ("data.alerts", check_alerts(opened, alerts, now)),
+        ("data.mails", check_mails(opened, alerts, now)),
         ("data.audit", check_audit(opened).map(|finding| vec![finding])),
         ("data.rejected", check_rejected(opened).map(|finding| vec![finding])),
     ];
@@ -262,11 +266,39 @@ fn report_freshness(freshness: &Freshness, without_consent: &str, now: Timestamp
     Finding::ok("data.samples", format!("linked and with consent: {patients}{newest}{without_consent}"))
 }
 
+/// Checks for mails to patients that wait. Nothing is said where no study needs mail.
+fn check_mails(opened: &OpenStore, alerts: &Alerts, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
+    let (waiting, oldest) = mail::count_waiting(&opened.db)?;
+    let needs_mail = waiting > 0 || !reminder::list_rules(&opened.db)?.is_empty();
+    let mails = counted(waiting, "mail");
+    let late = oldest.filter(|oldest| now.since(*oldest) > MAILS_WAIT);
+    Ok(match (needs_mail, &alerts.mail, late) {
+        (false, ..) => Vec::new(),
+        (true, None, _) => vec![Finding::warning(
+            "data.mails",
+            format!("studies need mail, and no mail server is configured; {mails} to patients wait"),
+            "set alerts.smtp_url and alerts.mail_from in jhe-ow.toml",
+        )],
+        (true, Some(server), Some(oldest)) => vec![Finding::warning(
+            "data.mails",
+            format!(
+                "{mails} to patients wait for {}, the first for {}",
+                server.host,
+                render_length(now.since(oldest))
+            ),
+            "the pages of the patients show the mail server's answer; jhe-ow alerts test tries the server",
+        )],
+        (true, Some(server), None) => {
+            vec![Finding::ok("data.mails", format!("mails to patients go out through {}", server.host))]
+        }
+    })
+}
+
 /// Checks for alerts that could not be sent, on each configured channel.
 fn check_alerts(opened: &OpenStore, alerts: &Alerts, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
     let to: Vec<String> = alerts.mail.iter().flat_map(|mail| &mail.to).map(ToString::to_string).collect();
     let webhook = alerts.webhook.is_some().then(|| (Channel::Webhook, "the webhook".to_owned()));
-    let mail = alerts.mail.is_some().then(|| (Channel::Mail, format!("mail to {}", to.join(", "))));
+    let mail = (!to.is_empty()).then(|| (Channel::Mail, format!("mail to {}", to.join(", "))));
     let failed = alert_queue::list_failed(&opened.db)?;
     let mut findings = Vec::new();
     for (channel, name) in webhook.into_iter().chain(mail) {

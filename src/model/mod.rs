@@ -22,6 +22,7 @@ pub(crate) mod event_census;
 pub(crate) mod export_health;
 pub(crate) mod jhe_consents;
 pub(crate) mod jhe_practitioner;
+pub(crate) mod mail;
 pub(crate) mod metric_values;
 pub mod observation;
 pub(crate) mod outbox_counts;

@@ -54,6 +54,11 @@ impl Token {
         self.csrf_token().as_bytes().ct_eq(given.as_bytes()).into()
     }
 
+    /// Returns the token of one patient's invitation, for a list of invitations that are made with this token.
+    pub fn for_patient(&self, patient: impl fmt::Display) -> Self {
+        Self(self.derive(&format!("invitation of patient {patient}")))
+    }
+
     /// Returns the `state` of an OAuth sign-in (RFC 6749), [`TOKEN_LENGTH`] characters long.
     pub fn oauth_state(&self) -> String {
         self.derive("state")

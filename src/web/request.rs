@@ -61,6 +61,12 @@ impl FormFields {
     }
 }
 
+impl From<Vec<(String, String)>> for FormFields {
+    fn from(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+}
+
 /// The decoded parameters of a path, by their names in the pattern.
 pub(crate) type PathParameters = Vec<(&'static str, String)>;
 
@@ -125,6 +131,11 @@ impl Request {
     /// Returns a parameter of the path, decoded; empty if the pattern has no such name.
     pub(crate) fn parameter(&self, name: &str) -> &str {
         self.parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+    }
+
+    /// Sets the fields of a form with a file, which is parsed as it arrives.
+    pub(crate) fn set_form(&mut self, fields: FormFields) {
+        self.form = OnceLock::from(fields);
     }
 
     /// Returns the fields of the form in the body.

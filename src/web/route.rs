@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-use http::Method;
+use bytes::Buf;
+use futures_util::{Stream, future::BoxFuture};
+use http::{Method, header};
 use percent_encoding::percent_decode_str;
 use warp::Filter;
 use warp::filters::BoxedFilter;
@@ -18,8 +19,8 @@ use crate::web::body::{LARGEST_FORM, read};
 use crate::web::gate::{self, Gate};
 use crate::web::reader::{LANGUAGE_FIELD, Reader, remember_language};
 use crate::web::request::{PathParameters, Request};
-use crate::web::response::HandlerResult;
-use crate::web::{csrf, keep_form};
+use crate::web::response::{HandlerResult, Refusal};
+use crate::web::{csrf, keep_form, multipart};
 
 pub(crate) struct Route {
     pub(crate) method: Method,
@@ -87,8 +88,9 @@ pub(crate) fn route<C: Send + Sync + 'static>(
             match admitted {
                 Ok(mut admitted) => {
                     let request = &mut admitted.request;
-                    request.body =
-                        read(stream, largest).await.map_err(|refusal| request.refusal_response(refusal))?;
+                    read_body(request, stream, largest)
+                        .await
+                        .map_err(|refusal| request.refusal_response(refusal))?;
                     // OW's messages are JSON; all other bodies are forms.
                     if access != Access::OwSignature {
                         request
@@ -100,7 +102,7 @@ pub(crate) fn route<C: Send + Sync + 'static>(
                 Err(Postponable::Answer(response)) => Err(response),
                 Err(Postponable::Form(app, mut request, account, before)) => {
                     let kept = async {
-                        request.body = read(stream, largest).await?;
+                        read_body(&mut request, stream, largest).await?;
                         keep_form::keep(&app, &request, account, before).await
                     };
                     Err(kept.await.unwrap_or_else(|refusal| refusal.into_page(&Reader::default())))
@@ -110,6 +112,20 @@ pub(crate) fn route<C: Send + Sync + 'static>(
         .then(move |admitted| answer(Arc::clone(&handler), admitted))
         .boxed();
     Route { method, pattern, access, filter }
+}
+
+/// Reads the body into the request, and parses a form with a file.
+async fn read_body(
+    request: &mut Request,
+    stream: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+    largest: usize,
+) -> Result<(), Refusal> {
+    request.body = read(stream, largest).await?;
+    let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
+    if let Some(fields) = multipart::parse(content_type, &request.body).await? {
+        request.set_form(fields);
+    }
+    Ok(())
 }
 
 /// A request whose caller has passed the access check.

@@ -19,7 +19,7 @@ use crate::web::admin::{
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
     choices_actions, choices_page, connect, connected, data, invitation, jhe_consent_page, jhe_invitation,
-    new_link, stop_sharing, take_over, time_zone,
+    new_link, reminders, stop_sharing, take_over, time_zone,
 };
 use crate::web::request::Request;
 use crate::web::response::{Refusal, json as json_response};
@@ -46,6 +46,7 @@ fn all() -> Vec<Route> {
         choices_actions::routes(),
         stop_sharing::routes(),
         time_zone::routes(),
+        reminders::routes(),
         data::routes(),
         // Practitioners and operators.
         sign_in::routes(),
@@ -62,6 +63,7 @@ fn all() -> Vec<Route> {
         admin_patient::polling::routes(),
         admin_patient::access::routes(),
         admin_patient::charts::routes(),
+        admin_patient::mails::routes(),
         admin_patient::time_zone::routes(),
         admin_patient::collection::routes(),
         observations::routes(),
@@ -71,6 +73,9 @@ fn all() -> Vec<Route> {
         study::adherence::routes(),
         study::data::routes(),
         study::consent_text::routes(),
+        study::invite::list::routes(),
+        study::invite::links::routes(),
+        study::mails::routes(),
         rejected_and_audit::routes(),
         restored::routes(),
         settings::routes(),

@@ -14,11 +14,13 @@ use crate::web::route::{Route, fixed, get};
 /// The life of `security.txt`, which RFC 9116 wants to be under a year.
 const CONTACT_LIFETIME: Duration = Duration::from_hours(180 * 24);
 
+pub(crate) const STYLE: &str = include_str!("../../assets/style.css");
+
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/.well-known/security.txt", OPEN, show_security_contact),
         get("/", OPEN, show),
-        fixed("/style.css", || with_type("text/css; charset=utf-8", include_str!("../../assets/style.css"))),
+        fixed("/style.css", || with_type("text/css; charset=utf-8", STYLE)),
         fixed("/icon.svg", || with_type("image/svg+xml", include_str!("../../assets/icon.svg"))),
     ]
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V5__sign_in", include_str!("../migrations/V5__sign_in.sql")),
     ("V6__roles", include_str!("../migrations/V6__roles.sql")),
     ("V7__collection_window", include_str!("../migrations/V7__collection_window.sql")),
+    ("V8__mails", include_str!("../migrations/V8__mails.sql")),
     ("V9__languages", include_str!("../migrations/V9__languages.sql")),
     ("V10__study_pages", include_str!("../migrations/V10__study_pages.sql")),
 ];

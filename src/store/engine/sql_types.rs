@@ -5,6 +5,7 @@ use rusqlite::{Error, ToSql};
 
 use crate::common::time::{Timestamp, ZoneOffset};
 use crate::model::account::{AccountId, Role, VisibleTo};
+use crate::model::mail::{MailKind, MailState};
 use crate::model::patient::{OwUser, PatientId};
 use crate::model::{activity_context::ActivityContext, sample_details::SampleDetails, study::StudyId};
 use crate::secrets::token::TokenHash;
@@ -44,6 +45,8 @@ column!(TokenHash, hash => hash.0.as_slice(), value => <[u8; 32]>::column_result
 column!(AccountId, id => id.0, value => value.as_i64().map(Self));
 column!(StudyId, id => id.0, value => value.as_i64().map(Self));
 column!(Role, role => role.as_str(), value => parse(value));
+column!(MailKind, kind => kind.as_str(), value => parse(value));
+column!(MailState, state => state.as_str(), value => parse(value));
 
 fn parse<T: std::str::FromStr<Err = String>>(value: ValueRef<'_>) -> FromSqlResult<T> {
     value.as_str()?.parse().map_err(|error: String| FromSqlError::Other(error.into()))

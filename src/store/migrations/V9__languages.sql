@@ -1,6 +1,3 @@
--- Temporary, until V8 is merged, which adds the same column: remove this statement then.
-ALTER TABLE patients ADD COLUMN language TEXT NOT NULL DEFAULT 'en';
-
 -- The language of the text that the row of the study has.
 ALTER TABLE studies ADD COLUMN language TEXT NOT NULL DEFAULT 'en';
 

@@ -1,11 +1,21 @@
 //! Invitations: links that bring a patient to the consent pages.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
 use crate::model::{patient::PatientId, study::StudyId};
-use crate::secrets::token::TokenHash;
+use crate::secrets::token::{Token, TokenHash};
 use crate::store::error::StoreResult;
+
+/// An invitation works for so long.
+pub const LIFETIME: Duration = Duration::from_hours(7 * 24);
+
+/// Returns the link to send. Anybody who opens it acts as the patient.
+pub fn link(base: &str, token: &Token) -> String {
+    format!("{base}/ow/?code={}", token.expose())
+}
 
 /// An invitation, without its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +33,18 @@ pub struct Invitation {
     pub used_by: Option<TokenHash>,
     /// Time at which a device was connected after the use.
     pub completed: Option<Timestamp>,
+}
+
+/// An invitation to a study that works at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenInvitation {
+    pub hash: TokenHash,
+    pub patient: PatientId,
+    /// The study number.
+    pub number: String,
+    pub name: String,
+    pub language: String,
+    pub expires: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +84,18 @@ pub fn issue(
     expires: Timestamp,
 ) -> StoreResult<()> {
     revoke_open(db, patient, now)?;
+    insert(db, hash, patient, study, now, expires)
+}
+
+/// Inserts an invitation beside the patient's open ones.
+pub fn insert(
+    db: &Connection,
+    hash: TokenHash,
+    patient: PatientId,
+    study: Option<StudyId>,
+    now: Timestamp,
+    expires: Timestamp,
+) -> StoreResult<()> {
     let insert = "INSERT INTO invitations (token_hash, patient_id, study_id, issued_at, expires_at)
          VALUES (?, ?, ?, ?, ?)";
     db.execute(insert, params![hash, patient, study, now, expires])?;
@@ -73,6 +107,38 @@ pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> Store
     let update = "UPDATE invitations SET revoked_at = ?1
          WHERE patient_id = ?2 AND revoked_at IS NULL AND completed_at IS NULL AND expires_at > ?1";
     Ok(db.execute(update, params![now, patient])?)
+}
+
+/// Revokes a patient's open invitations from before a time.
+pub fn revoke_issued_before(
+    db: &Connection,
+    patient: PatientId,
+    before: Timestamp,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let update = "UPDATE invitations SET revoked_at = ?1 WHERE patient_id = ?2 AND issued_at < ?3
+         AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ?1";
+    db.execute(update, params![now, patient, before])?;
+    Ok(())
+}
+
+/// Deletes an invitation whose link nobody has received.
+pub fn delete_unsent(db: &Connection, hash: TokenHash) -> StoreResult<()> {
+    db.execute("DELETE FROM invitations WHERE token_hash = ? AND used_at IS NULL", [hash])?;
+    Ok(())
+}
+
+/// Lists the open invitations to a study, with the study number, name and language of each patient.
+pub fn list_open(db: &Connection, study: StudyId, now: Timestamp) -> StoreResult<Vec<OpenInvitation>> {
+    let select = "SELECT token_hash, invitations.patient_id, participant, name, language, expires_at
+         FROM invitations JOIN enrolments USING (patient_id, study_id) JOIN patients ON patients.id = invitations.patient_id
+         WHERE study_id = ? AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ? ORDER BY invitations.id";
+    let mut query = db.prepare_cached(select)?;
+    let rows = query.query_map(params![study, now], |row| {
+        let (hash, patient, number, name, language, expires) = row.try_into()?;
+        Ok(OpenInvitation { hash, patient, number, name, language, expires })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub fn find(db: &Connection, hash: TokenHash) -> StoreResult<Option<Invitation>> {

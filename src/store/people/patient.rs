@@ -1,10 +1,14 @@
 //! Patients and their links to OW users.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::model::account::{Role, VisibleTo};
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::store::error::{StoreError, StoreResult};
+use crate::store::people::visibility;
 use crate::store::privacy::{erased_identifiers, patient_tables};
 
 /// A patient's data as a person enters them.
@@ -130,6 +134,25 @@ pub fn find_by_jhe_id(db: &Connection, jhe_id: i64) -> StoreResult<Option<Patien
 /// Sets name and e-mail address.
 pub fn rename(db: &Connection, id: PatientId, name: &str, email: Option<&str>) -> StoreResult<()> {
     db.execute("UPDATE patients SET name = ?, email = ? WHERE id = ?", params![name, email, id])?;
+    Ok(())
+}
+
+/// Returns the language of the patient's pages and mails, as two letters.
+pub fn find_language(db: &Connection, id: PatientId) -> StoreResult<String> {
+    let mut query = db.prepare_cached("SELECT language FROM patients WHERE id = ?")?;
+    Ok(query.query_row([id], |row| row.get(0))?)
+}
+
+/// Returns the names, in lower case, of the patients whom the viewer knows by name.
+pub fn list_names(db: &Connection, viewer: VisibleTo) -> StoreResult<BTreeSet<String>> {
+    let condition = visibility::patient_condition("id", 1, Role::Coordinator);
+    let mut query = db.prepare_cached(&format!("SELECT name FROM patients WHERE {condition}"))?;
+    let names = query.query_map([viewer], |row| row.get::<_, String>(0))?;
+    Ok(names.map(|name| name.map(|name| name.to_lowercase())).collect::<Result<_, _>>()?)
+}
+
+pub fn set_language(db: &Connection, id: PatientId, language: &str) -> StoreResult<()> {
+    db.execute("UPDATE patients SET language = ? WHERE id = ?", params![language, id])?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Studies, the scopes they ask for, the data sources they accept, and enrolments.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -135,6 +137,12 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
     if enrolled.exists(params![id, patient])? {
         return Ok(false);
     }
+    let participant = next_participant(db, id)?;
+    enrol_as(db, id, patient, &participant, now)?;
+    Ok(true)
+}
+
+fn next_participant(db: &Connection, id: StudyId) -> StoreResult<String> {
     let mut next = db.prepare_cached(
         "UPDATE studies SET next_participant = next_participant + 1 WHERE id = ?
          RETURNING printf('P%03d', next_participant - 1)",
@@ -144,12 +152,30 @@ pub fn enrol(db: &Connection, id: StudyId, patient: PatientId, now: Timestamp) -
     while taken.exists(params![id, participant])? {
         participant = next.query_row([id], |row| row.get(0))?;
     }
+    Ok(participant)
+}
+
+/// Enrols a patient under a study number that nobody has.
+pub fn enrol_as(
+    db: &Connection,
+    id: StudyId,
+    patient: PatientId,
+    participant: &str,
+    now: Timestamp,
+) -> StoreResult<()> {
     let insert =
         "INSERT INTO enrolments (study_id, patient_id, enrolled_at, participant) VALUES (?, ?, ?, ?)";
     db.execute(insert, params![id, patient, now, participant])?;
     time_zone::adopt(db, patient, id, now)?;
     window_change::apply(db, patient, now)?;
-    Ok(true)
+    Ok(())
+}
+
+/// Returns the study numbers of a study that are taken, also by participants who left it.
+pub fn list_participants(db: &Connection, id: StudyId) -> StoreResult<BTreeSet<String>> {
+    let select = "SELECT participant FROM enrolments WHERE study_id = ?1
+         UNION SELECT participant FROM removed_participants WHERE study_id = ?1";
+    Ok(db.prepare_cached(select)?.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Lists a patient's enrolments in studies that ask for a code; with `study` only that one.

@@ -69,6 +69,14 @@ const STUDY_NUMBERS: &str = "
     UPDATE studies SET next_participant = max(studies.next_participant, theirs.next_participant)
     FROM replaced.studies AS theirs WHERE theirs.id = studies.id AND theirs.created_at = studies.created_at";
 
+/// Reminders that patients have stopped since the backup.
+const REMINDERS: &str = "
+    UPDATE enrolments SET reminders_agreed_at = NULL FROM replaced.enrolments AS theirs
+    JOIN replaced.patients AS people ON people.id = theirs.patient_id
+    JOIN patients AS ours ON ours.id = people.id AND ours.external_id = people.external_id
+    WHERE theirs.study_id = enrolments.study_id AND theirs.patient_id = enrolments.patient_id
+      AND theirs.reminders_agreed_at IS NULL";
+
 /// Links and streams that turned out to be somebody else's, and accounts that were disabled.
 const OTHERS: &[&str] = &[
     "UPDATE links SET state = 'unlinked', unlinked_at = theirs.unlinked_at FROM replaced.links AS theirs
@@ -138,6 +146,9 @@ fn carry_over_attached(db: &Connection, now: Timestamp) -> StoreResult<Lineage> 
     transaction.execute(SPLIT_CODE, [])?;
     if has_column(db, "studies", "next_participant")? {
         transaction.execute(STUDY_NUMBERS, [])?;
+    }
+    if has_column(db, "enrolments", "reminders_agreed_at")? {
+        transaction.execute(REMINDERS, [])?;
     }
     if lineage == Lineage::Continues {
         transaction.execute(ACCOUNTS, [])?;

@@ -43,7 +43,7 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     (
         "studies",
         "SELECT name, organization, purpose, contact, jhe_study_id, enrolled_at, collects_from, collects_until,
-                own_collection_until, completed_at
+                own_collection_until, completed_at, reminders_agreed_at
          FROM enrolments JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY enrolled_at",
     ),
     (
@@ -55,6 +55,11 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
         "SELECT studies.name AS study, issued_at, invitations.expires_at, revoked_at, used_at, completed_at
          FROM invitations LEFT JOIN studies ON studies.id = study_id
          WHERE patient_id = ? ORDER BY invitations.id",
+    ),
+    (
+        "mails",
+        "SELECT kind, studies.name AS study, state, queued_at, attempts, settled_at, last_error
+         FROM mails JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY mails.id",
     ),
     ("sessions", "SELECT created_at, expires_at, may_grant FROM sessions WHERE patient_id = ? ORDER BY created_at"),
     (

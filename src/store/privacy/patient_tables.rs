@@ -18,6 +18,7 @@ pub(crate) const PATIENT_TABLES: &[&str] = &[
     "consents",
     "enrolments",
     "invitations",
+    "mails",
     "sessions",
     "api_tokens",
     "connections",

@@ -41,7 +41,13 @@ pub(crate) fn adapt(db: &Connection, consents: LocalConsents, now: Timestamp) ->
     transaction.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?)", [now])?;
     let invitations = "UPDATE invitations SET revoked_at = coalesce(revoked_at, ?), used_by_hash = NULL";
     transaction.execute(invitations, [now])?;
+    // Those of the backup may have been sent since.
+    let mails = "UPDATE mails SET state = 'cancelled', last_error = 'a backup was restored', settled_at = ?
+         WHERE state = 'waiting'";
+    transaction.execute(mails, [now])?;
     if let LocalConsents::Suspend { as_of } = consents {
+        // A patient may have stopped reminders since the backup.
+        transaction.execute("UPDATE enrolments SET reminders_agreed_at = NULL", [])?;
         transaction.execute(
             "UPDATE consents SET suspended = 1, withdrawn_at = max(granted_at, ?)
              WHERE withdrawn_at IS NULL AND jhe_confirmed_at IS NULL",

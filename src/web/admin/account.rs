@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use warp::reply::Response;
 
-use crate::alerts::mail;
 use crate::app::state::App;
 use crate::common::time::Timestamp;
+use crate::mail::smtp;
 use crate::model::audit_detail::AuditDetail;
 use crate::store::people::session::{self, StaffSession};
 use crate::store::people::{account, second_factor};
@@ -145,7 +145,7 @@ fn known(text: &str) -> &str {
 async fn set_email(app: &App, request: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
     staff.require_local("You sign in through JHE: no notices are sent from here.")?;
     let email = request.form().get("email").to_owned();
-    let is_address = email.len() <= LONGEST_EMAIL && mail::parse_recipient(&email).is_some();
+    let is_address = email.len() <= LONGEST_EMAIL && smtp::parse_recipient(&email).is_some();
     if !email.is_empty() && !is_address {
         let mut errors = FormErrors::default();
         errors.add("email", "Give an address such as ada@example.org, or nothing");

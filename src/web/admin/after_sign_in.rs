@@ -6,12 +6,12 @@ use maud::Markup;
 use rusqlite::Connection;
 use warp::reply::Response;
 
-use crate::alerts::message::AlertMessage;
-use crate::alerts::{dispatch, mail};
+use crate::alerts::{dispatch, message::AlertMessage};
 use crate::app::repeated_events::AuditEvent;
 use crate::app::sign_in_attempts::{ALERT_AT, Series, attempts_by_browser, attempts_by_name};
 use crate::app::state::App;
 use crate::common::time::Timestamp;
+use crate::mail::smtp;
 use crate::model::account::{AccountId, Actor};
 use crate::model::alert::{Alert, AlertKind};
 use crate::secrets::token::{Token, TokenHash};
@@ -79,15 +79,14 @@ impl SessionStart {
     /// Sends a notice of a new browser to the account's own address, if it has one and mail is configured.
     pub(crate) fn notify(&self, app: &App, account: &Account) {
         let config = app.live.config();
-        let to = mail::parse_recipient(&account.email);
-        let Some((mut server, to)) = config.alerts.mail.clone().zip(to) else { return };
-        server.to = vec![to];
+        let to = smtp::parse_recipient(&account.email);
+        let Some((server, to)) = config.alerts.mail.clone().zip(to) else { return };
         let (now, base) = (app.clock.now(), config.public_base());
         let message = AlertMessage::new_browser(&self.row.browser, &self.row.address, now, &base);
         let (id, account) = (format!("sign-in-{}-{}", account.id, now.micros()), account.id);
         // The sign-in does not wait for the mail server.
         tokio::spawn(async move {
-            if let Err(error) = mail::send(&server, &message, &id, now).await {
+            if let Err(error) = smtp::send(&server, &message.as_mail(&id, &[to]), now).await {
                 tracing::warn!("the notice of a new browser of account {account} was not sent: {error}");
             }
         });

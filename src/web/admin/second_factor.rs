@@ -1,8 +1,7 @@
 //! Sets up, renews and removes one's own second factor. It works without a script.
 
 use http::StatusCode;
-use maud::{Markup, PreEscaped, html};
-use qrcode::{QrCode, render::svg};
+use maud::{Markup, html};
 use warp::reply::Response;
 
 use crate::app::{second_factor as service, state::App};
@@ -16,6 +15,7 @@ use crate::store::privacy::audit;
 use crate::web::access::{CONFIRMED_ACCOUNT, Confirmed, Staff};
 use crate::web::admin::staff::render_staff_page;
 use crate::web::layout::{FormErrors, FormField, form, to_copy};
+use crate::web::qr;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
@@ -29,8 +29,6 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Pixels of the QR code at least: phones read it from a screen at arm's length.
-const QR_PIXELS: u32 = 240;
 const IS_JHES: &str = "You sign in through JHE: there is no second factor here.";
 
 async fn show(app: &App, _: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
@@ -38,27 +36,22 @@ async fn show(app: &App, _: &Request, staff: &Confirmed<Staff>) -> HandlerResult
     if !staff.account().has_password {
         return Ok(see_other("/admin/password"));
     }
-    render(app, staff, &TotpSecret::generate()?, &FormErrors::default())
+    Ok(render(app, staff, &TotpSecret::generate()?, &FormErrors::default()))
 }
 
-fn render(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErrors) -> HandlerResult {
+fn render(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErrors) -> Response {
     let body = match service::sealing_key(app).err() {
         Some(failure) => html! {
             h1 { "A second factor" }
             div.problem role="alert" { p { (failure.message) "." } }
             p { "For whoever runs this service: " (failure.remedy) "." }
         },
-        None => render_steps(app, staff, secret, errors)?,
+        None => render_steps(app, staff, secret, errors),
     };
-    Ok(render_staff_page(app, staff, "/admin/account", "A second factor", &body))
+    render_staff_page(app, staff, "/admin/account", "A second factor", &body)
 }
 
-fn render_steps(
-    app: &App,
-    staff: &Staff,
-    secret: &TotpSecret,
-    errors: &FormErrors,
-) -> Result<Markup, Refusal> {
+fn render_steps(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErrors) -> Markup {
     let account = staff.account();
     let base = app.live.config().public_base();
     let host = base.split_once("://").map_or(base.as_str(), |(_, host)| host);
@@ -72,13 +65,13 @@ fn render_steps(
         }
         SecondFactor::Off => "It takes a minute, and an authenticator app on your phone.",
     };
-    Ok(html! {
+    html! {
         h1 { "A second factor" }
         p.lead { (lead) }
         (errors.summary())
         ol {
             li { "Scan this code with the app, or " a href=(url) { "open it in an app on this device" } "."
-                (render_qr(&url)?) }
+                div.qr { (qr::render(&url, "QR code for the authenticator app")) } }
             li { "If you cannot scan it, type this key into the app: " code { (secret.base32()) } }
             li { "Type the code that the app shows." }
         }
@@ -88,16 +81,7 @@ fn render_steps(
                      kind: "text", autocomplete: "one-time-code", errors })
             button type="submit" { "Set it up" }
         }))
-    })
-}
-
-/// Draws the QR code into the page: no other file holds the secret.
-fn render_qr(url: &str) -> Result<Markup, Refusal> {
-    let code =
-        QrCode::new(url).map_err(|_| Refusal::bad("The name of the account is too long for a QR code."))?;
-    let drawn = code.render::<svg::Color>().min_dimensions(QR_PIXELS, QR_PIXELS).build();
-    let svg = drawn.find("<svg").map_or("", |start| &drawn[start..]);
-    Ok(html! { div.qr role="img" aria-label="QR code for the authenticator app" { (PreEscaped(svg)) } })
+    }
 }
 
 async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
@@ -118,7 +102,7 @@ async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Handl
             None => "This is not the code for this key. Give the six digits that the app shows now for the key above."
                 .to_owned(),
         });
-        return Ok(with_status(StatusCode::BAD_REQUEST, render(app, staff, &secret, &errors)?));
+        return Ok(with_status(StatusCode::BAD_REQUEST, render(app, staff, &secret, &errors)));
     };
     let id = staff.account().id;
     let sealed =

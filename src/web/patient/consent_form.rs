@@ -87,6 +87,8 @@ pub(crate) struct ConsentForm<'a> {
     pub(crate) device: Markup,
     /// The question about the patient's time zone.
     pub(crate) time_zone: Markup,
+    /// The tick for reminders by mail.
+    pub(crate) reminders: Markup,
     pub(crate) problem: Option<FormProblem>,
 }
 
@@ -127,6 +129,7 @@ impl ConsentForm<'_> {
                     (render_question(reader, question, self.problem == Some(FormProblem::NothingTicked)))
                 }
                 section.card { (self.time_zone) }
+                (self.reminders)
                 div.pair-of-buttons {
                     button type="submit" name="answer" value="agree" { (reader.get("agree")) }
                     button.quiet type="submit" name="answer" value="decline" { (reader.get("decline")) }

@@ -22,7 +22,7 @@ use crate::web::patient::link::{
 };
 use crate::web::patient::selected_devices::SelectedDevices;
 use crate::web::patient::signed_in::{SESSION_AGE, page_response, with_session};
-use crate::web::patient::{take_over, time_zone};
+use crate::web::patient::{reminders, take_over, time_zone};
 use crate::web::patient_access::{Anyone, CHOICES, RATE_LIMITED, find_patient};
 use crate::web::reader::Reader;
 use crate::web::response::{HandlerResult, see_other};
@@ -86,6 +86,7 @@ async fn agree(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         selected: selected.clone(),
         ticks: TickedBoxes::from_form(request.form()),
         time_zone: request.form().get(time_zone::FIELD).to_owned(),
+        reminders: request.form().has(reminders::FIELD),
         browser: visitor.hash(),
         session: session.hash(),
         language: reader.texts.language(),
@@ -124,6 +125,8 @@ struct InvitationAnswer {
     selected: SelectedDevices,
     ticks: TickedBoxes,
     time_zone: String,
+    /// The patient ticked the box for reminders.
+    reminders: bool,
     browser: TokenHash,
     session: TokenHash,
     language: Language,
@@ -148,6 +151,9 @@ impl InvitationAnswer {
                 audit::record(db, now, Actor::Patient(patient), "invitation.use", Some(patient), "")?;
                 time_zone::save(db, patient, &self.time_zone, now)?;
                 patient_language::set(db, patient, self.language)?;
+                let studies =
+                    agreed.iter().filter(|(_, scopes)| !scopes.is_empty()).map(|(one, _)| one.study.id);
+                reminders::save(db, patient, self.reminders, studies, now)?;
                 for (one, scopes) in agreed {
                     record_grants(db, patient, one, &scopes, now)?;
                 }
@@ -195,7 +201,17 @@ async fn render(
         let device = selected.describe(reader, &here);
         let time_zone = time_zone::load_question(app, reader, invitation.patient, sent_zone).await?;
         let action = "/clients/ow/agree";
-        let form = ConsentForm { reader, action, token: visitor, hidden_fields, device, time_zone, problem };
+        let reminders = reminders::load_question(app, reader, invitation.patient).await?;
+        let form = ConsentForm {
+            reader,
+            action,
+            token: visitor,
+            hidden_fields,
+            device,
+            time_zone,
+            reminders,
+            problem,
+        };
         return Ok(form.render(app, &questions));
     }
     let body = html! {

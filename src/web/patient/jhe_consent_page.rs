@@ -52,7 +52,9 @@ async fn render(
     let (action, token, hidden_fields) = ("/clients/ow/answer", patient.token(), selected.hidden_fields());
     let device = selected.describe(reader, "/clients/ow/ask");
     let time_zone = time_zone::load_question(app, reader, patient.id(), sent_zone).await?;
-    Ok(ConsentForm { reader, action, token, hidden_fields, device, time_zone, problem }
+    // Patients of JHE get no mails from here.
+    let reminders = maud::html! {};
+    Ok(ConsentForm { reader, action, token, hidden_fields, device, time_zone, reminders, problem }
         .render(app, &questions))
 }
 

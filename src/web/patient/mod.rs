@@ -15,6 +15,7 @@ pub(crate) mod jhe_consents;
 pub(crate) mod jhe_invitation;
 pub(crate) mod link;
 pub(crate) mod new_link;
+pub(crate) mod reminders;
 pub(crate) mod selected_devices;
 pub(crate) mod signed_in;
 pub(crate) mod stop_sharing;

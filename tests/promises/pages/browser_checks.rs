@@ -115,6 +115,8 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
         "/admin/studies/new",
         "/admin/studies/1",
         "/admin/studies/1/adherence",
+        "/admin/studies/1/invite",
+        "/admin/studies/1/mails",
         "/admin/studies/1/data",
         "/admin/studies/1/settings",
         "/admin/system",

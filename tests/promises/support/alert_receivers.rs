@@ -92,32 +92,83 @@ fn serve(mut stream: TcpStream, shared: &Mutex<State>) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 {status} X\r\n{location}Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-/// A mail server that takes every letter.
+/// A mail server that takes every letter, except to addresses for which a test has set an answer.
 pub struct MailServer {
     pub port: u16,
     letters: Arc<Mutex<Vec<String>>>,
+    /// Answers to `RCPT`, by the address.
+    answers: Answers,
 }
+
+type Answers = Arc<Mutex<BTreeMap<String, String>>>;
 
 impl MailServer {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let letters = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&letters);
+        let answers = Answers::default();
+        let shared = (Arc::clone(&letters), Arc::clone(&answers));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let shared = Arc::clone(&shared);
+                let (letters, answers) = shared.clone();
                 thread::spawn(move || {
-                    let _ = take_letters(stream.unwrap(), &shared);
+                    let _ = take_letters(stream.unwrap(), &letters, &answers);
                 });
             }
         });
-        Self { port, letters }
+        Self { port, letters, answers }
+    }
+
+    /// Answers so to an address, such as "550 no such user"; takes its letters again after "".
+    pub fn answer(&self, address: &str, answer: &str) {
+        let mut answers = self.answers.lock().unwrap();
+        answers.remove(address);
+        if !answer.is_empty() {
+            answers.insert(address.to_owned(), answer.to_owned());
+        }
+    }
+
+    /// The environment of a daemon that sends through it.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("JHE_OW_ALERTS_SMTP_URL", format!("smtp://127.0.0.1:{}", self.port)),
+            ("JHE_OW_ALERTS_MAIL_FROM", "Study Team <study@example.org>".to_owned()),
+        ]
+    }
+
+    /// The letters to an address, with their text decoded.
+    pub fn letters_to(&self, address: &str) -> Vec<String> {
+        let to = format!("To: {address}\n");
+        let decoded = self.letters().iter().map(|letter| decode(letter)).collect::<Vec<_>>();
+        decoded.into_iter().filter(|letter| letter.contains(&to)).collect()
     }
 
     pub fn letters(&self) -> Vec<String> {
         self.letters.lock().unwrap().clone()
     }
+}
+
+/// Decodes quoted-printable and base64 texts of letters, and joins lines of headers that were folded.
+fn decode(letter: &str) -> String {
+    let (head, body) = letter.split_once("\n\n").unwrap();
+    let head = head.replace("\n ", " ");
+    let bytes = if head.contains("Content-Transfer-Encoding: quoted-printable") {
+        let mut bytes = Vec::new();
+        let joined = body.replace("=\n", "");
+        let mut rest = joined.as_bytes();
+        while let [first, after @ ..] = rest {
+            let hex = (*first == b'=').then(|| std::str::from_utf8(&after[..2]).unwrap());
+            bytes.push(hex.map_or(*first, |hex| u8::from_str_radix(hex, 16).unwrap()));
+            rest = if hex.is_some() { &after[2..] } else { after };
+        }
+        bytes
+    } else if head.contains("Content-Transfer-Encoding: base64") {
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body.replace('\n', "")).unwrap()
+    } else {
+        body.as_bytes().to_vec()
+    };
+    format!("{head}\n\n{}", String::from_utf8(bytes).unwrap().replace("\r\n", "\n"))
 }
 
 /// A server that accepts connections, and never says or reads anything.
@@ -128,7 +179,11 @@ pub fn mute() -> u16 {
     port
 }
 
-fn take_letters(mut stream: TcpStream, letters: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn take_letters(
+    mut stream: TcpStream,
+    letters: &Mutex<Vec<String>>,
+    answers: &Mutex<BTreeMap<String, String>>,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     write!(stream, "220 here\r\n")?;
     while let Some(line) = lines.next().transpose()? {
@@ -148,6 +203,11 @@ fn take_letters(mut stream: TcpStream, letters: &Mutex<Vec<String>>) -> std::io:
                 }
                 letters.lock().unwrap().push(letter);
                 write!(stream, "250 taken\r\n")?;
+            }
+            "RCPT" => {
+                let address = line.split(['<', '>']).nth(1).unwrap_or_default();
+                let answer = answers.lock().unwrap().get(address).cloned();
+                write!(stream, "{}\r\n", answer.unwrap_or_else(|| "250 well".to_owned()))?;
             }
             "QUIT" => return write!(stream, "221 bye\r\n"),
             _ => write!(stream, "250 well\r\n")?,

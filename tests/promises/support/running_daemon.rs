@@ -211,6 +211,29 @@ impl Visitor {
         self.post(action, &all)
     }
 
+    /// Sends a form with a file, as a browser does.
+    pub fn upload(&self, page: &str, action: &str, fields: &[(&str, &str)], file: &[u8]) -> Answer {
+        let token = between(&self.get(page).body, "name=\"form_token\" value=\"", "\"").unwrap().to_owned();
+        let mut body = Vec::new();
+        for (name, value) in fields.iter().chain([&("form_token", token.as_str())]) {
+            let head = format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend(head.into_bytes());
+        }
+        let head = "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"people.csv\"\r\n\
+                    Content-Type: text/csv\r\n\r\n";
+        body.extend([head.as_bytes(), file, b"\r\n--cut--\r\n"].concat());
+        let cookies: Vec<String> =
+            self.cookies.lock().unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = self.http.post(format!("{}{action}", self.base)).header("Cookie", cookies.join("; "));
+        let request = request.header("Origin", &self.base).body(body);
+        let request = request.header("Content-Type", "multipart/form-data; boundary=cut");
+        wait_for(async {
+            let answer = request.send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            Answer { status, headers, body: answer.text().await.unwrap() }
+        })
+    }
+
     pub fn sign_in(&self, name: &str, password: &str) -> Answer {
         self.submit("/admin/sign-in", "/admin/sign-in", &[("name", name), ("password", password)])
     }

@@ -4,23 +4,28 @@ use std::time::Duration;
 
 use http::StatusCode;
 use maud::{Markup, html};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use warp::reply::Response;
 
 use crate::app::{invite as inviting, patient_tokens, state::App};
 use crate::common::{counted::counted, time::Timestamp};
+use crate::mail::outbox;
 use crate::model::account::Role;
 use crate::model::audit_detail::AuditDetail;
+use crate::model::mail::MailKind;
 use crate::model::patient::{PatientId, PatientRef, parse_name};
 use crate::model::study::{Study, StudyId};
 use crate::secrets::token::Token;
 use crate::store::people::api_token::{self, NewPatientToken};
 use crate::store::people::invitation::{self, Invitation, InvitationState};
-use crate::store::people::patient;
+use crate::store::people::patient::{self, Patient};
 use crate::store::people::session::{self, Holder};
-use crate::store::privacy::audit;
+use crate::store::people::study;
+use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{CONFIRMED_PATIENT, COORDINATED_PATIENT, Confirmed, Staff, VisiblePatient};
 use crate::web::admin::{patient::view::PatientView, staff::render_staff_page};
 use crate::web::layout::{badge, fold, form, local, local_text};
+use crate::web::qr;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
@@ -223,7 +228,7 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let expires = app.store.write(move |db| inviting::invite(db, hash, id, study, who, now)).await?;
     let config = app.live.config();
-    let link = inviting::invitation_link(&config.public_base(), &token);
+    let link = invitation::link(&config.public_base(), &token);
     let until = local_text(&jiff::tz::TimeZone::UTC, expires);
     Ok(render_one_time_secret(
         app,
@@ -238,8 +243,32 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
                          else. It is shown only now; if it is lost, make another."
             ),
             warning: config.public_url_warning(),
+            mail_to: Some(load_mail_to(app, &patient, study, &link, expires).await?),
         },
     ))
+}
+
+/// Returns the address of a mail with the link, for the person's own mail program: the study's text in the patient's
+/// language.
+async fn load_mail_to(
+    app: &App,
+    patient: &Patient,
+    study: Option<StudyId>,
+    link: &str,
+    until: Timestamp,
+) -> Result<String, Refusal> {
+    let (patient, link) = (patient.clone(), link.to_owned());
+    let to = patient.email.clone().unwrap_or_default();
+    let render = move |db: &_| {
+        let first = study::list_of_patient(db, patient.id)?.first().map(|study| study.id);
+        let study = study.or(first).ok_or(StoreError::Erased)?;
+        outbox::render(db, &patient, study, MailKind::Invitation, &link, until)
+    };
+    let text = app.store.read(render).await?;
+    // In a mailto: address a plus sign stands for itself (RFC 6068).
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let body = encode(&text.body.replace('\n', "\r\n"));
+    Ok(format!("mailto:{}?subject={}&body={body}", encode(&to), encode(&text.subject)))
 }
 
 async fn invite_through_jhe(app: &App, staff: &Staff, id: PatientId, jhe_id: i64) -> HandlerResult {
@@ -264,6 +293,7 @@ async fn invite_through_jhe(app: &App, staff: &Staff, id: PatientId, jhe_id: i64
         secret: &made.link,
         about,
         warning: config.public_url_warning(),
+        mail_to: Some(format!("mailto:?body={}", utf8_percent_encode(&made.link, NON_ALPHANUMERIC))),
     };
     Ok(render_one_time_secret(app, staff, id, &shown))
 }
@@ -321,6 +351,7 @@ async fn make_api_token(app: &App, request: &Request, patient: &Confirmed<Visibl
             secret: token.expose(),
             about: "It acts for this patient until it expires or is revoked. It is shown only now; if it is lost, make another.",
             warning: None,
+            mail_to: None,
         },
     ))
 }
@@ -367,6 +398,8 @@ struct OneTimeSecret<'a> {
     secret: &'a str,
     about: &'a str,
     warning: Option<String>,
+    /// The address of a mail with the link. None for a secret that is no link.
+    mail_to: Option<String>,
 }
 
 fn render_one_time_secret(app: &App, staff: &Staff, id: PatientId, shown: &OneTimeSecret<'_>) -> Response {
@@ -374,6 +407,10 @@ fn render_one_time_secret(app: &App, staff: &Staff, id: PatientId, shown: &OneTi
         h1 { (shown.title) }
         @if let Some(warning) = &shown.warning { p.warning { "Careful: " (warning) "." } }
         (crate::web::layout::to_copy("secret", shown.label, shown.secret))
+        @if let Some(mail_to) = &shown.mail_to {
+            div.actions { a.button.quiet href=(mail_to) { "Write a mail with it" } }
+            div.qr { (qr::render(shown.secret, "QR code of the link")) }
+        }
         p { (shown.about) }
         p { a.button href={ "/admin/patients/" (id) } { "Back to the patient" } }
     };

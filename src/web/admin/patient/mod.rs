@@ -5,6 +5,7 @@ pub(crate) mod band;
 pub(crate) mod charts;
 pub(crate) mod collection;
 pub(crate) mod history;
+pub(crate) mod mails;
 pub(crate) mod polling;
 pub(crate) mod show;
 pub(crate) mod time_zone;

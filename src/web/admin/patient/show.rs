@@ -108,6 +108,7 @@ fn render_folds(
             (view.payloads.render(zone, now, app.bucket_status.has_unread_objects(id)))
             @if let Some(export) = &view.export { (export.render(patient, open == "export", now)) }
             @if may_manage {
+                (view.mails.render(app, patient, &view.patient, &view.studies, zone))
                 (access::render_folds(patient, view, open))
                 (fold("identifiers", "Identifiers and records", "for support", open == "identifiers",
                     &render_identifiers(id, view)))
@@ -148,6 +149,7 @@ async fn show_consent_text(app: &App, request: &Request, patient: &VisiblePatien
 fn notice_text(word: &str) -> &'static str {
     match word {
         "saved" => "Saved.",
+        "mail" => "The mail is on its way; this page shows what becomes of it.",
         "polling" => "The sync is queued; this page shows its result.",
         "busy" => "The same sync of this patient waits already.",
         "revoked" => "The invitation is revoked: its link no longer works.",

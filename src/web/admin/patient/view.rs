@@ -19,6 +19,7 @@ use crate::store::people::study;
 use crate::store::people::time_zone::{self, PatientTimeZone};
 use crate::store::{engine::setting, error::StoreError};
 use crate::web::admin::patient::history::{self, PatientHistory};
+use crate::web::admin::patient::mails::PatientMails;
 use crate::web::admin::patients::MAX_OFFERED_STUDIES;
 use crate::web::admin::{export::PatientExport, payloads::PatientPayloads};
 use crate::web::chart::charted_series::ChartedSeries;
@@ -49,6 +50,7 @@ pub(crate) struct PatientView {
     pub(crate) access: PatientAccess,
     pub(crate) export: Option<PatientExport>,
     pub(crate) payloads: PatientPayloads,
+    pub(crate) mails: PatientMails,
 }
 
 impl PatientView {
@@ -78,6 +80,7 @@ impl PatientView {
         let (charted, window) = (series.choose(MAX_CHARTS), Window::new(period, &zone, now));
         Ok(Self {
             line,
+            mails: PatientMails::load(db, id, &studies)?,
             silence,
             charts: Charts::load(db, &charted, window, &overview)?,
             series: series.present.len(),

@@ -14,6 +14,7 @@ use crate::web::response::HandlerResult;
 const TABS: &[(&str, &str, Role)] = &[
     ("", "Participants", Role::Viewer),
     ("/adherence", "Adherence", Role::Viewer),
+    ("/invite", "Invite", Role::Coordinator),
     ("/data", "Data", Role::DataManager),
     ("/consent-text", "Consent text", Role::Viewer),
     ("/settings", "Settings", Role::Viewer),

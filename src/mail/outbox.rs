@@ -1,0 +1,190 @@
+//! Sends the queued mails to patients.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::common::backoff::{Backoff, jitter};
+use crate::common::clock::Clock;
+use crate::common::failure::Failure;
+use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::config::alerts::Mail;
+use crate::mail::smtp::{self, MailError, OutgoingMail};
+use crate::mail::texts;
+use crate::model::account::Actor;
+use crate::model::audit_detail::AuditDetail;
+use crate::model::mail::{MailKind, MailState, MailText};
+use crate::model::patient::PatientRef;
+use crate::model::study::StudyId;
+use crate::secrets::token::{Token, TokenHash};
+use crate::store::engine::store::Store;
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::people::mail::{self, PatientMail};
+use crate::store::people::patient::{self, Patient};
+use crate::store::people::{invitation, mail_text, reminder, study};
+use crate::store::privacy::audit;
+
+/// Mails of one round.
+const ROUND: u32 = 50;
+/// Pauses between attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_mins(1), longest: Duration::from_hours(1) };
+/// A mail that the server defers for this long counts as refused.
+const GIVE_UP_AFTER: Duration = Duration::from_hours(3 * 24);
+
+/// The page that stops reminders.
+pub(crate) const STOP_PAGE: &str = "/ow/reminders";
+
+/// The store, the clock and the mail server of the mails to patients.
+#[derive(Debug)]
+pub(crate) struct MailSender<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) clock: &'a Clock,
+    pub(crate) server: &'a Mail,
+    /// The address of the daemon for browsers.
+    pub(crate) base: String,
+}
+
+/// A mail with its text, which holds a secret link.
+struct Prepared {
+    to: lettre::message::Mailbox,
+    text: MailText,
+    unsubscribe: Option<String>,
+}
+
+impl MailSender<'_> {
+    /// Sends the mails that are due. Each goes out at least once: a stop between the mail server's answer and its
+    /// record repeats one.
+    pub(crate) async fn send_due(&self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let due = self.store.read(move |db| mail::list_due(db, now, ROUND)).await?;
+        for mail in due {
+            if !self.send(mail).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one mail. Returns false if no other one can be sent at present.
+    async fn send(&self, mail: PatientMail) -> Result<bool, Failure> {
+        // A new token at each attempt: none is stored until then.
+        let (token, now, base) = (Token::generate()?, self.clock.now(), self.base.clone());
+        let (hash, queued) = (token.hash(), mail.clone());
+        let write = move |db: &Connection| prepare(db, &queued, &token, &base, now);
+        let Some(prepared) = self.store.write(write).await? else { return Ok(true) };
+        let id = format!("mail-{}-{}", mail.id, mail.queued.micros());
+        let MailText { subject, body } = &prepared.text;
+        let unsubscribe = prepared.unsubscribe.as_deref();
+        let to = &[prepared.to];
+        let message = OutgoingMail { id: &id, to, subject, text: body, unsubscribe };
+        let sent = smtp::send(self.server, &message, now).await;
+        let goes_on = !matches!(sent, Err(MailError::Unavailable(_) | MailError::Unknown(_)));
+        if let Err(error) = &sent {
+            tracing::warn!(patient = %mail.patient, mail = mail.id, "a mail to a patient was not sent: {error}");
+        }
+        let now = self.clock.now();
+        self.store.write(move |db| record(db, &mail, hash, &sent, now)).await?;
+        Ok(goes_on)
+    }
+}
+
+/// Renders a mail and stores the hash of the token in its link. Cancels a mail that is not to be sent any more.
+fn prepare(
+    db: &Connection,
+    mail: &PatientMail,
+    token: &Token,
+    base: &str,
+    now: Timestamp,
+) -> Result<Option<Prepared>, StoreError> {
+    let patient = patient::find(db, PatientRef::Own(mail.patient))?;
+    let cancel = |why| mail::cancel(db, mail.id, why, now).map(|()| None);
+    let Some(to) = patient.email.as_deref().and_then(smtp::parse_recipient) else {
+        return cancel("the patient has no e-mail address");
+    };
+    if patient.jhe_id.is_some() {
+        return cancel("the patient is JHE's now, which invites");
+    }
+    if mail.kind == MailKind::Reminder && !reminder::may_remind(db, mail.patient, mail.study)? {
+        return cancel("the patient stopped reminders, or shares nothing any more");
+    }
+    let mut unsubscribe = None;
+    let text = match mail.kind {
+        MailKind::Invitation => {
+            let expires = now.plus(invitation::LIFETIME);
+            invitation::insert(db, token.hash(), mail.patient, Some(mail.study), now, expires)?;
+            render(db, &patient, mail.study, mail.kind, &invitation::link(base, token), expires)?
+        }
+        MailKind::Reminder => {
+            mail::set_unsubscribe_hash(db, mail.id, token.hash())?;
+            let link = format!("{base}{STOP_PAGE}?code={}", token.expose());
+            let mut text = render(db, &patient, mail.study, mail.kind, "", now)?;
+            let footer = texts::unsubscribe_footer(&patient::find_language(db, mail.patient)?, &link);
+            text.body = format!("{}\n\n-- \n{footer}\n", text.body);
+            unsubscribe = Some(link);
+            text
+        }
+    };
+    Ok(Some(Prepared { to, text, unsubscribe }))
+}
+
+/// Renders the study's text of a mail in the patient's language, or the daemon's own.
+pub(crate) fn render(
+    db: &Connection,
+    patient: &Patient,
+    study: StudyId,
+    kind: MailKind,
+    link: &str,
+    until: Timestamp,
+) -> StoreResult<MailText> {
+    let (terms, language) = (study::find(db, study)?.terms, patient::find_language(db, patient.id)?);
+    let own = mail_text::find(db, study, kind, &language)?;
+    let until = texts::format_day(until, &time_zone_or_utc(&patient.time_zone), &language);
+    Ok(own.unwrap_or_else(|| texts::default_text(kind, &language)).fill(&[
+        ("name", &patient.name),
+        ("institution", &terms.organization),
+        ("study", &terms.name),
+        ("link", link),
+        ("until", &until),
+    ]))
+}
+
+/// Records the outcome of an attempt.
+fn record(
+    db: &Connection,
+    mail: &PatientMail,
+    token: TokenHash,
+    sent: &Result<(), MailError>,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let due = now.plus(BACKOFF.pause(mail.attempts, jitter()));
+    let is_late = now.since(mail.queued) >= GIVE_UP_AFTER;
+    let state = match sent {
+        Ok(()) => MailState::Sent,
+        Err(MailError::Refused(_)) => MailState::Refused,
+        Err(MailError::Deferred(_) | MailError::Unknown(_)) if is_late => MailState::Refused,
+        Err(_) => MailState::Waiting,
+    };
+    mail::record_attempt(db, mail.id, state, sent.as_ref().err().map(MailError::text), due, now)?;
+    match sent {
+        // An earlier link is replaced now, and not before: the mail has arrived at the server.
+        Ok(()) if mail.kind == MailKind::Invitation => {
+            invitation::revoke_issued_before(db, mail.patient, mail.queued, now)?;
+        }
+        Ok(()) => {}
+        // The mail may have arrived, so its link stays good.
+        Err(MailError::Unknown(_)) => mail::postpone_all(db, due)?,
+        Err(error) => {
+            invitation::delete_unsent(db, token)?;
+            if matches!(error, MailError::Unavailable(_)) {
+                mail::postpone_all(db, due)?;
+            }
+        }
+    }
+    let action = match state {
+        MailState::Sent => "mail.sent",
+        MailState::Refused => "mail.refused",
+        MailState::Waiting | MailState::Cancelled => return Ok(()),
+    };
+    let detail = AuditDetail::from(mail.kind.as_str()).with("study").with(mail.study);
+    audit::record(db, now, Actor::Daemon, action, Some(mail.patient), detail)
+}
