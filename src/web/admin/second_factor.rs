@@ -60,6 +60,7 @@ fn render_steps(
     errors: &FormErrors,
 ) -> Result<Markup, Refusal> {
     let account = staff.account();
+    let sealed = service::seal_for_form(app, account.id, secret)?;
     let base = app.live.config().public_base();
     let host = base.split_once("://").map_or(base.as_str(), |(_, host)| host);
     let url = secret.otpauth_url(&format!("jhe-ow {host}"), &account.name);
@@ -83,7 +84,7 @@ fn render_steps(
             li { "Type the code that the app shows." }
         }
         (form("/admin/account/second-factor", staff.token(), &html! {
-            input type="hidden" name="secret" value=(secret.expose());
+            input type="hidden" name="secret" value=(sealed);
             (FormField { name: "code", label: "Code", help: "The six digits that the app shows now.", value: "",
                      kind: "text", autocomplete: "one-time-code", errors })
             button type="submit" { "Set it up" }
@@ -103,7 +104,8 @@ fn render_qr(url: &str) -> Result<Markup, Refusal> {
 async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
     staff.require_local(IS_JHES)?;
     let (fields, now) = (request.form(), app.clock.now());
-    let secret = TotpSecret::parse(fields.get("secret")).ok_or_else(|| {
+    let id = staff.account().id;
+    let secret = service::open_from_form(app, id, fields.get("secret")).ok_or_else(|| {
         Refusal::bad("The form is incomplete.").link("/admin/account/second-factor", "Begin again")
     })?;
     let code = parse_code(fields.get("code"));
@@ -120,7 +122,6 @@ async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Handl
         });
         return Ok(with_status(StatusCode::BAD_REQUEST, render(app, staff, &secret, &errors)?));
     };
-    let id = staff.account().id;
     let sealed =
         service::seal(app, id, &secret, step).map_err(|failure| Refusal::bad(failure.to_string()))?;
     let (codes, hashes) = generate_recovery_codes()?;

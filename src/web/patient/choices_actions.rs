@@ -5,11 +5,12 @@ use warp::reply::Response;
 
 use crate::app::{connect_device as devices, connect_device::ConnectError, patient_tokens, state::App};
 use crate::common::time::Timestamp;
+use crate::model::account::{Actor, VisibleTo};
 use crate::model::audit_detail::AuditDetail;
+use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
-use crate::model::{account::Actor, patient::PatientId};
 use crate::store::people::session::{self, Holder};
-use crate::store::people::{consent, invitation};
+use crate::store::people::{consent, consent::ConsentEntry, invitation};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::patient::consent_questions::{
     ConsentQuestion, find_questions, load_questions, record_grants, record_intent,
@@ -111,21 +112,31 @@ async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     let (id, now) = (patient.id(), app.clock.now());
     let study: Option<StudyId> = request.form().get("study").parse().ok();
     let scope = request.form().get("scope").to_owned();
-    let read = move |db: &_| Ok((consent::list(db, id)?, consent::list_active_deliverable(db, id)?));
+    let read = move |db: &_| {
+        Ok((consent::list(db, VisibleTo::Everybody, id)?, consent::list_active_deliverable(db, id)?))
+    };
     let (entries, deliverable) = app.store.read(read).await?;
     let active: Vec<_> = entries.iter().filter(|entry| entry.grant.withdrawn.is_none()).collect();
-    let this = active
-        .iter()
-        .find(|entry| entry.scope.code == scope && entry.study.as_ref().map(|(id, _)| *id) == study);
-    let Some(this) = this else { return Ok(see_other("/clients/ow/manage?done=withdrawn")) };
+    let is_same =
+        |entry: &ConsentEntry| entry.scope.code == scope && entry.study.as_ref().map(|(id, _)| *id) == study;
+    let Some(this) = active.iter().find(|entry| is_same(entry)) else {
+        if entries.iter().any(is_same) {
+            return Ok(see_other("/clients/ow/manage?done=withdrawn"));
+        }
+        let text = "You have not shared this with this study. Nothing was changed.";
+        return Err(Refusal::bad(text).link("/clients/ow/manage", "Your choices"));
+    };
     let is_deliverable = deliverable.contains(&(scope.clone(), study));
     if deliverable.len() == 1 && is_deliverable && request.form().get("sure") != "yes" {
         return Ok(confirm(app, patient, study, &this.scope));
     }
+    let mut is_changed = false;
     if let (Some(at_jhe), Some(study)) = (JhePatientConsents::find(app, patient).await?, study) {
         at_jhe.withdraw(app, study, scope.clone()).await?;
+        is_changed = true;
     }
-    let shares_nothing = app.store.write(move |db| record_withdrawal(db, id, &scope, study, now)).await?;
+    let write = move |db: &_| record_withdrawal(db, id, (&scope, study), is_changed, now);
+    let shares_nothing = app.store.write(write).await?;
     if active.iter().any(|entry| entry.scope == this.scope && entry.study != this.study) {
         return Ok(see_other("/clients/ow/manage?done=shared-elsewhere"));
     }
@@ -141,21 +152,23 @@ async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     }
 }
 
-/// Returns whether the patient now shares nothing.
+/// Withdraws a consent, and records it if that changed anything, here or before at JHE. Returns whether the patient now
+/// shares nothing.
 fn record_withdrawal(
     db: &rusqlite::Connection,
     id: PatientId,
-    code: &str,
-    study: Option<StudyId>,
+    (code, study): (&str, Option<StudyId>),
+    is_changed_at_jhe: bool,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    consent::withdraw(db, id, code, consent::WithdrawFrom::Study(study), now)?;
-    let detail = AuditDetail::default().with_code(code).with("study");
-    let detail = match study {
-        Some(study) => detail.with(study),
-        None => detail.with("none"),
-    };
-    audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
+    if consent::withdraw(db, id, code, consent::WithdrawFrom::Study(study), now)? || is_changed_at_jhe {
+        let detail = AuditDetail::default().with_code(code).with("study");
+        let detail = match study {
+            Some(study) => detail.with(study),
+            None => detail.with("none"),
+        };
+        audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
+    }
     Ok(!consent::find_standing(db, id, now)?.is_active())
 }
 

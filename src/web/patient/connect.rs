@@ -7,6 +7,7 @@ use warp::reply::Response;
 use crate::app::connect_device::{self, ConnectError};
 use crate::app::device_offers;
 use crate::app::{offer_cache::Offer, state::App};
+use crate::model::account::VisibleTo;
 use crate::model::{consent_standing::ConsentStanding, patient::PatientId, study::Study};
 use crate::ow::connector::CallError;
 use crate::store::people::consent;
@@ -77,7 +78,7 @@ impl Sharing {
         let id = patient.id();
         let read = move |db: &_| {
             let agreed = find_questions(db, id, None, &[])?.into_iter().filter(ConsentQuestion::has_consent);
-            let mut active = consent::list(db, id)?;
+            let mut active = consent::list(db, VisibleTo::Everybody, id)?;
             active.retain(|entry| entry.grant.withdrawn.is_none());
             let has_consent_without_study = active.iter().any(|entry| entry.study.is_none());
             Ok(Self { studies: agreed.map(|one| one.study).collect(), has_consent_without_study })
@@ -127,10 +128,7 @@ async fn leave(app: &App, request: &Request, patient: &SignedInPatient) -> Handl
         Ok(started) => started,
         Err(error) => return Ok(unavailable_page(app, &error, &here)),
     };
-    let Some(target) = started.page() else {
-        let error = CallError::Unreachable("OW names a page that no browser opens".to_owned());
-        return Ok(unavailable_page(app, &error.into(), &here));
-    };
+    let target = started.authorization_url.as_str();
     let body = html! {
         h1 { "On to " (name) }
         p { "You are being taken to " (name) "’s own page. Sign in there as you do in its app, and agree. It \
@@ -189,14 +187,19 @@ pub(crate) fn unavailable_page(app: &App, error: &ConnectError, again: &str) -> 
         return Refusal::forbidden(text).link("/clients/ow/manage", "Your choices").into();
     }
     tracing::warn!("a patient could not be sent to a provider: {error}");
+    let is_wrong = matches!(error, ConnectError::BadAnswer(_));
     let status = match error {
-        ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,
+        ConnectError::BadAnswer(_) | ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let body = html! {
         h1 { "This does not work at the moment" }
-        p { "Your answer is saved; you need not give it again. The service that connects your device does \
-             not answer. Please try again in a few minutes, or later in this browser." }
+        p {
+            "Your answer is saved; you need not give it again. The service that connects your device "
+            @if is_wrong {
+                "gave a wrong answer, so you were sent nowhere. Please tell the person who sent you the link."
+            } @else { "does not answer. Please try again in a few minutes, or later in this browser." }
+        }
         div.actions {
             a.button href=(again) { "Try again" }
             a href="/clients/ow/manage" { "Your choices" }

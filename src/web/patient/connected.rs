@@ -22,7 +22,7 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let Some(patient) = find_patient(app, request).await? else { return Ok(other_browser_page(app)) };
     let standing = connect_device::find_standing(app, patient.id()).await?;
     if !standing.is_active() {
-        return Ok(shares_nothing_page(app, standing));
+        return Ok(shares_nothing_page(app, standing, request.query.get("result")));
     }
     let provider = ProviderReturn::find(app, request, patient.id()).await;
     let name = &provider.name;
@@ -154,9 +154,17 @@ fn connected(name: &str, interval: &str, has_open_scopes: bool) -> TitleAndBody 
 }
 
 /// Answers a patient without an active consent; OW is not asked about the device.
-fn shares_nothing_page(app: &App, standing: ConsentStanding) -> Response {
+fn shares_nothing_page(app: &App, standing: ConsentStanding, result: &str) -> Response {
     let body = html! {
         h1 { "Nothing was connected" }
+        @match result {
+            "withdrawn" => p { "You stopped sharing while your device was being connected, so it was disconnected again." },
+            "still-connected" => p {
+                "You stopped sharing while your device was being connected. Disconnecting it did not work just now; it is \
+                 tried again until it works. Nothing is fetched meanwhile."
+            },
+            _ => {}
+        }
         p { (nothing_shared(standing)) " If you want to connect one, first agree to share something." }
         p { a.button href="/clients/ow/manage" { "Your choices" } }
     };
