@@ -51,7 +51,7 @@ impl BaseUrl {
         http_client::is_this_machine(&self.0)
     }
 
-    /// Returns true for a link-local address (169.254.0.0/16, fe80::/10), where clouds tell a machine its secrets.
+    /// Returns true for a link-local address (`169.254.0.0/16`, `fe80::/10`), where clouds tell a machine its secrets.
     pub fn is_link_local(&self) -> bool {
         let host = self.host().unwrap_or_default();
         host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| match ip.to_canonical() {
