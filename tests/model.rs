@@ -11,6 +11,7 @@ use jhe_ow::common::clock::Clock;
 use jhe_ow::common::time::Timestamp;
 use jhe_ow::config::base_url::BaseUrl;
 use jhe_ow::config::load::{Config, LogFormat};
+use jhe_ow::model::account::VisibleTo;
 use jhe_ow::model::catalog::code::HEART_RATE;
 use jhe_ow::model::patient::{PatientId, PatientRef};
 use jhe_ow::ow::client::OwLimits;
@@ -243,7 +244,7 @@ impl World {
         let read = |db: &_| {
             let filter = ObservationFilter::default();
             let mut kept = Vec::new();
-            for stream in observation::list_streams(db, &filter)? {
+            for stream in observation::list_streams(db, VisibleTo::Everybody, &filter)? {
                 let mut after = None;
                 loop {
                     let step = observation::list_page(db, stream.id, after, &filter)?;

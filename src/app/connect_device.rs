@@ -42,6 +42,8 @@ pub(crate) enum ConnectError {
     /// JHE, which has the patient's consents, does not answer.
     #[error("The patient's consents at JHE cannot be read at the moment; try again")]
     ConsentUnknown,
+    #[error("OW's answer is wrong: {0}")]
+    BadAnswer(&'static str),
     #[error(transparent)]
     Ow(#[from] CallError),
     #[error(transparent)]
@@ -176,6 +178,7 @@ pub(crate) async fn authorize(
             let detail = format!("Provider '{provider}' has no credentials at OW");
             return Err(CallError::Status { status: 400, detail }.into());
         }
+        check_page(app, provider, &begun)?;
         let state = TokenHash::of(begun.state.as_bytes());
         let expires = now.plus(AUTHORIZATION_LIFETIME);
         let authorization = Authorization { patient: id, provider: provider.to_owned(), session, expires };
@@ -188,6 +191,17 @@ pub(crate) async fn authorize(
     let event = AuditEvent { actor: who, action: "device.authorize", patient: Some(id), detail };
     app.repeated_events.record(&app.store, event, now).await?;
     Ok(begun)
+}
+
+/// Checks that a browser may be sent to the page that OW names, and comes back to us or to OW's own address.
+fn check_page(app: &App, provider: &str, begun: &ProviderAuthorization) -> Result<(), ConnectError> {
+    let back = begun.check_page().map_err(ConnectError::BadAnswer)?;
+    let ours = format!("{}/api/v1/oauth/{provider}/callback", app.live.config().public_base());
+    let listed = app.offer_cache.find_redirect(provider, app.clock.now());
+    if back.is_some_and(|uri| uri != ours && listed.is_some_and(|listed| uri != listed)) {
+        return Err(ConnectError::BadAnswer("it sends the browser back to an address that is not OW's"));
+    }
+    Ok(())
 }
 
 /// Returns the authorization that was started a moment ago, unless it was used or cancelled since.
@@ -284,6 +298,29 @@ pub(crate) async fn list_known_devices(
     let mut devices = app.store.read(move |db| device_connection::list(db, id)).await?;
     devices.retain(|one| matches!(one.state, ConnectionState::Active | ConnectionState::Ending));
     Ok(devices)
+}
+
+/// Disconnects the device that was just connected of a patient who has withdrawn meanwhile, as a withdrawal does. Returns
+/// the word for the page, or none if a consent is active.
+pub(crate) async fn disconnect_without_consent(
+    app: &App,
+    id: PatientId,
+    provider: &str,
+) -> Result<Option<&'static str>, StoreError> {
+    if find_standing(app, id).await?.is_active() {
+        return Ok(None);
+    }
+    let (provider, now) = (provider.to_owned(), app.clock.now());
+    // An active connection is one that `disconnect` retries.
+    let record = move |db: &_| device_connection::record(db, id, &provider, ConnectionState::Active, now);
+    app.store.write(record).await?;
+    match disconnect(app, id, Actor::Patient(id)).await {
+        Ok(()) => Ok(Some("withdrawn")),
+        Err(error) => {
+            tracing::warn!(patient = %id, "its device could not be disconnected: {error}");
+            Ok(Some("still-connected"))
+        }
+    }
 }
 
 /// Ends a patient's active connections at OW, and cancels authorizations in progress.

@@ -13,6 +13,8 @@ use crate::ow::connector::CallError;
 
 /// The longest time that a page waits for OW's list. A page can then still report that OW hangs.
 const OW_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of a provider's name for people.
+const LONGEST_NAME: usize = 200;
 /// The id of an OW user that does not exist. It suffices to find out if OW has a provider's credentials.
 const PROBE_USER: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -24,7 +26,12 @@ pub(crate) async fn list(app: &App) -> Result<Vec<Offer>, ConnectError> {
     }
     let ow = app.live.ow().ok_or(ConnectError::NotConfigured)?;
     let mut providers = ow.list_providers().await?;
-    providers.retain(|one| one.is_enabled && one.has_cloud_api && is_provider_name(&one.provider));
+    providers.retain(|one| {
+        one.is_enabled
+            && one.has_cloud_api
+            && is_provider_name(&one.provider)
+            && one.name.len() <= LONGEST_NAME
+    });
     // OW's list does not say which providers have credentials. A provider without credentials gets an
     // authorization URL without a client id.
     let probes = providers.iter().map(|one| {

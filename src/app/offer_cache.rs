@@ -41,6 +41,11 @@ impl OfferCache {
         (now.since(*at) < MAX_AGE && now >= *at).then(|| offers.clone())
     }
 
+    /// Returns the redirect URI that OW named for a provider when it was last listed, if that was a short time ago.
+    pub(crate) fn find_redirect(&self, provider: &str, now: Timestamp) -> Option<String> {
+        self.get(now)?.into_iter().find(|one| one.provider.provider == provider)?.redirect_uri
+    }
+
     /// Returns the newest list that is not empty, however old.
     pub(crate) fn latest(&self) -> Option<Vec<Offer>> {
         self.0.lock().fresh.as_ref().map(|(_, offers)| offers.clone())

@@ -1,5 +1,7 @@
 //! Checks of one-time codes and recovery codes.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::Connection;
 use secrecy::ExposeSecret;
 
@@ -67,6 +69,22 @@ pub(crate) fn seal(
 ) -> Result<SealedTotp, Failure> {
     let secret = sealing_key(app)?.seal(&second_factor_context(account), &secret.expose())?;
     Ok(SealedTotp { secret, last_step })
+}
+
+/// Encrypts the secret of a set-up in progress for the form, so that the sender cannot choose it.
+pub(crate) fn seal_for_form(app: &App, account: AccountId, secret: &TotpSecret) -> Result<String, Failure> {
+    Ok(URL_SAFE_NO_PAD.encode(sealing_key(app)?.seal(&set_up_context(account), &secret.expose())?))
+}
+
+/// Opens the text of [`seal_for_form`]; none if it is not one of this account's.
+pub(crate) fn open_from_form(app: &App, account: AccountId, text: &str) -> Option<TotpSecret> {
+    let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let opened = sealing_key(app).ok()?.open(&set_up_context(account), &sealed)?;
+    TotpSecret::parse(opened.expose_secret())
+}
+
+fn set_up_context(account: AccountId) -> String {
+    format!("set-up of the {}", second_factor_context(account))
 }
 
 /// Checks a one-time code or a recovery code and uses it up.

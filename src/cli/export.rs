@@ -16,7 +16,7 @@ use crate::common::visible::VisibleLine;
 use crate::consent::refresh::FailedRefresh;
 use crate::daemon::signals;
 use crate::export::exporter::{ExportProgress, ExportReport, Exporter, READ_FIRST};
-use crate::model::account::Actor;
+use crate::model::account::{Actor, VisibleTo};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::outbox::{enqueue, outbox};
 use crate::store::privacy::{audit, restored};
@@ -64,7 +64,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, F
         let now = session.clock.now();
         report.held_back = store.read(move |db| outbox::count_held_back(db, patient, now)).await?;
         // Here people want to know all that waits, also from earlier exports.
-        let waiting = store.read(move |db| outbox::count_by_state(db, patient)).await?;
+        let waiting = store.read(move |db| outbox::count_by_state(db, VisibleTo::Everybody, patient)).await?;
         report.consent = waiting.consent.unsigned_abs();
         report.configuration = waiting.configuration.unsigned_abs();
         if store.read(restored::find_last_restore).await?.is_some_and(|at| now < at.plus(READ_FIRST)) {

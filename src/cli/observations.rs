@@ -11,7 +11,7 @@ use crate::common::time::{parse_instant, time_zone_or_utc};
 use crate::common::{csv_line::csv_line, failure::Failure, stdout::check_write, visible::VisibleLine};
 use crate::model::consent_intervals::ConsentIntervals;
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::{patient::PatientRef, study::Enrolment};
+use crate::model::{account::VisibleTo, patient::PatientRef, study::Enrolment};
 use crate::omh::{render, vitals};
 use crate::store::people::study;
 use crate::store::samples::observation::{self, ObservationFilter};
@@ -108,7 +108,7 @@ async fn filter(store: &Store, arguments: Arguments) -> Result<ObservationFilter
 /// With `--study` the same observations as in its data set.
 fn select_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<Vec<SelectedStream>> {
     let terms = filter.study.map(|study| study::find(db, study)).transpose()?;
-    let mut streams = observation::list_streams(db, filter)?;
+    let mut streams = observation::list_streams(db, VisibleTo::Everybody, filter)?;
     streams.retain(|stream| terms.as_ref().is_none_or(|terms| terms.accepts_provider(&stream.provider)));
     let select = |stream: StreamInfo| {
         let allowed = match filter.study {

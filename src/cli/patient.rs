@@ -8,7 +8,7 @@ use crate::cli::patient_list::{self, describe_link, document};
 use crate::cli::{patient_erase, patient_export, patient_import, patient_match};
 use crate::common::stdout::{print_json, print_line};
 use crate::common::{failure::Failure, time::Timestamp};
-use crate::model::account::Actor;
+use crate::model::account::{Actor, VisibleTo};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::{OwUser, PatientId, PatientRef, normalize_time_zone, parse_email, parse_name};
 use crate::store::people::consent::{self, ConsentEntry, GrantBasis, WithdrawFrom};
@@ -190,7 +190,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
 async fn show(store: &Store, id: PatientRef, json: bool) -> Result<(), Failure> {
     let read = move |db: &rusqlite::Connection| {
         let patient = patient::find(db, id)?;
-        let mut consents = consent::list(db, patient.id)?;
+        let mut consents = consent::list(db, VisibleTo::Everybody, patient.id)?;
         // By scope, and the oldest of each first.
         consents.sort_by(|a, b| (&a.scope.code, a.grant.granted).cmp(&(&b.scope.code, b.grant.granted)));
         Ok((patient, consents))
@@ -310,7 +310,7 @@ fn change_consent(
         )?;
         return Ok(format!("patient {patient} does not consent to {code} from {now} on"));
     };
-    let entries = consent::list(db, patient)?;
+    let entries = consent::list(db, VisibleTo::Everybody, patient)?;
     let withdrawn =
         entries.iter().filter(|entry| entry.scope.code == *code).find_map(|entry| entry.grant.withdrawn);
     if !grant(db, patient, code, reason, now)? {

@@ -1,6 +1,7 @@
 //! Base URLs of OW, JHE and this daemon.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use reqwest::Url;
 
@@ -48,6 +49,15 @@ impl BaseUrl {
     /// Returns true for a loopback host, which names the machine of whoever opens the address.
     pub fn is_this_machine(&self) -> bool {
         http_client::is_this_machine(&self.0)
+    }
+
+    /// Returns true for a link-local address (`169.254.0.0/16`, `fe80::/10`), where clouds tell a machine its secrets.
+    pub fn is_link_local(&self) -> bool {
+        let host = self.host().unwrap_or_default();
+        host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| match ip.to_canonical() {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        })
     }
 
     pub fn host(&self) -> Option<String> {

@@ -147,6 +147,9 @@ impl Setting {
             }
             ValueKind::Text | ValueKind::Secret => Ok(value.to_owned()),
             ValueKind::Address => match BaseUrl::parse(value) {
+                Ok(address) if address.is_link_local() => refuse(
+                    "give another address: a link-local one leads to this machine's own cloud".to_owned(),
+                ),
                 Ok(address) => Ok(address.to_string()),
                 Err(allowed) => refuse(allowed),
             },

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use jiff::civil::Date;
 
-use crate::common::csv_line::is_formula;
+use crate::common::csv_line::{is_formula, needs_quotes};
 use crate::dataset::table::{Cell, ColumnType, TableWriter};
 
 /// Bytes that are gathered before they are written.
@@ -116,7 +116,7 @@ fn push_number(buffer: &mut Vec<u8>, number: f64) -> std::io::Result<()> {
 /// Appends a text. A spreadsheet runs a text that begins like a formula, so such a text gets a `'` before it.
 pub fn push_text(buffer: &mut Vec<u8>, text: &str) {
     let is_formula = is_formula(text);
-    let is_quoted = text.contains([',', '"', '\r', '\n']);
+    let is_quoted = needs_quotes(text);
     if is_quoted {
         buffer.push(b'"');
     }
@@ -172,9 +172,11 @@ mod tests {
         assert_eq!(quoted("plain"), "plain");
         assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
         assert_eq!(quoted("=HYPERLINK(1,2)"), "\"'=HYPERLINK(1,2)\"");
-        for formula in ["=1", "+1", "-1", "@SUM(1)", "\t1"] {
+        for formula in ["=1", "+1", "-1", "@SUM(1)", " =1", "\0=1", "＝1", "\u{a0}＠SUM(1)"] {
             assert_eq!(quoted(formula), format!("'{formula}"));
         }
+        assert_eq!(quoted("\t1"), "\"'\t1\"");
+        assert_eq!(quoted("a;=1"), "\"a;=1\"", "a spreadsheet that splits at semicolons sees no new cell");
     }
 
     #[test]

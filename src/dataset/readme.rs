@@ -8,7 +8,7 @@ use crate::dataset::table::WrittenTable;
 /// Renders `README.md`: how to read the data set, and the data dictionary.
 pub(crate) fn render(description: &Description<'_>) -> String {
     let Description { request, last, tables } = description;
-    let mut text = format!("# {}\n\n", request.study_name);
+    let mut text = format!("# {}\n\n", escape(&request.study_name));
     let kind = match request.since {
         None => "The complete data set".to_owned(),
         Some(since) => format!("The increment of the data set since commit {since}"),
@@ -56,7 +56,8 @@ pub(crate) fn render(description: &Description<'_>) -> String {
          rate has no such row, and `days` does not tell devices apart.\n\
          - Devices are numbered for each participant. Names that their owners gave them are left out, and so are the \
          titles of workouts.\n\
-         - In CSV, a text that begins with `=`, `+`, `-` or `@` has a `'` before it, so that no spreadsheet runs it.\n\
+         - In CSV, a text that begins with `=`, `+`, `-` or `@`, also after spaces, has a `'` before it, so that no spreadsheet \
+         runs it.\n\
          - Types in the dictionary: an instant is a time in UTC, a localtime has no offset, a category is a text of few \
          different values. Units are UCUM.\n\n\
          ## Increments\n\n\
@@ -77,6 +78,18 @@ pub(crate) fn render(description: &Description<'_>) -> String {
         render_table(&mut text, table, &request.format.file_name(&table.table));
     }
     text
+}
+
+/// Escapes the text of a person, so that Markdown reads it as text on one line.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if "\\`*_[]<>&#|~!".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(if character.is_control() { ' ' } else { character });
+    }
+    escaped
 }
 
 fn render_table(text: &mut String, WrittenTable { table, rows, .. }: &WrittenTable, file: &str) {

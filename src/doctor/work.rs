@@ -347,7 +347,7 @@ fn render_patients(patients: &[PatientId]) -> String {
 }
 
 fn check_export(opened: &OpenStore, now: Timestamp) -> Result<Vec<Finding>, StoreError> {
-    let counts = outbox::count_by_state(&opened.db, None)?;
+    let counts = outbox::count_by_state(&opened.db, VisibleTo::Everybody, None)?;
     let mut findings = Vec::new();
     if counts.configuration > 0 {
         let observations = counted(counts.configuration, "observation");

@@ -2,7 +2,7 @@
 //! alerts. The clock is always a parameter. `catalog/` is the table of series types, codes, units and data
 //! sources.
 
-pub(crate) mod account;
+pub mod account;
 pub(crate) mod activity_context;
 pub mod adherence;
 pub(crate) mod alert;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::common::visible::strip_misleading;
+
 use crate::model::collection_window::CollectionWindow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,8 +70,13 @@ impl Default for Terms {
 /// Maximum characters of a purpose; patients do not read longer texts to the end.
 pub const MAX_PURPOSE_LENGTH: usize = 4000;
 
-/// Parses the text for patients.
+/// Parses the text of several lines for patients, and removes direction marks.
 pub fn parse_purpose(text: &str) -> Result<String, String> {
+    let lines: Vec<&str> = text.trim().lines().collect();
+    if lines.iter().any(|line| line.contains(char::is_control)) {
+        return Err("leave out tabs and other control characters".to_owned());
+    }
+    let text = lines.into_iter().map(strip_misleading).collect::<Vec<_>>().join("\n");
     let text = text.trim();
     if text.is_empty() || text.chars().count() > MAX_PURPOSE_LENGTH {
         return Err(format!("enter the purpose, in at most {MAX_PURPOSE_LENGTH} characters"));

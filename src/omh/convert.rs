@@ -36,6 +36,27 @@ pub struct ConvertedRecord<'a> {
     pub sample: Sample,
 }
 
+/// The longest name of a provider, source, device or event in characters. A longer one would be stored with each stream;
+/// a cut one could be that of another device.
+const LONGEST_NAME: usize = 200;
+
+impl ConvertedRecord<'_> {
+    /// Refuses names that nothing has.
+    pub fn check_names(&self) -> Result<(), String> {
+        let names = [
+            ("provider", self.provider),
+            ("source", self.source),
+            ("device", self.device),
+            ("id", self.sample.event().unwrap_or_default()),
+        ];
+        let is_long = |name: &str| name.len() > LONGEST_NAME && name.chars().count() > LONGEST_NAME;
+        match names.into_iter().find(|(_, name)| is_long(name)) {
+            Some((what, _)) => Err(format!("its {what} is longer than {LONGEST_NAME} characters")),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Converts one record of a requested type. `zone` is the patient's; it decides the local day of a record
 /// without an offset. An offset that cannot be read is reported in `faults`.
 pub fn convert<'a>(

@@ -5,6 +5,9 @@ use serde::Deserialize;
 use crate::common::time::Timestamp;
 use crate::model::patient::OwUser;
 
+/// Bytes of a provider's name. OW's are short words; every connection would be stored with a longer one.
+const LONGEST_PROVIDER: usize = 200;
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ProviderConnection {
     /// The OW user that the connection belongs to.
@@ -30,8 +33,9 @@ impl ProviderConnection {
         self.user_id.as_deref().is_some_and(|id| !id.eq_ignore_ascii_case(user.as_str()))
     }
 
+    /// Returns true for an active connection to a provider whose name can be one.
     pub fn is_active(&self) -> bool {
-        self.status == "active"
+        self.status == "active" && self.provider.len() <= LONGEST_PROVIDER
     }
 
     pub fn last_synced(&self) -> Option<Timestamp> {

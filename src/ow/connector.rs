@@ -25,6 +25,8 @@ use crate::telemetry::metrics::{Peer, RequestTimer};
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of one response: lists of providers and connections have a few kB.
 const LARGEST_RESPONSE: usize = 1024 * 1024;
+/// Bytes of the address of a provider's page.
+const LONGEST_PAGE_URL: usize = 4096;
 /// Characters of a provider's message that is passed on.
 const MESSAGE_CHARS: usize = 200;
 
@@ -129,10 +131,33 @@ impl ProviderAuthorization {
         self.parameter("redirect_uri")
     }
 
-    /// Returns the provider's page if a browser may be sent there: only over http or https.
-    pub fn page(&self) -> Option<&str> {
-        let url = Url::parse(&self.authorization_url).ok()?;
-        matches!(url.scheme(), "https" | "http").then_some(self.authorization_url.as_str())
+    /// Checks that a browser may be sent to the provider's page, and returns the address to which the provider sends it
+    /// back, if the page's address has one. Providers are many, and any host may be one.
+    pub fn check_page(&self) -> Result<Option<String>, &'static str> {
+        let text = &self.authorization_url;
+        if text.len() > LONGEST_PAGE_URL || text.contains(char::is_control) {
+            return Err("the address of the provider's page is too long or has control characters");
+        }
+        let url = Url::parse(text).map_err(|_| "the provider's page has no valid address")?;
+        if url.scheme() != "https" && !(url.scheme() == "http" && http_client::is_this_machine(url.as_str()))
+        {
+            return Err("the provider's page is not on https");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("the address of the provider's page has a user name");
+        }
+        let all = |name: &str| -> Vec<String> {
+            let pairs = url.query_pairs().filter(|(key, _)| key == name);
+            pairs.map(|(_, value)| value.into_owned()).collect()
+        };
+        if all("state") != [self.state.as_str()] {
+            return Err("the address of the provider's page does not have one state, the one that was begun");
+        }
+        match all("redirect_uri").as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one.clone())),
+            _ => Err("the provider sends the browser back to several addresses"),
+        }
     }
 
     fn parameter(&self, name: &str) -> Option<String> {
@@ -367,8 +392,34 @@ mod tests {
         assert!(authorize("dummy").is_configured() && !authorize("").is_configured());
         let registered = authorize("dummy").redirect_uri();
         assert_eq!(registered.as_deref(), Some("http://127.0.0.1:8000/api/v1/oauth/oura/callback"));
-        let script =
-            ProviderAuthorization { authorization_url: "javascript:alert(1)".into(), state: "x".into() };
-        assert_eq!(script.page(), None);
+    }
+
+    #[test]
+    fn a_browser_is_sent_to_a_page_on_https_with_one_state_and_one_way_back() {
+        let check = |url: &str| {
+            ProviderAuthorization { authorization_url: url.into(), state: "x".into() }.check_page()
+        };
+        let back = "https://ow.example.org/api/v1/oauth/oura/callback";
+        assert_eq!(check("https://oura.example.org/a?state=x"), Ok(None));
+        assert_eq!(check("http://127.0.0.1:8000/a?state=x"), Ok(None), "the demonstration");
+        assert_eq!(
+            check(&format!("https://oura.example.org/a?state=x&redirect_uri={back}")),
+            Ok(Some(back.into()))
+        );
+        let long = format!("https://oura.example.org/{}?state=x", "a".repeat(LONGEST_PAGE_URL));
+        for wrong in [
+            "javascript:alert(1)",
+            "http://oura.example.org/a?state=x",
+            "https://user@oura.example.org/a?state=x",
+            "https://user:word@oura.example.org/a?state=x",
+            "https://oura.example.org/\n?state=x",
+            "https://oura.example.org/a",
+            "https://oura.example.org/a?state=y",
+            "https://oura.example.org/a?state=x&state=x",
+            "https://oura.example.org/a?state=x&redirect_uri=https://a.example&redirect_uri=https://b.example",
+            long.as_str(),
+        ] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
     }
 }

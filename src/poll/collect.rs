@@ -302,7 +302,7 @@ impl Collector {
                 record(),
             );
         }
-        if let Err(reason) = series.check(point.sample.value) {
+        if let Err(reason) = point.check_names().and_then(|()| series.check(point.sample.value)) {
             return self.reject(Some(series), reason, record());
         }
         let is_same_stream = |key: &StreamKey| {

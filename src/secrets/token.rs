@@ -79,6 +79,11 @@ impl Token {
         URL_SAFE_NO_PAD.encode(TokenHash::of(self.pkce_verifier().as_bytes()).0)
     }
 
+    /// Returns the token of the invitation that a form of this session makes.
+    pub fn invitation_token(&self, form_id: &Self) -> Self {
+        Self(self.derive(&format!("invitation {}", form_id.0)))
+    }
+
     /// Derives a secret for one purpose. It reveals neither this token nor the secret of another purpose.
     fn derive(&self, purpose: &str) -> String {
         URL_SAFE_NO_PAD.encode(TokenHash::of(format!("{purpose}:{}", self.0).as_bytes()).0)

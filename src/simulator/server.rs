@@ -81,6 +81,9 @@ async fn respond(shared: &SharedState, request: Request<Incoming>) -> SimulatedR
     let parts: Vec<&str> = rest.split('/').collect();
     let now = shared.clock.now();
     if let ["oauth", rest @ ..] = parts.as_slice() {
+        if let [_, "callback"] = rest {
+            run_hook(shared, "", 0).await;
+        }
         return oauth::respond(&mut shared.state.lock(), method, rest, &pairs, &shared.url(), now);
     }
     if let Err(refusal) = check_key(&request.headers, &key) {
@@ -101,6 +104,15 @@ fn check_key(headers: &HeaderMap, key: &str) -> Result<(), &'static str> {
     }
 }
 
+async fn run_hook(shared: &SharedState, user: &str, count: usize) {
+    let hook = shared.page_hook.lock().clone();
+    if let Some(hook) = hook {
+        let user = user.to_owned();
+        // A hook may run a program and wait for it, which must not block the thread of the server.
+        let _ = tokio::task::spawn_blocking(move || hook(&user, count)).await;
+    }
+}
+
 async fn respond_page(
     shared: &SharedState,
     route: OwRoute,
@@ -114,12 +126,7 @@ async fn respond_page(
         state.max_in_flight = state.max_in_flight.max(state.in_flight);
         (state.user(user).next_fault(route), state.page_requests)
     };
-    let hook = shared.page_hook.lock().clone();
-    if let Some(hook) = hook {
-        let user = user.to_owned();
-        // A hook may run a program and wait for it, which must not block the thread of the server.
-        let _ = tokio::task::spawn_blocking(move || hook(&user, count)).await;
-    }
+    run_hook(shared, user, count).await;
     let latency = shared.state.lock().latency;
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;

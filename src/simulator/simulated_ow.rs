@@ -269,7 +269,8 @@ impl SimulatedOw {
         self.shared.state.lock().latency = latency;
     }
 
-    /// Calls `hook` before each page is answered, with the user and the number of page requests.
+    /// Calls `hook` before each page is answered, with the user and the number of page requests, and before each callback
+    /// of an authorization, without a user.
     pub fn on_page(&self, hook: impl Fn(&str, usize) + Send + Sync + 'static) {
         *self.shared.page_hook.lock() = Some(Arc::new(hook));
     }

@@ -67,6 +67,10 @@ fn failed(failure: &ConnectError, summary: &str) -> Response {
         ConnectError::NotConfigured => json_error(StatusCode::INTERNAL_SERVER_ERROR, &failure.to_string()),
         ConnectError::NoUser => json_error(StatusCode::BAD_REQUEST, &failure.to_string()),
         ConnectError::NoConsent(_) => json_error(StatusCode::FORBIDDEN, &failure.to_string()),
+        ConnectError::BadAnswer(_) => {
+            tracing::warn!("{failure}");
+            json_error(StatusCode::BAD_GATEWAY, &failure.to_string())
+        }
         ConnectError::ConsentUnknown => json_error(StatusCode::SERVICE_UNAVAILABLE, &failure.to_string()),
         ConnectError::Ow(CallError::Unreachable(reason)) => {
             tracing::warn!("{reason}");
@@ -122,6 +126,11 @@ async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
         Ok(()) => {
             let sent = CALLBACK_PARAMETERS.map(|name| (name, request.query.get(name)));
             let outcome = ow.forward_callback(provider, &sent, &complete).await;
+            // OW may have connected the device after the patient's last withdrawal, also where it did not answer in time.
+            let ended = connect_device::disconnect_without_consent(app, started.patient, provider).await?;
+            if let Some(result) = ended {
+                return Ok(to_complete(provider, result));
+            }
             outcome.unwrap_or_else(|error| CallbackOutcome::Failed(error.to_string()))
         }
         Err(error) => CallbackOutcome::Failed(error.to_string()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use warp::reply::Response;
 
 use crate::app::{repeated_events::AuditEvent, state::App};
@@ -77,6 +77,10 @@ async fn check_form(
 /// Compares the `Origin` header, which every current browser sends with a form, with the public address, or with the
 /// host that the browser named where none is configured. Without the header the token decides.
 fn is_same_origin(app: &App, request: &Request) -> bool {
+    // What the browser itself says (Fetch Metadata), also where another program has removed `Origin`.
+    if request.header(HeaderName::from_static("sec-fetch-site")) == Some("cross-site") {
+        return false;
+    }
     let Some(origin) = request.header(header::ORIGIN) else { return true };
     if let Some(url) = app.live.config().public_url {
         return url.origin() == origin;

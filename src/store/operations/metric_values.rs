@@ -36,7 +36,7 @@ pub fn collect(db: &Connection, now: Timestamp, after: Duration) -> StoreResult<
     ))?;
     Ok(MetricValues {
         links,
-        outbox: outbox::count_by_state(db, None)?,
+        outbox: outbox::count_by_state(db, VisibleTo::Everybody, None)?,
         orphans: counter::find(db, outbox::ORPHANS)?.unwrap_or(0),
         oldest_sendable: outbox::find_oldest_due(db, now)?,
         newest: NewestSampleTimes {

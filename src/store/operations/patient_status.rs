@@ -177,7 +177,7 @@ pub fn list(
 ) -> StoreResult<Vec<PatientOverview>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT patients.id, {label} AS label, links.ow_user_id, links.state = 'needs_relink',
-                state.newest_instant, state.polled_at, state.last_error, coalesce(state.missing_samples, 0),
+                {newest}, state.polled_at, state.last_error, coalesce(state.missing_samples, 0),
                 coalesce(state.empty_polls, 0),
                 EXISTS (SELECT 1 FROM invitations WHERE patient_id = patients.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?1),
@@ -192,7 +192,8 @@ pub fn list(
            AND (?7 IS NULL OR patients.id IN (SELECT value FROM json_each(?7)))
          ORDER BY patients.id LIMIT ?5",
         visibility::patient_condition("patients.id", 6, Role::Viewer),
-        label = visibility::patient_label(6)
+        label = visibility::patient_label(6),
+        newest = visibility::newest_instant(6)
     ))?;
     let PatientFilter { visible_to, after, until, search, among } = filter;
     let among = among.as_ref().map(|among| {
@@ -223,24 +224,31 @@ pub fn list(
     })?;
     let mut overviews = rows.collect::<Result<Vec<PatientOverview>, _>>()?;
     for one in &mut overviews {
-        one.scopes = consent::list_deliverable_scopes(db, one.patient)?;
+        one.scopes = consent::list_deliverable_scopes(db, *visible_to, one.patient)?;
         one.completed = consent::find_standing(db, one.patient, now)? == ConsentStanding::Completed;
         one.devices = device_connection::list(db, one.patient)?;
-        one.hours = list_hours(db, one.patient, now)?;
+        one.hours = list_hours(db, *visible_to, one.patient, now)?;
         one.last_day = one.hours.iter().sum();
     }
     Ok(overviews)
 }
 
-fn list_hours(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<Vec<i64>> {
+fn list_hours(
+    db: &Connection,
+    viewer: VisibleTo,
+    patient: PatientId,
+    now: Timestamp,
+) -> StoreResult<Vec<i64>> {
     let first = now.hour() - i64::from(SPARK_HOURS) + 1;
+    let (patient_column, code_column) = ("hourly_sample_counts.patient_id", "hourly_sample_counts.code_id");
     let mut query = db.prepare_cached(&format!(
         "SELECT hour - ?2, sum(samples) FROM hourly_sample_counts
-         WHERE patient_id = ?1 AND hour >= ?2 AND hour <= ?3 AND {} GROUP BY hour",
-        withdrawal::visible_condition("hourly_sample_counts.patient_id", "hourly_sample_counts.code_id")
+         WHERE patient_id = ?1 AND hour >= ?2 AND hour <= ?3 AND {} AND {} GROUP BY hour",
+        withdrawal::visible_condition(patient_column, code_column),
+        visibility::code_condition(patient_column, code_column, 4, Role::Viewer)
     ))?;
     let mut hours: Vec<i64> = (0..SPARK_HOURS).map(|_| 0).collect();
-    let mut rows = query.query(params![patient, first, now.hour()])?;
+    let mut rows = query.query(params![patient, first, now.hour(), viewer])?;
     while let Some(row) = rows.next()? {
         if let Some(hour) = hours.get_mut(usize::from(row.get::<_, u8>(0)?)) {
             *hour = row.get(1)?;

@@ -25,11 +25,12 @@ pub fn list(
 
 pub fn find(
     db: &Connection,
+    visible: VisibleTo,
     patient: PatientId,
     after: Duration,
     now: Timestamp,
 ) -> StoreResult<Option<Silence>> {
-    Ok(list_of(db, VisibleTo::Everybody, Some(patient), after, now)?.remove(&patient))
+    Ok(list_of(db, visible, Some(patient), after, now)?.remove(&patient))
 }
 
 /// Counts the silent patients by cause. A cause without patients has no entry.
@@ -50,7 +51,7 @@ fn list_of(
 ) -> StoreResult<BTreeMap<PatientId, Silence>> {
     // Patients who have only declined are not expected to deliver: a declined consent ends when it begins.
     let mut query = db.prepare_cached(&format!(
-        "SELECT patients.id, state.newest_instant, links.linked_at, links.state = 'active',
+        "SELECT patients.id, {}, links.linked_at, links.state = 'active',
                 state.fully_read_at, coalesce(state.failed_polls, 0), state.provider_pulled_at,
                 state.connections_checked_at,
                 EXISTS (SELECT 1 FROM consents WHERE patient_id = patients.id
@@ -66,6 +67,7 @@ fn list_of(
            AND EXISTS (SELECT 1 FROM consents WHERE patient_id = patients.id
                        AND (withdrawn_at IS NULL OR withdrawn_at > granted_at) AND {collects})
          ORDER BY patients.id",
+        visibility::newest_instant(3),
         consent::IS_DELIVERABLE,
         visibility::patient_condition("patients.id", 3, Role::Viewer),
         // Nothing is expected outside of a collection window, nor at once when it begins.

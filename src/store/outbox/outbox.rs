@@ -7,11 +7,13 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use crate::common::{failpoint, time::Timestamp};
+use crate::model::account::{Role, VisibleTo};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::sample_details::SampleDetails;
 use crate::model::{export_health::ExportHealth, outbox_counts::OutboxCounts, patient::PatientId};
 use crate::store::operations::counter;
 use crate::store::operations::hourly_counters::{self, Totals};
+use crate::store::people::visibility;
 use crate::store::{error::StoreResult, outbox::enqueue, privacy::withdrawal, samples::observation};
 
 /// An outbox row that waits for delivery.
@@ -314,14 +316,21 @@ pub fn list_refused(db: &Connection, since: Timestamp, limit: u32) -> StoreResul
 }
 
 /// Returns the number of outbox rows by state, of one patient or of all.
-pub fn count_by_state(db: &Connection, patient: Option<PatientId>) -> StoreResult<OutboxCounts> {
+pub fn count_by_state(
+    db: &Connection,
+    viewer: VisibleTo,
+    patient: Option<PatientId>,
+) -> StoreResult<OutboxCounts> {
     // Triggers maintain both tables, so that no page has to count rows.
-    let of_one = "SELECT state, sum(rows) FROM streams JOIN outbox_counts ON streams.id = stream_id
-                  WHERE patient_id = ?1 GROUP BY state";
-    let of_all = "SELECT state, rows FROM outbox_totals WHERE ?1 IS NULL";
-    let mut query = db.prepare_cached(if patient.is_some() { of_one } else { of_all })?;
+    let of_one = format!(
+        "SELECT state, sum(rows) FROM streams JOIN outbox_counts ON streams.id = stream_id
+         WHERE patient_id = ?1 AND {} GROUP BY state",
+        visibility::code_condition("streams.patient_id", "streams.code_id", 2, Role::Viewer)
+    );
+    let of_all = "SELECT state, rows FROM outbox_totals WHERE ?1 IS NULL AND ?2 IS NULL";
+    let mut query = db.prepare_cached(if patient.is_some() { &of_one } else { of_all })?;
     let mut counts = OutboxCounts::default();
-    let mut rows = query.query([patient])?;
+    let mut rows = query.query(params![patient, viewer])?;
     while let Some(row) = rows.next()? {
         let count = row.get(1)?;
         match row.get_ref(0)?.as_str().unwrap_or_default() {
@@ -390,7 +399,7 @@ pub fn find_health(db: &Connection, now: Timestamp) -> StoreResult<ExportHealth>
     Ok(ExportHealth {
         oldest_due: find_oldest_due(db, now)?,
         is_accepting: hours.iter().any(|(hour, totals)| *hour >= now.hour() - 1 && totals.delivered > 0),
-        has_unconfigured: count_by_state(db, None)?.configuration > 0,
+        has_unconfigured: count_by_state(db, VisibleTo::Everybody, None)?.configuration > 0,
         first_refusal: refused.map(|(hour, _)| Timestamp::from_hour(*hour)),
         first_mass_refusal: many.map(|(hour, _)| Timestamp::from_hour(*hour)),
     })
@@ -407,15 +416,21 @@ pub struct StuckEntry {
 }
 
 /// Lists a patient's visible rows that are dead, suspect, parked for configuration, or were tried more than once.
-pub fn list_stuck(db: &Connection, patient: PatientId, limit: u32) -> StoreResult<Vec<StuckEntry>> {
+pub fn list_stuck(
+    db: &Connection,
+    viewer: VisibleTo,
+    patient: PatientId,
+    limit: u32,
+) -> StoreResult<Vec<StuckEntry>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT instant, state, coalesce(reason, ''), attempts FROM streams
          JOIN outbox ON outbox.stream_id = streams.id
-         WHERE patient_id = ? AND (state IN ('dead', 'suspect', 'configuration') OR attempts > 1) AND {}
-         ORDER BY instant DESC LIMIT ?",
-        withdrawal::visible_condition("streams.patient_id", "streams.code_id")
+         WHERE patient_id = ?1 AND (state IN ('dead', 'suspect', 'configuration') OR attempts > 1) AND {} AND {}
+         ORDER BY instant DESC LIMIT ?3",
+        withdrawal::visible_condition("streams.patient_id", "streams.code_id"),
+        visibility::code_condition("streams.patient_id", "streams.code_id", 2, Role::Viewer)
     ))?;
-    let rows = query.query_map(params![patient, limit], |row| {
+    let rows = query.query_map(params![patient, viewer, limit], |row| {
         let (instant, state, detail, attempts) = row.try_into()?;
         Ok(StuckEntry { instant, state, detail, attempts })
     })?;

@@ -71,6 +71,21 @@ pub fn revoke(db: &Connection, patient: PatientId, id: i64, now: Timestamp) -> S
     Ok(revoked > 0)
 }
 
+/// Counts the tokens that an account has made and that still work.
+pub fn count_made_by(db: &Connection, account: AccountId, now: Timestamp) -> StoreResult<i64> {
+    let mut query = db.prepare_cached(
+        "SELECT count(*) FROM api_tokens
+         WHERE created_by = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)",
+    )?;
+    Ok(query.query_row(params![account, now], |row| row.get(0))?)
+}
+
+/// Revokes the tokens that an account has made, and returns their number.
+pub fn revoke_made_by(db: &Connection, account: AccountId, now: Timestamp) -> StoreResult<usize> {
+    let update = "UPDATE api_tokens SET revoked_at = ? WHERE created_by = ? AND revoked_at IS NULL";
+    Ok(db.execute(update, params![now, account])?)
+}
+
 /// Records the last use of tokens. A later one that is recorded already stays.
 pub fn record_use(db: &Connection, used: &[(TokenHash, Timestamp)]) -> StoreResult<()> {
     let update =

@@ -7,12 +7,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::model::account::VisibleTo;
 use crate::model::consent_intervals::{ConsentIntervals, Grant};
 use crate::model::consent_standing::ConsentStanding;
 use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::TokenHash;
 use crate::store::people::collection_window::{self, CodeLimits};
+use crate::store::people::visibility;
 use crate::store::{engine::setting, error::StoreResult, samples::code};
 
 /// The study and the text that a patient agreed to.
@@ -128,15 +130,18 @@ pub fn find_text(db: &Connection, hash: TokenHash) -> StoreResult<Option<String>
     Ok(query.query_row([hash], |row| row.get(0)).optional()?)
 }
 
-/// Lists all grants of a patient, newest first.
-pub fn list(db: &Connection, patient: PatientId) -> StoreResult<Vec<ConsentEntry>> {
-    let select = "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash,
+/// Lists the grants of a patient that an account may see, newest first.
+pub fn list(db: &Connection, viewer: VisibleTo, patient: PatientId) -> StoreResult<Vec<ConsentEntry>> {
+    let select = format!(
+        "SELECT codes.code, display, study_id, name, granted_at, withdrawn_at, consents.text_hash,
                 version, consent_texts.language, covers_from
          FROM consents JOIN codes ON codes.id = consents.code_id
          LEFT JOIN studies ON studies.id = study_id LEFT JOIN consent_texts ON hash = consents.text_hash
-         WHERE patient_id = ? ORDER BY granted_at DESC, consents.id DESC";
-    let mut query = db.prepare_cached(select)?;
-    let entries = query.query_map([patient], |row| {
+         WHERE patient_id = ?1 AND {} ORDER BY granted_at DESC, consents.id DESC",
+        visibility::consent_condition(2)
+    );
+    let mut query = db.prepare_cached(&select)?;
+    let entries = query.query_map(params![patient, viewer], |row| {
         let hash: Option<TokenHash> = row.get(6)?;
         Ok(ConsentEntry {
             scope: Scope { code: row.get(0)?, display: row.get(1)? },
@@ -279,7 +284,7 @@ pub(crate) fn find_windows(
         return Ok(None);
     }
     let mut grants: BTreeMap<Option<i64>, Vec<Grant>> = BTreeMap::new();
-    for (study, grant) in list_study_grants(db, patient, scope)? {
+    for (study, grant) in list_study_grants(db, VisibleTo::Everybody, patient, scope)? {
         grants.entry(study.map(|study| study.0)).or_default().push(grant);
     }
     let mut allowed = Vec::new();
@@ -300,7 +305,7 @@ pub(crate) fn find_windows(
 
 /// Returns the consented intervals, and all time before the first grant; none if no grant is active now.
 fn find_consented(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<ConsentIntervals> {
-    let allowed = ConsentIntervals::from_grants(&list_grants(db, patient, scope)?);
+    let allowed = ConsentIntervals::from_grants(&list_grants(db, VisibleTo::Everybody, patient, scope)?);
     let select = "SELECT max(data_erased_at) FROM consents JOIN codes ON codes.id = consents.code_id
          WHERE patient_id = ? AND codes.code = ?";
     let mut query = db.prepare_cached(select)?;
@@ -308,41 +313,54 @@ fn find_consented(db: &Connection, patient: PatientId, scope: &str) -> StoreResu
     Ok(erased.map_or_else(|| allowed.clone(), |until| allowed.since(until)))
 }
 
-/// Lists all grants of a scope, oldest first.
-fn list_grants(db: &Connection, patient: PatientId, scope: &str) -> StoreResult<Vec<Grant>> {
-    Ok(list_study_grants(db, patient, scope)?.into_iter().map(|(_, grant)| grant).collect())
+/// Lists the visible grants of a scope, oldest first.
+fn list_grants(
+    db: &Connection,
+    viewer: VisibleTo,
+    patient: PatientId,
+    scope: &str,
+) -> StoreResult<Vec<Grant>> {
+    Ok(list_study_grants(db, viewer, patient, scope)?.into_iter().map(|(_, grant)| grant).collect())
 }
 
-/// Lists all grants of a scope, oldest first, each with its study.
+/// Lists the visible grants of a scope, oldest first, each with its study.
 fn list_study_grants(
     db: &Connection,
+    viewer: VisibleTo,
     patient: PatientId,
     scope: &str,
 ) -> StoreResult<Vec<(Option<StudyId>, Grant)>> {
     let select = format!(
         "SELECT granted_at, withdrawn_at, {COVERS_FROM}, study_id
          FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND codes.code = ? ORDER BY granted_at"
+         WHERE patient_id = ?1 AND codes.code = ?2 AND {} ORDER BY granted_at",
+        visibility::consent_condition(3)
     );
     let mut query = db.prepare_cached(&select)?;
-    let grants = query.query_map(params![patient, scope], |row| {
+    let grants = query.query_map(params![patient, scope, viewer], |row| {
         let grant = Grant { granted: row.get(0)?, withdrawn: row.get(1)?, covers_from: row.get(2)? };
         Ok((row.get(3)?, grant))
     })?;
     Ok(grants.collect::<Result<_, _>>()?)
 }
 
-/// Lists the scopes that a patient has ever granted and an accepted device can deliver, with their grants.
+/// Lists the visible scopes that a patient has ever granted and an accepted device can deliver, with their grants.
 /// JHE's patients also consent to scopes that no device delivers.
 pub fn list_deliverable_scopes(
     db: &Connection,
+    viewer: VisibleTo,
     patient: PatientId,
 ) -> StoreResult<Vec<(String, Vec<Grant>)>> {
     let select = format!(
         "SELECT DISTINCT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND {IS_DELIVERABLE} ORDER BY 1"
+         WHERE patient_id = ?1 AND {IS_DELIVERABLE} AND {} ORDER BY 1",
+        visibility::consent_condition(2)
     );
     let mut query = db.prepare_cached(&select)?;
-    let scopes = query.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-    scopes.into_iter().map(|scope| list_grants(db, patient, &scope).map(|grants| (scope, grants))).collect()
+    let scopes =
+        query.query_map(params![patient, viewer], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    scopes
+        .into_iter()
+        .map(|scope| list_grants(db, viewer, patient, &scope).map(|grants| (scope, grants)))
+        .collect()
 }

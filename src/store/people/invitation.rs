@@ -5,9 +5,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::model::account::{Role, VisibleTo};
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::secrets::token::{Token, TokenHash};
-use crate::store::error::StoreResult;
+use crate::store::{error::StoreResult, people::visibility};
 
 /// An invitation works for so long.
 pub const LIFETIME: Duration = Duration::from_hours(7 * 24);
@@ -185,10 +186,19 @@ pub fn revoke_used(db: &Connection, patient: PatientId, now: Timestamp) -> Store
     Ok(())
 }
 
-/// Lists a patient's invitations, newest first.
-pub fn list(db: &Connection, patient: PatientId, limit: u32) -> StoreResult<Vec<Invitation>> {
-    let select = format!("{SELECT} WHERE patient_id = ? ORDER BY id DESC LIMIT ?");
-    Ok(db.prepare_cached(&select)?.query_map(params![patient, limit], from_row)?.collect::<Result<_, _>>()?)
+/// Lists a patient's invitations to studies that an account may see, newest first.
+pub fn list(
+    db: &Connection,
+    viewer: VisibleTo,
+    patient: PatientId,
+    limit: u32,
+) -> StoreResult<Vec<Invitation>> {
+    let select = format!(
+        "{SELECT} WHERE patient_id = ?1 AND {} ORDER BY id DESC LIMIT ?3",
+        visibility::study_id_condition("invitations.study_id", 2, Role::Viewer)
+    );
+    let mut query = db.prepare_cached(&select)?;
+    Ok(query.query_map(params![patient, viewer, limit], from_row)?.collect::<Result<_, _>>()?)
 }
 
 fn from_row(row: &Row) -> rusqlite::Result<Invitation> {

@@ -6,7 +6,7 @@ use crate::common::time::Timestamp;
 use crate::model::collection_window::LATE_DATA;
 use crate::model::participant::Participant;
 use crate::model::study::StudyId;
-use crate::store::error::StoreResult;
+use crate::store::{error::StoreResult, people::visibility};
 
 /// Lists the participants of a study, by their numbers. Without `with_names`, names are empty.
 pub fn list(
@@ -16,15 +16,17 @@ pub fn list(
     now: Timestamp,
 ) -> StoreResult<Vec<Participant>> {
     // A consent that ended when it began was declined.
-    let mut query = db.prepare_cached(
+    let mut query = db.prepare_cached(&format!(
         "SELECT enrolments.patient_id, participant, iif(?2, patients.name, ''), patients.time_zone,
-                sync_status.newest_instant, device.providers, ifnull(link.needs_relink, 0),
+                (SELECT max(newest_instant) FROM streams
+                 WHERE streams.patient_id = patients.id AND entered_in_error = 0 AND {}
+                   AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1)),
+                device.providers, ifnull(link.needs_relink, 0),
                 EXISTS (SELECT 1 FROM invitations WHERE patient_id = patients.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?3),
                 consent.agreed, iif(consent.is_open, NULL, consent.withdrawn), link.linked,
                 collects_from, collects_until
          FROM enrolments JOIN patients ON patients.id = enrolments.patient_id
-         LEFT JOIN sync_status ON sync_status.patient_id = patients.id
          LEFT JOIN (SELECT patient_id, min(linked_at) AS linked,
                            max(state = 'needs_relink') AS needs_relink FROM links GROUP BY patient_id) AS link
            ON link.patient_id = patients.id
@@ -32,11 +34,13 @@ pub fn list(
                     WHERE state = 'active' GROUP BY patient_id) AS device ON device.patient_id = patients.id
          LEFT JOIN (SELECT patient_id, min(granted_at) AS agreed, max(withdrawn_at) AS withdrawn,
                            count(*) > count(withdrawn_at) AS is_open
-                    FROM consents WHERE (withdrawn_at IS NULL OR withdrawn_at > granted_at)
+                    FROM consents WHERE (study_id IS NULL OR study_id = ?1)
+                      AND (withdrawn_at IS NULL OR withdrawn_at > granted_at)
                       AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1)
                     GROUP BY patient_id) AS consent ON consent.patient_id = patients.id
          WHERE enrolments.study_id = ?1 ORDER BY length(participant), participant",
-    )?;
+        visibility::given_condition("streams.patient_id", "streams.code_id", "?1")
+    ))?;
     let rows = query.query_map(params![study, with_names, now], |row| {
         let providers: Option<String> = row.get(5)?;
         Ok(Participant {

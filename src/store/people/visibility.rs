@@ -41,6 +41,72 @@ pub(crate) fn study_condition(place: u8, at_least: Role) -> String {
     )
 }
 
+/// Returns a condition on the ids of a patient, a code and a study: the patient gave the code to this study, to no study
+/// in particular, or to nobody (data that never needed a consent).
+pub(crate) fn given_condition(patient: &str, code: &str, study: &str) -> String {
+    format!(
+        "coalesce((SELECT max(given.study_id IS NULL OR given.study_id = {study}) FROM consents AS given
+                   WHERE given.patient_id = {patient} AND given.code_id = {code}), 1)"
+    )
+}
+
+/// Returns a condition on columns that hold ids of patients and of codes: the account has at least this role in a study
+/// of the patient that asks for the code and was given it. Parameter number `place` of the statement is the [`VisibleTo`].
+pub(crate) fn code_condition(patient: &str, code: &str, place: u8, at_least: Role) -> String {
+    format!(
+        "(?{place} IS NULL OR EXISTS
+            (SELECT 1 FROM enrolments AS own JOIN studies ON studies.id = own.study_id
+             JOIN study_codes AS asked ON asked.study_id = own.study_id
+             WHERE own.patient_id = {patient} AND asked.code_id = {code} AND {}
+               AND {}))",
+        study_condition(place, at_least),
+        given_condition(patient, code, "own.study_id")
+    )
+}
+
+/// Returns a condition on a row of `consents`: the account may see its study, or the data type if it names none.
+/// Parameter number `place` of the statement is the [`VisibleTo`].
+pub(crate) fn consent_condition(place: u8) -> String {
+    format!(
+        "iif(consents.study_id IS NULL, {}, {})",
+        code_condition("consents.patient_id", "consents.code_id", place, Role::Viewer),
+        study_id_condition("consents.study_id", place, Role::Viewer)
+    )
+}
+
+/// Returns a condition on a column that holds the id of a study or nothing: it names no study that the account may not
+/// see. Parameter number `place` of the statement is the [`VisibleTo`].
+pub(crate) fn study_id_condition(column: &str, place: u8, at_least: Role) -> String {
+    format!(
+        "({column} IS NULL OR {column} IN (SELECT studies.id FROM studies WHERE {}))",
+        study_condition(place, at_least)
+    )
+}
+
+/// Returns a condition on a row of `audit_entries` about a patient: it names no study and no code that the account may not
+/// see. Parameter number `place` of the statement is the [`VisibleTo`].
+pub(crate) fn audit_condition(patient: &str, place: u8) -> String {
+    format!(
+        "(?{place} IS NULL OR NOT EXISTS
+            (SELECT 1 FROM studies WHERE instr(' ' || detail || ' ', ' study ' || studies.id || ' ') AND NOT {}
+             UNION ALL
+             SELECT 1 FROM codes WHERE instr(' ' || detail || ' ', ' ' || codes.code || ' ') AND NOT {}))",
+        study_condition(place, Role::Coordinator),
+        code_condition(patient, "codes.id", place, Role::Coordinator)
+    )
+}
+
+/// Returns an expression on the rows of `patients` and, as `state`, of `sync_status`: the time of the newest sample that
+/// the account may see. Parameter number `place` of the statement is the [`VisibleTo`].
+pub(crate) fn newest_instant(place: u8) -> String {
+    format!(
+        "iif(?{place} IS NULL, state.newest_instant,
+             (SELECT max(newest_instant) FROM streams
+              WHERE streams.patient_id = patients.id AND entered_in_error = 0 AND {}))",
+        code_condition("streams.patient_id", "streams.code_id", place, Role::Viewer)
+    )
+}
+
 /// Returns an expression on the rows of `patients`: the name, or the study number for an account that may see no names.
 /// Parameter number `place` of the statement is the [`VisibleTo`].
 pub(crate) fn patient_label(place: u8) -> String {

@@ -33,7 +33,7 @@ pub fn record(
 }
 
 /// Lists the entries before the entry `before`, newest first, at most `limit`; of one patient, if given, and
-/// of visible patients only.
+/// of visible patients, studies and codes only.
 pub fn list(
     db: &Connection,
     visible: VisibleTo,
@@ -45,8 +45,9 @@ pub fn list(
     let of_patient = if patient.is_some() { "patient_id = ?1" } else { "?1 IS NULL" };
     let mut query = db.prepare_cached(&format!(
         "SELECT id, recorded_at, actor, action, patient_id, detail FROM audit_entries
-         WHERE {of_patient} AND id < coalesce(?2, 9223372036854775807) AND {} ORDER BY id DESC LIMIT ?3",
-        visibility::patient_condition("patient_id", 4, Role::Coordinator)
+         WHERE {of_patient} AND id < coalesce(?2, 9223372036854775807) AND {} AND {} ORDER BY id DESC LIMIT ?3",
+        visibility::patient_condition("patient_id", 4, Role::Coordinator),
+        visibility::audit_condition("audit_entries.patient_id", 4)
     ))?;
     let entries = query.query_map(params![patient, before, limit, visible], from_row)?;
     Ok(entries.collect::<Result<_, _>>()?)
@@ -74,7 +75,11 @@ pub fn list_history(
            AND EXISTS (SELECT 1 FROM enrolments WHERE patient_id = ?1 AND enrolled_at <= recorded_at
                        AND (detail || ' ') LIKE 'study ' || study_id || ' %')
          ORDER BY id DESC LIMIT ?3",
-        visible = visibility::patient_condition("?1", 4, Role::Coordinator)
+        visible = format_args!(
+            "{} AND {}",
+            visibility::patient_condition("?1", 4, Role::Coordinator),
+            visibility::audit_condition("?1", 4)
+        )
     ))?;
     let actions = serde_json::Value::from(actions).to_string();
     let entries = query.query_map(params![patient, actions, limit, visible], from_row)?;

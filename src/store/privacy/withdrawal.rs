@@ -6,10 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
 use crate::config::settings::AFTER_WITHDRAWAL;
+use crate::model::account::{Actor, Role};
 use crate::model::audit_detail::AuditDetail;
-use crate::model::{account::Actor, catalog::series::SERIES, patient::PatientId};
-use crate::store::error::StoreResult;
+use crate::model::{catalog::series::SERIES, patient::PatientId};
 use crate::store::privacy::{audit, erasure};
+use crate::store::{error::StoreResult, people::visibility};
 
 /// The age at which JHE's answer about a patient's consents is too old for an erasure: JHE may have a new
 /// grant.
@@ -35,14 +36,22 @@ pub(crate) fn hides_withdrawn(db: &Connection) -> StoreResult<bool> {
     Ok(db.prepare_cached(&select)?.query_row([], |row| row.get(0))?)
 }
 
-/// Returns an SQL condition: a row of `rejected_samples` may be shown.
-pub(crate) fn visible_sample_condition() -> String {
+/// Returns an SQL condition: a row of `rejected_samples` may be shown. Parameter number `place` of the statement is the
+/// [`VisibleTo`]; only operators see samples whose data type is unknown.
+///
+/// [`VisibleTo`]: crate::model::account::VisibleTo
+pub(crate) fn visible_sample_condition(place: u8) -> String {
     let types = SERIES.iter().map(|series| format!("('{}', '{}')", series.series_type, series.code));
+    let of_type = format!(
+        "FROM (VALUES {}) AS type JOIN codes AS its ON its.code = type.column2
+         WHERE type.column1 = rejected_samples.series_type",
+        types.collect::<Vec<_>>().join(", ")
+    );
+    let (patient, code) = ("rejected_samples.patient_id", "its.id");
     format!(
-        "NOT EXISTS (SELECT 1 FROM (VALUES {}) AS type JOIN codes AS its ON its.code = type.column2
-                     WHERE type.column1 = rejected_samples.series_type AND NOT ({}))",
-        types.collect::<Vec<_>>().join(", "),
-        visible_condition("rejected_samples.patient_id", "its.id")
+        "NOT EXISTS (SELECT 1 {of_type} AND NOT ({})) AND (?{place} IS NULL OR EXISTS (SELECT 1 {of_type} AND {}))",
+        visible_condition(patient, code),
+        visibility::code_condition(patient, code, place, Role::Coordinator)
     )
 }
 

@@ -2,18 +2,20 @@
 
 use rusqlite::{Connection, params};
 
+use crate::model::account::{Role, VisibleTo};
 use crate::model::chart_data::{ChartStream, PeriodSummary, ValueSummary};
 use crate::model::{consent_intervals::Interval, observation::Observation, patient::PatientId};
-use crate::store::{error::StoreResult, privacy::withdrawal, samples::observation};
+use crate::store::{error::StoreResult, people::visibility, privacy::withdrawal, samples::observation};
 
 /// Lists a patient's visible streams.
-pub fn list_streams(db: &Connection, patient: PatientId) -> StoreResult<Vec<ChartStream>> {
+pub fn list_streams(db: &Connection, viewer: VisibleTo, patient: PatientId) -> StoreResult<Vec<ChartStream>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT id, series_type, provider, daily_total, renamed_from_id, newest_instant FROM streams
-         WHERE patient_id = ? AND entered_in_error = 0 AND {} ORDER BY id",
-        withdrawal::visible_condition("streams.patient_id", "streams.code_id")
+         WHERE patient_id = ?1 AND entered_in_error = 0 AND {} AND {} ORDER BY id",
+        withdrawal::visible_condition("streams.patient_id", "streams.code_id"),
+        visibility::code_condition("streams.patient_id", "streams.code_id", 2, Role::Viewer)
     ))?;
-    let streams = query.query_map([patient], |row| {
+    let streams = query.query_map(params![patient, viewer], |row| {
         let (stream, series_type, provider, daily_total, continues, newest) = row.try_into()?;
         Ok(ChartStream { stream, series_type, provider, daily_total, continues, newest })
     })?;

@@ -10,7 +10,7 @@ use crate::model::patient::PatientId;
 use crate::model::sample::Sample;
 use crate::model::study::StudyId;
 use crate::store::error::StoreResult;
-use crate::store::privacy::withdrawal;
+use crate::store::{people::visibility, privacy::withdrawal};
 
 /// Sample counts per hour are kept this long; no page shows older ones.
 const COUNTED_HOURS: i64 = 8 * 24;
@@ -61,7 +61,7 @@ pub fn trim(db: &Connection, now: Timestamp) -> StoreResult<()> {
     Ok(())
 }
 
-/// Returns the hours with data of what a study asks for, per participant, in the days (UTC) of `from` to `until`. Data
+/// Returns the hours with data of what a study asks for and was given, per participant, in the days (UTC) of `from` to `until`. Data
 /// that a withdrawal hides are left out. `among` selects participants; all if there is none.
 pub fn list(
     db: &Connection,
@@ -76,8 +76,9 @@ pub fn list(
          WHERE enrolments.study_id = ?1
            AND (?2 IS NULL OR enrolments.patient_id IN (SELECT value FROM json_each(?2)))
            AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1)
-           AND {}",
-        withdrawal::visible_condition("data_hours.patient_id", "data_hours.code_id")
+           AND {} AND {}",
+        withdrawal::visible_condition("data_hours.patient_id", "data_hours.code_id"),
+        visibility::given_condition("data_hours.patient_id", "data_hours.code_id", "?1")
     ))?;
     let among = among.map(|ids| ids.iter().map(|id| id.get()).collect::<serde_json::Value>().to_string());
     let day = |at: Timestamp| at.hour().div_euclid(HOURS_PER_DAY);

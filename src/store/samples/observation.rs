@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::model::account::{Role, VisibleTo};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::{patient::PatientId, sample_details::SampleDetails, study::StudyId};
-use crate::store::{error::StoreResult, privacy::withdrawal};
+use crate::store::{error::StoreResult, people::visibility, privacy::withdrawal};
 
 /// Rows of one page: a few milliseconds of reading, and little memory.
 pub const PAGE_ROWS: u32 = 1000;
@@ -36,7 +37,11 @@ pub(crate) const SELECT_STREAMS: &str = "
     FROM streams JOIN codes ON codes.id = streams.code_id JOIN patients ON patients.id = streams.patient_id";
 
 /// Lists the visible streams that a filter selects, patient by patient.
-pub fn list_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<Vec<StreamInfo>> {
+pub fn list_streams(
+    db: &Connection,
+    viewer: VisibleTo,
+    filter: &ObservationFilter,
+) -> StoreResult<Vec<StreamInfo>> {
     let mut query = db.prepare_cached(&format!(
         "{SELECT_STREAMS} WHERE entered_in_error = 0 AND (?1 IS NULL OR streams.patient_id = ?1)
            AND (?2 IS NULL OR codes.code = ?2)
@@ -44,11 +49,12 @@ pub fn list_streams(db: &Connection, filter: &ObservationFilter) -> StoreResult<
                 SELECT 1 FROM enrolments JOIN study_codes USING (study_id)
                 WHERE study_id = ?3 AND enrolments.patient_id = streams.patient_id
                   AND study_codes.code_id = streams.code_id))
-           AND {} ORDER BY streams.patient_id, streams.id",
-        withdrawal::visible_condition("streams.patient_id", "streams.code_id")
+           AND {} AND {} ORDER BY streams.patient_id, streams.id",
+        withdrawal::visible_condition("streams.patient_id", "streams.code_id"),
+        visibility::code_condition("streams.patient_id", "streams.code_id", 4, Role::Viewer)
     ))?;
     Ok(query
-        .query_map(params![filter.patient, filter.code, filter.study], stream_from_row)?
+        .query_map(params![filter.patient, filter.code, filter.study, viewer], stream_from_row)?
         .collect::<Result<_, _>>()?)
 }
 

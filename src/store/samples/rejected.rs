@@ -131,7 +131,7 @@ pub fn list(
          WHERE (?1 IS NULL OR patient_id = ?1) AND id < coalesce(?2, 9223372036854775807) AND {} AND {}
          ORDER BY id DESC LIMIT ?3",
         visibility::patient_condition("patient_id", 4, Role::Coordinator),
-        withdrawal::visible_sample_condition()
+        withdrawal::visible_sample_condition(4)
     ))?;
     let entries = query.query_map(params![patient, before, limit, viewer], |row| {
         let (id, patient, series_type, reason, sample, first_seen, last_seen) = row.try_into()?;

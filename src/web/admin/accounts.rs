@@ -15,7 +15,7 @@ use crate::model::study::{Study, StudyId};
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::account::{self, Account, LinkOrigin};
 use crate::store::people::session::{self, Holder};
-use crate::store::people::study;
+use crate::store::people::{api_token, study};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{CONFIRMED_OPERATOR, Confirmed, OPERATOR, Operator, Staff};
 use crate::web::admin::patients::MAX_OFFERED_STUDIES;
@@ -40,6 +40,7 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
             "The second factor is reset. The account signs in with its password alone until it sets up another."
         }
         "ended" => "The account is signed out in every browser.",
+        "tokens" => "The API tokens that the account made are revoked.",
         _ => "",
     };
     render(app, operator.staff(), done, "", &FormErrors::default()).await
@@ -50,7 +51,8 @@ async fn render(app: &App, staff: &Staff, done: &str, typed: &str, errors: &Form
     let read = move |db: &_| {
         let load = |account: Account| {
             let sessions = session::count(db, Holder::Account(account.id), now)?;
-            Ok(AccountCard { roles: account::list_study_roles(db, account.id)?, sessions, account })
+            let tokens = api_token::count_made_by(db, account.id, now)?;
+            Ok(AccountCard { roles: account::list_study_roles(db, account.id)?, sessions, tokens, account })
         };
         let accounts = account::list(db)?.into_iter().map(load).collect::<Result<Vec<_>, StoreError>>()?;
         Ok((accounts, study::list(db, VisibleTo::Everybody, Role::Viewer, 0, MAX_OFFERED_STUDIES)?))
@@ -100,11 +102,13 @@ struct AccountCard {
     /// The role in each study, by the name of the study.
     roles: Vec<(String, Role)>,
     sessions: i64,
+    /// API tokens that the account made and that work, whatever its role is now.
+    tokens: i64,
 }
 
 impl AccountCard {
     fn render(&self, staff: &Staff, studies: &[Study]) -> Markup {
-        let Self { account, roles, sessions } = self;
+        let Self { account, roles, sessions, tokens } = self;
         let state = match (account.disabled, account.has_password) {
             (true, _) => "sign-in is blocked",
             (false, _) if account.is_of_jhe() => "signs in through JHE",
@@ -126,6 +130,7 @@ impl AccountCard {
                     (state) @if account.has_second_factor() { " and a second factor" }
                     @if *sessions > 0 { "; signed in in " (counted(sessions, "browser")) }
                 }
+                @if *tokens > 0 { p { (counted(tokens, "API token")) " made by this account still can be used." } }
                 @if let Some(user) = account.jhe_user {
                     p.fine { "JHE’s user " (user) ", " (account.role) ": JHE sets name, roles and organizations at each \
                               sign-in." }
@@ -151,6 +156,7 @@ impl AccountCard {
                         }
                         @if account.has_second_factor() { (button("reset-second-factor", "Reset the second factor")) }
                         @if *sessions > 0 && !account.is_of_jhe() { (button("end-sessions", "Sign out everywhere")) }
+                        @if *tokens > 0 { (button("revoke-tokens", "Revoke the API tokens")) }
                     }
                 }))
             }
@@ -235,6 +241,7 @@ async fn change(app: &App, request: &Request, operator: &Confirmed<Operator>) ->
         "disable" => update_account(app, staff, id, one.role == Role::Operator, true).await,
         "enable" => update_account(app, staff, id, one.role == Role::Operator, false).await,
         "end-sessions" => end_sessions(app, staff, id).await,
+        "revoke-tokens" => revoke_tokens(app, staff, id).await,
         "reset-second-factor" => {
             let (who, now) = (staff.actor(), app.clock.now());
             app.store.write(move |db| reset_second_factor(db, id, who, now)).await?;
@@ -276,6 +283,19 @@ async fn insert_link(app: &App, staff: &Staff, id: AccountId, hash: TokenHash) -
         audit::record(db, now, who, "account.link", None, AuditDetail::from("account").with(id))
     };
     Ok(app.store.write(write).await?)
+}
+
+async fn revoke_tokens(app: &App, staff: &Staff, id: AccountId) -> HandlerResult {
+    let (who, now) = (staff.actor(), app.clock.now());
+    let write = move |db: &_| {
+        if api_token::revoke_made_by(db, id, now)? > 0 {
+            let detail = AuditDetail::from("made by account").with(id);
+            audit::record(db, now, who, "api-token.revoke", None, detail)?;
+        }
+        Ok(())
+    };
+    app.store.write(write).await?;
+    Ok(see_other("/admin/accounts?done=tokens"))
 }
 
 async fn end_sessions(app: &App, staff: &Staff, id: AccountId) -> HandlerResult {

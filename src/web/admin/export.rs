@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::model::account::Role;
+use crate::model::account::{Role, VisibleTo};
 use crate::model::outbox_counts::OutboxCounts;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::outbox::outbox::{self, RefusedGroup, StuckEntry};
@@ -37,7 +37,7 @@ pub(crate) struct ExportSummary {
 impl ExportSummary {
     pub(crate) fn load(db: &rusqlite::Connection, now: Timestamp) -> Result<Self, StoreError> {
         Ok(Self {
-            counts: outbox::count_by_state(db, None)?,
+            counts: outbox::count_by_state(db, VisibleTo::Everybody, None)?,
             delivered: outbox::count_delivered(db, now)?,
             oldest: outbox::find_oldest_due(db, now)?,
             refused: outbox::list_refused(db, now.minus(REPLAYED), REASONS)?,
@@ -102,13 +102,17 @@ pub(crate) struct PatientExport {
 
 impl PatientExport {
     /// Returns `None` for a patient without an id at JHE.
-    pub(crate) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn load(
+        db: &rusqlite::Connection,
+        viewer: VisibleTo,
+        id: PatientId,
+    ) -> Result<Option<Self>, StoreError> {
         if patient::find(db, PatientRef::Own(id))?.jhe_id.is_none() {
             return Ok(None);
         }
         Ok(Some(Self {
-            counts: outbox::count_by_state(db, Some(id))?,
-            stuck: outbox::list_stuck(db, id, SHOWN)?,
+            counts: outbox::count_by_state(db, viewer, Some(id))?,
+            stuck: outbox::list_stuck(db, viewer, id, SHOWN)?,
         }))
     }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::model::account::Role;
+use crate::model::account::{Role, VisibleTo};
 use crate::model::catalog::{series, series_type::SeriesType, source};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::{PatientId, PatientRef};
@@ -28,15 +28,16 @@ pub(crate) struct ObservationRow {
     replaced: Vec<(Observation, Timestamp)>,
 }
 
-/// Lists a patient's newest observations, beginning after `before` (instant and stream).
+/// Lists a patient's newest visible observations, beginning after `before` (instant and stream).
 pub(crate) fn list_newest(
     db: &rusqlite::Connection,
+    viewer: VisibleTo,
     id: PatientId,
     before: Option<(Timestamp, i64)>,
     limit: usize,
 ) -> Result<Vec<ObservationRow>, StoreError> {
     let filter = ObservationFilter { patient: Some(id), ..ObservationFilter::default() };
-    let streams = observation::list_streams(db, &filter)?;
+    let streams = observation::list_streams(db, viewer, &filter)?;
     let rows = observation::list_newest(db, &streams, before, limit)?.into_iter();
     let rows = rows.map(|(place, observation)| {
         let stream = streams[place].clone();
@@ -62,7 +63,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
         Ok((
             zone,
             visibility::find_patient_label(db, visible_to, id)?,
-            list_newest(db, id, before, PAGE as usize + 1)?,
+            list_newest(db, visible_to, id, before, PAGE as usize + 1)?,
         ))
     };
     let (zone, name, observations) = app.store.read(read).await?;

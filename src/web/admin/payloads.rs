@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::config::settings::{IngestMode, Settings};
-use crate::model::{bucket_day::UNDATED, patient::PatientId};
+use crate::model::{account::VisibleTo, bucket_day::UNDATED, patient::PatientId};
 use crate::store::samples::raw_object::{self, ObjectState, ObjectSummary, RawObject};
 use crate::store::{error::StoreError, outbox::one_of_two_modes};
 use crate::web::layout::{Column::Text, ago, badge, count, fold, foreign, local, table_head};
@@ -60,9 +60,15 @@ pub(crate) struct PatientPayloads {
 }
 
 impl PatientPayloads {
-    pub(crate) fn load(db: &rusqlite::Connection, id: PatientId) -> Result<Self, StoreError> {
+    pub(crate) fn load(
+        db: &rusqlite::Connection,
+        viewer: VisibleTo,
+        id: PatientId,
+    ) -> Result<Self, StoreError> {
+        // The name of an object says what it holds, also of what other studies ask for.
+        let shown = if viewer == VisibleTo::Everybody { SHOWN } else { 0 };
         Ok(Self {
-            summary: raw_object::summarize(db, id, SHOWN)?,
+            summary: raw_object::summarize(db, id, shown)?,
             has_both: one_of_two_modes::has_both_systems(db, id)?,
         })
     }

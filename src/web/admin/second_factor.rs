@@ -36,23 +36,29 @@ async fn show(app: &App, _: &Request, staff: &Confirmed<Staff>) -> HandlerResult
     if !staff.account().has_password {
         return Ok(see_other("/admin/password"));
     }
-    Ok(render(app, staff, &TotpSecret::generate()?, &FormErrors::default()))
+    render(app, staff, &TotpSecret::generate()?, &FormErrors::default())
 }
 
-fn render(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErrors) -> Response {
+fn render(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErrors) -> HandlerResult {
     let body = match service::sealing_key(app).err() {
         Some(failure) => html! {
             h1 { "A second factor" }
             div.problem role="alert" { p { (failure.message) "." } }
             p { "For whoever runs this service: " (failure.remedy) "." }
         },
-        None => render_steps(app, staff, secret, errors),
+        None => render_steps(app, staff, secret, errors)?,
     };
-    render_staff_page(app, staff, "/admin/account", "A second factor", &body)
+    Ok(render_staff_page(app, staff, "/admin/account", "A second factor", &body))
 }
 
-fn render_steps(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErrors) -> Markup {
+fn render_steps(
+    app: &App,
+    staff: &Staff,
+    secret: &TotpSecret,
+    errors: &FormErrors,
+) -> Result<Markup, Refusal> {
     let account = staff.account();
+    let sealed = service::seal_for_form(app, account.id, secret)?;
     let base = app.live.config().public_base();
     let host = base.split_once("://").map_or(base.as_str(), |(_, host)| host);
     let url = secret.otpauth_url(&format!("jhe-ow {host}"), &account.name);
@@ -65,7 +71,7 @@ fn render_steps(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErro
         }
         SecondFactor::Off => "It takes a minute, and an authenticator app on your phone.",
     };
-    html! {
+    Ok(html! {
         h1 { "A second factor" }
         p.lead { (lead) }
         (errors.summary())
@@ -76,18 +82,19 @@ fn render_steps(app: &App, staff: &Staff, secret: &TotpSecret, errors: &FormErro
             li { "Type the code that the app shows." }
         }
         (form("/admin/account/second-factor", staff.token(), &html! {
-            input type="hidden" name="secret" value=(secret.expose());
+            input type="hidden" name="secret" value=(sealed);
             (FormField { name: "code", label: "Code", help: "The six digits that the app shows now.", value: "",
                      kind: "text", autocomplete: "one-time-code", errors })
             button type="submit" { "Set it up" }
         }))
-    }
+    })
 }
 
 async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> HandlerResult {
     staff.require_local(IS_JHES)?;
     let (fields, now) = (request.form(), app.clock.now());
-    let secret = TotpSecret::parse(fields.get("secret")).ok_or_else(|| {
+    let id = staff.account().id;
+    let secret = service::open_from_form(app, id, fields.get("secret")).ok_or_else(|| {
         Refusal::bad("The form is incomplete.").link("/admin/account/second-factor", "Begin again")
     })?;
     let code = parse_code(fields.get("code"));
@@ -102,9 +109,8 @@ async fn set_up(app: &App, request: &Request, staff: &Confirmed<Staff>) -> Handl
             None => "This is not the code for this key. Give the six digits that the app shows now for the key above."
                 .to_owned(),
         });
-        return Ok(with_status(StatusCode::BAD_REQUEST, render(app, staff, &secret, &errors)));
+        return Ok(with_status(StatusCode::BAD_REQUEST, render(app, staff, &secret, &errors)?));
     };
-    let id = staff.account().id;
     let sealed =
         service::seal(app, id, &secret, step).map_err(|failure| Refusal::bad(failure.to_string()))?;
     let (codes, hashes) = generate_recovery_codes()?;

@@ -141,12 +141,26 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions, present: &Terms) -> 
     if let Some(time_zone) = errors.take("tz", normalize_time_zone(&terms.time_zone)) {
         terms.time_zone = time_zone;
     }
-    errors.take("name", parse_name(&terms.name).map_err(|why| format!("Name: {why}")));
-    errors.take("organization", parse_name(&terms.organization).map_err(|why| format!("Institution: {why}")));
-    errors.take("purpose", parse_purpose(&terms.purpose).map_err(|why| format!("Why: {why}")));
-    errors.take("contact", parse_name(&terms.contact).map_err(|why| format!("Contact: {why}")));
+    let mut check = |name, label, text: &mut String, parsed: Result<String, String>| {
+        if let Some(parsed) = errors.take(name, parsed.map_err(|why| format!("{label}: {why}"))) {
+            *text = parsed;
+        }
+    };
+    let [name, organization, contact] =
+        [&terms.name, &terms.organization, &terms.contact].map(|one| parse_name(one));
+    check("name", "Name", &mut terms.name, name);
+    check("organization", "Institution", &mut terms.organization, organization);
+    let purpose = parse_purpose(&terms.purpose);
+    check("purpose", "Why", &mut terms.purpose, purpose);
+    check("contact", "Contact", &mut terms.contact, contact);
     if terms.scopes.is_empty() {
         errors.add("scope", "Data types: tick what patients are asked for");
+    }
+    if fields.all("scope").any(|one| options.scopes.iter().all(|scope| scope.code != one)) {
+        errors.add("scope", "Data types: one that was sent is not among these");
+    }
+    if fields.all("source").any(|one| options.sources.iter().all(|source| source != one)) {
+        errors.add("source", "Data sources: one that was sent is not among these");
     }
     (terms, errors)
 }
@@ -284,8 +298,9 @@ fn render_checkboxes(terms: &Terms, options: &StudyOptions, errors: &FormErrors)
                 (render_groups(terms, options, false))
             }
         }
-        fieldset {
+        fieldset #source {
             legend { "Data sources" }
+            (group_error(errors, "source"))
             p.help { "Patients can connect only these. Tick none to allow all that OW supports." }
             @for source in &options.sources {
                 (checkbox(&format!("source-{source}"), "source", source, terms.data_sources.contains(source),

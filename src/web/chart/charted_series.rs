@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use rusqlite::Connection;
 
+use crate::model::account::VisibleTo;
 use crate::model::catalog::series::SERIES;
 use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use crate::model::{chart_data::ChartStream, patient::PatientId};
@@ -15,7 +16,7 @@ const FIRST: &[&str] =
 /// Names that a sentence lists.
 const MOST_NAMES: usize = 12;
 
-/// The series types that a patient shares.
+/// The series types that a patient shares and an account may see.
 pub(crate) struct ChartedSeries {
     /// Series types with data, each with its streams.
     pub(crate) present: Vec<(&'static SeriesType, Vec<ChartStream>)>,
@@ -24,9 +25,9 @@ pub(crate) struct ChartedSeries {
 }
 
 impl ChartedSeries {
-    pub(crate) fn load(db: &Connection, patient: PatientId) -> Result<Self, StoreError> {
-        let all_streams = store::list_streams(db, patient)?;
-        let entries = consent::list(db, patient)?.into_iter();
+    pub(crate) fn load(db: &Connection, viewer: VisibleTo, patient: PatientId) -> Result<Self, StoreError> {
+        let all_streams = store::list_streams(db, viewer, patient)?;
+        let entries = consent::list(db, viewer, patient)?.into_iter();
         let consented: Vec<String> =
             entries.filter(|entry| entry.grant.withdrawn.is_none()).map(|entry| entry.scope.code).collect();
         let (mut present, mut empty) = (Vec::new(), Vec::new());

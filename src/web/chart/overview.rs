@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
+use crate::model::account::VisibleTo;
 use crate::model::catalog::series_type::{Aggregation, SeriesType};
 use crate::model::patient::PatientId;
 use crate::model::{chart_data::ChartStream, consent_intervals::Interval, observation::StreamInfo};
@@ -45,13 +46,14 @@ struct Newest {
 impl MeasurementOverview {
     pub(crate) fn load(
         db: &Connection,
+        viewer: VisibleTo,
         rows: &ChartedSeries,
         patient: PatientId,
-        zone: &TimeZone,
-        now: Timestamp,
+        (zone, now): (&TimeZone, Timestamp),
     ) -> Result<Self, StoreError> {
         let infos = observation::list_streams(
             db,
+            viewer,
             &ObservationFilter { patient: Some(patient), ..ObservationFilter::default() },
         )?;
         let all: Vec<i64> = infos.iter().map(|info| info.id).collect();

@@ -85,7 +85,7 @@ impl ChoicesView {
             let newest = patient_status::list(db, now, &PatientFilter::one(id, VisibleTo::Everybody), 1)?
                 .first()
                 .and_then(|line| line.newest);
-            let history = consent::list(db, id)?;
+            let history = consent::list(db, VisibleTo::Everybody, id)?;
             let mut without_question = history.clone();
             let is_asked = |entry: &ConsentEntry| questions.iter().any(|question| question.includes(entry));
             without_question.retain(|entry| entry.grant.withdrawn.is_none() && !is_asked(entry));

@@ -9,6 +9,7 @@ use crate::app::device_offers;
 use crate::app::{offer_cache::Offer, state::App};
 use crate::common::time::time_zone_or_utc;
 use crate::i18n::phrase::Phrase;
+use crate::model::account::VisibleTo;
 use crate::model::patient::PatientRef;
 use crate::model::{consent_standing::ConsentStanding, patient::PatientId, study::Study};
 use crate::ow::connector::CallError;
@@ -83,8 +84,9 @@ async fn load_link_life(app: &App, patient: &SignedInPatient) -> Result<Markup, 
     let (id, now, reader) = (patient.id(), app.clock.now(), patient.reader());
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
-        let open =
-            invitation::list(db, id, 1)?.pop().filter(|one| one.state(now) == InvitationState::Reopenable);
+        let open = invitation::list(db, VisibleTo::Everybody, id, 1)?
+            .pop()
+            .filter(|one| one.state(now) == InvitationState::Reopenable);
         Ok((who, open))
     };
     let (who, open) = app.store.read(read).await?;
@@ -112,7 +114,7 @@ impl Sharing {
         let read = move |db: &_| {
             let agreed =
                 find_questions(db, id, None, &[], language)?.into_iter().filter(ConsentQuestion::has_consent);
-            let mut active = consent::list(db, id)?;
+            let mut active = consent::list(db, VisibleTo::Everybody, id)?;
             active.retain(|entry| entry.grant.withdrawn.is_none());
             let has_consent_without_study = active.iter().any(|entry| entry.study.is_none());
             Ok(Self { studies: agreed.map(|one| one.study).collect(), has_consent_without_study })
@@ -163,10 +165,7 @@ async fn leave(app: &App, request: &Request, patient: &SignedInPatient) -> Handl
         Ok(started) => started,
         Err(error) => return Ok(unavailable_page(app, reader, &error, &here)),
     };
-    let Some(target) = started.page() else {
-        let error = CallError::Unreachable("OW names a page that no browser opens".to_owned());
-        return Ok(unavailable_page(app, reader, &error.into(), &here));
-    };
+    let target = started.authorization_url.as_str();
     let named = [("device", &*name)];
     let title = reader.get_with("on-to", &named);
     let body = html! {
@@ -216,14 +215,15 @@ fn unavailable_page(app: &App, reader: &Reader, error: &ConnectError, again: &st
         return refusal.link_to_choices().into_page(reader);
     }
     tracing::warn!("a patient could not be sent to a provider: {error}");
+    let is_wrong = matches!(error, ConnectError::BadAnswer(_));
     let status = match error {
-        ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,
+        ConnectError::BadAnswer(_) | ConnectError::Ow(CallError::Unreachable(_)) => StatusCode::BAD_GATEWAY,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let title = reader.get("error-not-now");
     let body = html! {
         h1 { (title) }
-        p { (reader.get("connect-unavailable")) }
+        p { (reader.get(if is_wrong { "connect-wrong-answer" } else { "connect-unavailable" })) }
         div.actions {
             a.button href=(again) { (reader.get("try-again")) }
             a href=(CHOICES) { (reader.get("choices-title")) }

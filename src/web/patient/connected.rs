@@ -27,7 +27,7 @@ async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let reader = patient.reader();
     let standing = connect_device::find_standing(app, patient.id()).await?;
     if !standing.is_active() {
-        return Ok(shares_nothing_page(app, reader, standing));
+        return Ok(shares_nothing_page(app, reader, standing, request.query.get("result")));
     }
     let provider = ProviderReturn::find(app, request, &patient).await;
     let (title, body) = match request.query.get("result") {
@@ -144,10 +144,15 @@ fn connected(reader: &Reader, name: &str, interval: Duration, has_open_scopes: b
 }
 
 /// Answers a patient without an active consent; OW is not asked about the device.
-fn shares_nothing_page(app: &App, reader: &Reader, standing: ConsentStanding) -> Response {
+fn shares_nothing_page(app: &App, reader: &Reader, standing: ConsentStanding, result: &str) -> Response {
     let title = reader.get("not-connected");
     let body = html! {
         h1 { (title) }
+        @match result {
+            "withdrawn" => p { (reader.get("withdrew-meanwhile")) },
+            "still-connected" => p { (reader.get("withdrew-still-connected")) },
+            _ => {}
+        }
         p { (reader.get(nothing_shared(standing))) }
         p { a.button href=(CHOICES) { (reader.get("choices-title")) } }
     };

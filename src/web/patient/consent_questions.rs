@@ -8,9 +8,10 @@ use rusqlite::Connection;
 use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::i18n::{language::Language, texts::Texts};
+use crate::model::account::{Actor, VisibleTo};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::study::{Scope, Study, StudyId};
-use crate::model::{account::Actor, catalog::source, patient::PatientId};
+use crate::model::{catalog::source, patient::PatientId};
 use crate::secrets::token::TokenHash;
 use crate::store::people::consent::{self, ConsentEntry, GrantBasis};
 use crate::store::people::study_text::{self, StudyText};
@@ -121,7 +122,7 @@ pub(crate) fn find_questions(
     language: Language,
 ) -> Result<Vec<ConsentQuestion>, StoreError> {
     let first_read = setting::read_all(db)?.first_connect_window();
-    let mut active = consent::list(db, patient)?;
+    let mut active = consent::list(db, VisibleTo::Everybody, patient)?;
     active.retain(|entry| entry.grant.withdrawn.is_none());
     let source_codes = DataSourceCodes::load(db)?;
     let mut devices = device_connection::list_active_providers(db, patient)?;

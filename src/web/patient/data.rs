@@ -10,7 +10,7 @@ use crate::app::{repeated_events::AuditEvent, state::App};
 use crate::common::{csv_line::csv_line, time::time_zone_or_utc};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::{patient::PatientRef, study::Enrolment};
+use crate::model::{account::VisibleTo, patient::PatientRef, study::Enrolment};
 use crate::omh::render;
 use crate::store::people::{patient as patients, study};
 use crate::store::samples::observation::{self, ObservationFilter};
@@ -51,8 +51,8 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&who.time_zone);
-        let rows = ChartedSeries::load(db, id)?;
-        let overview = MeasurementOverview::load(db, &rows, id, &zone, now)?;
+        let rows = ChartedSeries::load(db, VisibleTo::Everybody, id)?;
+        let overview = MeasurementOverview::load(db, VisibleTo::Everybody, &rows, id, (&zone, now))?;
         let charts = Charts::load(db, &rows, Window::new(wanted, &zone, now), &overview)?;
         Ok((zone, overview, charts))
     };
@@ -90,7 +90,8 @@ async fn download(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     record_read(app, patient, "data.download").await?;
     let filter = ObservationFilter { patient: Some(id), ..ObservationFilter::default() };
     let stream_filter = filter.clone();
-    let streams = app.store.read(move |db| observation::list_streams(db, &stream_filter)).await?;
+    let streams =
+        app.store.read(move |db| observation::list_streams(db, VisibleTo::Everybody, &stream_filter)).await?;
     let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
     let store = app.store.clone();
     tokio::spawn(async move {

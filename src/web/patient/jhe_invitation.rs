@@ -9,8 +9,9 @@ use crate::common::time::Timestamp;
 use crate::i18n::language::Language;
 use crate::jhe::client::Caller;
 use crate::jhe::invitation::{InvitationCode, RedeemError};
+use crate::model::account::{Actor, VisibleTo};
 use crate::model::patient::PatientId;
-use crate::model::{account::Actor, consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
+use crate::model::{consent_reconciliation::JheConsentSnapshot, jhe_consents::JhePatient};
 use crate::secrets::token::{Token, TokenHash};
 use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::people::patient::{self, NewPatient};
@@ -119,7 +120,7 @@ fn save(
     // The link is in another browser than before. Once a consent was given, it grants no further one.
     replace_sessions(db, id, session, language, now)?;
     let has_agreed = |entry: &ConsentEntry| entry.grant.withdrawn != Some(entry.grant.granted);
-    if consent::list(db, id)?.iter().any(has_agreed) {
+    if consent::list(db, VisibleTo::Everybody, id)?.iter().any(has_agreed) {
         session::forbid_grants(db, session)?;
     }
     Ok(id)

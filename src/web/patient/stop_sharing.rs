@@ -6,9 +6,11 @@ use warp::reply::Response;
 
 use crate::app::{connect_device as devices, connect_device::ConnectError, state::App};
 use crate::common::time::Timestamp;
+use crate::i18n::phrase::Phrase;
+use crate::model::account::{Actor, VisibleTo};
 use crate::model::audit_detail::AuditDetail;
+use crate::model::patient::PatientId;
 use crate::model::study::StudyId;
-use crate::model::{account::Actor, patient::PatientId};
 use crate::store::people::consent::{self, ConsentEntry};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::patient::jhe_consents::JhePatientConsents;
@@ -16,7 +18,7 @@ use crate::web::patient::signed_in::page_response;
 use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient, WITHDRAW};
 use crate::web::reader::Reader;
 use crate::web::request::Request;
-use crate::web::response::{HandlerResult, see_other};
+use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 use crate::web::{layout::form, patient::wording::name_entries};
 
@@ -59,14 +61,20 @@ async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     let (id, now) = (patient.id(), app.clock.now());
     let study: Option<StudyId> = request.form().get("study").parse().ok();
     let scope = request.form().get("scope");
-    let read = move |db: &_| Ok((consent::list(db, id)?, consent::list_active_deliverable(db, id)?));
+    let read = move |db: &_| {
+        Ok((consent::list(db, VisibleTo::Everybody, id)?, consent::list_active_deliverable(db, id)?))
+    };
     let (mut active, deliverable) = app.store.read(read).await?;
+    let known = active.clone();
     active.retain(|entry| entry.grant.withdrawn.is_none());
     let study_of = |entry: &ConsentEntry| entry.study.as_ref().map(|(id, _)| *id);
     let is_meant =
         |entry: &ConsentEntry| scope == EVERYTHING || (entry.scope.code == scope && study_of(entry) == study);
     let (ending, staying): (Vec<ConsentEntry>, Vec<ConsentEntry>) = active.into_iter().partition(is_meant);
     if ending.is_empty() {
+        if scope != EVERYTHING && !known.iter().any(is_meant) {
+            return Err(Refusal::bad(Phrase::key("withdraw-unknown")).link_to_choices());
+        }
         return Ok(see_other(&format!("{CHOICES}?done=withdrawn")));
     }
     let is_delivered =
@@ -79,10 +87,13 @@ async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     let mut shares_nothing = false;
     for entry in &ending {
         let (code, study) = (entry.scope.code.clone(), study_of(entry));
+        let mut is_changed = false;
         if let (Some(at_jhe), Some(study)) = (&at_jhe, study) {
             at_jhe.withdraw(app, study, code.clone()).await?;
+            is_changed = true;
         }
-        shares_nothing = app.store.write(move |db| record_withdrawal(db, id, &code, study, now)).await?;
+        let write = move |db: &_| record_withdrawal(db, id, (&code, study), is_changed, now);
+        shares_nothing = app.store.write(write).await?;
     }
     let done = |word: &str| {
         let what: String = form_urlencoded::byte_serialize(scope.as_bytes()).collect();
@@ -103,21 +114,23 @@ async fn withdraw(app: &App, request: &Request, patient: &SignedInPatient) -> Ha
     }
 }
 
-/// Returns whether the patient now shares nothing.
+/// Withdraws a consent, and records it if that changed anything, here or before at JHE. Returns whether the patient now
+/// shares nothing.
 fn record_withdrawal(
     db: &Connection,
     id: PatientId,
-    code: &str,
-    study: Option<StudyId>,
+    (code, study): (&str, Option<StudyId>),
+    is_changed_at_jhe: bool,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    consent::withdraw(db, id, code, consent::WithdrawFrom::Study(study), now)?;
-    let detail = AuditDetail::default().with_code(code).with("study");
-    let detail = match study {
-        Some(study) => detail.with(study),
-        None => detail.with("none"),
-    };
-    audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
+    if consent::withdraw(db, id, code, consent::WithdrawFrom::Study(study), now)? || is_changed_at_jhe {
+        let detail = AuditDetail::default().with_code(code).with("study");
+        let detail = match study {
+            Some(study) => detail.with(study),
+            None => detail.with("none"),
+        };
+        audit::record(db, now, Actor::Patient(id), "consent.withdraw", Some(id), detail)?;
+    }
     Ok(!consent::find_standing(db, id, now)?.is_active())
 }
 

@@ -61,6 +61,9 @@ pub(crate) async fn render_section(app: &App, patient: &SignedInPatient) -> Resu
 
 async fn change(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
     let (id, now, sent) = (patient.id(), app.clock.now(), request.form().get(FIELD).to_owned());
+    normalize_time_zone(&sent).map_err(|why| {
+        Refusal::bad(format!("Nothing was saved: {why}.")).link("/clients/ow/manage", "Your choices")
+    })?;
     app.store.write(move |db| save(db, id, &sent, now)).await?;
     Ok(see_other("/clients/ow/manage?done=time-zone"))
 }

@@ -10,6 +10,7 @@ use jhe_ow::common::time::Timestamp;
 use jhe_ow::config::base_url::BaseUrl;
 use jhe_ow::export::exporter::{ExportProgress, Exporter};
 use jhe_ow::jhe::client::{Caller, Jhe};
+use jhe_ow::model::account::VisibleTo;
 use jhe_ow::model::patient::{OwUser, PatientId, PatientRef};
 use jhe_ow::model::sample::Sample;
 use jhe_ow::model::stream_key::{StreamKey, StreamOwner};
@@ -272,7 +273,7 @@ impl Scene {
             ObservationFilter { patient: Some(self.patients[who].0), ..ObservationFilter::default() };
         let read = move |db: &_| {
             let mut kept = BTreeMap::new();
-            for stream in observation::list_streams(db, &filter)? {
+            for stream in observation::list_streams(db, VisibleTo::Everybody, &filter)? {
                 let mut after = None;
                 loop {
                     let step = observation::list_page(db, stream.id, after, &filter)?;

@@ -159,7 +159,8 @@ fn second_factor_pages(stage: &Stage, look: &mut impl FnMut(&Browser, &str)) {
     ada.press("Set it up");
     ada.read("Give the six digits");
     look(&ada, "a second factor with an error");
-    let secret = ada.run("return document.querySelector('[name=secret]').value");
+    let secret =
+        ada.run("return new URL(document.querySelector('a[href^=otpauth]').href).searchParams.get('secret')");
     let app = Authenticator::with_secret(secret.as_str().unwrap());
     ada.fill("code", &app.code(Clock::System.now()));
     ada.press("Set it up");

@@ -10,6 +10,7 @@ mod oauth_proxy;
 mod passwords;
 mod rate_limits;
 mod roles;
+mod second_attack;
 mod second_factor;
 mod secrets_at_rest;
 mod sessions;

@@ -34,12 +34,16 @@ pub struct Authenticator(Vec<u8>);
 impl Authenticator {
     /// Reads the secret from the page, as the camera of a phone does.
     pub fn scan(page: &Answer) -> Self {
-        let hidden = page.hidden(SET_UP);
-        Self::with_secret(&hidden.iter().find(|(name, _)| name == "secret").expect("a secret").1)
+        Self::with_secret(between(&page.body, "?secret=", "&amp;").expect("a secret in the address for apps"))
     }
 
+    /// Takes the secret as the address for apps has it, in base32.
     pub fn with_secret(secret: &str) -> Self {
-        Self(URL_SAFE_NO_PAD.decode(secret).unwrap())
+        let digit =
+            |letter| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|one| *one == letter).unwrap();
+        let bits: String = secret.bytes().map(|letter| format!("{:05b}", digit(letter))).collect();
+        let bytes = bits.as_bytes().chunks_exact(8).map(|byte| std::str::from_utf8(byte).unwrap());
+        Self(bytes.map(|byte| u8::from_str_radix(byte, 2).unwrap()).collect())
     }
 
     /// The secret as the form holds it.

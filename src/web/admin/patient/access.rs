@@ -30,8 +30,9 @@ use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
 
-/// The longest life of an API token that expires, in days.
-const LONGEST_TOKEN_DAYS: u64 = 3650;
+/// The lives of an API token that the form offers, in days, with their names; one without days does not expire.
+const TOKEN_LIVES: [(Option<u64>, &str); 3] =
+    [(Some(90), "90 days"), (Some(365), "a year"), (None, "as long as it is not revoked")];
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -92,11 +93,11 @@ fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> M
     }
     let enrolled = |study: &Study| view.studies.contains(study);
     let has_no_study = view.studies.is_empty();
-    // Generated here, so that a form that is sent twice makes one link.
-    let token = Token::generate().ok();
+    // A form that is sent twice makes one link: the server derives the link from the form.
+    let form_id = Token::generate().ok();
     html! {
         (form(&format!("/admin/patients/{id}/invite"), staff.token(), &html! {
-            @if let Some(token) = &token { input type="hidden" name="token" value=(token.expose()); }
+            @if let Some(form_id) = &form_id { input type="hidden" name="form_id" value=(form_id.expose()); }
             div.inline {
                 label for="study" { "Invite to" }
                 select id="study" name="study" {
@@ -199,14 +200,18 @@ fn render_api_token_form(staff: &Staff, id: PatientId) -> Markup {
                 input id="label" name="label" type="text" required autocomplete="off";
                 label for="days" { "It works for" }
                 select id="days" name="days" {
-                    option value="90" { "90 days" }
-                    option value="365" selected { "a year" }
-                    option value="" { "as long as it is not revoked" }
+                    @for (days, name) in TOKEN_LIVES {
+                        option value=(days_value(days)) selected[days == Some(365)] { (name) }
+                    }
                 }
                 button.quiet type="submit" { "Make a token" }
             }
         },
     )
+}
+
+fn days_value(days: Option<u64>) -> String {
+    days.map_or_else(String::new, |days| days.to_string())
 }
 
 async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
@@ -224,7 +229,7 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
     if let Some(study) = study {
         staff.require_in_study(app, study, Role::Coordinator).await?;
     }
-    let token = reuse_or_generate_token(app, request, id).await?;
+    let token = reuse_or_generate_token(app, request, staff.token(), id).await?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
     let expires = app.store.write(move |db| inviting::invite(db, hash, id, study, who, now)).await?;
     let config = app.live.config();
@@ -298,10 +303,16 @@ async fn invite_through_jhe(app: &App, staff: &Staff, id: PatientId, jhe_id: i64
     Ok(render_one_time_secret(app, staff, id, &shown))
 }
 
-/// Returns the token of the form if it is unused or belongs to an open invitation of this patient, so that a form
-/// sent twice makes one link. Otherwise returns a new one.
-async fn reuse_or_generate_token(app: &App, request: &Request, id: PatientId) -> Result<Token, Refusal> {
-    let Some(token) = Token::parse(request.form().get("token")) else { return Ok(Token::generate()?) };
+/// Returns the token that belongs to this form and session if it is unused or that of an open invitation of this
+/// patient, so that a form sent twice makes one link. Otherwise returns a new one. The sender chooses none of it.
+async fn reuse_or_generate_token(
+    app: &App,
+    request: &Request,
+    session: &Token,
+    id: PatientId,
+) -> Result<Token, Refusal> {
+    let Some(form_id) = Token::parse(request.form().get("form_id")) else { return Ok(Token::generate()?) };
+    let token = session.invitation_token(&form_id);
     let (hash, now) = (token.hash(), app.clock.now());
     let known = app.store.read(move |db| invitation::find(db, hash)).await?;
     let is_usable =
@@ -333,8 +344,10 @@ async fn make_api_token(app: &App, request: &Request, patient: &Confirmed<Visibl
         .map_err(|_| Refusal::bad("Say what the token is for, in one line."))?;
     let token = Token::generate()?;
     let (hash, who, now) = (token.hash(), staff.actor(), app.clock.now());
-    let days = request.form().number("days").filter(|days| *days > 0).map(i64::unsigned_abs);
-    let expires = days.map(|days| now.plus(Duration::from_hours(24 * days.min(LONGEST_TOKEN_DAYS))));
+    let chosen = request.form().get("days");
+    let life = TOKEN_LIVES.iter().find(|(days, _)| days_value(*days) == chosen);
+    let (days, _) = life.ok_or_else(|| Refusal::bad("Choose one of the times that the form offers."))?;
+    let expires = days.map(|days| now.plus(Duration::from_hours(24 * days)));
     let new = NewPatientToken { hash, patient: id, name: label, created_by: staff.account().id, expires };
     let write = move |db: &_| {
         let token = api_token::insert(db, &new, now)?;

@@ -32,13 +32,13 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
     let read = move |db: &_| {
         let name = visibility::find_patient_label(db, visible_to, id)?;
         let zone = time_zone_or_utc(&patients::find(db, PatientRef::Own(id))?.time_zone);
-        let rows = ChartedSeries::load(db, id)?;
+        let rows = ChartedSeries::load(db, visible_to, id)?;
         let rows = match series {
             Some(series_type) => rows.only(&series_type),
             None => Some(rows),
         };
         let Some(rows) = rows else { return Ok((name, None)) };
-        let overview = MeasurementOverview::load(db, &rows, id, &zone, now)?;
+        let overview = MeasurementOverview::load(db, visible_to, &rows, id, (&zone, now))?;
         let window = Window::new(wanted, &zone, now);
         Ok((name, Some(Charts::load(db, &rows, window, &overview)?)))
     };

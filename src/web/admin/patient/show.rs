@@ -126,9 +126,9 @@ fn render_folds(
 async fn show_consent_text(app: &App, request: &Request, patient: &VisiblePatient) -> HandlerResult {
     let (staff, id) = (patient.staff(), patient.id());
     record_view(app, staff, "patient.view", Some(id)).await?;
-    let wanted = request.parameter("hash").to_owned();
+    let (visible_to, wanted) = (staff.visible_to(), request.parameter("hash").to_owned());
     let find = move |db: &_| {
-        let entries = consent::list(db, id)?;
+        let entries = consent::list(db, visible_to, id)?;
         let known = entries.into_iter().filter_map(|entry| entry.text);
         let Some(found) = known.into_iter().find(|(_, _, hash)| hash.hex() == wanted) else {
             return Ok(None);

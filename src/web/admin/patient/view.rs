@@ -69,14 +69,15 @@ impl PatientView {
         let studies = study::list_visible_of_patient(db, visible_to, id)?;
         let mut parts = collection_window::list_parts(db, id)?;
         parts.retain(|part| studies.iter().any(|study| study.id == part.study));
-        let silence = silence::find(db, id, settings.silence_after(), now)?;
-        let (consents, access) = (consent::list(db, id)?, PatientAccess::load(db, id, now)?);
+        let silence = silence::find(db, visible_to, id, settings.silence_after(), now)?;
+        let (consents, access) =
+            (consent::list(db, visible_to, id)?, PatientAccess::load(db, visible_to, id, now)?);
         let mut derived = history::of_consents(&consents);
         derived.extend(history::of_invitations(&access.invitations));
         derived.extend(history::of_devices(&line.devices));
         derived.extend(history::of_data(line.newest, silence.is_some(), settings.silence_after()));
-        let series = ChartedSeries::load(db, id)?;
-        let overview = MeasurementOverview::load(db, &series, id, &zone, now)?;
+        let series = ChartedSeries::load(db, visible_to, id)?;
+        let overview = MeasurementOverview::load(db, visible_to, &series, id, (&zone, now))?;
         let (charted, window) = (series.choose(MAX_CHARTS), Window::new(period, &zone, now));
         Ok(Self {
             line,
@@ -91,8 +92,8 @@ impl PatientView {
             offered: study::list(db, visible_to, Role::Coordinator, 0, MAX_OFFERED_STUDIES)?,
             consents,
             access,
-            export: PatientExport::load(db, id)?,
-            payloads: PatientPayloads::load(db, id)?,
+            export: PatientExport::load(db, visible_to, id)?,
+            payloads: PatientPayloads::load(db, visible_to, id)?,
             time_zone: time_zone::find(db, id)?,
             zone,
             patient,
@@ -108,8 +109,13 @@ pub(crate) struct PatientAccess {
 }
 
 impl PatientAccess {
-    pub(crate) fn load(db: &rusqlite::Connection, id: PatientId, now: Timestamp) -> Result<Self, StoreError> {
-        let invitations = invitation::list(db, id, MAX_INVITATIONS)?.into_iter();
+    pub(crate) fn load(
+        db: &rusqlite::Connection,
+        visible_to: VisibleTo,
+        id: PatientId,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let invitations = invitation::list(db, visible_to, id, MAX_INVITATIONS)?.into_iter();
         Ok(Self {
             invitations: invitations
                 .map(|one| {

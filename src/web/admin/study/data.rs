@@ -86,7 +86,11 @@ async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
 async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy>) -> HandlerResult {
     let (staff, study) = (visible.staff(), visible.study());
     let fields = request.form();
-    let format = if fields.get("format") == "parquet" { Format::Parquet } else { Format::Csv };
+    let format = match fields.get("format") {
+        "" | "csv" => Format::Csv,
+        "parquet" => Format::Parquet,
+        _ => return Err(Refusal::bad("The format is csv or parquet.")),
+    };
     let since =
         Some(fields.get("since").trim()).filter(|since| !since.is_empty()).map(str::parse).transpose();
     let since =
