@@ -65,18 +65,13 @@ fn list(
 ) -> Result<Vec<ListedPatient>, StoreError> {
     let silent = silence::list(db, VisibleTo::Everybody, setting::read_all(db)?.silence_after(), now)?;
     let is_silent = |id: PatientId| silent.contains_key(&id);
-    let states: BTreeMap<PatientId, ParticipantState> = match &arguments.study {
-        Some(text) => {
-            let participants =
-                participant::list(db, dataset::find_study(db, text)?.0, true, now)?.into_iter();
-            participants.map(|one| (one.patient, one.state(is_silent(one.patient)))).collect()
-        }
-        None => {
-            let overviews = patient_status::list(db, now, &everybody(), u32::MAX)?.into_iter();
-            let state =
-                |one: &PatientOverview| EnrolmentStage::of(one).participant_state(is_silent(one.patient));
-            overviews.map(|one| (one.patient, state(&one))).collect()
-        }
+    let states: BTreeMap<PatientId, ParticipantState> = if let Some(text) = &arguments.study {
+        let participants = participant::list(db, dataset::find_study(db, text)?.0, true, now)?.into_iter();
+        participants.map(|one| (one.patient, one.state(is_silent(one.patient)))).collect()
+    } else {
+        let overviews = patient_status::list(db, now, &everybody(), u32::MAX)?.into_iter();
+        let state = |one: &PatientOverview| EnrolmentStage::of(one).participant_state(is_silent(one.patient));
+        overviews.map(|one| (one.patient, state(&one))).collect()
     };
     let listed = patient::list(db)?.into_iter().filter_map(|patient| {
         let (state, is_silent) = (*states.get(&patient.id)?, is_silent(patient.id));

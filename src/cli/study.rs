@@ -123,14 +123,14 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
     match command {
         Command::Add(AddArguments { name, terms }) => {
             let purpose = terms.read_purpose()?;
-            print_line(store.write(move |db| add(db, name, &terms, purpose, now)).await?)?;
+            print_line(store.write(move |db| add(db, name, &terms, purpose.as_deref(), now)).await?)?;
         }
         Command::List { json } => {
             for (one, participants) in store.read(list).await? {
                 if json {
-                    print_json(&document(&one, participants))?
+                    print_json(&document(&one, participants))?;
                 } else {
-                    print_line(summary(&one, participants))?
+                    print_line(summary(&one, participants))?;
                 }
             }
         }
@@ -144,7 +144,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         }
         Command::Edit(arguments) => {
             let purpose = arguments.terms.read_purpose()?;
-            print_line(store.write(move |db| edit(db, arguments, purpose, now)).await?)?;
+            print_line(store.write(move |db| edit(db, arguments, purpose.as_deref(), now)).await?)?;
         }
         Command::Enrol(arguments) => {
             for line in store.write(move |db| enrol(db, &arguments, now)).await? {
@@ -165,16 +165,16 @@ impl TermsArguments {
     }
 
     /// Writes the given options over the present terms.
-    fn apply(&self, db: &Connection, purpose: Option<String>, terms: &mut Terms) -> Result<(), StoreError> {
-        let text = |given: &Option<String>, present: &mut String| {
+    fn apply(&self, db: &Connection, purpose: Option<&str>, terms: &mut Terms) -> Result<(), StoreError> {
+        let text = |given: Option<&str>, present: &mut String| {
             if let Some(given) = given {
                 given.clone_into(present);
             }
         };
-        text(&self.organization, &mut terms.organization);
-        text(&purpose, &mut terms.purpose);
-        text(&self.contact, &mut terms.contact);
-        text(&self.tz, &mut terms.time_zone);
+        text(self.organization.as_deref(), &mut terms.organization);
+        text(purpose, &mut terms.purpose);
+        text(self.contact.as_deref(), &mut terms.contact);
+        text(self.tz.as_deref(), &mut terms.time_zone);
         if !self.scope.is_empty() {
             let known = code::list_deliverable(db)?;
             let find = |code: &String| {
@@ -225,7 +225,7 @@ fn add(
     db: &Connection,
     name: String,
     given: &TermsArguments,
-    purpose: Option<String>,
+    purpose: Option<&str>,
     now: Timestamp,
 ) -> Result<StudyId, StoreError> {
     let mut terms = Terms { name, ..Terms::default() };
@@ -250,7 +250,7 @@ fn add(
 fn edit(
     db: &Connection,
     arguments: EditArguments,
-    purpose: Option<String>,
+    purpose: Option<&str>,
     now: Timestamp,
 ) -> Result<String, StoreError> {
     let one = study::find(db, dataset::find_study(db, &arguments.study)?.0)?;

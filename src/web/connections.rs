@@ -147,14 +147,18 @@ mod tests {
         assert_eq!(ended(&of_one), Some(2), "the first works, and the second has just been answered");
         assert_eq!(all.0.lock().open.len(), PER_NETWORK);
         of_one.remove(2);
-        of_one.iter().for_each(|one| one.set_busy());
+        for one in &of_one {
+            one.set_busy();
+        }
         assert_eq!(all.try_open(network(1)).unwrap_err(), Full::Network);
 
         let of_proxy: Vec<_> =
             (PER_NETWORK..CONNECTIONS).map(|_| Arc::new(all.try_open(None).unwrap())).collect();
         let other = all.try_open(network(2)).unwrap();
         assert_eq!((ended(&of_one), ended(&of_proxy)), (None, Some(0)), "whoever it is");
-        of_proxy.iter().for_each(|one| one.set_busy());
+        for one in &of_proxy {
+            one.set_busy();
+        }
         other.set_busy();
         assert_eq!(all.try_open(network(3)).unwrap_err(), Full::All);
         drop((of_one, of_proxy, other));

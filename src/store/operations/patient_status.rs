@@ -42,6 +42,7 @@ pub enum TurnResult {
 }
 
 /// One row of the overview.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one patient")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatientOverview {
     pub patient: PatientId,

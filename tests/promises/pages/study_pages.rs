@@ -55,7 +55,7 @@ impl Site {
         world.pass(HOUR * 6);
         assert!(world.created() > 0);
         world.consent(&left, "--withdraw");
-        world.pass(DAY * 3 - HOUR * 6);
+        world.pass(HOUR * 66);
         assert!(world.created() > 0);
         let served = Served::start(&world);
         let operator = served.visitor();

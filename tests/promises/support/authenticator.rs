@@ -41,7 +41,7 @@ impl Authenticator {
     pub fn with_secret(secret: &str) -> Self {
         let digit =
             |letter| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|one| *one == letter).unwrap();
-        let bits: String = secret.bytes().map(|letter| format!("{:05b}", digit(letter))).collect();
+        let bits = secret.bytes().map(|letter| format!("{:05b}", digit(letter))).collect::<Vec<_>>().concat();
         let bytes = bits.as_bytes().chunks_exact(8).map(|byte| std::str::from_utf8(byte).unwrap());
         Self(bytes.map(|byte| u8::from_str_radix(byte, 2).unwrap()).collect())
     }

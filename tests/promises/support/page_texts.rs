@@ -76,7 +76,9 @@ fn add(pattern: &Pattern<String>, all: &mut Vec<Vec<String>>) {
         match element {
             PatternElement::TextElement { value } => parts.last_mut().unwrap().push_str(value),
             PatternElement::Placeable { expression: Expression::Select { variants, .. } } => {
-                variants.iter().for_each(|variant| add(&variant.value, all));
+                for variant in variants {
+                    add(&variant.value, all);
+                }
                 parts.push(String::new());
             }
             PatternElement::Placeable { .. } => parts.push(String::new()),
