@@ -124,7 +124,7 @@ impl Wanted {
 }
 
 /// The part of the list that is shown, and counts of all of it.
-struct Found {
+struct ParticipantList {
     rows: Vec<Row>,
     states: BTreeMap<ParticipantState, usize>,
     /// Participants of the study, and those among them who fit the search.
@@ -134,7 +134,7 @@ struct Found {
     page: usize,
 }
 
-impl Found {
+impl ParticipantList {
     fn load(
         db: &Connection,
         (study, with_names): (StudyId, bool),
@@ -192,7 +192,7 @@ async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerRe
     let (with_names, visible_to) = (visible.may(Role::Coordinator), staff.visible_to());
     let wanted = Wanted::parse(request);
     let load = move |db: &_| {
-        Found::load(db, (study, with_names), visible_to, &wanted, now).map(|found| (found, wanted))
+        ParticipantList::load(db, (study, with_names), visible_to, &wanted, now).map(|found| (found, wanted))
     };
     let (found, wanted) = app.store.read(load).await?;
     record_view(app, staff, "participants.view", None).await?;
@@ -203,7 +203,7 @@ async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerRe
     render_study_page(app, visible, "", action, body).await
 }
 
-fn render(visible: &VisibleStudy, found: &Found, wanted: &Wanted, now: Timestamp) -> Markup {
+fn render(visible: &VisibleStudy, found: &ParticipantList, wanted: &Wanted, now: Timestamp) -> Markup {
     html! {
         div.heading {
             (render_filter(found, wanted))
@@ -240,7 +240,7 @@ fn render(visible: &VisibleStudy, found: &Found, wanted: &Wanted, now: Timestamp
     }
 }
 
-fn render_filter(found: &Found, wanted: &Wanted) -> Markup {
+fn render_filter(found: &ParticipantList, wanted: &Wanted) -> Markup {
     html! {
         nav.chips aria-label="Filter by state" { ul {
             li { a href=(wanted.link(None, wanted.sort, 1)) aria-current=[wanted.state.is_none().then_some("true")] {
@@ -314,7 +314,7 @@ fn render_action(row: &Row, visible: &VisibleStudy) -> Markup {
     }
 }
 
-fn render_pages(found: &Found, wanted: &Wanted) -> Markup {
+fn render_pages(found: &ParticipantList, wanted: &Wanted) -> Markup {
     let (page, pages) = (found.page, found.fitting.div_ceil(ROWS).max(1));
     let first = (page - 1) * ROWS + 1;
     let sum = |of: fn(&Adherence) -> u32| found.rows.iter().map(|row| i64::from(of(&row.week))).sum::<i64>();
