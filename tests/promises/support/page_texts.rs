@@ -65,7 +65,7 @@ impl Bundle {
         self.0.iter().any(|parts| {
             let letters: usize =
                 parts.iter().map(|part| part.chars().filter(|one| one.is_alphabetic()).count()).sum();
-            (parts.len() == 1 || letters >= 4) && matches(parts, text)
+            (parts.len() == 1 || letters >= 3) && matches(parts, text)
         })
     }
 }
