@@ -15,6 +15,7 @@ impl Phrase {
     }
 
     /// Adds a value to a text of the bundles.
+    #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         if let Self::Text { values, .. } = &mut self {
             values.push((name, value.into()));

@@ -189,7 +189,9 @@ mod tests {
                 arguments.insert(id.name.to_owned());
             }
             if let Expression::Select { variants, .. } = expression {
-                variants.iter().for_each(|variant| collect(&variant.value, arguments));
+                for variant in variants {
+                    collect(&variant.value, arguments);
+                }
             }
         }
     }

@@ -113,7 +113,7 @@ pub(crate) struct Refusal {
     pub(crate) title: Phrase,
     pub(crate) text: Phrase,
     /// Address and label.
-    pub(crate) link: Option<(String, Phrase)>,
+    pub(crate) link: Option<Box<(String, Phrase)>>,
     /// Seconds.
     pub(crate) retry_after: Option<u64>,
     /// The patient to whom it is about, where that is not the one who is signed in.
@@ -146,7 +146,7 @@ impl Refusal {
     }
 
     pub(crate) fn link(mut self, href: impl Into<String>, label: impl Into<Phrase>) -> Self {
-        self.link = Some((href.into(), label.into()));
+        self.link = Some(Box::new((href.into(), label.into())));
         self
     }
 
@@ -171,7 +171,9 @@ impl Refusal {
             h1 { (title) }
             p { (text) }
             (reference(reader.texts, self.status))
-            @if let Some((href, label)) = &self.link { p { a.button href=(href) { (label.render(reader.texts)) } } }
+            @if let Some(link) = self.link.as_deref() {
+                p { a.button href=(link.0) { (link.1.render(reader.texts)) } }
+            }
         };
         let shell = PageFrame::plain(reader, false);
         let response = with_status(self.status, self::html(render_page(&title, &shell, &body)));

@@ -19,10 +19,10 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
-    render(app, request, FormErrors::default())
+    render(app, request, &FormErrors::default())
 }
 
-fn render(app: &App, request: &Request, errors: FormErrors) -> HandlerResult {
+fn render(app: &App, request: &Request, errors: &FormErrors) -> HandlerResult {
     let (visitor, reader) = (csrf::visitor(request)?, &request.reader.at(PAGE));
     let (label, help) = (reader.get("new-link-address"), reader.get("new-link-address-help"));
     let field = errors.field("email", &label, &help, request.form().get("email"), "email");
@@ -52,7 +52,7 @@ async fn submit(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let Ok(address) = parse_email(request.form().get("email")) else {
         let mut errors = FormErrors::default();
         errors.add("email", reader.get("new-link-address-wrong"));
-        return render(app, request, errors);
+        return render(app, request, &errors);
     };
     new_link::request(app, &address);
     let title = reader.get("new-link-sent");

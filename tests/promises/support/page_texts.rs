@@ -55,7 +55,9 @@ impl Bundle {
         for entry in &resource.body {
             let Entry::Message(message) = entry else { continue };
             let attributes = message.attributes.iter().map(|one| &one.value);
-            message.value.iter().chain(attributes).for_each(|pattern| add(pattern, &mut all));
+            for pattern in message.value.iter().chain(attributes) {
+                add(pattern, &mut all);
+            }
         }
         Self(all)
     }
@@ -76,7 +78,9 @@ fn add(pattern: &Pattern<String>, all: &mut Vec<Vec<String>>) {
         match element {
             PatternElement::TextElement { value } => parts.last_mut().unwrap().push_str(value),
             PatternElement::Placeable { expression: Expression::Select { variants, .. } } => {
-                variants.iter().for_each(|variant| add(&variant.value, all));
+                for variant in variants {
+                    add(&variant.value, all);
+                }
                 parts.push(String::new());
             }
             PatternElement::Placeable { .. } => parts.push(String::new()),
