@@ -49,7 +49,7 @@ fn a_failed_request_has_the_same_id_on_the_page_and_in_the_log() {
     let failed = operator.get("/admin/patients");
     let name = failed.headers["x-request-id"].to_str().unwrap().to_owned();
     assert_eq!(failed.status, 503, "{}", failed.body);
-    assert!(failed.body.contains(&format!("reference <code>{name}</code>")), "{}", failed.body);
+    assert!(failed.body.contains(&format!("reference: <code>{name}</code>")), "{}", failed.body);
     served.running.signal("KILL");
     let log = served.running.wait().stderr;
     let lines = lines(&log);

@@ -124,7 +124,7 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
     until("the mail has come", || !mail.letters().is_empty());
     let letters = mail.letters();
     assert!(letters.len() == 1 && letters[0].contains("Your new link"), "{letters:?}");
-    let letter = letters[0].replace("=\r\n", "").replace("=3D", "=");
+    let letter = letters[0].replace('\r', "").replace("=\n", "").replace("=3D", "=");
     assert!(!letter.contains("eart rate") && !letter.contains("P-1"), "no measurement, no name: {letter}");
     let is_code = |letter: &char| letter.is_ascii_alphanumeric() || "-_".contains(*letter);
     let code: String = letter.split_once("/ow/?code=").unwrap().1.chars().take_while(is_code).collect();

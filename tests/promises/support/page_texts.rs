@@ -55,7 +55,9 @@ impl Bundle {
         for entry in &resource.body {
             let Entry::Message(message) = entry else { continue };
             let attributes = message.attributes.iter().map(|one| &one.value);
-            message.value.iter().chain(attributes).for_each(|pattern| add(pattern, &mut all));
+            for pattern in message.value.iter().chain(attributes) {
+                add(pattern, &mut all);
+            }
         }
         Self(all)
     }
@@ -65,7 +67,7 @@ impl Bundle {
         self.0.iter().any(|parts| {
             let letters: usize =
                 parts.iter().map(|part| part.chars().filter(|one| one.is_alphabetic()).count()).sum();
-            (parts.len() == 1 || letters >= 4) && matches(parts, text)
+            (parts.len() == 1 || letters >= 3) && matches(parts, text)
         })
     }
 }
