@@ -133,10 +133,18 @@ pub(crate) fn parse(text: &str) -> Result<Vec<GivenLine>, String> {
         let places = order.unwrap_or_default();
         let cell =
             |place: Option<usize>| place.and_then(|place| record.get(place)).unwrap_or_default().to_owned();
-        let line = record.position().map_or(0, csv::Position::line);
-        lines.push(GivenLine { line, cells: places.map(cell) });
+        lines.push(GivenLine { line: line_of(text, &record), cells: places.map(cell) });
     }
     if lines.is_empty() { Err("the list is empty".to_owned()) } else { Ok(lines) }
+}
+
+/// Returns the number of a record's line, from 1. The record begins with the empty lines before it.
+fn line_of(text: &str, record: &csv::StringRecord) -> u64 {
+    let begin = record.position().and_then(|at| usize::try_from(at.byte()).ok()).unwrap_or_default();
+    let (before, rest) = text.split_at_checked(begin).unwrap_or((text, ""));
+    let empty = &rest[..rest.len() - rest.trim_start_matches(['\r', '\n']).len()];
+    let ends = |text: &str| text.bytes().filter(|byte| *byte == b'\n').count() as u64;
+    ends(before) + ends(empty) + 1
 }
 
 /// Returns the place of each column, if the record is a line of headings.
