@@ -183,6 +183,7 @@ time-zone-why = Your days and nights are counted by the clock where you live.
 zone-likely = Likely
 zone-now = { $zone } (now { $time })
 not-asked = The study does not ask you for this any more.
+time-zone-unknown = Nothing was saved: there is no such time zone. Choose one of the list.
 
 ## Devices
 

@@ -183,6 +183,7 @@ time-zone-why = Sus días y noches se cuentan con la hora del lugar donde vive.
 zone-likely = Probables
 zone-now = { $zone } (ahora { $time })
 not-asked = El estudio ya no le pide esto.
+time-zone-unknown = No se guardó nada: no existe esa zona horaria. Elija una de la lista.
 
 ## Dispositivos
 

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
+use crate::i18n::phrase::Phrase;
 use crate::model::account::Actor;
 use crate::model::patient::{PatientId, normalize_time_zone};
 use crate::store::people::time_zone;
@@ -61,9 +62,8 @@ pub(crate) async fn render_section(app: &App, patient: &SignedInPatient) -> Resu
 
 async fn change(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
     let (id, now, sent) = (patient.id(), app.clock.now(), request.form().get(FIELD).to_owned());
-    normalize_time_zone(&sent).map_err(|why| {
-        Refusal::bad(format!("Nothing was saved: {why}.")).link("/clients/ow/manage", "Your choices")
-    })?;
+    normalize_time_zone(&sent)
+        .map_err(|_| Refusal::bad(Phrase::key("time-zone-unknown")).link_to_choices())?;
     app.store.write(move |db| save(db, id, &sent, now)).await?;
     Ok(see_other("/clients/ow/manage?done=time-zone"))
 }

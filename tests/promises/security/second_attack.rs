@@ -112,7 +112,10 @@ fn a_withdrawal_while_ow_connects_the_device_disconnects_it() {
         let _ = told.set(sent.location().to_owned());
     });
     let back = patient.get(&buttons["agree"]);
-    assert_eq!(withdrawn.get().map(String::as_str), Some("/clients/ow/manage?done=withdrawn"));
+    assert!(
+        withdrawn.get().is_some_and(|to| to.starts_with("/clients/ow/manage?done=withdrawn")),
+        "{withdrawn:?}"
+    );
     let page = patient.get(back.location()).body;
     assert!(page.contains("it was disconnected again"), "{} {page}", back.location());
     assert_eq!(world.sim.connected("oura").len(), 0);
@@ -125,7 +128,11 @@ fn a_withdrawal_while_ow_connects_the_device_disconnects_it() {
         world.sim.set_api_base(base);
         let refused = patient.get("/clients/ow/leave?provider=oura");
         assert_eq!(refused.status, 502, "{}", refused.body);
-        assert!(refused.body.contains("gave a wrong answer") && !refused.body.contains("example.org"));
+        assert!(
+            refused.body.contains("gave a wrong answer")
+                && !refused.body.contains("evil.")
+                && !refused.body.contains("state=")
+        );
     }
 }
 
