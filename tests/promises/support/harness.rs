@@ -232,7 +232,9 @@ impl World {
         let user = self.sim.add_user();
         let mut add = vec!["patient", "add", "--name", "A", "--tz", zone, "--ow-user", &user];
         add.extend(codes.iter().flat_map(|code| ["--consent", code]));
-        add.extend(["--reason", "paper"]);
+        if !codes.is_empty() {
+            add.extend(["--reason", "paper"]);
+        }
         let ran = self.run(&add);
         assert_eq!(ran.code, 0, "{ran:?}");
         (user, ran.stdout.trim().to_owned())
