@@ -24,6 +24,7 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     // 5: the patient is linked to an OW user.
     let user = stage.world.sim.connected("oura").pop().unwrap();
     operator.go(&format!("{}/admin/patients/1", stage.base));
+    operator.click_css("#identifiers > summary");
     operator.read(&format!("ow:{user}"));
     stage.measure(61.0);
     assert_eq!(stage.poll(), 1);
@@ -53,7 +54,7 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     assert_eq!(stage.poll(), 0);
 
     // 9: where it came from.
-    operator.reload();
+    operator.go(&format!("{}/admin/patients/1/observations", stage.base));
     for words in ["Oura", "omh:heart-rate:2.0", "ow:normalized", "63", "bpm"] {
         operator.read(words);
     }

@@ -145,7 +145,7 @@ fn a_completed_patient_is_disconnected_once_and_told_and_another_ones_trouble_st
         assert_eq!(set.status, 303, "{}", set.body);
     }
     let choices = browser.get("/clients/ow/manage").body;
-    assert!(choices.contains("Your part in Sleep ends on <time>22 November 2026"), "{choices}");
+    assert!(choices.contains("Your part in Sleep ends on 22 November 2026"), "{choices}");
     until("it is read", || !world.table(&patient).is_empty());
 
     world.sim.mix_up_connections(&troubled, &user);
@@ -155,10 +155,7 @@ fn a_completed_patient_is_disconnected_once_and_told_and_another_ones_trouble_st
     until("a few ticks", || world.pages_of(&user) > 2);
     assert_eq!(world.sim.connected("oura").len(), 2, "late data are read until seven days have passed");
     let choices = browser.get("/clients/ow/manage").body;
-    assert!(
-        choices.contains("Sleep ended on <time>22 November 2026</time>. Nothing that you measure"),
-        "{choices}"
-    );
+    assert!(choices.contains("Sleep ended on 22 November 2026. Nothing that you measure"), "{choices}");
     wait_until(&mut world, "2026-11-29T23:01:00Z");
     world.clock_in_a_file();
     until("it is disconnected", || world.sim.connected("oura") == [troubled.as_str()]);
@@ -180,10 +177,7 @@ fn a_completed_patient_is_disconnected_once_and_told_and_another_ones_trouble_st
     };
     assert!(!world.sim.requests().iter().any(about), "OW is not called for them any more");
     let choices = browser.get("/clients/ow/manage").body;
-    assert!(
-        choices.contains("Sleep ended on <time>22 November 2026</time>. Nothing more is fetched"),
-        "{choices}"
-    );
+    assert!(choices.contains("Sleep ended on 22 November 2026. Nothing more is fetched"), "{choices}");
     assert!(!choices.contains("/clients/ow/connect"), "{choices}");
     assert_eq!(browser.get("/clients/ow/connect").location(), "/clients/ow/manage");
     assert!(!world.sim.requests().iter().any(about), "nor for their pages");

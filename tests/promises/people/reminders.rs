@@ -102,7 +102,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
 
     // Opening the link changes nothing; the POST of a mail program, without a cookie, stops it.
     let stranger = served.visitor();
-    assert_eq!(stranger.get(&address).heading(), "¿Parar los recordatorios?");
+    assert_eq!(stranger.get(&address).heading(), "¿Detener los recordatorios?");
     assert_eq!(stranger.get(&format!("{}x", &address[..address.len() - 1])).status, 404);
     let agreed = "SELECT count(*) FROM enrolments WHERE patient_id = 1 AND reminders_agreed_at IS NOT NULL";
     assert_eq!(one::<i64>(&watched.world, agreed), 1);
@@ -111,7 +111,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
         served.visitor().send(Method::POST, &address, &[], one_click.as_ref().map(|fields| &fields[..]));
     assert_eq!(
         (stopped.status, stopped.heading()),
-        (200, "No recibirá más recordatorios"),
+        (200, "Ya no recibirá recordatorios"),
         "{}",
         stopped.body
     );

@@ -90,6 +90,9 @@ fn the_audit_is_listed_newest_first() {
     let ran = world.run(&["audit", "list", "--patient-id", &patient, "--limit", "2"]);
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines.len(), 2, "{ran:?}");
-    assert!(lines[0].ends_with(&format!("command line  consent.grant  patient {patient}  {HEART_RATE}")));
+    assert!(
+        lines[0]
+            .ends_with(&format!("command line  consent.grant  patient {patient}  {HEART_RATE} reason paper"))
+    );
     assert!(lines[1].ends_with(&format!("patient.link  patient {patient}  ow:{user}")), "{ran:?}");
 }

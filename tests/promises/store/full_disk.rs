@@ -46,7 +46,7 @@ fn recovers_under_the_daemon(before: &str, mend: &str, told: &str) {
     let mended = world.directory.path().join("mended");
     let script = format!(
         "jhe_ow seed; jhe_ow settings set module.ow true; jhe_ow settings set ow.poll_interval 1s
-         jhe_ow patient add --name A --ow-user {user} --consent {HEART_RATE}
+         jhe_ow patient add --name A --ow-user {user} --consent {HEART_RATE} --reason paper
          {before}
          {binary} serve --bind 127.0.0.1:{port} &
          while [ ! -e {go} ]; do sleep 0.1; done
@@ -102,7 +102,7 @@ fn a_full_disk_is_reported_and_loses_nothing() {
     let samples = world.sim.fill(&user, world.now.minus(DAY * 20), world.now, minute, 1);
     let script = format!(
         "jhe_ow seed; jhe_ow settings set module.ow true
-         jhe_ow patient add --name A --ow-user {user} --consent {HEART_RATE}
+         jhe_ow patient add --name A --ow-user {user} --consent {HEART_RATE} --reason paper
          jhe_ow poll --window 20d
          mount -o remount,size=50m $DATA
          jhe_ow poll --window 20d

@@ -110,7 +110,7 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
         assert!(!page.body.contains(&format!("/admin/patients/{}\"", people[0].1)), "{}", page.body);
         let confirmed = operator.submit("/admin/restored", "/admin/restored", &[]);
         assert_eq!(confirmed.status, 303, "{}", confirmed.body);
-        world.poll();
+        until("it reads", || world.poll().stdout.contains("complete"));
         assert_eq!(world.kept(&people[1].1).len(), 24, "also what was measured while it was suspended");
         assert_eq!(world.kept(&people[2].1).len(), 12);
         let ran = world.run(&["restore", "--confirm-consents"]);

@@ -1,5 +1,6 @@
 //! A patient of JHE who opens an invitation of JHE.
 
+use crate::support::erasure::one;
 use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -79,12 +80,15 @@ impl Scene {
         self.browser.submit("/clients/ow/manage", action, more)
     }
 
-    /// The daemon starts anew, at the time of the world.
+    /// The daemon starts anew, at the time of the world, and its first tick is over.
     pub fn restart(self) -> Self {
         let Self { world, jhe, served, browser } = self;
         let port = served.port;
         served.stop("TERM");
+        let ended = || one::<i64>(&world, "SELECT count(*) FROM runs WHERE ended_at IS NOT NULL");
+        let before = ended();
         let served = Served::on(&world, port, &[]);
+        until("its first tick is over", || ended() > before);
         Self { world, jhe, served, browser }
     }
 
