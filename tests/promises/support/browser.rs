@@ -99,10 +99,6 @@ impl Browser {
         wait_for(self.client().back()).unwrap();
     }
 
-    pub fn reload(&self) {
-        wait_for(self.client().refresh()).unwrap();
-    }
-
     pub fn url(&self) -> String {
         wait_for(self.client().current_url()).unwrap().to_string()
     }
