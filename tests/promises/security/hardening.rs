@@ -132,6 +132,7 @@ fn the_first_sign_in_link_is_in_a_file_of_the_owner_and_never_in_the_log() {
     assert!(!printed.contains("token="), "{printed}");
     // The next start makes another link; the first no longer works.
     let served = Served::start(&world);
+    until("the start has made its own link", || first_link(&world) != link);
     let next = first_link(&world);
     assert_ne!(link, next);
     let path = |link: &str| format!("/admin/sign-in?token={}", link.trim().split_once("token=").unwrap().1);

@@ -16,6 +16,7 @@ fn the_first_start_makes_an_address_that_signs_in_once() {
     let port = served.port;
     served.stop("TERM");
     let served = Served::on(&world, port, &[]);
+    until("the start has made its own link", || first_link(&world) != old);
     let visitor = served.visitor();
     assert!(visitor.get(&old).body.contains("used already, or has expired"), "each start makes its own");
     let other = world.run(&["admin", "sign-in"]).stdout;

@@ -81,7 +81,10 @@ impl Served {
 
 /// The sign-in link of the first operator, as the daemon wrote it at its start.
 pub fn first_link(world: &World) -> String {
-    std::fs::read_to_string(world.data_dir().join("first-sign-in-link")).unwrap().trim().to_owned()
+    let file = world.data_dir().join("first-sign-in-link");
+    let read = || std::fs::read_to_string(&file).ok().filter(|link| link.ends_with('\n'));
+    until("the link is written", || read().is_some());
+    read().unwrap().trim().to_owned()
 }
 
 /// Sets a password on the command line.
