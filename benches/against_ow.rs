@@ -45,6 +45,11 @@ struct Ow {
     now: Timestamp,
 }
 
+/// The command that adds a patient who is linked and consents to heart rates.
+fn linked_patient<'a>(name: &'a str, user: &'a str) -> [&'a str; 10] {
+    ["patient", "add", "--name", name, "--ow-user", user, "--consent", HEART_RATE, "--reason", "paper"]
+}
+
 fn main() {
     let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(url), Some(key), Some(users)) = (get("OW_API_URL"), get("OW_API_KEY"), get("OW_USERS")) else {
@@ -122,18 +127,7 @@ fn ours(ow: &Ow) -> Duration {
     run(&["seed"]);
     run(&["settings", "set", "module.ow", "true"]);
     for user in &ow.users {
-        run(&[
-            "patient",
-            "add",
-            "--name",
-            "A",
-            "--ow-user",
-            user,
-            "--consent",
-            HEART_RATE,
-            "--reason",
-            "paper",
-        ]);
+        run(&linked_patient("A", user));
     }
     let began = Instant::now();
     run(&["poll", "--window", "21d"]);

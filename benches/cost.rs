@@ -54,6 +54,11 @@ const CONCURRENCY: usize = 4;
 /// Repetitions of what is compared; the median counts.
 const ROUNDS: usize = 5;
 
+/// The command that adds a patient who is linked and consents to heart rates.
+fn linked_patient<'a>(name: &'a str, user: &'a str) -> [&'a str; 10] {
+    ["patient", "add", "--name", name, "--ow-user", user, "--consent", HEART_RATE, "--reason", "paper"]
+}
+
 fn main() {
     // `cargo test --benches` asks whether it starts.
     if std::env::args().any(|argument| argument == "--test") {
@@ -343,18 +348,7 @@ fn memory() {
     for seed in 0..PATIENTS as u64 {
         let user = sim.add_user();
         samples += sim.fill(&user, now.minus(STEP * 25_920), now, STEP, seed);
-        assert!(run(&[
-            "patient",
-            "add",
-            "--name",
-            "A",
-            "--ow-user",
-            &user,
-            "--consent",
-            HEART_RATE,
-            "--reason",
-            "paper"
-        ]));
+        assert!(run(&linked_patient("A", &user)));
     }
     let began = Instant::now();
     let mut child = command(directory.path(), &sim, &["poll", "--window", "90d"]).spawn().unwrap();
@@ -396,18 +390,7 @@ fn raw_memory(runtime: &tokio::runtime::Runtime) {
     let (today, day_ago) = (BucketDay::of(now), now.minus(STEP * 288));
     for patient in 0..BUCKET_PATIENTS {
         let user = sim.add_user();
-        run(&[
-            "patient",
-            "add",
-            "--name",
-            "A",
-            "--ow-user",
-            &user,
-            "--consent",
-            HEART_RATE,
-            "--reason",
-            "paper",
-        ]);
+        run(&linked_patient("A", &user));
         let path = bucket.join(format!("raw-payloads/oura/api_response/{today}/{user}"));
         std::fs::create_dir_all(&path).unwrap();
         std::fs::write(path.join("701e19a918f0.json"), object(patient, 0, 288, day_ago)).unwrap();

@@ -14,8 +14,7 @@ fn overview_and_log(world: &World, what: &str) -> (String, String) {
         page.contains(what)
     });
     let user = world.sim.add_user();
-    let add =
-        ["patient", "add", "--name", "A", "--ow-user", &user, "--consent", HEART_RATE, "--reason", "paper"];
+    let add = linked_patient("A", &user);
     assert_eq!(world.run(&add).code, 0);
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     assert_eq!(world.created(), 1, "polling into the local file goes on");

@@ -56,18 +56,7 @@ fn settings_take_effect_without_a_restart() {
 fn the_overview_shows_each_patients_state_and_remedy() {
     let world = World::new();
     let user = world.sim.add_user();
-    world.run(&[
-        "patient",
-        "add",
-        "--name",
-        "Rosalind",
-        "--ow-user",
-        &user,
-        "--consent",
-        HEART_RATE,
-        "--reason",
-        "paper",
-    ]);
+    world.run(&linked_patient("Rosalind", &user));
     let (troubled, _) = world.patient();
     world.run(&["patient", "add", "--name", "Unlinked"]);
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);

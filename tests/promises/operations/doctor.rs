@@ -261,8 +261,7 @@ fn the_lock_is_reported_with_its_holder() {
     examine(&world).warns("data.lock", "no process holds it", "settings set ow.sync_in_progress \"\"");
     world.setting("ow.sync_in_progress", "");
     let user = world.sim.add_user();
-    let add =
-        ["patient", "add", "--name", NAME, "--ow-user", &user, "--consent", HEART_RATE, "--reason", "paper"];
+    let add = linked_patient(NAME, &user);
     assert_eq!(world.run(&add).code, 0);
     world.sim.set_fault(&user, Some(jhe_ow::simulator::fault::Fault::Hang));
     world.sim.forget_requests();

@@ -8,18 +8,7 @@ use crate::support::running_daemon::*;
 
 /// Somebody who was kept alone, with an hour of samples; answers with the OW user and the number.
 fn alone(scene: &Scene, name: &str, email: Option<&str>, user: &str) -> String {
-    let mut add = vec![
-        "patient",
-        "add",
-        "--name",
-        name,
-        "--ow-user",
-        user,
-        "--consent",
-        HEART_RATE,
-        "--reason",
-        "paper",
-    ];
+    let mut add = linked_patient(name, user).to_vec();
     if let Some(email) = email {
         add.extend(["--email", email]);
     }

@@ -195,20 +195,7 @@ fn full_world() -> (World, FakeJhe, String) {
     }
     jhe.add_patient(40001, 10001, world.now.minus(DAY));
     let (user, other) = (world.sim.add_user(), world.sim.add_user());
-    let add = [
-        "patient",
-        "add",
-        "--name",
-        NAME,
-        "--email",
-        EMAIL,
-        "--ow-user",
-        &user,
-        "--consent",
-        HEART_RATE,
-        "--reason",
-        "paper",
-    ];
+    let add = [linked_patient(NAME, &user).as_slice(), &["--email", EMAIL]].concat();
     assert_eq!(world.run(&add).code, 0);
     assert_eq!(world.run(&["patient", "add", "--jhe-patient", "40001", "--ow-user", &other]).code, 0);
     for user in [&user, &other] {

@@ -22,18 +22,7 @@ fn the_same_sample_gives_the_same_bytes_on_another_machine() {
         let world = World::new();
         let user = "009edd1e-49f6-4e35-a7b9-952f45e501e9";
         world.sim.add_user_with_id(user);
-        world.run(&[
-            "patient",
-            "add",
-            "--name",
-            "A",
-            "--ow-user",
-            user,
-            "--consent",
-            HEART_RATE,
-            "--reason",
-            "paper",
-        ]);
+        world.run(&linked_patient("A", user));
         world.sim.fill(user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
         world.created();
         ["omh", "fhir", "csv"].map(|format| world.run(&["observations", "--format", format]).stdout)

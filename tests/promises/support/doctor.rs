@@ -80,8 +80,7 @@ pub fn well() -> World {
     world.now = real_now();
     world.set("JHE_OW_SECRET_KEY", SECRET_KEY);
     let user = world.sim.add_user();
-    let add =
-        ["patient", "add", "--name", NAME, "--ow-user", &user, "--consent", HEART_RATE, "--reason", "paper"];
+    let add = linked_patient(NAME, &user);
     assert_eq!(world.run(&add).code, 0);
     world.sim.put(&user, world.now.minus(HOUR), 187.25);
     assert_eq!(world.created(), 1);

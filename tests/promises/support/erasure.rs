@@ -18,20 +18,7 @@ pub const MEASURED: [f64; 2] = [61.735_19, 62.846_27];
 /// and the number of the other.
 pub fn canaries(world: &World) -> (String, String, String) {
     let user = world.sim.add_user();
-    let add = [
-        "patient",
-        "add",
-        "--name",
-        NAME,
-        "--email",
-        EMAIL,
-        "--ow-user",
-        &user,
-        "--consent",
-        HEART_RATE,
-        "--reason",
-        "paper",
-    ];
+    let add = [linked_patient(NAME, &user).as_slice(), &["--email", EMAIL]].concat();
     let patient = world.run(&add).stdout.trim().to_owned();
     let (other, neighbour) = world.patient();
     world.sim.connect(&user, "oura");

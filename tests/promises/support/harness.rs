@@ -94,6 +94,11 @@ pub fn as_delivered(lines: &str) -> String {
     lines.lines().map(strip).collect()
 }
 
+/// The command that adds a patient who is linked and consents to heart rates.
+pub fn linked_patient<'a>(name: &'a str, user: &'a str) -> [&'a str; 10] {
+    ["patient", "add", "--name", name, "--ow-user", user, "--consent", HEART_RATE, "--reason", "paper"]
+}
+
 /// A world of its own for one test: OW, a store, and a clock that stands.
 pub struct World {
     pub sim: SimulatedOw,
@@ -210,18 +215,7 @@ impl World {
     /// A user at OW and a patient here who is linked and consents; answers with both.
     pub fn patient(&self) -> (String, String) {
         let user = self.sim.add_user();
-        let add = [
-            "patient",
-            "add",
-            "--name",
-            "A",
-            "--ow-user",
-            &user,
-            "--consent",
-            HEART_RATE,
-            "--reason",
-            "paper",
-        ];
+        let add = linked_patient("A", &user);
         let ran = self.run(&add);
         assert_eq!(ran.code, 0, "{ran:?}");
         (user, ran.stdout.trim().to_owned())

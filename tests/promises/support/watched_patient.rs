@@ -17,18 +17,7 @@ impl Watched {
     pub fn new() -> Self {
         let world = World::new();
         let user = world.sim.add_user();
-        let add = [
-            "patient",
-            "add",
-            "--name",
-            "Rosalind Marker",
-            "--ow-user",
-            &user,
-            "--consent",
-            HEART_RATE,
-            "--reason",
-            "paper",
-        ];
+        let add = linked_patient("Rosalind Marker", &user);
         let patient = world.run(&add).stdout.trim().to_owned();
         Self::over(world, user, patient)
     }
