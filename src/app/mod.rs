@@ -32,4 +32,5 @@ pub(crate) mod sign_in_link;
 pub(crate) mod state;
 pub(crate) mod store_probe;
 pub(crate) mod study_data;
+pub(crate) mod study_shares;
 pub(crate) mod webhook_warnings;

@@ -12,7 +12,9 @@ use crate::app::webhook_warnings::WebhookWarnings;
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
 use crate::app::{kept_forms::KeptForms, last_use::LastUse, sign_in_attempts::SignInAttempts};
 use crate::app::{patient_token_cache::PatientTokens, poll_jobs::PollJobs, repeated_events::RepeatedEvents};
-use crate::app::{rate_limit::RateLimits, session::Session, store_probe::StoreProbe};
+use crate::app::{
+    rate_limit::RateLimits, session::Session, store_probe::StoreProbe, study_shares::StudyShares,
+};
 use crate::common::{clock::Clock, failure::Failure};
 use crate::config::load::Config;
 use crate::jhe::client::Jhe;
@@ -47,6 +49,7 @@ pub struct App {
     pub sign_in_attempts: SignInAttempts,
     pub kept_forms: KeptForms,
     pub store_probe: StoreProbe,
+    pub study_shares: StudyShares,
     /// Ends all background work.
     pub cancel: CancellationToken,
     /// The page sizes that OW accepts, and the series types that it does not know.
@@ -87,6 +90,7 @@ impl App {
             sign_in_attempts: SignInAttempts::default(),
             kept_forms: KeptForms::default(),
             store_probe: StoreProbe::default(),
+            study_shares: StudyShares::default(),
             ow_limits: OwLimits::default(),
         })
     }

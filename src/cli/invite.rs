@@ -109,7 +109,9 @@ async fn invite_local(
     };
     let expires = store.write(write).await?;
     print_line(invitation::link(&session.config.public_base(), &token))?;
-    eprintln!("It works once, until {expires}. Whoever opens it is taken for the patient.");
+    eprintln!(
+        "It works until {expires}, or until a device is connected. Whoever opens it is taken for the patient."
+    );
     print_warning(session);
     Ok(0)
 }

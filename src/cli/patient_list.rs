@@ -63,10 +63,12 @@ fn list(
     arguments: &ListArguments,
     now: Timestamp,
 ) -> Result<Vec<ListedPatient>, StoreError> {
-    let silent = silence::list(db, VisibleTo::Everybody, setting::read_all(db)?.silence_after(), now)?;
+    let silent =
+        silence::list_needing_action(db, VisibleTo::Everybody, setting::read_all(db)?.silence_after(), now)?;
     let is_silent = |id: PatientId| silent.contains_key(&id);
     let states: BTreeMap<PatientId, ParticipantState> = if let Some(text) = &arguments.study {
-        let participants = participant::list(db, dataset::find_study(db, text)?.0, true, now)?.into_iter();
+        let participants =
+            participant::list(db, dataset::find_study(db, text)?.0, VisibleTo::Everybody, now)?.into_iter();
         participants.map(|one| (one.patient, one.state(is_silent(one.patient)))).collect()
     } else {
         let overviews = patient_status::list(db, now, &everybody(), u32::MAX)?.into_iter();

@@ -86,7 +86,7 @@ impl std::str::FromStr for Role {
 }
 
 /// The patients whose data an account may see and change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VisibleTo {
     Everybody,
     /// The patients of this account's studies, and those who share an organization of JHE with it.

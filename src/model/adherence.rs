@@ -1,6 +1,8 @@
 //! Hours of data of a participant, by local day. Pure.
 
 use std::collections::BTreeMap;
+use std::iter::Sum;
+use std::ops::Add;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -101,51 +103,75 @@ impl LastDays {
     }
 }
 
-/// The days of one participant.
+/// Hours with data among those in which a participant was expected to deliver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    pub hours: u32,
+    /// Up to now.
+    pub expected: u32,
+}
+
+impl Share {
+    /// Returns the share in per cent; none if nothing was expected.
+    pub fn per_cent(self) -> Option<u32> {
+        u32::try_from((u64::from(self.hours) * 100).checked_div(self.expected.into())?).ok()
+    }
+}
+
+impl Add for Share {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { hours: self.hours + other.hours, expected: self.expected + other.expected }
+    }
+}
+
+impl Sum for Share {
+    fn sum<I: Iterator<Item = Self>>(shares: I) -> Self {
+        shares.fold(Self::default(), Add::add)
+    }
+}
+
+/// The days of one participant, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adherence {
-    /// One per day, in order.
     pub days: Vec<DayState>,
-    /// Hours with data.
-    pub hours: u32,
-    /// Expected hours of the last day.
-    pub last_expected: u32,
-    /// Hours of the days in which the participant was expected to deliver, up to now.
-    pub expected: u32,
+    /// One per day; zero where nothing was expected.
+    pub shares: Vec<Share>,
 }
 
 impl Adherence {
     /// Returns the state of each day.
     pub fn of(data: &DayHours, part: Participation, local: &LocalDays, now: Timestamp) -> Self {
-        let (mut days, mut hours) = (Vec::with_capacity(local.0.len()), 0);
-        let (mut expected, mut last_expected) = (0, 0);
-        for day in local.0.windows(2) {
-            let (from, until) = (day[0], day[1]);
-            let ended = part.withdrawn.into_iter().chain(part.completed).min();
-            let begin = part.began.map_or(until, |began| began.max(from));
-            let end = until.min(now).min(ended.unwrap_or(until));
-            let found = data.count(from, until);
-            last_expected = 0;
-            if begin < end {
-                last_expected = u32::try_from(end.since(begin).as_secs().div_ceil(3600)).unwrap_or(0);
-                expected += last_expected;
-                hours += found;
-                days.push(DayState::Hours(found));
-            } else if part.withdrawn.is_some_and(|at| at <= from) {
-                days.push(DayState::Withdrawn);
-            } else if part.completed.is_some_and(|at| at <= from) {
-                days.push(DayState::Completed);
-            } else {
-                days.push(DayState::NotExpected);
-            }
-        }
+        let (mut days, shares): (Vec<_>, _) =
+            local.0.windows(2).map(|day| Self::of_day(data, part, day, now)).unzip();
         mark_silent(&mut days);
-        Self { days, hours, last_expected, expected }
+        Self { days, shares }
     }
 
-    /// Returns the share of the expected hours in per cent, 100 at most; none if nothing was expected.
-    pub fn per_cent(&self) -> Option<u32> {
-        (self.expected > 0).then(|| (self.hours * 100 / self.expected).min(100))
+    fn of_day(data: &DayHours, part: Participation, day: &[Timestamp], now: Timestamp) -> (DayState, Share) {
+        let (from, until) = (day[0], day[1]);
+        let ended = part.withdrawn.into_iter().chain(part.completed).min();
+        let begin = part.began.map_or(until, |began| began.max(from));
+        let end = until.min(now).min(ended.unwrap_or(until));
+        if begin < end {
+            let found = data.count(from, until);
+            let expected = u32::try_from(end.since(begin).as_secs().div_ceil(3600)).unwrap_or(0);
+            return (DayState::Hours(found), Share { hours: found.min(expected), expected });
+        }
+        let state = if part.withdrawn.is_some_and(|at| at <= from) {
+            DayState::Withdrawn
+        } else if part.completed.is_some_and(|at| at <= from) {
+            DayState::Completed
+        } else {
+            DayState::NotExpected
+        };
+        (state, Share::default())
+    }
+
+    /// Returns the share over all days.
+    pub fn share(&self) -> Share {
+        self.shares.iter().copied().sum()
     }
 }
 
@@ -208,12 +234,13 @@ mod tests {
         let open = days(None, None);
         let begin = [NotExpected, Hours(1), Hours(0), Hours(1)];
         assert_eq!(open.days, [&begin[..], &[Silent, Silent, Silent, NotExpected]].concat());
-        assert_eq!((open.hours, open.expected, open.per_cent()), (2, 18 + 4 * 24 + 6, Some(1)));
+        let share = Share { hours: 2, expected: 18 + 4 * 24 + 6 };
+        assert_eq!((open.share(), share.per_cent()), (share, Some(1)));
         let end = Some(at("2026-11-13T12:00:00Z"));
         let ended = |state| [&begin[..], &[Hours(0), state, state, state]].concat();
         assert_eq!(days(end, None).days, ended(Withdrawn));
         assert_eq!(days(None, end).days, ended(Completed));
-        assert_eq!(days(None, end).expected, 18 + 2 * 24 + 12);
+        assert_eq!(days(None, end).share().expected, 18 + 2 * 24 + 12);
         assert_eq!(
             Adherence::of(
                 &data,
@@ -221,6 +248,7 @@ mod tests {
                 &LocalDays::new(&TimeZone::UTC, Date::constant(2026, 11, 9), 2),
                 at("2026-11-15T06:00:00Z")
             )
+            .share()
             .per_cent(),
             None
         );

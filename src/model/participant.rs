@@ -69,6 +69,10 @@ impl std::str::FromStr for ParticipantState {
 }
 
 /// A participant with what a list shows.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own; the state is computed from them"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Participant {
     pub patient: PatientId,
@@ -81,6 +85,8 @@ pub struct Participant {
     pub newest: Option<Timestamp>,
     /// The names of the connected providers, in order.
     pub providers: Vec<String>,
+    /// OW has listed a device, connected or not.
+    pub has_device: bool,
     /// OW no longer knows the linked user.
     pub needs_relink: bool,
     pub is_invited: bool,
@@ -105,9 +111,10 @@ impl Participant {
             Self { agreed: None, is_invited: true, .. } => ParticipantState::Invited,
             Self { agreed: None, .. } => ParticipantState::NotInvited,
             _ if is_silent || self.needs_relink => ParticipantState::Silent,
+            Self { linked: Some(_), .. } if !self.providers.is_empty() => ParticipantState::Sending,
             // Linked on the command line: OW has not listed the devices yet.
-            _ if self.providers.is_empty() && self.newest.is_none() => ParticipantState::Agreed,
-            _ => ParticipantState::Sending,
+            Self { linked: Some(_), newest: Some(_), has_device: false, .. } => ParticipantState::Sending,
+            _ => ParticipantState::Agreed,
         }
     }
 

@@ -9,11 +9,17 @@ CREATE TABLE data_hours (
     PRIMARY KEY (patient_id, day, code_id)
 ) STRICT, WITHOUT ROWID;
 
--- Totals of days cover no hours of their own. A night that is stored already counts for the hour of its beginning.
+-- Values of days cover no hours of their own. Nights and workouts that are stored already count for the hour of their
+-- beginning only.
 INSERT INTO data_hours (patient_id, day, code_id, hours)
 SELECT patient_id, instant / 86400000000, code_id, sum(DISTINCT 1 << (instant / 3600000000 % 24))
 FROM observations JOIN streams ON streams.id = stream_id
-WHERE instant >= 0 AND daily_total = 0 GROUP BY 1, 2, 3;
+WHERE instant >= 0 AND daily_total = 0 AND entered_in_error = 0
+  AND NOT (series_type = 'oxygen_saturation' AND provider = 'oura'
+           OR series_type = 'resting_heart_rate' AND provider IN ('garmin', 'google')
+           OR series_type = 'respiratory_rate' AND provider = 'google'
+           OR series_type = 'daily_activity')
+GROUP BY 1, 2, 3;
 
 -- The data sets that were taken, so that the next one can be what arrived since.
 CREATE TABLE study_downloads (

@@ -291,14 +291,15 @@ pub fn find_freshness(db: &Connection, now: Timestamp) -> StoreResult<Freshness>
     Ok(counted?)
 }
 
-/// Lists the linked patients with a consent that a device delivers.
-pub fn list_polled(db: &Connection) -> StoreResult<Vec<PatientId>> {
+/// Lists the linked patients with a consent that a device delivers and for which data are collected.
+pub fn list_polled(db: &Connection, now: Timestamp) -> StoreResult<Vec<PatientId>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT patient_id FROM links WHERE state = 'active' AND EXISTS
-             (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL AND {})",
-        consent::IS_DELIVERABLE
+             (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL AND {} AND {})",
+        consent::IS_DELIVERABLE,
+        collection_window::collects_condition("?1", "?1")
     ))?;
-    Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    Ok(query.query_map([now], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Lists the patients whose OW user is gone.

@@ -13,6 +13,18 @@ use crate::model::silence::{DeviceStatus, LinkStatus, Silence, SilenceCause, det
 use crate::store::error::StoreResult;
 use crate::store::people::{collection_window, consent, visibility};
 
+/// Lists the visible patients of [`list`] who need somebody: whoever withdrew needs nobody.
+pub fn list_needing_action(
+    db: &Connection,
+    visible: VisibleTo,
+    after: Duration,
+    now: Timestamp,
+) -> StoreResult<BTreeMap<PatientId, Silence>> {
+    let mut silent = list(db, visible, after, now)?;
+    silent.retain(|_, silence| silence.cause != SilenceCause::ConsentWithdrawn);
+    Ok(silent)
+}
+
 /// Lists the visible patients whose newest sample is at least `after` old at `now`.
 pub fn list(
     db: &Connection,

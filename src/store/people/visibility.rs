@@ -42,10 +42,12 @@ pub(crate) fn study_condition(place: u8, at_least: Role) -> String {
 }
 
 /// Returns a condition on the ids of a patient, a code and a study: the patient gave the code to this study, to no study
-/// in particular, or to nobody (data that never needed a consent).
+/// in particular, or to nobody (data that never needed a consent). A consent that ended when it began was declined.
 pub(crate) fn given_condition(patient: &str, code: &str, study: &str) -> String {
     format!(
-        "coalesce((SELECT max(given.study_id IS NULL OR given.study_id = {study}) FROM consents AS given
+        "coalesce((SELECT max((given.study_id IS NULL OR given.study_id = {study})
+                              AND (given.withdrawn_at IS NULL OR given.withdrawn_at > given.granted_at))
+                   FROM consents AS given
                    WHERE given.patient_id = {patient} AND given.code_id = {code}), 1)"
     )
 }

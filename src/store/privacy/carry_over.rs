@@ -85,6 +85,9 @@ const OTHERS: &[&str] = &[
     "UPDATE streams SET entered_in_error = 1 FROM replaced.streams AS theirs
      WHERE theirs.id = streams.id AND theirs.patient_id = streams.patient_id AND theirs.subject = streams.subject
        AND theirs.entered_in_error = 1",
+    // The hours of such a stream are somebody else's.
+    "DELETE FROM data_hours WHERE patient_id IN (SELECT patient_id FROM streams WHERE entered_in_error = 1)
+       AND patient_id IN (SELECT theirs.patient_id FROM replaced.streams AS theirs WHERE theirs.entered_in_error = 1)",
     "UPDATE accounts SET disabled = 1 FROM replaced.accounts AS theirs
      WHERE theirs.id = accounts.id AND theirs.name = accounts.name AND theirs.disabled = 1",
 ];

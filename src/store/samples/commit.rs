@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::failpoint;
 use crate::common::time::{Timestamp, time_zone_or_utc};
-use crate::model::catalog::series_type::SeriesType;
+use crate::model::catalog::series_type::{OwEndpoint, SeriesType};
 use crate::model::catalog::{method, series};
 use crate::model::commit_counts::{CommitCounts, CommitCountsByType};
 use crate::model::sample_details::TimeFrame;
@@ -425,7 +425,8 @@ fn write_stream(
         }
     }
     let covers_day = series::find(key.series_type).is_some_and(|series| {
-        series.is_by_day() || method::find(series, &key.provider, key.daily_total).covers_day
+        matches!(series.origin, OwEndpoint::Activity)
+            || method::find(series, &key.provider, key.daily_total).covers_day
     });
     data_hours::count(db, owner.patient, changes.code, &new, covers_day, now)?;
     // A device whose clock is ahead must not hide that its patient is silent later.

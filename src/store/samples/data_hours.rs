@@ -1,6 +1,7 @@
 //! Counters of new samples: per hour for the last days, and the hours of each day with data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
@@ -40,7 +41,8 @@ pub(crate) fn count(
     }
     let mut days = BTreeMap::<i64, i64>::new();
     for sample in new {
-        let end = sample.frame().map_or(sample.instant, |frame| frame.end);
+        // The end is not part of the interval.
+        let end = sample.frame().map_or(sample.instant, |frame| frame.end.minus(Duration::from_micros(1)));
         let last = end.hour().min(sample.instant.hour() + HOURS_PER_DAY);
         for hour in sample.instant.hour()..=last.max(sample.instant.hour()) {
             *days.entry(hour.div_euclid(HOURS_PER_DAY)).or_default() |= 1 << hour.rem_euclid(HOURS_PER_DAY);

@@ -40,7 +40,8 @@ pub(crate) fn safe_next_page(next: &str) -> &str {
 }
 
 pub(crate) fn render_signed_out_page(app: &App, body: &Markup) -> Response {
-    let reader = Reader::default();
+    let mut reader = Reader::default();
+    reader.house = app.live.config().institution;
     let shell = PageFrame::plain(&reader, app.simulated);
     html_answer(layout::render_page("Sign in", &shell, body))
 }

@@ -1,16 +1,15 @@
 //! The first page of practitioners and operators: whether all is well, what needs somebody, and the studies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use maud::{Markup, html};
 use rusqlite::Connection;
 
-use crate::app::state::App;
+use crate::app::{state::App, study_shares::StudyShares};
 use crate::common::time::Timestamp;
 use crate::config::settings::Settings;
 use crate::model::account::{Role, VisibleTo};
-use crate::model::adherence::{Adherence, DayState, LastDays};
+use crate::model::adherence::Share;
 use crate::model::participant::ParticipantState;
 use crate::model::patient::PatientId;
 use crate::model::silence::{Silence, SilenceCause};
@@ -18,8 +17,9 @@ use crate::model::study::Study;
 use crate::store::operations::{patient_status, silence};
 use crate::store::people::{participant, study, visibility};
 use crate::store::privacy::restored as restored_store;
-use crate::store::{engine::setting, error::StoreError, samples::data_hours};
+use crate::store::{engine::setting, error::StoreError};
 use crate::web::access::{STAFF, Staff};
+use crate::web::admin::patient::invitations_of;
 use crate::web::admin::staff::{no_patients_text, record_view, render_staff_page};
 use crate::web::admin::study::participants::render_state;
 use crate::web::icon::{Icon, coloured, icon};
@@ -31,10 +31,8 @@ use crate::web::{request::Request, response::HandlerResult};
 const SHOWN: usize = 12;
 /// Studies with a card; a link leads to the others.
 const CARDS: u32 = 24;
-/// Bars of a card, a day each, and the days among them whose share is told.
-const BARS: u8 = 14;
+/// Days whose share a card tells.
 const SHARE_DAYS: usize = 7;
-const DAY: Duration = Duration::from_hours(24);
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/admin", STAFF, show)]
@@ -42,7 +40,8 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     let (now, visible_to) = (app.clock.now(), staff.visible_to());
-    let overview = app.store.read(move |db| Overview::load(db, visible_to, now)).await?;
+    let shares = app.study_shares.clone();
+    let overview = app.store.read(move |db| Overview::load(db, visible_to, &shares, now)).await?;
     record_view(app, staff, "home.view", None).await?;
     let parts = list_parts(app, staff, &overview);
     let done = if request.query.get("done") == "password" { "Your password is set." } else { "" };
@@ -84,6 +83,7 @@ struct SilentPatient {
     label: String,
     studies: String,
     silence: Silence,
+    may_invite: bool,
 }
 
 struct StudyCard {
@@ -96,22 +96,25 @@ struct StudyCard {
 }
 
 impl Overview {
-    fn load(db: &Connection, visible_to: VisibleTo, now: Timestamp) -> Result<Self, StoreError> {
+    fn load(
+        db: &Connection,
+        visible_to: VisibleTo,
+        shares: &StudyShares,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let settings = setting::read_all(db)?;
-        let mut silent = silence::list(db, visible_to, settings.silence_after(), now)?;
-        // Whoever withdrew needs nobody.
-        silent.retain(|_, silence| silence.cause != SilenceCause::ConsentWithdrawn);
+        let silent = silence::list_needing_action(db, visible_to, settings.silence_after(), now)?;
         let mut studies = study::list(db, visible_to, Role::Viewer, 0, CARDS + 1)?;
         let has_more_studies = studies.len() > CARDS as usize;
         studies.truncate(CARDS as usize);
         let mut senders = BTreeSet::new();
         let mut cards = Vec::with_capacity(studies.len());
         for study in studies {
-            cards.push(StudyCard::load(db, study, &silent, &mut senders, now)?);
+            cards.push(StudyCard::load(db, study, visible_to, (&silent, shares), &mut senders, now)?);
         }
         // Patients without a study are the operators' only.
         if visible_to == VisibleTo::Everybody {
-            senders.extend(patient_status::list_polled(db)?);
+            senders.extend(patient_status::list_polled(db, now)?);
         }
         let mut order: Vec<(&PatientId, &Silence)> = silent.iter().collect();
         order.sort_by_key(|(_, silence)| silence.since);
@@ -119,7 +122,9 @@ impl Overview {
             let studies = study::list_visible_of_patient(db, visible_to, id)?;
             let names: Vec<&str> = studies.iter().map(|one| one.terms.name.as_str()).collect();
             let label = visibility::find_patient_label(db, visible_to, id)?;
-            Ok(SilentPatient { id, label, studies: names.join(", "), silence })
+            let role = visibility::find_patient_role(db, visible_to, id)?;
+            let may_invite = role >= Some(Role::Coordinator);
+            Ok(SilentPatient { id, label, studies: names.join(", "), silence, may_invite })
         };
         let attention = order.into_iter().take(SHOWN).map(describe).collect::<Result<_, StoreError>>()?;
         let suspended = restored_store::count_suspended(db)?;
@@ -132,37 +137,24 @@ impl StudyCard {
     fn load(
         db: &Connection,
         study: Study,
-        silent: &BTreeMap<PatientId, Silence>,
+        visible_to: VisibleTo,
+        (silent, shares): (&BTreeMap<PatientId, Silence>, &StudyShares),
         senders: &mut BTreeSet<PatientId>,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let from = now.minus(DAY * 16);
-        let hours = data_hours::list(db, study.id, None, from, now.plus(DAY))?;
-        let (mut states, mut days) = (BTreeMap::new(), [(0, 0); BARS as usize]);
-        let mut local = LastDays::new(BARS, now);
-        for one in participant::list(db, study.id, false, now)? {
+        let participants = participant::list(db, study.id, visible_to, now)?;
+        let mut states = BTreeMap::new();
+        for one in &participants {
             let state = one.state(silent.contains_key(&one.patient));
             *states.entry(state).or_default() += 1;
             if matches!(state, ParticipantState::Sending | ParticipantState::Silent) {
                 senders.insert(one.patient);
             }
-            let Some(data) = hours.get(&one.patient).filter(|_| one.agreed.is_some()) else { continue };
-            let row = Adherence::of(data, one.participation(), local.of(&one.time_zone), now);
-            for (place, day) in row.days.iter().enumerate() {
-                let found = match day {
-                    DayState::Hours(hours) => (*hours).min(24),
-                    DayState::Silent => 0,
-                    _ => continue,
-                };
-                let expected = if place + 1 == usize::from(BARS) { row.last_expected } else { 24 };
-                days[place] = (days[place].0 + found, days[place].1 + expected);
-            }
         }
-        let share = |(hours, expected): (u32, u32)| (expected > 0).then(|| (hours * 100 / expected).min(100));
-        let last = days[usize::from(BARS) - SHARE_DAYS..]
-            .iter()
-            .fold((0, 0), |sum, day| (sum.0 + day.0, sum.1 + day.1));
-        Ok(Self { study, states, days: days.into_iter().map(share).collect(), share: share(last) })
+        let days = shares.find(db, study.id, visible_to, &participants, now)?;
+        let week: Share = days.iter().rev().take(SHARE_DAYS).copied().sum();
+        let days = days.into_iter().map(Share::per_cent).collect();
+        Ok(Self { study, states, days, share: week.per_cent() })
     }
 
     fn render(&self) -> Markup {
@@ -241,9 +233,11 @@ impl Part {
 
 impl SilentPatient {
     fn render(&self, now: Timestamp) -> Markup {
-        let words = match self.silence.cause {
-            SilenceCause::UserGone | SilenceCause::LinkRevoked => "Send a new link",
-            _ => "See the patient",
+        let (href, words) = match self.silence.cause {
+            SilenceCause::UserGone | SilenceCause::LinkRevoked if self.may_invite => {
+                (invitations_of(self.id), "Send a new link")
+            }
+            _ => (format!("/admin/patients/{}", self.id), "See the patient"),
         };
         html! {
             li {
@@ -253,46 +247,49 @@ impl SilentPatient {
                     " " span.fine { "silent, last data " (ago(now, Some(self.silence.since))) @if !self.studies.is_empty() { " · " (self.studies) } }
                     p { (self.silence.cause.remedy()) }
                 }
-                a.button.quiet href={ "/admin/patients/" (self.id) "#invite" } { (words) span.hidden { ", " (self.label) } }
+                a.button.quiet href=(href) { (words) span.hidden { ", " (self.label) } }
             }
         }
     }
 }
 
-/// Lists the parts that need somebody. Those that stop the data come first. Causes that only operators can mend are told
-/// to the others in one sentence.
+/// Lists the parts that need somebody. Those that stop the data come first. An account that is no operator's learns only
+/// that an operator is needed.
 fn list_parts(app: &App, staff: &Staff, overview: &Overview) -> Vec<Part> {
-    let (config, is_operator) = (app.live.config(), staff.may(Role::Operator));
+    let config = app.live.config();
     let mut parts = Vec::new();
     let mut add = |stops_data, what: &str, cause: String, action| {
         parts.push(Part { stops_data, what: what.to_owned(), cause, action });
     };
-    let settings_page = is_operator.then_some(("/admin/settings#module.ow", "Switch it on"));
-    if !overview.settings.is_on() {
-        add(true, "The sync is switched off", "Nothing arrives while it is off.".to_owned(), settings_page);
-    }
-    if config.ow_api_url.is_none() || config.ow_api_key.is_none() {
-        let cause = "OW_API_URL / OW_API_KEY not configured: set both and restart, or reload with SIGHUP.";
-        add(true, "Open Wearables is not configured", cause.to_owned(), None);
-    }
-    if let Some(refusal) = app.ow_status.refusal() {
-        let cause = format!(
-            "OW refuses the key: {refusal}. Nothing is lost: with a valid key, the next sync reads everything. Make a new \
-             key in OW’s admin pages, set OW_API_KEY, and restart the daemon, or reload it with SIGHUP."
-        );
-        add(true, "Open Wearables refuses the key", cause, None);
-    }
-    if !is_operator {
-        return parts;
-    }
     let system = Some(("/admin/system", "See System"));
     let ticks = app.ticker.state();
-    if ticks.failed && parts_are_quiet(app, overview) {
-        let outcome = ticks.outcome.unwrap_or_default();
+    if !overview.settings.is_on() {
+        let action = Some(("/admin/settings#module.ow", "Switch it on"));
+        add(true, "The sync is switched off", "Nothing arrives while it is off.".to_owned(), action);
+    } else if config.ow_api_url.is_none() || config.ow_api_key.is_none() {
+        let cause = "OW_API_URL / OW_API_KEY not configured: set both and restart, or reload with SIGHUP.";
+        add(true, "Open Wearables is not configured", cause.to_owned(), None);
+    } else if let Some(refusal) = app.ow_status.refusal() {
+        let cause = format!(
+            "OW refuses the key: {}. Nothing is lost: with a valid key, the next sync reads everything. Make a new key in \
+             OW’s admin pages, set OW_API_KEY, and restart the daemon, or reload it with SIGHUP.",
+            foreign(refusal)
+        );
+        add(true, "Open Wearables refuses the key", cause, None);
+    } else if ticks.failed {
+        let outcome = foreign(ticks.outcome.unwrap_or_default());
         add(true, "The last sync could not run", format!("{outcome}."), system);
     }
+    if !staff.may(Role::Operator) {
+        let ask =
+            |part: Part| Part { cause: "An operator has to mend this.".to_owned(), action: None, ..part };
+        return parts.into_iter().map(ask).collect();
+    }
+    let mut add = |what: &str, cause: String, action| {
+        parts.push(Part { stops_data: false, what: what.to_owned(), cause, action });
+    };
     if let Some(error) = app.backup_status.state().error {
-        add(false, "The last backup failed", error, system);
+        add("The last backup failed", foreign(error).clone(), system);
     }
     if overview.suspended > 0 {
         let cause = format!(
@@ -300,26 +297,13 @@ fn list_parts(app: &App, staff: &Staff, overview: &Overview) -> Vec<Part> {
              lost: nothing of theirs is read.",
             overview.suspended
         );
-        add(false, "Consents are suspended", cause, Some(("/admin/restored", "Confirm the consents")));
+        add("Consents are suspended", cause, Some(("/admin/restored", "Confirm the consents")));
     }
     if let Some(error) = app.export_status.last().and_then(|last| last.error) {
-        add(
-            false,
-            "JHE does not take the data",
-            format!("{}. Nothing is lost: it is sent again.", foreign(error)),
-            system,
-        );
+        let cause = format!("{}. Nothing is lost: it is sent again.", foreign(error));
+        add("JHE does not take the data", cause, system);
     }
     parts
-}
-
-/// Returns true if nothing else explains that no sync runs.
-fn parts_are_quiet(app: &App, overview: &Overview) -> bool {
-    let config = app.live.config();
-    overview.settings.is_on()
-        && config.ow_api_url.is_some()
-        && config.ow_api_key.is_some()
-        && app.ow_status.refusal().is_none()
 }
 
 /// Renders the state of everything in one sentence.

@@ -39,7 +39,8 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     };
     let filter = shown.clone();
     let read = move |db: &_| {
-        let silent = silence::list(db, visible_to, setting::read_all(db)?.silence_after(), now)?;
+        let silent =
+            silence::list_needing_action(db, visible_to, setting::read_all(db)?.silence_after(), now)?;
         let among = only_silent.then(|| silent.keys().copied().collect());
         let lines = patient_status::list(db, now, &PatientFilter { among, ..filter }, PAGE + 1)?.into_iter();
         let with_studies =

@@ -68,9 +68,12 @@ impl PatientForm {
     }
 }
 
-async fn show_new(app: &App, _: &Request, staff: &Staff) -> HandlerResult {
+async fn show_new(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     staff.require_local(PATIENTS_ARE_JHES)?;
-    render_form(app, staff, None, &PatientForm::default(), &FormErrors::default()).await
+    // A study's page adds to that study.
+    let studies = request.query.all("study").map(str::to_owned).collect();
+    let form = PatientForm { studies, ..PatientForm::default() };
+    render_form(app, staff, None, &form, &FormErrors::default()).await
 }
 
 async fn show_edit(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {

@@ -9,7 +9,7 @@ use crate::app::{repeated_events::AuditEvent, state::App};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::patient::PatientId;
 use crate::secrets::token::Token;
-use crate::web::access::{STAFF_COOKIE, Staff};
+use crate::web::access::{STAFF_COOKIE, Staff, VisibleStudy};
 use crate::web::layout::{self, PRODUCT, PageFrame};
 use crate::web::response::{Refusal, TokenCookie, html, with_cookie};
 
@@ -31,6 +31,17 @@ pub(crate) async fn record_view(
     patient: Option<PatientId>,
 ) -> Result<(), Refusal> {
     let event = view_event(staff, action, patient);
+    Ok(app.repeated_events.record(&app.store, event, app.clock.now()).await?)
+}
+
+/// Records in the audit that an account viewed a page of a study.
+pub(crate) async fn record_study_view(
+    app: &App,
+    visible: &VisibleStudy,
+    action: &'static str,
+) -> Result<(), Refusal> {
+    let detail = AuditDetail::from("study").with(visible.study().id);
+    let event = AuditEvent { detail, ..view_event(visible.staff(), action, None) };
     Ok(app.repeated_events.record(&app.store, event, app.clock.now()).await?)
 }
 

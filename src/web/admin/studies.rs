@@ -141,18 +141,9 @@ fn parse_terms(fields: &FormFields, options: &StudyOptions, present: &Terms) -> 
     if let Some(time_zone) = errors.take("tz", normalize_time_zone(&terms.time_zone)) {
         terms.time_zone = time_zone;
     }
-    let mut check = |name, label, text: &mut String, parsed: Result<String, String>| {
-        if let Some(parsed) = errors.take(name, parsed.map_err(|why| format!("{label}: {why}"))) {
-            *text = parsed;
-        }
-    };
-    let [name, organization, contact] =
-        [&terms.name, &terms.organization, &terms.contact].map(|one| parse_name(one));
-    check("name", "Name", &mut terms.name, name);
-    check("organization", "Institution", &mut terms.organization, organization);
-    let purpose = parse_purpose(&terms.purpose);
-    check("purpose", "Why", &mut terms.purpose, purpose);
-    check("contact", "Contact", &mut terms.contact, contact);
+    let words = StudyWords::parse(fields, "name", &mut errors);
+    (terms.name, terms.organization) = (words.name, words.organization);
+    (terms.purpose, terms.contact) = (words.purpose, words.contact);
     if terms.scopes.is_empty() {
         errors.add("scope", "Data types: tick what patients are asked for");
     }
@@ -230,7 +221,7 @@ fn render_form(
             p.fine { "Existing consents keep the text that was agreed to; patients who agree from now on see this one." }
         }
         (form(&action, staff.token(), &html! {
-            (render_text_fields(terms, errors))
+            (render_words("name", [&terms.name, &terms.organization, &terms.purpose, &terms.contact], errors))
             (errors.select("tz", "Time zone", TIME_ZONE_HELP, &render_options(Texts::ENGLISH, &terms.time_zone, [], app.clock.now())))
             (render_checkboxes(terms, options, errors))
             (study_window::render(terms.collection, errors))
@@ -242,14 +233,40 @@ fn render_form(
     }
 }
 
-fn render_text_fields(terms: &Terms, errors: &FormErrors) -> Markup {
+/// The words of a study that patients read.
+pub(crate) struct StudyWords {
+    pub(crate) name: String,
+    pub(crate) organization: String,
+    pub(crate) purpose: String,
+    pub(crate) contact: String,
+}
+
+impl StudyWords {
+    /// Reads the fields; `name_field` is that of the name. What is wrong stays as it was typed, with its error.
+    pub(crate) fn parse(fields: &FormFields, name_field: &'static str, errors: &mut FormErrors) -> Self {
+        let mut take = |field: &'static str, label, parse: fn(&str) -> Result<String, String>| {
+            let parsed = parse(fields.get(field)).map_err(|why| format!("{label}: {why}"));
+            errors.take(field, parsed).unwrap_or_else(|| fields.get(field).to_owned())
+        };
+        Self {
+            name: take(name_field, "Name", parse_name),
+            organization: take("organization", "Institution", parse_name),
+            purpose: take("purpose", "Why", parse_purpose),
+            contact: take("contact", "Contact", parse_name),
+        }
+    }
+}
+
+/// Renders the fields of [`StudyWords`] with the name, institution, purpose and contact.
+pub(crate) fn render_words(name_field: &'static str, words: [&str; 4], errors: &FormErrors) -> Markup {
+    let [name, organization, purpose, contact] = words;
     let why = "In words that patients read before they agree: what for, and what happens with the data.";
     let whom = "A person with an address or a number; patients write there with questions.";
     html! {
-        (errors.field("name", "Name", "As patients know the study.", &terms.name, "text"))
-        (errors.field("organization", "Institution", "Your institution.", &terms.organization, "text"))
-        (errors.field("purpose", "Why", why, &terms.purpose, "textarea"))
-        (errors.field("contact", "Contact", whom, &terms.contact, "text"))
+        (errors.field(name_field, "Name", "As patients know the study.", name, "text"))
+        (errors.field("organization", "Institution", "Your institution.", organization, "text"))
+        (errors.field("purpose", "Why", why, purpose, "textarea"))
+        (errors.field("contact", "Contact", whom, contact, "text"))
     }
 }
 

@@ -244,8 +244,8 @@ async fn invite(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
             label: "The link to send to the patient",
             secret: &link,
             about: &format!(
-                "It works once, until {until}. Whoever opens it acts as this patient: send it to nobody \
-                         else. It is shown only now; if it is lost, make another."
+                "It works until {until}, or until a device is connected. Whoever opens it acts as this patient: send it to \
+                 nobody else. It is shown only now; if it is lost, make another."
             ),
             warning: config.public_url_warning(),
             mail_to: Some(load_mail_to(app, &patient, study, &link, expires).await?),

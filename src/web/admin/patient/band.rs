@@ -8,6 +8,7 @@ use crate::model::account::Role;
 use crate::model::silence::{Silence, SilenceCause};
 use crate::store::operations::patient_status::PatientOverview;
 use crate::web::access::VisiblePatient;
+use crate::web::admin::patient::invitations_of;
 use crate::web::layout::{ago, foreign, form, length};
 
 /// The state of a patient, for people who wonder what to do.
@@ -58,7 +59,7 @@ pub(crate) fn render_band(
             }
             @if may_act {
                 @match state.action {
-                    NextAction::Invite => a.button href={ "?open=invitations#invitations" } { "Invite again" },
+                    NextAction::Invite => a.button href=(invitations_of(patient.id())) { "Invite again" },
                     NextAction::Sync => (form(&format!("/admin/patients/{}/poll", patient.id()), patient.staff().token(), &html! {
                         button type="submit" { "Sync now" }
                     })),

@@ -10,14 +10,14 @@ use maud::{Markup, html};
 use crate::app::state::App;
 use crate::common::csv_line::csv_line;
 use crate::common::time::{Timestamp, midnight_in, time_zone_or_utc};
-use crate::model::account::Role;
-use crate::model::adherence::{Adherence, DayState, LocalDays};
+use crate::model::adherence::{Adherence, DayState, LocalDays, Share};
+use crate::model::audit_detail::AuditDetail;
 use crate::model::participant::Participant;
 use crate::model::patient::PatientId;
 use crate::store::people::participant;
-use crate::store::{error::StoreError, samples::data_hours};
+use crate::store::{error::StoreError, privacy::audit, samples::data_hours};
 use crate::web::access::{VISIBLE_STUDY, VisibleStudy};
-use crate::web::admin::staff::record_view;
+use crate::web::admin::staff::record_study_view;
 use crate::web::admin::study::frame::render_study_page;
 use crate::web::layout::count;
 use crate::web::request::Request;
@@ -60,12 +60,12 @@ impl Grid {
         let last = request.query.get("until").parse::<Date>().unwrap_or(today).min(today);
         let first = last.saturating_sub(27.days());
         let page = request.query.number("page").and_then(|page| page.try_into().ok()).unwrap_or(1).max(1);
-        let (id, with_names) = (study.id, visible.may(Role::Coordinator));
+        let (id, viewer) = (study.id, visible.staff().visible_to());
         // A day more at both ends: participants live in other zones.
         let begin = midnight_in(&zone, first.saturating_sub(1.day())).unwrap_or(Timestamp::MIN);
         let end = midnight_in(&zone, last.saturating_add(2.days())).unwrap_or(now);
         let read = move |db: &_| {
-            let all = participant::list(db, id, with_names, now)?;
+            let all = participant::list(db, id, viewer, now)?;
             let (participants, pages) = (all.len(), all.len().div_ceil(rows).max(1));
             let page = page.min(pages);
             let shown: Vec<Participant> = all.into_iter().skip((page - 1) * rows).take(rows).collect();
@@ -103,7 +103,7 @@ impl Grid {
 
 async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
     let grid = Grid::load(app, request, visible, ROWS).await?;
-    record_view(app, visible.staff(), "adherence.view", None).await?;
+    record_study_view(app, visible, "adherence.view").await?;
     let last = grid.first.saturating_add(27.days());
     let action = html! { a.button.quiet href={ "/admin/studies/" (visible.study().id) "/adherence.csv?until=" (last) } { "Download as CSV" } };
     let body = html! {
@@ -138,7 +138,7 @@ fn render_key() -> Markup {
 
 /// Renders the grid. The roles stay where a phone shows it in two rows of 14 days.
 fn render_grid(grid: &Grid) -> Markup {
-    let (hours, expected) = totals(grid);
+    let share: Share = grid.rows.iter().map(|(_, row)| row.share()).sum();
     html! {
         table.days role="table" {
             thead { tr role="row" {
@@ -156,14 +156,14 @@ fn render_grid(grid: &Grid) -> Markup {
                     }
                     @for day in &row.days { (render_day(*day)) }
                     td.sum role="cell" {
-                        @if let Some(share) = row.per_cent() { b { (row.hours) "\u{a0}h" } " " span.fine { (share) "\u{a0}%" } } @else { "–" }
+                        @if let Some(per_cent) = row.share().per_cent() { b { (row.share().hours) "\u{a0}h" } " " span.fine { (per_cent) "\u{a0}%" } } @else { "–" }
                     }
                 }
             } }
             tfoot { tr role="row" {
                 th.who scope="row" role="rowheader" { "Mean hours" }
                 @for place in 0..DAYS { td role="cell" { @if let Some(mean) = grid.mean(place) { (mean) } } }
-                td.sum role="cell" { @if expected > 0 { (count(hours)) "\u{a0}h" } }
+                td.sum role="cell" { @if share.expected > 0 { (count(share.hours.into())) "\u{a0}h" } }
             } }
         }
     }
@@ -185,20 +185,14 @@ fn render_day(day: DayState) -> Markup {
     html! { td class=(class) role="cell" { (sign) } }
 }
 
-fn totals(grid: &Grid) -> (i64, i64) {
-    grid.rows.iter().fold((0, 0), |(hours, expected), (_, row)| {
-        (hours + i64::from(row.hours), expected + i64::from(row.expected))
-    })
-}
-
 fn render_pages(grid: &Grid, last: Date) -> Markup {
-    let (hours, expected) = totals(grid);
+    let share: Share = grid.rows.iter().map(|(_, row)| row.share()).sum();
     let pages = grid.participants.div_ceil(ROWS).max(1);
     html! {
         div.heading {
             p.fine {
                 (grid.rows.len()) " of " (grid.participants) " participants"
-                @if expected > 0 { " · " (count(hours)) " of " (count(expected)) " expected hours (" ((hours * 100 / expected).min(100)) "\u{a0}%)" }
+                @if let Some(per_cent) = share.per_cent() { " · " (count(share.hours.into())) " of " (count(share.expected.into())) " expected hours (" (per_cent) "\u{a0}%)" }
                 " · a day runs from midnight to midnight in the participant’s time zone · today is not over"
             }
             @if pages > 1 {
@@ -215,7 +209,9 @@ fn render_pages(grid: &Grid, last: Date) -> Markup {
 /// Answers with the whole grid: a line per participant, a column per day.
 async fn download(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
     let grid = Grid::load(app, request, visible, usize::MAX).await?;
-    record_view(app, visible.staff(), "adherence.download", None).await?;
+    let (study, who, now) = (visible.study().id, visible.staff().actor(), app.clock.now());
+    let detail = AuditDetail::from("study").with(study);
+    app.store.write(move |db| audit::record(db, now, who, "adherence.download", None, detail)).await?;
     let dates: Vec<String> = grid.dates().map(|date| date.to_string()).collect();
     let header =
         iter::once("participant").chain(dates.iter().map(String::as_str)).chain(["hours", "expected_hours"]);
@@ -228,7 +224,8 @@ async fn download(app: &App, request: &Request, visible: &VisibleStudy) -> Handl
             DayState::Withdrawn => "withdrawn".to_owned(),
             DayState::Completed => "completed".to_owned(),
         });
-        let sums = [row.hours.to_string(), row.expected.to_string()];
+        let Share { hours, expected } = row.share();
+        let sums = [hours.to_string(), expected.to_string()];
         lines.extend(csv_line(iter::once(one.number.clone()).chain(days).chain(sums)));
     }
     let mut answer = with_type("text/csv; charset=utf-8", String::from_utf8_lossy(&lines));

@@ -9,21 +9,18 @@ use maud::{Markup, html};
 use crate::app::state::App;
 use crate::i18n::{language::Language, texts::Texts};
 use crate::model::audit_detail::AuditDetail;
-use crate::model::patient::parse_name;
 use crate::model::study::{Study, StudyId};
 use crate::store::people::study;
 use crate::store::people::study_text::{self, StudyText};
 use crate::store::{error::StoreError, privacy::audit};
 use crate::web::access::{COORDINATED_STUDY, VISIBLE_STUDY, VisibleStudy};
+use crate::web::admin::studies::{StudyWords, render_words};
 use crate::web::admin::study::frame::render_study_page;
 use crate::web::layout::{FormErrors, form, notice};
 use crate::web::patient::wording::Wording;
 use crate::web::request::{FormFields, Request};
 use crate::web::response::{HandlerResult, see_other, with_status};
 use crate::web::route::{Route, get, post};
-
-/// Maximum characters of a purpose; patients do not read longer texts to the end.
-const MAX_PURPOSE_LENGTH: usize = 4000;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -164,15 +161,10 @@ fn render_versions(texts: &TextsOfStudy, language: Language, page: &str) -> Mark
 }
 
 fn render_fields(draft: &StudyText, errors: &FormErrors) -> Markup {
-    let why = "In words that patients read before they agree: what for, and what happens with the data.";
-    let whom = "A person with an address or a number; patients write there with questions.";
     html! {
         input type="hidden" name="language" value=(draft.language);
         div lang=(draft.language) {
-            (errors.field("title", "Name of the study", "As patients know it.", &draft.title, "text"))
-            (errors.field("organization", "Institution", "Your institution.", &draft.organization, "text"))
-            (errors.field("purpose", "Why", why, &draft.purpose, "textarea"))
-            (errors.field("contact", "Contact", whom, &draft.contact, "text"))
+            (render_words("title", [&draft.title, &draft.organization, &draft.purpose, &draft.contact], errors))
         }
         button type="submit" { "Save in " (name_of(draft.language)) }
     }
@@ -197,21 +189,9 @@ fn render_own_language(texts: &TextsOfStudy, visible: &VisibleStudy, page: &str)
 
 fn parse_text(fields: &FormFields, draft: &StudyText) -> (StudyText, FormErrors) {
     let mut errors = FormErrors::default();
-    let given = |name: &str| fields.get(name).to_owned();
-    let text = StudyText {
-        title: given("title"),
-        organization: given("organization"),
-        purpose: given("purpose"),
-        contact: given("contact"),
-        ..draft.clone()
-    };
-    errors.take("title", parse_name(&text.title).map_err(|why| format!("Name of the study: {why}")));
-    errors.take("organization", parse_name(&text.organization).map_err(|why| format!("Institution: {why}")));
-    if text.purpose.is_empty() || text.purpose.chars().count() > MAX_PURPOSE_LENGTH {
-        errors.add("purpose", format!("Why: enter the purpose, in at most {MAX_PURPOSE_LENGTH} characters"));
-    }
-    errors.take("contact", parse_name(&text.contact).map_err(|why| format!("Contact: {why}")));
-    (text, errors)
+    let words = StudyWords::parse(fields, "title", &mut errors);
+    let StudyWords { name: title, organization, purpose, contact } = words;
+    (StudyText { title, organization, purpose, contact, ..draft.clone() }, errors)
 }
 
 async fn save(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {

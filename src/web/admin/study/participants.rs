@@ -8,8 +8,8 @@ use rusqlite::Connection;
 
 use crate::app::state::App;
 use crate::common::time::Timestamp;
-use crate::model::account::{Role, VisibleTo};
-use crate::model::adherence::{Adherence, DayHours, DayState, LastDays};
+use crate::model::account::VisibleTo;
+use crate::model::adherence::{Adherence, DayHours, DayState, LastDays, Share};
 use crate::model::catalog::source::data_source_name;
 use crate::model::participant::{Participant, ParticipantState};
 use crate::model::patient::PatientId;
@@ -19,7 +19,8 @@ use crate::store::operations::silence;
 use crate::store::people::participant;
 use crate::store::{engine::setting, error::StoreError, samples::data_hours};
 use crate::web::access::{VISIBLE_STUDY, VisibleStudy};
-use crate::web::admin::staff::record_view;
+use crate::web::admin::patient::invitations_of;
+use crate::web::admin::staff::record_study_view;
 use crate::web::admin::study::frame::render_study_page;
 use crate::web::icon::{Icon, state};
 use crate::web::layout::{ago, count};
@@ -137,15 +138,16 @@ struct ParticipantList {
 impl ParticipantList {
     fn load(
         db: &Connection,
-        (study, with_names): (StudyId, bool),
+        study: StudyId,
         visible_to: VisibleTo,
         wanted: &Wanted,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let silent = silence::list(db, visible_to, setting::read_all(db)?.silence_after(), now)?;
+        let silent =
+            silence::list_needing_action(db, visible_to, setting::read_all(db)?.silence_after(), now)?;
         let mut states = BTreeMap::new();
         let mut rows = Vec::new();
-        let participants = participant::list(db, study, with_names, now)?;
+        let participants = participant::list(db, study, visible_to, now)?;
         let all = participants.len();
         for participant in participants {
             let silence = silent.get(&participant.patient).copied();
@@ -164,7 +166,8 @@ impl ParticipantList {
         // Only this order needs the hours of everybody.
         if wanted.sort == Sort::Hours {
             add_weeks(db, study, &mut rows, now)?;
-            rows.sort_by_key(|row| if row.week.expected > 0 { row.week.hours } else { u32::MAX });
+            let hours = |share: Share| share.per_cent().map_or(u32::MAX, |_| share.hours);
+            rows.sort_by_cached_key(|row| hours(row.week.share()));
         }
         let mut rows: Vec<Row> = rows.into_iter().skip((page - 1) * ROWS).take(ROWS).collect();
         if wanted.sort != Sort::Hours {
@@ -188,14 +191,13 @@ fn add_weeks(db: &Connection, study: StudyId, rows: &mut [Row], now: Timestamp) 
 }
 
 async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
-    let (staff, study, now) = (visible.staff(), visible.study().id, app.clock.now());
-    let (with_names, visible_to) = (visible.may(Role::Coordinator), staff.visible_to());
+    let (study, now) = (visible.study().id, app.clock.now());
+    let visible_to = visible.staff().visible_to();
     let wanted = Wanted::parse(request);
-    let load = move |db: &_| {
-        ParticipantList::load(db, (study, with_names), visible_to, &wanted, now).map(|found| (found, wanted))
-    };
+    let load =
+        move |db: &_| ParticipantList::load(db, study, visible_to, &wanted, now).map(|found| (found, wanted));
     let (found, wanted) = app.store.read(load).await?;
-    record_view(app, staff, "participants.view", None).await?;
+    record_study_view(app, visible, "participants.view").await?;
     let body = render(visible, &found, &wanted, now);
     let action = (visible.may_change()).then(|| {
         html! { a.button href={ "/admin/patients/new?study=" (study) } { "Add a participant" } }
@@ -211,6 +213,7 @@ fn render(visible: &VisibleStudy, found: &ParticipantList, wanted: &Wanted, now:
                 label.hidden for="search" { "Number, name or device" }
                 input id="search" name="search" type="search" placeholder="Number, name or device" value=(wanted.search);
                 @if let Some(state) = wanted.state { input type="hidden" name="state" value=(state.as_str()); }
+                @if wanted.sort != Sort::Number { input type="hidden" name="sort" value=(wanted.sort.as_str()); }
                 button.quiet type="submit" { "Search" }
             }
         }
@@ -265,7 +268,7 @@ fn render_row(row: &Row, visible: &VisibleStudy, now: Timestamp) -> Markup {
             }
             td.right { (render_state(row.state)) }
             td.second { (ago(now, one.newest)) }
-            td.right { @if row.week.expected > 0 { (render_week(&row.week)) } @else { span.fine { "–" } } }
+            td.right { @if row.week.share().expected > 0 { (render_week(&row.week)) } @else { span.fine { "–" } } }
             td.third { @if one.providers.is_empty() { span.fine { "none yet" } } @else { (one.providers.iter().map(|name| data_source_name(name)).collect::<Vec<_>>().join(", ")) } }
             td.wide { (one.time_zone) }
             td.third { (render_action(row, visible)) }
@@ -296,17 +299,17 @@ fn render_week(week: &Adherence) -> Markup {
                 rect .none[hours == 0] x=(place * 12) y=(20 - height) width="9" height=(height) {}
             }
         }
-        " " span.nowrap { (week.hours) "\u{a0}h" }
+        " " span.nowrap { (week.share().hours) "\u{a0}h" }
     }
 }
 
 fn render_action(row: &Row, visible: &VisibleStudy) -> Markup {
-    let href = |part: &str| format!("/admin/patients/{}{part}", row.participant.patient);
+    let href = invitations_of(row.participant.patient);
     html! {
         @if visible.may_change() {
             @match row.state {
-                ParticipantState::NotInvited => a.button.quiet href=(href("#invite")) { "Invite" },
-                ParticipantState::Agreed => a.button.quiet href=(href("#invite")) { "Send a new link" },
+                ParticipantState::NotInvited => a.button.quiet href=(href) { "Invite" },
+                ParticipantState::Agreed => a.button.quiet href=(href) { "Send a new link" },
                 _ => {}
             }
         }
@@ -317,14 +320,13 @@ fn render_action(row: &Row, visible: &VisibleStudy) -> Markup {
 fn render_pages(found: &ParticipantList, wanted: &Wanted) -> Markup {
     let (page, pages) = (found.page, found.fitting.div_ceil(ROWS).max(1));
     let first = (page - 1) * ROWS + 1;
-    let sum = |of: fn(&Adherence) -> u32| found.rows.iter().map(|row| i64::from(of(&row.week))).sum::<i64>();
-    let (hours, expected) = (sum(|week| week.hours), sum(|week| week.expected));
+    let share: Share = found.rows.iter().map(|row| row.week.share()).sum();
     html! {
         div.heading {
             p.fine {
                 (first) " to " (first + found.rows.len() - 1) " of " (found.fitting)
-                @if expected > 0 {
-                    " · " (count(hours)) " hours of data in 7 days, " ((hours * 100 / expected).min(100)) "\u{a0}% of what is expected of these"
+                @if let Some(per_cent) = share.per_cent() {
+                    " · " (count(share.hours.into())) " hours of data in 7 days, " (per_cent) "\u{a0}% of what is expected of these"
                 }
             }
             @if pages > 1 {

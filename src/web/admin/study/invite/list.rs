@@ -15,6 +15,7 @@ use crate::model::mail::{MailKind, MailState};
 use crate::secrets::token::Token;
 use crate::store::people::mail::{self, InvitedParticipant};
 use crate::web::access::{COORDINATED_STUDY, VisibleStudy};
+use crate::web::admin::patient::invitations_of;
 use crate::web::admin::staff::{PAGE, record_view, split_page};
 use crate::web::admin::study::frame::render_study_page;
 use crate::web::admin::study::invite::frame::{render_steps, require_local};
@@ -162,7 +163,7 @@ fn render_action(app: &App, visible: &VisibleStudy, one: &InvitedParticipant) ->
                 button.quiet type="submit" { @if one.mail.is_some() { "Send again" } @else { "Send by mail" } (number) }
             }))
         } @else {
-            a.button.quiet href={ (page) "#invitations" } { "Make a new link" (number) }
+            a.button.quiet href=(invitations_of(one.patient)) { "Make a new link" (number) }
         }
     }
 }
