@@ -1,4 +1,4 @@
-//! Caches the share of the expected data of each study and day: computing it reads the hours of every participant.
+//! Caches the shares of the expected data of each study: computing them reads the hours of every participant.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,23 +10,42 @@ use crate::common::time::Timestamp;
 use crate::model::account::VisibleTo;
 use crate::model::adherence::{Adherence, DayHours, LastDays, Participation, Share};
 use crate::model::participant::Participant;
+use crate::model::patient::PatientId;
 use crate::model::study::StudyId;
 use crate::store::{error::StoreError, samples::data_hours, samples::dataset};
 
 /// Days of the bars on a study's card, the present one included.
 const DAYS: u8 = 14;
+/// Days that a share in a sentence or in a list of participants covers.
+const WEEK: usize = 7;
 
 #[derive(Debug, Clone, Default)]
 pub struct StudyShares(Arc<Mutex<HashMap<(StudyId, VisibleTo), Cached>>>);
 
+/// The shares of the last days in a study.
+#[derive(Debug)]
+pub struct RecentShares {
+    /// Of each day, today's last.
+    pub days: Vec<Share>,
+    /// Of each participant in the last seven days.
+    pub weeks: HashMap<PatientId, Share>,
+}
+
+impl RecentShares {
+    /// Returns the share of the last seven days.
+    pub fn week(&self) -> Share {
+        self.days.iter().rev().take(WEEK).copied().sum()
+    }
+}
+
 #[derive(Debug)]
 struct Cached {
     basis: Basis,
-    shares: Vec<Share>,
+    shares: Arc<RecentShares>,
 }
 
-/// What the shares were computed from. An equal one gives equal shares, save where a participant has withdrawn from
-/// some series types: that shows with the next hour or the next samples.
+/// The state that shares belong to. An equal one has equal shares, unless a participant has withdrawn from some of the
+/// data types: that shows with the next hour or the next samples.
 #[derive(Debug, PartialEq, Eq)]
 struct Basis {
     commit: i64,
@@ -35,7 +54,7 @@ struct Basis {
 }
 
 impl StudyShares {
-    /// Returns the shares of the last days, today's last, summed over the participants that an account may see.
+    /// Returns the shares of the participants that an account may see.
     pub(crate) fn find(
         &self,
         db: &Connection,
@@ -43,7 +62,7 @@ impl StudyShares {
         visible_to: VisibleTo,
         participants: &[Participant],
         now: Timestamp,
-    ) -> Result<Vec<Share>, StoreError> {
+    ) -> Result<Arc<RecentShares>, StoreError> {
         let commit = dataset::find_last_commit(db)?.number;
         let basis = Basis {
             commit,
@@ -52,21 +71,24 @@ impl StudyShares {
         };
         let key = (study, visible_to);
         if let Some(cached) = self.0.lock().get(&key).filter(|cached| cached.basis == basis) {
-            return Ok(cached.shares.clone());
+            return Ok(Arc::clone(&cached.shares));
         }
         let (mut local, no_hours) = (LastDays::new(DAYS, now), DayHours::default());
         // Each zone's first day begins within a day of midnight UTC.
         let first = now.minus(std::time::Duration::from_hours(24 * (u64::from(DAYS) + 1)));
         let hours = data_hours::list(db, study, None, first, now)?;
-        let mut shares = vec![Share::default(); usize::from(DAYS)];
+        let mut days = vec![Share::default(); usize::from(DAYS)];
+        let mut weeks = HashMap::new();
         for one in participants {
             let data = hours.get(&one.patient).unwrap_or(&no_hours);
             let found = Adherence::of(data, one.participation(), local.of(&one.time_zone), now).shares;
-            for (sum, share) in shares.iter_mut().zip(found) {
+            weeks.insert(one.patient, found.iter().rev().take(WEEK).copied().sum());
+            for (sum, share) in days.iter_mut().zip(found) {
                 *sum = *sum + share;
             }
         }
-        self.0.lock().insert(key, Cached { basis, shares: shares.clone() });
+        let shares = Arc::new(RecentShares { days, weeks });
+        self.0.lock().insert(key, Cached { basis, shares: Arc::clone(&shares) });
         Ok(shares)
     }
 }

@@ -2,17 +2,17 @@
 -- without counting samples.
 CREATE TABLE data_hours (
     patient_id INTEGER NOT NULL REFERENCES patients (id),
+    code_id    INTEGER NOT NULL REFERENCES codes (id),
     -- Days since 1 January 1970.
     day        INTEGER NOT NULL,
-    code_id    INTEGER NOT NULL REFERENCES codes (id),
     hours      INTEGER NOT NULL,
-    PRIMARY KEY (patient_id, day, code_id)
+    PRIMARY KEY (patient_id, code_id, day)
 ) STRICT, WITHOUT ROWID;
 
 -- Values of days cover no hours of their own. Nights and workouts that are stored already count for the hour of their
 -- beginning only.
-INSERT INTO data_hours (patient_id, day, code_id, hours)
-SELECT patient_id, instant / 86400000000, code_id, sum(DISTINCT 1 << (instant / 3600000000 % 24))
+INSERT INTO data_hours (patient_id, code_id, day, hours)
+SELECT patient_id, code_id, instant / 86400000000, sum(DISTINCT 1 << (instant / 3600000000 % 24))
 FROM observations JOIN streams ON streams.id = stream_id
 WHERE instant >= 0 AND daily_total = 0 AND entered_in_error = 0
   AND NOT (series_type = 'oxygen_saturation' AND provider = 'oura'

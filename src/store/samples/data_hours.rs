@@ -63,8 +63,8 @@ pub fn trim(db: &Connection, now: Timestamp) -> StoreResult<()> {
     Ok(())
 }
 
-/// Returns the hours with data of what a study asks for and was given, per participant, in the days (UTC) of `from` to `until`. Data
-/// that a withdrawal hides are left out. `among` selects participants; all if there is none.
+/// Returns the hours with data of what a study asks for and was given, per participant, in the days (UTC) of `from` to
+/// `until`. Data that a withdrawal hides are left out. `among` selects participants; all if there is none.
 pub fn list(
     db: &Connection,
     study: StudyId,
@@ -72,15 +72,17 @@ pub fn list(
     from: Timestamp,
     until: Timestamp,
 ) -> StoreResult<BTreeMap<PatientId, DayHours>> {
+    // The conditions are on the patient and the code, so that they are not tested again for each day.
     let mut query = db.prepare_cached(&format!(
         "SELECT enrolments.patient_id, day, hours FROM enrolments
-         JOIN data_hours ON data_hours.patient_id = enrolments.patient_id AND day BETWEEN ?3 AND ?4
+         CROSS JOIN study_codes ON study_codes.study_id = enrolments.study_id
+         CROSS JOIN data_hours ON data_hours.patient_id = enrolments.patient_id
+           AND data_hours.code_id = study_codes.code_id AND day BETWEEN ?3 AND ?4
          WHERE enrolments.study_id = ?1
            AND (?2 IS NULL OR enrolments.patient_id IN (SELECT value FROM json_each(?2)))
-           AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1)
            AND {} AND {}",
-        withdrawal::visible_condition("data_hours.patient_id", "data_hours.code_id"),
-        visibility::given_condition("data_hours.patient_id", "data_hours.code_id", "?1")
+        withdrawal::visible_condition("enrolments.patient_id", "study_codes.code_id"),
+        visibility::given_condition("enrolments.patient_id", "study_codes.code_id", "?1")
     ))?;
     let among = among.map(|ids| ids.iter().map(|id| id.get()).collect::<serde_json::Value>().to_string());
     let day = |at: Timestamp| at.hour().div_euclid(HOURS_PER_DAY);

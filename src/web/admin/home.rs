@@ -9,7 +9,6 @@ use crate::app::{state::App, study_shares::StudyShares};
 use crate::common::time::Timestamp;
 use crate::config::settings::Settings;
 use crate::model::account::{Role, VisibleTo};
-use crate::model::adherence::Share;
 use crate::model::participant::ParticipantState;
 use crate::model::patient::PatientId;
 use crate::model::silence::{Silence, SilenceCause};
@@ -31,8 +30,6 @@ use crate::web::{request::Request, response::HandlerResult};
 const SHOWN: usize = 12;
 /// Studies with a card; a link leads to the others.
 const CARDS: u32 = 24;
-/// Days whose share a card tells.
-const SHARE_DAYS: usize = 7;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/admin", STAFF, show)]
@@ -151,10 +148,9 @@ impl StudyCard {
                 senders.insert(one.patient);
             }
         }
-        let days = shares.find(db, study.id, visible_to, &participants, now)?;
-        let week: Share = days.iter().rev().take(SHARE_DAYS).copied().sum();
-        let days = days.into_iter().map(Share::per_cent).collect();
-        Ok(Self { study, states, days, share: week.per_cent() })
+        let shares = shares.find(db, study.id, visible_to, &participants, now)?;
+        let days = shares.days.iter().map(|share| share.per_cent()).collect();
+        Ok(Self { study, states, days, share: shares.week().per_cent() })
     }
 
     fn render(&self) -> Markup {

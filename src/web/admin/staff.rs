@@ -21,7 +21,7 @@ pub(crate) const PATIENTS_ARE_JHES: &str = "You sign in through JHE. Patients an
 pub(crate) const STUDIES_ARE_JHES: &str = "You sign in through JHE. Studies are managed there: make and change them in JHE. A \
                                 study with patients here appears after the next sync.";
 /// Rows on one page of a long list.
-pub(crate) const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 50;
 
 /// Records in the audit that an account viewed a page.
 pub(crate) async fn record_view(

@@ -304,7 +304,17 @@ fn roles_and_organizations_are_refreshed_at_each_sign_in() {
 fn a_patient_who_moves_to_another_organization_is_seen_there_only() {
     let clinic = Clinic::open();
     let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
+    let listed = |visitor: &Visitor, patient: &str| {
+        let number = format!("P00{patient}");
+        ["", "/adherence", "/adherence.csv", "?sort=hours"].map(|page| {
+            let answer = visitor.get(&format!("/admin/studies/1{page}"));
+            assert_eq!(answer.status, 200, "{page}: {}", answer.body);
+            answer.body.contains(&number)
+        })
+    };
     assert_eq!((mary.get("/admin/patients/1").status, mary.get("/admin/patients/2").status), (200, 404));
+    assert_eq!((listed(&mary, "1"), listed(&mary, "2")), ([true; 4], [false; 4]));
+    assert_eq!((listed(&operator, "1"), listed(&operator, "2")), ([true; 4], [false; 4]));
     clinic.jhe.state().staff.belong(40001, &[2]);
     clinic.jhe.state().staff.belong(40002, &[2, 7]);
     let clinic = clinic.later(MINUTE * 2);
@@ -312,6 +322,7 @@ fn a_patient_who_moves_to_another_organization_is_seen_there_only() {
     until("it is known where they belong now", || {
         (mary.get("/admin/patients/1").status, mary.get("/admin/patients/2").status) == (404, 200)
     });
+    assert_eq!(listed(&mary, "1"), [false; 4]);
     clinic.jhe.hide(40002, true);
     let clinic = clinic.later(MINUTE * 2);
     // The daemon's own first tick may be under way: then this one steps aside.

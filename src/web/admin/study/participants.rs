@@ -6,7 +6,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 use rusqlite::Connection;
 
-use crate::app::state::App;
+use crate::app::{state::App, study_shares::StudyShares};
 use crate::common::time::Timestamp;
 use crate::model::account::VisibleTo;
 use crate::model::adherence::{Adherence, DayHours, DayState, LastDays, Share};
@@ -140,6 +140,7 @@ impl ParticipantList {
         db: &Connection,
         study: StudyId,
         visible_to: VisibleTo,
+        shares: &StudyShares,
         wanted: &Wanted,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
@@ -149,6 +150,10 @@ impl ParticipantList {
         let mut rows = Vec::new();
         let participants = participant::list(db, study, visible_to, now)?;
         let all = participants.len();
+        // Only this order needs the hours of everybody.
+        let sort_by_hours = wanted.sort == Sort::Hours;
+        let shares =
+            sort_by_hours.then(|| shares.find(db, study, visible_to, &participants, now)).transpose()?;
         for participant in participants {
             let silence = silent.get(&participant.patient).copied();
             let state = participant.state(silence.is_some());
@@ -158,21 +163,18 @@ impl ParticipantList {
         rows.retain(|row| wanted.matches(row));
         let fitting = rows.len();
         match wanted.sort {
-            Sort::Number | Sort::Hours => {}
+            Sort::Number => {}
             Sort::State => rows.sort_by_key(|row| row.state),
             Sort::Newest => rows.sort_by_key(|row| row.participant.newest),
+            // Those of whom nothing is expected come last.
+            Sort::Hours => rows.sort_by_key(|row| {
+                let week = shares.as_ref().and_then(|shares| shares.weeks.get(&row.participant.patient));
+                week.filter(|week| week.expected > 0).map_or(u32::MAX, |week| week.hours)
+            }),
         }
         let page = wanted.page.min(fitting.div_ceil(ROWS).max(1));
-        // Only this order needs the hours of everybody.
-        if wanted.sort == Sort::Hours {
-            add_weeks(db, study, &mut rows, now)?;
-            let hours = |share: Share| share.per_cent().map_or(u32::MAX, |_| share.hours);
-            rows.sort_by_cached_key(|row| hours(row.week.share()));
-        }
         let mut rows: Vec<Row> = rows.into_iter().skip((page - 1) * ROWS).take(ROWS).collect();
-        if wanted.sort != Sort::Hours {
-            add_weeks(db, study, &mut rows, now)?;
-        }
+        add_weeks(db, study, &mut rows, now)?;
         Ok(Self { rows, states, all, fitting, page })
     }
 }
@@ -194,8 +196,11 @@ async fn show(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerRe
     let (study, now) = (visible.study().id, app.clock.now());
     let visible_to = visible.staff().visible_to();
     let wanted = Wanted::parse(request);
-    let load =
-        move |db: &_| ParticipantList::load(db, study, visible_to, &wanted, now).map(|found| (found, wanted));
+    let shares = app.study_shares.clone();
+    let load = move |db: &_| {
+        let found = ParticipantList::load(db, study, visible_to, &shares, &wanted, now)?;
+        Ok((found, wanted))
+    };
     let (found, wanted) = app.store.read(load).await?;
     record_study_view(app, visible, "participants.view").await?;
     let body = render(visible, &found, &wanted, now);
