@@ -107,11 +107,11 @@ impl Alert {
             AlertKind::Back => format!("data come in again after a silence since {since}."),
             AlertKind::Stuck => format!("nothing has been read since {since}."),
             AlertKind::Unsent => format!(
-                "they have been waiting since {since}. The overview shows the last export; jhe-ow doctor \
+                "they have been waiting since {since}. The page System shows the last export; jhe-ow doctor \
                  finds the reason."
             ),
             AlertKind::Held => {
-                "the overview and jhe-ow doctor name what is missing. Once it is there, they are sent."
+                "the page System and jhe-ow doctor say what is missing. Once it is there, they are sent."
                     .to_owned()
             }
             AlertKind::Refused => format!(
@@ -119,7 +119,7 @@ impl Alert {
                  export --retry-dead sends them again."
             ),
             AlertKind::ManyRefused => format!(
-                "50 or more in the hour that began at {since}. The overview shows the reasons and a button that \
+                "50 or more in the hour that began at {since}. The page System shows the reasons and a button that \
                  sends them again."
             ),
             AlertKind::ManySignIns => format!(

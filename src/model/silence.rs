@@ -120,7 +120,7 @@ impl SilenceCause {
                 "OW fails or does not answer: check that it runs. Its data are read once it does."
             }
             Self::NotRead => {
-                "The daemon has not read: check on the overview whether polling is on, how the last sync \
+                "The daemon has not read: check on the page System whether polling is on, how the last sync \
                  ended, and whether JHE answers, which is asked for consents first."
             }
             Self::OwNotPulling => {

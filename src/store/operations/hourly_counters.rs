@@ -1,5 +1,5 @@
 //! Hourly counters over all patients. They are updated together with the events that they count, so that the
-//! overview reads only a few dozen rows. They contain no data about a single person.
+//! page System reads only a few dozen rows. They contain no data about a single person.
 
 use std::time::Duration;
 

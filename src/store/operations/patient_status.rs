@@ -41,7 +41,7 @@ pub enum TurnResult {
     FailedElsewhere(String),
 }
 
-/// One row of the overview.
+/// One row of the list of patients.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about one patient")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatientOverview {
@@ -79,7 +79,7 @@ pub struct PatientOverview {
     pub hours: Vec<i64>,
 }
 
-/// The patients that an overview shows. All conditions apply together.
+/// The patients that a list shows. All conditions apply together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatientFilter {
     pub visible_to: VisibleTo,
