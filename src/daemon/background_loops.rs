@@ -113,7 +113,8 @@ impl Daemon {
                 }
             }
             tokio::select! {
-                () = self.wait_for_tick_or(CHECK_INTERVAL) => {}
+                () = self.app.ticker.wait_for_end() => {}
+                () = sleep(CHECK_INTERVAL) => {}
                 () = self.app.ow_status.wait_for_request() => {}
             }
         }

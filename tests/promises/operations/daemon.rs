@@ -216,6 +216,16 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_daemon_without_ow_ends_on_a_signal() {
+    let mut world = World::new();
+    world.set("OW_API_URL", "");
+    world.set("OW_API_KEY", "");
+    let served = Served::start(&world);
+    let ran = served.stop("TERM");
+    assert!(ran.code == 0 && ran.stderr.contains("stopped"), "{ran:?}");
+}
+
+#[test]
 fn an_interrupted_poll_releases_its_lock() {
     let mut world = World::new();
     world.set("JHE_OW_OW_TIMEOUT", "30s");
