@@ -503,3 +503,116 @@ reminders-stopped = You get no more reminders
 reminders-stopped-text = What you share with the study has not changed.
 reminders-unknown = We do not know this link
 reminders-unknown-text = Use the link of your newest reminder, or ask the person in your study to stop the reminders.
+
+## Charts
+range = { $first } to { $last }
+day-long = %A %-d %B
+weekday-1 = Monday
+weekday-2 = Tuesday
+weekday-3 = Wednesday
+weekday-4 = Thursday
+weekday-5 = Friday
+weekday-6 = Saturday
+weekday-7 = Sunday
+weekday-short-1 = Mon
+weekday-short-2 = Tue
+weekday-short-3 = Wed
+weekday-short-4 = Thu
+weekday-short-5 = Fri
+weekday-short-6 = Sat
+weekday-short-7 = Sun
+month-short-1 = Jan
+month-short-2 = Feb
+month-short-3 = Mar
+month-short-4 = Apr
+month-short-5 = May
+month-short-6 = Jun
+month-short-7 = Jul
+month-short-8 = Aug
+month-short-9 = Sep
+month-short-10 = Oct
+month-short-11 = Nov
+month-short-12 = Dec
+period-day = Day
+period-week = Week
+period-2weeks = 2 weeks
+period-4weeks = 4 weeks
+period-12weeks = 12 weeks
+chart-period = Period
+chart-earlier = Earlier
+chart-later = Later
+chart-measurements = Measurements
+chart-no-data = no data
+chart-empty = No data in this period.
+chart-show-newest = Show the newest
+chart-without-data = Agreed to, but no data yet: { $names }{ $more ->
+        [0] .
+       *[other] {" "}and { $more } more.
+    }
+chart-no-measurements = No data yet. Data arrive once a device is connected and its maker has some.
+chart-as-table = As a table
+chart-measurement = Measurement
+chart-newest = Newest
+chart-when = When
+chart-samples-of-day = Samples in 24 h
+chart-none = none
+chart-day = Day
+chart-from = From
+chart-until = Until
+chart-hours = hours
+chart-by-day = { $name } by day
+chart-by-hour = { $name } by hour
+chart-by-night = { $name } by night
+chart-whole-day = Of the whole day: { $values }.
+chart-night-counts = A night counts for the day on which it ended.
+chart-so-far = , so far
+chart-sources = They may count the same activity, so they are not added up.
+chart-a-day = a day
+chart-daily = One value a day.
+chart-dots = Dots: mean of { $step }.
+chart-dots-pressure = Dots: mean of { $step }, systolic above and diastolic below.
+chart-line = Line: mean of { $step }. Band: lowest to highest.
+chart-line-pressure = Lines: mean of { $step }, systolic, and broken diastolic. Bands: lowest to highest.
+chart-samples = { $count ->
+        [one] { $count } sample
+       *[other] { $count } samples
+    }
+chart-pressure = systolic { $systolic }, diastolic { $diastolic }
+chart-mean = mean { $value }
+chart-sample-column = Samples
+chart-mean-column = Mean
+chart-lowest = Lowest
+chart-highest = Highest
+chart-in-unit = in { $unit }
+chart-in-unit-pressure = systolic/diastolic in { $unit }
+chart-mean-of-nights = { $count ->
+        [one] mean of 1 night
+       *[other] mean of { $count } nights
+    }
+chart-stack = From the bottom, with the { $mean }:
+chart-night-to = Night to { $day }
+chart-night-column = Night to
+chart-night-before = Night before
+chart-intervals = { $count } intervals, of which awake { $wakes }
+chart-blocks = Each block is one interval.
+chart-time = time, { $zone }
+chart-stage = Stage
+stage-deep = Deep
+stage-rem = REM
+stage-light = Light
+stage-awake = Awake
+stage-in-bed = In bed
+stage-asleep = Asleep
+stage-other = Other
+unit-steps = steps
+unit-count = count
+unit-score = score
+unit-years = years
+unit-bpm = bpm
+unit-beats-min = beats/min
+unit-breaths-min = breaths/min
+unit-IU = IU
+series-resting_heart_rate = Resting heart rate
+series-daily_activity = Energy of the day’s activity
+series-workout = Workouts
+series-weather_temperature = Outdoor temperature

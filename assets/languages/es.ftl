@@ -503,3 +503,116 @@ reminders-stopped = Ya no recibirá recordatorios
 reminders-stopped-text = Lo que comparte con el estudio no ha cambiado.
 reminders-unknown = No conocemos este enlace
 reminders-unknown-text = Use el enlace de su último recordatorio, o pida a la persona de su estudio que detenga los recordatorios.
+
+## Gráficas
+range = { $first } a { $last }
+day-long = %A %-d de %B
+weekday-1 = lunes
+weekday-2 = martes
+weekday-3 = miércoles
+weekday-4 = jueves
+weekday-5 = viernes
+weekday-6 = sábado
+weekday-7 = domingo
+weekday-short-1 = lun
+weekday-short-2 = mar
+weekday-short-3 = mié
+weekday-short-4 = jue
+weekday-short-5 = vie
+weekday-short-6 = sáb
+weekday-short-7 = dom
+month-short-1 = ene
+month-short-2 = feb
+month-short-3 = mar
+month-short-4 = abr
+month-short-5 = may
+month-short-6 = jun
+month-short-7 = jul
+month-short-8 = ago
+month-short-9 = sep
+month-short-10 = oct
+month-short-11 = nov
+month-short-12 = dic
+period-day = Día
+period-week = Semana
+period-2weeks = 2 semanas
+period-4weeks = 4 semanas
+period-12weeks = 12 semanas
+chart-period = Período
+chart-earlier = Anterior
+chart-later = Siguiente
+chart-measurements = Mediciones
+chart-no-data = sin datos
+chart-empty = No hay datos en este período.
+chart-show-newest = Ver los más recientes
+chart-without-data = Usted aceptó compartir esto, pero aún no hay datos: { $names }{ $more ->
+        [0] .
+       *[other] {" "}y { $more } más.
+    }
+chart-no-measurements = Aún no hay datos. Llegan cuando hay un dispositivo conectado y su fabricante tiene datos.
+chart-as-table = Como tabla
+chart-measurement = Medición
+chart-newest = Último valor
+chart-when = Cuándo
+chart-samples-of-day = Mediciones en 24 h
+chart-none = ninguno
+chart-day = Día
+chart-from = Desde
+chart-until = Hasta
+chart-hours = horas
+chart-by-day = { $name } por día
+chart-by-hour = { $name } por hora
+chart-by-night = { $name } por noche
+chart-whole-day = De todo el día: { $values }.
+chart-night-counts = Una noche cuenta para el día en que terminó.
+chart-so-far = , hasta ahora
+chart-sources = Pueden contar la misma actividad; por eso no se suman.
+chart-a-day = un día
+chart-daily = Un valor por día.
+chart-dots = Puntos: promedio de { $step }.
+chart-dots-pressure = Puntos: promedio de { $step }, sistólica arriba y diastólica abajo.
+chart-line = Línea: promedio de { $step }. Banda: del más bajo al más alto.
+chart-line-pressure = Líneas: promedio de { $step }, sistólica, y diastólica en trazos. Bandas: del más bajo al más alto.
+chart-samples = { $count ->
+        [one] { $count } medición
+       *[other] { $count } mediciones
+    }
+chart-pressure = sistólica { $systolic }, diastólica { $diastolic }
+chart-mean = promedio { $value }
+chart-sample-column = Mediciones
+chart-mean-column = Promedio
+chart-lowest = Más bajo
+chart-highest = Más alto
+chart-in-unit = en { $unit }
+chart-in-unit-pressure = sistólica/diastólica en { $unit }
+chart-mean-of-nights = { $count ->
+        [one] promedio de 1 noche
+       *[other] promedio de { $count } noches
+    }
+chart-stack = De abajo arriba, con el { $mean }:
+chart-night-to = Noche al { $day }
+chart-night-column = Noche al
+chart-night-before = Noche anterior
+chart-intervals = { $count } intervalos, de ellos { $wakes } despierto
+chart-blocks = Cada bloque es un intervalo.
+chart-time = hora, { $zone }
+chart-stage = Fase
+stage-deep = Profundo
+stage-rem = REM
+stage-light = Ligero
+stage-awake = Despierto
+stage-in-bed = En la cama
+stage-asleep = Dormido
+stage-other = Otra
+unit-steps = pasos
+unit-count = veces
+unit-score = puntos
+unit-years = años
+unit-bpm = lpm
+unit-beats-min = latidos/min
+unit-breaths-min = respiraciones/min
+unit-IU = UI
+series-resting_heart_rate = Frecuencia cardíaca en reposo
+series-daily_activity = Energía de la actividad del día
+series-workout = Ejercicios
+series-weather_temperature = Temperatura exterior

@@ -399,13 +399,13 @@ pub(crate) fn fold(id: &str, title: &str, state: &str, is_open: bool, inside: &M
     }
 }
 
-pub(crate) enum Column {
-    Text(&'static str),
+pub(crate) enum Column<'a> {
+    Text(&'a str),
     /// Aligned to the right.
-    Number(&'static str),
+    Number(&'a str),
 }
 
-pub(crate) fn table_head(columns: &[Column]) -> Markup {
+pub(crate) fn table_head(columns: &[Column<'_>]) -> Markup {
     html! {
         thead { tr { @for column in columns { @match column {
             Column::Text(title) => th scope="col" { (title) },

@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, Render, html};
 
 use crate::common::time::Timestamp;
+use crate::i18n::texts::Texts;
 use crate::model::consent_intervals::Interval;
 use crate::web::chart::axis::Scale;
 use crate::web::chart::period::TimeAxis;
@@ -21,6 +22,7 @@ const LABEL_SHARE: f64 = 0.22;
 
 /// A chart without its marks.
 pub(crate) struct Frame<'a> {
+    pub(crate) texts: Texts,
     pub(crate) unit: &'a str,
     /// Labels of the vertical axis, each with its height from 0 to 1.
     pub(crate) rows: Vec<(f64, String)>,
@@ -59,7 +61,7 @@ impl Frame<'_> {
                     (marks)
                 }
                 @if let Some((from, until)) = missing.filter(|(from, until)| until - from >= LABEL_SHARE) {
-                    text.nd x=(percent(f64::midpoint(from, until))) y="91" { "no data" }
+                    text.nd x=(percent(f64::midpoint(from, until))) y="91" { (self.texts.get("chart-no-data")) }
                 }
                 @for tick in &self.axis.ticks {
                     text x=(percent(tick.at)) y="170" { (tick.label) }
@@ -71,6 +73,21 @@ impl Frame<'_> {
     pub(crate) fn x(&self, at: Timestamp) -> i32 {
         to_x(self.axis.share(at))
     }
+
+    /// Returns both sides of a bar, which leaves a space to its neighbours.
+    pub(crate) fn bar(&self, range: Interval) -> (i32, i32) {
+        let (left, right) = (self.x(range.from), self.x(range.until));
+        let inset = (right - left) / 8;
+        (left + inset, right - inset)
+    }
+}
+
+/// CSS classes that tell the parts of a chart apart, in the chart and in its legend.
+pub(crate) const BAR_STYLES: [&str; 3] = ["b1", "b2", "b3"];
+
+/// Renders the names of the parts, each with its class.
+pub(crate) fn render_legend<'a>(parts: impl IntoIterator<Item = (&'a str, impl Render)>) -> Markup {
+    html! { ul.keys { @for (look, name) in parts { li { i class=(look) {} (name) } } } }
 }
 
 /// Labels of a scale, for a frame.

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use crate::app::{enrolment_stage::EnrolmentStage, state::App};
 use crate::common::{counted::counted, time::Timestamp};
+use crate::i18n::texts::Texts;
 use crate::model::{account::Role, catalog::source, patient::PatientId, study::StudyId};
 use crate::secrets::token::TokenHash;
 use crate::store::people::consent::{self, ConsentEntry};
@@ -94,7 +95,7 @@ fn render_folds(
             @if may_manage { (polling::render_fold(app, patient, matches!(done, "polling" | "busy"))) }
             (fold("data", "All measurements", &series, open == "data", &html! {
                 @if !view.overview.is_empty() || view.series == 0 {
-                    (view.overview.render(&format!("/admin/patients/{id}/charts/"), zone))
+                    (view.overview.render(Texts::ENGLISH, &format!("/admin/patients/{id}/charts/"), zone))
                 }
                 p.actions {
                     a.button.quiet href={ "/admin/patients/" (id) "/charts" } { "All charts" }
