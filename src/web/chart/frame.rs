@@ -17,6 +17,8 @@ const WIDTH: f64 = 1000.0;
 pub(crate) const HEIGHT: i32 = 252;
 /// Pixels above the nested drawing, for the unit.
 const TOP: f64 = 24.0;
+/// Letters of a label that have room to the left of the drawing; longer ones get more.
+const SHORT_LABEL: usize = 7;
 /// The share of the width that the words "no data" need on a phone.
 const LABEL_SHARE: f64 = 0.22;
 
@@ -48,9 +50,10 @@ impl Frame<'_> {
         let times: String =
             self.axis.marks.iter().fold(String::new(), |path, at| format!("{path}M{} {HEIGHT}v8", to_x(*at)));
         let missing = self.missing.map(|gap| (self.axis.share(gap.from), self.axis.share(gap.until)));
+        let is_wide = self.rows.iter().any(|(_, label)| label.chars().count() > SHORT_LABEL);
         html! {
-            svg.plot role="img" aria-label=(self.summary) {
-                text.unit x="-48" y="10" { (self.unit) }
+            svg.plot .wide[is_wide] role="img" aria-label=(self.summary) {
+                text.unit x=(if is_wide { "-80" } else { "-48" }) y="10" { (self.unit) }
                 @for (share, label) in &self.rows {
                     text.v x="-8" y=(number(TOP + f64::from(y(*share)) / 2.0 + 4.0)) { (label) }
                 }

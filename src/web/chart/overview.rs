@@ -104,8 +104,8 @@ impl MeasurementOverview {
             let format = if newest.is_of_day { "%a, %-d %b %Y" } else { "%-d %b %Y, %H:%M %Z" };
             format_time(texts, zone, newest.at, format)
         };
-        let [measurement, newest, at, samples] =
-            ["chart-measurement", "chart-newest", "chart-when", "chart-samples-of-day"]
+        let [measurement, newest, at, samples, of_day] =
+            ["chart-measurement", "chart-newest", "chart-when", "chart-samples-of-day", "chart-of-day"]
                 .map(|key| texts.get(key));
         html! {
             @if self.lines.is_empty() {
@@ -122,7 +122,7 @@ impl MeasurementOverview {
                             }
                         }
                         td { @match found { Some(newest) => (when(newest)), None => "" } }
-                        td.number { (count(*last_day)) }
+                        td.number data-label=(of_day) { (count(*last_day)) }
                     } } }
                 }
             }

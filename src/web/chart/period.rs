@@ -240,7 +240,7 @@ pub(crate) struct TimeTick {
 }
 
 impl TimeAxis {
-    /// Labels full hours of the zone: the shortest step that gives at most six labels.
+    /// Labels full hours of the zone: the shortest step that gives at most five labels.
     pub(crate) fn of_hours(range: Interval, zone: &TimeZone) -> Self {
         let hours = full_hours(range, zone);
         let every =
@@ -262,8 +262,8 @@ impl TimeAxis {
     }
 }
 
-/// Labels of one axis, at most.
-const MOST_TICKS: usize = 6;
+/// Labels of one axis of hours, at most: more touch each other on a phone.
+const MOST_TICKS: usize = 5;
 /// No data are older; dates near the limits of the calendar would overflow.
 const EARLIEST: Date = jiff::civil::date(1900, 1, 1);
 

@@ -72,9 +72,18 @@ fn merge_into(rows: &[Interval], buckets: &[Bucket]) -> Vec<Bucket> {
     rows.iter().map(of_row).collect()
 }
 
-/// Returns true if no day has more than one value, so that each stands for its day.
-fn is_daily(days: &[Bucket]) -> bool {
-    days.iter().all(|day| day.value.is_none_or(|value| value.samples <= 1))
+/// Returns the most values of one day if each value stands for a day. A night's value has the time at which the night
+/// began: two may fall on one day and none on the next.
+fn values_per_day(days: &[Bucket]) -> Option<i64> {
+    let counts: Vec<i64> = days.iter().map(|day| day.value.map_or(0, |value| value.samples)).collect();
+    let present: &[i64] =
+        match (counts.iter().position(|one| *one > 0), counts.iter().rposition(|one| *one > 0)) {
+            (Some(first), Some(last)) => &counts[first..=last],
+            _ => &[],
+        };
+    let most = present.iter().copied().max()?;
+    (most == 1 || (most == 2 && present.iter().sum::<i64>() <= i64::try_from(present.len()).ok()?))
+        .then_some(most)
 }
 
 /// Draws the chart and its table, or nothing without data.
@@ -86,7 +95,8 @@ pub(crate) fn draw(series: &SeriesType, window: &Window, buckets: &[Bucket]) -> 
     let days: Vec<Interval> = window.days().into_iter().map(|day| day.range).collect();
     let days = merge_into(&days, buckets);
     let rows = merge_into(&window.rows(), buckets);
-    let is_daily = is_daily(&days);
+    let per_day = values_per_day(&days);
+    let is_daily = per_day.is_some();
     let lines = if is_daily { &days } else { buckets };
     let has_diastolic = buckets.iter().any(|bucket| bucket.diastolic.is_some());
     let chart = RangeChart { series, window, scale: Scale::around(series, min, max), has_diastolic };
@@ -119,12 +129,13 @@ pub(crate) fn draw(series: &SeriesType, window: &Window, buckets: &[Bucket]) -> 
     };
     // Neighbours without a gap are joined by a line.
     let has_line = lines.windows(2).any(|pair| pair.iter().all(|bucket| bucket.value.is_some()));
-    let caption = match (is_daily, has_line, has_diastolic) {
-        (true, ..) => "chart-daily",
-        (_, false, false) => "chart-dots",
-        (_, false, true) => "chart-dots-pressure",
-        (_, true, false) => "chart-line",
-        (_, true, true) => "chart-line-pressure",
+    let caption = match (per_day, has_line, has_diastolic) {
+        (Some(1), ..) => "chart-daily",
+        (Some(_), ..) => "chart-daily-mean",
+        (None, false, false) => "chart-dots",
+        (None, false, true) => "chart-dots-pressure",
+        (None, true, false) => "chart-line",
+        (None, true, true) => "chart-line-pressure",
     };
     let caption = texts.get_with(caption, &[("step", step.into())]);
     Some(Drawing {
@@ -309,5 +320,10 @@ mod tests {
         assert!(daily.contains("ln of-day\" d=\"M17 ") && !daily.contains("class=\"dot\""), "{daily}");
         assert!(daily.contains("<title>Sun 15 Nov: 60 bpm</title>"), "{daily}");
         assert!(!drawn(&[(3, 1, 60.0), (4, 1, 61.0)]).contains("of-day"), "two on one day");
+        let nights = drawn(&[(0, 1, 60.0), (11, 1, 62.0), (25, 1, 61.0)]);
+        assert!(
+            nights.contains("of-day"),
+            "a night that began before midnight, and the next one after: {nights}"
+        );
     }
 }

@@ -73,6 +73,7 @@ fn opened(request: &Request, stage: EnrolmentStage) -> &str {
         ("", "token-revoked") => "api-tokens",
         ("", "ended") => "browsers",
         ("", "export") => "export",
+        ("", "mail" | "language") => "mails",
         ("", _) if matches!(stage, EnrolmentStage::Added | EnrolmentStage::Invited) => "invitations",
         (open, _) => open,
     }
@@ -109,7 +110,7 @@ fn render_folds(
             (view.payloads.render(zone, now, app.bucket_status.has_unread_objects(id)))
             @if let Some(export) = &view.export { (export.render(patient, open == "export", now)) }
             @if may_manage {
-                (view.mails.render(app, patient, &view.patient, &view.studies, zone))
+                (view.mails.render(app, patient, &view.patient, &view.studies, zone, open == "mails"))
                 (access::render_folds(patient, view, open))
                 (fold("identifiers", "Identifiers and records", "for support", open == "identifiers",
                     &render_identifiers(id, view)))
@@ -149,7 +150,7 @@ async fn show_consent_text(app: &App, request: &Request, patient: &VisiblePatien
 
 fn notice_text(word: &str) -> &'static str {
     match word {
-        "saved" => "Saved.",
+        "saved" | "language" => "Saved.",
         "mail" => "The mail is on its way; this page shows what becomes of it.",
         "polling" => "The sync is queued; this page shows its result.",
         "busy" => "The same sync of this patient waits already.",
