@@ -152,7 +152,7 @@ impl Charts {
                 figcaption { (drawing.caption) }
                 details {
                     summary { (self.window.texts.get("chart-as-table")) span.hidden { ": " (drawing.title) } }
-                    div.scroll role="region" tabindex="0" aria-label=(drawing.title) { table.values { (drawing.table) } }
+                    table.values { (drawing.table) }
                 }
             }
         }

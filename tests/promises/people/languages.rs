@@ -28,6 +28,9 @@ const SPANISH: [(&str, &str); 4] = [
     ("contact", "Ada Example, ada@example.org"),
 ];
 
+/// Symbols and makers' names, in lower case, that are the same in every language.
+const SYMBOLS: &[&str] = &["cet", "garmin", "h", "kcal", "kg", "min", "ml", "mmhg", "ms", "oura", "utc"];
+
 /// Looks at pages in one language.
 struct Reading<'a> {
     language: &'a str,
@@ -59,6 +62,21 @@ impl<'a> Reading<'a> {
                 self.language
             );
         }
+    }
+
+    /// Looks at each word of a page, drawings included, for texts that are put together. Returns the content.
+    fn look_at_words<'b>(&self, what: &str, page: &'b str) -> &'b str {
+        let main = between(page, "<main", "</main>").unwrap_or_else(|| panic!("{what}: {page}"));
+        let known = self.bundle.words();
+        let labels = main.split("aria-label=\"").skip(1).map(|label| label.split('"').next().unwrap());
+        let texts = main.split('>').skip(1).map(|text| text.split('<').next().unwrap());
+        for text in texts.chain(labels) {
+            for word in text.split(|letter: char| !letter.is_alphabetic()).filter(|word| word.len() > 1) {
+                let word = word.to_lowercase();
+                assert!(known.contains(&word) || SYMBOLS.contains(&&*word), "{what}: “{word}” in “{text}”");
+            }
+        }
+        main
     }
 
     /// Opens a page and looks at it.
@@ -137,7 +155,7 @@ fn every_page_of_a_patient_is_in_every_language() {
         let back = visitor.get(&buttons["agree"]);
         reading.open(&visitor, back.location());
         reading.open(&other, &link);
-        reading.open(&visitor, "/clients/ow/data");
+        reading.look_at_words("data", &visitor.get("/clients/ow/data").body);
         for done in ["granted", "changed", "time-zone", "disconnected", "disconnecting"] {
             reading.open(&visitor, &format!("/clients/ow/manage?done={done}"));
         }
@@ -161,9 +179,6 @@ fn every_page_of_a_patient_is_in_every_language() {
     }
 }
 
-/// Symbols that are the same in every language.
-const SYMBOLS: &[&str] = &["cet", "h", "kcal", "kg", "min", "ml", "mmhg", "ms", "utc"];
-
 #[test]
 fn charts_and_their_tables_are_in_spanish() {
     let world = World::new();
@@ -180,7 +195,9 @@ fn charts_and_their_tables_are_in_spanish() {
     let patient = ran.stdout.trim().to_owned();
     let vitals = compute_vitals(1, true, world.now.minus(DAY * 6), world.now);
     vitals.rows.into_iter().for_each(|row| world.sim.put_row(&user, row));
-    vitals.events.into_iter().for_each(|event| world.sim.put_event(&user, event));
+    for event in vitals.events {
+        world.sim.put_event(&user, event);
+    }
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
     assert_eq!(world.run(&["poll", "--window", "7d"]).code, 0);
     let served = Served::start(&world);
@@ -188,18 +205,10 @@ fn charts_and_their_tables_are_in_spanish() {
     let link = invite(&served.operator(&world), &patient);
     visitor.get("/?lang=es");
     assert_eq!(agree(&visitor, &link, &study).status, 303);
-    let known = Bundle::read("es").words();
+    let reading = Reading::new("es", &[]);
     for query in ["", "?period=day", "?period=12weeks", "?until=2026-11-01"] {
         let page = visitor.get(&format!("/clients/ow/data{query}")).body;
-        let main = between(&page, "<main", "</main>").unwrap();
-        let labels = main.split("aria-label=\"").skip(1).map(|label| label.split('"').next().unwrap());
-        let texts = main.split('>').map(|text| text.split('<').next().unwrap());
-        for text in texts.skip(1).chain(labels) {
-            for word in text.split(|letter: char| !letter.is_alphabetic()).filter(|word| word.len() > 1) {
-                let word = word.to_lowercase();
-                assert!(known.contains(&word) || SYMBOLS.contains(&&*word), "{query}: “{word}” in “{text}”");
-            }
-        }
+        let main = reading.look_at_words(query, &page);
         assert!(!main.contains("lang=\"en\""), "{main}");
         if query.is_empty() {
             for words in [
