@@ -246,10 +246,10 @@ fn render_text_fields(terms: &Terms, errors: &FormErrors) -> Markup {
     let why = "In words that patients read before they agree: what for, and what happens with the data.";
     let whom = "A person with an address or a number; patients write there with questions.";
     html! {
-        (errors.field("name", "Name", "As patients know the study.", &terms.name, "text"))
-        (errors.field("organization", "Institution", "Your institution.", &terms.organization, "text"))
-        (errors.field("purpose", "Why", why, &terms.purpose, "textarea"))
-        (errors.field("contact", "Contact", whom, &terms.contact, "text"))
+        (errors.field("name", "Name", "As patients know the study.", &terms.name, "text").required())
+        (errors.field("organization", "Institution", "Your institution.", &terms.organization, "text").required())
+        (errors.field("purpose", "Why", why, &terms.purpose, "textarea").required())
+        (errors.field("contact", "Contact", whom, &terms.contact, "text").required())
     }
 }
 
