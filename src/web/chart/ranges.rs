@@ -76,14 +76,11 @@ fn merge_into(rows: &[Interval], buckets: &[Bucket]) -> Vec<Bucket> {
 /// began: two may fall on one day and none on the next.
 fn values_per_day(days: &[Bucket]) -> Option<i64> {
     let counts: Vec<i64> = days.iter().map(|day| day.value.map_or(0, |value| value.samples)).collect();
-    let present: &[i64] =
-        match (counts.iter().position(|one| *one > 0), counts.iter().rposition(|one| *one > 0)) {
-            (Some(first), Some(last)) => &counts[first..=last],
-            _ => &[],
-        };
-    let most = present.iter().copied().max()?;
-    (most == 1 || (most == 2 && present.iter().sum::<i64>() <= i64::try_from(present.len()).ok()?))
-        .then_some(most)
+    let present = |count: &i64| *count > 0;
+    let spanned = &counts[counts.iter().position(present)?..=counts.iter().rposition(present)?];
+    let (most, all) = (spanned.iter().copied().max()?, spanned.iter().sum::<i64>());
+    let is_of_nights = most == 2 && spanned.len() > 2 && all <= i64::try_from(spanned.len()).ok()? + 1;
+    (most == 1 || is_of_nights).then_some(most)
 }
 
 /// Draws the chart and its table, or nothing without data.
@@ -225,13 +222,11 @@ impl RangeChart<'_> {
         let texts = self.window.texts;
         let (when, unit) = (self.window.row_label(row.range.from), name_unit(texts, self.series));
         let (mean, min, max) = self.cells(row);
-        match row.value {
-            Some(ValueSummary { samples: 1, .. }) => format!("{when}: {mean} {unit}"),
-            _ => {
-                let mean = texts.get_with("chart-mean", &[("value", format!("{mean} {unit}").into())]);
-                format!("{when}: {mean}, {}", name_range(texts, &min, &max))
-            }
+        if row.value.is_some_and(|value| value.samples == 1) {
+            return format!("{when}: {mean} {unit}");
         }
+        let mean = texts.get_with("chart-mean", &[("value", format!("{mean} {unit}").into())]);
+        format!("{when}: {mean}, {}", name_range(texts, &min, &max))
     }
 
     /// Formats mean, lowest and highest value; of blood pressure, each as `120/80`.
@@ -320,7 +315,7 @@ mod tests {
         assert!(daily.contains("ln of-day\" d=\"M17 ") && !daily.contains("class=\"dot\""), "{daily}");
         assert!(daily.contains("<title>Sun 15 Nov: 60 bpm</title>"), "{daily}");
         assert!(!drawn(&[(3, 1, 60.0), (4, 1, 61.0)]).contains("of-day"), "two on one day");
-        let nights = drawn(&[(0, 1, 60.0), (11, 1, 62.0), (25, 1, 61.0)]);
+        let nights = drawn(&[(0, 1, 60.0), (11, 1, 62.0), (25, 1, 61.0), (35, 1, 60.0)]);
         assert!(
             nights.contains("of-day"),
             "a night that began before midnight, and the next one after: {nights}"
