@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use crate::app::state::App;
 use crate::common::time::{Timestamp, midnight_in};
 use crate::model::account::VisibleTo;
+use crate::model::patient::PatientId;
 use crate::store::privacy::audit::{self, AuditFilter};
 use crate::store::privacy::audit_entry::AuditEntry;
 use crate::web::access::{COORDINATOR, Staff};
@@ -50,9 +51,9 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
-    let query = &request.query;
+    let (query, patient) = (&request.query, staff.listed_patient(app, request).await?);
     let filter = AuditFilter {
-        patient: staff.listed_patient(app, request).await?,
+        patient,
         actor: text(query, "who"),
         action: text(query, "what"),
         from: midnight(query, "from", false),
@@ -67,7 +68,7 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         h1 { "Audit" }
         p { "Who did what, newest first, in UTC. Entries are never changed, and name people by number."
             @if visible_to != VisibleTo::Everybody { " The list shows entries about patients of whom you are a coordinator." } }
-        (render_form(query, &entries))
+        (render_form(query, patient, &entries))
         @if entries.is_empty() { p.empty { "There are no such entries." } } @else { (render_table(&entries)) }
         (older(last.map(|last| link_older(query, &last))))
     };
@@ -94,26 +95,21 @@ fn link_older(query: &FormFields, last: &str) -> String {
     pairs.append_pair("before", last).finish()
 }
 
-fn render_form(query: &FormFields, entries: &[AuditEntry]) -> Markup {
+fn render_form(query: &FormFields, patient: Option<PatientId>, entries: &[AuditEntry]) -> Markup {
     let is_filtered = FIELDS.iter().any(|field| !query.get(field).is_empty());
     let actors: BTreeSet<&str> = entries.iter().map(|entry| entry.actor.as_str()).collect();
-    let patient = query.get("patient");
     html! {
         form.inline method="get" action="/admin/audit" {
-            @if !patient.is_empty() {
+            @if let Some(patient) = patient {
                 input type="hidden" name="patient" value=(patient);
                 span { "Of " a href={ "/admin/patients/" (patient) } { "patient " (patient) } " only." }
             }
-            label for="who" { "Who" }
-            input id="who" name="who" value=(query.get("who")) list="actors" placeholder="daemon" autocomplete="off";
+            span.nowrap { label for="who" { "Who" } " " input id="who" name="who" value=(query.get("who")) list="actors" placeholder="daemon" autocomplete="off"; }
             datalist id="actors" { @for actor in actors { option value=(actor) {} } }
-            label for="what" { "What" }
-            input id="what" name="what" value=(query.get("what")) list="kinds" placeholder="consent" autocomplete="off";
+            span.nowrap { label for="what" { "What" } " " input id="what" name="what" value=(query.get("what")) list="kinds" placeholder="consent" autocomplete="off"; }
             datalist id="kinds" { @for kind in KINDS { option value=(kind) {} } }
-            label for="from" { "From" }
-            input id="from" name="from" type="date" value=(query.get("from"));
-            label for="until" { "To" }
-            input id="until" name="until" type="date" value=(query.get("until"));
+            span.nowrap { label for="from" { "From" } " " input id="from" name="from" type="date" value=(query.get("from")); }
+            span.nowrap { label for="until" { "To" } " " input id="until" name="until" type="date" value=(query.get("until")); }
             button.quiet type="submit" { "Show" }
             @if is_filtered { a href="/admin/audit" { "Show all" } }
         }
@@ -134,7 +130,7 @@ fn render_table(entries: &[AuditEntry]) -> Markup {
                     Some(patient) => a href={ "/admin/patients/" (patient) } { (patient) },
                     None => "none",
                 } }
-                td.id data-label="Detail" { span { (entry.detail) } }
+                td.id data-label="Detail" { @if !entry.detail.is_empty() { span { (entry.detail) } } }
             } } }
         }
     }
